@@ -1,0 +1,1 @@
+"""The edge towards carriers: links, dispatcher, channel manager."""

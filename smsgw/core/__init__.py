@@ -1,0 +1,1 @@
+"""The domain, pure: no asyncio, no IO, no clock."""

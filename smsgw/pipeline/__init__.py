@@ -1,0 +1,1 @@
+"""Use cases of one message; the only code that changes message state."""

@@ -1,0 +1,1 @@
+"""The wire, sans-IO: field tables, framing, sessions. Standard library only."""

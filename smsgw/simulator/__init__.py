@@ -1,0 +1,1 @@
+"""Scriptable carriers and the load generator."""
