@@ -1,0 +1,82 @@
+"""asyncio in one place: the only create_task, a clock that can be replaced, backoff with jitter."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+import structlog
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+_running: set[asyncio.Task[Any]] = set()
+
+
+def spawn(coro: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+    """Start a task that is kept alive until it ends and whose failure is always logged.
+
+    (A bare ``create_task`` may be garbage collected while it runs, and its exception may never be seen.)
+    """
+    task = asyncio.get_running_loop().create_task(coro, name=name)
+    _running.add(task)
+    task.add_done_callback(_reap)
+    return task
+
+
+def _reap(task: asyncio.Task[Any]) -> None:
+    _running.discard(task)
+    if not task.cancelled() and (exc := task.exception()) is not None:
+        log.error("task.failed", task=task.get_name(), exc_info=exc)
+
+
+async def cancel(*tasks: asyncio.Task[Any] | None) -> None:
+    """Cancel the tasks and wait until they have ended; their own errors were logged by ``spawn``."""
+    live = [t for t in tasks if t is not None and not t.done()]
+    for task in live:
+        task.cancel()
+    for task in live:
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await task
+
+
+async def forever(
+    step: Callable[[], Awaitable[None]], *, every: float, name: str, jitter: float = 0.0
+) -> None:
+    """Run ``step`` every ``every`` seconds; a failing step is logged and tried again, never fatal."""
+    while True:
+        try:
+            await step()
+        except asyncio.CancelledError:
+            raise
+        except Exception:  # a supervisor: one failing round must not end the job
+            log.exception("job.failed", job=name)
+        await asyncio.sleep(every + random.random() * jitter)  # noqa: S311 - spreading load, not a secret
+
+
+class Backoff:
+    """Exponential backoff with full jitter: ``next()`` gives the seconds to wait, ``reset()`` after success."""
+
+    def __init__(self, first: float = 0.5, ceiling: float = 30.0) -> None:
+        self._first = first
+        self._ceiling = ceiling
+        self._tries = 0
+
+    def next(self, floor: float = 0.0) -> float:
+        """Seconds to wait before the next try, at least ``floor``."""
+        span = min(self._ceiling, self._first * 2.0 ** min(self._tries, 16))
+        self._tries += 1
+        return floor + span * (0.5 + random.random() / 2)  # noqa: S311
+
+    def reset(self) -> None:
+        """Forget earlier failures."""
+        self._tries = 0
+
+
+def boottime() -> float:
+    """Seconds since boot, suspend included: what lease deadlines are measured on."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

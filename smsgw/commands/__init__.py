@@ -1,0 +1,1 @@
+"""smsgwctl, one module a command group."""

@@ -1,0 +1,110 @@
+"""Errors with a stable code for programs and a Chinese message for people that says what to do.
+
+The codes are those of the HTTP API (docs/api.md); extend, never rename.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class SmsgwError(Exception):
+    """Base of everything this program raises on purpose.
+
+    ``code`` is stable; ``detail`` fills the message's place holders and travels to the caller; ``retry_after``
+    (seconds) says that the same call may succeed later.
+    """
+
+    def __init__(self, code: str, *, retry_after: float | None = None, **detail: Any) -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return message_of(self.code, self.detail)
+
+
+class Invalid(SmsgwError):
+    """The input is wrong; the same call will never succeed."""
+
+
+class Refused(SmsgwError):
+    """The input is sound, and a rule says no."""
+
+
+class Temporary(SmsgwError):
+    """Not now: nothing was stored, and the same call may succeed later."""
+
+
+# code -> (HTTP status, Chinese message, English message). "item" errors have status 400 when they stand alone.
+CODES: dict[str, tuple[int, str, str]] = {
+    "OK": (200, "成功", "OK"),
+    "PARAM_MISSING": (400, "缺少参数:{field}", "Missing parameter: {field}"),
+    "PARAM_INVALID": (400, "参数格式不正确:{field},{reason}", "Invalid parameter {field}: {reason}"),
+    "JSON_INVALID": (400, "请求体不是合法的 JSON,请检查格式与 UTF-8 编码", "The body is not valid JSON in UTF-8"),
+    "BODY_TOO_LARGE": (413, "请求体超过 2MB,请改用任务接口", "The body exceeds 2 MB; use a task"),
+    "TO_EMPTY": (400, "号码为空,请在 to 中至少填写一个号码", "No number given in `to`"),
+    "TO_TOO_MANY": (400, "单次最多 1000 个号码,请分批提交或改用任务接口", "At most 1000 numbers in a call"),
+    "NUMBER_INVALID": (400, "手机号码格式不正确,请检查后重新提交", "Invalid phone number"),
+    "NUMBER_DUPLICATE": (400, "本次请求内号码重复,已合并", "Number repeated in this call; merged"),
+    "NUMBER_BLACKLISTED": (400, "号码在黑名单中({list}),未发送", "Number is on a block list ({list})"),
+    "NUMBER_OPTED_OUT": (400, "用户已退订({time}),未发送", "The user opted out ({time})"),
+    "NUMBER_FREQ_LIMITED": (400, "该号码发送过于频繁:{rule}", "Too frequent for this number: {rule}"),
+    "NUMBER_EMPTY": (400, "号码状态为空号,已过滤", "Number is not in service"),
+    "CONTENT_EMPTY": (400, "内容为空,请填写 content", "Content is empty"),
+    "CONTENT_TOO_LONG": (400, "内容超过 1000 字(现有 {length} 字),请缩短后重发", "Content exceeds 1000 characters"),
+    "CONTENT_SENSITIVE": (400, "内容包含敏感词:{words}", "Content contains banned words: {words}"),
+    "CONTENT_VARIABLE_UNRESOLVED": (400, "变量未替换:{name}", "Unresolved variable: {name}"),
+    "CONTENT_OPTOUT_MISSING": (400, '营销短信须以"拒收请回复R"结尾', "Marketing must end with the opt-out wording"),
+    "SIGN_MISSING": (400, "缺少签名,请填写 sign 或在内容前加【签名】", "Signature is missing"),
+    "SIGN_NOT_APPROVED": (400, "签名未审核通过", "Signature is not approved"),
+    "SIGN_NOT_REGISTERED": (400, "签名未在该运营商报备", "Signature is not registered with the carrier"),
+    "TEMPLATE_NOT_FOUND": (400, "模板不存在", "No such template"),
+    "TEMPLATE_NOT_APPROVED": (400, "模板未审核通过", "Template is not approved"),
+    "TEMPLATE_PARAM_INVALID": (400, "模板变量不符:{name}", "Template parameter mismatch: {name}"),
+    "EXTEND_CODE_INVALID": (400, "扩展号不合法或不属于本账号,应为不超过 12 位的数字", "Invalid extension code"),
+    "TIME_INVALID": (400, "发送时间不合法:{reason}", "Invalid time: {reason}"),
+    "TIME_WINDOW_CLOSED": (400, "当前时段不允许发送{type},下次可发 {time}", "Not allowed at this hour; next {time}"),
+    "LINK_NOT_FILED": (400, "短链未报备,不能用于营销", "The short link is not filed"),
+    "AUTH_MISSING": (401, "缺少认证信息,请提供签名头或 Authorization: Bearer", "Credentials are missing"),
+    "AUTH_KEY_INVALID": (401, "密钥不存在或已停用,请核对密钥", "Unknown or disabled key"),
+    "AUTH_SIGNATURE_INVALID": (401, "签名校验失败,请按文档核对签名原文与密钥", "Signature mismatch"),
+    "AUTH_TIMESTAMP_EXPIRED": (401, "时间戳与服务器相差超过 5 分钟,服务器时间 {time}", "Clock skew; server time {time}"),
+    "AUTH_NONCE_REPLAYED": (401, "随机数已使用,请为每次请求生成新的随机数", "Nonce was used before"),
+    "AUTH_IP_DENIED": (403, "来源 IP {ip} 不在白名单", "Source address {ip} is not allowed"),
+    "SCOPE_DENIED": (403, "密钥没有权限:{scope}", "The key lacks the scope {scope}"),
+    "ACCOUNT_STOPPED": (403, "账号已停用,请联系管理员", "The account is stopped"),
+    "ACCOUNT_EXPIRED": (403, "合同已到期,请联系管理员", "The contract has ended"),
+    "BALANCE_INSUFFICIENT": (402, "余额不足,需要 {need} 条,剩余 {left} 条", "Balance too low: need {need}, have {left}"),
+    "QUOTA_DAY_EXCEEDED": (429, "超过日发送上限", "Daily quota exceeded"),
+    "QUOTA_MONTH_EXCEEDED": (429, "超过月发送上限", "Monthly quota exceeded"),
+    "RATE_LIMITED": (429, "请求过快,请 {n} 秒后重试", "Too many requests; retry in {n} s"),
+    "IDEMPOTENCY_IN_PROGRESS": (409, "相同请求正在处理,请稍后重试", "The same request is being processed"),
+    "IDEMPOTENCY_MISMATCH": (422, "幂等键已用于不同内容,请更换 Idempotency-Key", "Idempotency key used with another body"),
+    "CLIENT_REF_EXISTS": (409, "客户流水号已存在,消息 {id}", "client_ref exists: message {id}"),
+    "NOT_FOUND": (404, "记录不存在或无权查看", "Not found, or not yours"),
+    "METHOD_NOT_ALLOWED": (405, "该地址不支持此方法,请查看接口文档", "Method not allowed here"),
+    "STATE_CONFLICT": (409, "当前状态不允许此操作:{reason}", "Not possible in the present state: {reason}"),
+    "NO_ROUTE": (503, "没有可用通道({carrier}),消息未接收,请稍后用相同请求重试或联系管理员检查通道",
+                 "No channel available ({carrier}); not accepted, retry later"),
+    "BACKPRESSURE": (503, "系统繁忙,请 {n} 秒后重试", "Busy; retry in {n} s"),
+    "STORAGE_UNAVAILABLE": (503, "数据库不可用,消息未接收,请重试({reason})",
+                            "Storage unavailable, not accepted, retry ({reason})"),
+    "INTERNAL": (500, "系统错误,请提供请求号 {request_id}", "Internal error; quote request id {request_id}"),
+}  # fmt: skip
+
+
+class _Blank(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+def http_status(code: str) -> int:
+    """The HTTP status that goes with a code."""
+    return CODES[code][0]
+
+
+def message_of(code: str, detail: dict[str, Any] | None = None, *, english: bool = False) -> str:
+    """The message of a code with its place holders filled."""
+    return CODES[code][2 if english else 1].format_map(_Blank(detail or {}))

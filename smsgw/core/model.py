@@ -1,0 +1,191 @@
+"""The values that travel through the pipeline. Plain, immutable, without behaviour that needs a clock or IO."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum, StrEnum
+
+from smsgw.core.states import PartState
+
+
+class MessageType(StrEnum):
+    """What a message is for; decides its lane."""
+
+    OTP = "otp"
+    NOTICE = "notice"
+    MARKETING = "marketing"
+
+
+class Lane(IntEnum):
+    """Priority lane; lower goes first."""
+
+    EMERGENCY = 0
+    OTP = 1
+    NOTICE = 2
+    MARKETING = 3
+
+
+LANE_OF = {MessageType.OTP: Lane.OTP, MessageType.NOTICE: Lane.NOTICE, MessageType.MARKETING: Lane.MARKETING}
+
+
+class UnknownPolicy(StrEnum):
+    """What happens to a part whose answer was lost (docs/durability.md)."""
+
+    HOLD = "hold"
+    HOLD_SHORT = "hold_short"
+    RESEND = "resend"
+
+
+class Origin(StrEnum):
+    """By which door a message came in."""
+
+    API = "api"
+    PORTAL = "portal"
+    CLI = "cli"
+    TASK = "task"
+    SMPP = "smpp"
+    CMPP = "cmpp"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A sending account (短信账号): owner of keys, price, limits and data."""
+
+    id: int
+    name: str
+    status: str
+    """``active`` or ``stopped``."""
+    display_name: str = ""
+    default_sign: str = ""
+    extend_code: str = ""
+    """Digits appended to a channel's access code; routes replies back."""
+    unknown_policy: UnknownPolicy | None = None
+    """Overrides the channel's policy."""
+    credit_floor: int = 0
+    """Balance may go down to this many units: 0 prepaid, negative a postpaid ceiling."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSpec:
+    """Configuration of one channel (one carrier account)."""
+
+    id: int
+    name: str
+    protocol: str
+    """``cmpp20``, ``cmpp30`` or ``smpp34``."""
+    host: str
+    port: int
+    username: str
+    password: str = field(repr=False)
+    access_code: str = ""
+    connections: int = 1
+    window: int = 16
+    rate: int = 0
+    """Submits per second over all connections; 0 is unlimited."""
+    carriers: frozenset[str] = frozenset()
+    """Carriers it serves; empty means all."""
+    unknown_policy: UnknownPolicy = UnknownPolicy.HOLD
+    desired: str = "started"
+    """``started``, ``draining`` or ``stopped``."""
+    profile: dict[str, str | int | bool] = field(default_factory=dict)
+    """Carrier deviations as data; keys in ``channels/profiles.py``."""
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A part that a channel has claimed (it is SENDING under our epoch): all that is needed to write it."""
+
+    id: int
+    part: int
+    total: int
+    attempt: int
+    number: str
+    content: str
+    coding: int
+    extend_code: str
+    lane: int
+    valid_until: datetime | None
+    ref: int
+    """Reference of the concatenation header, the same for all parts of a message."""
+
+
+class OutcomeKind(StrEnum):
+    """What a channel can say about a part; nothing else comes back."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    """Definite, permanent."""
+    DEFERRED = "deferred"
+    """Definite refusal for now: throttled, queue full."""
+    UNKNOWN = "unknown"
+    UNSENT = "unsent"
+    """Claimed, and certainly never written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of one attempt to hand a part to a carrier."""
+
+    id: int
+    part: int
+    attempt: int
+    kind: OutcomeKind
+    carrier_id: str = ""
+    code: str = ""
+    """Raw code of the carrier, e.g. ``8`` (CMPP Result) or ``0x00000058``."""
+    cls: str = ""
+    """Stable class, see ``REPORT_CLASSES``."""
+    delay: float = 0.0
+    """DEFERRED: seconds until the next try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A delivery report as received from a carrier, made uniform."""
+
+    channel_id: int
+    carrier_id: str
+    """Canonical (see the channel's profile)."""
+    state: PartState
+    """DELIVERED or UNDELIVERABLE (intermediate states never come here)."""
+    code: str
+    """Raw state and error, e.g. ``DELIVRD``, ``MK:0001``, ``UNDELIV/012``."""
+    cls: str
+    number: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """One inbound message (MO), or one part of a long one, as received from a carrier."""
+
+    channel_id: int
+    carrier_id: str
+    number: str
+    to_code: str
+    text: str
+    received_at: datetime
+    concat_ref: int | None = None
+    concat_total: int = 1
+    concat_number: int = 1
+
+
+REPORT_CLASSES: dict[str, str] = {
+    "": "",
+    "EMPTY_NUMBER": "空号",
+    "POWERED_OFF": "关机",
+    "SUSPENDED": "停机",
+    "BLACKLIST_CARRIER": "运营商黑名单",
+    "BLACKLIST_LOCAL": "平台黑名单",
+    "CONTENT_BLOCKED": "内容拦截",
+    "FREQ_CARRIER": "运营商频控",
+    "SIGN_UNREGISTERED": "签名未报备",
+    "HANDSET": "手机原因",
+    "NETWORK": "网络",
+    "TIMEOUT": "超时",
+    "CHANNEL": "通道",
+    "UNKNOWN": "未知",
+}
+"""Stable class of a failure, with its Chinese name."""

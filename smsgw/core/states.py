@@ -1,0 +1,152 @@
+"""The states of a part and THE transition table: the only place that says what may follow what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+
+class PartState(IntEnum):
+    """State of one part (one wire segment of a message). The numbers are stored; never renumber."""
+
+    HELD = 1
+    """Waits for a reviewer."""
+    SCHEDULED = 2
+    """Waits for its time."""
+    QUEUED = 10
+    """Accepted; all parts of the message are QUEUED together and any channel of the pool may take them."""
+    DEFERRED = 11
+    """Refused for now by its channel (throttled, queue full), or never written before a crash; waits there."""
+    SENDING = 20
+    """Claimed by a channel: it may be on the wire."""
+    SENT = 30
+    """The carrier has accepted it; waits for the delivery report."""
+    UNKNOWN = 31
+    """Written, and the answer is lost. Never resent blindly."""
+    DELIVERED = 40
+    UNDELIVERABLE = 41
+    """The carrier reported a failure."""
+    EXPIRED = 42
+    """Never written to a carrier within its validity."""
+    NO_REPORT = 43
+    """Accepted by the carrier, no report in time; may have arrived."""
+    UNCONFIRMED = 44
+    """UNKNOWN until the policy's time was over."""
+    REJECTED = 45
+    """Refused: by the carrier's answer (status ``failed``) or by us (status ``rejected``)."""
+    CANCELLED = 46
+    DUPLICATE = 47
+
+
+S = PartState
+
+TRANSITIONS: dict[PartState, frozenset[PartState]] = {
+    S.HELD: frozenset({S.SCHEDULED, S.QUEUED, S.REJECTED, S.CANCELLED, S.EXPIRED}),
+    S.SCHEDULED: frozenset({S.QUEUED, S.REJECTED, S.CANCELLED, S.EXPIRED}),
+    S.QUEUED: frozenset({S.SENDING, S.HELD, S.EXPIRED, S.CANCELLED, S.REJECTED}),
+    S.DEFERRED: frozenset({S.SENDING, S.QUEUED, S.EXPIRED, S.CANCELLED, S.REJECTED}),
+    S.SENDING: frozenset(
+        {S.SENT, S.DEFERRED, S.QUEUED, S.REJECTED, S.UNKNOWN, S.DELIVERED, S.UNDELIVERABLE}
+    ),
+    S.UNKNOWN: frozenset(
+        {S.SENT, S.DEFERRED, S.QUEUED, S.REJECTED, S.DELIVERED, S.UNDELIVERABLE, S.UNCONFIRMED}
+    ),
+    S.SENT: frozenset({S.DELIVERED, S.UNDELIVERABLE, S.DEFERRED, S.NO_REPORT}),
+    S.UNCONFIRMED: frozenset({S.DELIVERED, S.UNDELIVERABLE}),
+    S.NO_REPORT: frozenset({S.DELIVERED, S.UNDELIVERABLE}),
+    S.DELIVERED: frozenset(),
+    S.UNDELIVERABLE: frozenset(),
+    S.EXPIRED: frozenset(),
+    S.REJECTED: frozenset(),
+    S.CANCELLED: frozenset(),
+    S.DUPLICATE: frozenset(),
+}
+
+FINAL = frozenset(
+    {
+        S.DELIVERED,
+        S.UNDELIVERABLE,
+        S.EXPIRED,
+        S.NO_REPORT,
+        S.UNCONFIRMED,
+        S.REJECTED,
+        S.CANCELLED,
+        S.DUPLICATE,
+    }
+)
+CORRECTABLE = frozenset({S.UNCONFIRMED, S.NO_REPORT})
+"""Finals that a late report may still correct, once."""
+
+MAY_HAVE_ARRIVED = frozenset({S.SENDING, S.SENT, S.UNKNOWN, S.UNCONFIRMED, S.NO_REPORT, S.DELIVERED})
+"""A resend of a part in one of these states is refused."""
+
+REFUNDED = frozenset({S.EXPIRED, S.REJECTED, S.CANCELLED, S.DUPLICATE})
+"""Finals whose price goes back to the account: nothing was taken by a carrier."""
+
+
+def sources(target: PartState) -> tuple[int, ...]:
+    """The states from which ``target`` may be entered; the guard of every UPDATE."""
+    return tuple(int(s) for s, targets in TRANSITIONS.items() if target in targets)
+
+
+def allowed(source: PartState, target: PartState) -> bool:
+    """Whether a part may go from ``source`` to ``target``."""
+    return target in TRANSITIONS[source]
+
+
+def is_final(state: PartState) -> bool:
+    """Whether nothing but a correcting report can follow."""
+    return state in FINAL
+
+
+STATUS: dict[PartState, str] = {
+    S.HELD: "held",
+    S.SCHEDULED: "scheduled",
+    S.QUEUED: "queued",
+    S.DEFERRED: "queued",
+    S.SENDING: "queued",
+    S.SENT: "submitted",
+    S.UNKNOWN: "uncertain",
+    S.UNCONFIRMED: "unconfirmed",
+    S.DELIVERED: "delivered",
+    S.UNDELIVERABLE: "failed",
+    S.EXPIRED: "expired",
+    S.NO_REPORT: "no_report",
+    S.REJECTED: "failed",
+    S.CANCELLED: "cancelled",
+    S.DUPLICATE: "duplicate",
+}
+
+STATUS_ZH: dict[str, str] = {
+    "held": "审核中",
+    "scheduled": "待发送",
+    "queued": "排队中",
+    "submitted": "已提交",
+    "uncertain": "结果未知",
+    "unconfirmed": "结果未知(已结束)",
+    "delivered": "成功",
+    "failed": "失败",
+    "expired": "已过期未发",
+    "no_report": "未收到回执",
+    "rejected": "已拒绝",
+    "cancelled": "已撤销",
+    "duplicate": "重复",
+}
+
+
+def status_of(state: PartState, by_us: bool = False) -> str:
+    """The status word of one part; ``by_us`` tells our refusal from the carrier's."""
+    return "rejected" if by_us and state is S.REJECTED else STATUS[state]
+
+
+# A message is as far as its least advanced part; among finals the worst decides.
+_RANK = [
+    S.HELD, S.SCHEDULED, S.UNKNOWN, S.SENDING, S.DEFERRED, S.QUEUED, S.SENT,
+    S.UNCONFIRMED, S.UNDELIVERABLE, S.REJECTED, S.EXPIRED, S.CANCELLED, S.DUPLICATE, S.NO_REPORT, S.DELIVERED,
+]  # fmt: skip
+RANK: dict[PartState, int] = {state: rank for rank, state in enumerate(_RANK)}
+
+
+def message_state(parts: Iterable[PartState]) -> PartState:
+    """The state of a message from those of its parts (at least one)."""
+    return min(parts, key=RANK.__getitem__)
