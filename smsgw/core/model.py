@@ -189,3 +189,28 @@ REPORT_CLASSES: dict[str, str] = {
     "UNKNOWN": "未知",
 }
 """Stable class of a failure, with its Chinese name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelStatus:
+    """How a channel is doing right now, for people."""
+
+    id: int
+    name: str
+    protocol: str
+    carriers: tuple[str, ...]
+    access_code: str
+    state: str
+    """``bound``, ``connecting``, ``refused``, ``draining`` or ``stopped``."""
+    bound: int
+    connections: int
+    window_used: int
+    window: int
+    """Of all bound links together."""
+    rate_now: float
+    """Submits per second over the last 5 seconds."""
+    rate_limit: int
+    submitted_today: int
+    last_error: str
+    reason: str
+    """Why it is not faster: ``window full``, ``rate limit``, ``carrier slow``, ``nothing to send``, ``not bound``."""
