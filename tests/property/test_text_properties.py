@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smsgw.core import text, udh
+from smsgw.core.text import Coding
+
+GSM = "".join(chr(c) for c in range(0x2100) if text.choose(chr(c), (Coding.GSM7, Coding.UCS2)) is Coding.GSM7)
+
+ALPHABETS = {
+    Coding.GSM7: st.text(alphabet=GSM, max_size=700),
+    Coding.ASCII: st.text(alphabet=st.characters(max_codepoint=0x7F), max_size=700),
+    Coding.LATIN1: st.text(alphabet=st.characters(max_codepoint=0xFF), max_size=500),
+    Coding.BINARY: st.text(alphabet=st.characters(max_codepoint=0xFF), max_size=500),
+    Coding.UCS2: st.text(max_size=300),
+    Coding.GB18030: st.text(max_size=300),
+}
+# Texts dense in what must not be cut: pairs, and GB18030 of one, two and four octets.
+DENSE = st.text(alphabet="a€[]汉😀\U00020000é", max_size=300)
+
+
+@given(
+    coding=st.sampled_from(list(ALPHABETS)), data=st.data(), ref=st.integers(0, 0xFFFF), wide=st.booleans()
+)
+def test_split_then_join_is_the_same_text(coding: Coding, data: st.DataObject, ref: int, wide: bool) -> None:
+    strategy = ALPHABETS[coding]
+    if coding in (Coding.UCS2, Coding.GB18030):
+        strategy = st.one_of(strategy, DENSE)
+    body = data.draw(strategy)
+    parts = text.split(body, coding, ref=ref, ref16=wide)
+    assert text.join(parts[::-1], coding) == body
+    assert text.count_parts(body, coding, ref16=wide) == len(parts)
+    for part in parts:
+        # each part is readable alone: nothing was cut in two
+        assert text.encode(text.decode(part.octets, coding), coding) == part.octets
+        if coding in (Coding.GSM7, Coding.ASCII):
+            fill = text.gsm7_fill_bits(len(part.udh))
+            assert len(part.udh) + len(text.gsm7_pack(part.octets, fill)) <= 140
+        else:
+            assert len(part.udh) + len(part.octets) <= 140
+        if len(parts) > 1:
+            expected = udh.Concat(ref if wide else ref & 0xFF, len(parts), part.number, wide)
+            assert udh.parse(part.udh).concat == expected
+
+
+@given(septets=st.binary(max_size=160).map(lambda b: bytes(x & 0x7F for x in b)), fill=st.integers(0, 6))
+def test_unpack_undoes_pack(septets: bytes, fill: int) -> None:
+    packed = text.gsm7_pack(septets, fill)
+    assert len(packed) == -(-(7 * len(septets) + fill) // 8)
+    assert text.gsm7_unpack(packed, len(septets), fill) == septets
+    guessed = text.gsm7_unpack(packed, fill_bits=fill)
+    assert guessed in (septets, septets[:-1])
+    assert guessed == septets or septets[-1] == 0
+
+
+@given(octets=st.binary(max_size=200), coding=st.sampled_from(Coding))
+def test_decode_never_raises(octets: bytes, coding: Coding) -> None:
+    assert isinstance(text.decode(octets, coding), str)
+
+
+@given(octets=st.binary(max_size=200))
+def test_udh_parse_reads_or_refuses(octets: bytes) -> None:
+    try:
+        header = udh.parse(octets)
+    except udh.InvalidUdh:
+        return
+    assert header.length <= len(octets)
+    if header.length <= 140:
+        assert udh.build(header.elements) == octets[: header.length]

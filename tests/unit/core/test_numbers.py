@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import pytest
+
+from smsgw.core import numbers
+from smsgw.core.numbers import Home, Segments
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "13800138000",
+        "8613800138000",
+        "+8613800138000",
+        "008613800138000",
+        " 138-0013-8000 ",
+        "+86 138 0013 8000",
+        "\uff11\uff13\uff18\uff10\uff10\uff11\uff13\uff18\uff10\uff10\uff10",
+        "\u202a13800138000\u202c",
+    ],
+)
+def test_mainland_numbers(written: str) -> None:
+    assert numbers.normalize(written) == "8613800138000"
+
+
+def test_foreign_numbers() -> None:
+    assert numbers.normalize("+852 9123 4567") == "85291234567"
+    assert numbers.normalize("0085291234567") == "85291234567"
+    assert numbers.normalize("+1 (212) 555-0100") == "12125550100"
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("", "empty"),
+        ("+", "empty"),
+        ("1380013800a", "characters"),
+        ("13800138000\n", "characters"),
+        ("१३८००१३८०००", "characters"),
+        ("++8613800138000", "characters"),
+        ("1380013800", "prefix"),
+        ("12345678901", "prefix"),
+        ("85291234567", "prefix"),
+        ("+861234567890", "mainland"),
+        ("+862112345678", "mainland"),
+        ("+86138001380001", "mainland"),
+        ("123456", "length"),
+        ("+123456", "length"),
+        ("+1234567890123456", "length"),
+        ("+0123456789", "length"),
+    ],
+)
+def test_what_is_no_number(written: str, reason: str) -> None:
+    with pytest.raises(numbers.InvalidNumber) as caught:
+        numbers.normalize(written)
+    assert caught.value.reason == reason
+
+
+def test_mask_and_national() -> None:
+    assert numbers.mask("8613800138000") == "138****8000"
+    assert numbers.mask("13800138000") == "138****8000"
+    assert numbers.mask("85291234567") == "852****4567"
+    assert numbers.mask("12345678") == "12****78"
+    assert numbers.mask("10086") == "****"
+    assert numbers.mask("") == "****"
+    assert numbers.national("8613800138000") == "13800138000"
+    assert numbers.national("85291234567") == "85291234567"
+
+
+def test_segments_longest_prefix_wins() -> None:
+    jilin = Home(numbers.CUCC, "吉林", "长春")
+    segments = Segments(
+        [
+            ("138", Home(numbers.CBN)),
+            ("1380013", Home(numbers.CMCC, "北京", "北京")),
+            ("13800138", Home(numbers.CTCC, "上海", "上海")),
+            ("13800138000", jilin),
+            ("1380014", Home(numbers.CMCC)),
+            ("1380014", jilin),
+        ]
+    )
+    assert len(segments) == 6
+    assert segments.home("8613800138000") == jilin
+    assert segments.home("8613800138001") == Home(numbers.CTCC, "上海", "上海")
+    assert segments.home("8613800130000") == Home(numbers.CMCC, "北京", "北京")
+    assert segments.home("8613800140000") == jilin
+    assert segments.home("8613900000000") == Home(numbers.CMCC)
+    assert segments.home("8613812340000") == Home(numbers.CBN)
+    assert segments.home("85291234567") is None
+
+
+@pytest.mark.parametrize(
+    ("number", "carrier"),
+    [
+        ("8613412345678", numbers.CMCC),
+        ("8613491234567", numbers.CTCC),
+        ("8619812345678", numbers.CMCC),
+        ("8619612345678", numbers.CUCC),
+        ("8619312345678", numbers.CTCC),
+        ("8619212345678", numbers.CBN),
+        ("8617001234567", numbers.CTCC),
+        ("8617031234567", numbers.CMCC),
+        ("8617041234567", numbers.CUCC),
+        ("8616212345678", numbers.CTCC),
+        ("8616512345678", numbers.CMCC),
+        ("8616112345678", numbers.UNKNOWN),
+        ("85291234567", numbers.INTL),
+    ],
+)
+def test_built_in_prefixes(number: str, carrier: str) -> None:
+    assert numbers.carrier_of(number, Segments()) == carrier
+
+
+@pytest.mark.parametrize("prefix", ["13", "138001380001", "238", "13a", "\uff11\uff13\uff18", ""])
+def test_prefixes_that_are_none(prefix: str) -> None:
+    with pytest.raises(ValueError, match="prefix"):
+        Segments([(prefix, Home(numbers.CMCC))])
