@@ -1,0 +1,87 @@
+"""Fixtures that need a real database: one server a run, one fresh database a test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest_asyncio
+
+from smsgw.store.embedded import EmbeddedPostgres
+
+_PREFIX = "smsgw-tests-"
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresServer:
+    """The server of this test run, with a database that every test's database is copied from."""
+
+    embedded: EmbeddedPostgres
+    template: str
+
+    def dsn(self, database: str) -> str:
+        """The address of one database of the server."""
+        return self.embedded.dsn.replace("@/smsgw?", f"@/{database}?")
+
+
+async def _remove(data_dir: Path) -> None:
+    """Stop what runs in a data directory and remove all of it."""
+    embedded = EmbeddedPostgres(data_dir)
+    if await embedded.find() is not None:
+        await embedded.start()
+        await embedded.stop()
+    shutil.rmtree(embedded.home, ignore_errors=True)
+    shutil.rmtree(data_dir, ignore_errors=True)
+
+
+async def _sweep() -> None:
+    """Remove what killed test runs left behind, their servers included."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        pid = int(re.sub(r"\D", "", left.name) or 0)
+        if left.stat().st_uid == os.geteuid() and not Path(f"/proc/{pid}").exists():
+            await _remove(left)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def postgres() -> AsyncIterator[PostgresServer]:
+    """An embedded PostgreSQL for the whole run, migrated once into a template database."""
+    from smsgw.store.migrate import migrate
+
+    await _sweep()
+    data_dir = Path(tempfile.gettempdir()) / f"{_PREFIX}{os.getpid()}"
+    data_dir.mkdir(mode=0o700)
+    embedded = EmbeddedPostgres(data_dir)
+    try:
+        await embedded.start()
+        server = PostgresServer(embedded, "smsgw_template")
+        await _execute(embedded.dsn, f"CREATE DATABASE {server.template}")
+        await migrate(server.dsn(server.template))
+        yield server
+    finally:
+        await embedded.stop()
+        await _remove(data_dir)
+
+
+@pytest_asyncio.fixture
+async def dsn(postgres: PostgresServer) -> AsyncIterator[str]:
+    """The address of a migrated database that only this test uses."""
+    name = f"test_{next(_numbers)}"
+    await _execute(postgres.embedded.dsn, f"CREATE DATABASE {name} TEMPLATE {postgres.template}")
+    yield postgres.dsn(name)
+    await _execute(postgres.embedded.dsn, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _execute(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn, timeout=10, command_timeout=60)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
