@@ -1,0 +1,1 @@
+"""China Mobile Point to Point, versions 2.x and 3.0."""

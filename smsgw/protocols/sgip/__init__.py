@@ -1,0 +1,1 @@
+"""Short Message Gateway Interface Protocol 1.2 (China Unicom)."""
