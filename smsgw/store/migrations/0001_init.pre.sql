@@ -142,6 +142,8 @@ CREATE TABLE part (
 CREATE INDEX part_claim ON part (pool_id, lane, id) WHERE state = 10 AND part = 1;
 -- A channel takes up again what it refused for now.
 CREATE INDEX part_deferred ON part (channel_id, next_at) WHERE state = 11;
+-- Its time comes: SCHEDULED is sent, UNKNOWN meets its policy.
+CREATE INDEX part_due ON part (next_at) WHERE state IN (2, 31);
 -- Recovery, resolution, the operator's list.
 CREATE INDEX part_open ON part (channel_id, epoch) WHERE state IN (20, 31);
 -- A report finds its part.

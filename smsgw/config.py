@@ -1,0 +1,232 @@
+"""Boot configuration: one TOML file, every key also as ``SMSGW_SECTION_KEY``. All problems are reported at once.
+
+What operators change while the system runs (accounts, channels, routes) is not here but in the database.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+MAX_NODE = 1023
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message lists every problem, one a line."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    number: int = 1
+    """Unique among the nodes that share a database; 0 … 1023."""
+    data_dir: Path = Path("var")
+    """Journal, control socket, key file, embedded PostgreSQL."""
+
+
+@dataclass(frozen=True)
+class DatabaseConfig:
+    dsn: str = ""
+    """``postgresql://…``; empty: the embedded PostgreSQL in the data directory."""
+    pool: int = 10
+    """Connections of the general pool."""
+
+
+@dataclass(frozen=True)
+class HttpConfig:
+    listen: str = "127.0.0.1:8080"
+    """API (``/api/v1``) and portal, by path."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks whose ``X-Forwarded-For`` is believed."""
+    insecure_bearer: bool = False
+    """Allow bearer keys over plain HTTP from loopback addresses."""
+
+
+@dataclass(frozen=True)
+class OpsConfig:
+    listen: str = "127.0.0.1:9090"
+    """Health and metrics."""
+
+
+@dataclass(frozen=True)
+class SecurityConfig:
+    key_file: str = ""
+    """Seals stored secrets; 64 hex digits. Empty: ``secret.key`` in the data directory, made when missing."""
+
+
+@dataclass(frozen=True)
+class DurabilityConfig:
+    min_free_mb: int = 256
+    """Refuse new messages when the data directory has less free space."""
+    unknown_hold_hours: int = 72
+    """How long an unknown outcome under ``hold`` waits for a late answer or report."""
+    unknown_short_seconds: int = 180
+    """The same under ``hold_short``."""
+    unknown_resend_seconds: int = 300
+    """Under ``resend``: when the part is sent again."""
+    report_wait_hours: int = 72
+    """After this time without a report a submitted part is ``no_report``."""
+
+
+@dataclass(frozen=True)
+class RetentionConfig:
+    messages_days: int = 180
+    mo_days: int = 365
+    events_days: int = 7
+    """Events to customers, whether acknowledged or not."""
+
+
+@dataclass(frozen=True)
+class Config:
+    node: NodeConfig = field(default_factory=NodeConfig)
+    database: DatabaseConfig = field(default_factory=DatabaseConfig)
+    http: HttpConfig = field(default_factory=HttpConfig)
+    ops: OpsConfig = field(default_factory=OpsConfig)
+    security: SecurityConfig = field(default_factory=SecurityConfig)
+    durability: DurabilityConfig = field(default_factory=DurabilityConfig)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
+
+    @property
+    def key_file(self) -> Path:
+        """The file that seals stored secrets."""
+        return Path(self.security.key_file) if self.security.key_file else self.node.data_dir / "secret.key"
+
+    @property
+    def control_socket(self) -> Path:
+        """Where ``smsgwctl`` talks to the daemon."""
+        return self.node.data_dir / "control.sock"
+
+
+_RANGES = {
+    ("node", "number"): (0, MAX_NODE),
+    ("database", "pool"): (2, 200),
+    ("durability", "min_free_mb"): (0, 1_000_000),
+    ("durability", "unknown_hold_hours"): (1, 24 * 30),
+    ("durability", "unknown_short_seconds"): (10, 86_400),
+    ("durability", "unknown_resend_seconds"): (10, 86_400),
+    ("durability", "report_wait_hours"): (1, 24 * 30),
+    ("retention", "messages_days"): (1, 3650),
+    ("retention", "mo_days"): (1, 3650),
+    ("retention", "events_days"): (1, 30),
+}
+
+
+def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Config:
+    """The configuration of a file (None: defaults) and the environment, which wins. Raises ``ConfigError``."""
+    problems: list[str] = []
+    document: dict[str, Any] = {}
+    if path is not None:
+        try:
+            document = tomllib.loads(path.read_text("utf-8"))
+        except OSError as exc:
+            raise ConfigError([f"{path}: cannot be read: {exc.strerror}"]) from exc
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+            raise ConfigError([f"{path}: not valid TOML: {exc}"]) from exc
+    environ = os.environ if environ is None else environ
+    sections = {f.name: f.default_factory() for f in dataclasses.fields(Config)}  # type: ignore[misc]
+    where = str(path) if path else "configuration"
+
+    problems += [
+        f"{where}: unknown section [{name}]; known are {', '.join(sections)}" for name in document if name not in sections
+    ]
+    built = {}
+    for name, default in sections.items():
+        given = document.get(name, {})
+        if not isinstance(given, dict):
+            problems.append(f"{where}: [{name}] must be a table")
+            given = {}
+        built[name] = _section(name, type(default), given, environ, where, problems)
+    problems += [
+        f"environment: {key} is not a known setting"
+        for key in sorted(environ)
+        if key.startswith("SMSGW_") and key not in _env_names(sections) and key not in ENV_OTHERS
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return Config(**built)
+
+
+ENV_OTHERS = frozenset({"SMSGW_CONFIG", "SMSGW_LOG_LEVEL", "SMSGW_LOG_FORMAT"})
+"""Environment variables that are not settings of the file."""
+
+
+def _env_names(sections: Mapping[str, Any]) -> set[str]:
+    return {f"SMSGW_{n}_{f.name}".upper() for n, section in sections.items() for f in dataclasses.fields(section)}
+
+
+def _section(
+    name: str,
+    kind: type[Any],
+    given: Mapping[str, Any],
+    environ: Mapping[str, str],
+    where: str,
+    problems: list[str],
+) -> Any:
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    known = [f.name for f in dataclasses.fields(kind)]
+    problems += [
+        f"{where}: unknown key {key} in [{name}]; known are {', '.join(known)}" for key in given if key not in known
+    ]
+    for key in known:
+        variable = f"SMSGW_{name}_{key}".upper()
+        if variable in environ:
+            source, value = variable, _from_text(environ[variable], hints[key])
+        elif key in given:
+            source, value = f"{where}: [{name}] {key}", given[key]
+        else:
+            continue
+        problem, converted = _convert(value, hints[key])
+        low, high = _RANGES.get((name, key), (None, None))
+        if problem is None and low is not None and not low <= converted <= high:
+            problem = f"must be in {low}..{high}"
+        if problem is None and key == "listen" and not _is_address(converted):
+            problem = 'must look like "127.0.0.1:8080" or "[::1]:8080"'
+        if problem:
+            problems.append(f"{source} {problem}")
+        else:
+            values[key] = converted
+    return kind(**values)
+
+
+def _from_text(text: str, hint: Any) -> Any:
+    if hint is int:
+        return int(text) if text.strip().lstrip("-").isdigit() else text
+    if hint is bool:
+        return {"true": True, "1": True, "false": False, "0": False}.get(text.strip().lower(), text)
+    if hint not in (str, Path):
+        return [item.strip() for item in text.split(",") if item.strip()]
+    return text
+
+
+def _convert(value: Any, hint: Any) -> tuple[str | None, Any]:
+    if hint is bool:
+        return (None, value) if isinstance(value, bool) else ("must be true or false", None)
+    if hint is int:
+        return (None, value) if isinstance(value, int) and not isinstance(value, bool) else ("must be a number", None)
+    if hint is str:
+        return (None, value) if isinstance(value, str) else ("must be a text", None)
+    if hint is Path:
+        return (None, Path(value).expanduser()) if isinstance(value, str) and value else ("must be a path", None)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return None, tuple(value)
+    return "must be a list of texts", None
+
+
+def _is_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdigit() and 0 <= int(port) <= 65535
+
+
+def split_address(listen: str) -> tuple[str, int]:
+    """Host and port of a ``listen`` value."""
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,220 @@
+"""The accept transaction: idempotency, credit, messages and parts, all or nothing for each call."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from smsgw.core.errors import Invalid, Refused, SmsgwError
+from smsgw.store import stats
+from smsgw.store.db import Connection
+
+MESSAGE_COLUMNS = (
+    "id", "batch_id", "account_id", "origin", "type", "number", "carrier", "province", "content", "sign",
+    "coding", "parts", "concat_ref", "price", "client_ref", "ext", "extend_code", "submitter",
+)  # fmt: skip
+PART_COLUMNS = (
+    "id", "part", "total", "account_id", "pool_id", "lane", "state", "unknown_policy", "next_at", "expires_at",
+    "code", "class", "by_us", "accepted_at", "final_at",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """An Idempotency-Key (``k``) or client_ref (``r``) with what it stands for."""
+
+    kind: str
+    key: str
+    request_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewCall:
+    """All rows of one send call. Tuples in the order of ``MESSAGE_COLUMNS`` and ``PART_COLUMNS``."""
+
+    account_id: int
+    batch_id: int
+    messages: Sequence[tuple[object, ...]]
+    parts: Sequence[tuple[object, ...]]
+    units: int
+    """Debited from the account."""
+    keys: tuple[RequestKey, ...]
+    answer: bytes
+    """What a repeat of the call is answered with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The call is committed; ``replay`` holds the first answer when it had been made before, as ``batch_id``."""
+
+    batch_id: int
+    replay: bytes | None = None
+
+
+_PRESENT = "SELECT id FROM message WHERE id = ANY($1::bigint[])"
+
+_LOCK_ACCOUNTS = """
+SELECT id, status, balance - credit_floor AS available FROM account WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE
+"""
+
+_INSERT_KEYS = """
+INSERT INTO request_key (account_id, kind, key, request_sha256, message_id, answer)
+SELECT * FROM unnest($1::bigint[], $2::"char"[], $3::text[], $4::bytea[], $5::bigint[], $6::bytea[])
+ON CONFLICT DO NOTHING
+RETURNING account_id, kind, key, message_id
+"""
+
+_EXISTING_KEYS = """
+SELECT k.* FROM request_key k
+JOIN unnest($1::bigint[], $2::"char"[], $3::text[]) AS w(account_id, kind, key)
+  ON k.account_id = w.account_id AND k.kind = w.kind AND k.key = w.key
+"""
+
+_DELETE_KEYS = """
+DELETE FROM request_key
+WHERE message_id = ANY($1::bigint[])
+  AND (account_id, kind, key) IN (SELECT * FROM unnest($2::bigint[], $3::"char"[], $4::text[]))
+"""
+
+_DEBIT = """
+WITH d AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS d(account_id, batch_id, units)),
+     entry AS (INSERT INTO ledger (id, account_id, kind, units) SELECT batch_id, account_id, 'debit', -units FROM d)
+UPDATE account a SET balance = a.balance - s.units
+FROM (SELECT account_id, sum(units) AS units FROM d GROUP BY account_id) s WHERE a.id = s.account_id
+"""
+
+
+async def commit_calls(
+    connection: Connection, calls: list[NewCall], again: bool, *, node: int
+) -> list[Stored | SmsgwError]:
+    """Store the calls inside the caller's transaction; one result a call, in order.
+
+    A refused call (credit, stopped account, key used otherwise) leaves nothing behind and does not disturb others.
+    """
+    results: dict[int, Stored | SmsgwError] = {}
+    todo = calls
+    if again:  # the first try may have been committed: what is there is done
+        first_ids = [c.messages[0][0] for c in calls if c.messages]
+        present = {row["id"] for row in await connection.fetch(_PRESENT, first_ids)}
+        for call in calls:
+            if call.messages and call.messages[0][0] in present:
+                results[id(call)] = Stored(call.batch_id)
+        todo = [c for c in calls if id(c) not in results]
+
+    accounts = {
+        row["id"]: row
+        for row in await connection.fetch(_LOCK_ACCOUNTS, sorted({c.account_id for c in todo}))
+    }
+    available = {account_id: row["available"] for account_id, row in accounts.items()}
+
+    results |= await _settle_keys(connection, [c for c in todo if c.keys])
+    fresh = []
+    undo: list[NewCall] = []
+    for call in todo:
+        if id(call) in results:
+            continue
+        account = accounts.get(call.account_id)
+        if account is None or account["status"] != "active":
+            results[id(call)] = Refused("ACCOUNT_STOPPED")
+            undo.append(call)
+        elif call.units > available[call.account_id]:
+            left = max(0, available[call.account_id])
+            results[id(call)] = Refused("BALANCE_INSUFFICIENT", need=call.units, left=left)
+            undo.append(call)
+        else:
+            available[call.account_id] -= call.units
+            fresh.append(call)
+    await _drop_keys(connection, [c for c in undo if c.keys])
+    _refuse_replays_of(undo, results)
+
+    if fresh:
+        messages = [row for call in fresh for row in call.messages]
+        await connection.copy_records_to_table("message", records=messages, columns=MESSAGE_COLUMNS, timeout=10)
+        parts = [row for call in fresh for row in call.parts]
+        await connection.copy_records_to_table("part", records=parts, columns=PART_COLUMNS, timeout=10)
+        debits = [c for c in fresh if c.units]
+        if debits:
+            await connection.execute(
+                _DEBIT, [c.account_id for c in debits], [c.batch_id for c in debits], [c.units for c in debits]
+            )
+        delta: stats.Delta = Counter()
+        for call in fresh:
+            delta[call.account_id, 0, "accepted"] += len(call.parts)
+        await stats.add(connection, node, delta)
+        for call in fresh:
+            results[id(call)] = Stored(call.batch_id)
+    return [results[id(call)] for call in calls]
+
+
+def _refuse_replays_of(undone: list[NewCall], results: dict[int, Stored | SmsgwError]) -> None:
+    """A repeat that travelled in the same batch as a refused original is refused like it."""
+    refused = {call.batch_id: results[id(call)] for call in undone}
+    if refused:
+        for key, result in results.items():
+            if isinstance(result, Stored) and result.batch_id in refused:
+                results[key] = refused[result.batch_id]
+
+
+async def _settle_keys(connection: Connection, calls: list[NewCall]) -> dict[int, Stored | SmsgwError]:
+    """Insert the calls' keys; results for the calls whose key was taken before (replay, mismatch, conflict)."""
+    if not calls:
+        return {}
+    flat = sorted(((c, k) for c in calls for k in c.keys), key=lambda e: (e[0].account_id, e[1].kind, e[1].key))
+    won = {
+        (row["account_id"], row["kind"].decode(), row["key"], row["message_id"])
+        for row in await connection.fetch(
+            _INSERT_KEYS,
+            [c.account_id for c, _ in flat],
+            [k.kind.encode() for _, k in flat],
+            [k.key for _, k in flat],
+            [k.request_sha256 for _, k in flat],
+            [c.batch_id for c, _ in flat],
+            [c.answer for c, _ in flat],
+        )
+    }
+    lost = [(c, k) for c, k in flat if (c.account_id, k.kind, k.key, c.batch_id) not in won]
+    if not lost:
+        return {}
+    existing = {
+        (row["account_id"], row["kind"].decode(), row["key"]): row
+        for row in await connection.fetch(
+            _EXISTING_KEYS,
+            [c.account_id for c, _ in lost],
+            [k.kind.encode() for _, k in lost],
+            [k.key for _, k in lost],
+        )
+    }
+    results: dict[int, Stored | SmsgwError] = {}
+    for call, key in lost:
+        row = existing[call.account_id, key.kind, key.key]
+        if row["request_sha256"] == key.request_sha256:
+            results.setdefault(id(call), Stored(row["message_id"], replay=row["answer"]))
+        elif key.kind == "k":
+            results[id(call)] = Invalid("IDEMPOTENCY_MISMATCH")
+        else:
+            results[id(call)] = Invalid("CLIENT_REF_EXISTS", id=str(row["message_id"]))
+    await _drop_keys(connection, [c for c in calls if id(c) in results])
+    return results
+
+
+async def _drop_keys(connection: Connection, calls: list[NewCall]) -> None:
+    """Take back the keys that these calls have inserted in this transaction."""
+    flat = [(c, k) for c in calls for k in c.keys]
+    if flat:
+        await connection.execute(
+            _DELETE_KEYS,
+            [c.batch_id for c, _ in flat],
+            [c.account_id for c, _ in flat],
+            [k.kind.encode() for _, k in flat],
+            [k.key for _, k in flat],
+        )
+
+
+_SWEEP_KEYS = "DELETE FROM request_key WHERE created_at < $1"
+
+
+async def sweep_keys(connection: Connection, before: datetime) -> str:
+    """Forget keys older than ``before``."""
+    return await connection.execute(_SWEEP_KEYS, before)

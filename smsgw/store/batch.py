@@ -1,0 +1,212 @@
+"""Group commit: many callers, one transaction at a time, one connection a writer.
+
+A commit starts at once when none is in flight and the last one is a moment ago; what arrives meanwhile joins the
+next. A batch whose commit outcome is unknown (connection lost) is repeated as a whole with ``again=True``; the
+statements are written so that a repeat changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+import structlog
+
+from smsgw import aio
+from smsgw.core.errors import SmsgwError, Temporary
+from smsgw.store.db import CONFLICT, OUTAGE, Connection, connect, unavailable
+
+log = structlog.get_logger(__name__)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+Commit = Callable[[Connection, list[Item], bool], Awaitable[list[Result]]]
+"""Runs inside a transaction; gives one result an item. A result that is an ``SmsgwError`` is raised at its caller."""
+
+MIN_INTERVAL = 0.004
+"""Under load commits start this many seconds apart, so that each carries more."""
+COMMIT_TIMEOUT = 10.0
+
+
+class Batcher(Generic[Item, Result]):
+    """One writer. ``await put(item)`` returns when the item is committed.
+
+    ``give_up_after``: seconds of outage after which waiting callers get ``STORAGE_UNAVAILABLE``; None keeps the
+    items until the database is back (for facts that must not be lost). ``limit`` bounds what waits (by weight).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        dsn: str,
+        commit: Commit[Item, Result],
+        *,
+        weigh: Callable[[Item], int] = lambda _: 1,
+        max_batch: int = 1000,
+        limit: int = 20_000,
+        give_up_after: float | None = None,
+    ) -> None:
+        self.name = name
+        self._dsn = dsn
+        self._commit = commit
+        self._weigh = weigh
+        self._max_batch = max_batch
+        self._limit = limit
+        self._give_up_after = give_up_after
+        self._queue: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._weight = 0
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._outage_since: float | None = None
+        self.commits = 0
+        self.items = 0
+
+    @property
+    def waiting(self) -> int:
+        """Weight of what is queued and not yet committed."""
+        return self._weight
+
+    @property
+    def full(self) -> bool:
+        """Whether a new item would be refused."""
+        return self._weight >= self._limit
+
+    @property
+    def outage(self) -> float:
+        """Seconds since the database was last reached; 0 while it is there."""
+        return 0.0 if self._outage_since is None else time.monotonic() - self._outage_since
+
+    async def start(self) -> None:
+        """Connect and begin; raises ``STORAGE_UNAVAILABLE`` when the server cannot be reached."""
+        try:
+            self._connection = await connect(self._dsn, writer=True)
+        except OUTAGE as exc:
+            raise unavailable(exc) from exc
+        self._task = aio.spawn(self._run(), name=f"writer.{self.name}")
+
+    async def stop(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109
+        """Commit what waits (for at most ``timeout`` seconds), then end."""
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout)
+        except TimeoutError:
+            log.error("writer.unfinished", writer=self.name, waiting=self._weight)
+        await aio.cancel(self._task)
+        self._fail_all(Temporary("STORAGE_UNAVAILABLE", reason="服务正在停止"))
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    def submit(self, item: Item) -> asyncio.Future[Result]:
+        """Queue an item; the future is done when it is committed. Raises ``BACKPRESSURE`` when full."""
+        if self._weight >= self._limit and self._give_up_after is not None:
+            raise Temporary("BACKPRESSURE", retry_after=1, n=1)
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._queue.append((item, future))
+        self._weight += self._weigh(item)
+        self._idle.clear()
+        self._wake.set()
+        return future
+
+    async def put(self, item: Item) -> Result:
+        """Queue an item and wait for its commit."""
+        return await self.submit(item)
+
+    def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        batch = []
+        weight = 0
+        while self._queue and weight < self._max_batch:
+            entry = self._queue.popleft()
+            weight += self._weigh(entry[0])
+            batch.append(entry)
+        return batch
+
+    async def _run(self) -> None:
+        last_start = 0.0
+        while True:
+            if not self._queue:
+                self._wake.clear()
+                self._idle.set()
+                await self._wake.wait()
+            else:
+                await asyncio.sleep(0)  # let callers of this loop turn join
+            pause = last_start + MIN_INTERVAL - time.monotonic()
+            if pause > 0 and self._weight < self._max_batch:
+                await asyncio.sleep(pause)
+            last_start = time.monotonic()
+            batch = self._take()
+            try:
+                await self._settle(batch)
+            finally:
+                self._weight -= sum(self._weigh(item) for item, _ in batch)
+
+    async def _settle(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        """Commit the batch, repeating it over outages, and resolve its futures."""
+        backoff = aio.Backoff(0.05, 1.0)
+        again = False
+        while True:
+            try:
+                results = await self._attempt([item for item, _ in batch], again)
+                self._outage_since = None
+                break
+            except CONFLICT as exc:
+                log.info("writer.conflict", writer=self.name, error=type(exc).__name__)
+                await asyncio.sleep(backoff.next())
+            except OUTAGE as exc:
+                again = True
+                now = time.monotonic()
+                if self._outage_since is None:
+                    self._outage_since = now
+                    log.error("writer.outage", writer=self.name, error=type(exc).__name__, waiting=self._weight)
+                self._drop_connection()
+                if self._give_up_after is not None and now - self._outage_since >= self._give_up_after:
+                    error = unavailable(exc)
+                    for _, future in batch:
+                        if not future.done():
+                            future.set_exception(error)
+                    return
+                await asyncio.sleep(backoff.next())
+            except Exception as exc:  # our bug: fail these callers, keep the writer alive
+                if len(batch) > 1:
+                    # One bad item must not take its neighbours with it.
+                    log.exception("writer.batch_failed", writer=self.name, items=len(batch))
+                    for entry in batch:
+                        await self._settle([entry])
+                    return
+                log.exception("writer.item_failed", writer=self.name, item=repr(batch[0][0])[:500])
+                if not batch[0][1].done():
+                    batch[0][1].set_exception(exc)
+                return
+        self.commits += 1
+        self.items += len(batch)
+        for (_, future), result in zip(batch, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, SmsgwError):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+    async def _attempt(self, items: list[Item], again: bool) -> list[Result]:
+        async with asyncio.timeout(COMMIT_TIMEOUT):
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await connect(self._dsn, writer=True)
+            async with self._connection.transaction():
+                return await self._commit(self._connection, items, again)
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    def _fail_all(self, error: SmsgwError) -> None:
+        while self._queue:
+            _, future = self._queue.popleft()
+            if not future.done():
+                future.set_exception(error)
+        self._weight = 0

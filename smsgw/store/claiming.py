@@ -1,0 +1,124 @@
+"""Claim = mark: QUEUED and due DEFERRED parts become SENDING under our epoch before a single octet is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from smsgw.core.model import Claimed
+from smsgw.store.db import Connection, Row
+
+# Whole messages by their first part, in the order of the given (pool, lane) pairs, as many as fit into $4 parts.
+# The claim holds only while the channel's lease is ours by the database's clock.
+_CLAIM = """
+WITH own AS MATERIALIZED (
+    SELECT 1 FROM lease WHERE resource = $1 AND node = $2 AND epoch = $3 AND expires_at > clock_timestamp() FOR SHARE
+),
+head AS MATERIALIZED (
+    SELECT q.turn, f.id, f.total
+    FROM unnest($5::int[], $6::smallint[]) WITH ORDINALITY AS q(pool_id, lane, turn),
+    LATERAL (
+        SELECT p.id, p.total FROM part p
+        WHERE p.pool_id = q.pool_id AND p.lane = q.lane AND p.state = 10 AND p.part = 1 AND p.id >= $7
+          AND EXISTS (SELECT 1 FROM own)
+        ORDER BY p.id LIMIT $4 FOR UPDATE SKIP LOCKED
+    ) f
+),
+pick AS MATERIALIZED (
+    SELECT id FROM (SELECT id, total, sum(total) OVER (ORDER BY turn, id) AS running FROM head) r
+    WHERE running - total < $4
+),
+mine AS (
+    UPDATE part p SET state = 20, channel_id = $8, epoch = $3, attempt = p.attempt + 1, claimed_at = clock_timestamp()
+    FROM pick WHERE p.id = pick.id AND p.state = 10
+    RETURNING p.id, p.part, p.total, p.attempt, p.lane, p.expires_at
+)
+SELECT mine.*, m.number, m.content, m.coding, m.extend_code, m.concat_ref
+FROM mine JOIN message m ON m.id = mine.id
+ORDER BY mine.lane, mine.id, mine.part
+"""
+
+# What this channel has to take up again.
+_CLAIM_DEFERRED = """
+WITH own AS MATERIALIZED (
+    SELECT 1 FROM lease WHERE resource = $1 AND node = $2 AND epoch = $3 AND expires_at > clock_timestamp() FOR SHARE
+),
+pick AS MATERIALIZED (
+    SELECT p.id, p.part FROM part p
+    WHERE p.channel_id = $5 AND p.state = 11 AND p.next_at <= clock_timestamp() AND p.id >= $6
+      AND EXISTS (SELECT 1 FROM own)
+    ORDER BY p.next_at LIMIT $4 FOR UPDATE SKIP LOCKED
+),
+mine AS (
+    UPDATE part p SET state = 20, epoch = $3, attempt = p.attempt + 1, claimed_at = clock_timestamp(), next_at = NULL
+    FROM pick WHERE p.id = pick.id AND p.part = pick.part
+    RETURNING p.id, p.part, p.total, p.attempt, p.lane, p.expires_at
+)
+SELECT mine.*, m.number, m.content, m.coding, m.extend_code, m.concat_ref
+FROM mine JOIN message m ON m.id = mine.id
+ORDER BY mine.lane, mine.id, mine.part
+"""
+
+
+async def claim(
+    connection: Connection,
+    *,
+    resource: str,
+    node: int,
+    epoch: int,
+    channel_id: int,
+    limit: int,
+    queues: Sequence[tuple[int, int]],
+    oldest: int,
+) -> list[Claimed]:
+    """Claim whole queued messages of up to ``limit`` parts (the last one may overshoot), queue by queue.
+
+    ``queues`` are (pool, lane) pairs, most urgent first; ``oldest`` is an id below which nothing can be queued.
+    """
+    rows = await connection.fetch(
+        _CLAIM, resource, node, epoch, limit, [q[0] for q in queues], [q[1] for q in queues], oldest, channel_id
+    )
+    return [_claimed(row) for row in rows]
+
+
+async def claim_deferred(
+    connection: Connection, *, resource: str, node: int, epoch: int, channel_id: int, limit: int, oldest: int
+) -> list[Claimed]:
+    """Claim up to ``limit`` parts that this channel had deferred and whose time has come."""
+    rows = await connection.fetch(_CLAIM_DEFERRED, resource, node, epoch, limit, channel_id, oldest)
+    return [_claimed(row) for row in rows]
+
+
+def _claimed(row: Row) -> Claimed:
+    return Claimed(
+        id=row["id"],
+        part=row["part"],
+        total=row["total"],
+        attempt=row["attempt"],
+        number=row["number"],
+        content=row["content"],
+        coding=row["coding"],
+        extend_code=row["extend_code"],
+        lane=row["lane"],
+        valid_until=row["expires_at"],
+        ref=row["concat_ref"],
+    )
+
+
+_NEXT_DEFERRED = "SELECT min(next_at) FROM part WHERE channel_id = $1 AND state = 11 AND id >= $2"
+
+
+async def next_deferred(connection: Connection, channel_id: int, oldest: int) -> datetime | None:
+    """When the channel's next deferred part is due."""
+    return await connection.fetchval(_NEXT_DEFERRED, channel_id, oldest)
+
+
+_INTERRUPTED = """
+SELECT id, part, attempt, epoch FROM part
+WHERE channel_id = $1 AND epoch < $2 AND state = 20 AND id >= $3 ORDER BY id, part LIMIT 5000
+"""
+
+
+async def interrupted(connection: Connection, channel_id: int, epoch: int, oldest: int) -> list[Row]:
+    """Parts that an earlier owner of the channel had claimed and left without an outcome (at most 5,000 at a time)."""
+    return await connection.fetch(_INTERRUPTED, channel_id, epoch, oldest)

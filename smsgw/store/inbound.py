@@ -1,0 +1,142 @@
+"""Inbound messages: every PDU once, long ones joined in any order, tied to the message they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from smsgw.core.ids import first_id
+from smsgw.core.model import Inbound
+from smsgw.store.db import Connection, Row
+from smsgw.store.outcomes import EVENT_COLUMNS, Ids
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """An inbound PDU and whom it is for (None: no account owns the code)."""
+
+    inbound: Inbound
+    account_id: int | None
+    extend_code: str
+
+
+_REMEMBER = """
+INSERT INTO mo_part (channel_id, carrier_id, number, to_code, ref, total, part, content, received_at)
+SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::int[], $6::smallint[], $7::smallint[],
+                     $8::text[], $9::timestamptz[])
+ON CONFLICT DO NOTHING
+RETURNING channel_id, carrier_id
+"""
+
+_WAITING = """
+SELECT channel_id, carrier_id, part, content, received_at FROM mo_part
+WHERE number = $1 AND to_code = $2 AND ref = $3 AND total = $4 AND mo_id IS NULL AND received_at > $5
+ORDER BY part, received_at FOR UPDATE
+"""
+
+_CONSUME = """
+UPDATE mo_part p SET mo_id = $3 FROM unnest($1::int[], $2::text[]) AS k(channel_id, carrier_id)
+WHERE p.channel_id = k.channel_id AND p.carrier_id = k.carrier_id
+"""
+
+# The newest message of the account to that number within 72 h is what is being answered.
+_STORE = """
+INSERT INTO mo (id, account_id, channel_id, number, to_code, extend_code, content, parts, complete, in_reply_to,
+                received_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
+        (SELECT max(m.id) FROM message m WHERE m.number = $4 AND m.account_id = $2 AND m.id >= $11), $10)
+"""
+
+JOIN_WITHIN = timedelta(hours=2)
+REPLY_WITHIN = timedelta(hours=72)
+
+
+async def commit_inbound(connection: Connection, arrived: Sequence[Arrived], ids: Ids) -> set[int]:
+    """Store inbound PDUs and the messages that became whole; the accounts that have new events."""
+    if not arrived:
+        return set()
+    rows = await connection.fetch(
+        _REMEMBER,
+        [a.inbound.channel_id for a in arrived],
+        [a.inbound.carrier_id for a in arrived],
+        [a.inbound.number for a in arrived],
+        [a.inbound.to_code for a in arrived],
+        [a.inbound.concat_ref for a in arrived],
+        [a.inbound.concat_total for a in arrived],
+        [a.inbound.concat_number for a in arrived],
+        [a.inbound.text for a in arrived],
+        [a.inbound.received_at for a in arrived],
+    )
+    new = {(row["channel_id"], row["carrier_id"]) for row in rows}
+    told: set[int] = set()
+    for one in arrived:
+        inbound = one.inbound
+        key = (inbound.channel_id, inbound.carrier_id)
+        if key not in new:
+            continue  # the carrier sent it again
+        new.discard(key)
+        keys, content, parts = [key], inbound.text, 1
+        if inbound.concat_total > 1:
+            waiting = await connection.fetch(
+                _WAITING, inbound.number, inbound.to_code, inbound.concat_ref, inbound.concat_total,
+                inbound.received_at - JOIN_WITHIN,
+            )  # fmt: skip
+            texts = {row["part"]: row["content"] for row in waiting}
+            if len(texts) < inbound.concat_total:
+                continue
+            keys = [(row["channel_id"], row["carrier_id"]) for row in waiting]
+            content, parts = "".join(texts[n] for n in sorted(texts)), inbound.concat_total
+        await _store(connection, one, keys, content, parts, True, ids)
+        if one.account_id is not None:
+            told.add(one.account_id)
+    return told
+
+
+async def _store(
+    connection: Connection, one: Arrived, keys: list[tuple[int, str]], content: str, parts: int, complete: bool, ids: Ids
+) -> None:
+    inbound = one.inbound
+    mo_id = ids()
+    await connection.execute(
+        _STORE, mo_id, one.account_id, inbound.channel_id, inbound.number, inbound.to_code, one.extend_code,
+        content, parts, complete, inbound.received_at, first_id(inbound.received_at - REPLY_WITHIN),
+    )  # fmt: skip
+    await connection.execute(_CONSUME, [k[0] for k in keys], [k[1] for k in keys], mo_id)
+    if one.account_id is not None:
+        record = (ids(), one.account_id, "mo", mo_id, "", "", "", parts, None, inbound.received_at)
+        await connection.copy_records_to_table("customer_event", records=[record], columns=EVENT_COLUMNS)
+
+
+_STALE = """
+SELECT number, to_code, ref, total, min(channel_id) AS channel_id, min(received_at) AS received_at,
+       array_agg(channel_id ORDER BY part) AS channels, array_agg(carrier_id ORDER BY part) AS carrier_ids,
+       array_agg(part ORDER BY part) AS parts, array_agg(content ORDER BY part) AS contents
+FROM mo_part WHERE mo_id IS NULL AND received_at < $1
+GROUP BY number, to_code, ref, total ORDER BY min(received_at) LIMIT 200
+"""
+
+
+async def stale_parts(connection: Connection, before: datetime) -> list[Row]:
+    """Sets of parts whose siblings have not come in time."""
+    return await connection.fetch(_STALE, before)
+
+
+async def give_up_joining(
+    connection: Connection, row: Row, account_id: int | None, extend_code: str, ids: Ids
+) -> set[int]:
+    """Store what has come of a long message, marked incomplete; ``row`` is one of ``stale_parts``."""
+    texts = dict(zip(row["parts"], row["contents"], strict=True))
+    content = "".join(texts.get(n, "…") for n in range(1, row["total"] + 1))
+    inbound = Inbound(row["channel_id"], "", row["number"], row["to_code"], content, row["received_at"])
+    keys = list(zip(row["channels"], row["carrier_ids"], strict=True))
+    await _store(connection, Arrived(inbound, account_id, extend_code), keys, content, len(texts), False, ids)
+    return set() if account_id is None else {account_id}
+
+
+_SWEEP = "DELETE FROM mo_part WHERE received_at < $1 AND mo_id IS NOT NULL"
+
+
+async def sweep_parts(connection: Connection, before: datetime) -> None:
+    """Forget joined PDUs that the carrier will not send again."""
+    await connection.execute(_SWEEP, before)

@@ -1,0 +1,68 @@
+"""Leases: who owns a channel or a job right now, fenced by an epoch that is never used twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smsgw.aio import boottime
+from smsgw.store.db import Database
+
+TTL = 15.0
+"""Seconds a lease lives without renewal."""
+RENEW_EVERY = 3.0
+MARGIN = 2.0
+"""A holder stops this many seconds before the database would give the lease away."""
+
+# A restarted node takes its own leases back at once: only one process can hold the node's data directory.
+_ACQUIRE = """
+INSERT INTO lease AS l (resource, node, epoch, expires_at)
+VALUES ($1, $2, nextval('lease_epoch'), clock_timestamp() + $3 * interval '1 second')
+ON CONFLICT (resource) DO UPDATE
+SET node = excluded.node, epoch = excluded.epoch, expires_at = excluded.expires_at
+WHERE l.expires_at < clock_timestamp() OR l.node = excluded.node
+RETURNING epoch
+"""
+
+_RENEW = """
+UPDATE lease SET expires_at = clock_timestamp() + $4 * interval '1 second'
+WHERE resource = $1 AND node = $2 AND epoch = $3 AND expires_at > clock_timestamp()
+"""
+
+_RELEASE = "UPDATE lease SET expires_at = clock_timestamp() WHERE resource = $1 AND node = $2 AND epoch = $3"
+
+
+@dataclass(slots=True)
+class Lease:
+    """A held lease. ``deadline`` is on this machine's boot-time clock, so a frozen process knows it is late."""
+
+    resource: str
+    node: int
+    epoch: int
+    deadline: float
+
+    def still_mine(self) -> bool:
+        """Whether we may still act as the owner; checked before every write to a carrier."""
+        return boottime() < self.deadline
+
+
+async def acquire(database: Database, resource: str, node: int) -> Lease | None:
+    """Take the lease if it is free, expired or our own; None while another node holds it."""
+    asked = boottime()
+    epoch = await database.fetchval(_ACQUIRE, resource, node, TTL)
+    return None if epoch is None else Lease(resource, node, epoch, asked + TTL - MARGIN)
+
+
+async def renew(database: Database, lease: Lease) -> bool:
+    """Prolong the lease; False when it is no longer ours."""
+    asked = boottime()
+    tag = await database.execute(_RENEW, lease.resource, lease.node, lease.epoch, TTL)
+    if tag != "UPDATE 1":
+        return False
+    lease.deadline = asked + TTL - MARGIN
+    return True
+
+
+async def release(database: Database, lease: Lease) -> None:
+    """Give the lease back."""
+    lease.deadline = 0.0
+    await database.execute(_RELEASE, lease.resource, lease.node, lease.epoch)

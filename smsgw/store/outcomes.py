@@ -1,0 +1,300 @@
+"""What carriers say, made durable: answers, reports, inbound messages, and what follows when a message is final.
+
+All of it runs in the transactions of one writer a node, so within a node nothing overtakes; rows of a message that
+several nodes may touch are locked before its end is judged.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from smsgw.core import states
+from smsgw.core.model import Outcome, OutcomeKind, Report
+from smsgw.core.states import PartState
+from smsgw.store import stats
+from smsgw.store.db import Connection, Row
+
+Ids = Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An outcome with the times the ledger needs."""
+
+    outcome: Outcome
+    at: datetime
+    next_at: datetime | None
+    """DEFERRED: next try; UNKNOWN: when its policy acts; SENT: report deadline."""
+    requeue: bool = False
+    """UNSENT: the whole message is free again for any channel."""
+
+
+_TARGET = {
+    OutcomeKind.ACCEPTED: PartState.SENT,
+    OutcomeKind.REFUSED: PartState.REJECTED,
+    OutcomeKind.DEFERRED: PartState.DEFERRED,
+    OutcomeKind.UNKNOWN: PartState.UNKNOWN,
+}
+
+
+def target(answer: Answer) -> PartState:
+    """The state an answer leads to."""
+    if answer.outcome.kind is OutcomeKind.UNSENT:
+        return PartState.QUEUED if answer.requeue else PartState.DEFERRED
+    return _TARGET[answer.outcome.kind]
+
+
+# SENDING may go anywhere, UNKNOWN anywhere but to itself (core/states.py); a refusal for now that comes when the
+# part's validity is over, is final. Early reports of the ids that just became known are handed over.
+_ANSWERS = """
+WITH a AS (
+    SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::smallint[], $5::text[], $6::text[],
+                         $7::text[], $8::timestamptz[], $9::timestamptz[])
+    AS a(id, part, attempt, state, carrier_id, code, class, at, next_at)
+),
+done AS (
+    UPDATE part p SET
+        state = CASE WHEN a.state IN (10, 11) AND p.expires_at <= a.at THEN 42 ELSE a.state END,
+        carrier_id = COALESCE(NULLIF(a.carrier_id, ''), p.carrier_id),
+        code = a.code, class = a.class,
+        answered_at = CASE WHEN a.state IN (30, 45) THEN a.at ELSE p.answered_at END,
+        next_at = a.next_at,
+        channel_id = CASE WHEN a.state = 10 THEN NULL ELSE p.channel_id END,
+        final_at = CASE WHEN a.state = 45 OR (a.state IN (10, 11) AND p.expires_at <= a.at) THEN a.at END
+    FROM a
+    WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt
+      AND (p.state = 20 OR (p.state = 31 AND a.state <> 31))
+    RETURNING p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
+              p.answered_at, p.claimed_at, p.final_at
+)
+SELECT * FROM done
+"""
+
+_EARLY = """
+DELETE FROM receipt_orphan o USING unnest($1::int[], $2::text[]) AS k(channel_id, carrier_id)
+WHERE o.channel_id = k.channel_id AND o.carrier_id = k.carrier_id
+RETURNING o.channel_id, o.carrier_id, o.state, o.code, o.class, o.number, o.received_at
+"""
+
+_ANY_EARLY = "SELECT EXISTS (SELECT 1 FROM receipt_orphan)"
+
+# A carrier may use an id again: the part that waits for a report wins, then the newest.
+_REPORTS = """
+WITH r AS MATERIALIZED (
+    SELECT * FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::timestamptz[])
+    WITH ORDINALITY AS r(channel_id, carrier_id, state, code, class, at, n)
+),
+hit AS MATERIALIZED (
+    SELECT DISTINCT ON (r.n) r.n, p.id, p.part, r.state, r.code, r.class, r.at
+    FROM r JOIN part p ON p.channel_id = r.channel_id AND p.carrier_id = r.carrier_id AND p.id >= $7
+    ORDER BY r.n, (p.state = 30) DESC, p.id DESC
+),
+first AS MATERIALIZED (SELECT DISTINCT ON (id, part) * FROM hit ORDER BY id, part, n),
+done AS (
+    UPDATE part p SET state = f.state, code = f.code, class = f.class, final_at = f.at, next_at = NULL
+    FROM first f
+    WHERE p.id = f.id AND p.part = f.part AND p.state IN (30, 31, 43, 44)
+    RETURNING f.n, p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
+              p.answered_at, p.claimed_at, p.final_at
+)
+SELECT hit.n, done.id, done.part, done.total, done.state, done.channel_id, done.carrier_id, done.account_id,
+       done.code, done.class, done.answered_at, done.claimed_at, done.final_at
+FROM hit LEFT JOIN done ON done.n = hit.n
+"""
+
+_PARK = """
+INSERT INTO receipt_orphan (channel_id, carrier_id, state, code, class, number, received_at)
+SELECT * FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
+ON CONFLICT DO NOTHING
+"""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a batch did, for counters and logs."""
+
+    stale_answers: int = 0
+    duplicate_reports: int = 0
+    unmatched_reports: int = 0
+
+
+async def commit_answers(
+    connection: Connection, answers: Sequence[Answer], tally: Tally
+) -> tuple[list[Row], list[Report]]:
+    """Apply answers; the rows that changed, and the early reports that have found their part."""
+    if not answers:
+        return [], []
+    ordered = sorted(answers, key=lambda a: (a.outcome.id, a.outcome.part))
+    o = [a.outcome for a in ordered]
+    rows = await connection.fetch(
+        _ANSWERS,
+        [x.id for x in o],
+        [x.part for x in o],
+        [x.attempt for x in o],
+        [int(target(a)) for a in ordered],
+        [x.carrier_id for x in o],
+        [x.code for x in o],
+        [x.cls for x in o],
+        [a.at for a in ordered],
+        [a.next_at for a in ordered],
+    )
+    tally.stale_answers += len(answers) - len(rows)
+    known = [row for row in rows if row["carrier_id"] and row["state"] == PartState.SENT]
+    early: list[Report] = []
+    if known and await connection.fetchval(_ANY_EARLY):
+        early = [
+            Report(
+                channel_id=row["channel_id"],
+                carrier_id=row["carrier_id"],
+                state=PartState(row["state"]),
+                code=row["code"],
+                cls=row["class"],
+                number=row["number"],
+                received_at=row["received_at"],
+            )
+            for row in await connection.fetch(
+                _EARLY, [row["channel_id"] for row in known], [row["carrier_id"] for row in known]
+            )
+        ]
+    return rows, early
+
+
+async def commit_reports(
+    connection: Connection, reports: Sequence[Report], tally: Tally, *, recent: int, oldest: int
+) -> list[Row]:
+    """Apply reports; the rows that changed. Reports without a part are parked for the answer that will come.
+
+    Looks among ids from ``recent`` on first (nearly all reports come within a day), then from ``oldest`` on.
+    """
+    changed: list[Row] = []
+    pending = list(reports)
+    for since in (recent, oldest):
+        if not pending:
+            break
+        rows = await connection.fetch(
+            _REPORTS,
+            [r.channel_id for r in pending],
+            [r.carrier_id for r in pending],
+            [int(r.state) for r in pending],
+            [r.code for r in pending],
+            [r.cls for r in pending],
+            [r.received_at for r in pending],
+            since,
+        )
+        updated = [row for row in rows if row["id"] is not None]
+        changed += updated
+        tally.duplicate_reports += len(rows) - len(updated)
+        matched = {row["n"] for row in rows}
+        pending = [r for n, r in enumerate(pending, 1) if n not in matched]
+    if pending:
+        tally.unmatched_reports += len(pending)
+        await connection.execute(
+            _PARK,
+            [r.channel_id for r in pending],
+            [r.carrier_id for r in pending],
+            [int(r.state) for r in pending],
+            [r.code for r in pending],
+            [r.cls for r in pending],
+            [r.number for r in pending],
+            [r.received_at for r in pending],
+        )
+    return changed
+
+
+# After the update, in a statement of its own: whoever comes last to a message's rows sees all of them final.
+_SIBLINGS = """
+SELECT id, part, total, state, code, class, by_us, account_id, answered_at, claimed_at, final_at
+FROM part WHERE id = ANY($1::bigint[]) ORDER BY id, part FOR UPDATE
+"""
+
+EVENT_COLUMNS = (
+    "id", "account_id", "kind", "message_id", "status", "class", "code", "parts_ok", "submitted_at", "done_at",
+)  # fmt: skip
+
+_REFUND = """
+WITH p AS (SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS p(message_id, parts)),
+     r AS (SELECT m.id, m.account_id, p.parts * (m.price / m.parts) AS units
+           FROM p JOIN message m ON m.id = p.message_id WHERE m.price > 0),
+     entry AS (INSERT INTO ledger (id, account_id, kind, units) SELECT id, account_id, 'refund', units FROM r)
+UPDATE account a SET balance = a.balance + s.units
+FROM (SELECT account_id, sum(units) AS units FROM r GROUP BY account_id) s WHERE a.id = s.account_id
+"""
+
+
+async def settle(connection: Connection, rows: Iterable[Row], ids: Ids) -> set[int]:
+    """Follow up rows whose part has just become final: refunds, and the report to the customer once all parts are.
+
+    Rows need id, part, total, state, account_id, code, class, answered_at, claimed_at, final_at. Returns the
+    accounts that have new events.
+    """
+    finals = [row for row in rows if row["state"] in states.FINAL]
+    if not finals:
+        return set()
+    refunds = Counter(row["id"] for row in finals if row["state"] in states.REFUNDED)
+    if refunds:
+        await connection.execute(_REFUND, list(refunds), list(refunds.values()))
+
+    messages: dict[int, list[Row]] = {row["id"]: [row] for row in finals if row["total"] == 1}
+    several = sorted({row["id"] for row in finals if row["total"] > 1})
+    if several:
+        siblings: dict[int, list[Row]] = {}
+        for row in await connection.fetch(_SIBLINGS, several):
+            siblings.setdefault(row["id"], []).append(row)
+        messages |= {
+            id_: parts for id_, parts in siblings.items() if all(p["state"] in states.FINAL for p in parts)
+        }
+    records = [_report_event(id_, parts, ids) for id_, parts in sorted(messages.items())]
+    if records:
+        await connection.copy_records_to_table("customer_event", records=records, columns=EVENT_COLUMNS, timeout=10)
+    return {parts[0]["account_id"] for parts in messages.values()}
+
+
+def _report_event(id_: int, parts: list[Row], ids: Ids) -> tuple[object, ...]:
+    state = states.message_state(PartState(p["state"]) for p in parts)
+    worst = next(p for p in parts if p["state"] == state)
+    submitted = [p["answered_at"] or p["claimed_at"] for p in parts if p["claimed_at"]]
+    return (
+        ids(),
+        parts[0]["account_id"],
+        "report",
+        id_,
+        states.status_of(state, bool(worst.get("by_us"))),
+        worst["class"],
+        worst["code"],
+        sum(p["state"] == PartState.DELIVERED for p in parts),
+        max(submitted) if submitted else None,
+        max(p["final_at"] for p in parts),
+    )
+
+
+_METRIC = {
+    PartState.SENT: "submitted",
+    PartState.DELIVERED: "delivered",
+    PartState.UNDELIVERABLE: "failed",
+    PartState.REJECTED: "failed",
+    PartState.UNKNOWN: "unknown",
+    PartState.EXPIRED: "rejected",
+}
+
+
+def count(rows: Iterable[Row], delta: stats.Delta) -> None:
+    """Add state changes to the flow's counters."""
+    for row in rows:
+        metric = _METRIC.get(row["state"])
+        if metric:
+            delta[row["account_id"], row["channel_id"] or 0, metric] += 1
+
+
+_EVENTS = """
+INSERT INTO event (id, at, part, kind, detail)
+SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::smallint[], $4::text[], $5::jsonb[])
+"""
+
+
+async def add_events(connection: Connection, events: Sequence[tuple[int, datetime, int, str, str]]) -> None:
+    """Record what is out of the ordinary: (message id, at, part, kind, detail as JSON)."""
+    if events:
+        await connection.execute(_EVENTS, *map(list, zip(*events, strict=True)))

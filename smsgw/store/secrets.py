@@ -1,0 +1,52 @@
+"""Sealed secrets (AES-256-GCM with the key file) and the making of new ones."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_VERSION = b"\x01"
+
+
+class KeyFileError(RuntimeError):
+    """The key file is missing, unreadable or not what it should be."""
+
+
+class Sealer:
+    """Seals short secrets for storage. ``context`` binds a sealed value to its place: it opens nowhere else."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) != 32:
+            raise KeyFileError("a sealing key has 32 octets")
+        self._aead = AESGCM(key)
+
+    def seal(self, text: str, context: str) -> bytes:
+        """Encrypted and authenticated octets: version, nonce, ciphertext."""
+        nonce = os.urandom(12)
+        return _VERSION + nonce + self._aead.encrypt(nonce, text.encode(), context.encode())
+
+    def open(self, sealed: bytes, context: str) -> str:
+        """The text; ``KeyFileError`` when it was sealed with another key, for another place, or changed."""
+        try:
+            return self._aead.decrypt(sealed[1:13], sealed[13:], context.encode()).decode()
+        except (InvalidTag, ValueError) as exc:
+            raise KeyFileError(f"a stored secret ({context}) does not open with this key file") from exc
+
+
+def load_key(path: Path, *, create: bool) -> Sealer:
+    """The sealer of a key file (64 hex digits, mode 0600); made when ``create`` and it does not exist."""
+    if create and not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    try:
+        return Sealer(bytes.fromhex(path.read_text("ascii").strip()))
+    except (OSError, ValueError) as exc:
+        raise KeyFileError(f"cannot use the key file {path}: {exc}") from exc
