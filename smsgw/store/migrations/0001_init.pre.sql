@@ -99,7 +99,7 @@ CREATE TABLE message (
     province text NOT NULL,
     content text NOT NULL,               -- with signature, as on the phone
     sign text NOT NULL,
-    coding smallint NOT NULL,
+    coding text NOT NULL,                -- core.text.Coding
     parts smallint NOT NULL,
     concat_ref smallint NOT NULL,
     price int NOT NULL,                  -- billable units debited for all parts

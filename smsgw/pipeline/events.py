@@ -1,0 +1,32 @@
+"""Wakes long polls when an account has new events. A hint: who misses it finds the event at the next look."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+
+class EventBell:
+    """``wait`` returns when ``ring`` is called for the account and kind, or when the time is over."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[int, str], set[asyncio.Future[None]]] = {}
+
+    async def wait(self, account_id: int, kind: str, timeout_s: float) -> None:
+        """Sleep until there may be something new."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiters = self._waiting.setdefault((account_id, kind), set())
+        waiters.add(future)
+        try:
+            await asyncio.wait((future,), timeout=timeout_s)
+        finally:
+            waiters.discard(future)
+            if not waiters:
+                self._waiting.pop((account_id, kind), None)
+
+    def ring(self, account_ids: Iterable[int], kind: str) -> None:
+        """Wake all who wait for events of this kind for these accounts."""
+        for account_id in account_ids:
+            for future in self._waiting.get((account_id, kind), ()):
+                if not future.done():
+                    future.set_result(None)
