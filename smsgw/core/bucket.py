@@ -45,6 +45,11 @@ class TokenBucket:
         """Return tokens that were taken and not used; the burst is not exceeded."""
         self._tokens = min(self._burst, self._tokens + n)
 
+    def left(self, now: float) -> int:
+        """How many tokens `take` would grant at most."""
+        self._refill(now)
+        return math.floor(self._tokens + _SLACK)
+
     def next_at(self, now: float) -> float:
         """When one token can be taken: `now` if at once, infinity if never at this rate."""
         self._refill(now)

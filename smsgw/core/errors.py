@@ -72,6 +72,7 @@ CODES: dict[str, tuple[int, str, str]] = {
     "AUTH_SIGNATURE_INVALID": (401, "签名校验失败,请按文档核对签名原文与密钥", "Signature mismatch"),
     "AUTH_TIMESTAMP_EXPIRED": (401, "时间戳与服务器相差超过 5 分钟,服务器时间 {time}", "Clock skew; server time {time}"),
     "AUTH_NONCE_REPLAYED": (401, "随机数已使用,请为每次请求生成新的随机数", "Nonce was used before"),
+    "AUTH_BEARER_INSECURE": (403, "Bearer 令牌不可用:{reason},请改用签名认证或调整配置", "Bearer is refused: {reason}"),
     "AUTH_IP_DENIED": (403, "来源 IP {ip} 不在白名单", "Source address {ip} is not allowed"),
     "SCOPE_DENIED": (403, "密钥没有权限:{scope}", "The key lacks the scope {scope}"),
     "ACCOUNT_STOPPED": (403, "账号已停用,请联系管理员", "The account is stopped"),
@@ -85,12 +86,14 @@ CODES: dict[str, tuple[int, str, str]] = {
     "CLIENT_REF_EXISTS": (409, "客户流水号已存在,消息 {id}", "client_ref exists: message {id}"),
     "NOT_FOUND": (404, "记录不存在或无权查看", "Not found, or not yours"),
     "METHOD_NOT_ALLOWED": (405, "该地址不支持此方法,请查看接口文档", "Method not allowed here"),
+    "REQUEST_TIMEOUT": (408, "请求体未在 {n} 秒内传完,请检查网络后重试", "The body did not arrive within {n} s; retry"),
     "STATE_CONFLICT": (409, "当前状态不允许此操作:{reason}", "Not possible in the present state: {reason}"),
     "NO_ROUTE": (503, "没有可用通道({carrier}),消息未接收,请稍后用相同请求重试或联系管理员检查通道",
                  "No channel available ({carrier}); not accepted, retry later"),
     "BACKPRESSURE": (503, "系统繁忙,请 {n} 秒后重试", "Busy; retry in {n} s"),
     "STORAGE_UNAVAILABLE": (503, "数据库不可用,消息未接收,请重试({reason})",
                             "Storage unavailable, not accepted, retry ({reason})"),
+    "NOT_READY": (503, "服务尚未就绪,请稍后重试", "Not ready; retry later"),
     "INTERNAL": (500, "系统错误,请提供请求号 {request_id}", "Internal error; quote request id {request_id}"),
 }  # fmt: skip
 

@@ -103,8 +103,7 @@ class Claimed:
     attempt: int
     number: str
     content: str
-    coding: str
-    """``core.text.Coding`` by value."""
+    coding: int
     extend_code: str
     lane: int
     valid_until: datetime | None

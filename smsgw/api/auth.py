@@ -1,0 +1,271 @@
+"""Who is calling: bearer tokens, signed requests, source addresses, request limits (docs/api.md, Authentication).
+
+A request is looked at in two steps, so that a body is read only for a caller whose headers hold:
+``identify`` needs headers alone, ``verify`` needs the body.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote
+
+from smsgw.core.bucket import TokenBucket
+from smsgw.core.errors import Refused, Temporary
+from smsgw.core.ids import CHINA
+
+if TYPE_CHECKING:
+    from smsgw.pipeline.directory import Directory
+    from smsgw.store.keys import ApiKey
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+MAX_SKEW = 300
+"""Seconds that a signed request's timestamp may differ from our clock."""
+NONCE_SECONDS = 600
+"""A nonce is remembered at least this long: twice the skew, so none outlives its memory."""
+MAX_NONCES = 200_000
+"""Nonces remembered per key and generation; the request limit allows 120,400 in ten minutes."""
+REQUESTS_PER_SECOND = 200.0
+REQUEST_BURST = 400.0
+
+_NONCE = re.compile(r"[A-Za-z0-9-]{16,64}", re.ASCII)
+_TIMESTAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
+
+
+class Nonces:
+    """The nonces of one key, remembered for one to two periods of ``NONCE_SECONDS``; bounded.
+
+    Two generations of hashes (Python's keyed 64-bit string hash) take a third of the memory of the strings with
+    their times, and need no sweep.
+    """
+
+    __slots__ = ("_limit", "_new", "_old", "_turn_at")
+
+    def __init__(self, now: float, limit: int = MAX_NONCES) -> None:
+        self._new: set[int] = set()
+        self._old: set[int] = set()
+        self._turn_at = now + NONCE_SECONDS
+        self._limit = limit
+
+    def use(self, nonce: str, now: float) -> None:
+        """Note a nonce. Raises ``AUTH_NONCE_REPLAYED`` when it is known, ``RATE_LIMITED`` when there is no room."""
+        if now >= self._turn_at:
+            lapsed = now - self._turn_at >= NONCE_SECONDS
+            self._old = set() if lapsed else self._new
+            self._new = set()
+            self._turn_at = now + NONCE_SECONDS
+        mark = hash(nonce)
+        if mark in self._new or mark in self._old:
+            raise Refused("AUTH_NONCE_REPLAYED")
+        if len(self._new) >= self._limit:
+            raise Temporary("RATE_LIMITED", retry_after=self._turn_at - now)
+        self._new.add(mark)
+
+
+@dataclass(slots=True)
+class _Usage:
+    """What a key has used up lately."""
+
+    bucket: TokenBucket
+    nonces: Nonces
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The request limit as told to the caller."""
+
+    limit: int
+    remaining: int
+    reset: int
+    """Seconds until the whole limit is available again."""
+    wait: float
+    """Seconds until the next request, when this one was too many; else 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A caller as far as the headers tell; ``signature`` is None for a bearer, who needs no more proof."""
+
+    key: ApiKey
+    signature: str | None = None
+    timestamp: str = ""
+    nonce: str = ""
+
+
+def canonical_query(raw_query: str) -> str:
+    """The query as it is signed: pairs sorted, each part encoded as in RFC 3986, empty when there is none."""
+    if not raw_query:
+        return ""
+    pairs = sorted(parse_qsl(raw_query, keep_blank_values=True))
+    return "&".join([f"{quote(k, safe='-._~')}={quote(v, safe='-._~')}" for k, v in pairs])
+
+
+def string_to_sign(method: str, path: str, query: str, timestamp: str, nonce: str, body_sha256: str) -> str:
+    """What a signature covers; ``query`` in canonical form, ``body_sha256`` in lower hex."""
+    return f"{method}\n{path}\n{query}\n{timestamp}\n{nonce}\n{body_sha256}"
+
+
+def sign(secret: str, text: str) -> str:
+    """The value of ``X-Sms-Signature`` for a string to sign."""
+    return "v1=" + hmac.digest(secret.encode(), text.encode(), "sha256").hex()
+
+
+@lru_cache(maxsize=4096)
+def parse_address(text: str) -> Address | None:
+    """The address, an IPv4 one even when it came mapped into IPv6; None when it is none."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def client_address(peer: str | None, forwarded_for: str | None, trusted: Sequence[Network]) -> str:
+    """Where a request comes from: the peer, or, behind trusted proxies, the last hop that is not one of them.
+
+    ``X-Forwarded-For`` is anybody's claim unless a trusted proxy has written it.
+    """
+    hop = peer or ""
+    if not trusted or not forwarded_for:
+        return hop
+    chain = [part.strip() for part in forwarded_for.split(",")]
+    while chain and within(hop, trusted):
+        hop = chain.pop()
+    return hop
+
+
+def within(address: str, networks: Sequence[Network]) -> bool:
+    """Whether the address is in one of the networks."""
+    parsed = parse_address(address)
+    return parsed is not None and any(parsed in network for network in networks)
+
+
+class Authenticator:
+    """Checks callers against the directory's keys."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        *,
+        clock: Callable[[], float],
+        allow_insecure_bearer: bool,
+        rate: float = REQUESTS_PER_SECOND,
+        burst: float = REQUEST_BURST,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._monotonic = monotonic
+        self._insecure_bearer = allow_insecure_bearer
+        self._rate = rate
+        self._burst = burst
+        self._usage: dict[str, _Usage] = {}
+
+    def identify(self, headers: Mapping[str, str], *, secure: bool, address: str) -> Claim:
+        """The caller that the headers claim, refused at once where they suffice to tell.
+
+        ``secure`` says whether the request came over TLS. Raises the ``AUTH_…`` errors.
+        """
+        key_id = headers.get("X-Sms-Key")
+        if key_id is not None:
+            claim = self._signed(key_id, headers)
+        else:
+            scheme, _, token = headers.get("Authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not token:
+                raise Refused("AUTH_MISSING")
+            claim = self._bearer(token.strip(), secure)
+        key = claim.key
+        if key.ip_allow and not within(address, key.ip_allow):
+            raise Refused("AUTH_IP_DENIED", ip=address)
+        return claim
+
+    def verify(self, claim: Claim, method: str, path: str, raw_query: str, body_sha256: str) -> None:
+        """Hold the claim against its signature. Raises ``AUTH_SIGNATURE_INVALID``, ``AUTH_NONCE_REPLAYED``."""
+        if claim.signature is None:
+            return
+        text = string_to_sign(
+            method, path, canonical_query(raw_query), claim.timestamp, claim.nonce, body_sha256
+        )
+        given = claim.signature.encode("utf-8", "surrogateescape")
+        good = False
+        for secret in claim.key.secrets:  # both, always: time must not tell which one
+            good |= hmac.compare_digest(sign(secret, text).encode(), given)
+        if not good:
+            if claim.key.test:
+                raise Refused("AUTH_SIGNATURE_INVALID", string_to_sign=text)
+            raise Refused("AUTH_SIGNATURE_INVALID")
+        self._used(claim.key.key_id).nonces.use(claim.nonce, self._monotonic())
+
+    def spend(self, key: ApiKey) -> Quota:
+        """Take one request from the key's limit; refused when the quota's ``wait`` is not 0."""
+        now = self._monotonic()
+        bucket = self._used(key.key_id).bucket
+        wait = 0.0 if bucket.take(now) else bucket.next_at(now) - now
+        left = bucket.left(now)
+        return Quota(int(bucket.burst), left, math.ceil((bucket.burst - left) / bucket.rate), wait)
+
+    def _used(self, key_id: str) -> _Usage:
+        """Made only for keys that exist, so there are never more than keys."""
+        usage = self._usage.get(key_id)
+        if usage is None:
+            now = self._monotonic()
+            usage = _Usage(TokenBucket(self._rate, self._burst, now=now), Nonces(now))
+            self._usage[key_id] = usage
+        return usage
+
+    def _signed(self, key_id: str, headers: Mapping[str, str]) -> Claim:
+        timestamp = headers.get("X-Sms-Timestamp", "")
+        nonce = headers.get("X-Sms-Nonce", "")
+        signature = headers.get("X-Sms-Signature", "")
+        if not (timestamp and nonce and signature):
+            raise Refused("AUTH_MISSING")
+        key = self._live(self._directory.key(key_id))
+        now = self._clock()
+        if not _TIMESTAMP.fullmatch(timestamp) or abs(now - int(timestamp)) > MAX_SKEW:
+            raise Refused(
+                "AUTH_TIMESTAMP_EXPIRED",
+                time=datetime.fromtimestamp(now, CHINA).isoformat(timespec="seconds"),
+                unix=int(now),
+            )
+        if not _NONCE.fullmatch(nonce):
+            raise Refused(
+                "PARAM_INVALID",
+                field="X-Sms-Nonce",
+                reason="应为 16 至 64 位字母、数字或连字符",
+                reason_en="16 to 64 letters, digits or hyphens",
+            )
+        return Claim(key, signature, timestamp, nonce)
+
+    def _bearer(self, token: str, secure: bool) -> Claim:
+        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        key = self._live(self._directory.key_by_bearer_sha256(digest))
+        if not self._insecure_bearer:
+            if not secure:
+                raise Refused("AUTH_BEARER_INSECURE", reason="只能经 HTTPS 使用", reason_en="it needs HTTPS")
+            if not key.ip_allow:
+                raise Refused(
+                    "AUTH_BEARER_INSECURE",
+                    reason="密钥须设置 IP 白名单",
+                    reason_en="the key needs an IP allow-list",
+                )
+        return Claim(key)
+
+    def _live(self, key: ApiKey | None) -> ApiKey:
+        if key is None or key.status != "active":
+            raise Refused("AUTH_KEY_INVALID")
+        if key.expires_at is not None and key.expires_at.timestamp() <= self._clock():
+            raise Refused("AUTH_KEY_INVALID")
+        return key

@@ -1,0 +1,165 @@
+"""What a caller is told about a wrong body or query: the code, the field, the reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from smsgw.api import decode, schema
+from smsgw.api.envelope import failure
+from smsgw.core.errors import SmsgwError
+
+SEND = msgspec.json.Decoder(schema.SendBody)
+BATCH = msgspec.json.Decoder(schema.BatchBody)
+PULL = msgspec.json.Decoder(schema.PullBody)
+
+
+def refused(body: bytes, decoder: Any = SEND) -> SmsgwError:
+    with pytest.raises(SmsgwError) as caught:
+        decode.decode_body(decoder, body)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b'{"to":["1"]} trailing',
+        b"\xef\xbb\xbf{}",
+        b'{"to":["\xff"]}',
+        b'{"to":["\\ud800"]}',
+        b'{"to":[NaN]}',
+        b'{"to":["a\x00"]}',
+    ],
+)
+def test_what_is_not_json(body: bytes) -> None:
+    assert refused(body).code == "JSON_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"[]", "body"),
+        (b'"x"', "body"),
+        (b'{"to":"13800138000"}', "to"),
+        (b'{"to":[13800138000]}', "to[0]"),
+        (b'{"to":[null]}', "to[0]"),
+        (b'{"to":["1"],"content":5}', "content"),
+        (b'{"to":["1"],"typo":5}', "typo"),
+        (b'{"to":["1"],"type":"urgent"}', "type"),
+        (b'{"to":["1"],"client_ref":"%b"}' % (b"x" * 65), "client_ref"),
+        (b'{"to":["1"],"ext":"%b"}' % (b"x" * 257), "ext"),
+        (b'{"to":["1"],"extend_code":"12a"}', "extend_code"),
+        (b'{"to":["1"],"send_at":"2026-05-01T09:00:00"}', "send_at"),
+        (b'{"to":["1"],"send_at":"tomorrow"}', "send_at"),
+        (b'{"to":["1"],"send_at":1790000000}', "send_at"),
+        (b'{"to":["1"],"dry_run":"yes"}', "dry_run"),
+        (b'{"to":["1"],"content":"a\\u0000b"}', "content"),
+        (b'{"to":["1\\u0000"]}', "to[0]"),
+        (b'{"to":' + b"[" * 100_000, "to[0]"),
+    ],
+)
+def test_wrong_fields_are_named(body: bytes, field: str) -> None:
+    error = refused(body)
+    assert (error.code, error.detail["field"]) == ("PARAM_INVALID", field)
+    _, answer, _ = failure(error, "R", english=False)
+    message = msgspec.json.decode(answer)["message"]
+    assert field in message
+    assert any("\u4e00" <= c <= "\u9fff" for c in error.detail["reason"])
+    assert error.detail["reason_en"].isascii()
+
+
+def test_an_escaped_backslash_before_u0000_is_text() -> None:
+    body = decode.decode_body(SEND, b'{"to":["1"],"content":"a\\\\u0000b"}')
+    assert body.content == "a\\u0000b"
+
+
+def test_missing_fields_are_named() -> None:
+    error = refused(b"{}")
+    assert (error.code, error.detail["field"]) == ("PARAM_MISSING", "to")
+    error = refused(b'{"items":[{"to":"1"},{"content":"x"}]}', BATCH)
+    assert (error.code, error.detail["field"]) == ("PARAM_MISSING", "items[1].to")
+
+
+def test_an_empty_body_is_an_empty_object() -> None:
+    assert decode.decode_body(PULL, b"").limit == 500
+    assert refused(b"").code == "PARAM_MISSING"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("template_id", b'"T1"'),
+        ("params", b'{"a":"1"}'),
+        ("link", b'{"type":"individual"}'),
+        ("fallback", b'[{"kind":"sms"}]'),
+        ("callback_url", b'"https://example.org/"'),
+        ("dedupe", b'{"window_s":60}'),
+        ("channel_hint", b"7"),
+        ("kind", b'"rcs"'),
+    ],
+)
+def test_what_this_server_cannot_do_is_refused_by_name(field: str, value: bytes) -> None:
+    error = refused(b'{"to":["1"],"content":"x","%b":%b}' % (field.encode(), value))
+    assert (error.code, error.detail["field"]) == ("PARAM_INVALID", field)
+    assert error.detail["reason"] == "本服务器不支持此参数"
+
+
+def test_nothing_asked_of_them_is_accepted() -> None:
+    body = decode.decode_body(
+        SEND,
+        b'{"to":["1"],"content":"x","kind":"sms","template_id":null,"params":{},"link":null,"fallback":[],'
+        b'"callback_url":null,"dedupe":null,"channel_hint":null,"report":true,"sign":null,"type":null,'
+        b'"client_ref":null,"ext":null,"extend_code":null,"send_at":null,"expire_at":null,"dry_run":null}',
+    )
+    assert body.content == "x"
+    assert decode.decode_body(SEND, b'{"to":["1"],"content":"x","kind":null,"params":null}').kind is None
+
+
+def test_of_a_repeated_name_the_last_counts() -> None:
+    assert decode.decode_body(SEND, b'{"to":["1"],"to":["2"]}').to == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"),
+        ("limit=501", "limit"),
+        ("limit=x", "limit"),
+        ("limit=1&limit=2", "limit"),
+        ("nothing=1", "nothing"),
+        ("status=great", "status"),
+        ("cursor=abc", "cursor"),
+        ("cursor=-5", "cursor"),
+        ("client_ref=%00", "client_ref"),
+        ("from_time=2026-05-01T09:00:00", "from_time"),
+        ("client_ref=%ff", "query"),
+        ("&".join(f"a{n}=1" for n in range(51)), "query"),
+    ],
+)
+def test_wrong_queries_are_named(query: str, field: str) -> None:
+    with pytest.raises(SmsgwError) as caught:
+        decode.decode_query(schema.SearchQuery, query)
+    assert (caught.value.code, caught.value.detail["field"]) == ("PARAM_INVALID", field)
+
+
+def test_a_plus_that_was_not_escaped_is_understood() -> None:
+    query = decode.decode_query(schema.SearchQuery, "from_time=2026-05-01T09:00:00+08:00&to=+8613800138000")
+    assert query.from_time is not None
+    assert query.from_time.isoformat() == "2026-05-01T09:00:00+08:00"
+    assert query.to == "+8613800138000"
+    assert query.limit == 50
+
+
+@pytest.mark.parametrize("value", ["", "x" * 65, "a b", "é", "a\tb"])
+def test_idempotency_keys_are_visible_and_short(value: str) -> None:
+    with pytest.raises(SmsgwError) as caught:
+        decode.idempotency_key(value)
+    assert caught.value.detail["field"] == "Idempotency-Key"
+
+
+def test_good_idempotency_keys() -> None:
+    assert decode.idempotency_key(None) is None
+    assert decode.idempotency_key("!" + "x" * 62 + "~") == "!" + "x" * 62 + "~"

@@ -1,0 +1,88 @@
+"""The envelope: one shape for every code, in the language asked for."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+import pytest
+
+from smsgw.api import envelope
+from smsgw.api.ids import RequestIds
+from smsgw.core.errors import CODES, SmsgwError, Temporary
+
+
+def test_success() -> None:
+    body = msgspec.json.decode(envelope.success({"a": 1}, "R", english=False))
+    assert body == {"code": "OK", "message": "成功", "message_en": "OK", "request_id": "R", "data": {"a": 1}}
+    assert msgspec.json.decode(envelope.success(None, "R", english=True))["message"] == "OK"
+
+
+@pytest.mark.parametrize("code", sorted(set(CODES) - {"OK"}))
+def test_every_code_has_its_status_and_both_messages(code: str) -> None:
+    places = set(re.findall(r"\{(\w+)\}", CODES[code][1] + CODES[code][2]))
+    error = SmsgwError(code, **{name: f"<{name}>" for name in places})
+    status, body, _ = envelope.failure(error, "REQ", english=False)
+    answer = msgspec.json.decode(body)
+    assert status == CODES[code][0]
+    assert answer["code"] == code
+    assert answer["request_id"] == "REQ"
+    assert re.search(r"[\u4e00-\u9fff]", answer["message"])
+    assert not re.search(r"[\u4e00-\u9fff]", answer["message_en"])
+    assert "{" not in answer["message"] + answer["message_en"]
+    for name in re.findall(r"\{(\w+)\}", CODES[code][1]):
+        assert ("REQ" if code == "INTERNAL" else f"<{name}>") in answer["message"]
+
+
+def test_the_english_wording_of_a_detail() -> None:
+    error = SmsgwError("PARAM_INVALID", field="to", reason="太长", reason_en="too long")
+    answer = msgspec.json.decode(envelope.failure(error, "R", english=True)[1])
+    assert answer["message"] == answer["message_en"] == "Invalid parameter to: too long"
+    assert answer["data"] == {"field": "to", "reason": "太长"}
+
+
+def test_an_unknown_code_is_internal_and_says_nothing() -> None:
+    status, body, _ = envelope.failure(SmsgwError("SURPRISE", password="x"), "REQ", english=False)
+    assert status == 500
+    answer = msgspec.json.decode(body)
+    assert (answer["code"], answer["data"]) == ("INTERNAL", {"request_id": "REQ"})
+    assert "REQ" in answer["message"]
+
+
+def test_retry_after_is_whole_seconds_and_in_the_message() -> None:
+    _, body, headers = envelope.failure(Temporary("RATE_LIMITED", retry_after=2.2), "R", english=False)
+    assert headers == {"Retry-After": "3"}
+    assert "3 秒" in msgspec.json.decode(body)["message"]
+    assert envelope.failure(Temporary("IDEMPOTENCY_IN_PROGRESS"), "R", english=False)[2] == {
+        "Retry-After": "1"
+    }
+    assert envelope.failure(SmsgwError("NOT_FOUND"), "R", english=False)[2] == {}
+
+
+@pytest.mark.parametrize(
+    ("header", "english"),
+    [
+        ("", False),
+        ("zh-CN,zh;q=0.9,en;q=0.8", False),
+        ("en", True),
+        ("en-US,en;q=0.9", True),
+        ("en-US;q=0.9,en;q=0.9,zh;q=0.95", False),
+        ("fr", False),
+        ("*", False),
+        ("en;q=0", False),
+        ("en;q=x", False),
+        ("EN-gb", True),
+        (",;=,", False),
+    ],
+)
+def test_accept_language(header: str, english: bool) -> None:
+    assert envelope.prefers_english(header) is english
+
+
+def test_request_ids_are_ordered_ulids() -> None:
+    times = iter([1.0, 1.0, 0.5, 1.001, 1.0])
+    ids = RequestIds(lambda: next(times))
+    made = [ids.next() for _ in range(5)]
+    assert made == sorted(set(made))
+    assert all(re.fullmatch(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", i) for i in made)
+    assert made[0][:10] == "00000000Z8"  # 1000 ms
