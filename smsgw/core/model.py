@@ -103,7 +103,8 @@ class Claimed:
     attempt: int
     number: str
     content: str
-    coding: int
+    coding: str
+    """``core.text.Coding`` by value."""
     extend_code: str
     lane: int
     valid_until: datetime | None
