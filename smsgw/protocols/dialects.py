@@ -8,6 +8,7 @@ from typing import Any
 
 from smsgw.protocols.cmpp.pdus import CMPP
 from smsgw.protocols.errors import FieldError, Malformed
+from smsgw.protocols.fields import Tlvs
 from smsgw.protocols.framing import Framer
 from smsgw.protocols.layout import Layout, rows_for
 from smsgw.protocols.pdu import RESPONSE, Pdu, Protocol, Unknown
@@ -23,12 +24,7 @@ class Dialect:
     """
 
     def __init__(
-        self,
-        name: str,
-        protocol: Protocol,
-        version: int,
-        versions: tuple[int, ...],
-        max_frame: int,
+        self, name: str, protocol: Protocol, version: int, versions: tuple[int, ...], max_frame: int
     ) -> None:
         self.name = name
         self.protocol = protocol
@@ -72,9 +68,7 @@ class Dialect:
         """The table of a PDU class in this version; KeyError when the version does not have it."""
         return self._layouts[cls.command_id]
 
-    def _malformed(
-        self, name: str, command_id: int, sequence: Any, fault: FieldError
-    ) -> Malformed:
+    def _malformed(self, name: str, command_id: int, sequence: Any, fault: FieldError) -> Malformed:
         return Malformed(
             name,
             fault.field,
@@ -97,9 +91,7 @@ class Dialect:
             data = frame if type(frame) is bytes else bytes(frame)
             total = len(data)
             if total < size:
-                fault = FieldError(
-                    "length", f"{total} octets where the header has {size}", total
-                )
+                fault = FieldError("length", f"{total} octets where the header has {size}", total)
                 raise malformed("header", 0, (0, 0, 0) if triple else 0, fault)
             values: list[Any]
             if status_there:
@@ -116,15 +108,14 @@ class Dialect:
             layout = layouts.get(command_id)
             if length != total:
                 name = "header" if layout is None else layout.cls.pdu_name
-                fault = FieldError(
-                    "length", f"length field says {length}, the frame has {total}", 0
-                )
+                fault = FieldError("length", f"length field says {length}, the frame has {total}", 0)
                 raise malformed(name, command_id, sequence, fault)
             if layout is None:
                 return Unknown(command_id, sequence, status, data[size:])
             cls: Any = layout.cls
             if total == size and status_there and command_id & RESPONSE and layout.rows:
-                return cls(sequence, status, True)
+                bare: Pdu = cls(sequence, status, True)
+                return bare
             if cls.by_length:
                 layout = by_length.get((command_id, total - size), layout)
             try:
@@ -133,7 +124,8 @@ class Dialect:
                     raise FieldError("length", f"{total - pos} octets left over", pos)
             except FieldError as fault:
                 raise malformed(cls.pdu_name, command_id, sequence, fault) from None
-            return cls(*values)
+            pdu: Pdu = cls(*values)
+            return pdu
 
         return decode
 
@@ -151,9 +143,7 @@ class Dialect:
                 layout.write(pdu, parts)
             parts[0] = self._head(pdu, sum(map(len, parts)) + self.header_size)
         except FieldError as fault:
-            raise self._malformed(
-                pdu.pdu_name, command_id, pdu.sequence, fault
-            ) from None
+            raise self._malformed(pdu.pdu_name, command_id, pdu.sequence, fault) from None
         return b"".join(parts)
 
     def _without_body(self, pdu: Pdu, layout: Layout) -> bool:
@@ -171,23 +161,18 @@ class Dialect:
                 return header.codec.pack(length, pdu.command_id, node, time, counter)
             if header.status is not None:
                 return header.codec.pack(
-                    length,
-                    pdu.command_id,
-                    getattr(pdu, "command_status", 0),
-                    pdu.sequence,
+                    length, pdu.command_id, getattr(pdu, "command_status", 0), pdu.sequence
                 )
             return header.codec.pack(length, pdu.command_id, pdu.sequence)
         except (struct.error, TypeError, ValueError) as exc:
-            raise FieldError(
-                "structure", f"header: {exc}", None, header.sequence
-            ) from exc
+            raise FieldError("structure", f"header: {exc}", None, header.sequence) from exc
 
     def without_body(self, pdu: Pdu) -> bool:
-        """Whether the PDU is (or would be) written as its header alone although its table has rows."""
+        """Whether the PDU is (or would be) written as its header alone although it should have a body."""
         layout = self._layouts.get(pdu.command_id)
-        return (
-            layout is not None and bool(layout.rows) and self._without_body(pdu, layout)
-        )
+        if layout is None or all(isinstance(row.kind, Tlvs) for row in layout.rows):
+            return False
+        return self._without_body(pdu, layout)
 
 
 CMPP20 = Dialect("cmpp20", CMPP, 20, (20, 30), 8192)

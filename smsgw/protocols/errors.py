@@ -16,13 +16,7 @@ class FieldError(ValueError):
     ``text-too-long``, ``address-too-long`` (a string is longer than its field).
     """
 
-    def __init__(
-        self,
-        kind: str,
-        reason: str,
-        offset: int | None = None,
-        field: str | None = None,
-    ) -> None:
+    def __init__(self, kind: str, reason: str, offset: int | None = None, field: str | None = None) -> None:
         super().__init__(reason)
         self.kind = kind
         self.reason = reason
@@ -67,9 +61,7 @@ class FramingLost(ValueError):
     frames that came before it in the same read and deserve to be handled first.
     """
 
-    def __init__(
-        self, reason: str, header: bytes, frames: tuple[bytes, ...] = ()
-    ) -> None:
+    def __init__(self, reason: str, header: bytes, frames: tuple[bytes, ...] = ()) -> None:
         super().__init__(reason)
         self.reason = reason
         self.header = header

@@ -42,9 +42,7 @@ def _latin1(value: object) -> bytes:
     try:
         raw = str(value).encode("latin-1")
     except UnicodeEncodeError as exc:
-        raise FieldError(
-            "structure", "only characters up to U+00FF fit one octet each"
-        ) from exc
+        raise FieldError("structure", "only characters up to U+00FF fit one octet each") from exc
     if 0 in raw:
         raise FieldError("structure", "a NUL cannot be part of the text")
     return raw
@@ -131,32 +129,24 @@ class UInt(Kind):
             return self.default, pos
         end = pos + self.width
         if end > len(data):
-            raise FieldError(
-                "length", f"{self.width} octets needed, {len(data) - pos} left", pos
-            )
+            raise FieldError("length", f"{self.width} octets needed, {len(data) - pos} left", pos)
         return int.from_bytes(data[pos:end], "big"), end
 
     def write(self, value: Any) -> bytes:
         _expect(value, int, "integer")
         if not 0 <= value < 1 << 8 * self.width:
-            raise FieldError(
-                "structure", f"{value} does not fit {self.width} octet(s) unsigned"
-            )
+            raise FieldError("structure", f"{value} does not fit {self.width} octet(s) unsigned")
         return int(value).to_bytes(self.width, "big")
 
     def render(self, value: Any) -> dict[str, Any]:
-        return {
-            self.json_key: f"{value:0{2 * self.width}x}" if self.hexadecimal else value
-        }
+        return {self.json_key: f"{value:0{2 * self.width}x}" if self.hexadecimal else value}
 
     def parse(self, fields: Mapping[str, Any]) -> Any:
         if not self.hexadecimal or self.json_key not in fields:
             return Kind.parse(self, fields)
         raw = unhex(fields[self.json_key])
         if len(raw) != self.width:
-            raise FieldError(
-                "structure", f"{self.width} octets expected, got {len(raw)}"
-            )
+            raise FieldError("structure", f"{self.width} octets expected, got {len(raw)}")
         return int.from_bytes(raw, "big")
 
 
@@ -186,9 +176,7 @@ class Fixed(Kind):
     def read(self, data: bytes, pos: int) -> tuple[Any, int]:
         end = pos + self.size
         if end > len(data):
-            raise FieldError(
-                "length", f"{self.size} octets needed, {len(data) - pos} left", pos
-            )
+            raise FieldError("length", f"{self.size} octets needed, {len(data) - pos} left", pos)
         text = data[pos:end].partition(b"\0")[0].decode("latin-1")
         return (text.rstrip(" ") if self.number else text), end
 
@@ -196,9 +184,7 @@ class Fixed(Kind):
         raw = _latin1(value)
         if len(raw) > self.size:
             kind = "address-too-long" if self.number else "text-too-long"
-            raise FieldError(
-                kind, f"{len(raw)} characters where {self.size} are allowed"
-            )
+            raise FieldError(kind, f"{len(raw)} characters where {self.size} are allowed")
         return raw.ljust(self.size, b"\0")
 
 
@@ -220,26 +206,20 @@ class Raw(Kind):
     def read(self, data: bytes, pos: int) -> tuple[Any, int]:
         end = pos + self.size
         if end > len(data):
-            raise FieldError(
-                "length", f"{self.size} octets needed, {len(data) - pos} left", pos
-            )
+            raise FieldError("length", f"{self.size} octets needed, {len(data) - pos} left", pos)
         return data[pos:end], end
 
     def write(self, value: Any) -> bytes:
         _expect(value, (bytes, bytearray), "octets")
         if len(value) != self.size:
-            raise FieldError(
-                "structure", f"{self.size} octets expected, got {len(value)}"
-            )
+            raise FieldError("structure", f"{self.size} octets expected, got {len(value)}")
         return bytes(value)
 
     def render(self, value: Any) -> dict[str, Any]:
         return {self.json_key: value.hex()}
 
     def parse(self, fields: Mapping[str, Any]) -> Any:
-        value = (
-            unhex(fields[self.json_key]) if self.json_key in fields else self.default
-        )
+        value = unhex(fields[self.json_key]) if self.json_key in fields else self.default
         self.write(value)
         return value
 
@@ -259,9 +239,7 @@ class CStr(Kind):
 
     def too_long(self, count: int, offset: int | None = None) -> FieldError:
         kind = "address-too-long" if self.address else "text-too-long"
-        return FieldError(
-            kind, f"{count} characters where {self.size - 1} are allowed", offset
-        )
+        return FieldError(kind, f"{count} characters where {self.size - 1} are allowed", offset)
 
     def read(self, data: bytes, pos: int) -> tuple[Any, int]:
         end = data.find(b"\0", pos)
@@ -301,11 +279,7 @@ class Octets(Kind):
         if start > len(data):
             raise FieldError("length", f"{self.length} is missing", pos, self.length)
         size = data[pos] if self.width == 1 else int.from_bytes(data[pos:start], "big")
-        if (
-            self.widen
-            and size == self.widen[0]
-            and len(data) - start - self.after == self.widen[1]
-        ):
+        if self.widen and size == self.widen[0] and len(data) - start - self.after == self.widen[1]:
             size = self.widen[1]
         end = start + size
         if end > len(data):
@@ -316,9 +290,7 @@ class Octets(Kind):
     def write(self, value: Any) -> bytes:
         _expect(value, (bytes, bytearray), "octets")
         if len(value) > self.limit:
-            raise FieldError(
-                "text-too-long", f"{len(value)} octets where {self.limit} are allowed"
-            )
+            raise FieldError("text-too-long", f"{len(value)} octets where {self.limit} are allowed")
         return len(value).to_bytes(self.width, "big") + bytes(value)
 
     def render(self, value: Any) -> dict[str, Any]:
@@ -356,17 +328,13 @@ class Numbers(Kind):
             raise FieldError("length", reason, pos - 1, self.count)
         if count == 1:
             return (self.item.read(data, pos)[0],), pos + size
-        values = tuple(
-            self.item.read(data, at)[0] for at in range(pos, pos + count * size, size)
-        )
+        values = tuple(self.item.read(data, at)[0] for at in range(pos, pos + count * size, size))
         return values, pos + count * size
 
     def write(self, value: Any) -> bytes:
         _expect(value, (tuple, list), "list of numbers")
         if len(value) > self.limit:
-            raise FieldError(
-                "structure", f"{len(value)} numbers where {self.limit} are allowed"
-            )
+            raise FieldError("structure", f"{len(value)} numbers where {self.limit} are allowed")
         return b"".join((len(value).to_bytes(1, "big"), *map(self.item.write, value)))
 
     def render(self, value: Any) -> dict[str, Any]:
@@ -399,27 +367,15 @@ class Records(Kind):
         count = data[pos]
         pos += 1
         values = []
-        layout = self.plain
         for number in range(count):
+            if pos >= len(data):
+                # A record of C-octet strings would read as empty from nothing.
+                raise FieldError("length", f"entry {number + 1} of {count} is missing", pos, self.spec)
             if self.plain is None:
-                if pos >= len(data):
-                    raise FieldError(
-                        "length",
-                        f"entry {number + 1} of {count} is missing",
-                        pos,
-                        self.spec,
-                    )
                 layout = self._choose(data[pos], pos)
                 pos += 1
-            elif pos >= len(data):
-                # A record of C-octet strings would read as empty from nothing.
-                raise FieldError(
-                    "length",
-                    f"entry {number + 1} of {count} is missing",
-                    pos,
-                    self.spec,
-                )
-            assert layout is not None  # noqa: S101 - one of plain and choices is always set
+            else:
+                layout = self.plain
             record, pos = layout.read_record(data, pos)
             values.append(record)
         return tuple(values), pos
@@ -428,9 +384,7 @@ class Records(Kind):
         for number, layout in self.choices:
             if number == tag:
                 return layout
-        raise FieldError(
-            "structure", f"{self.tag} {tag!r} is not defined", pos, self.tag
-        )
+        raise FieldError("structure", f"{self.tag} {tag!r} is not defined", pos, self.tag)
 
     def _layout_of(self, record: object) -> tuple[bytes, Layout]:
         if self.plain is not None and isinstance(record, self.plain.cls):
@@ -438,16 +392,12 @@ class Records(Kind):
         for number, layout in self.choices:
             if isinstance(record, layout.cls):
                 return number.to_bytes(1, "big"), layout
-        raise FieldError(
-            "structure", f"{type(record).__name__} cannot stand in {self.spec}"
-        )
+        raise FieldError("structure", f"{type(record).__name__} cannot stand in {self.spec}")
 
     def write(self, value: Any) -> bytes:
         _expect(value, (tuple, list), "list of records")
         if len(value) > self.limit:
-            raise FieldError(
-                "structure", f"{len(value)} entries where {self.limit} are allowed"
-            )
+            raise FieldError("structure", f"{len(value)} entries where {self.limit} are allowed")
         parts = [len(value).to_bytes(1, "big")]
         for record in value:
             tag, layout = self._layout_of(record)
@@ -458,9 +408,7 @@ class Records(Kind):
         entries = []
         for record in value:
             tag, layout = self._layout_of(record)
-            entries.append(
-                {**({self.tag: tag[0]} if tag else {}), **layout.render_record(record)}
-            )
+            entries.append({**({self.tag: tag[0]} if tag else {}), **layout.render_record(record)})
         return {self.count: len(value), self.spec: entries}
 
     def parse(self, fields: Mapping[str, Any]) -> Any:
@@ -469,11 +417,7 @@ class Records(Kind):
         _expect(entries, (tuple, list), "list of records")
         for entry in entries:
             _expect(entry, dict, "object")
-            layout = (
-                self.plain
-                if self.plain is not None
-                else self._choose(entry.get(self.tag))
-            )
+            layout = self.plain if self.plain is not None else self._choose(entry.get(self.tag))
             values.append(layout.parse_record(entry))
         self.write(values)
         return tuple(values)
@@ -495,9 +439,7 @@ class SequenceTriple(Kind):
         try:
             return _TRIPLE.pack(*value)
         except struct.error as exc:
-            raise FieldError(
-                "structure", f"three unsigned 32-bit integers expected: {exc}"
-            ) from exc
+            raise FieldError("structure", f"three unsigned 32-bit integers expected: {exc}") from exc
 
     def render(self, value: Any) -> dict[str, Any]:
         return {self.spec: list(value)}
@@ -531,11 +473,7 @@ class Tlvs(Kind):
             if end - pos < 4:
                 if self.salvage:
                     break
-                raise FieldError(
-                    "tlv",
-                    f"{end - pos} octet(s) left, a parameter needs at least 4",
-                    pos,
-                )
+                raise FieldError("tlv", f"{end - pos} octet(s) left, a parameter needs at least 4", pos)
             tag, size = _TLV_HEAD.unpack_from(data, pos)
             stop = pos + 4 + size
             if stop > end:
@@ -554,9 +492,7 @@ class Tlvs(Kind):
             try:
                 parts.append(_TLV_HEAD.pack(tag, len(octets)))
             except struct.error as exc:
-                raise FieldError(
-                    "tlv", f"parameter {tag!r} with {len(octets)} octets: {exc}"
-                ) from exc
+                raise FieldError("tlv", f"parameter {tag!r} with {len(octets)} octets: {exc}") from exc
             parts.append(octets)
         return b"".join(parts)
 
@@ -566,11 +502,7 @@ class Tlvs(Kind):
         return {self.spec: [self._render_one(tag, octets) for tag, octets in value]}
 
     def _render_one(self, tag: int, octets: bytes) -> dict[str, Any]:
-        entry: dict[str, Any] = {
-            "tag": f"0x{tag:04x}",
-            "length": len(octets),
-            "value_hex": octets.hex(),
-        }
+        entry: dict[str, Any] = {"tag": f"0x{tag:04x}", "length": len(octets), "value_hex": octets.hex()}
         if self.names is not None:
             name, form = self.names.get(tag, (None, ""))
             entry["name"] = name
@@ -600,13 +532,7 @@ class Tlvs(Kind):
 # Declared as returning Any, so that a row reads `name: int = u8()` and type checkers see a default.
 
 
-def u8(
-    spec: str = "",
-    *,
-    later: tuple[int, int] | None = None,
-    default: int = 0,
-    **more: Any,
-) -> Any:
+def u8(spec: str = "", *, later: tuple[int, int] | None = None, default: int = 0, **more: Any) -> Any:
     """One octet; `later=(30, 4)` makes it four octets from version 30 on."""
     return UInt(spec=spec, width=1, later=later, default=default, **more)
 
@@ -652,19 +578,11 @@ def octets(spec: str, length: str, **more: Any) -> Any:
 
 
 def numbers(
-    spec: str,
-    count: str,
-    size: int,
-    *,
-    later: tuple[int, int] | None = None,
-    limit: int = 255,
+    spec: str, count: str, size: int, *, later: tuple[int, int] | None = None, limit: int = 255
 ) -> Any:
     """Counted list of numbers of `size` octets each."""
     return Numbers(
-        spec=spec,
-        count=count,
-        item=Fixed(spec=spec, size=size, later=later, number=True),
-        limit=limit,
+        spec=spec, count=count, item=Fixed(spec=spec, size=size, later=later, number=True), limit=limit
     )
 
 

@@ -69,11 +69,7 @@ class Layout:
         codes = [row.kind.code for row in self.rows if row.kind is not None]
         known = all(code is not None for code in codes)
         #: Octets of the whole body when every row has a fixed width, else None.
-        self.fixed_size = (
-            struct.calcsize(">" + "".join(code or "" for code in codes))
-            if known
-            else None
-        )
+        self.fixed_size = struct.calcsize(">" + "".join(code or "" for code in codes)) if known else None
 
     # --- compiling ------------------------------------------------------------------------------
 
@@ -94,29 +90,14 @@ class Layout:
                 other = None
             else:
                 index += 1
-            self._add(
-                first,
-                string if isinstance(string, CStr) else None,
-                limit,
-                start,
-                stop,
-                other,
-            )
+            self._add(first, string if isinstance(string, CStr) else None, limit, start, stop, other)
 
     def _add(
-        self,
-        first: int,
-        string: CStr | None,
-        limit: int,
-        start: int,
-        stop: int,
-        other: Kind | None,
+        self, first: int, string: CStr | None, limit: int, start: int, stop: int, other: Kind | None
     ) -> None:
         run = self.rows[start:stop]
         # "0s" reads nothing and gives a place holder, so that absent rows keep their position.
-        codes = ">" + "".join(
-            "0s" if row.kind is None else row.kind.code or "" for row in run
-        )
+        codes = ">" + "".join("0s" if row.kind is None else row.kind.code or "" for row in run)
         packer = struct.Struct(codes)
         texts, numbers, absent, raws = [], [], [], []
         for at, row in enumerate(run):
@@ -185,9 +166,7 @@ class Layout:
                     if texts or absent:
                         fields = list(run)
                         for at in texts:
-                            fields[at] = (
-                                fields[at].partition(b"\0")[0].decode("latin-1")
-                            )
+                            fields[at] = fields[at].partition(b"\0")[0].decode("latin-1")
                         for at in numbers:
                             fields[at] = fields[at].rstrip(" ")
                         for at, default in absent:
@@ -229,18 +208,7 @@ class Layout:
             return
         values = self._take(record) if len(self.rows) > 1 else (self._take(record),)
         try:
-            for (
-                limit,
-                string,
-                pack,
-                start,
-                stop,
-                texts,
-                raws,
-                absent,
-                write,
-                other,
-            ) in self._writes:
+            for limit, string, pack, start, stop, texts, raws, absent, write, other in self._writes:
                 if limit:
                     octets = values[string].encode("latin-1") + b"\0"
                     if len(octets) > limit or octets.find(0) + 1 != len(octets):
@@ -264,13 +232,7 @@ class Layout:
                         parts.append(pack(*values[start:stop]))
                 if write is not None:
                     parts.append(write(values[other]))
-        except (
-            struct.error,
-            UnicodeEncodeError,
-            TypeError,
-            AttributeError,
-            FieldError,
-        ):
+        except (struct.error, UnicodeEncodeError, TypeError, AttributeError, FieldError):
             raise self._blame(values) from None
 
     def _blame(self, values: tuple[Any, ...]) -> FieldError:
@@ -340,17 +302,10 @@ def collect(cls: type) -> dict[str, Kind]:
         if isinstance(value, Kind):
             kind = value if value.spec else dataclasses.replace(value, spec=attribute)
             rows[attribute] = kind
-            setattr(
-                cls,
-                attribute,
-                dataclasses.field(default=kind.default, repr=not kind.secret),
-            )
+            setattr(cls, attribute, dataclasses.field(default=kind.default, repr=not kind.secret))
     return rows
 
 
 def rows_for(table: Mapping[str, Kind], version: int) -> list[Row]:
     """The table as it stands in `version`."""
-    return [
-        Row(attribute, kind.resolve(version), kind.default)
-        for attribute, kind in table.items()
-    ]
+    return [Row(attribute, kind.resolve(version), kind.default) for attribute, kind in table.items()]

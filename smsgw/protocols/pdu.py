@@ -19,18 +19,7 @@ from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 from smsgw.protocols.fields import Kind, Records, Tlv
 from smsgw.protocols.layout import Layout, collect, rows_for
 
-__all__ = [
-    "RESPONSE",
-    "Header",
-    "Pdu",
-    "Protocol",
-    "Tlv",
-    "Unknown",
-    "base",
-    "pdu",
-    "record",
-    "records",
-]
+__all__ = ["RESPONSE", "Header", "Pdu", "Protocol", "Tlv", "Unknown", "base", "pdu", "record", "records"]
 
 #: All four protocols mark an answer with the top bit of the command id.
 RESPONSE = 0x80000000
@@ -115,17 +104,11 @@ def record(cls: type[_T]) -> type[_T]:
     return base(cls)
 
 
-def records(
-    spec: str, count: str, plain: type | None = None, *, tag: str = "", **more: Any
-) -> Any:
+def records(spec: str, count: str, plain: type | None = None, *, tag: str = "", **more: Any) -> Any:
     """A counted list: of `plain` records, or of `choices` ((tag, record type), …)."""
-    choices = tuple(
-        (number, _record_layout(cls)) for number, cls in more.pop("choices", ())
-    )
+    choices = tuple((number, _record_layout(cls)) for number, cls in more.pop("choices", ()))
     layout = None if plain is None else _record_layout(plain)
-    return Records(
-        spec=spec, count=count, plain=layout, tag=tag, choices=choices, **more
-    )
+    return Records(spec=spec, count=count, plain=layout, tag=tag, choices=choices, **more)
 
 
 def _record_layout(cls: type) -> Layout:

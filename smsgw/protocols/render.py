@@ -15,9 +15,7 @@ from smsgw.protocols.fields import unhex
 from smsgw.protocols.pdu import RESPONSE, Pdu, Unknown
 
 
-def to_fields(
-    dialect: Dialect, pdu: Pdu, *, length: int | None = None
-) -> dict[str, Any]:
+def to_fields(dialect: Dialect, pdu: Pdu, *, length: int | None = None) -> dict[str, Any]:
     """The fields in wire order, header first.
 
     `length` is the length on the wire when it may differ from that of the PDU encoded again.
@@ -37,9 +35,7 @@ def to_fields(
     return fields
 
 
-def from_fields(
-    dialect: Dialect, fields: Mapping[str, Any], *, name: str | None = None
-) -> Pdu:
+def from_fields(dialect: Dialect, fields: Mapping[str, Any], *, name: str | None = None) -> Pdu:
     """The PDU that `fields` describe; its type by `name` or by the command id among the fields.
 
     Missing fields take their defaults. Raises `Malformed` for an unknown name or field, or a value
@@ -51,14 +47,10 @@ def from_fields(
     try:
         command_id = _command_id(dialect, fields, name)
         common: dict[str, Any] = {
-            "sequence": _sequence(
-                fields.get(header.sequence), header.sequence, header.triple
-            )
+            "sequence": _sequence(fields.get(header.sequence), header.sequence, header.triple)
         }
         if header.status is not None:
-            common["command_status"] = _integer(
-                fields.get(header.status, 0), header.status
-            )
+            common["command_status"] = _integer(fields.get(header.status, 0), header.status)
         head = {header.length, header.command, header.status, header.sequence}
         cls = dialect.pdus.get(command_id)
         if cls is None:
@@ -67,23 +59,12 @@ def from_fields(
         shown = cls.pdu_name
         layout = dialect.layout(cls)
         _check_names(fields, head, layout)
-        if (
-            header.status is not None
-            and command_id & RESPONSE
-            and layout.rows
-            and head.issuperset(fields)
-        ):
+        if header.status is not None and command_id & RESPONSE and layout.rows and head.issuperset(fields):
             common["body_omitted"] = True
         pdu: Pdu = cls(**common, **layout.parse_values(fields))
     except FieldError as fault:
         raise Malformed(
-            shown,
-            fault.field,
-            fault.offset,
-            fault.reason,
-            command_id=command_id,
-            sequence=0,
-            kind=fault.kind,
+            shown, fault.field, fault.offset, fault.reason, command_id=command_id, sequence=0, kind=fault.kind
         ) from None
     return pdu
 
@@ -101,14 +82,17 @@ def _check_names(fields: Mapping[str, Any], head: set[str | None], layout: Any) 
 
 def _command_id(dialect: Dialect, fields: Mapping[str, Any], name: str | None) -> int:
     header = dialect.protocol.header
+    given = _integer(fields[header.command], header.command) if header.command in fields else None
     for command_id, cls in dialect.pdus.items():
         if name == cls.pdu_name:
+            if given not in (None, command_id):
+                raise FieldError("structure", f"not the command id of {name}", None, header.command)
             return command_id
     if name not in (None, Unknown.pdu_name):
         raise FieldError("structure", f"{dialect.name} has no PDU of this name")
-    if header.command not in fields:
+    if given is None:
         raise FieldError("structure", "missing", None, header.command)
-    return _integer(fields[header.command], header.command)
+    return given
 
 
 def _integer(value: object, field: str) -> int:
@@ -116,14 +100,8 @@ def _integer(value: object, field: str) -> int:
         number = int(value, 16) if isinstance(value, str) else value
     except ValueError:
         number = None
-    if (
-        not isinstance(number, int)
-        or isinstance(number, bool)
-        or not 0 <= number < 1 << 32
-    ):
-        raise FieldError(
-            "structure", f"{value!r} is not an unsigned 32-bit integer", None, field
-        )
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 32:
+        raise FieldError("structure", f"{value!r} is not an unsigned 32-bit integer", None, field)
     return number
 
 

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 from smsgw.protocols.fields import fixed, number, numbers, octets, raw, u8, u32, u64
 from smsgw.protocols.pdu import Header, Pdu, Protocol, pdu
 
-HEADER = Header(
-    struct.Struct(">III"), "Total_Length", "Command_Id", None, "Sequence_Id"
-)
+HEADER = Header(struct.Struct(">III"), "Total_Length", "Command_Id", None, "Sequence_Id")
 CMPP = Protocol("cmpp", HEADER)
 
 #: Status, Result and Success_Id grew from one octet to four.
@@ -80,9 +78,7 @@ class Submit(CmppPdu):
     valid_time: str = fixed("ValId_Time", 17)
     at_time: str = fixed("At_Time", 17)
     src_id: str = number("Src_Id", 21)
-    dest_terminal_id: tuple[str, ...] = numbers(
-        "Dest_terminal_Id", "DestUsr_tl", 21, later=(30, 32)
-    )
+    dest_terminal_id: tuple[str, ...] = numbers("Dest_terminal_Id", "DestUsr_tl", 21, later=(30, 32))
     dest_terminal_type: int = u8("Dest_terminal_type", since=30)
     msg_content: bytes = octets("Msg_Content", "Msg_Length")
     reserve: str = fixed("Reserve", 8, before=30)

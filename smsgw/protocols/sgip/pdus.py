@@ -8,14 +8,7 @@ from dataclasses import dataclass
 from smsgw.protocols.fields import fixed, number, numbers, octets, triple, u8
 from smsgw.protocols.pdu import Header, Pdu, Protocol, base, pdu, record, records
 
-HEADER = Header(
-    struct.Struct(">IIIII"),
-    "Message_Length",
-    "Command_ID",
-    None,
-    "Sequence_Number",
-    triple=True,
-)
+HEADER = Header(struct.Struct(">IIIII"), "Message_Length", "Command_ID", None, "Sequence_Number", triple=True)
 SGIP = Protocol("sgip", HEADER)
 
 
@@ -79,9 +72,7 @@ class Submit(SgipPdu):
     tp_udhi: int = u8("TP_udhi")
     message_coding: int = u8("MessageCoding")
     message_type: int = u8("MessageType")
-    message_content: bytes = octets(
-        "MessageContent", "MessageLength", width=4, limit=2048
-    )
+    message_content: bytes = octets("MessageContent", "MessageLength", width=4, limit=2048)
     reserve: str = fixed("Reserve", 8)
 
 
@@ -99,9 +90,7 @@ class Deliver(SgipPdu):
     tp_pid: int = u8("TP_pid")
     tp_udhi: int = u8("TP_udhi")
     message_coding: int = u8("MessageCoding")
-    message_content: bytes = octets(
-        "MessageContent", "MessageLength", width=4, limit=2048
-    )
+    message_content: bytes = octets("MessageContent", "MessageLength", width=4, limit=2048)
     reserve: str = fixed("Reserve", 8)
 
 

@@ -5,17 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from smsgw.protocols.fields import (
-    Tlv,
-    fixed,
-    number,
-    numbers,
-    octets,
-    raw,
-    tlvs,
-    u8,
-    u32,
-)
+from smsgw.protocols.fields import Tlv, fixed, number, numbers, octets, raw, tlvs, u8, u32
 from smsgw.protocols.pdu import Header, Pdu, Protocol, pdu
 
 HEADER = Header(struct.Struct(">III"), "Packet_Length", "RequestID", None, "SequenceID")

@@ -14,13 +14,7 @@ from smsgw.protocols.fields import Tlv, address, cstr, octets, tlvs, u8, u32
 from smsgw.protocols.pdu import Header, Pdu, Protocol, base, pdu, record, records
 from smsgw.protocols.smpp.tlvs import NAMES
 
-HEADER = Header(
-    struct.Struct(">IIII"),
-    "command_length",
-    "command_id",
-    "command_status",
-    "sequence_number",
-)
+HEADER = Header(struct.Struct(">IIII"), "command_length", "command_id", "command_status", "sequence_number")
 SMPP = Protocol("smpp", HEADER)
 
 _STRICT = tlvs("tlvs", names=NAMES)
@@ -238,10 +232,7 @@ class SubmitMulti(SmppPdu):
     source_addr_npi: int = u8()
     source_addr: str = address(21)
     dest_address: tuple[SmeAddress | DistributionList, ...] = records(
-        "dest_address",
-        "number_of_dests",
-        tag="dest_flag",
-        choices=((1, SmeAddress), (2, DistributionList)),
+        "dest_address", "number_of_dests", tag="dest_flag", choices=((1, SmeAddress), (2, DistributionList))
     )
     esm_class: int = u8()
     protocol_id: int = u8()
@@ -261,9 +252,7 @@ class SubmitMultiResp(SmppPdu):
     """4.5.2."""
 
     message_id: str = cstr(65, lenient=True)
-    unsuccess_sme: tuple[UnsuccessSme, ...] = records(
-        "unsuccess_sme", "no_unsuccess", UnsuccessSme
-    )
+    unsuccess_sme: tuple[UnsuccessSme, ...] = records("unsuccess_sme", "no_unsuccess", UnsuccessSme)
     tlvs: tuple[Tlv, ...] = _STRAY
 
 

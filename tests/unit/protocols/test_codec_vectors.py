@@ -13,13 +13,9 @@ from smsgw.protocols.errors import FramingLost, Malformed
 from smsgw.protocols.pdu import Pdu, Unknown
 from smsgw.protocols.render import from_fields, to_fields
 
-VECTORS = json.loads(
-    (Path(__file__).parents[2] / "vectors" / "vectors.json").read_text(encoding="utf-8")
-)
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "vectors.json").read_text(encoding="utf-8"))
 PDUS: dict[str, dict[str, Any]] = {vector["id"]: vector for vector in VECTORS["pdus"]}
-MALFORMED: dict[str, dict[str, Any]] = {
-    vector["id"]: vector for vector in VECTORS["malformed"]
-}
+MALFORMED: dict[str, dict[str, Any]] = {vector["id"]: vector for vector in VECTORS["malformed"]}
 
 
 @pytest.mark.parametrize("vector", PDUS.values(), ids=PDUS.keys())
@@ -42,24 +38,14 @@ def test_fields_to_octets(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("stream", VECTORS["streams"], ids=lambda stream: stream["id"])
 def test_streams(stream: dict[str, Any]) -> None:
     framer = by_name(stream["protocol"]).framer()
-    frames = [
-        frame.hex()
-        for chunk in stream["chunks_hex"]
-        for frame in framer.feed(bytes.fromhex(chunk))
-    ]
+    frames = [frame.hex() for chunk in stream["chunks_hex"] for frame in framer.feed(bytes.fromhex(chunk))]
     assert frames == [PDUS[name]["hex"] for name in stream["expect"]]
     assert framer.pending == 0
 
 
-@pytest.mark.parametrize(
-    "protocol", sorted({vector["protocol"] for vector in PDUS.values()})
-)
+@pytest.mark.parametrize("protocol", sorted({vector["protocol"] for vector in PDUS.values()}))
 def test_a_stream_cut_anywhere_gives_the_same_frames(protocol: str) -> None:
-    frames = [
-        bytes.fromhex(vector["hex"])
-        for vector in PDUS.values()
-        if vector["protocol"] == protocol
-    ][:6]
+    frames = [bytes.fromhex(vector["hex"]) for vector in PDUS.values() if vector["protocol"] == protocol][:6]
     stream = b"".join(frames)
     for cut in range(len(stream) + 1):
         framer = by_name(protocol).framer()
