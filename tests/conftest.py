@@ -12,12 +12,40 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+import pytest
 import pytest_asyncio
 
 from smsgw.store.embedded import EmbeddedPostgres
 
 _PREFIX = "smsgw-tests-"
 _numbers = itertools.count(1)
+
+
+_OTHER_USER = "user_only" if os.geteuid() == 0 else "root_only"
+_left_out = pytest.StashKey[list[str]]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what makes sense only for the other kind of user; the summary names it."""
+    left = [item for item in items if item.get_closest_marker(_OTHER_USER)]
+    items[:] = [item for item in items if item not in left]
+    config.stash[_left_out] = [item.nodeid for item in left]
+    config.hook.pytest_deselected(items=left)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name what this run left out because of who runs it (skips are named by pytest itself)."""
+    for name in config.stash.get(_left_out, []):
+        terminalreporter.write_line(f"LEFT OUT {name}: {_OTHER_USER.replace('_', ' ')}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With TEST_REQUIRE_ALL a skipped test fails the run: nothing that can be tested may be left out."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("TEST_REQUIRE_ALL") and reporter and reporter.stats.get("skipped"):
+        reporter.write_line("\nTEST_REQUIRE_ALL is set and tests were skipped", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,7 +265,7 @@ async def test_the_log_stays_bounded(data_dir: Path) -> None:
         await pg.stop()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="for root only")
+@pytest.mark.root_only
 async def test_for_root_it_runs_as_another_user_who_may_enter_nothing_of_ours(data_dir: Path) -> None:
     data_dir.parent.chmod(0o700)
     before = data_dir.stat()
@@ -295,7 +295,7 @@ async def test_for_root_it_runs_as_another_user_who_may_enter_nothing_of_ours(da
         await pg.stop()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="for an ordinary user only")
+@pytest.mark.user_only
 async def test_a_deep_data_directory_gets_its_socket_elsewhere(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     pg = EmbeddedPostgres(deep)
