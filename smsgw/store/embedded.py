@@ -94,6 +94,7 @@ class EmbeddedPostgres:
         self._lock: IO[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._pid: int | None = None
+        self._launched = 0.0
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -171,6 +172,7 @@ class EmbeddedPostgres:
                 # Nobody works in the cluster, so this is a zombie or a stranger who was given the number since.
                 # PostgreSQL would take either for a postmaster.
                 lock.unlink(missing_ok=True)
+        self._launched = time.time()  # to be compared with the times of files
         with (self.home / "pg-start.log").open("wb") as output:
             self._process = subprocess.Popen(
                 [
@@ -300,9 +302,14 @@ class EmbeddedPostgres:
         return lines[7].strip() if len(lines) > 7 else ""
 
     def _last_words(self) -> str:
-        files = [self.home / "pg-start.log", *self._log_files()[-1:]]
-        text = "\n".join(f.read_text(errors="replace") for f in files if f.exists())
-        return "\n".join(text.splitlines()[-12:]) or "no output"
+        """What the last start wrote: at first to its output, then to its log."""
+        files = [f for f in self._log_files()[-1:] if f.stat().st_mtime >= self._launched]
+        lines = [
+            line
+            for file in (self.home / "pg-start.log", *files)
+            for line in file.read_text(errors="replace").splitlines()[-8:]
+        ]
+        return "\n".join(lines) or "no output"
 
     def _log_files(self) -> list[Path]:
         return sorted((self.home / "pg-log").glob("postgresql-*.log"))
