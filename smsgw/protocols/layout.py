@@ -42,7 +42,7 @@ class _ReadOp(NamedTuple):
 
 class _WriteOp(NamedTuple):
     limit: int
-    string: int
+    column: int
     pack: Callable[..., bytes] | None
     start: int
     stop: int
@@ -208,17 +208,25 @@ class Layout:
             return
         values = self._take(record) if len(self.rows) > 1 else (self._take(record),)
         try:
-            for limit, string, pack, start, stop, texts, raws, absent, write, other in self._writes:
+            for limit, column, pack, start, stop, texts, raws, absent, write, other in self._writes:
                 if limit:
-                    octets = values[string].encode("latin-1") + b"\0"
-                    if len(octets) > limit or octets.find(0) + 1 != len(octets):
-                        raise self._blame(values)
-                    parts.append(octets)
+                    string = values[column]
+                    if string == "":
+                        parts.append(b"\0")
+                    else:
+                        octets = string.encode("latin-1")
+                        if len(octets) >= limit or 0 in octets:
+                            raise self._blame(values)
+                        parts += (octets, b"\0")
                 if pack is not None:
                     if texts or raws or absent:
                         fields = list(values[start:stop])
                         for at, size in texts:
-                            octets = fields[at].encode("latin-1")
+                            string = fields[at]
+                            if string == "":
+                                fields[at] = b""
+                                continue
+                            octets = string.encode("latin-1")
                             if len(octets) > size or 0 in octets:
                                 raise self._blame(values)
                             fields[at] = octets

@@ -179,7 +179,7 @@ class ActiveTestResp(CmppPdu):
 
 @pdu(CMPP, 0x00000009, "CMPP_FWD")
 class Fwd(CmppPdu):
-    """Gateway to gateway (8.4.8.1). `msg_fwd_type` 0: MT, 1: MO, 2: report of an MT, 3: of an MO."""
+    """Gateway to gateway (8.5.4.1). `msg_fwd_type` 0: MT, 1: MO, 2: report of an MT, 3: of an MO."""
 
     source_id: str = fixed("Source_Id", 6)
     destination_id: str = fixed("Destination_Id", 6)
@@ -217,7 +217,7 @@ class Fwd(CmppPdu):
 
 @pdu(CMPP, 0x80000009, "CMPP_FWD_RESP", by_length=True)
 class FwdResp(CmppPdu):
-    """8.4.8.2."""
+    """8.5.4.2."""
 
     msg_id: int = u64("Msg_Id")
     pk_total: int = u8("Pk_total", default=1)

@@ -27,7 +27,7 @@ class _Result(SgipPdu):
 
 @pdu(SGIP, 0x00000001, "SGIP_BIND")
 class Bind(SgipPdu):
-    """Log in (4.2.1). `login_type` 1: SP to SMG, 2: SMG to SP. The password is clear text."""
+    """Log in (4.2.3.1.1). `login_type` 1: SP to SMG, 2: SMG to SP. The password is clear text."""
 
     login_type: int = u8("LoginType", default=1)
     login_name: str = fixed("LoginName", 16)
@@ -37,22 +37,22 @@ class Bind(SgipPdu):
 
 @pdu(SGIP, 0x80000001, "SGIP_BIND_RESP")
 class BindResp(_Result):
-    """4.2.2."""
+    """4.2.3.1.2."""
 
 
 @pdu(SGIP, 0x00000002, "SGIP_UNBIND", ignore_tail=True)
 class Unbind(SgipPdu):
-    """Log out."""
+    """Log out (4.2.3.2.1)."""
 
 
 @pdu(SGIP, 0x80000002, "SGIP_UNBIND_RESP", ignore_tail=True)
 class UnbindResp(SgipPdu):
-    """The answer to Unbind."""
+    """4.2.3.2.2."""
 
 
 @pdu(SGIP, 0x00000003, "SGIP_SUBMIT")
 class Submit(SgipPdu):
-    """A message to phones. `report_flag` 0: only a failure is reported, 1: always, 2: never."""
+    """A message to phones (4.2.3.3.1). `report_flag` 0: only a failure is reported, 1: always, 2: never."""
 
     sp_number: str = number("SPNumber", 21)
     charge_number: str = number("ChargeNumber", 21)
@@ -78,12 +78,12 @@ class Submit(SgipPdu):
 
 @pdu(SGIP, 0x80000003, "SGIP_SUBMIT_RESP")
 class SubmitResp(_Result):
-    """The answer to Submit."""
+    """4.2.3.3.2."""
 
 
 @pdu(SGIP, 0x00000004, "SGIP_DELIVER")
 class Deliver(SgipPdu):
-    """A message from a phone."""
+    """A message from a phone (4.2.3.4.1)."""
 
     user_number: str = number("UserNumber", 21)
     sp_number: str = number("SPNumber", 21)
@@ -96,12 +96,12 @@ class Deliver(SgipPdu):
 
 @pdu(SGIP, 0x80000004, "SGIP_DELIVER_RESP")
 class DeliverResp(_Result):
-    """The answer to Deliver."""
+    """4.2.3.4.2."""
 
 
 @pdu(SGIP, 0x00000005, "SGIP_REPORT")
 class Report(SgipPdu):
-    """What became of a message to one number. `state` 0: delivered, 1: waiting, 2: failed."""
+    """What became of a message to one number (4.2.3.5.1). `state` 0: delivered, 1: waiting, 2: failed."""
 
     submit_sequence_number: tuple[int, int, int] = triple("SubmitSequenceNumber")
     report_type: int = u8("ReportType")
@@ -113,7 +113,7 @@ class Report(SgipPdu):
 
 @pdu(SGIP, 0x80000005, "SGIP_REPORT_RESP")
 class ReportResp(_Result):
-    """The answer to Report."""
+    """4.2.3.5.2."""
 
 
 @pdu(SGIP, 0x00000010, "SGIP_CHECKUSER")

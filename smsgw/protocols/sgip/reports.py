@@ -1,4 +1,4 @@
-"""SGIP reports are PDUs of their own (4.2.6); this reads what they say."""
+"""SGIP reports are PDUs of their own (4.2.3.5); this reads what they say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SMGP status values (6.2.6) and the err numbers of reports (6.2.63)."""
+"""SMGP status values (6.2.6) and the err numbers of reports (6.2.24)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The status report inside an SMGP Deliver: ``id:`` with ten raw octets, then labelled text (6.2.63)."""
+"""The status report inside an SMGP Deliver: ``id:`` with ten raw octets, then labelled text (6.2.24)."""
 
 from __future__ import annotations
 

@@ -6,9 +6,10 @@ import pytest
 from test_codec_vectors import MALFORMED, PDUS, VECTORS
 
 from smsgw.protocols.cmpp import reports as cmpp
-from smsgw.protocols.dialects import CMPP30, SMGP30, SMPP34
+from smsgw.protocols.dialects import CMPP30, SGIP12, SMGP30, SMPP34
 from smsgw.protocols.errors import Malformed
 from smsgw.protocols.fields import Tlv
+from smsgw.protocols.sgip import reports as sgip
 from smsgw.protocols.smgp import reports as smgp
 from smsgw.protocols.smpp import reports as smpp
 from smsgw.protocols.smpp import tlvs
@@ -210,3 +211,21 @@ def test_smgp_report_with_the_id_in_digits() -> None:
 @pytest.mark.parametrize("content", [b"", b"id:", b"id:123", b"nothing", bytes(200)])
 def test_smgp_report_unreadable(content: bytes) -> None:
     assert smgp.parse(content) == smgp.Report()
+
+
+def test_receipt_in_ucs2() -> None:
+    found = smpp.of_deliver(
+        DeliverSm(esm_class=4, data_coding=8, short_message=TEXT.decode().encode("utf-16-be"))
+    )
+    assert found is not None
+    assert (found.id, found.stat) == ("1", "DELIVRD")
+
+
+def test_sgip_report() -> None:
+    pdu = SGIP12.decode(bytes.fromhex(PDUS["sgip12-report-1"]["hex"]))
+    receipt = sgip.of_report(pdu)  # type: ignore[arg-type]
+    assert (receipt.message_id, receipt.number) == ((3010012345, 229123456, 7), "8613000000001")
+    assert receipt.delivered
+    assert receipt.final
+    assert sgip.message_id_text(receipt.message_id) == "301001234502291234560000000007"
+    assert not sgip.Receipt((0, 0, 0), "1", sgip.WAITING, 0).final
