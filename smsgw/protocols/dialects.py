@@ -133,7 +133,7 @@ class Dialect:
         """The octets of a PDU. Raises `Malformed` when a value does not fit its field."""
         command_id = pdu.command_id
         layout = self._layouts.get(command_id)
-        parts = [b""]
+        parts: list[bytes] = []
         try:
             if isinstance(pdu, Unknown):
                 parts.append(pdu.body)
@@ -141,10 +141,10 @@ class Dialect:
                 raise FieldError("structure", f"{self.name} does not have this PDU")
             elif not self._without_body(pdu, layout):
                 layout.write(pdu, parts)
-            parts[0] = self._head(pdu, sum(map(len, parts)) + self.header_size)
+            body = b"".join(parts)
+            return self._head(pdu, len(body) + self.header_size) + body
         except FieldError as fault:
             raise self._malformed(pdu.pdu_name, command_id, pdu.sequence, fault) from None
-        return b"".join(parts)
 
     def _without_body(self, pdu: Pdu, layout: Layout) -> bool:
         if self.protocol.header.status is None or not pdu.command_id & RESPONSE:

@@ -333,6 +333,8 @@ class Numbers(Kind):
 
     def write(self, value: Any) -> bytes:
         _expect(value, (tuple, list), "list of numbers")
+        if len(value) == 1:
+            return b"\x01" + self.item.write(value[0])
         if len(value) > self.limit:
             raise FieldError("structure", f"{len(value)} numbers where {self.limit} are allowed")
         return b"".join((len(value).to_bytes(1, "big"), *map(self.item.write, value)))
