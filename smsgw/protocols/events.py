@@ -116,5 +116,15 @@ class CloseNow:
 
 
 Event: TypeAlias = (
-    Bound | Refused | LoginRequest | Request | Notice | Answer | Expired | Late | Closed | Violation | CloseNow
+    Bound
+    | Refused
+    | LoginRequest
+    | Request
+    | Notice
+    | Answer
+    | Expired
+    | Late
+    | Closed
+    | Violation
+    | CloseNow
 )

@@ -274,7 +274,8 @@ class Session:
         """The transport is gone. Gives back every outstanding tag; the second call gives nothing."""
         if self.state is State.CLOSED:
             return self._take()
-        self._expire(now)
+        if not self._over:
+            self._expire(now)
         self._move(Trigger.GONE)
         events = [event for event in self._take() if type(event) is not CloseNow]
         lost = tuple(sent.tag for sent in self._outstanding.values())
@@ -543,7 +544,6 @@ class Session:
             self._move(Trigger.LOGOUT_RECEIVED)
         self._peer_logout = sequence
         self._unsettled = True
-
 
     def _settle(self, now: float) -> None:
         """Go on with leaving when what was waited for has come, or has taken too long."""

@@ -10,21 +10,8 @@ from smsgw.protocols.errors import Malformed
 from smsgw.protocols.events import Sequence
 from smsgw.protocols.pdu import RESPONSE, Pdu, Tlv
 from smsgw.protocols.rules import Admission, Faults, Rules, Verdict
-from smsgw.protocols.smpp import pdus
+from smsgw.protocols.smpp import codes, pdus
 from smsgw.protocols.states import BOUND, LIVE, RECEIVING, SENDING, Kind, Matrix, Operation, Role, State
-
-ESME_ROK: Final = 0x00
-ESME_RINVMSGLEN: Final = 0x01
-ESME_RINVCMDLEN: Final = 0x02
-ESME_RINVCMDID: Final = 0x03
-ESME_RINVBNDSTS: Final = 0x04
-ESME_RALYBND: Final = 0x05
-ESME_RSYSERR: Final = 0x08
-ESME_RINVSRCADR: Final = 0x0A
-ESME_RINVDSTADR: Final = 0x0B
-ESME_RTHROTTLED: Final = 0x58
-ESME_RX_T_APPN: Final = 0x64
-ESME_RINVOPTPARSTREAM: Final = 0xC0
 
 SC_INTERFACE_VERSION: Final = 0x0210
 """TLV of a bind answer: the highest version that the server speaks."""
@@ -38,7 +25,7 @@ def _bind(request: type[Pdu], response: type[Pdu], binds: State) -> Operation:
 
 
 def _from_client(request: type[Pdu], response: type[Pdu]) -> Operation:
-    return Operation(request, response, Kind.DATA, client=SENDING, status=_STATUS, busy=ESME_RTHROTTLED)
+    return Operation(request, response, Kind.DATA, client=SENDING, status=_STATUS, busy=codes.ESME_RTHROTTLED)
 
 
 MATRIX: Final = Matrix(
@@ -49,7 +36,9 @@ MATRIX: Final = Matrix(
         Operation(pdus.Outbind, None, Kind.NOTICE, server=frozenset({State.OPEN})),
         Operation(pdus.Unbind, pdus.UnbindResp, Kind.LOGOUT, client=LIVE, server=LIVE, status=_STATUS),
         # The table of 3.4 gives it to bound states only; peers send it before the bind, and an answer is cheap.
-        Operation(pdus.EnquireLink, pdus.EnquireLinkResp, Kind.KEEPALIVE, client=LIVE, server=LIVE, status=_STATUS),
+        Operation(
+            pdus.EnquireLink, pdus.EnquireLinkResp, Kind.KEEPALIVE, client=LIVE, server=LIVE, status=_STATUS
+        ),
         _from_client(pdus.SubmitSm, pdus.SubmitSmResp),
         _from_client(pdus.SubmitMulti, pdus.SubmitMultiResp),
         _from_client(pdus.QuerySm, pdus.QuerySmResp),
@@ -64,26 +53,32 @@ MATRIX: Final = Matrix(
             # Some SMSCs send receipts to a transmitter. A receipt refused is a receipt lost.
             tolerated=frozenset({State.BOUND_TX}),
             status=_STATUS,
-            busy=ESME_RX_T_APPN,
+            busy=codes.ESME_RX_T_APPN,
         ),
         Operation(
-            pdus.DataSm, pdus.DataSmResp, Kind.DATA, client=BOUND, server=BOUND, status=_STATUS, busy=ESME_RX_T_APPN
+            pdus.DataSm,
+            pdus.DataSmResp,
+            Kind.DATA,
+            client=BOUND,
+            server=BOUND,
+            status=_STATUS,
+            busy=codes.ESME_RX_T_APPN,
         ),
         Operation(pdus.AlertNotification, None, Kind.NOTICE, server=RECEIVING),
     )
 )
 
 FAULTS: Final = Faults(
-    framing=ESME_RINVCMDLEN,
-    unknown_command=ESME_RINVCMDID,
-    wrong_state=ESME_RINVBNDSTS,
-    already_bound=ESME_RALYBND,
-    leaving=ESME_RINVBNDSTS,
-    structure=ESME_RINVCMDLEN,
+    framing=codes.ESME_RINVCMDLEN,
+    unknown_command=codes.ESME_RINVCMDID,
+    wrong_state=codes.ESME_RINVBNDSTS,
+    already_bound=codes.ESME_RALYBND,
+    leaving=codes.ESME_RINVBNDSTS,
+    structure=codes.ESME_RINVCMDLEN,
     malformed={
-        "message-length": ESME_RINVMSGLEN,
-        "tlv": ESME_RINVOPTPARSTREAM,
-        "text-too-long": ESME_RINVMSGLEN,
+        "message-length": codes.ESME_RINVMSGLEN,
+        "tlv": codes.ESME_RINVOPTPARSTREAM,
+        "text-too-long": codes.ESME_RINVMSGLEN,
     },
 )
 
@@ -105,7 +100,9 @@ class SmppRules(Rules):
     def fault_status(self, op: Operation, error: Malformed) -> int:
         """As the table, and an address that is too long by the name of its field."""
         if error.kind == "address-too-long":
-            return ESME_RINVSRCADR if (error.field or "").startswith("source") else ESME_RINVDSTADR
+            return (
+                codes.ESME_RINVSRCADR if (error.field or "").startswith("source") else codes.ESME_RINVDSTADR
+            )
         return super().fault_status(op, error)
 
     def nack(self, sequence: Any, status: int) -> Pdu | None:
@@ -133,9 +130,9 @@ class Client(SmppRules):
     def judge(self, login: Any, answer: Any, dialect: Dialect) -> Verdict:
         """Section 4.1: command_status 0 is a yes; generic_nack may stand for a no."""
         status: int = answer.command_status
-        if status == ESME_ROK and answer.command_id != self.nack_command:
+        if status == codes.ESME_ROK and answer.command_id != self.nack_command:
             return Verdict(True, status)
-        return Verdict(False, status, f"command_status {status:#010x}")
+        return Verdict(False, status, f"{codes.status(status).name} ({status:#x})")
 
 
 def _bind_resp(login: Pdu, **fields: Any) -> Pdu:
@@ -191,8 +188,6 @@ def client(
     return Client(request, dialect)
 
 
-def server(
-    *, system_id: str = "smsgw", interface_version: int = 0x34, dialect: Dialect = SMPP34
-) -> Server:
+def server(*, system_id: str = "smsgw", interface_version: int = 0x34, dialect: Dialect = SMPP34) -> Server:
     """Rules of an SMSC. Passwords are the owner's: it gets `LoginRequest` and calls `admit` or `refuse`."""
     return Server(system_id, interface_version, dialect)
