@@ -16,16 +16,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote
 
 from smsgw.core.bucket import TokenBucket
 from smsgw.core.errors import Refused, Temporary
 from smsgw.core.ids import CHINA
-
-if TYPE_CHECKING:
-    from smsgw.pipeline.directory import Directory
-    from smsgw.store.keys import ApiKey
+from smsgw.core.model import Account
+from smsgw.pipeline.directory import Directory
+from smsgw.store.keys import ApiKey
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -98,6 +96,7 @@ class Claim:
     """A caller as far as the headers tell; ``signature`` is None for a bearer, who needs no more proof."""
 
     key: ApiKey
+    account: Account
     signature: str | None = None
     timestamp: str = ""
     nonce: str = ""
@@ -232,7 +231,7 @@ class Authenticator:
         signature = headers.get("X-Sms-Signature", "")
         if not (timestamp and nonce and signature):
             raise Refused("AUTH_MISSING")
-        key = self._live(self._directory.key(key_id))
+        key, account = self._live(self._directory.key(key_id))
         now = self._clock()
         if not _TIMESTAMP.fullmatch(timestamp) or abs(now - int(timestamp)) > MAX_SKEW:
             raise Refused(
@@ -247,11 +246,11 @@ class Authenticator:
                 reason="应为 16 至 64 位字母、数字或连字符",
                 reason_en="16 to 64 letters, digits or hyphens",
             )
-        return Claim(key, signature, timestamp, nonce)
+        return Claim(key, account, signature, timestamp, nonce)
 
     def _bearer(self, token: str, secure: bool) -> Claim:
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-        key = self._live(self._directory.key_by_bearer_sha256(digest))
+        key, account = self._live(self._directory.key_by_bearer_sha256(digest))
         if not self._insecure_bearer:
             if not secure:
                 raise Refused("AUTH_BEARER_INSECURE", reason="只能经 HTTPS 使用", reason_en="it needs HTTPS")
@@ -261,11 +260,12 @@ class Authenticator:
                     reason="密钥须设置 IP 白名单",
                     reason_en="the key needs an IP allow-list",
                 )
-        return Claim(key)
+        return Claim(key, account)
 
-    def _live(self, key: ApiKey | None) -> ApiKey:
-        if key is None or key.status != "active":
+    def _live(self, key: ApiKey | None) -> tuple[ApiKey, Account]:
+        account = None if key is None else self._directory.account(key.account_id)
+        if key is None or account is None or key.status != "active":
             raise Refused("AUTH_KEY_INVALID")
         if key.expires_at is not None and key.expires_at.timestamp() <= self._clock():
             raise Refused("AUTH_KEY_INVALID")
-        return key
+        return key, account

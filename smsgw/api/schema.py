@@ -33,7 +33,7 @@ Text = Annotated[
 ]
 Sign = Annotated[
     str,
-    Meta(max_length=22, description="Signature, 2-20 characters, with or without 【】; else the account's."),
+    Meta(max_length=20, description="Signature, 2-20 characters, without 【】; else the account's."),
 ]
 ClientRef = Annotated[
     str, Meta(max_length=64, description="Your reference; unique per account when one number is given.")
@@ -204,6 +204,21 @@ class Message(msgspec.Struct, rename={"class_": "class"}):
     done_at: datetime | None
 
 
+class Part(msgspec.Struct, rename={"class_": "class"}):
+    """One segment on its way through a channel. ``carrier_id`` is the id the carrier gave it."""
+
+    part: int
+    status: str
+    channel: str
+    attempt: int
+    carrier_id: str
+    carrier_code: str
+    class_: str
+    claimed_at: datetime | None
+    answered_at: datetime | None
+    done_at: datetime | None
+
+
 class MessagePage(msgspec.Struct):
     """A page of messages; ``next_cursor`` is null on the last one."""
 
@@ -225,7 +240,7 @@ class MessageTrace(msgspec.Struct):
     """A message's life in the order of time."""
 
     message: Message
-    parts: list[dict[str, Any]]
+    parts: list[Part]
     steps: list[Step]
 
 

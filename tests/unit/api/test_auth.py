@@ -22,7 +22,7 @@ NONCE = "0123456789abcdef"
 @dataclass(frozen=True)
 class Key:
     key_id: str = "k1"
-    account: Account = Account(1, "acme", "active")
+    account_id: int = 1
     scopes: frozenset[str] = frozenset({"send"})
     test: bool = False
     ip_allow: tuple = ()
@@ -38,6 +38,9 @@ class Directory:
 
     def key(self, key_id: str) -> Key | None:
         return self.keys.get(key_id)
+
+    def account(self, account_id: int) -> Account | None:
+        return Account(1, "acme", "active") if account_id == 1 else None
 
     def key_by_bearer_sha256(self, digest: bytes) -> Key | None:
         return self.bearers.get(digest)
@@ -61,7 +64,10 @@ def make(*keys: Key, insecure: bool = False, **limits: float) -> tuple[auth.Auth
     )
 
 
-def signed(secret: str = "s3cret", *, nonce: str = NONCE, at: float = NOW, key: str = "k1") -> dict[str, str]:
+SECRET = "s3cret"
+
+
+def signed(secret: str = SECRET, *, nonce: str = NONCE, at: float = NOW, key: str = "k1") -> dict[str, str]:
     text = f"GET\n/api/v1/balance\n\n{int(at)}\n{nonce}\n{EMPTY}"
     mac = hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
     return {
@@ -166,7 +172,13 @@ def test_a_nonce_has_its_shape(nonce: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [Key(status="stopped"), Key(expires_at=datetime.fromtimestamp(NOW, UTC)), Key(key_id="another")]
+    "key",
+    [
+        Key(status="stopped"),
+        Key(expires_at=datetime.fromtimestamp(NOW, UTC)),
+        Key(key_id="another"),
+        Key(account_id=2),
+    ],
 )
 def test_only_live_keys_enter(key: Key) -> None:
     authenticator, _ = make(key)

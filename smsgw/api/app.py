@@ -1,0 +1,226 @@
+"""The HTTP API as a set of routes of an aiohttp application.
+
+No middleware: one function serves every path of the API, so that what a request costs is in one place, and so that
+errors of the API never depend on what else the application serves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import web
+from structlog.contextvars import bind_contextvars
+
+from smsgw.api import openapi
+from smsgw.api.auth import Authenticator, client_address, within
+from smsgw.api.context import ApiContext, Call
+from smsgw.api.decode import decode_body, decode_query, read_body
+from smsgw.api.envelope import JSON, failure, prefers_english, success
+from smsgw.api.health import add_health
+from smsgw.api.ids import RequestIds
+from smsgw.api.routes import BASE, PUBLIC, ROUTES, Route
+from smsgw.api.schema import NoQuery, ServerTime
+from smsgw.core.errors import Refused, SmsgwError, Temporary
+from smsgw.core.ids import CHINA
+
+log = structlog.get_logger(__name__)
+
+
+def runner_options() -> dict[str, Any]:
+    """Keyword arguments for ``web.AppRunner``, without which the limits of the API are not complete.
+
+    ``keepalive_timeout`` also bounds how long a connection may take to send a request's headers (aiohttp closes a
+    connection that has not completed them by then); the body has a limit of its own (``decode.BODY_SECONDS``).
+    Bodies are never unpacked, handlers always run to their end (an accepted message must be answered for, even
+    when its sender has gone), and there is no access log: refused calls are logged by the API.
+    """
+    return {
+        "access_log": None,
+        "auto_decompress": False,
+        "handler_cancellation": False,
+        "keepalive_timeout": 75.0,
+        "lingering_time": 5.0,
+        "max_field_size": 8190,
+        "max_headers": 64,
+        "max_line_size": 8190,
+        "shutdown_timeout": 25.0,
+        "tcp_keepalive": True,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    """A route with what is prepared once."""
+
+    route: Route
+    decoder: msgspec.json.Decoder[Any] | None
+
+
+_Operations = dict[str, _Operation]
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def setup(app: web.Application, ctx: ApiContext) -> None:
+    """Add the API under ``/api/v1``, and ``/health`` and ``/ready``, to an application."""
+    server = _Server(ctx)
+    by_path: dict[str, _Operations] = {}
+    for route in ROUTES:
+        by_path.setdefault(route.path, {})[route.method] = _Operation(route, _decoder(route))
+    for path, operations in by_path.items():
+        app.router.add_route("*", BASE + path, server.serve(operations))
+    for entry in PUBLIC:
+        if not entry.root:
+            app.router.add_route("*", BASE + entry.path, server.serve_public(entry.name))
+    app.router.add_route("*", BASE + "/{tail:.*}", server.serve({}))
+    app.router.add_route("*", BASE, server.serve({}))
+    add_health(app, ctx.ready)
+
+
+class _Server:
+    """Serves requests: who, what, how, and the answer."""
+
+    def __init__(self, ctx: ApiContext) -> None:
+        self._ctx = ctx
+        self._auth = Authenticator(
+            ctx.directory, clock=ctx.clock, allow_insecure_bearer=ctx.allow_insecure_bearer
+        )
+        self._request_ids = RequestIds(ctx.clock)
+        self._document = msgspec.json.encode(openapi.document())
+
+    def serve(self, operations: _Operations) -> _Handler:
+        """The handler of one path with its methods; without any, the path does not exist."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            request_id = self._request_ids.next()
+            bind_contextvars(request_id=request_id)
+            english = prefers_english(request.headers.get("Accept-Language", ""))
+            call: Call | None = None
+            try:
+                operation = _find(operations, request.method)
+                call, body, digest = await self._authenticate(request, request_id, english)
+                self._prepare(call, operation, body, digest)
+                data = await operation.route.handler(call)
+                answer = success(data, request_id, english=english)
+                return _respond(call.status or operation.route.status, answer, request_id, call.headers)
+            except SmsgwError as exc:
+                return self._refuse(request, exc, request_id, english, call)
+            except ConnectionError:
+                raise
+            except Exception:  # one failing request must not take anything else with it
+                log.exception("api.failed", method=request.method, path=request.path)
+                return self._refuse(request, SmsgwError("INTERNAL"), request_id, english, call)
+
+        return handle
+
+    def serve_public(self, name: str) -> _Handler:
+        """The handler of a path that needs no key."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            request_id = self._request_ids.next()
+            english = prefers_english(request.headers.get("Accept-Language", ""))
+            if request.method not in ("GET", "HEAD"):
+                return self._refuse(request, _not_allowed("GET, HEAD"), request_id, english, None)
+            if name == "openapi":
+                return _respond(200, self._document, request_id, {})
+            now = self._ctx.clock()
+            data = ServerTime(datetime.fromtimestamp(now, CHINA), int(now))
+            return _respond(200, success(data, request_id, english=english), request_id, {})
+
+        return handle
+
+    async def _authenticate(
+        self, request: web.Request, request_id: str, english: bool
+    ) -> tuple[Call, bytes, bytes]:
+        """The call with its proven key, the body, and the body's SHA-256."""
+        peer, secure = request.remote or "", request.secure
+        if self._ctx.trusted_proxies:
+            peer, secure = self._behind_proxy(request, peer, secure)
+        claim = self._auth.identify(request.headers, secure=secure, address=peer)
+        body = await read_body(request)
+        digest = hashlib.sha256(body)
+        path, _, raw_query = request.raw_path.partition("?")
+        self._auth.verify(claim, request.method, path, raw_query, digest.hexdigest())
+        call = Call(self._ctx, request, request_id, english, claim.key, claim.account)
+        return call, body, digest.digest()
+
+    def _prepare(self, call: Call, operation: _Operation, body: bytes, digest: bytes) -> None:
+        """Check limit and scope, decode query and body."""
+        route, request = operation.route, call.request
+        quota = self._auth.spend(call.key)
+        call.headers["RateLimit-Limit"] = str(quota.limit)
+        call.headers["RateLimit-Remaining"] = str(quota.remaining)
+        call.headers["RateLimit-Reset"] = str(quota.reset)
+        if quota.wait:
+            raise Temporary("RATE_LIMITED", retry_after=quota.wait)
+        if route.scope not in call.key.scopes:
+            raise Refused("SCOPE_DENIED", scope=route.scope)
+        path, _, raw_query = request.raw_path.partition("?")
+        if raw_query or route.query is not NoQuery:
+            call.query = decode_query(route.query, raw_query)
+        if operation.decoder is not None:
+            call.body = decode_body(operation.decoder, body)
+            call.request_sha256 = hashlib.sha256(f"{request.method}\n{path}\n".encode() + digest).digest()
+
+    def _behind_proxy(self, request: web.Request, peer: str, secure: bool) -> tuple[str, bool]:
+        """Address and TLS as a trusted proxy tells them; anybody else's headers are not believed."""
+        trusted = self._ctx.trusted_proxies
+        forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
+        address = client_address(peer, forwarded, trusted)
+        if within(peer, trusted):
+            secure = secure or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+        return address, secure
+
+    def _refuse(
+        self, request: web.Request, error: SmsgwError, request_id: str, english: bool, call: Call | None
+    ) -> web.Response:
+        status, body, headers = failure(error, request_id, english=english)
+        if call is not None:
+            headers = {**call.headers, **headers}
+        if status == 405:
+            headers["Allow"] = str(error.detail["allow"])
+        elif status == 401:
+            headers["WWW-Authenticate"] = 'Bearer realm="smsgw"'
+        log.info(
+            "api.refused",
+            code=error.code,
+            status=status,
+            key=call.key.key_id if call else request.headers.get("X-Sms-Key", "")[:64],
+            ip=request.remote,
+            method=request.method,
+            path=request.path,
+        )
+        response = _respond(status, body, request_id, headers)
+        if status in (408, 413):  # the rest of the body is not worth reading
+            response.force_close()
+        return response
+
+
+def _decoder(route: Route) -> msgspec.json.Decoder[Any] | None:
+    return None if route.body is None else msgspec.json.Decoder(route.body)
+
+
+def _find(operations: _Operations, method: str) -> _Operation:
+    operation = operations.get("GET" if method == "HEAD" else method)
+    if operation is None:
+        if not operations:
+            raise Refused("NOT_FOUND")
+        allowed = sorted(operations) + (["HEAD"] if "GET" in operations else [])
+        raise _not_allowed(", ".join(allowed))
+    return operation
+
+
+def _not_allowed(methods: str) -> SmsgwError:
+    return Refused("METHOD_NOT_ALLOWED", allow=methods)
+
+
+def _respond(status: int, body: bytes, request_id: str, headers: dict[str, str]) -> web.Response:
+    headers["X-Request-Id"] = request_id
+    headers["Content-Type"] = JSON
+    headers["Cache-Control"] = "no-store"
+    return web.Response(status=status, body=body, headers=headers)

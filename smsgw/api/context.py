@@ -1,0 +1,60 @@
+"""What the API is given by the composition root, and what a handler is given for one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any
+
+from aiohttp import web
+
+from smsgw.core.model import Account
+from smsgw.pipeline.accept import Acceptor
+from smsgw.pipeline.directory import Directory
+from smsgw.pipeline.events import EventBell
+from smsgw.store.db import Database
+from smsgw.store.keys import ApiKey
+
+
+@dataclass(slots=True)
+class ApiContext:
+    """The parts of the program that the API stands on."""
+
+    db: Database
+    directory: Directory
+    acceptor: Acceptor
+    bell: EventBell
+    ids: Callable[[], int]
+    """Makes the ids of pulled batches."""
+    clock: Callable[[], float]
+    """Wall clock, seconds since 1970."""
+    ready: Callable[[], tuple[bool, dict[str, Any]]]
+    allow_insecure_bearer: bool = False
+    """Bearer tokens without TLS and without an allow-list: only for a listener on loopback."""
+    trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
+    """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
+    waiting: dict[str, int] = field(default_factory=dict, init=False)
+    """Long polls waiting, by key; only keys with some are in it."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One authenticated request on its way through a handler."""
+
+    ctx: ApiContext
+    request: web.Request
+    request_id: str
+    english: bool
+    key: ApiKey
+    account: Account
+    body: Any = None
+    """The decoded body, of the route's type."""
+    query: Any = None
+    """The decoded query, of the route's type."""
+    request_sha256: bytes = b""
+    """Hash of method, path and body: whether a repetition is one."""
+    status: int | None = None
+    """Another HTTP status than the route's."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Further headers of the answer."""

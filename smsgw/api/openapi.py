@@ -1,0 +1,212 @@
+"""``/openapi.json`` (OpenAPI 3.1), made from the route table and the msgspec types."""
+
+from __future__ import annotations
+
+import re
+import types
+from typing import Any, get_args
+
+import msgspec
+
+from smsgw import __version__
+from smsgw.api import schema
+from smsgw.api.routes import BASE, PUBLIC, ROUTES, PublicRoute, Route
+from smsgw.core.errors import CODES, http_status, message_of
+
+_REF = "#/components/schemas/{name}"
+_EVERY_CALL = (
+    "PARAM_INVALID", "AUTH_MISSING", "AUTH_KEY_INVALID", "AUTH_SIGNATURE_INVALID", "AUTH_TIMESTAMP_EXPIRED",
+    "AUTH_NONCE_REPLAYED", "AUTH_BEARER_INSECURE", "AUTH_IP_DENIED", "SCOPE_DENIED", "RATE_LIMITED", "INTERNAL",
+)  # fmt: skip
+_EVERY_BODY = ("PARAM_MISSING", "JSON_INVALID", "BODY_TOO_LARGE", "REQUEST_TIMEOUT")
+_SECURITY: list[dict[str, list[str]]] = [
+    {"bearer": []},
+    {"key": [], "timestamp": [], "nonce": [], "signature": []},
+]
+
+
+def document() -> dict[str, Any]:
+    """The whole document."""
+    schemas = _schemas()
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ROUTES:
+        operation = _operation(route, schemas)
+        paths.setdefault(BASE + route.path, {})[route.method.lower()] = operation
+    for public in PUBLIC:
+        path = public.path if public.root else BASE + public.path
+        paths.setdefault(path, {})["get"] = _public(public)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "smsgw HTTP API",
+            "version": __version__,
+            "description": "Send SMS, follow them, take delivery reports and replies. See docs/api.md.",
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "key": _header_key("X-Sms-Key"),
+                "timestamp": _header_key("X-Sms-Timestamp"),
+                "nonce": _header_key("X-Sms-Nonce"),
+                "signature": _header_key("X-Sms-Signature"),
+            },
+        },
+    }
+
+
+def _header_key(name: str) -> dict[str, str]:
+    return {"type": "apiKey", "in": "header", "name": name}
+
+
+def _schemas() -> dict[str, Any]:
+    kinds: list[Any] = []
+    for public in PUBLIC:
+        kinds.extend(_alternatives(public.data))
+    for route in ROUTES:
+        kinds.extend(_alternatives(route.data))
+        kinds.extend(kind for kind in (route.body, route.query) if kind is not None)
+    _, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
+    schemas.pop(schema.NoQuery.__name__)
+    schemas.pop(schema.SearchQuery.__name__)  # shown as parameters
+    for body in schemas.values():
+        for name in schema.NOT_AVAILABLE & set(body.get("properties", ())):
+            if body.get("additionalProperties") is False:  # a request's
+                del body["properties"][name]
+    schemas["Error"] = {
+        "title": "Error",
+        "type": "object",
+        "description": "A call that did not take effect.",
+        "properties": _envelope({"type": "object"}, {"enum": sorted(set(CODES) - {"OK"})}),
+        "required": ["code", "message", "message_en", "request_id", "data"],
+    }
+    return schemas
+
+
+def _alternatives(kind: Any) -> tuple[Any, ...]:
+    if kind is None:
+        return ()
+    return get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+
+
+def _envelope(data: dict[str, Any], code: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "code": code,
+        "message": {"type": "string", "description": "For people; Chinese unless English is preferred."},
+        "message_en": {"type": "string"},
+        "request_id": {"type": "string", "pattern": "^[0-9A-HJKMNP-TV-Z]{26}$"},
+        "data": data,
+    }
+
+
+def _answer(kind: Any, description: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
+    body = {
+        "type": "object",
+        "properties": _envelope({"$ref": _REF.format(name=kind.__name__)}, {"const": "OK"}),
+        "required": ["code", "message", "message_en", "request_id", "data"],
+    }
+    answer: dict[str, Any] = {
+        "description": description,
+        "content": {"application/json": {"schema": body}},
+        "headers": {"X-Request-Id": _string_header("The request's id."), **(headers or {})},
+    }
+    return answer
+
+
+def _string_header(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}}
+
+
+def _quota_headers() -> dict[str, Any]:
+    return {
+        "RateLimit-Limit": _string_header("Requests that can be made at once."),
+        "RateLimit-Remaining": _string_header("Of these, left now."),
+        "RateLimit-Reset": _string_header("Seconds until all are available again."),
+    }
+
+
+def _errors(codes: tuple[str, ...]) -> dict[str, Any]:
+    by_status: dict[int, list[str]] = {}
+    for code in sorted(set(codes)):
+        by_status.setdefault(http_status(code), []).append(code)
+    return {
+        str(status): {
+            "description": "\n".join(f"* `{c}`: {message_of(c, english=True)}" for c in listed),
+            "content": {"application/json": {"schema": {"$ref": _REF.format(name="Error")}}},
+        }
+        for status, listed in sorted(by_status.items())
+    }
+
+
+def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+    codes = _EVERY_CALL + route.errors + (_EVERY_BODY if route.body is not None else ())
+    responses: dict[str, Any] = {}
+    for kind in _alternatives(route.data):
+        status = 200 if kind is schema.Explained else route.status
+        text = "Nothing was sent (dry run)" if kind is schema.Explained else "Done"
+        responses[str(status)] = _answer(kind, text, _quota_headers())
+    operation: dict[str, Any] = {
+        "operationId": route.handler.__name__,
+        "summary": route.summary,
+        "description": f"Scope `{route.scope}`.",
+        "tags": [route.path.split("/")[1]],
+        "security": _SECURITY,
+        "parameters": _parameters(route),
+        "responses": {**responses, **_errors(codes)},
+    }
+    if route.body is not None:
+        optional = not schemas[route.body.__name__].get("required")
+        operation["requestBody"] = {
+            "required": not optional,
+            "content": {"application/json": {"schema": {"$ref": _REF.format(name=route.body.__name__)}}},
+        }
+    return operation
+
+
+def _parameters(route: Route) -> list[dict[str, Any]]:
+    parameters: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "pattern": "^[0-9]{1,19}$"},
+        }
+        for name in re.findall(r"\{(\w+)\}", route.path)
+    ]
+    _, schemas = msgspec.json.schema_components([route.query], ref_template=_REF)
+    for name, shape in schemas[route.query.__name__].get("properties", {}).items():
+        # absent, not null, is how a query leaves a parameter out
+        given = next((s for s in shape.get("anyOf", ()) if s.get("type") != "null"), None)
+        if given is None:
+            given = {key: value for key, value in shape.items() if key != "default"}
+        parameters.append({"name": name, "in": "query", "required": False, "schema": given})
+    if route.idempotent:
+        parameters.append(
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": False,
+                "description": "Repeat a call safely: the first answer is given again for 7 days.",
+                "schema": {"type": "string", "pattern": "^[!-~]{1,64}$"},
+            }
+        )
+    return parameters
+
+
+def _public(route: PublicRoute) -> dict[str, Any]:
+    if route.data is None:
+        good: dict[str, Any] = {
+            "description": "OpenAPI 3.1",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        }
+    else:
+        good = _answer(route.data, "Done")
+    return {
+        "operationId": route.name,
+        "summary": route.summary,
+        "tags": ["server"],
+        "security": [],
+        "responses": {"200": good, **_errors(route.errors)},
+    }

@@ -1,0 +1,187 @@
+"""The real API on a loopback port over a real database, with the keys and helpers that its tests need."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import io
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote
+
+import aiohttp
+from aiohttp import web
+
+from smsgw.api.app import runner_options, setup
+from smsgw.api.context import ApiContext
+from smsgw.core.ids import IdSource
+from smsgw.core.numbers import Segments
+from smsgw.pipeline.accept import Acceptor, DiskGuard
+from smsgw.pipeline.directory import Directory
+from smsgw.pipeline.events import EventBell
+from smsgw.pipeline.routing import Router
+from smsgw.store import accounts, keys
+from smsgw.store.db import Database
+from smsgw.store.keys import NewKey
+from smsgw.store.secrets import Sealer
+
+BASE = "/api/v1"
+
+
+@dataclass
+class Answer:
+    """An answer, its envelope opened."""
+
+    status: int
+    headers: Mapping[str, str]
+    raw: bytes
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return json.loads(self.raw)
+
+    @property
+    def code(self) -> str:
+        return self.body["code"]
+
+    @property
+    def data(self) -> Any:
+        return self.body["data"]
+
+
+@dataclass
+class Api:
+    """A running API and a client of it."""
+
+    ctx: ApiContext
+    acceptor: Acceptor
+    session: aiohttp.ClientSession
+    origin: str
+    port: int
+    sealer: Sealer
+    account_id: int
+    key: NewKey
+    blocked: set[str] = field(default_factory=set)
+    """Pools without a channel."""
+    checks: dict[str, Any] = field(default_factory=dict)
+    """Why the node is not ready; empty when it is."""
+
+    async def add_key(self, account_id: int | None = None, **how: Any) -> NewKey:
+        new = await keys.add_key(self.ctx.db, self.sealer, account_id or self.account_id, actor="test", **how)
+        await self.ctx.directory.reload(self.ctx.db)
+        return new
+
+    async def send(
+        self, method: str, path: str, *, data: bytes = b"", headers: Mapping[str, str] = {}
+    ) -> Answer:
+        async with self.session.request(
+            method,
+            aiohttp.client.URL(self.origin + path, encoded=True),
+            data=io.BytesIO(data) if data else None,
+            headers=dict(headers),
+        ) as answer:
+            return Answer(answer.status, answer.headers, await answer.read())
+
+    async def call(
+        self, method: str, path: str, body: Any = None, *, key: NewKey | None = None, **headers: str
+    ) -> Answer:
+        """Call with a bearer token; ``body`` is JSON, or octets as they are."""
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        auth = {"Authorization": f"Bearer {(key or self.key).bearer}"}
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.send(method, BASE + path, data=data, headers=auth | named)
+
+    async def post(self, path: str, body: Any = None, **how: Any) -> Answer:
+        return await self.call("POST", path, body, **how)
+
+    async def get(self, path: str, **how: Any) -> Answer:
+        return await self.call("GET", path, **how)
+
+    def signed(
+        self,
+        method: str,
+        path: str,
+        data: bytes = b"",
+        *,
+        key: NewKey | None = None,
+        secret: str | None = None,
+        at: int | None = None,
+        nonce: str | None = None,
+    ) -> dict[str, str]:
+        """Headers of a signed request, made as the documentation tells it (not with the code under test)."""
+        key = key or self.key
+        raw, _, query = path.partition("?")
+        pairs = sorted(parse_qsl(query, keep_blank_values=True))
+        canonical = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in pairs)
+        timestamp = str(int(time.time()) if at is None else at)
+        nonce = nonce or secrets.token_hex(16)
+        text = "\n".join([method, raw, canonical, timestamp, nonce, hashlib.sha256(data).hexdigest()])
+        mac = hmac.new((secret or key.secret).encode(), text.encode(), hashlib.sha256).hexdigest()
+        return {
+            "X-Sms-Key": key.key_id,
+            "X-Sms-Timestamp": timestamp,
+            "X-Sms-Nonce": nonce,
+            "X-Sms-Signature": f"v1={mac}",
+        }
+
+
+@contextlib.asynccontextmanager
+async def running(dsn: str, data_dir: Path, **how: Any) -> AsyncIterator[Api]:
+    """The API over the database; ``how`` goes to ``ApiContext``."""
+    db = Database(dsn)
+    await db.open()
+    sealer = Sealer(secrets.token_bytes(32))
+    ids = IdSource(1, lambda: int(time.time() * 1000))
+    account_id = await accounts.add_account(db, "acme", actor="test", default_sign="测试")
+    await accounts.top_up(db, account_id, 10_000, "", actor="test", ids=ids.next)
+    key = await keys.add_key(db, sealer, account_id, actor="test")
+    directory = Directory(sealer)
+    await directory.reload(db)
+    blocked: set[str] = set()
+    checks: dict[str, Any] = {}
+    router = Router(Segments(), lambda: directory.pools, lambda pool: pool not in blocked)
+    acceptor = Acceptor(
+        dsn, node=1, ids=ids, router=router, disk=DiskGuard(data_dir, 1), on_queued=lambda queues: None
+    )
+    await acceptor.start()
+    ctx = ApiContext(
+        db=db,
+        directory=directory,
+        acceptor=acceptor,
+        bell=EventBell(),
+        ids=ids.next,
+        clock=time.time,
+        ready=lambda: (not checks, checks),
+        **{"allow_insecure_bearer": True, **how},
+    )
+    app = web.Application()
+    setup(app, ctx)
+    runner = web.AppRunner(app, **runner_options())
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+            yield Api(
+                ctx,
+                acceptor,
+                session,
+                f"http://127.0.0.1:{port}",
+                port,
+                sealer,
+                account_id,
+                key,
+                blocked,
+                checks,
+            )
+    finally:
+        await runner.cleanup()
+        await acceptor.stop()
+        await db.close()

@@ -1,0 +1,639 @@
+"""The HTTP API as a customer meets it: over the wire, with the real pipeline and a real database behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import re
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+from api_server import BASE, Answer, Api, running
+from structlog.testing import capture_logs
+
+from smsgw.aio import spawn
+from smsgw.api import decode
+from smsgw.api.routes import PUBLIC, ROUTES
+from smsgw.core.errors import CODES
+from smsgw.core.states import PartState
+from smsgw.store import accounts, outcomes
+
+ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+ONE = {"to": ["13800138000"], "content": "您的验证码是 1234", "type": "otp"}
+
+
+@pytest.fixture
+async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running(dsn, tmp_path) as api:
+        yield api
+
+
+def check(answer: Answer, status: int, code: str) -> dict[str, Any]:
+    """The envelope as every answer has it; its ``data``."""
+    body = answer.body
+    assert (answer.status, body["code"]) == (status, code), body
+    assert list(body) == ["code", "message", "message_en", "request_id", "data"]
+    assert ULID.fullmatch(body["request_id"])
+    assert answer.headers["X-Request-Id"] == body["request_id"]
+    assert answer.headers["Content-Type"] == "application/json"
+    if code != "OK":
+        assert status == CODES[code][0]
+    assert re.search(r"[\u4e00-\u9fff]", body["message"])
+    return body["data"]
+
+
+async def stored(api: Api) -> int:
+    return await api.ctx.db.fetchval("SELECT count(*) FROM message")
+
+
+# --- sending ------------------------------------------------------------------------------------------------------
+
+
+async def test_one_message_is_accepted_and_found(api: Api) -> None:
+    data = check(await api.post("/messages", ONE | {"client_ref": "R1", "ext": "回传"}), 202, "OK")
+    assert (data["accepted"], data["rejected"]) == (1, 0)
+    item = data["items"][0]
+    assert item == {"to": "13800138000", "status": "queued", "parts": 1, "message_id": item["message_id"]}
+    assert item["message_id"].isdecimal()
+
+    found = check(await api.get(f"/messages/{item['message_id']}"), 200, "OK")
+    assert found["message_id"] == item["message_id"]
+    assert found["batch_id"] == data["batch_id"]
+    assert (found["to"], found["client_ref"], found["ext"]) == ("8613800138000", "R1", "回传")
+    assert (found["content"], found["sign"]) == ("【测试】您的验证码是 1234", "测试")
+    assert (found["status"], found["description"]) == ("queued", "排队中")
+    assert (found["type"], found["kind"], found["parts"]) == ("otp", "sms", {"total": 1, "ok": 0})
+    assert datetime.fromisoformat(found["accepted_at"]).utcoffset() == timedelta(hours=8)
+    assert (found["submitted_at"], found["done_at"]) == (None, None)
+
+    trace = check(await api.get(f"/messages/{item['message_id']}/trace"), 200, "OK")
+    assert [s["step"] for s in trace["steps"]] == ["accepted", "queued"]
+    assert trace["parts"][0]["status"] == "queued"
+    assert trace["message"]["message_id"] == item["message_id"]
+
+
+async def test_many_numbers_fail_one_by_one(api: Api) -> None:
+    to = ["13800138000", "+86 139-0000-0000", "1380013800x", "13800138000", ""]
+    data = check(await api.post("/messages", ONE | {"to": to}), 202, "OK")
+    assert [i["to"] for i in data["items"]] == to
+    by_number = dict(zip(to[1:], data["items"][1:], strict=True))
+    assert by_number["1380013800x"]["code"] == "NUMBER_INVALID"
+    assert "号码" in by_number["1380013800x"]["message"]
+    assert "message_id" not in by_number["1380013800x"]
+    assert by_number[""]["code"] == "NUMBER_INVALID"
+    assert data["accepted"] == await stored(api)
+
+
+async def test_a_call_with_no_good_number_takes_no_effect(api: Api) -> None:
+    answer = await api.post("/messages", ONE | {"to": ["1380013800x"]})
+    data = check(answer, 400, "NUMBER_INVALID")
+    assert data["items"][0]["code"] == "NUMBER_INVALID"
+    assert (data["accepted"], data["rejected"]) == (0, 1)
+    assert await stored(api) == 0
+
+
+async def test_personalised_texts_with_defaults(api: Api) -> None:
+    body = {
+        "items": [
+            {"to": "13800138000", "content": "甲", "client_ref": "a"},
+            {"to": "13800138001", "sign": "别的", "ext": "mine"},
+        ],
+        "content": "众",
+        "ext": "ours",
+        "sign": "我们",
+    }
+    data = check(await api.post("/messages/batch", body), 202, "OK")
+    assert data["accepted"] == 2
+    first, second = [check(await api.get(f"/messages/{i['message_id']}"), 200, "OK") for i in data["items"]]
+    assert (first["content"], first["ext"], first["client_ref"]) == ("【我们】甲", "ours", "a")
+    assert (second["content"], second["ext"], second["client_ref"]) == ("【别的】众", "mine", "")
+
+
+async def test_a_batch_item_without_any_content(api: Api) -> None:
+    data = check(await api.post("/messages/batch", {"items": [{"to": "13800138000"}]}), 400, "PARAM_MISSING")
+    assert data["field"] == "items[0].content"
+
+
+async def test_later_is_scheduled(api: Api) -> None:
+    at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    data = check(await api.post("/messages", ONE | {"send_at": at}), 202, "OK")
+    assert data["items"][0]["status"] == "scheduled"
+
+
+@pytest.mark.parametrize("body", [ONE | {"dry_run": True}, ONE])
+async def test_a_dry_run_explains_and_stores_nothing(api: Api, body: dict[str, Any]) -> None:
+    path = "/messages" if "dry_run" in body else "/messages/explain"
+    data = check(await api.post(path, body), 200, "OK")
+    line = data["items"][0]
+    assert (line["verdict"], line["parts"], line["carrier"]) == ("accepted", 1, "CMCC")
+    assert await stored(api) == 0
+
+
+async def test_the_edge_of_what_fits(api: Api) -> None:
+    numbers = [f"1380013{n:04d}" for n in range(1001)]
+    check(await api.post("/messages", ONE | {"to": numbers}), 400, "TO_TOO_MANY")
+    data = check(await api.post("/messages", ONE | {"to": numbers[:1000]}), 202, "OK")
+    assert data["accepted"] == 1000
+    check(await api.post("/messages", ONE | {"to": []}), 400, "TO_EMPTY")
+    items = [{"to": n, "content": "x"} for n in numbers]
+    check(await api.post("/messages/batch", {"items": items}), 400, "TO_TOO_MANY")
+    check(await api.post("/messages/batch", {"items": []}), 400, "TO_EMPTY")
+    assert await stored(api) == 1000
+
+
+async def test_what_a_text_may_be(api: Api) -> None:
+    check(await api.post("/messages", ONE | {"content": "字" * 1001}), 400, "CONTENT_TOO_LONG")
+    check(await api.post("/messages", ONE | {"content": " \n"}), 400, "CONTENT_EMPTY")
+    missing = {"to": ["13800138000"]}
+    assert check(await api.post("/messages", missing), 400, "PARAM_MISSING")["field"] == "content"
+    check(await api.post("/messages", missing | {"content": None}), 400, "PARAM_MISSING")
+    data = check(await api.post("/messages", ONE | {"content": "a\u0000"}), 400, "PARAM_INVALID")
+    assert data["field"] == "content"
+    assert await stored(api) == 0
+
+
+async def test_times_that_no_calendar_needs(api: Api) -> None:
+    for at in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        check(await api.post("/messages", ONE | {"send_at": at}), 400, "TIME_INVALID")
+        check(await api.post("/messages", ONE | {"expire_at": at}), 400, "TIME_INVALID")
+
+
+async def test_reports_cannot_be_declined(api: Api) -> None:
+    data = check(await api.post("/messages", ONE | {"report": False}), 400, "PARAM_INVALID")
+    assert (data["field"], data["reason"]) == ("report", "本服务器不支持此参数")
+
+
+async def test_refusals_of_the_account_and_the_route(api: Api) -> None:
+    api.blocked.add("CMCC")
+    answer = await api.post("/messages", ONE)
+    check(answer, 503, "NO_ROUTE")
+    assert "未接收" in answer.body["message"]
+    assert answer.headers["Retry-After"] == "10"
+    api.blocked.clear()
+    poor = await accounts.add_account(api.ctx.db, "poor", actor="test", default_sign="测试")
+    key = await api.add_key(poor)
+    check(await api.post("/messages", ONE, key=key), 402, "BALANCE_INSUFFICIENT")
+    await accounts.set_account(api.ctx.db, "poor", {"status": "stopped"}, actor="test")
+    await api.ctx.directory.reload(api.ctx.db)
+    check(await api.post("/messages", ONE, key=key), 403, "ACCOUNT_STOPPED")
+    check(await api.get("/balance", key=key), 200, "OK")  # looking is still allowed
+    assert await stored(api) == 0
+
+
+async def test_a_test_key_never_reaches_a_phone(api: Api) -> None:
+    key = await api.add_key(test=True)
+    check(await api.post("/messages", ONE, key=key), 409, "STATE_CONFLICT")
+    line = check(await api.post("/messages/explain", ONE, key=key), 200, "OK")["items"][0]
+    assert line["price"] == 0
+    assert await stored(api) == 0
+
+
+async def test_a_database_that_is_gone(api: Api) -> None:
+    await api.ctx.db.close()
+    answer = await api.get("/balance")
+    check(answer, 503, "STORAGE_UNAVAILABLE")
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+async def test_while_stopping_nothing_new(api: Api) -> None:
+    api.acceptor.open = False
+    answer = await api.post("/messages", ONE)
+    check(answer, 503, "BACKPRESSURE")
+    assert answer.headers["Retry-After"] == "5"
+
+
+# --- idempotency --------------------------------------------------------------------------------------------------
+
+
+async def test_a_repeated_call_is_answered_as_before(api: Api) -> None:
+    first = await api.post("/messages", ONE, Idempotency_Key="key-1")
+    again = await api.post("/messages", ONE, Idempotency_Key="key-1")
+    assert check(first, 202, "OK") == check(again, 202, "OK")
+    assert "Idempotent-Replayed" not in first.headers
+    assert again.headers["Idempotent-Replayed"] == "true"
+    check(
+        await api.post("/messages", ONE | {"content": "别的"}, Idempotency_Key="key-1"),
+        422,
+        "IDEMPOTENCY_MISMATCH",
+    )
+    # the same body to another path is another request
+    check(
+        await api.post("/messages/batch", {"items": [ONE | {"to": "1"}]}, Idempotency_Key="k" * 65),
+        400,
+        "PARAM_INVALID",
+    )
+    assert await stored(api) == 1
+
+
+async def test_repeated_at_the_same_time_it_is_stored_once(api: Api) -> None:
+    answers = await asyncio.gather(*[api.post("/messages", ONE, Idempotency_Key="key-2") for _ in range(8)])
+    done = [a for a in answers if a.status == 202]
+    assert len({a.data["batch_id"] for a in done}) == 1
+    assert {a.code for a in answers} <= {"OK", "IDEMPOTENCY_IN_PROGRESS"}
+    assert await stored(api) == 1
+
+
+async def test_a_refused_call_is_refused_again(api: Api) -> None:
+    bad = ONE | {"to": ["1380013800x"]}
+    for _ in range(2):
+        check(await api.post("/messages", bad, Idempotency_Key="key-3"), 400, "NUMBER_INVALID")
+
+
+async def test_a_client_ref_protects_too(api: Api) -> None:
+    first = await api.post("/messages", ONE | {"client_ref": "ref-1"})
+    again = await api.post("/messages", ONE | {"client_ref": "ref-1"})
+    assert check(first, 202, "OK") == check(again, 202, "OK")
+    other = await api.post("/messages", ONE | {"client_ref": "ref-1", "content": "别的"})
+    data = check(other, 409, "CLIENT_REF_EXISTS")
+    assert str(data["id"]) == first.data["items"][0]["message_id"]
+    assert await stored(api) == 1
+
+
+async def test_idempotency_keys_have_a_shape(api: Api) -> None:
+    data = check(await api.post("/messages", ONE, Idempotency_Key="with space"), 400, "PARAM_INVALID")
+    assert data["field"] == "Idempotency-Key"
+
+
+# --- who is calling -----------------------------------------------------------------------------------------------
+
+
+async def test_signed_calls(api: Api) -> None:
+    body = json.dumps(ONE).encode()
+    path = f"{BASE}/messages"
+    check(await api.send("POST", path, data=body, headers=api.signed("POST", path, body)), 202, "OK")
+    path = f"{BASE}/messages?to=%2B8613800138000&limit=1&client_ref=a%20b"
+    check(await api.send("GET", path, headers=api.signed("GET", path)), 200, "OK")
+    # each part of the request is under the signature
+    for method, signed_path, data in (
+        ("GET", path + "0", b""),
+        ("GET", f"{BASE}/balance", b""),
+        ("POST", path, b""),
+        ("GET", path, b"x"),
+    ):
+        headers = api.signed(method, signed_path, data)
+        check(await api.send("GET", path, headers=headers), 401, "AUTH_SIGNATURE_INVALID")
+
+
+async def test_signatures_that_are_wrong(api: Api) -> None:
+    path = f"{BASE}/balance"
+    used = api.signed("GET", path)
+    check(await api.send("GET", path, headers=used), 200, "OK")
+    check(await api.send("GET", path, headers=used), 401, "AUTH_NONCE_REPLAYED")
+    stale = api.signed("GET", path, at=int(time.time()) - 301)
+    data = check(await api.send("GET", path, headers=stale), 401, "AUTH_TIMESTAMP_EXPIRED")
+    assert abs(data["unix"] - time.time()) < 5
+    answer = await api.send("GET", path, headers=api.signed("GET", path, secret="wrong"))
+    assert "string_to_sign" not in check(answer, 401, "AUTH_SIGNATURE_INVALID")
+    unknown = api.signed("GET", path) | {"X-Sms-Key": "ak_live_nobody"}
+    check(await api.send("GET", path, headers=unknown), 401, "AUTH_KEY_INVALID")
+    answer = await api.send("GET", path)
+    check(answer, 401, "AUTH_MISSING")
+    assert "WWW-Authenticate" in answer.headers
+
+
+async def test_a_test_key_is_told_what_to_sign(api: Api) -> None:
+    key = await api.add_key(test=True)
+    path = f"{BASE}/messages?limit=5&client_ref=%E4%B8%AD"
+    headers = api.signed("GET", path, key=key, secret="wrong")
+    data = check(await api.send("GET", path, headers=headers), 401, "AUTH_SIGNATURE_INVALID")
+    method, signed_path, query, timestamp, nonce, digest = data["string_to_sign"].split("\n")
+    assert (method, signed_path, query) == ("GET", f"{BASE}/messages", "client_ref=%E4%B8%AD&limit=5")
+    assert (timestamp, nonce) == (headers["X-Sms-Timestamp"], headers["X-Sms-Nonce"])
+    assert digest == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+async def test_scopes(api: Api) -> None:
+    key = await api.add_key(scopes=("template",))
+    for route in ROUTES:
+        answer = await api.call(route.method, route.path.replace("{id}", "1"), key=key)
+        assert check(answer, 403, "SCOPE_DENIED")["scope"] == route.scope
+
+
+async def test_source_addresses(api: Api) -> None:
+    away = await api.add_key(ip_allow=(ip_network("192.0.2.0/24"),))
+    assert check(await api.get("/balance", key=away), 403, "AUTH_IP_DENIED")["ip"] == "127.0.0.1"
+    # a header that no trusted proxy wrote proves nothing
+    check(await api.get("/balance", key=away, X_Forwarded_For="192.0.2.1"), 403, "AUTH_IP_DENIED")
+    here = await api.add_key(ip_allow=(ip_network("127.0.0.0/8"),))
+    check(await api.get("/balance", key=here), 200, "OK")
+
+
+async def test_behind_a_trusted_proxy(dsn: str, tmp_path: Path) -> None:
+    trusted = (ip_network("127.0.0.1/32"),)
+    async with running(dsn, tmp_path, trusted_proxies=trusted, allow_insecure_bearer=False) as api:
+        key = await api.add_key(ip_allow=(ip_network("192.0.2.0/24"),))
+        proxied = {"X_Forwarded_For": "6.6.6.6, 192.0.2.1", "X_Forwarded_Proto": "https"}
+        check(await api.get("/balance", key=key, **proxied), 200, "OK")
+        proxied["X_Forwarded_For"] = "192.0.2.1, 6.6.6.6"
+        check(await api.get("/balance", key=key, **proxied), 403, "AUTH_IP_DENIED")
+        check(await api.get("/balance", key=key, X_Forwarded_For="192.0.2.1"), 403, "AUTH_BEARER_INSECURE")
+
+
+async def test_bearer_without_tls_is_refused(dsn: str, tmp_path: Path) -> None:
+    async with running(dsn, tmp_path, allow_insecure_bearer=False) as api:
+        answer = await api.get("/balance", X_Forwarded_Proto="https")
+        check(answer, 403, "AUTH_BEARER_INSECURE")
+        assert "HTTPS" in answer.body["message"]
+        path = f"{BASE}/balance"
+        check(await api.send("GET", path, headers=api.signed("GET", path)), 200, "OK")
+
+
+async def test_request_limits(api: Api) -> None:
+    answer = await api.get("/balance")
+    assert answer.headers["RateLimit-Limit"] == "400"
+    assert answer.headers["RateLimit-Remaining"] == "399"
+    assert answer.headers["RateLimit-Reset"] == "1"
+    for _ in range(20):  # faster than 200 a second, so the burst is used up within a few rounds
+        answers = await asyncio.gather(
+            *[api.get("/time") for _ in range(1)], *[api.get("/balance") for _ in range(60)]
+        )
+        limited = [a for a in answers if a.status == 429]
+        if limited:
+            break
+    check(limited[0], 429, "RATE_LIMITED")
+    assert limited[0].headers["Retry-After"] == "1"
+    assert limited[0].headers["RateLimit-Remaining"] == "0"
+    other = await api.add_key()
+    check(await api.get("/balance", key=other), 200, "OK")
+
+
+# --- the shape of requests ----------------------------------------------------------------------------------------
+
+
+async def test_malformed_json(api: Api) -> None:
+    for body in (b"{", b'{"to":["\xff"]}', b"nonsense", b'{"to":[]}}'):
+        check(await api.post("/messages", body), 400, "JSON_INVALID")
+
+
+async def test_large_bodies(api: Api) -> None:
+    fits = json.dumps(ONE).encode()
+    fits += b" " * (2 * 1024 * 1024 - len(fits))
+    check(await api.post("/messages", fits), 202, "OK")
+    answer = await api.post("/messages", fits + b" ")
+    check(answer, 413, "BODY_TOO_LARGE")
+
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b" " * 65536
+
+    async with api.session.post(
+        f"{api.origin}{BASE}/messages", data=endless(), headers={"Authorization": f"Bearer {api.key.bearer}"}
+    ) as chunked:
+        check(Answer(chunked.status, chunked.headers, await chunked.read()), 413, "BODY_TOO_LARGE")
+
+
+async def test_compressed_bodies_are_refused(api: Api) -> None:
+    packed = gzip.compress(json.dumps(ONE).encode())
+    data = check(await api.post("/messages", packed, Content_Encoding="gzip"), 400, "PARAM_INVALID")
+    assert data["field"] == "Content-Encoding"
+
+
+async def test_a_body_that_never_ends(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "BODY_SECONDS", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+    writer.write(
+        f"POST {BASE}/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.key.bearer}\r\n"
+        'Content-Length: 100\r\n\r\n{"to":'.encode()
+    )
+    raw = await asyncio.wait_for(reader.read(), 15)
+    writer.close()
+    await writer.wait_closed()
+    head, _, body = raw.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408")
+    assert json.loads(body)["code"] == "REQUEST_TIMEOUT"
+
+
+async def test_a_stranger_is_refused_before_the_body_is_read(api: Api) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+    writer.write(f"POST {BASE}/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n".encode())
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    assert head.startswith(b"HTTP/1.1 401")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_paths_and_methods(api: Api) -> None:
+    for path in ("", "/", "/nothing", "/messages/", "/messages/1/2/3", "/../x"):
+        check(await api.get(path), 404, "NOT_FOUND")
+    answer = await api.call("DELETE", "/messages")
+    check(answer, 405, "METHOD_NOT_ALLOWED")
+    assert answer.headers["Allow"] == "GET, POST, HEAD"
+    check(await api.call("POST", "/time"), 405, "METHOD_NOT_ALLOWED")
+    check(await api.call("OPTIONS", "/balance"), 405, "METHOD_NOT_ALLOWED")
+    head = await api.call("HEAD", "/balance")
+    assert (head.status, head.raw) == (200, b"")
+    # a batch is no message id: the fixed path wins for every method it does not know
+    check(await api.get("/messages/batch"), 405, "METHOD_NOT_ALLOWED")
+
+
+async def test_ids_that_are_none(api: Api) -> None:
+    for message_id in ("0", str(2**63 - 1), str(2**63), "9" * 40, "abc", "-1", "%D9%A3", "1.5"):
+        check(await api.get(f"/messages/{message_id}"), 404, "NOT_FOUND")
+        check(await api.get(f"/messages/{message_id}/trace"), 404, "NOT_FOUND")
+
+
+async def test_queries_are_strict(api: Api) -> None:
+    assert check(await api.get("/messages?nothing=1"), 400, "PARAM_INVALID")["field"] == "nothing"
+    assert check(await api.get("/balance?x=1"), 400, "PARAM_INVALID")["field"] == "x"
+    check(await api.get("/messages?limit=501"), 400, "PARAM_INVALID")
+    check(await api.get("/messages?to=abc"), 400, "NUMBER_INVALID")
+
+
+async def test_the_language_of_messages(api: Api) -> None:
+    answer = await api.get("/nothing", Accept_Language="en-US,en;q=0.9")
+    assert answer.body["message"] == answer.body["message_en"] == "Not found, or not yours"
+    answer = await api.post("/messages", ONE | {"to": ["13800138000", "x"]}, Accept_Language="en")
+    assert answer.data["items"][1]["message"] == "Invalid phone number"
+
+
+async def test_an_error_inside_is_internal_and_logged(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(request: object) -> list[object]:
+        raise RuntimeError("surprise")
+
+    monkeypatch.setattr(api.acceptor, "explain", broken)
+    with capture_logs() as logs:
+        answer = await api.post("/messages/explain", ONE)
+    data = check(answer, 500, "INTERNAL")
+    assert data == {"request_id": answer.body["request_id"]}
+    assert "surprise" not in answer.raw.decode()
+    assert any(entry["event"] == "api.failed" and entry["log_level"] == "error" for entry in logs)
+
+
+async def test_refusals_are_logged_and_successes_are_not(api: Api) -> None:
+    with capture_logs() as logs:
+        await api.get("/balance")
+        await api.get("/nothing")
+    assert [entry["event"] for entry in logs] == ["api.refused"]
+    entry = logs[0]
+    assert (entry["code"], entry["status"], entry["ip"], entry["log_level"]) == (
+        "NOT_FOUND",
+        404,
+        "127.0.0.1",
+        "info",
+    )
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+async def test_pages_of_messages(api: Api) -> None:
+    to = [f"1380013{n:04d}" for n in range(7)]
+    batch = check(await api.post("/messages", ONE | {"to": to, "client_ref": "many"}), 202, "OK")
+    await api.post("/messages", ONE)
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        page = check(await api.get(f"/messages?batch_id={batch['batch_id']}&limit=3{cursor}"), 200, "OK")
+        seen += [m["message_id"] for m in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert seen == [i["message_id"] for i in reversed(batch["items"])]
+    for query, count in (
+        ("client_ref=many", 7),
+        ("to=13800130003", 1),
+        ("to=%2B8613800130003", 1),
+        ("status=queued", 8),
+        ("status=delivered", 0),
+        ("batch_id=9999999999999999999", 0),
+        ("cursor=9999999999999999999", 8),
+        ("from_time=2020-01-01T00:00:00Z&to_time=9999-12-31T23:59:59Z", 8),
+        ("from_time=9999-12-31T23:59:59-14:00", 0),
+        ("to_time=0001-01-01T00:00:00%2B14:00", 0),
+        ("", 8),
+    ):
+        page = check(await api.get(f"/messages?{query}"), 200, "OK")
+        assert len(page["items"]) == count, query
+
+
+async def test_others_messages_do_not_exist(api: Api) -> None:
+    mine = check(await api.post("/messages", ONE), 202, "OK")["items"][0]["message_id"]
+    key = await api.add_key(await accounts.add_account(api.ctx.db, "other", actor="test"))
+    check(await api.get(f"/messages/{mine}", key=key), 404, "NOT_FOUND")
+    check(await api.get(f"/messages/{mine}/trace", key=key), 404, "NOT_FOUND")
+    assert check(await api.get("/messages", key=key), 200, "OK")["items"] == []
+    assert check(await api.get("/balance", key=key), 200, "OK")["account"] == "other"
+
+
+async def test_balance(api: Api) -> None:
+    await api.post("/messages", ONE)
+    data = check(await api.get("/balance"), 200, "OK")
+    assert data == {"account": "acme", "balance": 9999, "credit_floor": 0, "available": 9999}
+
+
+async def deliver(api: Api, message_ids: list[str]) -> None:
+    """Make the messages final, as the pipeline does when their reports come."""
+    async with api.ctx.db.transaction() as connection:
+        rows = await connection.fetch(
+            "UPDATE part SET state = $2, claimed_at = now(), answered_at = now(), final_at = now(), code = 'DELIVRD'"
+            " WHERE id = ANY($1::bigint[]) RETURNING *",
+            [int(i) for i in message_ids],
+            int(PartState.DELIVERED),
+        )
+        told = await outcomes.settle(connection, rows, api.ctx.ids)
+    api.ctx.bell.ring(told, "report")
+
+
+async def test_reports_are_pulled_and_acknowledged(api: Api) -> None:
+    assert check(await api.post("/reports/pull"), 200, "OK") == {"batch": None, "items": [], "more": False}
+    sent = check(await api.post("/messages", ONE | {"client_ref": "R", "ext": "E"}), 202, "OK")["items"][0]
+    await deliver(api, [sent["message_id"]])
+    pulled = check(await api.post("/reports/pull", {"limit": 10}), 200, "OK")
+    item = pulled["items"][0]
+    assert pulled["batch"].isdecimal()
+    assert (item["message_id"], item["client_ref"], item["ext"]) == (sent["message_id"], "R", "E")
+    assert (item["status"], item["parts"], item["carrier_code"]) == (
+        "delivered",
+        {"total": 1, "ok": 1},
+        "DELIVRD",
+    )
+    assert datetime.fromisoformat(item["done_at"]).utcoffset() == timedelta(hours=8)
+    # held for this caller
+    assert check(await api.post("/reports/pull", b""), 200, "OK")["batch"] is None
+    other = await api.add_key(await accounts.add_account(api.ctx.db, "other", actor="test"))
+    ack = {"batch": pulled["batch"]}
+    assert check(await api.post("/reports/ack", ack, key=other), 200, "OK") == {"acknowledged": 0}
+    assert check(await api.post("/mo/ack", ack), 200, "OK") == {"acknowledged": 0}
+    assert check(await api.post("/reports/ack", ack), 200, "OK") == {"acknowledged": 1}
+    assert check(await api.post("/reports/ack", ack), 200, "OK") == {"acknowledged": 0}
+    assert check(await api.post("/reports/ack", {"batch": "9" * 19}), 200, "OK") == {"acknowledged": 0}
+
+
+async def test_a_long_poll_ends_with_the_event(api: Api) -> None:
+    ids = [check(await api.post("/messages", ONE), 202, "OK")["items"][0]["message_id"]]
+    started = time.monotonic()
+    poll = spawn(api.post("/reports/pull", {"wait_s": 20}), name="poll")
+    while not api.ctx.waiting:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await deliver(api, ids)
+    pulled = check(await poll, 200, "OK")
+    assert [i["message_id"] for i in pulled["items"]] == ids
+    assert time.monotonic() - started < 10
+    assert api.ctx.waiting == {}
+
+
+async def test_a_long_poll_ends_with_its_time(api: Api) -> None:
+    started = time.monotonic()
+    assert check(await api.post("/mo/pull", {"wait_s": 1}), 200, "OK")["batch"] is None
+    assert 0.9 <= time.monotonic() - started < 10
+    for wrong in ({"wait_s": 21}, {"wait_s": -1}, {"limit": 0}, {"limit": 501}, {"limit": "5"}):
+        check(await api.post("/mo/pull", wrong), 400, "PARAM_INVALID")
+
+
+async def test_replies_are_pulled(api: Api) -> None:
+    mo_id, event_id = api.ctx.ids(), api.ctx.ids()
+    await api.ctx.db.execute(
+        "INSERT INTO mo (id, account_id, channel_id, number, to_code, content, received_at)"
+        " VALUES ($1, $2, 1, '8613800138000', '1069000088', '回复 🙂', now())",
+        mo_id,
+        api.account_id,
+    )
+    await api.ctx.db.execute(
+        "INSERT INTO customer_event (id, account_id, kind, message_id) VALUES ($1, $2, 'mo', $3)",
+        event_id,
+        api.account_id,
+        mo_id,
+    )
+    pulled = check(await api.post("/mo/pull", {}), 200, "OK")
+    item = pulled["items"][0]
+    assert (item["event_id"], item["mo_id"]) == (str(event_id), str(mo_id))
+    assert (item["from"], item["to_code"], item["content"]) == ("8613800138000", "1069000088", "回复 🙂")
+    assert check(await api.post("/mo/ack", {"batch": pulled["batch"]}), 200, "OK") == {"acknowledged": 1}
+
+
+# --- the server itself --------------------------------------------------------------------------------------------
+
+
+async def test_time_and_health(api: Api) -> None:
+    data = check(await api.send("GET", f"{BASE}/time"), 200, "OK")
+    assert abs(data["unix"] - time.time()) < 5
+    assert check(await api.send("GET", "/health"), 200, "OK")["status"] == "ok"
+    assert check(await api.send("GET", "/ready"), 200, "OK")["status"] == "ok"
+    api.checks["database"] = "away"
+    data = check(await api.send("GET", "/ready"), 503, "NOT_READY")
+    assert data == {"status": "not_ready", "checks": {"database": "away"}}
+    assert check(await api.send("GET", "/health"), 200, "OK")["status"] == "ok"
+
+
+async def test_every_route_is_in_the_document_and_answers(api: Api) -> None:
+    document = json.loads((await api.send("GET", f"{BASE}/openapi.json")).raw)
+    assert document["openapi"] == "3.1.0"
+    documented = {
+        (method.upper(), path) for path, operations in document["paths"].items() for method in operations
+    }
+    expected = {(r.method, BASE + r.path) for r in ROUTES}
+    expected |= {("GET", p.path if p.root else BASE + p.path) for p in PUBLIC}
+    assert documented == expected
+    for method, path in documented:
+        answer = await api.send(method, path.replace("{id}", "1"))
+        assert answer.status in (200, 401), (method, path)
+    for route in ROUTES:
+        operation = document["paths"][BASE + route.path][route.method.lower()]
+        assert all(str(CODES[code][0]) in operation["responses"] for code in route.errors)
+        assert str(route.status) in operation["responses"]
