@@ -1,0 +1,121 @@
+"""One connection of a simulated carrier: a transport around a session, and nothing that decides."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import TYPE_CHECKING, cast
+
+from smsgw.protocols.session import Session, SessionConfig
+from smsgw.simulator.wirelog import Tap
+
+if TYPE_CHECKING:
+    from smsgw.simulator.carrier import Carrier
+
+_RESET = struct.pack("ii", 1, 0)
+
+
+class Link(asyncio.Protocol):
+    """Octets in, events to the carrier; what the session says goes out once per turn of the event loop."""
+
+    def __init__(self, carrier: Carrier, number: int, config: SessionConfig) -> None:
+        self.carrier = carrier
+        self.number = number
+        self.session = Session(carrier.voice.rules(), config=config)
+        self.user = ""
+        """Set at login."""
+        self.receives = False
+        """Whether this login takes reports and replies."""
+        self.submits = 0
+        self.writable = True
+        self.gone = False
+        """Closed or closing: nothing more is read, answered or sent."""
+        self.dirty = False
+        self._transport: asyncio.Transport | None = None
+        self._out: list[bytes] = []
+        self._tap: Tap | None = None
+        if carrier.wirelog is not None:
+            self._tap = carrier.wirelog.tap(carrier.config.name, number, lambda: self.session.dialect)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the session."""
+        self._transport = cast(asyncio.Transport, transport)
+        self.carrier.link_made(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand what came to the session and what it makes of it to the carrier."""
+        if self.gone:
+            return
+        if self._tap is not None:
+            self._tap.incoming(data)
+        now = self.carrier.now()
+        self.carrier.handle(self, self.session.receive(data, now), now)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is closed."""
+        self.gone = True
+        self.carrier.link_lost(self, "closed" if exc is None else type(exc).__name__)
+
+    def pause_writing(self) -> None:
+        """The client does not read: take nothing more from it, so that answers cannot pile up."""
+        self.writable = False
+        self.pause()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self.writable = True
+        self.resume()
+        self.carrier.mark(self)
+
+    def pause(self) -> None:
+        """Stop reading."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again, unless something else stands against it."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self.writable and not self.carrier.paused:
+            self._transport.resume_reading()
+
+    def write_raw(self, octets: bytes) -> None:
+        """Say something that the session would not, in its place behind what the session has said so far."""
+        said = self.session.output()
+        if said:
+            self._out.append(said)
+        self._out.append(octets)
+        self.carrier.mark(self)
+
+    def flush(self) -> None:
+        """Write everything that was said."""
+        said = self.session.output()
+        if self._out:
+            said = b"".join((*self._out, said))
+            self._out.clear()
+        if not said or self._transport is None or self._transport.is_closing():
+            return
+        if self._tap is not None:
+            self._tap.outgoing(said)
+        self._transport.write(said)
+
+    def drop(self, *, rst: bool = False) -> None:
+        """Close the transport: what was said is still delivered, or with `rst` thrown away on both sides."""
+        self.gone = True
+        if self._transport is None:
+            return
+        if rst:
+            peer = cast("socket.socket | None", self._transport.get_extra_info("socket"))
+            if peer is not None:
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._transport.abort()
+        else:
+            self.flush()
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close without ceremony."""
+        self.gone = True
+        if self._transport is not None:
+            self._transport.abort()

@@ -1,0 +1,57 @@
+"""Many short delays behind one timer of the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from typing import Any
+
+# Calls this close together run in one go; event loop timers are no finer either.
+_GRAIN = 0.001
+
+
+class Timers:
+    """A heap of calls. A loop timer per message would cost more than the message itself."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._count = 0
+        self._handle: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        """Calls that wait."""
+        return len(self._heap)
+
+    def at(self, when: float, call: Callable[..., None], *args: Any) -> None:
+        """Call at loop time `when`, in order of time and, for the same time, of asking."""
+        self._count += 1
+        heapq.heappush(self._heap, (when, self._count, call, args))
+        if self._handle is None or when < self._handle.when():
+            self._arm()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._heap.clear()
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _arm(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle = self._loop.call_at(self._heap[0][0], self._fire)
+
+    def _fire(self) -> None:
+        self._handle = None
+        due = self._loop.time() + _GRAIN
+        heap = self._heap
+        try:
+            while heap and heap[0][0] <= due:
+                _, _, call, args = heapq.heappop(heap)
+                call(*args)
+        finally:
+            # A failing call must not take the later ones with it.
+            if heap and self._handle is None:
+                self._arm()
