@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import random
 import time
@@ -141,6 +142,7 @@ class Carrier:
         self._second = -1
         self._in_second = 0
         self._arrived = asyncio.Event()
+        self._left = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timers: Timers | None = None
@@ -186,9 +188,11 @@ class Carrier:
         self._server = None
 
     async def _until_gone(self, seconds: float) -> None:
-        by = self.now() + seconds
-        while self._links and self.now() < by:
-            await asyncio.sleep(0.005)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._links:
+                    self._left.clear()
+                    await self._left.wait()
 
     async def __aenter__(self) -> Carrier:
         await self.start()
@@ -258,7 +262,9 @@ class Carrier:
         Raises `ScenarioError`, and nothing is changed then.
         """
         known = {f.name for f in dataclasses.fields(Behaviour)}
-        ready = {k: v for k, v in changes.items() if k in known and not isinstance(v, str | int | float | list)}
+        ready = {
+            k: v for k, v in changes.items() if k in known and not isinstance(v, str | int | float | list)
+        }
         written = {k: v for k, v in changes.items() if k not in ready}
         behaviour = dataclasses.replace(parse_behaviour(written, self.behaviour), **ready)
         problems = check(dataclasses.replace(self.config, behaviour=behaviour))
@@ -338,6 +344,7 @@ class Carrier:
         """The transport of a link is gone; what was on its way must go again."""
         self.handle(link, link.session.closed(why, self.now()), self.now())
         self._links.pop(link, None)
+        self._left.set()
         box = self._outboxes.get(link.user)
         if box is not None and link in box.links:
             box.links.remove(link)
@@ -385,7 +392,10 @@ class Carrier:
             case Violation():
                 self.counts.violations[event.kind] += 1
                 log.info(
-                    "simulator.violation", carrier=self.config.name, connection=link.number, kind=event.kind,
+                    "simulator.violation",
+                    carrier=self.config.name,
+                    connection=link.number,
+                    kind=event.kind,
                     detail=event.detail,
                 )
 
@@ -521,7 +531,11 @@ class Carrier:
         assert self._timers is not None  # noqa: S101  a link exists only after start
         for k, destination in enumerate(submission.destinations):
             state = behaviour.reports.draw(self._dice) if rule is None or rule.report is None else rule.report
-            if state == NO_REPORT or not submission.wish.includes(state) or self._chance(behaviour.lose_reports):
+            if (
+                state == NO_REPORT
+                or not submission.wish.includes(state)
+                or self._chance(behaviour.lose_reports)
+            ):
                 continue
             error = "000" if state == "DELIVRD" else "001"
             report = Report(
@@ -536,7 +550,9 @@ class Carrier:
                 submission.text[:20],
             )
             copies = behaviour.report_copies if self._chance(behaviour.duplicate_reports) else 1
-            delay: Delay = behaviour.report_delay if rule is None or rule.report_delay is None else rule.report_delay
+            delay: Delay = (
+                behaviour.report_delay if rule is None or rule.report_delay is None else rule.report_delay
+            )
             if self._chance(behaviour.late_reports):
                 delay = behaviour.late_by
             if early:

@@ -160,12 +160,12 @@ class Behaviour:
     """Default: CMPP 8, SMPP 0x58."""
     lose_answers: float = 0.0
     late_answers: float = 0.0
-    late_by: Delay = Delay.fixed(30.0)
+    late_by: Delay = Delay(30.0, 30.0)
     duplicate_answers: float = 0.0
     silent: bool = False
     """Logins are taken and nothing is ever answered or reported."""
 
-    report_delay: Delay = Delay.fixed(0.05)
+    report_delay: Delay = Delay(0.05, 0.05)
     reports: Mix[str] = field(default_factory=lambda: Mix({"DELIVRD": 1.0}))
     """States of reports; `none` for no report."""
     early_reports: float = 0.0
@@ -258,9 +258,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def parse_scenario(data: Mapping[str, Any]) -> Scenario:
     """Read a scenario from its decoded form. Raises `ScenarioError`."""
-    errors: list[str] = [
-        f"unknown key {key!r}" for key in data if key not in ("carrier", "log", "seed")
-    ]
+    errors: list[str] = [f"unknown key {key!r}" for key in data if key not in ("carrier", "log", "seed")]
     tables = data.get("carrier")
     if not isinstance(tables, list) or not tables or not all(isinstance(t, dict) for t in tables):
         raise ScenarioError([*errors, "at least one [[carrier]] is needed"])
@@ -274,7 +272,9 @@ def parse_scenario(data: Mapping[str, Any]) -> Scenario:
         log = None
     carriers = [_carrier(f"carrier {n}", table, seed, errors) for n, table in enumerate(tables, 1)]
     names = [c.name for c in carriers]
-    errors += [f"two carriers are called {name!r}" for name in sorted({n for n in names if names.count(n) > 1})]
+    errors += [
+        f"two carriers are called {name!r}" for name in sorted({n for n in names if names.count(n) > 1})
+    ]
     if errors:
         raise ScenarioError(errors)
     return Scenario(tuple(carriers), Path(log) if log else None)
@@ -393,10 +393,12 @@ def _convert(kind: str, value: Any) -> Any:
         if isinstance(value, dict) and value and all(isinstance(v, str) for v in value.values()):
             return dict(value)
         raise ValueError("a table of names and passwords is wanted")
-    wanted: dict[str, tuple[type, ...]] = {"bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)}
-    if kind not in wanted or not isinstance(value, wanted[kind]) or (isinstance(value, bool) and kind != "bool"):
-        raise ValueError(f"{kind} is wanted, not {value!r}")
-    return float(value) if kind == "float" else value
+    if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    wanted: dict[str, type] = {"bool": bool, "int": int, "str": str}
+    if kind in wanted and type(value) is wanted[kind]:
+        return value
+    raise ValueError(f"{kind} is wanted, not {value!r}")
 
 
 def _report_state(text: str) -> str:

@@ -25,6 +25,7 @@ from smsgw.protocols.rules import Rules
 from smsgw.protocols.smpp import pdus as smpp
 from smsgw.protocols.smpp import reports as smpp_reports
 from smsgw.protocols.smpp import rules as smpp_rules
+from smsgw.protocols.smpp import tlvs
 from smsgw.simulator.config import ID_FORMS, CarrierConfig
 
 UDHI = 0x40
@@ -167,7 +168,14 @@ _CODINGS = {
     8: Coding.UCS2,
     15: Coding.GB18030,
 }
-_NUMBERS = {Coding.GSM7: 0, Coding.ASCII: 0, Coding.LATIN1: 3, Coding.BINARY: 4, Coding.UCS2: 8, Coding.GB18030: 15}
+_NUMBERS = {
+    Coding.GSM7: 0,
+    Coding.ASCII: 0,
+    Coding.LATIN1: 3,
+    Coding.BINARY: 4,
+    Coding.UCS2: 8,
+    Coding.GB18030: 15,
+}
 
 
 def _without_header(octets: bytes, udhi: bool) -> tuple[bytes, Concat | None]:
@@ -200,7 +208,7 @@ class CmppVoice:
 
     throttle_status = 8
     full_status = 5
-    mo_codings = (Coding.ASCII, Coding.UCS2)
+    mo_codings: tuple[Coding, ...] = (Coding.ASCII, Coding.UCS2)
 
     def __init__(self, config: CarrierConfig, port: Callable[[], int]) -> None:
         self._users = config.users
@@ -248,15 +256,22 @@ class CmppVoice:
             now = time.gmtime(second + 8 * 3600)
             gateway = self._port() if self._gateway is None else self._gateway
             self._stamp = msgid.pack(
-                now.tm_mon, now.tm_mday, now.tm_hour, now.tm_min, min(now.tm_sec, 59), gateway & 0x3FFFFF, 0
+                msgid.MsgId(
+                    now.tm_mon,
+                    now.tm_mday,
+                    now.tm_hour,
+                    now.tm_min,
+                    now.tm_sec,
+                    gateway & msgid.MAX_GATEWAY,
+                    0,
+                )
             )
         first = self._stamp | self._count & 0xFFFF
         self._count += n
         return first
 
     def id_after(self, first: int, k: int) -> int:
-        # only the 16-bit sequence counts up and wraps inside itself (appendix 1)
-        return first & ~0xFFFF | (first + k) & 0xFFFF
+        return msgid.of_destination(first, k) if k else first
 
     def answer(self, pdu: Pdu, status: int, id: int) -> Pdu:
         return cmpp.SubmitResp(sequence=pdu.sequence, msg_id=0 if status else id, result=status)
@@ -279,7 +294,7 @@ class CmppVoice:
             dest_id=report.source,
             src_terminal_id=report.destination,
             registered_delivery=1,
-            msg_content=cmpp_reports.encode(content, dialect),
+            msg_content=cmpp_reports.encode(content, dialect.version),
         )
 
     def reply(self, reply: Reply) -> Pdu:
@@ -293,19 +308,7 @@ class CmppVoice:
         )
 
 
-_PAYLOAD = 0x0424
-_SAR_REF, _SAR_TOTAL, _SAR_NUMBER = 0x020C, 0x020E, 0x020F
-_RECEIPTED_ID, _MESSAGE_STATE, _NETWORK_ERROR = 0x001E, 0x0427, 0x0423
-_STATES = {
-    "ENROUTE": 1,
-    "DELIVRD": 2,
-    "EXPIRED": 3,
-    "DELETED": 4,
-    "UNDELIV": 5,
-    "ACCEPTD": 6,
-    "UNKNOWN": 7,
-    "REJECTD": 8,
-}
+_STATES = {word: number for number, word in smpp_reports.STATES.items()}
 _RINVPASWD, _RINVSYSID, _RBINDFAIL = 0x0E, 0x0F, 0x0D
 _RCANCELFAIL, _RREPLACEFAIL, _RQUERYFAIL, _RINVCMDID = 0x11, 0x13, 0x67, 0x03
 _RTHROTTLED = 0x58
@@ -316,7 +319,7 @@ class SmppVoice:
 
     throttle_status = _RTHROTTLED
     full_status = _RBINDFAIL
-    mo_codings = (Coding.GSM7, Coding.UCS2)
+    mo_codings: tuple[Coding, ...] = (Coding.GSM7, Coding.UCS2)
 
     def __init__(self, config: CarrierConfig, dice: random.Random) -> None:
         self._users = config.users
@@ -359,7 +362,7 @@ class SmppVoice:
             return None
         concat = None
         if pdu.tlvs:
-            content = pdu.tlv(_PAYLOAD) or content
+            content = pdu.tlv(tlvs.MESSAGE_PAYLOAD) or content
             concat = _sar(pdu)
         octets, from_header = _without_header(content, bool(pdu.esm_class & UDHI))
         return Submission(
@@ -380,8 +383,10 @@ class SmppVoice:
     def answer(self, pdu: Pdu, status: int, id: int) -> Pdu:
         kind: Any = _RESPONSES[type(pdu)]
         if status:
-            return kind(sequence=pdu.sequence, command_status=status)
-        return kind(sequence=pdu.sequence, message_id=format(id, self._answer_form))
+            answer: Pdu = kind(sequence=pdu.sequence, command_status=status)
+        else:
+            answer = kind(sequence=pdu.sequence, message_id=format(id, self._answer_form))
+        return answer
 
     def other(self, pdu: Pdu) -> tuple[int, dict[str, Any]]:
         return _OTHER.get(type(pdu), _RINVCMDID), {}
@@ -400,16 +405,16 @@ class SmppVoice:
                     done_date=done,
                     stat=report.state,
                     err=report.error,
-                    text=report.head.encode("ascii", "replace").decode(),
+                    text=report.head,
                 )
-            )
-        tlvs: tuple[Tlv, ...] = ()
+            ).encode("ascii", "replace")
+        binary: tuple[Tlv, ...] = ()
         if self._form != "text":
             code = int(report.error) if report.error.isdecimal() else 0
-            tlvs = (
-                Tlv(_RECEIPTED_ID, id.encode() + b"\0"),
-                Tlv(_MESSAGE_STATE, bytes((_STATES.get(report.state, 5),))),
-                Tlv(_NETWORK_ERROR, b"\3" + code.to_bytes(2, "big")),
+            binary = (
+                Tlv(tlvs.RECEIPTED_MESSAGE_ID, id.encode() + b"\0"),
+                Tlv(tlvs.MESSAGE_STATE, bytes((_STATES.get(report.state, 5),))),
+                Tlv(tlvs.NETWORK_ERROR_CODE, b"\3" + code.to_bytes(2, "big")),
             )
         return smpp.DeliverSm(
             source_addr_ton=1,
@@ -418,7 +423,7 @@ class SmppVoice:
             destination_addr=report.source,
             esm_class=0x04,
             short_message=content,
-            tlvs=tlvs,
+            tlvs=binary,
         )
 
     def reply(self, reply: Reply) -> Pdu:
@@ -446,7 +451,9 @@ _OTHER: dict[type[Pdu], int] = {
 
 
 def _sar(pdu: Pdu) -> Concat | None:
-    ref, total, number = pdu.tlv(_SAR_REF), pdu.tlv(_SAR_TOTAL), pdu.tlv(_SAR_NUMBER)
+    ref, total, number = (
+        pdu.tlv(tag) for tag in (tlvs.SAR_MSG_REF_NUM, tlvs.SAR_TOTAL_SEGMENTS, tlvs.SAR_SEGMENT_SEQNUM)
+    )
     if not ref or not total or not number:
         return None
     concat = Concat(

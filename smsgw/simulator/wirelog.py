@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,9 @@ class WireLog:
         lines: list[bytes] = []
         for at, tap, incoming, data in noted:
             stamp = round(self._epoch + at, 6)
-            lines += [self._encoder.encode({"t": stamp} | line) for line in tap.read(incoming, data, self._octets)]
+            lines += [
+                self._encoder.encode({"t": stamp} | line) for line in tap.read(incoming, data, self._octets)
+            ]
         if lines:
             self._file.write(b"\n".join(lines) + b"\n")
             self._file.flush()
@@ -114,6 +116,7 @@ class Tap:
         if framer is None:
             return [{**head, "name": "rubbish", "hex": data.hex()}]
         lost: list[dict[str, Any]] = []
+        frames: Sequence[bytes]
         try:
             frames = framer.feed(data)
         except FramingLost as error:
@@ -130,9 +133,13 @@ class Tap:
         except Malformed as error:
             return {**line, "name": error.pdu_name, "malformed": error.reason, "hex": frame.hex()}
         line |= describe(pdu, dialect)
-        if octets:
+        if octets and not _has_password(pdu):
             line["hex"] = frame.hex()
         return line
+
+
+def _has_password(pdu: Pdu) -> bool:
+    return hasattr(pdu, "password")
 
 
 def describe(pdu: Pdu, dialect: Dialect) -> dict[str, Any]:

@@ -1,0 +1,134 @@
+"""A plain client on a session: the smallest shell that can be written, to test the simulator through a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from smsgw.aio import cancel, spawn
+from smsgw.protocols.cmpp import pdus as cmpp
+from smsgw.protocols.cmpp import rules as cmpp_rules
+from smsgw.protocols.events import Answer, Bound, Closed, CloseNow, Event, Request
+from smsgw.protocols.pdu import Pdu
+from smsgw.protocols.session import Session, SessionConfig
+from smsgw.protocols.smpp import pdus as smpp
+from smsgw.protocols.smpp import rules as smpp_rules
+
+USER, PASSWORD = "900001", "secret"
+
+
+def timestamp() -> int:
+    return int(time.strftime("%m%d%H%M%S"))
+
+
+def cmpp_client(version: int = 0x30, password: str = PASSWORD) -> Session:
+    rules = cmpp_rules.client(USER, password, version, timestamp=timestamp)
+    return Session(rules, config=SessionConfig(window=1000, response_timeout=30))
+
+
+def smpp_client(bind: str = "transceiver", password: str = PASSWORD) -> Session:
+    return Session(
+        smpp_rules.client(USER, password, bind=bind), config=SessionConfig(window=1000, response_timeout=30)
+    )
+
+
+async def eventually(condition: Callable[[], Any], timeout: float = 5.0) -> None:
+    """Wait for something that no event tells about."""
+    async with asyncio.timeout(timeout):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.005)
+
+
+class Client:
+    """Reads everything, keeps every event, and acknowledges what it is sent."""
+
+    def __init__(self, session: Session, port: int) -> None:
+        self.session = session
+        self.port = port
+        self.events: list[Event] = []
+        self.acknowledge = True
+        self.closed = False
+        self.reset = False
+        self._changed = asyncio.Event()
+
+    async def __aenter__(self) -> Client:
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self._task = spawn(self._read(), name="client")
+        self.session.start(self._now())
+        self.flush()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._writer.close()
+        await cancel(self._task)
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+    def flush(self) -> None:
+        self._writer.write(self.session.output())
+
+    async def _read(self) -> None:
+        try:
+            while data := await self._reader.read(65536):
+                for event in self.session.receive(data, self._now()):
+                    self.events.append(event)
+                    if isinstance(event, Request) and self.acknowledge:
+                        self.session.answer(event)
+                    if isinstance(event, CloseNow):
+                        self._writer.close()
+                self.flush()
+                self._changed.set()
+        except ConnectionError:
+            self.reset = True
+        finally:
+            self.events += self.session.closed("gone", self._now())
+            self.closed = True
+            self._changed.set()
+
+    async def until(self, condition: Any, timeout: float = 5.0) -> None:
+        async with asyncio.timeout(timeout):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def bound(self) -> Client:
+        await self.until(lambda: self.of(Bound) or self.of(Closed))
+        assert self.of(Bound), self.events
+        return self
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def answers(self) -> list[Answer]:
+        return self.of(Answer)
+
+    @property
+    def delivered(self) -> list[Any]:
+        """PDUs of requests from the carrier."""
+        return [event.pdu for event in self.of(Request)]
+
+    def send(self, *pdus: Pdu) -> None:
+        for pdu in pdus:
+            self.session.request(pdu, self._now(), pdu)
+        self.flush()
+
+    def submit(self, to: str, text: str, *, part: bytes | None = None, **more: Any) -> None:
+        """One part in UCS-2: a text, or the octets of a part with its header."""
+        octets = text.encode("utf-16-be") if part is None else part
+        if self.session.dialect.name.startswith("cmpp"):
+            if part is not None:
+                more["tp_udhi"] = 1
+            fields = {"registered_delivery": 1, "src_id": "10690001", "msg_fmt": 8} | more
+            self.send(cmpp.Submit(dest_terminal_id=(to,), msg_content=octets, **fields))
+        else:
+            if part is not None:
+                more["esm_class"] = 0x40
+            fields = {"registered_delivery": 1, "source_addr": "10690001", "data_coding": 8} | more
+            self.send(smpp.SubmitSm(destination_addr=to, short_message=octets, **fields))
