@@ -232,9 +232,9 @@ class Carrier:
         """Reports and replies that are not on a connection now."""
         return sum(len(box.waiting) for box in self._outboxes.values())
 
-    async def received(self, n: int = 1, *, timeout: float = 10.0) -> list[Received]:
+    async def received(self, n: int = 1, *, within: float = 10.0) -> list[Received]:
         """Wait for `n` whole messages in all and return those kept. Raises `TimeoutError`."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within):
             while self.inbox.total < n:
                 self._arrived.clear()
                 await self._arrived.wait()

@@ -1,7 +1,8 @@
 """What a simulated carrier is and how it behaves: values for tests, and their written form for scenarios and flags.
 
 Delays are written in milliseconds: `40` fixed, `20..80` uniform, `40~10` normal with mean and deviation. A mix is
-written as `value:weight` pairs, `DELIVRD:95,UNDELIV:4,none:1`; a weight left out is 1.
+written as `value:weight` pairs, `DELIVRD:95,UNDELIV:4,none:1`; a weight left out is 1. A code that has a colon of
+its own wants `=`: `DELIVRD=95,MK:0001=5`.
 """
 
 from __future__ import annotations
@@ -94,7 +95,10 @@ class Mix(Generic[V]):
         """Read the written form. Raises `ValueError`."""
         weights: dict[V, float] = {}
         for pair in written.split(","):
-            name, _, weight = pair.strip().partition(":")
+            if "=" in pair:
+                name, _, weight = pair.partition("=")
+            else:
+                name, _, weight = pair.partition(":")
             try:
                 weights[value(name.strip())] = float(weight) if weight else 1.0
             except ValueError:

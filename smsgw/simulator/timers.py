@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 # Calls this close together run in one go; event loop timers are no finer either.
@@ -19,6 +20,8 @@ class Timers:
         self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._count = 0
         self._handle: asyncio.TimerHandle | None = None
+        # Kept here, because uvloop's handles of calls that are due at once cannot tell it.
+        self._armed_for = inf
 
     def __len__(self) -> int:
         """Calls that wait."""
@@ -28,7 +31,7 @@ class Timers:
         """Call at loop time `when`, in order of time and, for the same time, of asking."""
         self._count += 1
         heapq.heappush(self._heap, (when, self._count, call, args))
-        if self._handle is None or when < self._handle.when():
+        if when < self._armed_for:
             self._arm()
 
     def clear(self) -> None:
@@ -37,14 +40,17 @@ class Timers:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+        self._armed_for = inf
 
     def _arm(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        self._handle = self._loop.call_at(self._heap[0][0], self._fire)
+        self._armed_for = self._heap[0][0]
+        self._handle = self._loop.call_at(self._armed_for, self._fire)
 
     def _fire(self) -> None:
         self._handle = None
+        self._armed_for = inf
         due = self._loop.time() + _GRAIN
         heap = self._heap
         try:
@@ -53,5 +59,5 @@ class Timers:
                 call(*args)
         finally:
             # A failing call must not take the later ones with it.
-            if heap and self._handle is None:
+            if heap and heap[0][0] < self._armed_for:
                 self._arm()

@@ -34,9 +34,9 @@ def smpp_client(bind: str = "transceiver", password: str = PASSWORD) -> Session:
     )
 
 
-async def eventually(condition: Callable[[], Any], timeout: float = 5.0) -> None:
+async def eventually(condition: Callable[[], Any], within: float = 5.0) -> None:
     """Wait for something that no event tells about."""
-    async with asyncio.timeout(timeout):
+    async with asyncio.timeout(within):
         while True:
             if condition():
                 return
@@ -91,8 +91,8 @@ class Client:
             self.closed = True
             self._changed.set()
 
-    async def until(self, condition: Any, timeout: float = 5.0) -> None:
-        async with asyncio.timeout(timeout):
+    async def until(self, condition: Any, within: float = 5.0) -> None:
+        async with asyncio.timeout(within):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()

@@ -160,7 +160,10 @@ async def test_cmpp_several_destinations_get_ids_in_a_row(carrier: Start) -> Non
         numbers = ("13800138000", "13800138001", "13800138002")
         client.send(
             cmpp.Submit(
-                registered_delivery=1, msg_fmt=8, dest_terminal_id=numbers, msg_content="群发".encode("utf-16-be")
+                registered_delivery=1,
+                msg_fmt=8,
+                dest_terminal_id=numbers,
+                msg_content="群发".encode("utf-16-be"),
             )
         )
         client.submit("13800138003", "单发")
@@ -467,7 +470,7 @@ async def test_silence_and_pause(carrier: Start, spoken: str) -> None:
         client.submit("13800138000", "wait")
         client.submit("13800138000", "for it")
         with pytest.raises(TimeoutError):
-            await gate.received(2, timeout=0.1)
+            await gate.received(2, within=0.1)
         gate.resume()
         await client.until(lambda: len(client.answers) == 2)
     assert client.answers[0].elapsed >= 0.1

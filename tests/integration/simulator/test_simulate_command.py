@@ -1,0 +1,150 @@
+"""The command as a process: ports from flags, commands on standard input, counts by signal, summary at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from simulator_client import Client, cmpp_client, smpp_client
+
+ROOT = Path(__file__).parents[3]
+RUN = "from smsgw.commands.simulate import simulate; simulate()"
+
+
+class Process:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def says(self, event: str) -> dict[str, Any]:
+        """The next line, which must be this event."""
+        assert self.process.stdout is not None
+        line = await asyncio.wait_for(self.process.stdout.readline(), 20)
+        said: dict[str, Any] = json.loads(line)
+        assert said["event"] == event, said
+        return said
+
+    def tell(self, command: Any) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(
+            (command if isinstance(command, str) else json.dumps(command)).encode() + b"\n"
+        )
+
+
+Run = Callable[..., Awaitable[Process]]
+
+
+@pytest.fixture
+async def run() -> AsyncIterator[Run]:
+    started: list[asyncio.subprocess.Process] = []
+
+    async def start(*arguments: str) -> Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            RUN,
+            *arguments,
+            cwd=ROOT,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        started.append(process)
+        return Process(process)
+
+    yield start
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def test_flags_commands_signal_and_summary(run: Run, tmp_path: Path) -> None:
+    log = tmp_path / "pdus.jsonl"
+    flags = ("--cmpp", "127.0.0.1:0", "--smpp", "127.0.0.1:0", "--report-delay", "0", "--log", str(log))
+    process = await run(*flags, "--rule", "suffix=0001,report=UNDELIV", "--rule", "contains=流控,answer=8")
+    ports = {c["protocol"]: c["port"] for c in (await process.says("ready"))["carriers"]}
+    async with Client(cmpp_client(), ports["cmpp"]) as one, Client(smpp_client(), ports["smpp"]) as two:
+        await one.bound()
+        await two.bound()
+        one.submit("13800130001", "一")
+        one.submit("13800138000", "流控")
+        two.submit("13800138000", "二")
+        two.submit("13800138000", "二")
+        await one.until(lambda: len(one.answers) == 2 and one.delivered)
+        await two.until(lambda: len(two.answers) == 2 and len(two.delivered) == 2)
+        assert b"UNDELIV" in one.delivered[0].msg_content
+        assert [answer.status for answer in one.answers] == [0, 8]
+
+        process.tell({"do": "mo", "source": "13800138000", "destination": "1069", "text": "TD"})
+        assert (await process.says("done"))["result"] == {"parts": 1}
+        await one.until(lambda: len(one.delivered) == 2)
+        process.tell({"do": "set", "carrier": "smpp-2", "reports": "none:1", "answers": "0:1"})
+        assert (await process.says("done"))["result"] == ["answers", "reports"]
+        process.tell({"do": "messages", "limit": 1})
+        assert [m["text"] for m in (await process.says("done"))["result"]] == ["二"]
+        for nonsense in (
+            "{",
+            "[]",
+            {"do": "dance"},
+            {"do": "mo"},
+            {"do": "set", "rate": "x"},
+            {"carrier": "x"},
+        ):
+            process.tell(nonsense)
+            assert (await process.says("error"))["message"]
+        process.process.send_signal(signal.SIGUSR1)
+        counts = await process.says("counts")
+        assert (counts["submits"], counts["accepted"], counts["doubled"]) == (4, 3, 1)
+        process.tell({"do": "disconnect", "rst": True})
+        assert (await process.says("done"))["result"] == {"closed": 2}
+        await one.until(lambda: one.closed)
+        assert one.reset
+    process.process.send_signal(signal.SIGTERM)
+    summary = await process.says("summary")
+    assert await process.process.wait() == 0
+    assert (summary["unique"], summary["max_receptions"], summary["doubled"]) == (2, 2, 1)
+    names = [json.loads(line)["name"] for line in log.read_text("utf-8").splitlines()]
+    assert names.count("Submit") == 2
+    assert names.count("SubmitSmResp") == 2
+
+
+async def test_a_scenario_file(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "one.toml"
+    file.write_text(
+        '[[carrier]]\nname="x"\nlisten="127.0.0.1:0"\nanswers="8"\n[[carrier.rule]]\nsuffix="1"\nanswer=0\n'
+    )
+    process = await run(str(file), "--answers", "7")
+    (listener,) = (await process.says("ready"))["carriers"]
+    async with Client(cmpp_client(), listener["port"]) as client:
+        await client.bound()
+        client.submit("13800138000", "a")
+        client.submit("13800138001", "b")
+        await client.until(lambda: len(client.answers) == 2)
+        assert [answer.status for answer in client.answers] == [7, 0]
+    process.tell({"do": "quit"})
+    assert (await process.says("summary"))["messages"] == 1
+    assert await process.process.wait() == 0
+
+
+async def test_usage_errors(run: Run, tmp_path: Path) -> None:
+    bad = await run("--answers", "x", "--rule", "report=UNDELIV")
+    _, told = await bad.process.communicate()
+    assert bad.process.returncode == 2
+    assert b"answers: no mix" in told
+    log = await run("--log", str(tmp_path / "missing" / "log"))
+    _, told = await log.process.communicate()
+    assert log.process.returncode == 2
+    assert b"log:" in told
+    rule = await run("--rule", "nonsense")
+    await rule.process.communicate()
+    assert rule.process.returncode == 2
+    taken = await run("--cmpp", "192.0.2.1:7890")
+    _, told = await taken.process.communicate()
+    assert taken.process.returncode == 1
+    assert b"cannot listen" in told

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from smsgw.core.text import Coding
+from smsgw.simulator.config import (
+    Delay,
+    Mix,
+    Mo,
+    Rule,
+    ScenarioError,
+    load_scenario,
+    parse_behaviour,
+    parse_scenario,
+)
+
+SCENARIO = """
+seed = 7
+log = "pdus.jsonl"
+
+[[carrier]]
+name = "cmcc"
+protocol = "cmpp"
+listen = "127.0.0.1:7890"
+user = "900001"
+password = "secret"
+answer_delay = "20..80"
+report_delay = 2000
+answers = "0:95,8:5"
+reports = "DELIVRD:90,MK:0001:5,none:5"
+rate = 400
+token_pattern = "#(\\\\d+)"
+
+[[carrier.rule]]
+suffix = "0001"
+report = "UNDELIV"
+answer_delay = "5~1"
+
+[[carrier.mo]]
+source = "13800138000"
+destination = "10690001"
+text = "TD"
+every = 5
+
+[[carrier]]
+name = "intl"
+protocol = "smpp"
+listen = "[::1]:2775"
+users = { a = "1", b = "2" }
+default_alphabet = "latin1"
+report_id = "hex"
+"""
+
+
+def test_a_scenario(tmp_path: Path) -> None:
+    file = tmp_path / "carriers.toml"
+    file.write_text(SCENARIO.replace("MK:0001:5", "UNDELIV:5"), "utf-8")
+    scenario = load_scenario(file)
+    assert scenario.log == Path("pdus.jsonl")
+    cmcc, intl = scenario.carriers
+    assert (cmcc.name, cmcc.host, cmcc.port, cmcc.users) == ("cmcc", "127.0.0.1", 7890, {"900001": "secret"})
+    assert (cmcc.seed, cmcc.token_pattern) == (7, r"#(\d+)")
+    assert cmcc.behaviour.answer_delay == Delay(0.02, 0.08)
+    assert cmcc.behaviour.report_delay == Delay.fixed(2.0)
+    assert cmcc.behaviour.answers == Mix({0: 95.0, 8: 5.0})
+    assert cmcc.behaviour.reports == Mix({"DELIVRD": 90.0, "UNDELIV": 5.0, "none": 5.0})
+    assert cmcc.behaviour.rate == 400.0
+    assert cmcc.behaviour.rules == (
+        Rule(suffix="0001", report="UNDELIV", answer_delay=Delay(0.005, 0.005, 0.001)),
+    )
+    assert cmcc.mo == (Mo("13800138000", "10690001", "TD", every=5.0),)
+    assert (intl.host, intl.port, intl.users) == ("::1", 2775, {"a": "1", "b": "2"})
+    assert (intl.default_alphabet, intl.report_id) == (Coding.LATIN1, "hex")
+
+
+def test_everything_wrong_is_told_at_once() -> None:
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario(
+            {
+                "colour": "red",
+                "seed": "x",
+                "carrier": [
+                    {
+                        "name": "a",
+                        "protocol": "ucp",
+                        "listen": "nowhere",
+                        "user": "lonely",
+                        "answer_delay": "soon",
+                        "lose_answers": 1.5,
+                        "silent": "yes",
+                        "rate": 0,
+                        "typo": 1,
+                        "token_pattern": "(",
+                        "rule": [{"suffix": "1", "then": "x"}, {"report": "too long"}],
+                        "mo": [{"source": "1"}],
+                    },
+                    {"name": "a", "users": {"toolong": "x"}, "report_form": "xml", "answer_id": "oct"},
+                ],
+            }
+        )
+    told = "\n".join(caught.value.errors)
+    for word in (
+        "'colour'",
+        "seed:",
+        "protocol:",
+        "listen:",
+        "user and password",
+        "answer_delay: no delay",
+        "lose_answers: a chance",
+        "silent: bool",
+        "rate: above 0",
+        "'typo'",
+        "token_pattern:",
+        "'then'",
+        "'too long' is no state",
+        "destination",
+        "two carriers are called 'a'",
+        "at most 6",
+        "report_form:",
+        "answer_id:",
+    ):
+        assert word in told, word
+
+
+@pytest.mark.parametrize("data", [{}, {"carrier": []}, {"carrier": {"name": "x"}}, {"carrier": ["x"]}])
+def test_no_carrier_is_no_scenario(data: dict[str, object]) -> None:
+    with pytest.raises(ScenarioError, match="at least one"):
+        parse_scenario(data)
+
+
+def test_a_file_that_is_not_there_or_not_toml(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="none"):
+        load_scenario(tmp_path / "none")
+    (tmp_path / "bad").write_text("[[")
+    with pytest.raises(ScenarioError, match="bad"):
+        load_scenario(tmp_path / "bad")
+
+
+@pytest.mark.parametrize("written", ["", "x", "5..1", "-1", "1..", "1~x", "1e12", "nan"])
+def test_delays_that_are_none(written: str) -> None:
+    with pytest.raises(ValueError, match="delay"):
+        Delay.parse(written)
+
+
+def test_delays_stay_in_their_range() -> None:
+    dice = Random(1)  # noqa: S311
+    uniform = [Delay.parse("20..80").draw(dice) for _ in range(500)]
+    assert 0.02 <= min(uniform) < 0.03
+    assert 0.07 < max(uniform) <= 0.08
+    normal = [Delay.parse("10~10").draw(dice) for _ in range(500)]
+    assert min(normal) == 0.0
+    assert 0.008 < sum(normal) / 500 < 0.013
+    assert Delay.parse("40ms").draw(dice) == 0.04
+
+
+@pytest.mark.parametrize("written", ["", "DELIVRD:x", "DELIVRD:-1", "DELIVRD:0", "tiny", "DELIVERED"])
+def test_mixes_that_are_none(written: str) -> None:
+    with pytest.raises(ScenarioError):
+        parse_behaviour({"reports": written})
+
+
+def test_a_mix_draws_by_weight() -> None:
+    dice = Random(1)  # noqa: S311
+    mix = Mix({"a": 3.0, "b": 1.0, "never": 0.0})
+    drawn = [mix.draw(dice) for _ in range(4000)]
+    assert 2850 < drawn.count("a") < 3150
+    assert "never" not in drawn
+
+
+def test_codes_with_colons_in_a_mix() -> None:
+    behaviour = parse_behaviour({"reports": "MK:0001=5, DELIVRD=95", "answers": "0x58=1,0=3"})
+    assert behaviour.reports == Mix({"MK:0001": 5.0, "DELIVRD": 95.0})
+    assert behaviour.answers == Mix({0x58: 1.0, 0: 3.0})
