@@ -108,6 +108,7 @@ class _Composed:
 class _Checked:
     """A recipient that can be sent to."""
 
+    position: int
     item: SendItem
     number: str
     route: Route
@@ -205,6 +206,8 @@ class Acceptor:
         due, expires = self._times(request, now)
         results, checked = self._check(request)
         self._require_route({c.route.pool for c in checked})
+        if not checked:  # every recipient failed: there is nothing to store
+            return SendResult("0", 0, len(results), tuple(r for r in results if r is not None))
 
         batch_id = self._ids.next()
         messages: list[tuple[object, ...]] = []
@@ -214,17 +217,24 @@ class Acceptor:
         policy = request.account.unknown_policy
         queues = set()
         message_id = batch_id
+        keys: list[RequestKey] = []
+        if request.idempotency_key is not None:
+            keys.append(RequestKey("k", request.idempotency_key, request.request_sha256, batch_id))
         for one in checked:
             item, composed, route = one.item, one.composed, one.route
             total = composed.parts
             self._refs = self._refs + 1 & 0xFF
             ref = self._refs if total > 1 else 0
             price = total if request.billed else 0
+            client_ref = item.client_ref or request.batch_client_ref
+            if item.client_ref or (client_ref and len(request.items) == 1):
+                single = len(request.items) == 1
+                keys.append(RequestKey("r", client_ref, request.request_sha256, message_id, answers=single))
             messages.append(
                 (
                     message_id, batch_id, request.account.id, request.origin, request.type, one.number, route.carrier,
                     route.province, composed.content, composed.sign, composed.coding.value, total, ref, price,
-                    item.client_ref or request.batch_client_ref, item.ext,
+                    client_ref, item.ext,
                     request.account.extend_code + item.extend_code, request.submitter,
                 )  # fmt: skip
             )
@@ -235,14 +245,13 @@ class Acceptor:
                 )  # fmt: skip
                 for n in range(1, total + 1)
             )
-            results[item] = ItemResult(
-                item.to, str(message_id), "queued" if due is None else "scheduled", total
-            )
+            status = "queued" if due is None else "scheduled"
+            results[one.position] = ItemResult(item.to, str(message_id), status, total)
             queues.add((route.pool_id, lane))
             message_id = self._ids.next()
 
         outcome = SendResult(
-            str(batch_id), len(checked), len(request.items) - len(checked), tuple(results[i] for i in request.items)
+            str(batch_id), len(checked), len(results) - len(checked), tuple(r for r in results if r is not None)
         )
         call = NewCall(
             request.account.id,
@@ -250,7 +259,7 @@ class Acceptor:
             messages,
             parts,
             sum(p.composed.parts for p in checked) if request.billed else 0,
-            self._keys(request),
+            tuple(keys),
             _encode(outcome),
         )
         stored = await self._writer.put(call)
@@ -266,13 +275,14 @@ class Acceptor:
         self._admit(request)
         self._times(request, self._now())
         results, checked = self._check(request)
-        good = {c.item: c for c in checked}
+        good = {c.position: c for c in checked}
         without = set(self._router.unavailable({c.route.pool for c in checked}))
         lines: list[dict[str, object]] = []
-        for item in request.items:
-            one = good.get(item)
+        for position, item in enumerate(request.items):
+            one = good.get(position)
+            failed = results[position]
             if one is None:
-                failed = results[item]
+                assert failed is not None
                 lines.append(
                     {"to": item.to, "verdict": "rejected", "code": failed.code, "message": failed.message}
                 )
@@ -326,13 +336,16 @@ class Acceptor:
             raise Invalid("TIME_INVALID", reason="expire_at 须晚于发送时间")
         return due, expires
 
-    def _check(self, request: SendRequest) -> tuple[dict[SendItem, ItemResult], list[_Checked]]:
-        """Results of the recipients that fail, and the others ready to be stored, in order."""
-        results: dict[SendItem, ItemResult] = {}
+    def _check(self, request: SendRequest) -> tuple[list[ItemResult | None], list[_Checked]]:
+        """One result a recipient (None: not failed), and those that did not fail, ready to be stored, in order."""
+        results: list[ItemResult | None] = [None] * len(request.items)
         checked: list[_Checked] = []
         seen: set[tuple[str, str]] = set()
         composed: dict[tuple[str, str], _Composed] = {}
-        for item in request.items:
+        refs = [item.client_ref for item in request.items if item.client_ref]
+        if len(set(refs)) < len(refs):
+            raise Invalid("PARAM_INVALID", field="client_ref", reason="同一请求内流水号重复")
+        for position, item in enumerate(request.items):
             key = (item.sign, item.content)
             if key not in composed:
                 composed[key] = self._compose(request.account, item)
@@ -341,13 +354,13 @@ class Acceptor:
             try:
                 number = numbers.normalize(item.to)
             except InvalidNumber:
-                results[item] = self._fail(item, "NUMBER_INVALID")
+                results[position] = self._fail(item, "NUMBER_INVALID")
                 continue
             if (number, item.content) in seen:
-                results.setdefault(item, self._fail(item, "NUMBER_DUPLICATE"))
+                results[position] = self._fail(item, "NUMBER_DUPLICATE")
                 continue
             seen.add((number, item.content))
-            checked.append(_Checked(item, number, self._router.route(number), composed[key]))
+            checked.append(_Checked(position, item, number, self._router.route(number), composed[key]))
         return results, checked
 
     @staticmethod
@@ -385,15 +398,3 @@ class Acceptor:
         if missing:
             names = {pool: CARRIER_ZH.get(pool, pool) for pool in missing}
             raise Temporary("NO_ROUTE", retry_after=10, carrier="、".join(names.values()))
-
-    @staticmethod
-    def _keys(request: SendRequest) -> tuple[RequestKey, ...]:
-        keys = []
-        if request.idempotency_key is not None:
-            keys.append(RequestKey("k", request.idempotency_key, request.request_sha256))
-        if len(request.items) == 1 and (ref := request.items[0].client_ref or request.batch_client_ref):
-            keys.append(RequestKey("r", ref, request.request_sha256))
-        elif len(request.items) > 1:
-            # The references of a personalised call name its recipients one by one.
-            keys += [RequestKey("r", i.client_ref, request.request_sha256) for i in request.items if i.client_ref]
-        return tuple(keys)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from types import MappingProxyType
 
 from smsgw.core.model import Account
@@ -27,7 +27,7 @@ class Directory:
         accounts: Iterable[Account],
         keys: Iterable[ApiKey],
         pools: dict[str, int],
-        access_codes: Sequence[str],
+        access_codes: Iterable[str],
     ) -> None:
         self._accounts = MappingProxyType({a.id: a for a in accounts})
         self._by_name = MappingProxyType({a.name: a for a in self._accounts.values()})

@@ -28,6 +28,9 @@ class RequestKey:
     kind: str
     key: str
     request_sha256: bytes
+    message_id: int
+    answers: bool = True
+    """A repeat is answered with the first answer; False: with ``CLIENT_REF_EXISTS`` (one reference of many)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +173,11 @@ async def _settle_keys(connection: Connection, calls: list[NewCall]) -> dict[int
             [k.kind.encode() for _, k in flat],
             [k.key for _, k in flat],
             [k.request_sha256 for _, k in flat],
-            [c.batch_id for c, _ in flat],
-            [c.answer for c, _ in flat],
+            [k.message_id for _, k in flat],
+            [c.answer if k.answers else b"" for c, k in flat],
         )
     }
-    lost = [(c, k) for c, k in flat if (c.account_id, k.kind, k.key, c.batch_id) not in won]
+    lost = [(c, k) for c, k in flat if (c.account_id, k.kind, k.key, k.message_id) not in won]
     if not lost:
         return {}
     existing = {
@@ -189,8 +192,10 @@ async def _settle_keys(connection: Connection, calls: list[NewCall]) -> dict[int
     results: dict[int, Stored | SmsgwError] = {}
     for call, key in lost:
         row = existing[call.account_id, key.kind, key.key]
-        if row["request_sha256"] == key.request_sha256:
-            results.setdefault(id(call), Stored(row["message_id"], replay=row["answer"]))
+        if id(call) in results:
+            continue  # the Idempotency-Key has decided
+        if row["request_sha256"] == key.request_sha256 and row["answer"]:
+            results[id(call)] = Stored(row["message_id"], replay=row["answer"])
         elif key.kind == "k":
             results[id(call)] = Invalid("IDEMPOTENCY_MISMATCH")
         else:
@@ -205,7 +210,7 @@ async def _drop_keys(connection: Connection, calls: list[NewCall]) -> None:
     if flat:
         await connection.execute(
             _DELETE_KEYS,
-            [c.batch_id for c, _ in flat],
+            [k.message_id for _, k in flat],
             [c.account_id for c, _ in flat],
             [k.kind.encode() for _, k in flat],
             [k.key for _, k in flat],

@@ -48,6 +48,7 @@ class Batcher(Generic[Item, Result]):
         max_batch: int = 1000,
         limit: int = 20_000,
         give_up_after: float | None = None,
+        after_commit: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self._dsn = dsn
@@ -56,6 +57,7 @@ class Batcher(Generic[Item, Result]):
         self._max_batch = max_batch
         self._limit = limit
         self._give_up_after = give_up_after
+        self._after_commit = after_commit
         self._queue: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._weight = 0
         self._wake = asyncio.Event()
@@ -184,6 +186,7 @@ class Batcher(Generic[Item, Result]):
                 return
         self.commits += 1
         self.items += len(batch)
+        self._after_commit()
         for (_, future), result in zip(batch, results, strict=True):
             if future.done():
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import asyncpg
 import structlog
@@ -115,7 +115,7 @@ class Database:
             raise Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason="数据库未连接")
         try:
             async with asyncio.timeout(timeout), self._pool.acquire() as connection:
-                yield connection
+                yield cast(Connection, connection)
         except OUTAGE as exc:
             log.warning("database.unavailable", error=type(exc).__name__)
             raise unavailable(exc) from exc

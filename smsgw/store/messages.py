@@ -295,24 +295,22 @@ def _part(row: Row) -> PartView:
 
 def _part_steps(part: PartView) -> list[TraceStep]:
     steps = []
-    channel = {"channel": part.channel_name or ""}
+    channel: dict[str, str | int] = {"channel": part.channel_name or ""}
     if part.claimed_at:
         steps.append(TraceStep(part.claimed_at, "claimed", "通道取走并提交", part.part, channel | {"attempt": part.attempt}))
     if part.answered_at:
-        accepted = bool(part.carrier_id)
-        steps.append(
-            TraceStep(
-                part.answered_at,
-                "submitted" if accepted else "refused",
-                "运营商已接收" if accepted else "运营商拒绝",
-                part.part,
-                channel | ({"carrier_id": part.carrier_id or ""} if accepted else {"code": part.code}),
-            )
-        )
+        if part.carrier_id:
+            detail = channel | {"carrier_id": part.carrier_id}
+            steps.append(TraceStep(part.answered_at, "submitted", "运营商已接收", part.part, detail))
+        else:
+            detail = channel | {"code": part.code}
+            steps.append(TraceStep(part.answered_at, "refused", "运营商拒绝", part.part, detail))
     if part.final_at and part.status in ("delivered", "failed") and part.carrier_id:
         zh = states.STATUS_ZH[part.status]
         reason = REPORT_CLASSES.get(part.cls, part.cls)
-        detail: dict[str, str | int] = {"code": part.code} | ({"class": reason} if reason else {})
+        detail = {"code": part.code}
+        if reason:
+            detail["class"] = reason
         steps.append(TraceStep(part.final_at, "report", f"状态报告:{zh}", part.part, detail))
     elif part.final_at and part.status not in ("delivered", "failed"):
         steps.append(TraceStep(part.final_at, "final", states.STATUS_ZH[part.status], part.part, {"code": part.code}))

@@ -52,6 +52,7 @@ async def migrate(dsn: str, *, today: date | None = None) -> int:
         version = 0
         if await connection.fetchval("SELECT to_regclass('schema_info') IS NOT NULL"):
             row = await connection.fetchrow("SELECT version, compat FROM schema_info")
+            assert row is not None, "schema_info has one row"
             version = row["version"]
             if row["compat"] > SCHEMA_VERSION:
                 raise SchemaTooNew(

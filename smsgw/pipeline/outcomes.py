@@ -1,0 +1,236 @@
+"""What channels and time say about parts, made durable by one writer a node, in the order it was said.
+
+Items are answers, reports, inbound messages and sweeps. A batch is applied in that order inside one transaction, so
+a report that came in the same breath as its answer finds its part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from smsgw.config import DurabilityConfig
+from smsgw.core.ids import IdSource, first_id
+from smsgw.core.model import Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
+from smsgw.pipeline.directory import Directory
+from smsgw.pipeline.events import EventBell
+from smsgw.store import inbound as inbound_store
+from smsgw.store import outcomes as store
+from smsgw.store import stats
+from smsgw.store.batch import Batcher
+from smsgw.store.db import Connection, Row
+from smsgw.store.inbound import Arrived
+from smsgw.store.journal import Journal
+from smsgw.store.outcomes import Answer, Tally
+
+log = structlog.get_logger(__name__)
+
+MAX_WAITING = 50_000
+RECENT = timedelta(days=2)
+REPORTS_WITHIN = timedelta(days=8)
+"""How long after acceptance a report is still matched."""
+
+
+@dataclass(slots=True)
+class Sweep:
+    """A state change by time or by an operator: ``run`` gives the changed rows."""
+
+    run: Callable[[Connection, datetime], Awaitable[list[Row]]]
+    kind: str = ""
+    """Kind of the event to record for each row; empty: none."""
+    detail: dict[str, str] = field(default_factory=dict)
+
+
+Item = Answer | Report | Arrived | Sweep
+Applied = int
+"""Rows that an item's batch or sweep changed (sweeps: their own)."""
+
+
+class Outcomes:
+    """The writer of everything that follows acceptance."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        node: int,
+        ids: IdSource,
+        journal: Journal,
+        directory: Directory,
+        bell: EventBell,
+        durability: DurabilityConfig,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._node = node
+        self._ids = ids
+        self._journal = journal
+        self._directory = directory
+        self._bell = bell
+        self._durability = durability
+        self._now = now
+        self._told: dict[str, set[int]] = {"report": set(), "mo": set()}
+        """Accounts with new events in the transaction under way."""
+        self._writer: Batcher[Item, Applied] = Batcher(
+            "outcomes", dsn, self._commit, max_batch=2000, limit=MAX_WAITING, after_commit=self._ring
+        )
+        self.tally = Tally()
+
+    async def start(self) -> None:
+        """Connect the writer."""
+        await self._writer.start()
+
+    async def stop(self) -> None:
+        """Commit what waits."""
+        await self._writer.stop()
+
+    @property
+    def full(self) -> bool:
+        """Links stop reading while this is true: what carriers send waits with them."""
+        return self._writer.full
+
+    @property
+    def waiting(self) -> int:
+        """Items that are not committed yet."""
+        return self._writer.waiting
+
+    # --- what channels say -------------------------------------------------------------------------------------
+
+    def answered(self, outcomes: list[Outcome], policy: UnknownPolicy) -> None:
+        """Outcomes of a channel whose own policy for lost answers is ``policy``. Journal first, then the ledger."""
+        known = [o for o in outcomes if o.kind is not OutcomeKind.UNKNOWN and o.kind is not OutcomeKind.UNSENT]
+        if known:
+            self._journal.answer(known)
+        now = self._now()
+        for outcome in outcomes:
+            self._submit_answer(Answer(outcome, now, self._next_at(outcome, policy, now)))
+
+    def unsent(self, outcomes: list[Outcome], *, requeue: bool) -> None:
+        """Claimed parts that were certainly never written: back to the pool (whole messages), or to their channel."""
+        now = self._now()
+        for outcome in outcomes:
+            self._submit_answer(Answer(outcome, now, now, requeue))
+
+    def _submit_answer(self, answer: Answer) -> None:
+        future = self._writer.submit(answer)
+        key = (answer.outcome.id, answer.outcome.part, answer.outcome.attempt)
+        future.add_done_callback(lambda done: self._settled(key, done))
+
+    def _settled(self, key: tuple[int, int, int], done: asyncio.Future[Applied]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            return  # stays open in the journal: the next start reads it
+        self._journal.settled((key,))
+
+    async def report(self, report: Report) -> None:
+        """Returns when the report is durable: only then may the carrier be answered."""
+        await self._writer.put(report)
+
+    async def inbound(self, inbound: Inbound) -> None:
+        """Returns when the inbound message is durable: only then may the carrier be answered."""
+        account, extend_code = self._directory.owner_of(inbound.to_code)
+        await self._writer.put(Arrived(inbound, account.id if account else None, extend_code))
+
+    async def sweep(self, sweep: Sweep) -> int:
+        """Run a sweep in the writer's order; how many parts it changed."""
+        return await self._writer.put(sweep)
+
+    def _next_at(self, outcome: Outcome, policy: UnknownPolicy, now: datetime) -> datetime | None:
+        if outcome.kind is OutcomeKind.ACCEPTED:
+            return now + timedelta(hours=self._durability.report_wait_hours)
+        if outcome.kind is OutcomeKind.DEFERRED:
+            return now + timedelta(seconds=outcome.delay)
+        if outcome.kind is OutcomeKind.UNKNOWN:
+            return now + self.patience(policy)
+        return None
+
+    def patience(self, policy: UnknownPolicy) -> timedelta:
+        """How long an unknown outcome waits before its policy acts."""
+        if policy is UnknownPolicy.HOLD_SHORT:
+            return timedelta(seconds=self._durability.unknown_short_seconds)
+        if policy is UnknownPolicy.RESEND:
+            return timedelta(seconds=self._durability.unknown_resend_seconds)
+        return timedelta(hours=self._durability.unknown_hold_hours)
+
+    # --- the transaction ---------------------------------------------------------------------------------------
+
+    async def _commit(self, connection: Connection, items: list[Item], again: bool) -> list[Applied]:
+        """Guarded updates throughout: a repeat (``again``) of a committed batch changes nothing."""
+        now = self._now()
+        tally = Tally()
+        answers = [i for i in items if isinstance(i, Answer)]
+        reports = [i for i in items if isinstance(i, Report)]
+        arrived = [i for i in items if isinstance(i, Arrived)]
+        sweeps = [i for i in items if isinstance(i, Sweep)]
+        changed: list[Row] = []
+        events: list[tuple[int, datetime, int, str, str]] = []
+
+        rows, early = await store.commit_answers(connection, answers, tally)
+        changed += rows
+        events += self._answer_events(answers, rows)
+        if reports or early:
+            recent, oldest = first_id(now - RECENT), first_id(now - REPORTS_WITHIN)
+            found = await store.commit_reports(connection, [*early, *reports], tally, recent=recent, oldest=oldest)
+            changed += found
+            waited = {(r.channel_id, r.carrier_id) for r in early}
+            events += [
+                (row["id"], now, row["part"], "early_report", "{}")
+                for row in found
+                if (row["channel_id"], row["carrier_id"]) in waited
+            ]
+        swept: dict[int, int] = {}
+        for sweep in sweeps:
+            rows = await sweep.run(connection, now)
+            swept[id(sweep)] = len(rows)
+            changed += rows
+            if sweep.kind:
+                detail = json.dumps(sweep.detail, ensure_ascii=False)
+                events += [(row["id"], now, row["part"], sweep.kind, detail) for row in rows]
+        self._told["report"] |= await store.settle(connection, changed, self._ids.next)
+        self._told["mo"] |= await inbound_store.commit_inbound(connection, arrived, self._ids.next)
+        await store.add_events(connection, events)
+        delta: stats.Delta = Counter()
+        store.count(changed, delta)
+        for one in arrived:
+            delta[one.account_id or 0, one.inbound.channel_id, "mo"] += one.inbound.concat_number == 1
+        await stats.add(connection, self._node, +delta)
+
+        self._account_for(tally)
+        return [swept.get(id(item), len(changed)) for item in items]
+
+    def _ring(self) -> None:
+        for kind, accounts in self._told.items():
+            self._bell.ring(accounts, kind)
+            accounts.clear()
+
+    def _account_for(self, tally: Tally) -> None:
+        self.tally.stale_answers += tally.stale_answers
+        self.tally.duplicate_reports += tally.duplicate_reports
+        self.tally.unmatched_reports += tally.unmatched_reports
+        if tally.stale_answers or tally.unmatched_reports:
+            log.info(
+                "outcomes.unusual", stale_answers=tally.stale_answers, unmatched_reports=tally.unmatched_reports
+            )
+
+    @staticmethod
+    def _answer_events(answers: list[Answer], rows: list[Row]) -> list[tuple[int, datetime, int, str, str]]:
+        """What is out of the ordinary among applied answers."""
+        applied = {(row["id"], row["part"]) for row in rows}
+        events = []
+        for answer in answers:
+            o = answer.outcome
+            if (o.id, o.part) not in applied:
+                continue
+            if o.kind is OutcomeKind.DEFERRED:
+                detail = {"code": o.code, "class": o.cls, "retry_in_s": str(o.delay)}
+                events.append((o.id, answer.at, o.part, "deferred", json.dumps(detail)))
+            elif o.kind is OutcomeKind.UNKNOWN:
+                events.append((o.id, answer.at, o.part, "unknown", json.dumps({"reason": o.code})))
+            elif o.kind is OutcomeKind.UNSENT:
+                events.append((o.id, answer.at, o.part, "never_written", "{}"))
+        return events
+
