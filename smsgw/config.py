@@ -131,7 +131,7 @@ def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Config:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
             raise ConfigError([f"{path}: not valid TOML: {exc}"]) from exc
     environ = os.environ if environ is None else environ
-    sections = {f.name: f.default_factory() for f in dataclasses.fields(Config)}  # type: ignore[misc]
+    sections = {f.name: getattr(Config(), f.name) for f in dataclasses.fields(Config)}
     where = str(path) if path else "configuration"
 
     problems += [

@@ -58,6 +58,8 @@ class Account:
     """``active`` or ``stopped``."""
     display_name: str = ""
     default_sign: str = ""
+    sign_required: bool = True
+    """False: the carrier adds the signature itself. Numbers abroad never need one."""
     extend_code: str = ""
     """Digits appended to a channel's access code; routes replies back."""
     unknown_policy: UnknownPolicy | None = None

@@ -341,16 +341,16 @@ class Acceptor:
         results: list[ItemResult | None] = [None] * len(request.items)
         checked: list[_Checked] = []
         seen: set[tuple[str, str]] = set()
-        composed: dict[tuple[str, str], _Composed] = {}
+        composed: dict[tuple[str, str, str], _Composed] = {}
+        for item in request.items:
+            if not item.content.strip():
+                raise Invalid("CONTENT_EMPTY")
+            if not _EXTEND.fullmatch(item.extend_code):
+                raise Invalid("EXTEND_CODE_INVALID")
         refs = [item.client_ref for item in request.items if item.client_ref]
         if len(set(refs)) < len(refs):
             raise Invalid("PARAM_INVALID", field="client_ref", reason="同一请求内流水号重复")
         for position, item in enumerate(request.items):
-            key = (item.sign, item.content)
-            if key not in composed:
-                composed[key] = self._compose(request.account, item)
-            if not _EXTEND.fullmatch(item.extend_code):
-                raise Invalid("EXTEND_CODE_INVALID")
             try:
                 number = numbers.normalize(item.to)
             except InvalidNumber:
@@ -360,33 +360,37 @@ class Acceptor:
                 results[position] = self._fail(item, "NUMBER_DUPLICATE")
                 continue
             seen.add((number, item.content))
-            checked.append(_Checked(position, item, number, self._router.route(number), composed[key]))
+            route = self._router.route(number)
+            key = (item.sign, item.content, route.pool)
+            if key not in composed:
+                composed[key] = self._compose(request.account, item, route)
+            checked.append(_Checked(position, item, number, route, composed[key]))
         return results, checked
 
     @staticmethod
     def _fail(item: SendItem, code: str) -> ItemResult:
         return ItemResult(item.to, None, "rejected", 0, code, message_of(code))
 
-    @staticmethod
-    def _compose(account: Account, item: SendItem) -> _Composed:
+    def _compose(self, account: Account, item: SendItem, route: Route) -> _Composed:
         """The content with its signature in front, its coding and number of parts."""
         content = item.content
-        if not content.strip():
-            raise Invalid("CONTENT_EMPTY")
         leading = _SIGN.match(content)
         sign = item.sign or (leading[1] if leading else account.default_sign)
-        if not sign:
+        if sign:
+            if not 2 <= len(sign) <= 20 or "【" in sign or "】" in sign:
+                raise Invalid("PARAM_INVALID", field="sign", reason="签名须为 2 到 20 个字符,不含【】")
+            if leading is None:
+                content = f"【{sign}】{content}"
+            elif item.sign and leading[1] != item.sign:
+                raise Invalid("PARAM_INVALID", field="sign", reason="与内容开头的签名不一致")
+        elif account.sign_required and route.carrier != numbers.INTL:
             raise Invalid("SIGN_MISSING")
-        if not 2 <= len(sign) <= 20 or "【" in sign or "】" in sign:
-            raise Invalid("PARAM_INVALID", field="sign", reason="签名须为 2 到 20 个字符,不含【】")
-        if leading is None:
-            content = f"【{sign}】{content}"
-        elif item.sign and leading[1] != item.sign:
-            raise Invalid("PARAM_INVALID", field="sign", reason="与内容开头的签名不一致")
         if len(content) > MAX_CHARACTERS:
             raise Invalid("CONTENT_TOO_LONG", length=len(content))
         try:
             coding = text.choose(content)
+            if coding is Coding.GSM7 and not content.isascii() and self._router.ascii_only(route.pool):
+                coding = Coding.UCS2
             return _Composed(content, sign, coding, text.count_parts(content, coding))
         except Unencodable as exc:
             raise Invalid(

@@ -89,6 +89,10 @@ class Outcomes:
         """Commit what waits."""
         await self._writer.stop()
 
+    async def drain(self) -> None:
+        """Returns when everything submitted so far is committed."""
+        await self._writer.drain()
+
     @property
     def full(self) -> bool:
         """Links stop reading while this is true: what carriers send waits with them."""
@@ -126,14 +130,14 @@ class Outcomes:
             return  # stays open in the journal: the next start reads it
         self._journal.settled((key,))
 
-    async def report(self, report: Report) -> None:
-        """Returns when the report is durable: only then may the carrier be answered."""
-        await self._writer.put(report)
+    def report(self, report: Report) -> asyncio.Future[Applied]:
+        """Done when the report is durable: only then may the carrier be answered."""
+        return self._writer.submit(report)
 
-    async def inbound(self, inbound: Inbound) -> None:
-        """Returns when the inbound message is durable: only then may the carrier be answered."""
+    def inbound(self, inbound: Inbound) -> asyncio.Future[Applied]:
+        """Done when the inbound message is durable: only then may the carrier be answered."""
         account, extend_code = self._directory.owner_of(inbound.to_code)
-        await self._writer.put(Arrived(inbound, account.id if account else None, extend_code))
+        return self._writer.submit(Arrived(inbound, account.id if account else None, extend_code))
 
     async def sweep(self, sweep: Sweep) -> int:
         """Run a sweep in the writer's order; how many parts it changed."""

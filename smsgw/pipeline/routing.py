@@ -52,14 +52,24 @@ class Route:
 
 
 class Router:
-    """Routes by carrier. ``available(pool)`` says whether a channel of the pool can take messages now."""
+    """Routes by carrier.
+
+    ``available(pool)`` says whether a channel of the pool can take messages now; ``ascii_only(pool)`` whether one of
+    them cannot carry GSM 7-bit text beyond ASCII (CMPP).
+    """
 
     def __init__(
-        self, segments: Segments, pools: Callable[[], Mapping[str, int]], available: Callable[[str], bool]
+        self,
+        segments: Segments,
+        pools: Callable[[], Mapping[str, int]],
+        *,
+        available: Callable[[str], bool],
+        ascii_only: Callable[[str], bool],
     ) -> None:
         self._segments = segments
         self._pools = pools
         self._available = available
+        self.ascii_only = ascii_only
 
     def route(self, number: str) -> Route:
         """The route of an E.164 number."""

@@ -47,6 +47,7 @@ def _account(row: Row) -> Account:
         status=row["status"],
         display_name=row["display_name"],
         default_sign=row["default_sign"],
+        sign_required=row["sign_required"],
         extend_code=row["extend_code"],
         unknown_policy=UnknownPolicy(policy) if policy else None,
         credit_floor=row["credit_floor"],
@@ -69,8 +70,8 @@ async def balance(database: Database, account_id: int) -> AccountBalance | None:
 
 
 _ADD = """
-INSERT INTO account (name, display_name, default_sign, extend_code, credit_floor, unknown_policy)
-VALUES ($1, $2, $3, $4, $5, $6) RETURNING id
+INSERT INTO account (name, display_name, default_sign, sign_required, extend_code, credit_floor, unknown_policy)
+VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id
 """
 BUMP = "SELECT nextval('config_version')"
 
@@ -82,6 +83,7 @@ async def add_account(
     actor: str,
     display_name: str = "",
     default_sign: str = "",
+    sign_required: bool = True,
     extend_code: str = "",
     credit_floor: int = 0,
     unknown_policy: str | None = None,
@@ -90,7 +92,7 @@ async def add_account(
     try:
         async with database.transaction() as connection:
             account_id: int = await connection.fetchval(
-                _ADD, name, display_name, default_sign, extend_code, credit_floor, unknown_policy
+                _ADD, name, display_name, default_sign, sign_required, extend_code, credit_floor, unknown_policy
             )
             await audit.append(
                 connection, actor=actor, action="account.add", object=f"account/{name}",
@@ -104,7 +106,7 @@ async def add_account(
     return account_id
 
 
-_SETTABLE = ("display_name", "default_sign", "extend_code", "credit_floor", "unknown_policy", "status")
+_SETTABLE = ("display_name", "default_sign", "sign_required", "extend_code", "credit_floor", "unknown_policy", "status")
 
 
 async def set_account(database: Database, name: str, changes: dict[str, object], *, actor: str) -> None:

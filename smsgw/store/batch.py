@@ -119,6 +119,10 @@ class Batcher(Generic[Item, Result]):
         """Queue an item and wait for its commit."""
         return await self.submit(item)
 
+    async def drain(self) -> None:
+        """Returns when nothing waits any more."""
+        await self._idle.wait()
+
     def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         batch = []
         weight = 0

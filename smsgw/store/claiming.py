@@ -114,6 +114,14 @@ async def next_deferred(connection: Connection, channel_id: int, oldest: int) ->
     return due
 
 
+_HELD = "SELECT id, part, attempt FROM part WHERE channel_id = $1 AND epoch = $2 AND state = 20 AND id >= $3"
+
+
+async def held(connection: Connection, channel_id: int, epoch: int, oldest: int) -> list[Row]:
+    """All parts that are SENDING under this epoch."""
+    return await connection.fetch(_HELD, channel_id, epoch, oldest)
+
+
 _INTERRUPTED = """
 SELECT id, part, attempt, epoch FROM part
 WHERE channel_id = $1 AND epoch < $2 AND state = 20 AND id >= $3 ORDER BY id, part LIMIT 5000

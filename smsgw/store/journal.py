@@ -135,6 +135,10 @@ class Journal:
         except JournalFull:
             log.error("journal.full", lost="answer record")
 
+    def is_open(self, key: Key) -> bool:
+        """Whether the part was written in this run and its outcome is not committed yet."""
+        return key in self._where
+
     def settled(self, keys: Iterable[Key]) -> None:
         """The outcomes of these parts are committed; segments without open parts go."""
         emptied = False

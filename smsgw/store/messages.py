@@ -299,8 +299,8 @@ def _part_steps(part: PartView) -> list[TraceStep]:
     if part.claimed_at:
         steps.append(TraceStep(part.claimed_at, "claimed", "通道取走并提交", part.part, channel | {"attempt": part.attempt}))
     if part.answered_at:
-        if part.carrier_id:
-            detail = channel | {"carrier_id": part.carrier_id}
+        if part.state != "REJECTED":
+            detail = channel | {"carrier_id": part.carrier_id or ""}
             steps.append(TraceStep(part.answered_at, "submitted", "运营商已接收", part.part, detail))
         else:
             detail = channel | {"code": part.code}

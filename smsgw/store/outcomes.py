@@ -127,7 +127,12 @@ async def commit_answers(
     """Apply answers; the rows that changed, and the early reports that have found their part."""
     if not answers:
         return [], []
-    ordered = sorted(answers, key=lambda a: (a.outcome.id, a.outcome.part))
+    best: dict[tuple[int, int, int], Answer] = {}
+    for answer in answers:  # a late answer may come in the same breath as the time-out that it corrects
+        key = (answer.outcome.id, answer.outcome.part, answer.outcome.attempt)
+        if key not in best or best[key].outcome.kind is OutcomeKind.UNKNOWN:
+            best[key] = answer
+    ordered = [best[key] for key in sorted(best)]
     o = [a.outcome for a in ordered]
     rows = await connection.fetch(
         _ANSWERS,
@@ -141,7 +146,7 @@ async def commit_answers(
         [a.at for a in ordered],
         [a.next_at for a in ordered],
     )
-    tally.stale_answers += len(answers) - len(rows)
+    tally.stale_answers += len(best) - len(rows)
     known = [row for row in rows if row["carrier_id"] and row["state"] == PartState.SENT]
     early: list[Report] = []
     if known and await connection.fetchval(_ANY_EARLY):

@@ -28,6 +28,7 @@ CREATE TABLE account (
     balance bigint NOT NULL DEFAULT 0,
     credit_floor bigint NOT NULL DEFAULT 0 CHECK (credit_floor <= 0),
     default_sign text NOT NULL DEFAULT '',
+    sign_required boolean NOT NULL DEFAULT true,   -- false: the carrier signs, or the account sends abroad
     extend_code text NOT NULL DEFAULT '' CHECK (extend_code ~ '^[0-9]{0,12}$'),
     unknown_policy text CHECK (unknown_policy IN ('hold', 'hold_short', 'resend')),
     created_at timestamptz NOT NULL DEFAULT now(),

@@ -1,0 +1,570 @@
+"""One carrier account: its links, its dispatcher, and everything that comes back on them.
+
+The dispatcher claims whole messages for free window and rate (claim = mark, committed before a single octet is
+written), at most one window ahead, so that the wire never waits for a commit. Before parts are handed to a transport
+their WRITE record is in the journal; what was claimed and never written goes back when the channel stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from smsgw import aio
+from smsgw.channels import profiles
+from smsgw.channels.mapping import INTERMEDIATE, mapping_for
+from smsgw.channels.transport import Link
+from smsgw.core.bucket import TokenBucket
+from smsgw.core.ids import first_id
+from smsgw.core.model import ChannelSpec, ChannelStatus, Claimed, Lane, Outcome, OutcomeKind, Report
+from smsgw.pipeline.outcomes import Outcomes
+from smsgw.protocols.cmpp import rules as cmpp_rules
+from smsgw.protocols.events import (
+    Answer,
+    Bound,
+    Closed,
+    Event,
+    Expired,
+    Late,
+    Refused,
+    Request,
+    Violation,
+)
+from smsgw.protocols.rules import Rules
+from smsgw.protocols.session import Session, SessionConfig
+from smsgw.protocols.smpp import rules as smpp_rules
+from smsgw.protocols.states import BOUND
+from smsgw.store import claiming
+from smsgw.store.db import CONFLICT, OUTAGE, Connection, connect
+from smsgw.store.journal import Journal, JournalFull, Key
+from smsgw.store.leases import Lease
+
+log = structlog.get_logger(__name__)
+
+CONNECT_TIMEOUT = 10.0
+CLAIM_TIMEOUT = 5.0
+POLL = 0.5
+"""Seconds between looks for work that nobody has announced: other nodes' messages, deferred parts come due."""
+RELEASE_AFTER = 2.0
+"""Claimed parts of a channel without a bound link go back to the pool after this many seconds."""
+STOP_PATIENCE = 10.0
+REFUSED_FLOOR = 10.0
+"""Seconds to stay away after a refused login: operators block addresses that insist."""
+QUEUE_AGE = timedelta(days=7)
+"""Older ids cannot be queued any more: partitions before that are not looked at."""
+RATE_BURST = 0.01
+"""Seconds of rate that may be saved up: ten parts at 1,000/s."""
+THROTTLE_PAUSE = 0.2
+
+Queue = tuple[int, int]
+"""(pool id, lane)."""
+
+
+@dataclass(slots=True)
+class Services:
+    """What every channel of a node shares."""
+
+    dsn: str
+    node: int
+    journal: Journal
+    outcomes: Outcomes
+
+
+def session_for(spec: ChannelSpec, profile: profiles.Profile) -> Session:
+    """A fresh client session with the channel's credentials and timers."""
+    rules: Rules
+    if spec.protocol == "smpp34":
+        rules = smpp_rules.client(spec.username, spec.password, system_type=profile.system_type)
+    else:
+        version = 0x30 if spec.protocol == "cmpp30" else 0x20
+        rules = cmpp_rules.client(spec.username, spec.password, version, timestamp=china_timestamp)
+    config = SessionConfig(
+        window=spec.window,
+        response_timeout=profile.response_timeout,
+        keepalive_interval=profile.keepalive,
+    )
+    return Session(rules, config=config)
+
+
+def china_timestamp() -> int:
+    """MMDDHHMMSS in China, as CMPP wants it at login."""
+    now = time.gmtime(time.time() + 8 * 3600)
+    return int(time.strftime("%m%d%H%M%S", now))
+
+
+class Channel:
+    """A channel that this node owns: runs from ``start`` to ``stop``."""
+
+    def __init__(self, spec: ChannelSpec, lease: Lease, pools: list[int], services: Services) -> None:
+        self.spec = spec
+        self.lease = lease
+        self._pools = pools
+        self._services = services
+        self._profile = profiles.parse(spec.profile)
+        self._mapping = mapping_for(spec, self._profile)
+        self._loop = asyncio.get_running_loop()
+        self._links: list[Link] = []
+        self._ready: deque[Claimed] = deque()
+        self._bucket = self._new_bucket()
+        self._paused_until = 0.0
+        self._pump_timer: asyncio.TimerHandle | None = None
+        self._hot: dict[Queue, None] = {}
+        self._wake = asyncio.Event()
+        self._deferred_at: float | None = 0.0
+        self._unbound_since: float | None = self._loop.time()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._claims: Connection | None = None
+        self._stopping = False
+        self.last_error = ""
+        self.last_bound_at: float | None = None
+        self._refused = False
+        self._second = 0
+        self._per_second: deque[tuple[int, int]] = deque(maxlen=8)
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Recovery is done and the lease is ours: connect and dispatch."""
+        for number in range(1, self.spec.connections + 1):
+            self._tasks.append(aio.spawn(self._keep_link(number), name=f"link.{self.spec.name}.{number}"))
+        self._tasks.append(aio.spawn(self._dispatch(), name=f"dispatch.{self.spec.name}"))
+
+    async def stop(self, why: str = "stopped", *, patience: float = STOP_PATIENCE) -> None:
+        """Stop claiming, wait for answers that are under way, log out, give back what was never written."""
+        self._stopping = True
+        self._wake.set()
+        self._give_back()
+        for link in self._links:
+            link.close(why)
+        open_links = [link.closed for link in self._links]
+        if open_links:
+            await asyncio.wait(open_links, timeout=patience)
+        for link in list(self._links):
+            link.abort(why)
+        await aio.cancel(*self._tasks)
+        self._give_back()
+        if self._pump_timer is not None:
+            self._pump_timer.cancel()
+        if self._claims is not None:
+            self._claims.terminate()
+            self._claims = None
+
+    def change(self, spec: ChannelSpec) -> None:
+        """Follow a change of window or rate while running (other changes restart the channel)."""
+        self.spec = spec
+        self._bucket = self._new_bucket()
+        for link in self._links:
+            link.session.window = spec.window
+        self._wake.set()
+
+    def _new_bucket(self) -> TokenBucket | None:
+        rate = self.spec.rate
+        return TokenBucket(rate, max(1.0, rate * RATE_BURST), now=self._loop.time()) if rate else None
+
+    def restart_needed(self, spec: ChannelSpec) -> bool:
+        """Whether a change cannot be followed while running."""
+        followed = replace(
+            self.spec, window=spec.window, rate=spec.rate, desired=spec.desired, version=spec.version,
+            unknown_policy=spec.unknown_policy,
+        )  # fmt: skip
+        return followed != spec
+
+    # --- what others may know ----------------------------------------------------------------------------------
+
+    @property
+    def bound(self) -> int:
+        """Links that are logged in."""
+        return len(self._bound_links())
+
+    def _bound_links(self) -> list[Link]:
+        return [link for link in self._links if link.session.state in BOUND]
+
+    def available(self) -> bool:
+        """Whether new messages may be routed here: bound now, or a moment ago."""
+        if self._stopping or self.spec.desired != "started":
+            return False
+        return self.last_bound_at is not None and (
+            bool(self._bound_links()) or self._loop.time() - self.last_bound_at < 60
+        )
+
+    def status(self, submitted_today: int) -> ChannelStatus:
+        """For people."""
+        links = self._bound_links()
+        used = sum(link.session.outstanding for link in links)
+        window = sum(link.session.window for link in links)
+        now = int(self._loop.time())
+        recent = sum(n for second, n in self._per_second if now - 5 <= second < now)
+        state = "bound" if links else "refused" if self._refused else "connecting"
+        if self._stopping or self.spec.desired != "started":
+            state = "draining" if links else "stopped"
+        if not links:
+            reason = "not bound"
+        elif self._loop.time() < self._paused_until:
+            reason = "carrier slow"
+        elif self._bucket is not None and self._ready and used < window:
+            reason = "rate limit"
+        elif used >= window:
+            reason = "window full"
+        else:
+            reason = "nothing to send"
+        return ChannelStatus(
+            id=self.spec.id, name=self.spec.name, protocol=self.spec.protocol,
+            carriers=tuple(sorted(self.spec.carriers)), access_code=self.spec.access_code, state=state,
+            bound=len(links), connections=self.spec.connections, window_used=used, window=window,
+            rate_now=recent / 5, rate_limit=self.spec.rate, submitted_today=submitted_today,
+            last_error=self.last_error, reason=reason,
+        )  # fmt: skip
+
+    # --- links -------------------------------------------------------------------------------------------------
+
+    async def _keep_link(self, number: int) -> None:
+        """Connect, stay until the link is gone, and come back with growing, jittered pauses."""
+        backoff = aio.Backoff(0.5, 30.0)
+        while not self._stopping:
+            link: Link | None = None
+            started = self._loop.time()
+            try:
+                link = await self._connect(number)
+                why = await link.closed
+            except (OSError, TimeoutError) as exc:
+                why = f"cannot connect: {exc or type(exc).__name__}"
+            finally:
+                if link is not None and link in self._links:
+                    self._links.remove(link)
+            if self._stopping:
+                return
+            if link is not None and self._loop.time() - started > 60:
+                backoff.reset()
+            if not self._refused:
+                self.last_error = why
+            wait = backoff.next(REFUSED_FLOOR if self._refused else 0.0)
+            log.warning("link.down", channel=self.spec.name, link=number, why=why, retry_in_s=round(wait, 1))
+            if not self._bound_links() and self._unbound_since is None:
+                self._unbound_since = self._loop.time()
+                self._wake.set()
+            await asyncio.sleep(wait)
+
+    async def _connect(self, number: int) -> Link:
+        link = Link(session_for(self.spec, self._profile), self, f"{self.spec.name}/{number}")
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            await self._loop.create_connection(lambda: link, self.spec.host, self.spec.port)
+        self._links.append(link)
+        if self._stopping:
+            link.close("stopped")
+        return link
+
+    def on_writable(self, link: Link) -> None:
+        """The kernel takes octets again."""
+        self._pump()
+
+    def on_events(self, link: Link, events: list[Event]) -> None:
+        """Sort what a link says into outcomes, reports and messages."""
+        outcomes: list[Outcome] = []
+        for event in events:
+            match event:
+                case Answer(tag=tag, pdu=pdu, status=status) | Late(tag=tag, pdu=pdu, status=status):
+                    assert isinstance(tag, Claimed)
+                    outcome = self._mapping.outcome(tag, pdu, status)
+                    if outcome.kind is OutcomeKind.DEFERRED:
+                        self._slow_down(outcome)
+                    outcomes.append(outcome)
+                case Request(pdu=_):
+                    self._incoming(link, event)
+                case Expired(tag=tag):
+                    assert isinstance(tag, Claimed)
+                    outcomes.append(_unknown(tag, "ANSWER_TIMEOUT"))
+                case Closed(why=why, lost=lost):
+                    if lost:
+                        log.warning("link.lost_window", channel=self.spec.name, parts=len(lost), why=why)
+                    outcomes += [_unknown(tag, "LINK_LOST") for tag in lost if isinstance(tag, Claimed)]
+                case Bound():
+                    self._on_bound(link)
+                case Refused(status=status, reason=reason):
+                    self._refused = True
+                    self.last_error = f"login refused: {reason} (status {status})"
+                    log.error("link.refused", channel=self.spec.name, status=status, reason=reason)
+                case Violation(kind=kind, detail=detail):
+                    log.warning("link.violation", channel=self.spec.name, kind=kind, detail=detail)
+                case _:
+                    pass
+        if outcomes:
+            self._services.outcomes.answered(outcomes, self.spec.unknown_policy)
+            self._pump()
+
+    def _on_bound(self, link: Link) -> None:
+        self._refused = False
+        self._unbound_since = None
+        self.last_bound_at = self._loop.time()
+        self.last_error = ""
+        log.info("link.bound", channel=self.spec.name, link=link.name, dialect=link.session.dialect.name)
+        self._look_everywhere()
+
+    def _incoming(self, link: Link, request: Request) -> None:
+        """Store what the carrier delivers; it is answered when that is committed."""
+        outcomes = self._services.outcomes
+        try:
+            incoming = self._mapping.incoming(request.pdu)
+        except ValueError as exc:
+            # Nothing can be made of it, and a refusal would make the carrier send it for ever.
+            log.warning("incoming.unreadable", channel=self.spec.name, error=str(exc))
+            incoming = INTERMEDIATE
+        if isinstance(incoming, Report):
+            future = outcomes.report(incoming)
+        elif incoming is INTERMEDIATE:
+            link.session.answer(request)
+            link.flush_soon()
+            return
+        else:
+            future = outcomes.inbound(incoming)  # type: ignore[arg-type]
+        future.add_done_callback(lambda done: self._acknowledge(link, request, done))
+        if outcomes.full:
+            link.pause_reading()
+            self._wake.set()
+
+    @staticmethod
+    def _acknowledge(link: Link, request: Request, done: asyncio.Future[int]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            return  # not stored: not answered, so the carrier keeps it and sends it again
+        link.session.answer(request)
+        link.flush_soon()
+
+    # --- dispatcher --------------------------------------------------------------------------------------------
+
+    def announce(self, queues: Iterable[Queue]) -> None:
+        """Messages have been queued."""
+        mine = False
+        for queue in queues:
+            if queue[0] in self._pools:
+                self._hot[queue] = None
+                mine = True
+        if mine:
+            self._wake.set()
+
+    def _look_everywhere(self) -> None:
+        for pool in self._pools:
+            for lane in Lane:
+                self._hot[pool, int(lane)] = None
+        self._wake.set()
+
+    async def _dispatch(self) -> None:
+        """The claim loop: woken by news, or looks by itself every ``POLL`` seconds."""
+        backoff = aio.Backoff(0.1, 2.0)
+        while not self._stopping:
+            try:
+                async with asyncio.timeout(POLL):
+                    await self._wake.wait()
+            except TimeoutError:
+                self._look_everywhere()
+            self._wake.clear()
+            self._tend()
+            try:
+                while (room := self._room()) > 0 and await self._claim_some(room):
+                    pass
+                backoff.reset()
+            except (*OUTAGE, *CONFLICT) as exc:
+                log.warning("claim.failed", channel=self.spec.name, error=type(exc).__name__)
+                self._drop_claims()
+                self._look_everywhere()
+                await asyncio.sleep(backoff.next())
+
+    def _tend(self) -> None:
+        """Things to look at now and then."""
+        if not self._services.outcomes.full:
+            for link in self._links:
+                link.resume_reading()
+        if (
+            self._unbound_since is not None
+            and self._ready
+            and self._loop.time() - self._unbound_since > RELEASE_AFTER
+        ):
+            self._give_back()
+        self._pump()
+
+    def _room(self) -> int:
+        """Parts that may be claimed now: up to one window ahead, taken in halves so that a claim carries many."""
+        links = self._bound_links()
+        if not links or self._stopping or not self.lease.still_mine() or self._services.outcomes.full:
+            return 0
+        ahead = sum(link.session.window for link in links)
+        if self._bucket is not None:
+            ahead = min(ahead, max(1, self.spec.rate // 4))  # a slow channel does not sit on a full window
+        room = ahead - len(self._ready)
+        return room if room * 2 >= ahead else 0
+
+    async def _claim_some(self, room: int) -> bool:
+        """Claim up to ``room`` parts; whether there may be more."""
+        if self._claims is None or self._claims.is_closed():
+            self._claims = await connect(self._services.dsn, writer=True)
+            await self._reclaim()
+        fence = {
+            "resource": self.lease.resource,
+            "node": self.lease.node,
+            "epoch": self.lease.epoch,
+            "channel_id": self.spec.id,
+        }
+        oldest = first_id(datetime.now(UTC) - QUEUE_AGE)
+        claimed: list[Claimed] = []
+        hot, self._hot = self._hot, {}
+        async with asyncio.timeout(CLAIM_TIMEOUT):
+            if self._deferred_at is not None and self._deferred_at <= time.time():
+                claimed = await claiming.claim_deferred(self._claims, **fence, limit=room, oldest=oldest)  # type: ignore[arg-type]
+                if len(claimed) < room:
+                    due = await claiming.next_deferred(self._claims, self.spec.id, oldest)
+                    self._deferred_at = due.timestamp() if due else None
+            if hot and len(claimed) < room:
+                queues = sorted(hot, key=lambda q: (q[1], q[0]))
+                fresh = await claiming.claim(
+                    self._claims, **fence, limit=room - len(claimed), queues=queues, oldest=oldest  # type: ignore[arg-type]
+                )
+                claimed += fresh
+        if len(claimed) >= room:
+            self._hot = hot | self._hot  # there may be more where this came from
+        if not claimed:
+            return bool(self._hot)
+        self._ready.extend(claimed)
+        if self._stopping:
+            self._give_back()
+            return False
+        self._pump()
+        return True
+
+    async def _reclaim(self) -> None:
+        """After a lost claim connection: rows may be ours in the database and unknown to us. They were not written."""
+        assert self._claims is not None
+        known = {(c.id, c.part) for c in self._ready}
+        oldest = first_id(datetime.now(UTC) - QUEUE_AGE)
+        rows = await claiming.held(self._claims, self.spec.id, self.lease.epoch, oldest)
+        journal = self._services.journal
+        stray = [
+            Outcome(r["id"], r["part"], r["attempt"], OutcomeKind.UNSENT)
+            for r in rows
+            if (r["id"], r["part"]) not in known and not journal.is_open((r["id"], r["part"], r["attempt"]))
+        ]
+        if stray:
+            log.warning("claim.strays", channel=self.spec.name, parts=len(stray))
+            self._services.outcomes.unsent(stray, requeue=False)
+            self._deferred_at = 0.0
+
+    def _drop_claims(self) -> None:
+        if self._claims is not None:
+            self._claims.terminate()
+            self._claims = None
+
+    def _pump(self) -> None:
+        """Hand ready parts to links, as far as window, rate and lease allow. Journal first, then the sockets."""
+        if not self._ready or self._stopping:
+            return
+        now = self._loop.time()
+        if now < self._paused_until:
+            self._pump_at(self._paused_until)
+            return
+        if not self.lease.still_mine():
+            return
+        links = [link for link in self._bound_links() if link.writable and link.session.window_free]
+        free = sum(link.session.window_free for link in links)
+        budget = min(free, len(self._ready))
+        if budget and self._bucket is not None:
+            granted = self._bucket.take(now, budget)
+            if granted < budget:
+                self._pump_at(self._bucket.next_at(now))
+            budget = granted
+        if not budget:
+            return
+        self._write([self._ready.popleft() for _ in range(budget)], links, now)
+        if len(self._ready) * 2 <= sum(link.session.window for link in links):
+            self._wake.set()
+
+    def _write(self, batch: list[Claimed], links: list[Link], now: float) -> None:
+        """Write the parts; the links have window for all of them."""
+        wall = datetime.now(UTC)
+        failed: list[Outcome] = []
+        keys: list[Key] = []
+        planned = []
+        for claimed in batch:
+            if claimed.valid_until is not None and claimed.valid_until <= wall:
+                failed.append(Outcome(claimed.id, claimed.part, claimed.attempt, OutcomeKind.UNSENT))  # becomes EXPIRED
+                continue
+            try:
+                pdu = self._mapping.submit(claimed)
+            except ValueError as exc:
+                log.error("part.unencodable", channel=self.spec.name, id=str(claimed.id), error=str(exc))
+                failed.append(_refused(claimed))
+                continue
+            planned.append((claimed, pdu))
+            keys.append((claimed.id, claimed.part, claimed.attempt))
+        try:
+            self._services.journal.write(keys)
+        except JournalFull as exc:
+            log.error("journal.full", channel=self.spec.name, error=str(exc))
+            self._ready.extendleft(reversed([claimed for claimed, _ in planned]))
+            planned.clear()
+            self._paused_until = now + 1.0
+            self._pump_at(self._paused_until)
+        spread = iter(sorted(links, key=lambda link: -link.session.window_free))
+        link = next(spread)
+        touched = [link]
+        for claimed, pdu in planned:
+            while not link.session.window_free:
+                link = next(spread)
+                touched.append(link)
+            try:
+                link.session.request(pdu, now, claimed)
+            except ValueError as exc:
+                log.error("part.unencodable", channel=self.spec.name, id=str(claimed.id), error=str(exc))
+                failed.append(_refused(claimed))
+        for link in touched:
+            link.flush()
+        self._count(int(now), len(planned))
+        if failed:
+            expired = [o for o in failed if o.kind is OutcomeKind.UNSENT]
+            self._services.outcomes.unsent(expired, requeue=False)
+            self._services.outcomes.answered([o for o in failed if o not in expired], self.spec.unknown_policy)
+
+    def _pump_at(self, when: float) -> None:
+        if self._pump_timer is None or self._pump_timer.cancelled() or self._pump_timer.when() < self._loop.time():
+            self._pump_timer = self._loop.call_at(when, self._pump)
+
+    def _count(self, second: int, n: int) -> None:
+        if self._per_second and self._per_second[-1][0] == second:
+            n += self._per_second.pop()[1]
+        self._per_second.append((second, n))
+
+    def _slow_down(self, outcome: Outcome) -> None:
+        """The carrier says "not now": a short pause for the channel, the part waits longer."""
+        self._paused_until = self._loop.time() + THROTTLE_PAUSE
+        due = time.time() + outcome.delay
+        if self._deferred_at is None or due < self._deferred_at:
+            self._deferred_at = due
+
+    def _give_back(self) -> None:
+        """Return claimed parts that were never written: whole messages to the pool, others stay with the channel."""
+        if not self._ready:
+            return
+        unsent = list(self._ready)
+        self._ready.clear()
+        count: dict[int, int] = {}
+        for claimed in unsent:
+            count[claimed.id] = count.get(claimed.id, 0) + 1
+        whole = [c for c in unsent if count[c.id] == c.total]
+        rest = [c for c in unsent if count[c.id] != c.total]
+        log.info("channel.gave_back", channel=self.spec.name, to_pool=len(whole), kept=len(rest))
+        for group, requeue in ((whole, True), (rest, False)):
+            if group:
+                outcomes = [Outcome(c.id, c.part, c.attempt, OutcomeKind.UNSENT) for c in group]
+                self._services.outcomes.unsent(outcomes, requeue=requeue)
+        if rest:
+            self._deferred_at = 0.0
+
+
+def _unknown(claimed: Claimed, why: str) -> Outcome:
+    return Outcome(claimed.id, claimed.part, claimed.attempt, OutcomeKind.UNKNOWN, code=why)
+
+
+def _refused(claimed: Claimed) -> Outcome:
+    return Outcome(claimed.id, claimed.part, claimed.attempt, OutcomeKind.REFUSED, code="UNENCODABLE", cls="CHANNEL")

@@ -1,0 +1,193 @@
+"""Which channels this node runs: follows the configuration and the leases, and says how they are doing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import structlog
+
+from smsgw import aio
+from smsgw.channels.channel import Channel, Queue, Services
+from smsgw.core.errors import Invalid, SmsgwError
+from smsgw.core.model import ChannelSpec, ChannelStatus
+from smsgw.pipeline.directory import Directory
+from smsgw.pipeline.recovery import recover_channel
+from smsgw.pipeline.routing import pools_of, serves
+from smsgw.store import channels as store
+from smsgw.store import leases, stats
+from smsgw.store.db import Database
+from smsgw.store.journal import Replay
+from smsgw.store.leases import Lease
+from smsgw.store.secrets import Sealer
+
+log = structlog.get_logger(__name__)
+
+FOLLOW_EVERY = 1.0
+SAY_EVERY = 3.0
+FRESH = 15.0
+"""Seconds for which another node's word about its channels counts."""
+
+
+class ChannelManager:
+    """Runs the started channels whose lease this node holds."""
+
+    def __init__(
+        self, database: Database, sealer: Sealer, directory: Directory, services: Services, replay: Replay
+    ) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._directory = directory
+        self._services = services
+        self._replay = replay
+        self._specs: dict[int, ChannelSpec] = {}
+        self._channels: dict[int, Channel] = {}
+        self._leases: dict[int, Lease] = {}
+        self._version = -1
+        self._today: dict[int, int] = {}
+        self._elsewhere: dict[int, store.ChannelSaid] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._moving = asyncio.Lock()
+        self._stopping = False
+        self.on_reload: Callable[[], None] = lambda: None
+
+    async def start(self) -> None:
+        """Take what is free, recover it, and begin."""
+        await self._follow()
+        self._tasks = [
+            aio.spawn(aio.forever(self._follow, every=FOLLOW_EVERY, name="channels.follow"), name="channels.follow"),
+            aio.spawn(aio.forever(self._renew, every=leases.RENEW_EVERY, name="leases.renew"), name="leases.renew"),
+            aio.spawn(aio.forever(self._say, every=SAY_EVERY, name="channels.say"), name="channels.say"),
+        ]
+
+    async def stop(self) -> None:
+        """Stop all channels cleanly and give their leases back. (The answers' writer must still run.)"""
+        self._stopping = True
+        await aio.cancel(*self._tasks)
+        async with self._moving:
+            await asyncio.gather(*(self._stop_channel(channel_id, "shutting down") for channel_id in list(self._channels)))
+
+    # --- what others ask ---------------------------------------------------------------------------------------
+
+    def announce(self, queues: set[Queue]) -> None:
+        """Messages have been queued: wake the channels that pull from there."""
+        for channel in self._channels.values():
+            channel.announce(queues)
+
+    def available(self, pool: str) -> bool:
+        """Whether a channel of the pool, here or on another node, can take messages now."""
+        if any(channel.available() for channel in self._channels.values() if serves(channel.spec, pool)):
+            return True
+        return any(
+            serves(self._specs[channel_id], pool) and said.bound > 0
+            for channel_id, said in self._elsewhere.items()
+            if channel_id in self._specs and channel_id not in self._channels
+        )
+
+    def ascii_only(self, pool: str) -> bool:
+        """Whether some channel of the pool cannot carry GSM 7-bit text beyond ASCII."""
+        return any(not s.protocol.startswith("smpp") for s in self._specs.values() if serves(s, pool))
+
+    def status(self) -> Sequence[ChannelStatus]:
+        """All configured channels, by name."""
+        lines = []
+        for spec in sorted(self._specs.values(), key=lambda s: s.name):
+            today = self._today.get(spec.id, 0)
+            channel = self._channels.get(spec.id)
+            lines.append(channel.status(today) if channel else self._status_elsewhere(spec, today))
+        return lines
+
+    def _status_elsewhere(self, spec: ChannelSpec, today: int) -> ChannelStatus:
+        said = self._elsewhere.get(spec.id)
+        bound = said.bound if said and spec.desired == "started" else 0
+        state = "bound" if bound else "stopped" if spec.desired != "started" else "connecting"
+        return ChannelStatus(
+            id=spec.id, name=spec.name, protocol=spec.protocol, carriers=tuple(sorted(spec.carriers)),
+            access_code=spec.access_code, state=state, bound=bound, connections=spec.connections, window_used=0,
+            window=spec.window * bound, rate_now=0.0, rate_limit=spec.rate, submitted_today=today,
+            last_error=said.last_error if said else "", reason="nothing to send" if bound else "not bound",
+        )  # fmt: skip
+
+    def channel(self, name: str) -> Channel:
+        """A channel that runs here. ``NOT_FOUND`` otherwise."""
+        for channel in self._channels.values():
+            if channel.spec.name == name:
+                return channel
+        raise Invalid("NOT_FOUND")
+
+    # --- configuration and leases ------------------------------------------------------------------------------
+
+    async def follow_now(self) -> None:
+        """Act on a change of configuration at once."""
+        await self._follow()
+
+    async def _follow(self) -> None:
+        if self._stopping:
+            return
+        async with self._moving:
+            version = await store.config_version(self._database)
+            if version != self._version:
+                await self._directory.reload(self._database)
+                self._specs = {s.id: s for s in await store.load_channels(self._database, self._sealer)}
+                self._version = version
+                self.on_reload()
+            for channel_id, channel in list(self._channels.items()):
+                spec = self._specs.get(channel_id)
+                if spec is None or spec.desired != "started" or channel.restart_needed(spec):
+                    await self._stop_channel(channel_id, "configuration changed")
+                elif spec != channel.spec:
+                    channel.change(spec)
+            for spec in self._specs.values():
+                if spec.desired == "started" and spec.id not in self._channels:
+                    try:
+                        await self._start_channel(spec)
+                    except SmsgwError as exc:
+                        log.error("channel.not_started", channel=spec.name, error=str(exc))
+
+    async def _start_channel(self, spec: ChannelSpec) -> None:
+        lease = await leases.acquire(self._database, f"channel/{spec.id}", self._services.node)
+        if lease is None:
+            return
+        self._services.journal.own(lease.epoch)
+        channel = Channel(spec, lease, pools_of(spec, self._directory.pools), self._services)
+        await recover_channel(self._database, self._services.outcomes, self._replay, spec, lease.epoch)
+        self._leases[spec.id] = lease
+        self._channels[spec.id] = channel
+        await channel.start()
+        log.info("channel.started", channel=spec.name, protocol=spec.protocol, epoch=lease.epoch)
+
+    async def _stop_channel(self, channel_id: int, why: str) -> None:
+        channel = self._channels.pop(channel_id, None)
+        lease = self._leases.pop(channel_id, None)
+        if channel is None or lease is None:
+            return
+        await channel.stop(why)
+        await self._services.outcomes.drain()
+        try:
+            await leases.release(self._database, lease)
+        except SmsgwError:
+            log.warning("lease.not_released", channel=channel.spec.name)
+        log.info("channel.stopped", channel=channel.spec.name, why=why)
+
+    async def _renew(self) -> None:
+        for channel_id, lease in list(self._leases.items()):
+            if not await leases.renew(self._database, lease):
+                log.error("lease.lost", resource=lease.resource)
+                lease.deadline = 0.0
+                async with self._moving:
+                    await self._stop_channel(channel_id, "lease lost")
+
+    async def _say(self) -> None:
+        self._today = await stats.submitted_today(self._database)
+        mine = [(c.spec.id, c.bound, c.last_error[:500]) for c in self._channels.values()]
+        await store.say(self._database, self._services.node, mine)
+        said = await store.said(self._database)
+        fresh = max((s.updated_at for s in said.values()), default=None)
+        self._elsewhere = {
+            channel_id: s if fresh and (fresh - s.updated_at).total_seconds() < FRESH else replace(s, bound=0)
+            for channel_id, s in said.items()
+            if s.node != self._services.node
+        }
+
+

@@ -1,0 +1,55 @@
+"""Raw result codes of the Chinese operators and their resellers, by stable class.
+
+The same code has different meanings at different resellers; this is the default table. What it lacks is ``UNKNOWN``
+or follows from its family (``protocol-notes``: MA, CA … time-outs inside the operator).
+"""
+
+from __future__ import annotations
+
+_BY_CLASS: dict[str, str] = {
+    "EMPTY_NUMBER": (
+        "MK:0000 MK:0001 MK:0012 CB:0001 CB:0053 UNKNOWN MI:0001 MB:0001 MN:0001 67 61 1 29"
+    ),
+    "POWERED_OFF": (
+        "EXPIRED MK:0002 MK:0004 MK:0008 MK:0009 MK:0010 MK:0023 MK:0024 MI:0024 MI:0013 MI:0029 IB:0064 IB:0194 "
+        "MC:0055 MC:0151 IC:0001 IC:0151 21 25"
+    ),
+    "SUSPENDED": (
+        "MK:0005 MK:0013 DB:0100 DB:0101 DB:0102 DB:0103 DB:0115 DB:0116 DB:0117 DB:0118 DB:0119 CB:0005 CB:0047 "
+        "CB:0007 MI:0052"
+    ),
+    "BLACKLIST_CARRIER": (
+        "MB:1077 DB:0140 DB:0141 DB:0144 DB:0164 MBBLACK DBBLACK BLACK BWLIST HIGRISK TUIDING E:BLACK HD:0001 HD:19 "
+        "69 ID:0069"
+    ),
+    "CONTENT_BLOCKED": "MK:0014 MK:0115 MK:0076 DB:0309 ID:0076 CJ:0007 CJ:0008 KEYWORD CONTENT XA:0001 IB:0076",
+    "FREQ_CARRIER": (
+        "MK:1041 MB:1041 MB:1031 MB:1042 DB:0142 DB:0143 HD:29 HD:31 XA:0100 LIMIT E:ODDL BEYONDN"
+    ),
+    "SIGN_UNREGISTERED": "NOSEND BADSIGN GB:0004",
+    "HANDSET": "MK:0015 MK:0017 MK:0036 MK:0208 26 27 28 31",
+    "NETWORK": "DB:9001 MB:0008 MB:1026 IB:0070 CB:0022 CB:0054 22 32",
+    "TIMEOUT": (
+        "MA:0051 MA:0052 MA:0054 MA:0073 IA:0051 IA:0054 CA:0051 CA:0052 CA:0054 DA:0054 TIMEOUT ROUTEERR"
+    ),
+    "CHANNEL": (
+        "DB:0106 DB:0107 DB:0108 DB:9007 IB:0008 IB:0009 IB:0011 IB:0072 NOROUTE NOROUTER ID:0012 ID:0013 23 "
+        "DB:0126 DB:0129 NP:1243 IB:0012 IB:0168 DB:0139"
+    ),
+}
+
+_CLASS_OF: dict[str, str] = {code: cls for cls, codes in _BY_CLASS.items() for code in codes.split()}
+_FAMILY = {"MA": "TIMEOUT", "CA": "TIMEOUT", "DA": "TIMEOUT", "IA": "TIMEOUT", "MC": "POWERED_OFF", "IC": "POWERED_OFF"}
+
+DELIVERED = "DELIVRD"
+
+
+def class_of(code: str) -> str:
+    """The stable class (``core.model.REPORT_CLASSES``) of a raw report code; empty for a delivery.
+
+    ``code`` may carry an error number behind a slash (``UNDELIV/012``), which does not count.
+    """
+    head = code.partition("/")[0].strip().upper()
+    if head == DELIVERED:
+        return ""
+    return _CLASS_OF.get(head) or _FAMILY.get(head.partition(":")[0], "UNKNOWN")
