@@ -135,7 +135,9 @@ def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Config:
     where = str(path) if path else "configuration"
 
     problems += [
-        f"{where}: unknown section [{name}]; known are {', '.join(sections)}" for name in document if name not in sections
+        f"{where}: unknown section [{name}]; known are {', '.join(sections)}"
+        for name in document
+        if name not in sections
     ]
     built = {}
     for name, default in sections.items():
@@ -159,7 +161,9 @@ ENV_OTHERS = frozenset({"SMSGW_CONFIG", "SMSGW_LOG_LEVEL", "SMSGW_LOG_FORMAT"})
 
 
 def _env_names(sections: Mapping[str, Any]) -> set[str]:
-    return {f"SMSGW_{n}_{f.name}".upper() for n, section in sections.items() for f in dataclasses.fields(section)}
+    return {
+        f"SMSGW_{n}_{f.name}".upper() for n, section in sections.items() for f in dataclasses.fields(section)
+    }
 
 
 def _section(
@@ -174,7 +178,9 @@ def _section(
     values: dict[str, Any] = {}
     known = [f.name for f in dataclasses.fields(kind)]
     problems += [
-        f"{where}: unknown key {key} in [{name}]; known are {', '.join(known)}" for key in given if key not in known
+        f"{where}: unknown key {key} in [{name}]; known are {', '.join(known)}"
+        for key in given
+        if key not in known
     ]
     for key in known:
         variable = f"SMSGW_{name}_{key}".upper()
@@ -211,11 +217,17 @@ def _convert(value: Any, hint: Any) -> tuple[str | None, Any]:
     if hint is bool:
         return (None, value) if isinstance(value, bool) else ("must be true or false", None)
     if hint is int:
-        return (None, value) if isinstance(value, int) and not isinstance(value, bool) else ("must be a number", None)
+        return (
+            (None, value)
+            if isinstance(value, int) and not isinstance(value, bool)
+            else ("must be a number", None)
+        )
     if hint is str:
         return (None, value) if isinstance(value, str) else ("must be a text", None)
     if hint is Path:
-        return (None, Path(value).expanduser()) if isinstance(value, str) and value else ("must be a path", None)
+        return (
+            (None, Path(value).expanduser()) if isinstance(value, str) and value else ("must be a path", None)
+        )
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return None, tuple(value)
     return "must be a list of texts", None

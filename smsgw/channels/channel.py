@@ -420,7 +420,11 @@ class Channel:
             if hot and len(claimed) < room:
                 queues = sorted(hot, key=lambda q: (q[1], q[0]))
                 fresh = await claiming.claim(
-                    self._claims, **fence, limit=room - len(claimed), queues=queues, oldest=oldest  # type: ignore[arg-type]
+                    self._claims,
+                    **fence,
+                    limit=room - len(claimed),
+                    queues=queues,
+                    oldest=oldest,  # type: ignore[arg-type]
                 )
                 claimed += fresh
         if len(claimed) >= room:
@@ -488,7 +492,9 @@ class Channel:
         planned = []
         for claimed in batch:
             if claimed.valid_until is not None and claimed.valid_until <= wall:
-                failed.append(Outcome(claimed.id, claimed.part, claimed.attempt, OutcomeKind.UNSENT))  # becomes EXPIRED
+                failed.append(
+                    Outcome(claimed.id, claimed.part, claimed.attempt, OutcomeKind.UNSENT)
+                )  # becomes EXPIRED
                 continue
             try:
                 pdu = self._mapping.submit(claimed)
@@ -524,10 +530,16 @@ class Channel:
         if failed:
             expired = [o for o in failed if o.kind is OutcomeKind.UNSENT]
             self._services.outcomes.unsent(expired, requeue=False)
-            self._services.outcomes.answered([o for o in failed if o not in expired], self.spec.unknown_policy)
+            self._services.outcomes.answered(
+                [o for o in failed if o not in expired], self.spec.unknown_policy
+            )
 
     def _pump_at(self, when: float) -> None:
-        if self._pump_timer is None or self._pump_timer.cancelled() or self._pump_timer.when() < self._loop.time():
+        if (
+            self._pump_timer is None
+            or self._pump_timer.cancelled()
+            or self._pump_timer.when() < self._loop.time()
+        ):
             self._pump_timer = self._loop.call_at(when, self._pump)
 
     def _count(self, second: int, n: int) -> None:
@@ -567,4 +579,6 @@ def _unknown(claimed: Claimed, why: str) -> Outcome:
 
 
 def _refused(claimed: Claimed) -> Outcome:
-    return Outcome(claimed.id, claimed.part, claimed.attempt, OutcomeKind.REFUSED, code="UNENCODABLE", cls="CHANNEL")
+    return Outcome(
+        claimed.id, claimed.part, claimed.attempt, OutcomeKind.REFUSED, code="UNENCODABLE", cls="CHANNEL"
+    )

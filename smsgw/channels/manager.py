@@ -56,8 +56,12 @@ class ChannelManager:
         """Take what is free, recover it, and begin."""
         await self._follow()
         self._tasks = [
-            aio.spawn(aio.forever(self._follow, every=FOLLOW_EVERY, name="channels.follow"), name="channels.follow"),
-            aio.spawn(aio.forever(self._renew, every=leases.RENEW_EVERY, name="leases.renew"), name="leases.renew"),
+            aio.spawn(
+                aio.forever(self._follow, every=FOLLOW_EVERY, name="channels.follow"), name="channels.follow"
+            ),
+            aio.spawn(
+                aio.forever(self._renew, every=leases.RENEW_EVERY, name="leases.renew"), name="leases.renew"
+            ),
             aio.spawn(aio.forever(self._say, every=SAY_EVERY, name="channels.say"), name="channels.say"),
         ]
 
@@ -66,7 +70,15 @@ class ChannelManager:
         self._stopping = True
         await aio.cancel(*self._tasks)
         async with self._moving:
-            await asyncio.gather(*(self._stop_channel(channel_id, "shutting down") for channel_id in list(self._channels)))
+            await asyncio.gather(
+                *(self._stop_channel(channel_id, "shutting down") for channel_id in list(self._channels))
+            )
+
+    @property
+    def all_recovered(self) -> bool:
+        """Whether every channel that should run runs here: the journal of the time before is not needed any more."""
+        wanted = {s.id for s in self._specs.values() if s.desired == "started"}
+        return wanted <= self._channels.keys()
 
     # --- what others ask ---------------------------------------------------------------------------------------
 
@@ -189,5 +201,3 @@ class ChannelManager:
             for channel_id, s in said.items()
             if s.node != self._services.node
         }
-
-

@@ -126,7 +126,14 @@ def _inbound(channel_id: int, carrier_id: str, number: str, to_code: str, octets
 
 # --- CMPP ------------------------------------------------------------------------------------------------------------
 
-_MSG_FMT = {Coding.ASCII: 0, Coding.GSM7: 0, Coding.BINARY: 4, Coding.UCS2: 8, Coding.GB18030: 15, Coding.LATIN1: 8}
+_MSG_FMT = {
+    Coding.ASCII: 0,
+    Coding.GSM7: 0,
+    Coding.BINARY: 4,
+    Coding.UCS2: 8,
+    Coding.GB18030: 15,
+    Coding.LATIN1: 8,
+}
 _CMPP_CODING = {0: Coding.ASCII, 4: Coding.BINARY, 8: Coding.UCS2, 15: Coding.GB18030}
 
 
@@ -198,7 +205,14 @@ class CmppMapping:
 
 # --- SMPP ------------------------------------------------------------------------------------------------------------
 
-_DATA_CODING = {Coding.GSM7: 0, Coding.ASCII: 1, Coding.BINARY: 4, Coding.LATIN1: 3, Coding.UCS2: 8, Coding.GB18030: 15}
+_DATA_CODING = {
+    Coding.GSM7: 0,
+    Coding.ASCII: 1,
+    Coding.BINARY: 4,
+    Coding.LATIN1: 3,
+    Coding.UCS2: 8,
+    Coding.GB18030: 15,
+}
 _SMPP_CODING = {
     1: Coding.ASCII, 2: Coding.BINARY, 3: Coding.LATIN1, 4: Coding.BINARY, 8: Coding.UCS2, 0x18: Coding.UCS2,
     15: Coding.GB18030,
@@ -264,8 +278,10 @@ class SmppMapping:
 
     def _message(self, pdu: smpp.DeliverSm | smpp.DataSm) -> Inbound:
         octets = getattr(pdu, "short_message", b"") or pdu.tlv(tlvs.MESSAGE_PAYLOAD) or b""
-        coding = Coding(self._profile.data_coding_0) if pdu.data_coding in (0, 0xF0) else _SMPP_CODING.get(
-            pdu.data_coding, Coding.LATIN1
+        coding = (
+            Coding(self._profile.data_coding_0)
+            if pdu.data_coding in (0, 0xF0)
+            else _SMPP_CODING.get(pdu.data_coding, Coding.LATIN1)
         )
         # SMPP gives an inbound message no id of its own: sequence numbers start anew with each link, so the time
         # makes the key. A repetition after a lost link arrives as a new message.

@@ -117,7 +117,11 @@ class Link(asyncio.Protocol):
 
     def resume_reading(self) -> None:
         """Take up reading again."""
-        if self._transport is not None and not self._transport.is_closing() and not self._transport.is_reading():
+        if (
+            self._transport is not None
+            and not self._transport.is_closing()
+            and not self._transport.is_reading()
+        ):
             self._transport.resume_reading()
 
     # --- inside ------------------------------------------------------------------------------------------------

@@ -7,9 +7,7 @@ or follows from its family (``protocol-notes``: MA, CA … time-outs inside the 
 from __future__ import annotations
 
 _BY_CLASS: dict[str, str] = {
-    "EMPTY_NUMBER": (
-        "MK:0000 MK:0001 MK:0012 CB:0001 CB:0053 UNKNOWN MI:0001 MB:0001 MN:0001 67 61 1 29"
-    ),
+    "EMPTY_NUMBER": ("MK:0000 MK:0001 MK:0012 CB:0001 CB:0053 UNKNOWN MI:0001 MB:0001 MN:0001 67 61 1 29"),
     "POWERED_OFF": (
         "EXPIRED MK:0002 MK:0004 MK:0008 MK:0009 MK:0010 MK:0023 MK:0024 MI:0024 MI:0013 MI:0029 IB:0064 IB:0194 "
         "MC:0055 MC:0151 IC:0001 IC:0151 21 25"
@@ -39,7 +37,14 @@ _BY_CLASS: dict[str, str] = {
 }
 
 _CLASS_OF: dict[str, str] = {code: cls for cls, codes in _BY_CLASS.items() for code in codes.split()}
-_FAMILY = {"MA": "TIMEOUT", "CA": "TIMEOUT", "DA": "TIMEOUT", "IA": "TIMEOUT", "MC": "POWERED_OFF", "IC": "POWERED_OFF"}
+_FAMILY = {
+    "MA": "TIMEOUT",
+    "CA": "TIMEOUT",
+    "DA": "TIMEOUT",
+    "IA": "TIMEOUT",
+    "MC": "POWERED_OFF",
+    "IC": "POWERED_OFF",
+}
 
 DELIVERED = "DELIVRD"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -120,12 +120,14 @@ _decode = msgspec.json.Decoder(SendResult).decode
 
 
 class DiskGuard:
-    """Knows whether the data folder has room, so that new messages are refused before a write fails half-way."""
+    """Knows whether the data folders have room, so that new messages are refused before a write fails half-way."""
 
     CHECK_EVERY = 1.0
 
-    def __init__(self, folder: Path, min_free_mb: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._folder = folder
+    def __init__(
+        self, folders: Sequence[Path], min_free_mb: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._folders = folders
         self._min_free = min_free_mb * 1024 * 1024
         self._clock = clock
         self._checked_at = float("-inf")
@@ -137,7 +139,7 @@ class DiskGuard:
         if now - self._checked_at >= self.CHECK_EVERY:
             self._checked_at = now
             try:
-                self._free = shutil.disk_usage(self._folder).free
+                self._free = min(shutil.disk_usage(folder).free for folder in self._folders)
             except OSError:
                 self._free = 0
         if self._free < self._min_free:
@@ -232,16 +234,43 @@ class Acceptor:
                 keys.append(RequestKey("r", client_ref, request.request_sha256, message_id, answers=single))
             messages.append(
                 (
-                    message_id, batch_id, request.account.id, request.origin, request.type, one.number, route.carrier,
-                    route.province, composed.content, composed.sign, composed.coding.value, total, ref, price,
-                    client_ref, item.ext,
-                    request.account.extend_code + item.extend_code, request.submitter,
+                    message_id,
+                    batch_id,
+                    request.account.id,
+                    request.origin,
+                    request.type,
+                    one.number,
+                    route.carrier,
+                    route.province,
+                    composed.content,
+                    composed.sign,
+                    composed.coding.value,
+                    total,
+                    ref,
+                    price,
+                    client_ref,
+                    item.ext,
+                    request.account.extend_code + item.extend_code,
+                    request.submitter,
                 )  # fmt: skip
             )
             parts.extend(
                 (
-                    message_id, n, total, request.account.id, route.pool_id, lane, int(state), policy, due, expires,
-                    "", "", False, now, None,
+                    message_id,
+                    n,
+                    total,
+                    request.account.id,
+                    route.pool_id,
+                    lane,
+                    int(state),
+                    policy,
+                    due,
+                    expires,
+                    "",
+                    "",
+                    False,
+                    now,
+                    None,
                 )  # fmt: skip
                 for n in range(1, total + 1)
             )
@@ -251,7 +280,10 @@ class Acceptor:
             message_id = self._ids.next()
 
         outcome = SendResult(
-            str(batch_id), len(checked), len(results) - len(checked), tuple(r for r in results if r is not None)
+            str(batch_id),
+            len(checked),
+            len(results) - len(checked),
+            tuple(r for r in results if r is not None),
         )
         call = NewCall(
             request.account.id,

@@ -107,7 +107,9 @@ class Outcomes:
 
     def answered(self, outcomes: list[Outcome], policy: UnknownPolicy) -> None:
         """Outcomes of a channel whose own policy for lost answers is ``policy``. Journal first, then the ledger."""
-        known = [o for o in outcomes if o.kind is not OutcomeKind.UNKNOWN and o.kind is not OutcomeKind.UNSENT]
+        known = [
+            o for o in outcomes if o.kind is not OutcomeKind.UNKNOWN and o.kind is not OutcomeKind.UNSENT
+        ]
         if known:
             self._journal.answer(known)
         now = self._now()
@@ -178,7 +180,9 @@ class Outcomes:
         events += self._answer_events(answers, rows)
         if reports or early:
             recent, oldest = first_id(now - RECENT), first_id(now - REPORTS_WITHIN)
-            found = await store.commit_reports(connection, [*early, *reports], tally, recent=recent, oldest=oldest)
+            found = await store.commit_reports(
+                connection, [*early, *reports], tally, recent=recent, oldest=oldest
+            )
             changed += found
             waited = {(r.channel_id, r.carrier_id) for r in early}
             events += [
@@ -217,7 +221,9 @@ class Outcomes:
         self.tally.unmatched_reports += tally.unmatched_reports
         if tally.stale_answers or tally.unmatched_reports:
             log.info(
-                "outcomes.unusual", stale_answers=tally.stale_answers, unmatched_reports=tally.unmatched_reports
+                "outcomes.unusual",
+                stale_answers=tally.stale_answers,
+                unmatched_reports=tally.unmatched_reports,
             )
 
     @staticmethod
@@ -237,4 +243,3 @@ class Outcomes:
             elif o.kind is OutcomeKind.UNSENT:
                 events.append((o.id, answer.at, o.part, "never_written", "{}"))
         return events
-

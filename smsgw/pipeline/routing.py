@@ -75,7 +75,9 @@ class Router:
         """The route of an E.164 number."""
         home = self._segments.home(number)
         carrier = numbers.carrier_of(number, self._segments)
-        known_by = "country" if carrier == numbers.INTL else "default" if carrier == numbers.UNKNOWN else "segment"
+        known_by = (
+            "country" if carrier == numbers.INTL else "default" if carrier == numbers.UNKNOWN else "segment"
+        )
         pool = POOL_OF[carrier]
         return Route(carrier, home.province if home else "", pool, self._pools()[pool], known_by)
 

@@ -107,8 +107,7 @@ async def commit_calls(
         todo = [c for c in calls if id(c) not in results]
 
     accounts = {
-        row["id"]: row
-        for row in await connection.fetch(_LOCK_ACCOUNTS, sorted({c.account_id for c in todo}))
+        row["id"]: row for row in await connection.fetch(_LOCK_ACCOUNTS, sorted({c.account_id for c in todo}))
     }
     available = {account_id: row["available"] for account_id, row in accounts.items()}
 
@@ -134,13 +133,18 @@ async def commit_calls(
 
     if fresh:
         messages = [row for call in fresh for row in call.messages]
-        await connection.copy_records_to_table("message", records=messages, columns=MESSAGE_COLUMNS, timeout=10)
+        await connection.copy_records_to_table(
+            "message", records=messages, columns=MESSAGE_COLUMNS, timeout=10
+        )
         parts = [row for call in fresh for row in call.parts]
         await connection.copy_records_to_table("part", records=parts, columns=PART_COLUMNS, timeout=10)
         debits = [c for c in fresh if c.units]
         if debits:
             await connection.execute(
-                _DEBIT, [c.account_id for c in debits], [c.batch_id for c in debits], [c.units for c in debits]
+                _DEBIT,
+                [c.account_id for c in debits],
+                [c.batch_id for c in debits],
+                [c.units for c in debits],
             )
         delta: stats.Delta = Counter()
         for call in fresh:
@@ -164,7 +168,9 @@ async def _settle_keys(connection: Connection, calls: list[NewCall]) -> dict[int
     """Insert the calls' keys; results for the calls whose key was taken before (replay, mismatch, conflict)."""
     if not calls:
         return {}
-    flat = sorted(((c, k) for c in calls for k in c.keys), key=lambda e: (e[0].account_id, e[1].kind, e[1].key))
+    flat = sorted(
+        ((c, k) for c in calls for k in c.keys), key=lambda e: (e[0].account_id, e[1].kind, e[1].key)
+    )
     won = {
         (row["account_id"], row["kind"].decode(), row["key"], row["message_id"])
         for row in await connection.fetch(

@@ -92,7 +92,14 @@ async def add_account(
     try:
         async with database.transaction() as connection:
             account_id: int = await connection.fetchval(
-                _ADD, name, display_name, default_sign, sign_required, extend_code, credit_floor, unknown_policy
+                _ADD,
+                name,
+                display_name,
+                default_sign,
+                sign_required,
+                extend_code,
+                credit_floor,
+                unknown_policy,
             )
             await audit.append(
                 connection, actor=actor, action="account.add", object=f"account/{name}",
@@ -106,7 +113,15 @@ async def add_account(
     return account_id
 
 
-_SETTABLE = ("display_name", "default_sign", "sign_required", "extend_code", "credit_floor", "unknown_policy", "status")
+_SETTABLE = (
+    "display_name",
+    "default_sign",
+    "sign_required",
+    "extend_code",
+    "credit_floor",
+    "unknown_policy",
+    "status",
+)
 
 
 async def set_account(database: Database, name: str, changes: dict[str, object], *, actor: str) -> None:
@@ -196,7 +211,12 @@ async def check_ledger(database: Database, refunded_states: tuple[int, ...]) -> 
     rows = await database.fetch(_LEDGER_CHECK, list(refunded_states), timeout=600)
     return [
         LedgerLine(
-            row["name"], row["balance"], row["entries"], row["debits"], row["refunds"], row["charged"],
+            row["name"],
+            row["balance"],
+            row["entries"],
+            row["debits"],
+            row["refunds"],
+            row["charged"],
             row["refundable"],
         )  # fmt: skip
         for row in rows

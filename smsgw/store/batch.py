@@ -168,7 +168,9 @@ class Batcher(Generic[Item, Result]):
                 now = time.monotonic()
                 if self._outage_since is None:
                     self._outage_since = now
-                    log.error("writer.outage", writer=self.name, error=type(exc).__name__, waiting=self._weight)
+                    log.error(
+                        "writer.outage", writer=self.name, error=type(exc).__name__, waiting=self._weight
+                    )
                 self._drop_connection()
                 if self._give_up_after is not None and now - self._outage_since >= self._give_up_after:
                     error = unavailable(exc)

@@ -160,7 +160,9 @@ ON CONFLICT (channel_id) DO UPDATE SET node = excluded.node, bound = excluded.bo
 async def say(database: Database, node: int, states: Sequence[tuple[int, int, str]]) -> None:
     """Publish (channel id, bound links, last error) of the channels this node owns."""
     if states:
-        await database.execute(_SAY, node, [s[0] for s in states], [s[1] for s in states], [s[2] for s in states])
+        await database.execute(
+            _SAY, node, [s[0] for s in states], [s[1] for s in states], [s[2] for s in states]
+        )
 
 
 _SAID = "SELECT * FROM channel_state"

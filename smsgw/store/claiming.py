@@ -76,7 +76,15 @@ async def claim(
     ``queues`` are (pool, lane) pairs, most urgent first; ``oldest`` is an id below which nothing can be queued.
     """
     rows = await connection.fetch(
-        _CLAIM, resource, node, epoch, limit, [q[0] for q in queues], [q[1] for q in queues], oldest, channel_id
+        _CLAIM,
+        resource,
+        node,
+        epoch,
+        limit,
+        [q[0] for q in queues],
+        [q[1] for q in queues],
+        oldest,
+        channel_id,
     )
     return [_claimed(row) for row in rows]
 

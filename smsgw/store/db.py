@@ -72,7 +72,10 @@ async def connect(dsn: str, *, writer: bool = False) -> Connection:
     """One connection of its own; ``writer`` pins plans for statements that touch rows by key."""
     settings = COMMON_SETTINGS | (WRITER_SETTINGS if writer else {})
     return await asyncpg.connect(
-        dsn, timeout=CONNECT_TIMEOUT, command_timeout=30, server_settings={"application_name": "smsgw", **settings}
+        dsn,
+        timeout=CONNECT_TIMEOUT,
+        command_timeout=30,
+        server_settings={"application_name": "smsgw", **settings},
     )
 
 

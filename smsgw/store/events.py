@@ -44,7 +44,9 @@ async def pull_events(
     limit = max(1, min(limit, MAX_PULL))
     batch = ids()
     async with database.transaction() as connection:
-        rows = sorted(await connection.fetch(_LEASE, account_id, kind, limit, batch, lease_s), key=lambda r: r["id"])
+        rows = sorted(
+            await connection.fetch(_LEASE, account_id, kind, limit, batch, lease_s), key=lambda r: r["id"]
+        )
         if not rows:
             return None, [], False
         about = {

@@ -101,7 +101,9 @@ class Journal:
             complete &= self._read(path, replay)
         if not complete:
             replay.epochs.clear()
-            log.warning("journal.incomplete", reason="of another boot or node, or damaged: absence proves nothing")
+            log.warning(
+                "journal.incomplete", reason="of another boot or node, or damaged: absence proves nothing"
+            )
         self._next_segment()
         return replay
 

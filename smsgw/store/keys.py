@@ -68,7 +68,9 @@ async def add_key(
     """Make a key; its secrets are in the answer and nowhere else."""
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown:
-        raise Invalid("PARAM_INVALID", field="scopes", reason=f"未知权限 {', '.join(unknown)};可用 {', '.join(SCOPES)}")
+        raise Invalid(
+            "PARAM_INVALID", field="scopes", reason=f"未知权限 {', '.join(unknown)};可用 {', '.join(SCOPES)}"
+        )
     mode = "test" if test else "live"
     key_id = f"ak_{mode}_{secrets.token_hex(8)}"
     new = NewKey(key_id, secrets.token_urlsafe(32), f"smk_{mode}_{secrets.token_urlsafe(32)}")

@@ -234,7 +234,9 @@ EVENT_LABELS = {
 }
 
 
-async def trace_message(database: Database, message_id: int, *, accounts: Sequence[int] | None) -> Trace | None:
+async def trace_message(
+    database: Database, message_id: int, *, accounts: Sequence[int] | None
+) -> Trace | None:
     """The whole story of a message, or None when there is none that the accounts may see."""
     view = await get_message(database, message_id, accounts=accounts)
     if view is None:
@@ -258,7 +260,13 @@ async def trace_message(database: Database, message_id: int, *, accounts: Sequen
     for event in events:
         detail = json.loads(event["detail"])
         steps.append(
-            TraceStep(event["at"], event["kind"], EVENT_LABELS.get(event["kind"], event["kind"]), event["part"], detail)
+            TraceStep(
+                event["at"],
+                event["kind"],
+                EVENT_LABELS.get(event["kind"], event["kind"]),
+                event["part"],
+                detail,
+            )
         )
     for offer in offers:
         made = time_of(offer["id"])
@@ -269,7 +277,15 @@ async def trace_message(database: Database, message_id: int, *, accounts: Sequen
             steps.append(TraceStep(offer["leased_until"] - timedelta(seconds=60), "offered", "客户取走回执"))
         if offer["acknowledged_at"]:
             steps.append(TraceStep(offer["acknowledged_at"], "acknowledged", "客户确认回执"))
-    order = {"accepted": 0, "queued": 1, "scheduled": 1, "claimed": 2, "submitted": 3, "report": 5, "report_ready": 8}
+    order = {
+        "accepted": 0,
+        "queued": 1,
+        "scheduled": 1,
+        "claimed": 2,
+        "submitted": 3,
+        "report": 5,
+        "report_ready": 8,
+    }
     steps.sort(key=lambda s: (s.at, order.get(s.step, 6), s.part))
     return Trace(view, parts, steps)
 
@@ -297,7 +313,11 @@ def _part_steps(part: PartView) -> list[TraceStep]:
     steps = []
     channel: dict[str, str | int] = {"channel": part.channel_name or ""}
     if part.claimed_at:
-        steps.append(TraceStep(part.claimed_at, "claimed", "通道取走并提交", part.part, channel | {"attempt": part.attempt}))
+        steps.append(
+            TraceStep(
+                part.claimed_at, "claimed", "通道取走并提交", part.part, channel | {"attempt": part.attempt}
+            )
+        )
     if part.answered_at:
         if part.state != "REJECTED":
             detail = channel | {"carrier_id": part.carrier_id or ""}
@@ -313,7 +333,9 @@ def _part_steps(part: PartView) -> list[TraceStep]:
             detail["class"] = reason
         steps.append(TraceStep(part.final_at, "report", f"状态报告:{zh}", part.part, detail))
     elif part.final_at and part.status not in ("delivered", "failed"):
-        steps.append(TraceStep(part.final_at, "final", states.STATUS_ZH[part.status], part.part, {"code": part.code}))
+        steps.append(
+            TraceStep(part.final_at, "final", states.STATUS_ZH[part.status], part.part, {"code": part.code})
+        )
     return steps
 
 

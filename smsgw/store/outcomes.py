@@ -253,7 +253,9 @@ async def settle(connection: Connection, rows: Iterable[Row], ids: Ids) -> set[i
         }
     records = [_report_event(id_, parts, ids) for id_, parts in sorted(messages.items())]
     if records:
-        await connection.copy_records_to_table("customer_event", records=records, columns=EVENT_COLUMNS, timeout=10)
+        await connection.copy_records_to_table(
+            "customer_event", records=records, columns=EVENT_COLUMNS, timeout=10
+        )
     return {parts[0]["account_id"] for parts in messages.values()}
 
 

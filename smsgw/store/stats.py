@@ -25,7 +25,12 @@ async def add(connection: Connection, node: int, delta: Delta) -> None:
     if delta:
         keys = sorted(delta)
         await connection.execute(
-            _ADD, node, [k[0] for k in keys], [k[1] for k in keys], [k[2] for k in keys], [delta[k] for k in keys]
+            _ADD,
+            node,
+            [k[0] for k in keys],
+            [k[1] for k in keys],
+            [k[2] for k in keys],
+            [delta[k] for k in keys],
         )
 
 
@@ -39,7 +44,11 @@ GROUP BY minute, metric ORDER BY minute
 
 
 async def per_minute(
-    database: Database, *, minutes: int = 60, accounts: Sequence[int] | None = None, channel_id: int | None = None
+    database: Database,
+    *,
+    minutes: int = 60,
+    accounts: Sequence[int] | None = None,
+    channel_id: int | None = None,
 ) -> list[tuple[datetime, str, int]]:
     """(minute, metric, parts) of the last ``minutes`` minutes; minutes without traffic are absent."""
     accounts = None if accounts is None else list(accounts)

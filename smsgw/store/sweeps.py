@@ -79,14 +79,19 @@ async def expire_queued(
 
 
 _EXPIRE_DEFERRED = f"""
-UPDATE part p SET state = 42, final_at = $1, by_us = true
-WHERE p.channel_id = $2 AND p.state = 11 AND p.expires_at <= $1 RETURNING {_COLUMNS}
+WITH late AS (
+    SELECT p.id, p.part FROM channel c
+    JOIN part p ON p.channel_id = c.id AND p.state = 11
+    WHERE p.expires_at <= $1 LIMIT $2 FOR UPDATE OF p SKIP LOCKED
+)
+UPDATE part p SET state = 42, final_at = $1, by_us = true FROM late
+WHERE p.id = late.id AND p.part = late.part AND p.state = 11 RETURNING {_COLUMNS}
 """  # noqa: S608
 
 
-async def expire_deferred(connection: Connection, now: datetime, channel_id: int) -> list[Row]:
-    """DEFERRED parts of a channel whose validity is over are EXPIRED."""
-    return await connection.fetch(_EXPIRE_DEFERRED, now, channel_id)
+async def expire_deferred(connection: Connection, now: datetime, limit: int) -> list[Row]:
+    """DEFERRED parts whose validity is over are EXPIRED."""
+    return await connection.fetch(_EXPIRE_DEFERRED, now, limit)
 
 
 _END_REPORT_WAIT = f"""
@@ -99,7 +104,9 @@ WHERE p.id = late.id AND p.part = late.part AND p.state = 30 RETURNING {_COLUMNS
 """  # noqa: S608
 
 
-async def end_report_wait(connection: Connection, now: datetime, low: int, high: int, limit: int) -> list[Row]:
+async def end_report_wait(
+    connection: Connection, now: datetime, low: int, high: int, limit: int
+) -> list[Row]:
     """SENT parts with ids in [low, high) whose report deadline is over become NO_REPORT."""
     return await connection.fetch(_END_REPORT_WAIT, now, low, high, limit)
 

@@ -1,0 +1,294 @@
+"""The composition root: the only place that builds the parts of the daemon, starts and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import ipaddress
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import sdnotify
+import structlog
+from aiohttp import web
+
+from smsgw import aio, config, control, metrics
+from smsgw.admin import app as portal
+from smsgw.api import app as api
+from smsgw.api.context import ApiContext
+from smsgw.api.health import add_health
+from smsgw.channels.channel import Services
+from smsgw.channels.manager import ChannelManager
+from smsgw.config import Config
+from smsgw.core.ids import IdSource
+from smsgw.pipeline.accept import Acceptor, DiskGuard
+from smsgw.pipeline.directory import Directory
+from smsgw.pipeline.events import EventBell
+from smsgw.pipeline.keeper import Keeper
+from smsgw.pipeline.outcomes import Outcomes
+from smsgw.pipeline.routing import Router
+from smsgw.store import migrate, secrets, segments
+from smsgw.store.db import Database
+from smsgw.store.embedded import EmbeddedPostgres
+from smsgw.store.journal import Journal, boot_id
+
+log = structlog.get_logger(__name__)
+
+WATCHDOG_EVERY = 5.0
+DATABASE_CHECK_EVERY = 2.0
+
+
+class AlreadyRunning(RuntimeError):
+    """Another process holds the data directory."""
+
+
+class Daemon:
+    """One node. ``start`` returns when it serves; ``stop`` when everything accepted is safe and all is closed."""
+
+    def __init__(self, settings: Config) -> None:
+        self.settings = settings
+        self.urls: dict[str, str] = {}
+        self._closers: list[tuple[str, Callable[[], Any]]] = []
+        self._lock: IO[str] | None = None
+        self._database_ok = False
+        self.stop_asked = asyncio.Event()
+
+    async def start(self) -> None:
+        """Bring everything up. Raises with nothing left running when a step fails."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        settings = self.settings
+        data_dir = settings.node.data_dir
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self._take_lock(data_dir)
+
+        folders = [data_dir]
+        dsn = settings.database.dsn
+        if not dsn:
+            embedded = EmbeddedPostgres(data_dir)
+            dsn = await embedded.start()
+            self._closers.append(("postgres", embedded.stop))
+            folders.append(embedded.home)
+        self.dsn = dsn
+        await migrate.migrate(dsn)
+        self.database = Database(dsn, size=settings.database.pool)
+        await self.database.open()
+        self._closers.append(("database", self.database.close))
+        self._database_ok = True
+
+        self.sealer = secrets.load_key(settings.key_file, create=not settings.security.key_file)
+        self.ids = IdSource(settings.node.number, lambda: time.time_ns() // 1_000_000)
+        self.directory = Directory(self.sealer)
+        await self.directory.reload(self.database)
+        self.bell = EventBell()
+
+        journal = Journal(data_dir / "journal", settings.node.number, boot_id())
+        replay = journal.open()
+        self._closers.append(("journal", journal.close))
+        self.outcomes = Outcomes(
+            dsn, node=settings.node.number, ids=self.ids, journal=journal, directory=self.directory, bell=self.bell,
+            durability=settings.durability,
+        )  # fmt: skip
+        await self.outcomes.start()
+        self._closers.append(("outcomes", self.outcomes.stop))
+
+        services = Services(dsn, settings.node.number, journal, self.outcomes)
+        self.channels = ChannelManager(self.database, self.sealer, self.directory, services, replay)
+        self._closers.append(("channels", self.channels.stop))
+        await self.channels.start()
+        if self.channels.all_recovered:
+            journal.forget_before_start()
+
+        router = Router(
+            await asyncio.to_thread(segments.load_segments),
+            lambda: self.directory.pools,
+            available=self.channels.available,
+            ascii_only=self.channels.ascii_only,
+        )
+        self.acceptor = Acceptor(
+            dsn, node=settings.node.number, ids=self.ids, router=router,
+            disk=DiskGuard(folders, settings.durability.min_free_mb), on_queued=self.channels.announce,
+        )  # fmt: skip
+        await self.acceptor.start()
+        self._closers.append(("acceptor", self.acceptor.stop))
+
+        keeper = Keeper(
+            self.database, self.outcomes, self.directory, self.bell, self.ids, settings, self.channels.announce
+        )
+        await keeper.start()
+        self._closers.append(("keeper", keeper.stop))
+
+        watch = aio.spawn(
+            aio.forever(self._check_database, every=DATABASE_CHECK_EVERY, name="database.check"), name="database.check"
+        )
+        self._closers.append(("database.check", lambda: aio.cancel(watch)))
+        await self._listen()
+        log.info("daemon.started", node=settings.node.number, **self.urls)
+
+    async def _listen(self) -> None:
+        settings = self.settings
+        host, port = config.split_address(settings.http.listen)
+        loopback = host in ("localhost", "") or (host and ipaddress.ip_address(host).is_loopback)
+        application = web.Application(client_max_size=3 * 1024 * 1024)
+        api.setup(
+            application,
+            ApiContext(
+                db=self.database,
+                directory=self.directory,
+                acceptor=self.acceptor,
+                bell=self.bell,
+                ids=self.ids.next,
+                clock=time.time,
+                ready=self.ready,
+                allow_insecure_bearer=bool(settings.http.insecure_bearer and loopback),
+                trusted_proxies=[ipaddress.ip_network(n) for n in settings.http.trusted_proxies],
+            ),
+        )
+        portal.setup(
+            application,
+            portal.PortalContext(
+                db=self.database,
+                directory=self.directory,
+                acceptor=self.acceptor,
+                channel_status=self.channels.status,
+                secure_cookies=not loopback,
+                node=settings.node.number,
+            ),
+        )
+        self.urls["http"] = await self._serve(application, host, port, "http")
+
+        ops = web.Application()
+        add_health(ops, self.ready)
+        ops.router.add_get("/metrics", metrics.handler(self))
+        self.urls["ops"] = await self._serve(ops, *config.split_address(settings.ops.listen), "ops")
+
+        socket_path = settings.control_socket
+        socket_path.unlink(missing_ok=True)
+        runner = web.AppRunner(control.application(self), access_log=None)
+        await runner.setup()
+        old_mask = os.umask(0o177)
+        try:
+            await web.UnixSite(runner, str(socket_path)).start()
+        finally:
+            os.umask(old_mask)
+        self._closers.append(("control", runner.cleanup))
+
+    async def _serve(self, application: web.Application, host: str, port: int, name: str) -> str:
+        runner = web.AppRunner(application, **api.runner_options())
+        await runner.setup()
+        self._closers.append((name, runner.cleanup))
+        site = web.TCPSite(runner, host or None, port, backlog=1024)
+        try:
+            await site.start()
+        except OSError as exc:
+            raise OSError(exc.errno, f"cannot listen on {host}:{port} ([{name}] listen): {exc.strerror}") from exc
+        bound = runner.addresses[0]
+        shown = f"[{bound[0]}]" if ":" in str(bound[0]) else bound[0]
+        return f"http://{shown}:{bound[1]}"
+
+    async def stop(self) -> None:
+        """Stop in the reverse order of the start; each step is bounded and none keeps the next from happening."""
+        if hasattr(self, "acceptor"):
+            self.acceptor.open = False
+        for name, close in reversed(self._closers):
+            try:
+                await asyncio.wait_for(close(), 30)
+            except (Exception, asyncio.CancelledError) as exc:  # the next steps must happen
+                log.error("stop.failed", part=name, error=repr(exc))
+        self._closers.clear()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+        log.info("daemon.stopped")
+
+    def _take_lock(self, data_dir: Path) -> None:
+        path = data_dir / "daemon.lock"
+        self._lock = open(path, "a+")  # noqa: SIM115 - held until stop
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            self._lock.seek(0)
+            owner = self._lock.read().strip() or "unknown"
+            self._lock.close()
+            self._lock = None
+            raise AlreadyRunning(
+                f"{data_dir} is in use by another smsgw (pid {owner}); stop it or choose another data directory"
+            ) from exc
+        self._lock.truncate(0)
+        self._lock.write(f"{os.getpid()}\n")
+        self._lock.flush()
+
+    # --- health ------------------------------------------------------------------------------------------------
+
+    async def _check_database(self) -> None:
+        try:
+            await self.database.fetchval("SELECT 1", timeout=2)
+            self._database_ok = True
+        except Exception:
+            self._database_ok = False
+            raise
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether messages can be accepted, and the checks behind the verdict."""
+        bound = sum(1 for status in self.channels.status() if status.state == "bound")
+        checks = {
+            "database": "ok" if self._database_ok else "unavailable",
+            "accepting": "ok" if self.acceptor.open else "stopping",
+            "channels_bound": bound,
+        }
+        return self._database_ok and self.acceptor.open, checks
+
+
+async def run(settings: Config, *, on_ready: Callable[[Daemon], Any] | None = None) -> None:
+    """Run a node until SIGTERM or SIGINT (a second signal does not wait for a clean stop)."""
+    daemon = Daemon(settings)
+    loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
+
+    def on_signal() -> None:
+        if daemon.stop_asked.is_set() and main is not None:
+            main.cancel()
+        daemon.stop_asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    starting = aio.spawn(daemon.start(), name="daemon.start")
+    asked = aio.spawn(_wait(daemon.stop_asked), name="daemon.stop_asked")
+    await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        await aio.cancel(starting)
+        return
+    starting.result()
+    notifier = sdnotify.SystemdNotifier()
+    notifier.notify("READY=1")
+    alive = aio.spawn(_watchdog(notifier), name="watchdog")
+    try:
+        if on_ready is not None:
+            await on_ready(daemon)
+        await daemon.stop_asked.wait()
+    finally:
+        notifier.notify("STOPPING=1")
+        with contextlib.suppress(asyncio.CancelledError):
+            await daemon.stop()
+        await aio.cancel(alive, asked)
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def _watchdog(notifier: sdnotify.SystemdNotifier) -> None:
+    """Tell systemd that the loop turns; a stalled loop stops telling and is restarted."""
+    while True:
+        notifier.notify("WATCHDOG=1")
+        await asyncio.sleep(WATCHDOG_EVERY)

@@ -1,0 +1,175 @@
+"""What the commands share: the configuration, a way to the database, output for people and for programs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import json
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import update_wrapper
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from smsgw import config, control
+from smsgw.config import Config, ConfigError
+from smsgw.core.errors import SmsgwError
+from smsgw.core.ids import CHINA
+from smsgw.store import migrate, secrets
+from smsgw.store.db import Database
+from smsgw.store.embedded import EmbeddedError, EmbeddedPostgres
+from smsgw.store.secrets import KeyFileError, Sealer
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Failed(click.ClickException):
+    """A command that could not do its work: exit 1."""
+
+    exit_code = 1
+
+
+class BadConfiguration(click.ClickException):
+    """Exit 2."""
+
+    exit_code = 2
+
+    def format_message(self) -> str:
+        """One problem a line."""
+        return "\n".join(["configuration cannot be used:", *(f"  {line}" for line in self.message.splitlines())])
+
+
+@dataclass
+class Context:
+    """What every command can ask for."""
+
+    config_path: Path | None
+    data_dir: Path | None = None
+
+    @property
+    def settings(self) -> Config:
+        """The configuration; exits 2 when it cannot be used."""
+        try:
+            settings = config.load(self.config_path)
+        except ConfigError as exc:
+            raise BadConfiguration(str(exc)) from exc
+        return settings
+
+    @contextlib.asynccontextmanager
+    async def database(self) -> AsyncIterator[Database]:
+        """The database of the configuration, brought to this program's schema.
+
+        An embedded database is used where it runs, or started for the moment.
+        """
+        settings = self.settings
+        async with contextlib.AsyncExitStack() as stack:
+            dsn: str | None = settings.database.dsn
+            if not dsn:
+                embedded = EmbeddedPostgres(settings.node.data_dir)
+                dsn = await embedded.find()
+                if dsn is None:
+                    settings.node.data_dir.mkdir(parents=True, exist_ok=True)
+                    dsn = await embedded.start()
+                    stack.push_async_callback(embedded.stop)
+            await migrate.migrate(dsn)
+            database = Database(dsn, size=2)
+            await database.open()
+            stack.push_async_callback(database.close)
+            yield database
+
+    def sealer(self) -> Sealer:
+        """The key that seals stored secrets."""
+        settings = self.settings
+        return secrets.load_key(settings.key_file, create=not settings.security.key_file)
+
+    async def daemon(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask the running daemon."""
+        return await control.call(self.settings.control_socket, method, path, body)
+
+    async def tell_daemon(self) -> None:
+        """Let a running daemon take up a change at once; without one it is taken up at the next start."""
+        with contextlib.suppress(control.DaemonAway):
+            await self.daemon("POST", "/reload")
+
+
+def actor() -> str:
+    """Who is at the keyboard, for the audit log."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (OSError, KeyError):
+        return "cli"
+
+
+def run_async(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Let click call a coroutine; expected errors become one line and exit 1."""
+
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return asyncio.run(function(*args, **kwargs))
+        except (SmsgwError, RuntimeError, KeyFileError, EmbeddedError, OSError) as exc:
+            code = f"{exc.code}: " if isinstance(exc, SmsgwError) else ""
+            raise Failed(f"{code}{exc}") from exc
+
+    return update_wrapper(wrapper, function)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, set | frozenset | tuple):
+        return sorted(value) if isinstance(value, set | frozenset) else list(value)
+    return str(value)
+
+
+def print_json(data: Any) -> None:
+    """JSON on standard output."""
+    click.echo(json.dumps(data, ensure_ascii=False, indent=2, default=_plain))
+
+
+def show_time(at: datetime | None) -> str:
+    """A time as people here read it."""
+    return at.astimezone(CHINA).strftime("%m-%d %H:%M:%S.%f")[:-3] if at else "-"
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: str) -> None:
+    """A table for people; Chinese characters count two columns."""
+    if not rows:
+        click.echo(empty)
+        return
+    cells = [[_text(row.get(column)) for column in columns] for row in rows]
+    widths = [max(_width(c), *(_width(line[n]) for line in cells)) for n, c in enumerate(columns)]
+    for line in [list(columns), *cells]:
+        padded = (cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
+
+
+def _text(value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, datetime):
+        return show_time(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return ",".join(map(str, value)) or "-"
+    return str(value)
+
+
+def _width(text: str) -> int:
+    return sum(2 if ord(c) > 0x2E80 else 1 for c in text)
+
+
+def die(message: str) -> None:
+    """End with exit 1."""
+    click.echo(f"Error: {message}", err=True)
+    sys.exit(1)
+
+
+pass_context = click.make_pass_decorator(Context)

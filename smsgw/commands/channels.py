@@ -1,0 +1,188 @@
+"""``smsgwctl channel``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from smsgw.channels import profiles
+from smsgw.commands.base import Context, Failed, actor, json_option, pass_context, print_json, print_table, run_async
+from smsgw.control import DaemonAway
+from smsgw.store import channels as store
+
+PROTOCOLS = ("cmpp30", "cmpp20", "smpp34")
+CARRIERS = ("CMCC", "CUCC", "CTCC", "CBN", "INTL")
+
+
+@click.group()
+def channel() -> None:
+    """Carrier channels (通道)."""
+
+
+def _carriers(text: str) -> list[str]:
+    names = [name.strip().upper() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in CARRIERS:
+            raise click.BadParameter(f"{name}: known are {', '.join(CARRIERS)}", param_hint="--carrier")
+    return names
+
+
+def _rate(text: str) -> int:
+    value = text.removesuffix("/s")
+    if not value.isdigit():
+        raise click.BadParameter(f"{text}: give a number of submits per second, such as 400 or 400/s", param_hint="--rate")
+    return int(value)
+
+
+def _options(function: Any) -> Any:
+    for option in (
+        click.option("--protocol", type=click.Choice(PROTOCOLS)),
+        click.option("--host"),
+        click.option("--port", type=click.IntRange(1, 65535)),
+        click.option("--user", "username", help="CMPP Source_Addr (企业代码), SMPP system_id."),
+        click.option("--password"),
+        click.option("--access-code", help="Service number (接入码), 106…"),
+        click.option("--connections", type=click.IntRange(1, 64)),
+        click.option("--window", type=click.IntRange(1, 1000), help="Submits without an answer, per connection."),
+        click.option("--rate", help="Submits per second over all connections, N or N/s; 0 is unlimited."),
+        click.option("--carrier", "carriers", help="Carriers it serves, by comma; all when not given."),
+        click.option("--unknown-policy", type=click.Choice(("hold", "hold_short", "resend"))),
+        click.option("--profile", help="Carrier deviations as JSON; keys in docs/operations.md."),
+    ):
+        function = option(function)
+    return function
+
+
+def _fields(given: dict[str, Any]) -> dict[str, Any]:
+    fields = {key: value for key, value in given.items() if value is not None}
+    if "rate" in fields:
+        fields["rate"] = _rate(fields["rate"])
+    if "carriers" in fields:
+        fields["carriers"] = _carriers(fields["carriers"])
+    if "profile" in fields:
+        try:
+            fields["profile"] = json.loads(fields["profile"])
+        except ValueError as exc:
+            raise click.BadParameter(f"not JSON: {exc}", param_hint="--profile") from exc
+        profiles.parse(fields["profile"])
+    return fields
+
+
+@channel.command("add")
+@click.argument("name")
+@_options
+@click.option("--priority-lanes", is_flag=True, hidden=True, help="Lanes are always on.")
+@json_option
+@pass_context
+@run_async
+async def channel_add(ctx: Context, name: str, priority_lanes: bool, as_json: bool, **given: Any) -> None:
+    """Make a channel; it connects at once when a daemon runs."""
+    fields = _fields(given)
+    missing = [o for o in ("protocol", "host", "port", "username", "password") if o not in fields]
+    if missing:
+        names = ", ".join("--user" if o == "username" else f"--{o}" for o in missing)
+        raise click.UsageError(f"needed: {names}")
+    sealer = ctx.sealer()
+    async with ctx.database() as database:
+        channel_id = await store.add_channel(database, sealer, name, fields, actor=actor())
+    await ctx.tell_daemon()
+    if as_json:
+        print_json({"id": channel_id, "name": name})
+    else:
+        click.echo(f"channel {name} made (id {channel_id})")
+
+
+@channel.command("set")
+@click.argument("name")
+@_options
+@pass_context
+@run_async
+async def channel_set(ctx: Context, name: str, **given: Any) -> None:
+    """Change a channel; window and rate take effect without reconnecting."""
+    fields = _fields(given)
+    if not fields:
+        raise click.UsageError("nothing to change; see --help")
+    await _change(ctx, name, fields)
+
+
+async def _change(ctx: Context, name: str, fields: dict[str, Any]) -> None:
+    sealer = ctx.sealer()
+    async with ctx.database() as database:
+        await store.set_channel(database, sealer, name, fields, actor=actor())
+    await ctx.tell_daemon()
+
+
+@channel.command("start")
+@click.argument("name")
+@pass_context
+@run_async
+async def channel_start(ctx: Context, name: str) -> None:
+    """Connect and send."""
+    await _change(ctx, name, {"desired": "started"})
+
+
+@channel.command("stop")
+@click.argument("name")
+@pass_context
+@run_async
+async def channel_stop(ctx: Context, name: str) -> None:
+    """Wait for answers under way, log out; what was never written flows to other channels."""
+    await _change(ctx, name, {"desired": "stopped"})
+
+
+@channel.command("remove")
+@click.argument("name")
+@pass_context
+@run_async
+async def channel_remove(ctx: Context, name: str) -> None:
+    """Take a channel out of use; its history stays."""
+    async with ctx.database() as database:
+        await store.remove_channel(database, name, actor=actor())
+    await ctx.tell_daemon()
+
+
+@channel.command("list")
+@json_option
+@pass_context
+@run_async
+async def channel_list(ctx: Context, as_json: bool) -> None:
+    """All channels, with their state when a daemon runs."""
+    try:
+        lines = (await ctx.daemon("GET", "/status"))["channels"]
+    except DaemonAway:
+        sealer = ctx.sealer()
+        async with ctx.database() as database:
+            specs = await store.load_channels(database, sealer)
+        lines = [
+            {
+                "name": s.name, "protocol": s.protocol, "state": "daemon not running", "carriers": sorted(s.carriers),
+                "access_code": s.access_code, "connections": s.connections, "window": s.window, "rate_limit": s.rate,
+            }
+            for s in specs
+        ]  # fmt: skip
+    if as_json:
+        print_json(lines)
+    else:
+        print_table(
+            lines,
+            ("name", "protocol", "state", "bound", "connections", "window_used", "window", "rate_now", "rate_limit",
+             "carriers", "reason", "last_error"),
+            empty="no channels yet; make one with: smsgwctl channel add NAME --protocol cmpp30 --host H --port N --user U --password P",
+        )  # fmt: skip
+
+
+@channel.command("test")
+@click.argument("name")
+@pass_context
+@run_async
+async def channel_test(ctx: Context, name: str) -> None:
+    """Whether the channel is logged in right now, and what it last complained about."""
+    for line in (await ctx.daemon("GET", "/status"))["channels"]:
+        if line["name"] == name:
+            if line["state"] != "bound":
+                raise Failed(f"{name} is {line['state']}: {line['last_error'] or 'no error so far'}")
+            click.echo(f"{name} is bound: {line['bound']} of {line['connections']} connections")
+            return
+    raise Failed(f"no channel {name}")

@@ -1,0 +1,164 @@
+"""``smsgwctl send``, ``trace``, ``explain``, ``unknown``: one message, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from smsgw.commands.base import (
+    Context,
+    Failed,
+    actor,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+    show_time,
+)
+from smsgw.control import DECISIONS
+from smsgw.core.numbers import mask
+from smsgw.core.states import STATUS_ZH
+from smsgw.store import messages
+
+TYPES = click.Choice(("otp", "notice", "marketing"))
+
+
+@click.command()
+@click.option("--account", required=True)
+@click.option("--to", "to", required=True, multiple=True, help="Number; may be repeated.")
+@click.option("--text", required=True)
+@click.option("--sign", default="", help="Signature; the account's when not given.")
+@click.option("--type", "kind", type=TYPES, default="notice", show_default=True)
+@json_option
+@pass_context
+@run_async
+async def send(ctx: Context, account: str, to: tuple[str, ...], text: str, sign: str, kind: str, as_json: bool) -> None:
+    """Send a message through the running daemon."""
+    body = {"account": account, "to": list(to), "text": text, "sign": sign, "type": kind, "actor": actor()}
+    result = await ctx.daemon("POST", "/send", body)
+    if as_json:
+        print_json(result)
+    else:
+        rows = [item | {"message": item.get("message") or STATUS_ZH.get(item["status"], "")} for item in result["items"]]
+        print_table(rows, ("to", "message_id", "status", "parts", "code", "message"), empty="nothing was sent")
+    if result["rejected"]:
+        raise SystemExit(1)
+
+
+@click.command()
+@click.option("--account", required=True)
+@click.option("--to", "to", required=True, multiple=True)
+@click.option("--text", required=True)
+@click.option("--sign", default="")
+@click.option("--type", "kind", type=TYPES, default="notice", show_default=True)
+@json_option
+@pass_context
+@run_async
+async def explain(ctx: Context, account: str, to: tuple[str, ...], text: str, sign: str, kind: str, as_json: bool) -> None:
+    """What would become of a message: coding, parts, carrier, channels, or why it is refused. Sends nothing."""
+    body = {"account": account, "to": list(to), "text": text, "sign": sign, "type": kind, "actor": actor()}
+    result = await ctx.daemon("POST", "/explain", body)
+    for item in result["items"]:
+        pool = item.get("pool")
+        item["channels"] = [
+            {"name": c["name"], "state": c["state"], "reason": c["reason"]}
+            for c in result["channels"]
+            if pool and (not c["carriers"] or pool in c["carriers"])
+        ]
+    if as_json:
+        print_json(result["items"])
+        return
+    for item in result["items"]:
+        click.echo(f"{item['to']}: {item['verdict']} ({item['code']}) {item['message']}")
+        if "pool" in item:
+            click.echo(f"  号码    {item['number']}  {item['carrier_name']} {item['province']}(依据 {item['carrier_known_by']})")
+            click.echo(f"  内容    {item['content']}")
+            click.echo(f"  编码    {item['coding']},{item['units']} 单位,{item['parts']} 条,计费 {item['price']},优先级 {item['lane']}")
+            shown = ", ".join(f"{c['name']}({c['state']})" for c in item["channels"]) or "无"
+            click.echo(f"  通道池  {item['pool']}:{shown}")
+
+
+@click.command()
+@click.argument("message_id", type=int)
+@click.option("--unmask", is_flag=True, help="Show the whole number.")
+@json_option
+@pass_context
+@run_async
+async def trace(ctx: Context, message_id: int, unmask: bool, as_json: bool) -> None:
+    """The story of one message, from acceptance to the customer's acknowledgement."""
+    async with ctx.database() as database:
+        story = await messages.trace_message(database, message_id, accounts=None)
+    if story is None:
+        raise Failed(f"no message {message_id}")
+    message = story.message
+    number = message.number if unmask else mask(message.number)
+    if as_json:
+        data: dict[str, Any] = asdict(story)
+        data["message"]["number"] = number
+        data["message"]["id"] = str(message.id)
+        data["message"]["batch_id"] = str(message.batch_id)
+        print_json(data)
+        return
+    click.echo(f"message  {message.id}  {message.status}({STATUS_ZH[message.status]})  {message.cls}")
+    click.echo(f"to       {number}  {message.carrier} {message.province}")
+    click.echo(f"account  {message.account_name}  type {message.type}  by {message.origin}/{message.submitter or '-'}")
+    click.echo(f"content  {message.content}")
+    click.echo(f"parts    {message.parts} × {message.coding}")
+    rows = []
+    begin = story.steps[0].at
+    for step in story.steps:
+        detail = "  ".join(f"{k}={v}" for k, v in step.detail.items() if v != "")
+        after = (step.at - begin).total_seconds() * 1000
+        rows.append(
+            {"time": show_time(step.at), "+ms": f"{after:.0f}", "part": step.part or "-", "step": step.step,
+             "": step.label, "detail": detail}
+        )  # fmt: skip
+    print_table(rows, ("time", "+ms", "part", "step", "", "detail"), empty="")
+
+
+@click.group()
+def unknown() -> None:
+    """Parts whose outcome is unknown (结果未知)."""
+
+
+@unknown.command("list")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=500, show_default=True)
+@json_option
+@pass_context
+@run_async
+async def unknown_list(ctx: Context, limit: int, as_json: bool) -> None:
+    """Written to a carrier, and the answer was lost; oldest first."""
+    async with ctx.database() as database:
+        rows = await messages.list_unknown(database, limit=limit)
+    lines = [
+        {
+            "message_id": str(r["id"]), "part": r["part"], "account": r["account_name"], "channel": r["channel_name"],
+            "number": mask(r["number"]), "since": r["claimed_at"], "why": r["code"], "policy": r["policy"],
+            "acts_at": r["next_at"],
+        }
+        for r in rows
+    ]  # fmt: skip
+    if as_json:
+        print_json(lines)
+    else:
+        print_table(
+            lines, ("message_id", "part", "account", "channel", "number", "since", "why", "policy", "acts_at"),
+            empty="nothing is unknown",
+        )  # fmt: skip
+
+
+@unknown.command("resolve")
+@click.argument("message_id", type=int)
+@click.option("--as", "decision", type=click.Choice(tuple(DECISIONS)), required=True,
+              help="unconfirmed: end it as unknown; delivered, failed: the carrier told you; resend: may arrive twice.")  # fmt: skip
+@click.option("--part", type=click.IntRange(0, 255), default=0, help="0: all unknown parts.")
+@pass_context
+@run_async
+async def unknown_resolve(ctx: Context, message_id: int, decision: str, part: int) -> None:
+    """Decide about the unknown parts of a message."""
+    body = {"message_id": message_id, "part": part, "decision": decision, "actor": actor()}
+    result = await ctx.daemon("POST", "/unknown/resolve", body)
+    click.echo(f"{result['parts']} part(s): {decision}")

@@ -1,0 +1,139 @@
+"""The control socket: HTTP over a unix socket in the data directory, for ``smsgwctl`` (mode 0600, so root and us).
+
+What must reach a running daemon goes here; what is configuration goes through the database and reaches every node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, web
+
+from smsgw import __version__
+from smsgw.core.errors import Invalid, SmsgwError, http_status
+from smsgw.core.model import MessageType, Origin
+from smsgw.core.states import PartState
+from smsgw.pipeline.accept import SendItem, SendRequest
+from smsgw.pipeline.outcomes import Sweep
+from smsgw.store import sweeps
+from smsgw.store.db import Connection, Row
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from smsgw.app import Daemon
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+DECISIONS = {
+    "unconfirmed": PartState.UNCONFIRMED,
+    "delivered": PartState.DELIVERED,
+    "failed": PartState.UNDELIVERABLE,
+    "resend": PartState.DEFERRED,
+}
+"""What an operator may decide about an unknown outcome."""
+
+
+def _json(data: Any, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(data), status=status, content_type="application/json")
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.Response:
+    try:
+        return await handler(request)
+    except SmsgwError as exc:
+        return _json({"code": exc.code, "message": str(exc)}, http_status(exc.code))
+
+
+def application(daemon: Daemon) -> web.Application:
+    """The application behind the socket."""
+
+    async def status(_: web.Request) -> web.Response:
+        ready, checks = daemon.ready()
+        return _json(
+            {
+                "version": __version__,
+                "node": daemon.settings.node.number,
+                "ready": ready,
+                "checks": checks,
+                "urls": daemon.urls,
+                "waiting": {"accept": daemon.acceptor.waiting, "outcomes": daemon.outcomes.waiting},
+                "channels": [asdict(s) for s in daemon.channels.status()],
+            }
+        )
+
+    async def reload(_: web.Request) -> web.Response:
+        await daemon.channels.follow_now()
+        return _json({})
+
+    async def send(request: web.Request) -> web.Response:
+        result = await daemon.acceptor.send(_send_request(daemon, await request.json()))
+        return _json(result)
+
+    async def explain(request: web.Request) -> web.Response:
+        lines = daemon.acceptor.explain(_send_request(daemon, await request.json()))
+        return _json({"items": lines, "channels": [asdict(s) for s in daemon.channels.status()]})
+
+    async def resolve(request: web.Request) -> web.Response:
+        body = await request.json()
+        decision = DECISIONS.get(body["decision"])
+        if decision is None:
+            raise Invalid("PARAM_INVALID", field="decision", reason=f"可选 {', '.join(DECISIONS)}")
+        code = f"OPERATOR:{body['decision'].upper()}"
+
+        async def run(connection: Connection, now: datetime) -> list[Row]:
+            return await sweeps.decide_unknown(
+                connection, int(body["message_id"]), int(body.get("part", 0)), int(decision), now, code
+            )
+
+        detail = {"decision": body["decision"], "actor": body.get("actor", "")}
+        changed = await daemon.outcomes.sweep(Sweep(run, "decided", detail))
+        if not changed:
+            raise Invalid("STATE_CONFLICT", reason="没有结果未知的分段")
+        return _json({"parts": changed})
+
+    app = web.Application(middlewares=[_errors])
+    app.router.add_get("/status", status)
+    app.router.add_post("/reload", reload)
+    app.router.add_post("/send", send)
+    app.router.add_post("/explain", explain)
+    app.router.add_post("/unknown/resolve", resolve)
+    return app
+
+
+def _send_request(daemon: Daemon, body: dict[str, Any]) -> SendRequest:
+    account = daemon.directory.account_by_name(body["account"])
+    if account is None:
+        raise Invalid("PARAM_INVALID", field="account", reason=f"账号 {body['account']} 不存在")
+    items = tuple(SendItem(to=to, content=body["text"], sign=body.get("sign", "")) for to in body["to"])
+    return SendRequest(
+        account=account,
+        items=items,
+        type=MessageType(body.get("type", "notice")),
+        origin=Origin.CLI,
+        submitter=body.get("actor", "cli"),
+    )
+
+
+class DaemonAway(RuntimeError):
+    """No daemon answers on the control socket."""
+
+
+async def call(socket: Path, method: str, path: str, body: Any = None, *, timeout_s: float = 15.0) -> Any:
+    """Ask the daemon behind ``socket``. Raises ``DaemonAway``, or ``SmsgwError``-like text as ``RuntimeError``."""
+    try:
+        async with (
+            ClientSession(connector=UnixConnector(str(socket)), timeout=ClientTimeout(timeout_s)) as session,
+            session.request(method, f"http://smsgw{path}", json=body) as response,
+        ):
+            answer = msgspec.json.decode(await response.read())
+            if response.status >= 400:
+                raise RuntimeError(f"{answer.get('code')}: {answer.get('message')}")
+            return answer
+    except (ClientError, OSError, TimeoutError) as exc:
+        raise DaemonAway(f"no daemon answers on {socket}: is `smsgwctl run` running with this configuration?") from exc

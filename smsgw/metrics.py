@@ -1,0 +1,76 @@
+"""Prometheus metrics, collected from the running parts when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Protocol
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.process_collector import ProcessCollector
+
+from smsgw.channels.manager import ChannelManager
+from smsgw.pipeline.accept import Acceptor
+from smsgw.pipeline.outcomes import Outcomes
+
+
+class Node(Protocol):
+    """The parts that are measured."""
+
+    acceptor: Acceptor
+    outcomes: Outcomes
+    channels: ChannelManager
+
+
+class _Collector:
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def collect(self) -> Iterator[Metric]:
+        node = self._node
+        yield GaugeMetricFamily(
+            "smsgw_accept_waiting_parts", "Parts that wait for their accept commit", node.acceptor.waiting
+        )
+        yield GaugeMetricFamily(
+            "smsgw_outcomes_waiting", "Answers, reports and messages that wait for their commit", node.outcomes.waiting
+        )
+        tally = node.outcomes.tally
+        unusual = CounterMetricFamily("smsgw_outcomes_unusual", "Answers and reports out of the ordinary", labels=["kind"])
+        unusual.add_metric(["stale_answer"], tally.stale_answers)
+        unusual.add_metric(["duplicate_report"], tally.duplicate_reports)
+        unusual.add_metric(["unmatched_report"], tally.unmatched_reports)
+        yield unusual
+        gauges = {
+            "bound_links": "Links that are logged in",
+            "window_used": "Submits without an answer",
+            "window": "Submits that may be without an answer",
+            "rate": "Submits per second over the last 5 seconds",
+        }
+        families = {
+            name: GaugeMetricFamily(f"smsgw_channel_{name}", text, labels=["channel"]) for name, text in gauges.items()
+        }
+        reason = GaugeMetricFamily(
+            "smsgw_channel_limited_by", "Why the channel is not faster", labels=["channel", "reason"]
+        )
+        for status in node.channels.status():
+            families["bound_links"].add_metric([status.name], status.bound)
+            families["window_used"].add_metric([status.name], status.window_used)
+            families["window"].add_metric([status.name], status.window)
+            families["rate"].add_metric([status.name], status.rate_now)
+            reason.add_metric([status.name, status.reason], 1)
+        yield from families.values()
+        yield reason
+
+
+def handler(node: Node) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """The handler of ``GET /metrics``."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(node))
+    ProcessCollector(registry=registry)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    return metrics
