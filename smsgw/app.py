@@ -94,7 +94,7 @@ class Daemon:
 
         journal = Journal(data_dir / "journal", settings.node.number, boot_id())
         replay = journal.open()
-        self._closers.append(("journal", journal.close))
+        self._closers.append(("journal", lambda: asyncio.to_thread(journal.close)))
         self.outcomes = Outcomes(
             dsn, node=settings.node.number, ids=self.ids, journal=journal, directory=self.directory, bell=self.bell,
             durability=settings.durability,
@@ -123,13 +123,20 @@ class Daemon:
         self._closers.append(("acceptor", self.acceptor.stop))
 
         keeper = Keeper(
-            self.database, self.outcomes, self.directory, self.bell, self.ids, settings, self.channels.announce
+            self.database,
+            self.outcomes,
+            self.directory,
+            self.bell,
+            self.ids,
+            settings,
+            self.channels.announce,
         )
         await keeper.start()
         self._closers.append(("keeper", keeper.stop))
 
         watch = aio.spawn(
-            aio.forever(self._check_database, every=DATABASE_CHECK_EVERY, name="database.check"), name="database.check"
+            aio.forever(self._check_database, every=DATABASE_CHECK_EVERY, name="database.check"),
+            name="database.check",
         )
         self._closers.append(("database.check", lambda: aio.cancel(watch)))
         await self._listen()
@@ -191,7 +198,9 @@ class Daemon:
         try:
             await site.start()
         except OSError as exc:
-            raise OSError(exc.errno, f"cannot listen on {host}:{port} ([{name}] listen): {exc.strerror}") from exc
+            raise OSError(
+                exc.errno, f"cannot listen on {host}:{port} ([{name}] listen): {exc.strerror}"
+            ) from exc
         bound = runner.addresses[0]
         shown = f"[{bound[0]}]" if ":" in str(bound[0]) else bound[0]
         return f"http://{shown}:{bound[1]}"
@@ -213,7 +222,7 @@ class Daemon:
 
     def _take_lock(self, data_dir: Path) -> None:
         path = data_dir / "daemon.lock"
-        self._lock = open(path, "a+")  # noqa: SIM115 - held until stop
+        self._lock = open(path, "a+")  # held until stop
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:

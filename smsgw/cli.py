@@ -11,9 +11,19 @@ import uvloop
 
 from smsgw import __version__, app, log
 from smsgw.commands import accounts, channels, messages
-from smsgw.commands.base import BadConfiguration, Context, Failed, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import (
+    BadConfiguration,
+    Context,
+    Failed,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+)
 from smsgw.commands.demo import demo
 from smsgw.commands.pdu import pdu
+from smsgw.commands.simulate import simulate
 from smsgw.store import migrate as migration
 
 
@@ -60,11 +70,12 @@ async def check(ctx: Context) -> None:
     settings = ctx.settings
     async with ctx.database() as database:
         server = await database.fetchval("SHOW server_version")
-        sync = await database.fetchrow("SELECT current_setting('fsync'), current_setting('synchronous_commit')")
+        fsync = await database.fetchval("SHOW fsync")
+        commit = await database.fetchval("SHOW synchronous_commit")
     where = "external" if settings.database.dsn else f"embedded in {settings.node.data_dir}"
     click.echo(f"configuration  ok ({ctx.config_path or 'defaults'})")
-    click.echo(f"database       PostgreSQL {server}, {where}, fsync {sync[0]}, synchronous_commit {sync[1]}")
-    if "off" in (sync[0], sync[1]):
+    click.echo(f"database       PostgreSQL {server}, {where}, fsync {fsync}, synchronous_commit {commit}")
+    if "off" in (fsync, commit):
         raise Failed("accepted would not mean durable: switch fsync and synchronous_commit on")
 
 
@@ -78,7 +89,9 @@ async def status(ctx: Context, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    click.echo(f"node {answer['node']}, version {answer['version']}: {'ready' if answer['ready'] else 'NOT READY'}")
+    click.echo(
+        f"node {answer['node']}, version {answer['version']}: {'ready' if answer['ready'] else 'NOT READY'}"
+    )
     for name, value in (answer["checks"] | answer["urls"]).items():
         click.echo(f"  {name:<14} {value}")
     print_table(
@@ -91,7 +104,7 @@ async def status(ctx: Context, as_json: bool) -> None:
 
 for command in (
     accounts.account, accounts.audit_group, accounts.key, accounts.ledger, accounts.user, channels.channel, demo,
-    messages.explain, messages.send, messages.trace, messages.unknown, pdu,
+    messages.explain, messages.send, messages.trace, messages.unknown, pdu, simulate,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from smsgw.app import Daemon
 
-Handler = Callable[[web.Request], Awaitable[web.Response]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 DECISIONS = {
     "unconfirmed": PartState.UNCONFIRMED,
@@ -43,7 +43,7 @@ def _json(data: Any, status: int = 200) -> web.Response:
 
 
 @web.middleware
-async def _errors(request: web.Request, handler: Handler) -> web.Response:
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except SmsgwError as exc:
@@ -136,4 +136,6 @@ async def call(socket: Path, method: str, path: str, body: Any = None, *, timeou
                 raise RuntimeError(f"{answer.get('code')}: {answer.get('message')}")
             return answer
     except (ClientError, OSError, TimeoutError) as exc:
-        raise DaemonAway(f"no daemon answers on {socket}: is `smsgwctl run` running with this configuration?") from exc
+        raise DaemonAway(
+            f"no daemon answers on {socket}: is `smsgwctl run` running with this configuration?"
+        ) from exc

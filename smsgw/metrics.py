@@ -34,10 +34,14 @@ class _Collector:
             "smsgw_accept_waiting_parts", "Parts that wait for their accept commit", node.acceptor.waiting
         )
         yield GaugeMetricFamily(
-            "smsgw_outcomes_waiting", "Answers, reports and messages that wait for their commit", node.outcomes.waiting
+            "smsgw_outcomes_waiting",
+            "Answers, reports and messages that wait for their commit",
+            node.outcomes.waiting,
         )
         tally = node.outcomes.tally
-        unusual = CounterMetricFamily("smsgw_outcomes_unusual", "Answers and reports out of the ordinary", labels=["kind"])
+        unusual = CounterMetricFamily(
+            "smsgw_outcomes_unusual", "Answers and reports out of the ordinary", labels=["kind"]
+        )
         unusual.add_metric(["stale_answer"], tally.stale_answers)
         unusual.add_metric(["duplicate_report"], tally.duplicate_reports)
         unusual.add_metric(["unmatched_report"], tally.unmatched_reports)
@@ -49,7 +53,8 @@ class _Collector:
             "rate": "Submits per second over the last 5 seconds",
         }
         families = {
-            name: GaugeMetricFamily(f"smsgw_channel_{name}", text, labels=["channel"]) for name, text in gauges.items()
+            name: GaugeMetricFamily(f"smsgw_channel_{name}", text, labels=["channel"])
+            for name, text in gauges.items()
         }
         reason = GaugeMetricFamily(
             "smsgw_channel_limited_by", "Why the channel is not faster", labels=["channel", "reason"]
@@ -71,6 +76,8 @@ def handler(node: Node) -> Callable[[web.Request], Awaitable[web.Response]]:
     ProcessCollector(registry=registry)
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": "text/plain; version=0.0.4"})
+        return web.Response(
+            body=generate_latest(registry), headers={"Content-Type": "text/plain; version=0.0.4"}
+        )
 
     return metrics

@@ -268,16 +268,17 @@ class Channel:
         outcomes: list[Outcome] = []
         for event in events:
             match event:
-                case Answer(tag=tag, pdu=pdu, status=status) | Late(tag=tag, pdu=pdu, status=status):
-                    assert isinstance(tag, Claimed)
+                case (
+                    Answer(tag=Claimed() as tag, pdu=pdu, status=status)
+                    | Late(tag=Claimed() as tag, pdu=pdu, status=status)
+                ):
                     outcome = self._mapping.outcome(tag, pdu, status)
                     if outcome.kind is OutcomeKind.DEFERRED:
                         self._slow_down(outcome)
                     outcomes.append(outcome)
                 case Request(pdu=_):
                     self._incoming(link, event)
-                case Expired(tag=tag):
-                    assert isinstance(tag, Claimed)
+                case Expired(tag=Claimed() as tag):
                     outcomes.append(_unknown(tag, "ANSWER_TIMEOUT"))
                 case Closed(why=why, lost=lost):
                     if lost:
@@ -401,30 +402,21 @@ class Channel:
         """Claim up to ``room`` parts; whether there may be more."""
         if self._claims is None or self._claims.is_closed():
             self._claims = await connect(self._services.dsn, writer=True)
-            await self._reclaim()
-        fence = {
-            "resource": self.lease.resource,
-            "node": self.lease.node,
-            "epoch": self.lease.epoch,
-            "channel_id": self.spec.id,
-        }
+            await self._reclaim(self._claims)
+        fence = claiming.Fence(self.lease.resource, self.lease.node, self.lease.epoch, self.spec.id)
         oldest = first_id(datetime.now(UTC) - QUEUE_AGE)
         claimed: list[Claimed] = []
         hot, self._hot = self._hot, {}
         async with asyncio.timeout(CLAIM_TIMEOUT):
             if self._deferred_at is not None and self._deferred_at <= time.time():
-                claimed = await claiming.claim_deferred(self._claims, **fence, limit=room, oldest=oldest)  # type: ignore[arg-type]
+                claimed = await claiming.claim_deferred(self._claims, fence, limit=room, oldest=oldest)
                 if len(claimed) < room:
                     due = await claiming.next_deferred(self._claims, self.spec.id, oldest)
                     self._deferred_at = due.timestamp() if due else None
             if hot and len(claimed) < room:
                 queues = sorted(hot, key=lambda q: (q[1], q[0]))
                 fresh = await claiming.claim(
-                    self._claims,
-                    **fence,
-                    limit=room - len(claimed),
-                    queues=queues,
-                    oldest=oldest,  # type: ignore[arg-type]
+                    self._claims, fence, limit=room - len(claimed), queues=queues, oldest=oldest
                 )
                 claimed += fresh
         if len(claimed) >= room:
@@ -438,12 +430,11 @@ class Channel:
         self._pump()
         return True
 
-    async def _reclaim(self) -> None:
+    async def _reclaim(self, connection: Connection) -> None:
         """After a lost claim connection: rows may be ours in the database and unknown to us. They were not written."""
-        assert self._claims is not None
         known = {(c.id, c.part) for c in self._ready}
         oldest = first_id(datetime.now(UTC) - QUEUE_AGE)
-        rows = await claiming.held(self._claims, self.spec.id, self.lease.epoch, oldest)
+        rows = await claiming.held(connection, self.spec.id, self.lease.epoch, oldest)
         journal = self._services.journal
         stray = [
             Outcome(r["id"], r["part"], r["attempt"], OutcomeKind.UNSENT)

@@ -14,10 +14,10 @@ from smsgw.core.reportcodes import DELIVERED, class_of
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding, Segment
 from smsgw.core.udh import InvalidUdh
-from smsgw.protocols.codes import Code, CodeClass
 from smsgw.protocols.cmpp import codes as cmpp_codes
 from smsgw.protocols.cmpp import pdus as cmpp
 from smsgw.protocols.cmpp import reports as cmpp_reports
+from smsgw.protocols.codes import Code, CodeClass
 from smsgw.protocols.errors import Malformed
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.smpp import codes as smpp_codes
@@ -197,9 +197,11 @@ class CmppMapping:
                 number=_number(report.dest_terminal_id),
                 received_at=_now(),
             )
+        # Values outside the table follow the coding groups of GSM 03.38: bits 3-2 say UCS2.
+        coding = _CMPP_CODING.get(pdu.msg_fmt, Coding.UCS2 if pdu.msg_fmt & 0x0C == 8 else Coding.ASCII)
         return _inbound(
             self._spec.id, f"{pdu.msg_id:016x}", pdu.src_terminal_id, pdu.dest_id, pdu.msg_content,
-            bool(pdu.tp_udhi & 0x41), _CMPP_CODING.get(pdu.msg_fmt, Coding.UCS2 if pdu.msg_fmt & 0x0C == 8 else Coding.ASCII),
+            bool(pdu.tp_udhi & 0x41), coding,
         )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Protocol
+from typing import Protocol, cast
 
 from smsgw.protocols.events import CloseNow, Event
 from smsgw.protocols.session import Session
@@ -41,7 +41,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is connected: log in."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's transports are no subclasses
         self._transport = transport
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -51,7 +51,11 @@ class Link(asyncio.Protocol):
         # "Written" should mean "handed to the kernel", as nearly as it can.
         transport.set_write_buffer_limits(high=0)
         self.writable = True
-        self.session.start(self._loop.time())
+        try:
+            self.session.start(self._loop.time())
+        except ValueError as exc:  # credentials that do not fit their fields
+            self.abort(f"login cannot be written: {exc}")
+            return
         self.flush()
 
     def data_received(self, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import secrets
 import time
@@ -9,12 +10,21 @@ from dataclasses import asdict
 
 import click
 
-from smsgw.commands.base import Context, Failed, actor, json_option, pass_context, print_json, print_table, run_async
+from smsgw.admin.auth import hash_password
+from smsgw.commands.base import (
+    Context,
+    Failed,
+    actor,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+)
 from smsgw.core.ids import IdSource
 from smsgw.core.states import REFUNDED
 from smsgw.store import accounts, audit, keys, staff
 from smsgw.store.db import Database
-from smsgw.store.passwords import hash_password
 
 
 @click.group()
@@ -27,8 +37,12 @@ def account() -> None:
 @click.option("--display-name", default="", help="Name for people.")
 @click.option("--sign", "default_sign", default="", help="Signature put in front of texts that have none.")
 @click.option("--no-sign", is_flag=True, help="Texts need no signature (the carrier adds it).")
-@click.option("--extend-code", default="", help="Digits behind the access code; replies to them come to this account.")
-@click.option("--credit", type=click.IntRange(min=0), default=0, help="Postpaid: units the balance may go below zero.")
+@click.option(
+    "--extend-code", default="", help="Digits behind the access code; replies to them come to this account."
+)
+@click.option(
+    "--credit", type=click.IntRange(min=0), default=0, help="Postpaid: units the balance may go below zero."
+)
 @click.option("--balance", type=click.IntRange(min=0), default=0, help="Units to begin with.")
 @json_option
 @pass_context
@@ -44,7 +58,9 @@ async def account_add(
             sign_required=not no_sign, extend_code=extend_code, credit_floor=-credit,
         )  # fmt: skip
         if balance:
-            await accounts.top_up(database, account_id, balance, "opening balance", actor=actor(), ids=_ids(ctx))
+            await accounts.top_up(
+                database, account_id, balance, "opening balance", actor=actor(), ids=_ids(ctx)
+            )
     await ctx.tell_daemon()
     if as_json:
         print_json({"id": account_id, "name": name})
@@ -151,12 +167,19 @@ def key() -> None:
 @click.argument("account_name", metavar="ACCOUNT")
 @click.option("--scope", "scopes", multiple=True, help=f"One of {', '.join(keys.SCOPES)}; may be repeated.")
 @click.option("--test", is_flag=True, help="Messages are never billed.")
-@click.option("--ip", "networks", multiple=True, help="Allow only from this address or network; may be repeated.")
+@click.option(
+    "--ip", "networks", multiple=True, help="Allow only from this address or network; may be repeated."
+)
 @json_option
 @pass_context
 @run_async
 async def key_add(
-    ctx: Context, account_name: str, scopes: tuple[str, ...], test: bool, networks: tuple[str, ...], as_json: bool
+    ctx: Context,
+    account_name: str,
+    scopes: tuple[str, ...],
+    test: bool,
+    networks: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Make a key; its secrets are shown once."""
     try:
@@ -168,13 +191,21 @@ async def key_add(
         account_id = await _account_id(database, account_name)
         options = {"scopes": scopes} if scopes else {}
         new = await keys.add_key(
-            database, sealer, account_id, actor=actor(), test=test, ip_allow=allowed, **options  # type: ignore[arg-type]
+            database,
+            sealer,
+            account_id,
+            actor=actor(),
+            test=test,
+            ip_allow=allowed,
+            **options,  # type: ignore[arg-type]
         )
     await ctx.tell_daemon()
     if as_json:
         print_json({"key_id": new.key_id, "secret": new.secret, "bearer": new.bearer})
     else:
-        click.echo(f"key id  {new.key_id}\nsecret  {new.secret}\nbearer  {new.bearer}\nThey are not shown again.")
+        click.echo(
+            f"key id  {new.key_id}\nsecret  {new.secret}\nbearer  {new.bearer}\nThey are not shown again."
+        )
 
 
 @click.group()
@@ -198,7 +229,13 @@ async def user_add(
     async with ctx.database() as database:
         ids = [await _account_id(database, account_name) for account_name in account_names]
         await staff.add_staff(
-            database, login, name or login, role, await hash_password(password), accounts=ids, must_change=True
+            database,
+            login,
+            name or login,
+            role,
+            await asyncio.to_thread(hash_password, password),
+            accounts=ids,
+            must_change=True,
         )
         await audit.record(database, actor(), "staff.add", f"staff/{login}", after={"role": role})
     _show_password(login, password, as_json)
@@ -213,8 +250,11 @@ async def user_reset(ctx: Context, login: str, as_json: bool) -> None:
     """Give a person a new one-time password, unlock them and end their sessions."""
     password = secrets.token_urlsafe(12)
     async with ctx.database() as database:
-        if not await staff.reset_password(database, login, await hash_password(password)):
+        person = await staff.get_staff_by_login(database, login)
+        if person is None:
             raise Failed(f"no person {login}")
+        hashed = await asyncio.to_thread(hash_password, password)
+        await staff.set_password(database, person.id, hashed, must_change=True)
         await audit.record(database, actor(), "staff.reset", f"staff/{login}")
     _show_password(login, password, as_json)
 
@@ -223,7 +263,9 @@ def _show_password(login: str, password: str, as_json: bool) -> None:
     if as_json:
         print_json({"login": login, "password": password})
     else:
-        click.echo(f"login     {login}\npassword  {password}\nIt is not shown again and must be changed at the first login.")
+        click.echo(
+            f"login     {login}\npassword  {password}\nIt is not shown again and must be changed at the first login."
+        )
 
 
 @click.group()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import update_wrapper
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -25,7 +25,6 @@ from smsgw.store.db import Database
 from smsgw.store.embedded import EmbeddedError, EmbeddedPostgres
 from smsgw.store.secrets import KeyFileError, Sealer
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -42,7 +41,9 @@ class BadConfiguration(click.ClickException):
 
     def format_message(self) -> str:
         """One problem a line."""
-        return "\n".join(["configuration cannot be used:", *(f"  {line}" for line in self.message.splitlines())])
+        return "\n".join(
+            ["configuration cannot be used:", *(f"  {line}" for line in self.message.splitlines())]
+        )
 
 
 @dataclass
@@ -106,10 +107,10 @@ def actor() -> str:
         return "cli"
 
 
-def run_async(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+def run_async(function: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., T]:
     """Let click call a coroutine; expected errors become one line and exit 1."""
 
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+    def wrapper(*args: Any, **kwargs: Any) -> T:
         try:
             return asyncio.run(function(*args, **kwargs))
         except (SmsgwError, RuntimeError, KeyFileError, EmbeddedError, OSError) as exc:

@@ -8,7 +8,16 @@ from typing import Any
 import click
 
 from smsgw.channels import profiles
-from smsgw.commands.base import Context, Failed, actor, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import (
+    Context,
+    Failed,
+    actor,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+)
 from smsgw.control import DaemonAway
 from smsgw.store import channels as store
 
@@ -32,7 +41,9 @@ def _carriers(text: str) -> list[str]:
 def _rate(text: str) -> int:
     value = text.removesuffix("/s")
     if not value.isdigit():
-        raise click.BadParameter(f"{text}: give a number of submits per second, such as 400 or 400/s", param_hint="--rate")
+        raise click.BadParameter(
+            f"{text}: give a number of submits per second, such as 400 or 400/s", param_hint="--rate"
+        )
     return int(value)
 
 
@@ -45,7 +56,9 @@ def _options(function: Any) -> Any:
         click.option("--password"),
         click.option("--access-code", help="Service number (接入码), 106…"),
         click.option("--connections", type=click.IntRange(1, 64)),
-        click.option("--window", type=click.IntRange(1, 1000), help="Submits without an answer, per connection."),
+        click.option(
+            "--window", type=click.IntRange(1, 1000), help="Submits without an answer, per connection."
+        ),
         click.option("--rate", help="Submits per second over all connections, N or N/s; 0 is unlimited."),
         click.option("--carrier", "carriers", help="Carriers it serves, by comma; all when not given."),
         click.option("--unknown-policy", type=click.Choice(("hold", "hold_short", "resend"))),
@@ -169,7 +182,8 @@ async def channel_list(ctx: Context, as_json: bool) -> None:
             lines,
             ("name", "protocol", "state", "bound", "connections", "window_used", "window", "rate_now", "rate_limit",
              "carriers", "reason", "last_error"),
-            empty="no channels yet; make one with: smsgwctl channel add NAME --protocol cmpp30 --host H --port N --user U --password P",
+            empty="no channels yet; make one with: smsgwctl channel add NAME --protocol cmpp30 --host H --port N "
+            "--user U --password P",
         )  # fmt: skip
 
 

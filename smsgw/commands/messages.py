@@ -35,15 +35,22 @@ TYPES = click.Choice(("otp", "notice", "marketing"))
 @json_option
 @pass_context
 @run_async
-async def send(ctx: Context, account: str, to: tuple[str, ...], text: str, sign: str, kind: str, as_json: bool) -> None:
+async def send(
+    ctx: Context, account: str, to: tuple[str, ...], text: str, sign: str, kind: str, as_json: bool
+) -> None:
     """Send a message through the running daemon."""
     body = {"account": account, "to": list(to), "text": text, "sign": sign, "type": kind, "actor": actor()}
     result = await ctx.daemon("POST", "/send", body)
     if as_json:
         print_json(result)
     else:
-        rows = [item | {"message": item.get("message") or STATUS_ZH.get(item["status"], "")} for item in result["items"]]
-        print_table(rows, ("to", "message_id", "status", "parts", "code", "message"), empty="nothing was sent")
+        rows = [
+            item | {"message": item.get("message") or STATUS_ZH.get(item["status"], "")}
+            for item in result["items"]
+        ]
+        print_table(
+            rows, ("to", "message_id", "status", "parts", "code", "message"), empty="nothing was sent"
+        )
     if result["rejected"]:
         raise SystemExit(1)
 
@@ -57,7 +64,9 @@ async def send(ctx: Context, account: str, to: tuple[str, ...], text: str, sign:
 @json_option
 @pass_context
 @run_async
-async def explain(ctx: Context, account: str, to: tuple[str, ...], text: str, sign: str, kind: str, as_json: bool) -> None:
+async def explain(
+    ctx: Context, account: str, to: tuple[str, ...], text: str, sign: str, kind: str, as_json: bool
+) -> None:
     """What would become of a message: coding, parts, carrier, channels, or why it is refused. Sends nothing."""
     body = {"account": account, "to": list(to), "text": text, "sign": sign, "type": kind, "actor": actor()}
     result = await ctx.daemon("POST", "/explain", body)
@@ -74,9 +83,11 @@ async def explain(ctx: Context, account: str, to: tuple[str, ...], text: str, si
     for item in result["items"]:
         click.echo(f"{item['to']}: {item['verdict']} ({item['code']}) {item['message']}")
         if "pool" in item:
-            click.echo(f"  号码    {item['number']}  {item['carrier_name']} {item['province']}(依据 {item['carrier_known_by']})")
+            home = f"{item['carrier_name']} {item['province']}(依据 {item['carrier_known_by']})"
+            click.echo(f"  号码    {item['number']}  {home}")
             click.echo(f"  内容    {item['content']}")
-            click.echo(f"  编码    {item['coding']},{item['units']} 单位,{item['parts']} 条,计费 {item['price']},优先级 {item['lane']}")
+            size = f"{item['coding']},{item['units']} 单位,{item['parts']} 条"
+            click.echo(f"  编码    {size},计费 {item['price']},优先级 {item['lane']}")
             shown = ", ".join(f"{c['name']}({c['state']})" for c in item["channels"]) or "无"
             click.echo(f"  通道池  {item['pool']}:{shown}")
 
@@ -104,7 +115,9 @@ async def trace(ctx: Context, message_id: int, unmask: bool, as_json: bool) -> N
         return
     click.echo(f"message  {message.id}  {message.status}({STATUS_ZH[message.status]})  {message.cls}")
     click.echo(f"to       {number}  {message.carrier} {message.province}")
-    click.echo(f"account  {message.account_name}  type {message.type}  by {message.origin}/{message.submitter or '-'}")
+    click.echo(
+        f"account  {message.account_name}  type {message.type}  by {message.origin}/{message.submitter or '-'}"
+    )
     click.echo(f"content  {message.content}")
     click.echo(f"parts    {message.parts} × {message.coding}")
     rows = []
@@ -152,8 +165,13 @@ async def unknown_list(ctx: Context, limit: int, as_json: bool) -> None:
 
 @unknown.command("resolve")
 @click.argument("message_id", type=int)
-@click.option("--as", "decision", type=click.Choice(tuple(DECISIONS)), required=True,
-              help="unconfirmed: end it as unknown; delivered, failed: the carrier told you; resend: may arrive twice.")  # fmt: skip
+@click.option(
+    "--as",
+    "decision",
+    type=click.Choice(tuple(DECISIONS)),
+    required=True,
+    help="unconfirmed: end it as unknown; delivered, failed: the carrier told you; resend: may arrive twice.",
+)
 @click.option("--part", type=click.IntRange(0, 255), default=0, help="0: all unknown parts.")
 @pass_context
 @run_async

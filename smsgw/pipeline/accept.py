@@ -252,28 +252,10 @@ class Acceptor:
                     item.ext,
                     request.account.extend_code + item.extend_code,
                     request.submitter,
-                )  # fmt: skip
+                )
             )
-            parts.extend(
-                (
-                    message_id,
-                    n,
-                    total,
-                    request.account.id,
-                    route.pool_id,
-                    lane,
-                    int(state),
-                    policy,
-                    due,
-                    expires,
-                    "",
-                    "",
-                    False,
-                    now,
-                    None,
-                )  # fmt: skip
-                for n in range(1, total + 1)
-            )
+            whole = (total, request.account.id, route.pool_id, lane, int(state), policy, due, expires)
+            parts.extend((message_id, n, *whole, "", "", False, now, None) for n in range(1, total + 1))
             status = "queued" if due is None else "scheduled"
             results[one.position] = ItemResult(item.to, str(message_id), status, total)
             queues.add((route.pool_id, lane))
@@ -313,11 +295,11 @@ class Acceptor:
         for position, item in enumerate(request.items):
             one = good.get(position)
             failed = results[position]
-            if one is None:
-                assert failed is not None
+            if one is None and failed is not None:
                 lines.append(
                     {"to": item.to, "verdict": "rejected", "code": failed.code, "message": failed.message}
                 )
+            if one is None:
                 continue
             blocked = one.route.pool in without
             detail = {"carrier": CARRIER_ZH[one.route.carrier]}

@@ -105,7 +105,9 @@ class Keeper:
             for row in await inbound.stale_parts(connection, before):
                 account, extend_code = self._directory.owner_of(row["to_code"])
                 account_id = account.id if account else None
-                told |= await inbound.give_up_joining(connection, row, account_id, extend_code, self._ids.next)
+                told |= await inbound.give_up_joining(
+                    connection, row, account_id, extend_code, self._ids.next
+                )
         self._bell.ring(told, "mo")
 
     async def _partitions(self) -> None:

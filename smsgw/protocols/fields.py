@@ -229,17 +229,24 @@ class CStr(Kind):
     """C-octet string; `size` counts the terminator, as the specification's tables do.
 
     A missing terminator at the very end of the PDU is accepted. `lenient` rows are read at any
-    length (real passwords exceed the specification); writing is strict always.
+    length; writing is strict, but for rows with a `field_size`: what operators hand out (passwords of nine
+    and more characters) must be writable.
     """
 
     size: int
     address: bool = False
     lenient: bool = False
+    field_size: int = 0
     default: Any = ""
 
     def too_long(self, count: int, offset: int | None = None) -> FieldError:
         kind = "address-too-long" if self.address else "text-too-long"
-        return FieldError(kind, f"{count} characters where {self.size - 1} are allowed", offset)
+        return FieldError(kind, f"{count} characters where {self.writable - 1} are allowed", offset)
+
+    @property
+    def writable(self) -> int:
+        """The size that may be written, terminator included."""
+        return max(self.size, self.field_size)
 
     def read(self, data: bytes, pos: int) -> tuple[Any, int]:
         end = data.find(b"\0", pos)
@@ -250,7 +257,7 @@ class CStr(Kind):
 
     def write(self, value: Any) -> bytes:
         raw = _latin1(value)
-        if len(raw) >= self.size:
+        if len(raw) >= self.writable:
             raise self.too_long(len(raw))
         return raw + b"\0"
 

@@ -123,7 +123,7 @@ class Layout:
         )
         self._writes.append(
             _WriteOp(
-                0 if string is None else string.size,
+                0 if string is None else string.writable,
                 first,
                 packer.pack if run else None,
                 start,

@@ -209,15 +209,5 @@ class LedgerLine:
 async def check_ledger(database: Database, refunded_states: tuple[int, ...]) -> list[LedgerLine]:
     """Compare money with messages, account by account, in one snapshot."""
     rows = await database.fetch(_LEDGER_CHECK, list(refunded_states), timeout=600)
-    return [
-        LedgerLine(
-            row["name"],
-            row["balance"],
-            row["entries"],
-            row["debits"],
-            row["refunds"],
-            row["charged"],
-            row["refundable"],
-        )  # fmt: skip
-        for row in rows
-    ]
+    fields = ("name", "balance", "entries", "debits", "refunds", "charged", "refundable")
+    return [LedgerLine(*(row[f] for f in fields)) for row in rows]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from smsgw.core.model import Claimed
@@ -60,40 +61,35 @@ ORDER BY mine.lane, mine.id, mine.part
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Under whose right a claim is made; without a live lease on ``resource`` it finds nothing."""
+
+    resource: str
+    node: int
+    epoch: int
+    channel_id: int
+
+
 async def claim(
-    connection: Connection,
-    *,
-    resource: str,
-    node: int,
-    epoch: int,
-    channel_id: int,
-    limit: int,
-    queues: Sequence[tuple[int, int]],
-    oldest: int,
+    connection: Connection, fence: Fence, *, limit: int, queues: Sequence[tuple[int, int]], oldest: int
 ) -> list[Claimed]:
     """Claim whole queued messages of up to ``limit`` parts (the last one may overshoot), queue by queue.
 
     ``queues`` are (pool, lane) pairs, most urgent first; ``oldest`` is an id below which nothing can be queued.
     """
     rows = await connection.fetch(
-        _CLAIM,
-        resource,
-        node,
-        epoch,
-        limit,
-        [q[0] for q in queues],
-        [q[1] for q in queues],
-        oldest,
-        channel_id,
-    )
+        _CLAIM, fence.resource, fence.node, fence.epoch, limit, [q[0] for q in queues], [q[1] for q in queues],
+        oldest, fence.channel_id,
+    )  # fmt: skip
     return [_claimed(row) for row in rows]
 
 
-async def claim_deferred(
-    connection: Connection, *, resource: str, node: int, epoch: int, channel_id: int, limit: int, oldest: int
-) -> list[Claimed]:
+async def claim_deferred(connection: Connection, fence: Fence, *, limit: int, oldest: int) -> list[Claimed]:
     """Claim up to ``limit`` parts that this channel had deferred and whose time has come."""
-    rows = await connection.fetch(_CLAIM_DEFERRED, resource, node, epoch, limit, channel_id, oldest)
+    rows = await connection.fetch(
+        _CLAIM_DEFERRED, fence.resource, fence.node, fence.epoch, limit, fence.channel_id, oldest
+    )
     return [_claimed(row) for row in rows]
 
 

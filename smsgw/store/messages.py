@@ -245,16 +245,21 @@ async def trace_message(
     events = await database.fetch(_EVENTS, message_id)
     offers = await database.fetch(_OFFERS, message_id)
     parts = [_part(row) for row in rows]
+    origin: dict[str, str | int] = {
+        "origin": view.origin, "account": view.account_name, "parts": view.parts, "coding": view.coding
+    }  # fmt: skip
+    home: dict[str, str | int] = {"carrier": view.carrier, "province": view.province}
+    waits = rows[0]["state"] == PartState.SCHEDULED
     steps = [
+        TraceStep(view.accepted_at, "accepted", "接收并落库", 0, origin),
         TraceStep(
-            view.accepted_at, "accepted", "接收并落库", 0,
-            {"origin": view.origin, "account": view.account_name, "parts": view.parts, "coding": view.coding},
+            view.accepted_at,
+            "scheduled" if waits else "queued",
+            "等待发送时间" if waits else "路由并排队",
+            0,
+            home,
         ),
-        TraceStep(
-            view.accepted_at, "queued" if not rows[0]["next_at"] or rows[0]["state"] != PartState.SCHEDULED else "scheduled",
-            "路由并排队", 0, {"carrier": view.carrier, "province": view.province},
-        ),
-    ]  # fmt: skip
+    ]
     for part in parts:
         steps += _part_steps(part)
     for event in events:
@@ -269,10 +274,10 @@ async def trace_message(
             )
         )
     for offer in offers:
-        made = time_of(offer["id"])
-        steps.append(
-            TraceStep(made, "report_ready", "最终状态已生成回执", 0, {"status": states.STATUS_ZH[offer["status"]], "event_id": str(offer["id"])})
-        )  # fmt: skip
+        about: dict[str, str | int] = {
+            "status": states.STATUS_ZH[offer["status"]], "event_id": str(offer["id"])
+        }  # fmt: skip
+        steps.append(TraceStep(time_of(offer["id"]), "report_ready", "最终状态已生成回执", 0, about))
         if offer["leased_until"] or offer["acknowledged_at"]:
             steps.append(TraceStep(offer["leased_until"] - timedelta(seconds=60), "offered", "客户取走回执"))
         if offer["acknowledged_at"]:

@@ -33,10 +33,12 @@ class Migration:
 
 def migrations() -> list[Migration]:
     """All migrations this program ships, in order."""
-    found = []
-    for entry in resources.files(__package__).joinpath("migrations").iterdir():
-        if match := _NAME.match(entry.name):
-            found.append(Migration(int(match[1]), entry.name, entry.read_text("utf-8")))
+    folder = resources.files(__package__).joinpath("migrations")
+    found = [
+        Migration(int(match[1]), entry.name, entry.read_text("utf-8"))
+        for entry in folder.iterdir()
+        if (match := _NAME.match(entry.name))
+    ]
     return sorted(found, key=lambda m: m.number)
 
 
@@ -52,7 +54,8 @@ async def migrate(dsn: str, *, today: date | None = None) -> int:
         version = 0
         if await connection.fetchval("SELECT to_regclass('schema_info') IS NOT NULL"):
             row = await connection.fetchrow("SELECT version, compat FROM schema_info")
-            assert row is not None, "schema_info has one row"
+            if row is None:
+                raise SchemaTooNew("the table schema_info is empty: this is not a database of smsgw")
             version = row["version"]
             if row["compat"] > SCHEMA_VERSION:
                 raise SchemaTooNew(

@@ -40,7 +40,7 @@ class SmppPdu(Pdu):
 class _Bind(SmppPdu):
     # Real passwords are longer than the specification's eight characters: taken as they come.
     system_id: str = cstr(16, lenient=True)
-    password: str = cstr(9, lenient=True, secret=True)
+    password: str = cstr(9, lenient=True, secret=True, field_size=65)
     system_type: str = cstr(13, lenient=True)
     interface_version: int = u8()
     addr_ton: int = u8()

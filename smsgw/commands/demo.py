@@ -1,0 +1,216 @@
+"""``smsgwctl demo``: everything on one machine, in one process tree, ready to be tried.
+
+Embedded PostgreSQL, three simulated carriers (CMPP 3.0, CMPP 2.0, SMPP 3.4), the daemon with portal and API. A first
+message goes through, and what is printed works as printed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import webbrowser
+from pathlib import Path
+
+import click
+import uvloop
+
+from smsgw import app, log
+from smsgw.admin.auth import hash_password
+from smsgw.app import Daemon
+from smsgw.commands.base import BadConfiguration, Failed
+from smsgw.config import (
+    Config,
+    ConfigError,
+    DatabaseConfig,
+    DurabilityConfig,
+    HttpConfig,
+    NodeConfig,
+    OpsConfig,
+    load,
+)
+from smsgw.core.errors import SmsgwError
+from smsgw.core.model import Account, MessageType, Origin
+from smsgw.pipeline.accept import SendItem, SendRequest
+from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Rule
+from smsgw.store import accounts, channels, keys, staff
+from smsgw.store.embedded import EmbeddedError
+from smsgw.store.secrets import KeyFileError
+
+ACCOUNT = "demo"
+LOGIN = "admin"
+SIGN = "示例单位"
+BALANCE = 1_000_000
+FIRST_NUMBER = "13800138000"
+BOUND_WITHIN = 15.0
+DELIVERED_WITHIN = 10.0
+
+CARRIERS = {
+    # channel name: (protocol of the channel, protocol of the simulator, carriers, access code)
+    "mobile-cmpp30": ("cmpp30", "cmpp", ["CMCC", "CBN"], "10690001"),
+    "unicom-cmpp20": ("cmpp20", "cmpp", ["CUCC"], "10690002"),
+    "telecom-smpp": ("smpp34", "smpp", ["CTCC", "INTL"], "10690003"),
+}
+RULES = (
+    Rule(suffix="0001", report="UNDELIV"),
+    Rule(suffix="0002", report="MK:0001"),
+    Rule(suffix="0003", report="none"),
+)
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Of portal and API."
+)
+@click.option("--data", "data_dir", type=click.Path(path_type=Path, file_okay=False), default=Path("var"),
+              show_default=True, help="Data directory; kept between runs.")  # fmt: skip
+@click.option("--no-browser", is_flag=True, help="Do not open the portal.")
+def demo(port: int, data_dir: Path, no_browser: bool) -> None:
+    """Run everything on this machine, with simulated carriers, ready to be tried. Ctrl-C stops it all."""
+    log.setup(os.environ.get("SMSGW_LOG_LEVEL", "warning"), os.environ.get("SMSGW_LOG_FORMAT", "auto"))
+    try:
+        durability = load(None).durability
+    except ConfigError as exc:
+        raise BadConfiguration(str(exc)) from exc
+    settings = Config(
+        node=NodeConfig(number=1, data_dir=data_dir),
+        database=DatabaseConfig(),
+        http=HttpConfig(listen=f"127.0.0.1:{port}", insecure_bearer=True),
+        ops=OpsConfig(listen="127.0.0.1:0"),
+        durability=DurabilityConfig(**{**vars(durability)}),
+    )
+    show = Demo(settings, open_browser=not no_browser)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(show.run())
+    except (RuntimeError, OSError, SmsgwError, EmbeddedError, KeyFileError) as exc:
+        raise Failed(str(exc)) from exc
+
+
+class Demo:
+    """The carriers and the daemon, from start to Ctrl-C."""
+
+    def __init__(self, settings: Config, *, open_browser: bool) -> None:
+        self._settings = settings
+        self._open_browser = open_browser
+        self._password = "demo-secret"  # noqa: S105 - of simulated carriers that listen on loopback only
+        self._carriers: dict[str, Carrier] = {}
+
+    async def run(self) -> None:
+        """Returns after a clean stop."""
+        click.echo("starting: simulated carriers, PostgreSQL, daemon …")
+        try:
+            for name, (_, protocol, _, _) in CARRIERS.items():
+                behaviour = Behaviour(
+                    answer_delay=Delay(0.005, 0.03), report_delay=Delay(0.3, 1.2), rules=RULES
+                )
+                carrier = Carrier(
+                    CarrierConfig(
+                        name=name, protocol=protocol, users={"900001": self._password}, behaviour=behaviour
+                    )
+                )
+                await carrier.start()
+                self._carriers[name] = carrier
+            await app.run(self._settings, on_ready=self._ready)
+        finally:
+            for carrier in self._carriers.values():
+                await carrier.stop()
+        click.echo("stopped; the data stay in " + str(self._settings.node.data_dir))
+
+    async def _ready(self, daemon: Daemon) -> None:
+        account = await self._account(daemon)
+        await self._channels(daemon)
+        password = await self._admin(daemon)
+        new_key = await keys.add_key(daemon.database, daemon.sealer, account.id, actor="demo")
+        await daemon.channels.follow_now()
+        await self._all_bound(daemon)
+        first = await self._first_message(daemon, account)
+        url = daemon.urls["http"]
+        self._print(url, password, new_key.bearer, first)
+        if self._open_browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            await asyncio.to_thread(webbrowser.open, url)
+
+    async def _account(self, daemon: Daemon) -> Account:
+        if daemon.directory.account_by_name(ACCOUNT) is None:
+            account_id = await accounts.add_account(
+                daemon.database, ACCOUNT, actor="demo", display_name="演示账号", default_sign=SIGN
+            )
+            await accounts.top_up(
+                daemon.database, account_id, BALANCE, "演示额度", actor="demo", ids=daemon.ids.next
+            )
+            await daemon.directory.reload(daemon.database)
+        account = daemon.directory.account_by_name(ACCOUNT)
+        if account is None:
+            raise RuntimeError("the demo account has vanished")
+        return account
+
+    async def _channels(self, daemon: Daemon) -> None:
+        """Make the channels, or point them at this run's carriers (their ports are free ones each time)."""
+        known = {spec.name for spec in await channels.load_channels(daemon.database, daemon.sealer)}
+        for name, (protocol, _, carriers, access_code) in CARRIERS.items():
+            place = {"host": "127.0.0.1", "port": self._carriers[name].port, "password": self._password}
+            if name in known:
+                await channels.set_channel(daemon.database, daemon.sealer, name, place, actor="demo")
+            else:
+                fields = place | {
+                    "protocol": protocol,
+                    "username": "900001",
+                    "access_code": access_code,
+                    "carriers": carriers,
+                    "rate": 400,
+                }
+                await channels.add_channel(daemon.database, daemon.sealer, name, fields, actor="demo")
+
+    async def _admin(self, daemon: Daemon) -> str | None:
+        """The password of the first administrator when it was made in this run."""
+        if await staff.get_staff_by_login(daemon.database, LOGIN) is not None:
+            return None
+        password = secrets.token_urlsafe(12)
+        await staff.add_staff(
+            daemon.database, LOGIN, "管理员", "super", await asyncio.to_thread(hash_password, password)
+        )
+        return password
+
+    async def _all_bound(self, daemon: Daemon) -> None:
+        async with asyncio.timeout(BOUND_WITHIN):
+            while not all(s.state == "bound" for s in daemon.channels.status() if s.name in CARRIERS):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    async def _first_message(self, daemon: Daemon, account: Account) -> str:
+        item = SendItem(FIRST_NUMBER, "您好,这是 smsgw 发出的第一条短信。")
+        result = await daemon.acceptor.send(
+            SendRequest(account, (item,), MessageType.NOTICE, Origin.CLI, "demo")
+        )
+        message_id = result.items[0].message_id
+        if message_id is None:
+            raise RuntimeError(f"the first message was refused: {result.items[0].message}")
+        return message_id
+
+    def _print(self, url: str, password: str | None, bearer: str, first: str) -> None:
+        ctl = "smsgwctl"
+        body = '{"to":["13900139000"],"type":"notice","content":"您的预约已确认,请准时到场。"}'
+        where = self._settings.node.data_dir
+        curl = (
+            f"curl -sS -X POST {url}/api/v1/messages -H 'Authorization: Bearer {bearer}' "
+            f"-H 'Content-Type: application/json' -d '{body}'"
+        )
+        click.echo(
+            f"""
+smsgw is running. Ctrl-C stops everything.
+
+  portal    {url}
+  login     {LOGIN} / {password or "(as printed by the first run; new one: smsgwctl user reset " + LOGIN + ")"}
+  API key   {bearer}
+
+Send a message:
+
+  {curl}
+
+Follow a message (the first one was sent just now):
+
+  SMSGW_NODE_DATA_DIR={where} .venv/bin/{ctl} trace {first}
+
+Numbers ending 0001 fail, 0002 are empty numbers, 0003 never get a report. 138… goes by CMPP 3.0,
+130… by CMPP 2.0, 133… by SMPP.
+"""
+        )
