@@ -357,7 +357,7 @@ class Session:
         admission.answer.sequence = login.pdu.sequence
         self.dialect = admission.dialect
         self._say(admission.answer)
-        self._bind(self._matrix.requests[login.pdu.command_id].binds)
+        self._bind(self.rules.mode(self._matrix.requests[login.pdu.command_id], login.pdu))
         return True
 
     def refuse(self, login: LoginRequest, status: int, *, now: float) -> bool:
@@ -474,8 +474,14 @@ class Session:
     def _malformed(self, error: Malformed, now: float) -> None:
         """The header was sound, the body was not: the framing holds, so the connection does, too."""
         self._violate("malformed", f"{error.pdu_name} {error.sequence}: {error}", now)
-        if error.command_id & RESPONSE or self._over:
-            return  # never answer an answer; its request waits for its timeout
+        if self._over:
+            return
+        if error.command_id & RESPONSE:
+            # Never answer an answer: its request waits for its timeout. Only the login has nothing to wait for.
+            if self._negotiating and self._login is not None and error.sequence == self._login.sequence:
+                self._events.append(Refused(0, f"the login answer cannot be read: {error}"))
+                self._end("refused")
+            return
         op = self._matrix.requests.get(error.command_id)
         if op is None:
             return
@@ -511,7 +517,7 @@ class Session:
             return
         if verdict.dialect is not None:
             self.dialect = verdict.dialect
-        self._bind(op.binds)
+        self._bind(self.rules.mode(op, login))
         self._events.append(Bound(pdu))
 
     def _awaits(self, login: LoginRequest) -> bool:

@@ -444,6 +444,7 @@ def test_every_tag_that_waits_is_given_back_when_the_transport_is_gone() -> None
     book << hears(SubmitSmResp(sequence=3)) >> sees(Answer, tag="b") << loses_transport("reset")
     (book >> sees(Closed, why="reset", lost=("a", "c", "d")) << loses_transport()).done()
     assert book.session.deadline() is None
+    assert book.session.outstanding == 0
     with pytest.raises(NotBound):
         book.session.request(SubmitSm(), book.now, "e")
 
