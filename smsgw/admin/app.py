@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiohttp import web
 
-from smsgw.admin import rights
 from smsgw.admin.auth import Auth
 from smsgw.admin.call import (
     LANGUAGE_COOKIE,
@@ -53,7 +52,9 @@ def setup(app: web.Application, ctx: PortalContext) -> None:
         app.router.add_route(route.method, route.path, _endpoint(portal, route))
     # What is no page of ours and nobody else's address gets our "not found".
     missing = Route("GET", "", PUBLIC, errors.not_found, passive=True)
-    app.router.add_route("*", r"/{tail:(?!(?:api|health|ready|metrics|openapi)\b).*}", _endpoint(portal, missing))
+    app.router.add_route(
+        "*", r"/{tail:(?!(?:api|health|ready|metrics|openapi)\b).*}", _endpoint(portal, missing)
+    )
 
 
 async def _favicon(request: web.Request) -> web.StreamResponse:
@@ -95,7 +96,9 @@ def _endpoint(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable
         secure(response, https=portal.context.secure_cookies)
         response.headers["X-Request-Id"] = call.request_id
         if (elapsed := time.monotonic() - started) > SLOW:
-            log.warning("portal.slow", path=request.path, seconds=round(elapsed, 3), request_id=call.request_id)
+            log.warning(
+                "portal.slow", path=request.path, seconds=round(elapsed, 3), request_id=call.request_id
+            )
         return response
 
     return endpoint

@@ -110,9 +110,13 @@ class Call:
 
     def redirect(self, path: str, **query: str) -> web.Response:
         """See other: after a change, and to the login page."""
-        return web.Response(status=303, headers={"Location": path + ("?" + urlencode(query) if query else "")})
+        return web.Response(
+            status=303, headers={"Location": path + ("?" + urlencode(query) if query else "")}
+        )
 
-    def set_cookie(self, response: web.Response, name: str, value: str, *, max_age: int | None = None) -> None:
+    def set_cookie(
+        self, response: web.Response, name: str, value: str, *, max_age: int | None = None
+    ) -> None:
         """Set a cookie of the portal; HttpOnly, same site only."""
         response.set_cookie(
             self.portal.cookie(name),

@@ -106,7 +106,7 @@ class SendForm:
             self.errors["to"] = N_("没有有效的手机号码,请检查后重新填写")
         elif len(to.valid) > MAX_RECIPIENTS:
             self.errors["to"] = N_("单次最多 1,000 个号码,请分批发送")
-        if self.type not in MessageType:
+        if self.type not in set(MessageType):
             self.errors["type"] = N_("请选择短信类型")
         if self.sign and (not MIN_SIGN <= len(self.sign) <= MAX_SIGN or re.search(r"[【】\n]", self.sign)):
             self.errors["sign"] = N_("签名须为 2 到 20 个字,不含【】")

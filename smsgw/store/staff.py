@@ -141,9 +141,7 @@ async def set_password(db: Database, staff_id: int, password_hash: str, *, must_
         await connection.execute("DELETE FROM portal_session WHERE staff_id = $1", staff_id)
 
 
-async def create_session(
-    db: Database, token_sha256: bytes, staff_id: int, csrf: str, ip: str | None
-) -> None:
+async def create_session(db: Database, token_sha256: bytes, staff_id: int, csrf: str, ip: str | None) -> None:
     """Store a session (only the hash of its token), and sweep those that are over."""
     async with db.transaction() as connection:
         await connection.execute(

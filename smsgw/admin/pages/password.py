@@ -32,6 +32,4 @@ async def change(call: Call) -> web.StreamResponse:
 
 
 def _page(call: Call, error: str = "") -> web.Response:
-    return call.render(
-        "pages/password.html", status=422 if error else 200, error=error, minimum=MIN_PASSWORD
-    )
+    return call.render("pages/password.html", status=422 if error else 200, error=error, minimum=MIN_PASSWORD)

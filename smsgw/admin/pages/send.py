@@ -80,7 +80,9 @@ def preview(sign: str, content: str) -> Preview:
     whole = f"【{sign}】{content}" if sign and content and not content.startswith("【") else content
     try:
         coding = text.choose(whole)
-    except text.Unencodable:  # half a character, from a broken client; sending it is refused with its position
+    except (
+        text.Unencodable
+    ):  # half a character, from a broken client; sending it is refused with its position
         whole = whole.encode("utf-8", "replace").decode()
         coding = text.choose(whole)
     return Preview(
@@ -103,7 +105,7 @@ def effect(explained: Sequence[Mapping[str, Any]], *, english: bool) -> Effect:
         price=sum(line["price"] for line in good),
         carriers=tuple(Counter(line["carrier"] for line in good).most_common()),
         refused=tuple(
-            (line["to"], message_of(line["code"], line, english=english))
+            (line["to"], message_of(line["code"], dict(line), english=english))
             for line in bad
             if line["verdict"] != "refused"
         ),
@@ -241,7 +243,9 @@ def _preview_values(call: Call, form: SendForm) -> dict[str, Any]:
 
 def _form(call: Call, form: SendForm) -> web.Response:
     accounts = call.portal.context.directory.accounts()
-    accounts = [a for a in accounts if a.status == "active" and (call.accounts is None or a.id in call.accounts)]
+    accounts = [
+        a for a in accounts if a.status == "active" and (call.accounts is None or a.id in call.accounts)
+    ]
     return call.render(
         "pages/send.html",
         status=422 if form.errors else 200,
@@ -281,7 +285,12 @@ async def _batch(call: Call, account: int, batch_id: int) -> dict[int, MessageVi
     before: int | None = None
     while len(found) < MAX_RECIPIENTS:
         page = await search_messages(
-            call.db, accounts=(account,), batch_id=batch_id, before_id=before, limit=MAX_PAGE, now=datetime.now(UTC)
+            call.db,
+            accounts=(account,),
+            batch_id=batch_id,
+            before_id=before,
+            limit=MAX_PAGE,
+            now=datetime.now(UTC),
         )
         found |= {message.id: message for message in page}
         if len(page) < MAX_PAGE:
