@@ -131,11 +131,14 @@ def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Config:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
             raise ConfigError([f"{path}: not valid TOML: {exc}"]) from exc
     environ = os.environ if environ is None else environ
-    sections = {f.name: f.default_factory() for f in dataclasses.fields(Config)}  # type: ignore[misc]
+    defaults = Config()
+    sections = {f.name: getattr(defaults, f.name) for f in dataclasses.fields(Config)}
     where = str(path) if path else "configuration"
 
     problems += [
-        f"{where}: unknown section [{name}]; known are {', '.join(sections)}" for name in document if name not in sections
+        f"{where}: unknown section [{name}]; known are {', '.join(sections)}"
+        for name in document
+        if name not in sections
     ]
     built = {}
     for name, default in sections.items():

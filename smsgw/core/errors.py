@@ -110,4 +110,5 @@ def http_status(code: str) -> int:
 
 def message_of(code: str, detail: dict[str, Any] | None = None, *, english: bool = False) -> str:
     """The message of a code with its place holders filled."""
-    return CODES[code][2 if english else 1].format_map(_Blank(detail or {}))
+    _, chinese, text = CODES[code]
+    return (text if english else chinese).format_map(_Blank(detail or {}))

@@ -226,13 +226,13 @@ class Acceptor:
                     route.province, composed.content, composed.sign, composed.coding.value, total, ref, price,
                     item.client_ref or request.batch_client_ref, item.ext,
                     request.account.extend_code + item.extend_code, request.submitter,
-                )  # fmt: skip
+                )
             )
             parts.extend(
                 (
                     message_id, n, total, request.account.id, route.pool_id, lane, int(state), policy, due, expires,
                     "", "", False, now, None,
-                )  # fmt: skip
+                )
                 for n in range(1, total + 1)
             )
             results[item] = ItemResult(

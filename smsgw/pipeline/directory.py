@@ -27,7 +27,7 @@ class Directory:
         accounts: Iterable[Account],
         keys: Iterable[ApiKey],
         pools: dict[str, int],
-        access_codes: Sequence[str],
+        access_codes: Iterable[str],
     ) -> None:
         self._accounts = MappingProxyType({a.id: a for a in accounts})
         self._by_name = MappingProxyType({a.name: a for a in self._accounts.values()})

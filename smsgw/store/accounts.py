@@ -196,6 +196,6 @@ async def check_ledger(database: Database, refunded_states: tuple[int, ...]) -> 
         LedgerLine(
             row["name"], row["balance"], row["entries"], row["debits"], row["refunds"], row["charged"],
             row["refundable"],
-        )  # fmt: skip
+        )
         for row in rows
     ]

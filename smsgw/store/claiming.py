@@ -110,7 +110,8 @@ _NEXT_DEFERRED = "SELECT min(next_at) FROM part WHERE channel_id = $1 AND state 
 
 async def next_deferred(connection: Connection, channel_id: int, oldest: int) -> datetime | None:
     """When the channel's next deferred part is due."""
-    return await connection.fetchval(_NEXT_DEFERRED, channel_id, oldest)
+    due: datetime | None = await connection.fetchval(_NEXT_DEFERRED, channel_id, oldest)
+    return due
 
 
 _INTERRUPTED = """

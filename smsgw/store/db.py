@@ -115,7 +115,7 @@ class Database:
             raise Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason="数据库未连接")
         try:
             async with asyncio.timeout(timeout), self._pool.acquire() as connection:
-                yield connection
+                yield connection  # type: ignore[misc]  # the proxy is a connection in all but type
         except OUTAGE as exc:
             log.warning("database.unavailable", error=type(exc).__name__)
             raise unavailable(exc) from exc

@@ -94,7 +94,13 @@ async def commit_inbound(connection: Connection, arrived: Sequence[Arrived], ids
 
 
 async def _store(
-    connection: Connection, one: Arrived, keys: list[tuple[int, str]], content: str, parts: int, complete: bool, ids: Ids
+    connection: Connection,
+    one: Arrived,
+    keys: list[tuple[int, str]],
+    content: str,
+    parts: int,
+    complete: bool,
+    ids: Ids,
 ) -> None:
     inbound = one.inbound
     mo_id = ids()

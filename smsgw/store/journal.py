@@ -207,7 +207,7 @@ class Journal:
 
 def _records(data: bytes, offset: int) -> tuple[list[tuple[int, bytes]], bool]:
     """The records up to the end or the first damage, and whether there was none."""
-    records = []
+    records: list[tuple[int, bytes]] = []
     while offset + _RECORD.size <= len(data):
         length, crc, kind = _RECORD.unpack_from(data, offset)
         if length == 0:

@@ -79,7 +79,10 @@ async def add_key(
         )  # fmt: skip
         await audit.append(
             connection, actor=actor, action="key.add", object=f"key/{key_id}",
-            after={"account_id": account_id, "scopes": list(scopes), "test": test, "ip_allow": [str(n) for n in ip_allow]},
+            after={
+                "account_id": account_id, "scopes": list(scopes), "test": test,
+                "ip_allow": [str(n) for n in ip_allow],
+            },
         )  # fmt: skip
         await connection.execute(BUMP)
     return new

@@ -249,7 +249,8 @@ async def trace_message(database: Database, message_id: int, *, accounts: Sequen
             {"origin": view.origin, "account": view.account_name, "parts": view.parts, "coding": view.coding},
         ),
         TraceStep(
-            view.accepted_at, "queued" if not rows[0]["next_at"] or rows[0]["state"] != PartState.SCHEDULED else "scheduled",
+            view.accepted_at,
+            "queued" if not rows[0]["next_at"] or rows[0]["state"] != PartState.SCHEDULED else "scheduled",
             "路由并排队", 0, {"carrier": view.carrier, "province": view.province},
         ),
     ]  # fmt: skip
@@ -263,7 +264,10 @@ async def trace_message(database: Database, message_id: int, *, accounts: Sequen
     for offer in offers:
         made = time_of(offer["id"])
         steps.append(
-            TraceStep(made, "report_ready", "最终状态已生成回执", 0, {"status": states.STATUS_ZH[offer["status"]], "event_id": str(offer["id"])})
+            TraceStep(
+                made, "report_ready", "最终状态已生成回执", 0,
+                {"status": states.STATUS_ZH[offer["status"]], "event_id": str(offer["id"])},
+            )
         )  # fmt: skip
         if offer["leased_until"] or offer["acknowledged_at"]:
             steps.append(TraceStep(offer["leased_until"] - timedelta(seconds=60), "offered", "客户取走回执"))
@@ -295,9 +299,11 @@ def _part(row: Row) -> PartView:
 
 def _part_steps(part: PartView) -> list[TraceStep]:
     steps = []
-    channel = {"channel": part.channel_name or ""}
+    channel: dict[str, str | int] = {"channel": part.channel_name or ""}
     if part.claimed_at:
-        steps.append(TraceStep(part.claimed_at, "claimed", "通道取走并提交", part.part, channel | {"attempt": part.attempt}))
+        steps.append(
+            TraceStep(part.claimed_at, "claimed", "通道取走并提交", part.part, channel | {"attempt": part.attempt})
+        )
     if part.answered_at:
         accepted = bool(part.carrier_id)
         steps.append(
@@ -312,7 +318,9 @@ def _part_steps(part: PartView) -> list[TraceStep]:
     if part.final_at and part.status in ("delivered", "failed") and part.carrier_id:
         zh = states.STATUS_ZH[part.status]
         reason = REPORT_CLASSES.get(part.cls, part.cls)
-        detail: dict[str, str | int] = {"code": part.code} | ({"class": reason} if reason else {})
+        detail: dict[str, str | int] = {"code": part.code}
+        if reason:
+            detail["class"] = reason
         steps.append(TraceStep(part.final_at, "report", f"状态报告:{zh}", part.part, detail))
     elif part.final_at and part.status not in ("delivered", "failed"):
         steps.append(TraceStep(part.final_at, "final", states.STATUS_ZH[part.status], part.part, {"code": part.code}))

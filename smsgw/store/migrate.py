@@ -33,10 +33,11 @@ class Migration:
 
 def migrations() -> list[Migration]:
     """All migrations this program ships, in order."""
-    found = []
-    for entry in resources.files(__package__).joinpath("migrations").iterdir():
-        if match := _NAME.match(entry.name):
-            found.append(Migration(int(match[1]), entry.name, entry.read_text("utf-8")))
+    found = [
+        Migration(int(match[1]), entry.name, entry.read_text("utf-8"))
+        for entry in resources.files(__package__).joinpath("migrations").iterdir()
+        if (match := _NAME.match(entry.name))
+    ]
     return sorted(found, key=lambda m: m.number)
 
 
@@ -51,11 +52,10 @@ async def migrate(dsn: str, *, today: date | None = None) -> int:
         await connection.execute("SET lock_timeout = '4s'")
         version = 0
         if await connection.fetchval("SELECT to_regclass('schema_info') IS NOT NULL"):
-            row = await connection.fetchrow("SELECT version, compat FROM schema_info")
-            version = row["version"]
-            if row["compat"] > SCHEMA_VERSION:
+            version, compat = await connection.fetchrow("SELECT version, compat FROM schema_info") or (0, 0)
+            if compat > SCHEMA_VERSION:
                 raise SchemaTooNew(
-                    f"the database has schema {version}, which needs a program that knows schema {row['compat']}; "
+                    f"the database has schema {version}, which needs a program that knows schema {compat}; "
                     f"this one knows {SCHEMA_VERSION}: install the newer smsgw"
                 )
         applied = 0

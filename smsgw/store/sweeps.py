@@ -56,7 +56,7 @@ WHERE p.id = $1 AND ($2 = 0 OR p.part = $2) AND p.state = 31 RETURNING {_COLUMNS
 async def decide_unknown(
     connection: Connection, message_id: int, part: int, state: int, now: datetime, code: str
 ) -> list[Row]:
-    """An operator's decision about UNKNOWN parts of a message (``part`` 0: all): a final state, or DEFERRED to resend."""
+    """An operator's decision about UNKNOWN parts of a message (``part`` 0: all): final, or DEFERRED to resend."""
     return await connection.fetch(_DECIDE_UNKNOWN, message_id, part, state, now, code)
 
 
