@@ -120,7 +120,12 @@ class Carrier:
         self.config = config
         self.behaviour = config.behaviour
         self.counts = Counts()
-        self.inbox = Inbox(config.name, keep=config.keep_messages, token_pattern=config.token_pattern)
+        self.inbox = Inbox(
+            config.name,
+            keep=config.keep_messages,
+            max_counted=config.max_counted,
+            token_pattern=config.token_pattern,
+        )
         self.wirelog = wirelog
         self.paused = False
         self.port = config.port
@@ -501,7 +506,7 @@ class Carrier:
             self._bucket = None
         else:
             burst = self.behaviour.rate_burst
-            self._bucket = TokenBucket(rate, max(1.0, rate / 10) if burst is None else burst, now=now)
+            self._bucket = TokenBucket(rate, max(1.0, rate) if burst is None else burst, now=now)
 
     def _within_rate(self, now: float, n: int) -> bool:
         assert self._bucket is not None  # noqa: S101

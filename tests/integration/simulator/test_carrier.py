@@ -199,6 +199,15 @@ async def test_logins_are_refused_as_told(carrier: Start, spoken: str) -> None:
     assert third.of(Refused)[0].status == 5
 
 
+async def test_a_gateway_that_knows_2_0_only(carrier: Start) -> None:
+    gate = await carrier("cmpp", cmpp_version="2.0")
+    async with Client(cmpp_client(0x30), gate.port) as newer:
+        await newer.until(lambda: newer.closed)
+    assert newer.of(Refused)[0].status == 4
+    async with Client(cmpp_client(0x21), gate.port) as older:
+        await older.bound()
+
+
 @every_protocol
 async def test_rules_by_number_and_text(carrier: Start, spoken: str) -> None:
     gate = await carrier(
