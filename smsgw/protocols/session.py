@@ -217,7 +217,7 @@ class Session:
 
     def tick(self, now: float) -> list[Event]:
         """Do what is due. Calling it too early is harmless."""
-        if self.state not in OVER:
+        if not self._over:
             self._expire(now)
             if now >= self._login_by:
                 self._end("login-timeout")
@@ -234,10 +234,12 @@ class Session:
 
     def deadline(self) -> float | None:
         """When `tick` must be called next; a time in the past means at once. None: no timer is running."""
-        if self._events or self._unsettled:
+        if self._events:
             return -inf
         if self._over:
             return None
+        if self._unsettled:
+            return -inf
         due = min(self._login_by, self._frame_by, self._close_by)
         if not self._owed:
             due = min(due, self._answers_by)

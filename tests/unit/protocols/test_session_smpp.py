@@ -425,6 +425,16 @@ def test_a_peer_that_does_not_read_is_cut_off() -> None:
     assert len(session.output()) == 112
 
 
+def test_an_end_while_leaving_leaves_nothing_to_do() -> None:
+    session = bound_smsc(config=replace(QUIET, max_output=60)).session
+    octets = SMPP34.encode(SubmitSm(sequence=2)) + SMPP34.encode(Unbind(sequence=3))
+    (request,) = session.receive(octets, 0.0)
+    assert isinstance(request, Request)
+    assert session.answer(request, message_id="x" * 64)
+    assert session.tick(0.0) == [CloseNow("output-overflow")]
+    assert session.deadline() is None
+
+
 def test_keepalive_and_a_test_answered_late() -> None:
     config = SessionConfig(keepalive_interval=30.0, keepalive_timeout=15.0, keepalive_attempts=2)
     book = bound_esme(config=config) << after(30) >> sends(EnquireLink, sequence=2)
