@@ -487,9 +487,6 @@ class Session:
         op = self._matrix.requests.get(error.command_id)
         if op is None:
             return
-        if op.kind is Kind.LOGOUT and error.command_id in self._accepts:
-            self._peer_leaves(error.sequence, now)
-            return
         self._reject(op, error.sequence, self.rules.fault_status(op, error))
         if op.kind is Kind.LOGIN and self._mode is State.OPEN:
             self._end("malformed-login")

@@ -503,3 +503,54 @@ def test_a_submit_after_the_peer_said_unbind_is_refused() -> None:
     book >> sees(Violation, kind="wrong-state") >> sends(SubmitSmResp, sequence=4, command_status=4)
     book << after(5) >> CloseNow >> sends(UnbindResp, sequence=3)
     book.done()
+
+
+def test_unbind_before_the_bind_is_answered() -> None:
+    (smsc() << hears(Unbind(sequence=3)) >> sees(CloseNow, why="peer-logout") >> sends(UnbindResp)).done()
+
+
+def test_the_peer_leaves_while_we_wait_to_leave() -> None:
+    book = bound_esme() << asks(SubmitSm(), "a") >> sends(SubmitSm) << closes() << hears(Unbind(sequence=7))
+    book << closes() << after(1) >> sees(CloseNow, why="peer-logout") >> sends(UnbindResp, sequence=7)
+    (book << loses_transport() >> sees(Closed, lost=("a",))).done()
+
+
+def test_leaving_goes_on_when_the_last_request_expires() -> None:
+    config = replace(QUIET, response_timeout=2.0)
+    book = bound_esme(config=config) << asks(SubmitSm(), "a") >> sends(SubmitSm) << closes() << closes()
+    book << after(2) >> sees(Expired, tag="a") >> sends(Unbind, sequence=3)
+    (book << hears(UnbindResp(sequence=3)) >> sees(CloseNow, why="closed")).done()
+
+
+def test_a_dead_peer_is_noticed_while_we_wait_to_leave() -> None:
+    config = SessionConfig(keepalive_interval=1.0, keepalive_timeout=1.0, keepalive_attempts=1)
+    book = bound_esme(config=config) << asks(SubmitSm(), "a") >> sends(SubmitSm) << closes() << after(2)
+    (book >> sees(CloseNow, why="keepalive-timeout") >> sends(EnquireLink)).done()
+
+
+@pytest.mark.parametrize("state", [State.OPEN, State.BINDING, State.DRAINING, State.UNBINDING, State.LEAVING])
+def test_the_transport_may_go_at_any_time(state: State) -> None:
+    session = esme()
+    book = Playbook(session)
+    if state is not State.OPEN:
+        book << start() >> sends(BindTransceiver)
+    if state in (State.DRAINING, State.UNBINDING, State.LEAVING):
+        book << hears(BindTransceiverResp(sequence=1)) >> Bound
+        book << asks(SubmitSm(), "a") >> sends(SubmitSm, sequence=2)
+        book << (hears(Unbind(sequence=4)) if state is State.LEAVING else closes())
+    if state is State.UNBINDING:
+        book << after(5) >> sends(Unbind, sequence=3)
+    assert session.state is state
+    lost = ("a",) if session.outstanding else ()
+    (book << loses_transport() >> sees(Closed, lost=lost)).done()
+    (book << closes() << hears(EnquireLink())).done()
+    assert session.state is State.CLOSED
+
+
+def test_a_peer_that_never_answers_tests_does_not_fill_memory() -> None:
+    config = SessionConfig(keepalive_interval=1.0)
+    book = bound_esme(config=config)
+    for sequence in range(2, 22):
+        book << after(1) >> sends(EnquireLink, sequence=sequence) << hears(AlertNotification()) >> Notice
+    assert len(book.session._tests) == 16
+    (book << hears(EnquireLinkResp(sequence=2)) >> sees(Violation, kind="unknown-answer")).done()
