@@ -136,6 +136,9 @@ class Carrier:
             window=config.window,
             response_timeout=config.response_timeout,
             keepalive_interval=60.0,
+            # Answers that are lost on purpose must not hold up a client's logout.
+            close_grace=0.5,
+            leave_grace=0.2,
             max_unanswered_in=1_000_000,
             max_violations_per_minute=1_000,
         )
