@@ -47,37 +47,46 @@ def modules(*folders: Path) -> Iterator[tuple[Path, ast.Module]]:
             yield path, ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
-def test_every_import_is_a_declared_dependency() -> None:
+def requirements(*where: tuple[str, str]) -> list[str]:
+    """The names that sections of setup.cfg require, as they are written there."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
-    declared = {
-        re.split(r"[<>=!~;\[ ]", line, maxsplit=1)[0].lower().replace("_", "-")
-        for line in config["options"]["install_requires"].split()
-    }
+    return [re.split(r"[<>=!~; ]", line)[0] for part, key in where for line in config[part][key].split()]
+
+
+RUN_TIME = ("options", "install_requires")
+EXTRAS = "options.extras_require"
+
+
+@pytest.mark.parametrize(
+    ("folder", "where"),
+    [(PACKAGE, (RUN_TIME,)), (ROOT / "tests", (RUN_TIME, (EXTRAS, "test")))],
+    ids=["smsgw", "tests"],
+)
+def test_every_import_is_a_declared_dependency(folder: Path, where: tuple[tuple[str, str], ...]) -> None:
+    def plain(name: str) -> str:
+        return name.lower().replace("_", "-")
+
+    declared = {plain(name) for name in requirements(*where)}
+    ours = {"smsgw"} | {path.stem for path in (ROOT / "tests").rglob("*.py")}
     distributions = packages_distributions()
     undeclared = set()
-    for path, tree in modules(PACKAGE):
+    for path, tree in modules(folder):
         for node in ast.walk(tree):
             names = []
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module:
                 names = [node.module]
-            for name in {n.partition(".")[0] for n in names} - {"smsgw"} - sys.stdlib_module_names:
-                providers = {d.lower().replace("_", "-") for d in distributions.get(name, [name])}
-                if not providers & declared:
+            for name in {n.partition(".")[0] for n in names} - ours - sys.stdlib_module_names:
+                if not declared & {plain(d) for d in distributions.get(name, [name])}:
                     undeclared.add(f"{path.relative_to(ROOT)} imports {name}")
     assert not undeclared, undeclared
 
 
 def test_every_dependency_is_explained() -> None:
-    config = configparser.ConfigParser()
-    config.read(ROOT / "setup.cfg")
     text = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
-    requirements = config["options"]["install_requires"] + config["options.extras_require"]["embedded"]
-    requirements += config["options.extras_require"]["test"] + config["options.extras_require"]["dev"]
-    for line in requirements.split():
-        name = line.split(">=")[0]
+    for name in requirements(RUN_TIME, (EXTRAS, "embedded"), (EXTRAS, "test"), (EXTRAS, "dev")):
         assert f"`{name}`" in text, f"docs/dependencies.md says nothing of {name}"
 
 
