@@ -24,6 +24,12 @@ _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
 _EXPECTED = re.compile(r"^Expected `([^`]*)`, got `([^`]*)`$")
 _LENGTH = re.compile(r"^Expected `[^`]*` of length (<=|>=) (\d+)$")
 _RANGE = re.compile(r"^Expected `[^`]*` (<=|>=) (-?\d+)$")
+# An unescaped plus sign (of +86, of +08:00) reads as a blank.
+_LOST_PLUS = {
+    "to": re.compile(r"^ "),
+    "from_time": re.compile(r" (?=\d\d:\d\d$)"),
+    "to_time": re.compile(r" (?=\d\d:\d\d$)"),
+}
 _TYPES = {
     "str": "字符串", "int": "整数", "float": "小数", "bool": "布尔值", "array": "数组", "object": "对象",
     "null": "null", "datetime": "ISO 8601 时间",
@@ -91,9 +97,9 @@ def decode_query(kind: type[T], raw_query: str) -> T:
             if "\0" in value:
                 raise _invalid(name, "含有 NUL 字符", "contains a NUL character")
             values[name] = value
-        for name in ("from_time", "to_time", "to"):  # an unescaped + (as in +08:00, +86) reads as a blank
+        for name, blank in _LOST_PLUS.items():
             if name in values:
-                values[name] = values[name].replace(" ", "+")
+                values[name] = blank.sub("+", values[name])
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as exc:

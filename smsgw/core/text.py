@@ -120,11 +120,15 @@ def encode(text: str, coding: Coding) -> bytes:
     encodable. Raises `Unencodable`.
     """
     try:
-        if coding is Coding.GSM7:
-            return codecs.charmap_encode(text, "strict", _GSM7_ENCODE)[0]
-        return text.encode(_CODEC[coding])
+        return _encode(text, coding)
     except UnicodeEncodeError as error:
         raise Unencodable(coding, error.start, text[error.start]) from None
+
+
+def _encode(text: str, coding: Coding) -> bytes:
+    if coding is Coding.GSM7:
+        return codecs.charmap_encode(text, "strict", _GSM7_ENCODE)[0]
+    return text.encode(_CODEC[coding])
 
 
 def decode(octets: bytes, coding: Coding) -> str:
@@ -154,18 +158,17 @@ def decode(octets: bytes, coding: Coding) -> str:
 
 def choose(text: str, allowed: Iterable[Coding] = (Coding.GSM7, Coding.UCS2)) -> Coding:
     """The first of the allowed codings that carries the whole text. Raises `Unencodable` when none does."""
-    refusal: Unencodable | None = None
+    furthest = -1
     for coding in allowed:
         try:
-            encode(text, coding)
-        except Unencodable as error:
-            if refusal is None or error.position > refusal.position:
-                refusal = error
+            _encode(text, coding)
+        except UnicodeEncodeError as error:
+            furthest = max(furthest, error.start)
         else:
             return coding
-    if refusal is None:
+    if furthest < 0:
         raise ValueError("no coding allowed")
-    raise Unencodable(None, refusal.position, refusal.character)
+    raise Unencodable(None, furthest, text[furthest])
 
 
 def split(

@@ -14,7 +14,7 @@ from smsgw.protocols.dialects import Dialect
 from smsgw.protocols.errors import Malformed
 from smsgw.protocols.events import Sequence
 from smsgw.protocols.pdu import Pdu
-from smsgw.protocols.states import Matrix, Operation, Role
+from smsgw.protocols.states import Matrix, Operation, Role, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,10 @@ class Rules:
     def refuse(self, login: Pdu, status: int) -> Admission:
         """The negative answer to a login, in the layout that the peer asked for."""
         raise LookupError(f"{type(self).__name__} admits nobody")
+
+    def mode(self, op: Operation, login: Pdu) -> State:
+        """The bound state that an accepted login leads to. (SGIP and SMGP say it in a field of the login.)"""
+        return op.binds
 
     # -- faults -------------------------------------------------------------------------------------------------
 

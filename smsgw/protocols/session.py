@@ -217,7 +217,7 @@ class Session:
 
     def tick(self, now: float) -> list[Event]:
         """Do what is due. Calling it too early is harmless."""
-        if self.state not in OVER:
+        if not self._over:
             self._expire(now)
             if now >= self._login_by:
                 self._end("login-timeout")
@@ -234,10 +234,12 @@ class Session:
 
     def deadline(self) -> float | None:
         """When `tick` must be called next; a time in the past means at once. None: no timer is running."""
-        if self._events or self._unsettled:
+        if self._events:
             return -inf
         if self._over:
             return None
+        if self._unsettled:
+            return -inf
         due = min(self._login_by, self._frame_by, self._close_by)
         if not self._owed:
             due = min(due, self._answers_by)
@@ -357,7 +359,7 @@ class Session:
         admission.answer.sequence = login.pdu.sequence
         self.dialect = admission.dialect
         self._say(admission.answer)
-        self._bind(self._matrix.requests[login.pdu.command_id].binds)
+        self._bind(self.rules.mode(self._matrix.requests[login.pdu.command_id], login.pdu))
         return True
 
     def refuse(self, login: LoginRequest, status: int, *, now: float) -> bool:
@@ -474,13 +476,16 @@ class Session:
     def _malformed(self, error: Malformed, now: float) -> None:
         """The header was sound, the body was not: the framing holds, so the connection does, too."""
         self._violate("malformed", f"{error.pdu_name} {error.sequence}: {error}", now)
-        if error.command_id & RESPONSE or self._over:
-            return  # never answer an answer; its request waits for its timeout
+        if self._over:
+            return
+        if error.command_id & RESPONSE:
+            # Never answer an answer: its request waits for its timeout. Only the login has nothing to wait for.
+            if self._negotiating and self._login is not None and error.sequence == self._login.sequence:
+                self._events.append(Refused(0, f"the login answer cannot be read: {error}"))
+                self._end("refused")
+            return
         op = self._matrix.requests.get(error.command_id)
         if op is None:
-            return
-        if op.kind is Kind.LOGOUT and error.command_id in self._accepts:
-            self._peer_leaves(error.sequence, now)
             return
         self._reject(op, error.sequence, self.rules.fault_status(op, error))
         if op.kind is Kind.LOGIN and self._mode is State.OPEN:
@@ -511,7 +516,7 @@ class Session:
             return
         if verdict.dialect is not None:
             self.dialect = verdict.dialect
-        self._bind(op.binds)
+        self._bind(self.rules.mode(op, login))
         self._events.append(Bound(pdu))
 
     def _awaits(self, login: LoginRequest) -> bool:

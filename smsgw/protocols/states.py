@@ -56,7 +56,7 @@ class Trigger(Enum):
     BOUND_RX = auto()
     BOUND_TRX = auto()
     CLOSE = auto()
-    """We want to leave."""
+    """We want to leave politely."""
     LOGOUT_SENT = auto()
     LOGOUT_RECEIVED = auto()
     END = auto()
@@ -83,7 +83,6 @@ TRANSITIONS: Mapping[State, Mapping[Trigger, State]] = {
     State.OPEN: {
         Trigger.LOGIN: State.BINDING,
         Trigger.LOGOUT_RECEIVED: State.LEAVING,
-        Trigger.CLOSE: State.ENDING,
         Trigger.END: State.ENDING,
         Trigger.GONE: State.CLOSED,
     },
@@ -92,7 +91,6 @@ TRANSITIONS: Mapping[State, Mapping[Trigger, State]] = {
         Trigger.BOUND_RX: State.BOUND_RX,
         Trigger.BOUND_TRX: State.BOUND_TRX,
         Trigger.LOGOUT_RECEIVED: State.LEAVING,
-        Trigger.CLOSE: State.ENDING,
         Trigger.END: State.ENDING,
         Trigger.GONE: State.CLOSED,
     },
@@ -108,19 +106,17 @@ TRANSITIONS: Mapping[State, Mapping[Trigger, State]] = {
     },
     State.UNBINDING: {
         Trigger.CLOSE: State.UNBINDING,
-        # Both sides said goodbye at once: answer the peer's, keep waiting for ours.
-        Trigger.LOGOUT_RECEIVED: State.UNBINDING,
+        # When both say goodbye at once, the peer's is answered and ours still awaited.
         Trigger.END: State.ENDING,
         Trigger.GONE: State.CLOSED,
     },
     State.LEAVING: {
         Trigger.CLOSE: State.LEAVING,
-        Trigger.LOGOUT_RECEIVED: State.LEAVING,
         Trigger.END: State.ENDING,
         Trigger.GONE: State.CLOSED,
     },
-    State.ENDING: {Trigger.CLOSE: State.ENDING, Trigger.END: State.ENDING, Trigger.GONE: State.CLOSED},
-    State.CLOSED: {Trigger.CLOSE: State.CLOSED, Trigger.END: State.CLOSED, Trigger.GONE: State.CLOSED},
+    State.ENDING: {Trigger.CLOSE: State.ENDING, Trigger.GONE: State.CLOSED},
+    State.CLOSED: {Trigger.CLOSE: State.CLOSED},
 }
 
 BOUND_BY: Mapping[State, Trigger] = {

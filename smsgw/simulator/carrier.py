@@ -120,7 +120,12 @@ class Carrier:
         self.config = config
         self.behaviour = config.behaviour
         self.counts = Counts()
-        self.inbox = Inbox(config.name, keep=config.keep_messages, token_pattern=config.token_pattern)
+        self.inbox = Inbox(
+            config.name,
+            keep=config.keep_messages,
+            max_counted=config.max_counted,
+            token_pattern=config.token_pattern,
+        )
         self.wirelog = wirelog
         self.paused = False
         self.port = config.port
@@ -131,6 +136,9 @@ class Carrier:
             window=config.window,
             response_timeout=config.response_timeout,
             keepalive_interval=60.0,
+            # Answers that are lost on purpose must not hold up a client's logout.
+            close_grace=0.5,
+            leave_grace=0.2,
             max_unanswered_in=1_000_000,
             max_violations_per_minute=1_000,
         )
@@ -501,7 +509,7 @@ class Carrier:
             self._bucket = None
         else:
             burst = self.behaviour.rate_burst
-            self._bucket = TokenBucket(rate, max(1.0, rate / 10) if burst is None else burst, now=now)
+            self._bucket = TokenBucket(rate, max(1.0, rate) if burst is None else burst, now=now)
 
     def _within_rate(self, now: float, n: int) -> bool:
         assert self._bucket is not None  # noqa: S101

@@ -159,7 +159,7 @@ class Behaviour:
     rate: float | None = None
     """Parts per second; what is above it is answered with `throttle_status`."""
     rate_burst: float | None = None
-    """Parts that may come at once; default a tenth of a second's worth."""
+    """Parts that may come at once; default one second's worth."""
     throttle_status: int | None = None
     """Default: CMPP 8, SMPP 0x58."""
     lose_answers: float = 0.0
@@ -216,10 +216,14 @@ class CarrierConfig:
     """SMPP: form of the same id in reports; `same` or one of the above."""
     report_form: str = "both"
     """SMPP: `text`, `tlv` or `both`."""
+    cmpp_version: str = "3.0"
+    """CMPP: the highest version spoken, `2.0` or `3.0`; up to it the client decides."""
     gateway: int | None = None
     """CMPP: gateway code inside Msg_Id; default the port."""
     keep_messages: int = 100_000
     """Whole messages kept for inspection."""
+    max_counted: int = 5_000_000
+    """Different messages whose receptions are counted; more are only told as `uncounted`."""
     max_pending: int = 1_000_000
     """Reports and replies that wait for a connection; beyond it the oldest are dropped and counted."""
     token_pattern: str | None = None
@@ -421,6 +425,8 @@ def check(config: CarrierConfig) -> list[str]:
         problems.append("users: a CMPP name has at most 6 characters")
     if not 0 <= config.port < 65536:
         problems.append(f"port: {config.port}")
+    if config.cmpp_version not in ("2.0", "3.0"):
+        problems.append("cmpp_version: 2.0 or 3.0 is wanted")
     if config.answer_id not in ID_FORMS:
         problems.append(f"answer_id: one of {', '.join(ID_FORMS)} is wanted")
     if config.report_id not in (*ID_FORMS, "same"):

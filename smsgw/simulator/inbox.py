@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from dataclasses import dataclass
+from typing import TypeVar
 
 from smsgw.core.concat import Reassembly
 from smsgw.core.udh import Concat
+
+K = TypeVar("K", str, tuple[str, str])
 
 # Repeats must be noticed long after completion, so nothing is forgotten for a day.
 _DAY = 86_400.0
@@ -38,12 +41,17 @@ class Inbox:
     part text). `tokens` counts the marks that `token_pattern` finds.
     """
 
-    def __init__(self, channel: str, *, keep: int, token_pattern: str | None = None) -> None:
+    def __init__(
+        self, channel: str, *, keep: int, max_counted: int = 5_000_000, token_pattern: str | None = None
+    ) -> None:
         self.messages: deque[Received] = deque(maxlen=keep)
         self.receptions: Counter[tuple[str, str]] = Counter()
         self.repeated_parts: Counter[tuple[str, str]] = Counter()
         self.tokens: Counter[str] = Counter()
         self.total = 0
+        self.uncounted = 0
+        """Receptions that no counter had room for."""
+        self._max_counted = max_counted
         self._channel = channel
         self._token = re.compile(token_pattern) if token_pattern else None
         self._box: Reassembly[str] = Reassembly(lifetime=_DAY, max_parts=_MAX_PARTS, repeat_window=_DAY)
@@ -57,17 +65,23 @@ class Inbox:
             key = (destination, source, concat.wide, concat.ref, concat.total)
             added = self._box.add(key, concat.number, concat.total, text, now)
             if added.repeated:
-                self.repeated_parts[destination, text] += 1
+                self._count(self.repeated_parts, (destination, text))
             if added.whole is None:
                 return
             text = "".join(added.whole)
             parts = concat.total
         self.total += 1
-        self.receptions[destination, text] += 1
+        self._count(self.receptions, (destination, text))
         if self._token is not None:
             for match in self._token.finditer(text):
-                self.tokens[match[1] if match.re.groups else match[0]] += 1
+                self._count(self.tokens, match[1] if match.re.groups else match[0])
         self.messages.append(Received(destination, source, text, parts, self._channel, connection, now))
+
+    def _count(self, counter: Counter[K], key: K) -> None:
+        if len(counter) < self._max_counted or key in counter:
+            counter[key] += 1
+        else:
+            self.uncounted += 1
 
     @property
     def waiting(self) -> int:
@@ -84,4 +98,5 @@ class Inbox:
             "tokens": len(self.tokens),
             "max_token_receptions": max(self.tokens.values(), default=0),
             "incomplete": self.waiting,
+            "uncounted": self.uncounted,
         }

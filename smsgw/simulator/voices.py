@@ -214,6 +214,7 @@ class CmppVoice:
         self._users = config.users
         self._alphabet = config.default_alphabet or Coding.ASCII
         self._gateway = config.gateway
+        self._version = cmpp_rules.V20 if config.cmpp_version == "2.0" else cmpp_rules.V30
         self._port = port
         self._count = 0
         self._second = -1
@@ -221,7 +222,7 @@ class CmppVoice:
         self._dates = _Dates()
 
     def rules(self) -> Rules:
-        return cmpp_rules.server()
+        return cmpp_rules.server(self._version)
 
     def login(self, pdu: Pdu) -> tuple[str, int, dict[str, Any]]:
         assert isinstance(pdu, cmpp.Connect)  # noqa: S101  the operation table gives no other

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.store import stats
-from smsgw.store.db import Connection
+from smsgw.store.db import Connection, Database
 
 MESSAGE_COLUMNS = (
     "id", "batch_id", "account_id", "origin", "type", "number", "carrier", "province", "content", "sign",
@@ -229,3 +229,12 @@ _SWEEP_KEYS = "DELETE FROM request_key WHERE created_at < $1"
 async def sweep_keys(connection: Connection, before: datetime) -> str:
     """Forget keys older than ``before``."""
     return await connection.execute(_SWEEP_KEYS, before)
+
+
+_ANSWER = "SELECT answer FROM request_key WHERE account_id = $1 AND kind = 'k' AND key = $2"
+
+
+async def answer_of(database: Database, account_id: int, key: str) -> bytes | None:
+    """The stored answer of the call with this Idempotency-Key; None when there was none within 7 days."""
+    answer: bytes | None = await database.fetchval(_ANSWER, account_id, key)
+    return answer

@@ -307,3 +307,28 @@ async def test_a_deep_data_directory_gets_its_socket_elsewhere(tmp_path: Path) -
     finally:
         await pg.stop()
         shutil.rmtree(pg._run)
+
+
+@pytest.mark.root_only
+async def test_for_root_without_a_user_of_our_own(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no user can be made, and with a umask that shuts others out, one that is there runs it."""
+    known = embedded._user
+    monkeypatch.setattr(embedded, "_user", lambda name: None if name == embedded.USER else known(name))
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    before = os.umask(0o077)
+    try:
+        pg = EmbeddedPostgres(data_dir)
+        dsn = await pg.start()
+    finally:
+        os.umask(before)
+    try:
+        assert await query(dsn, "SELECT 1") == 1
+        owner = pwd.getpwuid(Path(f"/proc/{pg.pid}").stat().st_uid).pw_name
+        assert owner in ("postgres", "nobody")
+    finally:
+        await pg.stop()
+    # The cluster keeps its owner, also when our own user can be made later.
+    monkeypatch.undo()
+    await pg.start()
+    assert pwd.getpwuid(Path(f"/proc/{pg.pid}").stat().st_uid).pw_name == owner
+    await pg.stop()

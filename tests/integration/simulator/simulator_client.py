@@ -23,14 +23,14 @@ def timestamp() -> int:
     return int(time.strftime("%m%d%H%M%S"))
 
 
-def cmpp_client(version: int = 0x30, password: str = PASSWORD) -> Session:
-    rules = cmpp_rules.client(USER, password, version, timestamp=timestamp)
+def cmpp_client(version: int = 0x30, password: str = PASSWORD, user: str = USER) -> Session:
+    rules = cmpp_rules.client(user, password, version, timestamp=timestamp)
     return Session(rules, config=SessionConfig(window=1000, response_timeout=30))
 
 
-def smpp_client(bind: str = "transceiver", password: str = PASSWORD) -> Session:
+def smpp_client(bind: str = "transceiver", password: str = PASSWORD, user: str = USER) -> Session:
     return Session(
-        smpp_rules.client(USER, password, bind=bind), config=SessionConfig(window=1000, response_timeout=30)
+        smpp_rules.client(user, password, bind=bind), config=SessionConfig(window=1000, response_timeout=30)
     )
 
 
@@ -101,6 +101,12 @@ class Client:
         await self.until(lambda: self.of(Bound) or self.of(Closed))
         assert self.of(Bound), self.events
         return self
+
+    def log_out(self) -> None:
+        """Leave politely, without waiting for answers that are still owed."""
+        self.session.close(self._now())
+        self.session.tick(self._now() + self.session.config.close_grace)
+        self.flush()
 
     def of(self, kind: type[Any]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]

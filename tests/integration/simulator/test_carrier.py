@@ -199,6 +199,15 @@ async def test_logins_are_refused_as_told(carrier: Start, spoken: str) -> None:
     assert third.of(Refused)[0].status == 5
 
 
+async def test_a_gateway_that_knows_2_0_only(carrier: Start) -> None:
+    gate = await carrier("cmpp", cmpp_version="2.0")
+    async with Client(cmpp_client(0x30), gate.port) as newer:
+        await newer.until(lambda: newer.closed)
+    assert newer.of(Refused)[0].status == 4
+    async with Client(cmpp_client(0x21), gate.port) as older:
+        await older.bound()
+
+
 @every_protocol
 async def test_rules_by_number_and_text(carrier: Start, spoken: str) -> None:
     gate = await carrier(
@@ -280,6 +289,34 @@ async def test_answers_late_twice_and_lost(carrier: Start, spoken: str) -> None:
         client.submit("13800138000", "again")
         await client.until(lambda: len(client.answers) == 4)
     assert client.of(Closed)[0].lost[0].sequence == client.answers[3].pdu.sequence - 1
+
+
+@every_protocol
+async def test_a_lost_answer_does_not_hold_up_the_logout(carrier: Start, spoken: str) -> None:
+    gate = await carrier(spoken[:4], lose_answers=1.0)
+    async with Client(session(spoken), gate.port) as client:
+        await client.bound()
+        client.submit("13800138000", "lost")
+        await client.until(lambda: client.delivered)
+        client.log_out()
+        await client.until(lambda: client.closed, within=3)
+
+
+@pytest.mark.parametrize("protocol", ["cmpp", "smpp"])
+async def test_each_user_gets_its_own_reports(carrier: Start, protocol: str) -> None:
+    gate = await carrier(protocol, users={"900001": "secret", "900002": "secret"})
+    make = cmpp_client if protocol == "cmpp" else smpp_client
+    async with Client(make(), gate.port) as one, Client(make(user="900002"), gate.port) as two:
+        await one.bound()
+        await two.bound()
+        one.submit("13800138001", "1")
+        two.submit("13800138002", "2")
+        gate.send_mo("13800138003", "1069", "MO", user="900002")
+        await one.until(lambda: len(one.delivered) == 1)
+        await two.until(lambda: len(two.delivered) == 2)
+    assert "13800138001" in str(one.delivered)
+    assert "13800138002" in str(two.delivered)
+    assert "13800138003" in str(two.delivered)
 
 
 @every_protocol
@@ -555,9 +592,7 @@ async def test_wire_log_has_every_pdu(tmp_path: Path, spoken: str) -> None:
         await client.bound()
         client.submit("13800138000", "你好")
         await client.until(lambda: client.delivered)
-        client.session.close(asyncio.get_running_loop().time())
-        client.session.tick(asyncio.get_running_loop().time())
-        client.flush()
+        client.log_out()
         await client.until(lambda: client.closed)
     wirelog.close()
     lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]

@@ -198,6 +198,12 @@ def test_a_refusal_has_the_layout_asked_for_and_no_proof(version: int, size: int
     assert octets[12:].rstrip(b"\x20\x30").endswith(bytes(16))
 
 
+def test_a_login_answer_that_cannot_be_read_ends_the_connection() -> None:
+    book = Playbook(sp()) << start() >> sends(Connect)
+    book << hears(bytes.fromhex("0000000d 80000001 00000001 00")) >> sees(Violation, kind="malformed")
+    (book >> sees(Refused, status=0) >> sees(CloseNow, why="refused")).done()
+
+
 def test_a_second_connect_is_refused_and_the_session_stays() -> None:
     book = bound_ismg() << hears(connect(sequence=9)) >> sees(Violation, kind="wrong-state")
     book >> sends(ConnectResp, sequence=9, status=5)

@@ -425,6 +425,16 @@ def test_a_peer_that_does_not_read_is_cut_off() -> None:
     assert len(session.output()) == 112
 
 
+def test_an_end_while_leaving_leaves_nothing_to_do() -> None:
+    session = bound_smsc(config=replace(QUIET, max_output=60)).session
+    octets = SMPP34.encode(SubmitSm(sequence=2)) + SMPP34.encode(Unbind(sequence=3))
+    (request,) = session.receive(octets, 0.0)
+    assert isinstance(request, Request)
+    assert session.answer(request, message_id="x" * 64)
+    assert session.tick(0.0) == [CloseNow("output-overflow")]
+    assert session.deadline() is None
+
+
 def test_keepalive_and_a_test_answered_late() -> None:
     config = SessionConfig(keepalive_interval=30.0, keepalive_timeout=15.0, keepalive_attempts=2)
     book = bound_esme(config=config) << after(30) >> sends(EnquireLink, sequence=2)
@@ -444,6 +454,7 @@ def test_every_tag_that_waits_is_given_back_when_the_transport_is_gone() -> None
     book << hears(SubmitSmResp(sequence=3)) >> sees(Answer, tag="b") << loses_transport("reset")
     (book >> sees(Closed, why="reset", lost=("a", "c", "d")) << loses_transport()).done()
     assert book.session.deadline() is None
+    assert book.session.outstanding == 0
     with pytest.raises(NotBound):
         book.session.request(SubmitSm(), book.now, "e")
 
@@ -492,3 +503,54 @@ def test_a_submit_after_the_peer_said_unbind_is_refused() -> None:
     book >> sees(Violation, kind="wrong-state") >> sends(SubmitSmResp, sequence=4, command_status=4)
     book << after(5) >> CloseNow >> sends(UnbindResp, sequence=3)
     book.done()
+
+
+def test_unbind_before_the_bind_is_answered() -> None:
+    (smsc() << hears(Unbind(sequence=3)) >> sees(CloseNow, why="peer-logout") >> sends(UnbindResp)).done()
+
+
+def test_the_peer_leaves_while_we_wait_to_leave() -> None:
+    book = bound_esme() << asks(SubmitSm(), "a") >> sends(SubmitSm) << closes() << hears(Unbind(sequence=7))
+    book << closes() << after(1) >> sees(CloseNow, why="peer-logout") >> sends(UnbindResp, sequence=7)
+    (book << loses_transport() >> sees(Closed, lost=("a",))).done()
+
+
+def test_leaving_goes_on_when_the_last_request_expires() -> None:
+    config = replace(QUIET, response_timeout=2.0)
+    book = bound_esme(config=config) << asks(SubmitSm(), "a") >> sends(SubmitSm) << closes() << closes()
+    book << after(2) >> sees(Expired, tag="a") >> sends(Unbind, sequence=3)
+    (book << hears(UnbindResp(sequence=3)) >> sees(CloseNow, why="closed")).done()
+
+
+def test_a_dead_peer_is_noticed_while_we_wait_to_leave() -> None:
+    config = SessionConfig(keepalive_interval=1.0, keepalive_timeout=1.0, keepalive_attempts=1)
+    book = bound_esme(config=config) << asks(SubmitSm(), "a") >> sends(SubmitSm) << closes() << after(2)
+    (book >> sees(CloseNow, why="keepalive-timeout") >> sends(EnquireLink)).done()
+
+
+@pytest.mark.parametrize("state", [State.OPEN, State.BINDING, State.DRAINING, State.UNBINDING, State.LEAVING])
+def test_the_transport_may_go_at_any_time(state: State) -> None:
+    session = esme()
+    book = Playbook(session)
+    if state is not State.OPEN:
+        book << start() >> sends(BindTransceiver)
+    if state in (State.DRAINING, State.UNBINDING, State.LEAVING):
+        book << hears(BindTransceiverResp(sequence=1)) >> Bound
+        book << asks(SubmitSm(), "a") >> sends(SubmitSm, sequence=2)
+        book << (hears(Unbind(sequence=4)) if state is State.LEAVING else closes())
+    if state is State.UNBINDING:
+        book << after(5) >> sends(Unbind, sequence=3)
+    assert session.state is state
+    lost = ("a",) if session.outstanding else ()
+    (book << loses_transport() >> sees(Closed, lost=lost)).done()
+    (book << closes() << hears(EnquireLink())).done()
+    assert session.state is State.CLOSED
+
+
+def test_a_peer_that_never_answers_tests_does_not_fill_memory() -> None:
+    config = SessionConfig(keepalive_interval=1.0)
+    book = bound_esme(config=config)
+    for sequence in range(2, 22):
+        book << after(1) >> sends(EnquireLink, sequence=sequence) << hears(AlertNotification()) >> Notice
+    assert len(book.session._tests) == 16
+    (book << hears(EnquireLinkResp(sequence=2)) >> sees(Violation, kind="unknown-answer")).done()

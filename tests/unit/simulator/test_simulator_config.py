@@ -7,6 +7,7 @@ import pytest
 
 from smsgw.core.text import Coding
 from smsgw.simulator.config import (
+    Behaviour,
     Delay,
     Mix,
     Mo,
@@ -76,6 +77,18 @@ def test_a_scenario(tmp_path: Path) -> None:
     assert (intl.default_alphabet, intl.report_id) == (Coding.LATIN1, "hex")
 
 
+def test_the_example_is_valid_and_says_the_defaults() -> None:
+    scenario = load_scenario(Path(__file__).parents[3] / "conf" / "simulator.toml")
+    assert [(c.name, c.protocol) for c in scenario.carriers] == [
+        ("cmcc", "cmpp"),
+        ("cmcc-2.0", "cmpp"),
+        ("intl", "smpp"),
+    ]
+    told = scenario.carriers[0].behaviour
+    for name in ("lose_answers", "late_answers", "duplicate_answers", "early_reports", "late_by"):
+        assert getattr(told, name) == getattr(Behaviour(), name)
+
+
 def test_everything_wrong_is_told_at_once() -> None:
     with pytest.raises(ScenarioError) as caught:
         parse_scenario(
@@ -97,7 +110,13 @@ def test_everything_wrong_is_told_at_once() -> None:
                         "rule": [{"suffix": "1", "then": "x"}, {"report": "too long"}],
                         "mo": [{"source": "1"}],
                     },
-                    {"name": "a", "users": {"toolong": "x"}, "report_form": "xml", "answer_id": "oct"},
+                    {
+                        "name": "a",
+                        "users": {"toolong": "x"},
+                        "report_form": "xml",
+                        "answer_id": "oct",
+                        "cmpp_version": "4.0",
+                    },
                 ],
             }
         )
@@ -121,6 +140,7 @@ def test_everything_wrong_is_told_at_once() -> None:
         "at most 6",
         "report_form:",
         "answer_id:",
+        "cmpp_version:",
     ):
         assert word in told, word
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -9,11 +11,15 @@ from smsgw.core.text import Coding
 from smsgw.core.udh import Concat
 from smsgw.protocols.cmpp import msgid
 from smsgw.protocols.cmpp import pdus as cmpp
+from smsgw.protocols.dialects import SMPP34, by_name
 from smsgw.protocols.pdu import Tlv
 from smsgw.protocols.smpp import pdus as smpp
 from smsgw.simulator.config import CarrierConfig
+from smsgw.simulator.inbox import Inbox
 from smsgw.simulator.timers import Timers
-from smsgw.simulator.voices import CmppVoice, SmppVoice, Wish, coding_of
+from smsgw.simulator.voices import CmppVoice, SmppVoice, Wish, coding_of, voice_of
+
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "vectors.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize(
@@ -78,6 +84,44 @@ def test_smpp_sar_that_cannot_be_is_no_part() -> None:
     assert concat(b"\0\1", b"\2", b"\3") is None
     assert concat(b"\0\1", b"\0", b"\0") is None
     assert concat(b"", b"\2", b"\1") is None
+
+
+def test_vector_parts_by_sar_in_any_order() -> None:
+    case = next(c for c in VECTORS["derived"] if c["id"] == "reassembly-2")
+    pdus = {p["id"]: bytes.fromhex(p["hex"]) for p in VECTORS["pdus"]}
+    voice = SmppVoice(CarrierConfig(protocol="smpp"), Random(1))  # noqa: S311
+    inbox = Inbox("x", keep=10)
+    for name in case["input"]["pdus_in_order"]:
+        part = voice.read(SMPP34.decode(pdus[name]))
+        assert part is not None
+        inbox.add(part.destinations[0], part.source, part.text, part.concat, 1, 0.0)
+    assert [m.text for m in inbox.messages] == [case["expect"]["text"]]
+
+
+@pytest.mark.parametrize("name", ["cmpp20", "cmpp30", "smpp34"])
+def test_every_submit_of_the_vectors_is_read(name: str) -> None:
+    config = CarrierConfig(protocol=name[:4])
+    voice = voice_of(config, Random(1), lambda: 1)  # noqa: S311
+    read = {}
+    told = {}
+    for vector in VECTORS["pdus"]:
+        if vector["protocol"] == name:
+            submission = voice.read(by_name(name).decode(bytes.fromhex(vector["hex"])))
+            if submission is not None:
+                assert all(submission.destinations)
+                read[vector["id"]] = submission.text
+                told[vector["id"]] = vector.get("text", submission.text)
+    assert len(read) > 1
+    assert read == told
+
+
+def test_inbox_counts_no_more_than_it_may() -> None:
+    inbox = Inbox("x", keep=2, max_counted=2, token_pattern="t.")
+    for text in ("t1", "t2", "t3", "t1"):
+        inbox.add("1", "2", text, None, 1, 0.0)
+    assert inbox.receptions == {("1", "t1"): 2, ("1", "t2"): 1}
+    assert inbox.tokens == {"t1": 2, "t2": 1}
+    assert (inbox.total, inbox.uncounted, len(inbox.messages)) == (4, 2, 2)
 
 
 def test_wishes() -> None:

@@ -1,0 +1,167 @@
+"""Mounts the portal on an aiohttp application, and the way of every request: session, right, handler, headers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import web
+
+from smsgw.admin.auth import Auth
+from smsgw.admin.call import (
+    LANGUAGE_COOKIE,
+    SESSION_COOKIE,
+    VISITOR_COOKIE,
+    Call,
+    Portal,
+    PortalContext,
+)
+from smsgw.admin.i18n import DEFAULT, LANGUAGES
+from smsgw.admin.pages import errors, home, language, login, password, records, send, trace
+from smsgw.admin.rights import PUBLIC, SELF, Route
+from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER, Throttle, same_origin, same_token, secure
+from smsgw.admin.staticfiles import StaticFiles
+from smsgw.admin.views import Views
+from smsgw.core.errors import SmsgwError, http_status
+
+__all__ = ["PortalContext", "setup"]
+
+log = structlog.get_logger(__name__)
+
+PAGES = (home, language, login, password, records, send, trace)
+SLOW = 1.0
+"""Seconds from which a page is logged as slow."""
+
+
+def routes() -> list[Route]:
+    """Every address of the portal, from the pages."""
+    return [r for page in PAGES for handler in vars(page).values() for r in getattr(handler, "routes", ())]
+
+
+def setup(app: web.Application, ctx: PortalContext) -> None:
+    """Mount the portal at ``/``. Paths that belong to others (``/api``, ``/health`` …) are left alone."""
+    static = StaticFiles()
+    portal = Portal(ctx, Views(static), Auth(ctx.db), Throttle())
+    app.router.add_get("/static/{version}/{name:.+}", _guard_static(static.serve, ctx))
+    app.router.add_get("/favicon.ico", _guard_static(_favicon, ctx))
+    for route in routes():
+        app.router.add_route(route.method, route.path, _endpoint(portal, route))
+    # What is no page of ours and nobody else's address gets our "not found".
+    missing = Route("GET", "", PUBLIC, errors.not_found, passive=True)
+    app.router.add_route(
+        "*", r"/{tail:(?!(?:api|health|ready|metrics|openapi)\b).*}", _endpoint(portal, missing)
+    )
+
+
+async def _favicon(request: web.Request) -> web.StreamResponse:
+    return web.Response(status=204, headers={"Cache-Control": "public, max-age=86400"})
+
+
+def _guard_static(
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]], ctx: PortalContext
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def serve(request: web.Request) -> web.StreamResponse:
+        try:
+            response = await handler(request)
+        except web.HTTPNotFound as exc:
+            response = web.Response(status=404, text=exc.reason)
+        secure(response, https=ctx.secure_cookies)
+        return response
+
+    return serve
+
+
+def _endpoint(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def endpoint(request: web.Request) -> web.StreamResponse:
+        call = Call(request, portal, _request_id(request), _language(portal, request))
+        started = time.monotonic()
+        try:
+            response = await _answer(call, route)
+        except web.HTTPException as exc:
+            response = errors.page(call, exc.status)
+        except SmsgwError as exc:
+            status = http_status(exc.code)
+            if status >= 500:
+                log.warning("portal.error", code=exc.code, path=request.path, request_id=call.request_id)
+            response = errors.page(call, status, exc)
+        except asyncio.CancelledError:
+            raise
+        except Exception:  # the last net: the visitor gets a page with the id that finds this line
+            log.exception("portal.crash", path=request.path, request_id=call.request_id)
+            response = errors.page(call, 500)
+        secure(response, https=portal.context.secure_cookies)
+        response.headers["X-Request-Id"] = call.request_id
+        if (elapsed := time.monotonic() - started) > SLOW:
+            log.warning(
+                "portal.slow", path=request.path, seconds=round(elapsed, 3), request_id=call.request_id
+            )
+        return response
+
+    return endpoint
+
+
+async def _answer(call: Call, route: Route) -> web.StreamResponse:
+    fresh_visitor = await _identify(call, route)
+    if call.request.method not in ("GET", "HEAD"):
+        await _check_change(call)
+    if route.action != PUBLIC:
+        if call.staff is None:
+            return _to_login(call)
+        if call.staff.must_change and route.action != SELF:
+            return call.redirect("/password")
+        if route.action != SELF and not call.may(route.action):
+            raise web.HTTPForbidden
+    response = await route.handler(call)
+    if fresh_visitor and isinstance(response, web.Response) and call.staff is None:
+        call.set_cookie(response, VISITOR_COOKIE, call.csrf)
+    return response
+
+
+async def _identify(call: Call, route: Route) -> bool:
+    """Find the person; for visitors make sure there is a CSRF token. True when that token is new."""
+    cookies = call.request.cookies
+    token = cookies.get(call.portal.cookie(SESSION_COOKIE))
+    if token:
+        session = await call.portal.auth.session(token, passive=route.passive)
+        if session:
+            call.staff, call.csrf, call.token = session.staff, session.csrf, token
+            return False
+    visitor = cookies.get(call.portal.cookie(VISITOR_COOKIE), "")
+    if re.fullmatch(r"[A-Za-z0-9_-]{32}", visitor):
+        call.csrf = visitor
+        return False
+    call.csrf = secrets.token_urlsafe(24)
+    return True
+
+
+async def _check_change(call: Call) -> None:
+    """A change must come from our own page: by origin and by token."""
+    given = call.request.headers.get(CSRF_HEADER) or str((await call.request.post()).get(CSRF_FIELD, ""))
+    if not same_origin(call.request) or not same_token(call.csrf, given):
+        log.info("portal.csrf", path=call.request.path, request_id=call.request_id)
+        raise errors.Stale
+
+
+def _to_login(call: Call) -> web.Response:
+    if call.is_htmx:  # a piece of a page cannot become the login page: send the whole page there
+        here = call.request.headers.get("HX-Current-URL", "")
+        path = re.sub(r"^https?://[^/]*", "", here)
+        location = call.redirect("/login", next=path or "/").headers["Location"]
+        return web.Response(status=401, headers={"HX-Redirect": location})
+    if call.request.method == "GET" and call.request.path != "/":
+        return call.redirect("/login", next=call.request.path_qs)
+    return call.redirect("/login")
+
+
+def _request_id(request: web.Request) -> str:
+    given = request.headers.get("X-Request-Id", "")
+    return given if re.fullmatch(r"[A-Za-z0-9_-]{8,64}", given) else secrets.token_hex(8)
+
+
+def _language(portal: Portal, request: web.Request) -> str:
+    wanted = request.cookies.get(portal.cookie(LANGUAGE_COOKIE), DEFAULT)
+    return wanted if wanted in LANGUAGES else DEFAULT

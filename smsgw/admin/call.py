@@ -1,0 +1,143 @@
+"""One request on its way through the portal: what a handler needs, and nothing global."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from smsgw.admin import rights
+from smsgw.admin.i18n import translations
+from smsgw.core.model import ChannelStatus
+from smsgw.store.staff import Staff
+
+if TYPE_CHECKING:
+    from smsgw.admin.auth import Auth
+    from smsgw.admin.security import Throttle
+    from smsgw.admin.views import Views
+    from smsgw.pipeline.accept import Acceptor
+    from smsgw.pipeline.directory import Directory
+    from smsgw.store.db import Database
+
+
+SESSION_COOKIE = "smsgw"
+VISITOR_COOKIE = "smsgw-visitor"
+"""The CSRF token of those who are not logged in (double submit)."""
+LANGUAGE_COOKIE = "smsgw-language"
+
+
+@dataclass(slots=True)
+class PortalContext:
+    """What the composition root gives to the portal."""
+
+    db: Database
+    directory: Directory
+    acceptor: Acceptor
+    channel_status: Callable[[], Sequence[ChannelStatus]]
+    secure_cookies: bool
+    """Cookies ``__Host-``, Secure; off only on loopback without TLS."""
+    node: int
+
+
+@dataclass(slots=True)
+class Portal:
+    """The portal of one process."""
+
+    context: PortalContext
+    views: Views
+    auth: Auth
+    throttle: Throttle
+
+    def cookie(self, name: str) -> str:
+        """The real name of a cookie: with TLS it is pinned to this host."""
+        return f"__Host-{name}" if self.context.secure_cookies else name
+
+
+@dataclass(slots=True)
+class Call:
+    """A request with its person, language and rights."""
+
+    request: web.Request
+    portal: Portal
+    request_id: str
+    language: str
+    csrf: str = ""
+    staff: Staff | None = None
+    token: str | None = field(default=None, repr=False)
+
+    @property
+    def db(self) -> Database:
+        """The database."""
+        return self.portal.context.db
+
+    @property
+    def who(self) -> Staff:
+        """The person who is logged in; only behind a right."""
+        if self.staff is None:
+            raise web.HTTPForbidden
+        return self.staff
+
+    @property
+    def accounts(self) -> tuple[int, ...] | None:
+        """The account scope for every query; ``None`` is all."""
+        return self.who.accounts
+
+    @property
+    def ip(self) -> str | None:
+        """Address of the caller."""
+        return self.request.remote
+
+    @property
+    def is_htmx(self) -> bool:
+        """Whether a page script asks for a piece of a page."""
+        return self.request.headers.get("HX-Request") == "true"
+
+    def may(self, action: str) -> bool:
+        """Whether the person has a right."""
+        return self.staff is not None and rights.allowed(self.staff.role, action)
+
+    def gettext(self, text: str) -> str:
+        """A text in the language of the request."""
+        return translations(self.language).gettext(text)
+
+    def render(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
+        """A page or a piece of one."""
+        text = self.portal.views.render(template, self, values)
+        return web.Response(text=text, content_type="text/html", status=status)
+
+    def redirect(self, path: str, **query: str) -> web.Response:
+        """See other: after a change, and to the login page."""
+        return web.Response(
+            status=303, headers={"Location": path + ("?" + urlencode(query) if query else "")}
+        )
+
+    def set_cookie(
+        self, response: web.Response, name: str, value: str, *, max_age: int | None = None
+    ) -> None:
+        """Set a cookie of the portal; HttpOnly, same site only."""
+        response.set_cookie(
+            self.portal.cookie(name),
+            value,
+            max_age=max_age,
+            path="/",
+            secure=self.portal.context.secure_cookies,
+            httponly=True,
+            samesite="Strict",
+        )
+
+    def del_cookie(self, response: web.Response, name: str) -> None:
+        """Forget a cookie."""
+        response.del_cookie(
+            self.portal.cookie(name), path="/", secure=self.portal.context.secure_cookies, httponly=True,
+            samesite="Strict",
+        )  # fmt: skip
+
+
+def local_path(path: str | None) -> str:
+    """A path inside the portal to go on to, ``/`` for anything that could lead elsewhere."""
+    if not path or not path.startswith("/") or path.startswith(("//", "/\\")) or not path.isprintable():
+        return "/"
+    return path

@@ -1,0 +1,217 @@
+"""What people type, made into values: pasted numbers, times, the filter bar. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from urllib.parse import urlencode
+
+from smsgw.admin.i18n import N_
+from smsgw.admin.words import STATUS
+from smsgw.core import numbers
+from smsgw.core.ids import CHINA
+from smsgw.core.model import MessageType
+
+MAX_RECIPIENTS = 1000
+MAX_CONTENT = 1000
+MIN_SIGN, MAX_SIGN = 2, 20
+_BETWEEN_NUMBERS = re.compile(r"[\s,;,;、|/]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """Pasted numbers, cleaned: each valid number once, in the order given."""
+
+    valid: tuple[str, ...] = ()
+    """E.164 digits."""
+    invalid: tuple[tuple[str, str], ...] = ()
+    """What was written, and why it is no number (``words.NUMBER_PROBLEM``)."""
+    duplicates: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many were given."""
+        return len(self.valid) + len(self.invalid) + self.duplicates
+
+
+def recipients(text: str) -> Recipients:
+    """Take pasted numbers apart: one a line, or separated by commas, semicolons or blanks.
+
+    A line that is one number with blanks or hyphens in it stays one number.
+    """
+    valid: dict[str, None] = {}
+    invalid: list[tuple[str, str]] = []
+    duplicates = 0
+    for piece in _pieces(text):
+        try:
+            number = numbers.normalize(piece)
+        except numbers.InvalidNumber as exc:
+            invalid.append((piece, exc.reason))
+            continue
+        if number in valid:
+            duplicates += 1
+        valid[number] = None
+    return Recipients(tuple(valid), tuple(invalid), duplicates)
+
+
+def _pieces(text: str) -> list[str]:
+    pieces: list[str] = []
+    for line in text.splitlines():
+        stripped = line.strip()
+        if not stripped:
+            continue
+        try:
+            numbers.normalize(stripped)
+        except numbers.InvalidNumber:
+            pieces.extend(p for p in _BETWEEN_NUMBERS.split(stripped) if p)
+        else:
+            pieces.append(stripped)
+    return pieces
+
+
+@dataclass(slots=True)
+class SendForm:
+    """The form of a new sending, as typed, with what is wrong with it."""
+
+    account: str = ""
+    to: str = ""
+    type: str = MessageType.NOTICE
+    sign: str = ""
+    content: str = ""
+    key: str = ""
+    """Made with the form, sent with every step: pressing the button twice sends once."""
+    errors: dict[str, str] = field(default_factory=dict)
+    """Field → Chinese source text."""
+
+    @classmethod
+    def read(cls, data: Mapping[str, str]) -> SendForm:
+        """From the fields of a POST."""
+        sign = data.get("sign", "").strip().removeprefix("【").removesuffix("】").strip()
+        return cls(
+            account=data.get("account", "").strip(),
+            to=data.get("to", ""),
+            type=data.get("type", ""),
+            sign=sign,
+            content=data.get("content", "").replace("\r\n", "\n").strip(),
+            key=data.get("key", "").strip(),
+        )
+
+    def check(self, to: Recipients) -> bool:
+        """Whether it can be sent as far as the form can tell; fills ``errors``."""
+        if not to.total:
+            self.errors["to"] = N_("请填写至少一个手机号码")
+        elif not to.valid:
+            self.errors["to"] = N_("没有有效的手机号码,请检查后重新填写")
+        elif len(to.valid) > MAX_RECIPIENTS:
+            self.errors["to"] = N_("单次最多 1,000 个号码,请分批发送")
+        if self.type not in set(MessageType):
+            self.errors["type"] = N_("请选择短信类型")
+        if self.sign and (not MIN_SIGN <= len(self.sign) <= MAX_SIGN or re.search(r"[【】\n]", self.sign)):
+            self.errors["sign"] = N_("签名须为 2 到 20 个字,不含【】")
+        if not self.content:
+            self.errors["content"] = N_("请填写短信内容")
+        elif len(self.content) > MAX_CONTENT:
+            self.errors["content"] = N_("内容最多 1,000 字,请缩短后重试")
+        if not re.fullmatch(r"[A-Za-z0-9_-]{16,64}", self.key):
+            self.errors["account"] = N_("页面已过期,请刷新后重新填写")
+        return not self.errors
+
+
+PERIODS: dict[str, str] = {
+    "today": N_("今天"),
+    "yesterday": N_("昨天"),
+    "7d": N_("近 7 天"),
+    "30d": N_("近 30 天"),
+    "custom": N_("自定义"),
+}
+
+
+@dataclass(slots=True)
+class RecordFilter:
+    """The filter bar of the records; its state lives in the address of the page."""
+
+    period: str = "today"
+    from_text: str = ""
+    to_text: str = ""
+    account: str = ""
+    phone: str = ""
+    status: str = ""
+    batch: str = ""
+    before: int | None = None
+    errors: dict[str, str] = field(default_factory=dict)
+    from_time: datetime | None = None
+    to_time: datetime | None = None
+    number: str | None = None
+    account_id: int | None = None
+    batch_id: int | None = None
+
+    @classmethod
+    def read(cls, query: Mapping[str, str], now: datetime) -> RecordFilter:
+        """From the query of the address; what cannot be understood is said in ``errors`` and left out."""
+        wanted = cls(
+            period=query.get("time", "today"),
+            from_text=query.get("from", "").strip(),
+            to_text=query.get("to", "").strip(),
+            account=query.get("account", "").strip(),
+            phone=query.get("phone", "").strip(),
+            status=query.get("status", "").strip(),
+            batch=query.get("batch", "").strip(),
+        )
+        wanted._set_times(now.astimezone(CHINA))
+        wanted.before = read_id(query.get("before", ""))
+        wanted.account_id = read_id(wanted.account)
+        wanted.batch_id = read_id(wanted.batch)
+        if wanted.status and wanted.status not in STATUS:
+            wanted.status = ""
+        if wanted.phone:
+            try:
+                wanted.number = numbers.normalize(wanted.phone)
+            except numbers.InvalidNumber:
+                wanted.errors["phone"] = N_("手机号码格式不正确,请输入完整号码")
+        return wanted
+
+    def _set_times(self, now: datetime) -> None:
+        midnight = datetime(now.year, now.month, now.day, tzinfo=CHINA)
+        days = {"today": 0, "yesterday": 1, "7d": 6, "30d": 29}
+        if self.period not in PERIODS:
+            self.period = "today"
+        if self.period != "custom":
+            self.from_time = midnight - timedelta(days=days[self.period])
+            self.to_time = midnight if self.period == "yesterday" else midnight + timedelta(days=1)
+            return
+        try:
+            first = date.fromisoformat(self.from_text) if self.from_text else midnight.date()
+            last = date.fromisoformat(self.to_text) if self.to_text else midnight.date()
+            self.from_time = datetime(first.year, first.month, first.day, tzinfo=CHINA)
+            self.to_time = datetime(last.year, last.month, last.day, tzinfo=CHINA) + timedelta(days=1)
+        except (ValueError, OverflowError):
+            self.errors["time"] = N_("日期格式不正确")
+            self.from_time, self.to_time = midnight, midnight + timedelta(days=1)
+            return
+        if first > last:
+            self.errors["time"] = N_("开始日期不能晚于结束日期")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing but the time narrows the list."""
+        return not (self.account or self.phone or self.status or self.batch)
+
+    def query(self, **changes: str) -> str:
+        """The address' query for this filter with some fields changed; empty fields are left out."""
+        state = {
+            "time": self.period,
+            "from": self.from_text if self.period == "custom" else "",
+            "to": self.to_text if self.period == "custom" else "",
+            "account": self.account,
+            "phone": self.phone,
+            "status": self.status,
+            "batch": self.batch,
+        } | changes
+        return urlencode({key: value for key, value in state.items() if value})
+
+
+def read_id(text: str) -> int | None:
+    """An id from an address or a form; None for anything else."""
+    return int(text) if re.fullmatch(r"[1-9][0-9]{0,18}", text, re.ASCII) and int(text) < 2**63 else None

@@ -1,0 +1,59 @@
+"""Home (P1.1): today's figures, the last hour, the channels, the last messages; refreshes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aiohttp import web
+
+from smsgw.admin.call import Call
+from smsgw.admin.rights import route
+from smsgw.core.ids import CHINA
+from smsgw.store import stats
+from smsgw.store.messages import search_messages
+
+MINUTES = 60
+LATEST = 8
+CHART_METRICS = ("submitted", "delivered", "failed")
+
+
+@route("GET", "/", "home.view")
+async def show(call: Call) -> web.StreamResponse:
+    """The whole page."""
+    return call.render("pages/home.html", notice=call.request.query.get("notice", ""), **await _live(call))
+
+
+@route("GET", "/home/live", "home.view", passive=True)
+async def live(call: Call) -> web.StreamResponse:
+    """The part that changes."""
+    return call.render("parts/home_live.html", **await _live(call))
+
+
+async def _live(call: Call) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    values: dict[str, Any] = {"channels": None, "today": None, "chart": None, "latest": None}
+    if call.may("channels.view"):
+        values["channels"] = sorted(call.portal.context.channel_status(), key=lambda c: c.name)
+    if call.may("traffic.view"):
+        values["today"] = await stats.today(call.db, accounts=call.accounts)
+        minutes = await stats.per_minute(call.db, minutes=MINUTES, accounts=call.accounts)
+        values["chart"] = series(minutes, now)
+    if call.may("records.view"):
+        values["latest"] = await search_messages(
+            call.db, accounts=call.accounts, from_time=now - timedelta(days=7), limit=LATEST, now=now
+        )
+    return values
+
+
+def series(rows: Sequence[tuple[datetime, str, int]], now: datetime) -> dict[str, list[Any]]:
+    """The chart's lines: the last 60 whole and running minutes, quiet ones as 0."""
+    last = now.replace(second=0, microsecond=0)
+    minutes = [last - timedelta(minutes=MINUTES - 1 - n) for n in range(MINUTES)]
+    found = {(minute, metric): n for minute, metric, n in rows}
+    lines: dict[str, list[Any]] = {
+        metric: [found.get((minute, metric), 0) for minute in minutes] for metric in CHART_METRICS
+    }
+    lines["minutes"] = [minute.astimezone(CHINA).strftime("%H:%M") for minute in minutes]
+    return lines

@@ -1,0 +1,59 @@
+"""The whole way of one message (P8.2): time line with durations, parts, raw codes, what it means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from aiohttp import web
+
+from smsgw.admin import words
+from smsgw.admin.call import Call
+from smsgw.admin.rights import route
+from smsgw.store.messages import Trace, TraceStep, trace_message
+
+
+@route("GET", "/records/{id:[0-9]{1,19}}", "records.view")
+async def show(call: Call) -> web.StreamResponse:
+    """The page."""
+    return call.render("pages/trace.html", **await _values(call))
+
+
+@route("GET", "/records/{id:[0-9]{1,19}}/live", "records.view", passive=True)
+async def live(call: Call) -> web.StreamResponse:
+    """The part that changes until the message has come to its end."""
+    return call.render("parts/trace_live.html", **await _values(call))
+
+
+async def _values(call: Call) -> dict[str, Any]:
+    message_id = int(call.request.match_info["id"])
+    found = await trace_message(call.db, message_id, accounts=call.accounts)
+    if found is None:
+        raise web.HTTPNotFound
+    return {
+        "trace": found,
+        "message": found.message,
+        "steps": timeline(found),
+        "final": found.message.status in words.FINAL_STATUSES,
+        "content": call.may("records.content"),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A step of the time line with the time since the one before it."""
+
+    step: TraceStep
+    since_previous: timedelta | None
+    since_start: timedelta
+
+
+def timeline(trace: Trace) -> list[Stop]:
+    """The steps with their durations."""
+    stops: list[Stop] = []
+    for step in trace.steps:
+        previous = stops[-1].step.at if stops else None
+        since_previous = step.at - previous if previous else None
+        stops.append(Stop(step, since_previous, step.at - trace.steps[0].at))
+    return stops

@@ -1,0 +1,190 @@
+"""People who log in to the portal, and their sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smsgw.store.db import Database, Row
+
+MAX_FAILURES = 5
+"""Attempts in a row without success after which a login is locked."""
+LOCK_MINUTES = 15
+IDLE_MINUTES = 30
+"""A session ends when nothing was done for so long …"""
+ABSOLUTE_HOURS = 12
+"""… and in any case after this."""
+
+SEES_ALL = frozenset({"super", "sysadmin", "secadmin", "auditor", "admin", "reviewer", "finance", "ops"})
+"""Roles whose data scope is every account; the others see the accounts in ``staff_account``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """One person, with the accounts that he or she may see."""
+
+    id: int
+    login: str
+    name: str
+    role: str
+    must_change: bool
+    assigned: tuple[int, ...] = ()
+
+    @property
+    def accounts(self) -> tuple[int, ...] | None:
+        """The account scope as the queries want it: ``None`` is all accounts."""
+        return None if self.role in SEES_ALL else self.assigned
+
+
+@dataclass(frozen=True, slots=True)
+class StaffSession:
+    """A live session: whose it is, and its CSRF token."""
+
+    staff: Staff
+    csrf: str
+    created_at: datetime
+
+
+_STAFF = """s.id, s.login, s.name, s.role, s.must_change,
+    ARRAY(SELECT account_id FROM staff_account a WHERE a.staff_id = s.id ORDER BY account_id) AS assigned"""
+
+
+def _staff(row: Row) -> Staff:
+    return Staff(
+        id=row["id"],
+        login=row["login"],
+        name=row["name"],
+        role=row["role"],
+        must_change=row["must_change"],
+        assigned=tuple(row["assigned"]),
+    )
+
+
+async def add_staff(
+    db: Database,
+    login: str,
+    name: str,
+    role: str,
+    password_hash: str,
+    accounts: Sequence[int] = (),
+    *,
+    must_change: bool = False,
+) -> int:
+    """Add a person; gives the id. ``must_change`` demands a new password at the first login."""
+    async with db.transaction() as connection:
+        staff_id: int = await connection.fetchval(
+            "INSERT INTO staff (login, name, role, password_hash, must_change) VALUES ($1, $2, $3, $4, $5)"
+            " RETURNING id",
+            login,
+            name,
+            role,
+            password_hash,
+            must_change,
+        )
+        await connection.execute(
+            "INSERT INTO staff_account SELECT $1, unnest($2::bigint[])", staff_id, list(accounts)
+        )
+    return staff_id
+
+
+async def get_staff_by_login(db: Database, login: str) -> Staff | None:
+    """The active person with this login."""
+    row = await db.fetchrow(
+        f"SELECT {_STAFF} FROM staff s WHERE s.login = $1 AND s.status = 'active'",  # noqa: S608 - constant
+        login,
+    )
+    return _staff(row) if row else None
+
+
+async def begin_login(db: Database, login: str) -> tuple[Staff, str] | None:
+    """Count an attempt *before* its password is checked, so that parallel guesses cannot slip past the lock.
+
+    Gives the person and the password hash; ``None`` when there is no such active login or it is locked.
+    ``record_login_success`` takes the count back.
+    """
+    row = await db.fetchrow(
+        f"""
+        UPDATE staff s SET
+            failures = CASE WHEN s.locked_until IS NULL THEN s.failures + 1 ELSE 1 END,
+            locked_until = CASE WHEN s.locked_until IS NULL AND s.failures + 1 >= $2
+                                THEN now() + make_interval(mins => $3) END
+        WHERE s.login = $1 AND s.status = 'active' AND (s.locked_until IS NULL OR s.locked_until <= now())
+        RETURNING s.password_hash, {_STAFF}
+        """,  # noqa: S608 - constant
+        login,
+        MAX_FAILURES,
+        LOCK_MINUTES,
+    )
+    return (_staff(row), row["password_hash"]) if row else None
+
+
+async def record_login_success(db: Database, staff_id: int) -> None:
+    """Forget the attempts that were counted, and note the login."""
+    await db.execute(
+        "UPDATE staff SET failures = 0, locked_until = NULL, last_login_at = now() WHERE id = $1", staff_id
+    )
+
+
+async def set_password(db: Database, staff_id: int, password_hash: str, *, must_change: bool = False) -> None:
+    """Store a new password, unlock, and end every session of the person."""
+    async with db.transaction() as connection:
+        await connection.execute(
+            "UPDATE staff SET password_hash = $2, must_change = $3, failures = 0, locked_until = NULL"
+            " WHERE id = $1",
+            staff_id,
+            password_hash,
+            must_change,
+        )
+        await connection.execute("DELETE FROM portal_session WHERE staff_id = $1", staff_id)
+
+
+async def create_session(db: Database, token_sha256: bytes, staff_id: int, csrf: str, ip: str | None) -> None:
+    """Store a session (only the hash of its token), and sweep those that are over."""
+    async with db.transaction() as connection:
+        await connection.execute(
+            "DELETE FROM portal_session WHERE created_at < now() - make_interval(hours => $1)"
+            " OR seen_at < now() - make_interval(mins => $2)",
+            ABSOLUTE_HOURS,
+            IDLE_MINUTES,
+        )
+        await connection.execute(
+            "INSERT INTO portal_session (token_sha256, staff_id, csrf, ip) VALUES ($1, $2, $3, $4::text::inet)",
+            token_sha256,
+            staff_id,
+            csrf,
+            ip,
+        )
+
+
+async def get_session(db: Database, token_sha256: bytes) -> StaffSession | None:
+    """The session of a token while it lives and its person is active."""
+    row = await db.fetchrow(
+        f"""
+        SELECT p.csrf, p.created_at, {_STAFF}
+        FROM portal_session p JOIN staff s ON s.id = p.staff_id
+        WHERE p.token_sha256 = $1 AND s.status = 'active'
+          AND p.created_at > now() - make_interval(hours => $2)
+          AND p.seen_at > now() - make_interval(mins => $3)
+        """,  # noqa: S608 - constant
+        token_sha256,
+        ABSOLUTE_HOURS,
+        IDLE_MINUTES,
+    )
+    return StaffSession(staff=_staff(row), csrf=row["csrf"], created_at=row["created_at"]) if row else None
+
+
+async def touch(db: Database, token_sha256: bytes) -> None:
+    """The session is in use; written at most once a minute."""
+    await db.execute(
+        "UPDATE portal_session SET seen_at = now()"
+        " WHERE token_sha256 = $1 AND seen_at < now() - interval '1 minute'",
+        token_sha256,
+    )
+
+
+async def delete_session(db: Database, token_sha256: bytes) -> None:
+    """End a session."""
+    await db.execute("DELETE FROM portal_session WHERE token_sha256 = $1", token_sha256)

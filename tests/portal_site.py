@@ -1,0 +1,163 @@
+"""A running portal on a real database with the real acceptor, and a carrier whose answers the test decides."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from aiohttp import web
+
+from smsgw.admin.app import PortalContext, setup
+from smsgw.admin.auth import hash_password
+from smsgw.core.ids import IdSource
+from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
+from smsgw.core.states import PartState
+from smsgw.pipeline.accept import Acceptor, DiskGuard
+from smsgw.pipeline.directory import Directory
+from smsgw.pipeline.routing import Router
+from smsgw.store import claiming, leases, outcomes, staff, stats
+from smsgw.store.accounts import add_account, top_up
+from smsgw.store.channels import add_channel
+from smsgw.store.db import Database
+from smsgw.store.secrets import Sealer
+from smsgw.store.segments import load_segments
+
+PASSWORD = "Right-Horse-7"
+NODE = 1
+_HASH = hash_password(PASSWORD)
+_SEGMENTS = load_segments()
+
+
+@dataclass
+class Site:
+    """What a test needs to know of the running portal."""
+
+    url: str
+    db: Database
+    acceptor: Acceptor
+    directory: Directory
+    accounts: dict[str, int]
+    channel_id: int
+    ids: IdSource
+    channels: list[ChannelStatus] = field(default_factory=list)
+    unavailable: set[str] = field(default_factory=set)
+    """Pools that no channel serves at the moment."""
+
+    async def add_staff(self, login: str, role: str, *accounts: str, must_change: bool = False) -> int:
+        """A person whose password is ``PASSWORD``."""
+        return await staff.add_staff(
+            self.db, login, f"{login} 先生", role, _HASH, [self.accounts[a] for a in accounts],
+            must_change=must_change,
+        )  # fmt: skip
+
+    async def carrier_takes(self) -> list[tuple[int, int]]:
+        """The channel claims what is queued and the carrier accepts it: (message id, part)."""
+        lease = await leases.acquire(self.db, f"channel/{self.channel_id}", NODE)
+        assert lease is not None
+        async with self.db.transaction() as connection:
+            claimed = await claiming.claim(
+                connection,
+                resource=lease.resource,
+                node=NODE,
+                epoch=lease.epoch,
+                channel_id=self.channel_id,
+                limit=5000,
+                queues=[(pool, lane) for pool in self.directory.pools.values() for lane in range(4)],
+                oldest=0,
+            )
+            now = datetime.now(UTC)
+            answers = [
+                outcomes.Answer(
+                    Outcome(c.id, c.part, c.attempt, OutcomeKind.ACCEPTED, carrier_id=f"{c.id}-{c.part}"),
+                    now,
+                    None,
+                )
+                for c in claimed
+            ]
+            rows, _ = await outcomes.commit_answers(connection, answers, outcomes.Tally())
+            await self._count(connection, rows)
+        return [(c.id, c.part) for c in claimed]
+
+    async def carrier_reports(
+        self,
+        taken: list[tuple[int, int]],
+        state: PartState = PartState.DELIVERED,
+        code: str = "DELIVRD",
+        cls: str = "",
+    ) -> None:
+        """The carrier's delivery reports for what it took."""
+        now = datetime.now(UTC)
+        reports = [
+            Report(self.channel_id, f"{id_}-{part}", state, code, cls, "8613800138000", now)
+            for id_, part in taken
+        ]
+        async with self.db.transaction() as connection:
+            rows = await outcomes.commit_reports(connection, reports, outcomes.Tally(), recent=0, oldest=0)
+            await outcomes.settle(connection, rows, self.ids.next)
+            await self._count(connection, rows)
+
+    async def _count(self, connection, rows) -> None:  # type: ignore[no-untyped-def]
+        delta: stats.Delta = Counter()
+        outcomes.count(rows, delta)
+        await stats.add(connection, NODE, delta)
+
+
+@contextlib.asynccontextmanager
+async def running(dsn: str, folder: Path, *, secure_cookies: bool = False) -> AsyncIterator[Site]:
+    """The portal on a free port of loopback, with two accounts and one channel; no staff yet."""
+    db = Database(dsn)
+    await db.open()
+    sealer = Sealer(b"k" * 32)
+    ids = IdSource(NODE, lambda: time.time_ns() // 1_000_000)
+    accounts = {
+        name: await add_account(db, name, actor="test", display_name=shown, default_sign="市政服务")
+        for name, shown in (("hall", "政务大厅"), ("clinic", "社区医院"))
+    }
+    for account_id in accounts.values():
+        await top_up(db, account_id, 100_000, "test", actor="test", ids=ids.next)
+    channel = {
+        "protocol": "cmpp30", "host": "127.0.0.1", "port": 7890, "username": "900001", "password": "secret",
+        "access_code": "10690001",
+    }  # fmt: skip
+    channel_id = await add_channel(db, sealer, "mobile-a", channel, actor="test")
+    directory = Directory(sealer)
+    await directory.reload(db)
+    unavailable: set[str] = set()
+    acceptor = Acceptor(
+        dsn,
+        node=NODE,
+        ids=ids,
+        router=Router(_SEGMENTS, lambda: directory.pools, lambda pool: pool not in unavailable),
+        disk=DiskGuard(folder, 0),
+        on_queued=lambda queues: None,
+    )
+    await acceptor.start()
+    channels: list[ChannelStatus] = []
+    app = web.Application()
+    setup(app, PortalContext(db, directory, acceptor, lambda: channels, secure_cookies, NODE))
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    listener = web.TCPSite(runner, "127.0.0.1", 0)
+    await listener.start()
+    port = runner.addresses[0][1]
+    try:
+        yield Site(
+            f"http://127.0.0.1:{port}",
+            db,
+            acceptor,
+            directory,
+            accounts,
+            channel_id,
+            ids,
+            channels,
+            unavailable,
+        )
+    finally:
+        await runner.cleanup()
+        await acceptor.stop()
+        await db.close()

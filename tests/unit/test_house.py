@@ -1,0 +1,122 @@
+"""The rules of the house that a program can check: lint, types, layers, declared dependencies."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "smsgw"
+PURE = [PACKAGE / "core", PACKAGE / "protocols"]
+
+
+def run(*command: str) -> str:
+    """Run one tool of the virtual environment on the checkout; its output when it has something to say."""
+    done = subprocess.run(
+        [Path(sys.executable).parent / command[0], *command[1:]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    return "" if done.returncode == 0 else f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("ruff", "check", "."), ("mypy",), ("lint-imports", "--no-cache")],
+    ids=lambda command: command[0],
+)
+def test_tool_has_nothing_to_say(command: tuple[str, ...]) -> None:
+    said = run(*command)
+    assert not said, said
+
+
+def modules(*folders: Path) -> Iterator[tuple[Path, ast.Module]]:
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")):
+            yield path, ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def requirements(*where: tuple[str, str]) -> list[str]:
+    """The names that sections of setup.cfg require, as they are written there."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    return [re.split(r"[<>=!~; ]", line)[0] for part, key in where for line in config[part][key].split()]
+
+
+RUN_TIME = ("options", "install_requires")
+EXTRAS = "options.extras_require"
+
+
+@pytest.mark.parametrize(
+    ("folder", "where"),
+    [(PACKAGE, (RUN_TIME,)), (ROOT / "tests", (RUN_TIME, (EXTRAS, "test")))],
+    ids=["smsgw", "tests"],
+)
+def test_every_import_is_a_declared_dependency(folder: Path, where: tuple[tuple[str, str], ...]) -> None:
+    def plain(name: str) -> str:
+        return name.lower().replace("_", "-")
+
+    declared = {plain(name) for name in requirements(*where)}
+    ours = {"smsgw"} | {path.stem for path in (ROOT / "tests").rglob("*.py")}
+    distributions = packages_distributions()
+    undeclared = set()
+    for path, tree in modules(folder):
+        for node in ast.walk(tree):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+            for name in {n.partition(".")[0] for n in names} - ours - sys.stdlib_module_names:
+                if not declared & {plain(d) for d in distributions.get(name, [name])}:
+                    undeclared.add(f"{path.relative_to(ROOT)} imports {name}")
+    assert not undeclared, undeclared
+
+
+def test_every_dependency_is_explained() -> None:
+    text = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    for name in requirements(RUN_TIME, (EXTRAS, "embedded"), (EXTRAS, "test"), (EXTRAS, "dev")):
+        assert f"`{name}`" in text, f"docs/dependencies.md says nothing of {name}"
+
+
+def test_core_and_protocols_have_no_clock() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)}"
+        for path, tree in modules(*PURE)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("now", "utcnow", "today")
+        and isinstance(node.value, ast.Name | ast.Attribute)
+        and ast.unparse(node.value) in ("datetime", "date", "datetime.datetime", "datetime.date")
+    ]
+    assert not found, found
+
+
+def test_no_module_says_todo() -> None:
+    todo = re.compile(r"\b(TODO|FIXME|XXX)\b|NotImplementedError")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if todo.search(line)
+    ]
+    assert not found, found
+
+
+def test_the_lock_file_names_no_registry() -> None:
+    for lock in [
+        PACKAGE / "admin" / "assets" / "package-lock.json",
+        *ROOT.glob("tests/*/npm/package-lock.json"),
+    ]:
+        assert '"resolved"' not in lock.read_text(encoding="utf-8"), lock
