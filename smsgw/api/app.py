@@ -7,6 +7,7 @@ errors of the API never depend on what else the application serves.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,7 @@ from typing import Any
 import msgspec
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from structlog.contextvars import bind_contextvars
 
 from smsgw.api import openapi
@@ -32,6 +34,22 @@ from smsgw.core.ids import CHINA
 log = structlog.get_logger(__name__)
 
 
+class _Malformed(logging.Filter):
+    """Makes one line of what is not HTTP; aiohttp would log a traceback for anybody who sends a wrong octet."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError):
+            return True
+        ip = record.args[0] if isinstance(record.args, tuple) and record.args else ""
+        log.info("http.malformed", ip=ip, error=type(error).__name__)
+        return False
+
+
+_server_log = logging.getLogger("smsgw.http")
+_server_log.addFilter(_Malformed())
+
+
 def runner_options() -> dict[str, Any]:
     """Keyword arguments for ``web.AppRunner``, without which the limits of the API are not complete.
 
@@ -46,6 +64,7 @@ def runner_options() -> dict[str, Any]:
         "handler_cancellation": False,
         "keepalive_timeout": 75.0,
         "lingering_time": 5.0,
+        "logger": _server_log,
         "max_field_size": 8190,
         "max_headers": 64,
         "max_line_size": 8190,
@@ -113,7 +132,9 @@ class _Server:
             except ConnectionError:
                 raise
             except Exception:  # one failing request must not take anything else with it
-                log.exception("api.failed", method=request.method, path=request.path)
+                log.exception(
+                    "api.failed", method=request.method, path=_plain(request.raw_path.partition("?")[0][:200])
+                )
                 return self._refuse(request, SmsgwError("INTERNAL"), request_id, english, call)
 
         return handle
@@ -123,6 +144,7 @@ class _Server:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             request_id = self._request_ids.next()
+            bind_contextvars(request_id=request_id)
             english = prefers_english(request.headers.get("Accept-Language", ""))
             if request.method not in ("GET", "HEAD"):
                 return self._refuse(request, _not_allowed("GET, HEAD"), request_id, english, None)
@@ -190,10 +212,10 @@ class _Server:
             "api.refused",
             code=error.code,
             status=status,
-            key=call.key.key_id if call else request.headers.get("X-Sms-Key", "")[:64],
+            key=call.key.key_id if call else _plain(request.headers.get("X-Sms-Key", "")[:64]),
             ip=request.remote,
             method=request.method,
-            path=request.path,
+            path=_plain(request.raw_path.partition("?")[0][:200]),
         )
         response = _respond(status, body, request_id, headers)
         if status in (408, 413):  # the rest of the body is not worth reading
@@ -213,6 +235,11 @@ def _find(operations: _Operations, method: str) -> _Operation:
         allowed = sorted(operations) + (["HEAD"] if "GET" in operations else [])
         raise _not_allowed(", ".join(allowed))
     return operation
+
+
+def _plain(text: str) -> str:
+    """What a stranger sent, as it can be written into a log."""
+    return text.encode("ascii", "backslashreplace").decode()
 
 
 def _not_allowed(methods: str) -> SmsgwError:

@@ -106,8 +106,12 @@ def canonical_query(raw_query: str) -> str:
     """The query as it is signed: pairs sorted, each part encoded as in RFC 3986, empty when there is none."""
     if not raw_query:
         return ""
-    pairs = sorted(parse_qsl(raw_query, keep_blank_values=True))
-    return "&".join([f"{quote(k, safe='-._~')}={quote(v, safe='-._~')}" for k, v in pairs])
+    pairs = sorted(parse_qsl(raw_query, keep_blank_values=True, errors="surrogateescape"))
+    return "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in pairs])
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="-._~", errors="surrogateescape")
 
 
 def string_to_sign(method: str, path: str, query: str, timestamp: str, nonce: str, body_sha256: str) -> str:
@@ -117,7 +121,7 @@ def string_to_sign(method: str, path: str, query: str, timestamp: str, nonce: st
 
 def sign(secret: str, text: str) -> str:
     """The value of ``X-Sms-Signature`` for a string to sign."""
-    return "v1=" + hmac.digest(secret.encode(), text.encode(), "sha256").hex()
+    return "v1=" + hmac.digest(secret.encode(), text.encode("utf-8", "surrogateescape"), "sha256").hex()
 
 
 @lru_cache(maxsize=4096)
@@ -133,7 +137,8 @@ def parse_address(text: str) -> Address | None:
 
 
 def client_address(peer: str | None, forwarded_for: str | None, trusted: Sequence[Network]) -> str:
-    """Where a request comes from: the peer, or, behind trusted proxies, the last hop that is not one of them.
+    """Where a request comes from: the peer, or, behind trusted proxies, the last hop that is not one of them;
+    empty when that is no address.
 
     ``X-Forwarded-For`` is anybody's claim unless a trusted proxy has written it.
     """
@@ -143,7 +148,7 @@ def client_address(peer: str | None, forwarded_for: str | None, trusted: Sequenc
     chain = [part.strip() for part in forwarded_for.split(",")]
     while chain and within(hop, trusted):
         hop = chain.pop()
-    return hop
+    return hop if parse_address(hop) else ""
 
 
 def within(address: str, networks: Sequence[Network]) -> bool:
@@ -204,7 +209,8 @@ class Authenticator:
             good |= hmac.compare_digest(sign(secret, text).encode(), given)
         if not good:
             if claim.key.test:
-                raise Refused("AUTH_SIGNATURE_INVALID", string_to_sign=text)
+                told = text.encode("utf-8", "replace").decode()
+                raise Refused("AUTH_SIGNATURE_INVALID", string_to_sign=told)
             raise Refused("AUTH_SIGNATURE_INVALID")
         self._used(claim.key.key_id).nonces.use(claim.nonce, self._monotonic())
 

@@ -86,8 +86,9 @@ def decode_query(kind: type[T], raw_query: str) -> T:
     values: dict[str, str] = {}
     if raw_query:
         try:
+            raw_query.encode()  # octets that are no UTF-8 came as lone surrogates
             pairs = parse_qsl(raw_query, keep_blank_values=True, errors="strict", max_num_fields=50)
-        except UnicodeDecodeError:
+        except UnicodeError:
             raise _invalid("query", "不是合法的 UTF-8", "not valid UTF-8") from None
         except ValueError:
             raise _invalid("query", "参数过多", "too many parameters") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import hmac
@@ -12,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
@@ -97,6 +99,18 @@ class Api:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.send(method, BASE + path, data=data, headers=auth | named)
 
+    async def raw(self, *chunks: bytes) -> bytes:
+        """Send octets as they are, and read until the server closes."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            for chunk in chunks:
+                writer.write(chunk)
+            return await asyncio.wait_for(reader.read(), 20)
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
     async def post(self, path: str, body: Any = None, **how: Any) -> Answer:
         return await self.call("POST", path, body, **how)
 
@@ -132,7 +146,9 @@ class Api:
 
 
 @contextlib.asynccontextmanager
-async def running(dsn: str, data_dir: Path, **how: Any) -> AsyncIterator[Api]:
+async def running(
+    dsn: str, data_dir: Path, *, runner_changes: Mapping[str, Any] = MappingProxyType({}), **how: Any
+) -> AsyncIterator[Api]:
     """The API over the database; ``how`` goes to ``ApiContext``."""
     db = Database(dsn)
     await db.open()
@@ -162,7 +178,7 @@ async def running(dsn: str, data_dir: Path, **how: Any) -> AsyncIterator[Api]:
     )
     app = web.Application()
     setup(app, ctx)
-    runner = web.AppRunner(app, **runner_options())
+    runner = web.AppRunner(app, **{**runner_options(), **runner_changes})
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

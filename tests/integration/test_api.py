@@ -396,14 +396,10 @@ async def test_compressed_bodies_are_refused(api: Api) -> None:
 
 async def test_a_body_that_never_ends(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "BODY_SECONDS", 0.2)
-    reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
-    writer.write(
+    raw = await api.raw(
         f"POST {BASE}/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.key.bearer}\r\n"
         'Content-Length: 100\r\n\r\n{"to":'.encode()
     )
-    raw = await asyncio.wait_for(reader.read(), 15)
-    writer.close()
-    await writer.wait_closed()
     head, _, body = raw.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 408")
     assert json.loads(body)["code"] == "REQUEST_TIMEOUT"
@@ -416,6 +412,47 @@ async def test_a_stranger_is_refused_before_the_body_is_read(api: Api) -> None:
     assert head.startswith(b"HTTP/1.1 401")
     writer.close()
     await writer.wait_closed()
+
+
+async def test_headers_that_never_end(dsn: str, tmp_path: Path) -> None:
+    async with running(dsn, tmp_path, runner_changes={"keepalive_timeout": 0.3}) as api:
+        started = time.monotonic()
+        assert await api.raw(f"POST {BASE}/messages HTTP/1.1\r\nHost: x\r\nX-Slow: ".encode()) == b""
+        assert time.monotonic() - started < 10
+
+
+async def test_what_is_not_http_is_one_line_in_the_log(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    with capture_logs() as logs:
+        assert (await api.raw(b"GET /api/v1/\xff HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.0 400")
+        assert (await api.raw(b"GET / HTTP/1.1\r\nX: " + b"y" * 9000 + b"\r\n\r\n")).startswith(
+            b"HTTP/1.0 400"
+        )
+    assert [(entry["event"], entry["ip"]) for entry in logs] == [("http.malformed", "127.0.0.1")] * 2
+    assert caplog.records == []
+
+
+async def test_octets_that_are_no_text(api: Api) -> None:
+    for line, code in (
+        (b"GET /api/v1/messages?to=%ff HTTP/1.1\r\nAuthorization: Bearer " + api.key.bearer.encode(), "PARAM_INVALID"),
+        (b"GET /api/v1/balance HTTP/1.1\r\nAuthorization: Bearer \xff", "AUTH_KEY_INVALID"),
+        (b"GET /api/v1/balance HTTP/1.1\r\nX-Sms-Key: \xff\r\nX-Sms-Timestamp: \xff\r\nX-Sms-Nonce: \xff\r\n"
+         b"X-Sms-Signature: \xff", "AUTH_KEY_INVALID"),
+        (b"POST /api/v1/messages HTTP/1.1\r\nIdempotency-Key: \xff\r\nContent-Length: 0\r\nAuthorization: Bearer "
+         + api.key.bearer.encode(), "PARAM_MISSING"),
+        (b"GET /api/v1/nothing HTTP/1.1\r\nX-Sms-Key: \xff\r\nAccept-Language: \xff", "NOT_FOUND"),
+    ):  # fmt: skip
+        raw = await api.raw(line + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert json.loads(raw.partition(b"\r\n\r\n")[2])["code"] == code, line
+
+
+async def test_a_test_key_with_such_octets(api: Api) -> None:
+    key = await api.add_key(test=True)
+    headers = api.signed("GET", f"{BASE}/balance", key=key)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
+    raw = await api.raw(
+        b"GET /api/v1/balance?a=%ff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + lines + b"\r\n"
+    )
+    assert json.loads(raw.partition(b"\r\n\r\n")[2])["data"]["string_to_sign"].split("\n")[2] == "a=%FF"
 
 
 async def test_paths_and_methods(api: Api) -> None:

@@ -136,6 +136,7 @@ def test_of_a_repeated_name_the_last_counts() -> None:
         ("client_ref=%00", "client_ref"),
         ("from_time=2026-05-01T09:00:00", "from_time"),
         ("client_ref=%ff", "query"),
+        ("client_ref=\udcff", "query"),
         ("&".join(f"a{n}=1" for n in range(51)), "query"),
     ],
 )
