@@ -138,7 +138,7 @@ class Auth:
             return problem
         found = await staff.begin_login(self._db, person.login)  # guesses count here as well
         if not await self.passwords.verify(found[1] if found else None, old):
-            return N_("当前密码不正确,或尝试次数过多,请 15 分钟后再试")
+            return N_("当前密码不正确，或尝试次数过多，请 15 分钟后再试")
         await staff.set_password(self._db, person.id, await self.passwords.hash(new))
         await audit.record(self._db, person.login, "password.change", f"staff:{person.login}", ip=ip)
         return None

@@ -17,7 +17,7 @@ from smsgw.core.model import MessageType
 MAX_RECIPIENTS = 1000
 MAX_CONTENT = 1000
 MIN_SIGN, MAX_SIGN = 2, 20
-_BETWEEN_NUMBERS = re.compile(r"[\s,;,;、|/]+")
+_BETWEEN_NUMBERS = re.compile(r"[\n\r\t,;|/\uff0c\uff1b\u3001]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Recipients:
 def recipients(text: str) -> Recipients:
     """Take pasted numbers apart: one a line, or separated by commas, semicolons or blanks.
 
-    A line that is one number with blanks or hyphens in it stays one number.
+    A piece that is one number with blanks or hyphens in it stays one number.
     """
     valid: dict[str, None] = {}
     invalid: list[tuple[str, str]] = []
@@ -58,16 +58,13 @@ def recipients(text: str) -> Recipients:
 
 def _pieces(text: str) -> list[str]:
     pieces: list[str] = []
-    for line in text.splitlines():
-        stripped = line.strip()
-        if not stripped:
-            continue
+    for piece in (p.strip() for p in _BETWEEN_NUMBERS.split(text)):
         try:
-            numbers.normalize(stripped)
+            numbers.normalize(piece)
         except numbers.InvalidNumber:
-            pieces.extend(p for p in _BETWEEN_NUMBERS.split(stripped) if p)
+            pieces.extend(piece.split())
         else:
-            pieces.append(stripped)
+            pieces.append(piece)
     return pieces
 
 
@@ -103,19 +100,19 @@ class SendForm:
         if not to.total:
             self.errors["to"] = N_("请填写至少一个手机号码")
         elif not to.valid:
-            self.errors["to"] = N_("没有有效的手机号码,请检查后重新填写")
+            self.errors["to"] = N_("没有有效的手机号码，请检查后重新填写")
         elif len(to.valid) > MAX_RECIPIENTS:
-            self.errors["to"] = N_("单次最多 1,000 个号码,请分批发送")
+            self.errors["to"] = N_("单次最多 1,000 个号码，请分批发送")
         if self.type not in set(MessageType):
             self.errors["type"] = N_("请选择短信类型")
         if self.sign and (not MIN_SIGN <= len(self.sign) <= MAX_SIGN or re.search(r"[【】\n]", self.sign)):
-            self.errors["sign"] = N_("签名须为 2 到 20 个字,不含【】")
+            self.errors["sign"] = N_("签名须为 2 到 20 个字，不含【】")
         if not self.content:
             self.errors["content"] = N_("请填写短信内容")
         elif len(self.content) > MAX_CONTENT:
-            self.errors["content"] = N_("内容最多 1,000 字,请缩短后重试")
+            self.errors["content"] = N_("内容最多 1,000 字，请缩短后重试")
         if not re.fullmatch(r"[A-Za-z0-9_-]{16,64}", self.key):
-            self.errors["account"] = N_("页面已过期,请刷新后重新填写")
+            self.errors["account"] = N_("页面已过期，请刷新后重新填写")
         return not self.errors
 
 
@@ -169,7 +166,7 @@ class RecordFilter:
             try:
                 wanted.number = numbers.normalize(wanted.phone)
             except numbers.InvalidNumber:
-                wanted.errors["phone"] = N_("手机号码格式不正确,请输入完整号码")
+                wanted.errors["phone"] = N_("手机号码格式不正确，请输入完整号码")
         return wanted
 
     def _set_times(self, now: datetime) -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
+import pytest
 import pytest_asyncio
 from portal_site import PASSWORD, Site, running
+
+from smsgw.admin import app, rights
+from smsgw.admin.security import CONTENT_SECURITY_POLICY
+from smsgw.core.model import MessageType, Origin
+from smsgw.core.states import PartState
+from smsgw.pipeline.accept import SendItem, SendRequest
+from smsgw.store import audit, staff
+
+NEW_PASSWORD = "Other-Horse-8"
 
 
 @pytest_asyncio.fixture
@@ -18,15 +30,13 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
 
 
 class Browser:
-    """An HTTP client that keeps cookies and fills in the token of the page's forms."""
+    """An HTTP client that keeps cookies and fills in the token of the last page's forms."""
 
     def __init__(self, site: Site) -> None:
-        self.site = site
-        jar = aiohttp.CookieJar(unsafe=True)
-        self.session = aiohttp.ClientSession(site.url, cookie_jar=jar)
+        self.session = aiohttp.ClientSession(site.url, cookie_jar=aiohttp.CookieJar(unsafe=True))
         self.csrf = ""
         self.status = 0
-        self.headers: dict[str, str] = {}
+        self.headers: Mapping[str, str] = {}
         self.path = ""
 
     async def __aenter__(self) -> Browser:
@@ -37,69 +47,677 @@ class Browser:
 
     async def _read(self, response: aiohttp.ClientResponse) -> str:
         text = await response.text()
-        self.status, self.headers, self.path = response.status, dict(response.headers), response.url.path_qs
+        self.status, self.headers, self.path = response.status, response.headers, response.url.path_qs
         if found := re.search(r'name="csrf" value="([^"]+)"', text):
             self.csrf = found[1]
         return text
 
-    async def get(self, path: str, **options: object) -> str:
-        async with self.session.get(path, **options) as response:  # type: ignore[arg-type]
+    async def get(self, path: str, *, headers: dict[str, str] | None = None) -> str:
+        async with self.session.get(path, headers=headers) as response:
             return await self._read(response)
 
-    async def post(self, path: str, data: dict[str, str], *, headers: dict[str, str] | None = None) -> str:
-        async with self.session.post(path, data={"csrf": self.csrf} | data, headers=headers) as response:
+    async def post(
+        self, path: str, data: dict[str, str], *, headers: dict[str, str] | None = None, follow: bool = True
+    ) -> str:
+        fields = {"csrf": self.csrf} | data
+        async with self.session.post(path, data=fields, headers=headers, allow_redirects=follow) as response:
             return await self._read(response)
 
     async def login(self, login: str, password: str = PASSWORD, onward: str = "/") -> str:
         await self.get("/login")
         return await self.post("/login", {"login": login, "password": password, "next": onward})
 
+    @property
+    def cookies(self) -> dict[str, str]:
+        return {c.key: c.value for c in self.session.cookie_jar}
 
-async def test_login_home_logout(site: Site) -> None:
+
+async def send(site: Site, account: str = "hall", *, to: str = "13800138000", content: str = "您好") -> int:
+    """A message by the API's door; its id."""
+    chosen = site.directory.account(site.accounts[account])
+    assert chosen
+    items = (SendItem(to=to, content=content),)
+    result = await site.acceptor.send(SendRequest(chosen, items, MessageType.NOTICE, Origin.API, "key-1"))
+    assert result.items[0].message_id
+    return int(result.items[0].message_id)
+
+
+# --- login and session ----------------------------------------------------------------------------------------------
+
+
+async def test_login_leads_to_where_one_wanted_to_go_and_logout_ends_it(site: Site) -> None:
     await site.add_staff("admin", "admin")
     async with Browser(site) as browser:
         await browser.get("/records?time=7d")
-        assert browser.path.startswith("/login?next=")
+        assert parse_qs(urlsplit(browser.path).query) == {"next": ["/records?time=7d"]}
         page = await browser.login("admin", onward="/records?time=7d")
         assert browser.path == "/records?time=7d"
         assert "发送记录" in page
+        token = browser.cookies["smsgw"]
         await browser.post("/logout", {})
-        await browser.get("/")
         assert browser.path == "/login"
+        browser.session.cookie_jar.update_cookies({"smsgw": token})
+        await browser.get("/")
+        assert browser.path == "/login"  # the old cookie is worth nothing
 
 
-async def test_database_holds_only_the_hash_of_the_session(site: Site) -> None:
+async def test_the_database_holds_only_the_hash_of_the_session(site: Site) -> None:
     await site.add_staff("admin", "admin")
     async with Browser(site) as browser:
         await browser.login("admin")
         cookie = next(c for c in browser.session.cookie_jar if c.key == "smsgw")
         assert cookie["httponly"]
         assert cookie["samesite"] == "Strict"
-        stored = await site.db.fetchval("SELECT token_sha256 FROM portal_session")
-        assert len(stored) == 32
-        assert cookie.value.encode() not in stored
+        assert len(cookie.value) >= 43
+        stored = await site.db.fetchrow("SELECT * FROM portal_session")
+        assert stored
+        assert len(stored["token_sha256"]) == 32
+        assert cookie.value not in repr(dict(stored))
 
 
-async def test_wrong_unknown_and_locked_look_the_same(site: Site) -> None:
+async def test_with_tls_cookies_are_pinned_to_the_host(dsn: str, tmp_path: Path) -> None:
+    async with (
+        running(dsn, tmp_path, secure_cookies=True) as site,
+        aiohttp.ClientSession(site.url) as session,
+    ):
+        await site.add_staff("admin", "admin")
+        async with session.get("/login") as response:
+            csrf = re.search(r'name="csrf" value="([^"]+)"', await response.text())
+            assert csrf
+        fields = {"csrf": csrf[1], "login": "admin", "password": PASSWORD, "next": "/"}
+        cookie = {"Cookie": f"__Host-smsgw-visitor={csrf[1]}"}
+        async with session.post("/login", data=fields, headers=cookie, allow_redirects=False) as response:
+            assert response.status == 303
+            set_cookie = response.headers["Set-Cookie"]
+            assert set_cookie.startswith("__Host-smsgw=")
+            assert {"Secure", "HttpOnly", "Path=/", "SameSite=Strict"} <= set(set_cookie.split("; "))
+            assert response.headers["Strict-Transport-Security"]
+
+
+async def test_every_login_gives_a_new_session_and_ends_the_one_before(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        first = browser.cookies["smsgw"]
+        await browser.get("/password")
+        await browser.post("/login", {"login": "admin", "password": PASSWORD, "next": "/"})
+        assert browser.cookies["smsgw"] != first
+        assert await site.db.fetchval("SELECT count(*) FROM portal_session") == 1
+
+
+@pytest.mark.parametrize(
+    "aged", ["seen_at = now() - interval '31 minutes'", "created_at = now() - interval '12 hours 1 minute'"]
+)
+async def test_sessions_end_when_idle_and_in_any_case(site: Site, aged: str) -> None:
+    await site.add_staff("admin", "admin")
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        await site.db.execute(f"UPDATE portal_session SET {aged}")
+        await browser.get("/")
+        assert browser.path == "/login"
+        await browser.get(
+            "/home/live", headers={"HX-Request": "true", "HX-Current-URL": f"{site.url}/records"}
+        )
+        assert browser.status == 401
+        assert browser.headers["HX-Redirect"] == "/login?next=%2Frecords"
+
+
+async def test_a_page_that_refreshes_itself_does_not_keep_the_session_alive(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        idle = "SELECT now() - seen_at > interval '10 minutes' FROM portal_session"
+        await site.db.execute("UPDATE portal_session SET seen_at = now() - interval '20 minutes'")
+        await browser.get("/home/live")
+        assert browser.status == 200
+        assert await site.db.fetchval(idle)
+        await browser.get("/")
+        assert not await site.db.fetchval(idle)
+
+
+async def test_a_stopped_person_is_out_at_once(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        await site.db.execute("UPDATE staff SET status = 'stopped'")
+        await browser.get("/")
+        assert browser.path == "/login"
+
+
+def neutral(page: str) -> str:
+    """A login page without what differs by nature: token and the login typed."""
+    return re.sub(r'value="[^"]*"', "", page)
+
+
+async def test_wrong_unknown_and_locked_look_the_same_and_the_lock_ends(site: Site) -> None:
     await site.add_staff("admin", "admin")
     async with Browser(site) as browser:
         wrong = await browser.login("admin", "Wrong-Horse-7")
         assert browser.status == 401
+        assert "账号或密码不正确" in wrong
         unknown = await browser.login("nobody", "Wrong-Horse-7")
-        assert browser.status == 401
-
-        def neutral(page: str) -> str:
-            return re.sub(r'value="[^"]*"', "", page)
-
-        assert neutral(wrong) == neutral(unknown)
+        assert neutral(unknown) == neutral(wrong)
         for _ in range(4):
-            await site.db.fetchrow("SELECT 1")
-            from smsgw.store import staff
-
             await staff.begin_login(site.db, "admin")
-        locked = await browser.login("admin")  # the right password
+        locked = await browser.login("admin")  # with the right password
         assert browser.status == 401
         assert neutral(locked) == neutral(wrong)
         await site.db.execute("UPDATE staff SET locked_until = now() - interval '1 second'")
         await browser.login("admin")
         assert browser.path == "/"
+        assert await site.db.fetchval("SELECT failures FROM staff") == 0
+
+
+async def test_parallel_guesses_do_not_slip_past_the_lock(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    tries = await asyncio.gather(*(staff.begin_login(site.db, "admin") for _ in range(20)))
+    assert sum(t is not None for t in tries) == 5
+
+
+async def test_an_address_that_guesses_must_wait(site: Site) -> None:
+    async with Browser(site) as browser:
+        for n in range(5):
+            await browser.login(f"nobody{n}", "Wrong-Horse-7")
+            assert browser.status == 401
+        page = await browser.login("nobody9", "Wrong-Horse-7")
+        assert browser.status == 429
+        assert "尝试过于频繁" in page
+        assert int(browser.headers["Retry-After"]) >= 1
+
+
+async def test_first_login_demands_a_new_password(site: Site) -> None:
+    await site.add_staff("zhang", "operator", "hall", must_change=True)
+    async with Browser(site) as browser, Browser(site) as other:
+        await browser.login("zhang")
+        assert browser.path == "/password"
+        await other.login("zhang")
+        for path in ("/", "/send", "/records"):
+            await browser.get(path)
+            assert browser.path == "/password"
+        fields = {"old": PASSWORD, "new": NEW_PASSWORD, "again": NEW_PASSWORD}
+        for change, said in (
+            ({"again": "Different-9x"}, "不一致"),
+            ({"new": "short1A", "again": "short1A"}, "至少 10 位"),
+            ({"new": "Zhang-Horse-8", "again": "Zhang-Horse-8"}, "不能包含登录账号"),
+            ({"new": PASSWORD, "again": PASSWORD}, "不能与当前密码相同"),
+            ({"old": "Wrong-Horse-7"}, "当前密码不正确"),
+        ):
+            page = await browser.post("/password", fields | change)
+            assert browser.status == 422
+            assert said in page
+        page = await browser.post("/password", fields)
+        assert urlsplit(browser.path).path == "/"
+        assert "新密码已生效" in page
+        await other.get("/")
+        assert other.path == "/login"  # all other sessions have ended
+        await other.login("zhang", NEW_PASSWORD)
+        assert other.path == "/"
+
+
+async def test_what_people_do_is_in_the_audit_log_and_the_chain_holds(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    async with Browser(site) as browser:
+        await browser.login("admin", "Wrong-Horse-7")
+        await browser.login("admin")
+        await browser.get("/password")
+        await browser.post("/password", {"old": PASSWORD, "new": NEW_PASSWORD, "again": NEW_PASSWORD})
+    rows = await site.db.fetch("SELECT action, host(ip) AS ip FROM audit WHERE actor = 'admin' ORDER BY id")
+    assert [row["action"] for row in rows] == ["login.failed", "login", "password.change"]
+    assert {row["ip"] for row in rows} == {"127.0.0.1"}
+    checked, broken = await audit.verify(site.db)
+    assert checked >= 3
+    assert broken is None
+    await site.db.execute("UPDATE audit SET actor = 'somebody' WHERE action = 'password.change'")
+    assert (await audit.verify(site.db))[1] is not None
+
+
+# --- what keeps strangers out ---------------------------------------------------------------------------------------
+
+
+async def test_a_change_needs_our_token_and_our_page(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        for data, headers in (
+            ({"csrf": ""}, {}),
+            ({"csrf": "x" * 32}, {}),
+            ({}, {"Origin": "https://evil.example"}),
+            ({}, {"Sec-Fetch-Site": "cross-site"}),
+        ):
+            page = await browser.post("/logout", data, headers=headers)
+            assert browser.status == 403
+            assert "没有权限" in page
+        await browser.get("/")
+        assert browser.path == "/"  # still logged in
+        await browser.get("/logout")
+        assert browser.status == 404  # changes are POST only
+
+
+async def test_login_itself_is_protected_from_other_sites(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    async with Browser(site) as browser:
+        await browser.get("/login")
+        await browser.post("/login", {"csrf": "x" * 32, "login": "admin", "password": PASSWORD})
+        assert browser.status == 403
+        assert "smsgw" not in browser.cookies
+
+
+async def test_headers_of_every_answer(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        for path in (
+            "/",
+            "/send",
+            "/records",
+            "/nowhere",
+            "/home/live",
+            "/static/0/portal.css",
+            "/static/0/none.css",
+        ):
+            await browser.get(path)
+            assert browser.headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
+            assert browser.headers["X-Content-Type-Options"] == "nosniff"
+            assert browser.headers["Referrer-Policy"] == "same-origin"
+            if not path.startswith("/static"):
+                assert browser.headers["Cache-Control"] == "no-store"
+    for unsafe in ("unsafe-inline", "unsafe-eval", "*"):
+        assert unsafe not in CONTENT_SECURITY_POLICY
+
+
+async def test_files_may_be_kept_for_ever_under_their_fingerprint_only(site: Site) -> None:
+    async with Browser(site) as browser:
+        page = await browser.get("/login")
+        for address in re.findall(r'(?:href|src)="(/static/[^"#]+)', page):
+            await browser.get(address)
+            assert browser.status == 200, address
+            assert "immutable" in browser.headers["Cache-Control"]
+        await browser.get("/static/000000000000/portal.css")
+        assert browser.headers["Cache-Control"] == "no-cache"
+        for path in ("/static/0/../app.py", "/static/0/%2e%2e/app.py", "/static/0/vendor/../../auth.py"):
+            await browser.get(path)
+            assert browser.status == 404, path
+
+
+async def test_every_role_reaches_exactly_what_the_table_gives_it(site: Site) -> None:
+    message_id = await send(site)
+    for role in rights.ROLES:
+        await site.add_staff(role, role, "hall", "clinic")
+        async with Browser(site) as browser:
+            await browser.login(role)
+            for route in app.routes():
+                if route.action in (rights.PUBLIC, rights.SELF):
+                    continue
+                path = re.sub(r"\{id[^}]*\](?:\{[^}]*\})?\}", str(message_id), route.path)
+                before = browser.csrf
+                if route.method == "GET":
+                    await browser.get(path)
+                else:
+                    await browser.post(path, {})
+                browser.csrf = before
+                if rights.allowed(role, route.action):
+                    assert browser.status != 403, (role, route.method, path)
+                    assert browser.status < 500, (role, route.method, path)
+                else:
+                    assert browser.status == 403, (role, route.method, path)
+
+
+async def test_nothing_behind_a_right_opens_without_a_login(site: Site) -> None:
+    async with Browser(site) as browser:
+        await browser.get("/login")
+        for route in app.routes():
+            if route.action == rights.PUBLIC:
+                continue
+            path = re.sub(r"\{id[^}]*\](?:\{[^}]*\})?\}", "1", route.path)
+            if route.method == "GET":
+                await browser.get(path)
+                assert urlsplit(browser.path).path == "/login", path
+            else:
+                await browser.post(path, {}, follow=False)
+                assert browser.status == 303, path
+                assert browser.headers["Location"] == "/login"
+
+
+async def test_an_operator_sees_only_the_accounts_assigned(site: Site) -> None:
+    own, other = await send(site, "hall"), await send(site, "clinic", to="13900139000")
+    await site.add_staff("li", "operator", "hall")
+    async with Browser(site) as browser:
+        await browser.login("li")
+        page = await browser.get("/records")
+        assert f"/records/{own}" in page
+        assert f"/records/{other}" not in page
+        assert "clinic" not in page
+        for query in (f"account={site.accounts['clinic']}", "phone=13900139000", f"batch={other}"):
+            assert f"/records/{other}" not in await browser.get(f"/records?{query}")
+        await browser.get(f"/records/{own}")
+        assert browser.status == 200
+        for path in (f"/records/{other}", f"/records/{other}/live"):
+            await browser.get(path)
+            assert browser.status == 404
+        home = await browser.get("/")
+        assert f"/records/{other}" not in home
+        assert "mobile-a" not in home  # channels are the operators' of the gateway
+        assert "clinic" not in await browser.get("/send")
+        form = filled(site, "clinic", await browser.get("/send"))
+        for path in ("/send/confirm", "/send"):
+            page = await browser.post(path, form)
+            assert browser.status == 422
+            assert "请选择发送账号" in page
+    assert await site.db.fetchval("SELECT count(*) FROM message") == 2
+
+
+async def test_a_person_without_accounts_is_told_so(site: Site) -> None:
+    await send(site)
+    await site.add_staff("li", "operator")
+    async with Browser(site) as browser:
+        page = await browser.login("li")
+        assert "您还没有可用的短信账号" in page
+        assert "没有可用的短信账号" in await browser.get("/send")
+        assert "13800138000" not in await browser.get("/records?time=7d")
+
+
+# --- sending ----------------------------------------------------------------------------------------------------------
+
+
+def filled(site: Site, account: str, page: str, **fields: str) -> dict[str, str]:
+    """The form of the page, filled in."""
+    key = re.search(r'name="key" value="([^"]+)"', page)
+    return {
+        "key": key[1] if key else "",
+        "account": str(site.accounts[account]),
+        "to": "13800138000\n13800138001",
+        "type": "notice",
+        "sign": "",
+        "content": "您好",
+    } | fields
+
+
+async def test_send_watch_and_trace(site: Site) -> None:
+    await site.add_staff("li", "operator", "hall")
+    async with Browser(site) as browser:
+        await browser.login("li")
+        form = filled(
+            site, "hall", await browser.get("/send"), to="13800138000, 13800138001\n13800138000\nabc"
+        )
+        page = await browser.post("/send/preview", form, headers={"HX-Request": "true"})
+        assert "【市政服务】您好" in page
+        assert re.search(r'id="count-characters">8<', page)
+        assert re.search(r'id="count-numbers">2<', page)
+
+        page = await browser.post("/send/confirm", form)
+        assert "将向 2 个号码发送" in page
+        assert await site.db.fetchval("SELECT count(*) FROM message") == 0  # confirming has sent nothing
+
+        page = await browser.post("/send", form)
+        assert urlsplit(browser.path).path == "/send/result"
+        assert page.count("排队中") >= 2
+        again = await browser.post("/send", form)  # the button pressed twice
+        assert urlsplit(browser.path).path == "/send/result"
+        assert again.count("排队中") == page.count("排队中")
+        rows = await site.db.fetch("SELECT id, origin, submitter FROM message ORDER BY id")
+        assert [(r["origin"], r["submitter"]) for r in rows] == [("portal", "li")] * 2
+        assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'send'") == 1
+
+        live = browser.path.replace("/send/result", "/send/result/live")
+        taken = await site.carrier_takes()
+        assert "已提交" in await browser.get(live)
+        await site.carrier_reports(taken[:1])
+        await site.carrier_reports(taken[1:], PartState.UNDELIVERABLE, "MK:0001", "EMPTY_NUMBER")
+        page = await browser.get(live)
+        assert "成功" in page
+        assert "空号" in page
+        assert "hx-get" not in page  # nothing left to wait for
+
+        page = await browser.get(f"/records/{rows[1]['id']}")
+        for told in (
+            "接收并落库",
+            "运营商已接收",
+            "状态报告",
+            "MK:0001",
+            "空号",
+            "请从名单中删除",
+            "138****8001",
+        ):
+            assert told in page, told
+        assert "13800138001" not in page
+
+
+async def test_a_trace_refreshes_until_the_end(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    message_id = await send(site, content="好" * 200)
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        live = f"/records/{message_id}/live"
+        assert f'hx-get="{live}"' in await browser.get(f"/records/{message_id}")
+        taken = await site.carrier_takes()
+        assert len(taken) == 4
+        await site.carrier_reports(taken[:3])
+        page = await browser.get(live)
+        assert f'hx-get="{live}"' in page
+        assert "成功 3 / 4" in page
+        await site.carrier_reports(taken[3:])
+        page = await browser.get(live)
+        assert "hx-get" not in page
+        assert "成功 4 / 4" in page
+
+
+async def test_refusals_are_shown_in_the_form_and_nothing_is_lost(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        page = await browser.get("/send")
+        for fields, said in (
+            ({"to": ""}, "请填写至少一个手机号码"),
+            ({"to": "abc"}, "没有有效的手机号码"),
+            ({"to": "\n".join(f"13800{n:06d}" for n in range(1001))}, "单次最多 1,000 个号码"),
+            ({"content": " "}, "请填写短信内容"),
+            ({"content": "字" * 997}, "超过 1000 字"),
+            ({"sign": "长" * 21}, "签名须为 2 到 20 个字"),
+            ({"type": "spam"}, "请选择短信类型"),
+            ({"account": "999"}, "请选择发送账号"),
+            ({"key": ""}, "页面已过期"),
+        ):
+            shown = await browser.post("/send/confirm", filled(site, "hall", page) | fields)
+            assert browser.status == 422, fields
+            assert said in shown, said
+        shown = await browser.post(
+            "/send/confirm", filled(site, "hall", page, to="abc", content="<b>别丢了我")
+        )
+        assert "&lt;b&gt;别丢了我" in shown
+        shown = await browser.post("/send/edit", filled(site, "hall", page, content="<b>别丢了我"))
+        assert "&lt;b&gt;别丢了我" in shown
+
+
+async def test_no_channel_is_said_before_sending_and_refused_at_sending(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    site.unavailable.add("CMCC")
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        form = filled(site, "hall", await browser.get("/send"))
+        page = await browser.post("/send/confirm", form)
+        assert "目前没有可用通道" in page
+        assert re.search(r'type="submit" disabled', page)
+        page = await browser.post("/send", form)
+        assert browser.status == 422
+        assert "没有可用通道" in page
+        site.unavailable.clear()
+        await browser.post("/send", form)  # the same form, later
+        assert urlsplit(browser.path).path == "/send/result"
+
+
+async def test_too_little_money_is_said(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    await site.db.execute("UPDATE account SET balance = 1")
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        form = filled(site, "hall", await browser.get("/send"))
+        page = await browser.post("/send/confirm", form)
+        assert "余额不足" in page
+        page = await browser.post("/send", form)
+        assert browser.status == 422
+        assert "余额不足" in page
+
+
+async def test_another_persons_result_needs_the_account(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    await site.add_staff("wang", "operator", "clinic")
+    async with Browser(site) as browser, Browser(site) as other:
+        await browser.login("admin")
+        await browser.post("/send", filled(site, "hall", await browser.get("/send")))
+        await other.login("wang")
+        await other.get(browser.path)
+        assert other.status == 404
+
+
+# --- records ----------------------------------------------------------------------------------------------------------
+
+
+async def test_records_by_page_and_filter(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    chosen = site.directory.account(site.accounts["hall"])
+    assert chosen
+    numbers = [f"13800138{n:03d}" for n in range(120)]
+    items = tuple(SendItem(to=n, content="您好") for n in numbers)
+    await site.acceptor.send(SendRequest(chosen, items, MessageType.NOTICE, Origin.API, "key-1"))
+    taken = await site.carrier_takes()
+    await site.carrier_reports(taken[:7], PartState.UNDELIVERABLE, "MK:0001", "EMPTY_NUMBER")
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        seen: list[str] = []
+        path: str | None = "/records?time=7d"
+        while path:
+            page = await browser.get(path)
+            seen += re.findall(r'<tr data-href="/records/(\d+)"', page)
+            onward = re.search(r'rel="next" href="([^"]+)"', page)
+            path = onward[1].replace("&amp;", "&") if onward else None
+        assert len(seen) == 120
+        assert seen == sorted(set(seen), key=int, reverse=True)
+
+        async def count(query: str) -> int:
+            return len(re.findall(r"<tr data-href", await browser.get(f"/records?{query}")))
+
+        assert await count("status=failed") == 7
+        assert await count("status=failed&time=yesterday") == 0
+        assert await count("phone=138%200013%208005") == 1
+        assert await count(f"account={site.accounts['clinic']}") == 0
+        page = await browser.get("/records?phone=138")
+        assert browser.status == 200
+        assert "手机号码格式不正确" in page
+        page = await browser.get("/records")
+        assert not [n for n in numbers if n in page]  # masked
+
+
+async def test_the_content_is_hidden_from_those_who_may_not_read_it(site: Site) -> None:
+    await site.add_staff("money", "finance")
+    message_id = await send(site, content="机密内容")
+    async with Browser(site) as browser:
+        await browser.login("money")
+        for path in ("/", "/home/live", "/records", f"/records/{message_id}", f"/records/{message_id}/live"):
+            assert "机密内容" not in await browser.get(path), path
+            assert browser.status == 200
+
+
+async def test_home_counts_today(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    for n in range(3):
+        await send(site, to=f"1380013800{n}")
+    taken = await site.carrier_takes()
+    await site.carrier_reports(taken[:2])
+    await site.carrier_reports(taken[2:], PartState.UNDELIVERABLE, "MK:0001")
+    async with Browser(site) as browser:
+        page = await browser.login("admin")
+        for metric, n in (("accepted", 3), ("submitted", 3), ("delivered", 2), ("failed", 1)):
+            assert re.search(rf'data-metric="{metric}">{n}<', page), metric
+        assert "66.7" in page
+        assert "还没有通道" in page
+
+
+async def test_empty_pages_teach(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    async with Browser(site) as browser:
+        assert "发送第一条短信" in await browser.login("admin")
+        assert "这段时间还没有短信" in await browser.get("/records")
+        assert "没有符合条件的短信" in await browser.get("/records?status=failed")
+
+
+# --- language and errors ----------------------------------------------------------------------------------------------
+
+
+async def test_language(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    async with Browser(site) as browser:
+        await browser.get("/login")
+        page = await browser.post("/language", {"language": "en", "next": "/login"})
+        assert "Welcome" in page
+        for path in ("/", "/records", "/send", "/password"):
+            await browser.login("admin")
+            page = re.sub(r"<option[^<]*</option>|admin 先生|【|】|'中'|>中<", "", await browser.get(path))
+            assert not re.search(r"[\u4e00-\u9fff]", page), (path, re.findall(r"[\u4e00-\u9fff]+", page))
+        await browser.post("/language", {"language": "xx", "next": "//evil.example"})
+        assert urlsplit(browser.path).path == "/"
+
+
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/records/1", f"/records/{2**63}", "/send/result", "/records/abc"]
+)
+async def test_not_found_is_a_page_that_helps(site: Site, path: str) -> None:
+    await site.add_staff("admin", "admin")
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        page = await browser.get(path)
+        assert browser.status == 404
+        assert "页面不存在" in page
+        assert browser.headers["X-Request-Id"] in page
+
+
+async def test_paths_of_others_are_left_to_them(site: Site) -> None:
+    async with Browser(site) as browser:
+        for path in ("/api/v1/nowhere", "/health", "/ready", "/metrics"):
+            page = await browser.get(path)
+            assert browser.status == 404
+            assert "页面不存在" not in page  # aiohttp's own: nobody else is mounted here
+
+
+async def test_database_gone_is_said_and_nobody_is_logged_out(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        form = filled(site, "hall", await browser.get("/send"))
+        await site.db.close()
+        for path in ("/", "/records", "/send"):
+            page = await browser.get(path)
+            assert browser.status == 503
+            assert "数据库不可用" in page
+            assert browser.headers["X-Request-Id"] in page
+        await browser.post("/send", form)
+        assert browser.status == 503
+        page = await browser.get("/home/live", headers={"HX-Request": "true"})
+        assert browser.status == 503
+        assert page.startswith("数据库不可用")
+        assert "<" not in page
+        await site.db.open()
+        await browser.get("/")
+        assert browser.status == 200
+        assert browser.path == "/"
+
+
+async def test_a_crash_shows_a_page_without_its_inside(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        await site.db.execute("ALTER TABLE stat_minute RENAME TO gone")
+        page = await browser.get("/")
+        assert browser.status == 500
+        assert "系统错误" in page
+        assert browser.headers["X-Request-Id"] in page
+        assert "stat_minute" not in page
+        assert "Traceback" not in page
+
+
+async def test_too_large_a_form(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        page = await browser.post("/send/preview", {"content": "x" * 600_000})
+        assert browser.status == 413
+        assert "提交的内容过大" in page

@@ -11,7 +11,7 @@ from smsgw.admin.call import SESSION_COOKIE, Call, local_path
 from smsgw.admin.i18n import N_
 from smsgw.admin.rights import PUBLIC, SELF, route
 
-WRONG = N_("账号或密码不正确。连续 5 次失败将锁定 15 分钟;如忘记密码,请联系管理员重置。")
+WRONG = N_("账号或密码不正确。连续 5 次失败将锁定 15 分钟；如忘记密码，请联系管理员重置。")
 
 
 @route("GET", "/login", PUBLIC)
@@ -33,7 +33,7 @@ async def enter(call: Call) -> web.StreamResponse:
     address = call.ip or ""
     throttle = call.portal.throttle
     if wait := math.ceil(throttle.wait(address, time.monotonic())):
-        message = call.gettext("尝试过于频繁,请 %(n)s 秒后再试。") % {"n": wait}
+        message = call.gettext("尝试过于频繁，请 %(n)s 秒后再试。") % {"n": wait}
         response = _page(call, onward, login=login, error=message, status=429)
         response.headers["Retry-After"] = str(wait)
         return response

@@ -29,6 +29,7 @@ from smsgw.admin.rights import route
 from smsgw.core import text
 from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.model import Account, MessageType, Origin
+from smsgw.core.numbers import normalize
 from smsgw.pipeline.accept import SendItem, SendRequest, SendResult
 from smsgw.store import audit
 from smsgw.store.accepting import answer_of
@@ -105,7 +106,7 @@ def effect(explained: Sequence[Mapping[str, Any]], *, english: bool) -> Effect:
         price=sum(line["price"] for line in good),
         carriers=tuple(Counter(line["carrier"] for line in good).most_common()),
         refused=tuple(
-            (line["to"], message_of(line["code"], dict(line), english=english))
+            (normalize(line["to"]), message_of(line["code"], dict(line), english=english))
             for line in bad
             if line["verdict"] != "refused"
         ),
@@ -206,7 +207,7 @@ def _allowed_account(call: Call, text: str) -> Account | None:
 
 
 def _request(call: Call, form: SendForm, account: Account, to: Recipients) -> SendRequest:
-    items = tuple(SendItem(to=number, content=form.content, sign=form.sign) for number in to.valid)
+    items = tuple(SendItem(to=f"+{number}", content=form.content, sign=form.sign) for number in to.valid)
     body = json.dumps([account.id, form.type, form.sign, form.content, to.valid], ensure_ascii=False)
     return SendRequest(
         account=account,
@@ -269,7 +270,7 @@ async def _result(call: Call) -> dict[str, Any]:
     for item in first.items:
         message = messages.get(int(item.message_id)) if item.message_id else None
         reason = _message(call, item.code) if item.code else ""
-        lines.append(Line(item.to, message, message.status if message else item.status, reason))
+        lines.append(Line(normalize(item.to), message, message.status if message else item.status, reason))
     tally = Counter(line.status for line in lines)
     return {
         "batch_id": batch_id,

@@ -98,7 +98,7 @@
     if (event.detail.xhr.status !== 401) complain(text.length < 500 && !text.startsWith("<") ? text : String(event.detail.xhr.status));
   });
   ["htmx:sendError", "htmx:timeout"].forEach((name) => document.addEventListener(name, () => complain(
-    chinese ? "与服务器的连接中断,正在自动重试…" : "Connection lost; trying again…")));
+    chinese ? "与服务器的连接中断，正在自动重试…" : "Connection lost; trying again…")));
   document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful) trouble.hidden = true; });
 
   // --- the chart of the last hour ------------------------------------------------------------------------------

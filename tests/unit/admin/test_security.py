@@ -1,0 +1,129 @@
+"""Passwords, slowing of guessers, origins, rights: what needs no database."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from smsgw.admin import app, rights
+from smsgw.admin.auth import Passwords, hash_password, password_problem
+from smsgw.admin.call import local_path
+from smsgw.admin.security import Throttle, same_origin, same_token
+from smsgw.core.errors import Temporary
+
+
+def test_hashes_are_argon2id_with_the_chosen_cost() -> None:
+    assert hash_password("x").startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+
+
+async def test_verify() -> None:
+    passwords = Passwords()
+    stored = await passwords.hash("Right-Horse-7")
+    assert await passwords.verify(stored, "Right-Horse-7")
+    assert not await passwords.verify(stored, "right-horse-7")
+    assert not await passwords.verify("no hash at all", "x")
+    assert not await passwords.verify(None, "x")
+
+
+async def test_a_flood_of_logins_is_refused_not_queued_without_end() -> None:
+    passwords = Passwords(at_once=1, waiting=2)
+    results = await asyncio.gather(*(passwords.verify(None, "x") for _ in range(6)), return_exceptions=True)
+    assert sum(isinstance(r, Temporary) for r in results) == 4
+    assert await passwords.verify(None, "x") is False  # the slots are free again
+
+
+@pytest.mark.parametrize("password", ["Aa1-Aa1-A", "aaaaaaaaaaaa1", "Aa1" * 60, "My-Zhang3-99"])
+def test_weak_passwords(password: str) -> None:
+    assert password_problem(password, login="zhang3")
+
+
+def test_good_password() -> None:
+    assert password_problem("Right-Horse-7", login="zhang3") is None
+
+
+def test_guessers_wait_longer_and_longer_and_are_forgotten() -> None:
+    throttle = Throttle()
+    for _ in range(4):
+        throttle.failed("192.0.2.1", 100.0)
+    assert throttle.wait("192.0.2.1", 100.0) == 0
+    waits = []
+    for _ in range(8):
+        throttle.failed("192.0.2.1", 100.0)
+        waits.append(throttle.wait("192.0.2.1", 100.0))
+    assert waits == [2, 4, 8, 16, 32, 60, 60, 60]
+    assert throttle.wait("192.0.2.2", 100.0) == 0
+    assert throttle.wait("192.0.2.1", 100.0 + Throttle.FORGET + 1) == 0
+    throttle.succeeded("192.0.2.1")
+    assert throttle.wait("192.0.2.1", 100.0) == 0
+
+
+def test_an_ipv6_network_counts_as_one_and_mapped_addresses_as_ipv4() -> None:
+    assert Throttle.key("2001:db8:1:2::5") == Throttle.key("2001:db8:1:2:ffff::9")
+    assert Throttle.key("::ffff:192.0.2.1") == "192.0.2.1"
+
+
+def test_the_throttle_is_bounded() -> None:
+    throttle = Throttle()
+    throttle.CAPACITY = 3  # type: ignore[misc]
+    for _ in range(9):
+        throttle.failed("192.0.2.200", 1.0)
+    for n in range(3):
+        throttle.failed(f"192.0.2.{n}", 1.0)
+    assert throttle.wait("192.0.2.200", 1.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "fine"),
+    [
+        ({}, True),
+        ({"Origin": "https://sms.example"}, True),
+        ({"Origin": "https://SMS.example", "Sec-Fetch-Site": "same-origin"}, True),
+        ({"Origin": "https://evil.example"}, False),
+        ({"Origin": "null"}, False),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "https://sms.example"}, False),
+    ],
+)
+def test_origin(headers: dict[str, str], fine: bool) -> None:
+    request = make_mocked_request("POST", "/send", headers={"Host": "sms.example"} | headers)
+    assert same_origin(request) is fine
+
+
+def test_an_empty_token_never_fits() -> None:
+    assert not same_token("", "")
+    assert not same_token("a", None)
+    assert same_token("a", "a")
+
+
+@pytest.mark.parametrize(
+    "path", ["//evil.example", "/\\evil.example", "https://evil.example", "", None, "/a\r\nX: 1"]
+)
+def test_onward_addresses_stay_here(path: str | None) -> None:
+    assert local_path(path) == "/"
+
+
+def test_every_address_stands_behind_a_right_or_is_meant_for_all() -> None:
+    public = {(r.method, r.path) for r in app.routes() if r.action == rights.PUBLIC}
+    assert public == {("GET", "/login"), ("POST", "/login"), ("POST", "/language")}
+    own = {(r.method, r.path) for r in app.routes() if r.action == rights.SELF}
+    assert own == {("POST", "/logout"), ("GET", "/password"), ("POST", "/password")}
+    assert {r.action for r in app.routes()} - {rights.PUBLIC, rights.SELF} <= rights.ACTIONS.keys()
+
+
+def test_what_the_table_does_not_know_is_denied() -> None:
+    assert not rights.allowed("admin", "no.such")
+    assert not rights.allowed("nobody", "home.view")
+    with pytest.raises(ValueError, match="no such action"):
+        rights.route("GET", "/x", "no.such")
+    with pytest.raises(ValueError, match="changed by POST"):
+        rights.route("DELETE", "/x", "home.view")
+
+
+def test_the_menu_shows_only_what_one_may_open() -> None:
+    for role in rights.ROLES:
+        for group in rights.menu_for(role):
+            assert all(rights.allowed(role, entry.action) for entry in group.entries)
+    assert [e.path for g in rights.menu_for("secadmin") for e in g.entries] == ["/"]
+    assert [e.path for g in rights.menu_for("operator") for e in g.entries] == ["/", "/send", "/records"]

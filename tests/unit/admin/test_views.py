@@ -1,0 +1,91 @@
+"""Small things that pages show."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from jinja2 import UndefinedError
+
+from smsgw.admin import words
+from smsgw.admin.pages.home import series
+from smsgw.admin.pages.send import effect, preview
+from smsgw.admin.staticfiles import StaticFiles
+from smsgw.admin.views import Views, china_time, duration
+from smsgw.core.states import STATUS_ZH
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 ms"),
+        (0.0124, "12 ms"),
+        (0.9996, "1.0 s"),
+        (3.44, "3.4 s"),
+        (125, "2 min 5 s"),
+        (11400, "3 h 10 min"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(timedelta(seconds=seconds)) == text
+
+
+def test_times_are_chinas() -> None:
+    assert china_time(datetime(2026, 1, 1, 20, 0, tzinfo=UTC)) == "01-02 04:00:00"
+
+
+def test_the_chart_has_every_minute() -> None:
+    now = datetime(2026, 1, 1, 12, 0, 40, tzinfo=UTC)
+    minute = now.replace(second=0)
+    lines = series([(minute, "submitted", 5), (minute - timedelta(minutes=59), "failed", 2)], now)
+    assert len(lines["minutes"]) == 60
+    assert lines["minutes"][-1] == "20:00"
+    assert lines["submitted"] == [0] * 59 + [5]
+    assert lines["failed"] == [2] + [0] * 59
+
+
+def test_preview_counts_as_the_phone_will_show_it() -> None:
+    assert preview("市政服务", "好" * 64).parts == 1  # 6 + 64 = 70
+    assert preview("市政服务", "好" * 65).parts == 2
+    assert preview("", "a" * 160).parts == 1
+    assert preview("", "a" * 161).parts == 2
+    assert preview("", "a" * 160).coding == "gsm7"
+    assert preview("另一个", "【市政服务】你好").text == "【市政服务】你好"
+    assert preview("", "").parts == 0
+    assert preview("市政服务", "x\ud800").characters == 8  # half a character does not break the page
+
+
+def test_the_effect_adds_up() -> None:
+    good = {"verdict": "accepted", "carrier": "CMCC", "parts": 2, "price": 2, "to": "+8613800138000"}
+    got = effect(
+        [
+            good,
+            good | {"carrier": "CTCC"},
+            {"verdict": "rejected", "to": "+8613800138001", "code": "NUMBER_INVALID", "message": "…"},
+            good | {"verdict": "refused", "carrier": "CUCC", "code": "NO_ROUTE"},
+        ],
+        english=True,
+    )
+    assert (got.numbers, got.parts, got.price) == (2, 4, 4)
+    assert dict(got.carriers) == {"CMCC": 1, "CTCC": 1}
+    assert got.refused == (("8613800138001", "Invalid phone number"),)
+    assert got.blocked == ("CUCC",)
+
+
+def test_templates_are_strict_and_escape() -> None:
+    env = Views(StaticFiles())._environments["zh"]
+    assert env.from_string("{{ x }}").render(x="<b>") == "&lt;b&gt;"
+    with pytest.raises(UndefinedError):
+        env.from_string("{{ nobody }}").render()
+
+
+def test_statuses_read_as_in_the_api() -> None:
+    assert words.STATUS == STATUS_ZH
+    assert words.STATUS_COLOUR.keys() == STATUS_ZH.keys() == words.EXPLANATION.keys()
+
+
+def test_addresses_of_files_change_with_their_content(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "a.css").write_text("a{}")
+    first = StaticFiles(tmp_path).url("a.css")
+    (tmp_path / "a.css").write_text("b{}")
+    assert StaticFiles(tmp_path).url("a.css") != first
