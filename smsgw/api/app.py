@@ -100,6 +100,11 @@ def setup(app: web.Application, ctx: ApiContext) -> None:
     app.router.add_route("*", BASE, server.serve({}))
     add_health(app, ctx.ready)
 
+    async def close(_: web.Application) -> None:
+        ctx.closing = True
+
+    app.on_shutdown.append(close)
+
 
 class _Server:
     """Serves requests: who, what, how, and the answer."""

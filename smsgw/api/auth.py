@@ -157,6 +157,11 @@ def within(address: str, networks: Sequence[Network]) -> bool:
     return parsed is not None and any(parsed in network for network in networks)
 
 
+def _loopback(address: str) -> bool:
+    parsed = parse_address(address)
+    return parsed is not None and parsed.is_loopback
+
+
 class Authenticator:
     """Checks callers against the directory's keys."""
 
@@ -190,7 +195,7 @@ class Authenticator:
             scheme, _, token = headers.get("Authorization", "").partition(" ")
             if scheme.lower() != "bearer" or not token:
                 raise Refused("AUTH_MISSING")
-            claim = self._bearer(token.strip(), secure)
+            claim = self._bearer(token.strip(), secure, address)
         key = claim.key
         if key.ip_allow and not within(address, key.ip_allow):
             raise Refused("AUTH_IP_DENIED", ip=address)
@@ -254,10 +259,10 @@ class Authenticator:
             )
         return Claim(key, account, signature, timestamp, nonce)
 
-    def _bearer(self, token: str, secure: bool) -> Claim:
+    def _bearer(self, token: str, secure: bool, address: str) -> Claim:
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
         key, account = self._live(self._directory.key_by_bearer_sha256(digest))
-        if not self._insecure_bearer:
+        if not (self._insecure_bearer and _loopback(address)):
             if not secure:
                 raise Refused("AUTH_BEARER_INSECURE", reason="只能经 HTTPS 使用", reason_en="it needs HTTPS")
             if not key.ip_allow:

@@ -31,11 +31,13 @@ class ApiContext:
     """Wall clock, seconds since 1970."""
     ready: Callable[[], tuple[bool, dict[str, Any]]]
     allow_insecure_bearer: bool = False
-    """Bearer tokens without TLS and without an allow-list: only for a listener on loopback."""
+    """Bearer tokens without TLS and without an allow-list, from loopback addresses only."""
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
     """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
     waiting: dict[str, int] = field(default_factory=dict, init=False)
     """Long polls waiting, by key; only keys with some are in it."""
+    closing: bool = field(default=False, init=False)
+    """The application shuts down: long polls end."""
 
 
 @dataclass(slots=True)

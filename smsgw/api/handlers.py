@@ -243,7 +243,7 @@ async def _pull(call: Call, kind: str) -> Pulled:
     deadline = loop.time() + body.wait_s
     waiting[key_id] = waiting.get(key_id, 0) + 1
     try:
-        while pulled.batch is None and (left := deadline - loop.time()) > 0:
+        while pulled.batch is None and not call.ctx.closing and (left := deadline - loop.time()) > 0:
             await call.ctx.bell.wait(call.account.id, kind, min(left, WAIT_STEP_S))
             transport = call.request.transport
             if transport is None or transport.is_closing():  # nobody is left to take the batch

@@ -66,6 +66,7 @@ class Api:
     session: aiohttp.ClientSession
     origin: str
     port: int
+    runner: web.AppRunner
     sealer: Sealer
     account_id: int
     key: NewKey
@@ -191,6 +192,7 @@ async def running(
                 session,
                 f"http://127.0.0.1:{port}",
                 port,
+                runner,
                 sealer,
                 account_id,
                 key,

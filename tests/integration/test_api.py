@@ -326,7 +326,7 @@ async def test_source_addresses(api: Api) -> None:
 
 async def test_behind_a_trusted_proxy(dsn: str, tmp_path: Path) -> None:
     trusted = (ip_network("127.0.0.1/32"),)
-    async with running(dsn, tmp_path, trusted_proxies=trusted, allow_insecure_bearer=False) as api:
+    async with running(dsn, tmp_path, trusted_proxies=trusted) as api:
         key = await api.add_key(ip_allow=(ip_network("192.0.2.0/24"),))
         proxied = {"X_Forwarded_For": "6.6.6.6, 192.0.2.1", "X_Forwarded_Proto": "https"}
         check(await api.get("/balance", key=key, **proxied), 200, "OK")
@@ -621,6 +621,16 @@ async def test_a_long_poll_ends_with_its_time(api: Api) -> None:
     assert 0.9 <= time.monotonic() - started < 10
     for wrong in ({"wait_s": 21}, {"wait_s": -1}, {"limit": 0}, {"limit": 501}, {"limit": "5"}):
         check(await api.post("/mo/pull", wrong), 400, "PARAM_INVALID")
+
+
+async def test_a_long_poll_does_not_hold_up_the_end(api: Api) -> None:
+    poll = spawn(api.post("/reports/pull", {"wait_s": 20}), name="poll")
+    while not api.ctx.waiting:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    started = time.monotonic()
+    await api.runner.cleanup()
+    assert time.monotonic() - started < 10
+    assert check(await poll, 200, "OK")["batch"] is None
 
 
 async def test_replies_are_pulled(api: Api) -> None:

@@ -211,9 +211,15 @@ def test_bearer_needs_tls_and_an_allow_list() -> None:
     assert refused(authenticator, {"Authorization": "Bearer smk_nobody"}).code == "AUTH_KEY_INVALID"
 
 
-def test_bearer_on_loopback_needs_neither() -> None:
-    authenticator, _ = make(Key(), insecure=True)
-    assert enter(authenticator, {"Authorization": "bearer smk_k1"}, secure=False).key.key_id == "k1"
+def test_bearer_from_loopback_needs_neither_where_allowed() -> None:
+    token = {"Authorization": "bearer smk_k1"}
+    allowing, _ = make(Key(), insecure=True)
+    for address in ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"):
+        assert enter(allowing, token, secure=False, address=address).key.key_id == "k1"
+    for address in ("192.0.2.1", "", "::2"):
+        assert refused(allowing, token, secure=False, address=address).code == "AUTH_BEARER_INSECURE"
+    strict, _ = make(Key())
+    assert refused(strict, token, secure=False, address="127.0.0.1").code == "AUTH_BEARER_INSECURE"
 
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "Basic smk_k1", "smk_k1"])
