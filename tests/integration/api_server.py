@@ -162,9 +162,14 @@ async def running(
     await directory.reload(db)
     blocked: set[str] = set()
     checks: dict[str, Any] = {}
-    router = Router(Segments(), lambda: directory.pools, lambda pool: pool not in blocked)
+    router = Router(
+        Segments(),
+        lambda: directory.pools,
+        available=lambda pool: pool not in blocked,
+        ascii_only=lambda pool: False,
+    )
     acceptor = Acceptor(
-        dsn, node=1, ids=ids, router=router, disk=DiskGuard(data_dir, 1), on_queued=lambda queues: None
+        dsn, node=1, ids=ids, router=router, disk=DiskGuard([data_dir], 1), on_queued=lambda queues: None
     )
     await acceptor.start()
     ctx = ApiContext(
