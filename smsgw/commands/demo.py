@@ -7,9 +7,11 @@ message goes through, and what is printed works as printed.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import secrets
 import webbrowser
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -23,7 +25,6 @@ from smsgw.config import (
     Config,
     ConfigError,
     DatabaseConfig,
-    DurabilityConfig,
     HttpConfig,
     NodeConfig,
     OpsConfig,
@@ -77,7 +78,7 @@ def demo(port: int, data_dir: Path, no_browser: bool) -> None:
         database=DatabaseConfig(),
         http=HttpConfig(listen=f"127.0.0.1:{port}", insecure_bearer=True),
         ops=OpsConfig(listen="127.0.0.1:0"),
-        durability=DurabilityConfig(**{**vars(durability)}),
+        durability=durability,
     )
     show = Demo(settings, open_browser=not no_browser)
     try:
@@ -99,23 +100,47 @@ class Demo:
     async def run(self) -> None:
         """Returns after a clean stop."""
         click.echo("starting: simulated carriers, PostgreSQL, daemon …")
+        ports = self._last_ports()
         try:
             for name, (_, protocol, _, _) in CARRIERS.items():
                 behaviour = Behaviour(
                     answer_delay=Delay(0.005, 0.03), report_delay=Delay(0.3, 1.2), rules=RULES
                 )
-                carrier = Carrier(
-                    CarrierConfig(
-                        name=name, protocol=protocol, users={"900001": self._password}, behaviour=behaviour
-                    )
+                config = CarrierConfig(
+                    name=name, protocol=protocol, users={"900001": self._password}, behaviour=behaviour
                 )
-                await carrier.start()
-                self._carriers[name] = carrier
+                self._carriers[name] = await self._start_carrier(config, ports.get(name, 0))
+            self._keep_ports()
             await app.run(self._settings, on_ready=self._ready)
         finally:
             for carrier in self._carriers.values():
                 await carrier.stop()
         click.echo("stopped; the data stay in " + str(self._settings.node.data_dir))
+
+    @staticmethod
+    async def _start_carrier(config: CarrierConfig, port: int) -> Carrier:
+        """On the port of the last run, where the channels look for it, or on any free one."""
+        try:
+            carrier = Carrier(replace(config, port=port))
+            await carrier.start()
+        except OSError:
+            carrier = Carrier(config)
+            await carrier.start()
+        return carrier
+
+    @property
+    def _ports_file(self) -> Path:
+        return self._settings.node.data_dir / "demo-ports.json"
+
+    def _last_ports(self) -> dict[str, int]:
+        try:
+            return {name: int(port) for name, port in json.loads(self._ports_file.read_text("ascii")).items()}
+        except (OSError, ValueError, AttributeError):
+            return {}
+
+    def _keep_ports(self) -> None:
+        self._ports_file.parent.mkdir(parents=True, exist_ok=True)
+        self._ports_file.write_text(json.dumps({n: c.port for n, c in self._carriers.items()}), "ascii")
 
     async def _ready(self, daemon: Daemon) -> None:
         account = await self._account(daemon)
@@ -146,10 +171,12 @@ class Demo:
 
     async def _channels(self, daemon: Daemon) -> None:
         """Make the channels, or point them at this run's carriers (their ports are free ones each time)."""
-        known = {spec.name for spec in await channels.load_channels(daemon.database, daemon.sealer)}
+        known = {spec.name: spec for spec in await channels.load_channels(daemon.database, daemon.sealer)}
         for name, (protocol, _, carriers, access_code) in CARRIERS.items():
             place = {"host": "127.0.0.1", "port": self._carriers[name].port, "password": self._password}
             if name in known:
+                if known[name].port == place["port"]:
+                    continue
                 await channels.set_channel(daemon.database, daemon.sealer, name, place, actor="demo")
             else:
                 fields = place | {

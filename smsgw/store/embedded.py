@@ -20,12 +20,12 @@ import asyncio
 import contextlib
 import fcntl
 import functools
-import hashlib
 import importlib.metadata
 import importlib.util
 import os
 import pwd
 import re
+import secrets
 import shutil
 import signal
 import stat
@@ -76,11 +76,14 @@ class EmbeddedPostgres:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir.resolve()
-        digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:12]
+        # As root the cluster lies elsewhere. The tie is a name kept inside the data directory: a new directory at
+        # an old place begins anew, and a moved one takes its database along.
+        self._identity_file = self.data_dir / "postgres.id"
+        self._name = _read_identity(self._identity_file) or secrets.token_hex(6)
         self._as_root = os.geteuid() == 0
         if self._as_root:
             name = re.sub(r"[^A-Za-z0-9._-]", "_", self.data_dir.name)[:32] or "root"
-            self.home = ROOT_HOME.resolve() / f"{name}-{digest}"
+            self.home = ROOT_HOME.resolve() / f"{name}-{self._name}"
         else:
             self.home = self.data_dir
         self._cluster = self.home / "pg"
@@ -88,7 +91,7 @@ class EmbeddedPostgres:
         # The kernel limits a socket's path; and a comma or a quote would need quoting twice.
         plain = re.fullmatch(r"[\w/.+@-]+", str(self._run))
         if not plain or len(os.fsencode(self._run / _SOCKET)) > _SOCKET_PATH_LIMIT:
-            self._run = Path("/tmp") / f"smsgw-{os.geteuid()}-{digest}"  # noqa: S108 - owner and mode are checked
+            self._run = Path("/tmp") / f"smsgw-{os.geteuid()}-{self._name}"  # noqa: S108 - owner and mode are checked
         self._uid, self._gid = os.geteuid(), os.getegid()
         self._bin = Path()
         self._lock: IO[str] | None = None
@@ -322,6 +325,9 @@ class EmbeddedPostgres:
 
     def _prepare(self) -> None:
         """All that must be on disk before a start; idempotent, and safe to be killed in."""
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._identity_file.exists():
+            _write(self._identity_file, self._name + "\n")
         if self._as_root:
             _own_folder(ROOT_HOME, 0o755)
             _own_folder(self.home, 0o755)
@@ -554,6 +560,15 @@ async def _until(condition: Callable[[], bool], patience: float) -> bool:
             return False
         await asyncio.sleep(0.02)
     return True
+
+
+def _read_identity(path: Path) -> str:
+    """The name in the file, or nothing when it is not there or not one of ours."""
+    try:
+        name = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return name if re.fullmatch(r"[0-9a-f]{12}", name) else ""
 
 
 def _own_folder(path: Path, mode: int, uid: int = -1, gid: int = -1) -> None:

@@ -34,7 +34,10 @@ class Sealer:
         try:
             return self._aead.decrypt(sealed[1:13], sealed[13:], context.encode()).decode()
         except (InvalidTag, ValueError) as exc:
-            raise KeyFileError(f"a stored secret ({context}) does not open with this key file") from exc
+            raise KeyFileError(
+                f"a stored secret ({context}) does not open with this key file: put back the key file that it was "
+                "sealed with ([security] key_file), or make the key or password anew"
+            ) from exc
 
 
 def load_key(path: Path, *, create: bool) -> Sealer:

@@ -282,7 +282,7 @@ async def test_for_root_it_runs_as_another_user_who_may_enter_nothing_of_ours(da
         assert pg.home.stat().st_uid == 0
         after = data_dir.stat()
         assert (before.st_mode, before.st_uid, before.st_gid) == (after.st_mode, after.st_uid, after.st_gid)
-        assert list(data_dir.iterdir()) == []
+        assert [entry.name for entry in data_dir.iterdir()] == ["postgres.id"]
         # Another user is kept out, by the folder and by the server.
         refused = subprocess.run(
             ["ls", pg.dsn.split("host=")[1].split("&")[0].replace("%2F", "/")],
@@ -293,6 +293,20 @@ async def test_for_root_it_runs_as_another_user_who_may_enter_nothing_of_ours(da
         assert refused.returncode != 0
     finally:
         await pg.stop()
+
+
+async def test_a_new_data_directory_at_an_old_place_begins_anew(data_dir: Path) -> None:
+    """Whoever deletes the data directory has deleted the key that opens the database's secrets, too."""
+    pg = EmbeddedPostgres(data_dir)
+    await query(await pg.start(), "CREATE TABLE kept (n int)")
+    await pg.stop()
+    shutil.rmtree(data_dir)
+    first_home, pg = pg.home, EmbeddedPostgres(data_dir)
+    try:
+        assert await query(await pg.start(), "SELECT to_regclass('kept')") is None
+    finally:
+        await pg.stop()
+        shutil.rmtree(first_home, ignore_errors=True)
 
 
 @pytest.mark.user_only
