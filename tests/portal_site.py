@@ -62,10 +62,7 @@ class Site:
         async with self.db.transaction() as connection:
             claimed = await claiming.claim(
                 connection,
-                resource=lease.resource,
-                node=NODE,
-                epoch=lease.epoch,
-                channel_id=self.channel_id,
+                claiming.Fence(lease.resource, NODE, lease.epoch, self.channel_id),
                 limit=5000,
                 queues=[(pool, lane) for pool in self.directory.pools.values() for lane in range(4)],
                 oldest=0,
@@ -132,8 +129,13 @@ async def running(dsn: str, folder: Path, *, secure_cookies: bool = False) -> As
         dsn,
         node=NODE,
         ids=ids,
-        router=Router(_SEGMENTS, lambda: directory.pools, lambda pool: pool not in unavailable),
-        disk=DiskGuard(folder, 0),
+        router=Router(
+            _SEGMENTS,
+            lambda: directory.pools,
+            available=lambda pool: pool not in unavailable,
+            ascii_only=lambda pool: pool == "CUCC",
+        ),
+        disk=DiskGuard([folder], 0),
         on_queued=lambda queues: None,
     )
     await acceptor.start()

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from smsgw.admin import rights
 from smsgw.admin.i18n import translations
+from smsgw.admin.security import Network, client_address
 from smsgw.core.model import ChannelStatus
 from smsgw.store.staff import Staff
 
@@ -40,6 +41,8 @@ class PortalContext:
     secure_cookies: bool
     """Cookies ``__Host-``, Secure; off only on loopback without TLS."""
     node: int
+    trusted_proxies: Sequence[Network] = ()
+    """Whose ``X-Forwarded-For`` is believed."""
 
 
 @dataclass(slots=True)
@@ -87,8 +90,9 @@ class Call:
 
     @property
     def ip(self) -> str | None:
-        """Address of the caller."""
-        return self.request.remote
+        """Address of the caller; None when it has none, as over a unix socket."""
+        forwarded = self.request.headers.get("X-Forwarded-For")
+        return client_address(self.request.remote, forwarded, self.portal.context.trusted_proxies)
 
     @property
     def is_htmx(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections import OrderedDict
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -27,6 +28,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 CSRF_FIELD = "csrf"
 CSRF_HEADER = "X-CSRF-Token"
 
@@ -58,6 +60,25 @@ def same_token(expected: str, given: str | None) -> bool:
     return bool(expected) and hmac.compare_digest(expected.encode(), (given or "").encode())
 
 
+def client_address(peer: str | None, forwarded_for: str | None, trusted: Sequence[Network]) -> str | None:
+    """Where a request comes from: the peer, or, behind trusted proxies, the last hop that is not one of them.
+
+    ``X-Forwarded-For`` is anybody's claim unless a trusted proxy has written it. None: no address.
+    """
+    hop = peer or ""
+    chain = [part.strip() for part in (forwarded_for or "").split(",") if part.strip()]
+    while chain and (parsed := _address(hop)) is not None and any(parsed in network for network in trusted):
+        hop = chain.pop()
+    return hop if _address(hop) else None
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+
+
 class Throttle:
     """Slows one network address down after failed logins: from the fifth failure on it must wait, doubling.
 
@@ -75,9 +96,8 @@ class Throttle:
     @staticmethod
     def key(address: str) -> str:
         """What counts as one address: IPv4 whole, IPv6 by its /64."""
-        try:
-            ip = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
+        ip = _address(address)
+        if ip is None:
             return address
         if isinstance(ip, ipaddress.IPv6Address):
             if ip.ipv4_mapped:

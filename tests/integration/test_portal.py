@@ -146,13 +146,17 @@ async def test_every_login_gives_a_new_session_and_ends_the_one_before(site: Sit
 
 
 @pytest.mark.parametrize(
-    "aged", ["seen_at = now() - interval '31 minutes'", "created_at = now() - interval '12 hours 1 minute'"]
+    "age",
+    [
+        "UPDATE portal_session SET seen_at = now() - interval '31 minutes'",
+        "UPDATE portal_session SET created_at = now() - interval '12 hours 1 minute'",
+    ],
 )
-async def test_sessions_end_when_idle_and_in_any_case(site: Site, aged: str) -> None:
+async def test_sessions_end_when_idle_and_in_any_case(site: Site, age: str) -> None:
     await site.add_staff("admin", "admin")
     async with Browser(site) as browser:
         await browser.login("admin")
-        await site.db.execute(f"UPDATE portal_session SET {aged}")
+        await site.db.execute(age)
         await browser.get("/")
         assert browser.path == "/login"
         await browser.get(

@@ -57,8 +57,11 @@ class Effect:
     """What sending would do, in numbers."""
 
     numbers: int
+    each: tuple[int, int]
+    """Fewest and most parts of a number: what a carrier can carry differs."""
     parts: int
     price: int
+    codings: tuple[str, ...]
     carriers: tuple[tuple[str, int], ...]
     refused: tuple[tuple[str, str], ...]
     """Number and the reason, in the reader's language."""
@@ -99,11 +102,14 @@ def effect(explained: Sequence[Mapping[str, Any]], *, english: bool) -> Effect:
     """Sum up what the pipeline says about every number."""
     good = [line for line in explained if line["verdict"] == "accepted"]
     bad = [line for line in explained if line["verdict"] != "accepted"]
+    each = [line["parts"] for line in good] or [0]
     blocked = sorted({line["carrier"] for line in bad if line["verdict"] == "refused"})
     return Effect(
         numbers=len(good),
-        parts=sum(line["parts"] for line in good),
+        each=(min(each), max(each)),
+        parts=sum(each),
         price=sum(line["price"] for line in good),
+        codings=tuple(sorted({line["coding"] for line in good})),
         carriers=tuple(Counter(line["carrier"] for line in good).most_common()),
         refused=tuple(
             (normalize(line["to"]), message_of(line["code"], dict(line), english=english))
@@ -118,6 +124,13 @@ def effect(explained: Sequence[Mapping[str, Any]], *, english: bool) -> Effect:
 async def show(call: Call) -> web.StreamResponse:
     """An empty form."""
     return _form(call, SendForm(key=secrets.token_urlsafe(18)))
+
+
+@route("GET", "/send/confirm", "send.create")
+@route("GET", "/send/edit", "send.create")
+async def again(call: Call) -> web.StreamResponse:
+    """A step in the middle cannot be opened by its address (after a change of language, say): begin anew."""
+    return call.redirect("/send")
 
 
 @route("POST", "/send/preview", "send.create")
@@ -168,6 +181,9 @@ async def submit(call: Call) -> web.StreamResponse:
         result = await call.portal.context.acceptor.send(_request(call, form, account, to))
     except SmsgwError as exc:
         return _form(call, _with_error(call, form, exc))
+    if not result.accepted:  # nothing was stored, so there is no result to show later
+        form.errors["to"] = N_("没有有效的手机号码，请检查后重新填写")
+        return _form(call, form)
     if not result.replayed:
         after = {"batch": str(result.batch_id), "accepted": result.accepted, "rejected": result.rejected}
         await audit.record(call.db, call.who.login, "send", f"account:{account.name}", None, after, call.ip)
@@ -222,8 +238,10 @@ def _request(call: Call, form: SendForm, account: Account, to: Recipients) -> Se
 
 def _with_error(call: Call, form: SendForm, error: SmsgwError) -> SendForm:
     """Show a refusal at the field it belongs to."""
-    start = error.code.partition("_")[0]
-    form.errors[FIELD_OF_CODE.get(start, "account")] = _message(call, error.code, error.detail)
+    place = FIELD_OF_CODE.get(error.code.partition("_")[0], "account")
+    if error.detail.get("field") in ("to", "sign", "content"):
+        place = error.detail["field"]
+    form.errors[place] = _message(call, error.code, error.detail)
     return form
 
 

@@ -56,17 +56,20 @@ def test_preview_counts_as_the_phone_will_show_it() -> None:
 
 
 def test_the_effect_adds_up() -> None:
-    good = {"verdict": "accepted", "carrier": "CMCC", "parts": 2, "price": 2, "to": "+8613800138000"}
+    good = {
+        "verdict": "accepted", "carrier": "CMCC", "parts": 2, "price": 2, "to": "+8613800138000", "coding": "ucs2",
+    }  # fmt: skip
     got = effect(
         [
             good,
-            good | {"carrier": "CTCC"},
+            good | {"carrier": "CTCC", "parts": 1, "price": 1, "coding": "gsm7"},
             {"verdict": "rejected", "to": "+8613800138001", "code": "NUMBER_INVALID", "message": "…"},
             good | {"verdict": "refused", "carrier": "CUCC", "code": "NO_ROUTE"},
         ],
         english=True,
     )
-    assert (got.numbers, got.parts, got.price) == (2, 4, 4)
+    assert (got.numbers, got.parts, got.price, got.each) == (2, 3, 3, (1, 2))
+    assert got.codings == ("gsm7", "ucs2")
     assert dict(got.carriers) == {"CMCC": 1, "CTCC": 1}
     assert got.refused == (("8613800138001", "Invalid phone number"),)
     assert got.blocked == ("CUCC",)
