@@ -51,7 +51,8 @@ def setup(app: web.Application, ctx: PortalContext) -> None:
     app.router.add_get("/static/{version}/{name:.+}", _guard_static(static.serve, ctx))
     app.router.add_get("/favicon.ico", _guard_static(_favicon, ctx))
     for route in routes():
-        app.router.add_route(route.method, route.path, _endpoint(portal, route))
+        add = app.router.add_get if route.method == "GET" else app.router.add_post
+        add(route.path, _endpoint(portal, route))
     # What is no page of ours and nobody else's address gets our "not found".
     missing = Route("GET", "", PUBLIC, errors.not_found, passive=True)
     app.router.add_route(
@@ -107,6 +108,8 @@ def _endpoint(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable
 
 
 async def _answer(call: Call, route: Route) -> web.StreamResponse:
+    if any("\0" in value for value in call.request.query.values()):
+        raise web.HTTPBadRequest  # PostgreSQL has no such character
     fresh_visitor = await _identify(call, route)
     if call.request.method not in ("GET", "HEAD"):
         await _check_change(call)
@@ -145,7 +148,10 @@ async def _check_change(call: Call) -> None:
     length = call.request.content_length
     if length is None or length > MAX_FORM:  # browsers always say how long a form is
         raise web.HTTPRequestEntityTooLarge(MAX_FORM, length or 0)
-    given = call.request.headers.get(CSRF_HEADER) or str((await call.request.post()).get(CSRF_FIELD, ""))
+    form = await call.request.post()
+    if any(not isinstance(value, str) or "\0" in value for value in form.values()):
+        raise web.HTTPBadRequest  # no form of ours has files, and PostgreSQL has no such character
+    given = call.request.headers.get(CSRF_HEADER) or str(form.get(CSRF_FIELD, ""))
     if not same_origin(call.request) or not same_token(call.csrf, given):
         log.info("portal.csrf", path=call.request.path, request_id=call.request_id)
         raise errors.Stale

@@ -329,6 +329,12 @@ async def test_headers_of_every_answer(site: Site) -> None:
         assert unsafe not in CONTENT_SECURITY_POLICY
 
 
+async def test_head_is_answered_like_get(site: Site) -> None:
+    async with Browser(site) as browser, browser.session.head("/login") as response:
+        assert response.status == 200
+        assert response.headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
+
+
 async def test_files_may_be_kept_for_ever_under_their_fingerprint_only(site: Site) -> None:
     async with Browser(site) as browser:
         page = await browser.get("/login")
@@ -716,6 +722,20 @@ async def test_a_crash_shows_a_page_without_its_inside(site: Site) -> None:
         assert browser.headers["X-Request-Id"] in page
         assert "stat_minute" not in page
         assert "Traceback" not in page
+
+
+async def test_characters_that_the_database_does_not_know(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    async with Browser(site) as browser:
+        await browser.login("a\0b")
+        assert browser.status == 400
+        await browser.login("admin")
+        page = await browser.post("/send/preview", {"content": "a\0b"})
+        assert browser.status == 400
+        assert "请求不正确" in page
+        for path in ("/send/result?account=1&key=%00", "/records?phone=%00", "/records?time=%00", "/%00"):
+            await browser.get(path)
+            assert browser.status in (400, 404), path
 
 
 async def test_too_large_a_form(site: Site) -> None:

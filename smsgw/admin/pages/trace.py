@@ -47,13 +47,16 @@ class Stop:
     step: TraceStep
     since_previous: timedelta | None
     since_start: timedelta
+    colour: str
 
 
 def timeline(trace: Trace) -> list[Stop]:
-    """The steps with their durations."""
+    """The steps with their durations; a report has the colour of what it reports."""
     stops: list[Stop] = []
+    outcome = {part.part: words.STATUS_COLOUR.get(part.status, "") for part in trace.parts}
     for step in trace.steps:
         previous = stops[-1].step.at if stops else None
         since_previous = step.at - previous if previous else None
-        stops.append(Stop(step, since_previous, step.at - trace.steps[0].at))
+        colour = outcome.get(step.part) if step.step == "report" else words.STEP_COLOUR.get(step.step)
+        stops.append(Stop(step, since_previous, step.at - trace.steps[0].at, colour or "plain"))
     return stops

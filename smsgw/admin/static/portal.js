@@ -121,7 +121,7 @@
       xAxis: { type: "category", boundaryGap: false, data: lines.minutes, axisTick: { show: false }, axisLine: { lineStyle: { color: "#d3dae4" } }, axisLabel: { color: "#66758a", interval: 9 } },
       yAxis: { type: "value", minInterval: 1, splitLine: { lineStyle: { color: "#eef1f5" } }, axisLabel: { color: "#66758a" } },
       series: Object.keys(colours).map((metric) => ({
-        name: names[metric], type: "line", data: lines[metric], showSymbol: false, smooth: .25, lineStyle: { width: 2 },
+        name: names[metric], type: "line", data: lines[metric], showSymbol: false, smooth: .25, smoothMonotone: "x", lineStyle: { width: 2 },
         itemStyle: { color: colours[metric] }, areaStyle: { color: colours[metric], opacity: metric === "submitted" ? .08 : .03 },
       })),
     });
