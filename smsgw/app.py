@@ -170,6 +170,7 @@ class Daemon:
                 channel_status=self.channels.status,
                 secure_cookies=not loopback,
                 node=settings.node.number,
+                trusted_proxies=[ipaddress.ip_network(n) for n in settings.http.trusted_proxies],
             ),
         )
         self.urls["http"] = await self._serve(application, host, port, "http")
