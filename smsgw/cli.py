@@ -21,6 +21,7 @@ from smsgw.commands.base import (
     print_table,
     run_async,
 )
+from smsgw.commands.bench import bench
 from smsgw.commands.demo import demo
 from smsgw.commands.pdu import pdu
 from smsgw.commands.simulate import simulate
@@ -103,7 +104,7 @@ async def status(ctx: Context, as_json: bool) -> None:
 
 
 for command in (
-    accounts.account, accounts.audit_group, accounts.key, accounts.ledger, accounts.user, channels.channel, demo,
+    accounts.account, accounts.audit_group, accounts.key, accounts.ledger, accounts.user, bench, channels.channel, demo,
     messages.explain, messages.send, messages.trace, messages.unknown, pdu, simulate,
 ):  # fmt: skip
     main.add_command(command)

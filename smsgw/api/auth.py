@@ -32,10 +32,10 @@ MAX_SKEW = 300
 """Seconds that a signed request's timestamp may differ from our clock."""
 NONCE_SECONDS = 600
 """A nonce is remembered at least this long: twice the skew, so none outlives its memory."""
-MAX_NONCES = 200_000
-"""Nonces remembered per key and generation; the request limit allows 120,400 in ten minutes."""
-REQUESTS_PER_SECOND = 200.0
-REQUEST_BURST = 400.0
+NONCE_ROOM = 1.6
+"""Nonces remembered per generation, as a multiple of what a key's request limit lets through in its time."""
+BURST_SECONDS = 2.0
+"""Seconds of a key's request limit that may come at once."""
 
 _NONCE = re.compile(r"[A-Za-z0-9-]{16,64}", re.ASCII)
 _TIMESTAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
@@ -50,7 +50,7 @@ class Nonces:
 
     __slots__ = ("_limit", "_new", "_old", "_turn_at")
 
-    def __init__(self, now: float, limit: int = MAX_NONCES) -> None:
+    def __init__(self, now: float, limit: int) -> None:
         self._new: set[int] = set()
         self._old: set[int] = set()
         self._turn_at = now + NONCE_SECONDS
@@ -171,16 +171,12 @@ class Authenticator:
         *,
         clock: Callable[[], float],
         allow_insecure_bearer: bool,
-        rate: float = REQUESTS_PER_SECOND,
-        burst: float = REQUEST_BURST,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory = directory
         self._clock = clock
         self._monotonic = monotonic
         self._insecure_bearer = allow_insecure_bearer
-        self._rate = rate
-        self._burst = burst
         self._usage: dict[str, _Usage] = {}
 
     def identify(self, headers: Mapping[str, str], *, secure: bool, address: str) -> Claim:
@@ -217,23 +213,25 @@ class Authenticator:
                 told = text.encode("utf-8", "replace").decode()
                 raise Refused("AUTH_SIGNATURE_INVALID", string_to_sign=told)
             raise Refused("AUTH_SIGNATURE_INVALID")
-        self._used(claim.key.key_id).nonces.use(claim.nonce, self._monotonic())
+        self._used(claim.key).nonces.use(claim.nonce, self._monotonic())
 
     def spend(self, key: ApiKey) -> Quota:
         """Take one request from the key's limit; refused when the quota's ``wait`` is not 0."""
         now = self._monotonic()
-        bucket = self._used(key.key_id).bucket
+        bucket = self._used(key).bucket
         wait = 0.0 if bucket.take(now) else bucket.next_at(now) - now
         left = bucket.left(now)
         return Quota(int(bucket.burst), left, math.ceil((bucket.burst - left) / bucket.rate), wait)
 
-    def _used(self, key_id: str) -> _Usage:
+    def _used(self, key: ApiKey) -> _Usage:
         """Made only for keys that exist, so there are never more than keys."""
-        usage = self._usage.get(key_id)
+        usage = self._usage.get(key.key_id)
         if usage is None:
             now = self._monotonic()
-            usage = _Usage(TokenBucket(self._rate, self._burst, now=now), Nonces(now))
-            self._usage[key_id] = usage
+            rate, burst = key.requests_per_second, key.requests_per_second * BURST_SECONDS
+            nonces = Nonces(now, int(rate * NONCE_SECONDS * NONCE_ROOM + burst))
+            usage = _Usage(TokenBucket(rate, burst, now=now), nonces)
+            self._usage[key.key_id] = usage
         return usage
 
     def _signed(self, key_id: str, headers: Mapping[str, str]) -> Claim:

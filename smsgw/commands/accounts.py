@@ -170,6 +170,13 @@ def key() -> None:
 @click.option(
     "--ip", "networks", multiple=True, help="Allow only from this address or network; may be repeated."
 )
+@click.option(
+    "--requests-per-second",
+    type=click.IntRange(1, keys.MAX_REQUESTS_PER_SECOND),
+    default=keys.REQUESTS_PER_SECOND,
+    show_default=True,
+    help="Calls of the API; twice as many may come at once.",
+)
 @json_option
 @pass_context
 @run_async
@@ -179,6 +186,7 @@ async def key_add(
     scopes: tuple[str, ...],
     test: bool,
     networks: tuple[str, ...],
+    requests_per_second: int,
     as_json: bool,
 ) -> None:
     """Make a key; its secrets are shown once."""
@@ -197,6 +205,7 @@ async def key_add(
             actor=actor(),
             test=test,
             ip_allow=allowed,
+            requests_per_second=requests_per_second,
             **options,  # type: ignore[arg-type]
         )
     await ctx.tell_daemon()

@@ -17,7 +17,7 @@ class Simulator:
     the command goes to all (`mo` to the first):
 
     * `counts`: all counts;
-    * `messages` (`limit`): the last whole messages;
+    * `messages` (`limit`): the last whole messages; `at` is their time by the machine's monotonic clock;
     * `mo` (`source`, `destination`, `text`, and as in `Carrier.send_mo`): a phone sends something;
     * `set` (any key of a carrier's behaviour, in its written form): change the behaviour;
     * `disconnect` (`rst`), `pause`, `resume`.
@@ -109,6 +109,7 @@ class Simulator:
                 "destination": m.destination,
                 "parts": m.parts,
                 "text": m.text,
+                "at": m.at,
             }
             for m in latest[-limit:]
         ]

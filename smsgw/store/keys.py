@@ -16,6 +16,9 @@ from smsgw.store.secrets import Sealer
 
 SCOPES = ("send", "query", "report", "mo", "template", "link", "number", "balance", "admin")
 
+REQUESTS_PER_SECOND = 200
+MAX_REQUESTS_PER_SECOND = 100_000
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -32,6 +35,8 @@ class ApiKey:
     secrets: tuple[str, ...] = field(repr=False)
     status: str
     expires_at: datetime | None
+    requests_per_second: int = REQUESTS_PER_SECOND
+    """Calls of the API; twice as many may come at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +54,9 @@ def bearer_digest(bearer: str) -> bytes:
 
 
 _ADD = """
-INSERT INTO api_key (key_id, account_id, bearer_sha256, secrets_sealed, scopes, test, ip_allow, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO api_key (key_id, account_id, bearer_sha256, secrets_sealed, scopes, test, ip_allow, expires_at,
+                     requests_per_second)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """
 
 
@@ -64,6 +70,7 @@ async def add_key(
     test: bool = False,
     ip_allow: tuple[Network, ...] = (),
     expires_at: datetime | None = None,
+    requests_per_second: int = REQUESTS_PER_SECOND,
 ) -> NewKey:
     """Make a key; its secrets are in the answer and nowhere else."""
     unknown = sorted(set(scopes) - set(SCOPES))
@@ -71,18 +78,23 @@ async def add_key(
         raise Invalid(
             "PARAM_INVALID", field="scopes", reason=f"未知权限 {', '.join(unknown)};可用 {', '.join(SCOPES)}"
         )
+    if not 1 <= requests_per_second <= MAX_REQUESTS_PER_SECOND:
+        raise Invalid(
+            "PARAM_INVALID", field="requests_per_second", reason=f"须在 1 到 {MAX_REQUESTS_PER_SECOND} 之间"
+        )
     mode = "test" if test else "live"
     key_id = f"ak_{mode}_{secrets.token_hex(8)}"
     new = NewKey(key_id, secrets.token_urlsafe(32), f"smk_{mode}_{secrets.token_urlsafe(32)}")
     async with database.transaction() as connection:
         await connection.execute(
             _ADD, key_id, account_id, bearer_digest(new.bearer), [sealer.seal(new.secret, f"api_key/{key_id}")],
-            list(scopes), test, list(ip_allow), expires_at,
+            list(scopes), test, list(ip_allow), expires_at, requests_per_second,
         )  # fmt: skip
         await audit.append(
             connection, actor=actor, action="key.add", object=f"key/{key_id}",
             after={
                 "account_id": account_id, "scopes": list(scopes), "test": test, "ip_allow": [str(n) for n in ip_allow],
+                "requests_per_second": requests_per_second,
             },
         )  # fmt: skip
         await connection.execute(BUMP)
@@ -105,6 +117,7 @@ async def load_keys(database: Database, sealer: Sealer) -> list[ApiKey]:
             secrets=tuple(sealer.open(s, f"api_key/{row['key_id']}") for s in row["secrets_sealed"]),
             status=row["status"],
             expires_at=row["expires_at"],
+            requests_per_second=row["requests_per_second"],
         )
         for row in await database.fetch(_LOAD)
     ]

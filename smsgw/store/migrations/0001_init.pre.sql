@@ -44,6 +44,7 @@ CREATE TABLE api_key (
     scopes text[] NOT NULL,
     test boolean NOT NULL DEFAULT false,
     ip_allow inet[] NOT NULL DEFAULT '{}',
+    requests_per_second int NOT NULL DEFAULT 200 CHECK (requests_per_second BETWEEN 1 AND 100000),
     status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'stopped')),
     expires_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now()

@@ -29,6 +29,7 @@ class Key:
     secrets: tuple[str, ...] = ("s3cret",)
     status: str = "active"
     expires_at: datetime | None = None
+    requests_per_second: int = 200
 
 
 class Directory:
@@ -54,11 +55,11 @@ class Clock:
         return self.now
 
 
-def make(*keys: Key, insecure: bool = False, **limits: float) -> tuple[auth.Authenticator, Clock]:
+def make(*keys: Key, insecure: bool = False) -> tuple[auth.Authenticator, Clock]:
     clock = Clock()
     return (
         auth.Authenticator(
-            Directory(*keys), clock=clock, monotonic=clock, allow_insecure_bearer=insecure, **limits
+            Directory(*keys), clock=clock, monotonic=clock, allow_insecure_bearer=insecure
         ),
         clock,
     )
@@ -261,11 +262,11 @@ def test_forwarded_addresses_count_only_from_trusted_proxies() -> None:
 
 
 def test_a_key_spends_its_limit_and_regains_it() -> None:
-    key = Key()
-    authenticator, clock = make(key, replace(key, key_id="k2"), rate=2.0, burst=3.0)
-    assert [authenticator.spend(key).remaining for _ in range(3)] == [2, 1, 0]
+    key = Key(requests_per_second=2)
+    authenticator, clock = make(key, replace(key, key_id="k2"))
+    assert [authenticator.spend(key).remaining for _ in range(4)] == [3, 2, 1, 0]
     quota = authenticator.spend(key)
-    assert (quota.limit, quota.remaining, quota.reset) == (3, 0, 2)
+    assert (quota.limit, quota.remaining, quota.reset) == (4, 0, 2)
     assert quota.wait == pytest.approx(0.5)
     assert authenticator.spend(replace(key, key_id="k2")).wait == 0.0
     clock.now += 0.5

@@ -1,0 +1,159 @@
+"""What a run has shown: figures for people and programs, and whether every message was handled exactly once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Percentiles in milliseconds."""
+
+    p50: float
+    p90: float
+    p99: float
+    worst: float
+
+    @classmethod
+    def of(cls, seconds: Iterable[float]) -> Latency | None:
+        """By the nearest rank; None without values."""
+        ordered = sorted(seconds)
+        if not ordered:
+            return None
+        ranks = [ordered[max(0, math.ceil(q * len(ordered)) - 1)] * 1000 for q in (0.5, 0.9, 0.99, 1.0)]
+        return cls(*(round(ms, 2) for ms in ranks))
+
+    def __str__(self) -> str:
+        return f"p50 {self.p50:.1f}  p90 {self.p90:.1f}  p99 {self.p99:.1f}  max {self.worst:.1f} ms"
+
+
+@dataclass(slots=True)
+class Counts:
+    """One message, four witnesses: the answer to the post, the account's balance, the carriers, the reports."""
+
+    posted: int
+    accepted: int
+    billed: int
+    """Units that the balance went down by."""
+    pulled: int
+    """Messages whose report was pulled."""
+    pulled_again: int
+    pulled_strange: int
+    """Reports of messages that were never accepted."""
+    lost_calls: int
+    received: int | None = None
+    """Messages that arrived at the carriers; None when the carriers are not ours."""
+    received_distinct: int | None = None
+    received_again: int | None = None
+    refusals: dict[str, int] = field(default_factory=dict)
+    statuses: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def problems(self) -> list[str]:
+        """Everything that contradicts "each accepted message submitted, reported and pulled exactly once"."""
+        found = []
+        if self.accepted != self.posted:
+            found.append(f"{self.posted - self.accepted} of {self.posted} posted messages were not accepted")
+        if self.lost_calls:
+            found.append(f"{self.lost_calls} calls got no answer")
+        if self.billed != self.accepted:
+            found.append(f"{self.accepted} accepted, {self.billed} billed")
+        if self.pulled != self.accepted:
+            found.append(f"{self.accepted - self.pulled} accepted messages have no report")
+        if self.pulled_again:
+            found.append(f"{self.pulled_again} reports were pulled more than once")
+        if self.pulled_strange:
+            found.append(f"{self.pulled_strange} reports are of messages that nobody accepted")
+        if self.received_distinct is not None and self.received_distinct != self.accepted:
+            found.append(f"{self.accepted} accepted, {self.received_distinct} arrived at the carriers")
+        if self.received_again:
+            found.append(f"{self.received_again} messages arrived at the carriers more than once")
+        return found
+
+
+@dataclass(slots=True)
+class Result:
+    """One run."""
+
+    machine: dict[str, str]
+    settings: dict[str, Any]
+    raised_limits: dict[str, str]
+    messages: int
+    """Messages of the measured part, without the warm-up."""
+    seconds: float
+    accepted_per_s: float
+    end_to_end_per_s: float
+    cpu_ms_per_message: dict[str, float]
+    daemon_peak_mib: float | None
+    accept: Latency | None
+    post_to_carrier: Latency | None
+    post_to_report: Latency | None
+    counts: Counts
+    daemon_log: list[str] = field(default_factory=list)
+    """Warnings and errors of the daemon."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self) | {"problems": self.counts.problems}
+
+    def lines(self) -> list[str]:
+        """For people."""
+        c = self.counts
+        cpu = self.cpu_ms_per_message
+        lines = [
+            *_section("machine", self.machine),
+            *_section("run", self.settings),
+            *_section("raised limits", self.raised_limits),
+            "throughput",
+            f"  accepted            {self.accepted_per_s:10,.0f} /s",
+            f"  end to end          {self.end_to_end_per_s:10,.0f} /s   ({self.messages:,} in {self.seconds:.2f} s)",
+            "CPU per message",
+        ]
+        lines += [f"  {name:<18}  {ms:8.3f} ms" for name, ms in cpu.items()]
+        if "daemon" in cpu and "database" in cpu:
+            lines.append(f"  {'daemon + database':<20}{cpu['daemon'] + cpu['database']:8.3f} ms")
+            lines.append(f"  {'all':<20}{sum(cpu.values()):8.3f} ms")
+        if self.daemon_peak_mib is not None:
+            lines.append(f"daemon memory, peak   {self.daemon_peak_mib:8.0f} MiB")
+        lines += ["latency"]
+        for name, latency in (
+            ("post answered", self.accept),
+            ("post to carrier", self.post_to_carrier),
+            ("post to report", self.post_to_report),
+        ):
+            lines.append(f"  {name:<20}{latency if latency is not None else 'not known'}")
+        lines += [
+            "counts, warm-up included",
+            f"  accepted {c.accepted:,} of {c.posted:,} posted, billed {c.billed:,}",
+            "  at the carriers     "
+            + (
+                "not known (not ours)"
+                if c.received is None
+                else f"{c.received:,}, {c.received_distinct:,} different"
+            ),
+            f"  reports pulled      {c.pulled:,}, {c.pulled_again:,} again  {_mix(c.statuses)}",
+        ]
+        if c.refusals:
+            lines.append(f"  asked to wait       {_mix(c.refusals)}")
+        if self.daemon_log:
+            lines += [
+                f"the daemon's log has {len(self.daemon_log)} lines; the last ones:",
+                *self.daemon_log[-5:],
+            ]
+        lines += [f"PROBLEM: {problem}" for problem in c.problems] or [
+            "every accepted message was submitted, reported and pulled exactly once"
+            if c.received is not None
+            else "every accepted message was reported and pulled exactly once"
+        ]
+        return lines
+
+
+def _section(title: str, values: Mapping[str, Any]) -> list[str]:
+    return [title, *(f"  {name:<28}{value}" for name, value in values.items())] if values else []
+
+
+def _mix(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}: {n:,}" for name, n in sorted(counts.items()))

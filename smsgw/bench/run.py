@@ -1,0 +1,196 @@
+"""One bench run: stage, warm-up, load, figures."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import platform
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from smsgw import __version__
+from smsgw.bench import processes
+from smsgw.bench.load import Customer, Load, Observed
+from smsgw.bench.processes import CpuMeter
+from smsgw.bench.result import Counts, Latency, Result
+from smsgw.bench.stage import REQUESTS_PER_SECOND, Setting, Simulation, Stage, staged
+from smsgw.bench.wire import Endpoint
+
+MAX_ARRIVALS = 200_000
+"""Messages whose arrival at the carrier is timed: the last ones."""
+_SERIAL = re.compile(r"取件码是(\d{9})")
+
+
+@dataclass(slots=True)
+class Options:
+    """What to run."""
+
+    load: Load
+    setting: Setting
+    warm_up: int = 1000
+    folder: Path | None = None
+    """Where the stage's folder is made; None: the system's temporary folder."""
+    url: str = ""
+    """A gateway that runs already, instead of a stage of our own."""
+    bearer: str = field(default="", repr=False)
+
+
+async def run(options: Options) -> Result:
+    """Run it. Raises ``OSError``, ``RuntimeError`` and ``TimeoutError`` for what keeps it from an end."""
+    async with contextlib.AsyncExitStack() as stack:
+        stage: Stage | None = None
+        if not options.url:
+            stage = await stack.enter_async_context(staged(options.folder, options.setting))
+        url, bearer = (stage.url, stage.bearer) if stage else (options.url, options.bearer)
+        return await _run(options, Endpoint(url, bearer), stage)
+
+
+async def _run(options: Options, endpoint: Endpoint, stage: Stage | None) -> Result:
+    load = options.load
+    balance = await _balance(endpoint)
+    runs: list[Observed] = []
+    if options.warm_up:
+        warm = Load(
+            options.warm_up,
+            min(load.connections, 10),
+            load.batch,
+            0.0,
+            load.pullers,
+            load.prefixes,
+            load.patience,
+        )
+        runs.append(await Customer(endpoint, warm).run())
+    meter = _meter(stage)
+    meter.start()
+    seen = await Customer(endpoint, load, first_serial=options.warm_up).run()
+    used = meter.used()
+    runs.append(seen)
+    peak = processes.peak_memory_mib(stage.daemon_pid) if stage else None
+
+    counts = _count(runs, options.warm_up + load.messages, balance - await _balance(endpoint))
+    arrivals: dict[int, float] = {}
+    if stage is not None:
+        arrivals = await _witness(stage.simulation, counts)
+    seconds = seen.last_pull - seen.first_post
+    ids = seen.accepted_ids()
+    return Result(
+        machine=_machine(stage),
+        settings=_settings(options),
+        raised_limits=_raised(stage),
+        messages=load.messages,
+        seconds=round(seconds, 3),
+        accepted_per_s=round(seen.accepted / max(1e-9, seen.last_accept - seen.first_post), 1),
+        end_to_end_per_s=round(len(seen.pulled) / max(1e-9, seconds), 1),
+        cpu_ms_per_message={name: round(spent * 1000 / load.messages, 4) for name, spent in used.items()},
+        daemon_peak_mib=peak,
+        accept=Latency.of(seen.accept_seconds),
+        post_to_carrier=Latency.of(
+            at - seen.posted_at[serial - options.warm_up]
+            for serial, at in arrivals.items()
+            if serial >= options.warm_up
+        ),
+        post_to_report=Latency.of(
+            at - seen.posted_at[ids[message_id]]
+            for message_id, at in seen.pulled.items()
+            if message_id in ids
+        ),
+        counts=counts,
+        daemon_log=stage.daemon_log() if stage else [],
+    )
+
+
+def _meter(stage: Stage | None) -> CpuMeter:
+    groups = {} if stage is None else {
+        "daemon": stage.daemon_pid, "database": stage.postgres_pid, "carriers": stage.simulation.pid,
+    }  # fmt: skip
+    return CpuMeter(groups | {"load generator": os.getpid()}, trees=("database",))
+
+
+async def _balance(endpoint: Endpoint) -> int:
+    connection = await endpoint.connect()
+    try:
+        answer = await asyncio.wait_for(connection.send(endpoint.request("GET", "/balance")), 10)
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise RuntimeError(
+            f"GET /balance: HTTP {answer.status}: {answer.body[:300].decode('utf-8', 'replace')}"
+        )
+    balance: int = json.loads(answer.body)["data"]["balance"]
+    return balance
+
+
+def _count(runs: list[Observed], posted: int, billed: int) -> Counts:
+    accepted: dict[int, int] = {}
+    counts = Counts(posted, 0, billed, 0, 0, 0, 0)
+    pulled: set[int] = set()
+    for seen in runs:
+        accepted |= seen.accepted_ids()
+        counts.pulled_again += seen.pulled_again + len(pulled & seen.pulled.keys())
+        pulled |= seen.pulled.keys()
+        counts.lost_calls += seen.lost_calls
+        for status, n in seen.refusals.items():
+            counts.refusals[f"HTTP {status}"] = counts.refusals.get(f"HTTP {status}", 0) + n
+        for name, n in seen.statuses.items():
+            counts.statuses[name] = counts.statuses.get(name, 0) + n
+    counts.accepted = len(accepted)
+    counts.pulled = len(pulled & accepted.keys())
+    counts.pulled_strange = len(pulled - accepted.keys())
+    return counts
+
+
+async def _witness(simulation: Simulation, counts: Counts) -> dict[int, float]:
+    """The carriers' counts, and serial -> when it arrived."""
+    summary = await simulation.ask(do="counts")
+    counts.received = summary["messages"]
+    counts.received_distinct = summary["unique"]
+    counts.received_again = summary["doubled"]
+    arrivals: dict[int, float] = {}
+    for message in await simulation.ask(do="messages", limit=MAX_ARRIVALS):
+        found = _SERIAL.search(message["text"])
+        if found:
+            arrivals[int(found[1])] = message["at"]
+    return arrivals
+
+
+def _machine(stage: Stage | None) -> dict[str, str]:
+    machine = {
+        "time": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "smsgw": __version__,
+        "python": platform.python_version(),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "load before": f"{os.getloadavg()[0]:.2f}",
+    }
+    if stage is not None:
+        machine |= {f"postgres {name}".replace("server_", ""): v for name, v in stage.database.items()}
+    return machine
+
+
+def _settings(options: Options) -> dict[str, Any]:
+    load, setting = options.load, options.setting
+    settings: dict[str, Any] = {
+        "messages": f"{load.messages:,} (and {options.warm_up:,} to warm up)",
+        "posts": f"batches of {load.batch}" if load.batch else "single recipients",
+        "pace": f"{load.rate:,.0f} messages/s" if load.rate else "as fast as answers come",
+        "connections": f"{load.connections} posting, {load.pullers} pulling",
+    }
+    if options.url:
+        return settings | {"gateway": options.url}
+    return settings | {
+        "channels": f"{setting.channels}, {setting.links} links each, window {setting.window}",
+        "carriers": f"answer after {setting.answer_delay} ms, report after {setting.report_delay} ms",
+    }
+
+
+def _raised(stage: Stage | None) -> dict[str, str]:
+    if stage is None:
+        return {}
+    return {
+        "key": f"requests_per_second {REQUESTS_PER_SECOND:,} (default 200)",
+        "channels": "rate 0, unlimited (the default)",
+    }

@@ -1,0 +1,251 @@
+"""The stage: a daemon with its own database and simulated carriers, each a process of its own, in a new folder."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from smsgw import control
+from smsgw.bench import processes
+from smsgw.core.ids import IdSource
+from smsgw.store import accounts, channels, keys
+from smsgw.store.db import Database
+from smsgw.store.embedded import EmbeddedPostgres
+from smsgw.store.secrets import load_key
+
+START_TIMEOUT = 120.0
+STOP_TIMEOUT = 40.0
+ACCOUNT = "bench"
+USER = "900001"
+REQUESTS_PER_SECOND = keys.MAX_REQUESTS_PER_SECOND
+BALANCE = 1_000_000_000
+_ANSWER_LIMIT = 256 * 1024 * 1024
+"""Octets of one line of the simulator: the list of everything that arrived."""
+
+KINDS = (
+    # protocol of the channel, protocol of the simulator, carrier, first digits of its numbers
+    ("cmpp30", "cmpp", "CMCC", "138"),
+    ("cmpp20", "cmpp", "CUCC", "130"),
+    ("smpp34", "smpp", "CTCC", "133"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How the carriers and the channels to them are. Delays in milliseconds, as the simulator reads them."""
+
+    channels: int = 3
+    links: int = 2
+    window: int = 100
+    answer_delay: str = "5"
+    report_delay: str = "100"
+    keep_messages: int = 100_000
+
+    @property
+    def prefixes(self) -> Sequence[str]:
+        """First digits of numbers that these channels serve, in turn."""
+        return [kind[3] for kind in KINDS[: self.channels]]
+
+
+class Simulation:
+    """``smsgwctl simulate`` as a child, driven over its standard input."""
+
+    def __init__(self, process: asyncio.subprocess.Process, ports: dict[str, int]) -> None:
+        self._process = process
+        self.ports = ports
+        self.pid = process.pid
+
+    @classmethod
+    async def start(cls, folder: Path, setting: Setting, password: str) -> Simulation:
+        """Run one carrier a channel."""
+        tables = [
+            f'[[carrier]]\nname = "bench-{n}"\nprotocol = "{KINDS[n % len(KINDS)][1]}"\nlisten = "127.0.0.1:0"\n'
+            f'user = "{USER}"\npassword = "{password}"\nanswer_delay = "{setting.answer_delay}"\n'
+            f'report_delay = "{setting.report_delay}"\nkeep_messages = {setting.keep_messages}\n'
+            for n in range(setting.channels)
+        ]
+        scenario = folder / "carriers.toml"
+        scenario.write_text("\n".join(tables), "utf-8")
+        with _open(folder / "carriers.log") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "smsgw", "simulate", str(scenario),
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log,
+                start_new_session=True, limit=_ANSWER_LIMIT,
+            )  # fmt: skip
+        simulation = cls(process, {})
+        try:
+            ready = await simulation._line()
+        except BaseException:
+            await _end(process)
+            raise
+        simulation.ports = {c["carrier"]: c["port"] for c in ready["carriers"]}
+        return simulation
+
+    async def _line(self) -> dict[str, Any]:
+        if self._process.stdout is None:
+            raise RuntimeError("the simulator has no output")
+        async with asyncio.timeout(START_TIMEOUT):
+            line = await self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("the simulated carriers ended; see carriers.log")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    async def ask(self, **command: Any) -> Any:
+        """The result of one command."""
+        if self._process.stdin is None:
+            raise RuntimeError("the simulator has no input")
+        self._process.stdin.write(json.dumps(command).encode() + b"\n")
+        await self._process.stdin.drain()
+        answer = await self._line()
+        if answer["event"] != "done":
+            raise RuntimeError(f"simulator: {answer}")
+        return answer["result"]
+
+    async def stop(self) -> None:
+        """End the process."""
+        await _end(self._process)
+
+
+def _open(path: Path) -> IO[bytes]:
+    return path.open("wb")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_TIMEOUT)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+@dataclass(slots=True)
+class Stage:
+    """Everything that runs."""
+
+    url: str
+    bearer: str
+    daemon_pid: int
+    postgres_pid: int
+    simulation: Simulation
+    folder: Path
+    database: dict[str, str]
+    """Settings of the database that a figure depends on."""
+
+    def daemon_log(self) -> list[str]:
+        """What the daemon had to complain about."""
+        return (self.folder / "daemon.log").read_text("utf-8", "replace").splitlines()
+
+
+@contextlib.asynccontextmanager
+async def staged(parent: Path | None, setting: Setting) -> AsyncIterator[Stage]:
+    """Bring everything up in a new folder below ``parent`` (None: the system's), and remove all of it at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="smsgw-bench-", dir=parent))
+    embedded = EmbeddedPostgres(folder / "data")
+    daemon: asyncio.subprocess.Process | None = None
+    simulation: Simulation | None = None
+    try:
+        password = secrets.token_hex(4)
+        simulation = await Simulation.start(folder, setting, password)
+        daemon = await _start_daemon(folder)
+        data = folder / "data"
+        status = await _ready(daemon, folder)
+        bearer, database = await _seed(embedded, data, setting, simulation, password)
+        await control.call(data / "control.sock", "POST", "/reload")
+        await _bound(data / "control.sock", setting.channels)
+        postmaster = next((p for p in processes.children(daemon.pid) if processes.name(p) == "postgres"), 0)
+        yield Stage(status["urls"]["http"], bearer, daemon.pid, postmaster, simulation, folder, database)
+    finally:
+        if daemon is not None:
+            await _end(daemon)
+        if simulation is not None:
+            await simulation.stop()
+        shutil.rmtree(embedded.home, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _start_daemon(folder: Path) -> asyncio.subprocess.Process:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SMSGW_")}
+    environment |= {
+        "SMSGW_NODE_DATA_DIR": str(folder / "data"),
+        "SMSGW_HTTP_LISTEN": "127.0.0.1:0",
+        "SMSGW_HTTP_INSECURE_BEARER": "true",
+        "SMSGW_OPS_LISTEN": "127.0.0.1:0",
+        "SMSGW_LOG_LEVEL": "warning",
+        "SMSGW_LOG_FORMAT": "json",
+    }
+    with _open(folder / "daemon.log") as log:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "smsgw", "run",
+            stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True,
+        )  # fmt: skip
+
+
+async def _ready(daemon: asyncio.subprocess.Process, folder: Path) -> dict[str, Any]:
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        if daemon.returncode is not None:
+            words = (folder / "daemon.log").read_text("utf-8", "replace").strip()[-2000:]
+            raise RuntimeError(f"the daemon ended with {daemon.returncode}: {words}")
+        with contextlib.suppress(control.DaemonAway):
+            status: dict[str, Any] = await control.call(folder / "data" / "control.sock", "GET", "/status")
+            if status["ready"]:
+                return status
+        await asyncio.sleep(0.1)
+    raise TimeoutError("the daemon did not come up")
+
+
+async def _seed(
+    embedded: EmbeddedPostgres, data: Path, setting: Setting, simulation: Simulation, password: str
+) -> tuple[str, dict[str, str]]:
+    """An account with a key that may call as often as it likes, and the channels; the bearer and what runs."""
+    dsn = await embedded.find()
+    if dsn is None:
+        raise RuntimeError("the daemon's database is not to be found")
+    sealer = load_key(data / "secret.key", create=False)
+    database = Database(dsn, size=2)
+    await database.open()
+    try:
+        ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
+        account = await accounts.add_account(database, ACCOUNT, actor="bench", default_sign="压测")
+        await accounts.top_up(database, account, BALANCE, "bench", actor="bench", ids=ids.next)
+        key = await keys.add_key(
+            database, sealer, account, actor="bench", requests_per_second=REQUESTS_PER_SECOND
+        )
+        for n in range(setting.channels):
+            protocol, _, carrier, _ = KINDS[n % len(KINDS)]
+            fields = {
+                "protocol": protocol, "host": "127.0.0.1", "port": simulation.ports[f"bench-{n}"],
+                "username": USER, "password": password, "access_code": f"1069{n:04d}",
+                "connections": setting.links, "window": setting.window, "rate": 0, "carriers": [carrier],
+            }  # fmt: skip
+            await channels.add_channel(database, sealer, f"bench-{n}", fields, actor="bench")
+        names = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
+        return key.bearer, {name: await database.fetchval(f"SHOW {name}") for name in names}
+    finally:
+        await database.close()
+
+
+async def _bound(socket: Path, count: int) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        status = await control.call(socket, "GET", "/status")
+        ready = [c for c in status["channels"] if c["bound"] == c["connections"]]
+        if len(ready) == count:
+            return
+        await asyncio.sleep(0.1)
+    raise TimeoutError("the channels did not bind")

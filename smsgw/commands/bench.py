@@ -1,0 +1,75 @@
+"""``smsgwctl bench``: how fast this machine carries messages, and whether each one exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import click
+import uvloop
+
+from smsgw.bench.load import Load
+from smsgw.bench.run import MAX_ARRIVALS, Options, run
+from smsgw.bench.stage import KINDS, Setting
+from smsgw.commands.base import Failed, json_option, print_json
+from smsgw.core.errors import SmsgwError
+from smsgw.store.embedded import EmbeddedError
+
+
+@click.command()
+@click.option("--mode", type=click.Choice(["single", "batch"]), default="single", show_default=True,
+              help="One recipient a post, or batches.")  # fmt: skip
+@click.option("--messages", type=click.IntRange(1, 100_000_000), default=20_000, show_default=True)
+@click.option("--batch", "batch_size", type=click.IntRange(1, 1000), default=100, show_default=True,
+              help="Messages in a batch.")  # fmt: skip
+@click.option("--connections", type=click.IntRange(1, 1000), default=50, show_default=True, help="That post.")
+@click.option(
+    "--pullers", type=click.IntRange(1, 16), default=2, show_default=True, help="That pull reports."
+)
+@click.option("--rate", type=click.FloatRange(min=0), default=0.0,
+              help="Messages a second, evenly spread; 0 is as fast as the answers come.")  # fmt: skip
+@click.option("--warm-up", type=click.IntRange(0), default=1000, show_default=True, help="Messages before.")
+@click.option("--channels", type=click.IntRange(1, len(KINDS)), default=3, show_default=True,
+              help="CMPP 3.0, CMPP 2.0, SMPP 3.4, in this order.")  # fmt: skip
+@click.option(
+    "--links", type=click.IntRange(1, 64), default=2, show_default=True, help="Connections a channel."
+)
+@click.option(
+    "--window", type=click.IntRange(1, 1000), default=100, show_default=True, help="Of a connection."
+)
+@click.option("--answer-delay", default="5", show_default=True, metavar="MS", help="Of the carriers.")
+@click.option("--report-delay", default="100", show_default=True, metavar="MS", help="Of the carriers.")
+@click.option("--data", "folder", type=click.Path(path_type=Path, file_okay=False, exists=True),
+              help="Where to work; the system's temporary folder without it.")  # fmt: skip
+@click.option("--url", default="", help="Use a gateway that runs already, e.g. http://127.0.0.1:8080.")
+@click.option(
+    "--bearer", default="", help="Key for --url, of an account of its own: all its reports are pulled."
+)
+@json_option
+def bench(
+    mode: str, messages: int, batch_size: int, connections: int, pullers: int, rate: float, warm_up: int,
+    folder: Path | None, url: str, bearer: str, as_json: bool, **setting: Any,
+) -> None:  # fmt: skip
+    """Measure: post messages, have simulated carriers take and report them, pull the reports.
+
+    Daemon, database, carriers and load generator are processes of their own on this machine, everything durable as
+    always (fsync on), in a temporary folder that is removed at the end. Exits 1 unless every message was accepted,
+    submitted, reported and pulled exactly once.
+    """
+    if bool(url) != bool(bearer):
+        raise click.UsageError("--url and --bearer belong together")
+    stage = Setting(**setting, keep_messages=min(MAX_ARRIVALS, messages + warm_up))
+    load = Load(messages, connections, batch_size if mode == "batch" else 0, rate, pullers, stage.prefixes)
+    options = Options(load, stage, warm_up, folder, url, bearer)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            result = runner.run(run(options))
+    except (OSError, RuntimeError, ValueError, SmsgwError, EmbeddedError) as exc:
+        raise Failed(str(exc) or type(exc).__name__) from exc
+    if as_json:
+        print_json(result.as_json())
+    else:
+        click.echo("\n".join(result.lines()))
+    if result.counts.problems:
+        raise SystemExit(1)

@@ -1,0 +1,49 @@
+"""The verdict of a bench run, and its percentiles."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from smsgw.bench.result import Counts, Latency
+
+GOOD = Counts(
+    posted=10, accepted=10, billed=10, pulled=10, pulled_again=0, pulled_strange=0, lost_calls=0,
+    received=10, received_distinct=10, received_again=0,
+)  # fmt: skip
+
+
+def test_all_witnesses_agree() -> None:
+    assert GOOD.problems == []
+
+
+def test_without_carriers_of_our_own_they_are_no_witness() -> None:
+    assert (
+        dataclasses.replace(GOOD, received=None, received_distinct=None, received_again=None).problems == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"posted": 11}, "not accepted"),
+        ({"billed": 9}, "9 billed"),
+        ({"pulled": 9}, "no report"),
+        ({"pulled_again": 1}, "pulled more than once"),
+        ({"pulled_strange": 1}, "nobody accepted"),
+        ({"lost_calls": 1}, "no answer"),
+        ({"received_distinct": 9}, "9 arrived"),
+        ({"received": 11, "received_again": 1}, "arrived at the carriers more than once"),
+    ],
+)
+def test_each_witness_can_object(change: dict[str, Any], words: str) -> None:
+    (problem,) = dataclasses.replace(GOOD, **change).problems
+    assert words in problem
+
+
+def test_percentiles_are_by_the_nearest_rank() -> None:
+    latency = Latency.of(n / 1000 for n in range(100, 0, -1))
+    assert latency == Latency(50.0, 90.0, 99.0, 100.0)
+    assert Latency.of([]) is None
