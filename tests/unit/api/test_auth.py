@@ -58,9 +58,7 @@ class Clock:
 def make(*keys: Key, insecure: bool = False) -> tuple[auth.Authenticator, Clock]:
     clock = Clock()
     return (
-        auth.Authenticator(
-            Directory(*keys), clock=clock, monotonic=clock, allow_insecure_bearer=insecure
-        ),
+        auth.Authenticator(Directory(*keys), clock=clock, monotonic=clock, allow_insecure_bearer=insecure),
         clock,
     )
 
