@@ -155,16 +155,15 @@ class Stage:
 async def staged(parent: Path | None, setting: Setting) -> AsyncIterator[Stage]:
     """Bring everything up in a new folder below ``parent`` (None: the system's), and remove all of it at the end."""
     folder = Path(tempfile.mkdtemp(prefix="smsgw-bench-", dir=parent))
-    embedded = EmbeddedPostgres(folder / "data")
+    data = folder / "data"
     daemon: asyncio.subprocess.Process | None = None
     simulation: Simulation | None = None
     try:
         password = secrets.token_hex(4)
         simulation = await Simulation.start(folder, setting, password)
         daemon = await _start_daemon(folder)
-        data = folder / "data"
         status = await _ready(daemon, folder)
-        bearer, database = await _seed(embedded, data, setting, simulation, password)
+        bearer, database = await _seed(data, setting, simulation, password)
         await control.call(data / "control.sock", "POST", "/reload")
         await _bound(data / "control.sock", setting.channels)
         postmaster = next((p for p in processes.children(daemon.pid) if processes.name(p) == "postgres"), 0)
@@ -174,7 +173,7 @@ async def staged(parent: Path | None, setting: Setting) -> AsyncIterator[Stage]:
             await _end(daemon)
         if simulation is not None:
             await simulation.stop()
-        shutil.rmtree(embedded.home, ignore_errors=True)
+        shutil.rmtree(EmbeddedPostgres(data).home, ignore_errors=True)  # elsewhere when root runs it
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -210,10 +209,10 @@ async def _ready(daemon: asyncio.subprocess.Process, folder: Path) -> dict[str, 
 
 
 async def _seed(
-    embedded: EmbeddedPostgres, data: Path, setting: Setting, simulation: Simulation, password: str
+    data: Path, setting: Setting, simulation: Simulation, password: str
 ) -> tuple[str, dict[str, str]]:
     """An account with a key that may call as often as it likes, and the channels; the bearer and what runs."""
-    dsn = await embedded.find()
+    dsn = await EmbeddedPostgres(data).find()
     if dsn is None:
         raise RuntimeError("the daemon's database is not to be found")
     sealer = load_key(data / "secret.key", create=False)
