@@ -1,0 +1,49 @@
+"""Fixtures of the end-to-end tests: databases for daemons that live as long as a module, or as one test."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from harness import Site, site
+
+from smsgw.store.embedded import EmbeddedPostgres
+
+_numbers = itertools.count(1)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    """One gateway for all tests of a module that leave it as they found it."""
+    name = f"e2e_{next(_numbers)}"
+    connection = await asyncpg.connect(postgres.embedded.dsn, timeout=10)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+        async with site(tmp_path_factory.mktemp("e2e") / "node", dsn=postgres.dsn(name)) as built:
+            yield built
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """Where a test's own daemon keeps its data."""
+    return tmp_path / "node"
+
+
+@pytest_asyncio.fixture
+async def embedded_data(data_dir: Path) -> AsyncIterator[None]:
+    """Removes the embedded database of ``data_dir``: for root it does not live there."""
+    yield
+    embedded = EmbeddedPostgres(data_dir)
+    if await embedded.find() is not None:
+        await embedded.start()
+        await embedded.stop()
+    shutil.rmtree(embedded.home, ignore_errors=True)

@@ -1,0 +1,615 @@
+"""A whole gateway for tests: the daemon as a process, simulated carriers that outlive it, a customer, and the ledger.
+
+The carriers run in the test's own event loop, so they remember what reached them however often the daemon dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiohttp
+
+from smsgw import control
+from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parents[2]
+BASE = "/api/v1"
+USER, PASSWORD = "900001", "secret12"
+TOKEN = r"#[a-z0-9]+#"
+
+FINAL = {"delivered", "failed", "expired", "no_report", "unconfirmed", "rejected", "cancelled", "duplicate"}
+WITHOUT_CARRIER = {"expired", "rejected", "cancelled"}
+"""Finals that a message may have without ever having been taken by a carrier (``failed`` may, too)."""
+
+CHANNELS = {
+    # name and protocol: (simulator's protocol, carriers, access code, prefix of numbers that go there)
+    "cmpp30": ("cmpp", "CMCC,CBN", "10690001", "1380"),
+    "cmpp20": ("cmpp", "CUCC", "10690002", "1300"),
+    "smpp34": ("smpp", "CTCC,INTL", "10690003", "1330"),
+}
+
+
+async def until(
+    probe: Callable[[], Awaitable[T] | T], *, within: float = 15.0, what: str = "", every: float = 0.05
+) -> T:
+    """Ask until the answer is true, and return it. Fails the test after ``within`` seconds."""
+    deadline = time.monotonic() + within
+    while True:
+        found = probe()
+        if isinstance(found, Awaitable):
+            found = await found
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within} s: {what or probe}")
+        await asyncio.sleep(every)
+
+
+@dataclass
+class Finished:
+    """What a ``smsgwctl`` call has left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.out)
+
+
+class Node:
+    """One daemon: a data directory, its settings, and the process while there is one."""
+
+    def __init__(self, data_dir: Path, *, dsn: str = "", **settings: str) -> None:
+        """``settings`` are environment variables without ``SMSGW_``, in lower case."""
+        self.data_dir = data_dir
+        self.log_path = data_dir.with_name(data_dir.name + ".log")
+        self.process: subprocess.Popen[bytes] | None = None
+        self.starts = 0
+        # The first start takes any port; the following ones take it again, as a real one would.
+        self._settings = {
+            "NODE_DATA_DIR": str(data_dir),
+            "DATABASE_DSN": dsn,
+            "HTTP_LISTEN": "127.0.0.1:0",
+            "OPS_LISTEN": "127.0.0.1:0",
+            "HTTP_INSECURE_BEARER": "true",
+            "DURABILITY_MIN_FREE_MB": "16",
+            "LOG_FORMAT": "json",
+        } | {name.upper(): value for name, value in settings.items()}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = {name: value for name, value in os.environ.items() if not name.startswith("SMSGW_")}
+        return own | {f"SMSGW_{name}": value for name, value in self._settings.items()}
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def origin(self) -> str:
+        return "http://" + self._settings["HTTP_LISTEN"]
+
+    def launch(self) -> None:
+        """Start the process and do not wait for it."""
+        assert self.process is None
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "smsgw", "run"],
+                cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+        self.starts += 1
+
+    async def start(self, *, within: float = 40.0) -> None:
+        """Start the process and wait until it takes messages."""
+        self.launch()
+        status = await until(self._ready, within=within, what="the daemon is ready")
+        self._settings["HTTP_LISTEN"] = status["urls"]["http"].removeprefix("http://")
+
+    async def _ready(self) -> Any:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log_tail()}")
+        with contextlib.suppress(control.DaemonAway):
+            status = await self.status()
+            return status if status["ready"] else None
+
+    async def status(self) -> Any:
+        """What ``smsgwctl status`` would show."""
+        return await control.call(self.data_dir / "control.sock", "GET", "/status")
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Kill the process and reap it."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        self.process.wait(timeout=10)
+        self.process = None
+
+    async def stop(self, *, within: float = 40.0) -> int:
+        """SIGTERM; the exit code."""
+        process, self.process = self.process, None
+        assert process is not None
+        process.send_signal(signal.SIGTERM)
+        try:
+            await until(lambda: process.poll() is not None, within=within, what="the daemon has stopped")
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait(timeout=10)
+        return process.returncode
+
+    async def ctl(self, *args: str, check: bool = True) -> Finished:
+        """Run ``smsgwctl``. With ``check`` it must succeed."""
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "smsgw", *args],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        finished = Finished(done.returncode, done.stdout, done.stderr)
+        if check and done.returncode:
+            raise AssertionError(f"smsgwctl {' '.join(args)}: {done.returncode}\n{done.stdout}{done.stderr}")
+        return finished
+
+    def log_lines(self) -> list[str]:
+        return self.log_path.read_text("utf-8", "replace").splitlines() if self.log_path.exists() else []
+
+    def log_tail(self, lines: int = 40) -> str:
+        return "\n".join(self.log_lines()[-lines:])
+
+    def complaints(self) -> list[str]:
+        """Log lines that must not be: not from our logger, or with an exception that nobody has handled."""
+        bad = []
+        for line in self.log_lines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                bad.append(line)
+                continue
+            if "exception" in entry or entry["event"] == "stop.failed":
+                bad.append(line)
+        return bad
+
+    def processes(self) -> list[str]:
+        """Command lines of processes that belong to this node: in the daemon's session, or over its data."""
+        found = []
+        for folder in Path("/proc").iterdir():
+            if not folder.name.isdigit() or int(folder.name) == os.getpid():
+                continue
+            with contextlib.suppress(OSError):
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+                environment = (folder / "environ").read_bytes()
+                if (
+                    str(self.data_dir) in command
+                    or f"SMSGW_NODE_DATA_DIR={self.data_dir}\0".encode() in environment
+                ):
+                    found.append(f"{folder.name}: {command}")
+        return found
+
+
+@dataclass
+class Answer:
+    """An answer of the API, its envelope opened."""
+
+    status: int
+    headers: Any
+    body: dict[str, Any]
+
+    @property
+    def code(self) -> str:
+        return self.body["code"]
+
+    @property
+    def message(self) -> str:
+        return self.body["message"]
+
+    @property
+    def data(self) -> Any:
+        return self.body["data"]
+
+
+class Client:
+    """Speaks the HTTP API with one key, by bearer token or by signature."""
+
+    def __init__(self, node: Node, key: dict[str, str], *, signed: bool = False) -> None:
+        self.node = node
+        self.key = key
+        self.signed = signed
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Client:
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._session is not None
+        await self._session.close()
+
+    def signature(self, method: str, path: str, body: bytes = b"", *, nonce: str = "") -> dict[str, str]:
+        """Headers of a signed request, made as docs/api.md tells it. ``path`` without a query."""
+        stamp, nonce = str(int(time.time())), nonce or secrets.token_hex(16)
+        text = "\n".join([method, path, "", stamp, nonce, hashlib.sha256(body).hexdigest()])
+        mac = hmac.new(self.key["secret"].encode(), text.encode(), hashlib.sha256).hexdigest()
+        return {
+            "X-Sms-Key": self.key["key_id"],
+            "X-Sms-Timestamp": stamp,
+            "X-Sms-Nonce": nonce,
+            "X-Sms-Signature": f"v1={mac}",
+        }
+
+    async def call(
+        self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None
+    ) -> Answer:
+        """One try. ``body`` is JSON, or octets as they are; given ``headers`` replace the authentication."""
+        assert self._session is not None
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        path = BASE + path
+        if headers is None or "Idempotency-Key" in headers:
+            auth = (
+                self.signature(method, path, data)
+                if self.signed
+                else {"Authorization": f"Bearer {self.key['bearer']}"}
+            )
+            headers = auth | (headers or {})
+        async with self._session.request(
+            method, self.node.origin + path, data=data or None, headers=headers
+        ) as answer:
+            return Answer(answer.status, answer.headers, await answer.json())
+
+    async def post(self, path: str, body: Any = None, **how: Any) -> Answer:
+        return await self.call("POST", path, body, **how)
+
+    async def get(self, path: str) -> Answer:
+        return await self.call("GET", path)
+
+    async def surely(
+        self, method: str, path: str, body: Any = None, *, key: str = "", within: float = 60.0
+    ) -> Answer:
+        """Repeat over lost connections and "try later" until there is an answer that counts."""
+        deadline = time.monotonic() + within
+        while True:
+            try:
+                answer = await self.call(
+                    method, path, body, headers={"Idempotency-Key": key} if key else None
+                )
+                if answer.status not in (429, 503) and answer.code != "IDEMPOTENCY_IN_PROGRESS":
+                    return answer
+                problem = answer.code
+                pause = min(float(answer.headers.get("Retry-After", 1)), 1.0)
+            except (aiohttp.ClientError, TimeoutError, ConnectionError) as exc:
+                problem, pause = repr(exc), 0.1
+            assert time.monotonic() < deadline, f"{method} {path} not answered: {problem}"
+            await asyncio.sleep(pause)
+
+
+@dataclass
+class Sent:
+    """A message as the customer knows it."""
+
+    message_id: str
+    to: str
+    content: str
+    parts: int
+
+
+@dataclass
+class Customer:
+    """Sends, pulls reports, and keeps books of its own. All numbers and marks it uses are new ones."""
+
+    client: Client
+    sent: dict[str, Sent] = field(default_factory=dict)
+    reports: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """By message id: each event once."""
+    pulled: Counter[str] = field(default_factory=Counter)
+    """How often each event came."""
+    acknowledged: set[str] = field(default_factory=set)
+    _serial: int = 0
+
+    def number(self, channel: str) -> str:
+        """A phone number that is routed to this channel."""
+        self._serial += 1
+        return f"{CHANNELS[channel][3]}{self._serial:07d}"
+
+    def text(self, text: str = "验证码 8848") -> str:
+        """The text with a mark that no other text has."""
+        self._serial += 1
+        return f"{text}#t{self._serial:x}#"
+
+    def note(self, answer: Answer, contents: Sequence[str]) -> list[Sent]:
+        """Enter the accepted messages of a send call; ``contents`` one a number, or one for all."""
+        assert answer.status == 202, (answer.status, answer.body)
+        noted = []
+        for n, item in enumerate(answer.data["items"]):
+            if item["status"] == "rejected":
+                continue
+            content = contents[n] if len(contents) > 1 else contents[0]
+            one = Sent(item["message_id"], item["to"], content, item["parts"])
+            known = self.sent.setdefault(one.message_id, one)
+            assert known == one, "one id for two messages"
+            noted.append(one)
+        return noted
+
+    async def send(self, channel: str, text: str = "", **fields: Any) -> Sent:
+        """One message to a new number of that channel."""
+        content = text or self.text()
+        body = {"to": [self.number(channel)], "content": content, **fields}
+        return self.note(await self.client.post("/messages", body), [content])[0]
+
+    async def send_surely(self, path: str, body: dict[str, Any], *, within: float = 90.0) -> list[Sent]:
+        """A send call that is repeated with its Idempotency-Key until it is answered."""
+        answer = await self.client.surely("POST", path, body, key=secrets.token_hex(8), within=within)
+        contents = [i["content"] for i in body["items"]] if "items" in body else [body["content"]]
+        return self.note(answer, contents)
+
+    async def get(self, message_id: str) -> dict[str, Any]:
+        answer = await self.client.surely("GET", f"/messages/{message_id}")
+        assert answer.status == 200, answer.body
+        return answer.data
+
+    async def status(self, message_id: str) -> str:
+        return (await self.get(message_id))["status"]
+
+    async def reaches(self, message_id: str, *statuses: str, within: float = 15.0) -> dict[str, Any]:
+        """Wait for the message to have one of these statuses."""
+
+        async def there() -> dict[str, Any] | None:
+            message = await self.get(message_id)
+            return message if message["status"] in statuses else None
+
+        found = await until(there, within=within, what=f"message {message_id} is {statuses}")
+        assert found is not None
+        return found
+
+    async def pull(self) -> int:
+        """Pull one batch of reports, book it, acknowledge it; how many there were."""
+        pulled = (await self.client.surely("POST", "/reports/pull", {"limit": 500})).data
+        for item in pulled["items"]:
+            event_id = item["event_id"]
+            assert event_id not in self.acknowledged, f"acknowledged and offered again: {item}"
+            self.pulled[event_id] += 1
+            if self.pulled[event_id] == 1:
+                self.reports.setdefault(item["message_id"], []).append(item)
+        if pulled["batch"] is not None:
+            ack = await self.client.surely("POST", "/reports/ack", {"batch": pulled["batch"]})
+            assert ack.status == 200, ack.body
+            self.acknowledged |= {item["event_id"] for item in pulled["items"]}
+        return len(pulled["items"])
+
+    async def pull_for_ever(self) -> None:
+        """Pull until cancelled."""
+        while True:
+            if not await self.pull():
+                await asyncio.sleep(0.1)
+
+    async def listed(self) -> dict[str, dict[str, Any]]:
+        """All messages of the account as the API lists them."""
+        found: dict[str, dict[str, Any]] = {}
+        cursor = ""
+        while True:
+            query = "?limit=500" + (f"&cursor={cursor}" if cursor else "")
+            page = await self.client.surely("GET", f"/messages{query}")
+            assert page.status == 200, page.body
+            found |= {m["message_id"]: m for m in page.data["items"]}
+            cursor = page.data["next_cursor"]
+            if not cursor:
+                return found
+
+
+@dataclass
+class Books:
+    """What the ledger found."""
+
+    accepted: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    unknown: set[str] = field(default_factory=set)
+    """Messages that stand in ``smsgwctl unknown list``."""
+    repeated_events: int = 0
+    received: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        statuses = ", ".join(f"{n} {status}" for status, n in sorted(self.statuses.items()))
+        return (
+            f"{self.accepted} accepted ({statuses}), {len(self.unknown)} unknown, "
+            f"{self.received} received by carriers, {self.repeated_events} events offered again; {len(self.problems)} problems"
+        )
+
+
+@dataclass
+class Site:
+    """A running gateway with its carriers and one customer."""
+
+    node: Node
+    carriers: dict[str, Carrier]
+    customer: Customer
+    signer: Client
+    """The same key, but signed requests."""
+
+    @property
+    def client(self) -> Client:
+        return self.customer.client
+
+    async def bound(self, *channels: str, within: float = 30.0) -> None:
+        """Wait until the channels (default: all) are logged in."""
+        wanted = channels or tuple(self.carriers)
+
+        async def all_bound() -> bool:
+            states = {c["name"]: c["state"] for c in (await self.node.status())["channels"]}
+            return all(states.get(name) == "bound" for name in wanted)
+
+        await until(all_bound, within=within, what=f"{wanted} are bound")
+
+    async def channel(self, name: str) -> dict[str, Any]:
+        """The channel's line of the status."""
+        return next(c for c in (await self.node.status())["channels"] if c["name"] == name)
+
+    def received(self) -> Counter[str]:
+        """How often each mark arrived, over all carriers."""
+        tokens: Counter[str] = Counter()
+        for carrier in self.carriers.values():
+            tokens += carrier.inbox.tokens
+        return tokens
+
+    async def unknown(self) -> set[str]:
+        """Ids in ``smsgwctl unknown list``."""
+        listed = await self.node.ctl("unknown", "list", "--limit", "100000", "--json")
+        return {line["message_id"] for line in listed.data}
+
+    async def settled(self, *, within: float = 60.0) -> set[str]:
+        """Pull until every accepted message has its report or is unknown; the unknown ones."""
+        customer = self.customer
+        deadline = time.monotonic() + within
+        while True:
+            if await customer.pull():
+                continue
+            left = customer.sent.keys() - customer.reports.keys()
+            if not left:
+                return set()
+            carriers_quiet = not any(c.waiting for c in self.carriers.values())
+            if carriers_quiet and (unknown := await self.unknown()) >= left:
+                return unknown & left
+            if time.monotonic() > deadline:
+                some = [await customer.get(i) for i in sorted(left)[:3]]
+                raise AssertionError(f"{len(left)} of {len(customer.sent)} have no end, such as {some}")
+            await asyncio.sleep(0.1)
+
+    async def ledger(self, *, within: float = 60.0) -> Books:
+        """Wait for quiet, then compare what was acknowledged, sent, listed, pulled and billed."""
+        unknown = await self.settled(within=within)
+        customer = self.customer
+        books = Books(accepted=len(customer.sent), unknown=unknown)
+        problem = books.problems.append
+
+        listed = await customer.listed()
+        tokens = self.received()
+        books.received = tokens.total()
+        for message_id, sent in customer.sent.items():
+            message = listed.get(message_id)
+            if message is None:
+                problem(f"{sent} was acknowledged and does not exist")
+                continue
+            status = message["status"]
+            books.statuses[status] += 1
+            if message["content"].find(sent.content) < 0:
+                problem(f"{sent} is stored as {message['content']!r}")
+            if status not in FINAL and message_id not in unknown:
+                problem(f"{sent} is {status}")
+            reports = customer.reports.get(message_id, [])
+            if status in FINAL and (not reports or reports[-1]["status"] != status):
+                problem(f"{sent} is {status}, and was reported as {[r['status'] for r in reports]}")
+            # A late report corrects an end that was only assumed; nothing else is told twice.
+            for before in reports[:-1]:
+                if before["status"] not in ("unconfirmed", "no_report"):
+                    problem(f"{sent} has two ends: {[r['status'] for r in reports]}")
+            mark = sent.content[sent.content.rfind("#t") :]
+            arrived = tokens[mark] if mark.startswith("#t") else -1
+            if arrived == 0 and status == "delivered":
+                problem(f"{sent} is delivered, and no carrier has seen it")
+            if arrived > 0 and status in WITHOUT_CARRIER:
+                problem(f"{sent} is {status}, and a carrier has taken it")
+        strangers = listed.keys() - customer.sent.keys()
+        if strangers:
+            problem(f"{len(strangers)} messages were stored and never acknowledged: {sorted(strangers)[:3]}")
+        doubled = [token for token, n in tokens.items() if n > 1]
+        if doubled:
+            problem(f"{len(doubled)} texts were sent more than once: {doubled[:5]}")
+        for name, carrier in self.carriers.items():
+            repeated = carrier.inbox.summary()["doubled"]
+            if repeated:
+                problem(f"{name} took {repeated} parts or texts twice")
+        books.repeated_events = sum(n - 1 for n in customer.pulled.values())
+        money = await self.node.ctl("ledger", "check", "--json", check=False)
+        for line in json.loads(money.out):
+            books.problems += [f"ledger of {line['account']}: {p}" for p in line["problems"]]
+        return books
+
+    async def clean(self, *, within: float = 60.0, unknown: int = 0) -> Books:
+        """The ledger must balance, with at most ``unknown`` unknown outcomes."""
+        books = await self.ledger(within=within)
+        assert not books.problems, "\n".join([str(books), *books.problems[:20]])
+        assert len(books.unknown) <= unknown, str(books)
+        return books
+
+
+def carrier_for(name: str, behaviour: Behaviour | None = None, **config: Any) -> Carrier:
+    """The simulated carrier behind a channel."""
+    protocol = CHANNELS[name][0]
+    return Carrier(
+        CarrierConfig(
+            name=name, protocol=protocol, users={USER: PASSWORD}, token_pattern=TOKEN,
+            cmpp_version="2.0" if name == "cmpp20" else "3.0",
+            behaviour=behaviour or Behaviour(answer_delay=Delay(0.0, 0.01), report_delay=Delay(0.02, 0.1)),
+            **config,
+        )
+    )  # fmt: skip
+
+
+@contextlib.asynccontextmanager
+async def site(
+    data_dir: Path,
+    *,
+    dsn: str = "",
+    channels: Iterable[str] = tuple(CHANNELS),
+    behaviour: Callable[[], Behaviour] | None = None,
+    channel_options: Sequence[str] = (),
+    balance: int = 100_000,
+    start: bool = True,
+    **settings: str,
+) -> AsyncIterator[Site]:
+    """A gateway with an account, a key and channels, made by ``smsgwctl``. Nothing is left of it afterwards."""
+    node = Node(data_dir, dsn=dsn, **settings)
+    carriers = {name: carrier_for(name, behaviour() if behaviour else None) for name in channels}
+    async with contextlib.AsyncExitStack() as stack:
+        for carrier in carriers.values():
+            await stack.enter_async_context(carrier)
+        stack.push_async_callback(_put_down, node)
+        if not dsn:  # the embedded database must run for the commands
+            await node.start()
+        account = await node.ctl("account", "add", "acme", "--no-sign", "--balance", str(balance), "--json")
+        assert account.data["name"] == "acme"
+        key, *_ = await asyncio.gather(
+            node.ctl("key", "add", "acme", "--json"),
+            *(
+                node.ctl(
+                    "channel", "add", name, "--protocol", name, "--host", "127.0.0.1",
+                    "--port", str(carrier.port), "--user", USER, "--password", PASSWORD,
+                    "--carrier", CHANNELS[name][1], "--access-code", CHANNELS[name][2], *channel_options, "--json",
+                )
+                for name, carrier in carriers.items()
+            ),
+        )  # fmt: skip
+        client = await stack.enter_async_context(Client(node, key.data))
+        signer = await stack.enter_async_context(Client(node, key.data, signed=True))
+        built = Site(node, carriers, Customer(client), signer)
+        if start:
+            if dsn:
+                await node.start()
+            await built.bound()
+        yield built
+        complaints = node.complaints()
+        assert not complaints, "\n".join(complaints[:10])
+
+
+async def _put_down(node: Node) -> None:
+    if node.process is None:
+        return
+    if await node.stop() != 0:
+        raise AssertionError(f"the daemon did not stop cleanly:\n{node.log_tail()}")

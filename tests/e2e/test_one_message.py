@@ -1,0 +1,88 @@
+"""One message, all the way: from the API over a real carrier connection to the acknowledged report."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from harness import CHANNELS, Site, site, until
+
+
+async def _story(built: Site, channel: str) -> None:
+    """One message by this channel; its trace must show every step in order."""
+    customer = built.customer
+    ref = f"order {len(customer.sent)}"
+    sent = await customer.send(channel, client_ref=ref, ext="any thing")
+    await until(customer.pull, what="the report")
+    (report,) = customer.reports[sent.message_id]
+    assert report["status"] == "delivered"
+    assert report["carrier_code"] == "DELIVRD"
+    assert (report["client_ref"], report["ext"]) == (ref, "any thing")
+    assert report["to"] == "86" + sent.to
+    assert report["parts"] == {"total": 1, "ok": 1}
+
+    trace = (await built.client.get(f"/messages/{sent.message_id}/trace")).data
+    steps = [step["step"] for step in trace["steps"]]
+    wanted = ["accepted", "claimed", "submitted", "report", "offered", "acknowledged"]
+    assert [step for step in steps if step in wanted] == wanted
+    assert trace["message"]["status"] == "delivered"
+    (part,) = trace["parts"]
+    assert (part["channel"], part["attempt"], part["status"]) == (channel, 1, "delivered")
+    assert part["carrier_id"]
+
+    told = (await built.node.ctl("trace", sent.message_id, "--json")).data
+    assert [step["step"] for step in told["steps"]] == steps
+    assert sent.to not in (await built.node.ctl("trace", sent.message_id)).out
+
+    (message,) = [m for m in built.carriers[channel].messages if m.text == sent.content]
+    assert message.destination.removeprefix("86") == sent.to
+    assert message.source == CHANNELS[channel][2]
+
+
+async def test_by_every_protocol_and_after_a_restart(dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn) as built:
+        for channel in CHANNELS:
+            await _story(built, channel)
+        before = await built.customer.listed()
+
+        assert await built.node.stop() == 0
+        assert built.node.processes() == []
+        assert all(carrier.bound == 0 for carrier in built.carriers.values())
+        await built.node.start()
+        await built.bound()
+
+        assert await built.customer.listed() == before
+        for channel in CHANNELS:
+            await _story(built, channel)
+        books = await built.clean()
+        assert books.statuses == {"delivered": 6}
+
+
+async def test_embedded_database_goes_and_comes_with_the_daemon(data_dir: Path, embedded_data: None) -> None:
+    async with site(data_dir, channels=["cmpp30"]) as built:
+        await _story(built, "cmpp30")
+        assert await built.node.stop() == 0
+        assert built.node.processes() == []
+        await built.node.start()
+        await built.bound()
+        await _story(built, "cmpp30")
+        await built.clean()
+
+
+async def test_clean_stop_leaves_nothing_unknown(dsn: str, data_dir: Path) -> None:
+    """SIGTERM in the middle of a run: answers under way are waited for, the rest goes out after the next start."""
+    async with site(data_dir, dsn=dsn) as built:
+        customer = built.customer
+        for carrier in built.carriers.values():
+            carrier.change(answer_delay="50..150")
+        items = [{"to": customer.number(c), "content": customer.text()} for c in CHANNELS for _ in range(200)]
+        await customer.send_surely("/messages/batch", {"items": items})
+        await asyncio.gather(*(carrier.received(30) for carrier in built.carriers.values()))
+        assert await built.node.stop() == 0
+        assert all(c.inbox.total < 200 for c in built.carriers.values()), "it did not stop in the middle"
+        assert await built.unknown() == set()
+        for carrier in built.carriers.values():
+            carrier.change(answer_delay="0..5")
+        await built.node.start()
+        books = await built.clean()
+        assert books.statuses == {"delivered": 600}
