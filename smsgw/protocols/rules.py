@@ -35,6 +35,8 @@ class Faults:
     """More exact than `structure`, by `Malformed.kind`."""
     closes_before_login: bool = False
     """True: a request before login ends the connection (its layout is not agreed yet, so it cannot be answered)."""
+    closes_on_syntax: bool = False
+    """True: a body that does not fit its table, or an unknown command, ends the connection (SGIP 3.7.2.4.2)."""
 
 
 @dataclass(frozen=True, slots=True)

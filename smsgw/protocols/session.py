@@ -437,6 +437,8 @@ class Session:
             self._violate("unknown-command", f"command {pdu.command_id:#010x}, sequence {pdu.sequence}", now)
             if faults.unknown_command is not None:
                 self._nack(pdu.sequence, faults.unknown_command)
+            if faults.closes_on_syntax:
+                self._end("unknown-command")
             return
         if self.state is State.UNBINDING:
             # It crossed our logout, which is nobody's fault.
@@ -474,10 +476,15 @@ class Session:
             self._violate("unknown-answer", f"command {command:#010x}, sequence {sequence}", now)
 
     def _malformed(self, error: Malformed, now: float) -> None:
-        """The header was sound, the body was not: the framing holds, so the connection does, too."""
+        """The header was sound, the body was not: the framing holds, so the connection does, too, but in SGIP."""
         self._violate("malformed", f"{error.pdu_name} {error.sequence}: {error}", now)
         if self._over:
             return
+        self._answer_malformed(error)
+        if self.rules.faults.closes_on_syntax:
+            self._end("malformed")
+
+    def _answer_malformed(self, error: Malformed) -> None:
         if error.command_id & RESPONSE:
             # Never answer an answer: its request waits for its timeout. Only the login has nothing to wait for.
             if self._negotiating and self._login is not None and error.sequence == self._login.sequence:

@@ -15,6 +15,10 @@ from smsgw.protocols.cmpp import rules as cmpp
 from smsgw.protocols.events import Answer, Bound, Closed, CloseNow, Event, Expired, Late, Request
 from smsgw.protocols.pdu import Unknown
 from smsgw.protocols.session import NotBound, Session, SessionConfig, WindowFull
+from smsgw.protocols.sgip import pdus as sgip_pdus
+from smsgw.protocols.sgip import rules as sgip
+from smsgw.protocols.smgp import pdus as smgp_pdus
+from smsgw.protocols.smgp import rules as smgp
 from smsgw.protocols.smpp import pdus as smpp_pdus
 from smsgw.protocols.smpp import rules as smpp
 from smsgw.protocols.states import BOUND, OVER, State
@@ -43,11 +47,23 @@ class SmallCmpp(cmpp.Client):
     sequences = NUMBERS
 
 
+class SmallSmgp(smgp.Client):
+    sequences = NUMBERS
+
+
+class SmallNumbering(sgip.Numbering):
+    """The clock of a node that stands still, and a counter that has hardly more values than can be in use."""
+
+    def next(self) -> tuple[int, int, int]:
+        node, time, counter = super().next()
+        return node, time, counter % NUMBERS[1]
+
+
 class Conversation(RuleBasedStateMachine):
     """A client session; the machine is the peer, the owner, the clock and the transport."""
 
     requests: tuple[type[Any], ...] = ()
-    keepalive: type[Any]
+    keepalive: type[Any] | None
     logout: type[Any]
     inbound: type[Any]
 
@@ -57,19 +73,19 @@ class Conversation(RuleBasedStateMachine):
         self.session = self.make()
         self.framer = self.session.dialect.framer()
         self.tags = 0
-        self.waiting: dict[int, tuple[int, Any]] = {}  # tag → number, request as it stood on the wire
-        self.expired: dict[int, tuple[int, Any]] = {}  # oldest first, as many as the session remembers
+        self.waiting: dict[int, tuple[Any, Any]] = {}  # tag → number, request as it stood on the wire
+        self.expired: dict[int, tuple[Any, Any]] = {}  # oldest first, as many as the session remembers
         self.settled: set[int] = set()
         self.corrected: set[int] = set()
-        self.tests: list[int] = []
-        self.logout_number: int | None = None
+        self.tests: list[Any] = []
+        self.logout_number: Any = None
         self.owed: list[Request] = []
         self.close_now = False
 
     def make(self) -> Session:
         raise LookupError("made by the protocol's machine")
 
-    def login_answer(self, sequence: int) -> Any:
+    def login_answer(self, sequence: Any) -> Any:
         raise LookupError("made by the protocol's machine")
 
     @initialize()
@@ -87,10 +103,14 @@ class Conversation(RuleBasedStateMachine):
     def written(self) -> list[Any]:
         return [self.session.dialect.decode(frame) for frame in self.framer.feed(self.session.output())]
 
-    def in_use(self) -> set[int]:
+    def number(self, n: int) -> Any:
+        """A sequence number as the peer writes it."""
+        return n
+
+    def in_use(self) -> set[Any]:
         return {number for number, _ in [*self.waiting.values(), *self.expired.values()]}
 
-    def answer_to(self, number: int, request: Any) -> Any:
+    def answer_to(self, number: Any, request: Any) -> Any:
         return self.session.dialect.response_class(request)(sequence=number)  # type: ignore[misc]
 
     def feed(self, data: bytes, cut: int = 0) -> None:
@@ -142,7 +162,7 @@ class Conversation(RuleBasedStateMachine):
     def observe(self) -> None:
         """What went out by itself: keep-alives, logout, answers."""
         for pdu in self.written():
-            if isinstance(pdu, self.keepalive):
+            if self.keepalive is not None and isinstance(pdu, self.keepalive):
                 assert pdu.sequence not in self.in_use()
                 self.tests = [*self.tests, pdu.sequence][-16:]
             elif isinstance(pdu, self.logout):
@@ -175,7 +195,7 @@ class Conversation(RuleBasedStateMachine):
         assert number not in used, "a number that is in use"
         assert number not in self.tests[-3:]
         self.tags += 1
-        assert isinstance(number, int)
+        assert type(number) is type(self.number(1))
         (sent,) = self.written()
         assert sent.sequence == number
         self.waiting[tag] = (number, sent)
@@ -226,26 +246,28 @@ class Conversation(RuleBasedStateMachine):
     @precondition(lambda self: self.tests)
     @rule()
     def peer_is_alive(self) -> None:
+        assert self.keepalive is not None
         self.feed(self.octets(self.answer_to(self.tests.pop(), self.keepalive())))
 
     @rule(sequence=st.integers(1, 99), cut=st.integers(0, 400))
     def peer_asks(self, sequence: int, cut: int) -> None:
-        self.feed(self.octets(self.inbound(sequence=sequence)), cut)
+        self.feed(self.octets(self.inbound(sequence=self.number(sequence))), cut)
         assert self.session.owed == len(self.owed) or self.session.state in OVER
         assert len(self.owed) <= 3 or self.session.state in OVER
 
+    @precondition(lambda self: self.tags >= 8 or not self.session.rules.faults.closes_on_syntax)
     @rule(
         command=st.sampled_from([0x0BAD, 0x80000BAD, 4, 0x80000004, 5, 0x80000000, 0x80000005]),
         body=st.binary(max_size=40),
         sequence=st.integers(200, 0xFFFFFFFF),
     )
     def peer_talks_rubbish(self, command: int, body: bytes, sequence: int) -> None:
-        self.feed(self.octets(Unknown(command, sequence, 0, body)))
+        self.feed(self.octets(Unknown(command, self.number(sequence), 0, body)))
 
     @precondition(lambda self: self.tags >= 8)
     @rule()
     def peer_leaves(self) -> None:
-        self.feed(self.octets(self.logout(sequence=77)))
+        self.feed(self.octets(self.logout(sequence=self.number(77))))
 
     @precondition(lambda self: self.logout_number is not None)
     @rule()
@@ -311,7 +333,7 @@ class SmppConversation(Conversation):
         rules.__class__ = SmallSmpp
         return Session(rules, config=CONFIG)
 
-    def login_answer(self, sequence: int) -> Any:
+    def login_answer(self, sequence: Any) -> Any:
         return smpp_pdus.BindTransceiverResp(sequence=sequence, system_id="smsc")
 
 
@@ -326,11 +348,43 @@ class CmppConversation(Conversation):
         rules.__class__ = SmallCmpp
         return Session(rules, config=replace(CONFIG, keepalive_interval=5.0))
 
-    def login_answer(self, sequence: int) -> Any:
+    def login_answer(self, sequence: Any) -> Any:
         return cmpp_pdus.ConnectResp(sequence=sequence, version=0x30)
 
 
-@pytest.mark.parametrize("machine", [SmppConversation, CmppConversation])
+class SmgpConversation(Conversation):
+    requests = (smgp_pdus.Submit, smgp_pdus.Query)
+    keepalive = smgp_pdus.ActiveTest
+    logout = smgp_pdus.Exit
+    inbound = smgp_pdus.Deliver
+
+    def make(self) -> Session:
+        rules = smgp.client("90123456", "secret", timestamp=lambda: 101000000)
+        rules.__class__ = SmallSmgp
+        return Session(rules, config=CONFIG)
+
+    def login_answer(self, sequence: Any) -> Any:
+        return smgp_pdus.LoginResp(sequence=sequence)
+
+
+class SgipConversation(Conversation):
+    requests = (sgip_pdus.Submit, sgip_pdus.Trace)
+    keepalive = None
+    logout = sgip_pdus.Unbind
+    inbound = sgip_pdus.Deliver  # tolerated on the SP's own connection
+
+    def make(self) -> Session:
+        self.numbering = SmallNumbering(3010012345, lambda: 101000000)
+        return Session(sgip.client("sp", "secret", numbering=self.numbering), config=CONFIG)
+
+    def login_answer(self, sequence: Any) -> Any:
+        return sgip_pdus.BindResp(sequence=sequence)
+
+    def number(self, n: int) -> Any:
+        return (110020, 101000000, n)
+
+
+@pytest.mark.parametrize("machine", [SmppConversation, CmppConversation, SmgpConversation, SgipConversation])
 def test_any_conversation(machine: type[Conversation]) -> None:
     case = machine.TestCase
     case.settings = settings(

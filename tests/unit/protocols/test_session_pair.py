@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from smsgw.protocols.cmpp import pdus as cmpp_pdus
 from smsgw.protocols.cmpp import rules as cmpp
-from smsgw.protocols.dialects import CMPP20, CMPP30, SMPP34
+from smsgw.protocols.dialects import CMPP20, CMPP30, SGIP12, SMGP13, SMGP30, SMPP34
 from smsgw.protocols.events import (
     Answer,
     Bound,
@@ -24,7 +24,12 @@ from smsgw.protocols.events import (
     Violation,
 )
 from smsgw.protocols.pdu import Pdu, Unknown
+from smsgw.protocols.rules import Rules
 from smsgw.protocols.session import Session, SessionConfig
+from smsgw.protocols.sgip import pdus as sgip_pdus
+from smsgw.protocols.sgip import rules as sgip
+from smsgw.protocols.smgp import pdus as smgp_pdus
+from smsgw.protocols.smgp import rules as smgp
 from smsgw.protocols.smpp import pdus as smpp_pdus
 from smsgw.protocols.smpp import rules as smpp
 from smsgw.protocols.states import Role, State
@@ -40,6 +45,27 @@ def cmpp_client(version: int, config: SessionConfig) -> Session:
     return Session(cmpp.client("901234", SECRET, version, timestamp=lambda: 102030405), config=config)
 
 
+def sgip_client(login_type: int, config: SessionConfig) -> Session:
+    rules = sgip.client("esme", SECRET, numbering=sgip.Numbering(3010012345, stamp), login_type=login_type)
+    return Session(rules, config=config)
+
+
+def smgp_client(version: int, mode: int, config: SessionConfig) -> Session:
+    rules = smgp.client("90123456", SECRET, version, timestamp=stamp, login_mode=mode)
+    return Session(rules, config=config)
+
+
+def stamp() -> int:
+    return 102030405
+
+
+def server_for(name: str) -> Rules:
+    if name.startswith("sgip"):
+        login_type = sgip.SMG_TO_SP if name == "sgip-deliver" else sgip.SP_TO_SMG
+        return sgip.server(numbering=sgip.Numbering(110020, stamp), login_type=login_type)
+    return {"smpp": smpp.server, "cmpp": cmpp.server, "smgp": smgp.server}[name[:4]]()
+
+
 CLIENTS: dict[str, Callable[[SessionConfig], Session]] = {
     "smpp-transmitter": lambda config: smpp_client("transmitter", config),
     "smpp-receiver": lambda config: smpp_client("receiver", config),
@@ -47,6 +73,12 @@ CLIENTS: dict[str, Callable[[SessionConfig], Session]] = {
     "cmpp20": lambda config: cmpp_client(0x20, config),
     "cmpp21": lambda config: cmpp_client(0x21, config),
     "cmpp30": lambda config: cmpp_client(0x30, config),
+    "sgip-submit": lambda config: sgip_client(sgip.SP_TO_SMG, config),
+    "sgip-deliver": lambda config: sgip_client(sgip.SMG_TO_SP, config),
+    "smgp13": lambda config: smgp_client(0x13, smgp.BOTH, config),
+    "smgp30": lambda config: smgp_client(0x30, smgp.BOTH, config),
+    "smgp30-send": lambda config: smgp_client(0x30, smgp.SEND, config),
+    "smgp30-receive": lambda config: smgp_client(0x30, smgp.RECEIVE, config),
 }
 
 
@@ -77,6 +109,16 @@ class Side:
                 self.session.admit(login, now=now, secret=SECRET)
             else:
                 self.session.refuse(login, cmpp.CONNECT_AUTH, now=now)
+        elif isinstance(pdu, smgp_pdus.Login):
+            if smgp.proves(pdu, SECRET):
+                self.session.admit(login, now=now, secret=SECRET)
+            else:
+                self.session.refuse(login, smgp.AUTHENTICATION, now=now)
+        elif isinstance(pdu, sgip_pdus.Bind):
+            if sgip.proves(pdu, "esme", SECRET):
+                self.session.admit(login, now=now)
+            else:
+                self.session.refuse(login, sgip.ILLEGAL_LOGIN, now=now)
         elif pdu.password == SECRET:
             self.session.admit(login, now=now)
         else:
@@ -121,8 +163,7 @@ class Wire:
 
 def wired(name: str, config: SessionConfig | None = None, step: int = 1 << 20) -> Wire:
     config = config or SessionConfig()
-    rules = smpp.server() if name.startswith("smpp") else cmpp.server()
-    wire = Wire(CLIENTS[name](config), Session(rules, config=config), step)
+    wire = Wire(CLIENTS[name](config), Session(server_for(name), config=config), step)
     wire.roundtrip()
     assert [type(event) for event in wire.client.events] == [Bound]
     assert wire.client.session.state is wire.server.session.state
@@ -136,15 +177,30 @@ def request_of(side: Side, number: int) -> Any:
     """What this side may send in its state, or None."""
     text = f"message {number}".encode()
     client = side.session.rules.role is Role.CLIENT
-    if side.session.dialect is not SMPP34:
+    state = side.session.state
+    if side.session.dialect in (CMPP20, CMPP30):
         return (
             cmpp_pdus.Submit(dest_terminal_id=("1",), msg_content=text)
             if client
             else cmpp_pdus.Deliver(msg_id=number, msg_content=text)
         )
+    if side.session.dialect is SGIP12:
+        if not client:
+            return None
+        if state is State.BOUND_TX:
+            return sgip_pdus.Submit(user_number=("8613800138000",), message_content=text)
+        return sgip_pdus.Deliver(message_content=text)
     if client:
-        return None if side.session.state is State.BOUND_RX else smpp_pdus.SubmitSm(short_message=text)
-    return None if side.session.state is State.BOUND_TX else smpp_pdus.DeliverSm(short_message=text)
+        if state is State.BOUND_RX:
+            return None
+        if side.session.dialect is SMPP34:
+            return smpp_pdus.SubmitSm(short_message=text)
+        return smgp_pdus.Submit(dest_term_id=("1",), msg_content=text)
+    if state is State.BOUND_TX:
+        return None
+    if side.session.dialect is SMPP34:
+        return smpp_pdus.DeliverSm(short_message=text)
+    return smgp_pdus.Deliver(msg_id=number.to_bytes(10, "big"), msg_content=text)
 
 
 @pytest.mark.parametrize("step", [1, 7, 1 << 20])
@@ -190,12 +246,36 @@ def test_both_leave_at_once(name: str) -> None:
     assert wire.client.events == wire.server.events == [CloseNow("closed")]
 
 
-@pytest.mark.parametrize("name", CLIENTS)
+@pytest.mark.parametrize("name", [name for name in CLIENTS if not name.startswith("sgip")])
 def test_keepalives_hold_an_hour_of_silence(name: str) -> None:
     wire = wired(name, SessionConfig(idle_timeout=120.0))
     wire.pass_time(3600.0)
     assert wire.client.events == wire.server.events == []
     assert wire.client.session.state in (State.BOUND_TX, State.BOUND_RX, State.BOUND_TRX)
+
+
+@pytest.mark.parametrize("name", [name for name in CLIENTS if name.startswith("sgip")])
+def test_sgip_has_no_keepalive_and_leaves_politely_after_a_minute_of_silence(name: str) -> None:
+    wire = wired(name, SessionConfig(idle_timeout=sgip.IDLE_TIMEOUT))
+    wire.pass_time(59.9)
+    assert wire.client.events == wire.server.events == []
+    wire.pass_time(0.2)
+    assert {event for side in (wire.client, wire.server) for event in side.events} == {CloseNow("idle")}
+
+
+@pytest.mark.parametrize(("version", "server"), [(0x30, 0x13), (0x13, 0x13), (0x13, 0x30), (0x30, 0x30)])
+def test_smgp_versions_of_two_sides(version: int, server: int) -> None:
+    config = SessionConfig()
+    wire = Wire(smgp_client(version, smgp.BOTH, config), Session(smgp.server(server), config=config))
+    wire.roundtrip()
+    if version > server:
+        assert [getattr(event, "status", None) for event in wire.client.events] == [
+            smgp.VERSION_TOO_HIGH,
+            None,
+        ]
+    else:
+        assert [type(event) for event in wire.client.events] == [Bound]
+        assert wire.server.session.dialect is (SMGP30 if version == 0x30 else SMGP13)
 
 
 @pytest.mark.parametrize(("version", "server"), [(0x30, 0x20), (0x20, 0x20), (0x20, 0x30), (0x30, 0x30)])
@@ -230,7 +310,8 @@ def test_a_wrong_secret_is_understood_in_both_layouts(version: int) -> None:
     frames=st.lists(
         st.tuples(
             st.one_of(
-                st.sampled_from([*SMPP34.pdus, *CMPP30.pdus, 0x0BAD, 0x80000BAD]), st.integers(0, 0xFFFFFFFF)
+                st.sampled_from([*SMPP34.pdus, *CMPP30.pdus, *SGIP12.pdus, *SMGP30.pdus, 0x0BAD, 0x80000BAD]),
+                st.integers(0, 0xFFFFFFFF),
             ),
             st.integers(0, 0xFFFFFFFF),
             st.binary(max_size=80),
@@ -245,7 +326,11 @@ def test_no_octets_raise_and_none_are_answered_with_rubbish(
     wire = wired(name, SessionConfig(max_violations_per_minute=1000))
     target = wire.server if to_server else wire.client
     dialect = target.session.dialect
-    data = b"".join(dialect.encode(Unknown(command, sequence, 0, body)) for command, sequence, body in frames)
+    triple = dialect is SGIP12
+    data = b"".join(
+        dialect.encode(Unknown(command, (sequence, 0, 0) if triple else sequence, 0, body))
+        for command, sequence, body in frames
+    )
     target.digest(target.session.receive(data + tail, wire.now), wire.now)
     target.digest(target.session.tick(wire.now), wire.now)
     for frame in dialect.framer().feed(target.session.output()):

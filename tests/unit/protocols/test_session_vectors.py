@@ -12,17 +12,21 @@ import pytest
 from smsgw.protocols.cmpp import pdus as cmpp_pdus
 from smsgw.protocols.cmpp import rules as cmpp
 from smsgw.protocols.cmpp.auth import authenticator_ismg, authenticator_source
-from smsgw.protocols.dialects import CMPP20, CMPP30, SMPP34, Dialect, by_name
+from smsgw.protocols.dialects import CMPP20, CMPP30, SGIP12, SMGP30, SMPP34, Dialect, by_name
 from smsgw.protocols.events import Answer, Bound, CloseNow, Event, LoginRequest, Request
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import Session, SessionConfig
+from smsgw.protocols.sgip import pdus as sgip_pdus
+from smsgw.protocols.sgip import rules as sgip
+from smsgw.protocols.smgp import pdus as smgp_pdus
+from smsgw.protocols.smgp import rules as smgp
+from smsgw.protocols.smgp.auth import authenticator_client
 from smsgw.protocols.smpp import pdus as smpp_pdus
 from smsgw.protocols.smpp import rules as smpp
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "vectors.json").read_text("utf-8"))
-OURS = ("cmpp20", "cmpp30", "smpp34")
-MALFORMED = [case for case in VECTORS["malformed"] if case["protocol"] in OURS]
-STREAMS = [case for case in VECTORS["streams"] if case["protocol"] in OURS]
+MALFORMED = VECTORS["malformed"]
+STREAMS = VECTORS["streams"]
 PDUS = {case["id"]: case for case in VECTORS["pdus"]}
 
 SECRET = "hello-secret"
@@ -62,6 +66,12 @@ class Party:
                 assert self.session.admit(login, now=self.now, secret=SECRET)
             else:
                 assert self.session.refuse(login, 3, now=self.now)
+        elif isinstance(login.pdu, smgp_pdus.Login):
+            assert smgp.proves(login.pdu, SECRET)
+            assert self.session.admit(login, now=self.now, secret=SECRET)
+        elif isinstance(login.pdu, sgip_pdus.Bind):
+            assert sgip.proves(login.pdu, "sp", SECRET)
+            assert self.session.admit(login, now=self.now)
         elif getattr(login.pdu, "password", "") == "right":
             assert self.session.admit(login, now=self.now)
         else:
@@ -113,6 +123,15 @@ def in_context(case: dict[str, Any]) -> Party:
             party = Party(Session(smpp.server(), config=CONFIG))
             if bound:
                 party.hears(SMPP34.encode(BINDS[bound.group()](sequence=1, password="right")))
+    elif protocol == "sgip12":
+        numbering = sgip.Numbering(110020, lambda: STAMP)
+        party = Party(Session(sgip.server(numbering=numbering), config=CONFIG))
+        party.hears(SGIP12.encode(sgip_pdus.Bind(login_name="sp", login_password=SECRET)))
+    elif protocol == "smgp30":
+        party = Party(Session(smgp.server(), config=CONFIG))
+        digest = authenticator_client("90123456", SECRET, STAMP)
+        login = smgp_pdus.Login(client_id="90123456", authenticator_client=digest, timestamp=STAMP)
+        party.hears(SMGP30.encode(login))
     elif context.startswith("client; sent CONNECT"):
         party = cmpp_client(23)
     elif context.startswith("client; ACTIVE_TEST"):
@@ -134,9 +153,13 @@ def in_context(case: dict[str, Any]) -> Party:
 
 def still_serves(party: Party) -> bool:
     """Whether a keep-alive of the peer is answered."""
-    smpp34 = party.session.dialect is SMPP34
-    test = smpp_pdus.EnquireLink(sequence=555) if smpp34 else cmpp_pdus.ActiveTest(sequence=555)
-    party.hears(party.session.dialect.encode(test))
+    tests: dict[str, type[Pdu]] = {
+        "smpp": smpp_pdus.EnquireLink,
+        "cmpp": cmpp_pdus.ActiveTest,
+        "smgp": smgp_pdus.ActiveTest,
+    }
+    dialect = party.session.dialect
+    party.hears(dialect.encode(tests[dialect.protocol.name](sequence=555)))
     return [pdu.sequence for pdu in party.says()] == [555]
 
 
@@ -188,7 +211,7 @@ def test_malformed(case: dict[str, Any]) -> None:
 
 
 def test_malformed_cases_are_all_there() -> None:
-    assert len(MALFORMED) == 24
+    assert len(MALFORMED) == 26
     assert len(STREAMS) == 3
 
 
