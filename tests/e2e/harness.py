@@ -429,7 +429,8 @@ class Books:
         statuses = ", ".join(f"{n} {status}" for status, n in sorted(self.statuses.items()))
         return (
             f"{self.accepted} accepted ({statuses}), {len(self.unknown)} unknown, "
-            f"{self.received} received by carriers, {self.repeated_events} events offered again; {len(self.problems)} problems"
+            f"{self.received} received by carriers, {self.repeated_events} events offered again; "
+            f"{len(self.problems)} problems"
         )
 
 
