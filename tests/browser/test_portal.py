@@ -146,6 +146,7 @@ async def test_home_refreshes_itself_and_keeps_its_chart(
         await expect(page.locator("#chart canvas")).to_be_visible()
         await expect(page.locator("[data-metric=delivered]")).to_have_text("0")
         await page.evaluate("window.same = document.querySelector('#chart canvas')")
+        await page.focus("a[href='/records?time=today&status=delivered']")
         account = site.directory.account(site.accounts["hall"])
         assert account
         items = (SendItem(to="13800138000", content="您好"),)
@@ -156,6 +157,7 @@ async def test_home_refreshes_itself_and_keeps_its_chart(
         assert await page.evaluate("window.same === document.querySelector('#chart canvas')")
         option = "echarts.getInstanceByDom(document.querySelector('#chart')).getOption()"
         assert sum(await page.evaluate(f"{option}.series[1].data")) == 1
+        await expect(page.locator("a[href='/records?time=today&status=delivered']")).to_be_focused()
         await page.hover("#chart")  # the tooltip must not break the content policy
         await fits(page)
 

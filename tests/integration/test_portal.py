@@ -492,6 +492,22 @@ async def test_send_watch_and_trace(site: Site) -> None:
         assert "13800138001" not in page
 
 
+async def test_a_thousand_numbers(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    numbers = [f"13800138{n:03d}" for n in range(1000)]
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        form = filled(site, "hall", await browser.get("/send"), to="\n".join(numbers))
+        assert "将向 1,000 个号码发送" in await browser.post("/send/confirm", form)
+        page = await browser.post("/send", form)
+        links = re.findall(r'<tr data-href="/records/(\d+)"', page)
+        assert len(set(links)) == 1000
+        assert page.count("排队中") == 1001  # every row, and the sum
+        await site.carrier_reports(await site.carrier_takes())
+        page = await browser.get(browser.path.replace("/send/result", "/send/result/live"))
+        assert page.count("成功") == 1001
+
+
 async def test_a_trace_refreshes_until_the_end(site: Site) -> None:
     await site.add_staff("admin", "admin")
     message_id = await send(site, content="好" * 200)

@@ -80,15 +80,31 @@
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (event.detail.elt.matches("[data-poll]") && document.hidden) event.preventDefault();
   });
-  let last = new WeakMap();
+  const last = new WeakMap();
+  let kept = null;
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { elt, xhr, target } = event.detail;
     if (!elt.matches("[data-poll]") || xhr.status !== 200) return;
     // Nothing new, or the reader is marking text: leave the page alone.
     const selection = getSelection();
     const marking = selection && !selection.isCollapsed && target.contains(selection.anchorNode);
-    if (last.get(elt) === xhr.responseText || marking) event.detail.shouldSwap = false;
+    if (last.get(elt) === xhr.responseText || marking) {
+      event.detail.shouldSwap = false;
+      return;
+    }
     last.set(elt, xhr.responseText);
+    const active = document.activeElement;
+    kept = {
+      href: target.contains(active) ? active.getAttribute("href") : null,
+      scroll: $$(".scroll", target).map((box) => [box.scrollTop, box.scrollLeft]),
+    };
+  });
+  // Where the reader was, keyboard focus and scrolled lists, survives the swap.
+  document.addEventListener("htmx:afterSettle", () => {
+    if (!kept) return;
+    if (kept.href) $(`main a[href="${CSS.escape(kept.href)}"]`)?.focus({ preventScroll: true });
+    $$("main .scroll").forEach((box, n) => { [box.scrollTop, box.scrollLeft] = kept.scroll[n] || [0, 0]; });
+    kept = null;
   });
 
   const trouble = $("#trouble");
