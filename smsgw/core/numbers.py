@@ -185,6 +185,30 @@ class Segments:
         return None
 
 
+class Overrides:
+    """What is known better than the segments: ported numbers and segments the data does not have yet.
+
+    `entries` are (prefix in national digits, home); a longer prefix wins over a shorter one.
+    """
+
+    def __init__(self, entries: Iterable[tuple[str, Home]] = ()) -> None:
+        self._homes = dict(entries)
+        self._lengths = sorted({len(prefix) for prefix in self._homes}, reverse=True)
+
+    def __len__(self) -> int:
+        return len(self._homes)
+
+    def home(self, e164: str) -> Home | None:
+        """Carrier and province of a mainland number where an override says so."""
+        if not self._homes or not is_mainland(e164):
+            return None
+        for length in self._lengths:
+            found = self._homes.get(e164[2 : 2 + length])
+            if found is not None:
+                return found
+        return None
+
+
 def carrier_of(e164: str, segments: Segments) -> str:
     """The carrier constant of a number: INTL outside mainland China, UNKNOWN for a segment nobody knows."""
     if not e164.startswith("86"):

@@ -95,11 +95,17 @@ class SendResult(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class _Composed:
-    """A content as it will be on the phone, and how it travels."""
+class _Signed:
+    """A content as it will be on the phone."""
 
     content: str
     sign: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Coded:
+    """How a content travels."""
+
     coding: Coding
     parts: int
 
@@ -112,7 +118,8 @@ class _Checked:
     item: SendItem
     number: str
     route: Route
-    composed: _Composed
+    signed: _Signed
+    coded: _Coded
 
 
 _encode = msgspec.json.Encoder().encode
@@ -223,8 +230,8 @@ class Acceptor:
         if request.idempotency_key is not None:
             keys.append(RequestKey("k", request.idempotency_key, request.request_sha256, batch_id))
         for one in checked:
-            item, composed, route = one.item, one.composed, one.route
-            total = composed.parts
+            item, route = one.item, one.route
+            total = one.coded.parts
             self._refs = self._refs + 1 & 0xFF
             ref = self._refs if total > 1 else 0
             price = total if request.billed else 0
@@ -240,11 +247,11 @@ class Acceptor:
                     request.origin,
                     request.type,
                     one.number,
-                    route.carrier,
-                    route.province,
-                    composed.content,
-                    composed.sign,
-                    composed.coding.value,
+                    route.home.carrier,
+                    route.home.province,
+                    one.signed.content,
+                    one.signed.sign,
+                    one.coded.coding.value,
                     total,
                     ref,
                     price,
@@ -272,7 +279,7 @@ class Acceptor:
             batch_id,
             messages,
             parts,
-            sum(p.composed.parts for p in checked) if request.billed else 0,
+            sum(p.coded.parts for p in checked) if request.billed else 0,
             tuple(keys),
             _encode(outcome),
         )
@@ -301,29 +308,35 @@ class Acceptor:
                 )
             if one is None:
                 continue
-            blocked = one.route.pool in without
-            detail = {"carrier": CARRIER_ZH[one.route.carrier]}
-            lines.append(
-                {
-                    "to": item.to,
-                    "verdict": "refused" if blocked else "accepted",
-                    "code": "NO_ROUTE" if blocked else "OK",
-                    "message": message_of("NO_ROUTE", detail) if blocked else message_of("OK"),
-                    "number": one.number,
-                    "carrier": one.route.carrier,
-                    "carrier_name": CARRIER_ZH[one.route.carrier],
-                    "carrier_known_by": one.route.known_by,
-                    "province": one.route.province,
-                    "pool": one.route.pool,
-                    "content": one.composed.content,
-                    "coding": one.composed.coding.value,
-                    "units": text.count_units(one.composed.content, one.composed.coding),
-                    "parts": one.composed.parts,
-                    "price": one.composed.parts if request.billed else 0,
-                    "lane": LANE_OF[request.type].name.lower(),
-                }
-            )
+            lines.append(self._explain_one(request, one, blocked=one.route.pool in without))
         return lines
+
+    def _explain_one(self, request: SendRequest, one: _Checked, *, blocked: bool) -> dict[str, object]:
+        home, content = one.route.home, one.signed.content
+        version, considered = self._router.explain(
+            request.account.name, request.type, one.number, home, one.signed.sign, content, self._now()
+        )
+        detail = {"carrier": CARRIER_ZH[home.carrier]}
+        return {
+            "to": one.item.to,
+            "verdict": "refused" if blocked else "accepted",
+            "code": "NO_ROUTE" if blocked else "OK",
+            "message": message_of("NO_ROUTE", detail) if blocked else message_of("OK"),
+            "number": one.number,
+            "carrier": home.carrier,
+            "carrier_name": CARRIER_ZH[home.carrier],
+            "carrier_known_by": home.known_by,
+            "province": home.province,
+            "pool": one.route.pool,
+            "route_version": version,
+            "rules": [{"rule": c.rule, "pool": c.pool, "miss": c.miss} for c in considered],
+            "content": content,
+            "coding": one.coded.coding.value,
+            "units": text.count_units(content, one.coded.coding),
+            "parts": one.coded.parts,
+            "price": one.coded.parts if request.billed else 0,
+            "lane": LANE_OF[request.type].name.lower(),
+        }
 
     # --- checks ------------------------------------------------------------------------------------------------
 
@@ -355,7 +368,9 @@ class Acceptor:
         results: list[ItemResult | None] = [None] * len(request.items)
         checked: list[_Checked] = []
         seen: set[tuple[str, str]] = set()
-        composed: dict[tuple[str, str, str], _Composed] = {}
+        now = self._now()
+        signed: dict[tuple[str, str, bool], _Signed] = {}
+        coded: dict[tuple[str, str], _Coded] = {}
         for item in request.items:
             if not item.content.strip():
                 raise Invalid("CONTENT_EMPTY")
@@ -374,19 +389,28 @@ class Acceptor:
                 results[position] = self._fail(item, "NUMBER_DUPLICATE")
                 continue
             seen.add((number, item.content))
-            route = self._router.route(number)
-            key = (item.sign, item.content, route.pool)
-            if key not in composed:
-                composed[key] = self._compose(request.account, item, route)
-            checked.append(_Checked(position, item, number, route, composed[key]))
+            home = self._router.home(number)
+            key = (item.sign, item.content, home.carrier == numbers.INTL)
+            if key not in signed:
+                signed[key] = self._sign(request.account, item, abroad=key[2])
+            text_ = signed[key]
+            route = self._router.route(
+                request.account.name, request.type, number, home, text_.sign, text_.content, now
+            )
+            if (text_.content, route.pool) not in coded:
+                coded[text_.content, route.pool] = self._code(text_.content, route.pool)
+            checked.append(
+                _Checked(position, item, number, route, text_, coded[text_.content, route.pool])
+            )
         return results, checked
 
     @staticmethod
     def _fail(item: SendItem, code: str) -> ItemResult:
         return ItemResult(item.to, None, "rejected", 0, code, message_of(code))
 
-    def _compose(self, account: Account, item: SendItem, route: Route) -> _Composed:
-        """The content with its signature in front, its coding and number of parts."""
+    @staticmethod
+    def _sign(account: Account, item: SendItem, *, abroad: bool) -> _Signed:
+        """The content with its signature in front; numbers abroad need none."""
         content = item.content
         leading = _SIGN.match(content)
         sign = item.sign or (leading[1] if leading else account.default_sign)
@@ -397,15 +421,19 @@ class Acceptor:
                 content = f"【{sign}】{content}"
             elif item.sign and leading[1] != item.sign:
                 raise Invalid("PARAM_INVALID", field="sign", reason="与内容开头的签名不一致")
-        elif account.sign_required and route.carrier != numbers.INTL:
+        elif account.sign_required and not abroad:
             raise Invalid("SIGN_MISSING")
         if len(content) > MAX_CHARACTERS:
             raise Invalid("CONTENT_TOO_LONG", length=len(content))
+        return _Signed(content, sign)
+
+    def _code(self, content: str, pool: str) -> _Coded:
+        """Coding and number of parts, as every channel of the pool can carry them."""
         try:
             coding = text.choose(content)
-            if coding is Coding.GSM7 and not content.isascii() and self._router.ascii_only(route.pool):
+            if coding is Coding.GSM7 and not content.isascii() and self._router.ascii_only(pool):
                 coding = Coding.UCS2
-            return _Composed(content, sign, coding, text.count_parts(content, coding))
+            return _Coded(coding, text.count_parts(content, coding))
         except Unencodable as exc:
             raise Invalid(
                 "PARAM_INVALID", field="content", reason=f"第 {exc.position + 1} 个字符无法发送"

@@ -6,9 +6,13 @@ from collections.abc import Iterable
 from types import MappingProxyType
 
 from smsgw.core.model import Account
+from smsgw.core.numbers import Overrides
+from smsgw.core.routes import RouteTable
 from smsgw.store import accounts as accounts_store
 from smsgw.store import channels as channels_store
 from smsgw.store import keys as keys_store
+from smsgw.store import numbers as numbers_store
+from smsgw.store import routes as routes_store
 from smsgw.store.db import Database
 from smsgw.store.keys import ApiKey
 from smsgw.store.secrets import Sealer
@@ -20,6 +24,8 @@ class Directory:
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
         self.version = -1
+        self.table = RouteTable()
+        self.overrides = Overrides()
         self._load((), (), {}, ())
 
     def _load(
@@ -46,9 +52,13 @@ class Directory:
         keys = await keys_store.load_keys(database, self._sealer)
         pools = await channels_store.load_pools(database)
         channels = await channels_store.load_channels(database, self._sealer)
+        table = await routes_store.load(database)
+        overrides = await numbers_store.load_overrides(database)
         self._load(
             (row.account for row in rows), keys, pools, {c.access_code for c in channels if c.access_code}
         )
+        self.table = table
+        self.overrides = overrides
         self.version = version
 
     async def reload_if_changed(self, database: Database) -> bool:

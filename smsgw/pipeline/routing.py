@@ -1,23 +1,17 @@
-"""From a number to the pool its message queues in, and whether anything pulls from that pool now."""
+"""From a message to the pool it queues in, and from a channel to the pools it pulls from."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
 
 from smsgw.core import numbers
-from smsgw.core.model import ChannelSpec
-from smsgw.core.numbers import Segments
-
-POOL_OF = {
-    numbers.CMCC: "CMCC",
-    numbers.CUCC: "CUCC",
-    numbers.CTCC: "CTCC",
-    numbers.CBN: "CBN",
-    numbers.INTL: "INTL",
-    # A segment nobody knows is most likely China Mobile's: by far the largest.
-    numbers.UNKNOWN: "CMCC",
-}
+from smsgw.core.ids import CHINA
+from smsgw.core.model import ChannelSpec, MessageType
+from smsgw.core.numbers import Overrides, Segments
+from smsgw.core.routes import DEFAULT_POOL, Considered, RouteTable, Subject
 
 CARRIER_ZH = {
     numbers.CMCC: "中国移动",
@@ -29,30 +23,76 @@ CARRIER_ZH = {
 }
 
 
-def serves(spec: ChannelSpec, pool: str) -> bool:
-    """Whether a channel pulls from a pool: no carriers given means all of them."""
-    return not spec.carriers or pool in spec.carriers
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """How a channel belongs to a pool."""
+
+    weight: int = 1
+    standby: bool = False
 
 
-def pools_of(spec: ChannelSpec, pools: Mapping[str, int]) -> list[int]:
-    """The ids of the pools a channel pulls from."""
-    return [pool_id for name, pool_id in sorted(pools.items()) if serves(spec, name)]
+def membership(spec: ChannelSpec, pool: str, table: RouteTable) -> Membership | None:
+    """Whether and how a channel pulls from a pool.
+
+    The route table names the channels of its pools; a built-in pool has every channel that serves its carrier (no
+    carriers given: all of them).
+    """
+    if pool in table.pools:
+        for member in table.members(pool):
+            if member.channel == spec.name:
+                return Membership(member.weight, member.standby)
+        return None
+    if pool in DEFAULT_POOL.values() and (not spec.carriers or pool in spec.carriers):
+        return Membership()
+    return None
+
+
+def pools_of(spec: ChannelSpec, pools: Mapping[str, int], table: RouteTable) -> dict[int, Membership]:
+    """Pool id -> membership, for every pool that a channel pulls from."""
+    return {
+        pool_id: found
+        for name, pool_id in sorted(pools.items())
+        if (found := membership(spec, name, table)) is not None
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Whose a number is, and how that is known."""
+
+    carrier: str
+    province: str
+    known_by: str
+    """``override`` (ported, imported), ``segment`` (segment table), ``country`` (abroad) or ``default`` (unknown)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a message goes, and how that was found."""
+    """Where a message goes."""
 
-    carrier: str
-    province: str
+    home: Home
     pool: str
     pool_id: int
-    known_by: str
-    """``segment`` (number segment table), ``country`` (not mainland) or ``default`` (segment unknown)."""
+
+
+class Knowledge(Protocol):
+    """What routing reads; the values are replaced as a whole when the configuration changes."""
+
+    @property
+    def pools(self) -> Mapping[str, int]:
+        """Pool name -> id."""
+
+    @property
+    def table(self) -> RouteTable:
+        """The route table in force."""
+
+    @property
+    def overrides(self) -> Overrides:
+        """What is known better than the segments."""
 
 
 class Router:
-    """Routes by carrier.
+    """Routes by the table in force.
 
     ``available(pool)`` says whether a channel of the pool can take messages now; ``ascii_only(pool)`` whether one of
     them cannot carry GSM 7-bit text beyond ASCII (CMPP).
@@ -61,26 +101,54 @@ class Router:
     def __init__(
         self,
         segments: Segments,
-        pools: Callable[[], Mapping[str, int]],
+        knowledge: Knowledge,
         *,
         available: Callable[[str], bool],
         ascii_only: Callable[[str], bool],
     ) -> None:
         self._segments = segments
-        self._pools = pools
+        self._knowledge = knowledge
         self._available = available
         self.ascii_only = ascii_only
 
-    def route(self, number: str) -> Route:
-        """The route of an E.164 number."""
-        home = self._segments.home(number)
-        carrier = numbers.carrier_of(number, self._segments)
-        known_by = (
-            "country" if carrier == numbers.INTL else "default" if carrier == numbers.UNKNOWN else "segment"
-        )
-        pool = POOL_OF[carrier]
-        return Route(carrier, home.province if home else "", pool, self._pools()[pool], known_by)
+    def home(self, number: str) -> Home:
+        """The carrier and province of an E.164 number."""
+        known = self._knowledge.overrides.home(number)
+        if known is not None:
+            return Home(known.carrier, known.province, "override")
+        if not number.startswith("86"):
+            return Home(numbers.INTL, "", "country")
+        segment = self._segments.home(number)
+        if segment is None or segment.carrier == numbers.UNKNOWN:
+            return Home(numbers.UNKNOWN, segment.province if segment else "", "default")
+        return Home(segment.carrier, segment.province, "segment")
+
+    def route(
+        self, account: str, kind: MessageType, number: str, home: Home, sign: str, content: str, now: datetime
+    ) -> Route:
+        """Where a message goes."""
+        table = self._knowledge.table
+        if table.rules:
+            pool = table.pool_for(_subject(account, kind, number, home, sign, content, now))
+        else:
+            pool = DEFAULT_POOL[home.carrier]
+        return Route(home, pool, self._knowledge.pools[pool])
+
+    def explain(
+        self, account: str, kind: MessageType, number: str, home: Home, sign: str, content: str, now: datetime
+    ) -> tuple[int, list[Considered]]:
+        """The table's version and every rule that was looked at, up to the one that decides."""
+        table = self._knowledge.table
+        return table.version, table.explain(_subject(account, kind, number, home, sign, content, now))[1]
 
     def unavailable(self, pools: Iterable[str]) -> list[str]:
         """Those of the pools that no channel can serve now."""
         return [pool for pool in pools if not self._available(pool)]
+
+
+def _subject(
+    account: str, kind: MessageType, number: str, home: Home, sign: str, content: str, now: datetime
+) -> Subject:
+    return Subject(
+        account, kind, number, home.carrier, home.province, sign, content, now.astimezone(CHINA).time()
+    )

@@ -1,0 +1,320 @@
+"""The route table: which pool a message queues in, decided by data, rule by rule, the first match winning.
+
+A table is written by operators as one document (TOML or JSON), checked as a whole, published as a version. Pools of the
+table name their channels; the built-in pools, one a carrier, hold whatever channels say they serve that carrier, and
+take what no rule has claimed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import time
+from typing import Any
+
+from smsgw.core import numbers
+from smsgw.core.model import MessageType
+
+BUILT_IN = ("CMCC", "CUCC", "CTCC", "CBN", "INTL")
+"""Pools that always exist, one a carrier."""
+
+DEFAULT_POOL: Mapping[str, str] = {
+    numbers.CMCC: "CMCC",
+    numbers.CUCC: "CUCC",
+    numbers.CTCC: "CTCC",
+    numbers.CBN: "CBN",
+    numbers.INTL: "INTL",
+    # A segment nobody knows is most likely China Mobile's: by far the largest.
+    numbers.UNKNOWN: "CMCC",
+}
+
+MAX_RULES = 1000
+MAX_POOLS = 200
+MAX_VALUES = 1000
+_POOL_NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,63}$")
+_HOURS = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-(([01]\d|2[0-3]):([0-5]\d)|24:00)$")
+_PREFIX = re.compile(r"^[1-9]\d{0,14}$")
+
+
+class InvalidRoutes(ValueError):
+    """The table cannot be used; ``problems`` are all that is wrong with it, for people."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A channel in a pool."""
+
+    channel: str
+    weight: int = 1
+    """Share of the pool's traffic while its neighbours have room."""
+    standby: bool = False
+    """Pulls only while the primaries are unhealthy or the backlog is too old."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Channels that pull from one queue."""
+
+    name: str
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a rule looks at."""
+
+    account: str
+    type: MessageType
+    number: str
+    """E.164 digits."""
+    carrier: str
+    province: str
+    sign: str
+    content: str
+    at: time
+    """In China."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """A daily window, China time; ``end`` before ``begin`` goes over midnight."""
+
+    begin: time
+    end: time | None
+    """None: midnight."""
+
+    def holds(self, at: time) -> bool:
+        """Whether the window is open: from ``begin`` up to, not including, ``end``."""
+        if self.end is None:
+            return at >= self.begin
+        if self.begin <= self.end:
+            return self.begin <= at < self.end
+        return at >= self.begin or at < self.end
+
+    def __str__(self) -> str:
+        end = "24:00" if self.end is None else f"{self.end:%H:%M}"
+        return f"{self.begin:%H:%M}-{end}"
+
+
+CONDITIONS = ("account", "type", "sign", "carrier", "province", "prefix", "keyword")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """All conditions that are given must hold; within one condition any value suffices."""
+
+    name: str
+    pool: str
+    account: frozenset[str] = frozenset()
+    type: frozenset[str] = frozenset()
+    sign: frozenset[str] = frozenset()
+    carrier: frozenset[str] = frozenset()
+    province: frozenset[str] = frozenset()
+    prefix: tuple[str, ...] = ()
+    """Of the national number (mainland) or of the E.164 digits."""
+    keyword: tuple[str, ...] = ()
+    hours: Hours | None = None
+
+    def miss(self, subject: Subject) -> str | None:
+        """The first condition that does not hold, by name; None when the rule matches."""
+        if self.account and subject.account not in self.account:
+            return "account"
+        if self.type and subject.type not in self.type:
+            return "type"
+        if self.carrier and subject.carrier not in self.carrier:
+            return "carrier"
+        if self.province and subject.province not in self.province:
+            return "province"
+        if self.sign and subject.sign not in self.sign:
+            return "sign"
+        if self.prefix and not (
+            numbers.national(subject.number).startswith(self.prefix) or subject.number.startswith(self.prefix)
+        ):
+            return "prefix"
+        if self.hours is not None and not self.hours.holds(subject.at):
+            return "hours"
+        if self.keyword and not any(word in subject.content for word in self.keyword):
+            return "keyword"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """One line of the explanation: a rule, and why it did not match (empty: it did)."""
+
+    rule: str
+    pool: str
+    miss: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """A checked table. Immutable: a change is a new one."""
+
+    version: int = 0
+    pools: Mapping[str, Pool] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+
+    def pool_for(self, subject: Subject) -> str:
+        """The pool of the first rule that matches, else the built-in one of the carrier."""
+        for rule in self.rules:
+            if rule.miss(subject) is None:
+                return rule.pool
+        return DEFAULT_POOL[subject.carrier]
+
+    def explain(self, subject: Subject) -> tuple[str, list[Considered]]:
+        """The same decision as ``pool_for``, with every rule that was looked at."""
+        lines = []
+        for rule in self.rules:
+            miss = rule.miss(subject)
+            lines.append(Considered(rule.name, rule.pool, miss or ""))
+            if miss is None:
+                return rule.pool, lines
+        pool = DEFAULT_POOL[subject.carrier]
+        lines.append(Considered("", pool, ""))
+        return pool, lines
+
+    def members(self, pool: str) -> tuple[Member, ...]:
+        """The channels that a pool of this table names; built-in pools name none."""
+        found = self.pools.get(pool)
+        return found.members if found else ()
+
+
+def parse(document: Mapping[str, Any], *, version: int, channels: Iterable[str]) -> RouteTable:
+    """Check a document: ``{"pool": [{"name", "channels": [{"name", "weight", "standby"}]}], "rule": [...]}``.
+
+    ``channels`` are the names that exist. Raises ``InvalidRoutes`` with all problems.
+    """
+    problems: list[str] = []
+    known = set(channels)
+    problems += [f"unknown key {key}; known are pool, rule" for key in document if key not in ("pool", "rule")]
+    pools: dict[str, Pool] = {}
+    for position, table in enumerate(_tables(document, "pool", MAX_POOLS, problems), 1):
+        pool = _pool(f"pool {position}", table, known, problems)
+        if pool is not None and pool.name in pools:
+            problems.append(f"pool {pool.name} is given twice")
+        elif pool is not None:
+            pools[pool.name] = pool
+    rules = []
+    for position, table in enumerate(_tables(document, "rule", MAX_RULES, problems), 1):
+        rule = _rule(f"rule {position}", table, pools, problems)
+        if rule is not None:
+            rules.append(rule)
+    names = [rule.name for rule in rules]
+    problems += [f"two rules are called {name}" for name in sorted({n for n in names if names.count(n) > 1})]
+    if problems:
+        raise InvalidRoutes(problems)
+    return RouteTable(version, pools, tuple(rules))
+
+
+def _tables(document: Mapping[str, Any], key: str, limit: int, problems: list[str]) -> list[Mapping[str, Any]]:
+    found = document.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        problems.append(f"{key} must be a list of tables ([[{key}]])")
+        return []
+    if len(found) > limit:
+        problems.append(f"at most {limit} tables [[{key}]]")
+        return []
+    return found
+
+
+def _pool(where: str, table: Mapping[str, Any], known: set[str], problems: list[str]) -> Pool | None:
+    name = table.get("name")
+    problems += [f"{where}: unknown key {key}" for key in table if key not in ("name", "channels")]
+    if not isinstance(name, str) or not _POOL_NAME.match(name):
+        problems.append(f"{where}: name must be lower-case letters, digits, - _ . (up to 64)")
+        return None
+    members: list[Member] = []
+    given = table.get("channels")
+    if not isinstance(given, list) or not given:
+        problems.append(f"pool {name}: channels must name at least one channel")
+        return None
+    for item in given:
+        entry = {"name": item} if isinstance(item, str) else item
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+            problems.append(f"pool {name}: a channel is a name or {{ name, weight, standby }}")
+            continue
+        problems += [
+            f"pool {name}: unknown key {key} of channel {entry['name']}"
+            for key in entry
+            if key not in ("name", "weight", "standby")
+        ]
+        weight, standby = entry.get("weight", 1), entry.get("standby", False)
+        if entry["name"] not in known:
+            problems.append(f"pool {name}: there is no channel {entry['name']}")
+        if type(weight) is not int or not 1 <= weight <= 1000:
+            problems.append(f"pool {name}: weight of {entry['name']} must be in 1..1000")
+            weight = 1
+        if type(standby) is not bool:
+            problems.append(f"pool {name}: standby of {entry['name']} must be true or false")
+            standby = False
+        if any(m.channel == entry["name"] for m in members):
+            problems.append(f"pool {name}: channel {entry['name']} is given twice")
+        members.append(Member(entry["name"], weight, standby))
+    if members and all(m.standby for m in members):
+        problems.append(f"pool {name}: at least one channel must not be a standby")
+    return Pool(name, tuple(members))
+
+
+def _rule(where: str, table: Mapping[str, Any], pools: Mapping[str, Pool], problems: list[str]) -> Rule | None:
+    name, pool = table.get("name"), table.get("pool")
+    if not isinstance(name, str) or not 0 < len(name) <= 64:
+        problems.append(f"{where}: name is missing or longer than 64 characters")
+        return None
+    where = f"rule {name}"
+    problems += [
+        f"{where}: unknown key {key}; known are name, pool, hours, {', '.join(CONDITIONS)}"
+        for key in table
+        if key not in ("name", "pool", "hours", *CONDITIONS)
+    ]
+    if not isinstance(pool, str) or (pool not in pools and pool not in BUILT_IN):
+        problems.append(f"{where}: there is no pool {pool}")
+        return None
+    values = {key: _values(where, key, table.get(key), problems) for key in CONDITIONS}
+    checks = {"type": [str(t) for t in MessageType], "carrier": list(numbers.CARRIERS)}
+    for key, allowed in checks.items():
+        problems += [f"{where}: {key} {v} is none of {', '.join(allowed)}" for v in values[key] if v not in allowed]
+    problems += [f"{where}: prefix {v} is not digits" for v in values["prefix"] if not _PREFIX.match(v)]
+    return Rule(
+        name,
+        pool,
+        account=frozenset(values["account"]),
+        type=frozenset(values["type"]),
+        sign=frozenset(values["sign"]),
+        carrier=frozenset(values["carrier"]),
+        province=frozenset(values["province"]),
+        prefix=tuple(values["prefix"]),
+        keyword=tuple(values["keyword"]),
+        hours=_hours(where, table.get("hours"), problems),
+    )
+
+
+def _values(where: str, key: str, given: Any, problems: list[str]) -> list[str]:
+    if given is None:
+        return []
+    listed = [given] if isinstance(given, str) else given
+    if (
+        not isinstance(listed, list)
+        or not listed
+        or len(listed) > MAX_VALUES
+        or not all(isinstance(v, str) and v for v in listed)
+    ):
+        problems.append(f"{where}: {key} must be a text or a list of 1 to {MAX_VALUES} texts")
+        return []
+    return listed
+
+
+def _hours(where: str, given: Any, problems: list[str]) -> Hours | None:
+    if given is None:
+        return None
+    match = _HOURS.match(given) if isinstance(given, str) else None
+    if match is None:
+        problems.append(f'{where}: hours must look like "08:00-21:00"')
+        return None
+    end = None if match[3] == "24:00" else time(int(match[4]), int(match[5]))
+    return Hours(time(int(match[1]), int(match[2])), end)
