@@ -24,6 +24,7 @@ from smsgw.api.context import ApiContext
 from smsgw.api.health import add_health
 from smsgw.channels.channel import Services
 from smsgw.channels.manager import ChannelManager
+from smsgw.channels.pools import PoolTables
 from smsgw.config import Config
 from smsgw.core.ids import IdSource
 from smsgw.pipeline.accept import Acceptor, DiskGuard
@@ -102,7 +103,8 @@ class Daemon:
         await self.outcomes.start()
         self._closers.append(("outcomes", self.outcomes.stop))
 
-        services = Services(dsn, settings.node.number, journal, self.outcomes)
+        tables = PoolTables(asyncio.get_running_loop().time)
+        services = Services(dsn, settings.node.number, journal, self.outcomes, tables)
         self.channels = ChannelManager(self.database, self.sealer, self.directory, services, replay)
         self._closers.append(("channels", self.channels.stop))
         await self.channels.start()
@@ -111,7 +113,7 @@ class Daemon:
 
         router = Router(
             await asyncio.to_thread(segments.load_segments),
-            lambda: self.directory.pools,
+            self.directory,
             available=self.channels.available,
             ascii_only=self.channels.ascii_only,
         )

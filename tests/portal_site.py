@@ -131,7 +131,7 @@ async def running(dsn: str, folder: Path, *, secure_cookies: bool = False) -> As
         ids=ids,
         router=Router(
             _SEGMENTS,
-            lambda: directory.pools,
+            directory,
             available=lambda pool: pool not in unavailable,
             ascii_only=lambda pool: pool == "CUCC",
         ),

@@ -19,11 +19,13 @@ import structlog
 from smsgw import aio
 from smsgw.channels import profiles
 from smsgw.channels.mapping import INTERMEDIATE, mapping_for
+from smsgw.channels.pools import PoolTables
 from smsgw.channels.transport import Link
-from smsgw.core.bucket import TokenBucket
 from smsgw.core.ids import first_id
 from smsgw.core.model import ChannelSpec, ChannelStatus, Claimed, Lane, Outcome, OutcomeKind, Report
+from smsgw.core.pacing import Pacer
 from smsgw.pipeline.outcomes import Outcomes
+from smsgw.pipeline.routing import Membership
 from smsgw.protocols.cmpp import rules as cmpp_rules
 from smsgw.protocols.events import (
     Answer,
@@ -51,6 +53,8 @@ CONNECT_TIMEOUT = 10.0
 CLAIM_TIMEOUT = 5.0
 POLL = 0.5
 """Seconds between looks for work that nobody has announced: other nodes' messages, deferred parts come due."""
+GRACE = 60.0
+"""Seconds after a lost connection during which messages are still accepted for a channel."""
 RELEASE_AFTER = 2.0
 """Claimed parts of a channel without a bound link go back to the pool after this many seconds."""
 STOP_PATIENCE = 10.0
@@ -58,9 +62,10 @@ REFUSED_FLOOR = 10.0
 """Seconds to stay away after a refused login: operators block addresses that insist."""
 QUEUE_AGE = timedelta(days=7)
 """Older ids cannot be queued any more: partitions before that are not looked at."""
-RATE_BURST = 0.01
-"""Seconds of rate that may be saved up: ten parts at 1,000/s."""
-THROTTLE_PAUSE = 0.2
+STALLED_AFTER = 3.0
+"""A carrier that answers nothing for so long gets no claims ahead; what is not written yet goes to its neighbours."""
+TURN_FOR_ALL = 10
+"""Every so many claims the lanes are served from the other end: none is starved."""
 
 Queue = tuple[int, int]
 """(pool id, lane)."""
@@ -74,6 +79,7 @@ class Services:
     node: int
     journal: Journal
     outcomes: Outcomes
+    tables: PoolTables
 
 
 def session_for(spec: ChannelSpec, profile: profiles.Profile) -> Session:
@@ -101,7 +107,9 @@ def china_timestamp() -> int:
 class Channel:
     """A channel that this node owns: runs from ``start`` to ``stop``."""
 
-    def __init__(self, spec: ChannelSpec, lease: Lease, pools: list[int], services: Services) -> None:
+    def __init__(
+        self, spec: ChannelSpec, lease: Lease, pools: dict[int, Membership], services: Services
+    ) -> None:
         self.spec = spec
         self.lease = lease
         self._pools = pools
@@ -111,8 +119,11 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._links: list[Link] = []
         self._ready: deque[Claimed] = deque()
-        self._bucket = self._new_bucket()
+        self._pacer = Pacer(spec.rate, self._loop.time())
         self._paused_until = 0.0
+        self._answered_at = self._loop.time()
+        """When the carrier last answered, or had nothing to answer."""
+        self._claims_made = 0
         self._pump_timer: asyncio.TimerHandle | None = None
         self._hot: dict[Queue, None] = {}
         self._wake = asyncio.Event()
@@ -131,6 +142,7 @@ class Channel:
 
     async def start(self) -> None:
         """Recovery is done and the lease is ours: connect and dispatch."""
+        self._services.tables.sit(self.spec.id, self, self._pools)
         for number in range(1, self.spec.connections + 1):
             self._tasks.append(aio.spawn(self._keep_link(number), name=f"link.{self.spec.name}.{number}"))
         self._tasks.append(aio.spawn(self._dispatch(), name=f"dispatch.{self.spec.name}"))
@@ -138,6 +150,7 @@ class Channel:
     async def stop(self, why: str = "stopped", *, patience: float = STOP_PATIENCE) -> None:
         """Stop claiming, wait for answers that are under way, log out, give back what was never written."""
         self._stopping = True
+        self._services.tables.leave(self.spec.id)
         self._wake.set()
         self._give_back()
         for link in self._links:
@@ -158,14 +171,17 @@ class Channel:
     def change(self, spec: ChannelSpec) -> None:
         """Follow a change of window or rate while running (other changes restart the channel)."""
         self.spec = spec
-        self._bucket = self._new_bucket()
+        self._pacer.set_limit(spec.rate, self._loop.time())
         for link in self._links:
             link.session.window = spec.window
         self._wake.set()
 
-    def _new_bucket(self) -> TokenBucket | None:
-        rate = self.spec.rate
-        return TokenBucket(rate, max(1.0, rate * RATE_BURST), now=self._loop.time()) if rate else None
+    def pull_from(self, pools: dict[int, Membership]) -> None:
+        """Follow a change of routes."""
+        if pools != self._pools:
+            self._pools = pools
+            self._services.tables.sit(self.spec.id, self, pools)
+            self._look_everywhere()
 
     def restart_needed(self, spec: ChannelSpec) -> bool:
         """Whether a change cannot be followed while running."""
@@ -189,12 +205,31 @@ class Channel:
         """Whether new messages may be routed here: bound now, or a moment ago."""
         if self._stopping or self.spec.desired != "started":
             return False
-        return self.last_bound_at is not None and (
-            bool(self._bound_links()) or self._loop.time() - self.last_bound_at < 60
+        if self._bound_links():
+            self.last_bound_at = self._loop.time()
+        return self.last_bound_at is not None and self._loop.time() - self.last_bound_at < GRACE
+
+    def healthy(self) -> bool:
+        """Logged in, and the carrier answers."""
+        return not self._stopping and bool(self._bound_links()) and not self._stalled()
+
+    def has_room(self) -> bool:
+        """Could write a part at once."""
+        now = self._loop.time()
+        return (
+            now >= self._paused_until
+            and self._pacer.next_at(now) <= now
+            and any(link.writable and link.session.window_free for link in self._bound_links())
         )
 
-    def status(self, submitted_today: int) -> ChannelStatus:
-        """For people."""
+    def _stalled(self) -> bool:
+        """Whether parts are out and the carrier has answered nothing for a while."""
+        if not any(link.session.outstanding for link in self._links):
+            self._answered_at = self._loop.time()
+        return self._loop.time() - self._answered_at > STALLED_AFTER
+
+    def status(self, submitted_today: int, pools: tuple[str, ...]) -> ChannelStatus:
+        """For people. ``pools`` are the names of the pools it pulls from."""
         links = self._bound_links()
         used = sum(link.session.outstanding for link in links)
         window = sum(link.session.window for link in links)
@@ -205,9 +240,9 @@ class Channel:
             state = "draining" if links else "stopped"
         if not links:
             reason = "not bound"
-        elif self._loop.time() < self._paused_until:
+        elif self._stalled() or self._pacer.slowed:
             reason = "carrier slow"
-        elif self._bucket is not None and self._ready and used < window:
+        elif self._ready and used < window:
             reason = "rate limit"
         elif used >= window:
             reason = "window full"
@@ -218,7 +253,7 @@ class Channel:
             carriers=tuple(sorted(self.spec.carriers)), access_code=self.spec.access_code, state=state,
             bound=len(links), connections=self.spec.connections, window_used=used, window=window,
             rate_now=recent / 5, rate_limit=self.spec.rate, submitted_today=submitted_today,
-            last_error=self.last_error, reason=reason,
+            last_error=self.last_error, pools=pools, reason=reason,
         )  # fmt: skip
 
     # --- links -------------------------------------------------------------------------------------------------
@@ -272,6 +307,7 @@ class Channel:
                     Answer(tag=Claimed() as tag, pdu=pdu, status=status)
                     | Late(tag=Claimed() as tag, pdu=pdu, status=status)
                 ):
+                    self._answered_at = self._loop.time()
                     outcome = self._mapping.outcome(tag, pdu, status)
                     if outcome.kind is OutcomeKind.DEFERRED:
                         self._slow_down(outcome)
@@ -379,11 +415,8 @@ class Channel:
         if not self._services.outcomes.full:
             for link in self._links:
                 link.resume_reading()
-        if (
-            self._unbound_since is not None
-            and self._ready
-            and self._loop.time() - self._unbound_since > RELEASE_AFTER
-        ):
+        unbound = self._unbound_since is not None and self._loop.time() - self._unbound_since > RELEASE_AFTER
+        if unbound or self._stalled():
             self._give_back()
         self._pump()
 
@@ -392,9 +425,10 @@ class Channel:
         links = self._bound_links()
         if not links or self._stopping or not self.lease.still_mine() or self._services.outcomes.full:
             return 0
+        if self._stalled():
+            return 0
         ahead = sum(link.session.window for link in links)
-        if self._bucket is not None:
-            ahead = min(ahead, max(1, self.spec.rate // 4))  # a slow channel does not sit on a full window
+        ahead = min(ahead, max(1, int(self._pacer.rate / 4)))  # a slow channel does not sit on a full window
         room = ahead - len(self._ready)
         return room if room * 2 >= ahead else 0
 
@@ -407,28 +441,45 @@ class Channel:
         oldest = first_id(datetime.now(UTC) - QUEUE_AGE)
         claimed: list[Claimed] = []
         hot, self._hot = self._hot, {}
+        queues: list[Queue] = []
         async with asyncio.timeout(CLAIM_TIMEOUT):
             if self._deferred_at is not None and self._deferred_at <= time.time():
                 claimed = await claiming.claim_deferred(self._claims, fence, limit=room, oldest=oldest)
                 if len(claimed) < room:
                     due = await claiming.next_deferred(self._claims, self.spec.id, oldest)
                     self._deferred_at = due.timestamp() if due else None
-            if hot and len(claimed) < room:
-                queues = sorted(hot, key=lambda q: (q[1], q[0]))
+            if len(claimed) < room:
+                queues = self._order(hot)
+            if queues:
                 fresh = await claiming.claim(
                     self._claims, fence, limit=room - len(claimed), queues=queues, oldest=oldest
                 )
                 claimed += fresh
-        if len(claimed) >= room:
+        if len(claimed) >= room or len(queues) < len(hot):
             self._hot = hot | self._hot  # there may be more where this came from
         if not claimed:
-            return bool(self._hot)
+            return False
+        for part in claimed:
+            self._services.tables.pulled(self.spec.id, part.pool_id, 1)
         self._ready.extend(claimed)
         if self._stopping:
             self._give_back()
             return False
         self._pump()
         return True
+
+    def _order(self, hot: Iterable[Queue]) -> list[Queue]:
+        """The queues to claim from, in turn: urgent lanes first, now and then last; only pools that are ours now."""
+        may = {pool: self._services.tables.may_pull(self.spec.id, pool) for pool in {q[0] for q in hot}}
+        self._claims_made += 1
+        other_end = self._claims_made % TURN_FOR_ALL == 0
+        turn = self._claims_made % max(1, len(self._pools))
+
+        def rank(queue: Queue) -> tuple[int, int]:
+            lane = -queue[1] if other_end and queue[1] != Lane.EMERGENCY else queue[1]
+            return lane, (queue[0] + turn) % max(1, len(self._pools))
+
+        return sorted((q for q in hot if may[q[0]]), key=rank)
 
     async def _reclaim(self, connection: Connection) -> None:
         """After a lost claim connection: rows may be ours in the database and unknown to us. They were not written."""
@@ -464,10 +515,10 @@ class Channel:
         links = [link for link in self._bound_links() if link.writable and link.session.window_free]
         free = sum(link.session.window_free for link in links)
         budget = min(free, len(self._ready))
-        if budget and self._bucket is not None:
-            granted = self._bucket.take(now, budget)
+        if budget:
+            granted = self._pacer.take(now, budget)
             if granted < budget:
-                self._pump_at(self._bucket.next_at(now))
+                self._pump_at(self._pacer.next_at(now))
             budget = granted
         if not budget:
             return
@@ -539,8 +590,9 @@ class Channel:
         self._per_second.append((second, n))
 
     def _slow_down(self, outcome: Outcome) -> None:
-        """The carrier says "not now": a short pause for the channel, the part waits longer."""
-        self._paused_until = self._loop.time() + THROTTLE_PAUSE
+        """The carrier says "not now": the channel slows down when it says "too fast", the part waits."""
+        if outcome.cls == "FREQ_CARRIER":
+            self._pacer.throttled(self._loop.time())
         due = time.time() + outcome.delay
         if self._deferred_at is None or due < self._deferred_at:
             self._deferred_at = due

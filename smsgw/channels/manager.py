@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import structlog
 
 from smsgw import aio
-from smsgw.channels.channel import Channel, Queue, Services
+from smsgw.channels.channel import QUEUE_AGE, Channel, Queue, Services
 from smsgw.core.errors import Invalid, SmsgwError
+from smsgw.core.ids import first_id, time_of
 from smsgw.core.model import ChannelSpec, ChannelStatus
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.recovery import recover_channel
-from smsgw.pipeline.routing import pools_of, serves
+from smsgw.pipeline.routing import Membership, membership, pools_of
 from smsgw.store import channels as store
-from smsgw.store import leases, stats
+from smsgw.store import claiming, leases, stats
 from smsgw.store.db import Database
 from smsgw.store.journal import Replay
 from smsgw.store.leases import Lease
@@ -89,17 +91,25 @@ class ChannelManager:
 
     def available(self, pool: str) -> bool:
         """Whether a channel of the pool, here or on another node, can take messages now."""
-        if any(channel.available() for channel in self._channels.values() if serves(channel.spec, pool)):
+        if any(
+            channel.available() for channel in self._channels.values() if self._serves(channel.spec, pool)
+        ):
             return True
         return any(
-            serves(self._specs[channel_id], pool) and said.bound > 0
+            self._serves(self._specs[channel_id], pool) and said.bound > 0
             for channel_id, said in self._elsewhere.items()
             if channel_id in self._specs and channel_id not in self._channels
         )
 
     def ascii_only(self, pool: str) -> bool:
         """Whether some channel of the pool cannot carry GSM 7-bit text beyond ASCII."""
-        return any(not s.protocol.startswith("smpp") for s in self._specs.values() if serves(s, pool))
+        return any(not s.protocol.startswith("smpp") for s in self._specs.values() if self._serves(s, pool))
+
+    def _serves(self, spec: ChannelSpec, pool: str) -> bool:
+        return membership(spec, pool, self._directory.table) is not None
+
+    def _pools_of(self, spec: ChannelSpec) -> dict[int, Membership]:
+        return pools_of(spec, self._directory.pools, self._directory.table)
 
     def status(self) -> Sequence[ChannelStatus]:
         """All configured channels, by name."""
@@ -107,10 +117,13 @@ class ChannelManager:
         for spec in sorted(self._specs.values(), key=lambda s: s.name):
             today = self._today.get(spec.id, 0)
             channel = self._channels.get(spec.id)
-            lines.append(channel.status(today) if channel else self._status_elsewhere(spec, today))
+            pools = tuple(name for name in self._directory.pools if self._serves(spec, name))
+            lines.append(
+                channel.status(today, pools) if channel else self._status_elsewhere(spec, today, pools)
+            )
         return lines
 
-    def _status_elsewhere(self, spec: ChannelSpec, today: int) -> ChannelStatus:
+    def _status_elsewhere(self, spec: ChannelSpec, today: int, pools: tuple[str, ...]) -> ChannelStatus:
         said = self._elsewhere.get(spec.id)
         bound = said.bound if said and spec.desired == "started" else 0
         state = "bound" if bound else "stopped" if spec.desired != "started" else "connecting"
@@ -118,7 +131,7 @@ class ChannelManager:
             id=spec.id, name=spec.name, protocol=spec.protocol, carriers=tuple(sorted(spec.carriers)),
             access_code=spec.access_code, state=state, bound=bound, connections=spec.connections, window_used=0,
             window=spec.window * bound, rate_now=0.0, rate_limit=spec.rate, submitted_today=today,
-            last_error=said.last_error if said else "", reason="nothing to send" if bound else "not bound",
+            last_error=said.last_error if said else "", pools=pools, reason="nothing to send" if bound else "not bound",
         )  # fmt: skip
 
     def channel(self, name: str) -> Channel:
@@ -150,6 +163,8 @@ class ChannelManager:
                     await self._stop_channel(channel_id, "configuration changed")
                 elif spec != channel.spec:
                     channel.change(spec)
+            for channel in self._channels.values():
+                channel.pull_from(self._pools_of(channel.spec))
             for spec in self._specs.values():
                 if spec.desired == "started" and spec.id not in self._channels:
                     try:
@@ -162,7 +177,7 @@ class ChannelManager:
         if lease is None:
             return
         self._services.journal.own(lease.epoch)
-        channel = Channel(spec, lease, pools_of(spec, self._directory.pools), self._services)
+        channel = Channel(spec, lease, self._pools_of(spec), self._services)
         await recover_channel(self._database, self._services.outcomes, self._replay, spec, lease.epoch)
         self._leases[spec.id] = lease
         self._channels[spec.id] = channel
@@ -191,6 +206,13 @@ class ChannelManager:
                     await self._stop_channel(channel_id, "lease lost")
 
     async def _say(self) -> None:
+        async with self._database.acquire() as connection:
+            now = datetime.now(UTC)
+            oldest = await claiming.oldest_queued(
+                connection, list(self._directory.pools.values()), first_id(now - QUEUE_AGE)
+            )
+        waits = {pool_id: (now - time_of(id_)).total_seconds() for pool_id, id_ in oldest.items()}
+        self._services.tables.waits(waits)
         self._today = await stats.submitted_today(self._database)
         mine = [(c.spec.id, c.bound, c.last_error[:500]) for c in self._channels.values()]
         await store.say(self._database, self._services.node, mine)

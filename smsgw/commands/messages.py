@@ -75,7 +75,7 @@ async def explain(
         item["channels"] = [
             {"name": c["name"], "state": c["state"], "reason": c["reason"]}
             for c in result["channels"]
-            if pool and (not c["carriers"] or pool in c["carriers"])
+            if pool in c["pools"]
         ]
     if as_json:
         print_json(result["items"])
@@ -88,6 +88,10 @@ async def explain(
             click.echo(f"  内容    {item['content']}")
             size = f"{item['coding']},{item['units']} 单位,{item['parts']} 条"
             click.echo(f"  编码    {size},计费 {item['price']},优先级 {item['lane']}")
+            for line in item["rules"]:
+                name = line["rule"] or f"默认:{item['carrier_name']}"
+                verdict = f"不满足 {line['miss']}" if line["miss"] else f"命中 → {line['pool']}"
+                click.echo(f"  规则    {name}  {verdict}")
             shown = ", ".join(f"{c['name']}({c['state']})" for c in item["channels"]) or "无"
             click.echo(f"  通道池  {item['pool']}:{shown}")
 

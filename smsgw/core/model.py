@@ -112,6 +112,7 @@ class Claimed:
     valid_until: datetime | None
     ref: int
     """Reference of the concatenation header, the same for all parts of a message."""
+    pool_id: int = 0
 
 
 class OutcomeKind(StrEnum):
@@ -215,5 +216,7 @@ class ChannelStatus:
     rate_limit: int
     submitted_today: int
     last_error: str
+    pools: tuple[str, ...]
+    """Names of the pools it pulls from."""
     reason: str
     """Why it is not faster: ``window full``, ``rate limit``, ``carrier slow``, ``nothing to send``, ``not bound``."""

@@ -192,7 +192,9 @@ def parse(document: Mapping[str, Any], *, version: int, channels: Iterable[str])
     """
     problems: list[str] = []
     known = set(channels)
-    problems += [f"unknown key {key}; known are pool, rule" for key in document if key not in ("pool", "rule")]
+    problems += [
+        f"unknown key {key}; known are pool, rule" for key in document if key not in ("pool", "rule")
+    ]
     pools: dict[str, Pool] = {}
     for position, table in enumerate(_tables(document, "pool", MAX_POOLS, problems), 1):
         pool = _pool(f"pool {position}", table, known, problems)
@@ -212,7 +214,9 @@ def parse(document: Mapping[str, Any], *, version: int, channels: Iterable[str])
     return RouteTable(version, pools, tuple(rules))
 
 
-def _tables(document: Mapping[str, Any], key: str, limit: int, problems: list[str]) -> list[Mapping[str, Any]]:
+def _tables(
+    document: Mapping[str, Any], key: str, limit: int, problems: list[str]
+) -> list[Mapping[str, Any]]:
     found = document.get(key, [])
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         problems.append(f"{key} must be a list of tables ([[{key}]])")
@@ -261,7 +265,9 @@ def _pool(where: str, table: Mapping[str, Any], known: set[str], problems: list[
     return Pool(name, tuple(members))
 
 
-def _rule(where: str, table: Mapping[str, Any], pools: Mapping[str, Pool], problems: list[str]) -> Rule | None:
+def _rule(
+    where: str, table: Mapping[str, Any], pools: Mapping[str, Pool], problems: list[str]
+) -> Rule | None:
     name, pool = table.get("name"), table.get("pool")
     if not isinstance(name, str) or not 0 < len(name) <= 64:
         problems.append(f"{where}: name is missing or longer than 64 characters")
@@ -278,7 +284,9 @@ def _rule(where: str, table: Mapping[str, Any], pools: Mapping[str, Pool], probl
     values = {key: _values(where, key, table.get(key), problems) for key in CONDITIONS}
     checks = {"type": [str(t) for t in MessageType], "carrier": list(numbers.CARRIERS)}
     for key, allowed in checks.items():
-        problems += [f"{where}: {key} {v} is none of {', '.join(allowed)}" for v in values[key] if v not in allowed]
+        problems += [
+            f"{where}: {key} {v} is none of {', '.join(allowed)}" for v in values[key] if v not in allowed
+        ]
     problems += [f"{where}: prefix {v} is not digits" for v in values["prefix"] if not _PREFIX.match(v)]
     return Rule(
         name,

@@ -399,9 +399,7 @@ class Acceptor:
             )
             if (text_.content, route.pool) not in coded:
                 coded[text_.content, route.pool] = self._code(text_.content, route.pool)
-            checked.append(
-                _Checked(position, item, number, route, text_, coded[text_.content, route.pool])
-            )
+            checked.append(_Checked(position, item, number, route, text_, coded[text_.content, route.pool]))
         return results, checked
 
     @staticmethod

@@ -32,7 +32,7 @@ pick AS MATERIALIZED (
 mine AS (
     UPDATE part p SET state = 20, channel_id = $8, epoch = $3, attempt = p.attempt + 1, claimed_at = clock_timestamp()
     FROM pick WHERE p.id = pick.id AND p.state = 10
-    RETURNING p.id, p.part, p.total, p.attempt, p.lane, p.expires_at
+    RETURNING p.id, p.part, p.total, p.attempt, p.lane, p.pool_id, p.expires_at
 )
 SELECT mine.*, m.number, m.content, m.coding, m.extend_code, m.concat_ref
 FROM mine JOIN message m ON m.id = mine.id
@@ -53,7 +53,7 @@ pick AS MATERIALIZED (
 mine AS (
     UPDATE part p SET state = 20, epoch = $3, attempt = p.attempt + 1, claimed_at = clock_timestamp(), next_at = NULL
     FROM pick WHERE p.id = pick.id AND p.part = pick.part
-    RETURNING p.id, p.part, p.total, p.attempt, p.lane, p.expires_at
+    RETURNING p.id, p.part, p.total, p.attempt, p.lane, p.pool_id, p.expires_at
 )
 SELECT mine.*, m.number, m.content, m.coding, m.extend_code, m.concat_ref
 FROM mine JOIN message m ON m.id = mine.id
@@ -106,6 +106,7 @@ def _claimed(row: Row) -> Claimed:
         lane=row["lane"],
         valid_until=row["expires_at"],
         ref=row["concat_ref"],
+        pool_id=row["pool_id"],
     )
 
 
@@ -116,6 +117,21 @@ async def next_deferred(connection: Connection, channel_id: int, oldest: int) ->
     """When the channel's next deferred part is due."""
     due: datetime | None = await connection.fetchval(_NEXT_DEFERRED, channel_id, oldest)
     return due
+
+
+_OLDEST_QUEUED = """
+SELECT q.pool_id, min(f.id) AS id
+FROM unnest($1::int[]) AS q(pool_id), generate_series(0, 3) AS lane,
+LATERAL (SELECT id FROM part p WHERE p.pool_id = q.pool_id AND p.lane = lane AND p.state = 10 AND p.part = 1
+         AND p.id >= $2 ORDER BY p.id LIMIT 1) f
+GROUP BY q.pool_id
+"""
+
+
+async def oldest_queued(connection: Connection, pools: Sequence[int], oldest: int) -> dict[int, int]:
+    """Pool id -> id of its oldest queued message; pools without any are absent."""
+    rows = await connection.fetch(_OLDEST_QUEUED, list(pools), oldest)
+    return {row["pool_id"]: row["id"] for row in rows}
 
 
 _HELD = "SELECT id, part, attempt FROM part WHERE channel_id = $1 AND epoch = $2 AND state = 20 AND id >= $3"

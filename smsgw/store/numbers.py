@@ -39,7 +39,11 @@ async def put_overrides(
             _PUT, list(unique), [v[0] for v in unique.values()], [v[1] for v in unique.values()], source, ""
         )
         await audit.append(
-            connection, actor=actor, action="number.import", object="number_override", after={"count": len(unique)}
+            connection,
+            actor=actor,
+            action="number.import",
+            object="number_override",
+            after={"count": len(unique)},
         )
         await connection.execute(BUMP)
 
@@ -62,6 +66,8 @@ async def remove_override(database: Database, prefix: str, *, actor: str) -> boo
     """Forget one override; whether it was there."""
     async with database.transaction() as connection:
         gone = await connection.execute("DELETE FROM number_override WHERE prefix = $1", prefix) == "DELETE 1"
-        await audit.append(connection, actor=actor, action="number.remove", object=f"number_override/{prefix}")
+        await audit.append(
+            connection, actor=actor, action="number.remove", object=f"number_override/{prefix}"
+        )
         await connection.execute(BUMP)
     return gone

@@ -10,7 +10,9 @@ from typing import Any
 
 from smsgw.core import routes
 from smsgw.core.errors import Invalid
-from smsgw.core.routes import InvalidRoutes, RouteTable
+from smsgw.core.ids import CHINA, time_of
+from smsgw.core.model import MessageType
+from smsgw.core.routes import InvalidRoutes, RouteTable, Subject
 from smsgw.store import audit
 from smsgw.store.accounts import BUMP
 from smsgw.store.db import Connection, Database
@@ -40,7 +42,9 @@ _LOCK = "LOCK TABLE route_version IN EXCLUSIVE MODE"
 
 
 def _version(row: Any) -> Version:
-    return Version(row["version"], json.loads(row["document"]), row["note"], row["actor"], row["published_at"])
+    return Version(
+        row["version"], json.loads(row["document"]), row["note"], row["actor"], row["published_at"]
+    )
 
 
 async def newest(database: Database) -> Version | None:
@@ -99,6 +103,29 @@ async def _publish(connection: Connection, document: Mapping[str, Any], note: st
     )
     await connection.execute(BUMP)
     return version
+
+
+_RECENT = """
+SELECT a.name, m.type, m.number, m.carrier, m.province, m.sign, m.content, m.id
+FROM message m JOIN account a ON a.id = m.account_id ORDER BY m.id DESC LIMIT $1
+"""
+
+
+async def recent_subjects(database: Database, limit: int) -> list[Subject]:
+    """The last messages, as rules see them."""
+    return [
+        Subject(
+            row["name"],
+            MessageType(row["type"]),
+            row["number"],
+            row["carrier"],
+            row["province"],
+            row["sign"],
+            row["content"],
+            time_of(row["id"]).astimezone(CHINA).time(),
+        )  # fmt: skip
+        for row in await database.fetch(_RECENT, limit, timeout=60)
+    ]
 
 
 async def rollback(database: Database, version: int, *, actor: str) -> int:

@@ -164,7 +164,7 @@ async def running(
     checks: dict[str, Any] = {}
     router = Router(
         Segments(),
-        lambda: directory.pools,
+        directory,
         available=lambda pool: pool not in blocked,
         ascii_only=lambda pool: False,
     )

@@ -1,0 +1,197 @@
+"""``smsgwctl route``: the route table as data, versioned, tried before it is published, rolled back with one command."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from smsgw.commands.base import (
+    Context,
+    Failed,
+    actor,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+)
+from smsgw.core import routes as core
+from smsgw.core.routes import InvalidRoutes
+from smsgw.store import routes as store
+
+FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+
+
+@click.group()
+def route() -> None:
+    """Routes: rules, pools, versions (docs/routing.md)."""
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text("utf-8")
+        document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (OSError, ValueError) as exc:
+        raise Failed(f"{path}: {exc}") from exc
+    if not isinstance(document, dict):
+        raise Failed(f"{path}: a table is wanted")
+    return document
+
+
+def _toml(document: dict[str, Any]) -> str:
+    """The document as people write it."""
+    lines: list[str] = []
+    for kind in ("pool", "rule"):
+        for table in document.get(kind, []):
+            lines.append(f"[[{kind}]]")
+            lines += [f"{key} = {_value(value)}" for key, value in table.items()]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(_value(v) for v in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_value(v)}" for k, v in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False)
+
+
+@route.command("show")
+@click.option("--version", type=int, help="An old version; the one in force without it.")
+@json_option
+@pass_context
+@run_async
+async def route_show(ctx: Context, version: int | None, as_json: bool) -> None:
+    """Print the table, in the form that `publish` reads."""
+    async with ctx.database() as database:
+        found = await (store.get(database, version) if version else store.newest(database))
+    document = found.document if found else dict(store.EMPTY)
+    if as_json:
+        print_json({"version": found.version if found else 0, "document": document})
+        return
+    if found is None:
+        click.echo("# nothing published: messages go to the built-in pool of their carrier")
+    else:
+        click.echo(
+            f"# version {found.version}, {found.published_at:%Y-%m-%d %H:%M} by {found.actor}: {found.note}\n"
+        )
+    click.echo(_toml(document))
+
+
+@route.command("check")
+@FILE
+@pass_context
+@run_async
+async def route_check(ctx: Context, file: Path) -> None:
+    """Check a table against the channels that exist; publishes nothing."""
+    document = _read(file)
+    async with ctx.database() as database:
+        known = await store.channel_names(database)
+    try:
+        table = core.parse(document, version=0, channels=known)
+    except InvalidRoutes as exc:
+        raise Failed("\n".join(["the table cannot be used:", *(f"  {p}" for p in exc.problems)])) from exc
+    click.echo(f"{len(table.rules)} rules, {len(table.pools)} pools: sound")
+
+
+@route.command("simulate")
+@FILE
+@click.option("--messages", "sample", type=click.IntRange(1, 100_000), default=1000, show_default=True,
+              help="How many of the last messages to try.")  # fmt: skip
+@json_option
+@pass_context
+@run_async
+async def route_simulate(ctx: Context, file: Path, sample: int, as_json: bool) -> None:
+    """Which of the last messages would go another way under this table; sends and publishes nothing."""
+    document = _read(file)
+    async with ctx.database() as database:
+        known = await store.channel_names(database)
+        try:
+            planned = core.parse(document, version=0, channels=known)
+        except InvalidRoutes as exc:
+            raise Failed("\n".join(["the table cannot be used:", *(f"  {p}" for p in exc.problems)])) from exc
+        current = await store.load(database)
+        subjects = await store.recent_subjects(database, sample)
+    moves: dict[tuple[str, str], int] = {}
+    for subject in subjects:
+        move = (current.pool_for(subject), planned.pool_for(subject))
+        moves[move] = moves.get(move, 0) + 1
+    lines = [
+        {"now": now, "planned": then, "messages": n, "": "" if now == then else "moves"}
+        for (now, then), n in sorted(moves.items())
+    ]
+    if as_json:
+        print_json([{k: v for k, v in line.items() if k} for line in lines])
+    else:
+        print_table(lines, ("now", "planned", "messages", ""), empty="no messages yet to try it on")
+
+
+@route.command("publish")
+@FILE
+@click.option("--note", required=True, help="What the change is for.")
+@pass_context
+@run_async
+async def route_publish(ctx: Context, file: Path, note: str) -> None:
+    """Put a table in force. What is queued stays in its pool."""
+    document = _read(file)
+    async with ctx.database() as database:
+        version = await store.publish(database, document, note, actor=actor())
+    await ctx.tell_daemon()
+    click.echo(f"version {version} is in force; back with: smsgwctl route rollback {version - 1}")
+
+
+@route.command("rollback")
+@click.argument("version", type=int)
+@pass_context
+@run_async
+async def route_rollback(ctx: Context, version: int) -> None:
+    """Put an old version in force again."""
+    async with ctx.database() as database:
+        new = await store.rollback(database, version, actor=actor())
+    await ctx.tell_daemon()
+    click.echo(f"version {new} is in force, the same as version {version}")
+
+
+@route.command("versions")
+@json_option
+@pass_context
+@run_async
+async def route_versions(ctx: Context, as_json: bool) -> None:
+    """What was published, newest first."""
+    async with ctx.database() as database:
+        found = await store.versions(database)
+    lines = [
+        {"version": v.version, "published_at": v.published_at, "actor": v.actor, "note": v.note,
+         "rules": len(v.document.get("rule", [])), "pools": len(v.document.get("pool", []))}
+        for v in found
+    ]  # fmt: skip
+    if as_json:
+        print_json(lines)
+    else:
+        print_table(
+            lines,
+            ("version", "published_at", "actor", "rules", "pools", "note"),
+            empty="nothing published yet",
+        )
+
+
+@route.command("diff")
+@click.argument("old", type=int)
+@click.argument("new", type=int)
+@pass_context
+@run_async
+async def route_diff(ctx: Context, old: int, new: int) -> None:
+    """What changed between two versions."""
+    async with ctx.database() as database:
+        before, after = await store.get(database, old), await store.get(database, new)
+    lines = difflib.unified_diff(
+        _toml(before.document).splitlines(), _toml(after.document).splitlines(),
+        f"version {old}", f"version {new}", lineterm="",
+    )  # fmt: skip
+    click.echo("\n".join(lines) or "no difference")

@@ -1,0 +1,102 @@
+"""How fast a channel may go: its configured rate, and what the carrier lets through right now.
+
+Additive increase, multiplicative decrease: an answer "too fast" (CMPP 8, SMPP 0x58 and their like) cuts the rate, quiet
+seconds raise it step by step to the limit again. The bucket behind it saves up almost nothing, so that no burst meets
+a carrier that counts by fixed seconds.
+"""
+
+from __future__ import annotations
+
+import math
+
+from smsgw.core.bucket import TokenBucket
+
+CUT = 0.7
+"""Factor of the rate after a throttling answer."""
+CUT_EVERY = 0.5
+"""Seconds during which further throttling answers belong to the same overload."""
+RAISE = 0.05
+"""Share of the limit that is given back in each second without throttling."""
+FLOOR = 0.02
+"""Share of the limit that is never taken away."""
+BURST = 0.01
+"""Seconds of rate that may be saved up: ten submits at 1,000/s."""
+UNLIMITED = 100_000.0
+"""Submits per second beyond any carrier: what "no limit" means to the arithmetic."""
+
+
+class Pacer:
+    """``take`` grants submits; ``throttled`` slows down. All times are the caller's monotonic clock."""
+
+    __slots__ = ("_bucket", "_cut_at", "_limit", "_raised_at", "_rate", "_recent", "_recent_at")
+
+    def __init__(self, limit: int, now: float) -> None:
+        self._limit = float(limit) if limit else UNLIMITED
+        self._rate = self._limit
+        self._bucket = TokenBucket(self._rate, self._burst(), now=now)
+        self._cut_at = -math.inf
+        self._raised_at = now
+        self._recent = 0.0
+        self._recent_at = now
+
+    def _burst(self) -> float:
+        return max(1.0, self._rate * BURST)
+
+    @property
+    def rate(self) -> float:
+        """Submits per second allowed now."""
+        return self._rate
+
+    @property
+    def slowed(self) -> bool:
+        """Whether the carrier has slowed us below the configured limit."""
+        return self._rate < self._limit
+
+    def take(self, now: float, n: int) -> int:
+        """Up to ``n`` submits that may be written now."""
+        self._recover(now)
+        granted = self._bucket.take(now, n)
+        self._measure(now, granted)
+        return granted
+
+    def next_at(self, now: float) -> float:
+        """When the next submit may be written."""
+        return self._bucket.next_at(now)
+
+    def throttled(self, now: float) -> None:
+        """The carrier has said "too fast"."""
+        if now - self._cut_at < CUT_EVERY:
+            return
+        self._cut_at = self._raised_at = now
+        self._measure(now, 0)
+        # Without a limit of our own, or far below it, what was really sent is what was too fast.
+        base = min(self._rate, max(1.0, self._recent))
+        self._set(max(1.0, base * CUT, min(self._limit, 1_000.0) * FLOOR), now)
+
+    def set_limit(self, limit: int, now: float) -> None:
+        """Follow a change of configuration; what the carrier has taught stays as far as it fits."""
+        self._recover(now)
+        slowed = self.slowed
+        self._limit = float(limit) if limit else UNLIMITED
+        self._set(min(self._rate, self._limit) if slowed else self._limit, now)
+
+    def _recover(self, now: float) -> None:
+        if not self.slowed or now - self._raised_at < 0.1:
+            return
+        step = RAISE * min(self._limit, max(1_000.0, self._recent * 4)) * (now - self._raised_at)
+        self._raised_at = now
+        if now - self._cut_at >= CUT_EVERY:
+            self._set(min(self._limit, self._rate + step), now)
+
+    def _set(self, rate: float, now: float) -> None:
+        self._rate = rate
+        self._bucket.set_rate(rate, now, self._burst())
+
+    def _measure(self, now: float, n: int) -> None:
+        """A smoothed count of submits per second."""
+        elapsed = now - self._recent_at
+        if elapsed > 0:
+            fade = math.exp(-elapsed)
+            self._recent *= fade
+            self._recent_at = now
+        self._recent += n

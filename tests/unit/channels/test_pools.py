@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smsgw.channels.pools import FADE, STANDBY_AFTER, PoolTables
+from smsgw.pipeline.routing import Membership
+
+POOL = 1
+
+
+@dataclass
+class Carrier:
+    well: bool = True
+    room: bool = True
+
+    def healthy(self) -> bool:
+        return self.well
+
+    def has_room(self) -> bool:
+        return self.room
+
+
+class Hall:
+    def __init__(self, **weights: int | str) -> None:
+        self.now = 0.0
+        self.tables = PoolTables(lambda: self.now)
+        self.carriers = {name: Carrier() for name in weights}
+        self.ids = {name: n for n, name in enumerate(weights, 1)}
+        for name, weight in weights.items():
+            standby = weight == "standby"
+            self.tables.sit(
+                self.ids[name],
+                self.carriers[name],
+                {POOL: Membership(1 if standby else int(weight), standby)},
+            )
+
+    def may(self, name: str) -> bool:
+        return self.tables.may_pull(self.ids[name], POOL)
+
+    def pulls(self, name: str, parts: int = 1) -> None:
+        self.tables.pulled(self.ids[name], POOL, parts)
+
+    def share(self, rounds: int = 4000) -> dict[str, float]:
+        """Everybody claims as often as allowed, in turn."""
+        got = dict.fromkeys(self.ids, 0)
+        for n in range(rounds):
+            self.now += 0.002
+            name = list(self.ids)[n % len(self.ids)]
+            if self.may(name):
+                self.pulls(name, 8)
+                got[name] += 8
+        return {name: n / sum(got.values()) for name, n in got.items()}
+
+
+def test_shares_follow_the_weights() -> None:
+    share = Hall(a=3, b=1).share()
+    assert 0.70 < share["a"] < 0.80
+
+
+def test_a_neighbour_without_room_or_health_leaves_its_share() -> None:
+    hall = Hall(a=1, b=1)
+    hall.pulls("a", 1000)
+    assert not hall.may("a")
+    hall.carriers["b"].room = False
+    assert hall.may("a")
+    hall.carriers["b"].room = True
+    assert not hall.may("a")
+    hall.carriers["b"].well = False
+    assert hall.may("a")
+
+
+def test_old_pulls_are_forgotten() -> None:
+    hall = Hall(a=1, b=1)
+    hall.pulls("a", 1000)
+    hall.now += FADE * 6
+    assert hall.may("a")
+
+
+def test_a_standby_waits_until_no_primary_is_healthy() -> None:
+    hall = Hall(a=1, s="standby")
+    assert not hall.may("s")
+    hall.carriers["a"].well = False
+    assert hall.may("s")
+    hall.carriers["a"].well = True
+    assert not hall.may("s")
+
+
+def test_a_standby_helps_when_the_backlog_is_old() -> None:
+    hall = Hall(a=1, s="standby")
+    hall.tables.waits({POOL: STANDBY_AFTER + 1})
+    assert hall.may("s")
+    assert hall.may("a")
+    hall.tables.waits({})
+    assert not hall.may("s")
+
+
+def test_somebody_may_always_pull() -> None:
+    hall = Hall(a=5, b=1, c=1)
+    for pulls in ((100, 100, 100), (1000, 0, 0), (0, 0, 500)):
+        for name, n in zip("abc", pulls, strict=True):
+            hall.pulls(name, n)
+        assert any(hall.may(name) for name in "abc")
+
+
+def test_who_has_left_the_table_pulls_nothing() -> None:
+    hall = Hall(a=1, b=1)
+    hall.tables.leave(hall.ids["a"])
+    assert not hall.may("a")
+    assert hall.may("b")

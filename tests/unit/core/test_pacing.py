@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+
+from smsgw.core.pacing import Pacer
+
+
+def run(pacer: Pacer, begin: float, seconds: float, *, throttle_above: float = 1e9) -> list[float]:
+    """Write as fast as the pacer allows; the times of the writes. Above ``throttle_above``/s half is throttled."""
+    times: list[float] = []
+    now = begin
+    while now < begin + seconds:
+        granted = pacer.take(now, 64)
+        times += [now] * granted
+        recent = [t for t in times[-4000:] if t > now - 1.0]
+        if granted and len(recent) > throttle_above:
+            pacer.throttled(now)
+        now += 0.001
+    return times
+
+
+def most_in_a_second(times: list[float]) -> int:
+    most = low = 0
+    for high, at in enumerate(times):
+        while times[low] <= at - 1.0:
+            low += 1
+        most = max(most, high - low + 1)
+    return most
+
+
+@pytest.mark.parametrize("limit", [1, 10, 400, 1000])
+def test_never_more_than_the_limit_in_any_second_and_nearly_all_of_it(limit: int) -> None:
+    times = run(Pacer(limit, 0.0), 0.0, 10.0)
+    assert most_in_a_second(times) <= max(limit * 1.01, limit + 1)
+    assert len(times) >= limit * 10 * 0.99
+
+
+def test_throttling_slows_down_and_quiet_seconds_bring_the_limit_back() -> None:
+    pacer = Pacer(1000, 0.0)
+    run(pacer, 0.0, 20.0, throttle_above=300)
+    assert pacer.slowed
+    assert len(run(pacer, 20.0, 5.0, throttle_above=300)) / 5 < 400  # converges around what the carrier takes
+    run(pacer, 25.0, 25.0)
+    assert pacer.rate == 1000
+
+
+def test_one_overload_cuts_once() -> None:
+    pacer = Pacer(100, 0.0)
+    run(pacer, 0.0, 3.0)
+    for n in range(50):
+        pacer.throttled(3.0 + n * 0.001)
+    assert pacer.rate > 60
+
+
+def test_without_a_limit_what_was_really_sent_is_cut() -> None:
+    pacer = Pacer(0, 0.0)
+    now = 0.0
+    while now < 3.0:  # 500 a second are asked for
+        pacer.take(now, 5)
+        now += 0.01
+    pacer.throttled(now)
+    assert 200 < pacer.rate < 500
+
+
+def test_the_floor_is_never_left() -> None:
+    pacer = Pacer(100, 0.0)
+    for n in range(200):
+        pacer.throttled(n * 1.0)
+    assert pacer.rate >= 2
+
+
+def test_a_changed_limit_is_followed_at_once() -> None:
+    pacer = Pacer(100, 0.0)
+    pacer.set_limit(10, 1.0)
+    assert pacer.rate == 10
+    pacer.set_limit(500, 2.0)
+    assert pacer.rate == 500
