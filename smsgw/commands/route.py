@@ -1,4 +1,4 @@
-"""``smsgwctl route``: the route table as data, versioned, tried before it is published, rolled back with one command."""
+"""``smsgwctl route``: the route table as data: versioned, tried before it is published, rolled back at once."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ async def route_versions(ctx: Context, as_json: bool) -> None:
         print_table(
             lines,
             ("version", "published_at", "actor", "rules", "pools", "note"),
-            empty="nothing published yet",
+            empty="nothing published",
         )
 
 

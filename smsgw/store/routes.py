@@ -115,15 +115,15 @@ async def recent_subjects(database: Database, limit: int) -> list[Subject]:
     """The last messages, as rules see them."""
     return [
         Subject(
-            row["name"],
-            MessageType(row["type"]),
-            row["number"],
-            row["carrier"],
-            row["province"],
-            row["sign"],
-            row["content"],
-            time_of(row["id"]).astimezone(CHINA).time(),
-        )  # fmt: skip
+            account=row["name"],
+            type=MessageType(row["type"]),
+            number=row["number"],
+            carrier=row["carrier"],
+            province=row["province"],
+            sign=row["sign"],
+            content=row["content"],
+            at=time_of(row["id"]).astimezone(CHINA).time(),
+        )
         for row in await database.fetch(_RECENT, limit, timeout=60)
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -40,15 +41,26 @@ class Sealer:
             ) from exc
 
 
-def load_key(path: Path, *, create: bool) -> Sealer:
-    """The sealer of a key file (64 hex digits, mode 0600); made when ``create`` and it does not exist."""
-    if create and not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def _make_key(path: Path) -> None:
+    """Make the file whole or not at all: several commands may want it at the same moment, and one key wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_hex(32) + "\n")
             file.flush()
             os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink()
+
+
+def load_key(path: Path, *, create: bool) -> Sealer:
+    """The sealer of a key file (64 hex digits, mode 0600); made when ``create`` and it does not exist."""
+    if create and not path.exists():
+        _make_key(path)
     try:
         return Sealer(bytes.fromhex(path.read_text("ascii").strip()))
     except (OSError, ValueError) as exc:

@@ -53,6 +53,7 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
                 400,
                 15230,
                 "",
+                ("CMCC",),
                 "nothing to send",
             )
         )
