@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
 import structlog
@@ -29,6 +29,7 @@ Commit = Callable[[Connection, list[Item], bool], Awaitable[list[Result]]]
 MIN_INTERVAL = 0.004
 """Under load commits start this many seconds apart, so that each carries more."""
 COMMIT_TIMEOUT = 10.0
+"""Seconds an attempt may take (a writer that gives up earlier: that long) before its connection counts as lost."""
 
 
 class Batcher(Generic[Item, Result]):
@@ -57,8 +58,10 @@ class Batcher(Generic[Item, Result]):
         self._max_batch = max_batch
         self._limit = limit
         self._give_up_after = give_up_after
+        self._patience = COMMIT_TIMEOUT if give_up_after is None else min(COMMIT_TIMEOUT, give_up_after)
         self._after_commit = after_commit
         self._queue: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._under_way: list[tuple[Item, asyncio.Future[Result]]] = []
         self._weight = 0
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -99,7 +102,8 @@ class Batcher(Generic[Item, Result]):
         except TimeoutError:
             log.error("writer.unfinished", writer=self.name, waiting=self._weight)
         await aio.cancel(self._task)
-        self._fail_all(Temporary("STORAGE_UNAVAILABLE", reason="服务正在停止"))
+        self._fail((*self._under_way, *self._queue), Temporary("STORAGE_UNAVAILABLE", reason="服务正在停止"))
+        self._queue.clear()
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
@@ -120,8 +124,10 @@ class Batcher(Generic[Item, Result]):
         return await self.submit(item)
 
     async def drain(self) -> None:
-        """Returns when nothing waits any more."""
-        await self._idle.wait()
+        """Returns when everything queued so far is settled; what comes meanwhile is not waited for."""
+        waiting = [future for _, future in (*self._under_way, *self._queue)]
+        if waiting:
+            await asyncio.wait(waiting)
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         batch = []
@@ -145,17 +151,20 @@ class Batcher(Generic[Item, Result]):
             if pause > 0 and self._weight < self._max_batch:
                 await asyncio.sleep(pause)
             last_start = time.monotonic()
-            batch = self._take()
+            self._under_way = self._take()
             try:
-                await self._settle(batch)
-            finally:
-                self._weight -= sum(self._weigh(item) for item, _ in batch)
+                await self._settle(self._under_way)
+            except Exception:  # a supervisor: whatever it was, the next batch must have its writer
+                log.exception("writer.failed", writer=self.name)
+                self._fail(self._under_way, Temporary("STORAGE_UNAVAILABLE", reason="内部错误"))
+            self._weight -= sum(self._weigh(item) for item, _ in self._under_way)
+            self._under_way = []
 
-    async def _settle(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+    async def _settle(self, batch: list[tuple[Item, asyncio.Future[Result]]], again: bool = False) -> None:
         """Commit the batch, repeating it over outages, and resolve its futures."""
         backoff = aio.Backoff(0.05, 1.0)
-        again = False
         while True:
+            started = time.monotonic()
             try:
                 results = await self._attempt([item for item, _ in batch], again)
                 self._outage_since = None
@@ -165,34 +174,21 @@ class Batcher(Generic[Item, Result]):
                 await asyncio.sleep(backoff.next())
             except OUTAGE as exc:
                 again = True
-                now = time.monotonic()
                 if self._outage_since is None:
-                    self._outage_since = now
+                    self._outage_since = started
                     log.error(
                         "writer.outage", writer=self.name, error=type(exc).__name__, waiting=self._weight
                     )
                 self._drop_connection()
-                if self._give_up_after is not None and now - self._outage_since >= self._give_up_after:
-                    error = unavailable(exc)
-                    for _, future in batch:
-                        if not future.done():
-                            future.set_exception(error)
+                if self._give_up_after is not None and self.outage >= self._give_up_after:
+                    self._fail(batch, unavailable(exc))
                     return
                 await asyncio.sleep(backoff.next())
-            except Exception as exc:  # our bug: fail these callers, keep the writer alive
-                if len(batch) > 1:
-                    # One bad item must not take its neighbours with it.
-                    log.exception("writer.batch_failed", writer=self.name, items=len(batch))
-                    for entry in batch:
-                        await self._settle([entry])
-                    return
-                log.exception("writer.item_failed", writer=self.name, item=repr(batch[0][0])[:500])
-                if not batch[0][1].done():
-                    batch[0][1].set_exception(exc)
+            except Exception as exc:
+                await self._isolate(batch, again, exc)
                 return
         self.commits += 1
         self.items += len(batch)
-        self._after_commit()
         for (_, future), result in zip(batch, results, strict=True):
             if future.done():
                 continue
@@ -200,22 +196,39 @@ class Batcher(Generic[Item, Result]):
                 future.set_exception(result)
             else:
                 future.set_result(result)
+        self._after_commit()
+
+    async def _isolate(
+        self, batch: list[tuple[Item, asyncio.Future[Result]]], again: bool, exc: Exception
+    ) -> None:
+        """Something in the batch is wrong (our bug): it fails alone, and its neighbours are committed one by one."""
+        if len(batch) > 1:
+            log.error("writer.batch_failed", writer=self.name, items=len(batch), exc_info=exc)
+            for entry in batch:
+                await self._settle([entry], again)
+            return
+        log.error("writer.item_failed", writer=self.name, item=repr(batch[0][0])[:500], exc_info=exc)
+        self._fail(batch, exc)
 
     async def _attempt(self, items: list[Item], again: bool) -> list[Result]:
-        async with asyncio.timeout(COMMIT_TIMEOUT):
-            if self._connection is None or self._connection.is_closed():
-                self._connection = await connect(self._dsn, writer=True)
-            async with self._connection.transaction():
-                return await self._commit(self._connection, items, again)
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._dsn, writer=True, timeout=self._patience)
+        connection = self._connection
+        # Against a frozen server asyncpg would wait for its own ROLLBACK, too: when time is up, the connection goes.
+        guard = asyncio.get_running_loop().call_later(self._patience, connection.terminate)
+        try:
+            async with connection.transaction():
+                return await self._commit(connection, items, again)
+        finally:
+            guard.cancel()
 
     def _drop_connection(self) -> None:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
 
-    def _fail_all(self, error: SmsgwError) -> None:
-        while self._queue:
-            _, future = self._queue.popleft()
+    @staticmethod
+    def _fail(batch: Iterable[tuple[Item, asyncio.Future[Result]]], error: Exception) -> None:
+        for _, future in batch:
             if not future.done():
                 future.set_exception(error)
-        self._weight = 0

@@ -68,12 +68,12 @@ def unavailable(exc: BaseException) -> Temporary:
     return Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason=reason)
 
 
-async def connect(dsn: str, *, writer: bool = False) -> Connection:
+async def connect(dsn: str, *, writer: bool = False, timeout: float = CONNECT_TIMEOUT) -> Connection:  # noqa: ASYNC109
     """One connection of its own; ``writer`` pins plans for statements that touch rows by key."""
     settings = COMMON_SETTINGS | (WRITER_SETTINGS if writer else {})
     return await asyncpg.connect(
         dsn,
-        timeout=CONNECT_TIMEOUT,
+        timeout=min(timeout, CONNECT_TIMEOUT),
         command_timeout=30,
         server_settings={"application_name": "smsgw", **settings},
     )
