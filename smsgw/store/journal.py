@@ -9,7 +9,8 @@ A record is length (u16), CRC-32 (u32), kind (u8), body. Kinds:
 
 None is synced: page cache survives the process, and after a death of the operating system (other boot id) the
 absence of a record proves nothing and the journal is not believed. Each segment starts with a header of magic, node
-and boot id. A segment is deleted when the outcome of every part written in it is committed.
+and boot id. A segment is deleted when the outcome of every part written in it is committed; those of the time before
+this start, when recovery is.
 """
 
 from __future__ import annotations
@@ -67,6 +68,12 @@ class _Segment:
     number: int
     open_keys: int = 0
     """Parts written in it whose outcome is not committed yet."""
+    before: bool = False
+    """Of the time before this start, and recovery may still need it."""
+
+    @property
+    def needed(self) -> bool:
+        return self.before or self.open_keys > 0
 
 
 def boot_id() -> str:
@@ -97,13 +104,11 @@ class Journal:
         replay = Replay()
         complete = True
         for path in sorted(self._folder.glob("*.journal")):
-            self._segments.append(_Segment(path, int(path.stem)))
+            self._segments.append(_Segment(path, int(path.stem), before=True))
             complete &= self._read(path, replay)
         if not complete:
             replay.epochs.clear()
-            log.warning(
-                "journal.incomplete", reason="of another boot or node, or damaged: absence proves nothing"
-            )
+            log.warning("journal.incomplete", reason="damaged: the absence of a record proves nothing")
         self._next_segment()
         return replay
 
@@ -112,12 +117,19 @@ class Journal:
         self._epochs.add(epoch)
         self._append(_EPOCH, _U64.pack(epoch))
 
+    def owns(self, epoch: int) -> bool:
+        """Whether the claims under this epoch are recorded in this run."""
+        return epoch in self._epochs
+
+    def disown(self, epochs: Iterable[int]) -> None:
+        """Nothing is claimed under these epochs any more."""
+        self._epochs.difference_update(epochs)
+
     def forget_before_start(self) -> None:
         """Recovery is committed: what was written before this start is not needed any more."""
-        for segment in self._segments[:-1]:
-            if segment.open_keys == 0:
-                segment.path.unlink(missing_ok=True)
-        self._segments = [s for s in self._segments[:-1] if s.open_keys] + self._segments[-1:]
+        for segment in self._segments:
+            segment.before = False
+        self._drop_unneeded()
 
     def write(self, keys: Sequence[Key]) -> None:
         """Record parts that are about to be handed to a transport. ``JournalFull`` when that cannot be recorded."""
@@ -136,10 +148,16 @@ class Journal:
                 self._append(_ANSWER, _encoder.encode(outcome))
         except JournalFull:
             log.error("journal.full", lost="answer record")
+        except OSError:
+            log.exception("journal.failed", lost="answer record")
 
     def is_open(self, key: Key) -> bool:
         """Whether the part was written in this run and its outcome is not committed yet."""
         return key in self._where
+
+    def open_keys(self) -> set[Key]:
+        """The parts that were written in this run and whose outcome is not committed yet."""
+        return set(self._where)
 
     def settled(self, keys: Iterable[Key]) -> None:
         """The outcomes of these parts are committed; segments without open parts go."""
@@ -150,10 +168,14 @@ class Journal:
                 segment.open_keys -= 1
                 emptied |= segment.open_keys == 0
         if emptied and len(self._segments) > 1:
-            for segment in self._segments[:-1]:
-                if segment.open_keys == 0:
-                    segment.path.unlink(missing_ok=True)
-            self._segments = [s for s in self._segments[:-1] if s.open_keys] + self._segments[-1:]
+            self._drop_unneeded()
+
+    def _drop_unneeded(self) -> None:
+        *old, current = self._segments
+        for segment in old:
+            if not segment.needed:
+                segment.path.unlink(missing_ok=True)
+        self._segments = [*(s for s in old if s.needed), current]
 
     def close(self) -> None:
         """Close; the segments stay."""
@@ -190,19 +212,27 @@ class Journal:
             self._append(_EPOCH, _U64.pack(epoch))
 
     def _read(self, path: Path, replay: Replay) -> bool:
-        """Collect the records of one segment; False when it cannot be trusted to be complete."""
+        """Collect the records of one segment; False when it may have lost some that this boot has written."""
         data = path.read_bytes()
-        if len(data) < _HEADER.size:
+        header = data[: _HEADER.size]
+        if not header.strip(b"\0"):
+            return True  # killed while it was made: the header is written before any record
+        if len(header) < _HEADER.size or not header.startswith(_MAGIC):
             return False
-        magic, node, boot = _HEADER.unpack_from(data)
-        if (magic, node, boot.decode("ascii", "replace")) != (_MAGIC, self._node, self._boot):
-            return False
+        _, node, boot = _HEADER.unpack(header)
+        if (node, boot.decode("ascii", "replace")) != (self._node, self._boot):
+            log.info("journal.foreign", segment=path.name, reason="of another boot or node: not believed")
+            return True  # and its epochs are not this boot's: their parts stay unknown
         records, whole = _records(data, _HEADER.size)
         for kind, body in records:
             if kind == _WRITE:
                 replay.written.update(_KEY.iter_unpack(body))
             elif kind == _ANSWER:
-                outcome = _decoder.decode(body)
+                try:
+                    outcome = _decoder.decode(body)
+                except msgspec.DecodeError:  # of another version: as if it had not been recorded
+                    log.warning("journal.unreadable_answer", segment=path.name)
+                    continue
                 replay.answers[outcome.id, outcome.part, outcome.attempt] = outcome
             elif kind == _EPOCH:
                 replay.epochs.update(_U64.unpack(body))

@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from smsgw import aio
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.store.batch import Batcher
 from smsgw.store.db import Connection
@@ -217,7 +218,7 @@ async def test_drain_does_not_wait_for_what_comes_later(dsn: str, side: asyncpg.
         while busy:
             await asyncio.gather(writer.put(1), writer.put(2))
 
-    loads = [asyncio.create_task(load()) for _ in range(4)]
+    loads = [aio.spawn(load(), name="load") for _ in range(4)]
     for _ in range(3):
         await asyncio.wait_for(writer.drain(), 5)
     busy = False
@@ -230,14 +231,17 @@ async def test_no_caller_is_left_waiting_when_the_writer_is_stopped_in_the_middl
 ) -> None:
     book = Book()
 
+    stalled = asyncio.Event()
+
     async def stall(connection: Connection) -> None:
+        stalled.set()
         await connection.execute("SELECT pg_sleep(5)")
 
     book.before = stall
     writer: Writer = Batcher("test", dsn, book.commit, max_batch=1)
     await writer.start()
-    waiting = [asyncio.create_task(writer.put(1)), asyncio.create_task(writer.put(2))]
-    await asyncio.sleep(0.05)
+    waiting = [aio.spawn(writer.put(n), name="put") for n in (1, 2)]
+    await asyncio.wait_for(stalled.wait(), 5)
     await writer.stop(timeout=0.1)
     results = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 1)
     assert [type(r) for r in results] == [Temporary, Temporary]
