@@ -42,6 +42,8 @@ log = structlog.get_logger(__name__)
 
 WATCHDOG_EVERY = 5.0
 DATABASE_CHECK_EVERY = 2.0
+STEP_PATIENCE = 40.0
+"""Seconds for each step of a stop; the longest, that of the channels, waits for answers, log-outs and a commit."""
 
 
 class AlreadyRunning(RuntimeError):
@@ -108,8 +110,6 @@ class Daemon:
         self.channels = ChannelManager(self.database, self.sealer, self.directory, services, replay)
         self._closers.append(("channels", self.channels.stop))
         await self.channels.start()
-        if self.channels.all_recovered:
-            journal.forget_before_start()
 
         router = Router(
             await asyncio.to_thread(segments.load_segments),
@@ -214,7 +214,7 @@ class Daemon:
             self.acceptor.open = False
         for name, close in reversed(self._closers):
             try:
-                await asyncio.wait_for(close(), 30)
+                await asyncio.wait_for(close(), STEP_PATIENCE)
             except (Exception, asyncio.CancelledError) as exc:  # the next steps must happen
                 log.error("stop.failed", part=name, error=repr(exc))
         self._closers.clear()

@@ -92,7 +92,9 @@ def application(daemon: Daemon) -> web.Application:
             )
 
         detail = {"decision": body["decision"], "actor": body.get("actor", "")}
-        changed = await daemon.outcomes.sweep(Sweep(run, "decided", detail))
+        changed = await daemon.outcomes.sweep(
+            Sweep(run, dict.fromkeys(DECISIONS.values(), "decided"), detail)
+        )
         if not changed:
             raise Invalid("STATE_CONFLICT", reason="没有结果未知的分段")
         return _json({"parts": changed})

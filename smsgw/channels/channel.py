@@ -12,7 +12,8 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
@@ -24,7 +25,7 @@ from smsgw.channels.transport import Link
 from smsgw.core.ids import first_id
 from smsgw.core.model import ChannelSpec, ChannelStatus, Claimed, Lane, Outcome, OutcomeKind, Report
 from smsgw.core.pacing import Pacer
-from smsgw.pipeline.outcomes import Outcomes
+from smsgw.pipeline.outcomes import MAX_AGE, Outcomes
 from smsgw.pipeline.routing import Membership
 from smsgw.protocols.cmpp import rules as cmpp_rules
 from smsgw.protocols.events import (
@@ -38,13 +39,14 @@ from smsgw.protocols.events import (
     Request,
     Violation,
 )
+from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.rules import Rules
-from smsgw.protocols.session import Session, SessionConfig
+from smsgw.protocols.session import NotBound, Session, SessionConfig, WindowFull
 from smsgw.protocols.smpp import rules as smpp_rules
 from smsgw.protocols.states import BOUND
 from smsgw.store import claiming
 from smsgw.store.db import CONFLICT, OUTAGE, Connection, connect
-from smsgw.store.journal import Journal, JournalFull, Key
+from smsgw.store.journal import Journal
 from smsgw.store.leases import Lease
 
 log = structlog.get_logger(__name__)
@@ -57,11 +59,14 @@ GRACE = 60.0
 """Seconds after a lost connection during which messages are still accepted for a channel."""
 RELEASE_AFTER = 2.0
 """Claimed parts of a channel without a bound link go back to the pool after this many seconds."""
-STOP_PATIENCE = 10.0
+ANSWER_PATIENCE = 10.0
+"""A channel that stops waits this many seconds for the answers that are under way, …"""
+STOP_PATIENCE = 12.0
+"""… and for its links to be gone altogether."""
+LOOK_AGAIN = 5.0
+"""Seconds after which deferred parts are looked for unasked: time and operators defer parts, too."""
 REFUSED_FLOOR = 10.0
 """Seconds to stay away after a refused login: operators block addresses that insist."""
-QUEUE_AGE = timedelta(days=7)
-"""Older ids cannot be queued any more: partitions before that are not looked at."""
 STALLED_AFTER = 3.0
 """A carrier that answers nothing for so long gets no claims ahead; what is not written yet goes to its neighbours."""
 TURN_FOR_ALL = 10
@@ -94,6 +99,7 @@ def session_for(spec: ChannelSpec, profile: profiles.Profile) -> Session:
         window=spec.window,
         response_timeout=profile.response_timeout,
         keepalive_interval=profile.keepalive,
+        close_grace=ANSWER_PATIENCE,
     )
     return Session(rules, config=config)
 
@@ -127,9 +133,10 @@ class Channel:
         self._pump_timer: asyncio.TimerHandle | None = None
         self._hot: dict[Queue, None] = {}
         self._wake = asyncio.Event()
-        self._deferred_at: float | None = 0.0
+        self._deferred_at = 0.0
         self._unbound_since: float | None = self._loop.time()
         self._tasks: list[asyncio.Task[None]] = []
+        self._dispatcher: asyncio.Task[None] | None = None
         self._claims: Connection | None = None
         self._stopping = False
         self.last_error = ""
@@ -145,7 +152,7 @@ class Channel:
         self._services.tables.sit(self.spec.id, self, self._pools)
         for number in range(1, self.spec.connections + 1):
             self._tasks.append(aio.spawn(self._keep_link(number), name=f"link.{self.spec.name}.{number}"))
-        self._tasks.append(aio.spawn(self._dispatch(), name=f"dispatch.{self.spec.name}"))
+        self._dispatcher = aio.spawn(self._dispatch(), name=f"dispatch.{self.spec.name}")
 
     async def stop(self, why: str = "stopped", *, patience: float = STOP_PATIENCE) -> None:
         """Stop claiming, wait for answers that are under way, log out, give back what was never written."""
@@ -155,18 +162,22 @@ class Channel:
         self._give_back()
         for link in self._links:
             link.close(why)
-        open_links = [link.closed for link in self._links]
-        if open_links:
-            await asyncio.wait(open_links, timeout=patience)
-        for link in list(self._links):
+        # A claim that is under way ends by itself and gives back; cut short, it might be committed behind our back.
+        pending: list[asyncio.Future[Any]] = [link.closed for link in self._links]
+        if self._dispatcher is not None:
+            pending.append(self._dispatcher)
+        if pending:
+            await asyncio.wait(pending, timeout=patience)
+        aborted = list(self._links)
+        for link in aborted:
             link.abort(why)
-        await aio.cancel(*self._tasks)
+        if aborted:
+            await asyncio.wait([link.closed for link in aborted], timeout=1.0)
+        await aio.cancel(self._dispatcher, *self._tasks)
         self._give_back()
         if self._pump_timer is not None:
             self._pump_timer.cancel()
-        if self._claims is not None:
-            self._claims.terminate()
-            self._claims = None
+        self._drop_claims()
 
     def change(self, spec: ChannelSpec) -> None:
         """Follow a change of window or rate while running (other changes restart the channel)."""
@@ -206,8 +217,9 @@ class Channel:
         if self._stopping or self.spec.desired != "started":
             return False
         if self._bound_links():
-            self.last_bound_at = self._loop.time()
-        return self.last_bound_at is not None and self._loop.time() - self.last_bound_at < GRACE
+            return True
+        lost_at = self._unbound_since
+        return self.last_bound_at is not None and (lost_at is None or self._loop.time() - lost_at < GRACE)
 
     def healthy(self) -> bool:
         """Logged in, and the carrier answers."""
@@ -269,6 +281,9 @@ class Channel:
                 why = await link.closed
             except (OSError, TimeoutError) as exc:
                 why = f"cannot connect: {exc or type(exc).__name__}"
+            except Exception as exc:  # whatever it was, the link must be tried again
+                log.exception("link.failed", channel=self.spec.name, link=number)
+                why = f"cannot connect: {exc!r}"
             finally:
                 if link is not None and link in self._links:
                     self._links.remove(link)
@@ -308,7 +323,7 @@ class Channel:
                     | Late(tag=Claimed() as tag, pdu=pdu, status=status)
                 ):
                     self._answered_at = self._loop.time()
-                    outcome = self._mapping.outcome(tag, pdu, status)
+                    outcome = self._outcome(tag, pdu, status)
                     if outcome.kind is OutcomeKind.DEFERRED:
                         self._slow_down(outcome)
                     outcomes.append(outcome)
@@ -334,6 +349,15 @@ class Channel:
             self._services.outcomes.answered(outcomes, self.spec.unknown_policy)
             self._pump()
 
+    def _outcome(self, claimed: Claimed, answer: Pdu, status: int) -> Outcome:
+        try:
+            return self._mapping.outcome(claimed, answer, status)
+        except Exception:  # what cannot be understood is not known; its neighbours must not suffer
+            log.exception(
+                "answer.unreadable", channel=self.spec.name, id=str(claimed.id), answer=repr(answer)[:500]
+            )
+            return _unknown(claimed, "ANSWER_UNREADABLE")
+
     def _on_bound(self, link: Link) -> None:
         self._refused = False
         self._unbound_since = None
@@ -350,6 +374,9 @@ class Channel:
         except ValueError as exc:
             # Nothing can be made of it, and a refusal would make the carrier send it for ever.
             log.warning("incoming.unreadable", channel=self.spec.name, error=str(exc))
+            incoming = INTERMEDIATE
+        except Exception:  # a mistake of ours must not take the link, and all that is on it, down
+            log.exception("incoming.failed", channel=self.spec.name, pdu=repr(request.pdu)[:1000])
             incoming = INTERMEDIATE
         if isinstance(incoming, Report):
             future = outcomes.report(incoming)
@@ -403,11 +430,16 @@ class Channel:
             try:
                 while (room := self._room()) > 0 and await self._claim_some(room):
                     pass
-                backoff.reset()
             except (*OUTAGE, *CONFLICT) as exc:
                 log.warning("claim.failed", channel=self.spec.name, error=type(exc).__name__)
-                self._drop_claims()
-                self._look_everywhere()
+            except Exception:  # without its dispatcher a channel would stand still unnoticed
+                log.exception("claim.failed", channel=self.spec.name)
+            else:
+                backoff.reset()
+                continue
+            self._drop_claims()
+            self._look_everywhere()
+            if not self._stopping:
                 await asyncio.sleep(backoff.next())
 
     def _tend(self) -> None:
@@ -438,23 +470,23 @@ class Channel:
             self._claims = await connect(self._services.dsn, writer=True)
             await self._reclaim(self._claims)
         fence = claiming.Fence(self.lease.resource, self.lease.node, self.lease.epoch, self.spec.id)
-        oldest = first_id(datetime.now(UTC) - QUEUE_AGE)
+        oldest = first_id(datetime.now(UTC) - MAX_AGE)
         claimed: list[Claimed] = []
         hot, self._hot = self._hot, {}
         queues: list[Queue] = []
         async with asyncio.timeout(CLAIM_TIMEOUT):
-            if self._deferred_at is not None and self._deferred_at <= time.time():
+            if self._deferred_at <= time.time():
                 claimed = await claiming.claim_deferred(self._claims, fence, limit=room, oldest=oldest)
                 if len(claimed) < room:
                     due = await claiming.next_deferred(self._claims, self.spec.id, oldest)
-                    self._deferred_at = due.timestamp() if due else None
+                    soon = time.time() + LOOK_AGAIN
+                    self._deferred_at = min(due.timestamp(), soon) if due else soon
             if len(claimed) < room:
                 queues = self._order(hot)
             if queues:
-                fresh = await claiming.claim(
+                claimed += await claiming.claim(
                     self._claims, fence, limit=room - len(claimed), queues=queues, oldest=oldest
                 )
-                claimed += fresh
         if len(claimed) >= room or len(queues) < len(hot):
             self._hot = hot | self._hot  # there may be more where this came from
         if not claimed:
@@ -483,18 +515,16 @@ class Channel:
 
     async def _reclaim(self, connection: Connection) -> None:
         """After a lost claim connection: rows may be ours in the database and unknown to us. They were not written."""
-        known = {(c.id, c.part) for c in self._ready}
-        oldest = first_id(datetime.now(UTC) - QUEUE_AGE)
-        rows = await claiming.held(connection, self.spec.id, self.lease.epoch, oldest)
-        journal = self._services.journal
-        stray = [
-            Outcome(r["id"], r["part"], r["attempt"], OutcomeKind.UNSENT)
-            for r in rows
-            if (r["id"], r["part"]) not in known and not journal.is_open((r["id"], r["part"], r["attempt"]))
-        ]
+        # Taken before the rows are read: what is written or answered meanwhile must not look like a stray.
+        known = self._services.journal.open_keys() | {(c.id, c.part, c.attempt) for c in self._ready}
+        oldest = first_id(datetime.now(UTC) - MAX_AGE)
+        async with asyncio.timeout(CLAIM_TIMEOUT):
+            rows = await claiming.held(connection, self.spec.id, self.lease.epoch, oldest)
+        keys = [(r["id"], r["part"], r["attempt"]) for r in rows]
+        stray = [Outcome(*key, OutcomeKind.UNSENT) for key in keys if key not in known]
         if stray:
             log.warning("claim.strays", channel=self.spec.name, parts=len(stray))
-            self._services.outcomes.unsent(stray, requeue=False)
+            self._services.outcomes.unsent(stray)
             self._deferred_at = 0.0
 
     def _drop_claims(self) -> None:
@@ -529,52 +559,51 @@ class Channel:
     def _write(self, batch: list[Claimed], links: list[Link], now: float) -> None:
         """Write the parts; the links have window for all of them."""
         wall = datetime.now(UTC)
-        failed: list[Outcome] = []
-        keys: list[Key] = []
-        planned = []
+        refused: list[Outcome] = []
+        unsent: list[Claimed] = []
+        planned: list[tuple[Claimed, Pdu]] = []
         for claimed in batch:
             if claimed.valid_until is not None and claimed.valid_until <= wall:
-                failed.append(
-                    Outcome(claimed.id, claimed.part, claimed.attempt, OutcomeKind.UNSENT)
-                )  # becomes EXPIRED
+                unsent.append(claimed)  # becomes EXPIRED
                 continue
             try:
-                pdu = self._mapping.submit(claimed)
+                planned.append((claimed, self._mapping.submit(claimed)))
             except ValueError as exc:
-                log.error("part.unencodable", channel=self.spec.name, id=str(claimed.id), error=str(exc))
-                failed.append(_refused(claimed))
-                continue
-            planned.append((claimed, pdu))
-            keys.append((claimed.id, claimed.part, claimed.attempt))
+                refused.append(self._unencodable(claimed, exc))
         try:
-            self._services.journal.write(keys)
-        except JournalFull as exc:
-            log.error("journal.full", channel=self.spec.name, error=str(exc))
+            self._services.journal.write([(c.id, c.part, c.attempt) for c, _ in planned])
+        except OSError as exc:
+            log.error("journal.failed", channel=self.spec.name, error=str(exc))
             self._ready.extendleft(reversed([claimed for claimed, _ in planned]))
-            planned.clear()
+            planned = []
             self._paused_until = now + 1.0
             self._pump_at(self._paused_until)
         spread = iter(sorted(links, key=lambda link: -link.session.window_free))
         link = next(spread)
         touched = [link]
         for claimed, pdu in planned:
-            while not link.session.window_free:
-                link = next(spread)
+            while not link.session.window_free and (after := next(spread, None)) is not None:
+                link = after
                 touched.append(link)
             try:
                 link.session.request(pdu, now, claimed)
             except ValueError as exc:
-                log.error("part.unencodable", channel=self.spec.name, id=str(claimed.id), error=str(exc))
-                failed.append(_refused(claimed))
+                refused.append(self._unencodable(claimed, exc))
+            except (NotBound, WindowFull):  # the session has ended in the middle of this batch
+                unsent.append(claimed)
         for link in touched:
             link.flush()
         self._count(int(now), len(planned))
-        if failed:
-            expired = [o for o in failed if o.kind is OutcomeKind.UNSENT]
-            self._services.outcomes.unsent(expired, requeue=False)
-            self._services.outcomes.answered(
-                [o for o in failed if o not in expired], self.spec.unknown_policy
-            )
+        if refused:
+            self._services.outcomes.answered(refused, self.spec.unknown_policy)
+        if unsent:
+            self._services.outcomes.unsent([_unsent(claimed) for claimed in unsent])
+
+    def _unencodable(self, claimed: Claimed, exc: ValueError) -> Outcome:
+        log.error("part.unencodable", channel=self.spec.name, id=str(claimed.id), error=str(exc))
+        return Outcome(
+            claimed.id, claimed.part, claimed.attempt, OutcomeKind.REFUSED, code="UNENCODABLE", cls="CHANNEL"
+        )
 
     def _pump_at(self, when: float) -> None:
         if (
@@ -593,35 +622,21 @@ class Channel:
         """The carrier says "not now": the channel slows down when it says "too fast", the part waits."""
         if outcome.cls == "FREQ_CARRIER":
             self._pacer.throttled(self._loop.time())
-        due = time.time() + outcome.delay
-        if self._deferred_at is None or due < self._deferred_at:
-            self._deferred_at = due
+        self._deferred_at = min(self._deferred_at, time.time() + outcome.delay)
 
     def _give_back(self) -> None:
         """Return claimed parts that were never written: whole messages to the pool, others stay with the channel."""
         if not self._ready:
             return
-        unsent = list(self._ready)
+        log.info("channel.gave_back", channel=self.spec.name, parts=len(self._ready))
+        self._services.outcomes.unsent([_unsent(claimed) for claimed in self._ready])
         self._ready.clear()
-        count: dict[int, int] = {}
-        for claimed in unsent:
-            count[claimed.id] = count.get(claimed.id, 0) + 1
-        whole = [c for c in unsent if count[c.id] == c.total]
-        rest = [c for c in unsent if count[c.id] != c.total]
-        log.info("channel.gave_back", channel=self.spec.name, to_pool=len(whole), kept=len(rest))
-        for group, requeue in ((whole, True), (rest, False)):
-            if group:
-                outcomes = [Outcome(c.id, c.part, c.attempt, OutcomeKind.UNSENT) for c in group]
-                self._services.outcomes.unsent(outcomes, requeue=requeue)
-        if rest:
-            self._deferred_at = 0.0
+        self._deferred_at = 0.0
 
 
 def _unknown(claimed: Claimed, why: str) -> Outcome:
     return Outcome(claimed.id, claimed.part, claimed.attempt, OutcomeKind.UNKNOWN, code=why)
 
 
-def _refused(claimed: Claimed) -> Outcome:
-    return Outcome(
-        claimed.id, claimed.part, claimed.attempt, OutcomeKind.REFUSED, code="UNENCODABLE", cls="CHANNEL"
-    )
+def _unsent(claimed: Claimed) -> Outcome:
+    return Outcome(claimed.id, claimed.part, claimed.attempt, OutcomeKind.UNSENT)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import structlog
+from asyncpg import PostgresError
 
 from smsgw import aio
-from smsgw.channels.channel import QUEUE_AGE, Channel, Queue, Services
+from smsgw.channels import profiles
+from smsgw.channels.channel import Channel, Queue, Services
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.ids import first_id, time_of
-from smsgw.core.model import ChannelSpec, ChannelStatus
+from smsgw.core.model import ChannelSpec, ChannelStatus, UnknownPolicy
 from smsgw.pipeline.directory import Directory
+from smsgw.pipeline.outcomes import MAX_AGE
 from smsgw.pipeline.recovery import recover_channel
 from smsgw.pipeline.routing import Membership, membership, pools_of
 from smsgw.store import channels as store
@@ -28,6 +32,11 @@ log = structlog.get_logger(__name__)
 
 FOLLOW_EVERY = 1.0
 SAY_EVERY = 3.0
+ADOPT_EVERY = 30.0
+CHANGE_PATIENCE = 10.0
+COMMIT_PATIENCE = 10.0
+"""Seconds to wait for the commit of a stopped channel's outcomes (they stay queued when it takes longer)."""
+FORGOTTEN = Replay()
 FRESH = 15.0
 """Seconds for which another node's word about its channels counts."""
 
@@ -50,6 +59,8 @@ class ChannelManager:
         self._today: dict[int, int] = {}
         self._elsewhere: dict[int, store.ChannelSaid] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._past: dict[int, set[int]] = {}
+        """Epochs of this run under which a channel may still have claims that were never written."""
         self._moving = asyncio.Lock()
         self._stopping = False
         self.on_reload: Callable[[], None] = lambda: None
@@ -57,6 +68,7 @@ class ChannelManager:
     async def start(self) -> None:
         """Take what is free, recover it, and begin."""
         await self._follow()
+        await self._adopt()
         self._tasks = [
             aio.spawn(
                 aio.forever(self._follow, every=FOLLOW_EVERY, name="channels.follow"), name="channels.follow"
@@ -64,23 +76,26 @@ class ChannelManager:
             aio.spawn(
                 aio.forever(self._renew, every=leases.RENEW_EVERY, name="leases.renew"), name="leases.renew"
             ),
+            aio.spawn(
+                aio.forever(self._adopt, every=ADOPT_EVERY, name="channels.adopt"), name="channels.adopt"
+            ),
             aio.spawn(aio.forever(self._say, every=SAY_EVERY, name="channels.say"), name="channels.say"),
         ]
 
     async def stop(self) -> None:
         """Stop all channels cleanly and give their leases back. (The answers' writer must still run.)"""
         self._stopping = True
+        with contextlib.suppress(
+            TimeoutError
+        ):  # a channel that is just being changed must not be left half-way
+            async with asyncio.timeout(CHANGE_PATIENCE), self._moving:
+                pass
         await aio.cancel(*self._tasks)
         async with self._moving:
-            await asyncio.gather(
-                *(self._stop_channel(channel_id, "shutting down") for channel_id in list(self._channels))
-            )
-
-    @property
-    def all_recovered(self) -> bool:
-        """Whether every channel that should run runs here: the journal of the time before is not needed any more."""
-        wanted = {s.id for s in self._specs.values() if s.desired == "started"}
-        return wanted <= self._channels.keys()
+            stops = (self._stop_channel(channel_id, "shutting down") for channel_id in list(self._channels))
+            for result in await asyncio.gather(*stops, return_exceptions=True):
+                if isinstance(result, BaseException):
+                    log.error("channel.stop_failed", exc_info=result)
 
     # --- what others ask ---------------------------------------------------------------------------------------
 
@@ -159,7 +174,9 @@ class ChannelManager:
                 self.on_reload()
             for channel_id, channel in list(self._channels.items()):
                 spec = self._specs.get(channel_id)
-                if spec is None or spec.desired != "started" or channel.restart_needed(spec):
+                if channel.lease.lost:
+                    await self._stop_channel(channel_id, "lease lost")
+                elif spec is None or spec.desired != "started" or channel.restart_needed(spec):
                     await self._stop_channel(channel_id, "configuration changed")
                 elif spec != channel.spec:
                     channel.change(spec)
@@ -169,47 +186,86 @@ class ChannelManager:
                 if spec.desired == "started" and spec.id not in self._channels:
                     try:
                         await self._start_channel(spec)
-                    except SmsgwError as exc:
+                    except (SmsgwError, OSError, PostgresError) as exc:  # the others must start all the same
                         log.error("channel.not_started", channel=spec.name, error=str(exc))
 
     async def _start_channel(self, spec: ChannelSpec) -> None:
-        lease = await leases.acquire(self._database, f"channel/{spec.id}", self._services.node)
+        profiles.parse(spec.profile)  # before anything is taken
+        lease = await self._take(spec.id, spec.name, spec.unknown_policy)
         if lease is None:
             return
-        self._services.journal.own(lease.epoch)
         channel = Channel(spec, lease, self._pools_of(spec), self._services)
-        await recover_channel(self._database, self._services.outcomes, self._replay, spec, lease.epoch)
-        self._leases[spec.id] = lease
         self._channels[spec.id] = channel
         await channel.start()
         log.info("channel.started", channel=spec.name, protocol=spec.protocol, epoch=lease.epoch)
 
-    async def _stop_channel(self, channel_id: int, why: str) -> None:
-        channel = self._channels.pop(channel_id, None)
-        lease = self._leases.pop(channel_id, None)
-        if channel is None or lease is None:
-            return
-        await channel.stop(why)
-        await self._services.outcomes.drain()
+    async def _take(self, channel_id: int, name: str, policy: UnknownPolicy) -> Lease | None:
+        """Lease a channel and settle what its last owner left; None while another node owns it."""
+        journal = self._services.journal
+        lease = await leases.acquire(self._database, f"channel/{channel_id}", self._services.node)
+        if lease is None:
+            return None
+        self._leases[channel_id] = lease
+        try:
+            await recover_channel(
+                self._database, self._services.outcomes, journal, self._replay,
+                channel_id=channel_id, name=name, policy=policy, epoch=lease.epoch,
+            )  # fmt: skip
+            journal.disown(self._past.pop(channel_id, ()))
+            journal.own(lease.epoch)
+        except BaseException:
+            await self._give_up(channel_id, name)
+            raise
+        self._past[channel_id] = {lease.epoch}
+        return lease
+
+    async def _give_up(self, channel_id: int, name: str) -> None:
+        """Let another node, or a later round, have the channel."""
+        lease = self._leases.pop(channel_id)
         try:
             await leases.release(self._database, lease)
         except SmsgwError:
-            log.warning("lease.not_released", channel=channel.spec.name)
+            log.warning("lease.not_released", channel=name)
+
+    async def _stop_channel(self, channel_id: int, why: str) -> None:
+        """Stop a channel; its lease is kept until what it had in hand is committed."""
+        channel = self._channels.pop(channel_id)
+        try:
+            await channel.stop(why)
+            async with asyncio.timeout(COMMIT_PATIENCE):
+                await self._services.outcomes.drain()
+        except TimeoutError:
+            log.error("channel.outcomes_pending", channel=channel.spec.name)
+        finally:
+            await self._give_up(channel_id, channel.spec.name)
         log.info("channel.stopped", channel=channel.spec.name, why=why)
 
+    async def _adopt(self) -> None:
+        """Settle what was in flight on channels that do not run here: stopped, removed, or unable to start."""
+        async with self._moving:
+            if self._stopping:
+                return
+            async with self._database.acquire(timeout=30) as connection:
+                rows = await claiming.left_behind(connection, list(self._channels))
+            for row in rows:
+                policy = UnknownPolicy(row["unknown_policy"])
+                if await self._take(row["id"], row["name"], policy) is not None:
+                    await self._give_up(row["id"], row["name"])
+            if self._replay is not FORGOTTEN:
+                # Whatever still is in flight has been claimed since, by us or by another owner.
+                self._services.journal.forget_before_start()
+                self._replay = FORGOTTEN
+
     async def _renew(self) -> None:
-        for channel_id, lease in list(self._leases.items()):
-            if not await leases.renew(self._database, lease):
+        for lease in await leases.renew(self._database, list(self._leases.values())):
+            if not lease.released:
                 log.error("lease.lost", resource=lease.resource)
-                lease.deadline = 0.0
-                async with self._moving:
-                    await self._stop_channel(channel_id, "lease lost")
 
     async def _say(self) -> None:
         async with self._database.acquire() as connection:
             now = datetime.now(UTC)
             oldest = await claiming.oldest_queued(
-                connection, list(self._directory.pools.values()), first_id(now - QUEUE_AGE)
+                connection, list(self._directory.pools.values()), first_id(now - MAX_AGE)
             )
         waits = {pool_id: (now - time_of(id_)).total_seconds() for pool_id, id_ in oldest.items()}
         self._services.tables.waits(waits)

@@ -27,8 +27,12 @@ from smsgw.protocols.smpp import tlvs
 from smsgw.protocols.smpp.ids import canonical, canonical_pair
 
 RETRY_THROTTLED = 1.0
-"""Seconds until a throttled part is tried again."""
+"""Seconds until a throttled part is tried again; each further refusal doubles it …"""
 RETRY_TEMPORARY = 5.0
+MAX_RETRY = 60.0
+"""… up to this."""
+MAX_ID = 128
+"""Characters of a carrier's id that count: a field of SMPP has 64, but an optional parameter has no end."""
 
 
 class Intermediate:
@@ -50,6 +54,17 @@ class Mapping(Protocol):
 
     def incoming(self, pdu: Pdu) -> Incoming:
         """What the carrier has delivered. Raises ``ValueError`` when it makes no sense."""
+
+
+class _Serial:
+    """Makes keys for messages that come without an id: the time, and a number for those of one moment."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def next(self) -> str:
+        self._number += 1
+        return f"{_now().timestamp():.6f}-{self._number}"
 
 
 class _Cutter:
@@ -78,10 +93,21 @@ def judge(claimed: Claimed, code: Code, raw: str, carrier_id: str) -> Outcome:
     if code.kind is CodeClass.OK:
         return Outcome(*base, OutcomeKind.ACCEPTED, carrier_id=carrier_id)
     if code.kind is CodeClass.THROTTLE:
-        return Outcome(*base, OutcomeKind.DEFERRED, code=raw, cls="FREQ_CARRIER", delay=RETRY_THROTTLED)
+        delay = _delay(RETRY_THROTTLED, claimed.attempt)
+        return Outcome(*base, OutcomeKind.DEFERRED, code=raw, cls="FREQ_CARRIER", delay=delay)
     if code.kind in (CodeClass.TEMPORARY, CodeClass.BIND):
-        return Outcome(*base, OutcomeKind.DEFERRED, code=raw, cls="CHANNEL", delay=RETRY_TEMPORARY)
+        delay = _delay(RETRY_TEMPORARY, claimed.attempt)
+        return Outcome(*base, OutcomeKind.DEFERRED, code=raw, cls="CHANNEL", delay=delay)
     return Outcome(*base, OutcomeKind.REFUSED, code=raw, cls="CHANNEL")
+
+
+def _delay(first: float, attempt: int) -> float:
+    return min(MAX_RETRY, first * 2.0 ** min(max(attempt - 1, 0), 10))
+
+
+def _clean(raw: str) -> str:
+    """What the ledger can hold: PostgreSQL has no NUL character, and a carrier's fields may hold anything."""
+    return raw.replace("\0", "")
 
 
 def _now() -> datetime:
@@ -90,6 +116,7 @@ def _now() -> datetime:
 
 def _number(raw: str) -> str:
     """E.164 digits where they can be made out, else the digits as they came."""
+    raw = _clean(raw)
     try:
         return numbers.normalize(raw)
     except InvalidNumber:
@@ -113,10 +140,11 @@ def _inbound(channel_id: int, carrier_id: str, number: str, to_code: str, octets
                 ref, total, part = header.concat.ref, header.concat.total, header.concat.number
     return Inbound(
         channel_id=channel_id,
-        carrier_id=carrier_id,
+        # Gateways may give the parts of a long message one id.
+        carrier_id=carrier_id if total == 1 else f"{carrier_id}/{part}",
         number=_number(number),
-        to_code=to_code,
-        text=text.decode(octets, coding),
+        to_code=_clean(to_code),
+        text=_clean(text.decode(octets, coding)),
         received_at=_now(),
         concat_ref=ref,
         concat_total=total,
@@ -145,6 +173,7 @@ class CmppMapping:
         self._profile = profile
         self._msg_src = profile.msg_src or spec.username
         self._cutter = _Cutter()
+        self._serial = _Serial()
 
     def submit(self, claimed: Claimed) -> Pdu:
         """CMPP_SUBMIT with one destination."""
@@ -192,15 +221,17 @@ class CmppMapping:
                 channel_id=self._spec.id,
                 carrier_id=f"{report.msg_id:016x}",
                 state=PartState.DELIVERED if delivered else PartState.UNDELIVERABLE,
-                code=report.stat,
+                code=_clean(report.stat),
                 cls=class_of(report.stat),
                 number=_number(report.dest_terminal_id),
                 received_at=_now(),
             )
         # Values outside the table follow the coding groups of GSM 03.38: bits 3-2 say UCS2.
         coding = _CMPP_CODING.get(pdu.msg_fmt, Coding.UCS2 if pdu.msg_fmt & 0x0C == 8 else Coding.ASCII)
+        # Without an id of its own every message is a new one: to take two for the same would lose one.
+        carrier_id = f"{pdu.msg_id:016x}" if pdu.msg_id else self._serial.next()
         return _inbound(
-            self._spec.id, f"{pdu.msg_id:016x}", pdu.src_terminal_id, pdu.dest_id, pdu.msg_content,
+            self._spec.id, carrier_id, pdu.src_terminal_id, pdu.dest_id, pdu.msg_content,
             bool(pdu.tp_udhi & 0x41), coding,
         )  # fmt: skip
 
@@ -229,7 +260,7 @@ class SmppMapping:
         self._spec = spec
         self._profile = profile
         self._answer_base, self._receipt_base = canonical_pair(profile.receipt_id)
-        self._serial = 0
+        self._serial = _Serial()
         self._cutter = _Cutter()
 
     def submit(self, claimed: Claimed) -> Pdu:
@@ -252,7 +283,7 @@ class SmppMapping:
 
     def outcome(self, claimed: Claimed, answer: Pdu, status: int) -> Outcome:
         """command_status of submit_sm_resp, or of the generic_nack in its place."""
-        message_id = canonical(getattr(answer, "message_id", ""), self._answer_base)
+        message_id = _clean(canonical(getattr(answer, "message_id", ""), self._answer_base))
         return judge(claimed, smpp_codes.status(status), f"0x{status:08x}", message_id)
 
     def incoming(self, pdu: Pdu) -> Incoming:
@@ -270,9 +301,9 @@ class SmppMapping:
         error = (receipt.err or "").strip("0")
         return Report(
             channel_id=self._spec.id,
-            carrier_id=canonical(receipt.message_ids[0], self._receipt_base),
+            carrier_id=_clean(canonical(receipt.message_ids[0], self._receipt_base))[:MAX_ID],
             state=PartState.DELIVERED if delivered else PartState.UNDELIVERABLE,
-            code=receipt.state if delivered or not error else f"{receipt.state}/{receipt.err}",
+            code=_clean(receipt.state if delivered or not error else f"{receipt.state}/{receipt.err}"),
             cls=class_of(receipt.state),
             number=_number(pdu.source_addr),
             received_at=_now(),
@@ -287,10 +318,8 @@ class SmppMapping:
         )
         # SMPP gives an inbound message no id of its own: sequence numbers start anew with each link, so the time
         # makes the key. A repetition after a lost link arrives as a new message.
-        self._serial += 1
-        carrier_id = f"{_now().timestamp():.6f}-{self._serial}"
         return _inbound(
-            self._spec.id, carrier_id, pdu.source_addr, pdu.destination_addr, octets,
+            self._spec.id, self._serial.next(), pdu.source_addr, pdu.destination_addr, octets,
             bool(pdu.esm_class & _UDHI), coding, self._sar(pdu),
         )  # fmt: skip
 

@@ -16,10 +16,11 @@ import msgspec
 from smsgw.core import numbers, text
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary, message_of
 from smsgw.core.ids import IdSource
-from smsgw.core.model import LANE_OF, Account, MessageType, Origin
+from smsgw.core.model import LANE_OF, Account, MessageType, Origin, UnknownPolicy
 from smsgw.core.numbers import InvalidNumber
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding, Unencodable
+from smsgw.pipeline.outcomes import MAX_AGE
 from smsgw.pipeline.routing import CARRIER_ZH, Route, Router
 from smsgw.store.accepting import NewCall, RequestKey, Stored, commit_calls
 from smsgw.store.batch import Batcher
@@ -38,6 +39,8 @@ VALIDITY = {
 }
 MAX_SCHEDULE = timedelta(days=6)
 """Partitions are made a week ahead; what is later belongs into a task."""
+DEFAULT_POLICY = {MessageType.OTP: UnknownPolicy.HOLD_SHORT}
+"""Where the account has none: a code that may not have arrived is asked for again. Others follow their channel."""
 
 _SIGN = re.compile(r"^【([^【】]{2,20})】")
 _EXTEND = re.compile(r"[0-9]{0,12}")
@@ -223,7 +226,7 @@ class Acceptor:
         parts: list[tuple[object, ...]] = []
         lane = int(LANE_OF[request.type])
         state = PartState.QUEUED if due is None else PartState.SCHEDULED
-        policy = request.account.unknown_policy
+        policy = request.account.unknown_policy or DEFAULT_POLICY.get(request.type)
         queues = set()
         message_id = batch_id
         keys: list[RequestKey] = []
@@ -361,6 +364,8 @@ class Acceptor:
         expires = request.expire_at or start + VALIDITY[request.type]
         if expires <= start:
             raise Invalid("TIME_INVALID", reason="expire_at 须晚于发送时间")
+        if expires > now + MAX_AGE:
+            raise Invalid("TIME_INVALID", reason=f"expire_at 最多可晚于当前时间 {MAX_AGE.days} 天")
         return due, expires
 
     def _check(self, request: SendRequest) -> tuple[list[ItemResult | None], list[_Checked]]:

@@ -6,6 +6,7 @@ Each job is a small bounded step, run every few seconds; on several nodes the st
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -13,12 +14,14 @@ import structlog
 
 from smsgw import aio
 from smsgw.config import Config
-from smsgw.core.ids import CHINA, IdSource, first_id
+from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Lane
+from smsgw.core.states import PartState
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.outcomes import Outcomes, Sweep
 from smsgw.store import accepting, inbound, partitions, sweeps
+from smsgw.store import outcomes as outcomes_store
 from smsgw.store.db import Connection, Database, Row
 
 log = structlog.get_logger(__name__)
@@ -27,6 +30,8 @@ STEP = 1000
 JOIN_PATIENCE = timedelta(minutes=10)
 """Parts of a long inbound message wait this long for their siblings."""
 KEYS_KEPT = timedelta(days=7)
+ORPHANS_KEPT = timedelta(hours=72)
+"""A report waits this long for the answer that names its part."""
 LANES = [int(lane) for lane in Lane]
 
 
@@ -59,6 +64,7 @@ class Keeper:
             ("unknown", 2.0, self._unknown),
             ("expire", 10.0, self._expire),
             ("no_report", 60.0, self._no_report),
+            ("orphans", 60.0, self._orphans),
             ("join", 30.0, self._join),
             ("partitions", 600.0, self._partitions),
         ):
@@ -76,12 +82,14 @@ class Keeper:
             queues.update((row["pool_id"], row["lane"]) for row in rows)
             return rows
 
-        while await self._outcomes.sweep(Sweep(run, "released")) >= STEP:
+        while await self._outcomes.sweep(Sweep(run, {PartState.QUEUED: "released"})) >= STEP:
             self._on_queued(queues)
         self._on_queued(queues)
 
     async def _unknown(self) -> None:
-        await self._outcomes.sweep(Sweep(lambda c, now: sweeps.resolve_unknown(c, now, STEP), "policy"))
+        sweep = Sweep(lambda c, now: sweeps.resolve_unknown(c, now, STEP), {PartState.DEFERRED: "resent"})
+        while await self._outcomes.sweep(sweep) >= STEP:
+            pass
 
     async def _expire(self) -> None:
         for pool_id in self._directory.pools.values():
@@ -93,10 +101,16 @@ class Keeper:
         await self._outcomes.sweep(Sweep(lambda c, now: sweeps.expire_deferred(c, now, STEP)))
 
     async def _no_report(self) -> None:
-        now = datetime.now(UTC)
-        wait = timedelta(hours=self._config.durability.report_wait_hours)
-        low, high = first_id(now - wait - timedelta(days=8)), first_id(now - wait)
-        await self._outcomes.sweep(Sweep(lambda c, at: sweeps.end_report_wait(c, at, low, high, STEP)))
+        while await self._outcomes.sweep(Sweep(lambda c, at: sweeps.end_report_wait(c, at, STEP))) >= STEP:
+            pass
+
+    async def _orphans(self) -> None:
+        before = datetime.now(UTC) - ORPHANS_KEPT
+        async with self._database.transaction(timeout=30) as connection:
+            rows = await outcomes_store.sweep_orphans(connection, before, STEP)
+        if rows:
+            by_channel = Counter(row["channel_id"] for row in rows)
+            log.warning("reports.homeless", **{f"channel_{id_}": n for id_, n in by_channel.items()})
 
     async def _join(self) -> None:
         before = datetime.now(UTC) - JOIN_PATIENCE

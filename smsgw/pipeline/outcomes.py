@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
 
 import structlog
 
 from smsgw.config import DurabilityConfig
+from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.ids import IdSource, first_id
 from smsgw.core.model import Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.pipeline.directory import Directory
@@ -26,15 +29,17 @@ from smsgw.store import stats
 from smsgw.store.batch import Batcher
 from smsgw.store.db import Connection, Row
 from smsgw.store.inbound import Arrived
-from smsgw.store.journal import Journal
-from smsgw.store.outcomes import Answer, Tally
+from smsgw.store.journal import Journal, Key
+from smsgw.store.outcomes import Answer, GivenBack, Patience, Tally
 
 log = structlog.get_logger(__name__)
 
 MAX_WAITING = 50_000
 RECENT = timedelta(days=2)
-REPORTS_WITHIN = timedelta(days=8)
-"""How long after acceptance a report is still matched."""
+MAX_AGE = timedelta(days=7)
+"""From acceptance to the end of the longest validity: older ids are not queued any more."""
+LATE_REPORTS = timedelta(days=3)
+"""How long after its deadline a report is still matched."""
 
 
 @dataclass(slots=True)
@@ -42,12 +47,12 @@ class Sweep:
     """A state change by time or by an operator: ``run`` gives the changed rows."""
 
     run: Callable[[Connection, datetime], Awaitable[list[Row]]]
-    kind: str = ""
-    """Kind of the event to record for each row; empty: none."""
+    kinds: Mapping[int, str] = field(default_factory=dict)
+    """Kind of the event to record for a row, by its new state; none for other states."""
     detail: dict[str, str] = field(default_factory=dict)
 
 
-Item = Answer | Report | Arrived | Sweep
+Item = Answer | GivenBack | Report | Arrived | Sweep
 Applied = int
 """Rows that an item's batch or sweep changed (sweeps: their own)."""
 
@@ -72,11 +77,16 @@ class Outcomes:
         self._journal = journal
         self._directory = directory
         self._bell = bell
-        self._durability = durability
         self._now = now
+        self._patience = Patience(
+            hold=timedelta(hours=durability.unknown_hold_hours),
+            hold_short=timedelta(seconds=durability.unknown_short_seconds),
+            resend=timedelta(seconds=durability.unknown_resend_seconds),
+        )
+        self._report_wait = timedelta(hours=durability.report_wait_hours)
         self._told: dict[str, set[int]] = {"report": set(), "mo": set()}
         """Accounts with new events in the transaction under way."""
-        self._writer: Batcher[Item, Applied] = Batcher(
+        self._writer: Batcher[Item, Applied | SmsgwError] = Batcher(
             "outcomes", dsn, self._commit, max_batch=2000, limit=MAX_WAITING, after_commit=self._ring
         )
         self.tally = Tally()
@@ -114,72 +124,78 @@ class Outcomes:
             self._journal.answer(known)
         now = self._now()
         for outcome in outcomes:
-            self._submit_answer(Answer(outcome, now, self._next_at(outcome, policy, now)))
+            answer = Answer(outcome, now, self._next_at(outcome, now), policy)
+            self._submit(answer, (outcome,))
 
-    def unsent(self, outcomes: list[Outcome], *, requeue: bool) -> None:
-        """Claimed parts that were certainly never written: back to the pool (whole messages), or to their channel."""
+    def unsent(self, outcomes: list[Outcome]) -> None:
+        """Claimed parts that were certainly never written: whole messages go back to their pool, others stay with
+        their channel, because a part of the same message may have been written there."""
         now = self._now()
-        for outcome in outcomes:
-            self._submit_answer(Answer(outcome, now, now, requeue))
+        for _, group in groupby(sorted(outcomes, key=lambda o: (o.id, o.part)), key=lambda o: o.id):
+            message = tuple(group)
+            self._submit(GivenBack(message, now), message)
 
-    def _submit_answer(self, answer: Answer) -> None:
-        future = self._writer.submit(answer)
-        key = (answer.outcome.id, answer.outcome.part, answer.outcome.attempt)
-        future.add_done_callback(lambda done: self._settled(key, done))
+    def _submit(self, item: Item, outcomes: tuple[Outcome, ...]) -> None:
+        keys = [(o.id, o.part, o.attempt) for o in outcomes]
+        self._writer.submit(item).add_done_callback(lambda done: self._settled(keys, done))
 
-    def _settled(self, key: tuple[int, int, int], done: asyncio.Future[Applied]) -> None:
+    def _settled(self, keys: list[Key], done: asyncio.Future[Any]) -> None:
         if done.cancelled() or done.exception() is not None:
             return  # stays open in the journal: the next start reads it
-        self._journal.settled((key,))
+        self._journal.settled(keys)
 
-    def report(self, report: Report) -> asyncio.Future[Applied]:
+    def report(self, report: Report) -> asyncio.Future[Any]:
         """Done when the report is durable: only then may the carrier be answered."""
         return self._writer.submit(report)
 
-    def inbound(self, inbound: Inbound) -> asyncio.Future[Applied]:
+    def inbound(self, inbound: Inbound) -> asyncio.Future[Any]:
         """Done when the inbound message is durable: only then may the carrier be answered."""
         account, extend_code = self._directory.owner_of(inbound.to_code)
         return self._writer.submit(Arrived(inbound, account.id if account else None, extend_code))
 
     async def sweep(self, sweep: Sweep) -> int:
-        """Run a sweep in the writer's order; how many parts it changed."""
-        return await self._writer.put(sweep)
+        """Run a sweep in the writer's order; how many parts it changed.
 
-    def _next_at(self, outcome: Outcome, policy: UnknownPolicy, now: datetime) -> datetime | None:
+        ``STORAGE_UNAVAILABLE`` when it was under way as the database went: it may or may not have been applied.
+        """
+        result = await self._writer.put(sweep)
+        return result if isinstance(result, int) else 0
+
+    def _next_at(self, outcome: Outcome, now: datetime) -> datetime | None:
         if outcome.kind is OutcomeKind.ACCEPTED:
-            return now + timedelta(hours=self._durability.report_wait_hours)
+            return now + self._report_wait
         if outcome.kind is OutcomeKind.DEFERRED:
             return now + timedelta(seconds=outcome.delay)
-        if outcome.kind is OutcomeKind.UNKNOWN:
-            return now + self.patience(policy)
         return None
-
-    def patience(self, policy: UnknownPolicy) -> timedelta:
-        """How long an unknown outcome waits before its policy acts."""
-        if policy is UnknownPolicy.HOLD_SHORT:
-            return timedelta(seconds=self._durability.unknown_short_seconds)
-        if policy is UnknownPolicy.RESEND:
-            return timedelta(seconds=self._durability.unknown_resend_seconds)
-        return timedelta(hours=self._durability.unknown_hold_hours)
 
     # --- the transaction ---------------------------------------------------------------------------------------
 
-    async def _commit(self, connection: Connection, items: list[Item], again: bool) -> list[Applied]:
-        """Guarded updates throughout: a repeat (``again``) of a committed batch changes nothing."""
+    async def _commit(
+        self, connection: Connection, items: list[Item], again: bool
+    ) -> list[Applied | SmsgwError]:
+        """Guarded updates throughout: a repeat (``again``) of a committed batch changes nothing.
+
+        Sweeps are not repeated: they come round again by themselves, and one that is too slow for a transaction must
+        not keep answers and reports from being stored.
+        """
         now = self._now()
         tally = Tally()
         answers = [i for i in items if isinstance(i, Answer)]
+        given = [i for i in items if isinstance(i, GivenBack)]
         reports = [i for i in items if isinstance(i, Report)]
         arrived = [i for i in items if isinstance(i, Arrived)]
-        sweeps = [i for i in items if isinstance(i, Sweep)]
-        changed: list[Row] = []
+        sweeps = [] if again else [i for i in items if isinstance(i, Sweep)]
         events: list[tuple[int, datetime, int, str, str]] = []
 
-        rows, early = await store.commit_answers(connection, answers, tally)
-        changed += rows
+        changed, pinned = await store.commit_given_back(connection, given)
+        answers += pinned
+        rows, early = await store.commit_answers(connection, answers, tally, self._patience)
+        events += [(row["id"], now, row["part"], "never_written", "{}") for row in changed]
         events += self._answer_events(answers, rows)
+        changed += rows
         if reports or early:
-            recent, oldest = first_id(now - RECENT), first_id(now - REPORTS_WITHIN)
+            recent = first_id(now - RECENT)
+            oldest = first_id(now - MAX_AGE - self._report_wait - LATE_REPORTS)
             found = await store.commit_reports(
                 connection, [*early, *reports], tally, recent=recent, oldest=oldest
             )
@@ -195,20 +211,25 @@ class Outcomes:
             rows = await sweep.run(connection, now)
             swept[id(sweep)] = len(rows)
             changed += rows
-            if sweep.kind:
-                detail = json.dumps(sweep.detail, ensure_ascii=False)
-                events += [(row["id"], now, row["part"], sweep.kind, detail) for row in rows]
+            detail = json.dumps(sweep.detail, ensure_ascii=False)
+            events += [
+                (row["id"], now, row["part"], sweep.kinds[row["state"]], detail)
+                for row in rows
+                if row["state"] in sweep.kinds
+            ]
         self._told["report"] |= await store.settle(connection, changed, self._ids.next)
-        self._told["mo"] |= await inbound_store.commit_inbound(connection, arrived, self._ids.next)
+        told, new = await inbound_store.commit_inbound(connection, arrived, self._ids.next)
+        self._told["mo"] |= told
         await store.add_events(connection, events)
         delta: stats.Delta = Counter()
         store.count(changed, delta)
-        for one in arrived:
+        for one in new:
             delta[one.account_id or 0, one.inbound.channel_id, "mo"] += one.inbound.concat_number == 1
         await stats.add(connection, self._node, +delta)
 
         self._account_for(tally)
-        return [swept.get(id(item), len(changed)) for item in items]
+        lost = Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason="数据库连接中断,请确认结果后重试")
+        return [swept.get(id(item), lost) if isinstance(item, Sweep) else len(changed) for item in items]
 
     def _ring(self) -> None:
         for kind, accounts in self._told.items():

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.store import stats
-from smsgw.store.db import Connection, Database
+from smsgw.store.db import Connection, Database, Row
 
 MESSAGE_COLUMNS = (
     "id", "batch_id", "account_id", "origin", "type", "number", "carrier", "province", "content", "sign",
@@ -110,26 +110,26 @@ async def commit_calls(
         row["id"]: row for row in await connection.fetch(_LOCK_ACCOUNTS, sorted({c.account_id for c in todo}))
     }
     available = {account_id: row["available"] for account_id, row in accounts.items()}
-
-    results |= await _settle_keys(connection, [c for c in todo if c.keys])
-    fresh = []
-    undo: list[NewCall] = []
-    for call in todo:
-        if id(call) in results:
-            continue
-        account = accounts.get(call.account_id)
-        if account is None or account["status"] != "active":
-            results[id(call)] = Refused("ACCOUNT_STOPPED")
-            undo.append(call)
-        elif call.units > available[call.account_id]:
-            left = max(0, available[call.account_id])
-            results[id(call)] = Refused("BALANCE_INSUFFICIENT", need=call.units, left=left)
-            undo.append(call)
-        else:
-            available[call.account_id] -= call.units
-            fresh.append(call)
-    await _drop_keys(connection, [c for c in undo if c.keys])
-    _refuse_replays_of(undo, results)
+    fresh: list[NewCall] = []
+    while todo:
+        lost = await _settle_keys(connection, [c for c in todo if c.keys])
+        refused: list[NewCall] = []
+        for call in todo:
+            if id(call) in lost:
+                continue
+            refusal = _refusal(call, accounts.get(call.account_id), available)
+            if refusal is None:
+                available[call.account_id] -= call.units
+                fresh.append(call)
+            else:
+                results[id(call)] = refusal
+                refused.append(call)
+        await _drop_keys(connection, [c for c in refused if c.keys])
+        # A key whose winner, in this very batch, was refused is free again.
+        gone = {row[0] for call in refused for row in call.messages}
+        again_free = [c for c in todo if id(c) in lost and lost[id(c)].holder in gone]
+        results |= {key: lost_to.result for key, lost_to in lost.items() if lost_to.holder not in gone}
+        todo = again_free
 
     if fresh:
         messages = [row for call in fresh for row in call.messages]
@@ -155,17 +155,26 @@ async def commit_calls(
     return [results[id(call)] for call in calls]
 
 
-def _refuse_replays_of(undone: list[NewCall], results: dict[int, Stored | SmsgwError]) -> None:
-    """A repeat that travelled in the same batch as a refused original is refused like it."""
-    refused = {call.batch_id: results[id(call)] for call in undone}
-    if refused:
-        for key, result in results.items():
-            if isinstance(result, Stored) and result.batch_id in refused:
-                results[key] = refused[result.batch_id]
+def _refusal(call: NewCall, account: Row | None, available: dict[int, int]) -> SmsgwError | None:
+    if account is None or account["status"] != "active":
+        return Refused("ACCOUNT_STOPPED")
+    left: int = available[call.account_id]
+    if call.units > left:
+        return Refused("BALANCE_INSUFFICIENT", need=call.units, left=max(0, left))
+    return None
 
 
-async def _settle_keys(connection: Connection, calls: list[NewCall]) -> dict[int, Stored | SmsgwError]:
-    """Insert the calls' keys; results for the calls whose key was taken before (replay, mismatch, conflict)."""
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A call's key was taken before."""
+
+    result: Stored | SmsgwError
+    holder: int
+    """The first message of the call that has it (of a ``client_ref``: the message)."""
+
+
+async def _settle_keys(connection: Connection, calls: list[NewCall]) -> dict[int, _Lost]:
+    """Insert the calls' keys; what becomes of the calls whose key was taken before (replay, mismatch, conflict)."""
     if not calls:
         return {}
     flat = sorted(
@@ -183,31 +192,33 @@ async def _settle_keys(connection: Connection, calls: list[NewCall]) -> dict[int
             [c.answer if k.answers else b"" for c, k in flat],
         )
     }
-    lost = [(c, k) for c, k in flat if (c.account_id, k.kind, k.key, k.message_id) not in won]
-    if not lost:
+    missed = [(c, k) for c, k in flat if (c.account_id, k.kind, k.key, k.message_id) not in won]
+    if not missed:
         return {}
     existing = {
         (row["account_id"], row["kind"].decode(), row["key"]): row
         for row in await connection.fetch(
             _EXISTING_KEYS,
-            [c.account_id for c, _ in lost],
-            [k.kind.encode() for _, k in lost],
-            [k.key for _, k in lost],
+            [c.account_id for c, _ in missed],
+            [k.kind.encode() for _, k in missed],
+            [k.key for _, k in missed],
         )
     }
-    results: dict[int, Stored | SmsgwError] = {}
-    for call, key in lost:
+    lost: dict[int, _Lost] = {}
+    for call, key in missed:
         row = existing[call.account_id, key.kind, key.key]
-        if id(call) in results:
+        if id(call) in lost:
             continue  # the Idempotency-Key has decided
+        result: Stored | SmsgwError
         if row["request_sha256"] == key.request_sha256 and row["answer"]:
-            results[id(call)] = Stored(row["message_id"], replay=row["answer"])
+            result = Stored(row["message_id"], replay=row["answer"])
         elif key.kind == "k":
-            results[id(call)] = Invalid("IDEMPOTENCY_MISMATCH")
+            result = Invalid("IDEMPOTENCY_MISMATCH")
         else:
-            results[id(call)] = Invalid("CLIENT_REF_EXISTS", id=str(row["message_id"]))
-    await _drop_keys(connection, [c for c in calls if id(c) in results])
-    return results
+            result = Invalid("CLIENT_REF_EXISTS", id=str(row["message_id"]))
+        lost[id(call)] = _Lost(result, row["message_id"])
+    await _drop_keys(connection, [c for c in calls if id(c) in lost])
+    return lost
 
 
 async def _drop_keys(connection: Connection, calls: list[NewCall]) -> None:

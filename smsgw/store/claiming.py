@@ -144,10 +144,23 @@ async def held(connection: Connection, channel_id: int, epoch: int, oldest: int)
 
 _INTERRUPTED = """
 SELECT id, part, attempt, epoch FROM part
-WHERE channel_id = $1 AND epoch < $2 AND state = 20 AND id >= $3 ORDER BY id, part LIMIT 5000
+WHERE channel_id = $1 AND epoch < $2 AND state = 20 AND (id, part) > ($3, $4) ORDER BY id, part LIMIT 5000
 """
 
 
-async def interrupted(connection: Connection, channel_id: int, epoch: int, oldest: int) -> list[Row]:
-    """Parts that an earlier owner of the channel had claimed and left without an outcome (at most 5,000 at a time)."""
-    return await connection.fetch(_INTERRUPTED, channel_id, epoch, oldest)
+async def interrupted(
+    connection: Connection, channel_id: int, epoch: int, after: tuple[int, int]
+) -> list[Row]:
+    """Parts that an earlier owner of the channel had claimed and left without an outcome, a page of at most 5,000."""
+    return await connection.fetch(_INTERRUPTED, channel_id, epoch, *after)
+
+
+_LEFT = """
+SELECT c.id, c.name, c.unknown_policy FROM channel c
+WHERE c.id <> ALL($1::int[]) AND EXISTS (SELECT 1 FROM part p WHERE p.channel_id = c.id AND p.state = 20)
+"""
+
+
+async def left_behind(connection: Connection, running: Sequence[int]) -> list[Row]:
+    """Channels outside ``running``, stopped and removed ones included, that have claimed parts without an outcome."""
+    return await connection.fetch(_LEFT, list(running))

@@ -52,10 +52,15 @@ JOIN_WITHIN = timedelta(hours=2)
 REPLY_WITHIN = timedelta(hours=72)
 
 
-async def commit_inbound(connection: Connection, arrived: Sequence[Arrived], ids: Ids) -> set[int]:
-    """Store inbound PDUs and the messages that became whole; the accounts that have new events."""
+async def commit_inbound(
+    connection: Connection, arrived: Sequence[Arrived], ids: Ids
+) -> tuple[set[int], list[Arrived]]:
+    """Store inbound PDUs and the messages that became whole.
+
+    Returns the accounts that have new events, and the PDUs that had not been stored before.
+    """
     if not arrived:
-        return set()
+        return set(), []
     rows = await connection.fetch(
         _REMEMBER,
         [a.inbound.channel_id for a in arrived],
@@ -70,12 +75,14 @@ async def commit_inbound(connection: Connection, arrived: Sequence[Arrived], ids
     )
     new = {(row["channel_id"], row["carrier_id"]) for row in rows}
     told: set[int] = set()
+    fresh: list[Arrived] = []
     for one in arrived:
         inbound = one.inbound
         key = (inbound.channel_id, inbound.carrier_id)
         if key not in new:
             continue  # the carrier sent it again
         new.discard(key)
+        fresh.append(one)
         keys, content, parts = [key], inbound.text, 1
         if inbound.concat_total > 1:
             waiting = await connection.fetch(
@@ -90,7 +97,7 @@ async def commit_inbound(connection: Connection, arrived: Sequence[Arrived], ids
         await _store(connection, one, keys, content, parts, True, ids)
         if one.account_id is not None:
             told.add(one.account_id)
-    return told
+    return told, fresh
 
 
 async def _store(
@@ -114,17 +121,25 @@ async def _store(
         await connection.copy_records_to_table("customer_event", records=[record], columns=EVENT_COLUMNS)
 
 
+# All that waits of a message whose first arrival is too long ago; whoever is joining it at the moment keeps it.
 _STALE = """
+WITH late AS MATERIALIZED (
+    SELECT DISTINCT number, to_code, ref, total FROM mo_part WHERE mo_id IS NULL AND received_at < $1 LIMIT 200
+),
+parts AS MATERIALIZED (
+    SELECT p.* FROM late l JOIN mo_part p
+      ON p.number = l.number AND p.to_code = l.to_code AND p.ref = l.ref AND p.total = l.total
+    WHERE p.mo_id IS NULL FOR UPDATE OF p SKIP LOCKED
+)
 SELECT number, to_code, ref, total, min(channel_id) AS channel_id, min(received_at) AS received_at,
        array_agg(channel_id ORDER BY part) AS channels, array_agg(carrier_id ORDER BY part) AS carrier_ids,
        array_agg(part ORDER BY part) AS parts, array_agg(content ORDER BY part) AS contents
-FROM mo_part WHERE mo_id IS NULL AND received_at < $1
-GROUP BY number, to_code, ref, total ORDER BY min(received_at) LIMIT 200
+FROM parts GROUP BY number, to_code, ref, total ORDER BY min(received_at)
 """
 
 
 async def stale_parts(connection: Connection, before: datetime) -> list[Row]:
-    """Sets of parts whose siblings have not come in time."""
+    """Sets of parts whose siblings have not come in time, locked until the transaction ends."""
     return await connection.fetch(_STALE, before)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smsgw.aio import boottime
@@ -24,8 +25,10 @@ RETURNING epoch
 """
 
 _RENEW = """
-UPDATE lease SET expires_at = clock_timestamp() + $4 * interval '1 second'
-WHERE resource = $1 AND node = $2 AND epoch = $3 AND expires_at > clock_timestamp()
+UPDATE lease l SET expires_at = clock_timestamp() + $3 * interval '1 second'
+FROM unnest($1::text[], $2::bigint[]) AS held(resource, epoch)
+WHERE l.resource = held.resource AND l.epoch = held.epoch AND l.expires_at > clock_timestamp()
+RETURNING l.resource
 """
 
 _RELEASE = "UPDATE lease SET expires_at = clock_timestamp() WHERE resource = $1 AND node = $2 AND epoch = $3"
@@ -39,6 +42,12 @@ class Lease:
     node: int
     epoch: int
     deadline: float
+    released: bool = False
+
+    @property
+    def lost(self) -> bool:
+        """The database has said that it is over (a deadline that has only passed may still be prolonged)."""
+        return self.deadline == 0.0
 
     def still_mine(self) -> bool:
         """Whether we may still act as the owner; checked before every write to a carrier."""
@@ -52,17 +61,24 @@ async def acquire(database: Database, resource: str, node: int) -> Lease | None:
     return None if epoch is None else Lease(resource, node, epoch, asked + TTL - MARGIN)
 
 
-async def renew(database: Database, lease: Lease) -> bool:
-    """Prolong the lease; False when it is no longer ours."""
+async def renew(database: Database, held: Sequence[Lease]) -> list[Lease]:
+    """Prolong the leases, all at once; those that are no longer ours (they have ended)."""
+    if not held:
+        return []
     asked = boottime()
-    tag = await database.execute(_RENEW, lease.resource, lease.node, lease.epoch, TTL)
-    if tag != "UPDATE 1":
-        return False
-    lease.deadline = asked + TTL - MARGIN
-    return True
+    rows = await database.fetch(
+        _RENEW, [lease.resource for lease in held], [lease.epoch for lease in held], TTL
+    )
+    renewed = {row["resource"] for row in rows}
+    for lease in held:
+        if lease.released:
+            continue
+        lease.deadline = asked + TTL - MARGIN if lease.resource in renewed else 0.0
+    return [lease for lease in held if lease.resource not in renewed]
 
 
 async def release(database: Database, lease: Lease) -> None:
     """Give the lease back."""
+    lease.released = True
     lease.deadline = 0.0
     await database.execute(_RELEASE, lease.resource, lease.node, lease.epoch)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from smsgw.core import states
-from smsgw.core.model import Outcome, OutcomeKind, Report
+from smsgw.core.model import Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
 from smsgw.store import stats
 from smsgw.store.db import Connection, Row
@@ -27,43 +27,97 @@ class Answer:
     outcome: Outcome
     at: datetime
     next_at: datetime | None
-    """DEFERRED: next try; UNKNOWN: when its policy acts; SENT: report deadline."""
-    requeue: bool = False
-    """UNSENT: the whole message is free again for any channel."""
+    """DEFERRED: next try; SENT: report deadline."""
+    policy: UnknownPolicy = UnknownPolicy.HOLD
+    """UNKNOWN: the channel's policy, for parts that have none of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBack:
+    """Parts of one message that were claimed and certainly never written (``UNSENT``), in one piece."""
+
+    outcomes: tuple[Outcome, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an unknown outcome waits before its policy acts."""
+
+    hold: timedelta
+    hold_short: timedelta
+    resend: timedelta
 
 
 _TARGET = {
     OutcomeKind.ACCEPTED: PartState.SENT,
     OutcomeKind.REFUSED: PartState.REJECTED,
     OutcomeKind.DEFERRED: PartState.DEFERRED,
+    OutcomeKind.UNSENT: PartState.DEFERRED,
     OutcomeKind.UNKNOWN: PartState.UNKNOWN,
 }
 
 
-def target(answer: Answer) -> PartState:
-    """The state an answer leads to."""
-    if answer.outcome.kind is OutcomeKind.UNSENT:
-        return PartState.QUEUED if answer.requeue else PartState.DEFERRED
-    return _TARGET[answer.outcome.kind]
+# The whole message, or none of it, goes back to its pool: a claim begins with part 1 and takes what is queued.
+_GIVE_BACK = """
+WITH a AS (
+    SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::timestamptz[]) AS a(id, part, attempt, at)
+),
+mine AS MATERIALIZED (
+    SELECT p.id, p.total, a.at FROM a JOIN part p ON p.id = a.id AND p.part = a.part
+    WHERE p.attempt = a.attempt AND p.state IN (20, 31) ORDER BY p.id, p.part FOR UPDATE OF p
+),
+whole AS (SELECT id, max(at) AS at FROM mine GROUP BY id, total HAVING count(*) = total)
+UPDATE part p SET
+    state = CASE WHEN p.expires_at > whole.at THEN 10 WHEN p.resent > 0 THEN 44 ELSE 42 END,
+    channel_id = NULL, epoch = NULL, claimed_at = NULL, next_at = NULL, code = '', class = '',
+    final_at = CASE WHEN p.expires_at <= whole.at THEN whole.at END
+FROM whole WHERE p.id = whole.id
+RETURNING p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
+          p.answered_at, p.claimed_at, p.final_at
+"""
 
 
-# SENDING may go anywhere, UNKNOWN anywhere but to itself (core/states.py); a refusal for now that comes when the
-# part's validity is over, is final. Early reports of the ids that just became known are handed over.
+async def commit_given_back(
+    connection: Connection, given: Sequence[GivenBack]
+) -> tuple[list[Row], list[Answer]]:
+    """Whole messages are QUEUED again for any channel; the rest, as answers that leave it with its channel."""
+    if not given:
+        return [], []
+    flat = sorted(((o, g.at) for g in given for o in g.outcomes), key=lambda e: (e[0].id, e[0].part))
+    rows = await connection.fetch(
+        _GIVE_BACK,
+        [o.id for o, _ in flat],
+        [o.part for o, _ in flat],
+        [o.attempt for o, _ in flat],
+        [at for _, at in flat],
+    )
+    done = {row["id"] for row in rows}
+    return rows, [Answer(o, at, at) for o, at in flat if o.id not in done]
+
+
+# From SENDING and UNKNOWN (but never UNKNOWN anew); a refusal for now that comes when the part's validity is over, is
+# final. When a part was sent twice, a refusal of the second does not tell whether the first has arrived. Early reports
+# of the ids that just became known are handed over.
 _ANSWERS = """
 WITH a AS (
     SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::smallint[], $5::text[], $6::text[],
-                         $7::text[], $8::timestamptz[], $9::timestamptz[])
-    AS a(id, part, attempt, state, carrier_id, code, class, at, next_at)
+                         $7::text[], $8::timestamptz[], $9::timestamptz[], $10::text[])
+    AS a(id, part, attempt, state, carrier_id, code, class, at, next_at, policy)
 ),
 done AS (
     UPDATE part p SET
-        state = CASE WHEN a.state IN (10, 11) AND p.expires_at <= a.at THEN 42 ELSE a.state END,
+        state = CASE WHEN a.state = 45 OR (a.state = 11 AND p.expires_at <= a.at)
+                     THEN CASE WHEN p.resent > 0 THEN 44 WHEN a.state = 45 THEN 45 ELSE 42 END
+                     ELSE a.state END,
         carrier_id = COALESCE(NULLIF(a.carrier_id, ''), p.carrier_id),
         code = a.code, class = a.class,
         answered_at = CASE WHEN a.state IN (30, 45) THEN a.at ELSE p.answered_at END,
-        next_at = a.next_at,
-        channel_id = CASE WHEN a.state = 10 THEN NULL ELSE p.channel_id END,
-        final_at = CASE WHEN a.state = 45 OR (a.state IN (10, 11) AND p.expires_at <= a.at) THEN a.at END
+        next_at = CASE WHEN a.state = 31 THEN a.at + CASE COALESCE(p.unknown_policy, a.policy)
+                                                     WHEN 'hold_short' THEN $12::interval
+                                                     WHEN 'resend' THEN $13::interval ELSE $11::interval END
+                       ELSE a.next_at END,
+        final_at = CASE WHEN a.state = 45 OR (a.state = 11 AND p.expires_at <= a.at) THEN a.at END
     FROM a
     WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt
       AND (p.state = 20 OR (p.state = 31 AND a.state <> 31))
@@ -122,7 +176,7 @@ class Tally:
 
 
 async def commit_answers(
-    connection: Connection, answers: Sequence[Answer], tally: Tally
+    connection: Connection, answers: Sequence[Answer], tally: Tally, patience: Patience
 ) -> tuple[list[Row], list[Report]]:
     """Apply answers; the rows that changed, and the early reports that have found their part."""
     if not answers:
@@ -139,15 +193,21 @@ async def commit_answers(
         [x.id for x in o],
         [x.part for x in o],
         [x.attempt for x in o],
-        [int(target(a)) for a in ordered],
+        [int(_TARGET[x.kind]) for x in o],
         [x.carrier_id for x in o],
         [x.code for x in o],
         [x.cls for x in o],
         [a.at for a in ordered],
         [a.next_at for a in ordered],
+        [a.policy for a in ordered],
+        patience.hold,
+        patience.hold_short,
+        patience.resend,
     )
-    tally.stale_answers += len(best) - len(rows)
     known = [row for row in rows if row["carrier_id"] and row["state"] == PartState.SENT]
+    if len(rows) < len(best):
+        tally.stale_answers += len(best) - len(rows)
+        known += await _too_late(connection, ordered, {(row["id"], row["part"]) for row in rows})
     early: list[Report] = []
     if known and await connection.fetchval(_ANY_EARLY):
         early = [
@@ -165,6 +225,36 @@ async def commit_answers(
             )
         ]
     return rows, early
+
+
+# The answer came after the policy had acted: its id lets a report still correct the result.
+_TOO_LATE = """
+UPDATE part p SET carrier_id = a.carrier_id
+FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::text[]) AS a(id, part, attempt, carrier_id)
+WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt AND p.state = 44 AND p.carrier_id IS NULL
+RETURNING p.channel_id, p.carrier_id
+"""
+
+
+async def _too_late(
+    connection: Connection, answers: Sequence[Answer], applied: set[tuple[int, int]]
+) -> list[Row]:
+    late = [
+        a.outcome
+        for a in answers
+        if a.outcome.carrier_id
+        and a.outcome.kind is OutcomeKind.ACCEPTED
+        and (a.outcome.id, a.outcome.part) not in applied
+    ]
+    if not late:
+        return []
+    return await connection.fetch(
+        _TOO_LATE,
+        [o.id for o in late],
+        [o.part for o in late],
+        [o.attempt for o in late],
+        [o.carrier_id for o in late],
+    )
 
 
 async def commit_reports(
@@ -262,7 +352,12 @@ async def settle(connection: Connection, rows: Iterable[Row], ids: Ids) -> set[i
 def _report_event(id_: int, parts: list[Row], ids: Ids) -> tuple[object, ...]:
     state = states.message_state(PartState(p["state"]) for p in parts)
     worst = next(p for p in parts if p["state"] == state)
-    submitted = [p["answered_at"] or p["claimed_at"] for p in parts if p["claimed_at"]]
+    # What was claimed and came back without having been written was not submitted.
+    submitted = [
+        p["answered_at"] or p["claimed_at"]
+        for p in parts
+        if p["answered_at"] or (p["claimed_at"] and p["state"] not in states.REFUNDED)
+    ]
     return (
         ids(),
         parts[0]["account_id"],
@@ -299,6 +394,18 @@ _EVENTS = """
 INSERT INTO event (id, at, part, kind, detail)
 SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::smallint[], $4::text[], $5::jsonb[])
 """
+
+
+_SWEEP_ORPHANS = """
+DELETE FROM receipt_orphan WHERE ctid IN (
+    SELECT ctid FROM receipt_orphan WHERE received_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+) RETURNING channel_id
+"""
+
+
+async def sweep_orphans(connection: Connection, before: datetime, limit: int) -> list[Row]:
+    """Forget reports that have found no part in time; the channels they came by."""
+    return await connection.fetch(_SWEEP_ORPHANS, before, limit)
 
 
 async def add_events(connection: Connection, events: Sequence[tuple[int, datetime, int, str, str]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from smsgw.core.states import PartState, sources
 from smsgw.store.db import Connection, Row
 
 _COLUMNS = (
@@ -29,12 +30,13 @@ async def release_scheduled(connection: Connection, now: datetime, limit: int) -
 
 _RESOLVE_UNKNOWN = f"""
 WITH due AS (
-    SELECT p.id, p.part, COALESCE(p.unknown_policy, c.unknown_policy) = 'resend' AND p.attempt < 2
+    SELECT p.id, p.part, COALESCE(p.unknown_policy, c.unknown_policy) = 'resend' AND p.resent < 1
                          AND p.expires_at > $1 AS resend
     FROM part p JOIN channel c ON c.id = p.channel_id
     WHERE p.state = 31 AND p.next_at <= $1 ORDER BY p.next_at LIMIT $2 FOR UPDATE OF p SKIP LOCKED
 )
 UPDATE part p SET state = CASE WHEN due.resend THEN 11 ELSE 44 END,
+                  resent = p.resent + due.resend::int,
                   next_at = CASE WHEN due.resend THEN $1 END,
                   final_at = CASE WHEN due.resend THEN NULL ELSE $1 END
 FROM due WHERE p.id = due.id AND p.part = due.part AND p.state = 31 RETURNING {_COLUMNS}
@@ -47,8 +49,9 @@ async def resolve_unknown(connection: Connection, now: datetime, limit: int) -> 
 
 
 _DECIDE_UNKNOWN = f"""
-UPDATE part p SET state = $3, next_at = CASE WHEN $3 = 11 THEN $4 END, final_at = CASE WHEN $3 = 11 THEN NULL ELSE $4 END,
-                  code = CASE WHEN $3 = 11 THEN '' ELSE $5 END, expires_at = CASE WHEN $3 = 11 THEN greatest(p.expires_at, $4 + interval '10 minutes') ELSE p.expires_at END
+UPDATE part p SET state = $3::smallint, code = CASE WHEN $3 = 11 THEN '' ELSE $5 END, resent = p.resent + ($3 = 11)::int,
+    next_at = CASE WHEN $3 = 11 THEN $4::timestamptz END, final_at = CASE WHEN $3 <> 11 THEN $4::timestamptz END,
+    expires_at = CASE WHEN $3 = 11 THEN greatest(p.expires_at, $4::timestamptz + interval '10 minutes') ELSE p.expires_at END
 WHERE p.id = $1 AND ($2 = 0 OR p.part = $2) AND p.state = 31 RETURNING {_COLUMNS}
 """  # noqa: S608, E501
 
@@ -66,7 +69,8 @@ WITH head AS (
         SELECT id, expires_at FROM part WHERE pool_id = $3 AND lane = lanes.l AND state = 10 AND part = 1
         ORDER BY id LIMIT $2) q
 )
-UPDATE part p SET state = 42, final_at = $1, code = 'EXPIRED', by_us = true FROM head
+UPDATE part p SET state = CASE WHEN p.resent > 0 THEN 44 ELSE 42 END, final_at = $1, code = 'EXPIRED', by_us = true
+FROM head
 WHERE head.expires_at <= $1 AND p.id = head.id AND p.state = 10 RETURNING {_COLUMNS}
 """  # noqa: S608
 
@@ -84,7 +88,7 @@ WITH late AS (
     JOIN part p ON p.channel_id = c.id AND p.state = 11
     WHERE p.expires_at <= $1 LIMIT $2 FOR UPDATE OF p SKIP LOCKED
 )
-UPDATE part p SET state = 42, final_at = $1, by_us = true FROM late
+UPDATE part p SET state = CASE WHEN p.resent > 0 THEN 44 ELSE 42 END, final_at = $1, by_us = true FROM late
 WHERE p.id = late.id AND p.part = late.part AND p.state = 11 RETURNING {_COLUMNS}
 """  # noqa: S608
 
@@ -96,29 +100,31 @@ async def expire_deferred(connection: Connection, now: datetime, limit: int) -> 
 
 _END_REPORT_WAIT = f"""
 WITH late AS (
-    SELECT id, part FROM part WHERE id >= $2 AND id < $3 AND state = 30 AND next_at <= $1 LIMIT $4
-    FOR UPDATE SKIP LOCKED
+    SELECT id, part FROM part WHERE state = 30 AND next_at <= $1 ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED
 )
-UPDATE part p SET state = 43, final_at = $1 FROM late
+UPDATE part p SET state = 43, final_at = $1, next_at = NULL FROM late
 WHERE p.id = late.id AND p.part = late.part AND p.state = 30 RETURNING {_COLUMNS}
 """  # noqa: S608
 
 
-async def end_report_wait(
-    connection: Connection, now: datetime, low: int, high: int, limit: int
-) -> list[Row]:
-    """SENT parts with ids in [low, high) whose report deadline is over become NO_REPORT."""
-    return await connection.fetch(_END_REPORT_WAIT, now, low, high, limit)
+async def end_report_wait(connection: Connection, now: datetime, limit: int) -> list[Row]:
+    """SENT parts whose report deadline is over become NO_REPORT."""
+    return await connection.fetch(_END_REPORT_WAIT, now, limit)
 
+
+_LOCK = "SELECT state, resent FROM part WHERE id = $1 ORDER BY part FOR UPDATE"
 
 _CANCEL = f"""
-UPDATE part p SET state = 46, final_at = $2, code = 'CANCELLED', by_us = true
-WHERE p.id = $1 AND p.state IN (1, 2, 10, 11)
-  AND NOT EXISTS (SELECT 1 FROM part o WHERE o.id = $1 AND o.state NOT IN (1, 2, 10, 11))
-RETURNING {_COLUMNS}
+UPDATE part p SET state = 46, final_at = $2, next_at = NULL, code = 'CANCELLED', by_us = true
+WHERE p.id = $1 RETURNING {_COLUMNS}
 """  # noqa: S608
+
+_CANCELLABLE = frozenset(sources(PartState.CANCELLED))
 
 
 async def cancel(connection: Connection, message_id: int, now: datetime) -> list[Row]:
     """Cancel a message of which nothing has been handed to a carrier; no rows when it is too late."""
+    parts = await connection.fetch(_LOCK, message_id)
+    if any(row["state"] not in _CANCELLABLE or row["resent"] for row in parts):
+        return []
     return await connection.fetch(_CANCEL, message_id, now)

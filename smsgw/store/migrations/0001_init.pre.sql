@@ -126,6 +126,7 @@ CREATE TABLE part (
     attempt smallint NOT NULL DEFAULT 0,
     channel_id int,
     epoch bigint,
+    resent smallint NOT NULL DEFAULT 0,  -- how often it was sent again after its outcome had stayed unknown
     unknown_policy text,                 -- the account's, frozen at accept; NULL: the channel's
     next_at timestamptz,                 -- DEFERRED: next try; SCHEDULED: due; UNKNOWN: policy's time; SENT: report deadline
     expires_at timestamptz NOT NULL,     -- not written after this
@@ -144,8 +145,8 @@ CREATE TABLE part (
 CREATE INDEX part_claim ON part (pool_id, lane, id) WHERE state = 10 AND part = 1;
 -- A channel takes up again what it refused for now.
 CREATE INDEX part_deferred ON part (channel_id, next_at) WHERE state = 11;
--- Its time comes: SCHEDULED is sent, UNKNOWN meets its policy.
-CREATE INDEX part_due ON part (next_at) WHERE state IN (2, 31);
+-- Its time comes: SCHEDULED is sent, SENT has waited for its report long enough, UNKNOWN meets its policy.
+CREATE INDEX part_due ON part (next_at) WHERE state IN (2, 30, 31);
 -- Recovery, resolution, the operator's list.
 CREATE INDEX part_open ON part (channel_id, epoch) WHERE state IN (20, 31);
 -- A report finds its part.
@@ -185,6 +186,7 @@ CREATE TABLE receipt_orphan (
     received_at timestamptz NOT NULL,
     PRIMARY KEY (channel_id, carrier_id, code)
 );
+CREATE INDEX receipt_orphan_age ON receipt_orphan (received_at);
 
 -- Inbound messages.
 CREATE TABLE mo (

@@ -1,0 +1,220 @@
+"""A ledger with one account and channels of no carrier: what the store's and the pipeline's tests stand on.
+
+Every change of a part's state is checked by a trigger against ``core.states.TRANSITIONS``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+
+from smsgw.config import DurabilityConfig
+from smsgw.core.ids import IdSource
+from smsgw.core.model import Account, Claimed, Outcome, OutcomeKind, UnknownPolicy
+from smsgw.core.states import TRANSITIONS, PartState
+from smsgw.pipeline.directory import Directory
+from smsgw.pipeline.events import EventBell
+from smsgw.pipeline.outcomes import Outcomes
+from smsgw.store import accounts, claiming, leases
+from smsgw.store.accepting import NewCall, RequestKey, commit_calls
+from smsgw.store.claiming import Fence
+from smsgw.store.db import Database, connect
+from smsgw.store.journal import Journal
+from smsgw.store.secrets import Sealer
+
+NODE = 1
+POOL = 1
+LANE = 2
+BALANCE = 100_000
+
+_WATCH = """
+CREATE TABLE allowed (source smallint, target smallint, PRIMARY KEY (source, target));
+CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM allowed WHERE source = old.state AND target = new.state) THEN
+        RAISE EXCEPTION 'part % %: % -> % is not allowed', old.id, old.part, old.state, new.state;
+    END IF;
+    RETURN new;
+END $$;
+CREATE TRIGGER watch BEFORE UPDATE ON part FOR EACH ROW WHEN (old.state <> new.state) EXECUTE FUNCTION watch();
+"""
+
+
+class Ledger:
+    """Everything a test needs, with a clock of its own for what is said (the database's is used for claims)."""
+
+    def __init__(self, dsn: str, folder: Path) -> None:
+        self.dsn = dsn
+        self.folder = folder
+        self.clock = datetime.now(UTC)
+        self.database = Database(dsn, size=4)
+        self._ms = itertools.count(int(self.clock.timestamp() * 1000))
+        self.ids = IdSource(NODE, lambda: next(self._ms))
+        self.account_id = 0
+        self.channels: dict[str, int] = {}
+        self.leases: dict[str, leases.Lease] = {}
+        self.bell = EventBell()
+        self.journal = Journal(folder, NODE, "0" * 36, segment_bytes=1 << 16)
+        self.outcomes: Outcomes
+
+    async def open(self) -> None:
+        await self.database.open()
+        self.connection: asyncpg.Connection = await connect(self.dsn, writer=True)
+        await self.connection.execute(_WATCH)
+        await self.connection.executemany(
+            "INSERT INTO allowed VALUES ($1, $2)",
+            [(s, t) for s, targets in TRANSITIONS.items() for t in targets],
+        )
+        self.account_id = await accounts.add_account(self.database, "shop", actor="test", default_sign="店")
+        await accounts.top_up(self.database, self.account_id, BALANCE, "", actor="test", ids=self.ids.next)
+        for name in ("a", "b"):
+            self.channels[name] = await self.connection.fetchval(
+                "INSERT INTO channel (name, protocol, host, port, username, password_sealed) "
+                "VALUES ($1, 'cmpp20', '127.0.0.1', 1, 'u', '') RETURNING id",
+                name,
+            )
+        self.journal.open()
+        directory = Directory(Sealer(bytes(32)))
+        directory._load([Account(self.account_id, "shop", "active")], (), {"CMCC": POOL}, ())
+        self.outcomes = Outcomes(
+            self.dsn, node=NODE, ids=self.ids, journal=self.journal, directory=directory, bell=self.bell,
+            durability=DurabilityConfig(), now=lambda: self.clock,
+        )  # fmt: skip
+        await self.outcomes.start()
+
+    async def close(self) -> None:
+        await self.outcomes.stop()
+        await self.connection.close()
+        await self.database.close()
+        self.journal.close()
+
+    # --- accepting ---------------------------------------------------------------------------------------------
+
+    def call(
+        self,
+        *,
+        parts: int = 1,
+        messages: int = 1,
+        keys: tuple[RequestKey, ...] = (),
+        policy: str | None = None,
+        state: PartState = PartState.QUEUED,
+        valid: timedelta = timedelta(hours=24),
+        account_id: int | None = None,
+        units: int | None = None,
+    ) -> NewCall:
+        """A call as accept would make it."""
+        account_id = account_id or self.account_id
+        ids = [self.ids.next() for _ in range(messages)]
+        rows = [
+            (i, ids[0], account_id, "api", "notice", "8613800138000", "CMCC", "", "x" * 67 * parts, "", "ucs2",
+             parts, 1, parts, "", "", "", "")
+            for i in ids
+        ]  # fmt: skip
+        whole = (parts, account_id, POOL, LANE, int(state), policy, self.clock, self.clock + valid)
+        part_rows = [
+            (i, n, *whole, "", "", False, self.clock, None) for i in ids for n in range(1, parts + 1)
+        ]
+        keys = tuple(
+            RequestKey(k.kind, k.key, k.request_sha256, k.message_id or ids[0], k.answers) for k in keys
+        )
+        units = parts * messages if units is None else units
+        return NewCall(account_id, ids[0], rows, part_rows, units, keys, b"answer of %d" % ids[0])
+
+    async def store(self, *calls: NewCall, again: bool = False, connection: object = None) -> list[object]:
+        """Commit calls in one transaction."""
+        async with self.connection.transaction():
+            return list(await commit_calls(self.connection, list(calls), again, node=NODE))
+
+    async def accept(self, **about: object) -> int:
+        """A message in the queue; its id."""
+        call = self.call(**about)  # type: ignore[arg-type]
+        await self.store(call)
+        return call.batch_id
+
+    # --- sending -----------------------------------------------------------------------------------------------
+
+    async def fence(self, channel: str = "a", node: int = NODE) -> Fence:
+        """The right to claim for a channel."""
+        lease = await leases.acquire(self.database, f"channel/{self.channels[channel]}", node)
+        assert lease is not None
+        self.leases[channel] = lease
+        return Fence(lease.resource, node, lease.epoch, self.channels[channel])
+
+    async def claim(self, channel: str = "a", limit: int = 1000, connection: object = None) -> list[Claimed]:
+        """Claim what is queued."""
+        lease = self.leases.get(channel)
+        fence = (
+            Fence(lease.resource, NODE, lease.epoch, self.channels[channel])
+            if lease is not None
+            else await self.fence(channel)
+        )
+        return await claiming.claim(
+            connection or self.connection,
+            fence,
+            limit=limit,
+            queues=[(POOL, LANE)],
+            oldest=0,  # type: ignore[arg-type]
+        )
+
+    async def answer(
+        self, kind: OutcomeKind, *claimed: Claimed, policy: UnknownPolicy = UnknownPolicy.HOLD
+    ) -> None:
+        """One answer for each part; accepted ones get the carrier id ``id-part-attempt``."""
+        known = kind is OutcomeKind.ACCEPTED
+        outcomes = [
+            Outcome(
+                c.id, c.part, c.attempt, kind, carrier_id=carrier_id(c) if known else "", code="x", delay=1.0
+            )
+            for c in claimed
+        ]
+        if kind is OutcomeKind.UNSENT:
+            self.outcomes.unsent(outcomes)
+        else:
+            self.outcomes.answered(outcomes, policy)
+        await self.outcomes.drain()
+
+    # --- looking -----------------------------------------------------------------------------------------------
+
+    async def states(self, message_id: int) -> list[PartState]:
+        """Of the parts of a message, in order."""
+        rows = await self.connection.fetch("SELECT state FROM part WHERE id = $1 ORDER BY part", message_id)
+        return [PartState(row["state"]) for row in rows]
+
+    async def state(self, message_id: int) -> PartState:
+        """Of a message of one part."""
+        (state,) = await self.states(message_id)
+        return state
+
+    async def events(self, message_id: int | None = None) -> list[str]:
+        """Status words of the reports that the customer is offered."""
+        rows = await self.connection.fetch(
+            "SELECT status FROM customer_event WHERE kind = 'report' "
+            "AND ($1::bigint IS NULL OR message_id = $1) ORDER BY id",
+            message_id,
+        )
+        return [row["status"] for row in rows]
+
+    async def balance(self) -> int:
+        """Units that are left."""
+        left = await accounts.balance(self.database, self.account_id)
+        assert left is not None
+        return left.balance
+
+    async def problems(self) -> list[str]:
+        """What ``smsgwctl ledger check`` finds."""
+        from smsgw.core import states
+
+        lines = await accounts.check_ledger(self.database, tuple(int(s) for s in states.REFUNDED))
+        return [problem for line in lines for problem in line.problems]
+
+    def later(self, **about: float) -> None:
+        """Let time pass for what is said to the ledger."""
+        self.clock += timedelta(**about)
+
+
+def carrier_id(claimed: Claimed) -> str:
+    """The id that the carrier of these tests gives to a part."""
+    return f"{claimed.id}-{claimed.part}-{claimed.attempt}"

@@ -1,0 +1,543 @@
+"""What carriers say, against the real ledger: states, money, reports to the customer; each once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from ledger import BALANCE, LANE, POOL, Ledger, carrier_id
+
+from smsgw import aio
+from smsgw.core.errors import Temporary
+from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
+from smsgw.core.states import PartState
+from smsgw.pipeline.outcomes import Sweep
+from smsgw.store import inbound, outcomes, sweeps
+from smsgw.store.batch import Batcher
+from smsgw.store.db import connect
+from smsgw.store.inbound import Arrived
+from smsgw.store.outcomes import Answer, Tally
+
+S = PartState
+K = OutcomeKind
+
+
+@pytest_asyncio.fixture
+async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
+    one = Ledger(dsn, tmp_path)
+    await one.open()
+    yield one
+    problems = await one.problems()
+    await one.close()
+    assert problems == []
+
+
+def report(ledger: Ledger, claimed: Claimed, state: S = S.DELIVERED, channel: str = "a") -> Report:
+    return Report(
+        ledger.channels[channel], carrier_id(claimed), state, state.name, "", claimed.number, ledger.clock
+    )
+
+
+async def send(ledger: Ledger, **about: object) -> tuple[int, list[Claimed]]:
+    """A message that channel a has claimed."""
+    message_id = await ledger.accept(**about)
+    return message_id, await ledger.claim()
+
+
+async def unknown(ledger: Ledger, **about: object) -> tuple[int, list[Claimed]]:
+    """A message whose answers are lost."""
+    message_id, claimed = await send(ledger, **about)
+    await ledger.answer(K.UNKNOWN, *claimed)
+    return message_id, claimed
+
+
+async def resolve(ledger: Ledger) -> int:
+    return await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.resolve_unknown(c, now, 1000)))
+
+
+# --- the straight way ------------------------------------------------------------------------------------------------
+
+
+async def test_sent_and_delivered_tells_the_customer_once(ledger: Ledger) -> None:
+    message_id, (claimed,) = await send(ledger)
+    await ledger.answer(K.ACCEPTED, claimed)
+    assert await ledger.state(message_id) is S.SENT
+    for _ in range(3):
+        await ledger.outcomes.report(report(ledger, claimed))
+    await ledger.outcomes.report(report(ledger, claimed, S.UNDELIVERABLE))
+    assert await ledger.state(message_id) is S.DELIVERED
+    assert await ledger.events() == ["delivered"]
+    assert ledger.outcomes.tally.duplicate_reports == 3
+
+
+async def test_a_report_before_its_answer_waits_for_it(ledger: Ledger) -> None:
+    message_id, (claimed,) = await send(ledger)
+    await ledger.outcomes.report(report(ledger, claimed))
+    assert await ledger.state(message_id) is S.SENDING
+    await ledger.answer(K.ACCEPTED, claimed)
+    assert await ledger.state(message_id) is S.DELIVERED
+    assert await ledger.events() == ["delivered"]
+    assert await ledger.connection.fetchval("SELECT count(*) FROM receipt_orphan") == 0
+
+
+async def test_answer_and_report_of_one_breath(ledger: Ledger) -> None:
+    message_id, (claimed,) = await send(ledger)
+    ledger.outcomes.answered(
+        [Outcome(claimed.id, 1, 1, K.ACCEPTED, carrier_id=carrier_id(claimed))], UnknownPolicy.HOLD
+    )
+    await ledger.outcomes.report(report(ledger, claimed))
+    assert await ledger.state(message_id) is S.DELIVERED
+    assert await ledger.events() == ["delivered"]
+
+
+async def test_reports_that_find_no_home_are_swept(ledger: Ledger) -> None:
+    _, (claimed,) = await send(ledger)
+    await ledger.outcomes.report(report(ledger, claimed))
+    old = ledger.clock - timedelta(hours=72)
+    assert await outcomes.sweep_orphans(ledger.connection, old, 10) == []
+    rows = await outcomes.sweep_orphans(ledger.connection, ledger.clock + timedelta(seconds=1), 10)
+    assert [row["channel_id"] for row in rows] == [ledger.channels["a"]]
+    assert await ledger.connection.fetchval("SELECT count(*) FROM receipt_orphan") == 0
+
+
+async def test_a_refusal_is_refunded_and_told(ledger: Ledger) -> None:
+    message_id, claimed = await send(ledger, parts=2)
+    assert await ledger.balance() == BALANCE - 2
+    await ledger.answer(K.REFUSED, claimed[0])
+    assert await ledger.balance() == BALANCE - 1
+    assert await ledger.events() == []
+    await ledger.answer(K.ACCEPTED, claimed[1])
+    await ledger.answer(K.REFUSED, claimed[0])  # said again
+    await ledger.outcomes.report(report(ledger, claimed[1]))
+    assert await ledger.states(message_id) == [S.REJECTED, S.DELIVERED]
+    assert await ledger.events() == ["failed"]
+    assert await ledger.balance() == BALANCE - 1
+
+
+# --- several parts, several transactions -----------------------------------------------------------------------------
+
+
+async def test_two_writers_finish_the_parts_of_one_message_at_once(ledger: Ledger) -> None:
+    """Two nodes, a part each, twenty times: one report a message, whoever comes last."""
+    ids = [await ledger.accept(parts=2) for _ in range(20)]
+    claimed = await ledger.claim()
+    await ledger.answer(K.ACCEPTED, *claimed)
+    both = asyncio.Event()
+    inside = 0
+
+    async def finish(part: int) -> None:
+        async def commit(connection: asyncpg.Connection, items: list[Report], again: bool) -> list[int]:
+            nonlocal inside
+            rows = await outcomes.commit_reports(connection, items, Tally(), recent=0, oldest=0)
+            inside += 1
+            if inside >= 2:
+                both.set()
+            await asyncio.wait_for(both.wait(), 5)  # both hold their rows before either looks at the other's
+            await outcomes.settle(connection, rows, ledger.ids.next)
+            return [0] * len(items)
+
+        writer: Batcher[Report, int] = Batcher(f"node{part}", ledger.dsn, commit)  # type: ignore[arg-type]
+        await writer.start()
+        await asyncio.gather(*(writer.put(report(ledger, c)) for c in claimed if c.part == part))
+        await writer.stop()
+
+    await asyncio.gather(finish(1), finish(2))
+    for message_id in ids:
+        assert await ledger.events(message_id) == ["delivered"]
+
+
+# --- UNKNOWN ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("own", "channels", "wait"),
+    [
+        (None, UnknownPolicy.HOLD, timedelta(hours=72)),
+        (None, UnknownPolicy.HOLD_SHORT, timedelta(seconds=180)),
+        (None, UnknownPolicy.RESEND, timedelta(seconds=300)),
+        ("hold_short", UnknownPolicy.HOLD, timedelta(seconds=180)),
+        ("hold", UnknownPolicy.HOLD_SHORT, timedelta(hours=72)),
+        ("resend", UnknownPolicy.HOLD, timedelta(seconds=300)),
+    ],
+)
+async def test_the_policy_of_the_message_goes_before_that_of_the_channel(
+    ledger: Ledger, own: str | None, channels: UnknownPolicy, wait: timedelta
+) -> None:
+    message_id, claimed = await send(ledger, policy=own)
+    await ledger.answer(K.UNKNOWN, *claimed, policy=channels)
+    assert (
+        await ledger.connection.fetchval("SELECT next_at FROM part WHERE id = $1", message_id)
+        == ledger.clock + wait
+    )
+
+
+async def test_held_until_its_time_is_over_and_still_corrected_by_a_report(ledger: Ledger) -> None:
+    message_id, (claimed,) = await unknown(ledger)
+    ledger.later(hours=71)
+    assert await resolve(ledger) == 0
+    ledger.later(hours=2)
+    assert await resolve(ledger) == 1
+    assert await resolve(ledger) == 0
+    assert await ledger.state(message_id) is S.UNCONFIRMED
+    assert await ledger.events() == ["unconfirmed"]
+    # the answer comes after all: it does not change the result, but tells the id by which a report can
+    await ledger.answer(K.ACCEPTED, claimed)
+    assert await ledger.state(message_id) is S.UNCONFIRMED
+    assert await ledger.events() == ["unconfirmed"]
+    for _ in range(2):
+        await ledger.outcomes.report(report(ledger, claimed))
+    assert await ledger.state(message_id) is S.DELIVERED
+    assert await ledger.events() == ["unconfirmed", "delivered"]
+    assert await ledger.balance() == BALANCE - 1
+
+
+async def test_a_late_answer_resolves(ledger: Ledger) -> None:
+    message_id, (claimed,) = await unknown(ledger)
+    await ledger.answer(K.ACCEPTED, claimed)
+    assert await ledger.state(message_id) is S.SENT
+    await ledger.answer(K.UNKNOWN, claimed)  # nothing goes back to UNKNOWN
+    assert await ledger.state(message_id) is S.SENT
+
+
+async def test_time_out_and_late_answer_of_one_breath(ledger: Ledger) -> None:
+    message_id, (claimed,) = await send(ledger)
+    known = Outcome(claimed.id, 1, 1, K.ACCEPTED, carrier_id="c")
+    ledger.outcomes.answered([Outcome(claimed.id, 1, 1, K.UNKNOWN)], UnknownPolicy.HOLD)
+    ledger.outcomes.answered([known], UnknownPolicy.HOLD)
+    await ledger.outcomes.drain()
+    assert await ledger.state(message_id) is S.SENT
+
+
+async def test_resend_once_after_the_time_and_never_twice(ledger: Ledger) -> None:
+    message_id, (first,) = await send(ledger, policy="resend")
+    await ledger.answer(K.DEFERRED, first)  # a throttled attempt is not a resend
+    await ledger.connection.execute("UPDATE part SET next_at = now() - interval '1 second' WHERE state = 11")
+    (second,) = await claim_deferred(ledger)
+    await ledger.answer(K.UNKNOWN, second)
+    ledger.later(seconds=301)
+    assert await resolve(ledger) == 1
+    assert await ledger.state(message_id) is S.DEFERRED
+    (third,) = await claim_deferred(ledger)
+    assert third.attempt == 3
+    await ledger.answer(K.ACCEPTED, second)  # of an attempt that is over
+    assert await ledger.state(message_id) is S.SENDING
+    await ledger.answer(K.UNKNOWN, third)
+    ledger.later(seconds=301)
+    assert await resolve(ledger) == 1
+    assert await ledger.state(message_id) is S.UNCONFIRMED
+    assert await ledger.events() == ["unconfirmed"]
+
+
+@pytest.mark.parametrize("end", ["refused", "expired", "never written"])
+async def test_a_resend_that_comes_to_nothing_leaves_the_first_attempt_unknown(
+    ledger: Ledger, end: str
+) -> None:
+    message_id, _ = await unknown(ledger, policy="resend")
+    ledger.later(seconds=301)
+    await resolve(ledger)
+    if end == "expired":
+        ledger.later(days=2)
+        await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire_deferred(c, now, 10)))
+    else:
+        (second,) = await claim_deferred(ledger)
+        if end == "never written":
+            ledger.later(days=2)
+        await ledger.answer(K.REFUSED if end == "refused" else K.UNSENT, second)
+    assert await ledger.state(message_id) is S.UNCONFIRMED
+    assert await ledger.events() == ["unconfirmed"]
+    assert await ledger.balance() == BALANCE - 1  # it may have arrived
+
+
+async def claim_deferred(ledger: Ledger) -> list[Claimed]:
+    from smsgw.store import claiming
+
+    lease = ledger.leases["a"]
+    fence = claiming.Fence(lease.resource, 1, lease.epoch, ledger.channels["a"])
+    await ledger.connection.execute("UPDATE part SET next_at = now() - interval '1 second' WHERE state = 11")
+    return await claiming.claim_deferred(ledger.connection, fence, limit=10, oldest=0)
+
+
+@pytest.mark.parametrize(
+    ("decision", "status"),
+    [
+        (S.DELIVERED, ["delivered"]),
+        (S.UNDELIVERABLE, ["failed"]),
+        (S.UNCONFIRMED, ["unconfirmed"]),
+        (S.DEFERRED, []),
+    ],
+)
+async def test_an_operator_decides(ledger: Ledger, decision: S, status: list[str]) -> None:
+    message_id, _ = await unknown(ledger, parts=2)
+
+    async def run(connection: asyncpg.Connection, now: object) -> list[asyncpg.Record]:
+        return await sweeps.decide_unknown(connection, message_id, 0, int(decision), ledger.clock, "OPERATOR")
+
+    sweep = Sweep(run, {decision: "decided"}, {"actor": "me"})
+    assert await ledger.outcomes.sweep(sweep) == 2
+    assert await ledger.outcomes.sweep(sweep) == 0
+    assert await ledger.states(message_id) == [decision] * 2
+    assert await ledger.events() == status
+    assert await ledger.connection.fetchval("SELECT count(*) FROM event WHERE kind = 'decided'") == 2
+
+
+# --- no report -------------------------------------------------------------------------------------------------------
+
+
+async def test_no_report_in_time_and_one_after_all(ledger: Ledger) -> None:
+    message_id, claimed = await send(ledger, parts=2)
+    await ledger.answer(K.ACCEPTED, *claimed)
+    await ledger.outcomes.report(report(ledger, claimed[0]))
+    ledger.later(hours=73)
+    end = Sweep(lambda c, now: sweeps.end_report_wait(c, now, 10))
+    assert await ledger.outcomes.sweep(end) == 1
+    assert await ledger.outcomes.sweep(end) == 0
+    assert await ledger.events() == ["no_report"]
+    await ledger.outcomes.report(report(ledger, claimed[1]))
+    assert await ledger.states(message_id) == [S.DELIVERED, S.DELIVERED]
+    assert await ledger.events() == ["no_report", "delivered"]
+
+
+async def test_a_report_for_what_was_accepted_ten_days_ago_finds_home(ledger: Ledger) -> None:
+    """Scheduled for the seventh day, reported on the third after that."""
+    message_id, (claimed,) = await send(ledger)
+    await ledger.answer(K.ACCEPTED, claimed)
+    ledger.later(days=10)
+    await ledger.outcomes.report(report(ledger, claimed))
+    assert await ledger.state(message_id) is S.DELIVERED
+
+
+# --- given back ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_whole_message_goes_back_to_its_pool(ledger: Ledger) -> None:
+    message_id, claimed = await send(ledger, parts=3)
+    await ledger.answer(K.UNSENT, *claimed)
+    assert await ledger.states(message_id) == [S.QUEUED] * 3
+    await ledger.answer(K.UNSENT, *claimed)  # said twice
+    again = await ledger.claim("b")
+    assert [(c.part, c.attempt) for c in again] == [(1, 2), (2, 2), (3, 2)]
+    await ledger.answer(K.UNSENT, *claimed)  # and once more, of the attempt that is over
+    assert await ledger.states(message_id) == [S.SENDING] * 3
+
+
+async def test_the_rest_of_a_message_stays_with_its_channel(ledger: Ledger) -> None:
+    message_id, claimed = await send(ledger, parts=3)
+    await ledger.answer(K.ACCEPTED, claimed[0])
+    await ledger.answer(K.UNSENT, *claimed[1:])
+    assert await ledger.states(message_id) == [S.SENT, S.DEFERRED, S.DEFERRED]
+    assert await ledger.claim("b") == []
+    assert [c.part for c in await claim_deferred(ledger)] == [2, 3]
+
+
+async def test_what_was_given_back_after_its_validity_is_expired_and_refunded(ledger: Ledger) -> None:
+    message_id, claimed = await send(ledger, parts=2)
+    ledger.later(days=2)
+    await ledger.answer(K.UNSENT, *claimed)
+    assert await ledger.states(message_id) == [S.EXPIRED] * 2
+    assert await ledger.events() == ["expired"]
+    assert await ledger.balance() == BALANCE
+    submitted = await ledger.connection.fetchval("SELECT submitted_at FROM customer_event")
+    assert submitted is None
+
+
+async def test_knowledge_of_never_having_written_corrects_a_takeover(ledger: Ledger) -> None:
+    message_id, claimed = await unknown(ledger)  # said by the node that took over
+    await ledger.answer(K.UNSENT, *claimed)  # said by the one that was taken over and came back
+    assert await ledger.state(message_id) is S.QUEUED
+
+
+# --- time ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_temporary_refusal_beyond_the_validity_is_the_end(ledger: Ledger) -> None:
+    message_id, (claimed,) = await send(ledger, valid=timedelta(minutes=5))
+    ledger.later(minutes=6)
+    await ledger.answer(K.DEFERRED, claimed)
+    assert await ledger.state(message_id) is S.EXPIRED
+    assert await ledger.events() == ["expired"]
+    assert await ledger.balance() == BALANCE
+
+
+async def test_queued_and_deferred_expire(ledger: Ledger) -> None:
+    queued = await ledger.accept(parts=2, valid=timedelta(minutes=5))
+    keeps = await ledger.accept()
+    ledger.later(minutes=6)
+    expire = Sweep(lambda c, now: sweeps.expire_queued(c, now, POOL, [LANE], 100))
+    assert await ledger.outcomes.sweep(expire) == 2
+    assert await ledger.states(queued) == [S.EXPIRED] * 2
+    (claimed,) = await ledger.claim()
+    assert claimed.id == keeps
+    await ledger.answer(K.DEFERRED, claimed)
+    ledger.later(days=2)
+    assert await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire_deferred(c, now, 10))) == 1
+    assert await ledger.state(keeps) is S.EXPIRED
+    assert await ledger.events() == ["expired", "expired"]
+    assert await ledger.balance() == BALANCE
+
+
+async def test_scheduled_messages_are_released_whole(ledger: Ledger) -> None:
+    message_id = await ledger.accept(parts=2, state=S.SCHEDULED)
+    release = Sweep(lambda c, now: sweeps.release_scheduled(c, now, 10), {S.QUEUED: "released"})
+    ledger.clock -= timedelta(minutes=1)
+    assert await ledger.outcomes.sweep(release) == 0
+    ledger.later(minutes=2)
+    assert await ledger.outcomes.sweep(release) == 2
+    assert len(await ledger.claim()) == 2
+    assert await ledger.states(message_id) == [S.SENDING] * 2
+
+
+async def test_only_what_no_carrier_has_seen_is_cancelled(ledger: Ledger) -> None:
+    message_id = await ledger.accept(parts=2)
+    run = Sweep(lambda c, now: sweeps.cancel(c, message_id, now))
+    claimed = await ledger.claim()
+    assert await ledger.outcomes.sweep(run) == 0
+    await ledger.answer(K.UNSENT, *claimed)
+    assert await ledger.outcomes.sweep(run) == 2
+    assert await ledger.events() == ["cancelled"]
+    assert await ledger.balance() == BALANCE
+
+
+# --- repeats and faults ----------------------------------------------------------------------------------------------
+
+
+async def test_a_batch_whose_commit_was_lost_is_repeated_without_a_trace(ledger: Ledger, dsn: str) -> None:
+    """Everything at once: answers, an early report, a refusal, a gift back, an MO, and then all of it again."""
+    ids = [await ledger.accept(parts=n) for n in (1, 1, 2, 1)]
+    claimed = await ledger.claim()
+    by_id = {i: [c for c in claimed if c.id == i] for i in ids}
+    at = ledger.clock
+    items = [
+        Answer(Outcome(ids[0], 1, 1, K.ACCEPTED, carrier_id="c0"), at, at),
+        Answer(Outcome(ids[1], 1, 1, K.REFUSED, code="9"), at, None),
+        outcomes.GivenBack(tuple(Outcome(c.id, c.part, 1, K.UNSENT) for c in by_id[ids[2]]), at),
+        Answer(Outcome(ids[3], 1, 1, K.UNKNOWN), at, None),
+        Report(ledger.channels["a"], "c0", S.DELIVERED, "DELIVRD", "", "1", at),
+        Report(ledger.channels["a"], "nobody", S.DELIVERED, "DELIVRD", "", "1", at),
+        Arrived(Inbound(ledger.channels["a"], "m1", "1", "106", "hi", at), ledger.account_id, ""),
+    ]
+    other = await connect(dsn, writer=True)
+
+    async def everything() -> dict[str, list[asyncpg.Record]]:
+        tables = (
+            "part",
+            "customer_event",
+            "receipt_orphan",
+            "mo",
+            "mo_part",
+            "event",
+            "ledger",
+            "account",
+            "stat_minute",
+        )
+        return {t: await ledger.connection.fetch(f"SELECT * FROM {t} ORDER BY 1, 2, 3") for t in tables}  # noqa: S608
+
+    async with other.transaction():
+        await ledger.outcomes._commit(other, list(items), False)
+    before = await everything()
+    async with other.transaction():
+        await ledger.outcomes._commit(other, list(items), True)
+    await other.close()
+    assert await everything() == before
+    assert [await ledger.states(i) for i in ids] == [[S.DELIVERED], [S.REJECTED], [S.QUEUED] * 2, [S.UNKNOWN]]
+    assert await ledger.events() == ["delivered", "failed"]
+
+
+async def test_a_sweep_is_not_repeated_when_its_connection_is_lost(ledger: Ledger) -> None:
+    message_id, (claimed,) = await send(ledger)
+    ran = 0
+
+    async def slow(connection: asyncpg.Connection, now: object) -> list[asyncpg.Record]:
+        nonlocal ran
+        ran += 1
+        await ledger.connection.execute("SELECT pg_terminate_backend($1)", connection.get_server_pid())
+        return await connection.fetch("SELECT 1")
+
+    sweep = aio.spawn(ledger.outcomes.sweep(Sweep(slow)), name="sweep")
+    await asyncio.sleep(0)
+    await ledger.answer(K.ACCEPTED, claimed)
+    with pytest.raises(Temporary):
+        await sweep
+    assert ran == 1
+    assert await ledger.state(message_id) is S.SENT
+
+
+async def test_settled_parts_leave_the_journal(ledger: Ledger) -> None:
+    _, (claimed,) = await send(ledger)
+    ledger.journal.write([(claimed.id, 1, 1)])
+    await ledger.answer(K.UNKNOWN, claimed)
+    assert not ledger.journal.open_keys()
+
+
+# --- inbound ---------------------------------------------------------------------------------------------------------
+
+
+def long_part(
+    ledger: Ledger, number: int, *, total: int = 3, ref: int = 7, at: timedelta = timedelta()
+) -> Inbound:
+    return Inbound(
+        ledger.channels["a"], f"m{ref}-{number}", "8613800138000", "106", f"part{number} ", ledger.clock + at,
+        ref, total, number,
+    )  # fmt: skip
+
+
+async def contents(ledger: Ledger) -> list[tuple[str, bool]]:
+    rows = await ledger.connection.fetch("SELECT content, complete FROM mo ORDER BY id")
+    return [(row["content"], row["complete"]) for row in rows]
+
+
+async def test_a_message_is_stored_once_however_often_it_is_delivered(ledger: Ledger) -> None:
+    one = Inbound(ledger.channels["a"], "m1", "8613800138000", "106", "hi", ledger.clock)
+    await asyncio.gather(ledger.outcomes.inbound(one), ledger.outcomes.inbound(one))
+    await ledger.outcomes.inbound(one)
+    assert await contents(ledger) == [("hi", True)]
+    assert await ledger.connection.fetchval("SELECT n FROM stat_minute WHERE metric = 'mo'") == 1
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_parts_are_joined_in_any_order(ledger: Ledger, together: bool) -> None:
+    parts = [long_part(ledger, n) for n in (3, 1, 2, 1)]
+    if together:
+        await asyncio.gather(*(ledger.outcomes.inbound(p) for p in parts))
+    else:
+        for part in parts:
+            await ledger.outcomes.inbound(part)
+    assert await contents(ledger) == [("part1 part2 part3 ", True)]
+    assert await ledger.connection.fetchval("SELECT count(*) FROM customer_event WHERE kind = 'mo'") == 1
+
+
+async def test_what_stays_incomplete_is_stored_as_such_with_all_that_came(ledger: Ledger) -> None:
+    await ledger.outcomes.inbound(long_part(ledger, 1))
+    await ledger.outcomes.inbound(long_part(ledger, 3, at=timedelta(minutes=5)))
+    before = ledger.clock + timedelta(minutes=1)
+    for _ in range(2):
+        async with ledger.connection.transaction():
+            for row in await inbound.stale_parts(ledger.connection, before):
+                await inbound.give_up_joining(ledger.connection, row, ledger.account_id, "", ledger.ids.next)
+    assert await contents(ledger) == [("part1 …part3 ", False)]
+    assert await ledger.connection.fetchval("SELECT count(*) FROM customer_event WHERE kind = 'mo'") == 1
+
+
+async def test_giving_up_and_the_last_part_do_not_both_store(ledger: Ledger, dsn: str) -> None:
+    for n in (1, 2):
+        await ledger.outcomes.inbound(long_part(ledger, n))
+    keeper = await connect(dsn)
+    giving_up = keeper.transaction()
+    await giving_up.start()
+    rows = await inbound.stale_parts(keeper, ledger.clock + timedelta(minutes=1))
+    last = ledger.outcomes.inbound(long_part(ledger, 3))
+    async with ledger.connection.transaction():  # another node's keeper finds nothing to do
+        assert await inbound.stale_parts(ledger.connection, ledger.clock + timedelta(minutes=1)) in (
+            [],
+            rows[:0],
+        )
+    for row in rows:
+        await inbound.give_up_joining(keeper, row, None, "", ledger.ids.next)
+    await giving_up.commit()
+    await last
+    await keeper.close()
+    assert await contents(ledger) == [("part1 part2 …", False)]
