@@ -113,7 +113,10 @@ _RANGES = {
     ("durability", "unknown_short_seconds"): (10, 86_400),
     ("durability", "unknown_resend_seconds"): (10, 86_400),
     ("durability", "report_wait_hours"): (1, 24 * 30),
-    ("retention", "messages_days"): (1, 3650),
+    ("retention", "messages_days"): (
+        14,
+        3650,
+    ),  # a week of validity, three days for the report, and then some
     ("retention", "mo_days"): (1, 3650),
     ("retention", "events_days"): (1, 30),
 }

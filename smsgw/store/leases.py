@@ -28,7 +28,7 @@ _RENEW = """
 UPDATE lease l SET expires_at = clock_timestamp() + $3 * interval '1 second'
 FROM unnest($1::text[], $2::bigint[]) AS held(resource, epoch)
 WHERE l.resource = held.resource AND l.epoch = held.epoch AND l.expires_at > clock_timestamp()
-RETURNING l.resource
+RETURNING l.epoch
 """
 
 _RELEASE = "UPDATE lease SET expires_at = clock_timestamp() WHERE resource = $1 AND node = $2 AND epoch = $3"
@@ -69,12 +69,12 @@ async def renew(database: Database, held: Sequence[Lease]) -> list[Lease]:
     rows = await database.fetch(
         _RENEW, [lease.resource for lease in held], [lease.epoch for lease in held], TTL
     )
-    renewed = {row["resource"] for row in rows}
+    renewed = {row["epoch"] for row in rows}
     for lease in held:
         if lease.released:
             continue
-        lease.deadline = asked + TTL - MARGIN if lease.resource in renewed else 0.0
-    return [lease for lease in held if lease.resource not in renewed]
+        lease.deadline = asked + TTL - MARGIN if lease.epoch in renewed else 0.0
+    return [lease for lease in held if lease.epoch not in renewed]
 
 
 async def release(database: Database, lease: Lease) -> None:

@@ -34,6 +34,13 @@ def name(table: str, day: date) -> str:
     return f"{table}_{day:%Y%m%d}"
 
 
+async def _change(connection: Connection, statement: str) -> None:
+    """Change the set of partitions. Whoever reads the table for long must not make all writers queue behind us."""
+    async with connection.transaction():
+        await connection.execute("SET LOCAL lock_timeout = '2s'")
+        await connection.execute(statement)
+
+
 async def ensure(connection: Connection, today: date) -> int:
     """Make every missing partition from yesterday to a week ahead; the number made."""
     existing = {row["relname"] for row in await connection.fetch(_EXISTING, list(TABLES))}
@@ -44,9 +51,10 @@ async def ensure(connection: Connection, today: date) -> int:
         for table in TABLES:
             partition = name(table, day)
             if partition not in existing:
-                await connection.execute(
+                await _change(
+                    connection,
                     f"CREATE TABLE IF NOT EXISTS {partition} PARTITION OF {table} "
-                    f"FOR VALUES FROM ({low}) TO ({high}){_STORAGE.get(table, '')}"
+                    f"FOR VALUES FROM ({low}) TO ({high}){_STORAGE.get(table, '')}",
                 )
                 made += 1
     if made:
@@ -61,7 +69,7 @@ async def expire(connection: Connection, today: date, keep_days: dict[str, int])
         table, _, day_text = relname.rpartition("_")
         day = date(int(day_text[:4]), int(day_text[4:6]), int(day_text[6:]))
         if table in keep_days and day < today - timedelta(days=keep_days[table]):
-            await connection.execute(f"DROP TABLE {relname}")
+            await _change(connection, f"DROP TABLE {relname}")
             dropped.append(relname)
     if dropped:
         log.info("partitions.dropped", names=dropped)
