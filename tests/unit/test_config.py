@@ -1,0 +1,53 @@
+"""The boot configuration: every problem at once, and the environment wins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from smsgw import config
+from smsgw.config import ConfigError
+
+
+def load(tmp_path: Path, text: str, **environ: str) -> config.Config:
+    path = tmp_path / "smsgw.toml"
+    path.write_text(text, "utf-8")
+    return config.load(path, environ)
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path, "[node]\nnumber = 3\n[http]\nlisten = '[::1]:80'", SMSGW_NODE_NUMBER="4",
+        SMSGW_HTTP_TRUSTED_PROXIES="10.0.0.0/8, 127.0.0.1", SMSGW_HTTP_INSECURE_BEARER="true",
+    )  # fmt: skip
+    assert settings.node.number == 4
+    assert settings.http.trusted_proxies == ("10.0.0.0/8", "127.0.0.1")
+    assert settings.http.insecure_bearer is True
+    assert config.split_address(settings.http.listen) == ("::1", 80)
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(
+            tmp_path,
+            "[nod]\nx = 1\n[node]\nnumber = 5000\nnunber = 1\n[http]\nlisten = 'here'\n[database]\npool = true\n"
+            "[retention]\nmessages_days = 3\n",
+            SMSGW_NODE_NUMBR="1",
+            SMSGW_DURABILITY_MIN_FREE_MB="much",
+        )
+    told = "\n".join(caught.value.problems)
+    for word in ("[nod]", "number must be in", "nunber", "listen must look like", "pool must be a number",
+                 "messages_days must be in", "SMSGW_NODE_NUMBR", "SMSGW_DURABILITY_MIN_FREE_MB"):  # fmt: skip
+        assert word in told
+    assert len(caught.value.problems) == 8
+
+
+@pytest.mark.parametrize("text", ["[node", "\udcff"])
+def test_what_is_not_toml(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.toml"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        config.load(path, {})
+    with pytest.raises(ConfigError, match="cannot be read"):
+        config.load(tmp_path / "none.toml", {})
