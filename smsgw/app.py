@@ -252,7 +252,7 @@ class Daemon:
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether messages can be accepted, and the checks behind the verdict."""
-        bound = sum(1 for status in self.channels.status() if status.state == "bound")
+        bound = sum(1 for status in self.channels.status() if status.state in ("bound", "idle"))
         checks = {
             "database": "ok" if self._database_ok else "unavailable",
             "accepting": "ok" if self.acceptor.open else "stopping",

@@ -91,6 +91,7 @@ CODING: dict[str, str] = {
 }
 CHANNEL_STATE: dict[str, tuple[str, str]] = {
     "bound": (N_("已连接"), "green"),
+    "idle": (N_("空闲，有短信时再连接"), "green"),
     "connecting": (N_("连接中"), "yellow"),
     "refused": (N_("登录被拒"), "red"),
     "draining": (N_("排空中"), "azure"),

@@ -8,10 +8,11 @@ their WRITE record is in the journal; what was claimed and never written goes ba
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ import structlog
 
 from smsgw import aio
 from smsgw.channels import profiles
+from smsgw.channels.listener import Listeners, ListenerTaken, Numberings
 from smsgw.channels.mapping import INTERMEDIATE, mapping_for
 from smsgw.channels.pools import PoolTables
 from smsgw.channels.transport import Link
@@ -42,11 +44,13 @@ from smsgw.protocols.events import (
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.rules import Rules
 from smsgw.protocols.session import NotBound, Session, SessionConfig, WindowFull
+from smsgw.protocols.sgip import rules as sgip_rules
+from smsgw.protocols.smgp import rules as smgp_rules
 from smsgw.protocols.smpp import rules as smpp_rules
 from smsgw.protocols.states import BOUND
 from smsgw.store import claiming
 from smsgw.store.db import CONFLICT, OUTAGE, Connection, connect
-from smsgw.store.journal import Journal
+from smsgw.store.journal import Journal, Key
 from smsgw.store.leases import Lease
 
 log = structlog.get_logger(__name__)
@@ -71,6 +75,12 @@ STALLED_AFTER = 3.0
 """A carrier that answers nothing for so long gets no claims ahead; what is not written yet goes to its neighbours."""
 TURN_FOR_ALL = 10
 """Every so many claims the lanes are served from the other end: none is starved."""
+QUIET_AFTER = 5.0
+"""An SGIP connection that ends after as many seconds, with nothing lost, has ended by the book."""
+MAX_INCOMING = 16
+"""Connections of an SGIP gateway to one channel."""
+RESPONSE_TIMEOUT = 60.0
+LISTEN_AGAIN = 5.0
 
 Queue = tuple[int, int]
 """(pool id, lane)."""
@@ -85,27 +95,39 @@ class Services:
     journal: Journal
     outcomes: Outcomes
     tables: PoolTables
+    listeners: Listeners = field(default_factory=Listeners)
+    numberings: Numberings = field(default_factory=Numberings)
 
 
-def session_for(spec: ChannelSpec, profile: profiles.Profile) -> Session:
+def session_for(spec: ChannelSpec, profile: profiles.Profile, numbering: sgip_rules.Numbering) -> Session:
     """A fresh client session with the channel's credentials and timers."""
     rules: Rules
-    if spec.protocol == "smpp34":
-        rules = smpp_rules.client(spec.username, spec.password, system_type=profile.system_type)
-    else:
-        version = 0x30 if spec.protocol == "cmpp30" else 0x20
-        rules = cmpp_rules.client(spec.username, spec.password, version, timestamp=china_timestamp)
     config = SessionConfig(
         window=spec.window,
-        response_timeout=profile.response_timeout,
+        response_timeout=profile.response_timeout or RESPONSE_TIMEOUT,
         keepalive_interval=profile.keepalive,
         close_grace=ANSWER_PATIENCE,
     )
+    if spec.protocol == "smpp34":
+        rules = smpp_rules.client(spec.username, spec.password, system_type=profile.system_type)
+    elif spec.protocol == "smgp30":
+        version = smgp_rules.V13 if profile.smgp_version == "1.3" else smgp_rules.V30
+        rules = smgp_rules.client(spec.username, spec.password, version, timestamp=china_timestamp)
+    elif spec.protocol == "sgip12":
+        rules = sgip_rules.client(spec.username, spec.password, numbering=numbering)
+        config = replace(
+            config,
+            response_timeout=profile.response_timeout or sgip_rules.RESPONSE_TIMEOUT,
+            idle_timeout=profile.idle,
+        )
+    else:
+        version = 0x30 if spec.protocol == "cmpp30" else 0x20
+        rules = cmpp_rules.client(spec.username, spec.password, version, timestamp=china_timestamp)
     return Session(rules, config=config)
 
 
 def china_timestamp() -> int:
-    """MMDDHHMMSS in China, as CMPP wants it at login."""
+    """MMDDHHMMSS in China, as CMPP and SMGP want it at login and SGIP in every number."""
     now = time.gmtime(time.time() + 8 * 3600)
     return int(time.strftime("%m%d%H%M%S", now))
 
@@ -120,10 +142,21 @@ class Channel:
         self.lease = lease
         self._pools = pools
         self._services = services
-        self._profile = profiles.parse(spec.profile)
-        self._mapping = mapping_for(spec, self._profile)
+        self.profile = profiles.parse(spec.profile, spec.protocol)
+        self.numbering = services.numberings.of(
+            self.profile.node, china_timestamp, secrets.randbelow(1 << 31)
+        )
+        self._mapping = mapping_for(spec, self.profile)
         self._loop = asyncio.get_running_loop()
         self._links: list[Link] = []
+        self._incoming_links: list[Link] = []
+        """SGIP: what the gateway has opened to us."""
+        self._on_demand = spec.protocol == "sgip12"
+        self._asleep = 0
+        """SGIP: connections that were closed because there was nothing to send."""
+        self._demand = asyncio.Event()
+        self._written: dict[Key, str] = {}
+        """Carrier's ids of parts that wait for their answer, where the id is ours to make."""
         self._ready: deque[Claimed] = deque()
         self._pacer = Pacer(spec.rate, self._loop.time())
         self._paused_until = 0.0
@@ -142,7 +175,7 @@ class Channel:
         self.last_error = ""
         self.last_bound_at: float | None = None
         self._refused = False
-        self._second = 0
+        self._listen_error = ""
         self._per_second: deque[tuple[int, int]] = deque(maxlen=8)
 
     # --- life --------------------------------------------------------------------------------------------------
@@ -153,6 +186,8 @@ class Channel:
         for number in range(1, self.spec.connections + 1):
             self._tasks.append(aio.spawn(self._keep_link(number), name=f"link.{self.spec.name}.{number}"))
         self._dispatcher = aio.spawn(self._dispatch(), name=f"dispatch.{self.spec.name}")
+        if self._on_demand and self.profile.sgip_listen:
+            self._tasks.append(aio.spawn(self._listen(), name=f"listen.{self.spec.name}"))
 
     async def stop(self, why: str = "stopped", *, patience: float = STOP_PATIENCE) -> None:
         """Stop claiming, wait for answers that are under way, log out, give back what was never written."""
@@ -160,15 +195,17 @@ class Channel:
         self._services.tables.leave(self.spec.id)
         self._wake.set()
         self._give_back()
-        for link in self._links:
+        await self._services.listeners.leave(self)
+        links = [*self._links, *self._incoming_links]
+        for link in links:
             link.close(why)
         # A claim that is under way ends by itself and gives back; cut short, it might be committed behind our back.
-        pending: list[asyncio.Future[Any]] = [link.closed for link in self._links]
+        pending: list[asyncio.Future[Any]] = [link.closed for link in links]
         if self._dispatcher is not None:
             pending.append(self._dispatcher)
         if pending:
             await asyncio.wait(pending, timeout=patience)
-        aborted = list(self._links)
+        aborted = [*self._links, *self._incoming_links]
         for link in aborted:
             link.abort(why)
         if aborted:
@@ -209,6 +246,11 @@ class Channel:
         """Links that are logged in."""
         return len(self._bound_links())
 
+    @property
+    def reachable(self) -> int:
+        """Links that are logged in or would be as soon as there is something to send."""
+        return self.bound + self._asleep
+
     def _bound_links(self) -> list[Link]:
         return [link for link in self._links if link.session.state in BOUND]
 
@@ -216,14 +258,14 @@ class Channel:
         """Whether new messages may be routed here: bound now, or a moment ago."""
         if self._stopping or self.spec.desired != "started":
             return False
-        if self._bound_links():
+        if self.reachable:
             return True
         lost_at = self._unbound_since
         return self.last_bound_at is not None and (lost_at is None or self._loop.time() - lost_at < GRACE)
 
     def healthy(self) -> bool:
-        """Logged in, and the carrier answers."""
-        return not self._stopping and bool(self._bound_links()) and not self._stalled()
+        """Logged in (or resting), and the carrier answers."""
+        return not self._stopping and bool(self.reachable) and not self._stalled()
 
     def has_room(self) -> bool:
         """Could write a part at once."""
@@ -231,7 +273,10 @@ class Channel:
         return (
             now >= self._paused_until
             and self._pacer.next_at(now) <= now
-            and any(link.writable and link.session.window_free for link in self._bound_links())
+            and (
+                self._asleep > 0
+                or any(link.writable and link.session.window_free for link in self._bound_links())
+            )
         )
 
     def _stalled(self) -> bool:
@@ -247,11 +292,11 @@ class Channel:
         window = sum(link.session.window for link in links)
         now = int(self._loop.time())
         recent = sum(n for second, n in self._per_second if now - 5 <= second < now)
-        state = "bound" if links else "refused" if self._refused else "connecting"
+        state = "bound" if links else "refused" if self._refused else "idle" if self._asleep else "connecting"
         if self._stopping or self.spec.desired != "started":
             state = "draining" if links else "stopped"
         if not links:
-            reason = "not bound"
+            reason = "nothing to send" if state == "idle" else "not bound"
         elif self._stalled() or self._pacer.slowed:
             reason = "carrier slow"
         elif self._ready and used < window:
@@ -265,7 +310,7 @@ class Channel:
             carriers=tuple(sorted(self.spec.carriers)), access_code=self.spec.access_code, state=state,
             bound=len(links), connections=self.spec.connections, window_used=used, window=window,
             rate_now=recent / 5, rate_limit=self.spec.rate, submitted_today=submitted_today,
-            last_error=self.last_error, pools=pools, reason=reason,
+            last_error=self.last_error or self._listen_error, pools=pools, reason=reason,
         )  # fmt: skip
 
     # --- links -------------------------------------------------------------------------------------------------
@@ -289,6 +334,11 @@ class Channel:
                     self._links.remove(link)
             if self._stopping:
                 return
+            if self._on_demand and link is not None and self._has_slept_in(link):
+                log.info("link.idle", channel=self.spec.name, link=number, why=why)
+                await self._sleep()
+                backoff.reset()
+                continue
             if link is not None and self._loop.time() - started > 60:
                 backoff.reset()
             if not self._refused:
@@ -300,14 +350,66 @@ class Channel:
                 self._wake.set()
             await asyncio.sleep(wait)
 
+    def _has_slept_in(self, link: Link) -> bool:
+        """Whether an SGIP connection ended because nothing went over it, by whichever side."""
+        return (
+            link.bound_at is not None and not link.lost and self._loop.time() - link.bound_at >= self._quiet
+        )
+
+    @property
+    def _quiet(self) -> float:
+        return min(QUIET_AFTER, self.profile.idle)
+
+    async def _sleep(self) -> None:
+        """Until there is something to send."""
+        self._asleep += 1
+        self._unbound_since = None
+        if self._ready:
+            self._demand.set()
+        try:
+            await self._demand.wait()
+        finally:
+            self._asleep -= 1
+            self._demand.clear()
+        if not self._bound_links():
+            self._unbound_since = self._loop.time()
+
+    async def _listen(self) -> None:
+        """Have a place where the gateway can bring reports and messages from phones."""
+        while not self._stopping:
+            try:
+                await self._services.listeners.join(self)
+            except (OSError, ListenerTaken) as exc:
+                error = f"cannot listen on {self.profile.sgip_listen}: {exc}"
+                if error != self._listen_error:
+                    log.error("sgip.not_listening", channel=self.spec.name, error=error)
+                self._listen_error = error
+                await asyncio.sleep(LISTEN_AGAIN)
+            else:
+                self._listen_error = ""
+                return
+
+    def take_over(self, link: Link) -> int:
+        """SGIP: own a connection of the gateway; 0 or the Result of a refusal."""
+        if self._stopping:
+            return sgip_rules.NODE_BUSY
+        if len(self._incoming_links) >= MAX_INCOMING:
+            return sgip_rules.TOO_MANY_CONNECTIONS
+        self._incoming_links.append(link)
+        log.info("sgip.gateway_bound", channel=self.spec.name, peer=link.peer)
+        return 0
+
     async def _connect(self, number: int) -> Link:
-        link = Link(session_for(self.spec, self._profile), self, f"{self.spec.name}/{number}")
+        link = Link(session_for(self.spec, self.profile, self.numbering), self, f"{self.spec.name}/{number}")
         async with asyncio.timeout(CONNECT_TIMEOUT):
             await self._loop.create_connection(lambda: link, self.spec.host, self.spec.port)
         self._links.append(link)
         if self._stopping:
             link.close("stopped")
         return link
+
+    def on_connected(self, link: Link) -> None:
+        """The session says what is to be said."""
 
     def on_writable(self, link: Link) -> None:
         """The kernel takes octets again."""
@@ -323,6 +425,7 @@ class Channel:
                     | Late(tag=Claimed() as tag, pdu=pdu, status=status)
                 ):
                     self._answered_at = self._loop.time()
+                    self._written.pop(_key(tag), None)
                     outcome = self._outcome(tag, pdu, status)
                     if outcome.kind is OutcomeKind.DEFERRED:
                         self._slow_down(outcome)
@@ -330,11 +433,14 @@ class Channel:
                 case Request(pdu=_):
                     self._incoming(link, event)
                 case Expired(tag=Claimed() as tag):
-                    outcomes.append(_unknown(tag, "ANSWER_TIMEOUT"))
+                    outcomes.append(self._unknown(tag, "ANSWER_TIMEOUT"))
                 case Closed(why=why, lost=lost):
                     if lost:
                         log.warning("link.lost_window", channel=self.spec.name, parts=len(lost), why=why)
-                    outcomes += [_unknown(tag, "LINK_LOST") for tag in lost if isinstance(tag, Claimed)]
+                    link.lost = len(lost)
+                    outcomes += [self._unknown(tag, "LINK_LOST") for tag in lost if isinstance(tag, Claimed)]
+                    if link in self._incoming_links:
+                        self._incoming_links.remove(link)
                 case Bound():
                     self._on_bound(link)
                 case Refused(status=status, reason=reason):
@@ -356,9 +462,16 @@ class Channel:
             log.exception(
                 "answer.unreadable", channel=self.spec.name, id=str(claimed.id), answer=repr(answer)[:500]
             )
-            return _unknown(claimed, "ANSWER_UNREADABLE")
+            return self._unknown(claimed, "ANSWER_UNREADABLE")
+
+    def _unknown(self, claimed: Claimed, why: str) -> Outcome:
+        carrier_id = self._written.pop(_key(claimed), "")
+        return Outcome(
+            claimed.id, claimed.part, claimed.attempt, OutcomeKind.UNKNOWN, carrier_id=carrier_id, code=why
+        )
 
     def _on_bound(self, link: Link) -> None:
+        link.bound_at = self._loop.time()
         self._refused = False
         self._unbound_since = None
         self.last_bound_at = self._loop.time()
@@ -445,7 +558,7 @@ class Channel:
     def _tend(self) -> None:
         """Things to look at now and then."""
         if not self._services.outcomes.full:
-            for link in self._links:
+            for link in (*self._links, *self._incoming_links):
                 link.resume_reading()
         unbound = self._unbound_since is not None and self._loop.time() - self._unbound_since > RELEASE_AFTER
         if unbound or self._stalled():
@@ -455,11 +568,16 @@ class Channel:
     def _room(self) -> int:
         """Parts that may be claimed now: up to one window ahead, taken in halves so that a claim carries many."""
         links = self._bound_links()
-        if not links or self._stopping or not self.lease.still_mine() or self._services.outcomes.full:
+        if (
+            not (links or self._asleep)
+            or self._stopping
+            or not self.lease.still_mine()
+            or self._services.outcomes.full
+        ):
             return 0
         if self._stalled():
             return 0
-        ahead = sum(link.session.window for link in links)
+        ahead = sum(link.session.window for link in links) or self.spec.window
         ahead = min(ahead, max(1, int(self._pacer.rate / 4)))  # a slow channel does not sit on a full window
         room = ahead - len(self._ready)
         return room if room * 2 >= ahead else 0
@@ -544,6 +662,8 @@ class Channel:
             return
         links = [link for link in self._bound_links() if link.writable and link.session.window_free]
         free = sum(link.session.window_free for link in links)
+        if self._asleep and free < len(self._ready):
+            self._demand.set()
         budget = min(free, len(self._ready))
         if budget:
             granted = self._pacer.take(now, budget)
@@ -587,6 +707,8 @@ class Channel:
                 touched.append(link)
             try:
                 link.session.request(pdu, now, claimed)
+                if carrier_id := self._mapping.written(pdu):
+                    self._written[_key(claimed)] = carrier_id
             except ValueError as exc:
                 refused.append(self._unencodable(claimed, exc))
             except (NotBound, WindowFull):  # the session has ended in the middle of this batch
@@ -634,8 +756,8 @@ class Channel:
         self._deferred_at = 0.0
 
 
-def _unknown(claimed: Claimed, why: str) -> Outcome:
-    return Outcome(claimed.id, claimed.part, claimed.attempt, OutcomeKind.UNKNOWN, code=why)
+def _key(claimed: Claimed) -> Key:
+    return claimed.id, claimed.part, claimed.attempt
 
 
 def _unsent(claimed: Claimed) -> Outcome:

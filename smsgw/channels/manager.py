@@ -270,7 +270,7 @@ class ChannelManager:
         waits = {pool_id: (now - time_of(id_)).total_seconds() for pool_id, id_ in oldest.items()}
         self._services.tables.waits(waits)
         self._today = await stats.submitted_today(self._database)
-        mine = [(c.spec.id, c.bound, c.last_error[:500]) for c in self._channels.values()]
+        mine = [(c.spec.id, c.reachable, c.last_error[:500]) for c in self._channels.values()]
         await store.say(self._database, self._services.node, mine)
         said = await store.said(self._database)
         fresh = max((s.updated_at for s in said.values()), default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -13,13 +14,14 @@ from smsgw.protocols.smpp.ids import Mode
 class Profile:
     """How this carrier differs from the specification. Each key names the trap that it answers."""
 
-    response_timeout: int = 60
-    """Seconds until an answer counts as lost (CMPP T, SMPP response_timer)."""
+    response_timeout: int = 0
+    """Seconds until an answer counts as lost (CMPP T, SMPP response_timer); 0 is the protocol's: 60, SGIP 30."""
     keepalive: int = 30
-    """Seconds of silence before ACTIVE_TEST / enquire_link (gateways close after 60–180 s)."""
+    """Seconds of silence before ACTIVE_TEST / enquire_link (gateways close after 60–180 s). SGIP has none."""
     service_id: str = ""
-    """CMPP Service_Id (业务代码), SMPP service_type."""
-    fee_type: str = "01"
+    """CMPP Service_Id (业务代码), SGIP ServiceType, SMGP ServiceID, SMPP service_type."""
+    fee_type: str = ""
+    """The protocol's code; empty is free of charge for the phone (CMPP 01, SGIP 1, SMGP 00)."""
     fee_code: str = "0"
     fee_user_type: int = 2
     """CMPP Fee_UserType: 2 charges the SP."""
@@ -35,15 +37,69 @@ class Profile:
     data_coding_0: str = "gsm7"
     """What data_coding 0 means for this SMPP peer: gsm7, latin1 or ascii."""
     prefix_86: bool = False
-    """Send mainland numbers with 86 in front (CMPP wants 11 digits, SMPP the international form by default)."""
+    """Send mainland numbers with 86 in front (CMPP, SMGP: 11 digits by default; SMPP and SGIP always have 86)."""
+    smgp_version: str = "3.0"
+    """Version asked for at login, 3.0 or 1.3 (which has no FixedFee)."""
+    node: int = 0
+    """SGIP: our node number (节点编号), 3AAAAQQQQQ with area code and company code."""
+    corp_id: str = ""
+    """SGIP: CorpId (企业代码), five digits."""
+    sgip_listen: str = ""
+    """SGIP: host:port where the gateway brings reports and replies (8801 by the book); channels may share it."""
+    peer_username: str = ""
+    """SGIP: LoginName that the gateway binds with, when it is not the channel's own."""
+    peer_password: str = ""
+    """SGIP: its password, when it is not the channel's own. Stored sealed, as all passwords."""
+    peer_addresses: str = ""
+    """SGIP: addresses or networks that the gateway may connect from, by comma; empty: all."""
+    idle: int = 50
+    """SGIP: seconds without traffic after which a connection is closed; gateways do it after 60."""
 
 
-def parse(given: dict[str, Any]) -> Profile:
-    """A profile from its JSON form; ``PARAM_INVALID`` for an unknown key or a value of the wrong kind."""
+def parse(given: dict[str, Any], protocol: str = "") -> Profile:
+    """A profile from its JSON form; ``PARAM_INVALID`` for an unknown key or a value of the wrong kind.
+
+    With ``protocol`` it must also have what that protocol cannot do without.
+    """
     known = {f.name: type(getattr(Profile(), f.name)) for f in fields(Profile)}
     for key, value in given.items():
         if key not in known:
             raise Invalid("PARAM_INVALID", field=f"profile.{key}", reason=f"可用的键:{', '.join(known)}")
         if type(value) is not known[key]:
             raise Invalid("PARAM_INVALID", field=f"profile.{key}", reason=f"类型应为 {known[key].__name__}")
-    return Profile(**given)
+    profile = Profile(**given)
+    _check(profile)
+    if protocol == "sgip12" and not profile.node:
+        raise Invalid("PARAM_INVALID", field="profile.node", reason="SGIP 通道需要节点编号,如 3010012345")
+    return profile
+
+
+def networks(addresses: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """The networks of a list by comma. ValueError for what is none."""
+    return [ipaddress.ip_network(a.strip(), strict=False) for a in addresses.split(",") if a.strip()]
+
+
+def listen_address(written: str) -> tuple[str, int]:
+    """Host and port of a listener; ValueError when it is not host:port."""
+    host, _, port = written.rpartition(":")
+    if not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
+        raise ValueError(f"{written!r} is not host:port")
+    return host.strip("[]"), int(port)
+
+
+def _check(profile: Profile) -> None:
+    if profile.smgp_version not in ("3.0", "1.3"):
+        raise Invalid("PARAM_INVALID", field="profile.smgp_version", reason="可选 3.0、1.3")
+    if not 0 <= profile.node <= 0xFFFFFFFF:
+        raise Invalid("PARAM_INVALID", field="profile.node", reason="节点编号应为 0 到 4294967295")
+    if profile.idle < 1:
+        raise Invalid("PARAM_INVALID", field="profile.idle", reason="至少 1 秒")
+    try:
+        networks(profile.peer_addresses)
+    except ValueError as exc:
+        raise Invalid("PARAM_INVALID", field="profile.peer_addresses", reason=str(exc)) from exc
+    if profile.sgip_listen:
+        try:
+            listen_address(profile.sgip_listen)
+        except ValueError as exc:
+            raise Invalid("PARAM_INVALID", field="profile.sgip_listen", reason="格式为 主机:端口") from exc

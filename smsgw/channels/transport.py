@@ -1,4 +1,4 @@
-"""One TCP connection to a carrier: moves octets between a socket and a ``Session``, and keeps its one timer."""
+"""One TCP connection with a carrier: moves octets between a socket and a ``Session``, and keeps its one timer."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from smsgw.protocols.session import Session
 
 class Owner(Protocol):
     """Whoever runs the link."""
+
+    def on_connected(self, link: Link) -> None:
+        """The transport is there; the session is about to start."""
 
     def on_events(self, link: Link, events: list[Event]) -> None:
         """Things have happened on the link, in this order. Must not raise."""
@@ -27,6 +30,10 @@ class Link(asyncio.Protocol):
         self.session = session
         self.name = name
         self.writable = False
+        self.bound_at: float | None = None
+        """Set by the owner at login."""
+        self.lost = 0
+        """Requests whose outcome is unknown because the connection ended; set by the owner."""
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Done, with the reason, when the connection is gone and its last events are delivered."""
         self._owner = owner
@@ -40,7 +47,7 @@ class Link(asyncio.Protocol):
     # --- asyncio.Protocol --------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The socket is connected: log in."""
+        """The socket is connected: log in, or wait for a login."""
         transport = cast(asyncio.Transport, transport)  # uvloop's transports are no subclasses
         self._transport = transport
         sock = transport.get_extra_info("socket")
@@ -51,6 +58,7 @@ class Link(asyncio.Protocol):
         # "Written" should mean "handed to the kernel", as nearly as it can.
         transport.set_write_buffer_limits(high=0)
         self.writable = True
+        self._owner.on_connected(self)
         try:
             self.session.start(self._loop.time())
         except ValueError as exc:  # credentials that do not fit their fields
@@ -84,6 +92,17 @@ class Link(asyncio.Protocol):
             self._owner.on_writable(self)
 
     # --- for the owner -----------------------------------------------------------------------------------------
+
+    @property
+    def peer(self) -> str:
+        """The address at the other end; empty when there is none (any more)."""
+        name = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return str(name[0]) if name else ""
+
+    def hand_over(self, owner: Owner, name: str) -> None:
+        """From the next events on, another owner is told."""
+        self._owner = owner
+        self.name = name
 
     def flush(self) -> None:
         """Write what the session has to say, and set the timer to its next deadline."""

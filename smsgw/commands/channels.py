@@ -21,7 +21,7 @@ from smsgw.commands.base import (
 from smsgw.control import DaemonAway
 from smsgw.store import channels as store
 
-PROTOCOLS = ("cmpp30", "cmpp20", "smpp34")
+PROTOCOLS = ("cmpp30", "cmpp20", "smpp34", "sgip12", "smgp30")
 CARRIERS = ("CMCC", "CUCC", "CTCC", "CBN", "INTL")
 
 
@@ -52,7 +52,11 @@ def _options(function: Any) -> Any:
         click.option("--protocol", type=click.Choice(PROTOCOLS)),
         click.option("--host"),
         click.option("--port", type=click.IntRange(1, 65535)),
-        click.option("--user", "username", help="CMPP Source_Addr (企业代码), SMPP system_id."),
+        click.option(
+            "--user",
+            "username",
+            help="CMPP Source_Addr (企业代码), SGIP LoginName, SMGP ClientID, SMPP system_id.",
+        ),
         click.option("--password"),
         click.option("--access-code", help="Service number (接入码), 106…"),
         click.option("--connections", type=click.IntRange(1, 64)),
@@ -97,6 +101,7 @@ async def channel_add(ctx: Context, name: str, priority_lanes: bool, as_json: bo
     if missing:
         names = ", ".join("--user" if o == "username" else f"--{o}" for o in missing)
         raise click.UsageError(f"needed: {names}")
+    profiles.parse(fields.get("profile", {}), fields["protocol"])
     sealer = ctx.sealer()
     async with ctx.database() as database:
         channel_id = await store.add_channel(database, sealer, name, fields, actor=actor())
@@ -195,6 +200,11 @@ async def channel_test(ctx: Context, name: str) -> None:
     """Whether the channel is logged in right now, and what it last complained about."""
     for line in (await ctx.daemon("GET", "/status"))["channels"]:
         if line["name"] == name:
+            if line["state"] == "idle":
+                click.echo(
+                    f"{name} is idle: it was bound, and connects again when there is something to send"
+                )
+                return
             if line["state"] != "bound":
                 raise Failed(f"{name} is {line['state']}: {line['last_error'] or 'no error so far'}")
             click.echo(f"{name} is bound: {line['bound']} of {line['connections']} connections")

@@ -16,7 +16,7 @@ import click
 import structlog
 
 from smsgw.simulator import ScenarioError, Simulator, parse_scenario
-from smsgw.simulator.config import Scenario, read_toml
+from smsgw.simulator.config import PROTOCOLS, Scenario, read_toml
 
 _DEFAULTS = (("cmpp", "127.0.0.1:7890"), ("smpp", "127.0.0.1:2775"))
 
@@ -46,6 +46,11 @@ _BEHAVIOUR = (
 @click.argument("scenario", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--cmpp", multiple=True, metavar="HOST:PORT", help="A CMPP 2.0/3.0 carrier; may be repeated.")
 @click.option("--smpp", multiple=True, metavar="HOST:PORT", help="An SMPP 3.4 carrier; may be repeated.")
+@click.option("--sgip", multiple=True, metavar="HOST:PORT", help="An SGIP 1.2 carrier; may be repeated.")
+@click.option("--smgp", multiple=True, metavar="HOST:PORT", help="An SMGP 3.0 carrier; may be repeated.")
+@click.option(
+    "--deliver-to", metavar="HOST:PORT", help="SGIP: the client's listener, for reports and replies."
+)
 @click.option("--user", default="900001", show_default=True, help="Name for carriers given by flags.")
 @click.option("--password", default="secret", show_default=True, help="Password for carriers given by flags.")
 @click.option("--answer-delay", metavar="MS", help="40, 20..80 (uniform) or 40~10 (normal).")
@@ -78,7 +83,7 @@ _BEHAVIOUR = (
 def simulate(scenario: Path | None, octets: bool, **flags: Any) -> None:
     """Run simulated carriers until interrupted.
 
-    Without a SCENARIO and without --cmpp or --smpp: one of each, on 127.0.0.1:7890 and 127.0.0.1:2775.
+    Without a SCENARIO and without a carrier's flag: CMPP and SMPP, on 127.0.0.1:7890 and 127.0.0.1:2775.
     Behaviour flags apply to all carriers and go before the scenario file.
 
     One JSON object a line goes to standard output: where the carriers listen, what commands bring, and the
@@ -114,20 +119,21 @@ def _scenario(path: Path | None, flags: Mapping[str, Any]) -> Scenario:
     tables = data.setdefault("carrier", [])
     if not isinstance(tables, list):
         raise ScenarioError(["carrier: a list of tables is wanted"])
-    asked = [(protocol, listen) for protocol in ("cmpp", "smpp") for listen in flags[protocol]]
+    asked = [(protocol, listen) for protocol in PROTOCOLS for listen in flags[protocol]]
     if not asked and path is None:
         asked = list(_DEFAULTS)
     for number, (protocol, listen) in enumerate(asked, 1):
         name = protocol if len(asked) == 1 or (protocol, listen) in _DEFAULTS else f"{protocol}-{number}"
-        tables.append(
-            {
-                "name": name,
-                "protocol": protocol,
-                "listen": listen,
-                "user": flags["user"],
-                "password": flags["password"],
-            }
-        )
+        table = {
+            "name": name,
+            "protocol": protocol,
+            "listen": listen,
+            "user": flags["user"],
+            "password": flags["password"],
+        }
+        if protocol == "sgip" and flags["deliver_to"]:
+            table["deliver_to"] = flags["deliver_to"]
+        tables.append(table)
     over = {key: flags[key] for key in (*_BEHAVIOUR, "token_pattern") if flags[key] is not None}
     rules = [_rule(written) for written in flags["rule"]]
     for table in tables:

@@ -75,7 +75,7 @@ class ChannelSpec:
     id: int
     name: str
     protocol: str
-    """``cmpp20``, ``cmpp30`` or ``smpp34``."""
+    """``cmpp20``, ``cmpp30``, ``smpp34``, ``sgip12`` or ``smgp30``."""
     host: str
     port: int
     username: str
@@ -205,7 +205,8 @@ class ChannelStatus:
     carriers: tuple[str, ...]
     access_code: str
     state: str
-    """``bound``, ``connecting``, ``refused``, ``draining`` or ``stopped``."""
+    """``bound``, ``idle`` (SGIP: connects when there is something to send), ``connecting``, ``refused``,
+    ``draining`` or ``stopped``."""
     bound: int
     connections: int
     window_used: int

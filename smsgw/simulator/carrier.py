@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from smsgw.aio import Backoff, cancel, spawn
 from smsgw.core import text as texts
 from smsgw.core.bucket import TokenBucket
 from smsgw.core.text import Coding
@@ -21,6 +22,7 @@ from smsgw.protocols.dialects import Dialect
 from smsgw.protocols.errors import Malformed
 from smsgw.protocols.events import (
     Answer,
+    Bound,
     Closed,
     CloseNow,
     Event,
@@ -33,6 +35,7 @@ from smsgw.protocols.events import (
 )
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import SessionConfig
+from smsgw.protocols.sgip import rules as sgip_rules
 from smsgw.simulator.config import (
     NO_REPORT,
     Behaviour,
@@ -47,7 +50,7 @@ from smsgw.simulator.config import (
 from smsgw.simulator.inbox import Inbox, Received
 from smsgw.simulator.link import Link
 from smsgw.simulator.timers import Timers
-from smsgw.simulator.voices import Reply, Report, Submission, Voice, Wish, voice_of
+from smsgw.simulator.voices import Reply, Report, SgipVoice, Submission, Voice, Wish, voice_of
 from smsgw.simulator.wirelog import WireLog
 
 log = structlog.get_logger(__name__)
@@ -55,6 +58,9 @@ log = structlog.get_logger(__name__)
 _HOUSEKEEPING = 0.1
 _RETRY_AFTER = 1.0
 _BACKLOG = 1024
+_CALL_TIMEOUT = 5.0
+_REMEMBERED = 100_000
+"""Numbers of submits kept to recognise repetitions (SGIP)."""
 
 
 @dataclass(slots=True)
@@ -142,6 +148,16 @@ class Carrier:
             max_unanswered_in=1_000_000,
             max_violations_per_minute=1_000,
         )
+        if config.protocol == "sgip":
+            self._session_config = dataclasses.replace(
+                self._session_config,
+                window=min(config.window, sgip_rules.MAX_UNANSWERED),
+                keepalive_interval=None,
+                idle_timeout=config.idle_timeout,
+            )
+        self._recent: dict[tuple[int, int, int], int] = {}
+        """SGIP: numbers of the last submits and what was in them."""
+        self._calls: dict[str, asyncio.Task[None]] = {}
         self._links: dict[Link, None] = {}
         self._outboxes: dict[str, _Outbox] = {}
         self._dirty: list[Link] = []
@@ -178,6 +194,8 @@ class Carrier:
         if self._server is None or self._loop is None:
             return
         self._server.close()
+        await cancel(*self._calls.values())
+        self._calls.clear()
         now = self.now()
         for link in list(self._links):
             link.session.close(now)
@@ -233,7 +251,7 @@ class Carrier:
     @property
     def bound(self) -> int:
         """Connections that are logged in."""
-        return sum(1 for link in self._links if link.user and not link.gone)
+        return sum(1 for link in self._links if link.user and not link.gone and not link.outgoing)
 
     @property
     def waiting(self) -> int:
@@ -342,7 +360,7 @@ class Carrier:
         return Link(self, self.counts.connections, self._session_config)
 
     def link_made(self, link: Link) -> None:
-        """A client has connected."""
+        """A client has connected, or we to it."""
         self._links[link] = None
         link.session.start(self.now())
         if self.paused:
@@ -356,6 +374,36 @@ class Carrier:
         box = self._outboxes.get(link.user)
         if box is not None and link in box.links:
             box.links.remove(link)
+
+    def _call(self, user: str) -> None:
+        """SGIP: have a connection to the listener of a client that something waits for."""
+        if user not in self._calls and self._server is not None:
+            self._calls[user] = spawn(self._calling(user), name=f"call.{self.config.name}.{user}")
+
+    async def _calling(self, user: str) -> None:
+        assert isinstance(self.voice, SgipVoice)  # noqa: S101  only there are listeners called
+        config = self.config
+        host, _, port = config.deliver_to.rpartition(":")
+        backoff = Backoff(0.1, 2.0)
+        name, password = config.deliver_user or user, config.deliver_password or config.users[user]
+        try:
+            while self._outboxes[user].waiting and not self._outboxes[user].links:
+                self.counts.connections += 1
+                link = Link(
+                    self, self.counts.connections, self._session_config, self.voice.caller(name, password)
+                )
+                link.user = user
+                with contextlib.suppress(OSError, TimeoutError):
+                    async with asyncio.timeout(_CALL_TIMEOUT):
+                        loop = asyncio.get_running_loop()
+                        await loop.create_connection(lambda link=link: link, host.strip("[]"), int(port))  # type: ignore[misc]
+                        await link.settled.wait()
+                if link.receives:
+                    return
+                link.abort()
+                await asyncio.sleep(backoff.next())
+        finally:
+            self._calls.pop(user, None)
 
     def mark(self, link: Link) -> None:
         """The link has something to write, or room to write into."""
@@ -393,7 +441,12 @@ class Carrier:
                 # A lost connection costs no try. Put in front one by one, so the oldest goes first again.
                 for delivery in reversed(event.lost):
                     self._enqueue(delivery, first=True)  # type: ignore[arg-type]
+            case Bound():
+                link.receives = True
+                link.settled.set()
+                self._outboxes.setdefault(link.user, _Outbox()).links.append(link)
             case CloseNow():
+                link.settled.set()
                 link.drop()
             case Refused():
                 self.counts.logins_refused += 1
@@ -437,6 +490,8 @@ class Carrier:
             status, fields = self.voice.other(request.pdu)
             link.session.answer(request, status=status, **fields)
             return
+        if self.config.protocol == "sgip" and not self._first_time(link, request):
+            return
         behaviour = self.behaviour
         counts = self.counts
         n = len(submission.destinations)
@@ -452,7 +507,7 @@ class Carrier:
         if status:
             counts.refused[status] += n
         else:
-            id = self.voice.new_id(n)
+            id = self.voice.id_of(request.pdu, n)
             counts.accepted += n
             for destination in submission.destinations:
                 self.inbox.add(
@@ -471,6 +526,21 @@ class Carrier:
         if early:
             self._pump(self._outboxes[link.user], now)
         self._schedule_answer(link, request, self.voice.answer(request.pdu, status, id), rule, now)
+
+    def _first_time(self, link: Link, request: Request) -> bool:
+        """SGIP 3.7.2.4.3: a submit that came before is dropped, another one with its number is an error."""
+        sequence = request.pdu.sequence
+        content = hash(repr(request.pdu))
+        known = self._recent.get(sequence)
+        if known is None:
+            self._recent[sequence] = content
+            if len(self._recent) > _REMEMBERED:
+                del self._recent[next(iter(self._recent))]
+            return True
+        status = 0 if known == content else sgip_rules.ILLEGAL_SEQUENCE
+        self.counts.violations["duplicate" if known == content else "sequence"] += 1
+        link.session.answer(request, status=status)
+        return False
 
     def _rule(self, submission: Submission) -> Rule | None:
         for rule in self.behaviour.rules:
@@ -664,9 +734,11 @@ class Carrier:
         if self.paused:
             return
         now = self.now()
-        for box in self._outboxes.values():
+        for user, box in self._outboxes.items():
             if box.waiting and box.links:
                 self._pump(box, now)
+            elif box.waiting and self.config.deliver_to:
+                self._call(user)
         dirty, self._dirty = self._dirty, []
         for link in dirty:
             link.dirty = False

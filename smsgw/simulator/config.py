@@ -24,7 +24,7 @@ V = TypeVar("V", int, str)
 
 NO_REPORT = "none"
 
-PROTOCOLS = ("cmpp", "smpp")
+PROTOCOLS = ("cmpp", "smpp", "sgip", "smgp")
 
 STATES = ("DELIVRD", "EXPIRED", "DELETED", "UNDELIV", "ACCEPTD", "UNKNOWN", "REJECTD", "ENROUTE")
 
@@ -123,7 +123,7 @@ class Rule:
     report: str | None = None
     """State of the report, or `none` for no report at all."""
     error: str | None = None
-    """The three digits behind `err:` of an SMPP report."""
+    """The three digits behind `err:` of an SMPP or SMGP report, the ErrorCode of an SGIP report."""
     answer: int | None = None
     """Status of the answer."""
     lose_answer: bool = False
@@ -161,7 +161,7 @@ class Behaviour:
     rate_burst: float | None = None
     """Parts that may come at once; default one second's worth."""
     throttle_status: int | None = None
-    """Default: CMPP 8, SMPP 0x58."""
+    """Default: CMPP 8, SMPP 0x58, SGIP 88, SMGP 1."""
     lose_answers: float = 0.0
     late_answers: float = 0.0
     late_by: Delay = Delay(30.0, 30.0)
@@ -196,7 +196,7 @@ class CarrierConfig:
 
     name: str = "carrier"
     protocol: str = "cmpp"
-    """`cmpp` (2.0 or 3.0 as the client says) or `smpp` (3.4)."""
+    """`cmpp` (2.0 or 3.0 as the client says), `smpp` (3.4), `sgip` (1.2) or `smgp` (1.3 or 3.0)."""
     host: str = "127.0.0.1"
     port: int = 0
     """0: any free one; `Carrier.port` tells which."""
@@ -209,7 +209,7 @@ class CarrierConfig:
     redeliveries: int = 5
     """How often a delivery is repeated that was refused or not acknowledged in time."""
     default_alphabet: Coding | None = None
-    """What coding 0 means; default ASCII for CMPP, unpacked GSM 7-bit for SMPP."""
+    """What coding 0 means; default unpacked GSM 7-bit for SMPP, else ASCII."""
     answer_id: str = "dec"
     """SMPP: form of the id in answers: `dec`, `hex`, `HEX`, `dec10`, `hex8`, `HEX8` (padded with zeros)."""
     report_id: str = "same"
@@ -218,6 +218,17 @@ class CarrierConfig:
     """SMPP: `text`, `tlv` or `both`."""
     cmpp_version: str = "3.0"
     """CMPP: the highest version spoken, `2.0` or `3.0`; up to it the client decides."""
+    smgp_version: str = "3.0"
+    """SMGP: the highest version spoken, `1.3` or `3.0`; up to it the client decides."""
+    node: int = 110020
+    """SGIP: node number of the gateway."""
+    deliver_to: str = ""
+    """SGIP: host:port of the client's listener, where reports and replies are brought."""
+    deliver_user: str = ""
+    """SGIP: name to log in there with; default the client's own, with its own password."""
+    deliver_password: str = ""
+    idle_timeout: float = 60.0
+    """SGIP: seconds without traffic after which a connection is closed."""
     gateway: int | None = None
     """CMPP: gateway code inside Msg_Id; default the port."""
     keep_messages: int = 100_000
@@ -423,6 +434,15 @@ def check(config: CarrierConfig) -> list[str]:
         problems.append(f"protocol: one of {', '.join(PROTOCOLS)} is wanted, not {config.protocol!r}")
     if config.protocol == "cmpp" and any(len(user) > 6 for user in config.users):
         problems.append("users: a CMPP name has at most 6 characters")
+    if config.protocol == "smgp" and any(len(user) > 8 for user in config.users):
+        problems.append("users: an SMGP name has at most 8 characters")
+    if config.smgp_version not in ("1.3", "3.0"):
+        problems.append("smgp_version: 1.3 or 3.0 is wanted")
+    host, _, port = config.deliver_to.rpartition(":")
+    if config.deliver_to and not (host and port.isdecimal() and int(port) < 65536):
+        problems.append("deliver_to: host:port is wanted")
+    if not 0 <= config.node <= 0xFFFFFFFF:
+        problems.append("node: a number of four octets is wanted")
     if not 0 <= config.port < 65536:
         problems.append(f"port: {config.port}")
     if config.cmpp_version not in ("2.0", "3.0"):

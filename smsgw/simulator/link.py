@@ -7,6 +7,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, cast
 
+from smsgw.protocols.rules import Rules
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.simulator.wirelog import Tap
 
@@ -19,10 +20,16 @@ _RESET = struct.pack("ii", 1, 0)
 class Link(asyncio.Protocol):
     """Octets in, events to the carrier; what the session says goes out once per turn of the event loop."""
 
-    def __init__(self, carrier: Carrier, number: int, config: SessionConfig) -> None:
+    def __init__(
+        self, carrier: Carrier, number: int, config: SessionConfig, rules: Rules | None = None
+    ) -> None:
         self.carrier = carrier
         self.number = number
-        self.session = Session(carrier.voice.rules(), config=config)
+        self.session = Session(rules or carrier.voice.rules(), config=config)
+        self.outgoing = rules is not None
+        """Opened by us (SGIP)."""
+        self.settled = asyncio.Event()
+        """Opened by us: logged in, or over."""
         self.user = ""
         """Set at login."""
         self.receives = False
@@ -55,6 +62,7 @@ class Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is closed."""
         self.gone = True
+        self.settled.set()
         self.carrier.link_lost(self, "closed" if exc is None else type(exc).__name__)
 
     def pause_writing(self) -> None:

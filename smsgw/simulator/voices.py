@@ -1,4 +1,4 @@
-"""How a carrier speaks: the few things in which CMPP and SMPP differ for a simulator, behind one interface."""
+"""How a carrier speaks: the few things in which the protocols differ for a simulator, behind one interface."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ from smsgw.protocols.cmpp import rules as cmpp_rules
 from smsgw.protocols.dialects import Dialect
 from smsgw.protocols.pdu import Pdu, Tlv
 from smsgw.protocols.rules import Rules
+from smsgw.protocols.sgip import pdus as sgip
+from smsgw.protocols.sgip import rules as sgip_rules
+from smsgw.protocols.smgp import pdus as smgp
+from smsgw.protocols.smgp import reports as smgp_reports
+from smsgw.protocols.smgp import rules as smgp_rules
 from smsgw.protocols.smpp import pdus as smpp
 from smsgw.protocols.smpp import reports as smpp_reports
 from smsgw.protocols.smpp import rules as smpp_rules
@@ -118,6 +123,10 @@ class Voice(Protocol):
         """A message id; the `n - 1` that follow are taken, too (`id_after`)."""
         ...
 
+    def id_of(self, pdu: Pdu, n: int) -> int:
+        """The id of a submit with `n` destinations: a new one, or where the sender makes it (SGIP) its own."""
+        ...
+
     def id_after(self, first: int, k: int) -> int:
         """The id of the k-th destination of one submit, from 0."""
         ...
@@ -143,6 +152,10 @@ def voice_of(config: CarrierConfig, dice: random.Random, port: Callable[[], int]
     """The voice that a configuration asks for."""
     if config.protocol == "cmpp":
         return CmppVoice(config, port)
+    if config.protocol == "sgip":
+        return SgipVoice(config, dice)
+    if config.protocol == "smgp":
+        return SmgpVoice(config, port)
     return SmppVoice(config, dice)
 
 
@@ -271,6 +284,9 @@ class CmppVoice:
         self._count += n
         return first
 
+    def id_of(self, pdu: Pdu, n: int) -> int:
+        return self.new_id(n)
+
     def id_after(self, first: int, k: int) -> int:
         return msgid.of_destination(first, k) if k else first
 
@@ -306,6 +322,201 @@ class CmppVoice:
             tp_udhi=1 if reply.udh else 0,
             msg_fmt=_NUMBERS[reply.coding],
             msg_content=reply.udh + reply.octets,
+        )
+
+
+class SmgpVoice:
+    """SMGP 1.3 and 3.0; the session settles which."""
+
+    throttle_status = smgp_rules.BUSY
+    full_status = smgp_rules.TOO_MANY_CONNECTIONS
+    mo_codings: tuple[Coding, ...] = (Coding.ASCII, Coding.UCS2)
+
+    def __init__(self, config: CarrierConfig, port: Callable[[], int]) -> None:
+        self._users = config.users
+        self._alphabet = config.default_alphabet or Coding.ASCII
+        self._version = smgp_rules.V13 if config.smgp_version == "1.3" else smgp_rules.V30
+        self._port = port
+        self._count = 0
+        self._dates = _Dates()
+
+    def rules(self) -> Rules:
+        return smgp_rules.server(self._version)
+
+    def login(self, pdu: Pdu) -> tuple[str, int, dict[str, Any]]:
+        assert isinstance(pdu, smgp.Login)  # noqa: S101  the operation table gives no other
+        secret = self._users.get(pdu.client_id)
+        if secret is None or not smgp_rules.proves(pdu, secret):
+            return pdu.client_id, smgp_rules.AUTHENTICATION, {}
+        return pdu.client_id, 0, {"secret": secret}
+
+    def receives(self, pdu: Pdu) -> bool:
+        return not (isinstance(pdu, smgp.Login) and pdu.login_mode == smgp_rules.SEND)
+
+    def read(self, pdu: Pdu) -> Submission | None:
+        if not isinstance(pdu, smgp.Submit):
+            return None
+        udhi = bool((pdu.tlv(smgp.TP_UDHI) or b"\0")[-1] & 1)
+        octets, concat = _without_header(pdu.msg_content, udhi)
+        return Submission(
+            pdu.dest_term_id,
+            pdu.src_term_id,
+            texts.decode(octets, coding_of(pdu.msg_format, self._alphabet)),
+            concat,
+            Wish.ALL if pdu.need_report else Wish.NONE,
+        )
+
+    def new_id(self, n: int) -> int:
+        """BCD: gateway 6 digits, MMDDHHMM, counter 6 digits."""
+        now = time.gmtime(int(time.time()) + 8 * 3600)
+        self._count = (self._count + 1) % 1_000_000
+        digits = f"{self._port() % 1_000_000:06d}{time.strftime('%m%d%H%M', now)}{self._count:06d}"
+        return int.from_bytes(bytes.fromhex(digits), "big")
+
+    def id_of(self, pdu: Pdu, n: int) -> int:
+        return self.new_id(n)
+
+    def id_after(self, first: int, k: int) -> int:
+        # one MsgID for all destinations
+        return first
+
+    def answer(self, pdu: Pdu, status: int, id: int) -> Pdu:
+        return smgp.SubmitResp(
+            sequence=pdu.sequence, msg_id=bytes(10) if status else id.to_bytes(10, "big"), status=status
+        )
+
+    def other(self, pdu: Pdu) -> tuple[int, dict[str, Any]]:
+        return 0, {}
+
+    def report(self, report: Report, dialect: Dialect) -> Pdu:
+        done = self._dates(report.done)
+        content = smgp_reports.Report(
+            id=report.id.to_bytes(10, "big"),
+            sub="001",
+            dlvrd="001" if report.state == "DELIVRD" else "000",
+            submit_date=done if report.done - report.submitted < 1 else _Dates()(report.submitted),
+            done_date=done,
+            stat=report.state,
+            err=report.error,
+            text=report.head.encode("ascii", "replace"),
+        )
+        return smgp.Deliver(
+            msg_id=report.delivery_id.to_bytes(10, "big"),
+            is_report=1,
+            recv_time=_stamp14(report.done),
+            src_term_id=report.destination,
+            dest_term_id=report.source,
+            msg_content=smgp_reports.build(content),
+        )
+
+    def reply(self, reply: Reply) -> Pdu:
+        return smgp.Deliver(
+            msg_id=reply.delivery_id.to_bytes(10, "big"),
+            msg_format=_NUMBERS[reply.coding],
+            recv_time=_stamp14(time.time()),
+            src_term_id=reply.source,
+            dest_term_id=reply.destination,
+            msg_content=reply.udh + reply.octets,
+            tlvs=(Tlv(smgp.TP_UDHI, b"\1"),) if reply.udh else (),
+        )
+
+
+def _stamp14(wall: float) -> str:
+    return time.strftime("%Y%m%d%H%M%S", time.gmtime(int(wall) + 8 * 3600))
+
+
+def _mmddhhmmss() -> int:
+    return int(time.strftime("%m%d%H%M%S", time.gmtime(int(time.time()) + 8 * 3600)))
+
+
+_SGIP_ERRORS = {"EXPIRED": 25, "DELETED": 32, "UNDELIV": 28, "UNKNOWN": 29, "REJECTD": 32}
+
+
+class SgipVoice:
+    """SGIP 1.2: clients submit over their connections, reports and replies go out over our own (`caller`)."""
+
+    throttle_status = sgip_rules.FLOW_CONTROL
+    full_status = sgip_rules.TOO_MANY_CONNECTIONS
+    mo_codings: tuple[Coding, ...] = (Coding.ASCII, Coding.UCS2)
+
+    def __init__(self, config: CarrierConfig, dice: random.Random) -> None:
+        self._users = config.users
+        self._alphabet = config.default_alphabet or Coding.ASCII
+        self._numbering = sgip_rules.Numbering(config.node, _mmddhhmmss, first=dice.randrange(1 << 31))
+        self._ids = count(1)
+
+    def rules(self) -> Rules:
+        return sgip_rules.server(numbering=self._numbering)
+
+    def caller(self, user: str, password: str) -> Rules:
+        """Rules of a connection from us to the listener of an SP."""
+        return sgip_rules.client(user, password, numbering=self._numbering, login_type=sgip_rules.SMG_TO_SP)
+
+    def login(self, pdu: Pdu) -> tuple[str, int, dict[str, Any]]:
+        assert isinstance(pdu, sgip.Bind)  # noqa: S101  the operation table gives no other
+        password = self._users.get(pdu.login_name)
+        if password is None or not sgip_rules.proves(pdu, pdu.login_name, password):
+            return pdu.login_name, sgip_rules.ILLEGAL_LOGIN, {}
+        return pdu.login_name, 0, {}
+
+    def receives(self, pdu: Pdu) -> bool:
+        return False
+
+    def read(self, pdu: Pdu) -> Submission | None:
+        if not isinstance(pdu, sgip.Submit):
+            return None
+        octets, concat = _without_header(pdu.message_content, bool(pdu.tp_udhi & 1))
+        return Submission(
+            pdu.user_number,
+            pdu.sp_number,
+            texts.decode(octets, coding_of(pdu.message_coding, self._alphabet)),
+            concat,
+            {0: Wish.FAILURES, 2: Wish.NONE}.get(pdu.report_flag, Wish.ALL),
+        )
+
+    def new_id(self, n: int) -> int:
+        # Deliveries get their number when they are written.
+        return next(self._ids)
+
+    def id_of(self, pdu: Pdu, n: int) -> int:
+        node, stamp, counter = pdu.sequence
+        packed: int = node << 64 | stamp << 32 | counter
+        return packed
+
+    def id_after(self, first: int, k: int) -> int:
+        # one number for all destinations
+        return first
+
+    def answer(self, pdu: Pdu, status: int, id: int) -> Pdu:
+        return sgip.SubmitResp(sequence=pdu.sequence, result=status)
+
+    def other(self, pdu: Pdu) -> tuple[int, dict[str, Any]]:
+        return 0, {}
+
+    def report(self, report: Report, dialect: Dialect) -> Pdu:
+        if report.state == "DELIVRD":
+            state, error = 0, 0
+        elif report.state in ("ACCEPTD", "ENROUTE"):
+            state, error = 1, 0
+        else:
+            told = int(report.error) if report.error.isdecimal() else 0
+            state, error = 2, told if 1 < told < 256 else _SGIP_ERRORS.get(report.state, 28)
+        mask = 0xFFFFFFFF
+        return sgip.Report(
+            submit_sequence_number=(report.id >> 64, report.id >> 32 & mask, report.id & mask),
+            user_number=report.destination,
+            state=state,
+            error_code=error,
+        )
+
+    def reply(self, reply: Reply) -> Pdu:
+        number = reply.source
+        return sgip.Deliver(
+            user_number=number if number.startswith("86") else f"86{number}",
+            sp_number=reply.destination,
+            tp_udhi=1 if reply.udh else 0,
+            message_coding=_NUMBERS[reply.coding],
+            message_content=reply.udh + reply.octets,
         )
 
 
@@ -376,6 +587,9 @@ class SmppVoice:
 
     def new_id(self, n: int) -> int:
         return next(self._ids)
+
+    def id_of(self, pdu: Pdu, n: int) -> int:
+        return self.new_id(n)
 
     def id_after(self, first: int, k: int) -> int:
         # one message_id for all destinations of a submit_multi

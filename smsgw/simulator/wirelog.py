@@ -23,6 +23,10 @@ _AT_ONCE = 1000
 _FIELDS = (
     "source_addr",
     "system_id",
+    "login_name",
+    "login_type",
+    "client_id",
+    "login_mode",
     "version",
     "interface_version",
     "status",
@@ -42,8 +46,20 @@ _FIELDS = (
     "tp_udhi",
     "msg_fmt",
     "data_coding",
+    "sp_number",
+    "user_number",
+    "report_flag",
+    "message_coding",
+    "submit_sequence_number",
+    "state",
+    "error_code",
+    "src_term_id",
+    "dest_term_id",
+    "is_report",
+    "need_report",
+    "msg_format",
 )
-_CONTENT = ("msg_content", "short_message")
+_CONTENT = ("msg_content", "short_message", "message_content")
 
 
 class WireLog:

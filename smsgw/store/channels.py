@@ -23,6 +23,20 @@ FIELDS = (
     "unknown_policy", "profile", "desired",
 )  # fmt: skip
 _COLUMN = {"window": "send_window", "password": "password_sealed"}
+_SECRET = "peer_password"  # noqa: S105 - a name
+"""The key of a profile that is a password: sealed inside it."""
+
+
+def _purpose(name: str) -> str:
+    return f"channel/{name}/{_SECRET}"
+
+
+def _profile(row: Row, sealer: Sealer) -> dict[str, str | int | bool]:
+    profile: dict[str, str | int | bool] = json.loads(row["profile"])
+    sealed = profile.get(_SECRET)
+    if sealed:
+        profile[_SECRET] = sealer.open(bytes.fromhex(str(sealed)), _purpose(row["name"]))
+    return profile
 
 
 def _spec(row: Row, sealer: Sealer) -> ChannelSpec:
@@ -41,7 +55,7 @@ def _spec(row: Row, sealer: Sealer) -> ChannelSpec:
         carriers=frozenset(row["carriers"]),
         unknown_policy=UnknownPolicy(row["unknown_policy"]),
         desired=row["desired"],
-        profile=json.loads(row["profile"]),
+        profile=_profile(row, sealer),
         version=row["version"],
     )
 
@@ -59,13 +73,20 @@ def _stored(name: str, fields: Mapping[str, object], sealer: Sealer) -> dict[str
         if field == "password":
             value = sealer.seal(str(value), f"channel/{name}")
         elif field == "profile":
-            value = json.dumps(value)
+            profile = dict(value)  # type: ignore[call-overload]
+            if profile.get(_SECRET):
+                profile[_SECRET] = sealer.seal(str(profile[_SECRET]), _purpose(name)).hex()
+            value = json.dumps(profile)
         values[_COLUMN.get(field, field)] = value
     return values
 
 
 def _public(fields: Mapping[str, object]) -> dict[str, object]:
-    return {k: ("***" if k == "password" else v) for k, v in fields.items()}
+    public = {k: ("***" if k == "password" else v) for k, v in fields.items()}
+    profile = public.get("profile")
+    if isinstance(profile, dict) and profile.get(_SECRET):
+        public["profile"] = {**profile, _SECRET: "***"}
+    return public
 
 
 async def add_channel(

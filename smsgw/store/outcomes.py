@@ -204,7 +204,8 @@ async def commit_answers(
         patience.hold_short,
         patience.resend,
     )
-    known = [row for row in rows if row["carrier_id"] and row["state"] == PartState.SENT]
+    # With SGIP the id is known without an answer: a report settles what a lost answer left unknown.
+    known = [row for row in rows if row["carrier_id"] and row["state"] in (PartState.SENT, PartState.UNKNOWN)]
     if len(rows) < len(best):
         tally.stale_answers += len(best) - len(rows)
         known += await _too_late(connection, ordered, {(row["id"], row["part"]) for row in rows})
