@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import struct
 from typing import Any
 
 import cmppy
 import pycmpp
 import pytest
-from cmppy.request import SubmitReq
+from cmppy.request import ConnectReq, SubmitReq
+from cmppy.response import parse_response
 from pycmpp import cmpp_defines
 from pycmpp.request import ActiveTestRequestInstance
 from pycmpp.response import ConnectResponseInstance, SubmitResponseInstance
@@ -33,6 +35,8 @@ class Pycmpp:
     def __init__(self, port: int, password: str = PASSWORD) -> None:
         self.peer = pycmpp.Cmpp("127.0.0.1", port, USER, password, "10690001", delivery=1)
         self.peer.so.settimeout(5)
+        self.peer.send = self._send
+        self.sent: list[bytes] = []
 
     def receive(self) -> bytes:
         header = self._exactly(12)
@@ -45,6 +49,15 @@ class Pycmpp:
             assert chunk, "closed"
             octets += chunk
         return octets
+
+    @property
+    def authenticator(self) -> bytes:
+        """What it has logged in with."""
+        return self.sent[0][12 + 6 : 12 + 6 + 16]
+
+    def _send(self, message: bytes) -> None:
+        self.sent.append(message)
+        self.peer.so.sendall(message)
 
     def login(self) -> ConnectResponseInstance:
         self.peer.connect()
@@ -68,6 +81,8 @@ async def test_pycmpp_speaks_2_0(config: CarrierConfig) -> None:
         client = Pycmpp(port)
         login = client.login()
         assert (login.status, login.version) == (0, 0x21)
+        proof = hashlib.md5(b"\0" + client.authenticator + PASSWORD.encode())  # noqa: S324  CMPP says MD5
+        assert login.authenticator_ISMG == proof.digest()
         client.peer.send(ActiveTestRequestInstance().create())
         assert struct.unpack("!L", client.receive()[4:8])[0] == cmpp_defines.CMPP_ACTIVE_TEST_RESP
         client.peer.submit("你好😀", ["13800138000"])
@@ -126,6 +141,43 @@ async def test_cmppy_speaks_3_0(config: CarrierConfig) -> None:
     }
     assert {m.source for m in carrier.messages} == {"1064899103013"}
     assert (carrier.counts.logins, carrier.counts.violations) == (3, {})
+
+
+async def test_cmppy_sends_a_long_text(config: CarrierConfig) -> None:
+    """It has no long texts of its own, but takes the header's octets as three characters."""
+    header = "\u0500\u03a7"
+    parts = [header + "\u0201" + "前" * 66, header + "\u0202" + "后" * 9]
+    requests = [
+        SubmitReq(USER, part, dest_terminal_id=["8613800138000"], pk_total=2, pk_number=n, tp_udhi=1)
+        for n, part in enumerate(parts, 1)
+    ]
+
+    def talk(port: int) -> list[int]:
+        return [cmppy.Cmppy("127.0.0.1", port, USER, PASSWORD).request(r).result for r in reversed(requests)]
+
+    async with Carrier(config) as carrier:
+        assert await asyncio.to_thread(talk, carrier.port) == [0, 0]
+    assert carrier.receptions == {("8613800138000", "前" * 66 + "后" * 9): 1}
+    assert carrier.counts.violations == {}
+
+
+async def test_cmppy_gets_the_gateways_proof(config: CarrierConfig) -> None:
+    """The specification's check of AuthenticatorISMG, which the package itself leaves undone."""
+
+    def talk(port: int) -> tuple[ConnectReq, Any]:
+        client = cmppy.Cmppy("127.0.0.1", port, USER, PASSWORD)
+        request = ConnectReq(USER, PASSWORD)
+        client._connect()
+        client._write(request.message)
+        answer = parse_response(client._read())
+        client._terminate()
+        return request, answer
+
+    async with Carrier(config) as carrier:
+        request, answer = await asyncio.to_thread(talk, carrier.port)
+    assert (answer.status, answer.version, answer.sequence) == (0, 0x30, request.sequence)
+    proof = hashlib.md5(answer.raw_status + request.authenticator_source + PASSWORD.encode())  # noqa: S324
+    assert answer.authenticator_ISMG == proof.digest()
 
 
 async def test_cmppy_with_a_wrong_password(config: CarrierConfig) -> None:
