@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import structlog
 from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, web
 
 from smsgw import __version__
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from smsgw.app import Daemon
 
+log = structlog.get_logger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 DECISIONS = {
@@ -48,6 +50,9 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except SmsgwError as exc:
         return _json({"code": exc.code, "message": str(exc)}, http_status(exc.code))
+    except Exception as exc:  # the last net: whoever asked must hear of it
+        log.exception("control.failed", path=request.path)
+        return _json({"code": "INTERNAL", "message": f"{type(exc).__name__}: see the daemon's log"}, 500)
 
 
 def application(daemon: Daemon) -> web.Application:

@@ -164,6 +164,7 @@ class Channel:
         """When the carrier last answered, or had nothing to answer."""
         self._claims_made = 0
         self._pump_timer: asyncio.TimerHandle | None = None
+        self._pump_due = 0.0
         self._hot: dict[Queue, None] = {}
         self._wake = asyncio.Event()
         self._deferred_at = 0.0
@@ -222,7 +223,9 @@ class Channel:
         self._pacer.set_limit(spec.rate, self._loop.time())
         for link in self._links:
             link.session.window = spec.window
-        self._wake.set()
+        if self._draining:
+            self._give_back()
+        self._look_everywhere()
 
     def pull_from(self, pools: dict[int, Membership]) -> None:
         """Follow a change of routes."""
@@ -251,12 +254,17 @@ class Channel:
         """Links that are logged in or would be as soon as there is something to send."""
         return self.bound + self._asleep
 
+    @property
+    def _draining(self) -> bool:
+        """Writes nothing new, and stays logged in for the reports of what it has written."""
+        return self.spec.desired != "started"
+
     def _bound_links(self) -> list[Link]:
         return [link for link in self._links if link.session.state in BOUND]
 
     def available(self) -> bool:
         """Whether new messages may be routed here: bound now, or a moment ago."""
-        if self._stopping or self.spec.desired != "started":
+        if self._stopping or self._draining:
             return False
         if self.reachable:
             return True
@@ -265,7 +273,7 @@ class Channel:
 
     def healthy(self) -> bool:
         """Logged in (or resting), and the carrier answers."""
-        return not self._stopping and bool(self.reachable) and not self._stalled()
+        return not (self._stopping or self._draining or self._stalled()) and bool(self.reachable)
 
     def has_room(self) -> bool:
         """Could write a part at once."""
@@ -293,7 +301,7 @@ class Channel:
         now = int(self._loop.time())
         recent = sum(n for second, n in self._per_second if now - 5 <= second < now)
         state = "bound" if links else "refused" if self._refused else "idle" if self._asleep else "connecting"
-        if self._stopping or self.spec.desired != "started":
+        if self._stopping or self._draining:
             state = "draining" if links else "stopped"
         if not links:
             reason = "nothing to send" if state == "idle" else "not bound"
@@ -539,8 +547,8 @@ class Channel:
             except TimeoutError:
                 self._look_everywhere()
             self._wake.clear()
-            self._tend()
             try:
+                self._tend()
                 while (room := self._room()) > 0 and await self._claim_some(room):
                     pass
             except (*OUTAGE, *CONFLICT) as exc:
@@ -571,6 +579,7 @@ class Channel:
         if (
             not (links or self._asleep)
             or self._stopping
+            or self._draining
             or not self.lease.still_mine()
             or self._services.outcomes.full
         ):
@@ -728,12 +737,17 @@ class Channel:
         )
 
     def _pump_at(self, when: float) -> None:
-        if (
-            self._pump_timer is None
-            or self._pump_timer.cancelled()
-            or self._pump_timer.when() < self._loop.time()
-        ):
-            self._pump_timer = self._loop.call_at(when, self._pump)
+        """Pump again at that time, or before."""
+        if self._pump_timer is not None:
+            if self._pump_due <= when:
+                return
+            self._pump_timer.cancel()
+        self._pump_due = when
+        self._pump_timer = self._loop.call_at(max(when, self._loop.time()), self._pump_now)
+
+    def _pump_now(self) -> None:
+        self._pump_timer = None
+        self._pump()
 
     def _count(self, second: int, n: int) -> None:
         if self._per_second and self._per_second[-1][0] == second:

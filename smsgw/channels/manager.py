@@ -176,14 +176,14 @@ class ChannelManager:
                 spec = self._specs.get(channel_id)
                 if channel.lease.lost:
                     await self._stop_channel(channel_id, "lease lost")
-                elif spec is None or spec.desired != "started" or channel.restart_needed(spec):
+                elif spec is None or spec.desired == "stopped" or channel.restart_needed(spec):
                     await self._stop_channel(channel_id, "configuration changed")
                 elif spec != channel.spec:
                     channel.change(spec)
             for channel in self._channels.values():
                 channel.pull_from(self._pools_of(channel.spec))
             for spec in self._specs.values():
-                if spec.desired == "started" and spec.id not in self._channels:
+                if spec.desired != "stopped" and spec.id not in self._channels:
                     try:
                         await self._start_channel(spec)
                     except (SmsgwError, OSError, PostgresError) as exc:  # the others must start all the same

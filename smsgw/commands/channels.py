@@ -150,12 +150,21 @@ async def channel_stop(ctx: Context, name: str) -> None:
     await _change(ctx, name, {"desired": "stopped"})
 
 
+@channel.command("drain")
+@click.argument("name")
+@pass_context
+@run_async
+async def channel_drain(ctx: Context, name: str) -> None:
+    """Write nothing new, and stay connected for the reports of what was written (before a removal)."""
+    await _change(ctx, name, {"desired": "draining"})
+
+
 @channel.command("remove")
 @click.argument("name")
 @pass_context
 @run_async
 async def channel_remove(ctx: Context, name: str) -> None:
-    """Take a channel out of use; its history stays."""
+    """Take a channel out of use; its history stays. Reports that it still owes are not received: drain it first."""
     async with ctx.database() as database:
         await store.remove_channel(database, name, actor=actor())
     await ctx.tell_daemon()

@@ -1,0 +1,314 @@
+"""Routes and failover with real processes: what is explained is what carriers receive, and nothing is lost or doubled
+when channels come, go, change and die under load."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from harness import PASSWORD, USER, Site, carrier_for, site, until
+
+from smsgw import control
+from smsgw.simulator import Carrier, Delay
+
+MESSAGES = int(os.environ.get("TEST_EXPLAIN_MESSAGES", "400"))
+
+TABLE = """
+[[pool]]
+name = "codes"
+channels = ["smpp34"]
+
+[[pool]]
+name = "paper"
+channels = ["cmpp20"]
+
+[[rule]]
+name = "codes of shop1"
+account = ["shop1"]
+type = ["otp"]
+pool = "codes"
+
+[[rule]]
+name = "bills"
+keyword = ["账单", "bill"]
+prefix = ["13800", "8613300"]
+pool = "paper"
+
+[[rule]]
+name = "water in two provinces"
+sign = ["水务集团"]
+province = ["广东", "北京"]
+pool = "codes"
+
+[[rule]]
+name = "marketing of shop2"
+account = "shop2"
+type = "marketing"
+carrier = ["CMCC", "CUCC"]
+pool = "CTCC"
+"""
+
+WORDS = [
+    "账单",
+    "bill",
+    "您好",
+    "code 1234",
+    "请缴费。",
+    "€[]{}",
+    "😀",
+    "ABC",
+    "尊敬的用户,",
+    "x" * 60,
+    "长" * 40,
+]
+
+
+async def test_what_is_explained_is_what_the_carriers_receive(
+    dsn: str, data_dir: Path, tmp_path: Path
+) -> None:
+    """Channel, parts, content, or the reason of refusal: compared with the simulators' logs."""
+    seed = int(os.environ.get("TEST_SEED", time.time_ns() % 1_000_000))
+    dice = random.Random(seed)  # noqa: S311 - cases, not secrets
+    (tmp_path / "routes.toml").write_text(TABLE)
+    async with site(data_dir, dsn=dsn) as built:
+        node = built.node
+        for name, sign in (("shop1", "一号店"), ("shop2", "")):
+            await node.ctl("account", "add", name, "--sign", sign, "--balance", "100000")
+        await node.ctl("route", "publish", str(tmp_path / "routes.toml"), "--note", "test")
+        accounts = ["acme", "shop1", "shop2"]
+
+        async def explain_and_send(n: int) -> dict[str, Any]:
+            to = dice.choice(["1380", "1300", "1330", "1920", "+4477", "13x", "86133"]) + f"{n:07d}"
+            text = "".join(dice.choice(WORDS) for _ in range(dice.randint(1, 9))) + f"#t{n:x}#"
+            if dice.random() < 0.02:
+                text = "字" * 1001
+            body: dict[str, Any] = {
+                "account": dice.choice(accounts), "to": [to], "text": text,
+                "sign": dice.choice(["", "", "水务集团", "电力"]), "type": dice.choice(["otp", "notice", "marketing"]),
+            }  # fmt: skip
+            told: list[Any] = []
+            for path in ("/explain", "/send"):
+                try:
+                    answer = await control.call(node.data_dir / "control.sock", "POST", path, body)
+                    told.append(answer["items"][0])
+                except RuntimeError as error:
+                    told.append({"code": str(error).split(":")[0], "refused": True})
+            return {"mark": f"#t{n:x}#", "explained": told[0], "sent": told[1]}
+
+        cases = [await explain_and_send(n) for n in range(MESSAGES)]
+        members = {"codes": "smpp34", "paper": "cmpp20", "CMCC": "cmpp30", "CBN": "cmpp30", "CUCC": "cmpp20",
+                   "CTCC": "smpp34", "INTL": "smpp34"}  # fmt: skip
+        accepted = [c for c in cases if c["sent"].get("message_id")]
+        await until(
+            lambda: sum(len(c.messages) for c in built.carriers.values()) >= len(accepted),
+            within=60,
+            what="all",
+        )
+        arrived = {m.text[m.text.rfind("#t") :]: m for c in built.carriers.values() for m in c.messages}
+
+        assert len(accepted) > MESSAGES / 2, f"TEST_SEED={seed}"
+        pools = set()
+        for case in cases:
+            explained, sent = case["explained"], case["sent"]
+            if not sent.get("message_id"):
+                assert explained["code"] == sent["code"], (seed, case)
+                assert case["mark"] not in arrived, case
+                continue
+            message = arrived[case["mark"]]
+            pools.add(explained["pool"])
+            assert message.channel == members[explained["pool"]], (seed, case)
+            assert message.parts == explained["parts"] == sent["parts"], case
+            assert message.text == explained["content"], case
+            assert explained["rules"][-1]["pool"] == explained["pool"]
+        assert pools == members.keys() - {"CBN"} or pools == members.keys()
+        assert sum(c.counts.submits for c in built.carriers.values()) == sum(
+            c["explained"]["parts"] for c in accepted
+        )
+
+
+async def test_routes_are_rolled_back_with_one_command(dsn: str, data_dir: Path, tmp_path: Path) -> None:
+    async with site(data_dir, dsn=dsn) as built:
+        (tmp_path / "a.toml").write_text('[[rule]]\nname = "all to telecom"\npool = "CTCC"\n')
+        (tmp_path / "b.toml").write_text('[[rule]]\nname = "x"\npool = "nowhere"\n')
+        await built.customer.send("cmpp30")
+        simulated = await built.node.ctl("route", "simulate", str(tmp_path / "a.toml"), "--json")
+        assert simulated.data == [{"now": "CMCC", "planned": "CTCC", "messages": 1}]
+        refused = await built.node.ctl(
+            "route", "publish", str(tmp_path / "b.toml"), "--note", "n", check=False
+        )
+        assert refused.code == 1
+        assert "nowhere" in refused.err
+        await built.node.ctl("route", "publish", str(tmp_path / "a.toml"), "--note", "one")
+        await built.customer.send("cmpp30")
+        await until(lambda: built.carriers["smpp34"].messages, what="the message at the other carrier")
+        (tmp_path / "empty.toml").write_text("")
+        await built.node.ctl("route", "publish", str(tmp_path / "empty.toml"), "--note", "none")
+        await built.node.ctl("route", "rollback", "1")
+        await built.customer.send("cmpp30")
+        await until(lambda: len(built.carriers["smpp34"].messages) == 2, what="version 1 is in force again")
+        versions = (await built.node.ctl("route", "versions", "--json")).data
+        assert [(v["version"], v["note"]) for v in versions] == [
+            (3, "rollback to version 1"),
+            (2, "none"),
+            (1, "one"),
+        ]
+        await built.clean()
+
+
+async def test_an_imported_number_goes_where_it_was_ported(dsn: str, data_dir: Path, tmp_path: Path) -> None:
+    async with site(data_dir, dsn=dsn) as built:
+        to = built.customer.number("cmpp30")
+        (tmp_path / "ported.csv").write_text(f"号码,运营商\n{to},中国电信\n", "utf-8")
+        (tmp_path / "bad.csv").write_text("138,移动\n12x,联通\n139,沃达丰\n", "utf-8")
+        bad = await built.node.ctl("number", "import", str(tmp_path / "bad.csv"), check=False)
+        assert bad.code == 1
+        assert "line 2" in bad.err
+        assert "line 3" in bad.err
+        await built.node.ctl("number", "import", str(tmp_path / "ported.csv"))
+        text = built.customer.text()
+        built.customer.note(await built.client.post("/messages", {"to": [to], "content": text}), [text])
+        await until(lambda: built.carriers["smpp34"].messages, what="the message at the new carrier")
+        await built.clean()
+
+
+# --- channels that come, go and die ----------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def another_channel(built: Site, name: str = "cmpp30b") -> AsyncIterator[Carrier]:
+    """One more channel for the numbers of ``cmpp30``."""
+    carrier = carrier_for("cmpp30")
+    carrier.config.name = name
+    await carrier.start()
+    await built.node.ctl(
+        "channel", "add", name, "--protocol", "cmpp30", "--host", "127.0.0.1", "--port", str(carrier.port),
+        "--user", USER, "--password", PASSWORD, "--carrier", "CMCC,CBN",
+    )  # fmt: skip
+    built.carriers[name] = carrier
+    await built.bound(name)
+    try:
+        yield carrier
+    finally:
+        await carrier.stop()
+
+
+async def load(built: Site, per_second: int, seconds: float) -> None:
+    """Batches of ten to the numbers of ``cmpp30``, evenly; every one must be accepted."""
+    end = time.monotonic() + seconds
+    running: set[asyncio.Task[Any]] = set()
+    while time.monotonic() < end:
+        items = [{"to": built.customer.number("cmpp30"), "content": built.customer.text()} for _ in range(10)]
+        running.add(asyncio.create_task(built.customer.send_surely("/messages/batch", {"items": items})))  # noqa: TID251
+        await asyncio.sleep(10 / per_second)
+    await asyncio.gather(*running)
+
+
+async def deaths(built: Site, victim: Carrier, how: str) -> None:
+    if how == "refused":
+        victim.change(refuse_login=3)
+        victim.disconnect()
+    elif how == "silent":
+        victim.change(silent=True)
+    elif how == "paused":
+        victim.pause()
+    else:
+        victim.disconnect(rst=True)
+
+
+async def test_a_dying_channel_loses_and_doubles_nothing(dsn: str, data_dir: Path) -> None:
+    """Reset in mid-window, refused logins, silence: what was not written flows to the neighbour within 5 s."""
+    async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built, another_channel(built) as second:
+        first = built.carriers["cmpp30"]
+        for how in ("reset", "refused", "silent"):
+            loading = asyncio.create_task(load(built, 300, 5.0))  # noqa: TID251
+            await until(lambda: first.messages and second.messages, what="both carry traffic")
+            await deaths(built, first, how)
+            before = len(second.messages)
+            await until(
+                lambda b=before: len(second.messages) > b + 50, within=5.0, what="the neighbour takes over"
+            )
+            await loading
+            accepted = len(built.customer.sent)
+            # Everything but one window of the dead channel has reached a carrier soon after the load's end.
+            await until(
+                lambda a=accepted: sum(built.received().values()) >= a - 16 * 3,
+                within=8.0,
+                what="it flows on",
+            )
+            first.change(refuse_login=None, silent=False)
+            if how == "silent":
+                first.disconnect()
+            await built.bound("cmpp30")
+        await built.clean(unknown=16 * 3)
+
+
+async def test_channels_change_under_load_without_an_error(dsn: str, data_dir: Path) -> None:
+    """Added, changed (window, rate, password), stopped, started, removed under load: no client error, nothing lost."""
+    async with (
+        site(data_dir, dsn=dsn, channels=["cmpp30"], balance=1_000_000) as built,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        loading = asyncio.create_task(load(built, 300, 12.0))  # noqa: TID251
+        second = await stack.enter_async_context(another_channel(built))
+        ctl = built.node.ctl
+        await ctl("channel", "set", "cmpp30b", "--window", "4", "--rate", "100/s")
+        await ctl("channel", "set", "cmpp30", "--rate", "200")
+        second.config.users[USER] = "another"  # type: ignore[index]
+        await ctl("channel", "set", "cmpp30b", "--password", "another")
+        await built.bound("cmpp30b")
+        await ctl("channel", "stop", "cmpp30")
+        await until(lambda: built.carriers["cmpp30"].bound == 0, what="the stopped channel is logged out")
+        await ctl("channel", "start", "cmpp30")
+        await built.bound("cmpp30")
+        await ctl("channel", "drain", "cmpp30b")
+        taken = second.counts.submits
+        await until(
+            lambda: not second.waiting and second.bound, what="the drained channel has all its reports"
+        )
+        await asyncio.sleep(0.5)
+        assert second.counts.submits <= taken + 4, "a window at most was under way"
+        await until(lambda: not second.waiting, what="the reports of the last window")
+        await ctl("channel", "remove", "cmpp30b")
+        await ctl("channel", "set", "cmpp30", "--rate", "0", "--window", "64")
+        await loading
+        assert second.messages
+        books = await built.clean()
+        assert set(books.statuses) == {"delivered"}
+
+
+async def test_shares_follow_weights_and_standbys_wait(dsn: str, data_dir: Path, tmp_path: Path) -> None:
+    async with (
+        site(data_dir, dsn=dsn, channels=["cmpp30"], balance=1_000_000) as built,
+        another_channel(built) as second,
+        another_channel(built, "cmpp30c") as third,
+    ):
+        (tmp_path / "routes.toml").write_text(
+            '[[pool]]\nname = "mobile"\n'
+            'channels = [{ name = "cmpp30", weight = 3 }, "cmpp30b", { name = "cmpp30c", standby = true }]\n'
+            '[[rule]]\nname = "all"\npool = "mobile"\n'
+        )
+        await built.node.ctl("route", "publish", str(tmp_path / "routes.toml"), "--note", "shares")
+        first = built.carriers["cmpp30"]
+        for carrier in built.carriers.values():
+            carrier.change(answer_delay=Delay(0.001, 0.003))
+        await load(built, 400, 4.0)
+        await until(
+            lambda: len(first.messages) + len(second.messages) >= len(built.customer.sent), what="all arrived"
+        )
+        share = len(first.messages) / len(built.customer.sent)
+        assert 0.6 < share < 0.9, share
+        assert not third.messages
+        for dead in (first, second):
+            await deaths(built, dead, "refused")
+        await until(lambda: first.bound == second.bound == 0, what="the primaries are away")
+        await load(built, 100, 1.0)
+        await until(lambda: third.messages, what="the standby has taken over")
+        for carrier in (first, second):  # their reports wait for a connection
+            carrier.change(refuse_login=None)
+        await built.clean(unknown=32)
