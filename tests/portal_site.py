@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiohttp import web
@@ -31,6 +31,9 @@ PASSWORD = "Right-Horse-7"
 NODE = 1
 _HASH = hash_password(PASSWORD)
 _SEGMENTS = load_segments()
+
+
+PATIENCE = outcomes.Patience(timedelta(hours=72), timedelta(minutes=3), timedelta(minutes=5))
 
 
 @dataclass
@@ -76,7 +79,7 @@ class Site:
                 )
                 for c in claimed
             ]
-            rows, _ = await outcomes.commit_answers(connection, answers, outcomes.Tally())
+            rows, _ = await outcomes.commit_answers(connection, answers, outcomes.Tally(), PATIENCE)
             await self._count(connection, rows)
         return [(c.id, c.part) for c in claimed]
 
