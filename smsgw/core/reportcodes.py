@@ -6,6 +6,8 @@ or follows from its family (``protocol-notes``: MA, CA … time-outs inside the 
 
 from __future__ import annotations
 
+from smsgw.core.retry import Fault
+
 _BY_CLASS: dict[str, str] = {
     "EMPTY_NUMBER": ("MK:0000 MK:0001 MK:0012 CB:0001 CB:0053 UNKNOWN MI:0001 MB:0001 MN:0001 67 61 1 29"),
     "POWERED_OFF": (
@@ -46,7 +48,46 @@ _FAMILY = {
     "IC": "POWERED_OFF",
 }
 
+_FAULT_OF_CLASS = {
+    "EMPTY_NUMBER": Fault.PERMANENT,
+    "POWERED_OFF": Fault.ABSENT,
+    "SUSPENDED": Fault.PERMANENT,
+    "BLACKLIST_CARRIER": Fault.PERMANENT,
+    "CONTENT_BLOCKED": Fault.PERMANENT,
+    "FREQ_CARRIER": Fault.LIMIT,
+    "SIGN_UNREGISTERED": Fault.PERMANENT,
+    "HANDSET": Fault.ABSENT,
+    "NETWORK": Fault.NETWORK,
+    "TIMEOUT": Fault.NETWORK,
+    "CHANNEL": Fault.CHANNEL,
+}
+# Where a code differs from its class.
+_BY_FAULT: dict[Fault, str] = {
+    Fault.UNCERTAIN: "MC:0055 MC:0151 IC:0001 IC:0151 TIMEOUT ROUTEERR",
+    Fault.PORTED: "DB:0126 DB:0129 NP:1243 IB:0012 IB:0168",
+    Fault.NETWORK: "DB:9007 IB:0008 IB:0011",
+    Fault.LIMIT: "DB:0139",
+    Fault.PERMANENT: "UNDELIV DELETED REJECTD DB:0108 ID:0012 ID:0013 27 31",
+}
+_FAULT_OF: dict[str, Fault] = {
+    **{code: _FAULT_OF_CLASS[cls] for code, cls in _CLASS_OF.items()},
+    **{code: fault for fault, codes in _BY_FAULT.items() for code in codes.split()},
+}
+_FAULT_OF_FAMILY = {
+    "MA": Fault.NETWORK,
+    "CA": Fault.NETWORK,
+    "DA": Fault.NETWORK,
+    "IA": Fault.NETWORK,
+    "MC": Fault.UNCERTAIN,
+    "IC": Fault.UNCERTAIN,
+}
+
 DELIVERED = "DELIVRD"
+
+
+def head_of(code: str) -> str:
+    """A raw code without the error number behind a slash, in capitals."""
+    return code.partition("/")[0].strip().upper()
 
 
 def class_of(code: str) -> str:
@@ -54,7 +95,18 @@ def class_of(code: str) -> str:
 
     ``code`` may carry an error number behind a slash (``UNDELIV/012``), which does not count.
     """
-    head = code.partition("/")[0].strip().upper()
+    head = head_of(code)
     if head == DELIVERED:
         return ""
     return _CLASS_OF.get(head) or _FAMILY.get(head.partition(":")[0], "UNKNOWN")
+
+
+def fault_of(code: str) -> Fault:
+    """What a raw report code of a failure means for another try; ``Fault.UNKNOWN`` for a code nobody has listed."""
+    head = head_of(code)
+    return _FAULT_OF.get(head) or _FAULT_OF_FAMILY.get(head.partition(":")[0], Fault.UNKNOWN)
+
+
+def listed() -> dict[str, tuple[str, Fault]]:
+    """The default table: code -> class and fault."""
+    return {code: (_CLASS_OF.get(code, "UNKNOWN"), fault) for code, fault in sorted(_FAULT_OF.items())}
