@@ -10,6 +10,8 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,6 +29,7 @@ from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pools import PoolTables
 from smsgw.config import Config
 from smsgw.core.ids import IdSource
+from smsgw.core.model import MessageType
 from smsgw.pipeline.accept import Acceptor, DiskGuard
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
@@ -34,7 +37,7 @@ from smsgw.pipeline.keeper import Keeper
 from smsgw.pipeline.outcomes import Outcomes
 from smsgw.pipeline.routing import Router
 from smsgw.store import migrate, secrets, segments
-from smsgw.store.db import Database
+from smsgw.store.db import Database, Row
 from smsgw.store.embedded import EmbeddedPostgres
 from smsgw.store.journal import Journal, boot_id
 
@@ -117,6 +120,8 @@ class Daemon:
             available=self.channels.available,
             ascii_only=self.channels.ascii_only,
         )
+        self.outcomes.retrying.serving = self.channels.serving
+        self.outcomes.retrying.route_as = lambda message, carrier: self._route_as(router, message, carrier)
         self.acceptor = Acceptor(
             dsn, node=settings.node.number, ids=self.ids, router=router,
             disk=DiskGuard(folders, settings.durability.min_free_mb), on_queued=self.channels.announce,
@@ -143,6 +148,17 @@ class Daemon:
         self._closers.append(("database.check", lambda: aio.cancel(watch)))
         await self._listen()
         log.info("daemon.started", node=settings.node.number, **self.urls)
+
+    def _route_as(self, router: Router, message: Row, carrier: str) -> int:
+        """The pool of a stored message whose number turned out to be another carrier's."""
+        account = self.directory.account(message["account_id"])
+        name = account.name if account else ""
+        kind = MessageType(message["type"])
+        home = replace(router.home(message["number"]), carrier=carrier, known_by="override")
+        now = datetime.now(UTC)
+        return router.route(
+            name, kind, message["number"], home, message["sign"], message["content"], now
+        ).pool_id
 
     async def _listen(self) -> None:
         settings = self.settings

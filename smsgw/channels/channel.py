@@ -168,6 +168,7 @@ class Channel:
         self._hot: dict[Queue, None] = {}
         self._wake = asyncio.Event()
         self._deferred_at = 0.0
+        self._again_at = 0.0
         self._unbound_since: float | None = self._loop.time()
         self._tasks: list[asyncio.Task[None]] = []
         self._dispatcher: asyncio.Task[None] | None = None
@@ -608,6 +609,18 @@ class Channel:
                     due = await claiming.next_deferred(self._claims, self.spec.id, oldest)
                     soon = time.time() + LOOK_AGAIN
                     self._deferred_at = min(due.timestamp(), soon) if due else soon
+            if len(claimed) < room and self._again_at <= self._loop.time():
+                # What a neighbour has failed at is not a matter of shares: any other channel of the pool may have it.
+                self._again_at = self._loop.time() + POLL
+                everywhere = [(pool, int(lane)) for lane in Lane for pool in self._pools]
+                claimed += await claiming.claim(
+                    self._claims,
+                    fence,
+                    limit=room - len(claimed),
+                    queues=everywhere,
+                    oldest=oldest,
+                    again=True,
+                )
             if len(claimed) < room:
                 queues = self._order(hot)
             if queues:

@@ -116,6 +116,22 @@ class ChannelManager:
             if channel_id in self._specs and channel_id not in self._channels
         )
 
+    def serving(self, pool_id: int) -> frozenset[int]:
+        """Ids of the channels, here or on another node, that can take messages of the pool now."""
+        name = next((name for name, id_ in self._directory.pools.items() if id_ == pool_id), None)
+        if name is None:
+            return frozenset()
+        here = {c.spec.id for c in self._channels.values() if c.available() and self._serves(c.spec, name)}
+        there = {
+            channel_id
+            for channel_id, said in self._elsewhere.items()
+            if said.bound > 0
+            and channel_id not in self._channels
+            and channel_id in self._specs
+            and self._serves(self._specs[channel_id], name)
+        }
+        return frozenset(here | there)
+
     def ascii_only(self, pool: str) -> bool:
         """Whether some channel of the pool cannot carry GSM 7-bit text beyond ASCII."""
         return any(not s.protocol.startswith("smpp") for s in self._specs.values() if self._serves(s, pool))

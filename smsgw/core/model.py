@@ -143,6 +143,8 @@ class Outcome:
     """Stable class, see ``REPORT_CLASSES``."""
     delay: float = 0.0
     """DEFERRED: seconds until the next try."""
+    fault: str = ""
+    """REFUSED and DEFERRED: ``core.retry.Fault`` by the protocol's own table."""
 
 
 @dataclass(frozen=True, slots=True)

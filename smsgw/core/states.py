@@ -43,11 +43,28 @@ S = PartState
 TRANSITIONS: dict[PartState, frozenset[PartState]] = {
     S.HELD: frozenset({S.SCHEDULED, S.QUEUED, S.REJECTED, S.CANCELLED, S.EXPIRED}),
     S.SCHEDULED: frozenset({S.QUEUED, S.REJECTED, S.CANCELLED, S.EXPIRED}),
-    # UNCONFIRMED from the waiting states: sent again by policy, and the second attempt came to nothing.
-    S.QUEUED: frozenset({S.SENDING, S.HELD, S.EXPIRED, S.UNCONFIRMED, S.CANCELLED, S.REJECTED}),
-    S.DEFERRED: frozenset({S.SENDING, S.QUEUED, S.EXPIRED, S.UNCONFIRMED, S.CANCELLED, S.REJECTED}),
+    # UNCONFIRMED from the waiting states: sent again by policy, and the second attempt came to nothing. DELIVERED,
+    # UNDELIVERABLE: an earlier attempt was delivered after all, or had failed at a carrier and no other followed.
+    S.QUEUED: frozenset(
+        {S.SENDING, S.HELD, S.EXPIRED, S.UNCONFIRMED, S.DELIVERED, S.UNDELIVERABLE, S.CANCELLED, S.REJECTED}
+    ),
+    S.DEFERRED: frozenset(
+        {S.SENDING, S.QUEUED, S.EXPIRED, S.UNCONFIRMED, S.DELIVERED, S.UNDELIVERABLE, S.CANCELLED, S.REJECTED}
+    ),
     # EXPIRED: refused for now, or found never written, when its validity is over.
-    S.SENDING: frozenset({S.SENT, S.DEFERRED, S.QUEUED, S.REJECTED, S.UNKNOWN, S.EXPIRED, S.UNCONFIRMED}),
+    S.SENDING: frozenset(
+        {
+            S.SENT,
+            S.DEFERRED,
+            S.QUEUED,
+            S.REJECTED,
+            S.UNKNOWN,
+            S.EXPIRED,
+            S.UNCONFIRMED,
+            S.DELIVERED,
+            S.UNDELIVERABLE,
+        }
+    ),
     S.UNKNOWN: frozenset(
         {S.SENT, S.DEFERRED, S.QUEUED, S.REJECTED, S.EXPIRED, S.DELIVERED, S.UNDELIVERABLE, S.UNCONFIRMED}
     ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from types import MappingProxyType
 
+from smsgw.core import retry
+from smsgw.core.codebook import CodeBook
 from smsgw.core.model import Account
 from smsgw.core.numbers import Overrides
 from smsgw.core.routes import RouteTable
@@ -12,6 +14,7 @@ from smsgw.store import accounts as accounts_store
 from smsgw.store import channels as channels_store
 from smsgw.store import keys as keys_store
 from smsgw.store import numbers as numbers_store
+from smsgw.store import retries as retries_store
 from smsgw.store import routes as routes_store
 from smsgw.store.db import Database
 from smsgw.store.keys import ApiKey
@@ -26,6 +29,8 @@ class Directory:
         self.version = -1
         self.table = RouteTable()
         self.overrides = Overrides()
+        self.retry: retry.Table = retry.DEFAULTS
+        self.codes = CodeBook()
         self._load((), (), {}, ())
 
     def _load(
@@ -54,11 +59,15 @@ class Directory:
         channels = await channels_store.load_channels(database, self._sealer)
         table = await routes_store.load(database)
         overrides = await numbers_store.load_overrides(database)
+        rules = await retries_store.load_rules(database)
+        codes = await retries_store.load_codes(database)
         self._load(
             (row.account for row in rows), keys, pools, {c.access_code for c in channels if c.access_code}
         )
         self.table = table
         self.overrides = overrides
+        self.retry = rules
+        self.codes = codes
         self.version = version
 
     async def reload_if_changed(self, database: Database) -> bool:

@@ -20,7 +20,7 @@ from smsgw.core.states import PartState
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.outcomes import Outcomes, Sweep
-from smsgw.store import accepting, inbound, partitions, sweeps
+from smsgw.store import accepting, inbound, partitions, retrying, sweeps
 from smsgw.store import outcomes as outcomes_store
 from smsgw.store.db import Connection, Database, Row
 
@@ -83,6 +83,15 @@ class Keeper:
             return rows
 
         while await self._outcomes.sweep(Sweep(run, {PartState.QUEUED: "released"})) >= STEP:
+            self._on_queued(queues)
+        self._on_queued(queues)
+
+        async def elsewhere(connection: Connection, now: datetime) -> list[Row]:
+            rows = await retrying.release(connection, now, STEP)
+            queues.update((row["pool_id"], row["lane"]) for row in rows)
+            return rows
+
+        while await self._outcomes.sweep(Sweep(elsewhere)) >= STEP:
             self._on_queued(queues)
         self._on_queued(queues)
 

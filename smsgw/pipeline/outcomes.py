@@ -23,6 +23,7 @@ from smsgw.core.ids import IdSource, first_id
 from smsgw.core.model import Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
+from smsgw.pipeline.retrying import Retrying
 from smsgw.store import inbound as inbound_store
 from smsgw.store import outcomes as store
 from smsgw.store import stats
@@ -83,6 +84,7 @@ class Outcomes:
             hold_short=timedelta(seconds=durability.unknown_short_seconds),
             resend=timedelta(seconds=durability.unknown_resend_seconds),
         )
+        self.retrying = Retrying(directory)
         self._report_wait = timedelta(hours=durability.report_wait_hours)
         self._told: dict[str, set[int]] = {"report": set(), "mo": set()}
         """Accounts with new events in the transaction under way."""
@@ -189,6 +191,8 @@ class Outcomes:
 
         changed, pinned = await store.commit_given_back(connection, given)
         answers += pinned
+        answers, retried, said = await self.retrying.answers(connection, answers, now)
+        events += said
         rows, early = await store.commit_answers(connection, answers, tally, self._patience)
         events += [(row["id"], now, row["part"], "never_written", "{}") for row in changed]
         events += self._answer_events(answers, rows)
@@ -196,9 +200,12 @@ class Outcomes:
         if reports or early:
             recent = first_id(now - RECENT)
             oldest = first_id(now - MAX_AGE - self._report_wait - LATE_REPORTS)
-            found = await store.commit_reports(
-                connection, [*early, *reports], tally, recent=recent, oldest=oldest
+            waiting, again_rows, said = await self.retrying.reports(
+                connection, [*early, *reports], now, oldest=oldest
             )
+            retried += again_rows
+            events += said
+            found = await store.commit_reports(connection, waiting, tally, recent=recent, oldest=oldest)
             changed += found
             waited = {(r.channel_id, r.carrier_id) for r in early}
             events += [
@@ -223,6 +230,8 @@ class Outcomes:
         await store.add_events(connection, events)
         delta: stats.Delta = Counter()
         store.count(changed, delta)
+        for row in retried:
+            delta[row["account_id"], row["channel_id"] or 0, "retried"] += 1
         for one in new:
             delta[one.account_id or 0, one.inbound.channel_id, "mo"] += one.inbound.concat_number == 1
         await stats.add(connection, self._node, +delta)
@@ -256,10 +265,7 @@ class Outcomes:
             o = answer.outcome
             if (o.id, o.part) not in applied:
                 continue
-            if o.kind is OutcomeKind.DEFERRED:
-                detail = {"code": o.code, "class": o.cls, "retry_in_s": str(o.delay)}
-                events.append((o.id, answer.at, o.part, "deferred", json.dumps(detail)))
-            elif o.kind is OutcomeKind.UNKNOWN:
+            if o.kind is OutcomeKind.UNKNOWN:
                 events.append((o.id, answer.at, o.part, "unknown", json.dumps({"reason": o.code})))
             elif o.kind is OutcomeKind.UNSENT:
                 events.append((o.id, answer.at, o.part, "never_written", "{}"))

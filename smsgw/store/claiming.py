@@ -21,7 +21,7 @@ head AS MATERIALIZED (
     LATERAL (
         SELECT p.id, p.total FROM part p
         WHERE p.pool_id = q.pool_id AND p.lane = q.lane AND p.state = 10 AND p.part = 1 AND p.id >= $7
-          AND EXISTS (SELECT 1 FROM own)
+          AND $8 <> ALL(p.avoid_channels) AND EXISTS (SELECT 1 FROM own)
         ORDER BY p.id LIMIT $4 FOR UPDATE SKIP LOCKED
     ) f
 ),
@@ -38,6 +38,9 @@ SELECT mine.*, m.number, m.content, m.coding, m.extend_code, m.concat_ref
 FROM mine JOIN message m ON m.id = mine.id
 ORDER BY mine.lane, mine.id, mine.part
 """
+
+# The same, among messages that some other channel has failed at.
+_CLAIM_AGAIN = _CLAIM.replace("AND $8 <> ALL", "AND p.avoid_channels <> '{}' AND $8 <> ALL")
 
 # What this channel has to take up again.
 _CLAIM_DEFERRED = """
@@ -72,16 +75,30 @@ class Fence:
 
 
 async def claim(
-    connection: Connection, fence: Fence, *, limit: int, queues: Sequence[tuple[int, int]], oldest: int
+    connection: Connection,
+    fence: Fence,
+    *,
+    limit: int,
+    queues: Sequence[tuple[int, int]],
+    oldest: int,
+    again: bool = False,
 ) -> list[Claimed]:
     """Claim whole queued messages of up to ``limit`` parts (the last one may overshoot), queue by queue.
 
     ``queues`` are (pool, lane) pairs, most urgent first; ``oldest`` is an id below which nothing can be queued.
+    ``again``: only messages that another channel has failed at. A channel never gets what it has failed at itself.
     """
     rows = await connection.fetch(
-        _CLAIM, fence.resource, fence.node, fence.epoch, limit, [q[0] for q in queues], [q[1] for q in queues],
-        oldest, fence.channel_id,
-    )  # fmt: skip
+        _CLAIM_AGAIN if again else _CLAIM,
+        fence.resource,
+        fence.node,
+        fence.epoch,
+        limit,
+        [q[0] for q in queues],
+        [q[1] for q in queues],
+        oldest,
+        fence.channel_id,
+    )
     return [_claimed(row) for row in rows]
 
 

@@ -16,6 +16,7 @@ from smsgw.core.model import Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
 from smsgw.store import stats
 from smsgw.store.db import Connection, Row
+from smsgw.store.retrying import late_reports
 
 Ids = Callable[[], int]
 
@@ -69,8 +70,9 @@ mine AS MATERIALIZED (
 ),
 whole AS (SELECT id, max(at) AS at FROM mine GROUP BY id, total HAVING count(*) = total)
 UPDATE part p SET
-    state = CASE WHEN p.expires_at > whole.at THEN 10 WHEN p.resent > 0 THEN 44 ELSE 42 END,
-    channel_id = NULL, epoch = NULL, claimed_at = NULL, next_at = NULL, code = '', class = '',
+    state = CASE WHEN p.expires_at > whole.at THEN 10 WHEN p.resent > 0 THEN 44 WHEN p.failed THEN 41 ELSE 42 END,
+    channel_id = NULL, epoch = NULL, claimed_at = NULL, next_at = NULL,
+    code = CASE WHEN p.failed THEN p.code ELSE '' END, class = CASE WHEN p.failed THEN p.class ELSE '' END,
     final_at = CASE WHEN p.expires_at <= whole.at THEN whole.at END
 FROM whole WHERE p.id = whole.id
 RETURNING p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
@@ -97,8 +99,9 @@ async def commit_given_back(
 
 
 # From SENDING and UNKNOWN (but never UNKNOWN anew); a refusal for now that comes when the part's validity is over, is
-# final. When a part was sent twice, a refusal of the second does not tell whether the first has arrived. Early reports
-# of the ids that just became known are handed over.
+# final. When a part was sent twice, a refusal of the second does not tell whether the first has arrived; when a carrier
+# has taken it before and reported a failure, that stands. Early reports of the ids that just became known are handed
+# over.
 _ANSWERS = """
 WITH a AS (
     SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::smallint[], $5::text[], $6::text[],
@@ -108,7 +111,7 @@ WITH a AS (
 done AS (
     UPDATE part p SET
         state = CASE WHEN a.state = 45 OR (a.state = 11 AND p.expires_at <= a.at)
-                     THEN CASE WHEN p.resent > 0 THEN 44 WHEN a.state = 45 THEN 45 ELSE 42 END
+                     THEN CASE WHEN p.resent > 0 THEN 44 WHEN p.failed THEN 41 WHEN a.state = 45 THEN 45 ELSE 42 END
                      ELSE a.state END,
         carrier_id = COALESCE(NULLIF(a.carrier_id, ''), p.carrier_id),
         code = a.code, class = a.class,
@@ -228,11 +231,13 @@ async def commit_answers(
     return rows, early
 
 
-# The answer came after the policy had acted: its id lets a report still correct the result.
+# The answer came after the policy had acted, or after an earlier attempt had turned out to be delivered: its id lets
+# a report find home.
 _TOO_LATE = """
 UPDATE part p SET carrier_id = a.carrier_id
 FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::text[]) AS a(id, part, attempt, carrier_id)
-WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt AND p.state = 44 AND p.carrier_id IS NULL
+WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt AND p.state IN (40, 44)
+  AND p.carrier_id IS NULL
 RETURNING p.channel_id, p.carrier_id
 """
 
@@ -285,6 +290,11 @@ async def commit_reports(
         tally.duplicate_reports += len(rows) - len(updated)
         matched = {row["n"] for row in rows}
         pending = [r for n, r in enumerate(pending, 1) if n not in matched]
+    if pending:
+        updated, found = await late_reports(connection, pending, oldest=oldest)
+        changed += updated
+        tally.duplicate_reports += len(found) - len(updated)
+        pending = [r for n, r in enumerate(pending) if n not in found]
     if pending:
         tally.unmatched_reports += len(pending)
         await connection.execute(

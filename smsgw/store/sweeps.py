@@ -69,7 +69,8 @@ WITH head AS (
         SELECT id, expires_at FROM part WHERE pool_id = $3 AND lane = lanes.l AND state = 10 AND part = 1
         ORDER BY id LIMIT $2) q
 )
-UPDATE part p SET state = CASE WHEN p.resent > 0 THEN 44 ELSE 42 END, final_at = $1, code = 'EXPIRED', by_us = true
+UPDATE part p SET state = CASE WHEN p.resent > 0 THEN 44 WHEN p.failed THEN 41 ELSE 42 END, final_at = $1,
+    code = CASE WHEN p.failed THEN p.code ELSE 'EXPIRED' END, by_us = true
 FROM head
 WHERE head.expires_at <= $1 AND p.id = head.id AND p.state = 10 RETURNING {_COLUMNS}
 """  # noqa: S608
@@ -88,7 +89,8 @@ WITH late AS (
     JOIN part p ON p.channel_id = c.id AND p.state = 11
     WHERE p.expires_at <= $1 LIMIT $2 FOR UPDATE OF p SKIP LOCKED
 )
-UPDATE part p SET state = CASE WHEN p.resent > 0 THEN 44 ELSE 42 END, final_at = $1, by_us = true FROM late
+UPDATE part p SET state = CASE WHEN p.resent > 0 THEN 44 WHEN p.failed THEN 41 ELSE 42 END, final_at = $1, by_us = true
+FROM late
 WHERE p.id = late.id AND p.part = late.part AND p.state = 11 RETURNING {_COLUMNS}
 """  # noqa: S608
 
@@ -112,7 +114,7 @@ async def end_report_wait(connection: Connection, now: datetime, limit: int) -> 
     return await connection.fetch(_END_REPORT_WAIT, now, limit)
 
 
-_LOCK = "SELECT state, resent FROM part WHERE id = $1 ORDER BY part FOR UPDATE"
+_LOCK = "SELECT state, resent, failed FROM part WHERE id = $1 ORDER BY part FOR UPDATE"
 
 _CANCEL = f"""
 UPDATE part p SET state = 46, final_at = $2, next_at = NULL, code = 'CANCELLED', by_us = true
@@ -125,6 +127,6 @@ _CANCELLABLE = frozenset(sources(PartState.CANCELLED))
 async def cancel(connection: Connection, message_id: int, now: datetime) -> list[Row]:
     """Cancel a message of which nothing has been handed to a carrier; no rows when it is too late."""
     parts = await connection.fetch(_LOCK, message_id)
-    if any(row["state"] not in _CANCELLABLE or row["resent"] for row in parts):
+    if any(row["state"] not in _CANCELLABLE or row["resent"] or row["failed"] for row in parts):
         return []
     return await connection.fetch(_CANCEL, message_id, now)

@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias
 from smsgw.core import numbers, text, udh
 from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report
 from smsgw.core.numbers import InvalidNumber
+from smsgw.core.retry import Fault
 from smsgw.core.text import Coding, Segment
 from smsgw.core.udh import InvalidUdh
 from smsgw.protocols.codes import Code, CodeClass
@@ -107,11 +108,14 @@ def judge(claimed: Claimed, code: Code, raw: str, carrier_id: str) -> Outcome:
         return Outcome(*base, OutcomeKind.ACCEPTED, carrier_id=carrier_id)
     if code.kind is CodeClass.THROTTLE:
         delay = _delay(RETRY_THROTTLED, claimed.attempt)
-        return Outcome(*base, OutcomeKind.DEFERRED, code=raw, cls="FREQ_CARRIER", delay=delay)
+        return Outcome(
+            *base, OutcomeKind.DEFERRED, code=raw, cls="FREQ_CARRIER", delay=delay, fault=Fault.THROTTLE
+        )
     if code.kind in (CodeClass.TEMPORARY, CodeClass.BIND):
         delay = _delay(RETRY_TEMPORARY, claimed.attempt)
-        return Outcome(*base, OutcomeKind.DEFERRED, code=raw, cls="CHANNEL", delay=delay)
-    return Outcome(*base, OutcomeKind.REFUSED, code=raw, cls="CHANNEL")
+        return Outcome(*base, OutcomeKind.DEFERRED, code=raw, cls="CHANNEL", delay=delay, fault=Fault.BUSY)
+    fault = Fault.UNKNOWN if code.kind is CodeClass.UNKNOWN else Fault.PERMANENT
+    return Outcome(*base, OutcomeKind.REFUSED, code=raw, cls="CHANNEL", fault=fault)
 
 
 def _delay(first: float, attempt: int) -> float:
