@@ -224,6 +224,7 @@ EVENT_LABELS = {
     "deferred": "运营商暂缓,稍后重试",
     "unknown": "应答丢失,结果未知",
     "resent": "按策略重发",
+    "retried": "明确失败,按重试表再次发送",
     "decided": "人工处理",
     "never_written": "确认未写出,重新排队",
     "late_answer": "迟到的应答",

@@ -1,0 +1,169 @@
+"""``smsgwctl retry`` and ``smsgwctl code``: what follows a definite failure, and what carriers' codes mean."""
+
+from __future__ import annotations
+
+import click
+
+from smsgw.commands.base import (
+    Context,
+    Failed,
+    actor,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+)
+from smsgw.core import reportcodes
+from smsgw.core.codebook import Source
+from smsgw.core.model import REPORT_CLASSES, MessageType
+from smsgw.core.retry import DEFAULTS, NEVER_RETRIED, Fault, How, Rule
+from smsgw.store import retries as store
+
+FAULTS = click.Choice([str(f) for f in Fault])
+TYPES = click.Choice([str(t) for t in MessageType])
+CLASSES = click.Choice([c for c in REPORT_CLASSES if c])
+
+
+@click.group()
+def retry() -> None:
+    """The retry table (重试表): fault × business type. Only definite failures are ever retried."""
+
+
+@retry.command("list")
+@json_option
+@pass_context
+@run_async
+async def retry_list(ctx: Context, as_json: bool) -> None:
+    """Every cell of the table in force; times in seconds, tries 0 is without limit, deadline 0 the validity."""
+    async with ctx.database() as database:
+        changed = await store.changed_rules(database)
+    lines = [
+        {
+            "fault": str(fault), "type": str(kind), "how": str(rule.how), "tries": rule.tries,
+            "deadline_s": rule.deadline, "first_s": rule.first, "most_s": rule.most,
+            "source": "set" if (fault, kind) in changed else "built-in",
+        }
+        for (fault, kind), rule in {**DEFAULTS, **changed}.items()
+    ]  # fmt: skip
+    if as_json:
+        print_json(lines)
+        return
+    columns = ("fault", "type", "how", "tries", "deadline_s", "first_s", "most_s", "source")
+    print_table([{k: f"{v:g}" if isinstance(v, float) else str(v) for k, v in line.items()} for line in lines],
+                columns, empty="")  # fmt: skip
+
+
+@retry.command("set")
+@click.argument("fault", type=FAULTS)
+@click.argument("kind", type=TYPES, metavar="TYPE")
+@click.option("--how", type=click.Choice([str(h) for h in How]), required=True)
+@click.option("--tries", type=click.IntRange(0, 100), default=1, show_default=True, help="0: without limit.")
+@click.option("--deadline", type=click.FloatRange(0), default=0, help="Seconds from acceptance; 0: validity.")
+@click.option("--first", type=click.FloatRange(0, 86_400), default=0, help="Seconds before the first retry …")
+@click.option("--most", type=click.FloatRange(0, 86_400), help="… which doubles up to this; default: first.")
+@pass_context
+@run_async
+async def retry_set(
+    ctx: Context,
+    fault: str,
+    kind: str,
+    how: str,
+    tries: int,
+    deadline: float,
+    first: float,
+    most: float | None,
+) -> None:
+    """Change one cell."""
+    if Fault(fault) in NEVER_RETRIED and how != How.NEVER:
+        raise Failed(f"{fault}: it may have arrived, or nobody knows what the code means; never retried")
+    longest = first if most is None else most
+    if longest < first:
+        raise click.BadParameter("below --first", param_hint="--most")
+    rule = Rule(How(how), tries, deadline, first, longest)
+    async with ctx.database() as database:
+        await store.set_rule(database, Fault(fault), MessageType(kind), rule, actor=actor())
+    await ctx.tell_daemon()
+
+
+@retry.command("reset")
+@click.argument("fault", type=FAULTS, required=False)
+@click.argument("kind", type=TYPES, metavar="[TYPE]", required=False)
+@pass_context
+@run_async
+async def retry_reset(ctx: Context, fault: str | None, kind: str | None) -> None:
+    """Back to the built-in table: one cell, one fault, or all of it."""
+    async with ctx.database() as database:
+        gone = await store.reset_rules(
+            database, Fault(fault) if fault else None, MessageType(kind) if kind else None, actor=actor()
+        )
+    await ctx.tell_daemon()
+    click.echo(f"{gone} cells reset")
+
+
+@click.group()
+def code() -> None:
+    """What carriers' codes mean (状态码分类), in answers and in reports, for all channels or for one."""
+
+
+@code.command("list")
+@click.option("--all", "everything", is_flag=True, help="The built-in table of report codes, too.")
+@json_option
+@pass_context
+@run_async
+async def code_list(ctx: Context, everything: bool, as_json: bool) -> None:
+    """The lines that an operator has added."""
+    async with ctx.database() as database:
+        lines = [{"channel": row["channel"] or "*", "source": row["source"], "code": row["code"],
+                  "class": row["class"], "fault": row["fault"], "carrier": row["carrier"], "from": "set"}
+                 for row in await store.list_codes(database)]  # fmt: skip
+    if everything:
+        lines += [{"channel": "*", "source": "report", "code": listed, "class": cls, "fault": str(fault), "carrier": "",
+                   "from": "built-in"} for listed, (cls, fault) in reportcodes.listed().items()]  # fmt: skip
+    if as_json:
+        print_json(lines)
+    else:
+        print_table(lines, ("channel", "source", "code", "class", "fault", "carrier", "from"),
+                    empty="no line of an operator; the built-in table: smsgwctl code list --all")  # fmt: skip
+
+
+def _source(answer: bool) -> Source:
+    return Source.ANSWER if answer else Source.REPORT
+
+
+_answer = click.option("--answer", is_flag=True, help="The code of an answer; otherwise of a report.")
+_channel = click.option("--channel", help="For this channel only.")
+
+
+@code.command("set")
+@click.argument("value", metavar="CODE")
+@click.option("--class", "cls", type=CLASSES, required=True, help="What the customer is told.")
+@click.option("--fault", type=FAULTS, required=True, help="The row of the retry table.")
+@click.option("--carrier", type=click.Choice(store.CARRIERS), help="With ported: whose the number is now.")
+@_answer
+@_channel
+@pass_context
+@run_async
+async def code_set(
+    ctx: Context, value: str, cls: str, fault: str, carrier: str | None, answer: bool, channel: str | None
+) -> None:
+    """Say what a code means."""
+    async with ctx.database() as database:
+        await store.set_code(
+            database, channel, _source(answer), value, cls, Fault(fault), carrier=carrier or "", actor=actor()
+        )
+    await ctx.tell_daemon()
+
+
+@code.command("reset")
+@click.argument("value", metavar="CODE")
+@_answer
+@_channel
+@pass_context
+@run_async
+async def code_reset(ctx: Context, value: str, answer: bool, channel: str | None) -> None:
+    """Back to the built-in meaning."""
+    async with ctx.database() as database:
+        if not await store.remove_code(database, channel, _source(answer), value, actor=actor()):
+            raise Failed(f"no line for {value}")
+    await ctx.tell_daemon()

@@ -1,0 +1,312 @@
+"""Another try after a definite failure, against the real ledger: one end, one price, nothing doubled."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import pytest_asyncio
+from ledger import BALANCE, LANE, NODE, POOL, Ledger, carrier_id
+
+from smsgw.core.codebook import CodeBook, Entry, Source
+from smsgw.core.model import Claimed, MessageType, Outcome, OutcomeKind, Report, UnknownPolicy
+from smsgw.core.numbers import CTCC, CUCC
+from smsgw.core.retry import DEFAULTS, Fault, How, Rule
+from smsgw.core.states import PartState
+from smsgw.pipeline.outcomes import Sweep
+from smsgw.store import claiming, numbers, retries, retrying, sweeps
+from smsgw.store.claiming import Fence
+
+S = PartState
+K = OutcomeKind
+OTHER_POOL = 2
+
+
+@pytest_asyncio.fixture
+async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
+    one = Ledger(dsn, tmp_path)
+    await one.open()
+    one.outcomes.retrying.serving = lambda pool: frozenset(one.channels.values())
+    yield one
+    problems = await one.problems()
+    await one.close()
+    assert problems == []
+
+
+def tables(ledger: Ledger, **about: object) -> None:
+    """Put tables in force."""
+    ledger.outcomes.retrying._knowledge = SimpleNamespace(**{"retry": DEFAULTS, "codes": CodeBook()} | about)
+
+
+async def claim(ledger: Ledger, channel: str, *, pool: int = POOL, again: bool = False) -> list[Claimed]:
+    fence = await ledger.fence(channel) if channel not in ledger.leases else None
+    lease = ledger.leases[channel]
+    fence = fence or Fence(lease.resource, NODE, lease.epoch, ledger.channels[channel])
+    return await claiming.claim(
+        ledger.connection, fence, limit=100, queues=[(pool, LANE)], oldest=0, again=again
+    )
+
+
+async def sent(ledger: Ledger, channel: str = "a", **about: object) -> tuple[int, list[Claimed]]:
+    """A message that the carrier of a channel has taken."""
+    message_id = await ledger.accept(**about)
+    claimed = await claim(ledger, channel)
+    await ledger.answer(K.ACCEPTED, *claimed)
+    return message_id, claimed
+
+
+def report(
+    ledger: Ledger, claimed: Claimed, code: str, channel: str = "a", state: S = S.UNDELIVERABLE
+) -> Report:
+    return Report(
+        ledger.channels[channel], carrier_id(claimed), state, code, "", claimed.number, ledger.clock
+    )
+
+
+def delivered(ledger: Ledger, claimed: Claimed, channel: str = "a") -> Report:
+    return report(ledger, claimed, "DELIVRD", channel, S.DELIVERED)
+
+
+async def refuse(
+    ledger: Ledger, fault: Fault, *claimed: Claimed, kind: K = K.REFUSED, code: str = "9"
+) -> None:
+    ledger.outcomes.answered(
+        [Outcome(c.id, c.part, c.attempt, kind, code=code, cls="CHANNEL", fault=fault) for c in claimed],
+        UnknownPolicy.HOLD,
+    )
+    await ledger.outcomes.drain()
+
+
+async def release(ledger: Ledger) -> int:
+    return await ledger.outcomes.sweep(Sweep(lambda c, now: retrying.release(c, now, 1000)))
+
+
+async def test_a_failed_report_goes_to_another_channel_and_the_customer_hears_of_one_end(
+    ledger: Ledger,
+) -> None:
+    message_id, (first,) = await sent(ledger)
+    await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
+    assert await ledger.state(message_id) is S.QUEUED
+    assert await ledger.events() == []
+    assert await claim(ledger, "a") == []
+    assert await claim(ledger, "a", again=True) == []
+    (second,) = await claim(ledger, "b", again=True)
+    assert (second.id, second.attempt) == (message_id, 2)
+    await ledger.answer(K.ACCEPTED, second)
+    await ledger.outcomes.report(delivered(ledger, second, "b"))
+    for late in (report(ledger, first, "NOROUTE"), delivered(ledger, first)):
+        await ledger.outcomes.report(late)
+    assert await ledger.events() == ["delivered"]
+    assert await ledger.balance() == BALANCE - 1
+    kinds = await ledger.connection.fetch("SELECT kind FROM event WHERE id = $1", message_id)
+    assert [row["kind"] for row in kinds] == ["retried"]
+
+
+async def test_ten_copies_of_a_failure_are_one_failure(ledger: Ledger) -> None:
+    message_id, (first,) = await sent(ledger)
+    copies = [ledger.outcomes.report(report(ledger, first, "NOROUTE")) for _ in range(10)]
+    for copy in copies:
+        await copy
+    (second,) = await claim(ledger, "b")
+    await ledger.answer(K.ACCEPTED, second)
+    await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
+    assert await ledger.state(message_id) is S.SENT
+    assert await ledger.connection.fetchval("SELECT tries FROM part") == 1
+    assert ledger.outcomes.tally.duplicate_reports == 10
+    assert await ledger.connection.fetchval("SELECT count(*) FROM receipt_orphan") == 0
+
+
+async def test_a_late_delivery_stops_what_is_not_written_yet(ledger: Ledger) -> None:
+    message_id, (first,) = await sent(ledger)
+    await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
+    await ledger.outcomes.report(delivered(ledger, first))
+    assert await ledger.state(message_id) is S.DELIVERED
+    assert await claim(ledger, "b") == []
+    assert await ledger.events() == ["delivered"]
+
+
+async def test_a_late_delivery_while_the_second_is_under_way(ledger: Ledger) -> None:
+    message_id, (first,) = await sent(ledger)
+    await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
+    (second,) = await claim(ledger, "b")
+    await ledger.outcomes.report(delivered(ledger, first))
+    await ledger.answer(K.ACCEPTED, second)
+    await ledger.outcomes.report(report(ledger, second, "UNDELIV", "b"))
+    assert await ledger.state(message_id) is S.DELIVERED
+    assert await ledger.events() == ["delivered"]
+    assert await ledger.connection.fetchval("SELECT count(*) FROM receipt_orphan") == 0
+
+
+@pytest.mark.parametrize("code", ["MC:0055", "IC:0001", "TIMEOUT", "MK:0001", "DB:0141", "REJECTD", "QX:77"])
+async def test_what_may_have_arrived_or_would_fail_again_is_final(ledger: Ledger, code: str) -> None:
+    message_id, (first,) = await sent(ledger)
+    await ledger.outcomes.report(report(ledger, first, code))
+    assert await ledger.state(message_id) is S.UNDELIVERABLE
+    assert await ledger.events() == ["failed"]
+    assert ledger.outcomes.retrying.unlisted == (code == "QX:77")
+
+
+async def test_without_another_channel_a_channels_fault_is_final(ledger: Ledger) -> None:
+    ledger.outcomes.retrying.serving = lambda pool: frozenset({ledger.channels["a"]})
+    message_id, (first,) = await sent(ledger)
+    await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
+    assert await ledger.state(message_id) is S.UNDELIVERABLE
+    assert await ledger.balance() == BALANCE - 1
+
+
+async def test_refused_everywhere_is_refunded_once(ledger: Ledger) -> None:
+    message_id = await ledger.accept()
+    for channel in "ab":
+        (claimed,) = await claim(ledger, channel)
+        await refuse(ledger, Fault.CHANNEL, claimed)
+        await refuse(ledger, Fault.CHANNEL, claimed)
+    assert await ledger.state(message_id) is S.REJECTED
+    assert await ledger.events() == ["failed"]
+    assert await ledger.balance() == BALANCE
+
+
+async def test_what_a_carrier_has_taken_once_is_not_refunded(ledger: Ledger) -> None:
+    message_id, (first,) = await sent(ledger)
+    await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
+    (second,) = await claim(ledger, "b")
+    await refuse(ledger, Fault.PERMANENT, second)
+    assert await ledger.state(message_id) is S.UNDELIVERABLE
+    assert await ledger.events() == ["failed"]
+    assert await ledger.balance() == BALANCE - 1
+
+
+async def test_a_retry_whose_validity_ends_in_the_queue_has_failed(ledger: Ledger) -> None:
+    message_id, (first,) = await sent(ledger, valid=timedelta(hours=1))
+    await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
+    ledger.later(hours=2)
+    await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire_queued(c, now, POOL, [LANE], 10)))
+    assert await ledger.state(message_id) is S.UNDELIVERABLE
+    assert await ledger.events() == ["failed"]
+    assert await ledger.balance() == BALANCE - 1
+
+
+async def test_a_wait_before_another_channel(ledger: Ledger) -> None:
+    message_id, (first,) = await sent(ledger)
+    await ledger.outcomes.report(report(ledger, first, "DB:9001"))  # network: 30 s
+    assert await ledger.state(message_id) is S.DEFERRED
+    assert await release(ledger) == 0
+    assert await claim(ledger, "b") == []
+    ledger.later(seconds=31)
+    assert await release(ledger) == 1
+    assert len(await claim(ledger, "b")) == 1
+
+
+async def test_the_same_channel_after_a_while(ledger: Ledger) -> None:
+    message_id, (first,) = await sent(ledger)
+    await ledger.outcomes.report(report(ledger, first, "MK:0008"))  # out of reach: half an hour
+    row = await ledger.connection.fetchrow("SELECT * FROM part WHERE id = $1", message_id)
+    assert (row["state"], row["channel_id"]) == (S.DEFERRED, ledger.channels["a"])
+    assert row["next_at"] == ledger.clock + timedelta(minutes=30)
+    kept = await ledger.connection.fetchrow("SELECT * FROM attempt")
+    assert (kept["carrier_id"], kept["code"]) == (carrier_id(first), "MK:0008")
+    await ledger.outcomes.report(delivered(ledger, first))
+    assert await ledger.events() == ["delivered"]
+
+
+async def test_the_parts_of_a_message_leave_together(ledger: Ledger) -> None:
+    message_id = await ledger.accept(parts=3)
+    claimed = await claim(ledger, "a")
+    for one in claimed[:2]:
+        await refuse(ledger, Fault.CHANNEL, one)
+    assert await ledger.states(message_id) == [S.DEFERRED, S.DEFERRED, S.SENDING]
+    await refuse(ledger, Fault.CHANNEL, claimed[2])
+    assert await ledger.states(message_id) == [S.QUEUED] * 3
+    second = await claim(ledger, "b")
+    assert [c.part for c in second] == [1, 2, 3]
+    await ledger.answer(K.ACCEPTED, *second)
+    for one in second:
+        await ledger.outcomes.report(delivered(ledger, one, "b"))
+    assert await ledger.events() == ["delivered"]
+
+
+async def test_a_part_whose_siblings_were_taken_stays(ledger: Ledger) -> None:
+    message_id = await ledger.accept(parts=2)
+    claimed = await claim(ledger, "a")
+    await ledger.answer(K.ACCEPTED, claimed[0])
+    await refuse(ledger, Fault.CHANNEL, claimed[1])
+    assert await ledger.states(message_id) == [S.SENT, S.DEFERRED]
+    row = await ledger.connection.fetchrow("SELECT * FROM part WHERE id = $1 AND part = 2", message_id)
+    assert row["channel_id"] == ledger.channels["a"]
+    assert row["next_at"] == ledger.clock + retrying.RENDEZVOUS
+
+
+async def test_throttled_without_end_expires(ledger: Ledger) -> None:
+    message_id = await ledger.accept(valid=timedelta(seconds=30))
+    (claimed,) = await claim(ledger, "a")
+    await refuse(ledger, Fault.THROTTLE, claimed, kind=K.DEFERRED, code="8")
+    assert await ledger.state(message_id) is S.DEFERRED
+    assert await ledger.connection.fetchval("SELECT count(*) FROM attempt") == 0
+    ledger.later(seconds=31)
+    await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire_deferred(c, now, 10)))
+    assert await ledger.state(message_id) is S.EXPIRED
+    assert await ledger.balance() == BALANCE
+
+
+async def test_an_answer_that_an_operator_calls_uncertain_is_unknown(ledger: Ledger) -> None:
+    tables(ledger, codes=CodeBook([Entry(None, Source.ANSWER, "9", "TIMEOUT", Fault.UNCERTAIN)]))
+    message_id = await ledger.accept()
+    (claimed,) = await claim(ledger, "a")
+    await refuse(ledger, Fault.PERMANENT, claimed)
+    assert await ledger.state(message_id) is S.UNKNOWN
+
+
+async def test_what_was_sent_twice_is_not_sent_a_third_time(ledger: Ledger) -> None:
+    message_id, (first,) = await sent(ledger)
+    await ledger.connection.execute("UPDATE part SET resent = 1 WHERE id = $1", message_id)
+    await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
+    assert await ledger.state(message_id) is S.UNDELIVERABLE
+
+
+async def test_a_ported_number_goes_to_another_carriers_pool(ledger: Ledger) -> None:
+    pools = {CUCC: OTHER_POOL, CTCC: 3}
+    ledger.outcomes.retrying.route_as = lambda message, carrier: pools[carrier]
+    ledger.outcomes.retrying.serving = lambda pool: frozenset(
+        {ledger.channels["b"]} if pool == OTHER_POOL else {ledger.channels["a"]}
+    )
+    message_id, (first,) = await sent(ledger)
+    await ledger.outcomes.report(report(ledger, first, "DB:0126"))
+    assert await claim(ledger, "b") == []
+    (second,) = await claim(ledger, "b", pool=OTHER_POOL)
+    assert second.id == message_id
+    assert await numbers.find_overrides(ledger.database, "138") == []
+
+
+async def test_a_code_that_names_the_carrier_teaches_it(ledger: Ledger) -> None:
+    entry = Entry(ledger.channels["a"], Source.REPORT, "NP:1243", "CHANNEL", Fault.PORTED, CTCC)
+    tables(ledger, codes=CodeBook([entry]))
+    ledger.outcomes.retrying.route_as = lambda message, carrier: {CTCC: OTHER_POOL}[carrier]
+    _, (first,) = await sent(ledger)
+    await ledger.outcomes.report(report(ledger, first, "NP:1243"))
+    (learned,) = await numbers.find_overrides(ledger.database, "13800138000")
+    assert (learned["carrier"], learned["source"], learned["learned_code"]) == (CTCC, "learned", "NP:1243")
+    assert len(await claim(ledger, "b", pool=OTHER_POOL)) == 1
+
+
+async def test_tables_are_stored_and_reset(ledger: Ledger) -> None:
+    cell = (Fault.ABSENT, MessageType.OTP)
+    rule = Rule(How.SAME, tries=2, deadline=600, first=60, most=60)
+    await retries.set_rule(ledger.database, *cell, rule, actor="test")
+    assert (await retries.load_rules(ledger.database))[cell] == rule
+    with pytest.raises(Exception, match="不允许重发"):
+        await retries.set_rule(ledger.database, Fault.UNCERTAIN, MessageType.OTP, rule, actor="test")
+    assert await retries.reset_rules(ledger.database, None, MessageType.OTP, actor="test") == 1
+    assert await retries.load_rules(ledger.database) == DEFAULTS
+
+    set_code = retries.set_code
+    await set_code(ledger.database, None, Source.REPORT, "xx:1", "NETWORK", Fault.NETWORK, actor="test")
+    await set_code(ledger.database, "a", Source.REPORT, "XX:1", "HANDSET", Fault.ABSENT, actor="test")
+    await set_code(ledger.database, "a", Source.REPORT, "XX:1", "HANDSET", Fault.PERMANENT, actor="test")
+    book = await retries.load_codes(ledger.database)
+    assert book.report(ledger.channels["a"], "XX:1/012").fault is Fault.PERMANENT
+    assert book.report(ledger.channels["b"], "xx:1").fault is Fault.NETWORK
+    assert await retries.remove_code(ledger.database, "a", Source.REPORT, "XX:1", actor="test")
+    book = await retries.load_codes(ledger.database)
+    assert book.report(ledger.channels["a"], "XX:1").fault is Fault.NETWORK
