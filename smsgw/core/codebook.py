@@ -57,12 +57,12 @@ class CodeBook:
                     return entry
         return None
 
-    def report(self, channel_id: int, code: str) -> Meaning:
-        """Of a failed report's code."""
+    def report(self, channel_id: int, code: str, cls: str = "") -> Meaning:
+        """Of a failed report's code; ``cls`` is the protocol's own verdict."""
         entry = self._find(channel_id, Source.REPORT, code)
         if entry is not None:
             return Meaning(entry.cls, entry.fault, entry.carrier)
-        return Meaning(reportcodes.class_of(code), reportcodes.fault_of(code))
+        return Meaning(cls or reportcodes.class_of(code), reportcodes.fault_of(code, cls))
 
     def answer(self, channel_id: int, code: str, cls: str, fault: Fault) -> Meaning:
         """Of a refusal's code; ``cls`` and ``fault`` are the protocol's own verdict."""

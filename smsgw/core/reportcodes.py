@@ -73,6 +73,8 @@ _FAULT_OF: dict[str, Fault] = {
     **{code: _FAULT_OF_CLASS[cls] for code, cls in _CLASS_OF.items()},
     **{code: fault for fault, codes in _BY_FAULT.items() for code in codes.split()},
 }
+_GENERAL = frozenset({"UNDELIV", "DELETED", "REJECTD"})
+"""States that do not tell why."""
 _FAULT_OF_FAMILY = {
     "MA": Fault.NETWORK,
     "CA": Fault.NETWORK,
@@ -101,10 +103,16 @@ def class_of(code: str) -> str:
     return _CLASS_OF.get(head) or _FAMILY.get(head.partition(":")[0], "UNKNOWN")
 
 
-def fault_of(code: str) -> Fault:
-    """What a raw report code of a failure means for another try; ``Fault.UNKNOWN`` for a code nobody has listed."""
+def fault_of(code: str, cls: str = "") -> Fault:
+    """What a raw report code of a failure means for another try; ``Fault.UNKNOWN`` for a code nobody has listed.
+
+    ``cls`` is what the protocol itself knows (an error number beside the state); it counts where the code says nothing.
+    """
     head = head_of(code)
-    return _FAULT_OF.get(head) or _FAULT_OF_FAMILY.get(head.partition(":")[0], Fault.UNKNOWN)
+    fault = _FAULT_OF.get(head) or _FAULT_OF_FAMILY.get(head.partition(":")[0])
+    if fault is None or head in _GENERAL:
+        return _FAULT_OF_CLASS.get(cls) or fault or Fault.UNKNOWN
+    return fault
 
 
 def listed() -> dict[str, tuple[str, Fault]]:

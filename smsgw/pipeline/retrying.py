@@ -130,7 +130,7 @@ class Retrying:
             if report.state is not PartState.UNDELIVERABLE:
                 rest.append(report)
                 continue
-            meaning = self._knowledge.codes.report(report.channel_id, report.code)
+            meaning = self._knowledge.codes.report(report.channel_id, report.code, report.cls)
             self._note(report.channel_id, "report", report.code, meaning.fault)
             report = replace(report, cls=meaning.cls)
             if self._possible(meaning.fault):

@@ -85,6 +85,13 @@ def test_report_codes(code: str, cls: str, fault: Fault) -> None:
     assert (reportcodes.class_of(code), reportcodes.fault_of(code)) == (cls, fault)
 
 
+def test_what_the_protocol_knows_counts_where_the_code_says_nothing() -> None:
+    assert reportcodes.fault_of("33", "NETWORK") is Fault.NETWORK
+    assert reportcodes.fault_of("UNDELIV/007", "HANDSET") is Fault.ABSENT
+    assert reportcodes.fault_of("MC:0055", "HANDSET") is Fault.UNCERTAIN
+    assert CodeBook().report(1, "33", "NETWORK").cls == "NETWORK"
+
+
 def test_every_listed_code_has_a_known_class() -> None:
     for code, (cls, fault) in reportcodes.listed().items():
         assert cls in REPORT_CLASSES, code
