@@ -363,6 +363,8 @@ class Carrier:
         """A client has connected, or we to it."""
         self._links[link] = None
         link.session.start(self.now())
+        if link.outgoing:
+            self.mark(link)
         if self.paused:
             link.pause()
 

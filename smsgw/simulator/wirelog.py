@@ -155,7 +155,7 @@ class Tap:
 
 
 def _has_password(pdu: Pdu) -> bool:
-    return hasattr(pdu, "password")
+    return hasattr(pdu, "password") or hasattr(pdu, "login_password")
 
 
 def describe(pdu: Pdu, dialect: Dialect) -> dict[str, Any]:

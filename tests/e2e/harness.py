@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -43,6 +44,12 @@ CHANNELS = {
     "cmpp20": ("cmpp", "CUCC", "10690002", "1300"),
     "smpp34": ("smpp", "CTCC,INTL", "10690003", "1330"),
 }
+"""Those of a site that does not ask for others."""
+PROTOCOLS = CHANNELS | {
+    "sgip12": ("sgip", "CUCC", "10690004", "1300"),
+    "smgp30": ("smgp", "CTCC", "10690005", "1330"),
+}
+SGIP_NODE = 3010012345
 
 
 async def until(
@@ -326,7 +333,7 @@ class Customer:
     def number(self, channel: str) -> str:
         """A phone number that is routed to this channel."""
         self._serial += 1
-        return f"{CHANNELS[channel][3]}{self._serial:07d}"
+        return f"{PROTOCOLS[channel][3]}{self._serial:07d}"
 
     def text(self, text: str = "验证码 8848") -> str:
         """The text with a mark that no other text has."""
@@ -454,7 +461,7 @@ class Site:
 
         async def all_bound() -> bool:
             states = {c["name"]: c["state"] for c in (await self.node.status())["channels"]}
-            return all(states.get(name) == "bound" for name in wanted)
+            return all(states.get(name) in ("bound", "idle") for name in wanted)
 
         await until(all_bound, within=within, what=f"{wanted} are bound")
 
@@ -552,7 +559,9 @@ class Site:
 
 def carrier_for(name: str, behaviour: Behaviour | None = None, **config: Any) -> Carrier:
     """The simulated carrier behind a channel."""
-    protocol = CHANNELS[name][0]
+    if name == "sgip12":
+        config.setdefault("deliver_to", f"127.0.0.1:{free_port()}")
+    protocol = PROTOCOLS[name][0]
     return Carrier(
         CarrierConfig(
             name=name, protocol=protocol, users={USER: PASSWORD}, token_pattern=TOKEN,
@@ -561,6 +570,21 @@ def carrier_for(name: str, behaviour: Behaviour | None = None, **config: Any) ->
             **config,
         )
     )  # fmt: skip
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _profile(carrier: Carrier) -> list[str]:
+    """SGIP: the channel listens where its carrier brings reports."""
+    if carrier.config.protocol != "sgip":
+        return []
+    profile = {"node": SGIP_NODE, "sgip_listen": carrier.config.deliver_to, "idle": 2}
+    return ["--profile", json.dumps(profile)]
 
 
 @contextlib.asynccontextmanager
@@ -592,7 +616,8 @@ async def site(
                 node.ctl(
                     "channel", "add", name, "--protocol", name, "--host", "127.0.0.1",
                     "--port", str(carrier.port), "--user", USER, "--password", PASSWORD,
-                    "--carrier", CHANNELS[name][1], "--access-code", CHANNELS[name][2], *channel_options, "--json",
+                    "--carrier", PROTOCOLS[name][1], "--access-code", PROTOCOLS[name][2], *_profile(carrier),
+                    *channel_options, "--json",
                 )
                 for name, carrier in carriers.items()
             ),

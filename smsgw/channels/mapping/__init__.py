@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from smsgw.channels.mapping.base import INTERMEDIATE, Incoming, Mapping
+from smsgw.channels.mapping.base import INTERMEDIATE, MAX_RETRY, Incoming, Mapping
 from smsgw.channels.mapping.cmpp import CmppMapping
 from smsgw.channels.mapping.sgip import SgipMapping
 from smsgw.channels.mapping.smgp import SmgpMapping
@@ -13,7 +13,7 @@ from smsgw.channels.mapping.smpp import SmppMapping
 from smsgw.channels.profiles import Profile
 from smsgw.core.model import ChannelSpec
 
-__all__ = ["INTERMEDIATE", "Incoming", "Mapping", "mapping_for"]
+__all__ = ["INTERMEDIATE", "MAX_RETRY", "Incoming", "Mapping", "mapping_for"]
 
 _FAMILIES: dict[str, Callable[[ChannelSpec, Profile], Mapping]] = {
     "cmpp": CmppMapping,
