@@ -120,3 +120,9 @@ def test_the_lock_file_names_no_registry() -> None:
         *ROOT.glob("tests/*/npm/package-lock.json"),
     ]:
         assert '"resolved"' not in lock.read_text(encoding="utf-8"), lock
+
+
+def test_every_test_module_has_a_name_of_its_own() -> None:
+    """Without packages pytest imports test modules by their bare names: two of one name break the collection."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
