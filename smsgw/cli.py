@@ -25,6 +25,7 @@ from smsgw.commands.bench import bench
 from smsgw.commands.demo import demo
 from smsgw.commands.numbers import number
 from smsgw.commands.pdu import pdu
+from smsgw.commands.report import report
 from smsgw.commands.retry import code, retry
 from smsgw.commands.route import route
 from smsgw.commands.simulate import simulate
@@ -108,7 +109,8 @@ async def status(ctx: Context, as_json: bool) -> None:
 
 for command in (
     accounts.account, accounts.audit_group, accounts.key, accounts.ledger, accounts.user, bench, channels.channel, code,
-    demo, messages.explain, messages.send, messages.trace, messages.unknown, number, pdu, retry, route, simulate,
+    demo, messages.explain, messages.send, messages.trace, messages.unknown, number, pdu, report, retry, route,
+    simulate,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -17,10 +17,11 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, we
 from smsgw import __version__
 from smsgw.core.errors import Invalid, SmsgwError, http_status
 from smsgw.core.model import MessageType, Origin
+from smsgw.core.reportids import Spelling
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept import SendItem, SendRequest
 from smsgw.pipeline.outcomes import Sweep
-from smsgw.store import sweeps
+from smsgw.store import reportids, sweeps
 from smsgw.store.db import Connection, Row
 
 if TYPE_CHECKING:
@@ -68,7 +69,10 @@ def application(daemon: Daemon) -> web.Application:
                 "checks": checks,
                 "urls": daemon.urls,
                 "waiting": {"accept": daemon.acceptor.waiting, "outcomes": daemon.outcomes.waiting},
-                "channels": [asdict(s) for s in daemon.channels.status()],
+                "channels": [
+                    asdict(s) | {"report_ids": str(daemon.outcomes.report_ids.spelling(s.id) or "")}
+                    for s in daemon.channels.status()
+                ],
             }
         )
 
@@ -104,12 +108,27 @@ def application(daemon: Daemon) -> web.Application:
             raise Invalid("STATE_CONFLICT", reason="没有结果未知的分段")
         return _json({"parts": changed})
 
+    async def rematch(request: web.Request) -> web.Response:
+        body = await request.json()
+        channel_id = None
+        if body.get("channel"):
+            channel_id = await reportids.channel_id_of(daemon.database, body["channel"])
+        if body.get("mode"):
+            if channel_id is None:
+                raise Invalid("PARAM_INVALID", field="mode", reason="须同时指定通道")
+            await reportids.set_spelling(
+                daemon.database, channel_id, Spelling(body["mode"]), actor=body.get("actor", "")
+            )
+            await daemon.channels.follow_now()
+        return _json({"matched": await daemon.outcomes.rematch(channel_id)})
+
     app = web.Application(middlewares=[_errors])
     app.router.add_get("/status", status)
     app.router.add_post("/reload", reload)
     app.router.add_post("/send", send)
     app.router.add_post("/explain", explain)
     app.router.add_post("/unknown/resolve", resolve)
+    app.router.add_post("/reports/rematch", rematch)
     return app
 
 

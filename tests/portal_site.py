@@ -97,7 +97,7 @@ class Site:
             for id_, part in taken
         ]
         async with self.db.transaction() as connection:
-            rows = await outcomes.commit_reports(connection, reports, outcomes.Tally(), recent=0, oldest=0)
+            rows, _ = await outcomes.match_reports(connection, reports, outcomes.Tally(), recent=0, oldest=0)
             await outcomes.settle(connection, rows, self.ids.next)
             await self._count(connection, rows)
 

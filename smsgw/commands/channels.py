@@ -195,7 +195,7 @@ async def channel_list(ctx: Context, as_json: bool) -> None:
         print_table(
             lines,
             ("name", "protocol", "state", "bound", "connections", "window_used", "window", "rate_now", "rate_limit",
-             "carriers", "reason", "last_error"),
+             "carriers", "report_ids", "reason", "last_error"),
             empty="no channels yet; make one with: smsgwctl channel add NAME --protocol cmpp30 --host H --port N "
             "--user U --password P",
         )  # fmt: skip

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from smsgw.core import retry
 from smsgw.core.codebook import CodeBook
 from smsgw.core.model import Account
 from smsgw.core.numbers import Overrides
+from smsgw.core.reportids import Spelling
 from smsgw.core.routes import RouteTable
 from smsgw.store import accounts as accounts_store
 from smsgw.store import channels as channels_store
 from smsgw.store import keys as keys_store
 from smsgw.store import numbers as numbers_store
+from smsgw.store import reportids as reportids_store
 from smsgw.store import retries as retries_store
 from smsgw.store import routes as routes_store
 from smsgw.store.db import Database
@@ -31,6 +33,7 @@ class Directory:
         self.overrides = Overrides()
         self.retry: retry.Table = retry.DEFAULTS
         self.codes = CodeBook()
+        self.spellings: Mapping[int, Spelling] = {}
         self._load((), (), {}, ())
 
     def _load(
@@ -61,6 +64,7 @@ class Directory:
         overrides = await numbers_store.load_overrides(database)
         rules = await retries_store.load_rules(database)
         codes = await retries_store.load_codes(database)
+        spellings = await reportids_store.load(database)
         self._load(
             (row.account for row in rows), keys, pools, {c.access_code for c in channels if c.access_code}
         )
@@ -68,6 +72,7 @@ class Directory:
         self.overrides = overrides
         self.retry = rules
         self.codes = codes
+        self.spellings = spellings
         self.version = version
 
     async def reload_if_changed(self, database: Database) -> bool:

@@ -30,6 +30,8 @@ STEP = 1000
 JOIN_PATIENCE = timedelta(minutes=10)
 """Parts of a long inbound message wait this long for their siblings."""
 KEYS_KEPT = timedelta(days=7)
+REMATCH_WITHIN = timedelta(seconds=60)
+"""Unmatched reports of the last minute are looked at again."""
 ORPHANS_KEPT = timedelta(hours=72)
 """A report waits this long for the answer that names its part."""
 LANES = [int(lane) for lane in Lane]
@@ -65,6 +67,7 @@ class Keeper:
             ("expire", 10.0, self._expire),
             ("no_report", 60.0, self._no_report),
             ("orphans", 60.0, self._orphans),
+            ("rematch", 10.0, self._rematch),
             ("join", 30.0, self._join),
             ("partitions", 600.0, self._partitions),
         ):
@@ -112,6 +115,10 @@ class Keeper:
     async def _no_report(self) -> None:
         while await self._outcomes.sweep(Sweep(lambda c, at: sweeps.end_report_wait(c, at, STEP))) >= STEP:
             pass
+
+    async def _rematch(self) -> None:
+        # A report that came before its answer could not tell anything about how the channel spells its ids.
+        await self._outcomes.rematch(since=datetime.now(UTC) - REMATCH_WITHIN)
 
     async def _orphans(self) -> None:
         before = datetime.now(UTC) - ORPHANS_KEPT

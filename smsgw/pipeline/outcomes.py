@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -23,9 +23,11 @@ from smsgw.core.ids import IdSource, first_id
 from smsgw.core.model import Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
-from smsgw.pipeline.retrying import Retrying
+from smsgw.pipeline.reportids import ReportIds
+from smsgw.pipeline.retrying import Event, Retrying
 from smsgw.store import inbound as inbound_store
 from smsgw.store import outcomes as store
+from smsgw.store import reportids as reportids_store
 from smsgw.store import stats
 from smsgw.store.batch import Batcher
 from smsgw.store.db import Connection, Row
@@ -36,6 +38,8 @@ from smsgw.store.outcomes import Answer, GivenBack, Patience, Tally
 log = structlog.get_logger(__name__)
 
 MAX_WAITING = 50_000
+REMATCH = 5000
+"""Unmatched reports that one transaction looks at again."""
 RECENT = timedelta(days=2)
 MAX_AGE = timedelta(days=7)
 """From acceptance to the end of the longest validity: older ids are not queued any more."""
@@ -53,7 +57,18 @@ class Sweep:
     detail: dict[str, str] = field(default_factory=dict)
 
 
-Item = Answer | GivenBack | Report | Arrived | Sweep
+@dataclass(slots=True)
+class Rematch:
+    """Unmatched reports are looked at again, of one channel or of all."""
+
+    channel_id: int | None = None
+    since: datetime = reportids_store.EVER
+    """Only those that came since then."""
+    found: int = 0
+    """Reports that have found their part."""
+
+
+Item = Rematch | Answer | GivenBack | Report | Arrived | Sweep
 Applied = int
 """Rows that an item's batch or sweep changed (sweeps: their own)."""
 
@@ -85,6 +100,7 @@ class Outcomes:
             resend=timedelta(seconds=durability.unknown_resend_seconds),
         )
         self.retrying = Retrying(directory)
+        self.report_ids = ReportIds(directory)
         self._report_wait = timedelta(hours=durability.report_wait_hours)
         self._told: dict[str, set[int]] = {"report": set(), "mo": set()}
         """Accounts with new events in the transaction under way."""
@@ -188,6 +204,7 @@ class Outcomes:
         arrived = [i for i in items if isinstance(i, Arrived)]
         sweeps = [] if again else [i for i in items if isinstance(i, Sweep)]
         events: list[tuple[int, datetime, int, str, str]] = []
+        rematches = [i for i in items if isinstance(i, Rematch)]
 
         changed, pinned = await store.commit_given_back(connection, given)
         answers += pinned
@@ -198,14 +215,9 @@ class Outcomes:
         events += self._answer_events(answers, rows)
         changed += rows
         if reports or early:
-            recent = first_id(now - RECENT)
-            oldest = first_id(now - MAX_AGE - self._report_wait - LATE_REPORTS)
-            waiting, again_rows, said = await self.retrying.reports(
-                connection, [*early, *reports], now, oldest=oldest
-            )
+            found, again_rows, said = await self._match(connection, [*early, *reports], tally, now)
             retried += again_rows
             events += said
-            found = await store.commit_reports(connection, waiting, tally, recent=recent, oldest=oldest)
             changed += found
             waited = {(r.channel_id, r.carrier_id) for r in early}
             events += [
@@ -213,6 +225,15 @@ class Outcomes:
                 for row in found
                 if (row["channel_id"], row["carrier_id"]) in waited
             ]
+        for rematch in rematches:
+            parked = await reportids_store.take(connection, rematch.channel_id, REMATCH, since=rematch.since)
+            before = tally.unmatched_reports
+            found, again_rows, said = await self._match(connection, parked, tally, now)
+            rematch.found = len(parked) - (tally.unmatched_reports - before)
+            tally.unmatched_reports = before
+            changed += found
+            retried += again_rows
+            events += said
         swept: dict[int, int] = {}
         for sweep in sweeps:
             rows = await sweep.run(connection, now)
@@ -239,6 +260,58 @@ class Outcomes:
         self._account_for(tally)
         lost = Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason="数据库连接中断,请确认结果后重试")
         return [swept.get(id(item), lost) if isinstance(item, Sweep) else len(changed) for item in items]
+
+    async def _match(
+        self, connection: Connection, reports: Sequence[Report], tally: Tally, now: datetime
+    ) -> tuple[list[Row], list[Row], list[Event]]:
+        """Find the parts of reports: under the channel's own spelling, as they stand, or under one just learned.
+
+        The changed parts, those that are tried again, and the events.
+        """
+        recent = first_id(now - RECENT)
+        oldest = first_id(now - MAX_AGE - self._report_wait - LATE_REPORTS)
+        changed: list[Row] = []
+        retried: list[Row] = []
+        events: list[Event] = []
+
+        async def match(some: Sequence[Report]) -> list[Report]:
+            rest, again, said = await self.retrying.reports(connection, some, now, oldest=oldest)
+            rows, unmatched = await store.match_reports(connection, rest, tally, recent=recent, oldest=oldest)
+            changed.extend(rows)
+            retried.extend(again)
+            events.extend(said)
+            return unmatched
+
+        as_said: dict[tuple[int, str], Report] = {}
+        respelled = []
+        for report in reports:
+            other = self.report_ids.respelled(report)
+            if other is not report:
+                as_said[other.channel_id, other.carrier_id] = report
+            respelled.append(other)
+        unmatched = await match(respelled)
+        plain = [r for r in unmatched if (r.channel_id, r.carrier_id) in as_said]
+        if plain:
+            left = await match(
+                [replace(r, carrier_id=as_said[r.channel_id, r.carrier_id].carrier_id) for r in plain]
+            )
+            unmatched = [r for r in unmatched if (r.channel_id, r.carrier_id) not in as_said]
+            unmatched += [self.report_ids.respelled(r) for r in left]
+        new = await self.report_ids.learn(connection, unmatched, oldest=oldest) if unmatched else set()
+        if new:
+            waiting = [r for r in unmatched if r.channel_id in new]
+            for channel_id in new:
+                waiting += await reportids_store.take(connection, channel_id, REMATCH)
+            unmatched = [r for r in unmatched if r.channel_id not in new]
+            unmatched += await match([self.report_ids.respelled(r) for r in waiting])
+        await store.park(connection, unmatched, tally)
+        return changed, retried, events
+
+    async def rematch(self, channel_id: int | None = None, *, since: datetime = reportids_store.EVER) -> int:
+        """Look again at the unmatched reports of a channel, or of all; how many have found their part."""
+        item = Rematch(channel_id, since)
+        await self._writer.put(item)
+        return item.found
 
     def _ring(self) -> None:
         for kind, accounts in self._told.items():

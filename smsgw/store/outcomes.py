@@ -263,10 +263,10 @@ async def _too_late(
     )
 
 
-async def commit_reports(
+async def match_reports(
     connection: Connection, reports: Sequence[Report], tally: Tally, *, recent: int, oldest: int
-) -> list[Row]:
-    """Apply reports; the rows that changed. Reports without a part are parked for the answer that will come.
+) -> tuple[list[Row], list[Report]]:
+    """Apply reports; the rows that changed, and the reports that have found no part.
 
     Looks among ids from ``recent`` on first (nearly all reports come within a day), then from ``oldest`` on.
     """
@@ -295,19 +295,24 @@ async def commit_reports(
         changed += updated
         tally.duplicate_reports += len(found) - len(updated)
         pending = [r for n, r in enumerate(pending) if n not in found]
-    if pending:
-        tally.unmatched_reports += len(pending)
-        await connection.execute(
-            _PARK,
-            [r.channel_id for r in pending],
-            [r.carrier_id for r in pending],
-            [int(r.state) for r in pending],
-            [r.code for r in pending],
-            [r.cls for r in pending],
-            [r.number for r in pending],
-            [r.received_at for r in pending],
-        )
-    return changed
+    return changed, pending
+
+
+async def park(connection: Connection, reports: Sequence[Report], tally: Tally) -> None:
+    """Keep reports without a part for the answer that will come, or for an operator."""
+    if not reports:
+        return
+    tally.unmatched_reports += len(reports)
+    await connection.execute(
+        _PARK,
+        [r.channel_id for r in reports],
+        [r.carrier_id for r in reports],
+        [int(r.state) for r in reports],
+        [r.code for r in reports],
+        [r.cls for r in reports],
+        [r.number for r in reports],
+        [r.received_at for r in reports],
+    )
 
 
 # After the update, in a statement of its own: whoever comes last to a message's rows sees all of them final.

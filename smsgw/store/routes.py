@@ -76,7 +76,11 @@ async def load(database: Database) -> RouteTable:
     version = await newest(database)
     if version is None:
         return RouteTable()
-    named = {m["name"] if isinstance(m, dict) else m for p in version.document.get("pool", []) for m in p["channels"]}
+    named = {
+        m["name"] if isinstance(m, dict) else m
+        for p in version.document.get("pool", [])
+        for m in p["channels"]
+    }
     return routes.parse(version.document, version=version.version, channels=named)
 
 
