@@ -83,6 +83,8 @@ def test_the_example_is_valid_and_says_the_defaults() -> None:
         ("cmcc", "cmpp"),
         ("cmcc-2.0", "cmpp"),
         ("intl", "smpp"),
+        ("ctcc", "smgp"),
+        ("cucc", "sgip"),
     ]
     told = scenario.carriers[0].behaviour
     for name in ("lose_answers", "late_answers", "duplicate_answers", "early_reports", "late_by"):
