@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import structlog
 
+from smsgw.core.errors import Temporary
+
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
@@ -53,6 +55,8 @@ async def forever(
             await step()
         except asyncio.CancelledError:
             raise
+        except Temporary as exc:  # an outage, told of where it was met; a stack of every job would bury that
+            log.warning("job.put_off", job=name, error=str(exc))
         except Exception:  # a supervisor: one failing round must not end the job
             log.exception("job.failed", job=name)
         await asyncio.sleep(every + random.random() * jitter)  # noqa: S311 - spreading load, not a secret

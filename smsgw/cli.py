@@ -41,6 +41,8 @@ def main(ctx: click.Context, config_path: Path | None) -> None:
     """smsgw: a self-hosted SMS gateway and platform."""
     if config_path is not None and not config_path.exists():
         raise BadConfiguration(f"{config_path}: no such file")
+    # Standard output belongs to the command's result.
+    log.setup(os.environ.get("SMSGW_LOG_LEVEL", "warning"), os.environ.get("SMSGW_LOG_FORMAT", "auto"))
     ctx.obj = Context(config_path)
 
 

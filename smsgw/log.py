@@ -29,4 +29,18 @@ def setup(level: str = "info", fmt: str = "auto") -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    _setup_libraries(processors, renderer)
+
+
+def _setup_libraries(processors: list[structlog.typing.Processor], renderer: structlog.typing.Processor) -> None:
+    """What libraries log comes out in the same form, from warnings on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *processors],
+        )
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    # The pool tells of every failed attempt with its whole traceback; we tell of an outage ourselves, once.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
