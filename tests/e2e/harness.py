@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import os
+import random
 import re
 import secrets
 import signal
@@ -68,6 +69,13 @@ async def until(
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within} s: {what or probe}")
         await asyncio.sleep(every)
+
+
+def dice(seed: int | None = None) -> random.Random:
+    """Chance with a seed, which is printed so that a failure can be repeated."""
+    seed = secrets.randbits(32) if seed is None else seed
+    print("seed", seed)
+    return random.Random(seed)  # noqa: S311 - chance, not a secret
 
 
 @dataclass

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable
 
 import pytest
-from harness import CHANNELS, Site, until
+from harness import CHANNELS, Site, dice, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -101,7 +101,7 @@ async def test_boundaries(shared: Site, text: str, cmpp: int, smpp: int) -> None
     assert [(await customer.get(m.message_id))["parts"]["ok"] for m in sent] == [cmpp, cmpp, smpp]
 
 
-def _texts(dice: random.Random, n: int) -> list[str]:
+def _texts(chance: random.Random, n: int) -> list[str]:
     alphabets = [
         BASIC,
         BASIC + ESCAPED * 5,
@@ -113,19 +113,19 @@ def _texts(dice: random.Random, n: int) -> list[str]:
     ]
     texts = []
     for _ in range(n):
-        alphabet = dice.choice(alphabets)
-        length = dice.choice([1, 10, 60, 67, 70, 71, 134, 153, 160, 161, 200, 306, 400]) + dice.randint(0, 3)
-        body = "".join(dice.choice(alphabet) for _ in range(length))
+        alphabet = chance.choice(alphabets)
+        length = chance.choice([1, 10, 60, 67, 70, 71, 134, 153, 160, 161, 200, 306, 400]) + chance.randint(
+            0, 3
+        )
+        body = "".join(chance.choice(alphabet) for _ in range(length))
         texts.append(body if body.strip() else body + ".")
     return texts
 
 
 async def test_random_texts_in_one_call(shared: Site) -> None:
-    seed = random.randrange(1 << 32)
-    dice = random.Random(seed)
-    print("seed", seed)
-    texts = _texts(dice, 200)
-    channels = [dice.choice(list(CHANNELS)) for _ in texts]
+    chance = dice()
+    texts = _texts(chance, 200)
+    channels = [chance.choice(list(CHANNELS)) for _ in texts]
     numbers = [shared.customer.number(channel) for channel in channels]
     items = [{"to": number, "content": text} for number, text in zip(numbers, texts, strict=True)]
     before = (await shared.client.get("/balance")).data["available"]

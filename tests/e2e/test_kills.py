@@ -1,0 +1,71 @@
+"""kill -9 in the middle of everything: what was accepted is neither lost nor sent twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from harness import Answer, Site, dice, site
+from storm import storm
+
+from smsgw.simulator import Behaviour, Delay
+
+
+def slow_enough() -> Behaviour:
+    """Answers and reports that are always on their way when something dies."""
+    return Behaviour(answer_delay=Delay(0.0, 0.04), report_delay=Delay(0.02, 0.5))
+
+
+@pytest.mark.timeout(300)
+async def test_daemon_is_killed_five_times(dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn, behaviour=slow_enough) as built:
+        faults = ["kill", "kill", "kill-start", "kill", "kill"]
+        windows = await storm(built, dice(), messages=5000, faults=faults)
+        books = await built.clean(within=120, unknown=windows)
+        assert books.statuses.keys() <= {"delivered", "uncertain"}
+        print(books)
+
+
+async def test_database_is_killed(data_dir: Path, embedded_data: None) -> None:
+    async with site(data_dir, behaviour=slow_enough) as built:
+        await storm(built, dice(), messages=1500, faults=["postgres"])
+        # Nobody has forgotten anything: the carriers' answers waited in memory, and reports with the carriers.
+        books = await built.clean(within=90)
+        assert books.statuses == {"delivered": len(built.customer.sent)}
+
+
+async def test_a_key_has_one_answer_across_a_kill(dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built:
+        customer, client = built.customer, built.client
+        content = customer.text()
+        body = json.dumps({"to": [customer.number("cmpp30")], "content": content}).encode()
+        first = await client.surely("POST", "/messages", body, key="order-1")
+        customer.note(first, [content])
+        assert "Idempotent-Replayed" not in first.headers
+        built.node.kill()
+        await built.node.start()
+        again = await client.surely("POST", "/messages", body, key="order-1")
+        assert (again.status, again.data) == (202, first.data)
+        assert again.headers["Idempotent-Replayed"] == "true"
+        other = await client.surely("POST", "/messages", body.replace(b"#t", b"#u"), key="order-1")
+        assert (other.status, other.code) == (422, "IDEMPOTENCY_MISMATCH")
+        await _hundred_at_once(built)
+        books = await built.clean()
+        assert books.received == books.accepted == 2
+
+
+async def _hundred_at_once(built: Site) -> None:
+    customer = built.customer
+    content = customer.text()
+    body = json.dumps({"to": [customer.number("cmpp30")], "content": content}).encode()
+
+    async def post() -> Answer:
+        return await built.client.surely("POST", "/messages", body, key="order-2")
+
+    answers = await asyncio.gather(*(post() for _ in range(100)))
+    assert {answer.status for answer in answers} == {202}
+    assert len({json.dumps(answer.data) for answer in answers}) == 1
+    assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
+    customer.note(answers[0], [content])
