@@ -32,7 +32,9 @@ def setup(level: str = "info", fmt: str = "auto") -> None:
     _setup_libraries(processors, renderer)
 
 
-def _setup_libraries(processors: list[structlog.typing.Processor], renderer: structlog.typing.Processor) -> None:
+def _setup_libraries(
+    processors: list[structlog.typing.Processor], renderer: structlog.typing.Processor
+) -> None:
     """What libraries log comes out in the same form, from warnings on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

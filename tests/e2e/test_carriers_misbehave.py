@@ -1,0 +1,220 @@
+"""Carriers that report early, twice or never, lose answers, hang up and throttle: nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from harness import CHANNELS, Site, site, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def batch(built: Site, n: int, channels: tuple[str, ...] = tuple(CHANNELS)) -> list[str]:
+    """``n`` messages to each of the channels in one call; their ids. Some of them are long ones."""
+    customer = built.customer
+    items = [
+        {"to": customer.number(channel), "content": customer.text("字" * (80 if k % 10 == 0 else 20))}
+        for channel in channels
+        for k in range(n)
+    ]
+    return [sent.message_id for sent in await customer.send_surely("/messages/batch", {"items": items})]
+
+
+async def ends(built: Site, ids: list[str]) -> set[str]:
+    """Wait until all of these are final and reported exactly once; the statuses that they have."""
+    customer = built.customer
+
+    async def all_in() -> bool:
+        await customer.pull()
+        return customer.reports.keys() >= set(ids)
+
+    await until(all_in, within=40, what="all messages have their report")
+    assert all(len(customer.reports[i]) == 1 for i in ids)
+    return {customer.reports[i][0]["status"] for i in ids}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"early_reports": 1.0, "answer_delay": "20..60"},
+        {"duplicate_reports": 1.0, "report_copies": 4, "report_delay": "0..40"},
+        {"early_reports": 0.5, "duplicate_reports": 0.5, "duplicate_answers": 0.5, "answer_delay": "0..40"},
+    ],
+    ids=lambda change: "+".join(change),
+)
+async def test_reports_and_answers_out_of_turn(shared: Site, change: dict[str, object]) -> None:
+    before = {name: carrier.behaviour for name, carrier in shared.carriers.items()}
+    reports = sum(c.counts.reports_acknowledged for c in shared.carriers.values())
+    parts = sum(c.counts.accepted for c in shared.carriers.values())
+    for carrier in shared.carriers.values():
+        carrier.change(**change)
+    ids = await batch(shared, 60)
+    assert await ends(shared, ids) == {"delivered"}
+    for name, carrier in shared.carriers.items():
+        carrier.behaviour = before[name]
+    # Every copy is acknowledged, or the carrier would repeat it for ever.
+    parts = sum(c.counts.accepted for c in shared.carriers.values()) - parts
+    wanted = parts * 4 if "report_copies" in change else parts
+
+    def acknowledged() -> int:
+        return sum(c.counts.reports_acknowledged for c in shared.carriers.values()) - reports
+
+    await until(lambda: acknowledged() >= wanted, what=f"{wanted} reports are acknowledged")
+
+
+async def test_failures_are_told_with_the_carriers_code(shared: Site) -> None:
+    customer = shared.customer
+    reports = {"cmpp30": "UNDELIV", "cmpp20": "MK:0001", "smpp34": "REJECTD"}
+    before = {name: carrier.behaviour for name, carrier in shared.carriers.items()}
+    for name, carrier in shared.carriers.items():
+        carrier.change(reports=f"{reports[name]}=1")
+    for name in CHANNELS:
+        sent = await customer.send(name)
+        assert await ends(shared, [sent.message_id]) == {"failed"}
+        (report,) = customer.reports[sent.message_id]
+        assert report["carrier_code"].split("/")[0] == reports[name]
+        assert report["class"]
+        assert report["parts"] == {"total": 1, "ok": 0}
+    for name, carrier in shared.carriers.items():
+        carrier.behaviour = before[name]
+
+
+async def test_refused_submits_are_paid_back(shared: Site) -> None:
+    customer = shared.customer
+    before = (await shared.client.get("/balance")).data["available"]
+    behaviours = {name: carrier.behaviour for name, carrier in shared.carriers.items()}
+    for name, carrier in shared.carriers.items():
+        carrier.change(answers="0x0b=1" if name == "smpp34" else "9=1")
+    ids = await batch(shared, 20)
+    assert await ends(shared, ids) == {"failed"}
+    assert (await shared.client.get("/balance")).data["available"] == before
+    for name, carrier in shared.carriers.items():
+        carrier.behaviour = behaviours[name]
+    assert {customer.reports[i][0]["parts"]["ok"] for i in ids} == {0}
+
+
+async def test_throttling(shared: Site) -> None:
+    for carrier in shared.carriers.values():
+        carrier.counts.refused.clear()
+        carrier.change(rate=60, rate_burst=8)
+    ids = await batch(shared, 120)
+    assert await ends(shared, ids) == {"delivered"}
+    for name, carrier in shared.carriers.items():
+        assert carrier.counts.refused.keys() == {0x58 if name == "smpp34" else 8}
+        # It slows down: by far fewer tries are wasted than parts are sent.
+        assert carrier.counts.refused.total() < 120, (name, carrier.counts.refused)
+        carrier.change(rate=None, rate_burst=None)
+
+
+async def test_nothing_was_lost_or_doubled(shared: Site) -> None:
+    books = await shared.clean()
+    assert books.statuses.keys() == {"delivered", "failed"}
+
+
+# --- gateways of their own: what leaves unknown outcomes behind ---------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_links_break_in_the_middle_of_the_window(dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn) as built:
+        for name, carrier in built.carriers.items():
+            carrier.change(answer_delay="5..20", disconnect_after=70, disconnect_rst=name != "cmpp20")
+        ids = await batch(built, 150)
+        await until(
+            lambda: all(c.counts.disconnects >= 2 for c in built.carriers.values()),
+            within=30,
+            what="two breaks",
+        )
+        for carrier in built.carriers.values():
+            carrier.change(disconnect_after=None)
+        breaks = sum(carrier.counts.disconnects for carrier in built.carriers.values())
+        books = await built.clean(unknown=16 * breaks)
+        assert 0 < len(books.unknown)
+        assert books.statuses.total() == len(ids)
+        assert books.statuses["delivered"] + len(books.unknown) == len(ids)
+        # An operator who has asked the carrier ends one of them by hand; the customer hears of it once.
+        one = min(books.unknown)
+        await built.node.ctl("unknown", "resolve", one, "--as", "delivered")
+        await until(lambda: _told(built, one), what="the decision is reported")
+        assert [r["status"] for r in built.customer.reports[one]] == ["delivered"]
+        assert one not in await built.unknown()
+
+
+async def _told(built: Site, message_id: str) -> bool:
+    await built.customer.pull()
+    return message_id in built.customer.reports
+
+
+@pytest.mark.asyncio
+async def test_lost_and_late_answers(dsn: str, data_dir: Path) -> None:
+    """cmpp30 answers after the timer, cmpp20 never, smpp34 sometimes: by policy hold_short all come to an end."""
+    options = ("--unknown-policy", "hold_short", "--profile", '{"response_timeout": 1}')
+    async with site(
+        data_dir, dsn=dsn, channel_options=options, durability_unknown_short_seconds="10"
+    ) as built:
+        carriers = built.carriers
+        carriers["cmpp30"].change(late_answers=1.0, late_by="2500", report_delay="200")
+        carriers["cmpp20"].change(lose_answers=1.0)
+        carriers["smpp34"].change(lose_answers=0.2)
+        late = await batch(built, 10, ("cmpp30",))
+        lost = await batch(built, 10, ("cmpp20",))
+        some = await batch(built, 50, ("smpp34",))
+        await until(lambda: _all(built, late, "uncertain"), what="late answers are missed")
+        await until(lambda: _all(built, lost, "uncertain"), what="lost answers are missed")
+        assert await built.unknown() >= {*lost}
+
+        # The answer comes, and finds the report that was there before it.
+        assert await ends(built, late) == {"delivered"}
+        # Nothing comes: the policy ends them. The carrier had them all, so none may be sent again.
+        assert await ends(built, lost) == {"unconfirmed"}
+        assert await ends(built, some) == {"delivered", "unconfirmed"}
+        books = await built.clean()
+        assert books.received == books.accepted == 70
+
+
+async def _all(built: Site, ids: list[str], status: str) -> bool:
+    listed = await built.customer.listed()
+    return all(listed[i]["status"] == status for i in ids)
+
+
+@pytest.mark.asyncio
+async def test_refused_logins(dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn) as built:
+        carriers = built.carriers
+        for name, carrier in carriers.items():
+            carrier.change(refuse_login=0x0E if name == "smpp34" else 3)
+            carrier.disconnect()
+        ids = await batch(built, 20)  # accepted on the word of a link that was there a moment ago
+
+        async def all_refused() -> bool:
+            return all([await _refused(built, name) for name in carriers])
+
+        await until(all_refused, what="the refusals are seen")
+        for name in carriers:
+            assert "login refused" in (await built.channel(name))["last_error"]
+        assert await built.unknown() == set()
+        for carrier in carriers.values():
+            carrier.change(refuse_login=None)
+        assert await ends(built, ids) == {"delivered"}
+        # Operators block addresses that insist.
+        assert all(carrier.counts.logins_refused <= 2 for carrier in carriers.values())
+        await built.clean()
+
+
+@pytest.mark.asyncio
+async def test_wrong_password_at_the_carrier(dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn) as built:
+        await asyncio.gather(
+            *(built.node.ctl("channel", "set", name, "--password", "wrong") for name in CHANNELS)
+        )
+        for name in CHANNELS:
+            await until(lambda name=name: _refused(built, name), what=f"{name} is refused")
+            done = await built.node.ctl("channel", "test", name, check=False)
+            assert done.code == 1
+            assert "login refused" in done.err
+
+
+async def _refused(built: Site, name: str) -> bool:
+    return (await built.channel(name))["state"] == "refused"
