@@ -202,18 +202,15 @@ async def test_refused_logins(dsn: str, data_dir: Path) -> None:
         assert all(carrier.counts.logins_refused <= 2 for carrier in carriers.values())
         await built.clean()
 
-
-@pytest.mark.asyncio
-async def test_wrong_password_at_the_carrier(dsn: str, data_dir: Path) -> None:
-    async with site(data_dir, dsn=dsn) as built:
+        # Refused for its password, which really is wrong.
         await asyncio.gather(
             *(built.node.ctl("channel", "set", name, "--password", "wrong") for name in CHANNELS)
         )
-        for name in CHANNELS:
-            await until(lambda name=name: _refused(built, name), what=f"{name} is refused")
-            done = await built.node.ctl("channel", "test", name, check=False)
-            assert done.code == 1
-            assert "login refused" in done.err
+        await until(all_refused, what="the wrong passwords are refused")
+        tests = await asyncio.gather(
+            *(built.node.ctl("channel", "test", name, check=False) for name in CHANNELS)
+        )
+        assert all(done.code == 1 and "login refused" in done.err for done in tests)
 
 
 async def _refused(built: Site, name: str) -> bool:
