@@ -31,11 +31,14 @@ from smsgw.config import Config
 from smsgw.core.ids import IdSource
 from smsgw.core.model import MessageType
 from smsgw.pipeline.accept import Acceptor, DiskGuard
+from smsgw.pipeline.alarms import AlarmKeeper
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.keeper import Keeper
+from smsgw.pipeline.lists import Lists
 from smsgw.pipeline.outcomes import Outcomes
 from smsgw.pipeline.routing import Router
+from smsgw.probes import probes
 from smsgw.store import migrate, secrets, segments
 from smsgw.store.db import Database, Row
 from smsgw.store.embedded import EmbeddedPostgres
@@ -98,7 +101,12 @@ class Daemon:
         await self.directory.reload(self.database)
         self.bell = EventBell()
 
-        journal = Journal(data_dir / "journal", settings.node.number, boot_id())
+        self.lists = Lists(lambda: self.directory.settings)
+        await self.lists.load(self.database)
+        await self.lists.start(self.database)
+        self._closers.append(("lists", self.lists.stop))
+
+        self.journal = journal = Journal(data_dir / "journal", settings.node.number, boot_id())
         replay = journal.open()
         self._closers.append(("journal", lambda: asyncio.to_thread(journal.close)))
         self.outcomes = Outcomes(
@@ -109,7 +117,14 @@ class Daemon:
         self._closers.append(("outcomes", self.outcomes.stop))
 
         tables = PoolTables(asyncio.get_running_loop().time)
-        services = Services(dsn, settings.node.number, journal, self.outcomes, tables)
+        services = Services(
+            dsn,
+            settings.node.number,
+            journal,
+            self.outcomes,
+            tables,
+            marketing_stopped=self.lists.marketing_stopped,
+        )
         self.channels = ChannelManager(self.database, self.sealer, self.directory, services, replay)
         self._closers.append(("channels", self.channels.stop))
         await self.channels.start()
@@ -119,12 +134,14 @@ class Daemon:
             self.directory,
             available=self.channels.available,
             ascii_only=self.channels.ascii_only,
+            marketing_open=self.channels.marketing_open,
         )
         self.outcomes.retrying.serving = self.channels.serving
         self.outcomes.retrying.route_as = lambda message, carrier: self._route_as(router, message, carrier)
         self.acceptor = Acceptor(
             dsn, node=settings.node.number, ids=self.ids, router=router,
             disk=DiskGuard(folders, settings.durability.min_free_mb), on_queued=self.channels.announce,
+            refusal=self.lists.refusal, extension=self.directory.extension_of,
         )  # fmt: skip
         await self.acceptor.start()
         self._closers.append(("acceptor", self.acceptor.stop))
@@ -146,6 +163,9 @@ class Daemon:
             name="database.check",
         )
         self._closers.append(("database.check", lambda: aio.cancel(watch)))
+        self.alarms = AlarmKeeper(self.database, settings.node.number, probes(self))
+        await self.alarms.start()
+        self._closers.append(("alarms", self.alarms.stop))
         await self._listen()
         log.info("daemon.started", node=settings.node.number, **self.urls)
 
@@ -255,6 +275,17 @@ class Daemon:
         self._lock.truncate(0)
         self._lock.write(f"{os.getpid()}\n")
         self._lock.flush()
+
+    @property
+    def database_ok(self) -> bool:
+        """Whether the database answered when it was last asked."""
+        return self._database_ok
+
+    async def reload(self) -> None:
+        """Take up at once what was changed in the database."""
+        await self.channels.follow_now()
+        await self.lists.follow(self.database)
+        await self.lists.judge(self.database)
 
     # --- health ------------------------------------------------------------------------------------------------
 

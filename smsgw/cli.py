@@ -11,6 +11,7 @@ import uvloop
 
 from smsgw import __version__, app, log
 from smsgw.commands import accounts, channels, messages
+from smsgw.commands.alarms import alarm
 from smsgw.commands.base import (
     BadConfiguration,
     Context,
@@ -23,6 +24,7 @@ from smsgw.commands.base import (
 )
 from smsgw.commands.bench import bench
 from smsgw.commands.demo import demo
+from smsgw.commands.lists import access_code, block, complaint, setting
 from smsgw.commands.numbers import number
 from smsgw.commands.pdu import pdu
 from smsgw.commands.report import report
@@ -101,6 +103,8 @@ async def status(ctx: Context, as_json: bool) -> None:
     )
     for name, value in (answer["checks"] | answer["urls"]).items():
         click.echo(f"  {name:<14} {value}")
+    for a in answer["alarms"]:
+        click.echo(f"  ALARM {a['severity']:<8} {a['kind']} {a['object']}: {a['detail'] or '-'}")
     print_table(
         answer["channels"],
         ("name", "protocol", "state", "bound", "connections", "window_used", "window", "rate_now", "rate_limit",
@@ -110,6 +114,7 @@ async def status(ctx: Context, as_json: bool) -> None:
 
 
 for command in (
+    access_code, alarm, block, complaint, setting,
     accounts.account, accounts.audit_group, accounts.key, accounts.ledger, accounts.user, bench, channels.channel, code,
     demo, messages.explain, messages.send, messages.trace, messages.unknown, number, pdu, report, retry, route,
     simulate,

@@ -73,11 +73,12 @@ def application(daemon: Daemon) -> web.Application:
                     asdict(s) | {"report_ids": str(daemon.outcomes.report_ids.spelling(s.id) or "")}
                     for s in daemon.channels.status()
                 ],
+                "alarms": [asdict(a) for a in daemon.alarms.standing],
             }
         )
 
     async def reload(_: web.Request) -> web.Response:
-        await daemon.channels.follow_now()
+        await daemon.reload()
         return _json({})
 
     async def send(request: web.Request) -> web.Response:
@@ -143,6 +144,7 @@ def _send_request(daemon: Daemon, body: dict[str, Any]) -> SendRequest:
         type=MessageType(body.get("type", "notice")),
         origin=Origin.CLI,
         submitter=body.get("actor", "cli"),
+        emergency=body.get("emergency") is True,
     )
 
 

@@ -13,6 +13,8 @@ from prometheus_client.process_collector import ProcessCollector
 
 from smsgw.channels.manager import ChannelManager
 from smsgw.pipeline.accept import Acceptor
+from smsgw.pipeline.alarms import AlarmKeeper
+from smsgw.pipeline.lists import Lists
 from smsgw.pipeline.outcomes import Outcomes
 
 
@@ -22,6 +24,8 @@ class Node(Protocol):
     acceptor: Acceptor
     outcomes: Outcomes
     channels: ChannelManager
+    alarms: AlarmKeeper
+    lists: Lists
 
 
 class _Collector:
@@ -67,6 +71,11 @@ class _Collector:
             reason.add_metric([status.name, status.reason], 1)
         yield from families.values()
         yield reason
+        alarm = GaugeMetricFamily("smsgw_alarm", "Alarms that stand", labels=["kind", "object", "severity"])
+        for standing in node.alarms.standing:
+            alarm.add_metric([standing.kind, standing.object, standing.severity], 1)
+        yield alarm
+        yield GaugeMetricFamily("smsgw_block_list_entries", "Numbers on the block list", len(node.lists))
 
 
 def handler(node: Node) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -11,7 +11,7 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -97,6 +97,8 @@ class Services:
     tables: PoolTables
     listeners: Listeners = field(default_factory=Listeners)
     numberings: Numberings = field(default_factory=Numberings)
+    marketing_stopped: Callable[[int], bool] = lambda _: False
+    """Whether complaints keep marketing off a channel."""
 
 
 def session_for(spec: ChannelSpec, profile: profiles.Profile, numbering: sgip_rules.Numbering) -> Session:
@@ -651,7 +653,8 @@ class Channel:
             lane = -queue[1] if other_end and queue[1] != Lane.EMERGENCY else queue[1]
             return lane, (queue[0] + turn) % max(1, len(self._pools))
 
-        return sorted((q for q in hot if may[q[0]]), key=rank)
+        stopped = self._services.marketing_stopped(self.spec.id)
+        return sorted((q for q in hot if may[q[0]] and not (stopped and q[1] == Lane.MARKETING)), key=rank)
 
     async def _reclaim(self, connection: Connection) -> None:
         """After a lost claim connection: rows may be ours in the database and unknown to us. They were not written."""

@@ -136,6 +136,11 @@ class ChannelManager:
         """Whether some channel of the pool cannot carry GSM 7-bit text beyond ASCII."""
         return any(not s.protocol.startswith("smpp") for s in self._specs.values() if self._serves(s, pool))
 
+    def marketing_open(self, pool: str) -> bool:
+        """Whether complaints leave a channel of the pool for marketing."""
+        serving = [s for s in self._specs.values() if self._serves(s, pool)]
+        return not serving or not all(self._services.marketing_stopped(s.id) for s in serving)
+
     def _serves(self, spec: ChannelSpec, pool: str) -> bool:
         return membership(spec, pool, self._directory.table) is not None
 

@@ -97,13 +97,13 @@ async def account_list(ctx: Context, as_json: bool) -> None:
 @pass_context
 @run_async
 async def account_set(ctx: Context, name: str, changes: tuple[str, ...]) -> None:
-    """Change fields: display_name, default_sign, sign_required, extend_code, credit_floor, unknown_policy."""
+    """Change display_name, default_sign, sign_required, extend_code, credit_floor, unknown_policy, emergency."""
     parsed: dict[str, object] = {}
     for change in changes:
         field, _, value = change.partition("=")
         if field == "credit_floor":
             parsed[field] = int(value)
-        elif field == "sign_required":
+        elif field in ("sign_required", "emergency"):
             parsed[field] = value.lower() in ("true", "1", "yes")
         else:
             parsed[field] = value or (None if field == "unknown_policy" else "")

@@ -32,14 +32,18 @@ TYPES = click.Choice(("otp", "notice", "marketing"))
 @click.option("--text", required=True)
 @click.option("--sign", default="", help="Signature; the account's when not given.")
 @click.option("--type", "kind", type=TYPES, default="notice", show_default=True)
+@click.option("--emergency", is_flag=True, help="Before everything else (特发); the account needs the right.")
 @json_option
 @pass_context
 @run_async
 async def send(
-    ctx: Context, account: str, to: tuple[str, ...], text: str, sign: str, kind: str, as_json: bool
-) -> None:
+    ctx: Context, account: str, to: tuple[str, ...], text: str, sign: str, kind: str, emergency: bool, as_json: bool
+) -> None:  # fmt: skip
     """Send a message through the running daemon."""
-    body = {"account": account, "to": list(to), "text": text, "sign": sign, "type": kind, "actor": actor()}
+    body = {
+        "account": account, "to": list(to), "text": text, "sign": sign, "type": kind, "actor": actor(),
+        "emergency": emergency,
+    }  # fmt: skip
     result = await ctx.daemon("POST", "/send", body)
     if as_json:
         print_json(result)

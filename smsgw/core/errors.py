@@ -50,6 +50,8 @@ CODES: dict[str, tuple[int, str, str]] = {
     "NUMBER_DUPLICATE": (400, "本次请求内号码重复,已合并", "Number repeated in this call; merged"),
     "NUMBER_BLACKLISTED": (400, "号码在黑名单中({list}),未发送", "Number is on a block list ({list})"),
     "NUMBER_OPTED_OUT": (400, "用户已退订({time}),未发送", "The user opted out ({time})"),
+    "COMPLAINT_CEILING": (400, "投诉率超过上限,营销短信已停发({object})", "Too many complaints; marketing stopped ({object})"),
+    "EMERGENCY_DENIED": (403, "账号没有特发权限,请联系管理员开通", "The account may not send emergency messages"),
     "NUMBER_FREQ_LIMITED": (400, "该号码发送过于频繁:{rule}", "Too frequent for this number: {rule}"),
     "NUMBER_EMPTY": (400, "号码状态为空号,已过滤", "Number is not in service"),
     "CONTENT_EMPTY": (400, "内容为空,请填写 content", "Content is empty"),

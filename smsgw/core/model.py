@@ -66,6 +66,8 @@ class Account:
     """Overrides the channel's policy."""
     credit_floor: int = 0
     """Balance may go down to this many units: 0 prepaid, negative a postpaid ceiling."""
+    emergency: bool = False
+    """May send on the emergency lane (特发)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,11 @@ import msgspec
 from smsgw.core import numbers, text
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary, message_of
 from smsgw.core.ids import IdSource
-from smsgw.core.model import LANE_OF, Account, MessageType, Origin, UnknownPolicy
+from smsgw.core.model import LANE_OF, Account, Lane, MessageType, Origin, UnknownPolicy
 from smsgw.core.numbers import InvalidNumber
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding, Unencodable
+from smsgw.pipeline.lists import Reason
 from smsgw.pipeline.outcomes import MAX_AGE
 from smsgw.pipeline.routing import CARRIER_ZH, Route, Router
 from smsgw.store.accepting import NewCall, RequestKey, Stored, commit_calls
@@ -74,6 +75,8 @@ class SendRequest:
     batch_client_ref: str = ""
     billed: bool = True
     """False for test keys."""
+    emergency: bool = False
+    """Before everything else (特发); the account needs the right."""
 
 
 class ItemResult(msgspec.Struct, frozen=True):
@@ -95,6 +98,10 @@ class SendResult(msgspec.Struct, frozen=True):
     rejected: int
     items: tuple[ItemResult, ...]
     replayed: bool = False
+
+
+def _lane(request: SendRequest) -> Lane:
+    return Lane.EMERGENCY if request.emergency else LANE_OF[request.type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +150,15 @@ class DiskGuard:
         self._checked_at = float("-inf")
         self._free = 0
 
+    @property
+    def low(self) -> str:
+        """What is wrong with the free space, for people; empty while there is enough."""
+        try:
+            self.check()
+        except Temporary as exc:
+            return str(exc.detail["reason"])
+        return ""
+
     def check(self) -> None:
         """Raise ``STORAGE_UNAVAILABLE`` when the folder has less than the configured free space."""
         now = self._clock()
@@ -173,11 +189,15 @@ class Acceptor:
         router: Router,
         disk: DiskGuard,
         on_queued: Callable[[set[tuple[int, int]]], None],
+        refusal: Callable[[str, int, MessageType, str], Reason | None] = lambda *_: None,
+        extension: Callable[[Account, str], str] = lambda account, _: account.extend_code,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._ids = ids
         self._router = router
         self._disk = disk
+        self._refusal = refusal
+        self._extension = extension
         self._on_queued = on_queued
         self._now = now
         self._refs = 0
@@ -208,6 +228,16 @@ class Acceptor:
         """Parts in memory that are not committed yet."""
         return self._writer.waiting
 
+    @property
+    def outage(self) -> float:
+        """Seconds for which nothing could be committed; 0 while all is well."""
+        return self._writer.outage
+
+    @property
+    def disk(self) -> DiskGuard:
+        """What watches the free space."""
+        return self._disk
+
     async def send(self, request: SendRequest) -> SendResult:
         """Accept a call. Returns after the commit; raises ``SmsgwError`` when nothing was stored.
 
@@ -224,7 +254,7 @@ class Acceptor:
         batch_id = self._ids.next()
         messages: list[tuple[object, ...]] = []
         parts: list[tuple[object, ...]] = []
-        lane = int(LANE_OF[request.type])
+        lane = int(_lane(request))
         state = PartState.QUEUED if due is None else PartState.SCHEDULED
         policy = request.account.unknown_policy or DEFAULT_POLICY.get(request.type)
         queues = set()
@@ -260,7 +290,7 @@ class Acceptor:
                     price,
                     client_ref,
                     item.ext,
-                    request.account.extend_code + item.extend_code,
+                    self._extension(request.account, one.signed.sign) + item.extend_code,
                     request.submitter,
                 )
             )
@@ -338,7 +368,7 @@ class Acceptor:
             "units": text.count_units(content, one.coded.coding),
             "parts": one.coded.parts,
             "price": one.coded.parts if request.billed else 0,
-            "lane": LANE_OF[request.type].name.lower(),
+            "lane": _lane(request).name.lower(),
         }
 
     # --- checks ------------------------------------------------------------------------------------------------
@@ -348,6 +378,10 @@ class Acceptor:
             raise Temporary("BACKPRESSURE", retry_after=5, n=5)
         if request.account.status != "active":
             raise Refused("ACCOUNT_STOPPED")
+        if request.emergency and not request.account.emergency:
+            raise Refused("EMERGENCY_DENIED")
+        if request.emergency and request.type is MessageType.MARKETING:
+            raise Invalid("PARAM_INVALID", field="type", reason="特发短信不能是营销类型")
         if not request.items:
             raise Invalid("TO_EMPTY")
         if len(request.items) > MAX_RECIPIENTS:
@@ -399,17 +433,24 @@ class Acceptor:
             if key not in signed:
                 signed[key] = self._sign(request.account, item, abroad=key[2])
             text_ = signed[key]
+            refused = self._refusal(number, request.account.id, request.type, text_.sign)
+            if refused is not None:
+                results[position] = self._fail(item, *refused)
+                continue
             route = self._router.route(
                 request.account.name, request.type, number, home, text_.sign, text_.content, now
             )
+            if request.type is MessageType.MARKETING and not self._router.marketing_open(route.pool):
+                results[position] = self._fail(item, "COMPLAINT_CEILING", {"object": f"通道池 {route.pool}"})
+                continue
             if (text_.content, route.pool) not in coded:
                 coded[text_.content, route.pool] = self._code(text_.content, route.pool)
             checked.append(_Checked(position, item, number, route, text_, coded[text_.content, route.pool]))
         return results, checked
 
     @staticmethod
-    def _fail(item: SendItem, code: str) -> ItemResult:
-        return ItemResult(item.to, None, "rejected", 0, code, message_of(code))
+    def _fail(item: SendItem, code: str, detail: dict[str, str] | None = None) -> ItemResult:
+        return ItemResult(item.to, None, "rejected", 0, code, message_of(code, detail))
 
     @staticmethod
     def _sign(account: Account, item: SendItem, *, abroad: bool) -> _Signed:

@@ -11,13 +11,17 @@ from smsgw.core.model import Account
 from smsgw.core.numbers import Overrides
 from smsgw.core.reportids import Spelling
 from smsgw.core.routes import RouteTable
+from smsgw.core.settings import Settings
 from smsgw.store import accounts as accounts_store
 from smsgw.store import channels as channels_store
+from smsgw.store import codes as codes_store
 from smsgw.store import keys as keys_store
 from smsgw.store import numbers as numbers_store
 from smsgw.store import reportids as reportids_store
 from smsgw.store import retries as retries_store
 from smsgw.store import routes as routes_store
+from smsgw.store import settings as settings_store
+from smsgw.store.codes import AccessCode, Extension
 from smsgw.store.db import Database
 from smsgw.store.keys import ApiKey
 from smsgw.store.secrets import Sealer
@@ -34,6 +38,7 @@ class Directory:
         self.retry: retry.Table = retry.DEFAULTS
         self.codes = CodeBook()
         self.spellings: Mapping[int, Spelling] = {}
+        self.settings = Settings()
         self._load((), (), {}, ())
 
     def _load(
@@ -41,16 +46,22 @@ class Directory:
         accounts: Iterable[Account],
         keys: Iterable[ApiKey],
         pools: dict[str, int],
-        access_codes: Iterable[str],
+        access_codes: Iterable[AccessCode],
+        extensions: Iterable[Extension] = (),
     ) -> None:
         self._accounts = MappingProxyType({a.id: a for a in accounts})
         self._by_name = MappingProxyType({a.name: a for a in self._accounts.values()})
         self._keys = MappingProxyType({k.key_id: k for k in keys})
         self._by_bearer = MappingProxyType({k.bearer_sha256: k for k in self._keys.values()})
         self.pools = MappingProxyType(pools)
-        self._access_codes = tuple(sorted(access_codes, key=len, reverse=True))
-        self._by_extend = tuple(
-            sorted((a for a in self._accounts.values() if a.extend_code), key=lambda a: -len(a.extend_code))
+        self._access_codes = tuple(sorted(access_codes, key=lambda a: -len(a.code)))
+        own = [Extension(a.id, "", a.extend_code) for a in self._accounts.values()]
+        tree = [e for e in (*own, *extensions) if e.account_id in self._accounts]
+        # The longest first; what is in use before what was.
+        self._extensions = tuple(sorted((e for e in tree if e.code), key=lambda e: (-len(e.code), e.former)))
+        self._plain = tuple({e.account_id: e for e in tree if not e.code})
+        self._sign_codes = MappingProxyType(
+            {(e.account_id, e.sign): e.code for e in tree if e.sign and not e.former}
         )
 
     async def reload(self, database: Database) -> None:
@@ -65,9 +76,11 @@ class Directory:
         rules = await retries_store.load_rules(database)
         codes = await retries_store.load_codes(database)
         spellings = await reportids_store.load(database)
-        self._load(
-            (row.account for row in rows), keys, pools, {c.access_code for c in channels if c.access_code}
-        )
+        extensions, former = await codes_store.load(database)
+        settings = await settings_store.load(database)
+        current = [AccessCode(c.id, c.access_code) for c in channels if c.access_code]
+        self._load((row.account for row in rows), keys, pools, [*current, *former], extensions)
+        self.settings = settings
         self.table = table
         self.overrides = overrides
         self.retry = rules
@@ -102,18 +115,30 @@ class Directory:
         """All accounts, by name."""
         return sorted(self._accounts.values(), key=lambda a: a.name)
 
-    def owner_of(self, to_code: str) -> tuple[Account | None, str]:
+    def extension_of(self, account: Account, sign: str) -> str:
+        """The digits behind the access code from which this account's messages with this signature come."""
+        return self._sign_codes.get((account.id, sign), account.extend_code)
+
+    def owner_of(self, to_code: str, channel_id: int | None = None) -> tuple[Account | None, str]:
         """Whose an inbound message to this number is, and the digits behind the account's own code.
 
-        The longest matching extension wins; with a single account, that one owns everything.
+        The access code of the channel it came through goes before those of others, longer before shorter; behind it
+        the longest extension wins, one in use before a former one. With a single account that has no extension, that
+        one owns the rest. None: the code does not tell (two accounts share it, or nobody has it).
         """
         extension = to_code
-        for access_code in self._access_codes:
-            if to_code.startswith(access_code):
-                extension = to_code[len(access_code) :]
-                break
-        for account in self._by_extend:
-            if extension.startswith(account.extend_code):
-                return account, extension[len(account.extend_code) :]
-        plain = [a for a in self._accounts.values() if not a.extend_code]
-        return (plain[0] if len(plain) == 1 else None), extension
+        codes = [a.code for a in self._access_codes if to_code.startswith(a.code)]
+        here = [
+            a.code for a in self._access_codes if a.channel_id == channel_id and to_code.startswith(a.code)
+        ]
+        if codes:
+            extension = to_code[len((here or codes)[0]) :]
+        fitting = [e for e in self._extensions if extension.startswith(e.code)]
+        if fitting:
+            best = fitting[0]
+            rivals = {
+                e.account_id for e in fitting if (len(e.code), e.former) == (len(best.code), best.former)
+            }
+            rest = extension[len(best.code) :]
+            return (self._accounts[best.account_id] if len(rivals) == 1 else None), rest
+        return (self._accounts[self._plain[0]] if len(self._plain) == 1 else None), extension

@@ -20,7 +20,7 @@ from smsgw.core.states import PartState
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.outcomes import Outcomes, Sweep
-from smsgw.store import accepting, inbound, partitions, retrying, sweeps
+from smsgw.store import accepting, alarms, blocklist, codes, complaints, inbound, partitions, retrying, sweeps
 from smsgw.store import outcomes as outcomes_store
 from smsgw.store.db import Connection, Database, Row
 
@@ -133,7 +133,7 @@ class Keeper:
         told: set[int] = set()
         async with self._database.transaction(timeout=30) as connection:
             for row in await inbound.stale_parts(connection, before):
-                account, extend_code = self._directory.owner_of(row["to_code"])
+                account, extend_code = self._directory.owner_of(row["to_code"], row["channel_id"])
                 account_id = account.id if account else None
                 told |= await inbound.give_up_joining(
                     connection, row, account_id, extend_code, self._ids.next
@@ -156,3 +156,5 @@ class Keeper:
             await partitions.expire(connection, today, keep)
             await accepting.sweep_keys(connection, datetime.now(UTC) - KEYS_KEPT)
             await inbound.sweep_parts(connection, datetime.now(UTC) - KEYS_KEPT)
+            for module in (alarms, blocklist, codes, complaints):
+                await module.sweep(connection)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -43,6 +44,8 @@ REMATCH = 5000
 RECENT = timedelta(days=2)
 MAX_AGE = timedelta(days=7)
 """From acceptance to the end of the longest validity: older ids are not queued any more."""
+STRANGE_FOR = 600.0
+"""Seconds for which a code without a meaning is remembered."""
 LATE_REPORTS = timedelta(days=3)
 """How long after its deadline a report is still matched."""
 
@@ -108,6 +111,7 @@ class Outcomes:
             "outcomes", dsn, self._commit, max_batch=2000, limit=MAX_WAITING, after_commit=self._ring
         )
         self.tally = Tally()
+        self._strange: deque[tuple[float, int, str]] = deque(maxlen=1000)
 
     async def start(self) -> None:
         """Connect the writer."""
@@ -125,6 +129,11 @@ class Outcomes:
     def full(self) -> bool:
         """Links stop reading while this is true: what carriers send waits with them."""
         return self._writer.full
+
+    @property
+    def outage(self) -> float:
+        """Seconds for which nothing could be committed; 0 while all is well."""
+        return self._writer.outage
 
     @property
     def waiting(self) -> int:
@@ -162,13 +171,26 @@ class Outcomes:
             return  # stays open in the journal: the next start reads it
         self._journal.settled(keys)
 
+    def _note_code(self, channel_id: int, code: str, cls: str) -> None:
+        if cls == "UNKNOWN":
+            self._strange.append((time.monotonic(), channel_id, code[:40]))
+
+    def unknown_codes(self) -> dict[int, list[str]]:
+        """Channel id -> codes of the last 10 minutes that we have no meaning for."""
+        found: dict[int, set[str]] = {}
+        for at, channel_id, code in self._strange:
+            if time.monotonic() - at < STRANGE_FOR:
+                found.setdefault(channel_id, set()).add(code)
+        return {channel_id: sorted(codes)[:20] for channel_id, codes in found.items()}
+
     def report(self, report: Report) -> asyncio.Future[Any]:
         """Done when the report is durable: only then may the carrier be answered."""
+        self._note_code(report.channel_id, report.code, report.cls)
         return self._writer.submit(report)
 
     def inbound(self, inbound: Inbound) -> asyncio.Future[Any]:
         """Done when the inbound message is durable: only then may the carrier be answered."""
-        account, extend_code = self._directory.owner_of(inbound.to_code)
+        account, extend_code = self._directory.owner_of(inbound.to_code, inbound.channel_id)
         return self._writer.submit(Arrived(inbound, account.id if account else None, extend_code))
 
     async def sweep(self, sweep: Sweep) -> int:
@@ -246,7 +268,9 @@ class Outcomes:
                 if row["state"] in sweep.kinds
             ]
         self._told["report"] |= await store.settle(connection, changed, self._ids.next)
-        told, new = await inbound_store.commit_inbound(connection, arrived, self._ids.next)
+        told, new = await inbound_store.commit_inbound(
+            connection, arrived, self._ids.next, self._directory.settings.optout_words
+        )
         self._told["mo"] |= told
         await store.add_events(connection, events)
         delta: stats.Delta = Counter()

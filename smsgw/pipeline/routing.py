@@ -95,7 +95,8 @@ class Router:
     """Routes by the table in force.
 
     ``available(pool)`` says whether a channel of the pool can take messages now; ``ascii_only(pool)`` whether one of
-    them cannot carry GSM 7-bit text beyond ASCII (CMPP).
+    them cannot carry GSM 7-bit text beyond ASCII (CMPP); ``marketing_open(pool)`` whether complaints leave a channel of
+    it for marketing.
     """
 
     def __init__(
@@ -105,11 +106,13 @@ class Router:
         *,
         available: Callable[[str], bool],
         ascii_only: Callable[[str], bool],
+        marketing_open: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._segments = segments
         self._knowledge = knowledge
         self._available = available
         self.ascii_only = ascii_only
+        self.marketing_open = marketing_open
 
     def home(self, number: str) -> Home:
         """The carrier and province of an E.164 number."""

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from smsgw.core.errors import Invalid, Refused, SmsgwError
-from smsgw.store import stats
+from smsgw.core.ids import day_of
+from smsgw.store import complaints, stats
 from smsgw.store.db import Connection, Database, Row
 
 MESSAGE_COLUMNS = (
     "id", "batch_id", "account_id", "origin", "type", "number", "carrier", "province", "content", "sign",
     "coding", "parts", "concat_ref", "price", "client_ref", "ext", "extend_code", "submitter",
 )  # fmt: skip
+_SIGN, _PARTS = MESSAGE_COLUMNS.index("sign"), MESSAGE_COLUMNS.index("parts")
 PART_COLUMNS = (
     "id", "part", "total", "account_id", "pool_id", "lane", "state", "unknown_policy", "next_at", "expires_at",
     "code", "class", "by_us", "accepted_at", "final_at",
@@ -150,6 +152,11 @@ async def commit_calls(
         for call in fresh:
             delta[call.account_id, 0, "accepted"] += len(call.parts)
         await stats.add(connection, node, delta)
+        signs: Counter[str] = Counter()
+        for row in messages:
+            signs[str(row[_SIGN])] += int(row[_PARTS])  # type: ignore[call-overload]
+        del signs[""]
+        await complaints.count_sent(connection, node, day_of(fresh[0].batch_id), signs)
         for call in fresh:
             results[id(call)] = Stored(call.batch_id)
     return [results[id(call)] for call in calls]

@@ -51,6 +51,7 @@ def _account(row: Row) -> Account:
         extend_code=row["extend_code"],
         unknown_policy=UnknownPolicy(policy) if policy else None,
         credit_floor=row["credit_floor"],
+        emergency=row["emergency"],
     )
 
 
@@ -121,6 +122,7 @@ _SETTABLE = (
     "credit_floor",
     "unknown_policy",
     "status",
+    "emergency",
 )
 
 

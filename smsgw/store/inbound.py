@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from smsgw.core.ids import first_id
 from smsgw.core.model import Inbound
+from smsgw.core.optout import wants_out
+from smsgw.store import blocklist
 from smsgw.store.db import Connection, Row
 from smsgw.store.outcomes import EVENT_COLUMNS, Ids
 
@@ -40,22 +42,50 @@ UPDATE mo_part p SET mo_id = $3 FROM unnest($1::int[], $2::text[]) AS k(channel_
 WHERE p.channel_id = k.channel_id AND p.carrier_id = k.carrier_id
 """
 
-# The newest message of the account to that number within 72 h is what is being answered.
+# What is being answered: the newest message to the phone that came from the number it has answered to (an access code
+# of the channel, present or former, with the message's extension), or from the longest beginning of it. A channel
+# without an access code sends from a number we do not know: there any message through it will do.
+_ANSWERED = """
+SELECT m.id, m.account_id, m.sign
+FROM message m
+JOIN part p ON p.id = m.id AND p.part = 1 AND p.claimed_at IS NOT NULL
+JOIN channel c ON c.id = p.channel_id
+CROSS JOIN LATERAL (
+    SELECT max(CASE WHEN code.digits = '' THEN CASE WHEN c.id = $4 THEN 0 END
+                    WHEN starts_with($3, code.digits || m.extend_code)
+                    THEN length(code.digits || m.extend_code) END) AS rank
+    FROM (SELECT c.access_code AS digits
+          UNION ALL SELECT o.code FROM old_code o WHERE o.channel_id = c.id AND o.until > $6) code
+) fits
+WHERE m.number = $1 AND m.id >= $2 AND m.id < $7 AND ($5::bigint IS NULL OR m.account_id = $5)
+  AND fits.rank IS NOT NULL
+ORDER BY fits.rank DESC, m.id DESC LIMIT 1
+"""
+
 _STORE = """
 INSERT INTO mo (id, account_id, channel_id, number, to_code, extend_code, content, parts, complete, in_reply_to,
                 received_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,
-        (SELECT max(m.id) FROM message m WHERE m.number = $4 AND m.account_id = $2 AND m.id >= $11), $10)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $11, $10)
 """
 
 JOIN_WITHIN = timedelta(hours=2)
 REPLY_WITHIN = timedelta(hours=72)
+CLOCK_SKEW = timedelta(minutes=1)
+"""Ids are made by a node's clock, arrivals are stamped by another's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredMo:
+    """Whose a stored message is, and the signature of the message it answers."""
+
+    account_id: int | None
+    sign: str
 
 
 async def commit_inbound(
-    connection: Connection, arrived: Sequence[Arrived], ids: Ids
+    connection: Connection, arrived: Sequence[Arrived], ids: Ids, optout_words: Collection[str] = ()
 ) -> tuple[set[int], list[Arrived]]:
-    """Store inbound PDUs and the messages that became whole.
+    """Store inbound PDUs and the messages that became whole; one that is an opt-out goes to the block list with it.
 
     Returns the accounts that have new events, and the PDUs that had not been stored before.
     """
@@ -76,6 +106,7 @@ async def commit_inbound(
     new = {(row["channel_id"], row["carrier_id"]) for row in rows}
     told: set[int] = set()
     fresh: list[Arrived] = []
+    opted_out: list[blocklist.NewEntry] = []
     for one in arrived:
         inbound = one.inbound
         key = (inbound.channel_id, inbound.carrier_id)
@@ -94,9 +125,15 @@ async def commit_inbound(
                 continue
             keys = [(row["channel_id"], row["carrier_id"]) for row in waiting]
             content, parts = "".join(texts[n] for n in sorted(texts)), inbound.concat_total
-        await _store(connection, one, keys, content, parts, True, ids)
-        if one.account_id is not None:
-            told.add(one.account_id)
+        stored = await _store(connection, one, keys, content, parts, True, ids)
+        if stored.account_id is not None:
+            told.add(stored.account_id)
+        if wants_out(content, optout_words):
+            entry = blocklist.opt_out(
+                inbound.number, stored.account_id, stored.sign, content, inbound.received_at
+            )
+            opted_out += [entry] if entry is not None else []
+    await blocklist.put(connection, opted_out, replace=False)
     return told, fresh
 
 
@@ -108,17 +145,24 @@ async def _store(
     parts: int,
     complete: bool,
     ids: Ids,
-) -> None:
+) -> _StoredMo:
+    """The code says whose it is; where it does not, the message that it answers does."""
     inbound = one.inbound
-    mo_id = ids()
+    mo_id, at = ids(), inbound.received_at
+    answered = await connection.fetchrow(
+        _ANSWERED, inbound.number, first_id(at - REPLY_WITHIN), inbound.to_code, inbound.channel_id,
+        one.account_id, at, first_id(at + CLOCK_SKEW),
+    )  # fmt: skip
+    account_id = answered["account_id"] if answered and one.account_id is None else one.account_id
     await connection.execute(
-        _STORE, mo_id, one.account_id, inbound.channel_id, inbound.number, inbound.to_code, one.extend_code,
-        content, parts, complete, inbound.received_at, first_id(inbound.received_at - REPLY_WITHIN),
+        _STORE, mo_id, account_id, inbound.channel_id, inbound.number, inbound.to_code, one.extend_code,
+        content, parts, complete, at, answered["id"] if answered else None,
     )  # fmt: skip
     await connection.execute(_CONSUME, [k[0] for k in keys], [k[1] for k in keys], mo_id)
-    if one.account_id is not None:
-        record = (ids(), one.account_id, "mo", mo_id, "", "", "", parts, None, inbound.received_at)
+    if account_id is not None:
+        record = (ids(), account_id, "mo", mo_id, "", "", "", parts, None, at)
         await connection.copy_records_to_table("customer_event", records=[record], columns=EVENT_COLUMNS)
+    return _StoredMo(account_id, answered["sign"] if answered else "")
 
 
 # All that waits of a message whose first arrival is too long ago; whoever is joining it at the moment keeps it.
@@ -151,8 +195,9 @@ async def give_up_joining(
     content = "".join(texts.get(n, "…") for n in range(1, row["total"] + 1))
     inbound = Inbound(row["channel_id"], "", row["number"], row["to_code"], content, row["received_at"])
     keys = list(zip(row["channels"], row["carrier_ids"], strict=True))
-    await _store(connection, Arrived(inbound, account_id, extend_code), keys, content, len(texts), False, ids)
-    return set() if account_id is None else {account_id}
+    one = Arrived(inbound, account_id, extend_code)
+    stored = await _store(connection, one, keys, content, len(texts), False, ids)
+    return set() if stored.account_id is None else {stored.account_id}
 
 
 _SWEEP = "DELETE FROM mo_part WHERE received_at < $1 AND mo_id IS NOT NULL"

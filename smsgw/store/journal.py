@@ -94,6 +94,8 @@ class Journal:
         self._epochs: set[int] = set()
         self._fd = -1
         self._offset = 0
+        self.full = False
+        """Whether the last record could not be kept."""
 
     def open(self) -> Replay:
         """Read what is there, begin a new segment, and tell what is known of the time before.
@@ -189,8 +191,10 @@ class Journal:
             self._next_segment()
         written = os.pwrite(self._fd, record, self._offset)
         if written != len(record):
+            self.full = True
             raise JournalFull(errno.ENOSPC, "short write to the journal", str(self._segments[-1].path))
         self._offset += written
+        self.full = False
 
     def _next_segment(self) -> None:
         number = self._segments[-1].number + 1 if self._segments else 1
@@ -201,6 +205,7 @@ class Journal:
         except OSError as exc:
             os.close(fd)
             path.unlink(missing_ok=True)
+            self.full = True
             raise JournalFull(exc.errno, "cannot make a journal segment: disk full?", str(path)) from exc
         header = _HEADER.pack(_MAGIC, self._node, self._boot.encode("ascii"))
         os.pwrite(fd, header, 0)

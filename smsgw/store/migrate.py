@@ -13,7 +13,7 @@ from smsgw.store import db, partitions
 
 log = structlog.get_logger(__name__)
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """What this program was written for: the highest migration it ships."""
 
 _LOCK = 0x736D736777  # "smsgw"

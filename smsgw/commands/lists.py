@@ -1,0 +1,387 @@
+"""``smsgwctl block``, ``complaint``, ``access-code``, ``setting``: who gets nothing, who complained, which numbers we
+send from, and what operators may adjust."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from smsgw.commands.base import (
+    Context,
+    Failed,
+    actor,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+)
+from smsgw.core import settings as core_settings
+from smsgw.core.blocklist import MANUAL, SOURCES, Scope
+from smsgw.core.numbers import InvalidNumber, mask, normalize
+from smsgw.store import accounts, blocklist, codes, complaints
+from smsgw.store import settings as settings_store
+from smsgw.store.db import Database
+
+MAX_IMPORT = 2_000_000
+TYPES = click.Choice(("otp", "notice", "marketing"))
+
+
+def _number(text: str) -> str:
+    try:
+        return normalize(text)
+    except InvalidNumber as exc:
+        raise Failed(f"{text}: {exc}") from exc
+
+
+async def _scope(database: Database, account: str, kind: str, sign: str) -> Scope:
+    if not account:
+        return Scope(0, kind, sign)
+    for row in await accounts.list_accounts(database):
+        if row.account.name == account:
+            return Scope(row.account.id, kind, sign)
+    raise Failed(f"no account {account}; see: smsgwctl account list")
+
+
+# --- block list ------------------------------------------------------------------------------------------------------
+
+
+@click.group()
+def block() -> None:
+    """Block list (黑名单): numbers that get nothing, or nothing of an account, type or signature."""
+
+
+def _scope_options(function: Any) -> Any:
+    for option in (
+        click.option("--account", default="", help="Only messages of this account."),
+        click.option("--type", "kind", type=TYPES, default=None, help="Only messages of this type."),
+        click.option("--sign", default="", help="Only messages with this signature."),
+    ):
+        function = option(function)
+    return function
+
+
+_entry_options = (
+    click.option("--source", type=click.Choice(SOURCES), default=MANUAL, show_default=True),
+    click.option("--reason", default="", help="Why."),
+    click.option(
+        "--days", type=click.IntRange(1, 36_500), default=None, help="For so long; without: for ever."
+    ),
+)
+
+
+def _entry(function: Any) -> Any:
+    for option in reversed(_entry_options):
+        function = option(function)
+    return _scope_options(function)
+
+
+def _until(days: int | None) -> datetime | None:
+    return datetime.now(UTC) + timedelta(days=days) if days else None
+
+
+@block.command("add")
+@click.argument("numbers", nargs=-1, required=True, metavar="NUMBER...")
+@_entry
+@pass_context
+@run_async
+async def block_add(
+    ctx: Context, numbers: tuple[str, ...], source: str, reason: str, days: int | None, account: str,
+    kind: str | None, sign: str,
+) -> None:  # fmt: skip
+    """Block numbers. Conditions that are given must all hold; without any the block is total."""
+    wanted = [_number(n) for n in numbers]
+    async with ctx.database() as database:
+        scope = await _scope(database, account, kind or "", sign)
+        await blocklist.add(database, wanted, scope, source, reason, actor=actor(), expires_at=_until(days))
+    await ctx.tell_daemon()
+    click.echo(f"{len(wanted)} number(s) blocked")
+
+
+@block.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@_entry
+@pass_context
+@run_async
+async def block_import(
+    ctx: Context, file: Path, source: str, reason: str, days: int | None, account: str, kind: str | None, sign: str
+) -> None:  # fmt: skip
+    """Block the numbers of a file: the first column of each line, UTF-8. Nothing is done when a line is wrong."""
+    wanted: list[str] = []
+    problems: list[str] = []
+    try:
+        with file.open(encoding="utf-8-sig") as stream:
+            for line, text in enumerate(stream, 1):
+                cell = text.replace("\t", ",").split(",")[0].strip().strip('"')
+                if not cell or (line == 1 and not any(c.isdigit() for c in cell)):
+                    continue  # blank, or a heading
+                try:
+                    wanted.append(normalize(cell))
+                except InvalidNumber:
+                    problems.append(f"line {line}: {cell[:40]}")
+                if len(problems) > 20 or len(wanted) > MAX_IMPORT:
+                    break
+    except UnicodeDecodeError as exc:
+        raise Failed(f"{file} is not UTF-8: {exc}") from exc
+    if problems:
+        raise Failed("\n".join(["nothing was imported; not telephone numbers:", *problems[:20]]))
+    if len(wanted) > MAX_IMPORT:
+        raise Failed(f"at most {MAX_IMPORT} numbers")
+    async with ctx.database() as database:
+        scope = await _scope(database, account, kind or "", sign)
+        await blocklist.add(
+            database, wanted, scope, source, reason or file.name, actor=actor(), expires_at=_until(days)
+        )
+    await ctx.tell_daemon()
+    click.echo(f"{len(wanted)} number(s) blocked")
+
+
+@block.command("remove")
+@click.argument("number")
+@_scope_options
+@click.option(
+    "--all", "everything", is_flag=True, help="All entries of the number, whatever their conditions."
+)
+@click.option("--reason", default="", help="Why.")
+@pass_context
+@run_async
+async def block_remove(
+    ctx: Context, number: str, account: str, kind: str | None, sign: str, everything: bool, reason: str
+) -> None:
+    """Take an entry off the list: that with exactly these conditions."""
+    async with ctx.database() as database:
+        scope = None if everything else await _scope(database, account, kind or "", sign)
+        gone = await blocklist.remove(database, _number(number), scope, actor=actor(), reason=reason)
+    if not gone:
+        raise Failed(f"no such entry; see: smsgwctl block find {number}")
+    await ctx.tell_daemon()
+    click.echo(f"{gone} entries removed")
+
+
+_COLUMNS = ("number", "scope", "source", "reason", "actor", "since", "expires_at")
+
+
+def _line(row: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
+    number = str(row["number"])
+    conditions = {"account": row["account"], "type": row["type"], "sign": row["sign"]}
+    scope = " ".join(f"{k}={v}" for k, v in conditions.items() if v) or "global"
+    return {
+        "number": number if whole else mask(number), "scope": scope, "source": row["source"],
+        "reason": row["reason"], "actor": row["actor"], "since": row["since"], "expires_at": row["expires_at"],
+    }  # fmt: skip
+
+
+@block.command("find")
+@click.argument("number")
+@json_option
+@pass_context
+@run_async
+async def block_find(ctx: Context, number: str, as_json: bool) -> None:
+    """All entries of a number."""
+    async with ctx.database() as database:
+        lines = [_line(dict(row), whole=True) for row in await blocklist.find(database, _number(number))]
+    if as_json:
+        print_json(lines)
+    else:
+        print_table(lines, _COLUMNS, empty="not on the list")
+
+
+@block.command("list")
+@click.option("--source", type=click.Choice(SOURCES), default=None)
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@click.option("--unmask", is_flag=True, help="Show whole numbers.")
+@json_option
+@pass_context
+@run_async
+async def block_list(ctx: Context, source: str | None, limit: int, unmask: bool, as_json: bool) -> None:
+    """The newest entries, and how many there are."""
+    async with ctx.database() as database:
+        counts = await blocklist.count(database)
+        rows = await blocklist.list_(database, source=source or "", limit=limit)
+    lines = [_line(dict(row), whole=unmask) for row in rows]
+    if as_json:
+        print_json({"counts": counts, "entries": lines})
+        return
+    click.echo(", ".join(f"{n} {name}" for name, n in sorted(counts.items())) or "0 entries")
+    print_table(lines, _COLUMNS, empty="nothing is blocked")
+
+
+# --- complaints ------------------------------------------------------------------------------------------------------
+
+
+@click.group()
+def complaint() -> None:
+    """Register of complaints (投诉登记)."""
+
+
+@complaint.command("add")
+@click.argument("number")
+@click.option("--sign", default="", help="Signature complained about; the newest message's when not given.")
+@click.option("--channel", default="", help="Channel it came through; the newest message's when not given.")
+@click.option("--note", default="", help="What was said, and how it was dealt with.")
+@click.option("--no-block", is_flag=True, help="Do not block the number for marketing.")
+@json_option
+@pass_context
+@run_async
+async def complaint_add(
+    ctx: Context, number: str, sign: str, channel: str, note: str, no_block: bool, as_json: bool
+) -> None:
+    """Enter a complaint; the number gets no marketing any more."""
+    e164 = _number(number)
+    async with ctx.database() as database:
+        days = (await settings_store.load(database)).complaint_days
+        entered = await complaints.add(
+            database, e164, sign=sign, channel=channel, note=note, actor=actor(), days=days
+        )
+        if not no_block:
+            reason = f"complaint {entered.id}"
+            await blocklist.add(
+                database, [e164], Scope(0, "marketing", ""), "complaint", reason, actor=actor()
+            )
+    await ctx.tell_daemon()
+    if as_json:
+        print_json(asdict(entered))
+    else:
+        about = f"message {entered.message_id}" if entered.message_id else "no message of ours"
+        click.echo(f"complaint {entered.id} entered: {about}, signature {entered.sign or '-'}")
+
+
+@complaint.command("list")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@json_option
+@pass_context
+@run_async
+async def complaint_list(ctx: Context, limit: int, as_json: bool) -> None:
+    """The newest complaints."""
+    async with ctx.database() as database:
+        rows = await complaints.list_(database, limit=limit)
+    lines = [
+        dict(row) | {"number": mask(row["number"]), "message_id": str(row["message_id"] or "")}
+        for row in rows
+    ]
+    if as_json:
+        print_json(lines)
+    else:
+        print_table(
+            lines,
+            ("id", "at", "number", "account", "sign", "channel", "message_id", "note"),
+            empty="no complaints",
+        )
+
+
+@complaint.command("rates")
+@json_option
+@pass_context
+@run_async
+async def complaint_rates(ctx: Context, as_json: bool) -> None:
+    """Complaints per million sent, by channel and signature, against the ceiling."""
+    async with ctx.database() as database:
+        limits = await settings_store.load(database)
+        found = await complaints.rates(database, limits)
+    lines = [
+        {
+            "of": "sign" if r.channel_id is None else "channel", "name": r.name, "complaints": r.complaints,
+            "sent": r.sent, "per_million": round(r.per_million, 1), "ceiling": limits.complaint_ceiling,
+            "marketing": "stopped" if r.over(limits) else "open",
+        }
+        for r in found
+    ]  # fmt: skip
+    if as_json:
+        print_json(lines)
+    else:
+        columns = ("of", "name", "complaints", "sent", "per_million", "ceiling", "marketing")
+        print_table(lines, columns, empty="no complaints")
+
+
+# --- access codes ----------------------------------------------------------------------------------------------------
+
+
+@click.group("access-code")
+def access_code() -> None:
+    """Numbers that the phones see: access codes of channels, extensions of accounts and signatures (端口号)."""
+
+
+@access_code.command("move")
+@click.option(
+    "--channel", default="", help="Give this channel another access code, for all who send through it."
+)
+@click.option("--account", default="", help="Give this account another extension.")
+@click.option("--sign", default="", help="With --account: only this signature of it.")
+@click.argument("to")
+@pass_context
+@run_async
+async def access_code_move(ctx: Context, channel: str, account: str, sign: str, to: str) -> None:
+    """Move to another number at once; replies to the one before are matched for 30 days."""
+    if bool(channel) == bool(account) or (sign and not account):
+        raise click.UsageError("give either --channel, or --account (with or without --sign)")
+    async with ctx.database() as database:
+        if channel:
+            before = await codes.move_channel(database, channel, to, actor=actor())
+        else:
+            before = await codes.move_extension(database, account, sign, to, actor=actor())
+    await ctx.tell_daemon()
+    click.echo(
+        f"{before or '(none)'} → {to}; replies to the former are matched for {codes.MATCHED_DAYS} days"
+    )
+
+
+@access_code.command("list")
+@json_option
+@pass_context
+@run_async
+async def access_code_list(ctx: Context, as_json: bool) -> None:
+    """All codes, then the former ones that are still matched."""
+    async with ctx.database() as database:
+        lines = [dict(row) for row in await codes.list_(database)]
+    if as_json:
+        print_json(lines)
+    else:
+        print_table(lines, ("kind", "name", "sign", "code", "until"), empty="no access codes")
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+@click.group()
+def setting() -> None:
+    """Settings that take effect while the daemon runs."""
+
+
+@setting.command("list")
+@json_option
+@pass_context
+@run_async
+async def setting_list(ctx: Context, as_json: bool) -> None:
+    """All settings."""
+    async with ctx.database() as database:
+        values = asdict(await settings_store.load(database))
+    if as_json:
+        print_json(values)
+    else:
+        defaults = asdict(core_settings.Settings())
+        lines = [{"name": n, "value": v, "default": defaults[n]} for n, v in values.items()]
+        print_table(lines, ("name", "value", "default"), empty="")
+
+
+@setting.command("set")
+@click.argument("name")
+@click.argument("values", nargs=-1, required=True, metavar="VALUE...")
+@pass_context
+@run_async
+async def setting_set(ctx: Context, name: str, values: tuple[str, ...]) -> None:
+    """Change a setting; several values make a list (optout_words R TD 退订)."""
+    value: Any = list(values)
+    if name != "optout_words":
+        try:
+            value = json.loads(values[0])
+        except ValueError:
+            value = values[0]
+    async with ctx.database() as database:
+        await settings_store.put(database, name, value, actor=actor())
+    await ctx.tell_daemon()

@@ -1,0 +1,69 @@
+"""Settings that operators change while the system runs: names, defaults and limits in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from smsgw.core import optout
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What holds now."""
+
+    optout_words: tuple[str, ...] = optout.DEFAULT_WORDS
+    """A reply of one of these puts the number on the block list for marketing."""
+    complaint_ceiling: int = 50
+    """Complaints per million sent parts within ``complaint_days``; above it marketing stops there. 0: never."""
+    complaint_minimum: int = 3
+    """Fewer complaints than this never stop anything: a rate needs a number behind it."""
+    complaint_days: int = 30
+    channel_down_seconds: int = 30
+    """A started channel without a login for so long is an alarm."""
+    standbys_wanted: int = 2
+    """Fewer healthy standbys than this in a pool that has any are an alarm."""
+    emergency_reserve: int = 25
+    """Percent of a channel's window kept free for emergency messages while there are any."""
+
+
+LIMITS: Mapping[str, tuple[int, int]] = {
+    "complaint_ceiling": (0, 1_000_000),
+    "complaint_minimum": (1, 1_000_000),
+    "complaint_days": (1, 90),
+    "channel_down_seconds": (5, 86_400),
+    "standbys_wanted": (0, 16),
+    "emergency_reserve": (0, 90),
+}
+MAX_WORDS = 100
+
+
+def parse(name: str, value: Any) -> Any:
+    """The value of a setting, checked. Raises ``ValueError`` that says what is wanted."""
+    if name == "optout_words":
+        words = [value] if isinstance(value, str) else value
+        if not isinstance(words, list | tuple) or not 0 < len(words) <= MAX_WORDS:
+            raise ValueError(f"optout_words: 1 to {MAX_WORDS} words")
+        if not all(isinstance(w, str) and 0 < len(optout.plain(w)) <= 20 for w in words):
+            raise ValueError("optout_words: each word has 1 to 20 letters or characters")
+        return tuple(dict.fromkeys(optout.plain(w) for w in words))
+    if name not in LIMITS:
+        raise ValueError(f"no setting {name}; known are optout_words, {', '.join(LIMITS)}")
+    low, high = LIMITS[name]
+    if type(value) is not int or not low <= value <= high:
+        raise ValueError(f"{name}: a whole number from {low} to {high}")
+    return value
+
+
+def with_changes(stored: Mapping[str, Any]) -> Settings:
+    """The settings with what was stored; what is not understood (of a later program) keeps its default."""
+    known = {field.name for field in fields(Settings)}
+    good: dict[str, Any] = {}
+    for name, value in stored.items():
+        if name in known:
+            try:
+                good[name] = parse(name, value)
+            except ValueError:
+                continue
+    return Settings(**good)

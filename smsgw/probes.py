@@ -1,0 +1,72 @@
+"""What the alarms of a node look at: its channels, disks, writers, database, reports and complaints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from smsgw.core.alarms import CRITICAL, WARNING, Finding
+from smsgw.pipeline.alarms import Probe, channel_findings, standby_findings
+from smsgw.store import alarms as store
+
+if TYPE_CHECKING:
+    from smsgw.app import Daemon
+
+OUTAGE = 5.0
+"""Seconds without a commit, or without the database, that are an alarm."""
+
+
+def probes(daemon: Daemon) -> dict[str, Probe]:
+    """All probes of a node, by name."""
+    node = f"node/{daemon.settings.node.number}"
+
+    def here(kind: str, problem: Callable[[], str], after: float = 0.0) -> Probe:
+        async def probe() -> Iterable[Finding]:
+            detail = problem()
+            return [Finding(kind, node, CRITICAL, detail, after)] if detail else []
+
+        return probe
+
+    def stalled() -> str:
+        parts = {"accept": daemon.acceptor.outage, "outcomes": daemon.outcomes.outage}
+        return ", ".join(f"writer {n} is stuck" for n, seconds in parts.items() if seconds > OUTAGE)
+
+    async def channels() -> Iterable[Finding]:
+        status, settings = daemon.channels.status(), daemon.directory.settings
+        return [
+            *channel_findings(status, settings),
+            *standby_findings(daemon.directory.table, status, settings),
+        ]
+
+    async def complaints() -> Iterable[Finding]:
+        return daemon.lists.findings()
+
+    async def unknown_codes() -> Iterable[Finding]:
+        names = {c.id: c.name for c in daemon.channels.status()}
+        return [
+            Finding(
+                "unknown_code", f"channel/{names.get(channel_id, channel_id)}", WARNING,
+                "codes without a meaning in the last 10 minutes: " + ", ".join(codes),
+            )
+            for channel_id, codes in daemon.outcomes.unknown_codes().items()
+        ]  # fmt: skip
+
+    async def unmatched() -> Iterable[Finding]:
+        return [
+            Finding(
+                "unmatched_reports", f"channel/{row['channel']}", WARNING,
+                f"{row['unmatched']} reports of the last hour belong to no message, {row['matched']} do",
+            )
+            for row in await store.unmatched_reports(daemon.database)
+        ]  # fmt: skip
+
+    return {
+        "database": here("database_down", lambda: "" if daemon.database_ok else "no answer", OUTAGE),
+        "writers": here("writer_stalled", stalled),
+        "disk": here("disk_low", lambda: daemon.acceptor.disk.low),
+        "journal": here("journal_full", lambda: "disk full?" if daemon.journal.full else ""),
+        "channels": channels,
+        "complaints": complaints,
+        "unknown_codes": unknown_codes,
+        "unmatched": unmatched,
+    }

@@ -1,0 +1,359 @@
+"""The block list, alarms, complaints and codes, on a real database."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+
+from smsgw import aio
+from smsgw.core.alarms import CRITICAL, WARNING, Finding
+from smsgw.core.blocklist import COMPLAINT, MANUAL, OPT_OUT, Scope
+from smsgw.core.errors import Invalid
+from smsgw.core.ids import first_id
+from smsgw.core.model import MessageType
+from smsgw.core.settings import Settings
+from smsgw.pipeline.alarms import AlarmKeeper
+from smsgw.pipeline.lists import Lists
+from smsgw.store import accounts, alarms, audit, blocklist, codes, complaints, settings
+from smsgw.store.db import Database
+
+PHONE = "8613800138000"
+OTHER = "8613800138001"
+ALL = Scope()
+MARKETING = MessageType.MARKETING
+
+
+@pytest_asyncio.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    database = Database(dsn, size=4)
+    await database.open()
+    yield database
+    await database.close()
+
+
+@contextlib.contextmanager
+def refused(code: str) -> Iterator[None]:
+    with pytest.raises(Invalid) as caught:
+        yield
+    assert caught.value.code == code
+
+
+async def lists(database: Database, limits: Settings | None = None) -> Lists:
+    found = Lists(lambda: limits or Settings())
+    await found.load(database)
+    return found
+
+
+# --- block list ------------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_added_and_removed_reaches_a_node_that_follows(database: Database) -> None:
+    await blocklist.add(database, [PHONE], ALL, MANUAL, "asked", actor="t")
+    node = await lists(database)
+    assert len(node) == 1
+    assert node.refusal(PHONE, 1, MessageType.OTP, "") == ("NUMBER_BLACKLISTED", {"list": "人工黑名单"})
+    assert node.refusal(OTHER, 1, MessageType.OTP, "") is None
+
+    await blocklist.add(database, [OTHER], Scope(7, "marketing", "店"), COMPLAINT, "", actor="t")
+    assert node.refusal(OTHER, 7, MARKETING, "店") is None  # not yet seen
+    await node.follow(database)
+    assert node.refusal(OTHER, 7, MARKETING, "店") == ("NUMBER_BLACKLISTED", {"list": "投诉黑名单"})
+    assert node.refusal(OTHER, 7, MARKETING, "别家") is None
+    assert node.refusal(OTHER, 7, MessageType.NOTICE, "店") is None
+    assert node.refusal(OTHER, 8, MARKETING, "店") is None
+
+    assert await blocklist.remove(database, PHONE, Scope(1), actor="t", reason="") == 0
+    assert await blocklist.remove(database, PHONE, ALL, actor="t", reason="asked again") == 1
+    await node.follow(database)
+    assert node.refusal(PHONE, 1, MessageType.OTP, "") is None
+    assert (await lists(database)).refusal(PHONE, 1, MessageType.OTP, "") is None
+    assert await blocklist.find(database, PHONE) == []
+    assert (await audit.verify(database))[1] is None
+
+
+async def test_an_entry_ends_by_itself(database: Database) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=30)
+    await blocklist.add(database, [PHONE], ALL, MANUAL, "", actor="t", expires_at=soon)
+    now = datetime.now(UTC).timestamp()
+    for seconds, blocked in ((0, True), (60, False)):
+        node = Lists(Settings, clock=lambda at=now + seconds: at)  # type: ignore[misc]
+        await node.load(database)
+        assert (node.refusal(PHONE, 1, MessageType.OTP, "") is not None) is blocked
+
+
+async def test_an_opt_out_says_since_when_and_yields_to_a_block(database: Database) -> None:
+    at = datetime(2026, 3, 1, 4, 30, tzinfo=UTC)
+    entry = blocklist.opt_out(PHONE, 7, "店", "退订", at)
+    assert entry is not None
+    async with database.transaction() as connection:
+        assert await blocklist.put(connection, [entry, entry], replace=False) == 1
+        assert await blocklist.put(connection, [entry], replace=False) == 0
+    node = await lists(database)
+    assert node.refusal(PHONE, 7, MARKETING, "店") == ("NUMBER_OPTED_OUT", {"time": "2026-03-01 12:30"})
+    assert node.refusal(PHONE, 7, MessageType.OTP, "店") is None
+    await blocklist.add(database, [PHONE], ALL, MANUAL, "", actor="t")
+    await node.follow(database)
+    assert node.refusal(PHONE, 7, MARKETING, "店") == ("NUMBER_BLACKLISTED", {"list": "人工黑名单"})
+    assert await blocklist.count(database) == {MANUAL: 1, OPT_OUT: 1}
+
+
+async def test_who_opted_out_again_after_being_taken_off_is_on_the_list_again(database: Database) -> None:
+    entry = blocklist.opt_out(PHONE, 7, "店", "R", datetime.now(UTC))
+    assert entry is not None
+    for _ in range(2):
+        async with database.transaction() as connection:
+            assert await blocklist.put(connection, [entry], replace=False) == 1
+        assert await blocklist.remove(database, PHONE, None, actor="t", reason="consented") == 1
+
+
+async def test_only_telephone_numbers_opt_out() -> None:
+    assert all(
+        blocklist.opt_out(n, None, "", "R", datetime.now(UTC)) is None for n in ("10086", "ABC", "１３８" * 4)
+    )
+
+
+async def test_writers_take_turns_so_that_no_change_is_overlooked(database: Database) -> None:
+    """A slow writer has drawn its version first; a fast one must not become visible before it."""
+    entries = {n: blocklist.opt_out(n, None, "", "R", datetime.now(UTC)) for n in (PHONE, OTHER)}
+    node = await lists(database)
+    async with database.acquire() as slow:
+        transaction = slow.transaction()
+        await transaction.start()
+        await blocklist.put(slow, [entries[PHONE]], replace=False)  # type: ignore[list-item]
+        fast = aio.spawn(_put(database, entries[OTHER]), name="fast")
+        await node.follow(database)
+        assert not fast.done()
+        await transaction.commit()
+    await fast
+    await node.follow(database)
+    for number in (PHONE, OTHER):
+        assert node.refusal(number, 1, MARKETING, "") is not None
+
+
+async def _put(database: Database, entry: object) -> None:
+    async with database.transaction() as connection:
+        await blocklist.put(connection, [entry], replace=False)  # type: ignore[list-item]
+
+
+async def test_many_changes_are_folded_in(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smsgw.core.blocklist.FOLD_AT", 100)
+    node = await lists(database)
+    numbers = [f"8613800{n:06d}" for n in range(12_000)]
+    await blocklist.add(database, numbers, ALL, MANUAL, "", actor="t")
+    await node.follow(database)
+    assert len(node) == 12_000
+    assert node.refusal(numbers[-1], 1, MessageType.OTP, "") is not None
+    assert node.refusal(PHONE, 1, MessageType.OTP, "") is None
+
+
+# --- alarms ----------------------------------------------------------------------------------------------------------
+
+
+class Trouble:
+    """A probe that finds what it is told to."""
+
+    def __init__(self) -> None:
+        self.found: list[Finding] = []
+
+    async def __call__(self) -> Iterable[Finding]:
+        return self.found
+
+
+def keeper(database: Database, trouble: Trouble, node: int = 1) -> AlarmKeeper:
+    return AlarmKeeper(database, node, {"test": trouble})
+
+
+async def test_an_alarm_stands_once_and_is_cleared(database: Database) -> None:
+    trouble = Trouble()
+    watch = keeper(database, trouble)
+    trouble.found = [Finding("channel_down", "channel/a", CRITICAL, "no answer")]
+    for _ in range(3):
+        await watch.look()
+    (alarm,) = await alarms.list_(database)
+    assert (alarm.kind, alarm.object, alarm.severity, alarm.detail) == (
+        "channel_down", "channel/a", CRITICAL, "no answer",
+    )  # fmt: skip
+    assert alarm.count == 1  # standing still costs nothing
+    assert [s.object for s in watch.standing] == ["channel/a"]
+
+    trouble.found = [Finding("channel_down", "channel/a", CRITICAL, "connection refused")]
+    await watch.look()
+    (changed,) = await alarms.list_(database)
+    assert (changed.id, changed.detail, changed.count) == (alarm.id, "connection refused", 2)
+
+    trouble.found = []
+    await watch.look()
+    assert await alarms.list_(database) == []
+    assert watch.standing == []
+    (past,) = await alarms.list_(database, everything=True)
+    assert past.cleared_at is not None
+
+    trouble.found = [Finding("channel_down", "channel/a", CRITICAL)]
+    await watch.look()
+    (anew,) = await alarms.list_(database)
+    assert anew.id != alarm.id
+
+
+async def test_a_new_process_takes_over_what_stood_and_leaves_other_nodes_alone(database: Database) -> None:
+    trouble = Trouble()
+    trouble.found = [Finding("disk_low", "node/1", CRITICAL), Finding("channel_down", "channel/a", CRITICAL)]
+    await keeper(database, trouble).look()
+    other = keeper(database, Trouble(), node=2)
+    await other.look()
+    assert [(a.kind, a.object) for a in await alarms.list_(database)] == [("disk_low", "node/1")]
+    await keeper(database, Trouble()).look()
+    assert await alarms.list_(database) == []
+
+
+async def test_what_may_come_back_within_its_delay_is_not_cleared(database: Database) -> None:
+    trouble = Trouble()
+    trouble.found = [Finding("channel_down", "channel/a", CRITICAL)]
+    await keeper(database, trouble).look()
+    trouble.found = [Finding("channel_down", "channel/a", CRITICAL, after=30.0)]
+    await keeper(database, trouble).look()  # as after a restart: it is down, and not for long enough yet
+    assert len(await alarms.list_(database)) == 1
+
+
+async def test_alarms_stand_without_a_database_and_are_stored_afterwards(dsn: str) -> None:
+    trouble = Trouble()
+    trouble.found = [Finding("database_down", "node/1", CRITICAL)]
+    away = Database(dsn)
+    watch = keeper(away, trouble)
+    await watch.look()  # not connected
+    assert [s.kind for s in watch.standing] == ["database_down"]
+    since = watch.standing[0].since
+    await away.open()
+    await watch.look()
+    (stored,) = await alarms.list_(away)
+    assert stored.since == since
+    await away.close()
+
+
+async def test_acknowledging(database: Database) -> None:
+    trouble = Trouble()
+    trouble.found = [Finding("standby_low", "pool/p", WARNING)]
+    watch = keeper(database, trouble)
+    await watch.look()
+    (alarm,) = await alarms.list_(database)
+    assert await alarms.acknowledge(database, [alarm.id], actor="me") == 1
+    await watch.look()
+    (taken,) = await alarms.list_(database)
+    assert taken.acked_by == "me"
+    trouble.found = []
+    await watch.look()
+    with refused("NOT_FOUND"):
+        await alarms.acknowledge(database, [alarm.id], actor="me")
+
+
+# --- complaints ------------------------------------------------------------------------------------------------------
+
+
+async def channel(database: Database, name: str = "a") -> int:
+    return await database.fetchval(  # type: ignore[no-any-return]
+        "INSERT INTO channel (name, protocol, host, port, username, password_sealed, access_code) "
+        "VALUES ($1, 'cmpp20', '127.0.0.1', 1, 'u', '', '1069') RETURNING id",
+        name,
+    )
+
+
+async def test_complaints_above_the_ceiling_stop_marketing_there(database: Database) -> None:
+    channel_id = await channel(database)
+    await database.execute(
+        "INSERT INTO stat_minute VALUES (date_trunc('minute', now()), 1, 1, $1, 'submitted', 10000)",
+        channel_id,
+    )
+    async with database.transaction() as connection:
+        today = datetime.now(UTC).date()
+        await complaints.count_sent(connection, 1, today, {"店": 100_000, "别家": 5})
+        await complaints.count_sent(connection, 1, today, {"店": 100_000})
+    limits = Settings(complaint_ceiling=100, complaint_minimum=2)
+
+    for n, stopped in enumerate((False, True)):
+        await complaints.add(database, PHONE, sign="店", channel="a", note="", actor="t", days=30)
+        node = await lists(database, limits)
+        assert (
+            node.marketing_stopped(channel_id) is stopped
+        )  # one is fewer than two; 2 of 10,000 are 200 per million
+        assert node.refusal(OTHER, 1, MARKETING, "店") is None  # 2 of 200,000 are 10 per million
+        rates = {r.name: (r.complaints, r.sent) for r in await complaints.rates(database, limits)}
+        assert rates == {"a": (n + 1, 10_000), "店": (n + 1, 200_000)}
+    assert [f.object for f in node.findings()] == ["channel/a"]
+
+    await complaints.add(database, PHONE, sign="别家", channel="", note="", actor="t", days=30)
+    await complaints.add(database, PHONE, sign="别家", channel="", note="", actor="t", days=30)
+    await node.judge(database)
+    assert node.refusal(OTHER, 1, MARKETING, "别家") == ("COMPLAINT_CEILING", {"object": "签名 别家"})
+    assert node.refusal(OTHER, 1, MessageType.NOTICE, "别家") is None
+    assert {f.object for f in node.findings()} == {"channel/a", "sign/别家"}
+
+    off = await lists(database, Settings(complaint_ceiling=0))
+    assert off.findings() == []
+
+
+async def test_a_complaint_is_about_the_newest_message_that_fits(database: Database) -> None:
+    now = first_id(datetime.now(UTC))
+    for id_, sign in ((now - 2, "店"), (now - 1, "别家")):
+        await database.execute(
+            "INSERT INTO message (id, batch_id, account_id, origin, type, number, carrier, province, content, sign, "
+            "coding, parts, concat_ref, price) VALUES ($1, $1, 1, 'api', 'notice', $2, '', '', '', $3, '', 1, 1, 1)",
+            id_, PHONE, sign,
+        )  # fmt: skip
+    about = await complaints.add(database, PHONE, sign="", channel="", note="", actor="t", days=30)
+    assert (about.message_id, about.sign) == (now - 1, "别家")
+    about = await complaints.add(database, PHONE, sign="店", channel="", note="", actor="t", days=30)
+    assert (about.message_id, about.sign) == (now - 2, "店")
+    about = await complaints.add(database, OTHER, sign="", channel="", note="", actor="t", days=30)
+    assert (about.message_id, about.sign) == (None, "")
+    with refused("NOT_FOUND"):
+        await complaints.add(database, OTHER, sign="", channel="nowhere", note="", actor="t", days=30)
+
+
+# --- codes and settings ----------------------------------------------------------------------------------------------
+
+
+async def test_a_move_keeps_the_number_before(database: Database) -> None:
+    channel_id = await channel(database)
+    one = await accounts.add_account(database, "one", actor="t", extend_code="55")
+    await accounts.add_account(database, "two", actor="t", extend_code="66")
+    assert await codes.move_channel(database, "a", "1070", actor="t") == "1069"
+    assert await codes.move_extension(database, "one", "", "56", actor="t") == "55"
+    assert await codes.move_extension(database, "one", "店", "88", actor="t") == "56"
+    assert await codes.move_extension(database, "one", "店", "89", actor="t") == "88"
+    extensions, former = await codes.load(database)
+    assert former == [codes.AccessCode(channel_id, "1069")]
+    assert set(extensions) == {
+        codes.Extension(one, "店", "89"), codes.Extension(one, "", "55", True), codes.Extension(one, "店", "56", True),
+        codes.Extension(one, "店", "88", True),
+    }  # fmt: skip
+    for taken in ("55", "66", "89"):
+        name = "one" if taken == "66" else "two"
+        with refused("STATE_CONFLICT"):
+            await codes.move_extension(database, name, "", taken, actor="t")
+    assert (await codes.load(database))[0] == extensions
+
+    await database.execute("UPDATE old_code SET until = now() - interval '1 second'")
+    assert await codes.load(database) == ([codes.Extension(one, "店", "89")], [])
+    async with database.transaction() as connection:
+        await codes.sweep(connection)
+    assert await database.fetchval("SELECT count(*) FROM old_code") == 0
+
+
+async def test_moves_that_make_no_sense(database: Database) -> None:
+    with refused("NOT_FOUND"):
+        await codes.move_channel(database, "nowhere", "1070", actor="t")
+    with refused("NOT_FOUND"):
+        await codes.move_extension(database, "nobody", "", "1", actor="t")
+    with refused("EXTEND_CODE_INVALID"):
+        await codes.move_extension(database, "nobody", "", "x", actor="t")
+
+
+async def test_settings_are_kept_and_checked(database: Database) -> None:
+    await settings.put(database, "optout_words", ["Ｎ"], actor="t")
+    await settings.put(database, "complaint_ceiling", 7, actor="t")
+    assert await settings.load(database) == Settings(optout_words=("n",), complaint_ceiling=7)
+    with refused("PARAM_INVALID"):
+        await settings.put(database, "complaint_ceiling", -1, actor="t")

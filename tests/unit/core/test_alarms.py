@@ -1,0 +1,67 @@
+"""When something that is found wrong becomes an alarm."""
+
+from __future__ import annotations
+
+from smsgw.core.alarms import CRITICAL, WARNING, Finding, Watch
+from smsgw.core.model import ChannelStatus
+from smsgw.core.routes import parse
+from smsgw.core.settings import Settings
+from smsgw.pipeline.alarms import channel_findings, standby_findings
+
+DOWN = Finding("channel_down", "channel/a", CRITICAL, "no answer", after=30.0)
+
+
+def test_it_must_last() -> None:
+    watch = Watch()
+    assert watch.look([DOWN], 100.0) == {}
+    assert watch.pending(DOWN.key)
+    assert watch.look([DOWN], 129.9) == {}
+    assert watch.look([DOWN], 130.0) == {DOWN.key: (DOWN, 30.0)}
+
+
+def test_it_begins_anew_after_a_pause() -> None:
+    watch = Watch()
+    watch.look([DOWN], 100.0)
+    watch.look([], 120.0)
+    assert not watch.pending(DOWN.key)
+    assert watch.look([DOWN], 140.0) == {}
+    assert watch.look([DOWN], 170.0) == {DOWN.key: (DOWN, 30.0)}
+
+
+def status(name: str, state: str, error: str = "") -> ChannelStatus:
+    return ChannelStatus(
+        1, name, "cmpp20", (), "106", state, int(state == "bound"), 1, 0, 16, 0.0, 0, 0, error, (), ""
+    )
+
+
+def test_channels_that_are_not_logged_in() -> None:
+    channels = [
+        status("a", "bound"), status("b", "refused", "wrong password"), status("c", "connecting", "no answer"),
+        status("d", "stopped"), status("e", "draining"),
+    ]  # fmt: skip
+    refused, down = channel_findings(channels, Settings(channel_down_seconds=45))
+    assert refused.key == ("login_refused", "channel/b")
+    assert (refused.after, refused.detail) == (0.0, "wrong password")
+    assert down.key == ("channel_down", "channel/c")
+    assert down.after == 45
+
+
+def test_standbys_are_counted_where_there_are_any() -> None:
+    document = {
+        "pool": [
+            {"name": "vip", "channels": [{"name": "a"}, *({"name": n, "standby": True} for n in "bcd")]},
+            {"name": "plain", "channels": ["a"]},
+        ],
+        "rule": [{"name": "vip", "account": ["hall"], "pool": "vip"}],
+    }
+    table = parse(document, version=1, channels="abcd")
+
+    def found(**states: str) -> list[tuple[str, str, str]]:
+        channels = [status(name, state) for name, state in states.items()]
+        return [(f.object, f.severity, f.detail) for f in standby_findings(table, channels, Settings())]
+
+    assert found(a="connecting", b="bound", c="bound", d="connecting") == []
+    ((object_, severity, detail),) = found(a="bound", b="bound", c="connecting", d="refused")
+    assert (object_, severity) == ("pool/vip", WARNING)
+    assert detail == "1 healthy of 2 wanted; not bound: c, d; accounts hall"
+    assert found(a="bound", b="stopped")[0][1] == CRITICAL
