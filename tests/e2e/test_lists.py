@@ -1,0 +1,139 @@
+"""Opt-outs, blocks, complaints, moved numbers and alarms, with the real daemon and simulated carriers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harness import PROTOCOLS, Site, site, until
+
+CHANNEL = "cmpp30"
+CODE = PROTOCOLS[CHANNEL][2]
+
+
+async def attempt(built: Site, number: str, kind: str = "marketing", sign: str = "店铺") -> str:
+    """Send to a number; the code of its refusal, or ``OK``."""
+    body = {"to": [number], "content": built.customer.text("促销"), "type": kind, "sign": sign}
+    answer = await built.client.post("/messages", body)
+    assert answer.status in (202, 400, 403), answer.body
+    if answer.data and answer.data.get("items"):
+        item = answer.data["items"][0]
+        if item["status"] != "rejected":
+            built.customer.note(answer, [body["content"]])
+            return "OK"
+        return str(item["code"])
+    return answer.code
+
+
+async def pulled_mo(built: Site) -> list[dict[str, Any]]:
+    pulled = (await built.client.post("/mo/pull", {"limit": 100})).data
+    if pulled["batch"] is not None:
+        await built.client.post("/mo/ack", {"batch": pulled["batch"]})
+    return list(pulled["items"])
+
+
+async def alarms(built: Site) -> set[tuple[str, str]]:
+    listed = (await built.node.ctl("alarm", "list", "--json")).data
+    return {(a["kind"], a["object"]) for a in listed}
+
+
+async def test_who_replies_r_gets_no_more_marketing_but_still_codes(dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn, channels=[CHANNEL]) as built:
+        carrier = built.carriers[CHANNEL]
+        number = built.customer.number(CHANNEL)
+        assert await attempt(built, number) == "OK"
+        await built.settled()
+        carrier.send_mo(number, CODE, "Ｒ ")
+        (reply,) = await until(lambda: pulled_mo(built), what="the reply")
+        assert reply["content"] == "Ｒ "
+        assert reply["in_reply_to"]["message_id"] in built.customer.sent
+
+        async def refused() -> bool:
+            return await attempt(built, number) == "NUMBER_OPTED_OUT"
+
+        await until(refused, within=5.0, what="marketing is refused")
+        explained = await built.node.ctl(
+            "explain", "--account", "acme", "--to", number, "--text", "促销", "--sign", "店铺", "--type", "marketing",
+            "--json",
+        )  # fmt: skip
+        assert explained.data[0]["code"] == "NUMBER_OPTED_OUT"
+        assert "用户已退订" in explained.data[0]["message"]
+        assert await attempt(built, number, "otp") == "OK"
+        assert await attempt(built, number, sign="别家") == "OK"
+
+        await built.node.ctl("block", "add", number, "--reason", "asked by telephone")
+        assert await attempt(built, number, "otp") == "NUMBER_BLACKLISTED"
+        found = (await built.node.ctl("block", "find", number, "--json")).data
+        assert {e["source"] for e in found} == {"manual", "opt_out"}
+        await built.node.ctl("block", "remove", number, "--all", "--reason", "wants it again")
+        assert await attempt(built, number) == "OK"
+        await built.clean()
+
+
+async def test_a_moved_number_replies_from_before_and_complaints(dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn, channels=[CHANNEL]) as built:
+        carrier, node = built.carriers[CHANNEL], built.node
+        before, after, now = (built.customer.number(CHANNEL) for _ in range(3))
+        assert await attempt(built, before) == "OK"
+        await built.settled()
+
+        await node.ctl("access-code", "move", "--account", "acme", "77")
+        assert await attempt(built, after) == "OK"
+        await built.settled()
+        await node.ctl("access-code", "move", "--channel", CHANNEL, "10690099")
+        await built.bound()
+        assert await attempt(built, now) == "OK"
+        await built.settled()
+        sources = {m.destination.removeprefix("86"): m.source for m in carrier.messages}
+        assert sources == {before: CODE, after: CODE + "77", now: "1069009977"}
+
+        for number, to in ((before, CODE), (after, CODE + "77"), (now, "1069009977")):
+            carrier.send_mo(number, to, "收到")
+            (reply,) = await until(lambda: pulled_mo(built), what="the reply")
+            assert built.customer.sent[reply["in_reply_to"]["message_id"]].to == number
+
+        await node.ctl("setting", "set", "complaint_minimum", "1")
+        entered = (await node.ctl("complaint", "add", now, "--note", "12321", "--json")).data
+        assert entered["sign"] == "店铺"
+        assert await attempt(built, now) == "NUMBER_BLACKLISTED"
+        assert await attempt(built, before) == "COMPLAINT_CEILING"
+        assert await attempt(built, before, "otp") == "OK"
+        wanted = {("complaint_ceiling", "sign/店铺"), ("complaint_ceiling", f"channel/{CHANNEL}")}
+
+        async def alarmed() -> bool:
+            return wanted <= await alarms(built)
+
+        await until(alarmed, what="the alarms")
+        await node.ctl("setting", "set", "complaint_ceiling", "0")
+
+        async def open_again() -> bool:
+            return await attempt(built, before) == "OK" and not await alarms(built)
+
+        await until(open_again, what="marketing is open again")
+        await built.clean()
+
+
+async def test_a_channel_that_is_refused_is_an_alarm_until_it_is_not(dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn, channels=[CHANNEL]) as built:
+        node = built.node
+        await node.ctl("channel", "set", CHANNEL, "--password", "wrong")
+
+        async def refused() -> bool:
+            return ("login_refused", f"channel/{CHANNEL}") in await alarms(built)
+
+        await until(refused, within=30.0, what="the alarm")
+        (standing,) = [a for a in (await node.status())["alarms"] if a["kind"] == "login_refused"]
+        assert standing["severity"] == "critical"
+        assert "ALARM critical login_refused" in (await node.ctl("status")).out
+        (listed,) = (await node.ctl("alarm", "list", "--json")).data
+        await node.ctl("alarm", "ack", str(listed["id"]))
+        await node.ctl("channel", "set", CHANNEL, "--password", "secret12")
+        await built.bound()
+
+        async def quiet() -> bool:
+            return not await alarms(built)
+
+        await until(quiet, what="the alarm is cleared")
+        (past,) = (await node.ctl("alarm", "list", "--all", "--json")).data
+        assert past["cleared_at"]
+        assert past["acked_by"].startswith("cli")
