@@ -46,6 +46,8 @@ _LAST_TIME = datetime(2090, 1, 1, tzinfo=UTC)
 """The span of the ids (core/ids.py)."""
 MAX_WAITING = 16
 """Long polls of one key that may wait at the same time; further ones are answered at once."""
+LINGER_S = 0.05
+"""After the first event of a long poll others may join it, so that a busy account is not served one by one."""
 WAIT_STEP_S = 2.0
 """A long poll looks again at least this often, so that a missed ring or a shutdown costs little."""
 
@@ -244,7 +246,8 @@ async def _pull(call: Call, kind: str) -> Pulled:
     waiting[key_id] = waiting.get(key_id, 0) + 1
     try:
         while pulled.batch is None and not call.ctx.closing and (left := deadline - loop.time()) > 0:
-            await call.ctx.bell.wait(call.account.id, kind, min(left, WAIT_STEP_S))
+            if await call.ctx.bell.wait(call.account.id, kind, min(left, WAIT_STEP_S)):
+                await asyncio.sleep(min(left, LINGER_S))
             transport = call.request.transport
             if transport is None or transport.is_closing():  # nobody is left to take the batch
                 break

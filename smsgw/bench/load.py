@@ -17,6 +17,8 @@ from smsgw.bench.wire import Answer, Connection, Endpoint
 CALL_TIMEOUT = 30.0
 PULL_LIMIT = 500
 PULL_WAIT_S = 2
+PULL_PAUSE = 0.1
+"""Seconds that a puller lets pass after a batch that was not full."""
 
 
 class _Item(msgspec.Struct):
@@ -233,6 +235,8 @@ class Customer:
                 self._note(batch.items)
                 ack = self._endpoint.request("POST", "/reports/ack", b'{"batch":"%b"}' % batch.batch.encode())
                 await self._called(connection, ack)
+                if len(batch.items) < PULL_LIMIT:
+                    await asyncio.sleep(PULL_PAUSE)
         finally:
             connection.close()
 

@@ -12,13 +12,14 @@ class EventBell:
     def __init__(self) -> None:
         self._waiting: dict[tuple[int, str], set[asyncio.Future[None]]] = {}
 
-    async def wait(self, account_id: int, kind: str, timeout_s: float) -> None:
-        """Sleep until there may be something new."""
+    async def wait(self, account_id: int, kind: str, timeout_s: float) -> bool:
+        """Sleep until there may be something new; False when only the time is over."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiters = self._waiting.setdefault((account_id, kind), set())
         waiters.add(future)
         try:
             await asyncio.wait((future,), timeout=timeout_s)
+            return future.done()
         finally:
             waiters.discard(future)
             if not waiters:

@@ -26,8 +26,8 @@ Result = TypeVar("Result")
 Commit = Callable[[Connection, list[Item], bool], Awaitable[list[Result]]]
 """Runs inside a transaction; gives one result an item. A result that is an ``SmsgwError`` is raised at its caller."""
 
-MIN_INTERVAL = 0.004
-"""Under load commits start this many seconds apart, so that each carries more."""
+MIN_INTERVAL = 0.005
+"""Under load commits start this many seconds apart unless told otherwise, so that each carries more."""
 COMMIT_TIMEOUT = 10.0
 """Seconds an attempt may take (a writer that gives up earlier: that long) before its connection counts as lost."""
 
@@ -37,6 +37,7 @@ class Batcher(Generic[Item, Result]):
 
     ``give_up_after``: seconds of outage after which waiting callers get ``STORAGE_UNAVAILABLE``; None keeps the
     items until the database is back (for facts that must not be lost). ``limit`` bounds what waits (by weight).
+    ``interval``: seconds between the starts of two commits under load.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Batcher(Generic[Item, Result]):
         max_batch: int = 1000,
         limit: int = 20_000,
         give_up_after: float | None = None,
+        interval: float = MIN_INTERVAL,
         after_commit: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
@@ -59,6 +61,7 @@ class Batcher(Generic[Item, Result]):
         self._limit = limit
         self._give_up_after = give_up_after
         self._patience = COMMIT_TIMEOUT if give_up_after is None else min(COMMIT_TIMEOUT, give_up_after)
+        self._interval = interval
         self._after_commit = after_commit
         self._queue: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._under_way: list[tuple[Item, asyncio.Future[Result]]] = []
@@ -147,7 +150,7 @@ class Batcher(Generic[Item, Result]):
                 await self._wake.wait()
             else:
                 await asyncio.sleep(0)  # let callers of this loop turn join
-            pause = last_start + MIN_INTERVAL - time.monotonic()
+            pause = last_start + self._interval - time.monotonic()
             if pause > 0 and self._weight < self._max_batch:
                 await asyncio.sleep(pause)
             last_start = time.monotonic()

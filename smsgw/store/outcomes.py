@@ -138,7 +138,8 @@ RETURNING o.channel_id, o.carrier_id, o.state, o.code, o.class, o.number, o.rece
 
 _ANY_EARLY = "SELECT EXISTS (SELECT 1 FROM receipt_orphan)"
 
-# A carrier may use an id again: the part that waits for a report wins, then the newest.
+# A carrier may use an id again: the part that waits for a report wins, then the newest. The id has no upper bound: the
+# planner takes two bounds for a narrow range, and would read the day by its primary key instead of part_carrier.
 _REPORTS = """
 WITH r AS MATERIALIZED (
     SELECT * FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::timestamptz[])
@@ -157,9 +158,14 @@ done AS (
     RETURNING f.n, p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
               p.answered_at, p.claimed_at, p.final_at
 )
-SELECT hit.n, done.id, done.part, done.total, done.state, done.channel_id, done.carrier_id, done.account_id,
-       done.code, done.class, done.answered_at, done.claimed_at, done.final_at
-FROM hit LEFT JOIN done ON done.n = hit.n
+SELECT * FROM done
+"""
+
+# Which of the reports that changed nothing belong to a part all the same.
+_KNOWN = """
+SELECT r.n FROM unnest($1::int[], $2::text[]) WITH ORDINALITY AS r(channel_id, carrier_id, n)
+WHERE EXISTS (SELECT 1 FROM part p
+              WHERE p.channel_id = r.channel_id AND p.carrier_id = r.carrier_id AND p.id >= $3)
 """
 
 _PARK = """
@@ -285,11 +291,14 @@ async def match_reports(
             [r.received_at for r in pending],
             since,
         )
-        updated = [row for row in rows if row["id"] is not None]
-        changed += updated
-        tally.duplicate_reports += len(rows) - len(updated)
-        matched = {row["n"] for row in rows}
-        pending = [r for n, r in enumerate(pending, 1) if n not in matched]
+        changed += rows
+        applied = {row["n"] for row in rows}
+        pending = [r for n, r in enumerate(pending, 1) if n not in applied]
+        if pending:
+            channels, carrier_ids = [r.channel_id for r in pending], [r.carrier_id for r in pending]
+            known = {row["n"] for row in await connection.fetch(_KNOWN, channels, carrier_ids, since)}
+            tally.duplicate_reports += len(known)
+            pending = [r for n, r in enumerate(pending, 1) if n not in known]
     if pending:
         updated, found = await late_reports(connection, pending, oldest=oldest)
         changed += updated
