@@ -127,6 +127,7 @@ STEP: dict[str, str] = {
     "deferred": N_("运营商暂缓，稍后重试"),
     "unknown": N_("应答丢失，结果未知"),
     "resent": N_("按策略重发"),
+    "retried": N_("明确失败，按重试表再次发送"),
     "decided": N_("人工处理"),
     "never_written": N_("确认未写出，重新排队"),
     "late_answer": N_("迟到的应答"),
@@ -138,6 +139,7 @@ STEP_COLOUR: dict[str, str] = {
     "deferred": "yellow",
     "unknown": "orange",
     "resent": "orange",
+    "retried": "yellow",
     "never_written": "yellow",
 }
 METRIC: dict[str, tuple[str, str, str]] = {

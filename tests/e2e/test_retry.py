@@ -1,0 +1,132 @@
+"""Definite failures are tried elsewhere, uncertain ones never, and reports find home: with real processes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from harness import PASSWORD, USER, Site, carrier_for, site, until
+
+from smsgw.simulator import Behaviour, Carrier, Delay, Rule
+
+TABLE = """
+[[pool]]
+name = "mobile"
+channels = ["cmpp30", { name = "spare", standby = true }]
+
+[[rule]]
+name = "all"
+pool = "mobile"
+"""
+
+FAILING = (
+    Rule(contains="no route", report="NOROUTE"),
+    Rule(contains="refused", answer=10),
+    Rule(contains="vendor", answer=150),
+    Rule(contains="uncertain", report="MC:0055"),
+    Rule(contains="dead", report="MK:0001"),
+    Rule(contains="unlisted", report="QX:0007"),
+)
+# text: (taken by the first channel's carrier, by the spare one's, the customer's end)
+ENDS = {
+    "no route": (1, 1, "delivered"),
+    "refused": (0, 1, "delivered"),
+    "vendor": (0, 0, "failed"),
+    "uncertain": (1, 0, "failed"),
+    "dead": (1, 0, "failed"),
+    "unlisted": (1, 0, "failed"),
+    "sound": (1, 0, "delivered"),
+}
+
+
+@contextlib.asynccontextmanager
+async def channel(built: Site, name: str, carrier: Carrier, *, protocol: str) -> AsyncIterator[Carrier]:
+    """One more channel, to a carrier that is not started yet."""
+    carrier.config.name = name
+    await carrier.start()
+    await built.node.ctl(
+        "channel", "add", name, "--protocol", protocol, "--host", "127.0.0.1", "--port", str(carrier.port),
+        "--user", USER, "--password", PASSWORD,
+    )  # fmt: skip
+    built.carriers[name] = carrier
+    await built.bound(name)
+    try:
+        yield carrier
+    finally:
+        await carrier.stop()
+
+
+def taken(carrier: Carrier, text: str) -> int:
+    """How many messages with this in their text a carrier has accepted."""
+    return sum(text in message.text for message in carrier.messages)
+
+
+async def test_every_kind_of_failure_goes_where_the_table_says(
+    dsn: str, data_dir: Path, tmp_path: Path
+) -> None:
+    async with (
+        site(data_dir, dsn=dsn, channels=["cmpp30"]) as built,
+        channel(built, "spare", carrier_for("cmpp30"), protocol="cmpp30") as second,
+    ):
+        (tmp_path / "routes.toml").write_text(TABLE)
+        await built.node.ctl("route", "publish", str(tmp_path / "routes.toml"), "--note", "retry")
+        # Src_Id refused: this channel's configuration, as the operator knows.
+        await built.node.ctl(
+            "code", "set", "10", "--answer", "--channel", "cmpp30", "--class", "CHANNEL", "--fault", "channel"
+        )
+        first = built.carriers["cmpp30"]
+        first.change(rules=FAILING)
+        sent = {text: await built.customer.send("cmpp30", built.customer.text(text)) for text in ENDS}
+        assert await built.settled(within=30) == set()
+
+        for text, (at_first, at_second, end) in ENDS.items():
+            reports = built.customer.reports[sent[text].message_id]
+            assert [r["status"] for r in reports] == [end], text
+            assert (taken(first, text), taken(second, text)) == (at_first, at_second), text
+        assert first.counts.submits == len(ENDS)
+        trace = (await built.node.ctl("trace", sent["no route"].message_id, "--json")).out
+        assert "retried" in trace
+        assert any("alarm.unlisted_code" in line and "QX:0007" in line for line in built.node.log_lines())
+        # What no carrier took is paid back; what one took is paid once, however often it was tried.
+        money = await built.node.ctl("ledger", "check", "--json")
+        assert all(not line["problems"] for line in money.data)
+        balance = (await built.node.ctl("account", "list", "--json")).data[0]["balance"]
+        assert balance == 100_000 - len(ENDS) + 1
+
+
+@pytest.mark.parametrize(
+    ("answer_id", "report_id", "learned"),
+    [
+        ("hex", "dec10", "hex-dec"),
+        ("HEX8", "hex", ""),
+        ("dec10", "HEX8", "dec-hex"),
+    ],
+)
+async def test_report_torture(dsn: str, data_dir: Path, answer_id: str, report_id: str, learned: str) -> None:
+    """Before the answer, reordered, ten times, spelled otherwise: all matched, each final once."""
+    behaviour = Behaviour(
+        answer_delay=Delay(0.05, 0.06), report_delay=Delay(0.0, 0.5), early_reports=0.3,
+        duplicate_reports=1.0, report_copies=10,
+    )  # fmt: skip
+    carrier = carrier_for("smpp34", behaviour, answer_id=answer_id, report_id=report_id)
+    async with (
+        site(data_dir, dsn=dsn, channels=[]) as built,
+        channel(built, "smpp34", carrier, protocol="smpp34"),
+    ):
+        for _ in range(10):
+            items = [
+                {"to": built.customer.number("smpp34"), "content": built.customer.text()} for _ in range(10)
+            ]
+            await built.customer.send_surely("/messages/batch", {"items": items})
+        books = await built.clean(within=60)
+        assert books.statuses == {"delivered": 100}
+        assert all(len(reports) == 1 for reports in built.customer.reports.values())
+
+        async def nothing_left() -> bool:
+            return (await built.node.ctl("report", "unmatched", "--json")).data == []
+
+        await until(nothing_left, within=30, every=1.0, what="every report has found its message")
+        (line,) = (await built.node.ctl("channel", "list", "--json")).data
+        assert line["report_ids"] == learned
