@@ -55,7 +55,7 @@ class ChannelManager:
         self._specs: dict[int, ChannelSpec] = {}
         self._channels: dict[int, Channel] = {}
         self._leases: dict[int, Lease] = {}
-        self._version = -1
+        self._version = 0
         self._today: dict[int, int] = {}
         self._elsewhere: dict[int, store.ChannelSaid] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -188,7 +188,7 @@ class ChannelManager:
             return
         async with self._moving:
             version = await store.config_version(self._database)
-            if version != self._version:
+            if version != self._version or version < 0:
                 await self._directory.reload(self._database)
                 self._specs = {s.id: s for s in await store.load_channels(self._database, self._sealer)}
                 self._version = version

@@ -32,7 +32,7 @@ class Directory:
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
-        self.version = -1
+        self.version = 0
         self.table = RouteTable()
         self.overrides = Overrides()
         self.retry: retry.Table = retry.DEFAULTS
@@ -90,7 +90,8 @@ class Directory:
 
     async def reload_if_changed(self, database: Database) -> bool:
         """Reload when the configuration has moved; whether it did."""
-        if await channels_store.config_version(database) == self.version:
+        version = await channels_store.config_version(database)
+        if version == self.version and version > 0:
             return False
         await self.reload(database)
         return True

@@ -74,7 +74,13 @@ _ADD = """
 INSERT INTO account (name, display_name, default_sign, sign_required, extend_code, credit_floor, unknown_policy)
 VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id
 """
-BUMP = "SELECT nextval('config_version')"
+CONFIG_LOCK = 0x636F6E66
+"""Advisory lock that every transaction shares which changes operating data (see ``channels.config_version``)."""
+
+# A sequence moves at once, the change itself is seen only after the commit: the lock tells that there is one to come.
+BUMP = f"""
+SELECT CASE WHEN pg_advisory_xact_lock_shared({CONFIG_LOCK}) IS NOT NULL THEN nextval('config_version') END
+"""
 
 
 async def add_account(

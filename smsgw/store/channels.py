@@ -12,7 +12,7 @@ import asyncpg
 from smsgw.core.errors import Invalid
 from smsgw.core.model import ChannelSpec, UnknownPolicy
 from smsgw.store import audit
-from smsgw.store.accounts import BUMP
+from smsgw.store.accounts import BUMP, CONFIG_LOCK
 from smsgw.store.db import Database, Row
 from smsgw.store.secrets import Sealer
 
@@ -107,6 +107,7 @@ async def add_channel(
             await audit.append(
                 connection, actor=actor, action="channel.add", object=f"channel/{name}", after=_public(fields)
             )
+            await connection.execute(BUMP)
     except asyncpg.UniqueViolationError as exc:
         raise Invalid("PARAM_INVALID", field="name", reason=f"通道 {name} 已存在(含已移除的通道)") from exc
     except (asyncpg.CheckViolationError, asyncpg.NotNullViolationError) as exc:
@@ -137,6 +138,7 @@ async def set_channel(
                 connection, actor=actor, action="channel.set", object=f"channel/{name}",
                 before=known, after=_public(changes),
             )  # fmt: skip
+            await connection.execute(BUMP)
     except (asyncpg.CheckViolationError, asyncpg.NotNullViolationError) as exc:
         raise Invalid("PARAM_INVALID", field="channel", reason=str(exc)) from exc
 
@@ -202,7 +204,19 @@ async def load_pools(database: Database) -> dict[str, int]:
     return {row["name"]: row["id"] for row in await database.fetch(_POOLS)}
 
 
+# In this order: a change that was counted and is not committed yet still holds its lock afterwards.
+_VERSION = "SELECT last_value FROM config_version"
+_TO_COME = f"""
+SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = {CONFIG_LOCK} AND granted
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""  # noqa: S608 - constant text
+
+
 async def config_version(database: Database) -> int:
-    """Moves with every change of operating data."""
-    version: int = await database.fetchval("SELECT last_value FROM config_version", timeout=2)
-    return version
+    """Moves with every change of operating data; negative while some change is counted and not committed yet.
+
+    What is read after a positive version lacks nothing of it; after a negative one it has to be read again.
+    """
+    async with database.acquire(timeout=2) as connection:
+        version: int = await connection.fetchval(_VERSION)
+        return -version if await connection.fetchval(_TO_COME) else version
