@@ -49,6 +49,7 @@ class _Collector:
         unusual.add_metric(["stale_answer"], tally.stale_answers)
         unusual.add_metric(["duplicate_report"], tally.duplicate_reports)
         unusual.add_metric(["unmatched_report"], tally.unmatched_reports)
+        unusual.add_metric(["unlisted_code"], node.outcomes.retrying.unlisted)
         yield unusual
         gauges = {
             "bound_links": "Links that are logged in",

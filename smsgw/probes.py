@@ -48,7 +48,7 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
                 "unknown_code", f"channel/{names.get(channel_id, channel_id)}", WARNING,
                 "codes without a meaning in the last 10 minutes: " + ", ".join(codes),
             )
-            for channel_id, codes in daemon.outcomes.unknown_codes().items()
+            for channel_id, codes in daemon.outcomes.retrying.unlisted_codes().items()
         ]  # fmt: skip
 
     async def unmatched() -> Iterable[Finding]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -46,8 +45,6 @@ COMMIT_INTERVAL = 0.015
 RECENT = timedelta(days=2)
 MAX_AGE = timedelta(days=7)
 """From acceptance to the end of the longest validity: older ids are not queued any more."""
-STRANGE_FOR = 600.0
-"""Seconds for which a code without a meaning is remembered."""
 LATE_REPORTS = timedelta(days=3)
 """How long after its deadline a report is still matched."""
 
@@ -119,7 +116,6 @@ class Outcomes:
             after_commit=self._ring,
         )
         self.tally = Tally()
-        self._strange: deque[tuple[float, int, str]] = deque(maxlen=1000)
 
     async def start(self) -> None:
         """Connect the writer."""
@@ -179,21 +175,8 @@ class Outcomes:
             return  # stays open in the journal: the next start reads it
         self._journal.settled(keys)
 
-    def _note_code(self, channel_id: int, code: str, cls: str) -> None:
-        if cls == "UNKNOWN":
-            self._strange.append((time.monotonic(), channel_id, code[:40]))
-
-    def unknown_codes(self) -> dict[int, list[str]]:
-        """Channel id -> codes of the last 10 minutes that we have no meaning for."""
-        found: dict[int, set[str]] = {}
-        for at, channel_id, code in self._strange:
-            if time.monotonic() - at < STRANGE_FOR:
-                found.setdefault(channel_id, set()).add(code)
-        return {channel_id: sorted(codes)[:20] for channel_id, codes in found.items()}
-
     def report(self, report: Report) -> asyncio.Future[Any]:
         """Done when the report is durable: only then may the carrier be answered."""
-        self._note_code(report.channel_id, report.code, report.cls)
         return self._writer.submit(report)
 
     def inbound(self, inbound: Inbound) -> asyncio.Future[Any]:

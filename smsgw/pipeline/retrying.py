@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -27,8 +28,10 @@ log = structlog.get_logger(__name__)
 
 NOTHING_TAKEN = frozenset({Fault.THROTTLE, Fault.BUSY})
 """Refusals that cost nothing: their tries are counted in attempts, and do not use up those of other faults."""
-TOLD = 10_000
-"""Unlisted codes that are remembered as told."""
+UNLISTED_FOR = 600.0
+"""Seconds for which a code that no table has is remembered."""
+UNLISTED_MANY = 1000
+"""So many of them are remembered."""
 
 Event = tuple[int, datetime, int, str, str]
 
@@ -58,7 +61,8 @@ class Retrying:
         self._knowledge = knowledge
         self.serving: Serving = lambda _: frozenset()
         self.route_as: RouteAs | None = None
-        self._told: set[tuple[int, str]] = set()
+        self._unlisted: dict[tuple[int, str], float] = {}
+        """(channel id, code) -> when it was last met."""
         self.unlisted = 0
         """Codes met that no table has."""
 
@@ -73,9 +77,21 @@ class Retrying:
         if fault is not Fault.UNKNOWN:
             return
         self.unlisted += 1
-        if (channel_id, code) not in self._told and len(self._told) < TOLD:
-            self._told.add((channel_id, code))
-            log.warning("alarm.unlisted_code", channel_id=channel_id, source=source, code=code[:64])
+        key = (channel_id, code[:40])
+        if key not in self._unlisted:
+            while len(self._unlisted) >= UNLISTED_MANY:
+                del self._unlisted[next(iter(self._unlisted))]
+            log.warning("alarm.unlisted_code", channel_id=channel_id, source=source, code=key[1])
+        self._unlisted[key] = time.monotonic()
+
+    def unlisted_codes(self) -> dict[int, list[str]]:
+        """Channel id -> codes of the last 10 minutes that no table has, up to 20 of them."""
+        recent = time.monotonic() - UNLISTED_FOR
+        found: dict[int, set[str]] = {}
+        for (channel_id, code), at in self._unlisted.items():
+            if at >= recent:
+                found.setdefault(channel_id, set()).add(code)
+        return {channel_id: sorted(codes)[:20] for channel_id, codes in found.items()}
 
     # --- answers -----------------------------------------------------------------------------------------------
 

@@ -147,6 +147,8 @@ async def test_what_may_have_arrived_or_would_fail_again_is_final(ledger: Ledger
     assert await ledger.state(message_id) is S.UNDELIVERABLE
     assert await ledger.events() == ["failed"]
     assert ledger.outcomes.retrying.unlisted == (code == "QX:77")
+    expected = {ledger.channels["a"]: ["QX:77"]} if code == "QX:77" else {}
+    assert ledger.outcomes.retrying.unlisted_codes() == expected
 
 
 async def test_without_another_channel_a_channels_fault_is_final(ledger: Ledger) -> None:
