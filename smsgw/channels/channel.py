@@ -23,7 +23,7 @@ from smsgw.channels import profiles
 from smsgw.channels.listener import Listeners, ListenerTaken, Numberings
 from smsgw.channels.mapping import INTERMEDIATE, mapping_for
 from smsgw.channels.pools import PoolTables
-from smsgw.channels.transport import Link
+from smsgw.channels.transport import Link, open_link, tls_context
 from smsgw.core.ids import first_id
 from smsgw.core.model import ChannelSpec, ChannelStatus, Claimed, Lane, Outcome, OutcomeKind, Report
 from smsgw.core.pacing import Pacer
@@ -47,7 +47,7 @@ from smsgw.protocols.session import NotBound, Session, SessionConfig, WindowFull
 from smsgw.protocols.sgip import rules as sgip_rules
 from smsgw.protocols.smgp import rules as smgp_rules
 from smsgw.protocols.smpp import rules as smpp_rules
-from smsgw.protocols.states import BOUND
+from smsgw.protocols.states import RECEIVING, SENDING
 from smsgw.store import claiming
 from smsgw.store.db import CONFLICT, OUTAGE, Connection, connect
 from smsgw.store.journal import Journal, Key
@@ -103,8 +103,10 @@ class Services:
     """Whether complaints keep marketing off a channel."""
 
 
-def session_for(spec: ChannelSpec, profile: profiles.Profile, numbering: sgip_rules.Numbering) -> Session:
-    """A fresh client session with the channel's credentials and timers."""
+def session_for(
+    spec: ChannelSpec, profile: profiles.Profile, numbering: sgip_rules.Numbering, bind: str = "transceiver"
+) -> Session:
+    """A fresh client session with the channel's credentials and timers. ``bind`` is for SMPP."""
     rules: Rules
     config = SessionConfig(
         window=spec.window,
@@ -113,7 +115,7 @@ def session_for(spec: ChannelSpec, profile: profiles.Profile, numbering: sgip_ru
         close_grace=ANSWER_PATIENCE,
     )
     if spec.protocol == "smpp34":
-        rules = smpp_rules.client(spec.username, spec.password, system_type=profile.system_type)
+        rules = smpp_rules.client(spec.username, spec.password, bind=bind, system_type=profile.system_type)
     elif spec.protocol == "smgp30":
         version = smgp_rules.V13 if profile.smgp_version == "1.3" else smgp_rules.V30
         rules = smgp_rules.client(spec.username, spec.password, version, timestamp=china_timestamp)
@@ -191,7 +193,9 @@ class Channel:
         """Recovery is done and the lease is ours: connect and dispatch."""
         self._services.tables.sit(self.spec.id, self, self._pools)
         for number in range(1, self.spec.connections + 1):
-            self._tasks.append(aio.spawn(self._keep_link(number), name=f"link.{self.spec.name}.{number}"))
+            for bind in ("transmitter", "receiver") if self.profile.bind == "pair" else ("transceiver",):
+                name = f"link.{self.spec.name}.{number}.{bind}"
+                self._tasks.append(aio.spawn(self._keep_link(number, bind), name=name))
         self._dispatcher = aio.spawn(self._dispatch(), name=f"dispatch.{self.spec.name}")
         if self._on_demand and self.profile.sgip_listen:
             self._tasks.append(aio.spawn(self._listen(), name=f"listen.{self.spec.name}"))
@@ -252,7 +256,7 @@ class Channel:
 
     @property
     def bound(self) -> int:
-        """Links that are logged in."""
+        """Links that are logged in and take submits."""
         return len(self._bound_links())
 
     @property
@@ -266,7 +270,14 @@ class Channel:
         return self.spec.desired != "started"
 
     def _bound_links(self) -> list[Link]:
-        return [link for link in self._links if link.session.state in BOUND]
+        """Those that may be written to: all, or the transmitters of pairs."""
+        return [link for link in self._links if link.session.state in SENDING]
+
+    @property
+    def _whole(self) -> int:
+        """Connections that are bound in both directions."""
+        receivers = sum(link.session.state in RECEIVING for link in self._links)
+        return len(self._bound_links()) if self._on_demand else min(len(self._bound_links()), receivers)
 
     def available(self) -> bool:
         """Whether new messages may be routed here: bound now, or a moment ago."""
@@ -306,7 +317,8 @@ class Channel:
         window = sum(link.session.window for link in links)
         now = int(self._loop.time())
         recent = sum(n for second, n in self._per_second if now - 5 <= second < now)
-        state = "bound" if links else "refused" if self._refused else "idle" if self._asleep else "connecting"
+        whole = self._whole
+        state = "bound" if whole else "refused" if self._refused else "idle" if self._asleep else "connecting"
         if self._stopping or self._draining:
             state = "draining" if links else "stopped"
         if not links:
@@ -322,21 +334,21 @@ class Channel:
         return ChannelStatus(
             id=self.spec.id, name=self.spec.name, protocol=self.spec.protocol,
             carriers=tuple(sorted(self.spec.carriers)), access_code=self.spec.access_code, state=state,
-            bound=len(links), connections=self.spec.connections, window_used=used, window=window,
+            bound=whole, connections=self.spec.connections, window_used=used, window=window,
             rate_now=recent / 5, rate_limit=self.spec.rate, submitted_today=submitted_today,
             last_error=self.last_error or self._listen_error, pools=pools, reason=reason,
         )  # fmt: skip
 
     # --- links -------------------------------------------------------------------------------------------------
 
-    async def _keep_link(self, number: int) -> None:
+    async def _keep_link(self, number: int, bind: str) -> None:
         """Connect, stay until the link is gone, and come back with growing, jittered pauses."""
         backoff = aio.Backoff(0.5, 30.0)
         while not self._stopping:
             link: Link | None = None
             started = self._loop.time()
             try:
-                link = await self._connect(number)
+                link = await self._connect(number, bind)
                 why = await link.closed
             except (OSError, TimeoutError) as exc:
                 why = f"cannot connect: {exc or type(exc).__name__}"
@@ -413,10 +425,20 @@ class Channel:
         log.info("sgip.gateway_bound", channel=self.spec.name, peer=link.peer)
         return 0
 
-    async def _connect(self, number: int) -> Link:
-        link = Link(session_for(self.spec, self.profile, self.numbering), self, f"{self.spec.name}/{number}")
+    async def _connect(self, number: int, bind: str) -> Link:
+        profile = self.profile
+        name = f"{self.spec.name}/{number}" + ("" if bind == "transceiver" else f"/{bind}")
+        link = Link(session_for(self.spec, profile, self.numbering, bind), self, name)
+        tls = None
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            await self._loop.create_connection(lambda: link, self.spec.host, self.spec.port)
+            if profile.tls:
+                tls = await asyncio.to_thread(tls_context, profile.tls_ca, insecure=profile.tls_insecure)
+            if profile.tls_insecure:
+                log.warning("link.certificate_not_checked", channel=self.spec.name, link=name)
+            await open_link(
+                link, self.spec.host, self.spec.port,
+                source=profile.source_address, tls=tls, name=profile.tls_name,
+            )  # fmt: skip
         self._links.append(link)
         if self._stopping:
             link.close("stopped")
@@ -487,8 +509,9 @@ class Channel:
     def _on_bound(self, link: Link) -> None:
         link.bound_at = self._loop.time()
         self._refused = False
-        self._unbound_since = None
-        self.last_bound_at = self._loop.time()
+        if link.session.state in SENDING:
+            self._unbound_since = None
+            self.last_bound_at = self._loop.time()
         self.last_error = ""
         log.info("link.bound", channel=self.spec.name, link=link.name, dialect=link.session.dialect.name)
         self._look_everywhere()

@@ -211,7 +211,7 @@ class ChannelManager:
                         log.error("channel.not_started", channel=spec.name, error=str(exc))
 
     async def _start_channel(self, spec: ChannelSpec) -> None:
-        profiles.parse(spec.profile)  # before anything is taken
+        profiles.parse(spec.profile, spec.protocol)  # before anything is taken
         lease = await self._take(spec.id, spec.name, spec.unknown_policy)
         if lease is None:
             return

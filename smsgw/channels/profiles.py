@@ -54,6 +54,18 @@ class Profile:
     """SGIP: addresses or networks that the gateway may connect from, by comma; empty: all."""
     idle: int = 50
     """SGIP: seconds without traffic after which a connection is closed; gateways do it after 60."""
+    bind: str = "transceiver"
+    """SMPP: transceiver, or pair for carriers that want a transmitter and a receiver: two links a connection."""
+    tls: bool = False
+    """SMPP over TLS; the carrier's certificate must be valid for ``tls_name``."""
+    tls_ca: str = ""
+    """File (PEM) with the authorities that may have signed it; empty: those of the system."""
+    tls_name: str = ""
+    """Name that the certificate must be for; empty: the channel's host."""
+    tls_insecure: bool = False
+    """Take any certificate: keeps listeners out, and nobody who pretends to be the carrier."""
+    source_address: str = ""
+    """Address of this machine to connect from, where the carrier lets in only one of several."""
 
 
 def parse(given: dict[str, Any], protocol: str = "") -> Profile:
@@ -71,6 +83,10 @@ def parse(given: dict[str, Any], protocol: str = "") -> Profile:
     _check(profile)
     if protocol == "sgip12" and not profile.node:
         raise Invalid("PARAM_INVALID", field="profile.node", reason="SGIP 通道需要节点编号,如 3010012345")
+    if protocol and protocol != "smpp34":
+        for key in ("tls", "bind"):
+            if getattr(profile, key) != getattr(Profile(), key):
+                raise Invalid("PARAM_INVALID", field=f"profile.{key}", reason="仅用于 SMPP 通道")
     return profile
 
 
@@ -92,6 +108,18 @@ def _check(profile: Profile) -> None:
         raise Invalid("PARAM_INVALID", field="profile.smgp_version", reason="可选 3.0、1.3")
     if not 0 <= profile.node <= 0xFFFFFFFF:
         raise Invalid("PARAM_INVALID", field="profile.node", reason="节点编号应为 0 到 4294967295")
+    if profile.bind not in ("transceiver", "pair"):
+        raise Invalid("PARAM_INVALID", field="profile.bind", reason="可选 transceiver、pair")
+    if (profile.tls_ca or profile.tls_name or profile.tls_insecure) and not profile.tls:
+        # Whoever names a certificate must not find the passwords on the wire in clear.
+        raise Invalid(
+            "PARAM_INVALID", field="profile.tls", reason="使用 tls_ca、tls_name、tls_insecure 时须设为 true"
+        )
+    if profile.source_address:
+        try:
+            ipaddress.ip_address(profile.source_address)
+        except ValueError as exc:
+            raise Invalid("PARAM_INVALID", field="profile.source_address", reason=str(exc)) from exc
     if profile.idle < 1:
         raise Invalid("PARAM_INVALID", field="profile.idle", reason="至少 1 秒")
     try:

@@ -51,6 +51,8 @@ _BEHAVIOUR = (
 @click.option(
     "--deliver-to", metavar="HOST:PORT", help="SGIP: the client's listener, for reports and replies."
 )
+@click.option("--tls-cert", metavar="FILE", help="SMPP carriers of these flags speak TLS with it (PEM).")
+@click.option("--tls-key", metavar="FILE", help="Its private key, when not in the same file.")
 @click.option("--user", default="900001", show_default=True, help="Name for carriers given by flags.")
 @click.option("--password", default="secret", show_default=True, help="Password for carriers given by flags.")
 @click.option("--answer-delay", metavar="MS", help="40, 20..80 (uniform) or 40~10 (normal).")
@@ -133,6 +135,8 @@ def _scenario(path: Path | None, flags: Mapping[str, Any]) -> Scenario:
         }
         if protocol == "sgip" and flags["deliver_to"]:
             table["deliver_to"] = flags["deliver_to"]
+        if protocol == "smpp":
+            table |= {key: flags[key] for key in ("tls_cert", "tls_key") if flags[key] is not None}
         tables.append(table)
     over = {key: flags[key] for key in (*_BEHAVIOUR, "token_pattern") if flags[key] is not None}
     rules = [_rule(written) for written in flags["rule"]]

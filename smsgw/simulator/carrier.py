@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import random
+import ssl
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -176,11 +177,18 @@ class Carrier:
     # -- life ---------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Listen. Raises `OSError` when the address cannot be had."""
+        """Listen. Raises `OSError` when the address cannot be had or the certificate not be read."""
         loop = asyncio.get_running_loop()
         self._loop = loop
+        tls = None
+        if self.config.tls_cert:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            try:
+                tls.load_cert_chain(self.config.tls_cert, self.config.tls_key or None)
+            except OSError as exc:
+                raise OSError(f"certificate {self.config.tls_cert}: {exc.strerror or exc}") from exc
         self._server = await loop.create_server(
-            self._connected, self.config.host, self.port, backlog=_BACKLOG, reuse_address=True
+            self._connected, self.config.host, self.port, backlog=_BACKLOG, reuse_address=True, ssl=tls
         )
         self.port = self._server.sockets[0].getsockname()[1]
         self._limit(loop.time())
@@ -252,6 +260,11 @@ class Carrier:
     def bound(self) -> int:
         """Connections that are logged in."""
         return sum(1 for link in self._links if link.user and not link.gone and not link.outgoing)
+
+    @property
+    def peers(self) -> list[str]:
+        """Addresses that the open connections come from (or, with SGIP, go to)."""
+        return [link.peer for link in self._links]
 
     @property
     def waiting(self) -> int:

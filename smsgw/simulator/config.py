@@ -229,6 +229,10 @@ class CarrierConfig:
     deliver_password: str = ""
     idle_timeout: float = 60.0
     """SGIP: seconds without traffic after which a connection is closed."""
+    tls_cert: str = ""
+    """File (PEM) with the certificate, and its chain, to speak TLS with; empty: in clear."""
+    tls_key: str = ""
+    """File with its private key, when that is not in `tls_cert`."""
     gateway: int | None = None
     """CMPP: gateway code inside Msg_Id; default the port."""
     keep_messages: int = 100_000
@@ -441,6 +445,8 @@ def check(config: CarrierConfig) -> list[str]:
     host, _, port = config.deliver_to.rpartition(":")
     if config.deliver_to and not (host and port.isdecimal() and int(port) < 65536):
         problems.append("deliver_to: host:port is wanted")
+    if config.tls_key and not config.tls_cert:
+        problems.append("tls_key: a tls_cert is wanted with it")
     if not 0 <= config.node <= 0xFFFFFFFF:
         problems.append("node: a number of four octets is wanted")
     if not 0 <= config.port < 65536:

@@ -45,6 +45,12 @@ class Link(asyncio.Protocol):
         if carrier.wirelog is not None:
             self._tap = carrier.wirelog.tap(carrier.config.name, number, lambda: self.session.dialect)
 
+    @property
+    def peer(self) -> str:
+        """The address at the other end; empty when there is none."""
+        name = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return str(name[0]) if name else ""
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the session."""
         self._transport = cast(asyncio.Transport, transport)

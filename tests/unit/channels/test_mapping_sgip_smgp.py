@@ -270,11 +270,28 @@ def test_smgp_messages_from_phones() -> None:
         {"sgip_listen": "0.0.0.0:99999"},
         {"peer_addresses": "10.0.0.0/99"},
         {"unheard": 1},
+        {"bind": "receiver"},
+        {"tls": "yes"},
+        {"tls_ca": "/etc/ca.pem"},
+        {"tls_insecure": True},
+        {"source_address": "localhost"},
+        {"source_address": "10.0.0.0/24"},
     ],
 )
 def test_profiles_that_cannot_be(wrong: dict[str, Any]) -> None:
     with pytest.raises(Invalid):
         profiles.parse(wrong)
+
+
+@pytest.mark.parametrize("only_smpp", [{"tls": True}, {"bind": "pair"}])
+def test_profiles_that_only_smpp_has(only_smpp: dict[str, Any]) -> None:
+    assert profiles.parse(only_smpp, "smpp34") == profiles.Profile(**only_smpp)
+    with pytest.raises(Invalid):
+        profiles.parse(only_smpp, "cmpp30")
+
+
+def test_a_source_address_is_for_all_protocols() -> None:
+    assert profiles.parse({"source_address": "2001:db8::7"}, "cmpp20").source_address == "2001:db8::7"
 
 
 def test_sgip_needs_a_node_number() -> None:

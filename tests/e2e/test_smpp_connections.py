@@ -1,0 +1,176 @@
+"""How SMPP carriers want to be connected to: over TLS, by a pair of binds, from a certain address."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import ipaddress
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from harness import PASSWORD, PROTOCOLS, USER, Site, carrier_for, site, until
+
+from smsgw.simulator import Carrier
+
+NAME = "smpp34"
+PHONE = "13300001111"
+
+
+class Authority:
+    """Signs certificates; what it is known by is in the file ``path``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Test CA {path.stem}")])
+        own = self._build(self._name, self._key).add_extension(
+            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        )
+        path.write_bytes(own.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+
+    def certify(self, path: Path, *names: x509.GeneralName) -> None:
+        """A new certificate for these names and its key, in one file."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "carrier")])
+        built = self._build(subject, key).add_extension(x509.SubjectAlternativeName(names), critical=False)
+        pem = serialization.Encoding.PEM
+        path.write_bytes(
+            built.sign(self._key, hashes.SHA256()).public_bytes(pem)
+            + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        )
+
+    def _build(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+        now = datetime.datetime.now(datetime.UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+        )
+
+
+@contextlib.asynccontextmanager
+async def smpp_site(
+    data_dir: Path, dsn: str, carrier: Carrier, profile: dict[str, Any], *options: str
+) -> AsyncIterator[Site]:
+    """A gateway with one SMPP channel to this carrier."""
+    async with carrier, site(data_dir, dsn=dsn, channels=()) as built:
+        await built.node.ctl(
+            "channel", "add", NAME, "--protocol", NAME, "--host", "127.0.0.1", "--port", str(carrier.port),
+            "--user", USER, "--password", PASSWORD, "--carrier", PROTOCOLS[NAME][1],
+            "--access-code", PROTOCOLS[NAME][2], "--profile", json.dumps(profile), *options,
+        )  # fmt: skip
+        built.carriers[NAME] = carrier
+        yield built
+
+
+async def _last_error_says(built: Site, *words: str) -> None:
+    async def said() -> bool:
+        error = (await built.channel(NAME))["last_error"]
+        return all(word in error for word in words)
+
+    await until(said, what=f"the last error has {words}")
+
+
+async def _reply(built: Site, text: str) -> None:
+    built.carriers[NAME].send_mo(PHONE, PROTOCOLS[NAME][2], text)
+
+    async def there() -> bool:
+        pulled = (await built.client.surely("POST", "/mo/pull", {"limit": 100})).data
+        return any(item["content"] == text for item in pulled["items"])
+
+    await until(there, what="the reply")
+
+
+async def test_tls(dsn: str, data_dir: Path, tmp_path: Path) -> None:
+    here = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    trusted, stranger = Authority(tmp_path / "trusted.pem"), Authority(tmp_path / "stranger.pem")
+    cert = tmp_path / "carrier.pem"
+    trusted.certify(cert, here)
+    carrier = carrier_for(NAME, tls_cert=str(cert))
+    profile = {"tls": True, "tls_ca": str(trusted.path)}
+    async with smpp_site(data_dir, dsn, carrier, profile) as built:
+        await built.bound(NAME)
+        # More than a window, so that it also flows when the transport was full.
+        items = [{"to": built.customer.number(NAME), "content": built.customer.text()} for _ in range(200)]
+        await built.customer.send_surely("/messages/batch", {"items": items})
+        await built.settled()
+        await _reply(built, "好的")
+
+        # The carrier comes back with a certificate of somebody else: no login, nothing sent, nothing lost.
+        await carrier.stop()
+        stranger.certify(cert, here)
+        logins = carrier.counts.logins
+        await carrier.start()
+        await _last_error_says(built, "certificate", "unable to get local issuer")
+        sent = await built.customer.send(NAME)
+        assert await built.customer.status(sent.message_id) not in ("rejected", "failed")
+        assert carrier.counts.logins == logins
+        assert (await built.channel(NAME))["bound"] == 0
+
+        await carrier.stop()
+        trusted.certify(cert, x509.DNSName("smpp.example.net"))
+        await carrier.start()
+        await _last_error_says(built, "certificate", "127.0.0.1")  # the right authority, another name
+        named = json.dumps(profile | {"tls_name": "smpp.example.net"})
+        await built.node.ctl("channel", "set", NAME, "--profile", named)
+        await built.customer.reaches(sent.message_id, "delivered", within=30)
+        assert not [line for line in built.node.log_lines() if "certificate_not_checked" in line]
+
+        missing = json.dumps(profile | {"tls_ca": "/nonexistent/ca.pem"})
+        await built.node.ctl("channel", "set", NAME, "--profile", missing)
+        await _last_error_says(built, "tls_ca /nonexistent/ca.pem", "No such file")
+        await built.node.ctl("channel", "set", NAME, "--profile", '{"tls": true, "tls_insecure": true}')
+        await built.bound(NAME)
+        assert [line for line in built.node.log_lines() if "certificate_not_checked" in line]
+        await built.customer.send(NAME)
+        await built.clean()
+
+
+async def test_a_pair_of_binds(dsn: str, data_dir: Path) -> None:
+    carrier = carrier_for(NAME)
+    async with smpp_site(
+        data_dir, dsn, carrier, {"bind": "pair"}, "--connections", "2", "--window", "8"
+    ) as built:
+        await built.bound(NAME)
+        await until(lambda: carrier.bound == 4, what="two pairs")
+
+        async def whole() -> bool:
+            return (await built.channel(NAME))["bound"] == 2
+
+        await until(whole, what="two connections are counted")
+        assert (await built.channel(NAME))["window"] == 16
+        items = [{"to": built.customer.number(NAME), "content": built.customer.text()} for _ in range(60)]
+        await built.customer.send_surely("/messages/batch", {"items": items})
+        await built.settled()
+        await _reply(built, "收到")
+
+        # Both links of a pair come back, each by itself.
+        carrier.disconnect()
+        await until(lambda: carrier.bound == 4, what="two pairs again")
+        await built.customer.send(NAME)
+        await built.clean()
+    assert carrier.counts.violations.total() == 0
+    assert not [line for line in built.node.log_lines() if "link.violation" in line]
+
+
+async def test_the_address_to_connect_from(dsn: str, data_dir: Path) -> None:
+    carrier = carrier_for(NAME)
+    async with smpp_site(data_dir, dsn, carrier, {"source_address": "127.0.0.9"}) as built:
+        await built.bound(NAME)
+        assert carrier.peers == ["127.0.0.9"]
+        await built.customer.send(NAME)
+        await built.clean()
+
+        # Nobody here has that address (TEST-NET-3).
+        await built.node.ctl("channel", "set", NAME, "--profile", '{"source_address": "203.0.113.9"}')
+        await _last_error_says(built, "203.0.113.9")
