@@ -15,7 +15,7 @@ from typing import Any
 
 from smsgw import __version__
 from smsgw.bench import processes
-from smsgw.bench.load import Customer, Load, Observed
+from smsgw.bench.load import PULL_PAUSE, Customer, Load, Observed
 from smsgw.bench.processes import CpuMeter
 from smsgw.bench.result import Counts, Latency, Result
 from smsgw.bench.stage import REQUESTS_PER_SECOND, Setting, Simulation, Stage, staged
@@ -177,7 +177,7 @@ def _settings(options: Options) -> dict[str, Any]:
         "messages": f"{load.messages:,} (and {options.warm_up:,} to warm up)",
         "posts": f"batches of {load.batch}" if load.batch else "single recipients",
         "pace": f"{load.rate:,.0f} messages/s" if load.rate else "as fast as answers come",
-        "connections": f"{load.connections} posting, {load.pullers} pulling",
+        "connections": f"{load.connections} posting, {load.pullers} pulling (next pull {PULL_PAUSE * 1000:.0f} ms after a batch that was not full)",
     }
     if options.url:
         return settings | {"gateway": options.url}
