@@ -177,7 +177,8 @@ def _settings(options: Options) -> dict[str, Any]:
         "messages": f"{load.messages:,} (and {options.warm_up:,} to warm up)",
         "posts": f"batches of {load.batch}" if load.batch else "single recipients",
         "pace": f"{load.rate:,.0f} messages/s" if load.rate else "as fast as answers come",
-        "connections": f"{load.connections} posting, {load.pullers} pulling (next pull {PULL_PAUSE * 1000:.0f} ms after a batch that was not full)",
+        "connections": f"{load.connections} posting, {load.pullers} pulling",
+        "pause of a puller": f"{PULL_PAUSE * 1000:.0f} ms after a batch that was not full",
     }
     if options.url:
         return settings | {"gateway": options.url}
