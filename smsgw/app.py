@@ -124,6 +124,7 @@ class Daemon:
             self.outcomes,
             tables,
             marketing_stopped=self.lists.marketing_stopped,
+            emergency_reserve=lambda: self.directory.settings.emergency_reserve,
         )
         self.channels = ChannelManager(self.database, self.sealer, self.directory, services, replay)
         self._closers.append(("channels", self.channels.stop))

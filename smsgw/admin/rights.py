@@ -41,6 +41,7 @@ SELF = "self"
 _EVERYONE = frozenset(ROLES)
 ACTIONS: dict[str, frozenset[str]] = {
     "home.view": _EVERYONE,
+    "alarms.view": frozenset({"super", "sysadmin", "auditor", "admin", "ops"}),
     "channels.view": frozenset({"super", "admin", "ops"}),
     "traffic.view": _EVERYONE - {"sysadmin", "secadmin"},
     "send.create": frozenset({"super", "admin", "dept", "operator"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from smsgw.admin.i18n import N_
+from smsgw.core.alarms import KINDS
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import STATUS_ZH
 
@@ -54,8 +55,6 @@ CLASS: dict[str, str] = {
     "CHANNEL": N_("通道"),
     "UNKNOWN": N_("未知"),
 }
-if CLASS.keys() != REPORT_CLASSES.keys() - {""} or STATUS.keys() != STATUS_ZH.keys():
-    raise RuntimeError("the portal's words have fallen behind core")
 
 TYPE: dict[str, str] = {"otp": N_("验证码"), "notice": N_("通知"), "marketing": N_("营销")}
 CARRIER: dict[str, str] = {
@@ -89,6 +88,18 @@ CODING: dict[str, str] = {
     "ascii": "ASCII",
     "binary": N_("二进制"),
 }
+ALARM: dict[str, str] = {
+    "channel_down": N_("通道断开"),
+    "login_refused": N_("通道登录被拒"),
+    "standby_low": N_("备用通道不足"),
+    "unknown_code": N_("未知结果码"),
+    "unmatched_reports": N_("无法匹配的回执过多"),
+    "journal_full": N_("本地日志写满"),
+    "disk_low": N_("磁盘空间不足"),
+    "database_down": N_("数据库不可用"),
+    "writer_stalled": N_("写库停滞"),
+    "complaint_ceiling": N_("投诉率超限"),
+}
 CHANNEL_STATE: dict[str, tuple[str, str]] = {
     "bound": (N_("已连接"), "green"),
     "idle": (N_("空闲，有短信时再连接"), "green"),
@@ -104,6 +115,8 @@ CHANNEL_REASON: dict[str, str] = {
     "nothing to send": N_("没有待发短信"),
     "not bound": N_("通道未连接"),
 }
+if CLASS.keys() != REPORT_CLASSES.keys() - {""} or STATUS.keys() != STATUS_ZH.keys() or ALARM != KINDS:
+    raise RuntimeError("the portal's words have fallen behind core")
 NUMBER_PROBLEM: dict[str, str] = {
     "empty": N_("号码为空"),
     "characters": N_("含有非数字字符"),

@@ -75,6 +75,8 @@ REFUSED_FLOOR = 10.0
 """Seconds to stay away after a refused login: operators block addresses that insist."""
 STALLED_AFTER = 3.0
 """A carrier that answers nothing for so long gets no claims ahead; what is not written yet goes to its neighbours."""
+URGENT_FOR = 60.0
+"""Seconds for which a reserve of the window is kept after an emergency message: more of them will come."""
 TURN_FOR_ALL = 10
 """Every so many claims the lanes are served from the other end: none is starved."""
 QUIET_AFTER = 5.0
@@ -99,6 +101,8 @@ class Services:
     tables: PoolTables
     listeners: Listeners = field(default_factory=Listeners)
     numberings: Numberings = field(default_factory=Numberings)
+    emergency_reserve: Callable[[], int] = lambda: 0
+    """Percent of a window that is kept for emergency messages while there are any."""
     marketing_stopped: Callable[[int], bool] = lambda _: False
     """Whether complaints keep marketing off a channel."""
 
@@ -169,6 +173,7 @@ class Channel:
         self._answered_at = self._loop.time()
         """When the carrier last answered, or had nothing to answer."""
         self._claims_made = 0
+        self._urgent_until = float("-inf")
         self._pump_timer: asyncio.TimerHandle | None = None
         self._pump_due = 0.0
         self._hot: dict[Queue, None] = {}
@@ -580,7 +585,7 @@ class Channel:
                 self._tend()
                 if (pause := self._claim_at - self._loop.time()) > 0:
                     await asyncio.sleep(pause)
-                while (room := self._room()) > 0 and await self._claim_some(room):
+                while (room := self._room())[0] > 0 and await self._claim_some(room[0], urgent=room[1]):
                     pass
             except (*OUTAGE, *CONFLICT) as exc:
                 log.warning("claim.failed", channel=self.spec.name, error=type(exc).__name__)
@@ -604,8 +609,12 @@ class Channel:
             self._give_back()
         self._pump()
 
-    def _room(self) -> int:
-        """Parts that may be claimed now: up to one window ahead, taken in halves so that a claim carries many."""
+    def _room(self) -> tuple[int, bool]:
+        """Parts that may be claimed now, and whether only emergency ones.
+
+        Up to one window ahead, taken in halves so that a claim carries many; emergency messages find room (their
+        reserve) though others have taken all of it.
+        """
         links = self._bound_links()
         if (
             not (links or self._asleep)
@@ -613,17 +622,29 @@ class Channel:
             or self._draining
             or not self.lease.still_mine()
             or self._services.outcomes.full
+            or self._stalled()
         ):
-            return 0
-        if self._stalled():
-            return 0
+            return 0, False
         ahead = sum(link.session.window for link in links) or self.spec.window
         ahead = min(ahead, max(1, int(self._pacer.rate / 4)))  # a slow channel does not sit on a full window
         room = ahead - len(self._ready)
-        return room if room * 2 >= ahead else 0
+        if room * 2 >= ahead:
+            return room, False
+        if not any(lane == Lane.EMERGENCY for _, lane in self._hot):
+            return 0, False
+        urgent = sum(part.lane == Lane.EMERGENCY for part in self._ready)
+        return max(1, self._reserve()) - urgent, True
 
-    async def _claim_some(self, room: int) -> bool:
-        """Claim up to ``room`` parts; whether there may be more."""
+    def _reserve(self) -> int:
+        """Places of the window that are for emergency messages."""
+        return (
+            sum(link.session.window for link in self._bound_links())
+            * self._services.emergency_reserve()
+            // 100
+        )
+
+    async def _claim_some(self, room: int, *, urgent: bool) -> bool:
+        """Claim up to ``room`` parts (``urgent``: of the emergency lane); whether there may be more."""
         if self._claims is None or self._claims.is_closed():
             self._claims = await connect(self._services.dsn, writer=True)
             await self._reclaim(self._claims)
@@ -633,13 +654,13 @@ class Channel:
         hot, self._hot = self._hot, {}
         queues: list[Queue] = []
         async with asyncio.timeout(CLAIM_TIMEOUT):
-            if self._deferred_at <= time.time():
+            if self._deferred_at <= time.time() and not urgent:
                 claimed = await claiming.claim_deferred(self._claims, fence, limit=room, oldest=oldest)
                 if len(claimed) < room:
                     due = await claiming.next_deferred(self._claims, self.spec.id, oldest)
                     soon = time.time() + LOOK_AGAIN
                     self._deferred_at = min(due.timestamp(), soon) if due else soon
-            if len(claimed) < room and self._again_at <= self._loop.time():
+            if len(claimed) < room and self._again_at <= self._loop.time() and not urgent:
                 # What a neighbour has failed at is not a matter of shares: any other channel of the pool may have it.
                 self._again_at = self._loop.time() + POLL
                 everywhere = [(pool, int(lane)) for lane in Lane for pool in self._pools]
@@ -652,12 +673,14 @@ class Channel:
                     again=True,
                 )
             if len(claimed) < room:
-                queues = self._order(hot)
+                queues = [q for q in self._order(hot) if q[1] == Lane.EMERGENCY or not urgent]
             if queues:
                 claimed += await claiming.claim(
                     self._claims, fence, limit=room - len(claimed), queues=queues, oldest=oldest
                 )
-        if len(claimed) >= room or len(queues) < len(hot):
+        if urgent and len(claimed) < room:
+            self._hot = {q: None for q in hot if q[1] != Lane.EMERGENCY} | self._hot
+        elif len(claimed) >= room or len(queues) < len(hot):
             self._hot = hot | self._hot  # there may be more where this came from
         else:
             self._claim_at = self._loop.time() + CLAIM_INTERVAL
@@ -666,6 +689,9 @@ class Channel:
         for part in claimed:
             self._services.tables.pulled(self.spec.id, part.pool_id, 1)
         self._ready.extend(claimed)
+        if any(part.lane == Lane.EMERGENCY for part in claimed):
+            self._urgent_until = self._loop.time() + URGENT_FOR
+            self._ready = deque(sorted(self._ready, key=lambda part: part.lane != Lane.EMERGENCY))
         if self._stopping:
             self._give_back()
             return False
@@ -720,6 +746,9 @@ class Channel:
         if self._asleep and free < len(self._ready):
             self._demand.set()
         budget = min(free, len(self._ready))
+        if now < self._urgent_until:
+            urgent = sum(part.lane == Lane.EMERGENCY for part in self._ready)
+            budget = min(budget, max(urgent, free - self._reserve()))
         if budget:
             granted = self._pacer.take(now, budget)
             if granted < budget:

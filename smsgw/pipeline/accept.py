@@ -315,6 +315,7 @@ class Acceptor:
             sum(p.coded.parts for p in checked) if request.billed else 0,
             tuple(keys),
             _encode(outcome),
+            (request.submitter or request.origin) if request.emergency else "",
         )
         stored = await self._writer.put(call)
         if isinstance(stored, Stored) and stored.replay is not None:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.ids import day_of
-from smsgw.store import complaints, stats
+from smsgw.store import audit, complaints, stats
 from smsgw.store.db import Connection, Database, Row
 
 MESSAGE_COLUMNS = (
@@ -48,6 +48,8 @@ class NewCall:
     keys: tuple[RequestKey, ...]
     answer: bytes
     """What a repeat of the call is answered with."""
+    emergency_by: str = ""
+    """Who has sent it on the emergency lane: that is audited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,12 @@ async def commit_calls(
         for call in fresh:
             delta[call.account_id, 0, "accepted"] += len(call.parts)
         await stats.add(connection, node, delta)
+        for call in fresh:
+            if call.emergency_by:
+                await audit.append(
+                    connection, actor=call.emergency_by, action="message.emergency",
+                    object=f"message/{call.batch_id}", after={"account": call.account_id, "parts": len(call.parts)},
+                )  # fmt: skip
         signs: Counter[str] = Counter()
         for row in messages:
             signs[str(row[_SIGN])] += int(row[_PARTS])  # type: ignore[call-overload]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from harness import PROTOCOLS, Site, site, until
 
 CHANNEL = "cmpp30"
@@ -137,3 +138,37 @@ async def test_a_channel_that_is_refused_is_an_alarm_until_it_is_not(dsn: str, d
         (past,) = (await node.ctl("alarm", "list", "--all", "--json")).data
         assert past["cleared_at"]
         assert past["acked_by"].startswith("cli")
+
+
+async def test_an_emergency_needs_the_right_and_goes_before_everything(dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn, channels=[CHANNEL], channel_options=["--window", "8"]) as built:
+        node, carrier = built.node, built.carriers[CHANNEL]
+        number = built.customer.number(CHANNEL)
+        command = ("send", "--account", "acme", "--to", number, "--text", "紧急通知", "--emergency", "--json")
+        refused = await node.ctl(*command, check=False)
+        assert "EMERGENCY_DENIED" in refused.err
+        await node.ctl("account", "set", "acme", "emergency=true")
+
+        carrier.change(answer_delay="200..200")  # 40 a second: the others will take ten seconds
+        items = [{"to": built.customer.number(CHANNEL), "content": built.customer.text()} for _ in range(400)]
+        await built.customer.send_surely("/messages/batch", {"items": items, "type": "otp"})
+        await carrier.received(8)
+        sent = (await node.ctl(*command)).data["items"][0]
+        done = await until(lambda: [m for m in carrier.messages if m.text == "紧急通知"], within=3.0)
+        assert done[0].destination.endswith(number)
+        assert len(carrier.messages) < 300
+        trace = (await node.ctl("trace", sent["message_id"], "--json")).data
+        assert trace["message"]["type"] == "notice"
+        carrier.change(answer_delay="0..0")
+        (record,) = await audited(node, "message.emergency")
+        assert record["object"] == f"message/{sent['message_id']}"
+        await built.settled()
+
+
+async def audited(node: Any, action: str) -> list[dict[str, Any]]:
+    """Rows of the audit log with this action."""
+    connection = await asyncpg.connect(node.environment["SMSGW_DATABASE_DSN"], timeout=10)
+    try:
+        return [dict(r) for r in await connection.fetch("SELECT * FROM audit WHERE action = $1", action)]
+    finally:
+        await connection.close()

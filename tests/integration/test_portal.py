@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,7 +19,7 @@ from smsgw.admin.security import CONTENT_SECURITY_POLICY
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept import SendItem, SendRequest
-from smsgw.store import audit, staff
+from smsgw.store import alarms, audit, staff
 
 NEW_PASSWORD = "Other-Horse-8"
 
@@ -761,3 +762,27 @@ async def test_too_large_a_form(site: Site) -> None:
         page = await browser.post("/send/preview", {"content": "x" * 600_000})
         assert browser.status == 413
         assert "提交的内容过大" in page
+
+
+async def test_open_alarms_stand_on_the_home_page_of_those_who_can_act(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    await site.add_staff("clerk", "operator", "hall")
+    now = datetime.now(UTC)
+    async with site.db.transaction() as connection:
+        await alarms.raise_(
+            connection, "channel_down", "channel/mobile-a", "critical", "<no answer>", now=now
+        )
+        await alarms.raise_(connection, "standby_low", "pool/vip", "warning", "", now=now)
+        await alarms.raise_(connection, "disk_low", "node/1", "critical", "", now=now)
+        await alarms.clear(connection, "disk_low", "node/1", now=now)
+    async with Browser(site) as browser:
+        page = await browser.login("admin")
+        assert re.findall(r'note-(\w+)" role="status" data-alarm="(\w+)"', page) == [
+            ("red", "channel_down"),
+            ("yellow", "standby_low"),
+        ]
+        assert "通道断开" in page
+        assert "mobile-a · &lt;no answer&gt;" in page
+        assert 'data-alarm="channel_down"' in await browser.get("/home/live")
+    async with Browser(site) as browser:
+        assert "data-alarm" not in await browser.login("clerk")

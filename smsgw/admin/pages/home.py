@@ -1,4 +1,4 @@
-"""Home (P1.1): today's figures, the last hour, the channels, the last messages; refreshes itself."""
+"""Home (P1.1): open alarms, today's figures, the last hour, the channels, the last messages; refreshes itself."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.rights import route
 from smsgw.core.ids import CHINA
-from smsgw.store import stats
+from smsgw.store import alarms, stats
 from smsgw.store.messages import search_messages
 
 MINUTES = 60
 LATEST = 8
+ALARMS = 20
 CHART_METRICS = ("submitted", "delivered", "failed")
 
 
@@ -33,7 +34,9 @@ async def live(call: Call) -> web.StreamResponse:
 
 async def _live(call: Call) -> dict[str, Any]:
     now = datetime.now(UTC)
-    values: dict[str, Any] = {"channels": None, "today": None, "chart": None, "latest": None}
+    values: dict[str, Any] = {"alarms": None, "channels": None, "today": None, "chart": None, "latest": None}
+    if call.may("alarms.view"):
+        values["alarms"] = await alarms.list_(call.db, limit=ALARMS)
     if call.may("channels.view"):
         values["channels"] = sorted(call.portal.context.channel_status(), key=lambda c: c.name)
     if call.may("traffic.view"):
