@@ -26,8 +26,9 @@ from smsgw.api.decode import decode_body, decode_query, read_body
 from smsgw.api.envelope import JSON, failure, prefers_english, success
 from smsgw.api.health import add_health
 from smsgw.api.ids import RequestIds
-from smsgw.api.routes import BASE, PUBLIC, ROUTES, Route
-from smsgw.api.schema import NoQuery, ServerTime
+from smsgw.api.route import BASE, Route
+from smsgw.api.routes import PUBLIC, ROUTES
+from smsgw.api.shapes import NoQuery, ServerTime
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.ids import CHINA
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import ClientPayloadError, web
 
-from smsgw.api.schema import MAX_BODY, NOT_AVAILABLE
+from smsgw.api.shapes import MAX_BODY, NOT_AVAILABLE
 from smsgw.core.errors import Invalid, SmsgwError, Temporary
 
 T = TypeVar("T")

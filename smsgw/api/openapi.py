@@ -9,8 +9,10 @@ from typing import Any, get_args
 import msgspec
 
 from smsgw import __version__
-from smsgw.api import schema
-from smsgw.api.routes import BASE, PUBLIC, ROUTES, PublicRoute, Route
+from smsgw.api.route import BASE, PublicRoute, Route
+from smsgw.api.routes import PUBLIC, ROUTES
+from smsgw.api.sending import Explained
+from smsgw.api.shapes import NOT_AVAILABLE
 from smsgw.core.errors import CODES, http_status, message_of
 
 _REF = "#/components/schemas/{name}"
@@ -69,10 +71,10 @@ def _schemas() -> dict[str, Any]:
         kinds.extend(_alternatives(route.data))
         kinds.extend(kind for kind in (route.body, route.query) if kind is not None)
     _, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
-    schemas.pop(schema.NoQuery.__name__)
-    schemas.pop(schema.SearchQuery.__name__)  # shown as parameters
+    for name in {route.query.__name__ for route in ROUTES}:  # shown as parameters
+        schemas.pop(name)
     for body in schemas.values():
-        for name in schema.NOT_AVAILABLE & set(body.get("properties", ())):
+        for name in NOT_AVAILABLE & set(body.get("properties", ())):
             if body.get("additionalProperties") is False:  # a request's
                 del body["properties"][name]
     schemas["Error"] = {
@@ -144,8 +146,8 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     codes = _EVERY_CALL + route.errors + (_EVERY_BODY if route.body is not None else ())
     responses: dict[str, Any] = {}
     for kind in _alternatives(route.data):
-        status = 200 if kind is schema.Explained else route.status
-        text = "Nothing was sent (dry run)" if kind is schema.Explained else "Done"
+        status = 200 if kind is Explained else route.status
+        text = "Nothing was sent (dry run)" if kind is Explained else "Done"
         responses[str(status)] = _answer(kind, text, _quota_headers())
     operation: dict[str, Any] = {
         "operationId": route.handler.__name__,

@@ -13,9 +13,6 @@ from smsgw.store import db, partitions
 
 log = structlog.get_logger(__name__)
 
-SCHEMA_VERSION = 4
-"""What this program was written for: the highest migration it ships."""
-
 _LOCK = 0x736D736777  # "smsgw"
 _NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.(pre|post)\.sql$")
 
@@ -40,6 +37,10 @@ def migrations() -> list[Migration]:
         if (match := _NAME.match(entry.name))
     ]
     return sorted(found, key=lambda m: m.number)
+
+
+SCHEMA_VERSION = migrations()[-1].number
+"""What this program was written for: the highest migration it ships."""
 
 
 async def migrate(dsn: str, *, today: date | None = None) -> int:

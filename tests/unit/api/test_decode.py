@@ -7,13 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from smsgw.api import decode, schema
+from smsgw.api import decode
 from smsgw.api.envelope import failure
+from smsgw.api.messages import SearchQuery
+from smsgw.api.reports import PullBody
+from smsgw.api.sending import BatchBody, SendBody
 from smsgw.core.errors import SmsgwError
 
-SEND = msgspec.json.Decoder(schema.SendBody)
-BATCH = msgspec.json.Decoder(schema.BatchBody)
-PULL = msgspec.json.Decoder(schema.PullBody)
+SEND = msgspec.json.Decoder(SendBody)
+BATCH = msgspec.json.Decoder(BatchBody)
+PULL = msgspec.json.Decoder(PullBody)
 
 
 def refused(body: bytes, decoder: Any = SEND) -> SmsgwError:
@@ -142,16 +145,16 @@ def test_of_a_repeated_name_the_last_counts() -> None:
 )
 def test_wrong_queries_are_named(query: str, field: str) -> None:
     with pytest.raises(SmsgwError) as caught:
-        decode.decode_query(schema.SearchQuery, query)
+        decode.decode_query(SearchQuery, query)
     assert (caught.value.code, caught.value.detail["field"]) == ("PARAM_INVALID", field)
 
 
 def test_a_plus_that_was_not_escaped_is_understood() -> None:
-    query = decode.decode_query(schema.SearchQuery, "from_time=2026-05-01T09:00:00+08:00&to=+8613800138000")
+    query = decode.decode_query(SearchQuery, "from_time=2026-05-01T09:00:00+08:00&to=+8613800138000")
     assert query.from_time is not None
     assert query.from_time.isoformat() == "2026-05-01T09:00:00+08:00"
     assert query.to == "+8613800138000"
-    query = decode.decode_query(schema.SearchQuery, "to_time=2026-05-01%2009:00:00Z&to=%2B86+138-0013+8000")
+    query = decode.decode_query(SearchQuery, "to_time=2026-05-01%2009:00:00Z&to=%2B86+138-0013+8000")
     assert query.to_time is not None
     assert query.to == "+86 138-0013 8000"
     assert query.limit == 50

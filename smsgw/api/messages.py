@@ -1,0 +1,204 @@
+"""``GET /messages`` and what hangs on one message."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from smsgw.api.context import Call
+from smsgw.api.route import STORAGE, Route
+from smsgw.api.shapes import ClientRef, Id, Number, Request
+from smsgw.api.values import china, id_of, in_span, path_id
+from smsgw.core import numbers
+from smsgw.core.errors import Invalid, Refused
+from smsgw.core.model import REPORT_CLASSES
+from smsgw.core.states import STATUS_ZH
+from smsgw.store import messages
+from smsgw.store.messages import MessageView, PartView
+
+
+class SearchQuery(Request):
+    """Filters; all given ones must match. Newest first."""
+
+    client_ref: ClientRef | None = None
+    batch_id: Id | None = None
+    to: Number | None = None
+    status: Annotated[
+        Literal[
+            "held", "scheduled", "queued", "submitted", "uncertain", "unconfirmed", "delivered", "failed",
+            "expired", "no_report", "rejected", "cancelled", "duplicate",
+        ],
+        Meta(description="Status of the message."),
+    ] | None = None  # fmt: skip
+    from_time: Annotated[datetime, Meta(tz=True, description="Accepted at or after.")] | None = None
+    to_time: Annotated[datetime, Meta(tz=True, description="Accepted before.")] | None = None
+    cursor: Annotated[Id, Meta(description="`next_cursor` of the page before.")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=500, description="Messages in a page.")] = 50
+
+
+class Parts(msgspec.Struct):
+    """Segments of a message, and how many were delivered."""
+
+    total: int
+    ok: int
+
+
+class Message(msgspec.Struct, rename={"class_": "class"}):
+    """One message as it stands."""
+
+    message_id: str
+    batch_id: str
+    kind: str
+    to: str
+    type: str
+    sign: str
+    content: str
+    client_ref: str
+    ext: str
+    extend_code: str
+    status: str
+    class_: str
+    carrier_code: str
+    description: str
+    parts: Parts
+    price: int
+    carrier: str
+    accepted_at: datetime | None
+    submitted_at: datetime | None
+    done_at: datetime | None
+
+
+class Part(msgspec.Struct, rename={"class_": "class"}):
+    """One segment on its way through a channel. ``carrier_id`` is the id the carrier gave it."""
+
+    part: int
+    status: str
+    channel: str
+    attempt: int
+    carrier_id: str
+    carrier_code: str
+    class_: str
+    claimed_at: datetime | None
+    answered_at: datetime | None
+    done_at: datetime | None
+
+
+class MessagePage(msgspec.Struct):
+    """A page of messages; ``next_cursor`` is null on the last one."""
+
+    items: list[Message]
+    next_cursor: str | None
+
+
+class Step(msgspec.Struct):
+    """One thing that happened. ``part`` 0 is the whole message."""
+
+    at: datetime
+    step: str
+    label: str
+    part: int
+    detail: dict[str, Any]
+
+
+class MessageTrace(msgspec.Struct):
+    """A message's life in the order of time."""
+
+    message: Message
+    parts: list[Part]
+    steps: list[Step]
+
+
+async def get_message(call: Call) -> Message:
+    """``GET /messages/{id}``."""
+    found = await messages.get_message(call.ctx.db, path_id(call), accounts=(call.account.id,))
+    if found is None:
+        raise Refused("NOT_FOUND")
+    return _message(found)
+
+
+async def search(call: Call) -> MessagePage:
+    """``GET /messages``."""
+    query: SearchQuery = call.query
+    number = None
+    if query.to is not None:
+        try:
+            number = numbers.normalize(query.to)
+        except numbers.InvalidNumber as exc:
+            raise Invalid("NUMBER_INVALID") from exc
+    found = await messages.search_messages(
+        call.ctx.db,
+        accounts=(call.account.id,),
+        batch_id=id_of(query.batch_id),
+        client_ref=query.client_ref,
+        number=number,
+        from_time=in_span(query.from_time),
+        to_time=in_span(query.to_time),
+        status=query.status,
+        before_id=id_of(query.cursor),
+        limit=query.limit,
+        now=datetime.fromtimestamp(call.ctx.clock(), UTC),
+    )
+    cursor = str(found[-1].id) if len(found) == query.limit else None
+    return MessagePage([_message(view) for view in found], cursor)
+
+
+async def trace(call: Call) -> MessageTrace:
+    """``GET /messages/{id}/trace``."""
+    found = await messages.trace_message(call.ctx.db, path_id(call), accounts=(call.account.id,))
+    if found is None:
+        raise Refused("NOT_FOUND")
+    steps = [Step(china(s.at), s.step, s.label, s.part, s.detail) for s in found.steps]
+    return MessageTrace(_message(found.message), [_part(p) for p in found.parts], steps)
+
+
+def _message(view: MessageView) -> Message:
+    return Message(
+        message_id=str(view.id),
+        batch_id=str(view.batch_id),
+        kind="sms",
+        to=view.number,
+        type=view.type,
+        sign=view.sign,
+        content=view.content,
+        client_ref=view.client_ref,
+        ext=view.ext,
+        extend_code=view.extend_code,
+        status=view.status,
+        class_=view.cls,
+        carrier_code=view.code,
+        description=REPORT_CLASSES.get(view.cls) or STATUS_ZH[view.status],
+        parts=Parts(view.parts, view.parts_ok),
+        price=view.price,
+        carrier=view.carrier,
+        accepted_at=china(view.accepted_at),
+        submitted_at=china(view.submitted_at),
+        done_at=china(view.done_at),
+    )
+
+
+def _part(view: PartView) -> Part:
+    return Part(
+        part=view.part,
+        status=view.status,
+        channel=view.channel_name or "",
+        attempt=view.attempt,
+        carrier_id=view.carrier_id or "",
+        carrier_code=view.code,
+        class_=view.cls,
+        claimed_at=china(view.claimed_at),
+        answered_at=china(view.answered_at),
+        done_at=china(view.final_at),
+    )
+
+
+ROUTES = (
+    Route("GET", "/messages", "query", search, "Search messages, newest first",
+          MessagePage, query=SearchQuery, errors=("NUMBER_INVALID", *STORAGE)),
+    Route("GET", "/messages/{id}", "query", get_message, "One message as it stands",
+          Message, errors=("NOT_FOUND", *STORAGE)),
+    Route("GET", "/messages/{id}/trace", "query", trace, "A message's life, step by step",
+          MessageTrace, errors=("NOT_FOUND", *STORAGE)),
+)  # fmt: skip

@@ -1,0 +1,48 @@
+"""What an operation of the API is: one entry serves requests and makes the document."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from smsgw.api.context import Call
+from smsgw.api.shapes import NoQuery
+
+BASE = "/api/v1"
+STORAGE = ("STORAGE_UNAVAILABLE",)
+"""Errors of what only asks or changes the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation. ``scope`` is what the key must hold."""
+
+    method: str
+    path: str
+    scope: str
+    handler: Callable[[Call], Awaitable[Any]]
+    summary: str
+    data: Any
+    """Type of the answer's ``data``."""
+    body: type | None = None
+    query: type = NoQuery
+    status: int = 200
+    errors: tuple[str, ...] = ()
+    """Codes beyond those that every authenticated call can get."""
+    idempotent: bool = False
+    """Takes ``Idempotency-Key``."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicRoute:
+    """An operation without a key; handled by the application itself."""
+
+    path: str
+    name: str
+    summary: str
+    data: Any = None
+    """Type of the answer's ``data``; None: not in an envelope."""
+    root: bool = False
+    """Served at the root of every listener, not under the base path."""
+    errors: tuple[str, ...] = ()

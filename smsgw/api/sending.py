@@ -1,0 +1,233 @@
+"""``POST /messages``, ``/messages/batch`` and ``/messages/explain``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from smsgw.api import decode
+from smsgw.api.context import Call
+from smsgw.api.envelope import AllRejected
+from smsgw.api.route import Route
+from smsgw.api.shapes import MAX_NUMBERS, ClientRef, Ext, ExtendCode, Number, Request, Sign, Text
+from smsgw.api.values import FIRST_TIME, LAST_TIME
+from smsgw.core.errors import CODES, Invalid, Refused, message_of
+from smsgw.core.model import MessageType, Origin
+from smsgw.pipeline.accept import SendItem, SendRequest, SendResult
+
+
+class _Common(Request):
+    """What both send calls share. The fields typed ``None`` belong to the contract but not to this server yet:
+    null (or empty) is accepted, anything else is refused by name."""
+
+    kind: Annotated[Literal["sms"], Meta(description="Kind of message.")] | None = "sms"
+    sign: Sign | None = None
+    type: Annotated[MessageType, Meta(description="Decides the priority lane.")] | None = MessageType.NOTICE
+    client_ref: ClientRef | None = None
+    ext: Ext | None = None
+    extend_code: ExtendCode | None = None
+    send_at: Annotated[datetime, Meta(tz=True, description="Not before; ISO 8601 with zone.")] | None = None
+    expire_at: (
+        Annotated[datetime, Meta(tz=True, description="Not written to a carrier after this.")] | None
+    ) = None
+    report: bool | None = True
+    dry_run: Annotated[bool, Meta(description="Send nothing; explain what would happen.")] | None = False
+    template_id: None = None
+    params: Annotated[dict[str, None], Meta(max_length=0)] | None = None
+    link: None = None
+    fallback: Annotated[list[None], Meta(max_length=0)] | None = None
+    callback_url: None = None
+    dedupe: None = None
+    channel_hint: None = None
+
+
+class SendBody(_Common, kw_only=True):
+    """The same text to 1-1000 numbers."""
+
+    to: Annotated[list[Number], Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_NUMBERS})]
+    content: Text | None = None
+
+
+class BatchItem(Request):
+    """One personalised message; what it leaves out comes from the top level."""
+
+    to: Number
+    content: Text | None = None
+    sign: Sign | None = None
+    client_ref: ClientRef | None = None
+    ext: Ext | None = None
+    extend_code: ExtendCode | None = None
+    params: Annotated[dict[str, None], Meta(max_length=0)] | None = None
+
+
+class BatchBody(_Common, kw_only=True):
+    """1-1000 messages with a text of their own."""
+
+    items: Annotated[list[BatchItem], Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_NUMBERS})]
+    content: Text | None = None
+
+
+class SentItem(msgspec.Struct, omit_defaults=True):
+    """What became of one number. ``message_id`` is absent when it was refused."""
+
+    to: str
+    status: str
+    parts: int
+    message_id: str | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+class Sent(msgspec.Struct):
+    """The answer to a send call; it is given only after everything accepted is durable."""
+
+    batch_id: str
+    accepted: int
+    rejected: int
+    items: list[SentItem]
+
+
+class Explained(msgspec.Struct):
+    """The answer to a dry run: one object a number, nothing was sent."""
+
+    items: list[dict[str, Any]]
+
+
+async def send(call: Call) -> Sent | Explained:
+    """``POST /messages``."""
+    return await _send(call, call.body, _from_send(call, call.body))
+
+
+async def send_batch(call: Call) -> Sent | Explained:
+    """``POST /messages/batch``."""
+    return await _send(call, call.body, _from_batch(call, call.body))
+
+
+async def explain(call: Call) -> Explained:
+    """``POST /messages/explain``."""
+    return _explain(call, _from_send(call, call.body))
+
+
+async def _send(call: Call, body: SendBody | BatchBody, request: SendRequest) -> Sent | Explained:
+    if body.dry_run:
+        return _explain(call, request)
+    if call.key.test:  # a test key must never reach a real phone
+        raise Refused(
+            "STATE_CONFLICT",
+            reason="测试密钥不能真实发送,请使用 dry_run 或正式密钥",
+            reason_en="a test key cannot send; use dry_run or a live key",
+        )
+    result = await call.ctx.acceptor.send(request)
+    if result.replayed:
+        call.headers["Idempotent-Replayed"] = "true"
+    return _sent(result, call.english)
+
+
+def _explain(call: Call, request: SendRequest) -> Explained:
+    call.status = 200
+    return Explained(call.ctx.acceptor.explain(request))
+
+
+def _sent(result: SendResult, english: bool) -> Sent:
+    items = [
+        SentItem(i.to, i.status, i.parts, i.message_id, i.code, _item_message(i.code, i.message, english))
+        for i in result.items
+    ]
+    sent = Sent(result.batch_id, result.accepted, result.rejected, items)
+    if not result.accepted and items:
+        first = result.items[0]
+        raise AllRejected(first.code or "NUMBER_INVALID", first.message or "", sent)
+    return sent
+
+
+@lru_cache(maxsize=256)
+def _item_message(code: str | None, message: str | None, english: bool) -> str | None:
+    """The item's message; in English where the code alone tells all."""
+    if english and code in CODES and "{" not in CODES[code][2]:
+        return message_of(code, english=True)
+    return message
+
+
+def _from_send(call: Call, body: SendBody) -> SendRequest:
+    to = body.to
+    if not to:
+        raise Invalid("TO_EMPTY")
+    if len(to) > MAX_NUMBERS:
+        raise Invalid("TO_TOO_MANY")
+    if body.content is None:
+        raise Invalid("PARAM_MISSING", field="content")
+    content, ref = body.content, body.client_ref or ""
+    ext, code, sign = body.ext or "", body.extend_code or "", body.sign or ""
+    if len(to) == 1:
+        return _request(call, body, (SendItem(to[0], content, ref, ext, code, sign),), "")
+    return _request(call, body, tuple([SendItem(n, content, "", ext, code, sign) for n in to]), ref)
+
+
+def _from_batch(call: Call, body: BatchBody) -> SendRequest:
+    if not body.items:
+        raise Invalid("TO_EMPTY")
+    if len(body.items) > MAX_NUMBERS:
+        raise Invalid("TO_TOO_MANY")
+    items = []
+    for index, item in enumerate(body.items):
+        content = body.content if item.content is None else item.content
+        if content is None:
+            raise Invalid("PARAM_MISSING", field=f"items[{index}].content")
+        items.append(
+            SendItem(
+                item.to,
+                content,
+                item.client_ref or "",
+                (body.ext if item.ext is None else item.ext) or "",
+                (body.extend_code if item.extend_code is None else item.extend_code) or "",
+                (body.sign if item.sign is None else item.sign) or "",
+            )
+        )
+    return _request(call, body, tuple(items), body.client_ref or "")
+
+
+def _request(
+    call: Call, body: SendBody | BatchBody, items: tuple[SendItem, ...], batch_client_ref: str
+) -> SendRequest:
+    if body.report is False:
+        raise decode.not_available("report")
+    for field, at in (("send_at", body.send_at), ("expire_at", body.expire_at)):
+        if at is not None and not FIRST_TIME <= at <= LAST_TIME:
+            raise Invalid(
+                "TIME_INVALID", reason=f"{field} 超出允许的范围", reason_en=f"{field} is out of range"
+            )
+    key = call.key
+    return SendRequest(
+        account=call.account,
+        items=items,
+        type=body.type or MessageType.NOTICE,
+        origin=Origin.API,
+        submitter=key.key_id,
+        idempotency_key=decode.idempotency_key(call.request.headers.get("Idempotency-Key")),
+        request_sha256=call.request_sha256,
+        send_at=body.send_at,
+        expire_at=body.expire_at,
+        batch_client_ref=batch_client_ref,
+        billed=not key.test,
+    )
+
+
+_ERRORS = (
+    "TO_EMPTY", "TO_TOO_MANY", "NUMBER_INVALID", "CONTENT_EMPTY", "CONTENT_TOO_LONG", "SIGN_MISSING",
+    "EXTEND_CODE_INVALID", "TIME_INVALID", "ACCOUNT_STOPPED", "BALANCE_INSUFFICIENT", "STATE_CONFLICT",
+    "IDEMPOTENCY_IN_PROGRESS", "IDEMPOTENCY_MISMATCH", "CLIENT_REF_EXISTS", "NO_ROUTE", "BACKPRESSURE",
+    "STORAGE_UNAVAILABLE",
+)  # fmt: skip
+
+ROUTES = (
+    Route("POST", "/messages", "send", send, "Send the same text to up to 1,000 numbers",
+          Sent | Explained, SendBody, status=202, errors=_ERRORS, idempotent=True),
+    Route("POST", "/messages/batch", "send", send_batch, "Send up to 1,000 personalised texts",
+          Sent | Explained, BatchBody, status=202, errors=_ERRORS, idempotent=True),
+    Route("POST", "/messages/explain", "send", explain, "Say what a send would do, and send nothing",
+          Explained, SendBody, errors=_ERRORS),
+)  # fmt: skip

@@ -1,0 +1,85 @@
+"""Shapes that all domains of the API share: what msgspec decodes and encodes, and what the OpenAPI document says.
+
+Only shapes, types and sizes are checked here; what a message may say, and to whom, is the pipeline's business.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+MAX_BODY = 2 * 1024 * 1024
+"""Octets of a request body."""
+MAX_NUMBERS = 1000
+"""Numbers (or items) in a call."""
+MAX_TEXT = 1000
+"""Characters of a text; checked by the pipeline, declared here."""
+
+Number = Annotated[
+    str,
+    Meta(max_length=64, description="Mainland 11 digits, with or without +86/0086/86; others with + or 00."),
+]
+Text = Annotated[
+    str,
+    Meta(
+        description="The text, 1-1000 characters, with or without a leading 【signature】.",
+        extra_json_schema={"minLength": 1, "maxLength": MAX_TEXT},
+    ),
+]
+Sign = Annotated[
+    str,
+    Meta(max_length=20, description="Signature, 2-20 characters, without 【】; else the account's."),
+]
+ClientRef = Annotated[
+    str, Meta(max_length=64, description="Your reference; unique per account when one number is given.")
+]
+Ext = Annotated[str, Meta(max_length=256, description="Anything; comes back with reports.")]
+ExtendCode = Annotated[
+    str, Meta(max_length=12, pattern="^[0-9]*$", description="Digits appended to the access code.")
+]
+Time = Annotated[datetime, Meta(tz=True, description="ISO 8601 with zone.")]
+Id = Annotated[
+    str,
+    Meta(max_length=19, pattern="^[0-9]+$", description="Time-ordered 64-bit id as a decimal string."),
+]
+
+
+class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Base of all bodies and queries: an unknown field is an error, never ignored."""
+
+
+NOT_AVAILABLE = frozenset(
+    {"template_id", "params", "link", "fallback", "callback_url", "dedupe", "channel_hint", "report"}
+)
+"""Fields that are accepted only with the value that changes nothing; left out of the OpenAPI document."""
+
+
+class NoQuery(Request):
+    """A call without query parameters."""
+
+
+class ServerTime(msgspec.Struct):
+    """The server's clock, for finding one's own skew."""
+
+    time: datetime
+    unix: int
+
+
+class Health(msgspec.Struct):
+    """What a probe wants to know."""
+
+    status: Literal["ok", "not_ready"]
+    checks: dict[str, Any]
+
+
+class Envelope(NamedTuple):
+    """Order and meaning of the members around every answer."""
+
+    code: str
+    message: str
+    message_en: str
+    request_id: str
+    data: Any
