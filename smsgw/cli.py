@@ -31,6 +31,7 @@ from smsgw.commands.report import report
 from smsgw.commands.retry import code, retry
 from smsgw.commands.route import route
 from smsgw.commands.simulate import simulate
+from smsgw.commands.statistics import stats
 from smsgw.store import migrate as migration
 
 
@@ -117,7 +118,7 @@ for command in (
     access_code, alarm, block, complaint, setting,
     accounts.account, accounts.audit_group, accounts.key, accounts.ledger, accounts.user, bench, channels.channel, code,
     demo, messages.explain, messages.send, messages.trace, messages.unknown, number, pdu, report, retry, route,
-    simulate,
+    simulate, stats,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smsgw.api import account, messages, reports, sending
+from smsgw.api import account, messages, reports, sending, statistics
 from smsgw.api.route import PublicRoute, Route
 from smsgw.api.shapes import Health, ServerTime
 
@@ -10,6 +10,7 @@ ROUTES: tuple[Route, ...] = (
     *sending.ROUTES,
     *messages.ROUTES,
     *reports.ROUTES,
+    *statistics.ROUTES,
     *account.ROUTES,
 )
 

@@ -20,7 +20,18 @@ from smsgw.core.states import PartState
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.outcomes import Outcomes, Sweep
-from smsgw.store import accepting, alarms, blocklist, codes, complaints, inbound, partitions, retrying, sweeps
+from smsgw.store import (
+    accepting,
+    alarms,
+    blocklist,
+    codes,
+    complaints,
+    inbound,
+    partitions,
+    retrying,
+    statistics,
+    sweeps,
+)  # fmt: skip
 from smsgw.store import outcomes as outcomes_store
 from smsgw.store.db import Connection, Database, Row
 
@@ -34,6 +45,10 @@ REMATCH_WITHIN = timedelta(seconds=60)
 """Unmatched reports of the last minute are looked at again."""
 ORPHANS_KEPT = timedelta(hours=72)
 """A report waits this long for the answer that names its part."""
+RECOUNT_HOURS = range(2, 6)
+"""By night, when few send."""
+ROLL_UPS = 200
+"""Steps of the statistics in one go; what is left has its turn with the next."""
 LANES = [int(lane) for lane in Lane]
 
 
@@ -70,6 +85,8 @@ class Keeper:
             ("rematch", 10.0, self._rematch),
             ("join", 30.0, self._join),
             ("partitions", 600.0, self._partitions),
+            ("roll_up", 20.0, self._roll_up),
+            ("recount", 900.0, self._recount),
         ):
             self._tasks.append(aio.spawn(aio.forever(step, every=every, name=name), name=f"keeper.{name}"))
 
@@ -139,6 +156,17 @@ class Keeper:
                     connection, row, account_id, extend_code, self._ids.next
                 )
         self._bell.ring(told, "mo")
+
+    async def _roll_up(self) -> None:
+        for _ in range(ROLL_UPS):
+            if not await statistics.roll_up(self._database, datetime.now(UTC)):
+                break
+
+    async def _recount(self) -> None:
+        now = datetime.now(UTC)
+        if now.astimezone(CHINA).hour in RECOUNT_HOURS:
+            while await statistics.recount_settled(self._database, now, self._config.retention.events_days):
+                pass
 
     async def _partitions(self) -> None:
         retention = self._config.retention

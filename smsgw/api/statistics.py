@@ -1,0 +1,112 @@
+"""``GET /statistics``: the account's messages by day and by what else is asked for."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from smsgw.api.context import Call
+from smsgw.api.route import STORAGE, Route
+from smsgw.api.shapes import Request, Sign
+from smsgw.api.values import china
+from smsgw.core.errors import Invalid
+from smsgw.core.ids import CHINA, time_of
+from smsgw.core.model import MessageType
+from smsgw.store import statistics
+
+DEFAULT_DAYS = 7
+
+
+class StatisticsQuery(Request):
+    """Days are days of acceptance in China; both ends count."""
+
+    group: Annotated[
+        str,
+        Meta(
+            max_length=64,
+            pattern="^(day|type|sign|channel|carrier|province|origin)(,(day|type|sign|channel|carrier|province|origin))*$",
+            description="Comma-separated: day, type, sign, channel, carrier, province, origin.",
+        ),
+    ] = "day"
+    from_day: Annotated[date, Meta(description="First day; 7 days are given without one.")] | None = None
+    to_day: Annotated[date, Meta(description="Last day; today without one.")] | None = None
+    type: Annotated[MessageType, Meta(description="Only messages of this type.")] | None = None
+    sign: Sign | None = None
+
+
+class StatisticsLine(msgspec.Struct, omit_defaults=True):
+    """Counts of one group, in messages; ``parts`` and ``units`` in (billable) parts. ``pending`` have not ended."""
+
+    accepted: int
+    parts: int
+    units: int
+    delivered: int
+    failed: int
+    expired: int
+    no_report: int
+    unconfirmed: int
+    rejected: int
+    cancelled: int
+    duplicate: int
+    pending: int
+    success_rate: (
+        Annotated[float, Meta(description="delivered / (accepted - pending - rejected - cancelled).")] | None
+    )
+    day: date | None = None
+    type: str | None = None
+    sign: str | None = None
+    channel: str | None = None
+    carrier: str | None = None
+    province: str | None = None
+    origin: str | None = None
+
+
+class Statistics(msgspec.Struct):
+    """The groups asked for, in order. What happened after ``counted_to`` is not in them yet."""
+
+    items: list[StatisticsLine]
+    counted_to: datetime
+
+
+async def get_statistics(call: Call) -> Statistics:
+    """``GET /statistics``."""
+    query: StatisticsQuery = call.query or StatisticsQuery()
+    last = query.to_day or datetime.fromtimestamp(call.ctx.clock(), UTC).astimezone(CHINA).date()
+    try:
+        first = query.from_day or last - timedelta(days=DEFAULT_DAYS - 1)
+    except OverflowError as exc:
+        raise Invalid("PARAM_INVALID", field="to_day", reason="日期超出允许的范围") from exc
+    counted_to = time_of(await statistics.up_to(call.ctx.db))
+    lines = await statistics.ask(
+        call.ctx.db,
+        first=first,
+        last=last,
+        group=query.group.split(","),
+        accounts=(call.account.id,),
+        type_=query.type,
+        sign=query.sign,
+    )
+    return Statistics([_line(line) for line in lines], china(counted_to))
+
+
+def _line(line: statistics.Line) -> StatisticsLine:
+    ended = {status: line.ended.get(status, 0) for status in statistics.STATUSES}
+    tried = sum(ended.values()) - ended["rejected"] - ended["cancelled"]
+    return StatisticsLine(
+        accepted=line.accepted,
+        parts=line.parts,
+        units=line.units,
+        **ended,  # type: ignore[arg-type]
+        pending=max(0, line.accepted - sum(ended.values())),
+        success_rate=round(ended["delivered"] / tried, 4) if tried > 0 else None,
+        **line.keys,  # type: ignore[arg-type]
+    )
+
+
+ROUTES = (
+    Route("GET", "/statistics", "query", get_statistics, "Messages by day, type, signature, carrier …",
+          Statistics, query=StatisticsQuery, errors=STORAGE),
+)  # fmt: skip

@@ -1,0 +1,80 @@
+"""``smsgwctl stats``: messages by day of acceptance, and counting a day anew."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import click
+
+from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async
+from smsgw.core.ids import CHINA
+from smsgw.core.model import MessageType
+from smsgw.store import accounts, statistics
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.group()
+def stats() -> None:
+    """Messages by day of acceptance (at most a minute behind)."""
+
+
+@stats.command("show")
+@click.option("--by", "group", default="day", help=f"Comma-separated: {', '.join(statistics.DIMENSIONS)}.")
+@click.option("--from", "first", type=_DAY, help="First day; 7 days are shown without one.")
+@click.option("--to", "last", type=_DAY, help="Last day; today without one.")
+@click.option("--account", help="Only this account.")
+@click.option("--type", "type_", type=click.Choice([str(t) for t in MessageType]))
+@click.option("--sign")
+@json_option
+@pass_context
+@run_async
+async def stats_show(
+    ctx: Context, group: str, first: datetime | None, last: datetime | None, account: str | None,
+    type_: str | None, sign: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Show counts, in messages; parts and units are (billable) parts."""
+    to = last.date() if last else datetime.now(CHINA).date()
+    names = group.split(",")
+    async with ctx.database() as database:
+        only = None
+        if account is not None:
+            only = [
+                row.account.id
+                for row in await accounts.list_accounts(database)
+                if row.account.name == account
+            ]
+            if not only:
+                raise Failed(f"no account {account}; see: smsgwctl account list")
+        lines = await statistics.ask(
+            database, first=first.date() if first else to - timedelta(days=6), last=to, group=names,
+            accounts=only, type_=type_, sign=sign,
+        )  # fmt: skip
+    rows = [
+        {name: str(value) for name, value in line.keys.items()}
+        | {"accepted": line.accepted, "parts": line.parts, "units": line.units}
+        | {status: line.ended.get(status, 0) for status in statistics.STATUSES}
+        for line in lines
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        rows,
+        (*dict.fromkeys(names), "accepted", "parts", "units", *statistics.STATUSES),
+        empty="nothing was sent",
+    )
+
+
+@stats.command("recount")
+@click.argument("day", type=_DAY)
+@pass_context
+@run_async
+async def stats_recount(ctx: Context, day: datetime) -> None:
+    """Count a day anew; its reports must not have passed their retention."""
+    oldest = datetime.now(CHINA).date() - timedelta(days=ctx.settings.retention.events_days - 1)
+    if day.date() < oldest:
+        raise Failed(f"reports are kept since {oldest}; an older day cannot be counted again")
+    async with ctx.database() as database:
+        await statistics.recount(database, day.date())
+    click.echo(f"{day:%Y-%m-%d} counted anew")

@@ -1,0 +1,157 @@
+"""Statistics: rolled up once, corrected by late reports, the same when counted anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+
+from smsgw.core.errors import Invalid
+from smsgw.core.ids import CHINA, first_id
+from smsgw.core.states import PartState
+from smsgw.store import accounts, statistics
+from smsgw.store.db import Database
+
+NOW = datetime.now(UTC)
+TODAY = NOW.astimezone(CHINA).date()
+SINCE = NOW - timedelta(minutes=30)
+
+
+def _ids() -> Iterator[int]:
+    yield from range(first_id(SINCE), first_id(NOW))
+
+
+class Book:
+    """Rows as the pipeline writes them, without the pipeline."""
+
+    def __init__(self, database: Database, account_id: int) -> None:
+        self.database = database
+        self.account_id = account_id
+        self._ids = _ids()
+
+    async def message(
+        self, at: datetime, *, sign: str = "测试", type_: str = "notice", parts: int = 2
+    ) -> int:
+        id_ = first_id(at) + next(self._ids) % 4096
+        await self.database.execute(
+            "INSERT INTO message (id, batch_id, account_id, origin, type, number, carrier, province, content, sign,"
+            " coding, parts, concat_ref, price) VALUES"
+            " ($1, $1, $2, 'api', $3, '8613800138000', 'CMCC', '北京', 'x', $4, 'ucs2', $5::smallint, 0, $5::smallint)",
+            id_, self.account_id, type_, sign, parts,
+        )  # fmt: skip
+        for part in range(1, parts + 1):
+            await self.database.execute(
+                "INSERT INTO part (id, part, total, account_id, pool_id, lane, state, channel_id, expires_at,"
+                " accepted_at) VALUES ($1, $2, $3, $4, 1, 2, $5, 7, now(), now())",
+                id_, part, parts, self.account_id, int(PartState.SENT),
+            )  # fmt: skip
+        return id_
+
+    async def report(self, at: datetime, message_id: int, status: str) -> None:
+        await self.database.execute(
+            "INSERT INTO customer_event (id, account_id, kind, message_id, status) VALUES ($1, $2, 'report', $3, $4)",
+            first_id(at) + next(self._ids) % 4096, self.account_id, message_id, status,
+        )  # fmt: skip
+
+    async def roll(self, now: datetime = NOW) -> None:
+        while await statistics.roll_up(self.database, now):
+            pass
+
+    async def ask(self, *group: str, first: date = TODAY - timedelta(days=1)) -> list[statistics.Line]:
+        return await statistics.ask(
+            self.database, first=first, last=TODAY, group=group or ("day",), accounts=(self.account_id,)
+        )
+
+
+@pytest_asyncio.fixture
+async def book(dsn: str) -> AsyncIterator[Book]:
+    database = Database(dsn)
+    await database.open()
+    yield Book(database, await accounts.add_account(database, "acme", actor="test"))
+    await database.close()
+
+
+async def test_a_message_is_counted_once_and_by_its_end(book: Book) -> None:
+    first = await book.message(SINCE)
+    second = await book.message(SINCE + timedelta(minutes=1), sign="别名", parts=3)
+    await book.report(SINCE + timedelta(minutes=2), first, "delivered")
+    await book.roll(SINCE + timedelta(minutes=5))
+    await book.roll(SINCE + timedelta(minutes=5))  # nothing new: nothing changes
+    (line,) = await book.ask()
+    assert (line.accepted, line.parts, line.units, line.ended) == (2, 5, 5, {"delivered": 1})
+
+    await book.report(SINCE + timedelta(minutes=20), second, "failed")
+    await book.roll()
+    by_sign = {line.keys["sign"]: (line.accepted, line.ended) for line in await book.ask("sign")}
+    assert by_sign == {"测试": (1, {"delivered": 1}), "别名": (1, {"failed": 1})}
+
+
+async def test_a_late_report_moves_the_message_it_corrects(book: Book) -> None:
+    one = await book.message(SINCE)
+    await book.report(SINCE + timedelta(minutes=2), one, "no_report")
+    await book.roll(SINCE + timedelta(minutes=5))
+    await book.report(SINCE + timedelta(minutes=20), one, "delivered")
+    await book.roll()
+    (line,) = await book.ask()
+    assert line.ended == {"delivered": 1}
+
+
+async def test_what_is_younger_than_the_margin_waits(book: Book) -> None:
+    await book.message(NOW - statistics.MARGIN / 2)
+    await book.roll()
+    assert await book.ask() == []
+    await book.roll(NOW + statistics.MARGIN)
+    assert [line.accepted for line in await book.ask()] == [1]
+
+
+async def test_two_nodes_roll_up_without_counting_twice(book: Book) -> None:
+    for minute in range(20):
+        await book.report(
+            SINCE + timedelta(minutes=minute + 1),
+            await book.message(SINCE + timedelta(minutes=minute)),
+            "delivered",
+        )
+    await asyncio.gather(book.roll(), book.roll(), book.roll())
+    await book.roll()
+    (line,) = await book.ask()
+    assert (line.accepted, line.ended) == (20, {"delivered": 20})
+
+
+async def test_a_recount_finds_what_the_roll_up_could_not_see(book: Book) -> None:
+    one = await book.message(SINCE + timedelta(minutes=10))
+    await book.report(SINCE + timedelta(minutes=11), one, "no_report")
+    await book.report(SINCE + timedelta(minutes=12), one, "delivered")
+    await book.roll()
+    late = await book.message(SINCE)  # committed long after its id was made
+    await book.report(SINCE + timedelta(minutes=1), late, "failed")
+    await book.roll()
+    day = SINCE.astimezone(CHINA).date()
+    counted = sum(line.accepted for line in await book.ask())
+    await statistics.recount(book.database, day)
+    lines = await book.ask()
+    assert counted == 1
+    assert sum(line.accepted for line in lines) == 2
+    assert {k: v for line in lines for k, v in line.ended.items()} == {"delivered": 1, "failed": 1}
+
+
+async def test_settled_days_are_recounted_once(book: Book) -> None:
+    await book.message(NOW - timedelta(hours=20))
+    await book.roll()
+    later = NOW + timedelta(days=statistics.SETTLED + 1)
+    await book.roll(later)
+    days = []
+    while day := await statistics.recount_settled(book.database, later, 7):
+        days.append(day)
+    assert days == sorted(set(days))
+    assert days[-1] == later.astimezone(CHINA).date() - timedelta(days=statistics.SETTLED)
+    assert sum(line.accepted for line in await book.ask()) == 1
+
+
+async def test_questions_that_make_no_sense_are_refused(book: Book) -> None:
+    with pytest.raises(Invalid, match="group"):
+        await statistics.ask(book.database, first=TODAY, last=TODAY, group=("number",))
+    with pytest.raises(Invalid, match="to_day"):
+        await statistics.ask(book.database, first=TODAY, last=TODAY - timedelta(days=1), group=("day",))
