@@ -57,6 +57,17 @@ class OpsConfig:
 
 
 @dataclass(frozen=True)
+class PartnerConfig:
+    """``[partners.smpp]`` and ``[partners.cmpp]``: a server for partners."""
+
+    listen: str = ""
+    """Empty: no such server."""
+    tls: tuple[str, ...] = ()
+    """Files of the certificate chain and of its key (PEM; one file may hold both). Empty: without TLS. Changed files
+    are taken up while running."""
+
+
+@dataclass(frozen=True)
 class SecurityConfig:
     key_file: str = ""
     """Seals stored secrets; 64 hex digits. Empty: ``secret.key`` in the data directory, made when missing."""
@@ -90,6 +101,8 @@ class Config:
     database: DatabaseConfig = field(default_factory=DatabaseConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
     ops: OpsConfig = field(default_factory=OpsConfig)
+    partners_smpp: PartnerConfig = field(default_factory=PartnerConfig)
+    partners_cmpp: PartnerConfig = field(default_factory=PartnerConfig)
     security: SecurityConfig = field(default_factory=SecurityConfig)
     durability: DurabilityConfig = field(default_factory=DurabilityConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
@@ -137,16 +150,18 @@ def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Config:
     sections = {f.name: getattr(Config(), f.name) for f in dataclasses.fields(Config)}
     where = str(path) if path else "configuration"
 
+    tables = _tables(document)
+    known = [_shown(name) for name in sections]
     problems += [
-        f"{where}: unknown section [{name}]; known are {', '.join(sections)}"
-        for name in document
-        if name not in sections
+        f"{where}: unknown section [{name}]; known are {', '.join(known)}"
+        for name in tables
+        if name not in known
     ]
     built = {}
     for name, default in sections.items():
-        given = document.get(name, {})
+        given = tables.get(_shown(name), {})
         if not isinstance(given, dict):
-            problems.append(f"{where}: [{name}] must be a table")
+            problems.append(f"{where}: [{_shown(name)}] must be a table")
             given = {}
         built[name] = _section(name, type(default), given, environ, where, problems)
     problems += [
@@ -161,6 +176,24 @@ def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Config:
 
 ENV_OTHERS = frozenset({"SMSGW_CONFIG", "SMSGW_LOG_LEVEL", "SMSGW_LOG_FORMAT"})
 """Environment variables that are not settings of the file."""
+
+
+_NESTED = "partners"
+
+
+def _shown(name: str) -> str:
+    """A section's name in the file: ``partners_smpp`` is ``[partners.smpp]``."""
+    return name.replace(f"{_NESTED}_", f"{_NESTED}.", 1)
+
+
+def _tables(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables of the file by their full names."""
+    tables = dict(document)
+    nested = tables.get(_NESTED)
+    if isinstance(nested, dict):
+        del tables[_NESTED]
+        tables |= {f"{_NESTED}.{name}": table for name, table in nested.items()}
+    return tables
 
 
 def _env_names(sections: Mapping[str, Any]) -> set[str]:
@@ -181,7 +214,7 @@ def _section(
     values: dict[str, Any] = {}
     known = [f.name for f in dataclasses.fields(kind)]
     problems += [
-        f"{where}: unknown key {key} in [{name}]; known are {', '.join(known)}"
+        f"{where}: unknown key {key} in [{_shown(name)}]; known are {', '.join(known)}"
         for key in given
         if key not in known
     ]
@@ -190,14 +223,15 @@ def _section(
         if variable in environ:
             source, value = variable, _from_text(environ[variable], hints[key])
         elif key in given:
-            source, value = f"{where}: [{name}] {key}", given[key]
+            source, value = f"{where}: [{_shown(name)}] {key}", given[key]
         else:
             continue
         problem, converted = _convert(value, hints[key])
         low, high = _RANGES.get((name, key), (None, None))
         if problem is None and low is not None and not low <= converted <= high:
             problem = f"must be in {low}..{high}"
-        if problem is None and key == "listen" and not _is_address(converted):
+        may_be_off = name.startswith(_NESTED) and converted == ""
+        if problem is None and key == "listen" and not may_be_off and not _is_address(converted):
             problem = 'must look like "127.0.0.1:8080" or "[::1]:8080"'
         if problem:
             problems.append(f"{source} {problem}")

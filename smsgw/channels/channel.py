@@ -23,10 +23,11 @@ from smsgw.channels import profiles
 from smsgw.channels.listener import Listeners, ListenerTaken, Numberings
 from smsgw.channels.mapping import INTERMEDIATE, mapping_for
 from smsgw.channels.pools import PoolTables
-from smsgw.channels.transport import Link, open_link, tls_context
+from smsgw.channels.transport import open_link, tls_context
 from smsgw.core.ids import first_id
 from smsgw.core.model import ChannelSpec, ChannelStatus, Claimed, Lane, Outcome, OutcomeKind, Report
 from smsgw.core.pacing import Pacer
+from smsgw.link import Link
 from smsgw.pipeline.outcomes import MAX_AGE, Outcomes
 from smsgw.pipeline.routing import Membership
 from smsgw.protocols.cmpp import rules as cmpp_rules

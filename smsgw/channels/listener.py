@@ -13,8 +13,8 @@ from typing import Protocol
 import structlog
 
 from smsgw.channels import profiles
-from smsgw.channels.transport import Link
 from smsgw.core.model import ChannelSpec
+from smsgw.link import Link
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.protocols.sgip import rules

@@ -39,6 +39,18 @@ class IdSource:
                 self._sequence = 0
         return self._last << _SHIFT | self._node | self._sequence
 
+    def block(self, n: int) -> int:
+        """The first of ``n`` ids that follow each other without a gap (1 to 4096)."""
+        if not 1 <= n <= 0x1000:
+            raise ValueError(f"a block of {n} ids")
+        first = self.next()
+        if self._sequence + n > 0x1000:  # the rest of this millisecond is too short: borrow the next one
+            self._last += 1
+            self._sequence = 0
+            first = self._last << _SHIFT | self._node
+        self._sequence += n - 1
+        return first
+
 
 def first_id(at: datetime) -> int:
     """The smallest id that can be made at ``at``."""

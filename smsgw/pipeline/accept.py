@@ -251,19 +251,20 @@ class Acceptor:
         if not checked:  # every recipient failed: there is nothing to store
             return SendResult("0", 0, len(results), tuple(r for r in results if r is not None))
 
-        batch_id = self._ids.next()
+        first = self._ids.block(len(request.items))
+        batch_id = first + checked[0].position
         messages: list[tuple[object, ...]] = []
         parts: list[tuple[object, ...]] = []
         lane = int(_lane(request))
         state = PartState.QUEUED if due is None else PartState.SCHEDULED
         policy = request.account.unknown_policy or DEFAULT_POLICY.get(request.type)
         queues = set()
-        message_id = batch_id
         keys: list[RequestKey] = []
         if request.idempotency_key is not None:
             keys.append(RequestKey("k", request.idempotency_key, request.request_sha256, batch_id))
         for one in checked:
             item, route = one.item, one.route
+            message_id = first + one.position
             total = one.coded.parts
             self._refs = self._refs + 1 & 0xFF
             ref = self._refs if total > 1 else 0
@@ -299,7 +300,6 @@ class Acceptor:
             status = "queued" if due is None else "scheduled"
             results[one.position] = ItemResult(item.to, str(message_id), status, total)
             queues.add((route.pool_id, lane))
-            message_id = self._ids.next()
 
         outcome = SendResult(
             str(batch_id),

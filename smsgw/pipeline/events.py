@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 
 
 class EventBell:
@@ -11,6 +11,8 @@ class EventBell:
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[int, str], set[asyncio.Future[None]]] = {}
+        self.listeners: list[Callable[[Collection[int]], None]] = []
+        """Called with the accounts of every ring; must not raise."""
 
     async def wait(self, account_id: int, kind: str, timeout_s: float) -> bool:
         """Sleep until there may be something new; False when only the time is over."""
@@ -27,6 +29,9 @@ class EventBell:
 
     def ring(self, account_ids: Iterable[int], kind: str) -> None:
         """Wake all who wait for events of this kind for these accounts."""
+        account_ids = tuple(account_ids)
+        for listener in self.listeners if account_ids else ():
+            listener(account_ids)
         for account_id in account_ids:
             for future in self._waiting.get((account_id, kind), ()):
                 if not future.done():

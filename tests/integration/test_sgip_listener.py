@@ -11,7 +11,7 @@ import pytest
 
 from smsgw.channels import profiles
 from smsgw.channels.listener import Listeners, ListenerTaken, SgipListener
-from smsgw.channels.transport import Link
+from smsgw.link import Link
 from smsgw.core.model import ChannelSpec
 from smsgw.protocols.dialects import SGIP12
 from smsgw.protocols.events import Closed, Event, Request

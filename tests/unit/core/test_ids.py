@@ -22,3 +22,17 @@ def test_more_than_a_millisecond_holds_and_a_clock_that_goes_back() -> None:
 def test_a_node_number_that_does_not_fit(node: int) -> None:
     with pytest.raises(ValueError, match="node number"):
         IdSource(node, lambda: 0)
+
+
+def test_a_block_has_no_gap_and_stays_in_its_millisecond() -> None:
+    clock = [EPOCH_MS + 1000]
+    source = IdSource(3, lambda: clock[0])
+    given = []
+    for size in (1, 100, 4000, 4096, 1):
+        first = source.block(size)
+        given += range(first, first + size)
+        assert first >> 12 == (first + size - 1) >> 12
+    assert given == sorted(set(given))
+    assert source.next() > given[-1]
+    with pytest.raises(ValueError, match="block"):
+        source.block(4097)
