@@ -11,8 +11,8 @@ import pytest
 
 from smsgw.channels import profiles
 from smsgw.channels.listener import Listeners, ListenerTaken, SgipListener
-from smsgw.link import Link
 from smsgw.core.model import ChannelSpec
+from smsgw.link import Link
 from smsgw.protocols.dialects import SGIP12
 from smsgw.protocols.events import Closed, Event, Request
 from smsgw.protocols.sgip import rules
