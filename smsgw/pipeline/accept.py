@@ -251,8 +251,8 @@ class Acceptor:
         if not checked:  # every recipient failed: there is nothing to store
             return SendResult("0", 0, len(results), tuple(r for r in results if r is not None))
 
-        first = self._ids.block(len(request.items))
-        batch_id = first + checked[0].position
+        first_id = self._ids.block(len(request.items))
+        batch_id = first_id + checked[0].position
         messages: list[tuple[object, ...]] = []
         parts: list[tuple[object, ...]] = []
         lane = int(_lane(request))
@@ -264,7 +264,7 @@ class Acceptor:
             keys.append(RequestKey("k", request.idempotency_key, request.request_sha256, batch_id))
         for one in checked:
             item, route = one.item, one.route
-            message_id = first + one.position
+            message_id = first_id + one.position
             total = one.coded.parts
             self._refs = self._refs + 1 & 0xFF
             ref = self._refs if total > 1 else 0
