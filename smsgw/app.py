@@ -24,9 +24,9 @@ from smsgw.admin import app as portal
 from smsgw.api import app as api
 from smsgw.api.context import ApiContext
 from smsgw.api.health import add_health
-from smsgw.channels.channel import Services
 from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pools import PoolTables
+from smsgw.channels.services import Services
 from smsgw.config import Config
 from smsgw.core.ids import IdSource
 from smsgw.core.model import MessageType

@@ -13,7 +13,8 @@ from asyncpg import PostgresError
 
 from smsgw import aio
 from smsgw.channels import profiles
-from smsgw.channels.channel import Channel, Queue, Services
+from smsgw.channels.channel import Channel
+from smsgw.channels.services import Queue, Services
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.ids import first_id, time_of
 from smsgw.core.model import ChannelSpec, ChannelStatus, UnknownPolicy
@@ -217,7 +218,7 @@ class ChannelManager:
             return
         channel = Channel(spec, lease, self._pools_of(spec), self._services)
         self._channels[spec.id] = channel
-        await channel.start()
+        channel.start()
         log.info("channel.started", channel=spec.name, protocol=spec.protocol, epoch=lease.epoch)
 
     async def _take(self, channel_id: int, name: str, policy: UnknownPolicy) -> Lease | None:

@@ -1,0 +1,411 @@
+"""The sender of one channel: claim, write, outcome.
+
+It claims whole messages for free window and rate, at most one window ahead, so that the wire never waits for a commit.
+Before parts are handed to a transport their WRITE record is in the journal; what was claimed and never written goes
+back when the channel stops or its carrier falls silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from datetime import UTC, datetime
+
+import structlog
+
+from smsgw import aio
+from smsgw.channels import profiles
+from smsgw.channels.claims import Claims
+from smsgw.channels.intake import Intake
+from smsgw.channels.links import Links
+from smsgw.channels.mapping import mapping_for
+from smsgw.channels.services import Services
+from smsgw.core.model import ChannelSpec, Claimed, Lane, Outcome, OutcomeKind
+from smsgw.core.pacing import Pacer
+from smsgw.link import Link
+from smsgw.protocols.events import Answer, Closed, Event, Expired, Late, Request
+from smsgw.protocols.pdu import Pdu
+from smsgw.protocols.session import NotBound, WindowFull
+from smsgw.store.db import CONFLICT, OUTAGE
+from smsgw.store.journal import Key
+from smsgw.store.leases import Lease
+
+log = structlog.get_logger(__name__)
+
+POLL = 0.5
+"""Seconds between looks for work that nobody has announced: other nodes' messages, deferred parts come due."""
+RELEASE_AFTER = 2.0
+"""Claimed parts of a channel without a bound link go back to the pool after this many seconds."""
+STALLED_AFTER = 3.0
+"""A carrier that answers nothing for so long gets no claims ahead; what is not written yet goes to its neighbours."""
+URGENT_FOR = 60.0
+"""Seconds for which a reserve of the window is kept after an emergency message: more of them will come."""
+JOURNAL_PAUSE = 1.0
+"""Seconds until the next try when the journal cannot be written."""
+
+
+class Dispatcher:
+    """Runs from ``start`` to ``stop``; it is the ``links.Traffic`` of the channel."""
+
+    def __init__(self, spec: ChannelSpec, lease: Lease, claims: Claims, services: Services) -> None:
+        self.spec = spec
+        self.lease = lease
+        self.links: Links
+        """Given by the channel before ``start``."""
+        self._claims = claims
+        self._mapping = mapping_for(spec, profiles.parse(spec.profile, spec.protocol))
+        self._intake = Intake(spec.name, self._mapping, services.outcomes)
+        self._services = services
+        self._loop = asyncio.get_running_loop()
+        self._ready: deque[Claimed] = deque()
+        self._written: dict[Key, str] = {}
+        """Carrier's ids of parts that wait for their answer, where the id is ours to make."""
+        self.pacer = Pacer(spec.rate, self._loop.time())
+        self._paused_until = 0.0
+        self._answered_at = self._loop.time()
+        """When the carrier last answered, or had nothing to answer."""
+        self._urgent_until = float("-inf")
+        self._pump_timer: asyncio.TimerHandle | None = None
+        self._pump_due = 0.0
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._per_second: deque[tuple[int, int]] = deque(maxlen=8)
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Claim, and write to the links."""
+        self._task = aio.spawn(self._run(), name=f"dispatch.{self.spec.name}")
+
+    def stop(self) -> list[asyncio.Future[None]]:
+        """Write nothing more and give back what was not written; done when no claim is under way.
+
+        A claim that is under way ends by itself and gives back; cut short, it might be committed behind our back.
+        """
+        self._stopping = True
+        self._wake.set()
+        self.give_back()
+        return [self._task] if self._task is not None else []
+
+    async def end(self) -> None:
+        """Whatever is still going on is cut short."""
+        await aio.cancel(self._task)
+        self.give_back()
+        if self._pump_timer is not None:
+            self._pump_timer.cancel()
+        self._claims.drop()
+
+    def change(self, spec: ChannelSpec) -> None:
+        """Follow a change of rate, window or desired state."""
+        self.spec = spec
+        self.pacer.set_limit(spec.rate, self._loop.time())
+        if self.draining:
+            self.give_back()
+        self.look_everywhere()
+
+    # --- what others may know ----------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> bool:
+        """Whether claimed parts wait to be written."""
+        return bool(self._ready)
+
+    @property
+    def draining(self) -> bool:
+        """Writes nothing new; what it has written is still answered and reported."""
+        return self.spec.desired != "started"
+
+    @property
+    def rate_now(self) -> float:
+        """Submits per second lately."""
+        now = int(self._loop.time())
+        return sum(n for second, n in self._per_second if now - 5 <= second < now) / 5
+
+    def stalled(self) -> bool:
+        """Whether parts are out and the carrier has answered nothing for a while."""
+        if not self.links.outstanding:
+            self._answered_at = self._loop.time()
+        return self._loop.time() - self._answered_at > STALLED_AFTER
+
+    def has_room(self) -> bool:
+        """Could write a part at once."""
+        now = self._loop.time()
+        return (
+            now >= self._paused_until
+            and self.pacer.next_at(now) <= now
+            and (self.links.asleep > 0 or bool(self._open_links()))
+        )
+
+    def _open_links(self) -> list[Link]:
+        return [link for link in self.links.sending if link.writable and link.session.window_free]
+
+    # --- news --------------------------------------------------------------------------------------------------
+
+    def look_everywhere(self) -> None:
+        """There may be work in any queue."""
+        self._claims.look_everywhere()
+        self._wake.set()
+
+    def wake(self) -> None:
+        """There is work."""
+        self._wake.set()
+
+    def on_change(self) -> None:
+        """``links.Traffic``: a link has logged in, or the last one is gone."""
+        self.look_everywhere()
+
+    def on_writable(self) -> None:
+        """``links.Traffic``: a link takes octets again."""
+        self._pump()
+
+    # --- claim -------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        """The claim loop: woken by news, or looks by itself every ``POLL`` seconds."""
+        backoff = aio.Backoff(0.1, 2.0)
+        while not self._stopping:
+            try:
+                async with asyncio.timeout(POLL):
+                    await self._wake.wait()
+            except TimeoutError:
+                self._claims.look_everywhere()
+            self._wake.clear()
+            try:
+                self._tend()
+                if (pause := self._claims.pause) > 0:
+                    await asyncio.sleep(pause)
+                while await self._claim_some():
+                    pass
+            except (*OUTAGE, *CONFLICT) as exc:
+                log.warning("claim.failed", channel=self.spec.name, error=type(exc).__name__)
+            except Exception:  # without its dispatcher a channel would stand still unnoticed
+                log.exception("claim.failed", channel=self.spec.name)
+            else:
+                backoff.reset()
+                continue
+            self._claims.drop()
+            self.look_everywhere()
+            if not self._stopping:
+                await asyncio.sleep(backoff.next())
+
+    def _tend(self) -> None:
+        """Things to look at now and then."""
+        if not self._services.outcomes.full:
+            self.links.resume_reading()
+        lost_at = self.links.unbound_since
+        if self.stalled() or (lost_at is not None and self._loop.time() - lost_at > RELEASE_AFTER):
+            self.give_back()
+        self._pump()
+
+    async def _claim_some(self) -> bool:
+        """Claim what there is room for; whether there may be more."""
+        room, urgent = self._room()
+        if room <= 0:
+            return False
+        claimed = await self._claims.take(room, urgent=urgent, in_hand=self._ready)
+        if not claimed:
+            return False
+        self._ready.extend(claimed)
+        if any(part.lane == Lane.EMERGENCY for part in claimed):
+            self._urgent_until = self._loop.time() + URGENT_FOR
+            self._ready = deque(sorted(self._ready, key=lambda part: part.lane != Lane.EMERGENCY))
+        if self._stopping:
+            self.give_back()
+            return False
+        self._pump()
+        return True
+
+    def _room(self) -> tuple[int, bool]:
+        """Parts that may be claimed now, and whether only emergency ones.
+
+        Up to one window ahead, taken in halves so that a claim carries many; emergency messages find room (their
+        reserve) though others have taken all of it.
+        """
+        if (
+            not self.links.reachable
+            or self._stopping
+            or self.draining
+            or not self.lease.still_mine()
+            or self._services.outcomes.full
+            or self.stalled()
+        ):
+            return 0, False
+        ahead = sum(link.session.window for link in self.links.sending) or self.spec.window
+        ahead = min(ahead, max(1, int(self.pacer.rate / 4)))  # a slow channel does not sit on a full window
+        room = ahead - len(self._ready)
+        if room * 2 >= ahead:
+            return room, False
+        if not self._claims.emergency:
+            return 0, False
+        urgent = sum(part.lane == Lane.EMERGENCY for part in self._ready)
+        return max(1, self._reserve()) - urgent, True
+
+    def _reserve(self) -> int:
+        """Places of the window that are for emergency messages."""
+        window = sum(link.session.window for link in self.links.sending)
+        return window * self._services.emergency_reserve() // 100
+
+    def give_back(self) -> None:
+        """Return claimed parts that were never written: whole messages to the pool, others stay with the channel."""
+        if not self._ready:
+            return
+        log.info("channel.gave_back", channel=self.spec.name, parts=len(self._ready))
+        self._services.outcomes.unsent([_unsent(claimed) for claimed in self._ready])
+        self._ready.clear()
+        self._claims.deferred_in(0.0)
+
+    # --- write -------------------------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Hand ready parts to links, as far as window, rate and lease allow. Journal first, then the sockets."""
+        if not self._ready or self._stopping:
+            return
+        now = self._loop.time()
+        if now < self._paused_until:
+            self._pump_at(self._paused_until)
+            return
+        if not self.lease.still_mine():
+            return
+        links = self._open_links()
+        free = sum(link.session.window_free for link in links)
+        if free < len(self._ready):
+            self.links.call()
+        budget = min(free, len(self._ready))
+        if now < self._urgent_until:
+            urgent = sum(part.lane == Lane.EMERGENCY for part in self._ready)
+            budget = min(budget, max(urgent, free - self._reserve()))
+        if budget:
+            granted = self.pacer.take(now, budget)
+            if granted < budget:
+                self._pump_at(self.pacer.next_at(now))
+            budget = granted
+        if not budget:
+            return
+        self._write([self._ready.popleft() for _ in range(budget)], links, now)
+        if len(self._ready) * 2 <= sum(link.session.window for link in links):
+            self._wake.set()
+
+    def _write(self, batch: list[Claimed], links: list[Link], now: float) -> None:
+        """Write the parts; the links have window for all of them."""
+        wall = datetime.now(UTC)
+        refused: list[Outcome] = []
+        unsent: list[Claimed] = []
+        planned: list[tuple[Claimed, Pdu]] = []
+        for claimed in batch:
+            if claimed.valid_until is not None and claimed.valid_until <= wall:
+                unsent.append(claimed)  # becomes EXPIRED
+                continue
+            try:
+                planned.append((claimed, self._mapping.submit(claimed)))
+            except ValueError as exc:
+                refused.append(self._unencodable(claimed, exc))
+        try:
+            self._services.journal.write([_key(c) for c, _ in planned])
+        except OSError as exc:
+            log.error("journal.failed", channel=self.spec.name, error=str(exc))
+            self._ready.extendleft(reversed([claimed for claimed, _ in planned]))
+            planned = []
+            self._paused_until = now + JOURNAL_PAUSE
+            self._pump_at(self._paused_until)
+        spread = iter(sorted(links, key=lambda link: -link.session.window_free))
+        link = next(spread)
+        touched = [link]
+        for claimed, pdu in planned:
+            while not link.session.window_free and (after := next(spread, None)) is not None:
+                link = after
+                touched.append(link)
+            try:
+                link.session.request(pdu, now, claimed)
+                if carrier_id := self._mapping.written(pdu):
+                    self._written[_key(claimed)] = carrier_id
+            except ValueError as exc:
+                refused.append(self._unencodable(claimed, exc))
+            except (NotBound, WindowFull):  # the session has ended in the middle of this batch
+                unsent.append(claimed)
+        for link in touched:
+            link.flush()
+        self._count(int(now), len(planned))
+        if refused:
+            self._services.outcomes.answered(refused, self.spec.unknown_policy)
+        if unsent:
+            self._services.outcomes.unsent([_unsent(claimed) for claimed in unsent])
+
+    def _unencodable(self, claimed: Claimed, exc: ValueError) -> Outcome:
+        log.error("part.unencodable", channel=self.spec.name, id=str(claimed.id), error=str(exc))
+        return Outcome(*_key(claimed), OutcomeKind.REFUSED, code="UNENCODABLE", cls="CHANNEL")
+
+    def _pump_at(self, when: float) -> None:
+        """Pump again at that time, or before."""
+        if self._pump_timer is not None:
+            if self._pump_due <= when:
+                return
+            self._pump_timer.cancel()
+        self._pump_due = when
+        self._pump_timer = self._loop.call_at(max(when, self._loop.time()), self._pump_now)
+
+    def _pump_now(self) -> None:
+        self._pump_timer = None
+        self._pump()
+
+    def _count(self, second: int, n: int) -> None:
+        if self._per_second and self._per_second[-1][0] == second:
+            n += self._per_second.pop()[1]
+        self._per_second.append((second, n))
+
+    # --- outcome -----------------------------------------------------------------------------------------------
+
+    def on_events(self, link: Link, events: list[Event]) -> None:
+        """``links.Traffic``: sort what a link says into outcomes, reports and messages."""
+        outcomes: list[Outcome] = []
+        for event in events:
+            match event:
+                case (
+                    Answer(tag=Claimed() as tag, pdu=pdu, status=status)
+                    | Late(tag=Claimed() as tag, pdu=pdu, status=status)
+                ):
+                    self._answered_at = self._loop.time()
+                    self._written.pop(_key(tag), None)
+                    outcome = self._outcome(tag, pdu, status)
+                    if outcome.kind is OutcomeKind.DEFERRED:
+                        self._slow_down(outcome)
+                    outcomes.append(outcome)
+                case Request():
+                    self._intake.take(link, event)
+                case Expired(tag=Claimed() as tag):
+                    outcomes.append(self._unknown(tag, "ANSWER_TIMEOUT"))
+                case Closed(why=why, lost=lost) if lost:
+                    log.warning("link.lost_window", channel=self.spec.name, parts=len(lost), why=why)
+                    outcomes += [self._unknown(tag, "LINK_LOST") for tag in lost if isinstance(tag, Claimed)]
+                case _:
+                    pass
+        if outcomes:
+            self._services.outcomes.answered(outcomes, self.spec.unknown_policy)
+            self._pump()
+
+    def _outcome(self, claimed: Claimed, answer: Pdu, status: int) -> Outcome:
+        try:
+            return self._mapping.outcome(claimed, answer, status)
+        except Exception:  # what cannot be understood is not known; its neighbours must not suffer
+            log.exception(
+                "answer.unreadable", channel=self.spec.name, id=str(claimed.id), answer=repr(answer)[:500]
+            )
+            return self._unknown(claimed, "ANSWER_UNREADABLE")
+
+    def _unknown(self, claimed: Claimed, why: str) -> Outcome:
+        carrier_id = self._written.pop(_key(claimed), "")
+        return Outcome(*_key(claimed), OutcomeKind.UNKNOWN, carrier_id=carrier_id, code=why)
+
+    def _slow_down(self, outcome: Outcome) -> None:
+        """The carrier says "not now": the channel slows down when it says "too fast", the part waits."""
+        if outcome.cls == "FREQ_CARRIER":
+            self.pacer.throttled(self._loop.time())
+        self._claims.deferred_in(outcome.delay)
+
+
+def _key(claimed: Claimed) -> Key:
+    return claimed.id, claimed.part, claimed.attempt
+
+
+def _unsent(claimed: Claimed) -> Outcome:
+    return Outcome(*_key(claimed), OutcomeKind.UNSENT)

@@ -1,0 +1,31 @@
+"""What every channel of a node shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from smsgw.channels.listener import Listeners, Numberings
+from smsgw.channels.pools import PoolTables
+from smsgw.pipeline.outcomes import Outcomes
+from smsgw.store.journal import Journal
+
+Queue = tuple[int, int]
+"""(pool id, lane)."""
+
+
+@dataclass(slots=True)
+class Services:
+    """Given by the composition root."""
+
+    dsn: str
+    node: int
+    journal: Journal
+    outcomes: Outcomes
+    tables: PoolTables
+    listeners: Listeners = field(default_factory=Listeners)
+    numberings: Numberings = field(default_factory=Numberings)
+    emergency_reserve: Callable[[], int] = lambda: 0
+    """Percent of a window that is kept for emergency messages while there are any."""
+    marketing_stopped: Callable[[int], bool] = lambda _: False
+    """Whether complaints keep marketing off a channel."""
