@@ -25,6 +25,7 @@ from smsgw.commands.base import (
 from smsgw.commands.bench import bench
 from smsgw.commands.demo import demo
 from smsgw.commands.lists import access_code, block, complaint, setting
+from smsgw.commands.manual import manual
 from smsgw.commands.numbers import number
 from smsgw.commands.pdu import pdu
 from smsgw.commands.report import report
@@ -117,7 +118,7 @@ async def status(ctx: Context, as_json: bool) -> None:
 for command in (
     access_code, alarm, block, complaint, setting,
     accounts.account, accounts.audit_group, accounts.key, accounts.ledger, accounts.user, bench, channels.channel, code,
-    demo, messages.explain, messages.send, messages.trace, messages.unknown, number, pdu, report, retry, route,
+    demo, manual, messages.explain, messages.send, messages.trace, messages.unknown, number, pdu, report, retry, route,
     simulate, stats,
 ):  # fmt: skip
     main.add_command(command)

@@ -6,6 +6,7 @@ errors of the API never depend on what else the application serves.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
@@ -19,7 +20,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from structlog.contextvars import bind_contextvars
 
-from smsgw.api import openapi
+from smsgw.api import manual, openapi
 from smsgw.api.auth import Authenticator, client_address, within
 from smsgw.api.context import ApiContext, Call
 from smsgw.api.decode import decode_body, decode_query, read_body
@@ -28,7 +29,7 @@ from smsgw.api.health import add_health
 from smsgw.api.ids import RequestIds
 from smsgw.api.route import BASE, Route
 from smsgw.api.routes import PUBLIC, ROUTES
-from smsgw.api.shapes import NoQuery, ServerTime
+from smsgw.api.shapes import LanguageQuery, NoQuery, ServerTime
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.ids import CHINA
 
@@ -47,6 +48,12 @@ class _Malformed(logging.Filter):
         return False
 
 
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
 _server_log = logging.getLogger("smsgw.http")
 _server_log.addFilter(_Malformed())
 
@@ -116,7 +123,10 @@ class _Server:
             ctx.directory, clock=ctx.clock, allow_insecure_bearer=ctx.allow_insecure_bearer
         )
         self._request_ids = RequestIds(ctx.clock)
-        self._document = msgspec.json.encode(openapi.document())
+        self._pages: dict[str, str] = {}
+        self._documents = {
+            lang: msgspec.json.encode(openapi.document(chinese=lang == "zh")) for lang in ("en", "zh")
+        }
 
     def serve(self, operations: _Operations) -> _Handler:
         """The handler of one path with its methods; without any, the path does not exist."""
@@ -155,12 +165,26 @@ class _Server:
             if request.method not in ("GET", "HEAD"):
                 return self._refuse(request, _not_allowed("GET, HEAD"), request_id, english, None)
             if name == "openapi":
-                return _respond(200, self._document, request_id, {})
+                try:
+                    query = decode_query(LanguageQuery, request.raw_path.partition("?")[2])
+                except SmsgwError as exc:
+                    return self._refuse(request, exc, request_id, english, None)
+                return _respond(200, self._documents[query.lang], request_id, {})
+            if name == "docs":
+                return await self._read(manual.page, "text/html")
+            if name == "docs_style":
+                return await self._read(manual.style, "text/css")
             now = self._ctx.clock()
             data = ServerTime(datetime.fromtimestamp(now, CHINA), int(now))
             return _respond(200, success(data, request_id, english=english), request_id, {})
 
         return handle
+
+    async def _read(self, make: Callable[[], str], media: str) -> web.Response:
+        """A document for browsers, made when it is first asked for."""
+        if media not in self._pages:
+            self._pages[media] = await asyncio.to_thread(make)
+        return web.Response(text=self._pages[media], content_type=media, headers=_PAGE_HEADERS)
 
     async def _authenticate(
         self, request: web.Request, request_id: str, english: bool

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import msgspec
 
 from smsgw import __version__
+from smsgw.api import words
 from smsgw.api.route import BASE, PublicRoute, Route
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.api.sending import Explained
@@ -27,17 +28,18 @@ _SECURITY: list[dict[str, list[str]]] = [
 ]
 
 
-def document() -> dict[str, Any]:
-    """The whole document."""
+def document(*, chinese: bool = False) -> dict[str, Any]:
+    """The whole document, in English or Chinese."""
     schemas = _schemas()
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
-        operation = _operation(route, schemas)
+        operation = _operation(route, schemas, chinese)
         paths.setdefault(BASE + route.path, {})[route.method.lower()] = operation
     for public in PUBLIC:
         path = public.path if public.root else BASE + public.path
-        paths.setdefault(path, {})["get"] = _public(public)
-    return {
+        paths.setdefault(path, {})["get"] = _public(public, chinese)
+    _describe(schemas, chinese)
+    whole = {
         "openapi": "3.1.0",
         "info": {
             "title": "smsgw HTTP API",
@@ -57,6 +59,28 @@ def document() -> dict[str, Any]:
             },
         },
     }
+    return _translated(whole) if chinese else whole
+
+
+def _describe(schemas: dict[str, Any], chinese: bool) -> None:
+    """Fields without a description of their own get the one they have everywhere."""
+    for schema in schemas.values():
+        for name, field in schema.get("properties", {}).items():
+            inner = [field, *field.get("anyOf", ()), field.get("items", {})]
+            if name in words.FIELDS and not any("description" in shape for shape in inner):
+                known = words.FIELDS[name]
+                field["description"] = known.chinese if chinese else known.english
+
+
+def _translated(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {
+            key: words.chinese(value)
+            if key in ("description", "summary") and isinstance(value, str)
+            else _translated(value)
+            for key, value in node.items()
+        }
+    return [_translated(one) for one in node] if isinstance(node, list) else node
 
 
 def _header_key(name: str) -> dict[str, str]:
@@ -129,20 +153,20 @@ def _quota_headers() -> dict[str, Any]:
     }
 
 
-def _errors(codes: tuple[str, ...]) -> dict[str, Any]:
+def _errors(codes: tuple[str, ...], chinese: bool) -> dict[str, Any]:
     by_status: dict[int, list[str]] = {}
     for code in sorted(set(codes)):
         by_status.setdefault(http_status(code), []).append(code)
     return {
         str(status): {
-            "description": "\n".join(f"* `{c}`: {message_of(c, english=True)}" for c in listed),
+            "description": "\n".join(f"* `{c}`: {message_of(c, english=not chinese)}" for c in listed),
             "content": {"application/json": {"schema": {"$ref": _REF.format(name="Error")}}},
         }
         for status, listed in sorted(by_status.items())
     }
 
 
-def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
+def _operation(route: Route, schemas: dict[str, Any], chinese: bool) -> dict[str, Any]:
     codes = _EVERY_CALL + route.errors + (_EVERY_BODY if route.body is not None else ())
     responses: dict[str, Any] = {}
     for kind in _alternatives(route.data):
@@ -156,7 +180,7 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         "tags": [route.path.split("/")[1]],
         "security": _SECURITY,
         "parameters": _parameters(route),
-        "responses": {**responses, **_errors(codes)},
+        "responses": {**responses, **_errors(codes, chinese)},
     }
     if route.body is not None:
         optional = not schemas[route.body.__name__].get("required")
@@ -177,13 +201,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         }
         for name in re.findall(r"\{(\w+)\}", route.path)
     ]
-    _, schemas = msgspec.json.schema_components([route.query], ref_template=_REF)
-    for name, shape in schemas[route.query.__name__].get("properties", {}).items():
-        # absent, not null, is how a query leaves a parameter out
-        given = next((s for s in shape.get("anyOf", ()) if s.get("type") != "null"), None)
-        if given is None:
-            given = {key: value for key, value in shape.items() if key != "default"}
-        parameters.append({"name": name, "in": "query", "required": False, "schema": given})
+    parameters += _query(route.query)
     if route.idempotent:
         parameters.append(
             {
@@ -197,11 +215,26 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     return parameters
 
 
-def _public(route: PublicRoute) -> dict[str, Any]:
+def _query(kind: type) -> list[dict[str, Any]]:
+    """The parameters of a query."""
+    parameters: list[dict[str, Any]] = []
+    _, schemas = msgspec.json.schema_components([kind], ref_template=_REF)
+    for name, shape in schemas[kind.__name__].get("properties", {}).items():
+        # absent, not null, is how a query leaves a parameter out
+        given = next((s for s in shape.get("anyOf", ()) if s.get("type") != "null"), None)
+        if given is None:
+            given = {key: value for key, value in shape.items() if key != "default"}
+        parameters.append({"name": name, "in": "query", "required": False, "schema": given})
+    return parameters
+
+
+def _public(route: PublicRoute, chinese: bool) -> dict[str, Any]:
     if route.data is None:
         good: dict[str, Any] = {
-            "description": "OpenAPI 3.1",
-            "content": {"application/json": {"schema": {"type": "object"}}},
+            "description": "Done",
+            "content": {
+                route.media: {"schema": {"type": "object" if route.media.endswith("json") else "string"}}
+            },
         }
     else:
         good = _answer(route.data, "Done")
@@ -210,5 +243,6 @@ def _public(route: PublicRoute) -> dict[str, Any]:
         "summary": route.summary,
         "tags": ["server"],
         "security": [],
-        "responses": {"200": good, **_errors(route.errors)},
+        "parameters": _query(route.query),
+        "responses": {"200": good, **_errors(route.errors, chinese)},
     }

@@ -43,6 +43,8 @@ class PublicRoute:
     summary: str
     data: Any = None
     """Type of the answer's ``data``; None: not in an envelope."""
+    media: str = "application/json"
+    query: type = NoQuery
     root: bool = False
     """Served at the root of every listener, not under the base path."""
     errors: tuple[str, ...] = ()

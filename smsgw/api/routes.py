@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smsgw.api import account, messages, reports, sending, statistics
 from smsgw.api.route import PublicRoute, Route
-from smsgw.api.shapes import Health, ServerTime
+from smsgw.api.shapes import Health, LanguageQuery, ServerTime
 
 ROUTES: tuple[Route, ...] = (
     *sending.ROUTES,
@@ -16,7 +16,9 @@ ROUTES: tuple[Route, ...] = (
 
 PUBLIC: tuple[PublicRoute, ...] = (
     PublicRoute("/time", "time", "The server's clock", ServerTime),
-    PublicRoute("/openapi.json", "openapi", "This document"),
+    PublicRoute("/openapi.json", "openapi", "This document", query=LanguageQuery),
+    PublicRoute("/docs", "docs", "The manual, in Chinese, to read and to print", media="text/html"),
+    PublicRoute("/docs/manual.css", "docs_style", "The manual's style sheet", media="text/css"),
     PublicRoute("/health", "health", "The process answers", Health, root=True),
     PublicRoute("/ready", "ready", "It can do its work", Health, root=True, errors=("NOT_READY",)),
 )

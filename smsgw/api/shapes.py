@@ -61,6 +61,12 @@ class NoQuery(Request):
     """A call without query parameters."""
 
 
+class LanguageQuery(Request):
+    """The language of a document."""
+
+    lang: Annotated[Literal["en", "zh"], Meta(description="Language of the descriptions.")] = "en"
+
+
 class ServerTime(msgspec.Struct):
     """The server's clock, for finding one's own skew."""
 

@@ -1,0 +1,216 @@
+"""The words of the API's documents: what fields mean, in English and Chinese, and the Chinese of everything else.
+
+``/openapi.json`` and the manual are made from the routes and their types; a field that has no description of its own
+has the one given here. A test fails for a text without its Chinese.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Field(NamedTuple):
+    """What a field means wherever it occurs, and a value for examples (None: none is shown)."""
+
+    english: str
+    chinese: str
+    sample: Any = None
+
+
+FIELDS: dict[str, Field] = {
+    "accepted": Field("Messages accepted.", "已接收的消息数", 1),
+    "accepted_at": Field("When it was accepted.", "接收时间", "2026-05-01T09:00:00.120+08:00"),
+    "account": Field("Name of the sending account.", "短信账号", "demo"),
+    "acknowledged": Field("Events put away by this call.", "本次确认的事件数", 2),
+    "answered_at": Field("When the carrier answered.", "运营商响应时间", "2026-05-01T09:00:00.180+08:00"),
+    "at": Field("When it happened.", "发生时间", "2026-05-01T09:00:00.120+08:00"),
+    "attempt": Field("How often it was handed to a carrier.", "提交次数", 1),
+    "available": Field("Billable parts that can be spent.", "可用条数", 9990),
+    "balance": Field("Billable parts left.", "余额(条)", 9990),
+    "batch": Field("The batch to acknowledge.", "批次号,确认时原样带回", "230284412358656000"),
+    "batch_id": Field("Id of the call.", "批次号(一次提交)", "230284412358656000"),
+    "cancelled": Field("Messages cancelled.", "已撤销的消息数", 0),
+    "carrier": Field("Carrier: CMCC, CUCC, CTCC, CBN or INTL.", "运营商:CMCC 移动、CUCC 联通、CTCC 电信、CBN 广电、INTL 国际", "CMCC"),
+    "carrier_code": Field("The carrier's code as it came.", "运营商原始状态码", "DELIVRD"),
+    "carrier_id": Field("Id that the carrier gave.", "运营商消息编号", "0505090000123456789"),
+    "channel": Field("Channel it went through.", "通道", "cmcc-1"),
+    "checks": Field("The checks and their results.", "各项检查结果", {"database": "ok"}),
+    "claimed_at": Field("When a channel took it up.", "通道取走时间", "2026-05-01T09:00:00.140+08:00"),
+    "class": Field("Stable class of a failure.", "失败分类(见附录)", ""),
+    "client_ref": Field("Your reference.", "客户流水号", "ORD-20260501-1"),
+    "code": Field("Stable code; OK, or what is wrong.", "结果码(见附录)", "OK"),
+    "content": Field("The text, as on the phone.", "短信内容", "您的预约已确认,请于5月1日9点到场。"),
+    "counted_to": Field("What happened later is not counted yet.", "统计截止时间", "2026-05-01T09:00:00+08:00"),
+    "credit_floor": Field("The balance may go down to this.", "余额下限(条),后付费为负数", 0),
+    "data": Field("The call's result.", "返回数据"),
+    "day": Field("Day of acceptance, in China.", "接收日期(北京时间)", "2026-05-01"),
+    "delivered": Field("Messages delivered.", "成功的消息数", 1),
+    "description": Field("Status or failure in Chinese.", "中文说明", "成功"),
+    "detail": Field("What the step knows besides.", "详细信息", {}),
+    "done_at": Field("When it became final.", "结束时间", "2026-05-01T09:00:03+08:00"),
+    "dry_run": Field("Send nothing; explain what would happen.", "仅试算,不发送", False),
+    "duplicate": Field("Messages given up as duplicates.", "判为重复的消息数", 0),
+    "event_id": Field("Id of the event; the same when it is offered again.", "事件编号,重复推送时不变,请据此去重", "230284425000000000"),
+    "expired": Field("Messages never written to a carrier in time.", "过期未发的消息数", 0),
+    "ext": Field("What you gave; comes back with reports.", "客户自定义内容,随回执原样返回", ""),
+    "extend_code": Field("Digits behind the access code.", "扩展号", ""),
+    "failed": Field("Messages that failed.", "失败的消息数", 0),
+    "id": Field("Id as a decimal string.", "编号(十进制字符串)", "230284412358656000"),
+    "items": Field("The entries.", "明细列表"),
+    "kind": Field("Kind of message or event.", "类别", "sms"),
+    "label": Field("The step in Chinese.", "步骤名称", "提交"),
+    "limit": Field("Entries at most.", "最多返回条数", 100),
+    "message": Field("For people; Chinese unless English is preferred.", "中文说明", "成功"),
+    "message_en": Field("The same in English.", "英文说明", "OK"),
+    "message_id": Field("Id of the message, a decimal string.", "消息编号(十进制字符串)", "230284412358656000"),
+    "more": Field("There is more to take.", "是否还有更多", False),
+    "name": Field("A name.", "名称", "通知"),
+    "next_cursor": Field("For the next page; null on the last one.", "下一页游标,末页为空", None),
+    "no_report": Field("Messages without a report in time.", "未收到回执的消息数", 0),
+    "ok": Field("Parts delivered.", "成功的条数", 1),
+    "origin": Field("Where it came from: api, portal, cli, task, smpp, cmpp.", "来源:api、portal、cli、task、smpp、cmpp", "api"),
+    "part": Field("Number of the part, from 1; 0 is the whole message.", "第几条,从 1 开始;0 表示整条消息", 1),
+    "parts": Field("Number of parts.", "条数", 1),
+    "pending": Field("Messages that have not ended.", "尚未结束的消息数", 0),
+    "price": Field("Billable parts debited.", "计费条数", 1),
+    "province": Field("Province of the number.", "省份", "北京"),
+    "rejected": Field("Messages refused.", "被拒绝的消息数", 0),
+    "request_id": Field("Id of the request; quote it when asking for help.", "请求号,咨询问题时请提供", "01KAF3Z5V1Q8Y4N2M6T7R9W0XC"),
+    "sign": Field("Signature, without 【】.", "签名,不含【】", "某某单位"),
+    "status": Field("Status word (see the table).", "状态(见附录)", "queued"),
+    "step": Field("Name of the step.", "步骤", "submitted"),
+    "steps": Field("The steps in the order of time.", "按时间排列的步骤"),
+    "submitted_at": Field("When a carrier took it.", "提交到运营商的时间", "2026-05-01T09:00:00.180+08:00"),
+    "success_rate": Field("Delivered of those that were sent and have ended.", "成功率", 1.0),
+    "time": Field("The server's clock.", "服务器时间", "2026-05-01T09:00:00+08:00"),
+    "to": Field("Number, E.164 digits.", "手机号码", "8613800138000"),
+    "total": Field("Parts in all.", "总条数", 1),
+    "type": Field("otp, notice or marketing.", "业务类型:otp 验证码、notice 通知、marketing 营销", "notice"),
+    "unconfirmed": Field("Messages whose outcome could not be learned.", "结果未知(已结束)的消息数", 0),
+    "units": Field("Billable parts, before refunds.", "计费条数(未扣除返还)", 1),
+    "unix": Field("The same as Unix seconds.", "Unix 时间戳(秒)", 1777597200),
+    "wait_s": Field("Seconds to wait for the first event.", "最多等待秒数(长轮询)", 20),
+}  # fmt: skip
+
+SAMPLES: dict[str, Any] = {
+    "SendBody.to": ["13800138000"],
+    "Pulled.items": [
+        {
+            "event_id": "230284425000000000", "message_id": "230284412358656000", "client_ref": "ORD-20260501-1",
+            "ext": "", "to": "8613800138000", "status": "delivered", "class": "", "carrier_code": "DELIVRD",
+            "description": "成功", "parts": {"total": 1, "ok": 1}, "kind": "sms",
+            "submitted_at": "2026-05-01T09:00:00.180+08:00", "done_at": "2026-05-01T09:00:03+08:00",
+        }
+    ],
+    "Explained.items": [
+        {
+            "to": "13800138000", "verdict": "accepted", "code": "OK", "message": "成功", "number": "8613800138000",
+            "carrier": "CMCC", "province": "北京", "pool": "CMCC", "coding": "ucs2", "units": 34, "parts": 1, "price": 1,
+        }
+    ],
+}  # fmt: skip
+"""Where a field's usual sample would mislead: ``Type.field``."""
+
+CHINESE: dict[str, str] = {
+    "1-1000 messages with a text of their own.": "1–1000 条各不相同的短信",
+    "A call that did not take effect.": "未生效的请求",
+    "A message's life in the order of time.": "一条消息的全过程,按时间排列",
+    "A message's life, step by step": "查询单条消息的全链路",
+    "A page of messages; ``next_cursor`` is null on the last one.": "一页消息;末页 next_cursor 为空",
+    "Accepted at or after.": "接收时间不早于",
+    "Accepted before.": "接收时间早于",
+    "Acknowledge a batch of delivery reports": "确认已收到的一批状态报告",
+    "Acknowledge a batch of inbound messages": "确认已收到的一批上行短信",
+    "Anything; comes back with reports.": "客户自定义内容,随状态报告原样返回",
+    "Comma-separated: day, type, sign, channel, carrier, province, origin.": (
+        "分组,逗号分隔:day 日期、type 业务类型、sign 签名、channel 通道、carrier 运营商、province 省份、origin 来源"
+    ),
+    "Counts of one group, in messages; ``parts`` and ``units`` in (billable) parts. ``pending`` have not ended.": (
+        "一组统计数;除 parts(条数)与 units(计费条数)外均为消息数,pending 为尚未结束"
+    ),
+    "Decides the priority lane.": "业务类型,决定发送优先级",
+    "Digits appended to the access code.": "扩展号,附在接入码之后的数字",
+    "Done": "成功",
+    "Events at most.": "最多返回的事件数",
+    "Events, held for this caller until acknowledged or 60 s have passed. ``batch`` is null when empty.": (
+        "一批事件,在确认之前为本次调用保留 60 秒;没有事件时 batch 为空"
+    ),
+    "First day; 7 days are given without one.": "起始日期,缺省为最近 7 天",
+    "For people; Chinese unless English is preferred.": "说明文字,默认中文",
+    "How many events this call has put away; 0 when the batch was acknowledged before or has lapsed.": (
+        "本次确认的事件数;批次此前已确认或已过期时为 0"
+    ),
+    "How many events to take, and how long to wait for the first.": "取多少事件,以及最多等待多久",
+    "In billable parts. ``available`` = balance - credit_floor.": "单位为计费条数;可用条数 available = balance - credit_floor",
+    "It can do its work": "就绪检查:能否接收短信",
+    "Kind of message.": "消息类别",
+    "Last day; today without one.": "截止日期,缺省为今天",
+    "Long poll: seconds to wait.": "长轮询等待秒数",
+    "Mainland 11 digits, with or without +86/0086/86; others with + or 00.": (
+        "手机号码:中国大陆 11 位,可带 +86/0086/86;其他国家或地区须带 + 或 00"
+    ),
+    "Messages by day, type, signature, carrier …": "按日期、业务类型、签名、运营商等统计",
+    "Messages in a page.": "每页条数",
+    "Not before; ISO 8601 with zone.": "定时发送时间,ISO 8601 带时区",
+    "Not written to a carrier after this.": "有效期:此后不再提交到运营商",
+    "Nothing was sent (dry run)": "试算结果,未发送",
+    "Of these, left now.": "当前剩余请求数",
+    "One message as it stands": "查询单条消息",
+    "One message as it stands.": "一条消息的当前状态",
+    "One personalised message; what it leaves out comes from the top level.": "一条个性化短信;未填写的字段取外层的值",
+    "One segment on its way through a channel. ``carrier_id`` is the id the carrier gave it.": (
+        "长短信中的一条及其提交情况;carrier_id 为运营商给出的编号"
+    ),
+    "One thing that happened. ``part`` 0 is the whole message.": "一个步骤;part 为 0 表示整条消息",
+    "Only messages of this type.": "只统计此业务类型",
+    "Repeat a call safely: the first answer is given again for 7 days.": "幂等键:7 天内重复提交返回首次结果,不会重复发送",
+    "Requests that can be made at once.": "可突发的请求数",
+    "Say what a send would do, and send nothing": "发送试算:说明会如何发送,但不发送",
+    "Search messages, newest first": "查询发送记录,新的在前",
+    "Seconds until all are available again.": "恢复到上限所需秒数",
+    "Segments of a message, and how many were delivered.": "条数与其中成功的条数",
+    "Send SMS, follow them, take delivery reports and replies. See docs/api.md.": "发送短信、查询状态、获取状态报告与上行短信。",
+    "Send nothing; explain what would happen.": "仅试算,不发送",
+    "Send the same text to up to 1,000 numbers": "群发:同一内容发给最多 1000 个号码",
+    "Send up to 1,000 personalised texts": "个性化发送:最多 1000 条各不相同的内容",
+    "Signature, 2-20 characters, without 【】; else the account's.": "签名,2–20 个字符,不含【】;缺省为账号的默认签名",
+    "Status of the message.": "消息状态",
+    "Take delivery reports": "拉取状态报告",
+    "Take inbound messages": "拉取上行短信",
+    "The account's balance": "查询余额",
+    "The answer to a dry run: one object a number, nothing was sent.": "试算结果:每个号码一项,未发送",
+    "The answer to a send call; it is given only after everything accepted is durable.": (
+        "提交结果;返回时所有已接收的短信均已落盘"
+    ),
+    "The batch to acknowledge.": "要确认的批次号",
+    "The groups asked for, in order. What happened after ``counted_to`` is not in them yet.": (
+        "按所选分组排列的统计;counted_to 之后发生的尚未计入"
+    ),
+    "The process answers": "存活检查",
+    "The request's id.": "请求号",
+    "The same text to 1-1000 numbers.": "同一内容发给 1–1000 个号码",
+    "The server's clock": "查询服务器时间",
+    "The server's clock, for finding one's own skew.": "服务器时间,用于核对本地时钟",
+    "The text, 1-1000 characters, with or without a leading 【signature】.": "短信内容,1–1000 字,可带或不带开头的【签名】",
+    "This document": "本接口的 OpenAPI 文档",
+    "Language of the descriptions.": "说明文字的语言",
+    "The manual's style sheet": "接口文档的样式",
+    "The manual, in Chinese, to read and to print": "《短信平台标准接口文档》,可阅读与打印",
+    "Time-ordered 64-bit id as a decimal string.": "编号,按时间递增的 64 位整数,以十进制字符串表示",
+    "What a message is for; decides its lane.": "业务类型,决定发送优先级",
+    "What a probe wants to know.": "检查结果",
+    "What became of one number. ``message_id`` is absent when it was refused.": "一个号码的提交结果;被拒绝时没有 message_id",
+    "Your reference; unique per account when one number is given.": "客户流水号;单个号码时在账号内唯一",
+    "`next_cursor` of the page before.": "上一页返回的 next_cursor",
+    "delivered / (accepted - pending - rejected - cancelled).": (
+        "成功率 = delivered / (accepted - pending - rejected - cancelled)"
+    ),
+}
+"""English of the documents -> Chinese."""
+
+
+def chinese(text: str) -> str:
+    """The Chinese of a text of the documents; the text itself where there is none."""
+    if text.startswith("Scope `"):
+        return f"所需权限:{text[6:].strip(' .')}"
+    return CHINESE.get(text, text)
