@@ -12,6 +12,8 @@ from smsgw.api.context import Call
 from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import Id, Request
 from smsgw.api.values import dated
+from smsgw.core.webhooks import MO, REPORT, Way, type_of
+from smsgw.pipeline.events import OTHERS
 from smsgw.store import events
 
 MAX_WAITING = 16
@@ -49,6 +51,10 @@ class Acknowledged(msgspec.Struct):
     acknowledged: int
 
 
+
+_KINDS = {REPORT: (REPORT,), MO: (MO,), OTHERS: events.OTHER_KINDS}
+
+
 async def pull_reports(call: Call) -> Pulled:
     """``POST /reports/pull``."""
     return await _pull(call, "report")
@@ -57,6 +63,16 @@ async def pull_reports(call: Call) -> Pulled:
 async def pull_mo(call: Call) -> Pulled:
     """``POST /mo/pull``."""
     return await _pull(call, "mo")
+
+
+async def pull_others(call: Call) -> Pulled:
+    """``POST /events/pull``."""
+    return await _pull(call, OTHERS)
+
+
+async def ack_others(call: Call) -> Acknowledged:
+    """``POST /events/ack``."""
+    return await _ack(call, OTHERS)
 
 
 async def ack_reports(call: Call) -> Acknowledged:
@@ -95,13 +111,15 @@ async def _pull(call: Call, kind: str) -> Pulled:
 
 
 async def _take(call: Call, kind: str, limit: int) -> Pulled:
-    batch, items, more = await events.pull_events(call.ctx.db, call.account.id, kind, limit, ids=call.ctx.ids)
+    hooks = call.ctx.directory.hooks
+    kinds = {k: hooks.way(call.account.id, type_of(k)) is Way.PULL for k in _KINDS[kind]}
+    batch, items, more = await events.pull_events(call.ctx.db, call.account.id, kinds, limit, ids=call.ctx.ids)
     return Pulled(None if batch is None else str(batch), dated(items), more)
 
 
 async def _ack(call: Call, kind: str) -> Acknowledged:
     body: AckBody = call.body
-    return Acknowledged(await events.ack_events(call.ctx.db, call.account.id, kind, int(body.batch)))
+    return Acknowledged(await events.ack_events(call.ctx.db, call.account.id, _KINDS[kind], int(body.batch)))
 
 
 ROUTES = (
@@ -112,5 +130,9 @@ ROUTES = (
     Route("POST", "/mo/pull", "mo", pull_mo, "Take inbound messages",
           Pulled, PullBody, errors=STORAGE),
     Route("POST", "/mo/ack", "mo", ack_mo, "Acknowledge a batch of inbound messages",
+          Acknowledged, AckBody, errors=STORAGE),
+    Route("POST", "/events/pull", "report", pull_others, "Take events other than reports and inbound messages",
+          Pulled, PullBody, errors=STORAGE),
+    Route("POST", "/events/ack", "report", ack_others, "Acknowledge a batch of such events",
           Acknowledged, AckBody, errors=STORAGE),
 )  # fmt: skip

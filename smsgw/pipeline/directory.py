@@ -12,6 +12,7 @@ from smsgw.core.numbers import Overrides
 from smsgw.core.reportids import Spelling
 from smsgw.core.routes import RouteTable
 from smsgw.core.settings import Settings
+from smsgw.core.webhooks import Hooks
 from smsgw.store import accounts as accounts_store
 from smsgw.store import channels as channels_store
 from smsgw.store import codes as codes_store
@@ -21,6 +22,7 @@ from smsgw.store import reportids as reportids_store
 from smsgw.store import retries as retries_store
 from smsgw.store import routes as routes_store
 from smsgw.store import settings as settings_store
+from smsgw.store import webhooks as webhooks_store
 from smsgw.store.codes import AccessCode, Extension
 from smsgw.store.db import Database
 from smsgw.store.keys import ApiKey
@@ -39,6 +41,7 @@ class Directory:
         self.codes = CodeBook()
         self.spellings: Mapping[int, Spelling] = {}
         self.settings = Settings()
+        self.hooks = Hooks()
         self._load((), (), {}, ())
 
     def _load(
@@ -78,9 +81,11 @@ class Directory:
         spellings = await reportids_store.load(database)
         extensions, former = await codes_store.load(database)
         settings = await settings_store.load(database)
+        hooks = await webhooks_store.load(database, self._sealer)
         current = [AccessCode(c.id, c.access_code) for c in channels if c.access_code]
         self._load((row.account for row in rows), keys, pools, [*current, *former], extensions)
         self.settings = settings
+        self.hooks = hooks
         self.table = table
         self.overrides = overrides
         self.retry = rules

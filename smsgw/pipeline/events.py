@@ -1,9 +1,16 @@
-"""Wakes long polls when an account has new events. A hint: who misses it finds the event at the next look."""
+"""Wakes who waits for events of an account. A hint: who misses it finds the event at the next look."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
+
+from smsgw.core.webhooks import MO, REPORT
+
+OTHERS = "others"
+"""Stands for all kinds but reports and inbound messages when they are waited for."""
+
+Listener = Callable[[int, str], None]
 
 
 class EventBell:
@@ -11,8 +18,8 @@ class EventBell:
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[int, str], set[asyncio.Future[None]]] = {}
-        self.listeners: list[Callable[[Collection[int]], None]] = []
-        """Called with the accounts of every ring; must not raise."""
+        self.listeners: list[Listener] = []
+        """Called with each account and kind that is rung for; they must be quick."""
 
     async def wait(self, account_id: int, kind: str, timeout_s: float) -> bool:
         """Sleep until there may be something new; False when only the time is over."""
@@ -29,10 +36,10 @@ class EventBell:
 
     def ring(self, account_ids: Iterable[int], kind: str) -> None:
         """Wake all who wait for events of this kind for these accounts."""
-        account_ids = tuple(account_ids)
-        for listener in self.listeners if account_ids else ():
-            listener(account_ids)
+        waited_for = kind if kind in (REPORT, MO) else OTHERS
         for account_id in account_ids:
-            for future in self._waiting.get((account_id, kind), ()):
+            for future in self._waiting.get((account_id, waited_for), ()):
                 if not future.done():
                     future.set_result(None)
+            for listener in self.listeners:
+                listener(account_id, kind)

@@ -177,6 +177,7 @@ class Keeper:
             "event": retention.messages_days,
             "mo": retention.mo_days,
             "customer_event": retention.events_days,
+            "webhook_attempt": retention.events_days,
         }
         today = datetime.now(CHINA).date()
         async with self._database.acquire(timeout=60) as connection:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from smsgw.core import states
-from smsgw.core.ids import first_id, time_of
+from smsgw.core.ids import CHINA, first_id, time_of
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import PartState
 from smsgw.store.db import Database, Row
@@ -279,10 +279,7 @@ async def trace_message(
             "status": states.STATUS_ZH[offer["status"]], "event_id": str(offer["id"])
         }  # fmt: skip
         steps.append(TraceStep(time_of(offer["id"]), "report_ready", "最终状态已生成回执", 0, about))
-        if offer["leased_until"] or offer["acknowledged_at"]:
-            steps.append(TraceStep(offer["leased_until"] - timedelta(seconds=60), "offered", "客户取走回执"))
-        if offer["acknowledged_at"]:
-            steps.append(TraceStep(offer["acknowledged_at"], "acknowledged", "客户确认回执"))
+        steps += _offered(offer)
     order = {
         "accepted": 0,
         "queued": 1,
@@ -294,6 +291,28 @@ async def trace_message(
     }
     steps.sort(key=lambda s: (s.at, order.get(s.step, 6), s.part))
     return Trace(view, parts, steps)
+
+
+def _offered(offer: Row) -> list[TraceStep]:
+    """How a report went to the customer."""
+    steps = []
+    done = offer["acknowledged_at"]
+    if offer["batch_id"] and offer["leased_until"] and not offer["attempts"]:
+        steps.append(TraceStep(offer["leased_until"] - timedelta(seconds=60), "offered", "客户取走回执"))
+    if offer["attempts"] and offer["problem"] and done is None:
+        about: dict[str, str | int] = {"tries": offer["attempts"], "problem": offer["problem"]}
+        if offer["leased_until"]:
+            about["next_at"] = offer["leased_until"].astimezone(CHINA).isoformat(timespec="seconds")
+        steps.append(TraceStep(time_of(offer["id"]), "push_failed", "推送失败,等待重试", 0, about))
+    if offer["dead_at"]:
+        about = {"tries": offer["attempts"], "problem": offer["problem"]}
+        steps.append(TraceStep(offer["dead_at"], "push_dead", "推送多次失败,已放弃", 0, about))
+    elif done and offer["done_by"] in ("webhook", "bind"):
+        label = "已推送到客户地址" if offer["done_by"] == "webhook" else "已送达合作方连接"
+        steps.append(TraceStep(done, "pushed", label, 0, {"tries": offer["attempts"] + 1}))
+    elif done:
+        steps.append(TraceStep(done, "acknowledged", "客户确认回执"))
+    return steps
 
 
 def _part(row: Row) -> PartView:

@@ -1,0 +1,170 @@
+"""Events in the ledger: whose way they go, and partners' connections that take them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from smsgw.core.ids import IdSource
+from smsgw.core.webhooks import Way
+from smsgw.store import accounts, events, webhooks
+from smsgw.store.db import Database
+from smsgw.store.secrets import Sealer
+from smsgw.store.webhooks import EventSetting
+
+
+class Stage:
+    """A database with an account and reports that wait for it."""
+
+    def __init__(self, database: Database, account_id: int) -> None:
+        self.database = database
+        self.account_id = account_id
+        self.ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
+
+    async def reports(self, *message_ids: int, account_id: int | None = None) -> list[int]:
+        """Reports about these messages, which are made where they are missing; the ids of the events."""
+        made = []
+        for message_id in message_ids:
+            await self.database.execute(
+                """INSERT INTO message (id, batch_id, account_id, origin, type, number, carrier, province, content,
+                                        sign, coding, parts, concat_ref, price)
+                   VALUES ($1, $1, $2, 'api', 'otp', '8613800000000', 'CMCC', '', 'x', '', 'gsm7', 1, 0, 1)
+                   ON CONFLICT DO NOTHING""",
+                message_id, account_id or self.account_id,
+            )  # fmt: skip
+            made.append(self.ids.next())
+            await self.database.execute(
+                """INSERT INTO customer_event (id, account_id, kind, message_id, status, class, code, parts_ok)
+                   VALUES ($1, $2, 'report', $3, 'delivered', '', 'DELIVRD', 1)""",
+                made[-1], account_id or self.account_id, message_id,
+            )  # fmt: skip
+        return made
+
+    async def pull(self, *, primary: bool = True, lease_s: int = 60) -> tuple[int | None, list[int]]:
+        batch, items, _ = await events.pull_events(
+            self.database, self.account_id, {"report": primary}, 500, lease_s=lease_s, ids=self.ids.next
+        )
+        return batch, [int(str(item["event_id"])) for item in items]
+
+    async def claim(self, limit: int = 10, **how: Any) -> list[int]:
+        return [
+            e.id for e in await events.claim_bound(self.database, self.account_id, "report", limit, **how)
+        ]
+
+
+@pytest_asyncio.fixture
+async def stage(dsn: str) -> AsyncIterator[Stage]:
+    database = Database(dsn)
+    await database.open()
+    account_id = await accounts.add_account(database, "acme", actor="test")
+    yield Stage(database, account_id)
+    await database.close()
+
+
+@pytest.mark.asyncio
+async def test_events_for_a_connection_are_claimed_once_and_come_back(stage: Stage) -> None:
+    a, b, c = await stage.reports(*(stage.ids.next() for _ in range(3)))
+    first = await events.claim_bound(stage.database, stage.account_id, "report", 2)
+    assert [e.id for e in first] == [a, b]
+    assert first[0].item["carrier_code"] == "DELIVRD"
+    assert await stage.claim() == [c], "what is claimed is nobody else's"
+    assert await events.ack_bound(stage.database, stage.account_id, [a]) == 1
+    assert await events.ack_bound(stage.database, stage.account_id, [a]) == 0
+    assert await events.return_bound(stage.database, stage.account_id, [b]) == 1
+    again = await events.claim_bound(stage.database, stage.account_id, "report", 10)
+    assert [(e.id, e.tries) for e in again] == [(b, 0)], "a lost connection is no failed try"
+    await events.return_bound(stage.database, stage.account_id, [b], delay_s=30, problem="0x14")
+    assert await stage.claim() == [], "it has to wait"
+    await events.return_bound(stage.database, stage.account_id, [b], problem="0x14")
+    assert [e.tries for e in await events.claim_bound(stage.database, stage.account_id, "report", 9)] == [2]
+
+
+@pytest.mark.asyncio
+async def test_a_claim_that_is_forgotten_lapses(stage: Stage) -> None:
+    (a,) = await stage.reports(stage.ids.next())
+    assert await stage.claim(lease_s=1) == [a]
+    assert await stage.claim() == []
+    await asyncio.sleep(1.05)  # the database's own clock decides
+    assert await stage.claim() == [a]
+
+
+@pytest.mark.asyncio
+async def test_a_second_report_of_a_message_waits_for_the_first(stage: Stage) -> None:
+    message = stage.ids.next()
+    first, second, other = await stage.reports(message, message, stage.ids.next())
+    assert await stage.claim(1) == [first]
+    assert await stage.claim() == [other]
+    await events.return_bound(stage.database, stage.account_id, [first], delay_s=30, problem="busy")
+    assert await stage.claim() == [], "nor while the first has to be tried again"
+    await events.ack_bound(stage.database, stage.account_id, [first])
+    assert await stage.claim() == [second]
+
+
+@pytest.mark.asyncio
+async def test_many_connections_claim_without_overlap(stage: Stage) -> None:
+    made = await stage.reports(*(stage.ids.next() for _ in range(60)))
+    taken: list[int] = []
+
+    async def connection() -> None:
+        while got := await stage.claim(4):
+            taken.extend(got)
+
+    await asyncio.gather(*(connection() for _ in range(6)))
+    assert sorted(taken) == made
+
+
+@pytest.mark.asyncio
+async def test_only_the_accounts_own_events(stage: Stage) -> None:
+    other = await accounts.add_account(stage.database, "other", actor="test")
+    (theirs,) = await stage.reports(stage.ids.next(), account_id=other)
+    assert await stage.claim() == []
+    assert await events.ack_bound(stage.database, stage.account_id, [theirs]) == 0
+    assert await events.return_bound(stage.database, stage.account_id, [theirs]) == 0
+
+
+@pytest.mark.asyncio
+async def test_each_way_takes_what_is_its_own(stage: Stage) -> None:
+    a, b = await stage.reports(stage.ids.next(), stage.ids.next())
+    await stage.database.execute("UPDATE customer_event SET way = 'pull' WHERE id = $1", b)
+    assert await stage.claim() == [a], "b was put down for pulling"
+    assert (await stage.pull(primary=False))[1] == [b]
+    await events.return_bound(stage.database, stage.account_id, [a])
+    assert await stage.claim(primary=False) == []
+    batch, got = await stage.pull(primary=True, lease_s=0)
+    assert got == [a]
+    assert await events.ack_events(stage.database, stage.account_id, ["report"], batch or 0) == 1
+
+
+@pytest.mark.asyncio
+async def test_recorded_events_are_pulled_with_what_they_say(stage: Stage) -> None:
+    async with stage.database.transaction() as connection:
+        told = [(stage.account_id, {"available": 7, "below": 100})]
+        await events.record(connection, "balance.low", told, ids=stage.ids.next)
+        with pytest.raises(ValueError, match="no type"):
+            await events.record(connection, "message.report", told, ids=stage.ids.next)
+    kinds = dict.fromkeys(events.OTHER_KINDS, True)
+    batch, items, more = await events.pull_events(
+        stage.database, stage.account_id, kinds, 500, ids=stage.ids.next
+    )
+    assert not more
+    assert [(i["type"], i["available"], i["below"]) for i in items] == [("balance.low", 7, 100)]
+    assert await events.ack_events(stage.database, stage.account_id, kinds, batch or 0) == 1
+
+
+@pytest.mark.asyncio
+async def test_the_way_is_set_and_followed(stage: Stage) -> None:
+    sealer = Sealer(secrets.token_bytes(32))
+    assert (await webhooks.load(stage.database, sealer)).account_way(stage.account_id) is Way.PULL
+    await webhooks.set_setting(
+        stage.database, stage.account_id, EventSetting("bind", balance_below=50), actor="test"
+    )
+    hooks = await webhooks.load(stage.database, sealer)
+    assert hooks.way(stage.account_id, "message.report") is Way.BIND
+    assert hooks.way(stage.account_id, "balance.low") is Way.PULL, "a connection takes only messages"
+    assert await webhooks.setting(stage.database, stage.account_id) == EventSetting("bind", 50)
