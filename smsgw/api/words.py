@@ -177,6 +177,8 @@ CHINESE: dict[str, str] = {
     "Status of the message.": "消息状态",
     "Take delivery reports": "拉取状态报告",
     "Take inbound messages": "拉取上行短信",
+    "Take events other than reports and inbound messages": "拉取其他事件(退订、余额不足、任务完成等)",
+    "Acknowledge a batch of such events": "确认一批其他事件",
     "The account's balance": "查询余额",
     "The answer to a dry run: one object a number, nothing was sent.": "试算结果:每个号码一项,未发送",
     "The answer to a send call; it is given only after everything accepted is durable.": (
