@@ -11,6 +11,7 @@ import uvloop
 
 from smsgw import __version__, app, log
 from smsgw.commands import accounts, channels, messages
+from smsgw.commands.account import account
 from smsgw.commands.alarms import alarm
 from smsgw.commands.base import (
     BadConfiguration,
@@ -24,6 +25,7 @@ from smsgw.commands.base import (
 )
 from smsgw.commands.bench import bench
 from smsgw.commands.demo import demo
+from smsgw.commands.key import key
 from smsgw.commands.lists import access_code, block, complaint, setting
 from smsgw.commands.manual import manual
 from smsgw.commands.numbers import number
@@ -117,8 +119,8 @@ async def status(ctx: Context, as_json: bool) -> None:
 
 for command in (
     access_code, alarm, block, complaint, setting,
-    accounts.account, accounts.audit_group, accounts.key, accounts.ledger, accounts.user, bench, channels.channel, code,
-    demo, manual, messages.explain, messages.send, messages.trace, messages.unknown, number, pdu, report, retry, route,
+    account, accounts.audit_group, accounts.ledger, accounts.user, bench, channels.channel, code, demo, key, manual,
+    messages.explain, messages.send, messages.trace, messages.unknown, number, pdu, report, retry, route,
     simulate, stats,
 ):  # fmt: skip
     main.add_command(command)

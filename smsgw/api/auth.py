@@ -192,9 +192,11 @@ class Authenticator:
             if scheme.lower() != "bearer" or not token:
                 raise Refused("AUTH_MISSING")
             claim = self._bearer(token.strip(), secure, address)
-        key = claim.key
-        if key.ip_allow and not within(address, key.ip_allow):
-            raise Refused("AUTH_IP_DENIED", ip=address)
+        for allowed in (claim.key.ip_allow, claim.account.ip_allow):
+            if allowed and not within(address, allowed):
+                raise Refused("AUTH_IP_DENIED", ip=address)
+        if "http" not in claim.account.protocols:
+            raise Refused("PROTOCOL_DENIED", protocol="HTTP")
         return claim
 
     def verify(self, claim: Claim, method: str, path: str, raw_query: str, body_sha256: str) -> None:
@@ -263,7 +265,7 @@ class Authenticator:
         if not (self._insecure_bearer and _loopback(address)):
             if not secure:
                 raise Refused("AUTH_BEARER_INSECURE", reason="只能经 HTTPS 使用", reason_en="it needs HTTPS")
-            if not key.ip_allow:
+            if not key.ip_allow and not account.ip_allow:
                 raise Refused(
                     "AUTH_BEARER_INSECURE",
                     reason="密钥须设置 IP 白名单",

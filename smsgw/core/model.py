@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from enum import IntEnum, StrEnum
+from ipaddress import IPv4Network, IPv6Network
 
 from smsgw.core.states import PartState
 
@@ -68,6 +70,39 @@ class Account:
     """Balance may go down to this many units: 0 prepaid, negative a postpaid ceiling."""
     emergency: bool = False
     """May send on the emergency lane (特发)."""
+    parent_id: int | None = None
+    department: str = ""
+    halted: bool = False
+    """Stopped itself, or below an account that is: nothing new is accepted."""
+    protocols: frozenset[str] = frozenset({"http", "smpp", "cmpp"})
+    """By which interfaces its systems may come."""
+    ip_allow: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Where its systems may come from; empty: anywhere. Each key may narrow it."""
+    units_otp: int = 1
+    """Units that one part costs, by type."""
+    units_notice: int = 1
+    units_marketing: int = 1
+    unit_price: Decimal = Decimal(0)
+    """Yuan for a unit, for statements."""
+    refund_failed: bool = False
+    """Units of parts that the carrier could not deliver go back."""
+    quota_day: int | None = None
+    """Parts that the account and all below it may send in a day, and in a month (in China)."""
+    quota_month: int | None = None
+    rate: int = 2000
+    """Messages per second."""
+    starts_on: date | None = None
+    """First and last day of the contract, in China."""
+    ends_on: date | None = None
+    stops_at_end: bool = True
+    """False: it may go on sending when its contract is over."""
+    above: tuple[int, ...] = ()
+    """Ids of the accounts above, the parent first (``core.accounts.resolve``)."""
+    guards: tuple[int, ...] = ()
+    """Those of itself and the accounts above that have a quota."""
+    first_day: date | None = None
+    """When it may send, those above considered."""
+    last_day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

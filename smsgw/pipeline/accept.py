@@ -14,10 +14,12 @@ from pathlib import Path
 import msgspec
 
 from smsgw.core import numbers, text
+from smsgw.core.accounts import units_per_part
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary, message_of
-from smsgw.core.ids import IdSource
+from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import LANE_OF, Account, Lane, MessageType, Origin, UnknownPolicy
 from smsgw.core.numbers import InvalidNumber
+from smsgw.core.rates import Meter
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding, Unencodable
 from smsgw.pipeline.lists import Reason
@@ -191,7 +193,9 @@ class Acceptor:
         on_queued: Callable[[set[tuple[int, int]]], None],
         refusal: Callable[[str, int, MessageType, str], Reason | None] = lambda *_: None,
         extension: Callable[[Account, str], str] = lambda account, _: account.extend_code,
+        nodes: Callable[[], int] = lambda: 1,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ids = ids
         self._router = router
@@ -199,7 +203,11 @@ class Acceptor:
         self._refusal = refusal
         self._extension = extension
         self._on_queued = on_queued
+        self._nodes = nodes
         self._now = now
+        self._monotonic = monotonic
+        self._meters: dict[int, Meter] = {}
+        """By account; only accounts that exist have one."""
         self._refs = 0
         commit: Callable[[Connection, list[NewCall], bool], object] = partial(commit_calls, node=node)
         self._writer: Batcher[NewCall, Stored | SmsgwError] = Batcher(
@@ -244,6 +252,7 @@ class Acceptor:
         Recipients fail one by one (their result says why); what concerns the content or the account fails the call.
         """
         self._admit(request)
+        self._meter(request)
         now = self._now()
         due, expires = self._times(request, now)
         results, checked = self._check(request)
@@ -258,6 +267,7 @@ class Acceptor:
         lane = int(_lane(request))
         state = PartState.QUEUED if due is None else PartState.SCHEDULED
         policy = request.account.unknown_policy or DEFAULT_POLICY.get(request.type)
+        per_part = units_per_part(request.account, request.type) if request.billed else 0
         queues = set()
         keys: list[RequestKey] = []
         if request.idempotency_key is not None:
@@ -268,7 +278,7 @@ class Acceptor:
             total = one.coded.parts
             self._refs = self._refs + 1 & 0xFF
             ref = self._refs if total > 1 else 0
-            price = total if request.billed else 0
+            price = total * per_part
             client_ref = item.client_ref or request.batch_client_ref
             if item.client_ref or (client_ref and len(request.items) == 1):
                 single = len(request.items) == 1
@@ -293,6 +303,7 @@ class Acceptor:
                     item.ext,
                     self._extension(request.account, one.signed.sign) + item.extend_code,
                     request.submitter,
+                    request.account.refund_failed,
                 )
             )
             whole = (total, request.account.id, route.pool_id, lane, int(state), policy, due, expires)
@@ -312,10 +323,12 @@ class Acceptor:
             batch_id,
             messages,
             parts,
-            sum(p.coded.parts for p in checked) if request.billed else 0,
+            sum(p.coded.parts for p in checked) * per_part,
             tuple(keys),
             _encode(outcome),
             (request.submitter or request.origin) if request.emergency else "",
+            above=request.account.above,
+            guards=request.account.guards,
         )
         stored = await self._writer.put(call)
         if isinstance(stored, Stored) and stored.replay is not None:
@@ -368,7 +381,7 @@ class Acceptor:
             "coding": one.coded.coding.value,
             "units": text.count_units(content, one.coded.coding),
             "parts": one.coded.parts,
-            "price": one.coded.parts if request.billed else 0,
+            "price": one.coded.parts * units_per_part(request.account, request.type) if request.billed else 0,
             "lane": _lane(request).name.lower(),
         }
 
@@ -377,8 +390,7 @@ class Acceptor:
     def _admit(self, request: SendRequest) -> None:
         if not self.open:
             raise Temporary("BACKPRESSURE", retry_after=5, n=5)
-        if request.account.status != "active":
-            raise Refused("ACCOUNT_STOPPED")
+        self._in_force(request.account)
         if request.emergency and not request.account.emergency:
             raise Refused("EMERGENCY_DENIED")
         if request.emergency and request.type is MessageType.MARKETING:
@@ -388,6 +400,31 @@ class Acceptor:
         if len(request.items) > MAX_RECIPIENTS:
             raise Invalid("TO_TOO_MANY")
         self._disk.check()
+
+    def _in_force(self, account: Account) -> None:
+        """The account may send at all: not stopped, its contract has begun and is not over (those above included)."""
+        if account.halted:
+            raise Refused("ACCOUNT_STOPPED")
+        if account.first_day is None and account.last_day is None:
+            return
+        today = self._now().astimezone(CHINA).date()
+        if account.first_day is not None and today < account.first_day:
+            raise Refused("ACCOUNT_NOT_BEGUN", date=account.first_day.isoformat())
+        if account.last_day is not None and today > account.last_day:
+            raise Refused("ACCOUNT_EXPIRED", date=account.last_day.isoformat())
+
+    def _meter(self, request: SendRequest) -> None:
+        """Messages per second of the account, its share on this node."""
+        account, now = request.account, self._monotonic()
+        meter = self._meters.get(account.id)
+        if meter is None:
+            meter = self._meters[account.id] = Meter()
+        rate = account.rate / max(1, self._nodes())
+        wait = meter.take(rate, now, len(request.items))
+        if wait:
+            raise Temporary(
+                "RATE_LIMITED", retry_after=wait, limit=account.rate, remaining=meter.remaining(rate, now),
+            )  # fmt: skip
 
     def _times(self, request: SendRequest, now: datetime) -> tuple[datetime | None, datetime]:
         due = request.send_at

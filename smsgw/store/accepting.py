@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 
 from smsgw.core.errors import Invalid, Refused, SmsgwError
-from smsgw.core.ids import day_of
+from smsgw.core.ids import CHINA, day_of, time_of
 from smsgw.store import audit, complaints, stats
-from smsgw.store.db import Connection, Database, Row
+from smsgw.store.db import Connection, Database
 
 MESSAGE_COLUMNS = (
     "id", "batch_id", "account_id", "origin", "type", "number", "carrier", "province", "content", "sign",
-    "coding", "parts", "concat_ref", "price", "client_ref", "ext", "extend_code", "submitter",
+    "coding", "parts", "concat_ref", "price", "client_ref", "ext", "extend_code", "submitter", "refund_failed",
 )  # fmt: skip
-_SIGN, _PARTS = MESSAGE_COLUMNS.index("sign"), MESSAGE_COLUMNS.index("parts")
+_SIGN, _PARTS, _TYPE, _SUBMITTER = (MESSAGE_COLUMNS.index(c) for c in ("sign", "parts", "type", "submitter"))
 PART_COLUMNS = (
     "id", "part", "total", "account_id", "pool_id", "lane", "state", "unknown_policy", "next_at", "expires_at",
     "code", "class", "by_us", "accepted_at", "final_at",
@@ -50,6 +50,10 @@ class NewCall:
     """What a repeat of the call is answered with."""
     emergency_by: str = ""
     """Who has sent it on the emergency lane: that is audited."""
+    above: tuple[int, ...] = ()
+    """Accounts above, whose quotas count it."""
+    guards: tuple[int, ...] = ()
+    """Those of the account and the ones above that have a quota."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,17 @@ class Stored:
 _PRESENT = "SELECT id FROM message WHERE id = ANY($1::bigint[])"
 
 _LOCK_ACCOUNTS = """
-SELECT id, status, balance - credit_floor AS available FROM account WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE
+SELECT id, halted OR status <> 'active' AS halted, balance - credit_floor AS available, quota_day, quota_month
+FROM account WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE
+"""
+
+# Asked after the lock: only then is it certain that no other node is adding to it.
+_USED = """
+SELECT a.id, COALESCE(sum(q.parts) FILTER (WHERE q.day = $2), 0)::bigint AS day,
+       COALESCE(sum(q.parts), 0)::bigint AS month
+FROM unnest($1::bigint[]) AS a(id)
+LEFT JOIN quota_used q ON q.account_id = a.id AND q.day BETWEEN date_trunc('month', $2::date)::date AND $2
+GROUP BY a.id
 """
 
 _INSERT_KEYS = """
@@ -85,11 +99,31 @@ WHERE message_id = ANY($1::bigint[])
   AND (account_id, kind, key) IN (SELECT * FROM unnest($2::bigint[], $3::"char"[], $4::text[]))
 """
 
-_DEBIT = """
-WITH d AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS d(account_id, batch_id, units)),
-     entry AS (INSERT INTO ledger (id, account_id, kind, units) SELECT batch_id, account_id, 'debit', -units FROM d)
+# All the books of a batch in one statement. Rows that several writers share are touched in the order of their keys.
+_BOOK = """
+WITH d AS (
+    SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[])
+        AS d(account_id, batch_id, units, submitter, type, messages, parts)
+),
+entry AS (
+    INSERT INTO ledger (id, account_id, kind, units)
+    SELECT batch_id, account_id, 'debit', -units FROM d WHERE units > 0
+),
+usage AS (
+    INSERT INTO usage_day AS u (account_id, day, submitter, type, messages, parts, units, refunded)
+    SELECT account_id, $1, submitter, type, sum(messages), sum(parts), sum(units), 0 FROM d
+    GROUP BY account_id, submitter, type ORDER BY account_id, submitter, type
+    ON CONFLICT (account_id, day, submitter, type) DO UPDATE
+    SET messages = u.messages + excluded.messages, parts = u.parts + excluded.parts, units = u.units + excluded.units
+),
+quota AS (
+    INSERT INTO quota_used AS q (account_id, day, parts)
+    SELECT id, $1, parts FROM unnest($9::bigint[], $10::bigint[]) AS t(id, parts) ORDER BY id
+    ON CONFLICT (account_id, day) DO UPDATE SET parts = q.parts + excluded.parts
+)
 UPDATE account a SET balance = a.balance - s.units
-FROM (SELECT account_id, sum(units) AS units FROM d GROUP BY account_id) s WHERE a.id = s.account_id
+FROM (SELECT account_id, sum(units) AS units FROM d GROUP BY account_id) s
+WHERE a.id = s.account_id AND s.units > 0
 """
 
 
@@ -110,10 +144,8 @@ async def commit_calls(
                 results[id(call)] = Stored(call.batch_id)
         todo = [c for c in calls if id(c) not in results]
 
-    accounts = {
-        row["id"]: row for row in await connection.fetch(_LOCK_ACCOUNTS, sorted({c.account_id for c in todo}))
-    }
-    available = {account_id: row["available"] for account_id, row in accounts.items()}
+    day = day_of(calls[-1].batch_id)
+    limits = await _limits(connection, todo, day)
     fresh: list[NewCall] = []
     while todo:
         lost = await _settle_keys(connection, [c for c in todo if c.keys])
@@ -121,9 +153,9 @@ async def commit_calls(
         for call in todo:
             if id(call) in lost:
                 continue
-            refusal = _refusal(call, accounts.get(call.account_id), available)
+            refusal = limits.refusal(call)
             if refusal is None:
-                available[call.account_id] -= call.units
+                limits.take(call)
                 fresh.append(call)
             else:
                 results[id(call)] = refusal
@@ -142,14 +174,7 @@ async def commit_calls(
         )
         parts = [row for call in fresh for row in call.parts]
         await connection.copy_records_to_table("part", records=parts, columns=PART_COLUMNS, timeout=10)
-        debits = [c for c in fresh if c.units]
-        if debits:
-            await connection.execute(
-                _DEBIT,
-                [c.account_id for c in debits],
-                [c.batch_id for c in debits],
-                [c.units for c in debits],
-            )
+        await _book(connection, fresh, day)
         delta: stats.Delta = Counter()
         for call in fresh:
             delta[call.account_id, 0, "accepted"] += len(call.parts)
@@ -164,19 +189,98 @@ async def commit_calls(
         for row in messages:
             signs[str(row[_SIGN])] += int(row[_PARTS])  # type: ignore[call-overload]
         del signs[""]
-        await complaints.count_sent(connection, node, day_of(fresh[0].batch_id), signs)
+        await complaints.count_sent(connection, node, day, signs)
         for call in fresh:
             results[id(call)] = Stored(call.batch_id)
     return [results[id(call)] for call in calls]
 
 
-def _refusal(call: NewCall, account: Row | None, available: dict[int, int]) -> SmsgwError | None:
-    if account is None or account["status"] != "active":
-        return Refused("ACCOUNT_STOPPED")
-    left: int = available[call.account_id]
-    if call.units > left:
-        return Refused("BALANCE_INSUFFICIENT", need=call.units, left=max(0, left))
-    return None
+@dataclass(slots=True)
+class _Limits:
+    """What the accounts of a batch may still spend and send, under lock."""
+
+    day: date
+    halted: dict[int, bool]
+    available: dict[int, int]
+    """Units that may be spent."""
+    quotas: dict[int, list[tuple[str, int, int]]]
+    """By account: (code, limit, parts used) of its quotas."""
+    taken: Counter[int] = field(default_factory=Counter)
+    """Parts of this batch, by account with a quota."""
+
+    def refusal(self, call: NewCall) -> SmsgwError | None:
+        """Why the call cannot be taken."""
+        if self.halted.get(call.account_id, True):
+            return Refused("ACCOUNT_STOPPED")
+        left = self.available[call.account_id]
+        if call.units > left:
+            return Refused("BALANCE_INSUFFICIENT", need=call.units, left=max(0, left))
+        for guard in call.guards:
+            for code, limit, used in self.quotas.get(guard, ()):
+                left = limit - used - self.taken[guard]
+                if len(call.parts) > left:
+                    wait = self._until_next(code, call.batch_id)
+                    return Refused(
+                        code, retry_after=wait, limit=limit, left=max(0, left), need=len(call.parts)
+                    )
+        return None
+
+    def take(self, call: NewCall) -> None:
+        """The call is accepted."""
+        self.available[call.account_id] -= call.units
+        for guard in call.guards:
+            self.taken[guard] += len(call.parts)
+
+    def _until_next(self, code: str, id_: int) -> float:
+        first = self.day + timedelta(days=1)
+        if code == "QUOTA_MONTH_EXCEEDED":
+            first = (self.day.replace(day=1) + timedelta(days=32)).replace(day=1)
+        start = datetime(first.year, first.month, first.day, tzinfo=CHINA)
+        return max(1.0, (start - time_of(id_)).total_seconds())
+
+
+async def _limits(connection: Connection, calls: Sequence[NewCall], day: date) -> _Limits:
+    """Lock the accounts of the calls, and those whose quotas count them, and see what is left."""
+    ids = sorted({a for c in calls for a in (c.account_id, *c.guards)})
+    rows = await connection.fetch(_LOCK_ACCOUNTS, ids) if ids else []
+    guards = [row["id"] for row in rows if row["quota_day"] is not None or row["quota_month"] is not None]
+    used = {row["id"]: row for row in await connection.fetch(_USED, guards, day)} if guards else {}
+    quotas = {
+        row["id"]: [
+            (f"QUOTA_{period.upper()}_EXCEEDED", row[f"quota_{period}"], used[row["id"]][period])
+            for period in ("day", "month")
+            if row[f"quota_{period}"] is not None
+        ]
+        for row in rows
+        if row["id"] in used
+    }
+    return _Limits(
+        day,
+        {row["id"]: row["halted"] for row in rows},
+        {row["id"]: row["available"] for row in rows},
+        quotas,
+    )
+
+
+async def _book(connection: Connection, calls: Sequence[NewCall], day: date) -> None:
+    """Enter debits, usage and what counts against quotas."""
+    trees: Counter[int] = Counter()
+    for call in calls:
+        for account_id in (call.account_id, *call.above):
+            trees[account_id] += len(call.parts)
+    await connection.execute(
+        _BOOK,
+        day,
+        [c.account_id for c in calls],
+        [c.batch_id for c in calls],
+        [c.units for c in calls],
+        [c.messages[0][_SUBMITTER] for c in calls],
+        [str(c.messages[0][_TYPE]) for c in calls],
+        [len(c.messages) for c in calls],
+        [len(c.parts) for c in calls],
+        list(trees.keys()),
+        list(trees.values()),
+    )
 
 
 @dataclass(frozen=True, slots=True)

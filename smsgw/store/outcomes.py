@@ -335,13 +335,38 @@ EVENT_COLUMNS = (
 )  # fmt: skip
 
 _REFUND = """
-WITH p AS (SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS p(message_id, parts)),
-     r AS (SELECT m.id, m.account_id, p.parts * (m.price / m.parts) AS units
+WITH p AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS p(message_id, unsent, failed)),
+     r AS (SELECT m.id, m.account_id,
+                  m.price / m.parts * (p.unsent + CASE WHEN m.refund_failed THEN p.failed ELSE 0 END) AS units
            FROM p JOIN message m ON m.id = p.message_id WHERE m.price > 0),
-     entry AS (INSERT INTO ledger (id, account_id, kind, units) SELECT id, account_id, 'refund', units FROM r)
+     entry AS (INSERT INTO ledger (id, account_id, kind, units)
+               SELECT id, account_id, 'refund', units FROM r WHERE units > 0)
 UPDATE account a SET balance = a.balance + s.units
-FROM (SELECT account_id, sum(units) AS units FROM r GROUP BY account_id) s WHERE a.id = s.account_id
+FROM (SELECT account_id, sum(units) AS units FROM r WHERE units > 0 GROUP BY account_id) s WHERE a.id = s.account_id
 """
+
+# After the accounts, as at acceptance: nobody waits for the other crosswise.
+_USAGE = """
+INSERT INTO usage_day AS u (account_id, day, submitter, type, messages, parts, units, refunded)
+SELECT m.account_id, (now() AT TIME ZONE 'Asia/Shanghai')::date, m.submitter, m.type, 0, 0, 0,
+       sum(m.price / m.parts * (p.unsent + CASE WHEN m.refund_failed THEN p.failed ELSE 0 END))
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS p(message_id, unsent, failed)
+JOIN message m ON m.id = p.message_id
+WHERE m.price > 0 AND (p.unsent > 0 OR m.refund_failed)
+GROUP BY m.account_id, m.submitter, m.type ORDER BY m.account_id, m.submitter, m.type
+ON CONFLICT (account_id, day, submitter, type) DO UPDATE SET refunded = u.refunded + excluded.refunded
+"""
+
+
+async def _refund(connection: Connection, finals: Iterable[Row]) -> None:
+    """Give back the price of parts that no carrier has taken, and of failed ones where the account was promised so."""
+    unsent = Counter(row["id"] for row in finals if row["state"] in states.REFUNDED)
+    failed = Counter(row["id"] for row in finals if row["state"] == PartState.UNDELIVERABLE)
+    ids = list(unsent | failed)
+    if ids:
+        counts = [unsent[id_] for id_ in ids], [failed[id_] for id_ in ids]
+        await connection.execute(_REFUND, ids, *counts)
+        await connection.execute(_USAGE, ids, *counts)
 
 
 async def settle(connection: Connection, rows: Iterable[Row], ids: Ids) -> set[int]:
@@ -353,9 +378,7 @@ async def settle(connection: Connection, rows: Iterable[Row], ids: Ids) -> set[i
     finals = [row for row in rows if row["state"] in states.FINAL]
     if not finals:
         return set()
-    refunds = Counter(row["id"] for row in finals if row["state"] in states.REFUNDED)
-    if refunds:
-        await connection.execute(_REFUND, list(refunds), list(refunds.values()))
+    await _refund(connection, finals)
 
     messages: dict[int, list[Row]] = {row["id"]: [row] for row in finals if row["total"] == 1}
     several = sorted({row["id"] for row in finals if row["total"] > 1})

@@ -19,12 +19,12 @@ ABSOLUTE_HOURS = 12
 """… and in any case after this."""
 
 SEES_ALL = frozenset({"super", "sysadmin", "secadmin", "auditor", "admin", "reviewer", "finance", "ops"})
-"""Roles whose data scope is every account; the others see the accounts in ``staff_account``."""
+"""Roles whose data scope is every account; the others see the accounts in ``staff_account`` and all below them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Staff:
-    """One person, with the accounts that he or she may see."""
+    """One person, with the accounts that he or she may see (those assigned and all below them)."""
 
     id: int
     login: str
@@ -49,7 +49,13 @@ class StaffSession:
 
 
 _STAFF = """s.id, s.login, s.name, s.role, s.must_change,
-    ARRAY(SELECT account_id FROM staff_account a WHERE a.staff_id = s.id ORDER BY account_id) AS assigned"""
+    ARRAY(
+        WITH RECURSIVE seen(id) AS (
+            SELECT account_id FROM staff_account a WHERE a.staff_id = s.id
+            UNION SELECT a.id FROM account a JOIN seen ON a.parent_id = seen.id
+        )
+        SELECT id FROM seen ORDER BY id
+    ) AS assigned"""
 
 
 def _staff(row: Row) -> Staff:

@@ -19,6 +19,7 @@ from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.outcomes import Outcomes
 from smsgw.store import accounts, claiming, leases
+from smsgw.store import ledger as books
 from smsgw.store.accepting import NewCall, RequestKey, commit_calls
 from smsgw.store.claiming import Fence
 from smsgw.store.db import Database, connect
@@ -54,6 +55,8 @@ class Ledger:
         self._ms = itertools.count(int(self.clock.timestamp() * 1000))
         self.ids = IdSource(NODE, lambda: next(self._ms))
         self.account_id = 0
+        self.refund_failed = False
+        """What the account is promised for failed parts."""
         self.channels: dict[str, int] = {}
         self.leases: dict[str, leases.Lease] = {}
         self.bell = EventBell()
@@ -68,7 +71,7 @@ class Ledger:
             "INSERT INTO allowed VALUES ($1, $2)",
             [(s, t) for s, targets in TRANSITIONS.items() for t in targets],
         )
-        self.account_id = await accounts.add_account(self.database, "shop", actor="test", default_sign="店")
+        self.account_id = await accounts.add_account(self.database, "shop", actor="test", default_sign="小店")
         await accounts.top_up(self.database, self.account_id, BALANCE, "", actor="test", ids=self.ids.next)
         for name in ("a", "b"):
             self.channels[name] = await self.connection.fetchval(
@@ -110,7 +113,7 @@ class Ledger:
         ids = [self.ids.next() for _ in range(messages)]
         rows = [
             (i, ids[0], account_id, "api", "notice", "8613800138000", "CMCC", "", "x" * 67 * parts, "", "ucs2",
-             parts, 1, parts, "", "", "", "")
+             parts, 1, parts, "", "", "", "", self.refund_failed)
             for i in ids
         ]  # fmt: skip
         whole = (parts, account_id, POOL, LANE, int(state), policy, self.clock, self.clock + valid)
@@ -207,7 +210,7 @@ class Ledger:
         """What ``smsgwctl ledger check`` finds."""
         from smsgw.core import states
 
-        lines = await accounts.check_ledger(self.database, tuple(int(s) for s in states.REFUNDED))
+        lines = await books.check_ledger(self.database, tuple(int(s) for s in states.REFUNDED))
         return [problem for line in lines for problem in line.problems]
 
     def later(self, **about: float) -> None:

@@ -182,7 +182,7 @@ async def test_refusals_of_the_account_and_the_route(api: Api) -> None:
     poor = await accounts.add_account(api.ctx.db, "poor", actor="test", default_sign="测试")
     key = await api.add_key(poor)
     check(await api.post("/messages", ONE, key=key), 402, "BALANCE_INSUFFICIENT")
-    await accounts.set_account(api.ctx.db, "poor", {"status": "stopped"}, actor="test")
+    await accounts.set_status(api.ctx.db, "poor", "stopped", actor="test")
     await api.ctx.directory.reload(api.ctx.db)
     check(await api.post("/messages", ONE, key=key), 403, "ACCOUNT_STOPPED")
     check(await api.get("/balance", key=key), 200, "OK")  # looking is still allowed

@@ -45,7 +45,7 @@ async def _waiting_for_audit(database: Database) -> bool:
         lambda db, _: channels.set_channel(db, SEALER, "old", {"rate": 7}, actor="test"),
         lambda db, _: channels.remove_channel(db, "old", actor="test"),
         lambda db, name: accounts.add_account(db, name, actor="test"),
-        lambda db, _: accounts.set_account(db, "old", {"status": "stopped"}, actor="test"),
+        lambda db, _: accounts.set_status(db, "old", "stopped", actor="test"),
     ],
     ids=["channel.add", "channel.set", "channel.remove", "account.add", "account.set"],
 )

@@ -122,6 +122,21 @@ async def test_a_refusal_is_refunded_and_told(ledger: Ledger) -> None:
 # --- several parts, several transactions -----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("promised", [False, True])
+async def test_a_failed_part_is_refunded_where_that_was_promised(ledger: Ledger, promised: bool) -> None:
+    ledger.refund_failed = promised
+    message_id, claimed = await send(ledger, parts=2)
+    await ledger.answer(K.ACCEPTED, *claimed)
+    await ledger.outcomes.report(report(ledger, claimed[0], S.UNDELIVERABLE))
+    await ledger.outcomes.report(report(ledger, claimed[0], S.UNDELIVERABLE))
+    await ledger.outcomes.report(report(ledger, claimed[1]))
+    assert await ledger.states(message_id) == [S.UNDELIVERABLE, S.DELIVERED]
+    assert await ledger.balance() == BALANCE - 2 + promised
+    assert await ledger.problems() == []
+    refunded = await ledger.connection.fetchval("SELECT sum(refunded) FROM usage_day")
+    assert refunded == promised
+
+
 async def test_two_writers_finish_the_parts_of_one_message_at_once(ledger: Ledger) -> None:
     """Two nodes, a part each, twenty times: one report a message, whoever comes last."""
     ids = [await ledger.accept(parts=2) for _ in range(20)]

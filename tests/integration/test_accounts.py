@@ -1,0 +1,220 @@
+"""The tree of accounts through the HTTP API: who may send, how much, how fast, at what price, and who sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from api_server import Answer, Api, running
+
+from smsgw.core.errors import Invalid
+from smsgw.core.ids import CHINA
+from smsgw.store import accounts, staff
+from smsgw.store.keys import NewKey
+
+ONE = {"to": ["13800138000"], "content": "您的验证码是 1234"}
+
+
+@pytest_asyncio.fixture
+async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running(dsn, tmp_path) as built:
+        yield built
+
+
+class Tree:
+    """Accounts with a key each; ``acme`` (with money) is the first."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self.ids = {"acme": api.account_id}
+        self.keys: dict[str, NewKey] = {"acme": api.key}
+
+    async def add(self, name: str, parent: str = "", **fields: object) -> None:
+        db = self.api.ctx.db
+        fields = {"default_sign": "测试", "parent": parent, "credit_floor": -1000} | fields
+        self.ids[name] = await accounts.add_account(db, name, actor="test", **fields)
+        self.keys[name] = await self.api.add_key(self.ids[name])
+
+    async def set(self, name: str, **changes: object) -> None:
+        await accounts.set_account(self.api.ctx.db, name, changes, actor="test")
+        await self.api.ctx.directory.reload(self.api.ctx.db)
+
+    async def status(self, name: str, status: str) -> None:
+        await accounts.set_status(self.api.ctx.db, name, status, actor="test")
+        await self.api.ctx.directory.reload(self.api.ctx.db)
+
+    async def send(self, name: str, n: int = 1, **fields: object) -> Answer:
+        body = {"to": [f"138{i:08d}" for i in range(n)], "content": "您好", **fields}
+        return await self.api.post("/messages", body, key=self.keys[name])
+
+
+@pytest_asyncio.fixture
+async def tree(api: Api) -> Tree:
+    """acme > sales > shop, and beside them acme > care."""
+    tree = Tree(api)
+    await tree.add("sales", "acme")
+    await tree.add("shop", "sales")
+    await tree.add("care", "acme")
+    return tree
+
+
+async def test_a_stopped_account_stops_those_below_and_nobody_else(tree: Tree) -> None:
+    await tree.status("shop", "stopped")
+    await tree.status("sales", "stopped")
+    assert [(await tree.send(n)).code for n in ("acme", "care", "sales", "shop")] == [
+        "OK", "OK", "ACCOUNT_STOPPED", "ACCOUNT_STOPPED",
+    ]  # fmt: skip
+    await tree.status("sales", "active")
+    assert (await tree.send("sales")).status == 202
+    assert (await tree.send("shop")).code == "ACCOUNT_STOPPED"  # by itself
+    await tree.status("shop", "active")
+    assert (await tree.send("shop")).status == 202
+
+
+async def test_a_stop_holds_for_what_is_already_past_the_first_check(tree: Tree) -> None:
+    # The directory of this node has not heard of it yet: the transaction knows.
+    await accounts.set_status(tree.api.ctx.db, "acme", "stopped", actor="test")
+    assert (await tree.send("shop")).code == "ACCOUNT_STOPPED"
+
+
+async def test_a_branch_that_moves_takes_its_standing_from_its_new_place(tree: Tree) -> None:
+    await tree.status("sales", "stopped")
+    await tree.set("shop", parent="care")
+    assert (await tree.send("shop")).status == 202
+    await tree.set("care", parent="sales")
+    assert (await tree.send("shop")).code == "ACCOUNT_STOPPED"
+    await tree.set("care", parent="")
+    assert (await tree.send("shop")).status == 202
+
+
+async def test_no_circles_and_no_end_of_levels(tree: Tree) -> None:
+    for parent in ("acme", "shop"):
+        with pytest.raises(Invalid, match="下级"):
+            await tree.set("acme", parent=parent)
+    with pytest.raises(Invalid, match="不存在"):
+        await tree.set("acme", parent="nobody")
+    for n in range(29):
+        await tree.add(f"deep{n}", f"deep{n - 1}" if n else "shop")
+    with pytest.raises(Invalid, match="层"):
+        await tree.add("deeper", "deep28")
+    await tree.add("root")
+    with pytest.raises(Invalid, match="层"):
+        await tree.set("acme", parent="root")
+    assert (await tree.send("deep28")).status == 202
+
+
+async def test_two_moves_at_once_close_no_circle(tree: Tree) -> None:
+    results = await asyncio.gather(
+        tree.set("sales", parent="care"), tree.set("care", parent="sales"), return_exceptions=True
+    )
+    assert sorted(isinstance(r, Invalid) for r in results) == [False, True]
+
+
+async def test_a_quota_counts_all_below(tree: Tree) -> None:
+    await tree.set("acme", quota_day="10")
+    await tree.set("sales", quota_month="6")
+    assert (await tree.send("shop", 4)).status == 202
+    refused = await tree.send("shop", 3)
+    assert (refused.status, refused.code, refused.data["left"]) == (429, "QUOTA_MONTH_EXCEEDED", 2)
+    assert int(refused.headers["Retry-After"]) > 60
+    assert (await tree.send("care", 5)).status == 202
+    refused = await tree.send("sales", 2)
+    assert (refused.code, refused.data["left"], refused.data["limit"]) == ("QUOTA_DAY_EXCEEDED", 1, 10)
+    assert (await tree.send("sales")).status == 202
+    assert (await tree.send("acme")).code == "QUOTA_DAY_EXCEEDED"
+    # What was refused has cost nothing and counts nowhere.
+    assert await accounts.quota_used(tree.api.ctx.db, tree.ids["acme"]) == (10, 10)
+    assert await accounts.quota_used(tree.api.ctx.db, tree.ids["sales"]) == (5, 5)
+    await tree.set("acme", quota_day="")
+    assert (await tree.send("acme")).status == 202
+
+
+async def test_a_quota_counts_parts_and_is_never_passed_by_many_at_once(tree: Tree) -> None:
+    await tree.set("acme", quota_day=50)
+    long = "长" * 150  # three parts
+    answers = await asyncio.gather(*(tree.send(n, content=long) for n in ("shop", "care", "sales") * 20))
+    assert [a.status for a in answers].count(202) == 16
+    assert {a.code for a in answers if a.status != 202} == {"QUOTA_DAY_EXCEEDED"}
+    assert await accounts.quota_used(tree.api.ctx.db, tree.ids["acme"]) == (48, 48)
+
+
+async def test_a_new_day_has_a_quota_of_its_own(tree: Tree) -> None:
+    await tree.set("acme", quota_day=3, quota_month=5)
+    today = datetime.now(CHINA).date()
+    before = today - timedelta(days=1) if today.day > 1 else today
+    await tree.api.ctx.db.execute("INSERT INTO quota_used VALUES ($1, $2, 3)", tree.ids["acme"], before)
+    if before != today:
+        assert (await tree.send("acme", 2)).status == 202
+        assert (await tree.send("acme")).code == "QUOTA_MONTH_EXCEEDED"
+    else:
+        assert (await tree.send("acme")).code == "QUOTA_DAY_EXCEEDED"
+
+
+async def test_contracts_begin_and_end(tree: Tree) -> None:
+    today = datetime.now(CHINA).date()
+    await tree.set("sales", ends_on=str(today - timedelta(days=1)))
+    assert (await tree.send("shop")).code == "ACCOUNT_EXPIRED"
+    assert (await tree.api.get("/balance", key=tree.keys["shop"])).status == 200
+    await tree.set("sales", stops_at_end="false")
+    assert (await tree.send("shop")).status == 202
+    await tree.set("sales", ends_on=str(today), stops_at_end="true")
+    assert (await tree.send("shop")).status == 202
+    await tree.set("shop", starts_on=str(today + timedelta(days=1)))
+    refused = await tree.send("shop")
+    assert (refused.status, refused.code) == (403, "ACCOUNT_NOT_BEGUN")
+    assert str(today + timedelta(days=1)) in refused.body["message"]
+    with pytest.raises(Invalid, match="早于"):
+        await tree.set("shop", ends_on=str(today))
+
+
+async def test_messages_per_second(tree: Tree) -> None:
+    await tree.set("shop", rate=5)
+    assert (await tree.send("shop", 5)).status == 202
+    refused = await tree.send("shop", 4)
+    assert (refused.status, refused.code) == (429, "RATE_LIMITED")
+    assert refused.headers["Retry-After"] == "1"
+    assert (refused.headers["RateLimit-Limit"], refused.headers["RateLimit-Remaining"]) == ("5", "0")
+    assert (await tree.send("care", 100)).status == 202  # everybody for himself
+
+
+async def test_where_an_account_may_come_from_and_how(tree: Tree) -> None:
+    await tree.set("shop", ip_allow="10.0.0.0/8")
+    assert (await tree.send("shop")).code == "AUTH_IP_DENIED"
+    await tree.set("shop", ip_allow="10.0.0.0/8,127.0.0.0/8")
+    assert (await tree.send("shop")).status == 202
+    await tree.set("shop", protocols="smpp,cmpp")
+    refused = await tree.send("shop")
+    assert (refused.status, refused.code) == (403, "PROTOCOL_DENIED")
+
+
+async def test_parts_cost_what_their_type_costs(tree: Tree) -> None:
+    await tree.set("shop", units_otp=2, units_marketing=0, credit_floor=-10)
+    db = tree.api.ctx.db
+    dry = await tree.send("shop", content="长" * 100, type="otp", dry_run=True)
+    assert dry.data["items"][0]["price"] == 4
+    assert (await tree.send("shop", content="长" * 100, type="otp")).status == 202
+    assert (await tree.send("shop", 3, type="notice")).status == 202
+    assert (await tree.send("shop", 50, type="marketing")).status == 202
+    money = await accounts.balance(db, tree.ids["shop"])
+    assert money is not None
+    assert money.balance == -7
+    refused = await tree.send("shop", 2, type="otp")
+    assert (refused.status, refused.code) == (402, "BALANCE_INSUFFICIENT")
+    assert (refused.data["need"], refused.data["left"]) == (4, 3)
+    assert await db.fetchval("SELECT count(*) FROM ledger WHERE account_id = $1", tree.ids["shop"]) == 2
+
+
+async def test_people_see_their_accounts_and_all_below(tree: Tree) -> None:
+    db = tree.api.ctx.db
+    await staff.add_staff(db, "li", "李", "dept", "x", [tree.ids["sales"]])
+    person = await staff.get_staff_by_login(db, "li")
+    assert person is not None
+    assert person.accounts == tuple(sorted((tree.ids["sales"], tree.ids["shop"])))
+    await tree.set("shop", parent="care")
+    person = await staff.get_staff_by_login(db, "li")
+    assert person is not None
+    assert person.accounts == (tree.ids["sales"],)
