@@ -11,7 +11,7 @@ from msgspec import Meta
 from smsgw.api.context import Call
 from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import ClientRef, Id, Number, Request
-from smsgw.api.values import china, id_of, in_span, path_id
+from smsgw.api.values import MAX_ID, china, id_of, in_span, path_id
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import REPORT_CLASSES
@@ -37,6 +37,18 @@ class SearchQuery(Request):
     to_time: Annotated[datetime, Meta(tz=True, description="Accepted before.")] | None = None
     cursor: Annotated[Id, Meta(description="`next_cursor` of the page before.")] | None = None
     limit: Annotated[int, Meta(ge=1, le=500, description="Messages in a page.")] = 50
+
+
+class QueryBody(Request):
+    """Messages to look up, by id."""
+
+    ids: Annotated[list[Id], Meta(min_length=1, max_length=500, description="1-500 message ids.")]
+
+
+class Messages(msgspec.Struct):
+    """Those that there are, newest first."""
+
+    items: list[Message]
 
 
 class Parts(msgspec.Struct):
@@ -119,6 +131,14 @@ async def get_message(call: Call) -> Message:
     return _message(found)
 
 
+async def query_messages(call: Call) -> Messages:
+    """``POST /messages/query``."""
+    body: QueryBody = call.body
+    ids = sorted({min(int(one), MAX_ID) for one in body.ids})
+    found = await messages.get_messages(call.ctx.db, ids, accounts=(call.account.id,))
+    return Messages([_message(view) for view in found])
+
+
 async def search(call: Call) -> MessagePage:
     """``GET /messages``."""
     query: SearchQuery = call.query
@@ -197,6 +217,8 @@ def _part(view: PartView) -> Part:
 ROUTES = (
     Route("GET", "/messages", "query", search, "Search messages, newest first",
           MessagePage, query=SearchQuery, errors=("NUMBER_INVALID", *STORAGE)),
+    Route("POST", "/messages/query", "query", query_messages, "Up to 500 messages by id",
+          Messages, QueryBody, errors=STORAGE),
     Route("GET", "/messages/{id}", "query", get_message, "One message as it stands",
           Message, errors=("NOT_FOUND", *STORAGE)),
     Route("GET", "/messages/{id}/trace", "query", trace, "A message's life, step by step",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smsgw.api import account, messages, reports, sending, statistics
+from smsgw.api import account, blocklist, contacts, messages, reports, sending, statistics
 from smsgw.api.route import PublicRoute, Route
 from smsgw.api.shapes import Health, LanguageQuery, ServerTime
 
@@ -11,6 +11,8 @@ ROUTES: tuple[Route, ...] = (
     *messages.ROUTES,
     *reports.ROUTES,
     *statistics.ROUTES,
+    *contacts.ROUTES,
+    *blocklist.ROUTES,
     *account.ROUTES,
 )
 

@@ -90,6 +90,8 @@ CODES: dict[str, tuple[int, str, str]] = {
     "IDEMPOTENCY_IN_PROGRESS": (409, "相同请求正在处理,请稍后重试", "The same request is being processed"),
     "IDEMPOTENCY_MISMATCH": (422, "幂等键已用于不同内容,请更换 Idempotency-Key", "Idempotency key used with another body"),
     "CLIENT_REF_EXISTS": (409, "客户流水号已存在,消息 {id}", "client_ref exists: message {id}"),
+    "CONTACTS_FULL": (409, "联系人已达上限 {most} 个,请删除不用的联系人后重试", "The account has its {most} contacts"),
+    "AUDIENCES_FULL": (409, "人群已达上限 {most} 个,请删除不用的人群后重试", "The account has its {most} audiences"),
     "NOT_FOUND": (404, "记录不存在或无权查看", "Not found, or not yours"),
     "METHOD_NOT_ALLOWED": (405, "该地址不支持此方法,请查看接口文档", "Method not allowed here"),
     "REQUEST_TIMEOUT": (408, "请求体未在 {n} 秒内传完,请检查网络后重试", "The body did not arrive within {n} s; retry"),

@@ -136,6 +136,27 @@ async def remove(database: Database, number: str, scope: Scope | None, *, actor:
     return len(rows)
 
 
+_REMOVE_OWN = """
+UPDATE block_list SET removed_at = now(), version = nextval('block_version')
+WHERE account_id = $1 AND number = ANY($2::bigint[]) AND source = $3 AND removed_at IS NULL
+"""
+
+
+async def remove_own(
+    database: Database, account_id: int, numbers: Sequence[str], source: str, *, actor: str, reason: str
+) -> int:
+    """Take an account's own entries of one source off the list; how many went."""
+    async with database.transaction(timeout=60) as connection:
+        await connection.execute(_TAKE_TURNS, LOCK)
+        done = await connection.execute(_REMOVE_OWN, account_id, [int(n) for n in numbers], source)
+        gone = int(done.rpartition(" ")[2])
+        await audit.append(
+            connection, actor=actor, action="block.remove", object="block_list",
+            after={"account": account_id, "numbers": len(numbers), "entries": gone, "reason": reason},
+        )  # fmt: skip
+    return gone
+
+
 _LIVE = "removed_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
 _FIND = f"""
 SELECT b.*, a.name AS account FROM block_list b LEFT JOIN account a ON a.id = b.account_id
@@ -144,6 +165,12 @@ WHERE number = $1 AND {_LIVE} ORDER BY account_id, type, sign
 _LIST = f"""
 SELECT b.*, a.name AS account FROM block_list b LEFT JOIN account a ON a.id = b.account_id
 WHERE {_LIVE} AND ($1 = '' OR source = $1) ORDER BY version DESC LIMIT $2
+"""  # noqa: S608
+_PAGE = f"""
+SELECT number, type, sign, source, reason, since, expires_at, version FROM block_list
+WHERE account_id = $1 AND {_LIVE} AND ($2::bigint IS NULL OR number = $2) AND ($3::text IS NULL OR source = $3)
+      AND ($4::bigint IS NULL OR version < $4)
+ORDER BY version DESC LIMIT $5
 """  # noqa: S608
 _COUNT = f"SELECT source, count(*) AS n FROM block_list WHERE {_LIVE} GROUP BY source"  # noqa: S608
 
@@ -156,6 +183,21 @@ async def find(database: Database, number: str) -> list[Row]:
 async def list_(database: Database, *, source: str = "", limit: int = 100) -> list[Row]:
     """The newest entries."""
     return await database.fetch(_LIST, source, limit)
+
+
+async def page(
+    database: Database,
+    account_id: int,
+    *,
+    number: str | None,
+    source: str | None,
+    before: int | None,
+    limit: int,
+) -> list[Row]:
+    """An account's own entries that hold now, newest (by ``version``) first."""
+    return await database.fetch(
+        _PAGE, account_id, None if number is None else int(number), source, before, limit
+    )
 
 
 async def count(database: Database) -> dict[str, int]:

@@ -109,6 +109,10 @@ _ONE = _SELECT.format(
     page="SELECT * FROM message WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2))"
 )
 
+_SEVERAL = _SELECT.format(
+    page="SELECT * FROM message WHERE id = ANY($1::bigint[]) AND ($2::bigint[] IS NULL OR account_id = ANY($2))"
+)
+
 _PAGE = _SELECT.format(
     page="""
     SELECT * FROM message x
@@ -168,6 +172,14 @@ async def get_message(
         return None
     row = await database.fetchrow(_ONE, message_id, None if accounts is None else list(accounts))
     return None if row is None else _view(row)
+
+
+async def get_messages(
+    database: Database, message_ids: Sequence[int], *, accounts: Sequence[int] | None
+) -> list[MessageView]:
+    """Those of the messages that the accounts may see, newest first."""
+    rows = await database.fetch(_SEVERAL, list(message_ids), None if accounts is None else list(accounts))
+    return [_view(row) for row in rows]
 
 
 def states_of(status: str) -> tuple[list[int], bool | None]:

@@ -1,0 +1,188 @@
+"""``/blocklist`` and ``/optouts``: numbers that get nothing more from the account, or nothing of a kind."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from smsgw.api.context import Call
+from smsgw.api.route import STORAGE, Route
+from smsgw.api.shapes import MAX_NUMBERS, Id, Number, Request
+from smsgw.api.values import FIRST_TIME, LAST_TIME, china, id_of
+from smsgw.core import numbers
+from smsgw.core.blocklist import MANUAL, OPT_OUT, SOURCE_ZH, Scope
+from smsgw.core.errors import Invalid, message_of
+from smsgw.core.model import MessageType
+from smsgw.store import blocklist
+from smsgw.store.db import Row
+
+Numbers = Annotated[list[Number], Meta(min_length=1, max_length=MAX_NUMBERS, description="1-1000 numbers.")]
+Sign = Annotated[str, Meta(max_length=20, description="Only messages with this signature; empty: all.")]
+
+
+class BlockBody(Request):
+    """Numbers to block, for this account."""
+
+    numbers: Numbers
+    type: Annotated[MessageType, Meta(description="Only messages of this type; null: all.")] | None = None
+    sign: Sign = ""
+    reason: Annotated[str, Meta(max_length=200, description="Why, for people.")] = ""
+    expires_at: Annotated[datetime, Meta(tz=True, description="Until then; null: for ever.")] | None = None
+
+
+class UnblockBody(Request):
+    """Numbers to take off the account's list: entries of all types and signatures, opt-outs excepted."""
+
+    numbers: Numbers
+    reason: Annotated[str, Meta(max_length=200, description="Why, for people.")] = ""
+
+
+class OptOutBody(Request):
+    """Numbers whose owners have opted out elsewhere; they get no more marketing."""
+
+    numbers: Numbers
+    sign: Sign = ""
+    reason: Annotated[str, Meta(max_length=200, description="Why, for people.")] = ""
+
+
+class BlockQuery(Request):
+    """Filters; all given ones must match. Newest first."""
+
+    number: Number | None = None
+    source: Annotated[
+        Literal["manual", "opt_out", "complaint", "carrier"], Meta(description="How the entry came about.")
+    ] | None = None  # fmt: skip
+    cursor: Annotated[Id, Meta(description="`next_cursor` of the page before.")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=500, description="Entries in a page.")] = 100
+
+
+class RefusedNumber(msgspec.Struct):
+    """A number that could not be read."""
+
+    number: str
+    code: str
+    message: str
+
+
+class BlockChanged(msgspec.Struct):
+    """How many entries were made, changed or removed."""
+
+    changed: int
+    rejected: list[RefusedNumber]
+
+
+class BlockEntry(msgspec.Struct):
+    """An entry of the account's list. ``type`` and ``sign`` empty: it counts for all."""
+
+    number: str
+    type: str
+    sign: str
+    source: str
+    source_name: str
+    reason: str
+    since: datetime
+    expires_at: datetime | None
+
+
+class BlockPage(msgspec.Struct):
+    """A page of entries; ``next_cursor`` is null on the last one."""
+
+    items: list[BlockEntry]
+    next_cursor: str | None
+
+
+async def block(call: Call) -> BlockChanged:
+    """``POST /blocklist``."""
+    body: BlockBody = call.body
+    until = body.expires_at
+    if (
+        until is not None
+        and not max(FIRST_TIME, datetime.fromtimestamp(call.ctx.clock(), UTC)) < until <= LAST_TIME
+    ):
+        raise Invalid("PARAM_INVALID", field="expires_at", reason="须晚于当前时间")
+    good, rejected = _read(call, body.numbers)
+    scope = Scope(call.account.id, body.type or "", body.sign)
+    changed = await blocklist.add(
+        call.ctx.db, good, scope, MANUAL, body.reason, actor=call.key.key_id, expires_at=until
+    )
+    return BlockChanged(changed, rejected)
+
+
+async def unblock(call: Call) -> BlockChanged:
+    """``POST /blocklist/remove``."""
+    body: UnblockBody = call.body
+    good, rejected = _read(call, body.numbers)
+    gone = await blocklist.remove_own(
+        call.ctx.db, call.account.id, good, MANUAL, actor=call.key.key_id, reason=body.reason
+    )
+    return BlockChanged(gone, rejected)
+
+
+async def list_blocked(call: Call) -> BlockPage:
+    """``GET /blocklist``."""
+    query: BlockQuery = call.query or BlockQuery()
+    number = None
+    if query.number is not None:
+        try:
+            number = numbers.normalize(query.number)
+        except numbers.InvalidNumber as exc:
+            raise Invalid("NUMBER_INVALID") from exc
+    rows = await blocklist.page(
+        call.ctx.db,
+        call.account.id,
+        number=number,
+        source=query.source,
+        before=id_of(query.cursor),
+        limit=query.limit,
+    )
+    cursor = str(rows[-1]["version"]) if len(rows) == query.limit else None
+    return BlockPage([_entry(row) for row in rows], cursor)
+
+
+async def opt_out(call: Call) -> BlockChanged:
+    """``POST /optouts``."""
+    body: OptOutBody = call.body
+    good, rejected = _read(call, body.numbers)
+    scope = Scope(call.account.id, MessageType.MARKETING, body.sign)
+    changed = await blocklist.add(call.ctx.db, good, scope, OPT_OUT, body.reason, actor=call.key.key_id)
+    return BlockChanged(changed, rejected)
+
+
+def _read(call: Call, given: list[str]) -> tuple[list[str], list[RefusedNumber]]:
+    good, rejected = [], []
+    for one in given:
+        try:
+            good.append(numbers.normalize(one))
+        except numbers.InvalidNumber:
+            rejected.append(
+                RefusedNumber(one, "NUMBER_INVALID", message_of("NUMBER_INVALID", english=call.english))
+            )
+    return good, rejected
+
+
+def _entry(row: Row) -> BlockEntry:
+    return BlockEntry(
+        str(row["number"]),
+        row["type"],
+        row["sign"],
+        row["source"],
+        SOURCE_ZH[row["source"]],
+        row["reason"],
+        china(row["since"]),
+        china(row["expires_at"]),
+    )
+
+
+ROUTES = (
+    Route("POST", "/blocklist", "number", block, "Block up to 1,000 numbers for the account",
+          BlockChanged, BlockBody, errors=STORAGE),
+    Route("GET", "/blocklist", "number", list_blocked, "The account's block list, opt-outs included",
+          BlockPage, query=BlockQuery, errors=("NUMBER_INVALID", *STORAGE)),
+    Route("POST", "/blocklist/remove", "number", unblock, "Take up to 1,000 numbers off the block list",
+          BlockChanged, UnblockBody, errors=STORAGE),
+    Route("POST", "/optouts", "number", opt_out, "Record opt-outs that were made elsewhere",
+          BlockChanged, OptOutBody, errors=STORAGE),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""The business domains: one folder each, no HTTP in them."""

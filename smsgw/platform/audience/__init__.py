@@ -1,0 +1,1 @@
+"""Whom an account writes to: contacts, and audiences made of them."""

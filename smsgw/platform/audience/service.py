@@ -1,0 +1,164 @@
+"""The rules of contacts and audiences: who may be stored, how much, and what a bad number is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import asyncpg
+
+from smsgw.core import numbers
+from smsgw.core.errors import Invalid, Refused
+from smsgw.platform.audience import queries
+from smsgw.platform.audience.model import Audience, Contact, ContactInput, Imported
+from smsgw.store.db import Database
+
+MAX_CONTACTS = 1_000_000
+"""Contacts of an account."""
+MAX_AUDIENCES = 1000
+MAX_ITEMS = 1000
+"""Contacts in a call."""
+MAX_TAGS, MAX_TAG = 20, 32
+MAX_FIELDS, MAX_VALUE = 30, 200
+_FIELD = re.compile(r"[^\W\d]\w{0,31}")
+
+
+async def put(
+    database: Database, account_id: int, items: Sequence[ContactInput], audience_id: int | None = None
+) -> Imported:
+    """Make or change contacts, and put them into an audience; a bad number fails alone.
+
+    Raises ``PARAM_INVALID`` for names, tags or fields that cannot be, ``NOT_FOUND`` for an unknown audience,
+    ``CONTACTS_FULL`` when the account would have more than ``MAX_CONTACTS``.
+    """
+    if len(items) > MAX_ITEMS:
+        raise Invalid("TO_TOO_MANY")
+    done = Imported()
+    rows: dict[str, tuple[str, str | None, tuple[str, ...] | None, dict[str, str] | None]] = {}
+    for position, item in enumerate(items):
+        _check(position, item)
+        try:
+            number = numbers.normalize(item.number)
+        except numbers.InvalidNumber:
+            done.rejected.append((item.number, "NUMBER_INVALID"))
+            continue
+        if number in rows:
+            done.rejected.append((item.number, "NUMBER_DUPLICATE"))
+            continue
+        rows[number] = (number, item.name, item.tags, None if item.fields is None else dict(item.fields))
+    async with database.transaction(timeout=30) as connection:
+        stored = await queries.lock(connection, account_id)
+        if audience_id is not None and not await queries.audiences(connection, account_id, audience_id, 1):
+            raise Refused("NOT_FOUND")
+        known = await queries.known(connection, account_id, list(rows))
+        done.updated = len(known)
+        done.created = len(rows) - done.updated
+        if stored + done.created > MAX_CONTACTS:
+            raise Refused("CONTACTS_FULL", most=MAX_CONTACTS)
+        await queries.put(connection, account_id, [rows[number] for number in sorted(rows)])
+        if audience_id is not None:
+            await queries.join(connection, account_id, audience_id, list(rows))
+    return done
+
+
+def _check(position: int, item: ContactInput) -> None:
+    def wrong(field: str, reason: str) -> Invalid:
+        return Invalid("PARAM_INVALID", field=f"items[{position}].{field}", reason=reason)
+
+    if item.name is not None and len(item.name) > 64:
+        raise wrong("name", "最长 64 个字符")
+    tags: Sequence[str] = item.tags or ()
+    if len(tags) > MAX_TAGS or not all(0 < len(tag.strip()) <= MAX_TAG for tag in tags):
+        raise wrong("tags", f"最多 {MAX_TAGS} 个标签,每个 1–{MAX_TAG} 个字符")
+    fields: Mapping[str, str] = item.fields or {}
+    if len(fields) > MAX_FIELDS or not all(_FIELD.fullmatch(name) for name in fields):
+        raise wrong("fields", f"最多 {MAX_FIELDS} 项,名称为 1–32 个字母、数字、汉字或下划线,不以数字开头")
+    if not all(len(value) <= MAX_VALUE for value in fields.values()):
+        raise wrong("fields", f"每项的值最长 {MAX_VALUE} 个字符")
+
+
+async def find(
+    database: Database,
+    account_id: int,
+    *,
+    before: int | None = None,
+    number: str | None = None,
+    tag: str | None = None,
+    name: str | None = None,
+    audience_id: int | None = None,
+    limit: int = 100,
+) -> list[Contact]:
+    """A page of contacts, newest first. Raises ``NUMBER_INVALID``."""
+    if number is not None:
+        try:
+            number = numbers.normalize(number)
+        except numbers.InvalidNumber as exc:
+            raise Invalid("NUMBER_INVALID") from exc
+    return await queries.page(
+        database,
+        account_id,
+        before=before,
+        number=number,
+        tag=tag,
+        name=name,
+        audience_id=audience_id,
+        limit=limit,
+    )
+
+
+async def remove(database: Database, account_id: int, contact_id: int) -> None:
+    """Forget a contact. Raises ``NOT_FOUND``."""
+    if not await queries.remove(database, account_id, contact_id):
+        raise Refused("NOT_FOUND")
+
+
+async def audiences(database: Database, account_id: int) -> list[Audience]:
+    """The account's audiences by name."""
+    return await queries.audiences(database, account_id, None, MAX_AUDIENCES)
+
+
+async def add_audience(database: Database, account_id: int, name: str) -> Audience:
+    """A new, empty audience. Raises ``PARAM_INVALID``, ``AUDIENCES_FULL``."""
+    name = name.strip()
+    if not 0 < len(name) <= 64:
+        raise Invalid("PARAM_INVALID", field="name", reason="须为 1–64 个字符")
+    try:
+        audience_id = await queries.add_audience(database, account_id, name, MAX_AUDIENCES)
+    except asyncpg.UniqueViolationError as exc:
+        raise Invalid("PARAM_INVALID", field="name", reason="已有同名人群,请换一个名称") from exc
+    if audience_id is None:
+        raise Refused("AUDIENCES_FULL", most=MAX_AUDIENCES)
+    return (await queries.audiences(database, account_id, audience_id, 1))[0]
+
+
+async def remove_audience(database: Database, account_id: int, audience_id: int) -> None:
+    """Forget an audience; its contacts stay. Raises ``NOT_FOUND``."""
+    if not await queries.remove_audience(database, account_id, audience_id):
+        raise Refused("NOT_FOUND")
+
+
+async def change_members(
+    database: Database, account_id: int, audience_id: int, *, add: Sequence[str], take: Sequence[str]
+) -> tuple[int, int]:
+    """Put contacts into an audience and take others out, by number: (joined, left).
+
+    What is no contact, or no number, changes nothing. Raises ``NOT_FOUND``, ``TO_TOO_MANY``.
+    """
+    if len(add) + len(take) > MAX_ITEMS:
+        raise Invalid("TO_TOO_MANY")
+    async with database.transaction(timeout=30) as connection:
+        if not await queries.audiences(connection, account_id, audience_id, 1):
+            raise Refused("NOT_FOUND")
+        joined = await queries.join(connection, account_id, audience_id, _numbers(add))
+        left = await queries.leave(connection, account_id, audience_id, _numbers(take))
+    return joined, left
+
+
+def _numbers(given: Sequence[str]) -> list[str]:
+    found = []
+    for one in given:
+        try:
+            found.append(numbers.normalize(one))
+        except numbers.InvalidNumber:
+            continue
+    return sorted(set(found))

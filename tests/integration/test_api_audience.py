@@ -1,0 +1,141 @@
+"""Contacts, audiences and the account's own block list, through the API: what is stored, and for whom."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from api_server import Api, running
+
+from smsgw.store import accounts, blocklist
+from smsgw.store.keys import SCOPES, NewKey
+
+A, B = "13800138000", "13900139000"
+
+
+async def other_account(api: Api) -> NewKey:
+    return await api.add_key(await accounts.add_account(api.ctx.db, "other", actor="test"), scopes=SCOPES)
+
+
+@contextlib.asynccontextmanager
+async def with_all_scopes(dsn: str, folder: Path) -> AsyncIterator[Api]:
+    async with running(dsn, folder) as api:
+        api.key = await api.add_key(scopes=SCOPES)
+        yield api
+
+
+async def test_contacts_are_made_changed_found_and_forgotten(dsn: str, tmp_path: Path) -> None:
+    async with with_all_scopes(dsn, tmp_path) as api:
+        items = [
+            {"number": A, "name": "张三", "tags": ["会员", "北京"], "fields": {"city": "北京"}},
+            {"number": "+86 " + B, "name": "李_四"},
+            {"number": "123"},
+            {"number": "86" + A},
+        ]
+        made = await api.post("/contacts", {"items": items})
+        assert (made.status, made.data["created"], made.data["updated"]) == (200, 2, 0)
+        assert [r["code"] for r in made.data["rejected"]] == ["NUMBER_INVALID", "NUMBER_DUPLICATE"]
+
+        changed = await api.post("/contacts", {"items": [{"number": A, "tags": ["老会员"]}]})
+        assert (changed.data["created"], changed.data["updated"]) == (0, 1)
+        (one,) = (await api.get("/contacts?tag=%E8%80%81%E4%BC%9A%E5%91%98")).data["items"]
+        assert (one["number"], one["name"], one["tags"], one["fields"]) == (
+            "86" + A, "张三", ["老会员"], {"city": "北京"},
+        )  # fmt: skip
+        assert [c["name"] for c in (await api.get("/contacts?name=_")).data["items"]] == ["李_四"]
+
+        first = await api.get("/contacts?limit=1")
+        second = await api.get(f"/contacts?limit=1&cursor={first.data['next_cursor']}")
+        assert {c["number"] for c in first.data["items"] + second.data["items"]} == {"86" + A, "86" + B}
+
+        assert (await api.call("DELETE", f"/contacts/{one['id']}")).data == {"removed": 1}
+        assert (await api.call("DELETE", f"/contacts/{one['id']}")).code == "NOT_FOUND"
+
+
+async def test_audiences_hold_contacts(dsn: str, tmp_path: Path) -> None:
+    async with with_all_scopes(dsn, tmp_path) as api:
+        made = await api.post("/audiences", {"name": "会员"})
+        assert made.status == 201
+        audience = made.data["id"]
+        assert (await api.post("/audiences", {"name": "会员"})).code == "PARAM_INVALID"
+
+        await api.post("/contacts", {"items": [{"number": A}], "audience_id": audience})
+        await api.post("/contacts", {"items": [{"number": B}]})
+        moved = await api.post(f"/audiences/{audience}/members", {"add": [B, "13700137000"], "remove": [A]})
+        assert moved.data == {"joined": 1, "left": 1}
+        (listed,) = (await api.get("/audiences")).data["items"]
+        assert listed["members"] == 1
+        members = (await api.get(f"/contacts?audience_id={audience}")).data["items"]
+        assert [m["number"] for m in members] == ["86" + B]
+
+        assert (await api.call("DELETE", f"/audiences/{audience}")).status == 200
+        assert len((await api.get("/contacts")).data["items"]) == 2
+        assert (
+            await api.post("/contacts", {"items": [{"number": A}], "audience_id": audience})
+        ).code == "NOT_FOUND"
+
+
+async def test_another_account_sees_and_changes_nothing(dsn: str, tmp_path: Path) -> None:
+    async with with_all_scopes(dsn, tmp_path) as api:
+        audience = (await api.post("/audiences", {"name": "会员"})).data["id"]
+        await api.post("/contacts", {"items": [{"number": A}], "audience_id": audience})
+        await api.post("/blocklist", {"numbers": [A]})
+        (contact,) = (await api.get("/contacts")).data["items"]
+        other = await other_account(api)
+        for path in ("/contacts", f"/contacts?audience_id={audience}", "/audiences", "/blocklist"):
+            assert (await api.get(path, key=other)).data["items"] == []
+        assert (await api.call("DELETE", f"/contacts/{contact['id']}", key=other)).code == "NOT_FOUND"
+        assert (await api.call("DELETE", f"/audiences/{audience}", key=other)).code == "NOT_FOUND"
+        assert (
+            await api.post(f"/audiences/{audience}/members", {"remove": [A]}, key=other)
+        ).code == "NOT_FOUND"
+        assert (await api.post("/blocklist/remove", {"numbers": [A]}, key=other)).data["changed"] == 0
+        assert len((await api.get("/blocklist")).data["items"]) == 1
+
+
+async def test_what_cannot_be_stored_is_refused_with_its_field(dsn: str, tmp_path: Path) -> None:
+    async with with_all_scopes(dsn, tmp_path) as api:
+        answer = await api.post("/contacts", {"items": [{"number": A, "fields": {"1x": "y"}}]})
+        assert (answer.code, answer.data["field"]) == ("PARAM_INVALID", "items[0].fields")
+        assert (await api.post("/audiences", {"name": "  "})).code == "PARAM_INVALID"
+        past = await api.post("/blocklist", {"numbers": [A], "expires_at": "2024-06-01T00:00:00+08:00"})
+        assert (past.code, past.data["field"]) == ("PARAM_INVALID", "expires_at")
+
+
+async def test_numbers_are_blocked_for_the_account_and_taken_off_again(dsn: str, tmp_path: Path) -> None:
+    async with with_all_scopes(dsn, tmp_path) as api:
+        body = {"numbers": [A, B, "12"], "type": "marketing", "reason": "客户要求"}
+        done = await api.post("/blocklist", body)
+        assert (done.data["changed"], [r["number"] for r in done.data["rejected"]]) == (2, ["12"])
+        assert (await api.post("/optouts", {"numbers": [A], "sign": "测试"})).data["changed"] == 1
+
+        listed = (await api.get("/blocklist")).data["items"]
+        assert {(e["number"], e["source"], e["type"], e["sign"]) for e in listed} == {
+            ("86" + A, "manual", "marketing", ""),
+            ("86" + B, "manual", "marketing", ""),
+            ("86" + A, "opt_out", "marketing", "测试"),
+        }
+        assert len((await api.get("/blocklist?source=opt_out")).data["items"]) == 1
+        first = await api.get("/blocklist?limit=2")
+        rest = await api.get(f"/blocklist?limit=2&cursor={first.data['next_cursor']}")
+        assert len(first.data["items"] + rest.data["items"]) == 3
+
+        # what the accept path would follow
+        entries = await blocklist.find(api.ctx.db, "86" + A)
+        assert {(e["account"], e["source"]) for e in entries} == {("acme", "manual"), ("acme", "opt_out")}
+
+        gone = await api.post("/blocklist/remove", {"numbers": [A, B], "reason": "误加"})
+        assert gone.data["changed"] == 2
+        (left,) = (await api.get("/blocklist")).data["items"]
+        assert left["source"] == "opt_out"  # an opt-out is not lifted by the sender
+
+
+async def test_messages_are_looked_up_by_id(dsn: str, tmp_path: Path) -> None:
+    async with with_all_scopes(dsn, tmp_path) as api:
+        sent = await api.post("/messages", {"to": [A, B], "content": "您好"})
+        ids = [i["message_id"] for i in sent.data["items"]]
+        found = await api.post("/messages/query", {"ids": [*ids, ids[0], "1", "9999999999999999999"]})
+        assert sorted(m["message_id"] for m in found.data["items"]) == sorted(ids)
+        other = await other_account(api)
+        assert (await api.post("/messages/query", {"ids": ids}, key=other)).data["items"] == []
