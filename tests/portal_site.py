@@ -97,7 +97,9 @@ class Site:
             for id_, part in taken
         ]
         async with self.db.transaction() as connection:
-            rows, _ = await outcomes.match_reports(connection, reports, outcomes.Tally(), recent=0, oldest=0)
+            rows, _ = await outcomes.match_reports(
+                connection, reports, outcomes.Tally(), recent=0, oldest=0, newest=2**63 - 1
+            )
             await outcomes.settle(connection, rows, self.ids.next)
             await self._count(connection, rows)
 

@@ -16,7 +16,7 @@ import structlog
 from smsgw.channels.services import Queue, Services
 from smsgw.core.ids import first_id
 from smsgw.core.model import Claimed, Lane, Outcome, OutcomeKind
-from smsgw.pipeline.outcomes import MAX_AGE
+from smsgw.pipeline.outcomes import AHEAD, MAX_AGE
 from smsgw.pipeline.routing import Membership
 from smsgw.store import claiming
 from smsgw.store.db import Connection, connect
@@ -89,7 +89,8 @@ class Claims:
             self._connection = await connect(self._services.dsn, writer=True)
             await self._reclaim(self._connection, in_hand)
         connection, fence = self._connection, self._fence
-        oldest = first_id(datetime.now(UTC) - MAX_AGE)
+        now = datetime.now(UTC)
+        oldest, newest = first_id(now - MAX_AGE), first_id(now + AHEAD)
         claimed: list[Claimed] = []
         hot, self._hot = self._hot, {}
         queues: list[Queue] = []
@@ -105,13 +106,14 @@ class Claims:
                 self._again_at = self._loop.time() + AGAIN_EVERY
                 everywhere = [(pool, int(lane)) for lane in Lane for pool in self.pools]
                 claimed += await claiming.claim(
-                    connection, fence, limit=room - len(claimed), queues=everywhere, oldest=oldest, again=True
-                )
+                    connection, fence, limit=room - len(claimed), queues=everywhere, oldest=oldest, newest=newest,
+                    again=True,
+                )  # fmt: skip
             if len(claimed) < room:
                 queues = [q for q in self._order(hot) if q[1] == Lane.EMERGENCY or not urgent]
             if queues:
                 claimed += await claiming.claim(
-                    connection, fence, limit=room - len(claimed), queues=queues, oldest=oldest
+                    connection, fence, limit=room - len(claimed), queues=queues, oldest=oldest, newest=newest
                 )
         if urgent and len(claimed) < room:
             self._hot = {q: None for q in hot if q[1] != Lane.EMERGENCY} | self._hot

@@ -19,7 +19,7 @@ from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.ids import first_id, time_of
 from smsgw.core.model import ChannelSpec, ChannelStatus, UnknownPolicy
 from smsgw.pipeline.directory import Directory
-from smsgw.pipeline.outcomes import MAX_AGE
+from smsgw.pipeline.outcomes import AHEAD, MAX_AGE
 from smsgw.pipeline.recovery import recover_channel
 from smsgw.pipeline.routing import Membership, membership, pools_of
 from smsgw.store import channels as store
@@ -287,7 +287,10 @@ class ChannelManager:
         async with self._database.acquire() as connection:
             now = datetime.now(UTC)
             oldest = await claiming.oldest_queued(
-                connection, list(self._directory.pools.values()), first_id(now - MAX_AGE)
+                connection,
+                list(self._directory.pools.values()),
+                first_id(now - MAX_AGE),
+                first_id(now + AHEAD),
             )
         waits = {pool_id: (now - time_of(id_)).total_seconds() for pool_id, id_ in oldest.items()}
         self._services.tables.waits(waits)

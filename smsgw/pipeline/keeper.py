@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from smsgw import aio
 from smsgw.config import Config
-from smsgw.core.ids import CHINA, IdSource
-from smsgw.core.model import Lane
+from smsgw.core.ids import CHINA, IdSource, first_id
 from smsgw.core.states import PartState
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
-from smsgw.pipeline.outcomes import Outcomes, Sweep
+from smsgw.pipeline.outcomes import MAX_AGE, Outcomes, Sweep
 from smsgw.store import (
     accepting,
     alarms,
@@ -34,10 +33,10 @@ from smsgw.store import (
 )  # fmt: skip
 from smsgw.store import outcomes as outcomes_store
 from smsgw.store.db import Connection, Database, Row
+from smsgw.store.sweeps import STEP
 
 log = structlog.get_logger(__name__)
 
-STEP = 1000
 JOIN_PATIENCE = timedelta(minutes=10)
 """Parts of a long inbound message wait this long for their siblings."""
 KEYS_KEPT = timedelta(days=7)
@@ -49,7 +48,12 @@ RECOUNT_HOURS = range(2, 6)
 """By night, when few send."""
 ROLL_UPS = 200
 """Steps of the statistics in one go; what is left has its turn with the next."""
-LANES = [int(lane) for lane in Lane]
+EVER = datetime.min.replace(tzinfo=UTC)
+LOOK_BACK_EVERY = timedelta(hours=1)
+"""Between looks at days on which nothing should be open any more."""
+
+Step = Callable[[Connection, datetime, int], Awaitable[list[Row]]]
+"""A connection, now, and the id from which to look -> the rows that changed."""
 
 
 class Keeper:
@@ -72,6 +76,11 @@ class Keeper:
         self._ids = ids
         self._config = config
         self._on_queued = on_queued
+        self._open_for = MAX_AGE + timedelta(
+            days=1, hours=config.durability.report_wait_hours + config.durability.unknown_hold_hours
+        )
+        """From acceptance until nothing can be open any more."""
+        self._looked_back: dict[str, datetime] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -79,7 +88,7 @@ class Keeper:
         for name, every, step in (
             ("release", 0.5, self._release),
             ("unknown", 2.0, self._unknown),
-            ("expire", 10.0, self._expire),
+            ("expire", 2.0, self._expire),
             ("no_report", 60.0, self._no_report),
             ("orphans", 60.0, self._orphans),
             ("rematch", 10.0, self._rematch),
@@ -94,44 +103,50 @@ class Keeper:
         """End all jobs."""
         await aio.cancel(*self._tasks)
 
+    async def _sweep(
+        self, job: str, step: Step, kinds: Mapping[int, str] | None = None, then: Callable[[], None] = lambda: None
+    ) -> None:  # fmt: skip
+        """Run a job until a step has found less than it could take; ``then`` after each step.
+
+        Now and then it looks at all days: a node may have been down for weeks.
+        """
+        now = datetime.now(UTC)
+        everything = now - self._looked_back.get(job, EVER) > LOOK_BACK_EVERY
+        oldest = 0 if everything else first_id(now - self._open_for)
+        sweep = Sweep(lambda connection, at: step(connection, at, oldest), kinds or {})
+        while await self._outcomes.sweep(sweep) >= STEP:
+            then()
+        then()
+        if everything:
+            self._looked_back[job] = now
+
     async def _release(self) -> None:
         queues: set[tuple[int, int]] = set()
 
-        async def run(connection: Connection, now: datetime) -> list[Row]:
-            rows = await sweeps.release_scheduled(connection, now, STEP)
-            queues.update((row["pool_id"], row["lane"]) for row in rows)
-            return rows
+        def noting(step: Step) -> Step:
+            async def run(connection: Connection, now: datetime, oldest: int) -> list[Row]:
+                rows = await step(connection, now, oldest)
+                queues.update((row["pool_id"], row["lane"]) for row in rows)
+                return rows
 
-        while await self._outcomes.sweep(Sweep(run, {PartState.QUEUED: "released"})) >= STEP:
+            return run
+
+        def announce() -> None:
             self._on_queued(queues)
-        self._on_queued(queues)
 
-        async def elsewhere(connection: Connection, now: datetime) -> list[Row]:
-            rows = await retrying.release(connection, now, STEP)
-            queues.update((row["pool_id"], row["lane"]) for row in rows)
-            return rows
-
-        while await self._outcomes.sweep(Sweep(elsewhere)) >= STEP:
-            self._on_queued(queues)
-        self._on_queued(queues)
+        await self._sweep(
+            "scheduled", noting(sweeps.release_scheduled), {PartState.QUEUED: "released"}, announce
+        )
+        await self._sweep("elsewhere", noting(retrying.release), then=announce)
 
     async def _unknown(self) -> None:
-        sweep = Sweep(lambda c, now: sweeps.resolve_unknown(c, now, STEP), {PartState.DEFERRED: "resent"})
-        while await self._outcomes.sweep(sweep) >= STEP:
-            pass
+        await self._sweep("unknown", sweeps.resolve_unknown, {PartState.DEFERRED: "resent"})
 
     async def _expire(self) -> None:
-        for pool_id in self._directory.pools.values():
-
-            async def run(connection: Connection, now: datetime, pool_id: int = pool_id) -> list[Row]:
-                return await sweeps.expire_queued(connection, now, pool_id, LANES, STEP)
-
-            await self._outcomes.sweep(Sweep(run))
-        await self._outcomes.sweep(Sweep(lambda c, now: sweeps.expire_deferred(c, now, STEP)))
+        await self._sweep("expire", sweeps.expire)
 
     async def _no_report(self) -> None:
-        while await self._outcomes.sweep(Sweep(lambda c, at: sweeps.end_report_wait(c, at, STEP))) >= STEP:
-            pass
+        await self._sweep("no_report", sweeps.end_report_wait)
 
     async def _rematch(self) -> None:
         # A report that came before its answer could not tell anything about how the channel spells its ids.

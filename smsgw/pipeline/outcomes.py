@@ -45,6 +45,8 @@ COMMIT_INTERVAL = 0.015
 RECENT = timedelta(days=2)
 MAX_AGE = timedelta(days=7)
 """From acceptance to the end of the longest validity: older ids are not queued any more."""
+AHEAD = timedelta(hours=1)
+"""No node's clock is so far ahead: later ids do not exist yet."""
 LATE_REPORTS = timedelta(days=3)
 """How long after its deadline a report is still matched."""
 
@@ -283,15 +285,19 @@ class Outcomes:
 
         The changed parts, those that are tried again, and the events.
         """
-        recent = first_id(now - RECENT)
+        recent, newest = first_id(now - RECENT), first_id(now + AHEAD)
         oldest = first_id(now - MAX_AGE - self._report_wait - LATE_REPORTS)
         changed: list[Row] = []
         retried: list[Row] = []
         events: list[Event] = []
 
         async def match(some: Sequence[Report]) -> list[Report]:
-            rest, again, said = await self.retrying.reports(connection, some, now, oldest=oldest)
-            rows, unmatched = await store.match_reports(connection, rest, tally, recent=recent, oldest=oldest)
+            rest, again, said = await self.retrying.reports(
+                connection, some, now, oldest=oldest, newest=newest
+            )
+            rows, unmatched = await store.match_reports(
+                connection, rest, tally, recent=recent, oldest=oldest, newest=newest
+            )
             changed.extend(rows)
             retried.extend(again)
             events.extend(said)

@@ -137,7 +137,7 @@ class Retrying:
     # --- reports -----------------------------------------------------------------------------------------------
 
     async def reports(
-        self, connection: Connection, reports: Sequence[Report], now: datetime, *, oldest: int
+        self, connection: Connection, reports: Sequence[Report], now: datetime, *, oldest: int, newest: int
     ) -> tuple[list[Report], list[Row], list[Event]]:
         """Take out of ``reports`` the failures that are tried again; what is left, the changed parts, the events."""
         rest: list[Report] = []
@@ -155,7 +155,7 @@ class Retrying:
                 rest.append(report)
         if not maybe:
             return rest, [], []
-        parts = await store.parts_of_reports(connection, [r for r, _ in maybe], oldest=oldest)
+        parts = await store.parts_of_reports(connection, [r for r, _ in maybe], oldest=oldest, newest=newest)
         wanted: list[tuple[Row, Meaning, str, bool]] = []
         asked: list[Report] = []
         for n, (report, meaning) in enumerate(maybe):

@@ -9,20 +9,32 @@ from datetime import datetime
 from smsgw.core.model import Claimed
 from smsgw.store.db import Connection, Row
 
+LAST_ID = 2**63 - 1
+
+# The head of a queue. Plain equality and ORDER BY id would let the planner read the day by its primary key, where most
+# rows seem to fit when a million wait, and then all of it for a lane that is empty: this order only part_claim has.
+# The upper bound comes from a row: it keeps days to come from being looked at, and two constants would look narrow.
+_HEAD = """
+        WHERE (p.pool_id, p.lane, p.id) >= (q.pool_id, q.lane, {oldest}) AND (p.pool_id, p.lane) <= (q.pool_id, q.lane)
+          AND p.state = 10 AND p.part = 1 AND p.id >= {oldest} AND p.id <= q.newest{more}
+        ORDER BY p.pool_id, p.lane, p.id"""
+
 # Whole messages by their first part, in the order of the given (pool, lane) pairs, as many as fit into $4 parts.
 # The claim holds only while the channel's lease is ours by the database's clock.
-_CLAIM = """
+_CLAIM = f"""
 WITH own AS MATERIALIZED (
     SELECT 1 FROM lease WHERE resource = $1 AND node = $2 AND epoch = $3 AND expires_at > clock_timestamp() FOR SHARE
 ),
+q AS MATERIALIZED (
+    SELECT q.*, $9::bigint AS newest FROM unnest($5::int[], $6::smallint[]) WITH ORDINALITY AS q(pool_id, lane, turn)
+),
 head AS MATERIALIZED (
     SELECT q.turn, f.id, f.total
-    FROM unnest($5::int[], $6::smallint[]) WITH ORDINALITY AS q(pool_id, lane, turn),
-    LATERAL (
-        SELECT p.id, p.total FROM part p
-        WHERE p.pool_id = q.pool_id AND p.lane = q.lane AND p.state = 10 AND p.part = 1 AND p.id >= $7
-          AND $8 <> ALL(p.avoid_channels) AND EXISTS (SELECT 1 FROM own)
-        ORDER BY p.id LIMIT $4 FOR UPDATE SKIP LOCKED
+    FROM q, LATERAL (
+        SELECT p.id, p.total FROM part p{
+    _HEAD.format(oldest="$7", more=" AND $8 <> ALL(p.avoid_channels) AND EXISTS (SELECT 1 FROM own)")
+}
+        LIMIT $4 FOR UPDATE SKIP LOCKED
     ) f
 ),
 pick AS MATERIALIZED (
@@ -31,13 +43,13 @@ pick AS MATERIALIZED (
 ),
 mine AS (
     UPDATE part p SET state = 20, channel_id = $8, epoch = $3, attempt = p.attempt + 1, claimed_at = clock_timestamp()
-    FROM pick WHERE p.id = pick.id AND p.state = 10
+    FROM pick WHERE p.id = pick.id AND p.state = 10 AND p.id >= $7
     RETURNING p.id, p.part, p.total, p.attempt, p.lane, p.pool_id, p.expires_at
 )
 SELECT mine.*, m.number, m.content, m.coding, m.extend_code, m.concat_ref
-FROM mine JOIN message m ON m.id = mine.id
+FROM mine JOIN message m ON m.id = mine.id AND m.id >= $7
 ORDER BY mine.lane, mine.id, mine.part
-"""
+"""  # noqa: S608 - constant text
 
 # The same, among messages that some other channel has failed at.
 _CLAIM_AGAIN = _CLAIM.replace("AND $8 <> ALL", "AND p.avoid_channels <> '{}' AND $8 <> ALL")
@@ -55,11 +67,11 @@ pick AS MATERIALIZED (
 ),
 mine AS (
     UPDATE part p SET state = 20, epoch = $3, attempt = p.attempt + 1, claimed_at = clock_timestamp(), next_at = NULL
-    FROM pick WHERE p.id = pick.id AND p.part = pick.part
+    FROM pick WHERE p.id = pick.id AND p.part = pick.part AND p.id >= $6
     RETURNING p.id, p.part, p.total, p.attempt, p.lane, p.pool_id, p.expires_at
 )
 SELECT mine.*, m.number, m.content, m.coding, m.extend_code, m.concat_ref
-FROM mine JOIN message m ON m.id = mine.id
+FROM mine JOIN message m ON m.id = mine.id AND m.id >= $6
 ORDER BY mine.lane, mine.id, mine.part
 """
 
@@ -81,11 +93,12 @@ async def claim(
     limit: int,
     queues: Sequence[tuple[int, int]],
     oldest: int,
+    newest: int = LAST_ID,
     again: bool = False,
 ) -> list[Claimed]:
     """Claim whole queued messages of up to ``limit`` parts (the last one may overshoot), queue by queue.
 
-    ``queues`` are (pool, lane) pairs, most urgent first; ``oldest`` is an id below which nothing can be queued.
+    ``queues`` are (pool, lane) pairs, most urgent first; below ``oldest`` and above ``newest`` nothing can be queued.
     ``again``: only messages that another channel has failed at. A channel never gets what it has failed at itself.
     """
     rows = await connection.fetch(
@@ -98,6 +111,7 @@ async def claim(
         [q[1] for q in queues],
         oldest,
         fence.channel_id,
+        newest,
     )
     return [_claimed(row) for row in rows]
 
@@ -136,18 +150,22 @@ async def next_deferred(connection: Connection, channel_id: int, oldest: int) ->
     return due
 
 
-_OLDEST_QUEUED = """
+_OLDEST_QUEUED = f"""
+WITH q AS MATERIALIZED (
+    SELECT q.pool_id, lanes.lane, $3::bigint AS newest
+    FROM unnest($1::int[]) AS q(pool_id), unnest('{{0,1,2,3}}'::smallint[]) AS lanes(lane)
+)
 SELECT q.pool_id, min(f.id) AS id
-FROM unnest($1::int[]) AS q(pool_id), generate_series(0, 3) AS lane,
-LATERAL (SELECT id FROM part p WHERE p.pool_id = q.pool_id AND p.lane = lane AND p.state = 10 AND p.part = 1
-         AND p.id >= $2 ORDER BY p.id LIMIT 1) f
+FROM q, LATERAL (SELECT p.id FROM part p{_HEAD.format(oldest="$2", more="")} LIMIT 1) f
 GROUP BY q.pool_id
-"""
+"""  # noqa: S608 - constant text
 
 
-async def oldest_queued(connection: Connection, pools: Sequence[int], oldest: int) -> dict[int, int]:
+async def oldest_queued(
+    connection: Connection, pools: Sequence[int], oldest: int, newest: int = LAST_ID
+) -> dict[int, int]:
     """Pool id -> id of its oldest queued message; pools without any are absent."""
-    rows = await connection.fetch(_OLDEST_QUEUED, list(pools), oldest)
+    rows = await connection.fetch(_OLDEST_QUEUED, list(pools), oldest, newest)
     return {row["pool_id"]: row["id"] for row in rows}
 
 
@@ -159,9 +177,13 @@ async def held(connection: Connection, channel_id: int, epoch: int, oldest: int)
     return await connection.fetch(_HELD, channel_id, epoch, oldest)
 
 
+# By part_open, never along the primary key: at most some windows of parts are SENDING.
 _INTERRUPTED = """
-SELECT id, part, attempt, epoch FROM part
-WHERE channel_id = $1 AND epoch < $2 AND state = 20 AND (id, part) > ($3, $4) ORDER BY id, part LIMIT 5000
+WITH left_over AS MATERIALIZED (
+    SELECT id, part, attempt, epoch FROM part
+    WHERE channel_id = $1 AND epoch < $2 AND state = 20 AND (id, part) > ($3, $4)
+)
+SELECT * FROM left_over ORDER BY id, part LIMIT 5000
 """
 
 

@@ -23,8 +23,10 @@ CONNECT_TIMEOUT = 5.0
 STATEMENT_TIMEOUT = 5.0
 
 # Writers touch rows by key only. On a partition without statistics the planner would otherwise choose hash or
-# merge joins over the whole partition (four times slower and growing).
+# merge joins over the whole partition (four times slower and growing), or add the bitmap of a partial index that holds
+# all of the backlog to the one row that the key finds.
 WRITER_SETTINGS = {
+    "enable_bitmapscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "enable_seqscan": "off",

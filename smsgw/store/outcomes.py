@@ -66,7 +66,7 @@ WITH a AS (
 ),
 mine AS MATERIALIZED (
     SELECT p.id, p.total, a.at FROM a JOIN part p ON p.id = a.id AND p.part = a.part
-    WHERE p.attempt = a.attempt AND p.state IN (20, 31) ORDER BY p.id, p.part FOR UPDATE OF p
+    WHERE p.attempt = a.attempt AND p.state IN (20, 31) AND p.id >= $5 ORDER BY p.id, p.part FOR UPDATE OF p
 ),
 whole AS (SELECT id, max(at) AS at FROM mine GROUP BY id, total HAVING count(*) = total)
 UPDATE part p SET
@@ -74,7 +74,7 @@ UPDATE part p SET
     channel_id = NULL, epoch = NULL, claimed_at = NULL, next_at = NULL,
     code = CASE WHEN p.failed THEN p.code ELSE '' END, class = CASE WHEN p.failed THEN p.class ELSE '' END,
     final_at = CASE WHEN p.expires_at <= whole.at THEN whole.at END
-FROM whole WHERE p.id = whole.id
+FROM whole WHERE p.id = whole.id AND p.id >= $5
 RETURNING p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
           p.answered_at, p.claimed_at, p.final_at
 """
@@ -93,10 +93,14 @@ async def commit_given_back(
         [o.part for o, _ in flat],
         [o.attempt for o, _ in flat],
         [at for _, at in flat],
+        flat[0][0].id,
     )
     done = {row["id"] for row in rows}
     return rows, [Answer(o, at, at) for o, at in flat if o.id not in done]
 
+
+# Here and below the lowest id of a batch, or the oldest that may be meant, keeps old days out of the plan: without it
+# every statement would open all of them.
 
 # From SENDING and UNKNOWN (but never UNKNOWN anew); a refusal for now that comes when the part's validity is over, is
 # final. When a part was sent twice, a refusal of the second does not tell whether the first has arrived; when a carrier
@@ -122,7 +126,7 @@ done AS (
                        ELSE a.next_at END,
         final_at = CASE WHEN a.state = 45 OR (a.state = 11 AND p.expires_at <= a.at) THEN a.at END
     FROM a
-    WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt
+    WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt AND p.id >= $14
       AND (p.state = 20 OR (p.state = 31 AND a.state <> 31))
     RETURNING p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
               p.answered_at, p.claimed_at, p.final_at
@@ -138,23 +142,26 @@ RETURNING o.channel_id, o.carrier_id, o.state, o.code, o.class, o.number, o.rece
 
 _ANY_EARLY = "SELECT EXISTS (SELECT 1 FROM receipt_orphan)"
 
-# A carrier may use an id again: the part that waits for a report wins, then the newest. The id has no upper bound: the
-# planner takes two bounds for a narrow range, and would read the day by its primary key instead of part_carrier.
+# A carrier may use an id again: the part that waits for a report wins, then the newest. The upper bound of the id
+# leaves out days to come; it comes from a row, because the planner would take two constants for a narrow range and read
+# the day by its primary key instead of part_carrier.
 _REPORTS = """
 WITH r AS MATERIALIZED (
-    SELECT * FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::timestamptz[])
+    SELECT *, $8::bigint AS newest
+    FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::timestamptz[])
     WITH ORDINALITY AS r(channel_id, carrier_id, state, code, class, at, n)
 ),
 hit AS MATERIALIZED (
     SELECT DISTINCT ON (r.n) r.n, p.id, p.part, r.state, r.code, r.class, r.at
-    FROM r JOIN part p ON p.channel_id = r.channel_id AND p.carrier_id = r.carrier_id AND p.id >= $7
+    FROM r JOIN part p ON p.channel_id = r.channel_id AND p.carrier_id = r.carrier_id
+                      AND p.id >= $7 AND p.id <= r.newest
     ORDER BY r.n, (p.state = 30) DESC, p.id DESC
 ),
 first AS MATERIALIZED (SELECT DISTINCT ON (id, part) * FROM hit ORDER BY id, part, n),
 done AS (
     UPDATE part p SET state = f.state, code = f.code, class = f.class, final_at = f.at, next_at = NULL
     FROM first f
-    WHERE p.id = f.id AND p.part = f.part AND p.state IN (30, 31, 43, 44)
+    WHERE p.id = f.id AND p.part = f.part AND p.state IN (30, 31, 43, 44) AND p.id >= $7
     RETURNING f.n, p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
               p.answered_at, p.claimed_at, p.final_at
 )
@@ -163,9 +170,13 @@ SELECT * FROM done
 
 # Which of the reports that changed nothing belong to a part all the same.
 _KNOWN = """
-SELECT r.n FROM unnest($1::int[], $2::text[]) WITH ORDINALITY AS r(channel_id, carrier_id, n)
+WITH r AS MATERIALIZED (
+    SELECT *, $4::bigint AS newest
+    FROM unnest($1::int[], $2::text[]) WITH ORDINALITY AS r(channel_id, carrier_id, n)
+)
+SELECT r.n FROM r
 WHERE EXISTS (SELECT 1 FROM part p
-              WHERE p.channel_id = r.channel_id AND p.carrier_id = r.carrier_id AND p.id >= $3)
+              WHERE p.channel_id = r.channel_id AND p.carrier_id = r.carrier_id AND p.id >= $3 AND p.id <= r.newest)
 """
 
 _PARK = """
@@ -212,6 +223,7 @@ async def commit_answers(
         patience.hold,
         patience.hold_short,
         patience.resend,
+        o[0].id,
     )
     # With SGIP the id is known without an answer: a report settles what a lost answer left unknown.
     known = [row for row in rows if row["carrier_id"] and row["state"] in (PartState.SENT, PartState.UNKNOWN)]
@@ -242,7 +254,7 @@ async def commit_answers(
 _TOO_LATE = """
 UPDATE part p SET carrier_id = a.carrier_id
 FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::text[]) AS a(id, part, attempt, carrier_id)
-WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt AND p.state IN (40, 44)
+WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt AND p.state IN (40, 44) AND p.id >= $5
   AND p.carrier_id IS NULL
 RETURNING p.channel_id, p.carrier_id
 """
@@ -266,15 +278,17 @@ async def _too_late(
         [o.part for o in late],
         [o.attempt for o in late],
         [o.carrier_id for o in late],
+        min(o.id for o in late),
     )
 
 
 async def match_reports(
-    connection: Connection, reports: Sequence[Report], tally: Tally, *, recent: int, oldest: int
+    connection: Connection, reports: Sequence[Report], tally: Tally, *, recent: int, oldest: int, newest: int
 ) -> tuple[list[Row], list[Report]]:
     """Apply reports; the rows that changed, and the reports that have found no part.
 
-    Looks among ids from ``recent`` on first (nearly all reports come within a day), then from ``oldest`` on.
+    Looks among ids from ``recent`` on first (nearly all reports come within a day), then from ``oldest`` on, never
+    after ``newest``.
     """
     changed: list[Row] = []
     pending = list(reports)
@@ -290,13 +304,14 @@ async def match_reports(
             [r.cls for r in pending],
             [r.received_at for r in pending],
             since,
+            newest,
         )
         changed += rows
         applied = {row["n"] for row in rows}
         pending = [r for n, r in enumerate(pending, 1) if n not in applied]
         if pending:
             channels, carrier_ids = [r.channel_id for r in pending], [r.carrier_id for r in pending]
-            known = {row["n"] for row in await connection.fetch(_KNOWN, channels, carrier_ids, since)}
+            known = {row["n"] for row in await connection.fetch(_KNOWN, channels, carrier_ids, since, newest)}
             tally.duplicate_reports += len(known)
             pending = [r for n, r in enumerate(pending, 1) if n not in known]
     if pending:
@@ -327,7 +342,7 @@ async def park(connection: Connection, reports: Sequence[Report], tally: Tally) 
 # After the update, in a statement of its own: whoever comes last to a message's rows sees all of them final.
 _SIBLINGS = """
 SELECT id, part, total, state, code, class, by_us, account_id, answered_at, claimed_at, final_at
-FROM part WHERE id = ANY($1::bigint[]) ORDER BY id, part FOR UPDATE
+FROM part WHERE id = ANY($1::bigint[]) AND id >= $2 ORDER BY id, part FOR UPDATE
 """
 
 EVENT_COLUMNS = (
@@ -338,7 +353,7 @@ _REFUND = """
 WITH p AS (SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS p(message_id, unsent, failed)),
      r AS (SELECT m.id, m.account_id,
                   m.price / m.parts * (p.unsent + CASE WHEN m.refund_failed THEN p.failed ELSE 0 END) AS units
-           FROM p JOIN message m ON m.id = p.message_id WHERE m.price > 0),
+           FROM p JOIN message m ON m.id = p.message_id WHERE m.price > 0 AND m.id >= $4),
      entry AS (INSERT INTO ledger (id, account_id, kind, units)
                SELECT id, account_id, 'refund', units FROM r WHERE units > 0)
 UPDATE account a SET balance = a.balance + s.units
@@ -352,7 +367,7 @@ SELECT m.account_id, (now() AT TIME ZONE 'Asia/Shanghai')::date, m.submitter, m.
        sum(m.price / m.parts * (p.unsent + CASE WHEN m.refund_failed THEN p.failed ELSE 0 END))
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS p(message_id, unsent, failed)
 JOIN message m ON m.id = p.message_id
-WHERE m.price > 0 AND (p.unsent > 0 OR m.refund_failed)
+WHERE m.price > 0 AND m.id >= $4 AND (p.unsent > 0 OR m.refund_failed)
 GROUP BY m.account_id, m.submitter, m.type ORDER BY m.account_id, m.submitter, m.type
 ON CONFLICT (account_id, day, submitter, type) DO UPDATE SET refunded = u.refunded + excluded.refunded
 """
@@ -365,8 +380,8 @@ async def _refund(connection: Connection, finals: Iterable[Row]) -> None:
     ids = list(unsent | failed)
     if ids:
         counts = [unsent[id_] for id_ in ids], [failed[id_] for id_ in ids]
-        await connection.execute(_REFUND, ids, *counts)
-        await connection.execute(_USAGE, ids, *counts)
+        await connection.execute(_REFUND, ids, *counts, min(ids))
+        await connection.execute(_USAGE, ids, *counts, min(ids))
 
 
 async def settle(connection: Connection, rows: Iterable[Row], ids: Ids) -> set[int]:
@@ -384,7 +399,7 @@ async def settle(connection: Connection, rows: Iterable[Row], ids: Ids) -> set[i
     several = sorted({row["id"] for row in finals if row["total"] > 1})
     if several:
         siblings: dict[int, list[Row]] = {}
-        for row in await connection.fetch(_SIBLINGS, several):
+        for row in await connection.fetch(_SIBLINGS, several, several[0]):
             siblings.setdefault(row["id"], []).append(row)
         messages |= {
             id_: parts for id_, parts in siblings.items() if all(p["state"] in states.FINAL for p in parts)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from smsgw.core.model import Outcome, Report
 from smsgw.store.db import Connection, Row
+from smsgw.store.sweeps import STEP
 
 RENDEZVOUS = timedelta(seconds=5)
 """The parts of a message wait at least this long for each other before one of them is tried again in place."""
@@ -25,32 +26,36 @@ _LOOK_ANSWERS = f"""
 SELECT k.n, {_COLUMNS}
 FROM unnest($1::bigint[], $2::smallint[], $3::smallint[]) WITH ORDINALITY AS k(id, part, attempt, n)
 JOIN part p ON p.id = k.id AND p.part = k.part
-WHERE p.attempt = k.attempt AND p.state IN (20, 31)
+WHERE p.attempt = k.attempt AND p.state IN (20, 31) AND p.id >= $4
 """  # noqa: S608 - constant text
 
 
 async def parts_of_answers(connection: Connection, outcomes: Sequence[Outcome]) -> dict[int, Row]:
     """Position in ``outcomes`` -> the part that the answer is about, where it still waits for it."""
+    ids = [o.id for o in outcomes]
     rows = await connection.fetch(
-        _LOOK_ANSWERS, [o.id for o in outcomes], [o.part for o in outcomes], [o.attempt for o in outcomes]
+        _LOOK_ANSWERS, ids, [o.part for o in outcomes], [o.attempt for o in outcomes], min(ids)
     )
     return {row["n"] - 1: row for row in rows}
 
 
 _LOOK_REPORTS = f"""
+WITH r AS MATERIALIZED (
+    SELECT *, $4::bigint AS newest
+    FROM unnest($1::int[], $2::text[]) WITH ORDINALITY AS r(channel_id, carrier_id, n)
+)
 SELECT DISTINCT ON (r.n) r.n, {_COLUMNS}
-FROM unnest($1::int[], $2::text[]) WITH ORDINALITY AS r(channel_id, carrier_id, n)
-JOIN part p ON p.channel_id = r.channel_id AND p.carrier_id = r.carrier_id AND p.id >= $3
+FROM r JOIN part p ON p.channel_id = r.channel_id AND p.carrier_id = r.carrier_id AND p.id >= $3 AND p.id <= r.newest
 WHERE p.state = 30 ORDER BY r.n, p.id DESC
 """  # noqa: S608
 
 
 async def parts_of_reports(
-    connection: Connection, reports: Sequence[Report], *, oldest: int
+    connection: Connection, reports: Sequence[Report], *, oldest: int, newest: int
 ) -> dict[int, Row]:
     """Position in ``reports`` -> the part that waits for this report. A part is given once, to the first."""
     rows = await connection.fetch(
-        _LOOK_REPORTS, [r.channel_id for r in reports], [r.carrier_id for r in reports], oldest
+        _LOOK_REPORTS, [r.channel_id for r in reports], [r.carrier_id for r in reports], oldest, newest
     )
     found: dict[int, Row] = {}
     given: set[tuple[int, int]] = set()
@@ -61,14 +66,15 @@ async def parts_of_reports(
     return found
 
 
-_MESSAGES = (
-    "SELECT id, account_id, type, number, carrier, sign, content FROM message WHERE id = ANY($1::bigint[])"
-)
+_MESSAGES = """
+SELECT id, account_id, type, number, carrier, sign, content FROM message WHERE id = ANY($1::bigint[]) AND id >= $2
+"""
 
 
 async def messages(connection: Connection, ids: Iterable[int]) -> dict[int, Row]:
     """Messages by id, for those that must be routed anew."""
-    return {row["id"]: row for row in await connection.fetch(_MESSAGES, sorted(set(ids)))}
+    wanted = sorted(set(ids))
+    return {row["id"]: row for row in await connection.fetch(_MESSAGES, wanted, wanted[0])}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,8 @@ WITH a AS (
 was AS MATERIALIZED (
     SELECT a.*, p.channel_id, p.carrier_id, p.claimed_at, p.answered_at
     FROM a JOIN part p ON p.id = a.id AND p.part = a.part
-    WHERE p.attempt = a.attempt AND (CASE WHEN a.reported THEN p.state = 30 ELSE p.state IN (20, 31) END)
+    WHERE p.attempt = a.attempt AND p.id >= $11
+      AND (CASE WHEN a.reported THEN p.state = 30 ELSE p.state IN (20, 31) END)
     ORDER BY p.id, p.part FOR UPDATE OF p
 ),
 kept AS (
@@ -114,7 +121,7 @@ kept AS (
 UPDATE part p SET state = 11, next_at = was.due, elsewhere = was.other, code = was.code, class = was.class,
     tries = p.tries + was.counted::int, failed = p.failed OR was.reported, carrier_id = NULL, answered_at = NULL,
     pool_id = was.pool_id
-FROM was WHERE p.id = was.id AND p.part = was.part
+FROM was WHERE p.id = was.id AND p.part = was.part AND p.id >= $11
 RETURNING p.id, p.part, p.channel_id, p.account_id
 """
 
@@ -123,7 +130,7 @@ _LEAVE = """
 WITH whole AS MATERIALIZED (
     SELECT id, array_agg(DISTINCT channel_id) AS channels, max(next_at) AS due, max(pool_id) AS pool_id,
            bool_or(total > 1) AS several
-    FROM part WHERE id = ANY($1::bigint[]) GROUP BY id
+    FROM part WHERE id = ANY($1::bigint[]) AND id >= $4 GROUP BY id
     HAVING bool_and(state = 11 AND elsewhere AND channel_id IS NOT NULL)
 )
 UPDATE part p SET
@@ -131,7 +138,7 @@ UPDATE part p SET
     next_at = CASE WHEN whole.due - (CASE WHEN whole.several THEN $3 ELSE interval '0' END) > $2 THEN whole.due END,
     avoid_channels = p.avoid_channels || whole.channels, elsewhere = false, pool_id = whole.pool_id,
     channel_id = NULL, epoch = NULL, claimed_at = NULL
-FROM whole WHERE p.id = whole.id
+FROM whole WHERE p.id = whole.id AND p.id >= $4
 RETURNING p.id, p.part, p.state, p.pool_id, p.lane
 """
 
@@ -153,27 +160,29 @@ async def try_again(connection: Connection, again: Sequence[Again]) -> list[Row]
         [a.counted for a in ordered],
         [a.code for a in ordered],
         [a.cls for a in ordered],
+        ordered[0].id,
     )
     leaving = sorted({a.id for a in ordered if a.other})
     if leaving:
-        await connection.execute(_LEAVE, leaving, max(a.at for a in ordered), RENDEZVOUS)
+        await connection.execute(_LEAVE, leaving, max(a.at for a in ordered), RENDEZVOUS, leaving[0])
     return rows
 
 
-_RELEASE = """
+_RELEASE = f"""
 WITH due AS (
-    SELECT id FROM part WHERE channel_id IS NULL AND state = 11 AND part = 1 AND next_at <= $1
-    ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    SELECT id FROM part WHERE channel_id IS NULL AND state = 11 AND part = 1 AND next_at <= $1 AND id >= $2
+    ORDER BY next_at LIMIT {STEP} FOR UPDATE SKIP LOCKED
 )
-UPDATE part p SET state = 10, next_at = NULL FROM due WHERE p.id = due.id AND p.state = 11 AND p.channel_id IS NULL
+UPDATE part p SET state = 10, next_at = NULL FROM due
+WHERE p.id = due.id AND p.state = 11 AND p.channel_id IS NULL AND p.id >= $2
 RETURNING p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class, p.by_us,
     p.answered_at, p.claimed_at, p.final_at, p.lane, p.pool_id
-"""
+"""  # noqa: S608
 
 
-async def release(connection: Connection, now: datetime, limit: int) -> list[Row]:
+async def release(connection: Connection, now: datetime, oldest: int) -> list[Row]:
     """Messages that wait for another channel, and whose time has come, are QUEUED."""
-    return await connection.fetch(_RELEASE, now, limit)
+    return await connection.fetch(_RELEASE, now, oldest)
 
 
 # The parts of a message that wait in a pool stay together: there a late delivery of one of them is only counted.
@@ -191,12 +200,13 @@ first AS MATERIALIZED (SELECT DISTINCT ON (id, part) * FROM hit WHERE state = 40
 done AS (
     UPDATE part p SET state = 40, code = f.code, class = '', final_at = f.at, next_at = NULL
     FROM first f
-    WHERE p.id = f.id AND p.part = f.part AND p.state IN (10, 11, 20, 30, 31, 43, 44)
+    WHERE p.id = f.id AND p.part = f.part AND p.state IN (1, 10, 11, 20, 30, 31, 43, 44) AND p.id >= $6
       AND (p.total = 1 OR p.channel_id IS NOT NULL)
     RETURNING f.n, p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
               p.answered_at, p.claimed_at, p.final_at
 )
-SELECT hit.n AS report, done.* FROM hit LEFT JOIN done ON done.n = hit.n
+SELECT * FROM done
+UNION ALL SELECT n, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM hit
 """
 
 
@@ -216,4 +226,4 @@ async def late_reports(
         [r.received_at for r in reports],
         oldest,
     )
-    return [row for row in rows if row["id"] is not None], {row["report"] - 1 for row in rows}
+    return [row for row in rows if row["id"] is not None], {row["n"] - 1 for row in rows}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from smsgw.core.states import PartState, sources
@@ -13,19 +12,22 @@ _COLUMNS = (
     "p.answered_at, p.claimed_at, p.final_at"
 )
 
+STEP = 1000
+"""Rows that one step changes at most. Written into the statements: the planner must know how few are wanted."""
+
 _RELEASE_SCHEDULED = f"""
 WITH due AS (
-    SELECT id FROM part WHERE state = 2 AND next_at <= $1 AND part = 1 ORDER BY next_at LIMIT $2
+    SELECT id FROM part WHERE state = 2 AND next_at <= $1 AND part = 1 AND id >= $2 ORDER BY next_at LIMIT {STEP}
     FOR UPDATE SKIP LOCKED
 )
-UPDATE part p SET state = 10, next_at = NULL FROM due WHERE p.id = due.id AND p.state = 2 RETURNING {_COLUMNS}, p.lane,
-    p.pool_id
+UPDATE part p SET state = 10, next_at = NULL FROM due WHERE p.id = due.id AND p.state = 2 AND p.id >= $2
+RETURNING {_COLUMNS}, p.lane, p.pool_id
 """  # noqa: S608 - constant text
 
 
-async def release_scheduled(connection: Connection, now: datetime, limit: int) -> list[Row]:
-    """SCHEDULED messages whose time has come are QUEUED."""
-    return await connection.fetch(_RELEASE_SCHEDULED, now, limit)
+async def release_scheduled(connection: Connection, now: datetime, oldest: int) -> list[Row]:
+    """SCHEDULED messages whose time has come are QUEUED. Here and below ids before ``oldest`` are not looked at."""
+    return await connection.fetch(_RELEASE_SCHEDULED, now, oldest)
 
 
 _RESOLVE_UNKNOWN = f"""
@@ -33,19 +35,19 @@ WITH due AS (
     SELECT p.id, p.part, COALESCE(p.unknown_policy, c.unknown_policy) = 'resend' AND p.resent < 1
                          AND p.expires_at > $1 AS resend
     FROM part p JOIN channel c ON c.id = p.channel_id
-    WHERE p.state = 31 AND p.next_at <= $1 ORDER BY p.next_at LIMIT $2 FOR UPDATE OF p SKIP LOCKED
+    WHERE p.state = 31 AND p.next_at <= $1 AND p.id >= $2 ORDER BY p.next_at LIMIT {STEP} FOR UPDATE OF p SKIP LOCKED
 )
 UPDATE part p SET state = CASE WHEN due.resend THEN 11 ELSE 44 END,
                   resent = p.resent + due.resend::int,
                   next_at = CASE WHEN due.resend THEN $1 END,
                   final_at = CASE WHEN due.resend THEN NULL ELSE $1 END
-FROM due WHERE p.id = due.id AND p.part = due.part AND p.state = 31 RETURNING {_COLUMNS}
+FROM due WHERE p.id = due.id AND p.part = due.part AND p.state = 31 AND p.id >= $2 RETURNING {_COLUMNS}
 """  # noqa: S608
 
 
-async def resolve_unknown(connection: Connection, now: datetime, limit: int) -> list[Row]:
+async def resolve_unknown(connection: Connection, now: datetime, oldest: int) -> list[Row]:
     """UNKNOWN parts meet their policy: UNCONFIRMED, or DEFERRED for a resend where that was chosen."""
-    return await connection.fetch(_RESOLVE_UNKNOWN, now, limit)
+    return await connection.fetch(_RESOLVE_UNKNOWN, now, oldest)
 
 
 _DECIDE_UNKNOWN = f"""
@@ -63,55 +65,47 @@ async def decide_unknown(
     return await connection.fetch(_DECIDE_UNKNOWN, message_id, part, state, now, code)
 
 
-_EXPIRE_QUEUED = f"""
-WITH head AS (
-    SELECT q.id, q.expires_at FROM (SELECT DISTINCT l FROM unnest($4::smallint[]) AS l) AS lanes, LATERAL (
-        SELECT id, expires_at FROM part WHERE pool_id = $3 AND lane = lanes.l AND state = 10 AND part = 1
-        ORDER BY id LIMIT $2) q
+# What waits in a pool goes as a whole message, by its first part; what waits at a channel goes part by part.
+_EXPIRE = f"""
+WITH due AS MATERIALIZED (
+    SELECT w.* FROM account a, LATERAL (
+        SELECT p.id, p.part, p.state, p.channel_id FROM part p
+        WHERE p.account_id = a.id AND p.state {{waiting}} AND p.expires_at <= $1 AND p.id >= $2
+          AND (p.part = 1 OR p.channel_id IS NOT NULL)
+        ORDER BY p.expires_at LIMIT {STEP} FOR UPDATE SKIP LOCKED
+    ) w LIMIT {STEP}
 )
 UPDATE part p SET state = CASE WHEN p.resent > 0 THEN 44 WHEN p.failed THEN 41 ELSE 42 END, final_at = $1,
-    code = CASE WHEN p.failed THEN p.code ELSE 'EXPIRED' END, by_us = true
-FROM head
-WHERE head.expires_at <= $1 AND p.id = head.id AND p.state = 10 RETURNING {_COLUMNS}
+    code = CASE WHEN p.failed OR (p.channel_id IS NOT NULL AND p.code <> '') THEN p.code ELSE 'EXPIRED' END,
+    by_us = true, next_at = NULL
+FROM due
+WHERE p.id = due.id AND p.state = due.state AND p.id >= $2
+  AND (p.part = due.part OR (p.channel_id IS NULL AND due.channel_id IS NULL))
+RETURNING {_COLUMNS}
 """  # noqa: S608
+_EXPIRE_WAITING = _EXPIRE.format(waiting="IN (10, 11)")
+_EXPIRE_HELD = _EXPIRE.format(waiting="= 1")
 
 
-async def expire_queued(
-    connection: Connection, now: datetime, pool_id: int, lanes: Sequence[int], look_at: int
-) -> list[Row]:
-    """Among the ``look_at`` oldest queued messages of each lane, those whose validity is over are EXPIRED."""
-    return await connection.fetch(_EXPIRE_QUEUED, now, look_at, pool_id, list(lanes))
-
-
-_EXPIRE_DEFERRED = f"""
-WITH late AS (
-    SELECT p.id, p.part FROM channel c
-    JOIN part p ON p.channel_id = c.id AND p.state = 11
-    WHERE p.expires_at <= $1 LIMIT $2 FOR UPDATE OF p SKIP LOCKED
-)
-UPDATE part p SET state = CASE WHEN p.resent > 0 THEN 44 WHEN p.failed THEN 41 ELSE 42 END, final_at = $1, by_us = true
-FROM late
-WHERE p.id = late.id AND p.part = late.part AND p.state = 11 RETURNING {_COLUMNS}
-"""  # noqa: S608
-
-
-async def expire_deferred(connection: Connection, now: datetime, limit: int) -> list[Row]:
-    """DEFERRED parts whose validity is over are EXPIRED."""
-    return await connection.fetch(_EXPIRE_DEFERRED, now, limit)
+async def expire(connection: Connection, now: datetime, oldest: int) -> list[Row]:
+    """What is QUEUED, DEFERRED or HELD when its validity is over, is EXPIRED."""
+    rows = await connection.fetch(_EXPIRE_WAITING, now, oldest)
+    return rows + await connection.fetch(_EXPIRE_HELD, now, oldest)
 
 
 _END_REPORT_WAIT = f"""
 WITH late AS (
-    SELECT id, part FROM part WHERE state = 30 AND next_at <= $1 ORDER BY next_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    SELECT id, part FROM part WHERE state = 30 AND next_at <= $1 AND id >= $2 ORDER BY next_at LIMIT {STEP}
+    FOR UPDATE SKIP LOCKED
 )
 UPDATE part p SET state = 43, final_at = $1, next_at = NULL FROM late
-WHERE p.id = late.id AND p.part = late.part AND p.state = 30 RETURNING {_COLUMNS}
+WHERE p.id = late.id AND p.part = late.part AND p.state = 30 AND p.id >= $2 RETURNING {_COLUMNS}
 """  # noqa: S608
 
 
-async def end_report_wait(connection: Connection, now: datetime, limit: int) -> list[Row]:
+async def end_report_wait(connection: Connection, now: datetime, oldest: int) -> list[Row]:
     """SENT parts whose report deadline is over become NO_REPORT."""
-    return await connection.fetch(_END_REPORT_WAIT, now, limit)
+    return await connection.fetch(_END_REPORT_WAIT, now, oldest)
 
 
 _LOCK = "SELECT state, resent, failed FROM part WHERE id = $1 ORDER BY part FOR UPDATE"

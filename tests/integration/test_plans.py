@@ -1,68 +1,208 @@
-"""The hot path goes by its indexes: with generic plans, on a full day, with and without statistics."""
+"""The hot path and the jobs of time go by their indexes: generic plans, beside a backlog, with and without statistics.
+
+What a plan costs is counted in pages that it touches: a statement that reads the backlog reads thousands. The backlog
+is 50,000 messages of one account in one lane; ``TEST_PLAN_ROWS=1000000`` is the long form.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from smsgw.core.ids import CHINA, first_id
-from smsgw.store import claiming, outcomes, partitions
+from smsgw.store import claiming, outcomes, partitions, retrying, sweeps
 from smsgw.store.db import Connection, connect
 
-ROWS = 20_000
+ROWS = int(os.environ.get("TEST_PLAN_ROWS", "50000"))
+PAGES_OF_A_ROW = 40
+"""Pages that a row may cost which is found and updated in all its indexes, or a look that finds nothing."""
 NOW = datetime.now(UTC)
-FIRST = first_id(NOW - timedelta(seconds=1))
-OLDEST = first_id(NOW - timedelta(days=2))
+TODAY = NOW.astimezone(CHINA).date()
+FIRST = first_id(NOW) - ROWS - 1
+OLDEST = first_id(NOW - timedelta(days=7))
+NEWEST = first_id(NOW + timedelta(hours=1))
+SENT = 5000
+"""Rows that wait for their report."""
 
 _FILL = """
-INSERT INTO part (id, part, total, account_id, pool_id, lane, state, channel_id, carrier_id, expires_at, accepted_at)
-SELECT $1::bigint + n, 1, 1, 1, 1, 2, CASE n % 2 WHEN 0 THEN 10 ELSE 30 END, 1, to_hex(n),
-       now() + interval '1 day', now()
-FROM generate_series(1, $2::int) AS n
+INSERT INTO part (id, part, total, account_id, pool_id, lane, state, channel_id, carrier_id, next_at, expires_at,
+                  accepted_at)
+SELECT $1::bigint + n, 1, 1, 1, 1, 3, CASE WHEN sent THEN 30 ELSE 10 END, CASE WHEN sent THEN 1 END,
+       CASE WHEN sent THEN to_hex(n) END, CASE WHEN sent THEN now() + interval '3 days' END,
+       now() + interval '1 day' + n * interval '1 ms', now()
+FROM generate_series(1, $2::int) AS n, LATERAL (SELECT n <= $3::int AS sent)
+"""
+_MESSAGES = """
+INSERT INTO message (id, batch_id, account_id, origin, type, number, carrier, province, content, sign, coding, parts,
+                     concat_ref, price)
+SELECT id, id, 1, 'api', 'marketing', '8613800138000', 'CMCC', '', 'text', 'sign', 'ucs2', 1, 0, 1 FROM part
+"""
+_RIGHT = "INSERT INTO lease VALUES ('channel/1', 1, 1, now() + interval '1 hour')"
+_CHANNEL = """
+INSERT INTO channel (name, protocol, host, port, username, password_sealed)
+VALUES ('a', 'cmpp20', '127.0.0.1', 1, 'u', '')
 """
 
 
-@pytest.fixture(params=["no statistics", "analysed"])
-async def full(dsn: str, request: pytest.FixtureRequest) -> AsyncIterator[Connection]:
+@dataclass
+class Plan:
+    """What ``EXPLAIN`` says of a statement that was run (and rolled back)."""
+
+    root: dict[str, Any]
+
+    @property
+    def pages(self) -> int:
+        return int(self.root["Plan"]["Shared Hit Blocks"]) + int(self.root["Plan"]["Shared Read Blocks"])
+
+    def nodes(self, kind: str = "") -> list[dict[str, Any]]:
+        found = []
+        todo = [self.root["Plan"]]
+        while todo:
+            node = todo.pop()
+            todo += node.get("Plans", [])
+            if node["Node Type"].startswith(kind):
+                found.append(node)
+        return found
+
+
+class Day:
+    """A day with a backlog."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def run(self, sql: str, *arguments: str) -> Plan:
+        await self.connection.execute(f"PREPARE hot AS {sql}")
+        transaction = self.connection.transaction()
+        await transaction.start()
+        try:
+            shown = await self.connection.fetchval(
+                f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE hot({', '.join(arguments)})", timeout=120
+            )
+        finally:
+            await transaction.rollback()
+            await self.connection.execute("DEALLOCATE hot")
+        return Plan(json.loads(shown)[0])
+
+    async def cheap(self, sql: str, *arguments: str, rows: int = 1) -> Plan:
+        """The plan, which must not have read or sorted the backlog to find ``rows``."""
+        plan = await self.run(sql, *arguments)
+        assert not plan.nodes("Seq Scan"), json.dumps(plan.root, indent=1)
+        assert plan.pages < PAGES_OF_A_ROW * (rows + 10), (plan.pages, json.dumps(plan.root, indent=1))
+        most = max(
+            [node["Actual Rows"] * node["Actual Loops"] for node in plan.nodes("Sort")]
+            + [node.get("Rows Removed by Filter", 0) for node in plan.nodes()]
+        )
+        assert most <= rows * 2 + 200, (most, json.dumps(plan.root, indent=1))
+        return plan
+
+
+@pytest_asyncio.fixture(params=["no statistics", "analysed"])
+async def day(dsn: str, request: pytest.FixtureRequest) -> AsyncIterator[Day]:
     connection = await connect(dsn, writer=True)
     try:
-        await partitions.ensure(connection, NOW.astimezone(CHINA).date())
-        await connection.execute(_FILL, FIRST, ROWS)
+        await partitions.ensure(connection, TODAY)
+        await connection.execute(_CHANNEL)
+        await connection.execute(_RIGHT)
+        await connection.execute(
+            "INSERT INTO account (name) SELECT 'account' || n FROM generate_series(1, 20) n"
+        )
+        await connection.execute(_FILL, FIRST, ROWS, SENT, timeout=300)
+        await connection.execute(_MESSAGES, timeout=300)
         if request.param == "analysed":
-            await connection.execute("ANALYZE part")
-        yield connection
+            await connection.execute("VACUUM ANALYZE part", timeout=300)
+            await connection.execute("ANALYZE message", timeout=300)
+        yield Day(connection)
     finally:
         await connection.close()
 
 
-async def plan(connection: Connection, sql: str, arguments: str) -> str:
-    await connection.execute(f"PREPARE hot AS {sql}")
-    return "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE hot({arguments})"))
+def filled(size: int, *values: str) -> list[str]:
+    """Arrays of that many times the same value."""
+    return [f"array_fill({value}, ARRAY[{size}])" for value in values]
 
 
-def scans(shown: str, day: str) -> list[str]:
-    """The lines that read the day's partition."""
-    return [line.strip() for line in shown.splitlines() if "Scan" in line and day in line]
+def listed(texts: list[str]) -> str:
+    return "'{" + ",".join(texts) + "}'"
 
 
-@pytest.mark.parametrize("statement", ["report", "known"])
-async def test_a_report_finds_its_part_by_the_carriers_id(full: Connection, statement: str) -> None:
-    if statement == "report":
-        shown = await plan(
-            full, outcomes._REPORTS, f"'{{1}}','{{ff}}','{{40}}','{{D}}','{{}}','{{now}}',{OLDEST}"
+CLAIM = ("'channel/1'", "1", "1")
+
+
+async def test_a_claim_takes_the_head_of_each_queue(day: Day) -> None:
+    """Of the lane that has a million, of empty lanes beside it and before it, and of a pool that has nothing."""
+    for queues, rows in (("'{1}', '{3}'", 100), ("'{1,1,1}', '{0,1,3}'", 100), ("'{1,2,3}', '{1,3,3}'", 0)):
+        await day.cheap(claiming._CLAIM, *CLAIM, "100", queues, str(OLDEST), "1", str(NEWEST), rows=rows)
+
+
+async def test_a_claim_of_what_others_failed_at_does_not_read_the_queue(day: Day) -> None:
+    lanes = "'{1,1,1,1}', '{0,1,2,3}'"
+    await day.cheap(claiming._CLAIM_AGAIN, *CLAIM, "100", lanes, str(OLDEST), "1", str(NEWEST), rows=0)
+    await day.cheap(claiming._CLAIM_DEFERRED, *CLAIM, "100", "1", str(OLDEST), rows=0)
+    await day.cheap(claiming._NEXT_DEFERRED, "1", str(OLDEST), rows=0)
+
+
+async def test_what_was_left_and_what_waits_longest_is_found_at_once(day: Day) -> None:
+    await day.cheap(claiming._HELD, "1", "1", str(OLDEST), rows=0)
+    await day.cheap(claiming._INTERRUPTED, "1", "1", "0", "0", rows=0)
+    await day.cheap(claiming._LEFT, "'{}'", rows=0)
+    await day.cheap(claiming._OLDEST_QUEUED, "'{1,2,3,4,5}'", str(OLDEST), str(NEWEST), rows=20)
+
+
+async def test_a_report_finds_its_part_by_the_carriers_id(day: Day) -> None:
+    """A batch of them; and days to come are not looked at."""
+    batch = 500
+    channels, states, blank, times = filled(batch, "1", "40::smallint", "''::text", "now()")
+    ids = listed([f"{n:x}" for n in range(1, batch + 1)])
+    for since in (OLDEST, first_id(NOW - timedelta(days=2))):
+        plan = await day.cheap(
+            outcomes._REPORTS, channels, ids, states, blank, blank, times, str(since), str(NEWEST), rows=batch
         )
-    else:
-        shown = await plan(full, outcomes._KNOWN, f"'{{1}}','{{ff}}',{OLDEST}")
-    lines = scans(shown, partitions.name("part", NOW.astimezone(CHINA).date()))
-    assert lines
-    assert "channel_id_carrier_id" in lines[0], shown
-    assert all("_pkey" in line for line in lines[1:]), shown
+        executed = [
+            n
+            for n in plan.nodes("Index Scan")
+            if "channel_id_carrier" in n["Index Name"] and n["Actual Loops"]
+        ]
+        ahead = partitions.name("part", TODAY + timedelta(days=3))
+        assert executed
+        assert not [n for n in executed if n["Relation Name"] == ahead]
+        await day.cheap(outcomes._KNOWN, channels, ids, str(since), str(NEWEST), rows=batch)
+        await day.cheap(retrying._LOOK_REPORTS, channels, ids, str(since), str(NEWEST), rows=batch)
+    await day.cheap(retrying._LATE, channels, ids, states, blank, times, str(OLDEST), rows=batch)
 
 
-async def test_a_claim_reads_the_queue_in_order(full: Connection) -> None:
-    shown = await plan(full, claiming._CLAIM, f"'channel/1',1,1,100,'{{1}}','{{2}}',{OLDEST},1")
-    head = scans(shown, partitions.name("part", NOW.astimezone(CHINA).date()))
-    assert any("pool_id_lane_id" in line for line in head), shown
-    assert not [line for line in head if "Seq" in line], shown
+async def test_late_reports_of_one_batch_cost_as_much_as_they_are_many(day: Day) -> None:
+    """Every report of the batch belongs to an attempt that was given up."""
+    batch = 1000
+    await day.connection.execute(
+        "INSERT INTO attempt (id, part, attempt, channel_id, carrier_id, code) "
+        "SELECT $1::bigint + n, 1, 1, 1, 'old' || n, '' FROM generate_series(1, $2::int) n", FIRST, batch
+    )  # fmt: skip
+    channels, states, blank, times = filled(batch, "1", "40::smallint", "''::text", "now()")
+    ids = listed([f"old{n}" for n in range(1, batch + 1)])
+    plan = await day.run(retrying._LATE, channels, ids, states, blank, times, str(OLDEST))
+    assert plan.pages < PAGES_OF_A_ROW * batch
+    compared = [n.get("Rows Removed by Join Filter", 0) for n in plan.nodes("Nested Loop")]
+    assert max(compared, default=0) <= batch, json.dumps(plan.root, indent=1)
+
+
+async def test_the_jobs_of_time_find_only_what_is_due(day: Day) -> None:
+    for statement in (
+        sweeps._RELEASE_SCHEDULED, sweeps._RESOLVE_UNKNOWN, sweeps._EXPIRE_WAITING, sweeps._EXPIRE_HELD,
+        sweeps._END_REPORT_WAIT, retrying._RELEASE,
+    ):  # fmt: skip
+        await day.cheap(statement, "now()", str(OLDEST), rows=30)
+    await day.connection.execute(
+        "UPDATE part SET expires_at = now() - interval '1 s' WHERE id > $1::bigint + $2::int - 10",
+        FIRST,
+        ROWS,
+    )
+    plan = await day.cheap(sweeps._EXPIRE_WAITING, "now()", str(OLDEST), rows=30)
+    assert plan.root["Plan"]["Actual Rows"] == 10, "behind a backlog that lives longer"

@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 import pytest_asyncio
-from ledger import BALANCE, LANE, POOL, Ledger, carrier_id
+from ledger import BALANCE, Ledger, carrier_id
 
 from smsgw import aio
 from smsgw.core.errors import Temporary
@@ -57,7 +57,7 @@ async def unknown(ledger: Ledger, **about: object) -> tuple[int, list[Claimed]]:
 
 
 async def resolve(ledger: Ledger) -> int:
-    return await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.resolve_unknown(c, now, 1000)))
+    return await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.resolve_unknown(c, now, 0)))
 
 
 # --- the straight way ------------------------------------------------------------------------------------------------
@@ -148,7 +148,9 @@ async def test_two_writers_finish_the_parts_of_one_message_at_once(ledger: Ledge
     async def finish(part: int) -> None:
         async def commit(connection: asyncpg.Connection, items: list[Report], again: bool) -> list[int]:
             nonlocal inside
-            rows, _ = await outcomes.match_reports(connection, items, Tally(), recent=0, oldest=0)
+            rows, _ = await outcomes.match_reports(
+                connection, items, Tally(), recent=0, oldest=0, newest=2**63 - 1
+            )
             inside += 1
             if inside >= 2:
                 both.set()
@@ -257,7 +259,7 @@ async def test_a_resend_that_comes_to_nothing_leaves_the_first_attempt_unknown(
     await resolve(ledger)
     if end == "expired":
         ledger.later(days=2)
-        await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire_deferred(c, now, 10)))
+        await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire(c, now, 0)))
     else:
         (second,) = await claim_deferred(ledger)
         if end == "never written":
@@ -308,7 +310,7 @@ async def test_no_report_in_time_and_one_after_all(ledger: Ledger) -> None:
     await ledger.answer(K.ACCEPTED, *claimed)
     await ledger.outcomes.report(report(ledger, claimed[0]))
     ledger.later(hours=73)
-    end = Sweep(lambda c, now: sweeps.end_report_wait(c, now, 10))
+    end = Sweep(lambda c, now: sweeps.end_report_wait(c, now, 0))
     assert await ledger.outcomes.sweep(end) == 1
     assert await ledger.outcomes.sweep(end) == 0
     assert await ledger.events() == ["no_report"]
@@ -382,14 +384,14 @@ async def test_queued_and_deferred_expire(ledger: Ledger) -> None:
     queued = await ledger.accept(parts=2, valid=timedelta(minutes=5))
     keeps = await ledger.accept()
     ledger.later(minutes=6)
-    expire = Sweep(lambda c, now: sweeps.expire_queued(c, now, POOL, [LANE], 100))
+    expire = Sweep(lambda c, now: sweeps.expire(c, now, 0))
     assert await ledger.outcomes.sweep(expire) == 2
     assert await ledger.states(queued) == [S.EXPIRED] * 2
     (claimed,) = await ledger.claim()
     assert claimed.id == keeps
     await ledger.answer(K.DEFERRED, claimed)
     ledger.later(days=2)
-    assert await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire_deferred(c, now, 10))) == 1
+    assert await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire(c, now, 0))) == 1
     assert await ledger.state(keeps) is S.EXPIRED
     assert await ledger.events() == ["expired", "expired"]
     assert await ledger.balance() == BALANCE
@@ -397,7 +399,7 @@ async def test_queued_and_deferred_expire(ledger: Ledger) -> None:
 
 async def test_scheduled_messages_are_released_whole(ledger: Ledger) -> None:
     message_id = await ledger.accept(parts=2, state=S.SCHEDULED)
-    release = Sweep(lambda c, now: sweeps.release_scheduled(c, now, 10), {S.QUEUED: "released"})
+    release = Sweep(lambda c, now: sweeps.release_scheduled(c, now, 0), {S.QUEUED: "released"})
     ledger.clock -= timedelta(minutes=1)
     assert await ledger.outcomes.sweep(release) == 0
     ledger.later(minutes=2)

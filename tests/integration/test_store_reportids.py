@@ -111,7 +111,7 @@ async def test_three_days_late_by_the_clock(ledger: Ledger) -> None:
     accept(ledger, claimed, f"{FIRST}")
     await ledger.outcomes.drain()
     ledger.later(hours=73)
-    await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.end_report_wait(c, now, 10)))
+    await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.end_report_wait(c, now, 0)))
     assert await ledger.state(message_id) is S.NO_REPORT
     for _ in range(3):
         await ledger.outcomes.report(report(ledger, f"{FIRST}"))

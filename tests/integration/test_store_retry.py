@@ -81,7 +81,7 @@ async def refuse(
 
 
 async def release(ledger: Ledger) -> int:
-    return await ledger.outcomes.sweep(Sweep(lambda c, now: retrying.release(c, now, 1000)))
+    return await ledger.outcomes.sweep(Sweep(lambda c, now: retrying.release(c, now, 0)))
 
 
 async def test_a_failed_report_goes_to_another_channel_and_the_customer_hears_of_one_end(
@@ -184,7 +184,7 @@ async def test_a_retry_whose_validity_ends_in_the_queue_has_failed(ledger: Ledge
     message_id, (first,) = await sent(ledger, valid=timedelta(hours=1))
     await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
     ledger.later(hours=2)
-    await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire_queued(c, now, POOL, [LANE], 10)))
+    await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire(c, now, 0)))
     assert await ledger.state(message_id) is S.UNDELIVERABLE
     assert await ledger.events() == ["failed"]
     assert await ledger.balance() == BALANCE - 1
@@ -247,7 +247,7 @@ async def test_throttled_without_end_expires(ledger: Ledger) -> None:
     assert await ledger.state(message_id) is S.DEFERRED
     assert await ledger.connection.fetchval("SELECT count(*) FROM attempt") == 0
     ledger.later(seconds=31)
-    await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire_deferred(c, now, 10)))
+    await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire(c, now, 0)))
     assert await ledger.state(message_id) is S.EXPIRED
     assert await ledger.balance() == BALANCE
 
