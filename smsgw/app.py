@@ -29,7 +29,7 @@ from smsgw.channels.pools import PoolTables
 from smsgw.channels.services import Services
 from smsgw.config import Config
 from smsgw.core.ids import IdSource
-from smsgw.core.model import MessageType
+from smsgw.core.model import TEST_CHANNEL, MessageType
 from smsgw.pipeline.accept import Acceptor, DiskGuard
 from smsgw.pipeline.alarms import AlarmKeeper
 from smsgw.pipeline.directory import Directory
@@ -39,15 +39,17 @@ from smsgw.pipeline.lists import Lists
 from smsgw.pipeline.outcomes import Outcomes
 from smsgw.pipeline.routing import Router
 from smsgw.probes import probes
-from smsgw.store import migrate, secrets, segments
+from smsgw.store import keys, migrate, secrets, segments
 from smsgw.store.db import Database, Row
 from smsgw.store.embedded import EmbeddedPostgres
 from smsgw.store.journal import Journal, boot_id
+from smsgw.testcarrier import TestCarrier
 
 log = structlog.get_logger(__name__)
 
 WATCHDOG_EVERY = 5.0
 DATABASE_CHECK_EVERY = 2.0
+NOTE_KEYS_EVERY = 30.0
 STEP_PATIENCE = 40.0
 """Seconds for each step of a stop; the longest, that of the channels, waits for answers, log-outs and a commit."""
 
@@ -117,6 +119,8 @@ class Daemon:
         self._closers.append(("outcomes", self.outcomes.stop))
 
         tables = PoolTables(asyncio.get_running_loop().time)
+        test_carrier = TestCarrier()
+        self._closers.append(("test carrier", test_carrier.stop))
         services = Services(
             dsn,
             settings.node.number,
@@ -125,6 +129,7 @@ class Daemon:
             tables,
             marketing_stopped=self.lists.marketing_stopped,
             emergency_reserve=lambda: self.directory.settings.emergency_reserve,
+            test_channel=test_carrier.channel,
         )
         self.channels = ChannelManager(self.database, self.sealer, self.directory, services, replay)
         self._closers.append(("channels", self.channels.stop))
@@ -186,20 +191,23 @@ class Daemon:
         host, port = config.split_address(settings.http.listen)
         loopback = host in ("localhost", "") or (host and ipaddress.ip_address(host).is_loopback)
         application = web.Application(client_max_size=3 * 1024 * 1024)
-        api.setup(
-            application,
-            ApiContext(
-                db=self.database,
-                directory=self.directory,
-                acceptor=self.acceptor,
-                bell=self.bell,
-                ids=self.ids.next,
-                clock=time.time,
-                ready=self.ready,
-                allow_insecure_bearer=bool(settings.http.insecure_bearer and loopback),
-                trusted_proxies=[ipaddress.ip_network(n) for n in settings.http.trusted_proxies],
-            ),
+        context = ApiContext(
+            db=self.database,
+            directory=self.directory,
+            acceptor=self.acceptor,
+            bell=self.bell,
+            ids=self.ids.next,
+            clock=time.time,
+            ready=self.ready,
+            allow_insecure_bearer=bool(settings.http.insecure_bearer and loopback),
+            trusted_proxies=[ipaddress.ip_network(n) for n in settings.http.trusted_proxies],
         )
+        api.setup(application, context)
+        noting = aio.spawn(
+            aio.forever(lambda: self._note_keys(context), every=NOTE_KEYS_EVERY, name="keys.used"),
+            name="keys.used",
+        )
+        self._closers.append(("keys.used", lambda: aio.cancel(noting)))
         portal.setup(
             application,
             portal.PortalContext(
@@ -229,6 +237,20 @@ class Daemon:
         finally:
             os.umask(old_mask)
         self._closers.append(("control", runner.cleanup))
+
+    async def _note_keys(self, context: ApiContext) -> None:
+        """Write down which keys were used since the last time: one statement, however many calls there were."""
+        used = dict(context.used_keys)
+        context.used_keys.clear()
+        try:
+            await keys.note_used(
+                self.database,
+                {k: (datetime.fromtimestamp(at, UTC), ip or None) for k, (at, ip) in used.items()},
+            )
+        except Exception:
+            for key_id, use in used.items():
+                context.used_keys.setdefault(key_id, use)
+            raise
 
     async def _serve(self, application: web.Application, host: str, port: int, name: str) -> str:
         runner = web.AppRunner(application, **api.runner_options())
@@ -300,7 +322,7 @@ class Daemon:
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether messages can be accepted, and the checks behind the verdict."""
-        bound = sum(1 for status in self.channels.status() if status.state in ("bound", "idle"))
+        bound = sum(s.id != TEST_CHANNEL and s.state in ("bound", "idle") for s in self.channels.status())
         checks = {
             "database": "ok" if self._database_ok else "unavailable",
             "accepting": "ok" if self.acceptor.open else "stopping",

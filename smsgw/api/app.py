@@ -21,7 +21,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from structlog.contextvars import bind_contextvars
 
 from smsgw.api import manual, openapi
-from smsgw.api.auth import Authenticator, client_address, within
+from smsgw.api.auth import Authenticator, TooManyFailures, client_address, within
 from smsgw.api.context import ApiContext, Call
 from smsgw.api.decode import decode_body, decode_query, read_body
 from smsgw.api.envelope import JSON, failure, prefers_english, success
@@ -122,6 +122,7 @@ class _Server:
         self._auth = Authenticator(
             ctx.directory, clock=ctx.clock, allow_insecure_bearer=ctx.allow_insecure_bearer
         )
+        ctx.used_keys = self._auth.used
         self._request_ids = RequestIds(ctx.clock)
         self._pages: dict[str, str] = {}
         self._documents = {
@@ -193,11 +194,16 @@ class _Server:
         peer, secure = request.remote or "", request.secure
         if self._ctx.trusted_proxies:
             peer, secure = self._behind_proxy(request, peer, secure)
-        claim = self._auth.identify(request.headers, secure=secure, address=peer)
-        body = await read_body(request)
-        digest = hashlib.sha256(body)
-        path, _, raw_query = request.raw_path.partition("?")
-        self._auth.verify(claim, request.method, path, raw_query, digest.hexdigest())
+        try:
+            claim = self._auth.identify(request.headers, secure=secure, address=peer)
+            body = await read_body(request)
+            digest = hashlib.sha256(body)
+            path, _, raw_query = request.raw_path.partition("?")
+            self._auth.verify(claim, request.method, path, raw_query, digest.hexdigest())
+        except SmsgwError as exc:
+            self._auth.failed(exc, peer)
+            raise
+        self._auth.good(claim, peer)
         call = Call(self._ctx, request, request_id, english, claim.key, claim.account)
         return call, body, digest.digest()
 
@@ -244,15 +250,16 @@ class _Server:
             headers["Allow"] = str(error.detail["allow"])
         elif status == 401:
             headers["WWW-Authenticate"] = 'Bearer realm="smsgw"'
-        log.info(
-            "api.refused",
-            code=error.code,
-            status=status,
-            key=call.key.key_id if call else _plain(request.headers.get("X-Sms-Key", "")[:64]),
-            ip=request.remote,
-            method=request.method,
-            path=_plain(request.raw_path.partition("?")[0][:200]),
-        )
+        if not isinstance(error, TooManyFailures):
+            log.info(
+                "api.refused",
+                code=error.code,
+                status=status,
+                key=call.key.key_id if call else _plain(request.headers.get("X-Sms-Key", "")[:64]),
+                ip=request.remote,
+                method=request.method,
+                path=_plain(request.raw_path.partition("?")[0][:200]),
+            )
         response = _respond(status, body, request_id, headers)
         if status in (408, 413):  # the rest of the body is not worth reading
             response.force_close()

@@ -11,6 +11,7 @@ import hmac
 import math
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +20,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from urllib.parse import parse_qsl, quote
 
 from smsgw.core.bucket import TokenBucket
-from smsgw.core.errors import Refused, Temporary
+from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.ids import CHINA
 from smsgw.core.model import Account
 from smsgw.pipeline.directory import Directory
@@ -162,6 +163,48 @@ def _loopback(address: str) -> bool:
     return parsed is not None and parsed.is_loopback
 
 
+class TooManyFailures(Temporary):
+    """The address has failed too often: it is told so, and nothing more is written about it."""
+
+
+class Failures:
+    """Slows down addresses whose authentication keeps failing; good requests from there are not touched.
+
+    Bounded: the addresses longest unseen are forgotten first.
+    """
+
+    PER_SECOND = 1.0
+    AT_ONCE = 30.0
+    CAPACITY = 10_000
+
+    def __init__(self) -> None:
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+
+    def count(self, address: str, now: float) -> None:
+        """Note a failure. Raises ``TooManyFailures`` when there were too many."""
+        key = self._key(address)
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            while len(self._buckets) >= self.CAPACITY:
+                self._buckets.popitem(last=False)
+            bucket = self._buckets[key] = TokenBucket(self.PER_SECOND, self.AT_ONCE, now=now)
+        self._buckets.move_to_end(key)
+        if not bucket.take(now):
+            raise TooManyFailures("RATE_LIMITED", retry_after=bucket.next_at(now) - now)
+
+    @staticmethod
+    def _key(address: str) -> str:
+        """What counts as one address: IPv4 whole, IPv6 by its /64."""
+        parsed = parse_address(address)
+        if isinstance(parsed, IPv6Address):
+            return str(IPv6Network((parsed, 64), strict=False))
+        return str(parsed) if parsed else ""
+
+
+_FAILURES = frozenset({"AUTH_MISSING", "AUTH_KEY_INVALID", "AUTH_SIGNATURE_INVALID", "AUTH_TIMESTAMP_EXPIRED",
+                       "AUTH_BEARER_INSECURE", "AUTH_IP_DENIED"})  # fmt: skip
+
+
 class Authenticator:
     """Checks callers against the directory's keys."""
 
@@ -178,6 +221,9 @@ class Authenticator:
         self._monotonic = monotonic
         self._insecure_bearer = allow_insecure_bearer
         self._usage: dict[str, _Usage] = {}
+        self._failures = Failures()
+        self.used: dict[str, tuple[float, str]] = {}
+        """Keys that have proven themselves since this was last emptied: when (wall clock), and from which address."""
 
     def identify(self, headers: Mapping[str, str], *, secure: bool, address: str) -> Claim:
         """The caller that the headers claim, refused at once where they suffice to tell.
@@ -216,6 +262,15 @@ class Authenticator:
                 raise Refused("AUTH_SIGNATURE_INVALID", string_to_sign=told)
             raise Refused("AUTH_SIGNATURE_INVALID")
         self._used(claim.key).nonces.use(claim.nonce, self._monotonic())
+
+    def failed(self, error: SmsgwError, address: str) -> None:
+        """Count what has just failed against its address. Raises ``TooManyFailures`` when there were too many."""
+        if error.code in _FAILURES:
+            self._failures.count(address, self._monotonic())
+
+    def good(self, claim: Claim, address: str) -> None:
+        """The caller has proven to be who it claims to be."""
+        self.used[claim.key.key_id] = (self._clock(), address)
 
     def spend(self, key: ApiKey) -> Quota:
         """Take one request from the key's limit; refused when the quota's ``wait`` is not 0."""

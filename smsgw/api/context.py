@@ -36,6 +36,8 @@ class ApiContext:
     """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
     waiting: dict[str, int] = field(default_factory=dict, init=False)
     """Long polls waiting, by key; only keys with some are in it."""
+    used_keys: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
+    """Keys used lately: when (wall clock), and from which address. Whoever writes them down empties it."""
     closing: bool = field(default=False, init=False)
     """The application shuts down: long polls end."""
 

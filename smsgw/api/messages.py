@@ -77,6 +77,7 @@ class Message(msgspec.Struct, rename={"class_": "class"}):
     description: str
     parts: Parts
     price: int
+    test: bool
     carrier: str
     accepted_at: datetime | None
     submitted_at: datetime | None
@@ -125,7 +126,9 @@ class MessageTrace(msgspec.Struct):
 
 async def get_message(call: Call) -> Message:
     """``GET /messages/{id}``."""
-    found = await messages.get_message(call.ctx.db, path_id(call), accounts=(call.account.id,))
+    found = await messages.get_message(
+        call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.key.test
+    )
     if found is None:
         raise Refused("NOT_FOUND")
     return _message(found)
@@ -135,7 +138,7 @@ async def query_messages(call: Call) -> Messages:
     """``POST /messages/query``."""
     body: QueryBody = call.body
     ids = sorted({min(int(one), MAX_ID) for one in body.ids})
-    found = await messages.get_messages(call.ctx.db, ids, accounts=(call.account.id,))
+    found = await messages.get_messages(call.ctx.db, ids, accounts=(call.account.id,), test=call.key.test)
     return Messages([_message(view) for view in found])
 
 
@@ -160,6 +163,7 @@ async def search(call: Call) -> MessagePage:
         before_id=id_of(query.cursor),
         limit=query.limit,
         now=datetime.fromtimestamp(call.ctx.clock(), UTC),
+        test=call.key.test,
     )
     cursor = str(found[-1].id) if len(found) == query.limit else None
     return MessagePage([_message(view) for view in found], cursor)
@@ -167,7 +171,9 @@ async def search(call: Call) -> MessagePage:
 
 async def trace(call: Call) -> MessageTrace:
     """``GET /messages/{id}/trace``."""
-    found = await messages.trace_message(call.ctx.db, path_id(call), accounts=(call.account.id,))
+    found = await messages.trace_message(
+        call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.key.test
+    )
     if found is None:
         raise Refused("NOT_FOUND")
     steps = [Step(china(s.at), s.step, s.label, s.part, s.detail) for s in found.steps]
@@ -192,6 +198,7 @@ def _message(view: MessageView) -> Message:
         description=REPORT_CLASSES.get(view.cls) or STATUS_ZH[view.status],
         parts=Parts(view.parts, view.parts_ok),
         price=view.price,
+        test=view.test,
         carrier=view.carrier,
         accepted_at=china(view.accepted_at),
         submitted_at=china(view.submitted_at),

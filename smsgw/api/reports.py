@@ -51,7 +51,6 @@ class Acknowledged(msgspec.Struct):
     acknowledged: int
 
 
-
 _KINDS = {REPORT: (REPORT,), MO: (MO,), OTHERS: events.OTHER_KINDS}
 
 
@@ -113,7 +112,9 @@ async def _pull(call: Call, kind: str) -> Pulled:
 async def _take(call: Call, kind: str, limit: int) -> Pulled:
     hooks = call.ctx.directory.hooks
     kinds = {k: hooks.way(call.account.id, type_of(k)) is Way.PULL for k in _KINDS[kind]}
-    batch, items, more = await events.pull_events(call.ctx.db, call.account.id, kinds, limit, ids=call.ctx.ids)
+    batch, items, more = await events.pull_events(
+        call.ctx.db, call.account.id, kinds, limit, ids=call.ctx.ids, test=call.key.test
+    )
     return Pulled(None if batch is None else str(batch), dated(items), more)
 
 

@@ -15,7 +15,7 @@ from smsgw.api.envelope import AllRejected
 from smsgw.api.route import Route
 from smsgw.api.shapes import MAX_NUMBERS, ClientRef, Ext, ExtendCode, Number, Request, Sign, Text
 from smsgw.api.values import FIRST_TIME, LAST_TIME
-from smsgw.core.errors import CODES, Invalid, Refused, message_of
+from smsgw.core.errors import CODES, Invalid, message_of
 from smsgw.core.model import MessageType, Origin
 from smsgw.pipeline.accept import SendItem, SendRequest, SendResult
 
@@ -115,12 +115,6 @@ async def explain(call: Call) -> Explained:
 async def _send(call: Call, body: SendBody | BatchBody, request: SendRequest) -> Sent | Explained:
     if body.dry_run:
         return _explain(call, request)
-    if call.key.test:  # a test key must never reach a real phone
-        raise Refused(
-            "STATE_CONFLICT",
-            reason="测试密钥不能真实发送,请使用 dry_run 或正式密钥",
-            reason_en="a test key cannot send; use dry_run or a live key",
-        )
     result = await call.ctx.acceptor.send(request)
     if result.replayed:
         call.headers["Idempotent-Replayed"] = "true"
@@ -212,7 +206,7 @@ def _request(
         send_at=body.send_at,
         expire_at=body.expire_at,
         batch_client_ref=batch_client_ref,
-        billed=not key.test,
+        test=key.test,
     )
 
 

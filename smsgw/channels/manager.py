@@ -17,7 +17,7 @@ from smsgw.channels.channel import Channel
 from smsgw.channels.services import Queue, Services
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.ids import first_id, time_of
-from smsgw.core.model import ChannelSpec, ChannelStatus, UnknownPolicy
+from smsgw.core.model import TEST_CHANNEL, ChannelSpec, ChannelStatus, UnknownPolicy
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.outcomes import AHEAD, MAX_AGE
 from smsgw.pipeline.recovery import recover_channel
@@ -192,6 +192,8 @@ class ChannelManager:
             if version != self._version or version < 0:
                 await self._directory.reload(self._database)
                 self._specs = {s.id: s for s in await store.load_channels(self._database, self._sealer)}
+                if self._directory.has_test_keys and self._services.test_channel is not None:
+                    self._specs[TEST_CHANNEL] = await self._services.test_channel()
                 self._version = version
                 self.on_reload()
             for channel_id, channel in list(self._channels.items()):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from smsgw.channels.listener import Listeners, Numberings
 from smsgw.channels.pools import PoolTables
+from smsgw.core.model import ChannelSpec
 from smsgw.pipeline.outcomes import Outcomes
 from smsgw.store.journal import Journal
 
@@ -27,5 +28,7 @@ class Services:
     numberings: Numberings = field(default_factory=Numberings)
     emergency_reserve: Callable[[], int] = lambda: 0
     """Percent of a window that is kept for emergency messages while there are any."""
+    test_channel: Callable[[], Awaitable[ChannelSpec]] | None = None
+    """The channel of test keys, with its carrier running."""
     marketing_stopped: Callable[[int], bool] = lambda _: False
     """Whether complaints keep marketing off a channel."""

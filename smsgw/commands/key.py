@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 import ipaddress
+from datetime import datetime, timedelta
+from typing import Any
 
 import click
 
 from smsgw.commands.account import account_id
-from smsgw.commands.base import Context, actor, json_option, pass_context, print_json, run_async
+from smsgw.commands.base import (
+    Context,
+    actor,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+)
+from smsgw.core.ids import CHINA
 from smsgw.store import keys
+
+EXPIRY = click.DateTime(["%Y-%m-%d"])
+
+
+def _networks(texts: tuple[str, ...]) -> tuple[keys.Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(n, strict=False) for n in texts)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc), param_hint="--ip") from exc
+
+
+def _end_of(day: datetime | None) -> datetime | None:
+    return None if day is None else day.replace(tzinfo=CHINA) + timedelta(days=1)
 
 
 @click.group()
@@ -19,10 +43,13 @@ def key() -> None:
 @key.command("add")
 @click.argument("account_name", metavar="ACCOUNT")
 @click.option("--scope", "scopes", multiple=True, help=f"One of {', '.join(keys.SCOPES)}; may be repeated.")
-@click.option("--test", is_flag=True, help="Messages are never billed.")
+@click.option(
+    "--test", is_flag=True, help="Messages go to a simulated carrier inside the daemon and cost nothing."
+)
 @click.option(
     "--ip", "networks", multiple=True, help="Allow only from this address or network; may be repeated."
 )
+@click.option("--expires", type=EXPIRY, help="Day after which it is good no more (China), as 2026-12-31.")
 @click.option(
     "--requests-per-second",
     type=click.IntRange(1, keys.MAX_REQUESTS_PER_SECOND),
@@ -39,18 +66,16 @@ async def key_add(
     scopes: tuple[str, ...],
     test: bool,
     networks: tuple[str, ...],
+    expires: datetime | None,
     requests_per_second: int,
     as_json: bool,
 ) -> None:
     """Make a key; its secrets are shown once."""
-    try:
-        allowed = tuple(ipaddress.ip_network(n, strict=False) for n in networks)
-    except ValueError as exc:
-        raise click.BadParameter(str(exc), param_hint="--ip") from exc
+    allowed = _networks(networks)
     sealer = ctx.sealer()
     async with ctx.database() as database:
         owner = await account_id(database, account_name)
-        options = {"scopes": scopes} if scopes else {}
+        options: dict[str, Any] = {"scopes": scopes} if scopes else {}
         new = await keys.add_key(
             database,
             sealer,
@@ -58,13 +83,120 @@ async def key_add(
             actor=actor(),
             test=test,
             ip_allow=allowed,
+            expires_at=_end_of(expires),
             requests_per_second=requests_per_second,
-            **options,  # type: ignore[arg-type]
+            **options,
         )
     await ctx.tell_daemon()
+    _show(new, as_json)
+
+
+def _show(new: keys.NewKey, as_json: bool) -> None:
     if as_json:
         print_json({"key_id": new.key_id, "secret": new.secret, "bearer": new.bearer})
     else:
         click.echo(
             f"key id  {new.key_id}\nsecret  {new.secret}\nbearer  {new.bearer}\nThey are not shown again."
         )
+
+
+@key.command("list")
+@click.argument("account_name", metavar="[ACCOUNT]", default="")
+@json_option
+@pass_context
+@run_async
+async def key_list(ctx: Context, account_name: str, as_json: bool) -> None:
+    """Keys, of an account or all, with when and from where they were last used."""
+    async with ctx.database() as database:
+        owners = [await account_id(database, account_name)] if account_name else None
+        lines = await keys.list_keys(database, accounts=owners)
+    if as_json:
+        print_json(lines)
+    else:
+        print_table(
+            [line | {"mode": "test" if line["test"] else "live"} for line in lines],
+            ("key_id", "account", "mode", "status", "scopes", "ip_allow", "secrets", "expires_at", "last_used_at",
+             "last_used_ip"),
+            empty="no keys yet; make one with: smsgwctl key add ACCOUNT",
+        )  # fmt: skip
+
+
+@key.command("set")
+@click.argument("key_id")
+@click.option("--scope", "scopes", multiple=True, help="The scopes it has from now on; may be repeated.")
+@click.option("--ip", "networks", multiple=True, help="Allow only from there from now on; may be repeated.")
+@click.option(
+    "--any-ip", is_flag=True, help="Allow from anywhere (a bearer token needs an allow-list, though)."
+)
+@click.option("--expires", type=EXPIRY, help="Day after which it is good no more (China).")
+@click.option("--no-expiry", is_flag=True, help="It does not expire.")
+@click.option("--requests-per-second", type=click.IntRange(1, keys.MAX_REQUESTS_PER_SECOND))
+@pass_context
+@run_async
+async def key_set(
+    ctx: Context, key_id: str, scopes: tuple[str, ...], networks: tuple[str, ...], any_ip: bool,
+    expires: datetime | None, no_expiry: bool, requests_per_second: int | None,
+) -> None:  # fmt: skip
+    """Change what a key may do."""
+    changes: dict[str, Any] = {}
+    if scopes:
+        changes["scopes"] = scopes
+    if networks or any_ip:
+        changes["ip_allow"] = _networks(networks)
+    if expires or no_expiry:
+        changes["expires_at"] = _end_of(expires)
+    if requests_per_second:
+        changes["requests_per_second"] = requests_per_second
+    if not changes:
+        raise click.UsageError("nothing to change; see: smsgwctl key set --help")
+    await _change(ctx, key_id, changes)
+
+
+async def _change(ctx: Context, key_id: str, changes: dict[str, Any]) -> None:
+    async with ctx.database() as database:
+        await keys.set_key(database, key_id, changes, actor=actor())
+    await ctx.tell_daemon()
+
+
+@key.command("stop")
+@click.argument("key_id")
+@pass_context
+@run_async
+async def key_stop(ctx: Context, key_id: str) -> None:
+    """Refuse a key from now on."""
+    await _change(ctx, key_id, {"status": "stopped"})
+
+
+@key.command("start")
+@click.argument("key_id")
+@pass_context
+@run_async
+async def key_start(ctx: Context, key_id: str) -> None:
+    """Take a stopped key again."""
+    await _change(ctx, key_id, {"status": "active"})
+
+
+@key.command("rotate")
+@click.argument("key_id")
+@json_option
+@pass_context
+@run_async
+async def key_rotate(ctx: Context, key_id: str, as_json: bool) -> None:
+    """Give a key a new secret and bearer token, shown once. The old ones stay good until `key retire`."""
+    sealer = ctx.sealer()
+    async with ctx.database() as database:
+        new = await keys.rotate_key(database, sealer, key_id, actor=actor())
+    await ctx.tell_daemon()
+    _show(new, as_json)
+
+
+@key.command("retire")
+@click.argument("key_id")
+@pass_context
+@run_async
+async def key_retire(ctx: Context, key_id: str) -> None:
+    """Refuse the secret and token from before the rotation."""
+    async with ctx.database() as database:
+        await keys.retire_key(database, key_id, actor=actor())
+    await ctx.tell_daemon()
+    click.echo(f"key {key_id}: only the new secret and token are good now")

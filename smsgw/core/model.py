@@ -50,6 +50,13 @@ class Origin(StrEnum):
     CMPP = "cmpp"
 
 
+TEST_POOL = -1
+"""The pool in which messages of test keys queue; no channel but the simulated one pulls from it."""
+TEST_POOL_NAME = "@test"
+TEST_CHANNEL = -1
+"""The channel to the simulated carrier inside the daemon."""
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """A sending account (短信账号): owner of keys, price, limits and data."""

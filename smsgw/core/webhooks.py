@@ -141,7 +141,9 @@ def parse_options(given: Mapping[str, Any]) -> Options:
     known = {f.name for f in fields(Options)}
     for name in values:
         if name not in known:
-            raise Wrong(name, f"可用选项为 {', '.join(sorted(known))}", f"known are {', '.join(sorted(known))}")
+            raise Wrong(
+                name, f"可用选项为 {', '.join(sorted(known))}", f"known are {', '.join(sorted(known))}"
+            )
     try:
         format_ = Format(values.get("format", Format.JSON))
     except ValueError:
@@ -212,7 +214,9 @@ class Endpoint:
 class Hooks:
     """Ways and endpoints of all accounts; immutable."""
 
-    def __init__(self, endpoints: Iterable[Endpoint] = (), ways: Mapping[int, Way] = MappingProxyType({})) -> None:
+    def __init__(
+        self, endpoints: Iterable[Endpoint] = (), ways: Mapping[int, Way] = MappingProxyType({})
+    ) -> None:
         self.endpoints: Mapping[int, Endpoint] = MappingProxyType({e.id: e for e in endpoints})
         self._ways = MappingProxyType(dict(ways))
         named: dict[tuple[int, str], Endpoint] = {}
@@ -318,7 +322,9 @@ def check_url(url: str, reach: Reach, *, field: str = "url", placeholders: bool 
         return Wrong(field, reason, reason_en)
 
     if not url.isascii() or not url.isprintable() or " " in url or not 1 <= len(url) <= 2000:
-        raise wrong("须为不超过 2000 个字符的 URL,非 ASCII 字符须转义", "a URL of at most 2000 ASCII characters")
+        raise wrong(
+            "须为不超过 2000 个字符的 URL,非 ASCII 字符须转义", "a URL of at most 2000 ASCII characters"
+        )
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -333,7 +339,10 @@ def check_url(url: str, reach: Reach, *, field: str = "url", placeholders: bool 
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise wrong("不能含用户名、密码或 #", "no user name, password or fragment")
     if "{" in parts.netloc or "}" in parts.netloc or (not placeholders and ("{" in url or "}" in url)):
-        raise wrong("只有 get 格式可在路径与参数中使用占位符", "placeholders only with the format get, behind the host")
+        raise wrong(
+            "只有 get 格式可在路径与参数中使用占位符",
+            "placeholders only with the format get, behind the host",
+        )
     literal = _literal(host)
     if literal is None and not _HOST.fullmatch(host):
         raise wrong("主机名不合法", "not a host name")

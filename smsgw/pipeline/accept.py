@@ -24,7 +24,7 @@ from smsgw.core.states import PartState
 from smsgw.core.text import Coding, Unencodable
 from smsgw.pipeline.lists import Reason
 from smsgw.pipeline.outcomes import MAX_AGE
-from smsgw.pipeline.routing import CARRIER_ZH, Route, Router
+from smsgw.pipeline.routing import CARRIER_ZH, Home, Route, Router
 from smsgw.store.accepting import NewCall, RequestKey, Stored, commit_calls
 from smsgw.store.batch import Batcher
 from smsgw.store.db import Connection
@@ -75,8 +75,8 @@ class SendRequest:
     send_at: datetime | None = None
     expire_at: datetime | None = None
     batch_client_ref: str = ""
-    billed: bool = True
-    """False for test keys."""
+    test: bool = False
+    """Of a test key: it goes to the simulated carrier inside the daemon, costs nothing and counts nowhere."""
     emergency: bool = False
     """Before everything else (特发); the account needs the right."""
 
@@ -104,6 +104,11 @@ class SendResult(msgspec.Struct, frozen=True):
 
 def _lane(request: SendRequest) -> Lane:
     return Lane.EMERGENCY if request.emergency else LANE_OF[request.type]
+
+
+def _price(request: SendRequest) -> int:
+    """Units for one part."""
+    return 0 if request.test else units_per_part(request.account, request.type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +272,7 @@ class Acceptor:
         lane = int(_lane(request))
         state = PartState.QUEUED if due is None else PartState.SCHEDULED
         policy = request.account.unknown_policy or DEFAULT_POLICY.get(request.type)
-        per_part = units_per_part(request.account, request.type) if request.billed else 0
+        per_part = _price(request)
         queues = set()
         keys: list[RequestKey] = []
         if request.idempotency_key is not None:
@@ -304,6 +309,7 @@ class Acceptor:
                     self._extension(request.account, one.signed.sign) + item.extend_code,
                     request.submitter,
                     request.account.refund_failed,
+                    request.test,
                 )
             )
             whole = (total, request.account.id, route.pool_id, lane, int(state), policy, due, expires)
@@ -328,7 +334,8 @@ class Acceptor:
             _encode(outcome),
             (request.submitter or request.origin) if request.emergency else "",
             above=request.account.above,
-            guards=request.account.guards,
+            guards=() if request.test else request.account.guards,
+            test=request.test,
         )
         stored = await self._writer.put(call)
         if isinstance(stored, Stored) and stored.replay is not None:
@@ -381,7 +388,7 @@ class Acceptor:
             "coding": one.coded.coding.value,
             "units": text.count_units(content, one.coded.coding),
             "parts": one.coded.parts,
-            "price": one.coded.parts * units_per_part(request.account, request.type) if request.billed else 0,
+            "price": one.coded.parts * _price(request),
             "lane": _lane(request).name.lower(),
         }
 
@@ -475,9 +482,7 @@ class Acceptor:
             if refused is not None:
                 results[position] = self._fail(item, *refused)
                 continue
-            route = self._router.route(
-                request.account.name, request.type, number, home, text_.sign, text_.content, now
-            )
+            route = self._route(request, number, home, text_, now)
             if request.type is MessageType.MARKETING and not self._router.marketing_open(route.pool):
                 results[position] = self._fail(item, "COMPLAINT_CEILING", {"object": f"通道池 {route.pool}"})
                 continue
@@ -485,6 +490,13 @@ class Acceptor:
                 coded[text_.content, route.pool] = self._code(text_.content, route.pool)
             checked.append(_Checked(position, item, number, route, text_, coded[text_.content, route.pool]))
         return results, checked
+
+    def _route(self, request: SendRequest, number: str, home: Home, signed: _Signed, now: datetime) -> Route:
+        if request.test:
+            return self._router.test_route(home)
+        return self._router.route(
+            request.account.name, request.type, number, home, signed.sign, signed.content, now
+        )
 
     @staticmethod
     def _fail(item: SendItem, code: str, detail: dict[str, str] | None = None) -> ItemResult:

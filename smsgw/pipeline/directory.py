@@ -55,7 +55,15 @@ class Directory:
         self._accounts = MappingProxyType({a.id: a for a in accounts})
         self._by_name = MappingProxyType({a.name: a for a in self._accounts.values()})
         self._keys = MappingProxyType({k.key_id: k for k in keys})
-        self._by_bearer = MappingProxyType({k.bearer_sha256: k for k in self._keys.values()})
+        self._by_bearer = MappingProxyType(
+            {
+                digest: k
+                for k in self._keys.values()
+                for digest in (k.bearer_sha256, k.old_bearer_sha256)
+                if digest
+            }
+        )
+        self.has_test_keys = any(k.test and k.status == "active" for k in self._keys.values())
         self.pools = MappingProxyType(pools)
         self._access_codes = tuple(sorted(access_codes, key=lambda a: -len(a.code)))
         own = [Extension(a.id, "", a.extend_code) for a in self._accounts.values()]

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from smsgw.core import numbers
 from smsgw.core.ids import CHINA
-from smsgw.core.model import ChannelSpec, MessageType
+from smsgw.core.model import TEST_CHANNEL, TEST_POOL, TEST_POOL_NAME, ChannelSpec, MessageType
 from smsgw.core.numbers import Overrides, Segments
 from smsgw.core.routes import DEFAULT_POOL, Considered, RouteTable, Subject
 
@@ -37,6 +37,8 @@ def membership(spec: ChannelSpec, pool: str, table: RouteTable) -> Membership | 
     The route table names the channels of its pools; a built-in pool has every channel that serves its carrier (no
     carriers given: all of them).
     """
+    if spec.id == TEST_CHANNEL or pool == TEST_POOL_NAME:  # they are for each other and for nobody else
+        return Membership() if spec.id == TEST_CHANNEL and pool == TEST_POOL_NAME else None
     if pool in table.pools:
         for member in table.members(pool):
             if member.channel == spec.name:
@@ -143,6 +145,11 @@ class Router:
         """The table's version and every rule that was looked at, up to the one that decides."""
         table = self._knowledge.table
         return table.version, table.explain(_subject(account, kind, number, home, sign, content, now))[1]
+
+    @staticmethod
+    def test_route(home: Home) -> Route:
+        """Where a test message goes, whatever the table says."""
+        return Route(home, TEST_POOL_NAME, TEST_POOL)
 
     def unavailable(self, pools: Iterable[str]) -> list[str]:
         """Those of the pools that no channel can serve now."""

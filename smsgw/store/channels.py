@@ -16,7 +16,8 @@ from smsgw.store.accounts import BUMP, CONFIG_LOCK
 from smsgw.store.db import Database, Row
 from smsgw.store.secrets import Sealer
 
-_LOAD = "SELECT * FROM channel WHERE removed_at IS NULL ORDER BY name"
+# The channel of test keys (core.model.TEST_CHANNEL) has a row for others to refer to; what it is, its node knows.
+_LOAD = "SELECT * FROM channel WHERE removed_at IS NULL AND id > 0 ORDER BY name"
 
 FIELDS = (
     "protocol", "host", "port", "username", "password", "access_code", "connections", "window", "rate", "carriers",
@@ -124,7 +125,7 @@ async def set_channel(
     try:
         async with database.transaction() as connection:
             before = await connection.fetchrow(
-                "SELECT * FROM channel WHERE name = $1 AND removed_at IS NULL FOR UPDATE", name
+                "SELECT * FROM channel WHERE name = $1 AND removed_at IS NULL AND id > 0 FOR UPDATE", name
             )
             if before is None:
                 raise Invalid("NOT_FOUND")
@@ -145,7 +146,7 @@ async def set_channel(
 
 _REMOVE = """
 UPDATE channel SET removed_at = now(), desired = 'stopped', version = nextval('config_version')
-WHERE name = $1 AND removed_at IS NULL
+WHERE name = $1 AND removed_at IS NULL AND id > 0
 """
 
 

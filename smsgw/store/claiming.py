@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from smsgw.core.model import Claimed
+from smsgw.core.model import TEST_CHANNEL, TEST_POOL, Claimed
 from smsgw.store.db import Connection, Row
 
 LAST_ID = 2**63 - 1
@@ -20,13 +20,15 @@ _HEAD = """
         ORDER BY p.pool_id, p.lane, p.id"""
 
 # Whole messages by their first part, in the order of the given (pool, lane) pairs, as many as fit into $4 parts.
-# The claim holds only while the channel's lease is ours by the database's clock.
+# The claim holds only while the channel's lease is ours by the database's clock. Test messages are for the test channel
+# and for no other, whatever a caller asks for.
 _CLAIM = f"""
 WITH own AS MATERIALIZED (
     SELECT 1 FROM lease WHERE resource = $1 AND node = $2 AND epoch = $3 AND expires_at > clock_timestamp() FOR SHARE
 ),
 q AS MATERIALIZED (
     SELECT q.*, $9::bigint AS newest FROM unnest($5::int[], $6::smallint[]) WITH ORDINALITY AS q(pool_id, lane, turn)
+    WHERE (q.pool_id = {TEST_POOL}) = ($8 = {TEST_CHANNEL})
 ),
 head AS MATERIALIZED (
     SELECT q.turn, f.id, f.total

@@ -104,7 +104,7 @@ async def move_channel(database: Database, channel: str, to: str, *, actor: str)
         raise Invalid("PARAM_INVALID", field="access_code", reason="应为不超过 20 位的数字")
     async with database.transaction() as connection:
         row = await connection.fetchrow(
-            "SELECT * FROM channel WHERE name = $1 AND removed_at IS NULL FOR UPDATE", channel
+            "SELECT * FROM channel WHERE name = $1 AND removed_at IS NULL AND id > 0 FOR UPDATE", channel
         )
         if row is None:
             raise Invalid("NOT_FOUND")

@@ -61,7 +61,7 @@ async def record(
 
 # --- what an event says -----------------------------------------------------------------------------------------
 
-_MESSAGES = "SELECT id, client_ref, ext, number, parts FROM message WHERE id = ANY($1::bigint[])"
+_MESSAGES = "SELECT id, client_ref, ext, number, parts, test FROM message WHERE id = ANY($1::bigint[])"
 
 _INBOUND = """
 SELECT o.*, m.client_ref FROM mo o LEFT JOIN message m ON m.id = o.in_reply_to WHERE o.id = ANY($1::bigint[])
@@ -96,6 +96,7 @@ def _report(event: Row, message: Row) -> dict[str, object]:
         "description": REPORT_CLASSES.get(cls, cls) or STATUS_ZH[event["status"]],
         "parts": {"total": message["parts"], "ok": event["parts_ok"]},
         "kind": "sms",
+        "test": message["test"],
         "submitted_at": event["submitted_at"],
         "done_at": event["done_at"],
     }
@@ -133,7 +134,7 @@ WITH pick AS MATERIALIZED (
     SELECT id FROM customer_event
     WHERE account_id = $1 AND kind = $2 AND acknowledged_at IS NULL
       AND (leased_until IS NULL OR leased_until < clock_timestamp())
-      AND (way = 'pull' OR ($6 AND way IS NULL AND target IS NULL))
+      AND test = $7 AND (way = 'pull' OR ($6 AND way IS NULL AND target IS NULL))
     ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
 )
 UPDATE customer_event e SET batch_id = $4, leased_until = clock_timestamp() + $5 * interval '1 second'
@@ -155,11 +156,13 @@ async def pull_events(
     *,
     lease_s: int = 60,
     ids: Callable[[], int],
+    test: bool = False,
 ) -> tuple[int | None, list[dict[str, object]], bool]:
     """Lease up to ``limit`` waiting events of the account, oldest first: (batch id, API items, more waiting?).
 
     ``kinds``: kind -> whether pull is its primary way; otherwise only what was put there for redelivery is given.
-    What is not acknowledged within ``lease_s`` seconds is offered again. Parallel callers never overlap.
+    What is not acknowledged within ``lease_s`` seconds is offered again. Parallel callers never overlap. ``test``: the
+    events of test messages, and only those.
     """
     limit = max(1, min(limit, MAX_PULL))
     batch = ids()
@@ -170,7 +173,9 @@ async def pull_events(
             if taken == limit:
                 break
             rows = sorted(
-                await connection.fetch(_LEASE, account_id, kind, limit - taken, batch, lease_s, primary),
+                await connection.fetch(
+                    _LEASE, account_id, kind, limit - taken, batch, lease_s, primary or test, test
+                ),
                 key=lambda r: r["id"],
             )
             taken += len(rows)
@@ -217,7 +222,7 @@ pick AS MATERIALIZED (
     SELECT id FROM customer_event
     WHERE account_id = $1 AND kind = $2 AND acknowledged_at IS NULL
       AND (leased_until IS NULL OR leased_until < clock_timestamp())
-      AND (way = 'bind' OR ($5 AND way IS NULL AND target IS NULL))
+      AND NOT test AND (way = 'bind' OR ($5 AND way IS NULL AND target IS NULL))
       AND message_id NOT IN (SELECT message_id FROM held)
     ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
 )
@@ -251,7 +256,9 @@ async def claim_bound(
     """
     async with database.transaction() as connection:
         await connection.execute(_TURN, account_id)
-        rows = await connection.fetch(_CLAIM, account_id, kind, max(1, min(limit, MAX_PULL)), lease_s, primary)
+        rows = await connection.fetch(
+            _CLAIM, account_id, kind, max(1, min(limit, MAX_PULL)), lease_s, primary
+        )
         rows.sort(key=lambda row: row["id"])
         items = await render(connection, kind, rows) if rows else []
         gone = [row["id"] for row, item in zip(rows, items, strict=True) if item is None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from smsgw.core.ids import first_id
-from smsgw.core.model import Inbound
+from smsgw.core.model import TEST_CHANNEL, Inbound
 from smsgw.core.optout import wants_out
 from smsgw.store import blocklist
 from smsgw.store.db import Connection, Row
@@ -128,7 +128,7 @@ async def commit_inbound(
         stored = await _store(connection, one, keys, content, parts, True, ids)
         if stored.account_id is not None:
             told.add(stored.account_id)
-        if wants_out(content, optout_words):
+        if inbound.channel_id != TEST_CHANNEL and wants_out(content, optout_words):
             entry = blocklist.opt_out(
                 inbound.number, stored.account_id, stored.sign, content, inbound.received_at
             )
@@ -160,7 +160,19 @@ async def _store(
     )  # fmt: skip
     await connection.execute(_CONSUME, [k[0] for k in keys], [k[1] for k in keys], mo_id)
     if account_id is not None:
-        record = (ids(), account_id, "mo", mo_id, "", "", "", parts, None, at)
+        record = (
+            ids(),
+            account_id,
+            "mo",
+            mo_id,
+            "",
+            "",
+            "",
+            parts,
+            None,
+            at,
+            inbound.channel_id == TEST_CHANNEL,
+        )
         await connection.copy_records_to_table("customer_event", records=[record], columns=EVENT_COLUMNS)
     return _StoredMo(account_id, answered["sign"] if answered else "")
 

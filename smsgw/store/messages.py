@@ -47,6 +47,8 @@ class MessageView:
     submitted_at: datetime | None
     done_at: datetime | None
     parts_ok: int
+    test: bool = False
+    """Of a test key: it has never left the house."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +108,20 @@ ORDER BY m.id DESC
 """
 
 _ONE = _SELECT.format(
-    page="SELECT * FROM message WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2))"
+    page="SELECT * FROM message WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2)) "
+    "AND ($3::bool IS NULL OR test = $3)"
 )
 
 _SEVERAL = _SELECT.format(
-    page="SELECT * FROM message WHERE id = ANY($1::bigint[]) AND ($2::bigint[] IS NULL OR account_id = ANY($2))"
+    page="SELECT * FROM message WHERE id = ANY($1::bigint[]) AND ($2::bigint[] IS NULL OR account_id = ANY($2)) "
+    "AND ($3::bool IS NULL OR test = $3)"
 )
 
 _PAGE = _SELECT.format(
     page="""
     SELECT * FROM message x
     WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3))
+      AND ($10::bool IS NULL OR test = $10)
       AND ($4::text IS NULL OR number = $4) AND ($5::text IS NULL OR (client_ref = $5 AND client_ref <> ''))
       AND ($6::bigint IS NULL OR batch_id = $6)
       AND ($7::smallint[] IS NULL OR EXISTS (
@@ -161,24 +166,31 @@ def _view(row: Row) -> MessageView:
         submitted_at=row["submitted_at"],
         done_at=row["done_at"] if final else None,
         parts_ok=sum(s is PartState.DELIVERED for s in part_states),
+        test=row["test"],
     )
 
 
 async def get_message(
-    database: Database, message_id: int, *, accounts: Sequence[int] | None
+    database: Database, message_id: int, *, accounts: Sequence[int] | None, test: bool | None = None
 ) -> MessageView | None:
-    """One message, or None when there is none that the accounts may see."""
+    """One message, or None when there is none that the accounts may see. ``test``: only (or no) test messages."""
     if not 0 < message_id < 2**63:
         return None
-    row = await database.fetchrow(_ONE, message_id, None if accounts is None else list(accounts))
+    row = await database.fetchrow(_ONE, message_id, None if accounts is None else list(accounts), test)
     return None if row is None else _view(row)
 
 
 async def get_messages(
-    database: Database, message_ids: Sequence[int], *, accounts: Sequence[int] | None
+    database: Database,
+    message_ids: Sequence[int],
+    *,
+    accounts: Sequence[int] | None,
+    test: bool | None = None,
 ) -> list[MessageView]:
     """Those of the messages that the accounts may see, newest first."""
-    rows = await database.fetch(_SEVERAL, list(message_ids), None if accounts is None else list(accounts))
+    rows = await database.fetch(
+        _SEVERAL, list(message_ids), None if accounts is None else list(accounts), test
+    )
     return [_view(row) for row in rows]
 
 
@@ -203,6 +215,7 @@ async def search_messages(
     before_id: int | None = None,
     limit: int = 50,
     now: datetime,
+    test: bool | None = None,
 ) -> list[MessageView]:
     """Newest first; the next page begins before the last id. Without times: the last 90 days.
 
@@ -220,7 +233,7 @@ async def search_messages(
     wanted, by_us = states_of(status) if status else (None, None)
     rows = await database.fetch(
         _PAGE, max(low, 0), max(high, 0), None if accounts is None else list(accounts), number, client_ref, batch_id,
-        wanted, by_us, max(1, min(limit, MAX_PAGE)),
+        wanted, by_us, max(1, min(limit, MAX_PAGE)), test,
     )  # fmt: skip
     return [_view(row) for row in rows]
 
@@ -248,10 +261,10 @@ EVENT_LABELS = {
 
 
 async def trace_message(
-    database: Database, message_id: int, *, accounts: Sequence[int] | None
+    database: Database, message_id: int, *, accounts: Sequence[int] | None, test: bool | None = None
 ) -> Trace | None:
     """The whole story of a message, or None when there is none that the accounts may see."""
-    view = await get_message(database, message_id, accounts=accounts)
+    view = await get_message(database, message_id, accounts=accounts, test=test)
     if view is None:
         return None
     rows = await database.fetch(_PARTS, message_id)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from smsgw.core import states
-from smsgw.core.model import Outcome, OutcomeKind, Report, UnknownPolicy
+from smsgw.core.model import TEST_CHANNEL, TEST_POOL, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
 from smsgw.store import stats
 from smsgw.store.db import Connection, Row
@@ -341,12 +341,14 @@ async def park(connection: Connection, reports: Sequence[Report], tally: Tally) 
 
 # After the update, in a statement of its own: whoever comes last to a message's rows sees all of them final.
 _SIBLINGS = """
-SELECT id, part, total, state, code, class, by_us, account_id, answered_at, claimed_at, final_at
+SELECT id, part, total, state, code, class, by_us, account_id, answered_at, claimed_at, final_at, pool_id,
+       channel_id
 FROM part WHERE id = ANY($1::bigint[]) AND id >= $2 ORDER BY id, part FOR UPDATE
 """
 
 EVENT_COLUMNS = (
     "id", "account_id", "kind", "message_id", "status", "class", "code", "parts_ok", "submitted_at", "done_at",
+    "test",
 )  # fmt: skip
 
 _REFUND = """
@@ -432,6 +434,8 @@ def _report_event(id_: int, parts: list[Row], ids: Ids) -> tuple[object, ...]:
         sum(p["state"] == PartState.DELIVERED for p in parts),
         max(submitted) if submitted else None,
         max(p["final_at"] for p in parts),
+        # What was never claimed has no channel; the sweeps that end it tell its pool.
+        parts[0]["channel_id"] == TEST_CHANNEL or parts[0].get("pool_id") == TEST_POOL,
     )
 
 

@@ -34,7 +34,7 @@ class Version:
 _NEWEST = "SELECT * FROM route_version ORDER BY version DESC LIMIT 1"
 _ONE = "SELECT * FROM route_version WHERE version = $1"
 _LIST = "SELECT * FROM route_version ORDER BY version DESC LIMIT $1"
-_CHANNELS = "SELECT name FROM channel WHERE removed_at IS NULL"
+_CHANNELS = "SELECT name FROM channel WHERE removed_at IS NULL AND id > 0"
 _ADD = "INSERT INTO route_version (document, note, actor) VALUES ($1, $2, $3) RETURNING version"
 _POOL = "INSERT INTO pool (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
 # Serialises publishers, so that the check against channels and the newest version hold.

@@ -57,7 +57,7 @@ _DAY = f"(to_timestamp(((m.id >> 22) + {EPOCH_MS}) / 1000.0) AT TIME ZONE 'Asia/
 _ACCEPTED = _ADD.format(
     rows=f"""
 SELECT {_DAY}, account_id, type, sign, 0, carrier, province, origin, 'accepted', count(*), sum(parts), sum(price)
-FROM message m WHERE id > $1 AND id <= $2 GROUP BY 1, 2, 3, 4, 6, 7, 8 ORDER BY 1, 2, 3, 4, 6, 7, 8
+FROM message m WHERE id > $1 AND id <= $2 AND NOT test GROUP BY 1, 2, 3, 4, 6, 7, 8 ORDER BY 1, 2, 3, 4, 6, 7, 8
 """  # noqa: S608 - constants
 )
 # A message has one report, or a second one that corrects the first.
@@ -75,7 +75,7 @@ CROSS JOIN LATERAL (
      WHERE x.message_id = e.message_id AND x.kind = 'report' AND x.id >= e.message_id AND x.id < e.id
      ORDER BY x.id DESC LIMIT 1)
 ) ended
-WHERE e.kind = 'report' AND e.id > $1 AND e.id <= $2
+WHERE e.kind = 'report' AND NOT e.test AND e.id > $1 AND e.id <= $2
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 """  # noqa: S608
 )
@@ -119,7 +119,7 @@ _RECOUNT_ENDED = _ADD.format(
 SELECT {_DAY}, m.account_id, m.type, m.sign, COALESCE(p.channel_id, 0), m.carrier, m.province, m.origin, e.status,
        count(*), sum(m.parts), sum(m.price)
 FROM (SELECT DISTINCT ON (message_id) message_id, status FROM customer_event
-      WHERE kind = 'report' AND message_id >= $1 AND message_id < $2 AND id >= $1 AND id <= $3
+      WHERE kind = 'report' AND NOT test AND message_id >= $1 AND message_id < $2 AND id >= $1 AND id <= $3
       ORDER BY message_id, id DESC) e
 JOIN message m ON m.id = e.message_id AND m.id >= $1 AND m.id < $2
 LEFT JOIN part p ON p.id = m.id AND p.part = 1 AND p.id >= $1 AND p.id < $2

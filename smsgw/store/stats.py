@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
+from smsgw.core.model import TEST_CHANNEL
 from smsgw.store.db import Connection, Database
 
 Delta = Counter[tuple[int, int, str]]
@@ -21,9 +22,9 @@ ON CONFLICT (minute, node, account_id, channel_id, metric) DO UPDATE SET n = s.n
 
 
 async def add(connection: Connection, node: int, delta: Delta) -> None:
-    """Add the counts to this minute, inside the caller's transaction."""
-    if delta:
-        keys = sorted(delta)
+    """Add the counts to this minute, inside the caller's transaction. What happens to test messages is not counted."""
+    keys = sorted(key for key in delta if key[1] != TEST_CHANNEL)
+    if keys:
         await connection.execute(
             _ADD,
             node,

@@ -9,7 +9,7 @@ from smsgw.store.db import Connection, Row
 
 _COLUMNS = (
     "p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class, p.by_us, "
-    "p.answered_at, p.claimed_at, p.final_at"
+    "p.answered_at, p.claimed_at, p.final_at, p.pool_id"
 )
 
 STEP = 1000
@@ -21,7 +21,7 @@ WITH due AS (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE part p SET state = 10, next_at = NULL FROM due WHERE p.id = due.id AND p.state = 2 AND p.id >= $2
-RETURNING {_COLUMNS}, p.lane, p.pool_id
+RETURNING {_COLUMNS}, p.lane
 """  # noqa: S608 - constant text
 
 

@@ -158,7 +158,9 @@ def check(wanted: Wanted, reach: Reach) -> tuple[Options, tuple[str, ...]]:
         options = parse_options(wanted.options)
         unknown = sorted(set(wanted.events) - TYPES.keys())
         if unknown:
-            raise Wrong("events", f"未知事件 {unknown[0][:40]};可选 {', '.join(TYPES)}", f"one of {', '.join(TYPES)}")
+            raise Wrong(
+                "events", f"未知事件 {unknown[0][:40]};可选 {', '.join(TYPES)}", f"one of {', '.join(TYPES)}"
+            )
         if wanted.name == CALLBACK:
             if wanted.url or wanted.events:
                 raise Wrong(
@@ -173,7 +175,9 @@ def check(wanted: Wanted, reach: Reach) -> tuple[Options, tuple[str, ...]]:
         template = options.format is Format.GET
         check_url(wanted.url, reach, placeholders=template)
         if template and not PLACEHOLDER.search(wanted.url):
-            raise Wrong("url", "get 格式的地址须含占位符,如 {message_id}", "get needs placeholders, as {message_id}")
+            raise Wrong(
+                "url", "get 格式的地址须含占位符,如 {message_id}", "get needs placeholders, as {message_id}"
+            )
     except Wrong as exc:
         raise Invalid("PARAM_INVALID", field=exc.field, reason=exc.reason, reason_en=exc.reason_en) from exc
     return options, ()
@@ -199,7 +203,14 @@ _LOCK_ACCOUNT = "SELECT name FROM account WHERE id = $1 FOR UPDATE"
 
 
 async def put_endpoint(
-    database: Database, sealer: Sealer, account_id: int, wanted: Wanted, reach: Reach, *, actor: str, operator: bool
+    database: Database,
+    sealer: Sealer,
+    account_id: int,
+    wanted: Wanted,
+    reach: Reach,
+    *,
+    actor: str,
+    operator: bool,
 ) -> str | None:
     """Make or change an endpoint; its secret when it is new.
 
@@ -272,7 +283,10 @@ async def set_status(
     """Stop pushing to an endpoint (its events wait), or begin again."""
     async with database.transaction() as connection:
         status = "active" if active else "disabled"
-        if await connection.fetchval(_STATUS, account_id, name, status, "" if active else reason[:200]) is None:
+        if (
+            await connection.fetchval(_STATUS, account_id, name, status, "" if active else reason[:200])
+            is None
+        ):
             raise Invalid("NOT_FOUND")
         action = "webhook.enable" if active else "webhook.disable"
         await _said(connection, account_id, name, action, actor, {"reason": reason})
@@ -304,7 +318,9 @@ async def _said(
     connection: Connection, account_id: int, name: str, action: str, actor: str, after: dict[str, Any]
 ) -> None:
     account = await connection.fetchval("SELECT name FROM account WHERE id = $1", account_id)
-    await audit.append(connection, actor=actor, action=action, object=f"webhook/{account}/{name}", after=after)
+    await audit.append(
+        connection, actor=actor, action=action, object=f"webhook/{account}/{name}", after=after
+    )
     await connection.execute(BUMP)
 
 
@@ -353,4 +369,3 @@ async def set_setting(database: Database, account_id: int, wanted: EventSetting,
             after={"way": wanted.way, "balance_below": wanted.balance_below},
         )  # fmt: skip
         await connection.execute(BUMP)
-

@@ -13,6 +13,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from api_server import BASE, Answer, Api, running
 from structlog.testing import capture_logs
@@ -25,6 +26,7 @@ from smsgw.core.states import PartState
 from smsgw.store import accounts, outcomes
 
 ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+TWO = ["13800138001", "13800138002"]
 ONE = {"to": ["13800138000"], "content": "您的验证码是 1234", "type": "otp"}
 
 
@@ -189,12 +191,42 @@ async def test_refusals_of_the_account_and_the_route(api: Api) -> None:
     assert await stored(api) == 0
 
 
-async def test_a_test_key_never_reaches_a_phone(api: Api) -> None:
+async def test_a_test_key_sends_for_nothing_and_sees_its_own_messages_alone(api: Api) -> None:
     key = await api.add_key(test=True)
-    check(await api.post("/messages", ONE, key=key), 409, "STATE_CONFLICT")
     line = check(await api.post("/messages/explain", ONE, key=key), 200, "OK")["items"][0]
-    assert line["price"] == 0
-    assert await stored(api) == 0
+    assert (line["price"], line["pool"]) == (0, "@test")
+    before = await accounts.balance(api.ctx.db, api.account_id)
+    await accounts.set_account(api.ctx.db, "acme", {"quota_day": 1}, actor="test")
+    await api.ctx.directory.reload(api.ctx.db)
+    tried = check(await api.post("/messages", ONE | {"to": TWO}, key=key), 202, "OK")["items"][0][
+        "message_id"
+    ]
+    assert await accounts.quota_used(api.ctx.db, api.account_id) == (0, 0)
+    assert await accounts.balance(api.ctx.db, api.account_id) == before
+    meant = check(await api.post("/messages", ONE), 202, "OK")["items"][0]["message_id"]
+    for mine, own, other in ((key, tried, meant), (api.key, meant, tried)):
+        found = check(await api.get("/messages", key=mine), 200, "OK")["items"]
+        assert own in {m["message_id"] for m in found}
+        assert {m["test"] for m in found} == {mine is key}
+        assert check(await api.get(f"/messages/{own}", key=mine), 200, "OK")["test"] is (mine is key)
+        for path in (f"/messages/{other}", f"/messages/{other}/trace"):
+            check(await api.get(path, key=mine), 404, "NOT_FOUND")
+    assert (
+        await api.ctx.db.fetchval("SELECT count(*) FROM stat_minute WHERE metric = 'accepted' AND n > 1") == 0
+    )
+
+
+async def test_the_tables_refuse_a_test_message_on_a_real_channel_or_paid_for(api: Api) -> None:
+    key = await api.add_key(test=True)
+    sent = check(await api.post("/messages", ONE, key=key), 202, "OK")["items"][0]["message_id"]
+    live = check(await api.post("/messages", ONE), 202, "OK")["items"][0]["message_id"]
+    for sql, message_id in (
+        ("UPDATE part SET channel_id = 1 WHERE id = $1", sent),
+        ("UPDATE part SET channel_id = -1 WHERE id = $1", live),
+        ("UPDATE message SET price = 1 WHERE id = $1", sent),
+    ):
+        with pytest.raises(asyncpg.CheckViolationError):
+            await api.ctx.db.execute(sql, int(message_id))
 
 
 async def test_a_database_that_is_gone(api: Api) -> None:

@@ -70,7 +70,9 @@ def fuzz(origin: str, tokens: dict[str, str]) -> dict[str, int]:
 async def test_the_api_is_as_documented(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path) as api:
         labels = {f"{route.method} {BASE}{route.path}" for route in ROUTES}
-        tokens = {label: (await api.add_key(scopes=SCOPES)).bearer for label in labels}  # each with a limit of its own
+        tokens = {
+            label: (await api.add_key(scopes=SCOPES)).bearer for label in labels
+        }  # each with a limit of its own
         tried = await asyncio.to_thread(fuzz, api.origin, tokens)
         labels |= {f"GET {p.path if p.root else BASE + p.path}" for p in PUBLIC}
         assert set(tried) == labels - {f"GET {BASE}/openapi.json"}  # the document is where it all comes from

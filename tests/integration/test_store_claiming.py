@@ -230,3 +230,19 @@ async def test_what_a_stopped_channel_has_left_behind_is_found(ledger: Ledger, r
     assert [row["name"] for row in left] == ["a"]
     assert await claiming.left_behind(ledger.connection, [ledger.channels["a"]]) == []
     assert NODE == ledger.leases["a"].node
+
+
+async def test_test_messages_are_for_the_test_channel_and_nobody_else(ledger: Ledger) -> None:
+    real = await ledger.accept()
+    test = await ledger.accept()
+    await ledger.connection.execute("UPDATE part SET pool_id = -1 WHERE id = $1", test)
+    queues = [(POOL, LANE), (-1, LANE)]
+    fence = await ledger.fence("a")
+    got = await claiming.claim(ledger.connection, fence, limit=10, queues=queues, oldest=0)
+    assert [c.id for c in got] == [real]
+    await ledger.accept()
+    ledger.channels["test"] = -1
+    got = await claiming.claim(
+        ledger.connection, await ledger.fence("test"), limit=10, queues=queues, oldest=0
+    )
+    assert [c.id for c in got] == [test]

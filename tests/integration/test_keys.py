@@ -1,0 +1,107 @@
+"""Keys: rotation, expiry, addresses, what is written of their use, and addresses that fail too often."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from api_server import BASE, Api, running
+
+from smsgw.core.errors import Invalid
+from smsgw.store import keys
+from smsgw.store.keys import NewKey
+
+PATH = BASE + "/balance"
+
+
+@pytest_asyncio.fixture
+async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running(dsn, tmp_path) as built:
+        yield built
+
+
+async def codes(api: Api, key: NewKey) -> tuple[str, str]:
+    """What a signed call and one with the token are answered with."""
+    signed = await api.send("GET", PATH, headers=api.signed("GET", PATH, key=key))
+    return signed.code, (await api.get("/balance", key=key)).code
+
+
+async def test_both_secrets_are_good_until_the_old_one_is_retired(api: Api) -> None:
+    old = api.key
+    new = await keys.rotate_key(api.ctx.db, api.sealer, old.key_id, actor="test")
+    await api.ctx.directory.reload(api.ctx.db)
+    assert new.key_id == old.key_id
+    assert await codes(api, old) == await codes(api, new) == ("OK", "OK")
+    with pytest.raises(Invalid, match="轮换"):
+        await keys.rotate_key(api.ctx.db, api.sealer, old.key_id, actor="test")
+    await keys.retire_key(api.ctx.db, old.key_id, actor="test")
+    await api.ctx.directory.reload(api.ctx.db)
+    assert await codes(api, new) == ("OK", "OK")
+    assert await codes(api, old) == ("AUTH_SIGNATURE_INVALID", "AUTH_KEY_INVALID")
+    with pytest.raises(Invalid, match="没有待停用"):
+        await keys.retire_key(api.ctx.db, old.key_id, actor="test")
+    again = await keys.rotate_key(api.ctx.db, api.sealer, old.key_id, actor="test")
+    await api.ctx.directory.reload(api.ctx.db)
+    assert await codes(api, again) == await codes(api, new) == ("OK", "OK")
+
+
+async def change(api: Api, **changes: object) -> str:
+    await keys.set_key(api.ctx.db, api.key.key_id, changes, actor="test")
+    await api.ctx.directory.reload(api.ctx.db)
+    return (await api.get("/balance")).code
+
+
+async def test_what_a_key_may_do_is_changed(api: Api) -> None:
+    assert await change(api, scopes=("send",)) == "SCOPE_DENIED"
+    assert await change(api, scopes=("balance",), ip_allow=(ip_network("10.0.0.0/8"),)) == "AUTH_IP_DENIED"
+    assert await change(api, ip_allow=(ip_network("127.0.0.0/8"),)) == "OK"
+    assert await change(api, expires_at=datetime.now(UTC) - timedelta(seconds=1)) == "AUTH_KEY_INVALID"
+    assert await change(api, expires_at=None) == "OK"
+    assert await change(api, status="stopped") == "AUTH_KEY_INVALID"
+    assert await change(api, status="active") == "OK"
+    for wrong in ({"scopes": ("all",)}, {"requests_per_second": 0}):
+        with pytest.raises(Invalid):
+            await keys.set_key(api.ctx.db, api.key.key_id, wrong, actor="test")
+    audited = await api.ctx.db.fetchval("SELECT count(*) FROM audit WHERE action = 'key.set'")
+    assert audited == 7
+
+
+async def test_when_and_from_where_a_key_was_used(api: Api) -> None:
+    await asyncio.gather(*(api.get("/balance") for _ in range(20)))
+    used = {k: (datetime.fromtimestamp(at, UTC), ip) for k, (at, ip) in api.ctx.used_keys.items()}
+    assert used.keys() == {api.key.key_id}
+    await keys.note_used(api.ctx.db, used)
+    older = {api.key.key_id: (datetime(2024, 1, 1, tzinfo=UTC), "10.0.0.1")}
+    await keys.note_used(api.ctx.db, older)  # another node's, from before
+    (line,) = await keys.list_keys(api.ctx.db)
+    assert line["last_used_ip"] == "127.0.0.1"
+    assert datetime.now(UTC) - line["last_used_at"] < timedelta(minutes=1)
+    assert not {"secret", "secrets_sealed", "bearer_sha256"} & line.keys()
+
+
+async def test_an_address_that_fails_too_often_is_slowed_and_good_calls_from_there_are_not(api: Api) -> None:
+    headers = {"Authorization": "Bearer smk_live_wrong"}
+    answers = [await api.send("GET", PATH, headers=headers) for _ in range(40)]
+    assert [a.status for a in answers[:30]] == [401] * 30
+    assert {a.status for a in answers[35:]} == {429}
+    assert int(answers[-1].headers["Retry-After"]) >= 1
+    assert (await api.get("/balance")).status == 200
+    wrong = api.signed("GET", PATH, secret="not it")
+    assert (await api.send("GET", PATH, headers=wrong)).status == 429
+    assert (await api.send("GET", PATH, headers=api.signed("GET", PATH))).status == 200
+
+
+async def test_a_test_key_is_shown_what_the_server_has_signed(api: Api) -> None:
+    key = await api.add_key(test=True)
+    headers = api.signed("GET", PATH + "?x=1", key=key)
+    answer = await api.send("GET", PATH, headers=headers)
+    assert answer.code == "AUTH_SIGNATURE_INVALID"
+    stamp, nonce = headers["X-Sms-Timestamp"], headers["X-Sms-Nonce"]
+    assert answer.data["string_to_sign"].splitlines()[:5] == ["GET", PATH, "", stamp, nonce]
+    live = await api.send("GET", PATH, headers=api.signed("GET", PATH + "?x=1"))
+    assert "string_to_sign" not in live.data
