@@ -22,6 +22,7 @@ FIELDS: dict[str, Field] = {
     "accepted_at": Field("When it was accepted.", "接收时间", "2026-05-01T09:00:00.120+08:00"),
     "account": Field("Name of the sending account.", "短信账号", "demo"),
     "acknowledged": Field("Events put away by this call.", "本次确认的事件数", 2),
+    "amount": Field("Yuan, with four decimals.", "金额(元)", "12.3400"),
     "answered_at": Field("When the carrier answered.", "运营商响应时间", "2026-05-01T09:00:00.180+08:00"),
     "at": Field("When it happened.", "发生时间", "2026-05-01T09:00:00.120+08:00"),
     "attempt": Field("How often it was handed to a carrier.", "提交次数", 1),
@@ -29,6 +30,7 @@ FIELDS: dict[str, Field] = {
     "balance": Field("Billable parts left.", "余额(条)", 9990),
     "batch": Field("The batch to acknowledge.", "批次号,确认时原样带回", "230284412358656000"),
     "batch_id": Field("Id of the call.", "批次号(一次提交)", "230284412358656000"),
+    "billing": Field("prepaid or postpaid.", "计费方式:prepaid 预付费、postpaid 后付费", "prepaid"),
     "cancelled": Field("Messages cancelled.", "已撤销的消息数", 0),
     "carrier": Field("Carrier: CMCC, CUCC, CTCC, CBN or INTL.", "运营商:CMCC 移动、CUCC 联通、CTCC 电信、CBN 广电、INTL 国际", "CMCC"),
     "carrier_code": Field("The carrier's code as it came.", "运营商原始状态码", "DELIVRD"),
@@ -45,6 +47,7 @@ FIELDS: dict[str, Field] = {
     "data": Field("The call's result.", "返回数据"),
     "day": Field("Day of acceptance, in China.", "接收日期(北京时间)", "2026-05-01"),
     "delivered": Field("Messages delivered.", "成功的消息数", 1),
+    "department": Field("Department of the account.", "部门", "办事大厅"),
     "description": Field("Status or failure in Chinese.", "中文说明", "成功"),
     "detail": Field("What the step knows besides.", "详细信息", {}),
     "done_at": Field("When it became final.", "结束时间", "2026-05-01T09:00:03+08:00"),
@@ -57,12 +60,14 @@ FIELDS: dict[str, Field] = {
     "failed": Field("Messages that failed.", "失败的消息数", 0),
     "id": Field("Id as a decimal string.", "编号(十进制字符串)", "230284412358656000"),
     "items": Field("The entries.", "明细列表"),
+    "key": Field("Key id, or the person who has sent.", "密钥编号(或提交人)", "ak_live_0123456789abcdef"),
     "kind": Field("Kind of message or event.", "类别", "sms"),
     "label": Field("The step in Chinese.", "步骤名称", "提交"),
     "limit": Field("Entries at most.", "最多返回条数", 100),
     "message": Field("For people; Chinese unless English is preferred.", "中文说明", "成功"),
     "message_en": Field("The same in English.", "英文说明", "OK"),
     "message_id": Field("Id of the message, a decimal string.", "消息编号(十进制字符串)", "230284412358656000"),
+    "messages": Field("Number of messages.", "消息数", 1),
     "more": Field("There is more to take.", "是否还有更多", False),
     "name": Field("A name.", "名称", "通知"),
     "next_cursor": Field("For the next page; null on the last one.", "下一页游标,末页为空", None),
@@ -74,6 +79,9 @@ FIELDS: dict[str, Field] = {
     "pending": Field("Messages that have not ended.", "尚未结束的消息数", 0),
     "price": Field("Units debited.", "计费条数", 1),
     "province": Field("Province of the number.", "省份", "北京"),
+    "quota_day": Field("Parts that may be accepted in a day; null: any.", "日发送上限(条),为空表示不限", 10000),
+    "quota_month": Field("Parts that may be accepted in a month; null: any.", "月发送上限(条),为空表示不限", None),
+    "refunded": Field("Units given back.", "返还条数", 0),
     "rejected": Field("Messages refused.", "被拒绝的消息数", 0),
     "request_id": Field("Id of the request; quote it when asking for help.", "请求号,咨询问题时请提供", "01KAF3Z5V1Q8Y4N2M6T7R9W0XC"),
     "sign": Field("Signature, without 【】.", "签名,不含【】", "某某单位"),
@@ -108,6 +116,8 @@ FIELDS: dict[str, Field] = {
     "updated": Field("Contacts changed.", "更新的联系人数", 0),
     "updated_at": Field("When it was changed last.", "更新时间", "2026-05-01T09:00:00+08:00"),
     "unix": Field("The same as Unix seconds.", "Unix 时间戳(秒)", 1777597200),
+    "used_day": Field("Parts accepted today, accounts below included.", "今日已接收(条),含下级账号", 120),
+    "used_month": Field("Parts accepted this month, accounts below included.", "本月已接收(条),含下级账号", 3400),
     "wait_s": Field("Seconds to wait for the first event.", "最多等待秒数(长轮询)", 20),
 }  # fmt: skip
 
@@ -216,7 +226,18 @@ CHINESE: dict[str, str] = {
         "本次确认的事件数;批次此前已确认或已过期时为 0"
     ),
     "How many events to take, and how long to wait for the first.": "取多少事件,以及最多等待多久",
-    "In billable parts. ``available`` = balance - credit_floor.": "单位为计费条数;可用条数 available = balance - credit_floor",
+    "In units. ``available`` = balance - credit_floor. Quotas are in parts, null where there is none.": (
+        "单位为计费条数;可用条数 available = balance - credit_floor。日、月上限按条数计,为空表示不限"
+    ),
+    "Also the accounts below this one.": "包含下级账号",
+    "Comma-separated: day, account, department, key, type.": (
+        "分组,逗号分隔:day 日期、account 账号、department 部门、key 密钥(或提交人)、type 业务类型"
+    ),
+    "The groups asked for, in order.": "所查询的各组,依次排列",
+    "The use of one group. ``amount`` is yuan for units less refunds, at today's price of each account.": (
+        "一组用量;amount 为扣除返还后的金额(元),按账号当前单价计算"
+    ),
+    "What was used, by day, account, department, key, type": "按日期、账号、部门、密钥、业务类型查询用量",
     "It can do its work": "就绪检查:能否接收短信",
     "Kind of message.": "消息类别",
     "Last day; today without one.": "截止日期,缺省为今天",
@@ -254,7 +275,7 @@ CHINESE: dict[str, str] = {
     "Take inbound messages": "拉取上行短信",
     "Take events other than reports and inbound messages": "拉取其他事件(退订、余额不足、任务完成等)",
     "Acknowledge a batch of such events": "确认一批其他事件",
-    "The account's balance": "查询余额",
+    "The account's balance and quotas": "查询余额与发送上限",
     "The answer to a dry run: one object a number, nothing was sent.": "试算结果:每个号码一项,未发送",
     "The answer to a send call; it is given only after everything accepted is durable.": (
         "提交结果;返回时所有已接收的短信均已落盘"

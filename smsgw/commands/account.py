@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -19,9 +20,9 @@ from smsgw.commands.base import (
     print_table,
     run_async,
 )
-from smsgw.core.accounts import FIELDS
-from smsgw.core.ids import IdSource
-from smsgw.store import accounts
+from smsgw.core.accounts import FIELDS, subtree
+from smsgw.core.ids import CHINA, IdSource
+from smsgw.store import accounts, usage
 from smsgw.store.accounts import AccountRow
 from smsgw.store.db import Database
 
@@ -160,6 +161,49 @@ async def account_show(ctx: Context, name: str, as_json: bool) -> None:
         for field, value in (line | {"status": _standing(line)}).items():
             shown = ", ".join(value) if isinstance(value, list) else "-" if value in (None, "") else value
             click.echo(f"{field:{width}}  {shown}")
+
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@account.command("usage")
+@click.argument("name")
+@click.option("--by", "group", default="day", help=f"Comma-separated: {', '.join(usage.DIMENSIONS)}.")
+@click.option("--from", "first", type=_DAY, help="First day; 7 days are shown without one.")
+@click.option("--to", "last", type=_DAY, help="Last day; today without one.")
+@click.option("--below", is_flag=True, help="Also the accounts below.")
+@json_option
+@pass_context
+@run_async
+async def account_usage(
+    ctx: Context,
+    name: str,
+    group: str,
+    first: datetime | None,
+    last: datetime | None,
+    below: bool,
+    as_json: bool,
+) -> None:
+    """What an account has used: messages, parts, units, refunds, yuan at today's price."""
+    to = last.date() if last else datetime.now(CHINA).date()
+    async with ctx.database() as database:
+        found = await account_id(database, name)
+        tree = (row.account for row in await accounts.list_accounts(database))
+        lines = await usage.ask(
+            database, first=first.date() if first else to - timedelta(days=6), last=to, group=group.split(","),
+            accounts=sorted(subtree(tree, found)) if below else [found],
+        )  # fmt: skip
+    rows = [
+        {k: str(v) for k, v in line.keys.items()} | asdict(line) | {"amount": str(line.amount)}
+        for line in lines
+    ]
+    for row in rows:
+        del row["keys"]
+    if as_json:
+        print_json(rows)
+    else:
+        columns = (*dict.fromkeys(group.split(",")), "messages", "parts", "units", "refunded", "amount")
+        print_table(rows, columns, empty="nothing used in these days")
 
 
 @account.command("tree")

@@ -20,7 +20,6 @@ from smsgw.commands.base import (
     print_table,
     run_async,
 )
-from smsgw.core.states import REFUNDED
 from smsgw.store import audit, staff
 from smsgw.store import ledger as books
 
@@ -97,13 +96,17 @@ def ledger() -> None:
 async def ledger_check(ctx: Context, as_json: bool) -> None:
     """Compare the ledger with the messages: debits, refunds and balances must agree."""
     async with ctx.database() as database:
-        lines = await books.check_ledger(database, tuple(int(s) for s in REFUNDED))
+        lines = await books.check_ledger(database)
     if as_json:
         print_json([asdict(line) | {"problems": line.problems} for line in lines])
     else:
         print_table(
-            [asdict(line) | {"verdict": "; ".join(line.problems) or "ok"} for line in lines],
-            ("account", "balance", "debits", "refunds", "verdict"), empty="no accounts yet",
+            [
+                asdict(line)
+                | {"paid": sum(line.paid.values()), "verdict": "; ".join(line.problems) or "ok"}
+                for line in lines
+            ],
+            ("account", "balance", "debits", "refunds", "paid", "verdict"), empty="no accounts yet",
         )  # fmt: skip
     if any(line.problems for line in lines):
         raise SystemExit(1)

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from smsgw.core import states
+from smsgw.core.ids import day_of, day_range
+from smsgw.core.states import PartState
 from smsgw.store.db import Database
 
-_LEDGER_CHECK = """
-SELECT a.id, a.name, a.balance,
+PATIENCE = 600.0
+"""Seconds for each look at everything."""
+
+_OLDEST = "SELECT min(id) FROM message"
+
+# Calls whose messages are past their retention ($1 is the first id still kept) are left out on both sides.
+_ENTRIES = """
+SELECT a.name, a.balance,
        COALESCE((SELECT sum(units) FROM ledger l WHERE l.account_id = a.id), 0)::bigint AS entries,
-       COALESCE((SELECT -sum(units) FROM ledger l WHERE l.account_id = a.id AND kind = 'debit'), 0)::bigint AS debits,
-       COALESCE((SELECT sum(units) FROM ledger l WHERE l.account_id = a.id AND kind = 'refund'), 0)::bigint AS refunds,
-       COALESCE((SELECT sum(price) FROM message m WHERE m.account_id = a.id), 0)::bigint AS charged,
-       COALESCE((SELECT sum(m.price / m.parts) FROM part p JOIN message m ON m.id = p.id
-                 WHERE p.account_id = a.id AND (p.state = ANY($1::smallint[]) OR p.state = 41 AND m.refund_failed)),
-                0)::bigint AS refundable
+       COALESCE((SELECT -sum(units) FROM ledger l
+                 WHERE l.account_id = a.id AND kind = 'debit' AND l.id >= $1), 0)::bigint AS debits,
+       COALESCE((SELECT sum(units) FROM ledger l
+                 WHERE l.account_id = a.id AND kind = 'refund' AND l.id >= $1
+                   AND NOT EXISTS (SELECT FROM message m WHERE m.id = l.id AND m.batch_id < $1)), 0)::bigint AS refunds,
+       COALESCE((SELECT sum(price) FROM message m WHERE m.account_id = a.id AND m.batch_id >= $1), 0)::bigint AS charged
 FROM account a ORDER BY a.name
 """
 
+_PARTS = """
+SELECT a.name, p.state, p.by_us, m.refund_failed, sum(m.price / m.parts)::bigint AS units
+FROM part p JOIN message m ON m.id = p.id JOIN account a ON a.id = m.account_id
+WHERE m.price > 0 AND m.batch_id >= $1
+GROUP BY 1, 2, 3, 4
+"""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class LedgerLine:
-    """What the ledger says of an account, and what the messages say."""
+    """What the ledger says of an account, and what its messages say."""
 
     account: str
     balance: int
@@ -29,7 +45,11 @@ class LedgerLine:
     debits: int
     refunds: int
     charged: int
-    refundable: int
+    """Price of the messages."""
+    refundable: int = 0
+    """Price of the parts that had to be refunded."""
+    paid: dict[str, int] = field(default_factory=dict)
+    """Price of the others, by status of the part."""
 
     @property
     def problems(self) -> list[str]:
@@ -41,11 +61,30 @@ class LedgerLine:
             found.append(f"debits {self.debits} are not the price of the messages {self.charged}")
         if self.refunds != self.refundable:
             found.append(f"refunds {self.refunds} are not the price of parts never sent {self.refundable}")
+        paid = sum(self.paid.values())
+        if self.debits - self.refunds != paid:
+            found.append(
+                f"debits less refunds {self.debits - self.refunds} are not the price of the other parts {paid}"
+            )
         return found
 
 
-async def check_ledger(database: Database, refunded_states: tuple[int, ...]) -> list[LedgerLine]:
+async def check_ledger(database: Database) -> list[LedgerLine]:
     """Compare money with messages, account by account, in one snapshot."""
-    rows = await database.fetch(_LEDGER_CHECK, list(refunded_states), timeout=600)
-    fields = ("name", "balance", "entries", "debits", "refunds", "charged", "refundable")
-    return [LedgerLine(*(row[f] for f in fields)) for row in rows]
+    async with (
+        database.acquire(timeout=3 * PATIENCE) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        oldest = await connection.fetchval(_OLDEST, timeout=PATIENCE)
+        since = 0 if oldest is None else day_range(day_of(oldest))[0]
+        entries = await connection.fetch(_ENTRIES, since, timeout=PATIENCE)
+        parts = await connection.fetch(_PARTS, since, timeout=PATIENCE)
+    lines = {row["name"]: LedgerLine(row["name"], *list(row.values())[1:]) for row in entries}
+    for row in parts:
+        line, state = lines[row["name"]], PartState(row["state"])
+        if state in states.REFUNDED or (state is PartState.UNDELIVERABLE and row["refund_failed"]):
+            line.refundable += row["units"]
+        else:
+            status = states.status_of(state, row["by_us"])
+            line.paid[status] = line.paid.get(status, 0) + row["units"]
+    return list(lines.values())

@@ -208,9 +208,7 @@ class Ledger:
 
     async def problems(self) -> list[str]:
         """What ``smsgwctl ledger check`` finds."""
-        from smsgw.core import states
-
-        lines = await books.check_ledger(self.database, tuple(int(s) for s in states.REFUNDED))
+        lines = await books.check_ledger(self.database)
         return [problem for line in lines for problem in line.problems]
 
     def later(self, **about: float) -> None:

@@ -1,0 +1,60 @@
+"""Two nodes, two thousand calls at once, one balance."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from harness import Client, Customer, Node, site
+
+CALLS = 1000
+BALANCE = 500
+
+
+@pytest.mark.timeout(240)
+async def test_two_nodes_never_spend_more_than_there_is(dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn, channels=["cmpp30"], balance=BALANCE) as built:
+        second = Node(
+            data_dir.with_name(data_dir.name + "-2"), dsn=dsn, node_number="2",
+            security_key_file=str(data_dir / "secret.key"),
+        )  # fmt: skip
+        await second.start()
+        try:
+            await built.node.ctl("account", "set", "acme", "rate=100000")
+            await built.node.ctl("key", "set", built.client.key["key_id"], "--requests-per-second", "100000")
+            async with Client(second, built.client.key) as other:
+                codes: Counter[str] = Counter()
+
+                async def send(customer: Customer, client: Client, limit: asyncio.Semaphore) -> None:
+                    to = customer.number("cmpp30")
+                    content = customer.text("长" * 80 if int(to) % 3 == 0 else "您好")
+                    body = {"to": [to], "content": content}
+                    async with limit:
+                        answer = await client.surely("POST", "/messages", body)
+                    codes[answer.code] += 1
+                    if answer.status == 202:
+                        customer.note(answer, [content])
+
+                limits = [asyncio.Semaphore(200), asyncio.Semaphore(200)]
+                await asyncio.gather(
+                    *(
+                        send(built.customer, client, limit)
+                        for client, limit in zip((built.client, other), limits, strict=True)
+                        for _ in range(CALLS)
+                    )
+                )
+            assert codes.keys() == {"OK", "BALANCE_INSUFFICIENT"}
+            assert codes.total() == 2 * CALLS
+            money = (await built.client.get("/balance")).data
+            spent = sum(sent.parts for sent in built.customer.sent.values())
+            assert money["balance"] == BALANCE - spent
+            assert money["balance"] in (0, 1)  # 1: what was left was too little for a long one
+            books = await built.clean()
+            assert books.accepted == codes["OK"]
+            used = (await built.client.get("/usage")).data["items"]
+            assert sum(line["units"] for line in used) == spent
+        finally:
+            assert await second.stop() == 0
+        assert not second.complaints()

@@ -1,0 +1,132 @@
+"""Balance, use and the check of the books."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest_asyncio
+from api_server import Api, running
+from ledger import BALANCE, Ledger
+
+from smsgw.core.ids import CHINA, first_id
+from smsgw.core.model import OutcomeKind
+from smsgw.store import accounts, partitions
+from smsgw.store import ledger as books
+
+
+@pytest_asyncio.fixture
+async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running(dsn, tmp_path) as built:
+        yield built
+
+
+@pytest_asyncio.fixture
+async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
+    one = Ledger(dsn, tmp_path)
+    await one.open()
+    yield one
+    await one.close()
+
+
+async def test_use_by_key_account_and_department(api: Api) -> None:
+    db = api.ctx.db
+    hall = await accounts.add_account(
+        db, "hall", actor="test", default_sign="大厅", parent="acme", department="办事大厅", credit_floor=-100,
+        units_notice=3, unit_price="0.0385",
+    )  # fmt: skip
+    beside = await accounts.add_account(db, "beside", actor="test", default_sign="旁边", credit_floor=-100)
+    key, other = await api.add_key(hall), await api.add_key(beside)
+    serial = itertools.count()
+
+    async def send(key: object, n: int, kind: str) -> None:
+        to = [f"138{next(serial):08d}" for _ in range(n)]
+        answer = await api.post("/messages", {"to": to, "content": "您好", "type": kind}, key=key)
+        assert answer.status == 202
+
+    await send(api.key, 2, "notice")
+    await send(key, 3, "notice")
+    await send(key, 4, "otp")
+    await send(other, 5, "otp")
+    mine = (await api.get("/usage")).data["items"]
+    today = datetime.now(CHINA).date().isoformat()
+    assert mine == [{"day": today, "messages": 2, "parts": 2, "units": 2, "refunded": 0, "amount": "0.0000"}]
+    below = (await api.get("/usage?group=account,department,key,type&below=true")).data["items"]
+    assert [
+        (i["account"], i.get("department", ""), i["key"], i["type"], i["units"], i["amount"]) for i in below
+    ] == [
+        ("acme", "", api.key.key_id, "notice", 2, "0.0000"),
+        ("hall", "办事大厅", key.key_id, "notice", 9, "0.3465"),
+        ("hall", "办事大厅", key.key_id, "otp", 4, "0.1540"),
+    ]
+    total = (await api.get(f"/usage?group=type&from_day={today}&to_day={today}", key=key)).data["items"]
+    assert [(i["type"], i["units"]) for i in total] == [("notice", 9), ("otp", 4)]
+    for wrong in ("group=channel", "from_day=2026-02-30", "from_day=2020-01-01&to_day=2026-01-01"):
+        assert (await api.get(f"/usage?{wrong}")).code == "PARAM_INVALID"
+    assert (await api.get("/usage", key=await api.add_key(scopes=("send",)))).code == "SCOPE_DENIED"
+    balance = (await api.get("/balance", key=key)).data
+    assert (balance["billing"], balance["balance"], balance["available"]) == ("postpaid", -13, 87)
+    assert (await api.get("/balance")).data["used_day"] == 9  # those below included
+
+
+async def test_many_at_once_and_the_balance_ends_at_its_floor(api: Api) -> None:
+    poor = await accounts.add_account(api.ctx.db, "poor", actor="test", default_sign="测试", credit_floor=-7)
+    await accounts.top_up(api.ctx.db, poor, 30, "", actor="test", ids=api.ctx.ids)
+    key = await api.add_key(poor)
+
+    async def send(n: int) -> str:
+        body = {"to": [f"138{n:07d}0", f"138{n:07d}1"], "content": "您好"}
+        return (await api.post("/messages", body, key=key)).code
+
+    codes = await asyncio.gather(*(send(n) for n in range(100)))
+    assert codes.count("OK") == 18
+    assert set(codes) == {"OK", "BALANCE_INSUFFICIENT"}
+    money = await accounts.balance(api.ctx.db, poor)
+    assert money is not None
+    assert money.available == 1
+    lines = {line.account: line for line in await books.check_ledger(api.ctx.db)}
+    assert lines["poor"].problems == []
+    assert (lines["poor"].debits, lines["poor"].paid) == (36, {"queued": 36})
+
+
+async def test_the_check_finds_what_was_tampered_with(ledger: Ledger) -> None:
+    await ledger.accept(parts=2)
+    (claimed, other) = await ledger.claim()
+    await ledger.answer(OutcomeKind.REFUSED, claimed)
+    await ledger.answer(OutcomeKind.ACCEPTED, other)
+    (line,) = await books.check_ledger(ledger.database)
+    assert (line.problems, line.refundable, line.paid) == ([], 1, {"submitted": 1})
+
+    async def found(sql: str) -> str:
+        async with ledger.connection.transaction():
+            await ledger.connection.execute(sql)
+        (line,) = await books.check_ledger(ledger.database)
+        return " ".join(line.problems)
+
+    assert "balance" in await found("UPDATE account SET balance = balance + 1")
+    assert await found("UPDATE account SET balance = balance - 1") == ""
+    assert "price of the messages" in await found("UPDATE message SET price = 4")
+    assert await found("UPDATE message SET price = 2") == ""
+    assert "refunds" in await found("UPDATE ledger SET units = 2 WHERE kind = 'refund'")
+    assert await found("UPDATE ledger SET units = 1 WHERE kind = 'refund'") == ""
+    # Not a change of state: the row itself was tampered with, past the table of transitions.
+    await ledger.connection.execute("ALTER TABLE part DISABLE TRIGGER watch")
+    assert "other parts" in await found("UPDATE part SET state = 46 WHERE state = 30")
+
+
+async def test_the_check_leaves_out_what_is_past_its_retention(ledger: Ledger) -> None:
+    old = datetime.now(CHINA) - timedelta(days=200)
+    await partitions.ensure(ledger.connection, old.date())
+    ledger._ms = itertools.count(int(old.timestamp() * 1000))
+    for _ in range(3):
+        await ledger.accept()
+    ledger._ms = itertools.count(int(ledger.clock.timestamp() * 1000))
+    await ledger.accept()
+    assert await ledger.problems() == []
+    await ledger.connection.execute("DELETE FROM message WHERE id < $1", first_id(old + timedelta(days=10)))
+    await ledger.connection.execute("DELETE FROM part WHERE id < $1", first_id(old + timedelta(days=10)))
+    assert await ledger.problems() == []
+    assert await ledger.balance() == BALANCE - 4
