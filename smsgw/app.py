@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,7 +40,7 @@ from smsgw.pipeline.lists import Lists
 from smsgw.pipeline.outcomes import Outcomes
 from smsgw.pipeline.routing import Router
 from smsgw.probes import probes
-from smsgw.store import keys, migrate, secrets, segments
+from smsgw.store import accepting, keys, migrate, secrets, segments
 from smsgw.store.db import Database, Row
 from smsgw.store.embedded import EmbeddedPostgres
 from smsgw.store.journal import Journal, boot_id
@@ -148,6 +149,7 @@ class Daemon:
             dsn, node=settings.node.number, ids=self.ids, router=router,
             disk=DiskGuard(folders, settings.durability.min_free_mb), on_queued=self.channels.announce,
             refusal=self.lists.refusal, extension=self.directory.extension_of,
+            recall=partial(accepting.recall, self.database),
         )  # fmt: skip
         await self.acceptor.start()
         self._closers.append(("acceptor", self.acceptor.stop))

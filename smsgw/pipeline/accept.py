@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -24,6 +24,7 @@ from smsgw.core.states import PartState
 from smsgw.core.text import Coding, Unencodable
 from smsgw.pipeline.lists import Reason
 from smsgw.pipeline.outcomes import MAX_AGE
+from smsgw.pipeline.repeats import Repeats, recalled
 from smsgw.pipeline.routing import CARRIER_ZH, Home, Route, Router
 from smsgw.store.accepting import NewCall, RequestKey, Stored, commit_calls
 from smsgw.store.batch import Batcher
@@ -139,6 +140,9 @@ class _Checked:
     coded: _Coded
 
 
+_Prepared = tuple[datetime, datetime | None, datetime, list[ItemResult | None], list[_Checked]]
+"""When it is, when it is due and expires, one result a recipient, and those that can be stored."""
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(SendResult).decode
 
@@ -199,6 +203,7 @@ class Acceptor:
         refusal: Callable[[str, int, MessageType, str], Reason | None] = lambda *_: None,
         extension: Callable[[Account, str], str] = lambda account, _: account.extend_code,
         nodes: Callable[[], int] = lambda: 1,
+        recall: Callable[[int, str, str], Awaitable[tuple[bytes, bytes] | None]] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -209,6 +214,8 @@ class Acceptor:
         self._extension = extension
         self._on_queued = on_queued
         self._nodes = nodes
+        self._recall = recall
+        self._repeats: Repeats[SendResult] = Repeats(lambda r: msgspec.structs.replace(r, replayed=True))
         self._now = now
         self._monotonic = monotonic
         self._meters: dict[int, Meter] = {}
@@ -256,12 +263,42 @@ class Acceptor:
 
         Recipients fail one by one (their result says why); what concerns the content or the account fails the call.
         """
-        self._admit(request)
-        self._meter(request)
+        return await self._repeats.once(
+            request.account.id, request, lambda: self._send(request), lambda result: result.accepted > 0
+        )
+
+    async def _send(self, request: SendRequest) -> SendResult:
+        try:
+            self._admit(request)
+            self._meter(request)
+            prepared = self._prepare(request)
+        except SmsgwError as refusal:
+            if self._recall is None:
+                raise
+            known = partial(self._recall, request.account.id)
+            single = (
+                request.items[0].client_ref or request.batch_client_ref if len(request.items) == 1 else ""
+            )
+            answer = await recalled(request, single, known, refusal)
+            return msgspec.structs.replace(_decode(answer), replayed=True)
+        return await self._store(request, *prepared)
+
+    def _prepare(self, request: SendRequest) -> _Prepared:
         now = self._now()
         due, expires = self._times(request, now)
         results, checked = self._check(request)
         self._require_route({c.route.pool for c in checked})
+        return now, due, expires, results, checked
+
+    async def _store(
+        self,
+        request: SendRequest,
+        now: datetime,
+        due: datetime | None,
+        expires: datetime,
+        results: list[ItemResult | None],
+        checked: list[_Checked],
+    ) -> SendResult:
         if not checked:  # every recipient failed: there is nothing to store
             return SendResult("0", 0, len(results), tuple(r for r in results if r is not None))
 

@@ -367,6 +367,15 @@ async def sweep_keys(connection: Connection, before: datetime) -> str:
     return await connection.execute(_SWEEP_KEYS, before)
 
 
+_RECALL = "SELECT request_sha256, answer FROM request_key WHERE account_id = $1 AND kind = $2 AND key = $3"
+
+
+async def recall(database: Database, account_id: int, kind: str, key: str) -> tuple[bytes, bytes] | None:
+    """Hash of the request and first answer that are stored under a key; the answer is empty for one of many."""
+    row = await database.fetchrow(_RECALL, account_id, kind.encode(), key)
+    return None if row is None else (row["request_sha256"], row["answer"])
+
+
 _ANSWER = "SELECT answer FROM request_key WHERE account_id = $1 AND kind = 'k' AND key = $2"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import hmac
 import io
@@ -28,7 +29,7 @@ from smsgw.pipeline.accept import Acceptor, DiskGuard
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.routing import Router
-from smsgw.store import accounts, keys
+from smsgw.store import accepting, accounts, keys
 from smsgw.store.db import Database
 from smsgw.store.keys import NewKey
 from smsgw.store.secrets import Sealer
@@ -169,7 +170,13 @@ async def running(
         ascii_only=lambda pool: False,
     )
     acceptor = Acceptor(
-        dsn, node=1, ids=ids, router=router, disk=DiskGuard([data_dir], 1), on_queued=lambda queues: None
+        dsn,
+        node=1,
+        ids=ids,
+        router=router,
+        disk=DiskGuard([data_dir], 1),
+        on_queued=lambda queues: None,
+        recall=functools.partial(accepting.recall, db),
     )
     await acceptor.start()
     ctx = ApiContext(

@@ -596,7 +596,10 @@ async def test_others_messages_do_not_exist(api: Api) -> None:
 async def test_balance(api: Api) -> None:
     await api.post("/messages", ONE)
     data = check(await api.get("/balance"), 200, "OK")
-    assert data == {"account": "acme", "balance": 9999, "credit_floor": 0, "available": 9999}
+    assert data == {
+        "account": "acme", "billing": "prepaid", "balance": 9999, "credit_floor": 0, "available": 9999,
+        "quota_day": None, "used_day": 1, "quota_month": None, "used_month": 1,
+    }  # fmt: skip
 
 
 async def deliver(api: Api, message_ids: list[str]) -> None:

@@ -1,0 +1,121 @@
+"""Repeats while the first call is under way, and repeats that would be refused today."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest_asyncio
+from api_server import Answer, Api, running
+
+from smsgw.store import accounts
+
+ONE = {"to": ["13800138000"], "content": "您的验证码是 1234"}
+OTHER = ONE | {"content": "您的验证码是 9999"}
+
+
+@pytest_asyncio.fixture
+async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running(dsn, tmp_path) as built:
+        yield built
+
+
+async def post(api: Api, body: dict[str, object] = ONE, key: str = "key-1") -> Answer:
+    return await api.post("/messages", body, Idempotency_Key=key)
+
+
+async def stored(api: Api) -> int:
+    return await api.ctx.db.fetchval("SELECT count(*) FROM message")
+
+
+async def test_while_the_first_takes_long_a_repeat_is_told_to_come_again(api: Api, dsn: str) -> None:
+    blocker = await asyncpg.connect(dsn)
+    try:
+        transaction = blocker.transaction()
+        await transaction.start()
+        await blocker.execute("SELECT FROM account FOR UPDATE")
+        async with asyncio.TaskGroup() as group:
+            first = group.create_task(post(api))
+            again = group.create_task(post(api))
+            other = group.create_task(post(api, OTHER))
+            for early in (await again, await other):
+                assert (early.status, early.code) == (409, "IDEMPOTENCY_IN_PROGRESS")
+                assert early.headers["Retry-After"] == "1"
+            assert not first.done()
+            await transaction.rollback()
+        assert first.result().status == 202
+    finally:
+        await blocker.close()
+    late = await post(api)
+    assert late.data == first.result().data
+    assert late.headers["Idempotent-Replayed"] == "true"
+    assert (await post(api, OTHER)).code == "IDEMPOTENCY_MISMATCH"
+    assert await stored(api) == 1
+
+
+async def test_a_hundred_at_once(api: Api) -> None:
+    answers = await asyncio.gather(*(post(api) for _ in range(100)))
+    assert {a.status for a in answers} == {202}
+    assert len({a.raw.partition(b'"data"')[2] for a in answers}) == 1
+    assert sum("Idempotent-Replayed" not in a.headers for a in answers) == 1
+    assert await stored(api) == 1
+
+
+async def test_two_requests_with_one_key_at_once(api: Api) -> None:
+    answers = await asyncio.gather(*(post(api, body) for body in (ONE, OTHER) * 20))
+    assert Counter(a.code for a in answers) == {"OK": 20, "IDEMPOTENCY_MISMATCH": 20}
+    assert await stored(api) == 1
+
+
+async def test_a_first_call_that_is_refused_leaves_the_key_to_the_others(api: Api) -> None:
+    poor = await accounts.add_account(api.ctx.db, "poor", actor="test", default_sign="测试", credit_floor=-1)
+    key = await api.add_key(poor)
+    long = ONE | {"content": "长" * 100}
+    answers = await asyncio.gather(
+        *(api.post("/messages", body, key=key, Idempotency_Key="k") for body in (long, ONE, long, ONE))
+    )
+    assert Counter(a.code for a in answers)["OK"] == 2
+    assert {a.code for a in answers} == {"OK", "BALANCE_INSUFFICIENT", "IDEMPOTENCY_MISMATCH"}
+    # Where nothing was stored, nothing is remembered.
+    bad = ONE | {"to": ["1"]}
+    for _ in range(2):
+        assert (await post(api, bad, "none")).code == "NUMBER_INVALID"
+    assert (await post(api, ONE, "none")).status == 202
+
+
+async def test_what_was_accepted_is_answered_so_whatever_has_happened_since(api: Api) -> None:
+    soon = (datetime.now(UTC) + timedelta(seconds=1.5)).isoformat()
+    short = ONE | {"expire_at": soon}
+    first, brief = await post(api), await post(api, short, "brief")
+    assert first.status == brief.status == 202
+    referred = await api.post("/messages", ONE | {"client_ref": "R-1"})
+
+    async def again() -> set[int]:
+        repeats = [await post(api), await api.post("/messages", ONE | {"client_ref": "R-1"})]
+        assert [r.data for r in repeats] == [first.data, referred.data]
+        return {r.status for r in repeats}
+
+    api.blocked.add("CMCC")
+    assert (await post(api, ONE, "new")).code == "NO_ROUTE"
+    assert await again() == {202}
+    api.blocked.clear()
+    await accounts.set_account(api.ctx.db, "acme", {"rate": 1}, actor="test")
+    await api.ctx.directory.reload(api.ctx.db)
+    await api.post("/messages", ONE)
+    assert (await post(api, ONE, "new")).code == "RATE_LIMITED"
+    assert await again() == {202}
+    await accounts.set_status(api.ctx.db, "acme", "stopped", actor="test")
+    await api.ctx.directory.reload(api.ctx.db)
+    assert (await post(api, ONE, "new")).code == "ACCOUNT_STOPPED"
+    assert (
+        await post(api, OTHER)
+    ).code == "ACCOUNT_STOPPED"  # another request: what it is refused for counts
+    assert await again() == {202}
+    while datetime.now(UTC).isoformat() < soon:  # noqa: ASYNC110 - its time must really pass
+        await asyncio.sleep(0.1)
+    late = await post(api, short, "brief")
+    assert (late.status, late.data) == (202, brief.data)
