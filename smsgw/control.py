@@ -5,7 +5,9 @@ What must reach a running daemon goes here; what is configuration goes through t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,13 +17,14 @@ import structlog
 from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, web
 
 from smsgw import __version__
+from smsgw.channels.recording import MAX_BYTES, MAX_SECONDS
 from smsgw.core.errors import Invalid, SmsgwError, http_status
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.reportids import Spelling
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept import SendItem, SendRequest
 from smsgw.pipeline.outcomes import Sweep
-from smsgw.store import reportids, sweeps
+from smsgw.store import audit, reportids, sweeps
 from smsgw.store.db import Connection, Row
 
 if TYPE_CHECKING:
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+WRITE_TIMEOUT = 10.0
+"""Seconds that the reader of a stream may take for a piece."""
 
 DECISIONS = {
     "unconfirmed": PartState.UNCONFIRMED,
@@ -123,6 +129,25 @@ def application(daemon: Daemon) -> web.Application:
             await daemon.channels.follow_now()
         return _json({"matched": await daemon.outcomes.rematch(channel_id)})
 
+    async def record(request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        channel = daemon.channels.channel(body["channel"])
+        seconds = min(max(float(body["seconds"]), 1.0), MAX_SECONDS)
+        size = min(max(int(body["max_bytes"]), 1024), MAX_BYTES)
+        async with contextlib.aclosing(channel.record(seconds=seconds, max_bytes=size)) as pieces:
+            first = await anext(pieces)  # what stands against it is said before the answer has begun
+            await audit.record(
+                daemon.database, body.get("actor", ""), "channel.record", f"channel/{channel.spec.id}",
+                after={"seconds": seconds},
+            )  # fmt: skip
+            response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
+            await response.prepare(request)
+            await response.write(first)
+            async for piece in pieces:
+                async with asyncio.timeout(WRITE_TIMEOUT):
+                    await response.write(piece)
+            return response
+
     app = web.Application(middlewares=[_errors])
     app.router.add_get("/status", status)
     app.router.add_post("/reload", reload)
@@ -130,6 +155,7 @@ def application(daemon: Daemon) -> web.Application:
     app.router.add_post("/explain", explain)
     app.router.add_post("/unknown/resolve", resolve)
     app.router.add_post("/reports/rematch", rematch)
+    app.router.add_post("/channels/record", record)
     return app
 
 
@@ -163,6 +189,24 @@ async def call(socket: Path, method: str, path: str, body: Any = None, *, timeou
             if response.status >= 400:
                 raise RuntimeError(f"{answer.get('code')}: {answer.get('message')}")
             return answer
+    except (ClientError, OSError, TimeoutError) as exc:
+        raise DaemonAway(
+            f"no daemon answers on {socket}: is `smsgwctl run` running with this configuration?"
+        ) from exc
+
+
+async def stream(socket: Path, path: str, body: Any, *, timeout_s: float) -> AsyncIterator[bytes]:
+    """What the daemon answers, piece by piece as it comes. Raises as ``call``."""
+    try:
+        async with (
+            ClientSession(connector=UnixConnector(str(socket)), timeout=ClientTimeout(timeout_s)) as session,
+            session.post(f"http://smsgw{path}", json=body) as response,
+        ):
+            if response.status >= 400:
+                answer = msgspec.json.decode(await response.read())
+                raise RuntimeError(f"{answer.get('code')}: {answer.get('message')}")
+            async for piece in response.content.iter_any():
+                yield piece
     except (ClientError, OSError, TimeoutError) as exc:
         raise DaemonAway(
             f"no daemon answers on {socket}: is `smsgwctl run` running with this configuration?"

@@ -8,6 +8,7 @@ from typing import Protocol, cast
 
 from smsgw.protocols.events import CloseNow, Event
 from smsgw.protocols.session import Session
+from smsgw.recording import Tap
 
 
 class Owner(Protocol):
@@ -34,6 +35,8 @@ class Link(asyncio.Protocol):
         """Set by the owner at login."""
         self.lost = 0
         """Requests whose outcome is unknown because the connection ended; set by the owner."""
+        self.tap: Tap | None = None
+        """Set by the owner while the connection is being recorded."""
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Done, with the reason, when the connection is gone and its last events are delivered."""
         self._owner = owner
@@ -68,6 +71,8 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Octets from the peer."""
+        if self.tap is not None:
+            self.tap.received(data, self._loop.time())
         self._deliver(self.session.receive(data, self._loop.time()))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -76,6 +81,9 @@ class Link(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._transport = None
+        if self.tap is not None:
+            reset = isinstance(exc, ConnectionResetError)
+            self.tap.closed(self._loop.time(), by_us=bool(self._why), reset=reset)
         why = self._why or (f"connection lost: {exc}" if exc else "closed by the peer")
         self._owner.on_events(self, self.session.closed(why, self._loop.time()))
         if not self.closed.done():
@@ -108,6 +116,8 @@ class Link(asyncio.Protocol):
         """Write what the session has to say, and set the timer to its next deadline."""
         output = self.session.output()
         if output and self._transport is not None and not self._transport.is_closing():
+            if self.tap is not None:
+                self.tap.written(output, self._loop.time())
             self._transport.write(output)
         self._arm()
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import replace
 
 from smsgw.channels.claims import Claims
 from smsgw.channels.dispatcher import Dispatcher
 from smsgw.channels.links import Links
+from smsgw.channels.recording import ChannelRecording
 from smsgw.channels.services import Queue, Services
 from smsgw.core.model import ChannelSpec, ChannelStatus
 from smsgw.pipeline.routing import Membership
@@ -79,6 +81,17 @@ class Channel:
         """Messages have been queued."""
         if self._claims.announce(queues):
             self._dispatcher.wake()
+
+    async def record(self, *, seconds: float, max_bytes: int) -> AsyncGenerator[bytes, None]:
+        """All that passes on the wire, masked, as the lines of a file. ``STATE_CONFLICT`` while another one runs."""
+        recording = ChannelRecording(self.spec, self._links.profile, seconds=seconds, max_bytes=max_bytes)
+        self._links.record(recording)
+        try:
+            async with contextlib.aclosing(recording.lines()) as lines:
+                async for piece in lines:
+                    yield piece
+        finally:
+            self._links.record(None)
 
     # --- what others may know ----------------------------------------------------------------------------------
 

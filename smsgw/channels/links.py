@@ -16,7 +16,9 @@ from smsgw import aio
 from smsgw.channels import profiles
 from smsgw.channels.listener import Listeners, ListenerTaken, Numberings
 from smsgw.channels.login import china_timestamp, session_for
+from smsgw.channels.recording import ChannelRecording
 from smsgw.channels.transport import open_link, tls_context
+from smsgw.core.errors import Invalid
 from smsgw.core.model import ChannelSpec
 from smsgw.link import Link
 from smsgw.protocols.events import Bound, Closed, Event, Refused, Violation
@@ -82,6 +84,7 @@ class Links:
         """Whether the carrier has refused the last login."""
         self._link_error = ""
         self._listen_error = ""
+        self._recording: ChannelRecording | None = None
 
     # --- life --------------------------------------------------------------------------------------------------
 
@@ -111,12 +114,22 @@ class Links:
         if links:
             await asyncio.wait([link.closed for link in links], timeout=ABORT_PATIENCE)
         await aio.cancel(*self._tasks)
+        if self._recording is not None:
+            self._recording.stop("the channel was stopped")
 
     def change(self, spec: ChannelSpec) -> None:
         """Follow a change of window."""
         self.spec = spec
         for link in self.outgoing:
             link.session.window = spec.window
+
+    def record(self, recording: ChannelRecording | None) -> None:
+        """Record all that passes from now on; None: no more. ``STATE_CONFLICT``: it is being recorded already."""
+        if recording is not None and self._recording is not None:
+            raise Invalid("STATE_CONFLICT", reason="该通道正在录制,请等待其结束")
+        self._recording = recording
+        for link in self.all:
+            link.tap = recording.tap(link) if recording is not None else None
 
     # --- how they are ------------------------------------------------------------------------------------------
 
@@ -260,6 +273,8 @@ class Links:
         if len(self._incoming) >= MAX_INCOMING:
             return sgip_rules.TOO_MANY_CONNECTIONS
         self._incoming.append(link)
+        if self._recording is not None:
+            link.tap = self._recording.tap(link)
         log.info("sgip.gateway_bound", channel=self.spec.name, peer=link.peer)
         return 0
 
@@ -267,6 +282,8 @@ class Links:
 
     def on_connected(self, link: Link) -> None:
         """The session says what is to be said."""
+        if self._recording is not None:
+            link.tap = self._recording.tap(link)
 
     def on_writable(self, link: Link) -> None:
         """The kernel takes octets again."""

@@ -93,6 +93,10 @@ class Context:
         """Ask the running daemon."""
         return await control.call(self.settings.control_socket, method, path, body)
 
+    def daemon_stream(self, path: str, body: Any, *, timeout_s: float) -> AsyncIterator[bytes]:
+        """Ask the running daemon for something that comes piece by piece."""
+        return control.stream(self.settings.control_socket, path, body, timeout_s=timeout_s)
+
     async def tell_daemon(self) -> None:
         """Let a running daemon take up a change at once; without one it is taken up at the next start."""
         with contextlib.suppress(control.DaemonAway):

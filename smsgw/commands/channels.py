@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import Any
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import click
 
 from smsgw.channels import profiles
+from smsgw.channels.recording import MAX_BYTES, MAX_SECONDS
 from smsgw.commands.base import (
     Context,
     Failed,
@@ -219,3 +224,42 @@ async def channel_test(ctx: Context, name: str) -> None:
             click.echo(f"{name} is bound: {line['bound']} of {line['connections']} connections")
             return
     raise Failed(f"no channel {name}")
+
+
+@contextlib.contextmanager
+def _new_file(file: Path) -> Iterator[BinaryIO]:
+    """For us alone; nothing is left of it when nothing came."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        try:
+            yield out
+        except RuntimeError:
+            if not out.tell():
+                file.unlink()
+            raise
+
+
+@channel.command("record")
+@click.argument("name")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--seconds", type=click.FloatRange(1, MAX_SECONDS), default=60.0, show_default=True)
+@click.option("--max-mb", type=click.IntRange(1, MAX_BYTES >> 20), default=16, show_default=True)
+@pass_context
+@run_async
+async def channel_record(ctx: Context, name: str, file: Path, seconds: float, max_mb: int) -> None:
+    """Record every PDU of a running channel into FILE, for `smsgwctl simulate --replay FILE`.
+
+    Numbers, texts, names and passwords are masked. Ends by itself, or with Ctrl-C; what is in FILE by then is good.
+    """
+    last = b""
+    body = {"channel": name, "seconds": seconds, "max_bytes": max_mb << 20, "actor": actor()}
+    pieces = ctx.daemon_stream("/channels/record", body, timeout_s=seconds + 60)
+    with _new_file(file) as out:
+        async for piece in pieces:
+            out.write(piece)
+            out.flush()
+            last = piece.rstrip().rpartition(b"\n")[2] or last
+    with contextlib.suppress(ValueError, KeyError):
+        end = json.loads(last)
+        click.echo(f"{end['pdus']} PDUs in {file}: {end['why']}")
+        return
+    raise Failed(f"the recording broke off; {file} holds what came before")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import signal
 import sys
@@ -15,10 +16,17 @@ from typing import Any
 import click
 import structlog
 
+from smsgw.recording import RecordingError, read
 from smsgw.simulator import ScenarioError, Simulator, parse_scenario
 from smsgw.simulator.config import PROTOCOLS, Scenario, read_toml
 
-_DEFAULTS = (("cmpp", "127.0.0.1:7890"), ("smpp", "127.0.0.1:2775"))
+_PORTS = {
+    "cmpp": "127.0.0.1:7890",
+    "smpp": "127.0.0.1:2775",
+    "sgip": "127.0.0.1:8801",
+    "smgp": "127.0.0.1:8890",
+}
+_DEFAULTS = (("cmpp", _PORTS["cmpp"]), ("smpp", _PORTS["smpp"]))
 
 # Flags that become keys of every carrier's behaviour.
 _BEHAVIOUR = (
@@ -40,6 +48,10 @@ _BEHAVIOUR = (
     "refuse_login",
     "max_connections",
 )
+
+
+# Flags that are keys of a carrier.
+_OWN = ("token_pattern", "replay", "replay_speed", "access_code", "record", "record_seconds", "record_mb")
 
 
 @click.command()
@@ -79,6 +91,13 @@ _BEHAVIOUR = (
     help="suffix=0001,report=UNDELIV or contains=TEST,answer=8; may be repeated.",
 )
 @click.option("--token", "token_pattern", metavar="REGEX", help="Count this mark in texts.")
+@click.option("--replay", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
+              help="Do again what the carrier of this recording did (`smsgwctl channel record`).")  # fmt: skip
+@click.option("--replay-speed", type=float, metavar="N", help="N times as fast as it was.")
+@click.option("--access-code", metavar="DIGITS", help="Of your channel, for replayed messages from phones.")
+@click.option("--record", metavar="FILE", help="Record the exchange into a new file, masked (one carrier).")
+@click.option("--record-seconds", type=float, metavar="N", help="At most so long; default an hour.")
+@click.option("--record-mb", type=float, metavar="N", help="At most so much; default 64.")
 @click.option("--log", metavar="FILE", help="Append every PDU as a JSON line.")
 @click.option("--hex", "octets", is_flag=True, help="With the octets of each PDU in the log.")
 @click.option("--seed", type=int, help="Repeat the same dice.")
@@ -102,7 +121,7 @@ def simulate(scenario: Path | None, octets: bool, **flags: Any) -> None:
             click.echo(line, err=True)
         sys.exit(2)
     except OSError as error:
-        click.echo(f"log: {error}", err=True)
+        click.echo(f"log: {error}" if flags["log"] else str(error), err=True)
         sys.exit(2)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         sys.exit(runner.run(_run(simulator)))
@@ -122,8 +141,9 @@ def _scenario(path: Path | None, flags: Mapping[str, Any]) -> Scenario:
     if not isinstance(tables, list):
         raise ScenarioError(["carrier: a list of tables is wanted"])
     asked = [(protocol, listen) for protocol in PROTOCOLS for listen in flags[protocol]]
+    recorded = _recorded(flags["replay"]) if flags["replay"] else ""
     if not asked and path is None:
-        asked = list(_DEFAULTS)
+        asked = [(recorded[:4], _PORTS[recorded[:4]])] if recorded else list(_DEFAULTS)
     for number, (protocol, listen) in enumerate(asked, 1):
         name = protocol if len(asked) == 1 or (protocol, listen) in _DEFAULTS else f"{protocol}-{number}"
         table = {
@@ -138,7 +158,15 @@ def _scenario(path: Path | None, flags: Mapping[str, Any]) -> Scenario:
         if protocol == "smpp":
             table |= {key: flags[key] for key in ("tls_cert", "tls_key") if flags[key] is not None}
         tables.append(table)
-    over = {key: flags[key] for key in (*_BEHAVIOUR, "token_pattern") if flags[key] is not None}
+    if (flags["replay"] or flags["record"]) and len(tables) != 1:
+        raise ScenarioError(
+            ["--replay and --record are for one carrier; in a scenario write `replay`, `record`"]
+        )
+    over = {key: flags[key] for key in (*_BEHAVIOUR, *_OWN) if flags[key] is not None}
+    if recorded == "cmpp20":
+        over["cmpp_version"] = "2.0"
+    if recorded == "smgp13":
+        over["smgp_version"] = "1.3"
     rules = [_rule(written) for written in flags["rule"]]
     for table in tables:
         if isinstance(table, dict):
@@ -147,6 +175,15 @@ def _scenario(path: Path | None, flags: Mapping[str, Any]) -> Scenario:
                 table["rule"] = [*rules, *table.get("rule", [])]
     data |= {key: flags[key] for key in ("log", "seed") if flags[key] is not None}
     return parse_scenario(data)
+
+
+def _recorded(file: str) -> str:
+    """The protocol of a recording."""
+    try:
+        with Path(file).open("rb") as lines:
+            return read(itertools.islice(lines, 1)).protocol
+    except (RecordingError, OSError) as error:
+        raise ScenarioError([f"--replay: {file}: {error}"]) from error
 
 
 def _rule(written: str) -> dict[str, Any]:

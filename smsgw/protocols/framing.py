@@ -46,6 +46,11 @@ class Framer:
         """Octets of the incomplete frame held back; 0 between frames."""
         return len(self._buffer)
 
+    @property
+    def held(self) -> bytes:
+        """Those octets."""
+        return self._buffer
+
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that `data` completes, in order. Raises `FramingLost`, and again ever after."""
         if self._lost is not None:

@@ -20,25 +20,33 @@ def _name(label: str) -> str:
     return _NAMES.get(plain, plain)
 
 
-def parse(text: str) -> dict[str, str]:
-    """Values by label: id, sub, dlvrd, submit_date, done_date, stat, err, text; absent ones absent.
+def spans(text: str) -> list[tuple[str, int, int, int]]:
+    """(name, start of its label, start and end of its value) as it stands, in order.
 
-    The text goes to the end, whatever it holds, unless the status stands behind it. Of a label
-    that occurs twice the first one counts.
+    The text goes to the end, whatever it holds, unless the status stands behind it.
     """
-    text = text.rstrip("\0")
     found = list(_LABEL.finditer(text))
     at_text = next((at for at, match in enumerate(found) if _name(match[1]) == "text"), None)
     if at_text is not None and any(_name(match[1]) == "stat" for match in found[:at_text]):
         del found[at_text + 1 :]
+    ends = [match.start() for match in found[1:]] + [len(text)]
+    return [
+        (_name(match[1]), match.start(), match.end(), end) for match, end in zip(found, ends, strict=False)
+    ]
+
+
+def parse(text: str) -> dict[str, str]:
+    """Values by label: id, sub, dlvrd, submit_date, done_date, stat, err, text; absent ones absent.
+
+    Of a label that occurs twice the first one counts.
+    """
+    text = text.rstrip("\0")
     values: dict[str, str] = {}
-    for at, match in enumerate(found):
-        name = _name(match[1])
-        last = at + 1 == len(found)
-        value = text[match.end() : None if last else found[at + 1].start()]
+    for name, _, start, end in spans(text):
+        value = text[start:end]
         if name != "text":
             value = value.strip(" \t\r\n,;\0")
-        elif not last:
+        elif end < len(text):
             value = value.rstrip(" ")
         values.setdefault(name, value)
     return values

@@ -304,6 +304,11 @@ class Session:
         """Requests of the peer that we have not answered yet."""
         return len(self._owed)
 
+    @property
+    def half_frame(self) -> bytes:
+        """The octets received so far of a PDU that is not complete."""
+        return self._framer.held
+
     def request(self, pdu: Pdu, now: float, tag: Tag) -> Sequence:
         """Send a request; its sequence number is set here and returned.
 

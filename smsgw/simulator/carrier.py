@@ -50,6 +50,9 @@ from smsgw.simulator.config import (
 )
 from smsgw.simulator.inbox import Inbox, Received
 from smsgw.simulator.link import Link
+from smsgw.simulator.plan import Delivery, Try
+from smsgw.simulator.recording import FileRecording
+from smsgw.simulator.replay import Replay
 from smsgw.simulator.timers import Timers
 from smsgw.simulator.voices import Reply, Report, SgipVoice, Submission, Voice, Wish, voice_of
 from smsgw.simulator.wirelog import WireLog
@@ -93,12 +96,26 @@ class Counts:
     """Most submits that one connection had sent without waiting for an answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """A delivery out of a recording."""
+
+    pdu: Pdu
+    report: bool
+
+
 @dataclass(slots=True, eq=False)
 class _Delivery:
     """A report or reply on its way to `user`, until it is acknowledged."""
 
     user: str
-    item: Report | Reply
+    item: Report | Reply | _Recorded
+
+    @property
+    def report(self) -> bool:
+        """Whether it is a report."""
+        return isinstance(self.item, Report) or (isinstance(self.item, _Recorded) and self.item.report)
+
     tries: int = 0
     done: bool = False
 
@@ -118,8 +135,14 @@ class Carrier:
     acknowledged.
     """
 
-    def __init__(self, config: CarrierConfig | None = None, *, wirelog: WireLog | None = None) -> None:
-        """Raises `ScenarioError` when the configuration contradicts itself."""
+    def __init__(
+        self,
+        config: CarrierConfig | None = None,
+        *,
+        wirelog: WireLog | None = None,
+        replay: Replay | None = None,
+    ) -> None:
+        """Raises `ScenarioError` when the configuration contradicts itself, `OSError` for a file to record into."""
         config = config or CarrierConfig()
         problems = check(config)
         if problems:
@@ -134,6 +157,9 @@ class Carrier:
             token_pattern=config.token_pattern,
         )
         self.wirelog = wirelog
+        self.recording = FileRecording(config) if config.record else None
+        self.replay = replay
+        self._begun = False
         self.paused = False
         self.port = config.port
         """The port listened on; known from `start` on when the configuration says 0."""
@@ -219,7 +245,14 @@ class Carrier:
             self._timers.clear()
         if self.wirelog is not None:
             self.wirelog.flush()
+        if self.recording is not None:
+            self.recording.flush()
         self._server = None
+
+    def close(self) -> None:
+        """Finish the recording; after it the carrier is not started again."""
+        if self.recording is not None:
+            self.recording.close()
 
     async def _until_gone(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -234,6 +267,7 @@ class Carrier:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+        self.close()
 
     def now(self) -> float:
         """The time of the event loop, 0 before `start`."""
@@ -291,6 +325,7 @@ class Carrier:
             "waiting": self.waiting,
             **self.inbox.summary(),
             **counts,
+            **({} if self.replay is None else {"replayed": self.replay.replayed, "left": self.replay.left}),
         }
 
     # -- what a test or an operator does ------------------------------------------------------------------------
@@ -481,6 +516,8 @@ class Carrier:
             status = self.behaviour.refuse_login
         elif not status and self.bound >= self.behaviour.max_connections:
             status = self.voice.full_status
+        elif not status and self.replay is not None:
+            status = self.replay.login()
         if status:
             self.counts.logins_refused += 1
             link.session.refuse(login, status, now=now)
@@ -492,6 +529,8 @@ class Carrier:
         link.receives = self.voice.receives(login.pdu)
         if link.receives:
             self._outboxes.setdefault(user, _Outbox()).links.append(link)
+        if self.replay is not None and not self._begun:
+            self._begin_replay(user, now)
 
     def _drop(self, link: Link, *, rst: bool) -> None:
         self.counts.disconnects += 1
@@ -513,6 +552,9 @@ class Carrier:
         counts.submits += n
         link.submits += 1
         self._meter(now, n)
+        if self.replay is not None and (attempt := self.replay.submit(request.pdu)) is not None:
+            self._as_recorded(link, request, submission, attempt, now)
+            return
         rule = self._rule(submission) if behaviour.rules else None
         status = behaviour.answers.draw(self._dice) if rule is None or rule.answer is None else rule.answer
         if status == 0 and self._bucket is not None and not self._within_rate(now, n):
@@ -523,13 +565,7 @@ class Carrier:
             counts.refused[status] += n
         else:
             id = self.voice.id_of(request.pdu, n)
-            counts.accepted += n
-            for destination in submission.destinations:
-                self.inbox.add(
-                    destination, submission.source, submission.text, submission.concat, link.number, now
-                )
-            if not self._arrived.is_set():
-                self._arrived.set()
+            self._accept(link, submission, now)
             if submission.wish is not Wish.NONE and not behaviour.silent:
                 early = self._chance(behaviour.early_reports)
                 self._report(link.user, submission, id, rule, early, now)
@@ -541,6 +577,15 @@ class Carrier:
         if early:
             self._pump(self._outboxes[link.user], now)
         self._schedule_answer(link, request, self.voice.answer(request.pdu, status, id), rule, now)
+
+    def _accept(self, link: Link, submission: Submission, now: float) -> None:
+        self.counts.accepted += len(submission.destinations)
+        for destination in submission.destinations:
+            self.inbox.add(
+                destination, submission.source, submission.text, submission.concat, link.number, now
+            )
+        if not self._arrived.is_set():
+            self._arrived.set()
 
     def _first_time(self, link: Link, request: Request) -> bool:
         """SGIP 3.7.2.4.3: a submit that came before is dropped, another one with its number is an error."""
@@ -614,6 +659,73 @@ class Carrier:
 
     def _chance(self, chance: float) -> bool:
         return chance > 0 and self._dice.random() < chance
+
+    # -- as recorded --------------------------------------------------------------------------------------------
+
+    def _begin_replay(self, user: str, now: float) -> None:
+        """What the recording has without a submit comes at its time after the first login."""
+        assert self.replay is not None  # noqa: S101
+        assert self._timers is not None  # noqa: S101
+        self._begun = True
+        speed = self.config.replay_speed
+        for delivery in self.replay.plan.timed:
+            self._timers.at(now + delivery.delay / speed, self._bring, user, delivery, None)
+        for at, how in self.replay.plan.cuts:
+            self._timers.at(now + at / speed, self._cut_any, how)
+
+    def _as_recorded(
+        self, link: Link, request: Request, submission: Submission, attempt: Try, now: float
+    ) -> None:
+        assert self.replay is not None  # noqa: S101
+        assert self._timers is not None  # noqa: S101
+        speed = self.config.replay_speed
+        status = self.voice.status(attempt.answers[0][1]) if attempt.answers else 0
+        if status:
+            self.counts.refused[status] += len(submission.destinations)
+        else:
+            self._accept(link, submission, now)
+        if not attempt.answers:
+            self.counts.answers_lost += 1
+        for n, (delay, pdu) in enumerate(attempt.answers):
+            answer = self.replay.answer(pdu)
+            self._timers.at(now + delay / speed, self._say_again, link, request, answer, n > 0)
+        live = request.pdu.replace()
+        for delivery in attempt.deliveries:
+            self._timers.at(now + delivery.delay / speed, self._bring, link.user, delivery, live)
+        for delay, how in attempt.cuts:
+            self._timers.at(now + delay / speed, self._cut, link, how)
+
+    def _say_again(self, link: Link, request: Request, answer: Pdu, again: bool) -> None:
+        answer.sequence = request.pdu.sequence
+        if link.gone:
+            return
+        if again:
+            link.write_raw(link.session.dialect.encode(answer))
+        else:
+            link.session.answer(request, answer)
+        self.mark(link)
+
+    def _bring(self, user: str, delivery: Delivery, live: Pdu | None) -> None:
+        assert self.replay is not None  # noqa: S101
+        pdu = self.replay.delivery(delivery.pdu, live)
+        self._enqueue(_Delivery(user, _Recorded(pdu, delivery.report)))
+
+    def _cut_any(self, how: str) -> None:
+        link = next((link for link in self._links if not link.gone and not link.outgoing), None)
+        if link is not None:
+            self._cut(link, how)
+
+    def _cut(self, link: Link, how: str) -> None:
+        if link.gone:
+            return
+        if how == "freeze":
+            link.freeze()
+        elif how == "logout":
+            now = self.now()
+            link.session.close(now)
+            self.handle(link, link.session.tick(now), now)
+        else:
+            self._drop(link, rst=how == "rst")
 
     # -- reports and replies ------------------------------------------------------------------------------------
 
@@ -696,11 +808,13 @@ class Carrier:
         if len(box.links) > 1:
             box.links.append(box.links.pop(0))
 
-    def _pdu(self, item: Report | Reply, dialect: Dialect) -> Pdu:
+    def _pdu(self, item: Report | Reply | _Recorded, dialect: Dialect) -> Pdu:
+        if isinstance(item, _Recorded):
+            return item.pdu.replace()
         return self.voice.report(item, dialect) if isinstance(item, Report) else self.voice.reply(item)
 
     def _written(self, delivery: _Delivery) -> None:
-        if isinstance(delivery.item, Report):
+        if delivery.report:
             self.counts.reports += 1
         else:
             self.counts.replies += 1
@@ -712,7 +826,7 @@ class Carrier:
         if status == 0:
             if not delivery.done:
                 delivery.done = True
-                if isinstance(delivery.item, Report):
+                if delivery.report:
                     self.counts.reports_acknowledged += 1
                 else:
                     self.counts.replies_acknowledged += 1

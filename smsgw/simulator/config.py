@@ -243,6 +243,17 @@ class CarrierConfig:
     """Reports and replies that wait for a connection; beyond it the oldest are dropped and counted."""
     token_pattern: str | None = None
     """Regular expression for a mark in texts whose receptions are counted, first group or whole match."""
+    record: str = ""
+    """New file to record the exchange into, masked (docs/simulator.md)."""
+    record_mb: float = 64.0
+    record_seconds: float = 3600.0
+    """Limits of the recording, from the first connection on."""
+    replay: str = ""
+    """File with a recording: what the carrier did there is done again, then comes the ordinary behaviour."""
+    replay_speed: float = 1.0
+    """How much faster than it was."""
+    access_code: str = ""
+    """The client's access code, for replayed messages from phones that come before its first submit."""
     mo: tuple[Mo, ...] = ()
     behaviour: Behaviour = field(default_factory=Behaviour)
     seed: int | None = None
@@ -459,6 +470,10 @@ def check(config: CarrierConfig) -> list[str]:
         problems.append(f"report_id: one of same, {', '.join(ID_FORMS)} is wanted")
     if config.report_form not in ("text", "tlv", "both"):
         problems.append("report_form: text, tlv or both is wanted")
+    if config.record_mb <= 0 or config.record_seconds <= 0:
+        problems.append("record_mb and record_seconds must be positive")
+    if not 0.01 <= config.replay_speed <= 1000:
+        problems.append("replay_speed: between 0.01 and 1000")
     if config.window < 1 or config.keep_messages < 0 or config.max_pending < 1:
         problems.append("window, keep_messages and max_pending must be positive")
     if config.token_pattern is not None:

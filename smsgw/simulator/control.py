@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from smsgw.recording import RecordingError
 from smsgw.simulator.carrier import Carrier
-from smsgw.simulator.config import Scenario, ScenarioError
+from smsgw.simulator.config import CarrierConfig, Scenario, ScenarioError
+from smsgw.simulator.plan import load
+from smsgw.simulator.replay import Replay
 from smsgw.simulator.wirelog import WireLog
 
 
@@ -24,10 +29,14 @@ class Simulator:
     """
 
     def __init__(self, scenario: Scenario, *, octets: bool = False) -> None:
-        """`octets`: write whole PDUs in hexadecimal into the log. Raises `OSError` for a log that cannot be written."""
+        """`octets`: write whole PDUs in hexadecimal into the log.
+
+        Raises `OSError` for a file that cannot be written or read, `ScenarioError` for a recording that is none.
+        """
         self._log = WireLog(scenario.log, octets=octets) if scenario.log is not None else None
         self.carriers: Mapping[str, Carrier] = {
-            config.name: Carrier(config, wirelog=self._log) for config in scenario.carriers
+            config.name: Carrier(config, wirelog=self._log, replay=_replay(config))
+            for config in scenario.carriers
         }
         self._commands: Mapping[str, Callable[[list[Carrier], dict[str, Any]], Any]] = {
             "counts": self._counts,
@@ -52,6 +61,7 @@ class Simulator:
         """Close everything and finish the log."""
         for carrier in self.carriers.values():
             await carrier.stop(grace=grace)
+            carrier.close()
         if self._log is not None:
             self._log.close()
 
@@ -137,3 +147,17 @@ class Simulator:
         for carrier in chosen:
             carrier.resume()
         return None
+
+
+def _replay(config: CarrierConfig) -> Replay | None:
+    if not config.replay:
+        return None
+    try:
+        plan = load(Path(config.replay))
+    except RecordingError as error:
+        raise ScenarioError([f"{config.name}: replay: {config.replay}: {error}"]) from error
+    if plan.recording.protocol[:4] != config.protocol:
+        problem = f"the recording is of {plan.recording.protocol}, not of {config.protocol}"
+        raise ScenarioError([f"{config.name}: replay: {problem}"])
+    dice = random.Random(config.seed)  # noqa: S311  chance, not a secret
+    return Replay(plan, dice, new_access_code=config.access_code)

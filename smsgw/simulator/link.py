@@ -7,6 +7,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING, cast
 
+from smsgw import recording
 from smsgw.protocols.rules import Rules
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.simulator.wirelog import Tap
@@ -41,9 +42,14 @@ class Link(asyncio.Protocol):
         self.dirty = False
         self._transport: asyncio.Transport | None = None
         self._out: list[bytes] = []
+        self._frozen = False
+        self._reset = False
         self._tap: Tap | None = None
         if carrier.wirelog is not None:
             self._tap = carrier.wirelog.tap(carrier.config.name, number, lambda: self.session.dialect)
+        self._recorded: recording.Tap | None = None
+        if carrier.recording is not None:
+            self._recorded = carrier.recording.tap(lambda: self.session.dialect)
 
     @property
     def peer(self) -> str:
@@ -63,10 +69,15 @@ class Link(asyncio.Protocol):
         if self._tap is not None:
             self._tap.incoming(data)
         now = self.carrier.now()
+        if self._recorded is not None:
+            self._recorded.received(data, now)
         self.carrier.handle(self, self.session.receive(data, now), now)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is closed."""
+        if self._recorded is not None:
+            reset = self._reset or isinstance(exc, ConnectionResetError)
+            self._recorded.closed(self.carrier.now(), by_us=self.gone, reset=reset)
         self.gone = True
         self.settled.set()
         self.carrier.link_lost(self, "closed" if exc is None else type(exc).__name__)
@@ -91,8 +102,13 @@ class Link(asyncio.Protocol):
         """Read again, unless something else stands against it."""
         if self._transport is None or self._transport.is_closing():
             return
-        if self.writable and not self.carrier.paused:
+        if self.writable and not self.carrier.paused and not self._frozen:
             self._transport.resume_reading()
+
+    def freeze(self) -> None:
+        """Read and write nothing any more; the connection stays."""
+        self._frozen = True
+        self.pause()
 
     def write_raw(self, octets: bytes) -> None:
         """Say something that the session would not, in its place behind what the session has said so far."""
@@ -104,6 +120,8 @@ class Link(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write everything that was said."""
+        if self._frozen:
+            return
         said = self.session.output()
         if self._out:
             said = b"".join((*self._out, said))
@@ -112,6 +130,8 @@ class Link(asyncio.Protocol):
             return
         if self._tap is not None:
             self._tap.outgoing(said)
+        if self._recorded is not None:
+            self._recorded.written(said, self.carrier.now())
         self._transport.write(said)
 
     def drop(self, *, rst: bool = False) -> None:
@@ -120,6 +140,7 @@ class Link(asyncio.Protocol):
         if self._transport is None:
             return
         if rst:
+            self._reset = True
             peer = cast("socket.socket | None", self._transport.get_extra_info("socket"))
             if peer is not None:
                 peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

@@ -135,6 +135,10 @@ class Voice(Protocol):
         """The answer to a submit."""
         ...
 
+    def status(self, answer: Any) -> int:
+        """The status in an answer to a submit."""
+        ...
+
     def other(self, pdu: Pdu) -> tuple[int, dict[str, Any]]:
         """Status and fields of the answer to a request that is no submit."""
         ...
@@ -293,6 +297,9 @@ class CmppVoice:
     def answer(self, pdu: Pdu, status: int, id: int) -> Pdu:
         return cmpp.SubmitResp(sequence=pdu.sequence, msg_id=0 if status else id, result=status)
 
+    def status(self, answer: Any) -> int:
+        return int(answer.result)
+
     def other(self, pdu: Pdu) -> tuple[int, dict[str, Any]]:
         return (1, {}) if isinstance(pdu, cmpp.Cancel) else (0, {})
 
@@ -384,6 +391,9 @@ class SmgpVoice:
         return smgp.SubmitResp(
             sequence=pdu.sequence, msg_id=bytes(10) if status else id.to_bytes(10, "big"), status=status
         )
+
+    def status(self, answer: Any) -> int:
+        return int(answer.status)
 
     def other(self, pdu: Pdu) -> tuple[int, dict[str, Any]]:
         return 0, {}
@@ -489,6 +499,9 @@ class SgipVoice:
 
     def answer(self, pdu: Pdu, status: int, id: int) -> Pdu:
         return sgip.SubmitResp(sequence=pdu.sequence, result=status)
+
+    def status(self, answer: Any) -> int:
+        return int(answer.result)
 
     def other(self, pdu: Pdu) -> tuple[int, dict[str, Any]]:
         return 0, {}
@@ -602,6 +615,9 @@ class SmppVoice:
         else:
             answer = kind(sequence=pdu.sequence, message_id=format(id, self._answer_form))
         return answer
+
+    def status(self, answer: Any) -> int:
+        return int(answer.command_status)
 
     def other(self, pdu: Pdu) -> tuple[int, dict[str, Any]]:
         return _OTHER.get(type(pdu), _RINVCMDID), {}

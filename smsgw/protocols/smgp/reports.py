@@ -33,6 +33,18 @@ class Report:
         return (self.stat or "").upper() not in ("ACCEPTD", "ENROUTE")
 
 
+def id_at(content: bytes) -> tuple[int, int]:
+    """Where the id stands: ten raw octets or 20 hexadecimal digits, fewer when the content ends in it.
+
+    (0, 0): nowhere.
+    """
+    head = _ID.match(content)
+    if head is None:
+        return 0, 0
+    written = _HEX_ID.match(content, head.end())
+    return head.end(), written.end() if written else min(head.end() + _ID_SIZE, len(content))
+
+
 def parse(content: bytes) -> Report:
     """The report in the content of a Deliver. Never fails: an unreadable one comes back empty.
 
@@ -40,19 +52,12 @@ def parse(content: bytes) -> Report:
     write them as 20 hexadecimal digits.
     """
     report = Report()
-    rest = content
-    head = _ID.match(content)
-    if head:
-        written = _HEX_ID.match(content, head.end())
-        if written:
-            report.id = bytes.fromhex(written[1].decode("ascii"))
-            rest = content[written.end() :]
-        else:
-            report.id = content[head.end() : head.end() + _ID_SIZE]
-            rest = content[head.end() + _ID_SIZE :]
-            if len(report.id) < _ID_SIZE:
-                report.id = None
-    for name, value in labels.parse(rest.decode("latin-1")).items():
+    start, end = id_at(content)
+    if end - start == 2 * _ID_SIZE:
+        report.id = bytes.fromhex(content[start:end].decode("ascii"))
+    elif end - start == _ID_SIZE:
+        report.id = content[start:end]
+    for name, value in labels.parse(content[end:].decode("latin-1")).items():
         if name == "text":
             report.text = value.encode("latin-1")
         elif name != "id":

@@ -13,6 +13,8 @@ from smsgw.protocols.cmpp import rules as cmpp_rules
 from smsgw.protocols.events import Answer, Bound, Closed, CloseNow, Event, Request
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import Session, SessionConfig
+from smsgw.protocols.smgp import pdus as smgp
+from smsgw.protocols.smgp import rules as smgp_rules
 from smsgw.protocols.smpp import pdus as smpp
 from smsgw.protocols.smpp import rules as smpp_rules
 
@@ -32,6 +34,11 @@ def smpp_client(bind: str = "transceiver", password: str = PASSWORD, user: str =
     return Session(
         smpp_rules.client(user, password, bind=bind), config=SessionConfig(window=1000, response_timeout=30)
     )
+
+
+def smgp_client() -> Session:
+    rules = smgp_rules.client(USER, PASSWORD, smgp_rules.V30, timestamp=timestamp)
+    return Session(rules, config=SessionConfig(window=1000, response_timeout=30))
 
 
 async def eventually(condition: Callable[[], Any], within: float = 5.0) -> None:
@@ -133,6 +140,9 @@ class Client:
                 more["tp_udhi"] = 1
             fields = {"registered_delivery": 1, "src_id": "10690001", "msg_fmt": 8} | more
             self.send(cmpp.Submit(dest_terminal_id=(to,), msg_content=octets, **fields))
+        elif self.session.dialect.name.startswith("smgp"):
+            fields = {"need_report": 1, "src_term_id": "10690001", "msg_format": 8} | more
+            self.send(smgp.Submit(dest_term_id=(to,), msg_content=octets, **fields))
         else:
             if part is not None:
                 more["esm_class"] = 0x40

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simulator_client import Client, cmpp_client, smpp_client
+from simulator_client import Client, cmpp_client, smgp_client, smpp_client
 
 ROOT = Path(__file__).parents[3]
 RUN = "from smsgw.commands.simulate import simulate; simulate()"
@@ -130,6 +130,49 @@ async def test_a_scenario_file(run: Run, tmp_path: Path) -> None:
     process.tell({"do": "quit"})
     assert (await process.says("summary"))["messages"] == 1
     assert await process.process.wait() == 0
+
+
+async def test_record_and_replay(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "exchange.jsonl"
+    flags = ("--smgp", "127.0.0.1:0", "--report-delay", "0", "--answer-delay", "20")
+    process = await run(*flags, "--rule", "suffix=0001,report=UNDELIV", "--record", str(file))
+    port = (await process.says("ready"))["carriers"][0]["port"]
+    async with Client(smgp_client(), port) as client:
+        await client.bound()
+        client.submit("13300130001", "一")
+        client.submit("13300130002", "二")
+        await client.until(lambda: len(client.answers) == 2 and len(client.delivered) == 2)
+    process.tell({"do": "quit"})
+    await process.says("summary")
+    assert await process.process.wait() == 0
+    assert b"1330013000" not in file.read_bytes()
+
+    again = await run("--replay", str(file), "--smgp", "127.0.0.1:0", "--replay-speed", "10")
+    ready = await again.says("ready")
+    assert ready["carriers"][0]["protocol"] == "smgp"
+    async with Client(smgp_client(), ready["carriers"][0]["port"]) as client:
+        await client.bound()
+        for phone in ("13300000007", "13300000008", "13300000009"):
+            client.submit(phone, "三")
+        await client.until(lambda: len(client.answers) == 3 and len(client.delivered) == 3)
+        reports = {pdu.src_term_id: pdu.msg_content for pdu in client.delivered}
+        assert b"UNDELIV" in reports["13300000007"]
+        assert b"DELIVRD" in reports["13300000008"]
+        ids = {answer.pdu.msg_id for answer in client.answers}
+        assert all(any(id_ in content for id_ in ids) for content in reports.values())
+    again.tell({"do": "counts"})
+    counts = (await again.says("done"))["result"]
+    assert (counts["replayed"], counts["left"], counts["submits"]) == (2, 0, 3)
+
+    for wrong in (("--cmpp", "127.0.0.1:0"), ("--smgp", "127.0.0.1:0", "--smgp", "127.0.0.1:0")):
+        bad = await run("--replay", str(file), *wrong)
+        _, told = await bad.process.communicate()
+        assert bad.process.returncode == 2
+        assert b"replay" in told
+    taken = await run("--smgp", "127.0.0.1:0", "--record", str(file))
+    _, told = await taken.process.communicate()
+    assert taken.process.returncode == 2
+    assert b"exists" in told
 
 
 async def test_usage_errors(run: Run, tmp_path: Path) -> None:
