@@ -31,6 +31,7 @@ from smsgw.channels.services import Services
 from smsgw.config import Config
 from smsgw.core.ids import IdSource
 from smsgw.core.model import TEST_CHANNEL, MessageType
+from smsgw.partners.service import Partners
 from smsgw.pipeline.accept import Acceptor, DiskGuard
 from smsgw.pipeline.alarms import AlarmKeeper
 from smsgw.pipeline.directory import Directory
@@ -153,6 +154,9 @@ class Daemon:
         )  # fmt: skip
         await self.acceptor.start()
         self._closers.append(("acceptor", self.acceptor.stop))
+        self.partners = Partners(
+            settings, self.database, self.directory, self.acceptor, self.outcomes, self.bell, self.ids
+        )
 
         keeper = Keeper(
             self.database,
@@ -175,6 +179,9 @@ class Daemon:
         await self.alarms.start()
         self._closers.append(("alarms", self.alarms.stop))
         await self._listen()
+        self._closers.append(("partners", self.partners.stop))
+        await self.partners.start()
+        self.urls |= self.partners.urls
         log.info("daemon.started", node=settings.node.number, **self.urls)
 
     def _route_as(self, router: Router, message: Row, carrier: str) -> int:
@@ -309,6 +316,7 @@ class Daemon:
     async def reload(self) -> None:
         """Take up at once what was changed in the database."""
         await self.channels.follow_now()
+        self.partners.follow()
         await self.lists.follow(self.database)
         await self.lists.judge(self.database)
 

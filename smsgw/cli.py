@@ -29,6 +29,7 @@ from smsgw.commands.key import key
 from smsgw.commands.lists import access_code, block, complaint, setting
 from smsgw.commands.manual import manual
 from smsgw.commands.numbers import number
+from smsgw.commands.partners import BIND_COLUMNS, partner
 from smsgw.commands.pdu import pdu
 from smsgw.commands.report import report
 from smsgw.commands.retry import code, retry
@@ -115,13 +116,15 @@ async def status(ctx: Context, as_json: bool) -> None:
          "submitted_today", "reason", "last_error"),
         empty="no channels yet; see: smsgwctl channel add --help",
     )  # fmt: skip
+    if answer["partners"]:
+        print_table(answer["partners"], BIND_COLUMNS, empty="")
 
 
 for command in (
     access_code, alarm, block, complaint, setting,
     account, accounts.audit_group, accounts.ledger, accounts.user, bench, channels.channel, code, demo, key, manual,
-    messages.explain, messages.send, messages.trace, messages.unknown, number, pdu, report, retry, route,
-    simulate, stats,
+    messages.explain, messages.send, messages.trace, messages.unknown, number, partner, pdu, report, retry,
+    route, simulate, stats,
 ):  # fmt: skip
     main.add_command(command)
 

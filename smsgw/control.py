@@ -79,6 +79,7 @@ def application(daemon: Daemon) -> web.Application:
                     asdict(s) | {"report_ids": str(daemon.outcomes.report_ids.spelling(s.id) or "")}
                     for s in daemon.channels.status()
                 ],
+                "partners": daemon.partners.status(),
                 "alarms": [asdict(a) for a in daemon.alarms.standing],
             }
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 
 from smsgw.channels.manager import ChannelManager
+from smsgw.partners.service import Partners
 from smsgw.pipeline.accept import Acceptor
 from smsgw.pipeline.alarms import AlarmKeeper
 from smsgw.pipeline.lists import Lists
@@ -26,6 +28,7 @@ class Node(Protocol):
     channels: ChannelManager
     alarms: AlarmKeeper
     lists: Lists
+    partners: Partners
 
 
 class _Collector:
@@ -76,7 +79,44 @@ class _Collector:
         for standing in node.alarms.standing:
             alarm.add_metric([standing.kind, standing.object, standing.severity], 1)
         yield alarm
+        yield from _of_partners(node.partners)
         yield GaugeMetricFamily("smsgw_block_list_entries", "Numbers on the block list", len(node.lists))
+
+
+def _of_partners(partners: Partners) -> Iterator[Metric]:
+    gauges = {
+        "binds": "Binds of partners on this node",
+        "unanswered": "Requests of partners without an answer",
+        "deliveries": "Reports and messages that partners have not answered",
+    }
+    families = {
+        name: GaugeMetricFamily(f"smsgw_partner_{name}", text, labels=["protocol", "user"])
+        for name, text in gauges.items()
+    }
+    sums: Counter[tuple[str, str, str]] = Counter()
+    for line in partners.status():
+        who = (line["protocol"], line["user"])
+        sums["binds", *who] += 1
+        sums["unanswered", *who] += line["unanswered"]
+        sums["deliveries", *who] += line["deliveries"]
+    for (name, *labels), value in sums.items():
+        families[name].add_metric(labels, value)
+    yield from families.values()
+    for family, text, labels, counts in (
+        ("refusals", "Requests of partners that were refused", ["user", "code"], partners.refusals),
+        ("logins", "Logins of partners", ["protocol", "result"], partners.logins),
+        ("violations", "What partners have done against the protocol", ["user", "kind"], partners.violations),
+    ):
+        counter = CounterMetricFamily(f"smsgw_partner_{family}", text, labels=labels)
+        for values, n in counts.items():
+            counter.add_metric(list(values), n)
+        yield counter
+    yield CounterMetricFamily(
+        "smsgw_partner_logins_slowed", "Logins that were refused without a look at the password", partners.slowed
+    )
+    yield CounterMetricFamily(
+        "smsgw_partner_parts_given_up", "Parts of long messages whose siblings did not come", partners.parts.given_up
+    )
 
 
 def handler(node: Node) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -80,6 +80,8 @@ class SendRequest:
     """Of a test key: it goes to the simulated carrier inside the daemon, costs nothing and counts nowhere."""
     emergency: bool = False
     """Before everything else (特发); the account needs the right."""
+    joins: tuple[int, ...] = ()
+    """One recipient whose content was put together from these parts of a partner; they go over into the message."""
 
 
 class ItemResult(msgspec.Struct, frozen=True):
@@ -373,6 +375,7 @@ class Acceptor:
             above=request.account.above,
             guards=() if request.test else request.account.guards,
             test=request.test,
+            joins=request.joins,
         )
         stored = await self._writer.put(call)
         if isinstance(stored, Stored) and stored.replay is not None:

@@ -9,6 +9,7 @@ from smsgw.core import retry
 from smsgw.core.codebook import CodeBook
 from smsgw.core.model import Account
 from smsgw.core.numbers import Overrides
+from smsgw.core.partners import Partner
 from smsgw.core.reportids import Spelling
 from smsgw.core.routes import RouteTable
 from smsgw.core.settings import Settings
@@ -18,6 +19,7 @@ from smsgw.store import channels as channels_store
 from smsgw.store import codes as codes_store
 from smsgw.store import keys as keys_store
 from smsgw.store import numbers as numbers_store
+from smsgw.store import partners as partners_store
 from smsgw.store import reportids as reportids_store
 from smsgw.store import retries as retries_store
 from smsgw.store import routes as routes_store
@@ -42,6 +44,8 @@ class Directory:
         self.spellings: Mapping[int, Spelling] = {}
         self.settings = Settings()
         self.hooks = Hooks()
+        self.partners: Mapping[tuple[str, str], Partner] = {}
+        """By protocol and user name."""
         self._load((), (), {}, ())
 
     def _load(
@@ -90,10 +94,12 @@ class Directory:
         extensions, former = await codes_store.load(database)
         settings = await settings_store.load(database)
         hooks = await webhooks_store.load(database, self._sealer)
+        partners = await partners_store.load_partners(database, self._sealer)
         current = [AccessCode(c.id, c.access_code) for c in channels if c.access_code]
         self._load((row.account for row in rows), keys, pools, [*current, *former], extensions)
         self.settings = settings
         self.hooks = hooks
+        self.partners = MappingProxyType({(p.protocol, p.username): p for p in partners})
         self.table = table
         self.overrides = overrides
         self.retry = rules

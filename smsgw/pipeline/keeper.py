@@ -193,6 +193,7 @@ class Keeper:
             "mo": retention.mo_days,
             "customer_event": retention.events_days,
             "webhook_attempt": retention.events_days,
+            "partner_part": retention.messages_days,
         }
         today = datetime.now(CHINA).date()
         async with self._database.acquire(timeout=60) as connection:

@@ -309,6 +309,10 @@ class Session:
         """The octets received so far of a PDU that is not complete."""
         return self._framer.held
 
+    def owes(self, request: Request) -> bool:
+        """Whether this request of the peer waits for `answer`."""
+        return request.serial in self._owed
+
     def request(self, pdu: Pdu, now: float, tag: Tag) -> Sequence:
         """Send a request; its sequence number is set here and returned.
 

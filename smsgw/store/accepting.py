@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.ids import CHINA, day_of, time_of
-from smsgw.store import audit, complaints, stats
+from smsgw.store import audit, complaints, partnerparts, stats
 from smsgw.store.db import Connection, Database
 
 MESSAGE_COLUMNS = (
@@ -57,6 +57,8 @@ class NewCall:
     """Those of the account and the ones above that have a quota."""
     test: bool = False
     """Of a test key: nothing is counted and nothing is paid."""
+    joins: tuple[int, ...] = ()
+    """A message put together from parts of a partner: their ids. Refused when one is part of another by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,14 @@ async def commit_calls(
     day = day_of(calls[-1].batch_id)
     limits = await _limits(connection, todo, day)
     fresh: list[NewCall] = []
+    if joining := [c for c in todo if c.joins]:
+        open_parts = await partnerparts.lock(connection, {i for c in joining for i in c.joins})
+        for call in joining:
+            if open_parts.issuperset(call.joins):
+                open_parts.difference_update(call.joins)
+            else:
+                results[id(call)] = Refused("STATE_CONFLICT", reason="长短信分段已被合并")
+        todo = [c for c in todo if id(c) not in results]
     while todo:
         lost = await _settle_keys(connection, [c for c in todo if c.keys])
         refused: list[NewCall] = []
@@ -194,6 +204,9 @@ async def commit_calls(
             signs[str(row[_SIGN])] += int(row[_PARTS])  # type: ignore[call-overload]
         del signs[""]
         await complaints.count_sent(connection, node, day, signs)
+        joined = {part_id: call.batch_id for call in fresh for part_id in call.joins}
+        if joined:
+            await partnerparts.join(connection, joined)
         for call in fresh:
             results[id(call)] = Stored(call.batch_id)
     return [results[id(call)] for call in calls]

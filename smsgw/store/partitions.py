@@ -11,7 +11,7 @@ from smsgw.store.db import Connection
 
 log = structlog.get_logger(__name__)
 
-TABLES = ("message", "part", "attempt", "event", "mo", "customer_event", "webhook_attempt")
+TABLES = ("message", "part", "attempt", "event", "mo", "customer_event", "webhook_attempt", "partner_part")
 DAYS_BACK = 1
 DAYS_AHEAD = 7
 

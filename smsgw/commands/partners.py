@@ -1,0 +1,220 @@
+"""``smsgwctl partner``."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from typing import Any
+
+import click
+
+from smsgw.commands.base import (
+    Context,
+    Failed,
+    actor,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+)
+from smsgw.core.partners import PROTOCOLS
+from smsgw.store import accounts
+from smsgw.store import partners as store
+
+BIND_COLUMNS = (
+    "protocol", "user", "account", "version", "mode", "ip", "submits", "refused", "unanswered", "deliveries", "window",
+    "delivered", "last_error",
+)  # fmt: skip
+"""Of the table of binds in ``smsgwctl status``."""
+
+
+@click.group()
+def partner() -> None:
+    """Logins of accounts for SMPP and CMPP (下游客户接入)."""
+
+
+_protocol = click.option("--protocol", type=click.Choice(PROTOCOLS), help="Needed when both have the name.")
+
+
+def _options(function: Any) -> Any:
+    for option in reversed(
+        (
+            click.option("--max-binds", type=click.IntRange(1, 1000), help="Binds at a time; 4."),
+            click.option(
+                "--window", type=click.IntRange(1, 1000), help="Unanswered requests on a bind, each way; 64."
+            ),
+            click.option("--rate", help="Destinations per second, N or N/s; 0 (as without) is unlimited."),
+            click.option(
+                "--ip", "ip_allow", multiple=True, help="Address or network it may come from; repeatable."
+            ),
+            click.option(
+                "--type", type=click.Choice(("otp", "notice", "marketing")), help="Of its messages; notice."
+            ),
+            click.option(
+                "--code", help="The number it sends from and is replied to; behind it come extensions."
+            ),
+            click.option(
+                "--any-source/--check-source", default=None, help="Do not look at source addresses."
+            ),
+            click.option(
+                "--alphabet",
+                type=click.Choice(("gsm7", "ascii", "latin1", "ucs2")),
+                help="SMPP data_coding 0; gsm7.",
+            ),
+            click.option(
+                "--message-ids", type=click.Choice(("decimal", "hex")), help="SMPP message ids; decimal."
+            ),
+            click.option(
+                "--long-mo",
+                type=click.Choice(("udh", "payload")),
+                help="Long messages from phones over SMPP; udh.",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def _fields(given: dict[str, Any]) -> dict[str, Any]:
+    fields = {key: value for key, value in given.items() if value is not None and value != ()}
+    if "rate" in fields:
+        digits = fields["rate"].removesuffix("/s")
+        if not digits.isdigit():
+            raise click.BadParameter(
+                f"{fields['rate']}: give a number such as 100 or 100/s", param_hint="--rate"
+            )
+        fields["rate"] = int(digits)
+    if "ip_allow" in fields:
+        try:
+            fields["ip_allow"] = [
+                ipaddress.ip_network(n, strict=False) for n in fields["ip_allow"] if n != "any"
+            ]
+        except ValueError as exc:
+            raise click.BadParameter(str(exc), param_hint="--ip") from exc
+    return fields
+
+
+@partner.command("add")
+@click.argument("account")
+@click.option("--protocol", type=click.Choice(PROTOCOLS), required=True)
+@click.option(
+    "--user", "username", required=True, help="SMPP system_id (15 characters), CMPP Source_Addr (6)."
+)
+@click.option("--password", required=True)
+@_options
+@json_option
+@pass_context
+@run_async
+async def partner_add(
+    ctx: Context, account: str, protocol: str, username: str, password: str, as_json: bool, **given: Any
+) -> None:
+    """Make a login; it can be used at once."""
+    fields = _fields(given)
+    sealer = ctx.sealer()
+    async with ctx.database() as database:
+        account_id = next(
+            (row.account.id for row in await accounts.list_accounts(database) if row.account.name == account),
+            None,
+        )
+        if account_id is None:
+            raise Failed(f"no account {account}")
+        partner_id = await store.add_partner(
+            database, sealer, account_id, protocol, username, password, fields, actor=actor()
+        )
+    await ctx.tell_daemon()
+    if as_json:
+        print_json({"id": partner_id, "account": account, "protocol": protocol, "user": username})
+    else:
+        click.echo(f"{protocol} login {username} made for account {account}")
+
+
+@partner.command("set")
+@click.argument("user")
+@_protocol
+@click.option("--password")
+@_options
+@click.option(
+    "--stop/--start", "stopped", default=None, help="Refuse it, and end its binds; or let it in again."
+)
+@pass_context
+@run_async
+async def partner_set(
+    ctx: Context, user: str, protocol: str | None, password: str | None, stopped: bool | None, **given: Any
+) -> None:
+    """Change a login; most of it takes effect without a new bind. ``--ip any`` lets it come from anywhere."""
+    fields = _fields(given)
+    if stopped is not None:
+        fields["status"] = "stopped" if stopped else "active"
+    if not fields and password is None:
+        raise click.UsageError("nothing to change; see --help")
+    sealer = ctx.sealer()
+    async with ctx.database() as database:
+        await store.set_partner(database, sealer, user, protocol, fields, password=password, actor=actor())
+    await ctx.tell_daemon()
+
+
+@partner.command("remove")
+@click.argument("user")
+@_protocol
+@pass_context
+@run_async
+async def partner_remove(ctx: Context, user: str, protocol: str | None) -> None:
+    """Take a login away and end its binds. Its messages stay; their reports can be pulled."""
+    async with ctx.database() as database:
+        await store.remove_partner(database, user, protocol, actor=actor())
+    await ctx.tell_daemon()
+
+
+@partner.command("kick")
+@click.argument("user")
+@_protocol
+@pass_context
+@run_async
+async def partner_kick(ctx: Context, user: str, protocol: str | None) -> None:
+    """End its binds on all nodes within seconds. It may bind again: to keep it out, use ``partner set --stop``."""
+    async with ctx.database() as database:
+        n = await store.kick(database, user, protocol, actor=actor())
+    click.echo(f"{n} binds are being ended")
+
+
+@partner.command("list")
+@json_option
+@pass_context
+@run_async
+async def partner_list(ctx: Context, as_json: bool) -> None:
+    """Logins, and the binds of all nodes."""
+    async with ctx.database() as database:
+        rows = await store.list_partners(database)
+    lines = [
+        {**row, "ip_allow": [str(n) for n in row["ip_allow"]], "binds": json.loads(row["binds"])}
+        for row in rows
+    ]
+    if as_json:
+        print_json(lines)
+        return
+    shown = [
+        {
+            **line,
+            "binds": f"{len(line['binds'])}/{line['max_binds']}",
+            "from": [f"{b['mode'][:5]} {b['ip']} node {b['node']}" for b in line["binds"]],
+        }
+        for line in lines
+    ]
+    print_table(
+        shown,
+        (
+            "account",
+            "protocol",
+            "user",
+            "status",
+            "binds",
+            "window",
+            "rate",
+            "type",
+            "code",
+            "ip_allow",
+            "from",
+        ),
+        empty="no partners yet; make one with: smsgwctl partner add ACCOUNT --protocol smpp --user U --password P",
+    )

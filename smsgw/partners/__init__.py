@@ -1,0 +1,1 @@
+"""The edge towards partners: SMPP and CMPP servers for downstream customers."""

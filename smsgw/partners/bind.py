@@ -1,0 +1,360 @@
+"""One bound partner connection: its requests go through the one door for messages, its answers back in any order."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections import OrderedDict
+from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from smsgw import aio
+from smsgw.core.errors import Invalid, Refused, SmsgwError
+from smsgw.core.model import Account
+from smsgw.core.partners import Partner, ReplyTo
+from smsgw.link import Link
+from smsgw.partners.face import Cancel, Count, Face, Login, NotText, Query, Submit, Unfit, text_of
+from smsgw.partners.feed import Delivery, Feed
+from smsgw.partners.sources import extension_of
+from smsgw.pipeline.accept import ItemResult, SendItem, SendRequest
+from smsgw.protocols.events import Answer, Closed, Event, Expired, Late, Request, Violation
+from smsgw.protocols.pdu import Pdu
+from smsgw.protocols.states import RECEIVING
+from smsgw.store.partnerparts import Part
+
+if TYPE_CHECKING:
+    from smsgw.partners.service import Partners
+
+log = structlog.get_logger(__name__)
+
+UNANSWERED_PAUSE = 30.0
+"""Seconds until an event is offered again that the partner has left without an answer."""
+MAX_TOGETHER = 200
+"""Submits that came in one read and are accepted as one call."""
+REMEMBERED = 1024
+"""CMPP: submits of a connection that are known when they come again with their Sequence_Id."""
+
+Entry = tuple[Request, Submit, str, str]
+"""A request, what it says, its text, and its extension."""
+
+
+class Bind:
+    """The owner of a link whose partner has proved who it is."""
+
+    def __init__(
+        self,
+        service: Partners,
+        link: Link,
+        face: Face,
+        partner: Partner,
+        login: Login,
+        number: int,
+        mode: str,
+    ) -> None:
+        self.link = link
+        self.face = face
+        self.partner = partner
+        self.number = number
+        self.mode = mode
+        self.ip = link.peer
+        self.tlvs = login.tlvs
+        self.bound_at = datetime.now(UTC)
+        self.submits = 0
+        self.refused = 0
+        self.last_error = ""
+        self.gone = False
+        self.feed: Feed | None = None
+        self._service = service
+        self._recent: OrderedDict[object, tuple[int, Pdu]] = OrderedDict()
+
+    @property
+    def room(self) -> int:
+        """Deliveries that may be written now."""
+        return self.link.session.window_free if self.link.writable and not self.gone else 0
+
+    @property
+    def receives(self) -> bool:
+        """Whether it takes reports and messages from phones."""
+        return self.link.session.state in RECEIVING
+
+    def change(self, partner: Partner) -> None:
+        """Take up changed settings."""
+        self.partner = partner
+        session = self.link.session
+        session.window = partner.window
+        session.config = dataclasses.replace(session.config, max_unanswered_in=partner.window)
+
+    # --- link.Owner --------------------------------------------------------------------------------------------
+
+    def on_connected(self, link: Link) -> None:
+        """Long ago."""
+
+    def on_writable(self, link: Link) -> None:
+        """The partner reads again."""
+        self._service.read_on(self)
+        if self.feed is not None:
+            self.feed.wake()
+
+    def on_events(self, link: Link, events: list[Event]) -> None:
+        """Submits first come, first served; what came in one read is accepted together."""
+        requests: list[Request] = []
+        feed = self.feed
+        for event in events:
+            match event:
+                case Request():
+                    requests.append(event)
+                case Answer(tag=Delivery() as delivery, status=status) if feed is not None:
+                    feed.answered(delivery, status, self.face.refuses_for_good(status))
+                    feed.wake()
+                case Expired(tag=Delivery() as delivery) if feed is not None:
+                    self.last_error = "deliveries without an answer"
+                    feed.lost(delivery, UNANSWERED_PAUSE)
+                    feed.wake()
+                case Late(tag=Delivery() as delivery, status=status) if feed is not None:
+                    feed.late(delivery, status)
+                case Closed(why=why, lost=lost):
+                    self._over(why, lost)
+                case Violation(kind=kind, detail=detail):
+                    self._service.count_violation(self, kind, detail)
+                case _:
+                    pass
+        if requests:
+            self._take(requests)
+        if not link.writable:
+            self._service.read_later(self)
+
+    def _over(self, why: str, lost: Sequence[object]) -> None:
+        self.gone = True
+        if self.feed is not None:
+            for delivery in lost:
+                if isinstance(delivery, Delivery):
+                    self.feed.lost(delivery, 0.0)
+            self.feed.remove(self)
+            self.feed.wake()
+        self._service.unbound(self, why)
+
+    # --- requests ----------------------------------------------------------------------------------------------
+
+    def _take(self, requests: list[Request]) -> None:
+        now = datetime.now(UTC)
+        account = self._service.directory.account(self.partner.account_id)
+        together: dict[tuple[datetime | None, datetime | None, bool], list[Entry]] = {}
+        for request in requests:
+            try:
+                order = self.face.read(request.pdu, self.partner, now)
+                if not isinstance(order, Submit):
+                    self._later(self._other(request, order), request)
+                    continue
+                if self._repeated(request):
+                    continue
+                if account is None or account.status != "active":
+                    raise Refused("ACCOUNT_STOPPED")
+                if not self._service.within_rate(self.partner, len(order.destinations)):
+                    raise Unfit(self.face.throttled, "rate")
+                self.submits += 1
+                extension = extension_of(order.source, self.partner, account, self._service.directory)
+                if order.concat is not None:
+                    self._later(self._part(request, order, extension), request)
+                    continue
+                entry = (request, order, text_of(order.octets, order.coding), extension)
+            except Unfit as exc:
+                self._refuse(request, exc.status, exc.why)
+                continue
+            except NotText as exc:
+                self._refuse(request, self.face.not_text, str(exc))
+                continue
+            except SmsgwError as exc:
+                self._refuse(request, self.face.status_of(exc), exc.code)
+                continue
+            if len(order.destinations) > 1 or order.replies[0].by_batch:
+                self._later(self._group(account, entry), request)
+            else:
+                together.setdefault((order.send_at, order.expire_at, order.urgent), []).append(entry)
+        if account is None:
+            return
+        for entries in together.values():
+            for start in range(0, len(entries), MAX_TOGETHER):
+                some = entries[start : start + MAX_TOGETHER]
+                self._later(self._send(account, some), *(entry[0] for entry in some))
+        self._service.slow_down(self)
+
+    def _later(self, work: Coroutine[Any, Any, None], *requests: Request) -> None:
+        aio.spawn(self._supervised(work, requests), name=f"partner.{self.partner.username}")
+
+    async def _supervised(self, work: Coroutine[Any, Any, None], requests: Sequence[Request]) -> None:
+        """Whatever happens: each request is answered."""
+        try:
+            await work
+        except SmsgwError as exc:
+            for request in requests:
+                self._refuse(request, self.face.status_of(exc), exc.code)
+        except Exception:  # a supervisor: our mistake must not keep the partner waiting
+            log.exception("partner.request_failed", partner=self.partner.username)
+            for request in requests:
+                self._refuse(request, self.face.failed, "INTERNAL")
+
+    def _answer(self, request: Request, pdu: Pdu) -> None:
+        self.link.session.answer(request, pdu)
+        self.link.flush_soon()
+
+    def _refuse(self, request: Request, status: int, why: str) -> None:
+        self.refused += 1
+        self.last_error = why
+        self._service.count_refusal(self, why)
+        if self.link.session.owes(request):
+            self._answer(request, self.face.refused(request.pdu, status))
+
+    def _repeated(self, request: Request) -> bool:
+        """CMPP: a SUBMIT that comes again over its connection is answered as it was, and not sent again."""
+        known = self._recent.get(request.pdu.sequence) if self._recent else None
+        if known is None or known[0] != self.face.fingerprint(request.pdu):
+            return False
+        self._answer(request, dataclasses.replace(known[1]))
+        return True
+
+    def _accepted(self, request: Request, pdu: Pdu) -> None:
+        fingerprint = self.face.fingerprint(request.pdu)
+        if fingerprint is not None:
+            self._recent[request.pdu.sequence] = (fingerprint, pdu)
+            if len(self._recent) > REMEMBERED:
+                self._recent.popitem(last=False)
+        self._answer(request, pdu)
+
+    def _request(self, account: Account, order: Submit, items: tuple[SendItem, ...]) -> SendRequest:
+        partner = self.partner
+        return SendRequest(
+            account=account,
+            items=items,
+            type=partner.type,
+            origin=self.face.origin,
+            submitter=f"{partner.protocol}:{partner.username}",
+            send_at=order.send_at,
+            expire_at=self._service.no_longer(order.expire_at),
+            emergency=order.urgent and account.emergency,
+        )
+
+    async def _send(self, account: Account, entries: list[Entry]) -> None:
+        """Accept submits with one destination each as one call; when the call fails, one by one."""
+        items = tuple(
+            SendItem(order.destinations[0], content, ext=order.replies[0].pack(), extend_code=extension)
+            for _, order, content, extension in entries
+        )
+        try:
+            result = await self._service.acceptor.send(self._request(account, entries[0][1], items))
+        except SmsgwError:
+            if len(entries) == 1:
+                raise
+            await asyncio.gather(
+                *(self._supervised(self._send(account, [entry]), (entry[0],)) for entry in entries)
+            )
+            return
+        for entry, item in zip(entries, result.items, strict=True):
+            if item.message_id is not None:
+                self._accepted(entry[0], self.face.accepted(entry[0].pdu, self.partner, int(item.message_id)))
+            elif item.code == "NUMBER_DUPLICATE":
+                # Two submits with the same text to the same number are two messages, as their sender wanted.
+                self._later(self._send(account, [entry]), entry[0])
+            else:
+                self._refuse_item(entry[0], item)
+
+    def _refuse_item(self, request: Request, item: ItemResult) -> None:
+        code = item.code or "INTERNAL"
+        self._refuse(request, self.face.status_of(Invalid(code)), code)
+
+    async def _group(self, account: Account, entry: Entry) -> None:
+        """One submit to several destinations."""
+        request, order, content, extension = entry
+        items = tuple(
+            SendItem(to, content, ext=reply.pack(), extend_code=extension)
+            for to, reply in zip(order.destinations, order.replies, strict=True)
+        )
+        result = await self._service.acceptor.send(self._request(account, order, items))
+        failed = [(n, item) for n, item in enumerate(result.items) if item.message_id is None]
+        if not result.accepted:
+            self._refuse_item(request, failed[0][1])
+            return
+        position, taken = next((n, i) for n, i in enumerate(result.items) if i.message_id is not None)
+        first = int(taken.message_id or 0)
+        if self.face.lists_failures:
+            places = [n for n in range(len(items) + len(order.unfit)) if n not in order.unfit]
+            failures = sorted(
+                [*order.unfit.items()]
+                + [(places[n], self.face.status_of(Invalid(i.code or "INTERNAL"))) for n, i in failed]
+            )
+            answer = self.face.accepted(request.pdu, self.partner, first, failures)
+        else:
+            # The ids of a group follow each other by the places of its destinations, whatever became of them.
+            base = first - position
+            await self._service.note_refused(
+                [
+                    (
+                        self._part_row(base + n, order, order.replies[n], order.destinations[n], extension),
+                        i.code or "",
+                    )
+                    for n, i in failed
+                ]
+            )
+            answer = self.face.accepted(request.pdu, self.partner, base)
+        self._accepted(request, answer)
+
+    async def _part(self, request: Request, order: Submit, extension: str) -> None:
+        """A part of a long message, for each destination one: kept, and answered when it is safe."""
+        base = self._service.ids.block(len(order.destinations))
+        rows = [
+            self._part_row(base + n, order, reply, to, extension)
+            for n, (to, reply) in enumerate(zip(order.destinations, order.replies, strict=True))
+        ]
+        taken = await asyncio.gather(
+            *(self._service.parts.take(row, self.partner) for row in rows), return_exceptions=True
+        )
+        failed: list[tuple[Part, str]] = []
+        for row, result in zip(rows, taken, strict=True):
+            if isinstance(result, SmsgwError):
+                failed.append((row, result.code))
+            elif isinstance(result, BaseException):
+                raise result
+        if len(failed) == len(rows):
+            raise next(result for result in taken if isinstance(result, SmsgwError))
+        if failed:
+            await self._service.note_refused(failed)
+        id_ = taken[0] if isinstance(taken[0], int) else base
+        self._accepted(request, self.face.accepted(request.pdu, self.partner, id_))
+
+    def _part_row(self, id_: int, order: Submit, reply: ReplyTo, number: str, extension: str) -> Part:
+        concat = order.concat
+        ref, total, part, wide = (
+            (concat.ref, concat.total, concat.number, concat.wide) if concat else (0, 1, 1, False)
+        )
+        return Part(
+            id=id_,
+            account_id=self.partner.account_id,
+            partner_id=self.partner.id,
+            key=f"{self.partner.protocol}|{reply.source}|{reply.destination}|{int(wide)}|{ref}|{total}".replace(
+                "\0", ""
+            ),
+            total=total,
+            part=part,
+            number=number.replace("\0", ""),
+            octets=order.octets,
+            coding=order.coding.value,
+            extend_code=extension,
+            reply=reply.pack(),
+            urgent=order.urgent,
+            send_at=order.send_at,
+            expire_at=self._service.no_longer(order.expire_at),
+            received_at=datetime.now(UTC),
+        )
+
+    async def _other(self, request: Request, order: Query | Count | Cancel) -> None:
+        service, account_id = self._service, self.partner.account_id
+        match order:
+            case Query(id=id_):
+                answer = self.face.found(request.pdu, await service.standing(account_id, id_))
+            case Count(day=day):
+                answer = self.face.counted(request.pdu, await service.counts(account_id, day))
+            case Cancel():
+                answer = self.face.cancelled(request.pdu, await service.cancel(account_id, order))
+        self._answer(request, answer)

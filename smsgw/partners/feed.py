@@ -1,0 +1,303 @@
+"""Reports and messages from phones to a bound partner: claimed, written within the windows, acknowledged when taken.
+
+One feed an account that has a receiving bind on this node. What it holds is bounded by the windows of its binds, so a
+partner that is slow, or never answers, costs nobody else anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from smsgw import aio
+from smsgw.core.errors import SmsgwError, Temporary
+from smsgw.protocols.pdu import Pdu
+from smsgw.protocols.session import NotBound, WindowFull
+from smsgw.store import bindevents as store
+from smsgw.store.batch import Batcher
+from smsgw.store.bindevents import Claimed
+from smsgw.store.db import Connection, Database
+
+if TYPE_CHECKING:
+    from smsgw.partners.bind import Bind
+
+log = structlog.get_logger(__name__)
+
+LOOK_AGAIN = 30.0
+"""Seconds after which a feed looks for events though nobody has told it of any."""
+FIRST_PAUSE = 5.0
+MAX_PAUSE = 3600.0
+"""Between two offers of an event that the partner refuses for now: doubled each time, up to this."""
+MAX_REMEMBERED = 10_000
+"""Events whose refusals are counted, of an account."""
+MAX_WAITING = 100_000
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """An event under way to the partner."""
+
+    event: Claimed
+    bind: Bind | None = None
+    pdus: list[Pdu] | None = None
+    written: int = 0
+    unanswered: int = 0
+    refused: int = 0
+    """Status of a negative answer."""
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Ack:
+    event_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class _PutOff:
+    event_id: int
+    batch: int
+    seconds: float
+
+
+class Settler:
+    """Writes what became of events; one for all feeds."""
+
+    def __init__(self, dsn: str) -> None:
+        self._writer: Batcher[_Ack | _PutOff, bool | SmsgwError] = Batcher(
+            "partner.events", dsn, self._commit, max_batch=2000, limit=MAX_WAITING, interval=0.015
+        )
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._writer.start()
+
+    async def stop(self) -> None:
+        """Commit what waits."""
+        await self._writer.stop()
+
+    @property
+    def full(self) -> bool:
+        """Feeds claim nothing while this is true."""
+        return self._writer.full
+
+    def taken(self, event: Claimed) -> None:
+        """The partner has it."""
+        self._writer.submit(_Ack(event.id)).add_done_callback(_told)
+
+    def put_off(self, event: Claimed, seconds: float) -> None:
+        """It is to be offered again after that time."""
+        self._writer.submit(_PutOff(event.id, event.batch, seconds)).add_done_callback(_told)
+
+    async def drain(self) -> None:
+        """Returns when all that was said so far is committed."""
+        await self._writer.drain()
+
+    async def _commit(
+        self, connection: Connection, items: list[_Ack | _PutOff], again: bool
+    ) -> list[bool | SmsgwError]:
+        acks = sorted({i.event_id for i in items if isinstance(i, _Ack)})
+        if acks:
+            await store.acknowledge(connection, acks)
+        off = {i.event_id: (i.event_id, i.batch, i.seconds) for i in items if isinstance(i, _PutOff)}
+        if off:
+            await store.put_off(connection, [off[k] for k in sorted(off)])
+        return [True] * len(items)
+
+
+def _told(done: asyncio.Future[bool | SmsgwError]) -> None:
+    if not done.cancelled():
+        done.exception()  # logged by the writer; the lease runs out and the event is offered again
+
+
+class Feed:
+    """See the module."""
+
+    def __init__(
+        self, account_id: int, database: Database, settler: Settler, ids: Callable[[], int], first_ref: int
+    ) -> None:
+        self.account_id = account_id
+        self.binds: list[Bind] = []
+        self.delivered = 0
+        self.refused = 0
+        self._database = database
+        self._settler = settler
+        self._ids = ids
+        self._ref = first_ref
+        self._queue: deque[Delivery] = deque()
+        self._wake = asyncio.Event()
+        self._refusals: OrderedDict[int, int] = OrderedDict()
+        self._task = aio.spawn(self._run(), name=f"partner.feed.{account_id}")
+
+    async def stop(self) -> None:
+        """Claim no more. Answers that come later are still taken down."""
+        await aio.cancel(self._task)
+        while self._queue:
+            self._give_back(self._queue.popleft(), 0.0)
+
+    def wake(self) -> None:
+        """There may be something to tell, or room to tell it."""
+        self._wake.set()
+
+    def add(self, bind: Bind) -> None:
+        """A receiving bind more."""
+        self.binds.append(bind)
+        self._wake.set()
+
+    def remove(self, bind: Bind) -> None:
+        """It is gone; its session gives back what was unanswered."""
+        if bind in self.binds:
+            self.binds.remove(bind)
+
+    # --- claiming and writing ----------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        backoff = aio.Backoff(0.2, 5.0)
+        while True:
+            self._wake.clear()
+            try:
+                again = await self._round()
+                backoff.reset()
+            except Temporary:
+                await asyncio.sleep(backoff.next())
+                continue
+            except Exception:  # a supervisor: an event that cannot be told must not silence the account
+                log.exception("partner.feed_failed", account=self.account_id)
+                await asyncio.sleep(backoff.next())
+                continue
+            if not again:
+                try:
+                    async with asyncio.timeout(LOOK_AGAIN):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+
+    async def _round(self) -> bool:
+        """Claim and write what there is room for; whether to go on at once."""
+        self._pump()
+        room = sum(b.room for b in self.binds) - sum(len(d.pdus or (1,)) - d.written for d in self._queue)
+        if room <= 0 or self._settler.full:
+            return False
+        limit = min(room, store.MAX_CLAIM)
+        claimed = await store.claim(self._database, self.account_id, limit, ids=self._ids)
+        self._queue.extend(Delivery(event) for event in claimed)
+        self._pump()
+        return len(claimed) == limit
+
+    def _pump(self) -> None:
+        touched: list[Bind] = []
+        stuck: list[Delivery] = []
+        now = asyncio.get_running_loop().time()
+        while self._queue:
+            delivery = self._queue.popleft()
+            if delivery.over:
+                continue
+            if delivery.bind is None:
+                bind = max(self.binds, key=lambda b: b.room, default=None)
+                if bind is None:
+                    self._give_back(delivery, 0.0)
+                    continue
+                if not bind.room:
+                    stuck.append(delivery)
+                    break
+                if not self._prepare(delivery, bind):
+                    continue
+            if self._write(delivery, now):
+                if delivery.bind is not None and delivery.bind not in touched:
+                    touched.append(delivery.bind)
+            if not delivery.over and delivery.written < len(delivery.pdus or ()):
+                stuck.append(delivery)
+        self._queue.extendleft(reversed(stuck))
+        for bind in touched:
+            bind.link.flush_soon()
+
+    def _prepare(self, delivery: Delivery, bind: Bind) -> bool:
+        """Render it for this bind; False when there is nothing to tell."""
+        event = delivery.event
+        try:
+            if event.mo is not None:
+                self._ref = self._ref + 1 & 0xFF
+                pdus = bind.face.message(event.mo, bind.partner, self._ref, bind.tlvs)
+            else:
+                version = bind.link.session.dialect.version
+                pdus = [
+                    bind.face.receipt(event, receipt, bind.partner, version, bind.tlvs)
+                    for receipt in event.receipts
+                ]
+        except ValueError as exc:
+            log.error("partner.undeliverable", account=self.account_id, event_id=str(event.id), error=str(exc))
+            pdus = []
+        if not pdus:
+            delivery.over = True
+            self._settler.taken(event)
+            return False
+        delivery.bind, delivery.pdus, delivery.unanswered = bind, pdus, len(pdus)
+        return True
+
+    def _write(self, delivery: Delivery, now: float) -> bool:
+        """Write as much of it as its bind has room for; whether anything was written."""
+        bind, pdus = delivery.bind, delivery.pdus
+        if bind is None or pdus is None:
+            return False
+        before = delivery.written
+        while delivery.written < len(pdus) and bind.room:
+            try:
+                bind.link.session.request(pdus[delivery.written], now, delivery)
+            except (NotBound, WindowFull):
+                break
+            except ValueError as exc:
+                log.error("partner.undeliverable", account=self.account_id, error=str(exc))
+                delivery.over = True
+                self._settler.taken(delivery.event)
+                break
+            delivery.written += 1
+        if bind.gone and not delivery.over:
+            self._give_back(delivery, 0.0)
+        return delivery.written > before
+
+    # --- what the partner says ---------------------------------------------------------------------------------
+
+    def answered(self, delivery: Delivery, status: int, for_good: bool) -> None:
+        """An answer to one of its requests."""
+        delivery.unanswered -= 1
+        if status and (not delivery.refused or not for_good):
+            delivery.refused = status
+        if delivery.over or delivery.unanswered:
+            return
+        delivery.over = True
+        event = delivery.event
+        if not delivery.refused or for_good:
+            if delivery.refused:
+                self.refused += 1
+                log.warning(
+                    "partner.refused_delivery", account=self.account_id, event_id=str(event.id),
+                    status=hex(delivery.refused),
+                )  # fmt: skip
+            else:
+                self.delivered += 1
+            self._refusals.pop(event.id, None)
+            self._settler.taken(event)
+            return
+        times = self._refusals.pop(event.id, 0)
+        self._refusals[event.id] = times + 1
+        if len(self._refusals) > MAX_REMEMBERED:
+            self._refusals.popitem(last=False)
+        self._settler.put_off(event, min(MAX_PAUSE, FIRST_PAUSE * 2.0 ** min(times, 10)))
+
+    def late(self, delivery: Delivery, status: int) -> None:
+        """An answer after its time: when it says yes, and it was the only one, the event is done after all."""
+        if status == 0 and delivery.pdus is not None and len(delivery.pdus) == 1:
+            self._settler.taken(delivery.event)
+
+    def lost(self, delivery: Delivery, pause: float) -> None:
+        """No answer: the event is offered again, and may reach the partner twice."""
+        if not delivery.over:
+            self._give_back(delivery, pause)
+
+    def _give_back(self, delivery: Delivery, pause: float) -> None:
+        delivery.over = True
+        self._settler.put_off(delivery.event, pause)

@@ -1,0 +1,179 @@
+"""Long messages of partners: their parts are kept until all have come, then accepted as one message (docs/adr/015)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import structlog
+
+from smsgw import aio
+from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
+from smsgw.core.ids import IdSource
+from smsgw.core.model import Origin
+from smsgw.core.partners import IN_PARTS, Partner
+from smsgw.core.text import Coding
+from smsgw.partners.face import NotText, text_of
+from smsgw.pipeline.accept import OUTAGE_PATIENCE, Acceptor, SendItem, SendRequest
+from smsgw.pipeline.directory import Directory
+from smsgw.pipeline.events import EventBell
+from smsgw.store import partnerparts as store
+from smsgw.store.batch import Batcher
+from smsgw.store.db import Connection, Database, Row
+from smsgw.store.partnerparts import Kept, Part
+
+log = structlog.get_logger(__name__)
+
+MAX_WAITING = 10_000
+SWEEP_EVERY = 5.0
+LEFT_UNDONE = timedelta(seconds=5)
+"""A set that is complete for so long was left by whoever was joining it."""
+
+Work = Callable[[Connection], Awaitable[set[int]]]
+
+
+class Parts:
+    """Keeps parts and joins them."""
+
+    def __init__(
+        self, database: Database, acceptor: Acceptor, directory: Directory, bell: EventBell, ids: IdSource
+    ) -> None:
+        self._database = database
+        self._acceptor = acceptor
+        self._directory = directory
+        self._bell = bell
+        self._ids = ids
+        self._writer: Batcher[Part, Kept | SmsgwError] = Batcher(
+            "partner.parts",
+            database.dsn,
+            self._commit,
+            max_batch=1000,
+            limit=MAX_WAITING,
+            give_up_after=OUTAGE_PATIENCE,
+        )
+        self._told: set[int] = set()
+        self._sweeper: asyncio.Task[None] | None = None
+        self.joined = 0
+        self.given_up = 0
+
+    async def start(self) -> None:
+        """Connect the writer, and look after what is left undone."""
+        await self._writer.start()
+        self._sweeper = aio.spawn(
+            aio.forever(self._sweep, every=SWEEP_EVERY, name="partner.parts"), name="partner.parts"
+        )
+
+    async def stop(self) -> None:
+        """Commit what waits."""
+        await aio.cancel(self._sweeper)
+        await self._writer.stop()
+
+    async def take(self, part: Part, partner: Partner) -> int:
+        """Keep a part, and accept the message when it is the last one; the id to answer with.
+
+        Raises ``SmsgwError`` when it was not kept, or when the message that it completes is refused: then it is
+        forgotten, and its siblings get reports unless the refusal was for now.
+        """
+        kept = await self._writer.put(part)
+        if isinstance(kept, SmsgwError):  # never: the writer raises it
+            raise kept
+        if self._told:
+            told, self._told = self._told, set()
+            self._bell.ring(told, "report")
+        if kept.complete:
+            rows = await store.open_parts(self._database, part.account_id, part.key)
+            try:
+                await self._join(rows, partner)
+            except SmsgwError as exc:
+                await self._undo(part.id, rows, exc)
+                raise
+        return kept.id
+
+    async def _commit(
+        self, connection: Connection, parts: list[Part], again: bool
+    ) -> list[Kept | SmsgwError]:
+        # A repeat finds its own rows, as if the partner had sent them again.
+        results, told = await store.keep(connection, parts, self._ids.next, now=datetime.now(UTC))
+        self._told |= told
+        return list(results)
+
+    async def _join(self, rows: Sequence[Row], partner: Partner | None) -> None:
+        """Accept what the rows make up; nothing when somebody else has."""
+        newest = {row["part"]: row for row in rows}
+        if not rows or len(newest) < rows[0]["total"]:
+            return
+        ordered = [newest[n] for n in sorted(newest)]
+        first = ordered[0]
+        account = self._directory.account(first["account_id"])
+        if account is None or partner is None:
+            raise Refused("ACCOUNT_STOPPED")
+        request = SendRequest(
+            account=account,
+            items=(
+                SendItem(first["number"], _content(ordered), ext=IN_PARTS, extend_code=first["extend_code"]),
+            ),
+            type=partner.type,
+            origin=Origin(partner.protocol),
+            submitter=f"{partner.protocol}:{partner.username}",
+            send_at=first["send_at"],
+            expire_at=first["expire_at"],
+            emergency=first["urgent"] and account.emergency,
+            joins=tuple(row["id"] for row in ordered),
+        )
+        try:
+            result = await self._acceptor.send(request)
+        except Refused as exc:
+            if exc.code == "STATE_CONFLICT":
+                return  # joined by another node, or by the sweep
+            raise
+        item = result.items[0]
+        if item.code is not None:
+            raise Invalid(item.code)
+        self.joined += 1
+
+    async def _undo(self, part_id: int, rows: Sequence[Row], error: SmsgwError) -> None:
+        async def work(connection: Connection) -> set[int]:
+            await store.forget(connection, part_id)
+            if isinstance(error, Temporary):
+                return set()
+            others = [row["id"] for row in rows if row["id"] != part_id]
+            return await store.refuse(connection, others, self._ids.next, code=error.code)
+
+        await self._tell(work)
+
+    async def _tell(self, work: Work) -> int:
+        async with self._database.transaction() as connection:
+            told = await work(connection)
+        self._bell.ring(told, "report")
+        return len(told)
+
+    async def _sweep(self) -> None:
+        now = datetime.now(UTC)
+        partners = {p.id: p for p in self._directory.partners.values()}
+        for key in await store.ready(self._database, now - LEFT_UNDONE):
+            rows = await store.open_parts(self._database, key["account_id"], key["key"])
+            try:
+                await self._join(rows, partners.get(rows[0]["partner_id"]) if rows else None)
+            except Temporary:
+                continue  # the next round, until their time is over
+            except SmsgwError as exc:
+                work = partial(
+                    store.refuse, part_ids=[row["id"] for row in rows], ids=self._ids.next, code=exc.code
+                )
+                await self._tell(work)
+        self.given_up += await self._tell(
+            partial(store.give_up, before=now - store.PATIENCE, ids=self._ids.next)
+        )
+
+
+def _content(rows: Sequence[Row]) -> str:
+    """The text of all parts. Octets are joined before they are read: a sender may have cut a character in two."""
+    codings = {row["coding"] for row in rows}
+    try:
+        if len(codings) == 1:
+            return text_of(b"".join(row["octets"] for row in rows), Coding(codings.pop()))
+        return "".join(text_of(row["octets"], Coding(row["coding"])) for row in rows)
+    except NotText as exc:
+        raise Invalid("PARAM_INVALID", field="content", reason=str(exc)) from exc

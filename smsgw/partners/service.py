@@ -1,0 +1,437 @@
+"""The servers for partners: who may bind, who is bound, and what all binds share."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import random
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from smsgw import aio
+from smsgw.config import Config, PartnerConfig
+from smsgw.core.bucket import TokenBucket
+from smsgw.core.ids import IdSource
+from smsgw.core.partners import Partner
+from smsgw.core.states import PartState
+from smsgw.link import Link
+from smsgw.partners.bind import Bind
+from smsgw.partners.cmpp import CmppFace
+from smsgw.partners.face import Cancel, Face, Login, Standing, Unfit
+from smsgw.partners.feed import Feed, Settler
+from smsgw.partners.guard import Guard, Verdict
+from smsgw.partners.listener import STRANGER, Listener
+from smsgw.partners.parts import Parts
+from smsgw.partners.smpp import SmppFace
+from smsgw.pipeline.accept import Acceptor
+from smsgw.pipeline.directory import Directory
+from smsgw.pipeline.events import EventBell
+from smsgw.pipeline.outcomes import MAX_AGE, Outcomes, Sweep
+from smsgw.protocols.events import LoginRequest
+from smsgw.protocols.states import State
+from smsgw.store import bindevents, partnerparts, partnerqueries, sweeps
+from smsgw.store import partners as store
+from smsgw.store.db import Connection, Database, Row
+from smsgw.store.partnerparts import Part
+
+log = structlog.get_logger(__name__)
+
+CONFIRM_EVERY = 3.0
+LOOK_EVERY = 2.0
+"""Seconds between two looks for events that other nodes have made."""
+CROWDED = 10_000
+"""Parts that wait for their accept commit, from which on partners are not read any more …"""
+ROOM_AGAIN = 5_000
+"""… until there are so few."""
+LOOK_AT_CROWD = 0.05
+WRONG_LOGIN_PAUSE = 1.0
+"""Seconds before a wrong login is answered."""
+STOP_PATIENCE = 8.0
+MAX_BINDS = 5_000
+MAX_CANCELLED = 1_000
+_MODES = {State.BOUND_TX: "transmitter", State.BOUND_RX: "receiver", State.BOUND_TRX: "transceiver"}
+_MARGIN = timedelta(minutes=1)
+
+
+class Partners:
+    """See the module."""
+
+    def __init__(
+        self,
+        settings: Config,
+        database: Database,
+        directory: Directory,
+        acceptor: Acceptor,
+        outcomes: Outcomes,
+        bell: EventBell,
+        ids: IdSource,
+    ) -> None:
+        self.directory = directory
+        self.acceptor = acceptor
+        self.ids = ids
+        self.binds: dict[int, Bind] = {}
+        self.refusals: Counter[tuple[str, str]] = Counter()
+        """(partner, code) -> submits."""
+        self.logins: Counter[tuple[str, str]] = Counter()
+        """(protocol, how it went) -> logins."""
+        self.violations: Counter[tuple[str, str]] = Counter()
+        self._node = settings.node.number
+        self._database = database
+        self._outcomes = outcomes
+        self._bell = bell
+        self._guard = Guard()
+        self._meters: dict[int, TokenBucket] = {}
+        self._feeds: dict[int, Feed] = {}
+        self._settler = Settler(database.dsn)
+        self.parts = Parts(database, acceptor, directory, bell, ids)
+        self._elsewhere: dict[int, int] = {}
+        self._version = 0
+        self._paused: dict[int, Bind] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+        configured: tuple[tuple[Face, PartnerConfig], ...] = (
+            (SmppFace(), settings.partners_smpp),
+            (CmppFace(), settings.partners_cmpp),
+        )
+        self.listeners = [
+            Listener(face, how.listen, how.tls, self._login_at(face))
+            for face, how in configured
+            if how.listen
+        ]
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen where the configuration says so. ``OSError``."""
+        await self._settler.start()
+        await self.parts.start()
+        self._bell.listeners.append(self._rung)
+        for name, every, step in (
+            ("confirm", CONFIRM_EVERY, self._confirm),
+            ("look", LOOK_EVERY, self._look),
+            ("crowd", LOOK_AT_CROWD, self._read_on_all),
+        ):
+            task = aio.forever(step, every=every, name=f"partner.{name}")
+            self._tasks.append(aio.spawn(task, name=f"partner.{name}"))
+        for listener in self.listeners:
+            await listener.open()
+
+    async def stop(self) -> None:
+        """Log partners out after their answers, and settle what is known of their events."""
+        self._stopping = True
+        for listener in self.listeners:
+            await listener.close()
+        await asyncio.gather(*(feed.stop() for feed in self._feeds.values()))
+        closing = [bind.link for bind in self.binds.values()]
+        for link in closing:
+            link.close("stopping")
+        if closing:
+            await asyncio.wait([link.closed for link in closing], timeout=STOP_PATIENCE)
+        for bind in list(self.binds.values()):
+            bind.link.abort("stopping")
+        await asyncio.sleep(0)
+        await aio.cancel(*self._tasks)
+        if self._rung in self._bell.listeners:
+            self._bell.listeners.remove(self._rung)
+        await self.parts.stop()
+        await self._settler.stop()
+        await store.confirm_binds(self._database, self._node, [])
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Where the servers listen."""
+        return {listener.face.protocol: listener.url for listener in self.listeners}
+
+    # --- logins ------------------------------------------------------------------------------------------------
+
+    def _login_at(self, face: Face) -> Any:
+        def login(link: Link, event: LoginRequest) -> None:
+            self._login(face, link, event)
+
+        return login
+
+    def _login(self, face: Face, link: Link, event: LoginRequest) -> None:
+        now = asyncio.get_running_loop().time()
+        ip = link.peer
+        try:
+            asked = face.login(event.pdu)
+        except Unfit as exc:
+            link.session.refuse(event, exc.status, now=now)
+            return
+        user = f"{face.protocol}/{asked.username}"
+        if self._guard.judge(ip, user, now) is Verdict.LATER:
+            self._refuse_login(face, link, event, asked, face.unavailable, "slowed_down")
+            return
+        partner = self.directory.partners.get((face.protocol, asked.username))
+        # An unknown name takes as long as a wrong password, and sounds the same.
+        right = asked.proves(partner.password if partner is not None else "\1")
+        if partner is None or not right:
+            self._guard.failed(ip, user, now)
+            self.logins[face.protocol, "wrong"] += 1
+            log.warning("partner.wrong_login", protocol=face.protocol, user=asked.username[:20], peer=ip)
+            asyncio.get_running_loop().call_later(
+                WRONG_LOGIN_PAUSE, self._refuse_later, link, event, face.wrong_login
+            )
+            return
+        self._guard.succeeded(ip, user, now)
+        problem = self._problem(partner, ip)
+        if problem:
+            status = face.denied if problem == "address" else face.unavailable
+            self._refuse_login(face, link, event, asked, status, problem)
+            return
+        self._bind(face, link, event, partner, asked)
+
+    def _refuse_later(self, link: Link, event: LoginRequest, status: int) -> None:
+        link.session.refuse(event, status, now=asyncio.get_running_loop().time())
+        link.flush()
+
+    def _refuse_login(
+        self, face: Face, link: Link, event: LoginRequest, asked: Login, status: int, why: str
+    ) -> None:
+        self.logins[face.protocol, why] += 1
+        if why != "slowed_down":  # those come in masses
+            log.warning(
+                "partner.login_refused",
+                protocol=face.protocol,
+                user=asked.username[:20],
+                peer=link.peer,
+                why=why,
+            )
+        link.session.refuse(event, status, now=asyncio.get_running_loop().time())
+
+    def _problem(self, partner: Partner, ip: str) -> str:
+        """Why somebody whose password is right may not bind now; empty when nothing stands against it."""
+        account = self.directory.account(partner.account_id)
+        if not partner.admits(ip):
+            return "address"
+        if partner.status != "active" or account is None or account.status != "active":
+            return "stopped"
+        here = sum(bind.partner.id == partner.id for bind in self.binds.values())
+        if here + self._elsewhere.get(partner.id, 0) >= partner.max_binds or len(self.binds) >= MAX_BINDS:
+            return "max_binds"
+        if self._stopping or not self.acceptor.open:
+            return "stopping"
+        return ""
+
+    def _bind(self, face: Face, link: Link, event: LoginRequest, partner: Partner, asked: Login) -> None:
+        session = link.session
+        session.config = dataclasses.replace(STRANGER, max_unanswered_in=partner.window)
+        session.window = partner.window
+        loop_time = asyncio.get_running_loop().time()
+        if not session.admit(event, now=loop_time, **face.details(partner)):
+            return
+        for listener in self.listeners:
+            listener.dismiss(link)
+        number = self.ids.next()
+        bind = Bind(self, link, face, partner, asked, number, _MODES.get(session.state, "transceiver"))
+        self.binds[number] = bind
+        link.hand_over(bind, f"{face.protocol}/{partner.username}")
+        self.logins[face.protocol, "bound"] += 1
+        log.info(
+            "partner.bound", protocol=face.protocol, user=partner.username, mode=bind.mode, peer=bind.ip,
+            version=session.dialect.name,
+        )  # fmt: skip
+        if bind.receives:
+            feed = self._feeds.get(partner.account_id)
+            if feed is None:
+                feed = self._feeds[partner.account_id] = Feed(
+                    partner.account_id,
+                    self._database,
+                    self._settler,
+                    self.ids.next,
+                    random.randrange(256),  # noqa: S311  where a counter begins
+                )
+            bind.feed = feed
+            feed.add(bind)
+
+    def unbound(self, bind: Bind, why: str) -> None:
+        """A bind is over."""
+        self.binds.pop(bind.number, None)
+        self._paused.pop(bind.number, None)
+        log.info("partner.unbound", user=bind.partner.username, peer=bind.ip, why=why, submits=bind.submits)
+        feed = bind.feed
+        if feed is not None and not feed.binds and not self._stopping:
+            del self._feeds[feed.account_id]
+            aio.spawn(feed.stop(), name="partner.feed_stop")
+
+    def follow(self) -> None:
+        """Act on changed settings: of what is bound, what may no more stay is sent away."""
+        if self.directory.version == self._version:
+            return
+        self._version = self.directory.version
+        for bind in list(self.binds.values()):
+            before = bind.partner
+            partner = self.directory.partners.get((before.protocol, before.username))
+            account = self.directory.account(before.account_id)
+            if (
+                partner is None
+                or partner.id != before.id
+                or partner.password != before.password
+                or partner.status != "active"
+                or account is None
+                or account.status != "active"
+                or not partner.admits(bind.ip)
+            ):
+                bind.link.close("login changed")
+            elif partner != before:
+                bind.change(partner)
+        known = {p.id for p in self.directory.partners.values()}
+        self._meters = {id_: meter for id_, meter in self._meters.items() if id_ in known}
+
+    async def _confirm(self) -> None:
+        self.follow()
+        rows = [
+            store.BindRow(b.number, b.partner.id, b.partner.account_id, b.mode, b.ip, b.bound_at)
+            for b in self.binds.values()
+        ]
+        kicked, self._elsewhere = await store.confirm_binds(self._database, self._node, rows)
+        for number in kicked:
+            bind = self.binds.get(number)
+            if bind is not None:
+                log.info("partner.kicked", user=bind.partner.username, peer=bind.ip)
+                bind.link.close("kicked")
+
+    # --- what binds ask for ------------------------------------------------------------------------------------
+
+    def within_rate(self, partner: Partner, n: int) -> bool:
+        """Take ``n`` destinations from the partner's rate, all or nothing."""
+        if not partner.rate:
+            return True
+        now = asyncio.get_running_loop().time()
+        burst = max(float(partner.rate), float(n))
+        meter = self._meters.get(partner.id)
+        if meter is None:
+            meter = self._meters[partner.id] = TokenBucket(partner.rate, burst, now=now)
+        elif meter.rate != partner.rate or meter.burst < n:
+            meter.set_rate(partner.rate, now, burst)
+        if meter.left(now) < n:
+            return False
+        meter.take(now, n)
+        return True
+
+    def no_longer(self, expire_at: datetime | None) -> datetime | None:
+        """An end of validity that we can keep: later ones than a message may live are brought forward."""
+        latest = datetime.now(UTC) + MAX_AGE - _MARGIN
+        return expire_at if expire_at is None else min(expire_at, latest)
+
+    def slow_down(self, bind: Bind) -> None:
+        """Stop reading from it while too much waits for its commit."""
+        if self.acceptor.waiting >= CROWDED:
+            self.read_later(bind)
+
+    def read_later(self, bind: Bind) -> None:
+        """Leave what it sends in the kernel for now."""
+        if not bind.gone:
+            bind.link.pause_reading()
+            self._paused[bind.number] = bind
+
+    def read_on(self, bind: Bind) -> None:
+        """Read again, unless something else stands against it."""
+        if bind.number in self._paused and bind.link.writable and self.acceptor.waiting <= ROOM_AGAIN:
+            del self._paused[bind.number]
+            bind.link.resume_reading()
+
+    async def _read_on_all(self) -> None:
+        for bind in list(self._paused.values()):
+            self.read_on(bind)
+
+    async def note_refused(self, refused: Sequence[tuple[Part, str]]) -> None:
+        """Destinations of a group get a report each instead of a message."""
+        async with self._database.transaction() as connection:
+            told = await partnerparts.note_refused(connection, refused, self.ids.next)
+        self._bell.ring(told, "report")
+
+    async def standing(self, account_id: int, id_: int) -> Standing | None:
+        """Where a message, or the message of a part, of this account stands."""
+        row = await partnerqueries.standing(self._database, account_id, id_)
+        return (
+            None
+            if row is None
+            else Standing(id_, PartState(row["state"]), row["by_us"], row["final_at"], row["code"])
+        )
+
+    async def counts(self, account_id: int, day: str) -> dict[str, int]:
+        """The account's counters of a day, YYYYMMDD."""
+        return await partnerqueries.counts(self._database, account_id, day)
+
+    async def cancel(self, account_id: int, order: Cancel) -> bool:
+        """Withdraw what was not handed to a carrier yet; whether there was anything."""
+        if order.id:
+            found = await partnerqueries.of_submit(self._database, account_id, order.id)
+        else:
+            found = await partnerqueries.waiting(
+                self._database, account_id, order.source, order.destination, MAX_CANCELLED
+            )
+        done = 0
+        for id_ in found:
+
+            async def run(connection: Connection, now: datetime, id_: int = id_) -> list[Row]:
+                return await sweeps.cancel(connection, id_, now)
+
+            done += await self._outcomes.sweep(
+                Sweep(run, {PartState.CANCELLED: "cancelled"}, {"actor": "partner"})
+            )
+        return done > 0
+
+    # --- events ------------------------------------------------------------------------------------------------
+
+    def _rung(self, account_ids: Collection[int]) -> None:
+        for account_id in account_ids:
+            feed = self._feeds.get(account_id)
+            if feed is not None:
+                feed.wake()
+
+    async def _look(self) -> None:
+        if self._feeds:
+            for account_id in await bindevents.with_events(self._database, tuple(self._feeds)):
+                feed = self._feeds.get(account_id)
+                if feed is not None:
+                    feed.wake()
+
+    # --- for people --------------------------------------------------------------------------------------------
+
+    def count_refusal(self, bind: Bind, why: str) -> None:
+        """A request was answered with a refusal."""
+        code = why if why.isupper() or why == "rate" else "UNFIT"
+        self.refusals[bind.partner.username, code] += 1
+
+    def count_violation(self, bind: Bind, kind: str, detail: str) -> None:
+        """A partner has broken the protocol."""
+        self.violations[bind.partner.username, kind] += 1
+        if self.violations[bind.partner.username, kind] <= 10:
+            log.warning("link.violation", user=bind.partner.username, peer=bind.ip, kind=kind, detail=detail)
+
+    @property
+    def slowed(self) -> int:
+        """Logins refused unseen."""
+        return self._guard.slowed
+
+    def status(self) -> list[dict[str, Any]]:
+        """Binds of this node, for people."""
+        lines = []
+        for bind in self.binds.values():
+            session, feed = bind.link.session, bind.feed
+            account = self.directory.account(bind.partner.account_id)
+            lines.append(
+                {
+                    "protocol": bind.partner.protocol,
+                    "user": bind.partner.username,
+                    "account": account.name if account is not None else "",
+                    "version": session.dialect.name,
+                    "mode": bind.mode,
+                    "ip": bind.ip,
+                    "bound_at": bind.bound_at,
+                    "submits": bind.submits,
+                    "refused": bind.refused,
+                    "unanswered": session.owed,
+                    "deliveries": session.outstanding,
+                    "window": session.window,
+                    "delivered": feed.delivered if feed is not None else 0,
+                    "last_error": bind.last_error,
+                }
+            )
+        return sorted(lines, key=lambda line: (line["protocol"], line["user"], line["bound_at"]))

@@ -1,0 +1,220 @@
+"""A partner for tests: logs in to our own servers by SMPP or CMPP, and keeps what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from harness import Site, free_port, site, until
+
+from smsgw.link import Link
+from smsgw.protocols.cmpp import pdus as cmpp
+from smsgw.protocols.cmpp import reports as cmpp_reports
+from smsgw.protocols.cmpp import rules as cmpp_rules
+from smsgw.protocols.events import Answer, Bound, Closed, Event, Refused, Request
+from smsgw.protocols.pdu import Pdu
+from smsgw.protocols.session import Session, SessionConfig
+from smsgw.protocols.smpp import pdus as smpp
+from smsgw.protocols.smpp import reports as smpp_reports
+from smsgw.protocols.smpp import rules as smpp_rules
+from smsgw.protocols.smpp import tlvs
+
+
+class PartnerClient:
+    """One connection. ``answer_with`` decides the status of its answers to deliveries; None: no answer."""
+
+    def __init__(self, rules: Any, *, window: int = 1000) -> None:
+        self.session = Session(rules, config=SessionConfig(window=window, keepalive_interval=None))
+        self.link = Link(self.session, self, "partner")
+        self.bound: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        """Done with the login's status."""
+        self.delivered: list[Pdu] = []
+        self.answer_with: Callable[[Pdu], int | None] = lambda _: 0
+        self.over = False
+
+    @classmethod
+    async def connect(cls, port: int, rules: Any, *, window: int = 1000, ssl: Any = None) -> PartnerClient:
+        client = cls(rules, window=window)
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(
+            lambda: client.link, "127.0.0.1", port, ssl=ssl, server_hostname="localhost" if ssl else None
+        )
+        async with asyncio.timeout(10):
+            await client.bound
+        return client
+
+    # --- link.Owner --------------------------------------------------------------------------------------------
+
+    def on_connected(self, link: Link) -> None:
+        pass
+
+    def on_writable(self, link: Link) -> None:
+        pass
+
+    def on_events(self, link: Link, events: list[Event]) -> None:
+        for event in events:
+            match event:
+                case Bound():
+                    self.bound.set_result(0)
+                case Refused(status=status):
+                    self.bound.set_result(status)
+                case Request(pdu=pdu):
+                    self.delivered.append(pdu)
+                    status = self.answer_with(pdu)
+                    if status is not None:
+                        link.session.answer(event, status=status)
+                case Answer(tag=asyncio.Future() as future):
+                    future.set_result(event.pdu)
+                case Closed(lost=lost):
+                    self.over = True
+                    if not self.bound.done():
+                        self.bound.set_result(-1)
+                    for future in lost:
+                        if isinstance(future, asyncio.Future) and not future.done():
+                            future.set_exception(ConnectionError("closed"))
+                case _:
+                    pass
+
+    # --- for tests ---------------------------------------------------------------------------------------------
+
+    def ask(self, pdu: Pdu) -> asyncio.Future[Any]:
+        """Send a request; the future is done with its answer."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.session.request(pdu, asyncio.get_running_loop().time(), future)
+        self.link.flush_soon()
+        return future
+
+    async def call(self, pdu: Pdu, within: float = 15.0) -> Any:
+        """Send a request and wait for its answer."""
+        return await asyncio.wait_for(self.ask(pdu), within)
+
+    async def close(self) -> None:
+        """Log out."""
+        self.link.close("done")
+        await asyncio.wait_for(asyncio.shield(self.link.closed), 10)
+
+    def abort(self) -> None:
+        """Be gone."""
+        self.link.abort("gone")
+
+    def receipts(self) -> dict[str, list[str]]:
+        """State words of SMPP receipts by message id."""
+        found: dict[str, list[str]] = {}
+        for pdu in self.delivered:
+            if isinstance(pdu, smpp.DeliverSm) and pdu.esm_class & 0x04:
+                receipt = smpp_reports.of_deliver(pdu)
+                assert receipt is not None and receipt.id is not None
+                assert receipt.receipted_message_id in (None, receipt.id)
+                found.setdefault(receipt.id, []).append(receipt.state)
+        return found
+
+    def reports(self) -> dict[int, list[cmpp_reports.Report]]:
+        """CMPP reports by Msg_Id."""
+        found: dict[int, list[cmpp_reports.Report]] = {}
+        for pdu in self.delivered:
+            if isinstance(pdu, cmpp.Deliver) and pdu.registered_delivery:
+                report = cmpp_reports.of_deliver(pdu)
+                assert report is not None
+                found.setdefault(report.msg_id, []).append(report)
+        return found
+
+    async def told(self, ids: Any, *, within: float = 20.0) -> None:
+        """Wait until each of these ids has a receipt or report."""
+        wanted = set(ids)
+        await until(
+            lambda: wanted <= {*self.receipts(), *self.reports()}, within=within, what=f"reports of {wanted}"
+        )
+
+    def messages(self) -> list[Any]:
+        """What came from phones."""
+        return [
+            p
+            for p in self.delivered
+            if (isinstance(p, smpp.DeliverSm) and not p.esm_class & 0x3C)
+            or (isinstance(p, cmpp.Deliver) and not p.registered_delivery)
+        ]
+
+
+def smpp_client(user: str = "shop", password: str = "secret12", bind: str = "transceiver", **how: Any) -> Any:
+    return smpp_rules.client(user, password, bind=bind, **how)
+
+
+def cmpp_client(user: str = "900100", password: str = "secret12", version: int = 0x30) -> Any:
+    return cmpp_rules.client(user, password, version, timestamp=lambda: 1124190501, strict_authenticator=True)
+
+
+def submit_sm(to: str, text: str, **fields: Any) -> smpp.SubmitSm:
+    coding, octets = (0, text.encode("ascii")) if text.isascii() else (8, text.encode("utf-16-be"))
+    fields = {
+        "source_addr": "10690001", "dest_addr_ton": 1, "dest_addr_npi": 1, "destination_addr": to,
+        "registered_delivery": 1, "data_coding": coding, "short_message": octets,
+    } | fields  # fmt: skip
+    return smpp.SubmitSm(**fields)
+
+
+def submit(to: str | tuple[str, ...], text: str, **fields: Any) -> cmpp.Submit:
+    coding, octets = (0, text.encode("ascii")) if text.isascii() else (8, text.encode("utf-16-be"))
+    fields = {
+        "src_id": "10690001", "dest_terminal_id": (to,) if isinstance(to, str) else to, "registered_delivery": 1,
+        "msg_fmt": coding, "msg_content": octets, "msg_src": "900100",
+    } | fields  # fmt: skip
+    return cmpp.Submit(**fields)
+
+
+def payload(text: str) -> tuple[Any, ...]:
+    from smsgw.protocols.pdu import Tlv
+
+    return (Tlv(tlvs.MESSAGE_PAYLOAD, text.encode("utf-16-be")),)
+
+
+class PartnerSite:
+    """A gateway with servers for partners, and logins for both protocols."""
+
+    def __init__(self, built: Site, smpp_port: int, cmpp_port: int) -> None:
+        self.site = built
+        self.node = built.node
+        self.smpp_port = smpp_port
+        self.cmpp_port = cmpp_port
+
+        self._clients: list[PartnerClient] = []
+
+    async def smpp(self, **how: Any) -> PartnerClient:
+        """A bound client."""
+        return await self._bound(self.smpp_port, smpp_client(**how))
+
+    async def cmpp(self, **how: Any) -> PartnerClient:
+        """The same by CMPP."""
+        return await self._bound(self.cmpp_port, cmpp_client(**how))
+
+    async def _bound(self, port: int, rules: Any) -> PartnerClient:
+        client = await PartnerClient.connect(port, rules)
+        assert client.bound.result() == 0
+        self._clients.append(client)
+        return client
+
+    def leave(self) -> None:
+        """End what a test has left."""
+        for client in self._clients:
+            client.abort()
+        self._clients.clear()
+
+    async def binds(self) -> list[dict[str, Any]]:
+        return (await self.node.status())["partners"]
+
+
+@contextlib.asynccontextmanager
+async def partner_site(data_dir: Any, **how: Any) -> AsyncIterator[PartnerSite]:
+    """A site with SMPP and CMPP servers; ``acme`` has a login for each."""
+    ports = free_port(), free_port()
+    how = {
+        "partners_smpp_listen": f"127.0.0.1:{ports[0]}", "partners_cmpp_listen": f"127.0.0.1:{ports[1]}",
+    } | how  # fmt: skip
+    async with site(data_dir, **how) as built:
+        add = ("partner", "add", "acme", "--password", "secret12")
+        await asyncio.gather(
+            built.node.ctl(*add, "--protocol", "smpp", "--user", "shop"),
+            built.node.ctl(*add, "--protocol", "cmpp", "--user", "900100"),
+        )
+        yield PartnerSite(built, *ports)
