@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -49,14 +50,15 @@ class Partner:
     """How a long message from a phone goes to an SMPP partner: parts with a header (``udh``) or ``payload``."""
     status: str = "active"
 
-    def admits(self, address: str) -> bool:
-        """Whether a connection from this IP address may log in."""
-        if not self.ip_allow:
-            return True
-        ip = ipaddress.ip_address(address.partition("%")[0])
-        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
-        return any(ip in network for network in self.ip_allow)
+
+def admits(networks: Sequence[Network], address: str) -> bool:
+    """Whether an IP address is in one of the networks; without any every address is."""
+    if not networks:
+        return True
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    return any(ip in network for network in networks)
 
 
 class Wanted(IntEnum):
@@ -92,13 +94,13 @@ class ReplyTo:
     dest_npi: int = 0
     service: str = ""
     """SMPP service_type, CMPP Service_Id."""
-    by_batch: bool = False
-    """One id for all destinations of the submit (SMPP submit_multi): the batch's."""
+    group: bool = False
+    """One of the destinations of a submit to several. In SMPP they all have one id: the batch's."""
 
     def pack(self) -> str:
         """As text."""
         numbers = (
-            self.wanted, self.source_ton, self.source_npi, self.dest_ton, self.dest_npi, int(self.by_batch),
+            self.wanted, self.source_ton, self.source_npi, self.dest_ton, self.dest_npi, int(self.group),
         )  # fmt: skip
         return "\t".join(
             (*map(str, map(int, numbers)), *map(_plain, (self.source, self.destination, self.service)))
@@ -110,7 +112,7 @@ class ReplyTo:
         fields = text.split("\t")
         if len(fields) != 9 or not all(f.isdigit() and f.isascii() for f in fields[:6]):
             return None
-        wanted, source_ton, source_npi, dest_ton, dest_npi, by_batch = map(int, fields[:6])
+        wanted, source_ton, source_npi, dest_ton, dest_npi, group = map(int, fields[:6])
         source, destination, service = fields[6:]
         return ReplyTo(
             Wanted(wanted & 3),
@@ -121,7 +123,7 @@ class ReplyTo:
             dest_ton,
             dest_npi,
             service,
-            bool(by_batch),
+            bool(group),
         )
 
 

@@ -150,7 +150,7 @@ class Bind:
                     continue
                 if self._repeated(request):
                     continue
-                if account is None or account.status != "active":
+                if account is None or account.halted:
                     raise Refused("ACCOUNT_STOPPED")
                 if not self._service.within_rate(self.partner, len(order.destinations)):
                     raise Unfit(self.face.throttled, "rate")
@@ -169,7 +169,7 @@ class Bind:
             except SmsgwError as exc:
                 self._refuse(request, self.face.status_of(exc), exc.code)
                 continue
-            if len(order.destinations) > 1 or order.replies[0].by_batch:
+            if len(order.destinations) > 1 or order.replies[0].group:
                 self._later(self._group(account, entry), request)
             else:
                 together.setdefault((order.send_at, order.expire_at, order.urgent), []).append(entry)

@@ -158,7 +158,7 @@ class CmppFace:
             raise Unfit(STRUCTURE, "ValId_Time is over")
         wanted = Wanted.ALL if pdu.registered_delivery == 1 else Wanted.NONE
         replies = tuple(
-            ReplyTo(wanted, pdu.src_id, number, service=pdu.service_id, by_batch=len(to) > 1) for number in to
+            ReplyTo(wanted, pdu.src_id, number, service=pdu.service_id, group=len(to) > 1) for number in to
         )
         urgent = pdu.msg_level == _URGENT
         return Submit(to, replies, pdu.src_id, octets, coding, concat, send_at, expire_at, urgent)
@@ -221,22 +221,24 @@ class CmppFace:
 
     # --- deliveries --------------------------------------------------------------------------------------------
 
-    def receipt(self, event: Claimed, receipt: ReceiptTo, partner: Partner, version: int, tlvs: bool) -> Pdu:
+    def receipt(
+        self, claimed: Claimed, receipt: ReceiptTo, partner: Partner, version: int, tlvs: bool
+    ) -> Pdu:
         """DELIVER with a status report. Its own Msg_Id is the same however often it is sent."""
         reply = receipt.reply
         number = reply.destination or numbers.national(receipt.number)
-        index = event.receipts.index(receipt)
-        done = event.done_at or datetime.now(UTC)
+        index = claimed.receipts.index(receipt)
+        done = claimed.event.done_at or datetime.now(UTC)
         content = reports.Report(
             msg_id=to_msg_id(receipt.id),
-            stat=stat_of(event.status, event.code),
+            stat=stat_of(claimed.event.status, claimed.event.code),
             submit_time=f"{time_of(receipt.id).astimezone(CHINA):%y%m%d%H%M}",
             done_time=f"{done.astimezone(CHINA):%y%m%d%H%M}",
             dest_terminal_id=number,
-            smsc_sequence=event.id & 0xFFFFFFFF,
+            smsc_sequence=claimed.event.id & 0xFFFFFFFF,
         )
         return pdus.Deliver(
-            msg_id=to_msg_id(event.id, index),
+            msg_id=to_msg_id(claimed.event.id, index),
             dest_id=reply.source or partner.code,
             service_id=reply.service,
             src_terminal_id=number,

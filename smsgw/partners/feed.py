@@ -7,8 +7,7 @@ partner that is slow, or never answers, costs nobody else anything.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,12 +15,16 @@ import structlog
 
 from smsgw import aio
 from smsgw.core.errors import SmsgwError, Temporary
+from smsgw.core.webhooks import Way
+from smsgw.pipeline.directory import Directory
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import NotBound, WindowFull
 from smsgw.store import bindevents as store
+from smsgw.store import events
 from smsgw.store.batch import Batcher
 from smsgw.store.bindevents import Claimed
 from smsgw.store.db import Connection, Database
+from smsgw.store.events import MAX_PULL, BoundEvent
 
 if TYPE_CHECKING:
     from smsgw.partners.bind import Bind
@@ -33,8 +36,6 @@ LOOK_AGAIN = 30.0
 FIRST_PAUSE = 5.0
 MAX_PAUSE = 3600.0
 """Between two offers of an event that the partner refuses for now: doubled each time, up to this."""
-MAX_REMEMBERED = 10_000
-"""Events whose refusals are counted, of an account."""
 MAX_WAITING = 100_000
 
 
@@ -42,7 +43,7 @@ MAX_WAITING = 100_000
 class Delivery:
     """An event under way to the partner."""
 
-    event: Claimed
+    claimed: Claimed
     bind: Bind | None = None
     pdus: list[Pdu] | None = None
     written: int = 0
@@ -53,22 +54,19 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ack:
+class _Settled:
+    account_id: int
     event_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class _PutOff:
-    event_id: int
-    batch: int
-    seconds: float
+    pause: float | None = None
+    """None: taken; otherwise seconds until it is offered again."""
+    problem: str = ""
 
 
 class Settler:
     """Writes what became of events; one for all feeds."""
 
     def __init__(self, dsn: str) -> None:
-        self._writer: Batcher[_Ack | _PutOff, bool | SmsgwError] = Batcher(
+        self._writer: Batcher[_Settled, bool | SmsgwError] = Batcher(
             "partner.events", dsn, self._commit, max_batch=2000, limit=MAX_WAITING, interval=0.015
         )
 
@@ -85,27 +83,26 @@ class Settler:
         """Feeds claim nothing while this is true."""
         return self._writer.full
 
-    def taken(self, event: Claimed) -> None:
+    def taken(self, account_id: int, event: BoundEvent) -> None:
         """The partner has it."""
-        self._writer.submit(_Ack(event.id)).add_done_callback(_told)
+        self._writer.submit(_Settled(account_id, event.id)).add_done_callback(_told)
 
-    def put_off(self, event: Claimed, seconds: float) -> None:
-        """It is to be offered again after that time."""
-        self._writer.submit(_PutOff(event.id, event.batch, seconds)).add_done_callback(_told)
-
-    async def drain(self) -> None:
-        """Returns when all that was said so far is committed."""
-        await self._writer.drain()
+    def put_off(self, account_id: int, event: BoundEvent, seconds: float, problem: str = "") -> None:
+        """It is to be offered again after that time; with a ``problem`` that was a try."""
+        self._writer.submit(_Settled(account_id, event.id, seconds, problem)).add_done_callback(_told)
 
     async def _commit(
-        self, connection: Connection, items: list[_Ack | _PutOff], again: bool
+        self, connection: Connection, items: list[_Settled], again: bool
     ) -> list[bool | SmsgwError]:
-        acks = sorted({i.event_id for i in items if isinstance(i, _Ack)})
-        if acks:
-            await store.acknowledge(connection, acks)
-        off = {i.event_id: (i.event_id, i.batch, i.seconds) for i in items if isinstance(i, _PutOff)}
-        if off:
-            await store.put_off(connection, [off[k] for k in sorted(off)])
+        groups: dict[tuple[int, float, str], set[int]] = {}
+        for item in items:
+            pause = -1.0 if item.pause is None else item.pause
+            groups.setdefault((item.account_id, pause, item.problem), set()).add(item.event_id)
+        for (account_id, pause, problem), ids in sorted(groups.items()):
+            if pause < 0:
+                await events.ack_bound(connection, account_id, sorted(ids))
+            else:
+                await events.return_bound(connection, account_id, sorted(ids), delay_s=pause, problem=problem)
         return [True] * len(items)
 
 
@@ -118,7 +115,7 @@ class Feed:
     """See the module."""
 
     def __init__(
-        self, account_id: int, database: Database, settler: Settler, ids: Callable[[], int], first_ref: int
+        self, account_id: int, database: Database, settler: Settler, directory: Directory, first_ref: int
     ) -> None:
         self.account_id = account_id
         self.binds: list[Bind] = []
@@ -126,11 +123,10 @@ class Feed:
         self.refused = 0
         self._database = database
         self._settler = settler
-        self._ids = ids
+        self._directory = directory
         self._ref = first_ref
         self._queue: deque[Delivery] = deque()
         self._wake = asyncio.Event()
-        self._refusals: OrderedDict[int, int] = OrderedDict()
         self._task = aio.spawn(self._run(), name=f"partner.feed.{account_id}")
 
     async def stop(self) -> None:
@@ -138,6 +134,11 @@ class Feed:
         await aio.cancel(self._task)
         while self._queue:
             self._give_back(self._queue.popleft(), 0.0)
+
+    @property
+    def primary(self) -> bool:
+        """Whether the account gets its events this way; otherwise only what is redelivered by it."""
+        return self._directory.hooks.account_way(self.account_id) is Way.BIND
 
     def wake(self) -> None:
         """There may be something to tell, or room to tell it."""
@@ -182,9 +183,9 @@ class Feed:
         room = sum(b.room for b in self.binds) - sum(len(d.pdus or (1,)) - d.written for d in self._queue)
         if room <= 0 or self._settler.full:
             return False
-        limit = min(room, store.MAX_CLAIM)
-        claimed = await store.claim(self._database, self.account_id, limit, ids=self._ids)
-        self._queue.extend(Delivery(event) for event in claimed)
+        limit = min(room, MAX_PULL)
+        claimed = await store.claim(self._database, self.account_id, limit, primary=self.primary)
+        self._queue.extend(Delivery(one) for one in claimed)
         self._pump()
         return len(claimed) == limit
 
@@ -217,23 +218,28 @@ class Feed:
 
     def _prepare(self, delivery: Delivery, bind: Bind) -> bool:
         """Render it for this bind; False when there is nothing to tell."""
-        event = delivery.event
+        claimed = delivery.claimed
         try:
-            if event.mo is not None:
+            if claimed.mo is not None:
                 self._ref = self._ref + 1 & 0xFF
-                pdus = bind.face.message(event.mo, bind.partner, self._ref, bind.tlvs)
+                pdus = bind.face.message(claimed.mo, bind.partner, self._ref, bind.tlvs)
             else:
                 version = bind.link.session.dialect.version
                 pdus = [
-                    bind.face.receipt(event, receipt, bind.partner, version, bind.tlvs)
-                    for receipt in event.receipts
+                    bind.face.receipt(claimed, receipt, bind.partner, version, bind.tlvs)
+                    for receipt in claimed.receipts
                 ]
         except ValueError as exc:
-            log.error("partner.undeliverable", account=self.account_id, event_id=str(event.id), error=str(exc))
+            log.error(
+                "partner.undeliverable",
+                account=self.account_id,
+                event_id=str(claimed.event.id),
+                error=str(exc),
+            )
             pdus = []
         if not pdus:
             delivery.over = True
-            self._settler.taken(event)
+            self._settler.taken(self.account_id, claimed.event)
             return False
         delivery.bind, delivery.pdus, delivery.unanswered = bind, pdus, len(pdus)
         return True
@@ -252,7 +258,7 @@ class Feed:
             except ValueError as exc:
                 log.error("partner.undeliverable", account=self.account_id, error=str(exc))
                 delivery.over = True
-                self._settler.taken(delivery.event)
+                self._settler.taken(self.account_id, delivery.claimed.event)
                 break
             delivery.written += 1
         if bind.gone and not delivery.over:
@@ -269,29 +275,27 @@ class Feed:
         if delivery.over or delivery.unanswered:
             return
         delivery.over = True
-        event = delivery.event
-        if not delivery.refused or for_good:
-            if delivery.refused:
-                self.refused += 1
-                log.warning(
-                    "partner.refused_delivery", account=self.account_id, event_id=str(event.id),
-                    status=hex(delivery.refused),
-                )  # fmt: skip
-            else:
-                self.delivered += 1
-            self._refusals.pop(event.id, None)
-            self._settler.taken(event)
+        event = delivery.claimed.event
+        if delivery.refused and not for_good:
+            pause = min(MAX_PAUSE, FIRST_PAUSE * 2.0 ** min(event.tries, 10))
+            self._settler.put_off(self.account_id, event, pause, f"0x{delivery.refused:08x}")
             return
-        times = self._refusals.pop(event.id, 0)
-        self._refusals[event.id] = times + 1
-        if len(self._refusals) > MAX_REMEMBERED:
-            self._refusals.popitem(last=False)
-        self._settler.put_off(event, min(MAX_PAUSE, FIRST_PAUSE * 2.0 ** min(times, 10)))
+        if delivery.refused:
+            self.refused += 1
+            log.warning(
+                "partner.refused_delivery",
+                account=self.account_id,
+                event_id=str(event.id),
+                status=hex(delivery.refused),
+            )
+        else:
+            self.delivered += 1
+        self._settler.taken(self.account_id, event)
 
     def late(self, delivery: Delivery, status: int) -> None:
         """An answer after its time: when it says yes, and it was the only one, the event is done after all."""
         if status == 0 and delivery.pdus is not None and len(delivery.pdus) == 1:
-            self._settler.taken(delivery.event)
+            self._settler.taken(self.account_id, delivery.claimed.event)
 
     def lost(self, delivery: Delivery, pause: float) -> None:
         """No answer: the event is offered again, and may reach the partner twice."""
@@ -300,4 +304,4 @@ class Feed:
 
     def _give_back(self, delivery: Delivery, pause: float) -> None:
         delivery.over = True
-        self._settler.put_off(delivery.event, pause)
+        self._settler.put_off(self.account_id, delivery.claimed.event, pause)

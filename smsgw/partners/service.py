@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import random
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,8 @@ from smsgw import aio
 from smsgw.config import Config, PartnerConfig
 from smsgw.core.bucket import TokenBucket
 from smsgw.core.ids import IdSource
-from smsgw.core.partners import Partner
+from smsgw.core.model import Account
+from smsgw.core.partners import Partner, admits
 from smsgw.core.states import PartState
 from smsgw.link import Link
 from smsgw.partners.bind import Bind
@@ -33,7 +34,7 @@ from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.outcomes import MAX_AGE, Outcomes, Sweep
 from smsgw.protocols.events import LoginRequest
 from smsgw.protocols.states import State
-from smsgw.store import bindevents, partnerparts, partnerqueries, sweeps
+from smsgw.store import events, partnerparts, partnerqueries, sweeps
 from smsgw.store import partners as store
 from smsgw.store.db import Connection, Database, Row
 from smsgw.store.partnerparts import Part
@@ -55,6 +56,10 @@ MAX_BINDS = 5_000
 MAX_CANCELLED = 1_000
 _MODES = {State.BOUND_TX: "transmitter", State.BOUND_RX: "receiver", State.BOUND_TRX: "transceiver"}
 _MARGIN = timedelta(minutes=1)
+
+
+def _may_work(partner: Partner, account: Account) -> bool:
+    return partner.status == "active" and not account.halted and partner.protocol in account.protocols
 
 
 class Partners:
@@ -206,9 +211,9 @@ class Partners:
     def _problem(self, partner: Partner, ip: str) -> str:
         """Why somebody whose password is right may not bind now; empty when nothing stands against it."""
         account = self.directory.account(partner.account_id)
-        if not partner.admits(ip):
+        if account is None or not self._may_come(partner, account, ip):
             return "address"
-        if partner.status != "active" or account is None or account.status != "active":
+        if not _may_work(partner, account):
             return "stopped"
         here = sum(bind.partner.id == partner.id for bind in self.binds.values())
         if here + self._elsewhere.get(partner.id, 0) >= partner.max_binds or len(self.binds) >= MAX_BINDS:
@@ -216,6 +221,11 @@ class Partners:
         if self._stopping or not self.acceptor.open:
             return "stopping"
         return ""
+
+    @staticmethod
+    def _may_come(partner: Partner, account: Account, ip: str) -> bool:
+        """The login's addresses narrow the account's."""
+        return admits(account.ip_allow, ip) and admits(partner.ip_allow, ip)
 
     def _bind(self, face: Face, link: Link, event: LoginRequest, partner: Partner, asked: Login) -> None:
         session = link.session
@@ -242,7 +252,7 @@ class Partners:
                     partner.account_id,
                     self._database,
                     self._settler,
-                    self.ids.next,
+                    self.directory,
                     random.randrange(256),  # noqa: S311  where a counter begins
                 )
             bind.feed = feed
@@ -271,10 +281,9 @@ class Partners:
                 partner is None
                 or partner.id != before.id
                 or partner.password != before.password
-                or partner.status != "active"
                 or account is None
-                or account.status != "active"
-                or not partner.admits(bind.ip)
+                or not _may_work(partner, account)
+                or not self._may_come(partner, account, bind.ip)
             ):
                 bind.link.close("login changed")
             elif partner != before:
@@ -379,15 +388,15 @@ class Partners:
 
     # --- events ------------------------------------------------------------------------------------------------
 
-    def _rung(self, account_ids: Collection[int]) -> None:
-        for account_id in account_ids:
-            feed = self._feeds.get(account_id)
-            if feed is not None:
-                feed.wake()
+    def _rung(self, account_id: int, kind: str) -> None:
+        feed = self._feeds.get(account_id)
+        if feed is not None:
+            feed.wake()
 
     async def _look(self) -> None:
         if self._feeds:
-            for account_id in await bindevents.with_events(self._database, tuple(self._feeds)):
+            accounts = {account_id: feed.primary for account_id, feed in self._feeds.items()}
+            for account_id in await events.with_bound(self._database, accounts):
                 feed = self._feeds.get(account_id)
                 if feed is not None:
                     feed.wake()

@@ -209,7 +209,7 @@ class SmppFace:
         ton: int,
         npi: int,
         destination: str,
-        by_batch: bool = False,
+        group: bool = False,
     ) -> ReplyTo:
         return ReplyTo(
             Wanted(pdu.registered_delivery & 3),
@@ -220,7 +220,7 @@ class SmppFace:
             ton,
             npi,
             pdu.service_type,
-            by_batch,
+            group,
         )
 
     def _multi(self, pdu: pdus.SubmitMulti, partner: Partner, now: datetime) -> Submit:
@@ -343,14 +343,18 @@ class SmppFace:
 
     # --- deliveries --------------------------------------------------------------------------------------------
 
-    def receipt(self, event: Claimed, receipt: ReceiptTo, partner: Partner, version: int, tlvs: bool) -> Pdu:
+    def receipt(
+        self, claimed: Claimed, receipt: ReceiptTo, partner: Partner, version: int, tlvs: bool
+    ) -> Pdu:
         """deliver_sm with a receipt: as text by appendix B, and as optional parameters."""
-        stat, error = stat_of(event.status, event.code)
+        stat, error = stat_of(claimed.event.status, claimed.event.code)
         written = reports.Receipt(
             id=spell(receipt.id, partner),
-            dlvrd="001" if event.status == "delivered" else "000",
+            dlvrd="001" if claimed.event.status == "delivered" else "000",
             submit_date=f"{time_of(receipt.id).astimezone(CHINA):%y%m%d%H%M}",
-            done_date=f"{event.done_at.astimezone(CHINA):%y%m%d%H%M}" if event.done_at else None,
+            done_date=f"{claimed.event.done_at.astimezone(CHINA):%y%m%d%H%M}"
+            if claimed.event.done_at
+            else None,
             stat=stat,
             err=error,
             text=receipt_head(receipt.head),

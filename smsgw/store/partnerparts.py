@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from smsgw.core.ids import first_id
+from smsgw.core.webhooks import REPORT
 from smsgw.store.db import Connection, Database, Row
 from smsgw.store.outcomes import EVENT_COLUMNS
 
@@ -162,12 +163,15 @@ async def refuse(connection: Connection, part_ids: Sequence[int], ids: Ids, *, c
 async def _tell(
     connection: Connection, refused: Sequence[tuple[int, int, datetime]], ids: Ids, code: str
 ) -> None:
+    # No other way than a bind could say which submit it is about.
     records = [
-        (ids(), account_id, "report", id_, "rejected", "", code, 0, None, at)
+        (ids(), account_id, REPORT, id_, "rejected", "", code, 0, None, at, "bind")
         for id_, account_id, at in refused
     ]
     if records:
-        await connection.copy_records_to_table("customer_event", records=records, columns=EVENT_COLUMNS)
+        await connection.copy_records_to_table(
+            "customer_event", records=records, columns=(*EVENT_COLUMNS, "way")
+        )
 
 
 async def note_refused(connection: Connection, parts: Sequence[tuple[Part, str]], ids: Ids) -> set[int]:

@@ -46,7 +46,7 @@ async def of_submit(database: Database, account_id: int, id_: int) -> list[int]:
     """The messages behind an id that a submit was answered with: one, those of a group, or the one of a part."""
     rows = await database.fetch(_OF_SUBMIT, id_, account_id)
     group = [
-        r["id"] for r in rows if r["first"] or ((to := ReplyTo.unpack(r["ext"])) is not None and to.by_batch)
+        r["id"] for r in rows if r["first"] or ((to := ReplyTo.unpack(r["ext"])) is not None and to.group)
     ]
     if group:
         return group

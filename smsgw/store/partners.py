@@ -63,6 +63,10 @@ async def load_partners(database: Database, sealer: Sealer) -> list[Partner]:
 _ADD = "INSERT INTO partner (account_id, protocol, username, password_sealed) VALUES ($1, $2, $3, $4) RETURNING id"
 
 
+# Where nobody has chosen a way for the account's events, they go where it is bound.
+_WAY = "INSERT INTO event_setting (account_id, way) VALUES ($1, 'bind') ON CONFLICT DO NOTHING"
+
+
 def _checked_password(protocol: str, password: str) -> str:
     if not 1 <= len(password) <= MAX_PASSWORD or not password.isascii() or not password.isprintable():
         raise Invalid("PARAM_INVALID", field="password", reason=f"须为 1 到 {MAX_PASSWORD} 个可见 ASCII 字符")
@@ -80,7 +84,10 @@ async def add_partner(
     *,
     actor: str,
 ) -> int:
-    """Make a login; its id. ``PARAM_INVALID`` for what cannot be, such as a name that the protocol has taken."""
+    """Make a login; its id. ``PARAM_INVALID`` for what cannot be, such as a name that the protocol has taken.
+
+    An account whose events have no way yet gets them by its binds from now on.
+    """
     if protocol not in PROTOCOLS:
         raise Invalid("PARAM_INVALID", field="protocol", reason=f"可选 {', '.join(PROTOCOLS)}")
     if not 1 <= len(username) <= MAX_USERNAME[protocol]:
@@ -92,6 +99,7 @@ async def add_partner(
             sealed = sealer.seal(password, _context(protocol, username))
             partner_id: int = await connection.fetchval(_ADD, account_id, protocol, username, sealed)
             await _update(connection, partner_id, fields)
+            await connection.execute(_WAY, account_id)
             await audit.append(
                 connection, actor=actor, action="partner.add", object=f"partner/{protocol}/{username}",
                 after={"account_id": account_id, **_shown(fields)},

@@ -21,6 +21,8 @@ from smsgw.protocols.smpp import reports as smpp_reports
 from smsgw.protocols.smpp import rules as smpp_rules
 from smsgw.protocols.smpp import tlvs
 
+PASSWORD = "secret12"
+
 
 class PartnerClient:
     """One connection. ``answer_with`` decides the status of its answers to deliveries; None: no answer."""
@@ -105,7 +107,8 @@ class PartnerClient:
         for pdu in self.delivered:
             if isinstance(pdu, smpp.DeliverSm) and pdu.esm_class & 0x04:
                 receipt = smpp_reports.of_deliver(pdu)
-                assert receipt is not None and receipt.id is not None
+                assert receipt is not None
+                assert receipt.id is not None
                 assert receipt.receipted_message_id in (None, receipt.id)
                 found.setdefault(receipt.id, []).append(receipt.state)
         return found
@@ -137,11 +140,11 @@ class PartnerClient:
         ]
 
 
-def smpp_client(user: str = "shop", password: str = "secret12", bind: str = "transceiver", **how: Any) -> Any:
+def smpp_client(user: str = "shop", password: str = PASSWORD, bind: str = "transceiver", **how: Any) -> Any:
     return smpp_rules.client(user, password, bind=bind, **how)
 
 
-def cmpp_client(user: str = "900100", password: str = "secret12", version: int = 0x30) -> Any:
+def cmpp_client(user: str = "900100", password: str = PASSWORD, version: int = 0x30) -> Any:
     return cmpp_rules.client(user, password, version, timestamp=lambda: 1124190501, strict_authenticator=True)
 
 
@@ -212,7 +215,7 @@ async def partner_site(data_dir: Any, **how: Any) -> AsyncIterator[PartnerSite]:
         "partners_smpp_listen": f"127.0.0.1:{ports[0]}", "partners_cmpp_listen": f"127.0.0.1:{ports[1]}",
     } | how  # fmt: skip
     async with site(data_dir, **how) as built:
-        add = ("partner", "add", "acme", "--password", "secret12")
+        add = ("partner", "add", "acme", "--password", PASSWORD)
         await asyncio.gather(
             built.node.ctl(*add, "--protocol", "smpp", "--user", "shop"),
             built.node.ctl(*add, "--protocol", "cmpp", "--user", "900100"),

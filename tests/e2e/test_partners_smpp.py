@@ -90,7 +90,9 @@ async def test_every_alphabet_becomes_text(here: PartnerSite) -> None:
         client.call(submit_sm("8613800000210", "x", data_coding=8, short_message=b"\x4e\x2d\x65")),
         client.call(submit_sm("8613800000210", "x", data_coding=1, short_message=b"\xc4")),
         client.call(submit_sm("8613800000210", "x", data_coding=9)),
-        client.call(submit_sm("8613800000210", "x", esm_class=0x40, short_message=b"\x06\x05\x04\x0b\x84\x23\xf0x")),
+        client.call(
+            submit_sm("8613800000210", "x", esm_class=0x40, short_message=b"\x06\x05\x04\x0b\x84\x23\xf0x")
+        ),
         client.call(submit_sm("8613800000210", "x", esm_class=0x40, short_message=b"\x40x")),
         client.call(submit_sm("8613800000210", "x", esm_class=0x08)),
     )
@@ -103,7 +105,9 @@ async def test_refusals_have_their_statuses(here: PartnerSite) -> None:
     cases = {
         "not a number": (submit_sm("12", "x"), 0x0B),
         "empty": (submit_sm("8613800000301", "x", short_message=b""), 0x01),
-        "too long": (submit_sm("8613800000301", "x", short_message=b"", data_coding=8, tlvs=payload("长" * 1001)), 0x01),
+        "too long": (
+            submit_sm("8613800000301", "x", short_message=b"", data_coding=8, tlvs=payload("长" * 1001)), 0x01,
+        ),
         "strange source": (submit_sm("8613800000301", "x", source_addr="SHOP", source_addr_ton=5), 0x0A),
         "predefined": (submit_sm("8613800000301", "x", sm_default_msg_id=1), 0x63),
         "replace": (submit_sm("8613800000301", "x", replace_if_present_flag=1), 0x54),
@@ -116,8 +120,11 @@ async def test_refusals_have_their_statuses(here: PartnerSite) -> None:
         "an id that is none": (pdus.CancelSm(message_id="x"), 0x0C),
         "both texts": (submit_sm("8613800000301", "x", tlvs=payload("y")), 0x01),
         "segment 3 of 2": (
-            submit_sm("8613800000301", "x", tlvs=(Tlv(tlvs.SAR_MSG_REF_NUM, b"\0\1"), Tlv(tlvs.SAR_TOTAL_SEGMENTS, b"\2"),
-                                                  Tlv(tlvs.SAR_SEGMENT_SEQNUM, b"\3"))), 0xC0),
+            submit_sm("8613800000301", "x", tlvs=(
+                Tlv(tlvs.SAR_MSG_REF_NUM, b"\0\1"), Tlv(tlvs.SAR_TOTAL_SEGMENTS, b"\2"),
+                Tlv(tlvs.SAR_SEGMENT_SEQNUM, b"\3"),
+            )), 0xC0,
+        ),
     }  # fmt: skip
     answers = await asyncio.gather(*(client.call(pdu) for pdu, _ in cases.values()))
     assert {name: a.command_status for name, a in zip(cases, answers, strict=True)} == {
@@ -215,7 +222,9 @@ async def test_submit_multi_has_one_id_and_names_what_failed(here: PartnerSite) 
     ]  # fmt: skip
     await until(lambda: len(client.receipts().get(answer.message_id, ())) == 3, what="three receipts")
     assert {p.source_addr for p in client.delivered} == {n for n in numbers if n != "12"}
-    nobody = await client.call(pdus.SubmitMulti(dest_address=(pdus.SmeAddress(1, 1, "12"),), short_message=b"x"))
+    nobody = await client.call(
+        pdus.SubmitMulti(dest_address=(pdus.SmeAddress(1, 1, "12"),), short_message=b"x")
+    )
     assert nobody.command_status == 0x0B
     await client.close()
 
@@ -225,7 +234,9 @@ async def test_two_equal_texts_to_one_number_are_two_messages(here: PartnerSite)
     answers = await asyncio.gather(*(client.ask(submit_sm("8613800000701", "twice")) for _ in range(2)))
     assert [a.command_status for a in answers] == [0, 0]
     await client.told([a.message_id for a in answers])
-    taken = [m for c in here.site.carriers.values() for m in c.inbox.messages if m.destination == "13800000701"]
+    taken = [
+        m for c in here.site.carriers.values() for m in c.inbox.messages if m.destination == "13800000701"
+    ]
     assert len(taken) == 2
     await client.close()
 
@@ -305,7 +316,9 @@ async def test_what_a_partner_does_not_take_comes_again(here: PartnerSite) -> No
 
 async def test_reports_wait_for_a_partner_that_is_away(here: PartnerSite) -> None:
     client = await here.smpp(bind="transmitter")
-    answers = await asyncio.gather(*(client.call(submit_sm(f"86138000012{n:02d}", "away")) for n in range(20)))
+    answers = await asyncio.gather(
+        *(client.call(submit_sm(f"86138000012{n:02d}", "away")) for n in range(20))
+    )
     await client.close()
     for answer in answers:
         await here.site.customer.reaches(answer.message_id, "delivered")

@@ -72,7 +72,7 @@ async def test_events_for_a_connection_are_claimed_once_and_come_back(stage: Sta
     a, b, c = await stage.reports(*(stage.ids.next() for _ in range(3)))
     first = await events.claim_bound(stage.database, stage.account_id, "report", 2)
     assert [e.id for e in first] == [a, b]
-    assert first[0].item["carrier_code"] == "DELIVRD"
+    assert first[0].code == "DELIVRD"
     assert await stage.claim() == [c], "what is claimed is nobody else's"
     assert await events.ack_bound(stage.database, stage.account_id, [a]) == 1
     assert await events.ack_bound(stage.database, stage.account_id, [a]) == 0

@@ -1,0 +1,207 @@
+"""Partners by CMPP 2.0 and 3.0."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from harness import until
+from partner_client import PartnerClient, PartnerSite, cmpp_client, partner_site, submit
+
+from smsgw.core import udh
+from smsgw.protocols.cmpp import pdus
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def here(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PartnerSite]:
+    connection = await asyncpg.connect(postgres.embedded.dsn, timeout=10)
+    try:
+        await connection.execute("CREATE DATABASE e2e_partners_cmpp")
+        folder = tmp_path_factory.mktemp("partners") / "node"
+        async with partner_site(folder, dsn=postgres.dsn("e2e_partners_cmpp")) as built:
+            yield built
+        await connection.execute("DROP DATABASE e2e_partners_cmpp WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(autouse=True)
+def left_as_found(here: PartnerSite) -> Iterator[None]:
+    yield
+    here.leave()
+
+
+def arrived(here: PartnerSite) -> dict[str, str]:
+    return {m.destination: m.text for c in here.site.carriers.values() for m in c.inbox.messages}
+
+
+@pytest.mark.parametrize(("version", "spoken"), [(0x30, "cmpp30"), (0x20, "cmpp20"), (0x21, "cmpp20")])
+async def test_a_message_and_its_report(here: PartnerSite, version: int, spoken: str) -> None:
+    client = await here.cmpp(version=version)
+    assert client.session.dialect.name == spoken
+    to = f"1380000{version:04d}"
+    answer = await client.call(submit(to, "您的验证码是 8848", service_id="svc"))
+    assert answer.result == 0
+    await client.told([answer.msg_id])
+    (report,) = client.reports()[answer.msg_id]
+    assert (report.stat, report.dest_terminal_id) == ("DELIVRD", to)
+    assert len(report.submit_time) == len(report.done_time) == 10
+    (deliver,) = client.delivered
+    assert (deliver.src_terminal_id, deliver.dest_id, deliver.service_id) == (to, "10690001", "svc")
+    assert deliver.msg_id != answer.msg_id
+    assert arrived(here)[to] == "您的验证码是 8848"
+    assert (await client.call(pdus.Cancel(msg_id=answer.msg_id))).success_id == 1
+    await client.close()
+
+
+async def test_a_group_has_ids_that_follow_each_other(here: PartnerSite) -> None:
+    client = await here.cmpp()
+    to = ("13800000101", "12", "13800000103")
+    answer = await client.call(submit(to, "群发"))
+    assert answer.result == 0
+    ids = [answer.msg_id + n for n in range(3)]
+    await client.told(ids)
+    assert [client.reports()[i][0].dest_terminal_id for i in ids] == list(to)
+    assert [client.reports()[i][0].stat for i in ids] == ["DELIVRD", "REJECTD", "DELIVRD"]
+    many = tuple(f"138001{n:05d}" for n in range(99))
+    answer = await client.call(submit(many, "to all"))
+    await client.told([answer.msg_id + n for n in range(99)])
+    assert (await client.call(submit((*many, "13800000199"), "one too many"))).result == 13
+    assert (await client.call(submit(("12", "13"), "nobody"))).result == 13
+    await client.close()
+
+
+async def test_long_messages_to_one_and_to_several(here: PartnerSite) -> None:
+    client = await here.cmpp()
+    long = "超长短信" * 30
+    pieces = [long[n : n + 67] for n in range(0, len(long), 67)]
+
+    def part(to: Any, ref: int, n: int) -> pdus.Submit:
+        content = udh.concat8(ref, len(pieces), n) + pieces[n - 1].encode("utf-16-be")
+        return submit(to, "x", tp_udhi=1, pk_total=len(pieces), pk_number=n, msg_fmt=8, msg_content=content)
+
+    to = ("13800000202", "13800000203")
+    sent = [part("13800000201", 9, 2), part("13800000201", 9, 1), part(to, 9, 1), part(to, 9, 2)]
+    answers = [await client.call(pdu) for pdu in sent]
+    assert [a.result for a in answers] == [0] * 4
+    ids = [a.msg_id for a in answers] + [a.msg_id + 1 for a in answers[2:]]
+    await client.told(ids)
+    assert {r[0].stat for r in client.reports().values()} == {"DELIVRD"}
+    assert [arrived(here).get(n) for n in ("13800000201", *to)] == [long] * 3
+    alone = await client.call(submit("13800000204", "no header", pk_total=2, pk_number=1))
+    await client.told([alone.msg_id])
+    await client.close()
+
+
+async def test_alphabets_and_refusals(here: PartnerSite) -> None:
+    client = await here.cmpp()
+    good = [
+        submit("13800000301", "x", msg_fmt=15, msg_content="国标".encode("gb18030")),
+        submit("13800000302", "x", msg_fmt=0, msg_content=b"ascii"),
+        submit("13800000303", "x", msg_fmt=25, msg_content="字".encode("utf-16-be")),
+        submit("8613800000304", "plus 86"),
+    ]
+    assert [(await client.call(pdu)).result for pdu in good] == [0] * 4
+    wanted = {"13800000301": "国标", "13800000302": "ascii", "13800000303": "字", "13800000304": "plus 86"}
+    await until(lambda: {n: t for n, t in arrived(here).items() if n in wanted} == wanted, what="all texts")
+    refused = {
+        "binary": (submit("13800000305", "x", msg_fmt=4, msg_content=b"\xff\xfe"), 1),
+        "SIM": (submit("13800000305", "x", msg_fmt=0xF6), 1),
+        "half": (submit("13800000305", "x", msg_fmt=8, msg_content=b"\x4e"), 4),
+        "empty": (submit("13800000305", "x", msg_content=b""), 4),
+        "source": (submit("13800000305", "x", src_id="SHOP"), 10),
+        "pseudo": (submit("13800000305", "x", dest_terminal_type=1), 13),
+        "header": (submit("13800000305", "x", tp_udhi=1, msg_content=b"\x50"), 1),
+        "over": (submit("13800000305", "x", valid_time="240101000000000+"), 1),
+    }
+    answers = {name: (await client.call(pdu)).result for name, (pdu, _) in refused.items()}
+    assert answers == {name: result for name, (_, result) in refused.items()}
+    await client.close()
+
+
+async def test_a_submit_that_comes_again_is_answered_again(here: PartnerSite) -> None:
+    client = await here.cmpp()
+    pdu = submit("13800000401", "once")
+    first = await client.call(pdu)
+    octets = client.session.dialect.encode(pdu)
+    client.link._transport.write(octets)  # the answer to it counts as one that nobody has asked for
+    await client.told([first.msg_id])
+    other = await client.call(submit("13800000402", "other"))
+    await client.told([other.msg_id])
+    taken = [m for c in here.site.carriers.values() for m in c.inbox.messages if m.destination == "13800000401"]
+    assert len(taken) == 1
+    await client.close()
+
+
+async def test_later_cancelled_and_counted(here: PartnerSite) -> None:
+    client = await here.cmpp()
+    later = await client.call(submit(("13800000501", "13800000502"), "later", at_time="000000010000000R"))
+    assert (await client.call(pdus.Cancel(msg_id=later.msg_id))).success_id == 0
+    await client.told([later.msg_id, later.msg_id + 1])
+    assert {r[0].stat for r in client.reports().values()} == {"DELETED"}
+    assert (await client.call(pdus.Cancel(msg_id=12345))).success_id == 1
+    import datetime
+
+    from smsgw.core.ids import CHINA
+
+    today = f"{datetime.datetime.now(CHINA):%Y%m%d}"
+    counted = await client.call(pdus.Query(time=today, query_type=0))
+    assert counted.time == today
+    assert counted.mt_tlmsg >= 2
+    await client.close()
+
+
+async def test_messages_from_phones(here: PartnerSite) -> None:
+    client = await here.cmpp()
+    carrier = here.site.carriers["cmpp30"]
+    long = "一条很长的回复" * 20
+    carrier.send_mo("13800000601", "1069000177", "short")
+    carrier.send_mo("13800000601", "10690001", long)
+    await until(lambda: len(client.messages()) == 4, what="four deliveries")
+    short, *parts = sorted(client.messages(), key=lambda p: p.tp_udhi)
+    assert (short.src_terminal_id, short.dest_id, short.msg_fmt) == ("13800000601", "1069000177", 0)
+    joined = sorted((udh.parse(p.msg_content).concat.number, p.msg_content[6:]) for p in parts)
+    assert b"".join(octets for _, octets in joined).decode("utf-16-be") == long
+    assert len({p.msg_id for p in client.messages()}) == 4
+    await client.close()
+
+
+async def test_logins(here: PartnerSite) -> None:
+    async def login(**how: Any) -> int:
+        client = await PartnerClient.connect(here.cmpp_port, cmpp_client(**how))
+        status = client.bound.result()
+        client.abort()
+        return status
+
+    assert await login(password="wrong") == 3
+    assert await login(user="999999") == 3
+    assert await login() == 0
+    # A version that we do not know, and a request before the login.
+    reader, writer = await asyncio.open_connection("127.0.0.1", here.cmpp_port)
+    writer.write(struct.pack("!III6s16sBI", 39, 1, 1, b"900100", bytes(16), 0x7F, 0))
+    answer = await asyncio.wait_for(reader.read(), 5)
+    assert answer[4:8] == b"\x80\0\0\1"
+    assert 4 in (answer[12], answer[15])
+    writer.close()
+    reader, writer = await asyncio.open_connection("127.0.0.1", here.cmpp_port)
+    writer.write(struct.pack("!III", 12, 8, 7))
+    assert await asyncio.wait_for(reader.readexactly(13), 5) == struct.pack("!IIIB", 13, 0x80000008, 7, 0)
+    writer.write(struct.pack("!IIIQ", 20, 7, 8, 1))
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
+
+
+async def test_window_overflow(here: PartnerSite) -> None:
+    client = await here.cmpp()
+    answers = await asyncio.gather(*(client.ask(submit(f"13800007{n:03d}", "x")) for n in range(200)))
+    results = [a.result for a in answers]
+    assert set(results) == {0, 8}
+    assert results.count(0) >= 64
+    await client.close()
