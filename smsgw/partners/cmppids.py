@@ -1,4 +1,4 @@
-"""Our ids as CMPP writes them: one to one, so that nothing has to be kept (docs/adr/016).
+"""Our ids as CMPP writes them: one to one, so that nothing has to be kept (docs/adr/017).
 
 An id has milliseconds, node and sequence; Msg_Id has month to second, a gateway code of 22 bits and a sequence of 16.
 The gateway code takes an index (6 bits), the node (10) and the upper 6 bits of the millisecond, the sequence the lower

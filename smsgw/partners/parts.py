@@ -1,4 +1,4 @@
-"""Long messages of partners: their parts are kept until all have come, then accepted as one message (docs/adr/015)."""
+"""Long messages of partners: their parts are kept until all have come, then accepted as one message (docs/adr/016)."""
 
 from __future__ import annotations
 

@@ -206,8 +206,10 @@ class BoundEvent:
     """Of the message, or of the inbound message."""
     tries: int
     """How often it was returned with a problem before."""
-    item: dict[str, Any]
-    """As in ``/reports/pull`` and ``/mo/pull``; times are aware datetimes."""
+    status: str
+    cls: str
+    code: str
+    done_at: datetime | None
 
 
 # One claim of an account at a time, so that no other node is just taking an earlier event of the same message.
@@ -251,7 +253,7 @@ async def claim_bound(
     Any number of connections on any number of nodes may claim for the account: no event is given to two, and an event
     of a message only when its earlier ones are settled. What is neither acknowledged nor returned within ``lease_s``
     is offered again. ``primary``: whether ``bind`` is the account's way (``Directory.hooks.way``); otherwise only what
-    was put there for redelivery is given. Wait for more with ``EventBell.wait``, and look every few seconds: other
+    was put there for redelivery is given. Wait for more with ``EventBell``, and look every few seconds: other
     nodes do not ring.
     """
     async with database.transaction() as connection:
@@ -259,26 +261,48 @@ async def claim_bound(
         rows = await connection.fetch(
             _CLAIM, account_id, kind, max(1, min(limit, MAX_PULL)), lease_s, primary
         )
-        rows.sort(key=lambda row: row["id"])
-        items = await render(connection, kind, rows) if rows else []
-        gone = [row["id"] for row, item in zip(rows, items, strict=True) if item is None]
-        if gone:  # its message is past its retention: there is nothing to tell any more
-            await connection.execute(_ACK_BOUND, account_id, gone)
     return [
-        BoundEvent(row["id"], kind, row["message_id"], row["attempts"], item)
-        for row, item in zip(rows, items, strict=True)
-        if item is not None
+        BoundEvent(
+            row["id"],
+            kind,
+            row["message_id"],
+            row["attempts"],
+            row["status"],
+            row["class"],
+            row["code"],
+            row["done_at"],
+        )
+        for row in sorted(rows, key=lambda row: row["id"])
     ]
 
 
-async def ack_bound(database: Database, account_id: int, event_ids: Sequence[int]) -> int:
+_WAITING = """
+SELECT a.id FROM unnest($1::bigint[], $2::boolean[]) AS a(id, is_primary)
+WHERE EXISTS (SELECT 1 FROM customer_event e
+              WHERE e.account_id = a.id AND e.kind IN ('mo', 'report') AND e.acknowledged_at IS NULL
+                AND (e.leased_until IS NULL OR e.leased_until < clock_timestamp())
+                AND NOT e.test AND (e.way = 'bind' OR (a.is_primary AND e.way IS NULL AND e.target IS NULL)))
+"""
+
+
+async def with_bound(database: Database, accounts: Mapping[int, bool]) -> list[int]:
+    """Which of these accounts (id -> whether ``bind`` is its way) have events for a connection."""
+    return [row["id"] for row in await database.fetch(_WAITING, list(accounts), list(accounts.values()))]
+
+
+async def ack_bound(database: Database | Connection, account_id: int, event_ids: Sequence[int]) -> int:
     """The partner has taken these events; how many of them were still waiting."""
     tag = await database.execute(_ACK_BOUND, account_id, list(event_ids))
     return int(tag.rpartition(" ")[2])
 
 
 async def return_bound(
-    database: Database, account_id: int, event_ids: Sequence[int], *, delay_s: float = 0.0, problem: str = ""
+    database: Database | Connection,
+    account_id: int,
+    event_ids: Sequence[int],
+    *,
+    delay_s: float = 0.0,
+    problem: str = "",
 ) -> int:
     """Give events back: they are offered again after ``delay_s`` seconds. With a ``problem`` (the partner's refusal)
     it counts as a try; without one (the connection went) it does not."""

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from smsgw.core.ids import first_id
 from smsgw.core.webhooks import REPORT
 from smsgw.store.db import Connection, Database, Row
-from smsgw.store.outcomes import EVENT_COLUMNS
 
 Ids = Callable[[], int]
 CLOCK_SKEW = timedelta(minutes=1)
@@ -60,6 +59,8 @@ _COLUMNS = (
     "id", "account_id", "partner_id", "key", "total", "part", "number", "octets", "coding", "extend_code", "reply",
     "urgent", "send_at", "expire_at", "received_at",
 )  # fmt: skip
+
+_EVENT_COLUMNS = ("id", "account_id", "kind", "message_id", "status", "code", "done_at", "way")
 
 _KNOWN = """
 SELECT p.id, p.account_id, p.key, p.part, p.octets, p.message_id, p.received_at
@@ -165,13 +166,10 @@ async def _tell(
 ) -> None:
     # No other way than a bind could say which submit it is about.
     records = [
-        (ids(), account_id, REPORT, id_, "rejected", "", code, 0, None, at, "bind")
-        for id_, account_id, at in refused
+        (ids(), account_id, REPORT, id_, "rejected", code, at, "bind") for id_, account_id, at in refused
     ]
     if records:
-        await connection.copy_records_to_table(
-            "customer_event", records=records, columns=(*EVENT_COLUMNS, "way")
-        )
+        await connection.copy_records_to_table("customer_event", records=records, columns=_EVENT_COLUMNS)
 
 
 async def note_refused(connection: Connection, parts: Sequence[tuple[Part, str]], ids: Ids) -> set[int]:
