@@ -9,7 +9,7 @@ import ipaddress
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -46,6 +46,7 @@ from smsgw.store.db import Database, Row
 from smsgw.store.embedded import EmbeddedPostgres
 from smsgw.store.journal import Journal, boot_id
 from smsgw.testcarrier import TestCarrier
+from smsgw.tls import Certificate
 
 log = structlog.get_logger(__name__)
 
@@ -197,8 +198,7 @@ class Daemon:
 
     async def _listen(self) -> None:
         settings = self.settings
-        host, port = config.split_address(settings.http.listen)
-        loopback = host in ("localhost", "") or (host and ipaddress.ip_address(host).is_loopback)
+        loopback = _is_loopback(settings.http.listen)
         application = web.Application(client_max_size=3 * 1024 * 1024)
         context = ApiContext(
             db=self.database,
@@ -217,24 +217,32 @@ class Daemon:
             name="keys.used",
         )
         self._closers.append(("keys.used", lambda: aio.cancel(noting)))
+        pages = application
+        if settings.admin.listen:
+            pages = web.Application(client_max_size=3 * 1024 * 1024)
+            add_health(pages, self.ready)
         portal.setup(
-            application,
+            pages,
             portal.PortalContext(
                 db=self.database,
                 directory=self.directory,
                 acceptor=self.acceptor,
                 channel_status=self.channels.status,
-                secure_cookies=not loopback,
+                secure_cookies=not _is_loopback(settings.admin.listen or settings.http.listen),
                 node=settings.node.number,
                 trusted_proxies=[ipaddress.ip_network(n) for n in settings.http.trusted_proxies],
             ),
         )
-        self.urls["http"] = await self._serve(application, host, port, "http")
+        await self._serve(
+            application, "http", settings.http.listen, settings.http.tls, settings.http.tls_listen
+        )
+        if pages is not application:
+            await self._serve(pages, "admin", settings.admin.listen, settings.admin.tls)
 
         ops = web.Application()
         add_health(ops, self.ready)
         ops.router.add_get("/metrics", metrics.handler(self))
-        self.urls["ops"] = await self._serve(ops, *config.split_address(settings.ops.listen), "ops")
+        await self._serve(ops, "ops", settings.ops.listen)
 
         socket_path = settings.control_socket
         socket_path.unlink(missing_ok=True)
@@ -261,20 +269,44 @@ class Daemon:
                 context.used_keys.setdefault(key_id, use)
             raise
 
-    async def _serve(self, application: web.Application, host: str, port: int, name: str) -> str:
+    async def _serve(
+        self,
+        application: web.Application,
+        name: str,
+        listen: str,
+        tls: Sequence[str] = (),
+        tls_listen: str = "",
+    ) -> None:
+        """Serve an application: plain at ``listen``, or with a certificate there or at ``tls_listen``."""
         runner = web.AppRunner(application, **api.runner_options())
         await runner.setup()
         self._closers.append((name, runner.cleanup))
-        site = web.TCPSite(runner, host or None, port, backlog=1024)
+        certificate = None
+        if tls:
+            certificate = Certificate(tls, f"[{name}] tls")
+            await certificate.start()
+            self._closers.append((f"{name} certificate", certificate.stop))
+        if certificate is None or tls_listen:
+            self.urls[name] = await self._site(runner, f"[{name}] listen", listen, None)
+        if certificate is not None:
+            url = await self._site(runner, f"[{name}] tls", tls_listen or listen, certificate)
+            self.urls[f"{name}s" if tls_listen else name] = url
+
+    @staticmethod
+    async def _site(runner: web.AppRunner, setting: str, listen: str, certificate: Certificate | None) -> str:
+        host, port = config.split_address(listen)
+        how: dict[str, Any] = {}
+        if certificate is not None:
+            how = {"ssl_context": certificate.context}
+        before = list(runner.addresses)
+        site = web.TCPSite(runner, host or None, port, backlog=1024, **how)
         try:
             await site.start()
         except OSError as exc:
-            raise OSError(
-                exc.errno, f"cannot listen on {host}:{port} ([{name}] listen): {exc.strerror}"
-            ) from exc
-        bound = runner.addresses[0]
+            raise OSError(exc.errno, f"cannot listen on {host}:{port} ({setting}): {exc.strerror}") from exc
+        bound = next(address for address in runner.addresses if address not in before)
         shown = f"[{bound[0]}]" if ":" in str(bound[0]) else bound[0]
-        return f"http://{shown}:{bound[1]}"
+        return f"http{'s' if certificate else ''}://{shown}:{bound[1]}"
 
     async def stop(self) -> None:
         """Stop in the reverse order of the start; each step is bounded and none keeps the next from happening."""
@@ -339,6 +371,11 @@ class Daemon:
             "channels_bound": bound,
         }
         return self._database_ok and self.acceptor.open, checks
+
+
+def _is_loopback(listen: str) -> bool:
+    host, _ = config.split_address(listen)
+    return host == "localhost" or (host != "" and ipaddress.ip_address(host).is_loopback)
 
 
 async def run(settings: Config, *, on_ready: Callable[[Daemon], Any] | None = None) -> None:

@@ -44,10 +44,23 @@ class DatabaseConfig:
 class HttpConfig:
     listen: str = "127.0.0.1:8080"
     """API (``/api/v1``) and portal, by path."""
+    tls: tuple[str, ...] = ()
+    """Files of the certificate chain and of its key (PEM; one file may hold both): ``listen`` speaks TLS, plain HTTP
+    is off, unless there is a ``tls_listen``. Changed files are taken up while running."""
+    tls_listen: str = ""
+    """Where TLS is spoken, so that ``listen`` goes on speaking plain HTTP."""
     trusted_proxies: tuple[str, ...] = ()
-    """Networks whose ``X-Forwarded-For`` is believed."""
+    """Networks whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
     insecure_bearer: bool = False
     """Allow bearer keys over plain HTTP from loopback addresses."""
+
+
+@dataclass(frozen=True)
+class AdminConfig:
+    listen: str = ""
+    """The portal alone, away from the API; empty: both at ``[http] listen``."""
+    tls: tuple[str, ...] = ()
+    """As in ``[http]``."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +113,7 @@ class Config:
     node: NodeConfig = field(default_factory=NodeConfig)
     database: DatabaseConfig = field(default_factory=DatabaseConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
+    admin: AdminConfig = field(default_factory=AdminConfig)
     ops: OpsConfig = field(default_factory=OpsConfig)
     partners_smpp: PartnerConfig = field(default_factory=PartnerConfig)
     partners_cmpp: PartnerConfig = field(default_factory=PartnerConfig)
@@ -169,6 +183,9 @@ def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Config:
         for key in sorted(environ)
         if key.startswith("SMSGW_") and key not in _env_names(sections) and key not in ENV_OTHERS
     ]
+    http = built["http"]
+    if http.tls_listen and not http.tls:
+        problems.append(f"{where}: [http] tls_listen needs tls, the files of the certificate")
     if problems:
         raise ConfigError(problems)
     return Config(**built)
@@ -230,9 +247,16 @@ def _section(
         low, high = _RANGES.get((name, key), (None, None))
         if problem is None and low is not None and not low <= converted <= high:
             problem = f"must be in {low}..{high}"
-        may_be_off = name.startswith(_NESTED) and converted == ""
-        if problem is None and key == "listen" and not may_be_off and not _is_address(converted):
+        may_be_off = (name == "admin" or name.startswith(_NESTED) or key == "tls_listen") and converted == ""
+        if (
+            problem is None
+            and key in ("listen", "tls_listen")
+            and not may_be_off
+            and not _is_address(converted)
+        ):
             problem = 'must look like "127.0.0.1:8080" or "[::1]:8080"'
+        if problem is None and key == "tls" and len(converted) > 2:
+            problem = "must be one file or two: certificate chain and key"
         if problem:
             problems.append(f"{source} {problem}")
         else:

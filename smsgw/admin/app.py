@@ -48,8 +48,8 @@ def setup(app: web.Application, ctx: PortalContext) -> None:
     """Mount the portal at ``/``. Paths that belong to others (``/api``, ``/health`` …) are left alone."""
     static = StaticFiles()
     portal = Portal(ctx, Views(static), Auth(ctx.db), Throttle())
-    app.router.add_get("/static/{version}/{name:.+}", _guard_static(static.serve, ctx))
-    app.router.add_get("/favicon.ico", _guard_static(_favicon, ctx))
+    app.router.add_get("/static/{version}/{name:.+}", _guard_static(static.serve, portal))
+    app.router.add_get("/favicon.ico", _guard_static(_favicon, portal))
     for route in routes():
         add = app.router.add_get if route.method == "GET" else app.router.add_post
         add(route.path, _endpoint(portal, route))
@@ -65,17 +65,21 @@ async def _favicon(request: web.Request) -> web.StreamResponse:
 
 
 def _guard_static(
-    handler: Callable[[web.Request], Awaitable[web.StreamResponse]], ctx: PortalContext
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]], portal: Portal
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def serve(request: web.Request) -> web.StreamResponse:
         try:
             response = await handler(request)
         except web.HTTPNotFound as exc:
             response = web.Response(status=404, text=exc.reason)
-        secure(response, https=ctx.secure_cookies)
+        secure(response, https=portal.secure(request), local=_local(request))
         return response
 
     return serve
+
+
+def _local(request: web.Request) -> bool:
+    return request.host.partition(":")[0].lower() == "localhost"
 
 
 def _endpoint(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -96,7 +100,7 @@ def _endpoint(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable
         except Exception:  # the last net: the visitor gets a page with the id that finds this line
             log.exception("portal.crash", path=request.path, request_id=call.request_id)
             response = errors.page(call, 500)
-        secure(response, https=portal.context.secure_cookies)
+        secure(response, https=portal.secure(request), local=_local(request))
         response.headers["X-Request-Id"] = call.request_id
         if (elapsed := time.monotonic() - started) > SLOW:
             log.warning(
@@ -129,13 +133,13 @@ async def _answer(call: Call, route: Route) -> web.StreamResponse:
 async def _identify(call: Call, route: Route) -> bool:
     """Find the person; for visitors make sure there is a CSRF token. True when that token is new."""
     cookies = call.request.cookies
-    token = cookies.get(call.portal.cookie(SESSION_COOKIE))
+    token = cookies.get(call.portal.cookie(call.request, SESSION_COOKIE))
     if token:
         session = await call.portal.auth.session(token, passive=route.passive)
         if session:
             call.staff, call.csrf, call.token = session.staff, session.csrf, token
             return False
-    visitor = cookies.get(call.portal.cookie(VISITOR_COOKIE), "")
+    visitor = cookies.get(call.portal.cookie(call.request, VISITOR_COOKIE), "")
     if re.fullmatch(r"[A-Za-z0-9_-]{32}", visitor):
         call.csrf = visitor
         return False
@@ -174,5 +178,5 @@ def _request_id(request: web.Request) -> str:
 
 
 def _language(portal: Portal, request: web.Request) -> str:
-    wanted = request.cookies.get(portal.cookie(LANGUAGE_COOKIE), DEFAULT)
+    wanted = request.cookies.get(portal.cookie(request, LANGUAGE_COOKIE), DEFAULT)
     return wanted if wanted in LANGUAGES else DEFAULT

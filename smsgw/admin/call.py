@@ -11,7 +11,7 @@ from aiohttp import web
 
 from smsgw.admin import rights
 from smsgw.admin.i18n import translations
-from smsgw.admin.security import Network, client_address
+from smsgw.admin.security import Network, client_address, over_tls
 from smsgw.core.model import ChannelStatus
 from smsgw.store.staff import Staff
 
@@ -39,10 +39,10 @@ class PortalContext:
     acceptor: Acceptor
     channel_status: Callable[[], Sequence[ChannelStatus]]
     secure_cookies: bool
-    """Cookies ``__Host-``, Secure; off only on loopback without TLS."""
+    """Cookies ``__Host-``, Secure, whatever a request has come by; without it those of requests that came by TLS."""
     node: int
     trusted_proxies: Sequence[Network] = ()
-    """Whose ``X-Forwarded-For`` is believed."""
+    """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
 
 
 @dataclass(slots=True)
@@ -54,9 +54,13 @@ class Portal:
     auth: Auth
     throttle: Throttle
 
-    def cookie(self, name: str) -> str:
+    def secure(self, request: web.Request) -> bool:
+        """Whether the cookies of this request are for TLS only."""
+        return self.context.secure_cookies or over_tls(request, self.context.trusted_proxies)
+
+    def cookie(self, request: web.Request, name: str) -> str:
         """The real name of a cookie: with TLS it is pinned to this host."""
-        return f"__Host-{name}" if self.context.secure_cookies else name
+        return f"__Host-{name}" if self.secure(request) else name
 
 
 @dataclass(slots=True)
@@ -123,11 +127,11 @@ class Call:
     ) -> None:
         """Set a cookie of the portal; HttpOnly, same site only."""
         response.set_cookie(
-            self.portal.cookie(name),
+            self.portal.cookie(self.request, name),
             value,
             max_age=max_age,
             path="/",
-            secure=self.portal.context.secure_cookies,
+            secure=self.portal.secure(self.request),
             httponly=True,
             samesite="Strict",
         )
@@ -135,7 +139,7 @@ class Call:
     def del_cookie(self, response: web.Response, name: str) -> None:
         """Forget a cookie."""
         response.del_cookie(
-            self.portal.cookie(name), path="/", secure=self.portal.context.secure_cookies, httponly=True,
+            self.portal.cookie(self.request, name), path="/", secure=self.portal.secure(self.request), httponly=True,
             samesite="Strict",
         )  # fmt: skip
 

@@ -33,13 +33,26 @@ CSRF_FIELD = "csrf"
 CSRF_HEADER = "X-CSRF-Token"
 
 
-def secure(response: web.StreamResponse, *, https: bool) -> None:
-    """Put the headers on an answer; what says nothing about caching must not be stored."""
+def secure(response: web.StreamResponse, *, https: bool, local: bool = False) -> None:
+    """Put the headers on an answer; what says nothing about caching must not be stored.
+
+    ``local``: the browser is on this machine, whose other servers must not be pinned to TLS.
+    """
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    if https:
+    if https and not local:
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     response.headers.setdefault("Cache-Control", "no-store")
+
+
+def over_tls(request: web.Request, trusted: Sequence[Network]) -> bool:
+    """Whether the browser speaks TLS: with us, or with a trusted proxy before us that says so."""
+    if request.secure:
+        return True
+    peer = _address(request.remote or "")
+    if peer is None or not any(peer in network for network in trusted):
+        return False
+    return request.headers.get("X-Forwarded-Proto", "").lower() == "https"
 
 
 def same_origin(request: web.Request) -> bool:

@@ -69,3 +69,15 @@ def test_servers_for_partners_have_sections_of_their_own(tmp_path: Path) -> None
     assert all(
         word in told for word in ("[partners.smtp]", "[partners.cmpp] listen", "key port in [partners.cmpp]")
     )
+
+
+def test_tls_files_and_listeners(tmp_path: Path) -> None:
+    text = '[http]\ntls = ["c.pem", "k.pem"]\ntls_listen = "[::]:8443"\n[admin]\nlisten = "127.0.0.1:8444"\n'
+    settings = load(tmp_path, text)
+    assert (settings.http.tls, settings.http.tls_listen) == (("c.pem", "k.pem"), "[::]:8443")
+    assert settings.admin.listen == "127.0.0.1:8444"
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, '[http]\ntls = ["a", "b", "c"]\ntls_listen = "8443"\n[admin]\nlisten = "x"\n')
+    assert len(caught.value.problems) == 3
+    with pytest.raises(ConfigError, match="needs tls"):
+        load(tmp_path, '[http]\ntls_listen = "127.0.0.1:8443"\n')

@@ -1,0 +1,167 @@
+"""TLS on the API and the portal: what is spoken, what is refused, and a certificate that changes while it is used."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import ipaddress
+import ssl
+from pathlib import Path
+
+import aiohttp
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from harness import Node, free_port, until
+
+from smsgw import tls
+
+
+def certificate(folder: Path, name: str) -> tuple[Path, Path, str]:
+    """A self-signed certificate for 127.0.0.1: its files, and its fingerprint."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    cert = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    folder.mkdir(exist_ok=True)
+    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
+    cert_file.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return cert_file, key_file, hashlib.sha256(cert.public_bytes(serialization.Encoding.DER)).hexdigest()
+
+
+def shown(port: int) -> str:
+    """Fingerprint of the certificate that a new connection is shown."""
+    pem = ssl.get_server_certificate(("127.0.0.1", port), timeout=5)
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+
+
+def trusting(cert_file: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(cert_file))
+
+
+async def test_both_ports_bearer_and_cookies(dsn: str, data_dir: Path, tmp_path: Path) -> None:
+    cert_file, key_file, _ = certificate(tmp_path / "tls", "one")
+    port = free_port()
+    node = Node(
+        data_dir, dsn=dsn, http_tls=f"{cert_file},{key_file}", http_tls_listen=f"127.0.0.1:{port}",
+        http_insecure_bearer="false", http_trusted_proxies="127.0.0.2/32",
+    )  # fmt: skip
+    await node.start()
+    try:
+        await node.ctl("account", "add", "acme", "--no-sign")
+        key = (await node.ctl("key", "add", "acme", "--ip", "127.0.0.0/8", "--json")).data
+        auth = {"Authorization": f"Bearer {key['bearer']}"}
+        secure = f"https://127.0.0.1:{port}"
+        assert (await node.status())["urls"]["https"] == secure
+        connector = aiohttp.TCPConnector(ssl=trusting(cert_file))
+        jar = aiohttp.DummyCookieJar()
+        async with aiohttp.ClientSession(connector=connector, cookie_jar=jar) as session:
+            async with session.get(f"{secure}/api/v1/balance", headers=auth) as answer:
+                assert answer.status == 200
+            async with session.get(f"{node.origin}/api/v1/balance", headers=auth) as answer:
+                assert (answer.status, (await answer.json())["code"]) == (403, "AUTH_BEARER_INSECURE")
+            async with session.get(f"{secure}/login") as answer:
+                cookie = answer.headers["Set-Cookie"]
+                assert cookie.startswith("__Host-smsgw-visitor=")
+                assert "Secure" in cookie
+                assert "Strict-Transport-Security" in answer.headers
+            async with session.get(f"{node.origin}/login") as answer:  # loopback, plain
+                assert answer.headers["Set-Cookie"].startswith("smsgw-visitor=")
+            for ready in (f"{secure}/ready", f"{node.origin}/ready"):
+                async with session.get(ready) as answer:
+                    assert answer.status == 200
+        # Behind a proxy that is trusted, what the browser speaks counts; anybody else's word does not.
+        told = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "10.0.0.9"}
+        for source, name in (("127.0.0.2", "__Host-smsgw-visitor="), ("127.0.0.1", "smsgw-visitor=")):
+            proxy = aiohttp.TCPConnector(local_addr=(source, 0))
+            async with aiohttp.ClientSession(connector=proxy) as session:
+                async with session.get(f"{node.origin}/login", headers=told) as answer:
+                    assert answer.headers["Set-Cookie"].startswith(name)
+        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+            old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=old)) as session:
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await session.get(f"{secure}/health")
+    finally:
+        assert await node.stop() == 0
+    assert not node.complaints()
+
+
+async def test_the_certificate_changes_under_a_connection(dsn: str, data_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tls"
+    cert_file, key_file, first = certificate(folder, "one")
+    before = trusting(cert_file)
+    api, admin = free_port(), free_port()
+    files = f"{cert_file},{key_file}"
+    node = Node(
+        data_dir, dsn=dsn, http_listen=f"127.0.0.1:{api}", http_tls=files, admin_listen=f"127.0.0.1:{admin}",
+        admin_tls=files,
+    )  # fmt: skip
+    node.launch()
+    try:
+        await until(node._ready, within=40, what="the daemon is ready")
+        assert (await node.status())["urls"] | {"ops": ""} == {
+            "http": f"https://127.0.0.1:{api}", "admin": f"https://127.0.0.1:{admin}", "ops": "",
+        }  # fmt: skip
+        assert shown(api) == first
+        connector = aiohttp.TCPConnector(ssl=before, limit=1)
+        async with aiohttp.ClientSession(connector=connector) as session:
+
+            async def status(port: int, path: str) -> int:
+                async with session.get(f"https://127.0.0.1:{port}{path}") as answer:
+                    await answer.read()
+                    return answer.status
+
+            # Each listener has its own, and both tell how they are.
+            assert [await status(api, p) for p in ("/api/v1/time", "/login", "/ready")] == [200, 404, 200]
+            assert [await status(admin, p) for p in ("/api/v1/time", "/login", "/ready")] == [404, 200, 200]
+            assert await status(api, "/health") == 200
+            held = next(iter(connector._conns.values()))[0][0]
+            cert_file.write_bytes(b"half-way")
+            _, _, second = certificate(folder, "two")
+            await until(lambda: shown(api) == second, within=3 * tls.LOOK_EVERY, what="the new certificate")
+            assert await status(api, "/health") == 200  # the connection of before
+            assert next(iter(connector._conns.values()))[0][0] is held
+            cert_file.write_bytes(b"broken")
+            await until(
+                lambda: any("certificate.refused" in line for line in node.log_lines()),
+                within=3 * tls.LOOK_EVERY, what="the broken one is refused",
+            )  # fmt: skip
+            assert shown(api) == second
+            assert await status(api, "/health") == 200
+    finally:
+        assert await node.stop() == 0
+
+
+async def test_a_certificate_that_is_no_good_is_told_at_the_start(
+    dsn: str, data_dir: Path, tmp_path: Path
+) -> None:
+    cert_file, _, _ = certificate(tmp_path / "a", "one")
+    _, other_key, _ = certificate(tmp_path / "b", "two")
+    node = Node(data_dir, dsn=dsn, http_tls=f"{cert_file},{other_key}")
+    done = await node.ctl("run", check=False)
+    assert done.code == 1
+    assert "[http] tls" in done.err
+    assert "key values mismatch" in done.err
