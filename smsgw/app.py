@@ -131,6 +131,7 @@ class Daemon:
             self.outcomes,
             tables,
             marketing_stopped=self.lists.marketing_stopped,
+            halted=lambda: self.directory.halted,
             emergency_reserve=lambda: self.directory.settings.emergency_reserve,
             test_channel=test_carrier.channel,
         )

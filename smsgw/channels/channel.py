@@ -69,6 +69,11 @@ class Channel:
             self._services.tables.sit(self.spec.id, self, pools)
             self._dispatcher.look_everywhere()
 
+    def set_aside(self) -> None:
+        """Accounts were stopped or started: what is in hand of stopped ones goes back."""
+        self._dispatcher.set_aside()
+        self._dispatcher.look_everywhere()
+
     def restart_needed(self, spec: ChannelSpec) -> bool:
         """Whether a change cannot be followed while running."""
         followed = replace(

@@ -91,12 +91,15 @@ class Claims:
         connection, fence = self._connection, self._fence
         now = datetime.now(UTC)
         oldest, newest = first_id(now - MAX_AGE), first_id(now + AHEAD)
+        halted = self._services.halted()
         claimed: list[Claimed] = []
         hot, self._hot = self._hot, {}
         queues: list[Queue] = []
         async with asyncio.timeout(CLAIM_TIMEOUT):
             if self._deferred_at <= time.time() and not urgent:
-                claimed = await claiming.claim_deferred(connection, fence, limit=room, oldest=oldest)
+                claimed = await claiming.claim_deferred(
+                    connection, fence, limit=room, oldest=oldest, halted=halted
+                )
                 if len(claimed) < room:
                     due = await claiming.next_deferred(connection, self._channel_id, oldest)
                     soon = time.time() + LOOK_AGAIN
@@ -107,14 +110,15 @@ class Claims:
                 everywhere = [(pool, int(lane)) for lane in Lane for pool in self.pools]
                 claimed += await claiming.claim(
                     connection, fence, limit=room - len(claimed), queues=everywhere, oldest=oldest, newest=newest,
-                    again=True,
+                    halted=halted, again=True,
                 )  # fmt: skip
             if len(claimed) < room:
                 queues = [q for q in self._order(hot) if q[1] == Lane.EMERGENCY or not urgent]
             if queues:
                 claimed += await claiming.claim(
-                    connection, fence, limit=room - len(claimed), queues=queues, oldest=oldest, newest=newest
-                )
+                    connection, fence, limit=room - len(claimed), queues=queues, oldest=oldest, newest=newest,
+                    halted=halted,
+                )  # fmt: skip
         if urgent and len(claimed) < room:
             self._hot = {q: None for q in hot if q[1] != Lane.EMERGENCY} | self._hot
         elif len(claimed) >= room or len(queues) < len(hot):

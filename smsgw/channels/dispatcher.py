@@ -207,6 +207,7 @@ class Dispatcher:
         if not claimed:
             return False
         self._ready.extend(claimed)
+        self.set_aside()
         if any(part.lane == Lane.EMERGENCY for part in claimed):
             self._urgent_until = self._loop.time() + URGENT_FOR
             self._ready = deque(sorted(self._ready, key=lambda part: part.lane != Lane.EMERGENCY))
@@ -254,6 +255,15 @@ class Dispatcher:
         self._services.outcomes.unsent([_unsent(claimed) for claimed in self._ready])
         self._ready.clear()
         self._claims.deferred_in(0.0)
+
+    def set_aside(self) -> None:
+        """Return what is in hand of accounts that are stopped; it is held where it goes."""
+        halted = self._services.halted()
+        if not halted or not any(claimed.account_id in halted for claimed in self._ready):
+            return
+        aside = [claimed for claimed in self._ready if claimed.account_id in halted]
+        self._ready = deque(claimed for claimed in self._ready if claimed.account_id not in halted)
+        self._services.outcomes.unsent([_unsent(claimed) for claimed in aside])
 
     # --- write -------------------------------------------------------------------------------------------------
 

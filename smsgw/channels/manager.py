@@ -190,7 +190,11 @@ class ChannelManager:
         async with self._moving:
             version = await store.config_version(self._database)
             if version != self._version or version < 0:
+                halted = self._directory.halted
                 await self._directory.reload(self._database)
+                if halted != self._directory.halted:
+                    for channel in self._channels.values():
+                        channel.set_aside()
                 self._specs = {s.id: s for s in await store.load_channels(self._database, self._sealer)}
                 if self._directory.has_test_keys and self._services.test_channel is not None:
                     self._specs[TEST_CHANNEL] = await self._services.test_channel()

@@ -32,3 +32,5 @@ class Services:
     """The channel of test keys, with its carrier running."""
     marketing_stopped: Callable[[int], bool] = lambda _: False
     """Whether complaints keep marketing off a channel."""
+    halted: Callable[[], frozenset[int]] = frozenset
+    """Accounts of which nothing is sent."""

@@ -267,7 +267,7 @@ async def _set_status(ctx: Context, name: str, status: str) -> None:
 @pass_context
 @run_async
 async def account_stop(ctx: Context, name: str) -> None:
-    """Refuse new messages of an account and all below it."""
+    """Refuse new messages of an account and all below it, and hold what they have queued."""
     await _set_status(ctx, name, "stopped")
 
 

@@ -157,6 +157,7 @@ class Claimed:
     ref: int
     """Reference of the concatenation header, the same for all parts of a message."""
     pool_id: int = 0
+    account_id: int = 0
 
 
 class OutcomeKind(StrEnum):

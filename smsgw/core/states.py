@@ -10,7 +10,7 @@ class PartState(IntEnum):
     """State of one part (one wire segment of a message). The numbers are stored; never renumber."""
 
     HELD = 1
-    """Waits for a reviewer."""
+    """Waits for a reviewer, or for its account to be started again."""
     SCHEDULED = 2
     """Waits for its time."""
     QUEUED = 10
@@ -41,7 +41,20 @@ class PartState(IntEnum):
 S = PartState
 
 TRANSITIONS: dict[PartState, frozenset[PartState]] = {
-    S.HELD: frozenset({S.SCHEDULED, S.QUEUED, S.REJECTED, S.CANCELLED, S.EXPIRED}),
+    # To DEFERRED, and to what a second attempt may come to: it was DEFERRED when its account was stopped.
+    S.HELD: frozenset(
+        {
+            S.SCHEDULED,
+            S.QUEUED,
+            S.DEFERRED,
+            S.REJECTED,
+            S.CANCELLED,
+            S.EXPIRED,
+            S.UNCONFIRMED,
+            S.DELIVERED,
+            S.UNDELIVERABLE,
+        }
+    ),
     S.SCHEDULED: frozenset({S.QUEUED, S.REJECTED, S.CANCELLED, S.EXPIRED}),
     # UNCONFIRMED from the waiting states: sent again by policy, and the second attempt came to nothing. DELIVERED,
     # UNDELIVERABLE: an earlier attempt was delivered after all, or had failed at a carrier and no other followed.
@@ -49,7 +62,17 @@ TRANSITIONS: dict[PartState, frozenset[PartState]] = {
         {S.SENDING, S.HELD, S.EXPIRED, S.UNCONFIRMED, S.DELIVERED, S.UNDELIVERABLE, S.CANCELLED, S.REJECTED}
     ),
     S.DEFERRED: frozenset(
-        {S.SENDING, S.QUEUED, S.EXPIRED, S.UNCONFIRMED, S.DELIVERED, S.UNDELIVERABLE, S.CANCELLED, S.REJECTED}
+        {
+            S.SENDING,
+            S.QUEUED,
+            S.HELD,
+            S.EXPIRED,
+            S.UNCONFIRMED,
+            S.DELIVERED,
+            S.UNDELIVERABLE,
+            S.CANCELLED,
+            S.REJECTED,
+        }
     ),
     # EXPIRED: refused for now, or found never written, when its validity is over.
     S.SENDING: frozenset(

@@ -57,6 +57,8 @@ class Directory:
         extensions: Iterable[Extension] = (),
     ) -> None:
         self._accounts = MappingProxyType({a.id: a for a in accounts})
+        self.halted = frozenset(a.id for a in self._accounts.values() if a.halted)
+        """Accounts that send nothing: stopped, or below one that is."""
         self._by_name = MappingProxyType({a.name: a for a in self._accounts.values()})
         self._keys = MappingProxyType({k.key_id: k for k in keys})
         self._by_bearer = MappingProxyType(

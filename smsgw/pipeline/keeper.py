@@ -18,6 +18,7 @@ from smsgw.core.ids import CHINA, IdSource, first_id
 from smsgw.core.states import PartState
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
+from smsgw.pipeline.holding import Holding
 from smsgw.pipeline.outcomes import MAX_AGE, Outcomes, Sweep
 from smsgw.store import (
     accepting,
@@ -80,6 +81,7 @@ class Keeper:
             days=1, hours=config.durability.report_wait_hours + config.durability.unknown_hold_hours
         )
         """From acceptance until nothing can be open any more."""
+        self._holding = Holding(database, directory, config.node.number, on_queued)
         self._looked_back: dict[str, datetime] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -87,6 +89,7 @@ class Keeper:
         """Begin all jobs."""
         for name, every, step in (
             ("release", 0.5, self._release),
+            ("hold", 0.5, self._holding.step),
             ("unknown", 2.0, self._unknown),
             ("expire", 2.0, self._expire),
             ("no_report", 60.0, self._no_report),
@@ -102,6 +105,7 @@ class Keeper:
     async def stop(self) -> None:
         """End all jobs."""
         await aio.cancel(*self._tasks)
+        self._holding.stop()
 
     async def _sweep(
         self, job: str, step: Step, kinds: Mapping[int, str] | None = None, then: Callable[[], None] = lambda: None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,15 +46,35 @@ pick AS MATERIALIZED (
 mine AS (
     UPDATE part p SET state = 20, channel_id = $8, epoch = $3, attempt = p.attempt + 1, claimed_at = clock_timestamp()
     FROM pick WHERE p.id = pick.id AND p.state = 10 AND p.id >= $7
-    RETURNING p.id, p.part, p.total, p.attempt, p.lane, p.pool_id, p.expires_at
+    RETURNING p.id, p.part, p.total, p.attempt, p.lane, p.pool_id, p.expires_at, p.account_id
 )
 SELECT mine.*, m.number, m.content, m.coding, m.extend_code, m.concat_ref
 FROM mine JOIN message m ON m.id = mine.id AND m.id >= $7
 ORDER BY mine.lane, mine.id, mine.part
 """  # noqa: S608 - constant text
 
+# The same while accounts are stopped: theirs are passed over. What a stopped account has queued is being moved away
+# (store/holding.py); until then so many of the head are looked at, and a claim never costs more.
+LOOK = 2000
+_CLAIM_PAST = _CLAIM.replace(
+    """        SELECT p.id, p.total FROM part p
+""",
+    """        SELECT p.id, p.total
+        FROM (SELECT p.id, p.account_id, p.pool_id, p.lane FROM part p
+""",
+).replace(
+    """        LIMIT $4 FOR UPDATE SKIP LOCKED
+""",
+    f"""        LIMIT {LOOK}) h JOIN part p ON p.id = h.id AND p.part = 1 AND p.state = 10 AND p.id >= $7
+        WHERE h.account_id <> ALL($10::bigint[])
+        ORDER BY h.pool_id, h.lane, h.id LIMIT $4 FOR UPDATE OF p SKIP LOCKED
+""",
+)
+
 # The same, among messages that some other channel has failed at.
-_CLAIM_AGAIN = _CLAIM.replace("AND $8 <> ALL", "AND p.avoid_channels <> '{}' AND $8 <> ALL")
+_CLAIM_AGAIN = _CLAIM.replace(
+    "AND $8 <> ALL", "AND p.avoid_channels <> '{}' AND p.account_id <> ALL($10::bigint[]) AND $8 <> ALL"
+)
 
 # What this channel has to take up again.
 _CLAIM_DEFERRED = """
@@ -64,13 +84,13 @@ WITH own AS MATERIALIZED (
 pick AS MATERIALIZED (
     SELECT p.id, p.part FROM part p
     WHERE p.channel_id = $5 AND p.state = 11 AND p.next_at <= clock_timestamp() AND p.id >= $6
-      AND EXISTS (SELECT 1 FROM own)
+      AND p.account_id <> ALL($7::bigint[]) AND EXISTS (SELECT 1 FROM own)
     ORDER BY p.next_at LIMIT $4 FOR UPDATE SKIP LOCKED
 ),
 mine AS (
     UPDATE part p SET state = 20, epoch = $3, attempt = p.attempt + 1, claimed_at = clock_timestamp(), next_at = NULL
     FROM pick WHERE p.id = pick.id AND p.part = pick.part AND p.id >= $6
-    RETURNING p.id, p.part, p.total, p.attempt, p.lane, p.pool_id, p.expires_at
+    RETURNING p.id, p.part, p.total, p.attempt, p.lane, p.pool_id, p.expires_at, p.account_id
 )
 SELECT mine.*, m.number, m.content, m.coding, m.extend_code, m.concat_ref
 FROM mine JOIN message m ON m.id = mine.id AND m.id >= $6
@@ -96,15 +116,18 @@ async def claim(
     queues: Sequence[tuple[int, int]],
     oldest: int,
     newest: int = LAST_ID,
+    halted: Collection[int] = (),
     again: bool = False,
 ) -> list[Claimed]:
     """Claim whole queued messages of up to ``limit`` parts (the last one may overshoot), queue by queue.
 
     ``queues`` are (pool, lane) pairs, most urgent first; below ``oldest`` and above ``newest`` nothing can be queued.
+    ``halted``: accounts of which nothing is claimed.
     ``again``: only messages that another channel has failed at. A channel never gets what it has failed at itself.
     """
+    past = [sorted(halted)] if halted or again else []
     rows = await connection.fetch(
-        _CLAIM_AGAIN if again else _CLAIM,
+        _CLAIM_AGAIN if again else _CLAIM_PAST if halted else _CLAIM,
         fence.resource,
         fence.node,
         fence.epoch,
@@ -114,14 +137,24 @@ async def claim(
         oldest,
         fence.channel_id,
         newest,
+        *past,
     )
     return [_claimed(row) for row in rows]
 
 
-async def claim_deferred(connection: Connection, fence: Fence, *, limit: int, oldest: int) -> list[Claimed]:
+async def claim_deferred(
+    connection: Connection, fence: Fence, *, limit: int, oldest: int, halted: Collection[int] = ()
+) -> list[Claimed]:
     """Claim up to ``limit`` parts that this channel had deferred and whose time has come."""
     rows = await connection.fetch(
-        _CLAIM_DEFERRED, fence.resource, fence.node, fence.epoch, limit, fence.channel_id, oldest
+        _CLAIM_DEFERRED,
+        fence.resource,
+        fence.node,
+        fence.epoch,
+        limit,
+        fence.channel_id,
+        oldest,
+        sorted(halted),
     )
     return [_claimed(row) for row in rows]
 
@@ -140,6 +173,7 @@ def _claimed(row: Row) -> Claimed:
         valid_until=row["expires_at"],
         ref=row["concat_ref"],
         pool_id=row["pool_id"],
+        account_id=row["account_id"],
     )
 
 

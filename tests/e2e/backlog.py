@@ -17,7 +17,7 @@ STEP = 1 << 20
 
 _OWN_MESSAGE = {
     "id": "$2::bigint + n * $3::bigint", "batch_id": "$2::bigint",
-    "content": "'大促销#tb' || lpad(to_hex(n), 7, '0') || '#'",
+    "content": "'大促销#tb' || $5 || lpad(to_hex(n), 7, '0') || '#'",
     "number": "'86' || $5 || lpad(n::text, 7, '0')", "client_ref": "''",
 }  # fmt: skip
 _OWN_PART = {
@@ -61,9 +61,9 @@ class Backlog:
             await connection.close()
 
 
-def arrived(site: Site) -> int:
-    """Messages of backlogs that carriers have received."""
-    return sum(n for token, n in site.received().items() if token.startswith("#tb"))
+def arrived(site: Site, prefix: str = "1380") -> int:
+    """Messages of the backlog with these numbers that carriers have received."""
+    return sum(n for token, n in site.received().items() if token.startswith(f"#tb{prefix}"))
 
 
 async def queue(

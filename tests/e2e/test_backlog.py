@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import timedelta
 from pathlib import Path
 
 from backlog import arrived, memory, percentile, queue
@@ -65,3 +66,77 @@ async def test_codes_reach_the_carrier_beside_a_backlog(dsn: str, data_dir: Path
         if LONG:
             assert percentile(times, 0.99) <= 500
         built.node.kill()  # the backlog is not to be waited for
+
+
+async def test_a_stopped_account_sends_nothing_until_it_is_started(dsn: str, data_dir: Path) -> None:
+    """In the middle of its backlog; another account goes on; kill -9 while it is being held changes nothing; started
+    while holding still runs, then everything goes out once, and what has expired meanwhile is reported so."""
+    loop = asyncio.get_running_loop()
+    options = ["--window", "64"]
+    async with site(data_dir, dsn=dsn, channels=["cmpp30"], channel_options=options) as built:
+        node, carrier = built.node, built.carriers["cmpp30"]
+        short = await queue(built, dsn, "brief", 200, prefix="1381", valid=timedelta(seconds=20))
+        await node.ctl("account", "stop", "brief")
+        backlog = await queue(built, dsn, "shop", MESSAGES)
+        await until(lambda: arrived(built) > 300, what="the backlog flows")
+        begin = loop.time()
+        await node.ctl("account", "stop", "shop")
+        told = loop.time()
+        await until(
+            lambda: not carrier.inbox.messages or carrier.inbox.messages[-1].at < loop.time() - 1.0, within=5
+        )
+        last = carrier.inbox.messages[-1].at
+        seen = arrived(built)
+        assert last < told + 2.0
+
+        # Everybody else's messages pass, in the same lane, too.
+        text = built.customer.text("促销")
+        body = {"to": [built.customer.number("cmpp30")], "content": text, "type": "marketing"}
+        built.customer.note(await built.client.post("/messages", body), [text])
+        code = await built.customer.send("cmpp30", type="otp")
+        await until(lambda: carrier.inbox.tokens[MARK.search(code.content)[0]], what="the code")  # type: ignore[index]
+        node.kill()
+        await node.start()
+        await built.bound()
+
+        async def held() -> bool:
+            return not await backlog.count(10, 11, 20)
+
+        await until(held, within=120, what="all of it is held", every=0.2)
+        all_held = loop.time()
+        assert await backlog.count(1) >= MESSAGES - seen - 64
+        await until(lambda: carrier.inbox.tokens[MARK.search(text)[0]], within=30, what="the other's")  # type: ignore[index]
+        assert arrived(built) == seen, "nothing of it has been sent since"
+
+        async def expired() -> bool:
+            return await short.count(42) + await short.count(30, 40) == 200
+
+        await until(expired, within=30, what="what was valid for seconds has expired while it was held")
+        await node.ctl("account", "start", "shop")
+        await node.ctl("account", "stop", "shop")
+        await node.ctl("account", "start", "shop")
+        started = loop.time()
+
+        async def resumed() -> bool:
+            return not await backlog.count(1)
+
+        await until(resumed, within=120, what="nothing is held any more", every=0.2)
+        print(
+            f"{MESSAGES} queued: last submit {last - told:+.2f} s after `account stop` had returned (it took "
+            f"{told - begin:.2f} s); held after {all_held - told:.1f} s with a kill -9 between; "
+            f"resumed after {loop.time() - started:.1f} s"
+        )
+        # What was in flight at the kill has an end that nobody knows; everything else arrives once.
+        await until(
+            lambda: arrived(built) >= MESSAGES - 64,
+            within=MESSAGES / 500 + 60,
+            what="all of it",
+            every=1.0,
+        )
+        doubled = [t for t, n in built.received().items() if n > 1]
+        assert not doubled
+        await node.ctl("account", "start", "brief")
+        books = await built.clean(within=120)
+        assert books.statuses == {"delivered": 2}
+        lines = {line["account"]: line for line in (await node.ctl("ledger", "check", "--json")).data}
+        assert lines["brief"]["refunds"] == await short.count(42)

@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 
 from smsgw.core.ids import CHINA, first_id
-from smsgw.store import claiming, outcomes, partitions, retrying, sweeps
+from smsgw.store import claiming, holding, outcomes, partitions, retrying, sweeps
 from smsgw.store.db import Connection, connect
 
 ROWS = int(os.environ.get("TEST_PLAN_ROWS", "50000"))
@@ -142,10 +142,34 @@ async def test_a_claim_takes_the_head_of_each_queue(day: Day) -> None:
         await day.cheap(claiming._CLAIM, *CLAIM, "100", queues, str(OLDEST), "1", str(NEWEST), rows=rows)
 
 
+async def test_a_claim_passes_stopped_accounts_over(day: Day) -> None:
+    """It looks at so much of the head and no further; where nobody at the head is stopped, no further than it needs."""
+    queues = "'{1,1,1}', '{0,1,3}'"
+    rest = (str(OLDEST), "1", str(NEWEST))
+    plan = await day.cheap(claiming._CLAIM_PAST, *CLAIM, "100", queues, *rest, "'{1,2}'", rows=claiming.LOOK)
+    assert plan.pages < claiming.LOOK * 2
+    assert plan.root["Plan"]["Actual Rows"] == 0
+    plan = await day.cheap(claiming._CLAIM_PAST, *CLAIM, "100", queues, *rest, "'{2,3}'", rows=100)
+    assert plan.root["Plan"]["Actual Rows"] == 100
+
+
+async def test_a_batch_of_a_stopped_account_is_found_at_once(day: Day) -> None:
+    await day.connection.execute("UPDATE account SET halted = true WHERE id IN (1, 7)")
+    await day.cheap(holding._WITH_WAITING, str(OLDEST), rows=20)
+    plan = await day.cheap(holding._HOLD, "1", str(OLDEST), "now()", rows=holding.BATCH)
+    assert plan.root["Plan"]["Actual Rows"] == 1
+    await day.cheap(holding._HOLD, "7", str(OLDEST), "now()", rows=0)
+    await day.connection.execute("UPDATE account SET halted = false")
+    await day.cheap(holding._WITH_HELD, str(OLDEST), rows=40)
+    await day.cheap(holding._RESUME, "1", str(OLDEST), "now()", rows=0)
+
+
 async def test_a_claim_of_what_others_failed_at_does_not_read_the_queue(day: Day) -> None:
     lanes = "'{1,1,1,1}', '{0,1,2,3}'"
-    await day.cheap(claiming._CLAIM_AGAIN, *CLAIM, "100", lanes, str(OLDEST), "1", str(NEWEST), rows=0)
-    await day.cheap(claiming._CLAIM_DEFERRED, *CLAIM, "100", "1", str(OLDEST), rows=0)
+    await day.cheap(
+        claiming._CLAIM_AGAIN, *CLAIM, "100", lanes, str(OLDEST), "1", str(NEWEST), "'{2}'", rows=0
+    )
+    await day.cheap(claiming._CLAIM_DEFERRED, *CLAIM, "100", "1", str(OLDEST), "'{2}'", rows=0)
     await day.cheap(claiming._NEXT_DEFERRED, "1", str(OLDEST), rows=0)
 
 
