@@ -276,7 +276,7 @@ async def account_stop(ctx: Context, name: str) -> None:
 @pass_context
 @run_async
 async def account_start(ctx: Context, name: str) -> None:
-    """Accept messages of an account again (unless one above it is stopped)."""
+    """Accept messages of an account again (unless one above it is stopped), and send what was held."""
     await _set_status(ctx, name, "active")
 
 
