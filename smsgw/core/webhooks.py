@@ -192,13 +192,19 @@ class Endpoint:
     """Types that go there; empty: all that no other endpoint names."""
     options: Options
     secrets: tuple[bytes, ...] = field(repr=False)
-    """Keys of the signature, the current one first; during a rotation two."""
+    """Keys of the signature, the current one first; during a rotation two (see ``keys``)."""
+    old_until: datetime | None = None
+    """How long the second one signs."""
     hosts: tuple[str, ...] = ()
     """``callback``: hosts that ``callback_url`` may name; ``.example.org`` stands for all below it."""
     status: str = "active"
     """``active`` or ``disabled``."""
     reason: str = ""
     """Why it is disabled."""
+
+    def keys(self, now: datetime) -> tuple[bytes, ...]:
+        """What signs at that time."""
+        return self.secrets if self.old_until is not None and now < self.old_until else self.secrets[:1]
 
     @property
     def callback(self) -> bool:

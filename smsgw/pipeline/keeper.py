@@ -26,6 +26,7 @@ from smsgw.store import (
     blocklist,
     codes,
     complaints,
+    events,
     inbound,
     partitions,
     retrying,
@@ -202,6 +203,8 @@ class Keeper:
         today = datetime.now(CHINA).date()
         async with self._database.acquire(timeout=60) as connection:
             await partitions.ensure(connection, today)
+            for day in await partitions.overdue(connection, today, "customer_event", keep["customer_event"]):
+                await events.count_lost(connection, day)
             await partitions.expire(connection, today, keep)
             await accepting.sweep_keys(connection, datetime.now(UTC) - KEYS_KEPT)
             await inbound.sweep_parts(connection, datetime.now(UTC) - KEYS_KEPT)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from typing import Any
 
-from smsgw.core.ids import time_of
+from smsgw.core.ids import day_range, time_of
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import STATUS_ZH
 from smsgw.core.webhooks import MO, REPORT, TYPES, kind_of
@@ -134,13 +134,22 @@ WITH pick AS MATERIALIZED (
     SELECT id FROM customer_event
     WHERE account_id = $1 AND kind = $2 AND acknowledged_at IS NULL
       AND (leased_until IS NULL OR leased_until < clock_timestamp())
+<<<<<<< HEAD
       AND test = $7 AND (way = 'pull' OR ($6 AND way IS NULL AND target IS NULL))
+=======
+      AND {which}
+>>>>>>> 654e405 (wip: push)
     ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
 )
 UPDATE customer_event e SET batch_id = $4, leased_until = clock_timestamp() + $5 * interval '1 second'
 FROM pick WHERE e.id = pick.id
 RETURNING e.*
 """
+
+_LEASES = {
+    True: _LEASE.format(which="(way = 'pull' OR (way IS NULL AND target IS NULL))"),
+    False: _LEASE.format(which="way = 'pull'"),
+}
 
 _ACK = """
 UPDATE customer_event SET acknowledged_at = clock_timestamp(), done_by = 'pull'
@@ -173,9 +182,13 @@ async def pull_events(
             if taken == limit:
                 break
             rows = sorted(
+<<<<<<< HEAD
                 await connection.fetch(
                     _LEASE, account_id, kind, limit - taken, batch, lease_s, primary or test, test
                 ),
+=======
+                await connection.fetch(_LEASES[primary], account_id, kind, limit - taken, batch, lease_s),
+>>>>>>> 654e405 (wip: push)
                 key=lambda r: r["id"],
             )
             taken += len(rows)
@@ -224,7 +237,11 @@ pick AS MATERIALIZED (
     SELECT id FROM customer_event
     WHERE account_id = $1 AND kind = $2 AND acknowledged_at IS NULL
       AND (leased_until IS NULL OR leased_until < clock_timestamp())
+<<<<<<< HEAD
       AND NOT test AND (way = 'bind' OR ($5 AND way IS NULL AND target IS NULL))
+=======
+      AND {which}
+>>>>>>> 654e405 (wip: push)
       AND message_id NOT IN (SELECT message_id FROM held)
     ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
 )
@@ -232,6 +249,11 @@ UPDATE customer_event e SET leased_until = clock_timestamp() + $4 * interval '1 
 FROM pick WHERE e.id = pick.id
 RETURNING e.*
 """
+
+_CLAIMS = {
+    True: _CLAIM.format(which="(way = 'bind' OR (way IS NULL AND target IS NULL))"),
+    False: _CLAIM.format(which="way = 'bind'"),
+}
 
 _ACK_BOUND = """
 UPDATE customer_event SET acknowledged_at = clock_timestamp(), done_by = 'bind'
@@ -259,7 +281,11 @@ async def claim_bound(
     async with database.transaction() as connection:
         await connection.execute(_TURN, account_id)
         rows = await connection.fetch(
+<<<<<<< HEAD
             _CLAIM, account_id, kind, max(1, min(limit, MAX_PULL)), lease_s, primary
+=======
+            _CLAIMS[primary], account_id, kind, max(1, min(limit, MAX_PULL)), lease_s
+>>>>>>> 654e405 (wip: push)
         )
     return [
         BoundEvent(
@@ -314,12 +340,12 @@ async def return_bound(
 
 _LOST = """
 INSERT INTO event_lost (day, account_id, kind, n)
-SELECT ($1::timestamptz AT TIME ZONE 'Asia/Shanghai')::date, account_id, kind, count(*) FROM customer_event
+SELECT $1, account_id, kind, count(*) FROM customer_event
 WHERE id >= $2 AND id < $3 AND (acknowledged_at IS NULL OR dead_at IS NOT NULL) GROUP BY account_id, kind
 ON CONFLICT DO NOTHING
 """
 
 
-async def count_lost(connection: Connection, day_start: datetime, low: int, high: int) -> None:
-    """Before the events of a day go (ids in ``[low, high)``): how many nobody has taken."""
-    await connection.execute(_LOST, day_start, low, high)
+async def count_lost(connection: Connection, day: date) -> None:
+    """Before the events of a day go: how many nobody has taken."""
+    await connection.execute(_LOST, day, *day_range(day), timeout=60)

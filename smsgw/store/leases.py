@@ -82,3 +82,22 @@ async def release(database: Database, lease: Lease) -> None:
     lease.released = True
     lease.deadline = 0.0
     await database.execute(_RELEASE, lease.resource, lease.node, lease.epoch)
+
+
+_ACQUIRE_MANY = """
+INSERT INTO lease AS l (resource, node, epoch, expires_at)
+SELECT r, $2, nextval('lease_epoch'), clock_timestamp() + $3 * interval '1 second' FROM unnest($1::text[]) AS r ORDER BY r
+ON CONFLICT (resource) DO UPDATE
+SET node = excluded.node, epoch = excluded.epoch, expires_at = excluded.expires_at
+WHERE l.expires_at < clock_timestamp() OR l.node = excluded.node
+RETURNING resource, epoch
+"""
+
+
+async def acquire_many(database: Database, resources: Sequence[str], node: int) -> dict[str, Lease]:
+    """Take those of the leases that are free, expired or our own."""
+    if not resources:
+        return {}
+    asked = boottime()
+    rows = await database.fetch(_ACQUIRE_MANY, sorted(set(resources)), node, TTL)
+    return {row["resource"]: Lease(row["resource"], node, row["epoch"], asked + TTL - MARGIN) for row in rows}

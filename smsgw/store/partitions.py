@@ -62,6 +62,17 @@ async def ensure(connection: Connection, today: date) -> int:
     return made
 
 
+async def overdue(connection: Connection, today: date, table: str, keep_days: int) -> list[date]:
+    """Days of a table whose retention is over and whose partition is still there."""
+    days = []
+    for row in await connection.fetch(_EXISTING, [table]):
+        text = row["relname"].rpartition("_")[2]
+        day = date(int(text[:4]), int(text[4:6]), int(text[6:]))
+        if day < today - timedelta(days=keep_days):
+            days.append(day)
+    return sorted(days)
+
+
 async def expire(connection: Connection, today: date, keep_days: dict[str, int]) -> list[str]:
     """Drop partitions older than ``keep_days`` of their table (tables not named are kept); the names dropped."""
     dropped = []

@@ -45,6 +45,11 @@ def _context(account_id: int, name: str) -> str:
     return f"webhook/{account_id}/{name}"
 
 
+def lease_of(webhook_id: int) -> str:
+    """The lease of the node that pushes an endpoint."""
+    return f"push/{webhook_id}"
+
+
 def shown(key: bytes) -> str:
     """A secret as the customer gets it: ``whsec_`` and the key in base64."""
     return PREFIX + base64.b64encode(key).decode()
@@ -54,11 +59,8 @@ _LOAD = "SELECT w.*, a.name AS account FROM webhook w JOIN account a ON a.id = w
 _WAYS = "SELECT account_id, way FROM event_setting"
 
 
-def _endpoint(row: Row, sealer: Sealer, now: datetime) -> Endpoint:
+def _endpoint(row: Row, sealer: Sealer) -> Endpoint:
     context = _context(row["account_id"], row["name"])
-    sealed = row["secrets_sealed"]
-    if row["old_until"] is None or row["old_until"] <= now:
-        sealed = sealed[:1]
     try:
         options = parse_options(json.loads(row["options"]))
     except Wrong:  # of a later program
@@ -71,17 +73,17 @@ def _endpoint(row: Row, sealer: Sealer, now: datetime) -> Endpoint:
         url=row["url"],
         events=tuple(row["events"]),
         options=options,
-        secrets=tuple(base64.b64decode(sealer.open(s, context)) for s in sealed),
+        secrets=tuple(base64.b64decode(sealer.open(s, context)) for s in row["secrets_sealed"]),
+        old_until=row["old_until"],
         hosts=tuple(row["hosts"]),
         status=row["status"],
         reason=row["reason"],
     )
 
 
-async def load(database: Database, sealer: Sealer, *, now: datetime | None = None) -> Hooks:
+async def load(database: Database, sealer: Sealer) -> Hooks:
     """All ways and endpoints, their secrets opened."""
-    now = now or datetime.now(UTC)
-    endpoints = [_endpoint(row, sealer, now) for row in await database.fetch(_LOAD)]
+    endpoints = [_endpoint(row, sealer) for row in await database.fetch(_LOAD)]
     ways = {row["account_id"]: Way(row["way"]) for row in await database.fetch(_WAYS)}
     return Hooks(endpoints, ways)
 
@@ -254,7 +256,8 @@ async def put_endpoint(
     return shown(key) if made else None
 
 
-_DELETE = "DELETE FROM webhook WHERE account_id = $1 AND name = $2 RETURNING url, events"
+_DELETE = "DELETE FROM webhook WHERE account_id = $1 AND name = $2 RETURNING id, url"
+_FREE = "DELETE FROM lease WHERE resource = $1"
 _HOMELESS = """
 UPDATE customer_event SET target = NULL, leased_until = NULL
 WHERE account_id = $1 AND target IS NOT NULL AND acknowledged_at IS NULL
@@ -267,6 +270,7 @@ async def delete_endpoint(database: Database, account_id: int, name: str, *, act
         row = await connection.fetchrow(_DELETE, account_id, name)
         if row is None:
             raise Invalid("NOT_FOUND")
+        await connection.execute(_FREE, lease_of(row["id"]))
         if name == CALLBACK:
             await connection.execute(_HOMELESS, account_id)
         await _said(connection, account_id, name, "webhook.delete", actor, {"url": row["url"]})

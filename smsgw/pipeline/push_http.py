@@ -1,0 +1,207 @@
+"""The way to receivers: HTTP calls that reach nothing they must not reach, and that end in time.
+
+Addresses are judged where they are connected to: whatever a name resolved to before, a connection to an address that
+is not allowed is never opened. Redirects are not followed, proxies of the environment not used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+import structlog
+import yarl
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+
+from smsgw.core.pushformat import Call, satisfied
+from smsgw.core.webhooks import Reach
+
+log = structlog.get_logger(__name__)
+
+TIMEOUT = 10.0
+"""Seconds for a call altogether; what takes longer has failed."""
+RESOLVE_TIMEOUT = 5.0
+MAX_ANSWER = 64 * 1024
+"""Octets of an answer that are read; the rest is cut off with the connection."""
+SHOWN = 200
+"""Characters of an answer that are kept, for people."""
+RESOLVERS = 16
+"""Threads that resolve names: their own, so that a name server that hangs holds up nobody but pushes."""
+
+
+class NotAllowed(OSError):
+    """The address may not be pushed to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a call ended."""
+
+    ok: bool
+    status: int
+    """HTTP; 0: there was no answer."""
+    ms: int
+    problem: str = ""
+    """Why it failed; for people and logs, with nothing of what was sent."""
+    retry_after: float = 0.0
+    """Seconds that the receiver asks for (429, 503)."""
+    text: str = ""
+    """Beginning of the answer."""
+
+
+class _Resolver(AbstractResolver):
+    """Names to the addresses that are allowed, in threads of its own."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._threads = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="push-resolve")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(RESOLVE_TIMEOUT):
+            found = await loop.run_in_executor(
+                self._threads, lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+            )
+        good: list[ResolveResult] = [
+            {
+                "hostname": host, "host": str(address[0]), "port": int(address[1]), "family": family_,
+                "proto": proto, "flags": socket.AI_NUMERICHOST,
+            }
+            for family_, _, proto, _, address in found
+            if self._reach.allows(str(address[0]))
+        ]  # fmt: skip
+        if not good:
+            raise NotAllowed(f"{host} is at no address that may be pushed to")
+        return good
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class Sender:
+    """Makes the calls of a node. ``ca_file``: further authorities for receivers' certificates."""
+
+    def __init__(self, reach: Reach, *, ca_file: str = "") -> None:
+        self._reach = reach
+        self._ca_file = ca_file
+        self._session: aiohttp.ClientSession
+
+    async def start(self) -> None:
+        """Be ready. ``OSError`` when the file of authorities cannot be used."""
+        context = ssl.create_default_context()
+        if self._ca_file:
+            context.load_verify_locations(self._ca_file)
+        connector = aiohttp.TCPConnector(
+            ssl=context,
+            resolver=_Resolver(self._reach),
+            ttl_dns_cache=10,
+            limit=0,  # each endpoint has its own limit
+            keepalive_timeout=30,
+            socket_factory=self._socket,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT),
+            auto_decompress=False,
+            trust_env=False,
+            skip_auto_headers=("User-Agent", "Accept"),
+        )
+
+    async def stop(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    def _socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
+        """A socket for the address that is just about to be connected to; the last word on it."""
+        family, kind, proto, _, address = info
+        if not self._reach.allows(str(address[0])):
+            raise NotAllowed("the address may not be pushed to")
+        made = socket.socket(family, kind, proto)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
+
+    async def send(self, call: Call, *, expect: str = "") -> Answer:
+        """One call; never raises for what the receiver or the network does."""
+        started = time.monotonic()
+
+        def ended(problem: str, status: int = 0, **more: object) -> Answer:
+            ms = int((time.monotonic() - started) * 1000)
+            return Answer(not problem, status, ms, problem, **more)  # type: ignore[arg-type]
+
+        try:
+            async with self._session.request(
+                call.method,
+                yarl.URL(call.url, encoded=True),
+                data=call.body or None,
+                headers=call.headers,
+                allow_redirects=False,
+            ) as answer:
+                status = answer.status
+                good = 200 <= status < 300
+                body = b""
+                if expect or not good:
+                    body = await _read(answer)
+                elif answer.content_length is None or answer.content_length <= MAX_ANSWER:
+                    body = await _read(answer, patience=1.0)  # only so that the connection can be used again
+                else:
+                    answer.close()
+                text = body[: 4 * SHOWN].decode("utf-8", "replace")[:SHOWN]
+                if not good:
+                    wait = (
+                        _retry_after(answer.headers.get("Retry-After", "")) if status in (429, 503) else 0.0
+                    )
+                    return ended(f"HTTP {status}", status, retry_after=wait, text=text)
+                if not satisfied(expect, body):
+                    return ended("the answer does not say what is expected", status, text=text)
+                return ended("", status, text=text)
+        except TimeoutError:
+            return ended(f"no answer within {TIMEOUT:g} s")
+        except aiohttp.ClientConnectorCertificateError:
+            return ended("the certificate is not valid")
+        except aiohttp.ClientConnectorDNSError:
+            return ended("the name does not resolve")
+        except aiohttp.ClientConnectorError as exc:
+            if isinstance(exc.os_error, NotAllowed):
+                return ended("the address may not be pushed to")
+            return ended(f"no connection: {exc.os_error.strerror or type(exc).__name__}"[:SHOWN])
+        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            if isinstance(exc, NotAllowed):
+                return ended("the address may not be pushed to")
+            return ended(f"{type(exc).__name__}"[:SHOWN])
+
+
+async def _read(answer: aiohttp.ClientResponse, *, patience: float = TIMEOUT) -> bytes:
+    """The beginning of a body. What is longer or slower costs the connection."""
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(patience):
+            while size < MAX_ANSWER and (chunk := await answer.content.readany()):
+                chunks.append(chunk[: MAX_ANSWER - size])
+                size += len(chunk)
+    except TimeoutError:
+        if patience >= TIMEOUT:
+            raise
+    if not answer.content.at_eof():
+        answer.close()
+    return b"".join(chunks)
+
+
+def _retry_after(value: str) -> float:
+    """Seconds of a ``Retry-After``; 0 where it says nothing usable."""
+    if value.isascii() and value.strip().isdigit():
+        return float(min(int(value.strip()), 10**6))
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
