@@ -134,11 +134,7 @@ WITH pick AS MATERIALIZED (
     SELECT id FROM customer_event
     WHERE account_id = $1 AND kind = $2 AND acknowledged_at IS NULL
       AND (leased_until IS NULL OR leased_until < clock_timestamp())
-<<<<<<< HEAD
-      AND test = $7 AND (way = 'pull' OR ($6 AND way IS NULL AND target IS NULL))
-=======
-      AND {which}
->>>>>>> 654e405 (wip: push)
+      AND test = $6 AND {which}
     ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
 )
 UPDATE customer_event e SET batch_id = $4, leased_until = clock_timestamp() + $5 * interval '1 second'
@@ -182,13 +178,9 @@ async def pull_events(
             if taken == limit:
                 break
             rows = sorted(
-<<<<<<< HEAD
                 await connection.fetch(
-                    _LEASE, account_id, kind, limit - taken, batch, lease_s, primary or test, test
+                    _LEASES[primary or test], account_id, kind, limit - taken, batch, lease_s, test
                 ),
-=======
-                await connection.fetch(_LEASES[primary], account_id, kind, limit - taken, batch, lease_s),
->>>>>>> 654e405 (wip: push)
                 key=lambda r: r["id"],
             )
             taken += len(rows)
@@ -237,11 +229,7 @@ pick AS MATERIALIZED (
     SELECT id FROM customer_event
     WHERE account_id = $1 AND kind = $2 AND acknowledged_at IS NULL
       AND (leased_until IS NULL OR leased_until < clock_timestamp())
-<<<<<<< HEAD
-      AND NOT test AND (way = 'bind' OR ($5 AND way IS NULL AND target IS NULL))
-=======
-      AND {which}
->>>>>>> 654e405 (wip: push)
+      AND NOT test AND {which}
       AND message_id NOT IN (SELECT message_id FROM held)
     ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
 )
@@ -281,11 +269,7 @@ async def claim_bound(
     async with database.transaction() as connection:
         await connection.execute(_TURN, account_id)
         rows = await connection.fetch(
-<<<<<<< HEAD
-            _CLAIM, account_id, kind, max(1, min(limit, MAX_PULL)), lease_s, primary
-=======
             _CLAIMS[primary], account_id, kind, max(1, min(limit, MAX_PULL)), lease_s
->>>>>>> 654e405 (wip: push)
         )
     return [
         BoundEvent(

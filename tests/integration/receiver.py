@@ -1,0 +1,192 @@
+"""A customer's receiver of pushes, the events that go to it, and a pusher whose clock is the test's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import json
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aiohttp import web
+
+from smsgw.core.ids import IdSource
+from smsgw.core.webhooks import Reach
+from smsgw.pipeline.directory import Directory
+from smsgw.pipeline.events import EventBell
+from smsgw.pipeline.push import Pusher
+from smsgw.pipeline.push_http import Sender
+from smsgw.store import accounts, webhooks
+from smsgw.store.db import Database
+from smsgw.store.secrets import Sealer
+from smsgw.store.webhooks import Wanted
+
+LOOPBACK = Reach(http=True, networks=(ipaddress.ip_network("127.0.0.0/8"),), ports=((1, 65535),))
+
+
+@dataclass
+class Received:
+    """One call as it came."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+    at: float
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+Reply = Callable[[Received], Awaitable[web.StreamResponse] | web.StreamResponse]
+
+
+@dataclass
+class Receiver:
+    """Answers 200 unless told otherwise, and remembers every call."""
+
+    origin: str = ""
+    calls: list[Received] = field(default_factory=list)
+    reply: Reply = field(default=lambda _: web.Response(text="ok"))
+    busy: int = 0
+    most_busy: int = 0
+
+    @property
+    def events(self) -> list[str]:
+        """Ids of the events in calls that were answered well, in the order of arrival."""
+        return [i["event_id"] for c in self.accepted for i in c.json["items"]]
+
+    accepted: list[Received] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        call = Received(
+            request.method, request.path, request.query_string, dict(request.headers), await request.read(),
+            time.monotonic(),
+        )  # fmt: skip
+        self.calls.append(call)
+        self.busy += 1
+        self.most_busy = max(self.most_busy, self.busy)
+        try:
+            answer = self.reply(call)
+            if isinstance(answer, Awaitable):
+                answer = await answer
+        finally:
+            self.busy -= 1
+        if 200 <= answer.status < 300:
+            self.accepted.append(call)
+        return answer
+
+
+@contextlib.asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    """A receiver on a loopback port."""
+    receiver = Receiver()
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", receiver.handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    receiver.origin = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield receiver
+    finally:
+        await runner.cleanup()
+
+
+class Stage:
+    """A database, an account and a pusher. Time passes when the test says so."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self.database = Database(dsn)
+        self.sealer = Sealer(secrets.token_bytes(32))
+        self.ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
+        self.directory = Directory(self.sealer)
+        self.bell = EventBell()
+        self.shift = timedelta()
+        self.account_id = 0
+        self.pusher: Pusher
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.shift
+
+    async def open(self) -> None:
+        await self.database.open()
+        self.account_id = await accounts.add_account(self.database, "acme", actor="test")
+
+    def make_pusher(self, *, node: int = 1, reach: Reach = LOOPBACK) -> Pusher:
+        return Pusher(
+            self.dsn, self.database, node=node, ids=self.ids.next, directory=self.directory, bell=self.bell,
+            reach=reach, sender=Sender(reach), now=self.now, chance=lambda: 0.5,
+        )  # fmt: skip
+
+    async def start(self) -> None:
+        await self.directory.reload(self.database)
+        self.pusher = self.make_pusher()
+        await self.pusher.start()
+
+    async def reload(self) -> None:
+        await self.directory.reload(self.database)
+        await self.pusher.follow()
+
+    async def put(
+        self, name: str, url: str = "", *, account_id: int | None = None, hosts: tuple[str, ...] = (),
+        events: tuple[str, ...] = (), **options: Any,
+    ) -> str | None:  # fmt: skip
+        return await webhooks.put_endpoint(
+            self.database, self.sealer, account_id or self.account_id, Wanted(name, url, events, hosts, options),
+            LOOPBACK, actor="test", operator=True,
+        )  # fmt: skip
+
+    async def reports(
+        self, count: int = 1, *, message_id: int | None = None, account_id: int | None = None, target: str | None = None
+    ) -> list[int]:
+        """New reports, about one message or about one each; their ids. The bell rings."""
+        account_id = account_id or self.account_id
+        made, messages = [], []
+        for _ in range(count):
+            messages.append(message_id or self.ids.next())
+            made.append(self.ids.next())
+        await self.database.execute(
+            """INSERT INTO message (id, batch_id, account_id, origin, type, number, carrier, province, content, sign,
+                                    coding, parts, concat_ref, price, client_ref)
+               SELECT DISTINCT m, m, $2, 'api', 'otp', '8613800000000', 'CMCC', '', 'x', '', 'gsm7', 1, 0, 1, 'ref'
+               FROM unnest($1::bigint[]) m ON CONFLICT DO NOTHING""",
+            messages, account_id,
+        )  # fmt: skip
+        await self.database.execute(
+            """INSERT INTO customer_event (id, account_id, kind, message_id, status, code, parts_ok, submitted_at,
+                                           done_at, target)
+               SELECT e, $2, 'report', m, 'delivered', 'DELIVRD', 1, now(), now(), $4
+               FROM unnest($1::bigint[], $3::bigint[]) AS d(e, m)""",
+            made, account_id, messages, target,
+        )  # fmt: skip
+        self.bell.ring([account_id], "report")
+        return made
+
+    async def quiet(self, *, within: float = 20.0) -> None:
+        """Look once, and wait until nothing is being pushed."""
+        await self.pusher.look()
+        deadline = time.monotonic() + within
+        while not self.pusher.idle:
+            assert time.monotonic() < deadline, "still pushing"
+            await asyncio.sleep(0.01)
+
+    async def rows(self) -> list[Any]:
+        return await self.database.fetch("SELECT * FROM customer_event ORDER BY id")
+
+    async def waiting(self) -> int:
+        return await self.database.fetchval("SELECT count(*) FROM customer_event WHERE acknowledged_at IS NULL")
+
+
+def repeated(ids: list[str]) -> list[str]:
+    """Those that occur more than once."""
+    return [one for one, n in Counter(ids).items() if n > 1]

@@ -1,0 +1,475 @@
+"""Pushing to webhooks, with real receivers and a real database; days pass by the test's own clock."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from urllib.parse import parse_qs, parse_qsl
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from receiver import LOOPBACK, Received, Receiver, Stage, receiving, repeated
+
+from smsgw.core.webhooks import SCHEDULE, Reach
+from smsgw.store import accounts, pushing, webhooks
+from smsgw.store.webhooks import EventSetting
+
+pytestmark = pytest.mark.asyncio
+
+
+@pytest_asyncio.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def stage(dsn: str) -> AsyncIterator[Stage]:
+    made = Stage(dsn)
+    await made.open()
+    await made.start()
+    yield made
+    await made.pusher.stop()
+    await made.database.close()
+
+
+async def until(stage: Stage, condition: object, *, within: float = 15.0) -> None:
+    async with asyncio.timeout(within):
+        while not condition():  # type: ignore[operator]
+            await asyncio.sleep(0.02)
+
+
+async def test_events_are_pushed_in_signed_batches(stage: Stage, receiver: Receiver) -> None:
+    secret = await stage.put("main", f"{receiver.origin}/hook?x=%2F1", linger_ms=0)
+    assert secret and secret.startswith("whsec_")
+    await stage.reload()
+    made = await stage.reports(250)
+    await stage.quiet()
+    assert receiver.events == [str(i) for i in made]
+    assert max(len(c.json["items"]) for c in receiver.calls) == 100
+    assert await stage.waiting() == 0
+    call = receiver.calls[0]
+    assert (call.method, call.path, call.query) == ("POST", "/hook", "x=%2F1")
+    assert call.json["type"] == "message.report"
+    assert call.json["items"][0]["client_ref"] == "ref"
+    assert call.json["items"][0]["done_at"].endswith("+08:00")
+    # as docs/webhooks.md tells a receiver to verify it
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    signed = f"{call.headers['webhook-id']}.{call.headers['webhook-timestamp']}.".encode() + call.body
+    mac = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    assert call.headers["webhook-signature"] == f"v1,{mac}"
+
+
+async def test_both_secrets_sign_while_one_is_being_replaced(stage: Stage, receiver: Receiver) -> None:
+    await stage.put("main", receiver.origin, linger_ms=0)
+    new = await webhooks.rotate_secret(
+        stage.database, stage.sealer, stage.account_id, "main", keep_old_hours=1, actor="test"
+    )
+    await stage.reload()
+    await stage.reports()
+    await stage.quiet()
+    assert receiver.calls[0].headers["webhook-signature"].count("v1,") == 2
+    stage.shift = timedelta(hours=2)
+    await stage.reports()
+    await stage.quiet()
+    (only,) = receiver.calls[1].headers["webhook-signature"].split()
+    call = receiver.calls[1]
+    signed = f"{call.headers['webhook-id']}.{call.headers['webhook-timestamp']}.".encode() + call.body
+    key = base64.b64decode(new.removeprefix("whsec_"))
+    assert only == "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+
+
+async def test_a_receiver_that_is_down_for_a_day_gets_everything(stage: Stage, receiver: Receiver) -> None:
+    """24 hours pass in steps of 10 to 60 s; every 40 minutes new events come, some about messages told of before."""
+    await stage.put("main", receiver.origin, linger_ms=0)
+    await stage.reload()
+    receiver.reply = lambda _: web.Response(status=502)
+    made: list[int] = []
+    of_message: dict[int, list[int]] = {}
+    message = stage.ids.next()
+    end = timedelta(hours=24)
+    step = timedelta(seconds=40)
+    new_every = timedelta(minutes=40)
+    while stage.shift < end:
+        if stage.shift % new_every < step:
+            made += await stage.reports(30)
+            of_message.setdefault(message, []).extend(await stage.reports(1, message_id=message))
+        await stage.quiet()
+        stage.shift += step if stage.shift < timedelta(hours=1) else timedelta(minutes=7)
+    for events in of_message.values():
+        made += events
+    assert receiver.accepted == []
+    assert await stage.waiting() == len(made), "nothing is given up within a day"
+    failing = await pushing.failing(stage.database, stage.now())
+    assert [(row["name"], row["last_error"]) for row in failing] == [("main", "HTTP 502")]
+    assert len(receiver.calls) < 1500, "a receiver that is down is not hammered"
+
+    receiver.reply = lambda _: web.Response()
+    stage.shift += timedelta(minutes=2)
+    for _ in range(20):
+        await stage.quiet()
+        if not await stage.waiting():
+            break
+        stage.shift += timedelta(seconds=5)
+    assert sorted(receiver.events) == sorted(str(i) for i in made)
+    assert repeated(receiver.events) == []
+    for events in of_message.values():
+        order = [i for i in receiver.events if int(i) in set(events)]
+        assert order == [str(i) for i in events], "events of a message come in order"
+    assert await pushing.failing(stage.database, stage.now()) == []
+
+
+async def test_an_event_is_given_up_after_its_schedule_and_can_be_offered_again(
+    stage: Stage, receiver: Receiver
+) -> None:
+    await stage.put("main", receiver.origin, linger_ms=0)
+    await stage.reload()
+    receiver.reply = lambda _: web.Response(status=500)
+    (event,) = await stage.reports()
+    for delay in (*SCHEDULE, 0):
+        await stage.quiet()
+        assert (await stage.rows())[0]["dead_at"] is None or not delay
+        stage.shift += timedelta(seconds=max(delay, 60) * 1.01)
+    assert len(receiver.calls) == len(SCHEDULE) + 1
+    assert sum(SCHEDULE) / 3600 == pytest.approx(27.8, abs=0.1)
+    (row,) = await stage.rows()
+    assert (row["attempts"], row["problem"]) == (12, "HTTP 500")
+    found = {f.kind: f for f in await stage.pusher.findings()}
+    assert found["webhook_dead"].object == "webhook/acme/main"
+    (dead,) = await pushing.list_deliveries(
+        stage.database, stage.account_id, state="dead", since=stage.now() - timedelta(days=3)
+    )
+    assert (dead.id, dead.state, dead.tries) == (event, "dead", 12)
+
+    receiver.reply = lambda _: web.Response()
+    since = stage.now() - timedelta(days=3)
+    assert await pushing.redeliver(
+        stage.database, stage.account_id, state="dead", since=since, until=stage.now()
+    ) == {"report": 1}
+    await stage.quiet()
+    assert receiver.events == [str(event)]
+    assert [f.kind for f in await stage.pusher.findings()] == []
+    attempts = await pushing.list_attempts(stage.database, stage.account_id, "main")
+    assert [a.status for a in attempts] == [200] + [500] * 12
+
+
+async def test_a_later_event_of_a_message_waits_while_the_earlier_is_under_way(
+    stage: Stage, receiver: Receiver
+) -> None:
+    await stage.put("main", receiver.origin, max_items=1, linger_ms=0, concurrency=8)
+    await stage.reload()
+    answered: list[str] = []
+
+    async def slow(call: Received) -> web.Response:
+        (item,) = call.json["items"]
+        await asyncio.sleep(0.1 if item["message_id"] == str(message) else 0)
+        answered.append(item["event_id"])
+        return web.Response()
+
+    receiver.reply = slow
+    message = stage.ids.next()
+    made = await stage.reports(4, message_id=message)
+    others = await stage.reports(20)
+    await stage.quiet()
+    await until(stage, lambda: len(answered) == 24)
+    assert [i for i in answered if int(i) in made] == [str(i) for i in made]
+    started = [c.json["items"][0]["event_id"] for c in receiver.calls]
+    assert set(started[:10]) & {str(i) for i in others}, "others go meanwhile"
+
+
+async def test_one_event_that_is_not_taken_stands_alone_in_the_end(stage: Stage, receiver: Receiver) -> None:
+    await stage.put("main", receiver.origin, linger_ms=0)
+    await stage.reload()
+    made = await stage.reports(100)
+    poison = str(made[37])
+    receiver.reply = lambda call: web.Response(status=400 if poison.encode() in call.body else 200)
+    for _ in range(12):
+        await stage.quiet()
+        stage.shift += timedelta(minutes=6)
+        if await stage.waiting() == 1:
+            break
+    assert sorted(receiver.events) == [str(i) for i in made if str(i) != poison]
+    assert repeated(receiver.events) == []
+
+
+async def test_a_hanging_receiver_holds_up_nobody(stage: Stage, receiver: Receiver) -> None:
+    async def hang(_: Received) -> web.Response:
+        await asyncio.sleep(3600)
+        return web.Response()
+
+    async with receiving() as bad:
+        bad.reply = hang
+        hanging = [
+            await accounts.add_account(stage.database, f"hanging{n}", actor="test") for n in range(20)
+        ]
+        for account_id in hanging:
+            await stage.put("main", bad.origin, account_id=account_id, linger_ms=0)
+        await stage.put("main", receiver.origin, linger_ms=0, max_items=1, concurrency=4)
+        await stage.reload()
+        for account_id in hanging:
+            await stage.reports(500, account_id=account_id)
+        await until(stage, lambda: bad.busy >= 20 * 4)
+        waits = []
+        for _ in range(50):
+            before = len(receiver.accepted)
+            started = asyncio.get_running_loop().time()
+            await stage.reports()
+            await until(stage, lambda before=before: len(receiver.accepted) > before)
+            waits.append(asyncio.get_running_loop().time() - started)
+        waits.sort()
+        print(f"beside 20 hanging receivers: p50 {waits[25] * 1000:.0f} ms, worst {waits[-1] * 1000:.0f} ms")
+        assert waits[-1] < 2.0
+        assert bad.busy == bad.most_busy == 80, "each has its four calls, no more"
+        assert stage.pusher._held <= 20 * 401
+
+
+async def test_a_redirect_or_a_late_retry_is_obeyed_as_agreed(stage: Stage, receiver: Receiver) -> None:
+    await stage.put("main", receiver.origin, linger_ms=0)
+    await stage.reload()
+    receiver.reply = lambda _: web.Response(status=302, headers={"Location": f"{receiver.origin}/elsewhere"})
+    await stage.reports()
+    await stage.quiet()
+    assert [c.path for c in receiver.calls] == ["/"], "no redirect is followed"
+    receiver.reply = lambda _: web.Response(status=429, headers={"Retry-After": "120"})
+    stage.shift += timedelta(seconds=10)
+    await stage.quiet()
+    assert len(receiver.calls) == 2
+    await stage.reports(3)
+    stage.shift += timedelta(seconds=100)
+    await stage.quiet()
+    assert len(receiver.calls) == 2, "the whole endpoint waits as it was asked to"
+    receiver.reply = lambda _: web.Response()
+    stage.shift += timedelta(seconds=25)
+    await stage.quiet()
+    assert len(receiver.events) == 4
+
+
+async def test_gone_switches_an_endpoint_off_and_its_events_wait(stage: Stage, receiver: Receiver) -> None:
+    await stage.put("main", receiver.origin, linger_ms=0)
+    await stage.reload()
+    receiver.reply = lambda _: web.Response(status=410)
+    await stage.reports(5)
+    await stage.quiet()
+    await stage.reload()
+    stage.shift += timedelta(days=1)
+    await stage.quiet()
+    assert len(receiver.calls) == 1
+    (endpoint,) = await webhooks.list_endpoints(stage.database)
+    assert (endpoint.status, endpoint.reason) == ("disabled", "HTTP 410")
+    assert [f.kind for f in await stage.pusher.findings()] == ["webhook_failing"]
+    receiver.reply = lambda _: web.Response()
+    await webhooks.set_status(stage.database, stage.account_id, "main", active=True, actor="test")
+    await stage.reload()
+    await stage.quiet()
+    assert len(receiver.events) == 5
+
+
+async def test_what_may_not_be_reached_is_not_reached(stage: Stage, receiver: Receiver) -> None:
+    """A name that resolves to loopback, and an address that was allowed when the endpoint was made."""
+    port = receiver.origin.rpartition(":")[2]
+    await stage.put("name", f"http://localhost:{port}/", linger_ms=0, events=("message.report",))
+    await stage.put("address", f"http://127.0.0.1:{port}/", linger_ms=0, events=("message.mo",))
+    await stage.pusher.stop()
+    stage.pusher = stage.make_pusher(reach=Reach(http=True, ports=LOOPBACK.ports))
+    await stage.directory.reload(stage.database)
+    await stage.pusher.start()
+    await stage.reports()
+    await stage.quiet()
+    assert receiver.calls == []
+    assert (await stage.rows())[0]["problem"] == "the address may not be pushed to"
+    for endpoint in stage.directory.hooks.endpoints.values():
+        assert not (await stage.pusher.test(endpoint)).ok
+    assert receiver.calls == []
+
+
+async def test_a_name_that_changes_its_address_is_judged_where_it_is_connected_to(
+    stage: Stage, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even a resolver that vouches for an address cannot open a connection to it."""
+    from smsgw.pipeline import push_http
+
+    async def vouch(_: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, object]]:
+        return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": 2, "proto": 6, "flags": 4}]
+
+    monkeypatch.setattr(push_http._Resolver, "resolve", vouch)
+    await stage.put("main", f"http://rebound.example.org:{receiver.origin.rpartition(':')[2]}/", linger_ms=0)
+    await stage.pusher.stop()
+    stage.pusher = stage.make_pusher(reach=Reach(http=True, ports=LOOPBACK.ports))
+    await stage.directory.reload(stage.database)
+    await stage.pusher.start()
+    await stage.reports()
+    await stage.quiet()
+    assert receiver.calls == []
+    assert (await stage.rows())[0]["problem"] == "the address may not be pushed to"
+
+
+async def test_a_huge_or_endless_answer_is_cut_off(stage: Stage, receiver: Receiver) -> None:
+    sent = 0
+
+    async def flood(call: Received) -> web.StreamResponse:
+        nonlocal sent
+        answer = web.StreamResponse(status=500)
+        assert request_of is not None
+        await answer.prepare(request_of(call))
+        for _ in range(1000):
+            await answer.write(b"x" * 65536)
+            sent += 65536
+        return answer
+
+    request_of = None
+    app_calls: list[web.Request] = []
+    original = receiver.handle
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        app_calls.append(request)
+        answer = web.StreamResponse(status=500)
+        await answer.prepare(request)
+        nonlocal sent
+        try:
+            for _ in range(1000):
+                await answer.write(b"x" * 65536)
+                sent += 65536
+        except ConnectionError:
+            pass
+        return answer
+
+    del original, flood
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        await stage.put("main", f"http://127.0.0.1:{runner.addresses[0][1]}/", linger_ms=0)
+        await stage.reload()
+        await stage.reports()
+        await stage.quiet()
+        assert len(app_calls) == 1
+        assert (await stage.rows())[0]["problem"] == "HTTP 500"
+        assert sent < 20_000_000, "what is not read is not sent"
+    finally:
+        await runner.cleanup()
+
+
+async def test_old_forms(stage: Stage, receiver: Receiver) -> None:
+    mapping = {"msgid": "message_id", "mobile": "to", "status": "carrier_code", "n": "parts.total"}
+    await stage.put(
+        "get", receiver.origin + "/cb?msgid={message_id}&mobile={to}&status={carrier_code}&t={done_at}&u=a%2Bb",
+        format="get", times="yyMMddHHmm", expect='{"clcode": "000000"}',
+    )  # fmt: skip
+    receiver.reply = lambda _: web.Response(text='{"clcode":"000000","more":1}')
+    await stage.reload()
+    await stage.reports(2)
+    await stage.quiet()
+    assert await stage.waiting() == 0
+    assert [c.method for c in receiver.calls] == ["GET", "GET"]
+    query = dict(parse_qsl(receiver.calls[0].query))
+    assert (query["mobile"], query["status"], query["u"]) == ("8613800000000", "DELIVRD", "a+b")
+    assert len(query["t"]) == 10
+
+    receiver.calls.clear()
+    receiver.reply = lambda _: web.Response(text=" SUCCESS\n")
+    await stage.put("get", receiver.origin, format="form", fields=mapping, expect="SUCCESS")
+    await stage.reload()
+    await stage.reports()
+    await stage.quiet()
+    form = dict(parse_qsl(receiver.calls[0].body.decode()))
+    assert form.keys() == mapping.keys()
+    assert (form["mobile"], form["n"]) == ("8613800000000", "1")
+
+    receiver.calls.clear()
+    await stage.put(
+        "get", receiver.origin, format="form_json", items_field="sms_status", fields=mapping, times="unix",
+        linger_ms=0,
+    )  # fmt: skip
+    await stage.reload()
+    await stage.reports(3)
+    await stage.quiet()
+    items = json.loads(parse_qs(receiver.calls[0].body.decode())["sms_status"][0])
+    assert len(items) == 3
+    assert items[0].keys() == mapping.keys()
+
+    receiver.calls.clear()
+    await stage.put("get", receiver.origin, format="json_array", linger_ms=0, expect="0")
+    await stage.reload()
+    await stage.reports()
+    await stage.quiet()
+    assert isinstance(receiver.calls[0].json, list)
+    assert (await stage.rows())[-1]["problem"] == "the answer does not say what is expected"
+
+
+async def test_a_messages_own_address_is_used_and_a_dead_one_stops_no_other(
+    stage: Stage, receiver: Receiver
+) -> None:
+    async with receiving() as other:
+        other.reply = lambda _: web.Response(status=500)
+        await stage.put("callback", hosts=("127.0.0.1",), linger_ms=0)
+        await stage.put("main", receiver.origin + "/main", linger_ms=0)
+        await stage.reload()
+        dead = await stage.reports(10, target=other.origin + "/x")
+        good = await stage.reports(10, target=receiver.origin + "/own")
+        foreign = await stage.reports(1, target="http://example.org/")
+        plain = await stage.reports(5)
+        for _ in range(4):
+            await stage.quiet()
+            stage.shift += timedelta(seconds=1)
+        by_path = {path: [i["event_id"] for c in receiver.accepted if c.path == path for i in c.json["items"]]
+                   for path in ("/own", "/main")}  # fmt: skip
+        assert by_path == {"/own": [str(i) for i in good], "/main": [str(i) for i in plain]}
+        rows = {row["id"]: row for row in await stage.rows()}
+        assert rows[foreign[0]]["dead_at"] is not None
+        assert "list" in rows[foreign[0]]["problem"]
+        other.reply = lambda _: web.Response()
+        stage.shift += timedelta(minutes=2)
+        await stage.quiet()
+        assert sorted(other.events) == [str(i) for i in dead]
+
+
+async def test_two_nodes_push_an_endpoint_once(stage: Stage, receiver: Receiver) -> None:
+    await stage.put("main", receiver.origin, linger_ms=0)
+    await stage.reload()
+    second = stage.make_pusher(node=2)
+    await second.start()
+    try:
+        made = await stage.reports(300)
+        await second.look()
+        await stage.quiet()
+        assert second.status() == []
+        assert sorted(receiver.events) == [str(i) for i in made]
+        assert repeated(receiver.events) == []
+        await stage.pusher.stop()
+        await second.follow()
+        more = await stage.reports(3)
+        await second.look()
+        await until(stage, lambda: len(receiver.events) == 303)
+        assert receiver.events[-3:] == [str(i) for i in more]
+    finally:
+        await second.stop()
+        stage.pusher = stage.make_pusher()
+        await stage.pusher.start()
+
+
+async def test_events_change_over_with_the_way_of_their_account(stage: Stage, receiver: Receiver) -> None:
+    await stage.put("main", receiver.origin, linger_ms=0)
+    await webhooks.set_setting(stage.database, stage.account_id, EventSetting("pull"), actor="test")
+    await stage.reload()
+    made = await stage.reports(3)
+    await stage.quiet()
+    assert receiver.calls == []
+    counts = await pushing.redeliver(
+        stage.database, stage.account_id, state="waiting", since=stage.now() - timedelta(hours=1),
+        until=stage.now() + timedelta(hours=1), event_ids=made[:1], way="webhook",
+    )  # fmt: skip
+    assert counts == {"report": 1}
+    await stage.quiet()
+    assert receiver.events == [str(made[0])]
+    await webhooks.set_setting(stage.database, stage.account_id, EventSetting("webhook"), actor="test")
+    await stage.reload()
+    await stage.quiet()
+    assert receiver.events == [str(i) for i in made]
