@@ -39,6 +39,8 @@ from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.keeper import Keeper
 from smsgw.pipeline.lists import Lists
 from smsgw.pipeline.outcomes import Outcomes
+from smsgw.pipeline.push import Pusher
+from smsgw.pipeline.push_http import Sender
 from smsgw.pipeline.routing import Router
 from smsgw.probes import probes
 from smsgw.store import accepting, keys, migrate, secrets, segments
@@ -159,6 +161,14 @@ class Daemon:
         self.partners = Partners(
             settings, self.database, self.directory, self.acceptor, self.outcomes, self.bell, self.ids
         )
+
+        self.pusher = Pusher(
+            dsn, self.database, node=settings.node.number, ids=self.ids.next, directory=self.directory, bell=self.bell,
+            reach=settings.webhooks.reach,
+            sender=Sender(settings.webhooks.reach, ca_file=settings.webhooks.ca_file),
+        )  # fmt: skip
+        await self.pusher.start()
+        self._closers.append(("pusher", self.pusher.stop))
 
         keeper = Keeper(
             self.database,

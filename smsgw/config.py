@@ -8,10 +8,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
+
+from smsgw.core.webhooks import Reach, parse_networks, parse_ports
 
 MAX_NODE = 1023
 
@@ -101,6 +103,23 @@ class DurabilityConfig:
 
 
 @dataclass(frozen=True)
+class WebhooksConfig:
+    http: bool = False
+    """Push over plain HTTP, too."""
+    networks: tuple[str, ...] = ()
+    """Networks that may be pushed to although they are not public."""
+    ports: tuple[str, ...] = ("443", "8443")
+    """Ports and ranges (``8000-8999``) that may be pushed to."""
+    ca_file: str = ""
+    """Further authorities for receivers' certificates, PEM."""
+
+    @property
+    def reach(self) -> Reach:
+        """Where pushes may go."""
+        return Reach(self.http, parse_networks(self.networks), parse_ports(self.ports))
+
+
+@dataclass(frozen=True)
 class RetentionConfig:
     messages_days: int = 180
     mo_days: int = 365
@@ -119,6 +138,7 @@ class Config:
     partners_cmpp: PartnerConfig = field(default_factory=PartnerConfig)
     security: SecurityConfig = field(default_factory=SecurityConfig)
     durability: DurabilityConfig = field(default_factory=DurabilityConfig)
+    webhooks: WebhooksConfig = field(default_factory=WebhooksConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
 
     @property
@@ -147,6 +167,11 @@ _RANGES = {
     ("retention", "mo_days"): (1, 3650),
     ("retention", "events_days"): (1, 30),
 }
+_PARSED: dict[tuple[str, str], Callable[[Sequence[str]], object]] = {
+    ("webhooks", "networks"): parse_networks,
+    ("webhooks", "ports"): parse_ports,
+}
+"""What must be understood, beside being of its type."""
 
 
 def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Config:
@@ -247,6 +272,11 @@ def _section(
         low, high = _RANGES.get((name, key), (None, None))
         if problem is None and low is not None and not low <= converted <= high:
             problem = f"must be in {low}..{high}"
+        if problem is None and (name, key) in _PARSED:
+            try:
+                _PARSED[name, key](converted)
+            except ValueError as exc:
+                problem = f"cannot be used: {exc}"
         may_be_off = (name == "admin" or name.startswith(_NESTED) or key == "tls_listen") and converted == ""
         if (
             problem is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from typing import Protocol
 
 from aiohttp import web
@@ -18,6 +19,7 @@ from smsgw.pipeline.accept import Acceptor
 from smsgw.pipeline.alarms import AlarmKeeper
 from smsgw.pipeline.lists import Lists
 from smsgw.pipeline.outcomes import Outcomes
+from smsgw.pipeline.push import Pusher
 
 
 class Node(Protocol):
@@ -29,6 +31,7 @@ class Node(Protocol):
     alarms: AlarmKeeper
     lists: Lists
     partners: Partners
+    pusher: Pusher
 
 
 class _Collector:
@@ -80,6 +83,7 @@ class _Collector:
             alarm.add_metric([standing.kind, standing.object, standing.severity], 1)
         yield alarm
         yield from _of_partners(node.partners)
+        yield from _webhooks(node.pusher)
         yield GaugeMetricFamily("smsgw_block_list_entries", "Numbers on the block list", len(node.lists))
 
 
@@ -117,6 +121,25 @@ def _of_partners(partners: Partners) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "smsgw_partner_parts_given_up", "Parts of long messages whose siblings did not come", partners.parts.given_up
     )
+
+
+def _webhooks(pusher: Pusher) -> Iterator[Metric]:
+    names = ["account", "webhook"]
+    waiting = GaugeMetricFamily("smsgw_webhook_waiting", "Events that wait (counted up to 100,000)", labels=names)
+    oldest = GaugeMetricFamily("smsgw_webhook_oldest_seconds", "Age of the oldest of them", labels=names)
+    failures = GaugeMetricFamily("smsgw_webhook_failures", "Failed calls in a row", labels=names)
+    delivered = CounterMetricFamily("smsgw_webhook_delivered", "Events delivered", labels=names)
+    failed = CounterMetricFamily("smsgw_webhook_failed_calls", "Calls that failed", labels=names)
+    now = datetime.now(UTC)
+    for state in pusher.status():
+        labels = [state.account, state.name]
+        waiting.add_metric(labels, state.waiting)
+        age = (now - state.oldest_at).total_seconds() if state.oldest_at else 0.0
+        oldest.add_metric(labels, max(0.0, age))
+        failures.add_metric(labels, state.failures)
+        delivered.add_metric(labels, state.delivered)
+        failed.add_metric(labels, state.calls_failed)
+    yield from (waiting, oldest, failures, delivered, failed)
 
 
 def handler(node: Node) -> Callable[[web.Request], Awaitable[web.Response]]:

@@ -28,7 +28,8 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
         return probe
 
     def stalled() -> str:
-        parts = {"accept": daemon.acceptor.outage, "outcomes": daemon.outcomes.outage}
+        parts = {"accept": daemon.acceptor.outage, "outcomes": daemon.outcomes.outage,
+                 "push": daemon.pusher.outage}
         return ", ".join(f"writer {n} is stuck" for n, seconds in parts.items() if seconds > OUTAGE)
 
     async def channels() -> Iterable[Finding]:
@@ -69,4 +70,5 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
         "complaints": complaints,
         "unknown_codes": unknown_codes,
         "unmatched": unmatched,
+        "webhooks": daemon.pusher.findings,
     }

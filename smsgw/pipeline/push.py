@@ -128,7 +128,7 @@ class Pusher:
         """Fall in with the configuration, and take what no node holds."""
         hooks = self._directory.hooks
         wanted = {e.id: e for e in hooks.endpoints.values() if e.status == "active"}
-        for id_ in self._queues.keys() - wanted.keys():
+        for id_ in [i for i, queue in self._queues.items() if i not in wanted or queue.closed]:
             queue = self._queues.pop(id_)
             await queue.close(patience=STOP_PATIENCE)
             await leases.release(self._database, queue.lease)
@@ -333,3 +333,4 @@ class Pusher:
         await store.set_status(
             self._database, endpoint.account_id, endpoint.name, active=False, reason=reason, actor="push"
         )
+        await self._directory.reload_if_changed(self._database)

@@ -19,7 +19,6 @@ import structlog
 import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-
 from smsgw.core.pushformat import Call, satisfied
 from smsgw.core.webhooks import Reach
 

@@ -86,7 +86,8 @@ async def release(database: Database, lease: Lease) -> None:
 
 _ACQUIRE_MANY = """
 INSERT INTO lease AS l (resource, node, epoch, expires_at)
-SELECT r, $2, nextval('lease_epoch'), clock_timestamp() + $3 * interval '1 second' FROM unnest($1::text[]) AS r ORDER BY r
+SELECT r, $2, nextval('lease_epoch'), clock_timestamp() + $3 * interval '1 second'
+FROM unnest($1::text[]) AS r ORDER BY r
 ON CONFLICT (resource) DO UPDATE
 SET node = excluded.node, epoch = excluded.epoch, expires_at = excluded.expires_at
 WHERE l.expires_at < clock_timestamp() OR l.node = excluded.node
