@@ -167,11 +167,11 @@ class Sender:
             return ended(f"no answer within {TIMEOUT:g} s")
         except aiohttp.ClientConnectorCertificateError:
             return ended("the certificate is not valid")
-        except aiohttp.ClientConnectorDNSError:
-            return ended("the name does not resolve")
         except aiohttp.ClientConnectorError as exc:
             if isinstance(exc.os_error, NotAllowed):
                 return ended("the address may not be pushed to")
+            if isinstance(exc, aiohttp.ClientConnectorDNSError):
+                return ended("the name does not resolve")
             return ended(f"no connection: {exc.os_error.strerror or type(exc).__name__}"[:SHOWN])
         except (aiohttp.ClientError, OSError, ValueError) as exc:
             if isinstance(exc, NotAllowed):

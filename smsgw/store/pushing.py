@@ -40,7 +40,7 @@ WITH held AS MATERIALIZED (
 SELECT * FROM customer_event
 WHERE account_id = $1 AND kind = $2 AND acknowledged_at IS NULL AND (leased_until IS NULL OR leased_until <= $4)
   AND message_id <> ALL($5::bigint[]) AND message_id NOT IN (SELECT message_id FROM held)
-  AND {which}
+  AND NOT test AND {which}
 ORDER BY id LIMIT $3
 """
 _OWN = _DUE.format(which="(way IS NULL OR way = 'webhook') AND target IS NULL")
@@ -245,7 +245,7 @@ SELECT w.n FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS w(account_id
 WHERE EXISTS (
     SELECT 1 FROM customer_event e
     WHERE e.account_id = w.account_id AND e.kind = w.kind AND e.acknowledged_at IS NULL
-      AND (e.leased_until IS NULL OR e.leased_until <= $3) AND {which}
+      AND (e.leased_until IS NULL OR e.leased_until <= $3) AND NOT e.test AND {which}
 )
 """
 _READY_OWN = _READY.format(which="(e.way IS NULL OR e.way = 'webhook') AND e.target IS NULL")
@@ -280,7 +280,8 @@ async def ready(database: Database, questions: Sequence[Question], now: datetime
 _WAITING = """
 SELECT count(*) AS n, min(id) AS oldest FROM (
     SELECT id FROM customer_event
-    WHERE account_id = $1 AND kind = ANY($2::text[]) AND acknowledged_at IS NULL AND (target IS NOT NULL) = $3
+    WHERE account_id = $1 AND kind = ANY($2::text[]) AND acknowledged_at IS NULL AND NOT test
+      AND (target IS NOT NULL) = $3
       AND (way = 'webhook' OR ($4 AND way IS NULL)) LIMIT $5
 ) some
 """

@@ -68,7 +68,7 @@ class Receiver:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         call = Received(
-            request.method, request.path, request.query_string, dict(request.headers), await request.read(),
+            request.method, request.path, request.rel_url.raw_query_string, dict(request.headers), await request.read(),
             time.monotonic(),
         )  # fmt: skip
         self.calls.append(call)
@@ -147,7 +147,12 @@ class Stage:
         )  # fmt: skip
 
     async def reports(
-        self, count: int = 1, *, message_id: int | None = None, account_id: int | None = None, target: str | None = None
+        self,
+        count: int = 1,
+        *,
+        message_id: int | None = None,
+        account_id: int | None = None,
+        target: str | None = None,
     ) -> list[int]:
         """New reports, about one message or about one each; their ids. The bell rings."""
         account_id = account_id or self.account_id
@@ -158,14 +163,14 @@ class Stage:
         await self.database.execute(
             """INSERT INTO message (id, batch_id, account_id, origin, type, number, carrier, province, content, sign,
                                     coding, parts, concat_ref, price, client_ref)
-               SELECT DISTINCT m, m, $2, 'api', 'otp', '8613800000000', 'CMCC', '', 'x', '', 'gsm7', 1, 0, 1, 'ref'
+               SELECT DISTINCT m, m, $2::bigint, 'api', 'otp', '8613800000000', 'CMCC', '', 'x', '', 'gsm7', 1, 0, 1, 'ref'
                FROM unnest($1::bigint[]) m ON CONFLICT DO NOTHING""",
             messages, account_id,
         )  # fmt: skip
         await self.database.execute(
             """INSERT INTO customer_event (id, account_id, kind, message_id, status, code, parts_ok, submitted_at,
                                            done_at, target)
-               SELECT e, $2, 'report', m, 'delivered', 'DELIVRD', 1, now(), now(), $4
+               SELECT e, $2::bigint, 'report', m, 'delivered', 'DELIVRD', 1, now(), now(), $4
                FROM unnest($1::bigint[], $3::bigint[]) AS d(e, m)""",
             made, account_id, messages, target,
         )  # fmt: skip
@@ -184,7 +189,9 @@ class Stage:
         return await self.database.fetch("SELECT * FROM customer_event ORDER BY id")
 
     async def waiting(self) -> int:
-        return await self.database.fetchval("SELECT count(*) FROM customer_event WHERE acknowledged_at IS NULL")
+        return await self.database.fetchval(
+            "SELECT count(*) FROM customer_event WHERE acknowledged_at IS NULL"
+        )
 
 
 def repeated(ids: list[str]) -> list[str]:

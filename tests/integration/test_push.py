@@ -7,7 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from urllib.parse import parse_qs, parse_qsl
 
@@ -39,15 +39,16 @@ async def stage(dsn: str) -> AsyncIterator[Stage]:
     await made.database.close()
 
 
-async def until(stage: Stage, condition: object, *, within: float = 15.0) -> None:
+async def until(stage: Stage, condition: Callable[[], bool], *, within: float = 15.0) -> None:
     async with asyncio.timeout(within):
-        while not condition():  # type: ignore[operator]
+        while not condition():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.02)
 
 
 async def test_events_are_pushed_in_signed_batches(stage: Stage, receiver: Receiver) -> None:
     secret = await stage.put("main", f"{receiver.origin}/hook?x=%2F1", linger_ms=0)
-    assert secret and secret.startswith("whsec_")
+    assert secret is not None
+    assert secret.startswith("whsec_")
     await stage.reload()
     made = await stage.reports(250)
     await stage.quiet()
@@ -205,9 +206,7 @@ async def test_a_hanging_receiver_holds_up_nobody(stage: Stage, receiver: Receiv
 
     async with receiving() as bad:
         bad.reply = hang
-        hanging = [
-            await accounts.add_account(stage.database, f"hanging{n}", actor="test") for n in range(20)
-        ]
+        hanging = [await accounts.add_account(stage.database, f"hanging{n}", actor="test") for n in range(20)]
         for account_id in hanging:
             await stage.put("main", bad.origin, account_id=account_id, linger_ms=0)
         await stage.put("main", receiver.origin, linger_ms=0, max_items=1, concurrency=4)
@@ -309,22 +308,9 @@ async def test_a_name_that_changes_its_address_is_judged_where_it_is_connected_t
     assert (await stage.rows())[0]["problem"] == "the address may not be pushed to"
 
 
-async def test_a_huge_or_endless_answer_is_cut_off(stage: Stage, receiver: Receiver) -> None:
+async def test_a_huge_or_endless_answer_is_cut_off(stage: Stage) -> None:
     sent = 0
-
-    async def flood(call: Received) -> web.StreamResponse:
-        nonlocal sent
-        answer = web.StreamResponse(status=500)
-        assert request_of is not None
-        await answer.prepare(request_of(call))
-        for _ in range(1000):
-            await answer.write(b"x" * 65536)
-            sent += 65536
-        return answer
-
-    request_of = None
     app_calls: list[web.Request] = []
-    original = receiver.handle
 
     async def handle(request: web.Request) -> web.StreamResponse:
         app_calls.append(request)
@@ -339,7 +325,6 @@ async def test_a_huge_or_endless_answer_is_cut_off(stage: Stage, receiver: Recei
             pass
         return answer
 
-    del original, flood
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
