@@ -99,6 +99,9 @@ ALARM: dict[str, str] = {
     "database_down": N_("数据库不可用"),
     "writer_stalled": N_("写库停滞"),
     "complaint_ceiling": N_("投诉率超限"),
+    "webhook_failing": N_("推送地址持续失败"),
+    "webhook_dead": N_("推送已放弃"),
+    "events_lost": N_("事件过期未送达"),
 }
 CHANNEL_STATE: dict[str, tuple[str, str]] = {
     "bound": (N_("已连接"), "green"),

@@ -163,7 +163,8 @@ class Stage:
         await self.database.execute(
             """INSERT INTO message (id, batch_id, account_id, origin, type, number, carrier, province, content, sign,
                                     coding, parts, concat_ref, price, client_ref)
-               SELECT DISTINCT m, m, $2::bigint, 'api', 'otp', '8613800000000', 'CMCC', '', 'x', '', 'gsm7', 1, 0, 1, 'ref'
+               SELECT DISTINCT m, m, $2::bigint, 'api', 'otp', '8613800000000', 'CMCC', '', 'x', '', 'gsm7', 1, 0,
+                      1, 'ref'
                FROM unnest($1::bigint[]) m ON CONFLICT DO NOTHING""",
             messages, account_id,
         )  # fmt: skip
