@@ -409,6 +409,7 @@ async def run(settings: Config, *, on_ready: Callable[[Daemon], Any] | None = No
         await aio.cancel(starting)
         return
     starting.result()
+    aio.settle_memory()
     notifier = sdnotify.SystemdNotifier()
     notifier.notify("READY=1")
     alive = aio.spawn(_watchdog(notifier), name="watchdog")

@@ -30,6 +30,39 @@ class Latency:
         return f"p50 {self.p50:.1f}  p90 {self.p90:.1f}  p99 {self.p99:.1f}  max {self.worst:.1f} ms"
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What one carrier saw, by its own clock."""
+
+    carrier: str
+    messages: int
+    per_s: float
+    """From the first arrival to the last."""
+    backlog_s: float
+    """Seconds from the last accepted post to the last arrival: what came then had been waiting."""
+    backlog_per_s: float
+    """In those seconds."""
+    peak_second: int
+    """Most that arrived in any span of one second."""
+
+    @classmethod
+    def of(cls, carrier: str, arrivals: Iterable[float], accepted: float) -> Carried:
+        """From the times of arrival, in any order, and that of the last accepted post."""
+        at = sorted(arrivals)
+        span = at[-1] - at[0] if at else 0.0
+        waited = sum(when > accepted for when in at)
+        backlog = at[-1] - accepted if waited else 0.0
+        peak = first = 0
+        for last, when in enumerate(at):
+            while at[first] <= when - 1.0:
+                first += 1
+            peak = max(peak, last - first + 1)
+        return cls(
+            carrier, len(at), round((len(at) - 1) / span, 1) if span else 0.0,
+            round(backlog, 1), round(waited / backlog, 1) if backlog else 0.0, peak,
+        )  # fmt: skip
+
+
 @dataclass(slots=True)
 class Counts:
     """One message, four witnesses: the answer to the post, the account's balance, the carriers, the reports."""
@@ -92,6 +125,8 @@ class Result:
     post_to_carrier: Latency | None
     post_to_report: Latency | None
     counts: Counts
+    carried: list[Carried] = field(default_factory=list)
+    """By carrier, the measured part."""
     daemon_log: list[str] = field(default_factory=list)
     """Warnings and errors of the daemon."""
 
@@ -125,6 +160,13 @@ class Result:
             ("post to report", self.post_to_report),
         ):
             lines.append(f"  {name:<20}{latency if latency is not None else 'not known'}")
+        if self.carried:
+            lines.append("at the carriers, by their clock")
+            lines += [
+                f"  {one.carrier:<20}{one.per_s:8,.1f} /s in all, {one.backlog_per_s:,.1f} /s in the "
+                f"{one.backlog_s:.1f} s after the last post, {one.peak_second:,} in the fullest second"
+                for one in self.carried
+            ]
         lines += [
             "counts, warm-up included",
             f"  accepted {c.accepted:,} of {c.posted:,} posted, billed {c.billed:,}",

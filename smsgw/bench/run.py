@@ -17,7 +17,7 @@ from smsgw import __version__
 from smsgw.bench import processes
 from smsgw.bench.load import PULL_PAUSE, Customer, Load, Observed
 from smsgw.bench.processes import CpuMeter
-from smsgw.bench.result import Counts, Latency, Result
+from smsgw.bench.result import Carried, Counts, Latency, Result
 from smsgw.bench.stage import REQUESTS_PER_SECOND, Setting, Simulation, Stage, staged
 from smsgw.bench.wire import Endpoint
 
@@ -73,9 +73,10 @@ async def _run(options: Options, endpoint: Endpoint, stage: Stage | None) -> Res
     peak = processes.peak_memory_mib(stage.daemon_pid) if stage else None
 
     counts = _count(runs, options.warm_up + load.messages, balance - await _balance(endpoint))
-    arrivals: dict[int, float] = {}
+    arrivals: list[Arrival] = []
     if stage is not None:
         arrivals = await _witness(stage.simulation, counts)
+        arrivals = [a for a in arrivals if a.serial >= options.warm_up]
     seconds = seen.last_pull - seen.first_post
     ids = seen.accepted_ids()
     return Result(
@@ -89,17 +90,17 @@ async def _run(options: Options, endpoint: Endpoint, stage: Stage | None) -> Res
         cpu_ms_per_message={name: round(spent * 1000 / load.messages, 4) for name, spent in used.items()},
         daemon_peak_mib=peak,
         accept=Latency.of(seen.accept_seconds),
-        post_to_carrier=Latency.of(
-            at - seen.posted_at[serial - options.warm_up]
-            for serial, at in arrivals.items()
-            if serial >= options.warm_up
-        ),
+        post_to_carrier=Latency.of(a.at - seen.posted_at[a.serial - options.warm_up] for a in arrivals),
         post_to_report=Latency.of(
             at - seen.posted_at[ids[message_id]]
             for message_id, at in seen.pulled.items()
             if message_id in ids
         ),
         counts=counts,
+        carried=[
+            Carried.of(carrier, [a.at for a in arrivals if a.carrier == carrier], seen.last_accept)
+            for carrier in sorted({a.carrier for a in arrivals})
+        ],
         daemon_log=stage.daemon_log() if stage else [],
     )
 
@@ -144,17 +145,26 @@ def _count(runs: list[Observed], posted: int, billed: int) -> Counts:
     return counts
 
 
-async def _witness(simulation: Simulation, counts: Counts) -> dict[int, float]:
-    """The carriers' counts, and serial -> when it arrived."""
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message at a carrier."""
+
+    serial: int
+    carrier: str
+    at: float
+
+
+async def _witness(simulation: Simulation, counts: Counts) -> list[Arrival]:
+    """The carriers' counts, and what arrived when."""
     summary = await simulation.ask(do="counts")
     counts.received = summary["messages"]
     counts.received_distinct = summary["unique"]
     counts.received_again = summary["doubled"]
-    arrivals: dict[int, float] = {}
+    arrivals = []
     for message in await simulation.ask(do="messages", limit=MAX_ARRIVALS):
         found = _SERIAL.search(message["text"])
         if found:
-            arrivals[int(found[1])] = message["at"]
+            arrivals.append(Arrival(int(found[1]), message["carrier"], message["at"]))
     return arrivals
 
 
@@ -183,15 +193,11 @@ def _settings(options: Options) -> dict[str, Any]:
     if options.url:
         return settings | {"gateway": options.url}
     return settings | {
-        "channels": f"{setting.channels}, {setting.links} links each, window {setting.window}",
+        "channels": f"{setting.channels}, {setting.links} links each, window {setting.window}, "
+        + (f"{setting.channel_rate:,}/s each" if setting.channel_rate else "no limit of rate"),
         "carriers": f"answer after {setting.answer_delay} ms, report after {setting.report_delay} ms",
     }
 
 
 def _raised(stage: Stage | None) -> dict[str, str]:
-    if stage is None:
-        return {}
-    return {
-        "key": f"requests_per_second {REQUESTS_PER_SECOND:,} (default 200)",
-        "channels": "rate 0, unlimited (the default)",
-    }
+    return {"key": f"requests_per_second {REQUESTS_PER_SECOND:,} (default 200)"} if stage is not None else {}

@@ -51,6 +51,8 @@ class Setting:
     answer_delay: str = "5"
     report_delay: str = "100"
     keep_messages: int = 100_000
+    channel_rate: int = 0
+    """Submits per second of each channel; 0 is unlimited."""
 
     @property
     def prefixes(self) -> Sequence[str]:
@@ -230,7 +232,8 @@ async def _seed(
             fields = {
                 "protocol": protocol, "host": "127.0.0.1", "port": simulation.ports[f"bench-{n}"],
                 "username": USER, "password": password, "access_code": f"1069{n:04d}",
-                "connections": setting.links, "window": setting.window, "rate": 0, "carriers": [carrier],
+                "connections": setting.links, "window": setting.window, "rate": setting.channel_rate,
+                "carriers": [carrier],
             }  # fmt: skip
             await channels.add_channel(database, sealer, f"bench-{n}", fields, actor="bench")
         names = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers")

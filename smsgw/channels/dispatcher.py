@@ -288,7 +288,7 @@ class Dispatcher:
         if budget:
             granted = self.pacer.take(now, budget)
             if granted < budget:
-                self._pump_at(self.pacer.next_at(now))
+                self._pump_at(self.pacer.next_at(now, budget - granted))
             budget = granted
         if not budget:
             return

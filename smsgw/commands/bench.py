@@ -38,6 +38,8 @@ from smsgw.store.embedded import EmbeddedError
 @click.option(
     "--window", type=click.IntRange(1, 1000), default=100, show_default=True, help="Of a connection."
 )
+@click.option("--channel-rate", type=click.IntRange(0, 100_000), default=0, show_default=True,
+              help="Submits a second of each channel; 0 is unlimited.")  # fmt: skip
 @click.option("--answer-delay", default="5", show_default=True, metavar="MS", help="Of the carriers.")
 @click.option("--report-delay", default="100", show_default=True, metavar="MS", help="Of the carriers.")
 @click.option("--data", "folder", type=click.Path(path_type=Path, file_okay=False, exists=True),

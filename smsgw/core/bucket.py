@@ -50,10 +50,10 @@ class TokenBucket:
         self._refill(now)
         return math.floor(self._tokens + _SLACK)
 
-    def next_at(self, now: float) -> float:
-        """When one token can be taken: `now` if at once, infinity if never at this rate."""
+    def next_at(self, now: float, n: int = 1) -> float:
+        """When `n` tokens (at most the burst) can be taken: `now` if at once, infinity if never at this rate."""
         self._refill(now)
-        missing = 1.0 - self._tokens
+        missing = min(n, self._burst) - self._tokens
         if missing <= _SLACK:
             return now
         if self._rate == 0:

@@ -1,8 +1,12 @@
 """How fast a channel may go: its configured rate, and what the carrier lets through right now.
 
 Additive increase, multiplicative decrease: an answer "too fast" (CMPP 8, SMPP 0x58 and their like) cuts the rate, quiet
-seconds raise it step by step to the limit again. The bucket behind it saves up almost nothing, so that no burst meets
-a carrier that counts by fixed seconds.
+seconds raise it step by step to the limit again.
+
+Three things hold a submit back. The schedule gives the average, a little below the limit; what it could not spend for a
+moment (a commit, a busy machine) it may catch up with, but no faster than a smooth stream that is a little above the
+limit; and no second, wherever it begins, ever has more than the limit. A carrier that counts by seconds of its own, and
+receives with a little jitter, so finds nothing to refuse.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import math
 
 from smsgw.core.bucket import TokenBucket
+from smsgw.core.sliding import SlidingCount
 
 CUT = 0.7
 """Factor of the rate after a throttling answer."""
@@ -19,8 +24,14 @@ RAISE = 0.05
 """Share of the limit that is given back in each second without throttling."""
 FLOOR = 0.02
 """Share of the limit that is never taken away."""
-BURST = 0.01
-"""Seconds of rate that may be saved up: ten submits at 1,000/s."""
+AIM = 0.998
+"""Share of the limit that is aimed at. A full second is counted by slots, which costs up to half a percent."""
+CATCH_UP = 0.1
+"""Seconds of rate that may be made up for."""
+HASTE = 1.1
+"""How much faster than the limit that goes."""
+BURST = 0.005
+"""Seconds of rate that may go at once: five submits at 1,000/s."""
 UNLIMITED = 100_000.0
 """Submits per second beyond any carrier: what "no limit" means to the arithmetic."""
 
@@ -28,19 +39,23 @@ UNLIMITED = 100_000.0
 class Pacer:
     """``take`` grants submits; ``throttled`` slows down. All times are the caller's monotonic clock."""
 
-    __slots__ = ("_bucket", "_cut_at", "_limit", "_raised_at", "_rate", "_recent", "_recent_at")
+    __slots__ = (
+        "_cut_at", "_limit", "_raised_at", "_rate", "_recent", "_recent_at", "_schedule", "_second", "_stream",
+    )  # fmt: skip
 
     def __init__(self, limit: int, now: float) -> None:
         self._limit = float(limit) if limit else UNLIMITED
         self._rate = self._limit
-        self._bucket = TokenBucket(self._rate, self._burst(), now=now)
+        self._schedule = TokenBucket(self._rate * AIM, self._saved(CATCH_UP), now=now)
+        self._stream = TokenBucket(self._rate * HASTE, self._saved(BURST), now=now)
+        self._second = SlidingCount(int(self._limit))
         self._cut_at = -math.inf
         self._raised_at = now
         self._recent = 0.0
         self._recent_at = now
 
-    def _burst(self) -> float:
-        return max(1.0, self._rate * BURST)
+    def _saved(self, seconds: float) -> float:
+        return max(1.0, self._rate * seconds)
 
     @property
     def rate(self) -> float:
@@ -55,13 +70,16 @@ class Pacer:
     def take(self, now: float, n: int) -> int:
         """Up to ``n`` submits that may be written now."""
         self._recover(now)
-        granted = self._bucket.take(now, n)
+        granted = self._stream.take(now, min(n, self._schedule.left(now), self._second.left(now)))
+        self._schedule.take(now, granted)
+        self._second.add(now, granted)
         self._measure(now, granted)
         return granted
 
-    def next_at(self, now: float) -> float:
-        """When the next submit may be written."""
-        return self._bucket.next_at(now)
+    def next_at(self, now: float, n: int = 1) -> float:
+        """When the next submit may be written; with ``n``, so many in one go as far as they go in one."""
+        n = max(1, min(n, int(self._saved(BURST))))
+        return max(self._schedule.next_at(now, n), self._stream.next_at(now, n), self._second.next_at(now, n))
 
     def throttled(self, now: float) -> None:
         """The carrier has said "too fast"."""
@@ -78,6 +96,7 @@ class Pacer:
         self._recover(now)
         slowed = self.slowed
         self._limit = float(limit) if limit else UNLIMITED
+        self._second.limit = int(self._limit)
         self._set(min(self._rate, self._limit) if slowed else self._limit, now)
 
     def _recover(self, now: float) -> None:
@@ -90,7 +109,8 @@ class Pacer:
 
     def _set(self, rate: float, now: float) -> None:
         self._rate = rate
-        self._bucket.set_rate(rate, now, self._burst())
+        self._schedule.set_rate(rate * AIM, now, self._saved(CATCH_UP))
+        self._stream.set_rate(rate * HASTE, now, self._saved(BURST))
 
     def _measure(self, now: float, n: int) -> None:
         """A smoothed count of submits per second."""

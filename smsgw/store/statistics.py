@@ -60,7 +60,8 @@ SELECT {_DAY}, account_id, type, sign, 0, carrier, province, origin, 'accepted',
 FROM message m WHERE id > $1 AND id <= $2 AND NOT test GROUP BY 1, 2, 3, 4, 6, 7, 8 ORDER BY 1, 2, 3, 4, 6, 7, 8
 """  # noqa: S608 - constants
 )
-# A message has one report, or a second one that corrects the first.
+# A message has one report, or a second one that corrects the first. (+ 0: between two bounds, or in the order of ids,
+# the planner would read all events since the message for each of them.)
 _ENDED = _ADD.format(
     rows=f"""
 SELECT {_DAY}, m.account_id, m.type, m.sign, COALESCE(p.channel_id, 0), m.carrier, m.province, m.origin, ended.status,
@@ -72,8 +73,8 @@ CROSS JOIN LATERAL (
     SELECT e.status, 1 AS sense
     UNION ALL
     (SELECT x.status, -1 FROM customer_event x
-     WHERE x.message_id = e.message_id AND x.kind = 'report' AND x.id >= e.message_id AND x.id < e.id
-     ORDER BY x.id DESC LIMIT 1)
+     WHERE x.message_id = e.message_id AND x.kind = 'report' AND x.id >= e.message_id AND x.id + 0 < e.id
+     ORDER BY x.id + 0 DESC LIMIT 1)
 ) ended
 WHERE e.kind = 'report' AND NOT e.test AND e.id > $1 AND e.id <= $2
 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9

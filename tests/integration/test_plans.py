@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 
 from smsgw.core.ids import CHINA, first_id
-from smsgw.store import claiming, holding, outcomes, partitions, retrying, sweeps
+from smsgw.store import claiming, holding, outcomes, partitions, retrying, statistics, sweeps
 from smsgw.store.db import Connection, connect
 
 ROWS = int(os.environ.get("TEST_PLAN_ROWS", "50000"))
@@ -230,3 +230,16 @@ async def test_the_jobs_of_time_find_only_what_is_due(day: Day) -> None:
     )
     plan = await day.cheap(sweeps._EXPIRE_WAITING, "now()", str(OLDEST), rows=30)
     assert plan.root["Plan"]["Actual Rows"] == 10, "behind a backlog that lives longer"
+
+
+async def test_the_roll_up_finds_an_earlier_report_by_its_message(day: Day) -> None:
+    await day.connection.execute(
+        "INSERT INTO customer_event (id, account_id, kind, message_id, status) SELECT $1::bigint + $2::int + n, 1, "
+        "'report', $1::bigint + n, 'delivered' FROM generate_series(1, $2::int) AS n",
+        FIRST, SENT,
+    )  # fmt: skip
+    await day.connection.execute("RESET ALL")  # the roll-up is no writer
+    plan = await day.run(statistics._ENDED, str(FIRST), str(FIRST + ROWS * 10), str(FIRST))
+    earlier = [n for n in plan.nodes("Index") if n.get("Alias", "").startswith("x") and n["Actual Loops"] > 1]
+    assert earlier
+    assert all("message_id" in n["Index Name"] for n in earlier), json.dumps(plan.root, indent=1)

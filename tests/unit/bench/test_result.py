@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from smsgw.bench.result import Counts, Latency
+from smsgw.bench.result import Carried, Counts, Latency
 
 GOOD = Counts(
     posted=10, accepted=10, billed=10, pulled=10, pulled_again=0, pulled_strange=0, lost_calls=0,
@@ -47,3 +47,14 @@ def test_percentiles_are_by_the_nearest_rank() -> None:
     latency = Latency.of(n / 1000 for n in range(100, 0, -1))
     assert latency == Latency(50.0, 90.0, 99.0, 100.0)
     assert Latency.of([]) is None
+
+
+def test_what_a_carrier_saw() -> None:
+    at = [10 + n / 100 for n in range(500)]
+    carried = Carried.of("a", [*at, 12.001, 12.002], accepted=13.0)
+    assert carried.messages == 502
+    assert carried.peak_second == 102
+    assert carried.per_s == pytest.approx(100.4, abs=0.1)
+    assert carried.backlog_s == pytest.approx(2.0, abs=0.05)
+    assert carried.backlog_per_s == pytest.approx(100, abs=1)
+    assert Carried.of("a", [], accepted=1.0).peak_second == 0
