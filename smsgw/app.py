@@ -359,7 +359,7 @@ class Daemon:
     async def reload(self) -> None:
         """Take up at once what was changed in the database."""
         await self.channels.follow_now()
-        self.partners.follow()
+        await self.partners.reload()
         await self.lists.follow(self.database)
         await self.lists.judge(self.database)
 

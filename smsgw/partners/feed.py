@@ -115,7 +115,13 @@ class Feed:
     """See the module."""
 
     def __init__(
-        self, account_id: int, database: Database, settler: Settler, directory: Directory, first_ref: int
+        self,
+        account_id: int,
+        database: Database,
+        settler: Settler,
+        directory: Directory,
+        node: int,
+        first_ref: int,
     ) -> None:
         self.account_id = account_id
         self.binds: list[Bind] = []
@@ -124,6 +130,7 @@ class Feed:
         self._database = database
         self._settler = settler
         self._directory = directory
+        self._node = node
         self._ref = first_ref
         self._queue: deque[Delivery] = deque()
         self._wake = asyncio.Event()
@@ -184,7 +191,9 @@ class Feed:
         if room <= 0 or self._settler.full:
             return False
         limit = min(room, MAX_PULL)
-        claimed = await store.claim(self._database, self.account_id, limit, primary=self.primary)
+        claimed = await store.claim(
+            self._database, self.account_id, limit, primary=self.primary, node=self._node
+        )
         self._queue.extend(Delivery(one) for one in claimed)
         self._pump()
         return len(claimed) == limit

@@ -94,7 +94,7 @@ class Listener:
                 "ssl_shutdown_timeout": 2.0,
             }
             self._watch = aio.spawn(
-                aio.forever(self._look, every=LOOK_AT_FILES, name="partner.certificate"),
+                aio.forever(self.look, every=LOOK_AT_FILES, name="partner.certificate"),
                 name="partner.certificate",
             )
         loop = asyncio.get_running_loop()
@@ -140,7 +140,10 @@ class Listener:
             if not self._by_ip[ip]:
                 del self._by_ip[ip]
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Take up a renewed certificate."""
+        if not self._files:
+            return
         stamps = await asyncio.to_thread(_stamps, self._files)
         if stamps != self._stamps and self._context is not None:
             await asyncio.to_thread(load_files, self._context, self._files)

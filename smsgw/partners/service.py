@@ -114,6 +114,7 @@ class Partners:
         """Listen where the configuration says so. ``OSError``."""
         await self._settler.start()
         await self.parts.start()
+        await events.release_bound(self._database, self._node)
         self._bell.listeners.append(self._rung)
         for name, every, step in (
             ("confirm", CONFIRM_EVERY, self._confirm),
@@ -253,6 +254,7 @@ class Partners:
                     self._database,
                     self._settler,
                     self.directory,
+                    self._node,
                     random.randrange(256),  # noqa: S311  where a counter begins
                 )
             bind.feed = feed
@@ -267,6 +269,12 @@ class Partners:
         if feed is not None and not feed.binds and not self._stopping:
             del self._feeds[feed.account_id]
             aio.spawn(feed.stop(), name="partner.feed_stop")
+
+    async def reload(self) -> None:
+        """Take up changed settings and renewed certificates at once."""
+        self.follow()
+        for listener in self.listeners:
+            await listener.look()
 
     def follow(self) -> None:
         """Act on changed settings: of what is bound, what may no more stay is sent away."""

@@ -48,19 +48,23 @@ class Claimed:
     """None: a report, or a message that is past its retention."""
 
 
-async def claim(database: Database, account_id: int, limit: int, *, primary: bool) -> list[Claimed]:
+async def claim(
+    database: Database, account_id: int, limit: int, *, primary: bool, node: int
+) -> list[Claimed]:
     """Lease up to ``limit`` waiting events of the account with what is to be told; see ``events.claim_bound``."""
     claimed: list[Claimed] = []
-    got = await events.claim_bound(database, account_id, MO, limit, primary=primary, lease_s=LEASE_S)
+
+    async def lease(kind: str, n: int) -> list[BoundEvent]:
+        return await events.claim_bound(
+            database, account_id, kind, n, primary=primary, lease_s=LEASE_S, node=node
+        )
+
+    got = await lease(MO, limit)
     if got:
         inbound = await _by_id(database, _INBOUND, [e.message_id for e in got])
         claimed += [Claimed(e, mo=inbound.get(e.message_id)) for e in got]
     left = limit - len(claimed)
-    got = (
-        await events.claim_bound(database, account_id, REPORT, left, primary=primary, lease_s=LEASE_S)
-        if left
-        else []
-    )
+    got = await lease(REPORT, left) if left else []
     if not got:
         return claimed
     messages = await _by_id(database, _MESSAGES, [e.message_id for e in got])

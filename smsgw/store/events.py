@@ -233,7 +233,7 @@ pick AS MATERIALIZED (
       AND message_id NOT IN (SELECT message_id FROM held)
     ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
 )
-UPDATE customer_event e SET leased_until = clock_timestamp() + $4 * interval '1 second'
+UPDATE customer_event e SET leased_until = clock_timestamp() + $4 * interval '1 second', batch_id = $5
 FROM pick WHERE e.id = pick.id
 RETURNING e.*
 """
@@ -250,26 +250,33 @@ WHERE id = ANY($2::bigint[]) AND account_id = $1 AND acknowledged_at IS NULL
 
 _RETURN_BOUND = """
 UPDATE customer_event SET attempts = attempts + ($4 <> '')::int, problem = $4,
-    leased_until = CASE WHEN $3::float8 > 0 THEN clock_timestamp() + $3 * interval '1 second' END
+    leased_until = CASE WHEN $3::float8 > 0 THEN clock_timestamp() + $3 * interval '1 second' END, batch_id = NULL
 WHERE id = ANY($2::bigint[]) AND account_id = $1 AND acknowledged_at IS NULL
 """
 
 
 async def claim_bound(
-    database: Database, account_id: int, kind: str, limit: int, *, primary: bool = True, lease_s: int = 60
+    database: Database,
+    account_id: int,
+    kind: str,
+    limit: int,
+    *,
+    primary: bool = True,
+    lease_s: int = 60,
+    node: int = 0,
 ) -> list[BoundEvent]:
     """Take up to ``limit`` events (``report`` or ``mo``) for a connection of the account's partner, oldest first.
 
     Any number of connections on any number of nodes may claim for the account: no event is given to two, and an event
     of a message only when its earlier ones are settled. What is neither acknowledged nor returned within ``lease_s``
-    is offered again. ``primary``: whether ``bind`` is the account's way (``Directory.hooks.way``); otherwise only what
-    was put there for redelivery is given. Wait for more with ``EventBell``, and look every few seconds: other
-    nodes do not ring.
+    is offered again; what ``node`` holds, at its next start (``release_bound``). ``primary``: whether ``bind`` is the
+    account's way (``Directory.hooks.way``); otherwise only what was put there for redelivery is given. Wait for more
+    with ``EventBell``, and look every few seconds: other nodes do not ring.
     """
     async with database.transaction() as connection:
         await connection.execute(_TURN, account_id)
         rows = await connection.fetch(
-            _CLAIMS[primary], account_id, kind, max(1, min(limit, MAX_PULL)), lease_s
+            _CLAIMS[primary], account_id, kind, max(1, min(limit, MAX_PULL)), lease_s, _holder(node)
         )
     return [
         BoundEvent(
@@ -284,6 +291,21 @@ async def claim_bound(
         )
         for row in sorted(rows, key=lambda row: row["id"])
     ]
+
+
+def _holder(node: int) -> int:
+    """What marks the events that a node holds: batches of pullers have ids, which are positive."""
+    return -1 - node
+
+
+_RELEASE_BOUND = """
+UPDATE customer_event SET leased_until = NULL, batch_id = NULL WHERE batch_id = $1 AND acknowledged_at IS NULL
+"""
+
+
+async def release_bound(database: Database, node: int) -> None:
+    """A node that starts holds nothing: what it held when it was killed is offered again at once."""
+    await database.execute(_RELEASE_BOUND, _holder(node))
 
 
 _WAITING = """

@@ -58,10 +58,8 @@ class PartnerClient:
     def on_events(self, link: Link, events: list[Event]) -> None:
         for event in events:
             match event:
-                case Bound():
-                    self.bound.set_result(0)
-                case Refused(status=status):
-                    self.bound.set_result(status)
+                case Bound() | Refused() if not self.bound.done():
+                    self.bound.set_result(event.status if isinstance(event, Refused) else 0)
                 case Request(pdu=pdu):
                     self.delivered.append(pdu)
                     status = self.answer_with(pdu)

@@ -32,8 +32,8 @@ def config() -> CarrierConfig:
 class Pycmpp:
     """pycmpp without its reading thread, which cannot be ended; its own classes read the answers."""
 
-    def __init__(self, port: int, password: str = PASSWORD) -> None:
-        self.peer = pycmpp.Cmpp("127.0.0.1", port, USER, password, "10690001", delivery=1)
+    def __init__(self, port: int, password: str = PASSWORD, user: str = USER) -> None:
+        self.peer = pycmpp.Cmpp("127.0.0.1", port, user, password, "10690001", delivery=1)
         self.peer.so.settimeout(5)
         self.peer.send = self._send
         self.sent: list[bytes] = []
