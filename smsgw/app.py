@@ -42,6 +42,7 @@ from smsgw.pipeline.outcomes import Outcomes
 from smsgw.pipeline.push import Pusher
 from smsgw.pipeline.push_http import Sender
 from smsgw.pipeline.routing import Router
+from smsgw.pipeline.withdrawing import Cancelling
 from smsgw.probes import probes
 from smsgw.store import accepting, keys, migrate, secrets, segments
 from smsgw.store.db import Database, Row
@@ -170,6 +171,7 @@ class Daemon:
         await self.pusher.start()
         self._closers.append(("pusher", self.pusher.stop))
 
+        self.cancelling = Cancelling(self.database, self.outcomes)
         keeper = Keeper(
             self.database,
             self.outcomes,
@@ -215,6 +217,7 @@ class Daemon:
             db=self.database,
             directory=self.directory,
             acceptor=self.acceptor,
+            cancelling=self.cancelling,
             bell=self.bell,
             ids=self.ids.next,
             clock=time.time,

@@ -121,10 +121,9 @@ async def status(ctx: Context, as_json: bool) -> None:
 
 
 for command in (
-    access_code, alarm, block, complaint, setting,
-    account, accounts.audit_group, accounts.ledger, accounts.user, bench, channels.channel, code, demo, key, manual,
-    messages.explain, messages.send, messages.trace, messages.unknown, number, partner, pdu, report, retry,
-    route, simulate, stats,
+    access_code, alarm, block, complaint, setting, account, accounts.audit_group, accounts.ledger, accounts.user,
+    bench, channels.channel, code, demo, key, manual, messages.cancel, messages.explain, messages.send,
+    messages.trace, messages.unknown, number, partner, pdu, report, retry, route, simulate, stats,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -116,6 +116,14 @@ def application(daemon: Daemon) -> web.Application:
             raise Invalid("STATE_CONFLICT", reason="没有结果未知的分段")
         return _json({"parts": changed})
 
+    async def cancel(request: web.Request) -> web.Response:
+        body = await request.json()
+        if batch_id := int(body.get("batch_id", 0)):
+            done = await daemon.cancelling.batch(batch_id, accounts=None, actor=body.get("actor", ""))
+            return _json({"messages": done.messages, "cancelled": done.cancelled})
+        await daemon.cancelling.message(int(body["message_id"]), accounts=None, actor=body.get("actor", ""))
+        return _json({"messages": 1, "cancelled": 1})
+
     async def rematch(request: web.Request) -> web.Response:
         body = await request.json()
         channel_id = None
@@ -155,6 +163,7 @@ def application(daemon: Daemon) -> web.Application:
     app.router.add_post("/send", send)
     app.router.add_post("/explain", explain)
     app.router.add_post("/unknown/resolve", resolve)
+    app.router.add_post("/cancel", cancel)
     app.router.add_post("/reports/rematch", rematch)
     app.router.add_post("/channels/record", record)
     return app

@@ -13,6 +13,7 @@ from smsgw.core.model import Account
 from smsgw.pipeline.accept import Acceptor
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
+from smsgw.pipeline.withdrawing import Cancelling
 from smsgw.store.db import Database
 from smsgw.store.keys import ApiKey
 
@@ -24,6 +25,7 @@ class ApiContext:
     db: Database
     directory: Directory
     acceptor: Acceptor
+    cancelling: Cancelling
     bell: EventBell
     ids: Callable[[], int]
     """Makes the ids of pulled batches."""

@@ -169,6 +169,13 @@ async def search(call: Call) -> MessagePage:
     return MessagePage([_message(view) for view in found], cursor)
 
 
+async def cancel(call: Call) -> Message:
+    """``POST /messages/{id}/cancel``."""
+    message_id = path_id(call)
+    await call.ctx.cancelling.message(message_id, accounts=(call.account.id,), actor=f"key:{call.key.key_id}")
+    return await get_message(call)
+
+
 async def trace(call: Call) -> MessageTrace:
     """``GET /messages/{id}/trace``."""
     found = await messages.trace_message(
@@ -228,6 +235,8 @@ ROUTES = (
           Messages, QueryBody, errors=STORAGE),
     Route("GET", "/messages/{id}", "query", get_message, "One message as it stands",
           Message, errors=("NOT_FOUND", *STORAGE)),
+    Route("POST", "/messages/{id}/cancel", "send", cancel, "Cancel a message that no carrier has been given yet",
+          Message, errors=("NOT_FOUND", "STATE_CONFLICT", *STORAGE)),
     Route("GET", "/messages/{id}/trace", "query", trace, "A message's life, step by step",
           MessageTrace, errors=("NOT_FOUND", *STORAGE)),
 )  # fmt: skip

@@ -194,6 +194,7 @@ CHINESE: dict[str, str] = {
     "Those that there are, newest first.": "查到的消息,新的在前",
     "Until then; null: for ever.": "有效期,空表示长期",
     "Up to 500 messages by id": "按编号批量查询,最多 500 条",
+    "Cancel a message that no carrier has been given yet": "撤销尚未提交运营商的短信",
     "Values for the variables of texts.": "自定义字段,用于短信变量",
     "What became of the contacts.": "保存结果",
     "Why, for people.": "原因",

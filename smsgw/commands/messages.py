@@ -140,6 +140,27 @@ async def trace(ctx: Context, message_id: int, unmask: bool, as_json: bool) -> N
     print_table(rows, ("time", "+ms", "part", "step", "", "detail"), empty="")
 
 
+@click.command()
+@click.argument("message_id", type=int, required=False)
+@click.option(
+    "--batch", "batch_id", type=int, default=0, help="Cancel what still waits of this call instead."
+)
+@json_option
+@pass_context
+@run_async
+async def cancel(ctx: Context, message_id: int | None, batch_id: int, as_json: bool) -> None:
+    """Cancel a message that no carrier has been given any part of; it is refunded and reported."""
+    if (message_id is None) == (not batch_id):
+        raise click.UsageError("give either MESSAGE_ID or --batch BATCH_ID")
+    body = {"batch_id": batch_id} if batch_id else {"message_id": message_id}
+    done = await ctx.daemon("POST", "/cancel", body | {"actor": actor()})
+    if as_json:
+        print_json(done)
+    else:
+        late = done["messages"] - done["cancelled"]
+        click.echo(f"{done['cancelled']} cancelled" + (f", {late} too late" if late else ""))
+
+
 @click.group()
 def unknown() -> None:
     """Parts whose outcome is unknown (结果未知)."""

@@ -124,11 +124,6 @@ REFUNDED = frozenset({S.EXPIRED, S.REJECTED, S.CANCELLED, S.DUPLICATE})
 """Finals whose price goes back to the account: nothing was taken by a carrier."""
 
 
-def sources(target: PartState) -> tuple[int, ...]:
-    """The states from which ``target`` may be entered; the guard of every UPDATE."""
-    return tuple(int(s) for s, targets in TRANSITIONS.items() if target in targets)
-
-
 def allowed(source: PartState, target: PartState) -> bool:
     """Whether a part may go from ``source`` to ``target``."""
     return target in TRANSITIONS[source]

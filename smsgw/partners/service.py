@@ -31,12 +31,13 @@ from smsgw.partners.smpp import SmppFace
 from smsgw.pipeline.accept import Acceptor
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
-from smsgw.pipeline.outcomes import MAX_AGE, Outcomes, Sweep
+from smsgw.pipeline.outcomes import MAX_AGE, Outcomes
+from smsgw.pipeline.withdrawing import Cancelling
 from smsgw.protocols.events import LoginRequest
 from smsgw.protocols.states import State
-from smsgw.store import events, partnerparts, partnerqueries, sweeps
+from smsgw.store import events, partnerparts, partnerqueries
 from smsgw.store import partners as store
-from smsgw.store.db import Connection, Database, Row
+from smsgw.store.db import Database
 from smsgw.store.partnerparts import Part
 
 log = structlog.get_logger(__name__)
@@ -86,7 +87,7 @@ class Partners:
         self.violations: Counter[tuple[str, str]] = Counter()
         self._node = settings.node.number
         self._database = database
-        self._outcomes = outcomes
+        self._cancelling = Cancelling(database, outcomes)
         self._bell = bell
         self._guard = Guard()
         self._meters: dict[int, TokenBucket] = {}
@@ -383,16 +384,7 @@ class Partners:
             found = await partnerqueries.waiting(
                 self._database, account_id, order.source, order.destination, MAX_CANCELLED
             )
-        done = 0
-        for id_ in found:
-
-            async def run(connection: Connection, now: datetime, id_: int = id_) -> list[Row]:
-                return await sweeps.cancel(connection, id_, now)
-
-            done += await self._outcomes.sweep(
-                Sweep(run, {PartState.CANCELLED: "cancelled"}, {"actor": "partner"})
-            )
-        return done > 0
+        return await self._cancelling.these(list(found), actor="partner") > 0
 
     # --- events ------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.holding import Holding
 from smsgw.pipeline.outcomes import MAX_AGE, Outcomes, Sweep
+from smsgw.pipeline.withdrawing import Recall
 from smsgw.store import (
     accepting,
     alarms,
@@ -83,6 +84,7 @@ class Keeper:
         )
         """From acceptance until nothing can be open any more."""
         self._holding = Holding(database, directory, config.node.number, on_queued)
+        self._recall = Recall(database, outcomes, config.node.number)
         self._looked_back: dict[str, datetime] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -91,6 +93,7 @@ class Keeper:
         for name, every, step in (
             ("release", 0.5, self._release),
             ("hold", 0.5, self._holding.step),
+            ("recall", 1.0, self._recall.step),
             ("unknown", 2.0, self._unknown),
             ("expire", 2.0, self._expire),
             ("no_report", 60.0, self._no_report),

@@ -257,6 +257,7 @@ EVENT_LABELS = {
     "scheduled": "等待定时发送",
     "released": "到时,进入队列",
     "cancelled": "撤销",
+    "recalled": "号码进入黑名单或已退订,撤回未发短信",
     "held": "账号停用,暂停发送",
     "resumed": "账号启用,恢复发送",
 }

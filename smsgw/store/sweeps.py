@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from smsgw.core.states import PartState, sources
 from smsgw.store.db import Connection, Row
 
-_COLUMNS = (
+COLUMNS = (
     "p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class, p.by_us, "
     "p.answered_at, p.claimed_at, p.final_at, p.pool_id"
 )
@@ -21,7 +20,7 @@ WITH due AS (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE part p SET state = 10, next_at = NULL FROM due WHERE p.id = due.id AND p.state = 2 AND p.id >= $2
-RETURNING {_COLUMNS}, p.lane
+RETURNING {COLUMNS}, p.lane
 """  # noqa: S608 - constant text
 
 
@@ -41,7 +40,7 @@ UPDATE part p SET state = CASE WHEN due.resend THEN 11 ELSE 44 END,
                   resent = p.resent + due.resend::int,
                   next_at = CASE WHEN due.resend THEN $1 END,
                   final_at = CASE WHEN due.resend THEN NULL ELSE $1 END
-FROM due WHERE p.id = due.id AND p.part = due.part AND p.state = 31 AND p.id >= $2 RETURNING {_COLUMNS}
+FROM due WHERE p.id = due.id AND p.part = due.part AND p.state = 31 AND p.id >= $2 RETURNING {COLUMNS}
 """  # noqa: S608
 
 
@@ -54,7 +53,7 @@ _DECIDE_UNKNOWN = f"""
 UPDATE part p SET state = $3::smallint, code = CASE WHEN $3 = 11 THEN '' ELSE $5 END, resent = p.resent + ($3 = 11)::int,
     next_at = CASE WHEN $3 = 11 THEN $4::timestamptz END, final_at = CASE WHEN $3 <> 11 THEN $4::timestamptz END,
     expires_at = CASE WHEN $3 = 11 THEN greatest(p.expires_at, $4::timestamptz + interval '10 minutes') ELSE p.expires_at END
-WHERE p.id = $1 AND ($2 = 0 OR p.part = $2) AND p.state = 31 RETURNING {_COLUMNS}
+WHERE p.id = $1 AND ($2 = 0 OR p.part = $2) AND p.state = 31 RETURNING {COLUMNS}
 """  # noqa: S608, E501
 
 
@@ -81,7 +80,7 @@ UPDATE part p SET state = CASE WHEN p.resent > 0 THEN 44 WHEN p.failed THEN 41 E
 FROM due
 WHERE p.id = due.id AND p.state = due.state AND p.id >= $2
   AND (p.part = due.part OR (p.channel_id IS NULL AND due.channel_id IS NULL))
-RETURNING {_COLUMNS}
+RETURNING {COLUMNS}
 """  # noqa: S608
 _EXPIRE_WAITING = _EXPIRE.format(waiting="IN (10, 11)")
 _EXPIRE_HELD = _EXPIRE.format(waiting="= 1")
@@ -99,28 +98,10 @@ WITH late AS (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE part p SET state = 43, final_at = $1, next_at = NULL FROM late
-WHERE p.id = late.id AND p.part = late.part AND p.state = 30 AND p.id >= $2 RETURNING {_COLUMNS}
+WHERE p.id = late.id AND p.part = late.part AND p.state = 30 AND p.id >= $2 RETURNING {COLUMNS}
 """  # noqa: S608
 
 
 async def end_report_wait(connection: Connection, now: datetime, oldest: int) -> list[Row]:
     """SENT parts whose report deadline is over become NO_REPORT."""
     return await connection.fetch(_END_REPORT_WAIT, now, oldest)
-
-
-_LOCK = "SELECT state, resent, failed FROM part WHERE id = $1 ORDER BY part FOR UPDATE"
-
-_CANCEL = f"""
-UPDATE part p SET state = 46, final_at = $2, next_at = NULL, code = 'CANCELLED', by_us = true
-WHERE p.id = $1 RETURNING {_COLUMNS}
-"""  # noqa: S608
-
-_CANCELLABLE = frozenset(sources(PartState.CANCELLED))
-
-
-async def cancel(connection: Connection, message_id: int, now: datetime) -> list[Row]:
-    """Cancel a message of which nothing has been handed to a carrier; no rows when it is too late."""
-    parts = await connection.fetch(_LOCK, message_id)
-    if any(row["state"] not in _CANCELLABLE or row["resent"] or row["failed"] for row in parts):
-        return []
-    return await connection.fetch(_CANCEL, message_id, now)

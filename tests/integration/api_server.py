@@ -23,14 +23,18 @@ from aiohttp import web
 
 from smsgw.api.app import runner_options, setup
 from smsgw.api.context import ApiContext
+from smsgw.config import DurabilityConfig
 from smsgw.core.ids import IdSource
 from smsgw.core.numbers import Segments
 from smsgw.pipeline.accept import Acceptor, DiskGuard
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
+from smsgw.pipeline.outcomes import Outcomes
 from smsgw.pipeline.routing import Router
+from smsgw.pipeline.withdrawing import Cancelling
 from smsgw.store import accepting, accounts, keys
 from smsgw.store.db import Database
+from smsgw.store.journal import Journal, boot_id
 from smsgw.store.keys import NewKey
 from smsgw.store.secrets import Sealer
 
@@ -179,11 +183,19 @@ async def running(
         recall=functools.partial(accepting.recall, db),
     )
     await acceptor.start()
+    bell = EventBell()
+    journal = Journal(data_dir / "api-journal", 1, boot_id())
+    journal.open()
+    outcomes = Outcomes(
+        dsn, node=1, ids=ids, journal=journal, directory=directory, bell=bell, durability=DurabilityConfig()
+    )
+    await outcomes.start()
     ctx = ApiContext(
         db=db,
         directory=directory,
         acceptor=acceptor,
-        bell=EventBell(),
+        cancelling=Cancelling(db, outcomes),
+        bell=bell,
         ids=ids.next,
         clock=time.time,
         ready=lambda: (not checks, checks),
@@ -214,4 +226,6 @@ async def running(
     finally:
         await runner.cleanup()
         await acceptor.stop()
+        await outcomes.stop()
+        journal.close()
         await db.close()

@@ -22,6 +22,7 @@ from smsgw.store.batch import Batcher
 from smsgw.store.db import connect
 from smsgw.store.inbound import Arrived
 from smsgw.store.outcomes import Answer, Tally
+from smsgw.store.withdrawing import take_back
 
 S = PartState
 K = OutcomeKind
@@ -410,7 +411,7 @@ async def test_scheduled_messages_are_released_whole(ledger: Ledger) -> None:
 
 async def test_only_what_no_carrier_has_seen_is_cancelled(ledger: Ledger) -> None:
     message_id = await ledger.accept(parts=2)
-    run = Sweep(lambda c, now: sweeps.cancel(c, message_id, now))
+    run = Sweep(lambda c, now: take_back(c, [message_id], S.CANCELLED, "CANCELLED", "", now))
     claimed = await ledger.claim()
     assert await ledger.outcomes.sweep(run) == 0
     await ledger.answer(K.UNSENT, *claimed)

@@ -37,11 +37,6 @@ def test_what_is_refunded_is_never_left_again() -> None:
     assert all(not TRANSITIONS[state] for state in REFUNDED)
 
 
-def test_sources_are_the_table_read_backwards() -> None:
-    for target in S:
-        assert {S(n) for n in states.sources(target)} == {s for s in S if states.allowed(s, target)}
-
-
 @pytest.mark.parametrize(
     ("parts", "whole"),
     [

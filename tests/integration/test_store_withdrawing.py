@@ -1,0 +1,200 @@
+"""Cancelling, and recalling what waits for blocked numbers, on the real ledger."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from ledger import BALANCE, Ledger
+
+from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
+from smsgw.core.errors import Invalid, Refused
+from smsgw.core.model import OutcomeKind
+from smsgw.core.states import PartState
+from smsgw.pipeline.withdrawing import LATECOMERS, Cancelled, Cancelling, Recall
+from smsgw.store import blocklist
+
+S = PartState
+NUMBER = "8613800138000"
+"""Of the messages of these tests."""
+
+
+@pytest_asyncio.fixture
+async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
+    one = Ledger(dsn, tmp_path)
+    await one.open()
+    yield one
+    problems = await one.problems()
+    await one.close()
+    assert problems == []
+
+
+@pytest.fixture
+def cancelling(ledger: Ledger) -> Cancelling:
+    return Cancelling(ledger.database, ledger.outcomes)
+
+
+class Job:
+    def __init__(self, ledger: Ledger) -> None:
+        self.clock = 0.0
+        self.recall = Recall(ledger.database, ledger.outcomes, 1, lambda: self.clock)
+
+
+@pytest.fixture
+def job(ledger: Ledger) -> Job:
+    return Job(ledger)
+
+
+async def code_of(ledger: Ledger, message_id: int) -> str:
+    return str(await ledger.connection.fetchval("SELECT min(code) FROM part WHERE id = $1", message_id))
+
+
+# --- cancel ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [S.QUEUED, S.SCHEDULED, S.HELD])
+async def test_a_message_is_cancelled_refunded_and_reported_once(
+    ledger: Ledger, cancelling: Cancelling, state: PartState
+) -> None:
+    message_id = await ledger.accept(parts=2, state=state)
+    for _ in range(2):
+        await cancelling.message(message_id, accounts=[ledger.account_id], actor="key:k")
+    assert await ledger.states(message_id) == [S.CANCELLED] * 2
+    assert await ledger.events(message_id) == ["cancelled"]
+    assert await ledger.balance() == BALANCE
+    assert await ledger.claim() == []
+    detail = await ledger.connection.fetchval(
+        "SELECT detail->>'actor' FROM event WHERE id = $1 LIMIT 1", message_id
+    )
+    assert detail == "key:k"
+
+
+async def test_it_is_too_late_once_a_part_was_claimed(ledger: Ledger, cancelling: Cancelling) -> None:
+    """Refused for now by the carrier is not too late: nothing was taken."""
+    message_id = await ledger.accept(parts=2)
+    one, two = await ledger.claim()
+
+    async def refused() -> str:
+        with pytest.raises(Invalid) as caught:
+            await cancelling.message(message_id, accounts=None, actor="t")
+        return caught.value.code
+
+    assert await refused() == "STATE_CONFLICT"
+    await ledger.answer(OutcomeKind.DEFERRED, one)
+    assert await refused() == "STATE_CONFLICT"
+    await ledger.answer(OutcomeKind.DEFERRED, two)
+    await cancelling.message(message_id, accounts=None, actor="t")
+    assert await ledger.events(message_id) == ["cancelled"]
+
+
+async def test_another_accounts_message_is_not_there(ledger: Ledger, cancelling: Cancelling) -> None:
+    message_id = await ledger.accept()
+    for wrong, accounts in (
+        (message_id, [ledger.account_id + 1]),
+        (message_id + 1, None),
+        (-1, None),
+        (2**63, None),
+    ):
+        for call in (cancelling.message, cancelling.batch):
+            with pytest.raises(Refused) as caught:
+                await call(wrong, accounts=accounts, actor="t")
+            assert caught.value.code == "NOT_FOUND"
+    assert await ledger.state(message_id) == S.QUEUED
+
+
+async def test_of_a_call_what_still_waits_is_cancelled(ledger: Ledger, cancelling: Cancelling) -> None:
+    call = ledger.call(messages=1100)
+    await ledger.store(call)
+    taken = await ledger.claim(limit=30)
+    other = await ledger.accept()
+    done = await cancelling.batch(call.batch_id, accounts=[ledger.account_id], actor="t")
+    assert done == Cancelled(1100, 1070)
+    assert await ledger.balance() == BALANCE - 30 - 1
+    assert await ledger.state(other) == S.QUEUED
+    assert {await ledger.state(c.id) for c in taken[:3]} == {S.SENDING}
+    assert await cancelling.batch(call.batch_id, accounts=None, actor="t") == Cancelled(1100, 0)
+
+
+# --- recall ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_blocked_number_gets_nothing_that_still_waits(ledger: Ledger, job: Job) -> None:
+    queued, review = await ledger.accept(parts=2), await ledger.accept(state=S.HELD)
+    await job.recall.step()
+    assert await ledger.states(queued) == [S.QUEUED] * 2
+    await blocklist.add(ledger.database, [NUMBER], Scope(), MANUAL, "asked", actor="t")
+    await job.recall.step()
+    for message_id in (queued, review):
+        assert set(await ledger.states(message_id)) == {S.REJECTED}
+        assert await code_of(ledger, message_id) == "NUMBER_BLACKLISTED"
+        assert await ledger.events(message_id) == ["rejected"]
+    assert await ledger.balance() == BALANCE
+
+
+async def test_only_what_falls_under_the_entry(ledger: Ledger, job: Job) -> None:
+    notice = await ledger.accept()
+    add = blocklist.add
+    await add(ledger.database, ["8613800138001"], Scope(), MANUAL, "", actor="t")
+    await add(ledger.database, [NUMBER], Scope(0, "marketing", ""), OPT_OUT, "", actor="t")
+    await add(ledger.database, [NUMBER], Scope(ledger.account_id + 1, "", ""), MANUAL, "", actor="t")
+    await add(ledger.database, [NUMBER], Scope(0, "", "别家"), MANUAL, "", actor="t")
+    await add(
+        ledger.database, [NUMBER], Scope(), MANUAL, "", actor="t", expires_at=datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    await job.recall.step()
+    assert await ledger.state(notice) == S.QUEUED
+    await ledger.connection.execute("UPDATE message SET type = 'marketing', sign = '店'")
+    await add(ledger.database, [NUMBER], Scope(ledger.account_id, "marketing", "店"), OPT_OUT, "", actor="t")
+    await job.recall.step()
+    assert await ledger.state(notice) == S.REJECTED
+    assert await code_of(ledger, notice) == "NUMBER_OPTED_OUT"
+
+
+async def test_what_a_carrier_may_have_is_not_recalled(ledger: Ledger, job: Job) -> None:
+    half = await ledger.accept(parts=2)
+    one, two = await ledger.claim()
+    await ledger.answer(OutcomeKind.ACCEPTED, one)
+    await ledger.answer(OutcomeKind.DEFERRED, two)
+    await blocklist.add(ledger.database, [NUMBER], Scope(), MANUAL, "", actor="t")
+    await job.recall.step()
+    assert await ledger.states(half) == [S.SENT, S.DEFERRED]
+
+
+async def test_what_was_being_accepted_meanwhile_is_found_by_the_second_look(
+    ledger: Ledger, job: Job
+) -> None:
+    """And a restart looks again: only the second look is remembered."""
+    await blocklist.add(ledger.database, [NUMBER], Scope(), MANUAL, "", actor="t")
+    await job.recall.step()
+    late = await ledger.accept()
+    job.clock += LATECOMERS - 1
+    await job.recall.step()
+    assert await ledger.state(late) == S.QUEUED
+    job.clock += 1
+    await job.recall.step()
+    assert await ledger.state(late) == S.REJECTED
+
+    later = await ledger.accept()
+    job.clock += LATECOMERS
+    await job.recall.step()
+    assert await ledger.state(later) == S.QUEUED, "done for good"
+
+    await blocklist.add(ledger.database, ["8613800138001", NUMBER], Scope(), MANUAL, "", actor="t")
+    await job.recall.step()
+    assert await ledger.state(later) == S.REJECTED
+    after_restart = await ledger.accept()
+    await Job(ledger).recall.step()
+    assert await ledger.state(after_restart) == S.REJECTED
+
+
+async def test_many_entries_and_many_messages_go_step_by_step(ledger: Ledger, job: Job) -> None:
+    await ledger.store(ledger.call(messages=1300))
+    many = [f"86139{n:08d}" for n in range(1200)]
+    await blocklist.add(ledger.database, [*many, NUMBER], Scope(), MANUAL, "", actor="t")
+    await job.recall.step()
+    counts = await ledger.connection.fetch("SELECT state, count(*) FROM part GROUP BY state")
+    assert [tuple(row) for row in counts] == [(S.REJECTED, 1300)]
+    assert await ledger.balance() == BALANCE
