@@ -48,6 +48,7 @@ from smsgw.store import accepting, keys, migrate, secrets, segments
 from smsgw.store.db import Database, Row
 from smsgw.store.embedded import EmbeddedPostgres
 from smsgw.store.journal import Journal, boot_id
+from smsgw.store.spool import Spool
 from smsgw.testcarrier import TestCarrier
 from smsgw.tls import Certificate
 
@@ -151,11 +152,16 @@ class Daemon:
         )
         self.outcomes.retrying.serving = self.channels.serving
         self.outcomes.retrying.route_as = lambda message, carrier: self._route_as(router, message, carrier)
+        spool = None
+        if settings.durability.outage == "spool":
+            spool = Spool(data_dir / "spool", limit=settings.durability.spool_mb * 1024 * 1024)
         self.acceptor = Acceptor(
             dsn, node=settings.node.number, ids=self.ids, router=router,
             disk=DiskGuard(folders, settings.durability.min_free_mb), on_queued=self.channels.announce,
             refusal=self.lists.refusal, extension=self.directory.extension_of,
-            recall=partial(accepting.recall, self.database),
+            recall=partial(accepting.recall, self.database), spool=spool,
+            spool_seconds=settings.durability.spool_seconds, available=lambda: self.directory.available,
+            away=lambda: not self._database_ok,
         )  # fmt: skip
         await self.acceptor.start()
         self._closers.append(("acceptor", self.acceptor.stop))
@@ -379,12 +385,14 @@ class Daemon:
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether messages can be accepted, and the checks behind the verdict."""
         bound = sum(s.id != TEST_CHANNEL and s.state in ("bound", "idle") for s in self.channels.status())
+        spooling = self.acceptor.spooling
+        spools = spooling is not None and spooling.open and (spooling.active or not self._database_ok)
         checks = {
             "database": "ok" if self._database_ok else "unavailable",
-            "accepting": "ok" if self.acceptor.open else "stopping",
+            "accepting": ("spool" if spools else "ok") if self.acceptor.open else "stopping",
             "channels_bound": bound,
         }
-        return self._database_ok and self.acceptor.open, checks
+        return (self._database_ok or spools) and self.acceptor.open, checks
 
 
 def _is_loopback(listen: str) -> bool:

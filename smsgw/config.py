@@ -90,6 +90,12 @@ class SecurityConfig:
 
 @dataclass(frozen=True)
 class DurabilityConfig:
+    outage: str = "spool"
+    """While the database is away: ``spool`` accepts into a file, and enters it later; ``reject`` refuses."""
+    spool_mb: int = 256
+    """Most that is spooled, …"""
+    spool_seconds: int = 600
+    """… and how long an outage may last until messages are refused."""
     min_free_mb: int = 256
     """Refuse new messages when the data directory has less free space."""
     unknown_hold_hours: int = 72
@@ -155,6 +161,8 @@ class Config:
 _RANGES = {
     ("node", "number"): (0, MAX_NODE),
     ("database", "pool"): (2, 200),
+    ("durability", "spool_mb"): (16, 100_000),
+    ("durability", "spool_seconds"): (1, 7 * 86_400),
     ("durability", "min_free_mb"): (0, 1_000_000),
     ("durability", "unknown_hold_hours"): (1, 24 * 30),
     ("durability", "unknown_short_seconds"): (10, 86_400),
@@ -285,6 +293,8 @@ def _section(
             and not _is_address(converted)
         ):
             problem = 'must look like "127.0.0.1:8080" or "[::1]:8080"'
+        if problem is None and key == "outage" and converted not in ("spool", "reject"):
+            problem = 'must be "spool" or "reject"'
         if problem is None and key == "tls" and len(converted) > 2:
             problem = "must be one file or two: certificate chain and key"
         if problem:

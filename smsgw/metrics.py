@@ -48,6 +48,11 @@ class _Collector:
             "Answers, reports and messages that wait for their commit",
             node.outcomes.waiting,
         )
+        spooling = node.acceptor.spooling
+        yield GaugeMetricFamily(
+            "smsgw_spool_octets", "Accepted while the database was away, not in it yet",
+            spooling.octets if spooling else 0,
+        )  # fmt: skip
         tally = node.outcomes.tally
         unusual = CounterMetricFamily(
             "smsgw_outcomes_unusual", "Answers and reports out of the ordinary", labels=["kind"]
@@ -116,16 +121,22 @@ def _of_partners(partners: Partners) -> Iterator[Metric]:
             counter.add_metric(list(values), n)
         yield counter
     yield CounterMetricFamily(
-        "smsgw_partner_logins_slowed", "Logins that were refused without a look at the password", partners.slowed
+        "smsgw_partner_logins_slowed",
+        "Logins that were refused without a look at the password",
+        partners.slowed,
     )
     yield CounterMetricFamily(
-        "smsgw_partner_parts_given_up", "Parts of long messages whose siblings did not come", partners.parts.given_up
+        "smsgw_partner_parts_given_up",
+        "Parts of long messages whose siblings did not come",
+        partners.parts.given_up,
     )
 
 
 def _webhooks(pusher: Pusher) -> Iterator[Metric]:
     names = ["account", "webhook"]
-    waiting = GaugeMetricFamily("smsgw_webhook_waiting", "Events that wait (counted up to 100,000)", labels=names)
+    waiting = GaugeMetricFamily(
+        "smsgw_webhook_waiting", "Events that wait (counted up to 100,000)", labels=names
+    )
     oldest = GaugeMetricFamily("smsgw_webhook_oldest_seconds", "Age of the oldest of them", labels=names)
     failures = GaugeMetricFamily("smsgw_webhook_failures", "Failed calls in a row", labels=names)
     delivered = CounterMetricFamily("smsgw_webhook_delivered", "Events delivered", labels=names)

@@ -28,8 +28,11 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
         return probe
 
     def stalled() -> str:
-        parts = {"accept": daemon.acceptor.outage, "outcomes": daemon.outcomes.outage,
-                 "push": daemon.pusher.outage}
+        parts = {
+            "accept": daemon.acceptor.outage,
+            "outcomes": daemon.outcomes.outage,
+            "push": daemon.pusher.outage,
+        }
         return ", ".join(f"writer {n} is stuck" for n, seconds in parts.items() if seconds > OUTAGE)
 
     async def channels() -> Iterable[Finding]:

@@ -280,7 +280,7 @@ async def account_start(ctx: Context, name: str) -> None:
     await _set_status(ctx, name, "active")
 
 
-@account.command("topup")
+@account.command("topup", context_settings={"ignore_unknown_options": True})  # a negative number is no option
 @click.argument("name")
 @click.argument("units", type=int)
 @click.option("--note", default="", help="Why.")

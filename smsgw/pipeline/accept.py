@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -26,9 +26,12 @@ from smsgw.pipeline.lists import Reason
 from smsgw.pipeline.outcomes import MAX_AGE
 from smsgw.pipeline.repeats import Repeats, recalled
 from smsgw.pipeline.routing import CARRIER_ZH, Home, Route, Router
-from smsgw.store.accepting import NewCall, RequestKey, Stored, commit_calls
+from smsgw.pipeline.spooling import Known, Spooling
+from smsgw.store import replaying
+from smsgw.store.accepting import PART_COLUMNS, NewCall, RequestKey, Stored
 from smsgw.store.batch import Batcher
 from smsgw.store.db import Connection
+from smsgw.store.spool import Spool
 
 MAX_RECIPIENTS = 1000
 MAX_CHARACTERS = 1000
@@ -109,6 +112,11 @@ def _lane(request: SendRequest) -> Lane:
     return Lane.EMERGENCY if request.emergency else LANE_OF[request.type]
 
 
+def _queues_of(call: NewCall) -> set[tuple[int, int]]:
+    """Where the messages of a call wait to be sent."""
+    return {(part[_POOL], part[_LANE]) for part in call.parts if part[_STATE] == PartState.QUEUED}  # type: ignore[misc]
+
+
 def _price(request: SendRequest) -> int:
     """Units for one part."""
     return 0 if request.test else units_per_part(request.account, request.type)
@@ -144,6 +152,8 @@ class _Checked:
 
 _Prepared = tuple[datetime, datetime | None, datetime, list[ItemResult | None], list[_Checked]]
 """When it is, when it is due and expires, one result a recipient, and those that can be stored."""
+
+_POOL, _LANE, _STATE = (PART_COLUMNS.index(c) for c in ("pool_id", "lane", "state"))
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(SendResult).decode
@@ -205,6 +215,10 @@ class Acceptor:
         refusal: Callable[[str, int, MessageType, str], Reason | None] = lambda *_: None,
         extension: Callable[[Account, str], str] = lambda account, _: account.extend_code,
         nodes: Callable[[], int] = lambda: 1,
+        spool: Spool | None = None,
+        spool_seconds: float = 600.0,
+        available: Callable[[], Mapping[int, int]] = dict,
+        away: Callable[[], bool] = lambda: False,
         recall: Callable[[int, str, str], Awaitable[tuple[bytes, bytes] | None]] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
@@ -223,7 +237,11 @@ class Acceptor:
         self._meters: dict[int, Meter] = {}
         """By account; only accounts that exist have one."""
         self._refs = 0
-        commit: Callable[[Connection, list[NewCall], bool], object] = partial(commit_calls, node=node)
+        self._away = away
+        known = Known(available)
+        commit: Callable[[Connection, list[NewCall], bool], object] = partial(
+            replaying.commit, node=node, ids=ids.next, seen=known.note
+        )
         self._writer: Batcher[NewCall, Stored | SmsgwError] = Batcher(
             "accept",
             dsn,
@@ -233,16 +251,26 @@ class Acceptor:
             limit=MAX_QUEUED_PARTS,
             give_up_after=OUTAGE_PATIENCE,
         )
+        self._spooling: Spooling | None = None
+        if spool is not None:
+            self._spooling = Spooling(
+                spool, self._writer, seconds=spool_seconds, available=known, nodes=nodes, on_queued=on_queued,
+                queues_of=_queues_of,
+            )  # fmt: skip
         self.open = True
         """False while stopping: new calls are refused with ``BACKPRESSURE``."""
 
     async def start(self) -> None:
         """Connect the writer."""
         await self._writer.start()
+        if self._spooling is not None:
+            await self._spooling.start()
 
     async def stop(self) -> None:
         """Refuse new calls and commit those that wait."""
         self.open = False
+        if self._spooling is not None:
+            await self._spooling.stop()
         await self._writer.stop()
 
     @property
@@ -289,7 +317,9 @@ class Acceptor:
         now = self._now()
         due, expires = self._times(request, now)
         results, checked = self._check(request)
-        self._require_route({c.route.pool for c in checked})
+        if self._spooling is None or not (self._spooling.active or self._away()):
+            # Without the database channels let go of their carriers; what is spooled waits for them.
+            self._require_route({c.route.pool for c in checked})
         return now, due, expires, results, checked
 
     async def _store(
@@ -377,13 +407,33 @@ class Acceptor:
             test=request.test,
             joins=request.joins,
         )
-        stored = await self._writer.put(call)
+        stored = await self._commit(call)
         if isinstance(stored, Stored) and stored.replay is not None:
             first = _decode(stored.replay)
             return msgspec.structs.replace(first, replayed=True)
         if due is None:
             self._on_queued(queues)
         return outcome
+
+    async def _commit(self, call: NewCall) -> Stored | SmsgwError:
+        """Into the ledger, or into the spool while that is away."""
+        spooling = self._spooling
+        if spooling is not None and spooling.active:
+            return await spooling.put(call)
+        try:
+            stored = await self._writer.put(call)
+        except Temporary as problem:
+            if spooling is None or not self.open or problem.code != "STORAGE_UNAVAILABLE":
+                raise
+            return await spooling.put(call, problem)
+        if spooling is not None and call.keys:
+            spooling.remember(call)
+        return stored
+
+    @property
+    def spooling(self) -> Spooling | None:
+        """What is done while the database is away; None: calls are refused."""
+        return self._spooling
 
     def explain(self, request: SendRequest) -> list[dict[str, object]]:
         """What would become of each recipient: the same checks as ``send``, and nothing is stored."""

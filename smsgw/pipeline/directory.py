@@ -43,6 +43,8 @@ class Directory:
         self.codes = CodeBook()
         self.spellings: Mapping[int, Spelling] = {}
         self.settings = Settings()
+        self.available: Mapping[int, int] = {}
+        """Units that accounts could spend when this was read."""
         self.hooks = Hooks()
         self.partners: Mapping[tuple[str, str], Partner] = {}
         """By protocol and user name."""
@@ -99,6 +101,9 @@ class Directory:
         partners = await partners_store.load_partners(database, self._sealer)
         current = [AccessCode(c.id, c.access_code) for c in channels if c.access_code]
         self._load((row.account for row in rows), keys, pools, [*current, *former], extensions)
+        self.available = MappingProxyType(
+            {row.account.id: row.balance - row.account.credit_floor for row in rows}
+        )
         self.settings = settings
         self.hooks = hooks
         self.partners = MappingProxyType({(p.protocol, p.username): p for p in partners})

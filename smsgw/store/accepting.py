@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -59,6 +59,8 @@ class NewCall:
     """Of a test key: nothing is counted and nothing is paid."""
     joins: tuple[int, ...] = ()
     """A message put together from parts of a partner: their ids. Refused when one is part of another by now."""
+    spooled: bool = False
+    """Was accepted while the database was away, and comes from the spool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Stored:
 
     batch_id: int
     replay: bytes | None = None
+    present: bool = False
+    """It had been committed before: a repeat of the transaction, or of a replay, has found it."""
 
 
 _PRESENT = "SELECT id FROM message WHERE id = ANY($1::bigint[])"
@@ -133,20 +137,27 @@ WHERE a.id = s.account_id AND s.units > 0
 
 
 async def commit_calls(
-    connection: Connection, calls: list[NewCall], again: bool, *, node: int
+    connection: Connection,
+    calls: list[NewCall],
+    again: bool,
+    *,
+    node: int,
+    seen: Callable[[Mapping[int, int]], None] = lambda _: None,
 ) -> list[Stored | SmsgwError]:
     """Store the calls inside the caller's transaction; one result a call, in order.
 
     A refused call (credit, stopped account, key used otherwise) leaves nothing behind and does not disturb others.
+    ``seen`` is told the units that the accounts can still spend.
     """
     results: dict[int, Stored | SmsgwError] = {}
     todo = calls
-    if again:  # the first try may have been committed: what is there is done
-        first_ids = [c.messages[0][0] for c in calls if c.messages]
+    doubtful = [c for c in calls if c.messages and (again or c.spooled)]
+    if doubtful:  # an earlier try may have been committed: what is there is done
+        first_ids = [c.messages[0][0] for c in doubtful]
         present = {row["id"] for row in await connection.fetch(_PRESENT, first_ids)}
-        for call in calls:
-            if call.messages and call.messages[0][0] in present:
-                results[id(call)] = Stored(call.batch_id)
+        for call in doubtful:
+            if call.messages[0][0] in present:
+                results[id(call)] = Stored(call.batch_id, present=True)
         todo = [c for c in calls if id(c) not in results]
 
     day = day_of(calls[-1].batch_id)
@@ -209,6 +220,7 @@ async def commit_calls(
             await partnerparts.join(connection, joined)
         for call in fresh:
             results[id(call)] = Stored(call.batch_id)
+    seen(limits.available)
     return [results[id(call)] for call in calls]
 
 

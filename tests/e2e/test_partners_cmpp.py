@@ -135,7 +135,9 @@ async def test_a_submit_that_comes_again_is_answered_again(here: PartnerSite) ->
     await client.told([first.msg_id])
     other = await client.call(submit("13800000402", "other"))
     await client.told([other.msg_id])
-    taken = [m for c in here.site.carriers.values() for m in c.inbox.messages if m.destination == "13800000401"]
+    taken = [
+        m for c in here.site.carriers.values() for m in c.inbox.messages if m.destination == "13800000401"
+    ]
     assert len(taken) == 1
     await client.close()
 

@@ -209,7 +209,9 @@ async def test_database_stops_and_comes_back(data_dir: Path, embedded_data: None
     data_dir.mkdir()
     dsn = await database.start()
     try:
-        async with site(data_dir.with_name("daemon"), dsn=dsn, channels=["cmpp30"]) as built:
+        async with site(
+            data_dir.with_name("daemon"), dsn=dsn, channels=["cmpp30"], durability_outage="reject"
+        ) as built:
             carrier = built.carriers["cmpp30"]
             carrier.change(report_delay="1500")
             before = await built.customer.send("cmpp30")
