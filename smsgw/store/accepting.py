@@ -69,7 +69,7 @@ class Stored:
 
     batch_id: int
     replay: bytes | None = None
-    present: bool = False
+    present: bool = field(default=False, compare=False)
     """It had been committed before: a repeat of the transaction, or of a replay, has found it."""
 
 

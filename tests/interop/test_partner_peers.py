@@ -243,7 +243,9 @@ async def test_cmppy_by_3_0(here: PartnerSite) -> None:
     assert {n: arrived(here)[f"1380500000{n}"] for n in texts} == texts
     # It connects for one request only: the report waits for whoever binds next.
     client = await here.cmpp()
-    id_ = answers[0].msg_id if isinstance(answers[0].msg_id, int) else int.from_bytes(answers[0].msg_id, "big")
+    id_ = (
+        answers[0].msg_id if isinstance(answers[0].msg_id, int) else int.from_bytes(answers[0].msg_id, "big")
+    )
     await client.told([id_])
     assert client.reports()[id_][0].stat == "DELIVRD"
     await client.close()
@@ -296,7 +298,9 @@ catch-all = true
 """
 
 
-@pytest.mark.skipif(shutil.which("bearerbox") is None, reason="no Kannel here: it has not spoken with our server")
+@pytest.mark.skipif(
+    shutil.which("bearerbox") is None, reason="no Kannel here: it has not spoken with our server"
+)
 async def test_kannel(here: PartnerSite, tmp_path: Path) -> None:
     told: list[dict[str, str]] = []
 
@@ -317,7 +321,9 @@ async def test_kannel(here: PartnerSite, tmp_path: Path) -> None:
         try:
             for box in ("bearerbox", "smsbox"):
                 boxes.append(
-                    await asyncio.create_subprocess_exec(str(shutil.which(box)), config, stdout=log, stderr=log)
+                    await asyncio.create_subprocess_exec(
+                        str(shutil.which(box)), config, stdout=log, stderr=log
+                    )
                 )
                 await until(lambda: listening(ports["box"]), what="bearerbox listens")
             async with ClientSession() as session:
@@ -337,9 +343,12 @@ async def test_kannel(here: PartnerSite, tmp_path: Path) -> None:
                         assert answer.status == 202, await answer.text()
             texts = {"1": "by Kannel", "2": long, "3": chinese}
             await until(
-                lambda: all(arrived(here).get(f"1380600000{n}") == t for n, t in texts.items()), what="all texts"
+                lambda: all(arrived(here).get(f"1380600000{n}") == t for n, t in texts.items()),
+                what="all texts",
             )
-            await until(lambda: {"1", "2", "3"} <= {t["n"] for t in told if t.get("state") == "1"}, what="its DLRs")
+            await until(
+                lambda: {"1", "2", "3"} <= {t["n"] for t in told if t.get("state") == "1"}, what="its DLRs"
+            )
             send_mo(here, "13806000001", "hello kannel")
             await until(lambda: any(t["path"] == "/mo" for t in told), what="the reply")
         finally:
