@@ -148,6 +148,8 @@ STEP: dict[str, str] = {
     "never_written": N_("确认未写出，重新排队"),
     "late_answer": N_("迟到的应答"),
     "early_report": N_("回执先于应答到达"),
+    "by_reference": N_("回执带回我方参考号，据此确认"),
+    "inferred": N_("回执的编号未知，按号码和时间推断"),
     "cancelled": N_("撤销"),
 }
 STEP_COLOUR: dict[str, str] = {

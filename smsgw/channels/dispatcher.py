@@ -321,6 +321,7 @@ class Dispatcher:
         spread = iter(sorted(links, key=lambda link: -link.session.window_free))
         link = next(spread)
         touched = [link]
+        names: list[tuple[Key, str]] = []
         for claimed, pdu in planned:
             while not link.session.window_free and (after := next(spread, None)) is not None:
                 link = after
@@ -329,10 +330,13 @@ class Dispatcher:
                 link.session.request(pdu, now, claimed)
                 if carrier_id := self._mapping.written(pdu):
                     self._written[_key(claimed)] = carrier_id
+                    names.append((_key(claimed), carrier_id))
             except ValueError as exc:
                 refused.append(self._unencodable(claimed, exc))
             except (NotBound, WindowFull):  # the session has ended in the middle of this batch
                 unsent.append(claimed)
+        if names:  # still before the first octet is written
+            self._services.journal.name(names)
         for link in touched:
             link.flush()
         self._count(int(now), len(planned))

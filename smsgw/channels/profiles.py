@@ -34,6 +34,10 @@ class Profile:
     system_type: str = ""
     receipt_id: Mode = "text"
     """Spelling of message ids in answer and receipt (SMPP): text, hex-dec, dec-hex, hex, dec."""
+    message_reference: bool = False
+    """SMPP: send user_message_reference; a receipt that repeats it finds its part though the answer was lost."""
+    match_by_destination: bool = False
+    """A report with an id that nobody knows is of the only part to its number whose answer was lost."""
     data_coding_0: str = "gsm7"
     """What data_coding 0 means for this SMPP peer: gsm7, latin1 or ascii."""
     prefix_86: bool = False
@@ -83,8 +87,12 @@ def parse(given: dict[str, Any], protocol: str = "") -> Profile:
     _check(profile)
     if protocol == "sgip12" and not profile.node:
         raise Invalid("PARAM_INVALID", field="profile.node", reason="SGIP 通道需要节点编号,如 3010012345")
+    if protocol == "sgip12" and profile.match_by_destination:
+        raise Invalid(
+            "PARAM_INVALID", field="profile.match_by_destination", reason="SGIP 的编号由我方生成,无需推断"
+        )
     if protocol and protocol != "smpp34":
-        for key in ("tls", "bind"):
+        for key in ("tls", "bind", "message_reference"):
             if getattr(profile, key) != getattr(Profile(), key):
                 raise Invalid("PARAM_INVALID", field=f"profile.{key}", reason="仅用于 SMPP 通道")
     return profile

@@ -25,6 +25,8 @@ from smsgw.commands.base import (
 )
 from smsgw.control import DaemonAway
 from smsgw.store import channels as store
+from smsgw.store.db import Database
+from smsgw.store.secrets import Sealer
 
 PROTOCOLS = ("cmpp30", "cmpp20", "smpp34", "sgip12", "smgp30")
 CARRIERS = ("CMCC", "CUCC", "CTCC", "CBN", "INTL")
@@ -133,8 +135,17 @@ async def channel_set(ctx: Context, name: str, **given: Any) -> None:
 async def _change(ctx: Context, name: str, fields: dict[str, Any]) -> None:
     sealer = ctx.sealer()
     async with ctx.database() as database:
+        if fields.keys() & {"profile", "protocol"}:
+            await _check_profile(database, sealer, name, fields)
         await store.set_channel(database, sealer, name, fields, actor=actor())
     await ctx.tell_daemon()
+
+
+async def _check_profile(database: Database, sealer: Sealer, name: str, fields: dict[str, Any]) -> None:
+    """What the protocol cannot do without, or with, is said now and not when the channel starts."""
+    spec = next((s for s in await store.load_channels(database, sealer) if s.name == name), None)
+    if spec is not None:
+        profiles.parse(fields.get("profile", spec.profile), fields.get("protocol", spec.protocol))
 
 
 @channel.command("start")

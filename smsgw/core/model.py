@@ -206,6 +206,12 @@ class Report:
     cls: str
     number: str
     received_at: datetime
+    reference: int | None = None
+    """Our user_message_reference, when it is repeated and the channel's profile trusts it."""
+    by_number: bool = False
+    """Whether the profile allows to find the part by number and time (``match_by_destination``)."""
+    submitted: datetime | None = None
+    """Time of the submit as the carrier wrote it, in a zone that is not said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,15 @@ from smsgw.config import DurabilityConfig
 from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.ids import IdSource, first_id
 from smsgw.core.model import Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
+from smsgw.core.states import PartState
+from smsgw.pipeline import references
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.reportids import ReportIds
 from smsgw.pipeline.retrying import Event, Retrying
 from smsgw.store import inbound as inbound_store
 from smsgw.store import outcomes as store
+from smsgw.store import references as references_store
 from smsgw.store import reportids as reportids_store
 from smsgw.store import stats
 from smsgw.store.batch import Batcher
@@ -240,6 +243,12 @@ class Outcomes:
                 for row in found
                 if (row["channel_id"], row["carrier_id"]) in waited
             ]
+        lost = [row for row in rows if row["state"] == PartState.UNKNOWN]
+        if lost:
+            changed_too, again_rows, said = await self._look_again(connection, lost, tally, now)
+            changed += changed_too
+            retried += again_rows
+            events += said
         for rematch in rematches:
             parked = await reportids_store.take(connection, rematch.channel_id, REMATCH, since=rematch.since)
             before = tally.unmatched_reports
@@ -275,8 +284,8 @@ class Outcomes:
         await stats.add(connection, self._node, +delta)
 
         self._account_for(tally)
-        lost = Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason="数据库连接中断,请确认结果后重试")
-        return [swept.get(id(item), lost) if isinstance(item, Sweep) else len(changed) for item in items]
+        away = Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason="数据库连接中断,请确认结果后重试")
+        return [swept.get(id(item), away) if isinstance(item, Sweep) else len(changed) for item in items]
 
     async def _match(
         self, connection: Connection, reports: Sequence[Report], tally: Tally, now: datetime
@@ -325,8 +334,24 @@ class Outcomes:
                 waiting += await reportids_store.take(connection, channel_id, REMATCH)
             unmatched = [r for r in unmatched if r.channel_id not in new]
             unmatched += await match([self.report_ids.respelled(r) for r in waiting])
+        told, unmatched, said = await references.find(
+            connection, unmatched, now, oldest=oldest, newest=newest
+        )
+        events += said
+        if told:
+            unmatched += await match(told)
         await store.park(connection, unmatched, tally)
         return changed, retried, events
+
+    async def _look_again(
+        self, connection: Connection, lost: Sequence[Row], tally: Tally, now: datetime
+    ) -> tuple[list[Row], list[Row], list[Event]]:
+        """Parts have become UNKNOWN: a report under a strange id that came before may be about one of them."""
+        parked = await references_store.waiting(connection, lost)
+        before = tally.unmatched_reports
+        found = await self._match(connection, parked, tally, now) if parked else ([], [], [])
+        tally.unmatched_reports = before  # they were counted when they came
+        return found
 
     async def rematch(self, channel_id: int | None = None, *, since: datetime = reportids_store.EVER) -> int:
         """Look again at the unmatched reports of a channel, or of all; how many have found their part."""

@@ -39,7 +39,8 @@ async def recover_channel(
             return Outcome(*key, OutcomeKind.UNSENT)
         if journal.owns(claimed_under) and not journal.is_open(key):
             return Outcome(*key, OutcomeKind.UNSENT)
-        return Outcome(*key, OutcomeKind.UNKNOWN, code="INTERRUPTED")
+        name = replay.names.get(key, "")
+        return Outcome(*key, OutcomeKind.UNKNOWN, carrier_id=name, code="INTERRUPTED")
 
     counts: dict[OutcomeKind, int] = {}
     after = (0, 0)

@@ -753,6 +753,7 @@ class Carrier:
                 time.time(),
                 0.0,
                 submission.text[:20],
+                submission.reference,
             )
             copies = behaviour.report_copies if self._chance(behaviour.duplicate_reports) else 1
             delay: Delay = (

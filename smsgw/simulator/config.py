@@ -216,6 +216,8 @@ class CarrierConfig:
     """SMPP: form of the same id in reports; `same` or one of the above."""
     report_form: str = "both"
     """SMPP: `text`, `tlv` or `both`."""
+    echo_reference: bool = False
+    """SMPP: repeat the user_message_reference of a submit in its reports."""
     cmpp_version: str = "3.0"
     """CMPP: the highest version spoken, `2.0` or `3.0`; up to it the client decides."""
     smgp_version: str = "3.0"

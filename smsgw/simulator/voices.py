@@ -63,6 +63,8 @@ class Submission:
     """Of this part alone, without its header."""
     concat: Concat | None
     wish: Wish
+    reference: bytes = b""
+    """SMPP: user_message_reference."""
 
 
 @dataclass(slots=True)
@@ -81,6 +83,8 @@ class Report:
     done: float
     head: str
     """The beginning of the text."""
+    reference: bytes = b""
+    """Of the submit."""
 
 
 @dataclass(slots=True)
@@ -550,6 +554,7 @@ class SmppVoice:
         self._users = config.users
         self._alphabet = config.default_alphabet or Coding.GSM7
         self._form = config.report_form
+        self._echo = config.echo_reference
         self._answer_form = ID_FORMS[config.answer_id]
         self._report_form = self._answer_form if config.report_id == "same" else ID_FORMS[config.report_id]
         # Below 2^32, so that eight hexadecimal and ten decimal digits are enough.
@@ -596,6 +601,7 @@ class SmppVoice:
             texts.decode(octets, coding_of(pdu.data_coding, self._alphabet)),
             from_header or concat,
             Wish(pdu.registered_delivery & 3),
+            pdu.tlv(tlvs.USER_MESSAGE_REFERENCE) or b"",
         )
 
     def new_id(self, n: int) -> int:
@@ -647,6 +653,8 @@ class SmppVoice:
                 Tlv(tlvs.MESSAGE_STATE, bytes((_STATES.get(report.state, 5),))),
                 Tlv(tlvs.NETWORK_ERROR_CODE, b"\3" + code.to_bytes(2, "big")),
             )
+        if self._echo and report.reference:
+            binary = (*binary, Tlv(tlvs.USER_MESSAGE_REFERENCE, report.reference))
         return smpp.DeliverSm(
             source_addr_ton=1,
             source_addr_npi=1,

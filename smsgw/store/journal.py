@@ -4,6 +4,7 @@ Append-only segments of fixed, preallocated size (a full disk shows when a segme
 A record is length (u16), CRC-32 (u32), kind (u8), body. Kinds:
 
 * WRITE  – parts that are about to be written to a carrier's socket: (id u64, part u16, attempt u16) each;
+* NAME   – the carrier's ids of written parts where the sender makes them (SGIP), as MessagePack;
 * ANSWER – one carrier answer: an ``Outcome`` as MessagePack;
 * EPOCH  – a lease epoch whose claims are all recorded from here on; repeated at the head of every segment.
 
@@ -41,11 +42,13 @@ _HEADER = struct.Struct(">8sI36s")
 _RECORD = struct.Struct(">HIB")
 _KEY = struct.Struct(">QHH")
 _U64 = struct.Struct(">Q")
-_WRITE, _ANSWER, _EPOCH = 1, 2, 3
+_WRITE, _ANSWER, _EPOCH, _NAME = 1, 2, 3, 4
 _KEYS_A_RECORD = (MAX_RECORD - 1) // _KEY.size
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Outcome)
+_names = msgspec.msgpack.Decoder(list[tuple[int, int, int, str]])
+_NAMES_A_RECORD = 500
 
 
 class JournalFull(OSError):
@@ -58,6 +61,8 @@ class Replay:
 
     written: set[Key] = field(default_factory=set)
     answers: dict[Key, Outcome] = field(default_factory=dict)
+    names: dict[Key, str] = field(default_factory=dict)
+    """Carrier's ids of written parts, where they are ours to make; of an earlier boot of the machine as well."""
     epochs: set[int] = field(default_factory=set)
     """Claims under these epochs are fully recorded: without a WRITE record a part was certainly never written."""
 
@@ -143,6 +148,18 @@ class Journal:
             for key in chunk:
                 self._where[key] = segment
 
+    def name(self, names: Sequence[tuple[Key, str]]) -> None:
+        """Record under which ids the carrier will report on parts. A full disk is logged, not raised: only the report
+        of a part whose answer is lost as well would not find it."""
+        try:
+            for start in range(0, len(names), _NAMES_A_RECORD):
+                chunk = names[start : start + _NAMES_A_RECORD]
+                self._append(_NAME, _encoder.encode([(*key, name) for key, name in chunk]))
+        except JournalFull:
+            log.error("journal.full", lost="name record")
+        except OSError:
+            log.exception("journal.failed", lost="name record")
+
     def answer(self, outcomes: Iterable[Outcome]) -> None:
         """Record what carriers have answered. A full disk is logged, not raised: the ledger is told anyway."""
         try:
@@ -225,10 +242,12 @@ class Journal:
         if len(header) < _HEADER.size or not header.startswith(_MAGIC):
             return False
         _, node, boot = _HEADER.unpack(header)
+        records, whole = _records(data, _HEADER.size)
+        if node == self._node:
+            self._read_names(records, replay)
         if (node, boot.decode("ascii", "replace")) != (self._node, self._boot):
             log.info("journal.foreign", segment=path.name, reason="of another boot or node: not believed")
             return True  # and its epochs are not this boot's: their parts stay unknown
-        records, whole = _records(data, _HEADER.size)
         for kind, body in records:
             if kind == _WRITE:
                 replay.written.update(_KEY.iter_unpack(body))
@@ -244,6 +263,14 @@ class Journal:
         if not whole:
             log.warning("journal.damaged", segment=path.name, records=len(records))
         return whole
+
+    def _read_names(self, records: list[tuple[int, bytes]], replay: Replay) -> None:
+        for kind, body in records:
+            if kind == _NAME:
+                try:
+                    replay.names.update({(i, part, n): name for i, part, n, name in _names.decode(body)})
+                except msgspec.DecodeError:
+                    log.warning("journal.unreadable_name")
 
 
 def _records(data: bytes, offset: int) -> tuple[list[tuple[int, bytes]], bool]:

@@ -254,6 +254,8 @@ EVENT_LABELS = {
     "never_written": "确认未写出,重新排队",
     "late_answer": "迟到的应答",
     "early_report": "回执先于应答到达",
+    "by_reference": "回执带回我方参考号,据此确认",
+    "inferred": "回执的编号未知,按号码和时间推断",
     "scheduled": "等待定时发送",
     "released": "到时,进入队列",
     "cancelled": "撤销",

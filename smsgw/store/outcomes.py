@@ -16,6 +16,7 @@ from smsgw.core.model import TEST_CHANNEL, TEST_POOL, Outcome, OutcomeKind, Repo
 from smsgw.core.states import PartState
 from smsgw.store import stats
 from smsgw.store.db import Connection, Row
+from smsgw.store.reportids import report_of
 from smsgw.store.retrying import late_reports
 
 Ids = Callable[[], int]
@@ -137,7 +138,7 @@ SELECT * FROM done
 _EARLY = """
 DELETE FROM receipt_orphan o USING unnest($1::int[], $2::text[]) AS k(channel_id, carrier_id)
 WHERE o.channel_id = k.channel_id AND o.carrier_id = k.carrier_id
-RETURNING o.channel_id, o.carrier_id, o.state, o.code, o.class, o.number, o.received_at
+RETURNING o.*
 """
 
 _ANY_EARLY = "SELECT EXISTS (SELECT 1 FROM receipt_orphan)"
@@ -180,8 +181,10 @@ WHERE EXISTS (SELECT 1 FROM part p
 """
 
 _PARK = """
-INSERT INTO receipt_orphan (channel_id, carrier_id, state, code, class, number, received_at)
-SELECT * FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
+INSERT INTO receipt_orphan (channel_id, carrier_id, state, code, class, number, received_at, reference, by_number,
+                            submitted)
+SELECT * FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
+                     $8::int[], $9::boolean[], $10::timestamptz[])
 ON CONFLICT DO NOTHING
 """
 
@@ -232,20 +235,8 @@ async def commit_answers(
         known += await _too_late(connection, ordered, {(row["id"], row["part"]) for row in rows})
     early: list[Report] = []
     if known and await connection.fetchval(_ANY_EARLY):
-        early = [
-            Report(
-                channel_id=row["channel_id"],
-                carrier_id=row["carrier_id"],
-                state=PartState(row["state"]),
-                code=row["code"],
-                cls=row["class"],
-                number=row["number"],
-                received_at=row["received_at"],
-            )
-            for row in await connection.fetch(
-                _EARLY, [row["channel_id"] for row in known], [row["carrier_id"] for row in known]
-            )
-        ]
+        keys = [row["channel_id"] for row in known], [row["carrier_id"] for row in known]
+        early = [report_of(row) for row in await connection.fetch(_EARLY, *keys)]
     return rows, early
 
 
@@ -336,6 +327,9 @@ async def park(connection: Connection, reports: Sequence[Report], tally: Tally) 
         [r.cls for r in reports],
         [r.number for r in reports],
         [r.received_at for r in reports],
+        [r.reference for r in reports],
+        [r.by_number for r in reports],
+        [r.submitted for r in reports],
     )
 
 

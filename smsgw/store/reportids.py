@@ -88,7 +88,7 @@ _TAKE = """
 DELETE FROM receipt_orphan WHERE ctid IN (
     SELECT ctid FROM receipt_orphan WHERE ($1::int IS NULL OR channel_id = $1) AND received_at >= $3
     ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED
-) RETURNING channel_id, carrier_id, state, code, class, number, received_at
+) RETURNING *
 """
 _LIST = """
 SELECT o.*, c.name AS channel FROM receipt_orphan o LEFT JOIN channel c ON c.id = o.channel_id
@@ -96,7 +96,8 @@ WHERE $1::text IS NULL OR c.name = $1 ORDER BY o.received_at DESC LIMIT $2
 """
 
 
-def _report(row: Any) -> Report:
+def report_of(row: Any) -> Report:
+    """A row of ``receipt_orphan`` as the report that it was."""
     return Report(
         channel_id=row["channel_id"],
         carrier_id=row["carrier_id"],
@@ -105,6 +106,9 @@ def _report(row: Any) -> Report:
         cls=row["class"],
         number=row["number"],
         received_at=row["received_at"],
+        reference=row["reference"],
+        by_number=row["by_number"],
+        submitted=row["submitted"],
     )
 
 
@@ -113,7 +117,7 @@ async def take(
 ) -> list[Report]:
     """Take unmatched reports out of the list, of one channel or of all, oldest first; they must be matched anew."""
     rows = await connection.fetch(_TAKE, channel_id, limit, since)
-    return sorted(map(_report, rows), key=lambda r: r.received_at)
+    return sorted(map(report_of, rows), key=lambda r: r.received_at)
 
 
 async def unmatched(
@@ -122,7 +126,7 @@ async def unmatched(
     """The newest unmatched reports, each with the spelling under which it would fit exactly one waiting part."""
     async with database.acquire() as connection:
         rows = await connection.fetch(_LIST, channel, limit)
-        found = await fits(connection, [_report(row) for row in rows], oldest=oldest)
+        found = await fits(connection, [report_of(row) for row in rows], oldest=oldest)
     lines = []
     for n, row in enumerate(rows):
         fit = found.get(n, [])

@@ -588,12 +588,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _profile(carrier: Carrier) -> list[str]:
+def _profile(carrier: Carrier, given: dict[str, Any]) -> list[str]:
     """SGIP: the channel listens where its carrier brings reports."""
-    if carrier.config.protocol != "sgip":
-        return []
-    profile = {"node": SGIP_NODE, "sgip_listen": carrier.config.deliver_to, "idle": 2}
-    return ["--profile", json.dumps(profile)]
+    profile = dict(given)
+    if carrier.config.protocol == "sgip":
+        profile = {"node": SGIP_NODE, "sgip_listen": carrier.config.deliver_to, "idle": 2} | profile
+    return ["--profile", json.dumps(profile)] if profile else []
 
 
 @contextlib.asynccontextmanager
@@ -604,16 +604,23 @@ async def site(
     channels: Iterable[str] = tuple(CHANNELS),
     behaviour: Callable[[], Behaviour] | None = None,
     channel_options: Sequence[str] = (),
+    profile: dict[str, Any] | None = None,
+    carrier: dict[str, Any] | None = None,
     balance: int = 100_000,
     start: bool = True,
     **settings: str,
 ) -> AsyncIterator[Site]:
-    """A gateway with an account, a key and channels, made by ``smsgwctl``. Nothing is left of it afterwards."""
+    """A gateway with an account, a key and channels, made by ``smsgwctl``. Nothing is left of it afterwards.
+
+    ``profile`` is of all channels, ``carrier`` configures their carriers.
+    """
     node = Node(data_dir, dsn=dsn, **settings)
-    carriers = {name: carrier_for(name, behaviour() if behaviour else None) for name in channels}
+    carriers = {
+        name: carrier_for(name, behaviour() if behaviour else None, **(carrier or {})) for name in channels
+    }
     async with contextlib.AsyncExitStack() as stack:
-        for carrier in carriers.values():
-            await stack.enter_async_context(carrier)
+        for one in carriers.values():
+            await stack.enter_async_context(one)
         stack.push_async_callback(_put_down, node)
         if not dsn:  # the embedded database must run for the commands
             await node.start()
@@ -624,11 +631,11 @@ async def site(
             *(
                 node.ctl(
                     "channel", "add", name, "--protocol", name, "--host", "127.0.0.1",
-                    "--port", str(carrier.port), "--user", USER, "--password", PASSWORD,
-                    "--carrier", PROTOCOLS[name][1], "--access-code", PROTOCOLS[name][2], *_profile(carrier),
+                    "--port", str(one.port), "--user", USER, "--password", PASSWORD,
+                    "--carrier", PROTOCOLS[name][1], "--access-code", PROTOCOLS[name][2], *_profile(one, profile or {}),
                     *channel_options, "--json",
                 )
-                for name, carrier in carriers.items()
+                for name, one in carriers.items()
             ),
         )  # fmt: skip
         client = await stack.enter_async_context(Client(node, key.data))

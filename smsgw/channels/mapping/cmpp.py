@@ -19,6 +19,7 @@ from smsgw.channels.mapping.base import (
 from smsgw.channels.profiles import Profile
 from smsgw.core import numbers
 from smsgw.core.model import ChannelSpec, Claimed, Outcome, Report
+from smsgw.core.references import written_time
 from smsgw.core.reportcodes import DELIVERED, class_of
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding
@@ -89,6 +90,8 @@ class CmppMapping:
                 cls=class_of(report.stat),
                 number=number_of(report.dest_terminal_id),
                 received_at=now(),
+                by_number=self._profile.match_by_destination,
+                submitted=written_time(report.submit_time),
             )
         # Without an id of its own every message is a new one: to take two for the same would lose one.
         carrier_id = f"{pdu.msg_id:016x}" if pdu.msg_id else self._serial.next()

@@ -19,6 +19,7 @@ from smsgw.channels.mapping.base import (
 from smsgw.channels.profiles import Profile
 from smsgw.core import numbers
 from smsgw.core.model import ChannelSpec, Claimed, Outcome, Report
+from smsgw.core.references import written_time
 from smsgw.core.reportcodes import DELIVERED, class_of
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding
@@ -117,4 +118,6 @@ class SmgpMapping:
             cls=cls,
             number=number_of(pdu.src_term_id),
             received_at=now(),
+            by_number=self._profile.match_by_destination,
+            submitted=written_time(report.submit_date),
         )

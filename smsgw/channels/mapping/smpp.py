@@ -16,10 +16,11 @@ from smsgw.channels.mapping.base import (
 )
 from smsgw.channels.profiles import Profile
 from smsgw.core.model import ChannelSpec, Claimed, Inbound, Outcome, Report
+from smsgw.core.references import reference_of, written_time
 from smsgw.core.reportcodes import DELIVERED, class_of
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding
-from smsgw.protocols.pdu import Pdu
+from smsgw.protocols.pdu import Pdu, Tlv
 from smsgw.protocols.smpp import codes as smpp_codes
 from smsgw.protocols.smpp import pdus as smpp
 from smsgw.protocols.smpp import reports as smpp_reports
@@ -67,7 +68,14 @@ class SmppMapping:
             registered_delivery=1,
             data_coding=_DATA_CODING[coding],
             short_message=piece.udh + piece.octets,
+            tlvs=self._reference(claimed),
         )
+
+    def _reference(self, claimed: Claimed) -> tuple[Tlv, ...]:
+        if not self._profile.message_reference:
+            return ()
+        reference = reference_of(claimed.id, claimed.part)
+        return (Tlv(tlvs.USER_MESSAGE_REFERENCE, reference.to_bytes(2, "big")),)
 
     def written(self, pdu: Pdu) -> str:
         """The carrier makes the id; it stands in the answer."""
@@ -87,18 +95,27 @@ class SmppMapping:
             return self._message(pdu)
         if not receipt.final:
             return INTERMEDIATE
-        if not receipt.message_ids:
+        number = number_of(pdu.source_addr)
+        reference = pdu.tlv(tlvs.USER_MESSAGE_REFERENCE) if self._profile.message_reference else None
+        if receipt.message_ids:
+            carrier_id = clean(canonical(receipt.message_ids[0], self._receipt_base))[:MAX_ID]
+        elif reference:
+            carrier_id = f"reference:{reference.hex()}/{number}"[:MAX_ID]
+        else:
             raise ValueError("receipt without a message id")
         delivered = receipt.state == DELIVERED
         error = (receipt.err or "").strip("0")
         return Report(
             channel_id=self._spec.id,
-            carrier_id=clean(canonical(receipt.message_ids[0], self._receipt_base))[:MAX_ID],
+            carrier_id=carrier_id,
             state=PartState.DELIVERED if delivered else PartState.UNDELIVERABLE,
             code=clean(receipt.state if delivered or not error else f"{receipt.state}/{receipt.err}"),
             cls=class_of(receipt.state),
-            number=number_of(pdu.source_addr),
+            number=number,
             received_at=now(),
+            reference=int.from_bytes(reference[-2:], "big") if reference else None,
+            by_number=self._profile.match_by_destination,
+            submitted=written_time(receipt.submit_date),
         )
 
     def _message(self, pdu: smpp.DeliverSm | smpp.DataSm) -> Inbound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,9 +13,13 @@ from smsgw.channels import profiles
 from smsgw.channels.mapping import INTERMEDIATE, mapping_for
 from smsgw.channels.mapping.base import MAX_RETRY
 from smsgw.core.model import ChannelSpec, Claimed, Inbound, OutcomeKind, Report
+from smsgw.core.references import reference_of
 from smsgw.core.text import Coding, split
 from smsgw.protocols.cmpp import pdus as cmpp
+from smsgw.protocols.cmpp import reports as cmpp_reports
+from smsgw.protocols.pdu import Tlv
 from smsgw.protocols.smpp import pdus as smpp
+from smsgw.protocols.smpp import tlvs
 
 
 def mapping(protocol: str, **profile: Any) -> Any:
@@ -138,3 +143,46 @@ def check(one: Any, pdu: Any) -> None:
     for text in texts:
         assert "\0" not in text
         text.encode()
+
+
+def test_smpp_references_go_out_and_come_back_when_the_profile_says_so() -> None:
+    plain, referring = mapping("smpp34"), mapping("smpp34", message_reference=True)
+    assert plain.submit(claimed()).tlvs == ()  # type: ignore[attr-defined]
+    (reference,) = referring.submit(claimed()).tlvs  # type: ignore[attr-defined]
+    assert reference == (tlvs.USER_MESSAGE_REFERENCE, reference_of(claimed().id, 1).to_bytes(2, "big"))
+
+    text = b"id:77 sub:001 dlvrd:001 submit date:2611241201 done date:2611241202 stat:DELIVRD err:000 text:"
+    receipt = smpp.DeliverSm(esm_class=4, source_addr="8613300000001", short_message=text, tlvs=(reference,))
+    report = referring.incoming(receipt)
+    assert isinstance(report, Report)
+    assert report.carrier_id == "77"
+    assert report.reference == reference_of(claimed().id, 1)
+    assert report.submitted == datetime(2026, 11, 24, 12, 1, tzinfo=UTC)
+    assert not report.by_number
+    untrusted = plain.incoming(receipt)
+    assert isinstance(untrusted, Report)
+    assert untrusted.reference is None
+
+    state = Tlv(tlvs.MESSAGE_STATE, b"\2")
+    nameless = smpp.DeliverSm(esm_class=4, source_addr="8613300000001", tlvs=(reference, state))
+    found = referring.incoming(nameless)
+    assert isinstance(found, Report)
+    assert found.carrier_id
+    assert found.reference == report.reference
+    with pytest.raises(ValueError, match="without a message id"):
+        plain.incoming(nameless)
+
+
+def test_by_number_is_asked_only_when_the_profile_says_so() -> None:
+    content = cmpp_reports.encode(
+        cmpp_reports.Report(
+            msg_id=7, stat="DELIVRD", submit_time="2611241201", dest_terminal_id="13800138000"
+        ),
+        30,
+    )
+    deliver = cmpp.Deliver(registered_delivery=1, msg_content=content)
+    for allowed in (False, True):
+        report = mapping("cmpp30", match_by_destination=allowed).incoming(deliver)
+        assert isinstance(report, Report)
+        assert report.by_number is allowed
+        assert report.submitted is not None

@@ -48,6 +48,22 @@ def test_what_was_written_and_answered_is_known_after_a_kill(tmp_path: Path) -> 
     assert replay.epochs == {5}
 
 
+def test_ids_of_our_own_making_are_known_after_a_kill_and_after_a_crash_of_the_machine(tmp_path: Path) -> None:
+    one = journal(tmp_path)
+    one.open()
+    one.own(5)
+    keys = [(n, 1, 1) for n in range(1200)]
+    one.write(keys)
+    one.name([(key, f"{key[0]:030d}") for key in keys])
+    replay = reopened(tmp_path)
+    assert replay.names == {key: f"{key[0]:030d}" for key in keys}
+    assert replay.written == set(keys)
+    after_crash = reopened(tmp_path, boot=OTHER_BOOT)
+    assert after_crash.names == replay.names
+    assert after_crash.written == set()
+    assert reopened(tmp_path, node=8).names == {}
+
+
 def test_a_restart_in_the_middle_of_recovery_knows_it_again(tmp_path: Path) -> None:
     one = journal(tmp_path)
     one.open()

@@ -1,0 +1,115 @@
+"""Answers that never come, and reports that settle what they would have said."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from harness import Site, site, until
+
+from smsgw.simulator import Behaviour, Delay
+
+LONG = "这是一条很长的短信,需要分成几段才能发出去。" * 8
+
+
+async def some(built: Site, channel: str, n: int) -> None:
+    """``n`` messages, every fifth of them a long one."""
+    customer = built.customer
+    items = [
+        {"to": customer.number(channel), "content": customer.text("" if k % 5 else LONG)} for k in range(n)
+    ]
+    await customer.send_surely("/messages/batch", {"items": items})
+
+
+def silent() -> Behaviour:
+    """Takes everything, reports on it, and answers nothing."""
+    return Behaviour(lose_answers=1.0, report_delay=Delay(0.05, 0.2))
+
+
+async def kinds(built: Site, message_id: str) -> set[str]:
+    trace = (await built.client.get(f"/messages/{message_id}/trace")).data
+    return {step["step"] for step in trace["steps"]}
+
+
+async def test_the_reference_in_the_receipt_settles_all(dsn: str, data_dir: Path) -> None:
+    profile = {"message_reference": True, "response_timeout": 1}
+    async with site(
+        data_dir,
+        dsn=dsn,
+        channels=["smpp34"],
+        behaviour=silent,
+        profile=profile,
+        carrier={"echo_reference": True},
+    ) as built:
+        await some(built, "smpp34", 20)
+        books = await built.clean()
+        assert books.statuses == {"delivered": 20}
+        assert built.carriers["smpp34"].counts.answers_lost == 28
+        assert "by_reference" in await kinds(built, next(iter(built.customer.sent)))
+        # The window is full of what nobody has answered when everything dies.
+        built.carriers["smpp34"].change(report_delay="3000")
+        await some(built, "smpp34", 8)
+        await until(lambda: built.carriers["smpp34"].counts.accepted >= 40, what="all are out")
+        built.node.kill()
+        await built.node.start()
+        books = await built.clean()
+        assert books.statuses == {"delivered": 28}
+
+
+async def test_without_a_reference_they_stay_unknown(dsn: str, data_dir: Path) -> None:
+    async with site(
+        data_dir, dsn=dsn, channels=["smpp34"], behaviour=silent, profile={"response_timeout": 1}
+    ) as built:
+        await some(built, "smpp34", 3)
+        books = await built.clean(unknown=3)
+        assert books.statuses == {"uncertain": 3}
+
+
+@pytest.mark.parametrize("channel", ["cmpp30", "smgp30"] if os.environ.get("TEST_LONG") else ["cmpp30"])
+async def test_the_number_and_the_minute_settle_what_is_certain(
+    channel: str, dsn: str, data_dir: Path
+) -> None:
+    profile = {"match_by_destination": True, "response_timeout": 1}
+    async with site(data_dir, dsn=dsn, channels=[channel], behaviour=silent, profile=profile) as built:
+        customer = built.customer
+        alone = [await customer.send(channel) for _ in range(5)]
+        long = await customer.send(channel, customer.text(LONG))
+        for sent in alone:
+            await customer.reaches(sent.message_id, "delivered")
+        assert "inferred" in await kinds(built, alone[0].message_id)
+        # Three parts to one number, three reports, and nothing that tells which is which.
+        assert await built.settled() == {long.message_id}
+        await built.clean(unknown=1)
+
+
+async def test_reports_of_sgip_find_home_after_kill_9(dsn: str, data_dir: Path) -> None:
+    """The id is the number that we gave: it is in the journal before the first octet is written."""
+    async with site(data_dir, dsn=dsn, channels=["sgip12"]) as built:
+        carrier = built.carriers["sgip12"]
+        carrier.change(answer_delay="5000", report_delay="1500")
+        await some(built, "sgip12", 40)
+        await until(lambda: carrier.counts.accepted >= 8, what="a window is out")
+        built.node.kill()
+        carrier.change(answer_delay="0", report_delay="20")
+        await built.node.start()
+        books = await built.clean()
+        assert books.statuses == {"delivered": 40}
+
+
+async def test_a_profile_that_cannot_work_is_refused_at_once(dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn, channels=["cmpp30"], start=False) as built:
+        wrong = (
+            ("--profile", json.dumps({"tls": True})),
+            ("--profile", json.dumps({"message_reference": True})),
+            ("--profile", json.dumps({"nonsense": 1})),
+            ("--protocol", "sgip12"),
+        )
+        for options in wrong:
+            done = await built.node.ctl("channel", "set", "cmpp30", *options, check=False)
+            assert done.code == 1, options
+            assert "PARAM_INVALID" in done.err
+        await built.node.ctl("channel", "set", "cmpp30", "--profile", json.dumps({"keepalive": 20}))
+        listed = (await built.node.ctl("channel", "list", "--json")).data
+        assert [line["protocol"] for line in listed] == ["cmpp30"]
