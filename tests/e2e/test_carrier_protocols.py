@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import HERE, Authority
 from harness import PROTOCOLS, Site, site, until
 
 from smsgw.core.text import Coding
@@ -96,9 +97,16 @@ async def _disconnect_in_mid_window(built: Site, channel: str) -> int:
     return 16
 
 
-@pytest.mark.parametrize("channel", ["cmpp30", "cmpp20", "smpp34", "sgip12", "smgp30"])
-async def test_the_same_story(channel: str, dsn: str, data_dir: Path) -> None:
-    async with site(data_dir, dsn=dsn, channels=[channel]) as built:
+@pytest.mark.parametrize(
+    ("channel", "tls"), [*((name, False) for name in PROTOCOLS), ("smpp34", True)], ids=lambda v: str(v)
+)
+async def test_the_same_story(channel: str, tls: bool, dsn: str, data_dir: Path, tmp_path: Path) -> None:
+    profile, carrier = {}, {}
+    if tls:
+        authority, cert = Authority(tmp_path / "ca.pem"), tmp_path / "carrier.pem"
+        authority.certify(cert, HERE)
+        profile, carrier = {"tls": True, "tls_ca": str(authority.path)}, {"tls_cert": str(cert)}
+    async with site(data_dir, dsn=dsn, channels=[channel], profile=profile, carrier=carrier) as built:
         await _text_and_report(built, channel)
         await _failures(built, channel)
         await _long(built, channel)

@@ -3,59 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import ipaddress
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from certificates import HERE, Authority
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from harness import PASSWORD, PROTOCOLS, USER, Site, carrier_for, site, until
 
 from smsgw.simulator import Carrier
 
 NAME = "smpp34"
 PHONE = "13300001111"
-
-
-class Authority:
-    """Signs certificates; what it is known by is in the file ``path``."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Test CA {path.stem}")])
-        own = self._build(self._name, self._key).add_extension(
-            x509.BasicConstraints(ca=True, path_length=0), critical=True
-        )
-        path.write_bytes(own.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-
-    def certify(self, path: Path, *names: x509.GeneralName) -> None:
-        """A new certificate for these names and its key, in one file."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "carrier")])
-        built = self._build(subject, key).add_extension(x509.SubjectAlternativeName(names), critical=False)
-        pem = serialization.Encoding.PEM
-        path.write_bytes(
-            built.sign(self._key, hashes.SHA256()).public_bytes(pem)
-            + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        )
-
-    def _build(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
-        )
 
 
 @contextlib.asynccontextmanager
@@ -92,10 +52,9 @@ async def _reply(built: Site, text: str) -> None:
 
 
 async def test_tls(dsn: str, data_dir: Path, tmp_path: Path) -> None:
-    here = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     trusted, stranger = Authority(tmp_path / "trusted.pem"), Authority(tmp_path / "stranger.pem")
     cert = tmp_path / "carrier.pem"
-    trusted.certify(cert, here)
+    trusted.certify(cert, HERE)
     carrier = carrier_for(NAME, tls_cert=str(cert))
     profile = {"tls": True, "tls_ca": str(trusted.path)}
     async with smpp_site(data_dir, dsn, carrier, profile) as built:
@@ -108,7 +67,7 @@ async def test_tls(dsn: str, data_dir: Path, tmp_path: Path) -> None:
 
         # The carrier comes back with a certificate of somebody else: no login, nothing sent, nothing lost.
         await carrier.stop()
-        stranger.certify(cert, here)
+        stranger.certify(cert, HERE)
         logins = carrier.counts.logins
         await carrier.start()
         await _last_error_says(built, "certificate", "unable to get local issuer")

@@ -75,10 +75,11 @@ class NodeSmsc:
 
 
 @contextlib.asynccontextmanager
-async def node_smsc(user: str, password: str) -> AsyncIterator[NodeSmsc]:
-    """The SMSC, listening on a port of its own."""
+async def node_smsc(user: str, password: str, certificate: Path | None = None) -> AsyncIterator[NodeSmsc]:
+    """The SMSC, listening on a port of its own; with a certificate (and its key in the same file) over TLS."""
+    arguments = [user, password] if certificate is None else [user, password, str(certificate)]
     process = await asyncio.create_subprocess_exec(
-        NODE, SCRIPT, user, password, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        NODE, SCRIPT, *arguments, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     smsc = NodeSmsc(process)
     listening = spawn(smsc.listen(), name="node-smsc")

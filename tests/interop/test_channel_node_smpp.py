@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
-from harness import Site, site, until
+from certificates import HERE, Authority
+from harness import Sent, Site, site, until
 from node_smsc import Line, NodeSmsc, node_smsc
 
 USER, PASSWORD, CODE = "esme-7", "pass word", "10690003"
@@ -189,6 +191,66 @@ async def test_refusal_throttling_and_unbind_by_the_smsc(gateway: Site, smsc: No
     await gateway.bound("foreign")
     assert (await story(gateway, smsc, "and on"))["status"] == "delivered"
     assert len(smsc.pdus("submit_sm")) == 4
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+async def test_the_same_story_in_clear_and_over_tls(tls: bool, dsn: str, tmp_path: Path) -> None:
+    """Text in, report back, long messages, replies, and a connection that breaks with the window full."""
+    profile: dict[str, Any] = {"keepalive": 1, "message_reference": True}
+    certificate = None
+    if tls:
+        authority, certificate = Authority(tmp_path / "ca.pem"), tmp_path / "smsc.pem"
+        authority.certify(certificate, HERE)
+        profile |= {"tls": True, "tls_ca": str(authority.path)}
+    async with (
+        node_smsc(USER, PASSWORD, certificate) as smsc,
+        site(tmp_path / "node", dsn=dsn, channels=[]) as gateway,
+    ):
+        await gateway.node.ctl(
+            "channel", "add", "foreign", "--protocol", "smpp34", "--host", "127.0.0.1", "--port", str(smsc.port),
+            "--user", USER, "--password", PASSWORD, "--access-code", CODE, "--window", "4",
+            "--profile", json.dumps(profile),
+        )  # fmt: skip
+        await gateway.bound("foreign")
+        for name, form in (("gsm", "text"), ("ucs2 in four", "both")):
+            assert (await story(gateway, smsc, TEXTS[name], form=form))["status"] == "delivered"
+        await smsc.deliver(source_addr="8613300000001", destination_addr=CODE, data_coding=8, short_message="退订🎂")
+
+        async def replied() -> bool:
+            answer = await gateway.client.post("/mo/pull", {"limit": 100})
+            return [mo["content"] for mo in answer.data["items"]] == ["退订🎂"]
+
+        await until(replied, what="the reply")
+        await smsc.until("enquire_link")
+
+        # A full window, four more behind it, and the connection is gone.
+        await smsc.order(hold=True)
+        before = len(smsc.pdus("submit_sm"))
+        sent = [await gateway.customer.send("smpp34") for _ in range(8)]
+        lost = (await smsc.until("submit_sm", before + 4))[before:]
+        await smsc.order(hold=False)
+        await smsc.order(cut=True)
+        await smsc.until("closed")
+        others = (await smsc.until("submit_sm", before + 8, within=30))[before + 4 :]
+        assert {p["destination_addr"] for p in lost}.isdisjoint(p["destination_addr"] for p in others)
+        answers = {a["sequence_number"]: a["message_id"] for a in smsc.pdus("submit_sm_resp", "out")[-4:]}
+        for part in others:
+            await smsc.deliver(**receipt(part, answers[part["sequence_number"]], "DELIVRD", "both"))
+        # The four were with the SMSC: it reports on them under ids that it never told, with our reference.
+        for n, part in enumerate(lost):
+            assert (await gateway.customer.get(_sent_to(sent, part)))["status"] == "uncertain"
+            reference = part["user_message_reference"]
+            fields = receipt(part, f"never-told-{n}", "DELIVRD", "both") | {"user_message_reference": reference}
+            assert (await smsc.deliver(**fields))["command_status"] == 0
+        for one in sent:
+            await gateway.customer.reaches(one.message_id, "delivered")
+        await gateway.settled()
+        assert smsc.events("error") == []
+        assert len(smsc.pdus("submit_sm")) == before + 8
+
+
+def _sent_to(sent: list[Sent], part: Line) -> str:
+    return next(one.message_id for one in sent if part["destination_addr"] == "86" + one.to)
 
 
 async def test_wrong_password_is_told(dsn: str, tmp_path: Path, smsc: NodeSmsc) -> None:

@@ -343,13 +343,19 @@ class CmppConversation(Conversation):
     logout = cmpp_pdus.Terminate
     inbound = cmpp_pdus.Deliver
 
+    version = 0x30
+
     def make(self) -> Session:
-        rules = cmpp.client("901234", "secret", timestamp=lambda: 101000000)
+        rules = cmpp.client("901234", "secret", self.version, timestamp=lambda: 101000000)
         rules.__class__ = SmallCmpp
         return Session(rules, config=replace(CONFIG, keepalive_interval=5.0))
 
     def login_answer(self, sequence: Any) -> Any:
-        return cmpp_pdus.ConnectResp(sequence=sequence, version=0x30)
+        return cmpp_pdus.ConnectResp(sequence=sequence, version=self.version)
+
+
+class Cmpp20Conversation(CmppConversation):
+    version = 0x20
 
 
 class SmgpConversation(Conversation):
@@ -358,13 +364,19 @@ class SmgpConversation(Conversation):
     logout = smgp_pdus.Exit
     inbound = smgp_pdus.Deliver
 
+    version = smgp.V30
+
     def make(self) -> Session:
-        rules = smgp.client("90123456", "secret", timestamp=lambda: 101000000)
+        rules = smgp.client("90123456", "secret", self.version, timestamp=lambda: 101000000)
         rules.__class__ = SmallSmgp
         return Session(rules, config=CONFIG)
 
     def login_answer(self, sequence: Any) -> Any:
-        return smgp_pdus.LoginResp(sequence=sequence)
+        return smgp_pdus.LoginResp(sequence=sequence, server_version=self.version)
+
+
+class Smgp13Conversation(SmgpConversation):
+    version = smgp.V13
 
 
 class SgipConversation(Conversation):
@@ -384,8 +396,20 @@ class SgipConversation(Conversation):
         return (110020, 101000000, n)
 
 
-@pytest.mark.parametrize("machine", [SmppConversation, CmppConversation, SmgpConversation, SgipConversation])
-def test_any_conversation(machine: type[Conversation]) -> None:
+MACHINES = {
+    "cmpp20": Cmpp20Conversation,
+    "cmpp30": CmppConversation,
+    "smpp34": SmppConversation,
+    "sgip12": SgipConversation,
+    "smgp13": Smgp13Conversation,
+    "smgp30": SmgpConversation,
+}
+
+
+@pytest.mark.parametrize("protocol", MACHINES)
+def test_any_conversation(protocol: str) -> None:
+    machine: type[Conversation] = MACHINES[protocol]
+    assert machine().session.dialect.name.startswith(protocol[:4])
     case = machine.TestCase
     case.settings = settings(
         max_examples=100, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]

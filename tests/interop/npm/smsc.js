@@ -2,12 +2,17 @@
 //
 // It answers what must be answered and nothing more. Every PDU that came or went is a line of JSON on stdout; a line of
 // JSON on stdin makes it send a request ({"send": "deliver_sm", "fields": {…}}) or choose the answers for a
-// number, 0 being "taken" ({"refuse": "133…", "status": 11}). Octets are {"hex": "…"} both ways.
+// number, 0 being "taken" ({"refuse": "133…", "status": 11}), or to answer no submit ({"hold": true}), or to break the
+// connection ({"cut": true}). Octets are {"hex": "…"} both ways. With a third argument, a file with a certificate and
+// its key, it speaks TLS.
 'use strict';
 const readline = require('readline');
 const smpp = require('smpp');
 
-const [user, password] = process.argv.slice(2);
+const fs = require('fs');
+const [user, password, certificate] = process.argv.slice(2);
+const tls = certificate ? { key: fs.readFileSync(certificate), cert: fs.readFileSync(certificate) } : {};
+let hold = false;
 const refused = new Map();
 let serial = 0x10000000;
 let session = null;
@@ -50,11 +55,12 @@ function answer(pdu) {
   }
 }
 
-const server = smpp.createServer((opened) => {
+const server = smpp.createServer(tls, (opened) => {
   session = opened;
   say({ event: 'connected' });
   opened.on('pdu', (pdu) => {
     note('in', pdu);
+    if (hold && pdu.command === 'submit_sm') return;
     if (!pdu.isResponse()) send(pdu.response(answer(pdu)));
     if (pdu.command === 'unbind') opened.close();
   });
@@ -65,7 +71,9 @@ const server = smpp.createServer((opened) => {
 readline.createInterface({ input: process.stdin })
   .on('line', (line) => {
     const order = hear(line);
-    if (order.refuse) refused.set(order.refuse, order.status);
+    if (order.cut) session.destroy();
+    else if ('hold' in order) hold = order.hold;
+    else if (order.refuse) refused.set(order.refuse, order.status);
     else send(new smpp.PDU(order.send, order.fields));
   })
   .on('close', () => process.exit(0));
