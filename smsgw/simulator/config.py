@@ -213,7 +213,8 @@ class CarrierConfig:
     answer_id: str = "dec"
     """SMPP: form of the id in answers: `dec`, `hex`, `HEX`, `dec10`, `hex8`, `HEX8` (padded with zeros)."""
     report_id: str = "same"
-    """SMPP: form of the same id in reports; `same` or one of the above."""
+    """Form of the same id in reports: `same`; SMPP one of the above, CMPP `swapped` (octets in the other order), SMGP
+    `hex` (as digits)."""
     report_form: str = "both"
     """SMPP: `text`, `tlv` or `both`."""
     echo_reference: bool = False
@@ -277,6 +278,10 @@ ID_FORMS: Mapping[str, str] = {
     "hex8": "08x",
     "HEX8": "08X",
 }
+
+
+REPORT_FORMS: Mapping[str, tuple[str, ...]] = {"cmpp": ("swapped",), "sgip": (), "smgp": ("hex",)}
+"""Of the protocols whose ids are octets."""
 
 
 def load_scenario(path: Path) -> Scenario:
@@ -468,8 +473,9 @@ def check(config: CarrierConfig) -> list[str]:
         problems.append("cmpp_version: 2.0 or 3.0 is wanted")
     if config.answer_id not in ID_FORMS:
         problems.append(f"answer_id: one of {', '.join(ID_FORMS)} is wanted")
-    if config.report_id not in (*ID_FORMS, "same"):
-        problems.append(f"report_id: one of same, {', '.join(ID_FORMS)} is wanted")
+    forms = ("same", *REPORT_FORMS.get(config.protocol, ID_FORMS))
+    if config.report_id not in forms:
+        problems.append(f"report_id: one of {', '.join(forms)} is wanted")
     if config.report_form not in ("text", "tlv", "both"):
         problems.append("report_form: text, tlv or both is wanted")
     if config.record_mb <= 0 or config.record_seconds <= 0:

@@ -235,6 +235,7 @@ class CmppVoice:
         self._users = config.users
         self._alphabet = config.default_alphabet or Coding.ASCII
         self._gateway = config.gateway
+        self._swapped = config.report_id == "swapped"
         self._version = cmpp_rules.V20 if config.cmpp_version == "2.0" else cmpp_rules.V30
         self._port = port
         self._count = 0
@@ -309,8 +310,9 @@ class CmppVoice:
 
     def report(self, report: Report, dialect: Dialect) -> Pdu:
         done = self._dates(report.done)
+        octets = report.id.to_bytes(8, "big")
         content = cmpp_reports.Report(
-            msg_id=report.id,
+            msg_id=int.from_bytes(octets, "little") if self._swapped else report.id,
             stat=report.state,
             submit_time=done if report.done - report.submitted < 1 else _Dates()(report.submitted),
             done_time=done,
@@ -346,6 +348,7 @@ class SmgpVoice:
     def __init__(self, config: CarrierConfig, port: Callable[[], int]) -> None:
         self._users = config.users
         self._alphabet = config.default_alphabet or Coding.ASCII
+        self._digits = config.report_id == "hex"
         self._version = smgp_rules.V13 if config.smgp_version == "1.3" else smgp_rules.V30
         self._port = port
         self._count = 0
@@ -420,8 +423,12 @@ class SmgpVoice:
             recv_time=_stamp14(report.done),
             src_term_id=report.destination,
             dest_term_id=report.source,
-            msg_content=smgp_reports.build(content),
+            msg_content=self._spelled(smgp_reports.build(content)),
         )
+
+    def _spelled(self, content: bytes) -> bytes:
+        start, end = smgp_reports.id_at(content)
+        return content[:start] + content[start:end].hex().encode() + content[end:] if self._digits else content
 
     def reply(self, reply: Reply) -> Pdu:
         return smgp.Deliver(

@@ -100,6 +100,8 @@ class Node:
         self.log_path = data_dir.with_name(data_dir.name + ".log")
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
+        self.clock: dict[str, str] = {}
+        """More environment: of a clock that goes wrong."""
         # The first start takes any port; the following ones take it again, as a real one would.
         self._settings = {
             "NODE_DATA_DIR": str(data_dir),
@@ -114,7 +116,7 @@ class Node:
     @property
     def environment(self) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("SMSGW_")}
-        return own | {f"SMSGW_{name}": value for name, value in self._settings.items()}
+        return own | self.clock | {f"SMSGW_{name}": value for name, value in self._settings.items()}
 
     @property
     def pid(self) -> int:

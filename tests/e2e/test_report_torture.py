@@ -1,0 +1,246 @@
+"""Reports as carriers bring them on a bad day: each finds its part, and the customer hears of each end once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from harness import PROTOCOLS, Site, dice, site, until
+
+from smsgw.core.text import Coding
+from smsgw.simulator import Rule
+from smsgw.store.embedded import EmbeddedPostgres
+from smsgw.store.migrate import migrate
+
+LONG = "这是一条很长的短信,需要分成几段才能发出去。"
+NOBODY = Rule(contains="失败", report="MK:0001", error="004")
+NOBODY_SGIP = Rule(contains="失败", report="MK:0001", error="29")
+"""A number that does not exist: nothing that another try could change."""
+
+
+async def batch(built: Site, channels: list[str], n: int, parts: int = 3) -> None:
+    """``n`` messages a channel: every fourth fails, every fifth is a long one."""
+    customer = built.customer
+    items = []
+    for k in range(n):
+        text = ("失败" if k % 4 == 0 else "好") + (LONG * (parts * 3) if k % 5 == 0 else "")
+        items += [{"to": customer.number(c), "content": customer.text(text)} for c in channels]
+    await customer.send_surely("/messages/batch", {"items": items})
+
+
+async def all_matched(built: Site) -> None:
+    """Every report has found its part, every message has one end, told once."""
+    books = await built.clean()
+    assert books.statuses.keys() == {"delivered", "failed"}
+    assert all(len(reports) == 1 for reports in built.customer.reports.values())
+    failed = {i for i, one in built.customer.sent.items() if one.content.startswith("失败")}
+    assert {i for i, r in built.customer.reports.items() if r[0]["status"] == "failed"} == failed
+
+    async def none_left() -> bool:
+        return (await built.node.ctl("report", "unmatched", "--json")).data == []
+
+    await until(none_left, what="no report is without its part")
+    for carrier in built.carriers.values():
+        await until(
+            lambda c=carrier: c.counts.reports_acknowledged == c.counts.reports, what="all are acknowledged"
+        )
+
+
+RECODED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    # channel, its carrier, its profile (what is not said there must be learned)
+    ("cmpp30", {}, {}),
+    ("cmpp20", {"report_id": "swapped"}, {}),
+    ("smpp34", {"answer_id": "HEX8", "report_id": "dec10", "report_form": "text"}, {"receipt_id": "hex-dec"}),
+    ("smpp34", {"answer_id": "dec10", "report_id": "hex", "report_form": "tlv"}, {}),
+    ("smpp34", {"answer_id": "HEX8", "report_id": "hex", "report_form": "both"}, {}),
+    ("sgip12", {}, {}),
+    ("smgp30", {"report_id": "hex"}, {}),
+]
+
+
+@pytest.mark.parametrize(
+    ("channel", "carrier", "profile"),
+    RECODED,
+    ids=lambda v: v if isinstance(v, str) else v.get("report_id", ""),
+)
+async def test_early_reordered_tenfold_and_recoded(
+    channel: str, carrier: dict[str, Any], profile: dict[str, Any], dsn: str, data_dir: Path
+) -> None:
+    async with site(data_dir, dsn=dsn, channels=[channel], carrier=carrier, profile=profile) as built:
+        one = built.carriers[channel]
+        rules = (NOBODY_SGIP if channel == "sgip12" else NOBODY,)
+        if channel == "smpp34" and carrier["report_form"] != "text":  # states of the parameter have no codes
+            rules = (Rule(contains="失败", report="REJECTD"),)
+        one.change(rules=rules, duplicate_reports=1.0, report_copies=10)
+        # In every order …
+        one.change(answer_delay="0..150", report_delay="0..300")
+        await batch(built, [channel], 16)
+        await built.settled()
+        # … and each report 50 ms before its answer.
+        one.change(answer_delay="50", early_reports=1.0)
+        await batch(built, [channel], 16)
+        await all_matched(built)
+        assert one.counts.reports >= 10 * one.counts.accepted
+
+
+# --- three days later ---------------------------------------------------------------------------------------------
+
+FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
+DAYS = "+3d"
+
+
+def clock(offset: str) -> dict[str, str]:
+    """Environment of a process whose calendar is ahead."""
+    return {"LD_PRELOAD": str(FAKETIME), "FAKETIME": offset, "DONT_FAKE_MONOTONIC": "1"}
+
+
+class TimeMachine(EmbeddedPostgres):
+    """A server whose clock can be put forward from one start to the next."""
+
+    offset = "+0d"
+
+    def _identity(self) -> dict[str, object]:
+        run = super()._identity()
+        env: dict[str, str] = run["env"]  # type: ignore[assignment]
+        return run | {"env": env | clock(self.offset)}
+
+
+@pytest_asyncio.fixture
+async def postgres_in_time(tmp_path: Path) -> AsyncIterator[TimeMachine]:
+    if FAKETIME is None:
+        pytest.skip("libfaketime is not installed")
+    folder = tmp_path / "time"
+    folder.mkdir(mode=0o700)
+    server = TimeMachine(folder)
+    await server.start()
+    try:
+        await migrate(server.dsn)
+        yield server
+    finally:
+        await server.stop()
+        shutil.rmtree(server.home, ignore_errors=True)
+
+
+@pytest.mark.parametrize("patience", ["96", "72"])
+async def test_reports_and_parts_three_days_later(
+    patience: str, postgres_in_time: TimeMachine, data_dir: Path
+) -> None:
+    """By the calendar of daemon and database, across a restart: the days have other partitions by then.
+
+    With 96 hours of patience the reports are in time. With 72 the messages have ended without one, and are corrected.
+    """
+    server = postgres_in_time
+    async with site(
+        data_dir,
+        dsn=server.dsn,
+        channels=list(PROTOCOLS),
+        channel_options=("--window", "2"),  # channels that share a carrier's numbers share them evenly
+        start=False,
+        durability_report_wait_hours=patience,
+    ) as built:
+        built.node.clock = clock("+0d")
+        await built.node.start()
+        await built.bound()
+        for name, carrier in built.carriers.items():
+            rule = NOBODY_SGIP if name == "sgip12" else NOBODY
+            carrier.change(
+                rules=(rule,), report_delay="2500..3000", answer_delay="0..20", duplicate_reports=0.5
+            )
+        await batch(built, list(PROTOCOLS), 8)
+        # A phone's first part, whose second one never comes.
+        built.carriers["cmpp30"].send_mo("13700008888", PROTOCOLS["cmpp30"][2], LONG * 5, order=(1,))
+        accepted = sum(sent.parts for sent in built.customer.sent.values())
+        await until(
+            lambda: sum(c.counts.accepted for c in built.carriers.values()) == accepted, what="all are out"
+        )
+        assert await built.node.stop() == 0
+        await until(lambda: sum(c.waiting for c in built.carriers.values()) > accepted, what="the reports are due")
+        assert all(c.counts.accepted for c in built.carriers.values())
+        assert sum(c.counts.reports for c in built.carriers.values()) == 0
+        await server.stop()
+
+        server.offset = DAYS
+        built.node.clock = clock(DAYS)
+        await server.start()
+        await built.node.start()
+        await built.bound()
+        if patience == "96":
+            await all_matched(built)
+        else:
+            await corrected(built)
+        pulled = (await built.client.surely("POST", "/mo/pull", {"limit": 100})).data["items"]
+        assert [(mo["complete"], mo["content"].rstrip("…")) for mo in pulled] == [(False, (LONG * 5)[:67])]
+
+
+async def corrected(built: Site) -> None:
+    """Some had ended as ``no_report`` before their report came: then a second, correcting one follows."""
+    customer = built.customer
+
+    async def last_words() -> bool:
+        await customer.pull()
+        ends = [reports[-1]["status"] for reports in customer.reports.values()]
+        return len(ends) == len(customer.sent) and "no_report" not in ends
+
+    await until(last_words, within=40, what="all are corrected")
+    books = await built.clean()
+    assert books.statuses.keys() == {"delivered", "failed"}
+    for reports in customer.reports.values():
+        assert [r["status"] for r in reports[:-1]] in ([], ["no_report"])
+
+
+# --- long messages ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channel", list(PROTOCOLS))
+async def test_two_to_ten_parts_shuffled_repeated_and_missing(channel: str, dsn: str, data_dir: Path) -> None:
+    chance = dice()
+    async with site(data_dir, dsn=dsn, channels=[channel]) as built:
+        carrier, customer = built.carriers[channel], built.customer
+        carrier.change(answer_delay="0..100", report_delay="0..200", duplicate_reports=0.5, report_copies=3)
+        code = PROTOCOLS[channel][2]
+        wanted: list[str] = []
+        for total in range(2, 11):
+            # Out: reports of parts in any order, some of them again and again.
+            text = customer.text("".join(chance.choice("甲乙丙丁戊") for _ in range(67 * (total - 1) + 20)))
+            sent = await customer.send(channel, text)
+            assert sent.parts == total
+            # In: the parts in any order, some of them twice or three times, of two phones with one reference.
+            for phone in ("13700008888", "13700009999"):
+                reply = f"{total}{phone}" + "".join(
+                    chance.choice("子丑寅卯辰") for _ in range(67 * total - 30)
+                )
+                numbers = [n for n in range(1, total + 1) for _ in range(chance.choice((1, 1, 2, 3)))]
+                chance.shuffle(numbers)
+                carrier.send_mo(phone, code, reply, coding=Coding.UCS2, ref=total, order=numbers)
+                wanted.append(reply)
+            # One part never comes: nothing is told of it before its time.
+            missing = chance.randint(1, total)
+            rest = [n for n in range(1, total + 1) if n != missing]
+            chance.shuffle(rest)
+            carrier.send_mo("13700007777", code, "缺" * (67 * total - 5), ref=total, order=rest)
+        books = await built.clean()
+        assert books.statuses == {"delivered": 9}
+        assert all(message.parts > 1 for message in carrier.messages)
+
+        got: list[dict[str, Any]] = []
+
+        async def all_in() -> bool:
+            pulled = (await built.client.surely("POST", "/mo/pull", {"limit": 100})).data
+            got.extend(pulled["items"])
+            if pulled["batch"]:
+                await built.client.surely("POST", "/mo/ack", {"batch": pulled["batch"]})
+            return len(got) >= len(wanted)
+
+        await until(all_in, what="all replies")
+        await until(
+            lambda: carrier.counts.replies_acknowledged == carrier.counts.replies, what="acknowledged"
+        )
+        assert not (await built.client.surely("POST", "/mo/pull", {"limit": 100})).data["items"]
+        assert sorted(mo["content"] for mo in got) == sorted(wanted)
+        assert all(mo["complete"] for mo in got)
+        assert json.dumps(got).count("缺") == 0
