@@ -126,3 +126,9 @@ def test_every_test_module_has_a_name_of_its_own() -> None:
     """Without packages pytest imports test modules by their bare names: two of one name break the collection."""
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert sorted(names) == sorted(set(names))
+
+
+def test_every_migration_has_a_number_of_its_own() -> None:
+    """Of two with one number the second is never applied to a database that has the first."""
+    numbers = [path.name[:4] for path in (PACKAGE / "store" / "migrations").glob("*.sql")]
+    assert sorted(numbers) == sorted(set(numbers))
