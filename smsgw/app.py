@@ -38,6 +38,7 @@ from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.keeper import Keeper
 from smsgw.pipeline.lists import Lists
+from smsgw.pipeline.notices import Notices
 from smsgw.pipeline.outcomes import Outcomes
 from smsgw.pipeline.push import Pusher
 from smsgw.pipeline.push_http import Sender
@@ -162,6 +163,7 @@ class Daemon:
             recall=partial(accepting.recall, self.database), spool=spool,
             spool_seconds=settings.durability.spool_seconds, available=lambda: self.directory.available,
             away=lambda: not self._database_ok,
+            check_callback=lambda account, url: self.pusher.check_callback(account, url),
         )  # fmt: skip
         await self.acceptor.start()
         self._closers.append(("acceptor", self.acceptor.stop))
@@ -176,6 +178,9 @@ class Daemon:
         )  # fmt: skip
         await self.pusher.start()
         self._closers.append(("pusher", self.pusher.stop))
+        notices = Notices(self.database, self.directory, self.bell, self.ids.next)
+        await notices.start()
+        self._closers.append(("notices", notices.stop))
 
         self.cancelling = Cancelling(self.database, self.outcomes)
         keeper = Keeper(
@@ -228,6 +233,8 @@ class Daemon:
             ids=self.ids.next,
             clock=time.time,
             ready=self.ready,
+            pusher=self.pusher,
+            sealer=self.sealer,
             allow_insecure_bearer=bool(settings.http.insecure_bearer and loopback),
             trusted_proxies=[ipaddress.ip_network(n) for n in settings.http.trusted_proxies],
         )

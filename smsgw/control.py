@@ -157,6 +157,14 @@ def application(daemon: Daemon) -> web.Application:
                     await response.write(piece)
             return response
 
+    async def test_webhook(request: web.Request) -> web.Response:
+        body = await request.json()
+        await daemon.directory.reload_if_changed(daemon.database)
+        for endpoint in daemon.directory.hooks.endpoints.values():
+            if (endpoint.account, endpoint.name) == (body["account"], body["name"]):
+                return _json(await daemon.pusher.test(endpoint))
+        raise Invalid("NOT_FOUND")
+
     app = web.Application(middlewares=[_errors])
     app.router.add_get("/status", status)
     app.router.add_post("/reload", reload)
@@ -164,6 +172,7 @@ def application(daemon: Daemon) -> web.Application:
     app.router.add_post("/explain", explain)
     app.router.add_post("/unknown/resolve", resolve)
     app.router.add_post("/cancel", cancel)
+    app.router.add_post("/webhooks/test", test_webhook)
     app.router.add_post("/reports/rematch", rematch)
     app.router.add_post("/channels/record", record)
     return app

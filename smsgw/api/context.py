@@ -14,8 +14,10 @@ from smsgw.pipeline.accept import Acceptor
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.withdrawing import Cancelling
+from smsgw.pipeline.push import Pusher
 from smsgw.store.db import Database
 from smsgw.store.keys import ApiKey
+from smsgw.store.secrets import Sealer
 
 
 @dataclass(slots=True)
@@ -32,6 +34,8 @@ class ApiContext:
     clock: Callable[[], float]
     """Wall clock, seconds since 1970."""
     ready: Callable[[], tuple[bool, dict[str, Any]]]
+    pusher: Pusher
+    sealer: Sealer
     allow_insecure_bearer: bool = False
     """Bearer tokens without TLS and without an allow-list, from loopback addresses only."""
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()

@@ -192,13 +192,16 @@ def _operation(route: Route, schemas: dict[str, Any], chinese: bool) -> dict[str
     return operation
 
 
+_PATH_PATTERN = {"name": "^[A-Za-z0-9_.-]{1,64}$"}
+
+
 def _parameters(route: Route) -> list[dict[str, Any]]:
     parameters: list[dict[str, Any]] = [
         {
             "name": name,
             "in": "path",
             "required": True,
-            "schema": {"type": "string", "pattern": "^[0-9]{1,19}$"},
+            "schema": {"type": "string", "pattern": _PATH_PATTERN.get(name, "^[0-9]{1,19}$")},
         }
         for name in re.findall(r"\{(\w+)\}", route.path)
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smsgw.api import account, blocklist, contacts, messages, reports, sending, statistics
+from smsgw.api import account, blocklist, contacts, messages, reports, sending, statistics, webhooks
 from smsgw.api.route import PublicRoute, Route
 from smsgw.api.shapes import Health, LanguageQuery, ServerTime
 
@@ -10,6 +10,7 @@ ROUTES: tuple[Route, ...] = (
     *sending.ROUTES,
     *messages.ROUTES,
     *reports.ROUTES,
+    *webhooks.ROUTES,
     *statistics.ROUTES,
     *contacts.ROUTES,
     *blocklist.ROUTES,

@@ -40,7 +40,10 @@ class _Common(Request):
     params: Annotated[dict[str, None], Meta(max_length=0)] | None = None
     link: None = None
     fallback: Annotated[list[None], Meta(max_length=0)] | None = None
-    callback_url: None = None
+    callback_url: (
+        Annotated[str, Meta(max_length=2000, description="Where the reports go; its host is on the account's list.")]
+        | None
+    ) = None
     dedupe: None = None
     channel_hint: None = None
 
@@ -206,6 +209,7 @@ def _request(
         send_at=body.send_at,
         expire_at=body.expire_at,
         batch_client_ref=batch_client_ref,
+        callback_url=body.callback_url or "",
         test=key.test,
     )
 

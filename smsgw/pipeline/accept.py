@@ -81,6 +81,8 @@ class SendRequest:
     batch_client_ref: str = ""
     test: bool = False
     """Of a test key: it goes to the simulated carrier inside the daemon, costs nothing and counts nowhere."""
+    callback_url: str = ""
+    """Where the reports go instead of the account's way; its host must be on the account's list."""
     emergency: bool = False
     """Before everything else (特发); the account needs the right."""
     joins: tuple[int, ...] = ()
@@ -213,6 +215,7 @@ class Acceptor:
         disk: DiskGuard,
         on_queued: Callable[[set[tuple[int, int]]], None],
         refusal: Callable[[str, int, MessageType, str], Reason | None] = lambda *_: None,
+        check_callback: Callable[[Account, str], None] = lambda *_: None,
         extension: Callable[[Account, str], str] = lambda account, _: account.extend_code,
         nodes: Callable[[], int] = lambda: 1,
         spool: Spool | None = None,
@@ -228,6 +231,7 @@ class Acceptor:
         self._disk = disk
         self._refusal = refusal
         self._extension = extension
+        self._check_callback = check_callback
         self._on_queued = on_queued
         self._nodes = nodes
         self._recall = recall
@@ -405,6 +409,7 @@ class Acceptor:
             above=request.account.above,
             guards=() if request.test else request.account.guards,
             test=request.test,
+            callback_url=request.callback_url,
             joins=request.joins,
         )
         stored = await self._commit(call)
@@ -496,6 +501,8 @@ class Acceptor:
             raise Invalid("TO_EMPTY")
         if len(request.items) > MAX_RECIPIENTS:
             raise Invalid("TO_TOO_MANY")
+        if request.callback_url:
+            self._check_callback(request.account, request.callback_url)
         self._disk.check()
 
     def _in_force(self, account: Account) -> None:

@@ -269,7 +269,9 @@ class Outcomes:
                 for row in rows
                 if row["state"] in sweep.kinds
             ]
-        self._told["report"] |= await store.settle(connection, changed, self._ids.next)
+        self._told["report"] |= await store.settle(
+            connection, changed, self._ids.next, self._directory.hooks.callbacks
+        )
         told, new = await inbound_store.commit_inbound(
             connection, arrived, self._ids.next, self._directory.settings.optout_words
         )

@@ -16,8 +16,9 @@ import structlog
 from smsgw import aio
 from smsgw.core import pushformat, webhooks
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
-from smsgw.core.errors import Refused, SmsgwError
+from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.ids import time_of
+from smsgw.core.model import Account
 from smsgw.core.webhooks import REPORT, Endpoint, EndpointState, Reach, Way, Wrong, check_url, host_allowed
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
@@ -314,6 +315,21 @@ class Pusher:
         host = check_url(url, self.reach, field=field, placeholders=not endpoint.callback)
         if endpoint.callback and not host_allowed(host, endpoint.hosts):
             raise Wrong(field, "主机不在允许列表", "the host is not on the account's list")
+
+    def check_callback(self, account: Account, url: str) -> None:
+        """Whether a message of the account may name this address. ``PARAM_INVALID``."""
+        endpoint = self._directory.hooks.callbacks.get(account.id)
+        try:
+            if endpoint is None or endpoint.status != "active":
+                raise Wrong(
+                    "callback_url", "账号未设置允许的主机,请先设置推送地址 callback",
+                    "the account has no list of hosts; set up the endpoint `callback` first",
+                )  # fmt: skip
+            self.check(endpoint, url)
+        except Wrong as exc:
+            raise Invalid(
+                "PARAM_INVALID", field=exc.field, reason=exc.reason, reason_en=exc.reason_en
+            ) from exc
 
     async def write(self, result: Result) -> None:
         """Returns when it is committed."""

@@ -57,6 +57,8 @@ class NewCall:
     """Those of the account and the ones above that have a quota."""
     test: bool = False
     """Of a test key: nothing is counted and nothing is paid."""
+    callback_url: str = ""
+    """Where the reports of these messages go."""
     joins: tuple[int, ...] = ()
     """A message put together from parts of a partner: their ids. Refused when one is part of another by now."""
     spooled: bool = False
@@ -136,6 +138,9 @@ WHERE a.id = s.account_id AND s.units > 0
 """
 
 
+_CALLBACK = "UPDATE message SET callback_url = $2 WHERE id = ANY($1::bigint[])"
+
+
 async def commit_calls(
     connection: Connection,
     calls: list[NewCall],
@@ -196,6 +201,9 @@ async def commit_calls(
         await connection.copy_records_to_table(
             "message", records=messages, columns=MESSAGE_COLUMNS, timeout=10
         )
+        for call in fresh:
+            if call.callback_url:
+                await connection.execute(_CALLBACK, [row[0] for row in call.messages], call.callback_url)
         parts = [row for call in fresh for row in call.parts]
         await connection.copy_records_to_table("part", records=parts, columns=PART_COLUMNS, timeout=10)
         live = [call for call in fresh if not call.test]

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from smsgw.core.ids import first_id
 from smsgw.core.model import TEST_CHANNEL, Inbound
 from smsgw.core.optout import wants_out
-from smsgw.store import blocklist
+from smsgw.store import blocklist, events
 from smsgw.store.db import Connection, Row
 from smsgw.store.outcomes import EVENT_COLUMNS, Ids
 
@@ -107,6 +107,7 @@ async def commit_inbound(
     told: set[int] = set()
     fresh: list[Arrived] = []
     opted_out: list[blocklist.NewEntry] = []
+    told_out: list[tuple[int, dict[str, str]]] = []
     for one in arrived:
         inbound = one.inbound
         key = (inbound.channel_id, inbound.carrier_id)
@@ -133,8 +134,16 @@ async def commit_inbound(
                 inbound.number, stored.account_id, stored.sign, content, inbound.received_at
             )
             opted_out += [entry] if entry is not None else []
+            if stored.account_id is not None:
+                told_out.append((stored.account_id, _opt_out(inbound, stored, content)))
     await blocklist.put(connection, opted_out, replace=False)
+    await events.record(connection, "optout.created", told_out, ids=ids)
     return told, fresh
+
+
+def _opt_out(inbound: Inbound, stored: _StoredMo, content: str) -> dict[str, str]:
+    at = inbound.received_at.isoformat(timespec="seconds")
+    return {"number": inbound.number, "sign": stored.sign, "content": content[:50], "at": at}
 
 
 async def _store(

@@ -7,7 +7,7 @@ several nodes may touch are locked before its end is judged.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -380,10 +380,20 @@ async def _refund(connection: Connection, finals: Iterable[Row]) -> None:
         await connection.execute(_USAGE, ids, *counts, min(ids))
 
 
-async def settle(connection: Connection, rows: Iterable[Row], ids: Ids) -> set[int]:
+# Reports of accounts with addresses of the messages' own go there.
+_OWN_ADDRESS = """
+UPDATE customer_event e SET target = m.callback_url FROM message m
+WHERE e.id = ANY($1::bigint[]) AND m.id = e.message_id AND m.callback_url <> ''
+"""
+
+
+async def settle(
+    connection: Connection, rows: Iterable[Row], ids: Ids, callbacks: Container[int] = ()
+) -> set[int]:
     """Follow up rows whose part has just become final: refunds, and the report to the customer once all parts are.
 
-    Rows need id, part, total, state, account_id, code, class, answered_at, claimed_at, final_at. Returns the
+    Rows need id, part, total, state, account_id, code, class, answered_at, claimed_at, final_at. ``callbacks``:
+    accounts whose messages may have an address of their own. Returns the
     accounts that have new events.
     """
     finals = [row for row in rows if row["state"] in states.FINAL]
@@ -405,6 +415,8 @@ async def settle(connection: Connection, rows: Iterable[Row], ids: Ids) -> set[i
         await connection.copy_records_to_table(
             "customer_event", records=records, columns=EVENT_COLUMNS, timeout=10
         )
+        if callbacks and (own := [record[0] for record in records if record[1] in callbacks]):
+            await connection.execute(_OWN_ADDRESS, own)
     return {parts[0]["account_id"] for parts in messages.values()}
 
 

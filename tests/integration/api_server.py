@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, quote
 
 import aiohttp
 from aiohttp import web
+from receiver import LOOPBACK
 
 from smsgw.api.app import runner_options, setup
 from smsgw.api.context import ApiContext
@@ -30,6 +31,8 @@ from smsgw.pipeline.accept import Acceptor, DiskGuard
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.outcomes import Outcomes
+from smsgw.pipeline.push import Pusher
+from smsgw.pipeline.push_http import Sender
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.withdrawing import Cancelling
 from smsgw.store import accepting, accounts, keys
@@ -198,6 +201,11 @@ async def running(
         bell=bell,
         ids=ids.next,
         clock=time.time,
+        pusher=Pusher(
+            dsn, db, node=1, ids=ids.next, directory=directory, bell=EventBell(), reach=LOOPBACK,
+            sender=Sender(LOOPBACK),
+        ),
+        sealer=sealer,
         ready=lambda: (not checks, checks),
         **{"allow_insecure_bearer": True, **how},
     )

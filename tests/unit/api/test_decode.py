@@ -98,7 +98,6 @@ def test_an_empty_body_is_an_empty_object() -> None:
         ("params", b'{"a":"1"}'),
         ("link", b'{"type":"individual"}'),
         ("fallback", b'[{"kind":"sms"}]'),
-        ("callback_url", b'"https://example.org/"'),
         ("dedupe", b'{"window_s":60}'),
         ("channel_hint", b"7"),
         ("kind", b'"rcs"'),

@@ -1,0 +1,188 @@
+"""``/webhooks`` over HTTP, a message's own address, and the events that the gateway itself records."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from api_server import Api, running
+from receiver import Receiver, Stage, receiving
+
+from smsgw.core.model import Inbound
+from smsgw.store import inbound, notices, webhooks
+from smsgw.store.inbound import Arrived
+from smsgw.store.webhooks import EventSetting
+
+pytestmark = pytest.mark.asyncio
+
+
+@pytest_asyncio.fixture
+async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running(dsn, tmp_path) as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def stage(dsn: str) -> AsyncIterator[Stage]:
+    made = Stage(dsn)
+    await made.open()
+    yield made
+    await made.database.close()
+
+
+async def test_a_webhook_lives_from_first_secret_to_removal(api: Api, receiver: Receiver) -> None:
+    made = await api.call("PUT", "/webhooks/main", {"url": receiver.origin, "options": {"max_items": 10}})
+    assert made.status == 200, made.body
+    assert made.data["secret"].startswith("whsec_")
+    assert made.data["webhook"]["options"] == {"max_items": 10}
+    again = await api.call("PUT", "/webhooks/main", {"url": receiver.origin + "/2"})
+    assert again.data["secret"] is None
+    listed = await api.get("/webhooks")
+    assert (listed.data["way"], [w["url"] for w in listed.data["items"]]) == ("webhook", [receiver.origin + "/2"])
+    assert "secret" not in listed.data["items"][0]
+    rotated = await api.post("/webhooks/main/secret", {"keep_old_hours": 2})
+    assert rotated.data["secret"] not in ("", made.data["secret"])
+    assert (await api.get("/webhooks/main")).data["old_secret_until"]
+
+    await api.ctx.pusher._sender.start()
+    await api.ctx.pusher._writer.start()
+    try:
+        tested = await api.post("/webhooks/main/test")
+        assert (tested.data["ok"], tested.data["answer"]) == (True, "ok")
+        assert receiver.calls[0].json["type"] == "webhook.test"
+        receiver.reply = lambda _: web.Response(status=500)
+        assert (await api.post("/webhooks/main/test")).data["problem"] == "HTTP 500"
+        calls = (await api.get("/webhooks/main/calls")).data["items"]
+        assert [c["http_status"] for c in calls] == [500, 200]
+    finally:
+        await api.ctx.pusher._writer.stop()
+        await api.ctx.pusher._sender.stop()
+    assert (await api.post("/webhooks/main/disable")).data["status"] == "disabled"
+    assert (await api.post("/webhooks/main/enable")).data["status"] == "active"
+    assert (await api.call("DELETE", "/webhooks/main")).data["items"] == []
+    assert (await api.get("/webhooks/main")).code == "NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"url": "ftp://example.org/"}, "url"),
+        ({"url": "https://user:pw@example.org/"}, "url"),
+        ({"url": "http://10.0.0.1/"}, "url"),
+        ({"url": "http://169.254.169.254/latest"}, "url"),
+        ({"url": "http://0x7f000001/"}, "url"),
+        ({"url": "http://[::ffff:10.1.1.1]/"}, "url"),
+        ({"url": "https://example.org/{message_id}"}, "url"),
+        ({"url": "https://example.org/", "events": ["message.lost"]}, "events"),
+        ({"url": "https://example.org/", "hosts": ["example.org"]}, "hosts"),
+        ({"url": "https://example.org/", "options": {"format": "form", "max_items": 5}}, "max_items"),
+        ({"url": "https://example.org/", "options": {"format": "get"}}, "url"),
+        ({"url": "https://example.org/", "options": {"fields": {"a": "x;y"}}}, "fields"),
+    ],
+)
+async def test_what_cannot_be_is_refused_by_field(api: Api, body: dict[str, object], field: str) -> None:
+    answer = await api.call("PUT", "/webhooks/main", body)
+    assert (answer.status, answer.code, answer.data["field"]) == (400, "PARAM_INVALID", field)
+
+
+async def test_a_type_has_one_endpoint_and_some_need_more_rights(api: Api) -> None:
+    url = "https://example.org/"
+    assert (await api.call("PUT", "/webhooks/a", {"url": url, "events": ["message.report"]})).status == 200
+    taken = await api.call("PUT", "/webhooks/b", {"url": url, "events": ["message.report"]})
+    assert taken.data["field"] == "events"
+    denied = await api.call("PUT", "/webhooks/c", {"url": url, "events": ["channel.state"]})
+    assert (denied.code, denied.data["scope"]) == ("SCOPE_DENIED", "admin")
+    no_mo = await api.add_key(scopes=("report",))
+    assert (await api.call("PUT", "/webhooks/d", {"url": url}, key=no_mo)).code == "SCOPE_DENIED"
+    only_send = await api.add_key(scopes=("send",))
+    assert (await api.get("/webhooks", key=only_send)).code == "SCOPE_DENIED"
+
+
+async def test_nobody_sees_or_moves_anothers(api: Api) -> None:
+    from smsgw.store import accounts
+
+    await api.call("PUT", "/webhooks/main", {"url": "https://example.org/"})
+    other = await accounts.add_account(api.ctx.db, "other", actor="test")
+    key = await api.add_key(other)
+    assert (await api.get("/webhooks/main", key=key)).code == "NOT_FOUND"
+    assert (await api.call("DELETE", "/webhooks/main", key=key)).code == "NOT_FOUND"
+    assert (await api.post("/webhooks/main/secret", {}, key=key)).code == "NOT_FOUND"
+    assert (await api.get("/webhooks/deliveries", key=key)).data["items"] == []
+
+
+async def test_a_message_may_name_an_address_of_the_accounts_list(api: Api) -> None:
+    api.acceptor._check_callback = api.ctx.pusher.check_callback
+    body = {"to": ["13800138000"], "content": "x", "callback_url": "https://hooks.example.org/a"}
+    refused = await api.post("/messages", body)
+    assert (refused.code, refused.data["field"]) == ("PARAM_INVALID", "callback_url")
+    await api.call("PUT", "/webhooks/callback", {"hosts": [".example.org"]})
+    await api.ctx.directory.reload(api.ctx.db)
+    assert (await api.post("/messages", body | {"callback_url": "https://example.com/"})).code == "PARAM_INVALID"
+    sent = await api.post("/messages", body)
+    assert sent.status == 202, sent.body
+    stored = await api.ctx.db.fetchval(
+        "SELECT callback_url FROM message WHERE id = $1", int(sent.data["items"][0]["message_id"])
+    )
+    assert stored == body["callback_url"]
+    assert (await api.get("/webhooks")).data["way"] == "pull", "an own address does not change the account's way"
+
+
+async def test_an_opt_out_is_told(stage: Stage) -> None:
+    one = Inbound(1, "mo-1", "8613800138000", "1069", "TD", datetime.now(UTC))
+    async with stage.database.transaction() as connection:
+        await inbound.commit_inbound(
+            connection, [Arrived(one, stage.account_id, "")], stage.ids.next, ("TD",)
+        )
+    kinds = [row["kind"] for row in await stage.rows()]
+    assert sorted(kinds) == ["mo", "optout.created"]
+    assert '"8613800138000"' in next(r["detail"] for r in await stage.rows() if r["kind"] != "mo")
+
+
+async def test_a_low_balance_is_told_once_until_it_is_filled_up(stage: Stage) -> None:
+    from smsgw.store import accounts
+
+    async def told() -> int:
+        await notices.tell_low_balances(stage.database, stage.ids.next)
+        return await stage.database.fetchval("SELECT count(*) FROM customer_event WHERE kind = 'balance.low'")
+
+    await accounts.top_up(stage.database, stage.account_id, 90, "", actor="test", ids=stage.ids.next)
+    await webhooks.set_setting(
+        stage.database, stage.account_id, EventSetting("pull", balance_below=100), actor="test"
+    )
+    assert [await told(), await told()] == [1, 1]
+    await accounts.top_up(stage.database, stage.account_id, 50, "", actor="test", ids=stage.ids.next)
+    assert await told() == 1
+    await accounts.top_up(stage.database, stage.account_id, -60, "", actor="test", ids=stage.ids.next)
+    assert await told() == 2
+
+
+async def test_changes_of_a_channel_are_told_in_order_to_who_asked(stage: Stage) -> None:
+    from smsgw.store import channels
+
+    fields = {
+        "protocol": "smpp34", "host": "127.0.0.1", "port": 1, "username": "u", "password": "p",
+        "carriers": ["CTCC"],
+    }  # fmt: skip
+    await channels.add_channel(stage.database, stage.sealer, "one", fields, actor="test")
+    channel_id = await stage.database.fetchval("SELECT id FROM channel WHERE name = 'one'")
+    accounts = [stage.account_id]
+    assert await notices.tell_channels(stage.database, accounts, stage.ids.next) == 0, "the first look tells nothing"
+    await channels.say(stage.database, 1, [(channel_id, 1, "")])
+    assert await notices.tell_channels(stage.database, accounts, stage.ids.next) == 1
+    assert await notices.tell_channels(stage.database, accounts, stage.ids.next) == 0
+    await channels.say(stage.database, 1, [(channel_id, 0, "reset by peer")])
+    assert await notices.tell_channels(stage.database, accounts, stage.ids.next) == 1
+    rows = await stage.rows()
+    assert [row["message_id"] for row in rows] == [channel_id] * 2
+    assert '"state": "up"' in rows[0]["detail"]
+    assert "reset by peer" in rows[1]["detail"]
