@@ -12,6 +12,7 @@ from aiohttp import web
 from api_server import Api, running
 from receiver import Receiver, Stage, receiving
 
+from smsgw.core import optout
 from smsgw.core.model import Inbound
 from smsgw.store import inbound, notices, webhooks
 from smsgw.store.inbound import Arrived
@@ -141,7 +142,7 @@ async def test_an_opt_out_is_told(stage: Stage) -> None:
     one = Inbound(1, "mo-1", "8613800138000", "1069", "TD", datetime.now(UTC))
     async with stage.database.transaction() as connection:
         await inbound.commit_inbound(
-            connection, [Arrived(one, stage.account_id, "")], stage.ids.next, ("TD",)
+            connection, [Arrived(one, stage.account_id, "")], stage.ids.next, optout.DEFAULT_WORDS
         )
     kinds = [row["kind"] for row in await stage.rows()]
     assert sorted(kinds) == ["mo", "optout.created"]
