@@ -18,6 +18,7 @@ from smsgw.store import pushing, webhooks
 from smsgw.store.webhooks import EndpointRow, EventSetting, Wanted
 
 State = Literal["waiting", "delivered", "dead"]
+AnyState = Literal["any", "waiting", "delivered", "dead"]
 SEARCHED = timedelta(days=31)
 """How far back deliveries are looked for; events do not live longer."""
 
@@ -94,7 +95,7 @@ class SecretBody(Request):
 class DeliveryQuery(Request):
     """Filters; all given ones must match. Newest first."""
 
-    state: Annotated[State, Meta(description="Waiting, delivered, or given up (dead).")] | None = None
+    state: Annotated[AnyState, Meta(description="Waiting, delivered, given up (dead), or any.")] = "any"
     type: Annotated[str, Meta(max_length=40, description="Type of event.")] | None = None
     message_id: Id | None = None
     cursor: Annotated[Id, Meta(description="`next_cursor` of the page before.")] | None = None
@@ -323,7 +324,7 @@ async def list_deliveries(call: Call) -> Deliveries:
     """``GET /webhooks/deliveries``."""
     query: DeliveryQuery = call.query
     found = await pushing.list_deliveries(
-        call.ctx.db, call.account.id, state=query.state, kind=_kind(query.type), message_id=id_of(query.message_id),
+        call.ctx.db, call.account.id, state=None if query.state == "any" else query.state, kind=_kind(query.type), message_id=id_of(query.message_id),
         since=_now(call) - SEARCHED, before_id=id_of(query.cursor), limit=query.limit,
     )  # fmt: skip
     items = [

@@ -367,6 +367,7 @@ CHINESE: dict[str, str] = {
     "These events.": "指定的事件",
     "Type of event.": "事件类型",
     "Types of events; none: all the rest.": "事件类型;为空表示其他地址未指定的全部事件",
+    "Waiting, delivered, given up (dead), or any.": "waiting 待送达、delivered 已送达、dead 已放弃、any 全部",
     "Waiting, delivered, or given up (dead).": "waiting 待送达、delivered 已送达、dead 已放弃",
     "What a call looks like.": "调用形式",
     "What the answer must say besides 2xx.": "除 2xx 外应答须包含的内容",
