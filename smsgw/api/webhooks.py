@@ -324,7 +324,8 @@ async def list_deliveries(call: Call) -> Deliveries:
     """``GET /webhooks/deliveries``."""
     query: DeliveryQuery = call.query
     found = await pushing.list_deliveries(
-        call.ctx.db, call.account.id, state=None if query.state == "any" else query.state, kind=_kind(query.type), message_id=id_of(query.message_id),
+        call.ctx.db, call.account.id, state=None if query.state == "any" else query.state, kind=_kind(query.type),
+        message_id=id_of(query.message_id),
         since=_now(call) - SEARCHED, before_id=id_of(query.cursor), limit=query.limit,
     )  # fmt: skip
     items = [
@@ -433,5 +434,5 @@ ROUTES = (
     Route("POST", "/webhooks/{name}/test", "report", test_webhook, "Send a sample to a webhook at once",
           WebhookTested, errors=("STATE_CONFLICT", *_ONE)),
     Route("GET", "/webhooks/{name}/calls", "report", webhook_calls, "Calls to a webhook, newest first",
-          WebhookCalls, query=AttemptQuery, errors=STORAGE),
+          WebhookCalls, query=AttemptQuery, errors=_ONE),
 )  # fmt: skip
