@@ -13,8 +13,8 @@ from smsgw.core.model import Account
 from smsgw.pipeline.accept import Acceptor
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
-from smsgw.pipeline.withdrawing import Cancelling
 from smsgw.pipeline.push import Pusher
+from smsgw.pipeline.withdrawing import Cancelling
 from smsgw.store.db import Database
 from smsgw.store.keys import ApiKey
 from smsgw.store.secrets import Sealer

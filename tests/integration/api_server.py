@@ -202,7 +202,7 @@ async def running(
         ids=ids.next,
         clock=time.time,
         pusher=Pusher(
-            dsn, db, node=1, ids=ids.next, directory=directory, bell=EventBell(), reach=LOOPBACK,
+            dsn, db, node=1, ids=ids.next, directory=directory, bell=bell, reach=LOOPBACK,
             sender=Sender(LOOPBACK),
         ),
         sealer=sealer,

@@ -9,6 +9,7 @@ import asyncio
 from pathlib import Path
 
 import hypothesis
+import pytest
 import schemathesis
 from api_server import BASE, running
 from schemathesis import GenerationMode
