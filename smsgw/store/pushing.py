@@ -283,7 +283,7 @@ SELECT count(*) AS n, min(id) AS oldest FROM (
     WHERE account_id = $1 AND kind = ANY($2::text[]) AND acknowledged_at IS NULL AND NOT test
       AND (target IS NOT NULL) = $3
       AND (way = 'webhook' OR ($4 AND way IS NULL)) LIMIT $5
-) some
+) few
 """
 
 

@@ -16,6 +16,7 @@ import pytest_asyncio
 from aiohttp import web
 from receiver import LOOPBACK, Received, Receiver, Stage, receiving, repeated
 
+from smsgw.core.ids import time_of
 from smsgw.core.webhooks import SCHEDULE, Reach
 from smsgw.store import accounts, pushing, webhooks
 from smsgw.store.webhooks import EventSetting
@@ -458,3 +459,17 @@ async def test_events_change_over_with_the_way_of_their_account(stage: Stage, re
     await stage.reload()
     await stage.quiet()
     assert receiver.events == [str(i) for i in made]
+
+
+async def test_what_waits_is_counted(stage: Stage, receiver: Receiver) -> None:
+    await stage.put("main", receiver.origin, linger_ms=0)
+    await stage.put("callback", hosts=("127.0.0.1",))
+    await stage.reload()
+    receiver.reply = lambda _: web.Response(status=500)
+    first, *_ = await stage.reports(3)
+    await stage.quiet()
+    await stage.pusher.sample()
+    states = {s.name: s for s in stage.pusher.status()}
+    assert (states["main"].waiting, states["callback"].waiting) == (3, 0)
+    assert states["main"].oldest_at == time_of(first)
+    assert (states["main"].failures, states["main"].last_error) == (1, "HTTP 500")
