@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from smsgw import aio
+from smsgw.bench.sink import Event, Sink
 from smsgw.bench.wire import Answer, Connection, Endpoint
 
 CALL_TIMEOUT = 30.0
@@ -105,7 +106,13 @@ class Observed:
 class Customer:
     """Posts and pulls through one account. One ``run`` after the other; serial numbers go on."""
 
-    def __init__(self, endpoint: Endpoint, load: Load, *, first_serial: int = 0) -> None:
+    def __init__(
+        self, endpoint: Endpoint, load: Load, *, first_serial: int = 0, sink: Sink | None = None
+    ) -> None:
+        """``sink``: reports come there instead of being pulled."""
+        if sink is not None:
+            sink.receive = self._note
+        self._pushed = sink is not None
         self._endpoint = endpoint
         self._load = load
         self._first = first_serial
@@ -118,7 +125,7 @@ class Customer:
     async def run(self) -> Observed:
         """Post everything and pull until every accepted message has its report. Raises ``TimeoutError``."""
         load = self._load
-        pullers = [aio.spawn(self._pull(), name=f"bench.pull.{n}") for n in range(load.pullers)]
+        pullers = [aio.spawn(self._pull(), name=f"bench.pull.{n}") for n in range(0 if self._pushed else load.pullers)]
         posters: list[asyncio.Task[None]] = []
         connections: list[Connection] = []
         try:
@@ -250,7 +257,7 @@ class Customer:
             self.seen.refusals[answer.status] += 1
             await asyncio.sleep(max(1, answer.retry_after))
 
-    def _note(self, events: list[_Event]) -> None:
+    def _note(self, events: Sequence[_Event] | Sequence[Event]) -> None:
         seen = self.seen
         now = self._progress = seen.last_pull = time.monotonic()
         for event in events:

@@ -9,7 +9,7 @@ import os
 import platform
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from smsgw.bench import processes
 from smsgw.bench.load import PULL_PAUSE, Customer, Load, Observed
 from smsgw.bench.processes import CpuMeter
 from smsgw.bench.result import Carried, Counts, Latency, Result
+from smsgw.bench.sink import Sink, listening
 from smsgw.bench.stage import REQUESTS_PER_SECOND, Setting, Simulation, Stage, staged
 from smsgw.bench.wire import Endpoint
 
@@ -38,19 +39,30 @@ class Options:
     url: str = ""
     """A gateway that runs already, instead of a stage of our own."""
     bearer: str = field(default="", repr=False)
+    push: bool = False
+    """Reports are pushed to a webhook instead of being pulled."""
 
 
 async def run(options: Options) -> Result:
     """Run it. Raises ``OSError``, ``RuntimeError`` and ``TimeoutError`` for what keeps it from an end."""
     async with contextlib.AsyncExitStack() as stack:
         stage: Stage | None = None
+        sink: Sink | None = None
+        if options.push:
+            sink = await stack.enter_async_context(listening())
+            options.setting = replace(options.setting, push_to=sink.url)
         if not options.url:
             stage = await stack.enter_async_context(staged(options.folder, options.setting))
         url, bearer = (stage.url, stage.bearer) if stage else (options.url, options.bearer)
-        return await _run(options, Endpoint(url, bearer), stage)
+        if sink is not None and stage is not None:
+            sink.use(stage.push_secret)
+        result = await _run(options, Endpoint(url, bearer), stage, sink)
+        if sink is not None:
+            result.settings["pushed"] = f"{sink.calls:,} calls, {sink.unsigned:,} with a wrong signature"
+        return result
 
 
-async def _run(options: Options, endpoint: Endpoint, stage: Stage | None) -> Result:
+async def _run(options: Options, endpoint: Endpoint, stage: Stage | None, sink: Sink | None) -> Result:
     load = options.load
     balance = await _balance(endpoint)
     runs: list[Observed] = []
@@ -64,10 +76,10 @@ async def _run(options: Options, endpoint: Endpoint, stage: Stage | None) -> Res
             load.prefixes,
             load.patience,
         )
-        runs.append(await Customer(endpoint, warm).run())
+        runs.append(await Customer(endpoint, warm, sink=sink).run())
     meter = _meter(stage)
     meter.start()
-    seen = await Customer(endpoint, load, first_serial=options.warm_up).run()
+    seen = await Customer(endpoint, load, first_serial=options.warm_up, sink=sink).run()
     used = meter.used()
     runs.append(seen)
     peak = processes.peak_memory_mib(stage.daemon_pid) if stage else None
@@ -187,7 +199,8 @@ def _settings(options: Options) -> dict[str, Any]:
         "messages": f"{load.messages:,} (and {options.warm_up:,} to warm up)",
         "posts": f"batches of {load.batch}" if load.batch else "single recipients",
         "pace": f"{load.rate:,.0f} messages/s" if load.rate else "as fast as answers come",
-        "connections": f"{load.connections} posting, {load.pullers} pulling",
+        "connections": f"{load.connections} posting, "
+        + ("reports pushed, signed" if options.push else f"{load.pullers} pulling"),
         "pause of a puller": f"{PULL_PAUSE * 1000:.0f} ms after a batch that was not full",
     }
     if options.url:

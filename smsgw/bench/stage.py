@@ -19,10 +19,12 @@ from typing import IO, Any
 from smsgw import control
 from smsgw.bench import processes
 from smsgw.core.ids import IdSource
-from smsgw.store import accounts, channels, keys
+from smsgw.core.webhooks import Reach, parse_networks
+from smsgw.store import accounts, channels, keys, webhooks
 from smsgw.store.db import Database
 from smsgw.store.embedded import EmbeddedPostgres
 from smsgw.store.secrets import load_key
+from smsgw.store.webhooks import Wanted
 
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 40.0
@@ -53,6 +55,8 @@ class Setting:
     keep_messages: int = 100_000
     channel_rate: int = 0
     """Submits per second of each channel; 0 is unlimited."""
+    push_to: str = ""
+    """Reports are pushed to this address; empty: they are pulled."""
 
     @property
     def prefixes(self) -> Sequence[str]:
@@ -147,6 +151,7 @@ class Stage:
     folder: Path
     database: dict[str, str]
     """Settings of the database that a figure depends on."""
+    push_secret: str = ""
 
     def daemon_log(self) -> list[str]:
         """What the daemon had to complain about."""
@@ -165,11 +170,13 @@ async def staged(parent: Path | None, setting: Setting) -> AsyncIterator[Stage]:
         simulation = await Simulation.start(folder, setting, password)
         daemon = await _start_daemon(folder)
         status = await _ready(daemon, folder)
-        bearer, database = await _seed(data, setting, simulation, password)
+        bearer, database, secret = await _seed(data, setting, simulation, password)
         await control.call(data / "control.sock", "POST", "/reload")
         await _bound(data / "control.sock", setting.channels)
         postmaster = next((p for p in processes.children(daemon.pid) if processes.name(p) == "postgres"), 0)
-        yield Stage(status["urls"]["http"], bearer, daemon.pid, postmaster, simulation, folder, database)
+        yield Stage(
+            status["urls"]["http"], bearer, daemon.pid, postmaster, simulation, folder, database, secret
+        )
     finally:
         if daemon is not None:
             await _end(daemon)
@@ -186,6 +193,9 @@ async def _start_daemon(folder: Path) -> asyncio.subprocess.Process:
         "SMSGW_HTTP_LISTEN": "127.0.0.1:0",
         "SMSGW_HTTP_INSECURE_BEARER": "true",
         "SMSGW_OPS_LISTEN": "127.0.0.1:0",
+        "SMSGW_WEBHOOKS_HTTP": "true",
+        "SMSGW_WEBHOOKS_NETWORKS": "127.0.0.0/8",
+        "SMSGW_WEBHOOKS_PORTS": "1-65535",
         "SMSGW_LOG_LEVEL": "warning",
         "SMSGW_LOG_FORMAT": "json",
     }
@@ -212,8 +222,9 @@ async def _ready(daemon: asyncio.subprocess.Process, folder: Path) -> dict[str, 
 
 async def _seed(
     data: Path, setting: Setting, simulation: Simulation, password: str
-) -> tuple[str, dict[str, str]]:
-    """An account with a key that may call as often as it likes, and the channels; the bearer and what runs."""
+) -> tuple[str, dict[str, str], str]:
+    """An account with a key that may call as often as it likes, and the channels; the bearer, what runs, and the
+    secret of pushes."""
     dsn = await EmbeddedPostgres(data).find()
     if dsn is None:
         raise RuntimeError("the daemon's database is not to be found")
@@ -237,7 +248,15 @@ async def _seed(
             }  # fmt: skip
             await channels.add_channel(database, sealer, f"bench-{n}", fields, actor="bench")
         names = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
-        return key.bearer, {name: await database.fetchval(f"SHOW {name}") for name in names}
+        secret = ""
+        if setting.push_to:
+            reach = Reach(http=True, networks=parse_networks(["127.0.0.0/8"]), ports=((1, 65535),))
+            wanted = Wanted("bench", setting.push_to)
+            made = await webhooks.put_endpoint(
+                database, sealer, account, wanted, reach, actor="bench", operator=True
+            )
+            secret = made or ""
+        return key.bearer, {name: await database.fetchval(f"SHOW {name}") for name in names}, secret
     finally:
         await database.close()
 

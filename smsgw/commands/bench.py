@@ -27,6 +27,7 @@ from smsgw.store.embedded import EmbeddedError
 @click.option(
     "--pullers", type=click.IntRange(1, 16), default=2, show_default=True, help="That pull reports."
 )
+@click.option("--push", is_flag=True, help="Reports are pushed to a signed webhook instead of being pulled.")
 @click.option("--rate", type=click.FloatRange(min=0), default=0.0,
               help="Messages a second, evenly spread; 0 is as fast as the answers come.")  # fmt: skip
 @click.option("--warm-up", type=click.IntRange(0), default=1000, show_default=True, help="Messages before.")
@@ -51,7 +52,7 @@ from smsgw.store.embedded import EmbeddedError
 @json_option
 def bench(
     mode: str, messages: int, batch_size: int, connections: int, pullers: int, rate: float, warm_up: int,
-    folder: Path | None, url: str, bearer: str, as_json: bool, **setting: Any,
+    folder: Path | None, url: str, bearer: str, push: bool, as_json: bool, **setting: Any,
 ) -> None:  # fmt: skip
     """Measure: post messages, have simulated carriers take and report them, pull the reports.
 
@@ -61,9 +62,11 @@ def bench(
     """
     if bool(url) != bool(bearer):
         raise click.UsageError("--url and --bearer belong together")
+    if push and url:
+        raise click.UsageError("--push measures a stage of its own, not --url")
     stage = Setting(**setting, keep_messages=min(MAX_ARRIVALS, messages + warm_up))
     load = Load(messages, connections, batch_size if mode == "batch" else 0, rate, pullers, stage.prefixes)
-    options = Options(load, stage, warm_up, folder, url, bearer)
+    options = Options(load, stage, warm_up, folder, url, bearer, push)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             result = runner.run(run(options))

@@ -22,15 +22,17 @@ def bench(folder: Path, *arguments: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("mode", ["single", "batch"])
-def test_each_message_is_submitted_reported_and_pulled_once(mode: str, tmp_path: Path) -> None:
-    result = bench(tmp_path, "--mode", mode, "--messages", "1800", "--warm-up", "200", "--report-delay", "20")
+@pytest.mark.parametrize(("mode", "how"), [("single", "--push"), ("batch", "--pullers=2")])
+def test_each_message_is_submitted_and_reported_once(mode: str, how: str, tmp_path: Path) -> None:
+    result = bench(tmp_path, "--mode", mode, how, "--messages", "1800", "--warm-up", "200", "--report-delay", "20")
     counts = result["counts"]
     assert result["problems"] == []
     assert counts["posted"] == counts["accepted"] == counts["billed"] == 2000
     assert counts["received"] == counts["received_distinct"] == 2000
     assert counts["pulled"] == 2000
     assert counts["statuses"] == {"delivered": 2000}
+    if how == "--push":
+        assert result["settings"]["pushed"].endswith(", 0 with a wrong signature")
     assert not [line for line in result["daemon_log"] if '"level": "error"' in line or "Traceback" in line]
     assert (result["machine"]["postgres fsync"], result["machine"]["postgres synchronous_commit"]) == (
         "on",
