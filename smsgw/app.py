@@ -44,6 +44,10 @@ from smsgw.pipeline.push import Pusher
 from smsgw.pipeline.push_http import Sender
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.withdrawing import Cancelling
+from smsgw.platform.campaigns.feeder import Feeder
+from smsgw.platform.campaigns.files import Files
+from smsgw.platform.campaigns.importer import Importer
+from smsgw.platform.campaigns.service import Tasks
 from smsgw.probes import probes
 from smsgw.store import accepting, keys, migrate, secrets, segments
 from smsgw.store.db import Database, Row
@@ -195,6 +199,7 @@ class Daemon:
         await keeper.start()
         self._closers.append(("keeper", keeper.stop))
 
+        await self._start_tasks()
         watch = aio.spawn(
             aio.forever(self._check_database, every=DATABASE_CHECK_EVERY, name="database.check"),
             name="database.check",
@@ -208,6 +213,28 @@ class Daemon:
         await self.partners.start()
         self.urls |= self.partners.urls
         log.info("daemon.started", node=settings.node.number, **self.urls)
+
+    async def _start_tasks(self) -> None:
+        settings = self.settings
+        node = settings.node.number
+        files = Files(
+            self.database, settings.node.data_dir / "files", node=node, ids=self.ids.next,
+            total_mb=settings.files.total_mb, keep_days=settings.files.keep_days, check_disk=self.acceptor.disk.check,
+        )  # fmt: skip
+        self.tasks = Tasks(
+            self.database, acceptor=self.acceptor, outcomes=self.outcomes, files=files, ids=self.ids.next,
+            on_queued=self.channels.announce, bell=self.bell,
+        )  # fmt: skip
+        self.feeder = Feeder(
+            self.database, self.tasks, self.acceptor, node=node, ids=self.ids, account=self.directory.account
+        )
+        importer = Importer(
+            self.database, self.tasks, node=node, keep_days=settings.retention.messages_days
+        )
+        await self.feeder.start()
+        self._closers.append(("feeder", self.feeder.stop))
+        await importer.start()
+        self._closers.append(("importer", importer.stop))
 
     def _route_as(self, router: Router, message: Row, carrier: str) -> int:
         """The pool of a stored message whose number turned out to be another carrier's."""
@@ -235,6 +262,7 @@ class Daemon:
             ready=self.ready,
             pusher=self.pusher,
             sealer=self.sealer,
+            tasks=self.tasks,
             allow_insecure_bearer=bool(settings.http.insecure_bearer and loopback),
             trusted_proxies=[ipaddress.ip_network(n) for n in settings.http.trusted_proxies],
         )

@@ -36,6 +36,7 @@ from smsgw.commands.retry import code, retry
 from smsgw.commands.route import route
 from smsgw.commands.simulate import simulate
 from smsgw.commands.statistics import stats
+from smsgw.commands.task import task
 from smsgw.commands.webhook import webhook
 from smsgw.store import migrate as migration
 
@@ -124,7 +125,8 @@ async def status(ctx: Context, as_json: bool) -> None:
 for command in (
     access_code, alarm, block, complaint, setting, account, accounts.audit_group, accounts.ledger, accounts.user,
     bench, channels.channel, code, demo, key, manual, messages.cancel, messages.explain, messages.send,
-    messages.trace, messages.unknown, number, partner, pdu, report, retry, route, simulate, stats, webhook,
+    messages.trace, messages.unknown, number, partner, pdu, report, retry, route, simulate, stats, task,
+    webhook,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -134,6 +134,14 @@ class RetentionConfig:
 
 
 @dataclass(frozen=True)
+class FilesConfig:
+    total_mb: int = 2048
+    """Room in the data directory for tables that customers upload; one account may take half of it."""
+    keep_days: int = 7
+    """How long an uploaded table can be used."""
+
+
+@dataclass(frozen=True)
 class Config:
     node: NodeConfig = field(default_factory=NodeConfig)
     database: DatabaseConfig = field(default_factory=DatabaseConfig)
@@ -146,6 +154,7 @@ class Config:
     durability: DurabilityConfig = field(default_factory=DurabilityConfig)
     webhooks: WebhooksConfig = field(default_factory=WebhooksConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
+    files: FilesConfig = field(default_factory=FilesConfig)
 
     @property
     def key_file(self) -> Path:
@@ -174,6 +183,8 @@ _RANGES = {
     ),  # a week of validity, three days for the report, and then some
     ("retention", "mo_days"): (1, 3650),
     ("retention", "events_days"): (1, 30),
+    ("files", "total_mb"): (10, 1_000_000),
+    ("files", "keep_days"): (1, 90),
 }
 _PARSED: dict[tuple[str, str], Callable[[Sequence[str]], object]] = {
     ("webhooks", "networks"): parse_networks,

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, web
 
-from smsgw import __version__
+from smsgw import __version__, taskcontrol
 from smsgw.channels.recording import MAX_BYTES, MAX_SECONDS
 from smsgw.core.errors import Invalid, SmsgwError, http_status
 from smsgw.core.model import MessageType, Origin
@@ -166,6 +166,7 @@ def application(daemon: Daemon) -> web.Application:
         raise Invalid("NOT_FOUND")
 
     app = web.Application(middlewares=[_errors])
+    taskcontrol.add(app, daemon)
     app.router.add_get("/status", status)
     app.router.add_post("/reload", reload)
     app.router.add_post("/send", send)

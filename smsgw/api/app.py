@@ -21,17 +21,19 @@ from aiohttp.http_exceptions import HttpProcessingError
 from structlog.contextvars import bind_contextvars
 
 from smsgw.api import manual, openapi
-from smsgw.api.auth import Authenticator, TooManyFailures, client_address, within
+from smsgw.api.auth import Authenticator, Claim, TooManyFailures, client_address, within
 from smsgw.api.context import ApiContext, Call
 from smsgw.api.decode import decode_body, decode_query, read_body
 from smsgw.api.envelope import JSON, failure, prefers_english, success
 from smsgw.api.health import add_health
 from smsgw.api.ids import RequestIds
+from smsgw.api.receiving import spool
 from smsgw.api.route import BASE, Route
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.api.shapes import LanguageQuery, NoQuery, ServerTime
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.ids import CHINA
+from smsgw.platform.campaigns.files import Incoming
 
 log = structlog.get_logger(__name__)
 
@@ -139,9 +141,11 @@ class _Server:
             call: Call | None = None
             try:
                 operation = _find(operations, request.method)
-                call, body, digest = await self._authenticate(request, request_id, english)
+                call, body, digest = await self._authenticate(request, request_id, english, operation.route)
                 self._prepare(call, operation, body, digest)
                 data = await operation.route.handler(call)
+                if isinstance(data, web.StreamResponse):
+                    return data
                 answer = success(data, request_id, english=english)
                 return _respond(call.status or operation.route.status, answer, request_id, call.headers)
             except SmsgwError as exc:
@@ -153,6 +157,9 @@ class _Server:
                     "api.failed", method=request.method, path=_plain(request.raw_path.partition("?")[0][:200])
                 )
                 return self._refuse(request, SmsgwError("INTERNAL"), request_id, english, call)
+            finally:
+                if call is not None and call.incoming is not None:
+                    self._ctx.tasks.files.drop(call.incoming)
 
         return handle
 
@@ -188,24 +195,46 @@ class _Server:
         return web.Response(text=self._pages[media], content_type=media, headers=_PAGE_HEADERS)
 
     async def _authenticate(
-        self, request: web.Request, request_id: str, english: bool
+        self, request: web.Request, request_id: str, english: bool, route: Route
     ) -> tuple[Call, bytes, bytes]:
-        """The call with its proven key, the body, and the body's SHA-256."""
+        """The call with its proven key, the body (of a file: nothing), and the body's SHA-256."""
+        incoming: Incoming | None = None
         peer, secure = request.remote or "", request.secure
         if self._ctx.trusted_proxies:
             peer, secure = self._behind_proxy(request, peer, secure)
         try:
             claim = self._auth.identify(request.headers, secure=secure, address=peer)
-            body = await read_body(request)
-            digest = hashlib.sha256(body)
+            if route.upload:
+                incoming, digest = await self._receive(request, claim, route)
+                body = b""
+            else:
+                body = await read_body(request)
+                digest = hashlib.sha256(body).digest()
             path, _, raw_query = request.raw_path.partition("?")
-            self._auth.verify(claim, request.method, path, raw_query, digest.hexdigest())
-        except SmsgwError as exc:
-            self._auth.failed(exc, peer)
+            self._auth.verify(claim, request.method, path, raw_query, digest.hex())
+        except BaseException as exc:
+            if incoming is not None:
+                self._ctx.tasks.files.drop(incoming)
+            if isinstance(exc, SmsgwError):
+                self._auth.failed(exc, peer)
             raise
         self._auth.good(claim, peer)
-        call = Call(self._ctx, request, request_id, english, claim.key, claim.account)
-        return call, body, digest.digest()
+        call = Call(
+            self._ctx, request, request_id, english, claim.key, claim.account, incoming=incoming
+        )
+        return call, body, digest
+
+    async def _receive(self, request: web.Request, claim: Claim, route: Route) -> tuple[Incoming, bytes]:
+        """The body of a caller that may send one, in a file; its SHA-256."""
+        if route.scope not in claim.key.scopes:
+            raise Refused("SCOPE_DENIED", scope=route.scope)
+        files = self._ctx.tasks.files
+        incoming = await files.receive(claim.account.id, request.content_length or 0)
+        try:
+            return incoming, await spool(request, incoming.path)
+        except BaseException:
+            files.drop(incoming)
+            raise
 
     def _prepare(self, call: Call, operation: _Operation, body: bytes, digest: bytes) -> None:
         """Check limit and scope, decode query and body."""

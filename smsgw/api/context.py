@@ -15,6 +15,8 @@ from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.push import Pusher
 from smsgw.pipeline.withdrawing import Cancelling
+from smsgw.platform.campaigns.files import Incoming
+from smsgw.platform.campaigns.service import Tasks
 from smsgw.store.db import Database
 from smsgw.store.keys import ApiKey
 from smsgw.store.secrets import Sealer
@@ -36,6 +38,7 @@ class ApiContext:
     ready: Callable[[], tuple[bool, dict[str, Any]]]
     pusher: Pusher
     sealer: Sealer
+    tasks: Tasks
     allow_insecure_bearer: bool = False
     """Bearer tokens without TLS and without an allow-list, from loopback addresses only."""
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
@@ -62,6 +65,8 @@ class Call:
     """The decoded body, of the route's type."""
     query: Any = None
     """The decoded query, of the route's type."""
+    incoming: Incoming | None = None
+    """The body of a route that takes a file."""
     request_sha256: bytes = b""
     """Hash of method, path and body: whether a repetition is one."""
     status: int | None = None

@@ -102,9 +102,13 @@ def decode_query(kind: type[T], raw_query: str) -> T:
             if name in values:
                 values[name] = blank.sub("+", values[name])
     try:
-        return msgspec.convert(values, kind, strict=False)
+        query = msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as exc:
         raise explain(str(exc)) from None
+    for name in values:  # "null" reads as None: absent is how a parameter is left out
+        if getattr(query, name) is None:
+            raise _invalid(name, "取值不合法", "null is no value")
+    return query
 
 
 def idempotency_key(value: str | None) -> str | None:

@@ -170,6 +170,12 @@ def _errors(codes: tuple[str, ...], chinese: bool) -> dict[str, Any]:
 def _operation(route: Route, schemas: dict[str, Any], chinese: bool) -> dict[str, Any]:
     codes = _EVERY_CALL + route.errors + (_EVERY_BODY if route.body is not None else ())
     responses: dict[str, Any] = {}
+    if route.data is None:
+        responses[str(route.status)] = {
+            "description": "Done",
+            "content": {route.media: {"schema": {"type": "string"}}},
+            "headers": _quota_headers(),
+        }
     for kind in _alternatives(route.data):
         status = 200 if kind is Explained else route.status
         text = "Nothing was sent (dry run)" if kind is Explained else "Done"
@@ -188,6 +194,16 @@ def _operation(route: Route, schemas: dict[str, Any], chinese: bool) -> dict[str
         operation["requestBody"] = {
             "required": not optional,
             "content": {"application/json": {"schema": {"$ref": _REF.format(name=route.body.__name__)}}},
+        }
+    if route.upload:
+        file = {"type": "string", "format": "binary", "description": "The table, CSV or XLSX, up to 200 MB."}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {"type": "object", "properties": {"file": file}, "required": ["file"]}
+                }
+            },
         }
     return operation
 

@@ -32,6 +32,10 @@ class Route:
     """Codes beyond those that every authenticated call can get."""
     idempotent: bool = False
     """Takes ``Idempotency-Key``."""
+    upload: bool = False
+    """Its body is a file: multipart/form-data with the field ``file``, in ``Call.incoming``."""
+    media: str = "application/json"
+    """Of the answer; any other than JSON: the handler answers by itself, without an envelope."""
 
 
 @dataclass(frozen=True, slots=True)

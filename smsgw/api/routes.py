@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from smsgw.api import account, blocklist, contacts, messages, reports, sending, statistics, webhooks
+from smsgw.api import (
+    account,
+    blocklist,
+    contacts,
+    files,
+    messages,
+    reports,
+    sending,
+    statistics,
+    tasks,
+    webhooks,
+)
 from smsgw.api.route import PublicRoute, Route
 from smsgw.api.shapes import Health, LanguageQuery, ServerTime
 
@@ -11,6 +22,8 @@ ROUTES: tuple[Route, ...] = (
     *messages.ROUTES,
     *reports.ROUTES,
     *webhooks.ROUTES,
+    *files.ROUTES,
+    *tasks.ROUTES,
     *statistics.ROUTES,
     *contacts.ROUTES,
     *blocklist.ROUTES,

@@ -55,7 +55,7 @@ TRANSITIONS: dict[PartState, frozenset[PartState]] = {
             S.UNDELIVERABLE,
         }
     ),
-    S.SCHEDULED: frozenset({S.QUEUED, S.REJECTED, S.CANCELLED, S.EXPIRED}),
+    S.SCHEDULED: frozenset({S.QUEUED, S.HELD, S.REJECTED, S.CANCELLED, S.EXPIRED}),
     # UNCONFIRMED from the waiting states: sent again by policy, and the second attempt came to nothing. DELIVERED,
     # UNDELIVERABLE: an earlier attempt was delivered after all, or had failed at a carrier and no other followed.
     S.QUEUED: frozenset(

@@ -28,7 +28,7 @@ from smsgw.pipeline.repeats import Repeats, recalled
 from smsgw.pipeline.routing import CARRIER_ZH, Home, Route, Router
 from smsgw.pipeline.spooling import Known, Spooling
 from smsgw.store import replaying
-from smsgw.store.accepting import PART_COLUMNS, NewCall, RequestKey, Stored
+from smsgw.store.accepting import PART_COLUMNS, Gate, NewCall, RequestKey, Stored
 from smsgw.store.batch import Batcher
 from smsgw.store.db import Connection
 from smsgw.store.spool import Spool
@@ -87,6 +87,10 @@ class SendRequest:
     """Before everything else (特发); the account needs the right."""
     joins: tuple[int, ...] = ()
     """One recipient whose content was put together from these parts of a partner; they go over into the message."""
+    first_id: int = 0
+    """Of a block of ids, one an item: the items' messages have these, so that a row tells its message. 0: new ones."""
+    gate: Callable[[Sequence[ItemResult]], Gate] | None = None
+    """Given what becomes of the items: what has to hold, and is written, in the transaction that stores them."""
 
 
 class ItemResult(msgspec.Struct, frozen=True):
@@ -338,7 +342,7 @@ class Acceptor:
         if not checked:  # every recipient failed: there is nothing to store
             return SendResult("0", 0, len(results), tuple(r for r in results if r is not None))
 
-        first_id = self._ids.block(len(request.items))
+        first_id = request.first_id or self._ids.block(len(request.items))
         batch_id = first_id + checked[0].position
         messages: list[tuple[object, ...]] = []
         parts: list[tuple[object, ...]] = []
@@ -411,6 +415,7 @@ class Acceptor:
             test=request.test,
             callback_url=request.callback_url,
             joins=request.joins,
+            gate=request.gate(outcome.items) if request.gate is not None else None,
         )
         stored = await self._commit(call)
         if isinstance(stored, Stored) and stored.replay is not None:
@@ -421,8 +426,8 @@ class Acceptor:
         return outcome
 
     async def _commit(self, call: NewCall) -> Stored | SmsgwError:
-        """Into the ledger, or into the spool while that is away."""
-        spooling = self._spooling
+        """Into the ledger, or into the spool while that is away; what is fed from the ledger waits for it."""
+        spooling = self._spooling if call.gate is None else None
         if spooling is not None and spooling.active:
             return await spooling.put(call)
         try:
@@ -535,7 +540,11 @@ class Acceptor:
         if due is not None and due <= now:
             due = None  # "now or earlier" is now
         if due is not None and due > now + MAX_SCHEDULE:
-            raise Invalid("TIME_INVALID", reason=f"send_at 最多可提前 {MAX_SCHEDULE.days} 天")
+            raise Invalid(
+                "TIME_INVALID",
+                reason=f"send_at 最多可提前 {MAX_SCHEDULE.days} 天,更晚的请使用任务接口 POST /tasks",
+                reason_en=f"at most {MAX_SCHEDULE.days} days ahead; for later times use POST /tasks",
+            )
         start = due or now
         expires = request.expire_at or start + VALIDITY[request.type]
         if expires <= start:

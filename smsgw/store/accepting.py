@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import Protocol
 
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.ids import CHINA, day_of, time_of
@@ -36,6 +37,16 @@ class RequestKey:
     """A repeat is answered with the first answer; False: with ``CLIENT_REF_EXISTS`` (one reference of many)."""
 
 
+class Gate(Protocol):
+    """What else has to hold, and is written, in the transaction that stores a call."""
+
+    async def admit(self, connection: Connection) -> SmsgwError | None:
+        """Why the call may not be stored; None when it may. Must not wait for locks."""
+
+    async def mark(self, connection: Connection) -> None:
+        """The call is being stored."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewCall:
     """All rows of one send call. Tuples in the order of ``MESSAGE_COLUMNS`` and ``PART_COLUMNS``."""
@@ -63,6 +74,7 @@ class NewCall:
     """A message put together from parts of a partner: their ids. Refused when one is part of another by now."""
     spooled: bool = False
     """Was accepted while the database was away, and comes from the spool."""
+    gate: Gate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +188,10 @@ async def commit_calls(
             else:
                 results[id(call)] = Refused("STATE_CONFLICT", reason="长短信分段已被合并")
         todo = [c for c in todo if id(c) not in results]
+    for call in todo:
+        if call.gate is not None and (shut := await call.gate.admit(connection)) is not None:
+            results[id(call)] = shut
+    todo = [c for c in todo if id(c) not in results]
     while todo:
         lost = await _settle_keys(connection, [c for c in todo if c.keys])
         refused: list[NewCall] = []
@@ -213,6 +229,8 @@ async def commit_calls(
             delta[call.account_id, 0, "accepted"] += len(call.parts)
         await stats.add(connection, node, delta)
         for call in fresh:
+            if call.gate is not None:
+                await call.gate.mark(connection)
             if call.emergency_by:
                 await audit.append(
                     connection, actor=call.emergency_by, action="message.emergency",

@@ -264,6 +264,9 @@ EVENT_LABELS = {
     "resumed": "账号启用,恢复发送",
     "spooled": "接收时数据库中断,先写入本地,恢复后入库",
     "refused": "恢复入库时被拒绝,未发送",
+    "task_paused": "任务暂停,暂不发送",
+    "task_resumed": "任务继续,重新排队",
+    "task_cancelled": "任务取消,撤销",
 }
 
 

@@ -35,6 +35,8 @@ from smsgw.pipeline.push import Pusher
 from smsgw.pipeline.push_http import Sender
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.withdrawing import Cancelling
+from smsgw.platform.campaigns.files import Files
+from smsgw.platform.campaigns.service import Tasks
 from smsgw.store import accepting, accounts, keys
 from smsgw.store.db import Database
 from smsgw.store.journal import Journal, boot_id
@@ -193,6 +195,10 @@ async def running(
         dsn, node=1, ids=ids, journal=journal, directory=directory, bell=bell, durability=DurabilityConfig()
     )
     await outcomes.start()
+    tasks = Tasks(
+        db, acceptor=acceptor, outcomes=outcomes, files=Files(db, data_dir / "files", node=1, ids=ids.next),
+        ids=ids.next, on_queued=lambda queues: None, bell=bell,
+    )  # fmt: skip
     ctx = ApiContext(
         db=db,
         directory=directory,
@@ -207,6 +213,7 @@ async def running(
         ),
         sealer=sealer,
         ready=lambda: (not checks, checks),
+        tasks=tasks,
         **{"allow_insecure_bearer": True, **how},
     )
     app = web.Application()

@@ -96,11 +96,11 @@ def chapters() -> tuple[Chapter, ...]:
 
 
 def _operation(route: Route, node: dict[str, Any], document: dict[str, Any]) -> Operation:
-    success = node["responses"][str(route.status)]["content"]["application/json"]["schema"]
+    answer = node["responses"][str(route.status)]["content"].get("application/json")
     body = node.get("requestBody")
     shape = next(iter(body["content"].values()))["schema"] if body else None
     json_body = body is not None and "application/json" in body["content"]
-    data = success["properties"]["data"]
+    data = answer["schema"]["properties"]["data"] if answer else {}
     sample = {"code": "OK", "message": "成功", "message_en": "OK", "request_id": words.FIELDS["request_id"].sample,
               "data": _sample(data, document)}  # fmt: skip
     return Operation(
@@ -121,10 +121,10 @@ def _operation(route: Route, node: dict[str, Any], document: dict[str, Any]) -> 
             if p["name"] != "Idempotency-Key"
         ),
         tuple(_rows(shape, document)) if shape else (),
-        tuple(_rows(data, document)),
+        tuple(_rows(data, document)) if answer else (),
         route.errors,
         _json(_sample(shape, document, request=True)) if shape and json_body else "",
-        _json(sample),
+        _json(sample) if answer else "",
     )
 
 

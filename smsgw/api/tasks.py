@@ -1,0 +1,527 @@
+"""``/tasks``: large jobs, jobs at a time, and jobs that come round again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from smsgw.api import decode
+from smsgw.api.context import Call
+from smsgw.api.route import STORAGE, Route
+from smsgw.api.shapes import ClientRef, Ext, ExtendCode, Id, Number, Request, Sign, Text
+from smsgw.api.values import FIRST_TIME, LAST_TIME, china, id_of, path_id
+from smsgw.core.errors import CODES, Invalid, Refused, message_of
+from smsgw.core.model import REPORT_CLASSES, MessageType, Origin
+from smsgw.core.states import STATUS_ZH
+from smsgw.platform.campaigns import recipients
+from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, MAX_TO, STATES, TaskSpec
+from smsgw.platform.campaigns.service import TaskView
+from smsgw.store.tasks import Task
+
+Clock = Annotated[
+    str, Meta(max_length=8, pattern="^[0-9]{2}:[0-9]{2}(:[0-9]{2})?$", description="HH:MM or HH:MM:SS.")
+]
+State = Literal[
+    "importing", "review", "scheduled", "running", "paused", "sent", "finished", "cancelled", "failed"
+]
+ColumnName = Annotated[str, Meta(min_length=1, max_length=64, description="A column by its name or letter.")]
+PAUSED = {
+    "PAUSED": ("已手动暂停", "Paused by hand"),
+    "REVIEW_REJECTED": ("审核未通过", "Rejected by a reviewer"),
+}
+"""Reasons that are no errors."""
+
+
+class Mapping(Request):
+    """Which columns of the file are what. What is left out is guessed: the numbers, and columns named as variables."""
+
+    phone: Annotated[ColumnName, Meta(description="The column with the numbers.")] | None = None
+    variables: (
+        Annotated[dict[str, ColumnName], Meta(max_length=64, description="Variable of the text -> column.")]
+        | None
+    ) = None
+    ext: Annotated[ColumnName, Meta(description="The column with each row's `ext`.")] | None = None
+
+
+class DayWindow(Request, rename={"from_": "from"}):
+    """A span of the day in China; across midnight when ``to`` is before ``from``."""
+
+    from_: Clock
+    to: Clock
+    days: (
+        Annotated[
+            list[Annotated[int, Meta(ge=1, le=7)]], Meta(max_length=7, description="Weekdays, 1 is Monday.")
+        ]
+        | None
+    ) = None
+
+
+class Recurring(Request):
+    """When the task comes round again."""
+
+    every: Annotated[Literal["day", "week", "month"], Meta(description="The period.")]
+    at: Annotated[list[Clock], Meta(min_length=1, max_length=24, description="Times of the day, in China.")]
+    on: (
+        Annotated[list[Annotated[int, Meta(ge=-1, le=31)]],
+                  Meta(max_length=32, description="Weekdays 1-7, or days of the month 1-31 (-1: the last).")]
+        | None
+    ) = None  # fmt: skip
+    until: Annotated[datetime, Meta(tz=True, description="Not after this.")] | None = None
+
+
+class TaskBody(Request):
+    """A new task: to the rows of a file, or to up to 10,000 numbers."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="What the task is about.")]
+    content: Annotated[Text, Meta(description="The text; {name} stands for a row's own value.")]
+    kind: Annotated[Literal["sms"], Meta(description="Kind of message.")] | None = "sms"
+    file_id: Id | None = None
+    to: Annotated[list[Number], Meta(max_length=MAX_TO, description="Numbers, instead of a file.")] | None = (
+        None
+    )
+    mapping: Mapping | None = None
+    type: Annotated[MessageType, Meta(description="Decides the priority lane.")] | None = MessageType.NOTICE
+    sign: Sign | None = None
+    ext: Ext | None = None
+    extend_code: ExtendCode | None = None
+    client_ref: (
+        Annotated[ClientRef, Meta(description="Your reference; unique among the account's tasks.")] | None
+    ) = None
+    send_at: (
+        Annotated[
+            datetime, Meta(tz=True, description="Not before; ISO 8601 with zone, at most 366 days ahead.")
+        ]
+        | None
+    ) = None
+    expire_at: (
+        Annotated[datetime, Meta(tz=True, description="Not written to a carrier after this.")] | None
+    ) = None
+    window: (
+        Annotated[list[DayWindow], Meta(max_length=7, description="Only within these spans of the day.")]
+        | None
+    ) = None
+    recurring: Recurring | None = None
+    rate: (
+        Annotated[int, Meta(ge=0, le=MAX_RATE, description="Messages per second; 0: as fast as it goes.")]
+        | None
+    ) = 0
+    review: Annotated[bool, Meta(description="Wait for a reviewer.")] | None = False
+    unique: (
+        Annotated[
+            Literal["number", "content"],
+            Meta(description="What is sent once: to a number, or a text to a number."),
+        ]
+        | None
+    ) = "number"
+
+
+class TaskChange(Request):
+    """What to change. Times only before the task has begun; ``send_at`` null: now."""
+
+    name: (
+        Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="What the task is about.")]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    rate: (
+        Annotated[int, Meta(ge=0, le=MAX_RATE, description="Messages per second; 0: as fast as it goes.")]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    window: (
+        Annotated[list[DayWindow], Meta(max_length=7, description="Only within these spans of the day.")]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    send_at: (
+        Annotated[
+            datetime, Meta(tz=True, description="Not before; ISO 8601 with zone, at most 366 days ahead.")
+        ]
+        | msgspec.UnsetType
+        | None
+    ) = msgspec.UNSET
+    expire_at: (
+        Annotated[datetime, Meta(tz=True, description="Not written to a carrier after this.")]
+        | msgspec.UnsetType
+        | None
+    ) = msgspec.UNSET
+    recurring: Recurring | msgspec.UnsetType = msgspec.UNSET
+
+
+class TasksQuery(Request):
+    """Filters; all given ones must match. Newest first."""
+
+    state: Annotated[State, Meta(description="State of the task.")] | None = None
+    timed: Annotated[bool, Meta(description="Only tasks with (without) a time of their own.")] | None = None
+    name: Annotated[str, Meta(max_length=MAX_NAME, description="A piece of the name.")] | None = None
+    client_ref: ClientRef | None = None
+    cursor: Annotated[Id, Meta(description="`next_cursor` of the page before.")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=200, description="Tasks in a page.")] = 50
+
+
+class RecipientsQuery(Request):
+    """Which recipients, of which run (the latest)."""
+
+    status: Annotated[
+        Literal[
+            "pending", "held", "scheduled", "queued", "submitted", "uncertain", "unconfirmed", "delivered", "failed",
+            "expired", "no_report", "rejected", "cancelled", "duplicate",
+        ],
+        Meta(description="Status of the recipient's message; pending: it has none yet."),
+    ] | None = None  # fmt: skip
+    run: (
+        Annotated[
+            int, Meta(ge=1, le=1_000_000, description="Which run of a recurring task; else the latest.")
+        ]
+        | None
+    ) = None
+    cursor: Annotated[Id, Meta(description="`next_cursor` of the page before.")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000, description="Recipients in a page.")] = 100
+
+
+class ReportQuery(Request):
+    """All recipients, or the rows that got no message."""
+
+    rows: Annotated[
+        Literal["all", "errors"], Meta(description="All recipients, or the rows that got no message.")
+    ] = "all"
+    run: (
+        Annotated[
+            int, Meta(ge=1, le=1_000_000, description="Which run of a recurring task; else the latest.")
+        ]
+        | None
+    ) = None
+
+
+class TaskRun(msgspec.Struct):
+    """One time that the task has begun; ``missed``: its time passed while it could not."""
+
+    run: int
+    due_at: datetime
+    missed: bool
+    fed: int | None
+    finished_at: datetime | None
+
+
+class TaskInfo(msgspec.Struct):
+    """A task and how far it is. ``valid`` = ``pending`` + the sum of ``counts``, all of the latest run."""
+
+    task_id: str
+    name: str
+    kind: str
+    state: Annotated[str, Meta(description="State of the task.")]
+    state_name: str
+    reason: str
+    message: str
+    detail: dict[str, Any]
+    type: str
+    sign: str
+    content: str
+    client_ref: str
+    file_id: str | None
+    send_at: datetime | None
+    expire_at: datetime | None
+    window: list[Any]
+    recurring: dict[str, Any] | None
+    rate: int
+    submitter: str
+    created_at: datetime
+    next_at: Annotated[datetime, Meta(description="When it begins (again).")] | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    run: int
+    total: int
+    valid: int
+    problems: dict[str, int]
+    pending: int
+    counts: dict[str, int]
+    done: int
+
+
+class TaskDetail(TaskInfo):
+    """A task with its last runs."""
+
+    runs: list[TaskRun] = []
+
+
+class TaskPage(msgspec.Struct):
+    """A page of tasks; ``next_cursor`` is null on the last one."""
+
+    items: list[TaskInfo]
+    next_cursor: str | None
+
+
+class TaskRecipient(msgspec.Struct, rename={"class_": "class"}):
+    """A row of a task and its message. ``code`` is the carrier's, or that of our refusal."""
+
+    row: int
+    line: int
+    to: str
+    ext: str
+    status: str
+    description: str
+    message_id: str | None
+    class_: str
+    code: str
+    submitted_at: datetime | None
+    done_at: datetime | None
+
+
+class RecipientPage(msgspec.Struct):
+    """A page of recipients, in the order of the file. With a filter it may be short although more follow."""
+
+    items: list[TaskRecipient]
+    next_cursor: str | None
+
+
+async def create_task(call: Call) -> TaskInfo:
+    """``POST /tasks``."""
+    if call.key.test:
+        raise Refused(
+            "STATE_CONFLICT", reason="测试密钥不能创建任务,请使用正式密钥",
+            reason_en="a test key cannot make tasks; use a live key",
+        )  # fmt: skip
+    body: TaskBody = call.body
+    if body.to is not None and body.file_id is not None:
+        raise Invalid(
+            "PARAM_INVALID", field="to", reason="与 file_id 只能填写一个", reason_en="either this or file_id"
+        )
+    mapping = body.mapping or Mapping()
+    task, replayed = await call.ctx.tasks.create(
+        TaskSpec(
+            account=call.account,
+            name=body.name,
+            content=body.content,
+            origin=Origin.API,
+            submitter=call.key.key_id,
+            to=tuple(body.to or ()),
+            upload_id=id_of(body.file_id),
+            phone=mapping.phone,
+            variables=mapping.variables or {},
+            ext_column=mapping.ext,
+            type=body.type or MessageType.NOTICE,
+            sign=body.sign or "",
+            ext=body.ext or "",
+            extend_code=body.extend_code or "",
+            send_at=_in_span(body.send_at, "send_at"),
+            expire_at=_in_span(body.expire_at, "expire_at"),
+            windows=[_plain(w) for w in body.window or ()],
+            recurring=None if body.recurring is None else _recurring(body.recurring),
+            rate=body.rate or 0,
+            review=bool(body.review),
+            one_each=body.unique or "number",
+            client_ref=body.client_ref or "",
+            request_key=decode.idempotency_key(call.request.headers.get("Idempotency-Key")) or "",
+            request_sha256=call.request_sha256,
+        )
+    )
+    if replayed:
+        call.headers["Idempotent-Replayed"] = "true"
+    return _info(await call.ctx.tasks.get(task.id, accounts=(call.account.id,)), call.english)
+
+
+async def list_tasks(call: Call) -> TaskPage:
+    """``GET /tasks``."""
+    query: TasksQuery = call.query
+    found = await call.ctx.tasks.page(
+        accounts=(call.account.id,),
+        states=None if query.state is None else [query.state],
+        timed=query.timed,
+        name=query.name or "",
+        client_ref=query.client_ref or "",
+        before=id_of(query.cursor),
+        limit=query.limit,
+    )
+    cursor = str(found[-1].task.id) if len(found) == query.limit else None
+    return TaskPage([_info(view, call.english) for view in found], cursor)
+
+
+async def get_task(call: Call) -> TaskDetail:
+    """``GET /tasks/{id}``."""
+    return await _detail(call, path_id(call))
+
+
+async def change_task(call: Call) -> TaskDetail:
+    """``PATCH /tasks/{id}``."""
+    body: TaskChange = call.body
+    changes: dict[str, Any] = {
+        name: getattr(body, name)
+        for name in ("name", "rate", "window", "send_at", "expire_at", "recurring")
+        if getattr(body, name) is not msgspec.UNSET
+    }
+    if not changes:
+        raise Invalid("PARAM_MISSING", field="name")
+    if "window" in changes:
+        changes["window"] = [_plain(w) for w in changes["window"]]
+    if "recurring" in changes:
+        changes["recurring"] = _recurring(changes["recurring"])
+    for field in ("send_at", "expire_at"):
+        _in_span(changes.get(field), field)
+    task_id = path_id(call)
+    await call.ctx.tasks.change(task_id, accounts=(call.account.id,), actor=call.key.key_id, changes=changes)
+    return await _detail(call, task_id)
+
+
+async def pause_task(call: Call) -> TaskDetail:
+    """``POST /tasks/{id}/pause``."""
+    task_id = path_id(call)
+    await call.ctx.tasks.pause(task_id, accounts=(call.account.id,), actor=call.key.key_id)
+    return await _detail(call, task_id)
+
+
+async def resume_task(call: Call) -> TaskDetail:
+    """``POST /tasks/{id}/resume``."""
+    task_id = path_id(call)
+    await call.ctx.tasks.resume(task_id, accounts=(call.account.id,), actor=call.key.key_id)
+    return await _detail(call, task_id)
+
+
+async def cancel_task(call: Call) -> TaskDetail:
+    """``POST /tasks/{id}/cancel``."""
+    task_id = path_id(call)
+    await call.ctx.tasks.cancel(task_id, accounts=(call.account.id,), actor=call.key.key_id)
+    return await _detail(call, task_id)
+
+
+async def task_recipients(call: Call) -> RecipientPage:
+    """``GET /tasks/{id}/recipients``."""
+    query: RecipientsQuery = call.query
+    view = await call.ctx.tasks.get(path_id(call), accounts=(call.account.id,))
+    run, over = view.at(query.run)
+    found, after = await recipients.search(
+        call.ctx.db, view.task, run, over, status=query.status, after=min(int(query.cursor or 0), 2**31 - 1),
+        limit=query.limit,
+    )  # fmt: skip
+    return RecipientPage([_recipient(one) for one in found], None if after is None else str(after))
+
+
+async def task_report(call: Call) -> web.StreamResponse:
+    """``GET /tasks/{id}/report``."""
+    query: ReportQuery = call.query
+    view = await call.ctx.tasks.get(path_id(call), accounts=(call.account.id,))
+    run, over = view.at(query.run)
+    pieces: AsyncIterator[bytes] = (
+        recipients.errors(call.ctx.db, view.task, run)
+        if query.rows == "errors"
+        else recipients.report(call.ctx.db, view.task, run, over)
+    )
+    first = await anext(pieces)  # what fails at once still gets an answer that says so
+    response = web.StreamResponse(headers={**call.headers, "Content-Type": "text/csv; charset=utf-8"})
+    response.headers["Content-Disposition"] = f'attachment; filename="task-{view.task.id}-{query.rows}.csv"'
+    await response.prepare(call.request)
+    await response.write(first)
+    async for piece in pieces:
+        await response.write(piece)
+    await response.write_eof()
+    return response
+
+
+async def _detail(call: Call, task_id: int) -> TaskDetail:
+    view = await call.ctx.tasks.get(task_id, accounts=(call.account.id,))
+    runs = [
+        TaskRun(row["run"], china(row["due_at"]), row["missed"], row["fed"], china(row["finished_at"]))
+        for row in view.runs
+    ]
+    return TaskDetail(**msgspec.structs.asdict(_info(view, call.english)), runs=runs)
+
+
+def _in_span(at: datetime | None, field: str) -> datetime | None:
+    if at is not None and not FIRST_TIME <= at <= LAST_TIME:
+        raise Invalid("TIME_INVALID", reason=f"{field} 超出允许的范围", reason_en=f"{field} is out of range")
+    return at
+
+
+def _plain(window: DayWindow) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.to_builtins(window).items() if value is not None}
+
+
+def _recurring(given: Recurring) -> dict[str, Any]:
+    _in_span(given.until, "recurring.until")
+    return msgspec.structs.asdict(given)
+
+
+def reason_text(task: Task, *, english: bool = False) -> str:
+    """Why a task is as it is, for people."""
+    if task.reason in PAUSED:
+        return PAUSED[task.reason][english]
+    return message_of(task.reason, task.detail, english=english) if task.reason in CODES else task.reason
+
+
+def _info(view: TaskView, english: bool) -> TaskInfo:
+    task, progress = view.task, view.progress
+    return TaskInfo(
+        task_id=str(task.id),
+        name=task.name,
+        kind="sms",
+        state=task.state,
+        state_name=STATES[task.state],
+        reason=task.reason,
+        message=reason_text(task, english=english),
+        detail=task.detail,
+        type=task.type,
+        sign=task.sign,
+        content=task.content,
+        client_ref=task.client_ref,
+        file_id=None if task.upload_id is None else str(task.upload_id),
+        send_at=china(task.send_at),
+        expire_at=china(task.expire_at),
+        window=task.windows,
+        recurring=task.recurring,
+        rate=task.rate,
+        submitter=task.submitter,
+        created_at=china(task.created_at),
+        next_at=china(task.next_at),
+        started_at=china(task.started_at),
+        ended_at=china(task.ended_at),
+        run=task.run,
+        total=task.total,
+        valid=task.valid,
+        problems=task.problems,
+        pending=progress.pending,
+        counts=progress.statuses,
+        done=progress.done,
+    )
+
+
+def _recipient(one: recipients.Outcome) -> TaskRecipient:
+    said = one.message or REPORT_CLASSES.get(one.cls) or STATUS_ZH.get(one.status, recipients.PENDING_ZH)
+    return TaskRecipient(
+        row=one.n,
+        line=one.line,
+        to=one.number,
+        ext=one.ext,
+        status=one.status,
+        description=said,
+        message_id=None if one.message_id is None else str(one.message_id),
+        class_=one.cls,
+        code=one.code,
+        submitted_at=china(one.submitted_at),
+        done_at=china(one.done_at),
+    )
+
+
+_ERRORS = (
+    "TO_EMPTY", "CONTENT_EMPTY", "CONTENT_TOO_LONG", "CONTENT_VARIABLE_UNRESOLVED", "SIGN_MISSING",
+    "EXTEND_CODE_INVALID", "TIME_INVALID", "ACCOUNT_STOPPED", "STATE_CONFLICT", "NOT_FOUND", "TASK_REF_EXISTS",
+    "IDEMPOTENCY_MISMATCH", "BACKPRESSURE", "STORAGE_UNAVAILABLE",
+)  # fmt: skip
+_FOUND = ("NOT_FOUND", *STORAGE)
+_COMMAND = ("STATE_CONFLICT", *_FOUND)
+
+ROUTES = (
+    Route("POST", "/tasks", "send", create_task, "Make a task", TaskInfo, TaskBody, status=201, errors=_ERRORS,
+          idempotent=True),
+    Route("GET", "/tasks", "query", list_tasks, "Tasks, newest first", TaskPage, query=TasksQuery, errors=STORAGE),
+    Route("GET", "/tasks/{id}", "query", get_task, "A task and how far it is", TaskDetail, errors=_FOUND),
+    Route("PATCH", "/tasks/{id}", "send", change_task, "Change a task", TaskDetail, TaskChange,
+          errors=("TIME_INVALID", *_COMMAND)),
+    Route("POST", "/tasks/{id}/pause", "send", pause_task, "Pause a task", TaskDetail, errors=_COMMAND),
+    Route("POST", "/tasks/{id}/resume", "send", resume_task, "Go on with a task", TaskDetail, errors=_COMMAND),
+    Route("POST", "/tasks/{id}/cancel", "send", cancel_task, "Cancel a task for good", TaskDetail, errors=_COMMAND),
+    Route("GET", "/tasks/{id}/recipients", "query", task_recipients, "What has become of a task's recipients",
+          RecipientPage, query=RecipientsQuery, errors=_FOUND),
+    Route("GET", "/tasks/{id}/report", "query", task_report, "The same as a table, or the rows that got no message",
+          None, query=ReportQuery, media="text/csv", errors=_FOUND),
+)  # fmt: skip

@@ -1,0 +1,256 @@
+"""``smsgwctl task``: large jobs, jobs at a time, and jobs that come round again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from smsgw import control
+from smsgw.commands.base import (
+    Context,
+    Failed,
+    actor,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+)  # fmt: skip
+from smsgw.core.ids import CHINA
+from smsgw.platform.campaigns import recipients
+from smsgw.platform.campaigns.model import STATES, progress
+from smsgw.platform.campaigns.service import feeding_over
+from smsgw.store import accounts
+from smsgw.store import tasks as store
+from smsgw.store.tasks import Task
+
+TYPES = click.Choice(("otp", "notice", "marketing"))
+PATIENCE = 900.0
+"""Seconds: a large file is read through before the task exists."""
+
+
+@click.group()
+def task() -> None:
+    """Tasks (发送任务): to the rows of a file, at a time, in windows, again and again."""
+
+
+def _pairs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for text in given:
+        name, equals, column = text.partition("=")
+        if not equals or not name or not column:
+            raise click.BadParameter(f"{text}: should be VARIABLE=COLUMN")
+        found[name] = column
+    return found
+
+
+def _time(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise click.BadParameter(f"{text}: should be like 2026-05-01T09:00") from exc
+    return (at if at.tzinfo else at.replace(tzinfo=CHINA)).isoformat()
+
+
+def _windows(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[dict[str, str]]:
+    found = []
+    for text in given:
+        begin, dash, end = text.partition("-")
+        if not dash:
+            raise click.BadParameter(f"{text}: should be like 09:00-18:00")
+        found.append({"from": begin, "to": end})
+    return found
+
+
+@task.command("add")
+@click.option("--account", required=True)
+@click.option("--name", required=True, help="What it is about (发送主题).")
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
+    help="CSV or XLSX.",
+)
+@click.option("--to", "to", multiple=True, help="Number, instead of a file; may be repeated.")
+@click.option("--text", required=True, help="{variable} stands for a row's own value.")
+@click.option("--phone-column", help="By name or letter; guessed when not given.")
+@click.option("--var", "variables", multiple=True, callback=_pairs, help="VARIABLE=COLUMN; may be repeated.")
+@click.option("--sign", default="")
+@click.option("--type", "kind", type=TYPES, default="notice", show_default=True)
+@click.option(
+    "--at", "send_at", callback=_time, help="When to begin, such as 2026-05-01T09:00 (China's time)."
+)
+@click.option("--expire-at", callback=_time, help="Nothing is sent after this.")
+@click.option("--window", "windows", multiple=True, callback=_windows, help="HH:MM-HH:MM; may be repeated.")
+@click.option("--every", type=click.Choice(("day", "week", "month")), help="Comes round again; with --time.")
+@click.option("--time", "times", multiple=True, help="HH:MM[:SS]; may be repeated.")
+@click.option(
+    "--on", "days", multiple=True, type=int, help="Weekday 1-7, or day of the month (-1: the last)."
+)
+@click.option("--until", callback=_time, help="Not after this.")
+@click.option("--rate", type=click.IntRange(0, 10_000), default=0, help="Messages per second.")
+@click.option("--review", is_flag=True, help="Wait for a reviewer.")
+@json_option
+@pass_context
+@run_async
+async def add(
+    ctx: Context, account: str, name: str, path: Path | None, to: tuple[str, ...], text: str,
+    phone_column: str | None, variables: dict[str, str], sign: str, kind: str, send_at: str | None,
+    expire_at: str | None, windows: list[dict[str, str]], every: str | None, times: tuple[str, ...],
+    days: tuple[int, ...], until: str | None, rate: int, review: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Make a task through the running daemon."""
+    if (path is None) == (not to):
+        raise click.UsageError("give either --file or --to")
+    if (every is None) != (not times):
+        raise click.UsageError("--every and --time belong together")
+    recurring = None
+    if every is not None:
+        recurring = {"every": every, "at": list(times), "on": list(days) or None, "until": until}
+    body = {
+        "account": account, "name": name, "file": None if path is None else str(path), "to": list(to),
+        "text": text, "phone": phone_column, "variables": variables, "sign": sign, "type": kind, "send_at": send_at,
+        "expire_at": expire_at, "windows": windows, "recurring": recurring, "rate": rate, "review": review,
+        "actor": actor(),
+    }  # fmt: skip
+    made = await control.call(ctx.settings.control_socket, "POST", "/tasks", body, timeout_s=PATIENCE)
+    _show(made, as_json)
+
+
+@task.command("list")
+@click.option("--account")
+@click.option("--state", type=click.Choice(tuple(STATES)))
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@json_option
+@pass_context
+@run_async
+async def list_tasks(ctx: Context, account: str | None, state: str | None, limit: int, as_json: bool) -> None:
+    """Tasks, newest first, as they were last counted."""
+    async with ctx.database() as database:
+        names = {row.account.id: row.account.name for row in await accounts.list_accounts(database)}
+        ids = None if account is None else [i for i, n in names.items() if n == account]
+        if ids == []:
+            raise Failed(f"no account {account}")
+        found = await store.page(
+            database, accounts=ids, states=None if state is None else [state], limit=limit
+        )
+        counted = await store.totals(database, [(t.id, t.run) for t in found])
+    lines = []
+    for one in found:
+        sums = progress(one, counted[one.id], feeding_over(one))
+        lines.append(
+            {
+                "task": str(one.id), "name": one.name, "account": names.get(one.account_id), "state": one.state,
+                "reason": one.reason, "valid": one.valid, "pending": sums.pending, "done": sums.done,
+                "next_at": one.next_at, "created_at": one.created_at,
+            }
+        )  # fmt: skip
+    if as_json:
+        print_json(lines)
+    else:
+        print_table(
+            lines, ("task", "name", "account", "state", "reason", "valid", "pending", "done", "next_at", "created_at"),
+            empty="no tasks",
+        )  # fmt: skip
+
+
+def _command(verb: str, text: str) -> None:
+    @task.command(verb, help=text)
+    @click.argument("task_id", type=int)
+    @json_option
+    @pass_context
+    @run_async
+    async def run(ctx: Context, task_id: int, as_json: bool) -> None:
+        body = {"task": task_id, "actor": actor()}
+        answer = await control.call(
+            ctx.settings.control_socket, "POST", f"/tasks/{verb}", body, timeout_s=120.0
+        )
+        _show(answer, as_json)
+
+
+for _verb, _text in (
+    ("show", "A task and how far it is, counted now."),
+    ("pause", "Hold a task, and what of it no channel has claimed."),
+    ("resume", "Go on with a paused task."),
+    ("cancel", "End a task for good; what no carrier has is cancelled and refunded."),
+    ("pass", "Let a task that waits for review begin."),
+):
+    _command(_verb, _text)
+
+
+@task.command("reject")
+@click.argument("task_id", type=int)
+@click.option("--reason", required=True)
+@json_option
+@pass_context
+@run_async
+async def reject(ctx: Context, task_id: int, reason: str, as_json: bool) -> None:
+    """End a task that waits for review."""
+    body = {"task": task_id, "actor": actor(), "reason": reason}
+    _show(await ctx.daemon("POST", "/tasks/reject", body), as_json)
+
+
+@task.command("report")
+@click.argument("task_id", type=int)
+@click.option(
+    "--run", "run_number", type=click.IntRange(1), help="Of a task that comes round; else the latest."
+)
+@click.option("--output", "-o", type=click.File("wb"), default="-", show_default="standard output")
+@pass_context
+@run_async
+async def report(ctx: Context, task_id: int, run_number: int | None, output: Any) -> None:
+    """What has become of each recipient, as CSV."""
+    await _table(ctx, task_id, run_number, output, errors=False)
+
+
+@task.command("errors")
+@click.argument("task_id", type=int)
+@click.option(
+    "--run", "run_number", type=click.IntRange(1), help="Of a task that comes round; else the latest."
+)
+@click.option("--output", "-o", type=click.File("wb"), default="-", show_default="standard output")
+@pass_context
+@run_async
+async def errors(ctx: Context, task_id: int, run_number: int | None, output: Any) -> None:
+    """The rows that got no message, with the reason, as CSV."""
+    await _table(ctx, task_id, run_number, output, errors=True)
+
+
+async def _table(ctx: Context, task_id: int, run_number: int | None, output: Any, *, errors: bool) -> None:
+    async with ctx.database() as database:
+        found: Task | None = await store.get(database, task_id, accounts=None)
+        if found is None:
+            raise Failed(f"no task {task_id}")
+        run = found.run if run_number is None else run_number
+        feeding_over = any(
+            row["run"] == run and row["fed"] is not None for row in await store.runs(database, task_id, 1000)
+        )
+        pieces: AsyncIterator[bytes] = (
+            recipients.errors(database, found, run)
+            if errors
+            else recipients.report(database, found, run, feeding_over)
+        )
+        async for piece in pieces:
+            output.write(piece)
+
+
+def _show(answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    why = f"  ({answer['reason']} {answer['detail'] or ''})" if answer["reason"] else ""
+    click.echo(f"task     {answer['task']}  {answer['name']}")
+    click.echo(f"state    {answer['state']}({answer['state_name']}){why}")
+    problems = ", ".join(f"{n} {code}" for code, n in answer["problems"].items()) or "none"
+    click.echo(f"rows     {answer['total']}, of them valid {answer['valid']}; problems: {problems}")
+    counts = ", ".join(f"{n} {status}" for status, n in answer["counts"].items()) or "none yet"
+    click.echo(f"run {answer['run']}    pending {answer['pending']}; messages: {counts}")
+    if answer["next_at"]:
+        at = datetime.fromisoformat(answer["next_at"]).astimezone(CHINA)
+        click.echo(f"next     {at:%Y-%m-%d %H:%M:%S}")

@@ -1,0 +1,506 @@
+"""The feeder: one node at a time (under a lease) turns the rows of tasks into messages, shortly before their time.
+
+Rows go through the one door for messages, a chunk a call, under ids of one block: the message of a row follows from
+the row. In the transaction that stores a chunk the task's row is locked and its mark of what is fed moves on; what was
+not committed has not happened, what was is never done again. Only so much is fed that a few thousand messages of a
+task wait in the queue, so that a pause or a cancel has little to take back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from smsgw import aio
+from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
+from smsgw.core.ids import CHINA, IdSource
+from smsgw.core.model import Account, MessageType, Origin
+from smsgw.core.schedule import Windows
+from smsgw.core.variables import Template
+from smsgw.pipeline.accept import Acceptor, ItemResult, SendItem, SendRequest
+from smsgw.platform.campaigns.model import AHEAD, GRACE, MARKETING_HOURS, hours_of, recurrence_of
+from smsgw.platform.campaigns.service import Tasks
+from smsgw.store import leases, taskparts
+from smsgw.store import tasks as store
+from smsgw.store.db import Connection, Database
+from smsgw.store.leases import Lease
+from smsgw.store.tasks import Chunk, Recipient, Task
+
+log = structlog.get_logger(__name__)
+
+RESOURCE = "tasks"
+TICK = 0.25
+LOOK_EVERY = 0.5
+"""Seconds after which it is counted anew how many of a task's messages wait for a channel."""
+CHUNK = 200
+"""Rows in a call: some ten milliseconds of the event loop."""
+BACKLOG = 5000
+"""Messages of a task that may wait for a channel."""
+ALL_BACKLOG = 40_000
+LEAST_BACKLOG = 400
+ROWS_READ = 1000
+"""Rows of a task in memory."""
+AT_ONCE = 8
+"""Tasks with a chunk on its way."""
+MAX_LIVE = 2000
+"""Tasks that are looked after at the same time; further ones wait."""
+RATE_AHEAD = timedelta(seconds=2)
+"""A task with a rate of its own is fed this far ahead once it has begun."""
+RECONCILE_EVERY = 30.0
+COUNT_EVERY = 1.0
+COUNTED = 50
+"""Chunks counted anew at a time, of all tasks with messages under way."""
+PATIENCE_MOST = 30.0
+LOOK_AGAIN = timedelta(seconds=30)
+"""After a refusal of which only the door knows when it ends."""
+ACCOUNT_SHARE = 0.8
+"""Of the account's rate, what its tasks may use: its other messages are not to be refused for a task."""
+BURST = 0.5
+"""Seconds of that rate that may be made up for."""
+
+
+@dataclass
+class _Feed:
+    """What the feeder remembers of a task; lost with the process, and nothing with it."""
+
+    rows: list[Recipient] = field(default_factory=list)
+    rows_at: tuple[int, int] = (0, 0)
+    """Run and the row that ``rows`` follow."""
+    unclaimed: int = 0
+    counted: float = float("-inf")
+    not_before: float = 0.0
+    """After a refusal that passes."""
+    most: int = CHUNK
+    """Rows of a call: fewer for a while when one among them has spoilt it for all."""
+
+
+class _Gate:
+    """In the transaction that stores a chunk: the task runs, and this chunk comes next."""
+
+    def __init__(self, task: Task, chunk: Chunk, rows: Sequence[Recipient], due_at: datetime | None) -> None:
+        self.task = task
+        self.chunk = chunk
+        self.rows = rows
+        self.due_at = due_at
+        self.refused: list[store.RefusedRow] = []
+        self.closed = False
+        """The door keeps hours of its own, and they are over: no row is to be lost to that."""
+        self.marked = False
+
+    def given(self, results: Sequence[ItemResult]) -> _Gate:
+        """What the door says of the rows."""
+        for place, (row, result) in enumerate(zip(self.rows, results, strict=True)):
+            if result.code is not None:
+                id_ = self.chunk.base_id + place
+                self.refused.append((row.line, row.n, row.number, result.code, result.message or "", id_))
+                self.closed |= result.code == "TIME_WINDOW_CLOSED"
+        return self
+
+    async def admit(self, connection: Connection) -> SmsgwError | None:
+        """Whoever holds the lock is about to pause, cancel or change the task: the chunk comes another time."""
+        task = await store.lock_free(connection, self.task.id)
+        if task is None:
+            return Temporary("BACKPRESSURE", retry_after=TICK)
+        if (task.state, task.run, task.fed) != ("running", self.task.run, self.chunk.first - 1):
+            return Refused("STATE_CONFLICT", reason="任务状态已变化")
+        if self.closed:
+            return Refused("TIME_WINDOW_CLOSED", type=self.task.type)
+        return None
+
+    async def mark(self, connection: Connection) -> None:
+        """Its rows are fed."""
+        await store.mark_fed(connection, self.chunk, refused=self.refused, due_at=self.due_at)
+        self.marked = True
+
+
+class Feeder:
+    """Feeds all tasks while this node holds the lease."""
+
+    def __init__(
+        self,
+        database: Database,
+        tasks: Tasks,
+        acceptor: Acceptor,
+        *,
+        node: int,
+        ids: IdSource,
+        account: Callable[[int], Account | None],
+        marketing_hours: Callable[[], Windows] = lambda: MARKETING_HOURS,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._database = database
+        self._tasks = tasks
+        self._acceptor = acceptor
+        self._node = node
+        self._ids = ids
+        self._account = account
+        self._marketing_hours = marketing_hours
+        self._now = now
+        self._lease: Lease | None = None
+        self._feeds: dict[int, _Feed] = {}
+        self._paced: dict[int, float] = {}
+        """When the next chunk of an account may come; only accounts that exist are in it."""
+        self._jobs: list[asyncio.Task[None]] = []
+        self._reconciled = float("-inf")
+        self._counted = float("-inf")
+        self._count_after = 0
+        self.fed = 0
+        """Rows that this process has fed."""
+
+    async def start(self) -> None:
+        """Begin; the lease is taken when it is free."""
+        self._jobs = [
+            aio.spawn(
+                aio.forever(self._hold_lease, every=leases.RENEW_EVERY, name="tasks.lease"),
+                name="tasks.lease",
+            ),
+            aio.spawn(self._run(), name="tasks.feeder"),
+        ]
+
+    async def stop(self) -> None:
+        """End, and let another node go on."""
+        await aio.cancel(*self._jobs)
+        if self._lease is not None:
+            await leases.release(self._database, self._lease)
+            self._lease = None
+
+    async def _hold_lease(self) -> None:
+        if self._lease is not None:
+            await leases.renew(self._database, [self._lease])
+            if self._lease.lost:
+                self._lease = None
+        if self._lease is None:
+            self._lease = await leases.acquire(self._database, RESOURCE, self._node)
+            if self._lease is not None:
+                self._feeds.clear()
+                self._reconciled = float("-inf")
+                self._tasks.wake.set()
+
+    @property
+    def mine(self) -> bool:
+        """Whether this node feeds."""
+        return self._lease is not None and self._lease.still_mine()
+
+    async def _run(self) -> None:
+        while True:
+            progress = False
+            try:
+                if self.mine:
+                    progress = await self.step()
+            except asyncio.CancelledError:
+                raise
+            except Temporary as exc:
+                log.warning("job.put_off", job="tasks.feeder", error=str(exc))
+            except Exception:  # a supervisor: one failing round must not end the job
+                log.exception("job.failed", job="tasks.feeder")
+            if not progress:
+                self._tasks.wake.clear()
+                try:
+                    await asyncio.wait_for(self._tasks.wake.wait(), TICK)
+                except TimeoutError:
+                    continue
+
+    async def step(self) -> bool:
+        """One round over all live tasks; whether anything was fed."""
+        monotonic = time.monotonic()
+        if monotonic - self._reconciled >= RECONCILE_EVERY:
+            self._reconciled = monotonic
+            await self._reconcile()
+        now = self._now()
+        live = await self._live(now)
+        if monotonic - self._counted >= COUNT_EVERY:
+            self._counted = monotonic
+            await self._count()
+        self._feeds = {t.id: self._feeds.get(t.id) or _Feed() for t in live}
+        ready = [r for task in live if (r := await self._prepare(task, now)) is not None]
+        share = max(LEAST_BACKLOG, min(BACKLOG, ALL_BACKLOG // max(1, len(ready))))
+        fed = 0
+        for at in range(0, len(ready), AT_ONCE):
+            results = await asyncio.gather(*(self._feed(t, share, now) for t in ready[at : at + AT_ONCE]))
+            fed += sum(results)
+        self.fed += fed
+        return fed > 0
+
+    async def _live(self, now: datetime) -> list[Task]:
+        found: list[Task] = []
+        while len(found) < MAX_LIVE:
+            page = await store.live(
+                self._database, now + AHEAD, after=found[-1].id if found else 0, limit=500
+            )
+            found += page
+            if len(page) < 500:
+                break
+        return found
+
+    # --- whether a task may be fed ---------------------------------------------------------------------------------
+
+    async def _prepare(self, task: Task, now: datetime) -> Task | None:
+        """The task when it may be fed now; begins, pauses and resumes it as the rules say."""
+        account = self._account(task.account_id)
+        hours = hours_of(task, self._marketing_hours() if task.type == MessageType.MARKETING else Windows())
+        if account is None or account.halted:
+            if task.state != "paused":
+                await self._tasks.pause(
+                    task.id, accounts=None, actor="rule", reason="ACCOUNT_STOPPED", by_rule=True
+                )
+            return None
+        if task.state == "paused":
+            until = task.detail.get("until")
+            if (until is None or datetime.fromisoformat(until) <= now) and hours.open_until(now) is not None:
+                await self._tasks.resume(task.id, accounts=None, actor="rule", by_rule=True)
+            return None
+        if task.state == "sent" or (
+            task.next_at is not None and task.next_at > now + AHEAD and task.state == "scheduled"
+        ):
+            if hours.open_until(now) is None:  # what is left in the queue waits, too
+                await self._close(task, hours.next_open(now))
+            return None
+        if task.state == "scheduled":
+            return await self._begin(task, now)
+        due = max(now, task.due_at or now)
+        if due - now <= AHEAD and hours.open_until(due if task.due_at and task.due_at > now else now) is None:
+            if task.fed or task.due_at is None or task.due_at <= now:
+                await self._close(task, hours.next_open(now))
+            return None  # one that has not begun waits for its time first
+        return task
+
+    async def _close(self, task: Task, opens: datetime | None) -> None:
+        """Its hours are over: it goes on by itself when they come again."""
+        await self._tasks.pause(
+            task.id, accounts=None, actor="rule", reason="TIME_WINDOW_CLOSED", by_rule=True,
+            detail={} if opens is None else {"until": opens.astimezone(CHINA).isoformat()},
+        )  # fmt: skip
+
+    async def _begin(self, task: Task, now: datetime) -> Task | None:
+        """The run that is due, if there is one."""
+        assert task.next_at is not None  # noqa: S101 - that is how it was found
+        async with self._database.transaction() as connection:
+            current = await store.lock(connection, task.id)
+            if current is None or current.state != "scheduled" or current.next_at != task.next_at:
+                return None
+            due, run, next_at = task.next_at, task.run, None
+            if task.recurring is not None:
+                rule = recurrence_of(task.recurring)
+                latest, missed = rule.latest(due - timedelta(microseconds=1), max(now, due))
+                assert latest is not None  # noqa: S101 - at least the one that is due
+                if missed or latest < now - GRACE:
+                    lost = latest if latest < now - GRACE else due
+                    run += 1
+                    await store.add_run(connection, task.id, run, lost, task.valid, now, missed=True)
+                    log.warning("task.missed", task=task.id, due=lost.isoformat(), further=missed)
+                next_at = rule.after(latest)
+                if latest < now - GRACE:
+                    await store.change(connection, task.id, **self._again(run, next_at), fed=0)
+                    return None
+                due = latest
+            run += 1
+            await store.add_run(connection, task.id, run, due, task.valid, max(now, due))
+            values: dict[str, Any] = {
+                "state": "running", "run": run, "fed": 0, "next_at": next_at, "due_at": max(due, now), "reason": "",
+                "started_at": task.started_at or max(now, due),
+            }  # fmt: skip
+            await store.change(connection, task.id, **values)
+        log.info("task.begun", task=task.id, run=run, due=due.isoformat())
+        return replace(task, **values)
+
+    @staticmethod
+    def _again(run: int, next_at: datetime | None) -> dict[str, Any]:
+        """What follows a run of a task that comes round again."""
+        if next_at is None:
+            return {"state": "sent", "run": run, "next_at": None, "due_at": None}
+        return {"state": "scheduled", "run": run, "next_at": next_at, "due_at": None}
+
+    # --- feeding ---------------------------------------------------------------------------------------------------
+
+    async def _feed(self, task: Task, share: int, now: datetime) -> int:
+        """Feed one chunk, if there is room for it; rows done with."""
+        feed = self._feeds[task.id]
+        clock = time.monotonic()
+        if clock < feed.not_before:
+            return 0
+        account = self._account(task.account_id)
+        if account is None or self._paced.get(account.id, 0.0) > clock:
+            return 0
+        due = task.due_at if task.due_at is not None and task.due_at > now else None
+        if due is not None and task.rate and task.fed and due > now + RATE_AHEAD:
+            return 0
+        if task.expire_at is not None and max(now, due or now) >= task.expire_at:
+            await self._end_feeding(task)
+            return 0
+        if clock - feed.counted >= LOOK_EVERY:
+            feed.unclaimed = await self._unclaimed(task)
+            feed.counted = clock
+        if feed.unclaimed >= share:
+            return 0
+        rows = await self._next_rows(task, feed)
+        if not rows:
+            await self._end_feeding(task)
+            return 0
+        pace = len(rows) / max(1.0, account.rate * ACCOUNT_SHARE)
+        self._paced[account.id] = max(self._paced.get(account.id, 0.0), clock - BURST) + pace
+        return await self._send(task, feed, account, rows, due, now)
+
+    async def _next_rows(self, task: Task, feed: _Feed) -> list[Recipient]:
+        if feed.rows_at != (task.run, task.fed) or not feed.rows:
+            feed.rows = await store.rows_after(self._database, task.id, task.fed, ROWS_READ)
+            feed.rows_at = (task.run, task.fed)
+        size = CHUNK
+        if task.rate:
+            size = max(1, min(size, task.rate // 2))
+        return feed.rows[: min(size, feed.most)]
+
+    async def _send(
+        self,
+        task: Task,
+        feed: _Feed,
+        account: Account,
+        rows: list[Recipient],
+        due: datetime | None,
+        now: datetime,
+    ) -> int:
+        template = Template(task.content)
+        following = None
+        if task.rate:
+            following = max(task.due_at or now, now) + timedelta(seconds=len(rows) / task.rate)
+        elif due is not None:
+            following = due
+        chunk = Chunk(task.id, task.run, rows[0].n, len(rows), self._ids.block(len(rows)))
+        gate = _Gate(task, chunk, rows, following)
+        request = SendRequest(
+            account=account,
+            items=tuple(
+                SendItem(
+                    "+" + row.number, template.fill(row.values), "", task.ext if row.ext is None else row.ext,
+                    task.extend_code, task.sign,
+                )
+                for row in rows
+            ),
+            type=MessageType(task.type),
+            origin=Origin.TASK,
+            submitter=task.submitter,
+            send_at=due,
+            expire_at=self._expiry(task, due or now),
+            first_id=chunk.base_id,
+            gate=gate.given,
+        )  # fmt: skip
+        try:
+            result = await self._acceptor.send(request)
+            if not gate.marked:  # there was nothing to store but that
+                await self._mark_refused(gate.given(result.items))
+        except SmsgwError as exc:
+            return await self._refused(task, feed, rows, exc)
+        feed.not_before = 0.0
+        feed.most = min(CHUNK, feed.most * 2)
+        feed.rows = feed.rows[len(rows) :]
+        feed.rows_at = (task.run, rows[-1].n)
+        feed.unclaimed += result.accepted
+        return len(rows)
+
+    @staticmethod
+    def _expiry(task: Task, start: datetime) -> datetime | None:
+        """The task's own end of validity, as far ahead as a message may have one."""
+        return None if task.expire_at is None else min(task.expire_at, start + timedelta(days=6))
+
+    async def _mark_refused(self, gate: _Gate) -> None:
+        async with self._database.transaction() as connection:
+            shut = await gate.admit(connection)
+            if shut is not None:
+                raise shut
+            await gate.mark(connection)
+
+    async def _refused(self, task: Task, feed: _Feed, rows: list[Recipient], exc: SmsgwError) -> int:
+        """The door has refused a call as a whole: later, by somebody's hand, or one row alone."""
+        feed.rows = []
+        if isinstance(exc, Temporary) or exc.code == "STATE_CONFLICT":
+            wait = 0.0 if exc.code == "STATE_CONFLICT" else min(PATIENCE_MOST, exc.retry_after or 1.0)
+            feed.not_before = time.monotonic() + wait
+            if exc.code in ("NO_ROUTE", "STORAGE_UNAVAILABLE") and task.reason != exc.code:
+                await self._note(task, exc)
+            return 0
+        if isinstance(exc, Invalid) and task.mapping.get("names"):  # each row has a text of its own
+            if len(rows) > 1:
+                feed.most = len(rows) // 2
+                return 1
+            row = rows[0]
+            gate = _Gate(task, Chunk(task.id, task.run, row.n, 1, 0), rows, task.due_at)
+            gate.refused.append((row.line, row.n, row.number, exc.code, str(exc), 0))
+            try:
+                await self._mark_refused(gate)
+            except SmsgwError:
+                return 0
+            return 1
+        detail = {name: value for name, value in exc.detail.items() if isinstance(value, str | int)}
+        until = _until(exc, self._now())
+        if until is not None:
+            detail["until"] = until.isoformat()
+        await self._tasks.pause(
+            task.id, accounts=None, actor="rule", reason=exc.code, detail=detail, by_rule=until is not None
+        )
+        if until is None:
+            log.warning("task.stopped", task=task.id, code=exc.code)
+        return 0
+
+    async def _note(self, task: Task, exc: SmsgwError) -> None:
+        """Say why a running task waits."""
+        async with self._database.transaction() as connection:
+            current = await store.lock(connection, task.id)
+            if current is not None and current.state == "running":
+                await store.change(connection, task.id, reason=exc.code, detail={"message": str(exc)})
+
+    async def _end_feeding(self, task: Task) -> None:
+        """All rows of the run are done with, or their time is over."""
+        async with self._database.transaction() as connection:
+            current = await store.lock(connection, task.id)
+            if (
+                current is None
+                or current.state != "running"
+                or (current.run, current.fed) != (task.run, task.fed)
+            ):
+                return
+            await store.end_feeding(connection, task.id, task.run, task.fed)
+            await store.change(connection, task.id, **self._again(task.run, task.next_at))
+        log.info("task.fed", task=task.id, run=task.run, rows=task.fed)
+
+    # --- counting --------------------------------------------------------------------------------------------------
+
+    async def _unclaimed(self, task: Task) -> int:
+        chunks = await taskparts.waiting_chunks(self._database, task.id, 2 * BACKLOG // CHUNK)
+        return await taskparts.count(
+            self._database, chunks, self._now(), settled=self._now() - timedelta(days=8)
+        )
+
+    async def _count(self) -> None:
+        """Count some chunks of some unfinished tasks anew, and finish runs that are over."""
+        ids = await store.unfinished_tasks(self._database, after=self._count_after, limit=20)
+        self._count_after = ids[-1] if len(ids) == 20 else 0
+        for task_id in ids:
+            await self._tasks.count(task_id, None, max(2, COUNTED // len(ids)), stale=True)
+        for task_id, run in await store.ending_runs(self._database, limit=20):
+            await self._tasks.finish(task_id, run)
+
+    async def _reconcile(self) -> None:
+        """Do again what a command may have left undone when its process died, and end holds that last too long."""
+        after = 0
+        while ids := await store.unfinished_tasks(self._database, after=after, limit=100):
+            after = ids[-1]
+            for task_id in ids:
+                await self._tasks.settle_queue(task_id)
+                await self._tasks.end_long_holds(task_id)
+
+
+def _until(exc: SmsgwError, now: datetime) -> datetime | None:
+    """When a refusal passes by itself; None when somebody has to do something."""
+    midnight = now.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
+    if exc.code == "QUOTA_DAY_EXCEEDED":
+        return midnight + timedelta(days=1)
+    if exc.code == "QUOTA_MONTH_EXCEEDED":
+        return (midnight.replace(day=1) + timedelta(days=32)).replace(day=1)
+    if exc.code in ("TIME_WINDOW_CLOSED", "ACCOUNT_STOPPED", "ACCOUNT_NOT_BEGUN"):
+        return now + LOOK_AGAIN
+    return None

@@ -1,0 +1,179 @@
+"""Files that customers upload: kept in the data directory for some days, within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from smsgw.core.errors import Invalid, Refused, Temporary
+from smsgw.core.ids import first_id
+from smsgw.platform.campaigns.worker import Job
+from smsgw.platform.campaigns.workers import Workers
+from smsgw.store import uploads as store
+from smsgw.store.db import Database
+from smsgw.store.uploads import Upload
+
+log = structlog.get_logger(__name__)
+
+MAX_SIZE = 200 * 1024 * 1024
+OWN_SHARE = 0.5
+"""Of the room for files, what one account may take."""
+MAX_INCOMING = 4
+"""Files that are received at the same time."""
+LEFT_BEHIND = timedelta(hours=2)
+"""What has been arriving for so long arrives no more."""
+KNOWN_FOR = timedelta(days=180)
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A file on its way in; ``path`` is written by whoever receives it."""
+
+    id: int
+    path: Path
+
+
+class Files:
+    """The files of this node."""
+
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        *,
+        node: int,
+        ids: Callable[[], int],
+        total_mb: int = 2048,
+        keep_days: int = 7,
+        check_disk: Callable[[], None] = lambda: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._database = database
+        self._folder = folder
+        self._node = node
+        self._ids = ids
+        self._room = total_mb * 1024 * 1024
+        self._keep = timedelta(days=keep_days)
+        self._check_disk = check_disk
+        self._now = now
+        self._workers = Workers()
+        self._arriving: set[int] = set()
+
+    def path(self, upload_id: int) -> Path:
+        """Where the octets of a file of this node lie."""
+        return self._folder / str(upload_id)
+
+    async def receive(self, account_id: int, size: int) -> Incoming:
+        """Room for a file of at most ``size`` octets (0: not known). End with ``keep`` or ``drop``."""
+        if size > MAX_SIZE:
+            raise Invalid("FILE_TOO_LARGE")
+        if len(self._arriving) >= MAX_INCOMING:
+            raise Temporary("BACKPRESSURE", retry_after=5, n=5)
+        self._check_disk()
+        total, own = await store.used(self._database, self._node, account_id)
+        if total + size > self._room or own + size > self._room * OWN_SHARE:
+            raise Temporary(
+                "STORAGE_UNAVAILABLE", retry_after=3600,
+                reason="上传文件的空间已满,请等待旧文件过期或联系管理员",
+            )  # fmt: skip
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        upload_id = self._ids()
+        incoming = Incoming(upload_id, self._folder / f"{upload_id}.part")
+        self._arriving.add(incoming.id)
+        return incoming
+
+    def drop(self, incoming: Incoming) -> None:
+        """It has not come to anything."""
+        self._arriving.discard(incoming.id)
+        incoming.path.unlink(missing_ok=True)
+
+    async def keep(self, incoming: Incoming, account_id: int, name: str, submitter: str) -> Upload:
+        """The file is complete: look at it and enter it. ``FILE_INVALID`` says why it cannot be used."""
+        try:
+            size = incoming.path.stat().st_size
+            if size > MAX_SIZE:
+                raise Invalid("FILE_TOO_LARGE")
+            result = await self._workers.run(Job(inspect=str(incoming.path)))
+            preview = result.preview
+            assert preview is not None  # noqa: S101 - what an inspection gives
+            upload = Upload(
+                id=incoming.id,
+                account_id=account_id,
+                node=self._node,
+                name=_plain(name),
+                size=size,
+                form=msgspec.to_builtins(preview.form),
+                columns=preview.columns,
+                phone_column=preview.phone,
+                first_rows=[list(row) for row in preview.first],
+                rows=preview.rows,
+                submitter=submitter,
+                expires_at=self._now() + self._keep,
+            )
+            await asyncio.to_thread(_settle, incoming.path, self.path(upload.id))
+            try:
+                await store.add(self._database, upload)
+            except BaseException:
+                self.path(upload.id).unlink(missing_ok=True)
+                raise
+        finally:
+            self.drop(incoming)
+        log.info("file.kept", file=upload.id, account=account_id, rows=upload.rows, size=size)
+        return upload
+
+    async def get(self, upload_id: int, *, accounts: Sequence[int] | None) -> Upload:
+        """A file that the accounts may use. ``NOT_FOUND`` when there is none (any more)."""
+        found = await store.get(self._database, upload_id, accounts=accounts, now=self._now())
+        if found is None:
+            raise Refused("NOT_FOUND")
+        return found
+
+    async def sweep(self) -> None:
+        """Remove what is due, and what nobody knows of."""
+        now = self._now()
+        due = await store.due(self._database, self._node, now)
+        for upload_id in due:
+            self.path(upload_id).unlink(missing_ok=True)
+        if due:
+            await store.remove(self._database, due)
+            log.info("files.removed", count=len(due))
+        await store.forget(self._database, now - KNOWN_FOR)
+        await self._sweep_strangers(now)
+
+    async def _sweep_strangers(self, now: datetime) -> None:
+        """What a killed process has left: parts, and files that were never entered."""
+        if not self._folder.exists():
+            return
+        before = first_id(now - LEFT_BEHIND)
+        old: dict[int, Path] = {}
+        for path in self._folder.iterdir():
+            stem = path.name.removesuffix(".part")
+            if stem.isdecimal() and int(stem) < before:
+                if path.suffix == ".part":
+                    path.unlink(missing_ok=True)
+                else:
+                    old[int(stem)] = path
+        if old:
+            known = await store.known(self._database, self._node, list(old))
+            for upload_id in old.keys() - known:
+                old[upload_id].unlink(missing_ok=True)
+
+
+def _settle(source: Path, target: Path) -> None:
+    """Give the file its name once its octets are on the disk."""
+    with source.open("rb") as file:
+        os.fsync(file.fileno())
+    source.rename(target)
+
+
+def _plain(name: str) -> str:
+    """The last part of a name, as it can be shown."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(c for c in last if c.isprintable())[:128] or "file"

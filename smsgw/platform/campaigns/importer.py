@@ -1,0 +1,111 @@
+"""Brings the files of new tasks into the database; each node those that lie in its own data directory."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import structlog
+
+from smsgw import aio
+from smsgw.core.errors import SmsgwError, Temporary
+from smsgw.platform.campaigns.service import Tasks, after_import, plan_of
+from smsgw.platform.campaigns.sheets import Form
+from smsgw.platform.campaigns.worker import ImportJob, Job
+from smsgw.platform.campaigns.workers import Workers
+from smsgw.store import tasks as store
+from smsgw.store import uploads
+from smsgw.store.db import Database
+from smsgw.store.tasks import Task
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY = 1.0
+SWEEP_EVERY = 600.0
+MAX_TRIES = 3
+"""Of a file that breaks the reader."""
+
+
+class Importer:
+    """Looks for tasks whose file lies here, and sweeps what is kept too long."""
+
+    def __init__(self, database: Database, tasks: Tasks, *, node: int, keep_days: int) -> None:
+        self._database = database
+        self._tasks = tasks
+        self._node = node
+        self._keep = timedelta(days=keep_days)
+        self._workers = Workers()
+        self._tries: Counter[int] = Counter()
+        self._jobs: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin."""
+        for name, every, step in (("import", LOOK_EVERY, self._look), ("sweep", SWEEP_EVERY, self._sweep)):
+            self._jobs.append(
+                aio.spawn(aio.forever(step, every=every, name=f"tasks.{name}"), name=f"tasks.{name}")
+            )
+
+    async def stop(self) -> None:
+        """End; an import under way is undone, and done again at the next start."""
+        await aio.cancel(*self._jobs)
+
+    async def _look(self) -> None:
+        while found := await store.to_import(self._database, self._node, 1):
+            await self._import(found[0])
+
+    async def _import(self, task: Task) -> None:
+        assert task.upload_id is not None  # noqa: S101 - that is how it was found
+        begun = time.monotonic()
+        try:
+            upload = await uploads.get(
+                self._database, task.upload_id, accounts=None, now=datetime.min.replace(tzinfo=UTC)
+            )
+            path = self._tasks.files.path(task.upload_id)
+            if upload is None or not path.exists():
+                await self._fail(task, "文件已被清除,请重新上传")
+                return
+            form = msgspec.convert(upload.form, Form)
+            job = ImportJob(self._database.dsn, str(path), form, plan_of(task), after_import(task))
+            result = await self._workers.run(Job(load=job))
+        except Temporary:
+            raise
+        except SmsgwError as exc:
+            self._tries[task.id] += 1
+            if self._tries[task.id] < MAX_TRIES and await self._still_importing(task):
+                await asyncio.sleep(LOOK_EVERY)
+                return
+            await self._fail(task, str(exc.detail.get("reason", exc)))
+            return
+        finally:
+            if len(self._tries) > 1000:
+                self._tries.clear()
+        self._tries.pop(task.id, None)
+        done = result.imported
+        if done is not None:
+            log.info(
+                "task.imported", task=task.id, rows=done.total, valid=done.valid, peak_mb=result.peak_mb,
+                seconds=round(time.monotonic() - begun, 1),
+            )  # fmt: skip
+        self._tasks.wake.set()
+
+    async def _still_importing(self, task: Task) -> bool:
+        found = await store.get(self._database, task.id, accounts=None)
+        return found is not None and found.state == "importing"
+
+    async def _fail(self, task: Task, reason: str) -> None:
+        async with self._database.transaction() as connection:
+            current = await store.lock(connection, task.id)
+            if current is None or current.state != "importing":
+                return
+            await store.change(
+                connection, task.id, state="failed", reason="FILE_INVALID", detail={"reason": reason[:500]},
+                ended_at=datetime.now(UTC),
+            )  # fmt: skip
+        log.warning("task.import_failed", task=task.id)
+
+    async def _sweep(self) -> None:
+        await self._tasks.files.sweep()
+        await store.sweep(self._database, datetime.now(UTC) - self._keep)

@@ -1,0 +1,181 @@
+"""What a task is asked to do, and the rules for times that people write down."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from smsgw.core import schedule
+from smsgw.core.errors import Invalid, SmsgwError
+from smsgw.core.model import Account, MessageType, Origin
+from smsgw.core.schedule import ALL_DAYS, Hours, Recurrence, Window, Windows
+from smsgw.core.states import FINAL, STATUS
+from smsgw.store.tasks import Task
+
+MAX_TO = 10_000
+"""Numbers in a call; more come in a file."""
+MAX_NAME = 64
+MAX_RATE = 10_000
+MAX_AHEAD = timedelta(days=366)
+AHEAD = timedelta(seconds=30)
+"""Messages are made this long before their time."""
+GRACE = timedelta(hours=1)
+"""A run that comes round again starts at most this late; later it has been missed."""
+MARKETING_HOURS = Windows((Window(time(8), time(21)),))
+"""When marketing may reach people."""
+
+STATES: dict[str, str] = {
+    "importing": "导入中",
+    "review": "待审核",
+    "scheduled": "待发送",
+    "running": "发送中",
+    "paused": "已暂停",
+    "sent": "已发完,等待回执",
+    "finished": "已完成",
+    "cancelled": "已取消",
+    "failed": "失败",
+}
+FINAL_STATUSES = frozenset(STATUS[state] for state in FINAL) | {"rejected"}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """A task as its owner describes it; shapes and sizes are checked by the edge, all else by ``Tasks.create``."""
+
+    account: Account
+    name: str
+    content: str
+    origin: Origin
+    submitter: str
+    to: tuple[str, ...] = ()
+    upload_id: int | None = None
+    phone: str | None = None
+    """The column of the numbers, by name or letter; None: the one that seems to hold them."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Variable of the text -> column; one that is not named here has the column of its own name."""
+    ext_column: str | None = None
+    type: MessageType = MessageType.NOTICE
+    sign: str = ""
+    ext: str = ""
+    extend_code: str = ""
+    send_at: datetime | None = None
+    expire_at: datetime | None = None
+    windows: Sequence[Mapping[str, Any]] = ()
+    recurring: Mapping[str, Any] | None = None
+    rate: int = 0
+    """Messages per second; 0: as fast as it goes."""
+    review: bool = False
+    one_each: str = "number"
+    client_ref: str = ""
+    request_key: str = ""
+    request_sha256: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What has become of the rows of a task's latest run.
+
+    ``valid`` rows = ``pending`` + the sum of ``statuses``, in which rows that will get no message any more are
+    ``rejected``, ``expired`` or ``cancelled``, too.
+    """
+
+    total: int
+    valid: int
+    pending: int
+    statuses: dict[str, int]
+
+    @property
+    def done(self) -> int:
+        """Rows that have come to an end."""
+        return sum(n for status, n in self.statuses.items() if status in FINAL_STATUSES)
+
+
+def progress(task: Task, counted: Counter[str], feeding_over: bool) -> Progress:
+    """Sum up a task from what its messages were counted as (``refused``: rows refused at the door)."""
+    statuses = Counter(counted)
+    statuses["rejected"] += statuses.pop("refused", 0)
+    left = task.valid - task.fed
+    pending = left
+    if task.state == "cancelled":
+        statuses["cancelled"] += left
+        pending = 0
+    elif feeding_over and task.run:
+        statuses["expired"] += left
+        pending = 0
+    return Progress(task.total, task.valid, pending, {s: n for s, n in sorted(statuses.items()) if n})
+
+
+# --- times as people write them --------------------------------------------------------------------------------------
+
+_CLOCK = re.compile(r"([01]\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
+
+
+def invalid(field_: str, chinese: str, english: str) -> SmsgwError:
+    """A field that cannot be used."""
+    return Invalid("PARAM_INVALID", field=field_, reason=chinese, reason_en=english)
+
+
+def clock(text: Any, field_: str) -> time:
+    """``HH:MM`` or ``HH:MM:SS``; 24:00 is the end of the day."""
+    match = _CLOCK.fullmatch(text) if isinstance(text, str) else None
+    hour = int(match[1]) if match else 0
+    if match is None or (hour == 24 and (match[2] != "00" or match[3] not in (None, "00"))):
+        raise invalid(field_, "应为 HH:MM 或 HH:MM:SS", "HH:MM or HH:MM:SS")
+    return time(hour % 24, int(match[2]), int(match[3] or 0))
+
+
+def _days(given: Any, allowed: frozenset[int], field_: str) -> frozenset[int]:
+    if not isinstance(given, list | tuple | set | frozenset) or not given or not allowed >= set(given):
+        low, high = min(d for d in allowed if d > 0), max(allowed)
+        extra = ",-1 表示最后一天" if -1 in allowed else ""
+        raise invalid(field_, f"应为 {low} 至 {high} 的列表{extra}", f"a list of {low} to {high}")
+    return frozenset(given)
+
+
+def windows_of(given: Sequence[Mapping[str, Any]], field_: str = "window") -> Windows:
+    """``[{"from": "09:00", "to": "18:00", "days": [1, 2, 3, 4, 5]}, …]``."""
+    if len(given) > schedule.MAX_WINDOWS:
+        raise invalid(field_, f"最多 {schedule.MAX_WINDOWS} 个时段", f"at most {schedule.MAX_WINDOWS}")
+    spans = []
+    for index, one in enumerate(given):
+        begin = clock(one.get("from"), f"{field_}[{index}].from")
+        end = clock(one.get("to"), f"{field_}[{index}].to")
+        if begin == end and begin != time(0):
+            raise invalid(f"{field_}[{index}]", "开始与结束时间相同", "it begins when it ends")
+        days = one.get("days")
+        spans.append(
+            Window(begin, end, ALL_DAYS if days is None else _days(days, ALL_DAYS, f"{field_}[{index}].days"))
+        )
+    return Windows(tuple(spans))
+
+
+def recurrence_of(given: Mapping[str, Any]) -> Recurrence:
+    """``{"every": "week", "at": ["09:00"], "on": [1, 4], "until": …}``."""
+    every = given.get("every")
+    at = given.get("at")
+    at = [at] if isinstance(at, str) else at
+    if not isinstance(at, list | tuple) or not 0 < len(at) <= schedule.MAX_TIMES:
+        raise invalid("recurring.at", "应为 1 至 24 个时刻", "1 to 24 times of the day")
+    times = tuple(sorted({clock(t, f"recurring.at[{i}]") for i, t in enumerate(at)}))
+    on: frozenset[int] = frozenset()
+    if every == "week":
+        on = _days(given.get("on"), ALL_DAYS, "recurring.on")
+    elif every == "month":
+        on = _days(given.get("on"), frozenset(range(1, 32)) | {-1}, "recurring.on")
+    elif every != "day":
+        raise invalid("recurring.every", "可选 day、week、month", "day, week or month")
+    elif given.get("on") is not None:
+        raise invalid("recurring.on", "每天发送时不能指定", "not with every day")
+    until = given.get("until")
+    if isinstance(until, str):
+        until = datetime.fromisoformat(until)
+    return Recurrence(every, times, on, until)
+
+
+def hours_of(task: Task, quiet: Windows) -> Hours:
+    """When a task may send: within its own windows, and not in the quiet hours of its type."""
+    return Hours((windows_of(task.windows), quiet))

@@ -1,0 +1,183 @@
+"""What has become of each recipient of a task: by page, and as a table for spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from smsgw.core import states
+from smsgw.core.ids import CHINA
+from smsgw.core.model import REPORT_CLASSES
+from smsgw.core.numbers import national
+from smsgw.core.states import STATUS_ZH, PartState
+from smsgw.store import taskparts
+from smsgw.store import tasks as store
+from smsgw.store.db import Database, Row
+from smsgw.store.tasks import Recipient, Task
+
+PAGE = 1000
+MAX_SEARCHED = 20_000
+"""Rows that one page with a filter looks at."""
+BOM = "\ufeff"
+PENDING_ZH = "待提交"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One recipient and its message, if it has one yet."""
+
+    n: int
+    line: int
+    number: str
+    ext: str
+    values: tuple[str, ...]
+    status: str
+    """``pending``, or a message's status."""
+    message_id: int | None = None
+    parts: int = 0
+    cls: str = ""
+    code: str = ""
+    """The carrier's, or that of our refusal."""
+    message: str = ""
+    submitted_at: datetime | None = None
+    done_at: datetime | None = None
+
+
+async def outcomes(
+    database: Database, task: Task, run: int, over: bool, after: int, limit: int
+) -> list[Outcome]:
+    """The rows that follow row ``after``, as they stand in a run; ``over``: it gets no more messages."""
+    rows = await store.rows_after(database, task.id, after, limit)
+    if not rows:
+        return []
+    chunks, parts = await taskparts.parts_of(database, task.id, run, rows[0].n, rows[-1].n)
+    lines = (rows[0].line, rows[-1].line)
+    refused = await store.refused_rows(database, task.id, run, lines) if run else {}
+    messages: dict[int, int] = {}
+    for chunk in chunks:
+        messages |= {chunk.first + i: chunk.base_id + i for i in range(chunk.size)}
+    left = "cancelled" if task.state == "cancelled" else "expired" if over else "pending"
+    return [_outcome(row, messages.get(row.n), parts, refused, left) for row in rows]
+
+
+def _outcome(
+    row: Recipient,
+    message_id: int | None,
+    parts: dict[int, list[Row]],
+    refused: dict[int, tuple[str, str, int | None]],
+    left: str,
+) -> Outcome:
+    own = (row.n, row.line, row.number, row.ext or "", row.values)
+    if row.n in refused:
+        code, message, recorded = refused[row.n]
+        return Outcome(*own, "rejected", recorded, code=code, message=message)
+    found = parts.get(message_id, []) if message_id is not None else []
+    if not found:
+        return Outcome(*own, left)
+    state = states.message_state(PartState(p["state"]) for p in found)
+    worst = next(p for p in found if p["state"] == state)
+    submitted = [p["answered_at"] or p["claimed_at"] for p in found if p["answered_at"] or p["claimed_at"]]
+    return Outcome(
+        *own,
+        states.status_of(state, worst["by_us"]),
+        message_id,
+        len(found),
+        worst["class"],
+        worst["code"],
+        "",
+        max(submitted) if submitted and state not in states.REFUNDED else None,
+        max(p["final_at"] for p in found) if all(p["final_at"] for p in found) else None,
+    )
+
+
+async def search(
+    database: Database, task: Task, run: int, over: bool, *, status: str | None, after: int, limit: int
+) -> tuple[list[Outcome], int | None]:
+    """A page of recipients and where the next one begins (None: nowhere).
+
+    With a ``status`` a page may hold fewer than ``limit`` although more follow: it looks at a bounded number of rows.
+    """
+    found: list[Outcome] = []
+    searched = 0
+    while searched < MAX_SEARCHED:
+        step = limit if status is None else PAGE
+        page = await outcomes(database, task, run, over, after, step)
+        for one in page:
+            after = one.n
+            if status is None or one.status == status:
+                found.append(one)
+                if len(found) == limit:
+                    return found, after if after < task.valid else None
+        searched += len(page)
+        if len(page) < step:
+            return found, None
+    return found, after
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+_REPORT = (
+    "行号",
+    "手机号码",
+    "状态",
+    "状态说明",
+    "失败类别",
+    "状态码",
+    "说明",
+    "消息编号",
+    "条数",
+    "提交时间",
+    "完成时间",
+    "附加数据",
+)
+_ERRORS = ("行号", "手机号码", "错误码", "错误说明", "原始数据")
+
+
+async def report(database: Database, task: Task, run: int, over: bool) -> AsyncIterator[bytes]:
+    """All recipients of a run as CSV in UTF-8 with a mark, so that spreadsheets show it right."""
+    names = tuple(task.mapping.get("names", ()))
+    yield _lines([_REPORT + names], first=True)
+    after = 0
+    while page := await outcomes(database, task, run, over, after, PAGE):
+        after = page[-1].n
+        yield _lines(
+            (
+                o.line, national(o.number), o.status, STATUS_ZH.get(o.status, PENDING_ZH),
+                REPORT_CLASSES.get(o.cls, o.cls), o.code, o.message, o.message_id or "", o.parts or "",
+                _time(o.submitted_at), _time(o.done_at), o.ext, *o.values,
+            )
+            for o in page
+        )  # fmt: skip
+
+
+async def errors(database: Database, task: Task, run: int) -> AsyncIterator[bytes]:
+    """Rows that got no message, with the reason and the row as it was in the file: to be put right and sent again."""
+    yield _lines([_ERRORS], first=True)
+    after = (-1, 0)
+    while page := await store.problems(database, task.id, sorted({0, run}), after, PAGE):
+        after = page[-1]["run"], page[-1]["line"]
+        yield _lines((r["line"], r["number"], r["code"], r["message"], *(r["cells"] or ())) for r in page)
+
+
+def _lines(rows: object, *, first: bool = False) -> bytes:
+    text = io.StringIO(newline="")
+    if first:
+        text.write(BOM)
+    writer = csv.writer(text)
+    for row in rows:  # type: ignore[attr-defined]
+        writer.writerow([_harmless(cell) for cell in row])
+    return text.getvalue().encode()
+
+
+def _harmless(cell: object) -> object:
+    """A text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + cell
+    return cell
+
+
+def _time(at: datetime | None) -> str:
+    return at.astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S") if at else ""

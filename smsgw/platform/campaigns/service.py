@@ -1,0 +1,550 @@
+"""Tasks as people handle them: made, looked at, paused, resumed, cancelled.
+
+A command changes the task's row first, under its lock; from that commit on nothing is fed. Then it does what follows
+for the messages in the queue. Should the process die in between, the feeder does it again (``settle_queue``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from smsgw.core import numbers
+from smsgw.core.errors import Invalid, Refused, SmsgwError
+from smsgw.core.ids import CHINA, time_of
+from smsgw.core.model import MessageType, Origin
+from smsgw.core.states import PartState
+from smsgw.core.variables import Template
+from smsgw.pipeline.accept import MAX_CHARACTERS, VALIDITY, Acceptor, SendItem, SendRequest
+from smsgw.pipeline.events import EventBell
+from smsgw.pipeline.outcomes import Outcomes, Sweep
+from smsgw.platform.campaigns.files import Files
+from smsgw.platform.campaigns.model import (
+    MAX_AHEAD,
+    MAX_TO,
+    STATES,
+    Progress,
+    TaskSpec,
+    invalid,
+    progress,
+    recurrence_of,
+    windows_of,
+)  # fmt: skip
+from smsgw.platform.campaigns.sheets import letter
+from smsgw.platform.campaigns.sifting import Plan, Sieve
+from smsgw.store import audit, events, taskparts
+from smsgw.store import tasks as store
+from smsgw.store.db import Connection, Database, Row
+from smsgw.store.tasks import Chunk, Task
+from smsgw.store.uploads import Upload
+
+log = structlog.get_logger(__name__)
+
+CHUNKS_AT_ONCE = 5
+"""Chunks that one statement holds, releases or cancels."""
+FRESH = 100
+"""Chunks that are counted anew for somebody who looks."""
+HOLD_LIMIT = timedelta(days=5)
+"""What a pause holds ends as cancelled after this: a week after its acceptance a message cannot be sent any more."""
+SETTLED = timedelta(days=8)
+"""Older finals are not corrected by reports any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """A task with its progress."""
+
+    task: Task
+    progress: Progress
+    runs: tuple[Row, ...] = ()
+
+    def at(self, run: int | None) -> tuple[int, bool]:
+        """A run (None: the latest), and whether it gets no more messages. ``NOT_FOUND`` when there is no such run."""
+        wanted = self.task.run if run is None else run
+        found = next((row for row in self.runs if row["run"] == wanted), None)
+        if found is None:
+            if run is not None:
+                raise Refused("NOT_FOUND")
+            return wanted, False
+        return wanted, found["fed"] is not None
+
+
+class Tasks:
+    """The tasks of all accounts, as seen from this node."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        acceptor: Acceptor,
+        outcomes: Outcomes,
+        files: Files,
+        ids: Callable[[], int],
+        on_queued: Callable[[set[tuple[int, int]]], None],
+        bell: EventBell,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.database = database
+        self.files = files
+        self._acceptor = acceptor
+        self._outcomes = outcomes
+        self._ids = ids
+        self._on_queued = on_queued
+        self._bell = bell
+        self._now = now
+        self.wake = asyncio.Event()
+        """Set when there is something to feed or to import."""
+
+    # --- making one ------------------------------------------------------------------------------------------------
+
+    async def create(self, spec: TaskSpec) -> tuple[Task, bool]:
+        """Make a task; it and whether it had been made before by the same request.
+
+        Raises ``PARAM_…``, ``TIME_INVALID``, what the accept would say of the text or the account, ``NOT_FOUND``
+        (the file), ``IDEMPOTENCY_MISMATCH``, ``CLIENT_REF_EXISTS``.
+        """
+        if (same := await self._same(spec)) is not None:
+            return same, True
+        now = self._now()
+        next_at = _first_time(spec.send_at, spec.expire_at, spec.recurring, now)
+        windows_of(spec.windows)
+        upload: Upload | None = None
+        if spec.upload_id is not None:
+            upload = await self.files.get(spec.upload_id, accounts=(spec.account.id,))
+        elif not spec.to:
+            raise Invalid("TO_EMPTY")
+        elif len(spec.to) > MAX_TO:
+            raise invalid(
+                "to", f"最多 {MAX_TO} 个号码,更多请上传文件", f"at most {MAX_TO}; use a file for more"
+            )
+        plan = self._plan(spec, upload)
+        self._try_text(spec, plan, upload)
+        task = Task(
+            id=plan.task_id, account_id=spec.account.id, name=spec.name, state="importing", origin=spec.origin,
+            submitter=spec.submitter, type=spec.type, content=spec.content, created_at=now,
+            client_ref=spec.client_ref, request_key=spec.request_key, request_sha256=spec.request_sha256,
+            sign=spec.sign, ext=spec.ext, extend_code=spec.extend_code, upload_id=spec.upload_id,
+            mapping={name: getattr(plan, name) for name in ("phone", "columns", "names", "ext", "room")},
+            one_each=spec.one_each, review=spec.review, send_at=spec.send_at, expire_at=spec.expire_at,
+            windows=[dict(w) for w in spec.windows], recurring=_plain(spec.recurring), rate=spec.rate, next_at=next_at,
+        )  # fmt: skip
+        async with self.database.transaction(timeout=30) as connection:
+            made = await store.insert(connection, task)
+            if made and upload is None:
+                sieve = Sieve(plan)
+                for good, bad in sieve.sift(enumerate(([number] for number in spec.to), 1)):
+                    await store.add_rows(connection, good, bad)
+                await store.imported(
+                    connection, task.id, sieve.total, sieve.valid, sieve.problems, after_import(task)
+                )
+        if not made:  # somebody was faster with the same key
+            if (same := await self._same(spec)) is not None:
+                return same, True
+            raise Refused("STATE_CONFLICT", reason="请重试", reason_en="try again")
+        log.info("task.created", task=task.id, account=task.account_id, by=task.submitter)
+        self.wake.set()
+        return await self._task(task.id), False
+
+    async def _same(self, spec: TaskSpec) -> Task | None:
+        """The task that the same request has made. A key or reference that stands for another is an error."""
+        if not spec.request_key and not spec.client_ref:
+            return None
+        found = await store.find_same(self.database, spec.account.id, spec.request_key, spec.client_ref)
+        if found is None or found.request_sha256 == spec.request_sha256:
+            return found
+        if spec.request_key and found.request_key == spec.request_key:
+            raise Invalid("IDEMPOTENCY_MISMATCH")
+        raise Invalid("TASK_REF_EXISTS", id=str(found.id))
+
+    def _plan(self, spec: TaskSpec, upload: Upload | None) -> Plan:
+        names = Template(spec.content).names
+        sign = spec.sign or spec.account.default_sign
+        room = MAX_CHARACTERS - (len(sign) + 2 if sign and not spec.content.startswith("【") else 0)
+        task_id = self._ids()
+        if upload is None:
+            if names:
+                raise Invalid("CONTENT_VARIABLE_UNRESOLVED", name=names[0])
+            return Plan(task_id, 0, spec.content, one_each=spec.one_each, room=room)
+        phone = upload.phone_column if spec.phone is None else _column(upload, spec.phone, "mapping.phone")
+        if phone is None:
+            raise invalid(
+                "mapping.phone", "未能识别号码所在的列,请指定", "no column seems to hold numbers; name it"
+            )
+        unknown = set(spec.variables) - set(names)
+        if unknown:
+            name = sorted(unknown)[0]
+            raise invalid("mapping.variables", f"内容中没有变量 {name}", f"the text has no variable {name}")
+        columns = []
+        for name in names:
+            wanted = spec.variables.get(name, name)
+            if name not in spec.variables and wanted not in upload.columns:
+                raise Invalid("CONTENT_VARIABLE_UNRESOLVED", name=name)
+            columns.append(_column(upload, wanted, f"mapping.variables.{name}"))
+        ext = None if spec.ext_column is None else _column(upload, spec.ext_column, "mapping.ext")
+        return Plan(task_id, phone, spec.content, tuple(columns), names, ext, spec.one_each, room)
+
+    def _try_text(self, spec: TaskSpec, plan: Plan, upload: Upload | None) -> None:
+        """What the accept would refuse of every row alike is refused now."""
+        template = Template(spec.content)
+        rows = [[number] for number in spec.to[:50]] if upload is None else upload.first_rows
+        tried = 0
+        for cells in rows:
+            number = cells[plan.phone] if plan.phone < len(cells) else ""
+            values = [cells[i] if i < len(cells) else "" for i in plan.columns]
+            try:
+                numbers.normalize(number)
+            except numbers.InvalidNumber:
+                continue
+            if all(values):
+                lines = self._acceptor.explain(
+                    SendRequest(
+                        spec.account,
+                        (SendItem(number, template.fill(values), "", spec.ext, spec.extend_code, spec.sign),),
+                        spec.type, Origin.TASK, spec.submitter,
+                    )
+                )  # fmt: skip
+                for line in lines:
+                    code = str(line.get("code", ""))
+                    if code.startswith(("CONTENT_", "SIGN_", "TEMPLATE_")):
+                        raise Invalid(code)
+                tried += 1
+                if tried == 3:
+                    return
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    async def get(self, task_id: int, *, accounts: Sequence[int] | None) -> TaskView:
+        """One task, its messages counted now (of a large one: as many as can be)."""
+        task = await self._task(task_id, accounts=accounts)
+        if task.run:
+            await self.count(task.id, task.run, FRESH)
+        async with store.snapshot(self.database) as connection:
+            current = await store.get(connection, task.id, accounts=None)
+            if current is None:
+                raise Refused("NOT_FOUND")
+            runs = await store.runs(connection, task.id, 50)
+            counted = await store.totals(connection, [(task.id, current.run)])
+        over = any(row["run"] == current.run and row["fed"] is not None for row in runs)
+        return TaskView(current, progress(current, counted[task.id], over), tuple(runs))
+
+    async def page(self, *, accounts: Sequence[int] | None, **how: Any) -> list[TaskView]:
+        """Tasks, newest first, with their progress as last counted; parameters of ``store.page``."""
+        async with store.snapshot(self.database) as connection:
+            found = await store.page(connection, accounts=accounts, **how)
+            counted = await store.totals(connection, [(t.id, t.run) for t in found])
+        return [TaskView(t, progress(t, counted[t.id], feeding_over(t))) for t in found]
+
+    async def count(self, task_id: int, run: int | None, limit: int, *, stale: bool = False) -> int:
+        """Count messages of open chunks anew; how many of them no channel has claimed.
+
+        ``stale``: only those whose counts are old for their age.
+        """
+        now = self._now()
+        chunks = await taskparts.open_chunks(self.database, task_id, run, limit, now if stale else None)
+        return await taskparts.count(self.database, chunks, now, settled=now - SETTLED)
+
+    async def _task(self, task_id: int, *, accounts: Sequence[int] | None = None) -> Task:
+        task = await store.get(self.database, task_id, accounts=accounts)
+        if task is None:
+            raise Refused("NOT_FOUND")
+        return task
+
+    # --- commands --------------------------------------------------------------------------------------------------
+
+    async def pause(
+        self,
+        task_id: int,
+        *,
+        accounts: Sequence[int] | None,
+        actor: str,
+        reason: str = "PAUSED",
+        detail: dict[str, Any] | None = None,
+        by_rule: bool = False,
+    ) -> Task:
+        """From the return on nothing of the task is sent but what a channel had claimed before."""
+        async with self.database.transaction() as connection:
+            task = await self._locked(connection, task_id, accounts)
+            if task.state == "paused":
+                if by_rule:
+                    return task
+                await store.change(connection, task.id, self_paused=False)
+            elif task.state in ("scheduled", "running", "sent"):
+                await store.change(
+                    connection, task.id, state="paused", paused_from=task.state, self_paused=by_rule,
+                    reason=reason, detail=detail or {},
+                )  # fmt: skip
+            else:
+                raise _conflict(task, "暂停", "paused")
+            if not by_rule:
+                await self._record(connection, actor, "task.pause", task)
+        await self.settle_queue(task.id)
+        log.info("task.paused", task=task.id, reason=reason, by=actor)
+        return await self._task(task.id)
+
+    async def resume(
+        self, task_id: int, *, accounts: Sequence[int] | None, actor: str, by_rule: bool = False
+    ) -> Task:
+        """It goes on where it was."""
+        now = self._now()
+        async with self.database.transaction() as connection:
+            task = await self._locked(connection, task_id, accounts)
+            if task.state != "paused" or (by_rule and not task.self_paused):
+                if by_rule:
+                    return task
+                raise _conflict(task, "继续", "resumed")
+            await store.change(
+                connection, task.id, state=task.paused_from, paused_from=None, self_paused=False, reason="", detail={},
+                due_at=None if task.due_at is None else max(task.due_at, now),
+            )  # fmt: skip
+            if not by_rule:
+                await self._record(connection, actor, "task.resume", task)
+        await self.settle_queue(task.id)
+        self.wake.set()
+        log.info("task.resumed", task=task.id, by=actor)
+        return await self._task(task.id)
+
+    async def cancel(self, task_id: int, *, accounts: Sequence[int] | None, actor: str) -> Task:
+        """For good: what no carrier has in its hands is cancelled and its price goes back."""
+        now = self._now()
+        async with self.database.transaction() as connection:
+            task = await self._locked(connection, task_id, accounts)
+            if task.state in store.ENDED:
+                raise _conflict(task, "取消", "cancelled")
+            await store.change(
+                connection, task.id, state="cancelled", self_paused=False, reason="", ended_at=now
+            )
+            if task.run:
+                await store.end_feeding(connection, task.id, task.run, task.fed)
+            await self._record(connection, actor, "task.cancel", task)
+        await self.settle_queue(task.id)
+        self.wake.set()
+        log.info("task.cancelled", task=task.id, by=actor)
+        return await self._task(task.id)
+
+    async def decide(self, task_id: int, *, passed: bool, reviewer: str, reason: str = "") -> Task:
+        """Review: it may begin, or it never will. Nobody passes what they have submitted themselves."""
+        now = self._now()
+        async with self.database.transaction() as connection:
+            task = await self._locked(connection, task_id, None)
+            if task.state != "review":
+                raise _conflict(task, "审核", "reviewed")
+            if passed and reviewer == task.submitter:
+                raise Refused("STATE_CONFLICT", reason="不能审核自己提交的任务", reason_en="it is your own")
+            if passed:
+                await store.change(connection, task.id, state="scheduled", next_at=task.next_at or now)
+            else:
+                await store.change(
+                    connection, task.id, state="cancelled", ended_at=now, reason="REVIEW_REJECTED",
+                    detail={"reviewer": reviewer, "reason": reason[:500]},
+                )  # fmt: skip
+            await self._record(
+                connection, reviewer, "task.pass" if passed else "task.reject", task, reason=reason[:500]
+            )
+        self.wake.set()
+        return await self._task(task.id)
+
+    async def change(
+        self,
+        task_id: int,
+        *,
+        accounts: Sequence[int] | None,
+        actor: str,
+        changes: dict[str, Any],
+    ) -> Task:
+        """Change ``name``, ``rate``, ``window``; before it has begun also ``send_at``, ``expire_at``, ``recurring``.
+
+        ``send_at`` None means now.
+        """
+        now = self._now()
+        async with self.database.transaction() as connection:
+            task = await self._locked(connection, task_id, accounts)
+            if task.state in store.ENDED or task.state == "importing":
+                raise _conflict(task, "修改", "changed")
+            times = changes.keys() & {"send_at", "expire_at", "recurring"}
+            begun = task.state not in ("scheduled", "review") and task.paused_from != "scheduled"
+            if times and begun:
+                raise _conflict(task, "修改发送时间", "given another time")
+            values: dict[str, Any] = {n: v for n, v in changes.items() if n in ("name", "rate")}
+            if "window" in changes:
+                windows_of(changes["window"])
+                values["windows"] = [dict(w) for w in changes["window"]]
+            if times:
+                values |= self._new_times(task, changes, now)
+            await store.change(connection, task.id, **values)
+            await self._record(connection, actor, "task.change", task, changed=sorted(changes))
+        self.wake.set()
+        return await self._task(task.id)
+
+    @staticmethod
+    def _new_times(task: Task, changes: dict[str, Any], now: datetime) -> dict[str, Any]:
+        recurring = changes.get("recurring", task.recurring)
+        if (recurring is None) != (task.recurring is None):
+            raise invalid("recurring", "不能在单次与周期之间转换", "once cannot become again and again")
+        send_at = changes.get("send_at", task.send_at)
+        expire_at = changes.get("expire_at", task.expire_at)
+        next_at = _first_time(send_at, expire_at, recurring, now)
+        return {
+            "send_at": send_at, "expire_at": expire_at, "recurring": _plain(recurring),
+            "next_at": next_at or (now if task.state != "review" else None),
+        }  # fmt: skip
+
+    async def _locked(self, connection: Connection, task_id: int, accounts: Sequence[int] | None) -> Task:
+        task = await store.lock(connection, task_id, accounts=accounts)
+        if task is None:
+            raise Refused("NOT_FOUND")
+        return task
+
+    @staticmethod
+    async def _record(connection: Connection, actor: str, action: str, task: Task, **after: Any) -> None:
+        await audit.append(
+            connection, actor=actor, action=action, object=f"task/{task.id}",
+            before={"state": task.state, "fed": task.fed}, after=after or None,
+        )  # fmt: skip
+
+    # --- the queue -------------------------------------------------------------------------------------------------
+
+    async def settle_queue(self, task_id: int) -> None:
+        """Bring the messages that wait in the queue into line with the task's state: held, released or cancelled."""
+        task = await store.get(self.database, task_id, accounts=None)
+        if task is None:
+            return
+        chunks = await taskparts.waiting_chunks(self.database, task_id)
+        now = self._now()
+        if task.state not in ("paused", "cancelled"):  # nearly always there is nothing to release
+            await taskparts.count(self.database, chunks, now, settled=now - SETTLED)
+            chunks = await taskparts.waiting_chunks(self.database, task_id, held=True)
+        for at in range(0, len(chunks), CHUNKS_AT_ONCE):
+            await self._settle_some(task, chunks[at : at + CHUNKS_AT_ONCE])
+        await taskparts.count(self.database, chunks, now, settled=now - SETTLED)
+
+    async def _settle_some(self, task: Task, chunks: list[Chunk]) -> None:
+        queues: set[tuple[int, int]] = set()
+        expires = task.expire_at or self._now() + VALIDITY[MessageType(task.type)]
+
+        async def run(connection: Connection, now: datetime) -> list[Row]:
+            if task.state == "cancelled":  # for good: no lock is needed, and a refund must not wait for one
+                return await taskparts.cancel(connection, chunks, now, "TASK_CANCELLED")
+            current = await store.lock(connection, task.id)
+            if current is None or current.state != task.state:
+                return []  # whoever has changed it does what follows
+            if task.state == "paused":
+                return await taskparts.hold(connection, chunks, now + HOLD_LIMIT + timedelta(hours=12))
+            rows = await taskparts.release(connection, chunks, max(expires, now), now)
+            queues.update((row["pool_id"], row["lane"]) for row in rows)
+            return rows
+
+        kinds: dict[int, str] = {
+            PartState.HELD: "task_paused", PartState.QUEUED: "task_resumed", PartState.SCHEDULED: "task_resumed",
+            PartState.CANCELLED: "task_cancelled",
+        }  # fmt: skip
+        await self._outcomes.sweep(Sweep(run, kinds, {"task": str(task.id)}))
+        self._on_queued(queues)
+
+    async def finish(self, task_id: int, run: int) -> None:
+        """All messages of a run have come to an end: the run is over, and the task with its last one."""
+        now = self._now()
+        async with self.database.transaction() as connection:
+            task = await self._locked(connection, task_id, None)
+            first, left = await store.finish_run(connection, task_id, run, now)
+            if not first:
+                return
+            over = task.state == "sent" and not left
+            if over:
+                await store.change(connection, task_id, state="finished", ended_at=now)
+            counted = await store.totals(self.database, [(task_id, run)])
+            summed = progress(replace(task, run=run), counted[task_id], True)
+            told = {
+                "task_id": str(task_id), "name": task.name, "client_ref": task.client_ref, "run": run,
+                "state": "finished" if over else task.state, "valid": task.valid, "counts": summed.statuses,
+                "finished_at": now.astimezone(CHINA).isoformat(timespec="seconds"),
+            }  # fmt: skip
+            await events.record(
+                connection, "task.finished", [(task.account_id, told)], ids=self._ids, subject=task_id
+            )
+        self._bell.ring([task.account_id], "task.finished")
+        log.info("task.finished", task=task_id, run=run)
+
+    async def end_long_holds(self, task_id: int) -> None:
+        """What a paused task has held for days ends as cancelled; the rows behind it are sent when it goes on."""
+        before = self._now() - HOLD_LIMIT
+        task = await store.get(self.database, task_id, accounts=None)
+        if task is None or task.state != "paused":
+            return
+        old = [
+            c for c in await taskparts.waiting_chunks(self.database, task_id) if time_of(c.base_id) < before
+        ]
+        for at in range(0, len(old), CHUNKS_AT_ONCE):
+            some = old[at : at + CHUNKS_AT_ONCE]
+            await self._outcomes.sweep(
+                Sweep(
+                    lambda c, now, some=some: taskparts.cancel(c, some, now, "TASK_PAUSED_TOO_LONG"),  # type: ignore[misc]
+                    {PartState.CANCELLED: "task_cancelled"},
+                )
+            )
+
+
+def _first_time(
+    send_at: datetime | None, expire_at: datetime | None, recurring: Mapping[str, Any] | None, now: datetime
+) -> datetime | None:
+    """When a task first begins; None: as soon as it can. Raises ``TIME_INVALID``, ``PARAM_INVALID``."""
+    if send_at is not None and send_at > now + MAX_AHEAD:
+        raise Invalid("TIME_INVALID", reason="send_at 最多可提前 366 天", reason_en="at most 366 days ahead")
+    if expire_at is not None and expire_at <= max(now, send_at or now):
+        raise Invalid("TIME_INVALID", reason="expire_at 须晚于发送时间", reason_en="expire_at must be later")
+    if recurring is None:
+        return send_at
+    if expire_at is not None:
+        raise invalid("expire_at", "周期任务请使用 recurring.until", "use recurring.until")
+    first = recurrence_of(recurring).after(max(now, send_at or now))
+    if first is None:
+        raise Invalid("TIME_INVALID", reason="周期内没有可发送的时间", reason_en="it never comes round")
+    return first
+
+
+def feeding_over(task: Task) -> bool:
+    """Whether the latest run gets no more messages, as far as the task's state tells."""
+    return (task.paused_from or task.state) in ("scheduled", "sent", "finished")
+
+
+def after_import(task: Task) -> str:
+    """The state that follows ``importing``."""
+    return "review" if task.review else "scheduled"
+
+
+def plan_of(task: Task) -> Plan:
+    """How a stored task reads its file."""
+    m = task.mapping
+    return Plan(
+        task.id, m["phone"], task.content, tuple(m["columns"]), tuple(m["names"]), m["ext"], task.one_each, m["room"]
+    )  # fmt: skip
+
+
+def _column(upload: Upload, wanted: str, field: str) -> int:
+    """A column by its name or its letter."""
+    if wanted in upload.columns:
+        return upload.columns.index(wanted)
+    letters = [letter(i) for i in range(len(upload.columns))]
+    if wanted.upper() in letters:
+        return letters.index(wanted.upper())
+    known = "、".join(upload.columns[:20])
+    raise invalid(
+        field, f"没有名为 {wanted[:64]} 的列,可选 {known}", f"no column {wanted[:64]}; there are {known}"
+    )
+
+
+def _plain(recurring: Any) -> dict[str, Any] | None:
+    if recurring is None:
+        return None
+    return {n: v.isoformat() if isinstance(v, datetime) else v for n, v in recurring.items() if v is not None}
+
+
+def _conflict(task: Task, chinese: str, english: str) -> SmsgwError:
+    return Refused(
+        "STATE_CONFLICT", reason=f"任务{STATES[task.state]},不能{chinese}",
+        reason_en=f"a task that is {task.state} cannot be {english}",
+    )  # fmt: skip

@@ -1,0 +1,112 @@
+"""The process that reads customers' files: ``python -m smsgw.platform.campaigns.worker``.
+
+One job on standard input (JSON; it may hold the way to the database), one result on standard output. Memory and
+processor time are limited by the kernel, and accepting messages in the daemon does not notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import sys
+from pathlib import Path
+
+import msgspec
+
+from smsgw.platform.campaigns import sheets
+from smsgw.platform.campaigns.sheets import BadFile, Form, Preview
+from smsgw.platform.campaigns.sifting import Plan, Sieve
+from smsgw.store import tasks as store
+from smsgw.store.db import OUTAGE, connect
+
+MEMORY = 3 * 1024**3
+"""Octets of address space."""
+CPU_SECONDS = 300
+
+
+class ImportJob(msgspec.Struct):
+    """Bring a file's rows into the database; the task goes on to ``next_state``."""
+
+    dsn: str
+    path: str
+    form: Form
+    plan: Plan
+    next_state: str
+
+
+class Job(msgspec.Struct):
+    """One of the two: look at a file, or import it."""
+
+    inspect: str | None = None
+    load: ImportJob | None = None
+
+
+class Imported(msgspec.Struct):
+    """What an import found."""
+
+    total: int
+    valid: int
+    problems: dict[str, int]
+
+
+class Result(msgspec.Struct):
+    """What has become of a job. ``error``: the file cannot be used, in Chinese and English."""
+
+    preview: Preview | None = None
+    imported: Imported | None = None
+    error: tuple[str, str] | None = None
+    again: bool = False
+    """The database was away."""
+    peak_mb: int = 0
+
+
+async def load(job: ImportJob) -> Imported:
+    """All rows, or none; none, too, when the task has been cancelled meanwhile."""
+    connection = await connect(job.dsn)
+    try:
+        sieve = Sieve(job.plan)
+        async with connection.transaction():
+            await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '120s'")
+            await store.clear_rows(connection, job.plan.task_id)
+            for good, bad in sieve.sift(sheets.read(Path(job.path), job.form)):
+                await store.add_rows(connection, good, bad)
+            await store.imported(
+                connection, job.plan.task_id, sieve.total, sieve.valid, sieve.problems, job.next_state
+            )
+        return Imported(sieve.total, sieve.valid, dict(sieve.problems))
+    finally:
+        await connection.close(timeout=5)
+
+
+def perform(job: Job) -> Result:
+    """Do a job."""
+    try:
+        if job.inspect is not None:
+            return Result(preview=sheets.inspect(Path(job.inspect)))
+        if job.load is not None:
+            return Result(imported=asyncio.run(load(job.load)))
+    except BadFile as exc:
+        return Result(error=(str(exc), exc.english))
+    except MemoryError:
+        return Result(
+            error=("文件展开后过大,请拆分或另存为 CSV", "too large when unpacked; split it or save as CSV")
+        )
+    except OUTAGE:
+        return Result(again=True)
+    return Result()
+
+
+def main() -> None:
+    """Read a job, do it within limits, tell."""
+    os.nice(10)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    result = perform(msgspec.json.decode(sys.stdin.buffer.read(), type=Job))
+    result.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    sys.stdout.buffer.write(msgspec.json.encode(result))
+
+
+if __name__ == "__main__":
+    main()

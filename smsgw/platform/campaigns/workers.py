@@ -1,0 +1,78 @@
+"""Runs the processes that read files: a few at a time, each with an end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+
+import msgspec
+import structlog
+
+from smsgw.core.errors import Invalid, Temporary
+from smsgw.platform.campaigns.worker import Job, Result
+
+log = structlog.get_logger(__name__)
+
+PATIENCE = 600.0
+"""Seconds that a job may take; its processor time is limited more tightly."""
+MAX_WAITING = 16
+
+
+def bad_file(chinese: str, english: str) -> Invalid:
+    """A file that cannot be used."""
+    return Invalid("FILE_INVALID", reason=chinese, reason_en=english)
+
+
+class Workers:
+    """One kind of job; one of them at a time, and not too many waiting."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Semaphore(1)
+        self._waiting = 0
+
+    async def run(self, job: Job) -> Result:
+        """Do a job in a process of its own. ``FILE_INVALID`` when the file cannot be used or breaks the reader;
+        ``BACKPRESSURE`` when too many wait; ``STORAGE_UNAVAILABLE`` when the database was away."""
+        if self._waiting >= MAX_WAITING:
+            raise Temporary("BACKPRESSURE", retry_after=10, n=10)
+        self._waiting += 1
+        try:
+            async with self._turn:
+                result = await self._process(job)
+        finally:
+            self._waiting -= 1
+        if result is None:
+            raise bad_file(
+                "文件无法解析(内容过大或已损坏),请另存为 CSV 后重试",
+                "the file cannot be read (too large or broken); save as CSV",
+            )
+        if result.error is not None:
+            raise bad_file(*result.error)
+        if result.again:
+            raise Temporary("STORAGE_UNAVAILABLE", retry_after=5, reason="数据库连接中断")
+        return result
+
+    @staticmethod
+    async def _process(job: Job) -> Result | None:
+        """The result; None when the process has come to a bad end."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "smsgw.platform.campaigns.worker",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            said, _ = await asyncio.wait_for(process.communicate(msgspec.json.encode(job)), PATIENCE)
+        except TimeoutError:
+            said = b""
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        if process.returncode:
+            log.warning("file.reader_failed", status=process.returncode)
+            return None
+        try:
+            return msgspec.json.decode(said, type=Result)
+        except msgspec.DecodeError:
+            return None

@@ -1,0 +1,374 @@
+"""Tasks through the real daemon: fed, killed, paused, cancelled, and exactly once all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import os
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import xlsxwriter
+from harness import BASE, FINAL, Answer, Site, site, until
+from storm import WINDOW, background
+
+from smsgw.core.ids import CHINA
+from smsgw.simulator import Behaviour, Delay
+
+TEXT = "{姓名}您好,您的订单{订单}已发货#t{序号}#"
+PREFIXES = ("1380", "1300", "1330")
+
+
+def quick() -> Behaviour:
+    return Behaviour(answer_delay=Delay(0.0, 0.002), report_delay=Delay(0.01, 0.05))
+
+
+def table(rows: int, *, first: int = 0) -> str:
+    """A CSV of recipients with a text each."""
+    lines = (f"客户{i},{PREFIXES[i % 3]}{i:07d},D{i},{i:x}\n" for i in range(first, first + rows))
+    return "姓名,手机号,订单,序号\n" + "".join(lines)
+
+
+async def upload(built: Site, octets: bytes, name: str = "名单.csv") -> Answer:
+    form = aiohttp.FormData()
+    form.add_field("file", octets, filename=name, content_type="application/octet-stream")
+    client = built.client
+    async with client._session.post(
+        client.node.origin + BASE + "/files",
+        data=form,
+        headers={"Authorization": f"Bearer {client.key['bearer']}"},
+    ) as answer:
+        return Answer(answer.status, answer.headers, await answer.json())
+
+
+async def make(built: Site, text: str = TEXT, *, rows: str, **fields: Any) -> str:
+    """A task to the rows of a CSV; its id."""
+    file = await upload(built, rows.encode())
+    assert file.status == 201, file.body
+    body = {"name": "发货通知", "content": text, "file_id": file.data["file_id"], **fields}
+    made = await built.client.post("/tasks", body)
+    assert made.status == 201, made.body
+    return str(made.data["task_id"])
+
+
+async def shown(built: Site, task_id: str) -> dict[str, Any]:
+    answer = await built.client.surely("GET", f"/tasks/{task_id}")
+    assert answer.status == 200, answer.body
+    task = answer.data
+    assert task["valid"] == task["pending"] + sum(task["counts"].values()), task
+    return task
+
+
+async def reaches(built: Site, task_id: str, *states: str, within: float = 60) -> dict[str, Any]:
+    async def there() -> dict[str, Any] | None:
+        task = await shown(built, task_id)
+        return task if task["state"] in states else None
+
+    found = await until(there, within=within, what=f"task {task_id} is {states}", every=0.2)
+    assert found is not None
+    return found
+
+
+async def test_a_task_is_fed_exactly_once_through_kills(dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn, behaviour=quick) as built:
+        task_id = await make(built, rows=table(3000))
+
+        async def some(n: int) -> bool:
+            return sum((await shown(built, task_id))["counts"].values()) >= n
+
+        for n in (300, 1200):
+            await until(lambda n=n: some(n), within=30, what=f"{n} are fed")
+            built.node.kill()
+            await built.node.start()
+
+        async def over() -> dict[str, Any] | None:
+            found = await shown(built, task_id)
+            # What was with a carrier at the moment of a kill may stay unknown; it is not sent again.
+            done = found["counts"].get("delivered", 0) + found["counts"].get("uncertain", 0) == 3000
+            return found if done else None
+
+        task = await until(over, within=60, what="all is delivered or unknown", every=0.2)
+        assert task is not None
+        unknown = task["counts"].get("uncertain", 0)
+        assert unknown <= 2 * 3 * WINDOW
+        tokens = built.received()
+        assert set(tokens.values()) == {1}
+        assert 3000 - unknown <= len(tokens) <= 3000
+        assert len(await built.customer.listed()) == 3000
+
+
+async def test_pause_resume_and_cancel_are_exact(dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn, behaviour=quick, channel_options=("--rate", "80")) as built:
+        task_id = await make(built, rows=table(1500))
+
+        async def delivered(n: int) -> bool:
+            return (await shown(built, task_id))["counts"].get("delivered", 0) >= n
+
+        await until(lambda: delivered(60), within=30, what="some are delivered")
+        paused = await built.client.post(f"/tasks/{task_id}/pause")
+        assert paused.data["state"] == "paused"
+        assert paused.data["counts"]["held"] > 0
+
+        async def quiet() -> dict[str, Any] | None:
+            task = await shown(built, task_id)
+            return task if not task["counts"].keys() - {"held", "delivered"} else None
+
+        task = await until(quiet, within=20, what="what was claimed has come to its end")
+        assert task is not None
+        # At the pause nothing was left for channels to take but what they had taken: all else is held or not yet fed.
+        before = len(built.received())
+        assert before == task["counts"]["delivered"]
+        assert paused.data["counts"]["held"] == task["counts"]["held"]
+        assert (await built.client.post(f"/tasks/{task_id}/pause")).status == 200
+        built.node.kill()  # a paused task stays paused
+        await built.node.start()
+        await built.bound()
+        assert (await shown(built, task_id))["counts"] == task["counts"]
+        assert len(built.received()) == before
+
+        resumed = await built.client.post(f"/tasks/{task_id}/resume")
+        assert resumed.data["state"] == "running"
+        assert "held" not in resumed.data["counts"]
+        await until(lambda: delivered(before + 100), within=30, what="it goes on")
+        cancelled = await built.client.post(f"/tasks/{task_id}/cancel")
+        assert cancelled.data["state"] == "cancelled"
+        assert cancelled.data["pending"] == 0
+        assert (await built.client.post(f"/tasks/{task_id}/resume")).code == "STATE_CONFLICT"
+
+        async def ended() -> dict[str, Any] | None:
+            found = await shown(built, task_id)
+            return found if not found["counts"].keys() - {"cancelled", "delivered"} else None
+
+        task = await until(ended, within=20, what="it has come to its end")
+        assert task is not None
+        tokens = built.received()
+        assert len(tokens) == task["counts"]["delivered"]
+        assert set(tokens.values()) == {1}
+        await reconciled(built)
+        balance = (await built.client.get("/balance")).data["balance"]
+        assert balance == 100_000 - task["counts"]["delivered"]
+
+
+async def test_rows_with_problems_stop_only_themselves(dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn, behaviour=quick) as built:
+        rows = (
+            "手机;姓名;金额\n13800002001;张三;12\n13300002002;李四;\n12345;王五;9\n"
+            "13800002001;张三;12\n13000002003;=cmd|calc;8\n"
+        )
+        file = await upload(built, rows.encode("gb18030"), "客户.csv")
+        assert file.data["columns"] == [
+            {"name": "手机", "letter": "A"}, {"name": "姓名", "letter": "B"}, {"name": "金额", "letter": "C"},
+        ]  # fmt: skip
+        assert (file.data["phone_column"], file.data["rows"]) == ("手机", 5)
+        body = {
+            "name": "对账",
+            "file_id": file.data["file_id"],
+            "content": "{客户}本月{金额}元",
+            "client_ref": "bill-5",
+        }
+        lost = await built.client.post("/tasks", body)
+        assert (lost.code, lost.data["name"]) == ("CONTENT_VARIABLE_UNRESOLVED", "客户")
+        body["mapping"] = {"variables": {"客户": "姓名"}}
+        made = await built.client.post("/tasks", body)
+        assert made.status == 201, made.body
+        again = await built.client.post("/tasks", body)
+        assert again.data["task_id"] == made.data["task_id"]
+        assert again.headers["Idempotent-Replayed"] == "true"
+        body["name"] = "另一个"
+        assert (await built.client.post("/tasks", body)).code == "TASK_REF_EXISTS"
+
+        task = await reaches(built, made.data["task_id"], "finished")
+        assert (task["total"], task["valid"], task["counts"]) == (5, 2, {"delivered": 2})
+        assert task["problems"] == {
+            "NUMBER_INVALID": 1, "NUMBER_DUPLICATE": 1, "CONTENT_VARIABLE_UNRESOLVED": 1,
+        }  # fmt: skip
+        listed = (await built.client.get(f"/tasks/{task['task_id']}/recipients?status=delivered")).data
+        assert [r["to"] for r in listed["items"]] == ["8613800002001", "8613000002003"]
+        message = await built.customer.get(listed["items"][1]["message_id"])
+        assert message["content"] == "=cmd|calc本月8元"
+        assert message["status"] == "delivered"
+
+        errors = await read_csv(built, f"/tasks/{task['task_id']}/report?rows=errors")
+        assert [(r[0], r[1], r[2]) for r in errors[1:]] == [
+            ("3", "13300002002", "CONTENT_VARIABLE_UNRESOLVED"),
+            ("4", "12345", "NUMBER_INVALID"),
+            ("5", "13800002001", "NUMBER_DUPLICATE"),
+        ]
+        assert errors[2][4:] == ["12345", "王五", "9"]
+        report = await read_csv(built, f"/tasks/{task['task_id']}/report")
+        assert [(r[1], r[2]) for r in report[1:]] == [
+            ("13800002001", "delivered"),
+            ("13000002003", "delivered"),
+        ]
+        assert report[2][-2:] == ["'=cmd|calc", "8"]  # no formula for whoever opens it
+        told = (await built.client.post("/events/pull", {"limit": 100})).data["items"]
+        assert [e["counts"] for e in told if e.get("task_id") == task["task_id"]] == [{"delivered": 2}]
+
+
+async def read_csv(built: Site, path: str) -> list[list[str]]:
+    client = built.client
+    assert client._session is not None
+    async with client._session.get(
+        client.node.origin + BASE + path, headers={"Authorization": f"Bearer {client.key['bearer']}"}
+    ) as answer:
+        assert answer.status == 200
+        text = (await answer.read()).decode("utf-8-sig")
+    return list(csv.reader(io.StringIO(text)))
+
+
+async def test_times_hold_across_a_kill(dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn, behaviour=quick, channels=["cmpp30"]) as built:
+        start = datetime.now(CHINA).replace(microsecond=0)
+        first, second = start + timedelta(seconds=8), start + timedelta(seconds=16)
+        numbers = [f"1380000{i:04d}" for i in range(20)]
+        times = [first.strftime("%H:%M:%S"), second.strftime("%H:%M:%S")]
+        body = {
+            "name": "每日提醒", "to": numbers, "content": "请按时服药",
+            "recurring": {"every": "day", "at": times, "until": second.isoformat()},
+        }  # fmt: skip
+        made = await built.client.post("/tasks", body)
+        assert made.status == 201, made.body
+        task_id = made.data["task_id"]
+        assert datetime.fromisoformat(made.data["next_at"]) == first
+        once = await built.client.post(
+            "/tasks", {"name": "定时", "to": numbers[:3], "content": "定时短信", "send_at": first.isoformat()}
+        )
+        built.node.kill()
+        await built.node.start()
+        await built.bound()
+        inbox = built.carriers["cmpp30"].inbox
+        await until(lambda: inbox.summary()["messages"] >= 23, within=15, what="the first run")
+        assert -0.05 <= (datetime.now(CHINA) - first).total_seconds() <= 1.0
+        built.node.kill()
+        await built.node.start()
+        task = await reaches(built, task_id, "finished", within=30)
+        assert [(r["run"], r["missed"], r["fed"]) for r in task["runs"]] == [(2, False, 20), (1, False, 20)]
+        assert (await reaches(built, once.data["task_id"], "finished"))["counts"] == {"delivered": 3}
+        assert inbox.summary()["messages"] == 43
+        await reconciled(built)
+
+
+async def test_a_task_without_money_waits_for_it_and_one_of_a_stopped_account_for_its_start(
+    dsn: str, data_dir: Path
+) -> None:
+    async with site(data_dir, dsn=dsn, behaviour=quick, balance=100) as built:
+        task_id = await make(built, rows=table(150))
+        task = await reaches(built, task_id, "paused")
+        assert task["reason"] == "BALANCE_INSUFFICIENT"
+        assert "余额不足" in task["message"]
+        await built.node.ctl("account", "topup", "acme", "1000")
+        await built.node.ctl("account", "stop", "acme")
+        task = (await built.node.ctl("task", "resume", task_id, "--json")).data
+
+        async def stopped() -> bool:
+            shown_ = (await built.node.ctl("task", "show", task_id, "--json")).data
+            return shown_["state"] == "paused" and shown_["reason"] == "ACCOUNT_STOPPED"
+
+        await until(stopped, within=20, what="it waits for its account", every=0.3)
+        await built.node.ctl("account", "start", "acme")
+        task = await reaches(built, task_id, "finished")
+        assert task["counts"] == {"delivered": 150}
+        listed = (await built.node.ctl("task", "list", "--json")).data
+        assert [(one["task"], one["state"], one["done"]) for one in listed] == [(task_id, "finished", 150)]
+        report = (await built.node.ctl("task", "report", task_id)).out
+        assert report.count("delivered") == 150
+        await reconciled(built)
+
+
+async def reconciled(built: Site) -> int:
+    """All messages of the account are final and reported once, and the money is right; how many they are."""
+    listed = await built.customer.listed()
+    assert all(m["status"] in FINAL for m in listed.values())
+    while await built.customer.pull():
+        pass
+    assert built.customer.reports.keys() == listed.keys()
+    assert all(len(told) == 1 for told in built.customer.reports.values())
+    money = await built.node.ctl("ledger", "check", "--json")
+    assert not [line["problems"] for line in money.data if line["problems"]]
+    return len(listed)
+
+
+ROWS = 1_000_000 if os.environ.get("TEST_LONG") else 20_000
+
+
+@pytest.mark.timeout(900 if os.environ.get("TEST_LONG") else 180)
+async def test_a_large_table_becomes_a_task_while_codes_go_through(dsn: str, data_dir: Path) -> None:
+    """With TEST_LONG=1 a million rows, and figures on standard output."""
+    path = data_dir.with_name("large.xlsx")
+    await asyncio.to_thread(_book, path, ROWS)
+    async with site(data_dir, dsn=dsn, behaviour=quick, balance=3_000_000) as built:
+        await built.node.ctl("account", "set", "acme", "rate=10000")
+        octets = path.read_bytes()
+        latencies: list[float] = []
+
+        async def codes() -> None:
+            while True:
+                begun = time.monotonic()
+                await built.customer.send("cmpp30", "验证码 8848" + built.customer.text(""), type="otp")
+                latencies.append(time.monotonic() - begun)
+                await asyncio.sleep(0.1)
+
+        async with background(codes()):
+            begun = time.monotonic()
+            file = await upload(built, octets, "large.xlsx")
+            looked = time.monotonic()
+            assert file.data["rows"] == ROWS
+            body = {
+                "name": "大任务", "file_id": file.data["file_id"], "content": "{姓名}您好,订单{订单}已发货",
+                "send_at": (datetime.now(CHINA) + timedelta(days=1)).isoformat(),
+            }  # fmt: skip
+            made = await built.client.post("/tasks", body)
+            task = await reaches(built, made.data["task_id"], "scheduled", within=120)
+            imported = time.monotonic()
+            assert task["valid"] == ROWS
+            during = sorted(latencies)
+            latencies.clear()
+            changed = await built.client.call("PATCH", f"/tasks/{task['task_id']}", {"send_at": None})
+            assert changed.status == 200, changed.body
+            fed_from = time.monotonic()
+
+            async def fed() -> dict[str, Any] | None:
+                found = await shown(built, task["task_id"])
+                enough = found["pending"] == 0 or time.monotonic() - fed_from > 60
+                return found if enough else None
+
+            task = await until(fed, within=120, what="it is fed for a while", every=0.5)
+            seconds = time.monotonic() - fed_from
+        assert imported - begun < 60
+        rows = ROWS - task["pending"]
+        feeding = sorted(latencies)
+        peaks = [json.loads(line)["peak_mb"] for line in built.node.log_lines() if "task.imported" in line]
+        print(
+            f"\n{ROWS} rows: upload and look {looked - begun:.1f} s, import {imported - looked:.1f} s "
+            f"(reader's peak {peaks} MiB), fed {rows} in {seconds:.1f} s = {rows / seconds:.0f}/s; "
+            f"codes accepted p50/p99: {_at(during, 0.5)}/{_at(during, 0.99)} ms while importing, "
+            f"{_at(feeding, 0.5)}/{_at(feeding, 0.99)} ms while feeding; daemon {_rss(built.node.pid)} MiB"
+        )
+        cancelled = await built.client.post(f"/tasks/{task['task_id']}/cancel")
+        assert cancelled.data["pending"] == 0
+
+
+def _book(path: Path, rows: int) -> None:
+    workbook = xlsxwriter.Workbook(str(path), {"constant_memory": True})
+    sheet = workbook.add_worksheet("名单")
+    sheet.write_row(0, 0, ["姓名", "手机号", "订单"])
+    for i in range(rows):
+        sheet.write_string(i + 1, 0, f"客户{i % 9999}")
+        sheet.write_number(i + 1, 1, int(f"{PREFIXES[i % 3]}{i:07d}"))
+        sheet.write_string(i + 1, 2, f"D{i:08d}")
+    workbook.close()
+
+
+def _at(ordered: list[float], share: float) -> int:
+    return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000) if ordered else 0
+
+
+def _rss(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) // 1024

@@ -1,0 +1,369 @@
+"""Feeding on a real database, with a clock of the test's own and no carrier: what is made, when, and what is not."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smsgw.config import DurabilityConfig
+from smsgw.core.errors import Refused, SmsgwError
+from smsgw.core.ids import CHINA, IdSource
+from smsgw.core.model import MessageType, Origin
+from smsgw.core.numbers import Segments
+from smsgw.core.states import PartState
+from smsgw.pipeline.accept import Acceptor, DiskGuard
+from smsgw.pipeline.directory import Directory
+from smsgw.pipeline.events import EventBell
+from smsgw.pipeline.outcomes import Outcomes
+from smsgw.pipeline.routing import Router
+from smsgw.platform.campaigns import feeder as feeding
+from smsgw.platform.campaigns import recipients
+from smsgw.platform.campaigns.feeder import Feeder
+from smsgw.platform.campaigns.files import Files
+from smsgw.platform.campaigns.model import TaskSpec
+from smsgw.platform.campaigns.service import Tasks, TaskView
+from smsgw.store import accounts, leases
+from smsgw.store.db import Database
+from smsgw.store.journal import Journal, boot_id
+from smsgw.store.secrets import Sealer
+
+BLOCKED = ("NUMBER_BLACKLISTED", {"list": "人工"})
+
+
+@dataclass
+class Desk:
+    """All that feeds, and a clock that is set by hand."""
+
+    database: Database
+    directory: Directory
+    tasks: Tasks
+    feeder: Feeder
+    ids: IdSource
+    account_id: int
+    offset: timedelta = timedelta()
+    numbers: int = 0
+    queued: set[tuple[int, int]] = field(default_factory=set)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.offset
+
+    def at(self, text: str) -> None:
+        """Set the clock to a time of the day (in China), later today or tomorrow."""
+        hour, minute = map(int, text.split(":"))
+        now = self.now().astimezone(CHINA)
+        wanted = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+        self.offset += (wanted if wanted > now else wanted + timedelta(days=1)) - now
+
+    def later(self, **how: float) -> None:
+        self.offset += timedelta(**how)
+
+    async def make(self, rows: int = 30, content: str = "您好", *, prefix: str = "138", **fields: Any) -> int:
+        account = self.directory.account(self.account_id)
+        assert account is not None
+        numbers = tuple(f"{prefix}{self.numbers + i:08d}" for i in range(rows))
+        self.numbers += rows
+        spec = TaskSpec(account, "测试", content, Origin.API, "key", to=numbers, **fields)
+        task, _ = await self.tasks.create(spec)
+        return task.id
+
+    async def feed(self, rounds: int = 20) -> None:
+        """Let the feeder do what there is to do."""
+        for _ in range(rounds):
+            self.feeder._paced.clear()
+            for feed in self.feeder._feeds.values():
+                feed.counted = float("-inf")
+            await self.feeder.step()
+
+    async def view(self, task_id: int) -> TaskView:
+        view = await self.tasks.get(task_id, accounts=None)
+        progress = view.progress
+        assert progress.valid == progress.pending + sum(progress.statuses.values()), view
+        return view
+
+    async def states(self) -> Counter[PartState]:
+        rows = await self.database.fetch("SELECT state, count(*) AS n FROM part GROUP BY state")
+        return Counter({PartState(row["state"]): row["n"] for row in rows})
+
+    async def submit(self, limit: int = 1_000_000) -> int:
+        """Let a carrier take and deliver what is queued."""
+        done = await self.database.execute(
+            "UPDATE part SET state = 40, final_at = now() WHERE (id, part) IN "
+            "(SELECT id, part FROM part WHERE state = 10 ORDER BY id LIMIT $1)", limit
+        )  # fmt: skip
+        return int(done.split()[1])
+
+
+@contextlib.asynccontextmanager
+async def desk(dsn: str, folder: Path, *, balance: int = 100_000) -> AsyncIterator[Desk]:
+    database = Database(dsn)
+    await database.open()
+    ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
+    account_id = await accounts.add_account(database, "acme", actor="t", default_sign="测试")
+    await accounts.top_up(database, account_id, balance, "", actor="t", ids=ids.next)
+    directory = Directory(Sealer(secrets.token_bytes(32)))
+    await directory.reload(database)
+    found: list[Desk] = []
+
+    def now() -> datetime:
+        return found[0].now() if found else datetime.now(UTC)
+
+    bell = EventBell()
+    outcomes = Outcomes(
+        dsn, node=1, ids=ids, journal=Journal(folder / "journal", 1, boot_id()), directory=directory, bell=bell,
+        durability=DurabilityConfig(), now=now,
+    )  # fmt: skip
+    router = Router(Segments(), directory, available=lambda _: True, ascii_only=lambda _: False)
+    acceptor = Acceptor(
+        dsn, node=1, ids=ids, router=router, disk=DiskGuard([folder], 1), on_queued=lambda _: None, now=now,
+        refusal=lambda number, *_: BLOCKED if number.startswith("86139") and number[-1] == "7" else None,
+    )  # fmt: skip
+    tasks = Tasks(
+        database, acceptor=acceptor, outcomes=outcomes, files=Files(database, folder / "files", node=1, ids=ids.next),
+        ids=ids.next, on_queued=lambda _: None, bell=bell, now=now,
+    )  # fmt: skip
+    feeder = Feeder(database, tasks, acceptor, node=1, ids=ids, account=directory.account, now=now)
+    found.append(Desk(database, directory, tasks, feeder, ids, account_id))
+    await acceptor.start()
+    await outcomes.start()
+    try:
+        yield found[0]
+    finally:
+        await acceptor.stop()
+        await outcomes.stop()
+        await database.close()
+
+
+async def test_no_more_is_fed_than_may_wait(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeding, "BACKLOG", 400)
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(1500)
+        await d.feed()
+        assert await d.states() == {PartState.QUEUED: 400}
+        assert (await d.view(task_id)).progress.statuses == {"queued": 400}
+        assert await d.submit(250) == 250
+        await d.feed()
+        assert await d.states() == {PartState.QUEUED: 550, PartState.DELIVERED: 250}
+        for _ in range(5):
+            await d.submit()
+            await d.feed()
+        view = await d.view(task_id)
+        assert (view.task.state, view.progress.statuses) == ("sent", {"delivered": 1500})
+
+
+async def test_rows_that_the_door_refuses_stop_only_themselves(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(300, prefix="139")
+        d.numbers = 7
+        other = await d.make(1, prefix="139")
+        await d.feed()
+        view = await d.view(task_id)
+        assert (view.task.state, view.progress.statuses) == ("sent", {"queued": 270, "rejected": 30})
+        found, _ = await recipients.search(
+            d.database, view.task, 1, True, status="rejected", after=0, limit=100
+        )
+        assert [r.number[-1] for r in found] == ["7"] * 30
+        assert found[0].code == "NUMBER_BLACKLISTED"
+        view = await d.view(other)
+        assert (view.task.state, view.progress.statuses) == ("sent", {"rejected": 1})
+
+
+async def test_hours_hold_and_release_by_themselves(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        d.at("20:59")
+        task_id = await d.make(300, content="新品 拒收请回复R", type=MessageType.MARKETING)
+        await d.feed()
+        await d.submit(100)
+        assert (await d.view(task_id)).progress.statuses == {"delivered": 100, "queued": 200}
+        d.at("21:00")
+        await d.feed()
+        view = await d.view(task_id)
+        assert (view.task.state, view.task.reason) == ("paused", "TIME_WINDOW_CLOSED")
+        assert view.progress.statuses == {"delivered": 100, "held": 200}
+        d.at("07:59")
+        await d.feed()
+        assert (await d.view(task_id)).task.state == "paused"
+        d.at("08:00")
+        await d.feed()
+        assert await d.submit() == 200
+        assert (await d.view(task_id)).progress.statuses == {"delivered": 300}
+
+
+async def test_messages_are_made_shortly_before_their_time(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(30, send_at=d.now() + timedelta(days=40))
+        d.later(days=40, seconds=-60)
+        await d.feed()
+        assert await d.states() == {}
+        d.later(seconds=31)
+        await d.feed()
+        assert await d.states() == {PartState.SCHEDULED: 30}
+        await d.tasks.pause(task_id, accounts=None, actor="t")
+        assert await d.states() == {PartState.HELD: 30}
+        await d.tasks.resume(task_id, accounts=None, actor="t")
+        assert await d.states() == {PartState.SCHEDULED: 30}
+        await d.tasks.pause(task_id, accounts=None, actor="t")
+        d.later(seconds=60)
+        await d.tasks.resume(task_id, accounts=None, actor="t")
+        assert await d.states() == {PartState.QUEUED: 30}
+
+
+async def test_a_rate_is_kept(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        await d.make(600, rate=20)
+        for seconds in range(1, 6):
+            await d.feed(3)
+            made = (await d.states()).total()
+            assert abs(made - (seconds + 1) * 20) <= 20, seconds
+            d.later(seconds=1)
+
+
+async def test_what_comes_round_while_nobody_is_there_is_missed(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        d.at("08:30")
+        task_id = await d.make(10, recurring={"every": "day", "at": ["09:00"]})
+        d.at("09:01")
+        await d.feed()
+        assert (await d.view(task_id)).task.run == 1
+        await d.submit()
+        d.later(days=2, hours=2)
+        await d.feed()
+        view = await d.view(task_id)
+        assert [(r["run"], r["missed"]) for r in view.runs] == [(2, True), (1, False)]
+        assert view.task.state == "scheduled"
+        d.later(hours=22)
+        await d.feed()
+        view = await d.view(task_id)
+        assert next((r["run"], r["missed"], r["fed"]) for r in view.runs) == (3, False, 10)
+        assert await d.states() == {PartState.DELIVERED: 10, PartState.QUEUED: 10}
+
+
+async def test_rows_whose_time_is_over_are_not_sent(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeding, "BACKLOG", 400)
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(1000, expire_at=d.now() + timedelta(minutes=10))
+        await d.feed()
+        await d.submit()
+        d.later(minutes=11)
+        await d.feed()
+        view = await d.view(task_id)
+        assert (view.task.state, view.progress.statuses) == ("sent", {"delivered": 400, "expired": 600})
+
+
+async def test_a_call_that_was_prepared_before_a_pause_adds_nothing(dsn: str, tmp_path: Path) -> None:
+    """The feeder's picture of a task may be old: what counts is the task's row when the chunk is stored."""
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(50)
+        real = d.feeder._acceptor.send
+
+        async def pausing(request: Any) -> Any:
+            await d.tasks.pause(task_id, accounts=None, actor="t")
+            return await real(request)
+
+        d.feeder._acceptor.send = pausing  # type: ignore[method-assign]
+        await d.feed(3)
+        assert await d.states() == {}
+        d.feeder._acceptor.send = real  # type: ignore[method-assign]
+        await d.tasks.resume(task_id, accounts=None, actor="t")
+        await d.feed()
+        assert await d.states() == {PartState.QUEUED: 50}
+        assert (await d.view(task_id)).progress.statuses == {"queued": 50}
+
+
+async def test_what_a_killed_command_left_undone_is_done(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(50)
+        await d.feed()
+        await d.database.execute("UPDATE task SET state = 'paused', paused_from = 'sent'")
+        d.feeder._reconciled = float("-inf")
+        await d.feed(1)
+        assert await d.states() == {PartState.HELD: 50}
+        await d.database.execute("UPDATE task SET state = 'sent', paused_from = NULL")
+        await d.database.execute("UPDATE task_chunk SET counts = '{\"queued\": 50}'")
+        d.feeder._reconciled = float("-inf")
+        await d.feed(1)
+        assert await d.states() == {PartState.QUEUED: 50}
+        await d.database.execute("UPDATE task SET state = 'cancelled'")
+        d.feeder._reconciled = float("-inf")
+        await d.feed(1)
+        assert await d.states() == {PartState.CANCELLED: 50}
+        assert (await d.view(task_id)).progress.statuses == {"cancelled": 50}
+        balance = await d.database.fetchval("SELECT balance FROM account")
+        assert balance == 100_000
+
+
+async def test_a_hold_of_days_ends_as_cancelled_and_the_rest_is_sent(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeding, "BACKLOG", 400)
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(500)
+        await d.feed()
+        await d.tasks.pause(task_id, accounts=None, actor="t")
+        d.later(days=5, hours=1)
+        await d.tasks.end_long_holds(task_id)
+        assert await d.states() == {PartState.CANCELLED: 400}
+        await d.tasks.resume(task_id, accounts=None, actor="t")
+        await d.feed()
+        assert (await d.view(task_id)).progress.statuses == {"cancelled": 400, "queued": 100}
+
+
+async def test_a_reviewer_decides_and_not_about_own_tasks(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(5, review=True)
+        other = await d.make(5, review=True)
+        await d.feed()
+        assert await d.states() == {}
+        with pytest.raises(Refused):
+            await d.tasks.decide(task_id, passed=True, reviewer="key")
+        await d.tasks.decide(task_id, passed=True, reviewer="boss")
+        await d.tasks.decide(other, passed=False, reviewer="boss", reason="内容不妥")
+        await d.feed()
+        assert await d.states() == {PartState.QUEUED: 5}
+        view = await d.view(other)
+        assert (view.task.state, view.task.detail["reason"]) == ("cancelled", "内容不妥")
+
+
+async def test_only_one_node_feeds(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        other = Feeder(
+            d.database, d.tasks, d.feeder._acceptor, node=2, ids=d.ids, account=d.directory.account, now=d.now
+        )
+        await d.feeder._hold_lease()
+        await other._hold_lease()
+        assert d.feeder.mine
+        assert not other.mine
+        await leases.release(d.database, d.feeder._lease)  # type: ignore[arg-type]
+        await other._hold_lease()
+        assert other.mine
+
+
+async def test_changes_until_it_begins(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(5, send_at=d.now() + timedelta(hours=5))
+        await d.tasks.change(
+            task_id,
+            accounts=(d.account_id,),
+            actor="t",
+            changes={"name": "新名称", "rate": 10, "send_at": None},
+        )
+        await d.feed()
+        assert await d.states() == {PartState.QUEUED: 5}
+        with pytest.raises(SmsgwError) as caught:
+            await d.tasks.change(task_id, accounts=None, actor="t", changes={"send_at": d.now()})
+        assert caught.value.code == "STATE_CONFLICT"
+        with pytest.raises(SmsgwError) as caught:
+            await d.tasks.pause(task_id, accounts=(d.account_id + 1,), actor="t")
+        assert caught.value.code == "NOT_FOUND"

@@ -1,0 +1,189 @@
+"""Tables of customers, sound ones and hostile ones."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import xlsxwriter
+
+from smsgw.core.errors import Invalid
+from smsgw.platform.campaigns import sheets
+from smsgw.platform.campaigns.sheets import BadFile, inspect, read
+from smsgw.platform.campaigns.sifting import Plan, Sieve
+from smsgw.platform.campaigns.worker import Job
+from smsgw.platform.campaigns.workers import Workers
+
+ROWS = [["姓名", "手机号", "金额"], ["张三", "13800000001", "12"], ["李四", "13800000002", "8.5"]]
+
+
+def csv_of(delimiter: str = ",") -> str:
+    return "\r\n".join(delimiter.join(row) for row in ROWS) + "\r\n"
+
+
+@pytest.mark.parametrize(
+    ("octets", "encoding", "delimiter"),
+    [
+        (csv_of().encode(), "utf-8", ","),
+        (csv_of().encode("utf-8-sig"), "utf-8-sig", ","),
+        (csv_of(";").encode("gbk"), "gb18030", ";"),
+        (csv_of("\t").encode("utf-16"), "utf-16", "\t"),
+        (csv_of("|").encode(), "utf-8", "|"),
+    ],
+)
+def test_csv_in_its_spellings(tmp_path: Path, octets: bytes, encoding: str, delimiter: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(octets)
+    preview = inspect(path)
+    assert (preview.form.encoding, preview.form.delimiter, preview.form.header) == (encoding, delimiter, True)
+    assert preview.columns == ("姓名", "手机号", "金额")
+    assert (preview.phone, preview.rows) == (1, 2)
+    assert preview.first == (("张三", "13800000001", "12"), ("李四", "13800000002", "8.5"))
+    assert list(read(path, preview.form)) == [(2, ROWS[1]), (3, ROWS[2])]
+
+
+def test_quotes_line_breaks_and_empty_lines_keep_the_lines_right(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text('手机,备注\n13800000001,"a,\nb"\n\n,,\n13800000002,"说""好"""\n', "utf-8")
+    preview = inspect(path)
+    assert list(read(path, preview.form)) == [
+        (2, ["13800000001", "a,\nb"]), (6, ["13800000002", '说"好"']),
+    ]  # fmt: skip
+
+
+def test_a_bare_list_of_numbers_has_no_header(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("13800000001\n+86 138-0000-0002\n", "utf-8")
+    preview = inspect(path)
+    assert (preview.form.header, preview.columns, preview.phone, preview.rows) == (False, ("A",), 0, 2)
+    assert next(read(path, preview.form)) == (1, ["13800000001"])
+
+
+def book(path: Path, rows: list[list[object]], *, skip: int = 0, hidden: bool = False) -> None:
+    workbook = xlsxwriter.Workbook(str(path), {"default_date_format": "yyyy-mm-dd"})
+    if hidden:
+        workbook.add_worksheet("内部").hide()
+    sheet = workbook.add_worksheet("名单")
+    if hidden:
+        sheet.activate()
+        sheet.set_first_sheet()
+    for n, row in enumerate(rows):
+        sheet.write_row(n + skip, 0, row)
+    workbook.close()
+
+
+def test_xlsx_with_its_types(tmp_path: Path) -> None:
+    path = tmp_path / "file.xlsx"
+    cells: list[object] = [13800000001, "张三", 12.5, True, datetime(2026, 5, 1), datetime(2026, 5, 1, 9, 30)]
+    book(path, [["电话", "姓名", "姓名", "会员", "日期", ""], cells], skip=2, hidden=True)
+    preview = inspect(path)
+    assert preview.form.sheet == "名单"
+    assert preview.columns == ("电话", "姓名", "姓名_2", "会员", "日期", "F")
+    assert preview.phone == 0
+    assert list(read(path, preview.form)) == [
+        (4, ["13800000001", "张三", "12.5", "TRUE", "2026-05-01", "2026-05-01 09:30"])
+    ]
+
+
+def zipped(entries: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, octets in entries.items():
+            archive.writestr(name, octets)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        b"\n\n,,\n",
+        b"PK\x03\x04 not really",
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600,
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+        b"\x81\xff\xff\x80\xff",
+        zipped({"hello.txt": b"hello"}),
+        zipped({"[Content_Types].xml": b"<Types/>", "xl/workbook.xml": b"<workbook/>"}),
+        b'a,b\n1,"' + b"x" * 100_000,
+        b",".join([b"x"] * 300),
+    ],
+    ids=[
+        "empty",
+        "blank",
+        "broken zip",
+        "xls",
+        "picture",
+        "no text",
+        "other zip",
+        "no sheets",
+        "open quote",
+        "wide",
+    ],
+)
+def test_what_cannot_be_used_says_why(tmp_path: Path, octets: bytes) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(octets)
+    with pytest.raises(BadFile) as caught:
+        inspect(path)
+    assert str(caught.value)
+    assert caught.value.english
+
+
+async def test_a_sheet_of_two_far_cells_breaks_only_its_reader(tmp_path: Path) -> None:
+    """Read whole it would be 16,384 × 1,048,576 cells: half a terabyte."""
+    path = tmp_path / "far.xlsx"
+    workbook = xlsxwriter.Workbook(str(path))
+    sheet = workbook.add_worksheet()
+    sheet.write(0, 0, "x")
+    sheet.write(1048575, 16383, "y")
+    workbook.close()
+    with pytest.raises(Invalid) as caught:
+        await Workers().run(Job(inspect=str(path)))
+    assert caught.value.code == "FILE_INVALID"
+
+
+def test_more_than_can_be_unpacked_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheets, "MAX_UNPACKED", 1_000_000)
+    path = tmp_path / "bomb.xlsx"
+    path.write_bytes(zipped({"xl/worksheets/sheet1.xml": b"0" * 2_000_000}))
+    assert path.stat().st_size < 10_000
+    with pytest.raises(BadFile, match="解压后过大"):
+        inspect(path)
+
+
+def test_too_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheets, "MAX_ROWS", 10)
+    path = tmp_path / "file"
+    path.write_text("".join(f"1380000{i:04d}\n" for i in range(12)), "utf-8")
+    with pytest.raises(BadFile, match="超过 10 行"):
+        inspect(path)
+
+
+def test_rows_are_judged_one_by_one() -> None:
+    plan = Plan(1, 0, "{姓名}好", columns=(1,), names=("姓名",), ext=2, room=10)
+    rows = [
+        (2, ["13800000001", "张", "a"]),
+        (3, ["1380000000", "张"]),
+        (4, ["13800000001", "李"]),
+        (5, ["13800000002"]),
+        (6, ["13800000003", "名" * 10]),
+        (7, ["+8613800000004", "王"]),
+    ]
+    sieve = Sieve(plan)
+    [(good, bad)] = list(sieve.sift(rows))
+    assert good == [(1, 1, 2, "8613800000001", "a", ["张"]), (1, 2, 7, "8613800000004", "", ["王"])]
+    assert [(b[2], b[5]) for b in bad] == [
+        (3, "NUMBER_INVALID"), (4, "NUMBER_DUPLICATE"), (5, "CONTENT_VARIABLE_UNRESOLVED"), (6, "CONTENT_TOO_LONG"),
+    ]  # fmt: skip
+    assert (sieve.total, sieve.valid, sieve.problems.total()) == (6, 2, 4)
+
+
+def test_one_number_may_get_several_texts() -> None:
+    plan = Plan(1, 0, "订单{n}", columns=(1,), names=("n",), one_each="content")
+    rows = [(1, ["13800000001", "1"]), (2, ["13800000001", "2"]), (3, ["13800000001", "1"])]
+    [(good, bad)] = list(Sieve(plan).sift(rows))
+    assert [g[2] for g in good] == [1, 2]
+    assert [b[2] for b in bad] == [3]
