@@ -1,0 +1,148 @@
+"""Addresses, schedules and formats of pushes, without a network."""
+
+from __future__ import annotations
+
+import base64
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smsgw.core import pushformat
+from smsgw.core.webhooks import (
+    SCHEDULE,
+    Endpoint,
+    Hooks,
+    Options,
+    Reach,
+    Way,
+    Wrong,
+    batch_limit,
+    check_url,
+    host_allowed,
+    parse_networks,
+    parse_options,
+    probe_delay,
+    retry_delay,
+)
+
+NOW = datetime(2026, 5, 1, 1, 0, tzinfo=UTC)
+DOCUMENT = Path(__file__).parents[3] / "docs" / "webhooks.md"
+
+
+def endpoint(name: str = "main", *, events: tuple[str, ...] = (), id_: int = 1, **options: Any) -> Endpoint:
+    return Endpoint(id_, 7, "acme", name, "https://example.org/", events, parse_options(options), (b"k" * 32,))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",  # noqa: S104
+        "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1",
+        "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "not an address",
+    ],
+)  # fmt: skip
+def test_what_is_not_public_is_not_reached(address: str) -> None:
+    assert not Reach().allows(address)
+
+
+def test_public_addresses_and_networks_that_were_allowed_are_reached() -> None:
+    assert Reach().allows("93.184.215.14")
+    assert Reach().allows("2606:2800:21f:cb07::1")
+    inside = Reach(networks=parse_networks(["10.0.0.0/8"]))
+    assert inside.allows("10.1.2.3")
+    assert inside.allows("::ffff:10.1.2.3")
+    assert not inside.allows("127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.org/", "https://example.org:22/", "https://u@example.org/", "https://example.org/#x",
+        "https://127.0.0.1/", "https://127.1/", "https://2130706433/", "https://0x7f.1/", "https://[::1]/",
+        "https://exa mple.org/", "https://例子.cn/", "https:///x", "file:///etc/passwd", "https://{to}/", "",
+        "https://example.org/{to}", "https://example.org:99999/", "https://-x.org/", "x" * 3000,
+    ],
+)  # fmt: skip
+def test_addresses_that_cannot_be(url: str) -> None:
+    with pytest.raises(Wrong):
+        check_url(url, Reach())
+
+
+def test_addresses_that_can_be() -> None:
+    assert check_url("https://Example.org/a?b=c", Reach()) == "example.org"
+    assert check_url("https://example.org:8443/", Reach()) == "example.org"
+    assert check_url("http://example.org/", Reach(http=True)) == "example.org"
+    assert check_url("https://example.org/{to}", Reach(), placeholders=True) == "example.org"
+    assert host_allowed("a.example.org", (".example.org",))
+    assert not host_allowed("badexample.org", (".example.org", "example.org"))
+
+
+def test_the_schedule() -> None:
+    assert [retry_delay(n, 0.5) for n in range(1, 12)] == list(SCHEDULE)
+    assert retry_delay(12, 0.5) is None
+    assert (retry_delay(1, 0.0), round(retry_delay(1, 0.9999) or 0, 2)) == (4.0, 6.0)
+    assert [probe_delay(n, 0.5) for n in (1, 2, 3, 7, 700)] == [0, 0, 5, 60, 60]
+    assert [batch_limit(100, n) for n in range(5)] == [100, 25, 6, 1, 1]
+
+
+def test_a_type_goes_to_who_names_it_and_the_rest_to_the_rest() -> None:
+    named = endpoint("named", events=("message.mo", "channel.state"), id_=1)
+    rest = endpoint("rest", id_=2)
+    hooks = Hooks([named, rest], {7: Way.WEBHOOK})
+    assert hooks.endpoint(7, "message.mo") is named
+    assert hooks.endpoint(7, "message.report") is rest
+    assert hooks.kinds(named) == ("mo", "channel.state")
+    assert "channel.state" not in hooks.kinds(rest)
+    alone = Hooks([rest], {7: Way.WEBHOOK})
+    assert alone.endpoint(7, "channel.state") is None, "only who asks for it"
+    assert alone.way(7, "channel.state") is Way.PULL
+
+
+def test_answers_are_held_against_what_is_expected() -> None:
+    assert pushformat.satisfied("", b"anything")
+    assert pushformat.satisfied("SUCCESS", b" SUCCESS\n")
+    assert not pushformat.satisfied("OK", b"NOT OK")
+    assert pushformat.satisfied('{"code": 0}', b'{"code":0,"msg":"x"}')
+    assert not pushformat.satisfied('{"code": 0}', b'{"code":1}')
+    assert not pushformat.satisfied('{"code": 0}', b"<html>")
+    assert not pushformat.satisfied('{"code": 0}', b"\xff\xfe")
+
+
+def test_options_say_what_is_wrong_and_store_what_differs() -> None:
+    assert Options().stored() == {}
+    assert parse_options({"format": "form"}).max_items == 1
+    assert parse_options({"max_items": 5, "linger_ms": 1000}).stored() == {"max_items": 5}
+    for wrong in (
+        {"format": "xml"}, {"max_items": 101}, {"max_items": True}, {"linger_ms": "1"}, {"other": 1},
+        {"fields": {"a b": "to"}}, {"fields": {"a": "to.x.y"}}, {"expect": "x" * 201},
+    ):  # fmt: skip
+        with pytest.raises(Wrong):
+            parse_options(wrong)
+
+
+def test_times_and_placeholders_are_written_as_asked() -> None:
+    item = pushformat.sample("message.report", NOW)
+    call = pushformat.build(
+        endpoint(format="get", times="yyyyMMddHHmmss"), "https://example.org/?t={done_at}&c={parts.ok}&x={none}&y={ext}",
+        "message.report", [item | {"ext": "a&b=c"}], "id", NOW,
+    )  # fmt: skip
+    assert call.url == "https://example.org/?t=20260501090000&c=1&x=&y=a%26b%3Dc"
+    assert (call.method, call.body) == ("GET", b"")
+
+
+def test_the_documented_recipe_verifies_what_is_sent() -> None:
+    source = re.search(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    assert source
+    recipe: dict[str, Any] = {}
+    exec(compile(source[1], "docs/webhooks.md", "exec"), recipe)  # noqa: S102 - our own document
+    one = endpoint()
+    secret = "whsec_" + base64.b64encode(one.secrets[0]).decode()
+    items = [pushformat.sample("message.report", NOW)]
+    call = pushformat.build(one, one.url, "message.report", items, "msg_1", datetime.now(UTC))
+    assert recipe["verified"](secret, call.headers, call.body)
+    assert not recipe["verified"](secret, call.headers, call.body + b" ")
+    late = pushformat.build(one, one.url, "message.report", items, "msg_1", NOW)
+    assert not recipe["verified"](secret, late.headers, late.body)
