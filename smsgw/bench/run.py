@@ -19,7 +19,7 @@ from smsgw.bench.load import PULL_PAUSE, Customer, Load, Observed
 from smsgw.bench.processes import CpuMeter
 from smsgw.bench.result import Carried, Counts, Latency, Result
 from smsgw.bench.sink import Sink, listening
-from smsgw.bench.stage import REQUESTS_PER_SECOND, Setting, Simulation, Stage, staged
+from smsgw.bench.stage import MESSAGES_PER_SECOND, REQUESTS_PER_SECOND, Setting, Simulation, Stage, staged
 from smsgw.bench.wire import Endpoint
 
 MAX_ARRIVALS = 200_000
@@ -213,4 +213,9 @@ def _settings(options: Options) -> dict[str, Any]:
 
 
 def _raised(stage: Stage | None) -> dict[str, str]:
-    return {"key": f"requests_per_second {REQUESTS_PER_SECOND:,} (default 200)"} if stage is not None else {}
+    if stage is None:
+        return {}
+    return {
+        "key": f"requests_per_second {REQUESTS_PER_SECOND:,} (default 200)",
+        "account": f"rate {MESSAGES_PER_SECOND:,} messages/s (default 2,000)",
+    }

@@ -30,6 +30,7 @@ START_TIMEOUT = 120.0
 STOP_TIMEOUT = 40.0
 ACCOUNT = "bench"
 USER = "900001"
+MESSAGES_PER_SECOND = 1_000_000
 REQUESTS_PER_SECOND = keys.MAX_REQUESTS_PER_SECOND
 BALANCE = 1_000_000_000
 _ANSWER_LIMIT = 256 * 1024 * 1024
@@ -233,7 +234,9 @@ async def _seed(
     await database.open()
     try:
         ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
-        account = await accounts.add_account(database, ACCOUNT, actor="bench", default_sign="压测")
+        account = await accounts.add_account(
+            database, ACCOUNT, actor="bench", default_sign="压测", rate=MESSAGES_PER_SECOND
+        )
         await accounts.top_up(database, account, BALANCE, "bench", actor="bench", ids=ids.next)
         key = await keys.add_key(
             database, sealer, account, actor="bench", requests_per_second=REQUESTS_PER_SECOND
