@@ -55,6 +55,13 @@ OUTAGE = (
 CONFLICT = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
+async def as_writer(connection: Connection) -> None:
+    """Let the transaction under way be planned as a writer's: rows are touched by key only."""
+    await connection.execute(
+        "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in WRITER_SETTINGS.items())
+    )
+
+
 def unavailable(exc: BaseException) -> Temporary:
     """The error that callers see for an outage; its reason says what an operator has to look at."""
     if isinstance(exc, asyncpg.DiskFullError):

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from smsgw.core.ids import first_id, time_of
 from smsgw.core.states import PartState, allowed
-from smsgw.store.db import Connection, Database, Row
+from smsgw.store.db import Connection, Database, Row, as_writer
 from smsgw.store.sweeps import COLUMNS
 
 WAITING = frozenset({PartState.HELD, PartState.SCHEDULED, PartState.QUEUED, PartState.DEFERRED})
@@ -93,17 +93,27 @@ FROM block_list WHERE version > $1 ORDER BY version LIMIT $2
 ENTRIES = 500
 
 # By number, then by what the entry says; a message of several entries is told of the most general, as at acceptance.
+# Step by step: left to itself the planner would walk the messages in the order of their ids, as the answer wants them.
 _WAITING = """
 WITH b AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[])
     AS b(number, account_id, type, sign, source)
+),
+hit AS MATERIALIZED (
+    SELECT m.id, b.source
+    FROM b, LATERAL (
+        SELECT x.id, x.account_id, x.type, x.sign FROM message x
+        WHERE (x.number, x.id) >= (b.number, $6) AND x.number <= b.number AND x.id >= $6
+        ORDER BY x.number, x.id OFFSET 0
+    ) m
+    WHERE m.id > $7 AND (b.account_id = 0 OR b.account_id = m.account_id)
+      AND (b.type = '' OR b.type = m.type) AND (b.sign = '' OR b.sign = m.sign)
+),
+waits AS MATERIALIZED (
+    SELECT hit.id, hit.source FROM hit JOIN part p ON p.id = hit.id AND p.part = 1 AND p.id >= $6
+    WHERE p.state IN (1, 2, 10, 11)
 )
-SELECT m.id, min(b.source) FILTER (WHERE b.source <> 'opt_out') AS source
-FROM b JOIN message m ON m.number = b.number AND m.id >= $6 AND m.id > $7
-JOIN part p ON p.id = m.id AND p.part = 1 AND p.id >= $6
-WHERE p.state IN (1, 2, 10, 11) AND (b.account_id = 0 OR b.account_id = m.account_id)
-  AND (b.type = '' OR b.type = m.type) AND (b.sign = '' OR b.sign = m.sign)
-GROUP BY m.id ORDER BY m.id LIMIT $8
+SELECT id, min(source) FILTER (WHERE source <> 'opt_out') AS source FROM waits GROUP BY id ORDER BY id LIMIT $8
 """
 
 
@@ -133,14 +143,16 @@ async def waiting_for(
     connection: Connection, blocked: Sequence[Row], *, oldest: int, after: int
 ) -> list[Row]:
     """Messages (id, source: None for an opt-out) that wait for blocked numbers, at most ``STEP`` behind ``after``."""
-    return await connection.fetch(
-        _WAITING,
-        [str(row["number"]) for row in blocked],
-        [row["account_id"] for row in blocked],
-        [row["type"] for row in blocked],
-        [row["sign"] for row in blocked],
-        [row["source"] for row in blocked],
-        oldest,
-        after,
-        STEP,
-    )
+    async with connection.transaction():
+        await as_writer(connection)
+        return await connection.fetch(
+            _WAITING,
+            [str(row["number"]) for row in blocked],
+            [row["account_id"] for row in blocked],
+            [row["type"] for row in blocked],
+            [row["sign"] for row in blocked],
+            [row["source"] for row in blocked],
+            oldest,
+            after,
+            STEP,
+        )

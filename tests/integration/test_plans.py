@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 
 from smsgw.core.ids import CHINA, first_id
-from smsgw.store import claiming, holding, outcomes, partitions, retrying, statistics, sweeps
+from smsgw.store import claiming, holding, outcomes, partitions, retrying, statistics, sweeps, withdrawing
 from smsgw.store.db import Connection, connect
 
 ROWS = int(os.environ.get("TEST_PLAN_ROWS", "50000"))
@@ -42,7 +42,8 @@ FROM generate_series(1, $2::int) AS n, LATERAL (SELECT n <= $3::int AS sent)
 _MESSAGES = """
 INSERT INTO message (id, batch_id, account_id, origin, type, number, carrier, province, content, sign, coding, parts,
                      concat_ref, price)
-SELECT id, id, 1, 'api', 'marketing', '8613800138000', 'CMCC', '', 'text', 'sign', 'ucs2', 1, 0, 1 FROM part
+SELECT id, id, 1, 'api', 'marketing', '8613' || lpad((id % 1000000000)::text, 9, '0'), 'CMCC', '', 'text', 'sign',
+       'ucs2', 1, 0, 1 FROM part
 """
 _RIGHT = "INSERT INTO lease VALUES ('channel/1', 1, 1, now() + interval '1 hour')"
 _CHANNEL = """
@@ -243,3 +244,16 @@ async def test_the_roll_up_finds_an_earlier_report_by_its_message(day: Day) -> N
     earlier = [n for n in plan.nodes("Index") if n.get("Alias", "").startswith("x") and n["Actual Loops"] > 1]
     assert earlier
     assert all("message_id" in n["Index Name"] for n in earlier), json.dumps(plan.root, indent=1)
+
+
+async def test_what_waits_for_blocked_numbers_is_found_by_their_numbers(day: Day) -> None:
+    batch = 500
+    accounts, types, sources = filled(batch, "0::bigint", "''::text", "'manual'::text")
+    strangers = listed([f"85290{n:06d}" for n in range(batch)])
+    rest = (str(OLDEST), "0", "500")
+    await day.cheap(withdrawing._WAITING, strangers, accounts, types, types, sources, *rest, rows=batch)
+    number = await day.connection.fetchval("SELECT number FROM message ORDER BY id DESC LIMIT 1")
+    known = listed([number])
+    one = filled(1, "0::bigint", "''::text", "'manual'::text")
+    plan = await day.cheap(withdrawing._WAITING, known, one[0], one[1], one[1], one[2], *rest, rows=10)
+    assert plan.root["Plan"]["Actual Rows"] == 1
