@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -152,9 +152,13 @@ def application(daemon: Daemon) -> web.Application:
             response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
             await response.prepare(request)
             await response.write(first)
-            async for piece in pieces:
-                async with asyncio.timeout(WRITE_TIMEOUT):
-                    await response.write(piece)
+            with contextlib.suppress(ConnectionError, TimeoutError):  # whoever asked has gone: the recording is over
+                async for piece in pieces:
+                    if request.transport is None:
+                        break
+                    if piece:
+                        async with asyncio.timeout(WRITE_TIMEOUT):
+                            await response.write(piece)
             return response
 
     async def test_webhook(request: web.Request) -> web.Response:
@@ -215,7 +219,7 @@ async def call(socket: Path, method: str, path: str, body: Any = None, *, timeou
         ) from exc
 
 
-async def stream(socket: Path, path: str, body: Any, *, timeout_s: float) -> AsyncIterator[bytes]:
+async def stream(socket: Path, path: str, body: Any, *, timeout_s: float) -> AsyncGenerator[bytes, None]:
     """What the daemon answers, piece by piece as it comes. Raises as ``call``."""
     try:
         async with (

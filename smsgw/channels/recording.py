@@ -20,6 +20,8 @@ MAX_SECONDS = 3600.0
 MAX_BYTES = 256 * 1024 * 1024
 _BATCH = 0.2
 """Seconds in which lines gather."""
+_BEAT = 1.0
+"""At least so often (in seconds) something is given, if only nothing: the reader may have gone."""
 
 
 class ChannelRecording:
@@ -63,7 +65,7 @@ class ChannelRecording:
         while True:
             if not recorder.over:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(max(0.0, self._until - self._loop.time())):
+                    async with asyncio.timeout(min(_BEAT, max(0.0, self._until - self._loop.time()))):
                         await self._news.wait()
                         await asyncio.sleep(_BATCH)
                 if self._loop.time() >= self._until:

@@ -259,7 +259,9 @@ class _Reader:
     def _cut(self, link: int, at: float, how: str) -> None:
         last = self._last.get(link)
         if last is None:
-            self.plan.cuts.append((at, how))
+            # SGIP: those over which the carrier brings its reports are its own, and end when it has brought them.
+            if self.plan.recording.protocol != "sgip12":
+                self.plan.cuts.append((at, how))
         else:
             last.cuts.append((at - last.at, how))
 

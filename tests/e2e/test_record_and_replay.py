@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from harness import PASSWORD, PROTOCOLS, USER, Site, carrier_for, free_port, site, until
 
+from smsgw import control
 from smsgw.aio import spawn
 from smsgw.simulator import Rule
 from smsgw.simulator.config import Delay
@@ -63,6 +65,31 @@ async def replies(built: Site, n: int) -> list[dict[str, Any]]:
     return found
 
 
+async def begun_and_left(built: Site, channel: str) -> None:
+    """A recording whose reader has gone ends, though nothing passes; the next one may begin."""
+    socket, body = (
+        built.node.data_dir / "control.sock",
+        {"channel": channel, "seconds": 600, "max_bytes": 1 << 20},
+    )
+
+    async def begins() -> bool:
+        pieces = control.stream(socket, "/channels/record", body, timeout_s=30)
+        async with contextlib.aclosing(pieces):
+            with contextlib.suppress(RuntimeError):
+                return b'"recording":1' in await anext(pieces)
+        return False
+
+    assert await begins()
+    await until(begins, what="the first recording is over")
+
+    async def none_runs() -> bool:
+        done = await built.node.ctl("channel", "record", channel, str(built.node.data_dir / "probe"), "--seconds", "1",
+                                    check=False)  # fmt: skip
+        return done.code == 0
+
+    await until(none_runs, what="the second recording is over")
+
+
 def personal(built: Site, channel: str, texts: list[str]) -> set[bytes]:
     """All that must not be in the file, in every form in which it could be."""
     numbers = {one.to for one in built.customer.sent.values()} | {PROTOCOLS[channel][2], "13700008888"}
@@ -93,6 +120,7 @@ async def test_the_same_trouble_again(channel: str, dsn: str, data_dir: Path, tm
             "--profile", json.dumps(profile),
         )  # fmt: skip
         await built.bound(channel)
+        await begun_and_left(built, channel)
         file = tmp_path / "trouble.jsonl"
         recording = spawn(
             built.node.ctl("channel", "record", channel, str(file), "--seconds", "40"), name="record"
@@ -108,7 +136,8 @@ async def test_the_same_trouble_again(channel: str, dsn: str, data_dir: Path, tm
         first.send_mo("13700008888", PROTOCOLS[channel][2], LONG, order=(2, 1, 3))
         assert len(await replies(built, 2)) == 2
         first.disconnect(rst=True)
-        await until(lambda: first.bound, what="logged in again")
+        if channel != "sgip12":  # which rests until there is something to send
+            await until(lambda: first.bound, what="logged in again")
         await built.node.ctl(
             "channel", "set", channel, "--connections", "2"
         )  # restarts it: the recording ends
@@ -157,6 +186,6 @@ async def again(
         # The replies come at their time after the login.
         texts = [reply["content"] for reply in await replies(built, 2)]
         assert sorted(map(len, texts)) == sorted([len("问一下,在吗"), len(LONG)])
-        await until(lambda: second.counts.disconnects == 1, what="the connection breaks as it did")
+        await until(lambda: second.counts.disconnects >= 1, what="the connection breaks as it did")
         sent = await built.customer.send(channel)
         await built.customer.reaches(sent.message_id, "delivered", within=30)
