@@ -146,6 +146,7 @@ STEP: dict[str, str] = {
     "retried": N_("明确失败，按重试表再次发送"),
     "decided": N_("人工处理"),
     "never_written": N_("确认未写出，重新排队"),
+    "moved_on": N_("通道不可用，转由其他通道发送"),
     "late_answer": N_("迟到的应答"),
     "early_report": N_("回执先于应答到达"),
     "by_reference": N_("回执带回我方参考号，据此确认"),
@@ -159,6 +160,7 @@ STEP_COLOUR: dict[str, str] = {
     "resent": "orange",
     "retried": "yellow",
     "never_written": "yellow",
+    "moved_on": "yellow",
 }
 METRIC: dict[str, tuple[str, str, str]] = {
     # metric: label, colour, status to filter the records by

@@ -18,6 +18,7 @@ from smsgw.channels.services import Queue, Services
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.ids import first_id, time_of
 from smsgw.core.model import TEST_CHANNEL, ChannelSpec, ChannelStatus, UnknownPolicy
+from smsgw.pipeline import stranding
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.outcomes import AHEAD, MAX_AGE
 from smsgw.pipeline.recovery import recover_channel
@@ -38,6 +39,9 @@ CHANGE_PATIENCE = 10.0
 COMMIT_PATIENCE = 10.0
 """Seconds to wait for the commit of a stopped channel's outcomes (they stay queued when it takes longer)."""
 FORGOTTEN = Replay()
+FREE_EVERY = 1.0
+GONE_AFTER = 3.0
+"""A channel that has not been healthy for so many seconds keeps nothing waiting that another one may take."""
 FRESH = 15.0
 """Seconds for which another node's word about its channels counts."""
 
@@ -59,6 +63,12 @@ class ChannelManager:
         self._version = 0
         self._today: dict[int, int] = {}
         self._elsewhere: dict[int, store.ChannelSaid] = {}
+        self._others: set[int] = set()
+        """Channels that another node has spoken of a moment ago."""
+        self._removed: Sequence[int] = ()
+        """Channels that are no more, and may still have something waiting."""
+        self._well_at: dict[int, float] = {}
+        """When each channel was last seen healthy."""
         self._tasks: list[asyncio.Task[None]] = []
         self._past: dict[int, set[int]] = {}
         """Epochs of this run under which a channel may still have claims that were never written."""
@@ -81,6 +91,7 @@ class ChannelManager:
                 aio.forever(self._adopt, every=ADOPT_EVERY, name="channels.adopt"), name="channels.adopt"
             ),
             aio.spawn(aio.forever(self._say, every=SAY_EVERY, name="channels.say"), name="channels.say"),
+            aio.spawn(aio.forever(self._free, every=FREE_EVERY, name="channels.free"), name="channels.free"),
         ]
 
     async def stop(self) -> None:
@@ -198,6 +209,7 @@ class ChannelManager:
                 self._specs = {s.id: s for s in await store.load_channels(self._database, self._sealer)}
                 if self._directory.has_test_keys and self._services.test_channel is not None:
                     self._specs[TEST_CHANNEL] = await self._services.test_channel()
+                self._removed = await store.removed_since(self._database, datetime.now(UTC) - MAX_AGE)
                 self._version = version
                 self.on_reload()
             for channel_id, channel in list(self._channels.items()):
@@ -289,6 +301,23 @@ class ChannelManager:
             if not lease.released:
                 log.error("lease.lost", resource=lease.resource)
 
+    async def _free(self) -> None:
+        """What waits for a channel that is gone goes to one that is not. Each node sees to its own, and to nobody's."""
+        now = asyncio.get_running_loop().time()
+        well = {id_ for id_, channel in self._channels.items() if channel.healthy()}
+        well |= {
+            id_
+            for id_ in self._others
+            if self._elsewhere[id_].bound > 0 and id_ in self._specs and self._specs[id_].desired == "started"
+        }
+        well &= self._specs.keys()
+        known = {*self._specs, *self._removed}
+        self._well_at = {id_: now if id_ in well else self._well_at.get(id_, now) for id_ in known}
+        gone = {id_ for id_ in known - self._others if now - self._well_at[id_] > GONE_AFTER}
+        serving = [(pool_id, id_) for id_ in sorted(well) for pool_id in self._pools_of(self._specs[id_])]
+        if serving:
+            self.announce(await stranding.free(self._services.outcomes, gone, serving))
+
     async def _say(self) -> None:
         async with self._database.acquire() as connection:
             now = datetime.now(UTC)
@@ -304,9 +333,12 @@ class ChannelManager:
         mine = [(c.spec.id, c.reachable, c.last_error[:500]) for c in self._channels.values()]
         await store.say(self._database, self._services.node, mine)
         said = await store.said(self._database)
-        fresh = max((s.updated_at for s in said.values()), default=None)
-        self._elsewhere = {
-            channel_id: s if fresh and (fresh - s.updated_at).total_seconds() < FRESH else replace(s, bound=0)
-            for channel_id, s in said.items()
-            if s.node != self._services.node
+        last = max((s.updated_at for s in said.values()), default=None)
+        self._elsewhere = {id_: s for id_, s in said.items() if s.node != self._services.node}
+        self._others = {
+            id_
+            for id_, s in self._elsewhere.items()
+            if last and (last - s.updated_at).total_seconds() < FRESH and id_ not in self._channels
         }
+        for id_ in self._elsewhere.keys() - self._others:
+            self._elsewhere[id_] = replace(self._elsewhere[id_], bound=0)

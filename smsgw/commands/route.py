@@ -146,6 +146,28 @@ async def route_publish(ctx: Context, file: Path, note: str) -> None:
     click.echo(f"version {version} is in force; back with: smsgwctl route rollback {version - 1}")
 
 
+@route.command("move")
+@click.option("--account", default="", help="Its messages move, …")
+@click.option("--sign", default="", help="… or those with this signature.")
+@click.option("--to", "channel", required=True, help="The channel that carries them from now on.")
+@click.option("--note", default="", help="What the change is for.")
+@pass_context
+@run_async
+async def route_move(ctx: Context, account: str, sign: str, channel: str, note: str) -> None:
+    """Give an account or a signature to one channel: a rule before all others, as a new version of the table.
+
+    What is queued stays in its pool; replies to the number that was used before still find the account.
+    """
+    if bool(account) == bool(sign):
+        raise click.UsageError("one of --account and --sign is wanted")
+    kind, value = ("account", account) if account else ("sign", sign)
+    note = note or f"{kind} {value} to {channel}"
+    async with ctx.database() as database:
+        version = await store.move(database, kind, value, channel, note, actor=actor())
+    await ctx.tell_daemon()
+    click.echo(f"version {version} is in force; back with: smsgwctl route rollback {version - 1}")
+
+
 @route.command("rollback")
 @click.argument("version", type=int)
 @pass_context

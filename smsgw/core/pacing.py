@@ -105,7 +105,10 @@ class Pacer:
         step = RAISE * min(self._limit, max(1_000.0, self._recent * 4)) * (now - self._raised_at)
         self._raised_at = now
         if now - self._cut_at >= CUT_EVERY:
-            self._set(min(self._limit, self._rate + step), now)
+            rate = self._rate + step
+            if self._limit >= UNLIMITED and rate > max(1_000.0, self._recent * 4):
+                rate = self._limit  # nothing that is sent now is held back any more
+            self._set(min(self._limit, rate), now)
 
     def _set(self, rate: float, now: float) -> None:
         self._rate = rate

@@ -214,6 +214,29 @@ def parse(document: Mapping[str, Any], *, version: int, channels: Iterable[str])
     return RouteTable(version, pools, tuple(rules))
 
 
+def moved(
+    document: Mapping[str, Any], *, kind: str, value: str, channel: str, carriers: Iterable[str] = ()
+) -> dict[str, Any]:
+    """The document with a first rule that gives an account or a signature (``kind``) to one channel alone.
+
+    An earlier move of the same account or signature is replaced. ``carriers`` are those that the channel serves (none:
+    all): numbers of others stay on their way.
+    """
+    pool = "only-" + re.sub(r"[^a-z0-9._-]", "-", channel.lower())[:59]
+    name = f"move {kind} {value}"[:64]
+    rule: dict[str, Any] = {"name": name, kind: [value], "pool": pool}
+    if wanted := sorted(carriers):
+        rule["carrier"] = wanted
+    rules = [r for r in document.get("rule", []) if r.get("name") != name]
+    used = {r.get("pool") for r in rules}
+    pools = [
+        p
+        for p in document.get("pool", [])
+        if p.get("name") != pool and (not str(p.get("name")).startswith("only-") or p.get("name") in used)
+    ]
+    return {"pool": [*pools, {"name": pool, "channels": [channel]}], "rule": [rule, *rules]}
+
+
 def _tables(
     document: Mapping[str, Any], key: str, limit: int, problems: list[str]
 ) -> list[Mapping[str, Any]]:

@@ -242,7 +242,9 @@ class Carrier:
         if self._tick is not None:
             self._tick.cancel()
         if self._timers is not None:
-            self._timers.clear()
+            for call, args in self._timers.clear():
+                if call == self._report_due:  # a report that is due later is not lost: it waits for a client
+                    call(*args)
         if self.wirelog is not None:
             self.wirelog.flush()
         if self.recording is not None:

@@ -34,13 +34,15 @@ class Timers:
         if when < self._armed_for:
             self._arm()
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def clear(self) -> list[tuple[Callable[..., None], tuple[Any, ...]]]:
+        """Forget everything; the calls that will not be made, in their order."""
+        waiting = [(call, args) for _, _, call, args in sorted(self._heap)]
         self._heap.clear()
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
         self._armed_for = inf
+        return waiting
 
     def _arm(self) -> None:
         if self._handle is not None:

@@ -197,6 +197,14 @@ async def said(database: Database) -> dict[int, ChannelSaid]:
     return {row["channel_id"]: ChannelSaid(*row.values()) for row in await database.fetch(_SAID)}
 
 
+_REMOVED = "SELECT id FROM channel WHERE removed_at >= $1"
+
+
+async def removed_since(database: Database, since: datetime) -> list[int]:
+    """Ids of channels that were removed since then."""
+    return [row["id"] for row in await database.fetch(_REMOVED, since)]
+
+
 _POOLS = "SELECT name, id FROM pool"
 
 

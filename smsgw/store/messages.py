@@ -252,6 +252,7 @@ EVENT_LABELS = {
     "retried": "明确失败,按重试表再次发送",
     "decided": "人工处理",
     "never_written": "确认未写出,重新排队",
+    "moved_on": "通道不可用,转由其他通道发送",
     "late_answer": "迟到的应答",
     "early_report": "回执先于应答到达",
     "by_reference": "回执带回我方参考号,据此确认",

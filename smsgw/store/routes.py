@@ -94,6 +94,26 @@ async def publish(database: Database, document: Mapping[str, Any], note: str, *,
         return await _publish(connection, document, note, actor)
 
 
+_CARRIERS = "SELECT carriers FROM channel WHERE name = $1 AND removed_at IS NULL"
+_KNOWN_ACCOUNT = "SELECT EXISTS (SELECT FROM account WHERE name = $1)"
+
+
+async def move(database: Database, kind: str, value: str, channel: str, note: str, *, actor: str) -> int:
+    """Give an account or a signature (``kind``) to one channel, by a rule before all others; the new version.
+
+    ``NOT_FOUND`` for a channel or an account that does not exist.
+    """
+    async with database.transaction() as connection:
+        await connection.execute(_LOCK)
+        row = await connection.fetchrow(_CARRIERS, channel)
+        if row is None or (kind == "account" and not await connection.fetchval(_KNOWN_ACCOUNT, value)):
+            raise Invalid("NOT_FOUND")
+        newest = await connection.fetchrow(_NEWEST)
+        document = _version(newest).document if newest is not None else EMPTY
+        changed = routes.moved(document, kind=kind, value=value, channel=channel, carriers=row["carriers"])
+        return await _publish(connection, changed, note, actor)
+
+
 async def _publish(connection: Connection, document: Mapping[str, Any], note: str, actor: str) -> int:
     known = [row["name"] for row in await connection.fetch(_CHANNELS)]
     try:
@@ -133,6 +153,6 @@ async def recent_subjects(database: Database, limit: int) -> list[Subject]:
 
 
 async def rollback(database: Database, version: int, *, actor: str) -> int:
-    """Publish an old version again; the new version's number."""
-    old = await get(database, version)
-    return await publish(database, old.document, f"rollback to version {version}", actor=actor)
+    """Publish an old version again, 0 being that without rules; the new version's number."""
+    old = (await get(database, version)).document if version else EMPTY
+    return await publish(database, old, f"rollback to version {version}", actor=actor)

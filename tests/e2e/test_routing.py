@@ -3,21 +3,20 @@ when channels come, go, change and die under load."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from harness import CHANNELS, PASSWORD, USER, Client, Site, carrier_for, site, until
+from harness import CHANNELS, Client, Site, site, until
+from trials import another_channel, deaths, die, hot_plug, load
 
 from smsgw import control
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
-from smsgw.simulator import Carrier, Delay
+from smsgw.simulator import Delay
 from smsgw.store import accounts, blocklist, complaints, numbers, settings
 from smsgw.store.db import Database
 
@@ -256,6 +255,37 @@ async def test_routes_are_rolled_back_with_one_command(dsn: str, data_dir: Path,
         await built.clean()
 
 
+async def test_an_account_moves_to_another_channel_with_one_command(dsn: str, data_dir: Path) -> None:
+    """And back; a reply to the number that was used before still finds the account."""
+    async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built, another_channel(
+        built, "cmpp30b", "--access-code", "10699999"
+    ) as second:  # fmt: skip
+        ctl, first = built.node.ctl, built.carriers["cmpp30"]
+        await ctl("account", "set", "acme", "extend_code=11")
+        await ctl("route", "move", "--account", "acme", "--to", "cmpp30")
+        asked = await built.customer.send("cmpp30")
+        await built.customer.reaches(asked.message_id, "delivered")
+        await ctl("route", "move", "--account", "acme", "--to", "cmpp30b")
+        for _ in range(5):
+            await built.customer.send("cmpp30")
+        await until(lambda: len(second.messages) == 5, what="they go the new way")
+        assert len(first.messages) == 1
+        first.send_mo(asked.to, first.messages[0].source, "TD")
+        replies = await until(lambda: _replies(built), what="the reply")
+        assert replies[0]["in_reply_to"]["message_id"] == asked.message_id
+        await ctl("route", "rollback", "1")
+        await built.customer.send("cmpp30")
+        await until(lambda: len(first.messages) == 2, what="it goes the old way again")
+        refused = await ctl("route", "move", "--sign", "x", "--to", "nowhere", check=False)
+        assert refused.code == 1
+        await built.clean()
+
+
+async def _replies(built: Site) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = (await built.client.post("/mo/pull", {"limit": 100})).data["items"]
+    return items
+
+
 async def test_an_imported_number_goes_where_it_was_ported(dsn: str, data_dir: Path, tmp_path: Path) -> None:
     async with site(data_dir, dsn=dsn) as built:
         to = built.customer.number("cmpp30")
@@ -275,106 +305,43 @@ async def test_an_imported_number_goes_where_it_was_ported(dsn: str, data_dir: P
 # --- channels that come, go and die ----------------------------------------------------------------------------------
 
 
-@contextlib.asynccontextmanager
-async def another_channel(built: Site, name: str = "cmpp30b") -> AsyncIterator[Carrier]:
-    """One more channel for the numbers of ``cmpp30``."""
-    carrier = carrier_for("cmpp30")
-    carrier.config.name = name
-    await carrier.start()
-    await built.node.ctl(
-        "channel", "add", name, "--protocol", "cmpp30", "--host", "127.0.0.1", "--port", str(carrier.port),
-        "--user", USER, "--password", PASSWORD, "--carrier", "CMCC,CBN",
-    )  # fmt: skip
-    built.carriers[name] = carrier
-    await built.bound(name)
-    try:
-        yield carrier
-    finally:
-        await carrier.stop()
-
-
-async def load(built: Site, per_second: int, seconds: float) -> None:
-    """Batches of ten to the numbers of ``cmpp30``, evenly; every one must be accepted."""
-    end = time.monotonic() + seconds
-    running: set[asyncio.Task[Any]] = set()
-    while time.monotonic() < end:
-        items = [{"to": built.customer.number("cmpp30"), "content": built.customer.text()} for _ in range(10)]
-        running.add(asyncio.create_task(built.customer.send_surely("/messages/batch", {"items": items})))  # noqa: TID251
-        await asyncio.sleep(10 / per_second)
-    await asyncio.gather(*running)
-
-
-async def deaths(built: Site, victim: Carrier, how: str) -> None:
-    if how == "refused":
-        victim.change(refuse_login=3)
-        victim.disconnect()
-    elif how == "silent":
-        victim.change(silent=True)
-    elif how == "paused":
-        victim.pause()
-    else:
-        victim.disconnect(rst=True)
-
-
 async def test_a_dying_channel_loses_and_doubles_nothing(dsn: str, data_dir: Path) -> None:
-    """Reset in mid-window, refused logins, silence: what was not written flows to the neighbour within 5 s."""
-    async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built, another_channel(built) as second:
-        first = built.carriers["cmpp30"]
-        for how in ("reset", "refused", "silent"):
-            loading = asyncio.create_task(load(built, 300, 5.0))  # noqa: TID251
-            await until(lambda: first.messages and second.messages, what="both carry traffic")
-            await deaths(built, first, how)
-            before = len(second.messages)
-            await until(
-                lambda b=before: len(second.messages) > b + 50, within=5.0, what="the neighbour takes over"
-            )
-            await loading
-            accepted = len(built.customer.sent)
-            # Everything but one window of the dead channel has reached a carrier soon after the load's end.
-            await until(
-                lambda a=accepted: sum(built.received().values()) >= a - 16 * 3,
-                within=8.0,
-                what="it flows on",
-            )
-            first.change(refuse_login=None, silent=False)
-            if how == "silent":
-                first.disconnect()
-            await built.bound("cmpp30")
-        await built.clean(unknown=16 * 3)
+    """In three ways, one after the other: what was not written flows to the neighbour within 5 s."""
+    async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built, another_channel(built):
+        figures = await deaths(built, "cmpp30", 2.0, 400, ("connection refused", "silent", "reset"))
+        assert all(figures[f"{how}: messages that waited"] for how in ("connection refused", "silent"))
 
 
 async def test_channels_change_under_load_without_an_error(dsn: str, data_dir: Path) -> None:
-    """Added, changed (window, rate, password), stopped, started, removed under load: no client error, nothing lost."""
-    async with (
-        site(data_dir, dsn=dsn, channels=["cmpp30"], balance=1_000_000) as built,
-        contextlib.AsyncExitStack() as stack,
-    ):
-        loading = asyncio.create_task(load(built, 300, 12.0))  # noqa: TID251
-        second = await stack.enter_async_context(another_channel(built))
-        ctl = built.node.ctl
-        await ctl("channel", "set", "cmpp30b", "--window", "4", "--rate", "100/s")
-        await ctl("channel", "set", "cmpp30", "--rate", "200")
-        second.config.users[USER] = "another"  # type: ignore[index]
-        await ctl("channel", "set", "cmpp30b", "--password", "another")
-        await built.bound("cmpp30b")
-        await ctl("channel", "stop", "cmpp30")
-        await until(lambda: built.carriers["cmpp30"].bound == 0, what="the stopped channel is logged out")
-        await ctl("channel", "start", "cmpp30")
-        await built.bound("cmpp30")
-        await ctl("channel", "drain", "cmpp30b")
-        taken = second.counts.submits
-        await until(
-            lambda: not second.waiting and second.bound, what="the drained channel has all its reports"
-        )
-        await asyncio.sleep(0.5)
-        assert second.counts.submits <= taken + 4, "a window at most was under way"
-        await until(lambda: not second.waiting, what="the reports of the last window")
-        await ctl("channel", "remove", "cmpp30b")
-        await ctl("channel", "set", "cmpp30", "--rate", "0", "--window", "64")
-        await loading
-        assert second.messages
-        books = await built.clean()
-        assert set(books.statuses) == {"delivered"}
+    """Added, changed (password, window, rate, port, access code), drained, removed: no client error, nothing lost."""
+    async with site(data_dir, dsn=dsn, channels=["cmpp30"], balance=1_000_000) as built:
+        await hot_plug(built, 1.5, 8, 300)
+
+
+async def test_what_was_deferred_on_a_channel_that_dies_goes_elsewhere(dsn: str, data_dir: Path) -> None:
+    """A carrier that throttles everything is drained, removed or cut off: within 5 s its neighbour has it all."""
+    async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built:
+        first = built.carriers["cmpp30"]
+        first.change(answers="8:1", answer_delay=Delay(0.0, 0.0))
+        for ending in ("drain", "connection refused"):
+            await load(built, 200, 0.2)
+            mine = len(built.customer.sent)
+            await until(lambda: first.counts.refused.total() >= 40, what="it has refused them")
+            async with another_channel(built, f"b{ending[0]}") as second:
+                if ending == "drain":
+                    await built.node.ctl("channel", "drain", "cmpp30")
+                else:
+                    await die(first, ending)
+                await until(lambda s=second: len(s.messages) >= 40, within=6.0, what="the neighbour has them")
+                assert mine == len(built.customer.sent)
+                await until(lambda s=second: not s.waiting, what="their reports")
+                if ending == "drain":
+                    await built.node.ctl("channel", "remove", "bd")
+                    await built.node.ctl("channel", "start", "cmpp30")
+                    await built.bound("cmpp30")
+                    first.counts.refused.clear()
+                else:
+                    await built.clean()
 
 
 async def test_shares_follow_weights_and_standbys_wait(dsn: str, data_dir: Path, tmp_path: Path) -> None:
@@ -400,7 +367,7 @@ async def test_shares_follow_weights_and_standbys_wait(dsn: str, data_dir: Path,
         assert 0.6 < share < 0.9, share
         assert not third.messages
         for dead in (first, second):
-            await deaths(built, dead, "refused")
+            await die(dead, "login refused")
         await until(lambda: first.bound == second.bound == 0, what="the primaries are away")
         await load(built, 100, 1.0)
         await until(lambda: third.messages, what="the standby has taken over")

@@ -17,7 +17,17 @@ import pytest
 import pytest_asyncio
 
 from smsgw.core.ids import CHINA, first_id
-from smsgw.store import claiming, holding, outcomes, partitions, retrying, statistics, sweeps, withdrawing
+from smsgw.store import (
+    claiming,
+    holding,
+    outcomes,
+    partitions,
+    retrying,
+    statistics,
+    stranding,
+    sweeps,
+    withdrawing,
+)
 from smsgw.store.db import Connection, connect
 
 ROWS = int(os.environ.get("TEST_PLAN_ROWS", "50000"))
@@ -257,3 +267,20 @@ async def test_what_waits_for_blocked_numbers_is_found_by_their_numbers(day: Day
     one = filled(1, "0::bigint", "''::text", "'manual'::text")
     plan = await day.cheap(withdrawing._WAITING, known, one[0], one[1], one[1], one[2], *rest, rows=10)
     assert plan.root["Plan"]["Actual Rows"] == 1
+
+
+@pytest.mark.parametrize("statement", ["leave", "forgive"])
+async def test_what_waits_for_a_channel_that_is_gone_is_found_beside_a_backlog(
+    day: Day, statement: str
+) -> None:
+    await day.connection.execute(
+        "UPDATE part SET state = 11, channel_id = 7, next_at = now() WHERE id > $1 AND id <= $1 + 20",
+        FIRST + SENT,
+    )
+    await day.connection.execute(
+        "UPDATE part SET avoid_channels = '{7}' WHERE id > $1 AND id <= $1 + 20", FIRST + SENT + 20
+    )
+    if statement == "leave":
+        await day.cheap(stranding._LEAVE, "'{7}'", "'{1}'", "'{8}'", "now()", str(OLDEST), rows=20)
+    else:
+        await day.cheap(stranding._FORGIVE, "'{1}'", "'{7}'", str(OLDEST), rows=40)

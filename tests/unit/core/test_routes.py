@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smsgw.core.model import MessageType
-from smsgw.core.routes import DEFAULT_POOL, Hours, InvalidRoutes, RouteTable, Subject, parse
+from smsgw.core.routes import DEFAULT_POOL, Hours, InvalidRoutes, RouteTable, Subject, moved, parse
 
 DOCUMENT = """
 [[pool]]
@@ -155,3 +155,17 @@ def test_all_problems_are_told_at_once() -> None:
 )
 def test_hours(begin: time, end: time | None, at: time, holds: bool) -> None:
     assert Hours(begin, end).holds(at) is holds
+
+
+def test_a_move_comes_before_all_rules_and_replaces_an_earlier_one() -> None:
+    document = tomllib.loads(DOCUMENT)
+    once = moved(document, kind="account", value="bank", channel="A b", carriers=["CMCC"])
+    twice = moved(once, kind="account", value="bank", channel="c")
+    both = moved(twice, kind="sign", value="水务", channel="a")
+    assert parse(once, version=1, channels=["a", "b", "c", "A b"]).members("only-a-b")[0].channel == "A b"
+    assert once["rule"][0] == {
+        "name": "move account bank", "account": ["bank"], "pool": "only-a-b", "carrier": ["CMCC"],
+    }  # fmt: skip
+    assert [r["pool"] for r in both["rule"][:2]] == ["only-a", "only-c"]
+    assert {p["name"] for p in both["pool"]} == {"otp", "night", "only-a", "only-c"}
+    assert both["rule"][2:] == document["rule"]

@@ -1,0 +1,38 @@
+"""Nothing waits for a channel that is gone when a healthy one may take it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+
+import structlog
+
+from smsgw.core.ids import first_id
+from smsgw.core.states import PartState
+from smsgw.pipeline.outcomes import MAX_AGE, Outcomes, Sweep
+from smsgw.store import stranding
+from smsgw.store.db import Connection, Row
+
+log = structlog.get_logger(__name__)
+
+
+async def free(
+    outcomes: Outcomes, gone: Collection[int], serving: Sequence[tuple[int, int]]
+) -> set[tuple[int, int]]:
+    """Let messages leave the channels ``gone``; the queues (pool id, lane) in which some have come.
+
+    ``serving`` are (pool id, channel id) of the channels that are healthy now.
+    """
+    queues: set[tuple[int, int]] = set()
+
+    async def run(connection: Connection, now: datetime) -> list[Row]:
+        oldest = first_id(datetime.now(UTC) - MAX_AGE)
+        rows = await stranding.leave(connection, now, oldest, gone, serving) if gone else []
+        forgiven = await stranding.forgive(connection, oldest, serving)
+        queues.update((row["pool_id"], row["lane"]) for row in (*rows, *forgiven))
+        if rows or forgiven:
+            log.info("messages.moved_on", left=len(rows), forgiven=len(forgiven))
+        return rows
+
+    await outcomes.sweep(Sweep(run, {PartState.QUEUED: "moved_on", PartState.DEFERRED: "moved_on"}))
+    return queues

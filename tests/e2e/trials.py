@@ -1,0 +1,300 @@
+"""Carriers that throttle and die, and channels that come and go, under load: used by tests for seconds, and at full
+length by ``scripts/trials``. Every trial ends with the ledger; what it returns are its figures."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness import PASSWORD, USER, Site, carrier_for, site, until
+
+from smsgw import aio
+from smsgw.simulator import Carrier
+from smsgw.store.embedded import EmbeddedPostgres
+
+WINDOW = 16
+Figures = dict[str, object]
+
+
+@contextlib.asynccontextmanager
+async def another_channel(built: Site, name: str = "cmpp30b", *options: str) -> AsyncIterator[Carrier]:
+    """One more channel for the numbers of ``cmpp30``."""
+    carrier = carrier_for("cmpp30")
+    carrier.config.name = name
+    await carrier.start()
+    await add(built, name, carrier, *options)
+    built.carriers[name] = carrier
+    await built.bound(name)
+    try:
+        yield carrier
+    finally:
+        await carrier.stop()
+
+
+async def add(built: Site, name: str, carrier: Carrier, *options: str) -> None:
+    """Configure a channel to the carrier."""
+    await built.node.ctl(
+        "channel", "add", name, "--protocol", "cmpp30", "--host", "127.0.0.1", "--port", str(carrier.port),
+        "--user", USER, "--password", PASSWORD, "--carrier", "CMCC,CBN", *options,
+    )  # fmt: skip
+
+
+async def load(built: Site, per_second: int, seconds: float, *channels: str, batch: int = 10) -> None:
+    """Batches to the numbers of the channels, evenly; every one must be accepted at the first try."""
+    customer = built.customer
+    began = time.monotonic()
+    running: set[asyncio.Task[None]] = set()
+
+    async def post() -> None:
+        items = [
+            {"to": customer.number((channels or ("cmpp30",))[n % max(1, len(channels))]), "content": customer.text()}
+            for n in range(batch)
+        ]  # fmt: skip
+        customer.note(
+            await built.client.post("/messages/batch", {"items": items}), [str(i["content"]) for i in items]
+        )
+
+    for n in range(int(per_second * seconds / batch)):
+        await asyncio.sleep(max(0.0, began + n * batch / per_second - time.monotonic()))
+        running.add(aio.spawn(post(), name="post"))
+    await asyncio.gather(*running)
+
+
+# --- throttling ------------------------------------------------------------------------------------------------------
+
+
+async def throttle_storm(built: Site, seconds: float, per_second: int) -> Figures:
+    """Half of what arrives is refused as too fast for ``seconds``; then nothing is. Nothing may be lost or doubled."""
+    names = tuple(built.carriers)
+    for name, carrier in built.carriers.items():
+        carrier.counts.refused.clear()
+        carrier.change(answers="0:1,0x58:1" if name == "smpp34" else "0:1,8:1")
+    loading = aio.spawn(load(built, per_second, seconds, *names), name="load")
+    slowest = dict.fromkeys(names, 1000000000.0)
+    until_ = time.monotonic() + seconds
+    while time.monotonic() < until_:
+        await asyncio.sleep(0.5)
+        for name in names:
+            slowest[name] = min(slowest[name], (await built.channel(name))["rate_now"] or 1e9)
+    for carrier in built.carriers.values():
+        carrier.change(answers="0:1")
+    ended = time.monotonic()
+    await loading
+
+    async def recovered() -> bool:
+        return all([(await built.channel(name))["reason"] != "carrier slow" for name in names])
+
+    await until(recovered, within=30, what="the rates are back", every=0.2)
+    took = time.monotonic() - ended
+    books = await built.clean(within=120)
+    assert set(books.statuses) == {"delivered"}, books
+    refused = sum(c.counts.refused.total() for c in built.carriers.values())
+    return {
+        "messages": books.accepted,
+        "refused as too fast": refused,
+        "slowest rate": slowest,
+        "seconds until the full rate": round(took, 1),
+        "lost or doubled": len(books.problems),
+    }
+
+
+# --- deaths ----------------------------------------------------------------------------------------------------------
+
+DEATHS = ("connection refused", "login refused", "silent", "half-open", "reset")
+
+
+async def die(victim: Carrier, how: str) -> None:
+    """What a carrier can do to us."""
+    match how:
+        case "connection refused":
+            await victim.stop(grace=0)
+        case "login refused":
+            victim.change(refuse_login=3)
+            victim.disconnect()
+        case "silent":
+            victim.change(silent=True)
+        case "half-open":
+            victim.pause()
+        case "reset":
+            victim.change(disconnect_after=40, disconnect_rst=True)
+
+
+async def live(victim: Carrier, how: str) -> None:
+    """Back to normal."""
+    victim.change(refuse_login=None, silent=False, disconnect_after=None, disconnect_rst=False)
+    if how == "connection refused":
+        await victim.start()
+    elif how == "half-open":
+        victim.resume()
+        victim.disconnect()
+    elif how == "silent":
+        victim.disconnect()
+
+
+async def deaths(
+    built: Site, victim: str, seconds: float, per_second: int, ways: Sequence[str] = DEATHS
+) -> Figures:
+    """The victim dies in every way; what was accepted before is with a carrier within 5 s, but for its window.
+
+    The carriers are slow enough that something is claimed and not written when it happens.
+    """
+    carrier = built.carriers[victim]
+    for one in built.carriers.values():
+        one.change(answer_delay="50..100")
+    figures: Figures = {}
+    for how in ways:
+        loading = aio.spawn(load(built, per_second, seconds), name="load")
+        before = carrier.counts.submits
+        await until(lambda b=before: carrier.counts.submits > b + 50, what="traffic")
+        await die(carrier, how)
+        died = time.monotonic()
+        waiting = {m.content[m.content.rfind("#t") :] for m in built.customer.sent.values()}
+        already = built.received().keys()
+        await until(
+            lambda w=waiting: len(w - built.received().keys()) <= WINDOW,
+            within=5.0, what=f"{how}: what was not written is elsewhere", every=0.02,
+        )  # fmt: skip
+        figures[f"{how}: messages that waited"] = len(waiting - already)
+        figures[f"{how}: seconds until all else had moved"] = round(time.monotonic() - died, 2)
+        await loading
+        await live(carrier, how)
+        await built.bound(victim, within=60)
+    books = await built.clean(unknown=WINDOW * 4 * len(ways), within=120)
+    return figures | {
+        "messages": books.accepted,
+        "unknown": len(books.unknown),
+        "lost or doubled": len(books.problems),
+    }
+
+
+# --- hot-plug --------------------------------------------------------------------------------------------------------
+
+
+async def hot_plug(built: Site, every: float, rounds: int, per_second: int) -> Figures:
+    """Add, change, drain and remove a channel, one step each ``every`` seconds, while all posts must be accepted."""
+    ctl = built.node.ctl
+    carriers: list[Carrier] = []
+    steps: list[str] = []
+    loading = aio.spawn(load(built, per_second, every * rounds), name="load")
+    try:
+        for n in range(rounds):
+            began = time.monotonic()
+            name, turn = f"plug{n // 8}", n % 8
+            if turn == 0:
+                carrier = carrier_for("cmpp30")
+                carrier.config.name = name
+                await carrier.start()
+                carriers.append(carrier)
+                await add(built, name, carrier)
+                built.carriers[name] = carrier
+            elif turn == 1:
+                carriers[-1].config.users[USER] = "another"  # type: ignore[index]
+                await ctl("channel", "set", name, "--password", "another")
+            elif turn == 2:
+                await ctl("channel", "set", name, "--window", "64")
+            elif turn == 3:
+                await ctl("channel", "set", name, "--rate", "200/s")
+            elif turn == 4:  # it moves to another address
+                await carriers[-1].stop()
+                carriers[-1].port = 0
+                await carriers[-1].start()
+                await ctl("channel", "set", name, "--port", str(carriers[-1].port))
+            elif turn == 5:
+                await ctl("channel", "set", name, "--access-code", f"1069{n:04d}")
+            elif turn == 6:
+                await ctl("channel", "drain", name)
+            else:
+                await until(lambda c=carriers[-1]: not c.waiting, within=30, what="its last reports")
+                await ctl("channel", "remove", name)
+            steps.append(f"{turn}")
+            if turn in (1, 5):
+                await built.bound(name, within=30)
+            assert not loading.done() or not loading.exception(), "a post was not accepted"
+            await asyncio.sleep(max(0.0, every - (time.monotonic() - began)))
+        await loading
+        books = await built.clean(within=240)
+        assert set(books.statuses) == {"delivered"}, books
+        return {
+            "messages": books.accepted,
+            "changes": len(steps),
+            "over the channels that came and went": sum(len(c.messages) for c in carriers),
+            "lost or doubled": len(books.problems),
+        }
+    finally:
+        loading.cancel()
+        await asyncio.gather(loading, return_exceptions=True)
+        for carrier in carriers:
+            await carrier.stop()
+
+
+# --- full length -----------------------------------------------------------------------------------------------------
+
+
+async def _storm(folder: Path) -> Figures:
+    async with site(folder, channels=["cmpp30", "smpp34"], channel_options=("--rate", "500")) as built:
+        return await throttle_storm(built, 60, 200)
+
+
+async def _deaths(folder: Path) -> Figures:
+    async with site(folder, channels=["cmpp30"]) as built, another_channel(built):
+        return await deaths(built, "cmpp30", 15, 300)
+
+
+async def _hot_plug(folder: Path) -> Figures:
+    async with site(folder, channels=["cmpp30"], balance=1_000_000) as built:
+        return await hot_plug(built, 5.0, 24, 1000)
+
+
+TRIALS: dict[str, Callable[[Path], Awaitable[Figures]]] = {
+    "throttle": _storm,
+    "deaths": _deaths,
+    "hot-plug": _hot_plug,
+}
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/trials", description="Trials of channels at full length, about two minutes each."
+    )
+    parser.add_argument("--only", action="append", choices=sorted(TRIALS))
+    given = parser.parse_args()
+    failed = 0
+    for name, trial in TRIALS.items():
+        if given.only and name not in given.only:
+            continue
+        folder = Path(tempfile.mkdtemp(prefix="smsgw-trial-"))
+        print(name, flush=True)
+        try:
+            figures: dict[str, Any] = asyncio.run(_run(trial, folder / "node"))
+        except AssertionError as exc:
+            print(f"  FAILED {exc}\n  log and data are kept in {folder}")
+            failed += 1
+            continue
+        for what, value in figures.items():
+            print(f"  {what}: {value}")
+        shutil.rmtree(folder)
+    return 1 if failed else 0
+
+
+async def _run(trial: Callable[[Path], Awaitable[Figures]], data_dir: Path) -> Figures:
+    try:
+        return await trial(data_dir)
+    finally:
+        embedded = EmbeddedPostgres(data_dir)
+        if await embedded.find() is not None:
+            await embedded.start()
+            await embedded.stop()
+        shutil.rmtree(embedded.home, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
