@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -42,6 +42,7 @@ from smsgw.pipeline.notices import Notices
 from smsgw.pipeline.outcomes import Outcomes
 from smsgw.pipeline.push import Pusher
 from smsgw.pipeline.push_http import Sender
+from smsgw.pipeline.reviewing import Reviewing
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.withdrawing import Cancelling
 from smsgw.platform.campaigns.feeder import Feeder
@@ -163,12 +164,17 @@ class Daemon:
         self.acceptor = Acceptor(
             dsn, node=settings.node.number, ids=self.ids, router=router,
             disk=DiskGuard(folders, settings.durability.min_free_mb), on_queued=self.channels.announce,
+            patience=lambda: timedelta(hours=self.directory.settings.review_expire_hours),
+            database=self.database, policies=lambda: self.directory.policies,
+            optout_words=lambda: self.directory.settings.optout_words,
+            on_refused=lambda accounts: self.bell.ring(accounts, "report"),
             refusal=self.lists.refusal, extension=self.directory.extension_of,
             recall=partial(accepting.recall, self.database), spool=spool,
             spool_seconds=settings.durability.spool_seconds, available=lambda: self.directory.available,
             away=lambda: not self._database_ok,
             check_callback=lambda account, url: self.pusher.check_callback(account, url),
         )  # fmt: skip
+        self.reviewing = Reviewing(self.database, self.outcomes, self.directory, self.channels.announce)
         await self.acceptor.start()
         self._closers.append(("acceptor", self.acceptor.stop))
         self.partners = Partners(

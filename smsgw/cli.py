@@ -24,6 +24,7 @@ from smsgw.commands.base import (
     run_async,
 )
 from smsgw.commands.bench import bench
+from smsgw.commands.content import allow, policy, word
 from smsgw.commands.demo import demo
 from smsgw.commands.key import key
 from smsgw.commands.lists import access_code, block, complaint, setting
@@ -31,8 +32,10 @@ from smsgw.commands.manual import manual
 from smsgw.commands.numbers import number
 from smsgw.commands.partners import BIND_COLUMNS, partner
 from smsgw.commands.pdu import pdu
+from smsgw.commands.registry import sign, template
 from smsgw.commands.report import report
 from smsgw.commands.retry import code, retry
+from smsgw.commands.review import review
 from smsgw.commands.route import route
 from smsgw.commands.simulate import simulate
 from smsgw.commands.statistics import stats
@@ -123,7 +126,8 @@ async def status(ctx: Context, as_json: bool) -> None:
 
 
 for command in (
-    access_code, alarm, block, complaint, setting, account, accounts.audit_group, accounts.ledger, accounts.user,
+    access_code, alarm, allow, block, complaint, policy, review, setting, sign, template, word,
+    account, accounts.audit_group, accounts.ledger, accounts.user,
     bench, channels.channel, code, demo, key, manual, messages.cancel, messages.explain, messages.send,
     messages.trace, messages.unknown, number, partner, pdu, report, retry, route, simulate, stats, task,
     webhook,

@@ -93,7 +93,7 @@ def application(daemon: Daemon) -> web.Application:
         return _json(result)
 
     async def explain(request: web.Request) -> web.Response:
-        lines = daemon.acceptor.explain(_send_request(daemon, await request.json()))
+        lines = await daemon.acceptor.explain(_send_request(daemon, await request.json()))
         return _json({"items": lines, "channels": [asdict(s) for s in daemon.channels.status()]})
 
     async def resolve(request: web.Request) -> web.Response:
@@ -169,6 +169,16 @@ def application(daemon: Daemon) -> web.Application:
                 return _json(await daemon.pusher.test(endpoint))
         raise Invalid("NOT_FOUND")
 
+    async def review(request: web.Request) -> web.Response:
+        body = await request.json()
+        parts = await daemon.reviewing.decide(
+            int(body["batch_id"]),
+            passes=body["passes"] is True,
+            actor=body.get("actor", "cli"),
+            reason=body.get("reason", ""),
+        )
+        return _json({"parts": parts})
+
     app = web.Application(middlewares=[_errors])
     taskcontrol.add(app, daemon)
     app.router.add_get("/status", status)
@@ -176,6 +186,7 @@ def application(daemon: Daemon) -> web.Application:
     app.router.add_post("/send", send)
     app.router.add_post("/explain", explain)
     app.router.add_post("/unknown/resolve", resolve)
+    app.router.add_post("/review", review)
     app.router.add_post("/cancel", cancel)
     app.router.add_post("/webhooks/test", test_webhook)
     app.router.add_post("/reports/rematch", rematch)

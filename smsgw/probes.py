@@ -73,5 +73,6 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
         "complaints": complaints,
         "unknown_codes": unknown_codes,
         "unmatched": unmatched,
+        "reviews": daemon.reviewing.findings,
         "webhooks": daemon.pusher.findings,
     }

@@ -202,7 +202,7 @@ def _message(view: MessageView) -> Message:
         status=view.status,
         class_=view.cls,
         carrier_code=view.code,
-        description=REPORT_CLASSES.get(view.cls) or STATUS_ZH[view.status],
+        description=view.refusal or REPORT_CLASSES.get(view.cls) or STATUS_ZH[view.status],
         parts=Parts(view.parts, view.parts_ok),
         price=view.price,
         test=view.test,

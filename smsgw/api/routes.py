@@ -8,6 +8,7 @@ from smsgw.api import (
     contacts,
     files,
     messages,
+    registry,
     reports,
     sending,
     statistics,
@@ -27,6 +28,7 @@ ROUTES: tuple[Route, ...] = (
     *statistics.ROUTES,
     *contacts.ROUTES,
     *blocklist.ROUTES,
+    *registry.ROUTES,
     *account.ROUTES,
 )
 

@@ -13,11 +13,24 @@ from smsgw.api import decode
 from smsgw.api.context import Call
 from smsgw.api.envelope import AllRejected
 from smsgw.api.route import Route
-from smsgw.api.shapes import MAX_NUMBERS, ClientRef, Ext, ExtendCode, Number, Request, Sign, Text
-from smsgw.api.values import FIRST_TIME, LAST_TIME
+from smsgw.api.shapes import MAX_NUMBERS, ClientRef, Ext, ExtendCode, Id, Number, Request, Sign, Text
+from smsgw.api.values import FIRST_TIME, LAST_TIME, id_of
 from smsgw.core.errors import CODES, Invalid, message_of
 from smsgw.core.model import MessageType, Origin
+from smsgw.core.templates import MAX_VALUE
 from smsgw.pipeline.accept import SendItem, SendRequest, SendResult
+
+Params = Annotated[
+    dict[str, Annotated[str, Meta(max_length=MAX_VALUE)]],
+    Meta(max_length=30, description="Values of the template's variables."),
+]
+
+
+class Dedupe(Request):
+    """What counts as the same, and for how long."""
+
+    window_s: Annotated[int, Meta(ge=1, le=86_400, description="Seconds.")] = 60
+    by: Annotated[Literal["content"], Meta(description="What is compared: the text.")] = "content"
 
 
 class _Common(Request):
@@ -36,15 +49,15 @@ class _Common(Request):
     ) = None
     report: bool | None = True
     dry_run: Annotated[bool, Meta(description="Send nothing; explain what would happen.")] | None = False
-    template_id: None = None
-    params: Annotated[dict[str, None], Meta(max_length=0)] | None = None
+    template_id: Annotated[Id, Meta(description="An approved template, instead of content.")] | None = None
+    params: Params | None = None
     link: None = None
     fallback: Annotated[list[None], Meta(max_length=0)] | None = None
     callback_url: (
         Annotated[str, Meta(max_length=2000, description="Where the reports go; its host is on the account's list.")]
         | None
     ) = None
-    dedupe: None = None
+    dedupe: Annotated[Dedupe, Meta(description="Do not send the same text to a number again.")] | None = None
     channel_hint: None = None
 
 
@@ -64,7 +77,7 @@ class BatchItem(Request):
     client_ref: ClientRef | None = None
     ext: Ext | None = None
     extend_code: ExtendCode | None = None
-    params: Annotated[dict[str, None], Meta(max_length=0)] | None = None
+    params: Params | None = None
 
 
 class BatchBody(_Common, kw_only=True):
@@ -112,21 +125,21 @@ async def send_batch(call: Call) -> Sent | Explained:
 
 async def explain(call: Call) -> Explained:
     """``POST /messages/explain``."""
-    return _explain(call, _from_send(call, call.body))
+    return await _explain(call, _from_send(call, call.body))
 
 
 async def _send(call: Call, body: SendBody | BatchBody, request: SendRequest) -> Sent | Explained:
     if body.dry_run:
-        return _explain(call, request)
+        return await _explain(call, request)
     result = await call.ctx.acceptor.send(request)
     if result.replayed:
         call.headers["Idempotent-Replayed"] = "true"
     return _sent(result, call.english)
 
 
-def _explain(call: Call, request: SendRequest) -> Explained:
+async def _explain(call: Call, request: SendRequest) -> Explained:
     call.status = 200
-    return Explained(call.ctx.acceptor.explain(request))
+    return Explained(await call.ctx.acceptor.explain(request))
 
 
 def _sent(result: SendResult, english: bool) -> Sent:
@@ -155,13 +168,14 @@ def _from_send(call: Call, body: SendBody) -> SendRequest:
         raise Invalid("TO_EMPTY")
     if len(to) > MAX_NUMBERS:
         raise Invalid("TO_TOO_MANY")
-    if body.content is None:
+    if body.content is None and body.template_id is None:
         raise Invalid("PARAM_MISSING", field="content")
-    content, ref = body.content, body.client_ref or ""
+    content, ref = body.content or "", body.client_ref or ""
     ext, code, sign = body.ext or "", body.extend_code or "", body.sign or ""
+    made = (id_of(body.template_id) or 0, body.params)
     if len(to) == 1:
-        return _request(call, body, (SendItem(to[0], content, ref, ext, code, sign),), "")
-    return _request(call, body, tuple([SendItem(n, content, "", ext, code, sign) for n in to]), ref)
+        return _request(call, body, (SendItem(to[0], content, ref, ext, code, sign, *made),), "")
+    return _request(call, body, tuple([SendItem(n, content, "", ext, code, sign, *made) for n in to]), ref)
 
 
 def _from_batch(call: Call, body: BatchBody) -> SendRequest:
@@ -170,18 +184,21 @@ def _from_batch(call: Call, body: BatchBody) -> SendRequest:
     if len(body.items) > MAX_NUMBERS:
         raise Invalid("TO_TOO_MANY")
     items = []
+    template_id = id_of(body.template_id) or 0
     for index, item in enumerate(body.items):
         content = body.content if item.content is None else item.content
-        if content is None:
+        if content is None and body.template_id is None:
             raise Invalid("PARAM_MISSING", field=f"items[{index}].content")
         items.append(
             SendItem(
                 item.to,
-                content,
+                content or "",
                 item.client_ref or "",
                 (body.ext if item.ext is None else item.ext) or "",
                 (body.extend_code if item.extend_code is None else item.extend_code) or "",
                 (body.sign if item.sign is None else item.sign) or "",
+                template_id,
+                body.params if item.params is None else item.params,
             )
         )
     return _request(call, body, tuple(items), body.client_ref or "")
@@ -211,6 +228,7 @@ def _request(
         batch_client_ref=batch_client_ref,
         callback_url=body.callback_url or "",
         test=key.test,
+        dedupe=body.dedupe.window_s if body.dedupe else 0,
     )
 
 

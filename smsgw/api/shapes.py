@@ -52,7 +52,7 @@ class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 NOT_AVAILABLE = frozenset(
-    {"template_id", "params", "link", "fallback", "dedupe", "channel_hint", "report"}
+    {"link", "fallback", "channel_hint", "report"}
 )
 """Fields that are accepted only with the value that changes nothing; left out of the OpenAPI document."""
 

@@ -19,8 +19,10 @@ from typing import IO, Any
 from smsgw import control
 from smsgw.bench import processes
 from smsgw.core.ids import IdSource
+from smsgw.core.keywords import Word
 from smsgw.core.webhooks import Reach, parse_networks
-from smsgw.store import accounts, channels, keys, webhooks
+from smsgw.platform.content import words
+from smsgw.store import accounts, channels, keys, policies, webhooks
 from smsgw.store.db import Database
 from smsgw.store.embedded import EmbeddedPostgres
 from smsgw.store.secrets import load_key
@@ -33,6 +35,10 @@ USER = "900001"
 MESSAGES_PER_SECOND = 1_000_000
 REQUESTS_PER_SECOND = keys.MAX_REQUESTS_PER_SECOND
 BALANCE = 1_000_000_000
+POLICIES = {"frequency": "100000/1d", "identical_seconds": "off", "hours": "off"}
+"""Its numbers come again and again: they are counted, and never too many."""
+WORDS = 10_000
+"""Sought in every text."""
 _ANSWER_LIMIT = 256 * 1024 * 1024
 """Octets of one line of the simulator: the list of everything that arrived."""
 
@@ -237,6 +243,9 @@ async def _seed(
         account = await accounts.add_account(
             database, ACCOUNT, actor="bench", default_sign="压测", rate=MESSAGES_PER_SECOND
         )
+        for name, value in POLICIES.items():
+            await policies.put(database, name, value, actor="bench")
+        await words.put(database, [Word(f"压测词{n:05d}") for n in range(WORDS)], actor="bench")
         await accounts.top_up(database, account, BALANCE, "bench", actor="bench", ids=ids.next)
         key = await keys.add_key(
             database, sealer, account, actor="bench", requests_per_second=REQUESTS_PER_SECOND

@@ -34,7 +34,7 @@ from smsgw.core.errors import SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.pipeline.accept import SendItem, SendRequest
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Rule
-from smsgw.store import accounts, channels, keys, staff
+from smsgw.store import accounts, channels, keys, policies, staff
 from smsgw.store.embedded import EmbeddedError
 from smsgw.store.secrets import KeyFileError
 
@@ -163,6 +163,8 @@ class Demo:
             await accounts.top_up(
                 daemon.database, account_id, BALANCE, "演示额度", actor="demo", ids=daemon.ids.next
             )
+            for name in ("frequency", "identical_seconds"):  # people try the same thing again and again
+                await policies.put(daemon.database, name, "off", actor="demo")
             await daemon.directory.reload(daemon.database)
         account = daemon.directory.account_by_name(ACCOUNT)
         if account is None:

@@ -86,6 +86,10 @@ async def explain(
         return
     for item in result["items"]:
         click.echo(f"{item['to']}: {item['verdict']} ({item['code']}) {item['message']}")
+        for check in item["checks"]:
+            click.echo(f"  检查    {check['check']}  {'通过' if check['ok'] else check['message']}")
+        if item.get("held"):
+            click.echo(f"  审核    {'、'.join(item['held'])}")
         if "pool" in item:
             home = f"{item['carrier_name']} {item['province']}(依据 {item['carrier_known_by']})"
             click.echo(f"  号码    {item['number']}  {home}")

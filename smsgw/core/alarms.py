@@ -19,6 +19,7 @@ KINDS: dict[str, str] = {
     "database_down": "数据库不可用",
     "writer_stalled": "写库停滞",
     "complaint_ceiling": "投诉率超限",
+    "review_waiting": "短信待审核过久",
     "webhook_failing": "推送地址持续失败",
     "webhook_dead": "推送已放弃",
     "events_lost": "事件过期未送达",

@@ -238,6 +238,8 @@ REPORT_CLASSES: dict[str, str] = {
     "BLACKLIST_LOCAL": "平台黑名单",
     "CONTENT_BLOCKED": "内容拦截",
     "FREQ_CARRIER": "运营商频控",
+    "FREQ_LOCAL": "平台频控",
+    "POLICY": "平台策略",
     "SIGN_UNREGISTERED": "签名未报备",
     "HANDSET": "手机原因",
     "NETWORK": "网络",

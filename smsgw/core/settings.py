@@ -26,6 +26,10 @@ class Settings:
     """Fewer healthy standbys than this in a pool that has any are an alarm."""
     emergency_reserve: int = 25
     """Percent of a channel's window kept free for emergency messages while there are any."""
+    review_remind_minutes: int = 30
+    """A call that waits for its reviewer longer than this is an alarm."""
+    review_expire_hours: int = 24
+    """What nobody has decided about in so many hours expires, and is paid back."""
 
 
 LIMITS: Mapping[str, tuple[int, int]] = {
@@ -35,6 +39,8 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "channel_down_seconds": (5, 86_400),
     "standbys_wanted": (0, 16),
     "emergency_reserve": (0, 90),
+    "review_remind_minutes": (1, 10_080),
+    "review_expire_hours": (1, 120),
 }
 MAX_WORDS = 100
 

@@ -10,6 +10,7 @@ from smsgw.core.codebook import CodeBook
 from smsgw.core.model import Account
 from smsgw.core.numbers import Overrides
 from smsgw.core.partners import Partner
+from smsgw.core.policy import PolicySet
 from smsgw.core.reportids import Spelling
 from smsgw.core.routes import RouteTable
 from smsgw.core.settings import Settings
@@ -20,6 +21,7 @@ from smsgw.store import codes as codes_store
 from smsgw.store import keys as keys_store
 from smsgw.store import numbers as numbers_store
 from smsgw.store import partners as partners_store
+from smsgw.store import policies as policies_store
 from smsgw.store import reportids as reportids_store
 from smsgw.store import retries as retries_store
 from smsgw.store import routes as routes_store
@@ -48,6 +50,8 @@ class Directory:
         self.hooks = Hooks()
         self.partners: Mapping[tuple[str, str], Partner] = {}
         """By protocol and user name."""
+        self.policies = PolicySet()
+        self._policies = policies_store.Loader()
         self._load((), (), {}, ())
 
     def _load(
@@ -99,6 +103,7 @@ class Directory:
         settings = await settings_store.load(database)
         hooks = await webhooks_store.load(database, self._sealer)
         partners = await partners_store.load_partners(database, self._sealer)
+        policies = await self._policies.load(database)
         current = [AccessCode(c.id, c.access_code) for c in channels if c.access_code]
         self._load((row.account for row in rows), keys, pools, [*current, *former], extensions)
         self.available = MappingProxyType(
@@ -107,6 +112,7 @@ class Directory:
         self.settings = settings
         self.hooks = hooks
         self.partners = MappingProxyType({(p.protocol, p.username): p for p in partners})
+        self.policies = policies
         self.table = table
         self.overrides = overrides
         self.retry = rules

@@ -14,6 +14,7 @@ import structlog
 
 from smsgw import aio
 from smsgw.config import Config
+from smsgw.core.frequency import seconds_of
 from smsgw.core.ids import CHINA, IdSource, first_id
 from smsgw.core.states import PartState
 from smsgw.pipeline.directory import Directory
@@ -28,9 +29,11 @@ from smsgw.store import (
     codes,
     complaints,
     events,
+    frequency,
     inbound,
     partitions,
     retrying,
+    reviews,
     statistics,
     sweeps,
 )  # fmt: skip
@@ -85,6 +88,8 @@ class Keeper:
         """From acceptance until nothing can be open any more."""
         self._holding = Holding(database, directory, config.node.number, on_queued)
         self._recall = Recall(database, outcomes, config.node.number)
+        self._swept = 0
+        """Number up to which the recent messages were swept."""
         self._looked_back: dict[str, datetime] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -94,6 +99,7 @@ class Keeper:
             ("release", 0.5, self._release),
             ("hold", 0.5, self._holding.step),
             ("recall", 1.0, self._recall.step),
+            ("reviews", 10.0, self._reviews),
             ("unknown", 2.0, self._unknown),
             ("expire", 2.0, self._expire),
             ("no_report", 60.0, self._no_report),
@@ -167,6 +173,11 @@ class Keeper:
         if rows:
             by_channel = Counter(row["channel_id"] for row in rows)
             log.warning("reports.homeless", **{f"channel_{id_}": n for id_, n in by_channel.items()})
+
+    async def _reviews(self) -> None:
+        async with self._database.transaction(timeout=30) as connection:
+            await reviews.expire(connection, datetime.now(UTC))
+            self._swept = await frequency.sweep(connection, self._swept, seconds_of(datetime.now(UTC)))
 
     async def _join(self) -> None:
         before = datetime.now(UTC) - JOIN_PATIENCE

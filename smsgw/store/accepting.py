@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from smsgw.core.errors import Invalid, Refused, SmsgwError
+from smsgw.core.frequency import Reason, Watch, seconds_of
 from smsgw.core.ids import CHINA, day_of, time_of
-from smsgw.store import audit, complaints, partnerparts, stats
+from smsgw.core.states import PartState, status_of
+from smsgw.store import audit, complaints, frequency, partnerparts, stats
 from smsgw.store.db import Connection, Database
+from smsgw.store.outcomes import EVENT_COLUMNS
 
 MESSAGE_COLUMNS = (
     "id", "batch_id", "account_id", "origin", "type", "number", "carrier", "province", "content", "sign",
     "coding", "parts", "concat_ref", "price", "client_ref", "ext", "extend_code", "submitter", "refund_failed",
-    "test",
+    "test", "template_id",
 )  # fmt: skip
-_SIGN, _PARTS, _TYPE, _SUBMITTER = (MESSAGE_COLUMNS.index(c) for c in ("sign", "parts", "type", "submitter"))
+_SIGN, _PARTS, _TYPE, _SUBMITTER, _TEST = (
+    MESSAGE_COLUMNS.index(c) for c in ("sign", "parts", "type", "submitter", "test")
+)
 PART_COLUMNS = (
     "id", "part", "total", "account_id", "pool_id", "lane", "state", "unknown_policy", "next_at", "expires_at",
     "code", "class", "by_us", "accepted_at", "final_at",
@@ -45,6 +50,37 @@ class Gate(Protocol):
 
     async def mark(self, connection: Connection) -> None:
         """The call is being stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A recipient that gets nothing: it stands in the record, and is reported."""
+
+    message: tuple[object, ...]
+    part: tuple[object, ...]
+    text: str
+    """Why, for people."""
+    event_id: int
+    """Of the report."""
+    told: bool = True
+    """False: nobody is offered the report; it is there for the statistics."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewReview:
+    """Why a call is HELD, and what the reviewer sees of it at first."""
+
+    type: str
+    origin: str
+    submitter: str
+    reasons: tuple[str, ...]
+    numbers: int
+    content: str
+    due: datetime | None
+    validity_s: float
+    """Seconds, from its release on."""
+    expires: datetime
+    """When nobody is asked any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +111,22 @@ class NewCall:
     spooled: bool = False
     """Was accepted while the database was away, and comes from the spool."""
     gate: Gate | None = None
+    refused: tuple[Refusal, ...] = ()
+    """Recipients that were refused. A call that has nothing else is stored all the same; it costs nothing."""
+
+    watches: tuple[Watch, ...] = ()
+    """Messages whose numbers must not get too many."""
+    review: NewReview | None = None
+    """It is HELD."""
+
+    @property
+    def first(self) -> object:
+        """Id of a message of it."""
+        return (self.messages or [r.message for r in self.refused])[0][0]
+
+
+Revise = Callable[[NewCall, Mapping[int, Reason]], NewCall]
+"""Makes of a call, and the messages of it (by index) that are one too many and why, the call without them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +137,8 @@ class Stored:
     replay: bytes | None = None
     present: bool = field(default=False, compare=False)
     """It had been committed before: a repeat of the transaction, or of a replay, has found it."""
+    revised: bytes | None = None
+    """The answer, where it is another than the call had."""
 
 
 _PRESENT = "SELECT id FROM message WHERE id = ANY($1::bigint[])"
@@ -150,6 +204,7 @@ WHERE a.id = s.account_id AND s.units > 0
 """
 
 
+_OWN_ADDRESS = "UPDATE customer_event SET target = $2 WHERE id = ANY($1::bigint[])"
 _CALLBACK = "UPDATE message SET callback_url = $2 WHERE id = ANY($1::bigint[])"
 
 
@@ -160,20 +215,21 @@ async def commit_calls(
     *,
     node: int,
     seen: Callable[[Mapping[int, int]], None] = lambda _: None,
+    revise: Revise | None = None,
 ) -> list[Stored | SmsgwError]:
     """Store the calls inside the caller's transaction; one result a call, in order.
 
     A refused call (credit, stopped account, key used otherwise) leaves nothing behind and does not disturb others.
-    ``seen`` is told the units that the accounts can still spend.
+    ``seen`` is told the units that the accounts can still spend. ``revise`` gives a call without some of its messages;
+    without it no frequency is limited.
     """
     results: dict[int, Stored | SmsgwError] = {}
     todo = calls
-    doubtful = [c for c in calls if c.messages and (again or c.spooled)]
+    doubtful = [c for c in calls if again or c.spooled]
     if doubtful:  # an earlier try may have been committed: what is there is done
-        first_ids = [c.messages[0][0] for c in doubtful]
-        present = {row["id"] for row in await connection.fetch(_PRESENT, first_ids)}
+        present = {row["id"] for row in await connection.fetch(_PRESENT, [c.first for c in doubtful])}
         for call in doubtful:
-            if call.messages[0][0] in present:
+            if call.first in present:
                 results[id(call)] = Stored(call.batch_id, present=True)
         todo = [c for c in calls if id(c) not in results]
 
@@ -207,22 +263,38 @@ async def commit_calls(
                 refused.append(call)
         await _drop_keys(connection, [c for c in refused if c.keys])
         # A key whose winner, in this very batch, was refused is free again.
-        gone = {row[0] for call in refused for row in call.messages}
+        gone = {id_ for call in refused for id_ in (call.batch_id, *(row[0] for row in call.messages))}
         again_free = [c for c in todo if id(c) in lost and lost[id(c)].holder in gone]
         results |= {key: lost_to.result for key, lost_to in lost.items() if lost_to.holder not in gone}
         todo = again_free
+
+    revised: dict[int, NewCall] = {}
+    if revise is not None:
+        too_many = await frequency.settle(connection, fresh, seconds_of(time_of(calls[-1].batch_id)))
+        revised = {id(c): revise(c, too_many[id(c)]) for c in fresh if id(c) in too_many}
+    if revised:
+        await _rekey(connection, [(call, revised[id(call)]) for call in fresh if id(call) in revised])
+    for call in fresh:
+        new = revised.get(id(call))
+        results[id(call)] = Stored(call.batch_id, revised=new.answer if new else None)
+    fresh = [revised.get(id(call), call) for call in fresh]
 
     if fresh:
         messages = [row for call in fresh for row in call.messages]
         await connection.copy_records_to_table(
             "message", records=messages, columns=MESSAGE_COLUMNS, timeout=10
         )
-        for call in fresh:
-            if call.callback_url:
-                await connection.execute(_CALLBACK, [row[0] for row in call.messages], call.callback_url)
         parts = [row for call in fresh for row in call.parts]
         await connection.copy_records_to_table("part", records=parts, columns=PART_COLUMNS, timeout=10)
-        live = [call for call in fresh if not call.test]
+        await _record(connection, [r for call in fresh for r in call.refused])
+        for call in fresh:
+            if call.callback_url:
+                rows = [*call.messages, *(r.message for r in call.refused)]
+                await connection.execute(_CALLBACK, [row[0] for row in rows], call.callback_url)
+                if call.refused:
+                    own = [r.event_id for r in call.refused]
+                    await connection.execute(_OWN_ADDRESS, own, call.callback_url)
+        live = [call for call in fresh if call.messages and not call.test]
         await _book(connection, live, day)
         delta: stats.Delta = Counter()
         for call in live:
@@ -244,8 +316,7 @@ async def commit_calls(
         joined = {part_id: call.batch_id for call in fresh for part_id in call.joins}
         if joined:
             await partnerparts.join(connection, joined)
-        for call in fresh:
-            results[id(call)] = Stored(call.batch_id)
+        await _hold(connection, [call for call in fresh if call.review])
     seen(limits.available)
     return [results[id(call)] for call in calls]
 
@@ -314,6 +385,89 @@ async def _limits(connection: Connection, calls: Sequence[NewCall], day: date) -
         {row["id"]: row["halted"] for row in rows},
         {row["id"]: row["available"] for row in rows},
         quotas,
+    )
+
+
+def _status(refusal: Refusal) -> str:
+    state = refusal.part[PART_COLUMNS.index("state")]
+    return status_of(PartState(int(str(state))), True)
+
+
+_REKEY = """
+UPDATE request_key k SET answer = d.answer
+FROM unnest($1::bigint[], $2::"char"[], $3::text[], $4::bytea[]) AS d(account_id, kind, key, answer)
+WHERE k.account_id = d.account_id AND k.kind = d.kind AND k.key = d.key
+"""
+
+
+async def _rekey(connection: Connection, changed: Sequence[tuple[NewCall, NewCall]]) -> None:
+    """Calls have become others after their keys were settled: what a repeat is answered, and which keys are free."""
+    await _drop_keys(
+        connection, [replace(old, keys=tuple(k for k in old.keys if k not in new.keys)) for old, new in changed]
+    )
+    kept = [(new, k) for _, new in changed for k in new.keys if k.answers]
+    if kept:
+        await connection.execute(
+            _REKEY,
+            [c.account_id for c, _ in kept],
+            [k.kind.encode() for _, k in kept],
+            [k.key for _, k in kept],
+            [c.answer for c, _ in kept],
+        )
+
+
+_HOLD = """
+INSERT INTO review (batch_id, account_id, type, origin, submitter, reasons, numbers, parts, content, due_at, validity,
+                    expires_at)
+SELECT batch_id, account_id, type, origin, submitter, string_to_array(reasons, E'\\n'), numbers, parts, content, due,
+       validity, expires
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8::int[],
+            $9::text[], $10::timestamptz[], $11::interval[], $12::timestamptz[])
+     AS d(batch_id, account_id, type, origin, submitter, reasons, numbers, parts, content, due, validity,
+          expires)
+"""
+
+
+async def _hold(connection: Connection, calls: Sequence[NewCall]) -> None:
+    """Enter calls that a reviewer has to see first."""
+    held = [(c, c.review) for c in calls if c.review is not None]
+    if held:
+        await connection.execute(
+            _HOLD,
+            [c.batch_id for c, _ in held],
+            [c.account_id for c, _ in held],
+            [r.type for _, r in held],
+            [r.origin for _, r in held],
+            [r.submitter for _, r in held],
+            ["\n".join(r.reasons) for _, r in held],
+            [r.numbers for _, r in held],
+            [len(c.parts) for c, _ in held],
+            [r.content for _, r in held],
+            [r.due for _, r in held],
+            [timedelta(seconds=r.validity_s) for _, r in held],
+            [r.expires for _, r in held],
+        )
+
+
+async def _record(connection: Connection, refused: Sequence[Refusal]) -> None:
+    """Enter what was refused: messages that are final from the start, with their reports."""
+    if not refused:
+        return
+    await connection.copy_records_to_table(
+        "message", records=[(*r.message, r.text) for r in refused], columns=(*MESSAGE_COLUMNS, "refusal"), timeout=10
+    )
+    await connection.copy_records_to_table(
+        "part", records=[r.part for r in refused], columns=PART_COLUMNS, timeout=10
+    )
+    column = {name: n for n, name in enumerate(PART_COLUMNS)}
+    events = [
+        (r.event_id, r.part[column["account_id"]], "report", r.part[0], _status(r), r.part[column["class"]],
+         r.part[column["code"]], 0, None, r.part[column["final_at"]], r.message[_TEST],
+         None if r.told else r.part[column["final_at"]])
+        for r in refused
+    ]  # fmt: skip
+    await connection.copy_records_to_table(
+        "customer_event", records=events, columns=(*EVENT_COLUMNS, "acknowledged_at"), timeout=10
     )
 
 

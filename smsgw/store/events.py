@@ -61,7 +61,7 @@ async def record(
 
 # --- what an event says -----------------------------------------------------------------------------------------
 
-_MESSAGES = "SELECT id, client_ref, ext, number, parts, test FROM message WHERE id = ANY($1::bigint[])"
+_MESSAGES = "SELECT id, client_ref, ext, number, parts, test, refusal FROM message WHERE id = ANY($1::bigint[])"
 
 _INBOUND = """
 SELECT o.*, m.client_ref FROM mo o LEFT JOIN message m ON m.id = o.in_reply_to WHERE o.id = ANY($1::bigint[])
@@ -93,7 +93,7 @@ def _report(event: Row, message: Row) -> dict[str, object]:
         "status": event["status"],
         "class": cls,
         "carrier_code": event["code"],
-        "description": REPORT_CLASSES.get(cls, cls) or STATUS_ZH[event["status"]],
+        "description": message["refusal"] or REPORT_CLASSES.get(cls, cls) or STATUS_ZH[event["status"]],
         "parts": {"total": message["parts"], "ok": event["parts_ok"]},
         "kind": "sms",
         "test": message["test"],

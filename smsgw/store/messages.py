@@ -47,6 +47,8 @@ class MessageView:
     submitted_at: datetime | None
     done_at: datetime | None
     parts_ok: int
+    refusal: str = ""
+    """Why we have refused it, for people."""
     test: bool = False
     """Of a test key: it has never left the house."""
 
@@ -166,6 +168,7 @@ def _view(row: Row) -> MessageView:
         submitted_at=row["submitted_at"],
         done_at=row["done_at"] if final else None,
         parts_ok=sum(s is PartState.DELIVERED for s in part_states),
+        refusal=row["refusal"],
         test=row["test"],
     )
 
@@ -259,6 +262,8 @@ EVENT_LABELS = {
     "inferred": "回执的编号未知,按号码和时间推断",
     "scheduled": "等待定时发送",
     "released": "到时,进入队列",
+    "review_passed": "审核通过",
+    "review_rejected": "审核驳回",
     "cancelled": "撤销",
     "recalled": "号码进入黑名单或已退订,撤回未发短信",
     "held": "账号停用,暂停发送",

@@ -12,13 +12,17 @@ from typing import Any, cast
 import msgspec
 
 from smsgw.core.errors import SmsgwError
+from smsgw.core.frequency import Watch
 from smsgw.core.states import PartState
 from smsgw.store import outcomes
 from smsgw.store.accepting import (
     MESSAGE_COLUMNS,
     PART_COLUMNS,
     NewCall,
+    NewReview,
+    Refusal,
     RequestKey,
+    Revise,
     Stored,
     commit_calls,
 )
@@ -27,6 +31,9 @@ from smsgw.store.db import Connection, Row
 _PRICE = MESSAGE_COLUMNS.index("price")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
+_SHAPES: dict[str, Any] = {
+    "refused": tuple[Refusal, ...], "watches": tuple[Watch, ...], "review": NewReview | None
+}  # fmt: skip
 _NAMES = tuple(f.name for f in fields(NewCall))
 
 
@@ -42,6 +49,8 @@ def from_bytes(body: bytes) -> NewCall:
     for name, value in known.items():
         if name == "keys":
             known[name] = tuple(RequestKey(**key) for key in value)
+        elif name in _SHAPES:
+            known[name] = msgspec.convert(value, _SHAPES[name])
         elif name in ("messages", "parts"):
             known[name] = [tuple(row) for row in value]
         elif isinstance(value, list):
@@ -57,9 +66,10 @@ async def commit(
     node: int,
     ids: Callable[[], int],
     seen: Callable[[Mapping[int, int]], None],
+    revise: Revise,
 ) -> list[Stored | SmsgwError]:
     """``commit_calls``; spooled calls that it refuses, and repeats among them, are stored with their end."""
-    results = await commit_calls(connection, calls, again, node=node, seen=seen)
+    results = await commit_calls(connection, calls, again, node=node, seen=seen, revise=revise)
     if not any(call.spooled for call in calls):
         return results
     ended: list[tuple[NewCall, PartState, str, dict[str, str]]] = []

@@ -29,6 +29,9 @@ import aiohttp
 
 from smsgw import control
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
+from smsgw.store.db import Database
+from smsgw.store.embedded import EmbeddedPostgres
+from smsgw.store.policies import relax
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
@@ -340,6 +343,8 @@ class Customer:
     pulled: Counter[str] = field(default_factory=Counter)
     """How often each event came."""
     acknowledged: set[str] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)
+    """Messages that stand in the record as refused, and why."""
     _serial: int = 0
 
     def number(self, channel: str) -> str:
@@ -358,6 +363,8 @@ class Customer:
         noted = []
         for n, item in enumerate(answer.data["items"]):
             if item["status"] == "rejected":
+                if "message_id" in item:
+                    self.refused[item["message_id"]] = item["code"]
                 continue
             content = contents[n] if len(contents) > 1 else contents[0]
             one = Sent(item["message_id"], item["to"], content, item["parts"])
@@ -544,7 +551,14 @@ class Site:
                 problem(f"{sent} is delivered, and no carrier has seen it")
             if mark and status in WITHOUT_CARRIER and tokens[mark[0]]:
                 problem(f"{sent} is {status}, and a carrier has taken it")
-        strangers = listed.keys() - customer.sent.keys()
+        for message_id, code in customer.refused.items():
+            message = listed.get(message_id)
+            told = [(r["status"], r["carrier_code"]) for r in customer.reports.get(message_id, [])]
+            if not message or (message["status"], message["carrier_code"]) != ("rejected", code):
+                problem(f"{message_id} was refused with {code} and is {message}")
+            if told != [("rejected", code)]:
+                problem(f"{message_id} was refused with {code} and reported as {told}")
+        strangers = listed.keys() - customer.sent.keys() - customer.refused.keys()
         if strangers:
             problem(f"{len(strangers)} messages were stored and never acknowledged: {sorted(strangers)[:3]}")
         doubled = [token for token, n in tokens.items() if n > 1]
@@ -610,11 +624,13 @@ async def site(
     carrier: dict[str, Any] | None = None,
     balance: int = 100_000,
     start: bool = True,
+    policies: bool = False,
     **settings: str,
 ) -> AsyncIterator[Site]:
     """A gateway with an account, a key and channels, made by ``smsgwctl``. Nothing is left of it afterwards.
 
     ``profile`` is of all channels, ``carrier`` configures their carriers.
+    Without ``policies`` there are no limits of frequency, no quiet hours and no opt-out wording is asked for.
     """
     node = Node(data_dir, dsn=dsn, **settings)
     carriers = {
@@ -628,6 +644,8 @@ async def site(
             await node.start()
         account = await node.ctl("account", "add", "acme", "--no-sign", "--balance", str(balance), "--json")
         assert account.data["name"] == "acme"
+        if not policies:
+            await _relax(node)
         key, *_ = await asyncio.gather(
             node.ctl("key", "add", "acme", "--json"),
             *(
@@ -650,6 +668,18 @@ async def site(
         yield built
         complaints = node.complaints()
         assert not complaints, "\n".join(complaints[:10])
+
+
+async def _relax(node: Node) -> None:
+    """In one process: each command takes a second."""
+    dsn = node.environment["SMSGW_DATABASE_DSN"] or await EmbeddedPostgres(node.data_dir).find()
+    assert dsn
+    database = Database(dsn, size=1)
+    await database.open()
+    try:
+        await relax(database, actor="test")
+    finally:
+        await database.close()
 
 
 async def _put_down(node: Node) -> None:

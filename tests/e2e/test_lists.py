@@ -22,6 +22,7 @@ async def attempt(built: Site, number: str, kind: str = "marketing", sign: str =
         if item["status"] != "rejected":
             built.customer.note(answer, [body["content"]])
             return "OK"
+        built.customer.refused[item["message_id"]] = item["code"]
         return str(item["code"])
     return answer.code
 

@@ -11,8 +11,9 @@ import io
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -158,9 +159,10 @@ class Api:
 
 @contextlib.asynccontextmanager
 async def running(
-    dsn: str, data_dir: Path, *, runner_changes: Mapping[str, Any] = MappingProxyType({}), **how: Any
+    dsn: str, data_dir: Path, *, runner_changes: Mapping[str, Any] = MappingProxyType({}),
+    now: Callable[[], datetime] | None = None, **how: Any
 ) -> AsyncIterator[Api]:
-    """The API over the database; ``how`` goes to ``ApiContext``."""
+    """The API over the database; ``how`` goes to ``ApiContext``. With ``now`` (the acceptor's clock) policies count."""
     db = Database(dsn)
     await db.open()
     sealer = Sealer(secrets.token_bytes(32))
@@ -186,6 +188,7 @@ async def running(
         disk=DiskGuard([data_dir], 1),
         on_queued=lambda queues: None,
         recall=functools.partial(accepting.recall, db),
+        **({"policies": lambda: directory.policies, "now": now, "database": db} if now else {}),
     )
     await acceptor.start()
     bell = EventBell()

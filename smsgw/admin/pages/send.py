@@ -100,10 +100,12 @@ def preview(sign: str, content: str) -> Preview:
 
 def effect(explained: Sequence[Mapping[str, Any]], *, english: bool) -> Effect:
     """Sum up what the pipeline says about every number."""
-    good = [line for line in explained if line["verdict"] == "accepted"]
-    bad = [line for line in explained if line["verdict"] != "accepted"]
+    # The balance is shown beside; what it does not cover is not the number's fault.
+    fine = ("OK", "BALANCE_INSUFFICIENT")
+    good = [line for line in explained if line["code"] in fine]
+    bad = [line for line in explained if line["code"] not in fine]
     each = [line["parts"] for line in good] or [0]
-    blocked = sorted({line["carrier"] for line in bad if line["verdict"] == "refused"})
+    blocked = sorted({line["carrier"] for line in bad if line["code"] == "NO_ROUTE"})
     return Effect(
         numbers=len(good),
         each=(min(each), max(each)),
@@ -112,9 +114,9 @@ def effect(explained: Sequence[Mapping[str, Any]], *, english: bool) -> Effect:
         codings=tuple(sorted({line["coding"] for line in good})),
         carriers=tuple(Counter(line["carrier"] for line in good).most_common()),
         refused=tuple(
-            (normalize(line["to"]), message_of(line["code"], dict(line), english=english))
+            (normalize(line["to"]), message_of(line["code"], english=True) if english else str(line["message"]))
             for line in bad
-            if line["verdict"] != "refused"
+            if line["code"] != "NO_ROUTE"
         ),
         blocked=tuple(blocked),
     )
@@ -155,7 +157,7 @@ async def confirm(call: Call) -> web.StreamResponse:
     if not form.check(to) or account is None:
         return _form(call, form)
     try:
-        explained = call.portal.context.acceptor.explain(_request(call, form, account, to))
+        explained = await call.portal.context.acceptor.explain(_request(call, form, account, to))
     except SmsgwError as exc:
         return _form(call, _with_error(call, form, exc))
     return call.render(
@@ -181,9 +183,8 @@ async def submit(call: Call) -> web.StreamResponse:
         result = await call.portal.context.acceptor.send(_request(call, form, account, to))
     except SmsgwError as exc:
         return _form(call, _with_error(call, form, exc))
-    if not result.accepted:  # nothing was stored, so there is no result to show later
-        form.errors["to"] = N_("没有有效的手机号码，请检查后重新填写")
-        return _form(call, form)
+    if not result.accepted:  # nothing was kept under the form's key, so there is no result to show later
+        return _form(call, _with_refusal(form, result))
     if not result.replayed:
         after = {"batch": str(result.batch_id), "accepted": result.accepted, "rejected": result.rejected}
         await audit.record(call.db, call.who.login, "send", f"account:{account.name}", None, after, call.ip)
@@ -245,6 +246,17 @@ def _with_error(call: Call, form: SendForm, error: SmsgwError) -> SendForm:
     return form
 
 
+def _with_refusal(form: SendForm, result: SendResult) -> SendForm:
+    """Nobody gets anything: say why at the field that can be changed."""
+    first = next((item for item in result.items if item.message_id), None)
+    if first is None:
+        form.errors["to"] = N_("没有有效的手机号码，请检查后重新填写")
+    else:
+        place = FIELD_OF_CODE.get((first.code or "").partition("_")[0], "account")
+        form.errors[place] = first.message or ""
+    return form
+
+
 def _message(call: Call, code: str, detail: Mapping[str, Any] | None = None) -> str:
     return message_of(code, dict(detail or {}), english=call.language != DEFAULT)
 
@@ -287,7 +299,7 @@ async def _result(call: Call) -> dict[str, Any]:
     lines = []
     for item in first.items:
         message = messages.get(int(item.message_id)) if item.message_id else None
-        reason = _message(call, item.code) if item.code else ""
+        reason = item.message or "" if call.language == DEFAULT else _message(call, item.code) if item.code else ""
         lines.append(Line(normalize(item.to), message, message.status if message else item.status, reason))
     tally = Counter(line.status for line in lines)
     return {

@@ -20,9 +20,10 @@ from smsgw.core.ids import CHINA, time_of
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.states import PartState
 from smsgw.core.variables import Template
-from smsgw.pipeline.accept import MAX_CHARACTERS, VALIDITY, Acceptor, SendItem, SendRequest
+from smsgw.pipeline.accept import VALIDITY, Acceptor, SendItem, SendRequest
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.outcomes import Outcomes, Sweep
+from smsgw.pipeline.policies import MAX_CHARACTERS
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.model import (
     MAX_AHEAD,
@@ -123,7 +124,7 @@ class Tasks:
                 "to", f"最多 {MAX_TO} 个号码,更多请上传文件", f"at most {MAX_TO}; use a file for more"
             )
         plan = self._plan(spec, upload)
-        self._try_text(spec, plan, upload)
+        await self._try_text(spec, plan, upload)
         task = Task(
             id=plan.task_id, account_id=spec.account.id, name=spec.name, state="importing", origin=spec.origin,
             submitter=spec.submitter, type=spec.type, content=spec.content, created_at=now,
@@ -188,7 +189,7 @@ class Tasks:
         ext = None if spec.ext_column is None else _column(upload, spec.ext_column, "mapping.ext")
         return Plan(task_id, phone, spec.content, tuple(columns), names, ext, spec.one_each, room)
 
-    def _try_text(self, spec: TaskSpec, plan: Plan, upload: Upload | None) -> None:
+    async def _try_text(self, spec: TaskSpec, plan: Plan, upload: Upload | None) -> None:
         """What the accept would refuse of every row alike is refused now."""
         template = Template(spec.content)
         rows = [[number] for number in spec.to[:50]] if upload is None else upload.first_rows
@@ -201,7 +202,7 @@ class Tasks:
             except numbers.InvalidNumber:
                 continue
             if all(values):
-                lines = self._acceptor.explain(
+                lines = await self._acceptor.explain(
                     SendRequest(
                         spec.account,
                         (SendItem(number, template.fill(values), "", spec.ext, spec.extend_code, spec.sign),),

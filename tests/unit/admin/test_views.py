@@ -58,6 +58,7 @@ def test_preview_counts_as_the_phone_will_show_it() -> None:
 def test_the_effect_adds_up() -> None:
     good = {
         "verdict": "accepted", "carrier": "CMCC", "parts": 2, "price": 2, "to": "+8613800138000", "coding": "ucs2",
+        "code": "OK",
     }  # fmt: skip
     got = effect(
         [

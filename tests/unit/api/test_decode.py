@@ -94,11 +94,8 @@ def test_an_empty_body_is_an_empty_object() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("template_id", b'"T1"'),
-        ("params", b'{"a":"1"}'),
         ("link", b'{"type":"individual"}'),
         ("fallback", b'[{"kind":"sms"}]'),
-        ("dedupe", b'{"window_s":60}'),
         ("channel_hint", b"7"),
         ("kind", b'"rcs"'),
     ],

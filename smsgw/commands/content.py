@@ -1,0 +1,343 @@
+"""``smsgwctl word``, ``allow``, ``policy``: what may be said, to whom, how often and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from smsgw.commands.base import (
+    Context,
+    Failed,
+    actor,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+)
+from smsgw.core import policy as core_policy
+from smsgw.core.keywords import Action, Plain, Word, WordFilter, replaced
+from smsgw.core.model import MessageType
+from smsgw.core.numbers import InvalidNumber, mask, normalize
+from smsgw.core.policy import LISTED_ZH, Listed
+from smsgw.platform.content import words
+from smsgw.store import accounts, policies, traditional
+from smsgw.store.db import Database
+
+TYPES = click.Choice([str(x) for x in MessageType])
+ACTIONS = click.Choice([str(x) for x in Action])
+
+
+async def account_id_of(database: Database, name: str) -> int:
+    """The id of an account; 0 without a name."""
+    if not name:
+        return 0
+    for row in await accounts.list_accounts(database):
+        if row.account.name == name:
+            return row.account.id
+    raise Failed(f"no account {name}; see: smsgwctl account list")
+
+
+def scope_options(function: Any) -> Any:
+    """``--account`` and ``--type``."""
+    function = click.option("--type", "kind", type=TYPES, default=None, help="Only messages of this type.")(
+        function
+    )
+    return click.option("--account", default="", help="Only this account and those below it.")(function)
+
+
+# --- words ------------------------------------------------------------------------------------------------------
+
+
+@click.group()
+def word() -> None:
+    """Words that a text must not have (敏感词)."""
+
+
+def _how(function: Any) -> Any:
+    for option in (
+        click.option(
+            "--replacement", default="", help="With replace: instead of the word; asterisks if not given."
+        ),
+        click.option("--action", type=ACTIONS, default="block", show_default=True),
+        click.option("--category", default="", help="What kind of word it is, as people are told."),
+    ):
+        function = option(function)
+    return scope_options(function)
+
+
+@word.command("add")
+@click.argument("texts", nargs=-1, required=True, metavar="WORD...")
+@_how
+@pass_context
+@run_async
+async def word_add(
+    ctx: Context, texts: tuple[str, ...], category: str, action: str, replacement: str, account: str, kind: str | None
+) -> None:  # fmt: skip
+    """Add words; one that is there already is changed."""
+    async with ctx.database() as database:
+        scope = await account_id_of(database, account)
+        wanted = [Word(t.strip(), category, Action(action), replacement, scope, kind or "") for t in texts]
+        n = await words.put(database, wanted, actor=actor())
+    await ctx.tell_daemon()
+    click.echo(f"{n} word(s)")
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as exc:
+        raise Failed(f"{file} is not UTF-8: {exc}") from exc
+
+
+@word.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@_how
+@pass_context
+@run_async
+async def word_import(
+    ctx: Context, file: Path, category: str, action: str, replacement: str, account: str, kind: str | None
+) -> None:  # fmt: skip
+    """Add the words of a file, one a line, UTF-8; after a comma or tab the category, the action and the replacement
+    may follow. Nothing is done when a line is wrong."""
+    lines = _lines(file)
+    async with ctx.database() as database:
+        scope = await account_id_of(database, account)
+        wanted = []
+        for number, line in enumerate(lines, 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            cells = [c.strip() for c in line.replace("\t", ",").split(",")] + [""] * 3
+            how = cells[2] or action
+            if how not in list(Action):
+                raise Failed(f"line {number}: action is one of {', '.join(Action)}")
+            wanted.append(
+                Word(cells[0], cells[1] or category, Action(how), cells[3] or replacement, scope, kind or "")
+            )
+        n = await words.put(database, wanted, actor=actor())
+    await ctx.tell_daemon()
+    click.echo(f"{n} word(s)")
+
+
+@word.command("remove")
+@click.argument("text", default="")
+@click.option("--category", default="", help="All words of a category.")
+@click.option("--account", default="", help="Only where it counts for this account.")
+@pass_context
+@run_async
+async def word_remove(ctx: Context, text: str, category: str, account: str) -> None:
+    """Take a word, or a category, off the list."""
+    async with ctx.database() as database:
+        scope = await account_id_of(database, account) if account else None
+        n = await words.remove(database, word=text, category=category, account_id=scope, actor=actor())
+    if not n:
+        raise Failed("no such word; see: smsgwctl word list")
+    await ctx.tell_daemon()
+    click.echo(f"{n} word(s) removed")
+
+
+@word.command("category")
+@click.argument("name")
+@click.argument("action", type=ACTIONS)
+@click.option("--replacement", default="")
+@pass_context
+@run_async
+async def word_category(ctx: Context, name: str, action: str, replacement: str) -> None:
+    """What happens to texts with a word of the category: block, review or replace."""
+    async with ctx.database() as database:
+        n = await words.treat(database, name, Action(action), replacement, actor=actor())
+    if not n:
+        raise Failed(f"no words of the category {name}")
+    await ctx.tell_daemon()
+    click.echo(f"{n} word(s): {action}")
+
+
+@word.command("list")
+@click.option("--category", default="")
+@click.option("--like", default="", help="Words that have this in them.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=1000, show_default=True)
+@json_option
+@pass_context
+@run_async
+async def word_list(ctx: Context, category: str, like: str, limit: int, as_json: bool) -> None:
+    """The list."""
+    async with ctx.database() as database:
+        lines = [
+            dict(row) | {"account": row["account"] or "all", "type": row["type"] or "all"}
+            for row in await words.list_(database, category=category, like=like, limit=limit)
+        ]
+    if as_json:
+        print_json(lines)
+    else:
+        print_table(
+            lines,
+            ("word", "category", "action", "replacement", "account", "type"),
+            empty="no words are listed",
+        )
+
+
+@word.command("test")
+@click.argument("text")
+@scope_options
+@json_option
+@pass_context
+@run_async
+async def word_test(ctx: Context, text: str, account: str, kind: str | None, as_json: bool) -> None:
+    """Which words are found in a text, where, and what becomes of it."""
+    async with ctx.database() as database:
+        scope = await account_id_of(database, account)
+        listed = [
+            Word(r["word"], r["category"], Action(r["action"]), r["replacement"], r["account_id"], r["type"])
+            for r in await words.list_(database, limit=1_000_000)
+        ]
+    hits = WordFilter(listed, Plain(traditional.load())).find(text, (scope,), kind or "")
+    after = replaced(text, [h for h in hits if h.word.action is Action.REPLACE])
+    lines = [
+        {
+            "start": h.start, "end": h.end, "found": text[h.start : h.end], "word": h.word.word,
+            "category": h.word.category, "action": h.word.action.value,
+        }
+        for h in hits
+    ]  # fmt: skip
+    if as_json:
+        print_json({"hits": lines, "text": after})
+        return
+    print_table(lines, ("start", "end", "found", "word", "category", "action"), empty="no words found")
+    if after != text:
+        click.echo(f"replaced: {after}")
+
+
+# --- allow list -------------------------------------------------------------------------------------------------
+
+KINDS = click.Choice([str(x) for x in Listed])
+
+
+@click.group()
+def allow() -> None:
+    """Allow list (白名单): exempt from limits of frequency, the only numbers of an account, or our own test phones."""
+
+
+def _numbers(texts: tuple[str, ...]) -> list[str]:
+    try:
+        return [normalize(t) for t in texts]
+    except InvalidNumber as exc:
+        raise Failed(str(exc)) from exc
+
+
+@allow.command("add")
+@click.argument("kind", type=KINDS)
+@click.argument("numbers", nargs=-1, required=True, metavar="NUMBER...")
+@click.option("--account", default="", help="Only for this account and those below it; `only` needs it.")
+@click.option("--note", default="")
+@pass_context
+@run_async
+async def allow_add(ctx: Context, kind: str, numbers: tuple[str, ...], account: str, note: str) -> None:
+    """Put numbers on the list."""
+    async with ctx.database() as database:
+        scope = await account_id_of(database, account)
+        await words.allow(
+            database, _numbers(numbers), Listed(kind), account_id=scope, note=note, actor=actor()
+        )
+    await ctx.tell_daemon()
+    click.echo(f"{len(numbers)} number(s): {kind}({LISTED_ZH[Listed(kind)]})")
+
+
+@allow.command("remove")
+@click.argument("kind", type=KINDS)
+@click.argument("numbers", nargs=-1, required=True, metavar="NUMBER...")
+@click.option("--account", default="")
+@pass_context
+@run_async
+async def allow_remove(ctx: Context, kind: str, numbers: tuple[str, ...], account: str) -> None:
+    """Take numbers off the list."""
+    async with ctx.database() as database:
+        scope = await account_id_of(database, account)
+        n = await words.disallow(database, _numbers(numbers), Listed(kind), account_id=scope, actor=actor())
+    if not n:
+        raise Failed("no such entry; see: smsgwctl allow list")
+    await ctx.tell_daemon()
+    click.echo(f"{n} number(s) removed")
+
+
+@allow.command("list")
+@click.option("--kind", type=KINDS, default=None)
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
+@click.option("--unmask", is_flag=True, help="Show whole numbers.")
+@json_option
+@pass_context
+@run_async
+async def allow_list(ctx: Context, kind: str | None, limit: int, unmask: bool, as_json: bool) -> None:
+    """The newest entries."""
+    async with ctx.database() as database:
+        lines = [
+            dict(row)
+            | {"number": row["number"] if unmask else mask(row["number"]), "account": row["account"] or "all"}
+            for row in await words.list_allowed(database, kind=kind or "", limit=limit)
+        ]
+    if as_json:
+        print_json(lines)
+    else:
+        print_table(lines, ("number", "kind", "account", "note", "actor", "at"), empty="the list is empty")
+
+
+# --- policies ---------------------------------------------------------------------------------------------------
+
+
+@click.group()
+def policy() -> None:
+    """Policies: how often, when, with which signatures; for all, an account or a type."""
+
+
+@policy.command("set")
+@click.argument("name", type=click.Choice(tuple(core_policy.FORMS)))
+@click.argument("value")
+@scope_options
+@pass_context
+@run_async
+async def policy_set(ctx: Context, name: str, value: str, account: str, kind: str | None) -> None:
+    """Change a policy (frequency "1/1m 5/1h 10/1d", hours 08:00-21:00, optout require|append|off …)."""
+    async with ctx.database() as database:
+        scope = await account_id_of(database, account)
+        await policies.put(database, name, value, account_id=scope, type_=kind or "", actor=actor())
+    await ctx.tell_daemon()
+
+
+@policy.command("clear")
+@click.argument("name", type=click.Choice(tuple(core_policy.FORMS)))
+@scope_options
+@pass_context
+@run_async
+async def policy_clear(ctx: Context, name: str, account: str, kind: str | None) -> None:
+    """Go back to what is less particular."""
+    async with ctx.database() as database:
+        scope = await account_id_of(database, account)
+        found = await policies.clear(database, name, account_id=scope, type_=kind or "", actor=actor())
+    if not found:
+        raise Failed("nothing was set there; see: smsgwctl policy list")
+    await ctx.tell_daemon()
+
+
+@policy.command("list")
+@json_option
+@pass_context
+@run_async
+async def policy_list(ctx: Context, as_json: bool) -> None:
+    """What differs from the defaults, after the defaults by type."""
+    async with ctx.database() as database:
+        changed = await policies.list_(database)
+    lines: list[Mapping[str, Any]] = [
+        {"name": name, "account": "default", "type": kind, "value": core_policy.shown(getattr(limits, name))}
+        for name in core_policy.FORMS
+        for kind, limits in core_policy.DEFAULTS.items()
+    ]
+    lines += [
+        {"name": r["name"], "account": r["account"] or "all", "type": r["type"] or "all", "value": r["value"]}
+        for r in changed
+    ]
+    if as_json:
+        print_json(lines)
+    else:
+        print_table(lines, ("name", "account", "type", "value"), empty="")

@@ -1,0 +1,101 @@
+"""``smsgwctl review``: calls that wait for a reviewer (审核)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from smsgw.commands.base import (
+    Context,
+    Failed,
+    actor,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+    show_time,
+)
+from smsgw.core.numbers import mask
+from smsgw.store import reviews
+from smsgw.store.db import Row
+
+STATES = ("pending", "passed", "rejected", "expired")
+
+
+@click.group()
+def review() -> None:
+    """Messages that a reviewer has to see first (审核)."""
+
+
+def _line(row: Row) -> dict[str, Any]:
+    return dict(row) | {"batch_id": str(row["batch_id"]), "validity": str(row["validity"])}
+
+
+@review.command("list")
+@click.option("--state", type=click.Choice((*STATES, "all")), default="pending", show_default=True)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
+@json_option
+@pass_context
+@run_async
+async def review_list(ctx: Context, state: str, limit: int, as_json: bool) -> None:
+    """What waits, the newest first."""
+    async with ctx.database() as database:
+        rows = await reviews.list_(database, state="" if state == "all" else state, accounts=None, limit=limit)
+    lines = [_line(r) for r in rows]
+    if as_json:
+        print_json(lines)
+    else:
+        columns = ("batch_id", "created_at", "account", "type", "submitter", "numbers", "reasons", "content", "state")
+        print_table(lines, columns, empty="nothing waits")
+
+
+@review.command("show")
+@click.argument("batch_id", type=int)
+@click.option("--unmask", is_flag=True, help="Show whole numbers.")
+@json_option
+@pass_context
+@run_async
+async def review_show(ctx: Context, batch_id: int, unmask: bool, as_json: bool) -> None:
+    """One of them, with its first messages."""
+    async with ctx.database() as database:
+        row = await reviews.get(database, batch_id, accounts=None)
+        if row is None:
+            raise Failed(f"no review {batch_id}; see: smsgwctl review list --state all")
+        sample = [
+            dict(m) | {"id": str(m["id"]), "number": m["number"] if unmask else mask(m["number"])}
+            for m in await reviews.sample(database, batch_id)
+        ]
+    if as_json:
+        print_json(_line(row) | {"messages": sample})
+        return
+    for name, value in _line(row).items():
+        click.echo(f"{name:<12} {show_time(value) if name.endswith('_at') else value}")
+    print_table(sample, ("id", "number", "carrier", "content"), empty="")
+
+
+async def _decide(ctx: Context, batch_id: int, passes: bool, reason: str) -> None:
+    body = {"batch_id": batch_id, "passes": passes, "reason": reason, "actor": actor()}
+    result = await ctx.daemon("POST", "/review", body)
+    click.echo(f"{result['parts']} part(s): {'passed' if passes else 'rejected'}")
+
+
+@review.command("pass")
+@click.argument("batch_id", type=int)
+@click.option("--reason", default="")
+@pass_context
+@run_async
+async def review_pass(ctx: Context, batch_id: int, reason: str) -> None:
+    """It may go; not in quiet hours."""
+    await _decide(ctx, batch_id, True, reason)
+
+
+@review.command("reject")
+@click.argument("batch_id", type=int)
+@click.argument("reason")
+@pass_context
+@run_async
+async def review_reject(ctx: Context, batch_id: int, reason: str) -> None:
+    """It never goes, and why; it is paid back and reported."""
+    await _decide(ctx, batch_id, False, reason)

@@ -1,0 +1,300 @@
+"""What may be sent, to whom, how often and when: the policies, their names, forms and defaults in one place.
+
+A policy has a value for all, for a type, for an account (and those below it), or for a type of an account; the most
+particular one counts. ``PolicySet`` is what a node knows; it is replaced as a whole when something changes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from smsgw.core.ids import CHINA
+from smsgw.core.keywords import WordFilter
+from smsgw.core.model import Account, MessageType
+from smsgw.core.templates import ContentBook
+
+TYPE_ZH = {MessageType.OTP: "验证码", MessageType.NOTICE: "通知", MessageType.MARKETING: "营销"}
+MAX_RATES = 8
+LONGEST = 30 * 86_400
+"""Seconds of the longest period that is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most ``most`` in any ``seconds``."""
+
+    most: int
+    seconds: int
+
+    def __str__(self) -> str:
+        for unit, size in (("d", 86_400), ("h", 3600), ("m", 60)):
+            if self.seconds % size == 0:
+                return f"{self.most}/{self.seconds // size}{unit}"
+        return f"{self.most}/{self.seconds}s"
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        for unit, size in (("天", 86_400), ("小时", 3600), ("分钟", 60)):
+            if self.seconds % size == 0:
+                return f"{self.seconds // size} {unit}内最多 {self.most} 条"
+        return f"{self.seconds} 秒内最多 {self.most} 条"
+
+
+class Mode(StrEnum):
+    """Of ``optout``: whether marketing must say how to opt out."""
+
+    OFF = "off"
+    REQUIRE = "require"
+    APPEND = "append"
+
+
+class SignPolicy(StrEnum):
+    """Which signatures an account may use."""
+
+    OFF = "off"
+    """Any."""
+    APPROVED = "approved"
+    """Its own that were approved."""
+    REGISTERED = "registered"
+    """Those, to numbers of the carriers where they are registered."""
+
+
+class Reviewed(StrEnum):
+    """Which calls a reviewer has to see first."""
+
+    OFF = "off"
+    UNTEMPLATED = "untemplated"
+    """Those that are not of an approved template."""
+    ALL = "all"
+
+
+class Listed(StrEnum):
+    """Kinds of entries of the allow list."""
+
+    EXEMPT = "exempt"
+    """No limits of frequency."""
+    ONLY = "only"
+    """An account with such entries sends to no other number."""
+    TEST = "test"
+    """Our own phones: no limits of frequency, no quiet hours, no review."""
+
+
+LISTED_ZH = {Listed.EXEMPT: "免频控", Listed.ONLY: "仅限", Listed.TEST: "测试"}
+MAX_ALLOWED = 20_000
+"""Entries of the allow list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """Minutes of the day (in China) between which sending is open; ``begin`` after ``end`` spans midnight."""
+
+    begin: int = 0
+    end: int = 1440
+
+    def __str__(self) -> str:
+        return "-".join(f"{m // 60:02d}:{m % 60:02d}" for m in (self.begin, self.end))
+
+    def opens(self, at: datetime) -> datetime | None:
+        """None when it is open at that time; else when it opens next."""
+        if self.end - self.begin == 1440:
+            return None
+        local = at.astimezone(CHINA)
+        minute = local.hour * 60 + local.minute
+        if self.begin <= minute < self.end or (
+            self.begin > self.end and (minute >= self.begin or minute < self.end)
+        ):
+            return None
+        day = local.replace(hour=0, minute=0, second=0, microsecond=0)
+        if minute >= self.begin:
+            day += timedelta(days=1)
+        return day + timedelta(minutes=self.begin)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The policies that hold for one account and type."""
+
+    frequency: tuple[Rate, ...] = ()
+    """Per number, over all accounts."""
+    frequency_per: str = "number"
+    """``number``, or ``template``: each template (without one: each signature) counts for itself."""
+    identical_seconds: int = 60
+    """The same text to the same number once in so many seconds; 0: as often as you like."""
+    hours: Hours = Hours()
+    optout: Mode = Mode.OFF
+    sign_policy: SignPolicy = SignPolicy.OFF
+    templates_only: bool = False
+    review: Reviewed = Reviewed.OFF
+    review_over: int = 0
+    """A call to more numbers than this is reviewed first; 0: however many."""
+    review_new_sign: int = 0
+    """So is one with a signature that was approved fewer days ago, or never."""
+
+
+DEFAULTS: Mapping[str, Limits] = {
+    MessageType.OTP: Limits(frequency=(Rate(1, 60), Rate(5, 3600), Rate(10, 86_400))),
+    MessageType.NOTICE: Limits(frequency=(Rate(50, 86_400),), frequency_per="template"),
+    MessageType.MARKETING: Limits(
+        frequency=(Rate(1, 86_400), Rate(4, 7 * 86_400)), hours=Hours(8 * 60, 21 * 60), optout=Mode.REQUIRE
+    ),
+}
+
+# --- forms ------------------------------------------------------------------------------------------------------
+
+_RATE = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,6})?([smhd])")
+_HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])")
+_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _rates(text: str) -> tuple[Rate, ...]:
+    if text == "off":
+        return ()
+    rates = []
+    for word in text.replace(",", " ").split():
+        match = _RATE.fullmatch(word)
+        seconds = int(match[2] or 1) * _UNIT[match[3]] if match else 0
+        if match is None or not 0 < seconds <= LONGEST:
+            raise ValueError("应为 off,或 1/1m 5/1h 10/1d 这样的次数/时长(最长 30d)")
+        rates.append(Rate(int(match[1]), seconds))
+    if not 0 < len(rates) <= MAX_RATES:
+        raise ValueError(f"应为 off,或 1 到 {MAX_RATES} 条限制")
+    return tuple(sorted(rates, key=lambda r: r.seconds))
+
+
+def _hours(text: str) -> Hours:
+    if text == "off":
+        return Hours()
+    match = _HOURS.fullmatch(text)
+    if match is None:
+        raise ValueError("应为 off,或 08:00-21:00 这样的时段")
+    begin, end = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
+    if end > 1440 or begin == end:
+        raise ValueError("应为 off,或 08:00-21:00 这样的时段")
+    return Hours(begin, end)
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        text = "0" if text == "off" else text
+        if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
+            raise ValueError(f"应为 {low} 到 {high} 的整数")
+        return int(text)
+
+    return parse
+
+
+def _word(*known: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in known:
+            raise ValueError(f"可用 {', '.join(known)}")
+        return text
+
+    return parse
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false", "on", "off"):
+        raise ValueError("应为 true 或 false")
+    return text in ("true", "on")
+
+
+FORMS: Mapping[str, Callable[[str], Any]] = {
+    "frequency": _rates,
+    "frequency_per": _word("number", "template"),
+    "identical_seconds": _whole(0, 86_400),
+    "hours": _hours,
+    "optout": lambda text: Mode(_word(*Mode)(text)),
+    "sign_policy": lambda text: SignPolicy(_word(*SignPolicy)(text)),
+    "templates_only": _flag,
+    "review": lambda text: Reviewed(_word(*Reviewed)(text)),
+    "review_over": _whole(0, 1_000_000),
+    "review_new_sign": _whole(0, 365),
+}
+"""Name of a policy -> what makes its value of text, or raises ``ValueError`` that says what is wanted."""
+
+
+def parse(name: str, text: str) -> Any:
+    """The value of a policy. Raises ``ValueError`` that says what is wanted."""
+    if name not in FORMS:
+        raise ValueError(f"没有策略 {name};可用 {', '.join(FORMS)}")
+    return FORMS[name](text.strip())
+
+
+def shown(value: Any) -> str:
+    """A value as text that ``parse`` understands."""
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or "off"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+# --- what a node knows ------------------------------------------------------------------------------------------
+
+Key = tuple[int, str]
+"""Account id (0: all) and type ("": all)."""
+
+
+@dataclass(frozen=True)
+class PolicySet:
+    """Everything that accept asks about a message's content and number, but for the block list."""
+
+    changes: Mapping[Key, Mapping[str, Any]] = field(default_factory=dict)
+    """What differs from the defaults."""
+    words: WordFilter = field(default_factory=WordFilter)
+    allowed: Mapping[str, tuple[tuple[int, Listed], ...]] = field(default_factory=dict)
+    """The allow list: number -> (account id or 0, kind)."""
+    restricted: frozenset[int] = frozenset()
+    """Accounts that send to numbers of their list alone."""
+    book: ContentBook = field(default_factory=ContentBook)
+    """Signatures and templates."""
+    _known: dict[Key, Limits] = field(default_factory=dict, compare=False)
+
+    def limits(self, account: Account, kind: MessageType) -> Limits:
+        """What holds for the account and type."""
+        found = self._known.get((account.id, kind))
+        if found is None:
+            found = self._known[account.id, kind] = self._resolve(
+                (0, *reversed(account.above), account.id), kind
+            )
+        return found
+
+    def _resolve(self, line: Iterable[int], kind: MessageType) -> Limits:
+        found = DEFAULTS[kind]
+        for account_id in line:
+            for type_ in ("", kind):
+                found = replace(found, **self.changes.get((account_id, type_), {}))
+        return found
+
+    def listed(self, number: str, accounts: Sequence[int]) -> frozenset[Listed]:
+        """How the number (E.164 digits) stands on the allow list for these accounts."""
+        entries = self.allowed.get(number)
+        if not entries:
+            return frozenset()
+        return frozenset(kind for account_id, kind in entries if not account_id or account_id in accounts)
+
+
+NO_POLICY = PolicySet(
+    {(0, ""): {name: parse(name, "off") for name in ("frequency", "identical_seconds", "hours", "optout")}}
+)
+"""Everything goes; for parts of the program that are run without a database of policies."""
+
+
+# --- opt-out wording --------------------------------------------------------------------------------------------
+
+
+def optout_pattern(words: Iterable[str]) -> re.Pattern[str]:
+    """Finds, at the end of a text, that a reply of one of these words (in plain form) ends such messages."""
+    known = "|".join(sorted((re.escape(w) for w in words), key=len, reverse=True))
+    say = r"(?:请?(?:直接)?(?:回复?|回信|发送))"
+    out = r"(?:拒收|退订|不再接收|取消)"
+    return re.compile(
+        rf"(?:{out}{say}(?:{known})|{say}(?:{known})(?:可)?{out}|reply(?:{known})to(?:stop|unsubscribe|optout))$"
+    )
+
+
+OPTOUT_WORDING = "拒收请回复{word}"

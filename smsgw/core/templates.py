@@ -1,0 +1,190 @@
+"""Templates (texts with variables), and signatures: how they stand with reviewers and carriers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+
+from smsgw.core import numbers
+
+MAX_CONTENT = 1000
+MAX_VARIABLES = 30
+MAX_VALUE = 200
+"""Characters that a variable may be given at most."""
+PLACE = re.compile(r"\{([A-Za-z_\u4e00-\u9fff]\w{0,31})\}")
+"""A variable in a template: {name}."""
+CARRIERS = (numbers.CMCC, numbers.CUCC, numbers.CTCC, numbers.CBN)
+
+
+class Review(StrEnum):
+    """What the reviewer says of a signature or template."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REFUSED = "refused"
+
+
+class Registration(StrEnum):
+    """What a carrier says (报备)."""
+
+    PENDING = "pending"
+    REGISTERED = "registered"
+    REFUSED = "refused"
+
+
+class Form(StrEnum):
+    """What a variable may be."""
+
+    TEXT = "text"
+    DIGITS = "digits"
+    ALNUM = "alnum"
+    AMOUNT = "amount"
+    DATE = "date"
+
+
+FORM_ZH = {Form.TEXT: "文字", Form.DIGITS: "数字", Form.ALNUM: "字母数字", Form.AMOUNT: "金额", Form.DATE: "日期时间"}
+_FORMS = {
+    Form.TEXT: r"[^\r\n【】]",
+    Form.DIGITS: r"[0-9]",
+    Form.ALNUM: r"[A-Za-z0-9]",
+    Form.AMOUNT: r"[0-9.,+\-]",
+    Form.DATE: r"[0-9年月日时分秒号点星期周上下午一二三四五六天 :/.\-]",
+}
+DEFAULT_LENGTH = {Form.TEXT: 35, Form.DIGITS: 20, Form.ALNUM: 20, Form.AMOUNT: 16, Form.DATE: 30}
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable of a template: its form and how long it may be."""
+
+    form: Form = Form.TEXT
+    most: int = DEFAULT_LENGTH[Form.TEXT]
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression of its values."""
+        return f"{_FORMS[self.form]}{{1,{self.most}}}"
+
+
+class Misfit(ValueError):
+    """A variable is missing, not known, or not of its form; ``name`` says which."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(name)
+
+
+@dataclass(frozen=True)
+class Template:
+    """A text with variables, of an account."""
+
+    id: int
+    account_id: int
+    type: str
+    content: str
+    """With {name} where a variable is filled in; without a signature when ``sign`` is the message's own."""
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    sign: str = ""
+    """Always with this signature; empty: any."""
+    state: Review = Review.PENDING
+    carriers: Mapping[str, Registration] = field(default_factory=dict)
+
+    @cached_property
+    def _values(self) -> dict[str, re.Pattern[str]]:
+        return {name: re.compile(variable.pattern) for name, variable in self.variables.items()}
+
+    @cached_property
+    def _whole(self) -> re.Pattern[str]:
+        pieces = PLACE.split(self.content)  # text, name, text, name, … text
+        seen: set[str] = set()
+        pattern = re.escape(pieces[0])
+        for name, rest in zip(pieces[1::2], pieces[2::2], strict=True):
+            if name in seen:
+                pattern += f"(?P={_group(name)})"
+            else:
+                pattern += f"(?P<{_group(name)}>{self.variables[name].pattern})"
+            seen.add(name)
+            pattern += re.escape(rest)
+        return re.compile(pattern)
+
+    def fill(self, params: Mapping[str, str]) -> str:
+        """The text with the variables filled in. Raises ``Misfit``."""
+        for name in params:
+            if name not in self.variables:
+                raise Misfit(name[:32])
+        for name, pattern in self._values.items():
+            value = params.get(name)
+            if value is None or not pattern.fullmatch(value):
+                raise Misfit(name)
+        return PLACE.sub(lambda match: params[match[1]], self.content)
+
+    def made(self, content: str) -> bool:
+        """Whether a text (without its signature) could have been made with the template."""
+        return self._whole.fullmatch(content) is not None
+
+
+def _group(name: str) -> str:
+    return "v" + "".join(f"{ord(c):x}_" for c in name)
+
+
+def variables_of(content: str, given: Mapping[str, Variable]) -> dict[str, Variable]:
+    """The variables of a template's content: as given, plain text where nothing is said. Raises ``ValueError`` that
+    says what is wrong."""
+    names = list(dict.fromkeys(PLACE.findall(content)))
+    if len(names) > MAX_VARIABLES:
+        raise ValueError(f"变量最多 {MAX_VARIABLES} 个")
+    left = PLACE.sub("", content)
+    if "{" in left or "}" in left:
+        raise ValueError("变量须写成 {name},名称为字母、汉字、下划线开头的最多 32 个字符")
+    if unknown := [name for name in given if name not in names]:
+        raise ValueError(f"内容中没有变量 {unknown[0]}")
+    if any(not 1 <= variable.most <= MAX_VALUE for variable in given.values()):
+        raise ValueError(f"变量长度须为 1 到 {MAX_VALUE}")
+    return {name: given.get(name, Variable()) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """A signature that an account has applied for."""
+
+    id: int
+    account_id: int
+    text: str
+    state: Review
+    carriers: Mapping[str, Registration] = field(default_factory=dict)
+    approved_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+class ContentBook:
+    """All signatures and templates, by who may use them: an account uses its own and those of the accounts above."""
+
+    def __init__(self, signs: Iterable[Sign] = (), templates: Iterable[Template] = ()) -> None:
+        self._signs = {(s.account_id, s.text): s for s in signs}
+        self._templates = {t.id: t for t in templates}
+        self._approved: dict[int, list[Template]] = {}
+        for template in self._templates.values():
+            if template.state is Review.APPROVED:
+                self._approved.setdefault(template.account_id, []).append(template)
+
+    def sign(self, accounts: Sequence[int], text: str) -> Sign | None:
+        """The signature as one of the accounts has it; an approved one before others."""
+        found = [s for a in accounts if (s := self._signs.get((a, text))) is not None]
+        return min(found, key=lambda s: s.state is not Review.APPROVED, default=None)
+
+    def template(self, accounts: Sequence[int], id_: int) -> Template | None:
+        """A template of one of the accounts."""
+        found = self._templates.get(id_)
+        return found if found is not None and found.account_id in accounts else None
+
+    def matching(self, accounts: Sequence[int], kind: str, sign: str, content: str) -> Template | None:
+        """The first approved template by which a text (without signature) may have been made."""
+        for account_id in accounts:
+            for template in self._approved.get(account_id, ()):
+                if template.type == kind and template.sign in ("", sign) and template.made(content):
+                    return template
+        return None

@@ -1,0 +1,51 @@
+"""Whether there is room for new messages."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from smsgw.core.errors import Temporary
+
+
+class DiskGuard:
+    """Knows whether the data folders have room, so that new messages are refused before a write fails half-way."""
+
+    CHECK_EVERY = 1.0
+
+    def __init__(
+        self, folders: Sequence[Path], min_free_mb: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._folders = folders
+        self._min_free = min_free_mb * 1024 * 1024
+        self._clock = clock
+        self._checked_at = float("-inf")
+        self._free = 0
+
+    @property
+    def low(self) -> str:
+        """What is wrong with the free space, for people; empty while there is enough."""
+        try:
+            self.check()
+        except Temporary as exc:
+            return str(exc.detail["reason"])
+        return ""
+
+    def check(self) -> None:
+        """Raise ``STORAGE_UNAVAILABLE`` when the folder has less than the configured free space."""
+        now = self._clock()
+        if now - self._checked_at >= self.CHECK_EVERY:
+            self._checked_at = now
+            try:
+                self._free = min(shutil.disk_usage(folder).free for folder in self._folders)
+            except OSError:
+                self._free = 0
+        if self._free < self._min_free:
+            free_mb, need_mb = self._free // 2**20, self._min_free // 2**20
+            raise Temporary(
+                "STORAGE_UNAVAILABLE",
+                retry_after=30,
+                reason=f"数据目录剩余空间 {free_mb} MB,低于下限 {need_mb} MB,请联系管理员清理磁盘",
+            )

@@ -1,0 +1,1 @@
+"""What may be said: words, signatures, templates, and who decides about them."""

@@ -1,0 +1,399 @@
+"""Every policy refuses, and says why: in the answer, in the record and in the reports. On a real database."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from api_server import Answer, Api, running
+
+from smsgw.core.errors import Invalid, message_of
+from smsgw.core.ids import CHINA, IdSource
+from smsgw.core.keywords import Action, Word
+from smsgw.core.model import MessageType, Origin
+from smsgw.core.policy import Listed
+from smsgw.core.templates import CARRIERS, Registration, Review
+from smsgw.pipeline.accept import Acceptor, SendItem, SendRequest
+from smsgw.platform.content import registry, words
+from smsgw.store import accounts, policies
+
+NOON = datetime.now(CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
+PHONE, OTHER = "13800138000", "13800138001"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest_asyncio.fixture
+async def api(dsn: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Api]:
+    async with running(dsn, tmp_path, now=clock) as api:
+        yield api
+
+
+async def changed(api: Api) -> None:
+    await api.ctx.directory.reload(api.ctx.db)
+
+
+async def post(api: Api, *to: str, content: str = "您好", **fields: Any) -> Answer:
+    return await api.post("/messages", {"to": list(to or [PHONE]), "content": content, **fields})
+
+
+async def refused(api: Api, answer: Answer, code: str, **detail: str) -> None:
+    """All of the call is refused with this code and reason; the record and the report say so too."""
+    assert (answer.status, answer.code) == (400, code), answer.body
+    text = message_of(code, detail)
+    for item in answer.data["items"]:
+        assert (item["status"], item["code"], item["message"]) == ("rejected", code, text)
+        await recorded(api, item["message_id"], code, text)
+
+
+async def recorded(api: Api, message_id: str, code: str, text: str) -> None:
+    record = (await api.get(f"/messages/{message_id}")).data
+    assert (record["status"], record["carrier_code"], record["description"]) == ("rejected", code, text)
+    assert record["price"] == 0
+    told: list[dict[str, Any]] = []
+    while message_id not in [t["message_id"] for t in told]:
+        pulled = (await api.post("/reports/pull", {"limit": 500})).data
+        assert pulled["items"], "no report"
+        told += pulled["items"]
+        await api.post("/reports/ack", {"batch": pulled["batch"]})
+    (report,) = [t for t in told if t["message_id"] == message_id]
+    assert (report["status"], report["carrier_code"], report["description"]) == ("rejected", code, text)
+    assert report["submitted_at"] is None
+
+
+async def spent(api: Api) -> int:
+    return 10_000 - int((await api.get("/balance")).data["balance"])
+
+
+async def test_a_word_in_disguise(api: Api) -> None:
+    listed = [Word("赌博", "涉赌"), Word("发票", "票务", Action.REPLACE, "**")]
+    await words.put(api.ctx.db, listed, actor="t")
+    await changed(api)
+    await refused(api, await post(api, content="来 賭－博 吧"), "CONTENT_SENSITIVE", words="赌博(涉赌)")
+    assert await spent(api) == 0
+    answer = await post(api, content="开發 票吗")
+    assert answer.status == 202
+    record = (await api.get(f"/messages/{answer.data['items'][0]['message_id']}")).data
+    assert record["content"] == "【测试】开**吗"
+
+    # Of a call with several texts only those with the word are refused.
+    items = [{"to": PHONE, "content": "好"}, {"to": OTHER, "content": "赌博"}]
+    answer = await api.post("/messages/batch", {"items": items})
+    assert (answer.status, answer.data["accepted"], answer.data["rejected"]) == (202, 1, 1)
+    bad = answer.data["items"][1]
+    await recorded(api, bad["message_id"], "CONTENT_SENSITIVE", bad["message"])
+    batch = (await api.get(f"/messages?batch_id={answer.data['batch_id']}")).data["items"]
+    assert {m["status"] for m in batch} == {"queued", "rejected"}
+    assert await spent(api) == 2
+
+    assert await words.remove(api.ctx.db, category="涉赌", actor="t") == 1
+    await changed(api)
+    assert (await post(api, content="赌博")).status == 202
+
+
+async def test_words_of_an_account_and_a_type(api: Api) -> None:
+    await words.put(
+        api.ctx.db,
+        [Word("甲", account_id=api.account_id, type="notice"), Word("乙", account_id=99)],
+        actor="t",
+    )
+    await changed(api)
+    assert (await post(api, content="甲", type="otp")).status == 202
+    assert (await post(api, content="乙")).status == 202
+    assert (await post(api, content="甲")).code == "CONTENT_SENSITIVE"
+
+
+async def test_a_placeholder_that_was_left(api: Api) -> None:
+    await refused(api, await post(api, content="您好${姓名}"), "CONTENT_VARIABLE_UNRESOLVED", name="姓名")
+    assert (await post(api, content="集合 {1,2} 与 {}")).status == 202
+
+
+async def test_a_missing_signature(api: Api) -> None:
+    await api.ctx.db.execute("UPDATE account SET default_sign = ''")
+    await changed(api)
+    await refused(api, await post(api), "SIGN_MISSING")
+
+
+async def test_quiet_hours_and_opt_out_wording(api: Api, clock: Clock) -> None:
+    sale = {"content": "大促,拒收请回复R", "type": "marketing"}
+    bare = await post(api, content="大促", type="marketing")
+    await refused(api, bare, "CONTENT_OPTOUT_MISSING", wording="拒收请回复R")
+    assert (await post(api, **sale)).status == 202
+
+    await policies.put(api.ctx.db, "optout", "append", account_id=api.account_id, actor="t")
+    await changed(api)
+    answer = await post(api, OTHER, content="大促", type="marketing")
+    record = (await api.get(f"/messages/{answer.data['items'][0]['message_id']}")).data
+    assert record["content"] == "【测试】大促,拒收请回复R"
+
+    clock.now = NOON.replace(hour=21)
+    tomorrow = NOON.replace(hour=8) + timedelta(days=1)
+    told = f"{tomorrow:%Y-%m-%d %H:%M}"
+    await refused(api, await post(api, **sale), "TIME_WINDOW_CLOSED", type="营销", time=told)
+    assert (await post(api, content="您好")).status == 202
+    later = tomorrow + timedelta(minutes=30)
+    assert (await post(api, "13800138002", **sale, send_at=later.isoformat())).data["items"][0][
+        "status"
+    ] == "scheduled"
+    night = tomorrow.replace(hour=22)
+    assert (await post(api, **sale, send_at=night.isoformat())).code == "TIME_WINDOW_CLOSED"
+    await words.allow(api.ctx.db, ["86" + PHONE], Listed.TEST, actor="t")
+    await policies.put(api.ctx.db, "hours", "22:00-06:00", type_="notice", actor="t")
+    await changed(api)
+    assert (await post(api, PHONE, **sale)).status == 202
+    assert (await post(api, OTHER, content="您好")).code == "TIME_WINDOW_CLOSED"
+
+
+async def test_an_account_that_sends_to_its_list_alone(api: Api) -> None:
+    await words.allow(api.ctx.db, ["86" + PHONE], Listed.ONLY, account_id=api.account_id, actor="t")
+    await changed(api)
+    answer = await post(api, PHONE, OTHER)
+    assert [i["status"] for i in answer.data["items"]] == ["queued", "rejected"]
+    bad = answer.data["items"][1]
+    await recorded(api, bad["message_id"], "NUMBER_NOT_ALLOWED", message_of("NUMBER_NOT_ALLOWED"))
+
+
+async def test_an_explanation_shows_every_check(api: Api) -> None:
+    await words.put(api.ctx.db, [Word("赌博")], actor="t")
+    await changed(api)
+    body = {"to": [PHONE, "13900", OTHER], "content": "赌博 {name}"}
+    good, bad, _ = (await api.post("/messages/explain", body)).data["items"]
+    assert (good["verdict"], good["code"]) == ("rejected", "CONTENT_VARIABLE_UNRESOLVED")
+    checks = {c["check"]: c["code"] for c in good["checks"]}
+    assert (checks["变量"], checks["敏感词"]) == ("CONTENT_VARIABLE_UNRESOLVED", "CONTENT_SENSITIVE")
+    assert checks["黑名单"] == checks["时段"] == checks["退订提示"] == "OK"
+    assert (bad["code"], bad["checks"]) == ("NUMBER_INVALID", [])
+    assert (await api.get("/messages")).data["items"] == []
+
+
+async def test_a_repeat_of_an_accepted_call_is_answered_though_it_would_be_refused_now(api: Api) -> None:
+    body = {"to": [PHONE], "content": "赌博", "client_ref": "A1"}
+    first = await api.post("/messages", body, Idempotency_Key="k1")
+    assert first.status == 202
+    await words.put(api.ctx.db, [Word("赌博")], actor="t")
+    await changed(api)
+    again = await api.post("/messages", body, Idempotency_Key="k1")
+    assert (again.status, again.data) == (202, first.data)
+    other = await api.post("/messages", body | {"client_ref": "A2"}, Idempotency_Key="k2")
+    assert other.code == "CONTENT_SENSITIVE"
+    # A refusal takes no key: when the text is put right, the same key may be used.
+    right = await api.post("/messages", body | {"client_ref": "A2", "content": "好"}, Idempotency_Key="k2")
+    assert right.status == 202
+
+
+@pytest.mark.parametrize("value", ["1/0m", "abc", "1/1m " * 9, "5/31d"])
+async def test_a_policy_that_cannot_be(api: Api, value: str) -> None:
+    with pytest.raises(Invalid, match="frequency"):
+        await policies.put(api.ctx.db, "frequency", value, actor="t")
+
+
+# --- signatures and templates ---------------------------------------------------------------------------------------
+
+
+async def test_signatures_are_approved_and_registered(api: Api) -> None:
+    db, ids = api.ctx.db, api.ctx.ids
+    await policies.put(db, "sign_policy", "registered", actor="t")
+    await changed(api)
+    await refused(api, await post(api), "SIGN_NOT_APPROVED", sign="测试")
+    key = await api.add_key(scopes=("send", "query", "report", "template"))
+    made = await api.post("/signs", {"sign": "【测试】", "source": "公司"}, key=key)
+    assert made.data["state"] == "pending"
+    id_ = int(made.data["sign_id"])
+    await registry.review(db, "sign", id_, Review.APPROVED, actor="t", ids=ids)
+    await registry.register(db, "sign", id_, ["CUCC"], Registration.REGISTERED, actor="t", ids=ids)
+    await changed(api)
+    await refused(api, await post(api), "SIGN_NOT_REGISTERED", sign="测试", carrier="中国移动")
+    await registry.register(db, "sign", id_, CARRIERS, Registration.REGISTERED, actor="t", ids=ids)
+    await changed(api)
+    assert (await post(api)).status == 202
+    assert (await post(api, "+85261234567", content="【别人】abroad")).status == 202
+    one = (await api.get(f"/signs/{id_}", key=key)).data
+    assert (one["state"], one["carriers"]["CTCC"]["state"]) == ("approved", "registered")
+    told = (await api.post("/events/pull", {"limit": 100}, key=key)).data["items"]
+    assert [t["type"] for t in told] == ["sign.reviewed"] * 3
+    assert told[0]["state"] == "approved"
+    await registry.review(db, "sign", id_, Review.REFUSED, reason="资质过期", actor="t", ids=ids)
+    await changed(api)
+    assert (await post(api)).code == "SIGN_NOT_APPROVED"
+    assert (await api.post("/signs", {"sign": "测试"}, key=key)).data["state"] == "pending"
+
+
+async def template(api: Api, content: str, name: str = "验证码", **fields: Any) -> int:
+    key = await api.add_key(scopes=("template",))
+    made = await api.post("/templates", {"name": name, "content": content, **fields}, key=key)
+    assert made.status == 200, made.body
+    return int(made.data["template_id"])
+
+
+async def test_a_message_of_a_template(api: Api) -> None:
+    db, ids = api.ctx.db, api.ctx.ids
+    forms = {"code": {"form": "digits", "max_length": 6}}
+    id_ = await template(api, "验证码 {code},{n} 分钟内有效", type="otp", variables=forms)
+    send = {"template_id": str(id_), "params": {"code": "8848", "n": "5"}, "type": "otp", "to": [PHONE]}
+    await changed(api)
+    await refused(api, await api.post("/messages", send), "TEMPLATE_NOT_APPROVED", id=str(id_))
+    await registry.review(db, "template", id_, Review.APPROVED, actor="t", ids=ids)
+    await changed(api)
+    await refused(api, await api.post("/messages", send | {"template_id": "9"}), "TEMPLATE_NOT_FOUND", id="9")
+    for params in ({"code": "88x", "n": "5"}, {"code": "1" * 7, "n": "5"}, {"n": "5"}):
+        answer = await api.post("/messages", send | {"params": params})
+        await refused(api, answer, "TEMPLATE_PARAM_INVALID", name="code")
+    more = {"code": "1", "n": "5", "x": "1"}
+    await refused(
+        api, await api.post("/messages", send | {"params": more}), "TEMPLATE_PARAM_INVALID", name="x"
+    )
+    answer = await api.post("/messages", send)
+    assert answer.status == 202, answer.body
+    record = (await api.get(f"/messages/{answer.data['items'][0]['message_id']}")).data
+    assert record["content"] == "【测试】验证码 8848,5 分钟内有效"
+    stored = await db.fetchval("SELECT template_id FROM message WHERE id = $1", int(record["message_id"]))
+    assert stored == id_
+
+    items = [{"to": OTHER, "params": {"code": "1", "n": "2"}}, {"to": OTHER, "params": {"code": "2"}}]
+    answer = await api.post("/messages/batch", {"items": items, "template_id": str(id_), "type": "otp"})
+    assert [i["status"] for i in answer.data["items"]] == ["queued", "rejected"]
+    assert (await api.post("/messages", send | {"type": "notice"})).code == "PARAM_INVALID"
+    assert (await api.post("/messages", send | {"content": "x"})).code == "PARAM_INVALID"
+    await registry.register(db, "template", id_, ["CMCC"], Registration.REFUSED, actor="t", ids=ids)
+    await changed(api)
+    await refused(
+        api, await api.post("/messages", send | {"to": ["13800138009"]}), "TEMPLATE_NOT_APPROVED", id=str(id_)
+    )
+
+
+async def test_an_account_that_sends_templates_alone(api: Api) -> None:
+    db, ids = api.ctx.db, api.ctx.ids
+    id_ = await template(api, "{name}您好,快递 {no} 已到", "快递", variables={"no": {"form": "alnum"}})
+    await registry.review(db, "template", id_, Review.APPROVED, actor="t", ids=ids)
+    await policies.put(db, "templates_only", "true", account_id=api.account_id, actor="t")
+    await changed(api)
+    await refused(api, await post(api, content="随便说说"), "TEMPLATE_REQUIRED")
+    answer = await post(api, content="张三您好,快递 SF1234 已到")
+    assert answer.status == 202
+    found = await db.fetchval(
+        "SELECT template_id FROM message WHERE id = $1", int(answer.data["items"][0]["message_id"])
+    )
+    assert found == id_
+
+
+@pytest.mark.parametrize("content", ["{1a}", "{a} {", "【店】{a}", "{" + "a" * 40 + "}"])
+async def test_a_template_that_cannot_be(api: Api, content: str) -> None:
+    key = await api.add_key(scopes=("template",))
+    answer = await api.post("/templates", {"name": "x", "content": content}, key=key)
+    assert (answer.status, answer.code) == (400, "PARAM_INVALID")
+
+
+# --- frequency ------------------------------------------------------------------------------------------------------
+
+
+async def test_how_often_a_number_gets_a_code(api: Api, clock: Clock) -> None:
+    async def code(n: int) -> Answer:
+        return await post(api, content=f"验证码 {n}", type="otp")
+
+    assert (await code(1)).status == 202
+    await refused(api, await code(2), "NUMBER_FREQ_LIMITED", rule="验证码短信 1 分钟内最多 1 条")
+    for n in range(3, 7):
+        clock.now += timedelta(minutes=1)
+        assert (await code(n)).status == 202
+    clock.now += timedelta(minutes=1)
+    await refused(api, await code(8), "NUMBER_FREQ_LIMITED", rule="验证码短信 1 小时内最多 5 条")
+    assert (await post(api, OTHER, content="验证码 1", type="otp")).status == 202
+    explained = (
+        await api.post("/messages/explain", {"to": [PHONE], "content": "验证码 9", "type": "otp"})
+    ).data
+    checks = {c["check"]: c["code"] for c in explained["items"][0]["checks"]}
+    assert (checks["频控"], checks["余额"]) == ("NUMBER_FREQ_LIMITED", "OK")
+    clock.now += timedelta(hours=1)
+    assert (await code(9)).status == 202
+    await words.allow(api.ctx.db, ["86" + PHONE], Listed.EXEMPT, actor="t")
+    await changed(api)
+    assert (await code(10)).status == 202
+
+
+async def test_marketing_over_all_accounts(api: Api, clock: Clock) -> None:
+    sale = {"type": "marketing"}
+    account_id = await accounts.add_account(api.ctx.db, "other", actor="t", default_sign="别家")
+    await accounts.top_up(api.ctx.db, account_id, 100, "", actor="t", ids=api.ctx.ids)
+    key = await api.add_key(account_id)
+    assert (await post(api, content="大促一,拒收请回复R", **sale)).status == 202
+    body = {"to": [PHONE, OTHER], "content": "大促二,拒收请回复R", **sale}
+    answer = await api.post("/messages", body, key=key, Idempotency_Key="m1")
+    assert [i["status"] for i in answer.data["items"]] == ["rejected", "queued"]
+    assert (answer.data["accepted"], answer.data["rejected"]) == (1, 1)
+    bad = answer.data["items"][0]
+    assert bad["message"].endswith("营销短信 1 天内最多 1 条")
+    record = (await api.get(f"/messages/{bad['message_id']}", key=key)).data
+    assert (record["status"], record["carrier_code"], record["price"]) == (
+        "rejected",
+        "NUMBER_FREQ_LIMITED",
+        0,
+    )
+    assert (await api.get("/balance", key=key)).data["balance"] == 99
+    again = await api.post("/messages", body, key=key, Idempotency_Key="m1")
+    assert again.data == answer.data, "a repeat is answered as the first, and counts nothing"
+    for day in range(1, 4):
+        clock.now = NOON + timedelta(days=day, minutes=day)
+        assert (await post(api, content=f"大促{day},拒收请回复R", **sale)).status == 202
+    clock.now = NOON + timedelta(days=5)
+    await refused(
+        api, await post(api, content="又一次,拒收请回复R", **sale), "NUMBER_FREQ_LIMITED",
+        rule="营销短信 7 天内最多 4 条",
+    )  # fmt: skip
+
+
+async def test_the_same_text_twice(api: Api, clock: Clock) -> None:
+    assert (await post(api, content="同一句")).status == 202
+    await refused(
+        api, await post(api, content="同一句"), "NUMBER_FREQ_LIMITED", rule="相同内容 60 秒内最多 1 条"
+    )
+    assert (await post(api, content="另一句")).status == 202
+    clock.now += timedelta(seconds=61)
+    assert (await post(api, content="同一句")).status == 202
+    clock.now += timedelta(seconds=61)
+    answer = await post(api, content="同一句", dedupe={"window_s": 600})
+    assert (answer.status, answer.code) == (400, "CONTENT_DUPLICATE")
+    record = (await api.get(f"/messages/{answer.data['items'][0]['message_id']}")).data
+    assert (record["status"], record["carrier_code"]) == ("duplicate", "CONTENT_DUPLICATE")
+
+
+async def test_two_at_once_cannot_both_pass(api: Api, dsn: str, clock: Clock) -> None:
+    """Two nodes, two writers: only the ledger can tell."""
+    other = Acceptor(
+        dsn, node=2, ids=IdSource(2, lambda: int(time.time() * 1000)), router=api.acceptor._router,
+        disk=api.acceptor.disk, on_queued=lambda queues: None, policies=lambda: api.ctx.directory.policies, now=clock,
+    )  # fmt: skip
+    await other.start()
+    try:
+        account = api.ctx.directory.account(api.account_id)
+        assert account is not None
+
+        def call(n: int, k: int) -> SendRequest:
+            items = tuple(SendItem(f"137{n:08d}", f"验证码 {k}") for n in range(n, n + 20))
+            return SendRequest(account, items, MessageType.OTP, Origin.API, "t")
+
+        taken = 0
+        for n in range(0, 200, 20):
+            results = await asyncio.gather(
+                *(door.send(call(n, k)) for k, door in enumerate((api.acceptor, other) * 2))
+            )
+            taken += sum(r.accepted for r in results)
+        assert taken == 200
+    finally:
+        await other.stop()

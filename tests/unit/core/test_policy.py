@@ -1,0 +1,131 @@
+"""Policies: their forms, which value counts, hours, frequency and templates."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from smsgw.core import optout, policy
+from smsgw.core.frequency import MAX_ENTRIES, History, Watch
+from smsgw.core.ids import CHINA
+from smsgw.core.model import Account, MessageType
+from smsgw.core.policy import Hours, PolicySet, Rate
+from smsgw.core.templates import Form, Misfit, Template, Variable, variables_of
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "shown"),
+    [
+        ("frequency", "10/d, 1/1m 5/h", "1/1m 5/1h 10/1d"),
+        ("frequency", "off", "off"),
+        ("hours", "22:00-06:00", "22:00-06:00"),
+        ("hours", "off", "00:00-24:00"),
+        ("optout", "append", "append"),
+        ("identical_seconds", "off", "0"),
+        ("templates_only", "on", "true"),
+        ("review", "untemplated", "untemplated"),
+    ],
+)
+def test_forms(name: str, text: str, shown: str) -> None:
+    value = policy.parse(name, text)
+    assert policy.shown(value) == shown
+    assert policy.parse(name, policy.shown(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("frequency", "1/"), ("frequency", "0/1m"), ("hours", "8-21"), ("hours", "09:00-09:00"), ("hours", "08:00-24:01"),
+     ("optout", "maybe"), ("identical_seconds", "-1"), ("nothing", "1"), ("frequency", "")],
+)  # fmt: skip
+def test_what_cannot_be(name: str, text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        policy.parse(name, text)
+
+
+def test_the_most_particular_value_counts() -> None:
+    child = Account(3, "child", "active", above=(2, 1))
+    known = {
+        (0, ""): {"identical_seconds": 1},
+        (0, "otp"): {"identical_seconds": 2},
+        (1, ""): {"identical_seconds": 3},
+        (2, "notice"): {"identical_seconds": 4},
+        (3, "marketing"): {"identical_seconds": 5},
+    }
+    found = {kind: PolicySet(known).limits(child, kind).identical_seconds for kind in MessageType}
+    assert found == {"otp": 3, "notice": 4, "marketing": 5}
+    stranger = Account(9, "x", "active")
+    assert PolicySet(known).limits(stranger, MessageType.OTP).identical_seconds == 2
+    assert PolicySet().limits(stranger, MessageType.MARKETING).hours == Hours(480, 1260)
+
+
+@pytest.mark.parametrize(
+    ("hours", "at", "opens"),
+    [
+        (Hours(480, 1260), "08:00", None),
+        (Hours(480, 1260), "20:59", None),
+        (Hours(480, 1260), "21:00", "02 08:00"),
+        (Hours(480, 1260), "07:59", "01 08:00"),
+        (Hours(1320, 360), "23:00", None),
+        (Hours(1320, 360), "05:59", None),
+        (Hours(1320, 360), "06:00", "01 22:00"),
+        (Hours(), "00:00", None),
+    ],
+)
+def test_hours(hours: Hours, at: str, opens: str | None) -> None:
+    when = datetime.fromisoformat(f"2026-05-01T{at}:00+08:00").astimezone()
+    found = hours.opens(when)
+    assert (f"{found.astimezone(CHINA):%d %H:%M}" if found else None) == opens
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("大促,拒收请回复R", True), ("大促 退订回T", True), ("回复TD退订。", True), ("(退订回复 ＴＤ)", True),
+        ("Sale. Reply STOP to unsubscribe", True), ("大促", False), ("拒收请回复R,谢谢", False), ("拒收请回复Z", False),
+    ],
+)  # fmt: skip
+def test_opt_out_wording(text: str, says: bool) -> None:
+    pattern = policy.optout_pattern(optout.DEFAULT_WORDS)
+    assert (pattern.search(optout.plain(text)) is not None) is says
+
+
+def watch(at: int, *rates: Rate, text: int = 1, scope: int = 1, identical: int = 0) -> Watch:
+    return Watch(0, 1, at, scope, text, rates, identical, 0, "短信")
+
+
+def test_any_window_of_the_length_counts() -> None:
+    history = History()
+    two = Rate(2, 100)
+    for at in (0, 60):
+        assert history.judge(watch(at, two)) is None
+        history.add(watch(at, two), at)
+    assert history.judge(watch(99, two))
+    assert history.judge(watch(99, two, scope=2)) is None
+    assert history.judge(watch(100, two)) is None
+    assert History(history.stored()).judge(watch(99, two))
+    assert history.until == 160
+    # What is planned counts at its time.
+    assert history.judge(watch(-1000, two)) is None
+
+
+def test_a_history_has_an_end() -> None:
+    history = History()
+    for at in range(MAX_ENTRIES + 50):
+        history.add(watch(at, Rate(1000, 86_400)), at)
+    assert len(history.stored()) == 16 * MAX_ENTRIES
+    history.add(watch(200_000, Rate(1, 60)), 200_000)
+    assert len(history.stored()) == 16
+
+
+def test_templates() -> None:
+    variables = variables_of("{a}与{b},{a}", {"b": Variable(Form.DIGITS, 2)})
+    template = Template(1, 1, "notice", "{a}与{b},{a}", variables)
+    assert template.fill({"a": "甲", "b": "12"}) == "甲与12,甲"
+    assert template.made("甲与12,甲")
+    assert not template.made("甲与12,乙")
+    assert not template.made("甲与123,甲")
+    for params in ({"a": "甲"}, {"a": "甲", "b": "x"}, {"a": "甲", "b": "1", "c": ""}, {"a": "", "b": "1"}):
+        with pytest.raises(Misfit):
+            template.fill(params)
+    assert template.fill({"a": "{b}", "b": "1"}) == "{b}与1,{b}"
