@@ -37,7 +37,7 @@ def table(rows: int, *, first: int = 0) -> str:
 
 async def upload(built: Site, octets: bytes, name: str = "名单.csv") -> Answer:
     form = aiohttp.FormData()
-    form.add_field("file", octets, filename=name, content_type="application/octet-stream")
+    form.add_field("file", io.BytesIO(octets), filename=name, content_type="application/octet-stream")
     client = built.client
     async with client._session.post(
         client.node.origin + BASE + "/files",
