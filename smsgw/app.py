@@ -214,10 +214,10 @@ class Daemon:
         self.alarms = AlarmKeeper(self.database, settings.node.number, probes(self))
         await self.alarms.start()
         self._closers.append(("alarms", self.alarms.stop))
-        await self._listen()
         self._closers.append(("partners", self.partners.stop))
         await self.partners.start()
         self.urls |= self.partners.urls
+        await self._listen()
         log.info("daemon.started", node=settings.node.number, **self.urls)
 
     async def _start_tasks(self) -> None:

@@ -79,6 +79,8 @@ class Observed:
     """By call that was answered 202."""
     answers: list[tuple[int, bytes]] = field(default_factory=list)
     """First serial of a call and its answer."""
+    ids: dict[int, int] = field(default_factory=dict)
+    """Message id -> serial, where the answers are not kept (SMPP)."""
     refusals: Counter[int] = field(default_factory=Counter)
     """Answers other than 202, by status; 429 and 503 are tried again."""
     lost_calls: int = 0
@@ -95,12 +97,21 @@ class Observed:
 
     def accepted_ids(self) -> dict[int, int]:
         """Message id -> serial, of all accepted messages."""
-        ids: dict[int, int] = {}
+        ids = dict(self.ids)
         for first, body in self.answers:
             for offset, item in enumerate(_sent.decode(body).data.items):
                 if item.message_id is not None:
                     ids[int(item.message_id)] = first + offset
         return ids
+
+
+def message_of(load: Load, serial: int) -> tuple[str, str]:
+    """Number and text; no two messages have the same."""
+    prefixes = load.prefixes
+    return (
+        f"{prefixes[serial % len(prefixes)]}{serial % 100_000_000:08d}",
+        f"您的取件码是{serial:09d},请于今日二十点前到一号门领取。",
+    )
 
 
 class Customer:
@@ -125,7 +136,10 @@ class Customer:
     async def run(self) -> Observed:
         """Post everything and pull until every accepted message has its report. Raises ``TimeoutError``."""
         load = self._load
-        pullers = [aio.spawn(self._pull(), name=f"bench.pull.{n}") for n in range(0 if self._pushed else load.pullers)]
+        pullers = [
+            aio.spawn(self._pull(), name=f"bench.pull.{n}")
+            for n in range(0 if self._pushed else load.pullers)
+        ]
         posters: list[asyncio.Task[None]] = []
         connections: list[Connection] = []
         try:
@@ -216,13 +230,7 @@ class Customer:
         return f'{{"to":"{number}","content":"{text}"}}'
 
     def _message(self, n: int) -> tuple[str, str]:
-        """Number and text; no two messages have the same."""
-        prefixes = self._load.prefixes
-        serial = self._first + n
-        return (
-            f"{prefixes[serial % len(prefixes)]}{serial % 100_000_000:08d}",
-            f"您的取件码是{serial:09d},请于今日二十点前到一号门领取。",
-        )
+        return message_of(self._load, self._first + n)
 
     # --- pulling -----------------------------------------------------------------------------------------------
 

@@ -16,11 +16,21 @@ from typing import Any
 from smsgw import __version__
 from smsgw.bench import processes
 from smsgw.bench.load import PULL_PAUSE, Customer, Load, Observed
+from smsgw.bench.partner import PartnerCustomer
 from smsgw.bench.processes import CpuMeter
 from smsgw.bench.result import Carried, Counts, Latency, Result
 from smsgw.bench.sink import Sink, listening
-from smsgw.bench.stage import MESSAGES_PER_SECOND, REQUESTS_PER_SECOND, Setting, Simulation, Stage, staged
+from smsgw.bench.stage import (
+    ACCOUNT,
+    MESSAGES_PER_SECOND,
+    REQUESTS_PER_SECOND,
+    Setting,
+    Simulation,
+    Stage,
+    staged,
+)
 from smsgw.bench.wire import Endpoint
+from smsgw.config import split_address
 
 MAX_ARRIVALS = 200_000
 """Messages whose arrival at the carrier is timed: the last ones."""
@@ -41,6 +51,8 @@ class Options:
     bearer: str = field(default="", repr=False)
     push: bool = False
     """Reports are pushed to a webhook instead of being pulled."""
+    partner_window: int = 0
+    """Submits without an answer on each of a partner's SMPP binds; 0: the load comes over HTTP."""
 
 
 async def run(options: Options) -> Result:
@@ -76,10 +88,10 @@ async def _run(options: Options, endpoint: Endpoint, stage: Stage | None, sink: 
             load.prefixes,
             load.patience,
         )
-        runs.append(await Customer(endpoint, warm, sink=sink).run())
+        runs.append(await _customer(options, endpoint, stage, sink, warm, 0).run())
     meter = _meter(stage)
     meter.start()
-    seen = await Customer(endpoint, load, first_serial=options.warm_up, sink=sink).run()
+    seen = await _customer(options, endpoint, stage, sink, load, options.warm_up).run()
     used = meter.used()
     runs.append(seen)
     peak = processes.peak_memory_mib(stage.daemon_pid) if stage else None
@@ -117,6 +129,17 @@ async def _run(options: Options, endpoint: Endpoint, stage: Stage | None, sink: 
     )
 
 
+def _customer(
+    options: Options, endpoint: Endpoint, stage: Stage | None, sink: Sink | None, load: Load, first: int
+) -> Customer | PartnerCustomer:
+    if not options.partner_window or stage is None:
+        return Customer(endpoint, load, first_serial=first, sink=sink)
+    host, port = split_address(stage.smpp)
+    return PartnerCustomer(
+        host, port, ACCOUNT, stage.password, load, window=options.partner_window, first_serial=first
+    )
+
+
 def _meter(stage: Stage | None) -> CpuMeter:
     groups = {} if stage is None else {
         "daemon": stage.daemon_pid, "database": stage.postgres_pid, "carriers": stage.simulation.pid,
@@ -148,7 +171,8 @@ def _count(runs: list[Observed], posted: int, billed: int) -> Counts:
         pulled |= seen.pulled.keys()
         counts.lost_calls += seen.lost_calls
         for status, n in seen.refusals.items():
-            counts.refusals[f"HTTP {status}"] = counts.refusals.get(f"HTTP {status}", 0) + n
+            name = f"HTTP {status}" if status >= 100 else f"SMPP 0x{status:02x}"
+            counts.refusals[name] = counts.refusals.get(name, 0) + n
         for name, n in seen.statuses.items():
             counts.statuses[name] = counts.statuses.get(name, 0) + n
     counts.accepted = len(accepted)
@@ -203,6 +227,12 @@ def _settings(options: Options) -> dict[str, Any]:
         + ("reports pushed, signed" if options.push else f"{load.pullers} pulling"),
         "pause of a puller": f"{PULL_PAUSE * 1000:.0f} ms after a batch that was not full",
     }
+    if options.partner_window:
+        settings |= {
+            "posts": f"submit_sm over SMPP, window {options.partner_window}",
+            "connections": f"{load.connections} transceiver binds",
+        }
+        del settings["pause of a puller"]
     if options.url:
         return settings | {"gateway": options.url}
     return settings | {

@@ -22,7 +22,7 @@ from smsgw.core.ids import IdSource
 from smsgw.core.keywords import Word
 from smsgw.core.webhooks import Reach, parse_networks
 from smsgw.platform.content import words
-from smsgw.store import accounts, channels, keys, policies, webhooks
+from smsgw.store import accounts, channels, keys, partners, policies, webhooks
 from smsgw.store.db import Database
 from smsgw.store.embedded import EmbeddedPostgres
 from smsgw.store.secrets import load_key
@@ -60,6 +60,8 @@ class Setting:
     answer_delay: str = "5"
     report_delay: str = "100"
     keep_messages: int = 100_000
+    partner: int = 0
+    """Binds of the account's partner login; 0: none, its reports are pulled."""
     channel_rate: int = 0
     """Submits per second of each channel; 0 is unlimited."""
     push_to: str = ""
@@ -152,6 +154,10 @@ class Stage:
 
     url: str
     bearer: str
+    smpp: str
+    """Address of the server for partners."""
+    password: str
+    """Of the partner."""
     daemon_pid: int
     postgres_pid: int
     simulation: Simulation
@@ -181,8 +187,18 @@ async def staged(parent: Path | None, setting: Setting) -> AsyncIterator[Stage]:
         await control.call(data / "control.sock", "POST", "/reload")
         await _bound(data / "control.sock", setting.channels)
         postmaster = next((p for p in processes.children(daemon.pid) if processes.name(p) == "postgres"), 0)
+        smpp = status["urls"]["smpp"].removeprefix("smpp://")
         yield Stage(
-            status["urls"]["http"], bearer, daemon.pid, postmaster, simulation, folder, database, secret
+            status["urls"]["http"],
+            bearer,
+            smpp,
+            password,
+            daemon.pid,
+            postmaster,
+            simulation,
+            folder,
+            database,
+            secret,
         )
     finally:
         if daemon is not None:
@@ -203,6 +219,7 @@ async def _start_daemon(folder: Path) -> asyncio.subprocess.Process:
         "SMSGW_WEBHOOKS_HTTP": "true",
         "SMSGW_WEBHOOKS_NETWORKS": "127.0.0.0/8",
         "SMSGW_WEBHOOKS_PORTS": "1-65535",
+        "SMSGW_PARTNERS_SMPP_LISTEN": "127.0.0.1:0",
         "SMSGW_LOG_LEVEL": "warning",
         "SMSGW_LOG_FORMAT": "json",
     }
@@ -250,6 +267,11 @@ async def _seed(
         key = await keys.add_key(
             database, sealer, account, actor="bench", requests_per_second=REQUESTS_PER_SECOND
         )
+        if setting.partner:
+            limits = {"max_binds": setting.partner, "window": partners.MAX_WINDOW}
+            await partners.add_partner(
+                database, sealer, account, "smpp", ACCOUNT, password, limits, actor="bench"
+            )
         for n in range(setting.channels):
             protocol, _, carrier, _ = KINDS[n % len(KINDS)]
             fields = {

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 import uvloop
+from click.core import ParameterSource
 
 from smsgw.bench.load import Load
 from smsgw.bench.run import MAX_ARRIVALS, Options, run
@@ -15,19 +16,25 @@ from smsgw.bench.stage import KINDS, Setting
 from smsgw.commands.base import Failed, json_option, print_json
 from smsgw.core.errors import SmsgwError
 from smsgw.store.embedded import EmbeddedError
+from smsgw.store.partners import MAX_WINDOW
+
+PARTNER_BINDS = 4
 
 
 @click.command()
-@click.option("--mode", type=click.Choice(["single", "batch"]), default="single", show_default=True,
-              help="One recipient a post, or batches.")  # fmt: skip
+@click.option("--mode", type=click.Choice(["single", "batch", "smpp"]), default="single", show_default=True,
+              help="One recipient a post, batches, or a partner by SMPP.")  # fmt: skip
 @click.option("--messages", type=click.IntRange(1, 100_000_000), default=20_000, show_default=True)
 @click.option("--batch", "batch_size", type=click.IntRange(1, 1000), default=100, show_default=True,
               help="Messages in a batch.")  # fmt: skip
-@click.option("--connections", type=click.IntRange(1, 1000), default=50, show_default=True, help="That post.")
+@click.option("--connections", type=click.IntRange(1, 1000), default=50, show_default=True,
+              help=f"That post; a partner's binds ({PARTNER_BINDS} unless given).")  # fmt: skip
 @click.option(
     "--pullers", type=click.IntRange(1, 16), default=2, show_default=True, help="That pull reports."
 )
 @click.option("--push", is_flag=True, help="Reports are pushed to a signed webhook instead of being pulled.")
+@click.option("--bind-window", type=click.IntRange(1, MAX_WINDOW), default=200, show_default=True,
+              help="Submits without an answer, on each of a partner's binds.")  # fmt: skip
 @click.option("--rate", type=click.FloatRange(min=0), default=0.0,
               help="Messages a second, evenly spread; 0 is as fast as the answers come.")  # fmt: skip
 @click.option("--warm-up", type=click.IntRange(0), default=1000, show_default=True, help="Messages before.")
@@ -52,7 +59,7 @@ from smsgw.store.embedded import EmbeddedError
 @json_option
 def bench(
     mode: str, messages: int, batch_size: int, connections: int, pullers: int, rate: float, warm_up: int,
-    folder: Path | None, url: str, bearer: str, push: bool, as_json: bool, **setting: Any,
+    bind_window: int, folder: Path | None, url: str, bearer: str, push: bool, as_json: bool, **setting: Any,
 ) -> None:  # fmt: skip
     """Measure: post messages, have simulated carriers take and report them, pull the reports.
 
@@ -64,9 +71,15 @@ def bench(
         raise click.UsageError("--url and --bearer belong together")
     if push and url:
         raise click.UsageError("--push measures a stage of its own, not --url")
-    stage = Setting(**setting, keep_messages=min(MAX_ARRIVALS, messages + warm_up))
+    partner = mode == "smpp"
+    if partner and (url or push):
+        raise click.UsageError("--mode smpp brings its own gateway and receipts: leave out --url and --push")
+    if partner and click.get_current_context().get_parameter_source("connections") is ParameterSource.DEFAULT:
+        connections = PARTNER_BINDS
+    binds = connections if partner else 0
+    stage = Setting(**setting, partner=binds, keep_messages=min(MAX_ARRIVALS, messages + warm_up))
     load = Load(messages, connections, batch_size if mode == "batch" else 0, rate, pullers, stage.prefixes)
-    options = Options(load, stage, warm_up, folder, url, bearer, push)
+    options = Options(load, stage, warm_up, folder, url, bearer, push, bind_window if partner else 0)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             result = runner.run(run(options))

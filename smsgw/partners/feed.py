@@ -15,7 +15,7 @@ import structlog
 
 from smsgw import aio
 from smsgw.core.errors import SmsgwError, Temporary
-from smsgw.core.webhooks import Way
+from smsgw.core.webhooks import MO, REPORT, Way
 from smsgw.pipeline.directory import Directory
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import NotBound, WindowFull
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+KINDS = (MO, REPORT)
+CLAIM_INTERVAL = 0.02
+"""Seconds between two claims while there is something to claim."""
 LOOK_AGAIN = 30.0
 """Seconds after which a feed looks for events though nobody has told it of any."""
 FIRST_PAUSE = 5.0
@@ -134,6 +137,8 @@ class Feed:
         self._ref = first_ref
         self._queue: deque[Delivery] = deque()
         self._wake = asyncio.Event()
+        self._hot: dict[str, None] = dict.fromkeys(KINDS)
+        """Kinds of which there may be more to claim."""
         self._task = aio.spawn(self._run(), name=f"partner.feed.{account_id}")
 
     async def stop(self) -> None:
@@ -148,13 +153,19 @@ class Feed:
         return self._directory.hooks.account_way(self.account_id) is Way.BIND
 
     def wake(self) -> None:
-        """There may be something to tell, or room to tell it."""
-        self._wake.set()
+        """There may be room to tell something."""
+        if self._hot or self._queue:
+            self._wake.set()
+
+    def look(self, *kinds: str) -> None:
+        """There may be something to tell."""
+        self._hot |= dict.fromkeys(k for k in kinds if k in KINDS)
+        self.wake()
 
     def add(self, bind: Bind) -> None:
         """A receiving bind more."""
         self.binds.append(bind)
-        self._wake.set()
+        self.look(*KINDS)
 
     def remove(self, bind: Bind) -> None:
         """It is gone; its session gives back what was unanswered."""
@@ -168,7 +179,7 @@ class Feed:
         while True:
             self._wake.clear()
             try:
-                again = await self._round()
+                claimed = await self._round()
                 backoff.reset()
             except Temporary:
                 await asyncio.sleep(backoff.next())
@@ -177,26 +188,34 @@ class Feed:
                 log.exception("partner.feed_failed", account=self.account_id)
                 await asyncio.sleep(backoff.next())
                 continue
-            if not again:
-                try:
-                    async with asyncio.timeout(LOOK_AGAIN):
-                        await self._wake.wait()
-                except TimeoutError:
-                    pass
+            if claimed:
+                await asyncio.sleep(CLAIM_INTERVAL)  # what comes meanwhile is claimed together
+                continue
+            try:
+                async with asyncio.timeout(LOOK_AGAIN):
+                    await self._wake.wait()
+            except TimeoutError:
+                self.look(*KINDS)
 
-    async def _round(self) -> bool:
-        """Claim and write what there is room for; whether to go on at once."""
+    async def _round(self) -> int:
+        """Claim and write what there is room for; how many events that were."""
         self._pump()
-        room = sum(b.room for b in self.binds) - sum(len(d.pdus or (1,)) - d.written for d in self._queue)
-        if room <= 0 or self._settler.full:
-            return False
-        limit = min(room, MAX_PULL)
-        claimed = await store.claim(
-            self._database, self.account_id, limit, primary=self.primary, node=self._node
-        )
-        self._queue.extend(Delivery(one) for one in claimed)
-        self._pump()
-        return len(claimed) == limit
+        done = 0
+        for kind in tuple(self._hot):
+            room = sum(b.room for b in self.binds) - sum(len(d.pdus or (1,)) - d.written for d in self._queue)
+            if room <= 0 or self._settler.full:
+                break
+            limit = min(room, MAX_PULL)
+            del self._hot[kind]  # who rings during the claim puts it back
+            claimed = await store.claim(
+                self._database, self.account_id, kind, limit, primary=self.primary, node=self._node
+            )
+            if len(claimed) == limit:
+                self._hot[kind] = None
+            self._queue.extend(Delivery(one) for one in claimed)
+            self._pump()
+            done += len(claimed)
+        return done
 
     def _pump(self) -> None:
         touched: list[Bind] = []

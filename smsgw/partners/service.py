@@ -23,7 +23,7 @@ from smsgw.link import Link
 from smsgw.partners.bind import Bind
 from smsgw.partners.cmpp import CmppFace
 from smsgw.partners.face import Cancel, Face, Login, Standing, Unfit
-from smsgw.partners.feed import Feed, Settler
+from smsgw.partners.feed import KINDS, Feed, Settler
 from smsgw.partners.guard import Guard, Verdict
 from smsgw.partners.listener import STRANGER, Listener
 from smsgw.partners.parts import Parts
@@ -391,7 +391,7 @@ class Partners:
     def _rung(self, account_id: int, kind: str) -> None:
         feed = self._feeds.get(account_id)
         if feed is not None:
-            feed.wake()
+            feed.look(kind)
 
     async def _look(self) -> None:
         if self._feeds:
@@ -399,7 +399,7 @@ class Partners:
             for account_id in await events.with_bound(self._database, accounts):
                 feed = self._feeds.get(account_id)
                 if feed is not None:
-                    feed.wake()
+                    feed.look(*KINDS)
 
     # --- for people --------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smsgw.core.partners import IN_PARTS, ReplyTo, Wanted
-from smsgw.core.webhooks import MO, REPORT
+from smsgw.core.webhooks import MO
 from smsgw.store import events
 from smsgw.store.db import Database, Row
 from smsgw.store.events import BoundEvent
@@ -49,24 +49,17 @@ class Claimed:
 
 
 async def claim(
-    database: Database, account_id: int, limit: int, *, primary: bool, node: int
+    database: Database, account_id: int, kind: str, limit: int, *, primary: bool, node: int
 ) -> list[Claimed]:
     """Lease up to ``limit`` waiting events of the account with what is to be told; see ``events.claim_bound``."""
-    claimed: list[Claimed] = []
-
-    async def lease(kind: str, n: int) -> list[BoundEvent]:
-        return await events.claim_bound(
-            database, account_id, kind, n, primary=primary, lease_s=LEASE_S, node=node
-        )
-
-    got = await lease(MO, limit)
-    if got:
-        inbound = await _by_id(database, _INBOUND, [e.message_id for e in got])
-        claimed += [Claimed(e, mo=inbound.get(e.message_id)) for e in got]
-    left = limit - len(claimed)
-    got = await lease(REPORT, left) if left else []
+    got = await events.claim_bound(
+        database, account_id, kind, limit, primary=primary, lease_s=LEASE_S, node=node
+    )
     if not got:
-        return claimed
+        return []
+    if kind == MO:
+        inbound = await _by_id(database, _INBOUND, [e.message_id for e in got])
+        return [Claimed(e, mo=inbound.get(e.message_id)) for e in got]
     messages = await _by_id(database, _MESSAGES, [e.message_id for e in got])
     parts: dict[int, list[Row]] = {}
     elsewhere = [
@@ -75,6 +68,7 @@ async def claim(
     if elsewhere:
         for row in await database.fetch(_PARTS, elsewhere):
             parts.setdefault(row["message_id"], []).append(row)
+    claimed = []
     for event in got:
         id_ = event.message_id
         receipts = _receipts(id_, messages.get(id_), parts.get(id_, []))

@@ -26,6 +26,7 @@ SETTABLE = (
 """Fields of ``Partner`` that can be changed, beside the password."""
 _COLUMN = {"window": "send_window"}
 MAX_PASSWORD = 64
+MAX_WINDOW = 1000
 BIND_TTL = 15
 """Seconds after which a bind that its node has not confirmed does not count."""
 
