@@ -133,7 +133,7 @@ async def test_pause_resume_and_cancel_are_exact(dsn: str, data_dir: Path) -> No
         assert len(built.received()) == before
 
         resumed = await built.client.post(f"/tasks/{task_id}/resume")
-        assert resumed.data["state"] == "running"
+        assert resumed.data["state"] in ("running", "sent")  # as many rows as may wait are fed at once
         assert "held" not in resumed.data["counts"]
         await until(lambda: delivered(before + 100), within=30, what="it goes on")
         cancelled = await built.client.post(f"/tasks/{task_id}/cancel")
