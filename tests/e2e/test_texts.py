@@ -118,6 +118,7 @@ def _texts(chance: random.Random, n: int) -> list[str]:
             0, 3
         )
         body = "".join(chance.choice(alphabet) for _ in range(length))
+        body = body.replace("{", "[")  # {name} would be a variable that nobody has filled in
         texts.append(body if body.strip() else body + ".")
     return texts
 

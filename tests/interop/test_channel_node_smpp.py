@@ -233,7 +233,8 @@ async def test_the_same_story_in_clear_and_over_tls(tls: bool, dsn: str, tmp_pat
         await smsc.until("closed")
         others = (await smsc.until("submit_sm", before + 8, within=30))[before + 4 :]
         assert {p["destination_addr"] for p in lost}.isdisjoint(p["destination_addr"] for p in others)
-        answers = {a["sequence_number"]: a["message_id"] for a in smsc.pdus("submit_sm_resp", "out")[-4:]}
+        answered = await smsc.until("submit_sm_resp", before + 4, direction="out")
+        answers = {a["sequence_number"]: a["message_id"] for a in answered[-4:]}
         for part in others:
             await smsc.deliver(**receipt(part, answers[part["sequence_number"]], "DELIVRD", "both"))
         # The four were with the SMSC: it reports on them under ids that it never told, with our reference.
