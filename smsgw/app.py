@@ -50,7 +50,7 @@ from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.probes import probes
-from smsgw.store import accepting, keys, migrate, secrets, segments
+from smsgw.store import accepting, keys, leases, migrate, secrets, segments
 from smsgw.store.db import Database, Row
 from smsgw.store.embedded import EmbeddedPostgres
 from smsgw.store.journal import Journal, boot_id
@@ -80,6 +80,8 @@ class Daemon:
         self._closers: list[tuple[str, Callable[[], Any]]] = []
         self._lock: IO[str] | None = None
         self._database_ok = False
+        self._nodes = 1
+        """Live nodes when the database answered last; accounts' rates are divided by them."""
         self.stop_asked = asyncio.Event()
 
     async def start(self) -> None:
@@ -168,7 +170,7 @@ class Daemon:
             database=self.database, policies=lambda: self.directory.policies,
             optout_words=lambda: self.directory.settings.optout_words,
             on_refused=lambda accounts: self.bell.ring(accounts, "report"),
-            refusal=self.lists.refusal, extension=self.directory.extension_of,
+            refusal=self.lists.refusal, extension=self.directory.extension_of, nodes=lambda: self._nodes,
             recall=partial(accepting.recall, self.database), spool=spool,
             spool_seconds=settings.durability.spool_seconds, available=lambda: self.directory.available,
             away=lambda: not self._database_ok,
@@ -417,7 +419,7 @@ class Daemon:
 
     async def _check_database(self) -> None:
         try:
-            await self.database.fetchval("SELECT 1", timeout=2)
+            self._nodes = await leases.beat(self.database, self.settings.node.number)
             self._database_ok = True
         except Exception:
             self._database_ok = False

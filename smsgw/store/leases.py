@@ -102,3 +102,20 @@ async def acquire_many(database: Database, resources: Sequence[str], node: int) 
     asked = boottime()
     rows = await database.fetch(_ACQUIRE_MANY, sorted(set(resources)), node, TTL)
     return {row["resource"]: Lease(row["resource"], node, row["epoch"], asked + TTL - MARGIN) for row in rows}
+
+
+# A node says every few seconds that it lives; its own row counts although this statement does not see it yet.
+_BEAT = """
+WITH mine AS (
+    INSERT INTO lease (resource, node, epoch, expires_at)
+    VALUES ('node/' || $1::int, $1, 0, clock_timestamp() + $2 * interval '1 second')
+    ON CONFLICT (resource) DO UPDATE SET expires_at = excluded.expires_at
+)
+SELECT 1 + count(*) FROM lease WHERE resource LIKE 'node/%' AND node <> $1 AND expires_at > clock_timestamp()
+"""
+
+
+async def beat(database: Database, node: int) -> int:
+    """Say that the node lives; how many nodes do."""
+    live: int = await database.fetchval(_BEAT, node, TTL, timeout=2)
+    return live
