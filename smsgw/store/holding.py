@@ -17,7 +17,7 @@ BATCH = 2000
 # In the order of the index and one at most: nothing else is as cheap, whatever the planner believes of an account.
 _WITH_WAITING = """
 SELECT a.id FROM account a, LATERAL (
-    SELECT 1 FROM part p WHERE p.account_id = a.id AND p.state IN (10, 11) AND p.id >= $1
+    SELECT 1 FROM part p WHERE p.account_id = a.id AND p.state IN (10, 11) AND p.account_id > 0 AND p.id >= $1
     ORDER BY p.expires_at LIMIT 1
 ) w WHERE a.halted ORDER BY a.id
 """
@@ -64,7 +64,7 @@ SELECT pool_id, lane, count(*) AS parts FROM moved GROUP BY pool_id, lane
 """
 
 _HOLD = _BATCH.format(
-    account="halted", states="IN (10, 11)", batch=BATCH, event="held",
+    account="halted", states="IN (10, 11) AND p.account_id > 0", batch=BATCH, event="held",
     change="state = 1, held_for = 'account', next_at = NULL",
 )  # fmt: skip
 

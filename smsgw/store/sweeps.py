@@ -82,7 +82,7 @@ WHERE p.id = due.id AND p.state = due.state AND p.id >= $2
   AND (p.part = due.part OR (p.channel_id IS NULL AND due.channel_id IS NULL))
 RETURNING {COLUMNS}
 """  # noqa: S608
-_EXPIRE_WAITING = _EXPIRE.format(waiting="IN (10, 11)")
+_EXPIRE_WAITING = _EXPIRE.format(waiting="IN (10, 11) AND p.account_id > 0")
 _EXPIRE_HELD = _EXPIRE.format(waiting="= 1")
 
 
