@@ -307,6 +307,12 @@ class Carrier:
         """Reports and replies that are not on a connection now."""
         return sum(len(box.waiting) for box in self._outboxes.values())
 
+    def owed(self, within: float) -> int:
+        """Reports and replies without an acknowledgement, and those that are due within so many seconds."""
+        assert self._timers is not None  # noqa: S101  asked of one that was started
+        due = self._timers.due(self.now() + within, self._report_due, self._enqueue)
+        return self.waiting + due + sum(link.session.outstanding for link in self._links)
+
     async def received(self, n: int = 1, *, within: float = 10.0) -> list[Received]:
         """Wait for `n` whole messages in all and return those kept. Raises `TimeoutError`."""
         async with asyncio.timeout(within):

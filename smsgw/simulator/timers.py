@@ -34,6 +34,10 @@ class Timers:
         if when < self._armed_for:
             self._arm()
 
+    def due(self, when: float, *calls: Callable[..., None]) -> int:
+        """How many of these calls will be made until then."""
+        return sum(at <= when and call in calls for at, _, call, _ in self._heap)
+
     def clear(self) -> list[tuple[Callable[..., None], tuple[Any, ...]]]:
         """Forget everything; the calls that will not be made, in their order."""
         waiting = [(call, args) for _, _, call, args in sorted(self._heap)]

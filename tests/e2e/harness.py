@@ -510,7 +510,8 @@ class Site:
             left = customer.sent.keys() - customer.reports.keys()
             if not left:
                 return set()
-            carriers_quiet = not any(c.waiting for c in self.carriers.values())
+            # A report that is on its way, or due in a moment, may be about what is still unknown.
+            carriers_quiet = not any(c.owed(within=10) for c in self.carriers.values())
             if carriers_quiet and (unknown := await self.unknown()) >= left:
                 return unknown & left
             if time.monotonic() > deadline:

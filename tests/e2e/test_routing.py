@@ -334,7 +334,7 @@ async def test_what_was_deferred_on_a_channel_that_dies_goes_elsewhere(dsn: str,
                     await die(first, ending)
                 await until(lambda s=second: len(s.messages) >= 40, within=6.0, what="the neighbour has them")
                 assert mine == len(built.customer.sent)
-                await until(lambda s=second: not s.waiting, what="their reports")
+                await until(lambda s=second: not s.owed(within=10), what="their reports")
                 if ending == "drain":
                     await built.node.ctl("channel", "remove", "bd")
                     await built.node.ctl("channel", "start", "cmpp30")

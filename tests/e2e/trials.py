@@ -212,7 +212,7 @@ async def hot_plug(built: Site, every: float, rounds: int, per_second: int) -> F
             elif turn == 6:
                 await ctl("channel", "drain", name)
             else:
-                await until(lambda c=carriers[-1]: not c.waiting, within=30, what="its last reports")
+                await until(lambda c=carriers[-1]: not c.owed(within=10), within=30, what="its last reports")
                 await ctl("channel", "remove", name)
             steps.append(f"{turn}")
             if turn in (1, 5):

@@ -386,9 +386,11 @@ async def test_refused_reports_are_repeated_and_given_up(carrier: Start) -> None
         client.submit("13800138000", "a")
         for n in (1, 2):
             await client.until(lambda n=n: len(client.delivered) == n)
+            assert gate.owed(within=10) == 1
             client.session.answer(client.of(Request)[-1], status=0x64)
             client.flush()
         await eventually(lambda: gate.counts.given_up)
+        assert gate.owed(within=10) == 0
     assert (gate.counts.repeated, gate.counts.given_up, gate.waiting) == (1, 1, 0)
 
 
