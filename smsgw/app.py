@@ -50,7 +50,7 @@ from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.probes import probes
-from smsgw.store import accepting, keys, leases, migrate, secrets, segments
+from smsgw.store import keys, leases, migrate, requestkeys, secrets, segments
 from smsgw.store.db import Database, Row
 from smsgw.store.embedded import EmbeddedPostgres
 from smsgw.store.journal import Journal, boot_id
@@ -171,7 +171,7 @@ class Daemon:
             optout_words=lambda: self.directory.settings.optout_words,
             on_refused=lambda accounts: self.bell.ring(accounts, "report"),
             refusal=self.lists.refusal, extension=self.directory.extension_of, nodes=lambda: self._nodes,
-            recall=partial(accepting.recall, self.database), spool=spool,
+            recall=partial(requestkeys.recall, self.database), spool=spool,
             spool_seconds=settings.durability.spool_seconds, available=lambda: self.directory.available,
             away=lambda: not self._database_ok,
             check_callback=lambda account, url: self.pusher.check_callback(account, url),

@@ -27,8 +27,8 @@ from smsgw.pipeline.repeats import Repeats, recalled
 from smsgw.pipeline.routing import CARRIER_ZH, Router
 from smsgw.pipeline.spooling import Known, Spooling
 from smsgw.store import accounts, frequency, replaying
-from smsgw.store.accepting import PART_COLUMNS, NewCall, Stored
 from smsgw.store.batch import Batcher
+from smsgw.store.calls import PART_COLUMNS, NewCall, Stored
 from smsgw.store.db import Connection, Database
 from smsgw.store.spool import Spool
 

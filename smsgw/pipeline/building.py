@@ -21,7 +21,7 @@ from smsgw.core.text import Coding
 from smsgw.pipeline.calls import ItemResult, SendItem, SendRequest, SendResult
 from smsgw.pipeline.lists import Reason
 from smsgw.pipeline.policies import Failed, Passed, Subject
-from smsgw.store.accepting import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, NewReview, Refusal, RequestKey
+from smsgw.store.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, NewReview, Refusal, RequestKey
 
 DEFAULT_POLICY = {MessageType.OTP: UnknownPolicy.HOLD_SHORT}
 """Where the account has none: a code that may not have arrived is asked for again. Others follow their channel."""

@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from smsgw.core.model import Account, MessageType, Origin
-from smsgw.store.accepting import Gate
+from smsgw.store.calls import Gate
 
 
 @dataclass(frozen=True, slots=True)

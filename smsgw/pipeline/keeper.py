@@ -23,7 +23,6 @@ from smsgw.pipeline.holding import Holding
 from smsgw.pipeline.outcomes import MAX_AGE, Outcomes, Sweep
 from smsgw.pipeline.withdrawing import Recall
 from smsgw.store import (
-    accepting,
     alarms,
     blocklist,
     codes,
@@ -32,6 +31,7 @@ from smsgw.store import (
     frequency,
     inbound,
     partitions,
+    requestkeys,
     retrying,
     reviews,
     statistics,
@@ -220,7 +220,7 @@ class Keeper:
             for day in await partitions.overdue(connection, today, "customer_event", keep["customer_event"]):
                 await events.count_lost(connection, day)
             await partitions.expire(connection, today, keep)
-            await accepting.sweep_keys(connection, datetime.now(UTC) - KEYS_KEPT)
+            await requestkeys.sweep(connection, datetime.now(UTC) - KEYS_KEPT)
             await inbound.sweep_parts(connection, datetime.now(UTC) - KEYS_KEPT)
             for module in (alarms, blocklist, codes, complaints):
                 await module.sweep(connection)

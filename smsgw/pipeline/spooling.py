@@ -18,8 +18,8 @@ import structlog
 from smsgw import aio
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.store import replaying
-from smsgw.store.accepting import NewCall, Stored
 from smsgw.store.batch import Batcher
+from smsgw.store.calls import NewCall, Stored
 from smsgw.store.spool import Segment, Spool
 
 log = structlog.get_logger(__name__)

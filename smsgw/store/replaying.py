@@ -15,17 +15,8 @@ from smsgw.core.errors import SmsgwError
 from smsgw.core.frequency import Watch
 from smsgw.core.states import PartState
 from smsgw.store import outcomes
-from smsgw.store.accepting import (
-    MESSAGE_COLUMNS,
-    PART_COLUMNS,
-    NewCall,
-    NewReview,
-    Refusal,
-    RequestKey,
-    Revise,
-    Stored,
-    commit_calls,
-)
+from smsgw.store.accepting import Revise, commit_calls
+from smsgw.store.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, NewReview, Refusal, RequestKey, Stored
 from smsgw.store.db import Connection, Row
 
 _PRICE = MESSAGE_COLUMNS.index("price")

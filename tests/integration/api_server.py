@@ -38,7 +38,7 @@ from smsgw.pipeline.routing import Router
 from smsgw.pipeline.withdrawing import Cancelling
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.service import Tasks
-from smsgw.store import accepting, accounts, keys
+from smsgw.store import accounts, keys, requestkeys
 from smsgw.store.db import Database
 from smsgw.store.journal import Journal, boot_id
 from smsgw.store.keys import NewKey
@@ -187,7 +187,7 @@ async def running(
         router=router,
         disk=DiskGuard([data_dir], 1),
         on_queued=lambda queues: None,
-        recall=functools.partial(accepting.recall, db),
+        recall=functools.partial(requestkeys.recall, db),
         **({"policies": lambda: directory.policies, "now": now, "database": db} if now else {}),
     )
     await acceptor.start()

@@ -20,7 +20,8 @@ from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.outcomes import Outcomes
 from smsgw.store import accounts, claiming, leases
 from smsgw.store import ledger as books
-from smsgw.store.accepting import NewCall, RequestKey, commit_calls
+from smsgw.store.accepting import commit_calls
+from smsgw.store.calls import NewCall, RequestKey
 from smsgw.store.claiming import Fence
 from smsgw.store.db import Database, connect
 from smsgw.store.journal import Journal

@@ -15,7 +15,7 @@ from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
 from smsgw.pipeline.recovery import recover_channel
 from smsgw.store import claiming, leases
-from smsgw.store.accepting import RequestKey, Stored
+from smsgw.store.calls import RequestKey, Stored
 from smsgw.store.db import connect
 from smsgw.store.journal import Replay
 

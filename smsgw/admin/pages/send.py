@@ -32,9 +32,9 @@ from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.numbers import normalize
 from smsgw.pipeline.accept import SendItem, SendRequest, SendResult
 from smsgw.store import audit
-from smsgw.store.accepting import answer_of
 from smsgw.store.accounts import balance
 from smsgw.store.messages import MAX_PAGE, MessageView, search_messages
+from smsgw.store.requestkeys import answer_of
 
 FIELD_OF_CODE = {"CONTENT": "content", "SIGN": "sign", "TO": "to", "NUMBER": "to"}
 """Start of an error code → the field to show it at; everything else belongs to the account."""

@@ -14,7 +14,7 @@ import pytest
 
 from smsgw.core.model import MessageType, Origin, UnknownPolicy
 from smsgw.store import replaying
-from smsgw.store.accepting import NewCall, RequestKey
+from smsgw.store.calls import NewCall, RequestKey
 from smsgw.store.spool import Spool, SpoolFull
 
 

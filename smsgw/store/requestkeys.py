@@ -1,0 +1,150 @@
+"""Idempotency keys and client references: who has one, what a repeat is answered, and when they are forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from smsgw.core.errors import Invalid, SmsgwError
+from smsgw.store.calls import NewCall, Stored
+from smsgw.store.db import Connection, Database
+
+_INSERT = """
+INSERT INTO request_key (account_id, kind, key, request_sha256, message_id, answer)
+SELECT * FROM unnest($1::bigint[], $2::"char"[], $3::text[], $4::bytea[], $5::bigint[], $6::bytea[])
+ON CONFLICT DO NOTHING
+RETURNING account_id, kind, key, message_id
+"""
+
+_EXISTING = """
+SELECT k.* FROM request_key k
+JOIN unnest($1::bigint[], $2::"char"[], $3::text[]) AS w(account_id, kind, key)
+  ON k.account_id = w.account_id AND k.kind = w.kind AND k.key = w.key
+"""
+
+_DELETE = """
+DELETE FROM request_key
+WHERE message_id = ANY($1::bigint[])
+  AND (account_id, kind, key) IN (SELECT * FROM unnest($2::bigint[], $3::"char"[], $4::text[]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A call's key was taken before."""
+
+    result: Stored | SmsgwError
+    holder: int
+    """The first message of the call that has it (of a ``client_ref``: the message)."""
+
+
+async def settle(connection: Connection, calls: list[NewCall]) -> dict[int, Lost]:
+    """Insert the calls' keys; what becomes of the calls whose key was taken before (replay, mismatch, conflict)."""
+    if not calls:
+        return {}
+    flat = sorted(
+        ((c, k) for c in calls for k in c.keys), key=lambda e: (e[0].account_id, e[1].kind, e[1].key)
+    )
+    won = {
+        (row["account_id"], row["kind"].decode(), row["key"], row["message_id"])
+        for row in await connection.fetch(
+            _INSERT,
+            [c.account_id for c, _ in flat],
+            [k.kind.encode() for _, k in flat],
+            [k.key for _, k in flat],
+            [k.request_sha256 for _, k in flat],
+            [k.message_id for _, k in flat],
+            [c.answer if k.answers else b"" for c, k in flat],
+        )
+    }
+    missed = [(c, k) for c, k in flat if (c.account_id, k.kind, k.key, k.message_id) not in won]
+    if not missed:
+        return {}
+    existing = {
+        (row["account_id"], row["kind"].decode(), row["key"]): row
+        for row in await connection.fetch(
+            _EXISTING,
+            [c.account_id for c, _ in missed],
+            [k.kind.encode() for _, k in missed],
+            [k.key for _, k in missed],
+        )
+    }
+    lost: dict[int, Lost] = {}
+    for call, key in missed:
+        row = existing[call.account_id, key.kind, key.key]
+        if id(call) in lost:
+            continue  # the Idempotency-Key has decided
+        result: Stored | SmsgwError
+        if row["request_sha256"] == key.request_sha256 and row["answer"]:
+            result = Stored(row["message_id"], replay=row["answer"])
+        elif key.kind == "k":
+            result = Invalid("IDEMPOTENCY_MISMATCH")
+        else:
+            result = Invalid("CLIENT_REF_EXISTS", id=str(row["message_id"]))
+        lost[id(call)] = Lost(result, row["message_id"])
+    await drop(connection, [c for c in calls if id(c) in lost])
+    return lost
+
+
+async def drop(connection: Connection, calls: list[NewCall]) -> None:
+    """Take back the keys that these calls have inserted in this transaction."""
+    flat = [(c, k) for c in calls for k in c.keys]
+    if flat:
+        await connection.execute(
+            _DELETE,
+            [k.message_id for _, k in flat],
+            [c.account_id for c, _ in flat],
+            [k.kind.encode() for _, k in flat],
+            [k.key for _, k in flat],
+        )
+
+
+_CHANGE = """
+UPDATE request_key k SET answer = d.answer
+FROM unnest($1::bigint[], $2::"char"[], $3::text[], $4::bytea[]) AS d(account_id, kind, key, answer)
+WHERE k.account_id = d.account_id AND k.kind = d.kind AND k.key = d.key
+"""
+
+
+async def change(connection: Connection, changed: Sequence[tuple[NewCall, NewCall]]) -> None:
+    """Calls have become others after their keys were settled: what a repeat is answered, and which keys are free."""
+    await drop(
+        connection,
+        [replace(old, keys=tuple(k for k in old.keys if k not in new.keys)) for old, new in changed],
+    )
+    kept = [(new, k) for _, new in changed for k in new.keys if k.answers]
+    if kept:
+        await connection.execute(
+            _CHANGE,
+            [c.account_id for c, _ in kept],
+            [k.kind.encode() for _, k in kept],
+            [k.key for _, k in kept],
+            [c.answer for c, _ in kept],
+        )
+
+
+_SWEEP = "DELETE FROM request_key WHERE created_at < $1"
+
+
+async def sweep(connection: Connection, before: datetime) -> str:
+    """Forget keys older than ``before``."""
+    return await connection.execute(_SWEEP, before)
+
+
+_RECALL = "SELECT request_sha256, answer FROM request_key WHERE account_id = $1 AND kind = $2 AND key = $3"
+
+
+async def recall(database: Database, account_id: int, kind: str, key: str) -> tuple[bytes, bytes] | None:
+    """Hash of the request and first answer that are stored under a key; the answer is empty for one of many."""
+    row = await database.fetchrow(_RECALL, account_id, kind.encode(), key)
+    return None if row is None else (row["request_sha256"], row["answer"])
+
+
+_ANSWER = "SELECT answer FROM request_key WHERE account_id = $1 AND kind = 'k' AND key = $2"
+
+
+async def answer_of(database: Database, account_id: int, key: str) -> bytes | None:
+    """The stored answer of the call with this Idempotency-Key; None when there was none within 7 days."""
+    answer: bytes | None = await database.fetchval(_ANSWER, account_id, key)
+    return answer
