@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import json
 import os
 import time
@@ -12,39 +10,20 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
-import xlsxwriter
-from harness import BASE, FINAL, Answer, Site, site, until
+from harness import FINAL, Site, site, until
 from storm import WINDOW, background
+from tasking import PREFIXES, arrived, book, quick, reaches, read_csv, shown, stopped_and_cancelled, upload
 
 from smsgw.core.ids import CHINA
-from smsgw.simulator import Behaviour, Delay
 
 TEXT = "{姓名}您好,您的订单{订单}已发货#t{序号}#"
-PREFIXES = ("1380", "1300", "1330")
-
-
-def quick() -> Behaviour:
-    return Behaviour(answer_delay=Delay(0.0, 0.002), report_delay=Delay(0.01, 0.05))
 
 
 def table(rows: int, *, first: int = 0) -> str:
     """A CSV of recipients with a text each."""
     lines = (f"客户{i},{PREFIXES[i % 3]}{i:07d},D{i},{i:x}\n" for i in range(first, first + rows))
     return "姓名,手机号,订单,序号\n" + "".join(lines)
-
-
-async def upload(built: Site, octets: bytes, name: str = "名单.csv") -> Answer:
-    form = aiohttp.FormData()
-    form.add_field("file", io.BytesIO(octets), filename=name, content_type="application/octet-stream")
-    client = built.client
-    async with client._session.post(
-        client.node.origin + BASE + "/files",
-        data=form,
-        headers={"Authorization": f"Bearer {client.key['bearer']}"},
-    ) as answer:
-        return Answer(answer.status, answer.headers, await answer.json())
 
 
 async def make(built: Site, text: str = TEXT, *, rows: str, **fields: Any) -> str:
@@ -55,24 +34,6 @@ async def make(built: Site, text: str = TEXT, *, rows: str, **fields: Any) -> st
     made = await built.client.post("/tasks", body)
     assert made.status == 201, made.body
     return str(made.data["task_id"])
-
-
-async def shown(built: Site, task_id: str) -> dict[str, Any]:
-    answer = await built.client.surely("GET", f"/tasks/{task_id}")
-    assert answer.status == 200, answer.body
-    task = answer.data
-    assert task["valid"] == task["pending"] + sum(task["counts"].values()), task
-    return task
-
-
-async def reaches(built: Site, task_id: str, *states: str, within: float = 60) -> dict[str, Any]:
-    async def there() -> dict[str, Any] | None:
-        task = await shown(built, task_id)
-        return task if task["state"] in states else None
-
-    found = await until(there, within=within, what=f"task {task_id} is {states}", every=0.2)
-    assert found is not None
-    return found
 
 
 async def test_a_task_is_fed_exactly_once_through_kills(dsn: str, data_dir: Path) -> None:
@@ -103,56 +64,12 @@ async def test_a_task_is_fed_exactly_once_through_kills(dsn: str, data_dir: Path
         assert len(await built.customer.listed()) == 3000
 
 
-async def test_pause_resume_and_cancel_are_exact(dsn: str, data_dir: Path) -> None:
-    async with site(data_dir, dsn=dsn, behaviour=quick, channel_options=("--rate", "80")) as built:
-        task_id = await make(built, rows=table(1500))
-
-        async def delivered(n: int) -> bool:
-            return (await shown(built, task_id))["counts"].get("delivered", 0) >= n
-
-        await until(lambda: delivered(60), within=30, what="some are delivered")
-        paused = await built.client.post(f"/tasks/{task_id}/pause")
-        assert paused.data["state"] == "paused"
-        assert paused.data["counts"]["held"] > 0
-
-        async def quiet() -> dict[str, Any] | None:
-            task = await shown(built, task_id)
-            return task if not task["counts"].keys() - {"held", "delivered"} else None
-
-        task = await until(quiet, within=20, what="what was claimed has come to its end")
-        assert task is not None
-        # At the pause nothing was left for channels to take but what they had taken: all else is held or not yet fed.
-        before = len(built.received())
-        assert before == task["counts"]["delivered"]
-        assert paused.data["counts"]["held"] == task["counts"]["held"]
-        assert (await built.client.post(f"/tasks/{task_id}/pause")).status == 200
-        built.node.kill()  # a paused task stays paused
-        await built.node.start()
-        await built.bound()
-        assert (await shown(built, task_id))["counts"] == task["counts"]
-        assert len(built.received()) == before
-
-        resumed = await built.client.post(f"/tasks/{task_id}/resume")
-        assert resumed.data["state"] in ("running", "sent")  # as many rows as may wait are fed at once
-        assert "held" not in resumed.data["counts"]
-        await until(lambda: delivered(before + 100), within=30, what="it goes on")
-        cancelled = await built.client.post(f"/tasks/{task_id}/cancel")
-        assert cancelled.data["state"] == "cancelled"
-        assert cancelled.data["pending"] == 0
-        assert (await built.client.post(f"/tasks/{task_id}/resume")).code == "STATE_CONFLICT"
-
-        async def ended() -> dict[str, Any] | None:
-            found = await shown(built, task_id)
-            return found if not found["counts"].keys() - {"cancelled", "delivered"} else None
-
-        task = await until(ended, within=20, what="it has come to its end")
-        assert task is not None
-        tokens = built.received()
-        assert len(tokens) == task["counts"]["delivered"]
-        assert set(tokens.values()) == {1}
+async def test_a_stop_a_pause_and_a_cancel_are_exact(dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn, behaviour=quick, channel_options=("--rate", "40")) as built:
+        await stopped_and_cancelled(built, data_dir.parent, 2000, legs=(40, 60, 60), within=30, kill=True)
         await reconciled(built)
         balance = (await built.client.get("/balance")).data["balance"]
-        assert balance == 100_000 - task["counts"]["delivered"]
+        assert balance == 100_000 - arrived(built)
 
 
 async def test_rows_with_problems_stop_only_themselves(dsn: str, data_dir: Path) -> None:
@@ -209,17 +126,6 @@ async def test_rows_with_problems_stop_only_themselves(dsn: str, data_dir: Path)
         assert report[2][-2:] == ["'=cmd|calc", "8"]  # no formula for whoever opens it
         told = (await built.client.post("/events/pull", {"limit": 100})).data["items"]
         assert [e["counts"] for e in told if e.get("task_id") == task["task_id"]] == [{"delivered": 2}]
-
-
-async def read_csv(built: Site, path: str) -> list[list[str]]:
-    client = built.client
-    assert client._session is not None
-    async with client._session.get(
-        client.node.origin + BASE + path, headers={"Authorization": f"Bearer {client.key['bearer']}"}
-    ) as answer:
-        assert answer.status == 200
-        text = (await answer.read()).decode("utf-8-sig")
-    return list(csv.reader(io.StringIO(text)))
 
 
 async def test_times_hold_across_a_kill(dsn: str, data_dir: Path) -> None:
@@ -301,7 +207,7 @@ ROWS = 1_000_000 if os.environ.get("TEST_LONG") else 20_000
 async def test_a_large_table_becomes_a_task_while_codes_go_through(dsn: str, data_dir: Path) -> None:
     """With TEST_LONG=1 a million rows, and figures on standard output."""
     path = data_dir.with_name("large.xlsx")
-    await asyncio.to_thread(_book, path, ROWS)
+    await asyncio.to_thread(book, path, ROWS)
     async with site(data_dir, dsn=dsn, behaviour=quick, balance=3_000_000) as built:
         await built.node.ctl("account", "set", "acme", "rate=10000")
         octets = path.read_bytes()
@@ -352,17 +258,6 @@ async def test_a_large_table_becomes_a_task_while_codes_go_through(dsn: str, dat
         )
         cancelled = await built.client.post(f"/tasks/{task['task_id']}/cancel")
         assert cancelled.data["pending"] == 0
-
-
-def _book(path: Path, rows: int) -> None:
-    workbook = xlsxwriter.Workbook(str(path), {"constant_memory": True})
-    sheet = workbook.add_worksheet("名单")
-    sheet.write_row(0, 0, ["姓名", "手机号", "订单"])
-    for i in range(rows):
-        sheet.write_string(i + 1, 0, f"客户{i % 9999}")
-        sheet.write_number(i + 1, 1, int(f"{PREFIXES[i % 3]}{i:07d}"))
-        sheet.write_string(i + 1, 2, f"D{i:08d}")
-    workbook.close()
 
 
 def _at(ordered: list[float], share: float) -> int:

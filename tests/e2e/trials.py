@@ -1,5 +1,6 @@
-"""Carriers that throttle and die, and channels that come and go, under load: used by tests for seconds, and at full
-length by ``scripts/trials``. Every trial ends with the ledger; what it returns are its figures."""
+"""Carriers that throttle and die, channels that come and go under load, and a task of a million rows that is stopped:
+used by tests for seconds, and at full length by ``scripts/trials``. Every trial ends with the ledger; what it returns
+are its figures."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import PASSWORD, USER, Site, carrier_for, site, until
+from tasking import quick, stopped_and_cancelled
 
 from smsgw import aio
 from smsgw.simulator import Carrier
@@ -253,17 +255,26 @@ async def _hot_plug(folder: Path) -> Figures:
         return await hot_plug(built, 5.0, 24, 1000)
 
 
+async def _task_stop(folder: Path) -> Figures:
+    async with site(folder, behaviour=quick, balance=3_000_000) as built:
+        await built.node.ctl("account", "set", "acme", "rate=10000")
+        return await stopped_and_cancelled(
+            built, folder.parent, 1_000_000, legs=(80_000, 60_000, 60_000), within=200, kill=False
+        )
+
+
 TRIALS: dict[str, Callable[[Path], Awaitable[Figures]]] = {
     "throttle": _storm,
     "deaths": _deaths,
     "hot-plug": _hot_plug,
+    "task-stop": _task_stop,
 }
 
 
 def main() -> int:
     """The command."""
     parser = argparse.ArgumentParser(
-        prog="scripts/trials", description="Trials of channels at full length, about two minutes each."
+        prog="scripts/trials", description="Trials of channels and tasks at full length, some minutes each."
     )
     parser.add_argument("--only", action="append", choices=sorted(TRIALS))
     given = parser.parse_args()
