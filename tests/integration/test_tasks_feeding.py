@@ -199,6 +199,21 @@ async def test_hours_hold_and_release_by_themselves(dsn: str, tmp_path: Path) ->
         assert (await d.view(task_id)).progress.statuses == {"delivered": 300}
 
 
+async def test_a_task_goes_on_soon_after_its_account_is_started_though_the_door_knew_first_of_the_stop(
+    dsn: str, tmp_path: Path
+) -> None:
+    async with desk(dsn, tmp_path) as d:
+        task_id = await d.make(30)
+        await accounts.set_status(d.database, "acme", "stopped", actor="t")  # this node has not heard of it
+        await d.feed()
+        view = await d.view(task_id)
+        assert (view.task.state, view.task.reason) == ("paused", "ACCOUNT_STOPPED")
+        await accounts.set_status(d.database, "acme", "active", actor="t")
+        d.later(seconds=2)
+        await d.feed()
+        assert (await d.view(task_id)).progress.statuses == {"queued": 30}
+
+
 async def test_messages_are_made_shortly_before_their_time(dsn: str, tmp_path: Path) -> None:
     async with desk(dsn, tmp_path) as d:
         task_id = await d.make(30, send_at=d.now() + timedelta(days=40))

@@ -59,6 +59,8 @@ COUNTED = 50
 PATIENCE_MOST = 30.0
 LOOK_AGAIN = timedelta(seconds=30)
 """After a refusal of which only the door knows when it ends."""
+SOON = timedelta(seconds=1)
+"""After one that this node will have heard of by then."""
 ACCOUNT_SHARE = 0.8
 """Of the account's rate, what its tasks may use: its other messages are not to be refused for a task."""
 BURST = 0.5
@@ -501,6 +503,8 @@ def _until(exc: SmsgwError, now: datetime) -> datetime | None:
         return midnight + timedelta(days=1)
     if exc.code == "QUOTA_MONTH_EXCEEDED":
         return (midnight.replace(day=1) + timedelta(days=32)).replace(day=1)
-    if exc.code in ("TIME_WINDOW_CLOSED", "ACCOUNT_STOPPED", "ACCOUNT_NOT_BEGUN"):
+    if exc.code == "ACCOUNT_STOPPED":  # while it is, nothing of it goes on; the door only knew it first
+        return now + SOON
+    if exc.code in ("TIME_WINDOW_CLOSED", "ACCOUNT_NOT_BEGUN"):
         return now + LOOK_AGAIN
     return None
