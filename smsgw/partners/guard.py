@@ -5,6 +5,7 @@ No clock in it: ``now`` is in seconds, monotonic. All maps have a limit; the old
 
 from __future__ import annotations
 
+import ipaddress
 from collections import OrderedDict
 from enum import Enum, auto
 from typing import TypeVar
@@ -24,6 +25,13 @@ BINDS_AT_ONCE = 30
 """Logins of a user from an address, right or wrong, before they are slowed down …"""
 BINDS_PER_SECOND = 5.0
 """… to so many."""
+
+
+def network_of(ip: str) -> str:
+    """What counts as one address: of IPv6 the network of 64 bits, all of which one customer has."""
+    if ":" not in ip:
+        return ip
+    return str(ipaddress.ip_network((ip.partition("%")[0], 64), strict=False))
 
 
 class Verdict(Enum):
@@ -47,11 +55,12 @@ class Guard:
 
     def judge(self, ip: str, user: str, now: float) -> Verdict:
         """Whether a login may be tried now. A user's own address is never shut out by what others do."""
+        ip = network_of(ip)
         binds = self._bucket(self._binds, (ip, user), BINDS_PER_SECOND, BINDS_AT_ONCE, now)
         if not binds.take(now):
             self.slowed += 1
             return Verdict.LATER
-        if self.knows(ip, user, now):
+        if self._knows(ip, user, now):
             return Verdict.ASK
         for key in (f"ip/{ip}", f"user/{user}"):
             bucket = self._failures.get(key)
@@ -60,23 +69,25 @@ class Guard:
                 return Verdict.LATER
         return Verdict.ASK
 
-    def knows(self, ip: str, user: str, now: float) -> bool:
-        """Whether this user has logged in from this address before."""
-        at = self._good.get((ip, user))
-        return at is not None and now - at < GOOD_FOR
-
     def failed(self, ip: str, user: str, now: float) -> None:
         """Name or password was wrong. From the user's own address it is a mistake of the user's, no attack on it."""
-        keys = [f"ip/{ip}"] if self.knows(ip, user, now) else [f"ip/{ip}", f"user/{user}"]
+        ip = network_of(ip)
+        keys = [f"ip/{ip}"] if self._knows(ip, user, now) else [f"ip/{ip}", f"user/{user}"]
         for key in keys:
             self._bucket(self._failures, key, FAILURES_PER_SECOND, FAILURES_AT_ONCE, now).take(now)
 
     def succeeded(self, ip: str, user: str, now: float) -> None:
         """It was right: the address is the user's own."""
+        ip = network_of(ip)
         self._good[ip, user] = now
         self._good.move_to_end((ip, user))
         if len(self._good) > self._max:
             self._good.popitem(last=False)
+
+    def _knows(self, network: str, user: str, now: float) -> bool:
+        """Whether this user has logged in from there before."""
+        at = self._good.get((network, user))
+        return at is not None and now - at < GOOD_FOR
 
     def _bucket(
         self, buckets: OrderedDict[K, TokenBucket], key: K, rate: float, burst: float, now: float

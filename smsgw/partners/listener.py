@@ -15,15 +15,16 @@ from smsgw import aio
 from smsgw.config import split_address
 from smsgw.link import Link
 from smsgw.partners.face import Face
+from smsgw.partners.guard import network_of
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
 from smsgw.protocols.session import Session, SessionConfig
 
 log = structlog.get_logger(__name__)
 
 MAX_STRANGERS = 512
-"""Connections that have not logged in …"""
+"""Connections that have not logged in; the oldest makes room for a new one …"""
 MAX_STRANGERS_OF_ONE = 128
-"""… and of one address."""
+"""… and of one address, which gets no more."""
 BACKLOG = 1024
 HANDSHAKE_TIMEOUT = 10.0
 LOOK_AT_FILES = 30.0
@@ -157,11 +158,17 @@ class Listener:
 
     def on_connected(self, link: Link) -> None:
         """A stranger."""
-        ip = link.peer
-        if len(self._strangers) >= MAX_STRANGERS or self._by_ip[ip] >= MAX_STRANGERS_OF_ONE:
+        ip = network_of(link.peer)
+        if self._by_ip[ip] >= MAX_STRANGERS_OF_ONE:
             self.refused += 1
             link.abort("too many connections without a login")
             return
+        if len(self._strangers) >= MAX_STRANGERS:
+            # A partner logs in at once, who only holds a place does not: so nobody is locked out by those who do.
+            self.refused += 1
+            oldest = next(iter(self._strangers))
+            self.dismiss(oldest)
+            oldest.abort("newer connections without a login")
         self._strangers[link] = ip
         self._by_ip[ip] += 1
 

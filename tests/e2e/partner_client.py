@@ -65,7 +65,7 @@ class PartnerClient:
                     status = self.answer_with(pdu)
                     if status is not None:
                         link.session.answer(event, status=status)
-                case Answer(tag=asyncio.Future() as future):
+                case Answer(tag=asyncio.Future() as future) if not future.done():
                     future.set_result(event.pdu)
                 case Closed(lost=lost):
                     self.over = True

@@ -1,20 +1,16 @@
-"""Partners while the daemon is killed, while strangers knock, and over TLS.
-
-With TEST_LONG=1 the strangers are 10,000 in a minute.
-"""
+"""Partners while the daemon is killed, while strangers knock, and over TLS."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
-import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from binds import binds
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -26,8 +22,6 @@ from smsgw import control
 from smsgw.aio import cancel, spawn
 from smsgw.core import udh
 from smsgw.protocols.session import NotBound
-
-LONG = bool(os.environ.get("TEST_LONG"))
 
 
 class Sender:
@@ -153,70 +147,10 @@ async def test_killed_while_a_partner_sends(dsn: str, data_dir: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-async def test_strangers_do_not_hurt(dsn: str, data_dir: Path) -> None:
+async def test_masses_of_logins_hurt_nobody_who_is_bound(dsn: str, data_dir: Path) -> None:
     async with partner_site(data_dir, dsn=dsn, channels=("cmpp30",)) as here:
-        await here.node.ctl("partner", "set", "shop", "--max-binds", "20")
-        ours = await here.smpp()
-        statuses: Counter[int] = Counter()
-        times: list[float] = []
-        total, pause = (10_000, 60 / 10_000) if LONG else (600, 0.004)
-        running: set[asyncio.Task[None]] = set()
-
-        async def knock(n: int) -> None:
-            """Wrong passwords for our name and for others, right ones, and noise; from other addresses than ours."""
-            rules = smpp_client(
-                user="shop" if n % 2 else f"user{n}", password="wrong" if n % 5 else "secret12"
-            )
-            client = PartnerClient(rules)
-            try:
-                async with asyncio.timeout(20):
-                    await asyncio.get_running_loop().create_connection(
-                        lambda: client.link,
-                        "127.0.0.1",
-                        here.smpp_port,
-                        local_addr=(f"127.0.0.{2 + n % 3}", 0),
-                    )
-                    if n % 11 == 0:
-                        client.link._transport.write(b"GET / HTTP/1.1\r\n\r\n")
-                    statuses[await client.bound] += 1
-            except (OSError, TimeoutError):
-                statuses[-2] += 1
-            finally:
-                client.abort()
-
-        async def send() -> None:
-            n = 0
-            while True:
-                n += 1
-                started = time.monotonic()
-                answer = await ours.call(submit_sm(f"86138{n:08d}", "steady"))
-                assert answer.command_status == 0
-                times.append(time.monotonic() - started)
-                await asyncio.sleep(0.02)
-
-        sending = spawn(send(), name="steady")
-        for n in range(total):
-            task = spawn(knock(n), name="knock")
-            running.add(task)
-            task.add_done_callback(running.discard)
-            await asyncio.sleep(pause)
-        await asyncio.wait(running, timeout=30)
-        assert not sending.done()
-        await cancel(sending)
-        times.sort()
-        print(
-            f"{total} binds: {dict(statuses)}; submits {len(times)}, p99 {times[int(len(times) * 0.99)]:.3f} s"
-        )
-        assert times[int(len(times) * 0.99)] < 1.0
-        assert statuses[0x0E] > 0
-        assert statuses[0x0D] > 0
-        assert not ours.over
-        # The address that the partner is known by is not shut out, whatever others have done under its name.
-        again = await here.smpp()
-        answer = await again.call(submit_sm("8613800000001", "after"))
-        await until(lambda: answer.message_id in {**ours.receipts(), **again.receipts()}, what="its receipt")
-        ours.abort()
-        again.abort()
+        for what, value in (await binds(here, 600, 4.0, n_regular=4)).items():
+            print(f"{what}: {value}")
 
 
 def certificate(folder: Path, number: int) -> tuple[Path, Path]:

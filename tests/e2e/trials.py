@@ -15,7 +15,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from binds import binds
 from harness import PASSWORD, USER, Site, carrier_for, site, until
+from partner_client import partner_site
 from tasking import quick, stopped_and_cancelled
 
 from smsgw import aio
@@ -263,11 +265,17 @@ async def _task_stop(folder: Path) -> Figures:
         )
 
 
+async def _binds(folder: Path) -> Figures:
+    async with partner_site(folder, channels=["cmpp30"], balance=1_000_000) as here:
+        return await binds(here, 10_000, 60)
+
+
 TRIALS: dict[str, Callable[[Path], Awaitable[Figures]]] = {
     "throttle": _storm,
     "deaths": _deaths,
     "hot-plug": _hot_plug,
     "task-stop": _task_stop,
+    "binds": _binds,
 }
 
 

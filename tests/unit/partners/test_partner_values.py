@@ -161,6 +161,16 @@ def test_guessing_is_slowed_down_and_the_rightful_user_is_not() -> None:
     assert guard.judge("10.0.0.1", "shop", 61.0) is Verdict.LATER
 
 
+def test_a_network_of_ipv6_is_one_address() -> None:
+    guard = Guard()
+    for n in range(FAILURES_AT_ONCE):
+        guard.failed(f"2001:db8:0:1::{n:x}", f"user{n}", 0.0)
+    assert guard.judge("2001:db8:0:1:ffff::1", "shop", 0.0) is Verdict.LATER
+    assert guard.judge("2001:db8:0:2::1", "shop", 0.0) is Verdict.ASK
+    guard.succeeded("2001:db8:0:1::77", "shop", 0.0)
+    assert guard.judge("2001:db8:0:1::78%eth0", "shop", 0.0) is Verdict.ASK
+
+
 def test_what_the_guard_remembers_has_a_limit() -> None:
     guard = Guard(max_entries=10)
     for n in range(1000):

@@ -1,0 +1,82 @@
+"""Connections that have not logged in: there are only so many, and they cannot lock out who comes to log in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from smsgw.link import Link
+from smsgw.partners.listener import MAX_STRANGERS, MAX_STRANGERS_OF_ONE, Listener
+from smsgw.partners.smpp import SmppFace
+from smsgw.protocols.dialects import SMPP34
+from smsgw.protocols.events import LoginRequest
+from smsgw.protocols.smpp import pdus
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class House:
+    """A listener that lets everybody in, and connections to it."""
+
+    def __init__(self) -> None:
+        self.listener = Listener(SmppFace(), "127.0.0.1:0", (), self._login)
+        self.port = 0
+        self._writers: list[asyncio.StreamWriter] = []
+
+    def _login(self, link: Link, event: LoginRequest) -> None:
+        link.session.admit(event, now=0.0)
+        self.listener.dismiss(link)
+
+    async def knock(self, ip: str) -> Streams:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(ip, 0))
+        self._writers.append(writer)
+        return reader, writer
+
+    async def strangers(self, n: int) -> None:
+        async with asyncio.timeout(10):
+            while self.listener.strangers != n:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+
+    async def close(self) -> None:
+        await self.listener.close()
+        for writer in self._writers:
+            writer.transport.abort()
+
+
+async def closed(reader: asyncio.StreamReader) -> None:
+    with contextlib.suppress(ConnectionResetError):
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+
+
+@pytest_asyncio.fixture
+async def house() -> AsyncIterator[House]:
+    made = House()
+    await made.listener.open()
+    made.port = int(made.listener.url.rpartition(":")[2])
+    yield made
+    await made.close()
+
+
+async def test_who_only_holds_a_place_loses_it_to_who_logs_in(house: House) -> None:
+    first, *_ = [await house.knock(f"127.0.5.{1 + n % 8}") for n in range(MAX_STRANGERS)]
+    await house.strangers(MAX_STRANGERS)
+    reader, writer = await house.knock("127.0.6.1")
+    await closed(first[0])  # the oldest makes room
+    await house.strangers(MAX_STRANGERS)
+    writer.write(SMPP34.encode(pdus.BindTransmitter(sequence=1, system_id="shop", password="x")))
+    answer = SMPP34.decode(await asyncio.wait_for(reader.read(1000), 10))
+    assert (type(answer), answer.command_status) == (pdus.BindTransmitterResp, 0)
+    await house.strangers(MAX_STRANGERS - 1)
+
+
+async def test_one_address_has_only_so_many(house: House) -> None:
+    for _ in range(MAX_STRANGERS_OF_ONE):
+        await house.knock("127.0.5.1")
+    await house.strangers(MAX_STRANGERS_OF_ONE)
+    reader, _ = await house.knock("127.0.5.1")
+    await closed(reader)
+    await house.knock("127.0.5.2")
+    await house.strangers(MAX_STRANGERS_OF_ONE + 1)
