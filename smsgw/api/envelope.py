@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from smsgw.core.errors import CODES, SmsgwError, http_status, message_of
+from smsgw.core.errors import CODES, SmsgwError, http_status, message_of, messages_of
 
 JSON = "application/json"
 
@@ -28,9 +27,10 @@ _RETRYABLE = frozenset(
 class AllRejected(SmsgwError):
     """No item of a call was accepted: it took no effect, and says so with the items in ``data``."""
 
-    def __init__(self, code: str, message: str, data: Any) -> None:
+    def __init__(self, code: str, message: str, message_en: str, data: Any) -> None:
         super().__init__(code)
         self.message = message
+        self.message_en = message_en
         self.data = data
 
 
@@ -80,10 +80,10 @@ def failure(error: SmsgwError, request_id: str, *, english: bool) -> tuple[int, 
         seconds = max(1, math.ceil(wait))
         headers["Retry-After"] = str(seconds)
         detail.setdefault("n", seconds)
-    chinese, in_english = _messages(code, detail)
+    chinese, in_english = messages_of(code, detail)
     data: Any
     if isinstance(error, AllRejected):
-        chinese, data = error.message, error.data
+        chinese, in_english, data = error.message, error.message_en, error.data
     else:
         data = {
             name: value
@@ -100,9 +100,3 @@ def failure(error: SmsgwError, request_id: str, *, english: bool) -> tuple[int, 
         }
     )
     return http_status(code), body, headers
-
-
-def _messages(code: str, detail: Mapping[str, Any]) -> tuple[str, str]:
-    english = dict(detail)
-    english.update({name[:-3]: value for name, value in detail.items() if name.endswith("_en")})
-    return message_of(code, dict(detail)), message_of(code, english, english=True)

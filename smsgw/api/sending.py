@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -15,7 +14,7 @@ from smsgw.api.envelope import AllRejected
 from smsgw.api.route import Route
 from smsgw.api.shapes import MAX_NUMBERS, ClientRef, Ext, ExtendCode, Id, Number, Request, Sign, Text
 from smsgw.api.values import FIRST_TIME, LAST_TIME, id_of
-from smsgw.core.errors import CODES, Invalid, message_of
+from smsgw.core.errors import Invalid
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.templates import MAX_VALUE
 from smsgw.pipeline.accept import SendItem, SendRequest, SendResult
@@ -54,7 +53,9 @@ class _Common(Request):
     link: None = None
     fallback: Annotated[list[None], Meta(max_length=0)] | None = None
     callback_url: (
-        Annotated[str, Meta(max_length=2000, description="Where the reports go; its host is on the account's list.")]
+        Annotated[
+            str, Meta(max_length=2000, description="Where the reports go; its host is on the account's list.")
+        ]
         | None
     ) = None
     dedupe: Annotated[Dedupe, Meta(description="Do not send the same text to a number again.")] | None = None
@@ -144,22 +145,14 @@ async def _explain(call: Call, request: SendRequest) -> Explained:
 
 def _sent(result: SendResult, english: bool) -> Sent:
     items = [
-        SentItem(i.to, i.status, i.parts, i.message_id, i.code, _item_message(i.code, i.message, english))
+        SentItem(i.to, i.status, i.parts, i.message_id, i.code, (english and i.message_en) or i.message)
         for i in result.items
     ]
     sent = Sent(result.batch_id, result.accepted, result.rejected, items)
     if not result.accepted and items:
         first = result.items[0]
-        raise AllRejected(first.code or "NUMBER_INVALID", first.message or "", sent)
+        raise AllRejected(first.code or "NUMBER_INVALID", first.message or "", first.message_en or "", sent)
     return sent
-
-
-@lru_cache(maxsize=256)
-def _item_message(code: str | None, message: str | None, english: bool) -> str | None:
-    """The item's message; in English where the code alone tells all."""
-    if english and code in CODES and "{" not in CODES[code][2]:
-        return message_of(code, english=True)
-    return message
 
 
 def _from_send(call: Call, body: SendBody) -> SendRequest:

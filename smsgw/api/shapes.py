@@ -37,8 +37,12 @@ ClientRef = Annotated[
     str, Meta(max_length=64, description="Your reference; unique per account when one number is given.")
 ]
 Ext = Annotated[str, Meta(max_length=256, description="Anything; comes back with reports.")]
-ExtendCode = Annotated[
-    str, Meta(max_length=12, pattern="^[0-9]*$", description="Digits appended to the access code.")
+ExtendCode = Annotated[  # the accept says EXTEND_CODE_INVALID
+    str,
+    Meta(
+        description="Digits appended to the access code.",
+        extra_json_schema={"maxLength": 12, "pattern": "^[0-9]*$"},
+    ),
 ]
 Time = Annotated[datetime, Meta(tz=True, description="ISO 8601 with zone.")]
 Id = Annotated[

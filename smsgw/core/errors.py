@@ -128,3 +128,10 @@ def message_of(code: str, detail: dict[str, Any] | None = None, *, english: bool
     """The message of a code with its place holders filled."""
     _, chinese, other = CODES[code]
     return (other if english else chinese).format_map(_Blank(detail or {}))
+
+
+def messages_of(code: str, detail: dict[str, Any]) -> tuple[str, str]:
+    """The messages in Chinese and in English; a name of the detail that ends in ``_en`` is the English wording of the
+    one without."""
+    english = detail | {name[:-3]: value for name, value in detail.items() if name.endswith("_en")}
+    return message_of(code, detail), message_of(code, english, english=True)

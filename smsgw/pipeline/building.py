@@ -11,7 +11,7 @@ import msgspec
 
 from smsgw.core import states
 from smsgw.core.accounts import units_per_part
-from smsgw.core.errors import message_of
+from smsgw.core.errors import messages_of
 from smsgw.core.frequency import Watch, seconds_of
 from smsgw.core.ids import IdSource
 from smsgw.core.model import LANE_OF, Account, Lane, MessageType, Origin, UnknownPolicy
@@ -120,7 +120,7 @@ class Builder:
     ) -> Prepared:
         """The rows of a call, its result, and the queues that it adds to."""
         results: dict[int, ItemResult] = {
-            f.position: ItemResult(f.item.to, None, "rejected", 0, f.reason[0], message_of(*f.reason))
+            f.position: ItemResult(f.item.to, None, "rejected", 0, f.reason[0], *messages_of(*f.reason))
             for f in failed
         }
         recorded = [f for f in failed if f.subject is not None]
@@ -179,15 +179,15 @@ class Builder:
             if subject is None:
                 continue
             message_id = first_id + bad.position
-            code, text = bad.reason[0], message_of(*bad.reason)
+            code, words = bad.reason[0], messages_of(*bad.reason)
             row = self._row(request, bad.item, subject, message_id, batch_id, (Coding.UCS2, 1, 0, 0))
             place = (request.account.id, subject.route.pool_id, lane)
             end = (int(PartState.REJECTED), policy, None, expires, code, CLASS_OF.get(code, "POLICY"))
             part = (message_id, 1, 1, *place, *end, True, now, now)
-            refused.append(Refusal(row, part, text, self._ids.next(), told))
+            refused.append(Refusal(row, part, words[0], self._ids.next(), told))
             if told:
                 known = str(message_id)
-                results[bad.position] = ItemResult(bad.item.to, known, "rejected", 0, code, text)
+                results[bad.position] = ItemResult(bad.item.to, known, "rejected", 0, code, *words)
         outcome = result_of(batch_id, results)
         call = NewCall(
             request.account.id,
@@ -258,7 +258,7 @@ class Builder:
             reason = gone.get(row[0])
             if reason is None:
                 continue
-            code, text = reason[0], message_of(*reason)
+            code, words = reason[0], messages_of(*reason)
             state = PartState.DUPLICATE if code == "CONTENT_DUPLICATE" else PartState.REJECTED
             message = list(row)
             for name in ("parts", "concat_ref", "price"):
@@ -270,11 +270,11 @@ class Builder:
             }  # fmt: skip
             for name, value in changes.items():
                 part[_PART[name]] = value
-            refused.append(Refusal(tuple(message), tuple(part), text, self._ids.next(), told))
+            refused.append(Refusal(tuple(message), tuple(part), words[0], self._ids.next(), told))
             position = places[str(row[0])]
             known = str(row[0]) if told else None
             status = states.status_of(state, True)
-            items[position] = ItemResult(items[position].to, known, status, 0, code, text)
+            items[position] = ItemResult(items[position].to, known, status, 0, code, *words)
         left = [row for row in call.messages if row[0] not in gone]
         results = dict(enumerate(items))
         return replace(

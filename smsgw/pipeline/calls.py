@@ -58,7 +58,7 @@ class SendRequest:
     """One recipient whose content was put together from these parts of a partner; they go over into the message."""
 
 
-class ItemResult(msgspec.Struct, frozen=True):
+class ItemResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of one recipient; ``to`` as given."""
 
     to: str
@@ -67,6 +67,7 @@ class ItemResult(msgspec.Struct, frozen=True):
     parts: int
     code: str | None = None
     message: str | None = None
+    message_en: str | None = None
 
 
 class SendResult(msgspec.Struct, frozen=True):

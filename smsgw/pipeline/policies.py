@@ -416,9 +416,7 @@ class Checker:
                 coding = Coding.UCS2
             return Coded(coding, text.count_parts(content, coding))
         except Unencodable as exc:
-            raise Invalid(
-                "PARAM_INVALID", field="content", reason=f"第 {exc.position + 1} 个字符无法发送"
-            ) from exc
+            raise Invalid("CONTENT_UNENCODABLE") from exc
 
 
 def _check_shape(items: Sequence[SendItem]) -> None:

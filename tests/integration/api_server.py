@@ -31,6 +31,7 @@ from smsgw.core.numbers import Segments
 from smsgw.pipeline.accept import Acceptor, DiskGuard
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
+from smsgw.pipeline.lists import Lists
 from smsgw.pipeline.outcomes import Outcomes
 from smsgw.pipeline.push import Pusher
 from smsgw.pipeline.push_http import Sender
@@ -81,6 +82,9 @@ class Api:
     sealer: Sealer
     account_id: int
     key: NewKey
+    lists: Lists
+    """Followed from the database when a test says so."""
+    outcomes: Outcomes
     blocked: set[str] = field(default_factory=set)
     """Pools without a channel."""
     checks: dict[str, Any] = field(default_factory=dict)
@@ -180,6 +184,8 @@ async def running(
         available=lambda pool: pool not in blocked,
         ascii_only=lambda pool: False,
     )
+    lists = Lists(lambda: directory.settings)
+    await lists.load(db)
     acceptor = Acceptor(
         dsn,
         node=1,
@@ -187,6 +193,7 @@ async def running(
         router=router,
         disk=DiskGuard([data_dir], 1),
         on_queued=lambda queues: None,
+        refusal=lists.refusal,
         recall=functools.partial(requestkeys.recall, db),
         **({"policies": lambda: directory.policies, "now": now, "database": db} if now else {}),
     )
@@ -238,6 +245,8 @@ async def running(
                 sealer,
                 account_id,
                 key,
+                lists,
+                outcomes,
                 blocked,
                 checks,
             )

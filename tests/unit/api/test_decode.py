@@ -54,7 +54,7 @@ def test_what_is_not_json(body: bytes) -> None:
         (b'{"to":["1"],"type":"urgent"}', "type"),
         (b'{"to":["1"],"client_ref":"%b"}' % (b"x" * 65), "client_ref"),
         (b'{"to":["1"],"ext":"%b"}' % (b"x" * 257), "ext"),
-        (b'{"to":["1"],"extend_code":"12a"}', "extend_code"),
+        (b'{"to":["1"],"extend_code":12}', "extend_code"),
         (b'{"to":["1"],"send_at":"2026-05-01T09:00:00"}', "send_at"),
         (b'{"to":["1"],"send_at":"tomorrow"}', "send_at"),
         (b'{"to":["1"],"send_at":1790000000}', "send_at"),

@@ -1,0 +1,681 @@
+"""Each code of ``core/errors.py`` is provoked, through the HTTP API wherever a caller of it can be told it.
+
+Of each: the HTTP status, the messages in Chinese and in English with their places filled in; of a refused message
+also that its record and the report that is pulled say the same. A code without a case fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import string
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from ipaddress import ip_network
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from api_server import BASE, Answer, Api, running
+
+from smsgw.aio import spawn
+from smsgw.api import decode
+from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
+from smsgw.core.errors import CODES, SmsgwError, message_of
+from smsgw.core.ids import CHINA
+from smsgw.core.keywords import Word
+from smsgw.core.model import Account, MessageType, Origin
+from smsgw.core.policy import Listed
+from smsgw.core.templates import Review
+from smsgw.pipeline import repeats
+from smsgw.pipeline.accept import SendItem, SendRequest
+from smsgw.pipeline.reviewing import Reviewing
+from smsgw.platform.audience import service as audience
+from smsgw.platform.content import registry, words
+from smsgw.store import accounts, blocklist, complaints, policies
+from smsgw.store.keys import SCOPES, NewKey
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+NOON = datetime.now(CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
+TOMORROW = NOON + timedelta(days=1)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def api(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+    """One server for all: every case has an account and numbers of its own."""
+    connection = await asyncpg.connect(postgres.embedded.dsn, timeout=10)
+    try:
+        await connection.execute(f"CREATE DATABASE every_code TEMPLATE {postgres.template}")
+        proxies = (ip_network("127.0.0.1/32"),)
+        folder = tmp_path_factory.mktemp("every_code")
+        async with running(
+            postgres.dsn("every_code"),
+            folder,
+            now=lambda: NOON,
+            trusted_proxies=proxies,
+            runner_changes={"lingering_time": 0.1},
+        ) as built:
+            yield built
+        await connection.execute("DROP DATABASE every_code WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
+@dataclass
+class Provoked:
+    """What has come of a case."""
+
+    detail: dict[str, Any]
+    """What fills the message."""
+    answer: Answer | None = None
+    """The refused call."""
+    message: str | None = None
+    """A record with this id says the same, and a report of it."""
+    said: list[tuple[str, str]] = field(default_factory=list)
+    """(code, message) elsewhere."""
+
+
+@dataclass
+class Own:
+    """A case's account, its key, and what it does with them."""
+
+    api: Api
+    id: int
+    name: str
+    key: NewKey
+    phone: str
+    patch: pytest.MonkeyPatch
+
+    @property
+    def account(self) -> Account:
+        found = self.api.ctx.directory.account(self.id)
+        assert found is not None
+        return found
+
+    async def set(self, **changes: Any) -> None:
+        await accounts.set_account(self.api.ctx.db, self.name, changes, actor="t")
+        await self.reload()
+
+    async def policy(self, name: str, value: str) -> None:
+        await policies.put(self.api.ctx.db, name, value, account_id=self.id, actor="t")
+        await self.reload()
+
+    async def reload(self) -> None:
+        await self.api.ctx.directory.reload(self.api.ctx.db)
+
+    def body(self, content: str | None = "您好", **fields: Any) -> dict[str, Any]:
+        return {"to": [self.phone], **({} if content is None else {"content": content}), **fields}
+
+    async def post(self, path: str, body: Any = None, **how: Any) -> Answer:
+        return await self.api.post(path, body, **{"key": self.key, **how})
+
+    async def send(self, content: str | None = "您好", **fields: Any) -> Answer:
+        return await self.post("/messages", self.body(content, **fields))
+
+    async def refused(self, detail: dict[str, Any], content: str | None = "您好", **fields: Any) -> Provoked:
+        """Of a call to one number, which is recorded."""
+        answer = await self.send(content, **fields)
+        (item,) = answer.data["items"]
+        assert item["status"] in ("rejected", "duplicate"), answer.body
+        return Provoked(detail, answer, item["message_id"], [(item["code"], item["message"])])
+
+    async def at_the_door(self, content: str = "您好", **how: Any) -> Provoked:
+        """Of what only partners and the command line can ask for."""
+        request = SendRequest(
+            self.account, (SendItem(self.phone, content),), MessageType.NOTICE, Origin.CLI, "t", **how
+        )
+        with pytest.raises(SmsgwError) as caught:
+            await self.api.acceptor.send(request)
+        return Provoked(caught.value.detail, said=[(caught.value.code, str(caught.value))])
+
+    async def template(self, content: str) -> str:
+        made = await self.post("/templates", {"name": content, "content": content})
+        await self.reload()
+        return str(made.data["template_id"])
+
+    async def upload(self, octets: bytes) -> Answer:
+        form = (
+            b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n%b\r\n--b--\r\n'
+            % octets
+        )
+        return await self.post("/files", form, Content_Type="multipart/form-data; boundary=b")
+
+    async def cut_off(self, path: str, length: int) -> Answer:
+        """The answer to a body that announces its length, and does not come."""
+        raw = await self.api.raw(
+            f"POST {BASE}{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.key.bearer}\r\n"
+            f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {length}\r\n\r\n".encode()
+        )
+        head, _, body = raw.partition(b"\r\n\r\n")
+        return Answer(int(head.split()[1]), {}, body)
+
+    async def signed(self, **how: Any) -> Answer:
+        path = f"{BASE}/balance"
+        return await self.api.send("GET", path, headers=self.api.signed("GET", path, key=self.key, **how))
+
+
+Case = Callable[[Own], Awaitable[Provoked]]
+CASES: dict[str, Case] = {}
+UNBUILT = {"NUMBER_EMPTY", "LINK_NOT_FILED"}
+"""Their features do not exist yet."""
+
+
+def case(code: str) -> Callable[[Case], Case]:
+    def add(made: Case) -> Case:
+        assert code not in CASES
+        CASES[code] = made
+        return made
+
+    return add
+
+
+@pytest.mark.parametrize("code", sorted(set(CODES) - UNBUILT))
+async def test_code(api: Api, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    n = sorted(CODES).index(code)
+    id_ = await accounts.add_account(api.ctx.db, f"c{n}", actor="t", default_sign="测试")
+    await accounts.top_up(api.ctx.db, id_, 100, "", actor="t", ids=api.ctx.ids)
+    own = Own(api, id_, f"c{n}", await api.add_key(id_, scopes=SCOPES), f"138{n:08d}", monkeypatch)
+    assert code in CASES, "no case"
+    found = await CASES[code](own)
+    places = {name for text in CODES[code][1:] for _, name, _, _ in string.Formatter().parse(text) if name}
+    detail = found.detail
+    if found.answer is not None:
+        answer = found.answer
+        # The caller has to know this of us: when, and under which number to ask.
+        detail = {"request_id": answer.body["request_id"], "n": answer.headers.get("Retry-After"), **detail}
+    assert all(str(detail.get(name) or "") not in ("", "None") for name in places), (places, detail)
+    chinese = message_of(code, detail)
+    if found.answer is not None:
+        in_english = {name: detail.get(f"{name}_en", value) for name, value in detail.items()}
+        assert (answer.status, answer.code) == (CODES[code][0], code), answer.body
+        assert answer.body["message"] == chinese
+        assert answer.body["message_en"] == message_of(code, in_english, english=True)
+    assert found.answer is not None or found.said
+    assert found.said == [(code, chinese)] * len(found.said)
+    if found.message is not None:
+        await recorded(own, found.message, code, chinese)
+
+
+async def recorded(own: Own, message_id: str, code: str, text: str) -> None:
+    """The record and the pulled report say so."""
+    record = (await own.api.get(f"/messages/{message_id}", key=own.key)).data
+    assert (record["carrier_code"], record["description"]) == (code, text)
+    assert record["status"] in ("rejected", "duplicate")
+    items = (await own.post("/reports/pull", {"limit": 500})).data["items"]
+    (report,) = [i for i in items if i["message_id"] == message_id]
+    assert (report["status"], report["carrier_code"], report["description"]) == (record["status"], code, text)
+    assert report["class"] == record["class"]
+    assert report["submitted_at"] is None
+    # It has cost nothing: what else the case has sent is all that was paid.
+    sent = (await own.api.get("/messages?limit=500", key=own.key)).data["items"]
+    paid = sum(m["price"] for m in sent if m["status"] == "queued")
+    assert (await own.api.get("/balance", key=own.key)).data["balance"] == 100 - paid
+
+
+async def test_no_case_is_of_another_time() -> None:
+    assert set(CASES) == set(CODES) - UNBUILT
+
+
+# --- the request ----------------------------------------------------------------------------------------------------
+
+
+@case("OK")
+async def _(own: Own) -> Provoked:
+    return Provoked({}, await own.api.get("/balance", key=own.key))
+
+
+@case("PARAM_MISSING")
+async def _(own: Own) -> Provoked:
+    return Provoked({"field": "content"}, await own.send(None))
+
+
+@case("PARAM_INVALID")
+async def _(own: Own) -> Provoked:
+    answer = await own.send(report=False)
+    reason = {"reason": "本服务器不支持此参数", "reason_en": "not available on this server"}
+    return Provoked({"field": "report", **reason}, answer)
+
+
+@case("JSON_INVALID")
+async def _(own: Own) -> Provoked:
+    return Provoked({}, await own.post("/messages", b'{"to":["\xff"]}'))
+
+
+@case("BODY_TOO_LARGE")
+async def _(own: Own) -> Provoked:
+    return Provoked({}, await own.cut_off("/messages", 3 << 20))
+
+
+@case("REQUEST_TIMEOUT")
+async def _(own: Own) -> Provoked:
+    own.patch.setattr(decode, "BODY_SECONDS", 1)
+    return Provoked({"n": 1}, await own.cut_off("/messages", 100))
+
+
+@case("FILE_TOO_LARGE")
+async def _(own: Own) -> Provoked:
+    return Provoked({}, await own.cut_off("/files", 201 << 20))
+
+
+@case("FILE_INVALID")
+async def _(own: Own) -> Provoked:
+    answer = await own.upload(b"PK\3\4 no workbook")
+    return Provoked({"reason": answer.data["reason"], "reason_en": english_of(answer)}, answer)
+
+
+def english_of(answer: Answer) -> str:
+    """A reason in English, where only the server knows its words: plain ones."""
+    reason = str(answer.body["message_en"]).partition(": ")[2]
+    assert reason.isascii()
+    return reason
+
+
+@case("NOT_FOUND")
+async def _(own: Own) -> Provoked:
+    return Provoked({}, await own.api.get(f"/messages/{2**62}", key=own.key))
+
+
+@case("METHOD_NOT_ALLOWED")
+async def _(own: Own) -> Provoked:
+    return Provoked({}, await own.api.call("DELETE", "/messages", key=own.key))
+
+
+# --- numbers --------------------------------------------------------------------------------------------------------
+
+
+@case("TO_EMPTY")
+async def _(own: Own) -> Provoked:
+    return Provoked({}, await own.send(to=[]))
+
+
+@case("TO_TOO_MANY")
+async def _(own: Own) -> Provoked:
+    return Provoked({}, await own.send(to=[f"139{n:08d}" for n in range(1001)]))
+
+
+@case("NUMBER_INVALID")
+async def _(own: Own) -> Provoked:
+    answer = await own.send(to=["1380013800x"])
+    (item,) = answer.data["items"]
+    return Provoked({}, answer, said=[(item["code"], item["message"])])
+
+
+@case("NUMBER_DUPLICATE")
+async def _(own: Own) -> Provoked:
+    item = (await own.send(to=[own.phone, own.phone])).data["items"][1]
+    return Provoked({}, said=[(item["code"], item["message"])])
+
+
+@case("NUMBER_BLACKLISTED")
+async def _(own: Own) -> Provoked:
+    await blocklist.add(own.api.ctx.db, ["86" + own.phone], Scope(), MANUAL, "", actor="t")
+    await own.api.lists.follow(own.api.ctx.db)
+    return await own.refused({"list": "人工黑名单"})
+
+
+@case("NUMBER_OPTED_OUT")
+async def _(own: Own) -> Provoked:
+    await blocklist.add(own.api.ctx.db, ["86" + own.phone], Scope(), OPT_OUT, "", actor="t")
+    await own.api.lists.follow(own.api.ctx.db)
+    (entry,) = await blocklist.find(own.api.ctx.db, "86" + own.phone)
+    return await own.refused({"time": f"{entry['since'].astimezone(CHINA):%Y-%m-%d %H:%M}"})
+
+
+@case("COMPLAINT_CEILING")
+async def _(own: Own) -> Provoked:
+    async with own.api.ctx.db.transaction() as connection:
+        await complaints.count_sent(connection, 1, datetime.now(CHINA).date(), {"投诉多": 10})
+    for n in range(own.api.ctx.directory.settings.complaint_minimum):
+        await complaints.add(
+            own.api.ctx.db, f"8613900{n:06d}", sign="投诉多", channel="", note="", actor="t", days=30
+        )
+    await own.api.lists.judge(own.api.ctx.db)
+    return await own.refused({"object": "签名 投诉多"}, "大促,拒收请回复R", type="marketing", sign="投诉多")
+
+
+@case("NUMBER_NOT_ALLOWED")
+async def _(own: Own) -> Provoked:
+    await words.allow(own.api.ctx.db, ["8613900139000"], Listed.ONLY, account_id=own.id, actor="t")
+    await own.reload()
+    return await own.refused({})
+
+
+@case("NUMBER_FREQ_LIMITED")
+async def _(own: Own) -> Provoked:
+    assert (await own.send("验证码 1", type="otp")).status == 202
+    return await own.refused({"rule": "验证码短信 1 分钟内最多 1 条"}, "验证码 2", type="otp")
+
+
+@case("CONTENT_DUPLICATE")
+async def _(own: Own) -> Provoked:
+    await own.policy("identical_seconds", "off")
+    assert (await own.send()).status == 202
+    return await own.refused({"n": "600"}, dedupe={"window_s": 600})
+
+
+# --- texts ----------------------------------------------------------------------------------------------------------
+
+
+@case("CONTENT_EMPTY")
+async def _(own: Own) -> Provoked:
+    return Provoked({}, await own.send(" \n"))
+
+
+@case("CONTENT_UNENCODABLE")
+async def _(own: Own) -> Provoked:
+    return await own.at_the_door("half \ud83d")  # UCS-2 of a partner; JSON cannot carry it
+
+
+@case("CONTENT_TOO_LONG")
+async def _(own: Own) -> Provoked:
+    return Provoked({"length": 1005}, await own.send("长" * 1001))
+
+
+@case("CONTENT_SENSITIVE")
+async def _(own: Own) -> Provoked:
+    await words.put(own.api.ctx.db, [Word("赌博", "涉赌", account_id=own.id)], actor="t")
+    await own.reload()
+    return await own.refused({"words": "赌博(涉赌)"}, "来赌博吧")
+
+
+@case("CONTENT_VARIABLE_UNRESOLVED")
+async def _(own: Own) -> Provoked:
+    return await own.refused({"name": "姓名"}, "您好${姓名}")
+
+
+@case("CONTENT_OPTOUT_MISSING")
+async def _(own: Own) -> Provoked:
+    return await own.refused({"wording": "拒收请回复R"}, "大促", type="marketing")
+
+
+@case("SIGN_MISSING")
+async def _(own: Own) -> Provoked:
+    await own.set(default_sign="")
+    return await own.refused({})
+
+
+@case("SIGN_NOT_APPROVED")
+async def _(own: Own) -> Provoked:
+    await own.policy("sign_policy", "approved")
+    return await own.refused({"sign": "测试"})
+
+
+@case("SIGN_NOT_REGISTERED")
+async def _(own: Own) -> Provoked:
+    made = await own.post("/signs", {"sign": "报备", "source": "公司"})
+    id_ = int(made.data["sign_id"])
+    await registry.review(own.api.ctx.db, "sign", id_, Review.APPROVED, actor="t", ids=own.api.ctx.ids)
+    await own.policy("sign_policy", "registered")
+    return await own.refused({"sign": "报备", "carrier": "中国移动"}, sign="报备")
+
+
+@case("TEMPLATE_NOT_FOUND")
+async def _(own: Own) -> Provoked:
+    return await own.refused({"id": "9"}, None, template_id="9")
+
+
+@case("TEMPLATE_NOT_APPROVED")
+async def _(own: Own) -> Provoked:
+    id_ = await own.template("待审核")
+    return await own.refused({"id": id_}, None, template_id=id_)
+
+
+@case("TEMPLATE_PARAM_INVALID")
+async def _(own: Own) -> Provoked:
+    id_ = await own.template("编号 {no}")
+    await registry.review(
+        own.api.ctx.db, "template", int(id_), Review.APPROVED, actor="t", ids=own.api.ctx.ids
+    )
+    await own.reload()
+    return await own.refused({"name": "no"}, None, template_id=id_, params={})
+
+
+@case("TEMPLATE_REQUIRED")
+async def _(own: Own) -> Provoked:
+    await own.policy("templates_only", "true")
+    return await own.refused({})
+
+
+@case("REVIEW_REJECTED")
+async def _(own: Own) -> Provoked:
+    await own.policy("review", "all")
+    held = (await own.send()).data
+    assert held["items"][0]["status"] == "held"
+    ctx = own.api.ctx
+    reviewing = Reviewing(ctx.db, own.api.outcomes, ctx.directory, lambda _: None)
+    await reviewing.decide(int(held["batch_id"]), passes=False, actor="cli:root", reason="内容不合规")
+    message_id = held["items"][0]["message_id"]
+    record = (await own.api.get(f"/messages/{message_id}", key=own.key)).data
+    return Provoked(
+        {"reason": "内容不合规"}, message=message_id, said=[(record["carrier_code"], record["description"])]
+    )
+
+
+# --- codes, times ---------------------------------------------------------------------------------------------------
+
+
+@case("EXTEND_CODE_INVALID")
+async def _(own: Own) -> Provoked:
+    return Provoked({}, await own.send(extend_code="12a"))
+
+
+@case("TIME_INVALID")
+async def _(own: Own) -> Provoked:
+    answer = await own.send(send_at="0001-01-01T00:00:00+08:00")
+    said = {"reason": "send_at 超出允许的范围", "reason_en": "send_at is out of range"}
+    return Provoked(said, answer)
+
+
+@case("TIME_WINDOW_CLOSED")
+async def _(own: Own) -> Provoked:
+    await own.policy("hours", "08:00-11:00")
+    return await own.refused({"type": "通知", "time": f"{TOMORROW:%Y-%m-%d} 08:00"})
+
+
+# --- who is calling -------------------------------------------------------------------------------------------------
+
+
+@case("AUTH_MISSING")
+async def _(own: Own) -> Provoked:
+    return Provoked({}, await own.api.send("GET", f"{BASE}/balance"))
+
+
+@case("AUTH_KEY_INVALID")
+async def _(own: Own) -> Provoked:
+    return Provoked({}, await own.api.get("/balance", key=replace(own.key, bearer="smk_live_nobody")))
+
+
+@case("AUTH_SIGNATURE_INVALID")
+async def _(own: Own) -> Provoked:
+    return Provoked({}, await own.signed(secret="another"))
+
+
+@case("AUTH_TIMESTAMP_EXPIRED")
+async def _(own: Own) -> Provoked:
+    answer = await own.signed(at=1)
+    assert datetime.fromisoformat(answer.data["time"]).timestamp() == answer.data["unix"]
+    return Provoked({"time": answer.data["time"]}, answer)
+
+
+@case("AUTH_NONCE_REPLAYED")
+async def _(own: Own) -> Provoked:
+    assert (await own.signed(nonce="n" * 16)).status == 200
+    return Provoked({}, await own.signed(nonce="n" * 16))
+
+
+@case("AUTH_BEARER_INSECURE")
+async def _(own: Own) -> Provoked:
+    answer = await own.api.get("/balance", key=own.key, X_Forwarded_For="192.0.2.1")
+    return Provoked({"reason": "只能经 HTTPS 使用", "reason_en": "it needs HTTPS"}, answer)
+
+
+@case("AUTH_IP_DENIED")
+async def _(own: Own) -> Provoked:
+    away = await own.api.add_key(own.id, ip_allow=(ip_network("192.0.2.0/24"),))
+    return Provoked({"ip": "127.0.0.1"}, await own.api.get("/balance", key=away))
+
+
+@case("SCOPE_DENIED")
+async def _(own: Own) -> Provoked:
+    reader = await own.api.add_key(own.id, scopes=("query",))
+    return Provoked({"scope": "send"}, await own.post("/messages", own.body(), key=reader))
+
+
+# --- the account ----------------------------------------------------------------------------------------------------
+
+
+@case("ACCOUNT_STOPPED")
+async def _(own: Own) -> Provoked:
+    await accounts.set_status(own.api.ctx.db, own.name, "stopped", actor="t")
+    await own.reload()
+    return Provoked({}, await own.send())
+
+
+@case("ACCOUNT_EXPIRED")
+async def _(own: Own) -> Provoked:
+    day = str(NOON.date() - timedelta(days=1))
+    await own.set(ends_on=day)
+    return Provoked({"date": day}, await own.send())
+
+
+@case("ACCOUNT_NOT_BEGUN")
+async def _(own: Own) -> Provoked:
+    day = str(TOMORROW.date())
+    await own.set(starts_on=day)
+    return Provoked({"date": day}, await own.send())
+
+
+@case("PROTOCOL_DENIED")
+async def _(own: Own) -> Provoked:
+    await own.set(protocols="smpp,cmpp")
+    return Provoked({"protocol": "HTTP"}, await own.send())
+
+
+@case("EMERGENCY_DENIED")
+async def _(own: Own) -> Provoked:
+    return await own.at_the_door(emergency=True)
+
+
+@case("BALANCE_INSUFFICIENT")
+async def _(own: Own) -> Provoked:
+    return Provoked({"need": 101, "left": 100}, await own.send(to=[f"137{n:08d}" for n in range(101)]))
+
+
+@case("QUOTA_DAY_EXCEEDED")
+async def _(own: Own) -> Provoked:
+    await own.set(quota_day=1)
+    return Provoked({"limit": 1, "left": 1}, await own.send(to=[own.phone, "13700000000"]))
+
+
+@case("QUOTA_MONTH_EXCEEDED")
+async def _(own: Own) -> Provoked:
+    await own.set(quota_month=1)
+    return Provoked({"limit": 1, "left": 1}, await own.send(to=[own.phone, "13700000000"]))
+
+
+@case("RATE_LIMITED")
+async def _(own: Own) -> Provoked:
+    await own.set(rate=1)
+    assert (await own.send("很多", to=[f"137{n:08d}" for n in range(100)])).status == 202  # pays for 100 s
+    return Provoked({}, await own.send())
+
+
+# --- repeats --------------------------------------------------------------------------------------------------------
+
+
+@case("IDEMPOTENCY_IN_PROGRESS")
+async def _(own: Own) -> Provoked:
+    own.patch.setattr(repeats, "PATIENCE", 0.05)
+    async with own.api.ctx.db.transaction() as connection:
+        await connection.execute("SELECT FROM account WHERE id = $1 FOR UPDATE", own.id)
+        first = spawn(own.post("/messages", own.body(), Idempotency_Key="k"), name="first")
+        while not own.api.acceptor._repeats._running:  # noqa: ASYNC110 - nothing tells when it is under way
+            await asyncio.sleep(0.01)
+        answer = await own.post("/messages", own.body(), Idempotency_Key="k")
+    assert (await first).status == 202
+    return Provoked({}, answer)
+
+
+@case("IDEMPOTENCY_MISMATCH")
+async def _(own: Own) -> Provoked:
+    assert (await own.post("/messages", own.body(), Idempotency_Key="k")).status == 202
+    return Provoked({}, await own.post("/messages", own.body("别的"), Idempotency_Key="k"))
+
+
+@case("CLIENT_REF_EXISTS")
+async def _(own: Own) -> Provoked:
+    first = (await own.send(client_ref="R")).data["items"][0]["message_id"]
+    return Provoked({"id": first}, await own.send("别的", client_ref="R"))
+
+
+@case("TASK_REF_EXISTS")
+async def _(own: Own) -> Provoked:
+    body = {"name": "一", "content": "您好", "to": [own.phone], "client_ref": "T"}
+    first = await own.post("/tasks", body)
+    return Provoked({"id": first.data["task_id"]}, await own.post("/tasks", body | {"content": "别的"}))
+
+
+@case("STATE_CONFLICT")
+async def _(own: Own) -> Provoked:
+    message_id = (await own.send("您好${姓名}")).data["items"][0]["message_id"]
+    answer = await own.post(f"/messages/{message_id}/cancel")
+    return Provoked({"reason": "短信已提交运营商或已结束,不能撤销"}, answer)
+
+
+# --- what is full, or away ------------------------------------------------------------------------------------------
+
+
+@case("CONTACTS_FULL")
+async def _(own: Own) -> Provoked:
+    own.patch.setattr(audience, "MAX_CONTACTS", 1)
+    items = [{"number": own.phone}, {"number": "13700000000"}]
+    return Provoked({"most": 1}, await own.post("/contacts", {"items": items}))
+
+
+@case("AUDIENCES_FULL")
+async def _(own: Own) -> Provoked:
+    own.patch.setattr(audience, "MAX_AUDIENCES", 1)
+    assert (await own.post("/audiences", {"name": "一"})).status == 201
+    return Provoked({"most": 1}, await own.post("/audiences", {"name": "二"}))
+
+
+@case("NO_ROUTE")
+async def _(own: Own) -> Provoked:
+    own.api.blocked.add("CMCC")
+    try:
+        return Provoked({"carrier": "中国移动"}, await own.send())
+    finally:
+        own.api.blocked.clear()
+
+
+@case("BACKPRESSURE")
+async def _(own: Own) -> Provoked:
+    own.patch.setattr(own.api.acceptor, "open", False)
+    return Provoked({}, await own.send())
+
+
+@case("STORAGE_UNAVAILABLE")
+async def _(own: Own) -> Provoked:
+    own.patch.setattr(own.api.acceptor.disk, "_min_free", 1 << 60)
+    answer = await own.send()
+    assert "请联系管理员清理磁盘" in answer.data["reason"]
+    return Provoked({"reason": answer.data["reason"]}, answer)
+
+
+@case("NOT_READY")
+async def _(own: Own) -> Provoked:
+    own.api.checks["database"] = "away"
+    try:
+        return Provoked({}, await own.api.send("GET", "/ready"))
+    finally:
+        own.api.checks.clear()
+
+
+@case("INTERNAL")
+async def _(own: Own) -> Provoked:
+    async def broken(request: object) -> None:
+        raise RuntimeError("surprise")
+
+    own.patch.setattr(own.api.acceptor, "explain", broken)
+    return Provoked({}, await own.post("/messages/explain", own.body()))
