@@ -234,8 +234,9 @@ class Daemon:
             on_queued=self.channels.announce, bell=self.bell,
         )  # fmt: skip
         self.feeder = Feeder(
-            self.database, self.tasks, self.acceptor, node=node, ids=self.ids, account=self.directory.account
-        )
+            self.database, self.tasks, self.acceptor, node=node, ids=self.ids, account=self.directory.account,
+            policies=lambda: self.directory.policies,
+        )  # fmt: skip
         importer = Importer(
             self.database, self.tasks, node=node, keep_days=settings.retention.messages_days
         )

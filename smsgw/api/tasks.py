@@ -33,6 +33,8 @@ ColumnName = Annotated[str, Meta(min_length=1, max_length=64, description="A col
 PAUSED = {
     "PAUSED": ("已手动暂停", "Paused by hand"),
     "REVIEW_REJECTED": ("审核未通过", "Rejected by a reviewer"),
+    "NO_ROUTE": ("部分号码暂无可用通道,24 小时内通道恢复后自动发送,逾期列入错误报告",
+                 "Some numbers have no channel now; they are sent when there is one within 24 h, else refused"),
 }
 """Reasons that are no errors."""
 

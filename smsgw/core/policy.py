@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
 
 from smsgw.core.ids import CHINA
 from smsgw.core.keywords import WordFilter
 from smsgw.core.model import Account, MessageType
+from smsgw.core.schedule import Window, Windows
 from smsgw.core.templates import ContentBook
 
 TYPE_ZH = {MessageType.OTP: "验证码", MessageType.NOTICE: "通知", MessageType.MARKETING: "营销"}
@@ -99,6 +100,14 @@ class Hours:
 
     def __str__(self) -> str:
         return "-".join(f"{m // 60:02d}:{m % 60:02d}" for m in (self.begin, self.end))
+
+    @property
+    def windows(self) -> Windows:
+        """The same as spans of the day, for what also has hours of its own."""
+        if self.end - self.begin == 1440:
+            return Windows()
+        begin, end = (time(m // 60 % 24, m % 60) for m in (self.begin, self.end))
+        return Windows((Window(begin, end),))
 
     def opens(self, at: datetime) -> datetime | None:
         """None when it is open at that time; else when it opens next."""

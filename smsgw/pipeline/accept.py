@@ -21,7 +21,7 @@ from smsgw.pipeline.calls import ItemResult, SendItem, SendRequest, SendResult
 from smsgw.pipeline.disk import DiskGuard
 from smsgw.pipeline.lists import Reason
 from smsgw.pipeline.outcomes import MAX_AGE
-from smsgw.pipeline.policies import Checker, Passed, Tried
+from smsgw.pipeline.policies import Checker, Failed, Passed, Tried
 from smsgw.pipeline.policies import Refusal as Asked
 from smsgw.pipeline.repeats import Repeats, recalled
 from smsgw.pipeline.routing import CARRIER_ZH, Router
@@ -205,7 +205,7 @@ class Acceptor:
         passed, failed = self._checker.check(request, now, due or now)
         if self._spooling is None or not (self._spooling.active or self._away()):
             # Without the database channels let go of their carriers; what is spooled waits for them.
-            self._require_route({p.subject.route.pool for p in passed})
+            passed, failed = self._routed(request, passed, failed)
         return self._builder.build(request, passed, failed, now, due, expires)
 
     async def _store(self, request: SendRequest, prepared: Prepared) -> SendResult:
@@ -243,6 +243,13 @@ class Acceptor:
     def spooling(self) -> Spooling | None:
         """What is done while the database is away; None: calls are refused."""
         return self._spooling
+
+    def judge(self, request: SendRequest) -> list[Failed]:
+        """Of the recipients those that the checks in memory would refuse now, and why. Raises what refuses the call."""
+        self._admit(request)
+        now = self._now()
+        due, _ = self._times(request, now)
+        return self._checker.check(request, now, due or now)[1]
 
     async def explain(self, request: SendRequest) -> list[dict[str, object]]:
         """What would become of each recipient: the same checks as ``send``, all of them, and nothing is stored."""
@@ -384,8 +391,18 @@ class Acceptor:
             raise Invalid("TIME_INVALID", reason=f"expire_at 最多可晚于当前时间 {MAX_AGE.days} 天")
         return due, expires
 
-    def _require_route(self, pools: set[str]) -> None:
-        missing = self._router.unavailable(sorted(pools))
-        if missing:
-            names = {pool: CARRIER_ZH.get(pool, pool) for pool in missing}
+    def _routed(
+        self, request: SendRequest, passed: list[Passed], failed: list[Failed]
+    ) -> tuple[list[Passed], list[Failed]]:
+        """Without a channel for one of its numbers a call is refused; of a task, those numbers alone."""
+        missing = self._router.unavailable(sorted({p.subject.route.pool for p in passed}))
+        if not missing:
+            return passed, failed
+        names = {pool: CARRIER_ZH.get(pool, pool) for pool in missing}
+        if request.gate is None:
             raise Temporary("NO_ROUTE", retry_after=10, carrier="、".join(names.values()))
+        without = [p for p in passed if p.subject.route.pool in names]
+        unsent = [
+            Failed(p.position, p.item, ("NO_ROUTE", {"carrier": names[p.subject.route.pool]})) for p in without
+        ]
+        return [p for p in passed if p.subject.route.pool not in names], failed + unsent

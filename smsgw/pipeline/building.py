@@ -126,9 +126,12 @@ class Builder:
         recorded = [f for f in failed if f.subject is not None]
         if not passed and not recorded:
             return Prepared(None, result_of(0, results), set())
-        first_id = request.first_id or self._ids.block(len(request.items))
+        ids = request.ids
+        if not ids:
+            block = self._ids.block(len(request.items))
+            ids = range(block, block + len(request.items))
         positions = [p.position for p in passed[:1]] + [f.position for f in recorded[:1]]
-        batch_id = first_id + min(positions)
+        batch_id = ids[min(positions)]
         messages: list[tuple[object, ...]] = []
         parts: list[tuple[object, ...]] = []
         watches: list[Watch] = []
@@ -156,7 +159,7 @@ class Builder:
         next_at = due if state is PartState.SCHEDULED else None
         for one in passed:
             item, route = one.item, one.subject.route
-            message_id = first_id + one.position
+            message_id = ids[one.position]
             total = one.coded.parts
             self._refs = self._refs + 1 & 0xFF
             client_ref = item.client_ref or request.batch_client_ref
@@ -178,7 +181,7 @@ class Builder:
             subject = bad.subject
             if subject is None:
                 continue
-            message_id = first_id + bad.position
+            message_id = ids[bad.position]
             code, words = bad.reason[0], messages_of(*bad.reason)
             row = self._row(request, bad.item, subject, message_id, batch_id, (Coding.UCS2, 1, 0, 0))
             place = (request.account.id, subject.route.pool_id, lane)

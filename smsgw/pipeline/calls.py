@@ -48,8 +48,8 @@ class SendRequest:
     """Where the reports go instead of the account's way; its host must be on the account's list."""
     emergency: bool = False
     """Before everything else (特发); the account needs the right."""
-    first_id: int = 0
-    """Of a block of ids, one an item: the items' messages have these, so that a row tells its message. 0: new ones."""
+    ids: Sequence[int] = ()
+    """Ascending, one an item: the items' messages have these, so that a row tells its message. Empty: new ones."""
     gate: Callable[[Sequence[ItemResult]], Gate] | None = None
     """Given what becomes of the items: what has to hold, and is written, in the transaction that stores them."""
     dedupe: int = 0

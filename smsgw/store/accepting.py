@@ -46,7 +46,8 @@ async def commit_calls(
     without it no frequency is limited.
     """
     results: Results = {}
-    day = day_of(calls[-1].batch_id)
+    newest = max(call.batch_id for call in calls)  # what was set apart long ago is sent, and counted, today
+    day = day_of(newest)
 
     def still_open() -> list[NewCall]:
         return [call for call in calls if id(call) not in results]
@@ -59,7 +60,7 @@ async def commit_calls(
             results[id(call)] = shut
     admitted, others = await _admit(connection, still_open(), limits)
     results |= others
-    fresh, revised = await _thin_out(connection, admitted, revise, time_of(calls[-1].batch_id))
+    fresh, revised = await _thin_out(connection, admitted, revise, time_of(newest))
     for call, was in zip(fresh, admitted, strict=True):
         results[id(was)] = Stored(call.batch_id, revised=call.answer if id(was) in revised else None)
     if fresh:

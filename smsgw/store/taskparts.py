@@ -26,7 +26,7 @@ for _state, _rank in states.RANK.items():
 _BY_RANK = {rank: state for state, rank in states.RANK.items()}
 
 _CHUNKS = """
-SELECT task_id, run, first, size, base_id FROM task_chunk
+SELECT task_id, run, first, size, base_id, feeds FROM task_chunk
 WHERE task_id = $1 AND {flag} AND ($2::int IS NULL OR run = $2) AND ($3::timestamptz IS NULL OR
     counted_at < $3 - greatest(interval '2 s', ($3 - fed_at) / 50))
 ORDER BY counted_at, run, first LIMIT $4
@@ -67,11 +67,12 @@ CROSS JOIN LATERAL (
 GROUP BY c.run, c.first, s.k, s.waits, s.unclaimed
 """  # noqa: S608 - constant text
 
+# A chunk that has got messages since it was looked at is counted another time.
 _COUNTED = """
 UPDATE task_chunk c SET counts = n.counts, waiting = n.waiting, final = n.final, open = n.open, counted_at = $7
-FROM unnest($2::int[], $3::int[], $4::jsonb[], $5::bool[], $6::bool[], $8::bool[])
-     AS n(run, first, counts, waiting, final, open)
-WHERE c.task_id = $1 AND c.run = n.run AND c.first = n.first
+FROM unnest($2::int[], $3::int[], $4::jsonb[], $5::bool[], $6::bool[], $8::bool[], $9::int[])
+     AS n(run, first, counts, waiting, final, open, feeds)
+WHERE c.task_id = $1 AND c.run = n.run AND c.first = n.first AND c.feeds = n.feeds
 """
 
 
@@ -128,6 +129,7 @@ async def count(database: Database, chunks: Sequence[Chunk], now: datetime, *, s
         [t.final for _, t in items],
         now,
         [t.open for _, t in items],
+        [c.feeds for c in chunks],
     )
     return unclaimed
 
@@ -138,7 +140,7 @@ FROM unnest($1::bigint[], $2::int[]) AS c(base_id, size)
 JOIN part p ON p.id >= c.base_id AND p.id < c.base_id + c.size AND p.id >= $3 AND p.id < $4
 """
 _OVERLAPPING = """
-SELECT task_id, run, first, size, base_id FROM task_chunk
+SELECT task_id, run, first, size, base_id, feeds FROM task_chunk
 WHERE task_id = $1 AND run = $2 AND first <= $4 AND first + size > $3 ORDER BY first
 """
 

@@ -94,6 +94,8 @@ class Chunk:
     first: int
     size: int
     base_id: int
+    feeds: int = 1
+    """How often it has got messages."""
 
 
 @contextlib.asynccontextmanager
@@ -301,16 +303,26 @@ _ROWS = "SELECT * FROM task_row WHERE task_id = $1 AND n > $2 ORDER BY n LIMIT $
 
 async def rows_after(database: Database, task_id: int, n: int, limit: int) -> list[Recipient]:
     """The rows that follow row ``n``."""
-    return [
-        Recipient(row["n"], row["line"], row["number"], row["ext"], tuple(row["vals"] or ()))
-        for row in await database.fetch(_ROWS, task_id, n, limit)
-    ]
+    return [recipient(row) for row in await database.fetch(_ROWS, task_id, n, limit)]
 
 
-_ADD_CHUNK = (
-    "INSERT INTO task_chunk (task_id, run, first, size, base_id, counts) VALUES ($1, $2, $3, $4, $5, $6)"
-)
-_FED = "UPDATE task SET fed = $2, due_at = $3, reason = '', detail = '{}' WHERE id = $1"
+def recipient(row: Row) -> Recipient:
+    """A row of ``task_row``."""
+    return Recipient(row["n"], row["line"], row["number"], row["ext"], tuple(row["vals"] or ()))
+
+
+_ADD_CHUNK = """
+INSERT INTO task_chunk (task_id, run, first, size, base_id, counts, aside, aside_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+# What is said of rows that were put aside is said as long as there are such.
+_FED = """
+UPDATE task t SET fed = $2, due_at = $3, detail = '{}', reason = CASE
+    WHEN $4 OR (reason = 'NO_ROUTE' AND EXISTS (
+        SELECT 1 FROM task_chunk c WHERE c.task_id = t.id AND c.run = t.run AND c.aside IS NOT NULL)) THEN 'NO_ROUTE'
+    ELSE '' END
+WHERE id = $1
+"""
 _REFUSED = """
 INSERT INTO task_problem (task_id, run, line, n, number, code, message, message_id)
 SELECT $1, $2, r.line, r.n, r.number, r.code, r.message, m.id
@@ -321,23 +333,36 @@ LEFT JOIN message m ON m.id = r.id AND m.id >= $9 AND m.id < $10
 _STORED = "SELECT count(*) FROM message WHERE id >= $1 AND id < $2"
 
 
-async def mark_fed(
-    connection: Connection, chunk: Chunk, *, refused: Sequence[RefusedRow], due_at: datetime | None
-) -> None:
-    """The rows of a chunk are done with: they are messages by now, or refused, or both (a refusal on record)."""
+async def refuse(connection: Connection, chunk: Chunk, refused: Sequence[RefusedRow]) -> int:
+    """Write down rows of a chunk that were refused; how many messages the chunk has (refusals on record among them)."""
     low, high = chunk.base_id, chunk.base_id + chunk.size
-    stored = chunk.size
     if refused:
         await connection.execute(
             _REFUSED, chunk.task_id, chunk.run, *map(list, zip(*refused, strict=True)), low, high
         )
-        stored = await connection.fetchval(_STORED, low, high)
-    if stored:
-        counts = _json({"queued": stored})
+    stored: int = await connection.fetchval(_STORED, low, high)
+    return stored
+
+
+async def mark_fed(
+    connection: Connection,
+    chunk: Chunk,
+    *,
+    refused: Sequence[RefusedRow],
+    due_at: datetime | None,
+    aside: Sequence[int] = (),
+    aside_at: datetime | None = None,
+) -> None:
+    """The rows of a chunk are done with: they are messages by now, or refused, or both (a refusal on record); or put
+    aside until ``aside_at``."""
+    stored = await refuse(connection, chunk, refused) if refused or aside else chunk.size
+    if stored or aside:
+        counts = _json({"queued": stored} if stored else {})
         await connection.execute(
-            _ADD_CHUNK, chunk.task_id, chunk.run, chunk.first, chunk.size, chunk.base_id, counts
-        )
-    await connection.execute(_FED, chunk.task_id, chunk.first + chunk.size - 1, due_at)
+            _ADD_CHUNK, chunk.task_id, chunk.run, chunk.first, chunk.size, chunk.base_id, counts,
+            list(aside) or None, aside_at if aside else None,
+        )  # fmt: skip
+    await connection.execute(_FED, chunk.task_id, chunk.first + chunk.size - 1, due_at, bool(aside))
 
 
 _BEGIN = """
@@ -418,16 +443,23 @@ SELECT p.task_id, count(*) AS n FROM unnest($1::bigint[], $2::int[]) AS w(task_i
 JOIN task_problem p ON p.task_id = w.task_id AND p.run = w.run
 WHERE w.run > 0 AND p.message_id IS NULL GROUP BY p.task_id
 """
+_ASIDE_OF = """
+SELECT c.task_id, sum(cardinality(c.aside))::bigint AS n FROM unnest($1::bigint[], $2::int[]) AS w(task_id, run)
+JOIN task_chunk c ON c.task_id = w.task_id AND c.run = w.run WHERE c.aside IS NOT NULL GROUP BY c.task_id
+"""
 
 
 async def totals(database: Reader, wanted: Sequence[tuple[int, int]]) -> dict[int, Counter[str]]:
-    """For each (task, run): messages by status as last counted, and rows refused at the door as ``refused``."""
+    """For each (task, run): messages by status as last counted, rows refused at the door as ``refused``, and those
+    put aside as ``aside``."""
     ids, numbers = [w[0] for w in wanted], [w[1] for w in wanted]
     found: dict[int, Counter[str]] = {task_id: Counter() for task_id in ids}
     for row in await database.fetch(_TOTALS_OF, ids, numbers):
         found[row["task_id"]][row["status"]] += row["n"]
     for row in await database.fetch(_REFUSED_OF, ids, numbers):
         found[row["task_id"]]["refused"] += row["n"]
+    for row in await database.fetch(_ASIDE_OF, ids, numbers):
+        found[row["task_id"]]["aside"] += row["n"]
     return found
 
 

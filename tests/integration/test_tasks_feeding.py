@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,7 +31,7 @@ from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.model import TaskSpec
 from smsgw.platform.campaigns.service import Tasks, TaskView
-from smsgw.store import accounts, leases
+from smsgw.store import accounts, leases, policies
 from smsgw.store.db import Database
 from smsgw.store.journal import Journal, boot_id
 from smsgw.store.secrets import Sealer
@@ -49,6 +49,8 @@ class Desk:
     feeder: Feeder
     ids: IdSource
     account_id: int
+    away: set[str]
+    """Pools without a channel."""
     offset: timedelta = timedelta()
     numbers: int = 0
     queued: set[tuple[int, int]] = field(default_factory=set)
@@ -66,10 +68,18 @@ class Desk:
     def later(self, **how: float) -> None:
         self.offset += timedelta(**how)
 
-    async def make(self, rows: int = 30, content: str = "您好", *, prefix: str = "138", **fields: Any) -> int:
+    async def make(
+        self,
+        rows: int = 30,
+        content: str = "您好",
+        *,
+        prefix: str = "138",
+        to: Sequence[str] = (),
+        **fields: Any,
+    ) -> int:
         account = self.directory.account(self.account_id)
         assert account is not None
-        numbers = tuple(f"{prefix}{self.numbers + i:08d}" for i in range(rows))
+        numbers = tuple(to) or tuple(f"{prefix}{self.numbers + i:08d}" for i in range(rows))
         self.numbers += rows
         spec = TaskSpec(account, "测试", content, Origin.API, "key", to=numbers, **fields)
         task, _ = await self.tasks.create(spec)
@@ -81,6 +91,7 @@ class Desk:
             self.feeder._paced.clear()
             for feed in self.feeder._feeds.values():
                 feed.counted = float("-inf")
+                feed.aside_after = 0.0
             await self.feeder.step()
 
     async def view(self, task_id: int) -> TaskView:
@@ -109,6 +120,8 @@ async def desk(dsn: str, folder: Path, *, balance: int = 100_000) -> AsyncIterat
     ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
     account_id = await accounts.add_account(database, "acme", actor="t", default_sign="测试")
     await accounts.top_up(database, account_id, balance, "", actor="t", ids=ids.next)
+    for policy in ("frequency", "identical_seconds"):  # the same numbers are written to again and again
+        await policies.put(database, policy, "off", actor="t")
     directory = Directory(Sealer(secrets.token_bytes(32)))
     await directory.reload(database)
     found: list[Desk] = []
@@ -121,17 +134,24 @@ async def desk(dsn: str, folder: Path, *, balance: int = 100_000) -> AsyncIterat
         dsn, node=1, ids=ids, journal=Journal(folder / "journal", 1, boot_id()), directory=directory, bell=bell,
         durability=DurabilityConfig(), now=now,
     )  # fmt: skip
-    router = Router(Segments(), directory, available=lambda _: True, ascii_only=lambda _: False)
+    away: set[str] = set()
+    router = Router(
+        Segments(), directory, available=lambda pool: pool not in away, ascii_only=lambda _: False
+    )
     acceptor = Acceptor(
         dsn, node=1, ids=ids, router=router, disk=DiskGuard([folder], 1), on_queued=lambda _: None, now=now,
+        policies=lambda: directory.policies,
         refusal=lambda number, *_: BLOCKED if number.startswith("86139") and number[-1] == "7" else None,
     )  # fmt: skip
     tasks = Tasks(
         database, acceptor=acceptor, outcomes=outcomes, files=Files(database, folder / "files", node=1, ids=ids.next),
         ids=ids.next, on_queued=lambda _: None, bell=bell, now=now,
     )  # fmt: skip
-    feeder = Feeder(database, tasks, acceptor, node=1, ids=ids, account=directory.account, now=now)
-    found.append(Desk(database, directory, tasks, feeder, ids, account_id))
+    feeder = Feeder(
+        database, tasks, acceptor, node=1, ids=ids, account=directory.account, policies=lambda: directory.policies,
+        now=now,
+    )  # fmt: skip
+    found.append(Desk(database, directory, tasks, feeder, ids, account_id, away))
     await acceptor.start()
     await outcomes.start()
     try:
@@ -212,6 +232,95 @@ async def test_a_task_goes_on_soon_after_its_account_is_started_though_the_door_
         d.later(seconds=2)
         await d.feed()
         assert (await d.view(task_id)).progress.statuses == {"queued": 30}
+
+
+async def test_hours_are_those_of_the_policies(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        await policies.put(
+            d.database, "hours", "10:00-11:00", account_id=d.account_id, type_="notice", actor="t"
+        )
+        await d.directory.reload(d.database)
+        d.at("09:00")
+        task_id = await d.make(30)
+        await d.feed()
+        view = await d.view(task_id)
+        assert (view.task.state, view.task.reason) == ("paused", "TIME_WINDOW_CLOSED")
+        assert view.task.detail["time"] == f"{d.now().astimezone(CHINA):%Y-%m-%d} 10:00"
+        d.at("10:00")
+        await d.feed()
+        assert (await d.view(task_id)).progress.statuses == {"queued": 30}
+
+
+async def test_a_text_is_refused_with_what_is_wrong_with_it(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        with pytest.raises(SmsgwError) as refused:
+            await d.make(3, content="新品上市", type=MessageType.MARKETING)
+        assert refused.value.code == "CONTENT_OPTOUT_MISSING"
+        assert "拒收请回复" in str(refused.value)
+
+
+async def test_rows_without_a_channel_wait_and_the_others_go_on(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        d.away.add("CUCC")
+        numbers = [f"{('138', '130')[i % 2]}{i:08d}" for i in range(500)]
+        task_id = await d.make(to=numbers)
+        await d.feed()
+        view = await d.view(task_id)
+        assert (view.task.state, view.task.reason) == ("running", "NO_ROUTE")
+        assert (view.progress.statuses, view.progress.pending) == ({"queued": 250}, 250)
+        assert await d.submit() == 250
+        found, _ = await recipients.search(
+            d.database, view.task, 1, False, status="pending", after=0, limit=500
+        )
+        assert [r.number for r in found] == ["86" + n for n in numbers[1::2]]
+        await d.tasks.pause(task_id, accounts=None, actor="t")
+        d.away.clear()
+        d.later(seconds=11)
+        await d.feed()
+        assert (await d.view(task_id)).progress.statuses == {"delivered": 250}
+        await d.tasks.resume(task_id, accounts=None, actor="t")
+        await d.feed()
+        view = await d.view(task_id)
+        assert (view.task.state, view.task.reason) == ("sent", "")
+        assert view.progress.statuses == {"delivered": 250, "queued": 250}
+        assert await d.submit() == 250
+        assert (await d.view(task_id)).progress.statuses == {"delivered": 500}
+        found, _ = await recipients.search(d.database, view.task, 1, True, status=None, after=0, limit=500)
+        assert [r.number for r in found] == ["86" + n for n in numbers]
+        assert {r.message_id for r in found} == set(
+            await d.database.fetchval("SELECT array_agg(id) FROM message")
+        )
+
+
+async def test_rows_that_no_channel_takes_in_a_day_are_refused(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        d.away.add("CUCC")
+        task_id = await d.make(to=["13000000001", "13800000002", "13000000003"])
+        await d.feed()
+        d.later(hours=23)
+        await d.feed()
+        assert (await d.view(task_id)).progress.pending == 2
+        d.later(hours=1.1)
+        await d.feed()
+        view = await d.view(task_id)
+        assert (view.task.state, view.progress.statuses) == ("sent", {"queued": 1, "rejected": 2})
+        table = b"".join([piece async for piece in recipients.errors(d.database, view.task, 1)]).decode()
+        assert table.count("NO_ROUTE") == 2
+
+
+async def test_rows_that_wait_for_a_channel_are_cancelled_with_their_task(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        d.away.update(("CUCC", "CMCC"))
+        task_id = await d.make(300)
+        await d.feed()
+        assert (await d.view(task_id)).progress.pending == 300
+        await d.tasks.cancel(task_id, accounts=None, actor="t")
+        d.away.clear()
+        d.later(seconds=11)
+        await d.feed()
+        view = await d.view(task_id)
+        assert (view.progress.pending, view.progress.statuses) == (0, {"cancelled": 300})
+        assert not await d.states()
 
 
 async def test_messages_are_made_shortly_before_their_time(dsn: str, tmp_path: Path) -> None:

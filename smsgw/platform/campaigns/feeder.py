@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,17 +18,19 @@ from typing import Any
 import structlog
 
 from smsgw import aio
-from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
-from smsgw.core.ids import CHINA, IdSource
+from smsgw.core.errors import Invalid, SmsgwError, Temporary
+from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import Account, MessageType, Origin
-from smsgw.core.schedule import Windows
+from smsgw.core.policy import NO_POLICY, TYPE_ZH, PolicySet
+from smsgw.core.schedule import Hours
 from smsgw.core.variables import Template
-from smsgw.pipeline.accept import Acceptor, ItemResult, SendItem, SendRequest
-from smsgw.platform.campaigns.model import AHEAD, GRACE, MARKETING_HOURS, hours_of, recurrence_of
+from smsgw.pipeline.accept import Acceptor, SendItem, SendRequest
+from smsgw.platform.campaigns.gates import AsideGate, Gate
+from smsgw.platform.campaigns.model import AHEAD, GRACE, hours_of, recurrence_of
 from smsgw.platform.campaigns.service import Tasks
-from smsgw.store import leases, taskparts
+from smsgw.store import leases, taskaside, taskparts
 from smsgw.store import tasks as store
-from smsgw.store.db import Connection, Database
+from smsgw.store.db import Database
 from smsgw.store.leases import Lease
 from smsgw.store.tasks import Chunk, Recipient, Task
 
@@ -61,6 +63,12 @@ LOOK_AGAIN = timedelta(seconds=30)
 """After a refusal of which only the door knows when it ends."""
 SOON = timedelta(seconds=1)
 """After one that this node will have heard of by then."""
+LOOK_ASIDE_EVERY = 1.0
+"""Seconds between looks at rows without a channel, while there is none."""
+ROUTE_RETRY = timedelta(seconds=10)
+"""After which the same rows are tried again."""
+ROUTE_PATIENCE = timedelta(hours=24)
+"""After which they are refused: as long as a message may wait for a channel."""
 ACCOUNT_SHARE = 0.8
 """Of the account's rate, what its tasks may use: its other messages are not to be refused for a task."""
 BURST = 0.5
@@ -80,45 +88,8 @@ class _Feed:
     """After a refusal that passes."""
     most: int = CHUNK
     """Rows of a call: fewer for a while when one among them has spoilt it for all."""
-
-
-class _Gate:
-    """In the transaction that stores a chunk: the task runs, and this chunk comes next."""
-
-    def __init__(self, task: Task, chunk: Chunk, rows: Sequence[Recipient], due_at: datetime | None) -> None:
-        self.task = task
-        self.chunk = chunk
-        self.rows = rows
-        self.due_at = due_at
-        self.refused: list[store.RefusedRow] = []
-        self.closed = False
-        """The door keeps hours of its own, and they are over: no row is to be lost to that."""
-        self.marked = False
-
-    def given(self, results: Sequence[ItemResult]) -> _Gate:
-        """What the door says of the rows."""
-        for place, (row, result) in enumerate(zip(self.rows, results, strict=True)):
-            if result.code is not None:
-                id_ = self.chunk.base_id + place
-                self.refused.append((row.line, row.n, row.number, result.code, result.message or "", id_))
-                self.closed |= result.code == "TIME_WINDOW_CLOSED"
-        return self
-
-    async def admit(self, connection: Connection) -> SmsgwError | None:
-        """Whoever holds the lock is about to pause, cancel or change the task: the chunk comes another time."""
-        task = await store.lock_free(connection, self.task.id)
-        if task is None:
-            return Temporary("BACKPRESSURE", retry_after=TICK)
-        if (task.state, task.run, task.fed) != ("running", self.task.run, self.chunk.first - 1):
-            return Refused("STATE_CONFLICT", reason="任务状态已变化")
-        if self.closed:
-            return Refused("TIME_WINDOW_CLOSED", type=self.task.type)
-        return None
-
-    async def mark(self, connection: Connection) -> None:
-        """Its rows are fed."""
-        await store.mark_fed(connection, self.chunk, refused=self.refused, due_at=self.due_at)
-        self.marked = True
+    aside_after: float = 0.0
+    """When rows that were put aside are looked for again."""
 
 
 class Feeder:
@@ -133,7 +104,7 @@ class Feeder:
         node: int,
         ids: IdSource,
         account: Callable[[int], Account | None],
-        marketing_hours: Callable[[], Windows] = lambda: MARKETING_HOURS,
+        policies: Callable[[], PolicySet] = lambda: NO_POLICY,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database = database
@@ -142,7 +113,7 @@ class Feeder:
         self._node = node
         self._ids = ids
         self._account = account
-        self._marketing_hours = marketing_hours
+        self._policies = policies
         self._now = now
         self._lease: Lease | None = None
         self._feeds: dict[int, _Feed] = {}
@@ -245,13 +216,13 @@ class Feeder:
     async def _prepare(self, task: Task, now: datetime) -> Task | None:
         """The task when it may be fed now; begins, pauses and resumes it as the rules say."""
         account = self._account(task.account_id)
-        hours = hours_of(task, self._marketing_hours() if task.type == MessageType.MARKETING else Windows())
         if account is None or account.halted:
             if task.state != "paused":
                 await self._tasks.pause(
                     task.id, accounts=None, actor="rule", reason="ACCOUNT_STOPPED", by_rule=True
                 )
             return None
+        hours = self._hours(task, account)
         if task.state == "paused":
             until = task.detail.get("until")
             if (until is None or datetime.fromisoformat(until) <= now) and hours.open_until(now) is not None:
@@ -272,11 +243,15 @@ class Feeder:
             return None  # one that has not begun waits for its time first
         return task
 
+    def _hours(self, task: Task, account: Account) -> Hours:
+        """When it may send: by the policies of its account and type, and by its own windows."""
+        return hours_of(task, self._policies().limits(account, MessageType(task.type)).hours.windows)
+
     async def _close(self, task: Task, opens: datetime | None) -> None:
         """Its hours are over: it goes on by itself when they come again."""
         await self._tasks.pause(
             task.id, accounts=None, actor="rule", reason="TIME_WINDOW_CLOSED", by_rule=True,
-            detail={} if opens is None else {"until": opens.astimezone(CHINA).isoformat()},
+            detail={"type": TYPE_ZH[MessageType(task.type)], **_when(opens)},
         )  # fmt: skip
 
     async def _begin(self, task: Task, now: datetime) -> Task | None:
@@ -340,13 +315,31 @@ class Feeder:
             feed.counted = clock
         if feed.unclaimed >= share:
             return 0
-        rows = await self._next_rows(task, feed)
+        aside = None
+        if clock >= feed.aside_after:
+            aside = await taskaside.due(self._database, task.id, task.run, now)
+            feed.aside_after = clock + LOOK_ASIDE_EVERY
+        if aside is not None:
+            rows = (await taskaside.rows(self._database, aside))[: feed.most]
+        else:
+            rows = await self._next_rows(task, feed)
         if not rows:
+            if await taskaside.any_left(self._database, task.id, task.run):
+                return 0
             await self._end_feeding(task)
             return 0
         pace = len(rows) / max(1.0, account.rate * ACCOUNT_SHARE)
         self._paced[account.id] = max(self._paced.get(account.id, 0.0), clock - BURST) + pace
-        return await self._send(task, feed, account, rows, due, now)
+        following = due
+        if task.rate:
+            following = max(task.due_at or now, now) + timedelta(seconds=len(rows) / task.rate)
+        if aside is not None:
+            patient = now - time_of(aside.chunk.base_id) < ROUTE_PATIENCE
+            gate: Gate = AsideGate(task, aside, rows, following, now + ROUTE_RETRY if patient else None)
+        else:
+            chunk = Chunk(task.id, task.run, rows[0].n, len(rows), self._ids.block(len(rows)))
+            gate = Gate(task, chunk, rows, following, now + ROUTE_RETRY)
+        return await self._send(task, feed, account, gate, due, now)
 
     async def _next_rows(self, task: Task, feed: _Feed) -> list[Recipient]:
         if feed.rows_at != (task.run, task.fed) or not feed.rows:
@@ -362,18 +355,12 @@ class Feeder:
         task: Task,
         feed: _Feed,
         account: Account,
-        rows: list[Recipient],
+        gate: Gate,
         due: datetime | None,
         now: datetime,
     ) -> int:
         template = Template(task.content)
-        following = None
-        if task.rate:
-            following = max(task.due_at or now, now) + timedelta(seconds=len(rows) / task.rate)
-        elif due is not None:
-            following = due
-        chunk = Chunk(task.id, task.run, rows[0].n, len(rows), self._ids.block(len(rows)))
-        gate = _Gate(task, chunk, rows, following)
+        rows = gate.rows
         request = SendRequest(
             account=account,
             items=tuple(
@@ -388,7 +375,7 @@ class Feeder:
             submitter=task.submitter,
             send_at=due,
             expire_at=self._expiry(task, due or now),
-            first_id=chunk.base_id,
+            ids=gate.ids,
             gate=gate.given,
         )  # fmt: skip
         try:
@@ -396,12 +383,16 @@ class Feeder:
             if not gate.marked:  # there was nothing to store but that
                 await self._mark_refused(gate.given(result.items))
         except SmsgwError as exc:
-            return await self._refused(task, feed, rows, exc)
+            return await self._refused(task, feed, account, gate, exc)
         feed.not_before = 0.0
         feed.most = min(CHUNK, feed.most * 2)
+        feed.unclaimed += result.accepted
+        if isinstance(gate, AsideGate):
+            if result.accepted:  # there is a channel again: the others need not wait for their turn
+                feed.aside_after = 0.0
+            return result.accepted
         feed.rows = feed.rows[len(rows) :]
         feed.rows_at = (task.run, rows[-1].n)
-        feed.unclaimed += result.accepted
         return len(rows)
 
     @staticmethod
@@ -409,34 +400,44 @@ class Feeder:
         """The task's own end of validity, as far ahead as a message may have one."""
         return None if task.expire_at is None else min(task.expire_at, start + timedelta(days=6))
 
-    async def _mark_refused(self, gate: _Gate) -> None:
+    async def _mark_refused(self, gate: Gate) -> None:
         async with self._database.transaction() as connection:
             shut = await gate.admit(connection)
             if shut is not None:
                 raise shut
             await gate.mark(connection)
 
-    async def _refused(self, task: Task, feed: _Feed, rows: list[Recipient], exc: SmsgwError) -> int:
+    async def _refused(self, task: Task, feed: _Feed, account: Account, was: Gate, exc: SmsgwError) -> int:
         """The door has refused a call as a whole: later, by somebody's hand, or one row alone."""
         feed.rows = []
         if isinstance(exc, Temporary) or exc.code == "STATE_CONFLICT":
             wait = 0.0 if exc.code == "STATE_CONFLICT" else min(PATIENCE_MOST, exc.retry_after or 1.0)
             feed.not_before = time.monotonic() + wait
-            if exc.code in ("NO_ROUTE", "STORAGE_UNAVAILABLE") and task.reason != exc.code:
+            if exc.code == "STORAGE_UNAVAILABLE" and task.reason != exc.code:
                 await self._note(task, exc)
             return 0
         if isinstance(exc, Invalid) and task.mapping.get("names"):  # each row has a text of its own
+            rows = was.rows
             if len(rows) > 1:
                 feed.most = len(rows) // 2
+                feed.aside_after = 0.0
                 return 1
             row = rows[0]
-            gate = _Gate(task, Chunk(task.id, task.run, row.n, 1, 0), rows, task.due_at)
+            if isinstance(was, AsideGate):
+                gate: Gate = AsideGate(task, was.was, rows, None, self._now())
+            else:
+                gate = Gate(task, Chunk(task.id, task.run, row.n, 1, 0), rows, task.due_at)
             gate.refused.append((row.line, row.n, row.number, exc.code, str(exc), 0))
             try:
                 await self._mark_refused(gate)
             except SmsgwError:
                 return 0
             return 1
+        if exc.code == "TIME_WINDOW_CLOSED":
+            opens = self._hours(task, account).next_open(self._now())
+            if opens is not None and opens > self._now():
+                await self._close(task, opens)
+                return 0
         detail = {name: value for name, value in exc.detail.items() if isinstance(value, str | int)}
         until = _until(exc, self._now())
         if until is not None:
@@ -494,6 +495,14 @@ class Feeder:
             for task_id in ids:
                 await self._tasks.settle_queue(task_id)
                 await self._tasks.end_long_holds(task_id)
+
+
+def _when(opens: datetime | None) -> dict[str, str]:
+    """When it goes on, for the feeder and for people."""
+    if opens is None:
+        return {}
+    local = opens.astimezone(CHINA)
+    return {"until": local.isoformat(), "time": f"{local:%Y-%m-%d %H:%M}"}
 
 
 def _until(exc: SmsgwError, now: datetime) -> datetime | None:

@@ -25,8 +25,6 @@ AHEAD = timedelta(seconds=30)
 """Messages are made this long before their time."""
 GRACE = timedelta(hours=1)
 """A run that comes round again starts at most this late; later it has been missed."""
-MARKETING_HOURS = Windows((Window(time(8), time(21)),))
-"""When marketing may reach people."""
 
 STATES: dict[str, str] = {
     "importing": "导入中",
@@ -95,10 +93,11 @@ class Progress:
 
 
 def progress(task: Task, counted: Counter[str], feeding_over: bool) -> Progress:
-    """Sum up a task from what its messages were counted as (``refused``: rows refused at the door)."""
+    """Sum up a task from what its messages were counted as (``refused``: rows refused at the door; ``aside``: rows that
+    are to be fed again)."""
     statuses = Counter(counted)
     statuses["rejected"] += statuses.pop("refused", 0)
-    left = task.valid - task.fed
+    left = task.valid - task.fed + statuses.pop("aside", 0)
     pending = left
     if task.state == "cancelled":
         statuses["cancelled"] += left
@@ -176,6 +175,6 @@ def recurrence_of(given: Mapping[str, Any]) -> Recurrence:
     return Recurrence(every, times, on, until)
 
 
-def hours_of(task: Task, quiet: Windows) -> Hours:
-    """When a task may send: within its own windows, and not in the quiet hours of its type."""
-    return Hours((windows_of(task.windows), quiet))
+def hours_of(task: Task, allowed: Windows) -> Hours:
+    """When a task may send: within its own windows, and the hours that the policies allow its account and type."""
+    return Hours((windows_of(task.windows), allowed))

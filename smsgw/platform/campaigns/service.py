@@ -124,7 +124,7 @@ class Tasks:
                 "to", f"最多 {MAX_TO} 个号码,更多请上传文件", f"at most {MAX_TO}; use a file for more"
             )
         plan = self._plan(spec, upload)
-        await self._try_text(spec, plan, upload)
+        self._try_text(spec, plan, upload)
         task = Task(
             id=plan.task_id, account_id=spec.account.id, name=spec.name, state="importing", origin=spec.origin,
             submitter=spec.submitter, type=spec.type, content=spec.content, created_at=now,
@@ -189,7 +189,7 @@ class Tasks:
         ext = None if spec.ext_column is None else _column(upload, spec.ext_column, "mapping.ext")
         return Plan(task_id, phone, spec.content, tuple(columns), names, ext, spec.one_each, room)
 
-    async def _try_text(self, spec: TaskSpec, plan: Plan, upload: Upload | None) -> None:
+    def _try_text(self, spec: TaskSpec, plan: Plan, upload: Upload | None) -> None:
         """What the accept would refuse of every row alike is refused now."""
         template = Template(spec.content)
         rows = [[number] for number in spec.to[:50]] if upload is None else upload.first_rows
@@ -202,17 +202,12 @@ class Tasks:
             except numbers.InvalidNumber:
                 continue
             if all(values):
-                lines = await self._acceptor.explain(
-                    SendRequest(
-                        spec.account,
-                        (SendItem(number, template.fill(values), "", spec.ext, spec.extend_code, spec.sign),),
-                        spec.type, Origin.TASK, spec.submitter,
-                    )
-                )  # fmt: skip
-                for line in lines:
-                    code = str(line.get("code", ""))
+                item = SendItem(number, template.fill(values), "", spec.ext, spec.extend_code, spec.sign)
+                request = SendRequest(spec.account, (item,), spec.type, Origin.TASK, spec.submitter)
+                for failed in self._acceptor.judge(request):
+                    code, detail = failed.reason
                     if code.startswith(("CONTENT_", "SIGN_", "TEMPLATE_")):
-                        raise Invalid(code)
+                        raise Invalid(code, retry_after=None, **detail)
                 tried += 1
                 if tried == 3:
                     return
