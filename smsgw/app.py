@@ -143,6 +143,7 @@ class Daemon:
             self.outcomes,
             tables,
             marketing_stopped=self.lists.marketing_stopped,
+            nodes=lambda: self.nodes,
             halted=lambda: self.directory.halted,
             emergency_reserve=lambda: self.directory.settings.emergency_reserve,
             test_channel=test_carrier.channel,
@@ -408,6 +409,11 @@ class Daemon:
     def database_ok(self) -> bool:
         """Whether the database answered when it was last asked."""
         return self._database_ok
+
+    @property
+    def nodes(self) -> int:
+        """Nodes that lived when the database answered last."""
+        return self._nodes
 
     async def reload(self) -> None:
         """Take up at once what was changed in the database."""

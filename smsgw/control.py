@@ -71,6 +71,7 @@ def application(daemon: Daemon) -> web.Application:
             {
                 "version": __version__,
                 "node": daemon.settings.node.number,
+                "nodes": daemon.nodes,
                 "ready": ready,
                 "checks": checks,
                 "urls": daemon.urls,

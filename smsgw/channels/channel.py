@@ -18,6 +18,9 @@ from smsgw.store.leases import Lease
 
 GRACE = 60.0
 """Seconds after a lost connection during which messages are still accepted for a channel."""
+LEFT = "the lease could not be renewed"
+LEAVE_PATIENCE = 1.0
+"""A channel whose lease could not be renewed waits this many seconds for answers: then the lease is another's."""
 STOP_PATIENCE = 12.0
 """A channel that stops waits this many seconds for answers, log-outs and the claim that is under way."""
 
@@ -37,6 +40,8 @@ class Channel:
         self._links = Links(spec, self._dispatcher, services.listeners, services.numberings)
         self._dispatcher.links = self._links
         self._stopping = False
+        self.left = False
+        """Logged out because its lease could not be renewed in time."""
 
     # --- life --------------------------------------------------------------------------------------------------
 
@@ -55,6 +60,14 @@ class Channel:
             await asyncio.wait(pending, timeout=patience)
         await self._links.abort(why)
         await self._dispatcher.end()
+
+    async def leave(self) -> None:
+        """Log out at the lease's deadline: a carrier that takes one login must be free for the next owner's."""
+        self.left = True
+        gone = await self._links.close(LEFT)
+        if gone:
+            await asyncio.wait(gone, timeout=LEAVE_PATIENCE)
+        await self._links.abort(LEFT)
 
     def change(self, spec: ChannelSpec) -> None:
         """Follow a change of window, rate or desired state while running (other changes restart the channel)."""

@@ -318,6 +318,9 @@ class Dispatcher:
             planned = []
             self._paused_until = now + JOURNAL_PAUSE
             self._pump_at(self._paused_until)
+        if not self.lease.still_mine():  # the disk, or whoever has stopped this process, has taken its time
+            unsent += [claimed for claimed, _ in planned]
+            planned = []
         spread = iter(sorted(links, key=lambda link: -link.session.window_free))
         link = next(spread)
         touched = [link]

@@ -13,7 +13,7 @@ from asyncpg import PostgresError
 
 from smsgw import aio
 from smsgw.channels import profiles
-from smsgw.channels.channel import Channel
+from smsgw.channels.channel import GRACE, Channel
 from smsgw.channels.services import Queue, Services
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.ids import first_id, time_of
@@ -21,7 +21,7 @@ from smsgw.core.model import TEST_CHANNEL, ChannelSpec, ChannelStatus, UnknownPo
 from smsgw.pipeline import stranding
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.outcomes import AHEAD, MAX_AGE
-from smsgw.pipeline.recovery import recover_channel
+from smsgw.pipeline.recovery import correct_taken_over, recover_channel
 from smsgw.pipeline.routing import Membership, membership, pools_of
 from smsgw.store import channels as store
 from smsgw.store import claiming, leases, stats
@@ -42,6 +42,7 @@ FORGOTTEN = Replay()
 FREE_EVERY = 1.0
 GONE_AFTER = 3.0
 """A channel that has not been healthy for so many seconds keeps nothing waiting that another one may take."""
+LAPSE_EVERY = 0.5
 FRESH = 15.0
 """Seconds for which another node's word about its channels counts."""
 
@@ -65,6 +66,9 @@ class ChannelManager:
         self._elsewhere: dict[int, store.ChannelSaid] = {}
         self._others: set[int] = set()
         """Channels that another node has spoken of a moment ago."""
+        self._said_at = 0.0
+        self._bound_at: dict[int, float] = {}
+        """When an owner, whichever, was last logged in; as of ``_said_at``, on this loop's clock."""
         self._removed: Sequence[int] = ()
         """Channels that are no more, and may still have something waiting."""
         self._well_at: dict[int, float] = {}
@@ -78,14 +82,19 @@ class ChannelManager:
 
     async def start(self) -> None:
         """Take what is free, recover it, and begin."""
+        await correct_taken_over(self._database, self._services.outcomes, self._replay)
         await self._follow()
         await self._adopt()
+        await self._say()
         self._tasks = [
             aio.spawn(
                 aio.forever(self._follow, every=FOLLOW_EVERY, name="channels.follow"), name="channels.follow"
             ),
             aio.spawn(
                 aio.forever(self._renew, every=leases.RENEW_EVERY, name="leases.renew"), name="leases.renew"
+            ),
+            aio.spawn(
+                aio.forever(self._lapse, every=LAPSE_EVERY, name="leases.lapse"), name="leases.lapse"
             ),
             aio.spawn(
                 aio.forever(self._adopt, every=ADOPT_EVERY, name="channels.adopt"), name="channels.adopt"
@@ -117,16 +126,23 @@ class ChannelManager:
             channel.announce(queues)
 
     def available(self, pool: str) -> bool:
-        """Whether a channel of the pool, here or on another node, can take messages now."""
-        if any(
-            channel.available() for channel in self._channels.values() if self._serves(channel.spec, pool)
-        ):
+        """Whether messages may be routed to the pool: a channel of it, here or on another node, is logged in or was
+        a moment ago.
+
+        What waits belongs to the pool and not to a channel: it goes to whichever logs in first.
+        """
+        return any(self._takes(spec) and self._serves(spec, pool) for spec in self._specs.values())
+
+    def _takes(self, spec: ChannelSpec) -> bool:
+        channel = self._channels.get(spec.id)
+        if channel is not None and channel.available():
             return True
-        return any(
-            self._serves(self._specs[channel_id], pool) and said.bound > 0
-            for channel_id, said in self._elsewhere.items()
-            if channel_id in self._specs and channel_id not in self._channels
-        )
+        if spec.desired != "started":
+            return False
+        # The last owner was logged in a moment ago: the next one will be. While the database is away the clock of this
+        # stands still: nothing new is heard of anybody.
+        bound_at = self._bound_at.get(spec.id)
+        return bound_at is not None and self._said_at - bound_at < GRACE
 
     def serving(self, pool_id: int) -> frozenset[int]:
         """Ids of the channels, here or on another node, that can take messages of the pool now."""
@@ -214,7 +230,7 @@ class ChannelManager:
                 self.on_reload()
             for channel_id, channel in list(self._channels.items()):
                 spec = self._specs.get(channel_id)
-                if channel.lease.lost:
+                if channel.lease.lost or channel.left:
                     await self._stop_channel(channel_id, "lease lost")
                 elif spec is None or spec.desired == "stopped" or channel.restart_needed(spec):
                     await self._stop_channel(channel_id, "configuration changed")
@@ -301,6 +317,15 @@ class ChannelManager:
             if not lease.released:
                 log.error("lease.lost", resource=lease.resource)
 
+    async def _lapse(self) -> None:
+        """A lease is at its deadline and was not renewed: where other nodes live one of them will have the channel."""
+        if self._services.nodes() < 2:
+            return  # nobody waits for it: the links stay and receive, and nothing is submitted
+        late = [c for c in self._channels.values() if not c.left and not c.lease.still_mine()]
+        for channel in late:
+            log.error("channel.left", channel=channel.spec.name, why="the lease could not be renewed")
+        await asyncio.gather(*(channel.leave() for channel in late))
+
     async def _free(self) -> None:
         """What waits for a channel that is gone goes to one that is not. Each node sees to its own, and to nobody's."""
         now = asyncio.get_running_loop().time()
@@ -333,6 +358,10 @@ class ChannelManager:
         mine = [(c.spec.id, c.reachable, c.last_error[:500]) for c in self._channels.values()]
         await store.say(self._database, self._services.node, mine)
         said = await store.said(self._database)
+        self._said_at = asyncio.get_running_loop().time()
+        self._bound_at = {
+            id_: self._said_at - s.bound_ago for id_, s in said.items() if s.bound_ago is not None
+        }
         last = max((s.updated_at for s in said.values()), default=None)
         self._elsewhere = {id_: s for id_, s in said.items() if s.node != self._services.node}
         self._others = {

@@ -32,5 +32,7 @@ class Services:
     """The channel of test keys, with its carrier running."""
     marketing_stopped: Callable[[int], bool] = lambda _: False
     """Whether complaints keep marketing off a channel."""
+    nodes: Callable[[], int] = lambda: 1
+    """Nodes that live, as far as this one knows."""
     halted: Callable[[], frozenset[int]] = frozenset
     """Accounts of which nothing is sent."""

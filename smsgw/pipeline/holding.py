@@ -18,7 +18,7 @@ from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.outcomes import MAX_AGE
 from smsgw.store import holding as store
 from smsgw.store import leases
-from smsgw.store.db import CONFLICT, OUTAGE, Connection, Database, Row, connect
+from smsgw.store.db import CONFLICT, OUTAGE, Connection, Database, Row, connect, unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -87,7 +87,10 @@ class Holding:
 
     async def _writer(self) -> Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._database.dsn, writer=True)
+            try:
+                self._connection = await connect(self._database.dsn, writer=True)
+            except OUTAGE as exc:
+                raise unavailable(exc) from exc
         return self._connection
 
     def stop(self) -> None:

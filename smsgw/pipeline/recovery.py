@@ -3,7 +3,7 @@
 A part that is SENDING under an older epoch was claimed and has no committed outcome. The journal says more, for the
 epochs that it covers (of the run before, or of this one when a channel starts anew): an ANSWER record is the outcome;
 without a WRITE record the part was never written; all others are unknown and stay so until a report, or their policy,
-says more.
+says more – or, when another node has taken the channel over, until the journal of the node that had claimed them does.
 """
 
 from __future__ import annotations
@@ -15,8 +15,12 @@ from smsgw.pipeline.outcomes import Outcomes
 from smsgw.store import claiming
 from smsgw.store.db import Database
 from smsgw.store.journal import Journal, Key, Replay
+from smsgw.store.outcomes import TAKEN_OVER
 
 log = structlog.get_logger(__name__)
+
+INTERRUPTED = "INTERRUPTED"
+"""Code of parts that may have been written when their owner died; its journal says no more."""
 
 
 async def recover_channel(
@@ -39,8 +43,9 @@ async def recover_channel(
             return Outcome(*key, OutcomeKind.UNSENT)
         if journal.owns(claimed_under) and not journal.is_open(key):
             return Outcome(*key, OutcomeKind.UNSENT)
-        name = replay.names.get(key, "")
-        return Outcome(*key, OutcomeKind.UNKNOWN, carrier_id=name, code="INTERRUPTED")
+        known = claimed_under in replay.epochs or journal.owns(claimed_under)
+        code = INTERRUPTED if known else TAKEN_OVER
+        return Outcome(*key, OutcomeKind.UNKNOWN, carrier_id=replay.names.get(key, ""), code=code)
 
     counts: dict[OutcomeKind, int] = {}
     after = (0, 0)
@@ -58,4 +63,40 @@ async def recover_channel(
         await outcomes.drain()
     if counts:
         log.warning("channel.recovered", channel=name, **{str(kind): n for kind, n in counts.items()})
+    return counts
+
+
+async def correct_taken_over(database: Database, outcomes: Outcomes, replay: Replay) -> dict[OutcomeKind, int]:
+    """What another node has called unknown and this node's journal knows better, told at its start; how many of each.
+
+    The next owner had only the ledger: what this node had claimed and not written, or what had been answered, it could
+    not tell. Must be done before the segments of the journal are let go.
+    """
+    counts: dict[OutcomeKind, int] = {}
+    if not replay.epochs and not replay.answers:
+        return counts
+    after = (0, 0)
+    while True:
+        async with database.acquire(timeout=30) as connection:
+            rows = await claiming.taken_over(connection, after)
+        if not rows:
+            break
+        after = (rows[-1]["id"], rows[-1]["part"])
+        known, unsent = [], []
+        for row in rows:
+            key = (row["id"], row["part"], row["attempt"])
+            if key in replay.answers:
+                known.append(replay.answers[key])
+            elif key in replay.written:
+                name = replay.names.get(key, "")
+                known.append(Outcome(*key, OutcomeKind.UNKNOWN, carrier_id=name, code=INTERRUPTED))
+            elif row["epoch"] in replay.epochs:
+                unsent.append(Outcome(*key, OutcomeKind.UNSENT))
+        outcomes.answered(known, UnknownPolicy.HOLD)
+        outcomes.unsent(unsent)
+        for outcome in (*known, *unsent):
+            counts[outcome.kind] = counts.get(outcome.kind, 0) + 1
+        await outcomes.drain()
+    if counts:
+        log.warning("channels.corrected", **{str(kind): n for kind, n in counts.items()})
     return counts

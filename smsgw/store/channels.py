@@ -169,6 +169,8 @@ class ChannelSaid:
     last_bound_at: datetime | None
     last_error: str
     updated_at: datetime
+    bound_ago: float | None
+    """Seconds since an owner was last logged in; None: none ever was."""
 
 
 _SAY = """
@@ -189,7 +191,11 @@ async def say(database: Database, node: int, states: Sequence[tuple[int, int, st
         )
 
 
-_SAID = "SELECT * FROM channel_state"
+_SAID = """
+SELECT channel_id, node, bound, last_bound_at, last_error, updated_at,
+       extract(epoch FROM clock_timestamp() - last_bound_at)::float8 AS bound_ago
+FROM channel_state
+"""
 
 
 async def said(database: Database) -> dict[int, ChannelSaid]:

@@ -230,6 +230,23 @@ async def interrupted(
     return await connection.fetch(_INTERRUPTED, channel_id, epoch, *after)
 
 
+# By part_open, too.
+_TAKEN_OVER = """
+WITH unknown AS MATERIALIZED (
+    SELECT p.id, p.part, p.attempt, p.epoch FROM channel c, LATERAL (
+        SELECT id, part, attempt, epoch FROM part
+        WHERE channel_id = c.id AND state = 31 AND code = 'TAKEN_OVER' AND (id, part) > ($1, $2)
+    ) p
+)
+SELECT * FROM unknown ORDER BY id, part LIMIT 5000
+"""
+
+
+async def taken_over(connection: Connection, after: tuple[int, int]) -> list[Row]:
+    """Parts that are UNKNOWN because another node took their channel over, a page of at most 5,000."""
+    return await connection.fetch(_TAKEN_OVER, *after)
+
+
 _LEFT = """
 SELECT c.id, c.name, c.unknown_policy FROM channel c
 WHERE c.id <> ALL($1::int[]) AND EXISTS (SELECT 1 FROM part p WHERE p.channel_id = c.id AND p.state = 20)

@@ -21,6 +21,9 @@ from smsgw.store.retrying import late_reports
 
 Ids = Callable[[], int]
 
+TAKEN_OVER = "TAKEN_OVER"
+"""Code of parts that are UNKNOWN because another node took their channel over: the first owner may know better."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -232,7 +235,9 @@ async def commit_answers(
     known = [row for row in rows if row["carrier_id"] and row["state"] in (PartState.SENT, PartState.UNKNOWN)]
     if len(rows) < len(best):
         tally.stale_answers += len(best) - len(rows)
-        known += await _too_late(connection, ordered, {(row["id"], row["part"]) for row in rows})
+        applied = {(row["id"], row["part"]) for row in rows}
+        known += await _too_late(connection, ordered, applied)
+        known += await _still_unknown(connection, ordered, applied)
     early: list[Report] = []
     if known and await connection.fetchval(_ANY_EARLY):
         keys = [row["channel_id"] for row in known], [row["carrier_id"] for row in known]
@@ -271,6 +276,41 @@ async def _too_late(
         [o.carrier_id for o in late],
         min(o.id for o in late),
     )
+
+
+# The first owner does not know either, and has settled its books: whatever it says later proves nothing.
+_STILL_UNKNOWN = """
+UPDATE part p SET code = a.code, carrier_id = COALESCE(NULLIF(a.carrier_id, ''), p.carrier_id)
+FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::text[], $5::text[])
+    AS a(id, part, attempt, code, carrier_id)
+WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt AND p.state = 31 AND p.id >= $6
+  AND p.code = 'TAKEN_OVER'
+RETURNING p.channel_id, p.carrier_id
+"""
+
+
+async def _still_unknown(
+    connection: Connection, answers: Sequence[Answer], applied: set[tuple[int, int]]
+) -> list[Row]:
+    unknown = [
+        a.outcome
+        for a in answers
+        if a.outcome.kind is OutcomeKind.UNKNOWN
+        and a.outcome.code != TAKEN_OVER
+        and (a.outcome.id, a.outcome.part) not in applied
+    ]
+    if not unknown:
+        return []
+    rows = await connection.fetch(
+        _STILL_UNKNOWN,
+        [o.id for o in unknown],
+        [o.part for o in unknown],
+        [o.attempt for o in unknown],
+        [o.code for o in unknown],
+        [o.carrier_id for o in unknown],
+        min(o.id for o in unknown),
+    )
+    return [row for row in rows if row["carrier_id"]]
 
 
 async def match_reports(

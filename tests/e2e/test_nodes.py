@@ -1,13 +1,23 @@
-"""A node that stops while its windows are full."""
+"""Several nodes, and a node that stops while its windows are full."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
 
-from harness import site, until
+import pytest
+from harness import Client, Customer, Node, site, until
 from trials import WINDOW, load
 
+from smsgw import aio
 from smsgw.simulator import Behaviour, Delay
+
+TAKEOVER = 40.0
+"""Seconds to wait for the next owner: a lease lives 15, and this machine may be busy."""
 
 
 async def test_a_node_that_stops_waits_for_the_answers_of_its_window(dsn: str, data_dir: Path) -> None:
@@ -22,3 +32,138 @@ async def test_a_node_that_stops_waits_for_the_answers_of_its_window(dsn: str, d
         await built.bound()
         books = await built.clean(unknown=0)
         assert set(books.statuses) == {"delivered"}
+
+
+class Wire:
+    """The way of one node to the database, which can be cut."""
+
+    def __init__(self, dsn: str, folder: Path) -> None:
+        host = parse_qs(urlsplit(dsn).query)["host"][0]
+        self.dsn = dsn.replace(quote(host, safe=""), quote(str(folder), safe=""))
+        assert self.dsn != dsn
+        self._there = next(Path(host).glob(".s.PGSQL.*[0-9]"))
+        self._here = folder / self._there.name
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+
+    async def mend(self) -> None:
+        self._here.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._relay, self._here)
+
+    async def cut(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in self._open:
+            writer.transport.abort()
+        self._server = None
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, to = await asyncio.open_unix_connection(self._there)
+
+        async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            self._open.add(target)
+            with contextlib.suppress(OSError):
+                while data := await source.read(65536):
+                    target.write(data)
+                    await target.drain()
+            target.close()
+            self._open.discard(target)
+
+        await asyncio.gather(copy(reader, to), copy(back, writer))
+
+
+@contextlib.asynccontextmanager
+async def posting(customer: Customer, client: Client) -> AsyncIterator[None]:
+    """Messages go to the channel all the time, and every one must be accepted at the first try."""
+    over = asyncio.Event()
+
+    async def post() -> None:
+        while not over.is_set():
+            content = customer.text()
+            body = {"to": [customer.number("cmpp30")], "content": content}
+            customer.note(await client.post("/messages", body), [content])
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), 0.1)
+
+    task = aio.spawn(post(), name="posting")
+    try:
+        yield
+    finally:
+        over.set()
+        await task
+
+
+async def burst(customer: Customer, client: Client, n: int = 150) -> None:
+    """More than the windows take at once."""
+    items = [{"to": customer.number("cmpp30"), "content": customer.text()} for _ in range(n)]
+    answer = await client.post("/messages/batch", {"items": items})
+    customer.note(answer, [item["content"] for item in items])
+
+
+@pytest.mark.timeout(300)
+async def test_two_nodes_take_a_channel_over_from_each_other(
+    dsn: str, data_dir: Path, tmp_path: Path
+) -> None:
+    """The owner loses the database, is frozen, is killed: the other one goes on, and no message is sent twice."""
+    wire = Wire(dsn, tmp_path)
+    await wire.mend()
+    slow = Behaviour(answer_delay=Delay(0.2, 0.4), max_connections=1)
+    async with site(data_dir, dsn=wire.dsn, channels=["cmpp30"], behaviour=lambda: slow) as built:
+        customer, first, carrier = built.customer, built.node, built.carriers["cmpp30"]
+        second = Node(
+            data_dir.with_name("second"), dsn=dsn, node_number="2", security_key_file=str(data_dir / "secret.key")
+        )  # fmt: skip
+        await second.start()
+        try:
+            async with Client(second, built.client.key) as other:
+                # It cannot renew: it logs out by its deadline, so that the carrier, who takes one, lets the other in.
+                await until(lambda: knows(first, 2), what="the first node knows of the second", within=30)
+                await burst(customer, other)
+                await until(lambda: carrier.counts.submits > WINDOW, what="traffic")
+                await wire.cut()
+                async with posting(customer, other):
+                    await until(lambda: carrier.counts.logins == 2, within=TAKEOVER, what="the second owns")
+                assert carrier.counts.logins_refused == 0
+                await wire.mend()
+                carrier.change(max_connections=2)
+
+                # It is frozen beyond its lease, and wakes up with a full window, with more in hand.
+                await until(lambda: knows(first, 2), within=30, what="the first node is back")
+                await burst(customer, other)
+                written = carrier.counts.submits
+                await until(lambda: carrier.counts.submits > written + WINDOW, what="traffic")
+                (old,) = (link for link in carrier._links if not link.gone)
+                assert second.process is not None
+                second.process.send_signal(signal.SIGSTOP)
+                async with posting(customer, built.client):
+                    await until(lambda: carrier.counts.logins == 3, within=TAKEOVER, what="the first owns")
+                written_by_old = old.submits
+                second.process.send_signal(signal.SIGCONT)
+                await until(lambda: old.gone, within=TAKEOVER, what="the frozen node has logged out")
+                assert old.submits == written_by_old, "a node wrote after its lease was over"
+                await built.clean(unknown=0, within=120)
+
+                # It is killed in the middle of its windows.
+                await burst(customer, other)
+                written = carrier.counts.submits
+                await until(lambda: carrier.counts.submits > written + WINDOW, what="traffic")
+                first.kill()
+                async with posting(customer, other):
+                    await until(lambda: carrier.counts.logins == 4, within=TAKEOVER, what="the second owns")
+                # What it had claimed and not written only its journal knows.
+                await first.start()
+                books = await built.clean(unknown=WINDOW, within=120)
+                assert books.statuses.keys() <= {"delivered", "uncertain"}
+                print(books)
+        finally:
+            if second.process is not None:
+                second.process.send_signal(signal.SIGCONT)
+            assert await second.stop() == 0
+        assert not second.complaints()
+    await wire.cut()
+
+
+async def knows(node: Node, nodes: int) -> bool:
+    """Whether a node reaches the database, and how many it believes to live."""
+    status = await node.status()
+    return status["checks"]["database"] == "ok" and status["nodes"] == nodes

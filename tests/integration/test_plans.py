@@ -188,6 +188,7 @@ async def test_what_was_left_and_what_waits_longest_is_found_at_once(day: Day) -
     await day.cheap(claiming._HELD, "1", "1", str(OLDEST), rows=0)
     await day.cheap(claiming._INTERRUPTED, "1", "1", "0", "0", rows=0)
     await day.cheap(claiming._LEFT, "'{}'", rows=0)
+    await day.cheap(claiming._TAKEN_OVER, "0", "0", rows=0)
     await day.cheap(claiming._OLDEST_QUEUED, "'{1,2,3,4,5}'", str(OLDEST), str(NEWEST), rows=20)
 
 

@@ -13,7 +13,7 @@ from ledger import BALANCE, LANE, NODE, POOL, Ledger
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
-from smsgw.pipeline.recovery import recover_channel
+from smsgw.pipeline.recovery import correct_taken_over, recover_channel
 from smsgw.store import claiming, leases
 from smsgw.store.calls import RequestKey, Stored
 from smsgw.store.db import connect
@@ -218,6 +218,36 @@ async def test_a_channel_that_starts_anew_in_the_same_run_knows_what_was_never_w
     ledger.journal.write([(first.id, first.part, first.attempt)])
     assert await recover(ledger, Replay()) == {OutcomeKind.UNKNOWN: 1, OutcomeKind.UNSENT: 1}
     assert [await ledger.state(i) for i in ids] == [S.UNKNOWN, S.QUEUED]
+
+
+async def test_a_node_that_comes_back_knows_better_than_the_one_that_took_over(ledger: Ledger) -> None:
+    ids = [await ledger.accept(parts=n) for n in (1, 1, 2, 1)]
+    claimed = {(c.id, c.part): (c.id, c.part, c.attempt) for c in await ledger.claim()}
+    answered, written, torn = claimed[ids[0], 1], claimed[ids[1], 1], claimed[ids[3], 1]
+    own = {ledger.leases["a"].epoch}
+    assert await recover(ledger, Replay()) == {OutcomeKind.UNKNOWN: 5}  # the other node: it has no journal of this
+    known = Replay(
+        written={answered, written, torn},
+        answers={answered: Outcome(*answered, OutcomeKind.ACCEPTED, carrier_id="c")},
+        names={written: "n"},
+        epochs=own,
+    )
+
+    async def correct(replay: Replay) -> dict[OutcomeKind, int]:
+        return await correct_taken_over(ledger.database, ledger.outcomes, replay)
+
+    # Alive after all, it had said that it does not know either; what its journal lacks by now proves nothing.
+    ledger.outcomes.answered([Outcome(*torn, OutcomeKind.UNKNOWN, code="LINK_LOST")], UnknownPolicy.HOLD)
+    await ledger.outcomes.drain()
+    known.written.discard(torn)
+    assert await correct(Replay()) == {}
+    assert await correct(known) == {OutcomeKind.ACCEPTED: 1, OutcomeKind.UNKNOWN: 1, OutcomeKind.UNSENT: 2}
+    assert [await ledger.states(i) for i in ids] == [
+        [S.SENT], [S.UNKNOWN], [S.QUEUED, S.QUEUED], [S.UNKNOWN],
+    ]  # fmt: skip
+    row = await ledger.connection.fetchrow("SELECT code, carrier_id FROM part WHERE id = $1", ids[1])
+    assert (row["code"], row["carrier_id"]) == ("INTERRUPTED", "n")
+    assert await correct(known) == {}
 
 
 @pytest.mark.parametrize("removed", [False, True])
