@@ -39,6 +39,7 @@ from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.keeper import Keeper
 from smsgw.pipeline.lists import Lists
 from smsgw.pipeline.notices import Notices
+from smsgw.pipeline.numberstatus import NumberStatus
 from smsgw.pipeline.outcomes import Outcomes
 from smsgw.pipeline.push import Pusher
 from smsgw.pipeline.push_http import Sender
@@ -123,12 +124,17 @@ class Daemon:
         await self.lists.start(self.database)
         self._closers.append(("lists", self.lists.stop))
 
+        self.numbers = NumberStatus(lambda: self.directory.settings)
+        await self.numbers.load(self.database)
+        await self.numbers.start(self.database)
+        self._closers.append(("numbers", self.numbers.stop))
+
         self.journal = journal = Journal(data_dir / "journal", settings.node.number, boot_id())
         replay = journal.open()
         self._closers.append(("journal", lambda: asyncio.to_thread(journal.close)))
         self.outcomes = Outcomes(
             dsn, node=settings.node.number, ids=self.ids, journal=journal, directory=self.directory, bell=self.bell,
-            durability=settings.durability,
+            durability=settings.durability, learn=self.numbers.note,
         )  # fmt: skip
         await self.outcomes.start()
         self._closers.append(("outcomes", self.outcomes.stop))
@@ -171,7 +177,8 @@ class Daemon:
             database=self.database, policies=lambda: self.directory.policies,
             optout_words=lambda: self.directory.settings.optout_words,
             on_refused=lambda accounts: self.bell.ring(accounts, "report"),
-            refusal=self.lists.refusal, extension=self.directory.extension_of, nodes=lambda: self._nodes,
+            refusal=self.lists.refusal, empty=self.numbers.empty, extension=self.directory.extension_of,
+            nodes=lambda: self._nodes,
             recall=partial(requestkeys.recall, self.database), spool=spool,
             spool_seconds=settings.durability.spool_seconds, available=lambda: self.directory.available,
             away=lambda: not self._database_ok,
@@ -421,6 +428,7 @@ class Daemon:
         await self.partners.reload()
         await self.lists.follow(self.database)
         await self.lists.judge(self.database)
+        await self.numbers.step(self.database)
 
     # --- health ------------------------------------------------------------------------------------------------
 

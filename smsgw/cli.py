@@ -30,6 +30,7 @@ from smsgw.commands.key import key
 from smsgw.commands.lists import access_code, block, complaint, setting
 from smsgw.commands.manual import manual
 from smsgw.commands.numbers import number
+from smsgw.commands.numberstatus import number_status
 from smsgw.commands.partners import BIND_COLUMNS, partner
 from smsgw.commands.pdu import pdu
 from smsgw.commands.registry import sign, template
@@ -125,6 +126,7 @@ async def status(ctx: Context, as_json: bool) -> None:
         print_table(answer["partners"], BIND_COLUMNS, empty="")
 
 
+number.add_command(number_status)
 for command in (
     access_code, alarm, allow, block, complaint, policy, review, setting, sign, template, word,
     account, accounts.audit_group, accounts.ledger, accounts.user,

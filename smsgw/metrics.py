@@ -18,6 +18,7 @@ from smsgw.partners.service import Partners
 from smsgw.pipeline.accept import Acceptor
 from smsgw.pipeline.alarms import AlarmKeeper
 from smsgw.pipeline.lists import Lists
+from smsgw.pipeline.numberstatus import NumberStatus
 from smsgw.pipeline.outcomes import Outcomes
 from smsgw.pipeline.push import Pusher
 
@@ -30,6 +31,7 @@ class Node(Protocol):
     channels: ChannelManager
     alarms: AlarmKeeper
     lists: Lists
+    numbers: NumberStatus
     partners: Partners
     pusher: Pusher
 
@@ -90,6 +92,9 @@ class _Collector:
         yield from _of_partners(node.partners)
         yield from _webhooks(node.pusher)
         yield GaugeMetricFamily("smsgw_block_list_entries", "Numbers on the block list", len(node.lists))
+        yield GaugeMetricFamily(
+            "smsgw_number_status_entries", "Empty and suspended numbers in memory", len(node.numbers)
+        )
 
 
 def _of_partners(partners: Partners) -> Iterator[Metric]:

@@ -8,6 +8,7 @@ from smsgw.api import (
     contacts,
     files,
     messages,
+    numbers,
     registry,
     reports,
     sending,
@@ -28,6 +29,7 @@ ROUTES: tuple[Route, ...] = (
     *statistics.ROUTES,
     *contacts.ROUTES,
     *blocklist.ROUTES,
+    *numbers.ROUTES,
     *registry.ROUTES,
     *account.ROUTES,
 )

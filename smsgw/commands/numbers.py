@@ -30,7 +30,7 @@ CARRIERS = {
 
 @click.group()
 def number() -> None:
-    """Number overrides: ported numbers (携号转网) and segments (号段)."""
+    """Number overrides: ported numbers (携号转网), segments (号段); number status (空号检测)."""
 
 
 @number.command("import")

@@ -88,6 +88,10 @@ class BlockList:
         """Entries in the arrays; changes that are not folded in yet do not count."""
         return len(self._numbers)
 
+    def __bool__(self) -> bool:
+        """Whether there may be an entry at all, changes included."""
+        return bool(self._numbers or self._changes)
+
     @property
     def heavy(self) -> bool:
         """Whether the changes should be folded in."""

@@ -144,6 +144,8 @@ class Limits:
     """A call to more numbers than this is reviewed first; 0: however many."""
     review_new_sign: int = 0
     """So is one with a signature that was approved fewer days ago, or never."""
+    drop_empty: bool = False
+    """Numbers that are known to be empty (空号) get nothing."""
 
 
 DEFAULTS: Mapping[str, Limits] = {
@@ -224,6 +226,7 @@ FORMS: Mapping[str, Callable[[str], Any]] = {
     "review": lambda text: Reviewed(_word(*Reviewed)(text)),
     "review_over": _whole(0, 1_000_000),
     "review_new_sign": _whole(0, 365),
+    "drop_empty": _flag,
 }
 """Name of a policy -> what makes its value of text, or raises ``ValueError`` that says what is wanted."""
 

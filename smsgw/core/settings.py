@@ -30,6 +30,8 @@ class Settings:
     """A call that waits for its reviewer longer than this is an alarm."""
     review_expire_hours: int = 24
     """What nobody has decided about in so many hours expires, and is paid back."""
+    number_status_days: int = 90
+    """What is known of a number (空号、停机 …) counts for so many days."""
 
 
 LIMITS: Mapping[str, tuple[int, int]] = {
@@ -41,6 +43,7 @@ LIMITS: Mapping[str, tuple[int, int]] = {
     "emergency_reserve": (0, 90),
     "review_remind_minutes": (1, 10_080),
     "review_expire_hours": (1, 120),
+    "number_status_days": (1, 730),
 }
 MAX_WORDS = 100
 

@@ -85,6 +85,7 @@ class Acceptor:
         on_queued: Callable[[set[tuple[int, int]]], None],
         check_callback: Callable[[Account, str], None] = lambda *_: None,
         refusal: Asked = lambda *_: None,
+        empty: Callable[[str], bool] = lambda _: False,
         policies: Callable[[], PolicySet] = lambda: NO_POLICY,
         optout_words: Callable[[], tuple[str, ...]] = lambda: optout.DEFAULT_WORDS,
         on_refused: Callable[[set[int]], None] = lambda _: None,
@@ -104,7 +105,9 @@ class Acceptor:
         self._database = database
         self._router = router
         self._disk = disk
-        self._checker = Checker(router, refusal=refusal, policies=policies, optout_words=optout_words)
+        self._checker = Checker(
+            router, refusal=refusal, empty=empty, policies=policies, optout_words=optout_words
+        )
         self._on_refused = on_refused
         self._check_callback = check_callback
         self._on_queued = on_queued

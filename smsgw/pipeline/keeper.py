@@ -30,6 +30,7 @@ from smsgw.store import (
     events,
     frequency,
     inbound,
+    numberstatus,
     partitions,
     requestkeys,
     retrying,
@@ -224,3 +225,4 @@ class Keeper:
             await inbound.sweep_parts(connection, datetime.now(UTC) - KEYS_KEPT)
             for module in (alarms, blocklist, codes, complaints):
                 await module.sweep(connection)
+            await numberstatus.sweep(connection, self._directory.settings.number_status_days)

@@ -93,6 +93,7 @@ class Outcomes:
         directory: Directory,
         bell: EventBell,
         durability: DurabilityConfig,
+        learn: Callable[[Sequence[Row], Sequence[Report]], None] = lambda *_: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._node = node
@@ -100,6 +101,7 @@ class Outcomes:
         self._journal = journal
         self._directory = directory
         self._bell = bell
+        self._learn = learn
         self._now = now
         self._patience = Patience(
             hold=timedelta(hours=durability.unknown_hold_hours),
@@ -276,6 +278,7 @@ class Outcomes:
             connection, arrived, self._ids.next, self._directory.settings.optout_words
         )
         self._told["mo"] |= told
+        self._learn(changed, reports)
         await store.add_events(connection, events)
         delta: stats.Delta = Counter()
         store.count(changed, delta)

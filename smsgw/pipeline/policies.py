@@ -288,16 +288,19 @@ class Checker:
         router: Router,
         *,
         refusal: Refusal = lambda *_: None,
+        empty: Callable[[str], bool] = lambda _: False,
         policies: Callable[[], PolicySet] = lambda: NO_POLICY,
         optout_words: Callable[[], tuple[str, ...]] = lambda: optout.DEFAULT_WORDS,
     ) -> None:
         self._router = router
         self._refusal = refusal
+        self._known_empty = empty
         self._policies = policies
         self._optout_words = optout_words
         self._number_checks: tuple[tuple[str, Callable[[Subject], Reason | None]], ...] = (
             ("仅限名单", _only),
             ("黑名单", self._blocked),
+            ("空号", self._empty),
             ("时段", _hours),
             ("签名报备", _registered),
             ("投诉率", self._complaints),
@@ -401,6 +404,11 @@ class Checker:
     def _blocked(self, subject: Subject) -> Reason | None:
         request = subject.draft.request
         return self._refusal(subject.number, request.account.id, request.type, subject.draft.sign)
+
+    def _empty(self, subject: Subject) -> Reason | None:
+        if subject.draft.limits.drop_empty and self._known_empty(subject.number):
+            return "NUMBER_EMPTY", {}
+        return None
 
     def _complaints(self, subject: Subject) -> Reason | None:
         pool = subject.route.pool

@@ -61,6 +61,24 @@ async def _failures(built: Site, channel: str) -> None:
     assert await built.customer.status(waiting.message_id) == "submitted"
     del built.customer.sent[waiting.message_id]  # it will have no report for hours
     carrier.change(rules=())
+    if message["class"] == "EMPTY_NUMBER":
+        await _empty(built, sent.to)
+
+
+async def _empty(built: Site, number: str) -> None:
+    """Who asks for it, sends nothing more there; until something arrives there."""
+
+    async def told(code: str) -> bool:
+        body = {"to": [number], "content": "1234", "type": "otp"}
+        return (await built.client.surely("POST", "/messages/explain", body)).data["items"][0]["code"] == code
+
+    await built.node.ctl("policy", "set", "drop_empty", "true", "--type", "otp")
+    await until(lambda: told("NUMBER_EMPTY"), what="it is known to be empty")
+    text = built.customer.text()
+    answer = await built.client.post("/messages", {"to": [number], "content": text})
+    (sent,) = built.customer.note(answer, [text])
+    await built.customer.reaches(sent.message_id, "delivered")
+    await until(lambda: told("OK"), what="it is known to be live")
 
 
 async def _long(built: Site, channel: str) -> None:

@@ -32,6 +32,7 @@ from smsgw.pipeline.accept import Acceptor, DiskGuard
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.lists import Lists
+from smsgw.pipeline.numberstatus import NumberStatus
 from smsgw.pipeline.outcomes import Outcomes
 from smsgw.pipeline.push import Pusher
 from smsgw.pipeline.push_http import Sender
@@ -83,7 +84,8 @@ class Api:
     account_id: int
     key: NewKey
     lists: Lists
-    """Followed from the database when a test says so."""
+    """Followed from the database when a test says so; so is what is known of numbers."""
+    numbers: NumberStatus
     outcomes: Outcomes
     blocked: set[str] = field(default_factory=set)
     """Pools without a channel."""
@@ -186,6 +188,8 @@ async def running(
     )
     lists = Lists(lambda: directory.settings)
     await lists.load(db)
+    numbers = NumberStatus(lambda: directory.settings)
+    await numbers.load(db)
     acceptor = Acceptor(
         dsn,
         node=1,
@@ -194,6 +198,7 @@ async def running(
         disk=DiskGuard([data_dir], 1),
         on_queued=lambda queues: None,
         refusal=lists.refusal,
+        empty=numbers.empty,
         recall=functools.partial(requestkeys.recall, db),
         **({"policies": lambda: directory.policies, "now": now, "database": db} if now else {}),
     )
@@ -202,7 +207,8 @@ async def running(
     journal = Journal(data_dir / "api-journal", 1, boot_id())
     journal.open()
     outcomes = Outcomes(
-        dsn, node=1, ids=ids, journal=journal, directory=directory, bell=bell, durability=DurabilityConfig()
+        dsn, node=1, ids=ids, journal=journal, directory=directory, bell=bell, durability=DurabilityConfig(),
+        learn=numbers.note,
     )
     await outcomes.start()
     tasks = Tasks(
@@ -246,6 +252,7 @@ async def running(
                 account_id,
                 key,
                 lists,
+                numbers,
                 outcomes,
                 blocked,
                 checks,

@@ -10,7 +10,7 @@ import asyncio
 import string
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
 
@@ -26,6 +26,7 @@ from smsgw.core.errors import CODES, SmsgwError, message_of
 from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Word
 from smsgw.core.model import Account, MessageType, Origin
+from smsgw.core.numberstate import NumberState
 from smsgw.core.policy import Listed
 from smsgw.core.templates import Review
 from smsgw.pipeline import repeats
@@ -33,7 +34,7 @@ from smsgw.pipeline.accept import SendItem, SendRequest
 from smsgw.pipeline.reviewing import Reviewing
 from smsgw.platform.audience import service as audience
 from smsgw.platform.content import registry, words
-from smsgw.store import accounts, blocklist, complaints, policies
+from smsgw.store import accounts, blocklist, complaints, numberstatus, policies
 from smsgw.store.keys import SCOPES, NewKey
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -157,7 +158,7 @@ class Own:
 
 Case = Callable[[Own], Awaitable[Provoked]]
 CASES: dict[str, Case] = {}
-UNBUILT = {"NUMBER_EMPTY", "LINK_NOT_FILED"}
+UNBUILT = {"LINK_NOT_FILED"}
 """Their features do not exist yet."""
 
 
@@ -338,6 +339,15 @@ async def _(own: Own) -> Provoked:
 async def _(own: Own) -> Provoked:
     await words.allow(own.api.ctx.db, ["8613900139000"], Listed.ONLY, account_id=own.id, actor="t")
     await own.reload()
+    return await own.refused({})
+
+
+@case("NUMBER_EMPTY")
+async def _(own: Own) -> Provoked:
+    db = own.api.ctx.db
+    await numberstatus.put(db, {"86" + own.phone: NumberState.EMPTY}, datetime.now(UTC), actor="t")
+    await own.api.numbers.step(db)
+    await own.policy("drop_empty", "true")
     return await own.refused({})
 
 

@@ -1,0 +1,81 @@
+"""``/numbers/check``: what is known of numbers (空号检测), from our own reports and from what was imported."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from smsgw.api.context import Call
+from smsgw.api.route import STORAGE, Route
+from smsgw.api.shapes import MAX_NUMBERS, Number, Request
+from smsgw.api.values import china
+from smsgw.core import numbers
+from smsgw.core.errors import Invalid
+from smsgw.core.numberstate import SOURCE_ZH, STATE_ZH, UNKNOWN, UNKNOWN_ZH
+from smsgw.store import numberstatus
+
+
+class CheckBody(Request):
+    """Numbers to look up."""
+
+    numbers: Annotated[list[Number], Meta(extra_json_schema={"minItems": 1, "maxItems": MAX_NUMBERS})]
+
+
+class NumberKnown(msgspec.Struct):
+    """What is known of a number, in the order of the question. ``number`` is as given."""
+
+    number: str
+    state: Annotated[str, Meta(description="empty, live, suspended, silent, risky, unknown or invalid.")]
+    state_name: Annotated[str, Meta(description="The number's state in Chinese.")]
+    source: Annotated[str | None, Meta(description="report: a carrier said so; import.")] = None
+    source_name: str | None = None
+    seen_at: Annotated[datetime | None, Meta(description="When it was so.")] = None
+
+
+class NumbersChecked(msgspec.Struct):
+    """What is known of the numbers."""
+
+    items: list[NumberKnown]
+    counts: Annotated[dict[str, int], Meta(description="Numbers by state.")]
+
+
+async def check(call: Call) -> NumbersChecked:
+    """``POST /numbers/check``."""
+    body: CheckBody = call.body
+    if not body.numbers:
+        raise Invalid("TO_EMPTY")
+    if len(body.numbers) > MAX_NUMBERS:
+        raise Invalid("TO_TOO_MANY")
+    read: list[str | None] = []
+    for one in body.numbers:
+        try:
+            read.append(numbers.normalize(one))
+        except numbers.InvalidNumber:
+            read.append(None)
+    days = call.ctx.directory.settings.number_status_days
+    known = await numberstatus.get(call.ctx.db, [n for n in read if n is not None], days)
+    items = []
+    for given, number in zip(body.numbers, read, strict=True):
+        row = known.get(number or "")
+        if number is None:
+            items.append(NumberKnown(given, "invalid", "格式错误"))
+        elif row is None:
+            items.append(NumberKnown(given, UNKNOWN, UNKNOWN_ZH))
+        else:
+            source = row["source"]
+            items.append(
+                NumberKnown(
+                    given, row["state"], STATE_ZH[row["state"]], source, SOURCE_ZH[source], china(row["at"])
+                )
+            )
+    return NumbersChecked(items, dict(Counter(i.state for i in items)))
+
+
+ROUTES = (
+    Route("POST", "/numbers/check", "number", check, "What is known of up to 1,000 numbers: empty, suspended, live",
+          NumbersChecked, CheckBody, errors=("TO_EMPTY", "TO_TOO_MANY", *STORAGE)),
+)  # fmt: skip

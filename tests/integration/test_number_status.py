@@ -1,0 +1,165 @@
+"""What is known of numbers: learned from reports, taken back by them, imported, asked for, and acted upon."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from api_server import Answer, Api, running
+
+from smsgw.core import numberstate
+from smsgw.core.model import Report
+from smsgw.core.numberstate import NumberState
+from smsgw.core.states import PartState
+from smsgw.store import numberstatus as store
+from smsgw.store import policies
+from smsgw.store import settings as settings_store
+from smsgw.store.keys import SCOPES
+
+PHONE, OTHER = "13800138000", "13800138001"
+NOW = datetime.now(UTC)
+
+
+@pytest_asyncio.fixture
+async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running(dsn, tmp_path, now=lambda: NOW) as built:
+        await policies.put(built.ctx.db, "drop_empty", "true", actor="t")
+        await policies.put(built.ctx.db, "identical_seconds", "off", actor="t")
+        await built.ctx.directory.reload(built.ctx.db)
+        yield built
+
+
+async def send(api: Api, to: str = PHONE, **fields: Any) -> Answer:
+    return await api.post("/messages", {"to": [to], "content": "您好", **fields})
+
+
+async def reported(api: Api, cls: str, to: str = PHONE, *, test: bool = False) -> None:
+    """Send, let a carrier take it, and report. ``cls`` empty: it is delivered."""
+    key = await api.add_key(test=True) if test else api.key
+    answer = await api.post("/messages", {"to": [to], "content": "您好"}, key=key)
+    assert answer.status == 202, answer.body
+    id_ = int(answer.data["items"][0]["message_id"])
+    channel = -1 if test else 7
+    await api.ctx.db.execute(
+        "UPDATE part SET state = 30, channel_id = $2, carrier_id = $3, answered_at = now() WHERE id = $1",
+        id_, channel, str(id_),
+    )  # fmt: skip
+    state = PartState.UNDELIVERABLE if cls else PartState.DELIVERED
+    await api.outcomes.report(Report(channel, str(id_), state, "X", cls, f"86{to}", datetime.now(UTC)))
+    await api.numbers.step(api.ctx.db)
+
+
+async def known(api: Api, *numbers: str) -> list[str]:
+    key = await api.add_key(scopes=SCOPES)
+    data = (await api.post("/numbers/check", {"numbers": list(numbers or [PHONE])}, key=key)).data
+    return [item["state"] for item in data["items"]]
+
+
+async def test_a_report_teaches_and_a_delivery_takes_it_back(api: Api) -> None:
+    await reported(api, "POWERED_OFF")
+    assert await known(api) == ["unknown"]
+    await reported(api, "EMPTY_NUMBER")
+    answer = await send(api)
+    assert (answer.status, answer.code) == (400, "NUMBER_EMPTY")
+    record = (await api.get(f"/messages/{answer.data['items'][0]['message_id']}")).data
+    assert (record["status"], record["class"]) == ("rejected", "EMPTY_NUMBER")
+    line = (await api.post("/messages/explain", {"to": [PHONE], "content": "您好"})).data["items"][0]
+    assert {c["check"]: c["code"] for c in line["checks"]}["空号"] == "NUMBER_EMPTY"
+    assert (await send(api, OTHER)).status == 202
+
+    # Somebody whose policy lets it, sends, and it arrives.
+    await policies.put(api.ctx.db, "drop_empty", "false", account_id=api.account_id, actor="t")
+    await api.ctx.directory.reload(api.ctx.db)
+    await reported(api, "")
+    assert await known(api) == ["live"]
+    await policies.put(api.ctx.db, "drop_empty", "true", account_id=api.account_id, actor="t")
+    await api.ctx.directory.reload(api.ctx.db)
+    assert (await send(api)).status == 202
+
+
+async def test_what_is_suspended_is_shown_and_not_refused(api: Api) -> None:
+    await reported(api, "SUSPENDED")
+    assert await known(api) == ["suspended"]
+    await reported(api, "", PHONE)
+    assert await known(api) == ["live"]
+
+
+async def test_test_messages_teach_nothing(api: Api) -> None:
+    await reported(api, "EMPTY_NUMBER", test=True)
+    assert await known(api) == ["unknown"]
+
+
+async def test_our_own_refusals_teach_nothing(api: Api) -> None:
+    await store.put(api.ctx.db, {f"86{PHONE}": NumberState.EMPTY}, NOW, actor="t")
+    await api.numbers.step(api.ctx.db)
+    message_id = (await send(api)).data["items"][0]["message_id"]
+    await store.remove(api.ctx.db, [f"86{PHONE}"], actor="t")
+    await api.numbers.step(api.ctx.db)
+    assert (await send(api)).status == 202
+    async with api.ctx.db.transaction() as connection:
+        assert await store.learn(connection, [int(message_id)], {}) == 0
+
+
+async def test_the_newest_word_counts_and_old_ones_do_not(api: Api) -> None:
+    db, number = api.ctx.db, f"86{PHONE}"
+    assert await store.put(db, {number: NumberState.LIVE}, NOW, actor="t") == 1
+    assert await store.put(db, {number: NumberState.EMPTY}, NOW - timedelta(days=1), actor="t") == 0
+    assert await known(api) == ["live"]
+    assert await store.put(db, {number: NumberState.EMPTY}, NOW + timedelta(seconds=1), actor="t") == 1
+    await api.numbers.step(db)
+    assert api.numbers.empty(number)
+
+    await store.remove(db, [number], actor="t")
+    assert await store.put(db, {number: NumberState.EMPTY}, NOW - timedelta(days=80), actor="t") == 0, (
+        "it was forgotten since"
+    )
+    other = f"86{OTHER}"
+    assert await store.put(db, {other: NumberState.EMPTY}, NOW - timedelta(days=80), actor="t") == 1
+    await api.numbers.step(db)
+    assert (api.numbers.empty(number), api.numbers.empty(other)) == (False, True)
+    await settings_store.put(db, "number_status_days", 60, actor="t")
+    await api.ctx.directory.reload(db)
+    await api.numbers.step(db)
+    assert not api.numbers.empty(other)
+    assert await known(api, OTHER) == ["unknown"]
+    async with db.transaction() as connection:
+        await store.sweep(connection, 60)
+    assert await db.fetchval("SELECT count(*) FROM number_status") == 1  # the news of a removal
+
+
+async def test_there_is_room_for_so_many_and_the_newest_stay(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = api.ctx.db
+    monkeypatch.setattr(store, "CHUNK", 2)
+    for n in range(5):
+        await store.put(db, {f"86138{n:08d}": NumberState.EMPTY}, NOW, actor="t")
+    monkeypatch.setattr(store, "MAX_KNOWN", 3)
+    await api.numbers.load(db)
+    assert [n for n in range(5) if api.numbers.empty(f"86138{n:08d}")] == [2, 3, 4]
+    async with db.transaction() as connection:
+        await store.sweep(connection, 90, 3)
+    assert await db.fetchval("SELECT array_agg(number % 10 ORDER BY number) FROM number_status") == [2, 3, 4]
+
+
+async def test_what_is_asked_is_answered_in_order(api: Api) -> None:
+    await store.put(api.ctx.db, {f"86{OTHER}": NumberState.SILENT}, NOW, actor="t")
+    key = await api.add_key(scopes=SCOPES)
+    answer = await api.post("/numbers/check", {"numbers": [PHONE, OTHER, "12"]}, key=key)
+    assert answer.data["counts"] == {"unknown": 1, "silent": 1, "invalid": 1}
+    assert [i["number"] for i in answer.data["items"]] == [PHONE, OTHER, "12"]
+    assert (answer.data["items"][1]["state_name"], answer.data["items"][1]["source"]) == ("沉默号", "import")
+    assert (await api.post("/numbers/check", {"numbers": []}, key=key)).code == "TO_EMPTY"
+    assert (await api.post("/numbers/check", {"numbers": [PHONE] * 1001}, key=key)).code == "TO_TOO_MANY"
+
+
+async def test_names_and_providers_codes() -> None:
+    assert [numberstate.parse(t) for t in ("空号", "0", "EMPTY ", "1", "2", "沉默号", "5")] == [
+        "empty", "empty", "empty", "live", "suspended", "silent", "risky",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="空号"):
+        numberstate.parse("9")
