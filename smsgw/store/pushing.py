@@ -12,7 +12,7 @@ from datetime import datetime
 
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import first_id
-from smsgw.core.webhooks import MO, REPORT, WAITING_COUNTED
+from smsgw.core.webhooks import MO, REPORT, TYPES, WAITING_COUNTED, kind_of
 from smsgw.store.db import Connection, Database, Row
 from smsgw.store.events import render
 
@@ -338,6 +338,7 @@ async def lost(database: Database, since: datetime) -> list[Row]:
 # --- for people -------------------------------------------------------------------------------------------------
 
 STATES = ("waiting", "delivered", "dead")
+KINDS = tuple(kind_of(t) for t in TYPES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,13 +366,32 @@ _STATE = {
     "delivered": "acknowledged_at IS NOT NULL AND dead_at IS NULL",
     None: "true",
 }
-_LIST = """
-SELECT * FROM customer_event
-WHERE ($1::bigint IS NULL OR account_id = $1) AND id < $2 AND ($3::text IS NULL OR kind = $3)
-  AND ($4::bigint IS NULL OR message_id = $4) AND id >= $6 AND {state}
-ORDER BY id DESC LIMIT $5
+# A page of each account and kind by its index, then the newest of all: it is not looked for among others' events.
+_PAGES = """
+SELECT e.* FROM unnest($1::bigint[]) AS a(id), unnest($2::text[]) AS k(kind), LATERAL (
+    SELECT * FROM customer_event
+    WHERE account_id = a.id AND kind = k.kind AND id < $3 AND id >= $4 AND {state} ORDER BY id DESC LIMIT $5
+) e
 """
-_LISTS = {state: _LIST.format(state=clause) for state, clause in _STATE.items()}
+_LISTED = {
+    "waiting": ("acknowledged_at IS NULL",),
+    "dead": ("acknowledged_at IS NOT NULL AND dead_at IS NOT NULL",),
+    "delivered": ("acknowledged_at IS NOT NULL AND dead_at IS NULL",),
+    None: ("acknowledged_at IS NULL", "acknowledged_at IS NOT NULL"),
+}
+_LISTS = {
+    state: " UNION ALL ".join(_PAGES.format(state=clause) for clause in clauses)
+    + " ORDER BY id DESC LIMIT $5"
+    for state, clauses in _LISTED.items()
+}
+_ABOUT = """
+WITH about AS MATERIALIZED (SELECT * FROM customer_event WHERE message_id = $1)
+SELECT * FROM about
+WHERE account_id = ANY($2::bigint[]) AND kind = ANY($3::text[]) AND id < $4 AND id >= $5 AND {state}
+ORDER BY id DESC LIMIT $6
+"""
+_LISTS_ABOUT = {state: _ABOUT.format(state=clause) for state, clause in _STATE.items()}
+_ACCOUNTS = "SELECT id FROM account"
 
 
 async def list_deliveries(
@@ -386,10 +406,13 @@ async def list_deliveries(
     limit: int = 50,
 ) -> list[Delivery]:
     """Events with their delivery, newest first; of one account, or of all."""
-    rows = await database.fetch(
-        _LISTS[state], account_id, before_id if before_id is not None else 2**63 - 1, kind, message_id,
-        max(1, min(limit, 500)), max(0, first_id(since)), timeout=15,
-    )  # fmt: skip
+    accounts = [row["id"] for row in await database.fetch(_ACCOUNTS)] if account_id is None else [account_id]
+    kinds = KINDS if kind is None else (kind,)
+    span = before_id if before_id is not None else 2**63 - 1, max(0, first_id(since)), max(1, min(limit, 500))
+    if message_id is not None:
+        rows = await database.fetch(_LISTS_ABOUT[state], message_id, accounts, kinds, *span, timeout=15)
+    else:
+        rows = await database.fetch(_LISTS[state], accounts, kinds, *span, timeout=15)
     return [_delivery(row) for row in rows]
 
 

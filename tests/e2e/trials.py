@@ -17,6 +17,7 @@ from typing import Any
 
 from binds import binds
 from harness import PASSWORD, USER, Site, carrier_for, site, until
+from hooks import OPEN, beside_bad_receivers, receivers
 from partner_client import partner_site
 from tasking import quick, stopped_and_cancelled
 
@@ -270,12 +271,18 @@ async def _binds(folder: Path) -> Figures:
         return await binds(here, 10_000, 60)
 
 
+async def _webhooks(folder: Path) -> Figures:
+    async with site(folder, channels=["cmpp30"], **OPEN) as built, receivers() as there:
+        return await beside_bad_receivers(built, there, 120)
+
+
 TRIALS: dict[str, Callable[[Path], Awaitable[Figures]]] = {
     "throttle": _storm,
     "deaths": _deaths,
     "hot-plug": _hot_plug,
     "task-stop": _task_stop,
     "binds": _binds,
+    "webhooks": _webhooks,
 }
 
 

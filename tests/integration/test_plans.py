@@ -22,13 +22,14 @@ from smsgw.store import (
     holding,
     outcomes,
     partitions,
+    pushing,
     retrying,
     statistics,
     stranding,
     sweeps,
     withdrawing,
 )
-from smsgw.store.db import Connection, connect
+from smsgw.store.db import WRITER_SETTINGS, Connection, connect
 
 ROWS = int(os.environ.get("TEST_PLAN_ROWS", "50000"))
 PAGES_OF_A_ROW = 40
@@ -255,6 +256,30 @@ async def test_the_roll_up_finds_an_earlier_report_by_its_message(day: Day) -> N
     earlier = [n for n in plan.nodes("Index") if n.get("Alias", "").startswith("x") and n["Actual Loops"] > 1]
     assert earlier
     assert all("message_id" in n["Index Name"] for n in earlier), json.dumps(plan.root, indent=1)
+
+
+@pytest.mark.parametrize(("state", "rows"), [("waiting", 5), ("dead", 5), ("delivered", 10), (None, 20)])
+async def test_deliveries_are_not_looked_for_among_others(day: Day, state: str | None, rows: int) -> None:
+    for account, first, n in ((1, FIRST, ROWS), (2, FIRST - 20, 20)):
+        await day.connection.execute(
+            "INSERT INTO customer_event (id, account_id, kind, message_id, status, acknowledged_at, dead_at) "
+            "SELECT $1::bigint + n, $2, 'report', $1::bigint + n, 'delivered', "
+            "CASE WHEN n % 4 > 0 THEN now() END, CASE WHEN n % 4 = 1 THEN now() END "
+            "FROM generate_series(1, $3::int) AS n",
+            first, account, n, timeout=300,
+        )  # fmt: skip
+    for name in WRITER_SETTINGS:
+        if name.startswith("enable_"):  # who lists is no writer
+            await day.connection.execute(f"SET {name} = on")
+    kinds = listed(pushing.KINDS)
+    plan = await day.cheap(
+        pushing._LISTS[state], "'{2}'", kinds, str(NEWEST), str(OLDEST), "50", rows=max(rows, 20)
+    )
+    assert plan.root["Plan"]["Actual Rows"] == rows
+    plan = await day.cheap(
+        pushing._LISTS_ABOUT[state], str(FIRST - 16), "'{2}'", kinds, str(NEWEST), str(OLDEST), "50"
+    )
+    assert plan.root["Plan"]["Actual Rows"] == (state in ("waiting", None))
 
 
 async def test_what_waits_for_blocked_numbers_is_found_by_their_numbers(day: Day) -> None:

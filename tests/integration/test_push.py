@@ -8,7 +8,8 @@ import hashlib
 import hmac
 import json
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import parse_qs, parse_qsl
 
 import pytest
@@ -16,9 +17,11 @@ import pytest_asyncio
 from aiohttp import web
 from receiver import LOOPBACK, Received, Receiver, Stage, receiving, repeated
 
-from smsgw.core.ids import time_of
+from smsgw.config import Config
+from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.webhooks import SCHEDULE, Reach
-from smsgw.store import accounts, pushing, webhooks
+from smsgw.pipeline.keeper import Keeper
+from smsgw.store import accounts, partitions, pushing, webhooks
 from smsgw.store.webhooks import EventSetting
 
 pytestmark = pytest.mark.asyncio
@@ -205,16 +208,25 @@ async def test_a_hanging_receiver_holds_up_nobody(stage: Stage, receiver: Receiv
         await asyncio.sleep(3600)
         return web.Response()
 
-    async with receiving() as bad:
-        bad.reply = hang
+    async def slow(_: Received) -> web.Response:
+        await asyncio.sleep(9)
+        return web.Response()
+
+    async with receiving() as bad, receiving() as failing:
+        bad.reply = lambda call: hang(call) if call.path == "/hang" else slow(call)
+        failing.reply = lambda _: web.Response(status=500)
         hanging = [await accounts.add_account(stage.database, f"hanging{n}", actor="test") for n in range(20)]
-        for account_id in hanging:
-            await stage.put("main", bad.origin, account_id=account_id, linger_ms=0)
+        for n, account_id in enumerate(hanging):
+            url = bad.origin + ("/hang" if n % 2 else "/slow")
+            await stage.put("main", url, account_id=account_id, linger_ms=0)
+        refusing = [await accounts.add_account(stage.database, f"refusing{n}", actor="test") for n in range(5)]
+        for account_id in refusing:
+            await stage.put("main", failing.origin, account_id=account_id, linger_ms=0)
         await stage.put("main", receiver.origin, linger_ms=0, max_items=1, concurrency=4)
         await stage.reload()
-        for account_id in hanging:
+        for account_id in hanging + refusing:
             await stage.reports(500, account_id=account_id)
-        await until(stage, lambda: bad.busy >= 20 * 4)
+        await until(stage, lambda: bad.busy >= 20 * 4 and len(failing.calls) >= 5)
         waits = []
         for _ in range(50):
             before = len(receiver.accepted)
@@ -223,10 +235,10 @@ async def test_a_hanging_receiver_holds_up_nobody(stage: Stage, receiver: Receiv
             await until(stage, lambda before=before: len(receiver.accepted) > before)
             waits.append(asyncio.get_running_loop().time() - started)
         waits.sort()
-        print(f"beside 20 hanging receivers: p50 {waits[25] * 1000:.0f} ms, worst {waits[-1] * 1000:.0f} ms")
+        print(f"beside 20 hanging or slow receivers and 5 that refuse: p50 {waits[25]:.3f} s, worst {waits[-1]:.3f} s")
         assert waits[-1] < 2.0
         assert bad.busy == bad.most_busy == 80, "each has its four calls, no more"
-        assert stage.pusher._held <= 20 * 401
+        assert stage.pusher._held <= 25 * 401
 
 
 async def test_a_redirect_or_a_late_retry_is_obeyed_as_agreed(stage: Stage, receiver: Receiver) -> None:
@@ -473,3 +485,33 @@ async def test_what_waits_is_counted(stage: Stage, receiver: Receiver) -> None:
     assert (states["main"].waiting, states["callback"].waiting) == (3, 0)
     assert states["main"].oldest_at == time_of(first)
     assert (states["main"].failures, states["main"].last_error) == (1, "HTTP 500")
+
+
+async def test_events_that_nobody_took_before_their_time_was_over_are_told_of(
+    stage: Stage, receiver: Receiver
+) -> None:
+    config = Config()
+    old = datetime.now(CHINA) - timedelta(days=config.retention.events_days + 1)
+    async with stage.database.acquire() as connection:
+        await partitions.ensure(connection, old.date())
+    stage.ids = IdSource(1, lambda: int(old.timestamp() * 1000))
+    await stage.reports(3)
+    dead, taken = await stage.reports(2)
+    await stage.database.execute(
+        "UPDATE customer_event SET acknowledged_at = now(), dead_at = CASE WHEN id = $1 THEN now() END "
+        "WHERE id = ANY($2)", dead, [dead, taken],
+    )  # fmt: skip
+    nothing: Any = None  # the job of the days settles no outcomes
+    keeper = Keeper(stage.database, nothing, stage.directory, stage.bell, stage.ids, config, lambda _: None)
+    await keeper._partitions()
+    await keeper._partitions()
+    assert await stage.rows() == []
+    rows = await stage.database.fetch("SELECT day, account_id, kind, n FROM event_lost")
+    assert [tuple(row) for row in rows] == [(old.date(), stage.account_id, "report", 4)]
+    assert [f.kind for f in await stage.pusher.findings()] == [], "who pulls leaves what it does not want"
+    await stage.put("main", receiver.origin)
+    (found,) = await stage.pusher.findings()
+    assert (found.kind, found.object) == ("events_lost", "account/acme/report")
+    assert found.detail.startswith("4 events (report)")
+    stage.shift = timedelta(days=1, minutes=1)
+    assert [f.kind for f in await stage.pusher.findings()] == [], "for a day"
