@@ -441,7 +441,7 @@ class Daemon:
             raise
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
-        """Whether messages can be accepted, and the checks behind the verdict."""
+        """Whether messages can be accepted, by every server that is configured, and the checks behind the verdict."""
         bound = sum(s.id != TEST_CHANNEL and s.state in ("bound", "idle") for s in self.channels.status())
         spooling = self.acceptor.spooling
         spools = spooling is not None and spooling.open and (spooling.active or not self._database_ok)
@@ -450,7 +450,10 @@ class Daemon:
             "accepting": ("spool" if spools else "ok") if self.acceptor.open else "stopping",
             "channels_bound": bound,
         }
-        return (self._database_ok or spools) and self.acceptor.open, checks
+        silent = self.partners.silent
+        if self.partners.listeners:
+            checks["partners"] = f"not listening: {', '.join(silent)}" if silent else "ok"
+        return (self._database_ok or spools) and self.acceptor.open and not silent, checks
 
 
 def _is_loopback(listen: str) -> bool:

@@ -13,12 +13,11 @@ from smsgw.core.model import Origin
 from smsgw.core.partners import Partner, ReplyTo, Wanted
 from smsgw.core.text import Coding
 from smsgw.partners.cmppids import from_msg_id, to_msg_id
-from smsgw.partners.face import Cancel, Count, Login, NotText, Order, Standing, Submit, Unfit, split_header
+from smsgw.partners.face import Cancel, Count, Login, Order, Standing, Submit, Unfit, content_of, span_of
 from smsgw.protocols.cmpp import codes, pdus, reports
 from smsgw.protocols.cmpp import rules as cmpp_rules
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.rules import Rules
-from smsgw.protocols.smpp import times
 from smsgw.store.bindevents import Claimed, ReceiptTo
 from smsgw.store.db import Row
 
@@ -88,13 +87,6 @@ def coding_of(msg_fmt: int) -> Coding:
     return known
 
 
-def _time(field: str, now: datetime) -> datetime | None:
-    try:
-        return times.parse(field, now)
-    except (ValueError, OverflowError) as exc:
-        raise Unfit(STRUCTURE, str(exc)) from exc
-
-
 class CmppFace:
     """``face.Face``."""
 
@@ -146,16 +138,11 @@ class CmppFace:
         if not 1 <= len(to) <= MAX_DESTINATIONS or pdu.dest_terminal_type:
             raise Unfit(DEST_TERMINAL_ID, f"{len(to)} destinations of type {pdu.dest_terminal_type}")
         coding = coding_of(pdu.msg_fmt)
-        try:
-            # 1 by the specification, the GSM bit by habit of some senders; without a header Pk_total tells nothing.
-            octets, concat = split_header(pdu.msg_content, bool(pdu.tp_udhi & 0x41))
-        except NotText as exc:
-            raise Unfit(STRUCTURE, str(exc)) from exc
-        if coding is Coding.UCS2 and len(octets) % 2:
-            raise Unfit(LENGTH, "half a character of UCS2")
-        send_at, expire_at = _time(pdu.at_time, now), _time(pdu.valid_time, now)
-        if expire_at is not None and expire_at <= max(now, send_at or now):
-            raise Unfit(STRUCTURE, "ValId_Time is over")
+        # 1 by the specification, the GSM bit by habit of some senders; without a header Pk_total tells nothing.
+        octets, concat = content_of(
+            pdu.msg_content, bool(pdu.tp_udhi & 0x41), coding, bad_header=STRUCTURE, bad_length=LENGTH
+        )
+        send_at, expire_at = span_of(pdu.at_time, pdu.valid_time, now, bad_begin=STRUCTURE, bad_end=STRUCTURE)
         wanted = Wanted.ALL if pdu.registered_delivery == 1 else Wanted.NONE
         replies = tuple(
             ReplyTo(wanted, pdu.src_id, number, service=pdu.service_id, group=len(to) > 1) for number in to

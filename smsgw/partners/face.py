@@ -16,6 +16,7 @@ from smsgw.core.text import Coding
 from smsgw.core.udh import Concat, InvalidUdh
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.rules import Rules
+from smsgw.protocols.smpp import times
 from smsgw.store.bindevents import Claimed, ReceiptTo
 from smsgw.store.db import Row
 
@@ -182,6 +183,39 @@ def split_header(octets: bytes, has_header: bool) -> tuple[bytes, Concat | None]
         raise NotText(f"user data header has element 0x{foreign[0]:02x}")
     concat = header.concat if header.concat is not None and header.concat.total > 1 else None
     return octets[header.length :], concat
+
+
+def content_of(
+    octets: bytes, has_header: bool, coding: Coding, *, bad_header: int, bad_length: int
+) -> tuple[bytes, Concat | None]:
+    """``split_header`` for a request: ``Unfit`` with one of the statuses when it cannot be read."""
+    try:
+        found, concat = split_header(octets, has_header)
+    except NotText as exc:
+        raise Unfit(bad_header, str(exc)) from exc
+    if coding is Coding.UCS2 and len(found) % 2:
+        raise Unfit(bad_length, "half a character of UCS2")
+    return found, concat
+
+
+def span_of(
+    begin: str, end: str, now: datetime, *, bad_begin: int, bad_end: int
+) -> tuple[datetime | None, datetime | None]:
+    """When a message is to be sent, and until when (CMPP's times have SMPP's form). ``Unfit`` for what cannot be."""
+
+    if not begin and not end:
+        return None, None
+
+    def moment(field: str, status: int) -> datetime | None:
+        try:
+            return times.parse(field, now)
+        except (ValueError, OverflowError) as exc:
+            raise Unfit(status, str(exc)) from exc
+
+    send_at, expire_at = moment(begin, bad_begin), moment(end, bad_end)
+    if expire_at is not None and expire_at <= max(now, send_at or now):
+        raise Unfit(bad_end, "the validity is over")
+    return send_at, expire_at
 
 
 def text_of(octets: bytes, coding: Coding) -> str:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import structlog
 
-from smsgw import aio
 from smsgw.config import split_address
 from smsgw.link import Link
 from smsgw.partners.face import Face
 from smsgw.partners.guard import network_of
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
 from smsgw.protocols.session import Session, SessionConfig
+from smsgw.tls import HANDSHAKE_TIMEOUT, Certificate
 
 log = structlog.get_logger(__name__)
 
@@ -26,9 +24,6 @@ MAX_STRANGERS = 512
 MAX_STRANGERS_OF_ONE = 128
 """… and of one address, which gets no more."""
 BACKLOG = 1024
-HANDSHAKE_TIMEOUT = 10.0
-LOOK_AT_FILES = 30.0
-"""Seconds between two looks at whether the certificate's files have changed."""
 
 STRANGER = SessionConfig(
     login_timeout=10.0,
@@ -38,28 +33,6 @@ STRANGER = SessionConfig(
     keepalive_attempts=3,
     idle_timeout=None,
 )
-
-
-def server_context(files: Sequence[str]) -> ssl.SSLContext:
-    """TLS with this certificate. Reads files; ``OSError`` with their names when they cannot be used."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    load_files(context, files)
-    return context
-
-
-def load_files(context: ssl.SSLContext, files: Sequence[str]) -> None:
-    """Read the certificate, again perhaps: what handshakes begin from now on uses it."""
-    try:
-        context.load_cert_chain(*files[:2])
-    except (OSError, ssl.SSLError) as exc:
-        raise OSError(
-            f"{', '.join(files)}: cannot be used as certificate and key: {exc.strerror or exc}"
-        ) from exc
-
-
-def _stamps(files: Sequence[str]) -> list[float]:
-    return [Path(file).stat().st_mtime for file in files]
 
 
 class Listener:
@@ -73,31 +46,23 @@ class Listener:
         self.refused = 0
         """Connections that were too many."""
         self.violations: Counter[str] = Counter()
-        self._files = tuple(files)
+        self._certificate = Certificate(files, f"[partners.{face.protocol}] tls") if files else None
         self._on_login = on_login
         self._strangers: dict[Link, str] = {}
         self._by_ip: Counter[str] = Counter()
         self._server: asyncio.Server | None = None
-        self._context: ssl.SSLContext | None = None
-        self._stamps: list[float] = []
-        self._watch: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Listen. ``OSError`` when the address cannot be had, or the certificate is no good."""
         host, port = split_address(self.address)
         how: dict[str, Any] = {}
-        if self._files:
-            self._stamps = await asyncio.to_thread(_stamps, self._files)
-            self._context = await asyncio.to_thread(server_context, self._files)
+        if self._certificate is not None:
+            await self._certificate.start()
             how = {
-                "ssl": self._context,
+                "ssl": self._certificate.context,
                 "ssl_handshake_timeout": HANDSHAKE_TIMEOUT,
                 "ssl_shutdown_timeout": 2.0,
             }
-            self._watch = aio.spawn(
-                aio.forever(self.look, every=LOOK_AT_FILES, name="partner.certificate"),
-                name="partner.certificate",
-            )
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
@@ -117,7 +82,12 @@ class Listener:
             return ""
         host, port = self._server.sockets[0].getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        return f"{self.face.protocol}{'s' if self._files else ''}://{shown}:{port}"
+        return f"{self.face.protocol}{'s' if self._certificate is not None else ''}://{shown}:{port}"
+
+    @property
+    def listening(self) -> bool:
+        """Partners can connect."""
+        return self._server is not None and self._server.is_serving()
 
     @property
     def strangers(self) -> int:
@@ -126,7 +96,8 @@ class Listener:
 
     async def close(self) -> None:
         """Listen no more."""
-        await aio.cancel(self._watch)
+        if self._certificate is not None:
+            await self._certificate.stop()
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -142,14 +113,9 @@ class Listener:
                 del self._by_ip[ip]
 
     async def look(self) -> None:
-        """Take up a renewed certificate."""
-        if not self._files:
-            return
-        stamps = await asyncio.to_thread(_stamps, self._files)
-        if stamps != self._stamps and self._context is not None:
-            await asyncio.to_thread(load_files, self._context, self._files)
-            self._stamps = stamps
-            log.info("partner.certificate_renewed", protocol=self.face.protocol, file=self._files[0])
+        """Take up a renewed certificate at once."""
+        if self._certificate is not None:
+            await self._certificate.look()
 
     def _connected(self) -> Link:
         return Link(Session(self.face.rules(), config=STRANGER), self, f"{self.face.protocol} {self.address}")

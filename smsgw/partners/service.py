@@ -153,6 +153,11 @@ class Partners:
         """Where the servers listen."""
         return {listener.face.protocol: listener.url for listener in self.listeners}
 
+    @property
+    def silent(self) -> list[str]:
+        """Servers that are configured and cannot be reached, by protocol."""
+        return [listener.face.protocol for listener in self.listeners if not listener.listening]
+
     # --- logins ------------------------------------------------------------------------------------------------
 
     def _login_at(self, face: Face) -> Any:

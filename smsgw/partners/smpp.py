@@ -18,14 +18,14 @@ from smsgw.core.udh import Concat
 from smsgw.partners.face import (
     Cancel,
     Login,
-    NotText,
     Order,
     Query,
     Standing,
     Submit,
     Unfit,
+    content_of,
     receipt_head,
-    split_header,
+    span_of,
 )
 from smsgw.protocols.dialects import SMPP34
 from smsgw.protocols.pdu import RESPONSE, Pdu, Tlv
@@ -121,13 +121,6 @@ def _id_of(written: str, partner: Partner) -> int:
 def _number(ton: int, address: str) -> str:
     """A destination as ``core.numbers`` reads it: TON 1 is international without a plus."""
     return f"+{address}" if ton == 1 and not address.startswith(("+", "00")) else address
-
-
-def _time(field: str, now: datetime, status: int) -> datetime | None:
-    try:
-        return times.parse(field, now)
-    except (ValueError, OverflowError) as exc:
-        raise Unfit(status, str(exc)) from exc
 
 
 class SmppFace:
@@ -265,14 +258,12 @@ class SmppFace:
                 raise Unfit(codes.ESME_RINVMSGLEN, "both short_message and message_payload")
             octets = payload
         coding = coding_of(pdu.data_coding, partner)
-        try:
-            octets, concat = split_header(octets, bool(pdu.esm_class & _UDHI))
-        except NotText as exc:
-            raise Unfit(ESME_RINVESMCLASS, str(exc)) from exc
+        octets, concat = content_of(
+            octets, bool(pdu.esm_class & _UDHI), coding,
+            bad_header=ESME_RINVESMCLASS, bad_length=codes.ESME_RINVMSGLEN,
+        )  # fmt: skip
         if concat is None and tlvs.SAR_TOTAL_SEGMENTS in found:
             concat = _sar(found)
-        if coding is Coding.UCS2 and len(octets) % 2:
-            raise Unfit(codes.ESME_RINVMSGLEN, "half a character of UCS2")
         send_at = expire_at = None
         urgent = False
         if isinstance(pdu, pdus.DataSm):
@@ -280,12 +271,10 @@ class SmppFace:
             expire_at = now + timedelta(seconds=seconds) if 0 < seconds <= 0xFFFFFFFF else None
         else:
             urgent = pdu.priority_flag == _URGENT
-            if pdu.schedule_delivery_time:
-                send_at = _time(pdu.schedule_delivery_time, now, ESME_RINVSCHED)
-            if pdu.validity_period:
-                expire_at = _time(pdu.validity_period, now, ESME_RINVEXPIRY)
-                if expire_at is not None and expire_at <= max(now, send_at or now):
-                    raise Unfit(ESME_RINVEXPIRY, "validity_period is over")
+            send_at, expire_at = span_of(
+                pdu.schedule_delivery_time, pdu.validity_period, now,
+                bad_begin=ESME_RINVSCHED, bad_end=ESME_RINVEXPIRY,
+            )  # fmt: skip
         return Submit(
             destinations, replies, pdu.source_addr, octets, coding, concat, send_at, expire_at, urgent
         )

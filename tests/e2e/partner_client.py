@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import asyncpg
 from harness import Site, free_port, site, until
 
 from smsgw.link import Link
@@ -181,9 +182,9 @@ class PartnerSite:
 
         self._clients: list[PartnerClient] = []
 
-    async def smpp(self, **how: Any) -> PartnerClient:
-        """A bound client."""
-        return await self._bound(self.smpp_port, smpp_client(**how))
+    async def smpp(self, *, port: int = 0, **how: Any) -> PartnerClient:
+        """A bound client; ``port``: of another node."""
+        return await self._bound(port or self.smpp_port, smpp_client(**how))
 
     async def cmpp(self, **how: Any) -> PartnerClient:
         """The same by CMPP."""
@@ -200,6 +201,10 @@ class PartnerSite:
         for client in self._clients:
             client.abort()
         self._clients.clear()
+
+    def arrived(self) -> dict[str, str]:
+        """National number -> text of all that carriers have taken."""
+        return {m.destination: m.text for c in self.site.carriers.values() for m in c.inbox.messages}
 
     async def binds(self) -> list[dict[str, Any]]:
         return (await self.node.status())["partners"]
@@ -219,3 +224,16 @@ async def partner_site(data_dir: Any, **how: Any) -> AsyncIterator[PartnerSite]:
             built.node.ctl(*add, "--protocol", "cmpp", "--user", "900100"),
         )
         yield PartnerSite(built, *ports)
+
+
+@contextlib.asynccontextmanager
+async def module_site(postgres: Any, folder: Any, database: str) -> AsyncIterator[PartnerSite]:
+    """One that all tests of a module share, over a database of that name."""
+    connection = await asyncpg.connect(postgres.embedded.dsn, timeout=10)
+    try:
+        await connection.execute(f"CREATE DATABASE {database}")
+        async with partner_site(folder / "node", dsn=postgres.dsn(database)) as built:
+            yield built
+        await connection.execute(f"DROP DATABASE {database} WITH (FORCE)")
+    finally:
+        await connection.close()

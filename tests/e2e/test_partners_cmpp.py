@@ -7,11 +7,10 @@ import struct
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import asyncpg
 import pytest
 import pytest_asyncio
 from harness import until
-from partner_client import PartnerClient, PartnerSite, cmpp_client, partner_site, submit
+from partner_client import PartnerClient, PartnerSite, cmpp_client, module_site, submit
 
 from smsgw.core import udh
 from smsgw.protocols.cmpp import pdus
@@ -21,25 +20,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def here(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PartnerSite]:
-    connection = await asyncpg.connect(postgres.embedded.dsn, timeout=10)
-    try:
-        await connection.execute("CREATE DATABASE e2e_partners_cmpp")
-        folder = tmp_path_factory.mktemp("partners") / "node"
-        async with partner_site(folder, dsn=postgres.dsn("e2e_partners_cmpp")) as built:
-            yield built
-        await connection.execute("DROP DATABASE e2e_partners_cmpp WITH (FORCE)")
-    finally:
-        await connection.close()
+    async with module_site(postgres, tmp_path_factory.mktemp("partners"), "e2e_partners_cmpp") as built:
+        yield built
 
 
 @pytest.fixture(autouse=True)
 def left_as_found(here: PartnerSite) -> Iterator[None]:
     yield
     here.leave()
-
-
-def arrived(here: PartnerSite) -> dict[str, str]:
-    return {m.destination: m.text for c in here.site.carriers.values() for m in c.inbox.messages}
 
 
 @pytest.mark.parametrize(("version", "spoken"), [(0x30, "cmpp30"), (0x20, "cmpp20"), (0x21, "cmpp20")])
@@ -56,7 +44,7 @@ async def test_a_message_and_its_report(here: PartnerSite, version: int, spoken:
     (deliver,) = client.delivered
     assert (deliver.src_terminal_id, deliver.dest_id, deliver.service_id) == (to, "10690001", "svc")
     assert deliver.msg_id != answer.msg_id
-    assert arrived(here)[to] == "您的验证码是 8848"
+    assert here.arrived()[to] == "您的验证码是 8848"
     assert (await client.call(pdus.Cancel(msg_id=answer.msg_id))).success_id == 1
     await client.close()
 
@@ -94,7 +82,7 @@ async def test_long_messages_to_one_and_to_several(here: PartnerSite) -> None:
     ids = [a.msg_id for a in answers] + [a.msg_id + 1 for a in answers[2:]]
     await client.told(ids)
     assert {r[0].stat for r in client.reports().values()} == {"DELIVRD"}
-    assert [arrived(here).get(n) for n in ("13800000201", *to)] == [long] * 3
+    assert [here.arrived().get(n) for n in ("13800000201", *to)] == [long] * 3
     alone = await client.call(submit("13800000204", "no header", pk_total=2, pk_number=1))
     await client.told([alone.msg_id])
     await client.close()
@@ -110,7 +98,7 @@ async def test_alphabets_and_refusals(here: PartnerSite) -> None:
     ]
     assert [(await client.call(pdu)).result for pdu in good] == [0] * 4
     wanted = {"13800000301": "国标", "13800000302": "ascii", "13800000303": "字", "13800000304": "plus 86"}
-    await until(lambda: {n: t for n, t in arrived(here).items() if n in wanted} == wanted, what="all texts")
+    await until(lambda: {n: t for n, t in here.arrived().items() if n in wanted} == wanted, what="all texts")
     refused = {
         "binary": (submit("13800000305", "x", msg_fmt=4, msg_content=b"\xff\xfe"), 1),
         "SIM": (submit("13800000305", "x", msg_fmt=0xF6), 1),

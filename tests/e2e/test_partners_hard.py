@@ -188,7 +188,9 @@ async def test_tls_and_a_renewed_certificate(dsn: str, data_dir: Path, tmp_path:
     async with partner_site(
         data_dir, dsn=dsn, channels=("cmpp30",), partners_smpp_tls=f"{chain},{secret}"
     ) as here:
-        assert (await here.node.status())["urls"]["smpp"].startswith("smpps://")
+        status = await here.node.status()
+        assert status["urls"]["smpp"].startswith("smpps://")
+        assert status["checks"]["partners"] == "ok"
         client = await PartnerClient.connect(here.smpp_port, smpp_client(), ssl=trusting(chain))
         assert client.bound.result() == 0
         answer = await client.call(submit_sm("8613800000001", "over TLS"))

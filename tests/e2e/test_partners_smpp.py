@@ -6,11 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import asyncpg
 import pytest
 import pytest_asyncio
-from harness import until
-from partner_client import PartnerClient, PartnerSite, partner_site, payload, smpp_client, submit_sm
+from harness import Node, free_port, until
+from partner_client import PartnerClient, PartnerSite, module_site, payload, smpp_client, submit_sm
 
 from smsgw.core import text, udh
 from smsgw.core.text import Coding
@@ -22,15 +21,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def here(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PartnerSite]:
-    connection = await asyncpg.connect(postgres.embedded.dsn, timeout=10)
-    try:
-        await connection.execute("CREATE DATABASE e2e_partners_smpp")
-        folder = tmp_path_factory.mktemp("partners") / "node"
-        async with partner_site(folder, dsn=postgres.dsn("e2e_partners_smpp")) as built:
-            yield built
-        await connection.execute("DROP DATABASE e2e_partners_smpp WITH (FORCE)")
-    finally:
-        await connection.close()
+    async with module_site(postgres, tmp_path_factory.mktemp("partners"), "e2e_partners_smpp") as built:
+        yield built
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +33,7 @@ def left_as_found(here: PartnerSite) -> Iterator[None]:
 
 def arrived(here: PartnerSite) -> dict[str, str]:
     """Number -> text of all that carriers have taken."""
-    return {f"86{m.destination}": m.text for c in here.site.carriers.values() for m in c.inbox.messages}
+    return {f"86{number}": text for number, text in here.arrived().items()}
 
 
 async def test_a_message_its_receipt_and_its_standing(here: PartnerSite) -> None:
@@ -178,6 +170,46 @@ async def test_long_messages_by_header_segments_and_payload(here: PartnerSite) -
     found = await client.call(pdus.QuerySm(message_id=answers[0].message_id))
     assert found.message_state == 2
     await client.close()
+
+
+async def test_parts_come_over_any_bind_of_any_node(here: PartnerSite) -> None:
+    environment = here.node.environment
+    port = free_port()
+    other = Node(
+        here.node.data_dir.with_name("other"), dsn=environment["SMSGW_DATABASE_DSN"], node_number="2",
+        security_key_file=str(here.node.data_dir / "secret.key"), partners_smpp_listen=f"127.0.0.1:{port}",
+    )  # fmt: skip
+    await other.start()
+    try:
+        near, beside, away = await here.smpp(), await here.smpp(), await here.smpp(port=port)
+        texts = {f"8613800000{n}": (f"{n}长" * 15, "完") for n in range(451, 465)}
+
+        def part(to: str, n: int) -> pdus.SubmitSm:
+            octets = udh.concat8(9, 2, n) + texts[to][n - 1].encode("utf-16-be")
+            return submit_sm(to, "x", esm_class=0x40, data_coding=8, short_message=octets)
+
+        first, second, *rest = texts
+        answers = [await near.call(part(first, 2)), await beside.call(part(first, 1))]
+        answers += [await away.call(part(second, 1)), await near.call(part(second, 2))]
+        # At the same moment neither node may see the other's part: then it is found within seconds.
+        answers += await asyncio.gather(
+            *(client.call(part(to, n)) for to in rest for n, client in ((1, near), (2, away)))
+        )
+        assert {a.command_status for a in answers} == {0}
+        wanted = {a.message_id for a in answers}
+        assert len(wanted) == 2 * len(texts)
+
+        def told() -> list[str]:
+            found = [item for c in (near, beside, away) for item in c.receipts().items()]
+            return [state for id_, states in found if id_ in wanted for state in states]
+
+        await until(lambda: len(told()) >= len(wanted), within=40, what="a receipt for each part")
+        assert told() == ["DELIVRD"] * len(wanted)
+        assert {to: arrived(here).get(to) for to in texts} == {to: "".join(text) for to, text in texts.items()}
+        here.leave()
+    finally:
+        assert await other.stop() == 0
+    assert not other.complaints()
 
 
 async def test_a_part_sent_again_and_a_reference_used_again(here: PartnerSite) -> None:

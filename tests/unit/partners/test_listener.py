@@ -80,3 +80,10 @@ async def test_one_address_has_only_so_many(house: House) -> None:
     await closed(reader)
     await house.knock("127.0.5.2")
     await house.strangers(MAX_STRANGERS_OF_ONE + 1)
+
+
+async def test_a_closed_listener_says_so(house: House) -> None:
+    assert house.listener.listening
+    await house.listener.close()
+    assert not house.listener.listening
+    assert not Listener(SmppFace(), "127.0.0.1:0", (), house._login).listening
