@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -42,25 +42,38 @@ class Carried:
     """Seconds from the last accepted post to the last arrival: what came then had been waiting."""
     backlog_per_s: float
     """In those seconds."""
+    accepting_per_s: float
+    """From the first arrival to the last accepted post: while the load generator was posting all it could."""
     peak_second: int
     """Most that arrived in any span of one second."""
+    wire_peak_second: int | None = None
+    """Most that was sent in any span of one second, warm-up included, by the kernel's time stamps; None: not seen."""
 
     @classmethod
-    def of(cls, carrier: str, arrivals: Iterable[float], accepted: float) -> Carried:
-        """From the times of arrival, in any order, and that of the last accepted post."""
+    def of(
+        cls, carrier: str, arrivals: Iterable[float], accepted: float, sent: Sequence[float] | None = None
+    ) -> Carried:
+        """From the times of arrival, in any order, that of the last accepted post, and those of the wire, in order."""
         at = sorted(arrivals)
         span = at[-1] - at[0] if at else 0.0
         waited = sum(when > accepted for when in at)
         backlog = at[-1] - accepted if waited else 0.0
-        peak = first = 0
-        for last, when in enumerate(at):
-            while at[first] <= when - 1.0:
-                first += 1
-            peak = max(peak, last - first + 1)
+        accepting = accepted - at[0] if at else 0.0
         return cls(
             carrier, len(at), round((len(at) - 1) / span, 1) if span else 0.0,
-            round(backlog, 1), round(waited / backlog, 1) if backlog else 0.0, peak,
+            round(backlog, 1), round(waited / backlog, 1) if backlog else 0.0,
+            round((len(at) - waited) / accepting, 1) if accepting > 0 else 0.0, _fullest_second(at),
+            None if sent is None else _fullest_second(sent),
         )  # fmt: skip
+
+
+def _fullest_second(times: Sequence[float]) -> int:
+    peak = first = 0
+    for last, when in enumerate(times):
+        while times[first] <= when - 1.0:
+            first += 1
+        peak = max(peak, last - first + 1)
+    return peak
 
 
 @dataclass(slots=True)
@@ -163,8 +176,10 @@ class Result:
         if self.carried:
             lines.append("at the carriers, by their clock")
             lines += [
-                f"  {one.carrier:<20}{one.per_s:8,.1f} /s in all, {one.backlog_per_s:,.1f} /s in the "
+                f"  {one.carrier:<20}{one.per_s:8,.1f} /s in all, {one.accepting_per_s:,.1f} /s until the last post, "
+                f"{one.backlog_per_s:,.1f} /s in the "
                 f"{one.backlog_s:.1f} s after the last post, {one.peak_second:,} in the fullest second"
+                + (f", {one.wire_peak_second:,} on the wire" if one.wire_peak_second is not None else "")
                 for one in self.carried
             ]
         lines += [

@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from smsgw.bench.stage import (
     staged,
 )
 from smsgw.bench.wire import Endpoint
+from smsgw.bench.wiretap import WireTap
 from smsgw.config import split_address
 
 MAX_ARRIVALS = 200_000
@@ -68,13 +70,22 @@ async def run(options: Options) -> Result:
         url, bearer = (stage.url, stage.bearer) if stage else (options.url, options.bearer)
         if sink is not None and stage is not None:
             sink.use(stage.push_secret)
-        result = await _run(options, Endpoint(url, bearer), stage, sink)
+        tap: WireTap | None = None
+        if stage is not None and options.setting.channel_rate:
+            tap = WireTap(stage.simulation.ports.values())
+            if tap.open():
+                stack.callback(tap.close)
+            else:
+                tap = None
+        result = await _run(options, Endpoint(url, bearer), stage, sink, tap)
         if sink is not None:
             result.settings["pushed"] = f"{sink.calls:,} calls, {sink.unsigned:,} with a wrong signature"
         return result
 
 
-async def _run(options: Options, endpoint: Endpoint, stage: Stage | None, sink: Sink | None) -> Result:
+async def _run(
+    options: Options, endpoint: Endpoint, stage: Stage | None, sink: Sink | None, tap: WireTap | None
+) -> Result:
     load = options.load
     balance = await _balance(endpoint)
     runs: list[Observed] = []
@@ -96,6 +107,8 @@ async def _run(options: Options, endpoint: Endpoint, stage: Stage | None, sink: 
     runs.append(seen)
     peak = processes.peak_memory_mib(stage.daemon_pid) if stage else None
 
+    if tap is not None:
+        tap.close()
     counts = _count(runs, options.warm_up + load.messages, balance - await _balance(endpoint))
     arrivals: list[Arrival] = []
     if stage is not None:
@@ -122,7 +135,9 @@ async def _run(options: Options, endpoint: Endpoint, stage: Stage | None, sink: 
         ),
         counts=counts,
         carried=[
-            Carried.of(carrier, [a.at for a in arrivals if a.carrier == carrier], seen.last_accept)
+            Carried.of(
+                carrier, [a.at for a in arrivals if a.carrier == carrier], seen.last_accept, _sent(tap, stage, carrier)
+            )
             for carrier in sorted({a.carrier for a in arrivals})
         ],
         daemon_log=stage.daemon_log() if stage else [],
@@ -202,6 +217,13 @@ async def _witness(simulation: Simulation, counts: Counts) -> list[Arrival]:
         if found:
             arrivals.append(Arrival(int(found[1]), message["carrier"], message["at"]))
     return arrivals
+
+
+def _sent(tap: WireTap | None, stage: Stage | None, carrier: str) -> Sequence[float] | None:
+    """When submits were on the wire; None when nobody has seen it."""
+    if tap is None or stage is None or tap.failed:
+        return None
+    return tap.times[stage.simulation.ports[carrier]]
 
 
 def _machine(stage: Stage | None) -> dict[str, str]:

@@ -8,6 +8,7 @@ back when the channel stops or its carrier falls silent.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from datetime import UTC, datetime
 
@@ -60,7 +61,7 @@ class Dispatcher:
         self._ready: deque[Claimed] = deque()
         self._written: dict[Key, str] = {}
         """Carrier's ids of parts that wait for their answer, where the id is ours to make."""
-        self.pacer = Pacer(spec.rate, self._loop.time())
+        self.pacer = Pacer(spec.rate, time.monotonic())
         self._paused_until = 0.0
         self._answered_at = self._loop.time()
         """When the carrier last answered, or had nothing to answer."""
@@ -99,7 +100,10 @@ class Dispatcher:
     def change(self, spec: ChannelSpec) -> None:
         """Follow a change of rate, window or desired state."""
         self.spec = spec
-        self.pacer.set_limit(spec.rate, self._loop.time())
+        self.pacer.set_limit(spec.rate, time.monotonic())
+        if self._pump_timer is not None:  # what it waits for has changed
+            self._pump_timer.cancel()
+            self._pump_timer = None
         if self.draining:
             self.give_back()
         self.look_everywhere()
@@ -130,7 +134,7 @@ class Dispatcher:
 
     def has_room(self) -> bool:
         """Could write a part at once."""
-        now = self._loop.time()
+        now = time.monotonic()
         return (
             now >= self._paused_until
             and self.pacer.next_at(now) <= now
@@ -271,7 +275,7 @@ class Dispatcher:
         """Hand ready parts to links, as far as window, rate and lease allow. Journal first, then the sockets."""
         if not self._ready or self._stopping:
             return
-        now = self._loop.time()
+        now = time.monotonic()
         if now < self._paused_until:
             self._pump_at(self._paused_until)
             return
@@ -285,6 +289,8 @@ class Dispatcher:
         if now < self._urgent_until:
             urgent = sum(part.lane == Lane.EMERGENCY for part in self._ready)
             budget = min(budget, max(urgent, free - self._reserve()))
+        if self._pump_timer is not None and now < self._pump_due:
+            return  # the rate is waited for; until then each answer would bring a write of one submit
         if budget:
             granted = self.pacer.take(now, budget)
             if granted < budget:
@@ -293,6 +299,7 @@ class Dispatcher:
         if not budget:
             return
         self._write([self._ready.popleft() for _ in range(budget)], links, now)
+        self.pacer.wrote(time.monotonic(), budget)
         if len(self._ready) * 2 <= sum(link.session.window for link in links):
             self._wake.set()
 
@@ -416,7 +423,7 @@ class Dispatcher:
     def _slow_down(self, outcome: Outcome) -> None:
         """The carrier says "not now": the channel slows down when it says "too fast", the part waits."""
         if outcome.cls == "FREQ_CARRIER":
-            self.pacer.throttled(self._loop.time())
+            self.pacer.throttled(time.monotonic())
         self._claims.deferred_in(outcome.delay)
 
 

@@ -7,6 +7,10 @@ Three things hold a submit back. The schedule gives the average, a little below 
 moment (a commit, a busy machine) it may catch up with, but no faster than a smooth stream that is a little above the
 limit; and no second, wherever it begins, ever has more than the limit. A carrier that counts by seconds of its own, and
 receives with a little jitter, so finds nothing to refuse.
+
+That last promise is one about writes, not about plans: a process is put aside, or encodes for a while, between the
+grant and the octets. So a grant is followed by ``wrote`` with the time after the write, and that time is what counts: a
+second that ends with a write then has at most what was allowed when that write was granted.
 """
 
 from __future__ import annotations
@@ -24,20 +28,25 @@ RAISE = 0.05
 """Share of the limit that is given back in each second without throttling."""
 FLOOR = 0.02
 """Share of the limit that is never taken away."""
-AIM = 0.998
-"""Share of the limit that is aimed at. A full second is counted by slots, which costs up to half a percent."""
+AIM = 0.999
+"""Share of the limit that is aimed at. A full second is counted by slots, which costs a thousandth."""
 CATCH_UP = 0.1
 """Seconds of rate that may be made up for."""
-HASTE = 1.1
+HASTE = 1.2
 """How much faster than the limit that goes."""
-BURST = 0.005
-"""Seconds of rate that may go at once: five submits at 1,000/s."""
+BURST = 0.05
+"""Seconds of rate that may go at once: fifty submits at 1,000/s. A busy event loop comes by so seldom."""
+STEP = 0.005
+"""Seconds of rate that are waited for together: a write for each submit would cost more than the submit."""
 UNLIMITED = 100_000.0
 """Submits per second beyond any carrier: what "no limit" means to the arithmetic."""
 
 
 class Pacer:
-    """``take`` grants submits; ``throttled`` slows down. All times are the caller's monotonic clock."""
+    """``take`` grants submits, ``wrote`` says that they are written; ``throttled`` slows down.
+
+    All times are the caller's monotonic clock, read when it is asked: that of an event loop stands still in a turn.
+    """
 
     __slots__ = (
         "_cut_at", "_limit", "_raised_at", "_rate", "_recent", "_recent_at", "_schedule", "_second", "_stream",
@@ -68,17 +77,20 @@ class Pacer:
         return self._rate < self._limit
 
     def take(self, now: float, n: int) -> int:
-        """Up to ``n`` submits that may be written now."""
+        """Up to ``n`` submits that may be written now. ``wrote`` must follow before anything else is asked."""
         self._recover(now)
         granted = self._stream.take(now, min(n, self._schedule.left(now), self._second.left(now)))
         self._schedule.take(now, granted)
-        self._second.add(now, granted)
-        self._measure(now, granted)
         return granted
 
+    def wrote(self, now: float, n: int) -> None:
+        """``n`` submits have been written, the last one a moment ago."""
+        self._second.add(now, n)
+        self._measure(now, n)
+
     def next_at(self, now: float, n: int = 1) -> float:
-        """When the next submit may be written; with ``n``, so many in one go as far as they go in one."""
-        n = max(1, min(n, int(self._saved(BURST))))
+        """When the next submit may be written; with ``n``, so many in one go as are worth to wait for."""
+        n = max(1, min(n, int(self._saved(STEP))))
         return max(self._schedule.next_at(now, n), self._stream.next_at(now, n), self._second.next_at(now, n))
 
     def throttled(self, now: float) -> None:

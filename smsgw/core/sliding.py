@@ -6,8 +6,8 @@ import math
 from collections import deque
 
 SPAN = 1.0
-SLOTS = 200
-"""Times are kept in slots of 5 ms; a slot is forgotten when all of it is older than ``SPAN``."""
+SLOTS = 1000
+"""Times are kept in slots of 1 ms; a slot is forgotten when all of it is older than ``SPAN``."""
 _SLOT = SPAN / SLOTS
 
 

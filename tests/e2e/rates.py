@@ -1,6 +1,8 @@
 """Windows and rates at their full length: ``scripts/rates``. Exit 1 when a figure is missed.
 
-Each is a run of ``smsgwctl bench``; what counts is when messages arrived at the simulated carriers.
+Each is a run of ``smsgwctl bench``. Averages are those of arrival at the simulated carriers. The fullest second is that
+of the wire, by the kernel's time stamps, where they may be had (root): a simulated carrier that shares the machine with
+all the rest reads late and in heaps, which is not what was sent. Without them it is the carriers' own.
 """
 
 from __future__ import annotations
@@ -42,10 +44,11 @@ def _limited(carried: Carried) -> dict[str, tuple[float, bool]]:
             c["backlog_per_s"],
             c["backlog_per_s"] >= 990,
         )
-        figures[f"{c['carrier']}: fullest second (at most 1,010)"] = (
-            c["peak_second"],
-            c["peak_second"] <= 1010,
-        )
+        wire = c["wire_peak_second"]
+        peak, where = (c["peak_second"], "as read") if wire is None else (wire, "on the wire")
+        figures[f"{c['carrier']}: fullest second {where} (at most 1,010)"] = (peak, peak <= 1010)
+        if wire is not None:
+            figures[f"{c['carrier']}: fullest second as the carrier read it"] = (c["peak_second"], True)
     together = sum(c["backlog_per_s"] for c in carried)
     figures["together (at least 990 each)"] = (together, together >= 990 * len(carried))
     return figures

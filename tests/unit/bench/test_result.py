@@ -57,4 +57,7 @@ def test_what_a_carrier_saw() -> None:
     assert carried.per_s == pytest.approx(100.4, abs=0.1)
     assert carried.backlog_s == pytest.approx(2.0, abs=0.05)
     assert carried.backlog_per_s == pytest.approx(100, abs=1)
+    assert carried.accepting_per_s == pytest.approx(100, abs=1)
+    assert carried.wire_peak_second is None
+    assert Carried.of("a", at, 13.0, [5.0, 5.5, 5.999, 6.0, 6.4]).wire_peak_second == 4
     assert Carried.of("a", [], accepted=1.0).peak_second == 0
