@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +12,8 @@ from asyncpg import PostgresError
 
 from smsgw import aio
 from smsgw.channels import profiles
-from smsgw.channels.channel import GRACE, Channel
+from smsgw.channels.changes import Changes
+from smsgw.channels.channel import GRACE, STOP_PATIENCE, Channel
 from smsgw.channels.services import Queue, Services
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.ids import first_id, time_of
@@ -35,9 +35,10 @@ log = structlog.get_logger(__name__)
 FOLLOW_EVERY = 1.0
 SAY_EVERY = 3.0
 ADOPT_EVERY = 30.0
-CHANGE_PATIENCE = 10.0
 COMMIT_PATIENCE = 10.0
 """Seconds to wait for the commit of a stopped channel's outcomes (they stay queued when it takes longer)."""
+STARTING = 4
+"""Channels that are taken and recovered at the same time: each needs connections to the database."""
 FORGOTTEN = Replay()
 FREE_EVERY = 1.0
 GONE_AFTER = 3.0
@@ -76,14 +77,16 @@ class ChannelManager:
         self._tasks: list[asyncio.Task[None]] = []
         self._past: dict[int, set[int]] = {}
         """Epochs of this run under which a channel may still have claims that were never written."""
-        self._moving = asyncio.Lock()
+        self._following = asyncio.Lock()
+        self._changes = Changes()
+        self._starting = asyncio.Semaphore(STARTING)
         self._stopping = False
         self.on_reload: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
         """Take what is free, recover it, and begin."""
         await correct_taken_over(self._database, self._services.outcomes, self._replay)
-        await self._follow()
+        await self.follow_now()
         await self._adopt()
         await self._say()
         self._tasks = [
@@ -106,17 +109,15 @@ class ChannelManager:
     async def stop(self) -> None:
         """Stop all channels cleanly and give their leases back. (The answers' writer must still run.)"""
         self._stopping = True
-        with contextlib.suppress(
-            TimeoutError
-        ):  # a channel that is just being changed must not be left half-way
-            async with asyncio.timeout(CHANGE_PATIENCE), self._moving:
-                pass
         await aio.cancel(*self._tasks)
-        async with self._moving:
-            stops = (self._stop_channel(channel_id, "shutting down") for channel_id in list(self._channels))
-            for result in await asyncio.gather(*stops, return_exceptions=True):
-                if isinstance(result, BaseException):
-                    log.error("channel.stop_failed", exc_info=result)
+        stops = self._stop_all()
+        await self._changes.end(STOP_PATIENCE)  # one that is just being changed must not be left half-way
+        stops += self._stop_all()
+        await asyncio.gather(*stops, return_exceptions=True)  # what went wrong is in the log
+
+    def _stop_all(self) -> list[asyncio.Task[None]]:
+        idle = [id_ for id_ in self._channels if id_ not in self._changes]
+        return [self._changes.begin(id_, self._stop_channel(id_, "shutting down")) for id_ in idle]
 
     # --- what others ask ---------------------------------------------------------------------------------------
 
@@ -208,42 +209,75 @@ class ChannelManager:
     # --- configuration and leases ------------------------------------------------------------------------------
 
     async def follow_now(self) -> None:
-        """Act on a change of configuration at once."""
+        """Act on a change of configuration at once; done when the channels that it concerns have changed."""
         await self._follow()
+        await self._changes.lately()
 
     async def _follow(self) -> None:
-        if self._stopping:
-            return
-        async with self._moving:
+        """Take up the configuration and begin what has to change, each channel for itself."""
+        async with self._following:
             version = await store.config_version(self._database)
             if version != self._version or version < 0:
-                halted = self._directory.halted
-                await self._directory.reload(self._database)
-                if halted != self._directory.halted:
-                    for channel in self._channels.values():
-                        channel.set_aside()
-                self._specs = {s.id: s for s in await store.load_channels(self._database, self._sealer)}
-                if self._directory.has_test_keys and self._services.test_channel is not None:
-                    self._specs[TEST_CHANNEL] = await self._services.test_channel()
-                self._removed = await store.removed_since(self._database, datetime.now(UTC) - MAX_AGE)
+                await self._load()
                 self._version = version
+                self._changes.newer()
                 self.on_reload()
-            for channel_id, channel in list(self._channels.items()):
-                spec = self._specs.get(channel_id)
-                if channel.lease.lost or channel.left:
-                    await self._stop_channel(channel_id, "lease lost")
-                elif spec is None or spec.desired == "stopped" or channel.restart_needed(spec):
-                    await self._stop_channel(channel_id, "configuration changed")
-                elif spec != channel.spec:
-                    channel.change(spec)
+            if self._stopping:
+                return
             for channel in self._channels.values():
+                spec = self._specs.get(channel.spec.id)
+                if spec is not None and spec != channel.spec and not self._ends(channel):
+                    channel.change(spec)
                 channel.pull_from(self._pools_of(channel.spec))
-            for spec in self._specs.values():
-                if spec.desired != "stopped" and spec.id not in self._channels:
-                    try:
-                        await self._start_channel(spec)
-                    except (SmsgwError, OSError, PostgresError) as exc:  # the others must start all the same
-                        log.error("channel.not_started", channel=spec.name, error=str(exc))
+            for channel_id in sorted(self._channels.keys() | self._specs.keys()):
+                if channel_id not in self._changes and self._must_change(channel_id):
+                    self._changes.begin(channel_id, self._bring(channel_id))
+
+    async def _load(self) -> None:
+        halted = self._directory.halted
+        await self._directory.reload(self._database)
+        if halted != self._directory.halted:
+            for channel in self._channels.values():
+                channel.set_aside()
+        self._specs = {s.id: s for s in await store.load_channels(self._database, self._sealer)}
+        if self._directory.has_test_keys and self._services.test_channel is not None:
+            self._specs[TEST_CHANNEL] = await self._services.test_channel()
+        self._removed = await store.removed_since(self._database, datetime.now(UTC) - MAX_AGE)
+
+    # --- changes of single channels ----------------------------------------------------------------------------
+
+    def _must_change(self, channel_id: int) -> bool:
+        channel = self._channels.get(channel_id)
+        return self._wanted(channel_id) if channel is None else bool(self._ends(channel))
+
+    def _wanted(self, channel_id: int) -> bool:
+        spec = self._specs.get(channel_id)
+        return spec is not None and spec.desired != "stopped"
+
+    def _ends(self, channel: Channel) -> str:
+        """Why a channel cannot go on as it is; empty when it can."""
+        spec = self._specs.get(channel.spec.id)
+        if channel.lease.lost or channel.left:
+            return "lease lost"
+        if spec is None or spec.desired == "stopped" or channel.restart_needed(spec):
+            return "configuration changed"
+        return ""
+
+    async def _bring(self, channel_id: int) -> None:
+        """Make of a channel what the configuration says: stop it, start it, or both."""
+        channel = self._channels.get(channel_id)
+        if channel is not None and (why := self._ends(channel)):
+            await self._stop_channel(channel_id, why)
+        if channel_id in self._channels or not self._wanted(channel_id):
+            return
+        async with self._starting:
+            if self._stopping or not self._wanted(channel_id):
+                return
+            spec = self._specs[channel_id]
+            try:
+                await self._start_channel(spec)
+            except (SmsgwError, OSError, PostgresError) as exc:  # it is tried again in a second
+                log.error("channel.not_started", channel=spec.name, error=str(exc))
 
     async def _start_channel(self, spec: ChannelSpec) -> None:
         profiles.parse(spec.profile, spec.protocol)  # before anything is taken
@@ -298,19 +332,29 @@ class ChannelManager:
 
     async def _adopt(self) -> None:
         """Settle what was in flight on channels that do not run here: stopped, removed, or unable to start."""
-        async with self._moving:
-            if self._stopping:
-                return
-            async with self._database.acquire(timeout=30) as connection:
-                rows = await claiming.left_behind(connection, list(self._channels))
-            for row in rows:
-                policy = UnknownPolicy(row["unknown_policy"])
-                if await self._take(row["id"], row["name"], policy) is not None:
-                    await self._give_up(row["id"], row["name"])
-            if self._replay is not FORGOTTEN:
-                # Whatever still is in flight has been claimed since, by us or by another owner.
-                self._services.journal.forget_before_start()
-                self._replay = FORGOTTEN
+        if self._stopping:
+            return
+        # A channel that is being changed settles its own; what that needs to know must not be forgotten meanwhile.
+        all_seen = not self._changes
+        async with self._database.acquire(timeout=30) as connection:
+            rows = await claiming.left_behind(connection, [*self._channels, *self._changes])
+        adopted: list[asyncio.Task[None]] = []
+        for row in rows:
+            if row["id"] in self._channels or row["id"] in self._changes:
+                all_seen = False
+                continue
+            adopted.append(self._changes.begin(row["id"], self._settle(row["id"], row["name"], row["unknown_policy"])))
+        if adopted:
+            await asyncio.wait(adopted)
+        if self._replay is not FORGOTTEN and all_seen and not any(t.cancelled() or t.exception() for t in adopted):
+            # Whatever still is in flight has been claimed since, by us or by another owner.
+            self._services.journal.forget_before_start()
+            self._replay = FORGOTTEN
+
+    async def _settle(self, channel_id: int, name: str, policy: str) -> None:
+        async with self._starting:
+            if await self._take(channel_id, name, UnknownPolicy(policy)) is not None:
+                await self._give_up(channel_id, name)
 
     async def _renew(self) -> None:
         for lease in await leases.renew(self._database, list(self._leases.values())):

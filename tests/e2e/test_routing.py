@@ -14,7 +14,7 @@ from typing import Any
 from harness import CHANNELS, Client, Site, site, until
 from trials import another_channel, deaths, die, hot_plug, load
 
-from smsgw import control
+from smsgw import aio, control
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.simulator import Delay
 from smsgw.store import accounts, blocklist, complaints, numbers, settings
@@ -316,6 +316,29 @@ async def test_channels_change_under_load_without_an_error(dsn: str, data_dir: P
     """Added, changed (password, window, rate, port, access code), drained, removed: no client error, nothing lost."""
     async with site(data_dir, dsn=dsn, channels=["cmpp30"], balance=1_000_000) as built:
         await hot_plug(built, 1.5, 8, 300)
+
+
+async def test_a_channel_that_stops_slowly_holds_up_no_other(dsn: str, data_dir: Path) -> None:
+    """One waits for answers that do not come; meanwhile another one is changed and logs in again."""
+    async with site(data_dir, dsn=dsn, channels=["cmpp30", "smpp34"]) as built:
+        slow, other = built.carriers["cmpp30"], built.carriers["smpp34"]
+        slow.change(silent=True)
+        await built.customer.send("cmpp30")
+        await until(lambda: slow.counts.submits, what="a submit that is not answered")
+        logins = other.counts.logins
+        changing = aio.spawn(built.node.ctl("channel", "set", "cmpp30", "--access-code", "10691111"), name="slow")
+
+        async def stopping() -> bool:
+            return (await built.channel("cmpp30"))["state"] != "bound"
+
+        await until(stopping, what="it stops")
+        await built.node.ctl("channel", "set", "smpp34", "--access-code", "10692222")
+        await until(lambda: other.counts.logins > logins, what="the other one is there again")
+        assert not changing.done(), "the slow one has not stopped yet"
+        slow.change(silent=False)
+        await changing
+        await built.bound("cmpp30", within=60)
+        await built.clean(unknown=1)
 
 
 async def test_what_was_deferred_on_a_channel_that_dies_goes_elsewhere(dsn: str, data_dir: Path) -> None:

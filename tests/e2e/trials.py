@@ -183,6 +183,25 @@ async def deaths(
 # --- hot-plug --------------------------------------------------------------------------------------------------------
 
 
+async def move(built: Site, name: str) -> None:
+    """A carrier moves to another address, announced as such things are: nothing is under way when the old one goes.
+
+    (One that goes under traffic leaves its window without answers, which is unknown and stays so.)
+    """
+    carrier = built.carriers[name]
+    await built.node.ctl("channel", "drain", name)
+
+    async def empty() -> bool:
+        return not (await built.channel(name))["window_used"]
+
+    await until(empty, within=30, what=f"all is answered on {name}")
+    await carrier.stop()
+    carrier.port = 0
+    await carrier.start()
+    await built.node.ctl("channel", "set", name, "--port", str(carrier.port))
+    await built.node.ctl("channel", "start", name)
+
+
 async def hot_plug(built: Site, every: float, rounds: int, per_second: int) -> Figures:
     """Add, change, drain and remove a channel, one step each ``every`` seconds, while all posts must be accepted."""
     ctl = built.node.ctl
@@ -207,11 +226,8 @@ async def hot_plug(built: Site, every: float, rounds: int, per_second: int) -> F
                 await ctl("channel", "set", name, "--window", "64")
             elif turn == 3:
                 await ctl("channel", "set", name, "--rate", "200/s")
-            elif turn == 4:  # it moves to another address
-                await carriers[-1].stop()
-                carriers[-1].port = 0
-                await carriers[-1].start()
-                await ctl("channel", "set", name, "--port", str(carriers[-1].port))
+            elif turn == 4:
+                await move(built, name)
             elif turn == 5:
                 await ctl("channel", "set", name, "--access-code", f"1069{n:04d}")
             elif turn == 6:
