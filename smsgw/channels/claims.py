@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import structlog
@@ -80,7 +80,7 @@ class Claims:
         """Seconds until the next claim is worth its while."""
         return self._next_at - self._loop.time()
 
-    async def take(self, room: int, *, urgent: bool, in_hand: Collection[Claimed]) -> list[Claimed]:
+    async def take(self, room: int, *, urgent: bool, in_hand: Iterable[Claimed]) -> list[Claimed]:
         """Claim up to ``room`` parts (``urgent``: of the emergency lane). ``in_hand``: claimed and not written yet.
 
         What the database raises when it is away is raised; ``drop`` the connection then.
@@ -143,7 +143,7 @@ class Claims:
         stopped = self._services.marketing_stopped(self._channel_id)
         return sorted((q for q in hot if may[q[0]] and not (stopped and q[1] == Lane.MARKETING)), key=rank)
 
-    async def _reclaim(self, connection: Connection, in_hand: Collection[Claimed]) -> None:
+    async def _reclaim(self, connection: Connection, in_hand: Iterable[Claimed]) -> None:
         """After a lost claim connection: rows may be ours in the database and unknown to us. They were not written."""
         # Taken before the rows are read: what is written or answered meanwhile must not look like a stray.
         known: set[Key] = self._services.journal.open_keys() | {(c.id, c.part, c.attempt) for c in in_hand}

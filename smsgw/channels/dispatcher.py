@@ -20,6 +20,7 @@ from smsgw.channels.claims import Claims
 from smsgw.channels.intake import Intake
 from smsgw.channels.links import Links
 from smsgw.channels.mapping import mapping_for
+from smsgw.channels.ready import Ready
 from smsgw.channels.services import Services
 from smsgw.core.model import ChannelSpec, Claimed, Lane, Outcome, OutcomeKind
 from smsgw.core.pacing import Pacer
@@ -58,7 +59,7 @@ class Dispatcher:
         self._intake = Intake(spec.name, self._mapping, services.outcomes)
         self._services = services
         self._loop = asyncio.get_running_loop()
-        self._ready: deque[Claimed] = deque()
+        self._ready = Ready()
         self._written: dict[Key, str] = {}
         """Carrier's ids of parts that wait for their answer, where the id is ours to make."""
         self.pacer = Pacer(spec.rate, time.monotonic())
@@ -210,11 +211,10 @@ class Dispatcher:
         claimed = await self._claims.take(room, urgent=urgent, in_hand=self._ready)
         if not claimed:
             return False
-        self._ready.extend(claimed)
+        self._ready.add(claimed)
         self.set_aside()
         if any(part.lane == Lane.EMERGENCY for part in claimed):
             self._urgent_until = self._loop.time() + URGENT_FOR
-            self._ready = deque(sorted(self._ready, key=lambda part: part.lane != Lane.EMERGENCY))
         if self._stopping:
             self.give_back()
             return False
@@ -243,8 +243,7 @@ class Dispatcher:
             return room, False
         if not self._claims.emergency:
             return 0, False
-        urgent = sum(part.lane == Lane.EMERGENCY for part in self._ready)
-        return max(1, self._reserve()) - urgent, True
+        return max(1, self._reserve()) - self._ready.urgent, True
 
     def _reserve(self) -> int:
         """Places of the window that are for emergency messages."""
@@ -256,18 +255,13 @@ class Dispatcher:
         if not self._ready:
             return
         log.info("channel.gave_back", channel=self.spec.name, parts=len(self._ready))
-        self._services.outcomes.unsent([_unsent(claimed) for claimed in self._ready])
-        self._ready.clear()
+        self._services.outcomes.unsent([_unsent(claimed) for claimed in self._ready.clear()])
         self._claims.deferred_in(0.0)
 
     def set_aside(self) -> None:
         """Return what is in hand of accounts that are stopped; it is held where it goes."""
-        halted = self._services.halted()
-        if not halted or not any(claimed.account_id in halted for claimed in self._ready):
-            return
-        aside = [claimed for claimed in self._ready if claimed.account_id in halted]
-        self._ready = deque(claimed for claimed in self._ready if claimed.account_id not in halted)
-        self._services.outcomes.unsent([_unsent(claimed) for claimed in aside])
+        if (halted := self._services.halted()) and (aside := self._ready.remove(halted)):
+            self._services.outcomes.unsent([_unsent(claimed) for claimed in aside])
 
     # --- write -------------------------------------------------------------------------------------------------
 
@@ -287,8 +281,7 @@ class Dispatcher:
             self.links.call()
         budget = min(free, len(self._ready))
         if now < self._urgent_until:
-            urgent = sum(part.lane == Lane.EMERGENCY for part in self._ready)
-            budget = min(budget, max(urgent, free - self._reserve()))
+            budget = min(budget, max(self._ready.urgent, free - self._reserve()))
         if self._pump_timer is not None and now < self._pump_due:
             return  # the rate is waited for; until then each answer would bring a write of one submit
         if budget:
@@ -298,7 +291,7 @@ class Dispatcher:
             budget = granted
         if not budget:
             return
-        self._write([self._ready.popleft() for _ in range(budget)], links, now)
+        self._write(self._ready.take(budget), links, now)
         self.pacer.wrote(time.monotonic(), budget)
         if len(self._ready) * 2 <= sum(link.session.window for link in links):
             self._wake.set()
@@ -321,7 +314,7 @@ class Dispatcher:
             self._services.journal.write([_key(c) for c, _ in planned])
         except OSError as exc:
             log.error("journal.failed", channel=self.spec.name, error=str(exc))
-            self._ready.extendleft(reversed([claimed for claimed, _ in planned]))
+            self._ready.put_back([claimed for claimed, _ in planned])
             planned = []
             self._paused_until = now + JOURNAL_PAUSE
             self._pump_at(self._paused_until)

@@ -12,7 +12,7 @@ import msgspec
 from smsgw.core import optout, text
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary, message_of
 from smsgw.core.ids import CHINA, IdSource
-from smsgw.core.model import Account, MessageType
+from smsgw.core.model import Account, Lane, MessageType
 from smsgw.core.policy import NO_POLICY, PolicySet
 from smsgw.core.rates import Meter
 from smsgw.core.states import PartState
@@ -26,6 +26,7 @@ from smsgw.pipeline.policies import Refusal as Asked
 from smsgw.pipeline.repeats import Repeats, recalled
 from smsgw.pipeline.routing import CARRIER_ZH, Router
 from smsgw.pipeline.spooling import Known, Spooling
+from smsgw.pipeline.turns import Turns
 from smsgw.store import accounts, frequency, replaying
 from smsgw.store.batch import Batcher
 from smsgw.store.calls import PART_COLUMNS, NewCall, Stored
@@ -119,6 +120,7 @@ class Acceptor:
         self._meters: dict[int, Meter] = {}
         """By account; only accounts that exist have one."""
         self._away = away
+        self._turns = Turns(MAX_QUEUED_PARTS)
         known = Known(available)
         commit: Callable[[Connection, list[NewCall], bool], object] = partial(
             replaying.commit, node=node, ids=ids.next, seen=known.note, revise=self._builder.revise
@@ -157,7 +159,7 @@ class Acceptor:
     @property
     def waiting(self) -> int:
         """Parts in memory that are not committed yet."""
-        return self._writer.waiting
+        return self._writer.waiting + self._turns.waiting
 
     @property
     def outage(self) -> float:
@@ -179,6 +181,8 @@ class Acceptor:
         )
 
     async def _send(self, request: SendRequest) -> SendResult:
+        if not self._turns.go(len(request.items)):
+            await self._turns.wait(len(request.items), urgent=lane_of(request) <= Lane.OTP)
         try:
             self._admit(request)
             self._meter(request)
