@@ -79,7 +79,7 @@ SIGNS = ["", "", "水务集团", "电力", "罚单"]
 EXTENSIONS = {"acme": "", "shop1": "11", "shop2": "22", "strict": "33"}
 REACHED = {"OK", "NUMBER_INVALID", "NUMBER_BLACKLISTED", "NUMBER_OPTED_OUT", "COMPLAINT_CEILING", "CONTENT_EMPTY",
            "CONTENT_TOO_LONG", "SIGN_MISSING", "PARAM_INVALID", "TIME_INVALID",
-           "ACCOUNT_STOPPED", "TO_TOO_MANY", "TO_EMPTY"}  # fmt: skip
+           "EXTEND_CODE_INVALID", "ACCOUNT_STOPPED", "TO_TOO_MANY", "TO_EMPTY"}  # fmt: skip
 """What a caller can be told before anything is stored, by its number, text, time or account."""
 
 
