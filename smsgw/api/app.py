@@ -28,6 +28,7 @@ from smsgw.api.envelope import JSON, failure, prefers_english, success
 from smsgw.api.health import add_health
 from smsgw.api.ids import RequestIds
 from smsgw.api.receiving import spool
+from smsgw.api.repeating import Repeating
 from smsgw.api.route import BASE, Route
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.api.shapes import LanguageQuery, NoQuery, ServerTime
@@ -126,6 +127,7 @@ class _Server:
         )
         ctx.used_keys = self._auth.used
         self._request_ids = RequestIds(ctx.clock)
+        self._repeating = Repeating(ctx.db, ctx.sealer)
         self._pages: dict[str, str] = {}
         self._documents = {
             lang: msgspec.json.encode(openapi.document(chinese=lang == "zh")) for lang in ("en", "zh")
@@ -143,7 +145,7 @@ class _Server:
                 operation = _find(operations, request.method)
                 call, body, digest = await self._authenticate(request, request_id, english, operation.route)
                 self._prepare(call, operation, body, digest)
-                data = await operation.route.handler(call)
+                data = await self._run(operation.route, call)
                 if isinstance(data, web.StreamResponse):
                     return data
                 answer = success(data, request_id, english=english)
@@ -162,6 +164,11 @@ class _Server:
                     self._ctx.tasks.files.drop(call.incoming)
 
         return handle
+
+    async def _run(self, route: Route, call: Call) -> Any:
+        if route.idempotent and not route.keeps_answer:
+            return await self._repeating.handle(route, call)
+        return await route.handler(call)
 
     def serve_public(self, name: str) -> _Handler:
         """The handler of a path that needs no key."""
@@ -252,6 +259,7 @@ class _Server:
             call.query = decode_query(route.query, raw_query)
         if operation.decoder is not None:
             call.body = decode_body(operation.decoder, body)
+        if route.idempotent:
             call.request_sha256 = hashlib.sha256(f"{request.method}\n{path}\n".encode() + digest).digest()
 
     def _behind_proxy(self, request: web.Request, peer: str, secure: bool) -> tuple[str, bool]:

@@ -178,11 +178,11 @@ def _entry(row: Row) -> BlockEntry:
 
 ROUTES = (
     Route("POST", "/blocklist", "number", block, "Block up to 1,000 numbers for the account",
-          BlockChanged, BlockBody, errors=STORAGE),
+          BlockChanged, BlockBody, errors=STORAGE, idempotent=True),
     Route("GET", "/blocklist", "number", list_blocked, "The account's block list, opt-outs included",
           BlockPage, query=BlockQuery, errors=("NUMBER_INVALID", *STORAGE)),
     Route("POST", "/blocklist/remove", "number", unblock, "Take up to 1,000 numbers off the block list",
-          BlockChanged, UnblockBody, errors=STORAGE),
+          BlockChanged, UnblockBody, errors=STORAGE, idempotent=True),
     Route("POST", "/optouts", "number", opt_out, "Record opt-outs that were made elsewhere",
-          BlockChanged, OptOutBody, errors=STORAGE),
+          BlockChanged, OptOutBody, errors=STORAGE, idempotent=True),
 )  # fmt: skip

@@ -208,7 +208,8 @@ def _audience(audience: Audience) -> AudienceView:
 
 ROUTES = (
     Route("POST", "/contacts", "number", put_contacts, "Make or change up to 1,000 contacts",
-          ContactsStored, ContactsBody, errors=("NOT_FOUND", "TO_TOO_MANY", "CONTACTS_FULL", *STORAGE)),
+          ContactsStored, ContactsBody, errors=("NOT_FOUND", "TO_TOO_MANY", "CONTACTS_FULL", *STORAGE),
+          idempotent=True),
     Route("GET", "/contacts", "number", list_contacts, "Search contacts, newest first",
           ContactPage, query=ContactsQuery, errors=("NUMBER_INVALID", *STORAGE)),
     Route("DELETE", "/contacts/{id}", "number", remove_contact, "Forget a contact",
@@ -216,9 +217,9 @@ ROUTES = (
     Route("GET", "/audiences", "number", list_audiences, "The account's audiences",
           Audiences, errors=STORAGE),
     Route("POST", "/audiences", "number", add_audience, "Make an audience",
-          AudienceView, AudienceBody, status=201, errors=("AUDIENCES_FULL", *STORAGE)),
+          AudienceView, AudienceBody, status=201, errors=("AUDIENCES_FULL", *STORAGE), idempotent=True),
     Route("DELETE", "/audiences/{id}", "number", remove_audience, "Forget an audience; its contacts stay",
           Removed, errors=("NOT_FOUND", *STORAGE)),
     Route("POST", "/audiences/{id}/members", "number", change_members, "Contacts join and leave an audience",
-          MembersChanged, MembersBody, errors=("NOT_FOUND", "TO_TOO_MANY", *STORAGE)),
+          MembersChanged, MembersBody, errors=("NOT_FOUND", "TO_TOO_MANY", *STORAGE), idempotent=True),
 )  # fmt: skip

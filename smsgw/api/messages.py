@@ -236,7 +236,7 @@ ROUTES = (
     Route("GET", "/messages/{id}", "query", get_message, "One message as it stands",
           Message, errors=("NOT_FOUND", *STORAGE)),
     Route("POST", "/messages/{id}/cancel", "send", cancel, "Cancel a message that no carrier has been given yet",
-          Message, errors=("NOT_FOUND", "STATE_CONFLICT", *STORAGE)),
+          Message, errors=("NOT_FOUND", "STATE_CONFLICT", *STORAGE), idempotent=True),
     Route("GET", "/messages/{id}/trace", "query", trace, "A message's life, step by step",
           MessageTrace, errors=("NOT_FOUND", *STORAGE)),
 )  # fmt: skip

@@ -168,7 +168,7 @@ def _errors(codes: tuple[str, ...], chinese: bool) -> dict[str, Any]:
 
 
 def _operation(route: Route, schemas: dict[str, Any], chinese: bool) -> dict[str, Any]:
-    codes = _EVERY_CALL + route.errors + (_EVERY_BODY if route.body is not None else ())
+    codes = _EVERY_CALL + route.codes + (_EVERY_BODY if route.body is not None else ())
     responses: dict[str, Any] = {}
     if route.data is None:
         responses[str(route.status)] = {

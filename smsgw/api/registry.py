@@ -216,12 +216,13 @@ _NEW = ("STATE_CONFLICT", *STORAGE)
 _ONE = ("NOT_FOUND", *STORAGE)
 
 ROUTES = (
-    Route("POST", "/signs", "template", add_sign, "Apply for a signature", SignEntry, SignBody, errors=_NEW),
+    Route("POST", "/signs", "template", add_sign, "Apply for a signature", SignEntry, SignBody, errors=_NEW,
+          idempotent=True),
     Route("GET", "/signs", "template", list_signs, "The account's signatures, and where they are registered",
           SignPage, query=RegistryQuery, errors=STORAGE),
     Route("GET", "/signs/{id}", "template", get_sign, "One signature", SignEntry, errors=_ONE),
     Route("POST", "/templates", "template", add_template, "Apply for a template",
-          TemplateEntry, TemplateBody, errors=_NEW),
+          TemplateEntry, TemplateBody, errors=_NEW, idempotent=True),
     Route("GET", "/templates", "template", list_templates, "The account's templates, and where they are registered",
           TemplatePage, query=RegistryQuery, errors=STORAGE),
     Route("GET", "/templates/{id}", "template", get_template, "One template", TemplateEntry, errors=_ONE),

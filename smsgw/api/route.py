@@ -12,6 +12,8 @@ from smsgw.api.shapes import NoQuery
 BASE = "/api/v1"
 STORAGE = ("STORAGE_UNAVAILABLE",)
 """Errors of what only asks or changes the database."""
+REPEATED = ("IDEMPOTENCY_IN_PROGRESS", "IDEMPOTENCY_MISMATCH")
+"""Errors of what takes an ``Idempotency-Key``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +31,20 @@ class Route:
     query: type = NoQuery
     status: int = 200
     errors: tuple[str, ...] = ()
-    """Codes beyond those that every authenticated call can get."""
+    """Codes beyond those that every authenticated call, and every one with an ``Idempotency-Key``, can get."""
     idempotent: bool = False
-    """Takes ``Idempotency-Key``."""
+    """Takes ``Idempotency-Key``: every POST that changes something."""
+    keeps_answer: bool = False
+    """Its handler stores the key and the answer in the transaction of what it does; else ``repeating`` does so."""
     upload: bool = False
     """Its body is a file: multipart/form-data with the field ``file``, in ``Call.incoming``."""
     media: str = "application/json"
     """Of the answer; any other than JSON: the handler answers by itself, without an envelope."""
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Codes that this call can get, beyond those of every authenticated call."""
+        return self.errors + (REPEATED if self.idempotent else ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,15 +229,14 @@ _ERRORS = (
     "TO_EMPTY", "TO_TOO_MANY", "NUMBER_INVALID", "CONTENT_EMPTY", "CONTENT_TOO_LONG", "SIGN_MISSING",
     "EXTEND_CODE_INVALID", "TIME_INVALID", "ACCOUNT_STOPPED", "ACCOUNT_NOT_BEGUN", "ACCOUNT_EXPIRED",
     "BALANCE_INSUFFICIENT", "QUOTA_DAY_EXCEEDED", "QUOTA_MONTH_EXCEEDED", "STATE_CONFLICT",
-    "IDEMPOTENCY_IN_PROGRESS", "IDEMPOTENCY_MISMATCH", "CLIENT_REF_EXISTS", "NO_ROUTE", "BACKPRESSURE",
-    "STORAGE_UNAVAILABLE",
+    "CLIENT_REF_EXISTS", "NO_ROUTE", "BACKPRESSURE", "STORAGE_UNAVAILABLE",
 )  # fmt: skip
 
 ROUTES = (
     Route("POST", "/messages", "send", send, "Send the same text to up to 1,000 numbers",
-          Sent | Explained, SendBody, status=202, errors=_ERRORS, idempotent=True),
+          Sent | Explained, SendBody, status=202, errors=_ERRORS, idempotent=True, keeps_answer=True),
     Route("POST", "/messages/batch", "send", send_batch, "Send up to 1,000 personalised texts",
-          Sent | Explained, BatchBody, status=202, errors=_ERRORS, idempotent=True),
+          Sent | Explained, BatchBody, status=202, errors=_ERRORS, idempotent=True, keeps_answer=True),
     Route("POST", "/messages/explain", "send", explain, "Say what a send would do, and send nothing",
           Explained, SendBody, errors=_ERRORS),
 )  # fmt: skip

@@ -507,21 +507,24 @@ def _recipient(one: recipients.Outcome) -> TaskRecipient:
 _ERRORS = (
     "TO_EMPTY", "CONTENT_EMPTY", "CONTENT_TOO_LONG", "CONTENT_VARIABLE_UNRESOLVED", "SIGN_MISSING",
     "EXTEND_CODE_INVALID", "TIME_INVALID", "ACCOUNT_STOPPED", "STATE_CONFLICT", "NOT_FOUND", "TASK_REF_EXISTS",
-    "IDEMPOTENCY_MISMATCH", "BACKPRESSURE", "STORAGE_UNAVAILABLE",
+    "BACKPRESSURE", "STORAGE_UNAVAILABLE",
 )  # fmt: skip
 _FOUND = ("NOT_FOUND", *STORAGE)
 _COMMAND = ("STATE_CONFLICT", *_FOUND)
 
 ROUTES = (
     Route("POST", "/tasks", "send", create_task, "Make a task", TaskInfo, TaskBody, status=201, errors=_ERRORS,
-          idempotent=True),
+          idempotent=True, keeps_answer=True),
     Route("GET", "/tasks", "query", list_tasks, "Tasks, newest first", TaskPage, query=TasksQuery, errors=STORAGE),
     Route("GET", "/tasks/{id}", "query", get_task, "A task and how far it is", TaskDetail, errors=_FOUND),
     Route("PATCH", "/tasks/{id}", "send", change_task, "Change a task", TaskDetail, TaskChange,
           errors=("TIME_INVALID", *_COMMAND)),
-    Route("POST", "/tasks/{id}/pause", "send", pause_task, "Pause a task", TaskDetail, errors=_COMMAND),
-    Route("POST", "/tasks/{id}/resume", "send", resume_task, "Go on with a task", TaskDetail, errors=_COMMAND),
-    Route("POST", "/tasks/{id}/cancel", "send", cancel_task, "Cancel a task for good", TaskDetail, errors=_COMMAND),
+    Route("POST", "/tasks/{id}/pause", "send", pause_task, "Pause a task", TaskDetail, errors=_COMMAND,
+          idempotent=True),
+    Route("POST", "/tasks/{id}/resume", "send", resume_task, "Go on with a task", TaskDetail, errors=_COMMAND,
+          idempotent=True),
+    Route("POST", "/tasks/{id}/cancel", "send", cancel_task, "Cancel a task for good", TaskDetail, errors=_COMMAND,
+          idempotent=True),
     Route("GET", "/tasks/{id}/recipients", "query", task_recipients, "What has become of a task's recipients",
           RecipientPage, query=RecipientsQuery, errors=_FOUND),
     Route("GET", "/tasks/{id}/report", "query", task_report, "The same as a table, or the rows that got no message",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.store.calls import NewCall, Stored
@@ -139,6 +139,38 @@ async def recall(database: Database, account_id: int, kind: str, key: str) -> tu
     """Hash of the request and first answer that are stored under a key; the answer is empty for one of many."""
     row = await database.fetchrow(_RECALL, account_id, kind.encode(), key)
     return None if row is None else (row["request_sha256"], row["answer"])
+
+
+# Of a call that is no send; one that was left without an answer is taken over by a repeat of it.
+_TAKE = """
+INSERT INTO request_key AS k (account_id, kind, key, request_sha256, message_id, answer)
+VALUES ($1, 'k', $2, $3, 0, '')
+ON CONFLICT (account_id, kind, key) DO UPDATE SET created_at = clock_timestamp()
+WHERE k.message_id = 0 AND k.answer = '' AND k.request_sha256 = excluded.request_sha256
+  AND k.created_at < clock_timestamp() - $4::interval
+RETURNING created_at
+"""
+
+
+async def take(
+    database: Database, account_id: int, key: str, request_sha256: bytes, abandoned: timedelta
+) -> datetime | None:
+    """Take a key for a call that is about to be made; None when it is taken. What ``keep`` and ``release`` ask for."""
+    taken: datetime | None = await database.fetchval(_TAKE, account_id, key, request_sha256, abandoned)
+    return taken
+
+
+_MINE = "WHERE account_id = $1 AND kind = 'k' AND key = $2 AND created_at = $3 AND message_id = 0 AND answer = ''"
+
+
+async def keep(database: Database, account_id: int, key: str, taken: datetime, answer: bytes) -> None:
+    """Keep the answer to the call that took the key."""
+    await database.execute(f"UPDATE request_key SET answer = $4 {_MINE}", account_id, key, taken, answer)  # noqa: S608
+
+
+async def release(database: Database, account_id: int, key: str, taken: datetime) -> None:
+    """The call that took the key has changed nothing."""
+    await database.execute(f"DELETE FROM request_key {_MINE}", account_id, key, taken)  # noqa: S608
 
 
 _ANSWER = "SELECT answer FROM request_key WHERE account_id = $1 AND kind = 'k' AND key = $2"

@@ -13,6 +13,7 @@ import pytest_asyncio
 from api_server import Answer, Api, running
 
 from smsgw.store import accounts
+from smsgw.store.keys import SCOPES
 
 ONE = {"to": ["13800138000"], "content": "您的验证码是 1234"}
 OTHER = ONE | {"content": "您的验证码是 9999"}
@@ -119,3 +120,57 @@ async def test_what_was_accepted_is_answered_so_whatever_has_happened_since(api:
         await asyncio.sleep(0.1)
     late = await post(api, short, "brief")
     assert (late.status, late.data) == (202, brief.data)
+
+
+TEMPLATE = {"name": "验证码", "content": "您的验证码是{code}", "type": "otp"}
+
+
+async def made(api: Api, key: str, body: dict[str, object] = TEMPLATE) -> Answer:
+    return await api.post("/templates", body, Idempotency_Key=key)
+
+
+async def test_calls_that_change_something_are_made_once_for_a_key(api: Api) -> None:
+    api.key = await api.add_key(scopes=SCOPES)
+    first, *others = await asyncio.gather(*(made(api, "t-1") for _ in range(20)))
+    assert {a.code for a in (first, *others)} == {"OK"}
+    assert {answer.data["template_id"] for answer in others} == {first.data["template_id"]}
+    assert sum(answer.headers.get("Idempotent-Replayed") == "true" for answer in (first, *others)) == 19
+    assert len((await api.get("/templates")).data["items"]) == 1
+
+    assert (await made(api, "t-1", TEMPLATE | {"name": "别的"})).code == "IDEMPOTENCY_MISMATCH"
+    assert (await post(api, ONE, "t-1")).code == "IDEMPOTENCY_MISMATCH", "a key is for one call, whatever it was"
+    # A refused call has changed nothing: its key is free.
+    assert (await made(api, "t-2", TEMPLATE | {"content": "{"})).status == 400
+    assert (await made(api, "t-2")).status == 200
+
+
+async def test_a_secret_is_not_made_twice_and_not_kept_in_clear(api: Api) -> None:
+    api.key = await api.add_key(scopes=SCOPES)
+    await api.call("PUT", "/webhooks/main", {"url": "https://127.0.0.1:1/hook"})
+    first = await api.post("/webhooks/main/secret", {}, Idempotency_Key="s-1")
+    again = await api.post("/webhooks/main/secret", {}, Idempotency_Key="s-1")
+    assert again.data == first.data
+    kept = await api.ctx.db.fetchval("SELECT answer FROM request_key WHERE key = 's-1'")
+    assert kept
+    assert first.data["secret"].encode() not in kept
+
+
+async def test_a_call_that_died_is_made_again_after_a_while(api: Api) -> None:
+    api.key = await api.add_key(scopes=SCOPES)
+    db = api.ctx.db
+
+    async def block() -> Answer:
+        return await api.post("/blocklist", {"numbers": ["13800138000"]}, Idempotency_Key="d-1")
+
+    first = await block()
+    assert first.status == 200
+    # As a node leaves it that dies between the call and its answer, and as another node finds it.
+    await db.execute("UPDATE request_key SET answer = '' WHERE key = 'd-1'")
+    early = await block()
+    assert (early.status, early.code) == (409, "IDEMPOTENCY_IN_PROGRESS")
+    await db.execute("UPDATE request_key SET created_at = now() - interval '3 minutes' WHERE key = 'd-1'")
+    late, again = await block(), await block()
+    assert late.status == 200
+    assert "Idempotent-Replayed" not in late.headers
+    assert again.data == late.data
+    assert again.headers["Idempotent-Replayed"] == "true"

@@ -122,7 +122,7 @@ def _operation(route: Route, node: dict[str, Any], document: dict[str, Any]) -> 
         ),
         tuple(_rows(shape, document)) if shape else (),
         tuple(_rows(data, document)) if answer else (),
-        route.errors,
+        route.codes,
         _json(_sample(shape, document, request=True)) if shape and json_body else "",
         _json(sample) if answer else "",
     )
