@@ -7,28 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
-from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, web
+from aiohttp import web
 
 from smsgw import __version__, taskcontrol
 from smsgw.channels.recording import MAX_BYTES, MAX_SECONDS
 from smsgw.core.errors import Invalid, SmsgwError, http_status
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.reportids import Spelling
-from smsgw.core.states import PartState
+from smsgw.core.states import DECISIONS
 from smsgw.pipeline.accept import SendItem, SendRequest
 from smsgw.pipeline.outcomes import Sweep
 from smsgw.store import audit, reportids, sweeps
 from smsgw.store.db import Connection, Row
 
 if TYPE_CHECKING:
-    from pathlib import Path
 
     from smsgw.app import Daemon
 
@@ -37,15 +36,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 WRITE_TIMEOUT = 10.0
 """Seconds that the reader of a stream may take for a piece."""
-
-DECISIONS = {
-    "unconfirmed": PartState.UNCONFIRMED,
-    "delivered": PartState.DELIVERED,
-    "failed": PartState.UNDELIVERABLE,
-    "resend": PartState.DEFERRED,
-}
-"""What an operator may decide about an unknown outcome."""
-
 
 def _json(data: Any, status: int = 200) -> web.Response:
     return web.Response(body=msgspec.json.encode(data), status=status, content_type="application/json")
@@ -208,42 +198,3 @@ def _send_request(daemon: Daemon, body: dict[str, Any]) -> SendRequest:
         submitter=body.get("actor", "cli"),
         emergency=body.get("emergency") is True,
     )
-
-
-class DaemonAway(RuntimeError):
-    """No daemon answers on the control socket."""
-
-
-async def call(socket: Path, method: str, path: str, body: Any = None, *, timeout_s: float = 15.0) -> Any:
-    """Ask the daemon behind ``socket``. Raises ``DaemonAway``, or ``SmsgwError``-like text as ``RuntimeError``."""
-    try:
-        async with (
-            ClientSession(connector=UnixConnector(str(socket)), timeout=ClientTimeout(timeout_s)) as session,
-            session.request(method, f"http://smsgw{path}", json=body) as response,
-        ):
-            answer = msgspec.json.decode(await response.read())
-            if response.status >= 400:
-                raise RuntimeError(f"{answer.get('code')}: {answer.get('message')}")
-            return answer
-    except (ClientError, OSError, TimeoutError) as exc:
-        raise DaemonAway(
-            f"no daemon answers on {socket}: is `smsgwctl run` running with this configuration?"
-        ) from exc
-
-
-async def stream(socket: Path, path: str, body: Any, *, timeout_s: float) -> AsyncGenerator[bytes, None]:
-    """What the daemon answers, piece by piece as it comes. Raises as ``call``."""
-    try:
-        async with (
-            ClientSession(connector=UnixConnector(str(socket)), timeout=ClientTimeout(timeout_s)) as session,
-            session.post(f"http://smsgw{path}", json=body) as response,
-        ):
-            if response.status >= 400:
-                answer = msgspec.json.decode(await response.read())
-                raise RuntimeError(f"{answer.get('code')}: {answer.get('message')}")
-            async for piece in response.content.iter_any():
-                yield piece
-    except (ClientError, OSError, TimeoutError) as exc:
-        raise DaemonAway(
-            f"no daemon answers on {socket}: is `smsgwctl run` running with this configuration?"
-        ) from exc

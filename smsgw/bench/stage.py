@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from smsgw import control
+from smsgw import controlclient
 from smsgw.bench import processes
 from smsgw.core.ids import IdSource
 from smsgw.core.keywords import Word
@@ -184,7 +184,7 @@ async def staged(parent: Path | None, setting: Setting) -> AsyncIterator[Stage]:
         daemon = await _start_daemon(folder)
         status = await _ready(daemon, folder)
         bearer, database, secret = await _seed(data, setting, simulation, password)
-        await control.call(data / "control.sock", "POST", "/reload")
+        await controlclient.call(data / "control.sock", "POST", "/reload")
         await _bound(data / "control.sock", setting.channels)
         postmaster = next((p for p in processes.children(daemon.pid) if processes.name(p) == "postgres"), 0)
         smpp = status["urls"]["smpp"].removeprefix("smpp://")
@@ -236,8 +236,8 @@ async def _ready(daemon: asyncio.subprocess.Process, folder: Path) -> dict[str, 
         if daemon.returncode is not None:
             words = (folder / "daemon.log").read_text("utf-8", "replace").strip()[-2000:]
             raise RuntimeError(f"the daemon ended with {daemon.returncode}: {words}")
-        with contextlib.suppress(control.DaemonAway):
-            status: dict[str, Any] = await control.call(folder / "data" / "control.sock", "GET", "/status")
+        with contextlib.suppress(controlclient.DaemonAway):
+            status: dict[str, Any] = await controlclient.call(folder / "data" / "control.sock", "GET", "/status")
             if status["ready"]:
                 return status
         await asyncio.sleep(0.1)
@@ -298,7 +298,7 @@ async def _seed(
 async def _bound(socket: Path, count: int) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
-        status = await control.call(socket, "GET", "/status")
+        status = await controlclient.call(socket, "GET", "/status")
         ready = [c for c in status["channels"] if c["bound"] == c["connections"]]
         if len(ready) == count:
             return

@@ -20,8 +20,9 @@ from smsgw.commands.base import (
     print_table,
     run_async,
 )
-from smsgw.store import audit, staff
+from smsgw.store import audit as records
 from smsgw.store import ledger as books
+from smsgw.store import staff
 
 
 @click.group()
@@ -53,7 +54,7 @@ async def user_add(
             accounts=ids,
             must_change=True,
         )
-        await audit.record(database, actor(), "staff.add", f"staff/{login}", after={"role": role})
+        await records.record(database, actor(), "staff.add", f"staff/{login}", after={"role": role})
     _show_password(login, password, as_json)
 
 
@@ -71,7 +72,7 @@ async def user_reset(ctx: Context, login: str, as_json: bool) -> None:
             raise Failed(f"no person {login}")
         hashed = await asyncio.to_thread(hash_password, password)
         await staff.set_password(database, person.id, hashed, must_change=True)
-        await audit.record(database, actor(), "staff.reset", f"staff/{login}")
+        await records.record(database, actor(), "staff.reset", f"staff/{login}")
     _show_password(login, password, as_json)
 
 
@@ -112,19 +113,19 @@ async def ledger_check(ctx: Context, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-@click.group("audit")
-def audit_group() -> None:
+@click.group()
+def audit() -> None:
     """The audit log."""
 
 
-@audit_group.command("verify")
+@audit.command("verify")
 @json_option
 @pass_context
 @run_async
 async def audit_verify(ctx: Context, as_json: bool) -> None:
     """Walk the chain of hashes."""
     async with ctx.database() as database:
-        checked, broken = await audit.verify(database)
+        checked, broken = await records.verify(database)
     if as_json:
         print_json({"checked": checked, "first_broken": broken})
     else:

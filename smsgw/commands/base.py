@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import click
 
-from smsgw import config, control
+from smsgw import config, controlclient
 from smsgw.config import Config, ConfigError
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA
@@ -91,15 +91,15 @@ class Context:
 
     async def daemon(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the running daemon."""
-        return await control.call(self.settings.control_socket, method, path, body)
+        return await controlclient.call(self.settings.control_socket, method, path, body)
 
     def daemon_stream(self, path: str, body: Any, *, timeout_s: float) -> AsyncIterator[bytes]:
         """Ask the running daemon for something that comes piece by piece."""
-        return control.stream(self.settings.control_socket, path, body, timeout_s=timeout_s)
+        return controlclient.stream(self.settings.control_socket, path, body, timeout_s=timeout_s)
 
     async def tell_daemon(self) -> None:
         """Let a running daemon take up a change at once; without one it is taken up at the next start."""
-        with contextlib.suppress(control.DaemonAway):
+        with contextlib.suppress(controlclient.DaemonAway):
             await self.daemon("POST", "/reload")
 
 

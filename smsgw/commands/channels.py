@@ -23,7 +23,7 @@ from smsgw.commands.base import (
     print_table,
     run_async,
 )
-from smsgw.control import DaemonAway
+from smsgw.controlclient import DaemonAway
 from smsgw.store import channels as store
 from smsgw.store.db import Database
 from smsgw.store.secrets import Sealer

@@ -18,9 +18,8 @@ from smsgw.commands.base import (
     run_async,
     show_time,
 )
-from smsgw.control import DECISIONS
 from smsgw.core.numbers import mask
-from smsgw.core.states import STATUS_ZH
+from smsgw.core.states import DECISIONS, STATUS_ZH
 from smsgw.store import messages
 
 TYPES = click.Choice(("otp", "notice", "marketing"))

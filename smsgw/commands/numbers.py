@@ -17,6 +17,7 @@ from smsgw.commands.base import (
     print_table,
     run_async,
 )
+from smsgw.commands.numberstatus import number_status
 from smsgw.core.numbers import CBN, CMCC, CTCC, CUCC
 from smsgw.store import numbers as store
 
@@ -31,6 +32,9 @@ CARRIERS = {
 @click.group()
 def number() -> None:
     """Number overrides: ported numbers (携号转网), segments (号段); number status (空号检测)."""
+
+
+number.add_command(number_status)
 
 
 @number.command("import")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from smsgw import control
+from smsgw import controlclient
 from smsgw.commands.base import (
     Context,
     Failed,
@@ -119,7 +119,7 @@ async def add(
         "expire_at": expire_at, "windows": windows, "recurring": recurring, "rate": rate, "review": review,
         "actor": actor(),
     }  # fmt: skip
-    made = await control.call(ctx.settings.control_socket, "POST", "/tasks", body, timeout_s=PATIENCE)
+    made = await controlclient.call(ctx.settings.control_socket, "POST", "/tasks", body, timeout_s=PATIENCE)
     _show(made, as_json)
 
 
@@ -168,7 +168,7 @@ def _command(verb: str, text: str) -> None:
     @run_async
     async def run(ctx: Context, task_id: int, as_json: bool) -> None:
         body = {"task": task_id, "actor": actor()}
-        answer = await control.call(
+        answer = await controlclient.call(
             ctx.settings.control_socket, "POST", f"/tasks/{verb}", body, timeout_s=120.0
         )
         _show(answer, as_json)

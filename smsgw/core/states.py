@@ -185,3 +185,12 @@ RANK: dict[PartState, int] = {state: rank for rank, state in enumerate(_RANK)}
 def message_state(parts: Iterable[PartState]) -> PartState:
     """The state of a message from those of its parts (at least one)."""
     return min(parts, key=RANK.__getitem__)
+
+
+DECISIONS = {
+    "unconfirmed": S.UNCONFIRMED,
+    "delivered": S.DELIVERED,
+    "failed": S.UNDELIVERABLE,
+    "resend": S.DEFERRED,
+}
+"""What an operator may decide about an unknown outcome."""

@@ -17,7 +17,7 @@ from typing import Any
 from harness import until
 from partner_client import PASSWORD, PartnerClient, PartnerSite, cmpp_client, smpp_client, submit, submit_sm
 
-from smsgw import aio, control
+from smsgw import aio, controlclient
 from smsgw.partners.guard import BINDS_AT_ONCE, BINDS_PER_SECOND, FAILURES_AT_ONCE, FAILURES_PER_SECOND
 from smsgw.protocols.cmpp.pdus import ActiveTest, Deliver, DeliverResp
 from smsgw.protocols.dialects import CMPP30, SMPP34, Dialect
@@ -138,7 +138,7 @@ async def add_logins(here: PartnerSite, n_regular: int) -> None:
                 )
     finally:
         await database.close()
-    await control.call(here.node.data_dir / "control.sock", "POST", "/reload")
+    await controlclient.call(here.node.data_dir / "control.sock", "POST", "/reload")
 
 
 class Steady:

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from smsgw import control
+from smsgw import controlclient
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
 from smsgw.store.db import Database
 from smsgw.store.embedded import EmbeddedPostgres
@@ -151,13 +151,13 @@ class Node:
         assert self.process is not None
         if self.process.poll() is not None:
             raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log_tail()}")
-        with contextlib.suppress(control.DaemonAway):
+        with contextlib.suppress(controlclient.DaemonAway):
             status = await self.status()
             return status if status["ready"] else None
 
     async def status(self) -> Any:
         """What ``smsgwctl status`` would show."""
-        return await control.call(self.data_dir / "control.sock", "GET", "/status")
+        return await controlclient.call(self.data_dir / "control.sock", "GET", "/status")
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Kill the process and reap it."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from harness import PASSWORD, PROTOCOLS, USER, Site, carrier_for, free_port, site, until
 
-from smsgw import control
+from smsgw import controlclient
 from smsgw.aio import spawn
 from smsgw.simulator import Rule
 from smsgw.simulator.config import Delay
@@ -73,7 +73,7 @@ async def begun_and_left(built: Site, channel: str) -> None:
     )
 
     async def begins() -> bool:
-        pieces = control.stream(socket, "/channels/record", body, timeout_s=30)
+        pieces = controlclient.stream(socket, "/channels/record", body, timeout_s=30)
         async with contextlib.aclosing(pieces):
             with contextlib.suppress(RuntimeError):
                 return b'"recording":1' in await anext(pieces)

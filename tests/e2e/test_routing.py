@@ -14,7 +14,7 @@ from typing import Any
 from harness import CHANNELS, Client, Site, site, until
 from trials import another_channel, deaths, die, hot_plug, load
 
-from smsgw import aio, control
+from smsgw import aio, controlclient
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.simulator import Delay
 from smsgw.store import accounts, blocklist, complaints, numbers, settings
@@ -168,7 +168,7 @@ async def test_what_is_explained_is_what_the_carriers_receive(
         # The signature that people have complained about must have sent something for its ceiling to be judged.
         first = {"to": ["13999999999"], "content": "罚单通知", "sign": "罚单"}
         assert (await clients["acme"].post("/messages", first)).status == 202
-        await control.call(built.node.data_dir / "control.sock", "POST", "/reload")
+        await controlclient.call(built.node.data_dir / "control.sock", "POST", "/reload")
 
         async def told(client: Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
             answer = await client.surely("POST", path, body)
