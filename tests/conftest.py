@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -33,6 +34,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Where several processes share the tests (pytest-xdist), the one that prints the summary asks them."""
+    if config.pluginmanager.hasplugin("dsession"):
+        config.pluginmanager.register(_Workers(config), "workers")
+
+
+class _Workers:
+    """Takes over what a worker has left out: each of them has collected all tests."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker has ended."""
+        self.config.stash[_left_out] = getattr(node, "workeroutput", {}).get("left_out", [])
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Name what this run left out because of who runs it (skips are named by pytest itself)."""
     for name in config.stash.get(_left_out, []):
@@ -42,6 +61,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """With TEST_REQUIRE_ALL a skipped test fails the run: nothing that can be tested may be left out."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(_left_out, [])
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("TEST_REQUIRE_ALL") and reporter and reporter.stats.get("skipped"):
         reporter.write_line("\nTEST_REQUIRE_ALL is set and tests were skipped", red=True)
@@ -83,7 +104,8 @@ async def postgres() -> AsyncIterator[PostgresServer]:
     """An embedded PostgreSQL for the whole run, migrated once into a template database."""
     from smsgw.store.migrate import migrate
 
-    await _sweep()
+    if os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0":
+        await _sweep()
     data_dir = Path(tempfile.gettempdir()) / f"{_PREFIX}{os.getpid()}"
     data_dir.mkdir(mode=0o700)
     embedded = EmbeddedPostgres(data_dir)
