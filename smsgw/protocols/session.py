@@ -489,6 +489,12 @@ class Session:
         self._violate("malformed", f"{error.pdu_name} {error.sequence}: {error}", now)
         if self._over:
             return
+        op = self._matrix.requests.get(error.command_id)
+        early = self._mode is State.OPEN and op is not None and op.kind is not Kind.LOGIN
+        if early and self.rules.faults.closes_before_login:
+            # The layout is settled by the login: what cannot be read may be of another, and so would be our answer.
+            self._end("request-before-login")
+            return
         self._answer_malformed(error)
         if self.rules.faults.closes_on_syntax:
             self._end("malformed")

@@ -1,27 +1,47 @@
-"""Clients that we did not write send through our servers to a simulated carrier, and get reports and replies."""
+"""Clients that we did not write send through our servers to a simulated carrier, and get reports and replies.
+
+Each is tried with what it can do of: a submit, its report, a reply, long messages (header, ``sar_…``, payload), more
+than its window, a submit without a login, a wrong password. What a client cannot do is not here: Kannel and aiosmpplib
+keep to the order of a session, and Kannel knows no ``sar_…``; aiosmpplib builds no headers of its own; cmppy opens a
+connection for each request.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import shutil
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import cmppy
 import pytest
 import pytest_asyncio
 import smpplib.consts
 import smpplib.exceptions
+import smpplib.gsm
+import smpplib.smpp
 from aiohttp import ClientSession, web
-from aiosmpplib import ESME, NPI, TON, DeliverSm, PhoneNumber, SubmitSm
-from cmppy.request import SubmitReq
+from aiosmpplib import (
+    ESME,
+    NPI,
+    TON,
+    DeliverSm,
+    OptionalParam,
+    PhoneNumber,
+    SubmitSm,
+)
+from aiosmpplib.esme import SAR_MSG_REF_NUM, SAR_SEGMENT_SEQNUM, SAR_TOTAL_SEGMENTS
+from cmppy.request import ConnectReq, SubmitReq
+from cmppy.response import parse_response
 from harness import free_port, until
 from node_smsc import NODE
-from partner_client import PASSWORD, PartnerSite, partner_site
+from partner_client import PASSWORD, PartnerSite, module_site
 from pycmpp import cmpp_defines
 from test_simulator_aiosmpplib import Heard
 from test_simulator_cmpp_peers import Pycmpp
@@ -33,23 +53,17 @@ from smsgw.protocols.dialects import CMPP20
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FOLDER = Path(__file__).parent / "npm"
+NARROW = "narrow"
+"""A login with a window of 2."""
+BURST = 60
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def here(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PartnerSite]:
-    connection = await asyncpg.connect(postgres.embedded.dsn, timeout=10)
-    try:
-        await connection.execute("CREATE DATABASE partner_peers")
-        folder = tmp_path_factory.mktemp("peers") / "node"
-        async with partner_site(folder, dsn=postgres.dsn("partner_peers")) as built:
-            yield built
-        await connection.execute("DROP DATABASE partner_peers WITH (FORCE)")
-    finally:
-        await connection.close()
-
-
-def arrived(here: PartnerSite) -> dict[str, str]:
-    return {m.destination: m.text for c in here.site.carriers.values() for m in c.inbox.messages}
+    async with module_site(postgres, tmp_path_factory.mktemp("partners"), "partner_peers") as built:
+        add = ("partner", "add", "acme", "--user", NARROW, "--password", PASSWORD, "--window", "2")
+        await asyncio.gather(*(built.node.ctl(*add, "--protocol", p) for p in ("smpp", "cmpp")))
+        yield built
 
 
 def send_mo(here: PartnerSite, number: str, text: str) -> None:
@@ -66,6 +80,17 @@ async def test_smpplib(here: PartnerSite) -> None:
         expected += peer.send("8613801000002", "你好")
         expected += peer.send("8613801000003", LONG_UCS2, smpplib.consts.SMPP_ENCODING_ISO10646)
         expected += peer.send("8613801000004", LONG_GSM)
+        common = {"source_addr": "10690001", "dest_addr_ton": 1, "registered_delivery": True, "data_coding": 8}
+        pieces, _, _ = smpplib.gsm.make_parts(LONG_UCS2, smpplib.consts.SMPP_ENCODING_ISO10646, use_udhi=False)
+        for n, piece in enumerate(pieces, 1):
+            peer.client.send_message(
+                destination_addr="8613801000005", short_message=piece, sar_msg_ref_num=5,
+                sar_total_segments=len(pieces), sar_segment_seqnum=n, **common,
+            )  # fmt: skip
+        peer.client.send_message(
+            destination_addr="8613801000006", message_payload=LONG_UCS2.encode("utf-16-be"), **common
+        )
+        expected += len(pieces) + 1
         peer.read_until(lambda: len(peer.sent) == expected and len(peer.received) == expected)
 
     await asyncio.to_thread(talk)
@@ -82,22 +107,63 @@ async def test_smpplib(here: PartnerSite) -> None:
     assert sorted(found) == sorted(pdu.message_id.decode() for pdu in peer.sent)
     assert set(found.values()) == {"DELIVRD"}
     assert reply.short_message.decode("utf-16-be") == "回复 TD"
-    texts = {"1": "plain €[] text", "2": "你好", "3": LONG_UCS2, "4": LONG_GSM}
-    assert {n: arrived(here)[f"1380100000{n}"] for n in texts} == texts
+    texts = {"1": "plain €[] text", "2": "你好", "3": LONG_UCS2, "4": LONG_GSM, "5": LONG_UCS2, "6": LONG_UCS2}
+    assert {n: here.arrived()[f"1380100000{n}"] for n in texts} == texts
+
+
+async def test_smpplib_against_the_rules(here: PartnerSite) -> None:
+    def statuses(peer: Peer, n: int) -> set[int]:
+        found = set()
+        for serial in range(n):
+            made = smpplib.smpp.make_pdu(
+                "submit_sm", client=peer.client, source_addr="10690001", short_message=b"many",
+                destination_addr=f"86138010001{serial:02d}",
+            )  # fmt: skip
+            found.add(made.generate())
+        peer.client._socket.sendall(b"".join(found))
+        return {peer.client.read_pdu().status for _ in range(n)}
 
     def wrong() -> None:
-        other = Peer(here.smpp_port)
-        other.client.connect()
+        peer = Peer(here.smpp_port)
+        peer.client.connect()
         with pytest.raises(smpplib.exceptions.PDUError) as caught:
-            other.client.bind_transceiver(system_id="shop", password="wrong")
+            peer.client.bind_transceiver(system_id="shop", password="wrong")
         assert caught.value.args[1] == smpplib.consts.SMPP_ESME_RINVPASWD
-        other.client.disconnect()
+        peer.client.disconnect()
 
-    await asyncio.to_thread(wrong)
+    def unbound() -> None:
+        peer = Peer(here.smpp_port)
+        peer.client.connect()
+        assert statuses(peer, 1) == {smpplib.consts.SMPP_ESME_RINVBNDSTS}
+        peer.client.disconnect()
+
+    def too_many() -> None:
+        peer = Peer(here.smpp_port)
+        peer.client.connect()
+        peer.client.bind_transmitter(system_id=NARROW, password=PASSWORD)
+        assert statuses(peer, BURST) == {0, smpplib.consts.SMPP_ESME_RTHROTTLED}
+        peer.close()
+
+    for work in (wrong, unbound, too_many):
+        await asyncio.to_thread(work)
+
+
+class HeardAll(Heard):
+    """Keeps, too, what the client does not read: answers to all but one part of a long message, refused logins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unread: list[bytes] = []
+
+    async def received(self, smpp_message: Any, pdu: bytes, client_id: str) -> None:
+        if smpp_message is None:
+            self.unread.append(pdu)
+        else:
+            await super().received(smpp_message, pdu, client_id)
 
 
 async def test_aiosmpplib(here: PartnerSite) -> None:
-    heard = Heard()
+    heard = HeardAll()
     esme = ESME(
         "127.0.0.1", here.smpp_port, "shop", PASSWORD, hook=heard, enquire_link_interval=0.3,
         log_level="CRITICAL",
@@ -109,7 +175,17 @@ async def test_aiosmpplib(here: PartnerSite) -> None:
         "8613802000003": ("长短信" * 60, "ucs2"),
         "8613802000004": ("The quick brown fox jumps over the lazy dog. " * 8, "gsm0338"),
     }
+    pieces = ["分段" * 30, "其二" * 30, "完"]
     try:
+        for n, piece in enumerate(pieces, 1):
+            segment = (SAR_MSG_REF_NUM, 9), (SAR_TOTAL_SEGMENTS, len(pieces)), (SAR_SEGMENT_SEQNUM, n)
+            await esme.broker.enqueue(
+                SubmitSm(
+                    short_message=piece, source=PhoneNumber("10690001"), encoding="ucs2", registered_delivery=0,
+                    destination=PhoneNumber("8613802000005", TON.INTERNATIONAL, NPI.ISDN),
+                    optional_params=[OptionalParam(tag, value) for tag, value in segment],
+                )
+            )  # fmt: skip
         for number, (text, encoding) in texts.items():
             await esme.broker.enqueue(
                 SubmitSm(
@@ -133,53 +209,105 @@ async def test_aiosmpplib(here: PartnerSite) -> None:
     assert {n: r["stat"] for n, r in receipts.items()} == dict.fromkeys(texts, "DELIVRD")
     (reply,) = (m for m in heard.of(DeliverSm) if not m.is_receipt())
     assert (reply.source.number, reply.short_message) == ("8613802000001", "回复 TD")
-    assert {n: arrived(here)[n[2:]] for n in texts} == {n: t for n, (t, _) in texts.items()}
+    assert {n: here.arrived()[n[2:]] for n in texts} == {n: t for n, (t, _) in texts.items()}
+    await until(lambda: here.arrived().get("13802000005") == "".join(pieces), what="the text of the parts")
 
 
-async def test_node_smpp(here: PartnerSite) -> None:
-    process = await asyncio.create_subprocess_exec(
-        NODE, FOLDER / "esme.js", str(here.smpp_port), "shop", PASSWORD,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
-    lines: list[dict[str, Any]] = []
+async def test_aiosmpplib_with_a_wrong_password(here: PartnerSite) -> None:
+    heard = HeardAll()
+    peer = ESME("127.0.0.1", here.smpp_port, "shop", "wrong", hook=heard, log_level="CRITICAL")
+    with contextlib.suppress(struct.error, IndexError, ValueError):  # it reads the body that a refusal has not
+        await asyncio.wait_for(peer.connect(), 15)
+    writer = peer._writer
+    assert writer is not None
+    writer.close()
+    await writer.wait_closed()
+    (refusal,) = heard.unread
+    assert struct.unpack("!LLL", refusal[:12]) == (16, 0x80000009, 0x0E)
 
-    async def until_said(enough: Any) -> None:
+
+class Esme:
+    """The npm package ``smpp`` in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.lines: list[dict[str, Any]] = []
+
+    def say(self, *orders: Any) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("".join(json.dumps(order) + "\n" for order in orders).encode())
+
+    async def until_said(self, enough: Any) -> None:
+        assert self.process.stdout is not None
         async with asyncio.timeout(20):
             while not enough():
-                lines.append(json.loads(await process.stdout.readline()))
+                self.lines.append(json.loads(await self.process.stdout.readline()))
 
-    def heard(command: str) -> list[dict[str, Any]]:
-        return [line for line in lines if line["event"] == "pdu" and line["command"] == command]
+    async def until(self, event: str) -> dict[str, Any]:
+        await self.until_said(lambda: any(line["event"] == event for line in self.lines))
+        return self.lines[-1]
 
-    long = "节点的长短信" * 30
+    def heard(self, command: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["event"] == "pdu" and line["command"] == command]
+
+
+@contextlib.asynccontextmanager
+async def esme(here: PartnerSite, user: str, password: str = PASSWORD, *mode: str) -> AsyncIterator[Esme]:
+    process = await asyncio.create_subprocess_exec(
+        NODE, FOLDER / "esme.js", str(here.smpp_port), user, password, *mode,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
     try:
-        await until_said(lambda: any(line["event"] == "bound" for line in lines))
-        assert lines[-1]["command_status"] == 0
-        assert lines[-1]["sc_interface_version"] == 0x34
-        orders = [
-            {"to": "8613803000001", "text": "from node"}, {"to": "8613803000002", "text": long},
-            {"to": "8613803000003", "text": long, "how": "payload"},
-        ]  # fmt: skip
-        process.stdin.write("".join(json.dumps(order) + "\n" for order in orders).encode())
-        total = 2 + -(-len(long) // 67)
-        await until_said(lambda: len(heard("submit_sm_resp")) == total and len(heard("deliver_sm")) == total)
-        send_mo(here, "13803000001", "回复 TD")
-        await until_said(lambda: len(heard("deliver_sm")) == total + 1)
-        await until_said(lambda: heard("enquire_link_resp"))
-        process.stdin.write(b'"bye"\n')
-        await asyncio.wait_for(process.wait(), 10)
+        yield Esme(process)
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    *receipts, reply = heard("deliver_sm")
-    assert {r["receipted_message_id"] for r in receipts} == {a["message_id"] for a in heard("submit_sm_resp")}
+
+
+async def test_node_smpp(here: PartnerSite) -> None:
+    long = "节点的长短信" * 30
+    parts = -(-len(long) // 67)
+    async with esme(here, "shop") as peer:
+        bound = await peer.until("bound")
+        assert (bound["command_status"], bound["sc_interface_version"]) == (0, 0x34)
+        peer.say(
+            {"to": "8613803000001", "text": "from node"}, {"to": "8613803000002", "text": long},
+            {"to": "8613803000003", "text": long, "how": "payload"},
+            {"to": "8613803000004", "text": long, "how": "sar"},
+        )  # fmt: skip
+        total = 2 + 2 * parts
+        await peer.until_said(
+            lambda: len(peer.heard("submit_sm_resp")) == total and len(peer.heard("deliver_sm")) == total
+        )
+        send_mo(here, "13803000001", "回复 TD")
+        await peer.until_said(lambda: len(peer.heard("deliver_sm")) == total + 1)
+        await peer.until_said(lambda: peer.heard("enquire_link_resp"))
+        peer.say("bye")
+        await asyncio.wait_for(peer.process.wait(), 10)
+    *receipts, reply = peer.heard("deliver_sm")
+    ids = {a["message_id"] for a in peer.heard("submit_sm_resp")}
+    assert {r["receipted_message_id"] for r in receipts} == ids
     assert {r["message_state"] for r in receipts} == {2}
     assert (reply["source_addr"], reply["short_message"]["message"]) == ("8613803000001", "回复 TD")
-    texts = {"1": "from node", "2": long, "3": long}
-    assert {n: arrived(here)[f"1380300000{n}"] for n in texts} == texts
+    texts = {"1": "from node", "2": long, "3": long, "4": long}
+    assert {n: here.arrived()[f"1380300000{n}"] for n in texts} == texts
+
+
+async def test_node_smpp_against_the_rules(here: PartnerSite) -> None:
+    async with esme(here, "shop", "wrong") as peer:
+        assert (await peer.until("bound"))["command_status"] == 0x0E
+    async with esme(here, "shop", PASSWORD, "unbound") as peer:
+        await peer.until("connected")
+        peer.say({"to": "8613803000101", "text": "early"})
+        await peer.until("pdu")
+        (refused,) = peer.heard("submit_sm_resp")
+        assert refused["command_status"] == 0x04
+    async with esme(here, NARROW) as peer:
+        await peer.until("bound")
+        peer.say({"to": "8613803000102", "text": "many", "times": BURST})
+        await peer.until_said(lambda: len(peer.heard("submit_sm_resp")) == BURST)
+        assert {a["command_status"] for a in peer.heard("submit_sm_resp")} == {0, 0x58}
 
 
 async def test_pycmpp_by_2_0(here: PartnerSite) -> None:
@@ -223,7 +351,38 @@ async def test_pycmpp_by_2_0(here: PartnerSite) -> None:
     assert {r.stat for r in told.values()} == {"DELIVRD"}
     assert message.msg_content.decode("utf-16-be") == "回复 TD"
     texts = {"1": "你好😀", "2": "群发", "3": "群发", "4": long}
-    assert {n: arrived(here)[f"1380400000{n}"] for n in texts} == texts
+    assert {n: here.arrived()[f"1380400000{n}"] for n in texts} == texts
+
+
+async def test_pycmpp_against_the_rules(here: PartnerSite) -> None:
+    def wrong() -> None:
+        client = Pycmpp(here.cmpp_port, user="900100", password="wrong")
+        assert client.login().status == 3
+        client.peer.close()
+
+    def unbound() -> None:
+        client = Pycmpp(here.cmpp_port, user="900100", password=PASSWORD)
+        client.peer.connect()
+        client.peer.submit("早", ["13804000101"])
+        with pytest.raises(AssertionError, match="closed"):
+            client.receive()
+        client.peer.close()
+
+    def too_many() -> None:
+        client = Pycmpp(here.cmpp_port, user=NARROW, password=PASSWORD)
+        assert client.login().status == 0
+        written: list[bytes] = []
+        client.peer.send = written.append
+        client.peer.delivery = 0
+        for n in range(BURST):
+            client.peer.submit(f"多{n}", ["13804000102"])
+        client.peer.so.sendall(b"".join(written))
+        found = [CMPP20.decode(client.receive()) for _ in range(BURST)]
+        assert {pdu.result for pdu in found if isinstance(pdu, pdus.SubmitResp)} == {0, 8}
+        client.peer.close()
+
+    for work in (wrong, unbound, too_many):
+        await asyncio.to_thread(work)
 
 
 async def test_cmppy_by_3_0(here: PartnerSite) -> None:
@@ -238,9 +397,9 @@ async def test_cmppy_by_3_0(here: PartnerSite) -> None:
 
     answers = await asyncio.to_thread(talk)
     assert [answer.result for answer in answers] == [0, 0]
-    await until(lambda: "13805000003" in arrived(here), what="all texts")
+    await until(lambda: "13805000003" in here.arrived(), what="all texts")
     texts = {"1": "你好", "2": "群发", "3": "群发"}
-    assert {n: arrived(here)[f"1380500000{n}"] for n in texts} == texts
+    assert {n: here.arrived()[f"1380500000{n}"] for n in texts} == texts
     # It connects for one request only: the report waits for whoever binds next.
     client = await here.cmpp()
     id_ = (
@@ -251,6 +410,25 @@ async def test_cmppy_by_3_0(here: PartnerSite) -> None:
     await client.close()
 
 
+async def test_cmppy_against_the_rules(here: PartnerSite) -> None:
+    def talk() -> tuple[Any, Any]:
+        wrong = cmppy.Cmppy("127.0.0.1", here.cmpp_port, "900100", "wrong")
+        wrong._connect()
+        wrong._write(ConnectReq("900100", "wrong").message)
+        refused = parse_response(wrong._read())
+        wrong._close()
+        unbound = cmppy.Cmppy("127.0.0.1", here.cmpp_port, "900100", PASSWORD)
+        unbound._connect()
+        unbound._write(SubmitReq("900100", "早", dest_terminal_id=["8613805000101"]).message)
+        answer = unbound._read()
+        unbound._close()
+        return refused, answer
+
+    refused, answer = await asyncio.to_thread(talk)
+    assert refused.status == 3
+    assert answer is None, "closed without an answer"
+
+
 KANNEL = """
 group = core
 admin-port = {admin}
@@ -258,6 +436,7 @@ admin-password = x
 smsbox-port = {box}
 log-level = 1
 dlr-storage = internal
+sms-resend-freq = 1
 box-allow-ip = 127.0.0.1
 admin-allow-ip = 127.0.0.1
 
@@ -267,7 +446,7 @@ smsc-id = smsgw
 host = 127.0.0.1
 port = {smpp}
 transceiver-mode = true
-smsc-username = shop
+smsc-username = {user}
 smsc-password = {password}
 system-type = ""
 source-addr-ton = 0
@@ -298,10 +477,41 @@ catch-all = true
 """
 
 
-@pytest.mark.skipif(
+needs_kannel = pytest.mark.skipif(
     shutil.which("bearerbox") is None, reason="no Kannel here: it has not spoken with our server"
 )
-async def test_kannel(here: PartnerSite, tmp_path: Path) -> None:
+
+
+@dataclass
+class Kannel:
+    """bearerbox and smsbox, and what they have told of."""
+
+    session: ClientSession
+    ports: dict[str, int]
+    told: list[dict[str, str]]
+
+    async def send(self, n: str, text: str, **more: str) -> None:
+        """A message to 1380600000N, whose DLRs are told of with ``n``."""
+        dlr = f"http://127.0.0.1:{self.ports['sink']}/dlr?n={n}&state=%d"
+        query = {
+            "username": "u", "password": "p", "from": "10690001", "to": f"861380600000{n}", "text": text,
+            "charset": "UTF-8", "dlr-mask": "31", "dlr-url": dlr,
+        } | more  # fmt: skip
+        if not text.isascii():
+            query["coding"] = "2"
+        url = f"http://127.0.0.1:{self.ports['send']}/cgi-bin/sendsms"
+        async with self.session.get(url, params=query) as answer:
+            assert answer.status == 202, await answer.text()
+
+
+@contextlib.asynccontextmanager
+async def kannel(
+    here: PartnerSite,
+    folder: Path,
+    user: str,
+    password: str = PASSWORD,
+    boxes: Sequence[str] = ("bearerbox", "smsbox"),
+) -> AsyncIterator[Kannel]:
     told: list[dict[str, str]] = []
 
     async def sink(request: web.Request) -> web.Response:
@@ -314,55 +524,62 @@ async def test_kannel(here: PartnerSite, tmp_path: Path) -> None:
     await runner.setup()
     ports = {name: free_port() for name in ("admin", "box", "send", "sink")}
     await web.TCPSite(runner, "127.0.0.1", ports["sink"]).start()
-    config = tmp_path / "kannel.conf"
-    config.write_text(KANNEL.format(smpp=here.smpp_port, password=PASSWORD, **ports))
-    boxes = []
-    with (tmp_path / "kannel.log").open("wb") as log:
+    config = folder / "kannel.conf"
+    config.write_text(KANNEL.format(smpp=here.smpp_port, user=user, password=password, **ports))
+    running = []
+    with (folder / "kannel.log").open("ab") as log:
         try:
-            for box in ("bearerbox", "smsbox"):
-                boxes.append(
-                    await asyncio.create_subprocess_exec(
-                        str(shutil.which(box)), config, stdout=log, stderr=log
-                    )
-                )
-                await until(lambda: listening(ports["box"]), what="bearerbox listens")
+            for box in boxes:
+                path = str(shutil.which(box))
+                running.append(await asyncio.create_subprocess_exec(path, config, stdout=log, stderr=log))
+                port = ports["box" if box == "bearerbox" else "send"]
+                await until(lambda port=port: listening(port), what=f"{box} listens")  # type: ignore[misc]
             async with ClientSession() as session:
-                await until(lambda: listening(ports["send"]), what="smsbox listens")
-                url = f"http://127.0.0.1:{ports['send']}/cgi-bin/sendsms"
-                long = "A long text by Kannel, " * 12
-                chinese = "坎内尔的长短信" * 20
-                for n, text in enumerate(("by Kannel", long, chinese), 1):
-                    dlr = f"http://127.0.0.1:{ports['sink']}/dlr?n={n}&state=%d"
-                    query = {
-                        "username": "u", "password": "p", "from": "10690001", "to": f"861380600000{n}", "text": text,
-                        "charset": "UTF-8", "dlr-mask": "31", "dlr-url": dlr,
-                    }  # fmt: skip
-                    if not text.isascii():
-                        query["coding"] = "2"
-                    async with session.get(url, params=query) as answer:
-                        assert answer.status == 202, await answer.text()
-            texts = {"1": "by Kannel", "2": long, "3": chinese}
-            await until(
-                lambda: all(arrived(here).get(f"1380600000{n}") == t for n, t in texts.items()),
-                what="all texts",
-            )
-            await until(
-                lambda: {"1", "2", "3"} <= {t["n"] for t in told if t.get("state") == "1"}, what="its DLRs"
-            )
-            send_mo(here, "13806000001", "hello kannel")
-            await until(lambda: any(t["path"] == "/mo" for t in told), what="the reply")
+                yield Kannel(session, ports, told)
         finally:
-            for box in reversed(boxes):
-                box.terminate()
+            for process in reversed(running):
+                process.terminate()
                 try:
-                    await asyncio.wait_for(box.wait(), 10)
+                    await asyncio.wait_for(process.wait(), 10)
                 except TimeoutError:
-                    box.kill()
-                    await box.wait()
+                    process.kill()
+                    await process.wait()
             await runner.cleanup()
-    (reply,) = (t for t in told if t["path"] == "/mo")
+
+
+@needs_kannel
+async def test_kannel(here: PartnerSite, tmp_path: Path) -> None:
+    async with kannel(here, tmp_path, "shop") as peer:
+        texts = {"1": "by Kannel", "2": "A long text by Kannel, " * 12, "3": "坎内尔的长短信" * 20}
+        for n, text in texts.items():
+            await peer.send(n, text)
+        await until(
+            lambda: all(here.arrived().get(f"1380600000{n}") == t for n, t in texts.items()), what="all texts"
+        )
+        await until(
+            lambda: texts.keys() <= {t["n"] for t in peer.told if t.get("state") == "1"}, what="its DLRs"
+        )
+        send_mo(here, "13806000001", "hello kannel")
+        await until(lambda: any(t["path"] == "/mo" for t in peer.told), what="the reply")
+    (reply,) = (t for t in peer.told if t["path"] == "/mo")
     assert reply["text"] == "hello kannel"
-    assert not [t for t in told if t.get("state") in ("2", "16")]
+    assert not [t for t in peer.told if t.get("state") in ("2", "16")]
+
+
+@needs_kannel
+async def test_kannel_against_the_rules(here: PartnerSite, tmp_path: Path) -> None:
+    def wrong() -> list[str]:
+        return [line for line in here.node.log_lines() if "partner.wrong_login" in line and NARROW in line]
+
+    async with kannel(here, tmp_path, NARROW, "wrong", boxes=("bearerbox",)):
+        await until(wrong, what="it has heard that the password is wrong")
+    # It has up to ten messages under way, the login a window of two: it is slowed down, and loses nothing.
+    async with kannel(here, tmp_path, NARROW) as peer:
+        await asyncio.gather(*(peer.send(str(n), f"many {n}", **{"dlr-mask": "0"}) for n in range(4, 10)))
+        await until(
+            lambda: all(here.arrived().get(f"1380600000{n}") == f"many {n}" for n in range(4, 10)),
+            within=60, what="all texts",
+        )  # fmt: skip
 
 
 async def listening(port: int) -> bool:

@@ -215,6 +215,12 @@ def test_a_submit_before_the_login_ends_the_connection() -> None:
     (book >> sees(Violation, kind="wrong-state") >> sees(CloseNow, why="request-before-login")).done()
 
 
+def test_so_does_a_submit_of_another_version_than_the_one_that_is_read_before_the_login() -> None:
+    frame = CMPP20.encode(Submit(sequence=1, dest_terminal_id=("13800138000",), msg_content=b"abc"))
+    book = Playbook(ismg()) << start() << hears(frame) >> sees(Violation, kind="malformed")
+    (book >> sees(CloseNow, why="request-before-login")).done()
+
+
 def test_a_malformed_connect_is_answered_and_ends_the_connection() -> None:
     frame = CMPP30.encode(connect())[:-1]
     book = Playbook(ismg()) << start() << hears((len(frame)).to_bytes(4, "big") + frame[4:])
