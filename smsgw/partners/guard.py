@@ -17,6 +17,8 @@ K = TypeVar("K")
 MAX_ENTRIES = 20_000
 GOOD_FOR = 30 * 86_400.0
 """Seconds for which an address counts as a user's own after a login from it."""
+NOTED_EVERY = 86_400.0
+"""Seconds after which a login from a user's own address is news again."""
 FAILURES_AT_ONCE = 5
 """Wrong logins of an address, or for a user name, before it is slowed down …"""
 FAILURES_PER_SECOND = 0.2
@@ -76,11 +78,20 @@ class Guard:
         for key in keys:
             self._bucket(self._failures, key, FAILURES_PER_SECOND, FAILURES_AT_ONCE, now).take(now)
 
-    def succeeded(self, ip: str, user: str, now: float) -> None:
-        """It was right: the address is the user's own."""
-        ip = network_of(ip)
-        self._good[ip, user] = now
-        self._good.move_to_end((ip, user))
+    def succeeded(self, ip: str, user: str, now: float) -> bool:
+        """It was right: the address is the user's own. True when others should hear of it."""
+        key = network_of(ip), user
+        before = self._good.get(key)
+        if before is not None and now - before < NOTED_EVERY:
+            self._good.move_to_end(key)
+            return False
+        self.learn(*key, now)
+        return True
+
+    def learn(self, network: str, user: str, now: float) -> None:
+        """The user has logged in from there, on this node or another, now or before."""
+        self._good[network, user] = now
+        self._good.move_to_end((network, user))
         if len(self._good) > self._max:
             self._good.popitem(last=False)
 

@@ -24,7 +24,7 @@ from smsgw.partners.bind import Bind
 from smsgw.partners.cmpp import CmppFace
 from smsgw.partners.face import Cancel, Face, Login, Standing, Unfit
 from smsgw.partners.feed import KINDS, Feed, Settler
-from smsgw.partners.guard import Guard, Verdict
+from smsgw.partners.guard import Guard, Verdict, network_of
 from smsgw.partners.listener import STRANGER, Listener
 from smsgw.partners.parts import Parts
 from smsgw.partners.smpp import SmppFace
@@ -55,6 +55,10 @@ WRONG_LOGIN_PAUSE = 1.0
 STOP_PATIENCE = 8.0
 MAX_BINDS = 5_000
 MAX_CANCELLED = 1_000
+MAX_NEWS = 5_000
+"""Addresses of logins that wait to be written down; those beyond are written with their next login after a restart."""
+OVERLAP = timedelta(seconds=10)
+"""What another node has noted may be committed so much later."""
 _MODES = {State.BOUND_TX: "transmitter", State.BOUND_RX: "receiver", State.BOUND_TRX: "transceiver"}
 _MARGIN = timedelta(minutes=1)
 
@@ -90,6 +94,9 @@ class Partners:
         self._cancelling = Cancelling(database, outcomes)
         self._bell = bell
         self._guard = Guard()
+        self._news: dict[tuple[int, str], None] = {}
+        """Addresses of logins that are not written down yet."""
+        self._noted: datetime | None = None
         self._meters: dict[int, TokenBucket] = {}
         self._feeds: dict[int, Feed] = {}
         self._settler = Settler(database.dsn)
@@ -116,10 +123,12 @@ class Partners:
         await self._settler.start()
         await self.parts.start()
         await events.release_bound(self._database, self._node)
+        await self._addresses()
         self._bell.listeners.append(self._rung)
         for name, every, step in (
             ("confirm", CONFIRM_EVERY, self._confirm),
             ("look", LOOK_EVERY, self._look),
+            ("addresses", CONFIRM_EVERY, self._addresses),
             ("crowd", LOOK_AT_CROWD, self._read_on_all),
         ):
             task = aio.forever(step, every=every, name=f"partner.{name}")
@@ -146,6 +155,8 @@ class Partners:
             self._bell.listeners.remove(self._rung)
         await self.parts.stop()
         await self._settler.stop()
+        if self._news:
+            await store.note_addresses(self._database, list(self._news))
         await store.confirm_binds(self._database, self._node, [])
 
     @property
@@ -189,7 +200,8 @@ class Partners:
                 WRONG_LOGIN_PAUSE, self._refuse_later, link, event, face.wrong_login
             )
             return
-        self._guard.succeeded(ip, user, now)
+        if self._guard.succeeded(ip, user, now) and len(self._news) < MAX_NEWS:
+            self._news[partner.id, network_of(ip)] = None
         problem = self._problem(partner, ip)
         if problem:
             status = face.denied if problem == "address" else face.unavailable
@@ -317,6 +329,20 @@ class Partners:
             if bind is not None:
                 log.info("partner.kicked", user=bind.partner.username, peer=bind.ip)
                 bind.link.close("kicked")
+
+    async def _addresses(self) -> None:
+        """Write down where logins came from, and read what other nodes, or this one before its start, have written."""
+        if self._news:
+            news = list(self._news)
+            await store.note_addresses(self._database, news)
+            for one in news:
+                self._news.pop(one, None)
+        users = {p.id: f"{p.protocol}/{p.username}" for p in self.directory.partners.values()}
+        now = asyncio.get_running_loop().time()
+        for row in await store.noted_addresses(self._database, self._noted and self._noted - OVERLAP):
+            self._noted = row["noted_at"]
+            if row["partner_id"] in users:
+                self._guard.learn(row["network"], users[row["partner_id"]], now)
 
     # --- what binds ask for ------------------------------------------------------------------------------------
 

@@ -272,3 +272,47 @@ async def kick(database: Database, username: str, protocol: str | None, *, actor
             connection, actor=actor, action="partner.kick", object=f"partner/{row['protocol']}/{username}"
         )
     return int(tag.rpartition(" ")[2])
+
+
+# --- addresses -------------------------------------------------------------------------------------------------
+
+ADDRESS_DAYS = 30
+"""Days after the last login from it for which an address is a login's own."""
+MAX_ADDRESSES = 20_000
+"""That one look reads, the newest."""
+ADDRESSES_OF_ONE = 1_000
+"""Of a login, the newest."""
+
+_NOTE = """
+INSERT INTO partner_address (partner_id, network, noted_at)
+SELECT p.id, a.network, clock_timestamp() FROM unnest($1::int[], $2::text[]) AS a(partner_id, network)
+JOIN partner p ON p.id = a.partner_id
+ORDER BY 1, 2
+ON CONFLICT (partner_id, network) DO UPDATE SET noted_at = excluded.noted_at
+"""
+_FORGET = "DELETE FROM partner_address WHERE noted_at < now() - $1 * interval '1 day'"
+_BEYOND = """
+DELETE FROM partner_address a USING (
+    SELECT partner_id, network, row_number() OVER (PARTITION BY partner_id ORDER BY noted_at DESC) AS n
+    FROM partner_address WHERE partner_id = ANY($1::int[])
+) old
+WHERE old.n > $2 AND a.partner_id = old.partner_id AND a.network = old.network
+"""
+_NOTED = """
+SELECT partner_id, network, noted_at FROM partner_address
+WHERE noted_at > COALESCE($1, now() - $2 * interval '1 day') ORDER BY noted_at DESC LIMIT $3
+"""
+
+
+async def note_addresses(database: Database, used: Sequence[tuple[int, str]]) -> None:
+    """Logins (partner id, network) have come from there."""
+    async with database.transaction() as connection:
+        await connection.execute(_NOTE, [u[0] for u in used], [u[1] for u in used])
+        await connection.execute(_FORGET, ADDRESS_DAYS)
+        await connection.execute(_BEYOND, sorted({u[0] for u in used}), ADDRESSES_OF_ONE)
+
+
+async def noted_addresses(database: Database, since: datetime | None) -> list[Row]:
+    """What was noted after that, on any node: partner_id, network, noted_at; oldest first."""
+    rows = await database.fetch(_NOTED, since, ADDRESS_DAYS, MAX_ADDRESSES)
+    return rows[::-1]

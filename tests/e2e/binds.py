@@ -326,6 +326,7 @@ async def binds(here: PartnerSite, total: int, seconds: float, *, n_regular: int
     await steady.stop()
     memory_after, files_after = process(here.node.pid)
     judge(outcomes, took + 2)
+    await known_after_a_restart(here)
     answers: dict[str, Counter[int]] = {}
     for one in outcomes:
         answers.setdefault(f"{one.call.protocol}, {one.call.kind}", Counter())[one.status] += 1
@@ -342,6 +343,19 @@ async def binds(here: PartnerSite, total: int, seconds: float, *, n_regular: int
         "daemon memory before, at most, after": f"{memory:.0f}, {most_memory:.0f}, {memory_after:.0f} MiB",
         "daemon files before, at most, after": f"{files}, {most_files}, {files_after}",
     }
+
+
+async def known_after_a_restart(here: PartnerSite) -> None:
+    """Strangers use up the tries for a user's name: its own address is known, though the node has started anew."""
+    await here.node.stop()
+    await here.node.start()
+    (user, ip), *_ = regulars("smpp", 1)
+    guesses = [Call("wrong password", "smpp", user, "guess", f"127.0.7.{n}") for n in range(FAILURES_AT_ONCE + 3)]
+    answers = Counter(o.status for o in await asyncio.gather(*(attempt(here, guess, 0) for guess in guesses)))
+    assert answers == {WRONG["smpp"]: FAILURES_AT_ONCE, LATER["smpp"]: 3}, answers
+    for address, status in (("127.0.7.100", LATER["smpp"]), (ip, 0)):
+        outcome = await attempt(here, Call("right", "smpp", user, PASSWORD, address), 1)
+        assert outcome.status == status, outcome
 
 
 def judge(outcomes: list[Outcome], seconds: float) -> None:

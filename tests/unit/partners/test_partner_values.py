@@ -161,6 +161,18 @@ def test_guessing_is_slowed_down_and_the_rightful_user_is_not() -> None:
     assert guard.judge("10.0.0.1", "shop", 61.0) is Verdict.LATER
 
 
+def test_what_another_node_has_learned_holds_here() -> None:
+    guard = Guard()
+    assert guard.succeeded("10.0.0.1", "shop", 0.0), "news"
+    assert not guard.succeeded("10.0.0.1", "shop", 60.0)
+    assert guard.succeeded("10.0.0.1", "shop", 90_000.0), "again after a day"
+    guard.learn("10.0.0.2", "shop", 90_000.0)
+    for n in range(FAILURES_AT_ONCE):
+        guard.failed(f"192.0.2.{n}", "shop", 90_000.0)
+    verdicts = [guard.judge(f"10.0.0.{n}", "shop", 90_000.0) for n in (1, 2, 3)]
+    assert verdicts == [Verdict.ASK, Verdict.ASK, Verdict.LATER]
+
+
 def test_a_network_of_ipv6_is_one_address() -> None:
     guard = Guard()
     for n in range(FAILURES_AT_ONCE):

@@ -1,0 +1,42 @@
+"""Addresses that partners log in from: what one node notes, the others read."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+
+from smsgw.store import accounts, partners
+from smsgw.store.db import Database
+from smsgw.store.secrets import Sealer
+
+
+async def test_addresses_are_noted_read_and_limited(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partners, "ADDRESSES_OF_ONE", 3)
+    database = Database(dsn)
+    await database.open()
+    try:
+        account_id = await accounts.add_account(database, "acme", actor="test")
+        sealer = Sealer(secrets.token_bytes(32))
+        one, other = [
+            await partners.add_partner(database, sealer, account_id, "smpp", name, "secret12", {}, actor="test")
+            for name in ("shop", "till")
+        ]
+        assert await partners.noted_addresses(database, None) == []
+        await partners.note_addresses(database, [(one, "10.0.0.1"), (other, "10.0.0.1"), (999, "10.0.0.9")])
+        first = await partners.noted_addresses(database, None)
+        assert sorted((r["partner_id"], r["network"]) for r in first) == [(one, "10.0.0.1"), (other, "10.0.0.1")]
+        last = first[-1]["noted_at"]
+        for n in range(2, 5):
+            await partners.note_addresses(database, [(one, f"10.0.0.{n}")])
+        await partners.note_addresses(database, [(one, "10.0.0.2")])
+        newer = [r["network"] for r in await partners.noted_addresses(database, last)]
+        assert newer == ["10.0.0.3", "10.0.0.4", "10.0.0.2"], "in the order of the last login; the oldest has gone"
+        await database.execute("UPDATE partner_address SET noted_at = noted_at - interval '31 days'")
+        assert await partners.noted_addresses(database, None) == []
+        await partners.note_addresses(database, [(one, "10.0.0.8")])
+        assert await database.fetchval("SELECT count(*) FROM partner_address") == 1, "and what is old goes"
+        await partners.remove_partner(database, "shop", None, actor="test")
+        assert await database.fetchval("SELECT count(*) FROM partner_address") == 0
+    finally:
+        await database.close()
