@@ -20,6 +20,7 @@ _MODULES = {
     "content": ("allow", "policy", "word"),
     "demo": ("demo",),
     "key": ("key",),
+    "links": ("link",),
     "lists": ("access-code", "block", "complaint", "setting"),
     "manual": ("manual",),
     "messages": ("cancel", "explain", "send", "trace", "unknown"),

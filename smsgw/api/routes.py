@@ -7,6 +7,7 @@ from smsgw.api import (
     blocklist,
     contacts,
     files,
+    links,
     messages,
     numbers,
     registry,
@@ -31,6 +32,7 @@ ROUTES: tuple[Route, ...] = (
     *blocklist.ROUTES,
     *numbers.ROUTES,
     *registry.ROUTES,
+    *links.ROUTES,
     *account.ROUTES,
 )
 

@@ -75,7 +75,7 @@ CODES: dict[str, tuple[int, str, str]] = {
     "EXTEND_CODE_INVALID": (400, "扩展号不合法或不属于本账号,应为不超过 12 位的数字", "Invalid extension code"),
     "TIME_INVALID": (400, "发送时间不合法:{reason}", "Invalid time: {reason}"),
     "TIME_WINDOW_CLOSED": (400, "当前时段不允许发送{type},下次可发 {time}", "Not allowed at this hour; next {time}"),
-    "LINK_NOT_FILED": (400, "短链未报备,不能用于营销", "The short link is not filed"),
+    "LINK_NOT_FILED": (400, "短链未报备,不能用于营销:{link},请先在{carrier}报备", "The link is not filed: {link}"),
     "AUTH_MISSING": (401, "缺少认证信息,请提供签名头或 Authorization: Bearer", "Credentials are missing"),
     "AUTH_KEY_INVALID": (401, "密钥不存在或已停用,请核对密钥", "Unknown or disabled key"),
     "AUTH_SIGNATURE_INVALID": (401, "签名校验失败,请按文档核对签名原文与密钥", "Signature mismatch"),

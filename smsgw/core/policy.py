@@ -15,6 +15,7 @@ from typing import Any
 
 from smsgw.core.ids import CHINA
 from smsgw.core.keywords import WordFilter
+from smsgw.core.links import LinkBook
 from smsgw.core.model import Account, MessageType
 from smsgw.core.schedule import Window, Windows
 from smsgw.core.templates import ContentBook
@@ -144,6 +145,8 @@ class Limits:
     """A call to more numbers than this is reviewed first; 0: however many."""
     review_new_sign: int = 0
     """So is one with a signature that was approved fewer days ago, or never."""
+    filed_links: str = "off"
+    """``marketing``: links in marketing must be on file with the number's carrier."""
     drop_empty: bool = False
     """Numbers that are known to be empty (空号) get nothing."""
 
@@ -227,6 +230,7 @@ FORMS: Mapping[str, Callable[[str], Any]] = {
     "review_over": _whole(0, 1_000_000),
     "review_new_sign": _whole(0, 365),
     "drop_empty": _flag,
+    "filed_links": _word("off", "marketing"),
 }
 """Name of a policy -> what makes its value of text, or raises ``ValueError`` that says what is wanted."""
 
@@ -264,6 +268,8 @@ class PolicySet:
     """Accounts that send to numbers of their list alone."""
     book: ContentBook = field(default_factory=ContentBook)
     """Signatures and templates."""
+    links: LinkBook = field(default_factory=LinkBook)
+    """Links on file."""
     _known: dict[Key, Limits] = field(default_factory=dict, compare=False)
 
     def limits(self, account: Account, kind: MessageType) -> Limits:

@@ -16,6 +16,7 @@ from smsgw.core import numbers, optout, policy, text
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Action, named, replaced
+from smsgw.core.links import Link, found_in
 from smsgw.core.model import MessageType
 from smsgw.core.numbers import InvalidNumber
 from smsgw.core.policy import NO_POLICY, TYPE_ZH, Limits, Listed, Mode, PolicySet, Reviewed, SignPolicy
@@ -55,6 +56,8 @@ class Draft:
     """Why the template gives no text."""
     known_sign: Sign | None = None
     """The signature as the account has it; only where a policy asks."""
+    links: tuple[Link, ...] | None = None
+    """In the content; None: nobody has looked yet."""
     reviews: list[str] = field(default_factory=list)
     """Why a reviewer has to see it first."""
     reason: Reason | None = None
@@ -248,6 +251,19 @@ def _registered(subject: Subject) -> Reason | None:
     return None
 
 
+def _links(subject: Subject) -> Reason | None:
+    draft, carrier = subject.draft, subject.home.carrier
+    if draft.limits.filed_links != draft.request.type or draft.abroad:
+        return None
+    if draft.links is None:
+        draft.links = found_in(draft.content)
+    asked = (carrier,) if carrier in CARRIERS else CARRIERS
+    for link in draft.links:
+        if not draft.policies.links.filed(link, draft.line, asked):
+            return "LINK_NOT_FILED", {"link": link.text, "carrier": CARRIER_ZH[carrier]}
+    return None
+
+
 Refusal = Callable[[str, int, MessageType, str], Reason | None]
 
 
@@ -303,6 +319,7 @@ class Checker:
             ("空号", self._empty),
             ("时段", _hours),
             ("签名报备", _registered),
+            ("链接报备", _links),
             ("投诉率", self._complaints),
         )
 

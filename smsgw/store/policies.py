@@ -10,6 +10,7 @@ from typing import Any
 from smsgw.core import policy
 from smsgw.core.errors import Invalid
 from smsgw.core.keywords import Action, Plain, Word, WordFilter
+from smsgw.core.links import Filed, LinkBook
 from smsgw.core.model import MessageType
 from smsgw.core.policy import Key, Listed, PolicySet
 from smsgw.core.templates import ContentBook, Form, Registration, Review, Sign, Template, Variable
@@ -23,6 +24,18 @@ _ALLOWED = "SELECT number, account_id, kind FROM allow_list"
 _SIGNS = "SELECT id, account_id, sign, state, reviewed_at, expires_at FROM sign"
 _TEMPLATES = "SELECT id, account_id, type, content, variables, sign, state FROM template"
 _REGISTRATIONS = "SELECT kind, id, carrier, state FROM registration"
+
+
+_LINKS = """
+SELECT f.target, f.account_id, array_agg(s.carrier) AS carriers
+FROM filed_link f JOIN filed_link_state s ON s.link_id = f.id AND s.state = 'registered' GROUP BY f.id
+"""
+
+
+async def load_links(database: Database) -> LinkBook:
+    """The links that carriers have on file."""
+    rows = await database.fetch(_LINKS)
+    return LinkBook.of(Filed(r["target"], r["account_id"], frozenset(r["carriers"])) for r in rows)
 
 
 class Loader:
@@ -51,6 +64,7 @@ class Loader:
             {number: tuple(entries) for number, entries in allowed.items()},
             frozenset(a for entries in allowed.values() for a, kind in entries if kind is Listed.ONLY and a),
             await self._book(database),
+            await load_links(database),
         )
 
     async def _book(self, database: Database) -> ContentBook:

@@ -69,7 +69,42 @@ async def test_who_replies_r_gets_no_more_marketing_but_still_codes(dsn: str, da
         assert {e["source"] for e in found} == {"manual", "opt_out"}
         await built.node.ctl("block", "remove", number, "--all", "--reason", "wants it again")
         assert await attempt(built, number) == "OK"
+        await what_operators_file(built, number, data_dir)
         await built.clean()
+
+
+async def what_operators_file(built: Site, number: str, folder: Path) -> None:
+    """Numbers that are known to be empty, and links that may stand in marketing: by hand, and at once."""
+    ctl = built.node.ctl
+    file = folder / "status.csv"
+    file.write_text(f"号码,状态\n{number},0\n13800138001,实号\n13800138002,3\n", encoding="utf-8")
+    assert "2 numbers read" in (await ctl("number", "status", "import", str(file))).out
+    await ctl("policy", "set", "drop_empty", "true")
+    assert await attempt(built, number, "otp") == "NUMBER_EMPTY"
+    listed = (await ctl("number", "status", "list", "--json")).data
+    assert listed["counts"] == {"empty": 1, "live": 1}
+    assert number not in str(listed["entries"])
+    (found,) = (await ctl("number", "status", "find", number, "--json")).data
+    assert (found["meaning"], found["source"]) == ("空号", "导入")
+    await ctl("number", "status", "remove", number)
+    assert await attempt(built, number, "otp", sign="又一") == "OK"
+
+    await ctl("policy", "set", "filed_links", "marketing")
+    filed = (await ctl("link", "file", "http://T.cn/Ab", "--account", "acme", "--icp", "京1", "--json")).data
+    await ctl("link", "set", filed["id"], "registered", "--carrier", "CMCC", "--note", "工单 5")
+    (listed,) = (await ctl("link", "list", "--account", "acme", "--json")).data
+    assert (listed["target"], listed["carriers"]["CMCC"]["state"]) == ("t.cn/Ab", "registered")
+    assert "通过" in (await ctl("link", "list")).out
+    (tested,) = (await ctl("link", "test", "看t.cn/Ab/1", "--account", "acme", "--json")).data
+    assert tested["registered"] == ["CMCC"]
+
+    async def told(text: str) -> str:
+        body = {"to": ["13800138000"], "content": f"{text} 拒收请回复R", "type": "marketing", "sign": "店铺"}
+        return str((await built.client.surely("POST", "/messages/explain", body)).data["items"][0]["code"])
+
+    assert [await told("t.cn/Ab/1"), await told("t.cn/Ac")] == ["OK", "LINK_NOT_FILED"]
+    await ctl("link", "remove", filed["id"])
+    assert await told("t.cn/Ab/1") == "LINK_NOT_FILED"
 
 
 async def test_a_moved_number_replies_from_before_and_complaints(dsn: str, data_dir: Path) -> None:

@@ -345,7 +345,7 @@ async def test_a_test_key_is_told_what_to_sign(api: Api) -> None:
 
 
 async def test_scopes(api: Api) -> None:
-    key = await api.add_key(scopes=("link",))
+    key = await api.add_key(scopes=("admin",))
     for route in ROUTES:
         answer = await api.call(route.method, route.path.replace("{id}", "1").replace("{name}", "x"), key=key)
         assert check(answer, 403, "SCOPE_DENIED")["scope"] == route.scope

@@ -16,11 +16,12 @@ from api_server import Answer, Api, running
 from smsgw.core.errors import Invalid, message_of
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.keywords import Action, Word
+from smsgw.core.links import Filing
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.policy import Listed
 from smsgw.core.templates import CARRIERS, Registration, Review
 from smsgw.pipeline.accept import Acceptor, SendItem, SendRequest
-from smsgw.platform.content import registry, words
+from smsgw.platform.content import links, registry, words
 from smsgw.store import accounts, policies
 
 NOON = datetime.now(CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -397,3 +398,58 @@ async def test_two_at_once_cannot_both_pass(api: Api, dsn: str, clock: Clock) ->
         assert taken == 200
     finally:
         await other.stop()
+
+
+# --- links ----------------------------------------------------------------------------------------------------------
+
+
+async def test_links_of_marketing_are_on_file_with_the_carrier(api: Api) -> None:
+    db, sale = api.ctx.db, {"type": "marketing"}
+    key = await api.add_key(scopes=("link",))
+    await policies.put(db, "filed_links", "marketing", actor="t")
+    await policies.put(db, "frequency", "off", type_="marketing", actor="t")
+    text = "大促 https://m.example.com/x?a=1,拒收请回复R"
+    made = await api.post("/links/filings", {"target": "https://Example.com", "icp": "京ICP备1号"}, key=key)
+    assert made.status == 200, made.body
+    assert (made.data["target"], made.data["carriers"]["CMCC"]["state_name"]) == ("example.com", "待报备")
+    id_ = int(made.data["filing_id"])
+    await links.set_state(db, id_, Filing.SUBMITTED, actor="t")
+    await changed(api)
+    named = {"link": "https://m.example.com/x?a=1", "carrier": "中国移动"}
+    await refused(api, await post(api, content=text, **sale), "LINK_NOT_FILED", **named)
+    line = (await api.post("/messages/explain", {"to": [PHONE], "content": text, **sale})).data["items"][0]
+    assert {c["check"]: c["code"] for c in line["checks"]}["链接报备"] == "LINK_NOT_FILED"
+    await links.set_state(db, id_, Filing.REGISTERED, ["CMCC"], actor="t")
+    await changed(api)
+    assert (await post(api, content=text, **sale)).status == 202
+    mixed = await post(api, PHONE, "13000138000", content=text + " ", **sale)
+    assert [i.get("code") for i in mixed.data["items"]] == [None, "LINK_NOT_FILED"]
+    assert (await post(api, content="取件 t.cn/b")).status == 202, "no marketing"
+
+    # Of a variable, too.
+    id_t = await template(api, "{name}大促,拒收请回复R", "促销", type="marketing")
+    await registry.review(db, "template", id_t, Review.APPROVED, actor="t", ids=api.ctx.ids)
+    await changed(api)
+    send = {"to": [OTHER], "template_id": str(id_t), "type": "marketing"}
+    filled = await api.post("/messages", send | {"params": {"name": "看ｅｖｉｌ．ｃｎ／ｘ吧"}})
+    await refused(api, filled, "LINK_NOT_FILED", link="evil.cn/x", carrier="中国移动")
+    assert (await api.post("/messages", send | {"params": {"name": "看example.com/y吧"}})).status == 202
+
+    assert [f["target"] for f in (await api.get("/links/filings", key=key)).data["items"]] == ["example.com"]
+    other = await api.add_key(await accounts.add_account(db, "other", actor="t"), scopes=("link",))
+    for method in ("GET", "DELETE"):
+        assert (await api.call(method, f"/links/filings/{id_}", key=other)).code == "NOT_FOUND"
+    assert (await api.post("/links/filings", {"target": "看看"}, key=key)).code == "PARAM_INVALID"
+    assert (await api.call("DELETE", f"/links/filings/{id_}", key=key)).status == 200
+    await changed(api)
+    assert (await post(api, content=text + "  ", **sale)).code == "LINK_NOT_FILED"
+
+
+async def test_what_a_carrier_refused_is_filed_again(api: Api) -> None:
+    db = api.ctx.db
+    filed = await links.file(db, 0, "t.cn/a", actor="t")
+    await links.set_state(db, filed.id, Filing.REFUSED, ["CUCC"], note="无备案", actor="t")
+    await links.set_state(db, filed.id, Filing.REGISTERED, ["CMCC"], actor="t")
+    again = await links.file(db, 0, "t.cn/a", icp="京1", actor="t")
+    assert again.id == filed.id
+    assert [again.carriers[c].state for c in ("CMCC", "CUCC", "CBN")] == ["registered", "pending", "pending"]

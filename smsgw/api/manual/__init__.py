@@ -41,7 +41,7 @@ _EXAMPLES = (
 _CHAPTERS = {
     "messages": "发送与查询", "reports": "状态报告", "mo": "上行短信", "events": "其他事件", "statistics": "统计",
     "balance": "余额", "usage": "用量",
-    "templates": "模板", "signs": "签名", "tasks": "任务", "files": "文件", "webhooks": "推送地址",
+    "templates": "模板", "signs": "签名", "links": "链接", "tasks": "任务", "files": "文件", "webhooks": "推送地址",
     "blocklist": "黑名单", "optouts": "退订", "contacts": "联系人", "audiences": "人群", "numbers": "号码",
     "server": "服务状态",
 }  # fmt: skip
