@@ -308,8 +308,7 @@ async def test_an_imported_number_goes_where_it_was_ported(dsn: str, data_dir: P
 async def test_a_dying_channel_loses_and_doubles_nothing(dsn: str, data_dir: Path) -> None:
     """In three ways, one after the other: what was not written flows to the neighbour within 5 s."""
     async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built, another_channel(built):
-        figures = await deaths(built, "cmpp30", 2.0, 400, ("connection refused", "silent", "reset"))
-        assert all(figures[f"{how}: messages that waited"] for how in ("connection refused", "silent"))
+        await deaths(built, "cmpp30", 2.0, 600, ("connection refused", "silent", "reset"))
 
 
 async def test_channels_change_under_load_without_an_error(dsn: str, data_dir: Path) -> None:
