@@ -148,6 +148,7 @@ class Daemon:
             journal,
             self.outcomes,
             tables,
+            self.ids.next,
             marketing_stopped=self.lists.marketing_stopped,
             nodes=lambda: self.nodes,
             halted=lambda: self.directory.halted,
@@ -155,6 +156,7 @@ class Daemon:
             test_channel=test_carrier.channel,
         )
         self.channels = ChannelManager(self.database, self.sealer, self.directory, services, replay)
+        self.outcomes.long_reports.channels = lambda: self.channels.reporting_once
         self._closers.append(("channels", self.channels.stop))
         await self.channels.start()
 
@@ -163,6 +165,7 @@ class Daemon:
             self.directory,
             available=self.channels.available,
             ascii_only=self.channels.ascii_only,
+            single_limit=self.channels.single_limit,
             marketing_open=self.channels.marketing_open,
         )
         self.outcomes.retrying.serving = self.channels.serving

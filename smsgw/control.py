@@ -181,7 +181,18 @@ def application(daemon: Daemon) -> web.Application:
     app.router.add_post("/cancel", cancel)
     app.router.add_post("/webhooks/test", test_webhook)
     app.router.add_post("/reports/rematch", rematch)
+    async def probe(request: web.Request) -> web.Response:
+        body = await request.json()
+        channel = daemon.channels.channel(body["channel"])
+        message_id = await daemon.channels.probe(body["channel"], body["number"])
+        await audit.record(
+            daemon.database, body.get("actor", ""), "channel.probe", f"channel/{channel.spec.id}",
+            after={"message_id": str(message_id)},
+        )  # fmt: skip
+        return _json({"message_id": str(message_id)})
+
     app.router.add_post("/channels/record", record)
+    app.router.add_post("/channels/probe", probe)
     return app
 
 

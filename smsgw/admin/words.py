@@ -94,6 +94,7 @@ ALARM: dict[str, str] = {
     "channel_down": N_("通道断开"),
     "login_refused": N_("通道登录被拒"),
     "standby_low": N_("备用通道不足"),
+    "probe_failed": N_("通道探测失败"),
     "unknown_code": N_("未知结果码"),
     "unmatched_reports": N_("无法匹配的回执过多"),
     "journal_full": N_("本地日志写满"),

@@ -10,6 +10,7 @@ from dataclasses import replace
 from smsgw.channels.claims import Claims
 from smsgw.channels.dispatcher import Dispatcher
 from smsgw.channels.links import Links
+from smsgw.channels.profiles import Profile
 from smsgw.channels.recording import ChannelRecording
 from smsgw.channels.services import Queue, Services
 from smsgw.core.model import ChannelSpec, ChannelStatus
@@ -94,6 +95,21 @@ class Channel:
             unknown_policy=spec.unknown_policy,
         )  # fmt: skip
         return followed != spec
+
+    def look_for_deferred(self) -> None:
+        """A part has been put down for this channel alone."""
+        self._claims.deferred_in(0.0)
+        self._dispatcher.wake()
+
+    @property
+    def profile(self) -> Profile:
+        """How its carrier differs."""
+        return self._links.profile
+
+    @property
+    def delivered_at(self) -> float:
+        """When the last report of a delivery came, on the loop's clock."""
+        return self._dispatcher.delivered_at
 
     def announce(self, queues: Iterable[Queue]) -> None:
         """Messages have been queued."""

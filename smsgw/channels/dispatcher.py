@@ -122,6 +122,11 @@ class Dispatcher:
         return self.spec.desired != "started"
 
     @property
+    def delivered_at(self) -> float:
+        """When the last report of a delivery came."""
+        return self._intake.delivered_at
+
+    @property
     def rate_now(self) -> float:
         """Submits per second lately."""
         now = int(self._loop.time())

@@ -8,6 +8,7 @@ import structlog
 
 from smsgw.channels.mapping import INTERMEDIATE, Incoming, Mapping
 from smsgw.core.model import Report
+from smsgw.core.states import PartState
 from smsgw.link import Link
 from smsgw.pipeline.outcomes import Outcomes
 from smsgw.protocols.events import Request
@@ -23,11 +24,15 @@ class Intake:
         self._name = name
         self._mapping = mapping
         self._outcomes = outcomes
+        self.delivered_at = float("-inf")
+        """When the last report of a delivery came, on the loop's clock."""
 
     def take(self, link: Link, request: Request) -> None:
         """Store what has come; the link is read no further while the ledger cannot keep up."""
         incoming = self._read(request.pdu)
         if isinstance(incoming, Report):
+            if incoming.state is PartState.DELIVERED:
+                self.delivered_at = asyncio.get_running_loop().time()
             future = self._outcomes.report(incoming)
         elif incoming is INTERMEDIATE:
             link.session.answer(request)

@@ -302,7 +302,10 @@ class Links:
                 case Refused(status=status, reason=reason):
                     self.refused = True
                     self._link_error = f"login refused: {reason} (status {status})"
-                    log.error("link.refused", channel=self.spec.name, status=status, reason=reason)
+                    log.error(  # a clock that is wrong fails the proof of CMPP and SMGP: theirs is in their log
+                        "link.refused", channel=self.spec.name, status=status, reason=reason,
+                        clock_in_china=f"{china_timestamp():010d}",
+                    )  # fmt: skip
                 case Violation(kind=kind, detail=detail):
                     log.warning("link.violation", channel=self.spec.name, kind=kind, detail=detail)
                 case _:

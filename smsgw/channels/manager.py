@@ -14,6 +14,7 @@ from smsgw import aio
 from smsgw.channels import profiles
 from smsgw.channels.changes import Changes
 from smsgw.channels.channel import GRACE, STOP_PATIENCE, Channel
+from smsgw.channels.probing import Probing
 from smsgw.channels.services import Queue, Services
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.ids import first_id, time_of
@@ -44,6 +45,7 @@ FREE_EVERY = 1.0
 GONE_AFTER = 3.0
 """A channel that has not been healthy for so many seconds keeps nothing waiting that another one may take."""
 LAPSE_EVERY = 0.5
+PROBE_EVERY = 3.0
 FRESH = 15.0
 """Seconds for which another node's word about its channels counts."""
 
@@ -74,6 +76,7 @@ class ChannelManager:
         """Channels that are no more, and may still have something waiting."""
         self._well_at: dict[int, float] = {}
         """When each channel was last seen healthy."""
+        self._probing = Probing(database, services.new_id)
         self._tasks: list[asyncio.Task[None]] = []
         self._past: dict[int, set[int]] = {}
         """Epochs of this run under which a channel may still have claims that were never written."""
@@ -81,6 +84,8 @@ class ChannelManager:
         self._changes = Changes()
         self._starting = asyncio.Semaphore(STARTING)
         self._stopping = False
+        self.reporting_once: frozenset[int] = frozenset()
+        """Ids of the channels whose carriers report a long message once."""
         self.on_reload: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
@@ -102,6 +107,7 @@ class ChannelManager:
             aio.spawn(
                 aio.forever(self._adopt, every=ADOPT_EVERY, name="channels.adopt"), name="channels.adopt"
             ),
+            aio.spawn(aio.forever(self._probe, every=PROBE_EVERY, name="channels.probe"), name="channels.probe"),
             aio.spawn(aio.forever(self._say, every=SAY_EVERY, name="channels.say"), name="channels.say"),
             aio.spawn(aio.forever(self._free, every=FREE_EVERY, name="channels.free"), name="channels.free"),
         ]
@@ -165,6 +171,11 @@ class ChannelManager:
         """Whether some channel of the pool cannot carry GSM 7-bit text beyond ASCII."""
         return any(not s.protocol.startswith("smpp") for s in self._specs.values() if self._serves(s, pool))
 
+    def single_limit(self, pool: str) -> int:
+        """Characters in 7 bits that every channel of the pool takes in one part."""
+        limits = [int(s.profile.get("single_limit", 160)) for s in self._specs.values() if self._serves(s, pool)]
+        return min(limits, default=160)
+
     def marketing_open(self, pool: str) -> bool:
         """Whether complaints leave a channel of the pool for marketing."""
         serving = [s for s in self._specs.values() if self._serves(s, pool)]
@@ -183,9 +194,9 @@ class ChannelManager:
             today = self._today.get(spec.id, 0)
             channel = self._channels.get(spec.id)
             pools = tuple(name for name in self._directory.pools if self._serves(spec, name))
-            lines.append(
-                channel.status(today, pools) if channel else self._status_elsewhere(spec, today, pools)
-            )
+            line = channel.status(today, pools) if channel else self._status_elsewhere(spec, today, pools)
+            probe, detail = self._probing.verdict(spec)
+            lines.append(replace(line, probe=probe, probe_detail=detail))
         return lines
 
     def _status_elsewhere(self, spec: ChannelSpec, today: int, pools: tuple[str, ...]) -> ChannelStatus:
@@ -205,6 +216,11 @@ class ChannelManager:
             if channel.spec.name == name:
                 return channel
         raise Invalid("NOT_FOUND")
+
+    async def probe(self, name: str, to: str) -> int:
+        """Send a probe through a channel that runs here; its id."""
+        await self._probing.follow()
+        return await self._probing.send(self.channel(name), to)
 
     # --- configuration and leases ------------------------------------------------------------------------------
 
@@ -242,6 +258,9 @@ class ChannelManager:
         self._specs = {s.id: s for s in await store.load_channels(self._database, self._sealer)}
         if self._directory.has_test_keys and self._services.test_channel is not None:
             self._specs[TEST_CHANNEL] = await self._services.test_channel()
+        self.reporting_once = frozenset(
+            id_ for id_, s in self._specs.items() if s.profile.get("long_reports") == "first"
+        )
         self._removed = await store.removed_since(self._database, datetime.now(UTC) - MAX_AGE)
 
     # --- changes of single channels ----------------------------------------------------------------------------
@@ -369,6 +388,10 @@ class ChannelManager:
         for channel in late:
             log.error("channel.left", channel=channel.spec.name, why="the lease could not be renewed")
         await asyncio.gather(*(channel.leave() for channel in late))
+
+    async def _probe(self) -> None:
+        await self._probing.follow()
+        await self._probing.step(list(self._channels.values()))
 
     async def _free(self) -> None:
         """What waits for a channel that is gone goes to one that is not. Each node sees to its own, and to nobody's."""

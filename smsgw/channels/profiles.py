@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass, fields
 from typing import Any
 
+from smsgw.core import numbers
 from smsgw.core.errors import Invalid
 from smsgw.protocols.smpp.ids import Mode
 
@@ -36,6 +37,18 @@ class Profile:
     """Spelling of message ids in answer and receipt (SMPP): text, hex-dec, dec-hex, hex, dec."""
     message_reference: bool = False
     """SMPP: send user_message_reference; a receipt that repeats it finds its part though the answer was lost."""
+    long_reports: str = "each"
+    """Reports of a long message: each part has one, or first: one is for all of its parts."""
+    signature: str = "sent"
+    """Signature 【…】 in front of the text: sent by us, or added by the gateway; then it is left out, its room kept."""
+    single_limit: int = 160
+    """Characters of a text in 7 bits that go in one part: 160, or 159 for gateways that take less than 160."""
+    probe_number: str = ""
+    """A phone number of our own, to which a probe goes when the channel carries nothing; empty: its login is enough."""
+    probe_interval: int = 604_800
+    """Seconds without a delivery after which a probe goes out: a week."""
+    probe_text: str = "通道探测"
+    """Text of a probe, with the signature that the carrier wants; the time is put behind it."""
     match_by_destination: bool = False
     """A report with an id that nobody knows is of the only part to its number whose answer was lost."""
     data_coding_0: str = "gsm7"
@@ -116,6 +129,21 @@ def _check(profile: Profile) -> None:
         raise Invalid("PARAM_INVALID", field="profile.smgp_version", reason="可选 3.0、1.3")
     if not 0 <= profile.node <= 0xFFFFFFFF:
         raise Invalid("PARAM_INVALID", field="profile.node", reason="节点编号应为 0 到 4294967295")
+    if profile.long_reports not in ("each", "first"):
+        raise Invalid("PARAM_INVALID", field="profile.long_reports", reason="可选 each、first")
+    if profile.probe_number:
+        try:
+            numbers.normalize(profile.probe_number)
+        except numbers.InvalidNumber as exc:
+            raise Invalid("PARAM_INVALID", field="profile.probe_number", reason="不是有效的手机号码") from exc
+    if profile.probe_interval < 60:
+        raise Invalid("PARAM_INVALID", field="profile.probe_interval", reason="至少 60 秒")
+    if not 0 < len(profile.probe_text) <= 60:
+        raise Invalid("PARAM_INVALID", field="profile.probe_text", reason="须为 1 到 60 个字符")
+    if profile.signature not in ("sent", "added"):
+        raise Invalid("PARAM_INVALID", field="profile.signature", reason="可选 sent、added")
+    if profile.single_limit not in (159, 160):
+        raise Invalid("PARAM_INVALID", field="profile.single_limit", reason="可选 159、160")
     if profile.bind not in ("transceiver", "pair"):
         raise Invalid("PARAM_INVALID", field="profile.bind", reason="可选 transceiver、pair")
     if (profile.tls_ca or profile.tls_name or profile.tls_insecure) and not profile.tls:

@@ -24,6 +24,7 @@ class Services:
     journal: Journal
     outcomes: Outcomes
     tables: PoolTables
+    new_id: Callable[[], int]
     listeners: Listeners = field(default_factory=Listeners)
     numberings: Numberings = field(default_factory=Numberings)
     emergency_reserve: Callable[[], int] = lambda: 0

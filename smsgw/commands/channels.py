@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,7 +26,9 @@ from smsgw.commands.base import (
     run_async,
 )
 from smsgw.controlclient import DaemonAway
+from smsgw.core.states import FINAL, STATUS, PartState
 from smsgw.store import channels as store
+from smsgw.store import probing
 from smsgw.store.db import Database
 from smsgw.store.secrets import Sealer
 
@@ -73,7 +77,7 @@ def _options(function: Any) -> Any:
         click.option("--rate", help="Submits per second over all connections, N or N/s; 0 is unlimited."),
         click.option("--carrier", "carriers", help="Carriers it serves, by comma; all when not given."),
         click.option("--unknown-policy", type=click.Choice(("hold", "hold_short", "resend"))),
-        click.option("--profile", help="Carrier deviations as JSON; keys in docs/operations.md."),
+        click.option("--profile", help="Carrier deviations as JSON; keys in docs/interop.md."),
     ):
         function = option(function)
     return function
@@ -211,7 +215,7 @@ async def channel_list(ctx: Context, as_json: bool) -> None:
         print_table(
             lines,
             ("name", "protocol", "state", "bound", "connections", "window_used", "window", "rate_now", "rate_limit",
-             "carriers", "report_ids", "reason", "last_error"),
+             "carriers", "report_ids", "probe", "reason", "last_error"),
             empty="no channels yet; make one with: smsgwctl channel add NAME --protocol cmpp30 --host H --port N "
             "--user U --password P",
         )  # fmt: skip
@@ -219,10 +223,35 @@ async def channel_list(ctx: Context, as_json: bool) -> None:
 
 @channel.command("test")
 @click.argument("name")
+@click.option("--to", "number", help="Send a probe to this phone number, too: it costs what the carrier takes.")
+@click.option("--wait", type=click.IntRange(1, 600), default=60, show_default=True, help="Seconds for its report.")
 @pass_context
 @run_async
-async def channel_test(ctx: Context, name: str) -> None:
-    """Whether the channel is logged in right now, and what it last complained about."""
+async def channel_test(ctx: Context, name: str, number: str | None, wait: int) -> None:
+    """Whether the channel is logged in right now, and what it last complained about; --to: whether it delivers."""
+    await _logged_in(ctx, name)
+    if number is not None:
+        await _probe(ctx, name, number, wait)
+
+
+async def _probe(ctx: Context, name: str, number: str, wait: int) -> None:
+    body = {"channel": name, "number": number, "actor": actor()}
+    message_id = (await ctx.daemon("POST", "/channels/probe", body))["message_id"]
+    began = time.monotonic()
+    async with ctx.database() as database:
+        while True:
+            state, code = await probing.state_of(database, int(message_id)) or (PartState.EXPIRED, "")
+            if state is PartState.DELIVERED:
+                click.echo(f"{message_id} was delivered after {time.monotonic() - began:.1f} s")
+                return
+            if state in FINAL:
+                raise Failed(f"{message_id} has failed: {STATUS[state]} {code}".rstrip())
+            if time.monotonic() - began > wait:
+                raise Failed(f"{message_id} is {STATUS[state]} after {wait} s; see: smsgwctl trace {message_id}")
+            await asyncio.sleep(0.3)
+
+
+async def _logged_in(ctx: Context, name: str) -> None:
     for line in (await ctx.daemon("GET", "/status"))["channels"]:
         if line["name"] == name:
             if line["state"] == "idle":

@@ -12,6 +12,7 @@ KINDS: dict[str, str] = {
     "channel_down": "通道断开",
     "login_refused": "通道登录被拒",
     "standby_low": "备用通道不足",
+    "probe_failed": "通道探测失败",
     "unknown_code": "未知结果码",
     "unmatched_reports": "无法匹配的回执过多",
     "journal_full": "本地日志写满",

@@ -55,6 +55,11 @@ TEST_POOL = -1
 TEST_POOL_NAME = "@test"
 TEST_CHANNEL = -1
 """The channel to the simulated carrier inside the daemon."""
+PROBE_ACCOUNT = -2
+"""The platform's own account, of probes: nobody has it, it pays nothing, and nobody is told what became of them."""
+PROBE_NAME = "@probe"
+PROBE_POOL = -2
+"""The pool of probes: no channel pulls from it, each of them belongs to its channel from the beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,3 +281,6 @@ class ChannelStatus:
     """Names of the pools it pulls from."""
     reason: str
     """Why it is not faster: ``window full``, ``rate limit``, ``carrier slow``, ``nothing to send``, ``not bound``."""
+    probe: str = ""
+    """What its last probe has shown: ``ok``, ``failed``, ``under way``; empty: it was not probed."""
+    probe_detail: str = ""

@@ -124,9 +124,11 @@ class AlarmKeeper:
 
 
 def channel_findings(channels: Sequence[ChannelStatus], settings: Settings) -> list[Finding]:
-    """Channels that should be logged in and are not."""
+    """Channels that should be logged in and are not, or are and do not deliver what they are tried out with."""
     found = []
     for c in channels:
+        if c.probe == "failed" and c.state != "stopped":
+            found.append(Finding("probe_failed", f"channel/{c.name}", WARNING, c.probe_detail))
         if c.state == "refused":
             found.append(Finding("login_refused", f"channel/{c.name}", CRITICAL, c.last_error))
         elif c.state == "connecting":
@@ -142,7 +144,7 @@ def standby_findings(
     table: RouteTable, channels: Sequence[ChannelStatus], settings: Settings
 ) -> list[Finding]:
     """Pools that have standbys, and too few of them logged in; with the accounts that rules lead there."""
-    bound = {c.name for c in channels if c.state == "bound"}
+    bound = {c.name for c in channels if c.state in ("bound", "idle") and c.probe != "failed"}
     found = []
     for pool in table.pools.values():
         standbys = [m.channel for m in pool.members if m.standby]
@@ -152,7 +154,7 @@ def standby_findings(
         away = ", ".join(name for name in standbys if name not in bound) or "-"
         accounts = sorted({a for rule in table.rules if rule.pool == pool.name for a in rule.account})
         whose = f"; accounts {', '.join(accounts[:20])}" if accounts else ""
-        detail = f"{len(healthy)} healthy of {settings.standbys_wanted} wanted; not bound: {away}{whose}"
+        detail = f"{len(healthy)} healthy of {settings.standbys_wanted} wanted; away or failed: {away}{whose}"
         severity = WARNING if healthy else CRITICAL
         found.append(Finding("standby_low", f"pool/{pool.name}", severity, detail, 10.0))
     return found

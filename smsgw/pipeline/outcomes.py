@@ -25,6 +25,7 @@ from smsgw.core.states import PartState
 from smsgw.pipeline import references
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
+from smsgw.pipeline.longreports import LongReports
 from smsgw.pipeline.reportids import ReportIds
 from smsgw.pipeline.retrying import Event, Retrying
 from smsgw.store import inbound as inbound_store
@@ -110,6 +111,7 @@ class Outcomes:
         )
         self.retrying = Retrying(directory)
         self.report_ids = ReportIds(directory)
+        self.long_reports = LongReports()
         self._report_wait = timedelta(hours=durability.report_wait_hours)
         self._told: dict[str, set[int]] = {"report": set(), "mo": set()}
         """Accounts with new events in the transaction under way."""
@@ -231,6 +233,7 @@ class Outcomes:
         answers, retried, said = await self.retrying.answers(connection, answers, now)
         events += said
         rows, early = await store.commit_answers(connection, answers, tally, self._patience)
+        early += await self.long_reports.told_before(connection, rows, now)
         events += [(row["id"], now, row["part"], "never_written", "{}") for row in changed]
         events += self._answer_events(answers, rows)
         changed += rows
@@ -306,6 +309,7 @@ class Outcomes:
         events: list[Event] = []
 
         async def match(some: Sequence[Report]) -> list[Report]:
+            some = await self.long_reports.with_siblings(connection, some, oldest=oldest, newest=newest)
             rest, again, said = await self.retrying.reports(
                 connection, some, now, oldest=oldest, newest=newest
             )

@@ -439,7 +439,8 @@ class Checker:
             coding = text.choose(content)
             if coding is Coding.GSM7 and not content.isascii() and self._router.ascii_only(pool):
                 coding = Coding.UCS2
-            return Coded(coding, text.count_parts(content, coding))
+            single = self._router.single_limit(pool) if coding is Coding.GSM7 and len(content) == 160 else None
+            return Coded(coding, text.count_parts(content, coding, single_limit=single))
         except Unencodable as exc:
             raise Invalid("CONTENT_UNENCODABLE") from exc
 

@@ -14,7 +14,7 @@ import structlog
 
 from smsgw.core import numbers as core_numbers
 from smsgw.core.codebook import CodeBook, Meaning
-from smsgw.core.model import TEST_POOL, MessageType, Outcome, OutcomeKind, Report
+from smsgw.core.model import PROBE_POOL, TEST_POOL, MessageType, Outcome, OutcomeKind, Report
 from smsgw.core.numbers import CMCC, CTCC, CUCC
 from smsgw.core.retry import NEVER, NEVER_RETRIED, Decision, Fault, How, Table, decide
 from smsgw.core.states import PartState
@@ -181,7 +181,7 @@ class Retrying:
         result: list[Again | None] = []
         for row, meaning, code, reported in wanted:
             pool_id = row["pool_id"]
-            test = pool_id == TEST_POOL  # it teaches nothing about real numbers, and goes nowhere else
+            test = pool_id in (TEST_POOL, PROBE_POOL)  # it teaches nothing about real numbers, and goes nowhere else
             if (
                 meaning.fault is Fault.PORTED
                 and not test

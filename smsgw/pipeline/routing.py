@@ -97,7 +97,8 @@ class Router:
     """Routes by the table in force.
 
     ``available(pool)`` says whether a channel of the pool can take messages now; ``ascii_only(pool)`` whether one of
-    them cannot carry GSM 7-bit text beyond ASCII (CMPP); ``marketing_open(pool)`` whether complaints leave a channel of
+    them cannot carry GSM 7-bit text beyond ASCII (CMPP); ``single_limit(pool)`` how many of its characters all of them
+    take in one part; ``marketing_open(pool)`` whether complaints leave a channel of
     it for marketing.
     """
 
@@ -108,12 +109,14 @@ class Router:
         *,
         available: Callable[[str], bool],
         ascii_only: Callable[[str], bool],
+        single_limit: Callable[[str], int] = lambda _: 160,
         marketing_open: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._segments = segments
         self._knowledge = knowledge
         self._available = available
         self.ascii_only = ascii_only
+        self.single_limit = single_limit
         self.marketing_open = marketing_open
 
     def home(self, number: str) -> Home:

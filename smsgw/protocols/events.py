@@ -105,7 +105,7 @@ class Violation:
     kind: str
     """One of the `VIOLATIONS` of `smsgw.protocols.session`: a short constant word, fit for a metric label."""
     detail: str
-    """For operators. Holds numbers of the header at most, never content."""
+    """For operators. Holds numbers of the header and masked octets at most, never content."""
 
 
 @dataclass(frozen=True, slots=True)

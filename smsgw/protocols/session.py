@@ -27,6 +27,7 @@ from math import inf
 from typing import Any, Final
 
 from smsgw.protocols.dialects import Dialect
+from smsgw.protocols.dump import masked
 from smsgw.protocols.errors import FramingLost, Malformed
 from smsgw.protocols.events import (
     Answer,
@@ -385,7 +386,7 @@ class Session:
         try:
             pdu = dialect.decode(frame)
         except Malformed as error:
-            self._malformed(error, now)
+            self._malformed(error, masked(frame, dialect.header_size), now)
             return
         command = pdu.command_id
         if command & RESPONSE:
@@ -484,9 +485,9 @@ class Session:
         else:
             self._violate("unknown-answer", f"command {command:#010x}, sequence {sequence}", now)
 
-    def _malformed(self, error: Malformed, now: float) -> None:
+    def _malformed(self, error: Malformed, octets: str, now: float) -> None:
         """The header was sound, the body was not: the framing holds, so the connection does, too, but in SGIP."""
-        self._violate("malformed", f"{error.pdu_name} {error.sequence}: {error}", now)
+        self._violate("malformed", f"{error.pdu_name} {error.sequence}: {error}: {octets}", now)
         if self._over:
             return
         op = self._matrix.requests.get(error.command_id)

@@ -742,6 +742,8 @@ class Carrier:
     ) -> None:
         behaviour = self.behaviour
         assert self._timers is not None  # noqa: S101  a link exists only after start
+        if behaviour.one_report and submission.concat is not None and submission.concat.number > 1:
+            return
         for k, destination in enumerate(submission.destinations):
             state = behaviour.reports.draw(self._dice) if rule is None or rule.report is None else rule.report
             if (

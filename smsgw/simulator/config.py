@@ -179,6 +179,8 @@ class Behaviour:
     duplicate_reports: float = 0.0
     report_copies: int = 2
     """How often a duplicate report is sent in all."""
+    one_report: bool = False
+    """A long message is reported once, by the id of its first part."""
 
     refuse_login: int | None = None
     """Status that every login is refused with."""

@@ -94,10 +94,10 @@ class Trace:
 
 # The parts of a page of messages ride along as arrays: a message has few.
 _SELECT = """
-SELECT m.*, a.name AS account_name, p.states, p.bys, p.codes, p.classes, p.channel_id, c.name AS channel_name,
-       p.submitted_at, p.done_at
+SELECT m.*, COALESCE(a.name, '@probe') AS account_name, p.states, p.bys, p.codes, p.classes, p.channel_id,
+       c.name AS channel_name, p.submitted_at, p.done_at
 FROM ({page}) m
-JOIN account a ON a.id = m.account_id
+LEFT JOIN account a ON a.id = m.account_id
 CROSS JOIN LATERAL (
     SELECT array_agg(state ORDER BY part) AS states, array_agg(by_us ORDER BY part) AS bys,
            array_agg(code ORDER BY part) AS codes, array_agg(class ORDER BY part) AS classes,

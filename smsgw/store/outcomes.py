@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from smsgw.core import states
-from smsgw.core.model import TEST_CHANNEL, TEST_POOL, Outcome, OutcomeKind, Report, UnknownPolicy
+from smsgw.core.model import (
+    PROBE_ACCOUNT,
+    TEST_CHANNEL,
+    TEST_POOL,
+    Outcome,
+    OutcomeKind,
+    Report,
+    UnknownPolicy,
+)
 from smsgw.core.states import PartState
 from smsgw.store import stats
 from smsgw.store.db import Connection, Row
@@ -436,7 +444,7 @@ async def settle(
     accounts whose messages may have an address of their own. Returns the
     accounts that have new events.
     """
-    finals = [row for row in rows if row["state"] in states.FINAL]
+    finals = [row for row in rows if row["state"] in states.FINAL and row["account_id"] != PROBE_ACCOUNT]
     if not finals:
         return set()
     await _refund(connection, finals)

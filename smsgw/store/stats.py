@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from smsgw.core.model import TEST_CHANNEL
+from smsgw.core.model import PROBE_ACCOUNT, TEST_CHANNEL
 from smsgw.store.db import Connection, Database
 
 Delta = Counter[tuple[int, int, str]]
@@ -22,7 +22,10 @@ ON CONFLICT (minute, node, account_id, channel_id, metric) DO UPDATE SET n = s.n
 
 
 async def add(connection: Connection, node: int, delta: Delta) -> None:
-    """Add the counts to this minute, inside the caller's transaction. What happens to test messages is not counted."""
+    """Add the counts to this minute, inside the caller's transaction.
+
+    What happens to test messages is not counted, and to probes apart: under ``probe_submitted`` and so on.
+    """
     keys = sorted(key for key in delta if key[1] != TEST_CHANNEL)
     if keys:
         await connection.execute(
@@ -30,7 +33,7 @@ async def add(connection: Connection, node: int, delta: Delta) -> None:
             node,
             [k[0] for k in keys],
             [k[1] for k in keys],
-            [k[2] for k in keys],
+            [f"probe_{k[2]}" if k[0] == PROBE_ACCOUNT else k[2] for k in keys],
             [delta[k] for k in keys],
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,50 @@ async def test_reports_and_answers_out_of_turn(shared: Site, change: dict[str, o
         return sum(c.counts.reports_acknowledged for c in shared.carriers.values()) - reports
 
     await until(lambda: acknowledged() >= wanted, what=f"{wanted} reports are acknowledged")
+
+
+async def test_a_long_message_that_is_reported_once(shared: Site) -> None:
+    carrier = shared.carriers["cmpp20"]
+    before = carrier.behaviour
+    await shared.node.ctl("channel", "set", "cmpp20", "--profile", '{"long_reports": "first"}')
+    await shared.bound("cmpp20")
+    carrier.change(one_report=True, early_reports=0.5, answer_delay="0..30")
+    reported, accepted = carrier.counts.reports, carrier.counts.accepted
+    ids = await batch(shared, 40, ("cmpp20",))
+    assert await ends(shared, ids) == {"delivered"}
+    assert (carrier.counts.reports - reported, carrier.counts.accepted - accepted) == (40, 44)
+    carrier.behaviour = before
+    await shared.node.ctl("channel", "set", "cmpp20", "--profile", "{}")
+    await shared.bound("cmpp20")
+
+
+async def test_a_channel_that_carries_nothing_is_tried_out(shared: Site) -> None:
+    carrier, ctl, number = shared.carriers["cmpp20"], shared.node.ctl, "13900000000"
+    before, money = carrier.behaviour, (await shared.client.get("/balance")).data
+    listed = await shared.customer.listed()
+    profile = json.dumps({"probe_number": number, "probe_interval": 3600, "probe_text": "【平台】通道探测"})
+    await ctl("channel", "set", "cmpp20", "--profile", profile)
+
+    async def shows(verdict: str, alarmed: bool) -> bool:
+        alarms = {(a["kind"], a["object"]) for a in (await shared.node.status())["alarms"]}
+        raised = ("probe_failed", "channel/cmpp20") in alarms
+        return (await shared.channel("cmpp20"))["probe"] == verdict and raised is alarmed
+
+    await until(lambda: shows("ok", False), within=30, what="the channel has been tried out")
+    carrier.change(reports="UNDELIV:1")
+    failed = await ctl("channel", "test", "cmpp20", "--to", number, check=False)
+    assert failed.code == 1
+    assert "UNDELIV" in failed.err
+    await until(lambda: shows("failed", True), within=30, what="the alarm")
+    carrier.behaviour = before
+    assert "was delivered" in (await ctl("channel", "test", "cmpp20", "--to", number)).out
+    await until(lambda: shows("ok", False), within=30, what="the alarm is over")
+    probes = [m for m in carrier.messages if m.destination == number]
+    assert [m.text.partition(" ")[0] for m in probes] == ["【平台】通道探测"] * 3
+    assert (await shared.client.get("/balance")).data == money
+    assert await shared.customer.listed() == listed
+    await ctl("channel", "set", "cmpp20", "--profile", "{}")
+    await shared.bound("cmpp20")
 
 
 async def test_failures_are_told_with_the_carriers_code(shared: Site) -> None:

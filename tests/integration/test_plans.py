@@ -20,6 +20,7 @@ from smsgw.core.ids import CHINA, first_id
 from smsgw.store import (
     claiming,
     holding,
+    longreports,
     outcomes,
     partitions,
     pushing,
@@ -212,6 +213,7 @@ async def test_a_report_finds_its_part_by_the_carriers_id(day: Day) -> None:
         assert not [n for n in executed if n["Relation Name"] == ahead]
         await day.cheap(outcomes._KNOWN, channels, ids, str(since), str(NEWEST), rows=batch)
         await day.cheap(retrying._LOOK_REPORTS, channels, ids, str(since), str(NEWEST), rows=batch)
+        await day.cheap(longreports._SIBLINGS, channels, ids, str(since), str(NEWEST), rows=batch)
     await day.cheap(retrying._LATE, channels, ids, states, blank, times, str(OLDEST), rows=batch)
 
 

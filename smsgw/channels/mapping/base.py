@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
+from smsgw.channels.profiles import Profile
 from smsgw.core import numbers, text, udh
 from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report
 from smsgw.core.numbers import InvalidNumber
@@ -19,6 +22,9 @@ RETRY_THROTTLED = 1.0
 RETRY_TEMPORARY = 5.0
 MAX_RETRY = 60.0
 """… up to this."""
+STRICT_SINGLE = 159
+"""Units of a part without a header where a gateway takes less than 160 (profile ``single_limit``)."""
+_SIGN = re.compile("【[^【】]{1,20}】")
 MAX_ID = 128
 """Characters of a carrier's id that count: a field of SMPP has 64, but an optional parameter has no end."""
 
@@ -84,7 +90,8 @@ class Serial:
 class Cutter:
     """Gives the piece of the content that a part carries; the parts of a message come one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, profile: Profile) -> None:
+        self._without_sign = profile.signature == "added"
         self._id = 0
         self._pieces: list[Segment] = []
 
@@ -92,13 +99,25 @@ class Cutter:
         """Raises ``ValueError`` when the content does not split as it was accepted."""
         coding = Coding(claimed.coding)
         if claimed.total == 1:
-            return Segment(1, 1, text.encode(claimed.content, coding))
+            return self._signed(Segment(1, 1, text.encode(claimed.content, coding)), claimed.content, coding)
         if claimed.id != self._id:
             self._id = claimed.id
             self._pieces = text.split(claimed.content, coding, ref=claimed.ref)
+            if len(self._pieces) != claimed.total:  # accepted for a pool where a single part has one unit less
+                self._pieces = text.split(claimed.content, coding, ref=claimed.ref, single_limit=STRICT_SINGLE)
+            self._pieces[0] = self._signed(self._pieces[0], claimed.content, coding)
         if len(self._pieces) != claimed.total:
             raise ValueError(f"content splits into {len(self._pieces)} parts, {claimed.total} were accepted")
         return self._pieces[claimed.part - 1]
+
+    def _signed(self, first: Segment, content: str, coding: Coding) -> Segment:
+        """The first piece, without the signature that the gateway puts there: the room for it is kept."""
+        if not self._without_sign or (sign := _SIGN.match(content)) is None:
+            return first
+        octets = text.encode(sign[0], coding)
+        if not first.octets.startswith(octets) or len(first.octets) == len(octets):
+            return first  # longer than a part, or all there is
+        return replace(first, octets=first.octets[len(octets) :])
 
 
 def judge(claimed: Claimed, code: Code, raw: str, carrier_id: str) -> Outcome:
@@ -163,7 +182,7 @@ def inbound_of(channel_id: int, carrier_id: str, number: str, to_code: str, octe
         carrier_id=carrier_id if total == 1 else f"{carrier_id}/{part}",
         number=number_of(number),
         to_code=clean(to_code),
-        text=clean(text.decode(octets, coding)),
+        text=clean(text.decode(octets, coding)).removeprefix("\ufeff"),
         received_at=now(),
         concat_ref=ref,
         concat_total=total,

@@ -37,7 +37,7 @@ class CmppMapping:
         self._spec = spec
         self._profile = profile
         self._msg_src = profile.msg_src or spec.username
-        self._cutter = Cutter()
+        self._cutter = Cutter(profile)
         self._serial = Serial()
 
     def submit(self, claimed: Claimed) -> Pdu:

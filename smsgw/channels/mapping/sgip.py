@@ -39,7 +39,7 @@ class SgipMapping:
     def __init__(self, spec: ChannelSpec, profile: Profile) -> None:
         self._spec = spec
         self._profile = profile
-        self._cutter = Cutter()
+        self._cutter = Cutter(profile)
 
     def submit(self, claimed: Claimed) -> Pdu:
         """SUBMIT with one destination, so that its number alone says which message a report is about."""

@@ -43,7 +43,7 @@ class SmgpMapping:
     def __init__(self, spec: ChannelSpec, profile: Profile) -> None:
         self._spec = spec
         self._profile = profile
-        self._cutter = Cutter()
+        self._cutter = Cutter(profile)
         self._serial = Serial()
 
     def submit(self, claimed: Claimed) -> Pdu:

@@ -50,7 +50,7 @@ class SmppMapping:
         self._profile = profile
         self._answer_base, self._receipt_base = canonical_pair(profile.receipt_id)
         self._serial = Serial()
-        self._cutter = Cutter()
+        self._cutter = Cutter(profile)
 
     def submit(self, claimed: Claimed) -> Pdu:
         """submit_sm; long messages by UDH in short_message."""

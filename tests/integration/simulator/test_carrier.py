@@ -123,6 +123,19 @@ async def test_long_message_is_joined_and_counted(carrier: Start, spoken: str) -
     assert gate.summary()["doubled"] == 1
 
 
+async def test_a_long_message_is_reported_once(carrier: Start) -> None:
+    gate = await carrier("cmpp", one_report=True, report_delay=Delay())
+    first, second = texts.split("长" * 80, Coding.UCS2, ref=77)
+    async with Client(session("cmpp30"), gate.port) as client:
+        await client.bound()
+        for part in (second, first):
+            client.submit("13800138000", "", part=part.udh + part.octets)
+        await client.until(lambda: client.delivered)
+        client.submit("13800138000", "short")
+        await client.until(lambda: len(client.delivered) == 2)
+    assert [report_id(pdu) for pdu in client.delivered] == [answer_id(a.pdu) for a in client.answers[1:]]
+
+
 async def test_sar_payload_and_several_destinations(carrier: Start) -> None:
     gate = await carrier("smpp")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from smsgw.core.alarms import CRITICAL, WARNING, Finding, Watch
 from smsgw.core.model import ChannelStatus
 from smsgw.core.routes import parse
@@ -63,5 +65,17 @@ def test_standbys_are_counted_where_there_are_any() -> None:
     assert found(a="connecting", b="bound", c="bound", d="connecting") == []
     ((object_, severity, detail),) = found(a="bound", b="bound", c="connecting", d="refused")
     assert (object_, severity) == ("pool/vip", WARNING)
-    assert detail == "1 healthy of 2 wanted; not bound: c, d; accounts hall"
+    assert detail == "1 healthy of 2 wanted; away or failed: c, d; accounts hall"
     assert found(a="bound", b="stopped")[0][1] == CRITICAL
+    assert found(b="idle", c="bound") == []
+
+
+def test_a_channel_that_fails_at_its_probe_is_no_healthy_standby() -> None:
+    document = {"pool": [{"name": "vip", "channels": ["a", {"name": "b", "standby": True}]}]}
+    table = parse(document, version=1, channels="ab")
+    tried = replace(status("b", "bound"), probe="failed", probe_detail="undeliverable UNDELIV")
+    (alarm,) = channel_findings([status("a", "bound"), tried, replace(tried, state="stopped")], Settings())
+    assert (alarm.key, alarm.detail) == (("probe_failed", "channel/b"), "undeliverable UNDELIV")
+    one = Settings(standbys_wanted=1)
+    assert [f.object for f in standby_findings(table, [tried], one)] == ["pool/vip"]
+    assert standby_findings(table, [replace(tried, probe="ok")], one) == []

@@ -1,0 +1,84 @@
+"""A long message that its carrier reports once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+from ledger import Ledger, carrier_id
+
+from smsgw.core.model import Claimed, OutcomeKind, Report
+from smsgw.core.states import PartState
+
+S, K = PartState, OutcomeKind
+
+
+@pytest_asyncio.fixture
+async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
+    one = Ledger(dsn, tmp_path)
+    await one.open()
+    one.outcomes.long_reports.channels = lambda: {one.channels["a"]}
+    yield one
+    problems = await one.problems()
+    await one.close()
+    assert problems == []
+
+
+def report(ledger: Ledger, claimed: Claimed, state: S = S.DELIVERED, channel: str = "a") -> Report:
+    return Report(
+        ledger.channels[channel], carrier_id(claimed), state, state.name, "", claimed.number, ledger.clock
+    )
+
+
+async def test_one_report_is_for_all_parts(ledger: Ledger) -> None:
+    message_id, parts = await ledger.accept(parts=3), await ledger.claim()
+    other, others = await ledger.accept(parts=2), await ledger.claim()
+    await ledger.answer(K.ACCEPTED, *parts, *others)
+    await ledger.outcomes.report(report(ledger, parts[1]))
+    assert await ledger.states(message_id) == [S.DELIVERED] * 3
+    assert await ledger.events(message_id) == ["delivered"]
+    # A report of its own that comes after all changes nothing, and of failures all parts fail.
+    await ledger.outcomes.report(report(ledger, parts[2]))
+    await ledger.outcomes.report(report(ledger, others[0], S.UNDELIVERABLE))
+    assert await ledger.states(other) == [S.UNDELIVERABLE] * 2
+    assert await ledger.events(other) == ["failed"]
+
+
+async def test_a_report_of_its_own_goes_before(ledger: Ledger) -> None:
+    message_id, parts = await ledger.accept(parts=2), await ledger.claim()
+    await ledger.answer(K.ACCEPTED, *parts)
+    ledger.outcomes.report(report(ledger, parts[0]))
+    await ledger.outcomes.report(report(ledger, parts[1], S.UNDELIVERABLE))
+    assert await ledger.states(message_id) == [S.DELIVERED, S.UNDELIVERABLE]
+    assert await ledger.events(message_id) == ["failed"]
+
+
+async def test_the_report_comes_before_the_other_answers(ledger: Ledger) -> None:
+    message_id, parts = await ledger.accept(parts=3), await ledger.claim()
+    await ledger.answer(K.ACCEPTED, parts[0])
+    await ledger.outcomes.report(report(ledger, parts[0]))
+    assert await ledger.states(message_id) == [S.DELIVERED, S.SENDING, S.SENDING]
+    await ledger.answer(K.ACCEPTED, parts[1])
+    # Whether the carrier has the last part is not known: a report does not tell. Its late answer does.
+    await ledger.answer(K.UNKNOWN, parts[2])
+    assert await ledger.states(message_id) == [S.DELIVERED, S.DELIVERED, S.UNKNOWN]
+    assert await ledger.events(message_id) == []
+    await ledger.answer(K.ACCEPTED, parts[2])
+    assert await ledger.states(message_id) == [S.DELIVERED] * 3
+    assert await ledger.events(message_id) == ["delivered"]
+
+
+async def test_the_report_comes_before_all_answers(ledger: Ledger) -> None:
+    message_id, parts = await ledger.accept(parts=2), await ledger.claim()
+    await ledger.outcomes.report(report(ledger, parts[0]))
+    await ledger.answer(K.ACCEPTED, *parts)
+    assert await ledger.states(message_id) == [S.DELIVERED] * 2
+    assert await ledger.events(message_id) == ["delivered"]
+
+
+async def test_other_channels_report_each_part(ledger: Ledger) -> None:
+    message_id, parts = await ledger.accept(parts=2), await ledger.claim("b")
+    await ledger.answer(K.ACCEPTED, *parts)
+    await ledger.outcomes.report(report(ledger, parts[0], channel="b"))
+    assert await ledger.states(message_id) == [S.DELIVERED, S.SENT]

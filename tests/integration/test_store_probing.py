@@ -1,0 +1,174 @@
+"""Probes: when a channel gets one, what it costs and tells, and the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from ledger import Ledger, carrier_id
+
+from smsgw.channels import profiles
+from smsgw.channels.probing import AGAIN_AFTER_FAILURE, REPORT_PATIENCE, VALID, Probing
+from smsgw.channels.profiles import Profile
+from smsgw.core.errors import Invalid
+from smsgw.core.model import PROBE_ACCOUNT, ChannelSpec, Claimed, OutcomeKind, Report
+from smsgw.core.states import PartState
+from smsgw.store import claiming, stats
+
+S, K = PartState, OutcomeKind
+WEEK = timedelta(days=7)
+
+
+@dataclass
+class Seen:
+    """A channel, as it is tried out."""
+
+    spec: ChannelSpec
+    profile: Profile
+    delivered_at: float = float("-inf")
+    well: bool = True
+    looked: int = 0
+
+    def healthy(self) -> bool:
+        return self.well
+
+    def look_for_deferred(self) -> None:
+        self.looked += 1
+
+
+@pytest_asyncio.fixture
+async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
+    one = Ledger(dsn, tmp_path)
+    await one.open()
+    yield one
+    problems = await one.problems()
+    await one.close()
+    assert problems == []
+
+
+def channel(ledger: Ledger) -> Seen:
+    profile = {"probe_number": "13900000000"}
+    spec = ChannelSpec(
+        id=ledger.channels["a"], name="a", protocol="cmpp20", host="h", port=1, username="u", password="p",
+        access_code="1069", profile=profile,
+    )  # fmt: skip
+    return Seen(spec, profiles.parse(profile))
+
+
+class Trier:
+    """A node that tries the channel out."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.channel = channel(ledger)
+        self.probing = Probing(ledger.database, ledger.ids.next, lambda: ledger.clock)
+
+    async def look(self) -> tuple[str, str]:
+        """A round; the verdict after it."""
+        await self.probing.follow()
+        await self.probing.step([self.channel])  # type: ignore[list-item]
+        await self.probing.follow()
+        return self.probing.verdict(self.channel.spec)
+
+    async def claimed(self) -> list[Claimed]:
+        fence = await self.ledger.fence("a")
+        # Claims go by the database's clock, which does not jump as ours does here.
+        await self.ledger.connection.execute("UPDATE part SET next_at = now() WHERE state = 11")
+        return await claiming.claim_deferred(self.ledger.connection, fence, limit=10, oldest=0)
+
+    async def delivered(self, state: S = S.DELIVERED) -> None:
+        (claimed,) = await self.claimed()
+        await self.ledger.answer(K.ACCEPTED, claimed)
+        await self.ledger.outcomes.report(
+            Report(
+                self.channel.spec.id, carrier_id(claimed), state, state.name, "", claimed.number, self.ledger.clock
+            )
+        )  # fmt: skip
+
+
+async def test_a_probe_is_for_its_channel_and_costs_and_tells_nobody_anything(ledger: Ledger) -> None:
+    trier = Trier(ledger)
+    money = await ledger.balance()
+    assert await trier.look() == ("under way", "")
+    assert trier.channel.looked == 1
+    assert await ledger.claim("b") == []
+    fence = await ledger.fence("b")
+    assert await claiming.claim_deferred(ledger.connection, fence, limit=10, oldest=0) == []
+    with pytest.raises(Invalid, match="上一次探测"):
+        await trier.probing.send(trier.channel, "13900000000")  # type: ignore[arg-type]
+    await trier.delivered()
+    assert await trier.look() == ("ok", "")
+    assert (await ledger.events(), await ledger.balance()) == ([], money)
+    counted = await ledger.connection.fetch("SELECT account_id, metric FROM stat_minute ORDER BY metric")
+    assert [tuple(row) for row in counted] == [
+        (PROBE_ACCOUNT, "probe_delivered"), (PROBE_ACCOUNT, "probe_submitted"),
+    ]  # fmt: skip
+    assert not any(n for m, n in (await stats.today(ledger.database)).items() if not m.startswith("probe_"))
+    with pytest.raises(asyncpg.CheckViolationError):
+        await ledger.connection.execute("UPDATE message SET price = 1 WHERE account_id = -2")
+
+
+async def test_it_is_due_after_a_week_without_a_delivery(ledger: Ledger) -> None:
+    trier = Trier(ledger)
+    trier.channel.well = False
+    assert await trier.look() == ("", "")  # not logged in: another alarm says so
+    trier.channel.well = True
+    await trier.look()
+    await trier.delivered()
+    await trier.look()
+    ledger.clock += WEEK - timedelta(seconds=1)
+    await trier.look()
+    assert await trier.claimed() == []
+    ledger.clock += timedelta(seconds=1)
+    assert await trier.look() == ("ok", "")  # the verdict stands while the next probe is under way
+    assert len(await trier.claimed()) == 1
+
+
+async def test_failures_are_tried_again_soon_and_forgotten_with_the_next_delivery(ledger: Ledger) -> None:
+    trier = Trier(ledger)
+    await trier.look()
+    await trier.delivered(S.UNDELIVERABLE)
+    assert await trier.look() == ("failed", "undeliverable UNDELIVERABLE")
+    ledger.clock += timedelta(seconds=AGAIN_AFTER_FAILURE)
+    assert (await trier.look())[0] == "failed"
+    (claimed,) = await trier.claimed()
+    await ledger.answer(K.ACCEPTED, claimed)
+    ledger.clock += REPORT_PATIENCE + timedelta(seconds=1)
+    assert await trier.look() == ("failed", "no report in 10 min")
+    ledger.clock += timedelta(seconds=10)
+    trier.channel.delivered_at = asyncio.get_running_loop().time()  # of some other message
+    assert await trier.look() == ("ok", "delivers again")
+
+
+async def test_what_was_never_written_says_nothing(ledger: Ledger) -> None:
+    trier = Trier(ledger)
+    await trier.look()
+    (claimed,) = await trier.claimed()
+    await ledger.answer(K.UNSENT, claimed)
+    assert await ledger.claim("b") == []  # it waits in a pool that nobody pulls from
+    ledger.clock += VALID + timedelta(seconds=1)
+    assert await trier.look() == ("", "not written")
+    assert await ledger.state(claimed.id) is S.EXPIRED
+
+
+async def test_what_the_carrier_does_not_take_in_time_has_failed(ledger: Ledger) -> None:
+    trier = Trier(ledger)
+    await trier.look()
+    (claimed,) = await trier.claimed()
+    await ledger.answer(K.DEFERRED, claimed)
+    ledger.clock += VALID + timedelta(seconds=1)
+    assert await trier.look() == ("failed", "expired x")
+    assert await ledger.state(claimed.id) is S.EXPIRED
+
+
+async def test_whose_number_was_taken_away_is_not_probed(ledger: Ledger) -> None:
+    trier = Trier(ledger)
+    await trier.look()
+    trier.channel.spec = replace(trier.channel.spec, profile={})
+    assert await trier.look() == ("", "")
