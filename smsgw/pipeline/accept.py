@@ -140,6 +140,8 @@ class Acceptor:
                 spool, self._writer, seconds=spool_seconds, available=known, nodes=nodes, on_queued=on_queued,
                 queues_of=_queues_of,
             )  # fmt: skip
+        self.called = float("-inf")
+        """When a call last came of whose answer somebody waits: of all but tasks. Monotonic."""
         self.open = True
         """False while stopping: new calls are refused with ``BACKPRESSURE``."""
 
@@ -181,6 +183,8 @@ class Acceptor:
         )
 
     async def _send(self, request: SendRequest) -> SendResult:
+        if request.gate is None:
+            self.called = self._monotonic()
         if not self._turns.go(len(request.items)):
             await self._turns.wait(len(request.items), urgent=lane_of(request) <= Lane.OTP)
         try:

@@ -20,7 +20,7 @@ from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.numbers import Segments
 from smsgw.core.states import PartState
-from smsgw.pipeline.accept import Acceptor, DiskGuard
+from smsgw.pipeline.accept import Acceptor, DiskGuard, SendItem, SendRequest
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.outcomes import Outcomes
@@ -45,6 +45,7 @@ class Desk:
 
     database: Database
     directory: Directory
+    acceptor: Acceptor
     tasks: Tasks
     feeder: Feeder
     ids: IdSource
@@ -151,7 +152,7 @@ async def desk(dsn: str, folder: Path, *, balance: int = 100_000) -> AsyncIterat
         database, tasks, acceptor, node=1, ids=ids, account=directory.account, policies=lambda: directory.policies,
         now=now,
     )  # fmt: skip
-    found.append(Desk(database, directory, tasks, feeder, ids, account_id, away))
+    found.append(Desk(database, directory, acceptor, tasks, feeder, ids, account_id, away))
     await acceptor.start()
     await outcomes.start()
     try:
@@ -179,6 +180,20 @@ async def test_no_more_is_fed_than_may_wait(
             await d.feed()
         view = await d.view(task_id)
         assert (view.task.state, view.progress.statuses) == ("sent", {"delivered": 1500})
+
+
+async def test_less_is_fed_at_a_time_beside_others_who_wait_for_answers(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        account = d.directory.account(d.account_id)
+        assert account is not None
+        item = SendItem("13800000000", "您好")
+        await d.acceptor.send(SendRequest(account, (item,), MessageType.NOTICE, Origin.API, "key"))
+        task_id = await d.make(300)
+        await d.feed(2)
+        assert (await d.view(task_id)).progress.statuses == {"queued": feeding.CHUNK_BESIDE}
+        d.acceptor.called = float("-inf")
+        await d.feed(2)
+        assert (await d.view(task_id)).progress.statuses == {"queued": 300}
 
 
 async def test_rows_that_the_door_refuses_stop_only_themselves(dsn: str, tmp_path: Path) -> None:

@@ -42,6 +42,11 @@ LOOK_EVERY = 0.5
 """Seconds after which it is counted anew how many of a task's messages wait for a channel."""
 CHUNK = 200
 """Rows in a call: some ten milliseconds of the event loop."""
+CHUNK_BESIDE = 50
+"""Beside other senders: what they post waits for a commit of so many."""
+OTHERS_FOR = 2.0
+"""Seconds after a call for which there are other senders."""
+LONGEST_REST = 0.5
 BACKLOG = 5000
 """Messages of a task that may wait for a channel."""
 ALL_BACKLOG = 40_000
@@ -179,6 +184,16 @@ class Feeder:
                 except TimeoutError:
                     continue
 
+    @property
+    def _beside_others(self) -> bool:
+        """Somebody else posts messages, and waits for the answers."""
+        return time.monotonic() - self._acceptor.called < OTHERS_FOR
+
+    async def _rest(self, worked: float) -> None:
+        """Beside others half of the time is theirs: they wait for the loop and for the commits."""
+        if self._beside_others:
+            await asyncio.sleep(min(LONGEST_REST, worked))
+
     async def step(self) -> bool:
         """One round over all live tasks; whether anything was fed."""
         monotonic = time.monotonic()
@@ -192,11 +207,15 @@ class Feeder:
             await self._count()
         self._feeds = {t.id: self._feeds.get(t.id) or _Feed() for t in live}
         ready = [r for task in live if (r := await self._prepare(task, now)) is not None]
+        at_once = 1 if self._beside_others else AT_ONCE
         share = max(LEAST_BACKLOG, min(BACKLOG, ALL_BACKLOG // max(1, len(ready))))
         fed = 0
-        for at in range(0, len(ready), AT_ONCE):
-            results = await asyncio.gather(*(self._feed(t, share, now) for t in ready[at : at + AT_ONCE]))
+        for at in range(0, len(ready), at_once):
+            begun = time.monotonic()
+            results = await asyncio.gather(*(self._feed(t, share, now) for t in ready[at : at + at_once]))
             fed += sum(results)
+            if any(results):
+                await self._rest(time.monotonic() - begun)
         self.fed += fed
         return fed > 0
 
@@ -345,7 +364,7 @@ class Feeder:
         if feed.rows_at != (task.run, task.fed) or not feed.rows:
             feed.rows = await store.rows_after(self._database, task.id, task.fed, ROWS_READ)
             feed.rows_at = (task.run, task.fed)
-        size = CHUNK
+        size = CHUNK_BESIDE if self._beside_others else CHUNK
         if task.rate:
             size = max(1, min(size, task.rate // 2))
         return feed.rows[: min(size, feed.most)]
