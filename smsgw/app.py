@@ -242,7 +242,7 @@ class Daemon:
         )  # fmt: skip
         self.tasks = Tasks(
             self.database, acceptor=self.acceptor, outcomes=self.outcomes, files=files, ids=self.ids.next,
-            on_queued=self.channels.announce, bell=self.bell,
+            on_queued=self.channels.announce, bell=self.bell, policies=lambda: self.directory.policies,
         )  # fmt: skip
         self.feeder = Feeder(
             self.database, self.tasks, self.acceptor, node=node, ids=self.ids, account=self.directory.account,

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from smsgw.core.errors import Invalid
 from smsgw.core.model import MessageType, Origin
+from smsgw.platform.audience import service as audience
 from smsgw.platform.campaigns.files import MAX_SIZE
 from smsgw.platform.campaigns.model import STATES, TaskSpec
 from smsgw.platform.campaigns.service import TaskView
@@ -32,11 +33,15 @@ def add(app: web.Application, daemon: Daemon) -> None:
         upload_id = None
         if body.get("file"):
             upload_id = await _take(daemon, account.id, Path(body["file"]), body["actor"])
+        kind = body.get("type")
         task, _ = await daemon.tasks.create(
             TaskSpec(
-                account, body["name"], body["text"], Origin.CLI, body["actor"], to=tuple(body.get("to", ())),
-                upload_id=upload_id, phone=body.get("phone"), variables=body.get("variables", {}),
-                type=MessageType(body.get("type", "notice")), sign=body.get("sign", ""),
+                account, body["name"], body.get("text") or "", Origin.CLI, body["actor"], to=tuple(body.get("to", ())),
+                upload_id=upload_id, audience_id=await _audience(daemon, account.id, body.get("audience")),
+                template_id=body.get("template"), params=body.get("params", {}),
+                callback_url=body.get("callback_url") or "",
+                phone=body.get("phone"), variables=body.get("variables", {}),
+                type=None if kind is None else MessageType(kind), sign=body.get("sign", ""),
                 send_at=_time(body.get("send_at")), expire_at=_time(body.get("expire_at")),
                 windows=body.get("windows", ()), recurring=body.get("recurring"), rate=body.get("rate", 0),
                 review=body.get("review", False), client_ref=body.get("client_ref", ""),
@@ -60,6 +65,16 @@ def add(app: web.Application, daemon: Daemon) -> None:
 
     app.router.add_post("/tasks", create)
     app.router.add_post("/tasks/{verb}", command)
+
+
+async def _audience(daemon: Daemon, account_id: int, name: str | None) -> int | None:
+    """The audience of that name."""
+    if not name:
+        return None
+    known = {a.name: a.id for a in await audience.audiences(daemon.database, account_id)}
+    if name not in known:
+        raise Invalid("PARAM_INVALID", field="audience", reason=f"账号没有人群 {name}")
+    return known[name]
 
 
 async def _take(daemon: Daemon, account_id: int, path: Path, actor: str) -> int:

@@ -12,17 +12,23 @@ from smsgw.api import decode
 from smsgw.api.context import Call
 from smsgw.api.envelope import AllRejected
 from smsgw.api.route import Route
-from smsgw.api.shapes import MAX_NUMBERS, ClientRef, Ext, ExtendCode, Id, Number, Request, Sign, Text
+from smsgw.api.shapes import (
+    MAX_NUMBERS,
+    CallbackUrl,
+    ClientRef,
+    Ext,
+    ExtendCode,
+    Id,
+    Number,
+    Params,
+    Request,
+    Sign,
+    Text,
+)
 from smsgw.api.values import FIRST_TIME, LAST_TIME, id_of
 from smsgw.core.errors import Invalid
 from smsgw.core.model import MessageType, Origin
-from smsgw.core.templates import MAX_VALUE
 from smsgw.pipeline.accept import SendItem, SendRequest, SendResult
-
-Params = Annotated[
-    dict[str, Annotated[str, Meta(max_length=MAX_VALUE)]],
-    Meta(max_length=30, description="Values of the template's variables."),
-]
 
 
 class Dedupe(Request):
@@ -52,12 +58,7 @@ class _Common(Request):
     params: Params | None = None
     link: None = None
     fallback: Annotated[list[None], Meta(max_length=0)] | None = None
-    callback_url: (
-        Annotated[
-            str, Meta(max_length=2000, description="Where the reports go; its host is on the account's list.")
-        ]
-        | None
-    ) = None
+    callback_url: CallbackUrl | None = None
     dedupe: Annotated[Dedupe, Meta(description="Do not send the same text to a number again.")] | None = None
     channel_hint: None = None
 

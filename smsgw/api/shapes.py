@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from smsgw.core.templates import MAX_VALUE
+
 MAX_BODY = 2 * 1024 * 1024
 """Octets of a request body."""
 MAX_NUMBERS = 1000
@@ -44,6 +46,13 @@ ExtendCode = Annotated[  # the accept says EXTEND_CODE_INVALID
         extra_json_schema={"maxLength": 12, "pattern": "^[0-9]*$"},
     ),
 ]
+CallbackUrl = Annotated[
+    str, Meta(max_length=2000, description="Where the reports go; its host is on the account's list.")
+]
+Params = Annotated[
+    dict[str, Annotated[str, Meta(max_length=MAX_VALUE)]],
+    Meta(max_length=30, description="Values of the template's variables."),
+]
 Time = Annotated[datetime, Meta(tz=True, description="ISO 8601 with zone.")]
 Id = Annotated[
     str,
@@ -55,9 +64,7 @@ class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Base of all bodies and queries: an unknown field is an error, never ignored."""
 
 
-NOT_AVAILABLE = frozenset(
-    {"link", "fallback", "channel_hint", "report"}
-)
+NOT_AVAILABLE = frozenset({"link", "fallback", "channel_hint", "report"})
 """Fields that are accepted only with the value that changes nothing; left out of the OpenAPI document."""
 
 

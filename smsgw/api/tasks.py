@@ -13,7 +13,18 @@ from msgspec import Meta
 from smsgw.api import decode
 from smsgw.api.context import Call
 from smsgw.api.route import STORAGE, Route
-from smsgw.api.shapes import ClientRef, Ext, ExtendCode, Id, Number, Request, Sign, Text
+from smsgw.api.shapes import (
+    CallbackUrl,
+    ClientRef,
+    Ext,
+    ExtendCode,
+    Id,
+    Number,
+    Params,
+    Request,
+    Sign,
+    Text,
+)
 from smsgw.api.values import FIRST_TIME, LAST_TIME, china, id_of, path_id
 from smsgw.core.errors import CODES, Invalid, Refused, message_of
 from smsgw.core.model import REPORT_CLASSES, MessageType, Origin
@@ -33,14 +44,16 @@ ColumnName = Annotated[str, Meta(min_length=1, max_length=64, description="A col
 PAUSED = {
     "PAUSED": ("已手动暂停", "Paused by hand"),
     "REVIEW_REJECTED": ("审核未通过", "Rejected by a reviewer"),
-    "NO_ROUTE": ("部分号码暂无可用通道,24 小时内通道恢复后自动发送,逾期列入错误报告",
-                 "Some numbers have no channel now; they are sent when there is one within 24 h, else refused"),
+    "NO_ROUTE": (
+        "部分号码暂无可用通道,24 小时内通道恢复后自动发送,逾期列入错误报告",
+        "Some numbers have no channel now; they are sent when there is one within 24 h, else refused",
+    ),
 }
 """Reasons that are no errors."""
 
 
 class Mapping(Request):
-    """Which columns of the file are what. What is left out is guessed: the numbers, and columns named as variables."""
+    """Columns of the file, or fields of an audience's contacts; numbers and columns named as variables are guessed."""
 
     phone: Annotated[ColumnName, Meta(description="The column with the numbers.")] | None = None
     variables: (
@@ -77,20 +90,30 @@ class Recurring(Request):
 
 
 class TaskBody(Request):
-    """A new task: to the rows of a file, or to up to 10,000 numbers."""
+    """A new task: to the rows of a file, to the members of an audience, or to up to 10,000 numbers."""
 
     name: Annotated[str, Meta(min_length=1, max_length=MAX_NAME, description="What the task is about.")]
-    content: Annotated[Text, Meta(description="The text; {name} stands for a row's own value.")]
+    content: Annotated[Text, Meta(description="The text; {name} stands for a row's own value.")] | None = None
+    template_id: Annotated[Id, Meta(description="An approved template, instead of content.")] | None = None
+    params: (
+        Annotated[Params, Meta(description="Values of the template's variables that are the same for all.")]
+        | None
+    ) = None
     kind: Annotated[Literal["sms"], Meta(description="Kind of message.")] | None = "sms"
     file_id: Id | None = None
+    audience_id: Annotated[Id, Meta(description="An audience, instead of a file.")] | None = None
     to: Annotated[list[Number], Meta(max_length=MAX_TO, description="Numbers, instead of a file.")] | None = (
         None
     )
     mapping: Mapping | None = None
-    type: Annotated[MessageType, Meta(description="Decides the priority lane.")] | None = MessageType.NOTICE
+    type: (
+        Annotated[MessageType, Meta(description="Decides the priority lane; else the template's, or notice.")]
+        | None
+    ) = None
     sign: Sign | None = None
     ext: Ext | None = None
     extend_code: ExtendCode | None = None
+    callback_url: CallbackUrl | None = None
     client_ref: (
         Annotated[ClientRef, Meta(description="Your reference; unique among the account's tasks.")] | None
     ) = None
@@ -221,8 +244,14 @@ class TaskInfo(msgspec.Struct):
     type: str
     sign: str
     content: str
+    template_id: str | None
+    params: Annotated[
+        dict[str, str], Meta(description="Values of the template's variables that are the same for all.")
+    ]
     client_ref: str
+    callback_url: str
     file_id: str | None
+    audience_id: str | None
     send_at: datetime | None
     expire_at: datetime | None
     window: list[Any]
@@ -286,27 +315,27 @@ async def create_task(call: Call) -> TaskInfo:
             reason_en="a test key cannot make tasks; use a live key",
         )  # fmt: skip
     body: TaskBody = call.body
-    if body.to is not None and body.file_id is not None:
-        raise Invalid(
-            "PARAM_INVALID", field="to", reason="与 file_id 只能填写一个", reason_en="either this or file_id"
-        )
     mapping = body.mapping or Mapping()
     task, replayed = await call.ctx.tasks.create(
         TaskSpec(
             account=call.account,
             name=body.name,
-            content=body.content,
+            content=body.content or "",
+            template_id=id_of(body.template_id),
+            params=body.params or {},
             origin=Origin.API,
             submitter=call.key.key_id,
             to=tuple(body.to or ()),
             upload_id=id_of(body.file_id),
+            audience_id=id_of(body.audience_id),
             phone=mapping.phone,
             variables=mapping.variables or {},
             ext_column=mapping.ext,
-            type=body.type or MessageType.NOTICE,
+            type=body.type,
             sign=body.sign or "",
             ext=body.ext or "",
             extend_code=body.extend_code or "",
+            callback_url=body.callback_url or "",
             send_at=_in_span(body.send_at, "send_at"),
             expire_at=_in_span(body.expire_at, "expire_at"),
             windows=[_plain(w) for w in body.window or ()],
@@ -465,8 +494,12 @@ def _info(view: TaskView, english: bool) -> TaskInfo:
         type=task.type,
         sign=task.sign,
         content=task.content,
+        template_id=None if task.template_id is None else str(task.template_id),
+        params=task.mapping.get("fixed", {}),
         client_ref=task.client_ref,
+        callback_url=task.callback_url,
         file_id=None if task.upload_id is None else str(task.upload_id),
+        audience_id=None if task.audience_id is None else str(task.audience_id),
         send_at=china(task.send_at),
         expire_at=china(task.expire_at),
         window=task.windows,
@@ -505,7 +538,8 @@ def _recipient(one: recipients.Outcome) -> TaskRecipient:
 
 
 _ERRORS = (
-    "TO_EMPTY", "CONTENT_EMPTY", "CONTENT_TOO_LONG", "CONTENT_VARIABLE_UNRESOLVED", "SIGN_MISSING",
+    "TO_EMPTY", "CONTENT_EMPTY", "CONTENT_TOO_LONG", "CONTENT_VARIABLE_UNRESOLVED", "CONTENT_SENSITIVE", "SIGN_MISSING",
+    "TEMPLATE_NOT_FOUND", "TEMPLATE_NOT_APPROVED", "TEMPLATE_PARAM_INVALID",
     "EXTEND_CODE_INVALID", "TIME_INVALID", "ACCOUNT_STOPPED", "STATE_CONFLICT", "NOT_FOUND", "TASK_REF_EXISTS",
     "BACKPRESSURE", "STORAGE_UNAVAILABLE",
 )  # fmt: skip

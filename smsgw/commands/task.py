@@ -43,7 +43,7 @@ def _pairs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dic
     for text in given:
         name, equals, column = text.partition("=")
         if not equals or not name or not column:
-            raise click.BadParameter(f"{text}: should be VARIABLE=COLUMN")
+            raise click.BadParameter(f"{text}: should be like VARIABLE=…")
         found[name] = column
     return found
 
@@ -78,11 +78,20 @@ def _windows(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> l
     help="CSV or XLSX.",
 )
 @click.option("--to", "to", multiple=True, help="Number, instead of a file; may be repeated.")
-@click.option("--text", required=True, help="{variable} stands for a row's own value.")
+@click.option("--audience", help="Name of an audience of the account, instead of a file.")
+@click.option("--text", help="{variable} stands for a row's own value.")
+@click.option("--template", type=int, help="Id of an approved template, instead of a text.")
+@click.option(
+    "--param", "params", multiple=True, callback=_pairs, help="VARIABLE=VALUE, the same for all; may be repeated."
+)
 @click.option("--phone-column", help="By name or letter; guessed when not given.")
-@click.option("--var", "variables", multiple=True, callback=_pairs, help="VARIABLE=COLUMN; may be repeated.")
+@click.option(
+    "--var", "variables", multiple=True, callback=_pairs,
+    help="VARIABLE=COLUMN, of an audience VARIABLE=FIELD; may be repeated.",
+)  # fmt: skip
 @click.option("--sign", default="")
-@click.option("--type", "kind", type=TYPES, default="notice", show_default=True)
+@click.option("--type", "kind", type=TYPES, help="Else the template's, or notice.")
+@click.option("--callback-url", help="Where the reports go; its host is on the account's list.")
 @click.option(
     "--at", "send_at", callback=_time, help="When to begin, such as 2026-05-01T09:00 (China's time)."
 )
@@ -100,14 +109,17 @@ def _windows(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> l
 @pass_context
 @run_async
 async def add(
-    ctx: Context, account: str, name: str, path: Path | None, to: tuple[str, ...], text: str,
-    phone_column: str | None, variables: dict[str, str], sign: str, kind: str, send_at: str | None,
+    ctx: Context, account: str, name: str, path: Path | None, to: tuple[str, ...], audience: str | None,
+    text: str | None, template: int | None, params: dict[str, str], phone_column: str | None,
+    variables: dict[str, str], sign: str, kind: str | None, callback_url: str | None, send_at: str | None,
     expire_at: str | None, windows: list[dict[str, str]], every: str | None, times: tuple[str, ...],
     days: tuple[int, ...], until: str | None, rate: int, review: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a task through the running daemon."""
-    if (path is None) == (not to):
-        raise click.UsageError("give either --file or --to")
+    if (path is not None) + bool(to) + (audience is not None) != 1:
+        raise click.UsageError("give one of --file, --audience and --to")
+    if (text is None) == (template is None):
+        raise click.UsageError("give either --text or --template")
     if (every is None) != (not times):
         raise click.UsageError("--every and --time belong together")
     recurring = None
@@ -115,7 +127,8 @@ async def add(
         recurring = {"every": every, "at": list(times), "on": list(days) or None, "until": until}
     body = {
         "account": account, "name": name, "file": None if path is None else str(path), "to": list(to),
-        "text": text, "phone": phone_column, "variables": variables, "sign": sign, "type": kind, "send_at": send_at,
+        "audience": audience, "text": text, "template": template, "params": params, "callback_url": callback_url,
+        "phone": phone_column, "variables": variables, "sign": sign, "type": kind, "send_at": send_at,
         "expire_at": expire_at, "windows": windows, "recurring": recurring, "rate": rate, "review": review,
         "actor": actor(),
     }  # fmt: skip

@@ -54,7 +54,9 @@ class Task:
     template_id: int | None = None
     ext: str = ""
     extend_code: str = ""
+    callback_url: str = ""
     upload_id: int | None = None
+    audience_id: int | None = None
     mapping: dict[str, Any] = field(default_factory=dict)
     one_each: str = "number"
     review: bool = False
@@ -124,9 +126,9 @@ def _json(value: Any) -> str:
 _INSERT = """
 INSERT INTO task (id, account_id, name, state, origin, submitter, client_ref, request_key, request_sha256, type, sign,
                   content, template_id, ext, extend_code, upload_id, mapping, one_each, review, send_at, expire_at,
-                  windows, recurring, rate, created_at, next_at)
+                  windows, recurring, rate, created_at, next_at, audience_id, callback_url)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-        $25, $26)
+        $25, $26, $27, $28)
 ON CONFLICT DO NOTHING RETURNING id
 """
 
@@ -138,7 +140,7 @@ async def insert(connection: Connection, task: Task) -> bool:
         task.request_key, task.request_sha256, task.type, task.sign, task.content, task.template_id, task.ext,
         task.extend_code, task.upload_id, _json(task.mapping), task.one_each, task.review, task.send_at,
         task.expire_at, _json(task.windows), None if task.recurring is None else _json(task.recurring), task.rate,
-        task.created_at, task.next_at,
+        task.created_at, task.next_at, task.audience_id, task.callback_url,
     )  # fmt: skip
     return done is not None
 
@@ -208,13 +210,13 @@ async def live(database: Database, before: datetime, *, after: int, limit: int) 
 
 
 _TO_IMPORT = """
-SELECT t.* FROM task t JOIN upload u ON u.id = t.upload_id
-WHERE t.state = 'importing' AND u.node = $1 ORDER BY t.id LIMIT $2
+SELECT t.* FROM task t LEFT JOIN upload u ON u.id = t.upload_id
+WHERE t.state = 'importing' AND COALESCE(u.node, (t.id >> 12 & 1023)::int) = $1 ORDER BY t.id LIMIT $2
 """
 
 
 async def to_import(database: Database, node: int, limit: int) -> list[Task]:
-    """Tasks whose file lies on the node and waits to be read."""
+    """Tasks whose rows the node has to bring in: their file lies on it, or it has made them (an id tells its node)."""
     return [_task(row) for row in await database.fetch(_TO_IMPORT, node, limit)]
 
 

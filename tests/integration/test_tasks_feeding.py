@@ -2,165 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import secrets
-import time
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from taskdesk import desk
 
-from smsgw.config import DurabilityConfig
 from smsgw.core.errors import Refused, SmsgwError
-from smsgw.core.ids import CHINA, IdSource
+from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
-from smsgw.core.numbers import Segments
 from smsgw.core.states import PartState
-from smsgw.pipeline.accept import Acceptor, DiskGuard, SendItem, SendRequest
-from smsgw.pipeline.directory import Directory
-from smsgw.pipeline.events import EventBell
-from smsgw.pipeline.outcomes import Outcomes
-from smsgw.pipeline.routing import Router
+from smsgw.pipeline.accept import SendItem, SendRequest
 from smsgw.platform.campaigns import feeder as feeding
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.feeder import Feeder
-from smsgw.platform.campaigns.files import Files
-from smsgw.platform.campaigns.model import TaskSpec
-from smsgw.platform.campaigns.service import Tasks, TaskView
 from smsgw.store import accounts, leases, policies
-from smsgw.store.db import Database
-from smsgw.store.journal import Journal, boot_id
-from smsgw.store.secrets import Sealer
-
-BLOCKED = ("NUMBER_BLACKLISTED", {"list": "人工"})
-
-
-@dataclass
-class Desk:
-    """All that feeds, and a clock that is set by hand."""
-
-    database: Database
-    directory: Directory
-    acceptor: Acceptor
-    tasks: Tasks
-    feeder: Feeder
-    ids: IdSource
-    account_id: int
-    away: set[str]
-    """Pools without a channel."""
-    offset: timedelta = timedelta()
-    numbers: int = 0
-    queued: set[tuple[int, int]] = field(default_factory=set)
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.offset
-
-    def at(self, text: str) -> None:
-        """Set the clock to a time of the day (in China), later today or tomorrow."""
-        hour, minute = map(int, text.split(":"))
-        now = self.now().astimezone(CHINA)
-        wanted = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-        self.offset += (wanted if wanted > now else wanted + timedelta(days=1)) - now
-
-    def later(self, **how: float) -> None:
-        self.offset += timedelta(**how)
-
-    async def make(
-        self,
-        rows: int = 30,
-        content: str = "您好",
-        *,
-        prefix: str = "138",
-        to: Sequence[str] = (),
-        **fields: Any,
-    ) -> int:
-        account = self.directory.account(self.account_id)
-        assert account is not None
-        numbers = tuple(to) or tuple(f"{prefix}{self.numbers + i:08d}" for i in range(rows))
-        self.numbers += rows
-        spec = TaskSpec(account, "测试", content, Origin.API, "key", to=numbers, **fields)
-        task, _ = await self.tasks.create(spec)
-        return task.id
-
-    async def feed(self, rounds: int = 20) -> None:
-        """Let the feeder do what there is to do."""
-        for _ in range(rounds):
-            self.feeder._paced.clear()
-            for feed in self.feeder._feeds.values():
-                feed.counted = float("-inf")
-                feed.aside_after = 0.0
-            await self.feeder.step()
-
-    async def view(self, task_id: int) -> TaskView:
-        view = await self.tasks.get(task_id, accounts=None)
-        progress = view.progress
-        assert progress.valid == progress.pending + sum(progress.statuses.values()), view
-        return view
-
-    async def states(self) -> Counter[PartState]:
-        rows = await self.database.fetch("SELECT state, count(*) AS n FROM part GROUP BY state")
-        return Counter({PartState(row["state"]): row["n"] for row in rows})
-
-    async def submit(self, limit: int = 1_000_000) -> int:
-        """Let a carrier take and deliver what is queued."""
-        done = await self.database.execute(
-            "UPDATE part SET state = 40, final_at = now() WHERE (id, part) IN "
-            "(SELECT id, part FROM part WHERE state = 10 ORDER BY id LIMIT $1)", limit
-        )  # fmt: skip
-        return int(done.split()[1])
-
-
-@contextlib.asynccontextmanager
-async def desk(dsn: str, folder: Path, *, balance: int = 100_000) -> AsyncIterator[Desk]:
-    database = Database(dsn)
-    await database.open()
-    ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
-    account_id = await accounts.add_account(database, "acme", actor="t", default_sign="测试")
-    await accounts.top_up(database, account_id, balance, "", actor="t", ids=ids.next)
-    for policy in ("frequency", "identical_seconds"):  # the same numbers are written to again and again
-        await policies.put(database, policy, "off", actor="t")
-    directory = Directory(Sealer(secrets.token_bytes(32)))
-    await directory.reload(database)
-    found: list[Desk] = []
-
-    def now() -> datetime:
-        return found[0].now() if found else datetime.now(UTC)
-
-    bell = EventBell()
-    outcomes = Outcomes(
-        dsn, node=1, ids=ids, journal=Journal(folder / "journal", 1, boot_id()), directory=directory, bell=bell,
-        durability=DurabilityConfig(), now=now,
-    )  # fmt: skip
-    away: set[str] = set()
-    router = Router(
-        Segments(), directory, available=lambda pool: pool not in away, ascii_only=lambda _: False
-    )
-    acceptor = Acceptor(
-        dsn, node=1, ids=ids, router=router, disk=DiskGuard([folder], 1), on_queued=lambda _: None, now=now,
-        policies=lambda: directory.policies,
-        refusal=lambda number, *_: BLOCKED if number.startswith("86139") and number[-1] == "7" else None,
-    )  # fmt: skip
-    tasks = Tasks(
-        database, acceptor=acceptor, outcomes=outcomes, files=Files(database, folder / "files", node=1, ids=ids.next),
-        ids=ids.next, on_queued=lambda _: None, bell=bell, now=now,
-    )  # fmt: skip
-    feeder = Feeder(
-        database, tasks, acceptor, node=1, ids=ids, account=directory.account, policies=lambda: directory.policies,
-        now=now,
-    )  # fmt: skip
-    found.append(Desk(database, directory, acceptor, tasks, feeder, ids, account_id, away))
-    await acceptor.start()
-    await outcomes.start()
-    try:
-        yield found[0]
-    finally:
-        await acceptor.stop()
-        await outcomes.stop()
-        await database.close()
 
 
 async def test_no_more_is_fed_than_may_wait(
@@ -189,7 +46,7 @@ async def test_less_is_fed_at_a_time_beside_others_who_wait_for_answers(dsn: str
         item = SendItem("13800000000", "您好")
         await d.acceptor.send(SendRequest(account, (item,), MessageType.NOTICE, Origin.API, "key"))
         task_id = await d.make(300)
-        await d.feed(2)
+        await d.feed(1)
         assert (await d.view(task_id)).progress.statuses == {"queued": feeding.CHUNK_BESIDE}
         d.acceptor.called = float("-inf")
         await d.feed(2)

@@ -23,11 +23,12 @@ from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.policy import NO_POLICY, TYPE_ZH, PolicySet
 from smsgw.core.schedule import Hours
-from smsgw.core.variables import Template
+from smsgw.core.templates import Review
 from smsgw.pipeline.accept import Acceptor, SendItem, SendRequest
 from smsgw.platform.campaigns.gates import AsideGate, Gate
 from smsgw.platform.campaigns.model import AHEAD, GRACE, hours_of, recurrence_of
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.campaigns.wording import wording_of
 from smsgw.store import leases, taskaside, taskparts
 from smsgw.store import tasks as store
 from smsgw.store.db import Database
@@ -321,7 +322,7 @@ class Feeder:
         if clock < feed.not_before:
             return 0
         account = self._account(task.account_id)
-        if account is None or self._paced.get(account.id, 0.0) > clock:
+        if account is None or self._paced.get(account.id, 0.0) > clock or await self._without_template(task, account):
             return 0
         due = task.due_at if task.due_at is not None and task.due_at > now else None
         if due is not None and task.rate and task.fed and due > now + RATE_AHEAD:
@@ -360,6 +361,18 @@ class Feeder:
             gate = Gate(task, chunk, rows, following, now + ROUTE_RETRY)
         return await self._send(task, feed, account, gate, due, now)
 
+    async def _without_template(self, task: Task, account: Account) -> bool:
+        """Its template is not approved any more: it waits for somebody, rather than that all its rows are refused."""
+        if task.template_id is None:
+            return False
+        found = self._policies().book.template((account.id, *account.above), task.template_id)
+        if found is not None and found.state is Review.APPROVED:
+            return False
+        code = "TEMPLATE_NOT_FOUND" if found is None else "TEMPLATE_NOT_APPROVED"
+        detail = {"id": str(task.template_id)}
+        await self._tasks.pause(task.id, accounts=None, actor="rule", reason=code, detail=detail)
+        return True
+
     async def _next_rows(self, task: Task, feed: _Feed) -> list[Recipient]:
         if feed.rows_at != (task.run, task.fed) or not feed.rows:
             feed.rows = await store.rows_after(self._database, task.id, task.fed, ROWS_READ)
@@ -378,22 +391,24 @@ class Feeder:
         due: datetime | None,
         now: datetime,
     ) -> int:
-        template = Template(task.content)
+        text = wording_of(task)
         rows = gate.rows
         request = SendRequest(
             account=account,
             items=tuple(
                 SendItem(
-                    "+" + row.number, template.fill(row.values), "", task.ext if row.ext is None else row.ext,
-                    task.extend_code, task.sign,
+                    "+" + row.number, content, "", task.ext if row.ext is None else row.ext, task.extend_code,
+                    task.sign, task.template_id or 0, params,
                 )
                 for row in rows
+                for content, params in (text.parts(row.values),)
             ),
             type=MessageType(task.type),
             origin=Origin.TASK,
             submitter=task.submitter,
             send_at=due,
             expire_at=self._expiry(task, due or now),
+            callback_url=task.callback_url,
             ids=gate.ids,
             gate=gate.given,
         )  # fmt: skip

@@ -12,7 +12,7 @@ import structlog
 
 from smsgw import aio
 from smsgw.core.errors import SmsgwError, Temporary
-from smsgw.platform.campaigns.service import Tasks, after_import, plan_of
+from smsgw.platform.campaigns.service import Tasks, after_import, members_of, plan_of
 from smsgw.platform.campaigns.sheets import Form
 from smsgw.platform.campaigns.worker import ImportJob, Job
 from smsgw.platform.campaigns.workers import Workers
@@ -57,18 +57,12 @@ class Importer:
             await self._import(found[0])
 
     async def _import(self, task: Task) -> None:
-        assert task.upload_id is not None  # noqa: S101 - that is how it was found
         begun = time.monotonic()
         try:
-            upload = await uploads.get(
-                self._database, task.upload_id, accounts=None, now=datetime.min.replace(tzinfo=UTC)
-            )
-            path = self._tasks.files.path(task.upload_id)
-            if upload is None or not path.exists():
+            job = await self._job(task)
+            if job is None:
                 await self._fail(task, "文件已被清除,请重新上传")
                 return
-            form = msgspec.convert(upload.form, Form)
-            job = ImportJob(self._database.dsn, str(path), form, plan_of(task), after_import(task))
             result = await self._workers.run(Job(load=job))
         except Temporary:
             raise
@@ -90,6 +84,21 @@ class Importer:
                 seconds=round(time.monotonic() - begun, 1),
             )  # fmt: skip
         self._tasks.wake.set()
+
+    async def _job(self, task: Task) -> ImportJob | None:
+        """What is to be read; None: the file is not there any more."""
+        job = ImportJob(self._database.dsn, plan_of(task), after_import(task))
+        if task.upload_id is None:
+            job.members = members_of(task)
+            return job
+        upload = await uploads.get(
+            self._database, task.upload_id, accounts=None, now=datetime.min.replace(tzinfo=UTC)
+        )
+        path = self._tasks.files.path(task.upload_id)
+        if upload is None or not path.exists():
+            return None
+        job.path, job.form = str(path), msgspec.convert(upload.form, Form)
+        return job
 
     async def _still_importing(self, task: Task) -> bool:
         found = await store.get(self._database, task.id, accounts=None)

@@ -47,19 +47,26 @@ class TaskSpec:
     account: Account
     name: str
     content: str
+    """Empty when it is made of a template."""
     origin: Origin
     submitter: str
     to: tuple[str, ...] = ()
     upload_id: int | None = None
+    audience_id: int | None = None
+    template_id: int | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    """Values of the template's variables that are the same for all."""
     phone: str | None = None
     """The column of the numbers, by name or letter; None: the one that seems to hold them."""
     variables: Mapping[str, str] = field(default_factory=dict)
-    """Variable of the text -> column; one that is not named here has the column of its own name."""
+    """Variable of the text -> column (of an audience: field); one that is not named here has that of its own name."""
     ext_column: str | None = None
-    type: MessageType = MessageType.NOTICE
+    type: MessageType | None = None
+    """None: the template's; without one a notice."""
     sign: str = ""
     ext: str = ""
     extend_code: str = ""
+    callback_url: str = ""
     send_at: datetime | None = None
     expire_at: datetime | None = None
     windows: Sequence[Mapping[str, Any]] = ()

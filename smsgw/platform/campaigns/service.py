@@ -13,18 +13,23 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
+from msgspec import convert, structs
 
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.ids import CHINA, time_of
 from smsgw.core.model import MessageType, Origin
+from smsgw.core.policy import NO_POLICY, PolicySet
 from smsgw.core.states import PartState
-from smsgw.core.variables import Template
+from smsgw.core.templates import Review
 from smsgw.pipeline.accept import VALIDITY, Acceptor, SendItem, SendRequest
 from smsgw.pipeline.events import EventBell
+from smsgw.pipeline.lists import Reason
 from smsgw.pipeline.outcomes import Outcomes, Sweep
 from smsgw.pipeline.policies import MAX_CHARACTERS
+from smsgw.platform.audience import queries
 from smsgw.platform.campaigns.files import Files
+from smsgw.platform.campaigns.members import Members, look
 from smsgw.platform.campaigns.model import (
     MAX_AHEAD,
     MAX_TO,
@@ -38,6 +43,7 @@ from smsgw.platform.campaigns.model import (
 )  # fmt: skip
 from smsgw.platform.campaigns.sheets import letter
 from smsgw.platform.campaigns.sifting import Plan, Sieve
+from smsgw.platform.campaigns.wording import Forms, forms_of, wording
 from smsgw.store import audit, events, taskparts
 from smsgw.store import tasks as store
 from smsgw.store.db import Connection, Database, Row
@@ -46,6 +52,10 @@ from smsgw.store.uploads import Upload
 
 log = structlog.get_logger(__name__)
 
+_PLANNED = ("phone", "columns", "names", "ext", "room", "forms", "fixed", "fields")
+"""What is kept of a plan."""
+TRIED = 3
+"""Rows that are shown to the door before there is a task."""
 CHUNKS_AT_ONCE = 5
 """Chunks that one statement holds, releases or cancels."""
 FRESH = 100
@@ -88,6 +98,7 @@ class Tasks:
         ids: Callable[[], int],
         on_queued: Callable[[set[tuple[int, int]]], None],
         bell: EventBell,
+        policies: Callable[[], PolicySet] = lambda: NO_POLICY,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.database = database
@@ -97,6 +108,7 @@ class Tasks:
         self._ids = ids
         self._on_queued = on_queued
         self._bell = bell
+        self._policies = policies
         self._now = now
         self.wake = asyncio.Event()
         """Set when there is something to feed or to import."""
@@ -114,29 +126,25 @@ class Tasks:
         now = self._now()
         next_at = _first_time(spec.send_at, spec.expire_at, spec.recurring, now)
         windows_of(spec.windows)
-        upload: Upload | None = None
-        if spec.upload_id is not None:
-            upload = await self.files.get(spec.upload_id, accounts=(spec.account.id,))
-        elif not spec.to:
-            raise Invalid("TO_EMPTY")
-        elif len(spec.to) > MAX_TO:
-            raise invalid(
-                "to", f"最多 {MAX_TO} 个号码,更多请上传文件", f"at most {MAX_TO}; use a file for more"
-            )
-        plan = self._plan(spec, upload)
-        self._try_text(spec, plan, upload)
+        if (spec.upload_id is not None) + (spec.audience_id is not None) + bool(spec.to) > 1:
+            raise invalid("to", "与 file_id、audience_id 只能填写一个", "one of this, file_id and audience_id")
+        spec, forms = self._text(spec)
+        kind = spec.type or MessageType.NOTICE
+        plan, rows = await self._rows(spec, forms)
+        self._try_text(spec, kind, plan, rows)
         task = Task(
             id=plan.task_id, account_id=spec.account.id, name=spec.name, state="importing", origin=spec.origin,
-            submitter=spec.submitter, type=spec.type, content=spec.content, created_at=now,
+            submitter=spec.submitter, type=kind, content=spec.content, created_at=now,
             client_ref=spec.client_ref, request_key=spec.request_key, request_sha256=spec.request_sha256,
-            sign=spec.sign, ext=spec.ext, extend_code=spec.extend_code, upload_id=spec.upload_id,
-            mapping={name: getattr(plan, name) for name in ("phone", "columns", "names", "ext", "room")},
+            sign=spec.sign, ext=spec.ext, extend_code=spec.extend_code, callback_url=spec.callback_url,
+            upload_id=spec.upload_id, audience_id=spec.audience_id, template_id=spec.template_id,
+            mapping={name: getattr(plan, name) for name in _PLANNED},
             one_each=spec.one_each, review=spec.review, send_at=spec.send_at, expire_at=spec.expire_at,
             windows=[dict(w) for w in spec.windows], recurring=_plain(spec.recurring), rate=spec.rate, next_at=next_at,
         )  # fmt: skip
         async with self.database.transaction(timeout=30) as connection:
             made = await store.insert(connection, task)
-            if made and upload is None:
+            if made and spec.to:
                 sieve = Sieve(plan)
                 for good, bad in sieve.sift(enumerate(([number] for number in spec.to), 1)):
                     await store.add_rows(connection, good, bad)
@@ -162,55 +170,108 @@ class Tasks:
             raise Invalid("IDEMPOTENCY_MISMATCH")
         raise Invalid("TASK_REF_EXISTS", id=str(found.id))
 
-    def _plan(self, spec: TaskSpec, upload: Upload | None) -> Plan:
-        names = Template(spec.content).names
+    def _text(self, spec: TaskSpec) -> tuple[TaskSpec, Forms | None]:
+        """The description with the text of its template, and the template's variables."""
+        if spec.template_id is None:
+            if not spec.content:
+                raise Invalid("CONTENT_EMPTY")
+            if spec.params:
+                raise invalid("params", "只能与 template_id 一起使用", "only with template_id")
+            return spec, None
+        if spec.content:
+            raise invalid("content", "与 template_id 只能填写一个", "either this or template_id")
+        line = (spec.account.id, *spec.account.above)
+        template = self._policies().book.template(line, spec.template_id)
+        if template is None:
+            raise Invalid("TEMPLATE_NOT_FOUND", id=str(spec.template_id))
+        if template.state is not Review.APPROVED:
+            raise Invalid("TEMPLATE_NOT_APPROVED", id=str(template.id))
+        kind = MessageType(template.type)
+        if spec.type not in (None, kind):
+            raise invalid("type", f"模板 {template.id} 的类型是 {kind}", f"template {template.id} is of type {kind}")
+        if template.sign and spec.sign not in ("", template.sign):
+            raise invalid(
+                "sign", f"模板 {template.id} 的签名是 {template.sign}", f"template {template.id} has another"
+            )
+        forms = forms_of(template)
+        if unknown := sorted(set(spec.params) - set(template.variables)):
+            raise Invalid("TEMPLATE_PARAM_INVALID", name=unknown[0][:32])
+        sign = spec.sign or template.sign
+        return replace(spec, content=template.content, type=kind, sign=sign), forms
+
+    async def _rows(self, spec: TaskSpec, forms: Forms | None) -> tuple[Plan, list[list[str]]]:
+        """How the rows are read, and the first of them."""
+        names = wording(spec.content, forms, spec.params).names
         sign = spec.sign or spec.account.default_sign
         room = MAX_CHARACTERS - (len(sign) + 2 if sign and not spec.content.startswith("【") else 0)
-        task_id = self._ids()
-        if upload is None:
-            if names:
-                raise Invalid("CONTENT_VARIABLE_UNRESOLVED", name=names[0])
-            return Plan(task_id, 0, spec.content, one_each=spec.one_each, room=room)
+        if unknown := sorted(set(spec.variables) - set(names)):
+            name = unknown[0]
+            raise invalid("mapping.variables", f"内容中没有变量 {name}", f"the text has no variable {name}")
+        plan = Plan(
+            self._ids(), 0, spec.content, names=names, one_each=spec.one_each, room=room, forms=forms,
+            fixed=dict(spec.params),
+        )  # fmt: skip
+        if spec.upload_id is not None:
+            upload = await self.files.get(spec.upload_id, accounts=(spec.account.id,))
+            return self._of_file(spec, plan, upload), upload.first_rows
+        if spec.audience_id is not None:
+            members = _members(spec, names)
+            if not await queries.audiences(self.database, spec.account.id, spec.audience_id, 1):
+                raise Refused("NOT_FOUND")
+            rows = await look(self.database, members, names)
+            columns = tuple(range(1, len(names) + 1))
+            ext = None if spec.ext_column is None else len(names) + 1
+            return structs.replace(plan, columns=columns, ext=ext, fields=members.fields), rows
+        if not spec.to:
+            raise Invalid("TO_EMPTY")
+        if len(spec.to) > MAX_TO:
+            raise invalid(
+                "to", f"最多 {MAX_TO} 个号码,更多请上传文件", f"at most {MAX_TO}; use a file for more"
+            )
+        if names:
+            raise Invalid("CONTENT_VARIABLE_UNRESOLVED", name=names[0])
+        return plan, [[number] for number in spec.to[:50]]
+
+    @staticmethod
+    def _of_file(spec: TaskSpec, plan: Plan, upload: Upload) -> Plan:
         phone = upload.phone_column if spec.phone is None else _column(upload, spec.phone, "mapping.phone")
         if phone is None:
             raise invalid(
                 "mapping.phone", "未能识别号码所在的列,请指定", "no column seems to hold numbers; name it"
             )
-        unknown = set(spec.variables) - set(names)
-        if unknown:
-            name = sorted(unknown)[0]
-            raise invalid("mapping.variables", f"内容中没有变量 {name}", f"the text has no variable {name}")
         columns = []
-        for name in names:
+        for name in plan.names:
             wanted = spec.variables.get(name, name)
             if name not in spec.variables and wanted not in upload.columns:
                 raise Invalid("CONTENT_VARIABLE_UNRESOLVED", name=name)
             columns.append(_column(upload, wanted, f"mapping.variables.{name}"))
         ext = None if spec.ext_column is None else _column(upload, spec.ext_column, "mapping.ext")
-        return Plan(task_id, phone, spec.content, tuple(columns), names, ext, spec.one_each, room)
+        return structs.replace(plan, phone=phone, columns=tuple(columns), ext=ext)
 
-    def _try_text(self, spec: TaskSpec, plan: Plan, upload: Upload | None) -> None:
+    def _try_text(self, spec: TaskSpec, kind: MessageType, plan: Plan, rows: Sequence[Sequence[str]]) -> None:
         """What the accept would refuse of every row alike is refused now."""
-        template = Template(spec.content)
-        rows = [[number] for number in spec.to[:50]] if upload is None else upload.first_rows
-        tried = 0
+        text = wording(spec.content, plan.forms, plan.fixed)
+        refused: list[Reason | None] = []
         for cells in rows:
             number = cells[plan.phone] if plan.phone < len(cells) else ""
             values = [cells[i] if i < len(cells) else "" for i in plan.columns]
-            try:
-                numbers.normalize(number)
-            except numbers.InvalidNumber:
+            if len(refused) == TRIED:
+                break
+            if not all(values) or not _is_number(number):
                 continue
-            if all(values):
-                item = SendItem(number, template.fill(values), "", spec.ext, spec.extend_code, spec.sign)
-                request = SendRequest(spec.account, (item,), spec.type, Origin.TASK, spec.submitter)
-                for failed in self._acceptor.judge(request):
-                    code, detail = failed.reason
-                    if code.startswith(("CONTENT_", "SIGN_", "TEMPLATE_")):
-                        raise Invalid(code, retry_after=None, **detail)
-                tried += 1
-                if tried == 3:
-                    return
+            content, params = text.parts(values)
+            item = SendItem(
+                number, content, "", spec.ext, spec.extend_code, spec.sign, spec.template_id or 0, params
+            )
+            request = SendRequest(
+                spec.account, (item,), kind, Origin.TASK, spec.submitter, callback_url=spec.callback_url
+            )
+            failed = self._acceptor.judge(request)
+            ours = bool(failed) and failed[0].reason[0].startswith(("CONTENT_", "SIGN_", "TEMPLATE_"))
+            refused.append(failed[0].reason if ours else None)
+        if refused and refused[0] and all(refused):  # one that passes: it was for the values of a row
+            code, detail = refused[0]
+            raise Invalid(code, retry_after=None, **detail)
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
@@ -514,10 +575,23 @@ def after_import(task: Task) -> str:
 
 def plan_of(task: Task) -> Plan:
     """How a stored task reads its file."""
-    m = task.mapping
-    return Plan(
-        task.id, m["phone"], task.content, tuple(m["columns"]), tuple(m["names"]), m["ext"], task.one_each, m["room"]
-    )  # fmt: skip
+    known = {name: value for name, value in task.mapping.items() if name in _PLANNED}
+    return convert({"task_id": task.id, "content": task.content, "one_each": task.one_each, **known}, Plan)
+
+
+def members_of(task: Task) -> Members:
+    """Whom a stored task to an audience writes to."""
+    assert task.audience_id is not None  # noqa: S101 - that is what it is
+    return Members(task.account_id, task.audience_id, tuple(task.mapping["fields"]))
+
+
+def _members(spec: TaskSpec, names: Sequence[str]) -> Members:
+    """The fields that the text's variables stand for, and that of ``ext``."""
+    assert spec.audience_id is not None  # noqa: S101
+    fields = [spec.variables.get(name, name) for name in names]
+    if spec.ext_column is not None:
+        fields.append(spec.ext_column)
+    return Members(spec.account.id, spec.audience_id, tuple(fields))
 
 
 def _column(upload: Upload, wanted: str, field: str) -> int:
@@ -531,6 +605,14 @@ def _column(upload: Upload, wanted: str, field: str) -> int:
     raise invalid(
         field, f"没有名为 {wanted[:64]} 的列,可选 {known}", f"no column {wanted[:64]}; there are {known}"
     )
+
+
+def _is_number(written: str) -> bool:
+    try:
+        numbers.normalize(written)
+    except numbers.InvalidNumber:
+        return False
+    return True
 
 
 def _plain(recurring: Any) -> dict[str, Any] | None:

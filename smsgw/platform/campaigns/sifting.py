@@ -9,8 +9,9 @@ import msgspec
 
 from smsgw.core import numbers, text
 from smsgw.core.errors import message_of
+from smsgw.core.templates import Misfit
 from smsgw.core.text import Unencodable
-from smsgw.core.variables import Template
+from smsgw.platform.campaigns.wording import Forms, wording
 from smsgw.store.tasks import NewProblem, NewRow
 
 BLOCK = 10_000
@@ -31,6 +32,12 @@ class Plan(msgspec.Struct, frozen=True):
     """What may not come twice: a ``number``, or a ``content`` to a number."""
     room: int = 1000
     """Characters that the filled text may have."""
+    forms: Forms | None = None
+    """Of the variables of a template; None: the content is a text of its own."""
+    fixed: dict[str, str] = {}
+    """Values of variables that are the same for all rows."""
+    fields: tuple[str, ...] = ()
+    """Of an audience's contacts, in the order of the columns."""
 
 
 class Sieve:
@@ -38,7 +45,7 @@ class Sieve:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._template = Template(plan.content)
+        self._wording = wording(plan.content, plan.forms, plan.fixed)
         self._seen: set[int] = set()
         self.total = 0
         self.valid = 0
@@ -80,7 +87,10 @@ class Sieve:
                 return number, "CONTENT_VARIABLE_UNRESOLVED", {"name": name}
         key = int(number)
         if values:
-            content = self._template.fill(values)
+            try:
+                content = self._wording.fill(values)
+            except Misfit as exc:
+                return number, "TEMPLATE_PARAM_INVALID", {"name": exc.name}
             if len(content) > self._plan.room:
                 return number, "CONTENT_TOO_LONG", {"length": len(content)}
             try:

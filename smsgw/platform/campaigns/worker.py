@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from smsgw.platform.campaigns import sheets
+from smsgw.platform.campaigns.members import Members
 from smsgw.platform.campaigns.sheets import BadFile, Form, Preview
 from smsgw.platform.campaigns.sifting import Plan, Sieve
 from smsgw.store import tasks as store
@@ -29,10 +30,12 @@ class ImportJob(msgspec.Struct):
     """Bring a file's rows into the database; the task goes on to ``next_state``."""
 
     dsn: str
-    path: str
-    form: Form
     plan: Plan
     next_state: str
+    path: str = ""
+    form: Form | None = None
+    """Of the file; None: the rows are the members of an audience."""
+    members: Members | None = None
 
 
 class Job(msgspec.Struct):
@@ -69,8 +72,14 @@ async def load(job: ImportJob) -> Imported:
         async with connection.transaction():
             await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '120s'")
             await store.clear_rows(connection, job.plan.task_id)
-            for good, bad in sieve.sift(sheets.read(Path(job.path), job.form)):
-                await store.add_rows(connection, good, bad)
+            if job.members is not None:
+                async for rows in job.members.pages(connection):
+                    for good, bad in sieve.sift(rows):
+                        await store.add_rows(connection, good, bad)
+            else:
+                assert job.form is not None  # noqa: S101 - one of the two
+                for good, bad in sieve.sift(sheets.read(Path(job.path), job.form)):
+                    await store.add_rows(connection, good, bad)
             await store.imported(
                 connection, job.plan.task_id, sieve.total, sieve.valid, sieve.problems, job.next_state
             )

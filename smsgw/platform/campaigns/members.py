@@ -1,0 +1,58 @@
+"""The members of an audience as rows of a task: the number first, then the values of the text's variables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from smsgw.core.errors import Invalid
+from smsgw.platform.audience import queries
+from smsgw.store.db import Connection, Database, Row
+
+PAGE = 5000
+NAME = ("姓名", "name")
+"""What stands for a contact's name, unless it has a field of that name."""
+LOOKED_AT = 50
+"""Members that are looked at before there is a task."""
+
+
+class Members(msgspec.Struct, frozen=True):
+    """Which audience, and which of its contacts' fields are wanted."""
+
+    account_id: int
+    audience_id: int
+    fields: tuple[str, ...] = ()
+
+    def cells(self, row: Row) -> list[str]:
+        """A member as a row."""
+        known = _fields(row)
+        return ["+" + row["number"], *(known.get(name, "") for name in self.fields)]
+
+    async def pages(self, connection: Connection) -> AsyncIterator[list[tuple[int, list[str]]]]:
+        """All of them, in the order in which they became contacts, as lines from 1 on with their cells."""
+        after = line = 0
+        while page := await queries.members(connection, self.account_id, self.audience_id, after, PAGE):
+            after = page[-1]["id"]
+            yield [(line + n, self.cells(row)) for n, row in enumerate(page, 1)]
+            line += len(page)
+
+
+def _fields(row: Row) -> dict[str, str]:
+    own: dict[str, str] = json.loads(row["fields"])
+    return dict.fromkeys(NAME, row["name"]) | own
+
+
+async def look(database: Database, members: Members, names: Sequence[str]) -> list[list[str]]:
+    """The first members as rows. ``names``: the variables that the first of ``members.fields`` are for.
+
+    Raises ``TO_EMPTY`` when there are none, ``CONTENT_VARIABLE_UNRESOLVED`` for a field that none of them has.
+    """
+    page = await queries.members(database, members.account_id, members.audience_id, 0, LOOKED_AT)
+    if not page:
+        raise Invalid("TO_EMPTY")
+    for name, wanted in zip(names, members.fields, strict=False):
+        if not any(_fields(row).get(wanted) for row in page):
+            raise Invalid("CONTENT_VARIABLE_UNRESOLVED", name=name)
+    return [members.cells(row) for row in page]

@@ -1,0 +1,161 @@
+"""Tasks of a template, to an audience, and with an address of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from taskdesk import Desk, desk
+
+from smsgw.core.errors import SmsgwError
+from smsgw.core.model import MessageType
+from smsgw.core.templates import Form, Review, Variable
+from smsgw.platform.audience import service as audience
+from smsgw.platform.audience.model import ContactInput
+from smsgw.platform.campaigns import recipients
+from smsgw.platform.campaigns.importer import Importer
+from smsgw.platform.content import registry
+from smsgw.store import accounts
+
+CSV = """手机号,订单,备注
+13800000001,A1,x
+13800000002,订单号,y
+13800000003,A3,z
+13800000004,,z
+""".encode()
+
+
+async def template(d: Desk, content: str, state: Review = Review.APPROVED, **variables: Variable) -> int:
+    # The variables are not in the order of their names: that of the text counts.
+    made = await registry.add_template(d.database, d.account_id, "t", "notice", content, variables, actor="t")
+    await registry.review(
+        d.database, registry.TEMPLATE, made, state, reason="x", actor="reviewer", ids=d.ids.next
+    )
+    await d.directory.reload(d.database)
+    return made
+
+
+async def texts(d: Desk, column: str = "content") -> list[str]:
+    return [row[column] for row in await d.database.fetch("SELECT * FROM message ORDER BY id")]
+
+
+async def imported(d: Desk) -> None:
+    await Importer(d.database, d.tasks, node=1, keep_days=1)._look()
+
+
+async def test_a_template_is_filled_from_columns_and_values_of_the_task(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        order = await template(
+            d,
+            "{称呼}的订单{订单}已发货,客服{电话}。",
+            订单=Variable(Form.ALNUM, 10),
+            电话=Variable(Form.DIGITS, 12),
+        )
+        incoming = await d.tasks.files.receive(d.account_id, len(CSV))
+        incoming.path.write_bytes(CSV)
+        file = await d.tasks.files.keep(incoming, d.account_id, "a.csv", "t")
+        how = {"template_id": order, "upload_id": file.id, "rows": 0, "content": ""}
+        with pytest.raises(SmsgwError) as refused:
+            await d.make(**how, params={"称呼": "您", "价格": "1"})
+        assert (refused.value.code, refused.value.detail) == ("TEMPLATE_PARAM_INVALID", {"name": "价格"})
+        with pytest.raises(SmsgwError, match="类型"):
+            await d.make(**how, type=MessageType.MARKETING)
+        with pytest.raises(SmsgwError, match="电话"):
+            await d.make(**how, params={"称呼": "您"})
+        task_id = await d.make(**how, params={"称呼": "您", "电话": "95555"})
+        await imported(d)
+        await d.feed()
+        view = await d.view(task_id)
+        assert view.task.problems == {"TEMPLATE_PARAM_INVALID": 1, "CONTENT_VARIABLE_UNRESOLVED": 1}
+        assert view.progress.statuses == {"queued": 2}
+        said = "【测试】您的订单{}已发货,客服95555。"
+        assert await texts(d) == [said.format("A1"), said.format("A3")]
+        assert await texts(d, "template_id") == [order] * 2
+
+
+async def test_a_template_must_be_approved_and_a_task_waits_when_it_is_not_any_more(
+    dsn: str, tmp_path: Path
+) -> None:
+    async with desk(dsn, tmp_path) as d:
+        numbers = ["13800000001", "13800000002"]
+        with pytest.raises(SmsgwError) as unknown:
+            await d.make(to=numbers, content="", template_id=99)
+        assert (unknown.value.code, unknown.value.detail) == ("TEMPLATE_NOT_FOUND", {"id": "99"})
+        order = await template(d, "您的订单已发货。", Review.REFUSED)
+        with pytest.raises(SmsgwError) as refused:
+            await d.make(to=numbers, content="", template_id=order)
+        assert refused.value.code == "TEMPLATE_NOT_APPROVED"
+        await registry.review(
+            d.database, registry.TEMPLATE, order, Review.APPROVED, actor="r", ids=d.ids.next
+        )
+        await d.directory.reload(d.database)
+        task_id = await d.make(to=numbers, content="", template_id=order)
+        await registry.review(
+            d.database, registry.TEMPLATE, order, Review.REFUSED, reason="x", actor="r", ids=d.ids.next
+        )
+        await d.directory.reload(d.database)
+        await d.feed()
+        view = await d.view(task_id)
+        assert (view.task.state, view.task.reason, view.progress.pending) == (
+            "paused",
+            "TEMPLATE_NOT_APPROVED",
+            2,
+        )
+
+
+async def test_an_audience_is_written_to_with_its_contacts_fields(dsn: str, tmp_path: Path) -> None:
+    async with desk(dsn, tmp_path) as d:
+        made = await audience.add_audience(d.database, d.account_id, "老客户")
+        with pytest.raises(SmsgwError) as empty:
+            await d.make(rows=0, content="您好", audience_id=made.id)
+        assert empty.value.code == "TO_EMPTY"
+        people = [
+            ContactInput("13800000001", "张三", None, {"city": "北京", "card": "1001"}),
+            ContactInput("13800000002", "李四", None, {"city": "上海"}),
+            ContactInput("13800000003", "王五", None, {}),
+            ContactInput("+85291234567", "陈六", None, {"city": "香港"}),
+        ]
+        await audience.put(d.database, d.account_id, people, made.id)
+        await audience.put(d.database, d.account_id, [ContactInput("13800000009", "无关")])
+        other = await accounts.add_account(d.database, "other", actor="t")
+        theirs = await audience.add_audience(d.database, other, "别人的")
+        with pytest.raises(SmsgwError) as unknown:
+            await d.make(rows=0, content="您好", audience_id=theirs.id)
+        assert unknown.value.code == "NOT_FOUND"
+        with pytest.raises(SmsgwError) as lost:
+            await d.make(rows=0, content="{级别}您好", audience_id=made.id)
+        assert (lost.value.code, lost.value.detail) == ("CONTENT_VARIABLE_UNRESOLVED", {"name": "级别"})
+        task_id = await d.make(
+            rows=0,
+            content="{姓名}您好,{城市}门店开业",
+            audience_id=made.id,
+            variables={"城市": "city"},
+            ext_column="card",
+        )
+        await imported(d)
+        await d.feed()
+        view = await d.view(task_id)
+        assert (view.task.total, view.task.problems) == (4, {"CONTENT_VARIABLE_UNRESOLVED": 1})
+        assert await texts(d) == [
+            f"【测试】{who}门店开业" for who in ("陈六您好,香港", "张三您好,北京", "李四您好,上海")
+        ]
+        assert await texts(d, "ext") == ["", "1001", ""]
+        table = b"".join([piece async for piece in recipients.errors(d.database, view.task, 1)]).decode()
+        assert "王五" in table
+
+
+async def test_reports_of_a_task_go_to_its_own_address(dsn: str, tmp_path: Path) -> None:
+    asked = []
+
+    def check(account: object, url: str) -> None:
+        asked.append(url)
+        if "bad" in url:
+            raise SmsgwError("CALLBACK_NOT_ALLOWED")
+
+    async with desk(dsn, tmp_path, check_callback=check) as d:
+        with pytest.raises(SmsgwError):
+            await d.make(callback_url="https://bad.example/r")
+        task_id = await d.make(3, callback_url="https://good.example/r")
+        await d.feed()
+        assert (await d.view(task_id)).progress.statuses == {"queued": 3}
+        assert await texts(d, "callback_url") == ["https://good.example/r"] * 3
