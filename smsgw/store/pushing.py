@@ -458,19 +458,38 @@ async def list_attempts(
 MAX_REDELIVERED = 10_000
 """Events that one call offers again."""
 
+_BY_ID = "id = ANY($7::bigint[])"
+_BY_MESSAGE = "message_id = ANY($7::bigint[])"
+_BY_BOTH = f"{_BY_ID} AND message_id = ANY($8::bigint[])"
+
 _AGAIN = """
-WITH pick AS MATERIALIZED (
-    SELECT id FROM customer_event
-    WHERE account_id = $1 AND id >= $2 AND id < $3 AND ($4::text IS NULL OR kind = $4)
-      AND ($5::bigint[] IS NULL OR id = ANY($5)) AND ($6::bigint[] IS NULL OR message_id = ANY($6)) AND {state}
-    ORDER BY id LIMIT $7 FOR UPDATE SKIP LOCKED
-)
+WITH pick AS MATERIALIZED (SELECT id FROM ({pick}) p ORDER BY id LIMIT $6)
 UPDATE customer_event e SET acknowledged_at = NULL, dead_at = NULL, done_by = '', attempts = 0, problem = '',
-    leased_until = NULL, batch_id = NULL, way = $8,
-    target = CASE WHEN $8 IN ('pull', 'bind') THEN NULL ELSE e.target END
+    leased_until = NULL, batch_id = NULL, way = $5,
+    target = CASE WHEN $5 IN ('pull', 'bind') THEN NULL ELSE e.target END
 FROM pick WHERE e.id = pick.id RETURNING e.kind
 """
-_AGAINS = {state: _AGAIN.format(state=clause) for state, clause in _STATE.items()}
+# The oldest of each kind by its index, as for ``_PAGES``.
+_OLDEST = """
+SELECT e.id FROM unnest($4::text[]) AS k(kind), LATERAL (
+    SELECT id FROM customer_event
+    WHERE account_id = $1 AND kind = k.kind AND id >= $2 AND id < $3 AND {state} ORDER BY id LIMIT $6
+    FOR UPDATE SKIP LOCKED
+) e
+"""
+_NAMED = """
+SELECT id FROM customer_event
+WHERE {named} AND account_id = $1 AND kind = ANY($4::text[]) AND id >= $2 AND id < $3 AND {state} FOR UPDATE SKIP LOCKED
+"""
+_AGAINS = {
+    state: _AGAIN.format(pick=" UNION ALL ".join(_OLDEST.format(state=clause) for clause in clauses))
+    for state, clauses in _LISTED.items()
+}
+_AGAINS_NAMED = {
+    (state, named): _AGAIN.format(pick=_NAMED.format(named=named, state=clause))
+    for state, clause in _STATE.items()
+    for named in (_BY_ID, _BY_MESSAGE, _BY_BOTH)
+}
 
 
 async def redeliver(
@@ -489,11 +508,17 @@ async def redeliver(
 
     ``way`` None: the account's own.
     """
-    rows = await database.fetch(
-        _AGAINS[state], account_id, max(0, first_id(since)), max(0, first_id(until)), kind,
-        None if event_ids is None else list(event_ids), None if message_ids is None else list(message_ids),
-        MAX_REDELIVERED, way, timeout=30,
-    )  # fmt: skip
+    kinds = KINDS if kind is None else (kind,)
+    arguments = account_id, max(0, first_id(since)), max(0, first_id(until)), kinds, way, MAX_REDELIVERED
+    if event_ids is None and message_ids is None:
+        rows = await database.fetch(_AGAINS[state], *arguments, timeout=30)
+    elif event_ids is None or message_ids is None:
+        named, ids = (_BY_MESSAGE, message_ids) if event_ids is None else (_BY_ID, event_ids)
+        rows = await database.fetch(_AGAINS_NAMED[state, named], *arguments, ids, timeout=30)
+    else:
+        rows = await database.fetch(
+            _AGAINS_NAMED[state, _BY_BOTH], *arguments, event_ids, message_ids, timeout=30
+        )
     counts: dict[str, int] = {}
     for row in rows:
         counts[row["kind"]] = counts.get(row["kind"], 0) + 1

@@ -282,6 +282,16 @@ async def test_deliveries_are_not_looked_for_among_others(day: Day, state: str |
         pushing._LISTS_ABOUT[state], str(FIRST - 16), "'{2}'", kinds, str(NEWEST), str(OLDEST), "50"
     )
     assert plan.root["Plan"]["Actual Rows"] == (state in ("waiting", None))
+    span = ("2", str(OLDEST), str(NEWEST), kinds, "NULL", "10000")
+    assert (await day.cheap(pushing._AGAINS[state], *span, rows=20)).root["Plan"]["Actual Rows"] == rows
+    one = f"'{{{FIRST - 16}}}'"
+    for named, arguments in (
+        (pushing._BY_ID, (one,)),
+        (pushing._BY_MESSAGE, (one,)),
+        (pushing._BY_BOTH, (one, one)),
+    ):
+        plan = await day.cheap(pushing._AGAINS_NAMED[state, named], *span, *arguments)
+        assert plan.root["Plan"]["Actual Rows"] == (state in ("waiting", None))
 
 
 async def test_what_waits_for_blocked_numbers_is_found_by_their_numbers(day: Day) -> None:
