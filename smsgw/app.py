@@ -187,7 +187,9 @@ class Daemon:
             away=lambda: not self._database_ok,
             check_callback=lambda account, url: self.pusher.check_callback(account, url),
         )  # fmt: skip
-        self.reviewing = Reviewing(self.database, self.outcomes, self.directory, self.channels.announce)
+        self.reviewing = Reviewing(
+            self.database, self.outcomes, self.directory, self.channels.announce, self._task_reviewed
+        )
         await self.acceptor.start()
         self._closers.append(("acceptor", self.acceptor.stop))
         self.partners = Partners(
@@ -232,6 +234,9 @@ class Daemon:
         self.urls |= self.partners.urls
         await self._listen()
         log.info("daemon.started", node=settings.node.number, **self.urls)
+
+    async def _task_reviewed(self, task_id: int, *, passes: bool, actor: str, reason: str) -> int:
+        return await self.tasks.reviewed(task_id, passes=passes, actor=actor, reason=reason)
 
     async def _start_tasks(self) -> None:
         settings = self.settings

@@ -56,8 +56,8 @@ def add(app: web.Application, daemon: Daemon) -> None:
         if verb in ("pause", "resume", "cancel"):
             await getattr(daemon.tasks, verb)(task_id, accounts=None, actor=actor)
         elif verb in ("pass", "reject"):
-            await daemon.tasks.decide(
-                task_id, passed=verb == "pass", reviewer=actor, reason=body.get("reason", "")
+            await daemon.reviewing.decide(
+                task_id, passes=verb == "pass", actor=actor, reason=body.get("reason", "")
             )
         elif verb != "show":
             raise web.HTTPNotFound

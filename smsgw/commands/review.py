@@ -1,4 +1,4 @@
-"""``smsgwctl review``: calls that wait for a reviewer (审核)."""
+"""``smsgwctl review``: calls and tasks that wait for a reviewer (审核)."""
 
 from __future__ import annotations
 
@@ -26,11 +26,17 @@ STATES = ("pending", "passed", "rejected", "expired")
 
 @click.group()
 def review() -> None:
-    """Messages that a reviewer has to see first (审核)."""
+    """Messages and tasks that a reviewer has to see first (审核)."""
 
 
 def _line(row: Row) -> dict[str, Any]:
-    return dict(row) | {"batch_id": str(row["batch_id"]), "validity": str(row["validity"])}
+    """An id is that of the call or task; what is asked about a task has no end."""
+    what = "task" if row["task"] else "call"
+    line = {name: value for name, value in row.items() if name != "task"}
+    expires = None if row["task"] else row["expires_at"]
+    return line | {
+        "batch_id": str(row["batch_id"]), "what": what, "validity": str(row["validity"]), "expires_at": expires,
+    }  # fmt: skip
 
 
 @review.command("list")
@@ -47,7 +53,9 @@ async def review_list(ctx: Context, state: str, limit: int, as_json: bool) -> No
     if as_json:
         print_json(lines)
     else:
-        columns = ("batch_id", "created_at", "account", "type", "submitter", "numbers", "reasons", "content", "state")
+        columns = (
+            "batch_id", "what", "created_at", "account", "type", "submitter", "numbers", "reasons", "content", "state",
+        )  # fmt: skip
         print_table(lines, columns, empty="nothing waits")
 
 
@@ -65,7 +73,7 @@ async def review_show(ctx: Context, batch_id: int, unmask: bool, as_json: bool) 
             raise Failed(f"no review {batch_id}; see: smsgwctl review list --state all")
         sample = [
             dict(m) | {"id": str(m["id"]), "number": m["number"] if unmask else mask(m["number"])}
-            for m in await reviews.sample(database, batch_id)
+            for m in await reviews.sample(database, row)
         ]
     if as_json:
         print_json(_line(row) | {"messages": sample})
@@ -78,7 +86,7 @@ async def review_show(ctx: Context, batch_id: int, unmask: bool, as_json: bool) 
 async def _decide(ctx: Context, batch_id: int, passes: bool, reason: str) -> None:
     body = {"batch_id": batch_id, "passes": passes, "reason": reason, "actor": actor()}
     result = await ctx.daemon("POST", "/review", body)
-    click.echo(f"{result['parts']} part(s): {'passed' if passes else 'rejected'}")
+    click.echo(f"{result['parts']} part(s) or row(s): {'passed' if passes else 'rejected'}")
 
 
 @review.command("pass")

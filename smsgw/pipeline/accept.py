@@ -255,12 +255,12 @@ class Acceptor:
         """What is done while the database is away; None: calls are refused."""
         return self._spooling
 
-    def judge(self, request: SendRequest) -> list[Failed]:
-        """Of the recipients those that the checks in memory would refuse now, and why. Raises what refuses the call."""
+    def judge(self, request: SendRequest) -> tuple[list[Passed], list[Failed]]:
+        """What the checks in memory say of the recipients now. Raises what refuses the call."""
         self._admit(request)
         now = self._now()
         due, _ = self._times(request, now)
-        return self._checker.check(request, now, due or now)[1]
+        return self._checker.check(request, now, due or now)
 
     async def explain(self, request: SendRequest) -> list[dict[str, object]]:
         """What would become of each recipient: the same checks as ``send``, all of them, and nothing is stored."""

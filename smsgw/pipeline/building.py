@@ -141,7 +141,7 @@ class Builder:
             dict.fromkeys(
                 reason
                 for p in passed
-                if p.subject.draft.reviews and Listed.TEST not in p.subject.listed
+                if not request.reviewed and p.subject.draft.reviews and Listed.TEST not in p.subject.listed
                 for reason in p.subject.draft.reviews
             )
         )

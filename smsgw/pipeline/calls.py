@@ -54,6 +54,8 @@ class SendRequest:
     """Given what becomes of the items: what has to hold, and is written, in the transaction that stores them."""
     dedupe: int = 0
     """Seconds in which the same text goes to a number once, as the caller wants it; 0: it does not say."""
+    reviewed: bool = False
+    """A reviewer has passed what it is a part of: nobody is asked again."""
     joins: tuple[int, ...] = ()
     """One recipient whose content was put together from these parts of a partner; they go over into the message."""
 

@@ -1,9 +1,10 @@
-"""Approval (审核): a reviewer passes or rejects a call that is HELD. Command line and portal use the same."""
+"""Approval (审核): a reviewer passes or rejects a HELD call, or a task. Command line and portal use the same."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from smsgw.core.alarms import WARNING, Finding
 from smsgw.core.errors import Invalid, Refused, message_of
@@ -19,8 +20,14 @@ SHELL = "cli:"
 """Actors at the server's own shell; they may decide about what they have sent themselves."""
 
 
+class TaskDecision(Protocol):
+    """What a decision about a task does; how many rows it has."""
+
+    async def __call__(self, task_id: int, *, passes: bool, actor: str, reason: str) -> int: ...
+
+
 class Reviewing:
-    """Decisions about HELD calls."""
+    """Decisions about HELD calls and tasks."""
 
     def __init__(
         self,
@@ -28,12 +35,14 @@ class Reviewing:
         outcomes: Outcomes,
         directory: Directory,
         on_queued: Callable[[set[tuple[int, int]]], None],
+        task: TaskDecision,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database = database
         self._outcomes = outcomes
         self._directory = directory
         self._on_queued = on_queued
+        self._task = task
         self._now = now
 
     async def decide(
@@ -45,7 +54,7 @@ class Reviewing:
         reason: str = "",
         accounts: tuple[int, ...] | None = None,
     ) -> int:
-        """Pass or reject a call; how many parts it had.
+        """Pass or reject a call or task; how many parts (of a task: rows) it had.
 
         Who sent it cannot decide about it (``STATE_CONFLICT``), nor anybody twice; a rejection needs a reason.
         ``accounts`` (None: all): whose calls the reviewer may see.
@@ -57,6 +66,8 @@ class Reviewing:
             raise Refused("NOT_FOUND")
         if row["submitter"] == actor and not actor.startswith(SHELL):
             raise Refused("STATE_CONFLICT", reason="不能审核自己提交的短信,请由其他审核员处理")
+        if row["task"]:
+            return await self._task(batch_id, passes=passes, actor=actor, reason=reason)
         queues: set[tuple[int, int]] = set()
 
         async def run(connection: Connection, now: datetime) -> list[Row]:

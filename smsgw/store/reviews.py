@@ -1,4 +1,7 @@
-"""Calls that wait for a reviewer: the list, and what follows a decision. Their messages are HELD meanwhile."""
+"""Calls and tasks that wait for a reviewer: the list, and what follows a decision.
+
+The messages of a call are HELD meanwhile, under its ``batch_id``; of a task, whose id stands there, there are none yet.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,10 @@ _SAMPLE = """
 SELECT id, number, carrier, content, sign FROM message
 WHERE batch_id = $1 AND id >= $1 AND id < $1 + 4096 ORDER BY id LIMIT $2
 """
+_FIRST_ROWS = """
+SELECT n AS id, number, '' AS carrier, array_to_string(vals, ' ') AS content, '' AS sign FROM task_row
+WHERE task_id = $1 ORDER BY n LIMIT $2
+"""
 _WAITING = "SELECT count(*) AS n, min(created_at) AS oldest FROM review WHERE state = 'pending' AND created_at < $1"
 
 
@@ -47,9 +54,9 @@ async def get(database: Database, batch_id: int, *, accounts: Sequence[int] | No
     return await database.fetchrow(_ONE, batch_id, None if accounts is None else list(accounts))
 
 
-async def sample(database: Database, batch_id: int, limit: int = 10) -> list[Row]:
-    """The first messages of the call."""
-    return await database.fetch(_SAMPLE, batch_id, limit)
+async def sample(database: Database, review: Row, limit: int = 10) -> list[Row]:
+    """The first messages of the call; of a task its first rows with their values."""
+    return await database.fetch(_FIRST_ROWS if review["task"] else _SAMPLE, review["batch_id"], limit)
 
 
 async def waiting(database: Database, before: datetime) -> Row | None:
@@ -80,6 +87,34 @@ UPDATE part p SET state = 45, code = 'REVIEW_REJECTED', class = 'POLICY', by_us 
 FROM told WHERE p.id = told.id AND p.id >= $1 AND p.id < $1 + {MAX_BLOCK} AND p.state = 1 AND p.held_for IS NULL
 RETURNING {COLUMNS}
 """  # noqa: S608
+
+
+_OF_TASK = """
+INSERT INTO review (batch_id, account_id, type, origin, submitter, reasons, numbers, parts, content, due_at, validity,
+                    expires_at, task)
+SELECT id, account_id, type, origin, submitter, review_reasons, valid, valid, content, next_at, interval '0',
+       'infinity', true
+FROM task WHERE id = $1
+"""
+_END = "UPDATE review SET state = 'expired', decided_at = $2 WHERE batch_id = $1 AND state = 'pending'"
+
+
+async def ask_for_task(connection: Connection, task_id: int) -> None:
+    """A task waits for a reviewer: for as long as it takes."""
+    await connection.execute(_OF_TASK, task_id)
+
+
+async def decide_task(
+    connection: Connection, task_id: int, now: datetime, *, passes: bool, actor: str, reason: str
+) -> None:
+    """The word about a task that the transaction has locked."""
+    state = "passed" if passes else "rejected"
+    await connection.execute(_DECIDE, task_id, state, actor, now, reason)
+
+
+async def end_task(connection: Connection, task_id: int, now: datetime) -> None:
+    """Nobody is asked about a task any more: it was cancelled."""
+    await connection.execute(_END, task_id, now)
 
 
 async def release(

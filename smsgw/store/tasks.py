@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from smsgw.core.errors import Invalid
+from smsgw.store import reviews
 from smsgw.store.db import Connection, Database, Row
 
 Reader = Database | Connection
@@ -60,6 +61,8 @@ class Task:
     mapping: dict[str, Any] = field(default_factory=dict)
     one_each: str = "number"
     review: bool = False
+    """A reviewer has to pass it; one that has begun was passed."""
+    review_reasons: Sequence[str] = ()
     send_at: datetime | None = None
     expire_at: datetime | None = None
     windows: list[Any] = field(default_factory=list)
@@ -126,9 +129,10 @@ def _json(value: Any) -> str:
 _INSERT = """
 INSERT INTO task (id, account_id, name, state, origin, submitter, client_ref, request_key, request_sha256, type, sign,
                   content, template_id, ext, extend_code, upload_id, mapping, one_each, review, send_at, expire_at,
-                  windows, recurring, rate, created_at, next_at, audience_id, callback_url)
+                  windows, recurring, rate, created_at, next_at, audience_id, callback_url,
+                  review_reasons)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-        $25, $26, $27, $28)
+        $25, $26, $27, $28, $29)
 ON CONFLICT DO NOTHING RETURNING id
 """
 
@@ -141,6 +145,7 @@ async def insert(connection: Connection, task: Task) -> bool:
         task.extend_code, task.upload_id, _json(task.mapping), task.one_each, task.review, task.send_at,
         task.expire_at, _json(task.windows), None if task.recurring is None else _json(task.recurring), task.rate,
         task.created_at, task.next_at, task.audience_id, task.callback_url,
+        list(task.review_reasons),
     )  # fmt: skip
     return done is not None
 
@@ -294,8 +299,11 @@ async def imported(
 
     Raises ``STATE_CONFLICT`` when it was cancelled meanwhile.
     """
-    if await connection.fetchval(_IMPORTED, task_id, total, valid, _json(dict(problems)), state) is None:
+    became = await connection.fetchval(_IMPORTED, task_id, total, valid, _json(dict(problems)), state)
+    if became is None:
         raise Invalid("STATE_CONFLICT", reason="任务已不在导入状态")
+    if became == "review":
+        await reviews.ask_for_task(connection, task_id)
 
 
 # --- feeding ---------------------------------------------------------------------------------------------------------

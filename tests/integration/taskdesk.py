@@ -21,6 +21,7 @@ from smsgw.pipeline.accept import Acceptor, DiskGuard
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.outcomes import Outcomes
+from smsgw.pipeline.reviewing import Reviewing
 from smsgw.pipeline.routing import Router
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
@@ -43,6 +44,7 @@ class Desk:
     acceptor: Acceptor
     tasks: Tasks
     feeder: Feeder
+    reviewing: Reviewing
     ids: IdSource
     account_id: int
     away: set[str]
@@ -149,7 +151,8 @@ async def desk(
         database, tasks, acceptor, node=1, ids=ids, account=directory.account, policies=lambda: directory.policies,
         now=now,
     )  # fmt: skip
-    found.append(Desk(database, directory, acceptor, tasks, feeder, ids, account_id, away))
+    reviewing = Reviewing(database, outcomes, directory, lambda _: None, tasks.reviewed, now=now)
+    found.append(Desk(database, directory, acceptor, tasks, feeder, reviewing, ids, account_id, away))
     await acceptor.start()
     await outcomes.start()
     try:

@@ -458,7 +458,7 @@ async def _(own: Own) -> Provoked:
     held = (await own.send()).data
     assert held["items"][0]["status"] == "held"
     ctx = own.api.ctx
-    reviewing = Reviewing(ctx.db, own.api.outcomes, ctx.directory, lambda _: None)
+    reviewing = Reviewing(ctx.db, own.api.outcomes, ctx.directory, lambda _: None, ctx.tasks.reviewed)
     await reviewing.decide(int(held["batch_id"]), passes=False, actor="cli:root", reason="内容不合规")
     message_id = held["items"][0]["message_id"]
     record = (await own.api.get(f"/messages/{message_id}", key=own.key)).data

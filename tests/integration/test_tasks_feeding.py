@@ -17,7 +17,7 @@ from smsgw.pipeline.accept import SendItem, SendRequest
 from smsgw.platform.campaigns import feeder as feeding
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.feeder import Feeder
-from smsgw.store import accounts, leases, policies
+from smsgw.store import accounts, leases, policies, reviews
 
 
 async def test_no_more_is_fed_than_may_wait(
@@ -322,14 +322,54 @@ async def test_a_reviewer_decides_and_not_about_own_tasks(dsn: str, tmp_path: Pa
         other = await d.make(5, review=True)
         await d.feed()
         assert await d.states() == {}
+        withdrawn = await d.make(5, review=True)
+        await d.tasks.cancel(withdrawn, accounts=None, actor="key")
+        waiting = await reviews.list_(d.database, accounts=[d.account_id])
+        assert [(r["batch_id"], r["task"], r["numbers"]) for r in waiting if r["task"]] == [
+            (other, True, 5),
+            (task_id, True, 5),
+        ]
+        assert len(await reviews.sample(d.database, waiting[0])) == 5
         with pytest.raises(Refused):
-            await d.tasks.decide(task_id, passed=True, reviewer="key")
-        await d.tasks.decide(task_id, passed=True, reviewer="boss")
-        await d.tasks.decide(other, passed=False, reviewer="boss", reason="内容不妥")
+            await d.reviewing.decide(task_id, passes=True, actor="key")
+        with pytest.raises(Refused):
+            await d.reviewing.decide(task_id, passes=True, actor="boss", accounts=(d.account_id + 1,))
+        assert await d.reviewing.decide(task_id, passes=True, actor="boss") == 5
+        with pytest.raises(Refused):
+            await d.reviewing.decide(task_id, passes=True, actor="boss")
+        await d.reviewing.decide(other, passes=False, actor="boss", reason="内容不妥")
         await d.feed()
+        assert not await reviews.list_(d.database, accounts=None)
+        decided = await reviews.list_(d.database, state="", accounts=None)
+        assert [(r["state"], r["decided_by"]) for r in decided] == [
+            ("expired", ""), ("rejected", "boss"), ("passed", "boss"),
+        ]  # fmt: skip
         assert await d.states() == {PartState.QUEUED: 5}
         view = await d.view(other)
         assert (view.task.state, view.task.detail["reason"]) == ("cancelled", "内容不妥")
+
+
+async def test_what_policies_want_reviewed_is_reviewed_once_for_a_whole_task(
+    dsn: str, tmp_path: Path
+) -> None:
+    async with desk(dsn, tmp_path) as d:
+        await policies.put(d.database, "review_over", "100", actor="t")
+        await d.directory.reload(d.database)
+        small, large = await d.make(100), await d.make(101)
+        await policies.put(d.database, "review", "all", actor="t")
+        await d.directory.reload(d.database)
+        seen = await d.make(250)
+        await d.feed()
+        waiting = await reviews.list_(d.database, accounts=None)
+        assert [(r["batch_id"], r["reasons"]) for r in waiting if r["task"]] == [
+            (seen, ["该账号或类型的短信须审核", "号码数 250 超过 100"]), (large, ["号码数 101 超过 100"]),
+        ]  # fmt: skip
+        await d.reviewing.decide(seen, passes=True, actor="boss")
+        await d.feed()
+        assert (await d.view(seen)).progress.statuses == {"queued": 250}
+        # One that began before the policy came is seen call by call.
+        assert (await d.view(small)).progress.statuses == {"held": 100}
+        assert [r["task"] for r in await reviews.list_(d.database, accounts=None)] == [False, True]
 
 
 async def test_only_one_node_feeds(dsn: str, tmp_path: Path) -> None:

@@ -409,6 +409,7 @@ class Feeder:
             send_at=due,
             expire_at=self._expiry(task, due or now),
             callback_url=task.callback_url,
+            reviewed=task.review,
             ids=gate.ids,
             gate=gate.given,
         )  # fmt: skip

@@ -44,7 +44,7 @@ from smsgw.platform.campaigns.model import (
 from smsgw.platform.campaigns.sheets import letter
 from smsgw.platform.campaigns.sifting import Plan, Sieve
 from smsgw.platform.campaigns.wording import Forms, forms_of, wording
-from smsgw.store import audit, events, taskparts
+from smsgw.store import audit, events, reviews, taskparts
 from smsgw.store import tasks as store
 from smsgw.store.db import Connection, Database, Row
 from smsgw.store.tasks import Chunk, Task
@@ -130,8 +130,13 @@ class Tasks:
             raise invalid("to", "与 file_id、audience_id 只能填写一个", "one of this, file_id and audience_id")
         spec, forms = self._text(spec)
         kind = spec.type or MessageType.NOTICE
-        plan, rows = await self._rows(spec, forms)
-        self._try_text(spec, kind, plan, rows)
+        plan, rows, count = await self._rows(spec, forms)
+        reasons = self._try_text(spec, kind, plan, rows)
+        limit = self._policies().limits(spec.account, kind).review_over
+        if limit and count > limit:
+            reasons.append(f"号码数 {count} 超过 {limit}")
+        if spec.review and not reasons:
+            reasons.append("提交时要求审核")
         task = Task(
             id=plan.task_id, account_id=spec.account.id, name=spec.name, state="importing", origin=spec.origin,
             submitter=spec.submitter, type=kind, content=spec.content, created_at=now,
@@ -139,7 +144,8 @@ class Tasks:
             sign=spec.sign, ext=spec.ext, extend_code=spec.extend_code, callback_url=spec.callback_url,
             upload_id=spec.upload_id, audience_id=spec.audience_id, template_id=spec.template_id,
             mapping={name: getattr(plan, name) for name in _PLANNED},
-            one_each=spec.one_each, review=spec.review, send_at=spec.send_at, expire_at=spec.expire_at,
+            one_each=spec.one_each, review=bool(reasons), review_reasons=reasons, send_at=spec.send_at,
+            expire_at=spec.expire_at,
             windows=[dict(w) for w in spec.windows], recurring=_plain(spec.recurring), rate=spec.rate, next_at=next_at,
         )  # fmt: skip
         async with self.database.transaction(timeout=30) as connection:
@@ -199,8 +205,8 @@ class Tasks:
         sign = spec.sign or template.sign
         return replace(spec, content=template.content, type=kind, sign=sign), forms
 
-    async def _rows(self, spec: TaskSpec, forms: Forms | None) -> tuple[Plan, list[list[str]]]:
-        """How the rows are read, and the first of them."""
+    async def _rows(self, spec: TaskSpec, forms: Forms | None) -> tuple[Plan, list[list[str]], int]:
+        """How the rows are read, the first of them, and how many there are."""
         names = wording(spec.content, forms, spec.params).names
         sign = spec.sign or spec.account.default_sign
         room = MAX_CHARACTERS - (len(sign) + 2 if sign and not spec.content.startswith("【") else 0)
@@ -213,15 +219,16 @@ class Tasks:
         )  # fmt: skip
         if spec.upload_id is not None:
             upload = await self.files.get(spec.upload_id, accounts=(spec.account.id,))
-            return self._of_file(spec, plan, upload), upload.first_rows
+            return self._of_file(spec, plan, upload), upload.first_rows, upload.rows
         if spec.audience_id is not None:
             members = _members(spec, names)
-            if not await queries.audiences(self.database, spec.account.id, spec.audience_id, 1):
+            found = await queries.audiences(self.database, spec.account.id, spec.audience_id, 1)
+            if not found:
                 raise Refused("NOT_FOUND")
             rows = await look(self.database, members, names)
             columns = tuple(range(1, len(names) + 1))
             ext = None if spec.ext_column is None else len(names) + 1
-            return structs.replace(plan, columns=columns, ext=ext, fields=members.fields), rows
+            return structs.replace(plan, columns=columns, ext=ext, fields=members.fields), rows, found[0].members
         if not spec.to:
             raise Invalid("TO_EMPTY")
         if len(spec.to) > MAX_TO:
@@ -230,7 +237,7 @@ class Tasks:
             )
         if names:
             raise Invalid("CONTENT_VARIABLE_UNRESOLVED", name=names[0])
-        return plan, [[number] for number in spec.to[:50]]
+        return plan, [[number] for number in spec.to[:50]], len(spec.to)
 
     @staticmethod
     def _of_file(spec: TaskSpec, plan: Plan, upload: Upload) -> Plan:
@@ -248,8 +255,9 @@ class Tasks:
         ext = None if spec.ext_column is None else _column(upload, spec.ext_column, "mapping.ext")
         return structs.replace(plan, phone=phone, columns=tuple(columns), ext=ext)
 
-    def _try_text(self, spec: TaskSpec, kind: MessageType, plan: Plan, rows: Sequence[Sequence[str]]) -> None:
-        """What the accept would refuse of every row alike is refused now."""
+    def _try_text(self, spec: TaskSpec, kind: MessageType, plan: Plan, rows: Sequence[Sequence[str]]) -> list[str]:
+        """What the accept would refuse of every row alike is refused now; why a reviewer has to see it first."""
+        reviews_: dict[str, None] = {}
         text = wording(spec.content, plan.forms, plan.fixed)
         refused: list[Reason | None] = []
         for cells in rows:
@@ -266,12 +274,15 @@ class Tasks:
             request = SendRequest(
                 spec.account, (item,), kind, Origin.TASK, spec.submitter, callback_url=spec.callback_url
             )
-            failed = self._acceptor.judge(request)
+            passed, failed = self._acceptor.judge(request)
+            for one in passed:
+                reviews_ |= dict.fromkeys(one.subject.draft.reviews)
             ours = bool(failed) and failed[0].reason[0].startswith(("CONTENT_", "SIGN_", "TEMPLATE_"))
             refused.append(failed[0].reason if ours else None)
         if refused and refused[0] and all(refused):  # one that passes: it was for the values of a row
             code, detail = refused[0]
             raise Invalid(code, retry_after=None, **detail)
+        return list(reviews_)
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
@@ -377,33 +388,34 @@ class Tasks:
             )
             if task.run:
                 await store.end_feeding(connection, task.id, task.run, task.fed)
+            if task.state == "review":
+                await reviews.end_task(connection, task.id, now)
             await self._record(connection, actor, "task.cancel", task)
         await self.settle_queue(task.id)
         self.wake.set()
         log.info("task.cancelled", task=task.id, by=actor)
         return await self._task(task.id)
 
-    async def decide(self, task_id: int, *, passed: bool, reviewer: str, reason: str = "") -> Task:
-        """Review: it may begin, or it never will. Nobody passes what they have submitted themselves."""
+    async def reviewed(self, task_id: int, *, passes: bool, actor: str, reason: str) -> int:
+        """A reviewer's word (``Reviewing.decide``): it may begin, or it never will. How many rows it has."""
         now = self._now()
         async with self.database.transaction() as connection:
             task = await self._locked(connection, task_id, None)
             if task.state != "review":
                 raise _conflict(task, "审核", "reviewed")
-            if passed and reviewer == task.submitter:
-                raise Refused("STATE_CONFLICT", reason="不能审核自己提交的任务", reason_en="it is your own")
-            if passed:
+            await reviews.decide_task(connection, task.id, now, passes=passes, actor=actor, reason=reason[:500])
+            if passes:
                 await store.change(connection, task.id, state="scheduled", next_at=task.next_at or now)
             else:
                 await store.change(
                     connection, task.id, state="cancelled", ended_at=now, reason="REVIEW_REJECTED",
-                    detail={"reviewer": reviewer, "reason": reason[:500]},
+                    detail={"reviewer": actor, "reason": reason[:500]},
                 )  # fmt: skip
             await self._record(
-                connection, reviewer, "task.pass" if passed else "task.reject", task, reason=reason[:500]
+                connection, actor, "task.pass" if passes else "task.reject", task, reason=reason[:500]
             )
         self.wake.set()
-        return await self._task(task.id)
+        return task.valid
 
     async def change(
         self,
