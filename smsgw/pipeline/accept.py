@@ -27,7 +27,7 @@ from smsgw.pipeline.repeats import Repeats, recalled
 from smsgw.pipeline.routing import CARRIER_ZH, Router
 from smsgw.pipeline.spooling import Known, Spooling
 from smsgw.pipeline.turns import Turns
-from smsgw.store import accounts, frequency, replaying
+from smsgw.store import credit, frequency, replaying
 from smsgw.store.batch import Batcher
 from smsgw.store.calls import PART_COLUMNS, NewCall, Stored
 from smsgw.store.db import Connection, Database
@@ -68,6 +68,9 @@ def _told(tried: Sequence[Tried]) -> list[dict[str, object]]:
 
 
 _POOL, _LANE, _STATE = (PART_COLUMNS.index(c) for c in ("pool_id", "lane", "state"))
+
+_OF_THE_CALL = frozenset({"BALANCE_INSUFFICIENT", "QUOTA_DAY_EXCEEDED", "QUOTA_MONTH_EXCEEDED"})
+"""What refuses all of a call, not a number of it."""
 
 _decode = msgspec.json.Decoder(SendResult).decode
 
@@ -295,13 +298,23 @@ class Acceptor:
         watches = [watch_of(request, n, one.subject, at) for n, one in enumerate(passed)]
         wanted = [w for w in watches if w is not None]
         too_many = await frequency.peek(self._database, wanted) if wanted else {}
-        need = sum(one.coded.parts for one in passed) * price_of(request)
-        funds = await accounts.balance(self._database, request.account.id) if need else None
+        parts = sum(one.coded.parts for one in passed)
+        need, guards = parts * price_of(request), () if request.test else request.account.guards
         short: Reason | None = None
-        if funds is not None and need > funds.available:
-            short = "BALANCE_INSUFFICIENT", {"need": str(need), "left": str(max(0, funds.available))}
+        over: Reason | None = None
+        if need or guards:
+            now = self._now()
+            limits = await credit.peek(
+                self._database, request.account.id, guards, now.astimezone(CHINA).date()
+            )
+            left = limits.available.get(request.account.id, 0)
+            if need > left:
+                short = "BALANCE_INSUFFICIENT", {"need": str(need), "left": str(max(0, left))}
+            if (passing := limits.over(guards, parts, now)) is not None:
+                over = passing.code, {name: str(value) for name, value in passing.detail.items()}
         return {
-            one.position: (Tried("频控", too_many.get(n)), Tried("余额", short)) for n, one in enumerate(passed)
+            one.position: (Tried("频控", too_many.get(n)), Tried("余额", short), Tried("配额", over))
+            for n, one in enumerate(passed)
         }
 
     def _explain_one(
@@ -316,7 +329,7 @@ class Acceptor:
         verdict = "accepted" if said is None else "rejected"
         if blocked:
             verdict, said = "refused", ("NO_ROUTE", {"carrier": CARRIER_ZH[home.carrier]})
-        elif said is not None and said[0] == "BALANCE_INSUFFICIENT":
+        elif said is not None and said[0] in _OF_THE_CALL:
             verdict = "refused"
         return {
             "to": one.item.to,

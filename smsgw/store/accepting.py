@@ -141,14 +141,18 @@ async def _write(connection: Connection, calls: Sequence[NewCall]) -> None:
     await connection.copy_records_to_table("message", records=messages, columns=MESSAGE_COLUMNS, timeout=10)
     parts = [row for call in calls for row in call.parts]
     await connection.copy_records_to_table("part", records=parts, columns=PART_COLUMNS, timeout=10)
-    await _record(connection, [r for call in calls for r in call.refused])
+    await record_refused(connection, [r for call in calls for r in call.refused])
     for call in calls:
         if call.callback_url:
-            rows = [*call.messages, *(r.message for r in call.refused)]
-            await connection.execute(_CALLBACK, [row[0] for row in rows], call.callback_url)
-            if call.refused:
-                own = [r.event_id for r in call.refused]
-                await connection.execute(_OWN_ADDRESS, own, call.callback_url)
+            await own_address(connection, call)
+
+
+async def own_address(connection: Connection, call: NewCall) -> None:
+    """The reports of the call's messages go to an address of its own."""
+    rows = [*call.messages, *(r.message for r in call.refused)]
+    await connection.execute(_CALLBACK, [row[0] for row in rows], call.callback_url)
+    if call.refused:
+        await connection.execute(_OWN_ADDRESS, [r.event_id for r in call.refused], call.callback_url)
 
 
 async def _account_for(connection: Connection, live: Sequence[NewCall], day: date, node: int) -> None:
@@ -219,7 +223,7 @@ async def _hold(connection: Connection, calls: Sequence[NewCall]) -> None:
         )
 
 
-async def _record(connection: Connection, refused: Sequence[Refusal]) -> None:
+async def record_refused(connection: Connection, refused: Sequence[Refusal]) -> None:
     """Enter what was refused: messages that are final from the start, with their reports."""
     if not refused:
         return

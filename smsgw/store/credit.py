@@ -10,14 +10,15 @@ from datetime import date, datetime, timedelta
 from smsgw.core.errors import Refused, SmsgwError
 from smsgw.core.ids import CHINA, time_of
 from smsgw.store.calls import MESSAGE_COLUMNS, NewCall
-from smsgw.store.db import Connection
+from smsgw.store.db import Connection, Database, Row
 
 _SUBMITTER, _TYPE = (MESSAGE_COLUMNS.index(c) for c in ("submitter", "type"))
 
-_LOCK = """
+_LOOK = """
 SELECT id, halted OR status <> 'active' AS halted, balance - credit_floor AS available, quota_day, quota_month
-FROM account WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE
+FROM account WHERE id = ANY($1::bigint[]) ORDER BY id
 """
+_LOCK = f"{_LOOK} FOR UPDATE"
 
 # Asked after the lock: only then is it certain that no other node is adding to it.
 _USED = """
@@ -76,14 +77,16 @@ class Limits:
         left = self.available[call.account_id]
         if call.units > left:
             return Refused("BALANCE_INSUFFICIENT", need=call.units, left=max(0, left))
-        for guard in call.guards:
+        return self.over(call.guards, len(call.parts), time_of(call.batch_id))
+
+    def over(self, guards: Sequence[int], parts: int, at: datetime) -> SmsgwError | None:
+        """Which quota of these accounts so many parts would pass."""
+        for guard in guards:
             for code, limit, used in self.quotas.get(guard, ()):
                 left = limit - used - self.taken[guard]
-                if len(call.parts) > left:
-                    wait = self._until_next(code, call.batch_id)
-                    return Refused(
-                        code, retry_after=wait, limit=limit, left=max(0, left), need=len(call.parts)
-                    )
+                if parts > left:
+                    wait = self._until_next(code, at)
+                    return Refused(code, retry_after=wait, limit=limit, left=max(0, left), need=parts)
         return None
 
     def take(self, call: NewCall) -> None:
@@ -92,18 +95,27 @@ class Limits:
         for guard in call.guards:
             self.taken[guard] += len(call.parts)
 
-    def _until_next(self, code: str, id_: int) -> float:
+    def _until_next(self, code: str, at: datetime) -> float:
         first = self.day + timedelta(days=1)
         if code == "QUOTA_MONTH_EXCEEDED":
             first = (self.day.replace(day=1) + timedelta(days=32)).replace(day=1)
         start = datetime(first.year, first.month, first.day, tzinfo=CHINA)
-        return max(1.0, (start - time_of(id_)).total_seconds())
+        return max(1.0, (start - at).total_seconds())
 
 
 async def lock(connection: Connection, calls: Sequence[NewCall], day: date) -> Limits:
     """Lock the accounts of the calls, and those whose quotas count them, and see what is left."""
     ids = sorted({a for c in calls for a in (c.account_id, *c.guards)})
-    rows = await connection.fetch(_LOCK, ids) if ids else []
+    return await _limits(connection, await connection.fetch(_LOCK, ids) if ids else [], day)
+
+
+async def peek(database: Database, account_id: int, guards: Sequence[int], day: date) -> Limits:
+    """The same without locks: how it is now, for who only asks."""
+    async with database.acquire() as connection:
+        return await _limits(connection, await connection.fetch(_LOOK, [account_id, *guards]), day)
+
+
+async def _limits(connection: Connection, rows: Sequence[Row], day: date) -> Limits:
     guards = [row["id"] for row in rows if row["quota_day"] is not None or row["quota_month"] is not None]
     used = {row["id"]: row for row in await connection.fetch(_USED, guards, day)} if guards else {}
     quotas = {

@@ -15,7 +15,7 @@ from smsgw.core.errors import SmsgwError
 from smsgw.core.frequency import Watch
 from smsgw.core.states import PartState
 from smsgw.store import outcomes
-from smsgw.store.accepting import Revise, commit_calls
+from smsgw.store.accepting import Revise, commit_calls, own_address, record_refused
 from smsgw.store.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, NewReview, Refusal, RequestKey, Stored
 from smsgw.store.db import Connection, Row
 
@@ -98,17 +98,26 @@ async def _store_ended(
     for call, state, code, detail in ended:
         said = json.dumps(detail, ensure_ascii=False)
         for row in call.messages:
-            messages.append((*row[:_PRICE], 0, *row[_PRICE + 1 :]))
+            messages.append((*row[:_PRICE], 0, *row[_PRICE + 1 :], detail.get("message", "")))
             events.append((cast(int, row[0]), now, 0, "refused", said))
+        cls = "POLICY" if state is PartState.REJECTED else ""
         for row in call.parts:
             part = dict(zip(PART_COLUMNS, row, strict=True))
-            parts.append(
-                part | {"state": int(state), "code": code, "by_us": True, "final_at": now, "next_at": None}
-            )
-    await connection.copy_records_to_table("message", records=messages, columns=MESSAGE_COLUMNS, timeout=10)
+            part |= {"state": int(state), "code": code, "class": cls, "by_us": True, "final_at": now, "next_at": None}
+            parts.append(part)
+    await connection.copy_records_to_table(
+        "message", records=messages, columns=(*MESSAGE_COLUMNS, "refusal"), timeout=10
+    )
+    # Recipients that were refused when the call was taken keep their own reason.
+    await record_refused(connection, [r for call, *_ in ended for r in call.refused])
+    with_address = [call for call, *_ in ended if call.callback_url]
+    for call in with_address:
+        await own_address(connection, call)
     await connection.copy_records_to_table(
         "part", records=[tuple(p[c] for c in PART_COLUMNS) for p in parts], columns=PART_COLUMNS, timeout=10
     )
     await outcomes.add_events(connection, events)
     rows = [p | {"channel_id": None, "answered_at": None, "claimed_at": None} for p in parts]
-    await outcomes.settle(connection, cast("list[Row]", rows), ids)
+    await outcomes.settle(
+        connection, cast("list[Row]", rows), ids, callbacks={call.account_id for call in with_address}
+    )

@@ -200,7 +200,8 @@ async def running(
         refusal=lists.refusal,
         empty=numbers.empty,
         recall=functools.partial(requestkeys.recall, db),
-        **({"policies": lambda: directory.policies, "now": now, "database": db} if now else {}),
+        database=db,
+        **({"policies": lambda: directory.policies, "now": now} if now else {}),
     )
     await acceptor.start()
     bell = EventBell()

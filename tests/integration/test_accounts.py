@@ -124,6 +124,9 @@ async def test_a_quota_counts_all_below(tree: Tree) -> None:
     assert (await tree.send("care", 5)).status == 202
     refused = await tree.send("sales", 2)
     assert (refused.code, refused.data["left"], refused.data["limit"]) == ("QUOTA_DAY_EXCEEDED", 1, 10)
+    told, _ = (await tree.send("sales", 2, dry_run=True)).data["items"]
+    assert (told["verdict"], told["code"], told["message"]) == ("refused", refused.code, refused.body["message"])
+    assert (await tree.send("sales", 1, dry_run=True)).data["items"][0]["verdict"] == "accepted"
     assert (await tree.send("sales")).status == 202
     assert (await tree.send("acme")).code == "QUOTA_DAY_EXCEEDED"
     # What was refused has cost nothing and counts nowhere.
