@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
@@ -16,7 +17,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from smsgw.store.embedded import EmbeddedPostgres
+from smsgw.store.embedded import EmbeddedError, EmbeddedPostgres
 
 _PREFIX = "smsgw-tests-"
 _numbers = itertools.count(1)
@@ -95,8 +96,9 @@ async def _sweep() -> None:
     """Remove what killed test runs left behind, their servers included."""
     for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         pid = int(re.sub(r"\D", "", left.name) or 0)
-        if left.stat().st_uid == os.geteuid() and not Path(f"/proc/{pid}").exists():
-            await _remove(left)
+        with contextlib.suppress(EmbeddedError, FileNotFoundError):  # another run is just removing it
+            if left.stat().st_uid == os.geteuid() and not Path(f"/proc/{pid}").exists():
+                await _remove(left)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

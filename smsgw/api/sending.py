@@ -26,7 +26,7 @@ from smsgw.api.shapes import (
     Text,
 )
 from smsgw.api.values import FIRST_TIME, LAST_TIME, id_of
-from smsgw.core.errors import Invalid
+from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import MessageType, Origin
 from smsgw.pipeline.accept import SendItem, SendRequest, SendResult
 
@@ -59,6 +59,9 @@ class _Common(Request):
     link: None = None
     fallback: Annotated[list[None], Meta(max_length=0)] | None = None
     callback_url: CallbackUrl | None = None
+    emergency: (
+        Annotated[bool, Meta(description="Before everything else; key and account need the right.")] | None
+    ) = False
     dedupe: Annotated[Dedupe, Meta(description="Do not send the same text to a number again.")] | None = None
     channel_hint: None = None
 
@@ -209,6 +212,8 @@ def _request(
                 "TIME_INVALID", reason=f"{field} 超出允许的范围", reason_en=f"{field} is out of range"
             )
     key = call.key
+    if body.emergency and "emergency" not in key.scopes:
+        raise Refused("SCOPE_DENIED", scope="emergency")
     return SendRequest(
         account=call.account,
         items=items,
@@ -222,13 +227,14 @@ def _request(
         batch_client_ref=batch_client_ref,
         callback_url=body.callback_url or "",
         test=key.test,
+        emergency=body.emergency is True,
         dedupe=body.dedupe.window_s if body.dedupe else 0,
     )
 
 
 _ERRORS = (
-    "TO_EMPTY", "TO_TOO_MANY", "NUMBER_INVALID", "CONTENT_EMPTY", "CONTENT_TOO_LONG", "SIGN_MISSING",
-    "EXTEND_CODE_INVALID", "TIME_INVALID", "ACCOUNT_STOPPED", "ACCOUNT_NOT_BEGUN", "ACCOUNT_EXPIRED",
+    "TO_EMPTY", "TO_TOO_MANY", "EMERGENCY_DENIED", "NUMBER_INVALID", "CONTENT_EMPTY", "CONTENT_TOO_LONG",
+    "SIGN_MISSING", "EXTEND_CODE_INVALID", "TIME_INVALID", "ACCOUNT_STOPPED", "ACCOUNT_NOT_BEGUN", "ACCOUNT_EXPIRED",
     "BALANCE_INSUFFICIENT", "QUOTA_DAY_EXCEEDED", "QUOTA_MONTH_EXCEEDED", "STATE_CONFLICT",
     "CLIENT_REF_EXISTS", "NO_ROUTE", "BACKPRESSURE", "STORAGE_UNAVAILABLE",
 )  # fmt: skip

@@ -65,6 +65,7 @@ FIELDS: dict[str, Field] = {
     "dry_run": Field("Send nothing; explain what would happen.", "仅试算,不发送", False),
     "due_at": Field("When it was to begin.", "计划时间", "2026-05-01T09:00:00+08:00"),
     "duplicate": Field("Messages given up as duplicates.", "判为重复的消息数", 0),
+    "emergency": Field("Before everything else.", "特发:优先于其他短信,密钥与账号均须开通", False),
     "ended_at": Field("When it ended.", "结束时间", None),
     "event_id": Field("Id of the event; the same when it is offered again.", "事件编号,重复推送时不变,请据此去重", "230284425000000000"),
     "expire_at": Field("Nothing is sent after this.", "有效期:此后不再发送", "2026-05-01T18:00:00+08:00"),
@@ -228,6 +229,7 @@ SAMPLES: dict[str, Any] = {
 """Where a field's usual sample would mislead: ``Type.field``."""
 
 CHINESE: dict[str, str] = {
+    "Before everything else; key and account need the right.": "特发:优先于其他短信,密钥与账号均须开通",
     "1-1000 numbers.": "1–1000 个号码",
     "1-500 message ids.": "1–500 个消息编号",
     "A name, unique in the account.": "名称,账号内不可重复",

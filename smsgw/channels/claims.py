@@ -131,7 +131,11 @@ class Claims:
 
     def _order(self, hot: Iterable[Queue]) -> list[Queue]:
         """The queues to claim from, in turn: urgent lanes first, now and then last; only pools that are ours now."""
-        may = {pool: self._services.tables.may_pull(self._channel_id, pool) for pool in {q[0] for q in hot}}
+        tables = self._services.tables
+        may = {
+            (pool, urgent): (tables.may_borrow if urgent else tables.may_pull)(self._channel_id, pool)
+            for pool, urgent in {(q[0], q[1] == Lane.EMERGENCY) for q in hot}
+        }
         self._made += 1
         other_end = self._made % TURN_FOR_ALL == 0
         turn = self._made % max(1, len(self.pools))
@@ -141,7 +145,8 @@ class Claims:
             return lane, (queue[0] + turn) % max(1, len(self.pools))
 
         stopped = self._services.marketing_stopped(self._channel_id)
-        return sorted((q for q in hot if may[q[0]] and not (stopped and q[1] == Lane.MARKETING)), key=rank)
+        queues = (q for q in hot if may[q[0], q[1] == Lane.EMERGENCY])
+        return sorted((q for q in queues if not (stopped and q[1] == Lane.MARKETING)), key=rank)
 
     async def _reclaim(self, connection: Connection, in_hand: Iterable[Claimed]) -> None:
         """After a lost claim connection: rows may be ours in the database and unknown to us. They were not written."""

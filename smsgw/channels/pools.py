@@ -114,6 +114,17 @@ class PoolTables:
             for s in peers
         )
 
+    def may_borrow(self, channel_id: int, pool_id: int) -> bool:
+        """Whether the channel may claim emergency messages of the pool now: shares do not count, and a standby helps
+        as soon as no primary has room."""
+        table = self._tables.get(pool_id)
+        seat = table.seats.get(channel_id) if table else None
+        if table is None or seat is None:
+            return False
+        return not seat.membership.standby or not any(
+            s.holder.healthy() and s.holder.has_room() for s in table.seats.values() if not s.membership.standby
+        )
+
     def standby_called(self, pool_id: int) -> bool:
         """Whether standbys pull: no primary is healthy, or the backlog is too old."""
         table = self._tables.get(pool_id)

@@ -296,6 +296,28 @@ async def test_idempotency_keys_have_a_shape(api: Api) -> None:
     assert data["field"] == "Idempotency-Key"
 
 
+async def test_an_emergency_needs_the_right_of_the_key_and_of_the_account(api: Api) -> None:
+    urgent = ONE | {"emergency": True}
+    assert check(await api.post("/messages", urgent), 403, "SCOPE_DENIED") == {"scope": "emergency"}
+    batch = {"items": [{"to": ONE["to"][0], "content": ONE["content"]}], "emergency": True}
+    check(await api.post("/messages/batch", batch), 403, "SCOPE_DENIED")
+    key = await api.add_key(scopes=("send", "emergency"))
+    check(await api.post("/messages", urgent, key=key), 403, "EMERGENCY_DENIED")
+    name = api.ctx.directory.account(api.account_id).name  # type: ignore[union-attr]
+    await accounts.set_account(api.ctx.db, name, {"emergency": "true"}, actor="test")
+    await api.ctx.directory.reload(api.ctx.db)
+    assert await stored(api) == 0
+    data = check(await api.post("/messages", urgent | {"type": "marketing"}, key=key), 400, "PARAM_INVALID")
+    assert data["field"] == "type"
+    (line,) = check(await api.post("/messages/explain", urgent, key=key), 200, "OK")["items"]
+    assert line["lane"] == "emergency"
+    for path, body in (("/messages", urgent), ("/messages/batch", batch), ("/messages", ONE | {"emergency": None})):
+        check(await api.post(path, body, key=key), 202, "OK")
+    lanes = await api.ctx.db.fetch("SELECT lane FROM part ORDER BY id")
+    assert [row["lane"] for row in lanes] == [0, 0, 1]
+    assert await api.ctx.db.fetchval("SELECT count(*) FROM audit WHERE action = 'message.emergency'") == 2
+
+
 # --- who is calling -----------------------------------------------------------------------------------------------
 
 

@@ -107,3 +107,19 @@ def test_who_has_left_the_table_pulls_nothing() -> None:
     hall.tables.leave(hall.ids["a"])
     assert not hall.may("a")
     assert hall.may("b")
+
+
+def test_an_emergency_borrows_a_standby_as_soon_as_no_primary_has_room() -> None:
+    hall = Hall(a=9, b=1, c="standby")
+
+    def borrow() -> list[str]:
+        return [name for name, id_ in hall.ids.items() if hall.tables.may_borrow(id_, POOL)]
+
+    hall.pulls("b", 1000)  # shares do not count
+    assert (hall.may("b"), borrow()) == (False, ["a", "b"])
+    hall.carriers["a"].room = False
+    assert borrow() == ["a", "b"]
+    hall.carriers["b"].well = False
+    assert (hall.may("c"), borrow()) == (False, ["a", "b", "c"])
+    hall.tables.leave(hall.ids["c"])
+    assert borrow() == ["a", "b"]
