@@ -147,7 +147,10 @@ async def opt_out(call: Call) -> BlockChanged:
     body: OptOutBody = call.body
     good, rejected = _read(call, body.numbers)
     scope = Scope(call.account.id, MessageType.MARKETING, body.sign)
-    changed = await blocklist.add(call.ctx.db, good, scope, OPT_OUT, body.reason, actor=call.key.key_id)
+    changed = await blocklist.add(
+        call.ctx.db, good, scope, OPT_OUT, body.reason, actor=call.key.key_id, ids=call.ctx.ids
+    )
+    call.ctx.bell.ring([call.account.id], "optout.created")
     return BlockChanged(changed, rejected)
 
 

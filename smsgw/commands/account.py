@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -21,7 +20,7 @@ from smsgw.commands.base import (
     run_async,
 )
 from smsgw.core.accounts import FIELDS, subtree
-from smsgw.core.ids import CHINA, IdSource
+from smsgw.core.ids import CHINA
 from smsgw.store import accounts, usage
 from smsgw.store.accounts import AccountRow
 from smsgw.store.db import Database
@@ -83,17 +82,13 @@ async def account_add(
         account_id = await accounts.add_account(database, name, actor=actor(), **fields)
         if balance:
             await accounts.top_up(
-                database, account_id, balance, "opening balance", actor=actor(), ids=_ids(ctx)
+                database, account_id, balance, "opening balance", actor=actor(), ids=ctx.ids()
             )
     await ctx.tell_daemon()
     if as_json:
         print_json({"id": account_id, "name": name})
     else:
         click.echo(f"account {name} made (id {account_id}); give it a key with: smsgwctl key add {name}")
-
-
-def _ids(ctx: Context) -> Callable[[], int]:
-    return IdSource(ctx.settings.node.number, lambda: time.time_ns() // 1_000_000).next
 
 
 def _line(row: AccountRow, names: dict[int, str]) -> dict[str, Any]:
@@ -290,7 +285,7 @@ async def account_topup(ctx: Context, name: str, units: int, note: str) -> None:
     """Add units to an account; a negative number takes away."""
     async with ctx.database() as database:
         found = await account_id(database, name)
-        new = await accounts.top_up(database, found, units, note, actor=actor(), ids=_ids(ctx))
+        new = await accounts.top_up(database, found, units, note, actor=actor(), ids=ctx.ids())
     click.echo(f"balance of {name}: {new}")
 
 

@@ -7,6 +7,7 @@ import contextlib
 import getpass
 import json
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +20,7 @@ import click
 from smsgw import config, controlclient
 from smsgw.config import Config, ConfigError
 from smsgw.core.errors import SmsgwError
-from smsgw.core.ids import CHINA
+from smsgw.core.ids import CHINA, IdSource
 from smsgw.store import migrate, secrets
 from smsgw.store.db import Database
 from smsgw.store.embedded import EmbeddedError, EmbeddedPostgres
@@ -83,6 +84,10 @@ class Context:
             await database.open()
             stack.push_async_callback(database.close)
             yield database
+
+    def ids(self) -> Callable[[], int]:
+        """Makes ids of this node."""
+        return IdSource(self.settings.node.number, lambda: time.time_ns() // 1_000_000).next
 
     def sealer(self) -> Sealer:
         """The key that seals stored secrets."""

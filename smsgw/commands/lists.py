@@ -99,7 +99,9 @@ async def block_add(
     wanted = [_number(n) for n in numbers]
     async with ctx.database() as database:
         scope = await _scope(database, account, kind or "", sign)
-        await blocklist.add(database, wanted, scope, source, reason, actor=actor(), expires_at=_until(days))
+        await blocklist.add(
+            database, wanted, scope, source, reason, actor=actor(), expires_at=_until(days), ids=ctx.ids()
+        )
     await ctx.tell_daemon()
     click.echo(f"{len(wanted)} number(s) blocked")
 
@@ -112,7 +114,9 @@ async def block_add(
 async def block_import(
     ctx: Context, file: Path, source: str, reason: str, days: int | None, account: str, kind: str | None, sign: str
 ) -> None:  # fmt: skip
-    """Block the numbers of a file: the first column of each line, UTF-8. Nothing is done when a line is wrong."""
+    """Block the numbers of a file: the first column of each line, UTF-8. Nothing is done when a line is wrong.
+
+    No account is told of opt-outs that are imported."""
     wanted: list[str] = []
     problems: list[str] = []
     try:

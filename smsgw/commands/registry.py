@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -20,14 +18,10 @@ from smsgw.commands.base import (
     run_async,
 )
 from smsgw.commands.content import TYPES, account_id_of
-from smsgw.core.ids import CHINA, IdSource
+from smsgw.core.ids import CHINA
 from smsgw.core.templates import CARRIERS, DEFAULT_LENGTH, Form, Registration, Review, Variable
 from smsgw.platform.content import registry
 from smsgw.platform.content.registry import SIGN, TEMPLATE, Entry
-
-
-def _ids(ctx: Context) -> Callable[[], int]:
-    return IdSource(ctx.settings.node.number, lambda: time.time_ns() // 1_000_000).next
 
 
 @click.group()
@@ -147,7 +141,7 @@ def _commands(group: click.Group, kind: str, columns: tuple[str, ...]) -> None:
 
     async def decide(ctx: Context, id_: int, state: Review, reason: str) -> None:
         async with ctx.database() as database:
-            await registry.review(database, kind, id_, state, reason=reason, actor=actor(), ids=_ids(ctx))
+            await registry.review(database, kind, id_, state, reason=reason, actor=actor(), ids=ctx.ids())
         await ctx.tell_daemon()
         click.echo(f"{kind} {id_}: {state.value}")
 
@@ -180,7 +174,7 @@ def _commands(group: click.Group, kind: str, columns: tuple[str, ...]) -> None:
         async with ctx.database() as database:
             await registry.register(
                 database, kind, id_, carriers or CARRIERS, Registration(state), note=note, actor=actor(),
-                ids=_ids(ctx),
+                ids=ctx.ids(),
             )  # fmt: skip
         await ctx.tell_daemon()
         click.echo(f"{kind} {id_}: {state} with {', '.join(carriers or CARRIERS)}")

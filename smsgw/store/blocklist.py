@@ -6,14 +6,14 @@ before one with a lower version: "everything after the last version I have seen"
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from smsgw.core.blocklist import OPT_OUT, SOURCES, BlockList, Entry, Scope
 from smsgw.core.errors import Invalid
 from smsgw.core.model import MessageType
-from smsgw.store import audit
+from smsgw.store import audit, events
 from smsgw.store.db import Connection, Database, Row
 
 LOCK = 0x626C6F636B  # "block"
@@ -89,6 +89,13 @@ def check_scope(scope: Scope, source: str) -> None:
         raise Invalid("PARAM_INVALID", field="source", reason=f"可选 {', '.join(SOURCES)}")
 
 
+_OPTED_OUT = """
+SELECT number FROM block_list
+WHERE number = ANY($1::bigint[]) AND account_id = $2 AND type = $3 AND sign = $4 AND source = 'opt_out'
+  AND removed_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+"""
+
+
 async def add(
     database: Database,
     numbers: Sequence[str],
@@ -98,14 +105,26 @@ async def add(
     *,
     actor: str,
     expires_at: datetime | None = None,
+    ids: Callable[[], int] | None = None,
 ) -> int:
-    """Block numbers (E.164 digits), in steps of ``CHUNK``; how many entries were made or changed."""
+    """Block numbers (E.164 digits), in steps of ``CHUNK``; how many entries were made or changed.
+
+    With ``ids`` the scope's account is told of opt-outs that are new, as it is of those by reply.
+    """
     check_scope(scope, source)
     now = datetime.now(UTC)
     changed = 0
     for start in range(0, len(numbers), CHUNK):
-        entries = [NewEntry(n, scope, source, reason, actor, now) for n in numbers[start : start + CHUNK]]
+        some = list(dict.fromkeys(numbers[start : start + CHUNK]))
+        entries = [NewEntry(n, scope, source, reason, actor, now) for n in some]
         async with database.transaction(timeout=60) as connection:
+            if ids is not None and source == OPT_OUT and scope.account_id:
+                await connection.execute(_TAKE_TURNS, LOCK)
+                rows = await connection.fetch(_OPTED_OUT, [int(n) for n in some], *scope)
+                known = {str(row["number"]) for row in rows}
+                said = {"sign": scope.sign, "content": reason[:50], "at": now.isoformat(timespec="seconds")}
+                told = [(scope.account_id, {"number": n} | said) for n in some if n not in known]
+                await events.record(connection, "optout.created", told, ids=ids)
             changed += await put(connection, entries, replace=True, expires_at=expires_at)
     async with database.transaction() as connection:
         await audit.append(

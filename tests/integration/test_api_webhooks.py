@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +14,9 @@ from api_server import Api, running
 from receiver import Receiver, Stage, receiving
 
 from smsgw.core import optout
+from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.model import Inbound
-from smsgw.store import inbound, notices, webhooks
+from smsgw.store import blocklist, inbound, notices, webhooks
 from smsgw.store.inbound import Arrived
 from smsgw.store.webhooks import EventSetting
 
@@ -147,6 +149,28 @@ async def test_an_opt_out_is_told(stage: Stage) -> None:
     kinds = [row["kind"] for row in await stage.rows()]
     assert sorted(kinds) == ["mo", "optout.created"]
     assert '"8613800138000"' in next(r["detail"] for r in await stage.rows() if r["kind"] != "mo")
+
+
+async def test_opt_outs_that_are_recorded_are_told_once(stage: Stage) -> None:
+    numbers = ["8613800138001", "8613800138002"]
+    ours, everybodys = Scope(stage.account_id, "marketing", "店"), Scope(0, "marketing", "店")
+
+    async def told(new: list[str], scope: Scope, source: str = OPT_OUT) -> list[str]:
+        before = {row["id"] for row in await stage.rows()}
+        await blocklist.add(stage.database, new, scope, source, "来电", actor="t", ids=stage.ids.next)
+        rows = [row for row in await stage.rows() if row["id"] not in before]
+        assert {row["kind"] for row in rows} <= {"optout.created"}
+        details = [json.loads(row["detail"]) for row in rows]
+        assert all((d["sign"], d["content"]) == ("店", "来电") for d in details)
+        return sorted(d["number"] for d in details)
+
+    assert await told(numbers[:1] * 2, ours) == numbers[:1]
+    assert await told(numbers, ours) == numbers[1:]
+    assert await told(numbers, everybodys) == []
+    assert await told(numbers, ours, MANUAL) == []
+    assert await told(numbers, ours) == numbers
+    await blocklist.remove(stage.database, numbers[0], ours, actor="t", reason="")
+    assert await told(numbers, ours) == numbers[:1]
 
 
 async def test_a_low_balance_is_told_once_until_it_is_filled_up(stage: Stage) -> None:
