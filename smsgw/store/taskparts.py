@@ -67,12 +67,22 @@ CROSS JOIN LATERAL (
 GROUP BY c.run, c.first, s.k, s.waits, s.unclaimed
 """  # noqa: S608 - constant text
 
-# A chunk that has got messages since it was looked at is counted another time.
+# A chunk that has got messages since it was looked at is counted another time. What is kept of its run holds
+# no more; whoever is just summing it up holds the row, and is waited for.
 _COUNTED = """
-UPDATE task_chunk c SET counts = n.counts, waiting = n.waiting, final = n.final, open = n.open, counted_at = $7
-FROM unnest($2::int[], $3::int[], $4::jsonb[], $5::bool[], $6::bool[], $8::bool[], $9::int[])
-     AS n(run, first, counts, waiting, final, open, feeds)
-WHERE c.task_id = $1 AND c.run = n.run AND c.first = n.first AND c.feeds = n.feeds
+WITH n AS (
+    SELECT * FROM unnest($2::int[], $3::int[], $4::jsonb[], $5::bool[], $6::bool[], $8::bool[], $9::int[])
+        AS n(run, first, counts, waiting, final, open, feeds)
+),
+changed AS (
+    SELECT DISTINCT n.run FROM n JOIN task_chunk c ON c.task_id = $1 AND c.run = n.run AND c.first = n.first
+    WHERE c.counts <> n.counts
+),
+counted AS (
+    UPDATE task_chunk c SET counts = n.counts, waiting = n.waiting, final = n.final, open = n.open, counted_at = $7
+    FROM n WHERE c.task_id = $1 AND c.run = n.run AND c.first = n.first AND c.feeds = n.feeds
+)
+UPDATE task_run r SET totals = NULL FROM changed WHERE r.task_id = $1 AND r.run = changed.run
 """
 
 
@@ -141,15 +151,17 @@ JOIN part p ON p.id >= c.base_id AND p.id < c.base_id + c.size AND p.id >= $3 AN
 """
 _OVERLAPPING = """
 SELECT task_id, run, first, size, base_id, feeds FROM task_chunk
-WHERE task_id = $1 AND run = $2 AND first <= $4 AND first + size > $3 ORDER BY first
+WHERE task_id = $1 AND run = $2 AND first > $3::int - $5::int AND first <= $4 AND first + size > $3 ORDER BY first
 """
+MOST = 4096
+"""Rows of a chunk: as many as a block has ids."""
 
 
 async def parts_of(
     database: Database, task_id: int, run: int, first: int, last: int
 ) -> tuple[list[Chunk], dict[int, list[Row]]]:
     """Chunks that hold rows ``first`` … ``last`` of a run, and their parts by message."""
-    chunks = [Chunk(*row) for row in await database.fetch(_OVERLAPPING, task_id, run, first, last)]
+    chunks = [Chunk(*row) for row in await database.fetch(_OVERLAPPING, task_id, run, first, last, MOST)]
     found: dict[int, list[Row]] = {}
     if chunks:
         rows = await database.fetch(

@@ -171,13 +171,21 @@ async def find_same(database: Database, account_id: int, request_key: str, clien
     return None if row is None else _task(row)
 
 
-_PAGE = """
-SELECT * FROM task
-WHERE ($1::bigint[] IS NULL OR account_id = ANY($1)) AND ($2::text[] IS NULL OR state = ANY($2))
-  AND ($3::bool IS NULL OR (recurring IS NOT NULL OR send_at IS NOT NULL) = $3)
-  AND ($4::bigint IS NULL OR id < $4) AND ($5 = '' OR client_ref = $5) AND ($6 = '' OR strpos(name, $6) > 0)
-ORDER BY id DESC LIMIT $7
+_WANTED = """
+($2::text[] IS NULL OR t.state = ANY($2))
+  AND ($3::bool IS NULL OR (t.recurring IS NOT NULL OR t.send_at IS NOT NULL) = $3)
+  AND t.id < $4 AND ($5 = '' OR t.client_ref = $5) AND ($6 = '' OR strpos(t.name, $6) > 0)
 """
+# Each account's by its own index; what the others have is not read.
+_PAGE = f"""
+SELECT f.* FROM unnest($1::bigint[]) AS a(id) CROSS JOIN LATERAL (
+    SELECT t.* FROM task t WHERE t.account_id = a.id AND {_WANTED} ORDER BY t.id DESC LIMIT $7
+) f ORDER BY f.id DESC LIMIT $7
+"""  # noqa: S608 - constants
+_PAGE_OF_ALL = f"""
+SELECT t.* FROM task t WHERE $1::bigint[] IS NULL AND {_WANTED} ORDER BY t.id DESC LIMIT $7
+"""  # noqa: S608
+_LAST = 2**63 - 1
 
 
 async def page(
@@ -193,8 +201,8 @@ async def page(
 ) -> list[Task]:
     """Newest first. ``timed``: only those with (without) a time of their own; ``name``: a piece of it."""
     rows = await database.fetch(
-        _PAGE, None if accounts is None else list(accounts), None if states is None else list(states), timed,
-        before, client_ref, name, limit,
+        _PAGE_OF_ALL if accounts is None else _PAGE, None if accounts is None else list(accounts),
+        None if states is None else list(states), timed, before or _LAST, client_ref, name, limit,
     )  # fmt: skip
     return [_task(row) for row in rows]
 
@@ -459,9 +467,34 @@ JOIN task_chunk c ON c.task_id = w.task_id AND c.run = w.run WHERE c.aside IS NO
 """
 
 
+_KEPT = """
+SELECT r.task_id, r.totals FROM unnest($1::bigint[], $2::int[]) AS w(task_id, run)
+JOIN task_run r ON r.task_id = w.task_id AND r.run = w.run WHERE r.totals IS NOT NULL
+"""
+_OVER = "SELECT 1 FROM task_run WHERE task_id = $1 AND run = $2 AND finished_at IS NOT NULL FOR UPDATE"
+_KEEP = "UPDATE task_run SET totals = $3 WHERE task_id = $1 AND run = $2"
+
+
+async def keep_totals(connection: Connection, task_id: int, run: int) -> None:
+    """Sum up a run that is over once for all; whoever counts it anew afterwards undoes that (``taskparts.count``)."""
+    if await connection.fetchval(_OVER, task_id, run) is not None:
+        found = await totals(connection, [(task_id, run)])
+        await connection.execute(_KEEP, task_id, run, _json(found[task_id]))
+
+
 async def totals(database: Reader, wanted: Sequence[tuple[int, int]]) -> dict[int, Counter[str]]:
     """For each (task, run): messages by status as last counted, rows refused at the door as ``refused``, and those
     put aside as ``aside``."""
+    ids, numbers = [w[0] for w in wanted], [w[1] for w in wanted]
+    kept = {
+        row["task_id"]: Counter(json.loads(row["totals"]))
+        for row in await database.fetch(_KEPT, ids, numbers)
+    }
+    left = [w for w in wanted if w[0] not in kept]
+    return kept | (await _summed(database, left) if left else {})
+
+
+async def _summed(database: Reader, wanted: Sequence[tuple[int, int]]) -> dict[int, Counter[str]]:
     ids, numbers = [w[0] for w in wanted], [w[1] for w in wanted]
     found: dict[int, Counter[str]] = {task_id: Counter() for task_id in ids}
     for row in await database.fetch(_TOTALS_OF, ids, numbers):

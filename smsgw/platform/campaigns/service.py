@@ -297,7 +297,11 @@ class Tasks:
                 raise Refused("NOT_FOUND")
             runs = await store.runs(connection, task.id, 50)
             counted = await store.totals(connection, [(task.id, current.run)])
-        over = any(row["run"] == current.run and row["fed"] is not None for row in runs)
+        latest = next((row for row in runs if row["run"] == current.run), None)
+        over = latest is not None and latest["fed"] is not None
+        if latest is not None and latest["finished_at"] is not None and latest["totals"] is None:
+            async with self.database.transaction() as connection:
+                await store.keep_totals(connection, task.id, current.run)
         return TaskView(current, progress(current, counted[task.id], over), tuple(runs))
 
     async def page(self, *, accounts: Sequence[int] | None, **how: Any) -> list[TaskView]:
@@ -526,6 +530,7 @@ class Tasks:
             if over:
                 await store.change(connection, task_id, state="finished", ended_at=now)
             counted = await store.totals(self.database, [(task_id, run)])
+            await store.keep_totals(connection, task_id, run)
             summed = progress(replace(task, run=run), counted[task_id], True)
             told = {
                 "task_id": str(task_id), "name": task.name, "client_ref": task.client_ref, "run": run,
