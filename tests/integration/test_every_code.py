@@ -121,10 +121,10 @@ class Own:
         assert item["status"] in ("rejected", "duplicate"), answer.body
         return Provoked(detail, answer, item["message_id"], [(item["code"], item["message"])])
 
-    async def at_the_door(self, content: str = "您好", **how: Any) -> Provoked:
-        """Of what only partners and the command line can ask for."""
+    async def at_the_door(self, content: str) -> Provoked:
+        """Of what only partners can bring."""
         request = SendRequest(
-            self.account, (SendItem(self.phone, content),), MessageType.NOTICE, Origin.CLI, "t", **how
+            self.account, (SendItem(self.phone, content),), MessageType.NOTICE, Origin.CLI, "t"
         )
         with pytest.raises(SmsgwError) as caught:
             await self.api.acceptor.send(request)
@@ -569,7 +569,7 @@ async def _(own: Own) -> Provoked:
 
 @case("EMERGENCY_DENIED")
 async def _(own: Own) -> Provoked:
-    return await own.at_the_door(emergency=True)
+    return Provoked({}, await own.send(emergency=True))
 
 
 @case("BALANCE_INSUFFICIENT")

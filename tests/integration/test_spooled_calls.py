@@ -116,7 +116,7 @@ async def test_what_is_held_waits_for_its_reviewer(api: Api) -> None:
     await api.ctx.directory.reload(api.ctx.db)
     ids = await spooled(api, GOOD, BAD)
     assert await ends(api, ids) == [("held", "", ""), REJECTED]
-    reviewing = Reviewing(api.ctx.db, api.outcomes, api.ctx.directory, lambda _: None)
+    reviewing = Reviewing(api.ctx.db, api.outcomes, api.ctx.directory, lambda _: None, api.ctx.tasks.reviewed)
     assert await reviewing.decide(int(ids[0]), passes=True, actor="cli:root") == 1
     assert await ends(api, ids) == [QUEUED, REJECTED]
 
