@@ -90,6 +90,13 @@ def settle_memory() -> None:
     gc.set_threshold(10_000, 20, 50)
 
 
+def keep_memory() -> None:
+    """``settle_memory`` for a process that keeps what comes, all of it and without cycles: a full collection would look
+    at all that is kept (0.1 s for 70,000 messages) and find nothing. Young objects are collected as ever."""
+    settle_memory()
+    gc.set_threshold(10_000, 20, 1_000_000)
+
+
 def boottime() -> float:
     """Seconds since boot, suspend included: what lease deadlines are measured on."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

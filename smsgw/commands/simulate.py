@@ -16,7 +16,7 @@ from typing import Any
 import click
 import structlog
 
-from smsgw.aio import settle_memory
+from smsgw.aio import keep_memory
 from smsgw.recording import RecordingError, read
 from smsgw.simulator import ScenarioError, Simulator, parse_scenario
 from smsgw.simulator.config import PROTOCOLS, Scenario, read_toml
@@ -237,7 +237,7 @@ async def _run(simulator: Simulator) -> int:
         except ValueError as error:
             _say("error", message=str(error))
 
-    settle_memory()
+    keep_memory()
     _say("ready", carriers=simulator.listeners())
     # A thread, because standard input may be a file or a terminal, which event loops do not read.
     threading.Thread(target=_read_commands, args=(loop, obey), name="commands", daemon=True).start()
