@@ -11,6 +11,10 @@ receives with a little jitter, so finds nothing to refuse.
 That last promise is one about writes, not about plans: a process is put aside, or encodes for a while, between the
 grant and the octets. So a grant is followed by ``wrote`` with the time after the write, and that time is what counts: a
 second that ends with a write then has at most what was allowed when that write was granted.
+
+And it is one about a carrier that reads a little late. What is caught up with goes in a heap, and when that heap is a
+second old there would be room for the next one at once: read unevenly, both are in one second.
+So a second with its edges has at most a hundredth more than the limit.
 """
 
 from __future__ import annotations
@@ -38,6 +42,8 @@ BURST = 0.05
 """Seconds of rate that may go at once: fifty submits at 1,000/s. A busy event loop comes by so seldom."""
 STEP = 0.005
 """Seconds of rate that are waited for together: a write for each submit would cost more than the submit."""
+EDGES = 0.01
+"""Seconds by which a carrier may read unevenly and still find no more than ``1 + EDGES`` of the limit in a second."""
 UNLIMITED = 100_000.0
 """Submits per second beyond any carrier: what "no limit" means to the arithmetic."""
 
@@ -49,7 +55,7 @@ class Pacer:
     """
 
     __slots__ = (
-        "_cut_at", "_limit", "_raised_at", "_rate", "_recent", "_recent_at", "_schedule", "_second", "_stream",
+        "_cut_at", "_limit", "_raised_at", "_rate", "_recent", "_recent_at", "_schedule", "_second", "_stream", "_wide",
     )  # fmt: skip
 
     def __init__(self, limit: int, now: float) -> None:
@@ -58,6 +64,7 @@ class Pacer:
         self._schedule = TokenBucket(self._rate * AIM, self._saved(CATCH_UP), now=now)
         self._stream = TokenBucket(self._rate * HASTE, self._saved(BURST), now=now)
         self._second = SlidingCount(int(self._limit))
+        self._wide = SlidingCount(_wide(self._limit), 1.0 + EDGES)
         self._cut_at = -math.inf
         self._raised_at = now
         self._recent = 0.0
@@ -79,19 +86,21 @@ class Pacer:
     def take(self, now: float, n: int) -> int:
         """Up to ``n`` submits that may be written now. ``wrote`` must follow before anything else is asked."""
         self._recover(now)
-        granted = self._stream.take(now, min(n, self._schedule.left(now), self._second.left(now)))
+        left = min(self._schedule.left(now), self._second.left(now), self._wide.left(now))
+        granted = self._stream.take(now, min(n, left))
         self._schedule.take(now, granted)
         return granted
 
     def wrote(self, now: float, n: int) -> None:
         """``n`` submits have been written, the last one a moment ago."""
         self._second.add(now, n)
+        self._wide.add(now, n)
         self._measure(now, n)
 
     def next_at(self, now: float, n: int = 1) -> float:
         """When the next submit may be written; with ``n``, so many in one go as are worth to wait for."""
         n = max(1, min(n, int(self._saved(STEP))))
-        return max(self._schedule.next_at(now, n), self._stream.next_at(now, n), self._second.next_at(now, n))
+        return max(one.next_at(now, n) for one in (self._schedule, self._stream, self._second, self._wide))
 
     def throttled(self, now: float) -> None:
         """The carrier has said "too fast"."""
@@ -109,6 +118,7 @@ class Pacer:
         slowed = self.slowed
         self._limit = float(limit) if limit else UNLIMITED
         self._second.limit = int(self._limit)
+        self._wide.limit = _wide(self._limit)
         self._set(min(self._rate, self._limit) if slowed else self._limit, now)
 
     def _recover(self, now: float) -> None:
@@ -135,3 +145,7 @@ class Pacer:
             self._recent *= fade
             self._recent_at = now
         self._recent += n
+
+
+def _wide(limit: float) -> int:
+    return math.ceil(limit * (1 + EDGES))

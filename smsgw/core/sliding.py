@@ -1,31 +1,30 @@
-"""How much happened in the last second, whichever second that is, on the caller's clock (seconds)."""
+"""How much happened in the last second, or so, whichever second that is, on the caller's clock (seconds)."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
 
-SPAN = 1.0
-SLOTS = 1000
-"""Times are kept in slots of 1 ms; a slot is forgotten when all of it is older than ``SPAN``."""
-_SLOT = SPAN / SLOTS
+_SLOT = 0.001
+"""Times are kept in slots of a millisecond; a slot is forgotten when all of it is older than the span."""
 
 
 class SlidingCount:
-    """At most ``limit`` in any span of a second. A clock that goes backwards forgets nothing."""
+    """At most ``limit`` in any span of ``span`` seconds. A clock that goes backwards forgets nothing."""
 
-    __slots__ = ("_slots", "_total", "limit")
+    __slots__ = ("_kept", "_slots", "_total", "limit")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, span: float = 1.0) -> None:
         if limit < 1:
             raise ValueError(f"limit {limit}")
         self.limit = limit
+        self._kept = round(span / _SLOT)
         self._slots: deque[list[int]] = deque()
         self._total = 0
 
     def left(self, now: float) -> int:
         """How many more may happen now."""
-        oldest = math.floor(now / _SLOT) - SLOTS
+        oldest = math.floor(now / _SLOT) - self._kept
         while self._slots and self._slots[0][0] < oldest:
             self._total -= self._slots.popleft()[1]
         return max(0, self.limit - self._total)
@@ -47,5 +46,5 @@ class SlidingCount:
         for slot, count in self._slots:
             missing -= count
             if missing <= 0:
-                return max(now, (slot + SLOTS + 1) * _SLOT)
+                return max(now, (slot + self._kept + 1) * _SLOT)
         return now

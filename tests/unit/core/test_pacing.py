@@ -56,6 +56,16 @@ def test_a_process_that_is_put_aside_and_comes_late_sends_no_more_and_nearly_all
     assert len(writes) >= 990 * 60
 
 
+def test_what_is_caught_up_with_does_not_come_in_heaps_a_second_apart() -> None:
+    """After a pause of 60 ms a carrier that reads each other second 10 ms late finds nothing to refuse either."""
+    pacer = Pacer(1000, 0.0)
+    before = run(pacer, 0.0, 5.0)
+    writes = [*before, *run(pacer, 5.06, 5.0)]
+    read = [at + (0.0099 if int(at) % 2 else 0.0) for at in writes]
+    assert most_in_a_second(sorted(read)) <= 1010
+    assert len(writes) >= 990 * 10
+
+
 @given(
     limit=st.integers(1, 2000),
     steps=st.lists(st.tuples(st.floats(0, 0.4), st.floats(0, 0.1), st.integers(1, 300)), max_size=60),
