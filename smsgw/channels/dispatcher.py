@@ -1,6 +1,6 @@
 """The sender of one channel: claim, write, outcome.
 
-It claims whole messages for free window and rate, at most one window ahead, so that the wire never waits for a commit.
+It claims whole messages ahead of window and rate, so that the wire never waits for a commit.
 Before parts are handed to a transport their WRITE record is in the journal; what was claimed and never written goes
 back when the channel stops or its carrier falls silent.
 """
@@ -42,6 +42,10 @@ STALLED_AFTER = 3.0
 """A carrier that answers nothing for so long gets no claims ahead; what is not written yet goes to its neighbours."""
 URGENT_FOR = 60.0
 """Seconds for which a reserve of the window is kept after an emergency message: more of them will come."""
+AHEAD = 0.25
+"""Seconds of a limited rate that are claimed ahead: a slow channel does not sit on much."""
+WINDOWS_AHEAD = 4
+"""And at most so many windows."""
 JOURNAL_PAUSE = 1.0
 """Seconds until the next try when the journal cannot be written."""
 
@@ -229,7 +233,7 @@ class Dispatcher:
     def _room(self) -> tuple[int, bool]:
         """Parts that may be claimed now, and whether only emergency ones.
 
-        Up to one window ahead, taken in halves so that a claim carries many; emergency messages find room (their
+        Taken in halves of what may be ahead, so that a claim carries many; emergency messages find room (their
         reserve) though others have taken all of it.
         """
         if (
@@ -241,14 +245,21 @@ class Dispatcher:
             or self.stalled()
         ):
             return 0, False
-        ahead = sum(link.session.window for link in self.links.sending) or self.spec.window
-        ahead = min(ahead, max(1, int(self.pacer.rate / 4)))  # a slow channel does not sit on a full window
+        ahead = self._ahead()
         room = ahead - len(self._ready)
         if room * 2 >= ahead:
             return room, False
         if not self._claims.emergency:
             return 0, False
         return max(1, self._reserve()) - self._ready.urgent, True
+
+    def _ahead(self) -> int:
+        """Parts that may be claimed and not written: a window, or where the rate holds the channel back, its work of
+        a moment, so that a commit that takes long costs none of it (a second that was not full is not made up for)."""
+        window = sum(link.session.window for link in self.links.sending) or self.spec.window
+        if not self.spec.rate:
+            return window
+        return max(1, min(WINDOWS_AHEAD * window, int(self.pacer.rate * AHEAD)))
 
     def _reserve(self) -> int:
         """Places of the window that are for emergency messages."""
@@ -298,7 +309,7 @@ class Dispatcher:
             return
         self._write(self._ready.take(budget), links, now)
         self.pacer.wrote(time.monotonic(), budget)
-        if len(self._ready) * 2 <= sum(link.session.window for link in links):
+        if len(self._ready) * 2 <= self._ahead():
             self._wake.set()
 
     def _write(self, batch: list[Claimed], links: list[Link], now: float) -> None:
