@@ -44,8 +44,8 @@ URGENT_FOR = 60.0
 """Seconds for which a reserve of the window is kept after an emergency message: more of them will come."""
 AHEAD = 0.25
 """Seconds of a limited rate that are claimed ahead: a slow channel does not sit on much."""
-WINDOWS_AHEAD = 4
-"""And at most so many windows."""
+WINDOWS_AHEAD = 2
+"""And at most so many windows: when a node is lost for good, what it had claimed is unknown."""
 JOURNAL_PAUSE = 1.0
 """Seconds until the next try when the journal cannot be written."""
 
