@@ -20,7 +20,7 @@ import sdnotify
 import structlog
 from aiohttp import web
 
-from smsgw import aio, config, control, metrics
+from smsgw import aio, config, control, metrics, unixpath
 from smsgw.admin import app as portal
 from smsgw.api import app as api
 from smsgw.api.context import ApiContext
@@ -52,7 +52,7 @@ from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.probes import probes
 from smsgw.store import keys, leases, migrate, requestkeys, secrets, segments
-from smsgw.store.db import Database, Row
+from smsgw.store.db import Database, Row, forgive_abandoned
 from smsgw.store.embedded import EmbeddedPostgres
 from smsgw.store.journal import Journal, boot_id
 from smsgw.store.spool import Spool
@@ -330,7 +330,8 @@ class Daemon:
         await runner.setup()
         old_mask = os.umask(0o177)
         try:
-            await web.UnixSite(runner, str(socket_path)).start()
+            with unixpath.reachable(socket_path) as near:
+                await web.UnixSite(runner, near).start()
         finally:
             os.umask(old_mask)
         self._closers.append(("control", runner.cleanup))
@@ -473,6 +474,7 @@ async def run(settings: Config, *, on_ready: Callable[[Daemon], Any] | None = No
     """Run a node until SIGTERM or SIGINT (a second signal does not wait for a clean stop)."""
     daemon = Daemon(settings)
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(forgive_abandoned)
     main = asyncio.current_task()
 
     def on_signal() -> None:

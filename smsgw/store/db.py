@@ -52,6 +52,15 @@ OUTAGE = (
 )
 """What means "not now" rather than "wrong": connection lost, frozen, disk full, read-only, out of connections."""
 
+
+
+def forgive_abandoned(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Handler of a loop's leftovers. A connection that is lost in the very moment in which its query is cut short tells
+    it to nobody: the outage itself is dealt with and logged where it is met."""
+    if not isinstance(context.get("exception"), asyncpg.PostgresConnectionError):
+        loop.default_exception_handler(context)
+
+
 CONFLICT = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,8 @@ from smsgw.store.calls import MESSAGE_COLUMNS, PART_COLUMNS
 
 STEP = 1 << 20
 """Between two ids: four messages a millisecond; no node of the tests makes such ids."""
+_made = itertools.count()
+"""Backlogs that follow each other at once lie between each other's ids."""
 
 _OWN_MESSAGE = {
     "id": "$2::bigint + n * $3::bigint", "batch_id": "$2::bigint",
@@ -78,7 +81,7 @@ async def queue(
     pattern = int(sent.data["items"][0]["message_id"])
     connection = await asyncpg.connect(dsn, timeout=10)
     try:
-        first = first_id(datetime.now(UTC)) - (messages + 8) * STEP
+        first = first_id(datetime.now(UTC)) - (messages + 8) * STEP + next(_made)
         common = (pattern, first, STEP, messages)
         expires = datetime.now(UTC) + valid
         async with connection.transaction():
