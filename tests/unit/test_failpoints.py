@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from smsgw import failpoints
+
+
+@pytest.fixture(autouse=True)
+def _disarmed() -> Iterator[None]:
+    yield
+    failpoints.arm("")
+
+
+def test_a_place_fails_at_the_passing_that_was_named() -> None:
+    failpoints.arm("spool.sync=fail@2")
+    failpoints.reach("spool.sync")
+    failpoints.reach("spool.write")
+    with pytest.raises(OSError, match=r"spool\.sync"):
+        failpoints.reach("spool.sync")
+    failpoints.reach("spool.sync")
+
+
+def test_with_a_plus_it_goes_on_failing() -> None:
+    failpoints.arm("spool.sync=fail@2+, spool.write=fail")
+    failpoints.reach("spool.sync")
+    for _ in range(3):
+        with pytest.raises(OSError, match=r"spool\.sync"):
+            failpoints.reach("spool.sync")
+    assert failpoints.armed() == ("spool.sync", "spool.write")
+
+
+@pytest.mark.parametrize("text", ["no.such=kill", "spool.sync=explode", "spool.sync", "spool.sync=fail@0"])
+def test_what_names_nothing_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="SMSGW_FAILPOINT"):
+        failpoints.parse(text)
+
+
+def test_a_place_that_is_not_listed_is_a_mistake_as_soon_as_anything_is_armed() -> None:
+    failpoints.arm("spool.sync=kill")
+    with pytest.raises(LookupError):
+        failpoints.reach("spool.snyc")
+
+
+@pytest.mark.parametrize(("action", "number"), [("kill", signal.SIGKILL), ("stop", signal.SIGSTOP)])
+def test_the_variable_arms_a_process(action: str, number: signal.Signals) -> None:
+    code = "from smsgw import failpoints; failpoints.reach('accept.committed'); print('went on')"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={"SMSGW_FAILPOINT": f"accept.committed={action}"},
+        stdout=subprocess.PIPE,
+    ) as process:
+        try:
+            _, status = os.waitpid(process.pid, os.WUNTRACED)
+            if number == signal.SIGKILL:
+                assert os.WTERMSIG(status) == number
+            else:
+                assert os.WSTOPSIG(status) == number
+                process.send_signal(signal.SIGCONT)
+                out, _ = process.communicate(timeout=20)
+                assert out == b"went on\n"
+        finally:
+            process.kill()
