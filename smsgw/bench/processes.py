@@ -44,11 +44,20 @@ def name(pid: int) -> str:
 
 def peak_memory_mib(pid: int) -> float:
     """The most resident memory that the process ever had; 0 when it is gone."""
+    return _status_mib(pid, "VmHWM:")
+
+
+def memory_mib(pid: int) -> float:
+    """The resident memory of the process now; 0 when it is gone."""
+    return _status_mib(pid, "VmRSS:")
+
+
+def _status_mib(pid: int, field: str) -> float:
     try:
         lines = Path(f"/proc/{pid}/status").read_text("ascii", "replace").splitlines()
     except OSError:
         return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(field)), 0.0)
 
 
 class CpuMeter:

@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
+TENTHS = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Latency:
     """Percentiles in milliseconds."""
@@ -140,6 +143,8 @@ class Result:
     counts: Counts
     carried: list[Carried] = field(default_factory=list)
     """By carrier, the measured part."""
+    daemon_mib: list[float] = field(default_factory=list)
+    """Resident memory of the daemon, every ten seconds of the measured part."""
     daemon_log: list[str] = field(default_factory=list)
     """Warnings and errors of the daemon."""
 
@@ -166,6 +171,9 @@ class Result:
             lines.append(f"  {'all':<20}{sum(cpu.values()):8.3f} ms")
         if self.daemon_peak_mib is not None:
             lines.append(f"daemon memory, peak   {self.daemon_peak_mib:8.0f} MiB")
+        if len(self.daemon_mib) >= TENTHS:
+            tenths = [self.daemon_mib[len(self.daemon_mib) * n // TENTHS - 1] for n in range(1, TENTHS + 1)]
+            lines.append(f"  after each tenth    {' '.join(f'{mib:.0f}' for mib in tenths)} MiB")
         lines += ["latency"]
         for name, latency in (
             ("post answered", self.accept),

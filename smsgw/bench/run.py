@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from smsgw import __version__
+from smsgw import __version__, aio
 from smsgw.bench import processes
 from smsgw.bench.load import PULL_PAUSE, Customer, Load, Observed
 from smsgw.bench.partner import PartnerCustomer
@@ -36,6 +36,8 @@ from smsgw.config import split_address
 
 MAX_ARRIVALS = 200_000
 """Messages whose arrival at the carrier is timed: the last ones."""
+MEMORY_EVERY = 10.0
+"""Seconds between looks at the daemon's memory."""
 _SERIAL = re.compile(r"取件码是(\d{9})")
 
 
@@ -101,9 +103,12 @@ async def _run(
         )
         runs.append(await _customer(options, endpoint, stage, sink, warm, 0).run())
     meter = _meter(stage)
+    memory: list[float] = []
+    watch = aio.spawn(_watch_memory(stage.daemon_pid, memory), name="memory") if stage else None
     meter.start()
     seen = await _customer(options, endpoint, stage, sink, load, options.warm_up).run()
     used = meter.used()
+    await aio.cancel(watch)
     runs.append(seen)
     peak = processes.peak_memory_mib(stage.daemon_pid) if stage else None
 
@@ -126,6 +131,7 @@ async def _run(
         end_to_end_per_s=round(len(seen.pulled) / max(1e-9, seconds), 1),
         cpu_ms_per_message={name: round(spent * 1000 / load.messages, 4) for name, spent in used.items()},
         daemon_peak_mib=peak,
+        daemon_mib=memory,
         accept=Latency.of(seen.accept_seconds),
         post_to_carrier=Latency.of(a.at - seen.posted_at[a.serial - options.warm_up] for a in arrivals),
         post_to_report=Latency.of(
@@ -142,6 +148,12 @@ async def _run(
         ],
         daemon_log=stage.daemon_log() if stage else [],
     )
+
+
+async def _watch_memory(pid: int, into: list[float]) -> None:
+    while True:
+        await asyncio.sleep(MEMORY_EVERY)
+        into.append(round(processes.memory_mib(pid), 1))
 
 
 def _customer(

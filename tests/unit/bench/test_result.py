@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from smsgw.bench.result import Carried, Counts, Latency
+from smsgw.bench.result import Carried, Counts, Latency, Result
 
 GOOD = Counts(
     posted=10, accepted=10, billed=10, pulled=10, pulled_again=0, pulled_strange=0, lost_calls=0,
@@ -61,3 +61,14 @@ def test_what_a_carrier_saw() -> None:
     assert carried.wire_peak_second is None
     assert Carried.of("a", at, 13.0, [5.0, 5.5, 5.999, 6.0, 6.4]).wire_peak_second == 4
     assert Carried.of("a", [], accepted=1.0).peak_second == 0
+
+
+@pytest.mark.parametrize(("samples", "shown"), [(20, "2 4 6 8 10 12 14 16 18 20 MiB"), (9, None)])
+def test_a_long_run_shows_how_memory_went(samples: int, shown: str | None) -> None:
+    result = Result(
+        machine={}, settings={}, raised_limits={}, messages=10, seconds=1.0, accepted_per_s=10.0,
+        end_to_end_per_s=10.0, cpu_ms_per_message={}, daemon_peak_mib=20.0, accept=None, post_to_carrier=None,
+        post_to_report=None, counts=GOOD, daemon_mib=[float(n) for n in range(1, samples + 1)],
+    )  # fmt: skip
+    found = [line for line in result.lines() if "each tenth" in line]
+    assert (found[0].endswith(shown) if shown else not found), found
