@@ -71,4 +71,4 @@ def test_a_long_run_shows_how_memory_went(samples: int, shown: str | None) -> No
         post_to_report=None, counts=GOOD, daemon_mib=[float(n) for n in range(1, samples + 1)],
     )  # fmt: skip
     found = [line for line in result.lines() if "each tenth" in line]
-    assert (found[0].endswith(shown) if shown else not found), found
+    assert found[0].endswith(shown) if shown else not found, found
