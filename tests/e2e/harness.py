@@ -95,6 +95,14 @@ class Finished:
         return json.loads(self.out)
 
 
+class Unsettled(AssertionError):
+    """Messages that have no end in time; ``left``: how many."""
+
+    def __init__(self, left: int, text: str) -> None:
+        super().__init__(text)
+        self.left = left
+
+
 class Node:
     """One daemon: a data directory, its settings, and the process while there is one."""
 
@@ -106,6 +114,8 @@ class Node:
         self.starts = 0
         self.clock: dict[str, str] = {}
         """More environment: of a clock that goes wrong."""
+        self.root = ROOT
+        """The program that it runs."""
         # The first start takes any port; the following ones take it again, as a real one would.
         self._settings = {
             "NODE_DATA_DIR": str(data_dir),
@@ -137,7 +147,7 @@ class Node:
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "smsgw", "run"],
-                cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=self.root, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         self.starts += 1
@@ -145,6 +155,10 @@ class Node:
     async def start(self, *, within: float = 40.0) -> None:
         """Start the process and wait until it takes messages."""
         self.launch()
+        await self.ready(within=within)
+
+    async def ready(self, *, within: float = 40.0) -> None:
+        """Wait until the process takes messages."""
         status = await until(self._ready, within=within, what="the daemon is ready")
         self._settings["HTTP_LISTEN"] = status["urls"]["http"].removeprefix("http://")
 
@@ -185,7 +199,7 @@ class Node:
         done = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-m", "smsgw", *args],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60, check=False,
+            cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         finished = Finished(done.returncode, done.stdout, done.stderr)
         if check and done.returncode:
@@ -450,6 +464,9 @@ class Books:
     """Messages that stand in ``smsgwctl unknown list``."""
     repeated_events: int = 0
     received: int = 0
+    lost: int = 0
+    doubled: int = 0
+    unfinished: int = 0
     problems: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -517,7 +534,9 @@ class Site:
                 return unknown & left
             if time.monotonic() > deadline:
                 some = [await customer.get(i) for i in sorted(left)[:3]]
-                raise AssertionError(f"{len(left)} of {len(customer.sent)} have no end, such as {some}")
+                raise Unsettled(
+                    len(left), f"{len(left)} of {len(customer.sent)} have no end, such as {some}"
+                )
             await asyncio.sleep(0.1)
 
     async def ledger(self, *, within: float = 60.0) -> Books:
@@ -533,6 +552,7 @@ class Site:
         for message_id, sent in customer.sent.items():
             message = listed.get(message_id)
             if message is None:
+                books.lost += 1
                 problem(f"{sent} was acknowledged and does not exist")
                 continue
             status = message["status"]
@@ -540,6 +560,7 @@ class Site:
             if message["content"].find(sent.content) < 0:
                 problem(f"{sent} is stored as {message['content']!r}")
             if status not in FINAL and message_id not in unknown:
+                books.unfinished += 1
                 problem(f"{sent} is {status}")
             reports = customer.reports.get(message_id, [])
             if status in FINAL and (not reports or reports[-1]["status"] != status):
@@ -550,6 +571,7 @@ class Site:
                     problem(f"{sent} has two ends: {[r['status'] for r in reports]}")
             mark = MARK.search(sent.content)
             if mark and status == "delivered" and not tokens[mark[0]]:
+                books.lost += 1
                 problem(f"{sent} is delivered, and no carrier has seen it")
             if mark and status in WITHOUT_CARRIER and tokens[mark[0]]:
                 problem(f"{sent} is {status}, and a carrier has taken it")
@@ -564,6 +586,7 @@ class Site:
         if strangers:
             problem(f"{len(strangers)} messages were stored and never acknowledged: {sorted(strangers)[:3]}")
         doubled = [token for token, n in tokens.items() if n > 1]
+        books.doubled = len(doubled)
         if doubled:
             problem(f"{len(doubled)} texts were sent more than once: {doubled[:5]}")
         for name, carrier in self.carriers.items():
@@ -635,14 +658,17 @@ async def site(
     balance: int = 100_000,
     start: bool = True,
     policies: bool = False,
+    root: Path = ROOT,
     **settings: str,
 ) -> AsyncIterator[Site]:
     """A gateway with an account, a key and channels, made by ``smsgwctl``. Nothing is left of it afterwards.
 
     ``profile`` is of all channels, ``carrier`` configures their carriers.
+    ``root``: the program that runs.
     Without ``policies`` there are no limits of frequency, no quiet hours and no opt-out wording is asked for.
     """
     node = Node(data_dir, dsn=dsn, **settings)
+    node.root = root
     carriers = {
         name: carrier_for(name, behaviour() if behaviour else None, **(carrier or {})) for name in channels
     }
