@@ -30,6 +30,8 @@ class Intake:
     def take(self, link: Link, request: Request) -> None:
         """Store what has come; the link is read no further while the ledger cannot keep up."""
         incoming = self._read(request.pdu)
+        if incoming is None:
+            return
         if isinstance(incoming, Report):
             if incoming.state is PartState.DELIVERED:
                 self.delivered_at = asyncio.get_running_loop().time()
@@ -44,12 +46,15 @@ class Intake:
         if self._outcomes.full:
             link.pause_reading()
 
-    def _read(self, pdu: Pdu) -> Incoming:
+    def _read(self, pdu: Pdu) -> Incoming | None:
         try:
             return self._mapping.incoming(pdu)
         except ValueError as exc:
             # Nothing can be made of it, and a refusal would make the carrier send it for ever.
             log.warning("incoming.unreadable", channel=self._name, error=str(exc))
+        except (OSError, MemoryError) as exc:  # the machine lacks something: not answered, so it comes again
+            log.error("incoming.put_off", channel=self._name, error=repr(exc))
+            return None
         except Exception:  # a mistake of ours must not take the link, and all that is on it, down
             log.exception("incoming.failed", channel=self._name, pdu=repr(pdu)[:1000])
         return INTERMEDIATE

@@ -158,7 +158,7 @@ async def feeding(built: Ground, dice: random.Random, place: str, action: str, n
 
     await until(fed, within=60, what="all rows are messages", every=0.2)
     for message_id, message in (await customer.listed()).items():
-        content = texts.pop(message["to"].removeprefix("+86"))
+        content = texts.pop(message["to"].removeprefix("+").removeprefix("86"))
         customer.sent[message_id] = Sent(message_id, message["to"], content, message["parts"])
     assert not texts, f"{len(texts)} rows have become nothing"
     return windows(built)
@@ -246,7 +246,7 @@ async def play(built: Ground, dice: random.Random, place: str, action: str = "ki
 
 
 def exactly(built: Ground, place: str, books: Books) -> list[str]:
-    """What is wrong with the unknown ones after a death at the first passing: there it can be said what they must be."""
+    """What is wrong with the unknown ones after a death at the first passing: there it is known what they must be."""
     if place not in SEEN:
         return []
     marks = built.received()
