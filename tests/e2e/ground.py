@@ -132,7 +132,7 @@ class Ground(Site):
         async with self.ledger_open() as database:
             account = await accounts.add_account(database, "partner", actor=ACTOR, sign_required=False)
             await accounts.top_up(database, account, 1_000_000, "", actor=ACTOR, ids=ids.next)
-            fields = {"max_binds": 50, "any_source": True}
+            fields = {"max_binds": 50, "any_source": True, "type": "otp"}  # whose unknown ends are told soon
             await partners.add_partner(
                 database, sealer, account, "smpp", PARTNER, PARTNER_PASSWORD, fields, actor=ACTOR
             )  # fmt: skip
@@ -218,7 +218,8 @@ async def ground(
             for _ in range(nodes if proxied or nodes > 1 else 0)
         ]
         port = free_port()
-        settings = OPEN | {"partners_smpp_listen": f"127.0.0.1:{port}"} | how
+        short = {"durability_unknown_short_seconds": "10"}
+        settings = OPEN | short | {"partners_smpp_listen": f"127.0.0.1:{port}"} | how
         built = await stack.enter_async_context(
             site(
                 folder / "node",

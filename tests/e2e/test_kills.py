@@ -109,14 +109,14 @@ async def test_killed_at_a_place(played: Ground, place: str) -> None:
 
 @rounds
 async def test_a_place_that_is_not_passed_is_noticed(played: Ground) -> None:
-    await played.arm("replay.committed")
+    played.node.kill()
+    played.launch_armed("replay.committed")
     with pytest.raises(NotPassed, match="was not passed"):
         await played.dies("replay.committed", within=0.5)
-    await played.arm("accept.commit")
     assert played.node.process is not None
     played.node.process.kill()
     with pytest.raises(AssertionError, match="killed by somebody else"):
-        await played.dies("accept.commit")
+        await played.dies("replay.committed")
     await played.node.start()
 
 

@@ -83,7 +83,7 @@ async def test_the_disk_of_the_database_fills_up(small_database: EmbeddedPostgre
         async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built:
             customer = built.customer
             await customer.send("cmpp30")
-            ballast = fill(small_database.home, leave_mb=0)
+            ballast = fill(small_database.home, leave_mb=2)
             text = "长" * 300
 
             async def bridged() -> bool:
