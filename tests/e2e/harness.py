@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import functools
 import hashlib
 import hmac
 import itertools
@@ -19,9 +21,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -622,14 +625,24 @@ def carrier_for(name: str, behaviour: Behaviour | None = None, **config: Any) ->
     )  # fmt: skip
 
 
-_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_ports = itertools.cycle(range(20_000 + 2_000 * _WORKER, 22_000 + 2_000 * _WORKER))
-"""Below those that the kernel gives to connections; each process that runs tests has its own."""
+PORTS, BLOCK = range(22_000, 32_000), 500
+"""Below those that the kernel gives to connections."""
+
+
+@functools.cache
+def _own_ports() -> Iterator[int]:
+    """The ports of this process: whoever else runs tests on this machine has others."""
+    for first in reversed(range(PORTS.start, PORTS.stop, BLOCK)):
+        with contextlib.suppress(OSError):  # another process has it, or another user
+            lock = os.open(f"{tempfile.gettempdir()}/smsgw-tests-ports-{first}", os.O_CREAT, 0o644)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until the process ends
+            return itertools.cycle(range(first, first + BLOCK))
+    raise AssertionError("all blocks of ports are in use")
 
 
 def free_port() -> int:
     """A port that nobody listens on, and nobody will be given before it is used."""
-    for port in itertools.islice(_ports, 2_000):
+    for port in itertools.islice(_own_ports(), BLOCK):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
