@@ -28,11 +28,13 @@ from smsgw.link import Link
 from smsgw.protocols.events import Answer, Closed, Event, Expired, Late, Request
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import NotBound, WindowFull
+from smsgw.sparing import Sparing
 from smsgw.store.db import CONFLICT, OUTAGE
 from smsgw.store.journal import Key
 from smsgw.store.leases import Lease
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log)
 
 POLL = 0.5
 """Seconds between looks for work that nobody has announced: other nodes' messages, deferred parts come due."""
@@ -205,8 +207,6 @@ class Dispatcher:
 
     def _tend(self) -> None:
         """Things to look at now and then."""
-        if not self._services.outcomes.full:
-            self.links.resume_reading()
         lost_at = self.links.unbound_since
         if self.stalled() or (lost_at is not None and self._loop.time() - lost_at > RELEASE_AFTER):
             self.give_back()
@@ -368,7 +368,8 @@ class Dispatcher:
             self._services.outcomes.unsent([_unsent(claimed) for claimed in unsent])
 
     def _unencodable(self, claimed: Claimed, exc: ValueError) -> Outcome:
-        log.error("part.unencodable", channel=self.spec.name, id=str(claimed.id), error=str(exc))
+        name = self.spec.name
+        sparing.error("part.unencodable", name, channel=name, id=str(claimed.id), error=str(exc))
         return Outcome(*_key(claimed), OutcomeKind.REFUSED, code="UNENCODABLE", cls="CHANNEL")
 
     def _pump_at(self, when: float) -> None:
@@ -424,9 +425,10 @@ class Dispatcher:
         try:
             return self._mapping.outcome(claimed, answer, status)
         except Exception:  # what cannot be understood is not known; its neighbours must not suffer
-            log.exception(
-                "answer.unreadable", channel=self.spec.name, id=str(claimed.id), answer=repr(answer)[:500]
-            )
+            sparing.error(
+                "answer.unreadable", self.spec.name,
+                channel=self.spec.name, id=str(claimed.id), answer=type(answer).__name__, exc_info=True,
+            )  # fmt: skip
             return self._unknown(claimed, "ANSWER_UNREADABLE")
 
     def _unknown(self, claimed: Claimed, why: str) -> Outcome:

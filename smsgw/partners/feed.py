@@ -19,6 +19,7 @@ from smsgw.core.webhooks import MO, REPORT, Way
 from smsgw.pipeline.directory import Directory
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import NotBound, WindowFull
+from smsgw.sparing import Sparing
 from smsgw.store import bindevents as store
 from smsgw.store import events
 from smsgw.store.batch import Batcher
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from smsgw.partners.bind import Bind
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log)
 
 KINDS = (MO, REPORT)
 CLAIM_INTERVAL = 0.02
@@ -281,12 +283,7 @@ class Feed:
                     for receipt in claimed.receipts
                 ]
         except ValueError as exc:
-            log.error(
-                "partner.undeliverable",
-                account=self.account_id,
-                event_id=str(claimed.event.id),
-                error=str(exc),
-            )
+            self._undeliverable(delivery, exc)
             pdus = []
         if not pdus:
             delivery.over = True
@@ -307,7 +304,7 @@ class Feed:
             except (NotBound, WindowFull):
                 break
             except ValueError as exc:
-                log.error("partner.undeliverable", account=self.account_id, error=str(exc))
+                self._undeliverable(delivery, exc)
                 delivery.over = True
                 self._settler.taken(self.account_id, delivery.claimed.event)
                 break
@@ -333,8 +330,9 @@ class Feed:
             return
         if delivery.refused:
             self.refused += 1
-            log.warning(
+            sparing.warning(
                 "partner.refused_delivery",
+                self.account_id,
                 account=self.account_id,
                 event_id=str(event.id),
                 status=hex(delivery.refused),
@@ -342,6 +340,13 @@ class Feed:
         else:
             self.delivered += 1
         self._settler.taken(self.account_id, event)
+
+    def _undeliverable(self, delivery: Delivery, exc: ValueError) -> None:
+        event_id = str(delivery.claimed.event.id)
+        sparing.error(
+            "partner.undeliverable", self.account_id,
+            account=self.account_id, event_id=event_id, error=str(exc),
+        )  # fmt: skip
 
     def late(self, delivery: Delivery, status: int) -> None:
         """An answer after its time: when it says yes, and it was the only one, the event is done after all."""
