@@ -8,7 +8,6 @@ import fcntl
 import ipaddress
 import os
 import signal
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,11 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-import sdnotify
 import structlog
 from aiohttp import web
 
-from smsgw import aio, config, control, failpoints, metrics, unixpath
+from smsgw import aio, clock, config, control, failpoints, metrics, unixpath
 from smsgw.admin import app as portal
 from smsgw.api import app as api
 from smsgw.api.context import ApiContext
@@ -29,7 +27,8 @@ from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pools import PoolTables
 from smsgw.channels.services import Services
 from smsgw.config import Config
-from smsgw.core.ids import IdSource
+from smsgw.core.errors import SmsgwError
+from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import TEST_CHANNEL, MessageType
 from smsgw.partners.service import Partners
 from smsgw.pipeline.accept import Acceptor, DiskGuard
@@ -51,17 +50,18 @@ from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.probes import probes
-from smsgw.store import keys, leases, migrate, requestkeys, secrets, segments
+from smsgw.store import journal as journals
+from smsgw.store import keys, migrate, nodes, partitions, requestkeys, secrets, segments
 from smsgw.store.db import Database, Row, forgive_abandoned
 from smsgw.store.embedded import EmbeddedPostgres
 from smsgw.store.journal import Journal, boot_id
 from smsgw.store.spool import Spool
 from smsgw.testcarrier import TestCarrier
 from smsgw.tls import Certificate
+from smsgw.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
 
-WATCHDOG_EVERY = 5.0
 DATABASE_CHECK_EVERY = 2.0
 NOTE_KEYS_EVERY = 30.0
 STEP_PATIENCE = 40.0
@@ -70,6 +70,10 @@ STEP_PATIENCE = 40.0
 
 class AlreadyRunning(RuntimeError):
     """Another process holds the data directory."""
+
+
+class ClockWrong(RuntimeError):
+    """This machine and the database do not agree on what time it is."""
 
 
 class Daemon:
@@ -84,6 +88,9 @@ class Daemon:
         self._nodes = 1
         """Live nodes when the database answered last; accounts' rates are divided by them."""
         self.stop_asked = asyncio.Event()
+        self.watchdog = Watchdog()
+        self.fatal: Exception | None = None
+        """Why the node has to stop although nobody has asked for it."""
 
     async def start(self) -> None:
         """Bring everything up. Raises with nothing left running when a step fails."""
@@ -115,8 +122,8 @@ class Daemon:
         self._closers.append(("database", self.database.close))
         self._database_ok = True
 
+        settings = await self._become_a_node()
         self.sealer = secrets.load_key(settings.key_file, create=not settings.security.key_file)
-        self.ids = IdSource(settings.node.number, lambda: time.time_ns() // 1_000_000)
         self.directory = Directory(self.sealer)
         await self.directory.reload(self.database)
         self.bell = EventBell()
@@ -156,6 +163,7 @@ class Daemon:
             halted=lambda: self.directory.halted,
             emergency_reserve=lambda: self.directory.settings.emergency_reserve,
             test_channel=test_carrier.channel,
+            newest=self.ids.newest,
         )
         self.channels = ChannelManager(self.database, self.sealer, self.directory, services, replay)
         self.outcomes.long_reports.channels = lambda: self.channels.reporting_once
@@ -210,7 +218,7 @@ class Daemon:
         self._closers.append(("notices", notices.stop))
 
         self.cancelling = Cancelling(self.database, self.outcomes)
-        keeper = Keeper(
+        self.keeper = Keeper(
             self.database,
             self.outcomes,
             self.directory,
@@ -219,8 +227,8 @@ class Daemon:
             settings,
             self.channels.announce,
         )
-        await keeper.start()
-        self._closers.append(("keeper", keeper.stop))
+        await self.keeper.start()
+        self._closers.append(("keeper", self.keeper.stop))
 
         await self._start_tasks()
         watch = aio.spawn(
@@ -236,6 +244,25 @@ class Daemon:
         self.urls |= self.partners.urls
         await self._listen()
         log.info("daemon.started", node=settings.node.number, **self.urls)
+
+    async def _become_a_node(self) -> Config:
+        """Take the database's time and a node number; the settings with that number in them."""
+        clock.hear(await nodes.ask_time(self.database))
+        problem, grave = clock.trouble()
+        if grave:
+            raise ClockWrong(f"{problem}: set the one that is wrong (NTP) and start again")
+        data_dir = self.settings.node.data_dir
+        who = nodes.identity(data_dir, had=journals.node_of(data_dir / "journal"))
+        self.number = await nodes.take(self.database, who, self.settings.node.number)
+        self.ids = IdSource(self.number.number, clock.ms, after=self.number.after)
+        self._closers.append(("node", self._leave))
+        await self._beat()
+        async with self.database.acquire(timeout=60) as connection:
+            await partitions.ensure(
+                connection, clock.now().astimezone(CHINA).date(), newest=self.ids.newest_made
+            )
+        self.settings = replace(self.settings, node=replace(self.settings.node, number=self.number.number))
+        return self.settings
 
     async def _task_reviewed(self, task_id: int, *, passes: bool, actor: str, reason: str) -> int:
         return await self.tasks.reviewed(task_id, passes=passes, actor=actor, reason=reason)
@@ -255,9 +282,7 @@ class Daemon:
             self.database, self.tasks, self.acceptor, node=node, ids=self.ids, account=self.directory.account,
             policies=lambda: self.directory.policies,
         )  # fmt: skip
-        importer = Importer(
-            self.database, self.tasks, node=node, keep_days=settings.retention.messages_days
-        )
+        importer = Importer(self.database, self.tasks, node=node, keep_days=settings.retention.messages_days)
         await self.feeder.start()
         self._closers.append(("feeder", self.feeder.stop))
         await importer.start()
@@ -269,7 +294,7 @@ class Daemon:
         name = account.name if account else ""
         kind = MessageType(message["type"])
         home = replace(router.home(message["number"]), carrier=carrier, known_by="override")
-        now = datetime.now(UTC)
+        now = clock.now()
         return router.route(
             name, kind, message["number"], home, message["sign"], message["content"], now
         ).pool_id
@@ -285,7 +310,7 @@ class Daemon:
             cancelling=self.cancelling,
             bell=self.bell,
             ids=self.ids.next,
-            clock=time.time,
+            clock=clock.time,
             ready=self.ready,
             pusher=self.pusher,
             sealer=self.sealer,
@@ -445,11 +470,32 @@ class Daemon:
 
     async def _check_database(self) -> None:
         try:
-            self._nodes = await leases.beat(self.database, self.settings.node.number)
+            await self._beat()
             self._database_ok = True
+        except nodes.NumberTaken as exc:
+            self._end(exc)
         except Exception:
             self._database_ok = False
             raise
+
+    async def _beat(self) -> None:
+        heard = await nodes.beat(self.database, self.number, self.ids.last)
+        clock.hear(heard.word)
+        self.ids.seen(heard.newest)
+        self._nodes = heard.live
+
+    async def _leave(self) -> None:
+        with contextlib.suppress(SmsgwError):  # the database is away: the lease ends by itself
+            await nodes.leave(self.database, self.number, self.ids.last)
+
+    def _end(self, why: Exception) -> None:
+        """Nothing more may be done under this node's number."""
+        if self.fatal is None:
+            log.critical("node.number_lost", number=self.number.number, error=str(why))
+            self.fatal = why
+            self.ids.revoke()
+            self.acceptor.open = False
+            self.stop_asked.set()
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether messages can be accepted, by every server that is configured, and the checks behind the verdict."""
@@ -494,26 +540,20 @@ async def run(settings: Config, *, on_ready: Callable[[Daemon], Any] | None = No
         return
     starting.result()
     aio.settle_memory()
-    notifier = sdnotify.SystemdNotifier()
-    notifier.notify("READY=1")
-    alive = aio.spawn(_watchdog(notifier), name="watchdog")
+    daemon.watchdog.notify("READY=1")
+    alive = aio.spawn(daemon.watchdog.run(), name="watchdog")
     try:
         if on_ready is not None:
             await on_ready(daemon)
         await daemon.stop_asked.wait()
     finally:
-        notifier.notify("STOPPING=1")
+        daemon.watchdog.notify("STOPPING=1")
         with contextlib.suppress(asyncio.CancelledError):
             await daemon.stop()
         await aio.cancel(alive, asked)
+    if daemon.fatal is not None:
+        raise daemon.fatal
 
 
 async def _wait(event: asyncio.Event) -> None:
     await event.wait()
-
-
-async def _watchdog(notifier: sdnotify.SystemdNotifier) -> None:
-    """Tell systemd that the loop turns; a stalled loop stops telling and is restarted."""
-    while True:
-        notifier.notify("WATCHDOG=1")
-        await asyncio.sleep(WATCHDOG_EVERY)

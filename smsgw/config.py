@@ -6,14 +6,17 @@ What operators change while the system runs (accounts, channels, routes) is not 
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from smsgw import failpoints
+from smsgw.core.model import LONGEST_VALIDITY
 from smsgw.core.webhooks import Reach, parse_networks, parse_ports
 
 MAX_NODE = 1023
@@ -29,8 +32,9 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class NodeConfig:
-    number: int = 1
-    """Unique among the nodes that share a database; 0 … 1023."""
+    number: int = 0
+    """Of this node among those that share a database, 1 … 1023; 0: the one that the data directory had last, or the
+    lowest that is free."""
     data_dir: Path = Path("var")
     """Journal, control socket, key file, embedded PostgreSQL."""
 
@@ -108,6 +112,11 @@ class DurabilityConfig:
     report_wait_hours: int = 72
     """After this time without a report a submitted part is ``no_report``."""
 
+    @property
+    def open_for(self) -> timedelta:
+        """From acceptance until nothing can be open any more: the longest validity, every wait after it, and a day."""
+        return LONGEST_VALIDITY + timedelta(days=1, hours=self.report_wait_hours + self.unknown_hold_hours)
+
 
 @dataclass(frozen=True)
 class WebhooksConfig:
@@ -178,10 +187,7 @@ _RANGES = {
     ("durability", "unknown_short_seconds"): (10, 86_400),
     ("durability", "unknown_resend_seconds"): (10, 86_400),
     ("durability", "report_wait_hours"): (1, 24 * 30),
-    ("retention", "messages_days"): (
-        14,
-        3650,
-    ),  # a week of validity, three days for the report, and then some
+    ("retention", "messages_days"): (14, 3650),
     ("retention", "mo_days"): (1, 3650),
     ("retention", "events_days"): (1, 30),
     ("files", "total_mb"): (10, 1_000_000),
@@ -228,12 +234,34 @@ def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Config:
         for key in sorted(environ)
         if key.startswith("SMSGW_") and key not in _env_names(sections) and key not in ENV_OTHERS
     ]
-    http = built["http"]
-    if http.tls_listen and not http.tls:
-        problems.append(f"{where}: [http] tls_listen needs tls, the files of the certificate")
+    problems += [f"{where}: {problem}" for problem in _misfits(Config(**built))]
     if problems:
         raise ConfigError(problems)
     return Config(**built)
+
+
+def _misfits(settings: Config) -> Iterator[str]:
+    """Settings that do not go together. What is wrong by itself has its default here."""
+    if settings.http.tls_listen and not settings.http.tls:
+        yield "[http] tls_listen needs tls, the files of the certificate"
+    durability, retention = settings.durability, settings.retention
+    need = math.ceil(durability.open_for / timedelta(days=1))
+    if retention.messages_days < need:
+        yield (
+            f"[retention] messages_days is {retention.messages_days}, and a message may be open for {need} days "
+            f"({LONGEST_VALIDITY.days} of validity, [durability] report_wait_hours and unknown_hold_hours, one more): "
+            f"keep messages for {need} days or more, or wait for less"
+        )
+    if retention.mo_days < retention.events_days:
+        yield (
+            f"[retention] mo_days is {retention.mo_days} and events_days {retention.events_days}: an inbound message "
+            "would be gone before its event; make mo_days no less than events_days"
+        )
+    if durability.unknown_short_seconds > durability.unknown_hold_hours * 3600:
+        yield (
+            "[durability] unknown_short_seconds is longer than unknown_hold_hours: hold_short must not wait for longer "
+            "than hold"
+        )
 
 
 ENV_OTHERS = frozenset({"SMSGW_CONFIG", "SMSGW_LOG_LEVEL", "SMSGW_LOG_FORMAT", failpoints.VARIABLE})

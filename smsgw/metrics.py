@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime
 from typing import Protocol
 
 from aiohttp import web
@@ -13,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 
+from smsgw import clock
 from smsgw.channels.manager import ChannelManager
 from smsgw.partners.service import Partners
 from smsgw.pipeline.accept import Acceptor
@@ -146,7 +146,7 @@ def _webhooks(pusher: Pusher) -> Iterator[Metric]:
     failures = GaugeMetricFamily("smsgw_webhook_failures", "Failed calls in a row", labels=names)
     delivered = CounterMetricFamily("smsgw_webhook_delivered", "Events delivered", labels=names)
     failed = CounterMetricFamily("smsgw_webhook_failed_calls", "Calls that failed", labels=names)
-    now = datetime.now(UTC)
+    now = clock.now()
     for state in pusher.status():
         labels = [state.account, state.name]
         waiting.add_metric(labels, state.waiting)

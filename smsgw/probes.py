@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from smsgw import clock
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
+from smsgw.core.ids import CHINA
 from smsgw.pipeline.alarms import Probe, channel_findings, standby_findings
 from smsgw.store import alarms as store
+from smsgw.store import partitions
 
 if TYPE_CHECKING:
     from smsgw.app import Daemon
@@ -64,7 +67,29 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
             for row in await store.unmatched_reports(daemon.database)
         ]  # fmt: skip
 
+    async def clocks() -> Iterable[Finding]:
+        detail, grave = clock.trouble()
+        return [Finding("clock_wrong", node, CRITICAL if grave else WARNING, detail)] if detail else []
+
+    async def missing() -> Iterable[Finding]:
+        today = clock.now().astimezone(CHINA).date()
+        detail = await partitions.trouble(daemon.database, daemon.ids.newest_made, today)
+        return [Finding("partition_missing", "database", CRITICAL, detail)] if detail else []
+
+    async def stalls() -> Iterable[Finding]:
+        detail = daemon.watchdog.trouble()
+        return [Finding("loop_stalled", node, WARNING, detail)] if detail else []
+
+    async def held() -> Iterable[Finding]:
+        days = ", ".join(map(str, daemon.keeper.kept[:10]))
+        detail = f"unfinished parts keep these days beyond their retention: {days}"
+        return [Finding("retention_held", "database", WARNING, detail)] if days else []
+
     return {
+        "clocks": clocks,
+        "stalls": stalls,
+        "partitions": missing,
+        "retention": held,
         "database": here("database_down", lambda: "" if daemon.database_ok else "no answer", OUTAGE),
         "writers": here("writer_stalled", stalled),
         "disk": here("disk_low", lambda: daemon.acceptor.disk.low),

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from smsgw import clock
 from smsgw.api.ids import RequestIds
 from smsgw.core.errors import http_status, message_of
 
 Ready = Callable[[], tuple[bool, dict[str, Any]]]
 
-_request_ids = RequestIds(time.time)
+_request_ids = RequestIds(clock.time)
 _KEY: web.AppKey[bool] = web.AppKey("smsgw.api.health", bool)
 
 

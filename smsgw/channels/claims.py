@@ -7,17 +7,15 @@ channel's own under the fence of its lease.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 import structlog
 
-from smsgw import failpoints
+from smsgw import clock, failpoints
 from smsgw.channels.services import Queue, Services
 from smsgw.core.ids import first_id
 from smsgw.core.model import Claimed, Lane, Outcome, OutcomeKind
-from smsgw.pipeline.outcomes import AHEAD, MAX_AGE
+from smsgw.pipeline.outcomes import MAX_AGE
 from smsgw.pipeline.routing import Membership
 from smsgw.store import claiming
 from smsgw.store.db import Connection, connect
@@ -69,7 +67,7 @@ class Claims:
 
     def deferred_in(self, seconds: float) -> None:
         """A part of ours comes due then."""
-        self._deferred_at = min(self._deferred_at, time.time() + seconds)
+        self._deferred_at = min(self._deferred_at, clock.time() + seconds)
 
     @property
     def emergency(self) -> bool:
@@ -90,20 +88,20 @@ class Claims:
             self._connection = await connect(self._services.dsn, writer=True)
             await self._reclaim(self._connection, in_hand)
         connection, fence = self._connection, self._fence
-        now = datetime.now(UTC)
-        oldest, newest = first_id(now - MAX_AGE), first_id(now + AHEAD)
+        now = clock.now()
+        oldest, newest = first_id(now - MAX_AGE), self._services.newest(now)
         halted = self._services.halted()
         claimed: list[Claimed] = []
         hot, self._hot = self._hot, {}
         queues: list[Queue] = []
         async with asyncio.timeout(CLAIM_TIMEOUT):
-            if self._deferred_at <= time.time() and not urgent:
+            if self._deferred_at <= clock.time() and not urgent:
                 claimed = await claiming.claim_deferred(
-                    connection, fence, limit=room, oldest=oldest, halted=halted
+                    connection, fence, now=now, limit=room, oldest=oldest, halted=halted
                 )
                 if len(claimed) < room:
                     due = await claiming.next_deferred(connection, self._channel_id, oldest)
-                    soon = time.time() + LOOK_AGAIN
+                    soon = clock.time() + LOOK_AGAIN
                     self._deferred_at = min(due.timestamp(), soon) if due else soon
             if len(claimed) < room and self._again_at <= self._loop.time() and not urgent:
                 # What a neighbour has failed at is not a matter of shares: any other channel of the pool may have it.
@@ -154,7 +152,7 @@ class Claims:
         """After a lost claim connection: rows may be ours in the database and unknown to us. They were not written."""
         # Taken before the rows are read: what is written or answered meanwhile must not look like a stray.
         known: set[Key] = self._services.journal.open_keys() | {(c.id, c.part, c.attempt) for c in in_hand}
-        oldest = first_id(datetime.now(UTC) - MAX_AGE)
+        oldest = first_id(clock.now() - MAX_AGE)
         async with asyncio.timeout(CLAIM_TIMEOUT):
             rows = await claiming.held(connection, self._channel_id, self._lease.epoch, oldest)
         keys = [(r["id"], r["part"], r["attempt"]) for r in rows]

@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from datetime import UTC, datetime
 
 import structlog
 
-from smsgw import aio, failpoints
+from smsgw import aio, clock, failpoints
 from smsgw.channels import profiles
 from smsgw.channels.claims import Claims
 from smsgw.channels.intake import Intake
@@ -315,7 +314,7 @@ class Dispatcher:
 
     def _write(self, batch: list[Claimed], links: list[Link], now: float) -> None:
         """Write the parts; the links have window for all of them."""
-        wall = datetime.now(UTC)
+        wall = clock.now()
         refused: list[Outcome] = []
         unsent: list[Claimed] = []
         planned: list[tuple[Claimed, Pdu]] = []

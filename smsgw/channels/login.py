@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from smsgw import clock
 from smsgw.channels.profiles import Profile
 from smsgw.core.model import ChannelSpec
 from smsgw.protocols.cmpp import rules as cmpp_rules
@@ -50,5 +51,5 @@ def session_for(
 
 def china_timestamp() -> int:
     """MMDDHHMMSS in China, as CMPP and SMGP want it at login and SGIP in every number."""
-    now = time.gmtime(time.time() + 8 * 3600)
+    now = time.gmtime(clock.time() + 8 * 3600)
     return int(time.strftime("%m%d%H%M%S", now))

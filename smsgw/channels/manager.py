@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import structlog
 from asyncpg import PostgresError
 
-from smsgw import aio, failpoints
+from smsgw import aio, clock, failpoints
 from smsgw.channels import profiles
 from smsgw.channels.changes import Changes
 from smsgw.channels.channel import GRACE, STOP_PATIENCE, Channel
@@ -21,7 +20,7 @@ from smsgw.core.ids import first_id, time_of
 from smsgw.core.model import TEST_CHANNEL, ChannelSpec, ChannelStatus, UnknownPolicy
 from smsgw.pipeline import stranding
 from smsgw.pipeline.directory import Directory
-from smsgw.pipeline.outcomes import AHEAD, MAX_AGE
+from smsgw.pipeline.outcomes import MAX_AGE
 from smsgw.pipeline.recovery import correct_taken_over, recover_channel
 from smsgw.pipeline.routing import Membership, membership, pools_of
 from smsgw.store import channels as store
@@ -101,13 +100,13 @@ class ChannelManager:
             aio.spawn(
                 aio.forever(self._renew, every=leases.RENEW_EVERY, name="leases.renew"), name="leases.renew"
             ),
-            aio.spawn(
-                aio.forever(self._lapse, every=LAPSE_EVERY, name="leases.lapse"), name="leases.lapse"
-            ),
+            aio.spawn(aio.forever(self._lapse, every=LAPSE_EVERY, name="leases.lapse"), name="leases.lapse"),
             aio.spawn(
                 aio.forever(self._adopt, every=ADOPT_EVERY, name="channels.adopt"), name="channels.adopt"
             ),
-            aio.spawn(aio.forever(self._probe, every=PROBE_EVERY, name="channels.probe"), name="channels.probe"),
+            aio.spawn(
+                aio.forever(self._probe, every=PROBE_EVERY, name="channels.probe"), name="channels.probe"
+            ),
             aio.spawn(aio.forever(self._say, every=SAY_EVERY, name="channels.say"), name="channels.say"),
             aio.spawn(aio.forever(self._free, every=FREE_EVERY, name="channels.free"), name="channels.free"),
         ]
@@ -173,7 +172,9 @@ class ChannelManager:
 
     def single_limit(self, pool: str) -> int:
         """Characters in 7 bits that every channel of the pool takes in one part."""
-        limits = [int(s.profile.get("single_limit", 160)) for s in self._specs.values() if self._serves(s, pool)]
+        limits = [
+            int(s.profile.get("single_limit", 160)) for s in self._specs.values() if self._serves(s, pool)
+        ]
         return min(limits, default=160)
 
     def marketing_open(self, pool: str) -> bool:
@@ -261,7 +262,7 @@ class ChannelManager:
         self.reporting_once = frozenset(
             id_ for id_, s in self._specs.items() if s.profile.get("long_reports") == "first"
         )
-        self._removed = await store.removed_since(self._database, datetime.now(UTC) - MAX_AGE)
+        self._removed = await store.removed_since(self._database, clock.now() - MAX_AGE)
 
     # --- changes of single channels ----------------------------------------------------------------------------
 
@@ -364,10 +365,16 @@ class ChannelManager:
             if row["id"] in self._channels or row["id"] in self._changes:
                 all_seen = False
                 continue
-            adopted.append(self._changes.begin(row["id"], self._settle(row["id"], row["name"], row["unknown_policy"])))
+            adopted.append(
+                self._changes.begin(row["id"], self._settle(row["id"], row["name"], row["unknown_policy"]))
+            )
         if adopted:
             await asyncio.wait(adopted)
-        if self._replay is not FORGOTTEN and all_seen and not any(t.cancelled() or t.exception() for t in adopted):
+        if (
+            self._replay is not FORGOTTEN
+            and all_seen
+            and not any(t.cancelled() or t.exception() for t in adopted)
+        ):
             # Whatever still is in flight has been claimed since, by us or by another owner.
             self._services.journal.forget_before_start()
             self._replay = FORGOTTEN
@@ -414,12 +421,12 @@ class ChannelManager:
 
     async def _say(self) -> None:
         async with self._database.acquire() as connection:
-            now = datetime.now(UTC)
+            now = clock.now()
             oldest = await claiming.oldest_queued(
                 connection,
                 list(self._directory.pools.values()),
                 first_id(now - MAX_AGE),
-                first_id(now + AHEAD),
+                self._services.newest(now),
             )
         waits = {pool_id: (now - time_of(id_)).total_seconds() for pool_id, id_ in oldest.items()}
         self._services.tables.waits(waits)

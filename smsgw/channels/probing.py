@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
+from smsgw import clock
 from smsgw.channels.channel import Channel
 from smsgw.core import numbers, text
 from smsgw.core.errors import Invalid
@@ -37,7 +38,7 @@ class Probing:
     """Of a node: makes probes for its channels, and judges them."""
 
     def __init__(
-        self, database: Database, new_id: Callable[[], int], now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, database: Database, new_id: Callable[[], int], now: Callable[[], datetime] = clock.now
     ) -> None:  # fmt: skip
         self._database = database
         self._new_id = new_id
@@ -66,7 +67,11 @@ class Probing:
                 await self._judge(channel, probe)
             elif self._due(channel, probe, loop_time):
                 await self.send(channel, channel.profile.probe_number)
-            elif probe is not None and probe.ok is False and loop_time - channel.delivered_at < self._age(probe):
+            elif (
+                probe is not None
+                and probe.ok is False
+                and loop_time - channel.delivered_at < self._age(probe)
+            ):
                 await self._enter(channel, probe, ok=True, detail="delivers again")
 
     def _age(self, probe: Probe) -> float:
@@ -116,7 +121,9 @@ class Probing:
         elif state in FINAL:
             await self._enter(channel, probe, ok=False, detail=f"{state.name.lower()} {code}".strip())
         elif now - probe.sent_at > REPORT_PATIENCE:
-            await self._enter(channel, probe, ok=False, detail=f"no report in {REPORT_PATIENCE.seconds // 60} min")
+            await self._enter(
+                channel, probe, ok=False, detail=f"no report in {REPORT_PATIENCE.seconds // 60} min"
+            )
 
     async def _enter(self, channel: Channel, probe: Probe, *, ok: bool | None, detail: str) -> None:
         await store.judge(self._database, probe, ok=ok, detail=detail, now=self._now())

@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from smsgw import clock
 from smsgw.core.model import ChannelSpec
 from smsgw.recording import Masker, Recorder, Tap
 
@@ -37,7 +37,7 @@ class ChannelRecording:
             if profile.smgp_version == "1.3" and spec.protocol == "smgp30"
             else spec.protocol,
             "by": "channel",
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "at": clock.now().isoformat(timespec="seconds"),
             "access_code": masker.number(spec.access_code),
             "connections": spec.connections,
             "window": spec.window,

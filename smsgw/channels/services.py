@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from smsgw.channels.listener import Listeners, Numberings
 from smsgw.channels.pools import PoolTables
+from smsgw.core.ids import AHEAD, first_id
 from smsgw.core.model import ChannelSpec
 from smsgw.pipeline.outcomes import Outcomes
 from smsgw.store.journal import Journal
@@ -37,3 +39,5 @@ class Services:
     """Nodes that live, as far as this one knows."""
     halted: Callable[[], frozenset[int]] = frozenset
     """Accounts of which nothing is sent."""
+    newest: Callable[[datetime], int] = lambda now: first_id(now + AHEAD)
+    """The id above which nothing can be queued now."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from smsgw import clock
 from smsgw.commands.base import (
     Context,
     Failed,
@@ -180,7 +181,7 @@ async def account_usage(
     as_json: bool,
 ) -> None:
     """What an account has used: messages, parts, units, refunds, yuan at today's price."""
-    to = last.date() if last else datetime.now(CHINA).date()
+    to = last.date() if last else clock.now().astimezone(CHINA).date()
     async with ctx.database() as database:
         found = await account_id(database, name)
         tree = (row.account for row in await accounts.list_accounts(database))

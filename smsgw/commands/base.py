@@ -7,7 +7,6 @@ import contextlib
 import getpass
 import json
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,10 +16,10 @@ from typing import Any, TypeVar
 
 import click
 
-from smsgw import config, controlclient
+from smsgw import clock, config, controlclient
 from smsgw.config import Config, ConfigError
 from smsgw.core.errors import SmsgwError
-from smsgw.core.ids import CHINA, IdSource
+from smsgw.core.ids import CHINA, COMMANDS, IdSource
 from smsgw.store import migrate, secrets
 from smsgw.store.db import Database
 from smsgw.store.embedded import EmbeddedError, EmbeddedPostgres
@@ -86,8 +85,8 @@ class Context:
             yield database
 
     def ids(self) -> Callable[[], int]:
-        """Makes ids of this node."""
-        return IdSource(self.settings.node.number, lambda: time.time_ns() // 1_000_000).next
+        """Makes ids of no node, so that a daemon may make some at the same moment."""
+        return IdSource(COMMANDS, clock.ms).next
 
     def sealer(self) -> Sealer:
         """The key that seals stored secrets."""

@@ -74,7 +74,7 @@ def demo(port: int, data_dir: Path, no_browser: bool) -> None:
     except ConfigError as exc:
         raise BadConfiguration(str(exc)) from exc
     settings = Config(
-        node=NodeConfig(number=1, data_dir=data_dir),
+        node=NodeConfig(data_dir=data_dir),
         database=DatabaseConfig(),
         http=HttpConfig(listen=f"127.0.0.1:{port}", insecure_bearer=True),
         ops=OpsConfig(listen="127.0.0.1:0"),

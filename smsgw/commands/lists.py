@@ -6,12 +6,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
+from smsgw import clock
 from smsgw.commands.base import (
     Context,
     Failed,
@@ -83,7 +84,7 @@ def _entry(function: Any) -> Any:
 
 
 def _until(days: int | None) -> datetime | None:
-    return datetime.now(UTC) + timedelta(days=days) if days else None
+    return clock.now() + timedelta(days=days) if days else None
 
 
 @block.command("add")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 
 import click
@@ -21,6 +22,7 @@ def run(ctx: Context) -> None:
     from smsgw import app
 
     settings = ctx.settings
+    faulthandler.enable()  # the watchdog's SIGABRT: what stood still is on standard error
     log.setup(os.environ.get("SMSGW_LOG_LEVEL", "info"), os.environ.get("SMSGW_LOG_FORMAT", "auto"))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import click
 
+from smsgw import clock
 from smsgw.commands.base import (
     Context,
     Failed,
@@ -87,7 +88,7 @@ async def status_import(ctx: Context, file: Path, state: str, days_old: int) -> 
     if len(wanted) > store.MAX_KNOWN:
         raise Failed(f"at most {store.MAX_KNOWN} numbers")
     async with ctx.database() as database:
-        at = datetime.now(UTC) - timedelta(days=days_old)
+        at = clock.now() - timedelta(days=days_old)
         changed = await store.put(database, wanted, at, actor=actor())
     await ctx.tell_daemon()
     click.echo(f"{len(wanted)} numbers read, {changed} entries new or changed")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import click
 
+from smsgw import clock
 from smsgw.commands.base import (
     Context,
     actor,
@@ -37,7 +38,7 @@ def report() -> None:
 async def report_unmatched(ctx: Context, channel: str | None, limit: int, as_json: bool) -> None:
     """Reports without a message, newest first, and the spelling under which each would fit exactly one."""
     async with ctx.database() as database:
-        oldest = first_id(datetime.now(UTC) - LOOK_BACK)
+        oldest = first_id(clock.now() - LOOK_BACK)
         lines = await store.unmatched(database, channel, limit=limit, oldest=oldest)
     for line in lines:
         line["number"] = numbers.mask(line["number"])

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import click
 
+from smsgw import clock
 from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
@@ -34,7 +35,7 @@ async def stats_show(
     type_: str | None, sign: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Show counts, in messages; parts and units are (billable) parts."""
-    to = last.date() if last else datetime.now(CHINA).date()
+    to = last.date() if last else clock.now().astimezone(CHINA).date()
     names = group.split(",")
     async with ctx.database() as database:
         only = None
@@ -72,7 +73,7 @@ async def stats_show(
 @run_async
 async def stats_recount(ctx: Context, day: datetime) -> None:
     """Count a day anew; its reports must not have passed their retention."""
-    oldest = datetime.now(CHINA).date() - timedelta(days=ctx.settings.retention.events_days - 1)
+    oldest = clock.now().astimezone(CHINA).date() - timedelta(days=ctx.settings.retention.events_days - 1)
     if day.date() < oldest:
         raise Failed(f"reports are kept since {oldest}; an older day cannot be counted again")
     async with ctx.database() as database:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import click
 
+from smsgw import clock
 from smsgw.commands.base import (
     Context,
     Failed,
@@ -234,7 +235,7 @@ async def webhook_deliveries(
         account_id = await _account(database, account) if account else None
         found = await pushing.list_deliveries(
             database, account_id, state=state, kind=kind_of(type_) if type_ else None, message_id=message,
-            since=datetime.now(UTC) - timedelta(days=31), limit=limit,
+            since=clock.now() - timedelta(days=31), limit=limit,
         )  # fmt: skip
     lines = [
         asdict(d) | {"id": str(d.id), "type": type_of(d.kind), "message_id": str(d.message_id or "")}
@@ -276,7 +277,7 @@ async def webhook_redeliver(
     events: tuple[int, ...], way: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Offer events again as if for the first time."""
-    now = datetime.now(UTC)
+    now = clock.now()
     counts: dict[str, int] = {}
     async with ctx.database() as database:
         account_id = await _account(database, account)

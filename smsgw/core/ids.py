@@ -8,26 +8,67 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 
+from smsgw.core.errors import Temporary
+
 EPOCH_MS = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp() * 1000)
 CHINA = timezone(timedelta(hours=8))
 """The business day is China's."""
 MAX_NODE = 1023
+COMMANDS = 0
+"""The number under which commands make ids. No node has it."""
+AHEAD = timedelta(hours=1)
+"""No node's clock is so far ahead: later ids do not exist, unless a node has said so."""
 _SHIFT = 22
+_UNTOLD_MS = 10_000
+"""Milliseconds of ids that a node may have borrowed since it last said how far it was (4096 ids each)."""
 
 
 class IdSource:
-    """Gives ids that never repeat and never go backwards within the process, even when the clock does."""
+    """Gives ids that never repeat and never go backwards, even when the clock does.
 
-    def __init__(self, node: int, wall_ms: Callable[[], int]) -> None:
+    ``after``: the last id that is known to have been made under this number, in an earlier run.
+    """
+
+    def __init__(self, node: int, wall_ms: Callable[[], int], *, after: int = 0) -> None:
         if not 0 <= node <= MAX_NODE:
             raise ValueError(f"node number {node} is not in 0..{MAX_NODE}")
         self._node = node << 12
         self._wall_ms = wall_ms
         self._last = 0
         self._sequence = 0
+        self._elsewhere = 0
+        self._revoked = False
+        if (
+            after >> _SHIFT > wall_ms() - EPOCH_MS
+        ):  # the clock was ahead: what has been since then is not known
+            self._last = (after >> _SHIFT) + _UNTOLD_MS
+
+    @property
+    def last(self) -> int:
+        """The last id made, or what all ids to come are above."""
+        return self._last << _SHIFT | self._node | self._sequence if self._last else 0
+
+    def seen(self, id_: int) -> None:
+        """Another node has made this id."""
+        self._elsewhere = max(self._elsewhere, id_)
+
+    @property
+    def newest_made(self) -> int:
+        """The highest id that is known to have been made, here or by other nodes."""
+        return max(self.last, self._elsewhere)
+
+    def newest(self, now: datetime) -> int:
+        """Above this nothing can be queued: what the clock allows, or what nodes have made whose clock was ahead."""
+        return max(first_id(now + AHEAD), self.newest_made)
+
+    def revoke(self) -> None:
+        """The number is another's: no more ids."""
+        self._revoked = True
 
     def next(self) -> int:
-        """A new id."""
+        """A new id. ``BACKPRESSURE`` when the number is not ours any more."""
+        if self._revoked:
+            raise Temporary("BACKPRESSURE", retry_after=5, n=5)
         ms = self._wall_ms() - EPOCH_MS
         if ms > self._last:
             self._last = ms

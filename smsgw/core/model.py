@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from ipaddress import IPv4Network, IPv6Network
@@ -50,6 +50,8 @@ class Origin(StrEnum):
     CMPP = "cmpp"
 
 
+LONGEST_VALIDITY = timedelta(days=7)
+"""From acceptance to the end of a message's validity at most."""
 TEST_POOL = -1
 """The pool in which messages of test keys queue; no channel but the simulated one pulls from it."""
 TEST_POOL_NAME = "@test"

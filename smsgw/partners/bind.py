@@ -6,12 +6,12 @@ import asyncio
 import dataclasses
 from collections import OrderedDict
 from collections.abc import Coroutine, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from smsgw import aio
+from smsgw import aio, clock
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.model import Account
 from smsgw.core.partners import Partner, ReplyTo
@@ -63,7 +63,7 @@ class Bind:
         self.mode = mode
         self.ip = link.peer
         self.tlvs = login.tlvs
-        self.bound_at = datetime.now(UTC)
+        self.bound_at = clock.now()
         self.submits = 0
         self.refused = 0
         self.last_error = ""
@@ -141,7 +141,7 @@ class Bind:
     # --- requests ----------------------------------------------------------------------------------------------
 
     def _take(self, requests: list[Request]) -> None:
-        now = datetime.now(UTC)
+        now = clock.now()
         account = self._service.directory.account(self.partner.account_id)
         together: dict[tuple[datetime | None, datetime | None, bool], list[Entry]] = {}
         for request in requests:
@@ -348,7 +348,7 @@ class Bind:
             urgent=order.urgent,
             send_at=order.send_at,
             expire_at=self._service.no_longer(order.expire_at),
-            received_at=datetime.now(UTC),
+            received_at=clock.now(),
         )
 
     async def _other(self, request: Request, order: Query | Count | Cancel) -> None:

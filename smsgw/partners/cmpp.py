@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
+from smsgw import clock
 from smsgw.core import numbers, text
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA, time_of
@@ -215,7 +216,7 @@ class CmppFace:
         reply = receipt.reply
         number = reply.destination or numbers.national(receipt.number)
         index = claimed.receipts.index(receipt)
-        done = claimed.event.done_at or datetime.now(UTC)
+        done = claimed.event.done_at or clock.now()
         content = reports.Report(
             msg_id=to_msg_id(receipt.id),
             stat=stat_of(claimed.event.status, claimed.event.code),

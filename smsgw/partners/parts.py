@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 import structlog
 
-from smsgw import aio
+from smsgw import aio, clock
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.core.ids import IdSource
 from smsgw.core.model import Origin
@@ -96,7 +96,7 @@ class Parts:
         self, connection: Connection, parts: list[Part], again: bool
     ) -> list[Kept | SmsgwError]:
         # A repeat finds its own rows, as if the partner had sent them again.
-        results, told = await store.keep(connection, parts, self._ids.next, now=datetime.now(UTC))
+        results, told = await store.keep(connection, parts, self._ids.next, now=clock.now())
         self._told |= told
         return list(results)
 
@@ -154,7 +154,7 @@ class Parts:
         return len(told)
 
     async def _sweep(self) -> None:
-        now = datetime.now(UTC)
+        now = clock.now()
         partners = {p.id: p for p in self._directory.partners.values()}
         for ids in await store.ready(self._database, now - LEFT_UNDONE):
             rows = await store.open_parts(self._database, ids)

@@ -7,12 +7,12 @@ import dataclasses
 import random
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
-from smsgw import aio
+from smsgw import aio, clock
 from smsgw.config import Config, PartnerConfig
 from smsgw.core.bucket import TokenBucket
 from smsgw.core.ids import IdSource
@@ -371,7 +371,7 @@ class Partners:
 
     def no_longer(self, expire_at: datetime | None) -> datetime | None:
         """An end of validity that we can keep: later ones than a message may live are brought forward."""
-        latest = datetime.now(UTC) + MAX_AGE - _MARGIN
+        latest = clock.now() + MAX_AGE - _MARGIN
         return expire_at if expire_at is None else min(expire_at, latest)
 
     def slow_down(self, bind: Bind) -> None:

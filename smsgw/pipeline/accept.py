@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import msgspec
 
+from smsgw import clock
 from smsgw.core import optout, text
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary, message_of
 from smsgw.core.ids import CHINA, IdSource
@@ -102,7 +103,7 @@ class Acceptor:
         available: Callable[[], Mapping[int, int]] = dict,
         away: Callable[[], bool] = lambda: False,
         recall: Callable[[int, str, str], Awaitable[tuple[bytes, bytes] | None]] | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = clock.now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._builder = Builder(ids, extension, patience)
@@ -427,6 +428,7 @@ class Acceptor:
             raise Temporary("NO_ROUTE", retry_after=10, carrier="、".join(names.values()))
         without = [p for p in passed if p.subject.route.pool in names]
         unsent = [
-            Failed(p.position, p.item, ("NO_ROUTE", {"carrier": names[p.subject.route.pool]})) for p in without
+            Failed(p.position, p.item, ("NO_ROUTE", {"carrier": names[p.subject.route.pool]}))
+            for p in without
         ]
         return [p for p in passed if p.subject.route.pool not in names], failed + unsent

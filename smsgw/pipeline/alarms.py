@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
-from smsgw import aio
+from smsgw import aio, clock
 from smsgw.core.alarms import CRITICAL, WARNING, Finding, Watch
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import ChannelStatus
@@ -52,7 +52,7 @@ class AlarmKeeper:
         node: int,
         probes: Mapping[str, Probe],
         *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._database = database
         self._node = f"node/{node}"

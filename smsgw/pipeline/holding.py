@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 
+from smsgw import clock
 from smsgw.core.ids import first_id
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.outcomes import MAX_AGE
@@ -70,7 +71,7 @@ class Holding:
         connection = await self._writer()
         try:
             async with asyncio.timeout(BATCH_TIMEOUT):
-                todo = await accounts(connection, first_id(datetime.now(UTC) - MAX_AGE))
+                todo = await accounts(connection, first_id(clock.now() - MAX_AGE))
             for account_id in todo:
                 moved = 0
                 while parts := await self._batch(connection, batch, account_id):
@@ -102,7 +103,7 @@ class Holding:
         """One transaction; how many parts it has moved."""
         if not await self._leased():
             return 0
-        now = datetime.now(UTC)
+        now = clock.now()
         async with asyncio.timeout(BATCH_TIMEOUT):
             rows = await batch(connection, account_id, now, first_id(now - MAX_AGE))
         self._on_queued({(row["pool_id"], row["lane"]) for row in rows})

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import structlog
 
-from smsgw import aio
+from smsgw import aio, clock
 from smsgw.config import Config
 from smsgw.core.frequency import seconds_of
 from smsgw.core.ids import CHINA, IdSource, first_id
@@ -20,7 +20,7 @@ from smsgw.core.states import PartState
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.holding import Holding
-from smsgw.pipeline.outcomes import MAX_AGE, Outcomes, Sweep
+from smsgw.pipeline.outcomes import Outcomes, Sweep
 from smsgw.pipeline.withdrawing import Recall
 from smsgw.store import (
     alarms,
@@ -83,15 +83,14 @@ class Keeper:
         self._ids = ids
         self._config = config
         self._on_queued = on_queued
-        self._open_for = MAX_AGE + timedelta(
-            days=1, hours=config.durability.report_wait_hours + config.durability.unknown_hold_hours
-        )
-        """From acceptance until nothing can be open any more."""
+        self._open_for = config.durability.open_for
         self._holding = Holding(database, directory, config.node.number, on_queued)
         self._recall = Recall(database, outcomes, config.node.number)
         self._swept = 0
         """Number up to which the recent messages were swept."""
         self._looked_back: dict[str, datetime] = {}
+        self.kept: list[date] = []
+        """Days whose retention is over and that hold unfinished parts."""
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -125,7 +124,7 @@ class Keeper:
 
         Now and then it looks at all days: a node may have been down for weeks.
         """
-        now = datetime.now(UTC)
+        now = clock.now()
         everything = now - self._looked_back.get(job, EVER) > LOOK_BACK_EVERY
         oldest = 0 if everything else first_id(now - self._open_for)
         sweep = Sweep(lambda connection, at: step(connection, at, oldest), kinds or {})
@@ -165,10 +164,10 @@ class Keeper:
 
     async def _rematch(self) -> None:
         # A report that came before its answer could not tell anything about how the channel spells its ids.
-        await self._outcomes.rematch(since=datetime.now(UTC) - REMATCH_WITHIN)
+        await self._outcomes.rematch(since=clock.now() - REMATCH_WITHIN)
 
     async def _orphans(self) -> None:
-        before = datetime.now(UTC) - ORPHANS_KEPT
+        before = clock.now() - ORPHANS_KEPT
         async with self._database.transaction(timeout=30) as connection:
             rows = await outcomes_store.sweep_orphans(connection, before, STEP)
         if rows:
@@ -177,11 +176,11 @@ class Keeper:
 
     async def _reviews(self) -> None:
         async with self._database.transaction(timeout=30) as connection:
-            await reviews.expire(connection, datetime.now(UTC))
-            self._swept = await frequency.sweep(connection, self._swept, seconds_of(datetime.now(UTC)))
+            await reviews.expire(connection, clock.now())
+            self._swept = await frequency.sweep(connection, self._swept, seconds_of(clock.now()))
 
     async def _join(self) -> None:
-        before = datetime.now(UTC) - JOIN_PATIENCE
+        before = clock.now() - JOIN_PATIENCE
         told: set[int] = set()
         async with self._database.transaction(timeout=30) as connection:
             for row in await inbound.stale_parts(connection, before):
@@ -194,11 +193,11 @@ class Keeper:
 
     async def _roll_up(self) -> None:
         for _ in range(ROLL_UPS):
-            if not await statistics.roll_up(self._database, datetime.now(UTC)):
+            if not await statistics.roll_up(self._database, clock.now()):
                 break
 
     async def _recount(self) -> None:
-        now = datetime.now(UTC)
+        now = clock.now()
         if now.astimezone(CHINA).hour in RECOUNT_HOURS:
             while await statistics.recount_settled(self._database, now, self._config.retention.events_days):
                 pass
@@ -215,14 +214,15 @@ class Keeper:
             "webhook_attempt": retention.events_days,
             "partner_part": retention.messages_days,
         }
-        today = datetime.now(CHINA).date()
+        today = clock.now().astimezone(CHINA).date()
         async with self._database.acquire(timeout=60) as connection:
-            await partitions.ensure(connection, today)
+            await partitions.ensure(connection, today, newest=self._ids.newest_made)
             for day in await partitions.overdue(connection, today, "customer_event", keep["customer_event"]):
                 await events.count_lost(connection, day)
             await partitions.expire(connection, today, keep)
-            await requestkeys.sweep(connection, datetime.now(UTC) - KEYS_KEPT)
-            await inbound.sweep_parts(connection, datetime.now(UTC) - KEYS_KEPT)
+            self.kept = await partitions.kept(connection, today, keep)
+            await requestkeys.sweep(connection, clock.now() - KEYS_KEPT)
+            await inbound.sweep_parts(connection, clock.now() - KEYS_KEPT)
             for module in (alarms, blocklist, codes, complaints):
                 await module.sweep(connection)
             await numberstatus.sweep(connection, self._directory.settings.number_status_days)

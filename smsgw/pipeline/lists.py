@@ -6,14 +6,13 @@ Kept in memory and followed from the database every second or so, change by chan
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
 import structlog
 
-from smsgw import aio
+from smsgw import aio, clock
 from smsgw.core.alarms import CRITICAL, Finding
 from smsgw.core.blocklist import OPT_OUT, SOURCE_ZH, BlockList
 from smsgw.core.ids import CHINA
@@ -36,7 +35,7 @@ Reason = tuple[str, dict[str, str]]
 class Lists:
     """The lists of a node. Without ``load`` they are empty."""
 
-    def __init__(self, settings: Callable[[], Settings], clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: Callable[[], Settings], clock: Callable[[], float] = clock.time) -> None:
         """``settings`` gives what holds now, ``clock`` seconds since 1970."""
         self._settings = settings
         self._clock = clock

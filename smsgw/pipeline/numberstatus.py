@@ -7,14 +7,13 @@ transaction of its own. What a crash takes with it is learned again from the nex
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
 import structlog
 
-from smsgw import aio
+from smsgw import aio, clock
 from smsgw.core.blocklist import BlockList
 from smsgw.core.model import TEST_CHANNEL, Report
 from smsgw.core.numberstate import OF_CLASS, NumberState
@@ -36,7 +35,7 @@ ROOM = store.MAX_KNOWN + store.MAX_KNOWN // 10
 class NumberStatus:
     """Without ``load`` nothing is known."""
 
-    def __init__(self, settings: Callable[[], Settings], clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: Callable[[], Settings], clock: Callable[[], float] = clock.time) -> None:
         """``settings`` gives what holds now, ``clock`` seconds since 1970."""
         self._settings = settings
         self._clock = clock

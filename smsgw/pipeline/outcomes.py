@@ -11,17 +11,17 @@ import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
 import structlog
 
-from smsgw import failpoints
+from smsgw import clock, failpoints
 from smsgw.config import DurabilityConfig
 from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.ids import IdSource, first_id
-from smsgw.core.model import Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
+from smsgw.core.model import LONGEST_VALIDITY, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
 from smsgw.pipeline import references
 from smsgw.pipeline.directory import Directory
@@ -53,10 +53,8 @@ REMATCH = 5000
 COMMIT_INTERVAL = 0.015
 """Nobody waits for these commits but a carrier whose reports fill its window: 16 of them in 15 ms are 1,000/s."""
 RECENT = timedelta(days=2)
-MAX_AGE = timedelta(days=7)
+MAX_AGE = LONGEST_VALIDITY
 """From acceptance to the end of the longest validity: older ids are not queued any more."""
-AHEAD = timedelta(hours=1)
-"""No node's clock is so far ahead: later ids do not exist yet."""
 LATE_REPORTS = timedelta(days=3)
 """How long after its deadline a report is still matched."""
 
@@ -101,7 +99,7 @@ class Outcomes:
         bell: EventBell,
         durability: DurabilityConfig,
         learn: Callable[[Sequence[Row], Sequence[Report]], None] = lambda *_: None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._node = node
         self._ids = ids
@@ -314,7 +312,7 @@ class Outcomes:
 
         The changed parts, those that are tried again, and the events.
         """
-        recent, newest = first_id(now - RECENT), first_id(now + AHEAD)
+        recent, newest = first_id(now - RECENT), self._ids.newest(now)
         oldest = first_id(now - MAX_AGE - self._report_wait - LATE_REPORTS)
         changed: list[Row] = []
         retried: list[Row] = []

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
-from smsgw import aio
+from smsgw import aio, clock
 from smsgw.core import pushformat, webhooks
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
 from smsgw.core.errors import Invalid, Refused, SmsgwError
@@ -61,7 +61,7 @@ class Pusher:
         bell: EventBell,
         reach: Reach,
         sender: Sender,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = clock.now,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._database = database

@@ -19,6 +19,7 @@ import structlog
 import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from smsgw import clock
 from smsgw.core.pushformat import Call, satisfied
 from smsgw.core.webhooks import Reach
 
@@ -201,6 +202,6 @@ def _retry_after(value: str) -> float:
     if value.isascii() and value.strip().isdigit():
         return float(min(int(value.strip()), 10**6))
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        return max(0.0, parsedate_to_datetime(value).timestamp() - clock.time())
     except (TypeError, ValueError, OverflowError):
         return 0.0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
+from smsgw import clock
 from smsgw.core.alarms import WARNING, Finding
 from smsgw.core.errors import Invalid, Refused, message_of
 from smsgw.core.ids import CHINA, time_of
@@ -36,7 +37,7 @@ class Reviewing:
         directory: Directory,
         on_queued: Callable[[set[tuple[int, int]]], None],
         task: TaskDecision,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._database = database
         self._outcomes = outcomes
@@ -81,9 +82,7 @@ class Reviewing:
                 queues.update((r["pool_id"], r["lane"]) for r in rows if r["state"] == PartState.QUEUED)
             else:
                 text = message_of("REVIEW_REJECTED", {"reason": reason})
-                rows = await reviews.reject(
-                    connection, batch_id, now, text=text, actor=actor, reason=reason
-                )
+                rows = await reviews.reject(connection, batch_id, now, text=text, actor=actor, reason=reason)
             if rows:
                 await audit.append(
                     connection, actor=actor, action="review.pass" if passes else "review.reject",

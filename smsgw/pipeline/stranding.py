@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import structlog
 
+from smsgw import clock
 from smsgw.core.ids import first_id
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes import MAX_AGE, Outcomes, Sweep
@@ -26,7 +27,7 @@ async def free(
     queues: set[tuple[int, int]] = set()
 
     async def run(connection: Connection, now: datetime) -> list[Row]:
-        oldest = first_id(datetime.now(UTC) - MAX_AGE)
+        oldest = first_id(clock.now() - MAX_AGE)
         rows = await stranding.leave(connection, now, oldest, gone, serving) if gone else []
         forgiven = await stranding.forgive(connection, oldest, serving)
         queues.update((row["pool_id"], row["lane"]) for row in (*rows, *forgiven))

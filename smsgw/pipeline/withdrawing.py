@@ -6,11 +6,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 import structlog
 
+from smsgw import clock
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import first_id
 from smsgw.core.states import PartState
@@ -158,7 +159,7 @@ class Recall:
         return after
 
     async def _recall(self, blocked: Sequence[Row]) -> None:
-        oldest, after, recalled = first_id(datetime.now(UTC) - MAX_AGE), 0, 0
+        oldest, after, recalled = first_id(clock.now() - MAX_AGE), 0, 0
         while True:
             async with self._database.acquire(timeout=TIMEOUT) as connection:
                 found = await store.waiting_for(connection, blocked, oldest=oldest, after=after)

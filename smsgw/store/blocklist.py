@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
+from smsgw import clock
 from smsgw.core.blocklist import OPT_OUT, SOURCES, BlockList, Entry, Scope
 from smsgw.core.errors import Invalid
 from smsgw.core.model import MessageType
@@ -112,7 +113,7 @@ async def add(
     With ``ids`` the scope's account is told of opt-outs that are new, as it is of those by reply.
     """
     check_scope(scope, source)
-    now = datetime.now(UTC)
+    now = clock.now()
     changed = 0
     for start in range(0, len(numbers), CHUNK):
         some = list(dict.fromkeys(numbers[start : start + CHUNK]))

@@ -83,7 +83,7 @@ WITH own AS MATERIALIZED (
 ),
 pick AS MATERIALIZED (
     SELECT p.id, p.part FROM part p
-    WHERE p.channel_id = $5 AND p.state = 11 AND p.next_at <= clock_timestamp() AND p.id >= $6
+    WHERE p.channel_id = $5 AND p.state = 11 AND p.next_at <= $8 AND p.id >= $6
       AND p.account_id <> ALL($7::bigint[]) AND EXISTS (SELECT 1 FROM own)
     ORDER BY p.next_at LIMIT $4 FOR UPDATE SKIP LOCKED
 ),
@@ -143,7 +143,13 @@ async def claim(
 
 
 async def claim_deferred(
-    connection: Connection, fence: Fence, *, limit: int, oldest: int, halted: Collection[int] = ()
+    connection: Connection,
+    fence: Fence,
+    *,
+    now: datetime,
+    limit: int,
+    oldest: int,
+    halted: Collection[int] = (),
 ) -> list[Claimed]:
     """Claim up to ``limit`` parts that this channel had deferred and whose time has come."""
     rows = await connection.fetch(
@@ -155,6 +161,7 @@ async def claim_deferred(
         fence.channel_id,
         oldest,
         sorted(halted),
+        now,
     )
     return [_claimed(row) for row in rows]
 

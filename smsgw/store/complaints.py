@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
+from smsgw import clock
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import first_id
 from smsgw.core.settings import Settings
@@ -46,7 +47,7 @@ async def add(
             channel_id = await connection.fetchval("SELECT id FROM channel WHERE name = $1", channel)
             if channel_id is None:
                 raise Invalid("NOT_FOUND")
-        since = first_id(datetime.now(UTC) - timedelta(days=days))
+        since = first_id(clock.now() - timedelta(days=days))
         about = await connection.fetchrow(_ABOUT, number, since, sign, channel_id)
         entered = Registered(
             0,
@@ -116,7 +117,7 @@ FROM (SELECT sign, count(*) AS n FROM complaint WHERE at >= $1 AND sign <> '' GR
 
 async def rates(database: Database, settings: Settings) -> list[Rate]:
     """Rates of the last ``complaint_days`` of every channel and signature that somebody complained about."""
-    since = datetime.now(UTC) - timedelta(days=settings.complaint_days)
+    since = clock.now() - timedelta(days=settings.complaint_days)
     channels = await database.fetch(_BY_CHANNEL, since, timeout=30)
     signs = await database.fetch(_BY_SIGN, since, since.date(), timeout=30)
     return [Rate(r["id"], r["name"], r["n"], r["sent"]) for r in channels] + [

@@ -87,6 +87,16 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
 
 
+def node_of(folder: Path) -> int:
+    """The node number that the newest segment of a folder is of; 0 when there is none."""
+    for path in sorted(folder.glob("*.journal"), reverse=True):
+        with path.open("rb") as file:
+            header = file.read(_HEADER.size)
+        if len(header) == _HEADER.size and header.startswith(_MAGIC):
+            return int(_HEADER.unpack(header)[1])
+    return 0
+
+
 class Journal:
     """Appends to the current segment. Not thread-safe: one event loop owns it."""
 

@@ -14,7 +14,8 @@ RENEW_EVERY = 3.0
 MARGIN = 2.0
 """A holder stops this many seconds before the database would give the lease away."""
 
-# A restarted node takes its own leases back at once: only one process can hold the node's data directory.
+# A restarted node takes its own leases back at once: only one process has its number (store/nodes.py), and whoever gets
+# the number of another does not get its leases.
 _ACQUIRE = """
 INSERT INTO lease AS l (resource, node, epoch, expires_at)
 VALUES ($1, $2, nextval('lease_epoch'), clock_timestamp() + $3 * interval '1 second')
@@ -102,20 +103,3 @@ async def acquire_many(database: Database, resources: Sequence[str], node: int) 
     asked = boottime()
     rows = await database.fetch(_ACQUIRE_MANY, sorted(set(resources)), node, TTL)
     return {row["resource"]: Lease(row["resource"], node, row["epoch"], asked + TTL - MARGIN) for row in rows}
-
-
-# A node says every few seconds that it lives; its own row counts although this statement does not see it yet.
-_BEAT = """
-WITH mine AS (
-    INSERT INTO lease (resource, node, epoch, expires_at)
-    VALUES ('node/' || $1::int, $1, 0, clock_timestamp() + $2 * interval '1 second')
-    ON CONFLICT (resource) DO UPDATE SET expires_at = excluded.expires_at
-)
-SELECT 1 + count(*) FROM lease WHERE resource LIKE 'node/%' AND node <> $1 AND expires_at > clock_timestamp()
-"""
-
-
-async def beat(database: Database, node: int) -> int:
-    """Say that the node lives; how many nodes do."""
-    live: int = await database.fetchval(_BEAT, node, TTL, timeout=2)
-    return live

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
+from smsgw import clock
 from smsgw.store import events
 from smsgw.store.db import Database
 
@@ -70,7 +70,7 @@ async def tell_channels(database: Database, account_ids: Sequence[int], ids: Cal
         if not await connection.fetchval(_TURN):
             return 0
         changed = [row for row in await connection.fetch(_CHANNELS) if row["before"] is not None]
-        at = datetime.now(UTC).isoformat(timespec="seconds")
+        at = clock.now().isoformat(timespec="seconds")
         for row in changed:
             said = {
                 "channel": row["name"], "state": row["state"], "before": row["before"], "at": at,

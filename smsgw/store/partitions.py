@@ -1,19 +1,27 @@
-"""Day partitions: made ahead, analysed early, dropped when their retention is over."""
+"""Day partitions: made ahead, analysed early, dropped when their retention is over and nothing in them is unfinished.
+
+Ids decide the day, not the calendar: partitions are made around today and around the last ids. What finds no partition
+goes to the default one and is as good there; the partition that it should have had takes it over when it is made.
+"""
 
 from __future__ import annotations
 
 from datetime import date, timedelta
 
+import asyncpg
 import structlog
 
-from smsgw.core.ids import day_range
-from smsgw.store.db import Connection
+from smsgw.core.ids import day_of, day_range
+from smsgw.core.states import FINAL
+from smsgw.store.db import Connection, Database
 
 log = structlog.get_logger(__name__)
 
 TABLES = ("message", "part", "attempt", "event", "mo", "customer_event", "webhook_attempt", "partner_part")
 DAYS_BACK = 1
-DAYS_AHEAD = 7
+DAYS_AHEAD = 8
+OF_MESSAGES = ("message", "part", "attempt", "event", "partner_part")
+"""What a day keeps as long as a part of it is unfinished."""
 
 # Updates of a part stay on their page (part keeps room for four versions of a row).
 _STORAGE = {
@@ -25,7 +33,7 @@ TODAY = "SELECT (now() AT TIME ZONE 'Asia/Shanghai')::date"
 _EXISTING = """
 SELECT c.relname
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
-WHERE p.relname = ANY($1::text[])
+WHERE p.relname = ANY($1::text[]) AND c.relname NOT LIKE '%\\_default'
 """
 
 
@@ -34,54 +42,135 @@ def name(table: str, day: date) -> str:
     return f"{table}_{day:%Y%m%d}"
 
 
-async def _change(connection: Connection, statement: str) -> None:
+def _split(relname: str) -> tuple[str, date]:
+    table, _, text = relname.rpartition("_")
+    return table, date(int(text[:4]), int(text[4:6]), int(text[6:]))
+
+
+async def _change(connection: Connection, *statements: str) -> None:
     """Change the set of partitions. Whoever reads the table for long must not make all writers queue behind us."""
     async with connection.transaction():
         await connection.execute("SET LOCAL lock_timeout = '2s'")
-        await connection.execute(statement)
+        for statement in statements:
+            await connection.execute(statement)
 
 
-async def ensure(connection: Connection, today: date) -> int:
-    """Make every missing partition from yesterday to a week ahead; the number made."""
+def wanted(today: date, newest: int = 0) -> list[date]:
+    """The days that must have partitions: around today, and around the day of the highest id in use."""
+    days = set()
+    for middle in {today, day_of(newest) if newest else today}:
+        days |= {middle + timedelta(days=n) for n in range(-DAYS_BACK, DAYS_AHEAD + 1)}
+    return sorted(days)
+
+
+async def ensure(connection: Connection, today: date, *, newest: int = 0) -> int:
+    """Make every missing partition from yesterday to eight days ahead, and the same around the id ``newest``.
+
+    The number made.
+    """
     existing = {row["relname"] for row in await connection.fetch(_EXISTING, list(TABLES))}
     made = 0
-    for offset in range(-DAYS_BACK, DAYS_AHEAD + 1):
-        day = today + timedelta(days=offset)
-        low, high = day_range(day)
+    for day in wanted(today, newest):
         for table in TABLES:
-            partition = name(table, day)
-            if partition not in existing:
-                await _change(
-                    connection,
-                    f"CREATE TABLE IF NOT EXISTS {partition} PARTITION OF {table} "
-                    f"FOR VALUES FROM ({low}) TO ({high}){_STORAGE.get(table, '')}",
-                )
+            if name(table, day) not in existing:
+                await _make(connection, table, day)
                 made += 1
     if made:
         log.info("partitions.made", count=made, today=str(today))
     return made
 
 
+async def _make(connection: Connection, table: str, day: date) -> None:
+    partition, default = name(table, day), f"{table}_default"
+    low, high = day_range(day)
+    bounds, storage = f"FOR VALUES FROM ({low}) TO ({high})", _STORAGE.get(table, "")
+    try:
+        await _change(
+            connection, f"CREATE TABLE IF NOT EXISTS {partition} PARTITION OF {table} {bounds}{storage}"
+        )
+        return
+    except (
+        asyncpg.CheckViolationError
+    ):  # rows of the day are in the default partition: they must leave it first
+        pass
+    await _change(
+        connection,
+        f"LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE",
+        f"CREATE TABLE {partition} (LIKE {table} INCLUDING ALL){storage}",
+        f"WITH moved AS (DELETE FROM {default} WHERE id >= {low} AND id < {high} RETURNING *) "  # noqa: S608 - our own names
+        f"INSERT INTO {partition} SELECT * FROM moved",
+        f"ALTER TABLE {table} ATTACH PARTITION {partition} {bounds}",
+        f"ANALYZE {partition}",
+    )
+    log.warning("partitions.moved", partition=partition, reason="the day had no partition when its rows came")
+
+
 async def overdue(connection: Connection, today: date, table: str, keep_days: int) -> list[date]:
     """Days of a table whose retention is over and whose partition is still there."""
-    days = []
-    for row in await connection.fetch(_EXISTING, [table]):
-        text = row["relname"].rpartition("_")[2]
-        day = date(int(text[:4]), int(text[4:6]), int(text[6:]))
-        if day < today - timedelta(days=keep_days):
-            days.append(day)
-    return sorted(days)
+    found = [_split(row["relname"])[1] for row in await connection.fetch(_EXISTING, [table])]
+    return sorted(day for day in found if day < today - timedelta(days=keep_days))
+
+
+_UNFINISHED = "state NOT IN (" + ", ".join(str(int(state)) for state in sorted(FINAL)) + ")"
+
+
+async def unfinished(connection: Connection, day: date) -> bool:
+    """Whether a part of that day has not come to its end."""
+    partition = name("part", day)
+    if await connection.fetchval("SELECT to_regclass($1)", partition) is None:
+        return False
+    found: bool = await connection.fetchval(f"SELECT EXISTS (SELECT 1 FROM {partition} WHERE {_UNFINISHED})")  # noqa: S608
+    return found
 
 
 async def expire(connection: Connection, today: date, keep_days: dict[str, int]) -> list[str]:
-    """Drop partitions older than ``keep_days`` of their table (tables not named are kept); the names dropped."""
+    """Drop partitions older than ``keep_days`` of their table (tables not named are kept); the names dropped.
+
+    A day with a part that is not finished is kept, whatever its age: ``kept`` names it.
+    """
     dropped = []
-    for relname in sorted(row["relname"] for row in await connection.fetch(_EXISTING, list(keep_days))):
-        table, _, day_text = relname.rpartition("_")
-        day = date(int(day_text[:4]), int(day_text[4:6]), int(day_text[6:]))
-        if table in keep_days and day < today - timedelta(days=keep_days[table]):
-            await _change(connection, f"DROP TABLE {relname}")
-            dropped.append(relname)
+    for day, tables in (await _old(connection, today, keep_days)).items():
+        keeps = OF_MESSAGES if await unfinished(connection, day) else ()
+        for table in sorted(tables):
+            if table not in keeps:
+                await _change(connection, f"DROP TABLE {name(table, day)}")
+                dropped.append(name(table, day))
     if dropped:
         log.info("partitions.dropped", names=dropped)
-    return dropped
+    return sorted(dropped)
+
+
+async def _old(connection: Connection, today: date, keep_days: dict[str, int]) -> dict[date, list[str]]:
+    """Days whose time is over, with the tables that have partitions of them."""
+    days: dict[date, list[str]] = {}
+    for row in await connection.fetch(_EXISTING, list(keep_days)):
+        table, day = _split(row["relname"])
+        if table in keep_days and day < today - timedelta(days=keep_days[table]):
+            days.setdefault(day, []).append(table)
+    return dict(sorted(days.items()))
+
+
+async def kept(connection: Connection, today: date, keep_days: dict[str, int]) -> list[date]:
+    """Days whose time is over and that hold unfinished parts."""
+    old = await _old(connection, today, {"part": keep_days["part"]})
+    return [day for day in old if await unfinished(connection, day)]
+
+
+_STRAYS = " UNION ALL ".join(
+    f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {table}_default)"  # noqa: S608 - our own names
+    for table in TABLES
+)
+
+
+async def trouble(database: Database, newest: int, today: date) -> str:
+    """What is wrong with the partitions, for people: rows in default ones, tomorrow without one. Empty: nothing."""
+    strays = [row[0] for row in await database.fetch(_STRAYS)]
+    tomorrow = max(today, day_of(newest) if newest else today) + timedelta(days=1)
+    wants = [name(table, tomorrow) for table in TABLES]
+    missing = await database.fetch("SELECT w FROM unnest($1::text[]) w WHERE to_regclass(w) IS NULL", wants)
+    said = []
+    if missing:
+        said.append(f"no partition for {tomorrow}: {', '.join(row[0] for row in missing)}")
+    if strays:
+        said.append(f"rows in the default partition of {', '.join(strays)}")
+    return "; ".join(said)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from smsgw import clock
 from smsgw.core import numbers, states
 from smsgw.core.ids import CHINA, first_id
 from smsgw.core.numbers import InvalidNumber
@@ -72,7 +73,7 @@ async def waiting(
         number = numbers.normalize(destination)
     except InvalidNumber:
         return []
-    oldest = first_id(datetime.now(UTC) - timedelta(days=7))
+    oldest = first_id(clock.now() - timedelta(days=7))
     found = []
     for row in await database.fetch(_WAITING, account_id, number, oldest, limit):
         reply = ReplyTo.unpack(row["ext"])

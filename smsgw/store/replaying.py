@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, cast
 
 import msgspec
 
+from smsgw import clock
 from smsgw.core.errors import SmsgwError
 from smsgw.core.frequency import Watch
 from smsgw.core.states import PartState
@@ -73,7 +74,7 @@ async def commit(
             )
         elif result.replay is not None and result.batch_id != call.batch_id:
             ended.append((call, PartState.DUPLICATE, "DUPLICATE", {"original": str(result.batch_id)}))
-    now = datetime.now(UTC)
+    now = clock.now()
     if ended:
         await _store_ended(connection, ended, now, ids)
     late = [
@@ -103,7 +104,14 @@ async def _store_ended(
         cls = "POLICY" if state is PartState.REJECTED else ""
         for row in call.parts:
             part = dict(zip(PART_COLUMNS, row, strict=True))
-            part |= {"state": int(state), "code": code, "class": cls, "by_us": True, "final_at": now, "next_at": None}
+            part |= {
+                "state": int(state),
+                "code": code,
+                "class": cls,
+                "by_us": True,
+                "final_at": now,
+                "next_at": None,
+            }
             parts.append(part)
     await connection.copy_records_to_table(
         "message", records=messages, columns=(*MESSAGE_COLUMNS, "refusal"), timeout=10

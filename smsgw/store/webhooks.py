@@ -7,9 +7,10 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from smsgw import clock
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.webhooks import (
     CALLBACK,
@@ -310,7 +311,7 @@ async def rotate_secret(
         raise Invalid("PARAM_INVALID", field="keep_old_hours", reason=f"须为 0 到 {MAX_OLD_HOURS}")
     key = secrets.token_bytes(SECRET_OCTETS)
     sealed = sealer.seal(base64.b64encode(key).decode(), _context(account_id, name))
-    until = datetime.now(UTC) + timedelta(hours=keep_old_hours)
+    until = clock.now() + timedelta(hours=keep_old_hours)
     async with database.transaction() as connection:
         if await connection.fetchval(_ROTATE, account_id, name, sealed, until) is None:
             raise Invalid("NOT_FOUND")

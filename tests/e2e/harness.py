@@ -62,6 +62,31 @@ PROTOCOLS = CHANNELS | {
 SGIP_NODE = 3010012345
 
 
+FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
+
+
+class Wall:
+    """A wall clock of a process's own (libfaketime), which can be set while it runs; all other clocks are true."""
+
+    def __init__(self, path: Path, offset: str = "+0") -> None:
+        self._path = path
+        self.step(offset)
+
+    def step(self, offset: str) -> None:
+        """Set it: ``+1d`` is a day ahead of the truth, ``-2h`` two hours behind."""
+        self._path.write_text(f"{offset}\n", "ascii")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For the process that shall have it."""
+        return {
+            "LD_PRELOAD": str(FAKETIME),
+            "FAKETIME_TIMESTAMP_FILE": str(self._path),
+            "FAKETIME_CACHE_DURATION": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+        }
+
+
 async def until(
     probe: Callable[[], Awaitable[T] | T], *, within: float = 15.0, what: str = "", every: float = 0.05
 ) -> T:
@@ -177,6 +202,16 @@ class Node:
         """What ``smsgwctl status`` would show."""
         return await controlclient.call(self.data_dir / "control.sock", "GET", "/status")
 
+    async def ends(self, *, within: float = 40.0) -> int:
+        """Wait until the process ends by itself, started for this if there is none; the exit code."""
+        if self.process is None:
+            self.launch()
+        process = self.process
+        assert process is not None
+        await until(lambda: process.poll() is not None, within=within, what="the daemon has ended")
+        self.process = None
+        return process.returncode
+
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Kill the process and reap it."""
         assert self.process is not None
@@ -243,6 +278,12 @@ class Node:
                 ):
                     found.append(f"{folder.name}: {command}")
         return found
+
+
+async def alarmed(node: Node, word: str, wanted: bool = True) -> bool:
+    """Whether an alarm stands, as far as the node knows, whose kind or detail has the word; or not, as wanted."""
+    alarms = (await node.status())["alarms"]
+    return any(word in f"{alarm['kind']} {alarm['detail']}" for alarm in alarms) is wanted
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -55,7 +55,12 @@ class Job:
             self.ledger.connection, fence, limit=100, queues=[(1, 2)], oldest=0, halted=self.directory.halted
         )
         found += await claiming.claim_deferred(
-            self.ledger.connection, fence, limit=100, oldest=0, halted=self.directory.halted
+            self.ledger.connection,
+            fence,
+            now=datetime.now(UTC),
+            limit=100,
+            oldest=0,
+            halted=self.directory.halted,
         )
         return [c.id for c in found]
 

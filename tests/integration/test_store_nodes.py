@@ -1,24 +1,195 @@
-"""Nodes know how many of them live: accounts' rates are shared among those."""
+"""Node numbers: one data directory each, by lease; and what nodes tell each other with each beat."""
 
 from __future__ import annotations
 
-from smsgw.store import leases
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from smsgw.core.ids import IdSource, first_id
+from smsgw.store import leases, nodes
 from smsgw.store.db import Database
+from smsgw.store.journal import Journal, node_of
 
 
-async def test_nodes_count_those_that_have_said_so_lately(dsn: str) -> None:
-    database = Database(dsn)
-    await database.open()
+@pytest_asyncio.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    one = Database(dsn, size=4)
+    await one.open()
+    yield one
+    await one.close()
+
+
+def directory(tmp_path: Path, name: str) -> nodes.Identity:
+    """What the data directory of that name says of itself."""
+    folder = tmp_path / name
+    folder.mkdir(exist_ok=True)
+    return nodes.identity(folder)
+
+
+async def dies(database: Database, number: nodes.Number, ago: str = "1 second") -> None:
+    """Its lease is over, and it has not been seen since."""
+    await database.execute(
+        "UPDATE lease SET expires_at = now() - $2::text::interval WHERE resource = 'node/' || $1::int",
+        number.number,
+        ago,
+    )
+    await database.execute(
+        "UPDATE node SET seen_at = now() - $2::text::interval WHERE number = $1", number.number, ago
+    )
+
+
+async def test_nodes_count_those_that_have_said_so_lately(database: Database, tmp_path: Path) -> None:
+    one = await nodes.take(database, directory(tmp_path, "one"), 0)
+    assert (await nodes.beat(database, one, 0)).live == 1
+    two = await nodes.take(database, directory(tmp_path, "two"), 0)
+    assert (one.number, two.number) == (1, 2)
+    assert (await nodes.beat(database, one, 5)).live == 2
+    heard = await nodes.beat(database, two, 3)
+    assert (heard.live, heard.newest) == (2, 5)
+    assert abs(heard.word.at.timestamp() - datetime.now(UTC).timestamp()) < 5
+    await nodes.leave(database, two, 9)
+    assert (await nodes.beat(database, one, 6)).live == 1
+    assert (await nodes.beat(database, one, 6)).newest == 9
+    held = await leases.acquire(database, "channel/1", 3)
+    assert held is not None
+    assert (await nodes.beat(database, one, 6)).live == 1  # a lease of something else is no sign of life
+
+
+async def test_a_data_directory_keeps_its_number(database: Database, tmp_path: Path) -> None:
+    first = await nodes.take(database, directory(tmp_path, "one"), 0)
+    second = await nodes.take(database, directory(tmp_path, "two"), 0)
+    # Killed and started again, at once; and after weeks, when others have come.
+    again = await nodes.take(database, directory(tmp_path, "two"), 0)
+    assert (again.number, again.epoch > second.epoch) == (2, True)
+    await dies(database, first, "29 days")
+    assert (await nodes.take(database, directory(tmp_path, "three"), 0)).number == 3
+    assert (await nodes.take(database, directory(tmp_path, "one"), 0)).number == 1
+    # The file names it even where the database does not know it any more.
+    await database.execute("DELETE FROM node WHERE number = 3")
+    await database.execute("DELETE FROM lease WHERE resource = 'node/3'")
+    assert (await nodes.take(database, directory(tmp_path, "three"), 0)).number == 3
+
+
+async def test_a_number_that_was_not_seen_for_long_is_free(database: Database, tmp_path: Path) -> None:
+    first = await nodes.take(database, directory(tmp_path, "one"), 0)
+    await dies(database, first, "31 days")
+    assert (await nodes.take(database, directory(tmp_path, "two"), 0)).number == 1
+    assert (await nodes.take(database, directory(tmp_path, "one"), 0)).number == 2
+
+
+async def test_many_at_once_have_numbers_of_their_own(database: Database, tmp_path: Path) -> None:
+    taken = await asyncio.gather(*(nodes.take(database, directory(tmp_path, str(n)), 0) for n in range(8)))
+    assert sorted(number.number for number in taken) == list(range(1, 9))
+
+
+async def test_a_given_number_is_asserted(database: Database, tmp_path: Path) -> None:
+    holder = await nodes.take(database, directory(tmp_path, "one"), 7)
+    with pytest.raises(nodes.NumberTaken) as refused:
+        await nodes.take(database, directory(tmp_path, "two"), 7)
+    told = str(refused.value)
+    for word in ("node number 7", str(tmp_path / "one"), "since 20", "or 0 for any", "stop the other"):
+        assert word in told
+    await dies(database, holder)
+    taken = await nodes.take(database, directory(tmp_path, "two"), 7)
+    assert taken.number == 7
+    with pytest.raises(nodes.NumberTaken, match=r"was taken by \S+two while"):
+        await nodes.beat(database, holder, 0)
+    assert (await nodes.beat(database, taken, 0)).live == 1, "who has lost it prolongs nothing"
+    with pytest.raises(nodes.NumberTaken, match="lives"):
+        await nodes.take(database, directory(tmp_path, "one"), 7)
+    assert (await nodes.take(database, directory(tmp_path, "one"), 0)).number == 1
+
+
+async def test_a_copied_data_directory_is_noticed(database: Database, tmp_path: Path) -> None:
+    """A machine was cloned: both are the same instance, and the later one has the number."""
+    original = await nodes.take(database, directory(tmp_path, "one"), 0)
+    copy = await nodes.take(database, directory(tmp_path, "one"), 0)
+    await nodes.beat(database, copy, 0)
+    with pytest.raises(nodes.NumberTaken):
+        await nodes.beat(database, original, 0)
+
+
+async def test_what_the_one_before_holds_is_not_ours(database: Database, tmp_path: Path) -> None:
+    """Channels of whoever had the number live until their own leases end; a restart has its own back at once."""
+    before = await nodes.take(database, directory(tmp_path, "one"), 0)
+    held = await leases.acquire(database, "channel/1", before.number)
+    assert held is not None
+    assert (await nodes.take(database, directory(tmp_path, "one"), 0)).number == before.number
+    again = await leases.acquire(database, "channel/1", before.number)
+    assert again is not None, "a restart"
+    await dies(database, before)
+    other = await nodes.take(database, directory(tmp_path, "two"), before.number)
+    assert await leases.acquire(database, "channel/1", other.number) is None
+    assert await leases.renew(database, [again]) == []
+    await database.execute("UPDATE lease SET expires_at = now() WHERE resource = 'channel/1'")
+    assert await leases.acquire(database, "channel/1", other.number) is not None
+
+
+async def test_ids_go_on_above_those_made_before(database: Database, tmp_path: Path) -> None:
+    ahead = first_id(datetime(2050, 1, 1, tzinfo=UTC))
+    number = await nodes.take(database, directory(tmp_path, "one"), 0)
+    assert number.after == 0
+    await nodes.beat(database, number, ahead)
+    await nodes.beat(database, number, ahead - 1)
+    again = await nodes.take(database, directory(tmp_path, "one"), 0)
+    assert again.after == ahead
+    assert (
+        IdSource(again.number, lambda: int(datetime.now(UTC).timestamp() * 1000), after=again.after).next()
+        > ahead
+    )
+
+
+# --- nodes of versions before numbers were leased -----------------------------------------------------------------
+
+_OLD_BEAT = """
+INSERT INTO lease (resource, node, epoch, expires_at)
+VALUES ('node/' || $1::int, $1, 0, clock_timestamp() + interval '15 seconds')
+ON CONFLICT (resource) DO UPDATE SET expires_at = excluded.expires_at
+"""
+
+
+async def test_an_upgrade_goes_on_with_its_number(database: Database, tmp_path: Path) -> None:
+    """Stopped a moment ago: its lease still runs, and nobody prolongs it."""
+    folder = tmp_path / "one"
+    journal = Journal(folder / "journal", 4, "0" * 36)
+    journal.open()
+    journal.close()
+    assert node_of(folder / "journal") == 4
+    assert node_of(tmp_path) == 0
+    await database.execute(_OLD_BEAT, 4)
+    held = await leases.acquire(database, "channel/1", 4)
+    number = await nodes.take(database, nodes.identity(folder, had=4), 0)
+    assert number.number == 4
+    assert held is not None
+    assert await leases.acquire(database, "channel/1", 4) is not None, "its channels are its own"
+
+
+async def test_a_node_of_an_earlier_version_lives(database: Database, tmp_path: Path) -> None:
+    await database.execute(_OLD_BEAT, 1)
+
+    async def lives() -> None:
+        while True:
+            await database.execute(_OLD_BEAT, 1)
+            await asyncio.sleep(0.2)
+
+    beating = asyncio.get_running_loop().create_task(lives())
     try:
-        assert await leases.beat(database, 1) == 1
-        assert await leases.beat(database, 2) == 2
-        assert await leases.beat(database, 1) == 2
-        await database.execute(
-            "UPDATE lease SET expires_at = now() - interval '1 s' WHERE resource = 'node/2'"
-        )
-        assert await leases.beat(database, 1) == 1
-        held = await leases.acquire(database, "channel/1", 3)
-        assert held is not None
-        assert await leases.beat(database, 1) == 1  # a lease of something else is no sign of life
+        assert (await nodes.take(database, directory(tmp_path, "one"), 0)).number == 2
+        with pytest.raises(nodes.NumberTaken, match="an earlier version"):
+            await nodes.take(database, directory(tmp_path, "two"), 1)
     finally:
-        await database.close()
+        beating.cancel()
+
+
+def test_the_file_of_a_data_directory(tmp_path: Path) -> None:
+    new = nodes.identity(tmp_path, had=3)
+    assert nodes.identity(tmp_path) == new
+    assert new.number == 3
+    (tmp_path / nodes.FILE).write_text('{"instance": "x", "number": 1}')
+    with pytest.raises(nodes.IdentityUnreadable, match="put it back from a backup, or remove it"):
+        nodes.identity(tmp_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -277,7 +277,7 @@ async def claim_deferred(ledger: Ledger) -> list[Claimed]:
     lease = ledger.leases["a"]
     fence = claiming.Fence(lease.resource, 1, lease.epoch, ledger.channels["a"])
     await ledger.connection.execute("UPDATE part SET next_at = now() - interval '1 second' WHERE state = 11")
-    return await claiming.claim_deferred(ledger.connection, fence, limit=10, oldest=0)
+    return await claiming.claim_deferred(ledger.connection, fence, now=datetime.now(UTC), limit=10, oldest=0)
 
 
 @pytest.mark.parametrize(

@@ -8,19 +8,21 @@ import asyncpg
 import pytest
 
 from smsgw.core.ids import day_of, day_range, first_id, time_of
+from smsgw.core.states import FINAL, PartState
 from smsgw.store import partitions
+from smsgw.store.db import Database
 
 TODAY = date(2031, 3, 1)
 
 
 async def test_every_id_of_the_coming_week_has_a_partition_up_to_the_last_millisecond(dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
-    assert await partitions.ensure(connection, TODAY) == 9 * len(partitions.TABLES)
+    assert await partitions.ensure(connection, TODAY) == 10 * len(partitions.TABLES)
     assert await partitions.ensure(connection, TODAY) == 0
     low, high = day_range(TODAY)
     assert time_of(low) == datetime(2031, 2, 28, 16, tzinfo=UTC)
     assert (day_of(low), day_of(high - 1), day_of(high)) == (TODAY, TODAY, TODAY + timedelta(days=1))
-    for id_ in (low, high - 1, high, day_range(TODAY + timedelta(days=7))[1] - 1):
+    for id_ in (low, high - 1, high, day_range(TODAY + timedelta(days=8))[1] - 1):
         table = await connection.fetchval(
             "INSERT INTO event (id, at, part, kind) VALUES ($1, now(), 0, 'x') RETURNING tableoid::regclass::text",
             id_,
@@ -50,4 +52,91 @@ async def test_a_long_reader_delays_the_drop_and_not_the_writers(dsn: str) -> No
             await partitions.expire(connection, TODAY + timedelta(days=60), {"event": 7})
     assert await partitions.expire(connection, TODAY + timedelta(days=60), {"event": 7})
     await reader.close()
+    await connection.close()
+
+
+async def test_partitions_follow_the_ids(dsn: str) -> None:
+    """Ids of a node whose clock was ahead, or of before the clock was set back, have partitions as well."""
+    connection = await asyncpg.connect(dsn)
+    far = TODAY + timedelta(days=100)
+    assert await partitions.ensure(connection, TODAY, newest=day_range(far)[0]) == 20 * len(partitions.TABLES)
+    for offset in (-1, 0, 8):
+        low = day_range(far + timedelta(days=offset))[0]
+        assert await _event(connection, low) == partitions.name("event", day_of(low))
+    await connection.close()
+
+
+async def _event(connection: asyncpg.Connection, id_: int) -> str:
+    table: str = await connection.fetchval(
+        "INSERT INTO event (id, at, part, kind) VALUES ($1, now(), 0, 'x') RETURNING tableoid::regclass::text",
+        id_,
+    )
+    return table
+
+
+async def _part(connection: asyncpg.Connection, id_: int, state: int) -> None:
+    await connection.execute(
+        "INSERT INTO part (id, part, total, account_id, pool_id, lane, state, accepted_at, expires_at) "
+        "VALUES ($1, 1, 1, 1, 1, 2, $2, now(), now())", id_, state,
+    )  # fmt: skip
+
+
+async def test_what_has_no_partition_is_kept_told_of_and_moved(dsn: str) -> None:
+    database = Database(dsn, size=2)
+    await database.open()
+    connection = await asyncpg.connect(dsn)
+    low, high = day_range(TODAY)
+    try:
+        for id_ in (low, high - 1):
+            await _part(connection, id_, 10)
+            assert await _event(connection, id_) == "event_default"
+        beyond = day_range(TODAY + timedelta(days=40))[0]
+        await _part(connection, beyond, 10)
+        told = await partitions.trouble(database, low, TODAY)
+        assert "no partition for 2031-03-02: message_20310302" in told
+        assert "rows in the default partition of part, event" in told
+
+        # Found, changed and read like all others, also while the partition is being made.
+        await partitions.ensure(connection, TODAY)
+        where = "SELECT id, tableoid::regclass::text AS place FROM part WHERE id = ANY($1) ORDER BY id"
+        places = [tuple(row) for row in await connection.fetch(where, [low, high - 1, beyond])]
+        assert places == [(low, "part_20310301"), (high - 1, "part_20310301"), (beyond, "part_default")]
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await _part(connection, low, 10)
+        indexed = "SELECT count(*) FROM pg_index WHERE indrelid = $1::text::regclass"
+        assert await connection.fetchval(indexed, "part_20310301") == await connection.fetchval(
+            indexed, "part_20310302"
+        )
+        options = "SELECT reloptions FROM pg_class WHERE relname = $1"
+        assert await connection.fetchval(options, "part_20310301") == await connection.fetchval(
+            options, "part_20310302"
+        )
+        assert await partitions.trouble(database, low, TODAY) == "rows in the default partition of part"
+        await connection.execute("DELETE FROM part WHERE id = $1", beyond)
+        assert await partitions.trouble(database, low, TODAY) == ""
+    finally:
+        await connection.close()
+        await database.close()
+
+
+async def test_a_day_with_an_unfinished_part_is_kept(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await partitions.ensure(connection, TODAY)
+    low = day_range(TODAY)[0]
+    await _part(connection, low, PartState.DELIVERED)
+    await _part(connection, low + 1, PartState.UNKNOWN)
+    keep = {"message": 14, "part": 14, "attempt": 14, "event": 14, "partner_part": 14, "customer_event": 7}
+    later = TODAY + timedelta(days=15)
+    assert await partitions.kept(connection, later, keep) == [TODAY]
+    dropped = await partitions.expire(connection, later, keep)
+    assert "message_20310228" in dropped
+    assert {n for n in dropped if n.endswith("20310301")} == {"customer_event_20310301"}
+    for state in PartState:
+        await connection.execute("UPDATE part SET state = $2 WHERE id = $1", low + 1, state)
+        assert await partitions.unfinished(connection, TODAY) is (state not in FINAL)
+    assert await partitions.kept(connection, later, keep) == []
+    dropped = await partitions.expire(connection, later, keep)
+    assert {n for n in dropped if n.endswith("20310301")} == {
+        f"{table}_20310301" for table in partitions.OF_MESSAGES
+    }
     await connection.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -78,9 +78,10 @@ class Trier:
 
     async def claimed(self) -> list[Claimed]:
         fence = await self.ledger.fence("a")
-        # Claims go by the database's clock, which does not jump as ours does here.
         await self.ledger.connection.execute("UPDATE part SET next_at = now() WHERE state = 11")
-        return await claiming.claim_deferred(self.ledger.connection, fence, limit=10, oldest=0)
+        return await claiming.claim_deferred(
+            self.ledger.connection, fence, now=datetime.now(UTC), limit=10, oldest=0
+        )
 
     async def delivered(self, state: S = S.DELIVERED) -> None:
         (claimed,) = await self.claimed()
@@ -99,7 +100,8 @@ async def test_a_probe_is_for_its_channel_and_costs_and_tells_nobody_anything(le
     assert trier.channel.looked == 1
     assert await ledger.claim("b") == []
     fence = await ledger.fence("b")
-    assert await claiming.claim_deferred(ledger.connection, fence, limit=10, oldest=0) == []
+    now = datetime.now(UTC)
+    assert await claiming.claim_deferred(ledger.connection, fence, now=now, limit=10, oldest=0) == []
     with pytest.raises(Invalid, match="上一次探测"):
         await trier.probing.send(trier.channel, "13900000000")  # type: ignore[arg-type]
     await trier.delivered()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,30 @@ def test_what_is_not_toml(tmp_path: Path, text: str) -> None:
         config.load(path, {})
     with pytest.raises(ConfigError, match="cannot be read"):
         config.load(tmp_path / "none.toml", {})
+
+
+def test_what_does_not_go_together_is_told_at_once(tmp_path: Path) -> None:
+    """A message may be open for longer than it would be kept, and so on; with what is wrong by itself."""
+    with pytest.raises(ConfigError) as caught:
+        load(
+            tmp_path,
+            "[durability]\nunknown_hold_hours = 720\nreport_wait_hours = 100\n"
+            "[retention]\nmessages_days = 42\nmo_days = 5\n[database]\npool = 1\n",
+        )
+    told = "\n".join(caught.value.problems)
+    assert "messages_days is 42, and a message may be open for 43 days" in told
+    assert "mo_days is 5 and events_days 7" in told
+    assert "pool must be in" in told
+    assert len(caught.value.problems) == 3
+    with pytest.raises(ConfigError, match="unknown_short_seconds is longer"):
+        load(tmp_path, "[durability]\nunknown_hold_hours = 1\nunknown_short_seconds = 3601\n")
+
+
+def test_the_shortest_retention_fits_the_default_waits(tmp_path: Path) -> None:
+    assert load(tmp_path, "[retention]\nmessages_days = 14\nmo_days = 7\n").retention.messages_days == 14
+    waits = "[durability]\nunknown_hold_hours = 720\nreport_wait_hours = 100\n[retention]\nmessages_days = "
+    settings = load(tmp_path, f"{waits}43\n")
+    assert settings.durability.open_for == timedelta(days=7 + 1 + 30, hours=100)
 
 
 def test_servers_for_partners_have_sections_of_their_own(tmp_path: Path) -> None:

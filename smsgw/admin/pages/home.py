@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from aiohttp import web
 
+from smsgw import clock
 from smsgw.admin.call import Call
 from smsgw.admin.rights import route
 from smsgw.core.ids import CHINA
@@ -33,7 +34,7 @@ async def live(call: Call) -> web.StreamResponse:
 
 
 async def _live(call: Call) -> dict[str, Any]:
-    now = datetime.now(UTC)
+    now = clock.now()
     values: dict[str, Any] = {"alarms": None, "channels": None, "today": None, "chart": None, "latest": None}
     if call.may("alarms.view"):
         values["alarms"] = await alarms.list_(call.db, limit=ALARMS)

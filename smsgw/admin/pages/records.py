@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from aiohttp import web
 
+from smsgw import clock
 from smsgw.admin.call import Call
 from smsgw.admin.forms import PERIODS, RecordFilter
 from smsgw.admin.rights import route
@@ -17,7 +16,7 @@ PAGE = 50
 @route("GET", "/records", "records.view")
 async def show(call: Call) -> web.StreamResponse:
     """The list for the filter in the address."""
-    wanted = RecordFilter.read(call.request.query, datetime.now(UTC))
+    wanted = RecordFilter.read(call.request.query, clock.now())
     rows: list[MessageView] = []
     if not wanted.errors:
         rows = await search_messages(
@@ -30,7 +29,7 @@ async def show(call: Call) -> web.StreamResponse:
             status=wanted.status or None,
             before_id=wanted.before,
             limit=PAGE + 1,
-            now=datetime.now(UTC),
+            now=clock.now(),
         )
     older = rows[PAGE - 1].id if len(rows) > PAGE else None
     accounts = [

@@ -8,12 +8,12 @@ import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from smsgw import clock
 from smsgw.admin import words
 from smsgw.admin.call import Call
 from smsgw.admin.forms import (
@@ -114,7 +114,10 @@ def effect(explained: Sequence[Mapping[str, Any]], *, english: bool) -> Effect:
         codings=tuple(sorted({line["coding"] for line in good})),
         carriers=tuple(Counter(line["carrier"] for line in good).most_common()),
         refused=tuple(
-            (normalize(line["to"]), message_of(line["code"], english=True) if english else str(line["message"]))
+            (
+                normalize(line["to"]),
+                message_of(line["code"], english=True) if english else str(line["message"]),
+            )
             for line in bad
             if line["code"] != "NO_ROUTE"
         ),
@@ -299,7 +302,9 @@ async def _result(call: Call) -> dict[str, Any]:
     lines = []
     for item in first.items:
         message = messages.get(int(item.message_id)) if item.message_id else None
-        reason = item.message or "" if call.language == DEFAULT else _message(call, item.code) if item.code else ""
+        reason = (
+            item.message or "" if call.language == DEFAULT else _message(call, item.code) if item.code else ""
+        )
         lines.append(Line(normalize(item.to), message, message.status if message else item.status, reason))
     tally = Counter(line.status for line in lines)
     return {
@@ -321,7 +326,7 @@ async def _batch(call: Call, account: int, batch_id: int) -> dict[int, MessageVi
             batch_id=batch_id,
             before_id=before,
             limit=MAX_PAGE,
-            now=datetime.now(UTC),
+            now=clock.now(),
         )
         found |= {message.id: message for message in page}
         if len(page) < MAX_PAGE:

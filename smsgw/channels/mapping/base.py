@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol, TypeAlias
 
+from smsgw import clock
 from smsgw.channels.profiles import Profile
 from smsgw.core import numbers, text, udh
 from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report
@@ -103,8 +104,12 @@ class Cutter:
         if claimed.id != self._id:
             self._id = claimed.id
             self._pieces = text.split(claimed.content, coding, ref=claimed.ref)
-            if len(self._pieces) != claimed.total:  # accepted for a pool where a single part has one unit less
-                self._pieces = text.split(claimed.content, coding, ref=claimed.ref, single_limit=STRICT_SINGLE)
+            if (
+                len(self._pieces) != claimed.total
+            ):  # accepted for a pool where a single part has one unit less
+                self._pieces = text.split(
+                    claimed.content, coding, ref=claimed.ref, single_limit=STRICT_SINGLE
+                )
             self._pieces[0] = self._signed(self._pieces[0], claimed.content, coding)
         if len(self._pieces) != claimed.total:
             raise ValueError(f"content splits into {len(self._pieces)} parts, {claimed.total} were accepted")
@@ -148,7 +153,7 @@ def clean(raw: str) -> str:
 
 def now() -> datetime:
     """The time of arrival."""
-    return datetime.now(UTC)
+    return clock.now()
 
 
 def number_of(raw: str) -> str:

@@ -12,12 +12,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
-from smsgw import aio, failpoints
+from smsgw import aio, clock, failpoints
 from smsgw.core.errors import Invalid, SmsgwError, Temporary
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import Account, MessageType, Origin
@@ -111,7 +111,7 @@ class Feeder:
         ids: IdSource,
         account: Callable[[int], Account | None],
         policies: Callable[[], PolicySet] = lambda: NO_POLICY,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._database = database
         self._tasks = tasks
@@ -322,7 +322,11 @@ class Feeder:
         if clock < feed.not_before:
             return 0
         account = self._account(task.account_id)
-        if account is None or self._paced.get(account.id, 0.0) > clock or await self._without_template(task, account):
+        if (
+            account is None
+            or self._paced.get(account.id, 0.0) > clock
+            or await self._without_template(task, account)
+        ):
             return 0
         due = task.due_at if task.due_at is not None and task.due_at > now else None
         if due is not None and task.rate and task.fed and due > now + RATE_AHEAD:

@@ -6,12 +6,13 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import structlog
 
+from smsgw import clock
 from smsgw.core.errors import Invalid, Refused, Temporary
 from smsgw.core.ids import first_id
 from smsgw.platform.campaigns.worker import Job
@@ -53,7 +54,7 @@ class Files:
         total_mb: int = 2048,
         keep_days: int = 7,
         check_disk: Callable[[], None] = lambda: None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._database = database
         self._folder = folder

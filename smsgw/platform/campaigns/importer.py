@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import structlog
 
-from smsgw import aio
+from smsgw import aio, clock
 from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.platform.campaigns.service import Tasks, after_import, members_of, plan_of
 from smsgw.platform.campaigns.sheets import Form
@@ -111,10 +111,10 @@ class Importer:
                 return
             await store.change(
                 connection, task.id, state="failed", reason="FILE_INVALID", detail={"reason": reason[:500]},
-                ended_at=datetime.now(UTC),
+                ended_at=clock.now(),
             )  # fmt: skip
         log.warning("task.import_failed", task=task.id)
 
     async def _sweep(self) -> None:
         await self._tasks.files.sweep()
-        await store.sweep(self._database, datetime.now(UTC) - self._keep)
+        await store.sweep(self._database, clock.now() - self._keep)

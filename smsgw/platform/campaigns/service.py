@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from msgspec import convert, structs
 
+from smsgw import clock
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.ids import CHINA, time_of
@@ -99,7 +100,7 @@ class Tasks:
         on_queued: Callable[[set[tuple[int, int]]], None],
         bell: EventBell,
         policies: Callable[[], PolicySet] = lambda: NO_POLICY,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = clock.now,
     ) -> None:
         self.database = database
         self.files = files
@@ -127,7 +128,9 @@ class Tasks:
         next_at = _first_time(spec.send_at, spec.expire_at, spec.recurring, now)
         windows_of(spec.windows)
         if (spec.upload_id is not None) + (spec.audience_id is not None) + bool(spec.to) > 1:
-            raise invalid("to", "与 file_id、audience_id 只能填写一个", "one of this, file_id and audience_id")
+            raise invalid(
+                "to", "与 file_id、audience_id 只能填写一个", "one of this, file_id and audience_id"
+            )
         spec, forms = self._text(spec)
         kind = spec.type or MessageType.NOTICE
         plan, rows, count = await self._rows(spec, forms)
@@ -194,7 +197,9 @@ class Tasks:
             raise Invalid("TEMPLATE_NOT_APPROVED", id=str(template.id))
         kind = MessageType(template.type)
         if spec.type not in (None, kind):
-            raise invalid("type", f"模板 {template.id} 的类型是 {kind}", f"template {template.id} is of type {kind}")
+            raise invalid(
+                "type", f"模板 {template.id} 的类型是 {kind}", f"template {template.id} is of type {kind}"
+            )
         if template.sign and spec.sign not in ("", template.sign):
             raise invalid(
                 "sign", f"模板 {template.id} 的签名是 {template.sign}", f"template {template.id} has another"
@@ -228,7 +233,11 @@ class Tasks:
             rows = await look(self.database, members, names)
             columns = tuple(range(1, len(names) + 1))
             ext = None if spec.ext_column is None else len(names) + 1
-            return structs.replace(plan, columns=columns, ext=ext, fields=members.fields), rows, found[0].members
+            return (
+                structs.replace(plan, columns=columns, ext=ext, fields=members.fields),
+                rows,
+                found[0].members,
+            )
         if not spec.to:
             raise Invalid("TO_EMPTY")
         if len(spec.to) > MAX_TO:
@@ -255,7 +264,9 @@ class Tasks:
         ext = None if spec.ext_column is None else _column(upload, spec.ext_column, "mapping.ext")
         return structs.replace(plan, phone=phone, columns=tuple(columns), ext=ext)
 
-    def _try_text(self, spec: TaskSpec, kind: MessageType, plan: Plan, rows: Sequence[Sequence[str]]) -> list[str]:
+    def _try_text(
+        self, spec: TaskSpec, kind: MessageType, plan: Plan, rows: Sequence[Sequence[str]]
+    ) -> list[str]:
         """What the accept would refuse of every row alike is refused now; why a reviewer has to see it first."""
         reviews_: dict[str, None] = {}
         text = wording(spec.content, plan.forms, plan.fixed)
@@ -407,7 +418,9 @@ class Tasks:
             task = await self._locked(connection, task_id, None)
             if task.state != "review":
                 raise _conflict(task, "审核", "reviewed")
-            await reviews.decide_task(connection, task.id, now, passes=passes, actor=actor, reason=reason[:500])
+            await reviews.decide_task(
+                connection, task.id, now, passes=passes, actor=actor, reason=reason[:500]
+            )
             if passes:
                 await store.change(connection, task.id, state="scheduled", next_at=task.next_at or now)
             else:

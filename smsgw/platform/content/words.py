@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
+from smsgw import clock
 from smsgw.core.errors import Invalid
 from smsgw.core.keywords import MAX_LENGTH, MAX_WORDS, Action, Plain, Word
 from smsgw.core.policy import MAX_ALLOWED, Listed
@@ -136,7 +136,7 @@ async def allow(
     async with database.transaction() as connection:
         await connection.execute(_LOCK)
         await connection.execute(
-            _ALLOW, sorted(set(numbers)), account_id, kind.value, note[:200], actor, datetime.now(UTC)
+            _ALLOW, sorted(set(numbers)), account_id, kind.value, note[:200], actor, clock.now()
         )
         if await connection.fetchval(_ALLOWED) > MAX_ALLOWED:
             raise Invalid("PARAM_INVALID", field="number", reason=f"白名单最多 {MAX_ALLOWED} 条")

@@ -1,0 +1,55 @@
+"""A machine whose wall clock is wrong, or is set while the gateway runs: what is accepted is sent, and in time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from harness import FAKETIME, Node, Site, Wall, alarmed, site, until
+
+pytestmark = pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed")
+
+
+async def _sent(built: Site, within: float = 6) -> None:
+    """Accepted by bearer and by signature, sent, reported."""
+    customer = built.customer
+    one = await customer.send("cmpp30")
+    await customer.reaches(one.message_id, "delivered", within=within)
+    assert (await built.signer.get("/balance")).code == "OK", "a signature of this moment is in time"
+
+
+async def test_the_wall_clock_steps_while_it_runs(dsn: str, data_dir: Path) -> None:
+    wall = Wall(data_dir.with_name("wall"))
+    async with site(data_dir, dsn=dsn, channels=["cmpp30"], start=False) as built:
+        built.node.clock = wall.environment
+        await built.node.start()
+        await built.bound()
+        await _sent(built)
+        at = datetime.now(UTC) + timedelta(seconds=600)
+        later = await built.customer.send("cmpp30", send_at=at.isoformat())
+        for offset, told in (("-2h", "7200 s behind"), ("+9d", "777600 s ahead"), ("-1d", "86400 s behind")):
+            wall.step(offset)
+            await until(lambda told=told: alarmed(built.node, told), what="an alarm")  # type: ignore[misc]
+            await _sent(built)
+        wall.step("+0")
+        await until(lambda: alarmed(built.node, "clock_wrong", False), what="the alarm is over")
+        assert await built.customer.status(later.message_id) == "scheduled", "nothing has come due early"
+        await built.client.post(f"/messages/{later.message_id}/cancel")
+        books = await built.clean()
+        assert books.statuses == {"delivered": 4, "cancelled": 1}
+
+
+async def test_a_machine_whose_clock_is_wrong_does_not_begin(dsn: str, data_dir: Path) -> None:
+    wall = Wall(data_dir.with_name("wall"), "+90s")
+    node = Node(data_dir, dsn=dsn)
+    node.clock = wall.environment
+    try:
+        assert await node.ends() == 1
+        assert "90 s ahead of the database's" in node.log_tail()
+        wall.step("-20s")
+        await node.start()
+        await until(lambda: alarmed(node, "clock_wrong"), what="an alarm")
+    finally:
+        if node.process is not None:
+            await node.stop()
