@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from smsgw import failpoints
 from smsgw.core.model import LONGEST_VALIDITY
 from smsgw.core.webhooks import Reach, parse_networks, parse_ports
 
@@ -263,7 +264,7 @@ def _misfits(settings: Config) -> Iterator[str]:
         )
 
 
-ENV_OTHERS = frozenset({"SMSGW_CONFIG", "SMSGW_LOG_LEVEL", "SMSGW_LOG_FORMAT"})
+ENV_OTHERS = frozenset({"SMSGW_CONFIG", "SMSGW_LOG_LEVEL", "SMSGW_LOG_FORMAT", failpoints.VARIABLE})
 """Environment variables that are not settings of the file."""
 
 

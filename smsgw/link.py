@@ -46,6 +46,8 @@ class Link(asyncio.Protocol):
         self._timer_at = 0.0
         self._why = ""
         self._flush_due = False
+        self._reading = True
+        self._owner_waits = False
 
     # --- asyncio.Protocol --------------------------------------------------------------------------------------
 
@@ -113,12 +115,15 @@ class Link(asyncio.Protocol):
         self.name = name
 
     def flush(self) -> None:
-        """Write what the session has to say, and set the timer to its next deadline."""
+        """Write what the session has to say, read or not as it wants it, and set the timer to its next deadline."""
         output = self.session.output()
         if output and self._transport is not None and not self._transport.is_closing():
             if self.tap is not None:
                 self.tap.written(output, self._loop.time())
             self._transport.write(output)
+            if not self.writable and self._transport.get_write_buffer_size() > self.session.config.max_output:
+                self.abort("it does not read what it is sent")
+        self._listen()
         self._arm()
 
     def flush_soon(self) -> None:
@@ -134,6 +139,7 @@ class Link(asyncio.Protocol):
     def close(self, why: str) -> None:
         """Close politely: log out after the outstanding answers."""
         self._why = self._why or why
+        self._owner_waits = False  # for answers must be read
         self.session.close(self._loop.time(), why)
         self._deliver([])
 
@@ -144,18 +150,14 @@ class Link(asyncio.Protocol):
             self._transport.abort()
 
     def pause_reading(self) -> None:
-        """Leave what the peer sends in the kernel until ``resume_reading``."""
-        if self._transport is not None and self._transport.is_reading():
-            self._transport.pause_reading()
+        """Leave what the peer sends in the kernel until ``resume_reading``, but for a link that is being closed."""
+        self._owner_waits = not self._why
+        self._listen()
 
     def resume_reading(self) -> None:
-        """Take up reading again."""
-        if (
-            self._transport is not None
-            and not self._transport.is_closing()
-            and not self._transport.is_reading()
-        ):
-            self._transport.resume_reading()
+        """Take up reading again, unless the session cannot take more."""
+        self._owner_waits = False
+        self.flush()
 
     # --- inside ------------------------------------------------------------------------------------------------
 
@@ -169,6 +171,18 @@ class Link(asyncio.Protocol):
                 if self._transport is not None:
                     self._transport.close()
                 return
+
+    def _listen(self) -> None:
+        """Read from the peer, or leave it in the kernel, as session and owner want it."""
+        reading = self.session.wants_input and not self._owner_waits
+        if reading is self._reading or self._transport is None or self._transport.is_closing():
+            return
+        self._reading = reading
+        if reading:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+        self.session.reading(reading, self._loop.time())
 
     def _arm(self) -> None:
         """One timer: moved only when the deadline comes nearer, else looked at when it fires."""

@@ -2,17 +2,76 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import select
 import sys
+from typing import TextIO, cast
 
 import structlog
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
+CHUNK = select.PIPE_BUF
+"""Octets that a pipe which is ready takes without blocking."""
+PATIENCE_MS = 100
+"""For the rest of a line whose beginning is written."""
+
+
+class Output:
+    """Where lines go: what cannot be written at once (the disk is full, nobody reads the pipe) is counted and dropped,
+    for a log must neither stop the daemon nor make it wait. The next line that can be written is preceded by one that
+    says how many are missing."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+        self.lost = 0
+        """Lines, since the last one that was written."""
+
+    def write(self, text: str) -> int:
+        """One line, or a few."""
+        if self.lost:
+            missing = json.dumps({"lines": self.lost, "event": "log.lost", "level": "error"})
+            if not self._written(f"{missing}\n"):
+                self.lost += 1
+                return len(text)
+            self.lost = 0
+        if not self._written(text):
+            self.lost += 1
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+    def _written(self, text: str) -> bool:
+        octets = memoryview(text.encode("utf-8", "backslashreplace"))
+        patience = 0
+        try:
+            while octets:
+                if not self._poll.poll(patience):
+                    return False
+                octets = octets[os.write(self._descriptor, octets[:CHUNK]) :]
+                patience = PATIENCE_MS
+        except OSError:
+            return False
+        return True
+
+
+def _output() -> TextIO:
+    """Of this process; where standard error is no file (a test looks at it) that itself."""
+    try:
+        return cast(TextIO, Output(sys.stderr.fileno()))
+    except (OSError, ValueError):
+        return sys.stderr
+
 
 def setup(level: str = "info", fmt: str = "auto") -> None:
     """Configure structlog for the process. ``fmt``: json, text, or auto (text on a terminal)."""
     as_text = fmt == "text" or (fmt == "auto" and sys.stderr.isatty())
+    output = _output()
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if as_text else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
@@ -26,17 +85,17 @@ def setup(level: str = "info", fmt: str = "auto") -> None:
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(output),
         cache_logger_on_first_use=True,
     )
-    _setup_libraries(processors, renderer)
+    _setup_libraries(processors, renderer, output)
 
 
 def _setup_libraries(
-    processors: list[structlog.typing.Processor], renderer: structlog.typing.Processor
+    processors: list[structlog.typing.Processor], renderer: structlog.typing.Processor, output: TextIO
 ) -> None:
     """What libraries log comes out in the same form, from warnings on."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],

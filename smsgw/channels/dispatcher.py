@@ -13,7 +13,7 @@ from collections import deque
 
 import structlog
 
-from smsgw import aio, clock
+from smsgw import aio, clock, failpoints
 from smsgw.channels import profiles
 from smsgw.channels.claims import Claims
 from smsgw.channels.intake import Intake
@@ -27,11 +27,13 @@ from smsgw.link import Link
 from smsgw.protocols.events import Answer, Closed, Event, Expired, Late, Request
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import NotBound, WindowFull
+from smsgw.sparing import Sparing
 from smsgw.store.db import CONFLICT, OUTAGE
 from smsgw.store.journal import Key
 from smsgw.store.leases import Lease
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log)
 
 POLL = 0.5
 """Seconds between looks for work that nobody has announced: other nodes' messages, deferred parts come due."""
@@ -204,8 +206,6 @@ class Dispatcher:
 
     def _tend(self) -> None:
         """Things to look at now and then."""
-        if not self._services.outcomes.full:
-            self.links.resume_reading()
         lost_at = self.links.unbound_since
         if self.stalled() or (lost_at is not None and self._loop.time() - lost_at > RELEASE_AFTER):
             self.give_back()
@@ -219,6 +219,7 @@ class Dispatcher:
         claimed = await self._claims.take(room, urgent=urgent, in_hand=self._ready)
         if not claimed:
             return False
+        failpoints.reach("claim.committed")
         self._ready.add(claimed)
         self.set_aside()
         if any(part.lane == Lane.EMERGENCY for part in claimed):
@@ -327,6 +328,7 @@ class Dispatcher:
                 refused.append(self._unencodable(claimed, exc))
         try:
             self._services.journal.write([_key(c) for c, _ in planned])
+            failpoints.reach("dispatch.recorded")
         except OSError as exc:
             log.error("journal.failed", channel=self.spec.name, error=str(exc))
             self._ready.put_back([claimed for claimed, _ in planned])
@@ -357,6 +359,7 @@ class Dispatcher:
             self._services.journal.name(names)
         for link in touched:
             link.flush()
+        failpoints.reach("dispatch.written")
         self._count(int(now), len(planned))
         if refused:
             self._services.outcomes.answered(refused, self.spec.unknown_policy)
@@ -364,7 +367,8 @@ class Dispatcher:
             self._services.outcomes.unsent([_unsent(claimed) for claimed in unsent])
 
     def _unencodable(self, claimed: Claimed, exc: ValueError) -> Outcome:
-        log.error("part.unencodable", channel=self.spec.name, id=str(claimed.id), error=str(exc))
+        name = self.spec.name
+        sparing.error("part.unencodable", name, channel=name, id=str(claimed.id), error=str(exc))
         return Outcome(*_key(claimed), OutcomeKind.REFUSED, code="UNENCODABLE", cls="CHANNEL")
 
     def _pump_at(self, when: float) -> None:
@@ -412,6 +416,7 @@ class Dispatcher:
                 case _:
                     pass
         if outcomes:
+            failpoints.reach("answer.read")
             self._services.outcomes.answered(outcomes, self.spec.unknown_policy)
             self._pump()
 
@@ -419,9 +424,10 @@ class Dispatcher:
         try:
             return self._mapping.outcome(claimed, answer, status)
         except Exception:  # what cannot be understood is not known; its neighbours must not suffer
-            log.exception(
-                "answer.unreadable", channel=self.spec.name, id=str(claimed.id), answer=repr(answer)[:500]
-            )
+            sparing.error(
+                "answer.unreadable", self.spec.name,
+                channel=self.spec.name, id=str(claimed.id), answer=type(answer).__name__, exc_info=True,
+            )  # fmt: skip
             return self._unknown(claimed, "ANSWER_UNREADABLE")
 
     def _unknown(self, claimed: Claimed, why: str) -> Outcome:

@@ -24,8 +24,10 @@ from smsgw.link import Link
 from smsgw.protocols.events import Bound, Closed, Event, Refused, Violation
 from smsgw.protocols.sgip import rules as sgip_rules
 from smsgw.protocols.states import RECEIVING, SENDING
+from smsgw.sparing import Sparing
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log)
 
 CONNECT_TIMEOUT = 10.0
 REFUSED_FLOOR = 10.0
@@ -169,11 +171,6 @@ class Links:
         if self.asleep:
             self._demand.set()
 
-    def resume_reading(self) -> None:
-        """Take up reading where it was paused."""
-        for link in self.all:
-            link.resume_reading()
-
     # --- to the carrier ----------------------------------------------------------------------------------------
 
     async def _keep(self, number: int, bind: str) -> None:
@@ -275,7 +272,7 @@ class Links:
         self._incoming.append(link)
         if self._recording is not None:
             link.tap = self._recording.tap(link)
-        log.info("sgip.gateway_bound", channel=self.spec.name, peer=link.peer)
+        sparing.info("sgip.gateway_bound", self.spec.name, channel=self.spec.name, peer=link.peer)
         return 0
 
     # --- transport.Owner ---------------------------------------------------------------------------------------
@@ -307,7 +304,10 @@ class Links:
                         clock_in_china=f"{china_timestamp():010d}",
                     )  # fmt: skip
                 case Violation(kind=kind, detail=detail):
-                    log.warning("link.violation", channel=self.spec.name, kind=kind, detail=detail)
+                    sparing.warning(
+                        "link.violation", (link.name, kind),
+                        channel=self.spec.name, link=link.name, kind=kind, detail=detail,
+                    )  # fmt: skip
                 case _:
                     pass
         self._traffic.on_events(link, events)

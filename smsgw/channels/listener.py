@@ -19,8 +19,10 @@ from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violati
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.protocols.sgip import rules
 from smsgw.protocols.sgip.pdus import Bind
+from smsgw.sparing import Sparing
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log)
 
 MAX_STRANGERS = 64
 """Connections of a listener that have not logged in."""
@@ -100,7 +102,7 @@ class SgipListener:
     def on_connected(self, link: Link) -> None:
         """A stranger has connected."""
         if len(self._strangers) >= MAX_STRANGERS:
-            log.warning("sgip.too_many_strangers", address=self.address, peer=link.peer)
+            sparing.warning("sgip.too_many_strangers", self.address, address=self.address, peer=link.peer)
             link.abort("too many connections without a login")
             return
         self._strangers.add(link)
@@ -117,11 +119,12 @@ class SgipListener:
                 case Closed():
                     self._strangers.discard(link)
                 case Refused(status=status):
-                    log.warning("sgip.gateway_refused", address=self.address, peer=link.peer, result=status)
+                    self._tell_refused(link, result=status)
                 case Violation(kind=kind, detail=detail):
-                    log.warning(
-                        "link.violation", address=self.address, peer=link.peer, kind=kind, detail=detail
-                    )
+                    sparing.warning(
+                        "link.violation", (self.address, link.peer, kind),
+                        address=self.address, peer=link.peer, kind=kind, detail=detail,
+                    )  # fmt: skip
                 case _:
                     pass
 
@@ -135,18 +138,16 @@ class SgipListener:
         else:
             result = receiver.take_over(link)
         if receiver is None or result:
-            log.warning(
-                "sgip.gateway_refused",
-                address=self.address,
-                peer=link.peer,
-                login=bind.login_name,
-                result=result,
-            )
+            self._tell_refused(link, result=result, login=bind.login_name)
             link.session.refuse(login, result, now=now)
             return
         self._strangers.discard(link)
         link.hand_over(receiver, f"{receiver.spec.name}/gateway")
         link.session.admit(login, now=now)
+
+    def _tell_refused(self, link: Link, **fields: object) -> None:
+        about = (self.address, link.peer)
+        sparing.warning("sgip.gateway_refused", about, address=self.address, peer=link.peer, **fields)
 
 
 def _admitted(profile: profiles.Profile, peer: str) -> bool:

@@ -44,6 +44,8 @@ _BEHAVIOUR = (
     "lose_reports",
     "late_reports",
     "duplicate_reports",
+    "no_window",
+    "repeat_refused",
     "disconnect_after",
     "disconnect_rst",
     "refuse_login",
@@ -81,6 +83,10 @@ _OWN = ("token_pattern", "replay", "replay_speed", "access_code", "record", "rec
 @click.option("--lose-reports", type=float, metavar="CHANCE")
 @click.option("--late-reports", type=float, metavar="CHANCE")
 @click.option("--duplicate-reports", type=float, metavar="CHANCE")
+@click.option("--no-window", is_flag=True, default=None, help="Reports and replies go out all at once.")
+@click.option(
+    "--repeat-refused", metavar="MS", help="Refused reports come again after it, until they are taken."
+)
 @click.option("--disconnect-after", type=int, metavar="N", help="Close each connection after N submits.")
 @click.option("--disconnect-rst", is_flag=True, default=None, help="Close with RST instead of FIN.")
 @click.option("--refuse-login", type=int, metavar="STATUS")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# strptime would read its file at the first report, when there may be no descriptor.
+import _strptime  # type: ignore[import-not-found]  # noqa: F401
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -101,6 +101,8 @@ _CODEC = {
     Coding.ASCII: "ascii",
     Coding.BINARY: "latin-1",
 }
+for _name in _CODEC.values():  # Python reads a codec's file when it is first used: there may be no descriptor then
+    codecs.lookup(_name)
 
 
 @dataclass(frozen=True, slots=True)

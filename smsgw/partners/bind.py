@@ -23,12 +23,14 @@ from smsgw.pipeline.accept import ItemResult, SendItem, SendRequest
 from smsgw.protocols.events import Answer, Closed, Event, Expired, Late, Request, Violation
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.states import RECEIVING
+from smsgw.sparing import Sparing
 from smsgw.store.partnerparts import Part
 
 if TYPE_CHECKING:
     from smsgw.partners.service import Partners
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log)
 
 UNANSWERED_PAUSE = 30.0
 """Seconds until an event is offered again that the partner has left without an answer."""
@@ -192,7 +194,8 @@ class Bind:
             for request in requests:
                 self._refuse(request, self.face.status_of(exc), exc.code)
         except Exception:  # a supervisor: our mistake must not keep the partner waiting
-            log.exception("partner.request_failed", partner=self.partner.username)
+            name = self.partner.username
+            sparing.error("partner.request_failed", name, partner=name, exc_info=True)
             for request in requests:
                 self._refuse(request, self.face.failed, "INTERNAL")
 

@@ -19,17 +19,19 @@ from smsgw.core.webhooks import MO, REPORT, Way
 from smsgw.pipeline.directory import Directory
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import NotBound, WindowFull
+from smsgw.sparing import Sparing
 from smsgw.store import bindevents as store
 from smsgw.store import events
 from smsgw.store.batch import Batcher
 from smsgw.store.bindevents import Claimed
-from smsgw.store.db import Connection, Database
+from smsgw.store.db import STATEMENT_TIMEOUT, Connection, Database
 from smsgw.store.events import MAX_PULL, BoundEvent
 
 if TYPE_CHECKING:
     from smsgw.partners.bind import Bind
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log)
 
 KINDS = (MO, REPORT)
 CLAIM_INTERVAL = 0.02
@@ -40,6 +42,8 @@ FIRST_PAUSE = 5.0
 MAX_PAUSE = 3600.0
 """Between two offers of an event that the partner refuses for now: doubled each time, up to this."""
 MAX_WAITING = 100_000
+STOP_PATIENCE = STATEMENT_TIMEOUT + 1.0
+"""Seconds that a claim under way may take when its feed ends."""
 
 
 @dataclass(slots=True, eq=False)
@@ -139,10 +143,15 @@ class Feed:
         self._wake = asyncio.Event()
         self._hot: dict[str, None] = dict.fromkeys(KINDS)
         """Kinds of which there may be more to claim."""
+        self._stopping = False
         self._task = aio.spawn(self._run(), name=f"partner.feed.{account_id}")
 
     async def stop(self) -> None:
         """Claim no more. Answers that come later are still taken down."""
+        self._stopping = True
+        self._wake.set()
+        # Not in the middle of a claim: what it has taken would be nobody's until its lease is over.
+        await asyncio.wait({self._task}, timeout=STOP_PATIENCE)
         await aio.cancel(self._task)
         while self._queue:
             self._give_back(self._queue.popleft(), 0.0)
@@ -176,7 +185,7 @@ class Feed:
 
     async def _run(self) -> None:
         backoff = aio.Backoff(0.2, 5.0)
-        while True:
+        while not self._stopping:
             self._wake.clear()
             try:
                 claimed = await self._round()
@@ -203,19 +212,35 @@ class Feed:
         done = 0
         for kind in tuple(self._hot):
             room = sum(b.room for b in self.binds) - sum(len(d.pdus or (1,)) - d.written for d in self._queue)
-            if room <= 0 or self._settler.full:
+            if room <= 0 or self._settler.full or self._stopping:
                 break
             limit = min(room, MAX_PULL)
             del self._hot[kind]  # who rings during the claim puts it back
-            claimed = await store.claim(
-                self._database, self.account_id, kind, limit, primary=self.primary, node=self._node
-            )
+            claimed = await self._claim(kind, limit)
             if len(claimed) == limit:
                 self._hot[kind] = None
             self._queue.extend(Delivery(one) for one in claimed)
             self._pump()
             done += len(claimed)
         return done
+
+    async def _claim(self, kind: str, limit: int) -> list[Claimed]:
+        """Lease waiting events, and what is to be told of each."""
+        got = await events.claim_bound(
+            self._database,
+            self.account_id,
+            kind,
+            limit,
+            primary=self.primary,
+            lease_s=store.LEASE_S,
+            node=self._node,
+        )
+        try:
+            return await store.describe(self._database, kind, got)
+        except BaseException:  # they are ours, and nobody else knows
+            for event in got:
+                self._settler.put_off(self.account_id, event, 0.0)
+            raise
 
     def _pump(self) -> None:
         touched: list[Bind] = []
@@ -258,12 +283,7 @@ class Feed:
                     for receipt in claimed.receipts
                 ]
         except ValueError as exc:
-            log.error(
-                "partner.undeliverable",
-                account=self.account_id,
-                event_id=str(claimed.event.id),
-                error=str(exc),
-            )
+            self._undeliverable(delivery, exc)
             pdus = []
         if not pdus:
             delivery.over = True
@@ -284,7 +304,7 @@ class Feed:
             except (NotBound, WindowFull):
                 break
             except ValueError as exc:
-                log.error("partner.undeliverable", account=self.account_id, error=str(exc))
+                self._undeliverable(delivery, exc)
                 delivery.over = True
                 self._settler.taken(self.account_id, delivery.claimed.event)
                 break
@@ -310,8 +330,9 @@ class Feed:
             return
         if delivery.refused:
             self.refused += 1
-            log.warning(
+            sparing.warning(
                 "partner.refused_delivery",
+                self.account_id,
                 account=self.account_id,
                 event_id=str(event.id),
                 status=hex(delivery.refused),
@@ -319,6 +340,13 @@ class Feed:
         else:
             self.delivered += 1
         self._settler.taken(self.account_id, event)
+
+    def _undeliverable(self, delivery: Delivery, exc: ValueError) -> None:
+        event_id = str(delivery.claimed.event.id)
+        sparing.error(
+            "partner.undeliverable", self.account_id,
+            account=self.account_id, event_id=event_id, error=str(exc),
+        )  # fmt: skip
 
     def late(self, delivery: Delivery, status: int) -> None:
         """An answer after its time: when it says yes, and it was the only one, the event is done after all."""

@@ -15,9 +15,11 @@ from smsgw.partners.face import Face
 from smsgw.partners.guard import network_of
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
 from smsgw.protocols.session import Session, SessionConfig
+from smsgw.sparing import Sparing
 from smsgw.tls import HANDSHAKE_TIMEOUT, Certificate
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log)
 
 MAX_STRANGERS = 512
 """Connections that have not logged in; the oldest makes room for a new one …"""
@@ -150,9 +152,10 @@ class Listener:
                 case Closed():
                     self.dismiss(link)
                 case Refused(status=status):
-                    log.info(
-                        "partner.login_refused", protocol=self.face.protocol, peer=link.peer, status=status
-                    )
+                    sparing.info(
+                        "partner.login_refused", (self.face.protocol, network_of(link.peer)),
+                        protocol=self.face.protocol, peer=link.peer, status=status,
+                    )  # fmt: skip
                 case Violation(kind=kind):
                     self.violations[kind] += 1
                 case _:

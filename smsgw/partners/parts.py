@@ -82,10 +82,11 @@ class Parts:
         if self._told:
             told, self._told = self._told, set()
             self._bell.ring(told, "report")
-        if kept.complete:
-            rows = await store.open_parts(self._database, part.account_id, part.key)
+        if kept.whole:
+            rows = await store.open_parts(self._database, kept.whole)
             try:
-                await self._join(rows, partner)
+                if not await self._join(rows, partner) and not await store.is_taken(self._database, kept.id):
+                    raise Temporary("BACKPRESSURE", retry_after=1, n=1)  # refused under another submit of it
             except SmsgwError as exc:
                 await self._undo(part.id, rows, exc)
                 raise
@@ -99,11 +100,12 @@ class Parts:
         self._told |= told
         return list(results)
 
-    async def _join(self, rows: Sequence[Row], partner: Partner | None) -> None:
-        """Accept what the rows make up; nothing when somebody else has."""
+    async def _join(self, rows: Sequence[Row], partner: Partner | None) -> bool:
+        """Accept what the rows make up; False when they are no longer all there: somebody else has, or they are
+        refused."""
         newest = {row["part"]: row for row in rows}
         if not rows or len(newest) < rows[0]["total"]:
-            return
+            return False
         ordered = [newest[n] for n in sorted(newest)]
         first = ordered[0]
         account = self._directory.account(first["account_id"])
@@ -126,18 +128,20 @@ class Parts:
             result = await self._acceptor.send(request)
         except Refused as exc:
             if exc.code == "STATE_CONFLICT":
-                return  # joined by another node, or by the sweep
+                return False
             raise
         item = result.items[0]
         if item.code is not None:
             raise Invalid(item.code)
         self.joined += 1
+        return True
 
     async def _undo(self, part_id: int, rows: Sequence[Row], error: SmsgwError) -> None:
         async def work(connection: Connection) -> set[int]:
-            await store.forget(connection, part_id)
             if isinstance(error, Temporary):
+                await store.withdraw(connection, part_id)
                 return set()
+            await store.forget(connection, part_id)
             others = [row["id"] for row in rows if row["id"] != part_id]
             return await store.refuse(connection, others, self._ids.next, code=error.code)
 
@@ -152,8 +156,8 @@ class Parts:
     async def _sweep(self) -> None:
         now = clock.now()
         partners = {p.id: p for p in self._directory.partners.values()}
-        for key in await store.ready(self._database, now - LEFT_UNDONE):
-            rows = await store.open_parts(self._database, key["account_id"], key["key"])
+        for ids in await store.ready(self._database, now - LEFT_UNDONE):
+            rows = await store.open_parts(self._database, ids)
             try:
                 await self._join(rows, partners.get(rows[0]["partner_id"]) if rows else None)
             except Temporary:

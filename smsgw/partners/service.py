@@ -35,12 +35,16 @@ from smsgw.pipeline.outcomes import MAX_AGE, Outcomes
 from smsgw.pipeline.withdrawing import Cancelling
 from smsgw.protocols.events import LoginRequest
 from smsgw.protocols.states import State
+from smsgw.sparing import Sparing
 from smsgw.store import events, partnerparts, partnerqueries
 from smsgw.store import partners as store
 from smsgw.store.db import Database
 from smsgw.store.partnerparts import Part
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log)
+coming = Sparing(log, at_once=10)
+"""Who comes and goes: seldom, but for those who do nothing else."""
 
 CONFIRM_EVERY = 3.0
 LOOK_EVERY = 2.0
@@ -195,7 +199,10 @@ class Partners:
         if partner is None or not right:
             self._guard.failed(ip, user, now)
             self.logins[face.protocol, "wrong"] += 1
-            log.warning("partner.wrong_login", protocol=face.protocol, user=asked.username[:20], peer=ip)
+            sparing.warning(
+                "partner.wrong_login", (face.protocol, network_of(ip), asked.username),
+                protocol=face.protocol, user=asked.username[:20], peer=ip,
+            )  # fmt: skip
             asyncio.get_running_loop().call_later(
                 WRONG_LOGIN_PAUSE, self._refuse_later, link, event, face.wrong_login
             )
@@ -218,13 +225,10 @@ class Partners:
     ) -> None:
         self.logins[face.protocol, why] += 1
         if why != "slowed_down":  # those come in masses
-            log.warning(
-                "partner.login_refused",
-                protocol=face.protocol,
-                user=asked.username[:20],
-                peer=link.peer,
-                why=why,
-            )
+            sparing.warning(
+                "partner.login_refused", (face.protocol, asked.username, why),
+                protocol=face.protocol, user=asked.username[:20], peer=link.peer, why=why,
+            )  # fmt: skip
         link.session.refuse(event, status, now=asyncio.get_running_loop().time())
 
     def _problem(self, partner: Partner, ip: str) -> str:
@@ -248,7 +252,7 @@ class Partners:
 
     def _bind(self, face: Face, link: Link, event: LoginRequest, partner: Partner, asked: Login) -> None:
         session = link.session
-        session.config = dataclasses.replace(STRANGER, max_unanswered_in=partner.window)
+        session.config = dataclasses.replace(STRANGER, max_unanswered_in=partner.window, refuses_beyond=True)
         session.window = partner.window
         loop_time = asyncio.get_running_loop().time()
         if not session.admit(event, now=loop_time, **face.details(partner)):
@@ -260,8 +264,8 @@ class Partners:
         self.binds[number] = bind
         link.hand_over(bind, f"{face.protocol}/{partner.username}")
         self.logins[face.protocol, "bound"] += 1
-        log.info(
-            "partner.bound", protocol=face.protocol, user=partner.username, mode=bind.mode, peer=bind.ip,
+        coming.info(
+            "partner.bound", partner.id, protocol=face.protocol, user=partner.username, mode=bind.mode, peer=bind.ip,
             version=session.dialect.name,
         )  # fmt: skip
         if bind.receives:
@@ -282,7 +286,10 @@ class Partners:
         """A bind is over."""
         self.binds.pop(bind.number, None)
         self._paused.pop(bind.number, None)
-        log.info("partner.unbound", user=bind.partner.username, peer=bind.ip, why=why, submits=bind.submits)
+        coming.info(
+            "partner.unbound", bind.partner.id,
+            user=bind.partner.username, peer=bind.ip, why=why, submits=bind.submits,
+        )  # fmt: skip
         feed = bind.feed
         if feed is not None and not feed.binds and not self._stopping:
             del self._feeds[feed.account_id]
@@ -442,8 +449,10 @@ class Partners:
     def count_violation(self, bind: Bind, kind: str, detail: str) -> None:
         """A partner has broken the protocol."""
         self.violations[bind.partner.username, kind] += 1
-        if self.violations[bind.partner.username, kind] <= 10:
-            log.warning("link.violation", user=bind.partner.username, peer=bind.ip, kind=kind, detail=detail)
+        sparing.warning(
+            "link.violation", (bind.partner.id, kind),
+            user=bind.partner.username, peer=bind.ip, kind=kind, detail=detail,
+        )  # fmt: skip
 
     @property
     def slowed(self) -> int:

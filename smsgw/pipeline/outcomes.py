@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from smsgw import clock
+from smsgw import clock, failpoints
 from smsgw.config import DurabilityConfig
 from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.ids import IdSource, first_id
@@ -29,6 +29,7 @@ from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.longreports import LongReports
 from smsgw.pipeline.reportids import ReportIds
 from smsgw.pipeline.retrying import Event, Retrying
+from smsgw.sparing import Sparing
 from smsgw.store import inbound as inbound_store
 from smsgw.store import outcomes as store
 from smsgw.store import references as references_store
@@ -41,8 +42,12 @@ from smsgw.store.journal import Journal, Key
 from smsgw.store.outcomes import Answer, GivenBack, Patience, Tally
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log)
 
-MAX_WAITING = 50_000
+MAX_WAITING = 20_000
+"""Items whose commit is awaited, from which on links are not read any more, and nothing is claimed …"""
+ROOM_AGAIN = 10_000
+"""… until there are so few that links are read again."""
 REMATCH = 5000
 """Unmatched reports that one transaction looks at again."""
 COMMIT_INTERVAL = 0.015
@@ -143,6 +148,11 @@ class Outcomes:
         return self._writer.full
 
     @property
+    def roomy(self) -> bool:
+        """Links that have stopped may read again."""
+        return self._writer.waiting <= ROOM_AGAIN
+
+    @property
     def outage(self) -> float:
         """Seconds for which nothing could be committed; 0 while all is well."""
         return self._writer.outage
@@ -161,6 +171,7 @@ class Outcomes:
         ]
         if known:
             self._journal.answer(known)
+            failpoints.reach("answer.recorded")
         now = self._now()
         for outcome in outcomes:
             answer = Answer(outcome, now, self._next_at(outcome, now), policy)
@@ -377,8 +388,9 @@ class Outcomes:
         self.tally.duplicate_reports += tally.duplicate_reports
         self.tally.unmatched_reports += tally.unmatched_reports
         if tally.stale_answers or tally.unmatched_reports:
-            log.info(
+            sparing.info(
                 "outcomes.unusual",
+                None,
                 stale_answers=tally.stale_answers,
                 unmatched_reports=tally.unmatched_reports,
             )

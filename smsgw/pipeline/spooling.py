@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import structlog
 
-from smsgw import aio
+from smsgw import aio, failpoints
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.store import replaying
 from smsgw.store.batch import Batcher
@@ -215,6 +215,7 @@ class Spooling:
             self._on_queued(queues)
             if away:
                 return False
+        failpoints.reach("replay.committed")
         self.replayed += len(calls)
         if whole:
             await self._spool.remove(segment)

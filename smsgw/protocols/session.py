@@ -1,10 +1,11 @@
 """One connection of a protocol, without the connection: octets and the time go in, events and octets come out.
 
-A `Session` has no socket, no clock and no task. Its owner (the shell) does four things:
+A `Session` has no socket, no clock and no task. Its owner (the shell) does five things:
 
 * gives it what the transport received (`receive`) and what time it is (`now`: seconds, monotonic);
 * writes what it has to say (`output`) after every call;
 * calls `tick` when `deadline` has passed, and asks for the deadline anew after every call;
+* stops reading while `wants_input` says no, and tells when it does (`reading`);
 * on `CloseNow` flushes and closes the transport, and says when the transport is gone (`closed`).
 
 What it promises:
@@ -15,12 +16,15 @@ What it promises:
 * A sequence number is not used again while its request is unanswered, nor while it has expired without an answer.
 * Whatever the peer sends, no exception leaves `receive`. It is answered, noted as a `Violation`, or ends the
   connection; and everything that is held has a limit in `SessionConfig`.
+* Requests that are too many wait: those of the last read here, undecoded, the others with the peer. Answers and
+  keep-alives pass them by; a peer that is not read is not judged by its silence.
 
 Both roles and all protocols are this one class; what differs stands in `states.py` (tables) and in a `Rules`.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
@@ -57,7 +61,7 @@ VIOLATIONS: Final = frozenset(
         "unknown-answer",  # an answer nobody asked for: duplicate, or long after its request expired
         "wrong-answer",  # the answer of another command to a number that is outstanding
         "wrong-state",  # a request that this side may not send now
-        "window",  # more unanswered requests than `max_unanswered_in`
+        "window",  # a request beyond the window that the peer was given (`refuses_beyond`)
         "authenticator",  # the server's proof of the shared secret does not fit
         "version",  # the login answer contradicts itself
     }
@@ -103,8 +107,16 @@ class SessionConfig:
     max_frame: int | None = None
     """Octets of a PDU; None takes the limit of the dialect."""
     max_violations_per_minute: int = 100
-    max_unanswered_in: int = 128
-    """Requests of the peer that we have not answered; more are told to come again later."""
+    max_unanswered_in: int = 256
+    """Requests of the peer that we have not answered; more are left unread until half of them are."""
+    max_unanswered_octets: int = 512 * 1024
+    """The same in octets of these requests."""
+    refuses_beyond: bool = False
+    """The peer was told that it has a window of `max_unanswered_in`: the first request beyond it is refused."""
+    max_input: int = 1024 * 1024
+    """Octets received that are left undecoded; a shell that reads on when it should not ends the connection."""
+    max_deaf: float = 300.0
+    """Seconds without reading the peer that do not count towards `response_timeout`: its answers may lie unread."""
     max_expired: int = 4096
     """Expired requests remembered for their late answers."""
     max_output: int = 4 * 1024 * 1024
@@ -114,12 +126,14 @@ class SessionConfig:
 class _Sent:
     """A request of ours that waits for its answer."""
 
-    __slots__ = ("at", "op", "tag")
+    __slots__ = ("at", "due", "op", "tag")
 
-    def __init__(self, op: Operation, tag: Tag, at: float) -> None:
+    def __init__(self, op: Operation, tag: Tag, at: float, due: float) -> None:
         self.op = op
         self.tag = tag
         self.at = at
+        self.due = due
+        """Of the heard time, see `_heard_time`."""
 
 
 _MAX_TESTS: Final = 16
@@ -157,11 +171,22 @@ class Session:
         self._negotiating = False  # client: the login is out, the layout of what comes is not settled
         self._logout_sequence: Sequence | None = None  # of our logout request
         self._peer_logout: Sequence | None = None  # of the peer's
-        self._owed: set[int] = set()
+        self._owed: dict[int, int] = {}
+        """Octets of the requests that wait for our answer, by their serial."""
+        self._owed_octets = 0
         self._serial = 0
+        self._full = False
+        """So many requests are unanswered that the next must wait, until half of them are answered."""
+        self._held: deque[bytes] = deque()
+        """Frames that wait for that, undecoded."""
+        self._held_octets = 0
 
         # Points in time; inf = not running.
         self._heard = -inf
+        self._deaf_since: float | None = None
+        """Since when the shell does not read."""
+        self._deaf = 0.0
+        """Seconds in which it did not, as far as they do not count against the peer."""
         self._login_by = inf
         self._frame_by = inf
         self._close_by = inf
@@ -202,7 +227,10 @@ class Session:
             lost = error
             frames = error.frames
         for frame in frames:
-            self._frame(frame, now)
+            if self._full or self._held:
+                self._behind(frame, now)
+            else:
+                self._frame(frame, now)
             if self._over:
                 break
         else:
@@ -219,15 +247,21 @@ class Session:
     def tick(self, now: float) -> list[Event]:
         """Do what is due. Calling it too early is harmless."""
         if not self._over:
+            self._go_on(now)
             self._expire(now)
             if now >= self._login_by:
                 self._end("login-timeout")
-            elif now >= self._frame_by:
+            elif now >= self._frame_by and self._deaf_since is None:
                 self._end("frame-timeout")
             elif self._bound or self.state is State.DRAINING:
                 self._keep_alive(now)
                 idle = self.config.idle_timeout
-                if idle is not None and now >= self._heard + idle and self._bound:
+                if (
+                    idle is not None
+                    and now >= self._heard + idle
+                    and self._bound
+                    and self._deaf_since is None
+                ):
                     self.close(now, "idle")
             if self._unsettled or now >= self._close_by or now >= self._answers_by:
                 self._settle(now)
@@ -239,17 +273,20 @@ class Session:
             return -inf
         if self._over:
             return None
-        if self._unsettled:
+        if self._unsettled or (self._held and not self._full):
             return -inf
-        due = min(self._login_by, self._frame_by, self._close_by)
+        deaf = self._deaf_since is not None
+        due = min(self._login_by, self._close_by)
+        if not deaf:
+            due = min(due, self._frame_by)
         if not self._owed:
             due = min(due, self._answers_by)
         for sent in self._outstanding.values():
-            due = min(due, sent.at + self.config.response_timeout)
+            due = min(due, self._due(sent))
             break
         if self._bound or self.state is State.DRAINING:
             due = min(due, self._test_at())
-            if self.config.idle_timeout is not None and self._bound:
+            if self.config.idle_timeout is not None and self._bound and not deaf:
                 due = min(due, self._heard + self.config.idle_timeout)
         return None if due == inf else due
 
@@ -271,6 +308,8 @@ class Session:
             self._why = why
             self._close_by = now + self.config.close_grace
             self._unsettled = True
+            self._held.clear()  # see `_behind`
+            self._held_octets = 0
         self._move(Trigger.CLOSE)
 
     def closed(self, why: str, now: float) -> list[Event]:
@@ -284,9 +323,27 @@ class Session:
         lost = tuple(sent.tag for sent in self._outstanding.values())
         self._outstanding.clear()
         self._owed.clear()
+        self._held.clear()
         self._unsettled = False
         events.append(Closed(why, lost))
         return events
+
+    @property
+    def wants_input(self) -> bool:
+        """Whether the shell is to read on. While we leave it always is: it is answers that we wait for."""
+        return not (self._full or self._held) or not self._bound
+
+    def reading(self, yes: bool, now: float) -> None:
+        """The shell has stopped reading, for this session's reasons or its own, or has taken it up again."""
+        if yes is (self._deaf_since is None):
+            return
+        if yes:
+            assert self._deaf_since is not None  # noqa: S101
+            self._deaf += min(now - self._deaf_since, self.config.max_deaf)
+            self._frame_by += now - self._deaf_since
+        self._deaf_since = None if yes else now
+        self._heard = now
+        self._missed = 0
 
     # -- what the owner calls -----------------------------------------------------------------------------------
 
@@ -328,7 +385,9 @@ class Session:
         sequence = self._next_sequence()
         pdu.sequence = sequence
         octets = self.dialect.encode(pdu)
-        self._outstanding[sequence] = _Sent(op, tag, now)
+        self._outstanding[sequence] = _Sent(
+            op, tag, now, self._heard_time(now) + self.config.response_timeout
+        )
         self._write(octets)
         return sequence
 
@@ -352,11 +411,21 @@ class Session:
         else:
             pdu.sequence = request.pdu.sequence
         octets = self.dialect.encode(pdu)
-        self._owed.discard(request.serial)
         self._write(octets)
+        self.forget(request)
+        return True
+
+    def forget(self, request: Request) -> None:
+        """Let a request of the peer go without an answer: the peer keeps it, and brings it again."""
+        self._owed_octets -= self._owed.pop(request.serial, 0)
+        if (
+            self._full
+            and len(self._owed) <= self.config.max_unanswered_in // 2
+            and self._owed_octets <= self.config.max_unanswered_octets // 2
+        ):
+            self._full = False
         if not self._owed and not self._bound:
             self._unsettled = True
-        return True
 
     def admit(self, login: LoginRequest, *, now: float, **details: Any) -> bool:
         """Server: accept a login; `details` are those of the protocol's rules (CMPP: `secret`).
@@ -381,6 +450,30 @@ class Session:
 
     # -- frames -------------------------------------------------------------------------------------------------
 
+    def _behind(self, frame: bytes, now: float) -> None:
+        """A frame while others wait, or must: requests get in line, the rest passes them.
+
+        While we leave nothing gets in line: it stays unanswered, and comes again over the next connection.
+        """
+        command = int.from_bytes(frame[4:8], "big")
+        keepalive = self._keepalive is not None and command == self._keepalive.request.command_id
+        if command & RESPONSE or keepalive:
+            self._frame(frame, now)
+        elif self._bound:
+            self._held.append(frame)
+            self._held_octets += len(frame)
+            if self._held_octets > self.config.max_input:
+                self._end("input-overflow")
+        elif self._logout is not None and command == self._logout.request.command_id:
+            self._frame(frame, now)
+
+    def _go_on(self, now: float) -> None:
+        """Take up what waits, as far as there is room."""
+        while self._held and not self._full and not self._over:
+            frame = self._held.popleft()
+            self._held_octets -= len(frame)
+            self._frame(frame, now)
+
     def _frame(self, frame: bytes, now: float) -> None:
         dialect = self.rules.login_dialect(frame) if self._negotiating else self.dialect
         try:
@@ -404,20 +497,26 @@ class Session:
             return
         op = self._accepts.get(command)
         if op is None:
-            self._unwelcome(pdu, now)
+            self._unwelcome(pdu, len(frame), now)
         elif op.kind is Kind.DATA:
-            self._take_request(op, pdu, now)
+            self._take_request(op, pdu, len(frame))
         else:
             self._serve(op, pdu, now)
 
-    def _take_request(self, op: Operation, pdu: Pdu, now: float) -> None:
-        if len(self._owed) >= self.config.max_unanswered_in:
-            # Not counted: going over the window is answered, by the peer slowing down.
+    def _take_request(self, op: Operation, pdu: Pdu, octets: int) -> None:
+        config = self.config
+        if config.refuses_beyond and len(self._owed) >= config.max_unanswered_in:
+            # Not counted: going over the window is answered, by the peer slowing down, and by not reading it.
             self._events.append(Violation("window", f"{len(self._owed)} requests unanswered"))
             self._reject(op, pdu.sequence, op.busy)
+            self._full = True
             return
         self._serial += 1
-        self._owed.add(self._serial)
+        self._owed[self._serial] = octets
+        self._owed_octets += octets
+        many = len(self._owed) >= config.max_unanswered_in and not config.refuses_beyond
+        if many or self._owed_octets >= config.max_unanswered_octets:
+            self._full = True
         self._events.append(Request(pdu, self._serial))
 
     def _serve(self, op: Operation, pdu: Pdu, now: float) -> None:
@@ -439,7 +538,7 @@ class Session:
             case _:
                 self._events.append(Notice(pdu))
 
-    def _unwelcome(self, pdu: Pdu, now: float) -> None:
+    def _unwelcome(self, pdu: Pdu, octets: int, now: float) -> None:
         """A request that the matrix does not give to the peer in this state, or that it does not know."""
         faults = self.rules.faults
         op = self._matrix.requests.get(pdu.command_id)
@@ -459,7 +558,7 @@ class Session:
         if self._over:
             return
         if self._mode in op.tolerated and op.kind is Kind.DATA and self._bound:
-            self._take_request(op, pdu, now)
+            self._take_request(op, pdu, octets)
         elif op.kind is Kind.LOGIN and self.state is not State.OPEN:
             if faults.already_bound is not None:
                 self._reject(op, pdu.sequence, faults.already_bound)
@@ -600,11 +699,20 @@ class Session:
 
     # -- timers -------------------------------------------------------------------------------------------------
 
+    def _heard_time(self, now: float) -> float:
+        """A clock that stands still while the shell does not read, though not for ever: what answers are timed by."""
+        if self._deaf_since is not None:
+            now -= min(now - self._deaf_since, self.config.max_deaf)
+        return now - self._deaf
+
+    def _due(self, sent: _Sent) -> float:
+        """When it expires, if the shell goes on (not) reading as it does."""
+        return sent.due + self._deaf + (self.config.max_deaf if self._deaf_since is not None else 0.0)
+
     def _expire(self, now: float) -> None:
-        timeout = self.config.response_timeout
         while self._outstanding:
             sequence, sent = next(iter(self._outstanding.items()))
-            if sent.at + timeout > now:
+            if self._due(sent) > now:
                 break
             del self._outstanding[sequence]
             if len(self._expired) >= self.config.max_expired:
@@ -623,11 +731,17 @@ class Session:
     def _keep_alive(self, now: float) -> None:
         if now < self._test_at() or self._keepalive is None:
             return
-        if self._missed >= self.config.keepalive_attempts:
+        if self._deaf_since is not None:
+            # Its answer will lie unread: this only tells it that we are here, as often as can be remembered.
+            self._heard = now
+            if len(self._tests) >= _MAX_TESTS:
+                return
+        elif self._missed >= self.config.keepalive_attempts:
             self._end("keepalive-timeout")
             return
-        self._missed += 1
-        self._tested = now
+        else:
+            self._missed += 1
+            self._tested = now
         sequence = self._next_sequence()
         if len(self._tests) >= _MAX_TESTS:
             del self._tests[next(iter(self._tests))]

@@ -63,6 +63,7 @@ _HOUSEKEEPING = 0.1
 _RETRY_AFTER = 1.0
 _BACKLOG = 1024
 _CALL_TIMEOUT = 5.0
+_NO_WINDOW = 1 << 30
 _REMEMBERED = 100_000
 """Numbers of submits kept to recognise repetitions (SGIP)."""
 
@@ -388,6 +389,12 @@ class Carrier:
             reply = Reply(self.voice.new_id(1), source, destination, coding, part.octets, part.udh)
             self._enqueue(_Delivery(user, reply))
         return len(numbers)
+
+    def report_now(self) -> None:
+        """Reports that are due later come now."""
+        if self._timers is not None:
+            for user, report, copies in self._timers.take(self._report_due):
+                self._report_due(user, report, copies)
 
     def disconnect(self, *, rst: bool = False) -> int:
         """Close every connection without a word, by FIN or RST. Returns how many."""
@@ -797,7 +804,9 @@ class Carrier:
     def _pump(self, box: _Outbox, now: float) -> None:
         """Write what waits to the connections that have room, in equal shares."""
         waiting = box.waiting
+        window = _NO_WINDOW if self.behaviour.no_window else self._session_config.window
         for left, link in zip(range(len(box.links), 0, -1), list(box.links), strict=True):
+            link.session.window = window
             free = link.session.window_free if link.writable and not link.gone else 0
             room = min(free, -(-len(waiting) // left))
             dialect = link.session.dialect
@@ -841,10 +850,13 @@ class Carrier:
                     self.counts.reports_acknowledged += 1
                 else:
                     self.counts.replies_acknowledged += 1
-        elif delivery.tries > self.config.redeliveries:
+            return
+        again = self.behaviour.repeat_refused
+        if again is None and delivery.tries > self.config.redeliveries:
             self.counts.given_up += 1
         elif self._timers is not None:
-            self._timers.at(now + _RETRY_AFTER, self._enqueue, delivery)
+            pause = _RETRY_AFTER if again is None else again.draw(self._dice)
+            self._timers.at(now + pause, self._enqueue, delivery)
 
     def _unacknowledged(self, delivery: _Delivery) -> None:
         """No acknowledgement came in time: it goes again, over whichever connection there is."""

@@ -181,6 +181,11 @@ class Behaviour:
     """How often a duplicate report is sent in all."""
     one_report: bool = False
     """A long message is reported once, by the id of its first part."""
+    no_window: bool = False
+    """Reports and replies go out at once, however many are unacknowledged."""
+    repeat_refused: Delay | None = None
+    """A report or reply that is refused comes again after it, until it is taken; None: after a second, `redeliveries`
+    times at most."""
 
     refuse_login: int | None = None
     """Status that every login is refused with."""

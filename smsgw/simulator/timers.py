@@ -38,6 +38,13 @@ class Timers:
         """How many of these calls will be made until then."""
         return sum(at <= when and call in calls for at, _, call, _ in self._heap)
 
+    def take(self, call: Callable[..., None]) -> list[tuple[Any, ...]]:
+        """The arguments of these calls, in their order; they will not be made."""
+        taken = [args for _, _, other, args in sorted(self._heap) if other == call]
+        self._heap = [entry for entry in self._heap if entry[2] != call]
+        heapq.heapify(self._heap)
+        return taken
+
     def clear(self) -> list[tuple[Callable[..., None], tuple[Any, ...]]]:
         """Forget everything; the calls that will not be made, in their order."""
         waiting = [(call, args) for _, _, call, args in sorted(self._heap)]

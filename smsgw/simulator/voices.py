@@ -428,7 +428,9 @@ class SmgpVoice:
 
     def _spelled(self, content: bytes) -> bytes:
         start, end = smgp_reports.id_at(content)
-        return content[:start] + content[start:end].hex().encode() + content[end:] if self._digits else content
+        return (
+            content[:start] + content[start:end].hex().encode() + content[end:] if self._digits else content
+        )
 
     def reply(self, reply: Reply) -> Pdu:
         return smgp.Deliver(

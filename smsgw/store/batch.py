@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from smsgw import aio
+from smsgw import aio, failpoints
 from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.store.db import CONFLICT, OUTAGE, Connection, connect, unavailable
 
@@ -221,7 +221,10 @@ class Batcher(Generic[Item, Result]):
         guard = asyncio.get_running_loop().call_later(self._patience, connection.terminate)
         try:
             async with connection.transaction():
-                return await self._commit(connection, items, again)
+                results = await self._commit(connection, items, again)
+                failpoints.reach(f"{self.name}.commit")
+            failpoints.reach(f"{self.name}.committed")
+            return results
         finally:
             guard.cancel()
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from smsgw.core.partners import IN_PARTS, ReplyTo, Wanted
 from smsgw.core.webhooks import MO
-from smsgw.store import events
 from smsgw.store.db import Database, Row
 from smsgw.store.events import BoundEvent
 
@@ -48,13 +47,8 @@ class Claimed:
     """None: a report, or a message that is past its retention."""
 
 
-async def claim(
-    database: Database, account_id: int, kind: str, limit: int, *, primary: bool, node: int
-) -> list[Claimed]:
-    """Lease up to ``limit`` waiting events of the account with what is to be told; see ``events.claim_bound``."""
-    got = await events.claim_bound(
-        database, account_id, kind, limit, primary=primary, lease_s=LEASE_S, node=node
-    )
+async def describe(database: Database, kind: str, got: Sequence[BoundEvent]) -> list[Claimed]:
+    """What is to be told of events that ``events.claim_bound`` has leased."""
     if not got:
         return []
     if kind == MO:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import structlog
 
-from smsgw import aio
+from smsgw import aio, failpoints
 
 log = structlog.get_logger(__name__)
 
@@ -153,6 +153,7 @@ class Spool:
                         future.set_exception(error)
 
     def _write(self, data: bytes) -> None:
+        failpoints.reach("spool.write")
         if self._current is None:
             self._begin()
         assert self._current is not None  # noqa: S101 - just made
@@ -163,6 +164,7 @@ class Spool:
                 at += written
                 data = data[written:]
             try:
+                failpoints.reach("spool.sync")
                 os.fdatasync(self._fd)
             except OSError:
                 self.broken = True
@@ -172,6 +174,7 @@ class Spool:
                 os.ftruncate(self._fd, self._current.size)
             raise
         self._current.size = at
+        failpoints.reach("spool.synced")
         if at >= self._segment_bytes:
             os.close(self._fd)
             self._fd = -1

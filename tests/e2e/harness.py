@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import functools
 import hashlib
 import hmac
 import itertools
@@ -19,9 +21,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -136,6 +139,14 @@ class Finished:
         return json.loads(self.out)
 
 
+class Unsettled(AssertionError):
+    """Messages that have no end in time; ``left``: how many."""
+
+    def __init__(self, left: int, text: str) -> None:
+        super().__init__(text)
+        self.left = left
+
+
 class Node:
     """One daemon: a data directory, its settings, and the process while there is one."""
 
@@ -147,6 +158,8 @@ class Node:
         self.starts = 0
         self.clock: dict[str, str] = {}
         """More environment: of a clock that goes wrong."""
+        self.root = ROOT
+        """The program that it runs."""
         # The first start takes any port; the following ones take it again, as a real one would.
         self._settings = {
             "NODE_DATA_DIR": str(data_dir),
@@ -178,7 +191,7 @@ class Node:
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "smsgw", "run"],
-                cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=self.root, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         self.starts += 1
@@ -186,6 +199,10 @@ class Node:
     async def start(self, *, within: float = 40.0) -> None:
         """Start the process and wait until it takes messages."""
         self.launch()
+        await self.ready(within=within)
+
+    async def ready(self, *, within: float = 40.0) -> None:
+        """Wait until the process takes messages."""
         status = await until(self._ready, within=within, what="the daemon is ready")
         self._settings["HTTP_LISTEN"] = status["urls"]["http"].removeprefix("http://")
 
@@ -236,7 +253,7 @@ class Node:
         done = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-m", "smsgw", *args],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60, check=False,
+            cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         finished = Finished(done.returncode, done.stdout, done.stderr)
         if check and done.returncode:
@@ -507,6 +524,9 @@ class Books:
     """Messages that stand in ``smsgwctl unknown list``."""
     repeated_events: int = 0
     received: int = 0
+    lost: int = 0
+    doubled: int = 0
+    unfinished: int = 0
     problems: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -574,7 +594,9 @@ class Site:
                 return unknown & left
             if time.monotonic() > deadline:
                 some = [await customer.get(i) for i in sorted(left)[:3]]
-                raise AssertionError(f"{len(left)} of {len(customer.sent)} have no end, such as {some}")
+                raise Unsettled(
+                    len(left), f"{len(left)} of {len(customer.sent)} have no end, such as {some}"
+                )
             await asyncio.sleep(0.1)
 
     async def ledger(self, *, within: float = 60.0) -> Books:
@@ -590,6 +612,7 @@ class Site:
         for message_id, sent in customer.sent.items():
             message = listed.get(message_id)
             if message is None:
+                books.lost += 1
                 problem(f"{sent} was acknowledged and does not exist")
                 continue
             status = message["status"]
@@ -597,6 +620,7 @@ class Site:
             if message["content"].find(sent.content) < 0:
                 problem(f"{sent} is stored as {message['content']!r}")
             if status not in FINAL and message_id not in unknown:
+                books.unfinished += 1
                 problem(f"{sent} is {status}")
             reports = customer.reports.get(message_id, [])
             if status in FINAL and (not reports or reports[-1]["status"] != status):
@@ -607,6 +631,7 @@ class Site:
                     problem(f"{sent} has two ends: {[r['status'] for r in reports]}")
             mark = MARK.search(sent.content)
             if mark and status == "delivered" and not tokens[mark[0]]:
+                books.lost += 1
                 problem(f"{sent} is delivered, and no carrier has seen it")
             if mark and status in WITHOUT_CARRIER and tokens[mark[0]]:
                 problem(f"{sent} is {status}, and a carrier has taken it")
@@ -621,6 +646,7 @@ class Site:
         if strangers:
             problem(f"{len(strangers)} messages were stored and never acknowledged: {sorted(strangers)[:3]}")
         doubled = [token for token, n in tokens.items() if n > 1]
+        books.doubled = len(doubled)
         if doubled:
             problem(f"{len(doubled)} texts were sent more than once: {doubled[:5]}")
         for name, carrier in self.carriers.items():
@@ -656,14 +682,24 @@ def carrier_for(name: str, behaviour: Behaviour | None = None, **config: Any) ->
     )  # fmt: skip
 
 
-_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_ports = itertools.cycle(range(20_000 + 2_000 * _WORKER, 22_000 + 2_000 * _WORKER))
-"""Below those that the kernel gives to connections; each process that runs tests has its own."""
+PORTS, BLOCK = range(22_000, 32_000), 500
+"""Below those that the kernel gives to connections."""
+
+
+@functools.cache
+def _own_ports() -> Iterator[int]:
+    """The ports of this process: whoever else runs tests on this machine has others."""
+    for first in reversed(range(PORTS.start, PORTS.stop, BLOCK)):
+        with contextlib.suppress(OSError):  # another process has it, or another user
+            lock = os.open(f"{tempfile.gettempdir()}/smsgw-tests-ports-{first}", os.O_CREAT, 0o644)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until the process ends
+            return itertools.cycle(range(first, first + BLOCK))
+    raise AssertionError("all blocks of ports are in use")
 
 
 def free_port() -> int:
     """A port that nobody listens on, and nobody will be given before it is used."""
-    for port in itertools.islice(_ports, 2_000):
+    for port in itertools.islice(_own_ports(), BLOCK):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
@@ -692,14 +728,17 @@ async def site(
     balance: int = 100_000,
     start: bool = True,
     policies: bool = False,
+    root: Path = ROOT,
     **settings: str,
 ) -> AsyncIterator[Site]:
     """A gateway with an account, a key and channels, made by ``smsgwctl``. Nothing is left of it afterwards.
 
     ``profile`` is of all channels, ``carrier`` configures their carriers.
+    ``root``: the program that runs.
     Without ``policies`` there are no limits of frequency, no quiet hours and no opt-out wording is asked for.
     """
     node = Node(data_dir, dsn=dsn, **settings)
+    node.root = root
     carriers = {
         name: carrier_for(name, behaviour() if behaviour else None, **(carrier or {})) for name in channels
     }

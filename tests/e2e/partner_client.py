@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import asyncpg
 from harness import Site, free_port, site, until
 
+from smsgw.core import udh
 from smsgw.link import Link
 from smsgw.protocols.cmpp import pdus as cmpp
 from smsgw.protocols.cmpp import reports as cmpp_reports
@@ -129,6 +131,10 @@ class PartnerClient:
             lambda: wanted <= {*self.receipts(), *self.reports()}, within=within, what=f"reports of {wanted}"
         )
 
+    def stats(self) -> dict[Any, list[str]]:
+        """State words of receipts and reports by id."""
+        return {**self.receipts(), **{id_: [r.stat for r in found] for id_, found in self.reports().items()}}
+
     def messages(self) -> list[Any]:
         """What came from phones."""
         return [
@@ -163,6 +169,29 @@ def submit(to: str | tuple[str, ...], text: str, **fields: Any) -> cmpp.Submit:
         "msg_fmt": coding, "msg_content": octets, "msg_src": "900100",
     } | fields  # fmt: skip
     return cmpp.Submit(**fields)
+
+
+def in_parts(make: Callable[..., Pdu], to: str, text: str, ref: int, **fields: Any) -> list[Any]:
+    """A long text as submits with a header each; ``make`` is ``submit`` or ``submit_sm``."""
+    pieces = [text[n : n + 67].encode("utf-16-be") for n in range(0, len(text), 67)]
+    headed = [udh.concat8(ref, len(pieces), n) + piece for n, piece in enumerate(pieces, 1)]
+    if make is submit:
+        return [
+            submit(
+                to, "x", tp_udhi=1, pk_total=len(pieces), pk_number=n, msg_fmt=8, msg_content=octets, **fields
+            )
+            for n, octets in enumerate(headed, 1)
+        ]
+    return [make(to, "x", esm_class=0x40, data_coding=8, short_message=octets, **fields) for octets in headed]
+
+
+def id_of(answer: Any) -> Any:
+    """The id in the answer to a submit, which was taken."""
+    if isinstance(answer, cmpp.SubmitResp):
+        assert answer.result == 0
+        return answer.msg_id
+    assert answer.command_status == 0
+    return answer.message_id
 
 
 def payload(text: str) -> tuple[Any, ...]:
@@ -201,6 +230,27 @@ class PartnerSite:
         for client in self._clients:
             client.abort()
         self._clients.clear()
+
+    async def told(self, ids: Any, *, within: float = 30.0) -> Counter[str]:
+        """Wait until each of these ids has a receipt or report, over whichever connection; how often each state was
+        told (of one that was offered again, once)."""
+        wanted = set(ids)
+
+        def stats() -> dict[Any, set[str]]:
+            found: dict[Any, set[str]] = {}
+            for client in self._clients:
+                for id_, words in client.stats().items():
+                    found.setdefault(id_, set()).update(words)
+            return found
+
+        await until(lambda: wanted <= stats().keys(), within=within, what=f"reports of all {len(wanted)}")
+        return Counter(word for id_, words in stats().items() if id_ in wanted for word in words)
+
+    def texts_to(self, number: str) -> list[str]:
+        """All that carriers have taken for a (national) number."""
+        return [
+            m.text for c in self.site.carriers.values() for m in c.inbox.messages if m.destination == number
+        ]
 
     def arrived(self) -> dict[str, str]:
         """National number -> text of all that carriers have taken."""

@@ -1,4 +1,7 @@
-"""A run of many messages while the daemon, or its database, is killed again and again."""
+"""A run of many messages while the daemon, its database, its carriers or the ways to them break, again and again.
+
+A fault tells how many parts its happening may leave unknown; what it breaks it also mends.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from harness import CHANNELS, Site, until
+from ground import Ground, frozen
+from harness import CHANNELS, Node, Site, until
 
 from smsgw import aio
 from smsgw.store.embedded import EmbeddedPostgres
@@ -58,23 +62,32 @@ async def load(built: Site, messages: int, dice: random.Random, *, within: float
     assert len(customer.sent) >= messages
 
 
-async def kill_daemon(built: Site, dice: random.Random) -> None:
+def _windows(built: Site) -> int:
+    """Parts that can be without an answer at one moment."""
+    return len(built.carriers) * WINDOW
+
+
+async def kill_daemon(built: Site, dice: random.Random) -> int:
     """SIGKILL, and a new start a moment later."""
     built.node.kill()
     await asyncio.sleep(dice.uniform(0, 0.3))  # the time that a supervisor takes
     await built.node.start()
+    return _windows(built)
 
 
-async def kill_during_start(built: Site, dice: random.Random) -> None:
-    """SIGKILL, and again while the new one is about to recover."""
+async def kill_during_start(built: Site, dice: random.Random) -> int:
+    """SIGKILL, and again while new ones are about to recover."""
     built.node.kill()
-    built.node.launch()
-    await asyncio.sleep(dice.uniform(0.3, 1.5))
-    built.node.kill()
+    tries = dice.randint(1, 3)
+    for _ in range(tries):
+        built.node.launch()
+        await asyncio.sleep(dice.uniform(0.3, 2.0))
+        built.node.kill()
     await built.node.start()
+    return (1 + tries) * _windows(built)
 
 
-async def kill_postgres(built: Site, dice: random.Random) -> None:
+async def kill_postgres(built: Site, dice: random.Random) -> int:
     """SIGKILL to the postmaster of the embedded database; the daemon must bring it back."""
     pid_file = EmbeddedPostgres(built.node.data_dir).home / "pg" / "postmaster.pid"
     pid = int(pid_file.read_text().split()[0])
@@ -85,14 +98,16 @@ async def kill_postgres(built: Site, dice: random.Random) -> None:
         return pid_file.exists() and pid_file.read_text().split()[:1] != [str(pid)] and await _ready(built)
 
     await until(back, within=60, what="the database is back")
+    return 0
 
 
-async def freeze_daemon(built: Site, dice: random.Random) -> None:
+async def freeze_daemon(built: Site, dice: random.Random) -> int:
     """SIGSTOP for longer than a lease lives, then SIGCONT."""
     assert built.node.process is not None
     built.node.process.send_signal(signal.SIGSTOP)
-    await asyncio.sleep(dice.uniform(14, 18))
+    await asyncio.sleep(dice.uniform(14, 16))
     built.node.process.send_signal(signal.SIGCONT)
+    return _windows(built)
 
 
 def _zombie(pid: int) -> bool:
@@ -105,18 +120,134 @@ async def _ready(built: Site) -> bool:
     return bool((await built.node.status())["ready"])
 
 
-async def drop_links(built: Site, dice: random.Random) -> None:
+async def drop_links(built: Site, dice: random.Random) -> int:
     """The carriers close their connections in the middle of the window, by FIN or RST."""
     for carrier in built.carriers.values():
         carrier.disconnect(rst=dice.random() < 0.5)
+    return _windows(built)
 
 
-FAULTS: dict[str, Callable[[Site, random.Random], Awaitable[None]]] = {
+async def stop_daemon(built: Site, dice: random.Random) -> int:
+    """SIGTERM under load: it waits for its answers, so that nothing is unknown."""
+    assert await built.node.stop() == 0, built.node.log_tail()
+    await built.node.start()
+    return 0
+
+
+async def lose_answers(built: Site, dice: random.Random) -> int:
+    """For a while some answers never come, and some later than the timer; the links stay. (Channels need a
+    ``response_timeout`` of 2 s.)"""
+    carriers = built.carriers.values()
+    before = sum(c.counts.answers_lost for c in carriers)
+    for carrier in carriers:
+        carrier.change(lose_answers=0.02, late_answers=0.02, late_by="2500..4000")
+    await asyncio.sleep(dice.uniform(1, 3))
+    for carrier in carriers:
+        carrier.change(lose_answers=0.0, late_answers=0.0)
+    return sum(c.counts.answers_lost for c in carriers) - before
+
+
+async def freeze_database(built: Ground, dice: random.Random) -> int:
+    """All processes of the database stand still for 1, 5 or 15 s."""
+    assert built.database is not None
+    await frozen(built.database, dice.choice([1, 5, 15]))
+    return 0
+
+
+async def lose_commits(built: Ground, dice: random.Random) -> int:
+    """The database commits, and its answer is lost with the connection; or all connections are cut at once."""
+    (proxy,) = built.proxies
+    for _ in range(6):
+        if dice.random() < 0.3:
+            proxy.cut()
+        else:
+            proxy.lose_commits(dice.randint(1, 3), late=dice.choice([0.0, 0.0, 0.2]))
+        await asyncio.sleep(dice.uniform(0.05, 0.3))
+    return 0
+
+
+# --- several nodes: the owner of channels is hit, and another one takes them -----------------------------------------
+
+TAKEOVER = 25.0
+"""Seconds until the next owner: a lease lives 15, then comes a login."""
+
+
+async def _owner(built: Ground) -> Node:
+    """The node that has most to do."""
+    owners = await until(built.owners, what="channels are owned", within=TAKEOVER)
+    return built.nodes[min(owners) - 1]
+
+
+async def _taken_over(built: Ground, loser: Node) -> None:
+    number = built.nodes.index(loser) + 1
+
+    async def others() -> bool:
+        owners = await built.owners()
+        return bool(owners) and number not in owners
+
+    await until(others, within=TAKEOVER, what=f"node {number} owns nothing any more", every=0.2)
+
+
+async def kill_owner(built: Ground, dice: random.Random) -> int:
+    """kill -9; it comes back when the others have its channels."""
+    owner = await _owner(built)
+    owner.kill()
+    await _taken_over(built, owner)
+    await owner.start()
+    return _windows(built)
+
+
+async def freeze_owner(built: Ground, dice: random.Random) -> int:
+    """SIGSTOP until the others have its channels, and a little longer."""
+    owner = await _owner(built)
+    assert owner.process is not None
+    owner.process.send_signal(signal.SIGSTOP)
+    try:
+        await _taken_over(built, owner)
+        await asyncio.sleep(dice.uniform(0, 3))
+    finally:
+        owner.process.send_signal(signal.SIGCONT)
+    return _windows(built)
+
+
+async def cut_owner(built: Ground, dice: random.Random) -> int:
+    """It loses its way to the database, and nothing else."""
+    owner = await _owner(built)
+    way = built.proxies[built.nodes.index(owner)]
+    way.refusing = True
+    way.cut()
+    try:
+        await _taken_over(built, owner)
+    finally:
+        way.refusing = False
+    return _windows(built)
+
+
+async def drain_owner(built: Ground, dice: random.Random) -> int:
+    """SIGTERM: nothing is unknown, and nobody waits for a lease to end."""
+    owner = await _owner(built)
+    assert await owner.stop() == 0, owner.log_tail()
+    began = time.monotonic()
+    await _taken_over(built, owner)
+    assert time.monotonic() - began < 10, "its leases were not given away"
+    await owner.start()
+    return 0
+
+
+FAULTS: dict[str, Callable[[Any, random.Random], Awaitable[int]]] = {
     "kill": kill_daemon,
     "kill-start": kill_during_start,
     "postgres": kill_postgres,
     "links": drop_links,
     "freeze": freeze_daemon,
+    "stop": stop_daemon,
+    "answers": lose_answers,
+    "database-frozen": freeze_database,
+    "commits": lose_commits,
+    "owner-killed": kill_owner,
+    "owner-frozen": freeze_owner,
+    "owner-cut": cut_owner,
+    "owner-drained": drain_owner,
 }
 
 
@@ -138,7 +269,7 @@ async def storm(
     began = time.monotonic()
     customer = built.customer
     sending = aio.spawn(load(built, messages, dice, within=within), name="load")
-    lost_windows = 0
+    unknown = 0
     try:
         async with background(*([customer.pull_for_ever()] if pulling else [])):
             for n, fault in enumerate(faults):
@@ -151,10 +282,9 @@ async def storm(
                 )  # fmt: skip
                 await asyncio.sleep(dice.uniform(0, 0.05))
                 say(f"{time.monotonic() - began:6.2f} s  {len(customer.sent):6} accepted  {fault}")
-                await FAULTS[fault](built, dice)
-                lost_windows += {"kill": 1, "kill-start": 2, "links": 1, "freeze": 1}.get(fault, 0)
+                unknown += await FAULTS[fault](built, dice)
             await sending
     finally:
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
-    return lost_windows * len(built.carriers) * WINDOW
+    return unknown

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import asyncpg
+import places
 import pytest
+import pytest_asyncio
+from ground import Ground, NotPassed, ground
 from harness import Answer, Site, dice, site
 from storm import storm
 
@@ -69,3 +75,56 @@ async def _hundred_at_once(built: Site) -> None:
     assert len({json.dumps(answer.data) for answer in answers}) == 1
     assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
     customer.note(answers[0], [content])
+
+
+# --- one gateway, many deaths -----------------------------------------------------------------------------------------
+
+rounds = pytest.mark.asyncio(loop_scope="module")
+"""Longer, and many more of them: ``scripts/chaos``."""
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def played(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ground]:
+    """A gateway for rounds that leave it running."""
+    connection = await asyncpg.connect(postgres.embedded.dsn, timeout=10)
+    try:
+        await connection.execute("CREATE DATABASE kills")
+        async with ground(tmp_path_factory.mktemp("kills"), dsn=postgres.dsn("kills")) as built:
+            yield built
+        await connection.execute("DROP DATABASE kills WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
+@rounds
+@pytest.mark.parametrize(
+    "place",
+    ["accept.committed", "claim.committed", "dispatch.recorded", "dispatch.written", "outcomes.committed"],
+)
+async def test_killed_at_a_place(played: Ground, place: str) -> None:
+    windows = await places.play(played, dice(), place)
+    books = await played.clean(unknown=windows)
+    assert not places.exactly(played, place, books)
+
+
+@rounds
+async def test_a_place_that_is_not_passed_is_noticed(played: Ground) -> None:
+    played.node.kill()
+    played.launch_armed("replay.committed")
+    with pytest.raises(NotPassed, match="was not passed"):
+        await played.dies("replay.committed", within=0.5)
+    assert played.node.process is not None
+    played.node.process.kill()
+    with pytest.raises(AssertionError, match="killed by somebody else"):
+        await played.dies("replay.committed")
+    await played.node.start()
+
+
+@rounds
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("faults", [["links", "links"], ["freeze"]], ids="+".join)
+async def test_links_break_and_the_daemon_stands_still(played: Ground, faults: list[str]) -> None:
+    await played.bound()
+    await played.fresh()
+    windows = await storm(played, dice(), messages=900, faults=faults)
+    await played.clean(unknown=windows)

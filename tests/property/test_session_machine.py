@@ -80,6 +80,7 @@ class Conversation(RuleBasedStateMachine):
         self.tests: list[Any] = []
         self.logout_number: Any = None
         self.owed: list[Request] = []
+        self.asked: list[Any] = []  # numbers of the peer's requests that the owner has not been given
         self.close_now = False
 
     def make(self) -> Session:
@@ -141,8 +142,9 @@ class Conversation(RuleBasedStateMachine):
                     assert pdu.sequence == number
                     assert tag not in self.corrected
                     self.corrected.add(tag)
-                case Request():
+                case Request(pdu=pdu):
                     self.owed.append(event)
+                    assert pdu.sequence == self.asked.pop(0), "out of order"
                 case CloseNow():
                     assert not self.close_now, "said twice"
                     self.close_now = True
@@ -204,9 +206,17 @@ class Conversation(RuleBasedStateMachine):
     @rule(which=st.integers(0, 9))
     def reply(self, which: int) -> None:
         request = self.owed.pop(which % len(self.owed))
-        answered = self.session.answer(request)
-        assert answered is (self.session.state not in OVER)
+        if which == 9:
+            self.session.forget(request)
+        else:
+            answered = self.session.answer(request)
+            assert answered is (self.session.state not in OVER)
         self.observe()
+
+    @rule(yes=st.booleans())
+    def shell_reads(self, yes: bool) -> None:
+        """Or not; what comes all the same must be dealt with."""
+        self.session.reading(yes, self.now)
 
     @precondition(lambda self: self.tags >= 8)
     @rule()
@@ -251,6 +261,10 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(sequence=st.integers(1, 99), cut=st.integers(0, 400))
     def peer_asks(self, sequence: int, cut: int) -> None:
+        if self.session.state in BOUND:
+            self.asked.append(self.number(sequence))
+        elif self.session.state is State.DRAINING and len(self.owed) < 2:
+            self.asked.append(self.number(sequence))  # while more is owed it may come again later
         self.feed(self.octets(self.inbound(sequence=self.number(sequence))), cut)
         assert self.session.owed == len(self.owed) or self.session.state in OVER
         assert len(self.owed) <= 3 or self.session.state in OVER

@@ -83,12 +83,12 @@ class Client:
     async def _read(self) -> None:
         try:
             while data := await self._reader.read(65536):
-                for event in self.session.receive(data, self._now()):
-                    self.events.append(event)
-                    if isinstance(event, Request) and self.acknowledge:
-                        self.session.answer(event)
-                    if isinstance(event, CloseNow):
-                        self._writer.close()
+                events = self.session.receive(data, self._now())
+                while events:
+                    self._digest(events)
+                    # What it held back, because too much was unanswered; later deadlines are of no interest here.
+                    due = self.session.deadline()
+                    events = self.session.tick(self._now()) if due is not None and due < 0 else []
                 self.flush()
                 self._changed.set()
         except ConnectionError:
@@ -97,6 +97,14 @@ class Client:
             self.events += self.session.closed("gone", self._now())
             self.closed = True
             self._changed.set()
+
+    def _digest(self, events: list[Event]) -> None:
+        for event in events:
+            self.events.append(event)
+            if isinstance(event, Request) and self.acknowledge:
+                self.session.answer(event)
+            if isinstance(event, CloseNow):
+                self._writer.close()
 
     async def until(self, condition: Any, within: float = 5.0) -> None:
         async with asyncio.timeout(within):

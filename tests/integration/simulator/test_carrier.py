@@ -407,6 +407,57 @@ async def test_refused_reports_are_repeated_and_given_up(carrier: Start) -> None
     assert (gate.counts.repeated, gate.counts.given_up, gate.waiting) == (1, 1, 0)
 
 
+@every_protocol
+async def test_without_a_window_all_reports_come_at_once(carrier: Start, spoken: str) -> None:
+    gate = await carrier(spoken[:4], window=10, report_delay=Delay.fixed(60.0))
+    async with Client(session(spoken), gate.port) as client:
+        client.acknowledge = False
+        await client.bound()
+        for n in range(100):
+            client.submit(f"138{n:08d}", "x")
+        await client.until(lambda: len(client.answers) == 100)
+        assert gate.owed(within=100) == 100
+        gate.report_now()
+        await client.until(lambda: len(client.delivered) == 10)
+        gate.change(no_window=True)
+        gate.send_mo("13800138000", "10690001", "TD")
+        await client.until(lambda: len(client.delivered) == 101)
+        assert gate.counts.reports_acknowledged == 0
+        for request in client.of(Request):
+            client.session.answer(request)
+        client.flush()
+        await eventually(lambda: gate.counts.reports_acknowledged == 100)
+        assert gate.counts.repeated == 0
+
+
+@every_protocol
+async def test_refused_reports_are_repeated_until_they_are_taken(carrier: Start, spoken: str) -> None:
+    gate = await carrier(spoken[:4], redeliveries=1, repeat_refused=Delay.fixed(0.02))
+    async with Client(session(spoken), gate.port) as client:
+        client.acknowledge = False
+        await client.bound()
+        client.submit("13800138000", "a")
+        for n in range(1, 6):
+            await client.until(lambda n=n: len(client.delivered) == n)
+            client.session.answer(client.of(Request)[-1], status=0 if n == 5 else 8)
+            client.flush()
+        await eventually(lambda: gate.counts.reports_acknowledged)
+    assert (gate.counts.repeated, gate.counts.given_up, gate.waiting) == (4, 0, 0)
+
+
+async def test_a_nack_is_a_refusal(carrier: Start) -> None:
+    gate = await carrier("smpp", repeat_refused=Delay.fixed(0.02))
+    async with Client(smpp_client(), gate.port) as client:
+        client.acknowledge = False
+        await client.bound()
+        client.submit("13800138000", "a")
+        await client.until(lambda: client.delivered)
+        nack = smpp.GenericNack(sequence=client.delivered[0].sequence, command_status=0x14)
+        client.session.answer(client.of(Request)[0], nack)
+        client.flush()
+        await client.until(lambda: len(client.delivered) == 2)
+
+
 async def test_reports_of_a_transmitter_wait_for_a_receiver(carrier: Start) -> None:
     gate = await carrier("smpp")
     async with Client(smpp_client("transmitter"), gate.port) as sender:

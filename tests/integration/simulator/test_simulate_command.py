@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recordings import leaks
 from simulator_client import Client, cmpp_client, smgp_client, smpp_client
 
 ROOT = Path(__file__).parents[3]
@@ -74,9 +75,9 @@ async def test_flags_commands_signal_and_summary(run: Run, tmp_path: Path) -> No
         await two.bound()
         one.submit("13800130001", "一")
         one.submit("13800138000", "流控")
-        two.submit("13800138000", "二")
-        two.submit("13800138000", "二")
         await one.until(lambda: len(one.answers) == 2 and one.delivered)
+        two.submit("13800138000", "二")  # the last: the connections are not read in the order in which they are written
+        two.submit("13800138000", "二")
         await two.until(lambda: len(two.answers) == 2 and len(two.delivered) == 2)
         assert b"UNDELIV" in one.delivered[0].msg_content
         assert [answer.status for answer in one.answers] == [0, 8]
@@ -145,7 +146,7 @@ async def test_record_and_replay(run: Run, tmp_path: Path) -> None:
     process.tell({"do": "quit"})
     await process.says("summary")
     assert await process.process.wait() == 0
-    assert b"1330013000" not in file.read_bytes()
+    assert not leaks(file, ("13300130001", "13300130002"))
 
     again = await run("--replay", str(file), "--smgp", "127.0.0.1:0", "--replay-speed", "10")
     ready = await again.says("ready")

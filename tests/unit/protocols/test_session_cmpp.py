@@ -299,15 +299,6 @@ def test_a_request_of_the_wrong_side_is_refused_and_the_session_stays() -> None:
     (book << hears(ActiveTest(sequence=4)) >> sends(ActiveTestResp)).done()
 
 
-def test_an_ismg_that_is_over_its_limit_says_flow_control() -> None:
-    book = bound_ismg(replace(QUIET, max_unanswered_in=2))
-    submits = [Submit(sequence=n, dest_terminal_id=("1",)) for n in (1, 2, 3)]
-    book << hears(*submits) >> Request >> Request >> sees(Violation, kind="window")
-    book >> sends(SubmitResp, sequence=3, result=8)
-    book << replies(msg_id=5) >> sends(SubmitResp, sequence=1, msg_id=5)
-    (book << hears(Submit(sequence=3, dest_terminal_id=("1",))) >> sees(Request, serial=3)).done()
-
-
 def test_expired_then_late_then_duplicate() -> None:
     book = bound_sp() << asks(Submit(dest_terminal_id=("1",)), "a") >> sends(Submit, sequence=2)
     book << after(59.9) << after(0.1) >> sees(Expired, tag="a")

@@ -340,15 +340,6 @@ def test_the_same_number_twice_is_two_requests() -> None:
     (book << replies(message_id="2") >> sends(SubmitSmResp, message_id="2")).done()
 
 
-@pytest.mark.parametrize("server", [True, False])
-def test_too_many_requests_at_once(server: bool) -> None:
-    config = replace(QUIET, max_unanswered_in=1)
-    book = bound_smsc(config=config) if server else bound_esme(config=config)
-    request, answer, status = (SubmitSm, SubmitSmResp, 0x58) if server else (DeliverSm, DeliverSmResp, 0x64)
-    book << hears(request(sequence=5), request(sequence=6)) >> Request >> sees(Violation, kind="window")
-    (book >> sends(answer, sequence=6, command_status=status)).done()
-
-
 # -- numbers --------------------------------------------------------------------------------------------------------
 
 

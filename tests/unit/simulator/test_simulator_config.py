@@ -192,6 +192,16 @@ def test_a_mix_draws_by_weight() -> None:
     assert "never" not in drawn
 
 
+def test_how_deliveries_go_out() -> None:
+    assert (Behaviour().no_window, Behaviour().repeat_refused) == (False, None)
+    behaviour = parse_behaviour({"no_window": True, "repeat_refused": "100"})
+    assert (behaviour.no_window, behaviour.repeat_refused) == (True, Delay.fixed(0.1))
+    assert parse_behaviour({"repeat_refused": None}, behaviour).repeat_refused is None
+    for wrong in ({"no_window": 1}, {"repeat_refused": "soon"}):
+        with pytest.raises(ScenarioError):
+            parse_behaviour(wrong)
+
+
 def test_codes_with_colons_in_a_mix() -> None:
     behaviour = parse_behaviour({"reports": "MK:0001=5, DELIVRD=95", "answers": "0x58=1,0=3"})
     assert behaviour.reports == Mix({"MK:0001": 5.0, "DELIVRD": 95.0})

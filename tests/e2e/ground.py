@@ -1,0 +1,289 @@
+"""A gateway that many rounds of faults are played on, each with an account and books of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from dbproxy import DatabaseProxy
+from harness import CHANNELS, Answer, Client, Customer, Node, Site, free_port, site, until
+from hooks import OPEN
+
+from smsgw import controlclient, failpoints
+from smsgw.config import WebhooksConfig
+from smsgw.core.ids import IdSource
+from smsgw.simulator import Behaviour, Delay
+from smsgw.store import accounts, keys, messages, partners, secrets, webhooks
+from smsgw.store.db import Database
+from smsgw.store.embedded import EmbeddedPostgres
+from smsgw.store.webhooks import Wanted
+
+ACTOR = "test"
+PARTNER, PARTNER_PASSWORD = "shop", "secret12"
+REACH = WebhooksConfig(http=True, networks=("127.0.0.0/8",), ports=("1-65535",)).reach
+
+
+class NotPassed(AssertionError):
+    """A failpoint was armed and its place never passed: the scenario shows nothing."""
+
+
+@dataclass
+class PushedCustomer(Customer):
+    """One whose reports are pushed to it."""
+
+    inbox: list[dict[str, Any]] = field(default_factory=list)
+
+    async def pull(self) -> int:
+        """Book what has come; how much that was."""
+        came, self.inbox = self.inbox, []
+        for item in came:
+            event_id = str(item["event_id"])
+            self.pulled[event_id] += 1
+            if self.pulled[event_id] == 1:
+                self.reports.setdefault(str(item["message_id"]), []).append(item)
+        return len(came)
+
+
+class Either(Client):
+    """Calls several nodes in turn; what one of them does not answer is repeated at the next."""
+
+    def __init__(self, nodes: list[Node], key: dict[str, str]) -> None:
+        super().__init__(nodes[0], key)
+        self._turn = itertools.cycle(nodes)
+
+    async def call(self, *what: Any, **how: Any) -> Answer:
+        self.node = next(self._turn)
+        return await super().call(*what, **how)
+
+
+@dataclass
+class Ground(Site):
+    """``database``: where it is a process beside the daemon; ``proxies``: the ways of the nodes to it."""
+
+    dsn: str = ""
+    """Of the database, past all proxies; empty: embedded in the daemon."""
+    database: EmbeddedPostgres | None = None
+    proxies: list[DatabaseProxy] = field(default_factory=list)
+    others: list[Node] = field(default_factory=list)
+    partner_port: int = 0
+    hook: str = ""
+    """Where pushes are taken."""
+    stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+    rounds: int = 0
+    _has_partner: bool = False
+    _armed_at: int = 0
+    """Lines of the log when it was armed."""
+
+    @property
+    def nodes(self) -> list[Node]:
+        return [self.node, *self.others]
+
+    @contextlib.asynccontextmanager
+    async def ledger_open(self) -> AsyncIterator[Database]:
+        """The database, for what would take ``smsgwctl`` a second."""
+        dsn = self.dsn or await EmbeddedPostgres(self.node.data_dir).find()
+        assert dsn
+        database = Database(dsn, size=1)
+        await database.open()
+        try:
+            yield database
+        finally:
+            await database.close()
+
+    async def fresh(self, *, pushed: bool = False) -> None:
+        """From here on it is another customer, with new books; numbers and marks go on."""
+        self.rounds += 1
+        name = f"round{self.rounds}"
+        ids = IdSource(1023, lambda: int(asyncio.get_running_loop().time() * 1000))
+        sealer = secrets.load_key(self.node.data_dir / "secret.key", create=False)
+        async with self.ledger_open() as database:
+            account = await accounts.add_account(database, name, actor=ACTOR, sign_required=False)
+            await accounts.top_up(database, account, 1_000_000, "", actor=ACTOR, ids=ids.next)
+            new = await keys.add_key(
+                database, sealer, account, actor=ACTOR, scopes=tuple(keys.SCOPES), requests_per_second=1000
+            )
+            if pushed:
+                await webhooks.put_endpoint(
+                    database, sealer, account, Wanted("main", f"{self.hook}/{name}"), REACH, actor=ACTOR, operator=True
+                )  # fmt: skip
+        for node in self.nodes:
+            if node.process is not None:
+                await controlclient.call(node.data_dir / "control.sock", "POST", "/reload")
+        key = {"key_id": new.key_id, "secret": new.secret, "bearer": new.bearer}
+        client = await self.stack.enter_async_context(Either(self.nodes, key))
+        kind = PushedCustomer if pushed else Customer
+        self.customer = kind(client, _serial=self.customer._serial)
+
+    async def partner(self) -> None:
+        """A login for an SMPP client, made once."""
+        if self._has_partner:
+            return
+        self._has_partner = True
+        sealer = secrets.load_key(self.node.data_dir / "secret.key", create=False)
+        ids = IdSource(1023, lambda: int(asyncio.get_running_loop().time() * 1000))
+        async with self.ledger_open() as database:
+            account = await accounts.add_account(database, "partner", actor=ACTOR, sign_required=False)
+            await accounts.top_up(database, account, 1_000_000, "", actor=ACTOR, ids=ids.next)
+            fields = {"max_binds": 50, "any_source": True, "type": "otp"}  # whose unknown ends are told soon
+            await partners.add_partner(
+                database, sealer, account, "smpp", PARTNER, PARTNER_PASSWORD, fields, actor=ACTOR
+            )  # fmt: skip
+        await controlclient.call(self.node.data_dir / "control.sock", "POST", "/reload")
+
+    async def unknown(self) -> set[str]:
+        async with self.ledger_open() as database:
+            return {str(row["id"]) for row in await messages.list_unknown(database, limit=100_000)}
+
+    async def owners(self) -> set[int]:
+        """Numbers of the nodes that own channels now."""
+        async with self.ledger_open() as database:
+            rows = await database.fetch(
+                "SELECT node FROM lease WHERE resource LIKE 'channel/%' AND expires_at > clock_timestamp()"
+            )
+        return {row["node"] for row in rows}
+
+    # --- failpoints --------------------------------------------------------------------------------------------
+
+    async def arm(self, place: str, action: str = "kill", n: int = 1) -> None:
+        """Another process, armed. Nothing may be under way. ``dies`` afterwards."""
+        if self.node.process is not None:
+            self.node.kill()
+        self.launch_armed(place, action, n)
+        await self.node.ready()
+
+    def launch_armed(self, place: str, action: str = "kill", n: int = 1) -> None:
+        """The same, without waiting for it."""
+        self._armed_at = len(self.node.log_lines())
+        self.node.clock[failpoints.VARIABLE] = f"{place}={action}@{n}"
+        try:
+            self.node.launch()
+        finally:
+            del self.node.clock[failpoints.VARIABLE]
+
+    async def dies(self, place: str, *, within: float = 20.0) -> None:
+        """Wait until the process has killed itself there, and for nothing else."""
+        process = self.node.process
+        assert process is not None
+        with contextlib.suppress(AssertionError):
+            await until(lambda: process.poll() is not None, within=within, every=0.01)
+        if process.returncode is None:
+            raise NotPassed(f"{place} was not passed within {within} s")
+        self.node.process = None
+        assert process.returncode == -signal.SIGKILL, (
+            f"ended with {process.returncode}:\n{self.node.log_tail()}"
+        )
+        assert self.passed(place), f"killed by somebody else:\n{self.node.log_tail()}"
+
+    def passed(self, place: str) -> bool:
+        """Whether the armed place has acted."""
+        lines = self.node.log_lines()[self._armed_at :]
+        return any('"failpoint.reached"' in line and f'"{place}"' in line for line in lines)
+
+
+def slow_enough() -> Behaviour:
+    """Answers and reports that are always on their way when something dies."""
+    return Behaviour(answer_delay=Delay(0.0, 0.04), report_delay=Delay(0.02, 0.3))
+
+
+@contextlib.asynccontextmanager
+async def ground(
+    folder: Path,
+    *,
+    dsn: str = "",
+    embedded: bool = False,
+    proxied: bool = False,
+    nodes: int = 1,
+    behaviour: Callable[[], Behaviour] = slow_enough,
+    channels: tuple[str, ...] = tuple(CHANNELS),
+    **how: Any,
+) -> AsyncIterator[Ground]:
+    """Its database is the one of ``dsn``, or one beside it that can be stopped, or (``embedded``) the daemon's own."""
+    async with contextlib.AsyncExitStack() as stack:
+        database = None
+        if not dsn and not embedded:
+            database = EmbeddedPostgres(folder / "database")
+            (folder / "database").mkdir(parents=True)
+            dsn = await database.start()
+            stack.push_async_callback(database.stop)
+        ways = [
+            await stack.enter_async_context(DatabaseProxy(dsn))
+            for _ in range(nodes if proxied or nodes > 1 else 0)
+        ]
+        port = free_port()
+        short = {"durability_unknown_short_seconds": "10"}
+        settings = OPEN | short | {"partners_smpp_listen": f"127.0.0.1:{port}"} | how
+        built = await stack.enter_async_context(
+            site(
+                folder / "node",
+                dsn=ways[0].dsn if ways else dsn,
+                behaviour=behaviour,
+                channels=channels,
+                **settings,
+            )
+        )
+        made = Ground(
+            built.node, built.carriers, built.customer, built.signer, dsn=dsn, database=database, proxies=ways,
+            partner_port=port, stack=stack,
+        )  # fmt: skip
+        for n in range(1, nodes):
+            other = Node(
+                folder / f"node{n + 1}", dsn=ways[n].dsn, node_number=str(n + 1),
+                security_key_file=str(folder / "node" / "secret.key"),
+            )  # fmt: skip
+            await other.start()
+            stack.push_async_callback(_put_down, other)
+            made.others.append(other)
+        made.hook = await stack.enter_async_context(_hooks(made))
+        yield made
+
+
+async def _put_down(node: Node) -> None:
+    if node.process is not None:
+        assert await node.stop() == 0, node.log_tail()
+    assert not node.complaints(), node.complaints()[:10]
+
+
+@contextlib.asynccontextmanager
+async def _hooks(made: Ground) -> AsyncIterator[str]:
+    """Takes pushes for the customer that is there now."""
+
+    async def handle(request: web.Request) -> web.Response:
+        body = await request.json()
+        if isinstance(made.customer, PushedCustomer):
+            made.customer.inbox += body["items"]
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/{tail:.*}", handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def frozen(database: EmbeddedPostgres, seconds: float) -> None:
+    """All processes of the server stand still: the postmaster first, so that there are no new ones."""
+    pids = sorted(database._members(), key=lambda pid: pid != database.pid)
+    try:
+        for pid in pids:
+            _signal(pid, signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+    finally:
+        for pid in pids:
+            _signal(pid, signal.SIGCONT)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

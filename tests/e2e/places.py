@@ -1,0 +1,265 @@
+"""Each failpoint reached on purpose: what has to go on for its place to be passed, and what must be true afterwards."""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from ground import Ground, NotPassed
+from harness import MARK, Books, Sent, until
+from partner_client import PartnerClient, smpp_client
+from storm import WINDOW, load
+from tasking import shown, upload
+from test_partners_hard import Sender
+
+from smsgw import aio
+from smsgw.failpoints import FALLIBLE, PLACES
+
+LOAD = 300
+"""Messages of a scenario."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """``play(ground, dice, place, action, n)`` returns the parts that may be unknown; ``pushed``: reports are."""
+
+    play: Callable[[Ground, random.Random, str, str, int], Awaitable[int]]
+    pushed: bool = False
+
+
+def mark_of(content: str) -> str:
+    """What ``Customer.text`` has put at its end."""
+    found = MARK.search(content)
+    assert found is not None
+    return found[0]
+
+
+def windows(built: Ground) -> int:
+    """Parts that can be without an answer at one moment."""
+    return len(built.carriers) * WINDOW
+
+
+async def _happens(built: Ground, place: str, action: str) -> None:
+    """The place has acted; the process runs as ever afterwards."""
+    if action == "kill":
+        await built.dies(place)
+        await built.node.start()
+        return
+    try:
+        await until(lambda: built.passed(place), within=20, every=0.05)
+    except AssertionError:
+        raise NotPassed(f"{place} was not passed") from None
+    await built.node.ready()
+
+
+async def sending(built: Ground, dice: random.Random, place: str, action: str, n: int) -> int:
+    """Single calls and batches, over all channels."""
+    built.node.kill()
+    posting = aio.spawn(load(built, LOAD, dice), name="load")  # it knocks until somebody is there
+    try:
+        built.launch_armed(place, action, n)
+        await _happens(built, place, action)
+        await posting
+    finally:
+        await aio.cancel(posting)
+    if action == "fail" or (n == 1 and place in NOTHING_WRITTEN):
+        return 0
+    return windows(built)
+
+
+NOTHING_WRITTEN = {"accept.commit", "accept.committed", "claim.asked", "claim.committed"}
+"""At their first passing no channel that is hit has written anything."""
+
+
+async def starting(built: Ground, dice: random.Random, place: str, action: str, n: int) -> int:
+    """It is killed with its windows full; the next start comes by the place."""
+    for carrier in built.carriers.values():
+        carrier.change(answer_delay="100..200")
+    posting = aio.spawn(load(built, LOAD, dice), name="load")
+    try:
+        busy = sum(c.counts.submits for c in built.carriers.values()) + 2 * WINDOW
+        await until(
+            lambda: sum(c.counts.submits for c in built.carriers.values()) >= busy, what="full windows"
+        )
+        built.node.kill()
+        built.launch_armed(place, action, n)
+        await _happens(built, place, action)
+        await posting
+    finally:
+        await aio.cancel(posting)
+        for carrier in built.carriers.values():
+            carrier.change(answer_delay="0..40")
+    return windows(built)
+
+
+async def stopping(built: Ground, dice: random.Random, place: str, action: str, n: int) -> int:
+    """SIGTERM under load."""
+    await built.arm(place, action, n)
+    posting = aio.spawn(load(built, LOAD, dice), name="load")
+    try:
+        await until(lambda: len(built.customer.sent) > LOAD / 3, what="load", every=0.01)
+        assert built.node.process is not None
+        built.node.process.send_signal(signal.SIGTERM)
+        await _happens(built, place, action)
+        await posting
+    finally:
+        await aio.cancel(posting)
+    # The first channel to get so far dies with the others still waiting for their answers.
+    return windows(built)
+
+
+async def spooling(built: Ground, dice: random.Random, place: str, action: str, n: int) -> int:
+    """The database is stopped, what is posted goes to the spool, and later into the ledger."""
+    assert built.database is not None
+    await built.arm(place, action, n)
+    await built.database.stop()
+    posting = aio.spawn(load(built, LOAD, dice), name="load")
+    try:
+        if place == "replay.committed":
+            await until(lambda: len(built.customer.sent) > LOAD / 3, what="calls are spooled", within=30)
+            await built.database.start()
+            await _happens(built, place, action)
+        elif action == "kill":
+            await built.dies(place)
+            await built.database.start()
+            await built.node.start()
+        else:
+            await _happens(built, place, action)
+            await built.database.start()
+        await posting
+    finally:
+        await aio.cancel(posting)
+        if built.database.pid is None:
+            await built.database.start()
+    return 0
+
+
+async def feeding(built: Ground, dice: random.Random, place: str, action: str, n: int) -> int:
+    """A task of many rows: each becomes one message."""
+    await built.arm(place, action, n)
+    customer = built.customer
+    texts = {}
+    for _ in range(1500):
+        customer._serial += 1
+        texts[customer.number("cmpp30")] = customer.text("任务")
+    rows = "手机号,内容\n" + "".join(f"{number},{text}\n" for number, text in texts.items())
+    file = await upload(built, rows.encode())
+    assert file.status == 201, file.body
+    body = {"name": "任务", "content": "{内容}", "file_id": file.data["file_id"]}
+    made = await built.client.post("/tasks", body)
+    assert made.status == 201, made.body
+    await _happens(built, place, action)
+
+    async def fed() -> bool:
+        task = await shown(built, made.data["task_id"])
+        return task["pending"] == 0 and sum(task["counts"].values()) == len(texts)
+
+    await until(fed, within=60, what="all rows are messages", every=0.2)
+    for message_id, message in (await customer.listed()).items():
+        content = texts.pop(message["to"].removeprefix("+").removeprefix("86"))
+        customer.sent[message_id] = Sent(message_id, message["to"], content, message["parts"])
+    assert not texts, f"{len(texts)} rows have become nothing"
+    return windows(built)
+
+
+class _Here:
+    def __init__(self, port: int) -> None:
+        self.smpp_port = port
+
+
+async def partnering(built: Ground, dice: random.Random, place: str, action: str, n: int) -> int:
+    """A partner sends, whole messages and parts, and is told what became of them."""
+    await built.partner()
+    await built.arm(place, action, n)
+    sender = Sender(_Here(built.partner_port))  # type: ignore[arg-type]
+    sender._serial = built.customer._serial
+    work = aio.spawn(sender.run(), name="sender")
+    try:
+        await _happens(built, place, action)
+        before = len(sender.answered)
+        await until(lambda: len(sender.answered) > before + 40, within=30, what="answers")
+        await sender.finish()
+    finally:
+        await aio.cancel(work)
+        built.customer._serial = sender._serial
+    sender.clients.append(await PartnerClient.connect(built.partner_port, smpp_client()))
+    try:
+        await until(
+            lambda: set(sender.answered) <= sender.told().keys(), within=60, every=0.3,
+            what="a receipt for all that was answered",
+        )  # fmt: skip
+    finally:
+        for one in sender.clients:
+            one.abort()
+    marks = built.received()
+    assert not [mark for mark, n in marks.items() if n > 1], "sent twice"
+    lost = [
+        i for i, mark in sender.answered.items() if "DELIVRD" in sender.told().get(i, ()) and not marks[mark]
+    ]
+    assert not lost, lost[:5]
+    return windows(built)
+
+
+def _scenario(place: str) -> Scenario:
+    first = place.split(".")[0]
+    return {
+        "push": Scenario(sending, pushed=True),
+        "partner": Scenario(partnering),
+        "spool": Scenario(spooling),
+        "replay": Scenario(spooling),
+        "journal": Scenario(starting),
+        "lease": Scenario(starting),
+        "recovery": Scenario(starting),
+        "feed": Scenario(feeding),
+        "stop": Scenario(stopping),
+    }.get(first, Scenario(sending))
+
+
+CASES = [(place, "kill") for place in PLACES] + [
+    (place, "fail")
+    for place in sorted(FALLIBLE)
+    if place != "journal.segment"  # a start that cannot be
+]
+"""All that can be played."""
+
+IDLE = {"outcomes": 12}
+"""How often a start passes the places of that kind with nothing to do."""
+PASSINGS = {"spool": 2, "replay": 1, "journal": 1, "recovery": 1, "lease": 3, "stop": 3, "claim": 3}
+"""How often a scenario surely comes by the places of that kind; by the others four times."""
+
+
+def passings(place: str) -> int:
+    """How often its scenario surely comes by the place."""
+    return PASSINGS.get(place.split(".")[0], 4)
+
+
+async def play(built: Ground, dice: random.Random, place: str, action: str = "kill", n: int = 1) -> int:
+    """With a new customer: the process comes by the place and dies, or something fails there; the parts that may be
+    unknown then. ``Ground.clean`` says what became of all."""
+    scenario = _scenario(place)
+    n += IDLE.get(place.split(".")[0], 0)
+    await built.fresh(pushed=scenario.pushed)
+    return await scenario.play(built, dice, place, action, n)
+
+
+def exactly(built: Ground, place: str, books: Books) -> list[str]:
+    """What is wrong with the unknown ones after a death at the first passing: there it is known what they must be."""
+    if place not in SEEN:
+        return []
+    marks = built.received()
+    seen = [i for i in books.unknown if marks[mark_of(built.customer.sent[i].content)]]
+    if not books.unknown:
+        return ["nothing is unknown"]
+    if SEEN[place]:
+        return (
+            [f"{len(books.unknown) - len(seen)} unknown that no carrier has"]
+            if len(seen) < len(books.unknown)
+            else []
+        )
+    return [f"{len(seen)} unknown that a carrier has"] if seen else []
+
+
+SEEN = {"dispatch.recorded": False, "dispatch.written": True}
+"""Whether carriers have seen what is unknown: the kernel writes what it was given when its process is no more."""
