@@ -256,7 +256,6 @@ class Daemon:
         self.number = await nodes.take(self.database, who, self.settings.node.number)
         self.ids = IdSource(self.number.number, clock.ms, after=self.number.after)
         self._closers.append(("node", self._leave))
-        await self._beat()
         async with self.database.acquire(timeout=60) as connection:
             await partitions.ensure(
                 connection, clock.now().astimezone(CHINA).date(), newest=self.ids.newest_made

@@ -52,7 +52,10 @@ class Clock:
 
     def time(self) -> float:
         """Seconds since 1970. Never less than a moment ago."""
-        return self._wall() if self._base is None else self._at(self.steady())
+        if self._base is None:
+            return self._wall()
+        steady = self.steady()
+        return steady + self._base + (self._made_up(steady) if self._left else 0.0)
 
     def now(self) -> datetime:
         """The same as a date, UTC."""
@@ -72,10 +75,6 @@ class Clock:
     def _made_up(self, steady: float) -> float:
         most = (steady - self._since) * SLEW
         return max(-most, min(self._left, most))
-
-    def _at(self, steady: float) -> float:
-        assert self._base is not None  # noqa: S101 - callers have looked
-        return steady + self._base + self._made_up(steady)
 
     def hear(self, word: Word) -> None:
         """Take what the database says, as exact as the way there and back allows; the first word at once."""

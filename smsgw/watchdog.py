@@ -20,7 +20,7 @@ EVERY = 5.0
 TICK = 0.5
 STALL = 1.0
 """Seconds that the loop stood still which are logged; …"""
-ALARM = 3.0
+ALARM = 5.0
 """… which are an alarm, …"""
 REMEMBERED = 600.0
 """… for so long."""

@@ -11,9 +11,10 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
-from harness import Site, site
+from harness import FAKETIME, Site, TimeMachine, site
 
 from smsgw.store.embedded import EmbeddedPostgres
+from smsgw.store.migrate import migrate
 
 _numbers = itertools.count(1)
 
@@ -47,3 +48,20 @@ async def embedded_data(data_dir: Path) -> AsyncIterator[None]:
         await embedded.start()
         await embedded.stop()
     shutil.rmtree(embedded.home, ignore_errors=True)
+
+
+@pytest_asyncio.fixture
+async def postgres_in_time(tmp_path: Path) -> AsyncIterator[TimeMachine]:
+    """A migrated server whose clock can be set."""
+    if FAKETIME is None:
+        pytest.skip("libfaketime is not installed")
+    folder = tmp_path / "time"
+    folder.mkdir(mode=0o700)
+    server = TimeMachine(folder)
+    await server.start()
+    try:
+        await migrate(server.dsn)
+        yield server
+    finally:
+        await server.stop()
+        shutil.rmtree(server.home, ignore_errors=True)

@@ -87,6 +87,22 @@ class Wall:
         }
 
 
+def calendar(offset: str) -> dict[str, str]:
+    """Environment of a process whose wall clock is ahead or behind by so much."""
+    return {"LD_PRELOAD": str(FAKETIME), "FAKETIME": offset, "DONT_FAKE_MONOTONIC": "1"}
+
+
+class TimeMachine(EmbeddedPostgres):
+    """A server whose clock can be set from one start to the next."""
+
+    offset = "+0d"
+
+    def _identity(self) -> dict[str, object]:
+        run = super()._identity()
+        env: dict[str, str] = run["env"]  # type: ignore[assignment]
+        return run | {"env": env | calendar(self.offset)}
+
+
 async def until(
     probe: Callable[[], Awaitable[T] | T], *, within: float = 15.0, what: str = "", every: float = 0.05
 ) -> T:

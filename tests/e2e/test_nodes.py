@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
+import asyncpg
 import pytest
 from harness import Client, Customer, Node, site, until
 from trials import WINDOW, load
@@ -160,6 +162,30 @@ async def test_two_nodes_take_a_channel_over_from_each_other(
             assert await second.stop() == 0
         assert not second.complaints()
     await wire.cut()
+
+
+async def test_a_number_has_one_node(dsn: str, data_dir: Path) -> None:
+    """Nobody gave numbers: each has its own. One that is given is asserted. One that is lost ends the node at once."""
+    async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built:
+        customer, first = built.customer, built.node
+        assert (await first.status())["node"] == 1
+        other = Node(data_dir.with_name("other"), dsn=dsn, node_number="1")
+        assert await other.ends() == 1
+        assert f"node number 1 is taken by {socket.gethostname()}:{data_dir}, since" in other.log_tail()
+
+        await customer.reaches((await customer.send("cmpp30")).message_id, "delivered")
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("UPDATE lease SET epoch = nextval('lease_epoch') WHERE resource = 'node/1'")
+        await connection.execute("UPDATE node SET instance = 'x', place = 'elsewhere:/data' WHERE number = 1")
+        assert await first.ends(within=20) == 1
+        assert "node number 1 was taken by elsewhere:/data while this node did not answer" in first.log_tail()
+        await connection.close()
+        first.log_path.unlink()  # its last line is the command's, for people
+        await first.start()
+        assert (await first.status())["node"] == 2, "another one, that nobody has"
+        await built.bound()
+        await customer.reaches((await customer.send("cmpp30")).message_id, "delivered")
+        await built.clean()
 
 
 async def knows(node: Node, nodes: int) -> bool:

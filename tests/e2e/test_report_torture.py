@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from harness import PROTOCOLS, Site, dice, site, until
+from harness import PROTOCOLS, Site, TimeMachine, calendar, dice, site, until
 
 from smsgw.core.text import Coding
 from smsgw.simulator import Rule
-from smsgw.store.embedded import EmbeddedPostgres
-from smsgw.store.migrate import migrate
 
 LONG = "这是一条很长的短信,需要分成几段才能发出去。"
 NOBODY = Rule(contains="失败", report="MK:0001", error="004")
@@ -94,40 +89,7 @@ async def test_early_reordered_tenfold_and_recoded(
 
 # --- three days later ---------------------------------------------------------------------------------------------
 
-FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 DAYS = "+3d"
-
-
-def clock(offset: str) -> dict[str, str]:
-    """Environment of a process whose calendar is ahead."""
-    return {"LD_PRELOAD": str(FAKETIME), "FAKETIME": offset, "DONT_FAKE_MONOTONIC": "1"}
-
-
-class TimeMachine(EmbeddedPostgres):
-    """A server whose clock can be put forward from one start to the next."""
-
-    offset = "+0d"
-
-    def _identity(self) -> dict[str, object]:
-        run = super()._identity()
-        env: dict[str, str] = run["env"]  # type: ignore[assignment]
-        return run | {"env": env | clock(self.offset)}
-
-
-@pytest_asyncio.fixture
-async def postgres_in_time(tmp_path: Path) -> AsyncIterator[TimeMachine]:
-    if FAKETIME is None:
-        pytest.skip("libfaketime is not installed")
-    folder = tmp_path / "time"
-    folder.mkdir(mode=0o700)
-    server = TimeMachine(folder)
-    await server.start()
-    try:
-        await migrate(server.dsn)
-        yield server
-    finally:
-        await server.stop()
-        shutil.rmtree(server.home, ignore_errors=True)
 
 
 @pytest.mark.parametrize("patience", ["96", "72"] if LONG_RUN else ["96"])
@@ -147,7 +109,7 @@ async def test_reports_and_parts_three_days_later(
         start=False,
         durability_report_wait_hours=patience,
     ) as built:
-        built.node.clock = clock("+0d")
+        built.node.clock = calendar("+0d")
         await built.node.start()
         await built.bound()
         for name, carrier in built.carriers.items():
@@ -169,7 +131,7 @@ async def test_reports_and_parts_three_days_later(
         await server.stop()
 
         server.offset = DAYS
-        built.node.clock = clock(DAYS)
+        built.node.clock = calendar(DAYS)
         await server.start()
         await built.node.start()
         await built.bound()

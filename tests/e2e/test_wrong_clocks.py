@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
-from harness import FAKETIME, Node, Site, Wall, alarmed, site, until
+from harness import FAKETIME, Node, Site, TimeMachine, Wall, alarmed, calendar, site, until
 
-pytestmark = pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed")
+from smsgw.store.partitions import TABLES
+
+needs_faketime = pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed")
 
 
 async def _sent(built: Site, within: float = 6) -> None:
@@ -19,6 +22,7 @@ async def _sent(built: Site, within: float = 6) -> None:
     assert (await built.signer.get("/balance")).code == "OK", "a signature of this moment is in time"
 
 
+@needs_faketime
 async def test_the_wall_clock_steps_while_it_runs(dsn: str, data_dir: Path) -> None:
     wall = Wall(data_dir.with_name("wall"))
     async with site(data_dir, dsn=dsn, channels=["cmpp30"], start=False) as built:
@@ -40,6 +44,7 @@ async def test_the_wall_clock_steps_while_it_runs(dsn: str, data_dir: Path) -> N
         assert books.statuses == {"delivered": 4, "cancelled": 1}
 
 
+@needs_faketime
 async def test_a_machine_whose_clock_is_wrong_does_not_begin(dsn: str, data_dir: Path) -> None:
     wall = Wall(data_dir.with_name("wall"), "+90s")
     node = Node(data_dir, dsn=dsn)
@@ -53,3 +58,65 @@ async def test_a_machine_whose_clock_is_wrong_does_not_begin(dsn: str, data_dir:
     finally:
         if node.process is not None:
             await node.stop()
+
+
+async def test_the_machine_is_set_back_between_two_starts(
+    postgres_in_time: TimeMachine, data_dir: Path
+) -> None:
+    """Database and daemon were two days ahead: what is queued has ids of days to come, and new ids go on above them."""
+    server = postgres_in_time
+    await server.stop()
+    server.offset = "+2d"
+    await server.start()
+    slow = ("--rate", "1")
+    async with site(
+        data_dir, dsn=server.dsn, channels=["cmpp30"], channel_options=slow, start=False
+    ) as built:
+        customer, node = built.customer, built.node
+        node.clock = calendar("+2d")
+        await node.start()
+        await built.bound()
+        items = [{"to": customer.number("cmpp30"), "content": customer.text()} for _ in range(7)]
+        waiting = await customer.send_surely("/messages/batch", {"items": items})
+        assert await node.stop() == 0
+        assert built.carriers["cmpp30"].counts.submits < 6, "some have not been sent"
+        await server.stop()
+
+        server.offset = "+0d"
+        node.clock = calendar("+0d")
+        await server.start()
+        await node.start()
+        await built.bound()
+        new = await customer.send("cmpp30")
+        assert int(new.message_id) > max(int(m.message_id) for m in waiting)
+        for message in (*waiting, new):
+            await customer.reaches(message.message_id, "delivered")
+        await built.clean()
+
+
+async def test_a_day_without_partitions(dsn: str, data_dir: Path) -> None:
+    """As if nobody had made any for a week: messages are accepted, sent and found, and the day is made up for."""
+    async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built:
+        customer, carrier = built.customer, built.carriers["cmpp30"]
+        connection = await asyncpg.connect(dsn)
+        gone = [row[0] for row in await connection.fetch(_OF_DAYS, list(TABLES))]
+        for name in gone:
+            await connection.execute(f"DROP TABLE {name}")
+        await customer.reaches((await customer.send("cmpp30")).message_id, "delivered")
+        await until(lambda: alarmed(built.node, "rows in the default partition of message"), what="an alarm")
+        carrier.pause()
+        waits = await customer.send("cmpp30")
+        await built.node.ctl("migrate")
+        assert await connection.fetchval("SELECT count(*) FROM part_default") == 0
+        assert await connection.fetchval("SELECT count(*) FROM part") == 2
+        await connection.close()
+        carrier.resume()
+        await customer.reaches(waits.message_id, "delivered")
+        await until(lambda: alarmed(built.node, "partition_missing", False), what="the alarm is over")
+        await built.clean()
+
+
+_OF_DAYS = """
+SELECT inhrelid::regclass::text FROM pg_inherits
+WHERE inhparent = ANY($1::text[]::regclass[]) AND inhrelid::regclass::text NOT LIKE '%default'
+"""

@@ -182,7 +182,7 @@ async def test_a_claim_of_what_others_failed_at_does_not_read_the_queue(day: Day
     await day.cheap(
         claiming._CLAIM_AGAIN, *CLAIM, "100", lanes, str(OLDEST), "1", str(NEWEST), "'{2}'", rows=0
     )
-    await day.cheap(claiming._CLAIM_DEFERRED, *CLAIM, "100", "1", str(OLDEST), "'{2}'", rows=0)
+    await day.cheap(claiming._CLAIM_DEFERRED, *CLAIM, "100", "1", str(OLDEST), "'{2}'", "now()", rows=0)
     await day.cheap(claiming._NEXT_DEFERRED, "1", str(OLDEST), rows=0)
 
 
