@@ -20,7 +20,7 @@ from smsgw.core.states import PartState
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.holding import Holding
-from smsgw.pipeline.outcomes import MAX_AGE, Outcomes, Sweep
+from smsgw.pipeline.outcomes import Outcomes, Sweep
 from smsgw.pipeline.withdrawing import Recall
 from smsgw.store import (
     alarms,
@@ -83,10 +83,6 @@ class Keeper:
         self._ids = ids
         self._config = config
         self._on_queued = on_queued
-        self._open_for = MAX_AGE + timedelta(
-            days=1, hours=config.durability.report_wait_hours + config.durability.unknown_hold_hours
-        )
-        """From acceptance until nothing can be open any more."""
         self._holding = Holding(database, directory, config.node.number, on_queued)
         self._recall = Recall(database, outcomes, config.node.number)
         self._swept = 0
@@ -127,7 +123,7 @@ class Keeper:
         """
         now = datetime.now(UTC)
         everything = now - self._looked_back.get(job, EVER) > LOOK_BACK_EVERY
-        oldest = 0 if everything else first_id(now - self._open_for)
+        oldest = 0 if everything else first_id(now - self._outcomes.open_for)
         sweep = Sweep(lambda connection, at: step(connection, at, oldest), kinds or {})
         while await self._outcomes.sweep(sweep) >= STEP:
             then()

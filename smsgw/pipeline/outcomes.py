@@ -113,6 +113,10 @@ class Outcomes:
         self.report_ids = ReportIds(directory)
         self.long_reports = LongReports()
         self._report_wait = timedelta(hours=durability.report_wait_hours)
+        self.resend_within = MAX_AGE + timedelta(days=1, hours=durability.unknown_hold_hours)
+        """From acceptance until an operator may have a part sent again whose outcome is unknown."""
+        self.open_for = self.resend_within + self._report_wait
+        """From acceptance until nothing can be open any more."""
         self._told: dict[str, set[int]] = {"report": set(), "mo": set()}
         """Accounts with new events in the transaction under way."""
         self._writer: Batcher[Item, Applied | SmsgwError] = Batcher(
@@ -303,7 +307,7 @@ class Outcomes:
         The changed parts, those that are tried again, and the events.
         """
         recent, newest = first_id(now - RECENT), first_id(now + AHEAD)
-        oldest = first_id(now - MAX_AGE - self._report_wait - LATE_REPORTS)
+        oldest = first_id(now - self.open_for - LATE_REPORTS)
         changed: list[Row] = []
         retried: list[Row] = []
         events: list[Event] = []
