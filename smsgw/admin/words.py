@@ -153,6 +153,7 @@ STEP: dict[str, str] = {
     "decided": N_("人工处理"),
     "never_written": N_("确认未写出，重新排队"),
     "moved_on": N_("通道不可用，转由其他通道发送"),
+    "rerouted": N_("路由已变更，改由新的通道发送"),
     "late_answer": N_("迟到的应答"),
     "early_report": N_("回执先于应答到达"),
     "by_reference": N_("回执带回我方参考号，据此确认"),
@@ -167,6 +168,7 @@ STEP_COLOUR: dict[str, str] = {
     "retried": "yellow",
     "never_written": "yellow",
     "moved_on": "yellow",
+    "rerouted": "yellow",
 }
 METRIC: dict[str, tuple[str, str, str]] = {
     # metric: label, colour, status to filter the records by

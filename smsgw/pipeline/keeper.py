@@ -17,6 +17,7 @@ from smsgw.config import Config
 from smsgw.core.frequency import seconds_of
 from smsgw.core.ids import CHINA, IdSource, first_id
 from smsgw.core.states import PartState
+from smsgw.pipeline import rerouting
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.holding import Holding
@@ -137,7 +138,10 @@ class Keeper:
         def noting(step: Step) -> Step:
             async def run(connection: Connection, now: datetime, oldest: int) -> list[Row]:
                 rows = await step(connection, now, oldest)
-                queues.update((row["pool_id"], row["lane"]) for row in rows)
+                # What waited for its time while its account was moved follows.
+                ids, directory = sorted({row["id"] for row in rows}), self._directory
+                _, moved = await rerouting.follow(connection, directory.table, directory.pools, ids, now)
+                queues.update((row["pool_id"], row["lane"]) for row in (*rows, *moved))
                 return rows
 
             return run
