@@ -96,6 +96,7 @@ ALARM: dict[str, str] = {
     "standby_low": N_("备用通道不足"),
     "probe_failed": N_("通道探测失败"),
     "unknown_code": N_("未知结果码"),
+    "claims_lost": N_("已认领的短信失去跟踪"),
     "unmatched_reports": N_("无法匹配的回执过多"),
     "journal_full": N_("本地日志写满"),
     "disk_low": N_("磁盘空间不足"),
