@@ -33,7 +33,7 @@ def test_others_make_no_lines_and_steer_no_terminal(form: str) -> None:
         check=True,
         env={"NO_COLOR": "1"},
     )
-    text = re.sub(r"\x1b\[[0-9]*m", "", done.stderr.decode())  # the colours are our own
+    text = re.sub(r"\x1b\[[0-9;]*m", "", done.stderr.decode())  # the colours are our own
     lines = text.splitlines()
     assert not [c for c in text if c in "\r\x1b\x9b\u202e\u2028\0"]
     assert not [line for line in lines if line.startswith("2026-01-01")]
