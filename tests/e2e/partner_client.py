@@ -222,13 +222,14 @@ class PartnerSite:
 
     async def smpp(self, *, port: int = 0, **how: Any) -> PartnerClient:
         """A bound client; ``port``: of another node."""
-        return await self._bound(port or self.smpp_port, smpp_client(**how))
+        return await self.bound(port or self.smpp_port, smpp_client(**how))
 
     async def cmpp(self, **how: Any) -> PartnerClient:
         """The same by CMPP."""
-        return await self._bound(self.cmpp_port, cmpp_client(**how))
+        return await self.bound(self.cmpp_port, cmpp_client(**how))
 
-    async def _bound(self, port: int, rules: Any) -> PartnerClient:
+    async def bound(self, port: int, rules: Any) -> PartnerClient:
+        """A client that has logged in at this port."""
         client = await PartnerClient.connect(port, rules)
         assert client.bound.result() == 0
         self._clients.append(client)
@@ -268,9 +269,8 @@ class PartnerSite:
 
     def texts_to(self, number: str) -> list[str]:
         """All that carriers have taken for a (national) number."""
-        return [
-            m.text for c in self.site.carriers.values() for m in c.inbox.messages if m.destination == number
-        ]
+        messages = [m for c in self.site.carriers.values() for m in c.inbox.messages]
+        return [m.text for m in messages if m.destination.removeprefix("86") == number]
 
     def arrived(self) -> dict[str, str]:
         """National number -> text of all that carriers have taken."""
