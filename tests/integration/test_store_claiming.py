@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest_asyncio
 from ledger import BALANCE, LANE, NODE, POOL, Ledger
 
 from smsgw.core.errors import Invalid, Refused
+from smsgw.core.ids import AHEAD, IdSource, first_id
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
 from smsgw.pipeline.recovery import correct_taken_over, recover_channel
@@ -225,7 +227,9 @@ async def test_a_node_that_comes_back_knows_better_than_the_one_that_took_over(l
     claimed = {(c.id, c.part): (c.id, c.part, c.attempt) for c in await ledger.claim()}
     answered, written, torn = claimed[ids[0], 1], claimed[ids[1], 1], claimed[ids[3], 1]
     own = {ledger.leases["a"].epoch}
-    assert await recover(ledger, Replay()) == {OutcomeKind.UNKNOWN: 5}  # the other node: it has no journal of this
+    assert await recover(ledger, Replay()) == {
+        OutcomeKind.UNKNOWN: 5
+    }  # the other node: it has no journal of this
     known = Replay(
         written={answered, written, torn},
         answers={answered: Outcome(*answered, OutcomeKind.ACCEPTED, carrier_id="c")},
@@ -306,3 +310,28 @@ async def test_after_a_crash_of_the_machine_what_was_in_flight_is_unknown_and_no
     # A crash of the machine once more, in the middle of that: the same.
     after.close()
     assert Journal(ledger.folder, NODE, "2" * 36, segment_bytes=1 << 16).open().epochs == set()
+
+
+async def test_what_was_accepted_before_the_clock_was_set_back_is_claimed(ledger: Ledger) -> None:
+    """Two days ago by the clock of now: its ids lie where a clock that is right has none."""
+    now = ledger.clock
+    ledger.ids = IdSource(NODE, lambda: int((now + timedelta(days=2)).timestamp() * 1000))
+    before = await ledger.accept()
+    after = IdSource(NODE, lambda: int(now.timestamp() * 1000), after=ledger.ids.last)
+    other = IdSource(NODE + 1, lambda: int(now.timestamp() * 1000))
+    ledger.ids = after
+    new = await ledger.accept()
+    assert new > before
+    fence, oldest = await ledger.fence(), first_id(now - timedelta(days=7))
+
+    async def claimed(newest: int) -> list[int]:
+        found = await claiming.claim(
+            ledger.connection, fence, limit=1, queues=[(POOL, LANE)], oldest=oldest, newest=newest
+        )
+        return [c.id for c in found]
+
+    assert await claimed(first_id(now + AHEAD)) == [], "the clock alone does not reach so far"
+    assert await claimed(other.newest(now)) == []
+    other.seen(after.last)
+    assert await claimed(other.newest(now)) == [before], "another node was told"
+    assert await claimed(after.newest(now)) == [new]

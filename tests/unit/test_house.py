@@ -103,6 +103,22 @@ def test_core_and_protocols_have_no_clock() -> None:
     assert not found, found
 
 
+OWN_TIME = ("simulator", "bench", "api/manual", "clock.py", "store/embedded.py")
+"""Other programs than the daemon; the clock itself; what compares with the times of files."""
+
+
+def test_the_wall_clock_is_looked_at_in_one_place() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)}: use smsgw.clock"
+        for path, tree in modules(PACKAGE)
+        if not str(path.relative_to(PACKAGE)).startswith(OWN_TIME)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node) in ("time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "date.today")
+    ]
+    assert not found, found
+
+
 def test_no_module_says_todo() -> None:
     todo = re.compile(r"\b(TODO|FIXME|XXX)\b|NotImplementedError")
     found = [
