@@ -56,7 +56,7 @@ async def test_a_resend_is_claimed_and_its_report_finds_it(ledger: Ledger, days:
     sender.in_hand.clear()
     (claimed,) = await sender.take()
     await ledger.answer(OutcomeKind.ACCEPTED, claimed)
-    ledger.later(days=3)
+    ledger.later(days=3.5)
     report = Report(
         ledger.channels["a"],
         f"{message_id}-1-{claimed.attempt}",
