@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
+from smsgw.pipeline import parking
 from smsgw.pipeline.alarms import Probe, channel_findings, standby_findings
 from smsgw.store import alarms as store
 
@@ -55,6 +56,9 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
             for channel_id, codes in daemon.outcomes.retrying.unlisted_codes().items()
         ]  # fmt: skip
 
+    async def facts() -> Iterable[Finding]:
+        return await parking.findings(daemon.database)
+
     async def unmatched() -> Iterable[Finding]:
         return [
             Finding(
@@ -73,6 +77,7 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
         "complaints": complaints,
         "unknown_codes": unknown_codes,
         "unmatched": unmatched,
+        "facts": facts,
         "reviews": daemon.reviewing.findings,
         "webhooks": daemon.pusher.findings,
     }

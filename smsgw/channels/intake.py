@@ -51,7 +51,7 @@ class Intake:
             # Nothing can be made of it, and a refusal would make the carrier send it for ever.
             log.warning("incoming.unreadable", channel=self._name, error=str(exc))
         except Exception:  # a mistake of ours must not take the link, and all that is on it, down
-            log.exception("incoming.failed", channel=self._name, pdu=repr(pdu)[:1000])
+            log.exception("incoming.failed", channel=self._name, pdu=type(pdu).__name__)
         return INTERMEDIATE
 
 
