@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -73,7 +77,84 @@ async def test_items_of_one_turn_share_a_commit_and_each_hears_its_own_result(
     await writer.stop()
 
 
-async def test_a_commit_whose_outcome_is_lost_is_repeated_as_such(dsn: str, side: asyncpg.Connection) -> None:
+class Wire:
+    """Between the writer and the server: passes everything on, until it is to lose a COMMIT, or the answer to one."""
+
+    COMMIT = b"Q\x00\x00\x00\x0cCOMMIT;\x00"
+
+    def __init__(self, dsn: str) -> None:
+        address = urlsplit(dsn)
+        query = dict(parse_qsl(address.query))
+        self._server = f"{query['host']}/.s.PGSQL.{query.get('port', 5432)}"
+        self._folder = Path(tempfile.mkdtemp(prefix="wire"))
+        query |= {"host": str(self._folder), "port": "5432"}
+        self.dsn = urlunsplit(address._replace(query=urlencode(query)))
+        self.lose = ""
+        """``request`` or ``answer``, once."""
+        self._listener: asyncio.Server | None = None
+
+    async def __aenter__(self) -> Wire:
+        self._listener = await asyncio.start_unix_server(self._serve, self._folder / ".s.PGSQL.5432")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._listener is not None
+        self._listener.close()
+        shutil.rmtree(self._folder)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, out = await asyncio.open_unix_connection(self._server)
+        lost = asyncio.Event()
+
+        async def answers() -> None:
+            while data := await back.read(1 << 16):
+                if lost.is_set():
+                    break  # the server has said what became of it; nobody hears
+                writer.write(data)
+
+        answering = aio.spawn(answers(), name="wire")
+        while data := await reader.read(1 << 16):
+            if self.COMMIT in data and self.lose:
+                what, self.lose = self.lose, ""
+                lost.set()
+                if what == "request":
+                    break
+                out.write(data)
+                await asyncio.wait_for(answering, 5)
+                break
+            out.write(data)
+        out.close()
+        await aio.cancel(answering)
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+async def test_a_commit_whose_outcome_is_lost_is_repeated_as_such(
+    dsn: str, side: asyncpg.Connection, lost: str
+) -> None:
+    """It did not reach the server, or it did and the answer was lost: the writer cannot tell."""
+    book = Book()
+    there: list[int] = []
+
+    async def look(connection: Connection) -> None:
+        there.append(await side.fetchval("SELECT count(*) FROM book"))
+
+    book.before = look
+    async with Wire(dsn) as wire:
+        writer: Writer = Batcher("test", wire.dsn, book.commit)
+        await writer.start()
+        wire.lose = lost
+        assert await asyncio.gather(writer.put(1), writer.put(2)) == [2, 4]
+        assert book.calls == [([1, 2], False), ([1, 2], True)]
+        assert there == ([0, 2] if lost == "answer" else [0, 0])
+        assert await side.fetchval("SELECT count(*) FROM book") == 2
+        assert writer.outage == 0.0
+        await writer.stop()
+
+
+async def test_a_connection_that_is_lost_in_the_middle_of_a_transaction(
+    dsn: str, side: asyncpg.Connection
+) -> None:
     book = Book()
 
     async def die(connection: Connection) -> None:
