@@ -55,7 +55,9 @@ COMMIT_TIMEOUT = 10.0
 """Seconds an attempt may take (a writer that gives up earlier: that long) before its connection counts as lost."""
 
 CONFLICTS = 20
-"""Conflicts in a row after which a writer of facts looks for the item that has them."""
+"""Conflicts in a row after which a writer of facts looks for the item that has them …"""
+CONFLICTS_OF_A_PIECE = 3
+"""… in pieces of the batch, which have fewer."""
 REFUSALS = 3
 """Tries of a fact that is refused as data, each on a fresh connection, before it is laid aside …"""
 FAILURES = 10
@@ -229,7 +231,7 @@ class Batcher(Generic[Item, Result]):
                 log.info("writer.conflict", writer=self.name, error=type(exc).__name__)
                 conflicts += 1
                 self.conflicts += 1
-                if self._parking is not None and conflicts >= CONFLICTS:
+                if self._parking is not None and conflicts >= (CONFLICTS_OF_A_PIECE if piece else CONFLICTS):
                     await self._isolate(batch, again, exc)
                     return
                 await asyncio.sleep(backoff.next())

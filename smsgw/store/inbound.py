@@ -247,8 +247,8 @@ async def stale_parts(connection: Connection, before: datetime) -> list[Row]:
 async def give_up_joining(
     connection: Connection, row: Row, account_id: int | None, extend_code: str, ids: Ids
 ) -> set[int]:
-    """Store what has come under the reference of a long message, marked incomplete, all of it: where a part has come
-    with two texts, as two messages. ``row`` is one of ``stale_parts``."""
+    """Store what has come under the reference of a long message, marked incomplete where parts are missing, all of it:
+    where a part has come with two texts, as two messages. ``row`` is one of ``stale_parts``."""
     keys: list[Key] = list(zip(row["channels"], row["carrier_ids"], row["digests"], strict=True))
     told: set[int] = set()
     for layer in layers(zip(row["parts"], row["contents"], keys, strict=True)):
@@ -256,7 +256,8 @@ async def give_up_joining(
         inbound = Inbound(row["channel_id"], "", row["number"], row["to_code"], content, row["received_at"])
         one = Arrived(inbound, account_id, extend_code)
         copies = [key for _, stored in layer.values() for key in stored]
-        stored_mo = await _store(connection, one, copies, content, len(layer), False, ids)
+        whole = len(layer) == row["total"]  # two nodes took its last parts at the same moment: neither saw the other's
+        stored_mo = await _store(connection, one, copies, content, len(layer), whole, ids)
         if stored_mo.account_id is not None:
             told.add(stored_mo.account_id)
     return told
