@@ -19,6 +19,7 @@ _MODULES = {
     "channels": ("channel",),
     "content": ("allow", "policy", "word"),
     "demo": ("demo",),
+    "facts": ("fact",),
     "key": ("key",),
     "links": ("link",),
     "lists": ("access-code", "block", "complaint", "setting"),

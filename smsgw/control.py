@@ -20,7 +20,7 @@ from smsgw.channels.recording import MAX_BYTES, MAX_SECONDS
 from smsgw.core.errors import Invalid, SmsgwError, http_status
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.reportids import Spelling
-from smsgw.pipeline import resolving
+from smsgw.pipeline import parking, resolving
 from smsgw.pipeline.accept import SendItem, SendRequest
 from smsgw.store import audit, reportids
 
@@ -114,6 +114,15 @@ def application(daemon: Daemon) -> web.Application:
             await daemon.channels.follow_now()
         return _json({"matched": await daemon.outcomes.rematch(channel_id)})
 
+    async def retry_facts(request: web.Request) -> web.Response:
+        body = await request.json()
+        applied, refused = await parking.retry(daemon.database, daemon.outcomes, body.get("ids"))
+        await audit.record(
+            daemon.database, body.get("actor", ""), "fact.retry", "facts/parked",
+            after={"applied": applied, "refused": refused},
+        )  # fmt: skip
+        return _json({"applied": applied, "refused": refused})
+
     async def record(request: web.Request) -> web.StreamResponse:
         body = await request.json()
         channel = daemon.channels.channel(body["channel"])
@@ -166,6 +175,7 @@ def application(daemon: Daemon) -> web.Application:
     app.router.add_post("/cancel", cancel)
     app.router.add_post("/webhooks/test", test_webhook)
     app.router.add_post("/reports/rematch", rematch)
+    app.router.add_post("/facts/retry", retry_facts)
     async def probe(request: web.Request) -> web.Response:
         body = await request.json()
         channel = daemon.channels.channel(body["channel"])

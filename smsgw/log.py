@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import select
 import sys
-from collections.abc import MutableMapping
-from typing import Any, TextIO, cast
+import traceback
+from types import TracebackType
+from typing import TextIO, cast
 
 import structlog
 
+from smsgw.core.numbers import mask
 from smsgw.core.printable import printable
 
-_OURS = frozenset({"exc_info", "exception", "stack"})
+_OURS = frozenset({"exception", "stack"})
 """Fields that have several lines of their own."""
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -74,6 +77,58 @@ def _output() -> TextIO:
         return sys.stderr
 
 
+_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:\+|00)?(?:86)?1[3-9][0-9]{9}(?![0-9A-Za-z])", re.ASCII)
+"""A mobile number in a text."""
+
+
+def plain_errors(
+    logger: object, method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Processor: an error with where it has happened. What PostgreSQL and its driver say holds the values that they had
+    been given, texts and numbers among them; of theirs the code and the names of table and constraint are kept."""
+    info = event.pop("exc_info", None)
+    if info is True:
+        info = sys.exc_info()
+    error = info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
+        event["exception"] = "\n\n".join(_shown(error, error.__traceback__))
+    return event
+
+
+def _shown(error: BaseException, at: TracebackType | None) -> list[str]:
+    """The causes of an error, the first one first, and the error."""
+    lines: list[str] = []
+    chain: list[BaseException] = []
+    one: BaseException | None = error
+    while one is not None and one not in chain:
+        chain.append(one)
+        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+    for one in reversed(chain):
+        where = "".join(traceback.format_tb(at if one is error else one.__traceback__))
+        lines.append(f"{where}{_said(one)}")
+    return lines
+
+
+def _said(error: BaseException) -> str:
+    name = type(error).__name__
+    if any(cls.__module__.startswith("asyncpg.") for cls in type(error).__mro__):
+        known = (getattr(error, field, None) for field in ("sqlstate", "table_name", "constraint_name"))
+        return " ".join([name, *(str(value) for value in known if value)])
+    if isinstance(error, UnicodeError):  # it holds the text
+        return name
+    return f"{name}: {printable(str(error))}"
+
+
+def masked_numbers(
+    logger: object, method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Processor: whatever is said, a mobile number in it has its middle hidden."""
+    for name, value in event.items():
+        if isinstance(value, str) and (name in ("error", "detail", "exception") or len(value) > 10):
+            event[name] = _NUMBER.sub(lambda found: mask(found[0].lstrip("+").removeprefix("00")), value)
+    return event
+
+
 def setup(level: str = "info", fmt: str = "auto") -> None:
     """Configure structlog for the process. ``fmt``: json, text, or auto (text on a terminal)."""
     as_text = fmt == "text" or (fmt == "auto" and sys.stderr.isatty())
@@ -85,10 +140,10 @@ def setup(level: str = "info", fmt: str = "auto") -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        plain_errors,
+        masked_numbers,
+        _on_one_line,
     ]
-    processors.append(_on_one_line)
-    if not as_text:
-        processors.append(structlog.processors.format_exc_info)
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
@@ -98,7 +153,7 @@ def setup(level: str = "info", fmt: str = "auto") -> None:
     _setup_libraries(processors, renderer, output)
 
 
-def _on_one_line(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _on_one_line(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """User names, addresses and answers of others must not look like lines of ours, nor steer a terminal."""
     for key, value in event.items():
         if isinstance(value, str) and not value.isprintable() and key not in _OURS:

@@ -62,8 +62,14 @@ class _Collector:
         unusual.add_metric(["stale_answer"], tally.stale_answers)
         unusual.add_metric(["duplicate_report"], tally.duplicate_reports)
         unusual.add_metric(["unmatched_report"], tally.unmatched_reports)
+        unusual.add_metric(["parked_fact"], node.outcomes.parked)
         unusual.add_metric(["unlisted_code"], node.outcomes.retrying.unlisted)
         yield unusual
+        conflicts = CounterMetricFamily(
+            "smsgw_writer_conflicts", "Commits repeated after a deadlock or a serialization failure", labels=["writer"]
+        )
+        conflicts.add_metric(["outcomes"], node.outcomes.conflicts)
+        yield conflicts
         gauges = {
             "bound_links": "Links that are logged in",
             "window_used": "Submits without an answer",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from smsgw import clock
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
 from smsgw.core.ids import CHINA
+from smsgw.pipeline import parking
 from smsgw.pipeline.alarms import Probe, channel_findings, standby_findings
 from smsgw.store import alarms as store
 from smsgw.store import partitions
@@ -67,6 +68,9 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
             for name, parts in daemon.channels.lost_claims().items()
         ]  # fmt: skip
 
+    async def facts() -> Iterable[Finding]:
+        return await parking.findings(daemon.database)
+
     async def unmatched() -> Iterable[Finding]:
         return [
             Finding(
@@ -108,6 +112,7 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
         "complaints": complaints,
         "unknown_codes": unknown_codes,
         "unmatched": unmatched,
+        "facts": facts,
         "reviews": daemon.reviewing.findings,
         "webhooks": daemon.pusher.findings,
     }

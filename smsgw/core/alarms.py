@@ -16,6 +16,7 @@ KINDS: dict[str, str] = {
     "unknown_code": "未知结果码",
     "claims_lost": "已认领的短信失去跟踪",
     "unmatched_reports": "无法匹配的回执过多",
+    "facts_parked": "上行或回执无法入账",
     "journal_full": "本地日志写满",
     "disk_low": "磁盘空间不足",
     "database_down": "数据库不可用",

@@ -80,6 +80,18 @@ def national(e164: str) -> str:
     return e164[2:] if is_mainland(e164) else e164
 
 
+def tail(number: str) -> str:
+    """The end of a number by which spellings of it are compared; empty when it does not say which number it is.
+
+    Prefixes go (+, 0086, 86, 0); what has fewer than seven digits, more than fifteen (pseudo codes) or other
+    characters among them (masked) is no number to compare with.
+    """
+    digits = number.strip(" \t+").lstrip("0")
+    if not (7 <= len(digits) <= 15 and digits.isascii() and digits.isdigit()):
+        return ""
+    return national(digits)
+
+
 def mask(number: str) -> str:
     """The number with its middle hidden, for display and logs; takes any text.
 

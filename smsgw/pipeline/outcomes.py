@@ -27,6 +27,7 @@ from smsgw.pipeline import references
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.longreports import LongReports
+from smsgw.pipeline.parking import Parking
 from smsgw.pipeline.reportids import ReportIds
 from smsgw.pipeline.retrying import Event, Retrying
 from smsgw.sparing import Sparing
@@ -131,6 +132,7 @@ class Outcomes:
             limit=MAX_WAITING,
             interval=COMMIT_INTERVAL,
             after_commit=self._ring,
+            parking=Parking(node),
         )
         self.tally = Tally()
 
@@ -165,6 +167,16 @@ class Outcomes:
     def waiting(self) -> int:
         """Items that are not committed yet."""
         return self._writer.waiting
+
+    @property
+    def conflicts(self) -> int:
+        """Commits that were repeated after a deadlock or a serialization failure."""
+        return self._writer.conflicts
+
+    @property
+    def parked(self) -> int:
+        """Facts that this node has laid aside."""
+        return self._writer.parked
 
     # --- what channels say -------------------------------------------------------------------------------------
 
@@ -206,6 +218,10 @@ class Outcomes:
         """Done when the inbound message is durable: only then may the carrier be answered."""
         account, extend_code = self._directory.owner_of(inbound.to_code, inbound.channel_id)
         return self._writer.submit(Arrived(inbound, account.id if account else None, extend_code))
+
+    def again(self, fact: Answer | GivenBack | Report | Arrived) -> asyncio.Future[Any]:
+        """A fact that had been laid aside; the result is ``parking.PARKED`` when it was refused again."""
+        return self._writer.submit(fact)
 
     async def sweep(self, sweep: Sweep) -> int:
         """Run a sweep in the writer's order; how many parts it changed.

@@ -11,25 +11,59 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import structlog
 
 from smsgw import aio, failpoints
 from smsgw.core.errors import SmsgwError, Temporary
-from smsgw.store.db import CONFLICT, OUTAGE, Connection, connect, unavailable
+from smsgw.store.db import CONFLICT, OUTAGE, Connection, connect, reason, refused_as_data, unavailable
 
 log = structlog.get_logger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Fact = TypeVar("Fact", contravariant=True)
+Kept = TypeVar("Kept", covariant=True)
 
 Commit = Callable[[Connection, list[Item], bool], Awaitable[list[Result]]]
 """Runs inside a transaction; gives one result an item. A result that is an ``SmsgwError`` is raised at its caller."""
+
+
+class Parking(Protocol[Fact, Kept]):
+    """Where a writer of facts lays aside what cannot be committed."""
+
+    def keeps(self, item: Fact) -> bool:
+        """Whether it is such a fact; of others the caller is told."""
+
+    async def park(self, connection: Connection, item: Fact, error: str) -> Kept:
+        """Store it, inside a transaction; what its caller gets."""
+
+
+@dataclass(slots=True)
+class _Suspect:
+    """A fact that has failed alone."""
+
+    tries: int
+    commits: int
+    """The writer's commits at that time: when others have succeeded since, it is the fact and not the database."""
+
 
 MIN_INTERVAL = 0.005
 """Under load commits start this many seconds apart unless told otherwise, so that each carries more."""
 COMMIT_TIMEOUT = 10.0
 """Seconds an attempt may take (a writer that gives up earlier: that long) before its connection counts as lost."""
+
+CONFLICTS = 20
+"""Conflicts in a row after which a writer of facts looks for the item that has them …"""
+CONFLICTS_OF_A_PIECE = 3
+"""… in pieces of the batch, which have fewer."""
+REFUSALS = 3
+"""Tries of a fact that is refused as data, each on a fresh connection, before it is laid aside …"""
+FAILURES = 10
+"""… and of one that fails otherwise while others succeed: about two minutes."""
+RETRY_MOST = 30.0
+"""Seconds between two of these tries, at most."""
 
 
 class Batcher(Generic[Item, Result]):
@@ -37,7 +71,8 @@ class Batcher(Generic[Item, Result]):
 
     ``give_up_after``: seconds of outage after which waiting callers get ``STORAGE_UNAVAILABLE``; None keeps the
     items until the database is back (for facts that must not be lost). ``limit`` bounds what waits (by weight).
-    ``interval``: seconds between the starts of two commits under load.
+    ``interval``: seconds between the starts of two commits under load. ``parking``: for a writer of facts,
+    which are tried until they are committed or laid aside; its statements bear a repeat that they are not told of.
     """
 
     def __init__(
@@ -52,6 +87,7 @@ class Batcher(Generic[Item, Result]):
         give_up_after: float | None = None,
         interval: float = MIN_INTERVAL,
         after_commit: Callable[[], None] = lambda: None,
+        parking: Parking[Item, Result] | None = None,
     ) -> None:
         self.name = name
         self._dsn = dsn
@@ -72,6 +108,12 @@ class Batcher(Generic[Item, Result]):
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._outage_since: float | None = None
+        self._parking = parking
+        self._suspects: dict[asyncio.Future[Result], _Suspect] = {}
+        self._later: dict[asyncio.Future[Result], tuple[Item, asyncio.TimerHandle]] = {}
+        """Suspects that wait for their next try."""
+        self.conflicts = 0
+        self.parked = 0
         self.commits = 0
         self.items = 0
 
@@ -105,7 +147,10 @@ class Batcher(Generic[Item, Result]):
         except TimeoutError:
             log.error("writer.unfinished", writer=self.name, waiting=self._weight)
         await aio.cancel(self._task)
-        self._fail((*self._under_way, *self._queue), Temporary("STORAGE_UNAVAILABLE", reason="服务正在停止"))
+        later = [(item, future) for future, (item, _) in self._later.items()]
+        for _, timer in self._later.values():
+            timer.cancel()
+        self._fail((*self._under_way, *self._queue, *later), Temporary("STORAGE_UNAVAILABLE", reason="服务正在停止"))
         self._queue.clear()
         if self._connection is not None:
             self._connection.terminate()
@@ -163,9 +208,19 @@ class Batcher(Generic[Item, Result]):
             self._weight -= sum(self._weigh(item) for item, _ in self._under_way)
             self._under_way = []
 
-    async def _settle(self, batch: list[tuple[Item, asyncio.Future[Result]]], again: bool = False) -> None:
-        """Commit the batch, repeating it over outages, and resolve its futures."""
+    async def _settle(
+        self, batch: list[tuple[Item, asyncio.Future[Result]]], again: bool = False, *, piece: bool = False
+    ) -> None:
+        """Commit the batch, repeating it over outages, and resolve its futures. ``piece``: of one that has failed."""
+        if self._suspects and len(batch) > 1 and not piece:
+            suspects = [entry for entry in batch if entry[1] in self._suspects]
+            rest = [entry for entry in batch if entry[1] not in self._suspects]
+            for some in (*([rest] if rest and suspects else []), *([entry] for entry in suspects)):
+                await self._settle(some, again)
+            if suspects:
+                return
         backoff = aio.Backoff(0.05, 1.0)
+        conflicts = 0
         while True:
             started = time.monotonic()
             try:
@@ -174,6 +229,11 @@ class Batcher(Generic[Item, Result]):
                 break
             except CONFLICT as exc:
                 log.info("writer.conflict", writer=self.name, error=type(exc).__name__)
+                conflicts += 1
+                self.conflicts += 1
+                if self._parking is not None and conflicts >= (CONFLICTS_OF_A_PIECE if piece else CONFLICTS):
+                    await self._isolate(batch, again, exc)
+                    return
                 await asyncio.sleep(backoff.next())
             except OUTAGE as exc:
                 again = True
@@ -188,11 +248,17 @@ class Batcher(Generic[Item, Result]):
                     return
                 await asyncio.sleep(backoff.next())
             except Exception as exc:
+                if self._parking is not None and not piece:  # once more, without what the connection remembers
+                    piece = True
+                    self._drop_connection()
+                    await asyncio.sleep(backoff.next())
+                    continue
                 await self._isolate(batch, again, exc)
                 return
         self.commits += 1
         self.items += len(batch)
         for (_, future), result in zip(batch, results, strict=True):
+            self._suspects.pop(future, None)
             if future.done():
                 continue
             if isinstance(result, SmsgwError):
@@ -204,14 +270,52 @@ class Batcher(Generic[Item, Result]):
     async def _isolate(
         self, batch: list[tuple[Item, asyncio.Future[Result]]], again: bool, exc: Exception
     ) -> None:
-        """Something in the batch is wrong (our bug): it fails alone, and its neighbours are committed one by one."""
+        """Something in the batch is wrong: it fails alone, and its neighbours are committed."""
         if len(batch) > 1:
-            log.error("writer.batch_failed", writer=self.name, items=len(batch), exc_info=exc)
-            for entry in batch:
-                await self._settle([entry], again)
+            log.error("writer.batch_failed", writer=self.name, items=len(batch), error=reason(exc))
+            half = len(batch) // 2 if self._parking is not None else 1
+            for n in range(0, len(batch), half):
+                await self._settle(batch[n : n + half], again, piece=True)
             return
-        log.error("writer.item_failed", writer=self.name, item=repr(batch[0][0])[:500], exc_info=exc)
-        self._fail(batch, exc)
+        ((item, future),) = batch
+        if future not in self._suspects:
+            log.error("writer.item_failed", writer=self.name, item=type(item).__name__, exc_info=exc)
+        if self._parking is None or not self._parking.keeps(item):
+            self._fail(batch, exc)
+        else:
+            await self._suspect(self._parking, item, future, exc)
+
+    async def _suspect(
+        self, parking: Parking[Item, Result], item: Item, future: asyncio.Future[Result], exc: Exception
+    ) -> None:
+        """A fact that has failed alone is tried again later, and in the end laid aside."""
+        suspect = self._suspects.setdefault(future, _Suspect(0, self.commits))
+        suspect.tries += 1
+        enough = FAILURES if not refused_as_data(exc) else REFUSALS
+        if suspect.tries >= enough and (refused_as_data(exc) or self.commits > suspect.commits):
+            try:
+                self._drop_connection()
+                connection = self._connection = await connect(self._dsn, writer=True, timeout=self._patience)
+                async with asyncio.timeout(self._patience), connection.transaction():
+                    result = await parking.park(connection, item, reason(exc))
+            except Exception as failed:  # a supervisor: then it stays with us
+                log.error("writer.parking_failed", writer=self.name, error=reason(failed))
+            else:
+                self.parked += 1
+                del self._suspects[future]
+                if not future.done():
+                    future.set_result(result)
+                return
+        delay = min(RETRY_MOST, 0.25 * 2.0 ** min(suspect.tries, 10))
+        self._weight += self._weigh(item)  # it still waits
+        timer = asyncio.get_running_loop().call_later(delay, self._rejoin, item, future)
+        self._later[future] = (item, timer)
+
+    def _rejoin(self, item: Item, future: asyncio.Future[Result]) -> None:
+        del self._later[future]
+        self._queue.append((item, future))
+        self._idle.clear()
+        self._wake.set()
 
     async def _attempt(self, items: list[Item], again: bool) -> list[Result]:
         if self._connection is None or self._connection.is_closed():

@@ -64,6 +64,19 @@ def forgive_abandoned(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) 
 CONFLICT = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
+def refused_as_data(exc: BaseException) -> bool:
+    """Whether the server, or the driver, refuses what it was given: the same will be refused again."""
+    if isinstance(exc, asyncpg.IntegrityConstraintViolationError):
+        return bool(getattr(exc, "constraint_name", None))  # without one: a partition is missing
+    return isinstance(exc, asyncpg.DataError)
+
+
+def reason(exc: BaseException) -> str:
+    """What an error is, without the values that its message may hold."""
+    parts = [type(exc).__name__, *(getattr(exc, name, None) for name in ("sqlstate", "table_name", "constraint_name"))]
+    return " ".join(str(part) for part in parts if part)
+
+
 async def as_writer(connection: Connection) -> None:
     """Let the transaction under way be planned as a writer's: rows are touched by key only."""
     await connection.execute(

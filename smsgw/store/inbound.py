@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,24 +23,28 @@ class Arrived:
     extend_code: str
 
 
+# A gateway may use an id again within days: what it has sent before has the same id and the same content (``digest``).
 _REMEMBER = """
 INSERT INTO mo_part (channel_id, carrier_id, number, to_code, ref, total, part, content, received_at)
 SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::int[], $6::smallint[], $7::smallint[],
                      $8::text[], $9::timestamptz[])
 ON CONFLICT DO NOTHING
-RETURNING channel_id, carrier_id
+RETURNING channel_id, carrier_id, digest, number, to_code, ref, total, part, content
 """
 
 _WAITING = """
-SELECT channel_id, carrier_id, part, content, received_at FROM mo_part
+SELECT channel_id, carrier_id, digest, part, content FROM mo_part
 WHERE number = $1 AND to_code = $2 AND ref = $3 AND total = $4 AND mo_id IS NULL AND received_at > $5
-ORDER BY part, received_at FOR UPDATE
+ORDER BY part, received_at DESC FOR UPDATE
 """
 
 _CONSUME = """
-UPDATE mo_part p SET mo_id = $3 FROM unnest($1::int[], $2::text[]) AS k(channel_id, carrier_id)
-WHERE p.channel_id = k.channel_id AND p.carrier_id = k.carrier_id
+UPDATE mo_part p SET mo_id = $4 FROM unnest($1::int[], $2::text[], $3::text[]) AS k(channel_id, carrier_id, digest)
+WHERE p.channel_id = k.channel_id AND p.carrier_id = k.carrier_id AND p.digest = k.digest
 """
+
+Key = tuple[int, str, str]
+"""(channel id, carrier's id, digest) of a stored PDU."""
 
 # What is being answered: the newest message to the phone that came from the number it has answered to (an access code
 # of the channel, present or former, with the message's extension), or from the longest beginning of it. A channel
@@ -103,17 +107,24 @@ async def commit_inbound(
         [a.inbound.text for a in arrived],
         [a.inbound.received_at for a in arrived],
     )
-    new = {(row["channel_id"], row["carrier_id"]) for row in rows}
+    new: dict[tuple[object, ...], Key] = {
+        (*row[:2], *row[3:]): (row["channel_id"], row["carrier_id"], row["digest"]) for row in rows
+    }
     told: set[int] = set()
     fresh: list[Arrived] = []
     opted_out: list[blocklist.NewEntry] = []
     told_out: list[tuple[int, dict[str, str]]] = []
     for one in arrived:
         inbound = one.inbound
-        key = (inbound.channel_id, inbound.carrier_id)
-        if key not in new:
+        key = new.pop(
+            (
+                inbound.channel_id, inbound.carrier_id, inbound.number, inbound.to_code, inbound.concat_ref,
+                inbound.concat_total, inbound.concat_number, inbound.text,
+            ),
+            None,
+        )  # fmt: skip
+        if key is None:
             continue  # the carrier sent it again
-        new.discard(key)
         fresh.append(one)
         keys, content, parts = [key], inbound.text, 1
         if inbound.concat_total > 1:
@@ -121,11 +132,11 @@ async def commit_inbound(
                 _WAITING, inbound.number, inbound.to_code, inbound.concat_ref, inbound.concat_total,
                 inbound.received_at - JOIN_WITHIN,
             )  # fmt: skip
-            texts = {row["part"]: row["content"] for row in waiting}
-            if len(texts) < inbound.concat_total:
+            (layer, *_) = layers((row["part"], row["content"], key_of(row)) for row in waiting)
+            if len(layer) < inbound.concat_total:
                 continue
-            keys = [(row["channel_id"], row["carrier_id"]) for row in waiting]
-            content, parts = "".join(texts[n] for n in sorted(texts)), inbound.concat_total
+            keys = [key for _, copies in layer.values() for key in copies]
+            content, parts = "".join(layer[n][0] for n in sorted(layer)), inbound.concat_total
         stored = await _store(connection, one, keys, content, parts, True, ids)
         if stored.account_id is not None:
             told.add(stored.account_id)
@@ -141,6 +152,29 @@ async def commit_inbound(
     return told, fresh
 
 
+Layer = dict[int, tuple[str, list[Key]]]
+"""Part number -> its text, and the stored PDUs that have brought it."""
+
+
+def key_of(row: Row) -> Key:
+    """Of a row of ``mo_part``."""
+    return row["channel_id"], row["carrier_id"], row["digest"]
+
+
+def layers(parts: Iterable[tuple[int, str, Key]]) -> list[Layer]:
+    """Parts under one reference, the likeliest message first: a phone may use its reference again before the message
+    that had it was whole. Of texts for one part the first given goes to the first layer; a copy goes with its like."""
+    found: list[Layer] = []
+    for number, text, key in parts:
+        for layer in found:
+            if layer.setdefault(number, (text, []))[0] == text:
+                layer[number][1].append(key)
+                break
+        else:
+            found.append({number: (text, [key])})
+    return found
+
+
 def _opt_out(inbound: Inbound, stored: _StoredMo, content: str) -> dict[str, str]:
     at = inbound.received_at.isoformat(timespec="seconds")
     return {"number": inbound.number, "sign": stored.sign, "content": content[:50], "at": at}
@@ -149,7 +183,7 @@ def _opt_out(inbound: Inbound, stored: _StoredMo, content: str) -> dict[str, str
 async def _store(
     connection: Connection,
     one: Arrived,
-    keys: list[tuple[int, str]],
+    keys: list[Key],
     content: str,
     parts: int,
     complete: bool,
@@ -167,7 +201,7 @@ async def _store(
         _STORE, mo_id, account_id, inbound.channel_id, inbound.number, inbound.to_code, one.extend_code,
         content, parts, complete, at, answered["id"] if answered else None,
     )  # fmt: skip
-    await connection.execute(_CONSUME, [k[0] for k in keys], [k[1] for k in keys], mo_id)
+    await connection.execute(_CONSUME, *map(list, zip(*keys, strict=True)), mo_id)
     if account_id is not None:
         record = (
             ids(),
@@ -197,8 +231,10 @@ parts AS MATERIALIZED (
     WHERE p.mo_id IS NULL FOR UPDATE OF p SKIP LOCKED
 )
 SELECT number, to_code, ref, total, min(channel_id) AS channel_id, min(received_at) AS received_at,
-       array_agg(channel_id ORDER BY part) AS channels, array_agg(carrier_id ORDER BY part) AS carrier_ids,
-       array_agg(part ORDER BY part) AS parts, array_agg(content ORDER BY part) AS contents
+       array_agg(channel_id ORDER BY received_at, part) AS channels,
+       array_agg(carrier_id ORDER BY received_at, part) AS carrier_ids,
+       array_agg(digest ORDER BY received_at, part) AS digests,
+       array_agg(part ORDER BY received_at, part) AS parts, array_agg(content ORDER BY received_at, part) AS contents
 FROM parts GROUP BY number, to_code, ref, total ORDER BY min(received_at)
 """
 
@@ -211,14 +247,20 @@ async def stale_parts(connection: Connection, before: datetime) -> list[Row]:
 async def give_up_joining(
     connection: Connection, row: Row, account_id: int | None, extend_code: str, ids: Ids
 ) -> set[int]:
-    """Store what has come of a long message, marked incomplete; ``row`` is one of ``stale_parts``."""
-    texts = dict(zip(row["parts"], row["contents"], strict=True))
-    content = "".join(texts.get(n, "…") for n in range(1, row["total"] + 1))
-    inbound = Inbound(row["channel_id"], "", row["number"], row["to_code"], content, row["received_at"])
-    keys = list(zip(row["channels"], row["carrier_ids"], strict=True))
-    one = Arrived(inbound, account_id, extend_code)
-    stored = await _store(connection, one, keys, content, len(texts), False, ids)
-    return set() if stored.account_id is None else {stored.account_id}
+    """Store what has come under the reference of a long message, marked incomplete where parts are missing, all of it:
+    where a part has come with two texts, as two messages. ``row`` is one of ``stale_parts``."""
+    keys: list[Key] = list(zip(row["channels"], row["carrier_ids"], row["digests"], strict=True))
+    told: set[int] = set()
+    for layer in layers(zip(row["parts"], row["contents"], keys, strict=True)):
+        content = "".join(layer[n][0] if n in layer else "…" for n in range(1, row["total"] + 1))
+        inbound = Inbound(row["channel_id"], "", row["number"], row["to_code"], content, row["received_at"])
+        one = Arrived(inbound, account_id, extend_code)
+        copies = [key for _, stored in layer.values() for key in stored]
+        whole = len(layer) == row["total"]  # two nodes took its last parts at the same moment: neither saw the other's
+        stored_mo = await _store(connection, one, copies, content, len(layer), whole, ids)
+        if stored_mo.account_id is not None:
+            told.add(stored_mo.account_id)
+    return told
 
 
 _SWEEP = "DELETE FROM mo_part WHERE received_at < $1 AND mo_id IS NOT NULL"

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 
 from smsgw.core.model import Report
 from smsgw.store.db import Connection, Row
+from smsgw.store.matching import chosen, tails
 
-# Parts that wait for their report on the same channel, and of one that this report is for. The upper bound of the id
-# comes from a row, as in store/outcomes.
-_SIBLINGS = """
+# Parts that wait for their report on the same channel, and of one that this report is for.
+_SIBLINGS = f"""
 WITH r AS MATERIALIZED (
     SELECT *, $4::bigint AS newest
-    FROM unnest($1::int[], $2::text[]) WITH ORDINALITY AS r(channel_id, carrier_id, n)
-)
-SELECT DISTINCT r.n, s.part, s.carrier_id
-FROM r JOIN part p ON p.channel_id = r.channel_id AND p.carrier_id = r.carrier_id AND p.id >= $3 AND p.id <= r.newest
-JOIN part s ON s.id = p.id AND s.part <> p.part AND s.id >= $3
+    FROM unnest($1::int[], $2::text[], $5::text[]) WITH ORDINALITY AS r(channel_id, carrier_id, tail, n)
+),
+hit AS MATERIALIZED ({chosen("p.id, p.part, p.state, p.total, p.channel_id", "$3")})
+SELECT DISTINCT p.n, s.part, s.carrier_id
+FROM hit p JOIN part s ON s.id = p.id AND s.part <> p.part AND s.id >= $3
 WHERE p.state = 30 AND p.total > 1 AND s.state = 30 AND s.channel_id = p.channel_id AND s.carrier_id IS NOT NULL
-ORDER BY r.n, s.part
-"""
+ORDER BY p.n, s.part
+"""  # noqa: S608 - constant text
 
 
 async def siblings(
@@ -27,7 +27,12 @@ async def siblings(
 ) -> list[tuple[int, str]]:
     """(position in ``reports``, carrier's id) of the other parts that wait for a report."""
     rows = await connection.fetch(
-        _SIBLINGS, [r.channel_id for r in reports], [r.carrier_id for r in reports], oldest, newest
+        _SIBLINGS,
+        [r.channel_id for r in reports],
+        [r.carrier_id for r in reports],
+        oldest,
+        newest,
+        tails(reports),
     )
     return [(row["n"] - 1, row["carrier_id"]) for row in rows]
 

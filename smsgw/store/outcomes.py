@@ -24,6 +24,7 @@ from smsgw.core.model import (
 from smsgw.core.states import PartState
 from smsgw.store import stats
 from smsgw.store.db import Connection, Row
+from smsgw.store.matching import chosen, tails
 from smsgw.store.reportids import report_of
 from smsgw.store.retrying import late_reports
 
@@ -144,7 +145,7 @@ done AS (
     WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt AND p.id >= $14
       AND (p.state = 20 OR (p.state = 31 AND a.state <> 31))
     RETURNING p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
-              p.answered_at, p.claimed_at, p.final_at
+              p.answered_at, p.claimed_at, p.final_at, p.attempt
 )
 SELECT * FROM done
 """
@@ -157,42 +158,32 @@ RETURNING o.*
 
 _ANY_EARLY = "SELECT EXISTS (SELECT 1 FROM receipt_orphan)"
 
-# A carrier may use an id again: the part that waits for a report wins, then the newest. The upper bound of the id
-# leaves out days to come; it comes from a row, because the planner would take two constants for a narrow range and read
-# the day by its primary key instead of part_carrier.
-_REPORTS = """
+# A report that hits nothing which it can change is settled only by a part whose end is told: that of a part which waits
+# for another attempt, or which changed under way, is still to be heard. The last row names the reports (``hit``) whose
+# part could have been changed, and those (``ended``) whose part had its end before.
+_REPORTS = f"""
 WITH r AS MATERIALIZED (
     SELECT *, $8::bigint AS newest
-    FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::timestamptz[])
-    WITH ORDINALITY AS r(channel_id, carrier_id, state, code, class, at, n)
+    FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::timestamptz[], $9::text[])
+    WITH ORDINALITY AS r(channel_id, carrier_id, state, code, class, at, tail, n)
 ),
-hit AS MATERIALIZED (
-    SELECT DISTINCT ON (r.n) r.n, p.id, p.part, r.state, r.code, r.class, r.at
-    FROM r JOIN part p ON p.channel_id = r.channel_id AND p.carrier_id = r.carrier_id
-                      AND p.id >= $7 AND p.id <= r.newest
-    ORDER BY r.n, (p.state = 30) DESC, p.id DESC
+hit AS MATERIALIZED ({chosen("p.id, p.part, p.state AS was, p.carrier_id, r.state, r.code, r.class, r.at", "$7")}),
+first AS MATERIALIZED (
+    SELECT DISTINCT ON (id, part) * FROM hit WHERE was IN (30, 31, 43, 44) ORDER BY id, part, n
 ),
-first AS MATERIALIZED (SELECT DISTINCT ON (id, part) * FROM hit ORDER BY id, part, n),
 done AS (
     UPDATE part p SET state = f.state, code = f.code, class = f.class, final_at = f.at, next_at = NULL
     FROM first f
-    WHERE p.id = f.id AND p.part = f.part AND p.state IN (30, 31, 43, 44) AND p.id >= $7
+    WHERE p.id = f.id AND p.part = f.part AND p.state IN (30, 31, 43, 44) AND p.carrier_id = f.carrier_id AND p.id >= $7
     RETURNING f.n, p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
               p.answered_at, p.claimed_at, p.final_at
 )
-SELECT * FROM done
-"""
-
-# Which of the reports that changed nothing belong to a part all the same.
-_KNOWN = """
-WITH r AS MATERIALIZED (
-    SELECT *, $4::bigint AS newest
-    FROM unnest($1::int[], $2::text[]) WITH ORDINALITY AS r(channel_id, carrier_id, n)
-)
-SELECT r.n FROM r
-WHERE EXISTS (SELECT 1 FROM part p
-              WHERE p.channel_id = r.channel_id AND p.carrier_id = r.carrier_id AND p.id >= $3 AND p.id <= r.newest)
-"""
+SELECT *, NULL::bigint[] AS hit, NULL::bigint[] AS ended FROM done
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       array_agg(n) FILTER (WHERE was IN (30, 31, 43, 44)), array_agg(n) FILTER (WHERE was IN (40, 41, 42, 45, 46, 47))
+FROM hit
+"""  # noqa: S608 - constant text
 
 _PARK = """
 INSERT INTO receipt_orphan (channel_id, carrier_id, state, code, class, number, received_at, reference, by_number,
@@ -201,6 +192,10 @@ SELECT * FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::text
                      $8::int[], $9::boolean[], $10::timestamptz[])
 ON CONFLICT DO NOTHING
 """
+
+
+ROUNDS = 3
+"""Looks at a report whose part another report of its batch, or another node, has changed meanwhile."""
 
 
 @dataclass(slots=True)
@@ -246,7 +241,7 @@ async def commit_answers(
     known = [row for row in rows if row["carrier_id"] and row["state"] in (PartState.SENT, PartState.UNKNOWN)]
     if len(rows) < len(best):
         tally.stale_answers += len(best) - len(rows)
-        applied = {(row["id"], row["part"]) for row in rows}
+        applied = {(row["id"], row["part"], row["attempt"]) for row in rows}
         known += await _too_late(connection, ordered, applied)
         known += await _still_unknown(connection, ordered, applied)
     early: list[Report] = []
@@ -267,26 +262,38 @@ RETURNING p.channel_id, p.carrier_id
 """
 
 
+# … or the part was sent again: the attempt that the answer is about lies aside by then.
+_SUPERSEDED = """
+UPDATE attempt t SET carrier_id = a.carrier_id, answered_at = a.at
+FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::text[], $6::timestamptz[])
+    AS a(id, part, attempt, carrier_id, at)
+WHERE t.id = a.id AND t.part = a.part AND t.attempt = a.attempt AND t.id >= $5 AND t.carrier_id IS NULL
+RETURNING t.channel_id, t.carrier_id
+"""
+
+
 async def _too_late(
-    connection: Connection, answers: Sequence[Answer], applied: set[tuple[int, int]]
+    connection: Connection, answers: Sequence[Answer], applied: set[tuple[int, int, int]]
 ) -> list[Row]:
     late = [
-        a.outcome
+        a
         for a in answers
         if a.outcome.carrier_id
         and a.outcome.kind is OutcomeKind.ACCEPTED
-        and (a.outcome.id, a.outcome.part) not in applied
+        and (a.outcome.id, a.outcome.part, a.outcome.attempt) not in applied
     ]
     if not late:
         return []
-    return await connection.fetch(
-        _TOO_LATE,
-        [o.id for o in late],
-        [o.part for o in late],
-        [o.attempt for o in late],
-        [o.carrier_id for o in late],
-        min(o.id for o in late),
+    o = [a.outcome for a in late]
+    named = (
+        [x.id for x in o],
+        [x.part for x in o],
+        [x.attempt for x in o],
+        [x.carrier_id for x in o],
+        min(x.id for x in o),
     )
+    rows = await connection.fetch(_TOO_LATE, *named)
+    return rows + await connection.fetch(_SUPERSEDED, *named, [a.at for a in late])
 
 
 # The first owner does not know either, and has settled its books: whatever it says later proves nothing.
@@ -301,14 +308,14 @@ RETURNING p.channel_id, p.carrier_id
 
 
 async def _still_unknown(
-    connection: Connection, answers: Sequence[Answer], applied: set[tuple[int, int]]
+    connection: Connection, answers: Sequence[Answer], applied: set[tuple[int, int, int]]
 ) -> list[Row]:
     unknown = [
         a.outcome
         for a in answers
         if a.outcome.kind is OutcomeKind.UNKNOWN
         and a.outcome.code != TAKEN_OVER
-        and (a.outcome.id, a.outcome.part) not in applied
+        and (a.outcome.id, a.outcome.part, a.outcome.attempt) not in applied
     ]
     if not unknown:
         return []
@@ -335,33 +342,52 @@ async def match_reports(
     changed: list[Row] = []
     pending = list(reports)
     for since in (recent, oldest):
-        if not pending:
-            break
-        rows = await connection.fetch(
-            _REPORTS,
-            [r.channel_id for r in pending],
-            [r.carrier_id for r in pending],
-            [int(r.state) for r in pending],
-            [r.code for r in pending],
-            [r.cls for r in pending],
-            [r.received_at for r in pending],
-            since,
-            newest,
-        )
-        changed += rows
-        applied = {row["n"] for row in rows}
-        pending = [r for n, r in enumerate(pending, 1) if n not in applied]
-        if pending:
-            channels, carrier_ids = [r.channel_id for r in pending], [r.carrier_id for r in pending]
-            known = {row["n"] for row in await connection.fetch(_KNOWN, channels, carrier_ids, since, newest)}
-            tally.duplicate_reports += len(known)
-            pending = [r for n, r in enumerate(pending, 1) if n not in known]
+        looked: list[Report] = []
+        for _ in range(ROUNDS):
+            if not pending:
+                break
+            rows, left, none = await _apply(connection, pending, tally, since, newest)
+            changed += rows
+            pending = left
+            looked += none
+        pending += looked
     if pending:
         updated, found = await late_reports(connection, pending, oldest=oldest)
         changed += updated
         tally.duplicate_reports += len(found) - len(updated)
         pending = [r for n, r in enumerate(pending) if n not in found]
     return changed, pending
+
+
+async def _apply(
+    connection: Connection, reports: list[Report], tally: Tally, since: int, newest: int
+) -> tuple[list[Row], list[Report], list[Report]]:
+    """One look: the rows that changed, the reports to look at again, and those that have found nothing to change."""
+    rows = await connection.fetch(
+        _REPORTS,
+        [r.channel_id for r in reports],
+        [r.carrier_id for r in reports],
+        [int(r.state) for r in reports],
+        [r.code for r in reports],
+        [r.cls for r in reports],
+        [r.received_at for r in reports],
+        since,
+        newest,
+        tails(reports),
+    )
+    changed = [row for row in rows if row["n"] is not None]
+    applied = {row["n"] for row in changed}
+    if len(applied) == len(reports):
+        return changed, [], []
+    said = next(row for row in rows if row["n"] is None)
+    ended, hit = set(said["ended"] or ()), set(said["hit"] or ())
+    tally.duplicate_reports += len(ended)
+    left: list[Report] = []
+    none: list[Report] = []
+    for n, report in enumerate(reports, 1):
+        if n not in applied and n not in ended:
+            (left if n in hit else none).append(report)
+    return changed, left, none
 
 
 async def park(connection: Connection, reports: Sequence[Report], tally: Tally) -> None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from smsgw.core.model import Outcome, Report
+from smsgw.core.states import PartState
 from smsgw.store.db import Connection, Row
+from smsgw.store.matching import FITS, chosen, tails
 from smsgw.store.sweeps import STEP
 
 RENDEZVOUS = timedelta(seconds=5)
@@ -42,11 +44,9 @@ async def parts_of_answers(connection: Connection, outcomes: Sequence[Outcome]) 
 _LOOK_REPORTS = f"""
 WITH r AS MATERIALIZED (
     SELECT *, $4::bigint AS newest
-    FROM unnest($1::int[], $2::text[]) WITH ORDINALITY AS r(channel_id, carrier_id, n)
+    FROM unnest($1::int[], $2::text[], $5::text[]) WITH ORDINALITY AS r(channel_id, carrier_id, tail, n)
 )
-SELECT DISTINCT ON (r.n) r.n, {_COLUMNS}
-FROM r JOIN part p ON p.channel_id = r.channel_id AND p.carrier_id = r.carrier_id AND p.id >= $3 AND p.id <= r.newest
-WHERE p.state = 30 ORDER BY r.n, p.id DESC
+SELECT * FROM ({chosen(_COLUMNS, "$3")}) hit WHERE state = 30
 """  # noqa: S608
 
 
@@ -55,7 +55,12 @@ async def parts_of_reports(
 ) -> dict[int, Row]:
     """Position in ``reports`` -> the part that waits for this report. A part is given once, to the first."""
     rows = await connection.fetch(
-        _LOOK_REPORTS, [r.channel_id for r in reports], [r.carrier_id for r in reports], oldest, newest
+        _LOOK_REPORTS,
+        [r.channel_id for r in reports],
+        [r.carrier_id for r in reports],
+        oldest,
+        newest,
+        tails(reports),
     )
     found: dict[int, Row] = {}
     given: set[tuple[int, int]] = set()
@@ -185,15 +190,16 @@ async def release(connection: Connection, now: datetime, oldest: int) -> list[Ro
     return await connection.fetch(_RELEASE, now, oldest)
 
 
-# The parts of a message that wait in a pool stay together: there a late delivery of one of them is only counted.
-_LATE = """
+# The parts of a message that wait in a pool stay together: there a late delivery of one of them has to wait.
+_LATE = f"""
 WITH r AS MATERIALIZED (
-    SELECT * FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::timestamptz[])
-    WITH ORDINALITY AS r(channel_id, carrier_id, state, code, at, n)
+    SELECT * FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::timestamptz[], $7::text[])
+    WITH ORDINALITY AS r(channel_id, carrier_id, state, code, at, tail, n)
 ),
 hit AS MATERIALIZED (
     SELECT DISTINCT ON (r.n) r.*, a.id, a.part
     FROM r JOIN attempt a ON a.channel_id = r.channel_id AND a.carrier_id = r.carrier_id AND a.id >= $6
+           JOIN message m ON m.id = a.id AND m.id >= $6 AND {FITS}
     ORDER BY r.n, a.id DESC, a.attempt DESC
 ),
 first AS MATERIALIZED (SELECT DISTINCT ON (id, part) * FROM hit WHERE state = 40 ORDER BY id, part, n),
@@ -205,8 +211,14 @@ done AS (
     RETURNING f.n, p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
               p.answered_at, p.claimed_at, p.final_at
 )
-SELECT * FROM done
-UNION ALL SELECT n, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM hit
+SELECT *, NULL::bigint AS hit_id, NULL::smallint AS hit_part FROM done
+UNION ALL
+SELECT n, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, id, part FROM hit
+"""  # noqa: S608
+
+_ENDED = """
+SELECT k.n FROM unnest($1::bigint[], $2::smallint[]) WITH ORDINALITY AS k(id, part, n)
+JOIN part p ON p.id = k.id AND p.part = k.part AND p.id >= $3 WHERE p.state IN (40, 41, 42, 45, 46, 47)
 """
 
 
@@ -215,7 +227,8 @@ async def late_reports(
 ) -> tuple[list[Row], set[int]]:
     """Reports of attempts that were given up: a delivery after all is the message's end, and stops what still waits.
 
-    The rows that changed, and the positions of the reports that have found their attempt.
+    The rows that changed, and the positions of the reports that say nothing more: what has changed a part, is about one
+    that has its end, or is the failure that was expected of an attempt given up.
     """
     rows = await connection.fetch(
         _LATE,
@@ -225,5 +238,15 @@ async def late_reports(
         [r.code for r in reports],
         [r.received_at for r in reports],
         oldest,
+        tails(reports),
     )
-    return [row for row in rows if row["id"] is not None], {row["n"] - 1 for row in rows}
+    changed = [row for row in rows if row["id"] is not None]
+    applied = {row["n"] - 1 for row in changed}
+    hits = [row for row in rows if row["id"] is None and row["n"] - 1 not in applied]
+    known = {row["n"] - 1 for row in hits if reports[row["n"] - 1].state is not PartState.DELIVERED}
+    open_ = [row for row in hits if row["n"] - 1 not in known]
+    if open_:
+        ids = [row["hit_id"] for row in open_]
+        ended = await connection.fetch(_ENDED, ids, [row["hit_part"] for row in open_], min(ids))
+        known |= {open_[row["n"] - 1]["n"] - 1 for row in ended}
+    return changed, applied | known

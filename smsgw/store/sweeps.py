@@ -29,15 +29,26 @@ async def release_scheduled(connection: Connection, now: datetime, oldest: int) 
     return await connection.fetch(_RELEASE_SCHEDULED, now, oldest)
 
 
+# An attempt whose part is sent again lies aside under its own id, known or still to be told: its report, and its answer
+# after all, find home there.
+_SET_ASIDE = """
+INSERT INTO attempt (id, part, attempt, channel_id, carrier_id, code, claimed_at, answered_at)
+SELECT id, part, attempt, channel_id, carrier_id, code, claimed_at, answered_at FROM due WHERE resend
+ON CONFLICT DO NOTHING
+"""
+_OF_ATTEMPT = "p.attempt, p.channel_id, p.carrier_id, p.code, p.claimed_at, p.answered_at"
+
 _RESOLVE_UNKNOWN = f"""
-WITH due AS (
-    SELECT p.id, p.part, COALESCE(p.unknown_policy, c.unknown_policy) = 'resend' AND p.resent < 1
-                         AND p.expires_at > $1 AS resend
+WITH due AS MATERIALIZED (
+    SELECT p.id, p.part, {_OF_ATTEMPT},
+           COALESCE(p.unknown_policy, c.unknown_policy) = 'resend' AND p.resent < 1 AND p.expires_at > $1 AS resend
     FROM part p JOIN channel c ON c.id = p.channel_id
     WHERE p.state = 31 AND p.next_at <= $1 AND p.id >= $2 ORDER BY p.next_at LIMIT {STEP} FOR UPDATE OF p SKIP LOCKED
-)
+),
+aside AS ({_SET_ASIDE})
 UPDATE part p SET state = CASE WHEN due.resend THEN 11 ELSE 44 END,
                   resent = p.resent + due.resend::int,
+                  carrier_id = CASE WHEN NOT due.resend THEN p.carrier_id END,
                   next_at = CASE WHEN due.resend THEN $1 END,
                   final_at = CASE WHEN due.resend THEN NULL ELSE $1 END
 FROM due WHERE p.id = due.id AND p.part = due.part AND p.state = 31 AND p.id >= $2 RETURNING {COLUMNS}
@@ -50,10 +61,16 @@ async def resolve_unknown(connection: Connection, now: datetime, oldest: int) ->
 
 
 _DECIDE_UNKNOWN = f"""
-UPDATE part p SET state = $3::smallint, code = CASE WHEN $3 = 11 THEN '' ELSE $5 END, resent = p.resent + ($3 = 11)::int,
-    next_at = CASE WHEN $3 = 11 THEN $4::timestamptz END, final_at = CASE WHEN $3 <> 11 THEN $4::timestamptz END,
-    expires_at = CASE WHEN $3 = 11 THEN greatest(p.expires_at, $4::timestamptz + interval '10 minutes') ELSE p.expires_at END
-WHERE p.id = $1 AND ($2 = 0 OR p.part = $2) AND p.state = 31 RETURNING {COLUMNS}
+WITH due AS MATERIALIZED (
+    SELECT p.id, p.part, {_OF_ATTEMPT}, $3 = 11 AS resend FROM part p
+    WHERE p.id = $1 AND ($2 = 0 OR p.part = $2) AND p.state = 31 ORDER BY p.part FOR UPDATE
+),
+aside AS ({_SET_ASIDE})
+UPDATE part p SET state = $3::smallint, code = CASE WHEN resend THEN '' ELSE $5 END, resent = p.resent + resend::int,
+    carrier_id = CASE WHEN NOT resend THEN p.carrier_id END,
+    next_at = CASE WHEN resend THEN $4::timestamptz END, final_at = CASE WHEN NOT resend THEN $4::timestamptz END,
+    expires_at = CASE WHEN resend THEN greatest(p.expires_at, $4::timestamptz + interval '10 minutes') ELSE p.expires_at END
+FROM due WHERE p.id = due.id AND p.part = due.part AND p.id = $1 AND p.state = 31 RETURNING {COLUMNS}
 """  # noqa: S608, E501
 
 

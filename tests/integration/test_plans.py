@@ -199,10 +199,14 @@ async def test_a_report_finds_its_part_by_the_carriers_id(day: Day) -> None:
     batch = 500
     channels, states, blank, times = filled(batch, "1", "40::smallint", "''::text", "now()")
     ids = listed([f"{n:x}" for n in range(1, batch + 1)])
+    tails = listed([f"13{(FIRST + n) % 10**9:09d}" for n in range(1, batch + 1)])
     for since in (OLDEST, first_id(NOW - timedelta(days=2))):
         plan = await day.cheap(
-            outcomes._REPORTS, channels, ids, states, blank, blank, times, str(since), str(NEWEST), rows=batch
+            outcomes._REPORTS,
+            *(channels, ids, states, blank, blank, times, str(since), str(NEWEST), tails),
+            rows=batch,
         )
+        assert plan.root["Plan"]["Actual Rows"] == batch + 1
         executed = [
             n
             for n in plan.nodes("Index Scan")
@@ -211,10 +215,10 @@ async def test_a_report_finds_its_part_by_the_carriers_id(day: Day) -> None:
         ahead = partitions.name("part", TODAY + timedelta(days=3))
         assert executed
         assert not [n for n in executed if n["Relation Name"] == ahead]
-        await day.cheap(outcomes._KNOWN, channels, ids, str(since), str(NEWEST), rows=batch)
-        await day.cheap(retrying._LOOK_REPORTS, channels, ids, str(since), str(NEWEST), rows=batch)
-        await day.cheap(longreports._SIBLINGS, channels, ids, str(since), str(NEWEST), rows=batch)
-    await day.cheap(retrying._LATE, channels, ids, states, blank, times, str(OLDEST), rows=batch)
+        named = (channels, ids, str(since), str(NEWEST), tails)
+        await day.cheap(retrying._LOOK_REPORTS, *named, rows=batch)
+        await day.cheap(longreports._SIBLINGS, *named, rows=batch)
+    await day.cheap(retrying._LATE, channels, ids, states, blank, times, str(OLDEST), tails, rows=batch)
 
 
 async def test_late_reports_of_one_batch_cost_as_much_as_they_are_many(day: Day) -> None:
@@ -226,7 +230,8 @@ async def test_late_reports_of_one_batch_cost_as_much_as_they_are_many(day: Day)
     )  # fmt: skip
     channels, states, blank, times = filled(batch, "1", "40::smallint", "''::text", "now()")
     ids = listed([f"old{n}" for n in range(1, batch + 1)])
-    plan = await day.run(retrying._LATE, channels, ids, states, blank, times, str(OLDEST))
+    tails = filled(batch, "''::text")[0]
+    plan = await day.run(retrying._LATE, channels, ids, states, blank, times, str(OLDEST), tails)
     assert plan.pages < PAGES_OF_A_ROW * batch
     compared = [n.get("Rows Removed by Join Filter", 0) for n in plan.nodes("Nested Loop")]
     assert max(compared, default=0) <= batch, json.dumps(plan.root, indent=1)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -13,6 +17,7 @@ import pytest_asyncio
 
 from smsgw import aio
 from smsgw.core.errors import Refused, SmsgwError, Temporary
+from smsgw.store import batch
 from smsgw.store.batch import Batcher
 from smsgw.store.db import Connection
 
@@ -72,7 +77,84 @@ async def test_items_of_one_turn_share_a_commit_and_each_hears_its_own_result(
     await writer.stop()
 
 
-async def test_a_commit_whose_outcome_is_lost_is_repeated_as_such(dsn: str, side: asyncpg.Connection) -> None:
+class Wire:
+    """Between the writer and the server: passes everything on, until it is to lose a COMMIT, or the answer to one."""
+
+    COMMIT = b"Q\x00\x00\x00\x0cCOMMIT;\x00"
+
+    def __init__(self, dsn: str) -> None:
+        address = urlsplit(dsn)
+        query = dict(parse_qsl(address.query))
+        self._server = f"{query['host']}/.s.PGSQL.{query.get('port', 5432)}"
+        self._folder = Path(tempfile.mkdtemp(prefix="wire"))
+        query |= {"host": str(self._folder), "port": "5432"}
+        self.dsn = urlunsplit(address._replace(query=urlencode(query)))
+        self.lose = ""
+        """``request`` or ``answer``, once."""
+        self._listener: asyncio.Server | None = None
+
+    async def __aenter__(self) -> Wire:
+        self._listener = await asyncio.start_unix_server(self._serve, self._folder / ".s.PGSQL.5432")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._listener is not None
+        self._listener.close()
+        shutil.rmtree(self._folder)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, out = await asyncio.open_unix_connection(self._server)
+        lost = asyncio.Event()
+
+        async def answers() -> None:
+            while data := await back.read(1 << 16):
+                if lost.is_set():
+                    break  # the server has said what became of it; nobody hears
+                writer.write(data)
+
+        answering = aio.spawn(answers(), name="wire")
+        while data := await reader.read(1 << 16):
+            if self.COMMIT in data and self.lose:
+                what, self.lose = self.lose, ""
+                lost.set()
+                if what == "request":
+                    break
+                out.write(data)
+                await asyncio.wait_for(answering, 5)
+                break
+            out.write(data)
+        out.close()
+        await aio.cancel(answering)
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+async def test_a_commit_whose_outcome_is_lost_is_repeated_as_such(
+    dsn: str, side: asyncpg.Connection, lost: str
+) -> None:
+    """It did not reach the server, or it did and the answer was lost: the writer cannot tell."""
+    book = Book()
+    there: list[int] = []
+
+    async def look(connection: Connection) -> None:
+        there.append(await side.fetchval("SELECT count(*) FROM book"))
+
+    book.before = look
+    async with Wire(dsn) as wire:
+        writer: Writer = Batcher("test", wire.dsn, book.commit)
+        await writer.start()
+        wire.lose = lost
+        assert await asyncio.gather(writer.put(1), writer.put(2)) == [2, 4]
+        assert book.calls == [([1, 2], False), ([1, 2], True)]
+        assert there == ([0, 2] if lost == "answer" else [0, 0])
+        assert await side.fetchval("SELECT count(*) FROM book") == 2
+        assert writer.outage == 0.0
+        await writer.stop()
+
+
+async def test_a_connection_that_is_lost_in_the_middle_of_a_transaction(
+    dsn: str, side: asyncpg.Connection
+) -> None:
     book = Book()
 
     async def die(connection: Connection) -> None:
@@ -257,4 +339,218 @@ async def test_a_bell_that_breaks_does_not_end_the_writer(dsn: str, side: asyncp
     await writer.start()
     assert await writer.put(1) == 2
     assert await writer.put(2) == 4
+    await writer.stop()
+
+
+# --- facts ------------------------------------------------------------------------------------------------------------
+
+
+class Shelf:
+    """Where the writer of these tests lays numbers aside; odd ones above 1000 are no facts."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[int, str]] = []
+        self.closed = False
+
+    def keeps(self, item: int) -> bool:
+        return item < 1000
+
+    async def park(self, connection: Connection, item: int, error: str) -> int:
+        if self.closed:
+            await connection.execute("SELECT 1 / 0")
+        self.kept.append((item, error))
+        return -1
+
+
+def poison(*numbers: int, code: str) -> Callable[[Connection, list[int]], object]:
+    """Batches that have one of these fail with an SQLSTATE."""
+
+    async def fail(connection: Connection, items: list[int]) -> None:
+        if set(items) & set(numbers):
+            await connection.execute(f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{code}'; END $$")
+
+    return fail
+
+
+class Facts(Book):
+    """Knows what it is asked to write."""
+
+    def __init__(self, fail: Callable[[Connection, list[int]], object] | None = None) -> None:
+        super().__init__()
+        self.fail = fail
+
+    async def commit(self, connection: Connection, items: list[int], again: bool) -> list[int | SmsgwError]:
+        if self.fail is not None:
+            await self.fail(connection, items)  # type: ignore[misc]
+        return await super().commit(connection, items, again)
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes two minutes takes a second."""
+    monkeypatch.setattr(batch, "RETRY_MOST", 0.02)
+
+
+@pytest.mark.parametrize("code", ["55P03", "XX000", "0A000", "42P01", "P0001", "57014", "40P01", "23505"])
+async def test_no_error_of_the_moment_costs_a_fact(
+    dsn: str, side: asyncpg.Connection, hurried: None, code: str
+) -> None:
+    """Also one that a lonely fact meets several times."""
+    left = 4
+
+    async def fail(connection: Connection, items: list[int]) -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            await poison(1, code=code)(connection, items)  # type: ignore[misc]
+
+    shelf = Shelf()
+    writer: Writer = Batcher("test", dsn, Facts(fail).commit, parking=shelf)
+    await writer.start()
+    assert await asyncio.wait_for(writer.put(1), 10) == 2
+    assert shelf.kept == []
+    await writer.stop()
+
+
+async def test_what_a_connection_remembers_goes_with_it(dsn: str, side: asyncpg.Connection) -> None:
+    """A cached statement of a table that has changed under way: on a fresh connection it is a statement again."""
+    await side.execute("CREATE TABLE shape (a int); INSERT INTO shape VALUES (1)")
+    book = Book()
+
+    async def look(connection: Connection) -> None:
+        await connection.fetch("SELECT * FROM shape")
+
+    book.before = look
+    writer: Writer = Batcher("test", dsn, book.commit, parking=Shelf())
+    await writer.start()
+    assert await writer.put(1) == 2
+    await side.execute("ALTER TABLE shape ADD COLUMN b text")
+    assert await asyncio.gather(*(writer.put(n) for n in (2, 3))) == [4, 6]
+    assert len(book.calls) == 3
+    await writer.stop()
+
+
+@pytest.mark.parametrize(
+    ("code", "name"), [("22P02", "InvalidTextRepresentationError"), ("XX000", "InternalServerError")]
+)
+async def test_a_fact_that_is_refused_is_laid_aside_and_its_neighbours_are_committed(
+    dsn: str, side: asyncpg.Connection, hurried: None, code: str, name: str
+) -> None:
+    shelf = Shelf()
+    book = Facts(poison(77, 200, code=code))
+    writer: Writer = Batcher("test", dsn, book.commit, parking=shelf)
+    await writer.start()
+    facts = {n: writer.submit(n) for n in range(20, 320)}
+    others = [future for n, future in facts.items() if n not in (77, 200)]
+    await asyncio.wait_for(asyncio.gather(*others), 10)
+    n = 400
+    while not (facts[77].done() and facts[200].done()):  # others succeed while these do not
+        await asyncio.wait_for(writer.put(n), 10)
+        n += 1
+        assert n < 2000
+    assert (facts[77].result(), facts[200].result()) == (-1, -1)
+    assert sorted(shelf.kept) == [(77, f"{name} {code}"), (200, f"{name} {code}")]
+    assert writer.parked == 2
+    assert writer.waiting == 0
+    tried = [items for items, _ in book.calls]
+    assert len(tried) == n - 400 + len([items for items in tried if max(items) < 400])
+    await writer.stop()
+
+
+async def test_what_fails_while_nothing_else_succeeds_is_not_laid_aside(
+    dsn: str, side: asyncpg.Connection, hurried: None
+) -> None:
+    """It is the database, not the fact."""
+    shelf = Shelf()
+    tries = 0
+    broken = True
+
+    async def fail(connection: Connection, items: list[int]) -> None:
+        nonlocal tries
+        tries += 1
+        if broken:
+            await connection.execute("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = 'XX000'; END $$")
+
+    writer: Writer = Batcher("test", dsn, Facts(fail).commit, parking=shelf)
+    await writer.start()
+    facts = [writer.submit(n) for n in (1, 2, 3)]
+    while tries < 6 * batch.FAILURES:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    assert shelf.kept == []
+    broken = False
+    assert await asyncio.wait_for(asyncio.gather(*facts), 10) == [2, 4, 6]
+    await writer.stop()
+
+
+async def test_a_fact_stays_with_its_writer_until_it_can_be_laid_aside(
+    dsn: str, side: asyncpg.Connection, hurried: None
+) -> None:
+    shelf = Shelf()
+    shelf.closed = True
+    writer: Writer = Batcher("test", dsn, Facts(poison(1, code="22P02")).commit, parking=shelf)
+    await writer.start()
+    fact = writer.submit(1)
+    assert await writer.put(2) == 4
+    await asyncio.sleep(0.3)
+    assert not fact.done()
+    assert writer.waiting == 1
+    shelf.closed = False
+    assert await asyncio.wait_for(fact, 10) == -1
+    await writer.stop()
+
+
+async def test_what_is_no_fact_fails_at_its_caller_and_a_stop_leaves_nobody_waiting(
+    dsn: str, side: asyncpg.Connection
+) -> None:
+    writer: Writer = Batcher("test", dsn, Facts(poison(1001, 5, code="XX000")).commit, parking=Shelf())
+    await writer.start()
+    with pytest.raises(asyncpg.InternalServerError):
+        await asyncio.wait_for(writer.put(1001), 5)
+    fact = writer.submit(5)
+    assert await writer.put(6) == 12
+    await writer.stop(timeout=0.1)
+    with pytest.raises(Temporary):
+        await asyncio.wait_for(fact, 1)
+
+
+@pytest.mark.parametrize("code", ["40P01", "40001"])
+async def test_every_third_batch_meets_a_conflict_and_nothing_is_lost(
+    dsn: str, side: asyncpg.Connection, code: str
+) -> None:
+    """Raised by the server itself, from a trigger."""
+    await side.execute(
+        f"""
+        CREATE SEQUENCE batches;
+        CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF nextval('batches') % 3 = 0 THEN RAISE EXCEPTION 'x' USING ERRCODE = '{code}'; END IF;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER conflict AFTER INSERT ON book FOR EACH STATEMENT EXECUTE FUNCTION conflict()
+        """
+    )
+    shelf = Shelf()
+    writer: Writer = Batcher("test", dsn, Facts().commit, parking=shelf, max_batch=1)
+    await writer.start()
+    assert await asyncio.gather(*(writer.put(n) for n in range(100, 130))) == [2 * n for n in range(100, 130)]
+    assert await side.fetchval("SELECT count(*) FROM book") == 30
+    assert writer.conflicts == (await side.fetchval("SELECT last_value FROM batches")) // 3
+    assert writer.conflicts >= 10
+    assert shelf.kept == []
+    await writer.stop()
+
+
+async def test_a_fact_that_always_meets_a_conflict_does_not_hold_its_neighbours_up(
+    dsn: str, side: asyncpg.Connection, hurried: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "CONFLICTS", 2)
+    shelf = Shelf()
+    writer: Writer = Batcher("test", dsn, Facts(poison(1, code="40P01")).commit, parking=shelf)
+    await writer.start()
+    fact = writer.submit(1)
+    assert await asyncio.wait_for(asyncio.gather(*(writer.put(n) for n in (2, 3))), 10) == [4, 6]
+    n = 100
+    while not fact.done():
+        await asyncio.wait_for(writer.put(n), 10)
+        n += 1
+    assert shelf.kept == [(1, "DeadlockDetectedError 40P01")]
     await writer.stop()

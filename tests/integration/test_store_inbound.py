@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from smsgw.core.model import Account, Inbound, MessageType
 from smsgw.core.settings import Settings
 from smsgw.pipeline.lists import Lists
 from smsgw.store import accounts, blocklist, partitions
+from smsgw.store import inbound as inbound_store
 from smsgw.store.codes import AccessCode
 
 PHONE = "8613800138000"
@@ -104,6 +106,114 @@ async def test_parts_in_any_order_with_repeats_over_two_channels(ledger: Ledger,
     rows = await ledger.connection.fetch("SELECT content, parts, complete FROM mo")
     assert sorted(r["content"] for r in rows) == sorted(wanted)
     assert {(r["parts"], r["complete"]) for r in rows} == {(total, True)}
+
+
+async def arrive(ledger: Ledger, *parts: Inbound, together: bool = False) -> None:
+    """Parts come, each in a commit of its own or all in one."""
+    for part in parts:
+        future = ledger.outcomes.inbound(part)
+        if not together:
+            await future
+    await ledger.outcomes.drain()
+
+
+async def give_up(ledger: Ledger, after: timedelta = timedelta(minutes=10)) -> int:
+    """What the job of time does; how many sets it has given up."""
+    async with ledger.connection.transaction():
+        rows = await inbound_store.stale_parts(ledger.connection, ledger.clock + timedelta(seconds=1) - after)
+        for row in rows:
+            await inbound_store.give_up_joining(ledger.connection, row, ledger.account_id, "", ledger.ids.next)
+    return len(rows)
+
+
+async def inbox(ledger: Ledger) -> list[tuple[str, bool]]:
+    rows = await ledger.connection.fetch("SELECT content, complete FROM mo ORDER BY id")
+    return [(row["content"], row["complete"]) for row in rows]
+
+
+def single(ledger: Ledger, id_: str, text: str, number: str = PHONE, to: str = "10690001") -> Inbound:
+    return Inbound(ledger.channels["a"], id_, number, to, text, ledger.clock)
+
+
+def long_part(ledger: Ledger, n: int, total: int, *, text: str = "", ref: int = 1, id_: str = "") -> Inbound:
+    return Inbound(
+        ledger.channels["a"], id_ or f"{ref}/{n}", PHONE, "10690001", text or f"<{ref}.{n}>", ledger.clock,
+        ref, total, n,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_used_id_with_other_content_is_another_message(ledger: Ledger, together: bool) -> None:
+    """What differs may be the text, the phone or the code that it has written to."""
+    one = single(ledger, "7", "好")
+    others = [
+        single(ledger, "7", "不好"),
+        single(ledger, "7", "好", "8613900000000"),
+        single(ledger, "7", "好", to="10690002"),
+    ]
+    await arrive(ledger, one, one, *others, one, others[0], together=together)
+    assert await inbox(ledger) == [("好", True), ("不好", True), ("好", True), ("好", True)]
+    assert await ledger.connection.fetchval("SELECT sum(n) FROM stat_minute WHERE metric = 'mo'") == 4
+    left = await ledger.connection.fetchval("SELECT count(*) FROM mo_part WHERE mo_id IS NULL")
+    assert left == 0
+
+
+async def test_parts_of_two_messages_under_one_id_become_two(ledger: Ledger) -> None:
+    """The gateway gives all of them one id, and the next message the same one."""
+    first = [long_part(ledger, n, 3, ref=1, id_=f"7/{n}") for n in (2, 1, 3)]
+    second = [long_part(ledger, n, 3, ref=2, id_=f"7/{n}") for n in (3, 2, 1)]
+    await arrive(ledger, *[part for pair in zip(first, second, strict=True) for part in pair])
+    assert sorted(await inbox(ledger)) == [("<1.1><1.2><1.3>", True), ("<2.1><2.2><2.3>", True)]
+    await arrive(ledger, *first, *second)
+    assert len(await inbox(ledger)) == 2
+
+
+@pytest.mark.parametrize("seed", [1])
+async def test_255_parts_shuffled_and_repeated(ledger: Ledger, seed: int) -> None:
+    dice = random.Random(seed)  # noqa: S311
+    parts = [long_part(ledger, n, 255) for n in range(1, 256)]
+    parts += dice.sample(parts, 40)
+    dice.shuffle(parts)
+    await arrive(ledger, *parts, together=True)
+    assert await inbox(ledger) == [("".join(f"<1.{n}>" for n in range(1, 256)), True)]
+    assert await ledger.connection.fetchval("SELECT parts FROM mo") == 255
+
+
+async def test_what_stays_away_is_given_up_in_time_with_all_that_came(ledger: Ledger) -> None:
+    """254 of 255; nothing is given up before its time, and the last part is then a message of its own."""
+    parts = [long_part(ledger, n, 255) for n in range(1, 256)]
+    await arrive(ledger, *parts[:99], *parts[100:], together=True)
+    assert await give_up(ledger) == 0
+    ledger.later(minutes=10)
+    assert await give_up(ledger) == 1
+    assert await give_up(ledger) == 0
+    assert await inbox(ledger) == [("".join(f"<1.{n}>" if n != 100 else "…" for n in range(1, 256)), False)]
+    await arrive(ledger, replace(parts[99], received_at=ledger.clock))
+    ledger.later(minutes=10)
+    assert await give_up(ledger) == 1
+    assert [content.strip("…") for content, _ in await inbox(ledger)][1:] == ["<1.100>"]
+
+
+async def test_a_reference_that_is_used_again_costs_no_part(ledger: Ledger) -> None:
+    """Of the first message a part has stayed away; the second one, under the same reference, is whole."""
+    await arrive(ledger, long_part(ledger, 1, 2, text="old", id_="1"))
+    ledger.later(minutes=2)
+    await arrive(ledger, long_part(ledger, 1, 2, text="new", id_="2"))
+    await arrive(ledger, long_part(ledger, 1, 2, text="new", id_="3"))  # a copy under another id
+    await arrive(ledger, long_part(ledger, 2, 2, text="end", id_="4"))
+    assert await inbox(ledger) == [("newend", True)]
+    ledger.later(minutes=10)
+    await give_up(ledger)
+    assert await inbox(ledger) == [("newend", True), ("old…", False)]
+
+
+async def test_all_texts_of_a_part_are_told_when_its_siblings_stay_away(ledger: Ledger) -> None:
+    for n, text in enumerate(("one", "two", "one")):
+        await arrive(ledger, long_part(ledger, 1, 2, text=text, id_=str(n)))
+    ledger.later(minutes=10)
+    assert await give_up(ledger) == 1
+    assert await inbox(ledger) == [("one…", False), ("two…", False)]
+    assert await ledger.connection.fetchval("SELECT count(*) FROM mo_part WHERE mo_id IS NULL") == 0
 
 
 # --- what is answered ------------------------------------------------------------------------------------------------

@@ -1,0 +1,62 @@
+"""``smsgwctl fact``: what carriers have said and the ledger could not take."""
+
+from __future__ import annotations
+
+import click
+
+from smsgw.commands.base import Context, actor, json_option, pass_context, print_json, print_table, run_async
+from smsgw.store import parked as store
+from smsgw.store.inbound import Arrived
+from smsgw.store.outcomes import Answer, GivenBack
+
+
+@click.group()
+def fact() -> None:
+    """Answers, reports and messages that the ledger has refused; they lie aside."""
+
+
+def _about(one: store.Fact) -> str:
+    """Which part or id it is about: no text, no number."""
+    match one:
+        case Answer(outcome=o):
+            return f"message {o.id} part {o.part} attempt {o.attempt}: {o.kind}"
+        case GivenBack(outcomes=outcomes):
+            return f"message {outcomes[0].id}: never written"
+        case Arrived(inbound=inbound):
+            return f"channel {inbound.channel_id} id {inbound.carrier_id}"
+    return f"channel {one.channel_id} id {one.carrier_id}: {one.code}"
+
+
+@fact.command("list")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
+@json_option
+@pass_context
+@run_async
+async def fact_list(ctx: Context, limit: int, as_json: bool) -> None:
+    """What lies aside, oldest first, and why."""
+    async with ctx.database() as database:
+        lines = [
+            {
+                "id": p.id, "kind": p.kind, "about": _about(p.fact), "error": p.error, "node": p.node,
+                "parked_at": p.parked_at,
+            }
+            for p in await store.list_(database, limit=limit)
+        ]  # fmt: skip
+    if as_json:
+        print_json(lines)
+    else:
+        print_table(lines, ("id", "kind", "about", "error", "node", "parked_at"), empty="nothing lies aside")
+
+
+@fact.command("retry")
+@click.argument("ids", nargs=-1, type=int, metavar="[ID]...")
+@json_option
+@pass_context
+@run_async
+async def fact_retry(ctx: Context, ids: tuple[int, ...], as_json: bool) -> None:
+    """Try them again: all (up to 1,000 at a time), or these. What is refused again lies aside again."""
+    answer = await ctx.daemon("POST", "/facts/retry", {"ids": list(ids), "actor": actor()})
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(f"{answer['applied']} applied, {answer['refused']} not")

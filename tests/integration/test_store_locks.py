@@ -1,0 +1,257 @@
+"""Two transactions at one row, several messages in one batch: nothing is overwritten, paid twice or lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from ledger import BALANCE, Ledger, carrier_id
+
+from smsgw import aio
+from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
+from smsgw.core.retry import Fault
+from smsgw.core.states import PartState
+from smsgw.pipeline.outcomes import Sweep
+from smsgw.store import inbound, sweeps
+from smsgw.store.db import connect
+
+S = PartState
+K = OutcomeKind
+
+
+@pytest_asyncio.fixture
+async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
+    one = Ledger(dsn, tmp_path)
+    await one.open()
+    one.outcomes.retrying.serving = lambda pool: frozenset(one.channels.values())
+    yield one
+    problems = await one.problems()
+    await one.close()
+    assert problems == []
+
+
+@asynccontextmanager
+async def other_node(ledger: Ledger, sql: str, *arguments: object) -> AsyncIterator[None]:
+    """It has changed rows and commits once somebody waits for them."""
+    connection = await connect(ledger.dsn, writer=True)
+    under_way = connection.transaction()
+    await under_way.start()
+    await connection.execute(sql, *arguments)
+
+    async def commit() -> None:
+        for _ in range(500):
+            if await ledger.connection.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                "AND datname = current_database()"
+            ):
+                break
+            await asyncio.sleep(0.01)
+        else:
+            raise AssertionError("nobody waits for the row")
+        await under_way.commit()
+
+    waiting = aio.spawn(commit(), name="other")
+    yield
+    await waiting
+    await connection.close()
+
+
+def report(ledger: Ledger, claimed: Claimed, code: str = "DELIVRD", after: float = 0.0) -> Report:
+    return Report(
+        ledger.channels["a"], carrier_id(claimed), S.DELIVERED if code == "DELIVRD" else S.UNDELIVERABLE, code,
+        "" if code == "DELIVRD" else "NETWORK", claimed.number, ledger.clock + timedelta(seconds=after),
+    )  # fmt: skip
+
+
+async def refuse(ledger: Ledger, *claimed: Claimed, fault: Fault = Fault.PERMANENT) -> None:
+    ledger.outcomes.answered(
+        [Outcome(c.id, c.part, c.attempt, K.REFUSED, code="9", cls="CHANNEL", fault=fault) for c in claimed],
+        UnknownPolicy.HOLD,
+    )
+    await ledger.outcomes.drain()
+
+
+# --- rows that another transaction is changing -----------------------------------------------------------------------
+
+
+async def test_what_another_node_has_just_seen_accepted_does_not_go_back_to_its_pool(ledger: Ledger) -> None:
+    message_id = await ledger.accept(parts=2)
+    claimed = await ledger.claim()
+    await ledger.answer(K.UNKNOWN, *claimed)
+    taken = "UPDATE part SET state = 30, carrier_id = 'late' WHERE id = $1 AND part = 2"
+    async with other_node(ledger, taken, message_id):
+        await ledger.answer(K.UNSENT, *claimed)
+    assert await ledger.states(message_id) == [S.DEFERRED, S.SENT]
+    assert await ledger.claim("b") == []
+
+
+async def test_what_another_node_has_just_seen_delivered_is_not_tried_again(ledger: Ledger) -> None:
+    """Neither after a failure that was reported, nor after a refusal."""
+    message_id = await ledger.accept()
+    (claimed,) = await ledger.claim()
+    await ledger.answer(K.ACCEPTED, claimed)
+    async with other_node(ledger, "UPDATE part SET state = 40, final_at = now() WHERE id = $1", message_id):
+        await ledger.outcomes.report(report(ledger, claimed, "NOROUTE"))
+    assert await ledger.state(message_id) is S.DELIVERED
+    assert await ledger.connection.fetchval("SELECT count(*) FROM attempt") == 0
+
+    message_id = await ledger.accept()
+    (claimed,) = await ledger.claim()
+    await ledger.answer(K.UNKNOWN, claimed)
+    async with other_node(ledger, "UPDATE part SET state = 40, final_at = now() WHERE id = $1", message_id):
+        await refuse(ledger, claimed, fault=Fault.CHANNEL)
+    assert await ledger.state(message_id) is S.DELIVERED
+    assert await ledger.connection.fetchval("SELECT count(*) FROM attempt") == 0
+
+
+@pytest.mark.parametrize("who", ["policy", "operator"])
+async def test_a_late_answer_goes_before_a_resend_that_waits_for_its_row(ledger: Ledger, who: str) -> None:
+    message_id = await ledger.accept(policy="resend")
+    (claimed,) = await ledger.claim()
+    await ledger.answer(K.UNKNOWN, claimed)
+    ledger.later(seconds=301)
+
+    async def decide(connection: asyncpg.Connection, now: object) -> list[asyncpg.Record]:
+        return await sweeps.decide_unknown(
+            connection, message_id, 0, int(S.DEFERRED), ledger.clock, "OPERATOR"
+        )
+
+    async def by_policy(connection: asyncpg.Connection, now: object) -> list[asyncpg.Record]:
+        return await sweeps.resolve_unknown(connection, ledger.clock, 0)
+
+    taken = "UPDATE part SET state = 30, carrier_id = 'late' WHERE id = $1"
+    if who == "operator":
+        async with other_node(ledger, taken, message_id):
+            assert await ledger.outcomes.sweep(Sweep(decide)) == 0
+    else:  # a job of time does not wait for a row: it comes round again
+        other = await connect(ledger.dsn, writer=True)
+        async with other.transaction():
+            await other.execute(taken, message_id)
+            assert await ledger.outcomes.sweep(Sweep(by_policy)) == 0
+        assert await ledger.outcomes.sweep(Sweep(by_policy)) == 0
+        await other.close()
+    assert await ledger.state(message_id) is S.SENT
+    assert await ledger.connection.fetchval("SELECT count(*) FROM attempt") == 0
+
+
+async def test_the_last_parts_of_a_message_come_to_two_nodes_in_one_moment(ledger: Ledger) -> None:
+    """Neither sees the other's part: it is whole all the same when its time is over."""
+    parts = [
+        Inbound(ledger.channels["a"], f"m{n}", "8613800138000", "106", f"<{n}>", ledger.clock, 7, 2, n)
+        for n in (1, 2)
+    ]
+    other = await connect(ledger.dsn, writer=True)
+    async with other.transaction():
+        await inbound.commit_inbound(
+            other, [inbound.Arrived(parts[0], ledger.account_id, "")], ledger.ids.next
+        )
+        await ledger.outcomes.inbound(parts[1])
+    await other.close()
+    async with ledger.connection.transaction():
+        for row in await inbound.stale_parts(ledger.connection, ledger.clock + timedelta(seconds=1)):
+            await inbound.give_up_joining(ledger.connection, row, ledger.account_id, "", ledger.ids.next)
+    rows = await ledger.connection.fetch("SELECT content, complete FROM mo")
+    assert [tuple(row) for row in rows] == [("<1><2>", True)]
+
+
+# --- several messages, several parts ---------------------------------------------------------------------------------
+
+
+async def test_all_refunds_of_one_batch_reach_the_account(ledger: Ledger) -> None:
+    ledger.refund_failed = True
+    ids = [await ledger.accept(parts=n) for n in (1, 2, 3)]
+    claimed = await ledger.claim()
+    assert await ledger.balance() == BALANCE - 6
+    await refuse(ledger, *claimed)
+    assert [set(await ledger.states(id_)) for id_ in ids] == [{S.REJECTED}] * 3
+    assert await ledger.balance() == BALANCE
+    assert await ledger.connection.fetchval("SELECT sum(refunded) FROM usage_day") == 6
+    refunds = await ledger.connection.fetch("SELECT id, units FROM ledger WHERE kind = 'refund'")
+    assert sorted(tuple(row) for row in refunds) == sorted(zip(ids, (1, 2, 3), strict=True))
+
+
+async def test_refused_and_failed_parts_of_one_batch_are_refunded_by_what_was_promised(
+    ledger: Ledger,
+) -> None:
+    kept, given = 0, 0
+    for promised in (False, True):
+        ledger.refund_failed = promised
+        id_ = await ledger.accept(parts=3)
+        kept, given = (kept, id_) if promised else (id_, given)
+    claimed = await ledger.claim()
+    await ledger.answer(K.ACCEPTED, *(c for c in claimed if c.part > 1))
+    ledger.outcomes.answered(
+        [Outcome(c.id, 1, 1, K.REFUSED, code="9", fault=Fault.PERMANENT) for c in claimed if c.part == 1],
+        UnknownPolicy.HOLD,
+    )
+    codes = {2: "MK:0001", 3: "DELIVRD"}
+    await asyncio.gather(
+        *(ledger.outcomes.report(report(ledger, c, codes[c.part])) for c in claimed if c.part > 1)
+    )
+    assert await ledger.balance() == BALANCE - 6 + 2 + 1
+    refunds = await ledger.connection.fetch(
+        "SELECT id, sum(units) AS units FROM ledger WHERE kind = 'refund' GROUP BY id"
+    )
+    assert {row["id"]: row["units"] for row in refunds} == {kept: 1, given: 2}
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2), (2, 3, 1)])
+async def test_the_customer_is_told_of_the_worst_part(ledger: Ledger, order: tuple[int, ...]) -> None:
+    """Its code and class, how many parts have arrived, and when the last of them had its end."""
+    message_id = await ledger.accept(parts=3)
+    claimed = {c.part: c for c in await ledger.claim()}
+    await ledger.answer(K.ACCEPTED, *claimed.values())
+    codes = {1: "DELIVRD", 2: "MK:0001", 3: "DELIVRD"}
+    for part in order:
+        await ledger.outcomes.report(report(ledger, claimed[part], codes[part], after=part))
+    row = await ledger.connection.fetchrow(
+        "SELECT status, code, class, parts_ok, done_at FROM customer_event WHERE message_id = $1", message_id
+    )
+    assert tuple(row)[:4] == ("failed", "MK:0001", "NETWORK", 2)
+    assert row["done_at"] == ledger.clock + timedelta(seconds=3)
+
+
+# --- conflicts -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", ["40P01", "40001"])
+async def test_every_fourth_batch_meets_a_conflict_and_nothing_is_lost(ledger: Ledger, code: str) -> None:
+    """Raised by the server in the middle of every fourth transaction, whatever is in it."""
+    await ledger.connection.execute(
+        f"""
+        CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF txid_current() % 4 = 0 THEN RAISE EXCEPTION 'x' USING ERRCODE = '{code}'; END IF;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER conflict AFTER UPDATE ON part FOR EACH STATEMENT EXECUTE FUNCTION conflict();
+        CREATE TRIGGER conflict AFTER INSERT ON mo FOR EACH STATEMENT EXECUTE FUNCTION conflict()
+        """
+    )
+    ids = [await ledger.accept() for _ in range(16)]
+    claimed: list[Claimed] = []
+    while len(claimed) < len(ids):
+        try:
+            claimed += await ledger.claim(limit=8)
+        except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+            continue  # the claims' own affair
+    waiting: list[Awaitable[object]] = []
+    for n, one in enumerate(claimed):
+        outcome = Outcome(one.id, 1, 1, K.ACCEPTED, carrier_id=carrier_id(one))
+        ledger.outcomes.answered([outcome], UnknownPolicy.HOLD)
+        waiting.append(ledger.outcomes.report(report(ledger, one)))
+        said = Inbound(ledger.channels["a"], f"m{n}", "8613800138000", "106", f"<{n}>", ledger.clock)
+        waiting.append(ledger.outcomes.inbound(said))
+        await asyncio.gather(*waiting)
+    await asyncio.gather(*waiting)
+    assert [await ledger.state(id_) for id_ in ids] == [S.DELIVERED] * len(ids)
+    assert await ledger.events() == ["delivered"] * len(ids)
+    assert await ledger.connection.fetchval("SELECT count(*) FROM mo") == len(ids)
+    assert await ledger.connection.fetchval("SELECT count(*) FROM receipt_orphan") == 0
+    assert ledger.outcomes.conflicts > 0
+    assert ledger.outcomes.parked == 0
