@@ -1,0 +1,62 @@
+"""The proxy that other tests put before their database does what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import asyncpg
+import pytest
+from dbproxy import DatabaseProxy
+
+from smsgw import aio
+
+
+async def test_it_is_slow_frozen_and_cut(dsn: str) -> None:
+    async with DatabaseProxy(dsn) as proxy:
+        connection = await asyncpg.connect(proxy.dsn)
+        assert await connection.fetchval("SELECT 1") == 1
+        proxy.latency = 0.2
+        began = time.monotonic()
+        await connection.execute("SELECT 1")
+        assert 0.2 <= time.monotonic() - began < 1.0
+        proxy.latency = 0.0
+        with proxy.frozen():
+            with pytest.raises(TimeoutError):
+                await asyncpg.connect(proxy.dsn, timeout=0.3)
+            asked = aio.spawn(connection.fetchval("SELECT 2"), name="asked")
+            done, _ = await asyncio.wait({asked}, timeout=0.3)
+            assert not done
+        assert await asyncio.wait_for(asked, 5) == 2
+        proxy.cut()
+        with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)):
+            await connection.execute("SELECT 1")
+        proxy.refusing = True
+        with pytest.raises((asyncpg.PostgresConnectionError, OSError)):
+            await asyncpg.connect(proxy.dsn, timeout=5)
+
+
+@pytest.mark.parametrize("late", [0.0, 0.5])
+async def test_a_commit_arrives_and_its_answer_does_not(dsn: str, late: float) -> None:
+    beside = await asyncpg.connect(dsn)
+    try:
+        await beside.execute("CREATE TABLE book (n int)")
+        async with DatabaseProxy(dsn) as proxy:
+            connection = await asyncpg.connect(proxy.dsn)
+            proxy.lose_commits(of=b"INTO book", late=late)
+            async with connection.transaction():
+                await connection.execute("SELECT 1")
+            with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)):
+                async with connection.transaction():
+                    await connection.execute("INSERT INTO book VALUES (1)")
+            assert proxy.lost == 1
+            found = [await beside.fetchval("SELECT count(*) FROM book")]
+            deadline = time.monotonic() + 5
+            while not found[-1] and time.monotonic() < deadline:
+                await asyncio.sleep(0.02)
+                found.append(await beside.fetchval("SELECT count(*) FROM book"))
+            assert found[-1] == 1
+            if late:
+                assert found[0] == 0
+    finally:
+        await beside.close()
