@@ -99,6 +99,8 @@ ALARM: dict[str, str] = {
     "unmatched_reports": N_("无法匹配的回执过多"),
     "journal_full": N_("本地日志写满"),
     "disk_low": N_("磁盘空间不足"),
+    "spool_failed": N_("本地缓存不可用"),
+    "spool_damaged": N_("本地缓存有内容未能入库"),
     "database_down": N_("数据库不可用"),
     "writer_stalled": N_("写库停滞"),
     "complaint_ceiling": N_("投诉率超限"),

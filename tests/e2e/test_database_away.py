@@ -175,13 +175,13 @@ async def test_what_the_ledger_refuses_afterwards_ends_with_its_reason(
 async def _sha256_of(built: Site, key: str) -> bytes:
     """The hash that the spooled call with this key has."""
     from smsgw.store import replaying
-    from smsgw.store.spool import Spool
+    from smsgw.store.spool import Reader, Spool
 
     spool = Spool(built.node.data_dir / "spool", limit=1 << 30)
     await spool.open()
     try:
         for segment in await spool.rotate():
-            for body in await spool.read(segment):
+            for body in await Reader(segment).read():
                 for one in replaying.from_bytes(body).keys:
                     if one.key == key:
                         return one.request_sha256
