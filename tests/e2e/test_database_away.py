@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
+import pytest
 from harness import Client, Customer, Site, site, until
+from outages import outages, through
 
 from smsgw.store.embedded import EmbeddedPostgres
 
@@ -217,3 +219,14 @@ async def test_the_spool_has_an_end(data_dir: Path, embedded_data: None) -> None
         assert not (await built.node.status())["ready"]
         await database.start()
         await built.settled()
+
+
+@pytest.mark.timeout(300)
+async def test_faults_of_the_database_under_load(data_dir: Path, embedded_data: None) -> None:
+    async with outages(data_dir) as here:
+        for fault in (here.frozen, here.killed, here.read_only, here.slow, here.no_connections):
+            figures = await through(here, fault, 4.0, batches=200, singles=20, within=60.0)
+            print(fault.__name__, figures)
+            assert figures["calls not taken"] == {}
+        books = await here.built.clean(within=60)
+        assert set(books.statuses) == {"delivered"}, books

@@ -18,6 +18,7 @@ from typing import Any
 from binds import binds
 from harness import PASSWORD, USER, Site, carrier_for, site, until
 from hooks import OPEN, beside_bad_receivers, receivers
+from outages import outages, through
 from partner_client import partner_site
 from tasking import quick, stopped_and_cancelled
 
@@ -303,6 +304,18 @@ async def _webhooks(folder: Path) -> Figures:
         return await beside_bad_receivers(built, there, 120)
 
 
+async def _database(folder: Path) -> Figures:
+    figures: Figures = {}
+    async with outages(folder) as here:
+        faults = ((here.frozen, 60), (here.killed, 20), (here.read_only, 30), (here.slow, 60))
+        for fault, seconds in faults:
+            figures[fault.__name__] = await through(here, fault, seconds, batches=1000, singles=100)
+            print(f"  {fault.__name__}: {figures[fault.__name__]}", flush=True)
+        books = await here.built.clean(within=900)
+        assert set(books.statuses) == {"delivered"}, books
+        return {"messages": books.accepted, "lost or doubled": len(books.problems)}
+
+
 TRIALS: dict[str, Callable[[Path], Awaitable[Figures]]] = {
     "throttle": _storm,
     "deaths": _deaths,
@@ -310,6 +323,7 @@ TRIALS: dict[str, Callable[[Path], Awaitable[Figures]]] = {
     "task-stop": _task_stop,
     "binds": _binds,
     "webhooks": _webhooks,
+    "database": _database,
 }
 
 
