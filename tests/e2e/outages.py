@@ -183,7 +183,7 @@ Fault = Callable[[float], Awaitable[None]]
 async def through(
     here: Outages, fault: Fault, seconds: float, *, batches: float, singles: float, within: float = 120.0
 ) -> dict[str, object]:
-    """Load, a fault in it, and load on: how long after the end of the fault all that was accepted until then was sent."""
+    """Load, a fault in it, and load on: how long after the fault's end all was sent that was accepted until then."""
     built = here.built
     before = len(built.customer.sent)
     load = Load(built, batches=batches, singles=singles)

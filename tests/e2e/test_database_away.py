@@ -7,17 +7,19 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 from harness import Client, Customer, Site, site, until
 from outages import outages, through
 
+from smsgw import failpoints
 from smsgw.store.embedded import EmbeddedPostgres
 
 
 @contextlib.asynccontextmanager
-async def outage_site(data_dir: Path, **settings: str) -> AsyncIterator[tuple[Site, EmbeddedPostgres, str]]:
+async def outage_site(data_dir: Path, **settings: Any) -> AsyncIterator[tuple[Site, EmbeddedPostgres, str]]:
     """A site whose database is a process of its own."""
     database = EmbeddedPostgres(data_dir)
     data_dir.mkdir()
@@ -230,3 +232,31 @@ async def test_faults_of_the_database_under_load(data_dir: Path, embedded_data: 
             assert figures["calls not taken"] == {}
         books = await here.built.clean(within=60)
         assert set(books.statuses) == {"delivered"}, books
+
+
+async def test_a_spool_that_cannot_be_synced_takes_nothing_and_says_so(
+    data_dir: Path, embedded_data: None
+) -> None:
+    async with outage_site(data_dir, start=False) as (built, database, _):
+        built.node.clock = {failpoints.VARIABLE: "spool.sync=fail@4"}
+        await built.node.start()
+        await built.bound()
+        await database.stop()
+        for _ in range(3):
+            await spooled(built, 1)
+        body = {"to": [built.customer.number("cmpp30")], "content": built.customer.text()}
+        for _ in range(2):
+            answer = await built.client.post("/messages", body)
+            assert (answer.status, answer.code) == (503, "STORAGE_UNAVAILABLE")
+        status = await built.node.status()
+        assert (status["ready"], status["checks"]["accepting"]) == (False, "refused")
+        assert status["checks"]["spool"].startswith("3 calls, ")
+
+        async def alarmed() -> bool:
+            return "spool_failed" in {a["kind"] for a in (await built.node.status())["alarms"]}
+
+        await until(alarmed, what="it is an alarm")
+        await database.start()
+        await spooled(built, 1)
+        books = await built.clean()
+        assert books.statuses == {"delivered": 4}

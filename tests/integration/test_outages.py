@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import subprocess
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from harness import until
 
 from smsgw import aio
 from smsgw.core.errors import message_of
-from smsgw.pipeline import accept
+from smsgw.pipeline import accept, spooling
 from smsgw.store.spool import Spool
 
 
@@ -222,3 +223,53 @@ async def test_who_has_opted_out_meanwhile_gets_nothing(dsn: str, tmp_path: Path
             assert (await here.api.get("/balance")).data["balance"] == 9_998
     finally:
         await beside.close()
+
+
+async def test_units_of_spooled_calls_are_not_spent_by_others(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The outage is over, the spool is not empty: what was accepted first is paid first."""
+    monkeypatch.setattr(spooling, "REPLAY_WEIGHT", 40)
+    async with gateway(dsn, tmp_path) as here:
+        await here.api.ctx.db.execute("UPDATE account SET rate = 100000")
+        await here.api.ctx.directory.reload(here.api.ctx.db)
+        assert (await here.post(*numbers(1))).status == 202
+        here.away()
+        spooled = [await here.post(*numbers(1000)) for _ in range(9)]
+        assert {a.status for a in spooled} == {202}
+        here.back()
+        await until(lambda: here.spooling.draining, every=0.002, what="it drains")
+        assert here.spooling.reserved(here.api.account_id) >= 1000
+        answer = await here.post(*numbers(1000))  # 999 are left
+        assert (answer.status, answer.code) == (402, "BALANCE_INSUFFICIENT")
+        await here.drained()
+        assert await here.stored() == 9001
+        assert here.spooling.reserved(here.api.account_id) == 0
+
+
+@pytest.mark.root_only
+async def test_the_disk_of_the_spool_is_full(dsn: str, tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", folder], check=True)
+    try:
+        async with gateway(dsn, tmp_path) as here:
+            assert (await here.post(*numbers(1))).status == 202
+            total = 1
+            for _ in range(2):  # it can be used again
+                here.away()
+                taken = 0
+                while (answer := await here.post(*numbers(20))).status == 202:
+                    taken += 1
+                    assert taken < 100
+                assert (answer.status, answer.code) == (503, "STORAGE_UNAVAILABLE")
+                assert taken > 5
+                assert [f.kind for f in here.spooling.findings("node/1")] == ["spool_failed"]
+                here.back()
+                await here.drained()
+                total += 20 * taken
+                assert await here.stored() == total
+                await until(lambda: not here.spooling.active, what="the outage is over")
+                assert not here.spooling.findings("node/1")
+    finally:
+        subprocess.run(["umount", folder], check=True)
