@@ -4,7 +4,8 @@
 
 * ``kill`` – SIGKILL to this process, as a crash would;
 * ``stop`` – SIGSTOP: everything stands still there until somebody says SIGCONT;
-* ``fail`` – ``OSError`` (EIO), as a failing disk or a lost connection would;
+* ``fail`` – ``OSError`` (EIO), as a failing disk or a lost connection would. At ``FALLIBLE`` places only the code is
+  made for it; elsewhere it is one more bug;
 
 at the ``n``-th passing (default: the first), with ``n+`` at that and all later ones. Off, a place costs one empty call;
 so places are where batches pass, never single messages.
@@ -23,31 +24,51 @@ from typing import Final
 
 VARIABLE: Final = "SMSGW_FAILPOINT"
 
+WRITERS: Final[Mapping[str, str]] = {
+    "accept": "calls",
+    "outcomes": "outcomes, reports, inbound messages",
+    "push": "what became of pushes",
+    "partner.parts": "parts of long messages that partners send one by one",
+    "partner.events": "what partners have answered",
+}
+"""What each group commit (``store/batch.py``) commits."""
+
 PLACES: Final[Mapping[str, str]] = {
-    "accept.commit": "the accept transaction is complete, its COMMIT has not been sent",
-    "accept.committed": "calls are committed, their callers have no answer yet",
+    **{
+        f"{w}.commit": f"{what}: the transaction is complete, its COMMIT is not sent"
+        for w, what in WRITERS.items()
+    },
+    **{
+        f"{w}.committed": f"{what}: committed, whoever waits for it does not know"
+        for w, what in WRITERS.items()
+    },
     "spool.write": "calls are about to be written to the spool",
     "spool.sync": "calls are written to the spool and not synced",
     "spool.synced": "calls are synced, their callers have no answer yet",
     "replay.committed": "calls of the spool are in the ledger, the spool still has them",
-    "claim.commit": "parts are marked, the COMMIT has not been sent",
+    "claim.asked": "there is room and work, the statement that marks parts is not sent",
     "claim.committed": "parts are marked, the sender has not got them",
     "dispatch.recorded": "parts stand in the journal as written, nothing is written",
     "dispatch.written": "requests were handed to the transport",
     "answer.read": "answers have come, nothing of them is recorded",
     "answer.recorded": "answers stand in the journal, not in the ledger",
-    "outcomes.commit": "the transaction of outcomes is complete, its COMMIT has not been sent",
-    "outcomes.committed": "outcomes are committed, no carrier is answered and the journal still has them",
-    "journal.segment": "a new segment of the journal is about to be made",
+    "journal.segment": "a new segment of the journal is about to be made (every start makes one)",
     "lease.taken": "a channel's lease is ours, nothing of it is recovered",
     "recovery.read": "a start knows what was in flight, nothing of that is in the ledger",
     "recovery.committed": "what was in flight is settled, the journal still has it",
-    "push.claimed": "events are claimed for a webhook, nothing is sent",
+    "push.claimed": "events are taken for a webhook, nothing is sent",
     "push.sent": "a webhook has taken events, they are not marked",
     "feed.committed": "a piece of a task is in the ledger, the feeder does not know",
-    "stop.drained": "a stop has its answers, leases are not given away",
+    "stop.drained": "a channel that stops has its answers, its lease is not given away",
 }
 """Name of a place: what has and has not happened there."""
+
+FALLIBLE: Final = frozenset(
+    {f"{w}.{when}" for w in WRITERS for when in ("commit", "committed")}
+    | {"spool.write", "spool.sync", "claim.asked", "claim.committed", "dispatch.recorded"}
+    | {"journal.segment", "lease.taken", "recovery.read", "recovery.committed"}
+)
+"""Where something outside the process can fail: the database, the disk."""
 
 _ARMED = re.compile(r"(?P<place>[a-z._]+)=(?P<action>kill|stop|fail)(@(?P<n>[1-9][0-9]*)(?P<on>\+)?)?")
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 
+from smsgw import failpoints
 from smsgw.config import DurabilityConfig
 from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.ids import IdSource, first_id
@@ -162,6 +163,7 @@ class Outcomes:
         ]
         if known:
             self._journal.answer(known)
+            failpoints.reach("answer.recorded")
         now = self._now()
         for outcome in outcomes:
             answer = Answer(outcome, now, self._next_at(outcome, now), policy)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from smsgw import aio
+from smsgw import aio, failpoints
 from smsgw.core.alarms import CRITICAL, Finding
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.store import replaying
@@ -361,6 +361,8 @@ class Spooling:
                 if entered.refused or result.revised or result.replay is not None:
                     told.add(call.account_id)
         done = len(chunk) - len(left)
+        if done:
+            failpoints.reach("replay.committed")
         self._read[: len(chunk)] = left
         self.replayed += done
         self._on_queued(queues)

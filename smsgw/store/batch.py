@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from smsgw import aio
+from smsgw import aio, failpoints
 from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.store.db import CONFLICT, OUTAGE, Connection, connect, unavailable
 
@@ -234,7 +234,10 @@ class Batcher(Generic[Item, Result]):
                 self._connection = await connect(self._dsn, writer=True, timeout=limit)
             connection = self._connection
             async with connection.transaction():
-                return await self._commit(connection, items, again)
+                results = await self._commit(connection, items, again)
+                failpoints.reach(f"{self.name}.commit")
+            failpoints.reach(f"{self.name}.committed")
+            return results
         finally:
             guard.cancel()
             self._lag = guard.lag

@@ -262,6 +262,7 @@ class Spool:
         return None
 
     def _write(self, data: bytes) -> None:
+        failpoints.reach("spool.write")
         if self._current is None:
             self._begin()
         assert self._current is not None  # noqa: S101 - just made
@@ -282,6 +283,7 @@ class Spool:
                 os.ftruncate(self._fd, self._current.size)
             raise
         self._current.size = at
+        failpoints.reach("spool.synced")
         if at >= self._segment_bytes:
             self._end_segment()
 

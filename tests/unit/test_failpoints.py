@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +48,16 @@ def test_a_place_that_is_not_listed_is_a_mistake_as_soon_as_anything_is_armed() 
     failpoints.arm("spool.sync=kill")
     with pytest.raises(LookupError):
         failpoints.reach("spool.snyc")
+
+
+def test_every_place_is_in_the_program_once() -> None:
+    program = Path(failpoints.__file__).parent
+    sources = [path.read_text("utf-8") for path in program.rglob("*.py")]
+    named = Counter(name for text in sources for name in re.findall(r'failpoints\.reach\("([^"]+)"\)', text))
+    writers = {name for text in sources for name in re.findall(r'Batcher\(\s*"([\w.]+)"', text)}
+    assert writers == failpoints.WRITERS.keys()
+    named.update(f"{writer}.{when}" for writer in writers for when in ("commit", "committed"))
+    assert named == Counter(list(failpoints.PLACES))
 
 
 @pytest.mark.parametrize(("action", "number"), [("kill", signal.SIGKILL), ("stop", signal.SIGSTOP)])
