@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from smsgw import failpoints
 from smsgw.core.webhooks import Reach, parse_networks, parse_ports
 
 MAX_NODE = 1023
@@ -235,7 +236,7 @@ def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Config:
     return Config(**built)
 
 
-ENV_OTHERS = frozenset({"SMSGW_CONFIG", "SMSGW_LOG_LEVEL", "SMSGW_LOG_FORMAT"})
+ENV_OTHERS = frozenset({"SMSGW_CONFIG", "SMSGW_LOG_LEVEL", "SMSGW_LOG_FORMAT", failpoints.VARIABLE})
 """Environment variables that are not settings of the file."""
 
 

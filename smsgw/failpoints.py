@@ -22,6 +22,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 VARIABLE: Final = "SMSGW_FAILPOINT"
 
 WRITERS: Final[Mapping[str, str]] = {
@@ -125,6 +129,7 @@ def _reached(place: str) -> None:
     _passed[place] += 1
     if not (_passed[place] == what.n or (what.on and _passed[place] > what.n)):
         return
+    log.warning("failpoint.reached", place=place, action=what.action)
     if what.action == "fail":
         raise OSError(errno.EIO, f"failpoint {place}")
     os.kill(os.getpid(), signal.SIGKILL if what.action == "kill" else signal.SIGSTOP)

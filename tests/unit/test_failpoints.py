@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from smsgw import failpoints
+from smsgw import config, failpoints
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +76,10 @@ def test_the_variable_arms_a_process(action: str, number: signal.Signals) -> Non
                 assert os.WSTOPSIG(status) == number
                 process.send_signal(signal.SIGCONT)
                 out, _ = process.communicate(timeout=20)
-                assert out == b"went on\n"
+                assert out.endswith(b"went on\n")
         finally:
             process.kill()
+
+
+def test_the_variable_is_no_mistake_in_the_configuration() -> None:
+    config.load(None, {failpoints.VARIABLE: "spool.sync=fail"})
