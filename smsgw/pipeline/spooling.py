@@ -37,8 +37,8 @@ REPLAY_WEIGHT = 1000
 alone)."""
 REPLAY_PATIENCE = 60.0
 """Seconds that a replay waits for its commit: nobody holds the line."""
-QUICK = 1.0
-"""Seconds in which a database must commit what is replayed for calls to be put to it again."""
+QUICK = 2.0
+"""Seconds in which a database must commit what is replayed for calls to be put to it again: less than they wait."""
 REBIND = 30.0
 """Seconds after an outage in which channels that had let go of their carriers come back."""
 REMEMBERED = 20_000
@@ -235,7 +235,8 @@ class Spooling:
         if call.joins or call.gate is not None:  # they come from the ledger, and wait for it
             raise problem or _unavailable("数据库不可用")
         if not self.open:
-            raise problem or _unavailable("数据库不可用,本地缓存已到时限")
+            why = "磁盘故障" if self._spool.broken else "已到时限"
+            raise problem or _unavailable(f"数据库不可用,本地缓存{why}")
         if (first := await self.repeated(call, recent=True)) is not None:
             return first
         left = self._available(call.account_id) // max(1, self._nodes()) - self.reserved(call.account_id)
@@ -271,14 +272,25 @@ class Spooling:
 
     async def _look(self) -> None:
         """Replay what is there, as far as the database lets us."""
-        while not self._spool.empty:
+        if self._spool.empty and not self.active:
+            self._drained.set()
+            return
+        while await self._fresh():
+            if self._reader is None and not await self._begin():
+                if self._spool.empty:  # else the first of it is being written
+                    self._all_entered()
+                return
             chunk = await self._next()
             if chunk and not await self._replay(chunk):
                 return
-            if self._spool.empty:
-                log.warning("spool.replayed", calls=self.replayed, refused=self.refused)
+
+    def _all_entered(self) -> None:
+        log.warning("spool.replayed", calls=self.replayed, refused=self.refused)
+        self.calls = 0  # what could not be read is not counted for ever
+        self._spent.clear()
+        self._keys.clear()
         self._drained.set()
-        if self.active and await self._fresh():
+        if self.active:
             self._end()
 
     async def _fresh(self) -> bool:
@@ -298,13 +310,16 @@ class Spooling:
             self.problem = ""
         log.warning("spool.outage_over", left=self.calls)
 
+    async def _begin(self) -> bool:
+        """Open the oldest segment; False when there is none."""
+        segment = await self._spool.oldest()
+        self._reader = Reader(segment) if segment is not None else None
+        return segment is not None
+
     async def _next(self) -> list[NewCall]:
-        """The next calls to be replayed, each of them once in memory; empty when another segment has to be begun."""
-        if self._reader is None:
-            segment = await self._spool.oldest()
-            if segment is None:
-                return []
-            self._reader = Reader(segment)
+        """The next calls to be replayed, each of them once in memory; empty at the end of a segment, which is gone
+        then."""
+        assert self._reader is not None  # noqa: S101 - just begun
         if not self._read:
             bodies = await self._reader.read()
             if not bodies:
@@ -332,8 +347,6 @@ class Spooling:
 
     async def _replay(self, chunk: list[NewCall]) -> bool:
         """Bring calls into the ledger; False when the database is (still, or again) away."""
-        if not await self._fresh():
-            return False
         began = self._clock()
         judged = [self._judged(call) for call in chunk]
         results = await asyncio.gather(
@@ -375,8 +388,7 @@ class Spooling:
 
     async def _dispose(self, reader: Reader) -> None:
         """All that can be entered of a segment is: it goes, unless something of it could not."""
-        segment, self._reader = reader.segment, None
-        failed, self._failed = self._failed, 0
+        segment, failed = reader.segment, self._failed
         if reader.unreadable:
             octets = sum(end - begin for begin, end in reader.unreadable)
             say = log.warning if reader.torn else log.critical
@@ -390,6 +402,7 @@ class Spooling:
             await self._spool.set_aside(segment, TORN)
         else:
             await self._spool.remove(segment)
+        self._reader, self._failed = None, 0
 
 
 def _held(call: NewCall, synced: asyncio.Future[None] | None) -> list[tuple[KeyOf, _Holder]]:

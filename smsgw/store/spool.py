@@ -64,7 +64,7 @@ class Reader:
         """Places (from, to) without a record where one should be."""
 
     async def read(self) -> list[bytes]:
-        """The next records, about ``PIECE`` octets of them; none at the end. ``OSError`` when the disk fails."""
+        """The next records, about ``PIECE`` octets of them; none at the end. What cannot be read is no record."""
         return await asyncio.to_thread(self._read)
 
     @property
@@ -79,14 +79,19 @@ class Reader:
                 self._at = len(_MAGIC)
             bodies: list[bytes] = []
             size = 0
-            while self._at < self.segment.size and size < PIECE:
-                body = self._record(fd, self._at)
-                if body is None:
-                    self._pass_over(fd)
-                    continue
-                bodies.append(body)
-                size += len(body)
-                self._at += _RECORD.size + len(body)
+            try:
+                while self._at < self.segment.size and size < PIECE:
+                    body = self._record(fd, self._at)
+                    if body is None:
+                        self._pass_over(fd)
+                        continue
+                    bodies.append(body)
+                    size += len(body)
+                    self._at += _RECORD.size + len(body)
+            except OSError as exc:
+                log.critical("spool.read_failed", segment=self.segment.path.name, error=str(exc))
+                self.unreadable.append((self._at, self.segment.size))
+                self._at = self.segment.size
             return bodies
         finally:
             os.close(fd)

@@ -257,6 +257,11 @@ async def test_a_spool_that_cannot_be_synced_takes_nothing_and_says_so(
 
         await until(alarmed, what="it is an alarm")
         await database.start()
+
+        async def accepting() -> bool:
+            return (await built.node.status())["checks"]["accepting"] == "ok"
+
+        await until(accepting, within=30, what="the outage is over")
         await spooled(built, 1)
         books = await built.clean()
         assert books.statuses == {"delivered": 4}

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import shutil
 import sys
 import tempfile
@@ -305,11 +306,12 @@ async def _webhooks(folder: Path) -> Figures:
 
 
 async def _database(folder: Path) -> Figures:
+    per_second = float(os.environ.get("TRIAL_LOAD", "1000"))
     figures: Figures = {}
     async with outages(folder) as here:
         faults = ((here.frozen, 60), (here.killed, 20), (here.read_only, 30), (here.slow, 60))
         for fault, seconds in faults:
-            figures[fault.__name__] = await through(here, fault, seconds, batches=1000, singles=100)
+            figures[fault.__name__] = await through(here, fault, seconds, batches=per_second, singles=per_second / 10)
             print(f"  {fault.__name__}: {figures[fault.__name__]}", flush=True)
         books = await here.built.clean(within=900)
         assert set(books.statuses) == {"delivered"}, books

@@ -177,6 +177,7 @@ async def test_what_a_bit_makes_unreadable_is_kept_and_all_else_is_entered(dsn: 
         await here.drained()
         assert await here.stored() == 9
         assert [p.suffix for p in here.folder.iterdir()] == [".kept"]
+        await until(lambda: not here.spooling.calls, what="what is lost is not waited for")
         (finding,) = here.spooling.findings("node/1")
         assert finding.kind == "spool_damaged"
         next(here.folder.iterdir()).unlink()
