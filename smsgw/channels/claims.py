@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 
 import structlog
 
-from smsgw import failpoints
 from smsgw.channels.services import Queue, Services
 from smsgw.core.ids import first_id
 from smsgw.core.model import Claimed, Lane, Outcome, OutcomeKind
@@ -116,7 +115,6 @@ class Claims:
             if len(claimed) < room:
                 queues = [q for q in self._order(hot) if q[1] == Lane.EMERGENCY or not urgent]
             if queues:
-                failpoints.reach("claim.asked")
                 claimed += await claiming.claim(
                     connection, fence, limit=room - len(claimed), queues=queues, oldest=oldest, newest=newest,
                     halted=halted,

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from smsgw import aio, failpoints
+from smsgw import aio
 from smsgw.channels import profiles
 from smsgw.channels.claims import Claims
 from smsgw.channels.intake import Intake
@@ -220,7 +220,6 @@ class Dispatcher:
         claimed = await self._claims.take(room, urgent=urgent, in_hand=self._ready)
         if not claimed:
             return False
-        failpoints.reach("claim.committed")
         self._ready.add(claimed)
         self.set_aside()
         if any(part.lane == Lane.EMERGENCY for part in claimed):
@@ -329,7 +328,6 @@ class Dispatcher:
                 refused.append(self._unencodable(claimed, exc))
         try:
             self._services.journal.write([_key(c) for c, _ in planned])
-            failpoints.reach("dispatch.recorded")
         except OSError as exc:
             log.error("journal.failed", channel=self.spec.name, error=str(exc))
             self._ready.put_back([claimed for claimed, _ in planned])
@@ -360,7 +358,6 @@ class Dispatcher:
             self._services.journal.name(names)
         for link in touched:
             link.flush()
-        failpoints.reach("dispatch.written")
         self._count(int(now), len(planned))
         if refused:
             self._services.outcomes.answered(refused, self.spec.unknown_policy)
@@ -416,7 +413,6 @@ class Dispatcher:
                 case _:
                     pass
         if outcomes:
-            failpoints.reach("answer.read")
             self._services.outcomes.answered(outcomes, self.spec.unknown_policy)
             self._pump()
 

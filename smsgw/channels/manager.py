@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import structlog
 from asyncpg import PostgresError
 
-from smsgw import aio, failpoints
+from smsgw import aio
 from smsgw.channels import profiles
 from smsgw.channels.changes import Changes
 from smsgw.channels.channel import GRACE, STOP_PATIENCE, Channel
@@ -316,7 +316,6 @@ class ChannelManager:
             return None
         self._leases[channel_id] = lease
         try:
-            failpoints.reach("lease.taken")
             await recover_channel(
                 self._database, self._services.outcomes, journal, self._replay,
                 channel_id=channel_id, name=name, policy=policy, epoch=lease.epoch,
@@ -344,7 +343,6 @@ class ChannelManager:
             await channel.stop(why)
             async with asyncio.timeout(COMMIT_PATIENCE):
                 await self._services.outcomes.drain()
-            failpoints.reach("stop.drained")
         except TimeoutError:
             log.error("channel.outcomes_pending", channel=channel.spec.name)
         finally:

@@ -17,7 +17,6 @@ from typing import Any
 
 import structlog
 
-from smsgw import failpoints
 from smsgw.config import DurabilityConfig
 from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.ids import IdSource, first_id
@@ -163,7 +162,6 @@ class Outcomes:
         ]
         if known:
             self._journal.answer(known)
-            failpoints.reach("answer.recorded")
         now = self._now()
         for outcome in outcomes:
             answer = Answer(outcome, now, self._next_at(outcome, now), policy)

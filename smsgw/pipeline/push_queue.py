@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from smsgw import aio, failpoints
+from smsgw import aio
 from smsgw.core import pushformat, webhooks
 from smsgw.core.errors import SmsgwError
 from smsgw.core.webhooks import FAILING_AFTER, Endpoint, Wrong
@@ -336,10 +336,8 @@ class PushQueue:
         else:
             type_ = webhooks.type_of(batch.kind)
             items = [e.item for e in batch.events]
-            failpoints.reach("push.claimed")
             call = pushformat.build(endpoint, batch.url, type_, items, pushformat.webhook_id(ids), now)
             answer = await services.call(call, endpoint.options.expect)
-            failpoints.reach("push.sent")
         try:
             if answer.ok:
                 await self._succeeded(batch, lane, answer)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import structlog
 
-from smsgw import failpoints
 from smsgw.core.model import Outcome, OutcomeKind, UnknownPolicy
 from smsgw.pipeline.outcomes import Outcomes
 from smsgw.store import claiming
@@ -57,13 +56,11 @@ async def recover_channel(
             break
         after = (rows[-1]["id"], rows[-1]["part"])
         judged = [judge((row["id"], row["part"], row["attempt"]), row["epoch"]) for row in rows]
-        failpoints.reach("recovery.read")
         outcomes.answered([o for o in judged if o.kind is not OutcomeKind.UNSENT], policy)
         outcomes.unsent([o for o in judged if o.kind is OutcomeKind.UNSENT])
         for outcome in judged:
             counts[outcome.kind] = counts.get(outcome.kind, 0) + 1
         await outcomes.drain()
-        failpoints.reach("recovery.committed")
     if counts:
         log.warning("channel.recovered", channel=name, **{str(kind): n for kind, n in counts.items()})
     return counts

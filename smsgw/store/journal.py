@@ -27,7 +27,6 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from smsgw import failpoints
 from smsgw.core.model import Outcome
 
 log = structlog.get_logger(__name__)
@@ -215,7 +214,6 @@ class Journal:
         self.full = False
 
     def _next_segment(self) -> None:
-        failpoints.reach("journal.segment")
         number = self._segments[-1].number + 1 if self._segments else 1
         path = self._folder / f"{number:012d}.journal"
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from smsgw import config, failpoints
+from smsgw import failpoints
 
 
 @pytest.fixture(autouse=True)
@@ -50,16 +47,6 @@ def test_a_place_that_is_not_listed_is_a_mistake_as_soon_as_anything_is_armed() 
         failpoints.reach("spool.snyc")
 
 
-def test_every_place_is_in_the_program_once() -> None:
-    program = Path(failpoints.__file__).parent
-    sources = [path.read_text("utf-8") for path in program.rglob("*.py")]
-    named = Counter(name for text in sources for name in re.findall(r'failpoints\.reach\("([^"]+)"\)', text))
-    writers = {name for text in sources for name in re.findall(r'Batcher\(\s*"([\w.]+)"', text)}
-    assert writers == failpoints.WRITERS.keys()
-    named.update(f"{writer}.{when}" for writer in writers for when in ("commit", "committed"))
-    assert named == Counter(list(failpoints.PLACES))
-
-
 @pytest.mark.parametrize(("action", "number"), [("kill", signal.SIGKILL), ("stop", signal.SIGSTOP)])
 def test_the_variable_arms_a_process(action: str, number: signal.Signals) -> None:
     code = "from smsgw import failpoints; failpoints.reach('accept.committed'); print('went on')"
@@ -76,10 +63,6 @@ def test_the_variable_arms_a_process(action: str, number: signal.Signals) -> Non
                 assert os.WSTOPSIG(status) == number
                 process.send_signal(signal.SIGCONT)
                 out, _ = process.communicate(timeout=20)
-                assert out.endswith(b"went on\n")
+                assert out == b"went on\n"
         finally:
             process.kill()
-
-
-def test_the_variable_is_no_mistake_in_the_configuration() -> None:
-    config.load(None, {failpoints.VARIABLE: "spool.sync=fail"})

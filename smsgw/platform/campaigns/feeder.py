@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from smsgw import aio, failpoints
+from smsgw import aio
 from smsgw.core.errors import Invalid, SmsgwError, Temporary
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import Account, MessageType, Origin
@@ -415,7 +415,6 @@ class Feeder:
         )  # fmt: skip
         try:
             result = await self._acceptor.send(request)
-            failpoints.reach("feed.committed")
             if not gate.marked:  # there was nothing to store but that
                 await self._mark_refused(gate.given(result.items))
         except SmsgwError as exc:
