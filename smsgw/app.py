@@ -20,7 +20,7 @@ import sdnotify
 import structlog
 from aiohttp import web
 
-from smsgw import aio, config, control, failpoints, metrics, unixpath
+from smsgw import aio, config, control, metrics, unixpath
 from smsgw.admin import app as portal
 from smsgw.api import app as api
 from smsgw.api.context import ApiContext
@@ -95,8 +95,6 @@ class Daemon:
 
     async def _start(self) -> None:
         settings = self.settings
-        if armed := failpoints.armed():
-            log.warning("failpoints.armed", places=armed)
         data_dir = settings.node.data_dir
         data_dir.mkdir(parents=True, exist_ok=True)
         self._take_lock(data_dir)
