@@ -1,4 +1,4 @@
-"""asyncio in one place: the only create_task, a clock that can be replaced, backoff with jitter."""
+"""asyncio in one place: the only create_task, timeouts that a busy loop does not use up, backoff with jitter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import gc
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import structlog
@@ -61,6 +61,63 @@ async def forever(
         except Exception:  # a supervisor: one failing round must not end the job
             log.exception("job.failed", job=name)
         await asyncio.sleep(every + random.random() * jitter)  # noqa: S311 - spreading load, not a secret
+
+
+SLICE = 0.25
+"""Seconds at a time that a ``Deadline`` counts."""
+
+
+class Deadline:
+    """Calls back once so many seconds have passed in which the event loop turned.
+
+    A loop that stands still (much to do, a machine without a free processor, a suspended one) finds its timers due
+    before it has looked at its sockets. What waits there came in time: it was not the other side that was slow.
+    """
+
+    __slots__ = ("_call", "_due", "_handle", "_lag", "_left", "_loop")
+
+    def __init__(self, seconds: float, call: Callable[[], object]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._call = call
+        self._left = seconds
+        self._lag = 0.0
+        self._arm()
+
+    def cancel(self) -> None:
+        """It is not needed any more."""
+        self._handle.cancel()
+
+    @property
+    def lag(self) -> float:
+        """Seconds in which the loop did not turn: they were not counted."""
+        return self._lag + max(0.0, self._loop.time() - self._due)
+
+    def _arm(self) -> None:
+        self._due = self._loop.time() + min(self._left, SLICE)
+        self._handle = self._loop.call_at(self._due, self._tick)
+
+    def _tick(self) -> None:
+        late = self._loop.time() - self._due
+        self._left -= min(self._left, SLICE)
+        if late > SLICE:  # once more: the sockets have their say first
+            self._lag += late
+            self._left = max(self._left, SLICE)
+        if self._left > 0:
+            self._arm()
+        else:
+            self._call()
+
+
+@contextlib.asynccontextmanager
+async def timeout(seconds: float) -> AsyncIterator[None]:
+    """``asyncio.timeout`` by a ``Deadline``: for waiting on something outside the process."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as scope:
+        deadline = Deadline(seconds, lambda: scope.reschedule(loop.time()))
+        try:
+            yield
+        finally:
+            deadline.cancel()
 
 
 class Backoff:

@@ -195,7 +195,7 @@ class Daemon:
             nodes=lambda: self._nodes,
             recall=partial(requestkeys.recall, self.database), spool=spool,
             spool_seconds=settings.durability.spool_seconds, available=lambda: self.directory.available,
-            away=lambda: not self._database_ok,
+            away=lambda: not self._database_ok, freshen=lambda: self.lists.follow(self.database),
             check_callback=lambda account, url: self.pusher.check_callback(account, url),
         )  # fmt: skip
         self.reviewing = Reviewing(
@@ -502,17 +502,29 @@ class Daemon:
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether messages can be accepted, by every server that is configured, and the checks behind the verdict."""
         bound = sum(s.id != TEST_CHANNEL and s.state in ("bound", "idle") for s in self.channels.status())
-        spooling = self.acceptor.spooling
-        spools = spooling is not None and spooling.open and (spooling.active or not self._database_ok)
+        accepting = self._accepting()
         checks = {
             "database": "ok" if self._database_ok else "unavailable",
-            "accepting": ("spool" if spools else "ok") if self.acceptor.open else "stopping",
+            "accepting": accepting,
             "channels_bound": bound,
         }
+        spooling = self.acceptor.spooling
+        if spooling is not None and spooling.calls:
+            how = "draining" if spooling.draining else "waiting for the database"
+            checks["spool"] = f"{spooling.calls} calls, {spooling.octets} octets, {how}"
         silent = self.partners.silent
         if self.partners.listeners:
             checks["partners"] = f"not listening: {', '.join(silent)}" if silent else "ok"
-        return (self._database_ok or spools) and self.acceptor.open and not silent, checks
+        return accepting in ("ok", "spool") and not silent, checks
+
+    def _accepting(self) -> str:
+        """What becomes of a call that comes now."""
+        if not self.acceptor.open:
+            return "stopping"
+        spooling = self.acceptor.spooling
+        if self._database_ok and not (spooling and spooling.active):
+            return "ok"
+        return "spool" if spooling and spooling.open and not spooling.problem else "refused"
 
 
 def _is_loopback(listen: str) -> bool:

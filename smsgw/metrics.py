@@ -55,6 +55,7 @@ class _Collector:
             "smsgw_spool_octets", "Accepted while the database was away, not in it yet",
             spooling.octets if spooling else 0,
         )  # fmt: skip
+        yield GaugeMetricFamily("smsgw_spool_calls", "Calls in the spool", spooling.calls if spooling else 0)
         tally = node.outcomes.tally
         unusual = CounterMetricFamily(
             "smsgw_outcomes_unusual", "Answers and reports out of the ordinary", labels=["kind"]

@@ -46,6 +46,10 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
             *standby_findings(daemon.directory.table, status, settings),
         ]
 
+    async def spool() -> Iterable[Finding]:
+        spooling = daemon.acceptor.spooling
+        return spooling.findings(node) if spooling else []
+
     async def complaints() -> Iterable[Finding]:
         return daemon.lists.findings()
 
@@ -107,6 +111,7 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
         "writers": here("writer_stalled", stalled),
         "disk": here("disk_low", lambda: daemon.acceptor.disk.low),
         "journal": here("journal_full", lambda: "disk full?" if daemon.journal.full else ""),
+        "spool": spool,
         "channels": channels,
         "claims": claims,
         "complaints": complaints,

@@ -101,6 +101,8 @@ ALARM: dict[str, str] = {
     "facts_parked": N_("上行或回执无法入账"),
     "journal_full": N_("本地日志写满"),
     "disk_low": N_("磁盘空间不足"),
+    "spool_failed": N_("本地缓存不可用"),
+    "spool_damaged": N_("本地缓存有内容未能入库"),
     "database_down": N_("数据库不可用"),
     "writer_stalled": N_("写库停滞"),
     "clock_wrong": N_("时钟不一致"),

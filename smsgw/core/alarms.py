@@ -19,6 +19,8 @@ KINDS: dict[str, str] = {
     "facts_parked": "上行或回执无法入账",
     "journal_full": "本地日志写满",
     "disk_low": "磁盘空间不足",
+    "spool_failed": "本地缓存不可用",
+    "spool_damaged": "本地缓存有内容未能入库",
     "database_down": "数据库不可用",
     "writer_stalled": "写库停滞",
     "clock_wrong": "时钟不一致",

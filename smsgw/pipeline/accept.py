@@ -26,11 +26,11 @@ from smsgw.pipeline.policies import Checker, Failed, Passed, Tried
 from smsgw.pipeline.policies import Refusal as Asked
 from smsgw.pipeline.repeats import Repeats, recalled
 from smsgw.pipeline.routing import CARRIER_ZH, Router
-from smsgw.pipeline.spooling import Known, Spooling
+from smsgw.pipeline.spooling import REPLAY_PATIENCE, Known, Spooling, weight_of
 from smsgw.pipeline.turns import Turns
 from smsgw.store import credit, frequency, replaying
 from smsgw.store.batch import Batcher
-from smsgw.store.calls import PART_COLUMNS, NewCall, Stored
+from smsgw.store.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, Stored
 from smsgw.store.db import Connection, Database
 from smsgw.store.spool import Spool
 
@@ -69,6 +69,7 @@ def _told(tried: Sequence[Tried]) -> list[dict[str, object]]:
 
 
 _POOL, _LANE, _STATE = (PART_COLUMNS.index(c) for c in ("pool_id", "lane", "state"))
+_NUMBER, _TYPE, _SIGN = (MESSAGE_COLUMNS.index(c) for c in ("number", "type", "sign"))
 
 _OF_THE_CALL = frozenset({"BALANCE_INSUFFICIENT", "QUOTA_DAY_EXCEEDED", "QUOTA_MONTH_EXCEEDED"})
 """What refuses all of a call, not a number of it."""
@@ -102,11 +103,15 @@ class Acceptor:
         spool_seconds: float = 600.0,
         available: Callable[[], Mapping[int, int]] = dict,
         away: Callable[[], bool] = lambda: False,
+        freshen: Callable[[], Awaitable[None]] | None = None,
         recall: Callable[[int, str, str], Awaitable[tuple[bytes, bytes] | None]] | None = None,
         now: Callable[[], datetime] = clock.now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """``refusal``, ``empty``, ``policies``: what checks ask, in memory; ``freshen`` reads ``refusal``'s lists
+        anew, for calls that were judged before an outage. ``away``: the database did not answer when last asked."""
         self._builder = Builder(ids, extension, patience)
+        self._refusal = refusal
         self._database = database
         self._router = router
         self._disk = disk
@@ -127,22 +132,24 @@ class Acceptor:
         self._turns = Turns(MAX_QUEUED_PARTS)
         known = Known(available)
         commit: Callable[[Connection, list[NewCall], bool], object] = partial(
-            replaying.commit, node=node, ids=ids.next, seen=known.note, revise=self._builder.revise
-        )
+            replaying.commit, node=node, ids=ids.next, seen=known.note, revise=self._builder.revise,
+            reserved=lambda account_id: self._spooling.reserved(account_id) if self._spooling else 0,
+        )  # fmt: skip
         self._writer: Batcher[NewCall, Stored | SmsgwError] = Batcher(
             "accept",
             dsn,
             commit,  # type: ignore[arg-type]
-            weigh=lambda call: max(1, len(call.parts) + len(call.refused)),
+            weigh=weight_of,
             max_batch=2000,
             limit=MAX_QUEUED_PARTS,
             give_up_after=OUTAGE_PATIENCE,
+            patience=lambda call: REPLAY_PATIENCE if call.spooled else OUTAGE_PATIENCE,
         )
         self._spooling: Spooling | None = None
         if spool is not None:
             self._spooling = Spooling(
                 spool, self._writer, seconds=spool_seconds, available=known, nodes=nodes, on_queued=on_queued,
-                queues_of=_queues_of,
+                queues_of=_queues_of, on_refused=on_refused, judged=self._judged, freshen=freshen,
             )  # fmt: skip
         self.called = float("-inf")
         """When a call last came of whose answer somebody waits: of all but tasks. Monotonic."""
@@ -218,7 +225,7 @@ class Acceptor:
         now = self._now()
         due, expires = self._times(request, now)
         passed, failed = self._checker.check(request, now, due or now)
-        if self._spooling is None or not (self._spooling.active or self._away()):
+        if self._spooling is None or not (self._spooling.unsettled or self._away()):
             # Without the database channels let go of their carriers; what is spooled waits for them.
             passed, failed = self._routed(request, passed, failed)
         return self._builder.build(request, passed, failed, now, due, expires)
@@ -241,18 +248,32 @@ class Acceptor:
 
     async def _commit(self, call: NewCall) -> Stored | SmsgwError:
         """Into the ledger, or into the spool while that is away; what is fed from the ledger waits for it."""
-        spooling = self._spooling if call.gate is None else None
-        if spooling is not None and spooling.active:
-            return await spooling.put(call)
+        spooling = self._spooling
+        if spooling is not None:
+            if spooling.active:
+                return await spooling.put(call)
+            if call.keys and (first := await spooling.repeated(call)) is not None:
+                return first
         try:
             stored = await self._writer.put(call)
         except Temporary as problem:
             if spooling is None or not self.open or problem.code != "STORAGE_UNAVAILABLE":
                 raise
             return await spooling.put(call, problem)
-        if spooling is not None and call.keys:
+        if spooling is not None and call.keys and call.gate is None:
             spooling.remember(call)
         return stored
+
+    def _judged(self, call: NewCall) -> NewCall:
+        """A spooled call without the messages that the lists keep from their numbers by now."""
+        reasons: dict[int, Reason] = {}
+        for index, row in enumerate(call.messages):
+            said = self._refusal(
+                str(row[_NUMBER]), call.account_id, MessageType(str(row[_TYPE])), str(row[_SIGN])
+            )
+            if said is not None:
+                reasons[index] = said
+        return self._builder.revise(call, reasons) if reasons else call
 
     @property
     def spooling(self) -> Spooling | None:

@@ -254,7 +254,8 @@ class Builder:
         """The call without the messages (by index) that are refused after all; they go over to its refusals."""
         gone = {call.messages[index][0]: reason for index, reason in reasons.items()}
         first_parts = {p[_PART["id"]]: p for p in call.parts if p[_PART["part"]] == 1}
-        told = str(call.messages[0][_MESSAGE["origin"]]) not in _NOT_TOLD
+        # What was spooled has been answered: who sent it knows its id.
+        told = call.spooled or str(call.messages[0][_MESSAGE["origin"]]) not in _NOT_TOLD
         refused = list(call.refused)
         items = list(_decode(call.answer).items)
         places = {item.message_id: position for position, item in enumerate(items)}
@@ -269,7 +270,7 @@ class Builder:
                 message[_MESSAGE[name]] = int(name == "parts")
             part = list(first_parts[row[0]])
             changes: dict[str, object] = {
-                "total": 1, "state": int(state), "next_at": None, "code": code, "class": CLASS_OF[code],
+                "total": 1, "state": int(state), "next_at": None, "code": code, "class": CLASS_OF.get(code, "POLICY"),
                 "by_us": True, "final_at": part[_PART["accepted_at"]],
             }  # fmt: skip
             for name, value in changes.items():

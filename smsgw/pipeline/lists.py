@@ -45,6 +45,7 @@ class Lists:
         self._over_signs: frozenset[str] = frozenset()
         self._over_channels: frozenset[int] = frozenset()
         self._tasks: list[asyncio.Task[None]] = []
+        self._following = asyncio.Lock()
 
     async def load(self, database: Database) -> None:
         """Read everything."""
@@ -67,12 +68,13 @@ class Lists:
 
     async def follow(self, database: Database) -> None:
         """Take up what has changed in the block list."""
-        async for entries, version in store.changes(database, self._version):
-            for entry in entries:
-                self._blocked.change(entry)
-            self._version = version
-            if self._blocked.heavy:
-                self._blocked = await asyncio.to_thread(self._blocked.folded)
+        async with self._following:  # a change that comes while the list is folded would be gone with the old one
+            async for entries, version in store.changes(database, self._version):
+                for entry in entries:
+                    self._blocked.change(entry)
+                self._version = version
+                if self._blocked.heavy:
+                    self._blocked = await asyncio.to_thread(self._blocked.folded)
 
     async def judge(self, database: Database) -> None:
         """Compare complaints with the ceiling."""

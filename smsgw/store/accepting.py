@@ -38,12 +38,14 @@ async def commit_calls(
     node: int,
     seen: Callable[[Mapping[int, int]], None] = lambda _: None,
     revise: Revise | None = None,
+    reserved: Callable[[int], int] = lambda _: 0,
 ) -> list[Stored | SmsgwError]:
     """Store the calls inside the caller's transaction; one result a call, in order.
 
     A refused call (credit, stopped account, key used otherwise) leaves nothing behind and does not disturb others.
     ``seen`` is told the units that the accounts can still spend. ``revise`` gives a call without some of its messages;
-    without it no frequency is limited.
+    without it no frequency is limited. ``reserved``: units of an account that spooled calls are going to need;
+    others do not get them.
     """
     results: Results = {}
     newest = max(call.batch_id for call in calls)  # what was set apart long ago is sent, and counted, today
@@ -52,13 +54,14 @@ async def commit_calls(
     def still_open() -> list[NewCall]:
         return [call for call in calls if id(call) not in results]
 
+    limits = await credit.lock(connection, calls, day)
+    # Under the lock: the server may still have been at the COMMIT of the earlier try when this one began.
     results |= await _present(connection, [c for c in calls if again or c.spooled])
-    limits = await credit.lock(connection, still_open(), day)
     results |= await _not_joinable(connection, [c for c in still_open() if c.joins])
     for call in still_open():
         if call.gate is not None and (shut := await call.gate.admit(connection)) is not None:
             results[id(call)] = shut
-    admitted, others = await _admit(connection, still_open(), limits)
+    admitted, others = await _admit(connection, still_open(), limits, reserved)
     results |= others
     fresh, revised = await _thin_out(connection, admitted, revise, time_of(newest))
     for call, was in zip(fresh, admitted, strict=True):
@@ -94,7 +97,7 @@ async def _not_joinable(connection: Connection, joining: Sequence[NewCall]) -> R
 
 
 async def _admit(
-    connection: Connection, calls: list[NewCall], limits: credit.Limits
+    connection: Connection, calls: list[NewCall], limits: credit.Limits, reserved: Callable[[int], int]
 ) -> tuple[list[NewCall], Results]:
     """Those that have their keys, and that their accounts can pay; what becomes of the others."""
     admitted: list[NewCall] = []
@@ -105,7 +108,7 @@ async def _admit(
         for call in calls:
             if id(call) in lost:
                 continue
-            refusal = limits.refusal(call)
+            refusal = limits.refusal(call, 0 if call.spooled else reserved(call.account_id))
             if refusal is None:
                 limits.take(call)
                 admitted.append(call)

@@ -8,6 +8,7 @@ statements are written so that a repeat changes nothing.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
@@ -52,7 +53,9 @@ class _Suspect:
 MIN_INTERVAL = 0.005
 """Under load commits start this many seconds apart unless told otherwise, so that each carries more."""
 COMMIT_TIMEOUT = 10.0
-"""Seconds an attempt may take (a writer that gives up earlier: that long) before its connection counts as lost."""
+"""Seconds an attempt may take (less where the callers' patience is shorter) before its connection counts as lost."""
+COMMIT_TIMEOUT_MOST = 60.0
+"""An attempt that was not through in time gives the next one twice as long, up to this: a slow server commits, too."""
 
 CONFLICTS = 20
 """Conflicts in a row after which a writer of facts looks for the item that has them …"""
@@ -70,9 +73,10 @@ class Batcher(Generic[Item, Result]):
     """One writer. ``await put(item)`` returns when the item is committed.
 
     ``give_up_after``: seconds of outage after which waiting callers get ``STORAGE_UNAVAILABLE``; None keeps the
-    items until the database is back (for facts that must not be lost). ``limit`` bounds what waits (by weight).
-    ``interval``: seconds between the starts of two commits under load. ``parking``: for a writer of facts,
-    which are tried until they are committed or laid aside; its statements bear a repeat that they are not told of.
+    items until the database is back (for facts that must not be lost). ``patience`` gives an item's own, where its
+    caller has more of it. ``limit`` bounds what waits (by weight). ``interval``: seconds between the starts of two
+    commits under load. ``parking``: for a writer of facts, which are tried until they are committed or laid aside; its
+    statements bear a repeat that they are not told of.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Batcher(Generic[Item, Result]):
         max_batch: int = 1000,
         limit: int = 20_000,
         give_up_after: float | None = None,
+        patience: Callable[[Item], float] | None = None,
         interval: float = MIN_INTERVAL,
         after_commit: Callable[[], None] = lambda: None,
         parking: Parking[Item, Result] | None = None,
@@ -96,7 +101,7 @@ class Batcher(Generic[Item, Result]):
         self._max_batch = max_batch
         self._limit = limit
         self._give_up_after = give_up_after
-        self._patience = COMMIT_TIMEOUT if give_up_after is None else min(COMMIT_TIMEOUT, give_up_after)
+        self._patience_of = patience
         self._interval = interval
         self._after_commit = after_commit
         self._queue: deque[tuple[Item, asyncio.Future[Result]]] = deque()
@@ -114,6 +119,8 @@ class Batcher(Generic[Item, Result]):
         """Suspects that wait for their next try."""
         self.conflicts = 0
         self.parked = 0
+        self._lag = 0.0
+        """Seconds of the last attempt in which this process itself stood still: no fault of the database's."""
         self.commits = 0
         self.items = 0
 
@@ -156,9 +163,10 @@ class Batcher(Generic[Item, Result]):
             self._connection.terminate()
             self._connection = None
 
-    def submit(self, item: Item) -> asyncio.Future[Result]:
-        """Queue an item; the future is done when it is committed. Raises ``BACKPRESSURE`` when full."""
-        if self._weight >= self._limit and self._give_up_after is not None:
+    def submit(self, item: Item, *, beyond: bool = False) -> asyncio.Future[Result]:
+        """Queue an item; the future is done when it is committed. Raises ``BACKPRESSURE`` when full, unless it may go
+        ``beyond`` the limit: for who has a limit of his own."""
+        if self._weight >= self._limit and self._give_up_after is not None and not beyond:
             raise Temporary("BACKPRESSURE", retry_after=1, n=1)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._queue.append((item, future))
@@ -167,9 +175,9 @@ class Batcher(Generic[Item, Result]):
         self._wake.set()
         return future
 
-    async def put(self, item: Item) -> Result:
+    async def put(self, item: Item, *, beyond: bool = False) -> Result:
         """Queue an item and wait for its commit."""
-        return await self.submit(item)
+        return await self.submit(item, beyond=beyond)
 
     async def drain(self) -> None:
         """Returns when everything queued so far is settled; what comes meanwhile is not waited for."""
@@ -221,10 +229,12 @@ class Batcher(Generic[Item, Result]):
                 return
         backoff = aio.Backoff(0.05, 1.0)
         conflicts = 0
+        patience = max([self._patience(item) for item, _ in batch], default=math.inf)
+        limit = min(COMMIT_TIMEOUT, patience)
         while True:
             started = time.monotonic()
             try:
-                results = await self._attempt([item for item, _ in batch], again)
+                results = await self._attempt([item for item, _ in batch], again, limit)
                 self._outage_since = None
                 break
             except CONFLICT as exc:
@@ -242,10 +252,13 @@ class Batcher(Generic[Item, Result]):
                     log.error(
                         "writer.outage", writer=self.name, error=type(exc).__name__, waiting=self._weight
                     )
+                self._outage_since += self._lag
                 self._drop_connection()
-                if self._give_up_after is not None and self.outage >= self._give_up_after:
-                    self._fail(batch, unavailable(exc))
+                if self.outage >= patience:
+                    self._give_up(batch, unavailable(exc))
                     return
+                if time.monotonic() - started - self._lag >= limit:
+                    limit = min(2 * limit, patience, COMMIT_TIMEOUT_MOST)
                 await asyncio.sleep(backoff.next())
             except Exception as exc:
                 if self._parking is not None and not piece:  # once more, without what the connection remembers
@@ -295,8 +308,8 @@ class Batcher(Generic[Item, Result]):
         if suspect.tries >= enough and (refused_as_data(exc) or self.commits > suspect.commits):
             try:
                 self._drop_connection()
-                connection = self._connection = await connect(self._dsn, writer=True, timeout=self._patience)
-                async with asyncio.timeout(self._patience), connection.transaction():
+                connection = self._connection = await connect(self._dsn, writer=True, timeout=COMMIT_TIMEOUT)
+                async with asyncio.timeout(COMMIT_TIMEOUT), connection.transaction():
                     result = await parking.park(connection, item, reason(exc))
             except Exception as failed:  # a supervisor: then it stays with us
                 log.error("writer.parking_failed", writer=self.name, error=reason(failed))
@@ -317,13 +330,13 @@ class Batcher(Generic[Item, Result]):
         self._idle.clear()
         self._wake.set()
 
-    async def _attempt(self, items: list[Item], again: bool) -> list[Result]:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._dsn, writer=True, timeout=self._patience)
-        connection = self._connection
+    async def _attempt(self, items: list[Item], again: bool, limit: float) -> list[Result]:
         # Against a frozen server asyncpg would wait for its own ROLLBACK, too: when time is up, the connection goes.
-        guard = asyncio.get_running_loop().call_later(self._patience, connection.terminate)
+        guard = aio.Deadline(limit, self._drop_connection)
         try:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await connect(self._dsn, writer=True, timeout=limit)
+            connection = self._connection
             async with connection.transaction():
                 results = await self._commit(connection, items, again)
                 failpoints.reach(f"{self.name}.commit")
@@ -331,6 +344,22 @@ class Batcher(Generic[Item, Result]):
             return results
         finally:
             guard.cancel()
+            self._lag = guard.lag
+
+    def _patience(self, item: Item) -> float:
+        """Seconds of outage that an item waits."""
+        if self._give_up_after is None:
+            return math.inf
+        return self._give_up_after if self._patience_of is None else self._patience_of(item)
+
+    def _give_up(self, batch: list[tuple[Item, asyncio.Future[Result]]], error: Exception) -> None:
+        """The batch gets its error; so do those that wait behind it, as far as their patience is over, too."""
+        self._fail(batch, error)
+        over = [entry for entry in self._queue if self.outage >= self._patience(entry[0])]
+        if over:
+            self._fail(over, error)
+            self._queue = deque(entry for entry in self._queue if not entry[1].done())
+            self._weight -= sum(self._weigh(item) for item, _ in over)
 
     def _drop_connection(self) -> None:
         if self._connection is not None:

@@ -70,11 +70,13 @@ class Limits:
     taken: Counter[int] = field(default_factory=Counter)
     """Parts of this batch, by account with a quota."""
 
-    def refusal(self, call: NewCall) -> SmsgwError | None:
-        """Why the call cannot be taken."""
+    def refusal(self, call: NewCall, reserved: int = 0) -> SmsgwError | None:
+        """Why the call cannot be taken. ``reserved``: units that are not for it."""
         if self.halted.get(call.account_id, True):
             return Refused("ACCOUNT_STOPPED")
         left = self.available[call.account_id]
+        if reserved and left > 0:
+            left = max(0, left - reserved)
         if call.units > left:
             return Refused("BALANCE_INSUFFICIENT", need=call.units, left=max(0, left))
         return self.over(call.guards, len(call.parts), time_of(call.batch_id))

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 import asyncpg
 import structlog
 
+from smsgw import aio
 from smsgw.core.errors import Temporary
 
 log = structlog.get_logger(__name__)
@@ -51,7 +52,6 @@ OUTAGE = (
     asyncpg.PostgresIOError,
 )
 """What means "not now" rather than "wrong": connection lost, frozen, disk full, read-only, out of connections."""
-
 
 
 def forgive_abandoned(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -157,7 +157,7 @@ class Database:
         if self._pool is None:
             raise Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason="数据库未连接")
         try:
-            async with asyncio.timeout(timeout), self._pool.acquire() as connection:
+            async with aio.timeout(timeout), self._pool.acquire() as connection:
                 yield cast(Connection, connection)
         except OUTAGE as exc:
             log.warning("database.unavailable", error=type(exc).__name__)

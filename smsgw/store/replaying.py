@@ -59,9 +59,12 @@ async def commit(
     ids: Callable[[], int],
     seen: Callable[[Mapping[int, int]], None],
     revise: Revise,
+    reserved: Callable[[int], int] = lambda _: 0,
 ) -> list[Stored | SmsgwError]:
     """``commit_calls``; spooled calls that it refuses, and repeats among them, are stored with their end."""
-    results = await commit_calls(connection, calls, again, node=node, seen=seen, revise=revise)
+    results = await commit_calls(
+        connection, calls, again, node=node, seen=seen, revise=revise, reserved=reserved
+    )
     if not any(call.spooled for call in calls):
         return results
     ended: list[tuple[NewCall, PartState, str, dict[str, str]]] = []

@@ -7,15 +7,19 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
+import pytest
 from harness import Client, Customer, Site, site, until
+from outages import outages, through
 
+from smsgw import failpoints
 from smsgw.store.embedded import EmbeddedPostgres
 
 
 @contextlib.asynccontextmanager
-async def outage_site(data_dir: Path, **settings: str) -> AsyncIterator[tuple[Site, EmbeddedPostgres, str]]:
+async def outage_site(data_dir: Path, **settings: Any) -> AsyncIterator[tuple[Site, EmbeddedPostgres, str]]:
     """A site whose database is a process of its own."""
     database = EmbeddedPostgres(data_dir)
     data_dir.mkdir()
@@ -175,13 +179,13 @@ async def test_what_the_ledger_refuses_afterwards_ends_with_its_reason(
 async def _sha256_of(built: Site, key: str) -> bytes:
     """The hash that the spooled call with this key has."""
     from smsgw.store import replaying
-    from smsgw.store.spool import Spool
+    from smsgw.store.spool import Reader, Spool
 
     spool = Spool(built.node.data_dir / "spool", limit=1 << 30)
     await spool.open()
     try:
         for segment in await spool.rotate():
-            for body in await spool.read(segment):
+            for body in await Reader(segment).read():
                 for one in replaying.from_bytes(body).keys:
                     if one.key == key:
                         return one.request_sha256
@@ -217,3 +221,47 @@ async def test_the_spool_has_an_end(data_dir: Path, embedded_data: None) -> None
         assert not (await built.node.status())["ready"]
         await database.start()
         await built.settled()
+
+
+@pytest.mark.timeout(300)
+async def test_faults_of_the_database_under_load(data_dir: Path, embedded_data: None) -> None:
+    async with outages(data_dir) as here:
+        for fault in (here.frozen, here.killed, here.read_only, here.slow, here.no_connections):
+            figures = await through(here, fault, 4.0, batches=200, singles=20, within=60.0)
+            print(fault.__name__, figures)
+            assert figures["calls not taken"] == {}
+        books = await here.built.clean(within=60)
+        assert set(books.statuses) == {"delivered"}, books
+
+
+async def test_a_spool_that_cannot_be_synced_takes_nothing_and_says_so(
+    data_dir: Path, embedded_data: None
+) -> None:
+    async with outage_site(data_dir, start=False) as (built, database, _):
+        built.node.clock = {failpoints.VARIABLE: "spool.sync=fail@4"}
+        await built.node.start()
+        await built.bound()
+        await database.stop()
+        for _ in range(3):
+            await spooled(built, 1)
+        body = {"to": [built.customer.number("cmpp30")], "content": built.customer.text()}
+        for _ in range(2):
+            answer = await built.client.post("/messages", body)
+            assert (answer.status, answer.code) == (503, "STORAGE_UNAVAILABLE")
+        status = await built.node.status()
+        assert (status["ready"], status["checks"]["accepting"]) == (False, "refused")
+        assert status["checks"]["spool"].startswith("3 calls, ")
+
+        async def alarmed() -> bool:
+            return "spool_failed" in {a["kind"] for a in (await built.node.status())["alarms"]}
+
+        await until(alarmed, what="it is an alarm")
+        await database.start()
+
+        async def accepting() -> bool:
+            return (await built.node.status())["checks"]["accepting"] == "ok"
+
+        await until(accepting, within=30, what="the outage is over")
+        await spooled(built, 1)
+        books = await built.clean()
+        assert books.statuses == {"delivered": 4}

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import shutil
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from typing import Any
 from binds import binds
 from harness import PASSWORD, USER, Site, carrier_for, site, until
 from hooks import OPEN, beside_bad_receivers, receivers
+from outages import outages, through
 from partner_client import partner_site
 from pouring import pour, pouring_site, within_limits
 from tasking import quick, stopped_and_cancelled
@@ -309,6 +311,17 @@ async def _pour(folder: Path) -> Figures:
         figures = await pour(built, 50_000, within=600)
     within_limits(figures)
     return figures
+async def _database(folder: Path) -> Figures:
+    per_second = float(os.environ.get("TRIAL_LOAD", "1000"))
+    figures: Figures = {}
+    async with outages(folder) as here:
+        faults = ((here.frozen, 60), (here.killed, 20), (here.read_only, 30), (here.slow, 60))
+        for fault, seconds in faults:
+            figures[fault.__name__] = await through(here, fault, seconds, batches=per_second, singles=per_second / 10)
+            print(f"  {fault.__name__}: {figures[fault.__name__]}", flush=True)
+        books = await here.built.clean(within=900)
+        assert set(books.statuses) == {"delivered"}, books
+        return {"messages": books.accepted, "lost or doubled": len(books.problems)}
 
 
 TRIALS: dict[str, Callable[[Path], Awaitable[Figures]]] = {
@@ -319,6 +332,7 @@ TRIALS: dict[str, Callable[[Path], Awaitable[Figures]]] = {
     "binds": _binds,
     "webhooks": _webhooks,
     "pour": _pour,
+    "database": _database,
 }
 
 

@@ -166,9 +166,10 @@ class Api:
 @contextlib.asynccontextmanager
 async def running(
     dsn: str, data_dir: Path, *, runner_changes: Mapping[str, Any] = MappingProxyType({}),
-    now: Callable[[], datetime] | None = None, **how: Any
+    now: Callable[[], datetime] | None = None, accepting: Mapping[str, Any] = MappingProxyType({}), **how: Any
 ) -> AsyncIterator[Api]:
-    """The API over the database; ``how`` goes to ``ApiContext``. With ``now`` (the acceptor's clock) policies count."""
+    """The API over the database; ``how`` goes to ``ApiContext``, ``accepting`` to ``Acceptor``. With ``now`` (the
+    acceptor's clock) policies count."""
     db = Database(dsn)
     await db.open()
     sealer = Sealer(secrets.token_bytes(32))
@@ -201,7 +202,9 @@ async def running(
         empty=numbers.empty,
         recall=functools.partial(requestkeys.recall, db),
         database=db,
+        freshen=lambda: lists.follow(db),
         **({"policies": lambda: directory.policies, "now": now} if now else {}),
+        **accepting,
     )
     await acceptor.start()
     bell = EventBell()

@@ -40,8 +40,8 @@ async def spooled(api: Api, *items: tuple[str, str], meanwhile: str = "", **how:
     account = api.ctx.directory.account(api.account_id)
     assert account is not None
     request = SendRequest(
-        account, tuple(SendItem(*item) for item in items), MessageType(how.pop("type", "notice")), Origin.API, "t",
-        callback_url=ADDRESS, **how,
+        account, tuple(SendItem(*item) for item in items), MessageType(how.pop("type", "notice")),
+        how.pop("origin", Origin.API), "t", callback_url=ADDRESS, **how,
     )  # fmt: skip
     prepared = api.acceptor._prepare(request)
     assert prepared.call is not None
@@ -109,6 +109,15 @@ async def test_too_many_to_a_number_are_found_out_then(api: Api) -> None:
     rule = message_of("NUMBER_FREQ_LIMITED", {"rule": "验证码短信 1 分钟内最多 1 条"})
     assert await ends(api, first + second) == [QUEUED, ("rejected", "NUMBER_FREQ_LIMITED", rule), REJECTED]
     assert await balance(api) == 9_999
+
+
+async def test_a_partner_who_holds_an_answer_is_told_of_the_end(api: Api) -> None:
+    await spooled(api, ("13800138000", "验证码 1"), type="otp")
+    (late,) = await spooled(api, ("13800138000", "验证码 2"), type="otp", origin=Origin.SMPP)
+    told = await api.ctx.db.fetch(
+        "SELECT status, code, acknowledged_at FROM customer_event WHERE message_id = $1", int(late)
+    )
+    assert [tuple(row) for row in told] == [("rejected", "NUMBER_FREQ_LIMITED", None)]
 
 
 async def test_what_is_held_waits_for_its_reviewer(api: Api) -> None:

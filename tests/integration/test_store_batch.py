@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -14,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import asyncpg
 import pytest
 import pytest_asyncio
+from dbproxy import DatabaseProxy
 
 from smsgw import aio
 from smsgw.core.errors import Refused, SmsgwError, Temporary
@@ -554,3 +556,53 @@ async def test_a_fact_that_always_meets_a_conflict_does_not_hold_its_neighbours_
         n += 1
     assert shelf.kept == [(1, "DeadlockDetectedError 40P01")]
     await writer.stop()
+
+
+async def test_a_loop_that_stands_still_is_no_outage(dsn: str, side: asyncpg.Connection) -> None:
+    book = Book()
+    writer: Writer = Batcher("test", dsn, book.commit, give_up_after=0.5)
+
+    async def stall(_: Connection) -> None:
+        asyncio.get_running_loop().call_later(0.05, time.sleep, 1.0)
+        await side.fetchval("SELECT pg_sleep(0.2)")
+
+    await writer.start()
+    assert await writer.put(1) == 2
+    book.before = stall
+    assert await writer.put(2) == 4
+    assert [again for _, again in book.calls] == [False, False]
+    await writer.stop()
+
+
+async def test_who_waits_behind_a_batch_that_is_given_up_hears_of_it_with_it(
+    dsn: str, side: asyncpg.Connection
+) -> None:
+    book = Book()
+    async with DatabaseProxy(dsn) as proxy:
+        writer: Writer = Batcher(
+            "test", proxy.dsn, book.commit, max_batch=1, give_up_after=0.5,
+            patience=lambda n: 60.0 if n > 9 else 0.5,
+        )  # fmt: skip
+        await writer.start()
+        with proxy.frozen():
+            began = time.monotonic()
+            waiting = [aio.spawn(writer.put(n), name="put") for n in (1, 2, 10, 3)]
+            await asyncio.wait([w for w in waiting if w is not waiting[2]], timeout=5)
+            assert time.monotonic() - began < 1.0
+            assert [isinstance(w.exception(), Temporary) for w in waiting if w.done()] == [True] * 3
+        assert await asyncio.wait_for(waiting[2], 15) == 20
+        assert writer.waiting == 0
+        await writer.stop()
+
+
+async def test_a_server_that_is_slower_than_patience_commits_facts_nevertheless(
+    dsn: str, side: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "COMMIT_TIMEOUT", 0.2)
+    book = Book()
+    async with DatabaseProxy(dsn) as proxy:
+        writer: Writer = Batcher("test", proxy.dsn, book.commit)
+        await writer.start()
+        proxy.latency = 0.15
+        assert await asyncio.wait_for(writer.put(1), 15) == 2
+        await writer.stop()

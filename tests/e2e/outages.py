@@ -1,0 +1,228 @@
+"""Faults of a database while load goes on: frozen, killed, read-only, slow, out of connections.
+
+Used by tests for seconds, and at full length by ``scripts/trials --only database``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+from dbproxy import DatabaseProxy
+from harness import Answer, Site, site
+from tasking import quick
+
+from smsgw import aio
+from smsgw.store.embedded import EmbeddedPostgres
+
+ROUND_TRIP = 0.5
+"""Seconds of one to a slow database."""
+
+
+@dataclass
+class Outages:
+    """A site whose database is a process of its own, behind a proxy."""
+
+    built: Site
+    database: EmbeddedPostgres
+    proxy: DatabaseProxy
+
+    async def frozen(self, seconds: float) -> None:
+        """All processes of the server stand still."""
+        stopped: set[int] = set()
+        try:
+            while (
+                left := set(self.database._members()) - stopped
+            ):  # the postmaster makes new ones until it is stopped
+                for pid in sorted(left):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGSTOP)
+                stopped |= left
+            await asyncio.sleep(seconds)
+        finally:
+            for pid in stopped:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    async def killed(self, seconds: float) -> None:
+        """SIGKILL to all processes of the server, and a new start so many seconds later."""
+        for pid in self.database._members():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        await self.database.stop()
+        await asyncio.sleep(seconds)
+        await self.database.start()
+
+    async def read_only(self, seconds: float) -> None:
+        """Every transaction is, as on a standby that has not been promoted."""
+        await self._say("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+        await asyncio.sleep(seconds)
+        await self._say("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
+
+    async def slow(self, seconds: float) -> None:
+        """Each round trip takes half a second."""
+        self.proxy.latency = ROUND_TRIP
+        await asyncio.sleep(seconds)
+        self.proxy.latency = 0.0
+
+    async def no_connections(self, seconds: float) -> None:
+        """Others have them all."""
+        taken: list[Any] = []
+        ends = time.monotonic() + seconds
+        try:
+            while time.monotonic() < ends:
+                try:
+                    taken.append(await asyncpg.connect(self.database.dsn, timeout=10))
+                except (asyncpg.PostgresError, OSError):
+                    self.proxy.cut()  # those of the daemon, too
+                    await asyncio.sleep(0.01)
+        finally:
+            for connection in taken:
+                connection.terminate()
+
+    async def _say(self, *statements: str) -> None:
+        connection = await asyncpg.connect(
+            self.database.dsn, timeout=10, server_settings={"default_transaction_read_only": "off"}
+        )
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def outages(data_dir: Path, **how: Any) -> AsyncIterator[Outages]:
+    """The site, up and bound."""
+    database = EmbeddedPostgres(data_dir)
+    data_dir.mkdir()
+    dsn = await database.start()
+    try:
+        async with DatabaseProxy(dsn) as proxy:
+            how = {"behaviour": quick, "balance": 10_000_000, "channel_options": ("--window", "64")} | how
+            async with site(data_dir.with_name("daemon"), dsn=proxy.dsn, **how) as built:
+                await built.node.ctl("account", "set", "acme", "rate=10000")
+                yield Outages(built, database, proxy)
+    finally:
+        await database.stop()
+
+
+class Load:
+    """Batches of 100 and singles, so many messages of each in a second, until it is told to stop."""
+
+    def __init__(self, built: Site, *, batches: float, singles: float) -> None:
+        self._built = built
+        self._rates = ((100, batches), (1, singles))
+        self._stop = asyncio.Event()
+        self.refused: Counter[str] = Counter()
+        """Calls that were not taken, by code."""
+        self.slowest = 0.0
+        """Seconds of the slowest answer."""
+
+    async def run(self) -> None:
+        """Until ``stop``; then the answers that are still owed are waited for."""
+        await asyncio.gather(*(self._go_on(size, rate) for size, rate in self._rates if rate))
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def _go_on(self, size: int, per_second: float) -> None:
+        running: set[asyncio.Task[None]] = set()
+        began, n = time.monotonic(), 0
+        while not self._stop.is_set():
+            task = aio.spawn(self._post(size), name="post")
+            running.add(task)
+            task.add_done_callback(running.discard)
+            n += 1
+            # A machine that cannot keep up is not flooded with what it has missed.
+            behind = time.monotonic() - began - n * size / per_second
+            if behind > 1.0:
+                began += behind
+            await asyncio.sleep(max(0.0, -behind))
+        await asyncio.gather(*running)
+
+    async def _post(self, size: int) -> None:
+        customer = self._built.customer
+        names = tuple(self._built.carriers)
+        items = [
+            {"to": customer.number(names[n % len(names)]), "content": customer.text()} for n in range(size)
+        ]
+        began = time.monotonic()
+        try:
+            answer: Answer = await (
+                self._built.client.post("/messages/batch", {"items": items})
+                if size > 1
+                else self._built.client.post(
+                    "/messages", {"to": [items[0]["to"]], "content": items[0]["content"]}
+                )
+            )
+        except (aiohttp.ClientError, TimeoutError) as exc:
+            self.refused[type(exc).__name__] += 1
+            return
+        finally:
+            self.slowest = max(self.slowest, time.monotonic() - began)
+        if answer.status == 202:
+            customer.note(answer, [i["content"] for i in items])
+        else:
+            self.refused[answer.code] += 1
+
+
+Fault = Callable[[float], Awaitable[None]]
+
+
+async def through(
+    here: Outages, fault: Fault, seconds: float, *, batches: float, singles: float, within: float = 120.0
+) -> dict[str, object]:
+    """Load, a fault in it, and load on: how long after the fault's end all was sent that was accepted until then."""
+    built = here.built
+    before = len(built.customer.sent)
+    load = Load(built, batches=batches, singles=singles)
+    loading = aio.spawn(load.run(), name="load")
+    try:
+        await asyncio.sleep(min(10.0, seconds))
+        started = time.monotonic()
+        await fault(seconds)
+        ended = time.monotonic()
+        spooled = (await built.node.status())["checks"].get("spool", "nothing")
+        owed = {s.content.partition("#")[2] for s in built.customer.sent.values()}
+        accepted = len(built.customer.sent) - before
+        drained: float | None = None
+        while owed:
+            assert time.monotonic() - ended < within, (
+                f"{len(owed)} of {accepted} are not sent: {await _status(here)}"
+            )
+            await asyncio.sleep(0.5)
+            tokens = [c.inbox.tokens for c in built.carriers.values()]
+            owed = {t for t in owed if not any(f"#{t}" in seen for seen in tokens)}
+            if drained is None and "spool" not in (await built.node.status())["checks"]:
+                drained = time.monotonic() - ended
+        sent = time.monotonic() - ended
+        assert not loading.done()
+    finally:
+        load.stop()
+        await loading
+    return {
+        "seconds of fault": round(ended - started),
+        "accepted until its end": accepted,
+        "spooled at its end": spooled,
+        "seconds until the spool was empty": None if drained is None else round(drained, 1),
+        "seconds until all of it was sent, under load": round(sent, 1),
+        "accepted after it, meanwhile": len(built.customer.sent) - before - accepted,
+        "calls not taken": dict(load.refused),
+        "slowest answer": round(load.slowest, 1),
+    }
+
+
+async def _status(here: Outages) -> object:
+    status = await here.built.node.status()
+    return status["checks"], status["waiting"], [(c["name"], c["state"]) for c in status["channels"]]

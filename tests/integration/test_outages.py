@@ -1,0 +1,276 @@
+"""Outages of a real database under an acceptor with a spool: what is spooled drains, whatever its size and whatever
+comes meanwhile; and what cannot be known is not told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import subprocess
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from api_server import Answer, Api, running
+from dbproxy import DatabaseProxy
+from harness import until
+
+from smsgw import aio
+from smsgw.core.errors import message_of
+from smsgw.pipeline import accept, spooling
+from smsgw.store.spool import Spool
+
+
+@dataclass
+class Gateway:
+    """An API whose database is behind a proxy, and whose calls go to a spool while that is away."""
+
+    api: Api
+    proxy: DatabaseProxy
+    folder: Path
+
+    @property
+    def spooling(self) -> Any:
+        return self.api.acceptor.spooling
+
+    async def post(self, *to: str, text: str = "您好", key: str = "", **fields: Any) -> Answer:
+        body = {"to": list(to), "content": text, **fields}
+        return await self.api.post("/messages", body, **({"Idempotency_Key": key} if key else {}))
+
+    def away(self) -> None:
+        self.proxy.refusing = True
+        self.proxy.cut()
+
+    def back(self) -> None:
+        self.proxy.refusing = False
+
+    async def drained(self, within: float = 15.0) -> None:
+        await until(lambda: self.spooling.octets == 0, within=within, what="the spool is empty")
+
+    async def stored(self) -> int:
+        """Messages in the ledger."""
+        found: int = await self.api.ctx.db.fetchval("SELECT count(DISTINCT id) FROM part")
+        return found
+
+
+OPT_OUT = "INSERT INTO block_list (number, source, actor) VALUES ($1, 'opt_out', 'test')"
+_numbers = itertools.count(13800000000)
+
+
+def numbers(n: int) -> list[str]:
+    return [str(next(_numbers)) for _ in range(n)]
+
+
+@contextlib.asynccontextmanager
+async def gateway(dsn: str, tmp_path: Path) -> AsyncIterator[Gateway]:
+    folder = tmp_path / "spool"
+    async with DatabaseProxy(dsn) as proxy:
+        accepting = {"spool": Spool(folder, limit=1 << 26), "available": lambda: {1: 10_000, 2: 10_000}}
+        async with running(proxy.dsn, tmp_path, accepting=accepting) as api:
+            yield Gateway(api, proxy, folder)
+
+
+@pytest.fixture(autouse=True)
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accept, "OUTAGE_PATIENCE", 0.5)
+
+
+async def test_calls_larger_than_what_the_writer_holds_drain(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accept, "MAX_QUEUED_PARTS", 1000)
+    async with gateway(dsn, tmp_path) as here:
+        assert (await here.post(*numbers(1))).status == 202
+        here.away()
+        for _ in range(30):
+            assert (await here.post(*numbers(41))).status == 202
+        here.back()
+        await here.drained()
+        assert await here.stored() == 1 + 30 * 41
+
+
+async def test_the_outage_ends_while_calls_go_on_coming(dsn: str, tmp_path: Path) -> None:
+    async with gateway(dsn, tmp_path) as here:
+        assert (await here.post(*numbers(1))).status == 202
+        here.away()
+        accepted = 1
+        stop = asyncio.Event()
+
+        async def load() -> None:
+            nonlocal accepted
+            running: set[asyncio.Task[Answer]] = set()
+            while not stop.is_set():
+                running.add(aio.spawn(here.post(*numbers(1)), name="post"))
+                await asyncio.sleep(0.02)
+            answers = await asyncio.gather(*running)
+            assert {a.status for a in answers} == {202}
+            accepted += len(answers)
+
+        loading = aio.spawn(load(), name="load")
+        await until(lambda: here.spooling.active, what="calls are spooled")
+        await asyncio.sleep(0.5)
+        here.proxy.latency = 0.03  # a commit takes a while, in which more has come
+        here.back()
+        await until(lambda: not here.spooling.active and not here.spooling.octets, what="the outage is over")
+        assert not loading.done()
+        stop.set()
+        await loading
+        assert await here.stored() == accepted
+
+
+async def test_a_slow_database_drains_too(dsn: str, tmp_path: Path) -> None:
+    async with gateway(dsn, tmp_path) as here:
+        assert (await here.post(*numbers(1))).status == 202
+        here.proxy.latency = 0.1  # no commit is through within the patience of a caller
+        answers = await asyncio.gather(*(here.post(*numbers(1)) for _ in range(20)))
+        assert {a.status for a in answers} == {202}
+        assert here.spooling.octets
+        await here.drained()
+        assert await here.stored() == 21
+
+
+async def test_a_repeat_shares_the_fate_of_the_call_it_repeats(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    syncing, go = threading.Event(), threading.Event()
+
+    def sync(_: int) -> None:
+        syncing.set()
+        go.wait(10)
+        raise OSError(5, "Input/output error")
+
+    async with gateway(dsn, tmp_path) as here:
+        here.away()
+        assert (await here.post(*numbers(1))).status == 202
+        (to,) = numbers(1)
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fdatasync", sync)
+            first = aio.spawn(here.post(to, client_ref="order-1"), name="first")
+            assert await asyncio.to_thread(syncing.wait, 10)
+            twin = aio.spawn(here.post(to, client_ref="order-1"), name="twin")
+            done, _ = await asyncio.wait({first, twin}, timeout=0.5)
+            go.set()
+            told = [task.result().status for task in done]
+            assert [(await first).status, (await twin).status] == [503, 503]
+        assert not told, "nobody is told before the sync"
+        assert not here.spooling.open
+        here.back()
+        await here.drained()
+        assert await here.stored() == 1
+
+
+async def test_what_a_bit_makes_unreadable_is_kept_and_all_else_is_entered(dsn: str, tmp_path: Path) -> None:
+    async with gateway(dsn, tmp_path) as here:
+        here.away()
+        for _ in range(10):
+            assert (await here.post(*numbers(1))).status == 202
+        (path,) = here.folder.iterdir()
+        data = bytearray(path.read_bytes())
+        data[60] ^= 1
+        path.write_bytes(data)
+        here.back()
+        await here.drained()
+        assert await here.stored() == 9
+        assert [p.suffix for p in here.folder.iterdir()] == [".kept"]
+        await until(lambda: not here.spooling.calls, what="what is lost is not waited for")
+        (finding,) = here.spooling.findings("node/1")
+        assert finding.kind == "spool_damaged"
+        next(here.folder.iterdir()).unlink()
+        assert not here.spooling.findings("node/1")
+
+
+@pytest.mark.parametrize("late", [0.0, 0.3])
+async def test_a_commit_in_doubt_is_found_out(dsn: str, tmp_path: Path, late: float) -> None:
+    """Without a key, and with the first COMMIT still under way in the server when it is repeated."""
+    async with gateway(dsn, tmp_path) as here:
+        assert (await here.post(*numbers(1))).status == 202
+        here.proxy.lose_commits(of=b'COPY "message"', late=late)
+        answer = await here.post(*numbers(1))
+        assert here.proxy.lost == 1
+        assert answer.status == 202, answer.body
+        assert await here.stored() == 2
+        assert (await here.api.get("/balance")).data["balance"] == 9_998
+
+
+async def test_who_has_opted_out_meanwhile_gets_nothing(dsn: str, tmp_path: Path) -> None:
+    beside = await asyncpg.connect(dsn)
+    try:
+        async with gateway(dsn, tmp_path) as here:
+            assert (await here.post(*numbers(1))).status == 202
+            here.away()
+            one, other, third = numbers(3)
+            both = await here.post(one, other)
+            alone = await here.post(third, key="alone")
+            for number in (one, third):
+                await beside.execute(OPT_OUT, int(f"86{number}"))
+            here.back()
+            await here.drained()
+            gone, good, also = [i["message_id"] for i in both.data["items"] + alone.data["items"]]
+            assert (await here.api.get(f"/messages/{good}")).data["status"] == "queued"
+            for message_id in (gone, also):
+                record = (await here.api.get(f"/messages/{message_id}")).data
+                assert (record["status"], record["carrier_code"]) == ("rejected", "NUMBER_OPTED_OUT")
+                assert record["price"] == 0
+                assert record["description"].startswith(message_of("NUMBER_OPTED_OUT", {"time": ""})[:4])
+                reports = await beside.fetch(
+                    "SELECT status, code FROM customer_event WHERE message_id = $1", int(message_id)
+                )
+                assert [tuple(r) for r in reports] == [("rejected", "NUMBER_OPTED_OUT")]
+            assert (await here.api.get("/balance")).data["balance"] == 9_998
+    finally:
+        await beside.close()
+
+
+async def test_units_of_spooled_calls_are_not_spent_by_others(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The outage is over, the spool is not empty: what was accepted first is paid first."""
+    monkeypatch.setattr(spooling, "REPLAY_WEIGHT", 40)
+    async with gateway(dsn, tmp_path) as here:
+        await here.api.ctx.db.execute("UPDATE account SET rate = 100000")
+        await here.api.ctx.directory.reload(here.api.ctx.db)
+        assert (await here.post(*numbers(1))).status == 202
+        here.away()
+        spooled = [await here.post(*numbers(1000)) for _ in range(9)]
+        assert {a.status for a in spooled} == {202}
+        here.back()
+        await until(lambda: here.spooling.draining, every=0.002, what="it drains")
+        assert here.spooling.reserved(here.api.account_id) >= 1000
+        answer = await here.post(*numbers(1000))  # 999 are left
+        assert (answer.status, answer.code) == (402, "BALANCE_INSUFFICIENT")
+        await here.drained()
+        assert await here.stored() == 9001
+        assert here.spooling.reserved(here.api.account_id) == 0
+
+
+@pytest.mark.root_only
+async def test_the_disk_of_the_spool_is_full(dsn: str, tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", folder], check=True)
+    try:
+        async with gateway(dsn, tmp_path) as here:
+            assert (await here.post(*numbers(1))).status == 202
+            total = 1
+            for _ in range(2):  # it can be used again
+                here.away()
+                taken = 0
+                while (answer := await here.post(*numbers(20))).status == 202:
+                    taken += 1
+                    assert taken < 100
+                assert (answer.status, answer.code) == (503, "STORAGE_UNAVAILABLE")
+                assert taken > 5
+                assert [f.kind for f in here.spooling.findings("node/1")] == ["spool_failed"]
+                here.back()
+                await here.drained()
+                total += 20 * taken
+                assert await here.stored() == total
+                await until(lambda: not here.spooling.active, what="the outage is over")
+                assert not here.spooling.findings("node/1")
+    finally:
+        subprocess.run(["umount", folder], check=True)

@@ -1,0 +1,54 @@
+"""Timeouts that a busy event loop does not use up."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+
+import pytest
+
+from smsgw import aio
+
+
+async def test_a_deadline_counts_what_the_loop_has_run() -> None:
+    loop = asyncio.get_running_loop()
+    called: list[float] = []
+    began = loop.time()
+    deadline = aio.Deadline(0.4, lambda: called.append(loop.time() - began))
+    loop.call_later(0.1, time.sleep, 1.0)
+    await asyncio.sleep(0.2)  # returns late: the loop stood still
+    assert not called
+    assert 0.8 < deadline.lag < 1.5
+    await asyncio.sleep(0.6)
+    assert len(called) == 1
+    assert 1.2 < called[0] < 2.0
+
+
+async def test_a_timeout_is_one_when_the_loop_runs() -> None:
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        async with aio.timeout(0.3):
+            await asyncio.sleep(5)
+    assert 0.25 < time.monotonic() - began < 2.0
+
+
+async def test_what_came_while_the_loop_stood_still_came_in_time() -> None:
+    loop = asyncio.get_running_loop()
+    here, there = socket.socketpair()
+    with here, there:
+        here.setblocking(False)
+        loop.call_later(0.1, time.sleep, 0.6)
+        sending = threading.Timer(0.4, there.send, (b"x",))
+        sending.start()
+        async with aio.timeout(0.3):
+            assert await loop.sock_recv(here, 1) == b"x"
+        sending.join()
+
+
+async def test_a_deadline_that_was_called_off_says_nothing() -> None:
+    called: list[int] = []
+    aio.Deadline(0.05, lambda: called.append(1)).cancel()
+    await asyncio.sleep(0.15)
+    assert not called
