@@ -18,7 +18,7 @@ the program believes plays no part. The names are those of the promise (docs/dur
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,15 +28,17 @@ from wires import Wire
 
 from smsgw.channels import profiles
 from smsgw.channels.mapping import mapping_for
-from smsgw.core.model import ChannelSpec, Report
+from smsgw.core.model import ChannelSpec, Outcome, OutcomeKind, Report
 from smsgw.core.states import FINAL, REFUNDED, PartState
 from smsgw.protocols.events import Answer, Closed, Event, Expired, Late
 from smsgw.protocols.pdu import RESPONSE, Pdu
 from smsgw.protocols.session import Session
 from smsgw.simulator.voices import Voice
-from smsgw.store.journal import Key
+from smsgw.store.journal import Journal, Key
 
 RESPONSE_TIMEOUT = 60.0
+CERTAIN = (OutcomeKind.ACCEPTED, OutcomeKind.DEFERRED)
+"""A refusal may be of the kind that says nothing (``core.retry.Fault.UNCERTAIN``)."""
 Part = tuple[int, int]
 
 
@@ -67,6 +69,8 @@ class Checks:
         """Number -> id of its message."""
         self.recorded: dict[Part, Process] = {}
         """By whom a part was last recorded as written."""
+        self.known: set[Key] = set()
+        """What was answered, and is in a journal."""
         self.taken: dict[Part, int] = defaultdict(int)
         """How often carriers have accepted a part."""
         self.told: dict[int, int] = defaultdict(int)
@@ -142,16 +146,24 @@ class Checks:
             if len(lately) > channel.rate:
                 self.fail("rate", f"{len(lately)} in a second on {channel.name}, {channel.rate} are allowed")
 
-    def recording(self, write: Callable[[Sequence[Key]], None]) -> Callable[[Sequence[Key]], None]:
-        """Listen to what a journal is told of writes."""
+    def listen(self, journal: Journal) -> None:
+        """Listen to what a journal is told, as far as its process lives to write it."""
+        write, answer = journal.write, journal.answer
 
-        def call(keys: Sequence[Key]) -> None:
+        def wrote(keys: Sequence[Key]) -> None:
             write(keys)
             process = here()
             if process is not None and not process.dead:
                 self.recorded.update(dict.fromkeys(((id_, part) for id_, part, _ in keys), process))
 
-        return call
+        def answered(outcomes: Iterable[Outcome]) -> None:
+            outcomes = list(outcomes)
+            answer(outcomes)
+            process = here()
+            if process is not None and not process.dead:
+                self.known |= {(o.id, o.part, o.attempt) for o in outcomes if o.kind in CERTAIN}
+
+        journal.write, journal.answer = wrote, answered  # type: ignore[method-assign]
 
     def took(self, number: str, part: int) -> None:
         """A carrier has accepted a part."""
@@ -232,7 +244,11 @@ class Checks:
             self.fail("stranded" if stranded else "end", f"{told}: it waits for ever")
         elif state is PartState.UNKNOWN:
             died = part in self.recorded and self.recorded[part].dead
-            if not died and not any(w.status != 0 for w in writes):
+            if (*part, row["attempt"]) in self.known:
+                self.fail("end", f"{told}: its answer is in the journal")
+            if part not in self.recorded:
+                self.fail("stranded", f"{told}: nobody has ever recorded it as written")
+            elif not died and not any(w.status != 0 for w in writes):
                 self.fail("end", f"{told}: the answer was read")
             if (row["channel_id"], row["carrier_id"]) in self.acknowledged:
                 self.fail("end", f"{told}: its report was acknowledged")

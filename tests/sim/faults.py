@@ -89,7 +89,13 @@ class Faults:
         process = node.process
         node.restart_after = dice.choice((0.0, 0.5, dice.uniform(1.0, 25.0)))
         process.dies_at = process.effects + dice.randint(1, 50)
-        self.world.loop.call_later(dice.uniform(0.0, 4.0), process.die)
+        timer = self.world.loop.call_later(dice.uniform(0.0, 4.0), process.die)
+
+        def spare() -> None:
+            timer.cancel()
+            process.dies_at = None
+
+        self._undo.append(spare)
         return f"{node.name} dies at effect {process.dies_at} and starts {node.restart_after:.1f} s later"
 
     def freeze(self) -> str:

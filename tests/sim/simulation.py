@@ -21,7 +21,7 @@ from smsgw import aio
 from smsgw.core.model import ChannelSpec
 from smsgw.core.states import PartState
 
-QUIET = 900.0
+QUIET = 600.0
 """Seconds after the last fault within which everything must have come to its end."""
 
 
@@ -62,9 +62,9 @@ def draw(dice: random.Random) -> Setting:
     return Setting(
         nodes=dice.choice((1, 1, 2)),
         channels=channels,
-        messages=dice.randrange(20, 61),
+        messages=dice.randrange(15, 41),
         long=dice.choice((0.0, 0.3)),
-        seconds=dice.uniform(5.0, 25.0),
+        seconds=dice.uniform(3.0, 15.0),
         clocks=(dice.uniform(-5.0, 5.0), dice.uniform(-5.0, 5.0)),
     )
 

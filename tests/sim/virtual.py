@@ -103,7 +103,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._at_once = 0
         self._since = 0.0
         self._cancelled = 0
-        self._kept: set[asyncio.Task[Any]] = set()
+        self.kept: set[asyncio.Task[Any]] = set()
         self.network: Any = None
         """Has ``connect`` and ``listen``."""
 
@@ -113,8 +113,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def create_task(self, coro: Any, **how: Any) -> Any:  # type: ignore[override]
         """Kept until it is done: a task that is collected runs its ``finally`` blocks, a crashed one must not."""
         task = super().create_task(coro, **how)
-        self._kept.add(task)
-        task.add_done_callback(self._kept.discard)
+        self.kept.add(task)
+        task.add_done_callback(self.kept.discard)
         return task
 
     def _run_once(self) -> None:

@@ -55,6 +55,9 @@ class Transport(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Full is what the kernel does not take."""
 
+    def get_write_buffer_size(self) -> int:
+        return max(0, len(self._out) - self.wire.buffer)
+
     def is_closing(self) -> bool:
         return self._closing
 

@@ -123,7 +123,7 @@ class Node:
         world = self.world
         journal = Journal(self.folder, self.number, world.boot, segment_bytes=SEGMENT)
         world.journals.append(journal)
-        journal.write = world.checks.recording(journal.write)  # type: ignore[method-assign]
+        world.checks.listen(journal)
         replay = journal.open()
         database = Database("model", size=8)
         await database.open()
@@ -332,11 +332,15 @@ class World:
             process.dead = False
             process.dies_at = None
             self.loop.thaw(process)
-        tasks = [task for task in asyncio.all_tasks(self.loop) if not task.done()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            self.loop.run_until_complete(asyncio.wait(tasks, timeout=300.0))
+        self.loop.set_exception_handler(lambda *_: None)
+        for _ in range(10):  # what ends may have begun something else
+            tasks = [task for task in self.loop.kept if not task.done()]
+            for task in tasks:
+                task.cancel()
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+            if not tasks:
+                break
+            self.loop.run_until_complete(asyncio.wait(tasks, timeout=30.0))
         for journal in self.journals:
             journal.close()
         self.loop.close()
