@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import bisect
+import importlib
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import datetime, timedelta
@@ -21,18 +22,6 @@ import asyncpg
 
 from smsgw.core.model import TEST_CHANNEL, TEST_POOL
 from smsgw.core.states import TRANSITIONS, PartState
-from smsgw.store import (
-    channels,
-    claiming,
-    leases,
-    outcomes,
-    probing,
-    references,
-    reportids,
-    retrying,
-    stats,
-    stranding,
-)
 
 Key = tuple[Any, ...]
 Row = dict[str, Any]
@@ -273,10 +262,15 @@ Statement = Callable[..., Awaitable[list[Row]]]
 STATEMENTS: dict[str, Statement] = {}
 
 
-def _models(*sqls: str) -> Callable[[Statement], Statement]:
+def _models(*names: str) -> Callable[[Statement], Statement]:
+    """The function does what these statements (``module._NAME`` in the store) do."""
+
     def register(function: Statement) -> Statement:
-        for sql in sqls:
-            STATEMENTS[sql] = function
+        for name in names:
+            module, _, constant = name.partition(".")
+            sql = getattr(importlib.import_module(f"smsgw.store.{module}"), constant, None)
+            if sql is not None:  # one that is no more needs no model; one that is new says so when it is run
+                STATEMENTS[sql] = function
         return function
 
     return register
@@ -289,7 +283,7 @@ def _value(**value: Any) -> list[Row]:
 # --- leases ----------------------------------------------------------------------------------------------------
 
 
-@_models(leases._ACQUIRE)
+@_models("leases._ACQUIRE")
 async def _acquire(txn: Transaction, resource: str, node: int, ttl: float) -> list[Row]:
     row = await _take_lease(txn, resource, node, ttl)
     return _value(epoch=row["epoch"]) if row else []
@@ -307,7 +301,7 @@ async def _take_lease(txn: Transaction, resource: str, node: int, ttl: float) ->
     return row
 
 
-@_models(leases._RENEW)
+@_models("leases._RENEW")
 async def _renew(txn: Transaction, resources: list[str], epochs: list[int], ttl: float) -> list[Row]:
     renewed = []
     for resource, epoch in zip(resources, epochs, strict=True):
@@ -319,7 +313,7 @@ async def _renew(txn: Transaction, resources: list[str], epochs: list[int], ttl:
     return renewed
 
 
-@_models(leases._RELEASE)
+@_models("leases._RELEASE")
 async def _release(txn: Transaction, resource: str, node: int, epoch: int) -> list[Row]:
     return await txn.change(
         "lease", [(resource,)],
@@ -328,7 +322,7 @@ async def _release(txn: Transaction, resource: str, node: int, epoch: int) -> li
     )  # fmt: skip
 
 
-@_models(leases._BEAT)
+@_models("leases._BEAT")
 async def _beat(txn: Transaction, node: int, ttl: float) -> list[Row]:
     now = txn.model.clock()
     key = (f"node/{node}",)
@@ -415,15 +409,15 @@ def _claiming(passes: Callable[[Row, int], bool]) -> Statement:
     return claim
 
 
-_models(claiming._CLAIM, claiming._CLAIM_PAST)(
+_models("claiming._CLAIM", "claiming._CLAIM_PAST")(
     _claiming(lambda row, channel_id: channel_id not in row["avoid_channels"])
 )
-_models(claiming._CLAIM_AGAIN)(
+_models("claiming._CLAIM_AGAIN")(
     _claiming(lambda row, channel_id: bool(row["avoid_channels"]) and channel_id not in row["avoid_channels"])
 )
 
 
-@_models(claiming._CLAIM_DEFERRED)
+@_models("claiming._CLAIM_DEFERRED")
 async def _claim_deferred(
     txn: Transaction,
     resource: str,
@@ -460,7 +454,7 @@ async def _claim_deferred(
     return _with_messages(txn, mine)
 
 
-@_models(claiming._NEXT_DEFERRED)
+@_models("claiming._NEXT_DEFERRED")
 async def _next_deferred(txn: Transaction, channel_id: int, oldest: int) -> list[Row]:
     due = [
         row["next_at"]
@@ -470,7 +464,7 @@ async def _next_deferred(txn: Transaction, channel_id: int, oldest: int) -> list
     return _value(min=min(due, default=None))
 
 
-@_models(claiming._OLDEST_QUEUED)
+@_models("claiming._OLDEST_QUEUED")
 async def _oldest_queued(txn: Transaction, pools: list[int], oldest: int, newest: int) -> list[Row]:
     found: dict[int, int] = {}
     for row in txn.all("part"):
@@ -483,7 +477,7 @@ async def _oldest_queued(txn: Transaction, pools: list[int], oldest: int, newest
     return [{"pool_id": pool_id, "id": id_} for pool_id, id_ in found.items()]
 
 
-@_models(claiming._HELD)
+@_models("claiming._HELD")
 async def _held(txn: Transaction, channel_id: int, epoch: int, oldest: int) -> list[Row]:
     return [
         row
@@ -492,7 +486,7 @@ async def _held(txn: Transaction, channel_id: int, epoch: int, oldest: int) -> l
     ]
 
 
-@_models(claiming._INTERRUPTED)
+@_models("claiming._INTERRUPTED")
 async def _interrupted(txn: Transaction, channel_id: int, epoch: int, id_: int, part: int) -> list[Row]:
     return [
         row
@@ -503,7 +497,7 @@ async def _interrupted(txn: Transaction, channel_id: int, epoch: int, id_: int, 
     ][:5000]
 
 
-@_models(claiming._TAKEN_OVER)
+@_models("claiming._TAKEN_OVER")
 async def _taken_over(txn: Transaction, id_: int, part: int) -> list[Row]:
     return [
         row
@@ -512,7 +506,7 @@ async def _taken_over(txn: Transaction, id_: int, part: int) -> list[Row]:
     ][:5000]
 
 
-@_models(claiming._LEFT)
+@_models("claiming._LEFT")
 async def _left(txn: Transaction, running: list[int]) -> list[Row]:
     sending = {row["channel_id"] for row in txn.all("part") if row["state"] == 20}
     return [c for c in txn.model.channels if c["id"] not in running and c["id"] in sending]
@@ -521,7 +515,7 @@ async def _left(txn: Transaction, running: list[int]) -> list[Row]:
 # --- outcomes --------------------------------------------------------------------------------------------------
 
 
-@_models(outcomes._GIVE_BACK)
+@_models("outcomes._GIVE_BACK")
 async def _give_back(
     txn: Transaction, ids: list[int], parts: list[int], attempts: list[int], ats: list[datetime], lowest: int
 ) -> list[Row]:
@@ -554,7 +548,7 @@ async def _give_back(
     return changed
 
 
-@_models(outcomes._ANSWERS)
+@_models("outcomes._ANSWERS")
 async def _answers(
     txn: Transaction, ids: list[int], parts: list[int], attempts: list[int], states: list[int], carrier_ids: list[str],
     codes: list[str], classes: list[str], ats: list[datetime], next_ats: list[datetime | None], policies: list[str],
@@ -585,7 +579,7 @@ async def _answers(
     return changed
 
 
-@_models(outcomes._TOO_LATE)
+@_models("outcomes._TOO_LATE")
 async def _too_late(
     txn: Transaction,
     ids: list[int],
@@ -605,7 +599,7 @@ async def _too_late(
     return changed
 
 
-@_models(outcomes._STILL_UNKNOWN)
+@_models("outcomes._STILL_UNKNOWN")
 async def _still_unknown(
     txn: Transaction, ids: list[int], parts: list[int], attempts: list[int], codes: list[str], carrier_ids: list[str],
     lowest: int,
@@ -620,12 +614,12 @@ async def _still_unknown(
     return changed
 
 
-@_models(outcomes._ANY_EARLY)
+@_models("outcomes._ANY_EARLY")
 async def _any_early(txn: Transaction) -> list[Row]:
     return _value(exists=any(True for _ in txn.all("orphan")))
 
 
-@_models(outcomes._EARLY)
+@_models("outcomes._EARLY")
 async def _early(txn: Transaction, channel_ids: list[int], carrier_ids: list[str]) -> list[Row]:
     wanted = set(zip(channel_ids, carrier_ids, strict=True))
     taken = []
@@ -648,7 +642,7 @@ def _named(txn: Transaction, channel_id: int, carrier_id: str, oldest: int, newe
     ]
 
 
-@_models(outcomes._REPORTS)
+@_models("outcomes._REPORTS")
 async def _reports(
     txn: Transaction, channel_ids: list[int], carrier_ids: list[str], states: list[int], codes: list[str],
     classes: list[str], ats: list[datetime], oldest: int, newest: int,
@@ -672,7 +666,7 @@ async def _reports(
     return changed
 
 
-@_models(outcomes._KNOWN)
+@_models("outcomes._KNOWN")
 async def _known(
     txn: Transaction, channel_ids: list[int], carrier_ids: list[str], oldest: int, newest: int
 ) -> list[Row]:
@@ -686,7 +680,7 @@ _ORPHAN = (
 )  # fmt: skip
 
 
-@_models(outcomes._PARK)
+@_models("outcomes._PARK")
 async def _park(txn: Transaction, *columns: list[Any]) -> list[Row]:
     for values in zip(*columns, strict=True):
         row = dict(zip(_ORPHAN, values, strict=True))
@@ -699,7 +693,7 @@ async def _park(txn: Transaction, *columns: list[Any]) -> list[Row]:
     return []
 
 
-@_models(outcomes._SIBLINGS)
+@_models("outcomes._SIBLINGS")
 async def _siblings(txn: Transaction, ids: list[int], lowest: int) -> list[Row]:
     rows = []
     for key in txn.model.keys("part"):
@@ -712,15 +706,15 @@ async def _siblings(txn: Transaction, ids: list[int], lowest: int) -> list[Row]:
 
 
 @_models(
-    outcomes._REFUND, outcomes._USAGE, outcomes._OWN_ADDRESS, outcomes._EVENTS, stats._ADD, stats._CHANNELS_TODAY,
-    probing._LOAD, stranding._FORGIVE,
+    "outcomes._REFUND", "outcomes._USAGE", "outcomes._OWN_ADDRESS", "outcomes._EVENTS", "stats._ADD", "stats._CHANNELS_TODAY",
+    "probing._LOAD", "stranding._FORGIVE",
 )  # fmt: skip
 async def _nothing(txn: Transaction, *args: Any) -> list[Row]:
     """Money, statistics and the trace have tests of their own; nothing here avoids a channel."""
     return []
 
 
-@_models(references._ANY)
+@_models("references._ANY")
 async def _no(txn: Transaction) -> list[Row]:
     return _value(exists=False)
 
@@ -728,7 +722,7 @@ async def _no(txn: Transaction) -> list[Row]:
 # --- retries ---------------------------------------------------------------------------------------------------
 
 
-@_models(retrying._LOOK_ANSWERS)
+@_models("retrying._LOOK_ANSWERS")
 async def _look_answers(
     txn: Transaction, ids: list[int], parts: list[int], attempts: list[int], lowest: int
 ) -> list[Row]:
@@ -740,7 +734,7 @@ async def _look_answers(
     return found
 
 
-@_models(retrying._LOOK_REPORTS)
+@_models("retrying._LOOK_REPORTS")
 async def _look_reports(
     txn: Transaction, channel_ids: list[int], carrier_ids: list[str], oldest: int, newest: int
 ) -> list[Row]:
@@ -753,7 +747,7 @@ async def _look_reports(
     return found
 
 
-@_models(retrying._AGAIN)
+@_models("retrying._AGAIN")
 async def _again(
     txn: Transaction, ids: list[int], parts: list[int], attempts: list[int], dues: list[datetime], others: list[bool],
     pools: list[int], reported: list[bool], counted: list[bool], codes: list[str], classes: list[str], lowest: int,
@@ -784,7 +778,7 @@ async def _again(
     return changed
 
 
-@_models(retrying._LATE)
+@_models("retrying._LATE")
 async def _late(
     txn: Transaction, channel_ids: list[int], carrier_ids: list[str], states: list[int], codes: list[str],
     ats: list[datetime], oldest: int,
@@ -816,7 +810,7 @@ async def _late(
     return [*changed, *({"n": n, "id": None} for n in hits)]
 
 
-@_models(retrying._RELEASE)
+@_models("retrying._RELEASE")
 async def _release_waiting(txn: Transaction, now: datetime, oldest: int) -> list[Row]:
     due = [
         row["id"]
@@ -831,7 +825,7 @@ async def _release_waiting(txn: Transaction, now: datetime, oldest: int) -> list
     )  # fmt: skip
 
 
-@_models(stranding._LEAVE)
+@_models("stranding._LEAVE")
 async def _strand(
     txn: Transaction, gone: list[int], pools: list[int], serving: list[int], now: datetime, oldest: int
 ) -> list[Row]:
@@ -864,27 +858,27 @@ async def _strand(
 # --- configuration ---------------------------------------------------------------------------------------------
 
 
-@_models(channels._VERSION)
+@_models("channels._VERSION")
 async def _version(txn: Transaction) -> list[Row]:
     return _value(last_value=1)
 
 
-@_models(channels._TO_COME)
+@_models("channels._TO_COME")
 async def _to_come(txn: Transaction) -> list[Row]:
     return _value(exists=False)
 
 
-@_models(channels._LOAD)
+@_models("channels._LOAD")
 async def _load_channels(txn: Transaction) -> list[Row]:
     return sorted(txn.model.channels, key=lambda row: row["name"])
 
 
-@_models(channels._REMOVED)
+@_models("channels._REMOVED")
 async def _removed(txn: Transaction, since: datetime) -> list[Row]:
     return []
 
 
-@_models(channels._SAY)
+@_models("channels._SAY")
 async def _say(txn: Transaction, node: int, ids: list[int], bound: list[int], errors: list[str]) -> list[Row]:
     now = txn.model.clock()
     for id_, n, error in sorted(zip(ids, bound, errors, strict=True)):
@@ -901,7 +895,7 @@ async def _say(txn: Transaction, node: int, ids: list[int], bound: list[int], er
     return []
 
 
-@_models(channels._SAID)
+@_models("channels._SAID")
 async def _said(txn: Transaction) -> list[Row]:
     now = txn.model.clock()
     return [
@@ -910,7 +904,7 @@ async def _said(txn: Transaction) -> list[Row]:
     ]
 
 
-@_models(reportids._TAKE)
+@_models("reportids._TAKE")
 async def _take_parked(txn: Transaction, channel_id: int | None, limit: int, since: datetime) -> list[Row]:
     wanted = [
         row
