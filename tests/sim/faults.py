@@ -26,6 +26,8 @@ class Faults:
         self.world = world
         self.dice = dice_of(seed, "faults")
         self._schedule = schedule
+        self.only: Sequence[str] = ()
+        """Kinds by name, instead of those that the dice choose."""
         self._undo: list[Callable[[], None]] = []
 
     async def play(self, seconds: float) -> None:
@@ -36,7 +38,7 @@ class Faults:
             self.no_way, self.slices, self.database_slow, self.database_lossy, self.database_away, self.database_frozen,
             self.behaviour, self.behaviour,
         ]  # fmt: skip
-        chosen = dice.sample(kinds, dice.randint(1, 6))
+        chosen = [getattr(self, kind) for kind in self.only] or dice.sample(kinds, dice.randint(1, 6))
         if dice.random() < 0.7:
             self._say(self.behaviour())
         loop = self.world.loop

@@ -302,22 +302,43 @@ async def _take_lease(txn: Transaction, resource: str, node: int, ttl: float) ->
 
 
 @_models("leases._RENEW")
-async def _renew(txn: Transaction, resources: list[str], epochs: list[int], ttl: float) -> list[Row]:
+async def _renew(txn: Transaction, resources: list[str], epochs: list[int], *rest: Any) -> list[Row]:
+    *nexts, ttl = rest  # the epochs that were asked for and are in doubt, where there are such
     renewed = []
-    for resource, epoch in zip(resources, epochs, strict=True):
-        renewed += await txn.change(
+    for resource, epoch, other in zip(resources, epochs, nexts[0] if nexts else epochs, strict=True):
+        rows = await txn.change(
             "lease", [(resource,)],
-            lambda row, epoch=epoch: row["epoch"] == epoch and row["expires_at"] > txn.model.clock(),
+            lambda row, either=(epoch, other): row["epoch"] in either and row["expires_at"] > txn.model.clock(),
             lambda _: {"expires_at": txn.model.clock() + timedelta(seconds=ttl)},
         )  # fmt: skip
+        renewed += [row | {"epoch": epoch} for row in rows]
     return renewed
 
 
+@_models("leases._REISSUE")
+async def _reissue(
+    txn: Transaction, resource: str, node: int, epoch: int, other: int, ttl: float
+) -> list[Row]:
+    rows = await txn.change(
+        "lease", [(resource,)],
+        lambda r: r["node"] == node and r["epoch"] in (epoch, other) and r["expires_at"] > txn.model.clock(),
+        lambda _: {"epoch": other, "expires_at": txn.model.clock() + timedelta(seconds=ttl)},
+    )  # fmt: skip
+    return [{"epoch": row["epoch"]} for row in rows]
+
+
+async def _nextval(txn: Transaction) -> list[Row]:
+    return _value(nextval=txn.model.epoch())
+
+
+STATEMENTS["SELECT nextval('lease_epoch')"] = _nextval
+
+
 @_models("leases._RELEASE")
-async def _release(txn: Transaction, resource: str, node: int, epoch: int) -> list[Row]:
+async def _release(txn: Transaction, resource: str, node: int, *epochs: int) -> list[Row]:
     return await txn.change(
         "lease", [(resource,)],
-        lambda row: row["node"] == node and row["epoch"] == epoch,
+        lambda row: row["node"] == node and row["epoch"] in epochs,
         lambda _: {"expires_at": txn.model.clock()},
     )  # fmt: skip
 
@@ -478,11 +499,19 @@ async def _oldest_queued(txn: Transaction, pools: list[int], oldest: int, newest
 
 
 @_models("claiming._HELD")
-async def _held(txn: Transaction, channel_id: int, epoch: int, oldest: int) -> list[Row]:
+async def _held(txn: Transaction, channel_id: int, epochs: Any, *rest: Any) -> list[Row]:
+    if len(rest) == 1:  # from this id on
+        epochs, current, older, oldest = [epochs], None, 0.0, rest[0]
+    else:
+        (current, older), oldest = rest, 0
+    before = txn.model.clock() - timedelta(seconds=older)
     return [
         row
         for row in txn.all("part")
-        if (row["channel_id"], row["epoch"], row["state"]) == (channel_id, epoch, 20) and row["id"] >= oldest
+        if (row["channel_id"], row["state"]) == (channel_id, 20)
+        and row["epoch"] in epochs
+        and row["id"] >= oldest
+        and (row["epoch"] != current or row["claimed_at"] < before)
     ]
 
 
@@ -532,7 +561,7 @@ async def _give_back(
                 whole.setdefault(row["id"], []).append(row)
     changed = []
     for id_, rows in whole.items():
-        if len(rows) != rows[0]["total"]:
+        if len(rows) != rows[0]["total"] or any(row["resent"] for row in rows):
             continue
         at = max(asked[id_, row["part"]][1] for row in rows)
 
@@ -633,6 +662,19 @@ async def _early(txn: Transaction, channel_ids: list[int], carrier_ids: list[str
     return taken
 
 
+def _fits(txn: Transaction, id_: int, tail: str) -> bool:
+    """Whether a message has the number that a report names by its end."""
+    message = txn.see("message", (id_,))
+    return message is not None and message["number"].endswith(tail)
+
+
+def _chosen(txn: Transaction, key: tuple[int, str], tail: str | None, oldest: int, newest: int) -> Row | None:
+    """The part that a report is about; ``tail`` is None where reports are not looked at by their numbers."""
+    found = [row for row in _named(txn, *key, oldest, newest) if tail is None or _fits(txn, row["id"], tail)]
+    waits = tail is None or tail != ""
+    return max(found, key=lambda row: (waits and row["state"] == 30, row["id"], -row["part"]), default=None)
+
+
 def _named(txn: Transaction, channel_id: int, carrier_id: str, oldest: int, newest: int) -> list[Row]:
     return [
         row
@@ -645,24 +687,57 @@ def _named(txn: Transaction, channel_id: int, carrier_id: str, oldest: int, newe
 @_models("outcomes._REPORTS")
 async def _reports(
     txn: Transaction, channel_ids: list[int], carrier_ids: list[str], states: list[int], codes: list[str],
-    classes: list[str], ats: list[datetime], oldest: int, newest: int,
+    classes: list[str], ats: list[datetime], oldest: int, newest: int, tails: list[str] | None = None,
 ) -> list[Row]:  # fmt: skip
     txn.reports += zip(channel_ids, carrier_ids, strict=True)
     first: dict[Key, tuple[int, Row]] = {}
-    for n, (channel_id, carrier_id, state, code, cls, at) in enumerate(
-        zip(channel_ids, carrier_ids, states, codes, classes, ats, strict=True), 1
+    hits: dict[int, int] = {}
+    for n, (channel_id, carrier_id, state, code, cls, at, tail) in enumerate(
+        zip(
+            channel_ids, carrier_ids, states, codes, classes, ats, tails or [None] * len(states), strict=True
+        ),
+        1,
     ):
-        found = _named(txn, channel_id, carrier_id, oldest, newest)
-        if found:
-            hit = max(found, key=lambda row: (row["state"] == 30, row["id"]))
+        hit = _chosen(txn, (channel_id, carrier_id), tail, oldest, newest)
+        if hit is not None:
+            hits[n] = hit["state"]
             new = {"state": state, "code": code, "class": cls, "final_at": at, "next_at": None}
             first.setdefault((hit["id"], hit["part"]), (n, new))
     changed = []
     for key, (n, new) in sorted(first.items()):
-        rows = await txn.change(
-            "part", [key], lambda row: row["state"] in (30, 31, 43, 44), lambda _, new=new: new
-        )
+        rows = await txn.change("part", [key], lambda row: row["state"] in _OPEN, lambda _, new=new: new)
         changed += [row | {"n": n} for row in rows]
+    if tails is not None:
+        hit_ = [n for n, was in hits.items() if was in _OPEN]
+        ended = [n for n, was in hits.items() if was in _ENDED]
+        changed.append({"n": None, "hit": hit_, "ended": ended})
+    return changed
+
+
+_OPEN = (30, 31, 43, 44)
+"""States that a report may change."""
+_ENDED = (40, 41, 42, 45, 46, 47)
+
+
+@_models("retrying._ENDED")
+async def _ended(txn: Transaction, ids: list[int], parts: list[int], lowest: int) -> list[Row]:
+    asked = enumerate(zip(ids, parts, strict=True), 1)
+    return [
+        {"n": n} for n, key in asked if (row := txn.see("part", key)) is not None and row["state"] in _ENDED
+    ]
+
+
+@_models("outcomes._SUPERSEDED")
+async def _superseded(
+    txn: Transaction, ids: list[int], parts: list[int], attempts: list[int], carrier_ids: list[str], lowest: int,
+    ats: list[datetime],
+) -> list[Row]:  # fmt: skip
+    changed = []
+    for id_, part, attempt, carrier_id, at in zip(ids, parts, attempts, carrier_ids, ats, strict=True):
+        changed += await txn.change(
+            "attempt", [(id_, part, attempt)], lambda row: row["carrier_id"] is None,
+            lambda _, c=carrier_id, at=at: {"carrier_id": c, "answered_at": at},
+        )  # fmt: skip
     return changed
 
 
@@ -706,8 +781,8 @@ async def _siblings(txn: Transaction, ids: list[int], lowest: int) -> list[Row]:
 
 
 @_models(
-    "outcomes._REFUND", "outcomes._USAGE", "outcomes._OWN_ADDRESS", "outcomes._EVENTS", "stats._ADD", "stats._CHANNELS_TODAY",
-    "probing._LOAD", "stranding._FORGIVE",
+    "outcomes._REFUND", "outcomes._USAGE", "outcomes._OWN_ADDRESS", "outcomes._EVENTS", "stats._ADD",
+    "stats._CHANNELS_TODAY", "probing._LOAD", "stranding._FORGIVE",
 )  # fmt: skip
 async def _nothing(txn: Transaction, *args: Any) -> list[Row]:
     """Money, statistics and the trace have tests of their own; nothing here avoids a channel."""
@@ -736,14 +811,16 @@ async def _look_answers(
 
 @_models("retrying._LOOK_REPORTS")
 async def _look_reports(
-    txn: Transaction, channel_ids: list[int], carrier_ids: list[str], oldest: int, newest: int
-) -> list[Row]:
+    txn: Transaction, channel_ids: list[int], carrier_ids: list[str], oldest: int, newest: int,
+    tails: list[str] | None = None,
+) -> list[Row]:  # fmt: skip
     txn.reports += zip(channel_ids, carrier_ids, strict=True)
     found = []
-    for n, key in enumerate(zip(channel_ids, carrier_ids, strict=True), 1):
-        waiting = [row for row in _named(txn, *key, oldest, newest) if row["state"] == 30]
-        if waiting:
-            found.append(max(waiting, key=lambda row: row["id"]) | {"n": n})
+    keys = zip(channel_ids, carrier_ids, strict=True)
+    for n, (key, tail) in enumerate(zip(keys, tails or [None] * len(channel_ids), strict=True), 1):
+        hit = _chosen(txn, key, tail, oldest, newest)
+        if hit is not None and hit["state"] == 30:
+            found.append(hit | {"n": n})
     return found
 
 
@@ -781,17 +858,19 @@ async def _again(
 @_models("retrying._LATE")
 async def _late(
     txn: Transaction, channel_ids: list[int], carrier_ids: list[str], states: list[int], codes: list[str],
-    ats: list[datetime], oldest: int,
+    ats: list[datetime], oldest: int, tails: list[str] | None = None,
 ) -> list[Row]:  # fmt: skip
     hits: dict[int, Row] = {}
     first: dict[Key, tuple[int, Row]] = {}
-    for n, (channel_id, carrier_id, state, code, at) in enumerate(
-        zip(channel_ids, carrier_ids, states, codes, ats, strict=True), 1
+    for n, (channel_id, carrier_id, state, code, at, tail) in enumerate(
+        zip(channel_ids, carrier_ids, states, codes, ats, tails or [""] * len(states), strict=True), 1
     ):
         found = [
             row
             for row in txn.all("attempt")
-            if (row["channel_id"], row["carrier_id"]) == (channel_id, carrier_id) and row["id"] >= oldest
+            if (row["channel_id"], row["carrier_id"]) == (channel_id, carrier_id)
+            and row["id"] >= oldest
+            and _fits(txn, row["id"], tail)
         ]
         if found:
             hit = hits[n] = max(found, key=lambda row: (row["id"], row["attempt"]))
@@ -807,7 +886,10 @@ async def _late(
             lambda _, new=new: new,
         )  # fmt: skip
         changed += [row | {"n": n} for row in rows]
-    return [*changed, *({"n": n, "id": None} for n in hits)]
+    return [
+        *changed,
+        *({"n": n, "id": None, "hit_id": h["id"], "hit_part": h["part"]} for n, h in hits.items()),
+    ]
 
 
 @_models("retrying._RELEASE")

@@ -9,7 +9,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,21 +94,25 @@ async def _play(world: World, faults: Faults | None) -> None:
         world.checks.fail("end", f"{len(late)} nodes do not stop")
 
 
-def run_seed(seed: int, *, faulty: bool = True) -> Run:
-    """Play one seed."""
+def run_seed(seed: int, *, faulty: bool = True, nodes: int | None = None, only: Sequence[str] = ()) -> Run:
+    """Play one seed; with so many nodes, and only these kinds of faults, where that is asked for."""
     dice = dice_of(seed)
     run = Run(seed)
     loop = VirtualLoop()
     asyncio.set_event_loop(None)
     with tempfile.TemporaryDirectory(prefix="smsgw-sim-") as folder, simulated(loop, seed):
-        world = World(loop, seed, draw(dice), Path(folder))
+        setting = draw(dice)
+        setting.nodes = nodes or setting.nodes
+        world = World(loop, seed, setting, Path(folder))
+        faults = Faults(world, seed, run.schedule)
+        faults.only = only
         checks = world.checks
         loop.set_exception_handler(
             lambda _, context: checks.note(f"loop    {context.get('exception')!r} {context}")
         )
         with world.observed(), world.server.installed():
             try:
-                loop.run_until_complete(_play(world, Faults(world, seed, run.schedule) if faulty else None))
+                loop.run_until_complete(_play(world, faults if faulty else None))
             except AssertionError as exc:
                 checks.fail("loop", repr(exc))
             finally:
