@@ -97,7 +97,7 @@ def no_fence() -> Iterator[None]:
     async def own(*_: Any) -> bool:
         return True
 
-    with mock.patch.object(Lease, "still_mine", lambda self: True), mock.patch.object(modeldb, "_own", own):
+    with mock.patch.object(Lease, "still_mine", return_value=True), mock.patch.object(modeldb, "_own", own):
         yield
 
 
