@@ -1,0 +1,162 @@
+"""One run a seed: what it is made of, what goes wrong in it, and what is found."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from faults import Faults
+from virtual import VirtualLoop, dice_of, simulated
+from world import PROTOCOLS, Setting, World
+
+from smsgw import aio
+from smsgw.core.model import ChannelSpec
+from smsgw.core.states import PartState
+
+QUIET = 600.0
+"""Seconds after the last fault within which everything must have come to its end."""
+
+
+@dataclass(slots=True)
+class Run:
+    """What one seed has brought."""
+
+    seed: int
+    violations: list[str] = field(default_factory=list)
+    schedule: list[str] = field(default_factory=list)
+    trace: list[str] = field(default_factory=list)
+    digest: str = ""
+    states: dict[str, int] = field(default_factory=dict)
+
+    def text(self, lines: int = 60) -> str:
+        """For people: what was violated, what had been done, and the lines about the parts concerned."""
+        words = {
+            word.strip("(),:") for v in self.violations for word in v.split() if word.strip("(),:").isdigit()
+        }
+        ids = [word for word in words if len(word) > 12]
+        about = [line for line in self.trace if "VIOLATION" in line or any(i in line for i in ids)]
+        return "\n".join(
+            (f"seed {self.seed}", *self.violations, "faults:", *self.schedule, "trace:", *about[-lines:])
+        )
+
+
+def draw(dice: random.Random) -> Setting:
+    """What a run is made of."""
+    protocols = list(PROTOCOLS)
+    channels = [
+        ChannelSpec(
+            id=n, name=f"c{n}", protocol=dice.choice(protocols), host="carrier", port=7000 + n, username="900001",
+            password="", access_code="10690", connections=dice.choice((1, 1, 2)), window=dice.choice((1, 4, 16)),
+            rate=dice.choice((0, 5, 20, 100)), carriers=frozenset({"CMCC"}), version=1,
+        )
+        for n in range(1, dice.choice((1, 1, 2)) + 1)
+    ]  # fmt: skip
+    return Setting(
+        nodes=dice.choice((1, 1, 2)),
+        channels=channels,
+        messages=dice.randrange(15, 41),
+        long=dice.choice((0.0, 0.3)),
+        seconds=dice.uniform(3.0, 15.0),
+        clocks=(dice.uniform(-5.0, 5.0), dice.uniform(-5.0, 5.0)),
+    )
+
+
+async def _play(world: World, faults: Faults | None) -> None:
+    dice, setting = world.dice, world.setting
+    await world.open_carriers()
+    for node in world.nodes:
+        node.start()
+    await asyncio.sleep(dice.uniform(0.0, 3.0))
+    begun = world.loop.time()
+    trouble = aio.spawn(faults.play(setting.seconds + 5.0), name="faults") if faults is not None else None
+    for at in sorted(dice.uniform(0.0, setting.seconds) for _ in range(setting.messages)):
+        await asyncio.sleep(max(0.0, begun + at - world.loop.time()))
+        world.accept()
+    if trouble is not None:
+        await trouble
+    until = world.loop.time() + QUIET
+    while world.loop.time() < until and world.busy():  # noqa: ASYNC110 - time passes when nothing happens
+        await asyncio.sleep(1.0)
+    world.checks.note("all should be quiet")
+    world.checks.at_the_end()
+    for node in world.nodes:
+        node.stop()
+    _, late = await asyncio.wait([node.stopped for node in world.nodes], timeout=60.0)
+    if late:
+        world.checks.fail("end", f"{len(late)} nodes do not stop")
+
+
+def run_seed(seed: int, *, faulty: bool = True, nodes: int | None = None, only: Sequence[str] = ()) -> Run:
+    """Play one seed; with so many nodes, and only these kinds of faults, where that is asked for."""
+    dice = dice_of(seed)
+    run = Run(seed)
+    loop = VirtualLoop()
+    asyncio.set_event_loop(None)
+    with tempfile.TemporaryDirectory(prefix="smsgw-sim-") as folder, simulated(loop, seed):
+        setting = draw(dice)
+        setting.nodes = nodes or setting.nodes
+        world = World(loop, seed, setting, Path(folder))
+        faults = Faults(world, seed, run.schedule)
+        faults.only = only
+        checks = world.checks
+        loop.set_exception_handler(
+            lambda _, context: checks.note(f"loop    {context.get('exception')!r} {context}")
+        )
+        with world.observed(), world.server.installed():
+            try:
+                loop.run_until_complete(_play(world, faults if faulty else None))
+            except AssertionError as exc:
+                checks.fail("loop", repr(exc))
+            finally:
+                world.bury()
+        for exc in world.server.broken:
+            checks.fail("states", repr(exc))
+    run.violations = checks.violations
+    run.trace = list(checks.trace)
+    run.digest = hashlib.sha256("\n".join(run.trace).encode()).hexdigest()
+    for row in world.model.rows["part"].values():
+        name = PartState(row["state"]).name
+        run.states[name] = run.states.get(name, 0) + 1
+    return run
+
+
+def run_seeds(first: int, count: int, *, each: Callable[[Run], None] = lambda _: None) -> list[Run]:
+    """Play ``count`` seeds from ``first`` on; those in which a promise was broken. ``each`` is told of every run."""
+    failures = []
+    for seed in range(first, first + count):
+        run = run_seed(seed)
+        each(run)
+        if run.violations:
+            failures.append(run)
+    return failures
+
+
+def main() -> int:
+    """``scripts/sim``."""
+    parser = argparse.ArgumentParser(prog="scripts/sim", description="The sending path under seeded faults.")
+    parser.add_argument("--seeds", default="1..200", help="A..B, or a single one (default: 1..200)")
+    parser.add_argument("--trace", action="store_true", help="print all that happened in failing seeds")
+    options = parser.parse_args()
+    first, _, last = options.seeds.partition("..")
+
+    def tell(run: Run) -> None:
+        if run.violations:
+            print(run.text(100_000 if options.trace else 60), end="\n\n", flush=True)
+
+    begun = time.perf_counter()
+    count = int(last or first) - int(first) + 1
+    failures = run_seeds(int(first), count, each=tell)
+    print(f"{count} seeds, {len(failures)} failed, {time.perf_counter() - begun:.1f} s")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""Each check can fail: the program is made wrong on purpose, and some of the first seeds must show it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+import driver
+import modeldb
+import pytest
+from simulation import run_seed
+
+from smsgw.core.model import OutcomeKind
+from smsgw.core.pacing import Pacer
+from smsgw.pipeline.outcomes import Outcomes
+from smsgw.protocols.events import Closed
+from smsgw.protocols.session import Session
+from smsgw.protocols.states import Role
+from smsgw.store import outcomes as store
+from smsgw.store.journal import Journal
+from smsgw.store.leases import Lease
+
+pytestmark = pytest.mark.xdist_group("sim")
+
+SEEDS = 200
+Mutation = Callable[[], AbstractContextManager[Any]]
+
+
+def changed(owner: Any, name: str, make: Callable[[Any], Any]) -> Mutation:
+    """``make`` gets what there was."""
+    return lambda: mock.patch.object(owner, name, make(getattr(owner, name)))
+
+
+def commits_later(real: Any) -> Any:
+    async def statement(connection: driver.Connection, sql: str, args: tuple[Any, ...]) -> Any:
+        if "state = 20" not in sql or "RETURNING" not in sql:
+            return await real(connection, sql, args)
+        txn = driver.Transaction(connection._server.model)
+        rows = await txn.run(sql, args)
+        connection._server.loop.call_later(0.2, txn.commit)
+        return rows
+
+    return statement
+
+
+def sends_unknown_again(real: Any) -> Any:
+    def answered(self: Outcomes, outcomes: list[Any], policy: Any) -> None:
+        again = {"kind": OutcomeKind.DEFERRED, "delay": 1.0, "fault": "busy"}
+        real(self, [replace(o, **again) if o.kind is OutcomeKind.UNKNOWN else o for o in outcomes], policy)
+
+    return answered
+
+
+def answers_reports_at_once(real: Any) -> Any:
+    def report(self: Outcomes, report: Any) -> asyncio.Future[Any]:
+        real(self, report)
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        done.set_result(0)
+        return done
+
+    return report
+
+
+def takes_more(real: Any) -> Any:
+    def init(self: Session, rules: Any, **how: Any) -> None:
+        real(self, rules, **how)
+        if self.rules.role is Role.CLIENT:
+            self.window += 2
+
+    return init
+
+
+def forgets_what_is_lost(real: Any) -> Any:
+    def closed(self: Session, why: str, now: float) -> list[Any]:
+        return [replace(e, lost=()) if isinstance(e, Closed) else e for e in real(self, why, now)]
+
+    return closed
+
+
+def tells_nobody(_: Any) -> Any:
+    async def settle(*args: Any, **how: Any) -> set[int]:
+        return set()
+
+    return settle
+
+
+def nothing(_: Any) -> Any:
+    return lambda *args, **how: None
+
+
+@contextmanager
+def no_fence() -> Iterator[None]:
+    async def own(*_: Any) -> bool:
+        return True
+
+    with mock.patch.object(Lease, "still_mine", return_value=True), mock.patch.object(modeldb, "_own", own):
+        yield
+
+
+MUTATIONS: dict[str, tuple[str, Mutation]] = {
+    "the mark is committed after the write": (
+        "claimed",
+        changed(driver.Connection, "_statement", commits_later),
+    ),
+    "what is unknown is sent again": ("twice", changed(Outcomes, "answered", sends_unknown_again)),
+    "writes are not recorded": ("twice", changed(Journal, "write", nothing)),
+    "answers are not recorded": ("end", changed(Journal, "answer", nothing)),
+    "nobody looks at the lease": ("owner", no_fence),
+    "the window is too wide": ("window", changed(Session, "__init__", takes_more)),
+    "nothing is paced": ("rate", changed(Pacer, "take", lambda _: lambda self, now, n: n)),
+    "reports are answered before they are stored": (
+        "report",
+        changed(Outcomes, "report", answers_reports_at_once),
+    ),
+    "a lost link forgets its requests": ("tags", changed(Session, "closed", forgets_what_is_lost)),
+    "what was not written is not given back": ("stranded", changed(Outcomes, "unsent", nothing)),
+    "the customer is not told": ("end", changed(store, "settle", tells_nobody)),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_mistake_is_found(name: str) -> None:
+    check, mutation = MUTATIONS[name]
+    # Leases matter where two nodes want them: there the dice need not be waited for.
+    how: dict[str, Any] = {"nodes": 2, "only": ("freeze", "database_away")} if check == "owner" else {}
+    with mutation():
+        for seed in range(1, SEEDS + 1):
+            if any(violation.startswith(f"{check}:") for violation in run_seed(seed, **how).violations):
+                return
+    pytest.fail(f"{name}: {SEEDS} seeds have not shown it")

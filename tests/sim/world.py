@@ -1,0 +1,356 @@
+"""Nodes, carriers and customers on one virtual loop: the real parts of the sending path, put together as in ``app``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import structlog
+from checks import Checks, Watcher
+from driver import Server
+from modeldb import PART, Model, Transaction
+from virtual import EPOCH, Process, VirtualLoop, dice_of
+from wires import Network, Wire
+
+from smsgw import aio
+from smsgw.channels.manager import ChannelManager
+from smsgw.channels.pools import PoolTables
+from smsgw.channels.services import Services
+from smsgw.config import DurabilityConfig
+from smsgw.core.ids import IdSource, first_id
+from smsgw.core.model import ChannelSpec
+from smsgw.core.reportids import Spelling
+from smsgw.pipeline.directory import Directory
+from smsgw.pipeline.events import EventBell
+from smsgw.pipeline.outcomes import MAX_AGE, Outcomes, Sweep
+from smsgw.protocols.session import Session
+from smsgw.simulator.carrier import Carrier
+from smsgw.simulator.config import CarrierConfig
+from smsgw.store import leases, retrying
+from smsgw.store.db import Database
+from smsgw.store.journal import Journal
+from smsgw.store.secrets import Sealer
+
+POOL, LANE, ACCOUNT = 1, 2, 7
+PASSWORD = "secret"
+SEALER = Sealer(bytes(32))
+SEGMENT = 1 << 12
+"""Octets of a journal's segment: small, so that many are begun and let go."""
+PROTOCOLS = {"cmpp20": "cmpp", "cmpp30": "cmpp", "smpp34": "smpp", "smgp30": "smgp"}
+
+
+class _Directory(Directory):
+    """The configuration of every run: one account, one pool, and carriers that spell as they speak."""
+
+    def __init__(self, channels: list[ChannelSpec]) -> None:
+        super().__init__(SEALER)
+        self._load((), (), {"CMCC": POOL}, ())
+        self.spellings = {spec.id: Spelling.SAME for spec in channels}
+
+    async def reload(self, database: Database) -> None:
+        """It does not change."""
+
+
+@dataclass(slots=True)
+class Setting:
+    """What a run is made of; drawn from its seed."""
+
+    nodes: int = 1
+    channels: list[ChannelSpec] = field(default_factory=list)
+    messages: int = 40
+    long: float = 0.0
+    """Share of messages of two parts."""
+    seconds: float = 20.0
+    """Over which they come."""
+    clocks: tuple[float, ...] = (0.0, 0.0)
+    """By how much the nodes' clocks are ahead."""
+
+
+class Node:
+    """A machine with a data directory, on which the program is started again when it has died."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world = world
+        self.number = number
+        self.name = f"node{number}"
+        self.folder = world.folder / self.name
+        self.process = Process(self.name)
+        self.process.dead = True
+        self.manager: ChannelManager | None = None
+        self.outcomes: Outcomes | None = None
+        self.starts = 0
+        self.restart_after = 1.0
+        self.live = 1
+        self._stop: asyncio.Event
+        self.stopped: asyncio.Future[None]
+
+    def start(self) -> None:
+        """Start the program."""
+        self.starts += 1
+        self.process = process = Process(self.name, wall_offset=self.world.setting.clocks[self.number - 1])
+        self.world.processes.append(process)
+        process.on_death.append(self._died)
+        self.manager = self.outcomes = None
+        self.stopped = self.world.loop.create_future()
+        self.world.checks.note(f"{self.name} starts")
+        process.context().run(self.world.loop.create_task, self._run(process), name=self.name)
+
+    def _died(self) -> None:
+        self.manager = self.outcomes = None
+        self.world.checks.note(f"{self.name} is dead")
+        self.world.loop.call_later(self.restart_after, self.start, context=self.world.context)
+        self.restart_after = 1.0
+
+    async def _run(self, process: Process) -> None:
+        self._stop = asyncio.Event()
+        try:
+            await self._serve()
+        except Exception as exc:  # as the program: it ends, and is started again
+            self.world.checks.note(f"{self.name} could not start: {exc!r}")
+            process.die()
+        else:
+            self.stopped.set_result(None)
+
+    async def _serve(self) -> None:
+        world = self.world
+        journal = Journal(self.folder, self.number, world.boot, segment_bytes=SEGMENT)
+        world.journals.append(journal)
+        world.checks.listen(journal)
+        replay = journal.open()
+        database = Database("model", size=8)
+        await database.open()
+        directory = _Directory(world.setting.channels)
+        ids = IdSource(self.number, lambda: int(time.time() * 1000))
+        outcomes = Outcomes(
+            "model", node=self.number, ids=ids, journal=journal, directory=directory, bell=EventBell(),
+            durability=DurabilityConfig(),
+        )  # fmt: skip
+        await outcomes.start()
+        tables = PoolTables(world.loop.time)
+        services = Services(
+            "model", self.number, journal, outcomes, tables, ids.next, nodes=lambda: self.live
+        )
+        manager = ChannelManager(database, SEALER, directory, services, replay)
+
+        async def beat() -> None:
+            self.live = await leases.beat(database, self.number)
+
+        async def release() -> None:
+            oldest = first_id(datetime.fromtimestamp(time.time(), UTC) - MAX_AGE)
+            await outcomes.sweep(Sweep(lambda c, now: retrying.release(c, now, oldest)))
+
+        async def rematch() -> None:
+            await outcomes.rematch(since=datetime.fromtimestamp(time.time(), UTC) - timedelta(seconds=60))
+
+        self.live = 2  # until it knows better, a node is careful
+        await manager.start()
+        jobs = [
+            aio.spawn(aio.forever(step, every=every, name=name), name=name)
+            for name, every, step in (
+                ("beat", 3.0, beat),
+                ("release", 0.5, release),
+                ("rematch", 10.0, rematch),
+            )
+        ]
+        self.manager, self.outcomes = manager, outcomes
+        await self._stop.wait()
+        await aio.cancel(*jobs)
+        await manager.stop()
+        await outcomes.stop()
+        await database.close()
+        journal.close()
+
+    def stop(self) -> None:
+        """As by SIGTERM; ``stopped`` is done when it is over."""
+        self.process.context().run(self._stop.set)
+
+    def announce(self) -> None:
+        """Tell it that messages are queued, as its accept writer would."""
+        if self.manager is not None and not self.process.dead and not self.process.frozen:
+            self.process.context().run(self.manager.announce, {(POOL, LANE)})
+
+
+class World:
+    """Everything of one run."""
+
+    def __init__(self, loop: VirtualLoop, seed: int, setting: Setting, folder: Path) -> None:
+        self.loop = loop
+        self.setting = setting
+        self.folder = folder
+        self.dice = dice_of(seed, "world")
+        self.boot = "0" * 36
+        self.model = Model(lambda: datetime.fromtimestamp(EPOCH + loop.time(), UTC))
+        self.checks = Checks(loop, self.model)
+        self.server = Server(loop, self.model, dice_of(seed, "database"))
+        self.network = Network(loop, dice_of(seed, "network"))
+        self.network.watch = self._watch
+        self.journals: list[Journal] = []
+        self.processes: list[Process] = []
+        self.carriers: list[Carrier] = []
+        self._carrier_contexts: list[contextvars.Context] = []
+        self.nodes = [Node(self, n) for n in range(1, setting.nodes + 1)]
+        self._ids = IdSource(900, lambda: int((EPOCH + loop.time()) * 1000))
+        self.context = contextvars.copy_context()
+        self._by_port = {spec.port: n for n, spec in enumerate(setting.channels)}
+        for n, spec in enumerate(setting.channels):
+            self.model.channels.append(_row(spec))
+            config = CarrierConfig(
+                name=f"carrier-{spec.name}", protocol=PROTOCOLS[spec.protocol], port=spec.port,
+                users={spec.username: PASSWORD}, seed=seed * 10 + n,
+            )  # fmt: skip
+            carrier = Carrier(config)
+            self.carriers.append(carrier)
+            self._carrier_contexts.append(Process(config.name).context())
+            self._listen_in(carrier)
+
+    def _listen_in(self, carrier: Carrier) -> None:
+        add = carrier.inbox.add
+
+        def took(destination: str, source: str, text: str, concat: Any, *rest: Any) -> None:
+            self.checks.took(destination, concat.number if concat else 1)
+            add(destination, source, text, concat, *rest)
+
+        carrier.inbox.add = took  # type: ignore[method-assign]
+
+    def _watch(self, wire: Wire) -> Watcher:
+        n = self._by_port[wire.port]
+        return Watcher(self.checks, wire, self.setting.channels[n], self.carriers[n].voice)
+
+    async def open_carriers(self) -> None:
+        """Each is a process of its own, which never dies."""
+        for n, carrier in enumerate(self.carriers):
+            await self._carrier_contexts[n].run(self.loop.create_task, carrier.start())
+
+    def in_carrier(self, n: int, call: Callable[[], object]) -> None:
+        """Let a carrier do something."""
+        self._carrier_contexts[n].run(call)
+
+    def accept(self) -> None:
+        """A message is in the ledger: what acceptance does has tests of its own."""
+        id_ = self._ids.next()
+        total = 2 if self.dice.random() < self.setting.long else 1
+        now = self.model.clock()
+        number = f"138{len(self.checks.numbers):08}"
+        self.checks.numbers[number] = id_
+        txn = Transaction(self.model)
+        txn.put(
+            "message",
+            {
+                "id": id_, "number": number, "content": "【小店】" + ("号" * (60 * total)), "coding": "ucs2",
+                "extend_code": "", "concat_ref": len(self.checks.numbers) % 256, "account_id": ACCOUNT,
+                "type": "notice", "carrier": "CMCC", "sign": "",
+            },
+        )  # fmt: skip
+        for part in range(1, total + 1):
+            txn.put(
+                "part",
+                PART | {
+                    "id": id_, "part": part, "total": total, "account_id": ACCOUNT, "pool_id": POOL, "lane": LANE,
+                    "state": 10, "accepted_at": now, "expires_at": now + timedelta(hours=24),
+                },
+            )  # fmt: skip
+        txn.commit()
+        for node in self.nodes:
+            node.announce()
+
+    def busy(self) -> bool:
+        """Whether something is still under way that must come to an end."""
+        if any(row["state"] in (10, 11, 20) for row in self.model.rows["part"].values()):
+            return True
+        if any(node.outcomes is None or node.outcomes.waiting for node in self.nodes):
+            return True
+        if self._parked() or any(wire.lingers for wire in self.network.wires):
+            return True
+        return any(carrier.owed(120.0) for carrier in self.carriers) or self._expected()
+
+    def _parked(self) -> bool:
+        """Whether a report waits for the next look at those that have found no part."""
+        young = self.model.clock() - timedelta(seconds=25)
+        return any(row["received_at"] > young for row in self.model.rows["orphan"].values())
+
+    def _expected(self) -> bool:
+        """Whether some answer may still come or be given up."""
+        now = self.loop.time()
+        return any(
+            write.status is None and now - write.at < 75.0 and not write.process.dead
+            for writes in self.checks.writes.values()
+            for write in writes
+        )
+
+    @contextmanager
+    def observed(self) -> Iterator[None]:
+        """Sessions and the log are listened to."""
+        checks = self.checks
+
+        def returning(name: str) -> Any:
+            real = getattr(Session, name)
+
+            def call(session: Session, *args: Any) -> Any:
+                events = real(session, *args)
+                checks.came_back(session, events)
+                return events
+
+            return mock.patch.object(Session, name, call)
+
+        request = Session.request
+
+        def requested(session: Session, pdu: Any, now: float, tag: Any) -> Any:
+            sequence = request(session, pdu, now, tag)
+            checks.requested(session, tag)
+            return sequence
+
+        def record(_: Any, __: str, event: dict[str, Any]) -> Any:
+            words = " ".join(f"{k}={v!r}" for k, v in event.items() if k != "event")
+            checks.note(f"log     {event['event']} {words}"[:2000])
+            raise structlog.DropEvent
+
+        before = structlog.get_config()
+        structlog.configure(
+            processors=[structlog.processors.format_exc_info, record], cache_logger_on_first_use=False
+        )
+        try:
+            with (
+                returning("receive"), returning("tick"), returning("closed"),
+                mock.patch.object(Session, "request", requested),
+            ):  # fmt: skip
+                yield
+        finally:
+            structlog.configure(**before)
+
+    def bury(self) -> None:
+        """What still runs is cut short, the dead included: nothing of it may touch the next run."""
+        self.checks.closed = self.server.over = True
+        for process in self.processes:
+            process.dead = False
+            process.dies_at = None
+            self.loop.thaw(process)
+        self.loop.set_exception_handler(lambda *_: None)
+        for _ in range(10):  # what ends may have begun something else
+            tasks = [task for task in self.loop.kept if not task.done()]
+            for task in tasks:
+                task.cancel()
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+            if not tasks:
+                break
+            self.loop.run_until_complete(asyncio.wait(tasks, timeout=30.0))
+        for journal in self.journals:
+            journal.close()
+        self.loop.close()
+
+
+def _row(spec: ChannelSpec) -> dict[str, Any]:
+    return {
+        "id": spec.id, "name": spec.name, "protocol": spec.protocol, "host": "carrier", "port": spec.port,
+        "username": spec.username, "password_sealed": SEALER.seal(PASSWORD, f"channel/{spec.name}"),
+        "access_code": spec.access_code, "connections": spec.connections, "send_window": spec.window,
+        "rate": spec.rate, "carriers": ["CMCC"], "unknown_policy": "hold", "desired": "started", "profile": "{}",
+        "version": 1, "removed_at": None,
+    }  # fmt: skip
