@@ -8,6 +8,7 @@ import fcntl
 import ipaddress
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -422,7 +423,9 @@ class Daemon:
         for name, close in reversed(self._closers):
             try:
                 await asyncio.wait_for(close(), STEP_PATIENCE)
-            except (Exception, asyncio.CancelledError) as exc:  # the next steps must happen
+            except asyncio.CancelledError:  # the second signal: the next steps must happen, and need not be waited for
+                log.warning("stop.hurried", part=name)
+            except Exception as exc:  # the next steps must happen
                 log.error("stop.failed", part=name, error=repr(exc))
         self._closers.clear()
         if self._lock is not None:
@@ -518,7 +521,7 @@ def _is_loopback(listen: str) -> bool:
 
 
 async def run(settings: Config, *, on_ready: Callable[[Daemon], Any] | None = None) -> None:
-    """Run a node until SIGTERM or SIGINT (a second signal does not wait for a clean stop)."""
+    """Run a node until SIGTERM or SIGINT (a second signal does not wait for a clean stop); SIGHUP reloads."""
     daemon = Daemon(settings)
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(forgive_abandoned)
@@ -529,8 +532,11 @@ async def run(settings: Config, *, on_ready: Callable[[Daemon], Any] | None = No
             main.cancel()
         daemon.stop_asked.set()
 
+    reload_asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    # A terminal that is closed says the same, and means the end.
+    loop.add_signal_handler(signal.SIGHUP, on_signal if sys.stdin.isatty() else reload_asked.set)
     starting = aio.spawn(daemon.start(), name="daemon.start")
     asked = aio.spawn(_wait(daemon.stop_asked), name="daemon.stop_asked")
     await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)
@@ -541,12 +547,14 @@ async def run(settings: Config, *, on_ready: Callable[[Daemon], Any] | None = No
     aio.settle_memory()
     daemon.watchdog.notify("READY=1")
     alive = aio.spawn(daemon.watchdog.run(), name="watchdog")
+    reloading = aio.spawn(_reload(daemon, reload_asked), name="daemon.reload")
     try:
         if on_ready is not None:
             await on_ready(daemon)
         await daemon.stop_asked.wait()
     finally:
         daemon.watchdog.notify("STOPPING=1")
+        await aio.cancel(reloading)
         with contextlib.suppress(asyncio.CancelledError):
             await daemon.stop()
         await aio.cancel(alive, asked)
@@ -556,3 +564,14 @@ async def run(settings: Config, *, on_ready: Callable[[Daemon], Any] | None = No
 
 async def _wait(event: asyncio.Event) -> None:
     await event.wait()
+
+
+async def _reload(daemon: Daemon, asked: asyncio.Event) -> None:
+    """One reload at a time, however often it is asked for."""
+    while True:
+        await asked.wait()
+        asked.clear()
+        try:
+            await daemon.reload()
+        except Exception as exc:  # a supervisor: what was asked for may be asked for again
+            log.error("daemon.reload_failed", error=str(exc))

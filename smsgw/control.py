@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -21,11 +20,9 @@ from smsgw.channels.recording import MAX_BYTES, MAX_SECONDS
 from smsgw.core.errors import Invalid, SmsgwError, http_status
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.reportids import Spelling
-from smsgw.core.states import DECISIONS
+from smsgw.pipeline import resolving
 from smsgw.pipeline.accept import SendItem, SendRequest
-from smsgw.pipeline.outcomes import Sweep
-from smsgw.store import audit, reportids, sweeps
-from smsgw.store.db import Connection, Row
+from smsgw.store import audit, reportids
 
 if TYPE_CHECKING:
 
@@ -89,22 +86,10 @@ def application(daemon: Daemon) -> web.Application:
 
     async def resolve(request: web.Request) -> web.Response:
         body = await request.json()
-        decision = DECISIONS.get(body["decision"])
-        if decision is None:
-            raise Invalid("PARAM_INVALID", field="decision", reason=f"可选 {', '.join(DECISIONS)}")
-        code = f"OPERATOR:{body['decision'].upper()}"
-
-        async def run(connection: Connection, now: datetime) -> list[Row]:
-            return await sweeps.decide_unknown(
-                connection, int(body["message_id"]), int(body.get("part", 0)), int(decision), now, code
-            )
-
-        detail = {"decision": body["decision"], "actor": body.get("actor", "")}
-        changed = await daemon.outcomes.sweep(
-            Sweep(run, dict.fromkeys(DECISIONS.values(), "decided"), detail)
-        )
-        if not changed:
-            raise Invalid("STATE_CONFLICT", reason="没有结果未知的分段")
+        changed = await resolving.resolve(
+            daemon.outcomes, int(body["message_id"]), int(body.get("part", 0)), body["decision"],
+            actor=body.get("actor", ""),
+        )  # fmt: skip
         return _json({"parts": changed})
 
     async def cancel(request: web.Request) -> web.Response:

@@ -7,9 +7,15 @@ import logging
 import os
 import select
 import sys
-from typing import TextIO, cast
+from collections.abc import MutableMapping
+from typing import Any, TextIO, cast
 
 import structlog
+
+from smsgw.core.printable import printable
+
+_OURS = frozenset({"exc_info", "exception", "stack"})
+"""Fields that have several lines of their own."""
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -80,6 +86,7 @@ def setup(level: str = "info", fmt: str = "auto") -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    processors.append(_on_one_line)
     if not as_text:
         processors.append(structlog.processors.format_exc_info)
     structlog.configure(
@@ -89,6 +96,14 @@ def setup(level: str = "info", fmt: str = "auto") -> None:
         cache_logger_on_first_use=True,
     )
     _setup_libraries(processors, renderer, output)
+
+
+def _on_one_line(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """User names, addresses and answers of others must not look like lines of ours, nor steer a terminal."""
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable() and key not in _OURS:
+            event[key] = printable(value)
+    return event
 
 
 def _setup_libraries(

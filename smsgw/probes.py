@@ -58,6 +58,15 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
             for channel_id, codes in daemon.outcomes.retrying.unlisted_codes().items()
         ]  # fmt: skip
 
+    async def claims() -> Iterable[Finding]:
+        return [
+            Finding(
+                "claims_lost", f"channel/{name}", WARNING,
+                f"{parts} claimed parts were in nobody's hands in the last 10 minutes; they were not sent and are back",
+            )
+            for name, parts in daemon.channels.lost_claims().items()
+        ]  # fmt: skip
+
     async def unmatched() -> Iterable[Finding]:
         return [
             Finding(
@@ -95,6 +104,7 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
         "disk": here("disk_low", lambda: daemon.acceptor.disk.low),
         "journal": here("journal_full", lambda: "disk full?" if daemon.journal.full else ""),
         "channels": channels,
+        "claims": claims,
         "complaints": complaints,
         "unknown_codes": unknown_codes,
         "unmatched": unmatched,

@@ -28,7 +28,7 @@ class _Kind:
 
 
 class Sparing:
-    """A logger for such lines, one a module. To be used in the event loop.
+    """A logger for such lines, one a module. Outside of an event loop all are written.
 
     Of a kind (an event and what it is ``about``, such as a link and a sort of violation) the first ``at_once`` lines
     are written, then at most one in ``every`` seconds: the last of them, with their number as ``times``.
@@ -56,7 +56,11 @@ class Sparing:
         self._say("error", event, about, fields)
 
     def _say(self, level: str, event: str, about: Hashable, fields: dict[str, Any]) -> None:
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # nothing from outside comes here
+            getattr(self._log, level)(event, **fields)
+            return
         key = (event, about)
         kind = self._kinds.get(key)
         if kind is None and len(self._kinds) >= self._max:

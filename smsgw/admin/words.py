@@ -96,6 +96,7 @@ ALARM: dict[str, str] = {
     "standby_low": N_("备用通道不足"),
     "probe_failed": N_("通道探测失败"),
     "unknown_code": N_("未知结果码"),
+    "claims_lost": N_("已认领的短信失去跟踪"),
     "unmatched_reports": N_("无法匹配的回执过多"),
     "journal_full": N_("本地日志写满"),
     "disk_low": N_("磁盘空间不足"),
@@ -157,6 +158,7 @@ STEP: dict[str, str] = {
     "decided": N_("人工处理"),
     "never_written": N_("确认未写出，重新排队"),
     "moved_on": N_("通道不可用，转由其他通道发送"),
+    "rerouted": N_("路由已变更，改由新的通道发送"),
     "late_answer": N_("迟到的应答"),
     "early_report": N_("回执先于应答到达"),
     "by_reference": N_("回执带回我方参考号，据此确认"),
@@ -171,6 +173,7 @@ STEP_COLOUR: dict[str, str] = {
     "retried": "yellow",
     "never_written": "yellow",
     "moved_on": "yellow",
+    "rerouted": "yellow",
 }
 METRIC: dict[str, tuple[str, str, str]] = {
     # metric: label, colour, status to filter the records by

@@ -111,6 +111,11 @@ class Channel:
         """When the last report of a delivery came, on the loop's clock."""
         return self._dispatcher.delivered_at
 
+    @property
+    def lost_claims(self) -> int:
+        """Parts of the last minutes that were claimed, in nobody's hands, and given back."""
+        return self._claims.lost
+
     def announce(self, queues: Iterable[Queue]) -> None:
         """Messages have been queued."""
         if self._claims.announce(queues):

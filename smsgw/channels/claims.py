@@ -1,12 +1,14 @@
 """What a channel takes from the queues: its own deferred parts, what neighbours have failed at, then pool by pool.
 
 A claim is the mark (QUEUED to SENDING, committed before a single octet is written), made over a connection of the
-channel's own under the fence of its lease.
+channel's own under the fence of its lease. One whose outcome is not known (it took too long, the connection was lost)
+may be committed later: before the next one the channel takes a new epoch, under which that is settled.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
 
 import structlog
@@ -17,7 +19,7 @@ from smsgw.core.ids import first_id
 from smsgw.core.model import Claimed, Lane, Outcome, OutcomeKind
 from smsgw.pipeline.outcomes import MAX_AGE
 from smsgw.pipeline.routing import Membership
-from smsgw.store import claiming
+from smsgw.store import claiming, leases
 from smsgw.store.db import Connection, connect
 from smsgw.store.journal import Key
 from smsgw.store.leases import Lease
@@ -25,6 +27,14 @@ from smsgw.store.leases import Lease
 log = structlog.get_logger(__name__)
 
 CLAIM_TIMEOUT = 5.0
+SERVER_TIMEOUT = 4.0
+"""The server gives a statement up after so many seconds: mostly before we do, so that its outcome is known."""
+LOOK_FOR_LOST_EVERY = 30.0
+"""Seconds between looks for claimed parts that nobody has in hand."""
+LOST_AFTER = 15.0
+"""Seconds after its claim from which such a part is suspected; when it still is at the next look, it was lost."""
+LOST_COUNT_FOR = 600.0
+"""Seconds for which such parts are an alarm."""
 CLAIM_INTERVAL = 0.01
 """Seconds after a claim that has emptied the queue until the next one: under load each carries more."""
 AGAIN_EVERY = 0.5
@@ -47,8 +57,13 @@ class Claims:
         self.pools = pools
         self._services = services
         self._loop = asyncio.get_running_loop()
-        self._fence = claiming.Fence(lease.resource, lease.node, lease.epoch, channel_id)
         self._connection: Connection | None = None
+        self._doubt = 0
+        """The epoch of a claim that was asked for and of which it is not known what came of it; 0: none."""
+        self._look_at = self._loop.time() + LOOK_FOR_LOST_EVERY
+        self._suspects: set[Key] = set()
+        """Nobody had them in hand at the last look; an outcome of theirs may only have been slow to be stored."""
+        self._lost: deque[tuple[float, int]] = deque(maxlen=100)
         self._hot: dict[Queue, None] = {}
         self._made = 0
         self._deferred_at = 0.0
@@ -84,23 +99,26 @@ class Claims:
 
         What the database raises when it is away is raised; ``drop`` the connection then.
         """
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._services.dsn, writer=True)
-            await self._reclaim(self._connection, in_hand)
-        connection, fence = self._connection, self._fence
+        connection = await self._connected(in_hand)
+        if self._doubt:
+            return []
+        fence = claiming.Fence(self._lease.resource, self._lease.node, self._lease.epoch, self._channel_id)
         now = clock.now()
         oldest, newest = first_id(now - MAX_AGE), self._services.newest(now)
+        # Operators send again what is older than anything that is queued.
+        oldest_deferred = first_id(now - self._services.outcomes.open_for)
         halted = self._services.halted()
         claimed: list[Claimed] = []
         hot, self._hot = self._hot, {}
         queues: list[Queue] = []
+        self._doubt = fence.epoch
         async with asyncio.timeout(CLAIM_TIMEOUT):
             if self._deferred_at <= clock.time() and not urgent:
                 claimed = await claiming.claim_deferred(
-                    connection, fence, now=now, limit=room, oldest=oldest, halted=halted
+                    connection, fence, now=now, limit=room, oldest=oldest_deferred, halted=halted
                 )
                 if len(claimed) < room:
-                    due = await claiming.next_deferred(connection, self._channel_id, oldest)
+                    due = await claiming.next_deferred(connection, self._channel_id, oldest_deferred)
                     soon = clock.time() + LOOK_AGAIN
                     self._deferred_at = min(due.timestamp(), soon) if due else soon
             if len(claimed) < room and self._again_at <= self._loop.time() and not urgent:
@@ -119,6 +137,7 @@ class Claims:
                     connection, fence, limit=room - len(claimed), queues=queues, oldest=oldest, newest=newest,
                     halted=halted,
                 )  # fmt: skip
+        self._doubt = 0
         if urgent and len(claimed) < room:
             self._hot = {q: None for q in hot if q[1] != Lane.EMERGENCY} | self._hot
         elif len(claimed) >= room or len(queues) < len(hot):
@@ -148,22 +167,62 @@ class Claims:
         queues = (q for q in hot if may[q[0], q[1] == Lane.EMERGENCY])
         return sorted((q for q in queues if not (stopped and q[1] == Lane.MARKETING)), key=rank)
 
-    async def _reclaim(self, connection: Connection, in_hand: Iterable[Claimed]) -> None:
-        """After a lost claim connection: rows may be ours in the database and unknown to us. They were not written."""
-        # Taken before the rows are read: what is written or answered meanwhile must not look like a stray.
+    async def look_after(self, in_hand: Iterable[Claimed]) -> None:
+        """Settle a claim whose outcome is not known. Now and then look for claimed parts that nobody has in hand: there
+        should be none. To be called between claims; raises as ``take`` does."""
+        due = self._loop.time() >= self._look_at and self._connection is not None
+        if not (self._doubt or due) or not self._lease.still_mine():
+            return
+        connection = await self._connected(in_hand)
+        if due:
+            before, self._suspects = self._suspects, await self._unaccounted(connection, in_hand)
+            self._look_at = self._loop.time() + LOOK_FOR_LOST_EVERY
+            if lost := before & self._suspects:
+                self._give_back(lost, "nobody has them in hand")
+                self._lost.append((self._loop.time(), len(lost)))
+
+    @property
+    def lost(self) -> int:
+        """Claimed parts of the last minutes that nobody had in hand, and that were given back."""
+        return sum(parts for at, parts in self._lost if self._loop.time() - at < LOST_COUNT_FOR)
+
+    async def _connected(self, in_hand: Iterable[Claimed]) -> Connection:
+        """The connection; no claim of before is in doubt any more, unless the lease is over."""
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(
+                self._services.dsn, writer=True, statement_timeout=SERVER_TIMEOUT
+            )
+        if self._doubt:
+            if self._doubt == self._lease.epoch:
+                async with asyncio.timeout(CLAIM_TIMEOUT):
+                    if not await leases.reissue(self._connection, self._lease):
+                        return self._connection
+            self._services.journal.own(self._lease.epoch)
+            log.info("claim.new_epoch", channel=self._name, epoch=self._lease.epoch)
+            if lost := await self._unaccounted(self._connection, in_hand):
+                self._give_back(lost, "their claim had no answer")
+            self._doubt = 0
+        return self._connection
+
+    async def _unaccounted(self, connection: Connection, in_hand: Iterable[Claimed]) -> set[Key]:
+        """What is ours in the database and unknown to us. It was not written: a WRITE record comes before that."""
+        # Taken before the rows are read: what is written or answered meanwhile must not look lost.
         known: set[Key] = self._services.journal.open_keys() | {(c.id, c.part, c.attempt) for c in in_hand}
-        oldest = first_id(clock.now() - MAX_AGE)
+        lease = self._lease
         async with asyncio.timeout(CLAIM_TIMEOUT):
-            rows = await claiming.held(connection, self._channel_id, self._lease.epoch, oldest)
-        keys = [(r["id"], r["part"], r["attempt"]) for r in rows]
-        stray = [Outcome(*key, OutcomeKind.UNSENT) for key in keys if key not in known]
-        if stray:
-            log.warning("claim.strays", channel=self._name, parts=len(stray))
-            self._services.outcomes.unsent(stray)
-            self.deferred_in(0.0)
+            rows = await claiming.held(connection, self._channel_id, lease.epochs, lease.epoch, LOST_AFTER)
+        over = lease.epochs - {lease.epoch, *(r["epoch"] for r in rows)}
+        self._services.journal.disown(over)
+        lease.epochs -= over
+        return {(r["id"], r["part"], r["attempt"]) for r in rows} - known
+
+    def _give_back(self, lost: set[Key], why: str) -> None:
+        log.warning("claim.lost", channel=self._name, parts=len(lost), why=why)
+        self._services.outcomes.unsent([Outcome(*key, OutcomeKind.UNSENT) for key in lost])
+        self.deferred_in(0.0)
 
     def drop(self) -> None:
-        """Let the connection go; what it may have claimed behind our back is found when there is another."""
+        """Let the connection go; what it may still claim behind our back is settled before the next claim."""
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None

@@ -188,6 +188,7 @@ class Dispatcher:
             self._wake.clear()
             try:
                 self._tend()
+                await self._claims.look_after(self._ready)
                 if (pause := self._claims.pause) > 0:
                     await asyncio.sleep(pause)
                 while await self._claim_some():

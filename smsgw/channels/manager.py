@@ -211,6 +211,10 @@ class ChannelManager:
             last_error=said.last_error if said else "", pools=pools, reason="nothing to send" if bound else "not bound",
         )  # fmt: skip
 
+    def lost_claims(self) -> dict[str, int]:
+        """Name of a channel that runs here -> parts that it had claimed and that had got lost, in the last minutes."""
+        return {c.spec.name: c.lost_claims for c in self._channels.values() if c.lost_claims}
+
     def channel(self, name: str) -> Channel:
         """A channel that runs here. ``NOT_FOUND`` otherwise."""
         for channel in self._channels.values():
@@ -327,7 +331,7 @@ class ChannelManager:
         except BaseException:
             await self._give_up(channel_id, name)
             raise
-        self._past[channel_id] = {lease.epoch}
+        self._past[channel_id] = lease.epochs
         return lease
 
     async def _give_up(self, channel_id: int, name: str) -> None:

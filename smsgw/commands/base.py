@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import getpass
 import json
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from smsgw import clock, config, controlclient
 from smsgw.config import Config, ConfigError
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA, COMMANDS, IdSource
+from smsgw.core.printable import printable
 from smsgw.store import migrate, secrets
 from smsgw.store.db import Database
 from smsgw.store.embedded import EmbeddedError, EmbeddedPostgres
@@ -139,9 +141,14 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
+_STEERING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What JSON leaves as it is, and a terminal may take for itself."""
+
+
 def print_json(data: Any) -> None:
     """JSON on standard output."""
-    click.echo(json.dumps(data, ensure_ascii=False, indent=2, default=_plain))
+    made = json.dumps(data, ensure_ascii=False, indent=2, default=_plain)
+    click.echo(_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", made))
 
 
 def show_time(at: datetime | None) -> str:
@@ -167,12 +174,17 @@ def _text(value: Any) -> str:
     if isinstance(value, datetime):
         return show_time(value)
     if isinstance(value, list | tuple | set | frozenset):
-        return ",".join(map(str, value)) or "-"
-    return str(value)
+        return printable(",".join(map(str, value))) or "-"
+    return printable(str(value))
 
 
 def _width(text: str) -> int:
     return sum(2 if ord(c) > 0x2E80 else 1 for c in text)
+
+
+def say(line: str) -> None:
+    """A line for people in which others have a word: it stays one line."""
+    click.echo(printable(line))
 
 
 def die(message: str) -> None:

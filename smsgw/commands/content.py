@@ -17,6 +17,7 @@ from smsgw.commands.base import (
     print_json,
     print_table,
     run_async,
+    say,
 )
 from smsgw.core import policy as core_policy
 from smsgw.core.keywords import Action, Plain, Word, WordFilter, replaced
@@ -207,7 +208,7 @@ async def word_test(ctx: Context, text: str, account: str, kind: str | None, as_
         return
     print_table(lines, ("start", "end", "found", "word", "category", "action"), empty="no words found")
     if after != text:
-        click.echo(f"replaced: {after}")
+        say(f"replaced: {after}")
 
 
 # --- allow list -------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from smsgw.commands.base import (
     print_json,
     print_table,
     run_async,
+    say,
     show_time,
 )
 from smsgw.core.numbers import mask
@@ -84,23 +85,23 @@ async def explain(
         print_json(result["items"])
         return
     for item in result["items"]:
-        click.echo(f"{item['to']}: {item['verdict']} ({item['code']}) {item['message']}")
+        say(f"{item['to']}: {item['verdict']} ({item['code']}) {item['message']}")
         for check in item["checks"]:
-            click.echo(f"  检查    {check['check']}  {'通过' if check['ok'] else check['message']}")
+            say(f"  检查    {check['check']}  {'通过' if check['ok'] else check['message']}")
         if item.get("held"):
-            click.echo(f"  审核    {'、'.join(item['held'])}")
+            say(f"  审核    {'、'.join(item['held'])}")
         if "pool" in item:
             home = f"{item['carrier_name']} {item['province']}(依据 {item['carrier_known_by']})"
-            click.echo(f"  号码    {item['number']}  {home}")
-            click.echo(f"  内容    {item['content']}")
+            say(f"  号码    {item['number']}  {home}")
+            say(f"  内容    {item['content']}")
             size = f"{item['coding']},{item['units']} 单位,{item['parts']} 条"
-            click.echo(f"  编码    {size},计费 {item['price']},优先级 {item['lane']}")
+            say(f"  编码    {size},计费 {item['price']},优先级 {item['lane']}")
             for line in item["rules"]:
                 name = line["rule"] or f"默认:{item['carrier_name']}"
                 verdict = f"不满足 {line['miss']}" if line["miss"] else f"命中 → {line['pool']}"
-                click.echo(f"  规则    {name}  {verdict}")
+                say(f"  规则    {name}  {verdict}")
             shown = ", ".join(f"{c['name']}({c['state']})" for c in item["channels"]) or "无"
-            click.echo(f"  通道池  {item['pool']}:{shown}")
+            say(f"  通道池  {item['pool']}:{shown}")
 
 
 @click.command()
@@ -124,13 +125,13 @@ async def trace(ctx: Context, message_id: int, unmask: bool, as_json: bool) -> N
         data["message"]["batch_id"] = str(message.batch_id)
         print_json(data)
         return
-    click.echo(f"message  {message.id}  {message.status}({STATUS_ZH[message.status]})  {message.cls}")
-    click.echo(f"to       {number}  {message.carrier} {message.province}")
-    click.echo(
+    say(f"message  {message.id}  {message.status}({STATUS_ZH[message.status]})  {message.cls}")
+    say(f"to       {number}  {message.carrier} {message.province}")
+    say(
         f"account  {message.account_name}  type {message.type}  by {message.origin}/{message.submitter or '-'}"
     )
-    click.echo(f"content  {message.content}")
-    click.echo(f"parts    {message.parts} × {message.coding}")
+    say(f"content  {message.content}")
+    say(f"parts    {message.parts} × {message.coding}")
     rows = []
     begin = story.steps[0].at
     for step in story.steps:

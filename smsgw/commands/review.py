@@ -15,6 +15,7 @@ from smsgw.commands.base import (
     print_json,
     print_table,
     run_async,
+    say,
     show_time,
 )
 from smsgw.core.numbers import mask
@@ -79,7 +80,7 @@ async def review_show(ctx: Context, batch_id: int, unmask: bool, as_json: bool) 
         print_json(_line(row) | {"messages": sample})
         return
     for name, value in _line(row).items():
-        click.echo(f"{name:<12} {show_time(value) if name.endswith('_at') else value}")
+        say(f"{name:<12} {show_time(value) if name.endswith('_at') else value}")
     print_table(sample, ("id", "number", "carrier", "content"), empty="")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import json
 import tomllib
@@ -22,8 +23,13 @@ from smsgw.commands.base import (
 )
 from smsgw.core import routes as core
 from smsgw.core.routes import InvalidRoutes
+from smsgw.pipeline import rerouting
 from smsgw.store import routes as store
+from smsgw.store.channels import load_pools
+from smsgw.store.db import Database
 
+LATECOMERS = 2.0
+"""Seconds after which every node has taken up a table."""
 FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 
 
@@ -138,12 +144,12 @@ async def route_simulate(ctx: Context, file: Path, sample: int, as_json: bool) -
 @pass_context
 @run_async
 async def route_publish(ctx: Context, file: Path, note: str) -> None:
-    """Put a table in force. What is queued stays in its pool."""
+    """Put a table in force. What is queued stays in its pool, while there is one."""
     document = _read(file)
     async with ctx.database() as database:
         version = await store.publish(database, document, note, actor=actor())
-    await ctx.tell_daemon()
-    click.echo(f"version {version} is in force; back with: smsgwctl route rollback {version - 1}")
+        await ctx.tell_daemon()
+        await _in_force(database, version)
 
 
 @route.command("move")
@@ -156,7 +162,8 @@ async def route_publish(ctx: Context, file: Path, note: str) -> None:
 async def route_move(ctx: Context, account: str, sign: str, channel: str, note: str) -> None:
     """Give an account or a signature to one channel: a rule before all others, as a new version of the table.
 
-    What is queued stays in its pool; replies to the number that was used before still find the account.
+    What is queued, held or scheduled follows; what a channel has taken already stays with it. Replies to the number
+    that was used before still find the account.
     """
     if bool(account) == bool(sign):
         raise click.UsageError("one of --account and --sign is wanted")
@@ -164,8 +171,20 @@ async def route_move(ctx: Context, account: str, sign: str, channel: str, note: 
     note = note or f"{kind} {value} to {channel}"
     async with ctx.database() as database:
         version = await store.move(database, kind, value, channel, note, actor=actor())
-    await ctx.tell_daemon()
+        await ctx.tell_daemon()
+        await _in_force(database, version)
+
+
+async def _in_force(database: Database, version: int) -> None:
+    """Say so, and let what is queued follow."""
     click.echo(f"version {version} is in force; back with: smsgwctl route rollback {version - 1}")
+    followed = await rerouting.follow_queued(database, await store.load(database), await load_pools(database))
+    if followed.moved or followed.busy:
+        # Other nodes take up the table within a second or two: what they have accepted meanwhile follows as well.
+        await asyncio.sleep(LATECOMERS)
+        late = await rerouting.follow_queued(database, await store.load(database), await load_pools(database))
+        followed = rerouting.Followed(followed.moved + late.moved, followed.busy + late.busy)
+    click.echo(f"{followed.moved} queued messages moved; {followed.busy} were just being taken by a channel")
 
 
 @route.command("rollback")
@@ -176,8 +195,9 @@ async def route_rollback(ctx: Context, version: int) -> None:
     """Put an old version in force again."""
     async with ctx.database() as database:
         new = await store.rollback(database, version, actor=actor())
-    await ctx.tell_daemon()
-    click.echo(f"version {new} is in force, the same as version {version}")
+        await ctx.tell_daemon()
+        click.echo(f"version {new} is the same as version {version}")
+        await _in_force(database, new)
 
 
 @route.command("versions")

@@ -14,6 +14,7 @@ KINDS: dict[str, str] = {
     "standby_low": "备用通道不足",
     "probe_failed": "通道探测失败",
     "unknown_code": "未知结果码",
+    "claims_lost": "已认领的短信失去跟踪",
     "unmatched_reports": "无法匹配的回执过多",
     "journal_full": "本地日志写满",
     "disk_low": "磁盘空间不足",

@@ -32,6 +32,8 @@ DEFAULT_POOL: Mapping[str, str] = {
 MAX_RULES = 1000
 MAX_POOLS = 200
 MAX_VALUES = 1000
+_MOVE = "move "
+"""Begins the names of rules that give an account or a signature to one channel."""
 _POOL_NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,63}$")
 _HOURS = re.compile(r"^([01]\d|2[0-3]):([0-5]\d)-(([01]\d|2[0-3]):([0-5]\d)|24:00)$")
 _PREFIX = re.compile(r"^[1-9]\d{0,14}$")
@@ -120,6 +122,11 @@ class Rule:
     keyword: tuple[str, ...] = ()
     hours: Hours | None = None
 
+    @property
+    def is_move(self) -> bool:
+        """Made by ``moved``: what was queued before it follows."""
+        return self.name.startswith(_MOVE)
+
     def miss(self, subject: Subject) -> str | None:
         """The first condition that does not hold, by name; None when the rule matches."""
         if self.account and subject.account not in self.account:
@@ -166,6 +173,23 @@ class RouteTable:
             if rule.miss(subject) is None:
                 return rule.pool
         return DEFAULT_POOL[subject.carrier]
+
+    def follow(self, subject: Subject, pool: str) -> str:
+        """The pool for a message that waits in ``pool``: another one when its account or signature was given to a
+        channel, or when ``pool`` is no more."""
+        rule = next((rule for rule in self.rules if rule.miss(subject) is None), None)
+        if rule is not None and rule.is_move:
+            return rule.pool
+        return pool if self.has(pool) else self.pool_for(subject)
+
+    @property
+    def has_moves(self) -> bool:
+        """Whether accounts or signatures were given to channels."""
+        return any(rule.is_move for rule in self.rules)
+
+    def has(self, pool: str) -> bool:
+        """Whether there is such a pool."""
+        return pool in self.pools or pool in BUILT_IN
 
     def explain(self, subject: Subject) -> tuple[str, list[Considered]]:
         """The same decision as ``pool_for``, with every rule that was looked at."""
@@ -223,7 +247,7 @@ def moved(
     all): numbers of others stay on their way.
     """
     pool = "only-" + re.sub(r"[^a-z0-9._-]", "-", channel.lower())[:59]
-    name = f"move {kind} {value}"[:64]
+    name = f"{_MOVE}{kind} {value}"[:64]
     rule: dict[str, Any] = {"name": name, kind: [value], "pool": pool}
     if wanted := sorted(carriers):
         rule["carrier"] = wanted

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.model import Account
 from smsgw.core.partners import Partner, ReplyTo
 from smsgw.link import Link
+from smsgw.partners.again import UnderWay
 from smsgw.partners.face import Cancel, Count, Face, Login, NotText, Query, Submit, Unfit, text_of
 from smsgw.partners.feed import Delivery, Feed
 from smsgw.partners.sources import extension_of
@@ -71,6 +72,8 @@ class Bind:
         self.feed: Feed | None = None
         self._service = service
         self._recent: OrderedDict[object, tuple[int, Pdu]] = OrderedDict()
+        self._under_way: dict[object, UnderWay] = {}
+        """Submits without an answer, by their number."""
 
     @property
     def room(self) -> int:
@@ -136,6 +139,7 @@ class Bind:
                     self.feed.lost(delivery, 0.0)
             self.feed.remove(self)
             self.feed.wake()
+        self._leave(self._under_way.values())
         self._service.unbound(self, why)
 
     # --- requests ----------------------------------------------------------------------------------------------
@@ -157,6 +161,7 @@ class Bind:
                 if not self._service.within_rate(self.partner, len(order.destinations)):
                     raise Unfit(self.face.throttled, "rate")
                 self.submits += 1
+                self._under_way.setdefault(request.pdu.sequence, UnderWay(request))
                 extension = extension_of(order.source, self.partner, account, self._service.directory)
                 if order.concat is not None:
                     self._later(self._part(request, order, extension), request)
@@ -199,32 +204,80 @@ class Bind:
             for request in requests:
                 self._refuse(request, self.face.failed, "INTERNAL")
 
-    def _answer(self, request: Request, pdu: Pdu) -> None:
-        self.link.session.answer(request, pdu)
+    def _answer(self, request: Request, pdu: Pdu) -> bool:
+        said = self.link.session.answer(request, pdu)
         self.link.flush_soon()
+        return said
 
     def _refuse(self, request: Request, status: int, why: str) -> None:
         self.refused += 1
         self.last_error = why
         self._service.count_refusal(self, why)
+        pdu = self.face.refused(request.pdu, status)
         if self.link.session.owes(request):
-            self._answer(request, self.face.refused(request.pdu, status))
+            self._answer(request, pdu)
+        first = self._ended(request)
+        if first is not None:
+            self._service.left.drop(self.partner.id, first)
+            for bind, again in first.again:
+                if bind.link.session.owes(again):
+                    bind._answer(again, dataclasses.replace(pdu))
 
     def _repeated(self, request: Request) -> bool:
-        """CMPP: a SUBMIT that comes again over its connection is answered as it was, and not sent again."""
+        """Whether a submit has come before; it has, or will have, the answer of the first, and is not done again."""
+        first = self._under_way.get(request.pdu.sequence)
+        if first is not None and first.request.pdu == request.pdu:
+            first.again.append((self, request))
+            return True
         known = self._recent.get(request.pdu.sequence) if self._recent else None
-        if known is None or known[0] != self.face.fingerprint(request.pdu):
+        if known is not None and known[0] == self.face.fingerprint(request.pdu):
+            self._answer(request, dataclasses.replace(known[1]))
+            return True
+        left = self._service.left
+        if not left:
             return False
-        self._answer(request, dataclasses.replace(known[1]))
+        first = left.find(self.partner.id, request.pdu, asyncio.get_running_loop().time())
+        if first is None:
+            return False
+        if first.answer is None:
+            first.again.append((self, request))
+        else:
+            left.drop(self.partner.id, first)
+            self._tell(request, dataclasses.replace(first.answer))
         return True
 
+    def _ended(self, request: Request) -> UnderWay | None:
+        first = self._under_way.get(request.pdu.sequence)
+        return self._under_way.pop(request.pdu.sequence) if first and first.request is request else None
+
     def _accepted(self, request: Request, pdu: Pdu) -> None:
+        first = self._ended(request)
+        told = self._tell(request, pdu)
+        if first is None:
+            return
+        for bind, again in first.again:
+            told |= bind._tell(again, dataclasses.replace(pdu))
+        if told:
+            self._service.left.drop(self.partner.id, first)
+        else:
+            first.answer = pdu
+            self._leave([first])
+
+    def _tell(self, request: Request, pdu: Pdu) -> bool:
+        """Answer a submit that was accepted, and remember the answer; False when nobody is there to read it."""
+        if not self.link.session.owes(request):
+            return False
         fingerprint = self.face.fingerprint(request.pdu)
         if fingerprint is not None:
             self._recent[request.pdu.sequence] = (fingerprint, pdu)
             if len(self._recent) > REMEMBERED:
                 self._recent.popitem(last=False)
-        self._answer(request, pdu)
+        return self._answer(request, pdu)
+
+    def _leave(self, submits: Iterable[UnderWay]) -> None:
+        """The connection is gone: its submits may come again over another one."""
+        repeated = [one for one in submits if self.face.fingerprint(one.request.pdu) is not None]
+        self._service.left.add(self.partner.id, repeated, asyncio.get_running_loop().time())
 
     def _request(self, account: Account, order: Submit, items: tuple[SendItem, ...]) -> SendRequest:
         partner = self.partner

@@ -20,6 +20,7 @@ from smsgw.core.model import Account
 from smsgw.core.partners import Partner, admits
 from smsgw.core.states import PartState
 from smsgw.link import Link
+from smsgw.partners.again import Left
 from smsgw.partners.bind import Bind
 from smsgw.partners.cmpp import CmppFace
 from smsgw.partners.face import Cancel, Face, Login, Standing, Unfit
@@ -93,6 +94,7 @@ class Partners:
         self.logins: Counter[tuple[str, str]] = Counter()
         """(protocol, how it went) -> logins."""
         self.violations: Counter[tuple[str, str]] = Counter()
+        self.left = Left()
         self._node = settings.node.number
         self._database = database
         self._cancelling = Cancelling(database, outcomes)

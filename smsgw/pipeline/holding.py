@@ -15,6 +15,7 @@ import structlog
 
 from smsgw import clock
 from smsgw.core.ids import first_id
+from smsgw.pipeline import rerouting
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.outcomes import MAX_AGE
 from smsgw.store import holding as store
@@ -105,8 +106,13 @@ class Holding:
             return 0
         now = clock.now()
         async with asyncio.timeout(BATCH_TIMEOUT):
-            rows = await batch(connection, account_id, now, first_id(now - MAX_AGE))
-        self._on_queued({(row["pool_id"], row["lane"]) for row in rows})
+            async with connection.transaction():
+                rows = await batch(connection, account_id, now, first_id(now - MAX_AGE))
+                # What was held while its account was moved follows.
+                ids = sorted({id_ for row in rows for id_ in row["ids"] or ()}) if batch is store.resume else []
+                directory = self._directory
+                _, moved = await rerouting.follow(connection, directory.table, directory.pools, ids, now)
+        self._on_queued({(row["pool_id"], row["lane"]) for row in (*rows, *moved)})
         return sum(row["parts"] for row in rows)
 
     async def _leased(self) -> bool:

@@ -17,6 +17,7 @@ from smsgw.config import Config
 from smsgw.core.frequency import seconds_of
 from smsgw.core.ids import CHINA, IdSource, first_id
 from smsgw.core.states import PartState
+from smsgw.pipeline import rerouting
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.holding import Holding
@@ -83,7 +84,6 @@ class Keeper:
         self._ids = ids
         self._config = config
         self._on_queued = on_queued
-        self._open_for = config.durability.open_for
         self._holding = Holding(database, directory, config.node.number, on_queued)
         self._recall = Recall(database, outcomes, config.node.number)
         self._swept = 0
@@ -126,7 +126,7 @@ class Keeper:
         """
         now = clock.now()
         everything = now - self._looked_back.get(job, EVER) > LOOK_BACK_EVERY
-        oldest = 0 if everything else first_id(now - self._open_for)
+        oldest = 0 if everything else first_id(now - self._outcomes.open_for)
         sweep = Sweep(lambda connection, at: step(connection, at, oldest), kinds or {})
         while await self._outcomes.sweep(sweep) >= STEP:
             then()
@@ -140,7 +140,10 @@ class Keeper:
         def noting(step: Step) -> Step:
             async def run(connection: Connection, now: datetime, oldest: int) -> list[Row]:
                 rows = await step(connection, now, oldest)
-                queues.update((row["pool_id"], row["lane"]) for row in rows)
+                # What waited for its time while its account was moved follows.
+                ids, directory = sorted({row["id"] for row in rows}), self._directory
+                _, moved = await rerouting.follow(connection, directory.table, directory.pools, ids, now)
+                queues.update((row["pool_id"], row["lane"]) for row in (*rows, *moved))
                 return rows
 
             return run

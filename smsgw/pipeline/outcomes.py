@@ -117,6 +117,10 @@ class Outcomes:
         self.report_ids = ReportIds(directory)
         self.long_reports = LongReports()
         self._report_wait = timedelta(hours=durability.report_wait_hours)
+        self.open_for = durability.open_for
+        """From acceptance until nothing can be open any more."""
+        self.resend_within = self.open_for - self._report_wait
+        """From acceptance until an operator may have a part sent again whose outcome is unknown."""
         self._told: dict[str, set[int]] = {"report": set(), "mo": set()}
         """Accounts with new events in the transaction under way."""
         self._writer: Batcher[Item, Applied | SmsgwError] = Batcher(
@@ -313,7 +317,7 @@ class Outcomes:
         The changed parts, those that are tried again, and the events.
         """
         recent, newest = first_id(now - RECENT), self._ids.newest(now)
-        oldest = first_id(now - MAX_AGE - self._report_wait - LATE_REPORTS)
+        oldest = first_id(now - self.open_for - LATE_REPORTS)
         changed: list[Row] = []
         retried: list[Row] = []
         events: list[Event] = []

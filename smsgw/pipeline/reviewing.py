@@ -12,6 +12,7 @@ from smsgw.core.errors import Invalid, Refused, message_of
 from smsgw.core.ids import CHINA, time_of
 from smsgw.core.model import MessageType
 from smsgw.core.states import PartState
+from smsgw.pipeline import rerouting
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.outcomes import MAX_AGE, Outcomes, Sweep
 from smsgw.store import audit, reviews
@@ -79,7 +80,10 @@ class Reviewing:
                     connection, batch_id, now, start=start, expires=min(start + row["validity"], latest), actor=actor,
                     reason=reason,
                 )  # fmt: skip
-                queues.update((r["pool_id"], r["lane"]) for r in rows if r["state"] == PartState.QUEUED)
+                queued = [r for r in rows if r["state"] == PartState.QUEUED]
+                ids, directory = sorted({r["id"] for r in queued}), self._directory
+                _, moved = await rerouting.follow(connection, directory.table, directory.pools, ids, now)
+                queues.update((r["pool_id"], r["lane"]) for r in (*queued, *moved))
             else:
                 text = message_of("REVIEW_REJECTED", {"reason": reason})
                 rows = await reviews.reject(connection, batch_id, now, text=text, actor=actor, reason=reason)

@@ -28,7 +28,7 @@ class Faults:
     wrong_state: int | None = None
     already_bound: int | None = None
     leaving: int | None = None
-    """For a request that crossed our logout: it must come again, on another connection."""
+    """For a client's request that crossed our logout: it must come again, on another connection."""
     structure: int = 0
     """Answers a request whose body does not fit its table."""
     malformed: Mapping[str, int] = field(default_factory=dict)

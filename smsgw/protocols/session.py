@@ -550,8 +550,9 @@ class Session:
                 self._end("unknown-command")
             return
         if self.state is State.UNBINDING:
-            # It crossed our logout, which is nobody's fault.
-            if faults.leaving is not None:
+            # It crossed our logout, which is nobody's fault. A carrier keeps what is not answered and brings it again;
+            # a refusal may be the end of it. A client must know that its submit was not taken.
+            if faults.leaving is not None and self.rules.role is Role.SERVER:
                 self._reject(op, pdu.sequence, faults.leaving)
             return
         self._violate("wrong-state", f"{type(pdu).__name__} in state {self.state.name}", now)

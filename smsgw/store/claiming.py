@@ -212,15 +212,23 @@ async def oldest_queued(
     return {row["pool_id"]: row["id"] for row in rows}
 
 
-_HELD = "SELECT id, part, attempt FROM part WHERE channel_id = $1 AND epoch = $2 AND state = 20 AND id >= $3"
+# By part_open, never along the primary key. What was claimed under an epoch that is given up is looked at whatever its
+# age: nothing of it is on its way any more.
+_HELD = """
+SELECT id, part, attempt, epoch FROM part
+WHERE channel_id = $1 AND epoch = ANY($2::bigint[]) AND state = 20
+  AND (epoch <> $3 OR claimed_at < clock_timestamp() - $4::float8 * interval '1 second')
+"""
 
 
-async def held(connection: Connection, channel_id: int, epoch: int, oldest: int) -> list[Row]:
-    """All parts that are SENDING under this epoch."""
-    return await connection.fetch(_HELD, channel_id, epoch, oldest)
+async def held(
+    connection: Connection, channel_id: int, epochs: Collection[int], current: int, older: float
+) -> list[Row]:
+    """Parts that are SENDING under these epochs; under the ``current`` one only those claimed ``older`` seconds ago."""
+    return await connection.fetch(_HELD, channel_id, sorted(epochs), current, older)
 
 
-# By part_open, never along the primary key: at most some windows of parts are SENDING.
+# By part_open, too: at most some windows of parts are SENDING.
 _INTERRUPTED = """
 WITH left_over AS MATERIALIZED (
     SELECT id, part, attempt, epoch FROM part

@@ -86,9 +86,18 @@ def unavailable(exc: BaseException) -> Temporary:
     return Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason=reason)
 
 
-async def connect(dsn: str, *, writer: bool = False, timeout: float = CONNECT_TIMEOUT) -> Connection:  # noqa: ASYNC109
-    """One connection of its own; ``writer`` pins plans for statements that touch rows by key."""
+async def connect(
+    dsn: str,
+    *,
+    writer: bool = False,
+    timeout: float = CONNECT_TIMEOUT,  # noqa: ASYNC109
+    statement_timeout: float = 0.0,
+) -> Connection:
+    """One connection of its own; ``writer`` pins plans for statements that touch rows by key. ``statement_timeout``:
+    seconds after which the server gives a statement up by itself (0: never)."""
     settings = COMMON_SETTINGS | (WRITER_SETTINGS if writer else {})
+    if statement_timeout:
+        settings = settings | {"statement_timeout": f"{statement_timeout * 1000:.0f}"}
     return await asyncpg.connect(
         dsn,
         timeout=min(timeout, CONNECT_TIMEOUT),

@@ -60,7 +60,8 @@ told AS (
     SELECT id, $3, CASE WHEN channel_id IS NULL THEN 0 ELSE part END, '{event}' FROM moved
     WHERE part = 1 OR channel_id IS NOT NULL
 )
-SELECT pool_id, lane, count(*) AS parts FROM moved GROUP BY pool_id, lane
+SELECT pool_id, lane, count(*) AS parts, array_agg(id) FILTER (WHERE channel_id IS NULL AND part = 1) AS ids
+FROM moved GROUP BY pool_id, lane
 """
 
 _HOLD = _BATCH.format(
@@ -76,7 +77,8 @@ _RESUME = _BATCH.format(
 
 
 async def hold(connection: Connection, account_id: int, now: datetime, oldest: int) -> list[Row]:
-    """A batch of the QUEUED and DEFERRED parts of a stopped account is HELD; what moved by pool_id and lane (parts)."""
+    """A batch of the QUEUED and DEFERRED parts of a stopped account is HELD; what moved by pool_id and lane (parts; ids
+    of the messages that wait in the pool)."""
     return await connection.fetch(_HOLD, account_id, oldest, now)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from smsgw.aio import boottime
-from smsgw.store.db import Database
+from smsgw.store.db import Connection, Database
 
 TTL = 15.0
 """Seconds a lease lives without renewal."""
@@ -26,13 +26,22 @@ RETURNING epoch
 """
 
 _RENEW = """
-UPDATE lease l SET expires_at = clock_timestamp() + $3 * interval '1 second'
-FROM unnest($1::text[], $2::bigint[]) AS held(resource, epoch)
-WHERE l.resource = held.resource AND l.epoch = held.epoch AND l.expires_at > clock_timestamp()
-RETURNING l.epoch
+UPDATE lease l SET expires_at = clock_timestamp() + $4 * interval '1 second'
+FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS held(resource, epoch, next)
+WHERE l.resource = held.resource AND l.epoch IN (held.epoch, held.next) AND l.expires_at > clock_timestamp()
+RETURNING held.epoch
 """
 
-_RELEASE = "UPDATE lease SET expires_at = clock_timestamp() WHERE resource = $1 AND node = $2 AND epoch = $3"
+# Waits for a claim that is under way: it holds the row (store/claiming.py). One that has not come so far finds nothing.
+_REISSUE = """
+UPDATE lease SET epoch = $4, expires_at = clock_timestamp() + $5 * interval '1 second'
+WHERE resource = $1 AND node = $2 AND epoch IN ($3, $4) AND expires_at > clock_timestamp()
+RETURNING epoch
+"""
+
+_RELEASE = (
+    "UPDATE lease SET expires_at = clock_timestamp() WHERE resource = $1 AND node = $2 AND epoch IN ($3, $4)"
+)
 
 
 @dataclass(slots=True)
@@ -44,6 +53,13 @@ class Lease:
     epoch: int
     deadline: float
     released: bool = False
+    next_epoch: int = 0
+    """A new epoch that was asked for, while it is not known whether it is in force; 0: none."""
+    epochs: set[int] = field(default_factory=set)
+    """Under which something of ours may be claimed: the one in force, and those before it that were given up."""
+
+    def __post_init__(self) -> None:
+        self.epochs.add(self.epoch)
 
     @property
     def lost(self) -> bool:
@@ -67,22 +83,52 @@ async def renew(database: Database, held: Sequence[Lease]) -> list[Lease]:
     if not held:
         return []
     asked = boottime()
+    epochs = [(lease.epoch, lease.next_epoch) for lease in held]
     rows = await database.fetch(
-        _RENEW, [lease.resource for lease in held], [lease.epoch for lease in held], TTL
+        _RENEW, [lease.resource for lease in held], [e[0] for e in epochs], [e[1] for e in epochs], TTL
     )
     renewed = {row["epoch"] for row in rows}
-    for lease in held:
-        if lease.released:
-            continue
-        lease.deadline = asked + TTL - MARGIN if lease.epoch in renewed else 0.0
-    return [lease for lease in held if lease.epoch not in renewed]
+    ended = []
+    for lease, (epoch, _) in zip(held, epochs, strict=True):
+        if epoch in renewed:
+            if not lease.released:
+                lease.deadline = max(lease.deadline, asked + TTL - MARGIN)
+        elif (
+            lease.epoch == epoch and not lease.next_epoch
+        ):  # else it has got another meanwhile, or will be told
+            lease.deadline = 0.0
+            ended.append(lease)
+    return ended
+
+
+async def reissue(connection: Connection, lease: Lease) -> bool:
+    """Go on under a new epoch; False when the lease is over.
+
+    When this returns, whatever was claimed under the old epoch is committed and can be seen, and nothing more will be,
+    even by statements that were given up and are still on their way. May be repeated until its outcome is known.
+    """
+    if not lease.next_epoch:
+        lease.next_epoch = await connection.fetchval("SELECT nextval('lease_epoch')")
+    asked = boottime()
+    epoch = await connection.fetchval(
+        _REISSUE, lease.resource, lease.node, lease.epoch, lease.next_epoch, TTL
+    )
+    lease.next_epoch = 0
+    if epoch is None:
+        lease.deadline = 0.0
+        return False
+    lease.epoch = epoch
+    lease.epochs.add(epoch)
+    if not lease.released:
+        lease.deadline = max(lease.deadline, asked + TTL - MARGIN)
+    return True
 
 
 async def release(database: Database, lease: Lease) -> None:
     """Give the lease back."""
     lease.released = True
     lease.deadline = 0.0
-    await database.execute(_RELEASE, lease.resource, lease.node, lease.epoch)
+    await database.execute(_RELEASE, lease.resource, lease.node, lease.epoch, lease.next_epoch)
 
 
 _ACQUIRE_MANY = """

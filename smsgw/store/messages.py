@@ -256,6 +256,7 @@ EVENT_LABELS = {
     "decided": "人工处理",
     "never_written": "确认未写出,重新排队",
     "moved_on": "通道不可用,转由其他通道发送",
+    "rerouted": "路由已变更,改由新的通道发送",
     "late_answer": "迟到的应答",
     "early_report": "回执先于应答到达",
     "by_reference": "回执带回我方参考号,据此确认",

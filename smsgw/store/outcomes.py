@@ -71,16 +71,17 @@ _TARGET = {
 }
 
 
-# The whole message, or none of it, goes back to its pool: a claim begins with part 1 and takes what is queued.
+# The whole message, or none of it, goes back to its pool: a claim begins with part 1 and takes what is queued. What is
+# sent twice stays where its first attempt may still arrive.
 _GIVE_BACK = """
 WITH a AS (
     SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::timestamptz[]) AS a(id, part, attempt, at)
 ),
 mine AS MATERIALIZED (
-    SELECT p.id, p.total, a.at FROM a JOIN part p ON p.id = a.id AND p.part = a.part
+    SELECT p.id, p.total, p.resent, a.at FROM a JOIN part p ON p.id = a.id AND p.part = a.part
     WHERE p.attempt = a.attempt AND p.state IN (20, 31) AND p.id >= $5 ORDER BY p.id, p.part FOR UPDATE OF p
 ),
-whole AS (SELECT id, max(at) AS at FROM mine GROUP BY id, total HAVING count(*) = total)
+whole AS (SELECT id, max(at) AS at FROM mine GROUP BY id, total HAVING count(*) = total AND max(resent) = 0)
 UPDATE part p SET
     state = CASE WHEN p.expires_at > whole.at THEN 10 WHEN p.resent > 0 THEN 44 WHEN p.failed THEN 41 ELSE 42 END,
     channel_id = NULL, epoch = NULL, claimed_at = NULL, next_at = NULL,
@@ -98,7 +99,9 @@ async def commit_given_back(
     """Whole messages are QUEUED again for any channel; the rest, as answers that leave it with its channel."""
     if not given:
         return [], []
-    flat = sorted(((o, g.at) for g in given for o in g.outcomes), key=lambda e: (e[0].id, e[0].part))
+    # Once each, though it was said twice: the whole of a message is told by counting.
+    said = {(o.id, o.part, o.attempt): (o, g.at) for g in given for o in g.outcomes}
+    flat = [said[key] for key in sorted(said)]
     rows = await connection.fetch(
         _GIVE_BACK,
         [o.id for o, _ in flat],

@@ -211,7 +211,7 @@ def _records(path: Path) -> Iterator[bytes]:
     while offset + _RECORD.size <= len(data):
         length, crc = _RECORD.unpack_from(data, offset)
         body = data[offset + _RECORD.size : offset + _RECORD.size + length]
-        if len(body) != length or zlib.crc32(body) != crc:
+        if not length or len(body) != length or zlib.crc32(body) != crc:
             log.warning("spool.torn", segment=path.name, offset=offset)
             return
         yield body

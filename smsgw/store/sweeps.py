@@ -64,6 +64,18 @@ async def decide_unknown(
     return await connection.fetch(_DECIDE_UNKNOWN, message_id, part, state, now, code)
 
 
+_RESTING = """
+SELECT DISTINCT c.name FROM part p JOIN channel c ON c.id = p.channel_id
+WHERE p.id = $1 AND ($2 = 0 OR p.part = $2) AND p.state = 31 AND (c.removed_at IS NOT NULL OR c.desired <> 'started')
+ORDER BY c.name
+"""
+
+
+async def resting_channels(connection: Connection, message_id: int, part: int) -> list[str]:
+    """Channels of UNKNOWN parts (``part`` 0: all) that would not send them again."""
+    return [row["name"] for row in await connection.fetch(_RESTING, message_id, part)]
+
+
 # What waits in a pool goes as a whole message, by its first part; what waits at a channel goes part by part.
 _EXPIRE = f"""
 WITH due AS MATERIALIZED (

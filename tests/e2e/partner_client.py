@@ -16,7 +16,7 @@ from smsgw.link import Link
 from smsgw.protocols.cmpp import pdus as cmpp
 from smsgw.protocols.cmpp import reports as cmpp_reports
 from smsgw.protocols.cmpp import rules as cmpp_rules
-from smsgw.protocols.events import Answer, Bound, Closed, Event, Refused, Request
+from smsgw.protocols.events import Answer, Bound, Closed, Event, Refused, Request, Violation
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.protocols.smpp import pdus as smpp
@@ -37,6 +37,8 @@ class PartnerClient:
         """Done with the login's status."""
         self.delivered: list[Pdu] = []
         self.answer_with: Callable[[Pdu], int | None] = lambda _: 0
+        self.strays: list[str] = []
+        """Answers to what was sent ``again``."""
         self.over = False
 
     @classmethod
@@ -68,6 +70,8 @@ class PartnerClient:
                     status = self.answer_with(pdu)
                     if status is not None:
                         link.session.answer(event, status=status)
+                case Violation(kind="unknown-answer", detail=detail):
+                    self.strays.append(detail)
                 case Answer(tag=asyncio.Future() as future) if not future.done():
                     future.set_result(event.pdu)
                 case Closed(lost=lost):
@@ -88,6 +92,11 @@ class PartnerClient:
         self.session.request(pdu, asyncio.get_running_loop().time(), future)
         self.link.flush_soon()
         return future
+
+    def again(self, pdu: Pdu) -> None:
+        """Send a request of this or another connection once more, under the number that it had."""
+        assert self.link._transport is not None
+        self.link._transport.write(self.session.dialect.encode(pdu))
 
     async def call(self, pdu: Pdu, within: float = 15.0) -> Any:
         """Send a request and wait for its answer."""
@@ -213,13 +222,14 @@ class PartnerSite:
 
     async def smpp(self, *, port: int = 0, **how: Any) -> PartnerClient:
         """A bound client; ``port``: of another node."""
-        return await self._bound(port or self.smpp_port, smpp_client(**how))
+        return await self.bound(port or self.smpp_port, smpp_client(**how))
 
     async def cmpp(self, **how: Any) -> PartnerClient:
         """The same by CMPP."""
-        return await self._bound(self.cmpp_port, cmpp_client(**how))
+        return await self.bound(self.cmpp_port, cmpp_client(**how))
 
-    async def _bound(self, port: int, rules: Any) -> PartnerClient:
+    async def bound(self, port: int, rules: Any) -> PartnerClient:
+        """A client that has logged in at this port."""
         client = await PartnerClient.connect(port, rules)
         assert client.bound.result() == 0
         self._clients.append(client)
@@ -246,11 +256,21 @@ class PartnerSite:
         await until(lambda: wanted <= stats().keys(), within=within, what=f"reports of all {len(wanted)}")
         return Counter(word for id_, words in stats().items() if id_ in wanted for word in words)
 
+    @contextlib.asynccontextmanager
+    async def slow_database(self) -> AsyncIterator[None]:
+        """No message is entered inside; for less than a writer has patience."""
+        connection = await asyncpg.connect(self.node.environment["SMSGW_DATABASE_DSN"], timeout=10)
+        try:
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE message, partner_part IN SHARE MODE")
+                yield
+        finally:
+            await connection.close()
+
     def texts_to(self, number: str) -> list[str]:
         """All that carriers have taken for a (national) number."""
-        return [
-            m.text for c in self.site.carriers.values() for m in c.inbox.messages if m.destination == number
-        ]
+        messages = [m for c in self.site.carriers.values() for m in c.inbox.messages]
+        return [m.text for m in messages if m.destination.removeprefix("86") == number]
 
     def arrived(self) -> dict[str, str]:
         """National number -> text of all that carriers have taken."""

@@ -47,11 +47,15 @@ async def _happens(built: Ground, place: str, action: str) -> None:
         await built.dies(place)
         await built.node.start()
         return
+    await _acts(built, place)
+    await built.node.ready()
+
+
+async def _acts(built: Ground, place: str) -> None:
     try:
         await until(lambda: built.passed(place), within=20, every=0.05)
     except AssertionError:
         raise NotPassed(f"{place} was not passed") from None
-    await built.node.ready()
 
 
 async def sending(built: Ground, dice: random.Random, place: str, action: str, n: int) -> int:
@@ -125,8 +129,8 @@ async def spooling(built: Ground, dice: random.Random, place: str, action: str, 
             await built.dies(place)
             await built.database.start()
             await built.node.start()
-        else:
-            await _happens(built, place, action)
+        else:  # after a failed sync it is not ready until the database is back
+            await _acts(built, place)
             await built.database.start()
         await posting
     finally:

@@ -144,6 +144,7 @@ async def lose_answers(built: Site, dice: random.Random) -> int:
     await asyncio.sleep(dice.uniform(1, 3))
     for carrier in carriers:
         carrier.change(lose_answers=0.0, late_answers=0.0)
+    await asyncio.sleep(5)  # the last of the late ones come
     return sum(c.counts.answers_lost for c in carriers) - before
 
 

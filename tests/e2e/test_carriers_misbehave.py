@@ -219,6 +219,35 @@ async def test_lost_and_late_answers(dsn: str, data_dir: Path) -> None:
         assert books.received == books.accepted == 70
 
 
+@pytest.mark.asyncio
+async def test_answers_near_the_timer_while_the_carrier_throttles(dsn: str, data_dir: Path) -> None:
+    """Answers come at 0.9 to 1.1 times the timer, and many say "too fast": the channel slows down, and what may have
+    been taken is not sent again."""
+    options = ("--profile", '{"response_timeout": 1}')
+    async with site(data_dir, dsn=dsn, channels=["cmpp30"], channel_options=options) as built:
+        carrier = built.carriers["cmpp30"]
+        carrier.change(answer_delay="900..1100", rate=8, rate_burst=8, report_delay="50")
+        ids = await batch(built, 40, ("cmpp30",))
+        reasons: set[str] = set()
+
+        async def all_taken() -> bool:
+            line = await built.channel("cmpp30")
+            reasons.add(line["reason"])
+            assert line["window_used"] <= line["window"]
+            return carrier.inbox.total >= len(ids)
+
+        await until(all_taken, within=40, what="all is taken", every=0.2)
+        assert "carrier slow" in reasons
+        # Half of a window and a second's burst are tried in vain before it has slowed down, then hardly any.
+        assert 0 < carrier.counts.refused.total() <= 40, carrier.counts.refused
+        assert carrier.counts.submits == carrier.counts.accepted + carrier.counts.refused.total()
+        assert carrier.counts.peak_unanswered <= 24  # what has expired makes room, though its answer may come
+        assert await ends(built, ids) == {"delivered"}
+        books = await built.clean()
+        assert books.received == books.accepted == 40
+        assert carrier.counts.connections == 1
+
+
 async def _all(built: Site, ids: list[str], status: str) -> bool:
     listed = await built.customer.listed()
     return all(listed[i]["status"] == status for i in ids)

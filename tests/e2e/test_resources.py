@@ -87,7 +87,9 @@ async def test_the_disk_of_the_database_fills_up(small_database: EmbeddedPostgre
             text = "长" * 300
 
             async def bridged() -> bool:
-                items = [{"to": customer.number("cmpp30"), "content": customer.text(text)} for _ in range(100)]
+                items = [
+                    {"to": customer.number("cmpp30"), "content": customer.text(text)} for _ in range(100)
+                ]
                 await customer.send_surely("/messages/batch", {"items": items}, within=30)
                 return (await built.node.status())["checks"]["accepting"] == "spool"
 

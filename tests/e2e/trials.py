@@ -19,6 +19,7 @@ from binds import binds
 from harness import PASSWORD, USER, Site, carrier_for, site, until
 from hooks import OPEN, beside_bad_receivers, receivers
 from partner_client import partner_site
+from pouring import pour, pouring_site, within_limits
 from tasking import quick, stopped_and_cancelled
 
 from smsgw import aio
@@ -303,6 +304,13 @@ async def _webhooks(folder: Path) -> Figures:
         return await beside_bad_receivers(built, there, 120)
 
 
+async def _pour(folder: Path) -> Figures:
+    async with pouring_site(folder, balance=1_000_000) as built:
+        figures = await pour(built, 50_000, within=600)
+    within_limits(figures)
+    return figures
+
+
 TRIALS: dict[str, Callable[[Path], Awaitable[Figures]]] = {
     "throttle": _storm,
     "deaths": _deaths,
@@ -310,6 +318,7 @@ TRIALS: dict[str, Callable[[Path], Awaitable[Figures]]] = {
     "task-stop": _task_stop,
     "binds": _binds,
     "webhooks": _webhooks,
+    "pour": _pour,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 import subprocess
@@ -18,8 +19,7 @@ from smsgw import aio
 from smsgw.store.embedded import EmbeddedPostgres
 from smsgw.store.migrate import migrations
 
-MESSAGES = 12_000
-LEG = 1500
+LEG = 600
 """Messages between the steps."""
 
 
@@ -81,16 +81,23 @@ async def upgrade(built: Ground, chance: random.Random, n: int) -> int:
     nothing is unknown."""
     old, new = built.nodes
     customer = built.customer
-    loading = aio.spawn(load(built, MESSAGES, chance, within=180), name="load")
+    over = asyncio.Event()
+
+    async def go_on() -> None:
+        while not over.is_set():
+            await load(built, 200, chance)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), 0.2)
+
+    loading = aio.spawn(go_on(), name="load")
 
     async def further() -> None:
         wanted = len(customer.sent) + LEG
         await until(
-            lambda: loading.done() or len(customer.sent) >= wanted, within=90, what=f"{LEG} more", every=0.02
+            lambda: loading.done() or len(customer.sent) >= wanted, within=60, what=f"{LEG} more", every=0.02
         )
         if loading.done():
-            await loading
-            raise AssertionError("the load is over before the upgrade is")
+            await loading  # it has failed
 
     try:
         await further()
@@ -103,6 +110,7 @@ async def upgrade(built: Ground, chance: random.Random, n: int) -> int:
         assert await new.stop() == 0, new.log_tail()
         await further()
         await new.start()
+        over.set()
         await loading
     finally:
         await aio.cancel(loading)

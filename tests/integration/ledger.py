@@ -54,7 +54,8 @@ class Ledger:
         self.clock = datetime.now(UTC)
         self.database = Database(dsn, size=4)
         self._ms = itertools.count(int(self.clock.timestamp() * 1000))
-        self.ids = IdSource(NODE, lambda: next(self._ms))
+        self._back = 0
+        self.ids = IdSource(NODE, lambda: next(self._ms) - self._back)
         self.account_id = 0
         self.refund_failed = False
         """What the account is promised for failed parts."""
@@ -211,6 +212,11 @@ class Ledger:
         """What ``smsgwctl ledger check`` finds."""
         lines = await books.check_ledger(self.database)
         return [problem for line in lines for problem in line.problems]
+
+    def age(self, days: float) -> None:
+        """Ids that are made from here on are so many days old."""
+        self._back = int(days * 86_400_000)
+        self.ids = IdSource(NODE, lambda: next(self._ms) - self._back)
 
     def later(self, **about: float) -> None:
         """Let time pass for what is said to the ledger."""

@@ -19,7 +19,7 @@ from smsgw.pipeline.recovery import correct_taken_over, recover_channel
 from smsgw.store import claiming, leases
 from smsgw.store.calls import RequestKey, Stored
 from smsgw.store.db import connect
-from smsgw.store.journal import Replay
+from smsgw.store.journal import Journal, Replay
 
 S = PartState
 
@@ -280,6 +280,36 @@ async def test_test_messages_are_for_the_test_channel_and_nobody_else(ledger: Le
         ledger.connection, await ledger.fence("test"), limit=10, queues=queues, oldest=0
     )
     assert [c.id for c in got] == [test]
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 1.0])
+async def test_after_a_crash_of_the_machine_what_was_in_flight_is_unknown_and_nothing_else(
+    ledger: Ledger, kept: float
+) -> None:
+    """The tail of the journal was never synced, and the boot is another one."""
+    ids = [await ledger.accept() for _ in range(7)]
+    waiting = ids.pop()
+    await ledger.fence("a")
+    ledger.journal.own(ledger.leases["a"].epoch)
+    claimed = await ledger.claim(limit=6)
+    keys = [(c.id, c.part, c.attempt) for c in claimed]
+    ledger.journal.write(keys[:4])
+    ledger.journal.answer([Outcome(*key, OutcomeKind.ACCEPTED, carrier_id="c") for key in keys[:2]])
+    (path,) = ledger.folder.glob("*.journal")
+    data = path.read_bytes()
+    end = int(len(data.rstrip(b"\0")) * kept)
+    path.write_bytes(data[:end].ljust(len(data), b"\0"))
+    ledger.journal.close()
+    after = Journal(ledger.folder, NODE, "1" * 36, segment_bytes=1 << 16)
+    replay = after.open()
+    assert (replay.written, replay.answers, replay.epochs) == (set(), {}, set())
+    ledger.journal = after
+    assert await recover(ledger, replay) == {OutcomeKind.UNKNOWN: 6}
+    assert {await ledger.state(i) for i in ids} == {S.UNKNOWN}
+    assert [c.id for c in await ledger.claim()] == [waiting]
+    # A crash of the machine once more, in the middle of that: the same.
+    after.close()
+    assert Journal(ledger.folder, NODE, "2" * 36, segment_bytes=1 << 16).open().epochs == set()
 
 
 async def test_what_was_accepted_before_the_clock_was_set_back_is_claimed(ledger: Ledger) -> None:

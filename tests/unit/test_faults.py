@@ -39,3 +39,10 @@ def test_families_are_those_of_the_rounds() -> None:
     families = set(re.findall(r'^    "([FA]\d+)": Family\(', source, re.MULTILINE))
     told = {name for *_, column in ROWS for name in re.findall(r"[FA]\d+", column)}
     assert told == families
+
+
+def test_there_is_one_place_for_the_figures() -> None:
+    text = (TESTS.parent / "docs" / "durability.md").read_text(encoding="utf-8")
+    source = (TESTS / "e2e" / "chaos.py").read_text(encoding="utf-8")
+    for mark in re.findall(r'"(<!-- chaos: \w+ -->)"', source):
+        assert text.count(mark) == 1, mark

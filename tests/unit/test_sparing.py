@@ -81,6 +81,13 @@ async def test_no_stack_is_kept(log: Log) -> None:
     assert log.lines[1][2] == {"times": 2}
 
 
+def test_without_a_loop_all_is_told(log: Log) -> None:
+    sparing = Sparing(log)
+    for _ in range(3):
+        sparing.info("x", 1)
+    assert len(log.lines) == 3
+
+
 def test_another_loop_starts_anew(log: Log) -> None:
     sparing = Sparing(log, every=0.01)
 

@@ -361,10 +361,15 @@ def test_leaving_does_not_wait_for_ever() -> None:
     (book << loses_transport() >> sees(Closed, lost=("a",))).done()
 
 
-def test_a_deliver_that_crosses_our_terminate_is_asked_to_come_again() -> None:
+def test_a_deliver_that_crosses_our_terminate_stays_unanswered_and_comes_again() -> None:
     book = bound_sp() << closes() >> sends(Terminate, sequence=2) << hears(Deliver(sequence=1, msg_id=9))
-    book >> sends(DeliverResp, sequence=1, result=8)
     (book << hears(TerminateResp(sequence=2)) >> CloseNow).done()
+
+
+def test_a_submit_that_crosses_our_terminate_is_asked_to_come_again() -> None:
+    book = bound_ismg() << closes() >> sends(Terminate, sequence=1)
+    book << hears(Submit(sequence=1, dest_terminal_id=("1",))) >> sends(SubmitResp, sequence=1, result=8)
+    (book << hears(TerminateResp(sequence=1)) >> CloseNow).done()
 
 
 def test_the_peer_leaves_and_still_gets_its_answers() -> None:

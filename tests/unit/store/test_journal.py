@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
+import structlog
 
 from smsgw.core.model import Outcome, OutcomeKind
 from smsgw.store.journal import Journal, JournalFull, Replay, boot_id
@@ -48,7 +52,9 @@ def test_what_was_written_and_answered_is_known_after_a_kill(tmp_path: Path) -> 
     assert replay.epochs == {5}
 
 
-def test_ids_of_our_own_making_are_known_after_a_kill_and_after_a_crash_of_the_machine(tmp_path: Path) -> None:
+def test_ids_of_our_own_making_are_known_after_a_kill_and_after_a_crash_of_the_machine(
+    tmp_path: Path,
+) -> None:
     one = journal(tmp_path)
     one.open()
     one.own(5)
@@ -116,36 +122,164 @@ def test_another_nodes_journal_is_not_believed(tmp_path: Path) -> None:
     assert reopened(tmp_path) == Replay()
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut"])
-def test_after_damage_presence_counts_and_absence_does_not(tmp_path: Path, damage: str) -> None:
-    one = journal(tmp_path)
+def several(folder: Path, boot: str = BOOT) -> tuple[Journal, list[Path]]:
+    """A run of six segments and one epoch, of which nothing is settled."""
+    one = journal(folder, size=1024, boot=boot)
     one.open()
     one.own(5)
-    one.write([KEY])
-    first_end = one._offset
-    one.write([(2, 1, 1)])
-    path = files(tmp_path)[0]
+    n = 0
+    while len(files(folder)) < 6:
+        n += 1
+        one.write([(n, 1, 1)])
+    return one, files(folder)
+
+
+def damaged(path: Path, at: int, octets: bytes) -> None:
     data = bytearray(path.read_bytes())
-    if damage == "flip":
-        data[first_end + 9] ^= 0x40
-        path.write_bytes(data)
+    data[at : at + len(octets)] = octets
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("segment", [0, 2, 5])
+@pytest.mark.parametrize(
+    "damage", ["gone", "empty", "short", "blank", "hole", "tail", "flip", "header", "size"]
+)
+def test_after_damage_presence_counts_and_absence_does_not(tmp_path: Path, damage: str, segment: int) -> None:
+    one, paths = several(tmp_path)
+    written, path = one.open_keys(), paths[segment]
+    size = path.stat().st_size
+    whole = path.read_bytes()
+    used = len(whole.rstrip(b"\0"))
+    if damage == "gone":
+        path.unlink()
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "short":
+        path.write_bytes(whole[: used - (used < size)])
+        if segment != 5:  # full to the last octet but few: its last record goes
+            path.write_bytes(whole[: used - 15])
+    elif damage == "blank":
+        path.write_bytes(bytes(size))
+    elif damage == "hole":
+        damaged(path, 100, bytes(100 if segment != 5 else used - 101))
+    elif damage == "tail":
+        damaged(path, 200, bytes(size - 200)) if segment != 5 else path.write_bytes(whole[:-1])
+    elif damage == "flip":
+        damaged(path, 150, bytes([whole[150] ^ 0x40]))
+    elif damage == "header":
+        damaged(path, 20, bytes([whole[20] ^ 1]))
     else:
-        path.write_bytes(data[: first_end + 9])
-    replay = reopened(tmp_path)
-    assert replay.written == {KEY}
+        damaged(path, 49, b"\x01")
+    replay = reopened(tmp_path, size=1024)
     assert replay.epochs == set()
+    assert replay.written <= written
+    assert {key for key in written if one._where[key].path != path} <= replay.written
+    assert reopened(tmp_path, size=1024).epochs == set()  # and a second start does not believe it either
 
 
-def test_a_destroyed_header_makes_absence_worthless(tmp_path: Path) -> None:
-    one = journal(tmp_path)
+def test_a_flipped_bit_is_found_wherever_it_is(tmp_path: Path) -> None:
+    one = journal(tmp_path, size=512)
     one.open()
     one.own(5)
-    path = files(tmp_path)[0]
-    path.write_bytes(b"\xff" + path.read_bytes()[1:])
-    two = journal(tmp_path)
-    two.open()
+    one.write([KEY, (2, 1, 1)])
+    one.answer([accepted(KEY)])
+    (path,) = files(tmp_path)
+    whole = path.read_bytes()
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    for at in range(len(whole)):
+        bit = 1 << at % 8
+        (folder / path.name).write_bytes(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
+        replay = reopened(folder, size=512)
+        assert replay.epochs == set(), (at, bit)
+        assert replay.written <= {KEY, (2, 1, 1)}
+        assert replay.answers in ({}, {KEY: accepted(KEY)})
+        for left in files(folder):
+            left.unlink()
+
+
+def test_a_journal_says_how_much_of_it_is_damaged(tmp_path: Path) -> None:
+    _, paths = several(tmp_path)
+    damaged(paths[2], 150, b"\xff\xff")
+    with structlog.testing.capture_logs() as logs:
+        reopened(tmp_path, size=1024)
+    (line,) = [entry for entry in logs if entry["event"] == "journal.damaged"]
+    assert line["segment"] == paths[2].name
+    assert 64 < line["at"] <= 150
+    assert line["until"] == len(paths[2].read_bytes().rstrip(b"\0"))
+    assert line["records"] > 1
+    assert [entry["damaged"] for entry in logs if entry["event"] == "journal.not_whole"] == [[3]]
+
+
+def test_a_kill_at_any_moment_of_a_new_segment_leaves_a_journal_that_is_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = os.pwrite, 0
+
+    class Killed(BaseException):
+        pass
+
+    for last in range(1, 8):  # so many writes happen, the next one does not
+        folder = tmp_path / str(last)
+        one = journal(folder, size=1024)
+        one.open()
+        one.own(5)
+        while one._offset + 19 + 15 <= 1024:
+            one.write([(one._offset, 1, 1)])
+        calls = 0
+
+        def pwrite(fd: int, octets: bytes, at: int, last: int = last) -> int:
+            nonlocal calls
+            calls += 1
+            if calls >= last:
+                raise Killed
+            return real(fd, octets, at)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "pwrite", pwrite)
+            try:
+                for n in range(2000, 2003):
+                    one.write([(n, 1, 1)])
+            except Killed:
+                pass
+        one.close()
+        replay = reopened(folder, size=1024)
+        assert replay.epochs == {5}, last
+        assert replay.written >= one.open_keys()
+
+
+def test_segments_that_have_gone_in_good_order_are_not_missed(tmp_path: Path) -> None:
+    one, paths = several(tmp_path)
+    keys = sorted(one.open_keys())
+    middle = [key for key in keys if one._where[key].number in (2, 3, 5)]
+    one.settled(middle)
+    assert [path.exists() for path in paths] == [True, False, False, True, False, True]
+    assert reopened(tmp_path, size=1024).epochs == {5}
+    two = journal(tmp_path, size=1024)
+    assert two.open().epochs == {5}
+    two.forget_before_start()
     two.own(6)
-    assert reopened(tmp_path).epochs == set()
+    assert len(files(tmp_path)) == 1
+    assert reopened(tmp_path, size=1024).epochs == {6}
+
+
+def test_a_segment_of_the_version_before_is_read_and_proves_nothing(tmp_path: Path) -> None:
+    body = struct.pack(">QHH", *KEY)
+    record = struct.pack(">HIB", len(body) + 1, zlib.crc32(body, 1), 1) + body
+    epoch = struct.pack(">Q", 5)
+    record += struct.pack(">HIB", len(epoch) + 1, zlib.crc32(epoch, 3), 3) + epoch
+    for boot, written in ((BOOT, {KEY}), (OTHER_BOOT, set())):
+        folder = tmp_path / boot[-1]
+        folder.mkdir()
+        head = struct.pack(">8sI36s", b"SMSGWJ01", NODE, boot.encode())
+        (folder / "000000000001.journal").write_bytes((head + record).ljust(4096, b"\0"))
+        replay = reopened(folder)
+        assert (replay.written, replay.epochs) == (written, set())
+        two = journal(folder)
+        two.open()
+        two.forget_before_start()
+        two.own(6)
+        assert reopened(folder).epochs == {6}
 
 
 def test_a_segment_that_was_only_just_made_holds_nothing_and_proves_nothing_wrong(tmp_path: Path) -> None:
@@ -157,35 +291,35 @@ def test_a_segment_that_was_only_just_made_holds_nothing_and_proves_nothing_wron
 
 
 def test_segments_rotate_carry_the_epochs_on_and_go_when_settled(tmp_path: Path) -> None:
-    one = journal(tmp_path, size=256)
+    one = journal(tmp_path, size=1024)
     one.open()
     one.own(5)
-    keys = [(n, 1, 1) for n in range(1, 101)]
+    keys = [(n, 1, 1) for n in range(1, 401)]
     for key in keys:
         one.write([key])
     assert len(files(tmp_path)) > 5
     assert one.open_keys() == set(keys)
-    one.settled(keys[:99])
+    one.settled(keys[:399])
     assert len(files(tmp_path)) == 1
-    assert one.is_open(keys[99])
-    replay = reopened(tmp_path, size=256)
-    assert keys[99] in replay.written
+    assert one.is_open(keys[399])
+    replay = reopened(tmp_path, size=1024)
+    assert keys[399] in replay.written
     assert replay.epochs == {5}
-    one.settled(keys[99:])
+    one.settled(keys[399:])
     assert not one.open_keys()
 
 
 def test_a_segment_in_the_middle_goes_while_an_older_one_stays(tmp_path: Path) -> None:
-    one = journal(tmp_path, size=256)
+    one = journal(tmp_path, size=1024)
     one.open()
-    keys = [(n, 1, 1) for n in range(1, 61)]
+    keys = [(n, 1, 1) for n in range(1, 241)]
     for key in keys:
         one.write([key])
     before = len(files(tmp_path))
     one.settled(keys[1:])
     left = files(tmp_path)
     assert 2 <= len(left) < before
-    assert reopened(tmp_path, size=256).written >= {keys[0]}
+    assert reopened(tmp_path, size=1024).written >= {keys[0]}
 
 
 def test_more_keys_than_a_record_takes(tmp_path: Path) -> None:
@@ -197,7 +331,7 @@ def test_more_keys_than_a_record_takes(tmp_path: Path) -> None:
 
 
 def test_an_epoch_that_is_over_is_not_carried_on(tmp_path: Path) -> None:
-    one = journal(tmp_path, size=256)
+    one = journal(tmp_path, size=1024)
     one.open()
     for epoch in range(1, 500):
         one.own(epoch)
@@ -211,7 +345,7 @@ def test_an_epoch_that_is_over_is_not_carried_on(tmp_path: Path) -> None:
 def test_a_full_disk_stops_writes_and_loses_no_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = journal(tmp_path, size=256)
+    one = journal(tmp_path, size=1024)
     one.open()
 
     def full(*_: object) -> None:
@@ -223,7 +357,7 @@ def test_a_full_disk_stops_writes_and_loses_no_answer(
     one.answer([accepted((n, 1, 1), "x" * 100) for n in range(10)])  # logged, not raised
     monkeypatch.undo()
     one.write([KEY])
-    assert KEY in reopened(tmp_path, size=256).written
+    assert KEY in reopened(tmp_path, size=1024).written
 
 
 def test_the_boot_has_an_identity() -> None:

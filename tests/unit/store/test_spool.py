@@ -51,23 +51,27 @@ async def test_what_was_appended_is_there_after_a_restart_in_order(tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("record", [0, 1, 2])
 @pytest.mark.parametrize("damage", ["cut", "flip", "zeros"])
-async def test_a_torn_end_is_left_out_and_nothing_before_it(tmp_path: Path, damage: str) -> None:
+async def test_from_the_damage_on_nothing_is_taken_and_before_it_everything(
+    tmp_path: Path, damage: str, record: int
+) -> None:
+    bodies = [b"one" * 50, b"two" * 50, b"three" * 50]
+    ends = []
     async with opened(tmp_path) as spool:
-        for body in (b"one" * 50, b"two" * 50, b"three" * 50):
+        for body in bodies:
             await spool.append(body)
+            ends.append(next(tmp_path.glob("*.spool")).read_bytes().rstrip(b"\0").index(body) + len(body))
     (path,) = tmp_path.glob("*.spool")
-    data = path.read_bytes()
+    data, end = path.read_bytes(), ends[record]
     if damage == "cut":
-        path.write_bytes(data[:-20])
+        path.write_bytes(data[: end - 20])
     elif damage == "flip":
-        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        path.write_bytes(data[: end - 1] + bytes([data[end - 1] ^ 1]) + data[end:])
     else:
-        path.write_bytes(data[:-155] + b"\0" * 155)
+        path.write_bytes(data[: end - 155] + b"\0" * 155 + data[end:])
     async with opened(tmp_path) as spool:
-        found = await everything(spool)
-        assert found[:2] == [b"one" * 50, b"two" * 50]
-        assert b"three" * 50 not in found
+        assert await everything(spool) == bodies[:record]
 
 
 async def test_the_limit_counts_what_is_there_already(tmp_path: Path) -> None:

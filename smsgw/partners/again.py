@@ -1,0 +1,72 @@
+"""Submits that come again under their number: each is done once, and whoever sends it gets its answer.
+
+A partner that has no answer in time sends its submit again (CMPP 7.1), over its connection or, when that is gone, over
+the next one. The first may be under way still: a commit takes its time. It may have been answered to a connection that
+was no more. Both are known here, by number and by all that the request says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from smsgw.protocols.events import Request
+from smsgw.protocols.pdu import Pdu
+
+if TYPE_CHECKING:
+    from smsgw.partners.bind import Bind
+
+MAX_LEFT = 10_000
+GOOD_FOR = 240.0
+"""Seconds after which nobody sends a submit again: CMPP's T, 60 s, N + 1 times."""
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class UnderWay:
+    """A submit that has no answer, and its repeats."""
+
+    request: Request
+    again: list[tuple[Bind, Request]] = dataclasses.field(default_factory=list)
+    """At most as many as windows allow."""
+    answer: Pdu | None = None
+    """Given when its connection was gone."""
+    left_at: float = 0.0
+
+
+class Left:
+    """Submits of connections that went before their answers. ``now`` is in seconds, monotonic."""
+
+    def __init__(self, limit: int = MAX_LEFT) -> None:
+        self._limit = limit
+        self._left: OrderedDict[tuple[int, object], UnderWay] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._left)
+
+    def add(self, partner_id: int, submits: Iterable[UnderWay], now: float) -> None:
+        """A connection of this partner is gone."""
+        for one in submits:
+            one.left_at = now
+            self._left[partner_id, one.request.pdu.sequence] = one
+            self._left.move_to_end((partner_id, one.request.pdu.sequence))
+        while self._left and (len(self._left) > self._limit or self._oldest.left_at < now - GOOD_FOR):
+            self._left.popitem(last=False)
+
+    @property
+    def _oldest(self) -> UnderWay:
+        return next(iter(self._left.values()))
+
+    def find(self, partner_id: int, pdu: Pdu, now: float) -> UnderWay | None:
+        """The submit that this one repeats."""
+        one = self._left.get((partner_id, pdu.sequence))
+        if one is None or one.left_at < now - GOOD_FOR or one.request.pdu != pdu:
+            return None
+        return one
+
+    def drop(self, partner_id: int, one: UnderWay) -> None:
+        """It was answered after all, or refused."""
+        key = partner_id, one.request.pdu.sequence
+        if self._left.get(key) is one:
+            del self._left[key]

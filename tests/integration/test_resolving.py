@@ -1,0 +1,88 @@
+"""What an operator has sent again is sent again, however old it is, or refused with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from ledger import Ledger
+from test_claims import Sender
+
+from smsgw.core.errors import Invalid
+from smsgw.core.ids import CHINA
+from smsgw.core.model import OutcomeKind, Report
+from smsgw.core.states import PartState
+from smsgw.pipeline.resolving import resolve
+from smsgw.store import partitions
+
+S = PartState
+
+
+@pytest_asyncio.fixture
+async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
+    one = Ledger(dsn, tmp_path)
+    await one.open()
+    yield one
+    problems = await one.problems()
+    await one.close()
+    assert problems == []
+
+
+async def unknown(ledger: Ledger, days: float, parts: int = 1) -> int:
+    """A message that was accepted so long ago and is UNKNOWN now; its id."""
+    await partitions.ensure(ledger.connection, (ledger.clock - timedelta(days=days)).astimezone(CHINA).date())
+    ledger.age(days)
+    message_id = await ledger.accept(parts=parts, valid=timedelta(days=7))
+    ledger.age(0)
+    await ledger.answer(OutcomeKind.UNKNOWN, *await ledger.claim())
+    assert await ledger.states(message_id) == [S.UNKNOWN] * parts
+    return message_id
+
+
+@pytest.mark.parametrize("days", [0, 10])
+async def test_a_resend_is_claimed_and_its_report_finds_it(ledger: Ledger, days: int) -> None:
+    message_id = await unknown(ledger, days)
+    assert await resolve(ledger.outcomes, message_id, 0, "resend", actor="kim") == 1
+    sender = Sender(ledger, ledger.leases["a"])
+    (claimed,) = await sender.take()
+    assert (claimed.id, claimed.attempt) == (message_id, 2)
+    # Never written after all, it stays with its channel: the first attempt may still arrive there.
+    await ledger.answer(OutcomeKind.UNSENT, claimed)
+    assert await ledger.state(message_id) is S.DEFERRED
+    sender.claims.deferred_in(0.0)
+    sender.in_hand.clear()
+    (claimed,) = await sender.take()
+    await ledger.answer(OutcomeKind.ACCEPTED, claimed)
+    ledger.later(days=3.5)
+    report = Report(
+        ledger.channels["a"],
+        f"{message_id}-1-{claimed.attempt}",
+        S.DELIVERED,
+        "DELIVRD",
+        "",
+        "8613800138000",
+        ledger.clock,
+    )
+    await ledger.outcomes.report(report)
+    assert await ledger.state(message_id) is S.DELIVERED
+    sender.claims.drop()
+
+
+async def test_what_cannot_be_sent_again_is_refused_and_stays_unknown(ledger: Ledger) -> None:
+    old, resting = await unknown(ledger, 11.5), await unknown(ledger, 0, parts=2)
+    await ledger.connection.execute("UPDATE channel SET desired = 'stopped' WHERE name = 'a'")
+    for message_id, why in ((old, "已超过 11 天"), (resting, "通道 a")):
+        with pytest.raises(Invalid, match=why) as refused:
+            await resolve(ledger.outcomes, message_id, 0, "resend", actor="kim")
+        assert refused.value.code == "STATE_CONFLICT"
+        assert set(await ledger.states(message_id)) == {S.UNKNOWN}
+    assert await resolve(ledger.outcomes, old, 0, "unconfirmed", actor="kim") == 1
+    assert await resolve(ledger.outcomes, resting, 2, "delivered", actor="kim") == 1
+    assert await ledger.states(resting) == [S.UNKNOWN, S.DELIVERED]
+    with pytest.raises(Invalid, match="没有结果未知"):
+        await resolve(ledger.outcomes, old, 0, "delivered", actor="kim")
+    with pytest.raises(Invalid, match="可选"):
+        await resolve(ledger.outcomes, resting, 0, "guess", actor="kim")

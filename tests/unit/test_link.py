@@ -1,0 +1,236 @@
+"""Real sockets: what a peer brings too fast stays with it, and comes when there is room."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest_asyncio
+
+from smsgw import aio
+from smsgw.channels.intake import Intake
+from smsgw.link import Link
+from smsgw.protocols.dialects import SMPP34
+from smsgw.protocols.events import Answer, Event, LoginRequest, Request, Violation
+from smsgw.protocols.session import Session, SessionConfig
+from smsgw.protocols.smpp import rules
+from smsgw.protocols.smpp.pdus import BindTransceiver, DeliverSm, SubmitSm, SubmitSmResp
+
+QUIET = SessionConfig(keepalive_interval=None, max_unanswered_in=100)
+
+
+async def until(condition: Callable[[], Any], within: float = 10.0) -> None:
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+
+
+class Side:
+    """The owner of one link: keeps what it is told, and answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.config = QUIET
+        self.at_once = False
+        self.link: Link
+        self.requests: list[Request] = []
+        self.seen = 0
+        self.answers = 0
+        self.violations = 0
+
+    def connected(self) -> Link:
+        self.link = Link(Session(rules.server(system_id="smsc"), config=self.config), self, "server")
+        return self.link
+
+    def on_connected(self, link: Link) -> None: ...
+
+    def on_writable(self, link: Link) -> None: ...
+
+    def on_events(self, link: Link, events: list[Event]) -> None:
+        for event in events:
+            match event:
+                case LoginRequest():
+                    link.session.admit(event, now=asyncio.get_running_loop().time())
+                case Request():
+                    self.seen += 1
+                    if self.at_once:
+                        link.session.answer(event)
+                    else:
+                        self.requests.append(event)
+                case Answer():
+                    self.answers += 1
+                case Violation():
+                    self.violations += 1
+                case _:
+                    pass
+
+    def answer_all(self) -> None:
+        for request in self.requests:
+            self.link.session.answer(request)
+        self.requests.clear()
+        self.link.flush_soon()
+
+
+class Peer:
+    """A side, and a peer without manners: a bare socket."""
+
+    def __init__(self) -> None:
+        self.side = Side()
+        self.reader: asyncio.StreamReader
+        self.writer: asyncio.StreamWriter
+
+    async def connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        ends = [socket.socket(), socket.socket()]
+        for end in ends:  # the kernel is to keep little
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        ends[0].bind(("127.0.0.1", 0))
+        self.server = await loop.create_server(self.side.connected, sock=ends[0])
+        ends[1].connect(ends[0].getsockname())
+        self.reader, self.writer = await asyncio.open_connection(sock=ends[1])
+        self.say(BindTransceiver(sequence=1, system_id="esme", interface_version=0x34))
+        await self.reader.read(100)
+
+    def say(self, *pdus: Any) -> None:
+        self.writer.write(b"".join(SMPP34.encode(pdu) for pdu in pdus))
+
+
+@pytest_asyncio.fixture
+async def peer() -> AsyncIterator[Peer]:
+    made = Peer()
+    yield made
+    made.writer.transport.abort()
+    made.side.link.abort("over")
+    made.server.close()
+
+
+def submits(n: int) -> list[SubmitSm]:
+    return [SubmitSm(sequence=k, short_message=b"x" * 160) for k in range(2, n + 2)]
+
+
+async def test_a_flood_stays_with_the_peer_and_comes_bit_by_bit(peer: Peer) -> None:
+    await peer.connect()
+    side = peer.side
+    peer.say(*submits(10_000))  # 2 MB: far more than the kernel keeps for us
+    await until(lambda: side.seen == 100)
+    await asyncio.sleep(0.1)
+    assert side.link.session.owed == side.seen == 100
+    assert side.link.session._held_octets < 1024 * 1024
+    assert peer.writer.transport.get_write_buffer_size() > 1024 * 1024, "we read on"
+    reading = aio.spawn(peer.reader.readexactly(17 * 10_000), name="read")
+    while side.seen < 10_000:
+        side.answer_all()
+        assert side.link.session.owed <= 100
+        await asyncio.sleep(0)
+    side.answer_all()
+    octets = await asyncio.wait_for(reading, 10)
+    sequences = [int.from_bytes(octets[n + 12 : n + 16], "big") for n in range(0, len(octets), 17)]
+    assert sequences == list(range(2, 10_002))
+    assert set(octets[8::17]) == {0}
+    assert side.violations == 0
+
+
+async def test_who_goes_beyond_its_window_cannot_make_us_refuse_for_ever(peer: Peer) -> None:
+    peer.side.config = replace(QUIET, max_unanswered_in=10, refuses_beyond=True)
+    await peer.connect()
+    side = peer.side
+    peer.say(*submits(5_000))
+    await until(lambda: side.seen == 10)
+    await asyncio.sleep(0.1)
+    assert (side.seen, side.violations) == (10, 1)
+    peer.reader._limit = 1 << 24  # type: ignore[attr-defined]
+    refused = 0
+    for _ in range(50):
+        before = side.seen
+        side.answer_all()
+        await until(lambda n=before: side.seen > n)
+        refused += 1
+    assert side.violations <= refused + 1
+
+
+async def test_who_does_not_read_our_answers_is_cut_off(peer: Peer) -> None:
+    peer.side.config = replace(QUIET, max_output=64 * 1024)
+    peer.side.at_once = True
+    await peer.connect()
+    peer.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    octets = b"".join(SMPP34.encode(pdu) for pdu in submits(500))
+    for _ in range(2000):
+        peer.writer.write(octets)
+        await asyncio.sleep(0)
+        if peer.side.link.closed.done():
+            break
+    assert await asyncio.wait_for(peer.side.link.closed, 10) == "it does not read what it is sent"
+
+
+async def test_the_owner_pauses_and_a_link_that_is_closed_reads_on(peer: Peer) -> None:
+    await peer.connect()
+    side, loop = peer.side, asyncio.get_running_loop()
+    side.link.session.request(DeliverSm(), loop.time(), "a")
+    side.link.flush()
+    side.link.pause_reading()
+    peer.say(SubmitSmResp(sequence=99), *submits(3))
+    await asyncio.sleep(0.05)
+    assert (side.seen, side.violations) == (0, 0)
+    side.link.resume_reading()
+    await until(lambda: side.seen == 3)
+    side.answer_all()
+    side.link.pause_reading()
+    side.link.close("enough")
+    side.link.pause_reading()  # not any more
+    (deliver,) = [p for p in [SMPP34.decode(f) for f in await frames(peer)] if isinstance(p, DeliverSm)]
+    peer.say(SMPP34.response_class(DeliverSm())(sequence=deliver.sequence))  # type: ignore[misc]
+    await until(lambda: side.answers == 1)
+
+
+async def frames(peer: Peer) -> list[bytes]:
+    octets = await asyncio.wait_for(peer.reader.read(1 << 16), 5)
+    return SMPP34.framer().feed(octets)
+
+
+# --- what a carrier brings, and a ledger that cannot keep up --------------------------------------------------------
+
+
+class Ledger:
+    """As ``Outcomes`` to an intake: how full it is, is the test's to say."""
+
+    def __init__(self) -> None:
+        self.full = self.roomy = False
+        self.waiting: list[asyncio.Future[int]] = []
+
+    def inbound(self, incoming: object) -> asyncio.Future[int]:
+        self.waiting.append(asyncio.get_running_loop().create_future())
+        return self.waiting[-1]
+
+
+class Reading:
+    """A mapping to which everything is a message from a phone."""
+
+    def incoming(self, pdu: object) -> object:
+        return pdu
+
+
+async def test_links_are_read_again_when_the_ledger_has_room(peer: Peer) -> None:
+    await peer.connect()
+    side, ledger = peer.side, Ledger()
+    intake = Intake("c", Reading(), ledger)  # type: ignore[arg-type]
+    ledger.full = True
+    peer.say(*submits(2))
+    await until(lambda: side.seen == 2)
+    for request in side.requests:
+        intake.take(side.link, request)
+    peer.say(*submits(5))
+    await asyncio.sleep(0.2)
+    assert side.seen == 2
+    ledger.full = False
+    await asyncio.sleep(0.2)
+    assert side.seen == 2, "not before there is room for a while"
+    ledger.roomy = True
+    await until(lambda: side.seen == 7)
+    # What cannot be stored is not answered, and takes no place for ever.
+    ledger.waiting[0].set_result(1)
+    ledger.waiting[1].set_exception(ValueError("of this one"))
+    await until(lambda: side.link.session.owed == 5)
+    assert len(await frames(peer)) == 1
