@@ -223,7 +223,7 @@ class Keeper:
             for day in await partitions.overdue(connection, today, "customer_event", keep["customer_event"]):
                 await events.count_lost(connection, day)
             await partitions.expire(connection, today, keep)
-            self.kept = await partitions.kept(connection, today, keep)
+            self.kept = await partitions.overdue(connection, today, "part", keep["part"])
             await requestkeys.sweep(connection, clock.now() - KEYS_KEPT)
             await inbound.sweep_parts(connection, clock.now() - KEYS_KEPT)
             for module in (alarms, blocklist, codes, complaints):

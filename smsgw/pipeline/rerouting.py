@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
+from smsgw import clock
 from smsgw.core.ids import CHINA, first_id
 from smsgw.core.model import Lane, MessageType
 from smsgw.core.routes import RouteTable, Subject
@@ -62,7 +63,7 @@ async def follow_queued(database: Database, table: RouteTable, pools: Mapping[st
     result = Followed()
     if not needed(table, pools):
         return result
-    oldest = first_id(datetime.now(UTC) - MAX_AGE)
+    oldest = first_id(clock.now() - MAX_AGE)
     for pool_id in sorted(id_ for id_ in pools.values() if id_ > 0):
         for lane in Lane:
             after = 0
@@ -70,7 +71,7 @@ async def follow_queued(database: Database, table: RouteTable, pools: Mapping[st
                 async with database.transaction(timeout=STEP_TIMEOUT) as connection:
                     await as_writer(connection)
                     ids = await store.queued(connection, pool_id, lane, after, oldest)
-                    wanted, rows = await follow(connection, table, pools, ids, datetime.now(UTC))
+                    wanted, rows = await follow(connection, table, pools, ids, clock.now())
                 moved = len({row["id"] for row in rows})
                 result.moved += moved
                 result.busy += wanted - moved

@@ -126,7 +126,7 @@ async def unfinished(connection: Connection, day: date) -> bool:
 async def expire(connection: Connection, today: date, keep_days: dict[str, int]) -> list[str]:
     """Drop partitions older than ``keep_days`` of their table (tables not named are kept); the names dropped.
 
-    A day with a part that is not finished is kept, whatever its age: ``kept`` names it.
+    A day with a part that is not finished is kept, whatever its age: it stays ``overdue``.
     """
     dropped = []
     for day, tables in (await _old(connection, today, keep_days)).items():
@@ -148,12 +148,6 @@ async def _old(connection: Connection, today: date, keep_days: dict[str, int]) -
         if table in keep_days and day < today - timedelta(days=keep_days[table]):
             days.setdefault(day, []).append(table)
     return dict(sorted(days.items()))
-
-
-async def kept(connection: Connection, today: date, keep_days: dict[str, int]) -> list[date]:
-    """Days whose time is over and that hold unfinished parts."""
-    old = await _old(connection, today, {"part": keep_days["part"]})
-    return [day for day in old if await unfinished(connection, day)]
 
 
 _STRAYS = " UNION ALL ".join(

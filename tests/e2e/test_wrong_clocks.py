@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from harness import FAKETIME, Node, Site, TimeMachine, Wall, alarmed, calendar, site, until
+from harness import FAKETIME, Node, Site, Wall, alarmed, site, until
 
 from smsgw.store.partitions import TABLES
 
@@ -58,40 +58,6 @@ async def test_a_machine_whose_clock_is_wrong_does_not_begin(dsn: str, data_dir:
     finally:
         if node.process is not None:
             await node.stop()
-
-
-async def test_the_machine_is_set_back_between_two_starts(
-    postgres_in_time: TimeMachine, data_dir: Path
-) -> None:
-    """Database and daemon were two days ahead: what is queued has ids of days to come, and new ids go on above them."""
-    server = postgres_in_time
-    await server.stop()
-    server.offset = "+2d"
-    await server.start()
-    slow = ("--rate", "1")
-    async with site(
-        data_dir, dsn=server.dsn, channels=["cmpp30"], channel_options=slow, start=False
-    ) as built:
-        customer, node = built.customer, built.node
-        node.clock = calendar("+2d")
-        await node.start()
-        await built.bound()
-        items = [{"to": customer.number("cmpp30"), "content": customer.text()} for _ in range(7)]
-        waiting = await customer.send_surely("/messages/batch", {"items": items})
-        assert await node.stop() == 0
-        assert built.carriers["cmpp30"].counts.submits < 6, "some have not been sent"
-        await server.stop()
-
-        server.offset = "+0d"
-        node.clock = calendar("+0d")
-        await server.start()
-        await node.start()
-        await built.bound()
-        new = await customer.send("cmpp30")
-        assert int(new.message_id) > max(int(m.message_id) for m in waiting)
-        for message in (*waiting, new):
-            await customer.reaches(message.message_id, "delivered")
-        await built.clean()
 
 
 async def test_a_day_without_partitions(dsn: str, data_dir: Path) -> None:

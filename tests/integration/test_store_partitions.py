@@ -127,15 +127,15 @@ async def test_a_day_with_an_unfinished_part_is_kept(dsn: str) -> None:
     await _part(connection, low + 1, PartState.UNKNOWN)
     keep = {"message": 14, "part": 14, "attempt": 14, "event": 14, "partner_part": 14, "customer_event": 7}
     later = TODAY + timedelta(days=15)
-    assert await partitions.kept(connection, later, keep) == [TODAY]
     dropped = await partitions.expire(connection, later, keep)
+    assert await partitions.overdue(connection, later, "part", 14) == [TODAY]
     assert "message_20310228" in dropped
     assert {n for n in dropped if n.endswith("20310301")} == {"customer_event_20310301"}
     for state in PartState:
         await connection.execute("UPDATE part SET state = $2 WHERE id = $1", low + 1, state)
         assert await partitions.unfinished(connection, TODAY) is (state not in FINAL)
-    assert await partitions.kept(connection, later, keep) == []
     dropped = await partitions.expire(connection, later, keep)
+    assert await partitions.overdue(connection, later, "part", 14) == []
     assert {n for n in dropped if n.endswith("20310301")} == {
         f"{table}_20310301" for table in partitions.OF_MESSAGES
     }
