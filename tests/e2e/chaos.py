@@ -189,17 +189,18 @@ async def rounds_of(name: str, wanted: list[int], seed: int, done: Callable[[Rou
         try:
             async with _stage(FAMILIES[name], keep) as built:
                 while left and (last is None or not last.problems):
+                    if last is not None:
+                        done(last)
                     n = left.pop(0)
                     last = await one_round(built, name, n, seed + n)
-                    if not last.problems:
-                        done(last)
         except (AssertionError, Exception) as exc:  # the end of the gateway belongs to its last round
             if last is None:
                 last = Round(name, left.pop(0), seed)
             last.problems.append(f"{type(exc).__name__}: {exc}")
             traceback.print_exc(limit=6)
-        if last is not None and last.problems:
-            done(last)
+        assert last is not None
+        done(last)
+        if last.problems:
             print(f"  log and data are kept in {keep}")
         else:
             shutil.rmtree(keep, ignore_errors=True)
