@@ -63,6 +63,6 @@ def test_the_variable_arms_a_process(action: str, number: signal.Signals) -> Non
                 assert os.WSTOPSIG(status) == number
                 process.send_signal(signal.SIGCONT)
                 out, _ = process.communicate(timeout=20)
-                assert out == b"went on\n"
+                assert out.endswith(b"went on\n")
         finally:
             process.kill()
