@@ -53,7 +53,8 @@ async def test_the_disk_of_the_log_fills_up(dsn: str, data_dir: Path) -> None:
         await built.node.ready()
         await built.bound()
         carrier = built.carriers["cmpp30"]
-        await built.customer.send("cmpp30")
+        first = await built.customer.send("cmpp30")
+        await built.customer.reaches(first.message_id, "delivered")
         carrier.disconnect()  # something to tell of
         await until(lambda: carrier.counts.logins == 2, what="the link is back")
         await built.customer.send("cmpp30")

@@ -448,6 +448,7 @@ async def _claim_deferred(
     channel_id: int,
     oldest: int,
     halted: list[int],
+    due_by: datetime | None = None,
 ) -> list[Row]:
     if not await _own(txn, resource, node, epoch):
         return []
@@ -458,7 +459,7 @@ async def _claim_deferred(
         if row["channel_id"] == channel_id
         and row["state"] == 11
         and row["next_at"] is not None
-        and row["next_at"] <= now
+        and row["next_at"] <= (due_by or now)
         and row["id"] >= oldest
         and row["account_id"] not in halted
     ]

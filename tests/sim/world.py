@@ -141,7 +141,8 @@ class Node:
         manager = ChannelManager(database, SEALER, directory, services, replay)
 
         async def beat() -> None:
-            self.live = await leases.beat(database, self.number)
+            if hasattr(leases, "beat"):
+                self.live = await leases.beat(database, self.number)
 
         async def release() -> None:
             oldest = first_id(datetime.fromtimestamp(time.time(), UTC) - MAX_AGE)
