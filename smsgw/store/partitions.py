@@ -28,13 +28,16 @@ _STORAGE = {
     "part": " WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05)"
 }
 
+_DEFAULT = "99991231"
+"""In the place of the day: default partitions have the name of a day that never comes."""
+
 TODAY = "SELECT (now() AT TIME ZONE 'Asia/Shanghai')::date"
 
-_EXISTING = """
+_EXISTING = f"""
 SELECT c.relname
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
-WHERE p.relname = ANY($1::text[]) AND c.relname NOT LIKE '%\\_default'
-"""
+WHERE p.relname = ANY($1::text[]) AND c.relname <> p.relname || '_{_DEFAULT}'
+"""  # noqa: S608 - constant text
 
 
 def name(table: str, day: date) -> str:
@@ -81,7 +84,7 @@ async def ensure(connection: Connection, today: date, *, newest: int = 0) -> int
 
 
 async def _make(connection: Connection, table: str, day: date) -> None:
-    partition, default = name(table, day), f"{table}_default"
+    partition, default = name(table, day), f"{table}_{_DEFAULT}"
     low, high = day_range(day)
     bounds, storage = f"FOR VALUES FROM ({low}) TO ({high})", _STORAGE.get(table, "")
     try:
@@ -151,7 +154,7 @@ async def _old(connection: Connection, today: date, keep_days: dict[str, int]) -
 
 
 _STRAYS = " UNION ALL ".join(
-    f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {table}_default)"  # noqa: S608 - our own names
+    f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {table}_{_DEFAULT})"  # noqa: S608 - our own names
     for table in TABLES
 )
 

@@ -73,7 +73,7 @@ async def test_a_day_without_partitions(dsn: str, data_dir: Path) -> None:
         carrier.pause()
         waits = await customer.send("cmpp30")
         await built.node.ctl("migrate")
-        assert await connection.fetchval("SELECT count(*) FROM part_default") == 0
+        assert await connection.fetchval("SELECT count(*) FROM part_99991231") == 0
         assert await connection.fetchval("SELECT count(*) FROM part") == 2
         await connection.close()
         carrier.resume()

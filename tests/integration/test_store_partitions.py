@@ -89,7 +89,7 @@ async def test_what_has_no_partition_is_kept_told_of_and_moved(dsn: str) -> None
     try:
         for id_ in (low, high - 1):
             await _part(connection, id_, 10)
-            assert await _event(connection, id_) == "event_default"
+            assert await _event(connection, id_) == "event_99991231"
         beyond = day_range(TODAY + timedelta(days=40))[0]
         await _part(connection, beyond, 10)
         told = await partitions.trouble(database, low, TODAY)
@@ -100,7 +100,7 @@ async def test_what_has_no_partition_is_kept_told_of_and_moved(dsn: str) -> None
         await partitions.ensure(connection, TODAY)
         where = "SELECT id, tableoid::regclass::text AS place FROM part WHERE id = ANY($1) ORDER BY id"
         places = [tuple(row) for row in await connection.fetch(where, [low, high - 1, beyond])]
-        assert places == [(low, "part_20310301"), (high - 1, "part_20310301"), (beyond, "part_default")]
+        assert places == [(low, "part_20310301"), (high - 1, "part_20310301"), (beyond, "part_99991231")]
         with pytest.raises(asyncpg.UniqueViolationError):
             await _part(connection, low, 10)
         indexed = "SELECT count(*) FROM pg_index WHERE indrelid = $1::text::regclass"

@@ -9,11 +9,12 @@ CREATE TABLE node (
 );
 
 -- Where rows go whose day has no partition: nothing is refused for want of one. An alarm says so; the keeper moves them.
-CREATE TABLE message_default PARTITION OF message DEFAULT;
-CREATE TABLE part_default PARTITION OF part DEFAULT WITH (fillfactor = 60);
-CREATE TABLE attempt_default PARTITION OF attempt DEFAULT;
-CREATE TABLE event_default PARTITION OF event DEFAULT;
-CREATE TABLE mo_default PARTITION OF mo DEFAULT;
-CREATE TABLE customer_event_default PARTITION OF customer_event DEFAULT;
-CREATE TABLE webhook_attempt_default PARTITION OF webhook_attempt DEFAULT;
-CREATE TABLE partner_part_default PARTITION OF partner_part DEFAULT;
+-- Named like a day that never comes: earlier programs on this schema read days from the names of partitions.
+CREATE TABLE message_99991231 PARTITION OF message DEFAULT;
+CREATE TABLE part_99991231 PARTITION OF part DEFAULT WITH (fillfactor = 60);
+CREATE TABLE attempt_99991231 PARTITION OF attempt DEFAULT;
+CREATE TABLE event_99991231 PARTITION OF event DEFAULT;
+CREATE TABLE mo_99991231 PARTITION OF mo DEFAULT;
+CREATE TABLE customer_event_99991231 PARTITION OF customer_event DEFAULT;
+CREATE TABLE webhook_attempt_99991231 PARTITION OF webhook_attempt DEFAULT;
+CREATE TABLE partner_part_99991231 PARTITION OF partner_part DEFAULT;
