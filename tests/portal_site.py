@@ -92,11 +92,14 @@ class Site:
     ) -> None:
         """The carrier's delivery reports for what it took."""
         now = datetime.now(UTC)
-        reports = [
-            Report(self.channel_id, f"{id_}-{part}", state, code, cls, "8613800138000", now)
-            for id_, part in taken
-        ]
         async with self.db.transaction() as connection:
+            ids = [id_ for id_, _ in taken]
+            rows = await connection.fetch("SELECT id, number FROM message WHERE id = ANY($1::bigint[])", ids)
+            numbers = {row["id"]: row["number"] for row in rows}
+            reports = [
+                Report(self.channel_id, f"{id_}-{part}", state, code, cls, numbers[id_], now)
+                for id_, part in taken
+            ]
             rows, _ = await outcomes.match_reports(
                 connection, reports, outcomes.Tally(), recent=0, oldest=0, newest=2**63 - 1
             )
