@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from simulation import run_seed, run_seeds
+from simulation import calm, run_seed, run_seeds
 
 pytestmark = pytest.mark.xdist_group("sim")
 
@@ -12,7 +12,7 @@ SEEDS = 200
 
 def test_a_calm_run_delivers_everything() -> None:
     for seed in range(1, 6):
-        run = run_seed(seed, faulty=False)
+        run = run_seed(seed, trouble=calm)
         assert not run.violations, run.text()
         assert set(run.states) == {"DELIVERED"}, run.text()
 
