@@ -284,7 +284,7 @@ class World:
             return True
         if any(node.outcomes is None or node.outcomes.waiting for node in self.nodes):
             return True
-        if self._parked() or any(wire.lingers for wire in self.network.wires):
+        if self._parked():
             return True
         return any(carrier.owed(120.0) for carrier in self.carriers) or self._expected()
 
