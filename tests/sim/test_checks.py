@@ -16,6 +16,7 @@ from faults import Faults
 from simulation import draw, run_seed
 from world import Setting
 
+from smsgw import link
 from smsgw.core.model import OutcomeKind
 from smsgw.core.pacing import Pacer
 from smsgw.pipeline.outcomes import Outcomes
@@ -111,16 +112,21 @@ MUTATIONS: dict[str, tuple[str, Mutation]] = {
         changed(Outcomes, "report", answers_reports_at_once),
     ),
     "a lost link forgets its requests": ("tags", changed(Session, "closed", forgets_what_is_lost)),
+    "a closed connection is kept": ("end", changed(link, "LETS_GO_AFTER", lambda _: 1e6)),
     "what was not written is not given back": ("stranded", changed(Outcomes, "unsent", nothing)),
     "the customer is not told": ("end", changed(store, "settle", tells_nobody)),
 }
 
 
-def two_nodes(dice: random.Random) -> Setting:
-    """One slow channel, which both would have."""
-    setting = draw(dice)
-    channel = replace(setting.channels[0], connections=1, window=16, rate=5)
-    return replace(setting, nodes=2, channels=[channel], messages=40, seconds=5.0)
+def one_channel(nodes: int, rate: int) -> Callable[[random.Random], Setting]:
+    """With one connection, for all nodes that would have it."""
+
+    def draw_(dice: random.Random) -> Setting:
+        setting = draw(dice)
+        channel = replace(setting.channels[0], connections=1, window=16, rate=rate)
+        return replace(setting, nodes=nodes, channels=[channel], messages=40, seconds=5.0)
+
+    return draw_
 
 
 async def owner_stands_still(faults: Faults, _: float) -> None:
@@ -132,14 +138,25 @@ async def owner_stands_still(faults: Faults, _: float) -> None:
     faults.heal()
 
 
-FORCED: dict[str, dict[str, Any]] = {"owner": {"setting": two_nodes, "trouble": owner_stands_still}}
-"""Check -> what need not wait for the dice to fall that way."""
+async def carrier_is_silent(faults: Faults, _: float) -> None:
+    """The peers lose each other, and the kernel takes one window and a little."""
+    await asyncio.sleep(1.0)
+    for wire in faults.world.network.wires:
+        wire.buffer = 5_000
+        wire.fall_silent()
+
+
+FORCED: dict[str, dict[str, Any]] = {
+    "nobody looks at the lease": {"setting": one_channel(nodes=2, rate=5), "trouble": owner_stands_still},
+    "a closed connection is kept": {"setting": one_channel(nodes=1, rate=0), "trouble": carrier_is_silent},
+}
+"""What need not wait for the dice to fall that way."""
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_mistake_is_found(name: str) -> None:
     check, mutation = MUTATIONS[name]
-    how = FORCED.get(check, {})
+    how = FORCED.get(name, {})
     if how:
         assert not (run := run_seed(1, **how)).violations, run.text()
     with mutation():
