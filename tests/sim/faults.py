@@ -34,7 +34,7 @@ class Faults:
         kinds: Sequence[Callable[[], str]] = [
             self.crash, self.crash, self.freeze, self.cut, self.silence, self.carrier_disconnects, self.carrier_stands,
             self.no_way, self.slices, self.database_slow, self.database_lossy, self.database_away, self.database_frozen,
-            self.behaviour, self.behaviour,
+            self.behaviour, self.behaviour, self.clock_set,
         ]  # fmt: skip
         chosen = dice.sample(kinds, dice.randint(1, 6))
         if dice.random() < 0.7:
@@ -111,6 +111,12 @@ class Faults:
         process.frozen = True
         self._later(seconds, lambda: self.world.loop.thaw(process))
         return f"{node.name} is frozen for {seconds:.1f} s"
+
+    def clock_set(self) -> str:
+        """Somebody sets the clock of a node's machine."""
+        node, seconds = self._node(), self.dice.choice((-172_800.0, -40.0, 40.0, 172_800.0))
+        node.process.wall_offset += seconds
+        return f"the clock of {node.name}'s machine is set by {seconds:.0f} s"
 
     # --- connections -------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from simulation import draw, run_seed
 from world import Setting
 
 from smsgw import link
+from smsgw.clock import Clock
 from smsgw.core.model import OutcomeKind
 from smsgw.core.pacing import Pacer
 from smsgw.pipeline.outcomes import Outcomes
@@ -105,6 +106,7 @@ MUTATIONS: dict[str, tuple[str, Mutation]] = {
     "writes are not recorded": ("twice", changed(Journal, "write", nothing)),
     "answers are not recorded": ("end", changed(Journal, "answer", nothing)),
     "nobody looks at the lease": ("owner", changed(Lease, "still_mine", lambda _: lambda self: True)),
+    "the machine's clock is believed": ("end", changed(Clock, "hear", nothing)),
     "the window is too wide": ("window", changed(Session, "__init__", takes_more)),
     "nothing is paced": ("rate", changed(Pacer, "take", lambda _: lambda self, now, n: n)),
     "reports are answered before they are stored": (
@@ -146,8 +148,15 @@ async def carrier_is_silent(faults: Faults, _: float) -> None:
         wire.fall_silent()
 
 
+async def clock_is_set(faults: Faults, _: float) -> None:
+    """The clock of the machine is set back by two days."""
+    await asyncio.sleep(1.0)
+    faults.world.nodes[0].process.wall_offset -= 172_800.0
+
+
 FORCED: dict[str, dict[str, Any]] = {
     "nobody looks at the lease": {"setting": one_channel(nodes=2, rate=5), "trouble": owner_stands_still},
+    "the machine's clock is believed": {"trouble": clock_is_set},
     "a closed connection is kept": {"setting": one_channel(nodes=1, rate=0), "trouble": carrier_is_silent},
 }
 """What need not wait for the dice to fall that way."""

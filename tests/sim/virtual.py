@@ -51,8 +51,9 @@ class Process:
 
     def __init__(self, name: str, *, wall_offset: float = 0.0) -> None:
         self.name = name
-        self.clock = Clock(lambda: time.time() + wall_offset)
-        """As far ahead of the true time as the machine's until the database has spoken, and its own from then on."""
+        self.wall_offset = wall_offset
+        """How far the machine's clock is ahead of the true time."""
+        self.clock = Clock(lambda: time.time() + self.wall_offset)
         self.dead = False
         self.frozen = False
         self.held: list[asyncio.Handle] = []
