@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time as _time
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -105,8 +106,35 @@ class Clock:
         return "; ".join(said), max(abs(off), abs(behind)) > LIMIT
 
 
-_clock = Clock()
-time, now, ms, steady, hear, trouble = (
-    _clock.time, _clock.now, _clock.ms, _clock.steady, _clock.hear, _clock.trouble,
-)  # fmt: skip
-"""Those of this process."""
+current: ContextVar[Clock] = ContextVar("clock", default=Clock())  # noqa: B039 - one for the whole process
+"""The clock of whoever asks: a process has one. Where many nodes live in one process each has its own context."""
+
+
+def time() -> float:
+    """``Clock.time`` of this process."""
+    return current.get().time()
+
+
+def now() -> datetime:
+    """``Clock.now`` of this process."""
+    return current.get().now()
+
+
+def ms() -> int:
+    """``Clock.ms`` of this process."""
+    return current.get().ms()
+
+
+def steady() -> float:
+    """``Clock.steady`` of this process."""
+    return current.get().steady()
+
+
+def hear(word: Word) -> None:
+    """``Clock.hear`` of this process."""
+    current.get().hear(word)
+
+
+def trouble() -> tuple[str, bool]:
+    """``Clock.trouble`` of this process."""
+    return current.get().trouble()

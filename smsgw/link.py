@@ -6,9 +6,14 @@ import asyncio
 import socket
 from typing import Protocol, cast
 
+from smsgw import aio
 from smsgw.protocols.events import CloseNow, Event
 from smsgw.protocols.session import Session
 from smsgw.recording import Tap
+
+LETS_GO_AFTER = 5.0
+"""Seconds that a closed connection has to hand over what was said before: a peer that is silent or does not read would
+keep it for as long as TCP is patient, and with it every request that has no answer."""
 
 
 class Owner(Protocol):
@@ -44,6 +49,7 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self._letting_go: aio.Deadline | None = None
         self._why = ""
         self._flush_due = False
         self._reading = True
@@ -82,6 +88,8 @@ class Link(asyncio.Protocol):
         self.writable = False
         if self._timer is not None:
             self._timer.cancel()
+        if self._letting_go is not None:
+            self._letting_go.cancel()
         self._transport = None
         if self.tap is not None:
             reset = isinstance(exc, ConnectionResetError)
@@ -168,8 +176,9 @@ class Link(asyncio.Protocol):
         for event in events:
             if isinstance(event, CloseNow):
                 self._why = self._why or event.why
-                if self._transport is not None:
-                    self._transport.close()
+                if (transport := self._transport) is not None:
+                    self._letting_go = aio.Deadline(LETS_GO_AFTER, transport.abort)
+                    transport.close()
                 return
 
     def _listen(self) -> None:

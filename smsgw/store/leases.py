@@ -89,13 +89,11 @@ async def renew(database: Database, held: Sequence[Lease]) -> list[Lease]:
     )
     renewed = {row["epoch"] for row in rows}
     ended = []
-    for lease, (epoch, _) in zip(held, epochs, strict=True):
+    for lease, (epoch, next_epoch) in zip(held, epochs, strict=True):
         if epoch in renewed:
             if not lease.released:
                 lease.deadline = max(lease.deadline, asked + TTL - MARGIN)
-        elif (
-            lease.epoch == epoch and not lease.next_epoch
-        ):  # else it has got another meanwhile, or will be told
+        elif (lease.epoch, lease.next_epoch) == (epoch, next_epoch):  # else another was asked for meanwhile
             lease.deadline = 0.0
             ended.append(lease)
     return ended

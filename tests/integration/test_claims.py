@@ -373,6 +373,23 @@ async def test_a_renewal_that_meets_a_new_epoch_is_no_loss(ledger: Ledger, other
     assert lease.epochs == {old, new}
 
 
+@pytest.mark.parametrize("in_force", [False, True])
+async def test_a_lease_that_ends_while_a_new_epoch_is_in_doubt_is_lost(
+    ledger: Ledger, other: asyncpg.Connection, in_force: bool
+) -> None:
+    await ledger.fence("a")
+    lease = ledger.leases["a"]
+    old = lease.epoch
+    lease.next_epoch = await other.fetchval("SELECT nextval('lease_epoch')")
+    if in_force:
+        new = lease.next_epoch
+        assert await leases.reissue(other, lease)
+        lease.epoch, lease.next_epoch = old, new  # and its answer is never heard
+    await other.execute("UPDATE lease SET expires_at = now() - interval '1 second'")
+    assert await leases.renew(ledger.database, [lease]) == [lease]
+    assert lease.lost
+
+
 async def test_the_server_gives_up_a_claim_before_we_do(
     ledger: Ledger, sender: Sender, other: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

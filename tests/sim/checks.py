@@ -67,8 +67,8 @@ class Checks:
         self.writes: dict[Part, list[Write]] = defaultdict(list)
         self.numbers: dict[str, int] = {}
         """Number -> id of its message."""
-        self.recorded: dict[Part, Process] = {}
-        """By whom a part was last recorded as written."""
+        self.recorded: dict[Key, Process] = {}
+        """By whom an attempt was recorded as written."""
         self.known: set[Key] = set()
         """What was answered, and is in a journal."""
         self.taken: dict[Part, int] = defaultdict(int)
@@ -154,7 +154,7 @@ class Checks:
             write(keys)
             process = here()
             if process is not None and not process.dead:
-                self.recorded.update(dict.fromkeys(((id_, part) for id_, part, _ in keys), process))
+                self.recorded.update(dict.fromkeys(keys, process))
 
         def answered(outcomes: Iterable[Outcome]) -> None:
             outcomes = list(outcomes)
@@ -236,19 +236,19 @@ class Checks:
 
     def _judge(self, row: Row) -> None:
         part, state = (row["id"], row["part"]), PartState(row["state"])
+        attempt = (*part, row["attempt"])
         writes = self.writes[part]
         written = [(round(w.at, 3), w.status) for w in writes]
         told = f"{part} is {state.name} ({row['code']}); written {written}, taken {self.taken[part]}"
         if state in (PartState.QUEUED, PartState.DEFERRED, PartState.SENDING):
-            stranded = state is PartState.SENDING and len(writes) < row["attempt"]
+            stranded = state is PartState.SENDING and attempt not in self.recorded
             self.fail("stranded" if stranded else "end", f"{told}: it waits for ever")
         elif state is PartState.UNKNOWN:
-            died = part in self.recorded and self.recorded[part].dead
-            if (*part, row["attempt"]) in self.known:
+            if attempt in self.known:
                 self.fail("end", f"{told}: its answer is in the journal")
-            if part not in self.recorded:
+            if attempt not in self.recorded:
                 self.fail("stranded", f"{told}: nobody has ever recorded it as written")
-            elif not died and not any(w.status != 0 for w in writes):
+            elif not self.recorded[attempt].dead and not any(w.status != 0 for w in writes):
                 self.fail("end", f"{told}: the answer was read")
             if (row["channel_id"], row["carrier_id"]) in self.acknowledged:
                 self.fail("end", f"{told}: its report was acknowledged")

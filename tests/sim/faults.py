@@ -26,8 +26,6 @@ class Faults:
         self.world = world
         self.dice = dice_of(seed, "faults")
         self._schedule = schedule
-        self.only: Sequence[str] = ()
-        """Kinds by name, instead of those that the dice choose."""
         self._undo: list[Callable[[], None]] = []
 
     async def play(self, seconds: float) -> None:
@@ -36,9 +34,9 @@ class Faults:
         kinds: Sequence[Callable[[], str]] = [
             self.crash, self.crash, self.freeze, self.cut, self.silence, self.carrier_disconnects, self.carrier_stands,
             self.no_way, self.slices, self.database_slow, self.database_lossy, self.database_away, self.database_frozen,
-            self.behaviour, self.behaviour,
+            self.behaviour, self.behaviour, self.clock_set,
         ]  # fmt: skip
-        chosen = [getattr(self, kind) for kind in self.only] or dice.sample(kinds, dice.randint(1, 6))
+        chosen = dice.sample(kinds, dice.randint(1, 6))
         if dice.random() < 0.7:
             self._say(self.behaviour())
         loop = self.world.loop
@@ -102,14 +100,23 @@ class Faults:
 
     def freeze(self) -> str:
         """A node stands still for a while."""
-        node, seconds = (
-            self._node(),
-            self.dice.choice((self.dice.uniform(0.1, 3.0), self.dice.uniform(8.0, 30.0))),
+        node = self._node()
+        return self.stand_still(
+            node, self.dice.choice((self.dice.uniform(0.1, 3.0), self.dice.uniform(8.0, 30.0)))
         )
+
+    def stand_still(self, node: Node, seconds: float) -> str:
+        """This node, for so long."""
         process = node.process
         process.frozen = True
         self._later(seconds, lambda: self.world.loop.thaw(process))
         return f"{node.name} is frozen for {seconds:.1f} s"
+
+    def clock_set(self) -> str:
+        """Somebody sets the clock of a node's machine."""
+        node, seconds = self._node(), self.dice.choice((-172_800.0, -40.0, 40.0, 172_800.0))
+        node.process.wall_offset += seconds
+        return f"the clock of {node.name}'s machine is set by {seconds:.0f} s"
 
     # --- connections -------------------------------------------------------------------------------------------
 

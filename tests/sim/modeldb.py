@@ -32,6 +32,7 @@ TABLES = {
     "part": ("id", "part"),
     "message": ("id",),
     "lease": ("resource",),
+    "node": ("number",),
     "orphan": ("channel_id", "carrier_id", "code"),
     "attempt": ("id", "part", "attempt"),
     "told": ("id",),
@@ -268,9 +269,7 @@ def _models(*names: str) -> Callable[[Statement], Statement]:
     def register(function: Statement) -> Statement:
         for name in names:
             module, _, constant = name.partition(".")
-            sql = getattr(importlib.import_module(f"smsgw.store.{module}"), constant, None)
-            if sql is not None:  # one that is no more needs no model; one that is new says so when it is run
-                STATEMENTS[sql] = function
+            STATEMENTS[getattr(importlib.import_module(f"smsgw.store.{module}"), constant)] = function
         return function
 
     return register
@@ -302,10 +301,11 @@ async def _take_lease(txn: Transaction, resource: str, node: int, ttl: float) ->
 
 
 @_models("leases._RENEW")
-async def _renew(txn: Transaction, resources: list[str], epochs: list[int], *rest: Any) -> list[Row]:
-    *nexts, ttl = rest  # the epochs that were asked for and are in doubt, where there are such
+async def _renew(
+    txn: Transaction, resources: list[str], epochs: list[int], nexts: list[int], ttl: float
+) -> list[Row]:
     renewed = []
-    for resource, epoch, other in zip(resources, epochs, nexts[0] if nexts else epochs, strict=True):
+    for resource, epoch, other in zip(resources, epochs, nexts, strict=True):
         rows = await txn.change(
             "lease", [(resource,)],
             lambda row, either=(epoch, other): row["epoch"] in either and row["expires_at"] > txn.model.clock(),
@@ -335,27 +335,123 @@ STATEMENTS["SELECT nextval('lease_epoch')"] = _nextval
 
 
 @_models("leases._RELEASE")
-async def _release(txn: Transaction, resource: str, node: int, *epochs: int) -> list[Row]:
+async def _release(txn: Transaction, resource: str, node: int, epoch: int, other: int) -> list[Row]:
     return await txn.change(
         "lease", [(resource,)],
-        lambda row: row["node"] == node and row["epoch"] in epochs,
+        lambda row: row["node"] == node and row["epoch"] in (epoch, other),
         lambda _: {"expires_at": txn.model.clock()},
     )  # fmt: skip
 
 
-@_models("leases._BEAT")
-async def _beat(txn: Transaction, node: int, ttl: float) -> list[Row]:
+# --- nodes -----------------------------------------------------------------------------------------------------
+
+_NODES: Place = ("node", ())
+"""The table, as a whole."""
+
+
+async def _lock_nodes(txn: Transaction) -> list[Row]:
+    await txn.lock(*_NODES)
+    return []
+
+
+async def _clock(txn: Transaction) -> list[Row]:
+    return _value(clock_timestamp=txn.model.clock())
+
+
+STATEMENTS["LOCK TABLE node IN SHARE ROW EXCLUSIVE MODE"] = _lock_nodes
+STATEMENTS["SELECT clock_timestamp()"] = _clock
+
+
+def _lease_of(txn: Transaction, number: int) -> Row | None:
+    return txn.see("lease", (f"node/{number}",))
+
+
+def _live(txn: Transaction, row: Row | None) -> bool:
+    return row is not None and row["expires_at"] > txn.model.clock()
+
+
+@_models("nodes._ALL")
+async def _all_nodes(txn: Transaction, days: int) -> list[Row]:
+    before = txn.model.clock() - timedelta(days=days)
+    return [
+        row | {
+            "forgotten": row["seen_at"] < before, "live": _live(txn, lease := _lease_of(txn, row["number"])),
+            "expires_at": lease and lease["expires_at"],
+        }
+        for row in txn.all("node")
+    ]  # fmt: skip
+
+
+@_models("nodes._DISOWN")
+async def _disown(txn: Transaction, number: int) -> list[Row]:
+    return await txn.change(
+        "lease", txn.model.keys("lease"),
+        lambda row: row["node"] == number and not row["resource"].startswith("node/"), lambda _: {"node": -1},
+    )  # fmt: skip
+
+
+@_models("nodes._NEWEST")
+async def _newest(txn: Transaction) -> list[Row]:
+    return _value(max=max((row["id"] for row in txn.all("message")), default=0))
+
+
+@_models("nodes._TAKE_LEASE")
+async def _take_node_lease(txn: Transaction, number: int, ttl: float) -> list[Row]:
+    row = {
+        "resource": f"node/{number}", "node": number, "epoch": txn.model.epoch(),
+        "expires_at": txn.model.clock() + timedelta(seconds=ttl),
+    }  # fmt: skip
+    await txn.lock("lease", (row["resource"],))
+    txn.put("lease", row)
+    return _value(epoch=row["epoch"])
+
+
+@_models("nodes._TAKE")
+async def _take_node(txn: Transaction, number: int, instance: str, place: str, last_id: int) -> list[Row]:
     now = txn.model.clock()
-    key = (f"node/{node}",)
-    live = sum(
-        row["resource"].startswith("node/") and row["node"] != node and row["expires_at"] > now
-        for row in txn.all("lease")
+    old = txn.see("node", (number,))
+    new = {"number": number, "instance": instance, "place": place, "since": now, "seen_at": now}
+    if old is not None:
+        new |= {"last_id": old["last_id"]} | ({"since": old["since"]} if old["instance"] == instance else {})
+    txn.put("node", {"last_id": last_id} | new)
+    return _value(last_id=new.get("last_id", last_id))
+
+
+async def _tell(txn: Transaction, number: int, epoch: int, last_id: int, expires_at: datetime) -> bool:
+    """Whether the number still is that node's; if so it is seen, and its lease ends then."""
+    held = await txn.change(
+        "lease",
+        [(f"node/{number}",)],
+        lambda row: row["epoch"] == epoch,
+        lambda _: {"expires_at": expires_at},
     )
-    await txn.lock("lease", key)
-    txn.put(
-        "lease", {"resource": key[0], "node": node, "epoch": 0, "expires_at": now + timedelta(seconds=ttl)}
-    )
-    return _value(count=live + 1)
+    if held:
+        await txn.lock(*_NODES, shared=True)
+        await txn.change(
+            "node", [(number,)], lambda _: True,
+            lambda row: {"seen_at": txn.model.clock(), "last_id": max(row["last_id"], last_id)},
+        )  # fmt: skip
+    return bool(held)
+
+
+@_models("nodes._BEAT")
+async def _beat(txn: Transaction, number: int, epoch: int, ttl: float, last_id: int) -> list[Row]:
+    before = list(txn.all("node"))
+    others = [
+        row for row in txn.all("lease") if row["resource"].startswith("node/") and row["node"] != number
+    ]
+    held = await _tell(txn, number, epoch, last_id, txn.model.clock() + timedelta(seconds=ttl))
+    return _value(
+        at=txn.model.clock(), held=held, live=1 + sum(_live(txn, row) for row in others),
+        newest=max((row["last_id"] for row in before), default=None),
+        place=next((row["place"] for row in before if row["number"] == number), None),
+    )  # fmt: skip
+
+
+@_models("nodes._LEAVE")
+async def _leave_number(txn: Transaction, number: int, epoch: int, last_id: int) -> list[Row]:
+    await _tell(txn, number, epoch, last_id, txn.model.clock())
+    return []
 
 
 # --- claims ----------------------------------------------------------------------------------------------------
@@ -448,7 +544,7 @@ async def _claim_deferred(
     channel_id: int,
     oldest: int,
     halted: list[int],
-    due_by: datetime | None = None,
+    due_by: datetime,
 ) -> list[Row]:
     if not await _own(txn, resource, node, epoch):
         return []
@@ -459,7 +555,7 @@ async def _claim_deferred(
         if row["channel_id"] == channel_id
         and row["state"] == 11
         and row["next_at"] is not None
-        and row["next_at"] <= (due_by or now)
+        and row["next_at"] <= due_by
         and row["id"] >= oldest
         and row["account_id"] not in halted
     ]
@@ -500,18 +596,15 @@ async def _oldest_queued(txn: Transaction, pools: list[int], oldest: int, newest
 
 
 @_models("claiming._HELD")
-async def _held(txn: Transaction, channel_id: int, epochs: Any, *rest: Any) -> list[Row]:
-    if len(rest) == 1:  # from this id on
-        epochs, current, older, oldest = [epochs], None, 0.0, rest[0]
-    else:
-        (current, older), oldest = rest, 0
+async def _held(
+    txn: Transaction, channel_id: int, epochs: list[int], current: int, older: float
+) -> list[Row]:
     before = txn.model.clock() - timedelta(seconds=older)
     return [
         row
         for row in txn.all("part")
         if (row["channel_id"], row["state"]) == (channel_id, 20)
         and row["epoch"] in epochs
-        and row["id"] >= oldest
         and (row["epoch"] != current or row["claimed_at"] < before)
     ]
 
@@ -669,11 +762,12 @@ def _fits(txn: Transaction, id_: int, tail: str) -> bool:
     return message is not None and message["number"].endswith(tail)
 
 
-def _chosen(txn: Transaction, key: tuple[int, str], tail: str | None, oldest: int, newest: int) -> Row | None:
-    """The part that a report is about; ``tail`` is None where reports are not looked at by their numbers."""
-    found = [row for row in _named(txn, *key, oldest, newest) if tail is None or _fits(txn, row["id"], tail)]
-    waits = tail is None or tail != ""
-    return max(found, key=lambda row: (waits and row["state"] == 30, row["id"], -row["part"]), default=None)
+def _chosen(txn: Transaction, key: tuple[int, str], tail: str, oldest: int, newest: int) -> Row | None:
+    """The part that a report is about."""
+    found = [row for row in _named(txn, *key, oldest, newest) if _fits(txn, row["id"], tail)]
+    return max(
+        found, key=lambda row: (tail != "" and row["state"] == 30, row["id"], -row["part"]), default=None
+    )
 
 
 def _named(txn: Transaction, channel_id: int, carrier_id: str, oldest: int, newest: int) -> list[Row]:
@@ -688,16 +782,13 @@ def _named(txn: Transaction, channel_id: int, carrier_id: str, oldest: int, newe
 @_models("outcomes._REPORTS")
 async def _reports(
     txn: Transaction, channel_ids: list[int], carrier_ids: list[str], states: list[int], codes: list[str],
-    classes: list[str], ats: list[datetime], oldest: int, newest: int, tails: list[str] | None = None,
+    classes: list[str], ats: list[datetime], oldest: int, newest: int, tails: list[str],
 ) -> list[Row]:  # fmt: skip
     txn.reports += zip(channel_ids, carrier_ids, strict=True)
     first: dict[Key, tuple[int, Row]] = {}
     hits: dict[int, int] = {}
     for n, (channel_id, carrier_id, state, code, cls, at, tail) in enumerate(
-        zip(
-            channel_ids, carrier_ids, states, codes, classes, ats, tails or [None] * len(states), strict=True
-        ),
-        1,
+        zip(channel_ids, carrier_ids, states, codes, classes, ats, tails, strict=True), 1
     ):
         hit = _chosen(txn, (channel_id, carrier_id), tail, oldest, newest)
         if hit is not None:
@@ -706,13 +797,14 @@ async def _reports(
             first.setdefault((hit["id"], hit["part"]), (n, new))
     changed = []
     for key, (n, new) in sorted(first.items()):
-        rows = await txn.change("part", [key], lambda row: row["state"] in _OPEN, lambda _, new=new: new)
+        rows = await txn.change(
+            "part", [key], lambda r, c=carrier_ids[n - 1]: r["state"] in _OPEN and r["carrier_id"] == c,
+            lambda _, new=new: new,
+        )  # fmt: skip
         changed += [row | {"n": n} for row in rows]
-    if tails is not None:
-        hit_ = [n for n, was in hits.items() if was in _OPEN]
-        ended = [n for n, was in hits.items() if was in _ENDED]
-        changed.append({"n": None, "hit": hit_, "ended": ended})
-    return changed
+    hit_ = [n for n, was in hits.items() if was in _OPEN]
+    ended = [n for n, was in hits.items() if was in _ENDED]
+    return [*changed, {"n": None, "hit": hit_, "ended": ended}]
 
 
 _OPEN = (30, 31, 43, 44)
@@ -740,14 +832,6 @@ async def _superseded(
             lambda _, c=carrier_id, at=at: {"carrier_id": c, "answered_at": at},
         )  # fmt: skip
     return changed
-
-
-@_models("outcomes._KNOWN")
-async def _known(
-    txn: Transaction, channel_ids: list[int], carrier_ids: list[str], oldest: int, newest: int
-) -> list[Row]:
-    asked = enumerate(zip(channel_ids, carrier_ids, strict=True), 1)
-    return [{"n": n} for n, key in asked if _named(txn, *key, oldest, newest)]
 
 
 _ORPHAN = (
@@ -813,12 +897,12 @@ async def _look_answers(
 @_models("retrying._LOOK_REPORTS")
 async def _look_reports(
     txn: Transaction, channel_ids: list[int], carrier_ids: list[str], oldest: int, newest: int,
-    tails: list[str] | None = None,
+    tails: list[str],
 ) -> list[Row]:  # fmt: skip
     txn.reports += zip(channel_ids, carrier_ids, strict=True)
     found = []
     keys = zip(channel_ids, carrier_ids, strict=True)
-    for n, (key, tail) in enumerate(zip(keys, tails or [None] * len(channel_ids), strict=True), 1):
+    for n, (key, tail) in enumerate(zip(keys, tails, strict=True), 1):
         hit = _chosen(txn, key, tail, oldest, newest)
         if hit is not None and hit["state"] == 30:
             found.append(hit | {"n": n})
@@ -859,12 +943,12 @@ async def _again(
 @_models("retrying._LATE")
 async def _late(
     txn: Transaction, channel_ids: list[int], carrier_ids: list[str], states: list[int], codes: list[str],
-    ats: list[datetime], oldest: int, tails: list[str] | None = None,
+    ats: list[datetime], oldest: int, tails: list[str],
 ) -> list[Row]:  # fmt: skip
     hits: dict[int, Row] = {}
     first: dict[Key, tuple[int, Row]] = {}
     for n, (channel_id, carrier_id, state, code, at, tail) in enumerate(
-        zip(channel_ids, carrier_ids, states, codes, ats, tails or [""] * len(states), strict=True), 1
+        zip(channel_ids, carrier_ids, states, codes, ats, tails, strict=True), 1
     ):
         found = [
             row

@@ -9,9 +9,10 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from faults import Faults
 from virtual import VirtualLoop, dice_of, simulated
@@ -23,6 +24,10 @@ from smsgw.core.states import PartState
 
 QUIET = 600.0
 """Seconds after the last fault within which everything must have come to its end."""
+
+
+Trouble = Callable[[Faults, float], Coroutine[Any, Any, None]]
+"""What goes wrong while a run's messages come, in so many seconds."""
 
 
 @dataclass(slots=True)
@@ -69,19 +74,22 @@ def draw(dice: random.Random) -> Setting:
     )
 
 
-async def _play(world: World, faults: Faults | None) -> None:
+async def calm(faults: Faults, seconds: float) -> None:
+    """Nothing goes wrong."""
+
+
+async def _play(world: World, trouble: Callable[[], Coroutine[Any, Any, None]]) -> None:
     dice, setting = world.dice, world.setting
     await world.open_carriers()
     for node in world.nodes:
         node.start()
     await asyncio.sleep(dice.uniform(0.0, 3.0))
     begun = world.loop.time()
-    trouble = aio.spawn(faults.play(setting.seconds + 5.0), name="faults") if faults is not None else None
+    troubled = aio.spawn(trouble(), name="faults")
     for at in sorted(dice.uniform(0.0, setting.seconds) for _ in range(setting.messages)):
         await asyncio.sleep(max(0.0, begun + at - world.loop.time()))
         world.accept()
-    if trouble is not None:
-        await trouble
+    await troubled
     until = world.loop.time() + QUIET
     while world.loop.time() < until and world.busy():  # noqa: ASYNC110 - time passes when nothing happens
         await asyncio.sleep(1.0)
@@ -94,25 +102,24 @@ async def _play(world: World, faults: Faults | None) -> None:
         world.checks.fail("end", f"{len(late)} nodes do not stop")
 
 
-def run_seed(seed: int, *, faulty: bool = True, nodes: int | None = None, only: Sequence[str] = ()) -> Run:
-    """Play one seed; with so many nodes, and only these kinds of faults, where that is asked for."""
+def run_seed(
+    seed: int, *, setting: Callable[[random.Random], Setting] = draw, trouble: Trouble = Faults.play
+) -> Run:
+    """Play one seed, of this making and with this trouble."""
     dice = dice_of(seed)
     run = Run(seed)
     loop = VirtualLoop()
     asyncio.set_event_loop(None)
     with tempfile.TemporaryDirectory(prefix="smsgw-sim-") as folder, simulated(loop, seed):
-        setting = draw(dice)
-        setting.nodes = nodes or setting.nodes
-        world = World(loop, seed, setting, Path(folder))
+        world = World(loop, seed, setting(dice), Path(folder))
         faults = Faults(world, seed, run.schedule)
-        faults.only = only
         checks = world.checks
         loop.set_exception_handler(
             lambda _, context: checks.note(f"loop    {context.get('exception')!r} {context}")
         )
         with world.observed(), world.server.installed():
             try:
-                loop.run_until_complete(_play(world, faults if faulty else None))
+                loop.run_until_complete(_play(world, lambda: trouble(faults, world.setting.seconds + 5.0)))
             except AssertionError as exc:
                 checks.fail("loop", repr(exc))
             finally:

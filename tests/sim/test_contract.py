@@ -7,11 +7,13 @@ are what they return, and at the end every part, parked report and event.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -22,9 +24,10 @@ from virtual import dice_of
 from smsgw.core.ids import IdSource
 from smsgw.core.model import Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
-from smsgw.store import claiming, leases, outcomes, reportids, retrying, stranding
+from smsgw.store import claiming, leases, nodes, outcomes, reportids, retrying, stranding
 from smsgw.store.claiming import Fence
 from smsgw.store.db import connect
+from smsgw.store.nodes import Identity, Number
 from smsgw.store.outcomes import Answer, GivenBack, Patience, Tally
 from smsgw.store.retrying import Again
 
@@ -53,6 +56,9 @@ class ModelConnection:
             return await self.txn.run(sql, args)
         async with self.transaction():
             return await self.fetch(sql, *args)
+
+    async def fetchrow(self, sql: str, *args: Any, **_: Any) -> Any:
+        return next(iter(await self.fetch(sql, *args)), None)
 
     async def fetchval(self, sql: str, *args: Any, **_: Any) -> Any:
         rows = await self.fetch(sql, *args)
@@ -92,6 +98,15 @@ class Side:
     channels: tuple[int, int]
     epochs: dict[tuple[int, int], int]
     """(channel, node) -> epoch of the lease that it was given last."""
+    who: tuple[Identity, ...]
+    """Data directories that want to be nodes."""
+    numbers: dict[int, Number] = field(default_factory=dict)
+    """Of which data directory it was given which number last."""
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, **_: Any) -> AsyncIterator[Any]:
+        """As a ``Database``: in the one that is under way."""
+        yield self.connection
 
 
 class Pair:
@@ -166,6 +181,39 @@ class Pair:
 
         await self.both(f"release {n} node {node}", release)
 
+    async def become(self) -> None:
+        n, wanted = self.dice.randrange(2), self.dice.choice((0, *NODES))
+
+        async def take(side: Side) -> Any:
+            try:
+                number = side.numbers[n] = await nodes.take(side, side.who[n], wanted)  # type: ignore[arg-type]
+            except nodes.NumberTaken:
+                return "taken"
+            return number.number, number.after
+
+        await self.both(f"{n} becomes node {wanted}", take)
+
+    async def beat(self) -> None:
+        n, last_id = self.dice.randrange(2), self.dice.choice((0, self._source.next()))
+
+        async def beat(side: Side) -> Any:
+            number = side.numbers.get(n, Number(n + 1, 0, 0))
+            try:
+                heard = await nodes.beat(side.connection, number, last_id)
+            except nodes.NumberTaken:
+                return "taken"
+            return heard.live, heard.newest
+
+        await self.both(f"beat of {n}", beat)
+
+    async def leave_number(self) -> None:
+        n, last_id = self.dice.randrange(2), self._source.next()
+
+        async def leave(side: Side) -> None:
+            await nodes.leave(side.connection, side.numbers.get(n, Number(n + 1, 0, 0)), last_id)
+
+        await self.both(f"{n} leaves", leave)
+
     async def renew(self) -> None:
         def held(side: Side) -> list[leases.Lease]:
             return [
@@ -206,7 +254,7 @@ class Pair:
         got = await self.both(
             f"claim deferred for {n} node {node}",
             lambda side: claiming.claim_deferred(
-                side.connection, self._fence(side, n, node), limit=100, oldest=0
+                side.connection, self._fence(side, n, node), now=self.now, limit=100, oldest=0
             ),
             alike=lambda claimed: [
                 (c.id, c.part, c.total, c.attempt, c.number, c.valid_until) for c in claimed
@@ -326,10 +374,11 @@ class Pair:
 
     async def look(self) -> None:
         n, after = self.dice.randrange(2), (0, 0)
-        big = 2**40
+        big, older = 2**40, self.dice.choice((-60.0, 60.0))
 
         async def held(side: Side) -> Any:
-            mine = await claiming.held(side.connection, side.channels[n], side.epochs.get((n, 1), 0), 0)
+            epochs, current = set(side.epochs.values()), side.epochs.get((n, 1), 0)
+            mine = await claiming.held(side.connection, side.channels[n], epochs, current, older)
             interrupted = await claiming.interrupted(side.connection, side.channels[n], big, after)
             lost = await claiming.taken_over(side.connection, after)
             return [
@@ -358,6 +407,11 @@ class Pair:
 
         for one, other in zip(stored, modelled, strict=True):
             assert plain(one, back) == plain(other, there), "\n".join(self.log[-12:])
+        known = "SELECT number, instance, last_id FROM node ORDER BY 1"
+        assert [tuple(row.values()) for row in await real.connection.fetch(known)] == [
+            (row["number"], row["instance"], row["last_id"])
+            for row in sorted(model.connection.model.rows["node"].values(), key=lambda row: row["number"])
+        ]
         orphans = await real.connection.fetch("SELECT carrier_id, code FROM receipt_orphan ORDER BY 1, 2")
         assert [tuple(row.values()) for row in orphans] == sorted(
             (row["carrier_id"], row["code"]) for row in model.connection.model.rows["orphan"].values()
@@ -375,7 +429,7 @@ async def _insert(connection: asyncpg.Connection, table: str, row: dict[str, Any
 
 
 @pytest.mark.parametrize("seed", range(1, 5))
-async def test_the_model_does_what_the_database_does(dsn: str, seed: int) -> None:
+async def test_the_model_does_what_the_database_does(dsn: str, seed: int, tmp_path: Path) -> None:
     connection = await connect(dsn, writer=True)
     try:
         await connection.execute(
@@ -392,11 +446,15 @@ async def test_the_model_does_what_the_database_does(dsn: str, seed: int) -> Non
         ]
         model = ModelConnection(Model(lambda: datetime.now(UTC)))
         ids = (channels[0], channels[1])
-        pair = Pair(dice_of(seed, "contract"), Side(connection, ids, {}), Side(model, ids, {}))
+
+        def side(one: Any) -> Side:
+            return Side(one, ids, {}, tuple(Identity(tmp_path, name, 0) for name in ("a", "b")))
+
+        pair = Pair(dice_of(seed, "contract"), side(connection), side(model))
         often = [pair.accept, pair.claim, pair.claim, pair.answer, pair.answer, pair.report, pair.give_back]
         seldom = [
             pair.lease, pair.renew, pair.release, pair.claim_deferred, pair.try_again, pair.leave, pair.rematch,
-            pair.look,
+            pair.look, pair.become, pair.beat, pair.leave_number,
         ]  # fmt: skip
         for _ in range(2):
             await pair.lease()

@@ -14,26 +14,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import datetime as datetimes
 import heapq
 import os
 import random
 import secrets
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
 
-EPOCH = datetimes.datetime(2026, 3, 1, 4, tzinfo=datetimes.UTC).timestamp()
+from smsgw import clock
+from smsgw.clock import Clock
+
+EPOCH = datetime(2026, 3, 1, 4, tzinfo=UTC).timestamp()
 """Wall time at which every run begins."""
 TURN = 1e-6
 """Seconds that a turn of the loop takes: who waits for a moment by looking at the clock must see it come."""
 MAX_AT_ONCE = 100_000
 """Callbacks that may run within a hundredth of a second."""
 
-_REAL = datetimes.datetime
 _where: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
 
 
@@ -52,6 +53,7 @@ class Process:
         self.name = name
         self.wall_offset = wall_offset
         """How far the machine's clock is ahead of the true time."""
+        self.clock = Clock(lambda: time.time() + self.wall_offset)
         self.dead = False
         self.frozen = False
         self.held: list[asyncio.Handle] = []
@@ -64,6 +66,7 @@ class Process:
         """A context in which everything belongs to this process."""
         context = contextvars.copy_context()
         context.run(_where.set, self)
+        context.run(clock.current.set, self.clock)
         return context
 
     def die(self) -> None:
@@ -184,19 +187,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self.network.listen(protocol_factory, host, port)
 
 
-def _offset() -> float:
-    process = here()
-    return process.wall_offset if process is not None else 0.0
-
-
-class _Datetime(_REAL):
-    """``datetime`` for those who ask it what time it is."""
-
-    @classmethod
-    def now(cls, tz: datetimes.tzinfo | None = None) -> Any:
-        return _REAL.fromtimestamp(time.time(), tz)
-
-
 class _Os:
     """``os`` for the journal: a dead process writes nothing."""
 
@@ -214,9 +204,6 @@ def simulated(loop: VirtualLoop, seed: int) -> Iterator[None]:
     """Everything in this process goes by the loop's clock and the seed's dice."""
     import smsgw.store.journal
 
-    def wall() -> float:
-        return EPOCH + loop.time() + _offset()
-
     dice = dice_of(seed, "secrets")
     state = random.getstate()
     random.seed(seed)
@@ -224,13 +211,11 @@ def simulated(loop: VirtualLoop, seed: int) -> Iterator[None]:
         stack.callback(random.setstate, state)
         for name, value in {
             "monotonic": loop.time,
-            "time": wall,
+            "time": lambda: EPOCH + loop.time(),
             "clock_gettime": lambda _: loop.time(),
         }.items():
             stack.enter_context(mock.patch.object(time, name, value))
         stack.enter_context(mock.patch.object(secrets, "randbelow", dice.randrange))
         stack.enter_context(mock.patch.object(smsgw.store.journal, "os", _Os()))
-        for name, module in list(sys.modules.items()):
-            if name.startswith("smsgw.") and module.__dict__.get("datetime") is _REAL:
-                stack.enter_context(mock.patch.object(module, "datetime", _Datetime))
+        stack.callback(clock.current.reset, clock.current.set(Clock(time.time)))
         yield

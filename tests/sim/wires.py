@@ -9,8 +9,8 @@ from typing import Any
 
 from virtual import Process, VirtualLoop, here
 
-GIVEN_UP_AFTER = 240.0
-"""Seconds until the kernel gives up a connection whose peer is silent: in truth a quarter of an hour."""
+GIVEN_UP_AFTER = 900.0
+"""Seconds until the kernel gives up a connection whose peer is silent."""
 
 
 class Weather:
@@ -90,7 +90,6 @@ class Transport(asyncio.Transport):
         self._closing = True
         self._deliver_soon()
         if self.wire.silent and len(self._out) > self.wire.buffer:
-            self.wire.lingers = True
             self._call_later(GIVEN_UP_AFTER, self._lose, TimeoutError("timed out"))
         elif len(self._out) <= self.wire.buffer:
             self._call_later(0.0, self._lose, None)
@@ -125,7 +124,6 @@ class Transport(asyncio.Transport):
     def _lose(self, exc: Exception | None) -> None:
         if not self._lost:
             self._lost = True
-            self.wire.lingers = False
             if exc is not None:
                 self._out.clear()
             if self.protocol is not None:
@@ -186,8 +184,6 @@ class Wire:
         self.port = port
         self.weather = network.weather
         self.silent = False
-        self.lingers = False
-        """An end is closed, and not gone: what it has still to say nobody takes."""
         """The peers have lost each other and do not know it."""
         self.buffer = network.dice.choice((2_000, 20_000, 200_000))
         """Octets that the kernels hold; more waits in the writing process and dies with it."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,23 +20,26 @@ from modeldb import PART, Model, Transaction
 from virtual import EPOCH, Process, VirtualLoop, dice_of
 from wires import Network, Wire
 
-from smsgw import aio
+from smsgw import aio, clock
 from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pools import PoolTables
 from smsgw.channels.services import Services
 from smsgw.config import DurabilityConfig
+from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import IdSource, first_id
 from smsgw.core.model import ChannelSpec
 from smsgw.core.reportids import Spelling
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
+from smsgw.pipeline.keeper import REMATCH_WITHIN
 from smsgw.pipeline.outcomes import MAX_AGE, Outcomes, Sweep
 from smsgw.protocols.session import Session
 from smsgw.simulator.carrier import Carrier
 from smsgw.simulator.config import CarrierConfig
-from smsgw.store import leases, retrying
+from smsgw.store import nodes, retrying
 from smsgw.store.db import Database
 from smsgw.store.journal import Journal
+from smsgw.store.nodes import Identity
 from smsgw.store.secrets import Sealer
 
 POOL, LANE, ACCOUNT = 1, 2, 7
@@ -71,7 +74,7 @@ class Setting:
     seconds: float = 20.0
     """Over which they come."""
     clocks: tuple[float, ...] = (0.0, 0.0)
-    """By how much the nodes' clocks are ahead."""
+    """By how much the clocks of the nodes' machines are ahead."""
 
 
 class Node:
@@ -127,8 +130,10 @@ class Node:
         replay = journal.open()
         database = Database("model", size=8)
         await database.open()
+        clock.hear(await nodes.ask_time(database))
+        number = await nodes.take(database, Identity(self.folder, self.name, self.number), wanted=self.number)
+        ids = IdSource(number.number, clock.ms, after=number.after)
         directory = _Directory(world.setting.channels)
-        ids = IdSource(self.number, lambda: int(time.time() * 1000))
         outcomes = Outcomes(
             "model", node=self.number, ids=ids, journal=journal, directory=directory, bell=EventBell(),
             durability=DurabilityConfig(),
@@ -136,27 +141,36 @@ class Node:
         await outcomes.start()
         tables = PoolTables(world.loop.time)
         services = Services(
-            "model", self.number, journal, outcomes, tables, ids.next, nodes=lambda: self.live
+            "model",
+            self.number,
+            journal,
+            outcomes,
+            tables,
+            ids.next,
+            nodes=lambda: self.live,
+            newest=ids.newest,
         )
         manager = ChannelManager(database, SEALER, directory, services, replay)
 
         async def beat() -> None:
-            if hasattr(leases, "beat"):
-                self.live = await leases.beat(database, self.number)
+            heard = await nodes.beat(database, number, ids.last)
+            clock.hear(heard.word)
+            ids.seen(heard.newest)
+            self.live = heard.live
 
         async def release() -> None:
-            oldest = first_id(datetime.fromtimestamp(time.time(), UTC) - MAX_AGE)
+            oldest = first_id(clock.now() - MAX_AGE)
             await outcomes.sweep(Sweep(lambda c, now: retrying.release(c, now, oldest)))
 
         async def rematch() -> None:
-            await outcomes.rematch(since=datetime.fromtimestamp(time.time(), UTC) - timedelta(seconds=60))
+            await outcomes.rematch(since=clock.now() - REMATCH_WITHIN)
 
-        self.live = 2  # until it knows better, a node is careful
+        self.live = 1
         await manager.start()
         jobs = [
             aio.spawn(aio.forever(step, every=every, name=name), name=name)
             for name, every, step in (
-                ("beat", 3.0, beat),
+                ("beat", 2.0, beat),
                 ("release", 0.5, release),
                 ("rematch", 10.0, rematch),
             )
@@ -166,6 +180,8 @@ class Node:
         await aio.cancel(*jobs)
         await manager.stop()
         await outcomes.stop()
+        with contextlib.suppress(SmsgwError):
+            await nodes.leave(database, number, ids.last)
         await database.close()
         journal.close()
 
@@ -268,7 +284,7 @@ class World:
             return True
         if any(node.outcomes is None or node.outcomes.waiting for node in self.nodes):
             return True
-        if self._parked() or any(wire.lingers for wire in self.network.wires):
+        if self._parked():
             return True
         return any(carrier.owed(120.0) for carrier in self.carriers) or self._expected()
 

@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from smsgw import aio
 from smsgw.channels.intake import Intake
 from smsgw.link import Link
 from smsgw.protocols.dialects import SMPP34
-from smsgw.protocols.events import Answer, Event, LoginRequest, Request, Violation
+from smsgw.protocols.events import Answer, Closed, Event, LoginRequest, Request, Violation
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.protocols.smpp import rules
 from smsgw.protocols.smpp.pdus import BindTransceiver, DeliverSm, SubmitSm, SubmitSmResp
@@ -39,6 +40,7 @@ class Side:
         self.seen = 0
         self.answers = 0
         self.violations = 0
+        self.lost: list[object] = []
 
     def connected(self) -> Link:
         self.link = Link(Session(rules.server(system_id="smsc"), config=self.config), self, "server")
@@ -63,6 +65,8 @@ class Side:
                     self.answers += 1
                 case Violation():
                     self.violations += 1
+                case Closed(lost=lost):
+                    self.lost += lost
                 case _:
                     pass
 
@@ -163,6 +167,41 @@ async def test_who_does_not_read_our_answers_is_cut_off(peer: Peer) -> None:
         if peer.side.link.closed.done():
             break
     assert await asyncio.wait_for(peer.side.link.closed, 10) == "it does not read what it is sent"
+
+
+async def test_who_does_not_read_cannot_keep_a_connection_that_is_closed(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smsgw.link.LETS_GO_AFTER", 0.3)
+    peer.side.config = replace(QUIET, window=5_000, close_grace=0.1)
+    await peer.connect()
+    peer.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    link, loop = peer.side.link, asyncio.get_running_loop()
+    for n in range(5_000):
+        link.session.request(DeliverSm(short_message=b"x" * 160), loop.time(), n)
+    link.flush()
+    await asyncio.sleep(0.1)
+    assert not link.writable, "the kernel has taken all of it"
+    link.close("enough")
+    assert await asyncio.wait_for(link.closed, 5) == "enough"
+    assert peer.side.lost == list(range(5_000))
+
+
+async def test_who_reads_slowly_gets_what_was_said_before_the_connection_is_closed(peer: Peer) -> None:
+    peer.side.config = replace(QUIET, window=1_000, close_grace=0.1)
+    await peer.connect()
+    peer.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    link, loop = peer.side.link, asyncio.get_running_loop()
+    for n in range(1_000):
+        link.session.request(DeliverSm(short_message=b"x" * 160), loop.time(), n)
+    link.flush()
+    link.close("enough")
+    await until(lambda: link._transport is None or link._transport.is_closing())
+    assert not link.closed.done()
+    peer.reader._transport.resume_reading()  # type: ignore[attr-defined]
+    said = [SMPP34.decode(frame) for frame in SMPP34.framer().feed(await peer.reader.read(-1))]
+    assert sum(isinstance(pdu, DeliverSm) for pdu in said) == 1_000
+    assert await asyncio.wait_for(link.closed, 1) == "enough"
 
 
 async def test_the_owner_pauses_and_a_link_that_is_closed_reads_on(peer: Peer) -> None:
