@@ -14,7 +14,7 @@ import resource
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -102,11 +102,10 @@ class Connections:
         if not here:
             self._of.pop(connection.place, None)
 
-    def _close_idle(self, among: Sequence[_Connection] | set[_Connection], most: int) -> int:
+    def _close_idle(self, among: Iterable[_Connection], most: int) -> int:
         before = asyncio.get_running_loop().time() - IDLE_FOR
-        idle = sorted((c for c in among if c.idle and c.idle_since < before), key=lambda c: c.idle_since)[
-            :most
-        ]
+        idle = sorted((c for c in among if c.idle and c.idle_since < before), key=lambda c: c.idle_since)
+        del idle[most:]
         for connection in idle:
             connection.force_close()
         self.closed["idle"] += len(idle)
@@ -114,7 +113,7 @@ class Connections:
 
     def _is_free(self, place: str) -> bool:
         network = ipaddress.ip_network(place)
-        return any(network.version == free.version and network.subnet_of(free) for free in self._free)  # type: ignore[arg-type]
+        return any(network.overlaps(free) for free in self._free)
 
 
 @lru_cache(maxsize=4096)

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from smsgw.api.app import runner_options
-from smsgw.listening import IDLE_FOR, Connections, Listener
+from smsgw.listening import IDLE_FOR, Connections, Listener, place_of
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -149,3 +149,13 @@ async def test_a_greeting_counts_and_is_given_up(octets: bytes) -> None:
             await until(lambda: here.connections.open == 1)
             writer.close()
         await until(lambda: here.connections.open == 0)
+
+
+def test_whose_connections_count_together() -> None:
+    assert place_of("192.0.2.7") == place_of("::ffff:192.0.2.7") == "192.0.2.7"
+    assert place_of("2001:db8::1") == place_of("2001:db8::ffff:1") != place_of("2001:db8:0:1::1")
+    assert place_of("fe80::1%eth0") == "fe80::/64"
+    proxy = Connections(1, 1, [ipaddress.ip_network("2001:db8::1"), ipaddress.ip_network("10.0.0.0/8")])
+    assert proxy._is_free(place_of("2001:db8::1"))
+    assert proxy._is_free(place_of("10.1.2.3"))
+    assert not proxy._is_free(place_of("192.0.2.7"))
