@@ -31,6 +31,7 @@ from smsgw.config import Config
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import TEST_CHANNEL, MessageType
+from smsgw.listening import Connections, Listener, most_connections
 from smsgw.partners.service import Partners
 from smsgw.pipeline.accept import Acceptor, DiskGuard
 from smsgw.pipeline.alarms import AlarmKeeper
@@ -65,6 +66,7 @@ log = structlog.get_logger(__name__)
 
 DATABASE_CHECK_EVERY = 2.0
 NOTE_KEYS_EVERY = 30.0
+OPS_CONNECTIONS = 64
 STEP_PATIENCE = 40.0
 """Seconds for each step of a stop; the longest, that of the channels, waits for answers, log-outs and a commit."""
 
@@ -301,6 +303,10 @@ class Daemon:
 
     async def _listen(self) -> None:
         settings = self.settings
+        proxies = [ipaddress.ip_network(n) for n in settings.http.trusted_proxies]
+        self.connections = Connections(
+            most_connections(), settings.http.connections_per_address, proxies
+        )
         loopback = _is_loopback(settings.http.listen)
         application = web.Application(client_max_size=3 * 1024 * 1024)
         context = ApiContext(
@@ -316,7 +322,7 @@ class Daemon:
             sealer=self.sealer,
             tasks=self.tasks,
             allow_insecure_bearer=bool(settings.http.insecure_bearer and loopback),
-            trusted_proxies=[ipaddress.ip_network(n) for n in settings.http.trusted_proxies],
+            trusted_proxies=proxies,
         )
         api.setup(application, context)
         noting = aio.spawn(
@@ -337,19 +343,20 @@ class Daemon:
                 channel_status=self.channels.status,
                 secure_cookies=not _is_loopback(settings.admin.listen or settings.http.listen),
                 node=settings.node.number,
-                trusted_proxies=[ipaddress.ip_network(n) for n in settings.http.trusted_proxies],
+                trusted_proxies=proxies,
             ),
         )
+        shared = self.connections
         await self._serve(
-            application, "http", settings.http.listen, settings.http.tls, settings.http.tls_listen
+            application, "http", shared, settings.http.listen, settings.http.tls, settings.http.tls_listen
         )
         if pages is not application:
-            await self._serve(pages, "admin", settings.admin.listen, settings.admin.tls)
+            await self._serve(pages, "admin", shared, settings.admin.listen, settings.admin.tls)
 
         ops = web.Application()
         add_health(ops, self.ready)
         ops.router.add_get("/metrics", metrics.handler(self))
-        await self._serve(ops, "ops", settings.ops.listen)
+        await self._serve(ops, "ops", Connections(OPS_CONNECTIONS), settings.ops.listen)
 
         socket_path = settings.control_socket
         socket_path.unlink(missing_ok=True)
@@ -381,12 +388,14 @@ class Daemon:
         self,
         application: web.Application,
         name: str,
+        connections: Connections,
         listen: str,
         tls: Sequence[str] = (),
         tls_listen: str = "",
     ) -> None:
         """Serve an application: plain at ``listen``, or with a certificate there or at ``tls_listen``."""
-        runner = web.AppRunner(application, **api.runner_options())
+        options = api.runner_options()
+        runner = web.AppRunner(application, **options)
         await runner.setup()
         self._closers.append((name, runner.cleanup))
         certificate = None
@@ -395,26 +404,22 @@ class Daemon:
             await certificate.start()
             self._closers.append((f"{name} certificate", certificate.stop))
         if certificate is None or tls_listen:
-            self.urls[name] = await self._site(runner, f"[{name}] listen", listen, None)
+            site = partial(Listener, runner, connections=connections, options=options)
+            self.urls[name] = await self._site(site, f"[{name}] listen", listen)
         if certificate is not None:
-            url = await self._site(runner, f"[{name}] tls", tls_listen or listen, certificate)
+            site = partial(Listener, runner, connections=connections, options=options, context=certificate.context)
+            url = await self._site(site, f"[{name}] tls", tls_listen or listen)
             self.urls[f"{name}s" if tls_listen else name] = url
 
     @staticmethod
-    async def _site(runner: web.AppRunner, setting: str, listen: str, certificate: Certificate | None) -> str:
+    async def _site(make: Callable[[str, int], Listener], setting: str, listen: str) -> str:
         host, port = config.split_address(listen)
-        how: dict[str, Any] = {}
-        if certificate is not None:
-            how = {"ssl_context": certificate.context}
-        before = list(runner.addresses)
-        site = web.TCPSite(runner, host or None, port, backlog=1024, **how)
+        site = make(host, port)
         try:
             await site.start()
         except OSError as exc:
             raise OSError(exc.errno, f"cannot listen on {host}:{port} ({setting}): {exc.strerror}") from exc
-        bound = next(address for address in runner.addresses if address not in before)
-        shown = f"[{bound[0]}]" if ":" in str(bound[0]) else bound[0]
-        return f"http{'s' if certificate else ''}://{shown}:{bound[1]}"
+        return site.name
 
     async def stop(self) -> None:
         """Stop in the reverse order of the start; each step is bounded and none keeps the next from happening."""

@@ -60,6 +60,8 @@ class HttpConfig:
     """Networks whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
     insecure_bearer: bool = False
     """Allow bearer keys over plain HTTP from loopback addresses."""
+    connections_per_address: int = 1000
+    """Connections of one address at a time, but for ``trusted_proxies``; 0: as many as there are."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,7 @@ class Config:
 _RANGES = {
     ("node", "number"): (0, MAX_NODE),
     ("database", "pool"): (2, 200),
+    ("http", "connections_per_address"): (0, 1_000_000),
     ("durability", "spool_mb"): (16, 100_000),
     ("durability", "spool_seconds"): (1, 7 * 86_400),
     ("durability", "min_free_mb"): (0, 1_000_000),

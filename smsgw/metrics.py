@@ -14,6 +14,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from smsgw import clock
 from smsgw.channels.manager import ChannelManager
+from smsgw.listening import Connections
 from smsgw.partners.service import Partners
 from smsgw.pipeline.accept import Acceptor
 from smsgw.pipeline.alarms import AlarmKeeper
@@ -30,6 +31,7 @@ class Node(Protocol):
     outcomes: Outcomes
     channels: ChannelManager
     alarms: AlarmKeeper
+    connections: Connections
     lists: Lists
     numbers: NumberStatus
     partners: Partners
@@ -56,6 +58,18 @@ class _Collector:
             spooling.octets if spooling else 0,
         )  # fmt: skip
         yield GaugeMetricFamily("smsgw_spool_calls", "Calls in the spool", spooling.calls if spooling else 0)
+        yield GaugeMetricFamily(
+            "smsgw_http_connections", "Connections to API and portal", node.connections.open
+        )
+        yield GaugeMetricFamily(
+            "smsgw_http_connections_most", "How many there may be", node.connections.most
+        )
+        closed = CounterMetricFamily(
+            "smsgw_http_connections_closed", "Connections that were closed to keep within the limits", labels=["reason"]
+        )
+        for reason_, times in node.connections.closed.items():
+            closed.add_metric([reason_], times)
+        yield closed
         tally = node.outcomes.tally
         unusual = CounterMetricFamily(
             "smsgw_outcomes_unusual", "Answers and reports out of the ordinary", labels=["kind"]

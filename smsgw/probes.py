@@ -10,8 +10,8 @@ from smsgw.core.alarms import CRITICAL, WARNING, Finding
 from smsgw.core.ids import CHINA
 from smsgw.pipeline import parking
 from smsgw.pipeline.alarms import Probe, channel_findings, standby_findings
+from smsgw.store import abroad, partitions
 from smsgw.store import alarms as store
-from smsgw.store import partitions
 
 if TYPE_CHECKING:
     from smsgw.app import Daemon
@@ -118,6 +118,7 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
         "unknown_codes": unknown_codes,
         "unmatched": unmatched,
         "facts": facts,
+        "abroad": lambda: abroad.findings(daemon.database),
         "reviews": daemon.reviewing.findings,
         "webhooks": daemon.pusher.findings,
     }

@@ -53,6 +53,7 @@ CODES: dict[str, tuple[int, str, str]] = {
     "COMPLAINT_CEILING": (400, "投诉率超过上限,营销短信已停发({object})", "Too many complaints; marketing stopped ({object})"),
     "EMERGENCY_DENIED": (403, "账号没有特发权限,请联系管理员开通", "The account may not send emergency messages"),
     "NUMBER_FREQ_LIMITED": (400, "该号码发送过于频繁:{rule}", "Too frequent for this number: {rule}"),
+    "INTERNATIONAL_LIMITED": (400, "发往境外(含港澳台)的短信超出限制:{rule};请检查密钥是否被盗用,确有业务需要请联系管理员放宽", "Too many messages outside mainland China: {rule}; check that your key was not stolen, or ask for more"),
     "NUMBER_NOT_ALLOWED": (400, "账号只能发送到仅限名单中的号码,请联系管理员添加", "The account sends to the numbers of its list alone"),
     "NUMBER_EMPTY": (400, "号码状态为空号,已过滤", "Number is not in service"),
     "CONTENT_EMPTY": (400, "内容为空,请填写 content", "Content is empty"),

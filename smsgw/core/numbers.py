@@ -80,6 +80,27 @@ def national(e164: str) -> str:
     return e164[2:] if is_mainland(e164) else e164
 
 
+# Calling codes of two digits; but for zones 1 and 7 all others have three.
+_TWO_DIGITS = frozenset(
+    "20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 66 "
+    "81 82 84 86 90 91 92 93 94 95 98".split()
+)
+# Zone 1 outside the United States and Canada: countries of their own, and dear ones.
+_ISLANDS = frozenset(
+    "1242 1246 1264 1268 1284 1340 1345 1441 1473 1649 1658 1664 1670 1671 1684 1721 1758 1767 1784 1787 "
+    "1809 1829 1849 1868 1869 1876 1939".split()
+)
+
+
+def country(e164: str) -> str:
+    """The prefix that says to which country a number belongs: its calling code, of islands in zone 1 the area code."""
+    if e164[0] == "1":
+        return e164[:4] if e164[:4] in _ISLANDS else "1"
+    if e164[0] == "7":
+        return "7"
+    return e164[:2] if e164[:2] in _TWO_DIGITS else e164[:3]
+
+
 def tail(number: str) -> str:
     """The end of a number by which spellings of it are compared; empty when it does not say which number it is.
 

@@ -149,6 +149,10 @@ class Limits:
     """``marketing``: links in marketing must be on file with the number's carrier."""
     drop_empty: bool = False
     """Numbers that are known to be empty (空号) get nothing."""
+    abroad_hourly: int = 200
+    """Messages that an account sends outside mainland China in an hour; 0: as many as you like."""
+    abroad_countries: int = 5
+    """Countries in an hour that the account has not sent to in the last 30 days; 0: as many as you like."""
 
 
 DEFAULTS: Mapping[str, Limits] = {
@@ -231,6 +235,8 @@ FORMS: Mapping[str, Callable[[str], Any]] = {
     "review_new_sign": _whole(0, 365),
     "drop_empty": _flag,
     "filed_links": _word("off", "marketing"),
+    "abroad_hourly": _whole(0, 10_000_000),
+    "abroad_countries": _whole(0, 300),
 }
 """Name of a policy -> what makes its value of text, or raises ``ValueError`` that says what is wanted."""
 
@@ -296,9 +302,9 @@ class PolicySet:
         return frozenset(kind for account_id, kind in entries if not account_id or account_id in accounts)
 
 
-NO_POLICY = PolicySet(
-    {(0, ""): {name: parse(name, "off") for name in ("frequency", "identical_seconds", "hours", "optout")}}
-)
+RELAXED = ("frequency", "identical_seconds", "hours", "optout", "abroad_hourly", "abroad_countries")
+"""What limits by default."""
+NO_POLICY = PolicySet({(0, ""): {name: parse(name, "off") for name in RELAXED}})
 """Everything goes; for parts of the program that are run without a database of policies."""
 
 

@@ -63,6 +63,7 @@ STATUSES: Final[dict[str, int]] = {
     "CONTENT_SENSITIVE": REFUSED + 3,
     "ACCOUNT_STOPPED": REFUSED + 4,
     "NUMBER_FREQ_LIMITED": REFUSED + 5,
+    "INTERNATIONAL_LIMITED": REFUSED + 5,
     "TIME_WINDOW_CLOSED": REFUSED + 6,
 }
 """By error code; what is not here is 100. docs/partners.md shows this table."""

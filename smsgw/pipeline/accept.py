@@ -17,7 +17,7 @@ from smsgw.core.model import Account, Lane, MessageType
 from smsgw.core.policy import NO_POLICY, PolicySet
 from smsgw.core.rates import Meter
 from smsgw.core.states import PartState
-from smsgw.pipeline.building import Builder, Prepared, lane_of, price_of, watch_of
+from smsgw.pipeline.building import Builder, Prepared, abroad_of, lane_of, price_of, watch_of
 from smsgw.pipeline.calls import ItemResult, SendItem, SendRequest, SendResult
 from smsgw.pipeline.disk import DiskGuard
 from smsgw.pipeline.lists import Reason
@@ -28,7 +28,7 @@ from smsgw.pipeline.repeats import Repeats, recalled
 from smsgw.pipeline.routing import CARRIER_ZH, Router
 from smsgw.pipeline.spooling import REPLAY_PATIENCE, Known, Spooling, weight_of
 from smsgw.pipeline.turns import Turns
-from smsgw.store import credit, frequency, replaying
+from smsgw.store import abroad, credit, frequency, replaying
 from smsgw.store.batch import Batcher
 from smsgw.store.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, Stored
 from smsgw.store.db import Connection, Database
@@ -320,6 +320,9 @@ class Acceptor:
         watches = [watch_of(request, n, one.subject, at) for n, one in enumerate(passed)]
         wanted = [w for w in watches if w is not None]
         too_many = await frequency.peek(self._database, wanted) if wanted else {}
+        going = [abroad_of(request, n, one.subject) for n, one in enumerate(passed)]
+        counted = [a for a in going if a is not None]
+        far = await abroad.peek(self._database, request.account.id, counted) if counted else {}
         parts = sum(one.coded.parts for one in passed)
         need, guards = parts * price_of(request), () if request.test else request.account.guards
         short: Reason | None = None
@@ -335,7 +338,12 @@ class Acceptor:
             if (passing := limits.over(guards, parts, now)) is not None:
                 over = passing.code, {name: str(value) for name, value in passing.detail.items()}
         return {
-            one.position: (Tried("频控", too_many.get(n)), Tried("余额", short), Tried("配额", over))
+            one.position: (
+                Tried("境外", far.get(n)),
+                Tried("频控", too_many.get(n)),
+                Tried("余额", short),
+                Tried("配额", over),
+            )
             for n, one in enumerate(passed)
         }
 

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from smsgw.core import states
+from smsgw.core import numbers, states
+from smsgw.core.abroad import Abroad
 from smsgw.core.accounts import units_per_part
 from smsgw.core.errors import messages_of
 from smsgw.core.frequency import Watch, seconds_of
@@ -32,6 +33,7 @@ CLASS_OF = {
     "NUMBER_EMPTY": "EMPTY_NUMBER",
     "NUMBER_FREQ_LIMITED": "FREQ_LOCAL",
     "CONTENT_DUPLICATE": "FREQ_LOCAL",
+    "INTERNATIONAL_LIMITED": "FREQ_LOCAL",
     "CONTENT_SENSITIVE": "CONTENT_BLOCKED",
     "SIGN_NOT_REGISTERED": "SIGN_UNREGISTERED",
 }
@@ -98,6 +100,14 @@ def watch_of(request: SendRequest, index: int, subject: Subject, at: datetime) -
     )
 
 
+def abroad_of(request: SendRequest, index: int, subject: Subject) -> Abroad | None:
+    """How the ledger counts a message outside mainland China; None: it does not, or it is not."""
+    if not subject.draft.abroad or request.test or not _UNCOUNTED.isdisjoint(subject.listed):
+        return None
+    limits = subject.draft.limits
+    return Abroad(index, numbers.country(subject.number), limits.abroad_hourly, limits.abroad_countries)
+
+
 class Builder:
     """Makes rows."""
 
@@ -136,6 +146,7 @@ class Builder:
         messages: list[tuple[object, ...]] = []
         parts: list[tuple[object, ...]] = []
         watches: list[Watch] = []
+        abroad: list[Abroad] = []
         lane = int(lane_of(request))
         why = list(
             dict.fromkeys(
@@ -170,6 +181,9 @@ class Builder:
             watch = watch_of(request, len(messages), one.subject, due or now)
             if watch is not None:
                 watches.append(watch)
+            far = abroad_of(request, len(messages), one.subject)
+            if far is not None:
+                abroad.append(far)
             coded = (one.coded.coding, total, ref, total * per_part)
             messages.append(self._row(request, item, one.subject, message_id, batch_id, coded))
             whole = (total, request.account.id, route.pool_id, lane, int(state), policy, next_at, expires)
@@ -210,6 +224,7 @@ class Builder:
             gate=request.gate(outcome.items) if request.gate is not None else None,
             refused=tuple(refused),
             watches=tuple(watches),
+            abroad=tuple(abroad),
             review=_review(request, passed, why, due, validity_s, expires) if why else None,
         )
         return Prepared(call, outcome, queues if state is PartState.QUEUED else set())
@@ -281,6 +296,9 @@ class Builder:
             status = states.status_of(state, True)
             items[position] = ItemResult(items[position].to, known, status, 0, code, *words)
         left = [row for row in call.messages if row[0] not in gone]
+        places_left = {
+            index: n for n, index in enumerate(i for i in range(len(call.messages)) if i not in reasons)
+        }
         results = dict(enumerate(items))
         return replace(
             call,
@@ -292,7 +310,12 @@ class Builder:
             emergency_by=call.emergency_by if left else "",
             joins=call.joins if left else (),
             refused=tuple(refused),
-            watches=(),
+            watches=tuple(
+                replace(w, index=places_left[w.index]) for w in call.watches if w.index in places_left
+            ),
+            abroad=tuple(
+                replace(a, index=places_left[a.index]) for a in call.abroad if a.index in places_left
+            ),
             review=replace(call.review, numbers=len(left)) if call.review and left else None,
         )
 

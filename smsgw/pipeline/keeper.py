@@ -24,6 +24,7 @@ from smsgw.pipeline.holding import Holding
 from smsgw.pipeline.outcomes import Outcomes, Sweep
 from smsgw.pipeline.withdrawing import Recall
 from smsgw.store import (
+    abroad,
     alarms,
     blocklist,
     codes,
@@ -181,6 +182,7 @@ class Keeper:
         async with self._database.transaction(timeout=30) as connection:
             await reviews.expire(connection, clock.now())
             self._swept = await frequency.sweep(connection, self._swept, seconds_of(clock.now()))
+            await abroad.sweep(connection)
 
     async def _join(self) -> None:
         before = clock.now() - JOIN_PATIENCE

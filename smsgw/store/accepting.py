@@ -10,7 +10,7 @@ from smsgw.core.errors import Refused, SmsgwError
 from smsgw.core.frequency import Reason, seconds_of
 from smsgw.core.ids import day_of, time_of
 from smsgw.core.states import PartState, status_of
-from smsgw.store import audit, complaints, credit, frequency, partnerparts, requestkeys, stats
+from smsgw.store import abroad, audit, complaints, credit, frequency, partnerparts, requestkeys, stats
 from smsgw.store.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, Refusal, Stored
 from smsgw.store.db import Connection
 from smsgw.store.outcomes import EVENT_COLUMNS
@@ -126,13 +126,17 @@ async def _admit(
 async def _thin_out(
     connection: Connection, calls: list[NewCall], revise: Revise | None, now: datetime
 ) -> tuple[list[NewCall], set[int]]:
-    """The calls without the messages whose numbers would get too many; which of ``calls`` were changed, by ``id()``."""
+    """The calls without the messages that are too many, of their account abroad or to their number; which of ``calls``
+    were changed, by ``id()``."""
     if revise is None:
         return calls, set()
-    too_many = await frequency.settle(connection, calls, seconds_of(now))
-    if not too_many:
+    far = await abroad.judge(connection, calls)
+    thinned = [revise(c, far[id(c)]) if id(c) in far else c for c in calls]
+    too_many = await frequency.settle(connection, thinned, seconds_of(now))
+    thinned = [revise(c, too_many[id(c)]) if id(c) in too_many else c for c in thinned]
+    await abroad.enter(connection, calls, thinned, far)
+    if not far and not too_many:
         return calls, set()
-    thinned = [revise(c, too_many[id(c)]) if id(c) in too_many else c for c in calls]
     changed = [(was, new) for was, new in zip(calls, thinned, strict=True) if new is not was]
     await requestkeys.change(connection, changed)
     return thinned, {id(was) for was, _ in changed}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from smsgw.core.abroad import Abroad
 from smsgw.core.errors import SmsgwError
 from smsgw.core.frequency import Watch
 from smsgw.store.db import Connection
@@ -108,6 +109,8 @@ class NewCall:
 
     watches: tuple[Watch, ...] = ()
     """Messages whose numbers must not get too many."""
+    abroad: tuple[Abroad, ...] = ()
+    """Messages that go outside mainland China."""
     review: NewReview | None = None
     """It is HELD."""
 

@@ -170,5 +170,5 @@ async def list_(database: Database) -> list[Row]:
 
 async def relax(database: Database, *, actor: str) -> None:
     """No limits of frequency, no quiet hours, no opt-out wording demanded: for benches and demonstrations."""
-    for name in ("frequency", "identical_seconds", "hours", "optout"):
+    for name in policy.RELAXED:
         await put(database, name, "off", actor=actor)

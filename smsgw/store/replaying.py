@@ -12,6 +12,7 @@ from typing import Any, cast
 import msgspec
 
 from smsgw import clock
+from smsgw.core.abroad import Abroad
 from smsgw.core.errors import SmsgwError
 from smsgw.core.frequency import Watch
 from smsgw.core.states import PartState
@@ -24,7 +25,8 @@ _PRICE = MESSAGE_COLUMNS.index("price")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 _SHAPES: dict[str, Any] = {
-    "refused": tuple[Refusal, ...], "watches": tuple[Watch, ...], "review": NewReview | None
+    "refused": tuple[Refusal, ...], "watches": tuple[Watch, ...], "abroad": tuple[Abroad, ...],
+    "review": NewReview | None,
 }  # fmt: skip
 _NAMES = tuple(f.name for f in fields(NewCall))
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import resource
 from pathlib import Path
 
+import aiohttp
+import pytest
+from harness import site, until
 from partner_client import id_of, partner_site, submit_sm
 
 IDLE = 5_000
@@ -19,7 +23,10 @@ def _resident(pid: int) -> int:
     return pages * resource.getpagesize() >> 20
 
 
-async def test_slow_and_silent_connections_hurt_nobody(dsn: str, data_dir: Path) -> None:
+async def test_slow_and_silent_connections_hurt_nobody(
+    dsn: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMSGW_HTTP_CONNECTIONS_PER_ADDRESS", "0")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = max(soft, min(hard, 2 * IDLE))
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))  # of the daemon, too
@@ -59,3 +66,29 @@ async def test_slow_and_silent_connections_hurt_nobody(dsn: str, data_dir: Path)
         assert not partner.over
         status = await built.node.status()
         assert status["ready"]
+
+
+async def test_idle_connections_leave_descriptors_for_others(dsn: str, data_dir: Path) -> None:
+    """With few descriptors: a carrier's link that was cut comes back, and whoever is new is answered."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        built = await stack.enter_async_context(site(data_dir, dsn=dsn, channels=["cmpp30"]))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))  # of this process alone
+        carrier = built.carriers["cmpp30"]
+        host, port = built.node.origin.removeprefix("http://").split(":")
+        writers: list[asyncio.StreamWriter] = []
+        stack.callback(lambda: [writer.transport.abort() for writer in writers])
+        for n in range(600):
+            _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 5)
+            writer.write((b"", b"POST /api")[n % 2])
+            writers.append(writer)
+        carrier.disconnect()
+        await until(lambda: carrier.counts.logins == 2, what="the link is back")
+        async with aiohttp.ClientSession() as stranger:
+            answer = await stranger.get(f"{built.node.origin}/api/v1/time", timeout=aiohttp.ClientTimeout(5))
+            assert answer.status == 200
+        await built.customer.send("cmpp30")
+        assert len(os.listdir(f"/proc/{built.node.pid}/fd")) < 256 - 64
+        assert (await built.clean()).statuses == {"delivered": 1}

@@ -208,3 +208,28 @@ async def audited(node: Any, action: str) -> list[dict[str, Any]]:
         return [dict(r) for r in await connection.fetch("SELECT * FROM audit WHERE action = $1", action)]
     finally:
         await connection.close()
+
+
+async def test_an_account_that_sends_abroad_as_with_a_stolen_key(dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn, channels=["smpp34"]) as built:
+        await built.node.ctl("policy", "set", "abroad_countries", "2", "--account", "acme")
+        far = [f"+{country}{77001234 + n}" for n, country in enumerate((852, 853, 886, 370, 371))]
+        codes = [await attempt(built, number, "notice") for number in far]
+        assert codes == ["OK", "OK"] + ["INTERNATIONAL_LIMITED"] * 3
+        assert await attempt(built, built.customer.number("smpp34"), "notice") == "OK"
+
+        async def raised() -> bool:
+            return ("toll_fraud", "account/acme") in await alarms(built)
+
+        await until(raised, within=10.0, what="the alarm")
+        database = await asyncpg.connect(dsn, timeout=5)
+        try:
+            await database.execute("UPDATE abroad_minute SET minute = minute - interval '2 hours'")
+        finally:
+            await database.close()
+
+        async def cleared() -> bool:
+            return not await raised()
+
+        await until(cleared, within=10.0, what="the alarm is over by itself")
+        await built.clean()

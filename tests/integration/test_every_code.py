@@ -355,6 +355,13 @@ async def _(own: Own) -> Provoked:
     return await own.refused({"rule": "验证码短信 1 分钟内最多 1 条"}, "验证码 2", type="otp")
 
 
+@case("INTERNATIONAL_LIMITED")
+async def _(own: Own) -> Provoked:
+    await own.policy("abroad_hourly", "1")
+    assert (await own.send(to=["+85261230001"])).status == 202
+    return await own.refused({"rule": "1 小时内最多 1 条"}, to=["+85261230002"])
+
+
 @case("CONTENT_DUPLICATE")
 async def _(own: Own) -> Provoked:
     await own.policy("identical_seconds", "off")

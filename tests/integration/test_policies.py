@@ -22,7 +22,7 @@ from smsgw.core.policy import Listed
 from smsgw.core.templates import CARRIERS, Registration, Review
 from smsgw.pipeline.accept import Acceptor, SendItem, SendRequest
 from smsgw.platform.content import links, registry, words
-from smsgw.store import accounts, policies
+from smsgw.store import abroad, accounts, policies
 
 NOON = datetime.now(CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
 PHONE, OTHER = "13800138000", "13800138001"
@@ -396,6 +396,101 @@ async def test_two_at_once_cannot_both_pass(api: Api, dsn: str, clock: Clock) ->
             )
             taken += sum(r.accepted for r in results)
         assert taken == 200
+    finally:
+        await other.stop()
+
+
+# --- abroad ---------------------------------------------------------------------------------------------------------
+
+FAR = ("+8526123{:04d}", "+4477001{:05d}", "+1876555{:04d}", "+1415555{:04d}", "+37061{:06d}")
+"""Hong Kong, Britain, Jamaica, the United States, Lithuania."""
+
+
+async def _later(api: Api, passed: timedelta) -> None:
+    """As if what was sent abroad had been sent so long ago."""
+    await api.ctx.db.execute("UPDATE abroad_minute SET minute = minute - $1::interval", passed)
+    await api.ctx.db.execute(
+        "UPDATE abroad_country SET first_at = first_at - $1::interval, last_at = last_at - $1::interval",
+        passed,
+    )
+
+
+async def _abroad(api: Api, name: str, value: str) -> None:
+    await policies.put(api.ctx.db, name, value, account_id=api.account_id, actor="t")
+    await changed(api)
+
+
+async def test_how_much_an_account_sends_abroad(api: Api) -> None:
+    await _abroad(api, "abroad_hourly", "5")
+    hong_kong = [FAR[0].format(n) for n in range(12)]
+    assert (await post(api, *hong_kong[:3])).status == 202
+    answer = await post(api, PHONE, *hong_kong[3:6])
+    assert [i.get("code") for i in answer.data["items"]] == [None, None, None, "INTERNATIONAL_LIMITED"]
+    rule = {"rule": "1 小时内最多 5 条"}
+    await refused(api, await post(api, hong_kong[6]), "INTERNATIONAL_LIMITED", **rule)
+    line = (await api.post("/messages/explain", {"to": [hong_kong[7]], "content": "您好"})).data["items"][0]
+    assert {c["check"]: c["code"] for c in line["checks"]}["境外"] == line["code"] == "INTERNATIONAL_LIMITED"
+    assert (await post(api, OTHER)).status == 202, "at home nothing is limited"
+    (alarm,) = await abroad.findings(api.ctx.db)
+    assert (alarm.kind, alarm.object) == ("toll_fraud", "account/acme")
+    assert alarm.detail == "2 messages abroad were refused in the last hour, 5 accepted; 1 countries were new"
+    other = await api.add_key(await accounts.add_account(api.ctx.db, "other", actor="t", credit_floor=-10))
+    answer = await api.post("/messages", {"to": [hong_kong[8]], "content": "【店】您好"}, key=other)
+    assert answer.status == 202, "each account counts for itself"
+    await _later(api, timedelta(minutes=59))
+    await refused(api, await post(api, hong_kong[9]), "INTERNATIONAL_LIMITED", **rule)
+    await _later(api, timedelta(minutes=2))
+    assert (await post(api, hong_kong[10])).status == 202
+    await _later(api, timedelta(minutes=61))
+    assert await abroad.findings(api.ctx.db) == []
+    await _abroad(api, "abroad_hourly", "off")
+    assert (await post(api, *(FAR[0].format(n) for n in range(100, 110)))).data["rejected"] == 0
+
+
+async def test_how_many_new_countries_an_account_sends_to(api: Api) -> None:
+    await _abroad(api, "abroad_countries", "2")
+    answer = await post(api, *(form.format(1) for form in FAR))
+    assert [i.get("code") for i in answer.data["items"]] == [None, None] + ["INTERNATIONAL_LIMITED"] * 3
+    rule = {"rule": "1 小时内最多 2 个近 30 天未发送过的国家或地区"}
+    await refused(api, await post(api, FAR[2].format(2)), "INTERNATIONAL_LIMITED", **rule)
+    assert (await post(api, FAR[0].format(2), FAR[1].format(2))).data["rejected"] == 0, "those it knows"
+    await _later(api, timedelta(minutes=61))
+    assert (await post(api, FAR[2].format(3), FAR[3].format(3))).data["rejected"] == 0
+    await refused(api, await post(api, FAR[4].format(3)), "INTERNATIONAL_LIMITED", **rule)
+    await _later(api, timedelta(days=29))
+    assert (await post(api, FAR[0].format(4), FAR[4].format(4), FAR[2].format(4))).data["rejected"] == 0
+    await _later(api, timedelta(days=31))
+    answer = await post(api, *(form.format(5) for form in FAR))
+    assert answer.data["rejected"] == 3, "all are new again"
+
+
+async def test_two_nodes_count_abroad_together(api: Api, dsn: str, clock: Clock) -> None:
+    await _abroad(api, "abroad_hourly", "50")
+    await _abroad(api, "abroad_countries", "3")
+    other = Acceptor(
+        dsn, node=2, ids=IdSource(2, lambda: int(time.time() * 1000)), router=api.acceptor._router,
+        disk=api.acceptor.disk, on_queued=lambda queues: None, policies=lambda: api.ctx.directory.policies, now=clock,
+    )  # fmt: skip
+    await other.start()
+    try:
+        account = api.ctx.directory.account(api.account_id)
+        assert account is not None
+
+        def call(n: int, form: str) -> SendRequest:
+            items = tuple(SendItem(form.format(k), "您好") for k in range(n, n + 5))
+            return SendRequest(account, items, MessageType.NOTICE, Origin.API, "t")
+
+        taken = 0
+        for n in range(0, 100, 20):
+            results = await asyncio.gather(
+                *(
+                    door.send(call(n + 5 * k, FAR[n // 20]))
+                    for k, door in enumerate((api.acceptor, other) * 2)
+                )
+            )
+            taken += sum(r.accepted for r in results)
+        assert taken == 50
+        assert await api.ctx.db.fetchval("SELECT count(*) FROM abroad_country") == 3
     finally:
         await other.stop()
 

@@ -111,6 +111,16 @@ async def test_too_many_to_a_number_are_found_out_then(api: Api) -> None:
     assert await balance(api) == 9_999
 
 
+async def test_too_many_abroad_are_found_out_then(api: Api) -> None:
+    await policies.put(api.ctx.db, "abroad_hourly", "2", actor="t")
+    await api.ctx.directory.reload(api.ctx.db)
+    first = await spooled(api, ("+85261230001", "您好"), BAD)
+    second = await spooled(api, ("13800138000", "您好"), ("+85261230002", "您好"), ("+85261230003", "您好"))
+    rule = message_of("INTERNATIONAL_LIMITED", {"rule": "1 小时内最多 2 条"})
+    late = ("rejected", "INTERNATIONAL_LIMITED", rule)
+    assert await ends(api, first + second) == [QUEUED, REJECTED, QUEUED, QUEUED, late]
+
+
 async def test_a_partner_who_holds_an_answer_is_told_of_the_end(api: Api) -> None:
     await spooled(api, ("13800138000", "验证码 1"), type="otp")
     (late,) = await spooled(api, ("13800138000", "验证码 2"), type="otp", origin=Origin.SMPP)

@@ -56,6 +56,16 @@ def test_what_is_no_number(written: str, reason: str) -> None:
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize(
+    ("number", "country"),
+    [("14155550100", "1"), ("18765550100", "1876"), ("79161234567", "7"), ("447700900123", "44"),
+     ("85261230001", "852"), ("37061234567", "370"),
+     ("8801712345678", "880"), ("2348012345678", "234"), ("201001234567", "20")],
+)  # fmt: skip
+def test_country(number: str, country: str) -> None:
+    assert numbers.country(number) == country
+
+
 def test_mask_and_national() -> None:
     assert numbers.mask("8613800138000") == "138****8000"
     assert numbers.mask("13800138000") == "138****8000"

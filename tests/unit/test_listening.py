@@ -1,0 +1,161 @@
+"""HTTP connections: how many there may be, who makes room, and who waits."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from smsgw.api.app import runner_options
+from smsgw.listening import IDLE_FOR, Connections, Listener, place_of
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Stage:
+    """A listener whose requests are answered when ``go`` is set."""
+
+    def __init__(self, connections: Connections) -> None:
+        self.connections = connections
+        self.go = asyncio.Event()
+        self.go.set()
+        self.busy = 0
+        self.port = 0
+        self.pairs: list[Pair] = []
+
+    async def handle(self, _: web.Request) -> web.Response:
+        self.busy += 1
+        await self.go.wait()
+        self.busy -= 1
+        return web.Response(text="good")
+
+    async def connect(self, octets: bytes = b"") -> Pair:
+        pair = await asyncio.open_connection("127.0.0.1", self.port)
+        self.pairs.append(pair)
+        pair[1].write(octets)
+        return pair
+
+
+@asynccontextmanager
+async def stage(context: ssl.SSLContext | None = None, **limits: Any) -> AsyncIterator[Stage]:
+    built = Stage(Connections(**limits))
+    app = web.Application()
+    app.router.add_get("/", built.handle)
+    options = runner_options() | {"shutdown_timeout": 1.0}
+    runner = web.AppRunner(app, **options)
+    await runner.setup()
+    listener = Listener(runner, "127.0.0.1", 0, built.connections, options, context)
+    await listener.start()
+    built.port = listener.addresses[0][1]
+    try:
+        yield built
+    finally:
+        built.go.set()
+        for _, writer in built.pairs:
+            writer.transport.abort()
+        await runner.cleanup()
+
+
+async def until(check: Any) -> None:
+    async with asyncio.timeout(5):
+        while not check():  # noqa: ASYNC110 - what is awaited has no event
+            await asyncio.sleep(0.01)
+
+
+async def answered(pair: Pair) -> bytes:
+    pair[1].write(GET)
+    return await asyncio.wait_for(pair[0].readuntil(b"good"), 5)
+
+
+async def closed(pair: Pair) -> bool:
+    """Whether the other side has ended it, within a moment."""
+    try:
+        return await asyncio.wait_for(pair[0].read(1), 0.3) == b""
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+
+
+async def test_the_longest_idle_makes_room() -> None:
+    async with stage(most=4) as here:
+        first = [await here.connect((b"", b"GE")[n % 2]) for n in range(4)]
+        await until(lambda: here.connections.open == 4)
+        assert await answered(first[0])
+        assert await answered(await here.connect())
+        assert await asyncio.gather(*(closed(pair) for pair in first)) in (
+            [False, True, False, False], [False, False, True, False], [False, False, False, True]
+        ), "the one that was used is not the longest idle"  # fmt: skip
+        assert here.connections.open <= 4
+        assert here.connections.closed["idle"] == 1
+
+
+async def test_what_is_busy_is_left_alone_and_who_comes_waits() -> None:
+    async with stage(most=3) as here:
+        here.go.clear()
+        busy = [await here.connect(GET) for _ in range(3)]
+        await until(lambda: here.busy == 3)
+        late = [await here.connect(GET) for _ in range(5)]
+        assert not any(await asyncio.gather(*(closed(pair) for pair in late)))
+        assert (here.busy, here.connections.open) == (3, 3)
+        here.go.set()
+        for pair in (*busy, *late):
+            assert await asyncio.wait_for(pair[0].readuntil(b"good"), 5)
+
+
+async def test_one_address_has_its_share() -> None:
+    async with stage(most=100, per_address=2) as here:
+        here.go.clear()
+        await here.connect(GET)
+        await here.connect(GET)
+        await until(lambda: here.busy == 2)
+        assert await closed(await here.connect(GET)), "all of its own are busy"
+        assert here.connections.closed["address"] == 1
+        here.go.set()
+        await until(lambda: here.busy == 0)
+        await asyncio.sleep(IDLE_FOR)  # the time is what it is about
+        assert await answered(await here.connect()), "its own idle ones make room"
+        assert here.connections.open <= 2
+
+
+async def test_a_trusted_proxy_speaks_for_many() -> None:
+    free = [ipaddress.ip_network("127.0.0.0/8")]
+    async with stage(most=100, per_address=2, free=free) as here:
+        for _ in range(10):
+            assert await answered(await here.connect())
+        assert here.connections.open == 10
+
+
+async def test_what_has_gone_counts_no_more() -> None:
+    async with stage(most=100) as here:
+        for _, writer in [await here.connect(GET) for _ in range(10)]:
+            writer.close()
+        await until(lambda: here.connections.open == 0)
+
+
+@pytest.mark.parametrize("octets", [b"", b"no TLS at all\r\n\r\n"])
+async def test_a_greeting_counts_and_is_given_up(octets: bytes) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    async with stage(context, most=100) as here:
+        _, writer = await here.connect(octets)
+        if not octets:
+            await until(lambda: here.connections.open == 1)
+            writer.close()
+        await until(lambda: here.connections.open == 0)
+
+
+def test_whose_connections_count_together() -> None:
+    assert place_of("192.0.2.7") == place_of("::ffff:192.0.2.7") == "192.0.2.7"
+    assert place_of("2001:db8::1") == place_of("2001:db8::ffff:1") != place_of("2001:db8:0:1::1")
+    assert place_of("fe80::1%eth0") == "fe80::/64"
+    proxy = Connections(1, 1, [ipaddress.ip_network("2001:db8::1"), ipaddress.ip_network("10.0.0.0/8")])
+    assert proxy._is_free(place_of("2001:db8::1"))
+    assert proxy._is_free(place_of("10.1.2.3"))
+    assert not proxy._is_free(place_of("192.0.2.7"))
