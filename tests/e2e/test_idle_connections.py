@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import resource
 from pathlib import Path
 
@@ -89,6 +90,10 @@ async def test_idle_connections_leave_descriptors_for_others(dsn: str, data_dir:
         async with aiohttp.ClientSession() as stranger:
             answer = await stranger.get(f"{built.node.origin}/api/v1/time", timeout=aiohttp.ClientTimeout(5))
             assert answer.status == 200
+            urls = (await built.node.status())["urls"]
+            answer = await stranger.get(f"{urls['ops']}/metrics", timeout=aiohttp.ClientTimeout(5))
+            (shown,) = re.findall(r"^smsgw_http_connections (\S+)$", await answer.text(), re.MULTILINE)
+            assert 64 < float(shown) <= 128
         await built.customer.send("cmpp30")
         assert len(os.listdir(f"/proc/{built.node.pid}/fd")) < 256 - 64
         assert (await built.clean()).statuses == {"delivered": 1}
