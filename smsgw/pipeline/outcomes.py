@@ -27,7 +27,7 @@ from smsgw.pipeline import references
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.longreports import LongReports
-from smsgw.pipeline.parking import Parking
+from smsgw.pipeline.parking import PARKED, Parking
 from smsgw.pipeline.reportids import ReportIds
 from smsgw.pipeline.retrying import Event, Retrying
 from smsgw.sparing import Sparing
@@ -201,13 +201,15 @@ class Outcomes:
             message = tuple(group)
             self._submit(GivenBack(message, now), message)
 
-    def _submit(self, item: Item, outcomes: tuple[Outcome, ...]) -> None:
+    def _submit(self, item: Item, outcomes: tuple[Outcome, ...]) -> asyncio.Future[Any]:
         keys = [(o.id, o.part, o.attempt) for o in outcomes]
-        self._writer.submit(item).add_done_callback(lambda done: self._settled(keys, done))
+        done = self._writer.submit(item)
+        done.add_done_callback(lambda done: self._settled(keys, done))
+        return done
 
     def _settled(self, keys: list[Key], done: asyncio.Future[Any]) -> None:
-        if done.cancelled() or done.exception() is not None:
-            return  # stays open in the journal: the next start reads it
+        if done.cancelled() or done.exception() is not None or done.result() == PARKED:
+            return  # stays open in the journal: the next start reads it, and nobody takes it for never written
         self._journal.settled(keys)
 
     def report(self, report: Report) -> asyncio.Future[Any]:
@@ -221,7 +223,13 @@ class Outcomes:
 
     def again(self, fact: Answer | GivenBack | Report | Arrived) -> asyncio.Future[Any]:
         """A fact that had been laid aside; the result is ``parking.PARKED`` when it was refused again."""
-        return self._writer.submit(fact)
+        match fact:
+            case Answer(outcome=outcome):
+                return self._submit(fact, (outcome,))
+            case GivenBack(outcomes=outcomes):
+                return self._submit(fact, outcomes)
+            case _:
+                return self._writer.submit(fact)
 
     async def sweep(self, sweep: Sweep) -> int:
         """Run a sweep in the writer's order; how many parts it changed.

@@ -19,10 +19,11 @@ from smsgw.channels import claims as claims_module
 from smsgw.channels.claims import Claims
 from smsgw.channels.pools import PoolTables
 from smsgw.channels.services import Services
-from smsgw.core.model import Claimed, Outcome, OutcomeKind
+from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
+from smsgw.pipeline import parking
 from smsgw.pipeline.routing import Membership
-from smsgw.store import claiming, leases
+from smsgw.store import batch, claiming, leases
 from smsgw.store.db import CONFLICT, OUTAGE, connect
 
 S = PartState
@@ -249,6 +250,32 @@ async def test_claimed_parts_that_nobody_has_in_hand_are_found_and_counted(
     assert [await ledger.state(i) for i in (lost, kept, fresh)] == [S.QUEUED, S.SENDING, S.SENDING]
     await sender.claims.look_after(sender.in_hand)  # not before it is time again
     assert sender.claims.lost == 1
+
+
+async def test_a_part_whose_answer_lies_aside_is_not_taken_for_one_that_was_never_written(
+    ledger: Ledger, sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "RETRY_MOST", 0.05)
+    message_id = await ledger.accept()
+    (claimed,) = await sender.take()
+    sender.in_hand.clear()
+    ledger.journal.write(keys([claimed]))
+    refused = "ALTER TABLE part ADD CONSTRAINT refused CHECK (carrier_id <> 'refused') NOT VALID"
+    await ledger.connection.execute(refused)
+    outcome = Outcome(*keys([claimed])[0], OutcomeKind.ACCEPTED, carrier_id="refused")
+    ledger.outcomes.answered([outcome], UnknownPolicy.HOLD)
+    await ledger.outcomes.drain()
+    assert ledger.outcomes.parked == 1
+    await ledger.connection.execute("UPDATE part SET claimed_at = now() - interval '1 min'")
+    for _ in range(2):
+        sender.claims._look_at = 0.0
+        await sender.claims.look_after(sender.in_hand)
+        await ledger.outcomes.drain()
+    assert await ledger.state(message_id) is S.SENDING, "it would be sent twice"
+    await ledger.connection.execute("ALTER TABLE part DROP CONSTRAINT refused")
+    assert await parking.retry(ledger.database, ledger.outcomes) == (1, 0)
+    assert await ledger.state(message_id) is S.SENT
+    assert not ledger.journal.open_keys()
 
 
 async def test_what_is_given_back_twice_in_one_breath_goes_back_to_its_pool(ledger: Ledger) -> None:

@@ -95,7 +95,7 @@ async def test_answer_report_and_message_are_laid_aside_and_applied_when_they_ca
         for table, name in (("mo_part", "mo_refused"), ("receipt_orphan", "orphan_refused"))
     } | {line.error for line in lines if line.kind == "answer"}
     assert ledger.outcomes.parked == 3
-    assert not ledger.journal.open_keys()
+    assert ledger.journal.open_keys() == {(claimed.id, 1, 1)}, "not known to the ledger"
     (finding,) = await parking.findings(ledger.database)
     assert (finding.kind, finding.severity) == ("facts_parked", "critical")
 
@@ -106,6 +106,7 @@ async def test_answer_report_and_message_are_laid_aside_and_applied_when_they_ca
     assert await parking.retry(ledger.database, ledger.outcomes, [lines[0].id]) == (0, 0), "it has a new line"
     assert await parking.retry(ledger.database, ledger.outcomes) == (3, 0)
     assert await parking.findings(ledger.database) == []
+    assert not ledger.journal.open_keys()
     await ledger.outcomes.rematch()
     assert await ledger.state(message_id) is S.DELIVERED
     assert await ledger.connection.fetchval("SELECT content FROM mo") == TEXT
