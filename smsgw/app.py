@@ -559,6 +559,8 @@ async def run(settings: Config, *, on_ready: Callable[[Daemon], Any] | None = No
     await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
         await aio.cancel(starting)
+        if daemon.fatal is not None:
+            raise daemon.fatal
         return
     starting.result()
     aio.settle_memory()

@@ -8,6 +8,7 @@ import os
 import re
 import select
 import sys
+import threading
 import traceback
 from types import TracebackType
 from typing import TextIO, cast
@@ -35,6 +36,7 @@ class Output:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._lock = threading.Lock()  # threads write, too, and two of them must not poll at once
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
         self.lost = 0
@@ -42,15 +44,16 @@ class Output:
 
     def write(self, text: str) -> int:
         """One line, or a few."""
-        if self.lost:
-            missing = json.dumps({"lines": self.lost, "event": "log.lost", "level": "error"})
-            if not self._written(f"{missing}\n"):
+        with self._lock:
+            if self.lost:
+                missing = json.dumps({"lines": self.lost, "event": "log.lost", "level": "error"})
+                if not self._written(f"{missing}\n"):
+                    self.lost += 1
+                    return len(text)
+                self.lost = 0
+            if not self._written(text):
                 self.lost += 1
-                return len(text)
-            self.lost = 0
-        if not self._written(text):
-            self.lost += 1
-        return len(text)
+            return len(text)
 
     def flush(self) -> None:
         """Nothing is kept back."""

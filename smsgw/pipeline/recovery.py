@@ -42,7 +42,7 @@ async def recover_channel(
             return replay.answers[key]
         if key not in replay.written and claimed_under in replay.epochs:
             return Outcome(*key, OutcomeKind.UNSENT)
-        if journal.owns(claimed_under) and not journal.is_open(key):
+        if journal.owns(claimed_under) and key not in written:
             return Outcome(*key, OutcomeKind.UNSENT)
         known = claimed_under in replay.epochs or journal.owns(claimed_under)
         code = INTERRUPTED if known else TAKEN_OVER
@@ -51,6 +51,8 @@ async def recover_channel(
     counts: dict[OutcomeKind, int] = {}
     after = (0, 0)
     while True:
+        # Taken before the rows are read: what is settled meanwhile must not look as if it had never been written.
+        written = journal.open_keys()
         async with database.acquire(timeout=30) as connection:
             rows = await claiming.interrupted(connection, channel_id, epoch, after)
         if not rows:

@@ -308,9 +308,10 @@ class Session:
             self._why = why
             self._close_by = now + self.config.close_grace
             self._unsettled = True
-            self._held.clear()  # see `_behind`
-            self._held_octets = 0
+        behind, self._held, self._held_octets = self._held, deque(), 0
         self._move(Trigger.CLOSE)
+        for frame in behind:
+            self._behind(frame, now)
 
     def closed(self, why: str, now: float) -> list[Event]:
         """The transport is gone. Gives back every outstanding tag; the second call gives nothing."""
@@ -453,7 +454,8 @@ class Session:
     def _behind(self, frame: bytes, now: float) -> None:
         """A frame while others wait, or must: requests get in line, the rest passes them.
 
-        While we leave nothing gets in line: it stays unanswered, and comes again over the next connection.
+        While we leave nothing gets in line. A carrier keeps what is not answered and brings it again; a client must
+        know that its submit was not taken.
         """
         command = int.from_bytes(frame[4:8], "big")
         keepalive = self._keepalive is not None and command == self._keepalive.request.command_id
@@ -466,6 +468,17 @@ class Session:
                 self._end("input-overflow")
         elif self._logout is not None and command == self._logout.request.command_id:
             self._frame(frame, now)
+        elif self.rules.role is Role.SERVER:
+            self._turn_away(frame)
+
+    def _turn_away(self, frame: bytes) -> None:
+        try:
+            pdu = self.dialect.decode(frame)
+        except Malformed:
+            return
+        op = self._matrix.requests.get(pdu.command_id)
+        if op is not None and op.kind is Kind.DATA:
+            self._reject(op, pdu.sequence, op.busy)
 
     def _go_on(self, now: float) -> None:
         """Take up what waits, as far as there is room."""

@@ -65,6 +65,8 @@ REFUSALS = 3
 """Tries of a fact that is refused as data, each on a fresh connection, before it is laid aside …"""
 FAILURES = 10
 """… and of one that fails otherwise while others succeed: about two minutes."""
+DRAIN_LOOK = 0.2
+"""Seconds between two looks of a drain at facts that turn out to be such."""
 RETRY_MOST = 30.0
 """Seconds between two of these tries, at most."""
 
@@ -180,10 +182,11 @@ class Batcher(Generic[Item, Result]):
         return await self.submit(item, beyond=beyond)
 
     async def drain(self) -> None:
-        """Returns when everything queued so far is settled; what comes meanwhile is not waited for."""
-        waiting = [future for _, future in (*self._under_way, *self._queue)]
-        if waiting:
-            await asyncio.wait(waiting)
+        """Returns when everything queued so far is settled, or is a fact that is tried apart from others; what comes
+        meanwhile is not waited for."""
+        waiting = {future for _, future in (*self._under_way, *self._queue)}
+        while waiting := {f for f in waiting if not f.done() and f not in self._suspects}:
+            await asyncio.wait(waiting, timeout=DRAIN_LOOK)
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         batch = []

@@ -103,9 +103,9 @@ def node_of(folder: Path) -> int:
     """The node number that the newest segment of a folder is of; 0 when there is none."""
     for path in sorted(folder.glob("*.journal"), reverse=True):
         with path.open("rb") as file:
-            header = file.read(_HEADER.size)
-        if len(header) == _HEADER.size and header.startswith(_MAGIC):
-            return int(_HEADER.unpack(header)[1])
+            header = _header(file.read(_HEADER.size + _CRC.size))
+        if header is not None:
+            return header.node
     return 0
 
 

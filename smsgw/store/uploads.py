@@ -53,7 +53,7 @@ WHERE u.node = $1 AND NOT u.removed AND u.expires_at <= $2
 ORDER BY u.expires_at LIMIT 200
 """
 _REMOVE = "UPDATE upload SET removed = true WHERE id = ANY($1::bigint[])"
-_KNOWN = "SELECT id FROM upload WHERE node = $1 AND NOT removed AND id = ANY($2::bigint[])"
+_KNOWN = "SELECT id FROM upload WHERE NOT removed AND id = ANY($1::bigint[])"
 _FORGET = "DELETE FROM upload WHERE removed AND expires_at < $1"
 
 
@@ -91,9 +91,9 @@ async def remove(database: Database, ids: Sequence[int]) -> None:
     await database.execute(_REMOVE, list(ids))
 
 
-async def known(database: Database, node: int, ids: Sequence[int]) -> set[int]:
+async def known(database: Database, ids: Sequence[int]) -> set[int]:
     """Which of the ids are files that lie on the node."""
-    return {row["id"] for row in await database.fetch(_KNOWN, node, list(ids))}
+    return {row["id"] for row in await database.fetch(_KNOWN, list(ids))}
 
 
 async def forget(database: Database, before: datetime) -> None:

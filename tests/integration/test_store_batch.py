@@ -484,6 +484,20 @@ async def test_what_fails_while_nothing_else_succeeds_is_not_laid_aside(
     await writer.stop()
 
 
+async def test_nobody_drains_for_a_fact_that_is_tried_apart(
+    dsn: str, side: asyncpg.Connection, hurried: None
+) -> None:
+    """Nothing else is committed while a start settles what was in flight: it would wait for ever."""
+    writer: Writer = Batcher("test", dsn, Facts(poison(1, code="XX000")).commit, parking=Shelf())
+    await writer.start()
+    fact, other = writer.submit(1), writer.submit(2)
+    await asyncio.wait_for(writer.drain(), 10)
+    assert (fact.done(), other.result()) == (False, 4)
+    await writer.stop(timeout=0.1)
+    with pytest.raises(Temporary):
+        await asyncio.wait_for(fact, 1)
+
+
 async def test_a_fact_stays_with_its_writer_until_it_can_be_laid_aside(
     dsn: str, side: asyncpg.Connection, hurried: None
 ) -> None:

@@ -153,17 +153,23 @@ ON CONFLICT (resource) DO UPDATE SET expires_at = excluded.expires_at
 """
 
 
-async def test_an_upgrade_goes_on_with_its_number(database: Database, tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [True, False], ids=["journal of the version before", "journal of this one"])
+async def test_an_upgrade_goes_on_with_its_number(database: Database, tmp_path: Path, before: bool) -> None:
     """Stopped a moment ago: its lease still runs, and nobody prolongs it."""
     folder = tmp_path / "one"
-    journal = Journal(folder / "journal", 4, "0" * 36)
-    journal.open()
-    journal.close()
+    if before:
+        (folder / "journal").mkdir(parents=True)
+        header = b"SMSGWJ01" + (4).to_bytes(4, "big") + b"0" * 36
+        (folder / "journal" / "000000000001.journal").write_bytes(header.ljust(1 << 16, b"\0"))
+    else:
+        journal = Journal(folder / "journal", 4, "0" * 36)
+        journal.open()
+        journal.close()
     assert node_of(folder / "journal") == 4
     assert node_of(tmp_path) == 0
     await database.execute(_OLD_BEAT, 4)
     held = await leases.acquire(database, "channel/1", 4)
-    number = await nodes.take(database, nodes.identity(folder, had=4), 0)
+    number = await nodes.take(database, nodes.identity(folder, had=node_of(folder / "journal")), 0)
     assert number.number == 4
     assert held is not None
     assert await leases.acquire(database, "channel/1", 4) is not None, "its channels are its own"

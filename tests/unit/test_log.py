@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -41,6 +42,26 @@ def test_a_pipe_that_nobody_reads_makes_nobody_wait_and_what_is_missing_is_said_
         assert json.loads(lost) == {"lines": 2000 - len(kept), "event": "log.lost", "level": "error"}
         assert again == "again"
         assert output.lost == 0
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_two_threads_write_whole_lines() -> None:
+    reading, writing = os.pipe()
+    try:
+        output = Output(writing)
+
+        def write(letter: str) -> None:
+            for _ in range(300):
+                output.write(letter * 99 + "\n")
+
+        with ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(write, letter) for letter in "ab"]:
+                done.result(20)
+        kept = os.read(reading, 1 << 20).decode().splitlines()
+        assert set(kept) <= {"a" * 99, "b" * 99}
+        assert len(kept) + output.lost == 600
     finally:
         os.close(reading)
         os.close(writing)

@@ -162,7 +162,7 @@ class Files:
                 else:
                     old[int(stem)] = path
         if old:
-            known = await store.known(self._database, self._node, list(old))
+            known = await store.known(self._database, list(old))
             for upload_id in old.keys() - known:
                 old[upload_id].unlink(missing_ok=True)
 

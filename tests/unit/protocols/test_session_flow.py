@@ -234,6 +234,20 @@ def test_who_leaves_reads_on_and_lets_what_waited_come_again() -> None:
     (book << hears(UnbindResp(sequence=3)) >> CloseNow).done()
 
 
+def test_a_client_is_told_that_what_waited_was_not_taken() -> None:
+    book = bound_smsc(replace(FOUR, refuses_beyond=True)) << hears(*submits(1, 7))
+    for _ in range(4):
+        book >> Request
+    book >> sees(Violation, kind="window") >> sends(SubmitSmResp, sequence=5, command_status=0x58)
+    book << hears(Unbind(sequence=8)) << closes()
+    for sequence in (6, 7):
+        book >> sends(SubmitSmResp, sequence=sequence, command_status=0x58)
+    assert book.session.state is State.LEAVING, "its logout waited, too"
+    for sequence in (1, 2, 3, 4):
+        book << replies() >> sends(SubmitSmResp, sequence=sequence, command_status=0)
+    (book >> CloseNow >> sends(UnbindResp, sequence=8)).done()
+
+
 def test_both_leave_while_something_waits() -> None:
     book = bound_esme() << hears(*delivers(1, 9))
     sequences(book)
