@@ -101,16 +101,21 @@ def country(e164: str) -> str:
     return e164[:2] if e164[:2] in _TWO_DIGITS else e164[:3]
 
 
+TAIL = 8
+"""Digits by which spellings of a number are compared: carriers differ in what stands before them, also inside of a
+country's numbers (Mexico's 1, Argentina's 9)."""
+
+
 def tail(number: str) -> str:
     """The end of a number by which spellings of it are compared; empty when it does not say which number it is.
 
-    Prefixes go (+, 0086, 86, 0); what has fewer than seven digits, more than fifteen (pseudo codes) or other
-    characters among them (masked) is no number to compare with.
+    What has, without zeros before it, fewer than seven digits, more than fifteen (pseudo codes) or other characters
+    among them (masked) is no number to compare with.
     """
     digits = number.strip(" \t+").lstrip("0")
     if not (7 <= len(digits) <= 15 and digits.isascii() and digits.isdigit()):
         return ""
-    return national(digits)
+    return digits[-TAIL:]
 
 
 def mask(number: str) -> str:

@@ -260,7 +260,8 @@ class Acceptor:
             if spooling is None or not self.open or problem.code != "STORAGE_UNAVAILABLE":
                 raise
             return await spooling.put(call, problem)
-        if spooling is not None and call.keys and call.gate is None:
+        as_it_is = isinstance(stored, Stored) and stored.replay is None and stored.revised is None
+        if spooling is not None and call.keys and call.gate is None and as_it_is:
             spooling.remember(call)
         return stored
 

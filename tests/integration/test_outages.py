@@ -164,6 +164,18 @@ async def test_a_repeat_shares_the_fate_of_the_call_it_repeats(
         assert await here.stored() == 1
 
 
+async def test_a_repeat_of_a_repeat_gets_the_first_answer_during_an_outage(dsn: str, tmp_path: Path) -> None:
+    async with gateway(dsn, tmp_path) as here:
+        (to,) = numbers(1)
+        first = await here.post(to, key="order-1")
+        assert (await here.post(to, key="order-1")).data == first.data
+        here.away()
+        assert (await here.post(*numbers(1))).status == 202
+        assert (await here.post(to, key="order-1")).data == first.data
+        here.back()
+        await here.drained()
+
+
 async def test_what_a_bit_makes_unreadable_is_kept_and_all_else_is_entered(dsn: str, tmp_path: Path) -> None:
     async with gateway(dsn, tmp_path) as here:
         here.away()

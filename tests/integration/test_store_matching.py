@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +131,9 @@ async def test_a_number_is_the_same_however_it_is_spelled_and_none_contradicts_n
 
 def test_the_end_of_a_number() -> None:
     for same in ("8613800138000", "+86 13800138000".replace(" ", ""), "0086 13800138000".replace(" ", "")):
-        assert tail(same) == "13800138000"
-    assert tail("85291234567") == tail("0085291234567") == tail("+85291234567") == "85291234567"
+        assert tail(same) == "00138000"
+    assert tail("85291234567") == tail("0085291234567") == tail("+85291234567") == "91234567"
+    assert tail("5215512345678") == tail("525512345678"), "Mexico, with and without its 1"
     for nothing in (
         "",
         "0",
@@ -191,7 +192,8 @@ async def second_attempt(ledger: Ledger) -> Claimed:
     lease = ledger.leases["a"]
     fence = claiming.Fence(lease.resource, 1, lease.epoch, ledger.channels["a"])
     await ledger.connection.execute("UPDATE part SET next_at = now() - interval '1 second' WHERE state = 11")
-    (claimed,) = await claiming.claim_deferred(ledger.connection, fence, limit=10, oldest=0)
+    now = datetime.now(UTC)
+    (claimed,) = await claiming.claim_deferred(ledger.connection, fence, now=now, limit=10, oldest=0)
     return claimed
 
 

@@ -95,7 +95,9 @@ class SmppMapping:
             return self._message(pdu)
         if not receipt.final:
             return INTERMEDIATE
-        number = number_of(pdu.source_addr)
+        code = self._spec.access_code
+        ours = code and pdu.source_addr.startswith(code)  # some do not turn the addresses around
+        number = number_of(pdu.destination_addr if ours else pdu.source_addr)
         reference = pdu.tlv(tlvs.USER_MESSAGE_REFERENCE) if self._profile.message_reference else None
         if receipt.message_ids:
             carrier_id = clean(canonical(receipt.message_ids[0], self._receipt_base))[:MAX_ID]

@@ -159,6 +159,12 @@ def test_smpp_references_go_out_and_come_back_when_the_profile_says_so() -> None
     assert report.reference == reference_of(claimed().id, 1)
     assert report.submitted == datetime(2026, 11, 24, 12, 1, tzinfo=UTC)
     assert not report.by_number
+    assert report.number == "8613300000001"
+    code = plain.submit(claimed()).source_addr  # type: ignore[attr-defined]
+    unturned = smpp.DeliverSm(
+        esm_class=4, source_addr=code, destination_addr="8613300000001", short_message=text
+    )
+    assert plain.incoming(unturned).number == "8613300000001"  # type: ignore[union-attr]
     untrusted = plain.incoming(receipt)
     assert isinstance(untrusted, Report)
     assert untrusted.reference is None
