@@ -314,11 +314,12 @@ async def _pour(folder: Path) -> Figures:
     return figures
 async def _database(folder: Path) -> Figures:
     per_second = float(os.environ.get("TRIAL_LOAD", "1000"))
+    singles = float(os.environ.get("TRIAL_SINGLES", per_second / 10))
     figures: Figures = {}
     async with outages(folder) as here:
         faults = ((here.frozen, 60), (here.killed, 20), (here.read_only, 30), (here.slow, 60))
         for fault, seconds in faults:
-            figures[fault.__name__] = await through(here, fault, seconds, batches=per_second, singles=per_second / 10)
+            figures[fault.__name__] = await through(here, fault, seconds, batches=per_second, singles=singles)
             print(f"  {fault.__name__}: {figures[fault.__name__]}", flush=True)
         books = await here.built.clean(within=900)
         assert set(books.statuses) == {"delivered"}, books
