@@ -37,6 +37,9 @@ STATE = ROOT / "var" / "chaos" / "rounds.jsonl"
 DOCUMENT = ROOT / "docs" / "durability.md"
 BEGIN, END = "<!-- chaos: begin -->", "<!-- chaos: end -->"
 
+CORRECTED_WITHIN = 20.0
+"""Seconds in which an owner that was cut off and is back tells what it knows better than the one that took over."""
+
 Play = Callable[[Ground, random.Random, int], Awaitable[int]]
 """Round ``n``: load and fault; the parts that may be unknown afterwards."""
 
@@ -144,6 +147,10 @@ async def one_round(built: Ground, family: str, n: int, seed: int) -> Round:
     try:
         made.may_be_unknown = await FAMILIES[family].play(built, dice(seed), n)
         books = await built.ledger(within=120)
+        ends = time.monotonic() + CORRECTED_WITHIN
+        while len(books.unknown) > made.may_be_unknown and time.monotonic() < ends:
+            await asyncio.sleep(1.0)
+            books = await built.ledger(within=120)
         _enter(made, books)
         if family == "F2":
             made.problems += _exactly(built, n, books)
