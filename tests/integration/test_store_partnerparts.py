@@ -144,7 +144,7 @@ async def test_refused_for_now(table: Table) -> None:
 
 
 async def test_refused_for_now_twice(table: Table) -> None:
-    """What comes again is a submit of its own: new id and time, so that it can be refused, and is known, as the first."""
+    """What comes again is a submit of its own, with a new id and time: refused and known as the first was."""
     assert await table.say("A1 A2", join=False) == ["A1 A2"]
     refused = table.id["A2"]
     for _ in range(2):
