@@ -61,6 +61,7 @@ async def test_a_part_that_is_refused_again(
     )  # the sweep takes up everything at once
     async with desk(dsn, tmp_path) as here:
         door = Door(here)
+        here.directory.partners = {(PARTNER.protocol, PARTNER.username): PARTNER}
         parts = Parts(here.database, door, here.directory, EventBell(), here.ids)  # type: ignore[arg-type]
         await parts._writer.start()
         try:
