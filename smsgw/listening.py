@@ -40,6 +40,8 @@ IDLE_FOR = 1.0
 """Seconds; what has been idle for less may have a request under way."""
 GREETING_SECONDS = 10.0
 """For a TLS handshake."""
+GOODBYE_SECONDS = 2.0
+"""For the peer's agreement to the end of TLS."""
 _MANY = 1 << 20
 _OF_OTHERS = frozenset({"handler_cancellation", "shutdown_timeout"})
 """Options of the runner that are not the connections'."""
@@ -107,7 +109,7 @@ class Connections:
         idle = sorted((c for c in among if c.idle and c.idle_since < before), key=lambda c: c.idle_since)
         del idle[most:]
         for connection in idle:
-            connection.force_close()
+            connection.abort()
         self.closed["idle"] += len(idle)
         return len(idle)
 
@@ -151,6 +153,13 @@ class _Connection(web.RequestHandler):
     def idle_since(self) -> float:
         """By the loop's clock."""
         return self._next_keepalive_close_time - self.keepalive_timeout
+
+    def abort(self) -> None:
+        """Gone a moment later, whatever the peer does: closing alone waits for it to read, and over TLS to agree."""
+        transport = self.transport
+        self.force_close()
+        if transport is not None:
+            transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.begun = True
@@ -265,7 +274,13 @@ class Listener(web.BaseSite):
     async def _greet(self, sock: socket.socket, connection: _Connection) -> None:
         """Hand the socket to its connection, after the TLS handshake where there is one."""
         context = self._ssl_context
-        how: dict[str, Any] = {"ssl": context, "ssl_handshake_timeout": GREETING_SECONDS} if context else {}
+        how: dict[str, Any] = {}
+        if context:
+            how = {
+                "ssl": context,
+                "ssl_handshake_timeout": GREETING_SECONDS,
+                "ssl_shutdown_timeout": GOODBYE_SECONDS,
+            }
         try:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock, **how)
         except OSError as exc:  # of TLS, too

@@ -33,24 +33,31 @@ class UnderWay:
     answer: Pdu | None = None
     """Given when its connection was gone."""
     left_at: float = 0.0
+    key: object = None
+    """Where it is left."""
 
 
 class Left:
-    """Submits of connections that went before their answers. ``now`` is in seconds, monotonic."""
+    """Submits of connections that went before their answers. ``now`` is in seconds, monotonic.
+
+    A partner's connections count each for itself: when they go together their submits have the same numbers, and what
+    they say tells them apart.
+    """
 
     def __init__(self, limit: int = MAX_LEFT) -> None:
         self._limit = limit
-        self._left: OrderedDict[tuple[int, object], UnderWay] = OrderedDict()
+        self._left: OrderedDict[object, UnderWay] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._left)
 
-    def add(self, partner_id: int, submits: Iterable[UnderWay], now: float) -> None:
-        """A connection of this partner is gone."""
-        for one in submits:
+    def add(self, partner_id: int, submits: Iterable[tuple[int, UnderWay]], now: float) -> None:
+        """A connection of this partner is gone. ``submits``: each with its fingerprint (``Face.fingerprint``)."""
+        for fingerprint, one in submits:
             one.left_at = now
-            self._left[partner_id, one.request.pdu.sequence] = one
-            self._left.move_to_end((partner_id, one.request.pdu.sequence))
+            one.key = partner_id, one.request.pdu.sequence, fingerprint
+            self._left[one.key] = one
+            self._left.move_to_end(one.key)
         while self._left and (len(self._left) > self._limit or self._oldest.left_at < now - GOOD_FOR):
             self._left.popitem(last=False)
 
@@ -58,15 +65,14 @@ class Left:
     def _oldest(self) -> UnderWay:
         return next(iter(self._left.values()))
 
-    def find(self, partner_id: int, pdu: Pdu, now: float) -> UnderWay | None:
+    def find(self, partner_id: int, pdu: Pdu, fingerprint: int | None, now: float) -> UnderWay | None:
         """The submit that this one repeats."""
-        one = self._left.get((partner_id, pdu.sequence))
+        one = self._left.get((partner_id, pdu.sequence, fingerprint))
         if one is None or one.left_at < now - GOOD_FOR or one.request.pdu != pdu:
             return None
         return one
 
-    def drop(self, partner_id: int, one: UnderWay) -> None:
+    def drop(self, one: UnderWay) -> None:
         """It was answered after all, or refused."""
-        key = partner_id, one.request.pdu.sequence
-        if self._left.get(key) is one:
-            del self._left[key]
+        if self._left.get(one.key) is one:
+            del self._left[one.key]

@@ -218,7 +218,7 @@ class Bind:
             self._answer(request, pdu)
         first = self._ended(request)
         if first is not None:
-            self._service.left.drop(self.partner.id, first)
+            self._service.left.drop(first)
             for bind, again in first.again:
                 if bind.link.session.owes(again):
                     bind._answer(again, dataclasses.replace(pdu))
@@ -236,13 +236,14 @@ class Bind:
         left = self._service.left
         if not left:
             return False
-        first = left.find(self.partner.id, request.pdu, asyncio.get_running_loop().time())
+        fingerprint = self.face.fingerprint(request.pdu)
+        first = left.find(self.partner.id, request.pdu, fingerprint, asyncio.get_running_loop().time())
         if first is None:
             return False
         if first.answer is None:
             first.again.append((self, request))
         else:
-            left.drop(self.partner.id, first)
+            left.drop(first)
             self._tell(request, dataclasses.replace(first.answer))
         return True
 
@@ -258,7 +259,7 @@ class Bind:
         for bind, again in first.again:
             told |= bind._tell(again, dataclasses.replace(pdu))
         if told:
-            self._service.left.drop(self.partner.id, first)
+            self._service.left.drop(first)
         else:
             first.answer = pdu
             self._leave([first])
@@ -276,7 +277,8 @@ class Bind:
 
     def _leave(self, submits: Iterable[UnderWay]) -> None:
         """The connection is gone: its submits may come again over another one."""
-        repeated = [one for one in submits if self.face.fingerprint(one.request.pdu) is not None]
+        marked = ((self.face.fingerprint(one.request.pdu), one) for one in submits)
+        repeated = [(fingerprint, one) for fingerprint, one in marked if fingerprint is not None]
         self._service.left.add(self.partner.id, repeated, asyncio.get_running_loop().time())
 
     def _request(self, account: Account, order: Submit, items: tuple[SendItem, ...]) -> SendRequest:

@@ -88,7 +88,9 @@ class Parts:
                 if not await self._join(rows, partner) and not await store.is_taken(self._database, kept.id):
                     raise Temporary("BACKPRESSURE", retry_after=1, n=1)  # refused under another submit of it
             except SmsgwError as exc:
-                await self._undo(part.id, rows, exc)
+                # Of its parts the one that made it whole has no answer yet; the others' senders were told their ids.
+                last = part.id if part.id == kept.id else max(kept.whole)
+                await self._undo(last, rows, exc)
                 raise
         return kept.id
 

@@ -132,7 +132,10 @@ async def commit_inbound(
                 _WAITING, inbound.number, inbound.to_code, inbound.concat_ref, inbound.concat_total,
                 inbound.received_at - JOIN_WITHIN,
             )  # fmt: skip
-            (layer, *_) = layers((row["part"], row["content"], key_of(row)) for row in waiting)
+            found = layers((row["part"], row["content"], key_of(row)) for row in waiting)
+            if not found:
+                continue  # a sibling of the same commit has made it whole
+            layer = found[0]
             if len(layer) < inbound.concat_total:
                 continue
             keys = [key for _, copies in layer.values() for key in copies]
@@ -256,7 +259,9 @@ async def give_up_joining(
         inbound = Inbound(row["channel_id"], "", row["number"], row["to_code"], content, row["received_at"])
         one = Arrived(inbound, account_id, extend_code)
         copies = [key for _, stored in layer.values() for key in stored]
-        whole = len(layer) == row["total"]  # two nodes took its last parts at the same moment: neither saw the other's
+        whole = (
+            len(layer) == row["total"]
+        )  # two nodes took its last parts at the same moment: neither saw the other's
         stored_mo = await _store(connection, one, copies, content, len(layer), whole, ids)
         if stored_mo.account_id is not None:
             told.add(stored_mo.account_id)

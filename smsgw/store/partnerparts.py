@@ -113,7 +113,6 @@ JOIN partner_part p ON p.account_id = k.account_id AND p.key = k.key AND p.recei
 WHERE coalesce(p.message_id, 0) = 0 OR p.message_id <> p.id AND p.received_at >= $5
 ORDER BY p.id FOR UPDATE OF p
 """
-_REOPEN = "UPDATE partner_part SET message_id = NULL WHERE id = ANY($1::bigint[]) AND message_id = 0"
 _SEEN = """
 UPDATE partner_part p SET received_at = s.at FROM unnest($1::bigint[], $2::timestamptz[]) AS s(id, at) WHERE p.id = s.id
 """
@@ -126,7 +125,8 @@ async def keep(
 
     A part that came before is not stored again. One that comes with other content than its namesake in a set that
     still waits begins another message: the waiting one will not be completed and is refused. A set that is whole is
-    a message, whatever comes after it.
+    a message, whatever comes after it. One that was refused for now is stored anew when it comes again: nobody was told
+    its id.
     """
     keys = sorted({(p.account_id, p.key) for p in parts})
     turns = sorted({crc32(f"{account_id}|{key}".encode()) % _TURNS for account_id, key in keys})
@@ -139,24 +139,20 @@ async def keep(
     heaps: dict[tuple[int, str], _Heap] = {key: _Heap() for key in keys}
     for row in rows:
         heaps[row["account_id"], row["key"]].enter(row)
-    fresh: list[tuple[Part, int]] = []
     results: list[Kept] = []
     for part in parts:
         heap = heaps[part.account_id, part.key]
-        found = heap.holder(part)
-        if found is None:
-            found = heap.put(part)
-            fresh.append((part, found.id))
-        results.append(found.kept(part))
+        results.append((heap.holder(part) or heap.put(part)).kept(part))
+    replaced = [id_ for heap in heaps.values() for id_ in heap.replaced]
+    if replaced:
+        await connection.execute(_FORGET, replaced)
+    fresh = [one for heap in heaps.values() for one in heap.fresh]
     await connection.copy_records_to_table(
         "partner_part",
         records=[(*(getattr(p, name) for name in _COLUMNS), set_id) for p, set_id in fresh],
         columns=(*_COLUMNS, "set_id"),
         timeout=10,
     )
-    reopened = [id_ for heap in heaps.values() for id_ in heap.reopened]
-    if reopened:
-        await connection.execute(_REOPEN, reopened)
     seen = {id_: at for heap in heaps.values() for id_, at in heap.seen.items()}
     if seen:
         await connection.execute(_SEEN, list(seen), list(seen.values()))
@@ -173,7 +169,9 @@ class _Heap:
         """In the order in which they began."""
         self.abandoned: list[int] = []
         """Parts whose set gives way to another."""
-        self.reopened: list[int] = []
+        self.fresh: list[tuple[Part, int]] = []
+        """Parts to store, with their sets."""
+        self.replaced: list[int] = []
         """Parts that had been refused for now, and came again."""
         self.seen: dict[int, datetime] = {}
         """Parts of messages that came again while another waited for its parts, and when."""
@@ -192,16 +190,17 @@ class _Heap:
     def holder(self, part: Part) -> _Set | None:
         """The set that holds this part already: it came again."""
         filling = self._filling()
-        if filling is not None and filling.has(part):
+        if filling is not None and (known := filling.has(part)) is not None:
+            if known.withdrawn:
+                self._replace(filling, known, part)
             return filling
         for message in reversed(self._sets.values()):
             known = message.has(part) if message.whole else None
             if known is None or (known.id != part.id and self._wanted(part, filling, message)):
                 continue
             if known.withdrawn:
-                known.withdrawn = False
-                self.reopened.append(known.id)
-            if filling is not None:
+                self._replace(message, known, part)
+            elif filling is not None:
                 known.at = self.seen[known.id] = part.received_at
             return message
         return None
@@ -224,8 +223,16 @@ class _Heap:
             filling = None
         if filling is None:
             filling = self._sets[part.id] = _Set(part.id, part.total)
-        filling.parts[part.part] = _Known(part.id, part.octets, part.received_at)
+        self._enter_new(filling, part)
         return filling
+
+    def _replace(self, among: _Set, known: _Known, part: Part) -> None:
+        self.replaced.append(known.id)
+        self._enter_new(among, part)
+
+    def _enter_new(self, among: _Set, part: Part) -> None:
+        among.parts[part.part] = _Known(part.id, part.octets, part.received_at)
+        self.fresh.append((part, among.id))
 
     def _filling(self) -> _Set | None:
         return next((one for one in self._sets.values() if not one.whole), None)

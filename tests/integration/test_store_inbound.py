@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from ledger import Ledger
+from structlog.testing import capture_logs
 
 from smsgw.core.model import Account, Inbound, MessageType
 from smsgw.core.settings import Settings
@@ -122,7 +123,9 @@ async def give_up(ledger: Ledger, after: timedelta = timedelta(minutes=10)) -> i
     async with ledger.connection.transaction():
         rows = await inbound_store.stale_parts(ledger.connection, ledger.clock + timedelta(seconds=1) - after)
         for row in rows:
-            await inbound_store.give_up_joining(ledger.connection, row, ledger.account_id, "", ledger.ids.next)
+            await inbound_store.give_up_joining(
+                ledger.connection, row, ledger.account_id, "", ledger.ids.next
+            )
     return len(rows)
 
 
@@ -166,6 +169,25 @@ async def test_parts_of_two_messages_under_one_id_become_two(ledger: Ledger) -> 
     assert sorted(await inbox(ledger)) == [("<1.1><1.2><1.3>", True), ("<2.1><2.2><2.3>", True)]
     await arrive(ledger, *first, *second)
     assert len(await inbox(ledger)) == 2
+
+
+async def test_parts_that_come_together_are_one_commit(ledger: Ledger) -> None:
+    """The first of them finds the message whole; its siblings have nothing left to do."""
+    parts = [long_part(ledger, n, 3) for n in (2, 3, 1)]
+    await arrive(ledger, *parts, single(ledger, "7", "好"))
+    with capture_logs() as logs:
+        await arrive(
+            ledger,
+            *(long_part(ledger, n, 3, ref=ref) for ref in (2, 3) for n in (2, 3, 1)),
+            long_part(ledger, 1, 2, ref=4),
+            parts[0],
+            together=True,
+        )
+    assert [one for one in logs if one["log_level"] in ("warning", "error")] == [], "all in the first attempt"
+    assert await inbox(ledger) == [
+        ("<1.1><1.2><1.3>", True), ("好", True), ("<2.1><2.2><2.3>", True), ("<3.1><3.2><3.3>", True)
+    ]  # fmt: skip
+    assert await ledger.connection.fetchval("SELECT count(*) FROM mo_part WHERE mo_id IS NULL") == 1
 
 
 @pytest.mark.parametrize("seed", [1])

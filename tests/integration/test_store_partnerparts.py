@@ -136,11 +136,33 @@ async def test_refused_for_now(table: Table) -> None:
     assert await table.say("B1 B2", join=False) == ["B1 B2"]
     async with table.database.transaction() as connection:
         for said in ("A2", "B2"):
-            await store.withdraw(connection, table.id[said])
+            await store.withdraw(connection, table.id.pop(said))  # it comes again under another
     assert await table.keep(table.part("A1")) == [Kept(table.id["A1"])], "it waits for its other part"
     assert await table.say("C1") == [], "it takes no part of theirs"
     assert await table.say("A2 B2 C2") == ["A1 A2", "B1 B2", "C1 C2"]
     assert await table.refused() == set()
+
+
+async def test_refused_for_now_twice(table: Table) -> None:
+    """What comes again is a submit of its own, with a new id and time: refused and known as the first was."""
+    assert await table.say("A1 A2", join=False) == ["A1 A2"]
+    refused = table.id["A2"]
+    for _ in range(2):
+        async with table.database.transaction() as connection:
+            await store.withdraw(connection, refused)
+        table.now += timedelta(seconds=50)
+        again = table.part("A2")
+        (kept,) = await table.keep(again)
+        assert (kept.id, set(kept.whole)) == (again.id, {table.id["A1"], again.id})
+        refused = again.id
+    async with table.database.transaction() as connection:
+        await store.withdraw(connection, refused)
+    assert await store.ready(table.database, table.now + timedelta(seconds=1)) == [], "nothing sends it"
+    last = table.part("A2")
+    (kept,) = await table.keep(last)
+    await table.join(kept.whole)
+    table.now += store.REPEATED_WITHIN - timedelta(seconds=1)
+    assert await table.keep(table.part("A2")) == [Kept(last.id)], "a minute from when it came last"
 
 
 async def test_refused_for_now_and_not_sent_again(table: Table) -> None:

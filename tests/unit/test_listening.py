@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from aiohttp import web
+from certificates import HERE, Authority
 
 from smsgw.api.app import runner_options
 from smsgw.listening import IDLE_FOR, Connections, Listener, place_of
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Loop = Callable[[], asyncio.AbstractEventLoop]
+
+
+LOOPS = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 
 
 class Stage:
@@ -36,8 +44,8 @@ class Stage:
         self.busy -= 1
         return web.Response(text="good")
 
-    async def connect(self, octets: bytes = b"") -> Pair:
-        pair = await asyncio.open_connection("127.0.0.1", self.port)
+    async def connect(self, octets: bytes = b"", tls: ssl.SSLContext | None = None) -> Pair:
+        pair = await asyncio.open_connection("127.0.0.1", self.port, ssl=tls)
         self.pairs.append(pair)
         pair[1].write(octets)
         return pair
@@ -149,6 +157,90 @@ async def test_a_greeting_counts_and_is_given_up(octets: bytes) -> None:
             await until(lambda: here.connections.open == 1)
             writer.close()
         await until(lambda: here.connections.open == 0)
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's context, and that of who trusts it."""
+    Authority(tmp_path / "ca.pem").certify(tmp_path / "server.pem", HERE)
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(tmp_path / "server.pem")
+    return server, ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+
+
+class Mute:
+    """A TLS client that has greeted and said a little, and reads no more: it never agrees to the end."""
+
+    def __init__(self, port: int, context: ssl.SSLContext, octets: bytes = b"") -> None:
+        self._sock = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self._tls = context.wrap_socket(self._sock, server_hostname="127.0.0.1")
+        self._tls.sendall(octets)
+
+    def close(self) -> None:
+        self._tls.close()
+
+
+@LOOPS
+def test_over_tls_room_is_made_at_once(loop: Loop, tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    server, client = tls
+
+    async def check() -> None:
+        async with stage(server, most=2) as here:
+            mute = [await asyncio.to_thread(Mute, here.port, client, GET) for _ in range(2)]
+            try:
+                await until(lambda: here.connections.open == 2)
+                await asyncio.sleep(IDLE_FOR)  # the time is what it is about
+                assert await answered(await here.connect(tls=client))
+                assert here.connections.closed["idle"] == 1, "one place was wanted"
+                assert here.connections.open == 2
+            finally:
+                for one in mute:
+                    one.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(check())
+
+
+@LOOPS
+def test_over_tls_one_address_has_its_share(loop: Loop, tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    server, client = tls
+
+    async def check() -> None:
+        async with stage(server, most=100, per_address=2) as here:
+            mute: list[Mute] = []
+            try:
+                for _ in range(2):
+                    mute += [await asyncio.to_thread(Mute, here.port, client) for _ in range(2)]
+                    await asyncio.sleep(IDLE_FOR + 0.1)  # the time is what it is about
+                    assert here.connections.open == 2
+            finally:
+                for one in mute:
+                    one.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(check())
+
+
+@LOOPS
+def test_over_tls_nobody_waits_long_for_a_goodbye(
+    loop: Loop, tls: tuple[ssl.SSLContext, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that was closed in good order, by who keeps its own side open."""
+    server, client = tls
+    monkeypatch.setattr("smsgw.listening.GOODBYE_SECONDS", 0.2)
+
+    async def check() -> None:
+        async with stage(server, most=2) as here:
+            mute = await asyncio.to_thread(
+                Mute, here.port, client, GET.replace(b"Host", b"Connection: close\r\nHost")
+            )
+            try:
+                await until(lambda: here.connections.open == 0)
+            finally:
+                mute.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(check())
 
 
 def test_whose_connections_count_together() -> None:
