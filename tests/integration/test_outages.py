@@ -248,6 +248,37 @@ async def test_units_of_spooled_calls_are_not_spent_by_others(
         assert here.spooling.reserved(here.api.account_id) == 0
 
 
+async def test_the_database_goes_again_while_the_spool_drains(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a COMMIT under way that it makes all the same: calls are spooled as soon as in any outage, and what was
+    committed and is spooled is one message."""
+    monkeypatch.setattr(accept, "REPLAY_PATIENCE", 20.0)
+    monkeypatch.setattr(spooling, "REPLAY_WEIGHT", 4)
+    async with gateway(dsn, tmp_path) as here:
+        assert (await here.post(*numbers(1))).status == 202
+        here.away()
+        for _ in range(80):
+            assert (await here.post(*numbers(1))).status == 202
+        here.back()
+        await until(lambda: here.spooling.draining, every=0.002, what="it drains")
+        posts: list[asyncio.Task[Answer]] = []
+        here.proxy.lose_commits(of=b'COPY "message"', late=0.2)
+        while not here.proxy.lost:
+            posts.append(aio.spawn(here.post(*numbers(1)), name="post"))
+            await asyncio.sleep(0.005)
+        here.proxy.refusing = True
+        assert here.spooling.octets, "it drains still"
+        posts.append(aio.spawn(here.post(*numbers(1)), name="post"))
+        done, waiting = await asyncio.wait(posts, timeout=3)
+        assert not waiting, "they wait as long as the replay does"
+        assert {post.result().status for post in done} == {202}
+        here.back()
+        await here.drained()
+        assert await here.stored() == 81 + len(posts)
+        assert (await here.api.get("/balance")).data["balance"] == 10_000 - 81 - len(posts)
+
+
 @pytest.mark.root_only
 async def test_the_disk_of_the_spool_is_full(dsn: str, tmp_path: Path) -> None:
     folder = tmp_path / "spool"
