@@ -87,6 +87,14 @@ class Deadline:
         """It is not needed any more."""
         self._handle.cancel()
 
+    def at_most(self, seconds: float) -> None:
+        """No more than so many seconds from now."""
+        if seconds < self._left:
+            self._lag = self.lag
+            self._left = seconds
+            self._handle.cancel()
+            self._arm()
+
     @property
     def lag(self) -> float:
         """Seconds in which the loop did not turn: they were not counted."""

@@ -15,6 +15,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -349,9 +350,10 @@ class Spooling:
         """Bring calls into the ledger; False when the database is (still, or again) away."""
         began = self._clock()
         judged = [self._judged(call) for call in chunk]
-        results = await asyncio.gather(
-            *(self._writer.put(call, beyond=True) for call in judged), return_exceptions=True
-        )
+        commits = [self._writer.submit(call, beyond=True) for call in judged]
+        for call, entered, commit in zip(chunk, judged, commits, strict=True):
+            commit.add_done_callback(partial(self._entered, call, entered))
+        results = await asyncio.gather(*commits, return_exceptions=True)
         queues: set[tuple[int, int]] = set()
         told: set[int] = set()
         left = []
@@ -360,7 +362,6 @@ class Spooling:
                 left.append(call)
                 continue
             self.calls -= 1
-            self._let_go(call)
             if isinstance(result, SmsgwError):
                 self.refused += 1
                 told.add(call.account_id)
@@ -369,8 +370,6 @@ class Spooling:
                 log.error("spool.call_failed", batch=call.batch_id)
             else:
                 queues |= self._queues_of(entered)
-                if result.replay is None:
-                    self.remember(entered)
                 if entered.refused or result.revised or result.replay is not None:
                     told.add(call.account_id)
         done = len(chunk) - len(left)
@@ -385,6 +384,16 @@ class Spooling:
             if self._clock() - began < QUICK:
                 self._end()
         return not left
+
+    def _entered(self, call: NewCall, entered: NewCall, commit: asyncio.Future[Stored | SmsgwError]) -> None:
+        """What the call held is in the ledger, or free, with its own commit: others of its chunk may take longer."""
+        if commit.cancelled() or isinstance(commit.exception(), Temporary):
+            return  # it stays in the spool
+        self._let_go(call)
+        if commit.exception() is None:
+            result = commit.result()
+            if isinstance(result, Stored) and result.replay is None:
+                self.remember(entered)
 
     async def _dispose(self, reader: Reader) -> None:
         """All that can be entered of a segment is: it goes, unless something of it could not."""

@@ -44,8 +44,8 @@ async def commit_calls(
 
     A refused call (credit, stopped account, key used otherwise) leaves nothing behind and does not disturb others.
     ``seen`` is told the units that the accounts can still spend. ``revise`` gives a call without some of its messages;
-    without it no frequency is limited. ``reserved``: units of an account that spooled calls are going to need;
-    others do not get them.
+    without it no frequency is limited. ``reserved``: units of an account that spooled calls are going to need,
+    those of ``calls`` included; others do not get them.
     """
     results: Results = {}
     newest = max(call.batch_id for call in calls)  # what was set apart long ago is sent, and counted, today
@@ -57,6 +57,9 @@ async def commit_calls(
     limits = await credit.lock(connection, calls, day)
     # Under the lock: the server may still have been at the COMMIT of the earlier try when this one began.
     results |= await _present(connection, [c for c in calls if again or c.spooled])
+    for call in calls:
+        if id(call) in results:
+            limits.settle(call)
     results |= await _not_joinable(connection, [c for c in still_open() if c.joins])
     for call in still_open():
         if call.gate is not None and (shut := await call.gate.admit(connection)) is not None:
@@ -115,6 +118,7 @@ async def _admit(
             else:
                 results[id(call)] = refusal
                 refused.append(call)
+                limits.settle(call)
         await requestkeys.drop(connection, [c for c in refused if c.keys])
         # A key whose winner, in this very batch, was refused is free again.
         gone = {id_ for call in refused for id_ in (call.batch_id, *(row[0] for row in call.messages))}

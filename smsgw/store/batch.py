@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Generic, Protocol, TypeVar
 
 import structlog
@@ -53,7 +54,7 @@ class _Suspect:
 MIN_INTERVAL = 0.005
 """Under load commits start this many seconds apart unless told otherwise, so that each carries more."""
 COMMIT_TIMEOUT = 10.0
-"""Seconds an attempt may take (less where the callers' patience is shorter) before its connection counts as lost."""
+"""Seconds an attempt may take (less while somebody waits with less patience) until its connection counts as lost."""
 COMMIT_TIMEOUT_MOST = 60.0
 """An attempt that was not through in time gives the next one twice as long, up to this: a slow server commits, too."""
 
@@ -76,9 +77,10 @@ class Batcher(Generic[Item, Result]):
 
     ``give_up_after``: seconds of outage after which waiting callers get ``STORAGE_UNAVAILABLE``; None keeps the
     items until the database is back (for facts that must not be lost). ``patience`` gives an item's own, where its
-    caller has more of it. ``limit`` bounds what waits (by weight). ``interval``: seconds between the starts of two
-    commits under load. ``parking``: for a writer of facts, which are tried until they are committed or laid aside; its
-    statements bear a repeat that they are not told of.
+    caller has more of it: nobody waits longer because another one, in his batch or before it, has. ``limit`` bounds
+    what waits (by weight). ``interval``: seconds between the starts of two commits under load. ``parking``: for a
+    writer of facts, which are tried until they are committed or laid aside; its statements bear a repeat that they are
+    not told of.
     """
 
     def __init__(
@@ -107,7 +109,10 @@ class Batcher(Generic[Item, Result]):
         self._interval = interval
         self._after_commit = after_commit
         self._queue: deque[tuple[Item, asyncio.Future[Result]]] = deque()
-        self._under_way: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._under_way: dict[asyncio.Future[Result], Item] = {}
+        """The batch that was taken last, without those of it that were given up."""
+        self._guard: aio.Deadline | None = None
+        """Of the attempt that is under way."""
         self._weight = 0
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -159,7 +164,8 @@ class Batcher(Generic[Item, Result]):
         later = [(item, future) for future, (item, _) in self._later.items()]
         for _, timer in self._later.values():
             timer.cancel()
-        self._fail((*self._under_way, *self._queue, *later), Temporary("STORAGE_UNAVAILABLE", reason="服务正在停止"))
+        left = (*((item, future) for future, item in self._under_way.items()), *self._queue, *later)
+        self._fail(left, Temporary("STORAGE_UNAVAILABLE", reason="服务正在停止"))
         self._queue.clear()
         if self._connection is not None:
             self._connection.terminate()
@@ -173,6 +179,8 @@ class Batcher(Generic[Item, Result]):
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._queue.append((item, future))
         self._weight += self._weigh(item)
+        if self._guard is not None and self._give_up_after is not None:
+            self._guard.at_most(self._patience(item))
         self._idle.clear()
         self._wake.set()
         return future
@@ -184,7 +192,7 @@ class Batcher(Generic[Item, Result]):
     async def drain(self) -> None:
         """Returns when everything queued so far is settled, or is a fact that is tried apart from others; what comes
         meanwhile is not waited for."""
-        waiting = {future for _, future in (*self._under_way, *self._queue)}
+        waiting = {*self._under_way, *(future for _, future in self._queue)}
         while waiting := {f for f in waiting if not f.done() and f not in self._suspects}:
             await asyncio.wait(waiting, timeout=DRAIN_LOOK)
 
@@ -210,14 +218,15 @@ class Batcher(Generic[Item, Result]):
             if pause > 0 and self._weight < self._max_batch:
                 await asyncio.sleep(pause)
             last_start = time.monotonic()
-            self._under_way = self._take()
+            batch = self._take()
+            self._under_way = {future: item for item, future in batch}
             try:
-                await self._settle(self._under_way)
+                await self._settle(batch)
             except Exception:  # a supervisor: whatever it was, the next batch must have its writer
                 log.exception("writer.failed", writer=self.name)
-                self._fail(self._under_way, Temporary("STORAGE_UNAVAILABLE", reason="内部错误"))
-            self._weight -= sum(self._weigh(item) for item, _ in self._under_way)
-            self._under_way = []
+                self._fail(batch, Temporary("STORAGE_UNAVAILABLE", reason="内部错误"))
+            self._weight -= sum(self._weigh(item) for item in self._under_way.values())
+            self._under_way = {}
 
     async def _settle(
         self, batch: list[tuple[Item, asyncio.Future[Result]]], again: bool = False, *, piece: bool = False
@@ -232,12 +241,11 @@ class Batcher(Generic[Item, Result]):
                 return
         backoff = aio.Backoff(0.05, 1.0)
         conflicts = 0
-        patience = max([self._patience(item) for item, _ in batch], default=math.inf)
-        limit = min(COMMIT_TIMEOUT, patience)
-        while True:
+        limit = COMMIT_TIMEOUT
+        while batch := [entry for entry in batch if entry[1] in self._under_way]:
             started = time.monotonic()
             try:
-                results = await self._attempt([item for item, _ in batch], again, limit)
+                results = await self._attempt([item for item, _ in batch], again, self._bounded(limit))
                 self._outage_since = None
                 break
             except CONFLICT as exc:
@@ -257,20 +265,20 @@ class Batcher(Generic[Item, Result]):
                     )
                 self._outage_since += self._lag
                 self._drop_connection()
-                if self.outage >= patience:
-                    self._give_up(batch, unavailable(exc))
-                    return
                 if time.monotonic() - started - self._lag >= limit:
-                    limit = min(2 * limit, patience, COMMIT_TIMEOUT_MOST)
-                await asyncio.sleep(backoff.next())
+                    limit = min(2 * limit, COMMIT_TIMEOUT_MOST)
+                await asyncio.sleep(min(backoff.next(), max(0.0, self._shortest() - self.outage)))
+                self._give_up(unavailable(exc))
             except Exception as exc:
-                if self._parking is not None and not piece:  # once more, without what the connection remembers
-                    piece = True
+                if self._parking is not None and not piece:
+                    piece = True  # once more, without what the connection remembers
                     self._drop_connection()
                     await asyncio.sleep(backoff.next())
                     continue
                 await self._isolate(batch, again, exc)
                 return
+        else:  # nobody is left
+            return
         self.commits += 1
         self.items += len(batch)
         for (_, future), result in zip(batch, results, strict=True):
@@ -335,10 +343,21 @@ class Batcher(Generic[Item, Result]):
 
     async def _attempt(self, items: list[Item], again: bool, limit: float) -> list[Result]:
         # Against a frozen server asyncpg would wait for its own ROLLBACK, too: when time is up, the connection goes.
-        guard = aio.Deadline(limit, self._drop_connection)
+        loop = asyncio.get_running_loop()
+        connecting = asyncio.timeout(None)
+
+        def time_is_up() -> None:
+            if self._connection is not None:
+                self._drop_connection()
+            else:
+                connecting.reschedule(loop.time())
+
+        guard = self._guard = aio.Deadline(limit, time_is_up)
         try:
             if self._connection is None or self._connection.is_closed():
-                self._connection = await connect(self._dsn, writer=True, timeout=limit)
+                self._connection = None
+                async with connecting:
+                    self._connection = await connect(self._dsn, writer=True, timeout=limit)
             connection = self._connection
             async with connection.transaction():
                 results = await self._commit(connection, items, again)
@@ -347,6 +366,7 @@ class Batcher(Generic[Item, Result]):
             return results
         finally:
             guard.cancel()
+            self._guard = None
             self._lag = guard.lag
 
     def _patience(self, item: Item) -> float:
@@ -355,14 +375,37 @@ class Batcher(Generic[Item, Result]):
             return math.inf
         return self._give_up_after if self._patience_of is None else self._patience_of(item)
 
-    def _give_up(self, batch: list[tuple[Item, asyncio.Future[Result]]], error: Exception) -> None:
-        """The batch gets its error; so do those that wait behind it, as far as their patience is over, too."""
-        self._fail(batch, error)
-        over = [entry for entry in self._queue if self.outage >= self._patience(entry[0])]
-        if over:
-            self._fail(over, error)
-            self._queue = deque(entry for entry in self._queue if not entry[1].done())
-            self._weight -= sum(self._weigh(item) for item, _ in over)
+    def _shortest(self) -> float:
+        """The least patience of those who wait; nobody has less than ``give_up_after``."""
+        shortest = math.inf
+        if self._give_up_after is not None:
+            for item in chain(self._under_way.values(), (item for item, _ in self._queue)):
+                shortest = min(shortest, self._patience(item))
+                if shortest <= self._give_up_after:
+                    break
+        return shortest
+
+    def _bounded(self, limit: float) -> float:
+        """Seconds that an attempt may take: whoever holds the line hears of an outage in time. Those with more patience
+        give it whole to each attempt, for a slow server."""
+        shortest = self._shortest()
+        left = shortest - self.outage
+        if self._give_up_after is not None and shortest <= self._give_up_after and left > 0:
+            shortest = left
+        return min(limit, shortest)
+
+    def _give_up(self, error: Exception) -> None:
+        """Whose patience is over gets the error, in the batch that is under way and behind it."""
+        outage = self.outage
+        over = [(item, future) for future, item in self._under_way.items() if self._patience(item) <= outage]
+        for _, future in over:
+            del self._under_way[future]
+        behind = [entry for entry in self._queue if self._patience(entry[0]) <= outage]
+        if behind:
+            self._queue = deque(entry for entry in self._queue if self._patience(entry[0]) > outage)
+        over += behind
+        self._weight -= sum(self._weigh(item) for item, _ in over)
+        self._fail(over, error)
 
     def _drop_connection(self) -> None:
         if self._connection is not None:

@@ -69,6 +69,9 @@ class Limits:
     """By account: (code, limit, parts used) of its quotas."""
     taken: Counter[int] = field(default_factory=Counter)
     """Parts of this batch, by account with a quota."""
+    settled: Counter[int] = field(default_factory=Counter)
+    """Units of this batch's spooled calls, by account, of which it is known what becomes of them: what is reserved for
+    spooled calls is so by these too much."""
 
     def refusal(self, call: NewCall, reserved: int = 0) -> SmsgwError | None:
         """Why the call cannot be taken. ``reserved``: units that are not for it."""
@@ -76,7 +79,7 @@ class Limits:
             return Refused("ACCOUNT_STOPPED")
         left = self.available[call.account_id]
         if reserved and left > 0:
-            left = max(0, left - reserved)
+            left = max(0, left - max(0, reserved - self.settled[call.account_id]))
         if call.units > left:
             return Refused("BALANCE_INSUFFICIENT", need=call.units, left=max(0, left))
         return self.over(call.guards, len(call.parts), time_of(call.batch_id))
@@ -96,6 +99,12 @@ class Limits:
         self.available[call.account_id] -= call.units
         for guard in call.guards:
             self.taken[guard] += len(call.parts)
+        self.settle(call)
+
+    def settle(self, call: NewCall) -> None:
+        """The call's units are in the books, or will never be: nothing is kept for it any more."""
+        if call.spooled:
+            self.settled[call.account_id] += call.units
 
     def _until_next(self, code: str, at: datetime) -> float:
         first = self.day + timedelta(days=1)

@@ -260,6 +260,65 @@ async def test_units_of_spooled_calls_are_not_spent_by_others(
         assert here.spooling.reserved(here.api.account_id) == 0
 
 
+async def test_the_database_goes_again_while_the_spool_drains(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a COMMIT under way that it makes all the same: calls are spooled as soon as in any outage, and what was
+    committed and is spooled is one message."""
+    monkeypatch.setattr(accept, "REPLAY_PATIENCE", 20.0)
+    monkeypatch.setattr(spooling, "REPLAY_WEIGHT", 4)
+    async with gateway(dsn, tmp_path) as here:
+        assert (await here.post(*numbers(1))).status == 202
+        here.away()
+        for _ in range(80):
+            assert (await here.post(*numbers(1))).status == 202
+        here.back()
+        await until(lambda: here.spooling.draining, every=0.002, what="it drains")
+        posts: list[asyncio.Task[Answer]] = []
+        here.proxy.lose_commits(of=b'COPY "message"', late=0.2)
+        while not here.proxy.lost:
+            posts.append(aio.spawn(here.post(*numbers(1)), name="post"))
+            await asyncio.sleep(0.005)
+        here.proxy.refusing = True
+        assert here.spooling.octets, "it drains still"
+        posts.append(aio.spawn(here.post(*numbers(1)), name="post"))
+        done, waiting = await asyncio.wait(posts, timeout=3)
+        assert not waiting, "they wait as long as the replay does"
+        assert {post.result().status for post in done} == {202}
+        here.back()
+        await here.drained()
+        assert await here.stored() == 81 + len(posts)
+        assert (await here.api.get("/balance")).data["balance"] == 10_000 - 81 - len(posts)
+
+
+async def test_units_of_spooled_calls_are_counted_once_while_they_are_entered(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that can be paid is accepted, whichever part of a replay is in the ledger."""
+    monkeypatch.setattr(spooling, "REPLAY_WEIGHT", 3)
+    async with gateway(dsn, tmp_path) as here:
+        assert (await here.post(*numbers(1))).status == 202
+        here.away()
+        for n in (3, 1, 1, 1):  # two replays: the first ends the outage
+            assert (await here.post(*numbers(n))).status == 202
+        units = "UPDATE account SET balance = credit_floor + 7 WHERE id = $1"
+        beside = await asyncpg.connect(dsn)
+        await beside.execute(units, here.api.account_id)
+        await beside.close()
+        monkeypatch.setattr(here.api.acceptor._writer, "_max_batch", 2)
+        here.back()
+        here.proxy.latency = 0.01
+        writer = here.api.acceptor._writer
+        await until(
+            lambda: here.spooling.draining and writer.waiting == 3, every=0.001, what="the second one"
+        )
+        answer = await here.post(*numbers(1))  # shares a commit with the third call of it
+        assert answer.status == 202, answer.body
+        await here.drained()
+        assert (await here.api.get("/balance")).data["balance"] == 0
+        assert here.spooling.reserved(here.api.account_id) == 0
+
+
 @pytest.mark.root_only
 async def test_the_disk_of_the_spool_is_full(dsn: str, tmp_path: Path) -> None:
     folder = tmp_path / "spool"

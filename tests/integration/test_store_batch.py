@@ -620,3 +620,101 @@ async def test_a_server_that_is_slower_than_patience_commits_facts_nevertheless(
         proxy.latency = 0.15
         assert await asyncio.wait_for(writer.put(1), 15) == 2
         await writer.stop()
+
+
+def patient(dsn: str, book: Book) -> Writer:
+    """A writer whose callers wait for half a second, but for 20 s with numbers above 9."""
+    return Batcher("test", dsn, book.commit, give_up_after=0.5, patience=lambda n: 20.0 if n > 9 else 0.5)
+
+
+async def fails_in_time(*waiting: asyncio.Future[int | SmsgwError]) -> None:
+    """All of them are given up, within twice the patience of their callers and what a busy machine needs."""
+    done, _ = await asyncio.wait(waiting, timeout=1.5)
+    assert len(done) == len(waiting), "they wait as long as the most patient"
+    for future in waiting:
+        assert isinstance(error := future.exception(), Temporary)
+        assert error.code == "STORAGE_UNAVAILABLE"
+
+
+async def test_nobody_waits_longer_because_another_one_in_his_batch_is_patient(
+    dsn: str, side: asyncpg.Connection
+) -> None:
+    book = Book()
+    async with DatabaseProxy(dsn) as proxy:
+        writer = patient(proxy.dsn, book)
+        await writer.start()
+        with proxy.frozen():
+            ahead, live = writer.submit(10), writer.submit(1)
+            await asyncio.sleep(0.2)
+            behind = writer.submit(2)
+            await fails_in_time(live, behind)
+            assert writer.waiting == 1
+        assert await asyncio.wait_for(ahead, 15) == 20
+        assert book.calls[-1] == ([10], True)
+        assert writer.waiting == 0
+        await writer.stop()
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_who_comes_during_an_attempt_waits_for_it_no_longer_than_agreed(
+    dsn: str, side: asyncpg.Connection, cut: bool
+) -> None:
+    """Also for one that has to connect first."""
+    book = Book()
+    async with DatabaseProxy(dsn) as proxy:
+        writer = patient(proxy.dsn, book)
+        await writer.start()
+        with proxy.frozen():
+            if cut:
+                proxy.cut()
+            ahead = writer.submit(10)
+            await asyncio.sleep(0.3)
+            await fails_in_time(writer.submit(1))
+            assert not ahead.done()
+        assert await asyncio.wait_for(ahead, 15) == 20
+        await writer.stop()
+
+
+async def test_an_attempt_that_nobody_impatient_waits_for_may_take_its_time(
+    dsn: str, side: asyncpg.Connection
+) -> None:
+    """When those who had no time for it are gone."""
+    book = Book()
+
+    async def slow(connection: Connection) -> None:
+        await connection.execute("SELECT pg_sleep(1)")
+
+    book.before = slow
+    writer = patient(dsn, book)
+    await writer.start()
+    ahead, live = writer.submit(10), writer.submit(1)
+    await fails_in_time(live)
+    assert await asyncio.wait_for(ahead, 10) == 20
+    assert [items for items, _ in book.calls] == [[10, 1], [10]]
+    await writer.stop()
+
+
+async def test_who_waits_for_his_piece_of_a_batch_hears_of_an_outage_in_time(
+    dsn: str, side: asyncpg.Connection
+) -> None:
+    book = Facts()
+    async with DatabaseProxy(dsn) as proxy:
+
+        async def freeze(_: Connection, items: list[int]) -> None:
+            if items == [10]:
+                book.fail = None
+                proxy.freeze()
+
+        book.fail = freeze
+        writer = patient(proxy.dsn, book)
+        await writer.start()
+        good, bad, ahead, live = (writer.submit(n) for n in (3, 2**40, 10, 1))
+        assert await asyncio.wait_for(good, 5) == 6
+        with pytest.raises(asyncpg.DataError):
+            await asyncio.wait_for(bad, 5)
+        await fails_in_time(live)
+        proxy.thaw()
+        assert await asyncio.wait_for(ahead, 15) == 20
+        assert [1] not in [items for items, _ in book.calls]
+        assert writer.waiting == 0
+        await writer.stop()

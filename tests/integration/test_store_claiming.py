@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import pytest
 import pytest_asyncio
 from ledger import BALANCE, LANE, NODE, POOL, Ledger
 
-from smsgw.core.errors import Invalid, Refused
+from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.ids import AHEAD, IdSource, first_id
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
 from smsgw.pipeline.recovery import correct_taken_over, recover_channel
 from smsgw.store import claiming, leases
+from smsgw.store.accepting import commit_calls
 from smsgw.store.calls import RequestKey, Stored
 from smsgw.store.db import connect
 from smsgw.store.journal import Journal, Replay
@@ -70,6 +72,30 @@ async def test_twins_of_a_refused_call_are_refused_and_leave_nothing(ledger: Led
     assert [r.code for r in await ledger.store(*calls)] == ["BALANCE_INSUFFICIENT"] * 3  # type: ignore[attr-defined]
     assert await ledger.connection.fetchval("SELECT count(*) FROM request_key") == 0
     assert await ledger.balance() == BALANCE
+
+
+@pytest.mark.parametrize("entered", [False, True])
+async def test_what_a_spooled_call_was_kept_is_not_kept_from_its_batch_as_well(
+    ledger: Ledger, entered: bool
+) -> None:
+    """Whether it is entered now or is found to have been before."""
+    reserved = BALANCE - 30  # for these and for others that are not of the batch
+    spooled = replace(ledger.call(messages=60), spooled=True)
+    if entered:
+        await ledger.store(spooled)
+    later = replace(ledger.call(messages=10), spooled=True)
+    live, too_much, rest = (ledger.call(messages=n) for n in (30, 1, 1))
+    async with ledger.connection.transaction():
+        results = await commit_calls(
+            ledger.connection,
+            [spooled, live, too_much, later, rest],
+            False,
+            node=NODE,
+            reserved=lambda _: reserved,
+        )
+    codes = [result.code if isinstance(result, SmsgwError) else "OK" for result in results]
+    assert codes == ["OK", "OK", "BALANCE_INSUFFICIENT", "OK", "BALANCE_INSUFFICIENT"]
+    assert await ledger.balance() == BALANCE - 100
 
 
 async def test_a_stopped_account_and_an_unknown_one(ledger: Ledger) -> None:

@@ -52,3 +52,21 @@ async def test_a_deadline_that_was_called_off_says_nothing() -> None:
     aio.Deadline(0.05, lambda: called.append(1)).cancel()
     await asyncio.sleep(0.15)
     assert not called
+
+
+async def test_a_deadline_can_be_made_shorter_and_not_longer() -> None:
+    loop = asyncio.get_running_loop()
+    called: list[float] = []
+    began = loop.time()
+    deadline = aio.Deadline(10.0, lambda: called.append(loop.time() - began))
+    await asyncio.sleep(0.1)
+    deadline.at_most(0.2)
+    deadline.at_most(5.0)
+    await asyncio.sleep(0.1)
+    assert not called
+    await asyncio.sleep(0.5)
+    assert len(called) == 1
+    assert called[0] >= 0.28
+    deadline.at_most(0.01)
+    await asyncio.sleep(0.1)
+    assert len(called) == 1
