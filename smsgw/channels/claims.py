@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import structlog
 
-from smsgw import clock, failpoints
+from smsgw import aio, clock, failpoints
 from smsgw.channels.services import Queue, Services
 from smsgw.core.ids import first_id
 from smsgw.core.model import Claimed, Lane, Outcome, OutcomeKind
@@ -27,6 +27,7 @@ from smsgw.store.leases import Lease
 log = structlog.get_logger(__name__)
 
 CLAIM_TIMEOUT = 5.0
+"""Seconds in which this process runs: one that was frozen finds the answer when it wakes, and knows what it has."""
 SERVER_TIMEOUT = 4.0
 """The server gives a statement up after so many seconds: mostly before we do, so that its outcome is known."""
 LOOK_FOR_LOST_EVERY = 30.0
@@ -112,7 +113,7 @@ class Claims:
         hot, self._hot = self._hot, {}
         queues: list[Queue] = []
         self._doubt = fence.epoch
-        async with asyncio.timeout(CLAIM_TIMEOUT):
+        async with aio.timeout(CLAIM_TIMEOUT):
             if self._deferred_at <= clock.time() and not urgent:
                 claimed = await claiming.claim_deferred(
                     connection, fence, now=now, limit=room, oldest=oldest_deferred, halted=halted
@@ -194,7 +195,7 @@ class Claims:
             )
         if self._doubt:
             if self._doubt == self._lease.epoch:
-                async with asyncio.timeout(CLAIM_TIMEOUT):
+                async with aio.timeout(CLAIM_TIMEOUT):
                     if not await leases.reissue(self._connection, self._lease):
                         return self._connection
             self._services.journal.own(self._lease.epoch)
@@ -209,7 +210,7 @@ class Claims:
         # Taken before the rows are read: what is written or answered meanwhile must not look lost.
         known: set[Key] = self._services.journal.open_keys() | {(c.id, c.part, c.attempt) for c in in_hand}
         lease = self._lease
-        async with asyncio.timeout(CLAIM_TIMEOUT):
+        async with aio.timeout(CLAIM_TIMEOUT):
             rows = await claiming.held(connection, self._channel_id, lease.epochs, lease.epoch, LOST_AFTER)
         over = lease.epochs - {lease.epoch, *(r["epoch"] for r in rows)}
         self._services.journal.disown(over)

@@ -187,7 +187,7 @@ async def test_a_claim_of_what_others_failed_at_does_not_read_the_queue(day: Day
 
 
 async def test_what_was_left_and_what_waits_longest_is_found_at_once(day: Day) -> None:
-    await day.cheap(claiming._HELD, "1", "1", str(OLDEST), rows=0)
+    await day.cheap(claiming._HELD, "1", "'{1}'", "1", "15", rows=0)
     await day.cheap(claiming._INTERRUPTED, "1", "1", "0", "0", rows=0)
     await day.cheap(claiming._LEFT, "'{}'", rows=0)
     await day.cheap(claiming._TAKEN_OVER, "0", "0", rows=0)
