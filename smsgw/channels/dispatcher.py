@@ -395,6 +395,7 @@ class Dispatcher:
     def on_events(self, link: Link, events: list[Event]) -> None:
         """``links.Traffic``: sort what a link says into outcomes, reports and messages."""
         outcomes: list[Outcome] = []
+        taken = too_fast = 0
         for event in events:
             match event:
                 case (
@@ -405,7 +406,11 @@ class Dispatcher:
                     self._written.pop(_key(tag), None)
                     outcome = self._outcome(tag, pdu, status)
                     if outcome.kind is OutcomeKind.DEFERRED:
-                        self._slow_down(outcome)
+                        self._claims.deferred_in(outcome.delay)
+                    if outcome.cls == "FREQ_CARRIER":
+                        too_fast += 1
+                    else:
+                        taken += 1
                     outcomes.append(outcome)
                 case Request():
                     self._intake.take(link, event)
@@ -416,6 +421,8 @@ class Dispatcher:
                     outcomes += [self._unknown(tag, "LINK_LOST") for tag in lost if isinstance(tag, Claimed)]
                 case _:
                     pass
+        if taken or too_fast:
+            self.pacer.answered(time.monotonic(), taken, too_fast)
         if outcomes:
             failpoints.reach("answer.read")
             self._services.outcomes.answered(outcomes, self.spec.unknown_policy)
@@ -434,12 +441,6 @@ class Dispatcher:
     def _unknown(self, claimed: Claimed, why: str) -> Outcome:
         carrier_id = self._written.pop(_key(claimed), "")
         return Outcome(*_key(claimed), OutcomeKind.UNKNOWN, carrier_id=carrier_id, code=why)
-
-    def _slow_down(self, outcome: Outcome) -> None:
-        """The carrier says "not now": the channel slows down when it says "too fast", the part waits."""
-        if outcome.cls == "FREQ_CARRIER":
-            self.pacer.throttled(time.monotonic())
-        self._claims.deferred_in(outcome.delay)
 
 
 def _key(claimed: Claimed) -> Key:

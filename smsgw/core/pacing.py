@@ -1,7 +1,10 @@
 """How fast a channel may go: its configured rate, and what the carrier lets through right now.
 
-Additive increase, multiplicative decrease: an answer "too fast" (CMPP 8, SMPP 0x58 and their like) cuts the rate, quiet
-seconds raise it step by step to the limit again.
+Answers "too fast" (CMPP 8, SMPP 0x58 and their like) lower the rate by their share, and time raises it step by step to
+the limit again. Where much is refused the carrier is in trouble: the rate is cut hard, as often as that goes on. Where
+hardly anything is, the rate follows what was taken. Between the two nobody can know what is meant, so it is tried out:
+the rate is cut, and if no less is refused then, it has reasons that going slower does not cure (one busy node of many,
+a counter by number); the rate comes back at once, and for a while nothing is given up for such a share.
 
 Three things hold a submit back. The schedule gives the average, a little below the limit; what it could not spend for a
 moment (a commit, a busy machine) it may catch up with, but no faster than a smooth stream that is a little above the
@@ -20,16 +23,34 @@ So a second with its edges has at most a hundredth more than the limit.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from smsgw.core.bucket import TokenBucket
 from smsgw.core.sliding import SlidingCount
 
 CUT = 0.7
-"""Factor of the rate after a throttling answer."""
-CUT_EVERY = 0.5
-"""Seconds during which further throttling answers belong to the same overload."""
+"""Factor of the rate when much is refused, and of a trial."""
+MUCH = 0.25
+"""Share of refusals from which on that is so."""
+AT_ONCE = 8
+"""So many refusals, with no more than twice as much taken since the first, are much at once: a carrier in trouble is
+not sent half a second more."""
+FEW = 0.025
+"""Share of refusals that is simply followed: what it costs in a period is what is given back in one."""
+PERIOD = 0.5
+"""Seconds of answers that are judged together: refusals within them belong to the same overload."""
+ENOUGH = 30
+"""Answers that tell a share; with fewer a period lasts longer …"""
+PERIOD_MOST = 5.0
+"""… up to this."""
+CHANCE = 1.5
+"""So many times of what is not cured by going slower may be refused by chance."""
+BORNE_FOR = 30.0
+"""Seconds until it is tried out again."""
 RAISE = 0.05
-"""Share of the limit that is given back in each second without throttling."""
+"""Share of the limit that is given back in each second …"""
+RAISE_MOST = 0.5
+"""… and no more than this share of the rate: a narrow carrier is not flooded anew each second."""
 FLOOR = 0.02
 """Share of the limit that is never taken away."""
 AIM = 0.999
@@ -48,14 +69,27 @@ UNLIMITED = 100_000.0
 """Submits per second beyond any carrier: what "no limit" means to the arithmetic."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """Going slower for a period to see whether less is refused."""
+
+    rate: float
+    """Before it."""
+    carried: float
+    """Submits per second that the carrier took then."""
+    share: float
+    """Of refusals, then."""
+
+
 class Pacer:
-    """``take`` grants submits, ``wrote`` says that they are written; ``throttled`` slows down.
+    """``take`` grants submits, ``wrote`` says that they are written, ``answered`` what the carrier has said to them.
 
     All times are the caller's monotonic clock, read when it is asked: that of an event loop stands still in a turn.
     """
 
     __slots__ = (
-        "_cut_at", "_limit", "_raised_at", "_rate", "_recent", "_recent_at", "_schedule", "_second", "_stream", "_wide",
+        "_borne", "_borne_until", "_cut_at", "_limit", "_period_at", "_raised_at", "_rate", "_recent", "_recent_at",
+        "_refused", "_schedule", "_second", "_since", "_stream", "_taken", "_trial", "_wide",
     )  # fmt: skip
 
     def __init__(self, limit: int, now: float) -> None:
@@ -65,6 +99,12 @@ class Pacer:
         self._stream = TokenBucket(self._rate * HASTE, self._saved(BURST), now=now)
         self._second = SlidingCount(int(self._limit))
         self._wide = SlidingCount(_wide(self._limit), 1.0 + EDGES)
+        self._taken = self._refused = self._since = 0
+        self._period_at = now
+        self._trial: _Trial | None = None
+        self._borne = 0.0
+        """Share of refusals that going slower does not cure."""
+        self._borne_until = now
         self._cut_at = -math.inf
         self._raised_at = now
         self._recent = 0.0
@@ -102,15 +142,55 @@ class Pacer:
         n = max(1, min(n, int(self._saved(STEP))))
         return max(one.next_at(now, n) for one in (self._schedule, self._stream, self._second, self._wide))
 
-    def throttled(self, now: float) -> None:
-        """The carrier has said "too fast"."""
-        if now - self._cut_at < CUT_EVERY:
-            return
+    def answered(self, now: float, taken: int, refused: int) -> None:
+        """The carrier has answered: so many submits taken, so many refused as too fast."""
+        if self._refused or refused:
+            self._since += taken
+        self._taken += taken
+        self._refused += refused
+        elapsed = now - self._period_at
+        if (elapsed >= PERIOD and (self._taken + self._refused >= ENOUGH or elapsed >= PERIOD_MOST)) or (
+            self._at_once and now - self._cut_at >= PERIOD
+        ):
+            self._judge(now)
+
+    @property
+    def _at_once(self) -> bool:
+        return self._refused >= AT_ONCE and self._since <= 2 * self._refused
+
+    def _judge(self, now: float) -> None:
+        """A period is over."""
+        refused, answers = self._refused, self._taken + self._refused
+        much = self._at_once or refused > max(1.0, answers * MUCH)
+        share = refused / max(1, answers)
+        self._taken = self._refused = self._since = 0
+        self._period_at = now
+        trial, self._trial = self._trial, None
+        if now >= self._borne_until:
+            self._borne = 0.0
+        if much:
+            self._borne = 0.0
+            self._slow_down(now, CUT)
+        elif trial is not None:
+            if share > trial.share / 2:
+                self._borne, self._borne_until = max(share, trial.share), now + BORNE_FOR
+                self._set(min(trial.rate, self._limit), now)
+            else:
+                self._set(min(trial.carried, self._limit), now)
+        elif (excess := share - self._borne * CHANCE) > FEW and not self._borne:
+            self._trial = _Trial(self._rate, self._sent(now) * (1 - share), share)
+            self._slow_down(now, CUT)
+        elif excess > 0:
+            self._set(max(1.0, self._sent(now) * (1 - excess)), now)
+
+    def _slow_down(self, now: float, factor: float) -> None:
         self._cut_at = self._raised_at = now
+        self._set(max(1.0, self._sent(now) * factor, min(self._limit, 1_000.0) * FLOOR), now)
+
+    def _sent(self, now: float) -> float:
+        """The rate, or without a limit of our own, or far below it, what was really sent and was too fast."""
         self._measure(now, 0)
-        # Without a limit of our own, or far below it, what was really sent is what was too fast.
-        base = min(self._rate, max(1.0, self._recent))
-        self._set(max(1.0, base * CUT, min(self._limit, 1_000.0) * FLOOR), now)
+        return self._rate if self._recent * 2 > self._rate else max(1.0, self._recent)
 
     def set_limit(self, limit: int, now: float) -> None:
         """Follow a change of configuration; what the carrier has taught stays as far as it fits."""
@@ -124,13 +204,19 @@ class Pacer:
     def _recover(self, now: float) -> None:
         if not self.slowed or now - self._raised_at < 0.1:
             return
-        step = RAISE * min(self._limit, max(1_000.0, self._recent * 4)) * (now - self._raised_at)
+        step = min(RAISE * min(self._limit, max(1_000.0, self._recent * 4)), RAISE_MOST * self._rate)
+        step *= now - self._raised_at
         self._raised_at = now
-        if now - self._cut_at >= CUT_EVERY:
+        if now - self._cut_at >= PERIOD and not self._doubtful:
             rate = self._rate + step
             if self._limit >= UNLIMITED and rate > max(1_000.0, self._recent * 4):
                 rate = self._limit  # nothing that is sent now is held back any more
             self._set(min(self._limit, rate), now)
+
+    @property
+    def _doubtful(self) -> bool:
+        """Whether more is refused in this period than may be."""
+        return self._refused > 1 + (self._borne * CHANCE + FEW) * (self._taken + self._refused)
 
     def _set(self, rate: float, now: float) -> None:
         self._rate = rate

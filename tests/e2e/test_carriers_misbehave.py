@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,28 @@ async def test_throttling(shared: Site) -> None:
         # It slows down: by far fewer tries are wasted than parts are sent.
         assert carrier.counts.refused.total() < 120, (name, carrier.counts.refused)
         carrier.change(rate=None, rate_burst=None)
+
+
+async def test_a_tenth_of_all_is_refused_whatever_the_rate(shared: Site) -> None:
+    """Refusals that going slower does not cure take the rate of no channel away; the refused ones go a second later."""
+    behaviours = {name: carrier.behaviour for name, carrier in shared.carriers.items()}
+    for name, carrier in shared.carriers.items():
+        carrier.counts.refused.clear()
+        carrier.change(answers="0:9,0x58:1" if name == "smpp34" else "0:9,8:1")
+    before = {name: carrier.counts.accepted for name, carrier in shared.carriers.items()}
+    began = time.monotonic()
+    ids = [i for name in CHANNELS for i in await batch(shared, 500, (name,))]
+
+    def most_is_through() -> bool:
+        return all(c.counts.accepted - before[name] >= 485 for name, c in shared.carriers.items())
+
+    await until(most_is_through, within=10, what="nearly all is through before anything was refused twice")
+    print("seconds until nearly all was through", time.monotonic() - began)
+    assert await ends(shared, ids) == {"delivered"}
+    for name, carrier in shared.carriers.items():
+        assert carrier.counts.accepted - before[name] == 550
+        assert 20 <= carrier.counts.refused.total() <= 120, (name, carrier.counts.refused)
+        carrier.behaviour = behaviours[name]
 
 
 async def test_nothing_was_lost_or_doubled(shared: Site) -> None:
