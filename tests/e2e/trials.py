@@ -20,6 +20,7 @@ import uvloop
 from binds import binds
 from harness import PASSWORD, USER, Site, carrier_for, site, until
 from hooks import OPEN, beside_bad_receivers, receivers
+from hostile import beside
 from outages import outages, through
 from partner_client import partner_site
 from pouring import pour, pouring_site, within_limits
@@ -312,6 +313,16 @@ async def _pour(folder: Path) -> Figures:
         figures = await pour(built, 50_000, within=600)
     within_limits(figures)
     return figures
+
+
+async def _hostile(folder: Path) -> Figures:
+    async with partner_site(folder, channels=["cmpp30"], balance=1_000_000) as here:
+        figures = await beside(here, 300)
+        books = await here.site.clean(within=120)
+    assert float(str(figures["p99 beside, ms"])) <= 100, figures
+    return figures | {"messages": books.accepted, "lost or doubled": len(books.problems)}
+
+
 async def _database(folder: Path) -> Figures:
     per_second = float(os.environ.get("TRIAL_LOAD", "1000"))
     singles = float(os.environ.get("TRIAL_SINGLES", per_second / 10))
@@ -335,6 +346,7 @@ TRIALS: dict[str, Callable[[Path], Awaitable[Figures]]] = {
     "webhooks": _webhooks,
     "pour": _pour,
     "database": _database,
+    "hostile": _hostile,
 }
 
 

@@ -1,0 +1,488 @@
+"""A tenant that does all it can to be in the way, beside one that only wants its messages taken: used by a test for
+seconds, and for five minutes by ``scripts/trials --only hostile``.
+
+The hostile one is a process of its own (run as a program), with a key and a partner's login of its own, and comes from
+addresses of its own. Everything it does is bounded: so many at once of each kind, for so many seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import io
+import itertools
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+import zipfile
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from smsgw import aio
+
+BASE = "/api/v1"
+Figures = dict[str, object]
+ADDRESSES = [f"127.0.9.{n}" for n in range(1, 21)]
+GIANT = 64 * 1024 * 1024
+"""Octets of an upload that is sent as fast as it goes."""
+
+
+# --- the hostile one -------------------------------------------------------------------------------------------------
+
+
+class Hostile:
+    """``plan`` is what ``begin`` gives: where the node is, and the keys."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self.host, _, port = str(plan["http"]).removeprefix("http://").rpartition(":")
+        self.port = int(port)
+        self.smpp, self.cmpp = int(plan["smpp"]), int(plan["cmpp"])
+        self.key: dict[str, str] = plan["key"]
+        self.until = time.monotonic() + float(plan["seconds"])
+        self.answers: Counter[str] = Counter()
+        self._addresses = itertools.cycle(ADDRESSES)
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
+
+    async def run(self) -> None:
+        """All kinds at once, each so many times."""
+        kinds: dict[Callable[[], Awaitable[None]], int] = {
+            self.flood: 20, self.batches_of_braces: 4, self.slow_bodies: 40, self.slow_uploads: 12,
+            self.giant_uploads: 2, self.giant_unsigned: 2, self.bombs_in_sheets: 1, self.wrong_keys: 4,
+            self.wrong_logins: 8, self.slow_logins: 40, self.refused_binds: 8, self.braces_by_smpp: 2,
+            self.broken_pdus: 4, self.broken_requests: 4, self.broken_multipart: 2, self.deep_json: 2,
+            self.silent_connections: 40, self.templates: 1, self.queries: 4,
+        }  # fmt: skip
+        try:
+            async with asyncio.timeout_at(asyncio.get_running_loop().time() + self.until - time.monotonic()):
+                await asyncio.gather(*(self._again(kind) for kind, n in kinds.items() for _ in range(n)))
+        except TimeoutError:
+            pass
+        finally:
+            await asyncio.gather(*(session.close() for session in self._sessions.values()))
+
+    async def _again(self, kind: Callable[[], Awaitable[None]]) -> None:
+        name = kind.__name__
+        while time.monotonic() < self.until:
+            try:
+                await kind()
+            except (OSError, aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as exc:
+                self.answers[f"{name}: {type(exc).__name__}"] += 1
+                await asyncio.sleep(0.2)
+
+    # --- ways to speak -------------------------------------------------------------------------------------------
+
+    async def _http(self, name: str, method: str, path: str, *, by: str = "", **how: Any) -> None:
+        by = by or next(self._addresses)
+        if by not in self._sessions:
+            connector = aiohttp.TCPConnector(limit=100, local_addr=(by, 0))
+            self._sessions[by] = aiohttp.ClientSession(
+                connector=connector, timeout=aiohttp.ClientTimeout(total=60)
+            )
+        url = f"http://{self.host}:{self.port}{path}"
+        async with self._sessions[by].request(method, url, allow_redirects=False, **how) as answer:
+            await answer.read()
+            self.answers[f"{name}: {answer.status}"] += 1
+            if answer.status in (429, 503):  # even it does not want to be a busy loop
+                await asyncio.sleep(0.05)
+
+    @property
+    def _bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key['bearer']}"}
+
+    def _signed(self, path: str, digest: str) -> dict[str, str]:
+        stamp, nonce = str(int(time.time())), secrets.token_hex(16)
+        text = "\n".join(["POST", path, "", stamp, nonce, digest])
+        mac = hmac.new(self.key["secret"].encode(), text.encode(), hashlib.sha256).hexdigest()
+        return {
+            "X-Sms-Key": self.key["key_id"], "X-Sms-Timestamp": stamp, "X-Sms-Nonce": nonce,
+            "X-Sms-Signature": f"v1={mac}",
+        }  # fmt: skip
+
+    @contextlib.asynccontextmanager
+    async def _raw(self, port: int = 0) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        async with asyncio.timeout(10):
+            reader, writer = await asyncio.open_connection(
+                self.host, port or self.port, local_addr=(next(self._addresses), 0)
+            )
+        try:
+            yield reader, writer
+        finally:
+            writer.transport.abort()
+
+    async def _trickle(self, name: str, head: bytes, piece: bytes = b" ", every: float = 1.0) -> None:
+        """Open, say the head, then a piece a second until somebody has had enough."""
+        async with self._raw() as (reader, writer):
+            writer.write(head)
+            ended = aio.spawn(reader.read(200), name="trickle")
+            try:
+                while not ended.done() and time.monotonic() < self.until:
+                    writer.write(piece)
+                    await asyncio.wait([ended], timeout=every)
+            finally:
+                ended.cancel()
+            self.answers[f"{name}: {'cut off' if ended.done() else 'held'}"] += 1
+
+    # --- floods --------------------------------------------------------------------------------------------------
+
+    async def flood(self) -> None:
+        """Good calls, more than it may make."""
+        body = {"to": ["13800990001"], "content": secrets.token_hex(8)}
+        await self._http("flood", "POST", f"{BASE}/messages", json=body, headers=self._bearer)
+
+    async def batches_of_braces(self) -> None:
+        """As large as a batch may be, and nothing but what a variable begins with."""
+        items = [{"to": "13800990002", "content": "{" * 900} for _ in range(1000)]
+        await self._http(
+            "braces", "POST", f"{BASE}/messages/batch", json={"items": items}, headers=self._bearer
+        )
+
+    async def deep_json(self) -> None:
+        """Lists in lists."""
+        headers = self._bearer | {"Content-Type": "application/json"}
+        await self._http("deep", "POST", f"{BASE}/messages", data=b"[" * 900_000, headers=headers)
+
+    async def queries(self) -> None:
+        """Long ones, and wide ones over everything it has."""
+        query = ("?limit=500", f"?to=13800990001&client_ref={'x' * 6000}", "?from_time=" + "9" * 4000)
+        await self._http("query", "GET", f"{BASE}/messages{secrets.choice(query)}", headers=self._bearer)
+
+    async def templates(self) -> None:
+        """Templates whose pieces are found everywhere."""
+        body = {"name": secrets.token_hex(4), "content": "尊敬的" + "{a},{b},{c},{d},{e},{f}"}
+        await self._http("template", "POST", f"{BASE}/templates", json=body, headers=self._bearer)
+        body = {"to": ["13800990003"], "content": "尊敬的" + "," * 120}
+        await self._http("commas", "POST", f"{BASE}/messages", json=body, headers=self._bearer)
+        await asyncio.sleep(0.2)
+
+    # --- slow and large ones -------------------------------------------------------------------------------------
+
+    async def slow_bodies(self) -> None:
+        """A body of which an octet comes each second, by whom it may concern."""
+        who = (f"Authorization: Bearer {self.key['bearer']}\r\n", "")[secrets.randbelow(2)]
+        head = (
+            f"POST {BASE}/messages HTTP/1.1\r\nHost: x\r\n{who}Content-Type: application/json\r\n"
+            "Content-Length: 900000\r\n\r\n{"
+        )
+        await self._trickle("slow body", head.encode())
+
+    async def slow_uploads(self) -> None:
+        """The same as an upload."""
+        head = (
+            f"POST {BASE}/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.key['bearer']}\r\n"
+            "Content-Type: text/csv\r\nContent-Length: 200000000\r\n\r\nphone\r\n"
+        )
+        await self._trickle("slow upload", head.encode(), b"1")
+
+    async def slow_logins(self) -> None:
+        """The same at the portal's door."""
+        head = (
+            "POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            "Content-Length: 100000\r\n\r\nlogin=a"
+        )
+        await self._trickle("slow login", head.encode(), b"a")
+
+    async def giant_uploads(self) -> None:
+        """As fast as it goes, with a right key."""
+        await self._giant("giant", self._bearer)
+
+    async def giant_unsigned(self) -> None:
+        """And with a signature that is of something else."""
+        await self._giant("giant, not signed", self._signed(f"{BASE}/files", "0" * 64))
+
+    async def _giant(self, name: str, who: dict[str, str]) -> None:
+        async def octets() -> AsyncIterator[bytes]:
+            line = b"13800990004,x\r\n" * 4096
+            for _ in range(GIANT // len(line)):
+                yield line
+
+        headers = who | {"Content-Type": "text/csv"}
+        await self._http(name, "POST", f"{BASE}/files", data=octets(), headers=headers)
+        await asyncio.sleep(0.5)
+
+    async def bombs_in_sheets(self) -> None:
+        """A sheet of a few kilobytes that is large when it is unpacked."""
+        headers = self._bearer | {"Content-Type": "application/octet-stream", "X-File-Name": "bomb.xlsx"}
+        await self._http("bomb", "POST", f"{BASE}/files", data=bomb(), headers=headers)
+        await asyncio.sleep(1)
+
+    async def broken_multipart(self) -> None:
+        """Headers without end, and boundaries that are nearly there."""
+        boundary = "b" * 60
+        part = f"--{boundary}\r\nContent-Disposition: form-data; name=file; filename=a.csv\r\n"
+        kinds = (
+            part + "X: " + "a\t" * 40_000 + "\r\n\r\n1\r\n",
+            part + "\r\n" + f"\r\n--{'b' * 59}" * 20_000,
+            (part + "\r\n1\r\n") * 5_000,
+        )
+        headers = self._bearer | {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        body = secrets.choice(kinds).encode()
+        await self._http("multipart", "POST", f"{BASE}/files", data=body, headers=headers)
+
+    # --- at the doors --------------------------------------------------------------------------------------------
+
+    async def wrong_keys(self) -> None:
+        """Keys nobody has, and signatures that are wrong."""
+        for who in (
+            {"Authorization": f"Bearer {secrets.token_hex(20)}"},
+            self._signed("/elsewhere", "0" * 64),
+        ):
+            await self._http("wrong key", "POST", f"{BASE}/messages", json={}, headers=who)
+
+    async def wrong_logins(self) -> None:
+        """Passwords are guessed, of the administrator too."""
+        visitor = secrets.token_urlsafe(24)  # the token of a visitor is whatever its cookie says
+        form = {
+            "login": secrets.choice(("admin", secrets.token_hex(3))), "password": secrets.token_hex(6),
+            "csrf": visitor,
+        }  # fmt: skip
+        await self._http(
+            "wrong login", "POST", "/login", data=form, headers={"Cookie": f"smsgw-visitor={visitor}"}
+        )
+
+    async def refused_binds(self) -> None:
+        """Wrong passwords at the servers for partners, over and over."""
+        port, octets = secrets.choice(
+            ((self.smpp, bind("rogue", "guess")), (self.cmpp, b"\0\0\0\x27\0\0\0\1" + b"\0" * 31))
+        )
+        async with self._raw(port) as (reader, writer), asyncio.timeout(30):
+            writer.write(octets)
+            answer = await reader.read(100)
+            self.answers[f"bind: {'answered' if answer else 'closed'}"] += 1
+
+    async def braces_by_smpp(self) -> None:
+        """Messages of sixty thousand braces, by the login it has."""
+        async with self._raw(self.smpp) as (reader, writer), asyncio.timeout(30):
+            writer.write(bind("rogue", "secret12"))
+            if not await reader.read(100):
+                self.answers["braces by SMPP: not let in"] += 1
+                return await asyncio.sleep(0.5)
+            for sequence in range(2, 12):
+                body = b"\0\0\0\0" + b"\1\1" + b"8613800990005\0" + b"\0\0\0\0\0\1\0\0\0\0"
+                body += b"\x04\x24" + (60_000).to_bytes(2, "big") + b"{" * 60_000
+                writer.write(pdu(4, sequence, body))
+                self.answers[f"braces by SMPP: {(await reader.readexactly(16))[8:12].hex()}"] += 1
+                await reader.read(100)
+
+    async def broken_pdus(self) -> None:
+        """Lengths that cannot be, and what is no PDU at all."""
+        octets = secrets.choice(
+            (b"\xff\xff\xff\xff", b"\0\0\0\0" * 4000, secrets.token_bytes(4000), b"\0\0\0\x10" * 4000)
+        )
+        async with self._raw(secrets.choice((self.smpp, self.cmpp))) as (reader, writer), asyncio.timeout(30):
+            writer.write(octets)
+            while await reader.read(1000):
+                pass
+            self.answers["broken PDU: closed"] += 1
+
+    async def broken_requests(self) -> None:
+        """What is no request, or has headers without end."""
+        octets = secrets.choice((
+            b"\0" * 1000, b"GET / HTTP/9.9\r\n\r\n", b"POST /api/v1/messages HTTP/1.1\r\n" + b"X: y\r\n" * 5000,
+            b"GET /" + b"a" * 60_000 + b" HTTP/1.1\r\n\r\n", b"POST /login HTTP/1.1\r\nHost: x\r\n"
+            b"Content-Type: a/b; charset=foo\r\nContent-Length: 2\r\n\r\n\xff\xff",
+        ))  # fmt: skip
+        async with self._raw() as (reader, writer), asyncio.timeout(30):
+            writer.write(octets)
+            answer = await reader.read(100)
+            self.answers[f"broken request: {answer[9:12].decode('ascii', 'replace') or 'closed'}"] += 1
+
+    async def silent_connections(self) -> None:
+        """Those that say nothing."""
+        port = secrets.choice((self.port, self.smpp, self.cmpp))
+        async with self._raw(port) as (reader, _):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(20):
+                    await reader.read(100)
+
+
+def pdu(command: int, sequence: int, body: bytes) -> bytes:
+    """An SMPP request."""
+    return b"".join(n.to_bytes(4, "big") for n in (16 + len(body), command, 0, sequence)) + body
+
+
+def bind(user: str, password: str) -> bytes:
+    """An SMPP bind_transceiver."""
+    return pdu(9, 1, user.encode() + b"\0" + password.encode() + b"\0" + b"\0\x34\0\0\0")
+
+
+def bomb() -> bytes:
+    """An XLSX whose only sheet is 300 MB of cells, packed to some hundred kilobytes."""
+    out = io.BytesIO()
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    rel = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006"
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        archive.writestr(
+            "[Content_Types].xml",
+            f'<Types xmlns="{package}/content-types"><Default Extension="rels" '
+            'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+            f'<Override PartName="/xl/workbook.xml" ContentType="{kind}.sheet.main+xml"/>'
+            f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{kind}.worksheet+xml"/></Types>',
+        )
+        archive.writestr(
+            "_rels/.rels",
+            f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" Type="{rel}/officeDocument" '
+            'Target="xl/workbook.xml"/></Relationships>',
+        )
+        archive.writestr(
+            "xl/workbook.xml",
+            f'<workbook xmlns="{main}" xmlns:r="{rel}"><sheets>'
+            '<sheet name="a" sheetId="1" r:id="r1"/></sheets></workbook>',
+        )
+        archive.writestr(
+            "xl/_rels/workbook.xml.rels",
+            f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" Type="{rel}/worksheet" '
+            'Target="worksheets/sheet1.xml"/></Relationships>',
+        )
+        with archive.open("xl/worksheets/sheet1.xml", "w") as sheet:
+            sheet.write(f'<worksheet xmlns="{main}"><sheetData>'.encode())
+            rows = (b'<row><c t="inlineStr"><is><t>%s</t></is></c></row>' % (b"A" * 200)) * 1000
+            for _ in range(1_100):
+                sheet.write(rows)
+            sheet.write(b"</sheetData></worksheet>")
+    return out.getvalue()
+
+
+# --- the good one ----------------------------------------------------------------------------------------------------
+
+
+async def beside(here: Any, seconds: float, *, per_second: int = 200) -> Figures:
+    """A good customer's calls beside the hostile one's, for so long. None may be refused; the caller judges the times.
+
+    ``here`` is a ``partner_client.PartnerSite``.
+    """
+    from harness import until
+
+    built = here.site
+    ctl = built.node.ctl
+    await ctl("account", "add", "rogue", "--no-sign", "--balance", "100000000", "--json")
+    key = (
+        await ctl(
+            "key", "add", "rogue", "--scope", "send", "--scope", "query", "--scope", "template", "--json"
+        )
+    ).data
+    await ctl("partner", "add", "rogue", "--password", "secret12", "--protocol", "smpp", "--user", "rogue")
+    alone = await good(built, min(seconds / 4, 20), per_second)
+    plan = {
+        "http": built.node.origin, "smpp": here.smpp_port, "cmpp": here.cmpp_port, "key": key, "seconds": seconds,
+    }  # fmt: skip
+    attacker = await asyncio.to_thread(begin, plan)
+    turns: list[float] = []
+    watching = aio.spawn(watch(built, turns), name="watch")
+    try:
+        await asyncio.sleep(1)
+        meanwhile = await good(built, seconds - 2, per_second)
+        done, _ = await asyncio.to_thread(attacker.communicate, None, 60)
+    finally:
+        await aio.cancel(watching)
+        if attacker.poll() is None:
+            attacker.kill()
+        attacker.wait(timeout=10)
+    answers = dict(sorted(json.loads(done).items()))
+    print("hostile:", answers)
+    print("good:", quantiles(alone), "; beside it:", quantiles(meanwhile))
+    lost = [line for line in built.node.log_lines() if '"lease.lost"' in line or '"loop.stalled"' in line]
+    assert not lost, lost[:5]
+    assert not built.node.complaints(), built.node.complaints()[:5]
+    await until(lambda: _is_ready(built), within=30, what="the node is well")
+    return {
+        "good calls alone": quantiles(alone),
+        "good calls beside": quantiles(meanwhile),
+        "p99 beside, ms": round(quantile(meanwhile, 0.99) * 1000, 1),
+        "status calls beside": quantiles(turns),
+        "daemon memory, MiB": round(resident(built.node.pid)),
+        "log lines": len(built.node.log_lines()),
+        "hostile": answers,
+    }
+
+
+async def _is_ready(built: Any) -> bool:
+    return bool((await built.node.status())["ready"])
+
+
+async def watch(built: Any, turns: list[float]) -> None:
+    """How long the operator's own look takes."""
+    while True:
+        began = time.monotonic()
+        await built.node.status()
+        turns.append(time.monotonic() - began)
+        await asyncio.sleep(0.5)
+
+
+async def good(built: Any, seconds: float, per_second: int) -> list[float]:
+    """Single posts at that rate; the seconds until each was accepted. None may be refused."""
+    customer = built.customer
+    took: list[float] = []
+    running: set[asyncio.Task[None]] = set()
+
+    async def post() -> None:
+        content = customer.text()
+        began = time.monotonic()
+        answer = await customer.client.post(
+            "/messages", {"to": [customer.number("cmpp30")], "content": content}
+        )
+        took.append(time.monotonic() - began)
+        customer.note(answer, [content])
+
+    began = time.monotonic()
+    for n in range(int(seconds * per_second)):
+        await asyncio.sleep(max(0.0, began + n / per_second - time.monotonic()))
+        task = aio.spawn(post(), name="post")
+        running.add(task)
+        if n % 100 == 0:
+            for done in [t for t in running if t.done()]:
+                running.discard(done)
+                done.result()
+    await asyncio.gather(*running)
+    return took
+
+
+def quantile(seconds: list[float], q: float) -> float:
+    """Of a list that has some."""
+    return sorted(seconds)[int(len(seconds) * q)]
+
+
+def quantiles(seconds: list[float]) -> str:
+    """For people."""
+    p50, p99 = (quantile(seconds, q) * 1000 for q in (0.5, 0.99))
+    return f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, most {max(seconds) * 1000:.0f} ms of {len(seconds)}"
+
+
+def resident(pid: int) -> float:
+    """MiB."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def begin(plan: dict[str, Any]) -> subprocess.Popen[str]:
+    """The hostile process. It is the machine of somebody else, so it gets no more of ours than is left over."""
+    process = subprocess.Popen(
+        ["nice", "-n", "10", sys.executable, __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(plan) + "\n")
+    process.stdin.flush()
+    return process
+
+
+def main() -> None:
+    """The hostile process: its plan comes as a line, its counts go out as one."""
+    hostile = Hostile(json.loads(sys.stdin.readline()))
+    asyncio.run(hostile.run())
+    print(json.dumps(hostile.answers))
+
+
+if __name__ == "__main__":
+    main()
