@@ -54,8 +54,8 @@ ESME_RINVEXPIRY: Final = 0x62
 ESME_RINVDFTMSGID: Final = 0x63
 ESME_RQUERYFAIL: Final = 0x67
 ESME_RINVNUMDESTS: Final = 0x33
-ESME_RINVDCS: Final = 0x104
-"""A word of 5.0; 3.4 has none for a data_coding that cannot be carried."""
+NO_TEXT: Final = ESME_RSUBMITFAIL
+"""3.4 has no word for a data_coding that cannot be carried, and 5.0's (0x104) is none of a session of 3.4."""
 MAX_DESTINATIONS: Final = 254
 
 STATUSES: Final[dict[str, int]] = {
@@ -100,7 +100,7 @@ def coding_of(data_coding: int, partner: Partner) -> Coding:
         return (partner.alphabet, Coding.BINARY, Coding.UCS2)[data_coding >> 2 & 3]
     if data_coding & 0xF0 == 0xF0:
         return Coding.BINARY if data_coding & 0x04 else partner.alphabet
-    raise Unfit(ESME_RINVDCS, f"data_coding {data_coding}")
+    raise Unfit(NO_TEXT, f"data_coding {data_coding}")
 
 
 def spell(id_: int, partner: Partner) -> str:
@@ -133,7 +133,7 @@ class SmppFace:
     unavailable = codes.ESME_RBINDFAIL
     throttled = codes.ESME_RTHROTTLED
     failed = codes.ESME_RSYSERR
-    not_text = ESME_RINVDCS
+    not_text = NO_TEXT
     lists_failures = True
 
     def __init__(self) -> None:
@@ -303,7 +303,9 @@ class SmppFace:
         return None
 
     def refused(self, pdu: Pdu, status: int) -> Pdu:
-        """The answer that belongs to the request, without a body."""
+        """The answer that belongs to the request; that to a query says again which message was asked for."""
+        if isinstance(pdu, pdus.QuerySm):
+            return pdus.QuerySmResp(sequence=pdu.sequence, command_status=status, message_id=pdu.message_id)
         answer: Pdu = SMPP34.pdus[pdu.command_id | RESPONSE](
             sequence=pdu.sequence,
             command_status=status,  # type: ignore[call-arg]

@@ -34,11 +34,14 @@ class Dialect:
         self.pdus: dict[int, type[Pdu]] = {}
         self._layouts: dict[int, Layout] = {}
         self._by_length: dict[tuple[int, int], Layout] = {}
+        self._bare_errors: set[int] = set()
         for command_id, cls in protocol.classes.items():
             if cls.since > version:
                 continue
             self.pdus[command_id] = cls
             self._layouts[command_id] = Layout(cls, rows_for(cls.__wire__, version))
+            if command_id & RESPONSE and version >= cls.bare_error_since:
+                self._bare_errors.add(command_id)
             for other in versions if cls.by_length else ():
                 layout = Layout(cls, rows_for(cls.__wire__, other))
                 if layout.fixed_size is not None:
@@ -149,8 +152,13 @@ class Dialect:
     def _without_body(self, pdu: Pdu, layout: Layout) -> bool:
         if self.protocol.header.status is None or not pdu.command_id & RESPONSE:
             return False
-        return bool(getattr(pdu, "body_omitted", False)) or (
-            bool(getattr(pdu, "command_status", 0)) and layout.is_default(pdu)
+        omitted: bool | None = getattr(pdu, "body_omitted", None)
+        if omitted is not None:
+            return omitted
+        return (
+            pdu.command_id in self._bare_errors
+            and bool(getattr(pdu, "command_status", 0))
+            and layout.is_default(pdu)
         )
 
     def _head(self, pdu: Pdu, length: int) -> bytes:

@@ -464,11 +464,14 @@ class Tlvs(Kind):
     """Optional parameters to the end of the PDU, in wire order; unknown tags travel on.
 
     `salvage` keeps what came before a broken parameter instead of refusing the PDU: right for
-    answers and receipts, where the rest is worth more than the form. `shown` puts an empty list
-    into JSON. `names` (tag → name, form) adds a reading aid to JSON, with form ``int``, ``text`` or "".
+    answers and receipts, where the rest is worth more than the form. `stray_nul` passes over one NUL
+    in front of the parameters when they cannot be read where they should stand, and can behind it;
+    what precedes them is not touched. `shown` puts an empty list into JSON. `names` (tag → name, form)
+    adds a reading aid to JSON, with form ``int``, ``text`` or "".
     """
 
     salvage: bool = False
+    stray_nul: bool = False
     shown: bool = True
     names: Mapping[int, tuple[str, str]] | None = None
     default: Any = ()
@@ -477,22 +480,34 @@ class Tlvs(Kind):
         end = len(data)
         if pos == end:
             return (), pos
+        tlvs, fault = self._read(data, pos)
+        if fault is not None and self.stray_nul and data[pos] == 0:
+            behind, still = self._read(data, pos + 1)
+            if still is None:
+                return behind, end
+        if fault is not None and not self.salvage:
+            raise fault
+        return tlvs, end
+
+    @staticmethod
+    def _read(data: bytes, pos: int) -> tuple[tuple[Tlv, ...], FieldError | None]:
+        """The parameters from `pos` on, as far as they can be read, and what is wrong with the next one."""
+        end = len(data)
         tlvs = []
+        fault = None
         while pos < end:
             if end - pos < 4:
-                if self.salvage:
-                    break
-                raise FieldError("tlv", f"{end - pos} octet(s) left, a parameter needs at least 4", pos)
+                fault = FieldError("tlv", f"{end - pos} octet(s) left, a parameter needs at least 4", pos)
+                break
             tag, size = _TLV_HEAD.unpack_from(data, pos)
             stop = pos + 4 + size
             if stop > end:
-                if self.salvage:
-                    break
                 reason = f"parameter 0x{tag:04x} of {size} octets, {end - pos - 4} left"
-                raise FieldError("tlv", reason, pos)
+                fault = FieldError("tlv", reason, pos)
+                break
             tlvs.append(Tlv(tag, data[pos + 4 : stop]))
             pos = stop
-        return tuple(tlvs), end
+        return tuple(tlvs), fault
 
     def write(self, value: Any) -> bytes:
         _expect(value, (tuple, list), "list of parameters")

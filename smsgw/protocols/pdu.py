@@ -62,6 +62,8 @@ class Pdu:
     #: Octets behind the last row are ignored instead of refused.
     ignore_tail: ClassVar[bool] = False
     since: ClassVar[int] = 0
+    #: Version from which on an answer that carries an error is written without its body.
+    bare_error_since: ClassVar[int] = 1 << 16
     __wire__: ClassVar[Mapping[str, Kind]] = {}
 
     sequence: Any = 0

@@ -3,12 +3,17 @@
 Field names are the specification's. Every table ends with optional parameters, even where the
 specification has none, because peers send them anyway; answers and deliver_sm keep what they can
 of a broken list. The body of an error answer may be missing on the wire: `body_omitted`.
+
+Which error answers have a body is the version's to say, and peers break off when one has not what its table gives it:
+in 3.4 all but those whose tables have a note (`bare_error_since`), in 5.0 none (3.2.1.3). bind_transceiver_resp has
+no note, and there are peers that need its field and none that minds (docs/interop.md, E1).
 """
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from smsgw.protocols.fields import Tlv, address, cstr, octets, tlvs, u8, u32
 from smsgw.protocols.pdu import Header, Pdu, Protocol, base, pdu, record, records
@@ -19,6 +24,9 @@ SMPP = Protocol("smpp", HEADER)
 
 _STRICT = tlvs("tlvs", names=NAMES)
 _KEEP = tlvs("tlvs", names=NAMES, salvage=True)
+#: Behind short_message, where some peers put a NUL that they do not count.
+_TEXT_STRICT = tlvs("tlvs", names=NAMES, stray_nul=True)
+_TEXT_KEEP = tlvs("tlvs", names=NAMES, stray_nul=True, salvage=True)
 #: For PDUs that have no optional parameters by the book.
 _STRAY = tlvs("tlvs", names=NAMES, salvage=True, shown=False)
 
@@ -27,13 +35,15 @@ _STRAY = tlvs("tlvs", names=NAMES, salvage=True, shown=False)
 class SmppPdu(Pdu):
     """Common to all SMPP PDUs.
 
-    `body_omitted` tells that an answer came without its body, and writes it that way; an answer with
-    a status other than 0 and nothing in its body is always written without it.
+    `body_omitted` tells whether an answer came without its body, and writes it that way. None leaves it to the version:
+    an answer with a status other than 0 and nothing in its body is written as the book wants.
     """
+
+    bare_error_since: ClassVar[int] = 50
 
     sequence: int = 0
     command_status: int = 0
-    body_omitted: bool = field(default=False, compare=False, repr=False)
+    body_omitted: bool | None = field(default=None, compare=False, repr=False)
 
 
 @base
@@ -101,6 +111,8 @@ class BindReceiver(_Bind):
 class BindReceiverResp(_BindResp):
     """4.1.4."""
 
+    bare_error_since: ClassVar[int] = 34
+
 
 @pdu(SMPP, 0x00000002, "bind_transmitter")
 class BindTransmitter(_Bind):
@@ -110,6 +122,8 @@ class BindTransmitter(_Bind):
 @pdu(SMPP, 0x80000002, "bind_transmitter_resp")
 class BindTransmitterResp(_BindResp):
     """4.1.2."""
+
+    bare_error_since: ClassVar[int] = 34
 
 
 @pdu(SMPP, 0x00000009, "bind_transceiver")
@@ -155,19 +169,21 @@ class EnquireLinkResp(SmppPdu):
 class SubmitSm(_Message):
     """A message to a phone (4.4.1)."""
 
-    tlvs: tuple[Tlv, ...] = _STRICT
+    tlvs: tuple[Tlv, ...] = _TEXT_STRICT
 
 
 @pdu(SMPP, 0x80000004, "submit_sm_resp")
 class SubmitSmResp(_MessageIdResp):
     """4.4.2. `message_id` is what the receipt will cite, perhaps in another spelling."""
 
+    bare_error_since: ClassVar[int] = 34
+
 
 @pdu(SMPP, 0x00000005, "deliver_sm")
 class DeliverSm(_Message):
     """A message from a phone, or a receipt (4.6.1)."""
 
-    tlvs: tuple[Tlv, ...] = _KEEP
+    tlvs: tuple[Tlv, ...] = _TEXT_KEEP
 
 
 @pdu(SMPP, 0x80000005, "deliver_sm_resp")
@@ -244,7 +260,7 @@ class SubmitMulti(SmppPdu):
     data_coding: int = u8()
     sm_default_msg_id: int = u8()
     short_message: bytes = octets("short_message", "sm_length")
-    tlvs: tuple[Tlv, ...] = _STRICT
+    tlvs: tuple[Tlv, ...] = _TEXT_STRICT
 
 
 @pdu(SMPP, 0x80000021, "submit_multi_resp")
@@ -269,11 +285,11 @@ class QuerySm(SmppPdu):
 
 @pdu(SMPP, 0x80000003, "query_sm_resp")
 class QuerySmResp(SmppPdu):
-    """4.8.2."""
+    """4.8.2. Until said otherwise the state is UNKNOWN: 3.4 has no state 0, and peers refuse to read one."""
 
     message_id: str = cstr(65, lenient=True)
     final_date: str = cstr(17)
-    message_state: int = u8()
+    message_state: int = u8(default=7)
     error_code: int = u8()
     tlvs: tuple[Tlv, ...] = _STRAY
 
@@ -311,7 +327,7 @@ class ReplaceSm(SmppPdu):
     registered_delivery: int = u8()
     sm_default_msg_id: int = u8()
     short_message: bytes = octets("short_message", "sm_length")
-    tlvs: tuple[Tlv, ...] = _STRICT
+    tlvs: tuple[Tlv, ...] = _TEXT_STRICT
 
 
 @pdu(SMPP, 0x80000007, "replace_sm_resp")

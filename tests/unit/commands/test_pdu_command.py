@@ -43,6 +43,23 @@ def test_encode(vector: dict[str, Any]) -> None:
     assert (result.exit_code, result.output.strip()) == (0, vector["hex"])
 
 
+@pytest.mark.parametrize(
+    ("octets", "shown"),
+    [
+        ("0000001180000005000000640000000700", {"message_id": "", "tlvs": []}),
+        ("0000001180000004000000580000000700", {"message_id": "", "tlvs": []}),
+        ("00000010800000050000006400000007", None),
+    ],
+)
+def test_decode_shows_the_body_of_an_error_answer_when_there_is_one(
+    octets: str, shown: dict[str, Any] | None
+) -> None:
+    found = json.loads(run("decode", "-p", "smpp34", octets).output)
+    assert found.get("body_omitted", False) is (shown is None)
+    head = ("command_length", "command_id", "command_status", "sequence_number")
+    assert {k: v for k, v in found["fields"].items() if k not in head} == (shown or {})
+
+
 def test_encode_needs_no_lengths_and_no_command_id() -> None:
     fields = {"sequence_number": 7, "message_id": "ab"}
     result = run("encode", "-p", "smpp34", stdin=json.dumps({"pdu": "submit_sm_resp", "fields": fields}))

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from smsgw.protocols.cmpp import pdus as cmpp
-from smsgw.protocols.dialects import CMPP20, CMPP30, DIALECTS, SGIP12, SMGP13, SMGP30, SMPP34, SMPP50, by_name
+from smsgw.protocols.dialects import (
+    CMPP20,
+    CMPP30,
+    DIALECTS,
+    SGIP12,
+    SMGP13,
+    SMGP30,
+    SMPP34,
+    SMPP50,
+    Dialect,
+    by_name,
+)
 from smsgw.protocols.errors import FramingLost, Malformed
 from smsgw.protocols.fields import Tlv
 from smsgw.protocols.pdu import Unknown
@@ -32,11 +45,94 @@ def test_error_answers_with_a_body(octets: str, message_id: str) -> None:
     assert pdu.command_status in (0x53, 0x0A)  # type: ignore[attr-defined]
 
 
-def test_error_answers_are_written_without_a_body() -> None:
-    assert SMPP34.encode(smpp.SubmitSmResp(sequence=7, command_status=0x58)).hex() == (
-        "00000010800000040000005800000007"
-    )
+BARE_IN_34 = {smpp.BindTransmitterResp, smpp.BindReceiverResp, smpp.SubmitSmResp}
+"""Whose body is not returned with an error: SMPP 3.4, notes to 4.1.2, 4.1.4 and 4.4.2. No other table says so."""
+ERROR_BODIES = {
+    smpp.BindTransceiverResp: "00",
+    smpp.DeliverSmResp: "00",
+    smpp.DataSmResp: "00",
+    smpp.QuerySmResp: "00000700",
+    smpp.SubmitMultiResp: "0000",
+    smpp.CancelSmResp: "",
+    smpp.ReplaceSmResp: "",
+    smpp.UnbindResp: "",
+    smpp.EnquireLinkResp: "",
+    smpp.GenericNack: "",
+}
+
+
+@pytest.mark.parametrize(
+    "kind", [c for i, c in SMPP34.pdus.items() if i & 0x80000000], ids=lambda c: c.pdu_name
+)
+def test_error_answers_have_the_fields_that_the_book_gives_them(kind: type[smpp.SmppPdu]) -> None:
+    octets = SMPP34.encode(kind(sequence=7, command_status=0x58))
+    assert octets[16:].hex() == ("" if kind in BARE_IN_34 else ERROR_BODIES[kind])
+    found = SMPP34.decode(octets)
+    assert (type(found), found.command_status) == (kind, 0x58)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "kind", [c for i, c in SMPP50.pdus.items() if i & 0x80000000], ids=lambda c: c.pdu_name
+)
+def test_error_answers_have_no_body_in_5_0(kind: type[smpp.SmppPdu]) -> None:
+    """5.0, 3.2.1.3."""
+    assert len(SMPP50.encode(kind(sequence=7, command_status=0x58))) == 16
+
+
+@pytest.mark.parametrize("dialect", [SMPP34, SMPP50], ids=lambda d: d.name)
+@pytest.mark.parametrize(
+    "kind", [c for i, c in SMPP34.pdus.items() if i & 0x80000000], ids=lambda c: c.pdu_name
+)
+def test_error_answers_are_read_with_and_without_a_body(dialect: Dialect, kind: type[smpp.SmppPdu]) -> None:
+    head = kind.command_id.to_bytes(4, "big").hex() + "0000005800000007"
+    for body in ("", ERROR_BODIES.get(kind, "00")):
+        octets = frame(head, bytes.fromhex(body))
+        found = dialect.decode(octets)
+        assert found == kind(sequence=7, command_status=0x58)
+        assert dialect.encode(found) == octets, "as it came"
+
+
+def test_answers_that_say_yes_have_their_body() -> None:
     assert len(SMPP34.encode(smpp.DeliverSmResp(sequence=7))) == 17
+    assert len(SMPP34.encode(smpp.SubmitSmResp(sequence=7))) == 17
+
+
+USER_MESSAGE_REFERENCE = Tlv(0x0204, b"\0\7")
+NUL_AFTER = [smpp.SubmitSm, smpp.DeliverSm, smpp.ReplaceSm, smpp.SubmitMulti]
+
+
+@pytest.mark.parametrize("kind", NUL_AFTER, ids=lambda c: c.pdu_name)
+@pytest.mark.parametrize(
+    "tlvs", [(), (USER_MESSAGE_REFERENCE,), (Tlv(0x0424, b"text"), USER_MESSAGE_REFERENCE)]
+)
+def test_a_nul_after_the_text_is_no_parameter(kind: type[smpp.SmppPdu], tlvs: tuple[Tlv, ...]) -> None:
+    pdu: Any = kind(sequence=7, short_message=b"hello", tlvs=tlvs)  # type: ignore[call-arg]
+    octets = SMPP34.encode(pdu)
+    at = octets.index(b"hello") + 5
+    shifted = frame(octets[4:16].hex(), octets[16:at] + b"\0" + octets[at:])
+    assert SMPP34.decode(shifted) == pdu, "neither the text nor the parameters have changed"
+
+
+def test_only_one_nul_and_only_where_it_makes_sense() -> None:
+    octets = SMPP34.encode(smpp.SubmitSm(sequence=7, short_message=b"hello"))
+    # What can be read where it stands is read there: tag 0, no octets.
+    found = SMPP34.decode(frame(octets[4:16].hex(), octets[16:] + bytes(4)))
+    assert isinstance(found, smpp.SubmitSm)
+    assert (found.short_message, found.tlvs) == (b"hello", (Tlv(0, b""),))
+    for tail in (b"\0\0", b"!", b"\0\2\4\0\3\0\7", b"\2\4\0\3\0\7"):
+        with pytest.raises(Malformed) as caught:
+            SMPP34.decode(frame(octets[4:16].hex(), octets[16:] + tail))
+        assert (caught.value.kind, caught.value.offset) == ("tlv", len(octets)), tail
+    with pytest.raises(Malformed):
+        SMPP34.decode(frame(SMPP34.encode(smpp.DataSm(sequence=7))[4:16].hex(), bytes(11)))
+
+
+def test_a_broken_parameter_of_a_delivery_behind_a_nul_leaves_what_came_before() -> None:
+    octets = SMPP34.encode(smpp.DeliverSm(sequence=7, short_message=b"hello"))
+    found = SMPP34.decode(frame(octets[4:16].hex(), octets[16:] + bytes.fromhex("00020400020007000100ff")))
+    assert isinstance(found, smpp.DeliverSm)
+    assert found.short_message == b"hello"
+    assert found.tlvs == (), "two faults are one too many to guess"
 
 
 def test_long_passwords_are_read_but_not_written() -> None:
