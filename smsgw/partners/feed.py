@@ -1,5 +1,9 @@
 """Reports and messages from phones to a bound partner: claimed, written within the windows, acknowledged when taken.
 
+What is offered again is so for one of three reasons: the partner has refused it for now, has not answered in time, or
+its connection went. In the latter two it may have it already; a long message then goes under the reference it had, so
+that whoever puts parts together sees a repeat and not a second message.
+
 One feed an account that has a receiving bind on this node. What it holds is bounded by the windows of its binds, so a
 partner that is slow, or never answers, costs nobody else anything.
 """
@@ -7,7 +11,7 @@ partner that is slow, or never answers, costs nobody else anything.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,6 +46,8 @@ FIRST_PAUSE = 5.0
 MAX_PAUSE = 3600.0
 """Between two offers of an event that the partner refuses for now: doubled each time, up to this."""
 MAX_WAITING = 100_000
+MAX_REFERENCES = 10_000
+"""Long messages without an answer whose reference is kept for when they are offered again."""
 STOP_PATIENCE = STATEMENT_TIMEOUT + 1.0
 """Seconds that a claim under way may take when its feed ends."""
 
@@ -53,11 +59,14 @@ class Delivery:
     claimed: Claimed
     bind: Bind | None = None
     pdus: list[Pdu] | None = None
+    reference: int | None = None
+    """Of the parts of a long message."""
     written: int = 0
     unanswered: int = 0
     refused: int = 0
     """Status of a negative answer."""
     over: bool = False
+    """It was settled, or given back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,7 @@ class Settler:
         self._writer: Batcher[_Settled, bool | SmsgwError] = Batcher(
             "partner.events", dsn, self._commit, max_batch=2000, limit=MAX_WAITING, interval=0.015
         )
+        self._references: OrderedDict[int, int] = OrderedDict()
 
     async def start(self) -> None:
         """Connect."""
@@ -97,6 +107,16 @@ class Settler:
     def put_off(self, account_id: int, event: BoundEvent, seconds: float, problem: str = "") -> None:
         """It is to be offered again after that time; with a ``problem`` that was a try."""
         self._writer.submit(_Settled(account_id, event.id, seconds, problem)).add_done_callback(_told)
+
+    def keep_reference(self, event_id: int, reference: int) -> None:
+        """A long message that is offered again is to have this one. Outlives the feed, whose connections may all go."""
+        self._references[event_id] = reference
+        if len(self._references) > MAX_REFERENCES:
+            self._references.popitem(last=False)
+
+    def reference_of(self, event_id: int) -> int | None:
+        """The one that was kept; it is kept no longer."""
+        return self._references.pop(event_id, None)
 
     async def _commit(
         self, connection: Connection, items: list[_Settled], again: bool
@@ -274,8 +294,11 @@ class Feed:
         claimed = delivery.claimed
         try:
             if claimed.mo is not None:
-                self._ref = self._ref + 1 & 0xFF
-                pdus = bind.face.message(claimed.mo, bind.partner, self._ref, bind.tlvs)
+                reference = self._settler.reference_of(claimed.event.id)
+                if reference is None:
+                    reference = self._ref = self._ref + 1 & 0xFF
+                pdus = bind.face.message(claimed.mo, bind.partner, reference, bind.tlvs)
+                delivery.reference = reference if len(pdus) > 1 else None
             else:
                 version = bind.link.session.dialect.version
                 pdus = [
@@ -320,7 +343,10 @@ class Feed:
         delivery.unanswered -= 1
         if status and (not delivery.refused or not for_good):
             delivery.refused = status
-        if delivery.over or delivery.unanswered:
+        if delivery.unanswered:
+            return
+        if delivery.over:
+            self._taken_late(delivery)
             return
         delivery.over = True
         event = delivery.claimed.event
@@ -349,8 +375,15 @@ class Feed:
         )  # fmt: skip
 
     def late(self, delivery: Delivery, status: int) -> None:
-        """An answer after its time: when it says yes, and it was the only one, the event is done after all."""
-        if status == 0 and delivery.pdus is not None and len(delivery.pdus) == 1:
+        """An answer after its time."""
+        delivery.unanswered -= 1
+        delivery.refused = delivery.refused or status
+        if not delivery.unanswered:
+            self._taken_late(delivery)
+
+    def _taken_late(self, delivery: Delivery) -> None:
+        """All of it is answered, though not in time: when that was a yes throughout, the event is done after all."""
+        if not delivery.refused:
             self._settler.taken(self.account_id, delivery.claimed.event)
 
     def lost(self, delivery: Delivery, pause: float) -> None:
@@ -360,4 +393,6 @@ class Feed:
 
     def _give_back(self, delivery: Delivery, pause: float) -> None:
         delivery.over = True
+        if delivery.reference is not None and not delivery.refused:
+            self._settler.keep_reference(delivery.claimed.event.id, delivery.reference)
         self._settler.put_off(self.account_id, delivery.claimed.event, pause)
