@@ -69,7 +69,7 @@ class Esme:
         if name in BINDS:
             client = smpp34.Client(
                 "127.0.0.1", self.port, given["system_id"], given["password"], bind_type=BINDS[name],
-                connect_timeout_ms=4000,
+                connect_timeout_ms=2500,
             )  # fmt: skip
             status: object = 0
             try:
