@@ -214,9 +214,7 @@ async def test_the_same_story_in_clear_and_over_tls(tls: bool, dsn: str, tmp_pat
         await gateway.bound("foreign")
         for name, form in (("gsm", "text"), ("ucs2 in four", "both")):
             assert (await story(gateway, smsc, TEXTS[name], form=form))["status"] == "delivered"
-        await smsc.deliver(
-            source_addr="8613300000001", destination_addr=CODE, data_coding=8, short_message="退订🎂"
-        )
+        await smsc.deliver(source_addr="8613300000001", destination_addr=CODE, data_coding=8, short_message="退订🎂")
 
         async def replied() -> bool:
             answer = await gateway.client.post("/mo/pull", {"limit": 100})
@@ -243,9 +241,7 @@ async def test_the_same_story_in_clear_and_over_tls(tls: bool, dsn: str, tmp_pat
         for n, part in enumerate(lost):
             assert (await gateway.customer.get(_sent_to(sent, part)))["status"] == "uncertain"
             reference = part["user_message_reference"]
-            fields = receipt(part, f"never-told-{n}", "DELIVRD", "both") | {
-                "user_message_reference": reference
-            }
+            fields = receipt(part, f"never-told-{n}", "DELIVRD", "both") | {"user_message_reference": reference}
             assert (await smsc.deliver(**fields))["command_status"] == 0
         for one in sent:
             await gateway.customer.reaches(one.message_id, "delivered")
