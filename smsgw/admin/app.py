@@ -6,7 +6,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 from aiohttp import web
@@ -23,7 +23,7 @@ from smsgw.admin.call import (
 from smsgw.admin.i18n import DEFAULT, LANGUAGES
 from smsgw.admin.pages import errors, home, language, login, password, records, send, trace
 from smsgw.admin.rights import PUBLIC, SELF, Route
-from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER, Throttle, same_origin, same_token, secure
+from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER, same_origin, same_token, secure
 from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views
 from smsgw.core.errors import SmsgwError, http_status
@@ -47,7 +47,8 @@ def routes() -> list[Route]:
 def setup(app: web.Application, ctx: PortalContext) -> None:
     """Mount the portal at ``/``. Paths that belong to others (``/api``, ``/health`` …) are left alone."""
     static = StaticFiles()
-    portal = Portal(ctx, Views(static), Auth(ctx.db), Throttle())
+    portal = Portal(ctx, Views(static), Auth(ctx.db, ctx.sealer))
+    app.cleanup_ctx.append(_life(portal))
     app.router.add_get("/static/{version}/{name:.+}", _guard_static(static.serve, portal))
     app.router.add_get("/favicon.ico", _guard_static(_favicon, portal))
     for route in routes():
@@ -58,6 +59,15 @@ def setup(app: web.Application, ctx: PortalContext) -> None:
     app.router.add_route(
         "*", r"/{tail:(?!(?:api|health|ready|metrics|openapi)\b).*}", _endpoint(portal, missing)
     )
+
+
+def _life(portal: Portal) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def life(_: web.Application) -> AsyncIterator[None]:
+        await portal.auth.failures.start()
+        yield
+        await portal.auth.failures.stop()
+
+    return life
 
 
 async def _favicon(request: web.Request) -> web.StreamResponse:

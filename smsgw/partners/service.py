@@ -15,6 +15,7 @@ import structlog
 from smsgw import aio, clock
 from smsgw.config import Config, PartnerConfig
 from smsgw.core.bucket import TokenBucket
+from smsgw.core.guard import PARTNERS, Guard, network_of
 from smsgw.core.ids import IdSource
 from smsgw.core.model import Account
 from smsgw.core.partners import Partner, admits
@@ -25,7 +26,6 @@ from smsgw.partners.bind import Bind
 from smsgw.partners.cmpp import CmppFace
 from smsgw.partners.face import Cancel, Face, Login, Standing, Unfit
 from smsgw.partners.feed import KINDS, Feed, Settler
-from smsgw.partners.guard import Guard, Verdict, network_of
 from smsgw.partners.listener import STRANGER, Listener
 from smsgw.partners.parts import Parts
 from smsgw.partners.smpp import SmppFace
@@ -99,7 +99,7 @@ class Partners:
         self._database = database
         self._cancelling = Cancelling(database, outcomes)
         self._bell = bell
-        self._guard = Guard()
+        self._guard = Guard(PARTNERS)
         self._news: dict[tuple[int, str], None] = {}
         """Addresses of logins that are not written down yet."""
         self._noted: datetime | None = None
@@ -192,7 +192,7 @@ class Partners:
             link.session.refuse(event, exc.status, now=now)
             return
         user = f"{face.protocol}/{asked.username}"
-        if self._guard.judge(ip, user, now) is Verdict.LATER:
+        if self._guard.admit(ip, user, now):
             self._refuse_login(face, link, event, asked, face.unavailable, "slowed_down")
             return
         partner = self.directory.partners.get((face.protocol, asked.username))

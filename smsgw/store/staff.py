@@ -8,11 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from smsgw.store.db import Database, Row
+    from smsgw.store.db import Connection, Database, Row
 
-MAX_FAILURES = 5
-"""Attempts in a row without success after which a login is locked."""
-LOCK_MINUTES = 15
 IDLE_MINUTES = 30
 """A session ends when nothing was done for so long …"""
 ABSOLUTE_HOURS = 12
@@ -105,46 +102,35 @@ async def get_staff_by_login(db: Database, login: str) -> Staff | None:
     return _staff(row) if row else None
 
 
-async def begin_login(db: Database, login: str) -> tuple[Staff, str] | None:
-    """Count an attempt *before* its password is checked, so that parallel guesses cannot slip past the lock.
-
-    Gives the person and the password hash; ``None`` when there is no such active login or it is locked.
-    ``record_login_success`` takes the count back.
-    """
+async def find_login(db: Database, login: str) -> tuple[Staff, str] | None:
+    """The person and the password hash; ``None`` when there is no such active login."""
     row = await db.fetchrow(
-        f"""
-        UPDATE staff s SET
-            failures = CASE WHEN s.locked_until IS NULL THEN s.failures + 1 ELSE 1 END,
-            locked_until = CASE WHEN s.locked_until IS NULL AND s.failures + 1 >= $2
-                                THEN now() + make_interval(mins => $3) END
-        WHERE s.login = $1 AND s.status = 'active' AND (s.locked_until IS NULL OR s.locked_until <= now())
-        RETURNING s.password_hash, {_STAFF}
-        """,  # noqa: S608 - constant
+        f"SELECT s.password_hash, {_STAFF} FROM staff s WHERE s.login = $1 AND s.status = 'active'",  # noqa: S608 - constant
         login,
-        MAX_FAILURES,
-        LOCK_MINUTES,
     )
     return (_staff(row), row["password_hash"]) if row else None
 
 
-async def record_login_success(db: Database, staff_id: int) -> None:
-    """Forget the attempts that were counted, and note the login."""
-    await db.execute(
-        "UPDATE staff SET failures = 0, locked_until = NULL, last_login_at = now() WHERE id = $1", staff_id
-    )
+async def note_login(db: Database, staff_id: int) -> None:
+    """The person has logged in."""
+    await db.execute("UPDATE staff SET last_login_at = now() WHERE id = $1", staff_id)
 
 
-async def set_password(db: Database, staff_id: int, password_hash: str, *, must_change: bool = False) -> None:
-    """Store a new password, unlock, and end every session of the person."""
+async def set_password(db: Database, staff_id: int, password_hash: str, *, must_change: bool = False) -> int:
+    """Store a new password and end every session of the person; gives how many those were."""
     async with db.transaction() as connection:
         await connection.execute(
-            "UPDATE staff SET password_hash = $2, must_change = $3, failures = 0, locked_until = NULL"
-            " WHERE id = $1",
+            "UPDATE staff SET password_hash = $2, must_change = $3 WHERE id = $1",
             staff_id,
             password_hash,
             must_change,
         )
-        await connection.execute("DELETE FROM portal_session WHERE staff_id = $1", staff_id)
+        return await _end_sessions(connection, staff_id)
+
+
+async def _end_sessions(connection: Connection, staff_id: int) -> int:
+    tag = await connection.execute("DELETE FROM portal_session WHERE staff_id = $1", staff_id)
+    return int(tag.rpartition(" ")[2])
 
 
 async def create_session(db: Database, token_sha256: bytes, staff_id: int, csrf: str, ip: str | None) -> None:
@@ -191,6 +177,7 @@ async def touch(db: Database, token_sha256: bytes) -> None:
     )
 
 
-async def delete_session(db: Database, token_sha256: bytes) -> None:
-    """End a session."""
-    await db.execute("DELETE FROM portal_session WHERE token_sha256 = $1", token_sha256)
+async def delete_session(db: Database, token_sha256: bytes) -> bool:
+    """End a session; whether there was one."""
+    tag = await db.execute("DELETE FROM portal_session WHERE token_sha256 = $1", token_sha256)
+    return tag != "DELETE 0"
