@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from smsgw.store import audit
+
 if TYPE_CHECKING:
     from smsgw.store.db import Connection, Database, Row
 
@@ -100,6 +102,62 @@ async def get_staff_by_login(db: Database, login: str) -> Staff | None:
         login,
     )
     return _staff(row) if row else None
+
+
+ADMINISTRATORS = frozenset({"super", "sysadmin"})
+"""Roles without which nobody could manage the platform: the last one who has such a role is not stopped in passing."""
+
+
+class LastAdministrator(RuntimeError):
+    """There would be no administrator left."""
+
+
+_SET_STATUS = "UPDATE staff SET status = $2 WHERE id = $1"
+
+
+async def set_status(db: Database, login: str, *, stopped: bool, force: bool, actor: str) -> int | None:
+    """Stop a person, or let them in again; all their sessions end. Gives how many those were; None: no such person.
+
+    Raises ``LastAdministrator`` unless ``force``.
+    """
+    async with db.transaction() as connection:
+        # Of two who stop each other at the same moment the second sees that the first has happened.
+        rows = await connection.fetch(
+            "SELECT id, login, role, status FROM staff"
+            " WHERE login = $1 OR (role = ANY($2::text[]) AND status = 'active') ORDER BY id FOR UPDATE",
+            login,
+            sorted(ADMINISTRATORS),
+        )
+        person = next((row for row in rows if row["login"] == login), None)
+        if person is None:
+            return None
+        if stopped and person["role"] in ADMINISTRATORS and len(rows) == 1 and not force:
+            raise LastAdministrator(f"{login} is the last administrator")
+        status = "stopped" if stopped else "active"
+        await connection.execute(_SET_STATUS, person["id"], status)
+        ended = await _end_sessions(connection, person["id"])
+        await audit.append(
+            connection, actor, "staff.stop" if stopped else "staff.start", f"staff/{login}",
+            before={"status": person["status"]}, after={"status": status, "sessions_ended": ended},
+        )  # fmt: skip
+    return ended
+
+
+async def list_staff(db: Database) -> list[Row]:
+    """Everybody: login, name, role, status, accounts, must_change, sessions, last_login_at, created_at."""
+    return await db.fetch(
+        """
+        SELECT s.login, s.name, s.role, s.status, s.must_change, s.last_login_at, s.created_at,
+               (SELECT count(*) FROM portal_session p WHERE p.staff_id = s.id
+                AND p.created_at > now() - make_interval(hours => $1)
+                AND p.seen_at > now() - make_interval(mins => $2)) AS sessions,
+               ARRAY(SELECT a.name FROM staff_account x JOIN account a ON a.id = x.account_id
+                     WHERE x.staff_id = s.id ORDER BY a.name) AS accounts
+        FROM staff s ORDER BY s.login
+        """,
+        ABSOLUTE_HOURS,
+        IDLE_MINUTES,
+    )
 
 
 async def find_login(db: Database, login: str) -> tuple[Staff, str] | None:
