@@ -60,6 +60,11 @@ def _options(function: Any) -> Any:
                 "--any-source/--check-source", default=None, help="Do not look at source addresses."
             ),
             click.option(
+                "--any-clock/--check-clock",
+                default=None,
+                help="CMPP: do not look at the time in CONNECT. Whoever has seen one can use it again.",
+            ),
+            click.option(
                 "--alphabet",
                 type=click.Choice(("gsm7", "ascii", "latin1", "ucs2")),
                 help="SMPP data_coding 0; gsm7.",

@@ -200,7 +200,7 @@ class Guard:
         """Seconds until a login may be tried; 0 is now. Changes nothing."""
         network = network_of(ip)
         place = device or network
-        own = self._knows(network, user, now)
+        own = self.knows(ip, user, now)
         wait = self._attempts.wait((place, user), now)
         if device or not (own and self._limits.spares_own):
             wait = max(wait, self._waits.left((place, user), now))
@@ -224,7 +224,7 @@ class Guard:
         if device:
             return
         self._networks.take(network, now)
-        if not self._knows(network, user, now):
+        if not self.knows(ip, user, now):
             self._of_user(ip, user, now).take(user, now)
             self._sites.take((site_of(ip), user), now)
 
@@ -249,9 +249,9 @@ class Guard:
         """Whether nothing was wrong from there lately."""
         return self._networks.full(network_of(ip), now)
 
-    def _knows(self, network: str, user: str, now: float) -> bool:
+    def knows(self, ip: str, user: str, now: float) -> bool:
         """Whether this user has logged in from there before."""
-        at = self._good.get((network, user))
+        at = self._good.get((network_of(ip), user))
         return at is not None and now - at < GOOD_FOR
 
     def _of_user(self, ip: str, user: str, now: float) -> Buckets[str]:
