@@ -191,15 +191,24 @@ async def _end_sessions(connection: Connection, staff_id: int) -> int:
     return int(tag.rpartition(" ")[2])
 
 
+_SWEEP = """
+WITH over AS (
+    DELETE FROM portal_session
+    WHERE created_at < now() - make_interval(hours => $1) OR seen_at < now() - make_interval(mins => $2)
+    RETURNING staff_id, seen_at
+)
+SELECT s.login, count(*) AS n, max(o.seen_at) AS seen_at FROM over o JOIN staff s ON s.id = o.staff_id
+GROUP BY s.login ORDER BY s.login
+"""
+
+
 async def create_session(db: Database, token_sha256: bytes, staff_id: int, csrf: str, ip: str | None) -> None:
     """Store a session (only the hash of its token), and sweep those that are over."""
     async with db.transaction() as connection:
-        await connection.execute(
-            "DELETE FROM portal_session WHERE created_at < now() - make_interval(hours => $1)"
-            " OR seen_at < now() - make_interval(mins => $2)",
-            ABSOLUTE_HOURS,
-            IDLE_MINUTES,
-        )
+        over = await connection.fetch(_SWEEP, ABSOLUTE_HOURS, IDLE_MINUTES)
+        for row in over:
+            after = {"sessions_ended": row["n"], "last_seen": row["seen_at"].isoformat(timespec="seconds")}
+            await audit.append(connection, row["login"], "session.over", "portal", after=after)
         await connection.execute(
             "INSERT INTO portal_session (token_sha256, staff_id, csrf, ip) VALUES ($1, $2, $3, $4::text::inet)",
             token_sha256,
