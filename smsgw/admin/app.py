@@ -27,10 +27,13 @@ from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER, same_origin, same_toke
 from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views
 from smsgw.core.errors import SmsgwError, http_status
+from smsgw.core.guard import network_of
+from smsgw.sparing import Sparing
 
 __all__ = ["PortalContext", "setup"]
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log, at_once=10)
 
 PAGES = (home, language, login, password, records, send, trace)
 MAX_FORM = 512 * 1024
@@ -103,7 +106,9 @@ def _endpoint(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable
         except SmsgwError as exc:
             status = http_status(exc.code)
             if status >= 500:
-                log.warning("portal.error", code=exc.code, path=request.path, request_id=call.request_id)
+                sparing.warning(
+                    "portal.error", exc.code, code=exc.code, path=request.path, request_id=call.request_id
+                )
             response = errors.page(call, status, exc)
         except asyncio.CancelledError:
             raise
@@ -167,7 +172,8 @@ async def _check_change(call: Call) -> None:
         raise web.HTTPBadRequest  # no form of ours has files, and PostgreSQL has no such character
     given = call.request.headers.get(CSRF_HEADER) or str(form.get(CSRF_FIELD, ""))
     if not same_origin(call.request) or not same_token(call.csrf, given):
-        log.info("portal.csrf", path=call.request.path, request_id=call.request_id)
+        about = network_of(call.ip or "")
+        sparing.info("portal.csrf", about, path=call.request.path, peer=call.ip, request_id=call.request_id)
         raise errors.Stale
 
 

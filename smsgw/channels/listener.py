@@ -112,7 +112,8 @@ class SgipListener:
         if mine:
             link.abort("too many connections without a login")
             return
-        if len(self._strangers) >= MAX_STRANGERS:  # a gateway logs in at once, who only holds a place does not
+        if len(self._strangers) >= MAX_STRANGERS:
+            # A gateway logs in at once, who only holds a place does not.
             oldest = next(iter(self._strangers))
             del self._strangers[oldest]
             oldest.abort("newer connections without a login")
@@ -141,7 +142,9 @@ class SgipListener:
 
     def _login(self, link: Link, login: LoginRequest, bind: Bind) -> None:
         now = asyncio.get_running_loop().time()
-        if self._guard.wait(link.peer, bind.login_name, now):  # who guesses; a gateway may log in as often as it likes
+        if self._guard.wait(
+            link.peer, bind.login_name, now
+        ):  # who guesses; a gateway may log in as often as it likes
             self._tell_refused(link, result=rules.NODE_BUSY)
             link.session.refuse(login, rules.NODE_BUSY, now=now)
             return

@@ -21,6 +21,8 @@ KEPT = 2 * OFF.total_seconds()
 """Seconds for which a CONNECT is remembered: by then its time is too old, however much it was ahead."""
 TOGETHER = 60.0
 """Seconds in which the connections of one second of the partner's clock come."""
+AGAIN = 4
+"""More of them than it may have at a time: some are lost and made anew within the second."""
 MAX_OF_ONE = 5_000
 """CONNECTs of one partner that are remembered, the newest …"""
 MAX_PARTNERS = 2_000
@@ -61,7 +63,7 @@ class Connects:
         if off is None or abs(off) > OFF:
             return "clock"
         seen = self._get(partner_id, stamp, now)
-        if seen is not None and (not own or seen.times >= most or now - seen.first > TOGETHER):
+        if seen is not None and (not own or seen.times >= most + AGAIN or now - seen.first > TOGETHER):
             return "replayed"
         return ""
 

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
+import pytest
 import pytest_asyncio
 from portal_site import PASSWORD, Site, running
 
@@ -185,3 +186,12 @@ async def test_guesses_at_the_present_password_with_a_stolen_session_are_slowed_
     assert said == ["当前密码不正确"] * 5 + ["尝试次数过多，请稍后再试"] * 3
     assert await auth.login("zhang", PASSWORD, "127.0.7.1"), "which does not keep the person out"
     assert await auth.change_password(person, PASSWORD, "Password123!", None) is not None, "common"
+
+
+async def test_forged_forms_do_not_fill_the_log(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    async with Visitor(site, "127.0.0.9") as attacker:
+        for _ in range(50):
+            async with attacker.session.post("/login", data={"csrf": "x", "login": "zhang"}) as response:
+                assert response.status == 403
+    told = capsys.readouterr()
+    assert (told.out + told.err).count("portal.csrf") == 10
