@@ -304,7 +304,9 @@ class Daemon:
     async def _listen(self) -> None:
         settings = self.settings
         proxies = [ipaddress.ip_network(n) for n in settings.http.trusted_proxies]
-        self.connections = Connections(most_connections(), settings.http.connections_per_address, proxies)
+        self.connections = Connections(
+            most_connections(), settings.http.connections_per_address, proxies
+        )
         loopback = _is_loopback(settings.http.listen)
         application = web.Application(client_max_size=3 * 1024 * 1024)
         context = ApiContext(
@@ -406,9 +408,7 @@ class Daemon:
             site = partial(Listener, runner, connections=connections, options=options)
             self.urls[name] = await self._site(site, f"[{name}] listen", listen)
         if certificate is not None:
-            site = partial(
-                Listener, runner, connections=connections, options=options, context=certificate.context
-            )
+            site = partial(Listener, runner, connections=connections, options=options, context=certificate.context)
             url = await self._site(site, f"[{name}] tls", tls_listen or listen)
             self.urls[f"{name}s" if tls_listen else name] = url
 
@@ -429,9 +429,7 @@ class Daemon:
         for name, close in reversed(self._closers):
             try:
                 await asyncio.wait_for(close(), STEP_PATIENCE)
-            except (
-                asyncio.CancelledError
-            ):  # the second signal: the next steps must happen, and need not be waited for
+            except asyncio.CancelledError:  # the second signal: the next steps must happen, and need not be waited for
                 log.warning("stop.hurried", part=name)
             except Exception as exc:  # the next steps must happen
                 log.error("stop.failed", part=name, error=repr(exc))

@@ -227,12 +227,8 @@ async def channel_list(ctx: Context, as_json: bool) -> None:
 
 @channel.command("test")
 @click.argument("name")
-@click.option(
-    "--to", "number", help="Send a probe to this phone number, too: it costs what the carrier takes."
-)
-@click.option(
-    "--wait", type=click.IntRange(1, 600), default=60, show_default=True, help="Seconds for its report."
-)
+@click.option("--to", "number", help="Send a probe to this phone number, too: it costs what the carrier takes.")
+@click.option("--wait", type=click.IntRange(1, 600), default=60, show_default=True, help="Seconds for its report.")
 @pass_context
 @run_async
 async def channel_test(ctx: Context, name: str, number: str | None, wait: int) -> None:
@@ -255,9 +251,7 @@ async def _probe(ctx: Context, name: str, number: str, wait: int) -> None:
             if state in FINAL:
                 raise Failed(f"{message_id} has failed: {STATUS[state]} {code}".rstrip())
             if time.monotonic() - began > wait:
-                raise Failed(
-                    f"{message_id} is {STATUS[state]} after {wait} s; see: smsgwctl trace {message_id}"
-                )
+                raise Failed(f"{message_id} is {STATUS[state]} after {wait} s; see: smsgwctl trace {message_id}")
             await asyncio.sleep(0.3)
 
 

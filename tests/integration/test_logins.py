@@ -195,3 +195,12 @@ async def test_forged_forms_do_not_fill_the_log(site: Site, capsys: pytest.Captu
                 assert response.status == 403
     told = capsys.readouterr()
     assert (told.out + told.err).count("portal.csrf") == 10
+
+
+async def test_parallel_guesses_gain_no_more_than_those_that_are_looked_at_together(site: Site) -> None:
+    await site.add_staff("zhang", "admin")
+    auth = Auth(site.db, Sealer(b"k" * 32))
+    guesses = (auth.login("zhang", f"{WRONG}{n}", "127.0.0.9") for n in range(40))
+    answers = Counter(type(a).__name__ for a in await asyncio.gather(*guesses, return_exceptions=True))
+    assert answers["NoneType"] <= 6
+    assert answers["NoneType"] + answers["Slowed"] == 40
