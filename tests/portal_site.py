@@ -149,7 +149,7 @@ async def running(dsn: str, folder: Path, *, secure_cookies: bool = False) -> As
     await acceptor.start()
     channels: list[ChannelStatus] = []
     app = web.Application()
-    setup(app, PortalContext(db, directory, acceptor, lambda: channels, secure_cookies, NODE))
+    setup(app, PortalContext(db, directory, acceptor, lambda: channels, secure_cookies, NODE, sealer))
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     listener = web.TCPSite(runner, "127.0.0.1", 0)

@@ -6,7 +6,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 from aiohttp import web
@@ -23,14 +23,17 @@ from smsgw.admin.call import (
 from smsgw.admin.i18n import DEFAULT, LANGUAGES
 from smsgw.admin.pages import errors, home, language, login, password, records, send, trace
 from smsgw.admin.rights import PUBLIC, SELF, Route
-from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER, Throttle, same_origin, same_token, secure
+from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER, same_origin, same_token, secure
 from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views
 from smsgw.core.errors import SmsgwError, http_status
+from smsgw.core.guard import network_of
+from smsgw.sparing import Sparing
 
 __all__ = ["PortalContext", "setup"]
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log, at_once=10)
 
 PAGES = (home, language, login, password, records, send, trace)
 MAX_FORM = 512 * 1024
@@ -47,7 +50,8 @@ def routes() -> list[Route]:
 def setup(app: web.Application, ctx: PortalContext) -> None:
     """Mount the portal at ``/``. Paths that belong to others (``/api``, ``/health`` …) are left alone."""
     static = StaticFiles()
-    portal = Portal(ctx, Views(static), Auth(ctx.db), Throttle())
+    portal = Portal(ctx, Views(static), Auth(ctx.db, ctx.sealer))
+    app.cleanup_ctx.append(_life(portal))
     app.router.add_get("/static/{version}/{name:.+}", _guard_static(static.serve, portal))
     app.router.add_get("/favicon.ico", _guard_static(_favicon, portal))
     for route in routes():
@@ -58,6 +62,15 @@ def setup(app: web.Application, ctx: PortalContext) -> None:
     app.router.add_route(
         "*", r"/{tail:(?!(?:api|health|ready|metrics|openapi)\b).*}", _endpoint(portal, missing)
     )
+
+
+def _life(portal: Portal) -> Callable[[web.Application], AsyncIterator[None]]:
+    async def life(_: web.Application) -> AsyncIterator[None]:
+        await portal.auth.failures.start()
+        yield
+        await portal.auth.failures.stop()
+
+    return life
 
 
 async def _favicon(request: web.Request) -> web.StreamResponse:
@@ -93,7 +106,9 @@ def _endpoint(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable
         except SmsgwError as exc:
             status = http_status(exc.code)
             if status >= 500:
-                log.warning("portal.error", code=exc.code, path=request.path, request_id=call.request_id)
+                sparing.warning(
+                    "portal.error", exc.code, code=exc.code, path=request.path, request_id=call.request_id
+                )
             response = errors.page(call, status, exc)
         except asyncio.CancelledError:
             raise
@@ -157,7 +172,8 @@ async def _check_change(call: Call) -> None:
         raise web.HTTPBadRequest  # no form of ours has files, and PostgreSQL has no such character
     given = call.request.headers.get(CSRF_HEADER) or str(form.get(CSRF_FIELD, ""))
     if not same_origin(call.request) or not same_token(call.csrf, given):
-        log.info("portal.csrf", path=call.request.path, request_id=call.request_id)
+        about = network_of(call.ip or "")
+        sparing.info("portal.csrf", about, path=call.request.path, peer=call.ip, request_id=call.request_id)
         raise errors.Stale
 
 

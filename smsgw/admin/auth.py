@@ -1,37 +1,37 @@
 """Passwords and sessions.
 
-Passwords are argon2id (19 MiB, t=2, p=1), computed in threads, a few at a time. A session is a random
-256-bit reference; the database holds only its SHA-256.
+Passwords are argon2id (19 MiB, t=2, p=1), computed in threads, a few at a time, and judged when they are set
+(``admin/strength``). Who guesses is slowed down (``core/guard``), nobody is locked out. A session is a random 256-bit
+reference; the database holds only its SHA-256.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
-import re
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from smsgw import clock
+from smsgw.admin.devices import Devices
+from smsgw.admin.failures import FailedLogins
 from smsgw.admin.i18n import N_
-from smsgw.core.errors import Temporary
+from smsgw.admin.strength import password_problem
+from smsgw.admin.turns import Rank, Turns
+from smsgw.core.guard import PORTAL, Guard, network_of
 from smsgw.store import audit, staff
 from smsgw.store.db import Database
+from smsgw.store.secrets import Sealer
 from smsgw.store.staff import Staff, StaffSession
-
-T = TypeVar("T")
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
 _NOBODY = _HASHER.hash(secrets.token_urlsafe(16))
 """Checked for logins that do not exist, so that they take as long as those that do."""
-
-MIN_PASSWORD = 10
-MAX_PASSWORD = 128
-_KINDS = (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^a-zA-Z0-9]")
 
 
 def hash_password(password: str) -> str:
@@ -39,44 +39,26 @@ def hash_password(password: str) -> str:
     return _HASHER.hash(password)
 
 
-def password_problem(password: str, *, login: str) -> str | None:
-    """Why a new password is not good enough (Chinese source text), or ``None``."""
-    if len(password) < MIN_PASSWORD:
-        return N_("密码至少 10 位")
-    if len(password) > MAX_PASSWORD:
-        return N_("密码最多 128 位")
-    if sum(bool(re.search(kind, password)) for kind in _KINDS) < 3:
-        return N_("密码须包含大写字母、小写字母、数字、符号中的至少三种")
-    if login and login.lower() in password.lower():
-        return N_("密码不能包含登录账号")
-    return None
-
-
 class Passwords:
-    """Hashing in threads with a cap: a flood of logins costs waiting, not memory or the event loop."""
+    """Hashing in threads, a few at a time and in fair turns: a flood keeps those waiting who make it."""
 
-    def __init__(self, *, at_once: int = 2, waiting: int = 32) -> None:
-        self._slots = asyncio.Semaphore(at_once)
-        self._waiting = 0
-        self._max_waiting = waiting
+    def __init__(self, *, at_once: int = 2, waiting: int = 256) -> None:
+        self._turns = Turns(at_once=at_once, waiting=waiting)
+
+    @contextlib.asynccontextmanager
+    async def turn(self, who: str, rank: Rank) -> AsyncIterator[None]:
+        """Wait for a turn to check or make a hash. Raises ``BACKPRESSURE`` when too many wait."""
+        async with self._turns.turn(who, rank):
+            yield
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether the password fits; ``None`` stands for nobody and takes the same time."""
-        return await self._run(_verify, password_hash or _NOBODY, password) and password_hash is not None
+        """Whether the password fits; ``None`` stands for nobody and takes the same time. Within a turn."""
+        right = await asyncio.to_thread(_verify, password_hash or _NOBODY, password)
+        return right and password_hash is not None
 
     async def hash(self, password: str) -> str:
-        """``hash_password`` in a thread."""
-        return await self._run(hash_password, password)
-
-    async def _run(self, work: Callable[..., T], *args: str) -> T:
-        if self._waiting >= self._max_waiting:
-            raise Temporary("BACKPRESSURE", retry_after=5, n=5)
-        self._waiting += 1
-        try:
-            async with self._slots:
-                return await asyncio.to_thread(work, *args)
-        finally:
-            self._waiting -= 1
+        """``hash_password`` in a thread. Within a turn."""
+        return await asyncio.to_thread(hash_password, password)
 
 
 def _verify(password_hash: str, password: str) -> bool:
@@ -94,23 +76,54 @@ class NewSession:
     staff: Staff
 
 
+class Slowed(Exception):
+    """Too many were wrong: the password was not looked at."""
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(f"{wait:.0f} s")
+        self.wait = wait
+        """Seconds."""
+
+
 class Auth:
     """Opens, finds and ends sessions."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, sealer: Sealer) -> None:
         self._db = db
         self.passwords = Passwords()
+        self.guard = Guard(PORTAL)
+        self.devices = Devices(sealer)
+        self.failures = FailedLogins(db)
 
-    async def login(self, login: str, password: str, ip: str | None) -> NewSession | None:
-        """A new session, or ``None``: wrong, unknown, stopped and locked look and take the same."""
-        found = await staff.begin_login(self._db, login) if password else None
-        person, password_hash = found if found else (None, None)
-        if not await self.passwords.verify(password_hash, password) or person is None:
-            await audit.record(self._db, login[:64], "login.failed", "portal", ip=ip)
-            return None
-        await staff.record_login_success(self._db, person.id)
+    async def login(self, login: str, password: str, ip: str | None, device: str = "") -> NewSession | None:
+        """A new session, or ``None``: wrong, unknown and stopped look and take the same. Raises ``Slowed``.
+
+        ``device``: of the login's own, by its cookie.
+        """
+        address = ip or ""
+        self._hold_back(self.guard.wait(address, login, clock.steady(), device), login, ip)
+        async with self.passwords.turn(login if device else network_of(address), self._rank(address, device)):
+            self._hold_back(self.guard.admit(address, login, clock.steady(), device), login, ip)
+            found = await staff.find_login(self._db, login) if password else None
+            person, password_hash = found if found else (None, None)
+            if not await self.passwords.verify(password_hash, password) or person is None:
+                self.guard.failed(address, login, clock.steady(), device)
+                self.failures.note(login, ip)
+                return None
+            self.guard.succeeded(address, login, clock.steady(), device)
+        await staff.note_login(self._db, person.id)
         await audit.record(self._db, person.login, "login", "portal", ip=ip)
         return await self.open(person, ip)
+
+    def _rank(self, address: str, device: str) -> Rank:
+        if device:
+            return Rank.KNOWN
+        return Rank.STRANGER if self.guard.spotless(address, clock.steady()) else Rank.DOUBTFUL
+
+    def _hold_back(self, wait: float, login: str, ip: str | None) -> None:
+        if wait:
+            self.failures.note(login, ip, slowed=True)
+            raise Slowed(wait)
 
     async def open(self, person: Staff, ip: str | None) -> NewSession:
         """A session for somebody whose password was checked."""
@@ -126,21 +139,30 @@ class Auth:
             await staff.touch(self._db, digest)
         return found
 
-    async def logout(self, token: str) -> None:
+    async def logout(self, token: str, person: Staff, ip: str | None) -> None:
         """End the session of a token."""
-        await staff.delete_session(self._db, token_sha256(token))
+        if await staff.delete_session(self._db, token_sha256(token)):
+            await audit.record(self._db, person.login, "logout", "portal", ip=ip)
 
     async def change_password(self, person: Staff, old: str, new: str, ip: str | None) -> str | None:
         """Set a new password and end all sessions; gives what is wrong (Chinese source text) or ``None``."""
         if old == new:
             return N_("新密码不能与当前密码相同")
-        if problem := password_problem(new, login=person.login):
-            return problem
-        found = await staff.begin_login(self._db, person.login)  # guesses count here as well
-        if not await self.passwords.verify(found[1] if found else None, old):
-            return N_("当前密码不正确，或尝试次数过多，请 15 分钟后再试")
-        await staff.set_password(self._db, person.id, await self.passwords.hash(new))
-        await audit.record(self._db, person.login, "password.change", f"staff:{person.login}", ip=ip)
+        place, login = "a session", person.login  # guesses with a stolen session are counted by themselves
+        async with self.passwords.turn(login, Rank.KNOWN):
+            if problem := await asyncio.to_thread(password_problem, new, login=login, name=person.name):
+                return problem
+            if self.guard.admit("", login, clock.steady(), place):
+                return N_("尝试次数过多，请稍后再试")
+            found = await staff.find_login(self._db, login)
+            if not await self.passwords.verify(found[1] if found else None, old):
+                self.guard.failed("", login, clock.steady(), place)
+                return N_("当前密码不正确")
+            hashed = await self.passwords.hash(new)
+        ended = await staff.set_password(self._db, person.id, hashed)
+        await audit.record(
+            self._db, login, "password.change", f"staff:{login}", after={"sessions_ended": ended}, ip=ip
+        )
         return None
 
 

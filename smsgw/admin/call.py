@@ -17,17 +17,19 @@ from smsgw.store.staff import Staff
 
 if TYPE_CHECKING:
     from smsgw.admin.auth import Auth
-    from smsgw.admin.security import Throttle
     from smsgw.admin.views import Views
     from smsgw.pipeline.accept import Acceptor
     from smsgw.pipeline.directory import Directory
     from smsgw.store.db import Database
+    from smsgw.store.secrets import Sealer
 
 
 SESSION_COOKIE = "smsgw"
 VISITOR_COOKIE = "smsgw-visitor"
 """The CSRF token of those who are not logged in (double submit)."""
 LANGUAGE_COOKIE = "smsgw-language"
+DEVICE_COOKIE = "smsgw-device"
+"""Says whose own device this is (``admin/devices``)."""
 
 
 @dataclass(slots=True)
@@ -41,6 +43,8 @@ class PortalContext:
     secure_cookies: bool
     """Cookies ``__Host-``, Secure, whatever a request has come by; without it those of requests that came by TLS."""
     node: int
+    sealer: Sealer
+    """Seals what only we may have written into a cookie; the same on all nodes."""
     trusted_proxies: Sequence[Network] = ()
     """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
 
@@ -52,7 +56,6 @@ class Portal:
     context: PortalContext
     views: Views
     auth: Auth
-    throttle: Throttle
 
     def secure(self, request: web.Request) -> bool:
         """Whether the cookies of this request are for TLS only."""
@@ -121,6 +124,10 @@ class Call:
         return web.Response(
             status=303, headers={"Location": path + ("?" + urlencode(query) if query else "")}
         )
+
+    def cookie(self, name: str) -> str:
+        """A cookie of the portal; empty when the browser has none."""
+        return self.request.cookies.get(self.portal.cookie(self.request, name), "")
 
     def set_cookie(
         self, response: web.Response, name: str, value: str, *, max_age: int | None = None

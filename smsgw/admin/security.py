@@ -1,10 +1,9 @@
-"""What every answer carries and every change must show: headers, CSRF and origin checks, slowing of guessers."""
+"""What every answer carries and every change must show: headers, CSRF and origin checks."""
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections import OrderedDict
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -90,49 +89,3 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
-
-
-class Throttle:
-    """Slows one network address down after failed logins: from the fifth failure on it must wait, doubling.
-
-    Times are seconds on any monotonic clock. Bounded: the addresses longest unseen are forgotten first.
-    """
-
-    FREE = 4
-    CEILING = 60.0
-    FORGET = 900.0
-    CAPACITY = 10_000
-
-    def __init__(self) -> None:
-        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
-
-    @staticmethod
-    def key(address: str) -> str:
-        """What counts as one address: IPv4 whole, IPv6 by its /64."""
-        ip = _address(address)
-        if ip is None:
-            return address
-        if isinstance(ip, ipaddress.IPv6Address):
-            if ip.ipv4_mapped:
-                return str(ip.ipv4_mapped)
-            return str(ipaddress.IPv6Network((ip, 64), strict=False))
-        return str(ip)
-
-    def wait(self, address: str, now: float) -> float:
-        """Seconds until this address may try again; 0 is now."""
-        count, last = self._failures.get(self.key(address), (0, 0.0))
-        if count <= self.FREE or now - last > self.FORGET:
-            return 0.0
-        return max(0.0, last + min(self.CEILING, 2.0 ** (count - self.FREE)) - now)
-
-    def failed(self, address: str, now: float) -> None:
-        """A login from this address failed."""
-        key = self.key(address)
-        count, last = self._failures.pop(key, (0, now))
-        self._failures[key] = (1 if now - last > self.FORGET else count + 1, now)
-        if len(self._failures) > self.CAPACITY:
-            self._failures.popitem(last=False)
-
-    def succeeded(self, address: str) -> None:
-        """A login from this address succeeded."""
-        self._failures.pop(self.key(address), None)

@@ -13,6 +13,7 @@ from typing import Protocol
 import structlog
 
 from smsgw.channels import profiles
+from smsgw.core.guard import PARTNERS, Guard, network_of
 from smsgw.core.model import ChannelSpec
 from smsgw.link import Link
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
@@ -25,7 +26,9 @@ log = structlog.get_logger(__name__)
 sparing = Sparing(log)
 
 MAX_STRANGERS = 64
-"""Connections of a listener that have not logged in."""
+"""Connections of a listener that have not logged in; the oldest makes room for a new one …"""
+MAX_STRANGERS_OF_ONE = 32
+"""… and of one address, which gets no more."""
 BACKLOG = 128
 
 
@@ -64,7 +67,8 @@ class SgipListener:
     def __init__(self, address: str) -> None:
         self.address = address
         self.receivers: list[Receiver] = []
-        self._strangers: set[Link] = set()
+        self._strangers: dict[Link, str] = {}
+        self._guard = Guard(PARTNERS)
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
@@ -101,11 +105,19 @@ class SgipListener:
 
     def on_connected(self, link: Link) -> None:
         """A stranger has connected."""
-        if len(self._strangers) >= MAX_STRANGERS:
+        network = network_of(link.peer)
+        mine = sum(one == network for one in self._strangers.values()) >= MAX_STRANGERS_OF_ONE
+        if mine or len(self._strangers) >= MAX_STRANGERS:
             sparing.warning("sgip.too_many_strangers", self.address, address=self.address, peer=link.peer)
+        if mine:
             link.abort("too many connections without a login")
             return
-        self._strangers.add(link)
+        if len(self._strangers) >= MAX_STRANGERS:
+            # A gateway logs in at once, who only holds a place does not.
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.abort("newer connections without a login")
+        self._strangers[link] = network
 
     def on_writable(self, link: Link) -> None:
         """Nothing waits to be written to a stranger."""
@@ -117,7 +129,7 @@ class SgipListener:
                 case LoginRequest(pdu=Bind() as bind):
                     self._login(link, event, bind)
                 case Closed():
-                    self._strangers.discard(link)
+                    self._strangers.pop(link, None)
                 case Refused(status=status):
                     self._tell_refused(link, result=status)
                 case Violation(kind=kind, detail=detail):
@@ -130,18 +142,27 @@ class SgipListener:
 
     def _login(self, link: Link, login: LoginRequest, bind: Bind) -> None:
         now = asyncio.get_running_loop().time()
+        if self._guard.wait(
+            link.peer, bind.login_name, now
+        ):  # who guesses; a gateway may log in as often as it likes
+            self._tell_refused(link, result=rules.NODE_BUSY)
+            link.session.refuse(login, rules.NODE_BUSY, now=now)
+            return
         receiver = next((r for r in self.receivers if rules.proves(bind, *_login_of(r))), None)
         if receiver is None:
+            self._guard.failed(link.peer, bind.login_name, now)
             result = rules.ILLEGAL_LOGIN
         elif not _admitted(receiver.profile, link.peer):
             result = rules.ADDRESS_NOT_ADMITTED
         else:
             result = receiver.take_over(link)
+        if receiver is not None and result != rules.ADDRESS_NOT_ADMITTED:
+            self._guard.succeeded(link.peer, bind.login_name, now)
         if receiver is None or result:
             self._tell_refused(link, result=result, login=bind.login_name)
             link.session.refuse(login, result, now=now)
             return
-        self._strangers.discard(link)
+        self._strangers.pop(link, None)
         link.hand_over(receiver, f"{receiver.spec.name}/gateway")
         link.session.admit(login, now=now)
 

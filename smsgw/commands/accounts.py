@@ -9,6 +9,8 @@ from dataclasses import asdict
 import click
 
 from smsgw.admin.auth import hash_password
+from smsgw.admin.i18n import translations
+from smsgw.admin.strength import password_problem
 from smsgw.commands.account import account_id
 from smsgw.commands.base import (
     Context,
@@ -18,7 +20,9 @@ from smsgw.commands.base import (
     pass_context,
     print_json,
     print_table,
+    read_password,
     run_async,
+    say,
 )
 from smsgw.store import audit as records
 from smsgw.store import ledger as books
@@ -35,14 +39,23 @@ def user() -> None:
 @click.option("--role", default="operator", show_default=True, help="super, admin, operator, ops, auditor, …")
 @click.option("--name", default="", help="Name of the person.")
 @click.option("--account", "account_names", multiple=True, help="Sending account the person may see.")
+@click.option(
+    "--password-file", help="One-time password in its first line, - for standard input; made when not given."
+)
 @json_option
 @pass_context
 @run_async
 async def user_add(
-    ctx: Context, login: str, role: str, name: str, account_names: tuple[str, ...], as_json: bool
+    ctx: Context,
+    login: str,
+    role: str,
+    name: str,
+    account_names: tuple[str, ...],
+    password_file: str | None,
+    as_json: bool,
 ) -> None:
     """Make a person; the one-time password is shown once and must be changed at the first login."""
-    password = secrets.token_urlsafe(12)
+    password = _one_time(password_file, login, name)
     async with ctx.database() as database:
         ids = [await account_id(database, account_name) for account_name in account_names]
         await staff.add_staff(
@@ -55,29 +68,94 @@ async def user_add(
             must_change=True,
         )
         await records.record(database, actor(), "staff.add", f"staff/{login}", after={"role": role})
-    _show_password(login, password, as_json)
+    _show_password(login, password, as_json, made=password_file is None)
 
 
 @user.command("reset")
 @click.argument("login")
+@click.option(
+    "--password-file", help="One-time password in its first line, - for standard input; made when not given."
+)
 @json_option
 @pass_context
 @run_async
-async def user_reset(ctx: Context, login: str, as_json: bool) -> None:
-    """Give a person a new one-time password, unlock them and end their sessions."""
-    password = secrets.token_urlsafe(12)
+async def user_reset(ctx: Context, login: str, password_file: str | None, as_json: bool) -> None:
+    """Give a person a new one-time password, and end their sessions."""
     async with ctx.database() as database:
         person = await staff.get_staff_by_login(database, login)
         if person is None:
-            raise Failed(f"no person {login}")
+            raise Failed(f"no person {login}, or stopped (smsgwctl user start)")
+        password = _one_time(password_file, login, person.name)
         hashed = await asyncio.to_thread(hash_password, password)
-        await staff.set_password(database, person.id, hashed, must_change=True)
-        await records.record(database, actor(), "staff.reset", f"staff/{login}")
-    _show_password(login, password, as_json)
+        ended = await staff.set_password(database, person.id, hashed, must_change=True)
+        await records.record(
+            database, actor(), "staff.reset", f"staff/{login}", after={"sessions_ended": ended}
+        )
+    _show_password(login, password, as_json, made=password_file is None)
 
 
-def _show_password(login: str, password: str, as_json: bool) -> None:
+@user.command("stop")
+@click.argument("login")
+@click.option("--force", is_flag=True, help="Even the last administrator.")
+@pass_context
+@run_async
+async def user_stop(ctx: Context, login: str, force: bool) -> None:
+    """Let a person in no more; their sessions end at once."""
+    try:
+        await _set_status(ctx, login, stopped=True, force=force)
+    except staff.LastAdministrator as exc:
+        raise Failed(
+            f"{exc}: make another one first (smsgwctl user add --role super), or give --force"
+        ) from exc
+
+
+@user.command("start")
+@click.argument("login")
+@pass_context
+@run_async
+async def user_start(ctx: Context, login: str) -> None:
+    """Let a stopped person in again, with the password they had."""
+    await _set_status(ctx, login, stopped=False)
+
+
+async def _set_status(ctx: Context, login: str, *, stopped: bool, force: bool = False) -> None:
+    async with ctx.database() as database:
+        ended = await staff.set_status(database, login, stopped=stopped, force=force, actor=actor())
+    if ended is None:
+        raise Failed(f"no person {login}")
+    say(f"{login} is {'stopped' if stopped else 'active'}; {ended} session(s) ended")
+
+
+@user.command("list")
+@json_option
+@pass_context
+@run_async
+async def user_list(ctx: Context, as_json: bool) -> None:
+    """Everybody who may log in or might once."""
+    async with ctx.database() as database:
+        lines = [dict(row) for row in await staff.list_staff(database)]
     if as_json:
+        print_json(lines)
+    else:
+        columns = ("login", "name", "role", "status", "accounts", "sessions", "must_change", "last_login_at")
+        print_table(lines, columns, empty="nobody yet; make one with: smsgwctl user add LOGIN --role super")
+
+
+def _one_time(path: str | None, login: str, name: str) -> str:
+    if path is None:
+        return secrets.token_urlsafe(12)
+    password = read_password(path)
+    if problem := password_problem(password, login=login, name=name):
+        raise Failed(f"the password is not good enough: {translations('en').gettext(problem)}")
+    return password
+
+
+def _show_password(login: str, password: str, as_json: bool, *, made: bool) -> None:
+    if not made:
+        print_json({"login": login}) if as_json else say(
+            f"{login} must change the password at the next login"
+        )
+    elif as_json:
         print_json({"login": login, "password": password})
     else:
         click.echo(

@@ -130,6 +130,53 @@ def run_async(function: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., 
     return update_wrapper(wrapper, function)
 
 
+MAX_SECRET = 1024
+"""Characters of a password file that are read."""
+
+
+def password_options(function: Callable[..., T]) -> Callable[..., T]:
+    """``--password`` and ``--password-file``: the command gets ``password``, None when there is neither."""
+
+    def wrapper(*args: Any, password: str | None, password_file: str | None, **kwargs: Any) -> T:
+        if password is not None and password_file is not None:
+            raise click.UsageError("give --password or --password-file, not both")
+        if password is not None and sys.stderr.isatty():
+            click.echo(
+                "Others on this machine can see a password on the command line: use --password-file", err=True
+            )
+        if password_file is not None:
+            password = read_password(password_file)
+        return function(*args, password=password, **kwargs)
+
+    wrapped = update_wrapper(wrapper, function)
+    for option in (
+        click.option("--password-file", metavar="FILE", help="The password is its first line; - is standard input."),
+        click.option("--password", help="The password itself, which others on this machine can see."),
+    ):  # fmt: skip
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def ask_password() -> str:
+    """Ask whoever sits at a terminal; elsewhere it is a mistake not to have given one."""
+    if not sys.stdin.isatty():
+        raise click.UsageError("needed: --password-file (or --password)")
+    answer: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return answer
+
+
+def read_password(path: str) -> str:
+    """The first line of a file; ``-`` is standard input."""
+    try:
+        with click.open_file(path, encoding="utf-8") as file:
+            first = file.readline(MAX_SECRET + 1).rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise click.UsageError(f"--password-file {path}: {exc}") from exc
+    if not 0 < len(first) <= MAX_SECRET:
+        raise click.UsageError(f"--password-file {path}: the first line is empty or too long")
+    return first
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

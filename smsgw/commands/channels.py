@@ -19,8 +19,10 @@ from smsgw.commands.base import (
     Context,
     Failed,
     actor,
+    ask_password,
     json_option,
     pass_context,
+    password_options,
     print_json,
     print_table,
     run_async,
@@ -68,7 +70,7 @@ def _options(function: Any) -> Any:
             "username",
             help="CMPP Source_Addr (企业代码), SGIP LoginName, SMGP ClientID, SMPP system_id.",
         ),
-        click.option("--password"),
+        password_options,
         click.option("--access-code", help="Service number (接入码), 106…"),
         click.option("--connections", type=click.IntRange(1, 64)),
         click.option(
@@ -108,10 +110,12 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
 async def channel_add(ctx: Context, name: str, priority_lanes: bool, as_json: bool, **given: Any) -> None:
     """Make a channel; it connects at once when a daemon runs."""
     fields = _fields(given)
-    missing = [o for o in ("protocol", "host", "port", "username", "password") if o not in fields]
+    missing = [o for o in ("protocol", "host", "port", "username") if o not in fields]
     if missing:
         names = ", ".join("--user" if o == "username" else f"--{o}" for o in missing)
         raise click.UsageError(f"needed: {names}")
+    if "password" not in fields:
+        fields["password"] = ask_password()
     profiles.parse(fields.get("profile", {}), fields["protocol"])
     sealer = ctx.sealer()
     async with ctx.database() as database:
@@ -217,7 +221,7 @@ async def channel_list(ctx: Context, as_json: bool) -> None:
             ("name", "protocol", "state", "bound", "connections", "window_used", "window", "rate_now", "rate_limit",
              "carriers", "report_ids", "probe", "reason", "last_error"),
             empty="no channels yet; make one with: smsgwctl channel add NAME --protocol cmpp30 --host H --port N "
-            "--user U --password P",
+            "--user U --password-file -",
         )  # fmt: skip
 
 

@@ -12,8 +12,10 @@ from smsgw.commands.base import (
     Context,
     Failed,
     actor,
+    ask_password,
     json_option,
     pass_context,
+    password_options,
     print_json,
     print_table,
     run_async,
@@ -56,6 +58,11 @@ def _options(function: Any) -> Any:
             ),
             click.option(
                 "--any-source/--check-source", default=None, help="Do not look at source addresses."
+            ),
+            click.option(
+                "--any-clock/--check-clock",
+                default=None,
+                help="CMPP: do not look at the time in CONNECT. Whoever has seen one can use it again.",
             ),
             click.option(
                 "--alphabet",
@@ -101,16 +108,24 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--user", "username", required=True, help="SMPP system_id (15 characters), CMPP Source_Addr (6)."
 )
-@click.option("--password", required=True)
+@password_options
 @_options
 @json_option
 @pass_context
 @run_async
 async def partner_add(
-    ctx: Context, account: str, protocol: str, username: str, password: str, as_json: bool, **given: Any
+    ctx: Context,
+    account: str,
+    protocol: str,
+    username: str,
+    password: str | None,
+    as_json: bool,
+    **given: Any,
 ) -> None:
     """Make a login; it can be used at once."""
     fields = _fields(given)
+    if password is None:
+        password = ask_password()
     sealer = ctx.sealer()
     async with ctx.database() as database:
         account_id = next(
@@ -132,7 +147,7 @@ async def partner_add(
 @partner.command("set")
 @click.argument("user")
 @_protocol
-@click.option("--password")
+@password_options
 @_options
 @click.option(
     "--stop/--start", "stopped", default=None, help="Refuse it, and end its binds; or let it in again."
@@ -216,5 +231,5 @@ async def partner_list(ctx: Context, as_json: bool) -> None:
             "ip_allow",
             "from",
         ),
-        empty="no partners yet; make one with: smsgwctl partner add ACCOUNT --protocol smpp --user U --password P",
+        empty="no partners yet; make one with: smsgwctl partner add ACCOUNT --protocol smpp --user U --password-file -",
     )

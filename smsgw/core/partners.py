@@ -42,6 +42,8 @@ class Partner:
     """The number it sends from and is replied to; what its source addresses have behind it is the extension."""
     any_source: bool = False
     """Source addresses are not looked at: everything goes out from the account's own number."""
+    any_clock: bool = False
+    """CMPP: the time in its CONNECT is not looked at, so whoever has seen one can come in with it."""
     alphabet: Coding = Coding.GSM7
     """What SMPP data_coding 0 means, in both directions."""
     message_ids: str = "decimal"

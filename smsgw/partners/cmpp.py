@@ -113,7 +113,7 @@ class CmppFace:
         """CMPP_CONNECT."""
         if not isinstance(pdu, pdus.Connect):
             raise Unfit(cmpp_rules.CONNECT_OTHER, type(pdu).__name__)
-        return Login(pdu.source_addr, lambda password: cmpp_rules.proves(pdu, password))
+        return Login(pdu.source_addr, lambda password: cmpp_rules.proves(pdu, password), stamp=pdu.timestamp)
 
     def details(self, partner: Partner) -> dict[str, str]:
         """AuthenticatorISMG proves that we know the secret, too."""

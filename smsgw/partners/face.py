@@ -92,6 +92,8 @@ class Login:
     """Whether the request proves a password; takes the same time for right and wrong ones."""
     tlvs: bool = True
     """Optional parameters may be sent to it."""
+    stamp: int | None = None
+    """The time that the proof is made with (CMPP), MMDDHHMMSS."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from typing import Any
 import structlog
 
 from smsgw.config import split_address
+from smsgw.core.guard import network_of
 from smsgw.link import Link
 from smsgw.partners.face import Face
-from smsgw.partners.guard import network_of
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.sparing import Sparing

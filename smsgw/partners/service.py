@@ -15,7 +15,8 @@ import structlog
 from smsgw import aio, clock
 from smsgw.config import Config, PartnerConfig
 from smsgw.core.bucket import TokenBucket
-from smsgw.core.ids import IdSource
+from smsgw.core.guard import PARTNERS, Guard, Waits, network_of
+from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Account
 from smsgw.core.partners import Partner, admits
 from smsgw.core.states import PartState
@@ -23,9 +24,9 @@ from smsgw.link import Link
 from smsgw.partners.again import Left
 from smsgw.partners.bind import Bind
 from smsgw.partners.cmpp import CmppFace
+from smsgw.partners.connects import Connects
 from smsgw.partners.face import Cancel, Face, Login, Standing, Unfit
 from smsgw.partners.feed import KINDS, Feed, Settler
-from smsgw.partners.guard import Guard, Verdict, network_of
 from smsgw.partners.listener import STRANGER, Listener
 from smsgw.partners.parts import Parts
 from smsgw.partners.smpp import SmppFace
@@ -46,6 +47,8 @@ log = structlog.get_logger(__name__)
 sparing = Sparing(log)
 coming = Sparing(log, at_once=10)
 """Who comes and goes: seldom, but for those who do nothing else."""
+turned_away = Sparing(log, at_once=10)
+"""Who wants in and may not, by network: whoever comes again and again under ever new names is one all the same."""
 
 CONFIRM_EVERY = 3.0
 LOOK_EVERY = 2.0
@@ -57,6 +60,12 @@ ROOM_AGAIN = 5_000
 LOOK_AT_CROWD = 0.05
 WRONG_LOGIN_PAUSE = 1.0
 """Seconds before a wrong login is answered."""
+FREE_REFUSALS = 5
+"""Logins with a right password that are refused at once; of those after them each waits longer for its answer …"""
+LONGEST_REFUSAL = 8.0
+"""… up to so many seconds, which a login may take …"""
+MAX_HELD = 16
+"""… and so many of a network at a time: more would hold the places of others behind the same address."""
 STOP_PATIENCE = 8.0
 MAX_BINDS = 5_000
 MAX_CANCELLED = 1_000
@@ -99,7 +108,14 @@ class Partners:
         self._database = database
         self._cancelling = Cancelling(database, outcomes)
         self._bell = bell
-        self._guard = Guard()
+        self._guard = Guard(PARTNERS)
+        self._connects = Connects()
+        self._seen: dict[tuple[int, int], None] = {}
+        """CONNECTs that are not written down yet."""
+        self._seen_since: datetime | None = None
+        self._refusals: Waits[tuple[str, str]] = Waits(FREE_REFUSALS, LONGEST_REFUSAL)
+        self._held: Counter[str] = Counter()
+        """Refusals that wait, by network."""
         self._news: dict[tuple[int, str], None] = {}
         """Addresses of logins that are not written down yet."""
         self._noted: datetime | None = None
@@ -130,11 +146,13 @@ class Partners:
         await self.parts.start()
         await events.release_bound(self._database, self._node)
         await self._addresses()
+        await self._follow_connects()
         self._bell.listeners.append(self._rung)
         for name, every, step in (
             ("confirm", CONFIRM_EVERY, self._confirm),
             ("look", LOOK_EVERY, self._look),
             ("addresses", CONFIRM_EVERY, self._addresses),
+            ("connects", CONFIRM_EVERY, self._follow_connects),
             ("crowd", LOOK_AT_CROWD, self._read_on_all),
         ):
             task = aio.forever(step, every=every, name=f"partner.{name}")
@@ -163,6 +181,8 @@ class Partners:
         await self._settler.stop()
         if self._news:
             await store.note_addresses(self._database, list(self._news))
+        if self._seen:
+            await store.note_connects(self._database, list(self._seen))
         await store.confirm_binds(self._database, self._node, [])
 
     @property
@@ -192,7 +212,7 @@ class Partners:
             link.session.refuse(event, exc.status, now=now)
             return
         user = f"{face.protocol}/{asked.username}"
-        if self._guard.judge(ip, user, now) is Verdict.LATER:
+        if self._guard.admit(ip, user, now):
             self._refuse_login(face, link, event, asked, face.unavailable, "slowed_down")
             return
         partner = self.directory.partners.get((face.protocol, asked.username))
@@ -201,14 +221,25 @@ class Partners:
         if partner is None or not right:
             self._guard.failed(ip, user, now)
             self.logins[face.protocol, "wrong"] += 1
-            sparing.warning(
-                "partner.wrong_login", (face.protocol, network_of(ip), asked.username),
+            turned_away.warning(
+                "partner.wrong_login", (face.protocol, network_of(ip)),
                 protocol=face.protocol, user=asked.username[:20], peer=ip,
             )  # fmt: skip
             asyncio.get_running_loop().call_later(
-                WRONG_LOGIN_PAUSE, self._refuse_later, link, event, face.wrong_login
+                WRONG_LOGIN_PAUSE, self._refuse_now, link, event, face.wrong_login
             )
             return
+        if asked.stamp is not None and not partner.any_clock:
+            own = self._guard.knows(ip, user, now)
+            problem = self._connects.problem(
+                partner.id, asked.stamp, own=own, most=partner.max_binds, now=now, at=clock.now()
+            )
+            if problem:
+                status = face.wrong_login if problem == "clock" else face.unavailable
+                self._refuse_login(face, link, event, asked, status, problem)
+                return
+            if self._connects.note(partner.id, asked.stamp, now) and len(self._seen) < MAX_NEWS:
+                self._seen[partner.id, asked.stamp] = None
         if self._guard.succeeded(ip, user, now) and len(self._news) < MAX_NEWS:
             self._news[partner.id, network_of(ip)] = None
         problem = self._problem(partner, ip)
@@ -218,20 +249,37 @@ class Partners:
             return
         self._bind(face, link, event, partner, asked)
 
-    def _refuse_later(self, link: Link, event: LoginRequest, status: int) -> None:
+    def _refuse_now(self, link: Link, event: LoginRequest, status: int) -> None:
         link.session.refuse(event, status, now=asyncio.get_running_loop().time())
         link.flush()
+
+    def _refuse_held(self, network: str, link: Link, event: LoginRequest, status: int) -> None:
+        self._held[network] -= 1
+        if not self._held[network]:
+            del self._held[network]
+        self._refuse_now(link, event, status)
 
     def _refuse_login(
         self, face: Face, link: Link, event: LoginRequest, asked: Login, status: int, why: str
     ) -> None:
         self.logins[face.protocol, why] += 1
-        if why != "slowed_down":  # those come in masses
-            sparing.warning(
-                "partner.login_refused", (face.protocol, asked.username, why),
-                protocol=face.protocol, user=asked.username[:20], peer=link.peer, why=why,
-            )  # fmt: skip
-        link.session.refuse(event, status, now=asyncio.get_running_loop().time())
+        loop = asyncio.get_running_loop()
+        if why == "slowed_down":  # those come in masses
+            link.session.refuse(event, status, now=loop.time())
+            return
+        network = network_of(link.peer)
+        clocks = {"theirs": asked.stamp, "ours": clock.now().astimezone(CHINA).strftime("%m%d%H%M%S")}
+        turned_away.warning(
+            "partner.login_refused", (face.protocol, network, why),
+            protocol=face.protocol, user=asked.username[:20], peer=link.peer, why=why,
+            **(clocks if why in ("clock", "replayed") else {}),
+        )  # fmt: skip
+        wait = self._refusals.failed((network, f"{face.protocol}/{asked.username}"), loop.time())
+        if wait and self._held[network] < MAX_HELD:
+            self._held[network] += 1
+            loop.call_later(wait, self._refuse_held, network, link, event, status)
+        else:
+            link.session.refuse(event, status, now=loop.time())
 
     def _problem(self, partner: Partner, ip: str) -> str:
         """Why somebody whose password is right may not bind now; empty when nothing stands against it."""
@@ -261,6 +309,7 @@ class Partners:
             return
         for listener in self.listeners:
             listener.dismiss(link)
+        self._refusals.forget((network_of(link.peer), f"{face.protocol}/{partner.username}"))
         number = self.ids.next()
         bind = Bind(self, link, face, partner, asked, number, _MODES.get(session.state, "transceiver"))
         self.binds[number] = bind
@@ -352,6 +401,19 @@ class Partners:
             self._noted = row["noted_at"]
             if row["partner_id"] in users:
                 self._guard.learn(row["network"], users[row["partner_id"]], now)
+
+    async def _follow_connects(self) -> None:
+        """The same for the CONNECTs that have let somebody in."""
+        if self._seen:
+            seen = list(self._seen)
+            await store.note_connects(self._database, seen)
+            for one in seen:
+                self._seen.pop(one, None)
+        now = asyncio.get_running_loop().time()
+        for row in await store.noted_connects(self._database, self._seen_since and self._seen_since - OVERLAP):
+            self._seen_since = row["noted_at"]
+            first = now - max(0.0, (clock.now() - row["noted_at"]).total_seconds())
+            self._connects.learn(row["partner_id"], row["stamp"], first, now)
 
     # --- what binds ask for ------------------------------------------------------------------------------------
 

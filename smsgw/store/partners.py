@@ -20,8 +20,8 @@ from smsgw.store.db import Connection, Database, Row
 from smsgw.store.secrets import Sealer
 
 SETTABLE = (
-    "max_binds", "window", "rate", "ip_allow", "type", "code", "any_source", "alphabet", "message_ids", "long_mo",
-    "status",
+    "max_binds", "window", "rate", "ip_allow", "type", "code", "any_source", "any_clock", "alphabet", "message_ids",
+    "long_mo", "status",
 )  # fmt: skip
 """Fields of ``Partner`` that can be changed, beside the password."""
 _COLUMN = {"window": "send_window"}
@@ -49,6 +49,7 @@ def _partner(row: Row, sealer: Sealer) -> Partner:
         type=MessageType(row["type"]),
         code=row["code"],
         any_source=row["any_source"],
+        any_clock=row["any_clock"],
         alphabet=Coding(row["alphabet"]),
         message_ids=row["message_ids"],
         long_mo=row["long_mo"],
@@ -245,7 +246,7 @@ async def confirm_binds(
 
 _LIST = """
 SELECT a.name AS account, p.protocol, p.username AS user, p.status, p.max_binds, p.send_window AS window, p.rate,
-       p.ip_allow, p.type, p.code, p.any_source, p.alphabet, p.message_ids, p.long_mo,
+       p.ip_allow, p.type, p.code, p.any_source, p.any_clock, p.alphabet, p.message_ids, p.long_mo,
        COALESCE((SELECT json_agg(json_build_object('node', b.node, 'mode', b.mode, 'ip', b.ip, 'bound_at', b.bound_at)
                                  ORDER BY b.bound_at)
                  FROM partner_bind b
@@ -315,4 +316,38 @@ async def note_addresses(database: Database, used: Sequence[tuple[int, str]]) ->
 async def noted_addresses(database: Database, since: datetime | None) -> list[Row]:
     """What was noted after that, on any node: partner_id, network, noted_at; oldest first."""
     rows = await database.fetch(_NOTED, since, ADDRESS_DAYS, MAX_ADDRESSES)
+    return rows[::-1]
+
+
+# --- CONNECTs --------------------------------------------------------------------------------------------------
+
+CONNECT_HOURS = 48
+"""Hours for which they are kept: as long as their time may be near ours (``partners/connects``)."""
+MAX_CONNECTS = 20_000
+"""That one look reads, the newest."""
+
+_NOTE_CONNECT = """
+INSERT INTO partner_connect (partner_id, stamp, noted_at)
+SELECT p.id, c.stamp, clock_timestamp() FROM unnest($1::int[], $2::bigint[]) AS c(partner_id, stamp)
+JOIN partner p ON p.id = c.partner_id
+ORDER BY 1, 2
+ON CONFLICT (partner_id, stamp) DO NOTHING
+"""
+_FORGET_CONNECTS = "DELETE FROM partner_connect WHERE noted_at < now() - $1 * interval '1 hour'"
+_NOTED_CONNECTS = """
+SELECT partner_id, stamp, noted_at FROM partner_connect
+WHERE noted_at > COALESCE($1, now() - $2 * interval '1 hour') ORDER BY noted_at DESC LIMIT $3
+"""
+
+
+async def note_connects(database: Database, seen: Sequence[tuple[int, int]]) -> None:
+    """CONNECTs (partner id, Timestamp) have let somebody in."""
+    async with database.transaction() as connection:
+        await connection.execute(_NOTE_CONNECT, [s[0] for s in seen], [s[1] for s in seen])
+        await connection.execute(_FORGET_CONNECTS, CONNECT_HOURS)
+
+
+async def noted_connects(database: Database, since: datetime | None) -> list[Row]:
+    """What was noted after that, on any node: partner_id, stamp, noted_at; oldest first."""
+    rows = await database.fetch(_NOTED_CONNECTS, since, CONNECT_HOURS, MAX_CONNECTS)
     return rows[::-1]

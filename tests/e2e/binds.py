@@ -18,7 +18,7 @@ from harness import until
 from partner_client import PASSWORD, PartnerClient, PartnerSite, cmpp_client, smpp_client, submit, submit_sm
 
 from smsgw import aio, controlclient
-from smsgw.partners.guard import BINDS_AT_ONCE, BINDS_PER_SECOND, FAILURES_AT_ONCE, FAILURES_PER_SECOND
+from smsgw.core.guard import PARTNERS
 from smsgw.protocols.cmpp.pdus import ActiveTest, Deliver, DeliverResp
 from smsgw.protocols.dialects import CMPP30, SMPP34, Dialect
 from smsgw.protocols.pdu import RESPONSE, Pdu
@@ -387,10 +387,12 @@ def judge(outcomes: list[Outcome], seconds: float) -> None:
             case _:
                 good = status == VERSION_TOO_HIGH
         assert good, one
-    most = FAILURES_AT_ONCE + FAILURES_PER_SECOND * seconds + 1
     assert guesses, "no guess was looked at"
-    assert max(guesses.values()) <= most, guesses.most_common(3)
+    network, user, attempts = PARTNERS.network, PARTNERS.user, PARTNERS.attempts
+    for who, n in guesses.items():
+        rate, first = (user, PARTNERS.newcomer.at_once) if "/" in who else (network, 0)
+        assert n <= rate.at_once + first + rate.per_second * seconds + 1, (who, n)
     for protocol, n in eager.items():
         asked = sum(o.call.kind == "eager" and o.call.protocol == protocol for o in outcomes)
-        assert n <= BINDS_AT_ONCE + BINDS_PER_SECOND * seconds + 1, (protocol, n)
-        assert n >= min(asked, BINDS_AT_ONCE), (protocol, n)
+        assert n <= attempts.at_once + attempts.per_second * seconds + 1, (protocol, n)
+        assert n >= min(asked, attempts.at_once), (protocol, n)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -158,8 +160,19 @@ def smpp_client(user: str = "shop", password: str = PASSWORD, bind: str = "trans
     return smpp_rules.client(user, password, bind=bind, **how)
 
 
-def cmpp_client(user: str = "900100", password: str = PASSWORD, version: int = 0x30) -> Any:
-    return cmpp_rules.client(user, password, version, timestamp=lambda: 1124190501, strict_authenticator=True)
+_second = itertools.count()
+
+
+def _seconds() -> int:
+    """Each CONNECT has a second of its own; of the last hours, as nobody's clock is right."""
+    at = datetime.now(UTC) + timedelta(hours=8, seconds=-next(_second) % 36_000)
+    return int(at.strftime("%m%d%H%M%S"))
+
+
+def cmpp_client(
+    user: str = "900100", password: str = PASSWORD, version: int = 0x30, timestamp: Callable[[], int] = _seconds
+) -> Any:
+    return cmpp_rules.client(user, password, version, timestamp=timestamp, strict_authenticator=True)
 
 
 def submit_sm(to: str, text: str, **fields: Any) -> smpp.SubmitSm:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import struct
+import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from harness import until
-from partner_client import PartnerClient, PartnerSite, cmpp_client, module_site, submit
+from partner_client import PASSWORD, PartnerClient, PartnerSite, cmpp_client, module_site, submit
 
 from smsgw.core import udh
 from smsgw.protocols.cmpp import pdus
@@ -195,3 +199,75 @@ async def test_window_overflow(here: PartnerSite) -> None:
     assert set(results) == {0, 8}
     assert results.count(0) >= 64
     await client.close()
+
+
+# --- logins --------------------------------------------------------------------------------------------------------
+
+
+async def connect(here: PartnerSite, rules: Any, address: str = "127.0.0.1") -> tuple[int, float]:
+    """The status that a CONNECT is answered with, and the seconds that takes. Whoever is let in leaves at once."""
+    client = PartnerClient(rules)
+    begun = time.monotonic()
+    loop = asyncio.get_running_loop()
+    await loop.create_connection(lambda: client.link, "127.0.0.1", here.cmpp_port, local_addr=(address, 0))
+    try:
+        async with asyncio.timeout(30):
+            status = await client.bound
+            took = time.monotonic() - begun
+            if status == 0:
+                await client.close()
+        return status, took
+    finally:
+        client.abort()
+
+
+def china(hours: float = 0.0) -> int:
+    return int((datetime.now(UTC) + timedelta(hours=8 + hours)).strftime("%m%d%H%M%S"))
+
+
+async def test_a_connect_that_somebody_has_seen_is_worth_nothing(here: PartnerSite) -> None:
+    await here.node.ctl("partner", "set", "900100", "--max-binds", "16")
+    seen = china(-0.5)
+    together = [cmpp_client(timestamp=lambda: seen) for _ in range(4)]
+    assert [(await connect(here, rules))[0] for rules in together] == [0] * 4, "the connections of one second"
+    assert (await connect(here, cmpp_client(timestamp=lambda: seen), "127.0.9.9"))[0] == 5, "from elsewhere"
+    assert (await connect(here, cmpp_client(timestamp=lambda: china(-0.4)), "127.0.9.9"))[0] == 0, (
+        "who knows the password"
+    )
+    for hours in (-8, -13):  # clocks that are honestly wrong
+        assert (await connect(here, cmpp_client(timestamp=lambda hours=hours: china(hours))))[0] == 0
+    for stamp in (0, china(-30), china(60)):
+        assert (await connect(here, cmpp_client(timestamp=lambda stamp=stamp: stamp)))[0] == 3
+    (line, *_) = [json.loads(one) for one in here.node.log_lines() if '"clock"' in one]
+    assert {"theirs", "ours"} <= line.keys(), "both clocks are told"
+    await here.node.ctl("partner", "set", "900100", "--any-clock")
+    await until(lambda: _in(here, 0), what="a clock that stands still is let in when it is said to")
+    await here.node.ctl("partner", "set", "900100", "--check-clock")
+    connection = await asyncpg.connect(here.node.environment["SMSGW_DATABASE_DSN"], timeout=10)
+    try:
+        query = "SELECT 1 FROM partner_connect WHERE stamp = $1"
+        await until(lambda: connection.fetchval(query, seen), what="other nodes hear of it")
+    finally:
+        await connection.close()
+
+
+async def _in(here: PartnerSite, stamp: int) -> bool:
+    return (await connect(here, cmpp_client(timestamp=lambda: stamp)))[0] == 0
+
+
+async def test_who_comes_again_and_again_neither_fills_the_log_nor_gets_his_answer_at_once(
+    here: PartnerSite,
+) -> None:
+    before = len(here.node.log_lines())
+    await asyncio.gather(*(connect(here, cmpp_client(user=f"x{n}"), "127.0.9.20") for n in range(100)))
+    add = ("partner", "add", "acme", "--protocol", "cmpp", "--user", "shut", "--password", PASSWORD)
+    await here.node.ctl(*add)
+    await here.node.ctl("partner", "set", "shut", "--stop")
+    answers = [await connect(here, cmpp_client(user="shut"), "127.0.9.21") for _ in range(5)]
+    many = await asyncio.gather(*(connect(here, cmpp_client(user="shut"), "127.0.9.21") for _ in range(24)))
+    assert {status for status, _ in answers + many} == {5}
+    assert all(took < 1.5 for _, took in answers[:4]), answers
+    assert answers[4][1] > 1.5, "who does not stop waits"
+    assert sum(took < 1.5 for _, took in many) >= 8, "no more than some are held"
+    lines = [line for line in here.node.log_lines()[before:] if "partner." in line]
+    assert len(lines) < 40, lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -167,3 +167,26 @@ async def test_an_address_that_is_taken_is_an_error() -> None:
     async with listening(a) as listener:
         with pytest.raises(OSError, match="in use"):
             await Listeners().join(Owner("b", listen=f"127.0.0.1:{listener.port}"))
+
+
+async def test_who_only_holds_places_does_not_keep_a_gateway_out() -> None:
+    async with listening(Owner("a")) as listener, AsyncExitStack() as stack:
+        for n in range(200):
+            address = f"127.0.{5 + n // 100}.{1 + n % 100}"
+            _, writer = await asyncio.open_connection("127.0.0.1", listener.port, local_addr=(address, 0))
+            stack.callback(writer.close)
+        async with gateway(listener) as smg:
+            assert (await smg.ask(bind("login-a"))).result == 0
+
+
+async def test_who_guesses_is_slowed_down_and_a_gateway_may_come_as_often_as_it_likes() -> None:
+    async with listening(Owner("a")) as listener:
+        results = []
+        for n in range(20):
+            reader, writer = await asyncio.open_connection("127.0.0.1", listener.port, local_addr=("127.0.5.1", 0))
+            results.append((await Gateway(reader, writer).ask(bind("login-a", f"guess{n}"))).result)
+            writer.close()
+        assert results == [rules.ILLEGAL_LOGIN] * 5 + [rules.NODE_BUSY] * 15
+        for _ in range(60):
+            async with gateway(listener) as smg:
+                assert (await smg.ask(bind("login-a"))).result == 0

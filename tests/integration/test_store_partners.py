@@ -40,3 +40,28 @@ async def test_addresses_are_noted_read_and_limited(dsn: str, monkeypatch: pytes
         assert await database.fetchval("SELECT count(*) FROM partner_address") == 0
     finally:
         await database.close()
+
+
+async def test_connects_are_noted_once_read_by_other_nodes_and_forgotten(dsn: str) -> None:
+    database = Database(dsn)
+    await database.open()
+    try:
+        account_id = await accounts.add_account(database, "acme", actor="test")
+        sealer = Sealer(secrets.token_bytes(32))
+        one = await partners.add_partner(
+            database, sealer, account_id, "cmpp", "900100", "secret12", {"any_clock": True}, actor="test"
+        )
+        (stored,) = await partners.load_partners(database, sealer)
+        assert stored.any_clock
+        await partners.note_connects(database, [(one, 1125120000), (999, 1125120000)])
+        (first,) = await partners.noted_connects(database, None)
+        assert (first["partner_id"], first["stamp"]) == (one, 1125120000)
+        await partners.note_connects(database, [(one, 1125120000), (one, 4294967295)])
+        (newer,) = await partners.noted_connects(database, first["noted_at"])
+        assert newer["stamp"] == 4294967295, "what was noted keeps its time"
+        await database.execute("UPDATE partner_connect SET noted_at = noted_at - interval '49 hours'")
+        assert await partners.noted_connects(database, None) == []
+        await partners.note_connects(database, [(one, 1)])
+        assert await database.fetchval("SELECT count(*) FROM partner_connect") == 1
+    finally:
+        await database.close()

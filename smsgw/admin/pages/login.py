@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-import time
 
 from aiohttp import web
 
-from smsgw.admin.call import SESSION_COOKIE, Call, local_path
+from smsgw import clock
+from smsgw.admin import devices
+from smsgw.admin.auth import Slowed
+from smsgw.admin.call import DEVICE_COOKIE, SESSION_COOKIE, Call, local_path
 from smsgw.admin.i18n import N_
 from smsgw.admin.rights import PUBLIC, SELF, route
 
-WRONG = N_("账号或密码不正确。连续 5 次失败将锁定 15 分钟；如忘记密码，请联系管理员重置。")
+WRONG = N_("账号或密码不正确。多次失败后须等待片刻再试；如忘记密码，请联系管理员重置。")
+MAX_LOGIN, MAX_PASSWORD = 128, 1024
+"""Characters that are looked at."""
 
 
 @route("GET", "/login", PUBLIC)
@@ -25,27 +29,33 @@ async def show(call: Call) -> web.StreamResponse:
 
 @route("POST", "/login", PUBLIC)
 async def enter(call: Call) -> web.StreamResponse:
-    """Check login and password; the answer never says which of them was wrong, or that the login is locked."""
+    """Check login and password; the answer never says which of them was wrong."""
     form = await call.request.post()
-    login = str(form.get("login", "")).strip()
-    password = str(form.get("password", ""))
+    login = str(form.get("login", "")).strip()[:MAX_LOGIN]
+    password = str(form.get("password", ""))[:MAX_PASSWORD]
     onward = local_path(str(form.get("next", "")))
-    address = call.ip or ""
-    throttle = call.portal.throttle
-    if wait := math.ceil(throttle.wait(address, time.monotonic())):
+    auth, now = call.portal.auth, clock.time()
+    cookie = call.cookie(DEVICE_COOKIE)
+    try:
+        opened = (
+            await auth.login(login, password, call.ip, auth.devices.find(cookie, login, now))
+            if login
+            else None
+        )
+    except Slowed as exc:
+        wait = math.ceil(exc.wait)
         message = call.gettext("尝试过于频繁，请 %(n)s 秒后再试。") % {"n": wait}
         response = _page(call, onward, login=login, error=message, status=429)
         response.headers["Retry-After"] = str(wait)
         return response
-    throttle.failed(address, time.monotonic())  # counted first: parallel guesses wait as well
-    opened = await call.portal.auth.login(login[:128], password[:1024], call.ip) if login else None
     if opened is None:
         return _page(call, onward, login=login, error=call.gettext(WRONG), status=401)
-    throttle.succeeded(address)
-    if call.token:  # the old session of this browser ends with the new login
-        await call.portal.auth.logout(call.token)
+    if call.token and call.staff:  # the old session of this browser ends with the new login
+        await auth.logout(call.token, call.staff, call.ip)
     response = call.redirect("/password" if opened.staff.must_change else onward)
     call.set_cookie(response, SESSION_COOKIE, opened.token)
+    renewed = auth.devices.renew(cookie, login, now)
+    call.set_cookie(response, DEVICE_COOKIE, renewed, max_age=devices.DAYS * 86_400)
     return response
 
 
@@ -53,7 +63,7 @@ async def enter(call: Call) -> web.StreamResponse:
 async def leave(call: Call) -> web.StreamResponse:
     """End the session."""
     if call.token:
-        await call.portal.auth.logout(call.token)
+        await call.portal.auth.logout(call.token, call.who, call.ip)
     response = call.redirect("/login")
     call.del_cookie(response, SESSION_COOKIE)
     return response

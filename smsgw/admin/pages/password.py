@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from smsgw.admin.auth import MIN_PASSWORD
 from smsgw.admin.call import SESSION_COOKIE, Call
 from smsgw.admin.i18n import N_
 from smsgw.admin.rights import SELF, route
+from smsgw.admin.strength import MIN_PASSWORD
 
 
 @route("GET", "/password", SELF)

@@ -1,4 +1,4 @@
-"""Partners' ids, times, addresses for receipts, codings; who is slowed down."""
+"""Partners' ids, times, addresses for receipts, codings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from smsgw.core.text import Coding
 from smsgw.partners import cmpp, smpp
 from smsgw.partners.cmppids import from_msg_id, to_msg_id
 from smsgw.partners.face import NotText, Unfit, split_header, text_of
-from smsgw.partners.guard import FAILURES_AT_ONCE, Guard, Verdict
 from smsgw.protocols.cmpp import msgid
 from smsgw.protocols.smpp import times
 
@@ -143,53 +142,6 @@ def test_words_of_receipts() -> None:
         "MK:0001", "UNDELIV", "UNDELIV", "UNDELIV",
     ]  # fmt: skip
     assert cmpp.stat_of("no_report", "") == "UNKNOWN"
-
-
-def test_guessing_is_slowed_down_and_the_rightful_user_is_not() -> None:
-    guard = Guard()
-    guard.succeeded("10.0.0.1", "shop", 0.0)
-    for n in range(FAILURES_AT_ONCE):
-        assert guard.judge("192.0.2.1", "shop", n * 0.01) is Verdict.ASK
-        guard.failed("192.0.2.1", "shop", n * 0.01)
-    assert guard.judge("192.0.2.1", "other", 1.0) is Verdict.LATER, "its address is slowed down"
-    assert guard.judge("192.0.2.9", "shop", 1.0) is Verdict.LATER, "the name is, for strangers"
-    assert guard.judge("10.0.0.1", "shop", 1.0) is Verdict.ASK, "not for its own address"
-    assert guard.judge("192.0.2.9", "other", 1.0) is Verdict.ASK
-    assert guard.judge("192.0.2.1", "other", 60.0) is Verdict.ASK, "and not for ever"
-    for _ in range(100):  # right ones, too, when they come in masses
-        guard.judge("10.0.0.1", "shop", 61.0)
-    assert guard.judge("10.0.0.1", "shop", 61.0) is Verdict.LATER
-
-
-def test_what_another_node_has_learned_holds_here() -> None:
-    guard = Guard()
-    assert guard.succeeded("10.0.0.1", "shop", 0.0), "news"
-    assert not guard.succeeded("10.0.0.1", "shop", 60.0)
-    assert guard.succeeded("10.0.0.1", "shop", 90_000.0), "again after a day"
-    guard.learn("10.0.0.2", "shop", 90_000.0)
-    for n in range(FAILURES_AT_ONCE):
-        guard.failed(f"192.0.2.{n}", "shop", 90_000.0)
-    verdicts = [guard.judge(f"10.0.0.{n}", "shop", 90_000.0) for n in (1, 2, 3)]
-    assert verdicts == [Verdict.ASK, Verdict.ASK, Verdict.LATER]
-
-
-def test_a_network_of_ipv6_is_one_address() -> None:
-    guard = Guard()
-    for n in range(FAILURES_AT_ONCE):
-        guard.failed(f"2001:db8:0:1::{n:x}", f"user{n}", 0.0)
-    assert guard.judge("2001:db8:0:1:ffff::1", "shop", 0.0) is Verdict.LATER
-    assert guard.judge("2001:db8:0:2::1", "shop", 0.0) is Verdict.ASK
-    guard.succeeded("2001:db8:0:1::77", "shop", 0.0)
-    assert guard.judge("2001:db8:0:1::78%eth0", "shop", 0.0) is Verdict.ASK
-
-
-def test_what_the_guard_remembers_has_a_limit() -> None:
-    guard = Guard(max_entries=10)
-    for n in range(1000):
-        guard.judge(f"10.0.{n >> 8}.{n & 255}", f"user{n}", 0.0)
-        guard.failed(f"10.0.{n >> 8}.{n & 255}", f"user{n}", 0.0)
-        guard.succeeded(f"10.0.{n >> 8}.{n & 255}", f"user{n}", 0.0)
-    assert max(len(guard._failures), len(guard._binds), len(guard._good)) <= 10
 
 
 def test_the_document_has_the_statuses_as_they_are() -> None:

@@ -1,0 +1,79 @@
+"""Failed logins on their way into the audit log: one row by login, address and minute, written by themselves.
+
+Whoever guesses decides how many there are, so they must cost nobody a turn at the audit log, and not fill it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from smsgw import aio, clock
+from smsgw.core.guard import network_of
+from smsgw.store import audit
+from smsgw.store.db import Database
+
+EVERY = 5.0
+"""Seconds between two looks for what is to be written."""
+SPAN = 60.0
+"""Seconds that one row stands for, after the first of a login and address, which is written at once."""
+MAX_ROWS = 200
+"""Logins and addresses kept apart; those beyond are counted together until some of them are quiet for a minute."""
+
+
+@dataclass(slots=True)
+class _Count:
+    ip: str | None
+    next: float
+    """When it may be written."""
+    wrong: int = 0
+    slowed: int = 0
+
+
+class FailedLogins:
+    """Counts them and writes them down."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._counts: dict[tuple[str, str], _Count] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def note(self, login: str, ip: str | None, *, slowed: bool = False) -> None:
+        """One has failed; ``slowed``: refused unseen."""
+        key = (login[:64], network_of(ip or ""))
+        if key not in self._counts and len(self._counts) >= MAX_ROWS:
+            key, ip = ("", ""), None
+        count = self._counts.setdefault(key, _Count(ip, clock.steady()))
+        if slowed:
+            count.slowed += 1
+        else:
+            count.wrong += 1
+
+    async def start(self) -> None:
+        """Write from now on."""
+        self._task = aio.spawn(
+            aio.forever(self.write, every=EVERY, name="logins.failed"), name="logins.failed"
+        )
+
+    async def stop(self) -> None:
+        """Write what is left."""
+        await aio.cancel(self._task)
+        for count in self._counts.values():
+            count.next = 0.0
+        await self.write()
+
+    async def write(self) -> None:
+        """Write what is due."""
+        now = clock.steady()
+        for (login, network), count in list(self._counts.items()):
+            if now < count.next:
+                continue
+            wrong, slowed = count.wrong, count.slowed
+            if not (wrong or slowed):
+                del self._counts[login, network]
+                continue
+            after = {"wrong": wrong, "refused_unseen": slowed}
+            await audit.record(self._db, login, "login.failed", "portal", after=after, ip=count.ip)
+            count.wrong -= wrong
+            count.slowed -= slowed
+            count.next = now + SPAN

@@ -1,0 +1,206 @@
+"""Those who guess passwords at the portal, by the hundred, and the person who only wants in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from portal_site import PASSWORD, Site, running
+
+from smsgw.admin.auth import Auth, Slowed
+from smsgw.store import staff
+from smsgw.store.secrets import Sealer
+
+TOKEN = "A" * 32
+WRONG = "Wrong-Horse-7"
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        yield site
+
+
+class Visitor:
+    """A browser at an address of its own (loopback has many)."""
+
+    def __init__(self, site: Site, address: str) -> None:
+        self.session = aiohttp.ClientSession(
+            site.url,
+            connector=aiohttp.TCPConnector(local_addr=(address, 0)),
+            cookie_jar=aiohttp.CookieJar(unsafe=True),
+        )
+        self.status = 0
+        self.page = ""
+        self.retry_after = ""
+
+    async def __aenter__(self) -> Visitor:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.session.close()
+
+    async def login(self, login: str, password: str = PASSWORD) -> int:
+        """The status of the answer: 303 is in."""
+        self.session.cookie_jar.update_cookies({"smsgw-visitor": TOKEN})
+        self.session.cookie_jar.clear(lambda cookie: cookie.key == "smsgw")
+        fields = {"csrf": TOKEN, "login": login, "password": password}
+        async with self.session.post("/login", data=fields, allow_redirects=False) as response:
+            self.status, self.page = response.status, await response.text()
+            self.retry_after = response.headers.get("Retry-After", "")
+        return self.status
+
+
+async def test_who_guesses_waits_and_the_person_gets_in_from_elsewhere(site: Site) -> None:
+    await site.add_staff("zhang", "admin")
+    async with Visitor(site, "127.0.0.9") as attacker, Visitor(site, "127.0.7.1") as person:
+        statuses = [await attacker.login("zhang", WRONG) for _ in range(8)]
+        assert statuses == [401] * 5 + [429] * 3
+        assert int(attacker.retry_after) >= 1
+        assert await person.login("zhang") == 303, "the person is locked out by others"
+
+
+async def test_ones_own_login_does_not_take_back_what_was_wrong_for_others(site: Site) -> None:
+    await site.add_staff("zhang", "admin")
+    await site.add_staff("insider", "operator")
+    statuses: Counter[int] = Counter()
+    async with Visitor(site, "127.0.0.9") as attacker:
+        for _ in range(4):
+            for _ in range(4):
+                statuses[await attacker.login("zhang", WRONG)] += 1
+            await attacker.login("insider")
+    assert statuses[401] == 5
+    assert statuses[429] == 11
+
+
+async def test_a_burst_from_many_addresses_does_not_stop_who_is_known(site: Site) -> None:
+    await site.add_staff("zhang", "admin")
+    async with contextlib.AsyncExitStack() as stack:
+        person = await stack.enter_async_context(Visitor(site, "127.0.7.1"))
+        assert await person.login("zhang") == 303
+        others = [await stack.enter_async_context(Visitor(site, f"127.0.1.{n}")) for n in range(1, 61)]
+        tries = [asyncio.ensure_future(v.login(f"nobody{n}", WRONG)) for n, v in enumerate(others)]  # noqa: TID251
+        await asyncio.wait(tries, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        begun = time.monotonic()
+        statuses = [await person.login("zhang") for _ in range(3)]
+        took = time.monotonic() - begun
+        assert statuses == [303] * 3
+        assert took < 2.0, took
+        assert set(await asyncio.gather(*tries)) == {401}, (
+            "one try of each address is no attack, and can wait"
+        )
+
+
+async def test_wrong_person_and_wrong_password_are_alike_to_the_last(site: Site) -> None:
+    await site.add_staff("zhang", "admin")
+
+    def neutral(page: str) -> str:
+        return re.sub(r'value="[^"]*"', "", page)
+
+    async with Visitor(site, "127.0.0.9") as one, Visitor(site, "127.0.2.9") as two:
+        for _ in range(7):
+            assert await one.login("zhang", WRONG) == await two.login("wang", WRONG)
+            assert neutral(one.page) == neutral(two.page)
+            assert one.retry_after == two.retry_after
+
+
+async def test_ten_thousand_wrong_logins_from_two_hundred_addresses(site: Site) -> None:
+    """The person is in within two seconds all the while: from a known device at once, from a new address once the
+    attackers have been heard."""
+    await site.add_staff("zhang", "admin")
+    auth = Auth(site.db, Sealer(b"k" * 32))
+    device = auth.devices.find(auth.devices.renew("", "zhang", time.time()), "zhang", time.time())
+    answers: Counter[str] = Counter()
+    tried: list[str] = []
+    all_tried, over = asyncio.Event(), asyncio.Event()
+
+    async def guess(address: str) -> None:
+        for n in range(50):
+            if n == 49:
+                await over.wait()
+            try:
+                await auth.login("zhang", f"{WRONG}{n}", address)
+                answers["wrong"] += 1
+            except Slowed:
+                answers["slowed"] += 1
+                await asyncio.sleep(0.01)
+            if n == 0:
+                tried.append(address)
+                if len(tried) == 200:
+                    all_tried.set()
+
+    async def login(address: str, device: str = "") -> float:
+        begun = time.monotonic()
+        assert await auth.login("zhang", PASSWORD, address, device)
+        return time.monotonic() - begun
+
+    attack = asyncio.gather(*(guess(f"10.{n % 40}.0.{n}") for n in range(200)))
+    await asyncio.sleep(0)
+    known = [await login("10.1.0.1", device) for _ in range(5)]
+    await all_tried.wait()
+    new = [await login(f"172.16.{n}.1") for n in range(5)]
+    assert not attack.done(), "the attack goes on"
+    over.set()
+    await attack
+    assert max(known) < 2.0, known
+    assert max(new) < 2.0, new
+    assert sum(answers.values()) == 10_000
+    assert answers["wrong"] < 400, answers
+    await auth.failures.stop()
+    rows = await site.db.fetch("SELECT after FROM audit WHERE action = 'login.failed'")
+    assert len(rows) <= 201, "guesses do not fill the audit log"
+    told = Counter[str]()
+    for row in rows:
+        told.update(json.loads(row["after"]))
+    assert told == {"wrong": answers["wrong"], "refused_unseen": answers["slowed"]}
+
+
+async def test_the_end_of_a_session_is_in_the_audit_log(site: Site) -> None:
+    await site.add_staff("zhang", "admin")
+    async with Visitor(site, "127.0.7.1") as person:
+        await person.login("zhang")
+        await site.db.execute("UPDATE portal_session SET seen_at = now() - interval '31 minutes'")
+        await person.login("zhang")  # with the next login those that are over are swept
+    actions = [
+        r["action"] for r in await site.db.fetch("SELECT action FROM audit WHERE actor = 'zhang' ORDER BY id")
+    ]
+    assert actions == ["login", "login", "session.over"]
+
+
+async def test_guesses_at_the_present_password_with_a_stolen_session_are_slowed_down(site: Site) -> None:
+    id_ = await site.add_staff("zhang", "admin")
+    person = await staff.get_staff_by_login(site.db, "zhang")
+    assert person
+    assert person.id == id_
+    auth = Auth(site.db, Sealer(b"k" * 32))
+    said = [await auth.change_password(person, f"{WRONG}{n}", "Other-Horse-8", None) for n in range(8)]
+    assert said == ["当前密码不正确"] * 5 + ["尝试次数过多，请稍后再试"] * 3
+    assert await auth.login("zhang", PASSWORD, "127.0.7.1"), "which does not keep the person out"
+    assert await auth.change_password(person, PASSWORD, "Password123!", None) is not None, "common"
+
+
+async def test_forged_forms_do_not_fill_the_log(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    async with Visitor(site, "127.0.0.9") as attacker:
+        for _ in range(50):
+            async with attacker.session.post("/login", data={"csrf": "x", "login": "zhang"}) as response:
+                assert response.status == 403
+    told = capsys.readouterr()
+    assert (told.out + told.err).count("portal.csrf") == 10
+
+
+async def test_parallel_guesses_gain_no_more_than_those_that_are_looked_at_together(site: Site) -> None:
+    await site.add_staff("zhang", "admin")
+    auth = Auth(site.db, Sealer(b"k" * 32))
+    guesses = (auth.login("zhang", f"{WRONG}{n}", "127.0.0.9") for n in range(40))
+    answers = Counter(type(a).__name__ for a in await asyncio.gather(*guesses, return_exceptions=True))
+    assert answers["NoneType"] <= 6
+    assert answers["NoneType"] + answers["Slowed"] == 40

@@ -1,0 +1,135 @@
+"""``smsgwctl user``: people come, are stopped at once, and passwords stay out of the list of processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from smsgw.cli import main
+from smsgw.store import partners, secrets, staff
+from smsgw.store.accounts import add_account
+from smsgw.store.db import Database
+
+Command = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+def ctl(dsn: str, tmp_path: Path) -> Command:
+    """Runs a command as a process of its own would."""
+    settings = {"SMSGW_DATABASE_DSN": dsn, "SMSGW_NODE_DATA_DIR": str(tmp_path)}
+
+    async def run(*args: str, stdin: str = "") -> Result:
+        return await asyncio.to_thread(CliRunner(env=settings).invoke, main, args, input=stdin)
+
+    return run
+
+
+async def test_who_is_stopped_is_out_at_once_and_the_last_administrator_stays(dsn: str, ctl: Command) -> None:
+    db = Database(dsn)
+    await db.open()
+    try:
+        for login, role in (("boss", "super"), ("zhang", "operator")):
+            assert (await ctl("user", "add", login, "--role", role)).exit_code == 0
+        person = await staff.get_staff_by_login(db, "zhang")
+        assert person
+        await staff.create_session(db, b"t" * 32, person.id, "c", None)
+        assert await staff.get_session(db, b"t" * 32)
+
+        assert (await ctl("user", "stop", "zhang")).exit_code == 0
+        assert await staff.get_session(db, b"t" * 32) is None
+        assert await staff.find_login(db, "zhang") is None
+        listed = json.loads((await ctl("user", "list", "--json")).output)
+        assert {p["login"]: p["status"] for p in listed} == {"boss": "active", "zhang": "stopped"}
+        assert (await ctl("user", "start", "zhang")).exit_code == 0
+        assert await staff.find_login(db, "zhang")
+        assert await staff.get_session(db, b"t" * 32) is None, "what has ended stays ended"
+        assert (await ctl("user", "stop", "nobody")).exit_code == 1
+
+        refused = await ctl("user", "stop", "boss")
+        assert refused.exit_code == 1
+        assert "last administrator" in refused.output
+        assert (await ctl("user", "stop", "boss", "--force")).exit_code == 0
+        rows = await db.fetch(
+            "SELECT action, object, after FROM audit WHERE action LIKE 'staff.st%' ORDER BY id"
+        )
+        assert [(r["action"], r["object"]) for r in rows] == [
+            ("staff.stop", "staff/zhang"), ("staff.start", "staff/zhang"), ("staff.stop", "staff/boss"),
+        ]  # fmt: skip
+        assert json.loads(rows[0]["after"])["sessions_ended"] == 1
+    finally:
+        await db.close()
+
+
+async def test_two_administrators_who_stop_each_other_do_not_both_succeed(dsn: str, ctl: Command) -> None:
+    db = Database(dsn)
+    await db.open()
+    try:
+        for login in ("one", "two"):
+            await staff.add_staff(db, login, login, "super", "x")
+        results = await asyncio.gather(
+            *(staff.set_status(db, one, stopped=True, force=False, actor="test") for one in ("one", "two")),
+            return_exceptions=True,
+        )
+        assert sorted(type(r).__name__ for r in results) == ["LastAdministrator", "int"]
+    finally:
+        await db.close()
+
+
+async def test_common_one_time_passwords_are_refused(ctl: Command, tmp_path: Path) -> None:
+    weak = tmp_path / "weak"
+    weak.write_text("Password123!\n")
+    refused = await ctl("user", "add", "zhang", "--password-file", str(weak))
+    assert refused.exit_code == 1
+    assert "too common" in refused.output
+    added = await ctl("user", "add", "zhang", "--password-file", "-", "--json", stdin="Right-Horse-7\n")
+    assert added.exit_code == 0, added.output
+    assert "Right-Horse-7" not in added.output
+    assert (await ctl("user", "reset", "zhang", "--password-file", str(weak))).exit_code == 1
+
+
+async def test_passwords_of_partners_and_channels_come_from_a_file(
+    dsn: str, ctl: Command, tmp_path: Path
+) -> None:
+    db = Database(dsn)
+    await db.open()
+    try:
+        await add_account(db, "acme", actor="test")
+        partner = ("partner", "add", "acme", "--protocol", "smpp", "--user", "shop")
+        added = await ctl(*partner, "--password-file", "-", stdin="secret12\n")
+        assert added.exit_code == 0, added.output
+        sealer = secrets.load_key(tmp_path / "secret.key", create=False)
+        (stored,) = await partners.load_partners(db, sealer)
+        assert stored.password == "secret12"
+        (tmp_path / "new").write_text("secret34")
+        assert (await ctl("partner", "set", "shop", "--password-file", str(tmp_path / "new"))).exit_code == 0
+        (stored,) = await partners.load_partners(db, sealer)
+        assert stored.password == "secret34"
+        for wrong in (
+            ("--password", "a", "--password-file", "-"),
+            ("--password-file", str(tmp_path / "none")),
+            (),
+        ):
+            assert (await ctl(*partner[:-1], "else", *wrong, stdin="b\n")).exit_code == 2
+        channel = (
+            "channel",
+            "add",
+            "mobile",
+            "--protocol",
+            "cmpp30",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "1",
+            "--user",
+            "9",
+        )
+        added = await ctl(*channel, "--password-file", "-", stdin="secret\n")
+        assert added.exit_code == 0, added.output
+        assert (await ctl("channel", "set", "mobile", "--password", "kept working")).exit_code == 0
+    finally:
+        await db.close()

@@ -1,0 +1,55 @@
+"""Passwords that people choose and guessers try, and good ones."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from smsgw.admin.strength import password_problem
+
+COMMON = """
+Password123! P@ssw0rd2024 Woaini1314! woaini5201314A Qwer1234!@#$ Qwerty!2345 1qaz@WSX3edc !QAZ2wsx3EDC Zaq12wsx!!
+Zhang13812345678! Abc@13800138000 Smsgw2026!! Sms@gateway1 Admin@123456 Admin@2026Admin Abcd1234!! Beijing2008!
+Aa123456!! Huawei@123 Winter2026!! Zhangsan@123 Liuyang1990. LiWei@19880808 Aini5201314! Cmcc@10086 Changeme123!
+Cityhall@2026 Drag0n!2024 Meilin@2024
+""".split()
+
+
+@pytest.mark.parametrize("password", COMMON)
+def test_common_passwords_and_their_variations_are_refused(password: str) -> None:
+    problem = password_problem(password, login="sunny", name="Mei Lin", brand=["Cityhall 短信平台"])
+    assert problem is not None
+    assert problem.startswith("密码太常见")
+
+
+@pytest.mark.parametrize("password", ["Aa1-Aa1-A", "aaaaaaaaaaaa1", "Aa1" * 60, "My-Zhang3-99"])
+def test_passwords_that_break_the_plain_rules(password: str) -> None:
+    assert password_problem(password, login="zhang3")
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "Right-Horse-7",
+        "Other-Horse-8",
+        "Kx9#mLq2vT",
+        "zW3-uF8q_Pl1x",
+        "Yi-Tiao-Da-He-7",
+        "T4lescope#Brimming",
+        "雨后Qt7!小巷里的猫x",
+    ],
+)
+def test_good_passwords(password: str) -> None:
+    assert password_problem(password, login="zhang3", name="张三") is None
+
+
+def test_judging_takes_no_time_that_others_would_notice() -> None:
+    began = time.perf_counter()
+    for made in (
+        "Qz" + "4@8({[</369&#!1/|0$5+7%2" * 4,
+        "aB1!" + "qwertyuiop[]asdfghjkl;" * 5,
+        "2019-12-11Ab" * 10,
+    ):
+        password_problem(made[:128], login="zhang3")
+    assert time.perf_counter() - began < 3.0
