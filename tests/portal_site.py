@@ -14,6 +14,7 @@ from aiohttp import web
 
 from smsgw.admin.app import PortalContext, setup
 from smsgw.admin.auth import hash_password
+from smsgw.api.app import runner_options
 from smsgw.core.ids import IdSource
 from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
 from smsgw.core.states import PartState
@@ -150,7 +151,7 @@ async def running(dsn: str, folder: Path, *, secure_cookies: bool = False) -> As
     channels: list[ChannelStatus] = []
     app = web.Application()
     setup(app, PortalContext(db, directory, acceptor, lambda: channels, secure_cookies, NODE))
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, **runner_options())
     await runner.setup()
     listener = web.TCPSite(runner, "127.0.0.1", 0)
     await listener.start()
