@@ -168,12 +168,12 @@ class Api:
         } | ({"Idempotency-Key": idempotency_key} if idempotency_key else {})
 
     @contextlib.asynccontextmanager
-    async def another_node(self, **how: Any) -> AsyncIterator[Api]:
+    async def another_node(self, *middlewares: Any, **how: Any) -> AsyncIterator[Api]:
         """The same API as another node serves it, or this one after a restart: over the same database, and with
         nothing in memory of what was served here. ``how`` goes to ``ApiContext``."""
         ctx = replace(self.ctx, **how)
         ctx.nonces = await started_nonces(self.ctx.db)
-        app = web.Application()
+        app = web.Application(middlewares=middlewares)
         setup(app, ctx)
         runner = web.AppRunner(app, **runner_options())
         await runner.setup()
