@@ -42,7 +42,7 @@ from smsgw.platform.campaigns.files import Incoming
 from smsgw.sparing import Sparing
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log, at_once=5)
+sparing = Sparing(log, at_once=10)
 daily = Sparing(log, every=86_400.0)
 
 V1_DEPRECATED = 1_793_491_200
@@ -158,8 +158,7 @@ class _Server:
             try:
                 operation = _find(operations, request.method)
                 call, body, digest = await self._authenticate(request, request_id, english, operation.route)
-                self._prepare(call, operation, body, digest)
-                data = await self._run_once(operation.route, call)
+                data = await self._run_once(operation, call, body, digest)
                 if isinstance(data, web.StreamResponse):
                     return data
                 answer = success(data, request_id, english=english)
@@ -183,18 +182,21 @@ class _Server:
 
         return handle
 
-    async def _run_once(self, route: Route, call: Call) -> Any:
+    async def _run_once(self, operation: _Operation, call: Call, body: bytes, digest: bytes) -> Any:
         """Refused when the signature's nonce was used before, at whatever node."""
+        route, nonces = operation.route, self._ctx.nonces
         if not call.nonce:
+            self._prepare(call, operation, body, digest)
             return await self._run(route, call)
-        nonces = self._ctx.nonces
         if route.keeps_nonce:
             try:
+                self._prepare(call, operation, body, digest)
                 return await self._run(route, call)
             except SmsgwError:  # nothing was stored, and nothing shall be when it comes again
                 nonces.note(call.account.id, call.nonce)
                 raise
         noted = nonces.note(call.account.id, call.nonce)
+        self._prepare(call, operation, body, digest)
         if route.method != "GET":
             await nonces.new(noted)
             return await self._run(route, call)
