@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 from smsgw.core.addresses import Network, client_address, client_speaks_tls
 
@@ -23,21 +22,23 @@ HSTS = "max-age=31536000"
 
 def address_of(request: web.BaseRequest, trusted: Sequence[Network]) -> str:
     """The address of whoever asks, as far as the proxies that are trusted tell it; empty: none is known."""
-    return client_address(request.remote, request.headers.getall("X-Forwarded-For", ()), trusted)
+    forwarded = request.headers.getall("X-Forwarded-For", ()) if trusted else ()
+    return client_address(request.remote, forwarded, trusted)
 
 
 def over_tls(request: web.BaseRequest, trusted: Sequence[Network]) -> bool:
     """Whether the client speaks TLS: with us, or with a trusted proxy before us that says so."""
-    if request.secure:
-        return True
+    if request.secure or not trusted:
+        return bool(request.secure)
     return client_speaks_tls(request.remote, request.headers.getall("X-Forwarded-Proto", ()), trusted)
 
 
-def dress(headers: CIMultiDict[str], *, https: bool, local: bool) -> None:
+def dress(answer: web.StreamResponse, *, https: bool, local: bool) -> None:
     """Put on an answer what each must have, unless it says otherwise; what says nothing of caching must not be stored.
 
     ``local``: the client is on this machine, whose other servers must not be pinned to TLS.
     """
+    headers = answer.headers
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
     headers.setdefault("Content-Security-Policy", DATA_POLICY)
@@ -55,7 +56,7 @@ def dress_answers(app: web.Application, trusted: Sequence[Network]) -> None:
 
     async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
         response.headers.popall("Server", None)
-        dress(response.headers, https=over_tls(request, trusted), local=is_local(request))
+        dress(response, https=over_tls(request, trusted), local=is_local(request))
 
     app.on_response_prepare.append(on_prepare)
 
@@ -72,7 +73,7 @@ def bare(answer: web.StreamResponse) -> web.StreamResponse:
     """An answer of aiohttp's own to what it could not read, as it is given by us: a word, and nothing of its making."""
     dressed = _Bare(status=answer.status, text=f"{answer.status}: {answer.reason}\n")
     dressed.force_close()
-    dress(dressed.headers, https=False, local=True)
+    dress(dressed, https=False, local=True)
     return dressed
 
 

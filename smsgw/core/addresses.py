@@ -48,8 +48,7 @@ def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Sequ
         chain = [part.strip() for part in ",".join(forwarded_for).split(",") if part.strip()]
         while chain and within(hop, trusted):
             hop = _without_port(chain.pop())
-    parsed = parse_address(hop)
-    return "" if parsed is None else str(parsed)
+    return _plain(hop)
 
 
 def client_speaks_tls(peer: str | None, forwarded_proto: Sequence[str], trusted: Sequence[Network]) -> bool:
@@ -57,6 +56,12 @@ def client_speaks_tls(peer: str | None, forwarded_proto: Sequence[str], trusted:
     if not forwarded_proto or not within(peer or "", trusted):
         return False
     return forwarded_proto[-1].rpartition(",")[2].strip().lower() == "https"
+
+
+@lru_cache(maxsize=4096)
+def _plain(hop: str) -> str:
+    parsed = parse_address(hop)
+    return "" if parsed is None else str(parsed)
 
 
 def _without_port(hop: str) -> str:
