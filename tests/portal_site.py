@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from aiohttp import web
 from smsgw.admin.app import PortalContext, setup
 from smsgw.admin.auth import hash_password
 from smsgw.api.app import runner_options
+from smsgw.core.addresses import Network
 from smsgw.core.ids import IdSource
 from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
 from smsgw.core.states import PartState
@@ -114,7 +115,9 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def running(dsn: str, folder: Path, *, secure_cookies: bool = False) -> AsyncIterator[Site]:
+async def running(
+    dsn: str, folder: Path, *, secure_cookies: bool = False, trusted_proxies: Sequence[Network] = ()
+) -> AsyncIterator[Site]:
     """The portal on a free port of loopback, with two accounts and one channel; no staff yet."""
     db = Database(dsn)
     await db.open()
@@ -150,7 +153,9 @@ async def running(dsn: str, folder: Path, *, secure_cookies: bool = False) -> As
     await acceptor.start()
     channels: list[ChannelStatus] = []
     app = web.Application()
-    setup(app, PortalContext(db, directory, acceptor, lambda: channels, secure_cookies, NODE))
+    setup(
+        app, PortalContext(db, directory, acceptor, lambda: channels, secure_cookies, NODE, trusted_proxies)
+    )
     runner = web.AppRunner(app, **runner_options())
     await runner.setup()
     listener = web.TCPSite(runner, "127.0.0.1", 0)

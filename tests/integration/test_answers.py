@@ -120,6 +120,34 @@ async def test_what_is_not_http_is_told_nothing(api: Api) -> None:
     assert b"nonsense" not in raw
 
 
+# --- whose a request is -----------------------------------------------------------------------------------------------
+
+LINES = [("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-For", "192.0.2.7"), ("X-Forwarded-Proto", "https")]
+"""The first is the client's own, the second the proxy's."""
+
+
+async def test_the_api_takes_the_address_that_the_proxy_wrote(dsn: str, tmp_path: Path) -> None:
+    trusted = (ip_network("127.0.0.1/32"),)
+    async with api_running(dsn, tmp_path, trusted_proxies=trusted) as api:
+        for network, status in (("192.0.2.0/24", 200), ("6.6.6.0/24", 403)):
+            key = await api.add_key(ip_allow=(ip_network(network),))
+            headers = [*LINES, ("Authorization", f"Bearer {key.bearer}")]
+            with capture_logs() as logs:
+                async with api.session.get(f"{api.origin}{BASE}/balance", headers=headers) as answer:
+                    assert answer.status == status
+            assert all(line["ip"] == "192.0.2.7" for line in logs)
+
+
+async def test_the_portal_takes_the_address_that_the_proxy_wrote(dsn: str, tmp_path: Path) -> None:
+    trusted = (ip_network("127.0.0.1/32"),)
+    async with portal_running(dsn, tmp_path, trusted_proxies=trusted) as site:
+        async with aiohttp.ClientSession(site.url) as session:
+            with capture_logs() as logs:
+                async with session.post("/login", data={"csrf": "x"}, headers=LINES) as answer:
+                    assert answer.status == 403
+    assert [line["ip"] for line in logs if line["event"] == "portal.csrf"] == ["192.0.2.7"]
+
+
 # --- where links lead -------------------------------------------------------------------------------------------------
 
 
@@ -186,7 +214,9 @@ async def test_strangers_and_tenants_write_few_lines(
             case "parameter":
                 await api.send("GET", f"{BASE}/balance?x{next(made)}=1", headers=auth)
             case "malformed":
-                assert (await api.raw(b"GET /\xff%d HTTP/1.1\r\n\r\n" % next(made))).startswith(b"HTTP/1.0 400")
+                assert (await api.raw(b"GET /\xff%d HTTP/1.1\r\n\r\n" % next(made))).startswith(
+                    b"HTTP/1.0 400"
+                )
             case "v1":
                 path = f"{BASE}/balance"
                 headers = api.signed("GET", path, key=key, version=1)
