@@ -19,7 +19,7 @@ from typing import IO, Any
 import structlog
 from aiohttp import web
 
-from smsgw import aio, clock, config, control, failpoints, metrics, unixpath
+from smsgw import aio, clock, config, control, failpoints, metrics, plainhttp, serving, unixpath
 from smsgw.admin import app as portal
 from smsgw.api import app as api
 from smsgw.api.context import ApiContext
@@ -39,6 +39,7 @@ from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.keeper import Keeper
 from smsgw.pipeline.lists import Lists
+from smsgw.pipeline.nonces import Nonces
 from smsgw.pipeline.notices import Notices
 from smsgw.pipeline.numberstatus import NumberStatus
 from smsgw.pipeline.outcomes import Outcomes
@@ -200,6 +201,9 @@ class Daemon:
             away=lambda: not self._database_ok, freshen=lambda: self.lists.follow(self.database),
             check_callback=lambda account, url: self.pusher.check_callback(account, url),
         )  # fmt: skip
+        self.nonces = Nonces(dsn)
+        await self.nonces.start()
+        self._closers.append(("nonces", self.nonces.stop))
         self.reviewing = Reviewing(
             self.database, self.outcomes, self.directory, self.channels.announce, self._task_reviewed
         )
@@ -304,9 +308,7 @@ class Daemon:
     async def _listen(self) -> None:
         settings = self.settings
         proxies = [ipaddress.ip_network(n) for n in settings.http.trusted_proxies]
-        self.connections = Connections(
-            most_connections(), settings.http.connections_per_address, proxies
-        )
+        self.connections = Connections(most_connections(), settings.http.connections_per_address, proxies)
         loopback = _is_loopback(settings.http.listen)
         application = web.Application(client_max_size=3 * 1024 * 1024)
         context = ApiContext(
@@ -323,7 +325,11 @@ class Daemon:
             tasks=self.tasks,
             allow_insecure_bearer=bool(settings.http.insecure_bearer and loopback),
             trusted_proxies=proxies,
+            nonces=self.nonces,
+            signature_v1_until=settings.http.signature_v1_day,
         )
+        if settings.http.tls_listen:
+            application.middlewares.append(plainhttp.only_tls(settings.http, proxies))
         api.setup(application, context)
         noting = aio.spawn(
             aio.forever(lambda: self._note_keys(context), every=NOTE_KEYS_EVERY, name="keys.used"),
@@ -333,6 +339,7 @@ class Daemon:
         pages = application
         if settings.admin.listen:
             pages = web.Application(client_max_size=3 * 1024 * 1024)
+            serving.dress_answers(pages, proxies)
             add_health(pages, self.ready)
         portal.setup(
             pages,
@@ -355,6 +362,7 @@ class Daemon:
             await self._serve(pages, "admin", shared, settings.admin.listen, settings.admin.tls)
 
         ops = web.Application()
+        serving.dress_answers(ops, ())
         add_health(ops, self.ready)
         ops.router.add_get("/metrics", metrics.handler(self))
         await self._serve(ops, "ops", Connections(OPS_CONNECTIONS), settings.ops.listen)
@@ -408,7 +416,9 @@ class Daemon:
             site = partial(Listener, runner, connections=connections, options=options)
             self.urls[name] = await self._site(site, f"[{name}] listen", listen)
         if certificate is not None:
-            site = partial(Listener, runner, connections=connections, options=options, context=certificate.context)
+            site = partial(
+                Listener, runner, connections=connections, options=options, context=certificate.context
+            )
             url = await self._site(site, f"[{name}] tls", tls_listen or listen)
             self.urls[f"{name}s" if tls_listen else name] = url
 
@@ -429,7 +439,9 @@ class Daemon:
         for name, close in reversed(self._closers):
             try:
                 await asyncio.wait_for(close(), STEP_PATIENCE)
-            except asyncio.CancelledError:  # the second signal: the next steps must happen, and need not be waited for
+            except (
+                asyncio.CancelledError
+            ):  # the second signal: the next steps must happen, and need not be waited for
                 log.warning("stop.hurried", part=name)
             except Exception as exc:  # the next steps must happen
                 log.error("stop.failed", part=name, error=repr(exc))

@@ -9,9 +9,9 @@ import dataclasses
 import math
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -55,13 +55,23 @@ class HttpConfig:
     """Files of the certificate chain and of its key (PEM; one file may hold both): ``listen`` speaks TLS, plain HTTP
     is off, unless there is a ``tls_listen``. Changed files are taken up while running."""
     tls_listen: str = ""
-    """Where TLS is spoken, so that ``listen`` goes on speaking plain HTTP."""
+    """Where TLS is spoken; ``listen`` goes on without it, and sends those who come there on to TLS."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
     insecure_bearer: bool = False
     """Allow bearer keys over plain HTTP from loopback addresses."""
+    plain_api: bool = False
+    """With ``tls_listen``: ``listen`` serves the API to signed requests as well, beside ``/health`` and ``/ready``;
+    pages of the portal are always sent on to TLS."""
+    signature_v1_until: str = "2027-06-30"
+    """The last day (of China) on which API requests signed with version 1 are taken; empty: they are not."""
     connections_per_address: int = 1000
     """Connections of one address at a time, but for ``trusted_proxies``; 0: as many as there are."""
+
+    @property
+    def signature_v1_day(self) -> date | None:
+        """``signature_v1_until``."""
+        return _day_or_none(self.signature_v1_until)
 
 
 @dataclass(frozen=True)
@@ -196,7 +206,14 @@ _RANGES = {
     ("files", "total_mb"): (10, 1_000_000),
     ("files", "keep_days"): (1, 90),
 }
-_PARSED: dict[tuple[str, str], Callable[[Sequence[str]], object]] = {
+
+
+def _day_or_none(text: str) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+_PARSED: dict[tuple[str, str], Callable[[Any], object]] = {
+    ("http", "signature_v1_until"): _day_or_none,
     ("webhooks", "networks"): parse_networks,
     ("webhooks", "ports"): parse_ports,
 }

@@ -15,19 +15,17 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import structlog
 from aiohttp import web
 
-from smsgw import aio
+from smsgw import aio, serving
+from smsgw.core.addresses import Network, place_of
 from smsgw.sparing import Sparing
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 BACKLOG = 1024
 AT_ONCE = 32
@@ -118,17 +116,6 @@ class Connections:
         return any(network.overlaps(free) for free in self._free)
 
 
-@lru_cache(maxsize=4096)
-def place_of(address: str) -> str:
-    """Whose connections count together: an IPv4 address, or the network of an IPv6 address."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is None:
-            return str(ipaddress.ip_network((int(ip) >> 64 << 64, 64)))
-        ip = ip.ipv4_mapped
-    return str(ip)
-
-
 class _Connection(web.RequestHandler):
     """One that tells when it is gone, and whether it waits for a request."""
 
@@ -153,6 +140,16 @@ class _Connection(web.RequestHandler):
     def idle_since(self) -> float:
         """By the loop's clock."""
         return self._next_keepalive_close_time - self.keepalive_timeout
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what is no request of any application, with the headers of every other."""
+        return serving.bare(super().handle_error(request, status, exc, message))
 
     def abort(self) -> None:
         """Gone a moment later, whatever the peer does: closing alone waits for it to read, and over TLS to agree."""

@@ -15,9 +15,10 @@ MAX_KINDS = 1000
 class _Kind:
     """Lines of one kind, since it was last quiet for a minute."""
 
-    __slots__ = ("fields", "level", "more", "said", "until")
+    __slots__ = ("fields", "level", "loop", "more", "said", "until")
 
-    def __init__(self, until: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
+        self.loop = loop
         self.said = 0
         self.more = 0
         """Not told yet."""
@@ -66,8 +67,8 @@ class Sparing:
         if kind is None and len(self._kinds) >= self._max:
             key = (event, None)
             kind = self._kinds.get(key)
-        if kind is None or kind.until < loop.time() - self._every:  # of a loop that is no more
-            kind = self._kinds[key] = _Kind(loop.time() + self._every)
+        if kind is None or kind.loop is not loop:  # of one that is no more
+            kind = self._kinds[key] = _Kind(loop, loop.time() + self._every)
             loop.call_later(self._every, self._tell, key, kind)
         if kind.said < self._at_once:
             kind.said += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +14,8 @@ from aiohttp import web
 
 from smsgw.admin.app import PortalContext, setup
 from smsgw.admin.auth import hash_password
+from smsgw.api.app import runner_options
+from smsgw.core.addresses import Network
 from smsgw.core.ids import IdSource
 from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
 from smsgw.core.states import PartState
@@ -113,7 +115,9 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def running(dsn: str, folder: Path, *, secure_cookies: bool = False) -> AsyncIterator[Site]:
+async def running(
+    dsn: str, folder: Path, *, secure_cookies: bool = False, trusted_proxies: Sequence[Network] = ()
+) -> AsyncIterator[Site]:
     """The portal on a free port of loopback, with two accounts and one channel; no staff yet."""
     db = Database(dsn)
     await db.open()
@@ -149,8 +153,11 @@ async def running(dsn: str, folder: Path, *, secure_cookies: bool = False) -> As
     await acceptor.start()
     channels: list[ChannelStatus] = []
     app = web.Application()
-    setup(app, PortalContext(db, directory, acceptor, lambda: channels, secure_cookies, NODE, sealer))
-    runner = web.AppRunner(app, access_log=None)
+    context = PortalContext(
+        db, directory, acceptor, lambda: channels, secure_cookies, NODE, sealer, trusted_proxies
+    )
+    setup(app, context)
+    runner = web.AppRunner(app, **runner_options())
     await runner.setup()
     listener = web.TCPSite(runner, "127.0.0.1", 0)
     await listener.start()

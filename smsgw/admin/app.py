@@ -6,11 +6,13 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
+from smsgw import serving
 from smsgw.admin.auth import Auth
 from smsgw.admin.call import (
     LANGUAGE_COOKIE,
@@ -19,6 +21,7 @@ from smsgw.admin.call import (
     Call,
     Portal,
     PortalContext,
+    local_path,
 )
 from smsgw.admin.i18n import DEFAULT, LANGUAGES
 from smsgw.admin.pages import errors, home, language, login, password, records, send, trace
@@ -26,14 +29,14 @@ from smsgw.admin.rights import PUBLIC, SELF, Route
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER, same_origin, same_token, secure
 from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views
+from smsgw.core.addresses import place_of
 from smsgw.core.errors import SmsgwError, http_status
-from smsgw.core.guard import network_of
 from smsgw.sparing import Sparing
 
 __all__ = ["PortalContext", "setup"]
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log, at_once=10)
+sparing = Sparing(log, at_once=5)
 
 PAGES = (home, language, login, password, records, send, trace)
 MAX_FORM = 512 * 1024
@@ -52,6 +55,7 @@ def setup(app: web.Application, ctx: PortalContext) -> None:
     static = StaticFiles()
     portal = Portal(ctx, Views(static), Auth(ctx.db, ctx.sealer))
     app.cleanup_ctx.append(_life(portal))
+    serving.dress_answers(app, ctx.trusted_proxies)
     app.router.add_get("/static/{version}/{name:.+}", _guard_static(static.serve, portal))
     app.router.add_get("/favicon.ico", _guard_static(_favicon, portal))
     for route in routes():
@@ -85,14 +89,10 @@ def _guard_static(
             response = await handler(request)
         except web.HTTPNotFound as exc:
             response = web.Response(status=404, text=exc.reason)
-        secure(response, https=portal.secure(request), local=_local(request))
+        secure(response, https=portal.secure(request), local=serving.is_local(request))
         return response
 
     return serve
-
-
-def _local(request: web.Request) -> bool:
-    return request.host.partition(":")[0].lower() == "localhost"
 
 
 def _endpoint(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -106,21 +106,17 @@ def _endpoint(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable
         except SmsgwError as exc:
             status = http_status(exc.code)
             if status >= 500:
-                sparing.warning(
-                    "portal.error", exc.code, code=exc.code, path=request.path, request_id=call.request_id
-                )
+                sparing.warning("portal.error", exc.code, code=exc.code, **_told(call))
             response = errors.page(call, status, exc)
         except asyncio.CancelledError:
             raise
-        except Exception:  # the last net: the visitor gets a page with the id that finds this line
-            log.exception("portal.crash", path=request.path, request_id=call.request_id)
+        except Exception as exc:  # the last net: the visitor gets a page with the id that finds this line
+            sparing.error("portal.crash", (route.path, type(exc)), exc_info=True, **_told(call))
             response = errors.page(call, 500)
-        secure(response, https=portal.secure(request), local=_local(request))
+        secure(response, https=portal.secure(request), local=serving.is_local(request))
         response.headers["X-Request-Id"] = call.request_id
         if (elapsed := time.monotonic() - started) > SLOW:
-            log.warning(
-                "portal.slow", path=request.path, seconds=round(elapsed, 3), request_id=call.request_id
-            )
+            sparing.warning("portal.slow", route.path, seconds=round(elapsed, 3), **_told(call))
         return response
 
     return endpoint
@@ -149,7 +145,7 @@ async def _identify(call: Call, route: Route) -> bool:
     """Find the person; for visitors make sure there is a CSRF token. True when that token is new."""
     cookies = call.request.cookies
     token = cookies.get(call.portal.cookie(call.request, SESSION_COOKIE))
-    if token:
+    if token and token.isascii():
         session = await call.portal.auth.session(token, passive=route.passive)
         if session:
             call.staff, call.csrf, call.token = session.staff, session.csrf, token
@@ -167,24 +163,38 @@ async def _check_change(call: Call) -> None:
     length = call.request.content_length
     if length is None or length > MAX_FORM:  # browsers always say how long a form is
         raise web.HTTPRequestEntityTooLarge(MAX_FORM, length or 0)
-    form = await call.request.post()
+    form = await _form(call)
     if any(not isinstance(value, str) or "\0" in value for value in form.values()):
         raise web.HTTPBadRequest  # no form of ours has files, and PostgreSQL has no such character
     given = call.request.headers.get(CSRF_HEADER) or str(form.get(CSRF_FIELD, ""))
     if not same_origin(call.request) or not same_token(call.csrf, given):
-        about = network_of(call.ip or "")
-        sparing.info("portal.csrf", about, path=call.request.path, peer=call.ip, request_id=call.request_id)
+        sparing.info("portal.csrf", place_of(call.ip or ""), ip=call.ip, **_told(call))
         raise errors.Stale
+
+
+async def _form(call: Call) -> Mapping[str, object]:
+    """The form; aiohttp raises this and that for what is none."""
+    try:
+        form: Mapping[str, object] = await call.request.post()
+    except (LookupError, ValueError, HttpProcessingError) as exc:  # charset, octets, parts: all wrong
+        raise web.HTTPBadRequest from exc
+    return form
+
+
+def _told(call: Call) -> dict[str, str]:
+    """What a line says of a request."""
+    path = call.request.raw_path.partition("?")[0][:200].encode("ascii", "backslashreplace").decode()
+    return {"path": path, "request_id": call.request_id}
 
 
 def _to_login(call: Call) -> web.Response:
     if call.is_htmx:  # a piece of a page cannot become the login page: send the whole page there
         here = call.request.headers.get("HX-Current-URL", "")
-        path = re.sub(r"^https?://[^/]*", "", here)
-        location = call.redirect("/login", next=path or "/").headers["Location"]
+        path = local_path(re.sub(r"^https?://[^/]*", "", here))
+        location = call.redirect("/login", next=path).headers["Location"]
         return web.Response(status=401, headers={"HX-Redirect": location})
     if call.request.method == "GET" and call.request.path != "/":
-        return call.redirect("/login", next=call.request.path_qs)
+        return call.redirect("/login", next=call.here)
     return call.redirect("/login")
 
 

@@ -23,7 +23,8 @@ from smsgw.admin.failures import FailedLogins
 from smsgw.admin.i18n import N_
 from smsgw.admin.strength import password_problem
 from smsgw.admin.turns import Rank, Turns
-from smsgw.core.guard import PORTAL, Guard, network_of
+from smsgw.core.addresses import place_of
+from smsgw.core.guard import PORTAL, Guard
 from smsgw.store import audit, staff
 from smsgw.store.db import Database
 from smsgw.store.secrets import Sealer
@@ -102,7 +103,7 @@ class Auth:
         """
         address = ip or ""
         self._hold_back(self.guard.wait(address, login, clock.steady(), device), login, ip)
-        async with self.passwords.turn(login if device else network_of(address), self._rank(address, device)):
+        async with self.passwords.turn(login if device else place_of(address), self._rank(address, device)):
             self._hold_back(self.guard.admit(address, login, clock.steady(), device), login, ip)
             found = await staff.find_login(self._db, login) if password else None
             person, password_hash = found if found else (None, None)

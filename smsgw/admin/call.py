@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from smsgw import serving
 from smsgw.admin import rights
 from smsgw.admin.i18n import translations
-from smsgw.admin.security import Network, client_address, over_tls
+from smsgw.core.addresses import Network
 from smsgw.core.model import ChannelStatus
 from smsgw.store.staff import Staff
 
@@ -59,7 +60,7 @@ class Portal:
 
     def secure(self, request: web.Request) -> bool:
         """Whether the cookies of this request are for TLS only."""
-        return self.context.secure_cookies or over_tls(request, self.context.trusted_proxies)
+        return self.context.secure_cookies or serving.over_tls(request, self.context.trusted_proxies)
 
     def cookie(self, request: web.Request, name: str) -> str:
         """The real name of a cookie: with TLS it is pinned to this host."""
@@ -98,8 +99,14 @@ class Call:
     @property
     def ip(self) -> str | None:
         """Address of the caller; None when it has none, as over a unix socket."""
-        forwarded = self.request.headers.get("X-Forwarded-For")
-        return client_address(self.request.remote, forwarded, self.portal.context.trusted_proxies)
+        return serving.address_of(self.request, self.portal.context.trusted_proxies) or None
+
+    @property
+    def here(self) -> str:
+        """The page of this request, to come back to."""
+        if self.request.method not in ("GET", "HEAD"):
+            return local_path(self.request.path)
+        return local_path(self.request.path_qs)
 
     @property
     def is_htmx(self) -> bool:

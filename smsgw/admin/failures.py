@@ -9,7 +9,7 @@ import asyncio
 from dataclasses import dataclass
 
 from smsgw import aio, clock
-from smsgw.core.guard import network_of
+from smsgw.core.addresses import place_of
 from smsgw.store import audit
 from smsgw.store.db import Database
 
@@ -40,7 +40,7 @@ class FailedLogins:
 
     def note(self, login: str, ip: str | None, *, slowed: bool = False) -> None:
         """One has failed; ``slowed``: refused unseen."""
-        key = (login[:64], network_of(ip or ""))
+        key = (login[:64], place_of(ip or ""))
         if key not in self._counts and len(self._counts) >= MAX_ROWS:
             key, ip = ("", ""), None
         count = self._counts.setdefault(key, _Count(ip, clock.steady()))

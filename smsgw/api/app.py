@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import msgspec
@@ -20,8 +22,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from structlog.contextvars import bind_contextvars
 
+from smsgw import serving
 from smsgw.api import manual, openapi
-from smsgw.api.auth import Authenticator, Claim, TooManyFailures, client_address, within
+from smsgw.api.auth import Authenticator, Claim, TooManyFailures
 from smsgw.api.context import ApiContext, Call
 from smsgw.api.decode import decode_body, decode_query, read_body
 from smsgw.api.envelope import JSON, failure, prefers_english, success
@@ -32,11 +35,18 @@ from smsgw.api.repeating import Repeating
 from smsgw.api.route import BASE, Route
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.api.shapes import LanguageQuery, NoQuery, ServerTime
+from smsgw.core.addresses import place_of
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.ids import CHINA
 from smsgw.platform.campaigns.files import Incoming
+from smsgw.sparing import Sparing
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log, at_once=10)
+daily = Sparing(log, every=86_400.0)
+
+V1_DEPRECATED = 1_793_491_200
+"""Since when version 1 of the signature is not to be used (2026-11-01, Unix seconds)."""
 
 
 class _Malformed(logging.Filter):
@@ -46,14 +56,13 @@ class _Malformed(logging.Filter):
         error = record.exc_info[1] if record.exc_info else None
         if not isinstance(error, HttpProcessingError):
             return True
-        ip = record.args[0] if isinstance(record.args, tuple) and record.args else ""
-        log.info("http.malformed", ip=ip, error=type(error).__name__)
+        ip = str(record.args[0]) if isinstance(record.args, tuple) and record.args else ""
+        sparing.info("http.malformed", place_of(ip), ip=ip, error=type(error).__name__)
         return False
 
 
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
@@ -110,6 +119,7 @@ def setup(app: web.Application, ctx: ApiContext) -> None:
     app.router.add_route("*", BASE + "/{tail:.*}", server.serve({}))
     app.router.add_route("*", BASE, server.serve({}))
     add_health(app, ctx.ready)
+    serving.dress_answers(app, ctx.trusted_proxies)
 
     async def close(_: web.Application) -> None:
         ctx.closing = True
@@ -122,8 +132,12 @@ class _Server:
 
     def __init__(self, ctx: ApiContext) -> None:
         self._ctx = ctx
+        self._v1_end = _end_of(ctx.signature_v1_until)
         self._auth = Authenticator(
-            ctx.directory, clock=ctx.clock, allow_insecure_bearer=ctx.allow_insecure_bearer
+            ctx.directory,
+            clock=ctx.clock,
+            allow_insecure_bearer=ctx.allow_insecure_bearer,
+            v1_until=-math.inf if self._v1_end is None else self._v1_end.timestamp(),
         )
         ctx.used_keys = self._auth.used
         self._request_ids = RequestIds(ctx.clock)
@@ -144,8 +158,7 @@ class _Server:
             try:
                 operation = _find(operations, request.method)
                 call, body, digest = await self._authenticate(request, request_id, english, operation.route)
-                self._prepare(call, operation, body, digest)
-                data = await self._run(operation.route, call)
+                data = await self._run_once(operation, call, body, digest)
                 if isinstance(data, web.StreamResponse):
                     return data
                 answer = success(data, request_id, english=english)
@@ -154,9 +167,13 @@ class _Server:
                 return self._refuse(request, exc, request_id, english, call)
             except ConnectionError:
                 raise
-            except Exception:  # one failing request must not take anything else with it
-                log.exception(
-                    "api.failed", method=request.method, path=_plain(request.raw_path.partition("?")[0][:200])
+            except Exception as exc:  # one failing request must not take anything else with it
+                sparing.error(
+                    "api.failed",
+                    (request.method, type(exc)),
+                    exc_info=True,
+                    method=request.method,
+                    path=_plain(request.raw_path.partition("?")[0][:200]),
                 )
                 return self._refuse(request, SmsgwError("INTERNAL"), request_id, english, call)
             finally:
@@ -164,6 +181,28 @@ class _Server:
                     self._ctx.tasks.files.drop(call.incoming)
 
         return handle
+
+    async def _run_once(self, operation: _Operation, call: Call, body: bytes, digest: bytes) -> Any:
+        """Refused when the signature's nonce was used before, at whatever node."""
+        route, nonces = operation.route, self._ctx.nonces
+        if not call.nonce:
+            self._prepare(call, operation, body, digest)
+            return await self._run(route, call)
+        if route.keeps_nonce:
+            try:
+                self._prepare(call, operation, body, digest)
+                return await self._run(route, call)
+            except SmsgwError:  # nothing was stored, and nothing shall be when it comes again
+                nonces.note(call.account.id, call.nonce)
+                raise
+        noted = nonces.note(call.account.id, call.nonce)
+        self._prepare(call, operation, body, digest)
+        if route.method != "GET":
+            await nonces.new(noted)
+            return await self._run(route, call)
+        data = await self._run(route, call)  # while that is found out: it changes nothing
+        await nonces.new(noted)
+        return data
 
     async def _run(self, route: Route, call: Call) -> Any:
         if route.idempotent and not route.keeps_answer:
@@ -206,9 +245,9 @@ class _Server:
     ) -> tuple[Call, bytes, bytes]:
         """The call with its proven key, the body (of a file: nothing), and the body's SHA-256."""
         incoming: Incoming | None = None
-        peer, secure = request.remote or "", request.secure
-        if self._ctx.trusted_proxies:
-            peer, secure = self._behind_proxy(request, peer, secure)
+        trusted = self._ctx.trusted_proxies
+        peer = serving.address_of(request, trusted)
+        secure = serving.over_tls(request, trusted)
         try:
             claim = self._auth.identify(request.headers, secure=secure, address=peer)
             if route.upload:
@@ -227,8 +266,17 @@ class _Server:
             raise
         self._auth.good(claim, peer)
         call = Call(
-            self._ctx, request, request_id, english, claim.key, claim.account, incoming=incoming
+            self._ctx,
+            request,
+            request_id,
+            english,
+            claim.key,
+            claim.account,
+            incoming=incoming,
+            nonce=claim.nonce_key,
         )
+        if claim.version == 1:
+            self._say_outdated(call)
         return call, body, digest
 
     async def _receive(self, request: web.Request, claim: Claim, route: Route) -> tuple[Incoming, bytes]:
@@ -262,14 +310,13 @@ class _Server:
         if route.idempotent:
             call.request_sha256 = hashlib.sha256(f"{request.method}\n{path}\n".encode() + digest).digest()
 
-    def _behind_proxy(self, request: web.Request, peer: str, secure: bool) -> tuple[str, bool]:
-        """Address and TLS as a trusted proxy tells them; anybody else's headers are not believed."""
-        trusted = self._ctx.trusted_proxies
-        forwarded = ",".join(request.headers.getall("X-Forwarded-For", ()))
-        address = client_address(peer, forwarded, trusted)
-        if within(peer, trusted):
-            secure = secure or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
-        return address, secure
+    def _say_outdated(self, call: Call) -> None:
+        """Tell the customer and the operator that version 1 of the signature ends (RFC 9745, RFC 8594)."""
+        until = self._ctx.signature_v1_until
+        call.headers["Deprecation"] = f"@{V1_DEPRECATED}"
+        if self._v1_end is not None and until != date.max:
+            call.headers["Sunset"] = format_datetime(self._v1_end, usegmt=True)
+        daily.warning("api.signature_v1", call.key.key_id, key=call.key.key_id, until=str(until))
 
     def _refuse(
         self, request: web.Request, error: SmsgwError, request_id: str, english: bool, call: Call | None
@@ -288,12 +335,14 @@ class _Server:
         elif status == 401:
             headers["WWW-Authenticate"] = 'Bearer realm="smsgw"'
         if not isinstance(error, TooManyFailures):
-            log.info(
+            ip = serving.address_of(request, self._ctx.trusted_proxies)
+            sparing.info(
                 "api.refused",
+                (call.key.key_id if call else place_of(ip), error.code),
                 code=error.code,
                 status=status,
                 key=call.key.key_id if call else _plain(request.headers.get("X-Sms-Key", "")[:64]),
-                ip=request.remote,
+                ip=ip,
                 method=request.method,
                 path=_plain(request.raw_path.partition("?")[0][:200]),
             )
@@ -301,6 +350,15 @@ class _Server:
         if status in (408, 413):  # the rest of the body is not worth reading
             response.force_close()
         return response
+
+
+def _end_of(day: date | None) -> datetime | None:
+    """When a day is over in China, in UTC; None for no day."""
+    if day is None:
+        return None
+    if day == date.max:
+        return datetime.max.replace(tzinfo=UTC)
+    return datetime.combine(day + timedelta(days=1), datetime.min.time(), CHINA).astimezone(UTC)
 
 
 def _decoder(route: Route) -> msgspec.json.Decoder[Any] | None:
@@ -329,5 +387,4 @@ def _not_allowed(methods: str) -> SmsgwError:
 def _respond(status: int, body: bytes, request_id: str, headers: dict[str, str]) -> web.Response:
     headers["X-Request-Id"] = request_id
     headers["Content-Type"] = JSON
-    headers["Cache-Control"] = "no-store"
     return web.Response(status=status, body=body, headers=headers)

@@ -12,13 +12,12 @@ import math
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import parse_qsl, quote
 
+from smsgw.core.addresses import parse_address, place_of, within
 from smsgw.core.bucket import TokenBucket
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.ids import CHINA
@@ -26,13 +25,11 @@ from smsgw.core.model import Account
 from smsgw.pipeline.directory import Directory
 from smsgw.store.keys import ApiKey
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
-
 MAX_SKEW = 300
 """Seconds that a signed request's timestamp may differ from our clock."""
 NONCE_SECONDS = 600
-"""A nonce is remembered at least this long: twice the skew, so none outlives its memory."""
+"""A nonce is remembered at least this long: twice the skew, so none outlives its memory. Here for this node; the ledger
+remembers it for all of them (``smsgw.pipeline.nonces``)."""
 NONCE_ROOM = 1.6
 """Nonces remembered per generation, as a multiple of what a key's request limit lets through in its time."""
 BURST_SECONDS = 2.0
@@ -99,8 +96,19 @@ class Claim:
     key: ApiKey
     account: Account
     signature: str | None = None
+    version: int = 0
+    """Of the signature."""
     timestamp: str = ""
     nonce: str = ""
+    idempotency_key: str = ""
+    """The header as it came; signed by version 2."""
+
+    @property
+    def nonce_key(self) -> str:
+        """The nonce as the ledger keeps it; empty for a bearer. Whose key it is belongs to it."""
+        if not self.nonce:
+            return ""
+        return hashlib.blake2b(f"{self.key.key_id}\n{self.nonce}".encode(), digest_size=16).hexdigest()
 
 
 def canonical_query(raw_query: str) -> str:
@@ -115,47 +123,35 @@ def _quoted(text: str) -> str:
     return quote(text, safe="-._~", errors="surrogateescape")
 
 
-def string_to_sign(method: str, path: str, query: str, timestamp: str, nonce: str, body_sha256: str) -> str:
-    """What a signature covers; ``query`` in canonical form, ``body_sha256`` in lower hex."""
+def string_to_sign(
+    method: str,
+    path: str,
+    query: str,
+    timestamp: str,
+    nonce: str,
+    body_sha256: str,
+    idempotency_key: str = "",
+) -> str:
+    """What a signature covers; ``query`` in canonical form, ``body_sha256`` in lower hex.
+
+    Its first line is no method, so that it is no string of version 1 either. The host is not covered: proxies change
+    it, and a secret is good at one platform alone.
+    """
+    return f"v2\n{string_to_sign_v1(method, path, query, timestamp, nonce, body_sha256)}\n{idempotency_key}"
+
+
+def string_to_sign_v1(
+    method: str, path: str, query: str, timestamp: str, nonce: str, body_sha256: str
+) -> str:
+    """What version 1 covers: all but the ``Idempotency-Key``."""
     return f"{method}\n{path}\n{query}\n{timestamp}\n{nonce}\n{body_sha256}"
 
 
-def sign(secret: str, text: str) -> str:
+def sign(secret: str, text: str, version: int = 2) -> str:
     """The value of ``X-Sms-Signature`` for a string to sign."""
-    return "v1=" + hmac.digest(secret.encode(), text.encode("utf-8", "surrogateescape"), "sha256").hex()
-
-
-@lru_cache(maxsize=4096)
-def parse_address(text: str) -> Address | None:
-    """The address, an IPv4 one even when it came mapped into IPv6; None when it is none."""
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
-
-
-def client_address(peer: str | None, forwarded_for: str | None, trusted: Sequence[Network]) -> str:
-    """Where a request comes from: the peer, or, behind trusted proxies, the last hop that is not one of them;
-    empty when that is no address.
-
-    ``X-Forwarded-For`` is anybody's claim unless a trusted proxy has written it.
-    """
-    hop = peer or ""
-    if not trusted or not forwarded_for:
-        return hop
-    chain = [part.strip() for part in forwarded_for.split(",")]
-    while chain and within(hop, trusted):
-        hop = chain.pop()
-    return hop if parse_address(hop) else ""
-
-
-def within(address: str, networks: Sequence[Network]) -> bool:
-    """Whether the address is in one of the networks."""
-    parsed = parse_address(address)
-    return parsed is not None and any(parsed in network for network in networks)
+    return (
+        f"v{version}=" + hmac.digest(secret.encode(), text.encode("utf-8", "surrogateescape"), "sha256").hex()
+    )
 
 
 def _loopback(address: str) -> bool:
@@ -182,7 +178,7 @@ class Failures:
 
     def count(self, address: str, now: float) -> None:
         """Note a failure. Raises ``TooManyFailures`` when there were too many."""
-        key = self._key(address)
+        key = place_of(address)
         bucket = self._buckets.get(key)
         if bucket is None:
             while len(self._buckets) >= self.CAPACITY:
@@ -191,14 +187,6 @@ class Failures:
         self._buckets.move_to_end(key)
         if not bucket.take(now):
             raise TooManyFailures("RATE_LIMITED", retry_after=bucket.next_at(now) - now)
-
-    @staticmethod
-    def _key(address: str) -> str:
-        """What counts as one address: IPv4 whole, IPv6 by its /64."""
-        parsed = parse_address(address)
-        if isinstance(parsed, IPv6Address):
-            return str(IPv6Network((parsed, 64), strict=False))
-        return str(parsed) if parsed else ""
 
 
 _FAILURES = frozenset({"AUTH_MISSING", "AUTH_KEY_INVALID", "AUTH_SIGNATURE_INVALID", "AUTH_TIMESTAMP_EXPIRED",
@@ -214,10 +202,13 @@ class Authenticator:
         *,
         clock: Callable[[], float],
         allow_insecure_bearer: bool,
+        v1_until: float = math.inf,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """``v1_until``: when signatures of version 1 are good no more (wall clock, seconds)."""
         self._directory = directory
         self._clock = clock
+        self._v1_until = v1_until
         self._monotonic = monotonic
         self._insecure_bearer = allow_insecure_bearer
         self._usage: dict[str, _Usage] = {}
@@ -249,13 +240,16 @@ class Authenticator:
         """Hold the claim against its signature. Raises ``AUTH_SIGNATURE_INVALID``, ``AUTH_NONCE_REPLAYED``."""
         if claim.signature is None:
             return
-        text = string_to_sign(
-            method, path, canonical_query(raw_query), claim.timestamp, claim.nonce, body_sha256
+        signed = (method, path, canonical_query(raw_query), claim.timestamp, claim.nonce, body_sha256)
+        text = (
+            string_to_sign_v1(*signed)
+            if claim.version == 1
+            else string_to_sign(*signed, claim.idempotency_key)
         )
         given = claim.signature.encode("utf-8", "surrogateescape")
         good = False
         for secret in claim.key.secrets:  # both, always: time must not tell which one
-            good |= hmac.compare_digest(sign(secret, text).encode(), given)
+            good |= hmac.compare_digest(sign(secret, text, claim.version).encode(), given)
         if not good:
             if claim.key.test:
                 told = text.encode("utf-8", "replace").decode()
@@ -312,7 +306,10 @@ class Authenticator:
                 reason="应为 16 至 64 位字母、数字或连字符",
                 reason_en="16 to 64 letters, digits or hyphens",
             )
-        return Claim(key, account, signature, timestamp, nonce)
+        version = 1 if signature.startswith("v1=") else 2
+        if version == 1 and now >= self._v1_until:
+            raise Refused("AUTH_SIGNATURE_OUTDATED")
+        return Claim(key, account, signature, version, timestamp, nonce, headers.get("Idempotency-Key", ""))
 
     def _bearer(self, token: str, secure: bool, address: str) -> Claim:
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
@@ -13,6 +14,7 @@ from smsgw.core.model import Account
 from smsgw.pipeline.accept import Acceptor
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
+from smsgw.pipeline.nonces import Nonces
 from smsgw.pipeline.push import Pusher
 from smsgw.pipeline.withdrawing import Cancelling
 from smsgw.platform.campaigns.files import Incoming
@@ -39,10 +41,13 @@ class ApiContext:
     pusher: Pusher
     sealer: Sealer
     tasks: Tasks
+    nonces: Nonces
     allow_insecure_bearer: bool = False
     """Bearer tokens without TLS and without an allow-list, from loopback addresses only."""
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
     """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
+    signature_v1_until: date | None = date.max
+    """The last day, in China, of signatures of version 1; None: they are good no more."""
     waiting: dict[str, int] = field(default_factory=dict, init=False)
     """Long polls waiting, by key; only keys with some are in it."""
     used_keys: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
@@ -67,6 +72,8 @@ class Call:
     """The decoded query, of the route's type."""
     incoming: Incoming | None = None
     """The body of a route that takes a file."""
+    nonce: str = ""
+    """Of its signature, as the ledger keeps it; empty for a bearer."""
     request_sha256: bytes = b""
     """Hash of method, path and body: whether a repetition is one."""
     status: int | None = None

@@ -36,6 +36,8 @@ class Route:
     """Takes ``Idempotency-Key``: every POST that changes something."""
     keeps_answer: bool = False
     """Its handler stores the key and the answer in the transaction of what it does; else ``repeating`` does so."""
+    keeps_nonce: bool = False
+    """Its handler stores the nonce of the signature, too, in that transaction; else it is entered before."""
     upload: bool = False
     """Its body is a file: multipart/form-data with the field ``file``, in ``Call.incoming``."""
     media: str = "application/json"

@@ -222,6 +222,7 @@ def _request(
         submitter=key.key_id,
         idempotency_key=decode.idempotency_key(call.request.headers.get("Idempotency-Key")),
         request_sha256=call.request_sha256,
+        nonce=call.nonce,
         send_at=body.send_at,
         expire_at=body.expire_at,
         batch_client_ref=batch_client_ref,
@@ -241,9 +242,11 @@ _ERRORS = (
 
 ROUTES = (
     Route("POST", "/messages", "send", send, "Send the same text to up to 1,000 numbers",
-          Sent | Explained, SendBody, status=202, errors=_ERRORS, idempotent=True, keeps_answer=True),
+          Sent | Explained, SendBody, status=202, errors=_ERRORS, idempotent=True, keeps_answer=True,
+          keeps_nonce=True),
     Route("POST", "/messages/batch", "send", send_batch, "Send up to 1,000 personalised texts",
-          Sent | Explained, BatchBody, status=202, errors=_ERRORS, idempotent=True, keeps_answer=True),
+          Sent | Explained, BatchBody, status=202, errors=_ERRORS, idempotent=True, keeps_answer=True,
+          keeps_nonce=True),
     Route("POST", "/messages/explain", "send", explain, "Say what a send would do, and send nothing",
           Explained, SendBody, errors=_ERRORS),
 )  # fmt: skip

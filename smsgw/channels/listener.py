@@ -13,7 +13,8 @@ from typing import Protocol
 import structlog
 
 from smsgw.channels import profiles
-from smsgw.core.guard import PARTNERS, Guard, network_of
+from smsgw.core.addresses import place_of
+from smsgw.core.guard import PARTNERS, Guard
 from smsgw.core.model import ChannelSpec
 from smsgw.link import Link
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
@@ -105,7 +106,7 @@ class SgipListener:
 
     def on_connected(self, link: Link) -> None:
         """A stranger has connected."""
-        network = network_of(link.peer)
+        network = place_of(link.peer)
         mine = sum(one == network for one in self._strangers.values()) >= MAX_STRANGERS_OF_ONE
         if mine or len(self._strangers) >= MAX_STRANGERS:
             sparing.warning("sgip.too_many_strangers", self.address, address=self.address, peer=link.peer)

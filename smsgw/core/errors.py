@@ -80,6 +80,8 @@ CODES: dict[str, tuple[int, str, str]] = {
     "AUTH_MISSING": (401, "缺少认证信息,请提供签名头或 Authorization: Bearer", "Credentials are missing"),
     "AUTH_KEY_INVALID": (401, "密钥不存在或已停用,请核对密钥", "Unknown or disabled key"),
     "AUTH_SIGNATURE_INVALID": (401, "签名校验失败,请按文档核对签名原文与密钥", "Signature mismatch"),
+    "TLS_REQUIRED": (403, "此地址只提供 HTTPS,请改用 https:// 地址", "HTTPS only: use the https:// address"),
+    "AUTH_SIGNATURE_OUTDATED": (401, "签名版本 v1 已停用,请按接口文档改用 v2(待签名串包含 Idempotency-Key)", "Signature version 1 is good no more; sign version 2"),
     "AUTH_TIMESTAMP_EXPIRED": (401, "时间戳与服务器相差超过 5 分钟,请校准时钟后重试,服务器时间 {time}", "Clock skew; server time {time}"),
     "AUTH_NONCE_REPLAYED": (401, "随机数已使用,请为每次请求生成新的随机数", "Nonce was used before"),
     "AUTH_BEARER_INSECURE": (403, "Bearer 令牌不可用:{reason},请改用签名认证或调整配置", "Bearer is refused: {reason}"),

@@ -15,11 +15,11 @@ this process's own, and gone with it: an attacker who waits for a restart gets h
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from smsgw.core.addresses import place_of, site_of
 from smsgw.core.bucket import TokenBucket
 
 K = TypeVar("K")
@@ -69,29 +69,6 @@ PARTNERS = Limits(
     attempts=Rate(30, 5.0),
     spares_own=True,
 )
-
-
-def network_of(ip: str) -> str:
-    """What counts as one address: of IPv6 the network of 64 bits, all of which one customer has."""
-    return _prefix(ip, 32, 64)
-
-
-def site_of(ip: str) -> str:
-    """What is likely in one hand: of IPv4 24 bits, of IPv6 48."""
-    return _prefix(ip, 24, 48)
-
-
-def _prefix(ip: str, bits4: int, bits6: int) -> str:
-    try:
-        address = ipaddress.ip_address(ip.partition("%")[0])
-    except ValueError:
-        return ip
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    bits = bits4 if address.version == 4 else bits6
-    if bits == address.max_prefixlen:
-        return str(address)
-    return str(ipaddress.ip_network((address, bits), strict=False))
 
 
 class Bounded(Generic[K, V]):
@@ -198,7 +175,7 @@ class Guard:
 
     def wait(self, ip: str, user: str, now: float, device: str = "") -> float:
         """Seconds until a login may be tried; 0 is now. Changes nothing."""
-        network = network_of(ip)
+        network = place_of(ip)
         place = device or network
         own = self.knows(ip, user, now)
         wait = self._attempts.wait((place, user), now)
@@ -214,12 +191,12 @@ class Guard:
         if wait:
             self.slowed += 1
         else:
-            self._attempts.take((device or network_of(ip), user), now)
+            self._attempts.take((device or place_of(ip), user), now)
         return wait
 
     def failed(self, ip: str, user: str, now: float, device: str = "") -> None:
         """Name or password was wrong. From a place of the user's own it is a mistake of the user's, no attack on it."""
-        network = network_of(ip)
+        network = place_of(ip)
         self._waits.failed((device or network, user), now)
         if device:
             return
@@ -233,7 +210,7 @@ class Guard:
 
         What the network was wrong about for other users stays counted.
         """
-        network = network_of(ip)
+        network = place_of(ip)
         self._waits.forget((device or network, user))
         before = self._good.get((network, user))
         if before is not None and now - before < NOTED_EVERY:
@@ -247,11 +224,11 @@ class Guard:
 
     def spotless(self, ip: str, now: float) -> bool:
         """Whether nothing was wrong from there lately."""
-        return self._networks.full(network_of(ip), now)
+        return self._networks.full(place_of(ip), now)
 
     def knows(self, ip: str, user: str, now: float) -> bool:
         """Whether this user has logged in from there before."""
-        at = self._good.get((network_of(ip), user))
+        at = self._good.get((place_of(ip), user))
         return at is not None and now - at < GOOD_FOR
 
     def _of_user(self, ip: str, user: str, now: float) -> Buckets[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from smsgw.config import split_address
-from smsgw.core.guard import network_of
+from smsgw.core.addresses import place_of
 from smsgw.link import Link
 from smsgw.partners.face import Face
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
@@ -126,7 +126,7 @@ class Listener:
 
     def on_connected(self, link: Link) -> None:
         """A stranger."""
-        ip = network_of(link.peer)
+        ip = place_of(link.peer)
         if self._by_ip[ip] >= MAX_STRANGERS_OF_ONE:
             self.refused += 1
             link.abort("too many connections without a login")
@@ -153,7 +153,7 @@ class Listener:
                     self.dismiss(link)
                 case Refused(status=status):
                     sparing.info(
-                        "partner.login_refused", (self.face.protocol, network_of(link.peer)),
+                        "partner.login_refused", (self.face.protocol, place_of(link.peer)),
                         protocol=self.face.protocol, peer=link.peer, status=status,
                     )  # fmt: skip
                 case Violation(kind=kind):

@@ -14,8 +14,9 @@ import structlog
 
 from smsgw import aio, clock
 from smsgw.config import Config, PartnerConfig
+from smsgw.core.addresses import place_of
 from smsgw.core.bucket import TokenBucket
-from smsgw.core.guard import PARTNERS, Guard, Waits, network_of
+from smsgw.core.guard import PARTNERS, Guard, Waits
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Account
 from smsgw.core.partners import Partner, admits
@@ -222,7 +223,7 @@ class Partners:
             self._guard.failed(ip, user, now)
             self.logins[face.protocol, "wrong"] += 1
             turned_away.warning(
-                "partner.wrong_login", (face.protocol, network_of(ip)),
+                "partner.wrong_login", (face.protocol, place_of(ip)),
                 protocol=face.protocol, user=asked.username[:20], peer=ip,
             )  # fmt: skip
             asyncio.get_running_loop().call_later(
@@ -241,7 +242,7 @@ class Partners:
             if self._connects.note(partner.id, asked.stamp, now) and len(self._seen) < MAX_NEWS:
                 self._seen[partner.id, asked.stamp] = None
         if self._guard.succeeded(ip, user, now) and len(self._news) < MAX_NEWS:
-            self._news[partner.id, network_of(ip)] = None
+            self._news[partner.id, place_of(ip)] = None
         problem = self._problem(partner, ip)
         if problem:
             status = face.denied if problem == "address" else face.unavailable
@@ -267,7 +268,7 @@ class Partners:
         if why == "slowed_down":  # those come in masses
             link.session.refuse(event, status, now=loop.time())
             return
-        network = network_of(link.peer)
+        network = place_of(link.peer)
         clocks = {"theirs": asked.stamp, "ours": clock.now().astimezone(CHINA).strftime("%m%d%H%M%S")}
         turned_away.warning(
             "partner.login_refused", (face.protocol, network, why),
@@ -309,7 +310,7 @@ class Partners:
             return
         for listener in self.listeners:
             listener.dismiss(link)
-        self._refusals.forget((network_of(link.peer), f"{face.protocol}/{partner.username}"))
+        self._refusals.forget((place_of(link.peer), f"{face.protocol}/{partner.username}"))
         number = self.ids.next()
         bind = Bind(self, link, face, partner, asked, number, _MODES.get(session.state, "transceiver"))
         self.binds[number] = bind

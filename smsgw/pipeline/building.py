@@ -167,6 +167,8 @@ class Builder:
         keys: list[RequestKey] = []
         if passed and request.idempotency_key is not None:
             keys.append(RequestKey("k", request.idempotency_key, request.request_sha256, batch_id))
+        if request.nonce:
+            keys.append(RequestKey("n", request.nonce, b"", batch_id, answers=False))
         single = len(request.items) == 1
         next_at = due if state is PartState.SCHEDULED else None
         for one in passed:
@@ -305,7 +307,11 @@ class Builder:
             messages=left,
             parts=[p for p in call.parts if p[_PART["id"]] not in gone],
             units=sum(int(str(row[_MESSAGE["price"]])) for row in left),
-            keys=tuple(k for k in call.keys if left and (k.kind == "k" or k.message_id not in gone)),
+            keys=tuple(
+                k
+                for k in call.keys
+                if k.kind == "n" or (left and (k.kind == "k" or k.message_id not in gone))
+            ),
             answer=_encode(result_of(call.batch_id, results)),
             emergency_by=call.emergency_by if left else "",
             joins=call.joins if left else (),

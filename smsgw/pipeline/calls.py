@@ -39,6 +39,8 @@ class SendRequest:
     submitter: str
     idempotency_key: str | None = None
     request_sha256: bytes = b""
+    nonce: str = ""
+    """Of its signature: stored with the messages, and refused when it is there already."""
     send_at: datetime | None = None
     expire_at: datetime | None = None
     batch_client_ref: str = ""

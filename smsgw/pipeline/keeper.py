@@ -21,6 +21,7 @@ from smsgw.pipeline import rerouting
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.holding import Holding
+from smsgw.pipeline.nonces import NONCES_KEPT
 from smsgw.pipeline.outcomes import Outcomes, Sweep
 from smsgw.pipeline.withdrawing import Recall
 from smsgw.store import (
@@ -107,6 +108,7 @@ class Keeper:
             ("orphans", 60.0, self._orphans),
             ("rematch", 10.0, self._rematch),
             ("join", 30.0, self._join),
+            ("nonces", 60.0, self._nonces),
             ("partitions", 600.0, self._partitions),
             ("roll_up", 20.0, self._roll_up),
             ("recount", 900.0, self._recount),
@@ -183,6 +185,10 @@ class Keeper:
             await reviews.expire(connection, clock.now())
             self._swept = await frequency.sweep(connection, self._swept, seconds_of(clock.now()))
             await abroad.sweep(connection)
+
+    async def _nonces(self) -> None:
+        async with self._database.transaction(timeout=30) as connection:
+            await requestkeys.sweep_nonces(connection, clock.now() - NONCES_KEPT)
 
     async def _join(self) -> None:
         before = clock.now() - JOIN_PATIENCE

@@ -195,7 +195,8 @@ class Spooling:
     def remember(self, call: NewCall) -> None:
         """A call was committed: its repeats may come while the database is away."""
         for key, holder in _held(call, None):
-            self._recent[key] = holder
+            if key[1] != "n":  # whoever checks signatures remembers those
+                self._recent[key] = holder
         while len(self._recent) > REMEMBERED:
             self._recent.popitem(last=False)
 
@@ -226,6 +227,8 @@ class Spooling:
                 return Stored(holder.message_id, replay=holder.answer)
             if key.kind == "k":
                 raise Invalid("IDEMPOTENCY_MISMATCH")
+            if key.kind == "n":
+                raise Refused("AUTH_NONCE_REPLAYED")
             raise Invalid("CLIENT_REF_EXISTS", id=str(holder.message_id))
         return None
 

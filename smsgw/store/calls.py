@@ -25,14 +25,15 @@ PART_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class RequestKey:
-    """An Idempotency-Key (``k``) or client_ref (``r``) with what it stands for."""
+    """An Idempotency-Key (``k``), client_ref (``r``) or nonce of a signature (``n``) with what it stands for."""
 
     kind: str
     key: str
     request_sha256: bytes
     message_id: int
     answers: bool = True
-    """A repeat is answered with the first answer; False: with ``CLIENT_REF_EXISTS`` (one reference of many)."""
+    """A repeat is answered with the first answer; False: with ``CLIENT_REF_EXISTS`` (one reference of many), or
+    ``AUTH_NONCE_REPLAYED``."""
 
 
 class Gate(Protocol):

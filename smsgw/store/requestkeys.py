@@ -1,4 +1,5 @@
-"""Idempotency keys and client references: who has one, what a repeat is answered, and when they are forgotten."""
+"""Idempotency keys, client references and nonces of signatures: who has one, what a repeat is answered, and when they
+are forgotten."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from smsgw.core.errors import Invalid, SmsgwError
+from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.store.calls import NewCall, Stored
 from smsgw.store.db import Connection, Database
 
@@ -80,6 +81,8 @@ async def settle(connection: Connection, calls: list[NewCall]) -> dict[int, Lost
             result = Stored(row["message_id"], replay=row["answer"])
         elif key.kind == "k":
             result = Invalid("IDEMPOTENCY_MISMATCH")
+        elif key.kind == "n":
+            result = Refused("AUTH_NONCE_REPLAYED", id=str(row["message_id"]))
         else:
             result = Invalid("CLIENT_REF_EXISTS", id=str(row["message_id"]))
         lost[id(call)] = Lost(result, row["message_id"])
@@ -132,6 +135,40 @@ async def sweep(connection: Connection, before: datetime) -> str:
     return await connection.execute(_SWEEP, before)
 
 
+@dataclass(frozen=True, slots=True)
+class NonceUse:
+    """A nonce of a signature that was found good, apart from a call that is stored with its own."""
+
+    account_id: int
+    key: str
+    mark: int
+    """Tells this use from another one."""
+
+
+async def use_nonces(connection: Connection, uses: Sequence[NonceUse]) -> list[SmsgwError | None]:
+    """Enter nonces; ``AUTH_NONCE_REPLAYED`` for one that was used before. A repeat of the transaction finds its own."""
+    ordered = sorted(uses, key=lambda use: (use.account_id, use.key))
+    accounts, keys = [use.account_id for use in ordered], [use.key for use in ordered]
+    kinds, nothing = [b"n"] * len(uses), [b""] * len(uses)
+    marks = [use.mark for use in ordered]
+    rows = await connection.fetch(_INSERT, accounts, kinds, keys, nothing, marks, nothing)
+    if len(rows) < len(uses):
+        rows += await connection.fetch(_EXISTING, accounts, kinds, keys)
+    good = {(row["account_id"], row["key"], row["message_id"]) for row in rows}
+    return [
+        None if (use.account_id, use.key, use.mark) in good else Refused("AUTH_NONCE_REPLAYED")
+        for use in uses
+    ]
+
+
+_SWEEP_NONCES = "DELETE FROM request_key WHERE kind = 'n' AND created_at < $1"
+
+
+async def sweep_nonces(connection: Connection, before: datetime) -> str:
+    """Forget nonces older than ``before``."""
+    return await connection.execute(_SWEEP_NONCES, before)
+
+
 _RECALL = "SELECT request_sha256, answer FROM request_key WHERE account_id = $1 AND kind = $2 AND key = $3"
 
 
@@ -160,7 +197,9 @@ async def take(
     return taken
 
 
-_MINE = "WHERE account_id = $1 AND kind = 'k' AND key = $2 AND created_at = $3 AND message_id = 0 AND answer = ''"
+_MINE = (
+    "WHERE account_id = $1 AND kind = 'k' AND key = $2 AND created_at = $3 AND message_id = 0 AND answer = ''"
+)
 
 
 async def keep(database: Database, account_id: int, key: str, taken: datetime, answer: bytes) -> None:

@@ -340,16 +340,19 @@ class Client:
         assert self._session is not None
         await self._session.close()
 
-    def signature(self, method: str, path: str, body: bytes = b"", *, nonce: str = "") -> dict[str, str]:
+    def signature(
+        self, method: str, path: str, body: bytes = b"", *, nonce: str = "", idempotency_key: str = ""
+    ) -> dict[str, str]:
         """Headers of a signed request, made as docs/api.md tells it. ``path`` without a query."""
         stamp, nonce = str(int(time.time())), nonce or secrets.token_hex(16)
-        text = "\n".join([method, path, "", stamp, nonce, hashlib.sha256(body).hexdigest()])
+        digest = hashlib.sha256(body).hexdigest()
+        text = "\n".join(["v2", method, path, "", stamp, nonce, digest, idempotency_key])
         mac = hmac.new(self.key["secret"].encode(), text.encode(), hashlib.sha256).hexdigest()
         return {
             "X-Sms-Key": self.key["key_id"],
             "X-Sms-Timestamp": stamp,
             "X-Sms-Nonce": nonce,
-            "X-Sms-Signature": f"v1={mac}",
+            "X-Sms-Signature": f"v2={mac}",
         }
 
     async def call(
@@ -361,7 +364,7 @@ class Client:
         path = BASE + path
         if headers is None or "Idempotency-Key" in headers:
             auth = (
-                self.signature(method, path, data)
+                self.signature(method, path, data, idempotency_key=(headers or {}).get("Idempotency-Key", ""))
                 if self.signed
                 else {"Authorization": f"Bearer {self.key['bearer']}"}
             )
@@ -594,9 +597,7 @@ class Site:
                 return unknown & left
             if time.monotonic() > deadline:
                 some = [await customer.get(i) for i in sorted(left)[:3]]
-                raise Unsettled(
-                    len(left), f"{len(left)} of {len(customer.sent)} have no end, such as {some}"
-                )
+                raise Unsettled(len(left), f"{len(left)} of {len(customer.sent)} have no end, such as {some}")
             await asyncio.sleep(0.1)
 
     async def ledger(self, *, within: float = 60.0) -> Books:

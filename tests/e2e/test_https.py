@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from harness import Node, free_port, until
+from yarl import URL
 
 from smsgw import tls
 
@@ -78,24 +79,35 @@ async def test_both_ports_bearer_and_cookies(dsn: str, data_dir: Path, tmp_path:
             async with session.get(f"{secure}/api/v1/balance", headers=auth) as answer:
                 assert answer.status == 200
             async with session.get(f"{node.origin}/api/v1/balance", headers=auth) as answer:
-                assert (answer.status, (await answer.json())["code"]) == (403, "AUTH_BEARER_INSECURE")
+                assert (answer.status, (await answer.json())["code"]) == (403, "TLS_REQUIRED")
             async with session.get(f"{secure}/login") as answer:
                 cookie = answer.headers["Set-Cookie"]
                 assert cookie.startswith("__Host-smsgw-visitor=")
                 assert "Secure" in cookie
                 assert "Strict-Transport-Security" in answer.headers
-            async with session.get(f"{node.origin}/login") as answer:  # loopback, plain
-                assert answer.headers["Set-Cookie"].startswith("smsgw-visitor=")
+            for path in ("/login?next=%2Frecords", "/", "//evil.example/"):
+                async with session.get(URL(f"{node.origin}{path}", encoded=True), allow_redirects=False) as answer:
+                    assert (answer.status, answer.headers["Location"]) == (307, f"{secure}{path}")
+                    assert "Set-Cookie" not in answer.headers
+            async with session.post(f"{node.origin}/login", data={"login": "a"}) as answer:
+                assert (answer.status, (await answer.json())["code"]) == (403, "TLS_REQUIRED")
+            for wrong in ("evil.example/x", "a b", ""):
+                async with session.get(
+                    f"{node.origin}/login", headers={"Host": wrong}, allow_redirects=False
+                ) as answer:
+                    assert answer.status in (400, 403)
             for ready in (f"{secure}/ready", f"{node.origin}/ready"):
                 async with session.get(ready) as answer:
                     assert answer.status == 200
         # Behind a proxy that is trusted, what the browser speaks counts; anybody else's word does not.
         told = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "10.0.0.9"}
-        for source, name in (("127.0.0.2", "__Host-smsgw-visitor="), ("127.0.0.1", "smsgw-visitor=")):
+        for source, status in (("127.0.0.2", 200), ("127.0.0.1", 307)):
             proxy = aiohttp.TCPConnector(local_addr=(source, 0))
             async with aiohttp.ClientSession(connector=proxy) as session:
-                async with session.get(f"{node.origin}/login", headers=told) as answer:
-                    assert answer.headers["Set-Cookie"].startswith(name)
+                async with session.get(f"{node.origin}/login", headers=told, allow_redirects=False) as answer:
+                    assert answer.status == status
+                    named = answer.headers.get("Set-Cookie", "").startswith("__Host-smsgw-visitor=")
+                    assert named is (status == 200)
         old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
         with pytest.warns(DeprecationWarning, match="TLSv1_1"):

@@ -12,7 +12,7 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -32,6 +32,7 @@ from smsgw.pipeline.accept import Acceptor, DiskGuard
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.lists import Lists
+from smsgw.pipeline.nonces import Nonces
 from smsgw.pipeline.numberstatus import NumberStatus
 from smsgw.pipeline.outcomes import Outcomes
 from smsgw.pipeline.push import Pusher
@@ -145,6 +146,8 @@ class Api:
         secret: str | None = None,
         at: int | None = None,
         nonce: str | None = None,
+        idempotency_key: str = "",
+        version: int = 2,
     ) -> dict[str, str]:
         """Headers of a signed request, made as the documentation tells it (not with the code under test)."""
         key = key or self.key
@@ -153,20 +156,52 @@ class Api:
         canonical = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in pairs)
         timestamp = str(int(time.time()) if at is None else at)
         nonce = nonce or secrets.token_hex(16)
-        text = "\n".join([method, raw, canonical, timestamp, nonce, hashlib.sha256(data).hexdigest()])
-        mac = hmac.new((secret or key.secret).encode(), text.encode(), hashlib.sha256).hexdigest()
+        lines = [method, raw, canonical, timestamp, nonce, hashlib.sha256(data).hexdigest()]
+        if version == 2:
+            lines = ["v2", *lines, idempotency_key]
+        mac = hmac.new((secret or key.secret).encode(), "\n".join(lines).encode(), hashlib.sha256).hexdigest()
         return {
             "X-Sms-Key": key.key_id,
             "X-Sms-Timestamp": timestamp,
             "X-Sms-Nonce": nonce,
-            "X-Sms-Signature": f"v1={mac}",
-        }
+            "X-Sms-Signature": f"v{version}={mac}",
+        } | ({"Idempotency-Key": idempotency_key} if idempotency_key else {})
+
+    @contextlib.asynccontextmanager
+    async def another_node(self, *middlewares: Any, **how: Any) -> AsyncIterator[Api]:
+        """The same API as another node serves it, or this one after a restart: over the same database, and with
+        nothing in memory of what was served here. ``how`` goes to ``ApiContext``."""
+        ctx = replace(self.ctx, **how)
+        ctx.nonces = await started_nonces(self.ctx.db)
+        app = web.Application(middlewares=middlewares)
+        setup(app, ctx)
+        runner = web.AppRunner(app, **runner_options())
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        port = runner.addresses[0][1]
+        try:
+            yield replace(self, ctx=ctx, runner=runner, port=port, origin=f"http://127.0.0.1:{port}")
+        finally:
+            await runner.cleanup()
+            await ctx.nonces.stop()
+
+
+async def started_nonces(db: Database) -> Nonces:
+    nonces = Nonces(db.dsn)
+    await nonces.start()
+    return nonces
 
 
 @contextlib.asynccontextmanager
 async def running(
-    dsn: str, data_dir: Path, *, runner_changes: Mapping[str, Any] = MappingProxyType({}),
-    now: Callable[[], datetime] | None = None, accepting: Mapping[str, Any] = MappingProxyType({}), **how: Any
+    dsn: str,
+    data_dir: Path,
+    *,
+    runner_changes: Mapping[str, Any] = MappingProxyType({}),
+    now: Callable[[], datetime] | None = None,
+    accepting: Mapping[str, Any] = MappingProxyType({}),
+    **how: Any,
 ) -> AsyncIterator[Api]:
     """The API over the database; ``how`` goes to ``ApiContext``, ``accepting`` to ``Acceptor``. With ``now`` (the
     acceptor's clock) policies count."""
@@ -211,7 +246,13 @@ async def running(
     journal = Journal(data_dir / "api-journal", 1, boot_id())
     journal.open()
     outcomes = Outcomes(
-        dsn, node=1, ids=ids, journal=journal, directory=directory, bell=bell, durability=DurabilityConfig(),
+        dsn,
+        node=1,
+        ids=ids,
+        journal=journal,
+        directory=directory,
+        bell=bell,
+        durability=DurabilityConfig(),
         learn=numbers.note,
     )
     await outcomes.start()
@@ -228,12 +269,19 @@ async def running(
         ids=ids.next,
         clock=time.time,
         pusher=Pusher(
-            dsn, db, node=1, ids=ids.next, directory=directory, bell=bell, reach=LOOPBACK,
+            dsn,
+            db,
+            node=1,
+            ids=ids.next,
+            directory=directory,
+            bell=bell,
+            reach=LOOPBACK,
             sender=Sender(LOOPBACK),
         ),
         sealer=sealer,
         ready=lambda: (not checks, checks),
         tasks=tasks,
+        nonces=await started_nonces(db),
         **{"allow_insecure_bearer": True, **how},
     )
     app = web.Application()
@@ -263,6 +311,7 @@ async def running(
             )
     finally:
         await runner.cleanup()
+        await ctx.nonces.stop()
         await acceptor.stop()
         await outcomes.stop()
         journal.close()

@@ -311,7 +311,11 @@ async def test_an_emergency_needs_the_right_of_the_key_and_of_the_account(api: A
     assert data["field"] == "type"
     (line,) = check(await api.post("/messages/explain", urgent, key=key), 200, "OK")["items"]
     assert line["lane"] == "emergency"
-    for path, body in (("/messages", urgent), ("/messages/batch", batch), ("/messages", ONE | {"emergency": None})):
+    for path, body in (
+        ("/messages", urgent),
+        ("/messages/batch", batch),
+        ("/messages", ONE | {"emergency": None}),
+    ):
         check(await api.post(path, body, key=key), 202, "OK")
     lanes = await api.ctx.db.fetch("SELECT lane FROM part ORDER BY id")
     assert [row["lane"] for row in lanes] == [0, 0, 1]
@@ -360,7 +364,8 @@ async def test_a_test_key_is_told_what_to_sign(api: Api) -> None:
     path = f"{BASE}/messages?limit=5&client_ref=%E4%B8%AD"
     headers = api.signed("GET", path, key=key, secret="wrong")
     data = check(await api.send("GET", path, headers=headers), 401, "AUTH_SIGNATURE_INVALID")
-    method, signed_path, query, timestamp, nonce, digest = data["string_to_sign"].split("\n")
+    version, method, signed_path, query, timestamp, nonce, digest, once = data["string_to_sign"].split("\n")
+    assert (version, once) == ("v2", "")
     assert (method, signed_path, query) == ("GET", f"{BASE}/messages", "client_ref=%E4%B8%AD&limit=5")
     assert (timestamp, nonce) == (headers["X-Sms-Timestamp"], headers["X-Sms-Nonce"])
     assert digest == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -510,7 +515,7 @@ async def test_a_test_key_with_such_octets(api: Api) -> None:
     raw = await api.raw(
         b"GET /api/v1/balance?a=%ff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + lines + b"\r\n"
     )
-    assert json.loads(raw.partition(b"\r\n\r\n")[2])["data"]["string_to_sign"].split("\n")[2] == "a=%FF"
+    assert json.loads(raw.partition(b"\r\n\r\n")[2])["data"]["string_to_sign"].split("\n")[3] == "a=%FF"
 
 
 async def test_paths_and_methods(api: Api) -> None:

@@ -19,8 +19,10 @@ import pytest
 import pytest_asyncio
 from api_server import BASE, Answer, Api, running
 
+from smsgw import plainhttp
 from smsgw.aio import spawn
 from smsgw.api import decode
+from smsgw.config import HttpConfig
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.errors import CODES, SmsgwError, message_of
 from smsgw.core.ids import CHINA
@@ -511,6 +513,21 @@ async def _(own: Own) -> Provoked:
 @case("AUTH_SIGNATURE_INVALID")
 async def _(own: Own) -> Provoked:
     return Provoked({}, await own.signed(secret="another"))
+
+
+@case("AUTH_SIGNATURE_OUTDATED")
+async def _(own: Own) -> Provoked:
+    path = f"{BASE}/balance"
+    async with own.api.another_node(signature_v1_until=None) as later:
+        headers = later.signed("GET", path, key=own.key, version=1)
+        return Provoked({}, await later.send("GET", path, headers=headers))
+
+
+@case("TLS_REQUIRED")
+async def _(own: Own) -> Provoked:
+    way = plainhttp.only_tls(HttpConfig(tls=("x",), tls_listen="127.0.0.1:1"), ())
+    async with own.api.another_node(way) as plain:
+        return Provoked({}, await plain.get("/balance", key=own.key))
 
 
 @case("AUTH_TIMESTAMP_EXPIRED")

@@ -102,6 +102,6 @@ async def test_a_test_key_is_shown_what_the_server_has_signed(api: Api) -> None:
     answer = await api.send("GET", PATH, headers=headers)
     assert answer.code == "AUTH_SIGNATURE_INVALID"
     stamp, nonce = headers["X-Sms-Timestamp"], headers["X-Sms-Nonce"]
-    assert answer.data["string_to_sign"].splitlines()[:5] == ["GET", PATH, "", stamp, nonce]
+    assert answer.data["string_to_sign"].splitlines()[:6] == ["v2", "GET", PATH, "", stamp, nonce]
     live = await api.send("GET", PATH, headers=api.signed("GET", PATH + "?x=1"))
     assert "string_to_sign" not in live.data

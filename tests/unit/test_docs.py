@@ -47,7 +47,7 @@ def test_the_signing_example_signs() -> None:
     text = auth.string_to_sign(
         "POST", "/api/v1/messages", "", made["X-Sms-Timestamp"], made["X-Sms-Nonce"], body_sha256
     )
-    assert made["X-Sms-Signature"].removeprefix("v1=") == auth.sign("secret", text).removeprefix("v1=")
+    assert made["X-Sms-Signature"] == auth.sign("secret", text)
 
 
 @pytest.mark.parametrize(

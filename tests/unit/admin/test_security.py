@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from smsgw.admin import app, rights
 from smsgw.admin.auth import Passwords, hash_password
 from smsgw.admin.call import local_path
-from smsgw.admin.security import client_address, same_origin, same_token
+from smsgw.admin.security import same_origin, same_token
 
 
 def test_hashes_are_argon2id_with_the_chosen_cost() -> None:
@@ -79,19 +77,3 @@ def test_the_menu_shows_only_what_one_may_open() -> None:
             assert all(rights.allowed(role, entry.action) for entry in group.entries)
     assert [e.path for g in rights.menu_for("secadmin") for e in g.entries] == ["/"]
     assert [e.path for g in rights.menu_for("operator") for e in g.entries] == ["/", "/send", "/records"]
-
-
-@pytest.mark.parametrize(
-    ("peer", "forwarded", "address"),
-    [
-        ("192.0.2.9", None, "192.0.2.9"),
-        ("192.0.2.9", "198.51.100.1", "192.0.2.9"),  # not a proxy of ours: a claim
-        ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
-        ("10.0.0.1", "203.0.113.7, 198.51.100.1, 10.0.0.2", "198.51.100.1"),
-        ("10.0.0.1", "rubbish", None),
-        ("10.0.0.1", None, "10.0.0.1"),
-        (None, None, None),
-    ],
-)
-def test_address_behind_proxies(peer: str | None, forwarded: str | None, address: str | None) -> None:
-    assert client_address(peer, forwarded, [ipaddress.ip_network("10.0.0.0/8")]) == address

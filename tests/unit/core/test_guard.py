@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 
-from smsgw.core.guard import PARTNERS, PORTAL, Guard, Waits, network_of, site_of
+from smsgw.core.addresses import place_of, site_of
+from smsgw.core.guard import PARTNERS, PORTAL, Guard, Waits
 
 DAY = 86_400.0
 
@@ -81,9 +82,9 @@ def test_many_addresses_together_have_a_limit_for_a_user_and_newcomers_one_of_th
 
 
 def test_a_network_of_ipv6_is_one_address_and_mapped_ones_are_ipv4() -> None:
-    assert network_of("2001:db8:1:2::5") == network_of("2001:db8:1:2:ffff::9%eth0") == "2001:db8:1:2::/64"
-    assert network_of("::ffff:192.0.2.1") == network_of("192.0.2.1") == "192.0.2.1"
-    assert network_of("") == ""
+    assert place_of("2001:db8:1:2::5") == place_of("2001:db8:1:2:ffff::9%eth0") == "2001:db8:1:2::/64"
+    assert place_of("::ffff:192.0.2.1") == place_of("192.0.2.1") == "192.0.2.1"
+    assert place_of("") == ""
     assert site_of("2001:db8:1:2::5") == "2001:db8:1::/48"
     assert site_of("192.0.2.77") == "192.0.2.0/24"
     guard = Guard(PARTNERS)

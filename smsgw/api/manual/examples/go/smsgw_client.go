@@ -52,17 +52,18 @@ func token() string {
 	return hex.EncodeToString(raw)
 }
 
-// sign 设置签名请求头;每次发送(包括重试)都重新签名。
+// sign 设置签名请求头;每次发送(包括重试)都重新签名。幂等键也在签名之内,须先设置。
 func (c *Client) sign(request *http.Request, path string, body []byte) {
 	timestamp, nonce := strconv.FormatInt(time.Now().Unix(), 10), token()
 	digest := sha256.Sum256(body)
-	text := strings.Join([]string{request.Method, path, "", timestamp, nonce, hex.EncodeToString(digest[:])}, "\n")
+	text := strings.Join([]string{"v2", request.Method, path, "", timestamp, nonce, hex.EncodeToString(digest[:]),
+		request.Header.Get("Idempotency-Key")}, "\n")
 	mac := hmac.New(sha256.New, []byte(c.Secret))
 	mac.Write([]byte(text))
 	request.Header.Set("X-Sms-Key", c.Key)
 	request.Header.Set("X-Sms-Timestamp", timestamp)
 	request.Header.Set("X-Sms-Nonce", nonce)
-	request.Header.Set("X-Sms-Signature", "v1="+hex.EncodeToString(mac.Sum(nil)))
+	request.Header.Set("X-Sms-Signature", "v2="+hex.EncodeToString(mac.Sum(nil)))
 }
 
 // post:超时、502、503、504 与 429 时以相同的幂等键重试,不会重复发送。

@@ -68,16 +68,17 @@ public final class SmsgwClient {
     }
 
     /** 签名请求头;每次发送(包括重试)都重新签名。 */
-    private HttpRequest.Builder signed(String path, byte[] body) throws GeneralSecurityException {
+    private HttpRequest.Builder signed(String path, byte[] body, String idempotencyKey) throws GeneralSecurityException {
         String timestamp = String.valueOf(Instant.now().getEpochSecond());
         String nonce = token();
         String digest = HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(body));
-        String text = String.join("\n", "POST", path, "", timestamp, nonce, digest);
+        String text = String.join("\n", "v2", "POST", path, "", timestamp, nonce, digest,
+                idempotencyKey == null ? "" : idempotencyKey);
         byte[] mac = hmac(secret.getBytes(StandardCharsets.UTF_8), text.getBytes(StandardCharsets.UTF_8));
         return HttpRequest.newBuilder(URI.create(url + path)).timeout(Duration.ofSeconds(30))
                 .header("Content-Type", "application/json").header("X-Sms-Key", key)
                 .header("X-Sms-Timestamp", timestamp).header("X-Sms-Nonce", nonce)
-                .header("X-Sms-Signature", "v1=" + HexFormat.of().formatHex(mac))
+                .header("X-Sms-Signature", "v2=" + HexFormat.of().formatHex(mac))
                 .POST(HttpRequest.BodyPublishers.ofByteArray(body));
     }
 
@@ -86,7 +87,7 @@ public final class SmsgwClient {
             throws IOException, GeneralSecurityException, InterruptedException {
         byte[] body = json.getBytes(StandardCharsets.UTF_8);
         for (int attempt = 1; ; attempt++) {
-            HttpRequest.Builder request = signed(BASE + path, body);
+            HttpRequest.Builder request = signed(BASE + path, body, idempotencyKey);
             if (idempotencyKey != null) {
                 request.header("Idempotency-Key", idempotencyKey);
             }

@@ -24,21 +24,21 @@ export class Client {
   }
 
   /** 签名请求头;每次发送(包括重试)都重新签名。 */
-  sign(method, path, body) {
+  sign(method, path, body, idempotencyKey) {
     const timestamp = String(Math.floor(Date.now() / 1000));
     const nonce = randomBytes(16).toString("hex");
     const digest = createHash("sha256").update(body).digest("hex");
-    const text = [method, path, "", timestamp, nonce, digest].join("\n");
+    const text = ["v2", method, path, "", timestamp, nonce, digest, idempotencyKey].join("\n");
     const signature = createHmac("sha256", this.secret).update(text).digest("hex");
     return { "X-Sms-Key": this.key, "X-Sms-Timestamp": timestamp, "X-Sms-Nonce": nonce,
-             "X-Sms-Signature": `v1=${signature}` };
+             "X-Sms-Signature": `v2=${signature}` };
   }
 
   /** 超时、502、503、504 与 429 时以相同的幂等键重试,不会重复发送。 */
-  async post(path, data, idempotencyKey) {
+  async post(path, data, idempotencyKey = "") {
     const body = JSON.stringify(data);
     for (let attempt = 1; ; attempt++) {
-      const headers = { "Content-Type": "application/json", ...this.sign("POST", BASE + path, body) };
+      const headers = { "Content-Type": "application/json", ...this.sign("POST", BASE + path, body, idempotencyKey) };
       if (idempotencyKey) headers["Idempotency-Key"] = idempotencyKey;
       let wait = 2 ** (attempt - 1);
       try {

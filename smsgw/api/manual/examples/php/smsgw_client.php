@@ -26,14 +26,14 @@ final class Client
     }
 
     /** 签名请求头;每次发送(包括重试)都重新签名。 */
-    private function sign(string $method, string $path, string $body): array
+    private function sign(string $method, string $path, string $body, string $idempotencyKey): array
     {
         $timestamp = (string) time();
         $nonce = bin2hex(random_bytes(16));
-        $text = implode("\n", [$method, $path, '', $timestamp, $nonce, hash('sha256', $body)]);
+        $text = implode("\n", ['v2', $method, $path, '', $timestamp, $nonce, hash('sha256', $body), $idempotencyKey]);
         return [
             "X-Sms-Key: {$this->key}", "X-Sms-Timestamp: $timestamp", "X-Sms-Nonce: $nonce",
-            'X-Sms-Signature: v1=' . hash_hmac('sha256', $text, $this->secret),
+            'X-Sms-Signature: v2=' . hash_hmac('sha256', $text, $this->secret),
         ];
     }
 
@@ -42,7 +42,7 @@ final class Client
     {
         $body = json_encode($data, JSON_UNESCAPED_UNICODE | JSON_THROW_ON_ERROR);
         for ($attempt = 1; ; $attempt++) {
-            $headers = ['Content-Type: application/json', ...$this->sign('POST', BASE . $path, $body)];
+            $headers = ['Content-Type: application/json', ...$this->sign('POST', BASE . $path, $body, $idempotencyKey ?? '')];
             if ($idempotencyKey !== null) {
                 $headers[] = "Idempotency-Key: $idempotencyKey";
             }

@@ -37,23 +37,24 @@ class Client:
     def __init__(self, url, key, secret):
         self.url, self.key, self.secret = url.rstrip("/"), key, secret
 
-    def sign(self, method, path, body):
+    def sign(self, method, path, body, idempotency_key):
         """签名请求头;每次发送(包括重试)都重新签名。"""
         timestamp, nonce = str(int(time.time())), secrets.token_hex(16)
-        text = "\n".join([method, path, "", timestamp, nonce, hashlib.sha256(body).hexdigest()])
+        content = hashlib.sha256(body).hexdigest()
+        text = "\n".join(["v2", method, path, "", timestamp, nonce, content, idempotency_key])
         digest = hmac.new(self.secret.encode(), text.encode(), hashlib.sha256).hexdigest()
         return {
             "X-Sms-Key": self.key,
             "X-Sms-Timestamp": timestamp,
             "X-Sms-Nonce": nonce,
-            "X-Sms-Signature": "v1=" + digest,
+            "X-Sms-Signature": "v2=" + digest,
         }
 
-    def post(self, path, data, idempotency_key=None):
+    def post(self, path, data, idempotency_key=""):
         """超时、502、503、504 与 429 时以相同的幂等键重试,不会重复发送。"""
         path, body = BASE + path, json.dumps(data, ensure_ascii=False).encode()
         for attempt in range(1, TRIES + 1):
-            headers = {"Content-Type": "application/json", **self.sign("POST", path, body)}
+            headers = {"Content-Type": "application/json", **self.sign("POST", path, body, idempotency_key)}
             if idempotency_key:
                 headers["Idempotency-Key"] = idempotency_key
             request = urllib.request.Request(self.url + path, body, headers, method="POST")

@@ -1,0 +1,82 @@
+"""Addresses: of whom a request is, when proxies stand between, and which of them count as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
+@lru_cache(maxsize=4096)
+def parse_address(text: str) -> Address | None:
+    """The address, an IPv4 one even when it came mapped into IPv6; None when it is none. Its zone is left out."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def within(address: str, networks: Iterable[Network]) -> bool:
+    """Whether the address is in one of the networks."""
+    parsed = parse_address(address)
+    return parsed is not None and any(parsed in network for network in networks)
+
+
+def place_of(address: str) -> str:
+    """What counts as one address, for limits and logs: IPv4 whole, IPv6 by its /64, all of which one customer has;
+    empty for none."""
+    return _prefix(address, 32, 64)
+
+
+def site_of(address: str) -> str:
+    """What is likely in one hand: of IPv4 24 bits, of IPv6 48; empty for no address."""
+    return _prefix(address, 24, 48)
+
+
+def _prefix(text: str, bits4: int, bits6: int) -> str:
+    address = parse_address(text)
+    if address is None:
+        return ""
+    bits = bits4 if address.version == 4 else bits6
+    return str(address) if bits == address.max_prefixlen else str(ip_network((address, bits), strict=False))
+
+
+def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> str:
+    """Where a request comes from: the peer, or, behind trusted proxies, the last hop that is not one of them; empty
+    when that is no address.
+
+    ``forwarded_for`` holds the values of all ``X-Forwarded-For`` lines in their order: they are one list, whose right
+    end the nearest proxy has written. It is anybody's claim unless a trusted proxy has written it.
+    """
+    hop = peer or ""
+    if trusted and forwarded_for and within(hop, trusted):
+        chain = [part.strip() for part in ",".join(forwarded_for).split(",") if part.strip()]
+        while chain and within(hop, trusted):
+            hop = _without_port(chain.pop())
+    return _plain(hop)
+
+
+def client_speaks_tls(peer: str | None, forwarded_proto: Sequence[str], trusted: Sequence[Network]) -> bool:
+    """Whether a trusted proxy says that its client speaks TLS; the last word is that of the nearest proxy."""
+    if not forwarded_proto or not within(peer or "", trusted):
+        return False
+    return forwarded_proto[-1].rpartition(",")[2].strip().lower() == "https"
+
+
+@lru_cache(maxsize=4096)
+def _plain(hop: str) -> str:
+    parsed = parse_address(hop)
+    return "" if parsed is None else str(parsed)
+
+
+def _without_port(hop: str) -> str:
+    """Some proxies write ``192.0.2.1:1234`` and ``[2001:db8::1]:1234``."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop

@@ -1,0 +1,219 @@
+"""A signed request takes effect once: at every node, after a restart, and through an outage of the database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import pytest
+from api_server import BASE, Api, running
+from structlog.testing import capture_logs
+
+from smsgw import clock
+from smsgw.core.errors import Refused
+from smsgw.pipeline.nonces import NONCES_KEPT
+from smsgw.store import accounts, replaying, requestkeys
+from smsgw.store.calls import NewCall, Stored
+
+SEND = f"{BASE}/messages"
+BODY = json.dumps({"to": ["13800138000"], "content": "您的验证码是 1234", "type": "otp"}).encode()
+
+
+@pytest.fixture
+async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running(dsn, tmp_path) as api:
+        yield api
+
+
+async def stored(api: Api) -> int:
+    return await api.ctx.db.fetchval("SELECT count(*) FROM message")
+
+
+# --- the signature ------------------------------------------------------------------------------------------------
+
+
+async def test_a_send_is_signed_with_its_idempotency_key(api: Api) -> None:
+    first = api.signed("POST", SEND, BODY, idempotency_key="order-1")
+    answer = await api.send("POST", SEND, data=BODY, headers=first)
+    assert answer.code == "OK"
+    again = await api.send(
+        "POST", SEND, data=BODY, headers=api.signed("POST", SEND, BODY, idempotency_key="order-1")
+    )
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.data == answer.data
+    assert await stored(api) == 1
+
+
+@pytest.mark.parametrize("change", [{"Idempotency-Key": "order-2"}, {"Idempotency-Key": ""}])
+async def test_another_idempotency_key_is_another_signature(api: Api, change: dict[str, str]) -> None:
+    for headers in (
+        api.signed("POST", SEND, BODY, idempotency_key="order-1") | change,
+        api.signed("POST", SEND, BODY) | {"Idempotency-Key": "order-3"},
+    ):
+        if not headers["Idempotency-Key"]:
+            del headers["Idempotency-Key"]
+        answer = await api.send("POST", SEND, data=BODY, headers=headers)
+        assert (answer.status, answer.code) == (401, "AUTH_SIGNATURE_INVALID")
+    assert await stored(api) == 0
+
+
+async def test_a_signature_of_one_version_is_none_of_the_other(api: Api) -> None:
+    for version, other in ((1, "v2="), (2, "v1=")):
+        headers = api.signed("POST", SEND, BODY, version=version)
+        headers["X-Sms-Signature"] = other + headers["X-Sms-Signature"][3:]
+        answer = await api.send("POST", SEND, data=BODY, headers=headers)
+        assert (answer.status, answer.code) == (401, "AUTH_SIGNATURE_INVALID")
+
+
+# --- nonces, wherever -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_a_send_that_comes_again_at_another_node_sends_nothing(api: Api, version: int) -> None:
+    headers = api.signed("POST", SEND, BODY, version=version)
+    assert (await api.send("POST", SEND, data=BODY, headers=headers)).code == "OK"
+    async with api.another_node() as other:
+        changes = [{}] if version == 2 else [{}, {"Idempotency-Key": "mine"}]  # v1 does not cover it
+        for change in changes:
+            answer = await other.send("POST", SEND, data=BODY, headers=headers | change)
+            assert (answer.status, answer.code) == (401, "AUTH_NONCE_REPLAYED")
+        good = await other.send("POST", SEND, data=BODY, headers=other.signed("POST", SEND, BODY))
+        assert good.code == "OK"
+    assert await stored(api) == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/balance", b""),
+        ("POST", "/reports/pull", b'{"wait_s": 0}'),
+        ("POST", "/messages/explain", BODY),
+    ],
+)
+async def test_any_other_call_that_comes_again_at_another_node_is_refused(
+    api: Api, method: str, path: str, body: bytes
+) -> None:
+    headers = api.signed(method, BASE + path, body)
+    assert (await api.send(method, BASE + path, data=body, headers=headers)).code == "OK"
+    async with api.another_node() as other:
+        answer = await other.send(method, BASE + path, data=body, headers=headers)
+        assert (answer.status, answer.code) == (401, "AUTH_NONCE_REPLAYED")
+
+
+async def test_what_was_refused_cannot_be_sent_later_by_somebody_else(api: Api) -> None:
+    """Its caller was told that nothing was sent."""
+    await accounts.top_up(api.ctx.db, api.account_id, -10_000, "", actor="test", ids=api.ctx.ids)
+    headers = api.signed("POST", SEND, BODY)
+    assert (await api.send("POST", SEND, data=BODY, headers=headers)).code == "BALANCE_INSUFFICIENT"
+    await accounts.top_up(api.ctx.db, api.account_id, 10_000, "", actor="test", ids=api.ctx.ids)
+    await api.ctx.nonces.settled()
+    async with api.another_node() as other:
+        assert (await other.send("POST", SEND, data=BODY, headers=headers)).code == "AUTH_NONCE_REPLAYED"
+    assert await stored(api) == 0
+
+
+async def test_the_same_nonce_of_another_key_is_another(api: Api) -> None:
+    key = await api.add_key()
+    nonce = "n" * 32
+    for one in (api.key, key):
+        headers = api.signed("POST", SEND, BODY, nonce=nonce, key=one)
+        assert (await api.send("POST", SEND, data=BODY, headers=headers)).code == "OK"
+
+
+async def test_nonces_are_forgotten_and_keys_are_not(api: Api) -> None:
+    db = api.ctx.db
+    headers = api.signed("POST", SEND, BODY, idempotency_key="order-1")
+    assert (await api.send("POST", SEND, data=BODY, headers=headers)).code == "OK"
+    kinds = "SELECT string_agg(kind::text, '' ORDER BY kind) FROM request_key"
+    assert await db.fetchval(kinds) == "kn"
+    async with db.acquire() as connection:
+        await requestkeys.sweep_nonces(connection, clock.now() - NONCES_KEPT)
+        assert await db.fetchval(kinds) == "kn"
+        await requestkeys.sweep_nonces(connection, clock.now() + timedelta(seconds=1))
+    assert await db.fetchval(kinds) == "k"
+
+
+# --- without the database -------------------------------------------------------------------------------------------
+
+
+async def _spooled(api: Api, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> NewCall:
+    """The call that the headers make, as a spool keeps it and gives it back."""
+    caught: list[NewCall] = []
+
+    async def catch(call: NewCall) -> Stored:
+        caught.append(replaying.from_bytes(replaying.to_bytes(call)))
+        return Stored(call.batch_id)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(api.acceptor, "_commit", catch)
+        await api.send("POST", SEND, data=BODY, headers=headers)
+    return caught[0]
+
+
+async def test_of_two_spools_with_one_request_one_sends(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two nodes have taken it while neither could ask the ledger; what the later one enters is a duplicate."""
+    headers = api.signed("POST", SEND, BODY)
+    one = await _spooled(api, headers, monkeypatch)
+    async with api.another_node() as other:
+        two = await _spooled(other, headers, monkeypatch)
+    assert one.batch_id != two.batch_id
+    writer = api.acceptor._writer
+    await writer.put(one)
+    with pytest.raises(Refused):
+        await writer.put(two)
+    found = await api.ctx.db.fetch("SELECT state, code FROM part ORDER BY id")
+    assert [(row["state"], row["code"]) for row in found] == [(10, ""), (found[1]["state"], "DUPLICATE")]
+    status = await api.get(f"/messages/{two.first}")
+    assert status.data["status"] != "queued"
+
+
+async def test_without_the_database_nobody_honest_is_refused(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nonces are remembered by the node alone then; what is read fails, or does not, by itself."""
+    writer = api.ctx.nonces._writer
+    monkeypatch.setattr(writer, "_dsn", "postgresql://nobody@127.0.0.1:1/none")
+    writer._drop_connection()
+    path = f"{BASE}/balance"
+    for _ in range(3):
+        headers = api.signed("GET", path)
+        began = clock.time()
+        assert (await api.send("GET", path, headers=headers)).code == "OK"
+        assert clock.time() - began < 3
+        assert (await api.send("GET", path, headers=headers)).code == "AUTH_NONCE_REPLAYED"
+    monkeypatch.undo()
+    await asyncio.wait_for(api.ctx.nonces.settled(), 20)  # and entered afterwards
+    async with api.another_node() as other:
+        assert (await other.send("GET", path, headers=headers)).code == "AUTH_NONCE_REPLAYED"
+
+
+# --- the end of version 1 ---------------------------------------------------------------------------------------------
+
+
+async def test_version_1_says_until_when_it_is_good(api: Api) -> None:
+    path = f"{BASE}/balance"
+    async with api.another_node(signature_v1_until=date(2099, 12, 31)) as other:
+        with capture_logs() as logs:
+            for _ in range(3):
+                answer = await other.send("GET", path, headers=other.signed("GET", path, version=1))
+                assert answer.code == "OK"
+                end = parsedate_to_datetime(answer.headers["Sunset"])
+                assert end == datetime(2099, 12, 31, 16, tzinfo=UTC)
+                assert answer.headers["Deprecation"].startswith("@")
+            answer = await other.send("GET", path, headers=other.signed("GET", path))
+            assert "Sunset" not in answer.headers
+        told = [line for line in logs if line["event"] == "api.signature_v1"]
+        assert [(line["key"], line["until"]) for line in told] == [(api.key.key_id, "2099-12-31")]
+
+
+@pytest.mark.parametrize("until", [None, date(2020, 1, 1)])
+async def test_version_1_has_an_end(api: Api, until: date | None) -> None:
+    path = f"{BASE}/balance"
+    async with api.another_node(signature_v1_until=until) as other:
+        answer = await other.send("GET", path, headers=other.signed("GET", path, version=1))
+        assert (answer.status, answer.code) == (401, "AUTH_SIGNATURE_OUTDATED")
+        assert (await other.send("GET", path, headers=other.signed("GET", path))).code == "OK"
