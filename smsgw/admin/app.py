@@ -27,6 +27,7 @@ from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER, Throttle, same_origin,
 from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views
 from smsgw.core.errors import SmsgwError, http_status
+from smsgw.store.readings import Readings
 
 __all__ = ["PortalContext", "setup"]
 
@@ -47,7 +48,7 @@ def routes() -> list[Route]:
 def setup(app: web.Application, ctx: PortalContext) -> None:
     """Mount the portal at ``/``. Paths that belong to others (``/api``, ``/health`` …) are left alone."""
     static = StaticFiles()
-    portal = Portal(ctx, Views(static), Auth(ctx.db), Throttle())
+    portal = Portal(ctx, Views(static), Auth(ctx.db), Throttle(), Readings())
     app.router.add_get("/static/{version}/{name:.+}", _guard_static(static.serve, portal))
     app.router.add_get("/favicon.ico", _guard_static(_favicon, portal))
     for route in routes():

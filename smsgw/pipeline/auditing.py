@@ -24,7 +24,7 @@ from smsgw.store.secrets import Sealer
 log = structlog.get_logger(__name__)
 
 PRUNE_EVERY = 3600.0
-LOOK_BACK_EVERY = 10.0
+LOOK_BACK_EVERY = 5.0
 STOP_PATIENCE = 5.0
 
 

@@ -99,6 +99,7 @@ class Sealer:
 
     def reseal(self, sealed: bytes, context: str) -> bytes | None:
         """The same under the key that seals now; ``None`` when it is sealed with that one. Raises ``KeyFileError``."""
+        self._follow()
         text = self.open(sealed, context)
         found = self._open(sealed, context)
         return None if found is not None and found[1] == self._keys[0].id else self.seal(text, context)

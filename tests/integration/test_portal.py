@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from portal_site import PASSWORD, Site, running
 
+from smsgw import clock
 from smsgw.admin import app, rights
 from smsgw.admin.security import CONTENT_SECURITY_POLICY
 from smsgw.core.model import MessageType, Origin
@@ -525,6 +526,39 @@ async def test_a_trace_refreshes_until_the_end(site: Site) -> None:
         page = await browser.get(live)
         assert "hx-get" not in page
         assert "成功 4 / 4" in page
+
+
+async def test_who_has_looked_is_in_the_audit_log_once_a_day(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    await site.add_staff("admin", "admin")
+    await site.add_staff("auditor", "auditor")
+    message_id = await send(site)
+    looks = [f"/records/{message_id}", f"/records/{message_id}/live", "/records?phone=13800138000", "/records?time=30d"]
+
+    async def readings() -> list[tuple[str, str, str]]:
+        rows = await site.db.fetch(
+            "SELECT actor, action, object FROM audit WHERE action IN ('message.read', 'records.search') ORDER BY id"
+        )
+        return [tuple(row) for row in rows]
+
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        for look in looks * 3:
+            await browser.get(look)
+        await browser.get("/records/1")  # nobody's
+        once = await readings()
+        searches = [("admin", "records.search", "records")] * 2
+        assert once == [("admin", "message.read", f"message/{message_id}"), *searches]
+    async with Browser(site) as other:
+        await other.login("auditor")
+        await other.get(looks[1])  # the piece of the page alone is a look as well
+        assert (await readings())[len(once) :] == [("auditor", "message.read", f"message/{message_id}")]
+        tomorrow = clock.now() + timedelta(days=1)
+        monkeypatch.setattr("smsgw.store.readings.clock.now", lambda: tomorrow)
+        await other.get(looks[0])
+        assert len(await readings()) == len(once) + 2
+    text = await site.db.fetchval("SELECT string_agg(audit::text, ' ') FROM audit")
+    assert "138****8000" in text
+    assert "13800138000" not in text
 
 
 async def test_refusals_are_shown_in_the_form_and_nothing_is_lost(site: Site) -> None:
