@@ -97,13 +97,13 @@ async def record(
 
 
 _NEXT = """
-SELECT nextval('audit_id_seq') AS id, clock_timestamp() AS at, host($1::text::inet) AS ip,
+SELECT nextval('audit_entry') AS id, clock_timestamp() AS at, host($1::text::inet) AS ip,
        $2::text::jsonb::text AS before, $3::text::jsonb::text AS after
 """
 
 _APPEND = """
 WITH entry AS (
-    INSERT INTO audit (id, at, actor, ip, action, object, before, after, key, mac) OVERRIDING SYSTEM VALUE
+    INSERT INTO audit (id, at, actor, ip, action, object, before, after, key, mac)
     VALUES ($1, $2, $3, $4::text::inet, $5, $6, $7::text::jsonb, $8::text::jsonb, $9, $10)
     RETURNING id
 )

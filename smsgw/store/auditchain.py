@@ -29,7 +29,7 @@ PRUNED_AT_ONCE = 20_000
 PAGE = 2000
 MAX_PROBLEMS = 200
 """Told one by one; the rest is counted."""
-PATIENCE = 120.0
+PATIENCE = 60.0
 """Seconds for a statement that may look at the whole log."""
 
 

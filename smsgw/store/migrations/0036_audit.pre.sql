@@ -3,6 +3,12 @@
 -- Rows that have a hash are from before: their chain is sealed in the first checkpoint.
 ALTER TABLE audit ALTER COLUMN hash DROP NOT NULL, ADD COLUMN key text, ADD COLUMN mac bytea;
 
+-- The signature is over the id as well, so it is known before the row is there: no identity, a sequence for the writers.
+ALTER TABLE audit ALTER COLUMN id DROP IDENTITY;
+CREATE SEQUENCE audit_entry;
+SELECT setval('audit_entry', (SELECT COALESCE(max(id), 0) + 1 FROM audit), false);
+ALTER TABLE audit ALTER COLUMN id SET DEFAULT nextval('audit_entry');
+
 CREATE INDEX audit_accept ON audit (id) WHERE action = 'audit.accept';
 
 -- Rows that are not in the chain yet.
