@@ -88,9 +88,7 @@ class Auditing:
         try:
             await asyncio.to_thread(self._write, text)
         except OSError as exc:
-            if not self._refused:
-                log.error("audit.anchor_failed", error=str(exc))
-            self._refused = str(exc)
+            self._refuse(exc)
             return
         self._refused = ""
         self._anchored = Anchor(head, now.isoformat(timespec="seconds"), "the anchors of this node")
@@ -101,11 +99,20 @@ class Auditing:
             self._syslog.write(text)
 
     async def _look_back(self) -> None:
-        kept = await asyncio.to_thread(lambda: list(self._file.read()))
+        try:
+            kept = await asyncio.to_thread(lambda: list(self._file.read()))
+        except OSError as exc:
+            self._refuse(exc)
+            return
         self._looked_back = asyncio.get_running_loop().time()
         if kept and self._anchored is None:
             self._anchored = kept[-1]
         self._tell(await auditchain.missing_anchors(self._database, self._sealer, kept))
+
+    def _refuse(self, exc: OSError) -> None:
+        if not self._refused:
+            log.error("audit.anchor_failed", error=str(exc))
+        self._refused = str(exc)
 
     def _tell(self, lost: list[Problem]) -> None:
         if lost and not self._lost:

@@ -103,13 +103,20 @@ INSERT INTO audit_checkpoint (seq, mac, at, legacy, key, sign) VALUES ($1, $2, $
 """
 
 
+async def _legacy(connection: Connection | Database) -> dict[str, Any] | None:
+    """The chain from before as it stands, if there is one."""
+    (found,) = await connection.fetch(_LEGACY, timeout=PATIENCE)
+    return (
+        {"rows": found["rows"], "last_id": found["last_id"], "head": found["hash"].hex()}
+        if found["rows"]
+        else None
+    )
+
+
 async def _begin(connection: Connection, sealer: Sealer) -> Head:
     """The first checkpoint; it seals the chain from before, if there is one."""
-    (found,) = await connection.fetch(_LEGACY)
+    legacy = await _legacy(connection)
     at = await connection.fetchval("SELECT clock_timestamp()")
-    legacy = None
-    if found["rows"]:
-        legacy = {"rows": found["rows"], "last_id": found["last_id"], "head": found["hash"].hex()}
     key, secret = sealer.derive(PURPOSE)
     mac = _checkpoint_sign(secret, Head(0, b"begin"), at, legacy)
     first = Head(0, mac)
@@ -134,7 +141,9 @@ async def prune(database: Database, sealer: Sealer, before: datetime) -> int:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
         cut = None
         for row in await connection.fetch(_OLD, PRUNED_AT_ONCE):
-            if row["at"] is not None and row["at"] >= before:
+            if row["at"] is None:  # deleted: what is not known to be old stays, and shows
+                continue
+            if row["at"] >= before:
                 break
             cut = row
         if cut is None:
@@ -314,7 +323,7 @@ class Verifier:
         if row is None:
             if await self._database.fetchval("SELECT EXISTS (SELECT FROM audit_link)"):
                 self.report.add("beginning", 0)
-            return Head(0, b""), None
+            return Head(0, b""), await _legacy(self._database)  # no node has run since there is a chain
         start, legacy = Head(row["seq"], row["mac"]), json.loads(row["legacy"]) if row["legacy"] else None
         key = self._key(row["key"])
         if key is None:

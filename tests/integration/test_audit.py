@@ -278,6 +278,8 @@ async def test_the_chain_from_before_is_sealed_in_the_new_one(dsn: str, tmp_path
             at, f"thing/{n}", json.dumps({"n": n}), previous,
         )  # fmt: skip
     log = Log(database, root, tmp_path)
+    report = await log.verify()  # after the upgrade, before a node has run
+    assert (report.legacy, report.problems) == (5, [])
     await log.start()
     await log.write(2)
     report = await log.verify()
@@ -312,6 +314,13 @@ async def test_old_rows_go_by_the_one_way_out_and_the_rest_still_verifies(log: L
     assert await log.problems() == []
     await log.attack("UPDATE audit_checkpoint SET at = now() WHERE seq = 4")
     assert await log.problems() == [("beginning", 4, 4)]
+
+
+async def test_what_was_deleted_does_not_go_with_what_is_old(log: Log) -> None:
+    await log.write(6)
+    await log.attack("DELETE FROM audit WHERE id <= 3")
+    assert await auditchain.prune(log.database, log.sealer, clock.now() - timedelta(days=200)) == 0
+    assert await log.problems() == [("deleted", 1, 3)]
 
 
 async def test_writers_do_not_wait_for_each_other(log: Log) -> None:
@@ -365,6 +374,7 @@ async def test_what_stop_finds_is_sealed_and_anchored(log: Log) -> None:
 async def test_an_anchor_that_cannot_be_written_is_an_alarm(log: Log) -> None:
     log.config.anchor_file.unlink(missing_ok=True)
     log.config.anchor_file.mkdir()
+    await log.restart()
     await log.write(1)
     assert await log.alarms() == ["audit_anchor"]
     log.config.anchor_file.rmdir()
