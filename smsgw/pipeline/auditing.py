@@ -17,7 +17,7 @@ from smsgw.config import Config
 from smsgw.core.alarms import CRITICAL, Finding
 from smsgw.core.errors import SmsgwError
 from smsgw.store import anchors, auditchain
-from smsgw.store.auditchain import Anchor, Problem
+from smsgw.store.auditchain import Anchor, Head, Problem
 from smsgw.store.db import Database
 from smsgw.store.secrets import Sealer
 
@@ -40,6 +40,7 @@ class Auditing:
         self._file = anchors.AnchorFile(config.anchor_file, limit=config.audit.anchor_mb * 1024 * 1024)
         self._syslog = anchors.Syslog(config.audit.syslog) if config.audit.syslog else None
         self._anchored: Anchor | None = None
+        self._filed: Head | None = None
         self._lost: list[Problem] = []
         """What the anchors know and the chain does not."""
         self._refused = ""
@@ -86,15 +87,17 @@ class Auditing:
         now = clock.now()
         text = anchors.line(head, now, self._node)
         try:
-            await asyncio.to_thread(self._write, text)
+            await asyncio.to_thread(self._write, head, text)
         except OSError as exc:
             self._refuse(exc)
             return
         self._refused = ""
         self._anchored = Anchor(head, now.isoformat(timespec="seconds"), "the anchors of this node")
 
-    def _write(self, text: str) -> None:
-        self._file.write(text)
+    def _write(self, head: Head, text: str) -> None:
+        if head != self._filed:  # a system log that does not answer must not fill the file
+            self._file.write(text)
+            self._filed = head
         if self._syslog is not None:
             self._syslog.write(text)
 

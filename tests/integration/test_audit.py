@@ -400,6 +400,20 @@ async def test_anchors_go_to_the_system_log_too_and_verify_reads_them_there(log:
     assert anchor.head in {kept.head for kept in anchors.AnchorFile(log.config.anchor_file, limit=0).read()}
 
 
+async def test_a_system_log_that_is_away_is_an_alarm_and_fills_no_file(log: Log, tmp_path: Path) -> None:
+    await log.restart(
+        replace(log.config, audit=AuditConfig(syslog=str(tmp_path / "none"), every_seconds=3600))
+    )
+    await log.write(2)
+    for _ in range(5):
+        await log.node.step()
+    assert await log.alarms() == ["audit_anchor"]
+    kept = [anchor.head for anchor in anchors.AnchorFile(log.config.anchor_file, limit=0).read()]
+    assert kept[-1] == await auditchain.head(log.database)
+    assert kept.count(kept[-1]) == 1
+    assert await log.problems() == []
+
+
 def test_the_anchor_file_is_bounded_private_and_survives_a_torn_line(tmp_path: Path) -> None:
     path = tmp_path / "audit.anchor"
     file = anchors.AnchorFile(path, limit=8192)
