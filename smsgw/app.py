@@ -35,6 +35,7 @@ from smsgw.listening import Connections, Listener, most_connections
 from smsgw.partners.service import Partners
 from smsgw.pipeline.accept import Acceptor, DiskGuard
 from smsgw.pipeline.alarms import AlarmKeeper
+from smsgw.pipeline.auditing import Auditing
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.keeper import Keeper
@@ -53,8 +54,8 @@ from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.probes import probes
+from smsgw.store import audit, keys, migrate, nodes, partitions, requestkeys, secrets, segments
 from smsgw.store import journal as journals
-from smsgw.store import keys, migrate, nodes, partitions, requestkeys, secrets, segments
 from smsgw.store.db import Database, Row, forgive_abandoned
 from smsgw.store.embedded import EmbeddedPostgres
 from smsgw.store.journal import Journal, boot_id
@@ -128,6 +129,10 @@ class Daemon:
 
         settings = await self._become_a_node()
         self.sealer = secrets.load_key(settings.key_file, create=not settings.security.key_file)
+        audit.use(lambda: self.sealer)
+        self.auditing = Auditing(self.database, self.sealer, settings)
+        await self.auditing.start()
+        self._closers.append(("audit", self.auditing.stop))
         self.directory = Directory(self.sealer)
         await self.directory.reload(self.database)
         self.bell = EventBell()

@@ -21,6 +21,7 @@ _MODULES = {
     "demo": ("demo",),
     "facts": ("fact",),
     "key": ("key",),
+    "keyfile": ("key-file",),
     "links": ("link",),
     "lists": ("access-code", "block", "complaint", "setting"),
     "manual": ("manual",),

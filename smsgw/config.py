@@ -102,7 +102,21 @@ class PartnerConfig:
 @dataclass(frozen=True)
 class SecurityConfig:
     key_file: str = ""
-    """Seals stored secrets; 64 hex digits. Empty: ``secret.key`` in the data directory, made when missing."""
+    """Seals stored secrets; keys of 64 hex digits, one a line: the first seals, all open. For its owner alone (mode
+    0600 or 0400). Empty: ``secret.key`` in the data directory, made when missing."""
+
+
+@dataclass(frozen=True)
+class AuditConfig:
+    anchor: str = ""
+    """Where the head of the audit log's chain is written down outside the database. Empty: ``audit.anchor`` in the data
+    directory."""
+    anchor_mb: int = 4
+    """Room for these files: two, each of half of it."""
+    syslog: str = ""
+    """Where it is sent as well: a socket's path (``/dev/log``) or ``HOST:PORT`` (UDP)."""
+    every_seconds: int = 2
+    """How often new rows are taken into the chain and its head is written down."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +165,8 @@ class WebhooksConfig:
 class RetentionConfig:
     messages_days: int = 180
     mo_days: int = 365
+    audit_days: int = 1095
+    """Rows of the audit log."""
     events_days: int = 7
     """Events to customers, whether acknowledged or not."""
 
@@ -173,6 +189,7 @@ class Config:
     partners_smpp: PartnerConfig = field(default_factory=PartnerConfig)
     partners_cmpp: PartnerConfig = field(default_factory=PartnerConfig)
     security: SecurityConfig = field(default_factory=SecurityConfig)
+    audit: AuditConfig = field(default_factory=AuditConfig)
     durability: DurabilityConfig = field(default_factory=DurabilityConfig)
     webhooks: WebhooksConfig = field(default_factory=WebhooksConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
@@ -182,6 +199,11 @@ class Config:
     def key_file(self) -> Path:
         """The file that seals stored secrets."""
         return Path(self.security.key_file) if self.security.key_file else self.node.data_dir / "secret.key"
+
+    @property
+    def anchor_file(self) -> Path:
+        """The file that keeps heads of the audit log's chain."""
+        return Path(self.audit.anchor) if self.audit.anchor else self.node.data_dir / "audit.anchor"
 
     @property
     def control_socket(self) -> Path:
@@ -202,7 +224,10 @@ _RANGES = {
     ("durability", "report_wait_hours"): (1, 24 * 30),
     ("retention", "messages_days"): (14, 3650),
     ("retention", "mo_days"): (1, 3650),
+    ("retention", "audit_days"): (183, 36_500),
     ("retention", "events_days"): (1, 30),
+    ("audit", "anchor_mb"): (1, 1000),
+    ("audit", "every_seconds"): (1, 3600),
     ("files", "total_mb"): (10, 1_000_000),
     ("files", "keep_days"): (1, 90),
 }
@@ -353,6 +378,8 @@ def _section(
             and not _is_address(converted)
         ):
             problem = 'must look like "127.0.0.1:8080" or "[::1]:8080"'
+        if problem is None and key == "syslog" and converted[:1] not in ("", "/") and not _is_address(converted):
+            problem = 'must look like "/dev/log" or "192.0.2.1:514"'
         if problem is None and key == "outage" and converted not in ("spool", "reject"):
             problem = 'must be "spool" or "reject"'
         if problem is None and key == "tls" and len(converted) > 2:

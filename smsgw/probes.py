@@ -111,6 +111,7 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
         "writers": here("writer_stalled", stalled),
         "disk": here("disk_low", lambda: daemon.acceptor.disk.low),
         "journal": here("journal_full", lambda: "disk full?" if daemon.journal.full else ""),
+        "audit": daemon.auditing.findings,
         "spool": spool,
         "channels": channels,
         "claims": claims,

@@ -101,6 +101,16 @@ async def _sweep() -> None:
                 await _remove(left)
 
 
+@pytest.fixture(autouse=True)
+def audit_key() -> None:
+    """Whatever a test lets write to the audit log is signed."""
+    from smsgw.store import audit
+    from smsgw.store.secrets import Sealer
+
+    sealer = Sealer(b"audit key of the tests".ljust(32))
+    audit.use(lambda: sealer)
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def postgres() -> AsyncIterator[PostgresServer]:
     """An embedded PostgreSQL for the whole run, migrated once into a template database."""

@@ -32,6 +32,7 @@ from smsgw.admin.views import Views
 from smsgw.core.addresses import place_of
 from smsgw.core.errors import SmsgwError, http_status
 from smsgw.sparing import Sparing
+from smsgw.store.readings import Readings
 
 __all__ = ["PortalContext", "setup"]
 
@@ -53,7 +54,7 @@ def routes() -> list[Route]:
 def setup(app: web.Application, ctx: PortalContext) -> None:
     """Mount the portal at ``/``. Paths that belong to others (``/api``, ``/health`` …) are left alone."""
     static = StaticFiles()
-    portal = Portal(ctx, Views(static), Auth(ctx.db, ctx.sealer))
+    portal = Portal(ctx, Views(static), Auth(ctx.db, ctx.sealer), Readings())
     app.cleanup_ctx.append(_life(portal))
     serving.dress_answers(app, ctx.trusted_proxies)
     app.router.add_get("/static/{version}/{name:.+}", _guard_static(static.serve, portal))

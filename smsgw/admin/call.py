@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from smsgw.pipeline.accept import Acceptor
     from smsgw.pipeline.directory import Directory
     from smsgw.store.db import Database
+    from smsgw.store.readings import Readings
     from smsgw.store.secrets import Sealer
 
 
@@ -57,6 +58,7 @@ class Portal:
     context: PortalContext
     views: Views
     auth: Auth
+    readings: Readings
 
     def secure(self, request: web.Request) -> bool:
         """Whether the cookies of this request are for TLS only."""
@@ -112,6 +114,10 @@ class Call:
     def is_htmx(self) -> bool:
         """Whether a page script asks for a piece of a page."""
         return self.request.headers.get("HX-Request") == "true"
+
+    async def reads(self, action: str, object: str, **details: Any) -> None:
+        """The person is about to see something that others must be able to ask about: audited, once a day."""
+        await self.portal.readings.note(self.db, self.who.login, action, object, details, self.ip)
 
     def may(self, action: str) -> bool:
         """Whether the person has a right."""

@@ -108,6 +108,8 @@ ALARM: dict[str, str] = {
     "clock_wrong": N_("时钟不一致"),
     "loop_stalled": N_("程序停顿"),
     "partition_missing": N_("数据分区缺失"),
+    "audit_changed": N_("审计日志被改动"),
+    "audit_anchor": N_("审计日志锚点写入失败"),
     "retention_held": N_("过期数据未能清理"),
     "complaint_ceiling": N_("投诉率超限"),
     "toll_fraud": N_("疑似盗发国际短信"),

@@ -21,6 +21,7 @@ from smsgw.platform.campaigns.files import Incoming
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.store.db import Database
 from smsgw.store.keys import ApiKey
+from smsgw.store.readings import Readings
 from smsgw.store.secrets import Sealer
 
 
@@ -52,6 +53,7 @@ class ApiContext:
     """Long polls waiting, by key; only keys with some are in it."""
     used_keys: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
     """Keys used lately: when (wall clock), and from which address. Whoever writes them down empties it."""
+    readings: Readings = field(default_factory=Readings, init=False)
     closing: bool = field(default=False, init=False)
     """The application shuts down: long polls end."""
 

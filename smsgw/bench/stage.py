@@ -22,7 +22,7 @@ from smsgw.core.ids import IdSource
 from smsgw.core.keywords import Word
 from smsgw.core.webhooks import Reach, parse_networks
 from smsgw.platform.content import words
-from smsgw.store import accounts, channels, keys, partners, policies, webhooks
+from smsgw.store import accounts, audit, channels, keys, partners, policies, webhooks
 from smsgw.store.db import Database
 from smsgw.store.embedded import EmbeddedPostgres
 from smsgw.store.secrets import load_key
@@ -257,6 +257,7 @@ async def _seed(
     if dsn is None:
         raise RuntimeError("the daemon's database is not to be found")
     sealer = load_key(data / "secret.key", create=False)
+    audit.use(lambda: sealer)
     database = Database(dsn, size=2)
     await database.open()
     try:

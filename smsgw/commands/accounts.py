@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain
+from pathlib import Path
 
 import click
 
@@ -24,9 +27,11 @@ from smsgw.commands.base import (
     run_async,
     say,
 )
+from smsgw.store import anchors, auditchain, staff
 from smsgw.store import audit as records
 from smsgw.store import ledger as books
-from smsgw.store import staff
+from smsgw.store.auditchain import Report
+from smsgw.store.db import Database
 
 
 @click.group()
@@ -196,17 +201,67 @@ def audit() -> None:
     """The audit log."""
 
 
+_anchor_option = click.option(
+    "--anchor", "files", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Further anchors: the file of another node, or a system log with them.",
+)  # fmt: skip
+
+
+async def _verify(ctx: Context, database: Database, files: Sequence[Path]) -> Report:
+    settings = ctx.settings
+    own = anchors.AnchorFile(settings.anchor_file, limit=0)
+    everything = chain(own.read(), *(anchors.read(file) for file in files))
+    return await auditchain.verify(database, ctx.sealer(), everything)
+
+
 @audit.command("verify")
+@_anchor_option
 @json_option
 @pass_context
 @run_async
-async def audit_verify(ctx: Context, as_json: bool) -> None:
-    """Walk the chain of hashes."""
+async def audit_verify(ctx: Context, files: tuple[Path, ...], as_json: bool) -> None:
+    """Check every row, the chain over them, and the chain against its anchors; exit 1 when something does not fit."""
     async with ctx.database() as database:
-        checked, broken = await records.verify(database)
+        report = await _verify(ctx, database, files)
     if as_json:
-        print_json({"checked": checked, "first_broken": broken})
+        print_json(
+            {
+                "sound": report.sound, "rows": report.rows, "legacy": report.legacy, "open": report.open,
+                "pruned": report.pruned, "anchors": report.anchors, "head": report.head.seq if report.head else None,
+                "problems": [asdict(problem) | {"text": str(problem)} for problem in report.problems],
+                "more": report.more,
+            }
+        )  # fmt: skip
     else:
-        click.echo(f"{checked} entries are sound" + (f"; entry {broken} was changed" if broken else ""))
-    if broken is not None:
+        _tell(report)
+    if not report.sound:
         raise SystemExit(1)
+
+
+def _tell(report: Report) -> None:
+    click.echo(f"{report.rows} rows in the chain are sound, checked against {report.anchors} anchors")
+    for number, what in (
+        (report.legacy, "rows from before the chain was keyed fit as well"),
+        (report.open, "rows are too new to be in the chain; they are signed"),
+        (report.pruned, "rows were dropped when their retention was over"),
+    ):
+        if number:
+            click.echo(f"{number} {what}")
+    for problem in report.problems:
+        say(f"known since {problem.known}: {problem}" if problem.known else f"NOT SOUND: {problem}")
+    if report.more:
+        click.echo(f"NOT SOUND: {report.more} more problems")
+
+
+@audit.command("accept")
+@click.option("--reason", required=True, help="What has happened, such as: restored from the backup of …")
+@_anchor_option
+@pass_context
+@run_async
+async def audit_accept(ctx: Context, reason: str, files: tuple[Path, ...]) -> None:
+    """Write into the log that what verify finds now is known, and why; it is told apart from new things then."""
+    async with ctx.database() as database:
+        report = await _verify(ctx, database, files)
+        number = await auditchain.accept(database, report, reason, actor=actor())
+    _tell(report)
+    click.echo(f"{number} problems are known from now on" if number else "there is nothing to accept")

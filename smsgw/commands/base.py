@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import getpass
 import json
 import re
@@ -22,7 +23,7 @@ from smsgw.config import Config, ConfigError
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA, COMMANDS, IdSource
 from smsgw.core.printable import printable
-from smsgw.store import migrate, secrets
+from smsgw.store import audit, migrate, secrets
 from smsgw.store.db import Database
 from smsgw.store.embedded import EmbeddedError, EmbeddedPostgres
 from smsgw.store.secrets import KeyFileError, Sealer
@@ -71,6 +72,7 @@ class Context:
         An embedded database is used where it runs, or started for the moment.
         """
         settings = self.settings
+        audit.use(functools.cache(self.sealer))
         async with contextlib.AsyncExitStack() as stack:
             dsn: str | None = settings.database.dsn
             if not dsn:

@@ -25,7 +25,7 @@ from smsgw.core.model import MessageType
 from smsgw.core.numbers import InvalidNumber, mask, normalize
 from smsgw.core.policy import LISTED_ZH, Listed
 from smsgw.platform.content import words
-from smsgw.store import accounts, policies, traditional
+from smsgw.store import accounts, audit, policies, traditional
 from smsgw.store.db import Database
 
 TYPES = click.Choice([str(x) for x in MessageType])
@@ -278,6 +278,8 @@ async def allow_list(ctx: Context, kind: str | None, limit: int, unmask: bool, a
             | {"number": row["number"] if unmask else mask(row["number"]), "account": row["account"] or "all"}
             for row in await words.list_allowed(database, kind=kind or "", limit=limit)
         ]
+        if unmask:
+            await audit.record(database, actor(), "numbers.unmask", "allow", after={"numbers": len(lines)})
     if as_json:
         print_json(lines)
     else:

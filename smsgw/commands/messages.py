@@ -21,7 +21,7 @@ from smsgw.commands.base import (
 )
 from smsgw.core.numbers import mask
 from smsgw.core.states import DECISIONS, STATUS_ZH
-from smsgw.store import messages
+from smsgw.store import audit, messages
 
 TYPES = click.Choice(("otp", "notice", "marketing"))
 
@@ -114,6 +114,8 @@ async def trace(ctx: Context, message_id: int, unmask: bool, as_json: bool) -> N
     """The story of one message, from acceptance to the customer's acknowledgement."""
     async with ctx.database() as database:
         story = await messages.trace_message(database, message_id, accounts=None)
+        if story is not None:
+            await audit.record(database, actor(), "message.read", f"message/{message_id}", after={"unmasked": unmask})
     if story is None:
         raise Failed(f"no message {message_id}")
     message = story.message

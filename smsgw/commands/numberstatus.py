@@ -21,6 +21,7 @@ from smsgw.commands.base import (
 )
 from smsgw.core.numbers import InvalidNumber, mask, normalize
 from smsgw.core.numberstate import SOURCE_ZH, STATE_ZH, NumberState, parse
+from smsgw.store import audit
 from smsgw.store import numberstatus as store
 from smsgw.store import settings as settings_store
 from smsgw.store.db import Database, Row
@@ -123,6 +124,8 @@ async def status_list(ctx: Context, state: str | None, limit: int, unmask: bool,
         days = await _days(database)
         counts = await store.count(database, days)
         rows = await store.list_(database, days, state=state or "", limit=limit)
+        if unmask:
+            await audit.record(database, actor(), "numbers.unmask", "number-status", after={"numbers": len(rows)})
     lines = [_line(row, whole=unmask) for row in rows]
     if as_json:
         print_json({"counts": counts, "entries": lines})

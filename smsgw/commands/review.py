@@ -19,7 +19,7 @@ from smsgw.commands.base import (
     show_time,
 )
 from smsgw.core.numbers import mask
-from smsgw.store import reviews
+from smsgw.store import audit, reviews
 from smsgw.store.db import Row
 
 STATES = ("pending", "passed", "rejected", "expired")
@@ -76,6 +76,9 @@ async def review_show(ctx: Context, batch_id: int, unmask: bool, as_json: bool) 
             dict(m) | {"id": str(m["id"]), "number": m["number"] if unmask else mask(m["number"])}
             for m in await reviews.sample(database, row)
         ]
+        if unmask:
+            seen = {"numbers": len(sample)}
+            await audit.record(database, actor(), "numbers.unmask", f"review/{batch_id}", after=seen)
     if as_json:
         print_json(_line(row) | {"messages": sample})
         return

@@ -26,6 +26,8 @@ KINDS: dict[str, str] = {
     "clock_wrong": "时钟不一致",
     "loop_stalled": "程序停顿",
     "partition_missing": "数据分区缺失",
+    "audit_changed": "审计日志被改动",
+    "audit_anchor": "审计日志锚点写入失败",
     "retention_held": "过期数据未能清理",
     "complaint_ceiling": "投诉率超限",
     "toll_fraud": "疑似盗发国际短信",

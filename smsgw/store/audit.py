@@ -1,51 +1,85 @@
-"""The audit log: who changed what. Every row carries a hash over the row before it, so that an edit shows."""
+"""The audit log: who did what. It is added to, never changed.
+
+Every row carries an HMAC under a key that is not in the database, so that nobody who can only write to the database can
+make one up or edit one. Which rows there are, and in which order, says the chain that ``store/auditchain`` makes of
+them a moment later: writers do not wait for each other.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from smsgw.store.db import Connection, Database
-
-LOCK = 0x61756469
-"""Advisory lock that makes writers append one after the other."""
-FIRST = b"\0" * 32
-"""What stands for the hash before the first row."""
+    from smsgw.store.secrets import Sealer
 
 JsonObject = Mapping[str, Any]
 
+PURPOSE = "smsgw audit v1"
+"""Of the keys that are derived from the key file."""
+HIDDEN = "***"
 
-def row_hash(
-    previous: bytes,
-    *,
-    at: datetime,
-    actor: str,
-    ip: str | None,
-    action: str,
-    object: str,
-    before: JsonObject | None,
-    after: JsonObject | None,
-) -> bytes:
-    """SHA-256 over the previous hash and the row as canonical JSON (sorted keys, no spaces, UTF-8)."""
-    row = {
-        "at": at.astimezone(UTC).isoformat(timespec="microseconds"),
-        "actor": actor,
-        "ip": ip,
-        "action": action,
-        "object": object,
-        "before": before,
-        "after": after,
-    }
-    text = json.dumps(row, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(previous + text.encode()).digest()
+_SECRET = re.compile(r"password|passwd|secret|bearer|token|sealed|private|credential|shared", re.IGNORECASE)
+"""Names of values that are not written down, whoever hands them over."""
+_GIVEN_AWAY = re.compile(r"smk_(?:live|test)_[\w-]+|whsec_[\w+/=-]+|(?<=://)[^/\s@]+(?=@)")
+"""What is a secret wherever it stands: bearer keys, signing secrets, user and password in an address."""
+
+_source: Callable[[], Sealer] | None = None
+
+
+def use(source: Callable[[], Sealer]) -> None:
+    """Whose keys sign the rows that this process writes; asked when there is one to write."""
+    global _source
+    _source = source
+
+
+def keys() -> Sealer:
+    """The keys that ``use`` has named."""
+    if _source is None:
+        raise RuntimeError("no key signs the audit log: call audit.use first")
+    return _source()
+
+
+def row_mac(
+    key: bytes, id_: int, at: datetime, actor: str, ip: str | None, action: str, object_: str,
+    before: str | None, after: str | None,
+) -> bytes:  # fmt: skip
+    """HMAC-SHA-256 of a row. ``before`` and ``after`` are what PostgreSQL writes for the ``jsonb``, ``ip`` its host."""
+    row = [
+        id_,
+        at.astimezone(UTC).isoformat(timespec="microseconds"),
+        actor,
+        ip,
+        action,
+        object_,
+        before,
+        after,
+    ]
+    return hmac.digest(key, b"row\0" + json.dumps(row, ensure_ascii=False).encode(), "sha256")
+
+
+def _clean(value: Any) -> Any:
+    """A value without what must not be in a log."""
+    if isinstance(value, Mapping):
+        return {name: _hide(str(name), item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(item) for item in value]
+    return _GIVEN_AWAY.sub(HIDDEN, value) if isinstance(value, str) else value
+
+
+def _hide(name: str, value: Any) -> Any:
+    told = value is None or isinstance(value, bool | int | float)  # how many there are, until when, whether
+    return HIDDEN if _SECRET.search(name) and not told else _clean(value)
 
 
 def _json(value: JsonObject | None) -> str | None:
-    return None if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return None if value is None else json.dumps(_clean(value), ensure_ascii=False, sort_keys=True)
 
 
 async def record(
@@ -62,6 +96,21 @@ async def record(
         await append(connection, actor, action, object, before, after, ip)
 
 
+_NEXT = """
+SELECT nextval('audit_entry') AS id, clock_timestamp() AS at, host($1::text::inet) AS ip,
+       $2::text::jsonb::text AS before, $3::text::jsonb::text AS after
+"""
+
+_APPEND = """
+WITH entry AS (
+    INSERT INTO audit (id, at, actor, ip, action, object, before, after, key, mac)
+    VALUES ($1, $2, $3, $4::text::inet, $5, $6, $7::text::jsonb, $8::text::jsonb, $9, $10)
+    RETURNING id
+)
+INSERT INTO audit_open (id) SELECT id FROM entry
+"""
+
+
 async def append(
     connection: Connection,
     actor: str,
@@ -72,43 +121,39 @@ async def append(
     ip: str | None = None,
 ) -> None:
     """Append a row inside the caller's transaction: the change and its record stand or fall together."""
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
-    at: datetime = await connection.fetchval("SELECT clock_timestamp()")
-    previous: bytes | None = await connection.fetchval("SELECT hash FROM audit ORDER BY id DESC LIMIT 1")
-    digest = row_hash(
-        previous or FIRST,
-        at=at, actor=actor, ip=ip, action=action, object=object, before=before, after=after,
-    )  # fmt: skip
-    await connection.execute(
-        "INSERT INTO audit (at, actor, ip, action, object, before, after, hash)"
-        " VALUES ($1, $2, $3::text::inet, $4, $5, $6::text::jsonb, $7::text::jsonb, $8)",
-        at, actor, ip, action, object, _json(before), _json(after), digest,
-    )  # fmt: skip
+    key, secret = keys().derive(PURPOSE)
+    # The row as the server will give it back.
+    (row,) = await connection.fetch(_NEXT, ip, _json(before), _json(after))
+    said = (row["id"], row["at"], actor, row["ip"], action, object, row["before"], row["after"])
+    await connection.execute(_APPEND, *said, key, row_mac(secret, *said))
 
 
-async def verify(db: Database, *, page: int = 1000) -> tuple[int, int | None]:
-    """Walk the chain: ``(rows checked, id of the first row that does not fit, or None)``."""
-    previous, last_id, checked = FIRST, 0, 0
-    while True:
-        rows = await db.fetch(
-            "SELECT id, at, actor, host(ip) AS ip, action, object, before::text AS before,"
-            " after::text AS after, hash FROM audit WHERE id > $1 ORDER BY id LIMIT $2",
-            last_id,
-            page,
-        )
-        if not rows:
-            return checked, None
-        for row in rows:
-            digest = row_hash(
-                previous,
-                at=row["at"],
-                actor=row["actor"],
-                ip=row["ip"],
-                action=row["action"],
-                object=row["object"],
-                before=json.loads(row["before"]) if row["before"] is not None else None,
-                after=json.loads(row["after"]) if row["after"] is not None else None,
-            )
-            if digest != row["hash"]:
-                return checked, row["id"]
-            previous, last_id, checked = digest, row["id"], checked + 1
+# --- rows from before -------------------------------------------------------------------------------------------
+
+FIRST = b"\0" * 32
+"""What stood for the hash before the first row."""
+
+
+def row_hash(
+    previous: bytes,
+    *,
+    at: datetime,
+    actor: str,
+    ip: str | None,
+    action: str,
+    object: str,
+    before: JsonObject | None,
+    after: JsonObject | None,
+) -> bytes:
+    """The chain from before, without a key: SHA-256 over the previous hash and the row as canonical JSON."""
+    row = {
+        "at": at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "actor": actor,
+        "ip": ip,
+        "action": action,
+        "object": object,
+        "before": before,
+        "after": after,
+    }
+    text = json.dumps(row, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(previous + text.encode()).digest()

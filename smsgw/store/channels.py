@@ -135,9 +135,11 @@ async def set_channel(
                 *values.values(),
             )
             known = {f: before[_COLUMN.get(f, f)] for f in changes if f != "password"}
+            if "profile" in known:
+                known["profile"] = json.loads(known["profile"])
             await audit.append(
                 connection, actor=actor, action="channel.set", object=f"channel/{name}",
-                before=known, after=_public(changes),
+                before=_public(known), after=_public(changes),
             )  # fmt: skip
             await connection.execute(BUMP)
     except (asyncpg.CheckViolationError, asyncpg.NotNullViolationError) as exc:

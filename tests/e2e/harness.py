@@ -33,9 +33,11 @@ import aiohttp
 
 from smsgw import controlclient
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
+from smsgw.store import audit
 from smsgw.store.db import Database
 from smsgw.store.embedded import EmbeddedPostgres
 from smsgw.store.policies import relax
+from smsgw.store.secrets import load_key
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
@@ -781,6 +783,8 @@ async def _relax(node: Node) -> None:
     """In one process: each command takes a second."""
     dsn = node.environment["SMSGW_DATABASE_DSN"] or await EmbeddedPostgres(node.data_dir).find()
     assert dsn
+    key = load_key(Path(node.environment.get("SMSGW_SECURITY_KEY_FILE", node.data_dir / "secret.key")), create=True)
+    audit.use(lambda: key)  # as the commands sign it
     database = Database(dsn, size=1)
     await database.open()
     try:

@@ -18,7 +18,7 @@ from smsgw.core.model import MessageType
 from smsgw.core.settings import Settings
 from smsgw.pipeline.alarms import AlarmKeeper
 from smsgw.pipeline.lists import Lists
-from smsgw.store import accounts, alarms, audit, blocklist, codes, complaints, settings
+from smsgw.store import accounts, alarms, audit, auditchain, blocklist, codes, complaints, settings
 from smsgw.store.db import Database
 
 PHONE = "8613800138000"
@@ -72,7 +72,7 @@ async def test_what_is_added_and_removed_reaches_a_node_that_follows(database: D
     assert node.refusal(PHONE, 1, MessageType.OTP, "") is None
     assert (await lists(database)).refusal(PHONE, 1, MessageType.OTP, "") is None
     assert await blocklist.find(database, PHONE) == []
-    assert (await audit.verify(database))[1] is None
+    assert (await auditchain.verify(database, audit.keys())).problems == []
 
 
 async def test_an_entry_ends_by_itself(database: Database) -> None:

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from smsgw.pipeline.directory import Directory
-from smsgw.store import accounts, audit, channels
+from smsgw.store import accounts, channels
 from smsgw.store.db import Database
 from smsgw.store.secrets import Sealer
 
@@ -34,7 +34,7 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 
 async def _waiting_for_audit(database: Database) -> bool:
     return bool(
-        await database.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        await database.fetchval("SELECT count(*) FROM pg_locks WHERE relation = 'audit'::regclass AND NOT granted")
     )
 
 
@@ -54,14 +54,14 @@ async def test_a_version_read_before_the_commit_does_not_hide_the_change(
 ) -> None:
     blocker = await asyncpg.connect(dsn)
     try:
-        await blocker.execute("SELECT pg_advisory_lock($1)", audit.LOCK)
+        await blocker.execute("BEGIN; LOCK TABLE audit IN ACCESS EXCLUSIVE MODE")
         async with asyncio.TaskGroup() as group:
             group.create_task(change(database, "new"))  # type: ignore[arg-type]
             async with asyncio.timeout(4):
                 while not await _waiting_for_audit(database):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             seen = await channels.config_version(database)
-            await blocker.execute("SELECT pg_advisory_unlock($1)", audit.LOCK)
+            await blocker.execute("ROLLBACK")
     finally:
         await blocker.close()
     assert await channels.config_version(database) not in (seen, 0)

@@ -8,6 +8,7 @@ from smsgw import clock
 from smsgw.admin.call import Call
 from smsgw.admin.forms import PERIODS, RecordFilter
 from smsgw.admin.rights import route
+from smsgw.core.numbers import mask
 from smsgw.store.messages import MessageView, search_messages
 
 PAGE = 50
@@ -19,6 +20,7 @@ async def show(call: Call) -> web.StreamResponse:
     wanted = RecordFilter.read(call.request.query, clock.now())
     rows: list[MessageView] = []
     if not wanted.errors:
+        await call.reads("records.search", "records", **_asked(wanted))
         rows = await search_messages(
             call.db,
             accounts=_scope(call.accounts, wanted.account_id),
@@ -44,6 +46,19 @@ async def show(call: Call) -> web.StreamResponse:
         periods=PERIODS,
         content=call.may("records.content"),
     )
+
+
+def _asked(wanted: RecordFilter) -> dict[str, str]:
+    """What a search looks for, for the audit log: without the page, and the number as everybody sees it."""
+    asked = {
+        "from": wanted.from_time.isoformat() if wanted.from_time else "",
+        "to": wanted.to_time.isoformat() if wanted.to_time else "",
+        "account": wanted.account,
+        "status": wanted.status,
+        "batch": wanted.batch,
+        "number": mask(wanted.number) if wanted.number else "",
+    }
+    return {name: value for name, value in asked.items() if value}
 
 
 def _scope(own: tuple[int, ...] | None, chosen: int | None) -> tuple[int, ...] | None:

@@ -31,12 +31,14 @@ async def _values(call: Call) -> dict[str, Any]:
     found = await trace_message(call.db, message_id, accounts=call.accounts)
     if found is None:
         raise web.HTTPNotFound
+    content = call.may("records.content")
+    await call.reads("message.read", f"message/{message_id}", content=content)
     return {
         "trace": found,
         "message": found.message,
         "steps": timeline(found),
         "final": found.message.status in words.FINAL_STATUSES,
-        "content": call.may("records.content"),
+        "content": content,
     }
 
 

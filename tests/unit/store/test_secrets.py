@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from smsgw.store.secrets import KeyFileError, load_key
+from smsgw.store.secrets import KeyFileError, key_id, load_key, read_keys, write_keys
 
 
 def test_many_who_want_the_key_file_at_once_get_one_key(tmp_path: Path) -> None:
@@ -36,3 +36,83 @@ def test_a_key_file_that_is_missing_or_wrong_is_named(tmp_path: Path) -> None:
     (tmp_path / "short").write_text("abcd")
     with pytest.raises(KeyFileError):
         load_key(tmp_path / "short", create=False)
+
+
+def key_file(path: Path, *keys: bytes) -> Path:
+    path.write_text("# keys of the tests\n" + "".join(f"{key.hex()}\n" for key in keys))
+    path.chmod(0o600)
+    return path
+
+
+def test_the_first_key_seals_and_all_of_them_open(tmp_path: Path) -> None:
+    old = load_key(key_file(tmp_path / "old", b"o" * 32), create=False)
+    sealed = old.seal("geheim", "place")
+    both = load_key(key_file(tmp_path / "both", b"n" * 32, b"o" * 32), create=False)
+    assert both.open(sealed, "place") == "geheim"
+    again = both.reseal(sealed, "place")
+    assert again is not None
+    assert both.reseal(again, "place") is None
+    assert load_key(key_file(tmp_path / "new", b"n" * 32), create=False).open(again, "place") == "geheim"
+    with pytest.raises(KeyFileError):
+        old.open(again, "place")
+
+
+def test_derived_keys_are_of_their_key_and_purpose(tmp_path: Path) -> None:
+    both = load_key(key_file(tmp_path / "both", b"n" * 32, b"o" * 32), create=False)
+    assert both.ids == (key_id(b"n" * 32), key_id(b"o" * 32))
+    id_, key = both.derive("audit")
+    assert id_ == both.ids[0]
+    assert key == both.derived("audit", id_)
+    assert (
+        len({key, both.derived("other", id_), both.derived("audit", both.ids[1]), b"n" * 32, b"o" * 32}) == 5
+    )
+    assert both.derived("audit", "00000000") is None
+
+
+def test_a_key_that_is_put_into_the_file_is_used_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    running = load_key(path, create=True)
+    (old,) = read_keys(path)
+    sealed = running.seal("geheim", "place")
+    write_keys(path, (b"n" * 32, old))
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in tmp_path.iterdir()] == ["secret.key"]
+    assert running.reseal(sealed, "place") is not None
+    foreign = load_key(path, create=False).seal("neu", "place")
+    assert running.open(foreign, "place") == "neu"
+    assert running.open(sealed, "place") == "geheim"
+    assert running.derive("audit")[0] == key_id(b"n" * 32)
+    path.write_text("rubbish")  # what cannot be used changes nothing
+    assert running.open(running.seal("geheim", "place"), "place") == "geheim"
+    with pytest.raises(KeyFileError):
+        write_keys(path, (b"short",))
+    assert path.read_text() == "rubbish"
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o660, 0o604, 0o601])
+def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "secret.key"
+    load_key(path, create=True)
+    path.chmod(mode)
+    with pytest.raises(KeyFileError, match=f"{mode:04o}.*chmod 600"):
+        load_key(path, create=False)
+    path.chmod(0o400)
+    load_key(path, create=False)
+
+
+def test_a_credential_of_systemd_is_guarded_by_its_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = key_file(tmp_path / "smsgw.key", b"k" * 32)
+    path.chmod(0o440)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    load_key(path, create=False)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "zz" * 32, "ab" * 31, ("ab" * 32 + "\n") * 33])
+def test_a_key_file_without_keys_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "secret.key"
+    path.write_text(text)
+    path.chmod(0o600)
+    with pytest.raises(KeyFileError):
+        load_key(path, create=False)

@@ -1,0 +1,126 @@
+"""Another key seals stored secrets: in steps, as often as one likes, without anything that does not open meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from smsgw.core.webhooks import Reach
+from smsgw.store import accounts, audit, channels, keys, partners, resealing, webhooks
+from smsgw.store.db import Database
+from smsgw.store.secrets import Sealer
+
+OLD, NEW = b"o" * 32, b"n" * 32
+SGIP: dict[str, object] = {
+    "protocol": "sgip12", "host": "127.0.0.1", "port": 8801, "username": "900001", "password": "channel-pass-word",
+    "profile": {"node": 3021000001, "corp_id": "10001", "peer_password": "peer-pass-word"},
+}  # fmt: skip
+
+
+@pytest_asyncio.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    one = Database(dsn)
+    await one.open()
+    yield one
+    await one.close()
+
+
+async def _furnish(database: Database, sealer: Sealer) -> list[str]:
+    """Something sealed in every place; what must never be seen again."""
+    account = await accounts.add_account(database, "acme", actor="test")
+    await channels.add_channel(database, sealer, "unicom", SGIP, actor="test")
+    key = await keys.add_key(database, sealer, account, actor="test")
+    await partners.add_partner(database, sealer, account, "smpp", "shop", "prtnr-pw", {}, actor="test")
+    wanted = webhooks.Wanted(name="main", url="https://hook.example.com/sms", events=("message.report",))
+    hook = await webhooks.put_endpoint(
+        database, sealer, account, wanted, Reach(), actor="test", operator=True
+    )
+    assert hook is not None
+    return ["channel-pass-word", "peer-pass-word", key.secret, key.bearer, "prtnr-pw", hook]
+
+
+async def _opens(database: Database, sealer: Sealer) -> None:
+    (spec,) = [c for c in await channels.load_channels(database, sealer) if c.name == "unicom"]
+    assert (spec.password, spec.profile["peer_password"]) == ("channel-pass-word", "peer-pass-word")
+    assert (await keys.load_keys(database, sealer))[0].secrets[0]
+    assert (await partners.load_partners(database, sealer))[0].password == "prtnr-pw"
+    assert (await webhooks.load(database, sealer)).endpoints
+
+
+async def test_secrets_are_sealed_anew_step_by_step(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resealing, "PAGE", 1)
+    await _furnish(database, Sealer(OLD))
+    both = Sealer(NEW, OLD)
+    await _opens(database, both)
+    dry = await resealing.reseal(database, both, dry=True)
+    assert sum(place.changed for place in dry) == 5
+    done = await resealing.reseal(database, both)
+    assert [(place.values, place.changed, place.stuck) for place in done] == [(1, 1, [])] * 5
+    assert sum(place.changed for place in await resealing.reseal(database, both)) == 0
+    await _opens(database, Sealer(NEW))
+
+
+async def test_what_is_changed_meanwhile_stays_and_what_does_not_open_is_named(database: Database) -> None:
+    await _furnish(database, Sealer(OLD))
+    both = Sealer(NEW, OLD)
+    _, update, _ = resealing._PLACES["channels"]
+    old = await database.fetchval("SELECT password_sealed FROM channel WHERE name = 'unicom'")
+    await channels.set_channel(database, both, "unicom", {"password": "channel-pass-word"}, actor="test")
+    id_ = await database.fetchval("SELECT id FROM channel WHERE name = 'unicom'")
+    assert await database.execute(update, id_, [both.seal("stale", "channel/unicom")], [old]) == "UPDATE 0"
+    stuck = await resealing.reseal(database, Sealer(b"x" * 32, NEW))
+    assert sorted(context for place in stuck for context in place.stuck)[0].startswith("api_key/")
+    assert (
+        sum(place.changed for place in stuck) == 1
+    )  # the channel's password, which was set under the new key
+
+
+async def test_every_sealed_column_is_known_to_it(database: Database) -> None:
+    """A secret in a place of its own would be lost with the old key."""
+    columns = await database.fetch(
+        "SELECT table_name || '.' || column_name FROM information_schema.columns"
+        " WHERE column_name LIKE '%sealed%' AND table_schema = current_schema()"
+    )
+    statements = " ".join(str(place) for place in resealing._PLACES.values())
+    for (column,) in columns:
+        table, _, name = column.partition(".")
+        assert f"UPDATE {table} SET {name} =" in statements, column  # noqa: S608
+
+
+async def test_no_secret_gets_into_the_audit_log(database: Database) -> None:
+    sealer = Sealer(OLD)
+    told = await _furnish(database, sealer)
+    profile: dict[str, Any] = {"node": 3021000001, "corp_id": "10001", "peer_password": "other-peer-pass"}
+    await channels.set_channel(
+        database, sealer, "unicom", {"password": "other-channel-pass", "profile": profile}, actor="test"
+    )
+    key_id = await database.fetchval("SELECT key_id FROM api_key")
+    rotated = await keys.rotate_key(database, sealer, key_id, actor="test")
+    sealed = [
+        value.hex()
+        for row in await database.fetch(
+            "SELECT ARRAY[password_sealed] AS s FROM channel UNION ALL SELECT secrets_sealed FROM api_key"
+            " UNION ALL SELECT ARRAY[password_sealed] FROM partner UNION ALL SELECT secrets_sealed FROM webhook"
+            " UNION ALL SELECT ARRAY[decode(profile->>'peer_password', 'hex')] FROM channel"
+        )
+        for value in row["s"]
+        if value
+    ]
+    # Whoever hands over a secret by mistake finds that it is not written down.
+    leaky = {
+        "password": "lk-1", "new": {"Bearer_Token": "lk-2", "list": [{"shared_secret": "lk-3"}]},
+        "url": "https://user:lk-4@example.com/x", "note": f"key {rotated.bearer} was made", "rate": 5, "secrets": 2,
+    }  # fmt: skip
+    await audit.record(database, "li", "leak", "thing", leaky, leaky)
+    rows = await database.fetch("SELECT audit::text AS text FROM audit")
+    text = "\n".join(row["text"] for row in rows)
+    for secret in (*told, *sealed, rotated.secret, rotated.bearer, "other-channel-pass", "other-peer-pass"):
+        assert secret not in text
+    assert "lk-" not in text
+    assert '"rate": 5, ' in rows[-1]["text"].replace('""', '"')
+    assert '"secrets": 2' in rows[-1]["text"].replace('""', '"')
