@@ -194,6 +194,7 @@ class Daemon:
             optout_words=lambda: self.directory.settings.optout_words,
             on_refused=lambda accounts: self.bell.ring(accounts, "report"),
             refusal=self.lists.refusal, empty=self.numbers.empty, extension=self.directory.extension_of,
+            owns=self.directory.owns,
             nodes=lambda: self._nodes,
             recall=partial(requestkeys.recall, self.database), spool=spool,
             spool_seconds=settings.durability.spool_seconds, available=lambda: self.directory.available,

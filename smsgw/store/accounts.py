@@ -13,7 +13,7 @@ import asyncpg
 from smsgw.core.accounts import FIELDS, MAX_DEPTH, NAME, resolve
 from smsgw.core.errors import Invalid
 from smsgw.core.model import Account, UnknownPolicy
-from smsgw.store import audit
+from smsgw.store import audit, extensions
 from smsgw.store.db import Connection, Database, Row
 
 
@@ -218,6 +218,8 @@ async def _change(connection: Connection, account_id: int, values: Mapping[str, 
         if "parent" in columns:
             height = max(row["depth"] for row in rows)
             columns["parent_id"] = await _parent(connection, columns.pop("parent"), below, height)
+    if "extend_code" in columns:
+        await extensions.give(connection, account_id, "", str(columns.pop("extend_code")))
     if columns:
         sets = ", ".join(f"{column} = ${n}" for n, column in enumerate(columns, 2))
         await connection.execute(f"UPDATE account SET {sets} WHERE id = $1", account_id, *columns.values())  # noqa: S608

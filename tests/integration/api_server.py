@@ -203,6 +203,8 @@ async def running(
         recall=functools.partial(requestkeys.recall, db),
         database=db,
         freshen=lambda: lists.follow(db),
+        extension=directory.extension_of,
+        owns=directory.owns,
         **({"policies": lambda: directory.policies, "now": now} if now else {}),
         **accepting,
     )

@@ -479,7 +479,10 @@ async def _(own: Own) -> Provoked:
 
 @case("EXTEND_CODE_INVALID")
 async def _(own: Own) -> Provoked:
-    return Provoked({}, await own.send(extend_code="12a"))
+    assert (await own.send(extend_code="12a")).code == "EXTEND_CODE_INVALID"
+    await accounts.add_account(own.api.ctx.db, f"{own.name}-other", actor="t", extend_code="7710")
+    await own.reload()
+    return Provoked({}, await own.send(extend_code="77101"))
 
 
 @case("TIME_INVALID")
