@@ -14,8 +14,9 @@ from api_server import Answer, Api, running
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
+from smsgw.core.numberstate import NumberState
 from smsgw.pipeline.accept import SendItem, SendRequest
-from smsgw.store import accounts, channels, codes
+from smsgw.store import accounts, blocklist, channels, codes, numberstatus, policies
 from smsgw.store.keys import SCOPES, NewKey
 
 PHONE, OTHER = "13800138000", "13800138001"
@@ -158,3 +159,89 @@ async def test_a_code_does_not_change_hands_while_it_is_answered(api: Api) -> No
 def api_time(api: Api, **ahead: int) -> str:
     at = api.acceptor._now() + timedelta(**ahead)
     return at.isoformat()
+
+
+# --- what others send to the same number ----------------------------------------------------------------------------
+
+PLATFORM = "已达到平台对单个号码的保护上限,请稍后重试"
+
+
+async def frequency_of(api: Api, key: NewKey, content: str, type_: str) -> tuple[str, str]:
+    body = {"to": [PHONE], "content": content, "type": type_}
+    explained = (await api.post("/messages/explain", body, key=key)).data["items"][0]
+    (check,) = [c for c in explained["checks"] if c["check"] == "频控"]
+    return check["code"], check["message"]
+
+
+@pytest.mark.parametrize("type_", ["otp", "notice", "marketing"])
+async def test_one_account_does_not_use_up_the_limits_of_another(api: Api, clock: Clock, type_: str) -> None:
+    """However much one sends: others keep their own limits, and the same text is theirs to send as well."""
+    bank = await tenant(api, "bank")
+    text = "您好,拒收请回复R" if type_ == "marketing" else "您好"
+    await policies.put(api.ctx.db, "frequency", "100/1d", account_id=api.account_id, actor="t")
+    await policies.put(api.ctx.db, "identical_seconds", "off", account_id=api.account_id, actor="t")
+    await api.ctx.directory.reload(api.ctx.db)
+    for _ in range(60):
+        assert (await send(api, api.key, content=text, type=type_)).status == 202
+    assert (await frequency_of(api, bank, text, type_))[0] == "OK"
+    assert (await send(api, bank, content=text, type=type_)).status == 202
+    code, said = await frequency_of(api, bank, text, type_)
+    assert (code, "平台" in said) == ("NUMBER_FREQ_LIMITED", False)
+    answer = await send(api, bank, content=text, type=type_)
+    assert (answer.status, answer.data["items"][0]["message"]) == (400, said)
+
+
+async def test_the_platform_has_a_ceiling_of_its_own(api: Api, clock: Clock) -> None:
+    """What all others send together, each counted for a third of it at most, in words that tell nothing of them."""
+    keys = [await tenant(api, f"bank{n}") for n in range(4)]
+    await policies.put(api.ctx.db, "frequency_all", "3/1h", type_="otp", actor="t")
+    await api.ctx.directory.reload(api.ctx.db)
+    for n, key in enumerate(keys[:3]):
+        assert await frequency_of(api, keys[3], "验证码 9", "otp") == ("OK", "成功")
+        for _ in range(2):
+            assert (await send(api, key, content=f"验证码 {n}", type="otp")).status == 202
+            clock.now += timedelta(minutes=1)
+    code, said = await frequency_of(api, keys[3], "验证码 9", "otp")
+    assert (code, said) == ("NUMBER_FREQ_LIMITED", f"该号码发送过于频繁:{PLATFORM}")
+    answer = await send(api, keys[3], content="验证码 9", type="otp")
+    assert (answer.status, answer.data["items"][0]["message"]) == (400, said)
+    assert (await send(api, keys[3], content="通知")).status == 202, "another type is not in question"
+    assert (await send(api, keys[0], content="验证码 8", type="otp")).status == 202, (
+        "nor is who sent a part of it"
+    )
+    await policies.put(api.ctx.db, "frequency_all", "off", type_="otp", actor="t")
+    await api.ctx.directory.reload(api.ctx.db)
+    assert await frequency_of(api, keys[3], "验证码 9", "otp") == ("OK", "成功")
+
+
+async def test_dedupe_knows_the_callers_own_messages(api: Api, clock: Clock) -> None:
+    bank = await tenant(api, "bank")
+    once = {"content": "同一句", "dedupe": {"window_s": 600}}
+    assert (await send(api, api.key, **once)).status == 202
+    assert (await send(api, bank, **once)).status == 202
+    assert (await send(api, api.key, **once)).code == "CONTENT_DUPLICATE"
+
+
+async def test_what_is_known_of_a_number_has_no_hour(api: Api) -> None:
+    """Whose message taught it, and when that came back, is nobody's business; the day says how old it is."""
+    bank, at = await tenant(api, "bank"), datetime.now(CHINA).replace(microsecond=123456)
+    await numberstatus.put(api.ctx.db, {"86" + PHONE: NumberState.EMPTY}, at, actor="t")
+    (known,) = (await api.post("/numbers/check", {"numbers": [PHONE]}, key=bank)).data["items"]
+    assert known["state"] == "empty"
+    assert datetime.fromisoformat(known["seen_at"]) == at.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+async def test_an_opt_out_from_everybody_has_no_hour_either(api: Api) -> None:
+    bank = await tenant(api, "bank")
+    at = datetime(2026, 5, 4, 13, 27, tzinfo=CHINA)
+    async with api.ctx.db.transaction() as connection:
+        for number, account in (("86" + PHONE, None), ("86" + OTHER, api.account_id)):
+            entry = blocklist.opt_out(number, account, "", "TD", at)
+            assert entry is not None
+            await blocklist.put(connection, [entry], replace=False)
+    await api.lists.follow(api.ctx.db)
+    sale = {"content": "大促,拒收请回复R", "type": "marketing"}
+    foreign = await send(api, bank, **sale)
+    own = await send(api, api.key, OTHER, **sale)
+    assert "(2026-05-04)" in foreign.data["items"][0]["message"]
+    assert "(2026-05-04 13:27)" in own.data["items"][0]["message"]
