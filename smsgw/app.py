@@ -213,7 +213,7 @@ class Daemon:
         self.pusher = Pusher(
             dsn, self.database, node=settings.node.number, ids=self.ids.next, directory=self.directory, bell=self.bell,
             reach=settings.webhooks.reach,
-            sender=Sender(settings.webhooks.reach, ca_file=settings.webhooks.ca_file),
+            sender=Sender(ca_file=settings.webhooks.ca_file, own_ports=settings.ports),
         )  # fmt: skip
         await self.pusher.start()
         self._closers.append(("pusher", self.pusher.stop))

@@ -125,7 +125,7 @@ class WebhooksConfig:
     http: bool = False
     """Push over plain HTTP, too."""
     networks: tuple[str, ...] = ()
-    """Networks that may be pushed to although they are not public."""
+    """Networks that are not public, and may be granted to accounts."""
     ports: tuple[str, ...] = ("443", "8443")
     """Ports and ranges (``8000-8999``) that may be pushed to."""
     ca_file: str = ""
@@ -172,6 +172,15 @@ class Config:
     def key_file(self) -> Path:
         """The file that seals stored secrets."""
         return Path(self.security.key_file) if self.security.key_file else self.node.data_dir / "secret.key"
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """Where this node listens."""
+        partners = (self.partners_smpp, self.partners_cmpp)
+        listens = (
+            self.http.listen, self.http.tls_listen, self.admin.listen, self.ops.listen, *(p.listen for p in partners),
+        )  # fmt: skip
+        return frozenset(split_address(listen)[1] for listen in listens if listen)
 
     @property
     def control_socket(self) -> Path:

@@ -60,6 +60,7 @@ def _account(row: Row) -> Account:
         halted=row["halted"],
         protocols=frozenset(row["protocols"]),
         ip_allow=tuple(ipaddress.ip_network(n, strict=False) for n in row["ip_allow"]),
+        webhook_networks=tuple(ipaddress.ip_network(n, strict=False) for n in row["webhook_networks"]),
         units_otp=row["units_otp"],
         units_notice=row["units_notice"],
         units_marketing=row["units_marketing"],

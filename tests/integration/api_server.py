@@ -47,6 +47,7 @@ from smsgw.store.keys import NewKey
 from smsgw.store.secrets import Sealer
 
 BASE = "/api/v1"
+DEFAULT_SCOPES = ("send", "query", "report", "mo", "balance", "webhook")
 
 
 @dataclass
@@ -165,8 +166,13 @@ class Api:
 
 @contextlib.asynccontextmanager
 async def running(
-    dsn: str, data_dir: Path, *, runner_changes: Mapping[str, Any] = MappingProxyType({}),
-    now: Callable[[], datetime] | None = None, accepting: Mapping[str, Any] = MappingProxyType({}), **how: Any
+    dsn: str,
+    data_dir: Path,
+    *,
+    runner_changes: Mapping[str, Any] = MappingProxyType({}),
+    now: Callable[[], datetime] | None = None,
+    accepting: Mapping[str, Any] = MappingProxyType({}),
+    **how: Any,
 ) -> AsyncIterator[Api]:
     """The API over the database; ``how`` goes to ``ApiContext``, ``accepting`` to ``Acceptor``. With ``now`` (the
     acceptor's clock) policies count."""
@@ -174,9 +180,11 @@ async def running(
     await db.open()
     sealer = Sealer(secrets.token_bytes(32))
     ids = IdSource(1, lambda: int(time.time() * 1000))
-    account_id = await accounts.add_account(db, "acme", actor="test", default_sign="测试")
+    account_id = await accounts.add_account(
+        db, "acme", actor="test", default_sign="测试", webhook_networks="0.0.0.0/0"
+    )
     await accounts.top_up(db, account_id, 10_000, "", actor="test", ids=ids.next)
-    key = await keys.add_key(db, sealer, account_id, actor="test")
+    key = await keys.add_key(db, sealer, account_id, actor="test", scopes=DEFAULT_SCOPES)
     directory = Directory(sealer)
     await directory.reload(db)
     blocked: set[str] = set()
@@ -213,7 +221,13 @@ async def running(
     journal = Journal(data_dir / "api-journal", 1, boot_id())
     journal.open()
     outcomes = Outcomes(
-        dsn, node=1, ids=ids, journal=journal, directory=directory, bell=bell, durability=DurabilityConfig(),
+        dsn,
+        node=1,
+        ids=ids,
+        journal=journal,
+        directory=directory,
+        bell=bell,
+        durability=DurabilityConfig(),
         learn=numbers.note,
     )
     await outcomes.start()
@@ -230,8 +244,14 @@ async def running(
         ids=ids.next,
         clock=time.time,
         pusher=Pusher(
-            dsn, db, node=1, ids=ids.next, directory=directory, bell=bell, reach=LOOPBACK,
-            sender=Sender(LOOPBACK),
+            dsn,
+            db,
+            node=1,
+            ids=ids.next,
+            directory=directory,
+            bell=bell,
+            reach=LOOPBACK,
+            sender=Sender(),
         ),
         sealer=sealer,
         ready=lambda: (not checks, checks),

@@ -15,8 +15,12 @@ from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.numberstate import NumberState
+from smsgw.core.partners import Partner, ReplyTo, Wanted
+from smsgw.partners.smpp import SmppFace
 from smsgw.pipeline.accept import SendItem, SendRequest
-from smsgw.store import accounts, blocklist, channels, codes, numberstatus, policies
+from smsgw.protocols.smpp.pdus import DeliverSm
+from smsgw.store import accounts, bindevents, blocklist, channels, codes, numberstatus, policies
+from smsgw.store.events import BoundEvent
 from smsgw.store.keys import SCOPES, NewKey
 
 PHONE, OTHER = "13800138000", "13800138001"
@@ -245,3 +249,33 @@ async def test_an_opt_out_from_everybody_has_no_hour_either(api: Api) -> None:
     own = await send(api, api.key, OTHER, **sale)
     assert "(2026-05-04)" in foreign.data["items"][0]["message"]
     assert "(2026-05-04 13:27)" in own.data["items"][0]["message"]
+
+
+# --- what a partner is told of its own text -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("Your code is 1234, valid for ten minutes", "Your code is 1234, v"),
+        ("【银行】Your code is 1234, valid for ten minutes", "Your code is 1234, v"),
+        ("Code 1234 验证码", "Code 1234"),
+        ("验证码 1234", ""),
+    ],
+)
+async def test_a_receipt_begins_with_the_partners_own_text(api: Api, written: str, told: str) -> None:
+    account = api.ctx.directory.account(api.account_id)
+    assert account is not None
+    reply = ReplyTo(Wanted.ALL, "1069", "13800138000").pack()
+    item = SendItem(PHONE, written, ext=reply)
+    sent = await api.acceptor.send(SendRequest(account, (item,), MessageType.NOTICE, Origin.SMPP, "t"))
+    id_ = int(sent.items[0].message_id or 0)
+    event = BoundEvent(id_, "report", id_, 0, "delivered", "", "DELIVRD", datetime.now(CHINA))
+    (claimed,) = await bindevents.describe(api.ctx.db, "report", [event])
+    partner = Partner(1, api.account_id, "smpp", "p", "x")
+    pdu = SmppFace().receipt(claimed, claimed.receipts[0], partner, 0x34, True)
+    assert isinstance(pdu, DeliverSm)
+    assert pdu.data_coding == 0
+    text = pdu.short_message.decode("ascii")
+    assert text.partition("text:")[2] == told
+    assert f"id:{id_} " in text
