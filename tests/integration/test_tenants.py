@@ -19,7 +19,7 @@ from smsgw.core.partners import Partner, ReplyTo, Wanted
 from smsgw.partners.smpp import SmppFace
 from smsgw.pipeline.accept import SendItem, SendRequest
 from smsgw.protocols.smpp.pdus import DeliverSm
-from smsgw.store import accounts, bindevents, blocklist, channels, codes, numberstatus, policies
+from smsgw.store import accounts, bindevents, blocklist, channels, codes, numberstatus, policies, routes
 from smsgw.store.events import BoundEvent
 from smsgw.store.keys import SCOPES, NewKey
 
@@ -279,3 +279,17 @@ async def test_a_receipt_begins_with_the_partners_own_text(api: Api, written: st
     text = pdu.short_message.decode("ascii")
     assert text.partition("text:")[2] == told
     assert f"id:{id_} " in text
+
+
+async def test_an_explanation_names_no_rules_made_for_others(api: Api) -> None:
+    fields = {"protocol": "cmpp20", "host": "h", "port": 1, "username": "u", "password": "p"}
+    await channels.add_channel(api.ctx.db, api.sealer, "a", fields, actor="t")
+    await tenant(api, "bank-secret")
+    for name in ("acme", "bank-secret"):
+        await routes.move(api.ctx.db, "account", name, "a", "", actor="t")
+    await api.ctx.directory.reload(api.ctx.db)
+    for path in ("/messages/explain", "/messages"):
+        answer = await api.post(path, {"to": [PHONE], "content": "您好", "dry_run": True})
+        assert answer.status == 200
+        assert "bank-secret" not in answer.raw.decode()
+    assert any("acme" in rule["rule"] for rule in answer.data["items"][0]["rules"])
