@@ -46,10 +46,6 @@ def _account(scope: int) -> int:
     return scope >> _BITS & _MASK
 
 
-def _type(scope: int) -> int:
-    return scope >> 2 * _BITS
-
-
 @dataclass(frozen=True, slots=True)
 class Watch:
     """A message that is counted, and the limits that hold for it."""
@@ -121,16 +117,17 @@ class History:
 
     def _crowded(self, watch: Watch) -> bool:
         """Whether the other accounts have reached the ceiling."""
-        sent, mine, kind = self._sent, _account(watch.scope), _type(watch.scope)
+        sent, at = self._sent, watch.at
+        sender, kind = watch.scope >> _BITS, watch.scope >> 2 * _BITS
         others = [
-            (abs(watch.at - sent[n]), _account(sent[n + 1]))
-            for n in range(0, len(sent), _WIDTH)
-            if _type(sent[n + 1]) == kind and _account(sent[n + 1]) != mine
+            (abs(at - sent[n - 1]), scope >> _BITS)
+            for n in range(1, len(sent), _WIDTH)
+            if (scope := sent[n]) >> 2 * _BITS == kind and scope >> _BITS != sender
         ]
-        if not others:
-            return False
         for rate in watch.ceiling:
-            counted = Counter(who for distance, who in others if distance < rate.seconds)
+            if len(others) < rate.most:
+                continue
+            counted = Counter([who for distance, who in others if distance < rate.seconds])
             share = -(-rate.most // SHARES)
             if sum(min(n, share) for n in counted.values()) >= rate.most:
                 return True

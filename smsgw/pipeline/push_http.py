@@ -164,15 +164,20 @@ class Sender:
         for way in ways.values():
             await way.session.close()
 
-    async def _way(self, reach: Reach) -> _Way:
+    def _way(self, reach: Reach) -> _Way:
         way = self._ways.get(reach)
         if way is None:
             way = self._ways[reach] = _Way(reach, self._context, self._own_ports)
-            idle = [r for r, w in self._ways.items() if not w.busy and w is not way]
-            for oldest in idle[: max(0, len(self._ways) - MAX_WAYS)]:
-                await self._ways.pop(oldest).session.close()
         self._ways.move_to_end(reach)
+        way.busy += 1
         return way
+
+    async def _leave(self, way: _Way) -> None:
+        """A call over it has ended. Of those that nobody uses, what was used longest ago is closed."""
+        way.busy -= 1
+        idle = [reach for reach, one in self._ways.items() if not one.busy]
+        for oldest in idle[: max(0, len(self._ways) - MAX_WAYS)]:
+            await self._ways.pop(oldest).session.close()
 
     async def send(self, call: Call, reach: Reach, *, expect: str = "") -> Answer:
         """One call within ``reach``; never raises for what the receiver or the network does."""
@@ -182,8 +187,7 @@ class Sender:
             ms = int((time.monotonic() - started) * 1000)
             return Answer(not problem, status, ms, problem, **more)  # type: ignore[arg-type]
 
-        way = await self._way(reach)
-        way.busy += 1
+        way = self._way(reach)
         try:
             async with way.session.request(
                 call.method,
@@ -225,7 +229,7 @@ class Sender:
                 return ended("the address may not be pushed to")
             return ended("the connection broke off")
         finally:
-            way.busy -= 1
+            await self._leave(way)
 
 
 async def _read(answer: aiohttp.ClientResponse, *, patience: float = TIMEOUT) -> bytes:

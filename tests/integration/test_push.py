@@ -20,7 +20,7 @@ from receiver import LOOPBACK, Received, Receiver, Stage, receiving, repeated
 from smsgw.config import Config
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.pushformat import Call
-from smsgw.core.webhooks import SCHEDULE, Endpoint, Reach
+from smsgw.core.webhooks import SCHEDULE, Endpoint, Reach, parse_networks
 from smsgw.pipeline.keeper import Keeper
 from smsgw.pipeline.push_http import Sender
 from smsgw.store import accounts, partitions, pushing, webhooks
@@ -563,3 +563,21 @@ async def test_events_that_nobody_took_before_their_time_was_over_are_told_of(
     assert found.detail.startswith("4 events (report)")
     stage.shift = timedelta(days=1, minutes=1)
     assert [f.kind for f in await stage.pusher.findings()] == [], "for a day"
+
+
+async def test_connections_for_many_grants_are_not_kept_for_ever(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from smsgw.pipeline import push_http
+
+    monkeypatch.setattr(push_http, "MAX_WAYS", 2)
+    sender = Sender()
+    await sender.start()
+    try:
+        for n in (1, 2, 3, 4, 1):
+            reach = LOOPBACK.narrowed(parse_networks(["127.0.0.1/32", f"127.0.{n}.0/24"]))
+            assert (await sender.send(Call("POST", receiver.origin, {}, b"x"), reach)).ok
+            assert len(sender._ways) <= 2
+    finally:
+        await sender.stop()
+    assert len(receiver.calls) == 5
