@@ -315,7 +315,7 @@ async def _(own: Own) -> Provoked:
 
 @case("NUMBER_OPTED_OUT")
 async def _(own: Own) -> Provoked:
-    await blocklist.add(own.api.ctx.db, ["86" + own.phone], Scope(), OPT_OUT, "", actor="t")
+    await blocklist.add(own.api.ctx.db, ["86" + own.phone], Scope(own.id), OPT_OUT, "", actor="t")
     await own.api.lists.follow(own.api.ctx.db)
     (entry,) = await blocklist.find(own.api.ctx.db, "86" + own.phone)
     return await own.refused({"time": f"{entry['since'].astimezone(CHINA):%Y-%m-%d %H:%M}"})
