@@ -200,6 +200,7 @@ class Daemon:
             optout_words=lambda: self.directory.settings.optout_words,
             on_refused=lambda accounts: self.bell.ring(accounts, "report"),
             refusal=self.lists.refusal, empty=self.numbers.empty, extension=self.directory.extension_of,
+            owns=self.directory.owns,
             nodes=lambda: self._nodes,
             recall=partial(requestkeys.recall, self.database), spool=spool,
             spool_seconds=settings.durability.spool_seconds, available=lambda: self.directory.available,
@@ -221,7 +222,7 @@ class Daemon:
         self.pusher = Pusher(
             dsn, self.database, node=settings.node.number, ids=self.ids.next, directory=self.directory, bell=self.bell,
             reach=settings.webhooks.reach,
-            sender=Sender(settings.webhooks.reach, ca_file=settings.webhooks.ca_file),
+            sender=Sender(ca_file=settings.webhooks.ca_file, own_ports=settings.ports),
         )  # fmt: skip
         await self.pusher.start()
         self._closers.append(("pusher", self.pusher.stop))

@@ -149,7 +149,7 @@ class WebhooksConfig:
     http: bool = False
     """Push over plain HTTP, too."""
     networks: tuple[str, ...] = ()
-    """Networks that may be pushed to although they are not public."""
+    """Networks that are not public, and may be granted to accounts."""
     ports: tuple[str, ...] = ("443", "8443")
     """Ports and ranges (``8000-8999``) that may be pushed to."""
     ca_file: str = ""
@@ -204,6 +204,15 @@ class Config:
     def anchor_file(self) -> Path:
         """The file that keeps heads of the audit log's chain."""
         return Path(self.audit.anchor) if self.audit.anchor else self.node.data_dir / "audit.anchor"
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """Where this node listens."""
+        partners = (self.partners_smpp, self.partners_cmpp)
+        listens = (
+            self.http.listen, self.http.tls_listen, self.admin.listen, self.ops.listen, *(p.listen for p in partners),
+        )  # fmt: skip
+        return frozenset(split_address(listen)[1] for listen in listens if listen)
 
     @property
     def control_socket(self) -> Path:

@@ -33,7 +33,7 @@ class NumberKnown(msgspec.Struct):
     state_name: Annotated[str, Meta(description="The number's state in Chinese.")]
     source: Annotated[str | None, Meta(description="report: a carrier said so; import.")] = None
     source_name: str | None = None
-    seen_at: Annotated[datetime | None, Meta(description="When it was so.")] = None
+    seen_at: Annotated[datetime | None, Meta(description="The day when it was so, at 00:00 in China.")] = None
 
 
 class NumbersChecked(msgspec.Struct):
@@ -69,10 +69,16 @@ async def check(call: Call) -> NumbersChecked:
             source = row["source"]
             items.append(
                 NumberKnown(
-                    given, row["state"], STATE_ZH[row["state"]], source, SOURCE_ZH[source], china(row["at"])
+                    given, row["state"], STATE_ZH[row["state"]], source, SOURCE_ZH[source], _day(row["at"])
                 )
             )
     return NumbersChecked(items, dict(Counter(i.state for i in items)))
+
+
+def _day(at: datetime) -> datetime:
+    """No more of the time than its day: it may be that of another account's message."""
+    local: datetime = china(at)
+    return local.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 ROUTES = (

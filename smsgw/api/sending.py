@@ -144,7 +144,11 @@ async def _send(call: Call, body: SendBody | BatchBody, request: SendRequest) ->
 
 async def _explain(call: Call, request: SendRequest) -> Explained:
     call.status = 200
-    return Explained(await call.ctx.acceptor.explain(request))
+    lines = await call.ctx.acceptor.explain(request)
+    for line in lines:
+        if isinstance(rules := line.get("rules"), list):  # those made for other accounts are not named
+            line["rules"] = [rule for rule in rules if rule["miss"] != "account"]
+    return Explained(lines)
 
 
 def _sent(result: SendResult, english: bool) -> Sent:

@@ -169,8 +169,7 @@ class WebhookTested(msgspec.Struct):
     ok: bool
     http_status: int
     ms: int
-    problem: str
-    answer: str
+    problem: Annotated[str, Meta(description="What kind of failure it was; of the answer nothing is shown.")]
 
 
 class Delivery(msgspec.Struct):
@@ -303,7 +302,7 @@ async def test_webhook(call: Call) -> WebhookTested:
     if endpoint is None:
         raise Refused("NOT_FOUND")
     answer = await call.ctx.pusher.test(endpoint)
-    return WebhookTested(answer.ok, answer.status, answer.ms, answer.problem, answer.text)
+    return WebhookTested(answer.ok, answer.status, answer.ms, answer.problem)
 
 
 async def webhook_calls(call: Call) -> WebhookCalls:
@@ -414,24 +413,24 @@ _ONE = ("NOT_FOUND", *STORAGE)
 ROUTES = (
     Route("GET", "/webhooks", "report", list_webhooks, "The account's webhooks and how it gets its events",
           Webhooks, errors=STORAGE),
-    Route("PUT", "/webhooks", "report", set_webhooks, "Say how the account gets its events",
+    Route("PUT", "/webhooks", "webhook", set_webhooks, "Say how the account gets its events",
           Webhooks, WebhookSettings, errors=_ONE),
     Route("GET", "/webhooks/deliveries", "report", list_deliveries, "Events and how their delivery stands",
           Deliveries, query=DeliveryQuery, errors=STORAGE),
     Route("POST", "/webhooks/redeliver", "report", redeliver, "Offer events again",
           Redelivered, RedeliverBody, errors=("PARAM_MISSING", *STORAGE), idempotent=True),
     Route("GET", "/webhooks/{name}", "report", get_webhook, "One webhook", Webhook, errors=_ONE),
-    Route("PUT", "/webhooks/{name}", "report", put_webhook, "Make or change a webhook",
+    Route("PUT", "/webhooks/{name}", "webhook", put_webhook, "Make or change a webhook",
           WebhookPut, WebhookBody, errors=("STATE_CONFLICT", *_ONE)),
-    Route("DELETE", "/webhooks/{name}", "report", delete_webhook, "Remove a webhook; its events go elsewhere",
+    Route("DELETE", "/webhooks/{name}", "webhook", delete_webhook, "Remove a webhook; its events go elsewhere",
           Webhooks, errors=_ONE),
-    Route("POST", "/webhooks/{name}/enable", "report", enable_webhook, "Push to a webhook again",
+    Route("POST", "/webhooks/{name}/enable", "webhook", enable_webhook, "Push to a webhook again",
           Webhook, errors=_ONE, idempotent=True),
-    Route("POST", "/webhooks/{name}/disable", "report", disable_webhook, "Stop pushing; the events wait",
+    Route("POST", "/webhooks/{name}/disable", "webhook", disable_webhook, "Stop pushing; the events wait",
           Webhook, errors=_ONE, idempotent=True),
-    Route("POST", "/webhooks/{name}/secret", "report", rotate_webhook_secret, "A new secret for a webhook",
+    Route("POST", "/webhooks/{name}/secret", "webhook", rotate_webhook_secret, "A new secret for a webhook",
           WebhookSecret, SecretBody, errors=_ONE, idempotent=True),
-    Route("POST", "/webhooks/{name}/test", "report", test_webhook, "Send a sample to a webhook at once",
+    Route("POST", "/webhooks/{name}/test", "webhook", test_webhook, "Send a sample to a webhook at once",
           WebhookTested, errors=("STATE_CONFLICT", *_ONE)),
     Route("GET", "/webhooks/{name}/calls", "report", webhook_calls, "Calls to a webhook, newest first",
           WebhookCalls, query=AttemptQuery, errors=_ONE),

@@ -263,8 +263,9 @@ async def _seed(
     try:
         ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
         account = await accounts.add_account(
-            database, ACCOUNT, actor="bench", default_sign="压测", rate=MESSAGES_PER_SECOND
-        )
+            database, ACCOUNT, actor="bench", default_sign="压测", rate=MESSAGES_PER_SECOND,
+            webhook_networks="127.0.0.0/8",
+        )  # fmt: skip
         for name, value in POLICIES.items():
             await policies.put(database, name, value, actor="bench")
         await words.put(database, [Word(f"压测词{n:05d}") for n in range(WORDS)], actor="bench")

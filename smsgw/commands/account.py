@@ -41,6 +41,7 @@ _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("--extend-code", "extend_code", "Digits behind the access code; replies to them come to this account."),
     ("--protocols", "protocols", "Interfaces it may use, of http,smpp,cmpp; all without this."),
     ("--ip", "ip_allow", "Addresses and networks its systems may come from, separated by commas."),
+    ("--webhook-networks", "webhook_networks", "Networks that are not public, where its webhooks may be."),
     ("--unit-price", "unit_price", "Yuan for a unit, for statements."),
     ("--quota-day", "quota_day", "Parts a day, all accounts below included."),
     ("--quota-month", "quota_month", "Parts a month, all accounts below included."),
@@ -101,6 +102,7 @@ def _line(row: AccountRow, names: dict[int, str]) -> dict[str, Any]:
         "created_at": row.created_at,
         "protocols": sorted(row.account.protocols),
         "ip_allow": [str(network) for network in row.account.ip_allow],
+        "webhook_networks": [str(network) for network in row.account.webhook_networks],
         "unit_price": str(row.account.unit_price),
         "above": [names[above] for above in row.account.above],
     }

@@ -29,6 +29,7 @@ from smsgw.core.numbers import InvalidNumber, mask, normalize
 from smsgw.store import accounts, blocklist, codes, complaints
 from smsgw.store import settings as settings_store
 from smsgw.store.db import Database
+from smsgw.store.extensions import MATCHED_DAYS
 
 MAX_IMPORT = 2_000_000
 TYPES = click.Choice(("otp", "notice", "marketing"))
@@ -332,7 +333,7 @@ async def access_code_move(ctx: Context, channel: str, account: str, sign: str, 
             before = await codes.move_extension(database, account, sign, to, actor=actor())
     await ctx.tell_daemon()
     click.echo(
-        f"{before or '(none)'} → {to}; replies to the former are matched for {codes.MATCHED_DAYS} days"
+        f"{before or '(none)'} → {to}; replies to the former are matched for {MATCHED_DAYS} days"
     )
 
 

@@ -176,6 +176,7 @@ FIELDS: Mapping[str, Callable[[Any], Any]] = {
     "emergency": _bool,
     "protocols": _protocols,
     "ip_allow": networks,
+    "webhook_networks": networks,
     "credit_floor": _int(-_MOST, 0),
     "units_otp": _int(0, 1000),
     "units_notice": _int(0, 1000),

@@ -1,17 +1,31 @@
-"""How often a number was sent to: its recent messages in a few octets, and whether one more is too many."""
+"""How often a number was sent to: its recent messages in a few octets, and whether one more is too many.
+
+What limits an account is what it has sent itself. Of the others it meets a ceiling only, which no single one of them
+can use up: each counts for a third of it at most. It is told no more than that there is one.
+"""
 
 from __future__ import annotations
 
+import zlib
 from array import array
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from smsgw.core.model import MessageType
 from smsgw.core.policy import Rate
 
 EPOCH = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
 MAX_ENTRIES = 256
 """Messages that are remembered of a number at most; those that matter the shortest are forgotten first."""
+SHARES = 3
+"""So many other accounts at least have to have sent before a ceiling is reached."""
+PLATFORM_RULE = "已达到平台对单个号码的保护上限,请稍后重试"
+PLATFORM_RULE_EN = "the platform's own limit for a single number is reached; try again later"
 _WIDTH = 4
+_BITS = 15
+_MASK = (1 << _BITS) - 1
+_TYPE_OF = {MessageType.OTP: 1, MessageType.NOTICE: 2, MessageType.MARKETING: 3}
 
 Reason = tuple[str, dict[str, str]]
 
@@ -19,6 +33,17 @@ Reason = tuple[str, dict[str, str]]
 def seconds_of(at: datetime) -> int:
     """The time as it is counted here."""
     return int(at.timestamp()) - EPOCH
+
+
+def scope_of(account_id: int, kind: MessageType, part: str = "") -> int:
+    """What is counted together, in 32 bits: the type (2), the account (the end of its id, 15), and where an account's
+    messages are counted apart, which of them (a hash, 15)."""
+    apart = zlib.crc32(part.encode()) & _MASK if part else 0
+    return _TYPE_OF[kind] << 2 * _BITS | (account_id & _MASK) << _BITS | apart
+
+
+def _account(scope: int) -> int:
+    return scope >> _BITS & _MASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +56,7 @@ class Watch:
     at: int
     """When it is due, ``seconds_of``."""
     scope: int
-    """What is counted together (32 bits): the type, and where wanted the template."""
+    """``scope_of``."""
     text: int
     """Hash of the content (32 bits)."""
     rates: tuple[Rate, ...]
@@ -41,12 +66,14 @@ class Watch:
     """The same, as the caller wants it."""
     label: str
     """What is limited, for people."""
+    ceiling: tuple[Rate, ...] = ()
+    """What may go to the number from all other accounts together."""
 
     @property
     def until(self) -> int:
         """How long it has to be remembered."""
-        longest = self.rates[-1].seconds if self.rates else 0
-        return self.at + max(longest, self.identical, self.dedupe)
+        rates = max((r[-1].seconds for r in (self.rates, self.ceiling) if r), default=0)
+        return self.at + max(rates, self.identical, self.dedupe)
 
 
 class History:
@@ -63,9 +90,14 @@ class History:
         sent = self._sent
         if not sent:
             return None
+        mine = _account(watch.scope)
         if watch.identical or watch.dedupe:
             nearest = min(
-                (abs(watch.at - sent[n]) for n in range(0, len(sent), _WIDTH) if sent[n + 2] == watch.text),
+                (
+                    abs(watch.at - sent[n])
+                    for n in range(0, len(sent), _WIDTH)
+                    if sent[n + 2] == watch.text and _account(sent[n + 1]) == mine
+                ),
                 default=None,
             )
             if nearest is not None and nearest < watch.dedupe:
@@ -79,7 +111,27 @@ class History:
             for rate in watch.rates:
                 if sum(distance < rate.seconds for distance in near) >= rate.most:
                     return "NUMBER_FREQ_LIMITED", {"rule": f"{watch.label} {rate.text}"}
+        if watch.ceiling and self._crowded(watch):
+            return "NUMBER_FREQ_LIMITED", {"rule": PLATFORM_RULE, "rule_en": PLATFORM_RULE_EN}
         return None
+
+    def _crowded(self, watch: Watch) -> bool:
+        """Whether the other accounts have reached the ceiling."""
+        sent, at = self._sent, watch.at
+        sender, kind = watch.scope >> _BITS, watch.scope >> 2 * _BITS
+        others = [
+            (abs(at - sent[n - 1]), scope >> _BITS)
+            for n in range(1, len(sent), _WIDTH)
+            if (scope := sent[n]) >> 2 * _BITS == kind and scope >> _BITS != sender
+        ]
+        for rate in watch.ceiling:
+            if len(others) < rate.most:
+                continue
+            counted = Counter([who for distance, who in others if distance < rate.seconds])
+            share = -(-rate.most // SHARES)
+            if sum(min(n, share) for n in counted.values()) >= rate.most:
+                return True
+        return False
 
     def add(self, watch: Watch, now: int) -> None:
         """One more was sent; what nobody asks for any more is forgotten."""

@@ -92,6 +92,8 @@ class Account:
     """By which interfaces its systems may come."""
     ip_allow: tuple[IPv4Network | IPv6Network, ...] = ()
     """Where its systems may come from; empty: anywhere. Each key may narrow it."""
+    webhook_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks that are not public, to which its events may be pushed."""
     units_otp: int = 1
     """Units that one part costs, by type."""
     units_notice: int = 1

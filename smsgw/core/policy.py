@@ -131,7 +131,9 @@ class Limits:
     """The policies that hold for one account and type."""
 
     frequency: tuple[Rate, ...] = ()
-    """Per number, over all accounts."""
+    """Per number, of what the account sends."""
+    frequency_all: tuple[Rate, ...] = ()
+    """Per number, of what all other accounts send together; an account without ``frequency`` is not held to it."""
     frequency_per: str = "number"
     """``number``, or ``template``: each template (without one: each signature) counts for itself."""
     identical_seconds: int = 60
@@ -156,10 +158,18 @@ class Limits:
 
 
 DEFAULTS: Mapping[str, Limits] = {
-    MessageType.OTP: Limits(frequency=(Rate(1, 60), Rate(5, 3600), Rate(10, 86_400))),
-    MessageType.NOTICE: Limits(frequency=(Rate(50, 86_400),), frequency_per="template"),
+    MessageType.OTP: Limits(
+        frequency=(Rate(1, 60), Rate(5, 3600), Rate(10, 86_400)),
+        frequency_all=(Rate(3, 60), Rate(15, 3600), Rate(30, 86_400)),
+    ),
+    MessageType.NOTICE: Limits(
+        frequency=(Rate(50, 86_400),), frequency_per="template", frequency_all=(Rate(150, 86_400),)
+    ),
     MessageType.MARKETING: Limits(
-        frequency=(Rate(1, 86_400), Rate(4, 7 * 86_400)), hours=Hours(8 * 60, 21 * 60), optout=Mode.REQUIRE
+        frequency=(Rate(1, 86_400), Rate(4, 7 * 86_400)),
+        frequency_all=(Rate(3, 86_400), Rate(12, 7 * 86_400)),
+        hours=Hours(8 * 60, 21 * 60),
+        optout=Mode.REQUIRE,
     ),
 }
 
@@ -224,6 +234,7 @@ def _flag(text: str) -> bool:
 
 FORMS: Mapping[str, Callable[[str], Any]] = {
     "frequency": _rates,
+    "frequency_all": _rates,
     "frequency_per": _word("number", "template"),
     "identical_seconds": _whole(0, 86_400),
     "hours": _hours,
@@ -302,7 +313,7 @@ class PolicySet:
         return frozenset(kind for account_id, kind in entries if not account_id or account_id in accounts)
 
 
-RELAXED = ("frequency", "identical_seconds", "hours", "optout", "abroad_hourly", "abroad_countries")
+RELAXED = ("frequency", "frequency_all", "identical_seconds", "hours", "optout", "abroad_hourly", "abroad_countries")
 """What limits by default."""
 NO_POLICY = PolicySet({(0, ""): {name: parse(name, "off") for name in RELAXED}})
 """Everything goes; for parts of the program that are run without a database of policies."""

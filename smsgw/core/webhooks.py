@@ -8,12 +8,15 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
+
+from smsgw.core import publicnet
+from smsgw.core.publicnet import Network
 
 REPORT, MO = "report", "mo"
 """Kinds of events about messages as the ledger names them; all others have the name of their type."""
@@ -273,10 +276,6 @@ class Hooks:
 
 # --- addresses --------------------------------------------------------------------------------------------------
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-_TRANSLATED = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
-
-
 @dataclass(frozen=True, slots=True)
 class Reach:
     """Where pushes may go; ``[webhooks]`` of the configuration."""
@@ -284,24 +283,17 @@ class Reach:
     http: bool = False
     """Plain HTTP, too."""
     networks: tuple[Network, ...] = ()
-    """Networks that are allowed although they are not public."""
+    """Networks that may be granted to accounts although they are not public."""
     ports: tuple[tuple[int, int], ...] = ((443, 443), (8443, 8443))
 
     def allows(self, address: str) -> bool:
         """Whether a connection to this IP address may be made: public unicast, or one of ``networks``."""
-        try:
-            ip = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        if isinstance(ip, ipaddress.IPv6Address):
-            inner = ip.ipv4_mapped or ip.sixtofour
-            if inner is None and any(ip in network for network in _TRANSLATED):
-                inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-            if inner is not None:
-                ip = inner
-        if any(ip.version == network.version and ip in network for network in self.networks):
-            return True
-        return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
+        ip = publicnet.parse(address)
+        return ip is not None and (publicnet.is_public(ip) or publicnet.opened(ip, self.networks))
+
+    def narrowed(self, granted: Sequence[Network]) -> Reach:
+        """The same for an account that operators have granted these networks."""
+        return replace(self, networks=publicnet.common(self.networks, granted))
 
 
 def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import takewhile
 from typing import Protocol
 
 from smsgw.core import text, udh
@@ -236,5 +237,9 @@ def text_of(octets: bytes, coding: Coding) -> str:
 
 
 def receipt_head(head: str) -> str:
-    """The beginning of a message as the text of its receipt may carry it."""
-    return "".join(c if " " <= c <= "~" else "?" for c in head)
+    """The beginning of a message as the text of its receipt may carry it: as far as it is printable ASCII.
+
+    A receipt is read before anybody asks for its alphabet, by programs that take it for ASCII: in UCS2 they do not find
+    its labels, and other octets than ASCII end in an error. What cannot be shown is left out, not replaced.
+    """
+    return "".join(takewhile(lambda c: " " <= c <= "~", head)).rstrip()

@@ -22,7 +22,7 @@ from smsgw.pipeline.calls import ItemResult, SendItem, SendRequest, SendResult
 from smsgw.pipeline.disk import DiskGuard
 from smsgw.pipeline.lists import Reason
 from smsgw.pipeline.outcomes import MAX_AGE
-from smsgw.pipeline.policies import Checker, Failed, Passed, Tried
+from smsgw.pipeline.policies import Checker, Failed, Owns, Passed, Tried
 from smsgw.pipeline.policies import Refusal as Asked
 from smsgw.pipeline.repeats import Repeats, recalled
 from smsgw.pipeline.routing import CARRIER_ZH, Router
@@ -98,6 +98,7 @@ class Acceptor:
         database: Database | None = None,
         patience: Callable[[], timedelta] = lambda: timedelta(hours=24),
         extension: Callable[[Account, str], str] = lambda account, _: account.extend_code,
+        owns: Owns = lambda *_: True,
         nodes: Callable[[], int] = lambda: 1,
         spool: Spool | None = None,
         spool_seconds: float = 600.0,
@@ -116,7 +117,7 @@ class Acceptor:
         self._router = router
         self._disk = disk
         self._checker = Checker(
-            router, refusal=refusal, empty=empty, policies=policies, optout_words=optout_words
+            router, refusal=refusal, empty=empty, policies=policies, optout_words=optout_words, owns=owns
         )
         self._on_refused = on_refused
         self._check_callback = check_callback

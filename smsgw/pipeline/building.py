@@ -13,7 +13,7 @@ from smsgw.core import numbers, states
 from smsgw.core.abroad import Abroad
 from smsgw.core.accounts import units_per_part
 from smsgw.core.errors import messages_of
-from smsgw.core.frequency import Watch, seconds_of
+from smsgw.core.frequency import Watch, scope_of, seconds_of
 from smsgw.core.ids import IdSource
 from smsgw.core.model import LANE_OF, Account, Lane, MessageType, Origin, UnknownPolicy
 from smsgw.core.policy import TYPE_ZH, Listed
@@ -84,19 +84,20 @@ def watch_of(request: SendRequest, index: int, subject: Subject, at: datetime) -
     exempt = not _UNCOUNTED.isdisjoint(subject.listed)
     if exempt and not request.dedupe:
         return None
-    scope = str(request.type)
+    part = ""
     if limits.frequency_per == "template":
-        scope += f"/{draft.template.id}" if draft.template else f"/{draft.sign}"
+        part = f"/{draft.template.id}" if draft.template else f"/{draft.sign}"
     return Watch(
         index,
         int(subject.number),
         seconds_of(at),
-        zlib.crc32(scope.encode()),
+        scope_of(request.account.id, request.type, part),
         zlib.crc32(draft.content.encode("utf-8", "surrogatepass")),
         () if exempt else limits.frequency,
         0 if exempt else limits.identical_seconds,
         request.dedupe,
         f"{TYPE_ZH[request.type]}短信",
+        limits.frequency_all if limits.frequency and not exempt else (),
     )
 
 

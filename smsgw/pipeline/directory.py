@@ -78,11 +78,21 @@ class Directory:
         self.has_test_keys = any(k.test and k.status == "active" for k in self._keys.values())
         self.pools = MappingProxyType(pools)
         self._access_codes = tuple(sorted(access_codes, key=lambda a: -len(a.code)))
+        codes = {a.code for a in self._access_codes}
+        self._continued = tuple(
+            sorted(
+                long[len(code) :]
+                for code in codes
+                for long in codes
+                if long != code and long.startswith(code)
+            )
+        )
+        """What makes an access code of one that is shorter: a reply may be brought by the channel of either."""
         own = [Extension(a.id, "", a.extend_code) for a in self._accounts.values()]
         tree = [e for e in (*own, *extensions) if e.account_id in self._accounts]
         # The longest first; what is in use before what was.
         self._extensions = tuple(sorted((e for e in tree if e.code), key=lambda e: (-len(e.code), e.former)))
-        self._plain = tuple({e.account_id: e for e in tree if not e.code})
+        self._plain = frozenset(e.account_id for e in tree if not e.code)
         self._sign_codes = MappingProxyType(
             {(e.account_id, e.sign): e.code for e in tree if e.sign and not e.former}
         )
@@ -166,12 +176,27 @@ class Directory:
         ]
         if codes:
             extension = to_code[len((here or codes)[0]) :]
+        owners, rest = self._owners(extension)
+        return (self._accounts[min(owners)] if len(owners) == 1 else None), rest
+
+    def owns(self, account: Account, sign: str, digits: str) -> bool:
+        """Whether an account may send, with this signature, from behind its number with these further ``digits``.
+
+        It may where a reply could not come to another instead: the longest extension that the number begins with has
+        to be its own. Accounts to whom an operator has given the same one, or none, share what is below it; a reply
+        there goes by the message it answers.
+        """
+        extension = self.extension_of(account, sign) + digits
+        if account.id not in self._owners(extension)[0]:
+            return False
+        others = (self._owners(extension[len(s) :])[0] for s in self._continued if extension.startswith(s))
+        return all(not owners or account.id in owners for owners in others)
+
+    def _owners(self, extension: str) -> tuple[frozenset[int], str]:
+        """Who has what these digits begin with, and what is left of them."""
         fitting = [e for e in self._extensions if extension.startswith(e.code)]
-        if fitting:
-            best = fitting[0]
-            rivals = {
-                e.account_id for e in fitting if (len(e.code), e.former) == (len(best.code), best.former)
-            }
-            rest = extension[len(best.code) :]
-            return (self._accounts[best.account_id] if len(rivals) == 1 else None), rest
-        return (self._accounts[self._plain[0]] if len(self._plain) == 1 else None), extension
+        if not fitting:
+            return self._plain, extension
+        best = fitting[0]
+        like = [e for e in fitting if (len(e.code), e.former) == (len(best.code), best.former)]
+        return frozenset(e.account_id for e in like), extension[len(best.code) :]

@@ -116,7 +116,9 @@ class Lists:
         if entry is not None:
             if entry.source == OPT_OUT:
                 at = datetime.fromtimestamp(entry.since, UTC).astimezone(CHINA)
-                return "NUMBER_OPTED_OUT", {"time": f"{at:%Y-%m-%d %H:%M}"}
+                # Of one that is not the account's own it is told the day alone.
+                form = "%Y-%m-%d %H:%M" if entry.scope.account_id else "%Y-%m-%d"
+                return "NUMBER_OPTED_OUT", {"time": at.strftime(form)}
             return "NUMBER_BLACKLISTED", {"list": SOURCE_ZH[entry.source]}
         if type_ is MessageType.MARKETING and sign in self._over_signs:
             return "COMPLAINT_CEILING", {"object": f"签名 {sign}"}

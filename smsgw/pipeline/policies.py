@@ -1,7 +1,7 @@
 """The checks of a send call: a table of them for each text, and one for each number, run in order.
 
 A number that a check refuses fails alone, with a code and a reason; what no message could be (an empty text, digits
-that are no extension) fails the call.
+that are no extension, or not the account's) fails the call.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Action, named, replaced
 from smsgw.core.links import Link, found_in
-from smsgw.core.model import MessageType
+from smsgw.core.model import Account, MessageType
 from smsgw.core.numbers import InvalidNumber
 from smsgw.core.policy import NO_POLICY, TYPE_ZH, Limits, Listed, Mode, PolicySet, Reviewed, SignPolicy
 from smsgw.core.templates import CARRIERS, Misfit, Registration, Review, Sign, Template
@@ -265,6 +265,8 @@ def _links(subject: Subject) -> Reason | None:
 
 
 Refusal = Callable[[str, int, MessageType, str], Reason | None]
+Owns = Callable[[Account, str, str], bool]
+"""Whether an account may send with this signature from behind its number with these further digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,8 +309,10 @@ class Checker:
         empty: Callable[[str], bool] = lambda _: False,
         policies: Callable[[], PolicySet] = lambda: NO_POLICY,
         optout_words: Callable[[], tuple[str, ...]] = lambda: optout.DEFAULT_WORDS,
+        owns: Owns = lambda *_: True,
     ) -> None:
         self._router = router
+        self._owns = owns
         self._refusal = refusal
         self._known_empty = empty
         self._policies = policies
@@ -340,6 +344,7 @@ class Checker:
         failed: list[Failed] = []
         seen: set[tuple[object, ...]] = set()
         drafts: dict[tuple[object, ...], Draft] = {}
+        sources: set[tuple[str, str]] = set()
         for position, item in enumerate(request.items):
             try:
                 number = numbers.normalize(item.to)
@@ -360,6 +365,10 @@ class Checker:
                 draft = drafts[key] = self._draft(
                     frame, item, abroad=home.carrier == numbers.INTL, explain=explain
                 )
+            if item.extend_code and (source := (draft.sign, item.extend_code)) not in sources:
+                if not self._owns(request.account, *source):
+                    raise Invalid("EXTEND_CODE_INVALID")
+                sources.add(source)
             route = self._route(request, number, home, draft, now)
             listed = policies.listed(number, draft.line)
             subject = Subject(draft, number, home, route, listed)

@@ -257,7 +257,7 @@ class Pusher:
         )
         try:
             self.check(endpoint, endpoint.url)
-            answer = await self.call(call, endpoint.options.expect)
+            answer = await self.call(endpoint, call)
         except Wrong as exc:
             answer = Answer(False, 0, 0, str(exc))
         attempt = Attempt(
@@ -305,14 +305,18 @@ class Pusher:
                 self._database, account_id, kind, limit, now=now, primary=primary, under_way=under_way
             )
 
-    async def call(self, call: pushformat.Call, expect: str) -> Answer:
-        """One call."""
-        return await self._sender.send(call, expect=expect)
+    async def call(self, endpoint: Endpoint, call: pushformat.Call) -> Answer:
+        """One call, to where the endpoint's account may push."""
+        return await self._sender.send(call, self._reach_of(endpoint.account_id), expect=endpoint.options.expect)
+
+    def _reach_of(self, account_id: int) -> Reach:
+        account = self._directory.account(account_id)
+        return self.reach.narrowed(account.webhook_networks if account is not None else ())
 
     def check(self, endpoint: Endpoint, url: str) -> None:
         """Whether the address may be pushed to now. Raises ``Wrong``."""
         field = "callback_url" if endpoint.callback else "url"
-        host = check_url(url, self.reach, field=field, placeholders=not endpoint.callback)
+        host = check_url(url, self._reach_of(endpoint.account_id), field=field, placeholders=not endpoint.callback)
         if endpoint.callback and not host_allowed(host, endpoint.hosts):
             raise Wrong(field, "主机不在允许列表", "the host is not on the account's list")
 

@@ -10,9 +10,12 @@ import asyncio
 import socket
 import ssl
 import time
+from collections import OrderedDict
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import aiohttp
 import structlog
@@ -20,6 +23,7 @@ import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from smsgw import clock
+from smsgw.core import publicnet
 from smsgw.core.pushformat import Call, satisfied
 from smsgw.core.webhooks import Reach
 
@@ -33,7 +37,10 @@ MAX_ANSWER = 64 * 1024
 SHOWN = 200
 """Characters of an answer that are kept, for people."""
 RESOLVERS = 16
-"""Threads that resolve names: their own, so that a name server that hangs holds up nobody but pushes."""
+"""Threads that resolve names: their own, so that a name server that hangs holds up nobody but pushes. Each ``_Way`` has
+them, made when they are needed."""
+MAX_WAYS = 64
+"""Sets of granted networks whose connections are kept while nothing is under way."""
 
 
 class NotAllowed(OSError):
@@ -87,29 +94,22 @@ class _Resolver(AbstractResolver):
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-class Sender:
-    """Makes the calls of a node. ``ca_file``: further authorities for receivers' certificates."""
+class _Way:
+    """Connections to what one reach allows: none of them serves an account that may not go there."""
 
-    def __init__(self, reach: Reach, *, ca_file: str = "") -> None:
+    def __init__(self, reach: Reach, context: ssl.SSLContext, own_ports: Collection[int]) -> None:
         self._reach = reach
-        self._ca_file = ca_file
-        self._session: aiohttp.ClientSession
-
-    async def start(self) -> None:
-        """Be ready. ``OSError`` when the file of authorities cannot be used."""
-        context = ssl.create_default_context()
-        if self._ca_file:
-            context.load_verify_locations(self._ca_file)
-        connector = aiohttp.TCPConnector(
-            ssl=context,
-            resolver=_Resolver(self._reach),
-            ttl_dns_cache=10,
-            limit=0,  # each endpoint has its own limit
-            keepalive_timeout=30,
-            socket_factory=self._socket,
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
+        self._own_ports = own_ports
+        self.busy = 0
+        self.session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=context,
+                resolver=_Resolver(reach),
+                ttl_dns_cache=10,
+                limit=0,  # each endpoint has its own limit
+                keepalive_timeout=30,
+                socket_factory=self._socket,
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=TIMEOUT),
             auto_decompress=False,
@@ -117,29 +117,79 @@ class Sender:
             skip_auto_headers=("User-Agent", "Accept"),
         )
 
-    async def stop(self) -> None:
-        """Close all connections."""
-        await self._session.close()
-
     def _socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
         """A socket for the address that is just about to be connected to; the last word on it."""
         family, kind, proto, _, address = info
         if not self._reach.allows(str(address[0])):
             raise NotAllowed("the address may not be pushed to")
+        if address[1] in self._own_ports and _is_ours(family, address):
+            raise NotAllowed("a listener of this node is no receiver")
         made = socket.socket(family, kind, proto)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return made
 
-    async def send(self, call: Call, *, expect: str = "") -> Answer:
-        """One call; never raises for what the receiver or the network does."""
+
+def _is_ours(family: int, address: tuple[Any, ...]) -> bool:
+    """Whether this machine has the address: what is sent there would come from there. Nothing is sent."""
+    ip = publicnet.parse(str(address[0]))
+    if ip is None or ip.is_loopback or ip.is_unspecified:
+        return True
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(address)
+        except OSError:
+            return False
+        return bool(probe.getsockname()[0] == address[0])
+
+
+class Sender:
+    """Makes the calls of a node. ``ca_file``: further authorities for receivers' certificates. ``own_ports``: where
+    the node itself listens; its own addresses are not called there, whatever is allowed."""
+
+    def __init__(self, *, ca_file: str = "", own_ports: Collection[int] = ()) -> None:
+        self._ca_file = ca_file
+        self._own_ports = frozenset(own_ports)
+        self._context: ssl.SSLContext
+        self._ways: OrderedDict[Reach, _Way] = OrderedDict()
+
+    async def start(self) -> None:
+        """Be ready. ``OSError`` when the file of authorities cannot be used."""
+        self._context = ssl.create_default_context()
+        if self._ca_file:
+            self._context.load_verify_locations(self._ca_file)
+
+    async def stop(self) -> None:
+        """Close all connections."""
+        ways, self._ways = self._ways, OrderedDict()
+        for way in ways.values():
+            await way.session.close()
+
+    def _way(self, reach: Reach) -> _Way:
+        way = self._ways.get(reach)
+        if way is None:
+            way = self._ways[reach] = _Way(reach, self._context, self._own_ports)
+        self._ways.move_to_end(reach)
+        way.busy += 1
+        return way
+
+    async def _leave(self, way: _Way) -> None:
+        """A call over it has ended. Of those that nobody uses, what was used longest ago is closed."""
+        way.busy -= 1
+        idle = [reach for reach, one in self._ways.items() if not one.busy]
+        for oldest in idle[: max(0, len(self._ways) - MAX_WAYS)]:
+            await self._ways.pop(oldest).session.close()
+
+    async def send(self, call: Call, reach: Reach, *, expect: str = "") -> Answer:
+        """One call within ``reach``; never raises for what the receiver or the network does."""
         started = time.monotonic()
 
         def ended(problem: str, status: int = 0, **more: object) -> Answer:
             ms = int((time.monotonic() - started) * 1000)
             return Answer(not problem, status, ms, problem, **more)  # type: ignore[arg-type]
 
+        way = self._way(reach)
         try:
-            async with self._session.request(
+            async with way.session.request(
                 call.method,
                 yarl.URL(call.url, encoded=True),
                 data=call.body or None,
@@ -173,11 +223,13 @@ class Sender:
                 return ended("the address may not be pushed to")
             if isinstance(exc, aiohttp.ClientConnectorDNSError):
                 return ended("the name does not resolve")
-            return ended(f"no connection: {exc.os_error.strerror or type(exc).__name__}"[:SHOWN])
+            return ended("no connection")
         except (aiohttp.ClientError, OSError, ValueError) as exc:
             if isinstance(exc, NotAllowed):
                 return ended("the address may not be pushed to")
-            return ended(f"{type(exc).__name__}"[:SHOWN])
+            return ended("the connection broke off")
+        finally:
+            await self._leave(way)
 
 
 async def _read(answer: aiohttp.ClientResponse, *, patience: float = TIMEOUT) -> bytes:

@@ -13,7 +13,7 @@ import asyncpg
 from smsgw.core.accounts import FIELDS, MAX_DEPTH, NAME, resolve
 from smsgw.core.errors import Invalid
 from smsgw.core.model import Account, UnknownPolicy
-from smsgw.store import audit
+from smsgw.store import audit, extensions
 from smsgw.store.db import Connection, Database, Row
 
 
@@ -60,6 +60,7 @@ def _account(row: Row) -> Account:
         halted=row["halted"],
         protocols=frozenset(row["protocols"]),
         ip_allow=tuple(ipaddress.ip_network(n, strict=False) for n in row["ip_allow"]),
+        webhook_networks=tuple(ipaddress.ip_network(n, strict=False) for n in row["webhook_networks"]),
         units_otp=row["units_otp"],
         units_notice=row["units_notice"],
         units_marketing=row["units_marketing"],
@@ -218,6 +219,8 @@ async def _change(connection: Connection, account_id: int, values: Mapping[str, 
         if "parent" in columns:
             height = max(row["depth"] for row in rows)
             columns["parent_id"] = await _parent(connection, columns.pop("parent"), below, height)
+    if "extend_code" in columns:
+        await extensions.give(connection, account_id, "", str(columns.pop("extend_code")))
     if columns:
         sets = ", ".join(f"{column} = ${n}" for n, column in enumerate(columns, 2))
         await connection.execute(f"UPDATE account SET {sets} WHERE id = $1", account_id, *columns.values())  # noqa: S608

@@ -14,7 +14,8 @@ LEASE_S = 180
 """Longer than a partner may take to answer: while it is awaited, nobody else offers the event."""
 
 _MESSAGES = """
-SELECT id, batch_id, origin, number, left(content, 20) AS head, ext FROM message WHERE id = ANY($1::bigint[])
+SELECT id, batch_id, origin, number, left(content, 20 + length('【】' || sign)) AS head, sign, ext
+FROM message WHERE id = ANY($1::bigint[])
 """
 _PARTS = """
 SELECT id, message_id, number, reply FROM partner_part WHERE message_id = ANY($1::bigint[])
@@ -33,7 +34,7 @@ class ReceiptTo:
     number: str
     """E.164 digits, or as the partner wrote it."""
     head: str
-    """The beginning of the text."""
+    """The beginning of the text, without the signature in front: 20 characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ _EVERYTHING = ReplyTo(Wanted.ALL)
 
 def _receipts(id_: int, message: Row | None, parts: Sequence[Row]) -> list[ReceiptTo]:
     if parts:
-        head = message["head"] if message is not None else ""
+        head = _head(message) if message is not None else ""
         return [
             ReceiptTo(p["id"], ReplyTo.unpack(p["reply"]) or _EVERYTHING, p["number"], head) for p in parts
         ]
@@ -90,4 +91,10 @@ def _receipts(id_: int, message: Row | None, parts: Sequence[Row]) -> list[Recei
     reply = ReplyTo.unpack(message["ext"]) if message["origin"] in _OURS else None
     group = reply is not None and reply.group and message["origin"] == "smpp"
     shown = message["batch_id"] if group else id_
-    return [ReceiptTo(shown, reply or _EVERYTHING, message["number"], message["head"])]
+    return [ReceiptTo(shown, reply or _EVERYTHING, message["number"], _head(message))]
+
+
+def _head(message: Row) -> str:
+    """The sender's own text: a signature may be ours."""
+    head: str = message["head"]
+    return head.removeprefix(f"【{message['sign']}】")[:20]

@@ -10,11 +10,10 @@ import re
 from dataclasses import dataclass
 
 from smsgw.core.errors import Invalid
-from smsgw.store import audit
+from smsgw.store import audit, extensions
 from smsgw.store.accounts import BUMP
 from smsgw.store.db import Connection, Database, Row
-
-MATCHED_DAYS = 30
+from smsgw.store.extensions import MATCHED_DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +50,15 @@ async def load(database: Database) -> tuple[list[Extension], list[AccessCode]]:
 
 _KEEP = """
 INSERT INTO old_code (channel_id, account_id, sign, code, until)
-VALUES ($1, $2, $3, $4, now() + make_interval(days => $5))
-"""
-_TAKEN = """
-SELECT a.name FROM account a WHERE a.extend_code = $1 AND a.id <> $2
-UNION SELECT a.name FROM sign_code s JOIN account a ON a.id = s.account_id
-WHERE s.extend_code = $1 AND (s.account_id, s.sign) IS DISTINCT FROM ($2, $3)
-UNION SELECT a.name FROM old_code o JOIN account a ON a.id = o.account_id
-WHERE o.code = $1 AND o.account_id <> $2 AND o.until > now()
-LIMIT 1
-"""
-_PUT_SIGN = """
-INSERT INTO sign_code (account_id, sign, extend_code) VALUES ($1, $2, $3)
-ON CONFLICT (account_id, sign) DO UPDATE SET extend_code = excluded.extend_code
+VALUES ($1, NULL, '', $2, now() + make_interval(days => $3))
 """
 
 
 async def move_extension(database: Database, account: str, sign: str, to: str, *, actor: str) -> str:
     """Give an account (or with ``sign``: that signature of it) another extension; the former one.
 
-    ``NOT_FOUND`` for an account that does not exist, ``STATE_CONFLICT`` when another account has the digits or had
-    them within the last 30 days.
+    ``NOT_FOUND`` for an account that does not exist, ``STATE_CONFLICT`` when the digits are another's
+    (``store.extensions``).
     """
     if not re.fullmatch(r"[0-9]{1,12}", to):
         raise Invalid("EXTEND_CODE_INVALID")
@@ -79,20 +66,7 @@ async def move_extension(database: Database, account: str, sign: str, to: str, *
         row = await connection.fetchrow("SELECT * FROM account WHERE name = $1 FOR UPDATE", account)
         if row is None:
             raise Invalid("NOT_FOUND")
-        account_id: int = row["id"]
-        taken = await connection.fetchval(_TAKEN, to, account_id, sign)
-        if taken is not None:
-            raise Invalid("STATE_CONFLICT", reason=f"扩展号 {to} 属于账号 {taken}(含 30 天内使用过的)")
-        before: str = row["extend_code"]
-        if sign:
-            own = await connection.fetchval(
-                "SELECT extend_code FROM sign_code WHERE account_id = $1 AND sign = $2", account_id, sign
-            )
-            before = own or before
-            await connection.execute(_PUT_SIGN, account_id, sign, to)
-        else:
-            await connection.execute("UPDATE account SET extend_code = $2 WHERE id = $1", account_id, to)
-        await connection.execute(_KEEP, None, account_id, sign, before, MATCHED_DAYS)
+        before = await extensions.give(connection, row["id"], sign, to)
         object_ = f"account/{account}" + (f"/sign/{sign}" if sign else "")
         await _record(connection, object_, before, to, actor)
     return before
@@ -110,7 +84,7 @@ async def move_channel(database: Database, channel: str, to: str, *, actor: str)
             raise Invalid("NOT_FOUND")
         before: str = row["access_code"]
         if before and before != to:
-            await connection.execute(_KEEP, row["id"], None, "", before, MATCHED_DAYS)
+            await connection.execute(_KEEP, row["id"], before, MATCHED_DAYS)
         await connection.execute(
             "UPDATE channel SET access_code = $2, version = nextval('config_version') WHERE id = $1",
             row["id"],

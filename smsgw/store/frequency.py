@@ -1,4 +1,5 @@
-"""Limits of frequency per number, over all accounts: read and written once for a batch, in the accept transaction.
+"""Limits of frequency per number: what all accounts have sent to it is one row, read and written once for a batch, in
+the accept transaction.
 
 Whoever comes second finds the row changed (its ``seq``), and counts again: two cannot pass where one may.
 """

@@ -16,7 +16,7 @@ from smsgw.store.accounts import BUMP
 from smsgw.store.db import Database
 from smsgw.store.secrets import Sealer
 
-SCOPES = ("send", "query", "report", "mo", "template", "link", "number", "balance", "emergency", "admin")
+SCOPES = ("send", "query", "report", "mo", "webhook", "template", "link", "number", "balance", "emergency", "admin")
 
 REQUESTS_PER_SECOND = 200
 MAX_REQUESTS_PER_SECOND = 100_000

@@ -28,6 +28,7 @@ from smsgw.core.webhooks import (
     Wrong,
     check_hosts,
     check_url,
+    parse_networks,
     parse_options,
 )
 from smsgw.store import audit
@@ -202,6 +203,7 @@ _USE_PUSH = """
 INSERT INTO event_setting AS s (account_id, way) VALUES ($1, 'webhook')
 ON CONFLICT (account_id) DO UPDATE SET way = 'webhook' WHERE s.way = 'pull'
 """
+_GRANTED = "SELECT webhook_networks FROM account WHERE id = $1"
 _LOCK_ACCOUNT = "SELECT name FROM account WHERE id = $1 FOR UPDATE"
 
 
@@ -217,8 +219,13 @@ async def put_endpoint(
 ) -> str | None:
     """Make or change an endpoint; its secret when it is new.
 
-    An account that pulled is pushed to from now on. ``operator``: may have ``OPERATORS_ONLY`` types.
+    An account that pulled is pushed to from now on. ``reach`` is that of the platform, of which the account has what it
+    was granted. ``operator``: may have ``OPERATORS_ONLY`` types.
     """
+    granted = await database.fetchval(_GRANTED, account_id)
+    if granted is None:
+        raise Invalid("NOT_FOUND")
+    reach = reach.narrowed(parse_networks(list(map(str, granted))))
     options, hosts = check(wanted, reach)
     if not operator and OPERATORS_ONLY.intersection(wanted.events):
         raise Refused("SCOPE_DENIED", scope="admin")

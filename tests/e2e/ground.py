@@ -105,7 +105,9 @@ class Ground(Site):
         ids = IdSource(1023, lambda: int(asyncio.get_running_loop().time() * 1000))
         sealer = secrets.load_key(self.node.data_dir / "secret.key", create=False)
         async with self.ledger_open() as database:
-            account = await accounts.add_account(database, name, actor=ACTOR, sign_required=False)
+            account = await accounts.add_account(
+                database, name, actor=ACTOR, sign_required=False, webhook_networks="127.0.0.0/8"
+            )
             await accounts.top_up(database, account, 1_000_000, "", actor=ACTOR, ids=ids.next)
             new = await keys.add_key(
                 database, sealer, account, actor=ACTOR, scopes=tuple(keys.SCOPES), requests_per_second=1000

@@ -751,7 +751,10 @@ async def site(
         stack.push_async_callback(_put_down, node)
         if not dsn:  # the embedded database must run for the commands
             await node.start()
-        account = await node.ctl("account", "add", "acme", "--no-sign", "--balance", str(balance), "--json")
+        account = await node.ctl(
+            "account", "add", "acme", "--no-sign", "--webhook-networks", "127.0.0.0/8",
+            "--balance", str(balance), "--json",
+        )  # fmt: skip
         assert account.data["name"] == "acme"
         if not policies:
             await _relax(node)

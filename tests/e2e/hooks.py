@@ -80,7 +80,10 @@ async def customers(
     """An account with a webhook for each receiver."""
     made = {}
     for n, name in enumerate(GOOD + BAD):
-        await built.node.ctl("account", "add", name, "--no-sign", "--balance", "1000000")
+        await built.node.ctl(
+            "account", "add", name, "--no-sign", "--webhook-networks", "127.0.0.0/8",
+            "--balance", "1000000",
+        )  # fmt: skip
         key, _ = await asyncio.gather(
             built.node.ctl("key", "add", name, "--json"),
             built.node.ctl(

@@ -48,6 +48,7 @@ from smsgw.store.keys import NewKey
 from smsgw.store.secrets import Sealer
 
 BASE = "/api/v1"
+DEFAULT_SCOPES = ("send", "query", "report", "mo", "balance", "webhook")
 
 
 @dataclass
@@ -209,9 +210,11 @@ async def running(
     await db.open()
     sealer = Sealer(secrets.token_bytes(32))
     ids = IdSource(1, lambda: int(time.time() * 1000))
-    account_id = await accounts.add_account(db, "acme", actor="test", default_sign="测试")
+    account_id = await accounts.add_account(
+        db, "acme", actor="test", default_sign="测试", webhook_networks="0.0.0.0/0"
+    )
     await accounts.top_up(db, account_id, 10_000, "", actor="test", ids=ids.next)
-    key = await keys.add_key(db, sealer, account_id, actor="test")
+    key = await keys.add_key(db, sealer, account_id, actor="test", scopes=DEFAULT_SCOPES)
     directory = Directory(sealer)
     await directory.reload(db)
     blocked: set[str] = set()
@@ -238,6 +241,8 @@ async def running(
         recall=functools.partial(requestkeys.recall, db),
         database=db,
         freshen=lambda: lists.follow(db),
+        extension=directory.extension_of,
+        owns=directory.owns,
         **({"policies": lambda: directory.policies, "now": now} if now else {}),
         **accepting,
     )
@@ -276,7 +281,7 @@ async def running(
             directory=directory,
             bell=bell,
             reach=LOOPBACK,
-            sender=Sender(LOOPBACK),
+            sender=Sender(),
         ),
         sealer=sealer,
         ready=lambda: (not checks, checks),

@@ -120,12 +120,14 @@ class Stage:
 
     async def open(self) -> None:
         await self.database.open()
-        self.account_id = await accounts.add_account(self.database, "acme", actor="test")
+        self.account_id = await accounts.add_account(
+            self.database, "acme", actor="test", webhook_networks="0.0.0.0/0"
+        )
 
     def make_pusher(self, *, node: int = 1, reach: Reach = LOOPBACK) -> Pusher:
         return Pusher(
             self.dsn, self.database, node=node, ids=self.ids.next, directory=self.directory, bell=self.bell,
-            reach=reach, sender=Sender(reach), now=self.now, chance=lambda: 0.5,
+            reach=reach, sender=Sender(), now=self.now, chance=lambda: 0.5,
         )  # fmt: skip
 
     async def start(self) -> None:

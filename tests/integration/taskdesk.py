@@ -140,7 +140,8 @@ async def desk(
     )
     acceptor = Acceptor(
         dsn, node=1, ids=ids, router=router, disk=DiskGuard([folder], 1), on_queued=lambda _: None, now=now,
-        policies=lambda: directory.policies, check_callback=check_callback,
+        policies=lambda: directory.policies, check_callback=check_callback, extension=directory.extension_of,
+        owns=directory.owns,
         refusal=lambda number, *_: BLOCKED if number.startswith("86139") and number[-1] == "7" else None,
     )  # fmt: skip
     tasks = Tasks(

@@ -18,6 +18,7 @@ from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.model import Inbound
 from smsgw.store import blocklist, inbound, notices, webhooks
 from smsgw.store.inbound import Arrived
+from smsgw.store.keys import SCOPES
 from smsgw.store.webhooks import EventSetting
 
 pytestmark = pytest.mark.asyncio
@@ -61,7 +62,8 @@ async def test_a_webhook_lives_from_first_secret_to_removal(api: Api, receiver: 
     await api.ctx.pusher._writer.start()
     try:
         tested = await api.post("/webhooks/main/test")
-        assert (tested.data["ok"], tested.data["answer"]) == (True, "ok")
+        assert (tested.data["ok"], tested.data["http_status"]) == (True, 200)
+        assert tested.data.keys() == {"ok", "http_status", "ms", "problem"}, "nothing of what the receiver said"
         assert receiver.calls[0].json["type"] == "webhook.test"
         receiver.reply = lambda _: web.Response(status=500)
         assert (await api.post("/webhooks/main/test")).data["problem"] == "HTTP 500"
@@ -106,7 +108,18 @@ async def test_a_type_has_one_endpoint_and_some_need_more_rights(api: Api) -> No
     denied = await api.call("PUT", "/webhooks/c", {"url": url, "events": ["channel.state"]})
     assert (denied.code, denied.data["scope"]) == ("SCOPE_DENIED", "admin")
     no_mo = await api.add_key(scopes=("report",))
-    assert (await api.call("PUT", "/webhooks/d", {"url": url}, key=no_mo)).code == "SCOPE_DENIED"
+    sets = await api.add_key(scopes=("webhook",))
+    assert (await api.call("PUT", "/webhooks/d", {"url": url}, key=sets)).data == {"scope": "mo"}
+    for reads in (no_mo, await api.add_key(scopes=("report", "mo", "query"))):
+        for method, path, body in (
+            ("PUT", "/webhooks", {"way": "pull"}), ("PUT", "/webhooks/a", {"url": url}),
+            ("DELETE", "/webhooks/a", None),
+            ("POST", "/webhooks/a/disable", None), ("POST", "/webhooks/a/enable", None),
+            ("POST", "/webhooks/a/secret", {}), ("POST", "/webhooks/a/test", None),
+        ):  # fmt: skip
+            answer = await api.call(method, path, body, key=reads)
+            assert (answer.code, answer.data) == ("SCOPE_DENIED", {"scope": "webhook"}), (method, path)
+        assert (await api.get("/webhooks", key=reads)).data["way"] == "webhook"
     only_send = await api.add_key(scopes=("send",))
     assert (await api.get("/webhooks", key=only_send)).code == "SCOPE_DENIED"
 
@@ -116,7 +129,7 @@ async def test_nobody_sees_or_moves_anothers(api: Api) -> None:
 
     await api.call("PUT", "/webhooks/main", {"url": "https://example.org/"})
     other = await accounts.add_account(api.ctx.db, "other", actor="test")
-    key = await api.add_key(other)
+    key = await api.add_key(other, scopes=SCOPES)
     assert (await api.get("/webhooks/main", key=key)).code == "NOT_FOUND"
     assert (await api.call("DELETE", "/webhooks/main", key=key)).code == "NOT_FOUND"
     assert (await api.post("/webhooks/main/secret", {}, key=key)).code == "NOT_FOUND"

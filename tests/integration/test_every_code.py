@@ -317,7 +317,7 @@ async def _(own: Own) -> Provoked:
 
 @case("NUMBER_OPTED_OUT")
 async def _(own: Own) -> Provoked:
-    await blocklist.add(own.api.ctx.db, ["86" + own.phone], Scope(), OPT_OUT, "", actor="t")
+    await blocklist.add(own.api.ctx.db, ["86" + own.phone], Scope(own.id), OPT_OUT, "", actor="t")
     await own.api.lists.follow(own.api.ctx.db)
     (entry,) = await blocklist.find(own.api.ctx.db, "86" + own.phone)
     return await own.refused({"time": f"{entry['since'].astimezone(CHINA):%Y-%m-%d %H:%M}"})
@@ -481,7 +481,10 @@ async def _(own: Own) -> Provoked:
 
 @case("EXTEND_CODE_INVALID")
 async def _(own: Own) -> Provoked:
-    return Provoked({}, await own.send(extend_code="12a"))
+    assert (await own.send(extend_code="12a")).code == "EXTEND_CODE_INVALID"
+    await accounts.add_account(own.api.ctx.db, f"{own.name}-other", actor="t", extend_code="7710")
+    await own.reload()
+    return Provoked({}, await own.send(extend_code="77101"))
 
 
 @case("TIME_INVALID")

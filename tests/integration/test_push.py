@@ -19,8 +19,10 @@ from receiver import LOOPBACK, Received, Receiver, Stage, receiving, repeated
 
 from smsgw.config import Config
 from smsgw.core.ids import CHINA, IdSource, time_of
-from smsgw.core.webhooks import SCHEDULE, Reach
+from smsgw.core.pushformat import Call
+from smsgw.core.webhooks import SCHEDULE, Endpoint, Reach, parse_networks
 from smsgw.pipeline.keeper import Keeper
+from smsgw.pipeline.push_http import Sender
 from smsgw.store import accounts, partitions, pushing, webhooks
 from smsgw.store.webhooks import EventSetting
 
@@ -215,11 +217,21 @@ async def test_a_hanging_receiver_holds_up_nobody(stage: Stage, receiver: Receiv
     async with receiving() as bad, receiving() as failing:
         bad.reply = lambda call: hang(call) if call.path == "/hang" else slow(call)
         failing.reply = lambda _: web.Response(status=500)
-        hanging = [await accounts.add_account(stage.database, f"hanging{n}", actor="test") for n in range(20)]
+        hanging = [
+            await accounts.add_account(
+                stage.database, f"hanging{n}", actor="test", webhook_networks="127.0.0.0/8"
+            )
+            for n in range(20)
+        ]
         for n, account_id in enumerate(hanging):
             url = bad.origin + ("/hang" if n % 2 else "/slow")
             await stage.put("main", url, account_id=account_id, linger_ms=0)
-        refusing = [await accounts.add_account(stage.database, f"refusing{n}", actor="test") for n in range(5)]
+        refusing = [
+            await accounts.add_account(
+                stage.database, f"refusing{n}", actor="test", webhook_networks="127.0.0.0/8"
+            )
+            for n in range(5)
+        ]
         for account_id in refusing:
             await stage.put("main", failing.origin, account_id=account_id, linger_ms=0)
         await stage.put("main", receiver.origin, linger_ms=0, max_items=1, concurrency=4)
@@ -235,7 +247,9 @@ async def test_a_hanging_receiver_holds_up_nobody(stage: Stage, receiver: Receiv
             await until(stage, lambda before=before: len(receiver.accepted) > before)
             waits.append(asyncio.get_running_loop().time() - started)
         waits.sort()
-        print(f"beside 20 hanging or slow receivers and 5 that refuse: p50 {waits[25]:.3f} s, worst {waits[-1]:.3f} s")
+        print(
+            f"beside 20 hanging or slow receivers and 5 that refuse: p50 {waits[25]:.3f} s, worst {waits[-1]:.3f} s"
+        )
         assert waits[-1] < 2.0
         assert bad.busy == bad.most_busy == 80, "each has its four calls, no more"
         assert stage.pusher._held <= 25 * 401
@@ -297,6 +311,40 @@ async def test_what_may_not_be_reached_is_not_reached(stage: Stage, receiver: Re
     assert (await stage.rows())[0]["problem"] == "the address may not be pushed to"
     for endpoint in stage.directory.hooks.endpoints.values():
         assert not (await stage.pusher.test(endpoint)).ok
+    assert receiver.calls == []
+
+
+async def test_a_connection_of_one_account_serves_no_other(stage: Stage, receiver: Receiver) -> None:
+    """The granted one's connection is kept open; who may not go there does not find it."""
+    other = await accounts.add_account(stage.database, "other", actor="test", webhook_networks="127.0.0.0/8")
+    url = f"http://localhost:{receiver.origin.rpartition(':')[2]}/"
+    await stage.put("main", url, linger_ms=0)
+    await stage.put("main", url, account_id=other, linger_ms=0)
+    await accounts.set_account(stage.database, "other", {"webhook_networks": ""}, actor="test")
+    await stage.reload()
+    mine, foreign = (find(stage, account_id) for account_id in (stage.account_id, other))
+    for _ in range(2):
+        assert (await stage.pusher.test(mine)).ok
+        assert (await stage.pusher.test(foreign)).problem == "the address may not be pushed to"
+    assert len(receiver.calls) == 2
+
+
+def find(stage: Stage, account_id: int) -> Endpoint:
+    (found,) = (e for e in stage.directory.hooks.endpoints.values() if e.account_id == account_id)
+    return found
+
+
+async def test_our_own_listeners_are_no_receivers(stage: Stage, receiver: Receiver) -> None:
+    """Though loopback was allowed on purpose; and of what answers there nobody reads a word."""
+    port = int(receiver.origin.rpartition(":")[2])
+    sender = Sender(own_ports={port})
+    await sender.start()
+    try:
+        for host in ("127.0.0.1", "127.0.0.2", "localhost"):
+            answer = await sender.send(Call("POST", f"http://{host}:{port}/metrics", {}, b"x"), LOOPBACK)
+            assert (answer.ok, answer.problem) == (False, "the address may not be pushed to")
+    finally:
+        await sender.stop()
     assert receiver.calls == []
 
 
@@ -515,3 +563,21 @@ async def test_events_that_nobody_took_before_their_time_was_over_are_told_of(
     assert found.detail.startswith("4 events (report)")
     stage.shift = timedelta(days=1, minutes=1)
     assert [f.kind for f in await stage.pusher.findings()] == [], "for a day"
+
+
+async def test_connections_for_many_grants_are_not_kept_for_ever(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from smsgw.pipeline import push_http
+
+    monkeypatch.setattr(push_http, "MAX_WAYS", 2)
+    sender = Sender()
+    await sender.start()
+    try:
+        for n in (1, 2, 3, 4, 1):
+            reach = LOOPBACK.narrowed(parse_networks(["127.0.0.1/32", f"127.0.{n}.0/24"]))
+            assert (await sender.send(Call("POST", receiver.origin, {}, b"x"), reach)).ok
+            assert len(sender._ways) <= 2
+    finally:
+        await sender.stop()
+    assert len(receiver.calls) == 5

@@ -159,3 +159,30 @@ async def test_reports_of_a_task_go_to_its_own_address(dsn: str, tmp_path: Path)
         await d.feed()
         assert (await d.view(task_id)).progress.statuses == {"queued": 3}
         assert await texts(d, "callback_url") == ["https://good.example/r"] * 3
+
+
+@pytest.mark.parametrize("content", ["您好", "订单{订单}已发货"])
+async def test_a_task_waits_when_its_digits_have_become_anothers(
+    dsn: str, tmp_path: Path, content: str
+) -> None:
+    """All of its rows are alike in that: none of them is used up by it, though each may have a text of its own."""
+    async with desk(dsn, tmp_path) as d:
+        await accounts.set_account(d.database, "acme", {"extend_code": "12"}, actor="t")
+        await d.directory.reload(d.database)
+        with pytest.raises(SmsgwError) as refused:
+            await accounts.add_account(d.database, "bank", actor="t", extend_code="12")
+        assert refused.value.code == "STATE_CONFLICT"
+        incoming = await d.tasks.files.receive(d.account_id, len(CSV))
+        incoming.path.write_bytes(CSV)
+        file = await d.tasks.files.keep(incoming, d.account_id, "a.csv", "t")
+        task_id = await d.make(0, content, upload_id=file.id, extend_code="3")
+        await imported(d)
+        await accounts.add_account(d.database, "bank", actor="t", extend_code="123")
+        await d.directory.reload(d.database)
+        await d.feed()
+        view = await d.view(task_id)
+        assert (view.task.state, view.task.reason) == ("paused", "EXTEND_CODE_INVALID")
+        assert (view.progress.pending, await texts(d)) == (view.progress.valid, [])
+        with pytest.raises(SmsgwError) as refused:
+            await d.make(1, extend_code="34")
+        assert refused.value.code == "EXTEND_CODE_INVALID"

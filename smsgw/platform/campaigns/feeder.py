@@ -77,6 +77,8 @@ ROUTE_PATIENCE = timedelta(hours=24)
 """After which they are refused: as long as a message may wait for a channel."""
 ACCOUNT_SHARE = 0.8
 """Of the account's rate, what its tasks may use: its other messages are not to be refused for a task."""
+_OF_THE_TASK = frozenset({"EXTEND_CODE_INVALID"})
+"""What is wrong with all rows alike, though each has a text of its own: the task waits for somebody."""
 BURST = 0.5
 """Seconds of that rate that may be made up for."""
 
@@ -456,7 +458,8 @@ class Feeder:
             if exc.code == "STORAGE_UNAVAILABLE" and task.reason != exc.code:
                 await self._note(task, exc)
             return 0
-        if isinstance(exc, Invalid) and task.mapping.get("names"):  # each row has a text of its own
+        if isinstance(exc, Invalid) and exc.code not in _OF_THE_TASK and task.mapping.get("names"):
+            # Each row has a text of its own.
             rows = was.rows
             if len(rows) > 1:
                 feed.most = len(rows) // 2

@@ -42,6 +42,11 @@ def endpoint(name: str = "main", *, events: tuple[str, ...] = (), id_: int = 1, 
         "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",  # noqa: S104
         "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1",
         "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "not an address",
+        "192.0.0.192", "192.0.0.9", "192.0.0.170", "192.88.99.1", "198.18.0.1", "203.0.113.7", "168.63.129.16",
+        "100.100.100.200", "240.0.0.1", "233.252.0.1", "fec0::1", "3fff::1", "2001:db8::1", "5f00::1", "100::1",
+        "2001::1", "2001:0:5ef5:79fd::1", "2001:20::1", "2002:5db8:d70e::1", "fd00:ec2::254", "::10.0.0.1",
+        "::5db8:d70e", "::ffff:0:7f00:1", "64:ff9b:1::5db8:d70e", "64:ff9b::a9fe:a9fe", "::ffff:169.254.169.254",
+        "::ffff:7f00:1", "0:0:0:0:0:ffff:a00:1", "2620:4f:8000::1", "4000::1", "ff0e::1", "::ffff:0.0.0.0",
     ],
 )  # fmt: skip
 def test_what_is_not_public_is_not_reached(address: str) -> None:
@@ -51,10 +56,38 @@ def test_what_is_not_public_is_not_reached(address: str) -> None:
 def test_public_addresses_and_networks_that_were_allowed_are_reached() -> None:
     assert Reach().allows("93.184.215.14")
     assert Reach().allows("2606:2800:21f:cb07::1")
+    assert Reach().allows("64:ff9b::5db8:d70e"), "where there is IPv6 alone, names resolve to that (RFC 6147)"
+    assert Reach().allows("::ffff:93.184.215.14")
+    assert Reach().allows("2001:4860:4860::8888")
     inside = Reach(networks=parse_networks(["10.0.0.0/8"]))
     assert inside.allows("10.1.2.3")
     assert inside.allows("::ffff:10.1.2.3")
     assert not inside.allows("127.0.0.1")
+
+
+def test_an_account_reaches_what_it_was_granted_of_what_is_allowed() -> None:
+    platform = Reach(networks=parse_networks(["10.0.0.0/8", "fd00::/8", "192.168.7.0/24"]))
+    bank = platform.narrowed(parse_networks(["10.1.0.0/16", "192.168.0.0/16", "172.16.0.0/12"]))
+    assert [bank.allows(a) for a in ("10.1.2.3", "192.168.7.1", "::ffff:10.1.2.3", "93.184.215.14")] == [True] * 4
+    assert not any(bank.allows(a) for a in ("10.2.0.1", "192.168.8.1", "172.16.0.1", "fd00::1"))
+    assert platform.narrowed(()) == Reach()
+    assert not platform.narrowed(()).allows("10.1.2.3")
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "169.254.169.254", "100.100.100.200", "192.0.0.192", "168.63.129.16", "0.0.0.0",  # noqa: S104
+                "::1", "fd00:ec2::254", "fe80::1", "::ffff:127.0.0.1", "64:ff9b::a9fe:a9fe"]
+)  # fmt: skip
+def test_a_wide_network_does_not_open_this_machine_or_a_clouds_metadata(address: str) -> None:
+    wide = Reach(networks=parse_networks(["0.0.0.0/0", "::/0", "100.64.0.0/10", "192.0.0.0/24", "fd00::/8"]))
+    assert not wide.allows(address)
+    assert wide.allows("10.1.2.3")
+    assert Reach(networks=parse_networks(["127.0.0.1", "169.254.169.254", "::1"])).allows("127.0.0.1")
+
+
+@pytest.mark.parametrize("address", ["224.0.0.1", "255.255.255.255", "ff02::1", "ff0e::1"])
+def test_nothing_opens_addresses_of_many(address: str) -> None:
+    assert not Reach(networks=parse_networks(["0.0.0.0/0", "::/0", "224.0.0.0/4", "ff00::/8"])).allows(address)
 
 
 @pytest.mark.parametrize(

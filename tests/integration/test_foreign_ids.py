@@ -1,0 +1,282 @@
+"""Each operation of the API with another account's ids: nothing of it is read or changed, and what is another's looks
+like what does not exist. An operation without a case here fails."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+from api_server import Answer, Api, running
+
+from smsgw.api.routes import ROUTES
+from smsgw.core.ids import CHINA
+from smsgw.core.templates import Review
+from smsgw.platform.content import registry
+from smsgw.store import accounts
+from smsgw.store.keys import SCOPES, NewKey
+
+MARK = "甲方机密"
+"""In all that the owner has; it is never told to anybody else."""
+PHONE, BLOCKED, OTHER = "13800138000", "13800138009", "13900139000"
+SALE = {"name": "n", "to": [OTHER]}
+
+# Operation -> what the other account asks: (query or "", body or None), with the owner's ids as {message} and the like.
+# The same is asked with ids that nobody has. Without a place the operation names nothing that could be another's.
+Asked = tuple[str, Any]
+CASES: dict[str, list[Asked]] = {
+    "POST /messages": [
+        ("", {"to": [OTHER], "template_id": "{template}", "params": {}}),
+        ("", {"to": [OTHER], "content": "x", "sign": "测试", "client_ref": "{ref}"}),
+        ("", {"to": [OTHER], "content": "y", "sign": "测试", "callback_url": "https://hooks.{mark}.example.org/"}),
+    ],
+    "POST /messages/batch": [
+        ("", {"items": [{"to": OTHER, "template_id": "{template}", "params": {}}]}),
+        ("", {"items": [{"to": OTHER, "content": "z", "sign": "测试", "client_ref": "{ref}"}]}),
+    ],
+    "POST /messages/explain": [("", {"to": [OTHER], "template_id": "{template}", "params": {}})],
+    "GET /messages": [("client_ref={ref}", None), ("batch_id={batch}", None), (f"to={PHONE}", None), ("", None),
+                      ("cursor={message}", None)],
+    "POST /messages/query": [("", {"ids": ["{message}", "{refused}"]})],
+    "GET /messages/{id}": [("message", None)],
+    "POST /messages/{id}/cancel": [("message", None)],
+    "GET /messages/{id}/trace": [("message", None)],
+    "POST /reports/pull": [("", {})],
+    "POST /reports/ack": [("", {"batch": "{pulled}"})],
+    "POST /mo/pull": [("", {})],
+    "POST /mo/ack": [("", {"batch": "{pulled}"})],
+    "POST /events/pull": [("", {})],
+    "POST /events/ack": [("", {"batch": "{pulled}"})],
+    "GET /webhooks": [("", None)],
+    "PUT /webhooks": [("", {"way": "pull"})],
+    "GET /webhooks/deliveries": [("message_id={message}&state=any", None), ("", None)],
+    "POST /webhooks/redeliver": [("", {"message_ids": ["{refused}"]}), ("", {"event_ids": ["{event}"]})],
+    "GET /webhooks/{name}": [("name", None)],
+    "PUT /webhooks/{name}": [("name", {"url": "https://example.org/"})],
+    "DELETE /webhooks/{name}": [("name", None)],
+    "POST /webhooks/{name}/enable": [("name", None)],
+    "POST /webhooks/{name}/disable": [("name", None)],
+    "POST /webhooks/{name}/secret": [("name", {})],
+    "POST /webhooks/{name}/test": [("name", None)],
+    "GET /webhooks/{name}/calls": [("name", None)],
+    "POST /files": [("", b"")],
+    "GET /files/{id}": [("file", None)],
+    "POST /tasks": [
+        ("", {"name": "n", "file_id": "{file}", "content": "x", "sign": "测试"}),
+        ("", {"name": "n", "audience_id": "{audience}", "content": "x", "sign": "测试"}),
+        ("", {**SALE, "template_id": "{template}"}),
+        ("", {**SALE, "content": "x", "sign": "测试", "client_ref": "{ref}"}),
+    ],
+    "GET /tasks": [("client_ref={ref}", None), ("cursor={task}", None), ("", None)],
+    "GET /tasks/{id}": [("task", None)],
+    "PATCH /tasks/{id}": [("task", {"name": "mine"})],
+    "POST /tasks/{id}/pause": [("task", None)],
+    "POST /tasks/{id}/resume": [("task", None)],
+    "POST /tasks/{id}/cancel": [("task", None)],
+    "GET /tasks/{id}/recipients": [("task", None)],
+    "GET /tasks/{id}/report": [("task", None)],
+    "GET /statistics": [("group=sign,channel", None)],
+    "POST /contacts": [("", {"items": [{"number": OTHER}], "audience_id": "{audience}"})],
+    "GET /contacts": [("audience_id={audience}", None), (f"number={PHONE}", None), ("cursor={contact}", None)],
+    "DELETE /contacts/{id}": [("contact", None)],
+    "GET /audiences": [("", None)],
+    "POST /audiences": [("", {"name": "{mark}"})],
+    "DELETE /audiences/{id}": [("audience", None)],
+    "POST /audiences/{id}/members": [("audience", {"add": [OTHER]}), ("audience", {"remove": [PHONE]})],
+    "POST /blocklist": [("", {"numbers": [OTHER]})],
+    "GET /blocklist": [(f"number={BLOCKED}", None), ("", None)],
+    "POST /blocklist/remove": [("", {"numbers": [BLOCKED]})],
+    "POST /optouts": [("", {"numbers": [OTHER]})],
+    "POST /numbers/check": [("", {"numbers": [PHONE, BLOCKED]})],
+    "POST /signs": [("", {"sign": "{mark}"})],
+    "GET /signs": [("cursor={sign}", None), ("", None)],
+    "GET /signs/{id}": [("sign", None)],
+    "POST /templates": [("", {"name": "{mark}", "content": "x"})],
+    "GET /templates": [("cursor={template}", None), ("", None)],
+    "GET /templates/{id}": [("template", None)],
+    "POST /links/filings": [("", {"target": "{mark}.example.org"})],
+    "GET /links/filings": [("cursor={filing}", None), ("", None)],
+    "GET /links/filings/{id}": [("filing", None)],
+    "DELETE /links/filings/{id}": [("filing", None)],
+    "GET /balance": [("", None)],
+    "GET /usage": [("group=account,department,key", None)],
+}  # fmt: skip
+
+
+@pytest_asyncio.fixture
+async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running(dsn, tmp_path) as made:
+        made.key = await made.add_key(scopes=SCOPES)
+        yield made
+
+
+async def owned(api: Api) -> dict[str, str]:
+    """One of everything that an account may have; its ids."""
+
+    async def made(method: str, path: str, body: Any = None, **how: Any) -> Any:
+        answer = await api.call(method, path, body, **how)
+        assert answer.status in (200, 201, 202), (path, answer.body)
+        return answer.data
+
+    sent = await made(
+        "POST", "/messages", {"to": [PHONE], "content": MARK, "client_ref": "ref-1", "send_at": far()}
+    )
+    await made("POST", "/blocklist", {"numbers": [BLOCKED], "reason": MARK})
+    await api.lists.follow(api.ctx.db)
+    refused = (await api.post("/messages", {"to": [BLOCKED], "content": MARK})).data["items"][0]["message_id"]
+    pulled = await made("POST", "/reports/pull", {})
+    sign = await made("POST", "/signs", {"sign": MARK})
+    template = await made("POST", "/templates", {"name": MARK, "content": MARK})
+    await registry.review(
+        api.ctx.db,
+        registry.TEMPLATE,
+        int(template["template_id"]),
+        Review.APPROVED,
+        actor="t",
+        ids=api.ctx.ids,
+    )
+    await api.ctx.directory.reload(api.ctx.db)
+    audience = await made("POST", "/audiences", {"name": MARK})
+    members = {"items": [{"number": PHONE, "name": MARK}], "audience_id": audience["id"]}
+    await made("POST", "/contacts", members)
+    (contact,) = (await made("GET", "/contacts"))["items"]
+    form = (
+        f'--b\r\nContent-Disposition: form-data; name="file"; filename="{MARK}.csv"\r\n\r\n'
+        f"手机,名\r\n{PHONE},{MARK}\r\n--b--\r\n"
+    )
+    file = await made("POST", "/files", form.encode(), Content_Type="multipart/form-data; boundary=b")
+    task = await made(
+        "POST",
+        "/tasks",
+        {"name": MARK, "to": [PHONE], "content": MARK, "client_ref": "ref-1", "send_at": far()},
+    )
+    filing = await made("POST", "/links/filings", {"target": "jiafang.example.org", "note": MARK})
+    await made("PUT", "/webhooks/hook-1", {"url": "https://jiafang.example.org/"})
+    await made("PUT", "/webhooks/callback", {"hosts": ["hooks.jiafang.example.org"]})
+    await api.ctx.directory.reload(api.ctx.db)
+    return {
+        "message": sent["items"][0]["message_id"], "batch": sent["batch_id"], "refused": refused,
+        "pulled": pulled["batch"], "event": pulled["items"][0]["event_id"], "sign": sign["sign_id"],
+        "template": template["template_id"], "audience": audience["id"], "contact": contact["id"],
+        "file": file["file_id"], "task": task["task_id"], "filing": filing["filing_id"], "name": "hook-1",
+        "ref": "ref-1", "mark": "jiafang",
+    }  # fmt: skip
+
+
+def far() -> str:
+    return (datetime.now(CHINA) + timedelta(days=2)).isoformat()
+
+
+def nobodys(ids: dict[str, str]) -> dict[str, str]:
+    """Of the same form, and there is none such."""
+    return {
+        name: str(int(id_) + 77_777_777)
+        if id_.isdigit()
+        else {"name": "hook-9", "ref": "ref-9"}.get(name, "yifang")
+        for name, id_ in ids.items()
+    }
+
+
+async def ask(api: Api, key: NewKey, operation: str, asked: Asked, ids: dict[str, str]) -> Answer:
+    method, path = operation.split(" ")
+    query, body = asked
+    if "{" in path:
+        path = re.sub(r"\{\w+\}", ids[query], path)
+    elif query:
+        path += "?" + filled(query, ids)
+    if isinstance(body, bytes):
+        return await api.call(method, path, body, key=key)
+    given = None if body is None else json.loads(filled(json.dumps(body), ids))
+    return await api.call(method, path, given, key=key)
+
+
+def filled(text: str, ids: dict[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: ids[match[1]], text)
+
+
+def looks(answer: Answer, ids: dict[str, str]) -> tuple[int, str]:
+    """An answer without what differs each time, and without what was asked for."""
+    text = answer.raw.decode("utf-8", "replace")
+    for id_ in sorted(ids.values(), key=len, reverse=True):
+        text = text.replace(id_, "?")
+    text = re.sub(r'"request_id":"[^"]*"', "", text)
+    text = re.sub(r'"(stranger|nobody)"', '"who asks"', text)
+    text = re.sub(r'"whsec_[^"]*"|"ak_live_[0-9a-f]+"|"[0-9T:.+-]{19,}"|"\d+"|\b\d{9,}\b', '"?"', text)
+    return answer.status, text
+
+
+# An id is not to be taken for a count.
+_LARGE_IDS = """
+DO $$ DECLARE one record; BEGIN
+    FOR one IN SELECT table_name, column_name FROM information_schema.columns
+               WHERE table_schema = 'public' AND is_identity = 'YES' AND data_type = 'bigint' LOOP
+        PERFORM setval(pg_get_serial_sequence(one.table_name, one.column_name), 440000001);
+    END LOOP;
+END $$
+"""
+
+
+async def books(api: Api, account_id: int) -> dict[str, str]:
+    """All that the database has of an account."""
+    db = api.ctx.db
+    tables = await db.fetch(
+        "SELECT c.relname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE a.attname = 'account_id' "
+        "AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = 'public'::regnamespace"
+    )
+    wanted = {row["relname"]: "account_id = $1" for row in tables if row["relname"] not in _MOVES}
+    wanted["audience_member"] = "audience_id IN (SELECT id FROM audience WHERE account_id = $1)"
+    wanted["task_row"] = "task_id IN (SELECT id FROM task WHERE account_id = $1)"
+    assert {"message", "part", "webhook", "contact", "upload", "task", "customer_event"} <= wanted.keys()
+    return {
+        name: await db.fetchval(
+            f"SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {name} t WHERE {which}",  # noqa: S608
+            account_id,
+        )
+        for name, which in wanted.items()
+    }
+
+
+_MOVES = frozenset({"api_key"})
+"""What changes by itself: when a key was last used."""
+
+
+def test_every_operation_has_its_case() -> None:
+    assert {f"{route.method} {route.path}" for route in ROUTES} == CASES.keys()
+    unnamed = [
+        f"{route.method} {route.path}"
+        for route in ROUTES
+        if (fields := {*getattr(route.body, "__struct_fields__", ()), *route.query.__struct_fields__})
+        and any(re.search(r"(^|_)(id|ids|ref|batch)$", field) for field in fields)
+        and not any("{" in query + json.dumps(body) for query, body in CASES[f"{route.method} {route.path}"])
+    ]
+    assert unnamed == [], "they take ids, and none of another is tried"
+
+
+async def test_nothing_of_another_account_is_read_or_changed(api: Api) -> None:
+    await api.ctx.db.execute(_LARGE_IDS)
+    ids = await owned(api)
+    stranger = await accounts.add_account(api.ctx.db, "stranger", actor="t", default_sign="测试")
+    await accounts.top_up(api.ctx.db, stranger, 1000, "", actor="t", ids=api.ctx.ids)
+    other = await accounts.add_account(api.ctx.db, "nobody", actor="t", default_sign="测试")
+    await accounts.top_up(api.ctx.db, other, 1000, "", actor="t", ids=api.ctx.ids)
+    key, plain = await api.add_key(stranger, scopes=SCOPES), await api.add_key(other, scopes=SCOPES)
+    before = await books(api, api.account_id)
+    none = nobodys(ids)
+    for operation, asked in CASES.items():
+        for one in asked:
+            foreign = await ask(api, key, operation, one, ids)
+            unknown = await ask(api, plain, operation, one, none)
+            about = (operation, one, foreign.body, unknown.body)
+            assert foreign.status < 500, about
+            if not one[0].startswith("cursor="):  # where a page begins; what is on it is one's own
+                assert looks(foreign, ids) == looks(unknown, none), about
+            assert MARK not in foreign.raw.decode("utf-8", "replace"), about
+            assert "acme" not in foreign.raw.decode("utf-8", "replace"), about
+            after = await books(api, api.account_id)
+            assert {t: h for t, h in after.items() if before[t] != h} == {}, about
+    for path in ("message", "task"):
+        assert (await api.get(f"/{path}s/{ids[path]}")).status == 200

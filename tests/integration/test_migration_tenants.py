@@ -1,0 +1,54 @@
+"""Schema 33 on what was there before: who pushes goes on pushing, and keys lose no right that they have used."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from smsgw.core.accounts import networks
+from smsgw.core.webhooks import Reach
+from smsgw.store import accounts, keys, webhooks
+from smsgw.store.db import Database
+from smsgw.store.migrate import migrations
+from smsgw.store.secrets import Sealer
+from smsgw.store.webhooks import EventSetting, Wanted
+
+
+@pytest_asyncio.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    made = Database(dsn)
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def test_rights_that_were_used_are_kept(database: Database) -> None:
+    sealer = Sealer(bytes(32))
+    shop = await accounts.add_account(database, "shop", actor="t")
+    bank = await accounts.add_account(database, "bank", actor="t")
+    made = {
+        name: (await keys.add_key(database, sealer, shop, actor="t", scopes=("send", scope))).key_id
+        for name, scope in (("pushed", "report"), ("way", "report"), ("read", "report"), ("sends", "balance"))
+    }
+    await webhooks.put_endpoint(
+        database,
+        sealer,
+        shop,
+        Wanted("main", "https://example.org/"),
+        Reach(),
+        actor=made["pushed"],
+        operator=False,
+    )
+    await webhooks.set_setting(database, shop, EventSetting("pull"), actor=made["way"])
+    await database.execute("ALTER TABLE account DROP COLUMN webhook_networks")
+    (migration,) = (m for m in migrations() if m.number == 33)
+    await database.execute(migration.sql)
+    found = {row["key_id"]: set(row["scopes"]) for row in await database.fetch("SELECT * FROM api_key")}
+    assert {name: "webhook" in found[id_] for name, id_ in made.items()} == {
+        "pushed": True, "way": True, "read": False, "sends": False,
+    }  # fmt: skip
+    granted = {
+        row.account.id: list(row.account.webhook_networks) for row in await accounts.list_accounts(database)
+    }
+    assert granted == {shop: networks("0.0.0.0/0,::/0"), bank: []}
