@@ -62,7 +62,7 @@ async def migrate(dsn: str, *, application: str = "", today: date | None = None)
     Returns the number of migrations applied. Safe to call from several nodes at once. Raises ``SchemaTooNew`` and
     ``SchemaTooOld``.
     """
-    connection = await db.connect(dsn)
+    connection = await db.connect(dsn, statement_timeout=0)
     try:
         role = await _apart(connection, application)
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)

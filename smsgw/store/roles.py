@@ -50,8 +50,8 @@ TABLES = {
     **_each(
         _ALL,
         "abroad_country abroad_minute alarm allow_list block_list code_class contact filed_link lease mo_part "
-        "number_override number_recent number_status partner partner_address partner_bind partner_part policy portal_session "
-        "receipt_orphan request_key retry_rule sign_day staff stat_day task upload webhook word",
+        "number_override number_recent number_status partner partner_address partner_bind partner_part policy "
+        "portal_session receipt_orphan request_key retry_rule sign_day staff stat_day task upload webhook word",
     ),
 }
 """What the application may do with each table. A migration that adds one adds it here; one that is not here is

@@ -120,7 +120,7 @@ class Day:
 
 @pytest_asyncio.fixture(params=["no statistics", "analysed"])
 async def day(dsn: str, request: pytest.FixtureRequest) -> AsyncIterator[Day]:
-    connection = await connect(dsn, writer=True)
+    connection = await connect(dsn, writer=True, statement_timeout=0)
     try:
         await partitions.ensure(connection, TODAY)
         await connection.execute(_CHANNEL)

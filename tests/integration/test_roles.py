@@ -198,7 +198,7 @@ async def test_the_callers_path_leads_the_owners_functions_nowhere(application: 
 
 
 async def test_days_are_cut_in_the_database_as_in_the_program(application: asyncpg.Connection) -> None:
-    shown = "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = $1 AND relnamespace = 'public'::regnamespace"
+    shown = "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = to_regclass($1)"
     for day in (date(2023, 12, 31), date(2024, 1, 1), date(2025, 2, 28), date(2044, 2, 29)):
         await application.execute("SELECT partition_make('event', $1)", day)
         low, high = day_range(day)
