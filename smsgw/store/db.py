@@ -21,7 +21,7 @@ Row = asyncpg.Record
 
 CONNECT_TIMEOUT = 5.0
 SERVER_TIMEOUT = 60.0
-"""After which the server gives a statement up, its waiting for locks included: when nobody is left who would cancel it."""
+"""After which the server gives a statement up, its waiting for locks included: nobody may be left to cancel it."""
 # asyncpg needs up to twice its own timeout against a frozen server; ours is the one that counts.
 STATEMENT_TIMEOUT = 5.0
 

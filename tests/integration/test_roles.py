@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import importlib
+import os
 import pkgutil
 import re
+import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -256,3 +260,36 @@ async def test_one_role_for_all_works_and_is_warned_of(dsn: str) -> None:
         row = await connection.fetchrow(roles.WALLS)
         assert row["may"] == may
         await connection.close()
+
+
+async def test_the_commands_with_two_roles_and_with_one(postgres: Any, tmp_path: Path) -> None:
+    dsn = await postgres.make("two_roles")
+
+    async def ctl(*words: str, **settings: str) -> tuple[int, str]:
+        environ = {
+            "PATH": os.environ["PATH"],
+            "SMSGW_NODE_DATA_DIR": str(tmp_path / "data"),
+            "SMSGW_DATABASE_DSN": dsn,
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "smsgw", *words, env=environ | settings,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said, _ = await asyncio.wait_for(process.communicate(), 60)
+        return process.returncode or 0, said.decode()
+
+    try:
+        code, said = await ctl("check")
+        assert (code, "does not own it: run smsgwctl migrate --dsn" in said) == (1, True), said
+        code, said = await ctl("migrate", "--dsn", owner(dsn))
+        assert (code, f"schema {migrate.SCHEMA_VERSION} " in said) == (0, True), said
+        code, said = await ctl("check")
+        assert (code, "WARNING" in said) == (0, False), said
+        code, said = await ctl("check", SMSGW_DATABASE_OWNER_DSN=owner(dsn))
+        assert (code, "WARNING" in said) == (0, False), said
+        code, said = await ctl("check", SMSGW_DATABASE_DSN=owner(dsn))
+        assert (code, "WARNING: owns the tables" in said) == (0, True), said
+        code, said = await ctl("migrate", "--dsn", owner(dsn), SMSGW_DATABASE_DSN="")
+        assert (code, "--dsn is for" in said) == (1, True), said
+    finally:
+        await postgres.drop("two_roles")
