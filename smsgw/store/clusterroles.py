@@ -48,6 +48,13 @@ DROP ROLE IF EXISTS {RENAMER};
 REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;
 """
 
+# It is there already when an earlier release came back for a while, and left its server running.
+_RENAME = f"""
+DO $$ BEGIN
+    IF to_regrole('{ADMIN}') IS NULL THEN ALTER ROLE {APPLICATION} RENAME TO {ADMIN}; END IF;
+END $$
+"""
+
 _OWNER_OF = "SELECT datdba::regrole::text FROM pg_database WHERE datname = $1"
 
 _FOREIGN = f"""
@@ -118,7 +125,7 @@ async def _rename_superuser(connect: Connect) -> None:
     while True:
         try:
             async with _as(connect, RENAMER) as connection:
-                await connection.execute(f"ALTER ROLE {APPLICATION} RENAME TO {ADMIN}")
+                await connection.execute(_RENAME)
             break
         except NO_SUCH_ROLE:  # a server that was running takes up who may be whom in a moment
             if asyncio.get_running_loop().time() > deadline:
