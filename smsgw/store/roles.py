@@ -39,19 +39,20 @@ def _each(rights: frozenset[str], names: str) -> dict[str, frozenset[str]]:
 TABLES = {
     **_each(_READ, "schema_info"),
     **_each(_SET, "job_position stat_cursor"),
-    **_each(_APPEND, "audit complaint event event_lost ledger mo pool webhook_attempt"),
+    **_each(_APPEND, "audit audit_checkpoint audit_link complaint event event_lost ledger mo pool webhook_attempt"),
     **_each(
         _PUT,
         "account api_key attempt channel channel_probe channel_spelling channel_state channel_told "
         "customer_event event_setting filed_link_state message node part quota_used registration review route_version "
         "setting sign sign_code stat_minute task_chunk task_run template usage_day",
     ),
-    **_each(_LIST, "audience audience_member old_code parked_fact staff_account task_problem task_row"),
+    **_each(_LIST, "audience audience_member audit_open old_code parked_fact staff_account task_problem task_row"),
     **_each(
         _ALL,
         "abroad_country abroad_minute alarm allow_list block_list code_class contact filed_link lease mo_part "
-        "number_override number_recent number_status partner partner_address partner_bind partner_part policy "
-        "portal_session receipt_orphan request_key retry_rule sign_day staff stat_day task upload webhook word",
+        "number_override number_recent number_status partner partner_address partner_bind partner_connect "
+        "partner_part policy portal_session receipt_orphan request_key retry_rule sign_day staff stat_day task "
+        "upload webhook word",
     ),
 }
 """What the application may do with each table. A migration that adds one adds it here; one that is not here is
@@ -61,7 +62,7 @@ UNKNOWN = _ALL
 
 SEQUENCES = frozenset({"USAGE", "SELECT"})
 
-FUNCTIONS = ("partition_make", "partition_drop")
+FUNCTIONS = ("audit_prune", "partition_drop", "partition_make")
 """What the owner does for the application."""
 
 _SELF = "SELECT current_user::text"

@@ -93,13 +93,27 @@ async def test_every_table_has_a_decision(dsn: str) -> None:
         "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') "
         "AND NOT relispartition"
     )
-    assert {row[0] for row in found} == set(roles.TABLES)
+    assert {row[0] for row in found} - set(roles.TABLES) == set()
     for row in found:
         has = await connection.fetchval(
             "SELECT array_agg(privilege_type) FROM pg_class, aclexplode(relacl) "
             "WHERE relname = $1 AND grantee = $2::regrole", row[0], roles.APPLICATION,
         )  # fmt: skip
         assert set(has) == roles.TABLES[row[0]], row[0]
+    await connection.close()
+
+
+async def test_what_the_owner_does_for_others_is_listed_and_goes_by_a_path_of_its_own(dsn: str) -> None:
+    connection = await asyncpg.connect(owner(dsn))
+    found = await connection.fetch(
+        "SELECT proname, proconfig::text AS settings, EXISTS (SELECT FROM aclexplode(coalesce(proacl, "
+        "acldefault('f', proowner))) WHERE grantee = 0) AS open FROM pg_proc "
+        "WHERE prosecdef AND pronamespace = 'public'::regnamespace"
+    )
+    assert {"partition_make", "partition_drop"} <= {row["proname"] for row in found} <= set(roles.FUNCTIONS)
+    for row in found:
+        assert '"search_path=public, pg_temp"' in row["settings"], row
+        assert not row["open"], row
     await connection.close()
 
 
