@@ -32,8 +32,10 @@ def close(folder: Path, inside: Iterable[str] = ()) -> None:
 
 
 def _closed(path: Path) -> bool:
-    """Whether others had rights; a folder of others, and one for all (``/tmp``), stay as they are."""
+    """Whether others had rights; a folder of others, for all (``/tmp``), or of the system (``/srv``) stays as it is."""
     found = path.lstat()
+    if stat.S_ISDIR(found.st_mode) and len(path.resolve().parts) <= 2:
+        return False
     if found.st_uid != os.geteuid() or not found.st_mode & MASK or found.st_mode & stat.S_ISVTX:
         return False
     path.chmod(stat.S_IMODE(found.st_mode) & ~MASK)

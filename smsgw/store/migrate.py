@@ -64,7 +64,7 @@ async def migrate(dsn: str, *, application: str = "", today: date | None = None)
     """
     connection = await db.connect(dsn, statement_timeout=0)
     try:
-        role = await _apart(connection, application)
+        role = await _apart(connection, dsn, application)
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         await connection.execute("SET lock_timeout = '4s'")
         version = 0
@@ -103,9 +103,9 @@ async def migrate(dsn: str, *, application: str = "", today: date | None = None)
         await connection.close(timeout=5)
 
 
-async def _apart(connection: db.Connection, application: str) -> str:
+async def _apart(connection: db.Connection, dsn: str, application: str) -> str:
     """The application's role, when it is one of its own."""
-    if not application:
+    if application in ("", dsn):
         return ""
     other = await db.connect(application)
     try:

@@ -52,6 +52,15 @@ def test_a_folder_for_all_stays_one(tmp_path: Path) -> None:
     assert shared.stat().st_mode & 0o7777 == 0o1777
 
 
+def test_a_folder_of_the_system_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed: list[Path] = []
+    monkeypatch.setattr(Path, "chmod", lambda path, _: changed.append(path))
+    private.close(Path("/"))
+    private.close(Path("/usr/.."))
+    private.close(Path("/usr"))
+    assert [path for path in changed if path.is_dir()] == []
+
+
 @pytest.mark.root_only
 def test_a_folder_of_another_user_stays_as_it_is(tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
