@@ -19,7 +19,7 @@ from typing import IO, Any
 import structlog
 from aiohttp import web
 
-from smsgw import aio, clock, config, control, failpoints, metrics, plainhttp, serving, unixpath
+from smsgw import aio, clock, config, control, failpoints, metrics, plainhttp, private, serving, unixpath
 from smsgw.admin import app as portal
 from smsgw.api import app as api
 from smsgw.api.context import ApiContext
@@ -110,18 +110,18 @@ class Daemon:
         if armed := failpoints.armed():
             log.warning("failpoints.armed", places=armed)
         data_dir = settings.node.data_dir
-        data_dir.mkdir(parents=True, exist_ok=True)
+        private.close(data_dir, inside=("journal", "spool", "files"))
         self._take_lock(data_dir)
 
         folders = [data_dir]
-        dsn = settings.database.dsn
+        dsn, owner = settings.database.dsn, settings.database.owner_dsn or settings.database.dsn
         if not dsn:
             embedded = EmbeddedPostgres(data_dir)
-            dsn = await embedded.start()
+            dsn, owner = await embedded.start(), embedded.owner_dsn
             self._closers.append(("postgres", embedded.stop))
             folders.append(embedded.home)
         self.dsn = dsn
-        await migrate.migrate(dsn)
+        await migrate.migrate(owner, application=dsn)
         self.database = Database(dsn, size=settings.database.pool)
         await self.database.open()
         self._closers.append(("database", self.database.close))
@@ -445,12 +445,10 @@ class Daemon:
         for name, close in reversed(self._closers):
             try:
                 await asyncio.wait_for(close(), STEP_PATIENCE)
-            except (
-                asyncio.CancelledError
-            ):  # the second signal: the next steps must happen, and need not be waited for
+            except asyncio.CancelledError:  # the second signal: the next steps must happen, and need not be waited for
                 log.warning("stop.hurried", part=name)
             except Exception as exc:  # the next steps must happen
-                log.error("stop.failed", part=name, error=repr(exc))
+                log.error("stop.failed", part=name, error=exc)
         self._closers.clear()
         if self._lock is not None:
             self._lock.close()
@@ -612,4 +610,4 @@ async def _reload(daemon: Daemon, asked: asyncio.Event) -> None:
         try:
             await daemon.reload()
         except Exception as exc:  # a supervisor: what was asked for may be asked for again
-            log.error("daemon.reload_failed", error=str(exc))
+            log.error("daemon.reload_failed", error=exc)

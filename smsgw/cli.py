@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from smsgw import __version__, log
+from smsgw import __version__, log, private
 from smsgw.commands.base import BadConfiguration, Context
 
 _MODULES = {
@@ -68,6 +68,7 @@ def main(ctx: click.Context, config_path: Path | None) -> None:
     """smsgw: a self-hosted SMS gateway and platform."""
     if config_path is not None and not config_path.exists():
         raise BadConfiguration(f"{config_path}: no such file")
+    os.umask(private.MASK)
     # Standard output belongs to the command's result.
     log.setup(os.environ.get("SMSGW_LOG_LEVEL", "warning"), os.environ.get("SMSGW_LOG_FORMAT", "auto"))
     ctx.obj = Context(config_path)

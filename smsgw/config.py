@@ -43,6 +43,9 @@ class NodeConfig:
 class DatabaseConfig:
     dsn: str = ""
     """``postgresql://…``; empty: the embedded PostgreSQL in the data directory."""
+    owner_dsn: str = ""
+    """Of the role that owns the tables, for migrations at the start; empty: ``dsn``, which then owns them, or somebody
+    migrates beforehand."""
     pool: int = 10
     """Connections of the general pool."""
 
@@ -296,6 +299,8 @@ def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Config:
 
 def _misfits(settings: Config) -> Iterator[str]:
     """Settings that do not go together. What is wrong by itself has its default here."""
+    if settings.database.owner_dsn and not settings.database.dsn:
+        yield "[database] owner_dsn needs dsn; the embedded database has roles of its own"
     if settings.http.tls_listen and not settings.http.tls:
         yield "[http] tls_listen needs tls, the files of the certificate"
     durability, retention = settings.durability, settings.retention

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -22,6 +25,7 @@ from smsgw.core.model import MessageType, Origin
 from smsgw.core.reportids import Spelling
 from smsgw.pipeline import parking, resolving
 from smsgw.pipeline.accept import SendItem, SendRequest
+from smsgw.sparing import Sparing
 from smsgw.store import audit, reportids
 
 if TYPE_CHECKING:
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from smsgw.app import Daemon
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 WRITE_TIMEOUT = 10.0
@@ -36,6 +41,27 @@ WRITE_TIMEOUT = 10.0
 
 def _json(data: Any, status: int = 200) -> web.Response:
     return web.Response(body=msgspec.json.encode(data), status=status, content_type="application/json")
+
+
+_PEER = struct.Struct("iII")  # struct ucred of unix(7): process, user, group
+
+
+def _user_of(request: web.Request) -> int | None:
+    """The user at the other end, as the kernel knows it; None when nobody is there any more."""
+    if request.transport is None:
+        return None
+    with socket.socket(fileno=os.dup(request.transport.get_extra_info("socket").fileno())) as own:
+        return int(_PEER.unpack(own.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))[1])
+
+
+@web.middleware
+async def only_ours(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Root and our own user alone are served, whatever has become of the rights of socket and folder."""
+    user = _user_of(request)
+    if user not in (0, os.geteuid()):
+        sparing.warning("control.stranger", user, user=user)
+        return _json({"code": "FORBIDDEN", "message": "only root and the user that runs smsgw may"}, 403)
+    return await handler(request)
 
 
 @web.middleware
@@ -164,7 +190,7 @@ def application(daemon: Daemon) -> web.Application:
         )
         return _json({"parts": parts})
 
-    app = web.Application(middlewares=[_errors])
+    app = web.Application(middlewares=[only_ours, _errors])
     taskcontrol.add(app, daemon)
     app.router.add_get("/status", status)
     app.router.add_post("/reload", reload)

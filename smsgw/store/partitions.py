@@ -2,13 +2,14 @@
 
 Ids decide the day, not the calendar: partitions are made around today and around the last ids. What finds no partition
 goes to the default one and is as good there; the partition that it should have had takes it over when it is made.
+
+Making and dropping is the owner's: functions of the schema do it (docs/adr/036).
 """
 
 from __future__ import annotations
 
 from datetime import date, timedelta
 
-import asyncpg
 import structlog
 
 from smsgw.core.ids import day_of, day_range
@@ -22,11 +23,6 @@ DAYS_BACK = 1
 DAYS_AHEAD = 8
 OF_MESSAGES = ("message", "part", "attempt", "event", "partner_part")
 """What a day keeps as long as a part of it is unfinished."""
-
-# Updates of a part stay on their page (part keeps room for four versions of a row).
-_STORAGE = {
-    "part": " WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05)"
-}
 
 _DEFAULT = "99991231"
 """In the place of the day: default partitions have the name of a day that never comes."""
@@ -50,12 +46,9 @@ def _split(relname: str) -> tuple[str, date]:
     return table, date(int(text[:4]), int(text[4:6]), int(text[6:]))
 
 
-async def _change(connection: Connection, *statements: str) -> None:
-    """Change the set of partitions. Whoever reads the table for long must not make all writers queue behind us."""
-    async with connection.transaction():
-        await connection.execute("SET LOCAL lock_timeout = '2s'")
-        for statement in statements:
-            await connection.execute(statement)
+_MAKE = "SELECT partition_make($1, $2)"
+_DROP = "SELECT partition_drop($1, $2)"
+"""Whoever reads the table for long must not make all writers queue behind us: both wait for two seconds at most."""
 
 
 def wanted(today: date, newest: int = 0) -> list[date]:
@@ -84,28 +77,9 @@ async def ensure(connection: Connection, today: date, *, newest: int = 0) -> int
 
 
 async def _make(connection: Connection, table: str, day: date) -> None:
-    partition, default = name(table, day), f"{table}_{_DEFAULT}"
-    low, high = day_range(day)
-    bounds, storage = f"FOR VALUES FROM ({low}) TO ({high})", _STORAGE.get(table, "")
-    try:
-        await _change(
-            connection, f"CREATE TABLE IF NOT EXISTS {partition} PARTITION OF {table} {bounds}{storage}"
-        )
-        return
-    except (
-        asyncpg.CheckViolationError
-    ):  # rows of the day are in the default partition: they must leave it first
-        pass
-    await _change(
-        connection,
-        f"LOCK TABLE {default} IN ACCESS EXCLUSIVE MODE",
-        f"CREATE TABLE {partition} (LIKE {table} INCLUDING ALL){storage}",
-        f"WITH moved AS (DELETE FROM {default} WHERE id >= {low} AND id < {high} RETURNING *) "  # noqa: S608 - our own names
-        f"INSERT INTO {partition} SELECT * FROM moved",
-        f"ALTER TABLE {table} ATTACH PARTITION {partition} {bounds}",
-        f"ANALYZE {partition}",
-    )
-    log.warning("partitions.moved", partition=partition, reason="the day had no partition when its rows came")
+    if await connection.fetchval(_MAKE, table, day) == "moved":
+        reason = "the day had no partition when its rows came"
+        log.warning("partitions.moved", partition=name(table, day), reason=reason)
 
 
 async def overdue(connection: Connection, today: date, table: str, keep_days: int) -> list[date]:
@@ -114,15 +88,16 @@ async def overdue(connection: Connection, today: date, table: str, keep_days: in
     return sorted(day for day in found if day < today - timedelta(days=keep_days))
 
 
-_UNFINISHED = "state NOT IN (" + ", ".join(str(int(state)) for state in sorted(FINAL)) + ")"
+_UNFINISHED = (
+    "SELECT EXISTS (SELECT 1 FROM part WHERE id >= $1 AND id < $2 AND state NOT IN ("  # noqa: S608 - numbers of ours
+    + ", ".join(str(int(state)) for state in sorted(FINAL))
+    + "))"
+)
 
 
 async def unfinished(connection: Connection, day: date) -> bool:
     """Whether a part of that day has not come to its end."""
-    partition = name("part", day)
-    if await connection.fetchval("SELECT to_regclass($1)", partition) is None:
-        return False
-    found: bool = await connection.fetchval(f"SELECT EXISTS (SELECT 1 FROM {partition} WHERE {_UNFINISHED})")  # noqa: S608
+    found: bool = await connection.fetchval(_UNFINISHED, *day_range(day))
     return found
 
 
@@ -136,7 +111,7 @@ async def expire(connection: Connection, today: date, keep_days: dict[str, int])
         keeps = OF_MESSAGES if await unfinished(connection, day) else ()
         for table in sorted(tables):
             if table not in keeps:
-                await _change(connection, f"DROP TABLE {name(table, day)}")
+                await connection.execute(_DROP, table, day)
                 dropped.append(name(table, day))
     if dropped:
         log.info("partitions.dropped", names=dropped)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
+from databases import change
 from harness import Node, Site, until
 
 from smsgw.core.ids import first_id
@@ -94,7 +95,7 @@ async def queue(
                 "FROM account WHERE name = $3) UPDATE account SET balance = balance - $2::bigint WHERE name = $3 "
                 "RETURNING id", first, messages, account,
             )  # fmt: skip
-        await connection.execute("ANALYZE part", timeout=60)
+        await change(dsn, "ANALYZE part")
     finally:
         await connection.close()
     await until(

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 import pytest_asyncio
 from harness import FAKETIME, Site, TimeMachine, site
@@ -23,14 +22,10 @@ _numbers = itertools.count(1)
 async def shared(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     """One gateway for all tests of a module that leave it as they found it."""
     name = f"e2e_{next(_numbers)}"
-    connection = await asyncpg.connect(postgres.embedded.dsn, timeout=10)
-    try:
-        await connection.execute(f"CREATE DATABASE {name}")
-        async with site(tmp_path_factory.mktemp("e2e") / "node", dsn=postgres.dsn(name)) as built:
-            yield built
-        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await connection.close()
+    dsn = await postgres.make(name, postgres.template)
+    async with site(tmp_path_factory.mktemp("e2e") / "node", dsn=dsn) as built:
+        yield built
+    await postgres.drop(name)
 
 
 @pytest.fixture
@@ -60,7 +55,7 @@ async def postgres_in_time(tmp_path: Path) -> AsyncIterator[TimeMachine]:
     server = TimeMachine(folder)
     await server.start()
     try:
-        await migrate(server.dsn)
+        await migrate(server.owner_dsn, application=server.dsn)
         yield server
     finally:
         await server.stop()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from databases import migrated
 from dbproxy import DatabaseProxy
 from harness import CHANNELS, Answer, Client, Customer, Node, Site, free_port, site, until
 from hooks import OPEN
@@ -213,7 +214,7 @@ async def ground(
         if not dsn and not embedded:
             database = EmbeddedPostgres(folder / "database")
             (folder / "database").mkdir(parents=True)
-            dsn = await database.start()
+            dsn = await migrated(database)
             stack.push_async_callback(database.stop)
         ways = [
             await stack.enter_async_context(DatabaseProxy(dsn))

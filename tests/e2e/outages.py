@@ -18,12 +18,14 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+from databases import migrated
 from dbproxy import DatabaseProxy
 from harness import Answer, Site, site
 from tasking import quick
 
 from smsgw import aio
 from smsgw.store.embedded import EmbeddedPostgres
+from smsgw.store.roles import ADMIN
 
 ROUND_TRIP = 0.5
 """Seconds of one to a slow database."""
@@ -82,7 +84,7 @@ class Outages:
         try:
             while time.monotonic() < ends:
                 try:
-                    taken.append(await asyncpg.connect(self.database.dsn, timeout=10))
+                    taken.append(await asyncpg.connect(self.database.address(ADMIN), timeout=10))
                 except (asyncpg.PostgresError, OSError):
                     self.proxy.cut()  # those of the daemon, too
                     await asyncio.sleep(0.01)
@@ -92,7 +94,7 @@ class Outages:
 
     async def _say(self, *statements: str) -> None:
         connection = await asyncpg.connect(
-            self.database.dsn, timeout=10, server_settings={"default_transaction_read_only": "off"}
+            self.database.address(ADMIN), timeout=10, server_settings={"default_transaction_read_only": "off"}
         )
         try:
             for statement in statements:
@@ -106,7 +108,7 @@ async def outages(data_dir: Path, **how: Any) -> AsyncIterator[Outages]:
     """The site, up and bound."""
     database = EmbeddedPostgres(data_dir)
     data_dir.mkdir()
-    dsn = await database.start()
+    dsn = await migrated(database)
     try:
         async with DatabaseProxy(dsn) as proxy:
             how = {"behaviour": quick, "balance": 10_000_000, "channel_options": ("--window", "64")} | how

@@ -312,11 +312,7 @@ async def partner_site(data_dir: Any, **how: Any) -> AsyncIterator[PartnerSite]:
 @contextlib.asynccontextmanager
 async def module_site(postgres: Any, folder: Any, database: str, **how: Any) -> AsyncIterator[PartnerSite]:
     """One that all tests of a module share, over a database of that name."""
-    connection = await asyncpg.connect(postgres.embedded.dsn, timeout=10)
-    try:
-        await connection.execute(f"CREATE DATABASE {database}")
-        async with partner_site(folder / "node", dsn=postgres.dsn(database), **how) as built:
-            yield built
-        await connection.execute(f"DROP DATABASE {database} WITH (FORCE)")
-    finally:
-        await connection.close()
+    dsn = await postgres.make(database, postgres.template)
+    async with partner_site(folder / "node", dsn=dsn, **how) as built:
+        yield built
+    await postgres.drop(database)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import asyncpg
+import databases
 from harness import alarmed, site, until
 
 
@@ -23,7 +24,7 @@ async def test_a_key_is_rotated_while_running_and_a_cut_log_is_found(dsn: str, d
             return report["open"] == 0 and report["rows"] > 5 and report["anchors"] > 0
 
         await until(sound, what="all rows are in the chain")
-        connection = await asyncpg.connect(dsn)
+        connection = await asyncpg.connect(databases.admin(dsn))
         try:
             async with connection.transaction():
                 await connection.execute("SET LOCAL session_replication_role = replica")

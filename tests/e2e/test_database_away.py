@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from databases import migrated
 from harness import Client, Customer, Site, site, until
 from outages import outages, through
 
@@ -23,7 +24,7 @@ async def outage_site(data_dir: Path, **settings: Any) -> AsyncIterator[tuple[Si
     """A site whose database is a process of its own."""
     database = EmbeddedPostgres(data_dir)
     data_dir.mkdir()
-    dsn = await database.start()
+    dsn = await migrated(database)
     try:
         async with site(data_dir.with_name("daemon"), dsn=dsn, channels=["cmpp30"], **settings) as built:
             yield built, database, dsn

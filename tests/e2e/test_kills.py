@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import places
 import pytest
 import pytest_asyncio
@@ -87,14 +86,10 @@ rounds = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def played(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ground]:
     """A gateway for rounds that leave it running."""
-    connection = await asyncpg.connect(postgres.embedded.dsn, timeout=10)
-    try:
-        await connection.execute("CREATE DATABASE kills")
-        async with ground(tmp_path_factory.mktemp("kills"), dsn=postgres.dsn("kills")) as built:
-            yield built
-        await connection.execute("DROP DATABASE kills WITH (FORCE)")
-    finally:
-        await connection.close()
+    dsn = await postgres.make("kills", postgres.template)
+    async with ground(tmp_path_factory.mktemp("kills"), dsn=dsn) as built:
+        yield built
+    await postgres.drop("kills")
 
 
 @rounds

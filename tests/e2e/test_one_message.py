@@ -45,6 +45,7 @@ async def test_by_every_protocol_and_after_a_restart(dsn: str, data_dir: Path) -
             await _story(built, channel)
         before = await built.customer.listed()
 
+        data_dir.chmod(0o755)  # as a release left it that did not care
         assert await built.node.stop() == 0
         assert built.node.processes() == []
         assert all(carrier.bound == 0 for carrier in built.carriers.values())
@@ -54,6 +55,9 @@ async def test_by_every_protocol_and_after_a_restart(dsn: str, data_dir: Path) -
         assert await built.customer.listed() == before
         for channel in CHANNELS:
             await _story(built, channel)
+        written = [data_dir, *data_dir.rglob("*")]
+        assert len(written) > 5
+        assert [p for p in written if not p.is_symlink() and p.stat().st_mode & 0o077] == [], "open for others"
         books = await built.clean()
         assert books.statuses == {"delivered": 6}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import asyncpg
+from databases import change
 from harness import until
 from pouring import HELD, LOSING, STUBBORN, post, pour, pouring_site, within_limits
 
@@ -39,7 +40,7 @@ async def test_five_reports_of_each_while_the_database_is_slow(dsn: str, data_di
 
         database = await asyncpg.connect(dsn, timeout=10)
         try:
-            await database.execute(SLOW)
+            await change(dsn, SLOW)
             for carrier in flooding:
                 carrier.report_now()
             await until(taken, what="some are stored")
@@ -49,7 +50,7 @@ async def test_five_reports_of_each_while_the_database_is_slow(dsn: str, data_di
             ended = await database.fetchval("SELECT count(*) FROM part WHERE final_at IS NOT NULL")
             assert answered <= ended * copies
             assert sum(c.owed(within=0) for c in flooding) >= messages * copies - taken()
-            await database.execute("DROP TRIGGER slowly ON part")
+            await change(dsn, "DROP TRIGGER slowly ON part")
         finally:
             await database.close()
         await until(lambda: taken() == messages * copies, within=60, what="all reports are taken")

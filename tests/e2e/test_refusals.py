@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from databases import migrated
 from harness import Answer, Site, site, until
 
 from smsgw.store.embedded import EmbeddedPostgres
@@ -207,7 +208,7 @@ async def test_start_on_a_full_disk_says_so(dsn: str, small_disk: Path) -> None:
 async def test_database_stops_and_comes_back(data_dir: Path, embedded_data: None) -> None:
     database = EmbeddedPostgres(data_dir)
     data_dir.mkdir()
-    dsn = await database.start()
+    dsn = await migrated(database)
     try:
         async with site(
             data_dir.with_name("daemon"), dsn=dsn, channels=["cmpp30"], durability_outage="reject"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from databases import migrated
 from harness import site, until
 from test_refusals import fill
 
@@ -79,7 +80,7 @@ def small_database(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
 @pytest.mark.timeout(120)
 async def test_the_disk_of_the_database_fills_up(small_database: EmbeddedPostgres, data_dir: Path) -> None:
     """The database refuses to write, or dies of it. What was acknowledged is kept, and goes out when there is room."""
-    dsn = await small_database.start()
+    dsn = await migrated(small_database)
     try:
         async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built:
             customer = built.customer

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from databases import change
 from harness import FAKETIME, Node, Site, Wall, alarmed, site, until
 
 from smsgw.store.partitions import TABLES
@@ -66,8 +67,7 @@ async def test_a_day_without_partitions(dsn: str, data_dir: Path) -> None:
         customer, carrier = built.customer, built.carriers["cmpp30"]
         connection = await asyncpg.connect(dsn)
         gone = [row[0] for row in await connection.fetch(_OF_DAYS, list(TABLES))]
-        for name in gone:
-            await connection.execute(f"DROP TABLE {name}")
+        await change(dsn, *(f"DROP TABLE {name}" for name in gone))
         await customer.reaches((await customer.send("cmpp30")).message_id, "delivered")
         await until(lambda: alarmed(built.node, "rows in the default partition of message"), what="an alarm")
         carrier.pause()

@@ -44,7 +44,8 @@ async def upgrades(folder: Path) -> AsyncIterator[Ground]:
     print(f"  from schema {schema} to {migrations()[-1].number}")
     database = EmbeddedPostgres(folder / "database")
     (folder / "database").mkdir()
-    dsn = await database.start()
+    await database.start()
+    dsn = database.owner_dsn  # one role for all, as it was
     try:
         async with site(
             folder / "node", dsn=dsn, behaviour=slow_enough, root=folder / "old", balance=10**6

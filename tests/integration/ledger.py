@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
+from databases import change
 
 from smsgw.config import DurabilityConfig
 from smsgw.core.ids import IdSource
@@ -34,6 +35,7 @@ BALANCE = 100_000
 
 _WATCH = """
 CREATE TABLE allowed (source smallint, target smallint, PRIMARY KEY (source, target));
+GRANT ALL ON allowed TO smsgw;
 CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NOT EXISTS (SELECT 1 FROM allowed WHERE source = old.state AND target = new.state) THEN
@@ -68,7 +70,7 @@ class Ledger:
     async def open(self) -> None:
         await self.database.open()
         self.connection: asyncpg.Connection = await connect(self.dsn, writer=True)
-        await self.connection.execute(_WATCH)
+        await self.change(_WATCH)
         await self.connection.executemany(
             "INSERT INTO allowed VALUES ($1, $2)",
             [(s, t) for s, targets in TRANSITIONS.items() for t in targets],
@@ -89,6 +91,10 @@ class Ledger:
             durability=DurabilityConfig(), now=lambda: self.clock,
         )  # fmt: skip
         await self.outcomes.start()
+
+    async def change(self, *statements: str) -> None:
+        """Run statements as the owner of the schema."""
+        await change(self.dsn, *statements)
 
     async def close(self) -> None:
         await self.outcomes.stop()

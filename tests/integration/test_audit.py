@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 import pytest_asyncio
+from databases import admin
 
 from smsgw import clock
 from smsgw.config import AuditConfig, Config, NodeConfig
@@ -28,7 +29,7 @@ TABLES = ("audit", "audit_link", "audit_checkpoint")
 
 async def root_of(dsn: str) -> asyncpg.Connection:
     """Somebody who may do everything in the database."""
-    return await asyncpg.connect(dsn)
+    return await asyncpg.connect(admin(dsn))
 
 
 class Log:

@@ -261,7 +261,7 @@ async def test_a_part_whose_answer_lies_aside_is_not_taken_for_one_that_was_neve
     sender.in_hand.clear()
     ledger.journal.write(keys([claimed]))
     refused = "ALTER TABLE part ADD CONSTRAINT refused CHECK (carrier_id <> 'refused') NOT VALID"
-    await ledger.connection.execute(refused)
+    await ledger.change(refused)
     outcome = Outcome(*keys([claimed])[0], OutcomeKind.ACCEPTED, carrier_id="refused")
     ledger.outcomes.answered([outcome], UnknownPolicy.HOLD)
     async with asyncio.timeout(20):
@@ -273,7 +273,7 @@ async def test_a_part_whose_answer_lies_aside_is_not_taken_for_one_that_was_neve
         await sender.claims.look_after(sender.in_hand)
         await ledger.outcomes.drain()
     assert await ledger.state(message_id) is S.SENDING, "it would be sent twice"
-    await ledger.connection.execute("ALTER TABLE part DROP CONSTRAINT refused")
+    await ledger.change("ALTER TABLE part DROP CONSTRAINT refused")
     assert await parking.retry(ledger.database, ledger.outcomes) == (1, 0)
     assert await ledger.state(message_id) is S.SENT
     assert not ledger.journal.open_keys()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import pwd
+import socket
+import tempfile
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from smsgw import controlclient
+from smsgw import control, controlclient
 from smsgw.unixpath import LIMIT, reachable
 
 
@@ -47,3 +51,39 @@ async def test_a_socket_is_reached_however_deep_it_lies(tmp_path: Path, depth: i
         await runner.cleanup()
     with pytest.raises(controlclient.DaemonAway):
         await controlclient.call(tmp_path / "none" / ("x" * 120) / "control.sock", "GET", "/")
+
+
+@pytest.mark.root_only
+async def test_another_user_is_refused_even_where_the_rights_let_him_in() -> None:
+    """The kernel says who is there: what somebody has made of socket and folder does not matter."""
+
+    async def status(_: web.Request) -> web.Response:
+        return web.json_response({"ready": True})
+
+    app = web.Application(middlewares=[control.only_ours])
+    app.router.add_get("/status", status)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "control.sock")
+        await web.UnixSite(runner, path).start()
+        try:
+            os.chmod(folder, 0o755)  # noqa: S103 - on purpose
+            path.chmod(0o777)
+            assert await controlclient.call(path, "GET", "/status") == {"ready": True}
+            stranger = socket.socket(socket.AF_UNIX)
+            os.seteuid(pwd.getpwnam("nobody").pw_uid)  # whose it is, the kernel notes when it connects
+            try:
+                stranger.connect(str(path))
+            finally:
+                os.seteuid(0)
+            stranger.setblocking(False)
+            reader, writer = await asyncio.open_unix_connection(sock=stranger)
+            writer.write(b"GET /status HTTP/1.1\r\nHost: smsgw\r\nConnection: close\r\n\r\n")
+            answer = await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+            await writer.wait_closed()
+            assert answer.startswith(b"HTTP/1.1 403")
+            assert b"FORBIDDEN" in answer
+        finally:
+            await runner.cleanup()

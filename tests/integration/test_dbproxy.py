@@ -7,9 +7,11 @@ import time
 
 import asyncpg
 import pytest
+from databases import change
 from dbproxy import DatabaseProxy
 
 from smsgw import aio
+from smsgw.store.roles import APPLICATION
 
 
 async def test_it_is_slow_frozen_and_cut(dsn: str) -> None:
@@ -40,7 +42,7 @@ async def test_it_is_slow_frozen_and_cut(dsn: str) -> None:
 async def test_a_commit_arrives_and_its_answer_does_not(dsn: str, late: float) -> None:
     beside = await asyncpg.connect(dsn)
     try:
-        await beside.execute("CREATE TABLE book (n int)")
+        await change(dsn, "CREATE TABLE book (n int)", f"GRANT ALL ON book TO {APPLICATION}")
         async with DatabaseProxy(dsn) as proxy:
             connection = await asyncpg.connect(proxy.dsn)
             proxy.lose_commits(of=b"INTO book", late=late)

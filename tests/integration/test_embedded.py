@@ -117,8 +117,8 @@ async def test_starts_with_the_settings_that_the_promise_needs(data_dir: Path) -
 
 async def test_data_survives_a_stop_and_nothing_runs_after_it(data_dir: Path) -> None:
     pg = EmbeddedPostgres(data_dir)
-    dsn = await pg.start()
-    await query(dsn, "CREATE TABLE kept AS SELECT 7 AS x")
+    await pg.start()
+    await query(pg.owner_dsn, "CREATE TABLE kept AS SELECT 7 AS x")
     pid = pg.pid
     assert pid is not None
     await pg.stop()
@@ -126,23 +126,23 @@ async def test_data_survives_a_stop_and_nothing_runs_after_it(data_dir: Path) ->
     assert await pg.find() is None
 
     again = EmbeddedPostgres(data_dir)
-    dsn = await again.start()
-    assert await query(dsn, "SELECT x FROM kept") == 7
+    await again.start()
+    assert await query(again.owner_dsn, "SELECT x FROM kept") == 7
     await again.stop()
 
 
 async def test_a_killed_postmaster_is_restarted(data_dir: Path) -> None:
     pg = EmbeddedPostgres(data_dir)
-    dsn = await pg.start()
+    await pg.start()
     try:
-        await query(dsn, "CREATE TABLE kept AS SELECT 7 AS x")
+        await query(pg.owner_dsn, "CREATE TABLE kept AS SELECT 7 AS x")
         first = pg.pid
         assert first is not None
         os.kill(first, signal.SIGKILL)
         deadline = time.monotonic() + 20
         while True:
             try:
-                assert await query(dsn, "SELECT x FROM kept") == 7
+                assert await query(pg.owner_dsn, "SELECT x FROM kept") == 7
                 break
             except (OSError, asyncpg.PostgresError):
                 assert time.monotonic() < deadline, "it was not restarted"
@@ -157,13 +157,13 @@ async def test_all_killed_at_once_then_started(data_dir: Path) -> None:
     pg = EmbeddedPostgres(data_dir)
     dsn = await pg.find()
     assert dsn is not None
-    await query(dsn, "CREATE TABLE kept AS SELECT 7 AS x")
+    await query(pg.owner_dsn, "CREATE TABLE kept AS SELECT 7 AS x")
     with daemon:
         daemon.kill()
         os.kill(postmaster, signal.SIGKILL)
     dsn = await pg.start()  # a stale postmaster.pid, children that may still be ending
     assert pg.pid != postmaster
-    assert await query(dsn, "SELECT x FROM kept") == 7
+    assert await query(pg.owner_dsn, "SELECT x FROM kept") == 7
     await pg.stop()
 
 
@@ -298,7 +298,8 @@ async def test_for_root_it_runs_as_another_user_who_may_enter_nothing_of_ours(da
 async def test_a_new_data_directory_at_an_old_place_begins_anew(data_dir: Path) -> None:
     """Whoever deletes the data directory has deleted the key that opens the database's secrets, too."""
     pg = EmbeddedPostgres(data_dir)
-    await query(await pg.start(), "CREATE TABLE kept (n int)")
+    await pg.start()
+    await query(pg.owner_dsn, "CREATE TABLE kept (n int)")
     await pg.stop()
     shutil.rmtree(data_dir)
     first_home, pg = pg.home, EmbeddedPostgres(data_dir)

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
 
-import asyncpg
 import pytest
 import pytest_asyncio
 from api_server import BASE, Answer, Api, running
@@ -47,22 +46,18 @@ TOMORROW = NOON + timedelta(days=1)
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def api(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     """One server for all: every case has an account and numbers of its own."""
-    connection = await asyncpg.connect(postgres.embedded.dsn, timeout=10)
-    try:
-        await connection.execute(f"CREATE DATABASE every_code TEMPLATE {postgres.template}")
-        proxies = (ip_network("127.0.0.1/32"),)
-        folder = tmp_path_factory.mktemp("every_code")
-        async with running(
-            postgres.dsn("every_code"),
-            folder,
-            now=lambda: NOON,
-            trusted_proxies=proxies,
-            runner_changes={"lingering_time": 0.1},
-        ) as built:
-            yield built
-        await connection.execute("DROP DATABASE every_code WITH (FORCE)")
-    finally:
-        await connection.close()
+    dsn = await postgres.make("every_code", postgres.template)
+    proxies = (ip_network("127.0.0.1/32"),)
+    folder = tmp_path_factory.mktemp("every_code")
+    async with running(
+        dsn,
+        folder,
+        now=lambda: NOON,
+        trusted_proxies=proxies,
+        runner_changes={"lingering_time": 0.1},
+    ) as built:
+        yield built
+    await postgres.drop("every_code")
 
 
 @dataclass

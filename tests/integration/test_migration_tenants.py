@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
+from databases import change
 
 from smsgw.core.accounts import networks
 from smsgw.core.webhooks import Reach
@@ -41,9 +42,8 @@ async def test_rights_that_were_used_are_kept(database: Database) -> None:
         operator=False,
     )
     await webhooks.set_setting(database, shop, EventSetting("pull"), actor=made["way"])
-    await database.execute("ALTER TABLE account DROP COLUMN webhook_networks")
     (migration,) = (m for m in migrations() if m.number == 33)
-    await database.execute(migration.sql)
+    await change(database.dsn, "ALTER TABLE account DROP COLUMN webhook_networks", migration.sql)
     found = {row["key_id"]: set(row["scopes"]) for row in await database.fetch("SELECT * FROM api_key")}
     assert {name: "webhook" in found[id_] for name, id_ in made.items()} == {
         "pushed": True, "way": True, "read": False, "sends": False,

@@ -102,7 +102,7 @@ async def test_the_check_finds_what_was_tampered_with(ledger: Ledger) -> None:
 
     async def found(sql: str) -> str:
         async with ledger.connection.transaction():
-            await ledger.connection.execute(sql)
+            await ledger.change(sql)
         (line,) = await books.check_ledger(ledger.database)
         return " ".join(line.problems)
 
@@ -113,7 +113,7 @@ async def test_the_check_finds_what_was_tampered_with(ledger: Ledger) -> None:
     assert "refunds" in await found("UPDATE ledger SET units = 2 WHERE kind = 'refund'")
     assert await found("UPDATE ledger SET units = 1 WHERE kind = 'refund'") == ""
     # Not a change of state: the row itself was tampered with, past the table of transitions.
-    await ledger.connection.execute("ALTER TABLE part DISABLE TRIGGER watch")
+    await ledger.change("ALTER TABLE part DISABLE TRIGGER watch")
     assert "other parts" in await found("UPDATE part SET state = 46 WHERE state = 30")
 
 
@@ -126,7 +126,7 @@ async def test_the_check_leaves_out_what_is_past_its_retention(ledger: Ledger) -
     ledger._ms = itertools.count(int(ledger.clock.timestamp() * 1000))
     await ledger.accept()
     assert await ledger.problems() == []
-    await ledger.connection.execute("DELETE FROM message WHERE id < $1", first_id(old + timedelta(days=10)))
-    await ledger.connection.execute("DELETE FROM part WHERE id < $1", first_id(old + timedelta(days=10)))
+    gone = first_id(old + timedelta(days=10))
+    await ledger.change(*(f"DELETE FROM {table} WHERE id < {gone}" for table in ("message", "part")))  # noqa: S608
     assert await ledger.problems() == []
     assert await ledger.balance() == BALANCE - 4

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
+from databases import change
 
 from smsgw import aio
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
@@ -335,7 +336,7 @@ async def test_a_move_keeps_the_number_before(database: Database) -> None:
             await codes.move_extension(database, name, "", taken, actor="t")
     assert (await codes.load(database))[0] == extensions
 
-    await database.execute("UPDATE old_code SET until = now() - interval '1 second'")
+    await change(database.dsn, "UPDATE old_code SET until = now() - interval '1 second'")
     assert await codes.load(database) == ([codes.Extension(one, "店", "89")], [])
     async with database.transaction() as connection:
         await codes.sweep(connection)

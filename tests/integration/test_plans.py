@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from databases import change
 
 from smsgw.core.ids import CHINA, first_id
 from smsgw.store import (
@@ -119,7 +120,7 @@ class Day:
 
 @pytest_asyncio.fixture(params=["no statistics", "analysed"])
 async def day(dsn: str, request: pytest.FixtureRequest) -> AsyncIterator[Day]:
-    connection = await connect(dsn, writer=True)
+    connection = await connect(dsn, writer=True, statement_timeout=0)
     try:
         await partitions.ensure(connection, TODAY)
         await connection.execute(_CHANNEL)
@@ -130,8 +131,7 @@ async def day(dsn: str, request: pytest.FixtureRequest) -> AsyncIterator[Day]:
         await connection.execute(_FILL, FIRST, ROWS, SENT, timeout=300)
         await connection.execute(_MESSAGES, timeout=300)
         if request.param == "analysed":
-            await connection.execute("VACUUM ANALYZE part", timeout=300)
-            await connection.execute("ANALYZE message", timeout=300)
+            await change(dsn, "VACUUM ANALYZE part", "ANALYZE message")
         yield Day(connection)
     finally:
         await connection.close()

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import pytest
 import pytest_asyncio
+from databases import change
 from portal_site import PASSWORD, Site, running
 
 from smsgw import clock
@@ -763,7 +764,7 @@ async def test_a_crash_shows_a_page_without_its_inside(site: Site) -> None:
     await site.add_staff("admin", "admin")
     async with Browser(site) as browser:
         await browser.login("admin")
-        await site.db.execute("ALTER TABLE stat_minute RENAME TO gone")
+        await change(site.db.dsn, "ALTER TABLE stat_minute RENAME TO gone")
         page = await browser.get("/")
         assert browser.status == 500
         assert "系统错误" in page

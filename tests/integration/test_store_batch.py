@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import asyncpg
 import pytest
 import pytest_asyncio
+from databases import change
 from dbproxy import DatabaseProxy
 
 from smsgw import aio
@@ -22,6 +23,7 @@ from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.store import batch
 from smsgw.store.batch import Batcher
 from smsgw.store.db import Connection
+from smsgw.store.roles import APPLICATION
 
 Writer = Batcher[int, "int | SmsgwError"]
 
@@ -50,7 +52,7 @@ class Book:
 async def side(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection beside the writer's, and the table."""
     connection = await asyncpg.connect(dsn)
-    await connection.execute("CREATE TABLE book (n int PRIMARY KEY)")
+    await change(dsn, "CREATE TABLE book (n int PRIMARY KEY)", f"GRANT ALL ON book TO {APPLICATION}")
     yield connection
     await connection.close()
 
@@ -416,7 +418,7 @@ async def test_no_error_of_the_moment_costs_a_fact(
 
 async def test_what_a_connection_remembers_goes_with_it(dsn: str, side: asyncpg.Connection) -> None:
     """A cached statement of a table that has changed under way: on a fresh connection it is a statement again."""
-    await side.execute("CREATE TABLE shape (a int); INSERT INTO shape VALUES (1)")
+    await change(dsn, "CREATE TABLE shape (a int)", f"GRANT ALL ON shape TO {APPLICATION}")
     book = Book()
 
     async def look(connection: Connection) -> None:
@@ -426,7 +428,7 @@ async def test_what_a_connection_remembers_goes_with_it(dsn: str, side: asyncpg.
     writer: Writer = Batcher("test", dsn, book.commit, parking=Shelf())
     await writer.start()
     assert await writer.put(1) == 2
-    await side.execute("ALTER TABLE shape ADD COLUMN b text")
+    await change(dsn, "ALTER TABLE shape ADD COLUMN b text")
     assert await asyncio.gather(*(writer.put(n) for n in (2, 3))) == [4, 6]
     assert len(book.calls) == 3
     await writer.stop()
@@ -534,15 +536,17 @@ async def test_every_third_batch_meets_a_conflict_and_nothing_is_lost(
     dsn: str, side: asyncpg.Connection, code: str
 ) -> None:
     """Raised by the server itself, from a trigger."""
-    await side.execute(
+    await change(
+        dsn,
         f"""
         CREATE SEQUENCE batches;
+        GRANT ALL ON SEQUENCE batches TO {APPLICATION};
         CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             IF nextval('batches') % 3 = 0 THEN RAISE EXCEPTION 'x' USING ERRCODE = '{code}'; END IF;
             RETURN NULL;
         END $$;
         CREATE TRIGGER conflict AFTER INSERT ON book FOR EACH STATEMENT EXECUTE FUNCTION conflict()
-        """
+        """,
     )
     shelf = Shelf()
     writer: Writer = Batcher("test", dsn, Facts().commit, parking=shelf, max_batch=1)

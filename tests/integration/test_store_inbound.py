@@ -304,7 +304,7 @@ async def test_replies_to_a_former_access_code_find_their_message(ledger: Ledger
     )
     await ledger.database.execute("UPDATE channel SET access_code = '10690077' WHERE name = 'a'")
     assert (await reply(ledger, "10690001"))["in_reply_to"] == message
-    await ledger.database.execute("UPDATE old_code SET until = $1", ledger.clock)
+    await ledger.change(f"UPDATE old_code SET until = '{ledger.clock}'")  # noqa: S608
     assert (await reply(ledger, "10690001"))["in_reply_to"] is None
 
 

@@ -223,7 +223,7 @@ async def test_the_customer_is_told_of_the_worst_part(ledger: Ledger, order: tup
 @pytest.mark.parametrize("code", ["40P01", "40001"])
 async def test_every_fourth_batch_meets_a_conflict_and_nothing_is_lost(ledger: Ledger, code: str) -> None:
     """Raised by the server in the middle of every fourth transaction, whatever is in it."""
-    await ledger.connection.execute(
+    await ledger.change(
         f"""
         CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             IF txid_current() % 4 = 0 THEN RAISE EXCEPTION 'x' USING ERRCODE = '{code}'; END IF;

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from databases import change
 
 from smsgw.core.ids import IdSource, first_id
 from smsgw.store import leases, nodes
@@ -70,7 +71,7 @@ async def test_a_data_directory_keeps_its_number(database: Database, tmp_path: P
     assert (await nodes.take(database, directory(tmp_path, "three"), 0)).number == 3
     assert (await nodes.take(database, directory(tmp_path, "one"), 0)).number == 1
     # The file names it even where the database does not know it any more.
-    await database.execute("DELETE FROM node WHERE number = 3")
+    await change(database.dsn, "DELETE FROM node WHERE number = 3")
     await database.execute("DELETE FROM lease WHERE resource = 'node/3'")
     assert (await nodes.take(database, directory(tmp_path, "three"), 0)).number == 3
 

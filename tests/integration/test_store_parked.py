@@ -58,7 +58,7 @@ def refusal(ledger: Ledger, claimed: Claimed) -> None:
 
 async def refuse(ledger: Ledger, id_: str = "refused") -> None:
     """From now on the ledger takes no part and no message with this carrier's id."""
-    await ledger.connection.execute(
+    await ledger.change(
         f"ALTER TABLE part ADD CONSTRAINT part_refused CHECK (carrier_id <> '{id_}') NOT VALID;"
         f"ALTER TABLE mo_part ADD CONSTRAINT mo_refused CHECK (carrier_id <> '{id_}') NOT VALID;"
         f"ALTER TABLE receipt_orphan ADD CONSTRAINT orphan_refused CHECK (carrier_id <> '{id_}') NOT VALID"
@@ -66,7 +66,7 @@ async def refuse(ledger: Ledger, id_: str = "refused") -> None:
 
 
 async def allow(ledger: Ledger) -> None:
-    await ledger.connection.execute(
+    await ledger.change(
         "ALTER TABLE part DROP CONSTRAINT part_refused; ALTER TABLE mo_part DROP CONSTRAINT mo_refused;"
         "ALTER TABLE receipt_orphan DROP CONSTRAINT orphan_refused"
     )
@@ -132,7 +132,7 @@ async def test_a_fact_comes_back_as_it_was_said(ledger: Ledger) -> None:
 async def test_nothing_of_a_refused_fact_stands_in_the_log(ledger: Ledger, logged: io.StringIO) -> None:
     """Refused by the driver, by the server with a detail that repeats the row, and by a mistake of ours."""
     channel, at = ledger.channels["a"], ledger.clock
-    await ledger.connection.execute(
+    await ledger.change(
         "ALTER TABLE mo_part ADD CONSTRAINT no_text CHECK (content NOT LIKE '%正文%');"
         "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         "  RAISE EXCEPTION 'the number % said %', new.number, new.content; END $$;"

@@ -6,13 +6,15 @@ from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
 import pytest
+from databases import change
 
 from smsgw.core.ids import day_of, day_range, first_id, time_of
 from smsgw.core.states import FINAL, PartState
 from smsgw.store import partitions
 from smsgw.store.db import Database
 
-TODAY = date(2031, 3, 1)
+TODAY = date(2025, 3, 1)
+"""Long ago: what the shortest retention keeps is not dropped, whatever day the caller says it is."""
 
 
 async def test_every_id_of_the_coming_week_has_a_partition_up_to_the_last_millisecond(dsn: str) -> None:
@@ -20,7 +22,7 @@ async def test_every_id_of_the_coming_week_has_a_partition_up_to_the_last_millis
     assert await partitions.ensure(connection, TODAY) == 10 * len(partitions.TABLES)
     assert await partitions.ensure(connection, TODAY) == 0
     low, high = day_range(TODAY)
-    assert time_of(low) == datetime(2031, 2, 28, 16, tzinfo=UTC)
+    assert time_of(low) == datetime(2025, 2, 28, 16, tzinfo=UTC)
     assert (day_of(low), day_of(high - 1), day_of(high)) == (TODAY, TODAY, TODAY + timedelta(days=1))
     for id_ in (low, high - 1, high, day_range(TODAY + timedelta(days=8))[1] - 1):
         table = await connection.fetchval(
@@ -35,8 +37,8 @@ async def test_only_what_is_older_than_its_retention_goes(dsn: str) -> None:
     connection = await asyncpg.connect(dsn)
     await partitions.ensure(connection, TODAY)
     dropped = await partitions.expire(connection, TODAY + timedelta(days=8), {"customer_event": 7})
-    assert set(dropped) >= {"customer_event_20310228", "customer_event_20310301"}
-    assert "customer_event_20310302" not in dropped
+    assert set(dropped) >= {"customer_event_20250228", "customer_event_20250301"}
+    assert "customer_event_20250302" not in dropped
     assert all(name.startswith("customer_event_") for name in dropped)
     await connection.close()
 
@@ -46,7 +48,7 @@ async def test_a_long_reader_delays_the_drop_and_not_the_writers(dsn: str) -> No
     await partitions.ensure(connection, TODAY)
     async with reader.transaction():
         await reader.fetchval(
-            "SELECT count(*) FROM event WHERE id >= $1", first_id(datetime(2031, 1, 1, tzinfo=UTC))
+            "SELECT count(*) FROM event WHERE id >= $1", first_id(datetime(2025, 1, 1, tzinfo=UTC))
         )
         with pytest.raises(asyncpg.LockNotAvailableError):
             await partitions.expire(connection, TODAY + timedelta(days=60), {"event": 7})
@@ -93,26 +95,26 @@ async def test_what_has_no_partition_is_kept_told_of_and_moved(dsn: str) -> None
         beyond = day_range(TODAY + timedelta(days=40))[0]
         await _part(connection, beyond, 10)
         told = await partitions.trouble(database, low, TODAY)
-        assert "no partition for 2031-03-02: message_20310302" in told
+        assert "no partition for 2025-03-02: message_20250302" in told
         assert "rows in the default partition of part, event" in told
 
         # Found, changed and read like all others, also while the partition is being made.
         await partitions.ensure(connection, TODAY)
         where = "SELECT id, tableoid::regclass::text AS place FROM part WHERE id = ANY($1) ORDER BY id"
         places = [tuple(row) for row in await connection.fetch(where, [low, high - 1, beyond])]
-        assert places == [(low, "part_20310301"), (high - 1, "part_20310301"), (beyond, "part_99991231")]
+        assert places == [(low, "part_20250301"), (high - 1, "part_20250301"), (beyond, "part_99991231")]
         with pytest.raises(asyncpg.UniqueViolationError):
             await _part(connection, low, 10)
         indexed = "SELECT count(*) FROM pg_index WHERE indrelid = $1::text::regclass"
-        assert await connection.fetchval(indexed, "part_20310301") == await connection.fetchval(
-            indexed, "part_20310302"
+        assert await connection.fetchval(indexed, "part_20250301") == await connection.fetchval(
+            indexed, "part_20250302"
         )
         options = "SELECT reloptions FROM pg_class WHERE relname = $1"
-        assert await connection.fetchval(options, "part_20310301") == await connection.fetchval(
-            options, "part_20310302"
+        assert await connection.fetchval(options, "part_20250301") == await connection.fetchval(
+            options, "part_20250302"
         )
         assert await partitions.trouble(database, low, TODAY) == "rows in the default partition of part"
-        await connection.execute("DELETE FROM part WHERE id = $1", beyond)
+        await change(dsn, f"DELETE FROM part WHERE id = {beyond}")  # noqa: S608
         assert await partitions.trouble(database, low, TODAY) == ""
     finally:
         await connection.close()
@@ -129,14 +131,14 @@ async def test_a_day_with_an_unfinished_part_is_kept(dsn: str) -> None:
     later = TODAY + timedelta(days=15)
     dropped = await partitions.expire(connection, later, keep)
     assert await partitions.overdue(connection, later, "part", 14) == [TODAY]
-    assert "message_20310228" in dropped
-    assert {n for n in dropped if n.endswith("20310301")} == {"customer_event_20310301"}
+    assert "message_20250228" in dropped
+    assert {n for n in dropped if n.endswith("20250301")} == {"customer_event_20250301"}
     for state in PartState:
         await connection.execute("UPDATE part SET state = $2 WHERE id = $1", low + 1, state)
         assert await partitions.unfinished(connection, TODAY) is (state not in FINAL)
     dropped = await partitions.expire(connection, later, keep)
     assert await partitions.overdue(connection, later, "part", 14) == []
-    assert {n for n in dropped if n.endswith("20310301")} == {
-        f"{table}_20310301" for table in partitions.OF_MESSAGES
+    assert {n for n in dropped if n.endswith("20250301")} == {
+        f"{table}_20250301" for table in partitions.OF_MESSAGES
     }
     await connection.close()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from databases import change
 from taskdesk import desk
 
 from smsgw.store import taskaside, taskparts
@@ -41,8 +42,7 @@ async def filled(dsn: str, request: pytest.FixtureRequest) -> AsyncIterator[Conn
         for sql in _FILL:
             await connection.execute(sql, timeout=60)
         if request.param == "analysed":
-            for table in ("task", "task_chunk", "task_run"):
-                await connection.execute(f"ANALYZE {table}")
+            await change(dsn, *(f"ANALYZE {table}" for table in ("task", "task_chunk", "task_run")))
         await connection.execute("SET plan_cache_mode = force_generic_plan")
         yield connection
     finally:

@@ -114,3 +114,44 @@ def test_others_make_no_lines_and_steer_no_terminal(form: str) -> None:
         assert first["user"] == library["event"].removeprefix("said ") == failed["peer"]
         assert "ZeroDivisionError" in failed["exception"]
         assert "\n" in failed["exception"], "a stack keeps its lines"
+
+
+LEAKY = """
+import asyncio, logging, sys, threading
+import structlog, asyncpg
+from smsgw import log
+log.setup("info", sys.argv[1])
+
+def fail(password):
+    request = {"secret": password}
+    raise ValueError("no")
+
+def tell(how):
+    try:
+        fail("hunter" + "2")
+    except ValueError as exc:
+        how(exc)
+
+tell(lambda exc: structlog.get_logger("t").exception("task.failed"))
+tell(lambda exc: structlog.get_logger("t").error("task.failed", exc_info=exc))
+tell(lambda exc: logging.getLogger("library").exception("failed"))
+tell(lambda exc: logging.getLogger("asyncio").error("failed", exc_info=exc))
+thread = threading.Thread(target=fail, args=("hunter" + "2",))
+thread.start(); thread.join()
+refused = asyncpg.UniqueViolationError("duplicate key")
+refused.detail = "Key (number)=(13800138000) already exists: " + "hunter" + "2"
+structlog.get_logger("t").error("row.refused", error=refused)
+fail("hunter" + "2")
+"""
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_no_line_has_what_was_in_a_variable_or_in_a_row(form: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEAKY, form], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("ValueError") >= 6
+    assert "UniqueViolationError" in done.stderr
+    assert "hunter2" not in done.stderr
+    assert "13800138000" not in done.stderr

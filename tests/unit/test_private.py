@@ -1,0 +1,71 @@
+"""Nobody else on the machine reads what we write."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from smsgw import private
+
+
+def test_what_is_there_already_is_closed_for_others_and_for_others_alone(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (data / "journal" / "deeper").mkdir(parents=True)
+    (data / "pg").mkdir(mode=0o755)
+    for name in ("daemon.lock", "journal/1.log", "journal/deeper/x", "pg/x", "run.sh"):
+        (data / name).write_text("x")
+        (data / name).chmod(0o644)
+    (data / "run.sh").chmod(0o755)
+    outside = tmp_path / "outside"
+    outside.write_text("x")
+    outside.chmod(0o644)
+    (data / "link").symlink_to(outside)
+    data.chmod(0o755)
+    private.close(data, inside=("journal", "spool"))
+
+    def mode(path: Path) -> int:
+        return path.stat().st_mode & 0o777
+
+    assert mode(data) == mode(data / "journal") == 0o700
+    assert mode(data / "daemon.lock") == mode(data / "journal" / "1.log") == 0o600
+    assert mode(data / "run.sh") == 0o700
+    assert mode(outside) == 0o644
+    assert mode(data / "pg" / "x") == 0o644, "PostgreSQL's own affair"
+
+
+def test_a_new_folder_is_closed_whatever_the_mask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        private.close(tmp_path / "a")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_for_all_stays_one(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    private.close(shared)
+    assert shared.stat().st_mode & 0o7777 == 0o1777
+
+
+def test_a_folder_of_the_system_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed: list[Path] = []
+    monkeypatch.setattr(Path, "chmod", lambda path, _: changed.append(path))
+    private.close(Path("/"))
+    private.close(Path("/usr/.."))
+    private.close(Path("/usr"))
+    assert [path for path in changed if path.is_dir()] == []
+
+
+@pytest.mark.root_only
+def test_a_folder_of_another_user_stays_as_it_is(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    theirs.chmod(0o755)
+    os.chown(theirs, 65534, 65534)
+    private.close(theirs)
+    assert theirs.stat().st_mode & 0o777 == 0o755
