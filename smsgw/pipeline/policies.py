@@ -7,7 +7,7 @@ that are no extension) fails the call.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -331,6 +331,18 @@ class Checker:
 
         With ``explain`` every check is run and told of; otherwise the first that refuses ends it.
         """
+        steps = self.steps(request, now, at, explain=explain)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as over:
+                found: tuple[list[Passed], list[Failed]] = over.value
+                return found
+
+    def steps(
+        self, request: SendRequest, now: datetime, at: datetime, *, explain: bool = False
+    ) -> Generator[None, None, tuple[list[Passed], list[Failed]]]:
+        """``check``, a recipient at a time: a call may have a thousand texts, and each may be dear."""
         _check_shape(request.items)
         policies = self._policies()
         limits = policies.limits(request.account, request.type)
@@ -342,6 +354,8 @@ class Checker:
         seen: set[tuple[object, ...]] = set()
         drafts: dict[tuple[object, ...], Draft] = {}
         for position, item in enumerate(request.items):
+            if position:
+                yield
             try:
                 number = numbers.normalize(item.to)
             except InvalidNumber:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
 
 from api_server import Api, running
-from hostile import TEXTS
+from hostile import ACCOUNT, BOUND, TEXTS, checker
+from smsgw import aio
+from smsgw.core.errors import SmsgwError
+from smsgw.core.model import MessageType, Origin
+from smsgw.pipeline.calls import SendItem, SendRequest
 
 KINDS = (
     "braces", "a brace, a name, then blanks", "a greeting and commas", "marks in the wrong order", "lone surrogates",
@@ -59,3 +65,32 @@ async def test_a_batch_of_braces_from_a_test_key(dsn: str, tmp_path: Path) -> No
         answer = await api.post("/messages/batch", {"items": items}, key=key)
         assert answer.status == 202, answer.body
         assert time.thread_time() - begin < 2.0
+
+
+async def test_a_batch_of_dear_texts_leaves_the_loop_to_others(dsn: str, tmp_path: Path) -> None:
+    """Each text is within its bound, but a call may have a thousand: others have their say in between."""
+    async with running(dsn, tmp_path) as api:
+        api.acceptor._checker = checker(
+            sign_policy="approved", review="untemplated", filed_links="marketing", optout="append"
+        )
+        bad = TEXTS["ligatures that unfold to eighteen"][:900]
+        items = [{"to": f"138{n:08}", "content": f"{bad}{n}"} for n in range(600)]
+        longest = 0.0
+
+        async def others() -> None:
+            nonlocal longest
+            while True:
+                before = time.thread_time()
+                await asyncio.sleep(0)
+                longest = max(longest, time.thread_time() - before)
+
+        request = SendRequest(
+            ACCOUNT, tuple(SendItem(**item) for item in items), MessageType.MARKETING, Origin.API, "key"
+        )
+        watching = aio.spawn(others(), name="others")
+        await asyncio.sleep(0)
+        longest = 0.0
+        with contextlib.suppress(SmsgwError):
+            await api.acceptor.send(request)
+        await aio.cancel(watching)
+        assert longest < 3 * BOUND, "the loop was kept from everything else"
