@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Iterable
@@ -24,11 +25,10 @@ from typing import Any, cast
 import msgspec
 from hostile import ACCOUNT, checker
 
-from smsgw.api import sending
+from smsgw.api import receiving, sending
 from smsgw.api.context import Call
 from smsgw.api.decode import decode_body, decode_query
 from smsgw.api.envelope import failure
-from smsgw.api.receiving import unwrap
 from smsgw.api.routes import ROUTES
 from smsgw.channels import profiles
 from smsgw.channels.mapping import mapping_for
@@ -470,26 +470,32 @@ def seeds_api() -> Iterable[bytes]:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def _in_file(data: bytes, work: Callable[[Path], None]) -> None:
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:  # noqa: S108
-        path = Path(folder) / "file"
-        path.write_bytes(data)
-        work(path)
+def _memory() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+
+
+def file_in(body: bytes, content_type: str) -> tuple[str, bytes]:
+    """Name and octets of the file in a multipart body. Raises ``SmsgwError``."""
+    if hasattr(receiving, "extract"):
+        found: tuple[str, bytes] = receiving.extract(body, content_type)
+        return found
+    path = Path(tempfile.mkdtemp(dir=_memory())) / "body"
+    try:
+        path.write_bytes(body)
+        return asyncio.run(receiving.unwrap(path, content_type)), path.read_bytes()
+    finally:
+        shutil.rmtree(path.parent)
 
 
 def run_multipart(data: bytes) -> None:
     """A body with a file in it: its name, and the file."""
     kind, _, body = data.partition(b"\n")
-
-    def work(path: Path) -> None:
-        try:
-            name = asyncio.run(unwrap(path, kind.decode("latin-1")))
-        except SmsgwError:
-            return
-        assert isinstance(name, str)
-        assert path.stat().st_size <= len(body)
-
-    _in_file(body, work)
+    try:
+        name, octets = file_in(body, kind.decode("latin-1"))
+    except SmsgwError:
+        return
+    assert isinstance(name, str)
+    assert octets in body
 
 
 def seeds_multipart() -> Iterable[bytes]:
@@ -504,8 +510,10 @@ def seeds_multipart() -> Iterable[bytes]:
 
 def run_sheets(data: bytes) -> None:
     """A table that a customer brings, in the process that reads it."""
-
-    def work(path: Path) -> None:
+    with tempfile.NamedTemporaryFile(dir=_memory()) as file:
+        file.write(data)
+        file.flush()
+        path = Path(file.name)
         try:
             preview = sheets.inspect(path)
             for number, (_, cells) in enumerate(sheets.read(path, preview.form)):
@@ -514,8 +522,6 @@ def run_sheets(data: bytes) -> None:
                     break
         except sheets.BadFile:
             return
-
-    _in_file(data, work)
 
 
 def seeds_sheets() -> Iterable[bytes]:

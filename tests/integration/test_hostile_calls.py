@@ -10,6 +10,7 @@ from typing import Any
 
 from api_server import Api, running
 from hostile import ACCOUNT, BOUND, TEXTS, checker
+
 from smsgw import aio
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import MessageType, Origin
