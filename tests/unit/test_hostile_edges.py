@@ -22,9 +22,11 @@ from smsgw.api.envelope import failure, prefers_english
 from smsgw.api.routes import ROUTES
 from smsgw.core import accounts, policy, settings
 from smsgw.core.errors import SmsgwError
+from smsgw.core.pushformat import satisfied
 from smsgw.core.reportcodes import class_of
 from smsgw.core.webhooks import Reach, check_hosts, check_url, parse_options
 from smsgw.partners.face import NotText, Submit, Unfit, text_of
+from smsgw.pipeline import push_http
 from smsgw.pipeline.directory import Directory
 from smsgw.platform.campaigns import sheets
 from smsgw.platform.campaigns.sifting import Plan, Sieve
@@ -196,6 +198,8 @@ VALUES: dict[str, Work] = {
     "hosts": lambda t: check_hosts([t]),
     "options": lambda t: parse_options({"format": "json", "times": t, "fields": {t: t}, "items_field": t}),
     "report code": class_of,
+    "answer of a receiver": lambda t: satisfied('{"code":0}', octets(t)),
+    "Retry-After": push_http._retry_after,
 }  # fmt: skip
 
 
