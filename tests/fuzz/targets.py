@@ -23,7 +23,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
-from hostile import ACCOUNT, checker
+from adversarial import ACCOUNT, checker
 
 from smsgw.api import receiving, sending
 from smsgw.api.context import Call

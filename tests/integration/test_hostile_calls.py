@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from adversarial import ACCOUNT, BOUND, TEXTS, checker
 from api_server import Api, running
-from hostile import ACCOUNT, BOUND, TEXTS, checker
 
 from smsgw import aio
 from smsgw.core.errors import SmsgwError

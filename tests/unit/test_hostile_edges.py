@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hostile import SIZE, TEXTS, dear
+from adversarial import SIZE, TEXTS, dear
 from targets import CARRIERS, PARTNERS, file_in
 
 from smsgw.admin.forms import RecordFilter, SendForm, read_id, recipients

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hostile import BOUND, TEXTS, cost, dear
+from adversarial import BOUND, TEXTS, cost, dear
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hostile import ACCOUNT, BOUND, TEXTS, checker, dear
+from adversarial import ACCOUNT, BOUND, TEXTS, checker, dear
 
 from smsgw.core import numbers, text
 from smsgw.core.errors import SmsgwError
