@@ -5,7 +5,8 @@ the last piece to the first, at which positions the rest of the text may begin. 
 so a piece costs a handful of operations on a number of as many bits as the text has characters.
 
 That leaves names that occur more than once, whose values must be equal: no way is known to decide that which is never
-slow. So the divisions that are left are tried, at most ``MAX_STEPS`` of them; a text that needs more does not fit.
+slow. So the divisions that are left are tried, for a text at most ``MAX_STEPS`` of them; one that needs more does not
+fit.
 """
 
 from __future__ import annotations
@@ -38,7 +39,14 @@ class Place:
 Piece = Literal | Place
 
 
-def fits(pieces: Sequence[Piece], text: str) -> bool:
+@dataclass(slots=True)
+class Patience:
+    """How many values may still be tried for a text, whatever it is held against."""
+
+    left: int = MAX_STEPS
+
+
+def fits(pieces: Sequence[Piece], text: str, patience: Patience) -> bool:
     """Whether the text is made of the pieces, in their order and of nothing else."""
     if not pieces:
         return not text
@@ -51,7 +59,7 @@ def fits(pieces: Sequence[Piece], text: str) -> bool:
     if not begins[0] & 1:
         return False
     names = [piece.name for piece in pieces if isinstance(piece, Place)]
-    return len(set(names)) == len(names) or _agrees(pieces, text, begins)
+    return len(set(names)) == len(names) or _agrees(pieces, text, begins, patience)
 
 
 def _begins(pieces: Sequence[Piece], text: str) -> list[int]:
@@ -113,12 +121,11 @@ def _runs(kind: int, length: int) -> int:
     return runs
 
 
-def _agrees(pieces: Sequence[Piece], text: str, begins: Sequence[int]) -> bool:
+def _agrees(pieces: Sequence[Piece], text: str, begins: Sequence[int], patience: Patience) -> bool:
     """Whether the places of each name can have one value. Tries the longest values first, as a person would read it."""
     names = [piece.name for piece in pieces if isinstance(piece, Place)]
     again = {name for name in names if names.count(name) > 1}
     last = {piece.name: number for number, piece in enumerate(pieces) if isinstance(piece, Place)}
-    steps = MAX_STEPS
     waiting: list[tuple[int, int, tuple[tuple[str, str], ...]]] = [(0, 0, ())]
     seen = set(waiting)
     while waiting:
@@ -146,8 +153,8 @@ def _agrees(pieces: Sequence[Piece], text: str, begins: Sequence[int]) -> bool:
                     following = (*values, (piece.name, text[at:end]))
             state = (number + 1, end, following)
             if state not in seen:
-                steps -= 1
-                if steps < 0:
+                patience.left -= 1
+                if patience.left < 0:
                     return False
                 seen.add(state)
                 waiting.append(state)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from smsgw.core import numbers
-from smsgw.core.fitting import Literal, Piece, Place, fits
+from smsgw.core.fitting import Literal, Patience, Piece, Place, fits
 
 MAX_CONTENT = 1000
 MAX_VARIABLES = 30
@@ -114,10 +114,10 @@ class Template:
                 raise Misfit(name)
         return PLACE.sub(lambda match: params[match[1]], self.content)
 
-    def made(self, content: str) -> bool:
+    def made(self, content: str, patience: Patience | None = None) -> bool:
         """Whether a text (without its signature) could have been made with the template; a place of a name that occurs
         again has the value of the first. See ``fitting`` for how much is looked at."""
-        return fits(self._pieces, content)
+        return fits(self._pieces, content, patience or Patience())
 
 
 def variables_of(content: str, given: Mapping[str, Variable]) -> dict[str, Variable]:
@@ -172,8 +172,9 @@ class ContentBook:
 
     def matching(self, accounts: Sequence[int], kind: str, sign: str, content: str) -> Template | None:
         """The first approved template by which a text (without signature) may have been made."""
+        patience = Patience()
         for account_id in accounts:
             for template in self._approved.get(account_id, ()):
-                if template.type == kind and template.sign in ("", sign) and template.made(content):
+                if template.type == kind and template.sign in ("", sign) and template.made(content, patience):
                     return template
         return None

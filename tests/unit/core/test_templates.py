@@ -9,7 +9,7 @@ from adversarial import BOUND, TEXTS, cost, dear
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smsgw.core.templates import PLACE, Form, Template, Variable, variables_of
+from smsgw.core.templates import PLACE, ContentBook, Form, Review, Template, Variable, variables_of
 
 KINDS = {
     Form.TEXT: r"[^\r\n【】]",
@@ -122,6 +122,19 @@ def test_repeated_variables_that_no_value_fits() -> None:
     """Whether values can agree is not decided at any price: what is not found soon is no match."""
     text = "ab" * 300 + "ac" * 180 + "。"
     assert cost(lambda: template_of(TWINS, LONG).made(text)) < BOUND / 2
+
+
+def test_many_templates_with_repeated_variables() -> None:
+    """What may be tried is for a text, not for each template that it is held against."""
+    content = "{a}{b}{c}{a}{b}{c}"
+    variables = variables_of(content, {name: Variable(Form.TEXT, 200) for name in "abc"})
+    book = ContentBook(
+        templates=[Template(n, 1, "notice", content, variables, state=Review.APPROVED) for n in range(50)]
+    )
+    text = "a" * 399 + "b"
+    assert book.matching([1], "notice", "", text) is None
+    assert cost(lambda: book.matching([1], "notice", "", text)) < BOUND
+    assert book.matching([1], "notice", "", "abcabc") is not None
 
 
 def test_templates_that_somebody_makes() -> None:
