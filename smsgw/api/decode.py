@@ -18,7 +18,6 @@ T = TypeVar("T")
 BODY_SECONDS = 30
 """A body has to be complete within this time; slower senders are cut off."""
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,64}")
-_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(.*)`$", re.DOTALL)
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
 _EXPECTED = re.compile(r"^Expected `([^`]*)`, got `([^`]*)`$")
@@ -120,8 +119,9 @@ def idempotency_key(value: str | None) -> str | None:
 
 def explain(problem: str) -> SmsgwError:
     """What msgspec found wrong, as our error: the field by its path, the reason in both languages."""
-    match = _AT.match(problem)
-    what, path = (match["what"], match["path"] or "") if match else (problem, "")
+    what, path = problem, ""
+    if problem.endswith("`") and " - at `" in problem:
+        what, _, path = problem[:-1].rpartition(" - at `")  # the last: what was sent may say the same
     field = path.removeprefix("$").removeprefix(".")
     if missing := _MISSING.match(what):
         return Invalid("PARAM_MISSING", field=_join(field, missing[1]))

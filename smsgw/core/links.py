@@ -86,7 +86,7 @@ class Link:
 
 
 def found_in(text: str) -> tuple[Link, ...]:
-    """The links of a text, in order, each once: with a scheme, or as a phone makes them out."""
+    """The links of a text of an allowed length, in order, each once: with a scheme, or as a phone makes them out."""
     plain = unicodedata.normalize("NFKC", text)
     if "." not in plain and "://" not in plain:
         return ()
@@ -112,7 +112,7 @@ def found_in(text: str) -> tuple[Link, ...]:
 def target_of(text: str) -> str:
     """A domain, or a domain with the beginning of a path, as it is filed. Raises ``ValueError`` that says what is
     wanted."""
-    links = found_in(text.strip())
+    links = found_in(text.strip()) if len(text) <= 2 * MAX_TARGET else ()
     if len(links) != 1 or len(text.strip()) > MAX_TARGET:
         raise ValueError("应为一个域名或链接前缀,如 example.com 或 t.cn/abc")
     link = links[0]

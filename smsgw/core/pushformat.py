@@ -165,11 +165,11 @@ def satisfied(expect: str, answer: bytes) -> bool:
         return True
     try:
         wanted, got = msgspec.json.decode(expect), msgspec.json.decode(text)
-    except msgspec.DecodeError:
+        if isinstance(wanted, dict) and isinstance(got, dict):
+            return all(name in got and got[name] == value for name, value in wanted.items())
+        return bool(wanted == got)
+    except (msgspec.DecodeError, RecursionError):  # whoever answers chooses how deep it goes
         return False
-    if isinstance(wanted, dict) and isinstance(got, dict):
-        return all(name in got and got[name] == value for name, value in wanted.items())
-    return bool(wanted == got)
 
 
 def sample(type_: str, now: datetime) -> dict[str, Any]:

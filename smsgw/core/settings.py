@@ -54,7 +54,8 @@ def parse(name: str, value: Any) -> Any:
         words = [value] if isinstance(value, str) else value
         if not isinstance(words, list | tuple) or not 0 < len(words) <= MAX_WORDS:
             raise ValueError(f"optout_words: 1 to {MAX_WORDS} words")
-        if not all(isinstance(w, str) and 0 < len(optout.plain(w)) <= 20 for w in words):
+        short = all(isinstance(w, str) and len(w) <= optout.LOOKED_AT for w in words)
+        if not short or not all(0 < len(optout.plain(w)) <= 20 for w in words):
             raise ValueError("optout_words: each word has 1 to 20 letters or characters")
         return tuple(dict.fromkeys(optout.plain(w) for w in words))
     if name not in LIMITS:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from smsgw.core import numbers
+from smsgw.core.fitting import Literal, Patience, Piece, Place, fits
 
 MAX_CONTENT = 1000
 MAX_VARIABLES = 30
@@ -47,13 +48,14 @@ class Form(StrEnum):
 
 
 FORM_ZH = {Form.TEXT: "文字", Form.DIGITS: "数字", Form.ALNUM: "字母数字", Form.AMOUNT: "金额", Form.DATE: "日期时间"}
-_FORMS = {
-    Form.TEXT: r"[^\r\n【】]",
-    Form.DIGITS: r"[0-9]",
-    Form.ALNUM: r"[A-Za-z0-9]",
-    Form.AMOUNT: r"[0-9.,+\-]",
-    Form.DATE: r"[0-9年月日时分秒号点星期周上下午一二三四五六天 :/.\-]",
+_VALUES = {
+    Form.TEXT: re.compile(r"[^\r\n【】]+"),
+    Form.DIGITS: re.compile(r"[0-9]+"),
+    Form.ALNUM: re.compile(r"[A-Za-z0-9]+"),
+    Form.AMOUNT: re.compile(r"[0-9.,+\-]+"),
+    Form.DATE: re.compile(r"[0-9年月日时分秒号点星期周上下午一二三四五六天 :/.\-]+"),
 }
+"""What the values of a form are made of."""
 DEFAULT_LENGTH = {Form.TEXT: 35, Form.DIGITS: 20, Form.ALNUM: 20, Form.AMOUNT: 16, Form.DATE: 30}
 
 
@@ -64,10 +66,9 @@ class Variable:
     form: Form = Form.TEXT
     most: int = DEFAULT_LENGTH[Form.TEXT]
 
-    @property
-    def pattern(self) -> str:
-        """A regular expression of its values."""
-        return f"{_FORMS[self.form]}{{1,{self.most}}}"
+    def takes(self, value: str) -> bool:
+        """Whether this may be its value."""
+        return len(value) <= self.most and _VALUES[self.form].fullmatch(value) is not None
 
 
 class Misfit(ValueError):
@@ -94,41 +95,29 @@ class Template:
     carriers: Mapping[str, Registration] = field(default_factory=dict)
 
     @cached_property
-    def _values(self) -> dict[str, re.Pattern[str]]:
-        return {name: re.compile(variable.pattern) for name, variable in self.variables.items()}
-
-    @cached_property
-    def _whole(self) -> re.Pattern[str]:
-        pieces = PLACE.split(self.content)  # text, name, text, name, … text
-        seen: set[str] = set()
-        pattern = re.escape(pieces[0])
-        for name, rest in zip(pieces[1::2], pieces[2::2], strict=True):
-            if name in seen:
-                pattern += f"(?P={_group(name)})"
-            else:
-                pattern += f"(?P<{_group(name)}>{self.variables[name].pattern})"
-            seen.add(name)
-            pattern += re.escape(rest)
-        return re.compile(pattern)
+    def _pieces(self) -> tuple[Piece, ...]:
+        texts = PLACE.split(self.content)  # text, name, text, name, … text
+        pieces: list[Piece] = [Literal(texts[0])]
+        for name, text in zip(texts[1::2], texts[2::2], strict=True):
+            variable = self.variables[name]
+            pieces += (Place(name, _VALUES[variable.form], variable.most), Literal(text))
+        return tuple(piece for piece in pieces if isinstance(piece, Place) or piece.text)
 
     def fill(self, params: Mapping[str, str]) -> str:
         """The text with the variables filled in. Raises ``Misfit``."""
         for name in params:
             if name not in self.variables:
                 raise Misfit(name[:32])
-        for name, pattern in self._values.items():
+        for name, variable in self.variables.items():
             value = params.get(name)
-            if value is None or not pattern.fullmatch(value):
+            if value is None or not variable.takes(value):
                 raise Misfit(name)
         return PLACE.sub(lambda match: params[match[1]], self.content)
 
-    def made(self, content: str) -> bool:
-        """Whether a text (without its signature) could have been made with the template."""
-        return self._whole.fullmatch(content) is not None
-
-
-def _group(name: str) -> str:
-    return "v" + "".join(f"{ord(c):x}_" for c in name)
+    def made(self, content: str, patience: Patience | None = None) -> bool:
+        """Whether a text (without its signature) could have been made with the template; a place of a name that occurs
+        again has the value of the first. See ``fitting`` for how much is looked at."""
+        return fits(self._pieces, content, patience or Patience())
 
 
 def variables_of(content: str, given: Mapping[str, Variable]) -> dict[str, Variable]:
@@ -183,8 +172,9 @@ class ContentBook:
 
     def matching(self, accounts: Sequence[int], kind: str, sign: str, content: str) -> Template | None:
         """The first approved template by which a text (without signature) may have been made."""
+        patience = Patience()
         for account_id in accounts:
             for template in self._approved.get(account_id, ()):
-                if template.type == kind and template.sign in ("", sign) and template.made(content):
+                if template.type == kind and template.sign in ("", sign) and template.made(content, patience):
                     return template
         return None

@@ -15,12 +15,16 @@ from smsgw.core.partners import Partner, ReplyTo
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding
 from smsgw.core.udh import Concat, InvalidUdh
+from smsgw.pipeline.policies import MAX_CHARACTERS
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.rules import Rules
 from smsgw.protocols.smpp import times
 from smsgw.store.bindevents import Claimed, ReceiptTo
 from smsgw.store.db import Row
 
+MAX_OCTETS = 4 * MAX_CHARACTERS
+"""Octets of a submit's text, whatever its coding: none has more than four for a character. What SMPP's message_payload
+could hold beyond that (64 KiB) is no message that could be sent, and is refused before anything looks at it."""
 _FOREIGN_ELEMENTS = frozenset({udh.IEI_PORTS8, udh.IEI_PORTS16, 0x24, 0x25})
 """Application ports, and the national alphabets of 23.038: not text as we can carry it."""
 
@@ -191,11 +195,13 @@ def split_header(octets: bytes, has_header: bool) -> tuple[bytes, Concat | None]
 def content_of(
     octets: bytes, has_header: bool, coding: Coding, *, bad_header: int, bad_length: int
 ) -> tuple[bytes, Concat | None]:
-    """``split_header`` for a request: ``Unfit`` with one of the statuses when it cannot be read."""
+    """``split_header`` for a request: ``Unfit`` with one of the statuses when it cannot be read or is too long."""
     try:
         found, concat = split_header(octets, has_header)
     except NotText as exc:
         raise Unfit(bad_header, str(exc)) from exc
+    if len(found) > MAX_OCTETS:
+        raise Unfit(bad_length, f"{len(found)} octets of text")
     if coding is Coding.UCS2 and len(found) % 2:
         raise Unfit(bad_length, "half a character of UCS2")
     return found, concat

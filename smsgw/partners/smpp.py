@@ -413,7 +413,7 @@ def _sar(found: dict[int, bytes]) -> Concat | None:
     if total == 1:
         return None
     if not 1 <= number <= total <= 255:
-        raise Unfit(codes.ESME_RINVOPTPARSTREAM, f"segment {number} of {total}")
+        raise Unfit(codes.ESME_RINVOPTPARSTREAM, "no such segment")  # their numbers may be too long to write
     return Concat(ref & 0xFFFF, total, number, wide=True)
 
 

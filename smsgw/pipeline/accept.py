@@ -27,7 +27,7 @@ from smsgw.pipeline.policies import Refusal as Asked
 from smsgw.pipeline.repeats import Repeats, recalled
 from smsgw.pipeline.routing import CARRIER_ZH, Router
 from smsgw.pipeline.spooling import REPLAY_PATIENCE, Known, Spooling, weight_of
-from smsgw.pipeline.turns import Turns
+from smsgw.pipeline.turns import PATIENCE, Turns
 from smsgw.store import abroad, credit, frequency, replaying
 from smsgw.store.batch import Batcher
 from smsgw.store.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, Stored
@@ -202,7 +202,7 @@ class Acceptor:
         try:
             self._admit(request)
             self._meter(request)
-            prepared = self._prepare(request)
+            prepared = await self._prepare(request)
         except SmsgwError as refusal:
             return await self._again(request, refusal)
         if not prepared.outcome.accepted:
@@ -222,14 +222,31 @@ class Acceptor:
         answer = await recalled(request, single, known, refusal)
         return msgspec.structs.replace(_decode(answer), replayed=True)
 
-    def _prepare(self, request: SendRequest) -> Prepared:
+    async def _prepare(self, request: SendRequest) -> Prepared:
         now = self._now()
         due, expires = self._times(request, now)
-        passed, failed = self._checker.check(request, now, due or now)
+        passed, failed = await self._check(request, now, due or now)
         if self._spooling is None or not (self._spooling.unsettled or self._away()):
             # Without the database channels let go of their carriers; what is spooled waits for them.
             passed, failed = self._routed(request, passed, failed)
         return self._builder.build(request, passed, failed, now, due, expires)
+
+    async def _check(
+        self, request: SendRequest, now: datetime, at: datetime, *, explain: bool = False
+    ) -> tuple[list[Passed], list[Failed]]:
+        """What the checks say, in as many turns of the loop as their texts want."""
+        steps = self._checker.steps(request, now, at, explain=explain)
+        until = self._monotonic() + PATIENCE
+        while True:
+            try:
+                next(steps)
+            except StopIteration as over:
+                found: tuple[list[Passed], list[Failed]] = over.value
+                return found
+            if self._monotonic() >= until:
+                await self._turns.go_on(urgent=lane_of(request) <= Lane.OTP)
+                self._check_open()
+                until = self._monotonic() + PATIENCE
 
     async def _store(self, request: SendRequest, prepared: Prepared) -> SendResult:
         call = prepared.call
@@ -294,7 +311,7 @@ class Acceptor:
         self._admit(request)
         now = self._now()
         due, _ = self._times(request, now)
-        passed, failed = self._checker.check(request, now, due or now, explain=True)
+        passed, failed = await self._check(request, now, due or now, explain=True)
         without = set(self._router.unavailable({p.subject.route.pool for p in passed}))
         lines: dict[int, dict[str, object]] = {
             f.position: {
@@ -388,9 +405,12 @@ class Acceptor:
 
     # --- checks ------------------------------------------------------------------------------------------------
 
-    def _admit(self, request: SendRequest) -> None:
+    def _check_open(self) -> None:
         if not self.open:
             raise Temporary("BACKPRESSURE", retry_after=5, n=5)
+
+    def _admit(self, request: SendRequest) -> None:
+        self._check_open()
         self._in_force(request.account)
         if request.emergency and not request.account.emergency:
             raise Refused("EMERGENCY_DENIED")

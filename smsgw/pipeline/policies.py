@@ -7,7 +7,7 @@ that are no extension, or not the account's) fails the call.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -30,7 +30,8 @@ MAX_CHARACTERS = 1000
 
 _SIGN = re.compile(r"^【([^【】]{2,20})】")
 _EXTEND = re.compile(r"[0-9]{0,12}")
-_VARIABLE = re.compile(r"\$?\{+\s*([A-Za-z_\u4e00-\u9fff][\w.]{0,31})\s*\}")
+# Possessive: nothing is looked at twice, however many braces and blanks there are.
+_VARIABLE = re.compile(r"\{\s*+([A-Za-z_\u4e00-\u9fff][\w.]{0,31}+)\s*+\}")
 
 
 @dataclass(slots=True)
@@ -334,6 +335,18 @@ class Checker:
 
         With ``explain`` every check is run and told of; otherwise the first that refuses ends it.
         """
+        steps = self.steps(request, now, at, explain=explain)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as over:
+                found: tuple[list[Passed], list[Failed]] = over.value
+                return found
+
+    def steps(
+        self, request: SendRequest, now: datetime, at: datetime, *, explain: bool = False
+    ) -> Generator[None, None, tuple[list[Passed], list[Failed]]]:
+        """``check``, a recipient at a time: a call may have a thousand texts, and each may be dear."""
         _check_shape(request.items)
         policies = self._policies()
         limits = policies.limits(request.account, request.type)
@@ -346,6 +359,8 @@ class Checker:
         drafts: dict[tuple[object, ...], Draft] = {}
         sources: set[tuple[str, str]] = set()
         for position, item in enumerate(request.items):
+            if position:
+                yield
             try:
                 number = numbers.normalize(item.to)
             except InvalidNumber:
@@ -403,6 +418,7 @@ class Checker:
         template, content, misfit = frame.template(item) if item.template_id else (None, item.content, None)
         given = item.sign or (template.sign if template else "")
         sign, content = _compose(given, content, frame.request.account.default_sign)
+        _check_length(content)  # before any check looks at it: they may take time that grows with it
         words = self._optout_words() if frame.limits.optout is not Mode.OFF else ()
         draft = Draft(
             frame.request, frame.limits, frame.policies, frame.line, sign, content, abroad, frame.opens, words,
@@ -416,8 +432,7 @@ class Checker:
             elif said is not None:
                 draft.reason = said
                 break
-        if len(draft.content) > MAX_CHARACTERS:
-            raise Invalid("CONTENT_TOO_LONG", length=len(draft.content))
+        _check_length(draft.content)
         return draft
 
     def _route(self, request: SendRequest, number: str, home: Home, draft: Draft, now: datetime) -> Route:
@@ -467,6 +482,11 @@ def _check_shape(items: Sequence[SendItem]) -> None:
     refs = [item.client_ref for item in items if item.client_ref]
     if len(set(refs)) < len(refs):
         raise Invalid("PARAM_INVALID", field="client_ref", reason="同一请求内流水号重复")
+
+
+def _check_length(content: str) -> None:
+    if len(content) > MAX_CHARACTERS:
+        raise Invalid("CONTENT_TOO_LONG", length=len(content))
 
 
 def _compose(given: str, content: str, default_sign: str) -> tuple[str, str]:

@@ -252,7 +252,7 @@ async def _read(answer: aiohttp.ClientResponse, *, patience: float = TIMEOUT) ->
 def _retry_after(value: str) -> float:
     """Seconds of a ``Retry-After``; 0 where it says nothing usable."""
     if value.isascii() and value.strip().isdigit():
-        return float(min(int(value.strip()), 10**6))
+        return float(min(int(value.strip()[:10]), 10**6))
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - clock.time())
     except (TypeError, ValueError, OverflowError):

@@ -3,7 +3,8 @@
 Checking and building a batch takes the processor for milliseconds. When fifty callers post at once, all fifty would be
 worked off in one turn of the loop, and for that long no channel writes and no answer of a carrier is read. So a turn
 takes calls of up to ``SHARE`` messages; those that are left over wait for the next one, and sockets and timers have
-their say in between. A call that finds room goes on without any waiting.
+their say in between. A call that finds room goes on without any waiting. One that is longer at its texts than
+``PATIENCE`` goes on in another turn.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from smsgw.core.errors import Temporary
 
 SHARE = 64
 """Messages in one turn: some milliseconds. A call that is larger has a turn for itself."""
+PATIENCE = 0.02
+"""Seconds of a turn that one call may take. A thousand ordinary texts take as much."""
 
 
 class Turns:
@@ -51,6 +54,11 @@ class Turns:
         self._weight += messages
         self._next_soon()
         await turn
+
+    async def go_on(self, *, urgent: bool) -> None:
+        """A call has used up its turn, and has all of another one when it comes. ``BACKPRESSURE`` likewise."""
+        self._left = 0
+        await self.wait(self._share, urgent=urgent)
 
     def _next_soon(self) -> None:
         if not self._due:

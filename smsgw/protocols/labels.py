@@ -7,7 +7,10 @@ dates' labels. So labels are looked for, and what stands between them are the va
 from __future__ import annotations
 
 import re
+from itertools import islice
 
+MAX_LABELS = 64
+"""Labels that are looked for: a receipt has eight, a message from a phone may have thousands."""
 _LABEL = re.compile(
     r"(?:(?<=\s)|(?<=\A)|(?<=,)|(?<=;))(id|sub|dlvrd|submit[ _]?date|done[ _]?date|stat|err|te?xt)[ ]?:",
     re.IGNORECASE,
@@ -25,7 +28,7 @@ def spans(text: str) -> list[tuple[str, int, int, int]]:
 
     The text goes to the end, whatever it holds, unless the status stands behind it.
     """
-    found = list(_LABEL.finditer(text))
+    found = list(islice(_LABEL.finditer(text), MAX_LABELS))
     at_text = next((at for at, match in enumerate(found) if _name(match[1]) == "text"), None)
     if at_text is not None and any(_name(match[1]) == "stat" for match in found[:at_text]):
         del found[at_text + 1 :]

@@ -114,8 +114,10 @@ class Masker:
 
     def _letters(self, written: str, before: str) -> str:
         made = []
-        for n, char in enumerate(written):
-            order = self._order(before + written[:n])
+        drawn = hashlib.blake2b(before.encode(), key=self._key, digest_size=3)
+        for char in written:
+            order = _order(drawn.digest())
+            drawn.update(char.encode())  # goes on from where it is: the length of a text does not count twice
             if "0" <= char <= "9":
                 made.append("0123456789"[(int(char) * order[1] + order[0]) % 10])
             elif char.isascii() and char.isalpha():
@@ -124,11 +126,6 @@ class Masker:
             else:
                 made.append(char if char.isascii() else "?")
         return "".join(made)
-
-    def _order(self, before: str) -> tuple[int, int, int]:
-        """Shift and factor for digits, shift for letters. A shift of 0 would leave them as they are."""
-        drawn = hashlib.blake2b(before.encode(), key=self._key, digest_size=3).digest()
-        return 1 + drawn[0] % 9, (1, 3, 7, 9)[drawn[1] % 4], 1 + drawn[2] % 25
 
     def _value(self, pdu: Pdu, name: str, value: Any) -> Any:
         if isinstance(value, str):
@@ -219,6 +216,11 @@ class Masker:
             if len(core) >= 7:
                 text = text.replace(core, self.number(core))
         return text
+
+
+def _order(drawn: bytes) -> tuple[int, int, int]:
+    """Shift and factor for digits, shift for letters. A shift of 0 would leave them as they are."""
+    return 1 + drawn[0] % 9, (1, 3, 7, 9)[drawn[1] % 4], 1 + drawn[2] % 25
 
 
 def _numbers(pdu: Pdu) -> Iterable[str]:

@@ -168,13 +168,14 @@ def layers(parts: Iterable[tuple[int, str, Key]]) -> list[Layer]:
     """Parts under one reference, the likeliest message first: a phone may use its reference again before the message
     that had it was whole. Of texts for one part the first given goes to the first layer; a copy goes with its like."""
     found: list[Layer] = []
+    texts: dict[int, dict[str, int]] = {}
+    """By number: the layer of each of its texts. They are counted, not searched: somebody may send thousands."""
     for number, text, key in parts:
-        for layer in found:
-            if layer.setdefault(number, (text, []))[0] == text:
-                layer[number][1].append(key)
-                break
-        else:
-            found.append({number: (text, [key])})
+        known = texts.setdefault(number, {})
+        place = known.setdefault(text, len(known))
+        if place == len(found):
+            found.append({})
+        found[place].setdefault(number, (text, []))[1].append(key)
     return found
 
 

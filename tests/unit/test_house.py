@@ -60,7 +60,7 @@ EXTRAS = "options.extras_require"
 
 @pytest.mark.parametrize(
     ("folder", "where"),
-    [(PACKAGE, (RUN_TIME,)), (ROOT / "tests", (RUN_TIME, (EXTRAS, "test")))],
+    [(PACKAGE, (RUN_TIME,)), (ROOT / "tests", (RUN_TIME, (EXTRAS, "test"), (EXTRAS, "fuzz")))],
     ids=["smsgw", "tests"],
 )
 def test_every_import_is_a_declared_dependency(folder: Path, where: tuple[tuple[str, str], ...]) -> None:
@@ -86,7 +86,8 @@ def test_every_import_is_a_declared_dependency(folder: Path, where: tuple[tuple[
 
 def test_every_dependency_is_explained() -> None:
     text = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
-    for name in requirements(RUN_TIME, (EXTRAS, "embedded"), (EXTRAS, "test"), (EXTRAS, "dev")):
+    extras = [(EXTRAS, name) for name in ("embedded", "test", "dev", "fuzz")]
+    for name in requirements(RUN_TIME, *extras):
         assert f"`{name}`" in text, f"docs/dependencies.md says nothing of {name}"
 
 

@@ -20,6 +20,7 @@ from smsgw.core.references import reference_of, written_time
 from smsgw.core.reportcodes import DELIVERED, class_of
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding
+from smsgw.core.udh import MAX_PARTS
 from smsgw.protocols.pdu import Pdu, Tlv
 from smsgw.protocols.smpp import codes as smpp_codes
 from smsgw.protocols.smpp import pdus as smpp
@@ -142,4 +143,4 @@ class SmppMapping:
         if not all(values):
             return None
         ref, total, part = (int.from_bytes(v or b"", "big") for v in values)
-        return (ref, total, part) if 0 < part <= total else None
+        return (ref & 0xFFFF, total, part) if 0 < part <= total <= MAX_PARTS else None

@@ -142,6 +142,7 @@ def test_answers_are_held_against_what_is_expected() -> None:
     assert not pushformat.satisfied('{"code": 0}', b'{"code":1}')
     assert not pushformat.satisfied('{"code": 0}', b"<html>")
     assert not pushformat.satisfied('{"code": 0}', b"\xff\xfe")
+    assert not pushformat.satisfied('{"code": 0}', b"[" * 30_000 + b"]" * 30_000), "so deep that nobody follows"
 
 
 def test_options_say_what_is_wrong_and_store_what_differs() -> None:

@@ -63,3 +63,36 @@ async def test_a_call_alone_does_not_wait_and_too_many_are_refused() -> None:
     for _ in range(3):
         await asyncio.sleep(0)
     assert turns.go(1000)
+
+
+async def test_a_call_that_is_long_at_it_goes_on_in_a_turn_of_its_own() -> None:
+    turns = Turns(1000, share=10)
+    order: list[str] = []
+
+    async def long_one() -> None:
+        assert turns.go(1)
+        for n in range(3):
+            order.append(f"long{n}")
+            await turns.go_on(urgent=False)
+
+    async def short_one() -> None:
+        if not turns.go(1):
+            await turns.wait(1, urgent=True)
+        order.append("code")
+
+    long = aio.spawn(long_one(), name="long")
+    await asyncio.sleep(0)
+    await short_one()
+    assert order == ["long0", "code"], "what came while it ran does not wait for its end"
+    await long
+    assert order == ["long0", "code", "long1", "long2"]
+    assert turns.waiting == 0
+
+
+async def test_calls_that_go_on_have_a_limit_too() -> None:
+    turns = Turns(5, share=10)
+    first = aio.spawn(turns.go_on(urgent=False), name="first")
+    await asyncio.sleep(0)
+    with pytest.raises(Temporary):
+        await turns.go_on(urgent=False)
+    await first

@@ -1,0 +1,139 @@
+"""Every check of a text, against texts that are made to be dear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from adversarial import ACCOUNT, BOUND, TEXTS, checker, dear
+
+from smsgw.core import numbers, text
+from smsgw.core.errors import SmsgwError
+from smsgw.core.keywords import Plain, Word, WordFilter
+from smsgw.core.links import found_in, target_of
+from smsgw.core.model import MessageType, Origin
+from smsgw.core.optout import DEFAULT_WORDS, wants_out
+from smsgw.core.printable import printable
+from smsgw.core.templates import variables_of
+from smsgw.core.text import Coding
+from smsgw.core.udh import InvalidUdh
+from smsgw.core.udh import parse as parse_udh
+from smsgw.core.variables import Template as Text
+from smsgw.pipeline.calls import SendItem, SendRequest
+from smsgw.pipeline.policies import MAX_CHARACTERS, Checker
+from smsgw.store import traditional
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+ON = {
+    "sign_policy": "approved", "templates_only": "on", "review": "untemplated", "filed_links": "marketing",
+    "optout": "append",
+}  # fmt: skip
+
+
+def call(check: Checker, content: str, kind: MessageType, explain: bool) -> Callable[[], None]:
+    request = SendRequest(ACCOUNT, (SendItem("13800138000", content),), kind, Origin.API, "key")
+
+    def run() -> None:
+        try:
+            check.check(request, NOW, NOW, explain=explain)
+        except SmsgwError:
+            return
+
+    return run
+
+
+@pytest.mark.parametrize("size", [MAX_CHARACTERS - 4, None], ids=["allowed", "any length"])
+@pytest.mark.parametrize(
+    "changes", [{}, ON, ON | {"templates_only": "off"}], ids=["default", "templates", "all"]
+)
+def test_a_call_with_one_text(changes: dict[str, str], size: int | None) -> None:
+    """The parts of a batch are many: what one text may cost is a fraction of what one call may."""
+    check = checker(**changes)
+    bound = BOUND if size is None else BOUND / 2
+    for kind in (MessageType.NOTICE, MessageType.MARKETING):
+        texts = {name: (t[:size] if size else t) for name, t in TEXTS.items()}
+        assert not dear({name: call(check, t, kind, True) for name, t in texts.items()}, bound)
+
+
+def test_what_is_too_long_is_refused_before_anything_looks_at_it() -> None:
+    check = checker(**ON)
+    looked: list[str] = []
+    check._optout_words = lambda: looked.append("looked") or DEFAULT_WORDS  # type: ignore[method-assign,func-returns-value]
+    with pytest.raises(SmsgwError) as refused:
+        check.check(
+            SendRequest(
+                ACCOUNT, (SendItem("13800138000", "{" * 60_000),), MessageType.NOTICE, Origin.API, "k"
+            ),
+            NOW,
+            NOW,
+        )
+    assert refused.value.code == "CONTENT_TOO_LONG"
+
+
+def test_a_batch_of_braces() -> None:
+    """Nine hundred texts of a thousand braces each, as one call may bring them."""
+    check = checker()
+    items = tuple(SendItem(f"138{n:08}", "{" * (MAX_CHARACTERS - 10) + str(n)) for n in range(900))
+    request = SendRequest(ACCOUNT, items, MessageType.NOTICE, Origin.API, "key")
+    assert not dear({"batch": lambda: check.check(request, NOW, NOW)}, 10 * BOUND)
+
+
+def quietly(work: Callable[[str], Any]) -> Callable[[str], Callable[[], None]]:
+    """The work on a text, whatever it says of it that it may say."""
+
+    def bind(given: str) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                work(given)
+            except (ValueError, SmsgwError):
+                return
+
+        return run
+
+    return bind
+
+
+def octets(given: str) -> bytes:
+    return given.encode("utf-8", "surrogatepass")[: 64 * 1024]
+
+
+FUNCTIONS: dict[str, Callable[[str], Any]] = {
+    "core.links.found_in": lambda t: found_in(t[:MAX_CHARACTERS]),
+    "core.links.target_of": target_of,
+    "core.optout.wants_out": lambda t: wants_out(t, DEFAULT_WORDS),
+    "core.numbers.normalize": numbers.normalize,
+    "core.numbers.tail": numbers.tail,
+    "core.numbers.mask": numbers.mask,
+    "core.printable.printable": printable,
+    "core.templates.variables_of": lambda t: variables_of(t, {}),
+    "core.variables.Template": Text,
+    "core.variables.fill": lambda t: Text(t[:2000]).fill(["x" * 200] * len(Text(t[:2000]).names)),
+    "core.text.choose": text.choose,
+    "core.udh.parse": lambda t: _udh(octets(t)),
+    **{f"core.text.decode {c.value}": lambda t, c=c: text.decode(octets(t), c) for c in Coding},
+    **{f"core.text.count_parts {c.value}": lambda t, c=c: text.count_parts(t, c) for c in Coding},
+}  # fmt: skip
+
+
+def _udh(given: bytes) -> None:
+    try:
+        parse_udh(given)
+    except InvalidUdh:
+        return
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_what_looks_at_texts(name: str) -> None:
+    work = quietly(FUNCTIONS[name])
+    assert not dear({kind: work(given) for kind, given in TEXTS.items()})
+
+
+def test_words() -> None:
+    check = WordFilter(
+        [Word("赌博"), Word("sex"), *(Word("a" * n) for n in range(1, 20))], Plain(traditional.load())
+    )
+    assert not dear(
+        {kind: lambda g=g: check.find(g[:MAX_CHARACTERS]) for kind, g in TEXTS.items()}, BOUND / 2
+    )

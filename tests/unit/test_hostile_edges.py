@@ -1,0 +1,400 @@
+"""What comes in by the edges, through everything that reads it: 64 KiB of each kind of bad text in each place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from adversarial import SIZE, TEXTS, dear
+from targets import CARRIERS, PARTNERS, file_in
+
+from smsgw.admin.forms import RecordFilter, SendForm, read_id, recipients
+from smsgw.admin.pages.send import preview
+from smsgw.api.auth import Authenticator, canonical_query, client_address
+from smsgw.api.decode import decode_body, decode_query, explain, idempotency_key
+from smsgw.api.envelope import failure, prefers_english
+from smsgw.api.routes import ROUTES
+from smsgw.core import accounts, policy, settings
+from smsgw.core.errors import SmsgwError
+from smsgw.core.pushformat import satisfied
+from smsgw.core.reportcodes import class_of
+from smsgw.core.webhooks import Reach, check_hosts, check_url, parse_options
+from smsgw.partners.face import NotText, Submit, Unfit, text_of
+from smsgw.pipeline import push_http
+from smsgw.pipeline.directory import Directory
+from smsgw.platform.campaigns import sheets
+from smsgw.platform.campaigns.sifting import Plan, Sieve
+from smsgw.protocols import labels
+from smsgw.protocols.dialects import DIALECTS, Dialect
+from smsgw.protocols.errors import Malformed
+from smsgw.protocols.fields import CStr, Fixed, Octets, Raw
+from smsgw.protocols.pdu import Pdu, Tlv
+from smsgw.protocols.smgp import reports as smgp_reports
+from smsgw.protocols.smpp import pdus as smpp
+from smsgw.protocols.smpp import reports as smpp_reports
+from smsgw.protocols.smpp import tlvs
+from smsgw.recording.masking import Masker
+from smsgw.store.secrets import Sealer
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+REFUSALS = (ValueError, SmsgwError, Malformed, Unfit, NotText, msgspec.DecodeError)
+HEADER = 8190
+"""Octets that aiohttp takes of a header or a request line."""
+Work = Callable[[str], Any]
+
+
+def over(work: Work, size: int = SIZE) -> dict[str, Callable[[], None]]:
+    """The work on each text, whatever it says of it that it may say."""
+
+    def bind(text: str) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                work(text)
+            except REFUSALS:
+                return
+
+        return run
+
+    return {name: bind(text if size == SIZE else cut(text, size)) for name, text in TEXTS.items()}
+
+
+def cut(text: str, size: int) -> str:
+    return text.encode("utf-8", "surrogatepass")[:size].decode("utf-8", "ignore")
+
+
+def octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+# --- HTTP ------------------------------------------------------------------------------------------------------------
+
+DECODERS = {f"{r.method} {r.path}": msgspec.json.Decoder(r.body) for r in ROUTES if r.body is not None}
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_bodies(name: str) -> None:
+    """Each text as the body, as every field that there is, as a name, and in a list of a thousand."""
+    decoder = DECODERS[name]
+    fields = [
+        "to",
+        "content",
+        "sign",
+        "ext",
+        "name",
+        "items",
+        "params",
+        "variables",
+        "url",
+        "fields",
+        "numbers",
+    ]
+
+    def work(text: str) -> None:
+        quoted = json.dumps(text)
+        for body in (
+            text,
+            quoted,
+            f"[{quoted}]",
+            f"{{{quoted}:1}}",
+            "{" + ",".join(f'"{f}":{quoted}' for f in fields) + "}",
+        ):
+            try:
+                decode_body(decoder, body.encode("utf-8", "surrogatepass"))
+            except SmsgwError as exc:
+                failure(exc, "1", english=False)
+
+    assert not dear(over(work, SIZE // 2))
+
+
+def test_a_body_of_many_texts() -> None:
+    """As large as a body may be: what is dear for each octet shows."""
+    from targets import run_api
+
+    route = [r.path for r in ROUTES if r.body is not None].index("/messages/batch")
+
+    def work(text: str) -> None:
+        piece = text[:60]
+        items = [{"to": f"138{n:08}", "content": piece + str(n)} for n in range(50)]
+        run_api(bytes((route,)) + json.dumps({"items": items, "type": "marketing"}).encode())
+
+    assert not dear(over(work), 0.25)
+
+
+QUERIES = {f"{r.method} {r.path}": r.query for r in ROUTES}
+
+
+def test_queries_and_headers() -> None:
+    directory = Directory(Sealer(bytes(32)))
+    auth = Authenticator(directory, clock=lambda: 0.0, allow_insecure_bearer=True)
+    trusted = (ip_network("127.0.0.0/8"),)
+    works: dict[str, Work] = {
+        "Accept-Language": prefers_english,
+        "Accept-Language with weights": lambda t: prefers_english("en;q=" + t),
+        "X-Forwarded-For": lambda t: client_address("127.0.0.1", t, trusted),
+        "hops": lambda t: client_address("127.0.0.1", "127.0.0.1," * (HEADER // 10), trusted),
+        "Idempotency-Key": idempotency_key,
+        "X-Sms-Key": lambda t: auth.identify(
+            {f"X-Sms-{name}": t for name in ("Key", "Timestamp", "Nonce", "Signature")}, secure=True, address="1.1.1.1"
+        ),
+        "Authorization": lambda t: auth.identify({"Authorization": "Bearer " + t}, secure=True, address="1.1.1.1"),
+        "Content-Type": lambda t: file_in(b"", "multipart/form-data; boundary=" + t),
+        "canonical": canonical_query,
+        "signed query": lambda t: canonical_query("&".join(f"{c}=1" for c in t[:2000])),
+        **{name: lambda t, q=q: decode_query(q, t) for name, q in QUERIES.items()},
+        **{f"{name} to": lambda t, q=q: decode_query(q, "to=" + t) for name, q in QUERIES.items()},
+    }  # fmt: skip
+    found = {name: spent for name, work in works.items() if (spent := dear(over(work, HEADER)))}
+    assert not found
+
+
+def test_what_the_decoder_says_of_texts() -> None:
+    for form in (
+        "{}",
+        "Expected `{}`, got `{}`",
+        "Object contains unknown field `{}` - at `$.{}`",
+        "{} - at `{}",
+    ):
+        assert not dear(over(lambda t, form=form: explain(form.replace("{}", t))))
+
+
+def test_the_place_of_a_mistake_is_the_last_that_is_told() -> None:
+    """What was sent may look like the end of a message of the decoder."""
+    error = explain("Invalid enum value 'a - at `$.x`' - at `$.type`")
+    assert error.detail["field"] == "type"
+
+
+# --- the portal, and settings ----------------------------------------------------------------------------------------
+
+
+def _form(text: str) -> None:
+    form = SendForm.read(dict.fromkeys(("account", "to", "type", "sign", "content", "key"), text))
+    form.check(recipients(form.to))
+    preview(form.sign, form.content)
+    read_id(text)
+
+
+def _filter(text: str) -> None:
+    for names in (("phone", "account", "batch", "status"), ("time", "from", "to", "before")):
+        RecordFilter.read(dict.fromkeys(names, text), NOW).query()
+    RecordFilter.read({"time": "custom", "from": text, "to": text}, NOW)
+
+
+def test_forms_of_the_portal() -> None:
+    assert not dear(over(_form), 0.15)  # a form of 64 KiB in each of six fields, numbers told apart
+    assert not dear(over(_filter, HEADER))
+
+
+VALUES: dict[str, Work] = {
+    **{f"policy {name}": lambda t, n=name: policy.parse(n, t) for name in policy.FORMS},
+    **{f"account {name}": lambda t, p=parse: p(t) for name, parse in accounts.FIELDS.items()},
+    "optout_words": lambda t: settings.parse("optout_words", [t]),
+    "url": lambda t: check_url("https://" + t, Reach()),
+    "hosts": lambda t: check_hosts([t]),
+    "options": lambda t: parse_options({"format": "json", "times": t, "fields": {t: t}, "items_field": t}),
+    "report code": class_of,
+    "answer of a receiver": lambda t: satisfied('{"code":0}', octets(t)),
+    "Retry-After": push_http._retry_after,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_values(name: str) -> None:
+    assert not dear(over(VALUES[name]))
+
+
+def test_cells(tmp_path: Path) -> None:
+    """Of a file that is imported, in the process that reads it."""
+    plan = Plan(task_id=1, phone=0, columns=(1,), names=("a",), content="您好{a}")
+
+    def work(text: str) -> None:
+        path = tmp_path / "a.csv"
+        path.write_text("手机,姓名\n13800138000," + text + "\n" + text + "\n", errors="replace")
+        for _ in Sieve(plan).sift(sheets.read(path, sheets.inspect(path).form)):
+            pass
+
+    assert not dear(over(work), 0.2)
+    assert not dear(over(lambda t: list(Sieve(plan).sift([(n, [t[:2000], t[:2000]]) for n in range(10)]))))
+
+
+# --- protocols -------------------------------------------------------------------------------------------------------
+
+
+def fields_of(dialect: Dialect, cls: type[Pdu]) -> Iterator[tuple[str, int]]:
+    """Those that take text, and how many octets."""
+    for row in dialect.layout(cls).rows:
+        match row.kind:
+            case CStr():
+                yield row.attribute, row.kind.size - 1
+            case Fixed(number=False) | Raw():
+                yield row.attribute, row.kind.size
+            case Octets():
+                yield row.attribute, row.kind.limit
+
+
+def pdus_with(dialect: Dialect, text: bytes) -> Iterator[Pdu]:
+    """Every PDU of a dialect with the text wherever it has room for one."""
+    for cls in dialect.pdus.values():
+        pdu = cls()
+        for name, size in fields_of(dialect, cls):
+            value = text[:size]
+            if isinstance(getattr(pdu, name), str):
+                setattr(pdu, name, value.decode("latin-1").replace("\0", " "))
+            else:
+                setattr(pdu, name, value)
+        yield pdu
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=str)
+def test_every_field_of_the_protocols(dialect: Dialect) -> None:
+    def work(text: str) -> None:
+        for pdu in pdus_with(dialect, octets(text)[:4000]):
+            try:
+                dialect.decode(dialect.encode(pdu))
+            except Malformed:
+                continue
+
+    assert not dear(over(work))
+
+
+def test_recordings_of_them() -> None:
+    def work(text: str) -> None:
+        masker = Masker(b"key")
+        payload = Tlv(tlvs.MESSAGE_PAYLOAD, octets(text)[: SIZE - 1])
+        masker.pdu(smpp.DeliverSm(esm_class=4, tlvs=(payload, Tlv(tlvs.RECEIPTED_MESSAGE_ID, octets(text)))))
+
+    assert not dear(over(work, SIZE // 4))  # a switch of the operator's; each character is drawn anew
+
+
+def _receipt(text: str) -> None:
+    labels.parse(text)
+    smpp_reports.parse(text)
+    smgp_reports.parse(octets(text))
+
+
+def test_receipts() -> None:
+    assert not dear(over(_receipt))
+
+
+def deliveries(text: bytes, coding: int) -> Iterator[tuple[int, Pdu]]:
+    """From carriers of the four protocols: messages and receipts, with and without a header, as long as can be."""
+    payload = (Tlv(tlvs.MESSAGE_PAYLOAD, text[: SIZE - 1]),)
+    for esm_class in (0, 4, 0x40):
+        yield (
+            1,
+            smpp.DeliverSm(
+                esm_class=esm_class, data_coding=coding, source_addr="8613800138000", tlvs=payload
+            ),
+        )
+        yield 1, smpp.DeliverSm(esm_class=esm_class, data_coding=coding, short_message=text[:255])
+    for number, name in ((0, "cmpp20"), (0, "cmpp30"), (2, "sgip12"), (3, "smgp30")):
+        dialect = DIALECTS[name]
+        for cls in dialect.pdus.values():
+            if cls.__name__ not in ("Deliver", "Report"):
+                continue
+            for flag in (0, 1):
+                pdu = next(p for p in pdus_with(dialect, text) if type(p) is cls)
+                for switch in ("registered_delivery", "is_report", "tp_udhi"):
+                    if hasattr(pdu, switch):
+                        setattr(pdu, switch, flag)
+                for name_ in ("msg_fmt", "msg_format", "message_coding"):
+                    if hasattr(pdu, name_):
+                        setattr(pdu, name_, coding)
+                yield number, pdu
+
+
+@pytest.mark.parametrize("coding", [0, 8, 15])
+def test_what_carriers_bring(coding: int) -> None:
+    from smsgw.core.optout import DEFAULT_WORDS, wants_out
+
+    encoding = {0: "utf-8", 8: "utf-16-be", 15: "gb18030"}[coding]
+
+    def work(text: str) -> None:
+        for number, pdu in deliveries(text.encode(encoding, "replace"), coding):
+            try:
+                incoming: Any = CARRIERS[number].incoming(pdu)
+            except ValueError:
+                continue
+            wants_out(getattr(incoming, "text", ""), DEFAULT_WORDS)
+
+    assert not dear(over(work))
+
+
+def submits(text: bytes, coding: int) -> Iterator[tuple[int, Pdu]]:
+    """By partners: with all that the protocols have room for."""
+    header = bytes((5, 0, 3, 1, 2, 1))
+    payload = (Tlv(tlvs.MESSAGE_PAYLOAD, text[: SIZE - 1]),)
+    plain: dict[str, Any] = {"destination_addr": "13800138000", "data_coding": coding}
+    yield 0, smpp.SubmitSm(**plain, tlvs=payload)
+    yield 0, smpp.SubmitSm(**plain, esm_class=0x40, tlvs=payload)
+    yield 0, smpp.SubmitSm(**plain, esm_class=0x40, short_message=header + text[:248])
+    yield 0, smpp.DataSm(**plain, tlvs=payload)
+    sar = tuple(
+        Tlv(tag, text[: SIZE - 1])
+        for tag in (tlvs.SAR_MSG_REF_NUM, tlvs.SAR_TOTAL_SEGMENTS, tlvs.SAR_SEGMENT_SEQNUM)
+    )
+    yield 0, smpp.SubmitSm(**plain, tlvs=sar)
+    for number in (1, 2):
+        dialect = DIALECTS[PARTNERS[number][0]]
+        for pdu in pdus_with(dialect, text):
+            if type(pdu).__name__ == "Submit":
+                for udhi in (0, 1):
+                    yield number, pdu.replace(dest_terminal_id=("13800138000",), msg_fmt=coding, tp_udhi=udhi)
+
+
+@pytest.mark.parametrize("coding", [0, 8, 15])
+def test_what_partners_submit(coding: int) -> None:
+    encoding = {0: "utf-8", 8: "utf-16-be", 15: "gb18030"}[coding]
+
+    def work(text: str) -> None:
+        for number, pdu in submits(text.encode(encoding, "replace"), coding):
+            _, face, partner = PARTNERS[number]
+            try:
+                order = face.read(pdu, partner, NOW)
+                assert isinstance(order, Submit)
+                text_of(order.octets, order.coding)
+            except (Unfit, NotText):
+                continue
+
+    assert not dear(over(work))
+
+
+def test_a_text_beyond_what_can_be_sent_is_refused_unread() -> None:
+    """SMPP's message_payload has room for 64 KiB; 3.4 calls it ESME_RINVMSGLEN when a message is too long."""
+    _, face, partner = PARTNERS[0]
+    for size, status in ((4000, 0), (4002, 1), (60_000, 1)):
+        payload = (Tlv(tlvs.MESSAGE_PAYLOAD, b"\0{" * (size // 2)),)
+        pdu = smpp.SubmitSm(destination_addr="13800138000", data_coding=8, tlvs=payload)
+        try:
+            face.read(pdu, partner, NOW)
+            said = 0
+        except Unfit as exc:
+            said = exc.status
+        assert said == status
+
+
+def test_parts_said_beside_the_text_are_parts_of_something() -> None:
+    """255 at most, as everywhere; a number too long to be written down breaks nothing."""
+    long = b"\xff" * 60_000
+    _, face, partner = PARTNERS[0]
+    sar = (
+        Tlv(tlvs.SAR_MSG_REF_NUM, long),
+        Tlv(tlvs.SAR_TOTAL_SEGMENTS, long),
+        Tlv(tlvs.SAR_SEGMENT_SEQNUM, b"\1"),
+    )
+    with pytest.raises(Unfit):
+        face.read(smpp.SubmitSm(destination_addr="13800138000", short_message=b"a", tlvs=sar), partner, NOW)
+    found: Any = CARRIERS[1].incoming(smpp.DeliverSm(short_message=b"a", tlvs=sar))
+    assert (found.concat_total, found.concat_number) == (1, 1)
+    sar = (
+        Tlv(tlvs.SAR_MSG_REF_NUM, long),
+        Tlv(tlvs.SAR_TOTAL_SEGMENTS, b"\2"),
+        Tlv(tlvs.SAR_SEGMENT_SEQNUM, b"\1"),
+    )
+    found = CARRIERS[1].incoming(smpp.DeliverSm(short_message=b"a", tlvs=sar))
+    assert (found.concat_ref, found.concat_total) == (0xFFFF, 2)
