@@ -22,6 +22,7 @@ from aiohttp import web
 from smsgw import aio, clock, config, control, failpoints, metrics, unixpath
 from smsgw.admin import app as portal
 from smsgw.api import app as api
+from smsgw.api.bodies import Bodies
 from smsgw.api.context import ApiContext
 from smsgw.api.health import add_health
 from smsgw.channels.manager import ChannelManager
@@ -321,6 +322,7 @@ class Daemon:
             pusher=self.pusher,
             sealer=self.sealer,
             tasks=self.tasks,
+            bodies=Bodies(settings.http.bodies_mb * 1024 * 1024),
             allow_insecure_bearer=bool(settings.http.insecure_bearer and loopback),
             trusted_proxies=proxies,
         )

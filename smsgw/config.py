@@ -62,6 +62,8 @@ class HttpConfig:
     """Allow bearer keys over plain HTTP from loopback addresses."""
     connections_per_address: int = 1000
     """Connections of one address at a time, but for ``trusted_proxies``; 0: as many as there are."""
+    bodies_mb: int = 128
+    """Memory for the bodies of calls; one account may have a sixteenth of it (and 2 MiB in any case)."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,7 @@ _RANGES = {
     ("node", "number"): (0, MAX_NODE),
     ("database", "pool"): (2, 200),
     ("http", "connections_per_address"): (0, 1_000_000),
+    ("http", "bodies_mb"): (32, 100_000),
     ("durability", "spool_mb"): (16, 100_000),
     ("durability", "spool_seconds"): (1, 7 * 86_400),
     ("durability", "min_free_mb"): (0, 1_000_000),

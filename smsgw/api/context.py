@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from smsgw.api.bodies import Bodies
 from smsgw.core.model import Account
 from smsgw.pipeline.accept import Acceptor
 from smsgw.pipeline.directory import Directory
@@ -41,6 +42,8 @@ class ApiContext:
     tasks: Tasks
     allow_insecure_bearer: bool = False
     """Bearer tokens without TLS and without an allow-list, from loopback addresses only."""
+    bodies: Bodies = field(default_factory=lambda: Bodies(128 * 1024 * 1024))
+    """Room for bodies in memory."""
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
     """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
     waiting: dict[str, int] = field(default_factory=dict, init=False)

@@ -22,7 +22,7 @@ _EVERY_CALL = (
     "AUTH_NONCE_REPLAYED", "AUTH_BEARER_INSECURE", "AUTH_IP_DENIED", "SCOPE_DENIED",
     "PROTOCOL_DENIED", "RATE_LIMITED", "INTERNAL",
 )  # fmt: skip
-_EVERY_BODY = ("PARAM_MISSING", "JSON_INVALID", "BODY_TOO_LARGE", "REQUEST_TIMEOUT")
+_EVERY_BODY = ("PARAM_MISSING", "JSON_INVALID", "BODY_TOO_LARGE", "REQUEST_TIMEOUT", "BACKPRESSURE")
 _SECURITY: list[dict[str, list[str]]] = [
     {"bearer": []},
     {"key": [], "timestamp": [], "nonce": [], "signature": []},
