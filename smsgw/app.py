@@ -362,7 +362,7 @@ class Daemon:
 
         socket_path = settings.control_socket
         socket_path.unlink(missing_ok=True)
-        runner = web.AppRunner(control.application(self), access_log=None)
+        runner = web.AppRunner(control.application(self), access_log=None, keepalive_timeout=75.0)
         await runner.setup()
         old_mask = os.umask(0o177)
         try:

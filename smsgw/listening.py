@@ -46,6 +46,8 @@ SLOWEST = 4096
 """Octets per second with which a body has to come, by and large: a modem's 32 kbit/s …"""
 GRACE = 30.0
 """… seconds in which it may stand still or be slower, earned anew by what comes faster."""
+NOT_READING = 60.0
+"""Seconds in which who is answered has to take what waits for him (64 KiB, when anything has to wait)."""
 _MANY = 1 << 20
 _OF_OTHERS = frozenset({"handler_cancellation", "shutdown_timeout"})
 """Options of the runner that are not the connections'."""
@@ -160,7 +162,7 @@ def place_of(address: str) -> str:
 class _Connection(web.RequestHandler):
     """One that tells when it is gone, and whether it waits for a request."""
 
-    __slots__ = ("_connections", "begun", "place")
+    __slots__ = ("_connections", "_unread", "begun", "place")
 
     def __init__(
         self, connections: Connections, place: str, server: web.Server, options: Mapping[str, Any]
@@ -168,6 +170,7 @@ class _Connection(web.RequestHandler):
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self._connections = connections
         self.place = place
+        self._unread: asyncio.TimerHandle | None = None
         self.begun = False
         """It is connected, or has been."""
 
@@ -193,7 +196,21 @@ class _Connection(web.RequestHandler):
         self.begun = True
         super().connection_made(transport)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = asyncio.get_running_loop().call_later(NOT_READING, self.abort)
+
+    def resume_writing(self) -> None:
+        self._forget_unread()
+        super().resume_writing()
+
+    def _forget_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._forget_unread()
         self._connections.leave(self)
         super().connection_lost(exc)
 

@@ -6,7 +6,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 from aiohttp import web
@@ -27,6 +27,7 @@ from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER, Throttle, same_origin,
 from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views
 from smsgw.core.errors import SmsgwError, http_status
+from smsgw.listening import longest
 
 __all__ = ["PortalContext", "setup"]
 
@@ -35,6 +36,12 @@ log = structlog.get_logger(__name__)
 PAGES = (home, language, login, password, records, send, trace)
 MAX_FORM = 512 * 1024
 """Octets; the largest form, 1,000 numbers and 1,000 characters, has a tenth of it."""
+MAX_VISITOR_FORM = 16 * 1024
+"""Octets; of who has not logged in, who has only a name and a password to say, …"""
+VISITOR_SECONDS = 15.0
+"""… and the time for it."""
+MAX_FIELDS = 500
+FORM = "application/x-www-form-urlencoded"
 SLOW = 1.0
 """Seconds from which a page is logged as slow."""
 
@@ -100,6 +107,8 @@ def _endpoint(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable
         except Exception:  # the last net: the visitor gets a page with the id that finds this line
             log.exception("portal.crash", path=request.path, request_id=call.request_id)
             response = errors.page(call, 500)
+        if response.status in (408, 413):  # the rest of the form is not worth reading
+            response.force_close()
         secure(response, https=portal.secure(request), local=_local(request))
         response.headers["X-Request-Id"] = call.request_id
         if (elapsed := time.monotonic() - started) > SLOW:
@@ -115,11 +124,11 @@ async def _answer(call: Call, route: Route) -> web.StreamResponse:
     if any("\0" in value for value in call.request.query.values()):
         raise web.HTTPBadRequest  # PostgreSQL has no such character
     fresh_visitor = await _identify(call, route)
+    if route.action != PUBLIC and call.staff is None:
+        return _to_login(call)
     if call.request.method not in ("GET", "HEAD"):
         await _check_change(call)
-    if route.action != PUBLIC:
-        if call.staff is None:
-            return _to_login(call)
+    if call.staff is not None and route.action != PUBLIC:
         if call.staff.must_change and route.action != SELF:
             return call.redirect("/password")
         if route.action != SELF and not call.may(route.action):
@@ -149,16 +158,31 @@ async def _identify(call: Call, route: Route) -> bool:
 
 async def _check_change(call: Call) -> None:
     """A change must come from our own page: by origin and by token."""
-    length = call.request.content_length
-    if length is None or length > MAX_FORM:  # browsers always say how long a form is
-        raise web.HTTPRequestEntityTooLarge(MAX_FORM, length or 0)
-    form = await call.request.post()
+    form = await _form(call)
     if any(not isinstance(value, str) or "\0" in value for value in form.values()):
-        raise web.HTTPBadRequest  # no form of ours has files, and PostgreSQL has no such character
+        raise web.HTTPBadRequest  # PostgreSQL has no such character
     given = call.request.headers.get(CSRF_HEADER) or str(form.get(CSRF_FIELD, ""))
     if not same_origin(call.request) or not same_token(call.csrf, given):
         log.info("portal.csrf", path=call.request.path, request_id=call.request_id)
         raise errors.Stale
+
+
+async def _form(call: Call) -> Mapping[str, object]:
+    """The fields of a form, of which a visitor's is short and soon there."""
+    request, length = call.request, call.request.content_length
+    most = MAX_FORM if call.staff else MAX_VISITOR_FORM
+    if length is None or length > most:  # browsers always say how long a form is
+        raise web.HTTPRequestEntityTooLarge(most, length or 0)
+    if length and request.content_type != FORM:  # no form of ours has files
+        raise web.HTTPBadRequest
+    try:
+        async with asyncio.timeout(longest(length) if call.staff else VISITOR_SECONDS):
+            octets = await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    if octets.count(b"&") >= MAX_FIELDS:
+        raise web.HTTPBadRequest
+    return await request.post()
 
 
 def _to_login(call: Call) -> web.Response:

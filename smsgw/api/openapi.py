@@ -232,6 +232,16 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
                 "schema": {"type": "string", "pattern": "^[!-~]{1,64}$"},
             }
         )
+    if route.upload or route.body is not None:
+        parameters.append(
+            {
+                "name": "X-Sms-Content-SHA256",
+                "in": "header",
+                "required": False,
+                "description": "SHA-256 of the body in lower hex, as signed; signed uploads need it.",
+                "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+            }
+        )
     return parameters
 
 

@@ -70,6 +70,7 @@ class Workers:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "smsgw.platform.campaigns.worker", env=environment(job),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+            cwd="/",
         )  # fmt: skip
         try:
             said, _ = await asyncio.wait_for(process.communicate(msgspec.json.encode(job)), PATIENCE)
