@@ -221,7 +221,9 @@ class _Server:
             if given is None and claim.signature is not None:
                 if route.upload:
                     raise Invalid("PARAM_MISSING", field=CONTENT_SHA256)
-                await body.read(request, self._ctx.bodies.strangers, listening.place_of(peer) if peer else "")
+                rooms = self._ctx.bodies
+                place = listening.place_of(peer) if peer else ""
+                await body.read(request, rooms, rooms.strangers, place)
             path, _, raw_query = request.raw_path.partition("?")
             self._auth.verify(claim, request.method, path, raw_query, given or body.digest.hex())
         except SmsgwError as exc:
@@ -252,7 +254,7 @@ class _Server:
             return
         rooms = self._ctx.bodies
         if given is not None or "X-Sms-Key" not in request.headers:
-            await body.read(request, rooms.proven, call.account.id)
+            await body.read(request, rooms, rooms.proven, call.account.id)
             check_sha256(given, body.digest)
         await body.move(rooms.proven, call.account.id)
 

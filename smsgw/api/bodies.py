@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Hashable
@@ -19,6 +20,11 @@ OWN_SHARE = 16
 """One account may hold a sixteenth of the room, one address without a proven key as much of its own."""
 STRANGERS_SHARE = 4
 """All that is not proven holds a quarter of it at most."""
+OWN_RATE = 16 * 1024 * 1024
+"""Octets per second, beyond what comes with the headers, that an account can send; faster ones are read no faster, as
+every octet is work of the event loop."""
+BURST = 1.0
+"""Seconds of that rate which may come at once."""
 PATIENCE = 30.0
 """Seconds that a body waits for room."""
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -50,6 +56,15 @@ class Bodies:
         """By account."""
         self.strangers = Shares(max(total // STRANGERS_SHARE, 2 * own), own, patience=PATIENCE, waiting=1000)
         """By address."""
+        self._paid: dict[Hashable, float] = {}
+        """Until when an account's octets are paid off, by the loop's clock; only accounts that exist have one."""
+
+    async def pay(self, owner: Hashable, octets: int) -> None:
+        """Wait for as long as the owner has sent too fast."""
+        now = asyncio.get_running_loop().time()
+        paid = self._paid[owner] = max(self._paid.get(owner, 0.0), now - BURST) + octets / OWN_RATE
+        if paid > now:
+            await asyncio.sleep(paid - now)
 
 
 class Body:
@@ -63,7 +78,7 @@ class Body:
         self._of: tuple[Shares, Hashable] | None = None
         self._size = 0
 
-    async def read(self, request: web.Request, shares: Shares, owner: Hashable) -> None:
+    async def read(self, request: web.Request, rooms: Bodies, shares: Shares, owner: Hashable) -> None:
         """Fill it, with at most 2 MiB; nothing is read before there is room for all of it, but for what came with the
         headers: that has room when it is moved.
 
@@ -90,6 +105,7 @@ class Body:
                 came += len(chunk)
                 if came > MAX_BODY:
                     raise Invalid("BODY_TOO_LARGE")
+                await rooms.pay(owner, len(chunk))
                 chunks.append(chunk)
                 sha256.update(chunk)  # as it comes: never milliseconds at a time
         except TimeoutError:

@@ -27,7 +27,7 @@ from smsgw.pipeline.policies import Refusal as Asked
 from smsgw.pipeline.repeats import Repeats, recalled
 from smsgw.pipeline.routing import CARRIER_ZH, Router
 from smsgw.pipeline.spooling import REPLAY_PATIENCE, Known, Spooling, weight_of
-from smsgw.pipeline.turns import Turns
+from smsgw.pipeline.turns import SHARE, Turns
 from smsgw.store import abroad, credit, frequency, replaying
 from smsgw.store.batch import Batcher
 from smsgw.store.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, Stored
@@ -196,12 +196,11 @@ class Acceptor:
     async def _send(self, request: SendRequest) -> SendResult:
         if request.gate is None:
             self.called = self._monotonic()
-        if not self._turns.go(len(request.items)):
-            await self._turns.wait(len(request.items), urgent=lane_of(request) <= Lane.OTP)
+        await self._turn(request, 0)
         try:
             self._admit(request)
             self._meter(request)
-            prepared = self._prepare(request)
+            prepared = await self._prepare(request)
         except SmsgwError as refusal:
             return await self._again(request, refusal)
         if not prepared.outcome.accepted:
@@ -221,10 +220,29 @@ class Acceptor:
         answer = await recalled(request, single, known, refusal)
         return msgspec.structs.replace(_decode(answer), replayed=True)
 
-    def _prepare(self, request: SendRequest) -> Prepared:
+    async def _turn(self, request: SendRequest, done: int) -> None:
+        """The call's turn, for the next of its messages."""
+        messages = min(len(request.items) - done, SHARE)
+        if not self._turns.go(messages):
+            urgent = lane_of(request) <= Lane.OTP
+            await self._turns.wait(request.account.id, messages, urgent=urgent, begun=done > 0)
+
+    async def _check(
+        self, request: SendRequest, now: datetime, at: datetime, *, explain: bool = False
+    ) -> tuple[list[Passed], list[Failed]]:
+        """What the checks say, a turn's share of recipients at a time."""
+        passed: list[Passed] = []
+        failed: list[Failed] = []
+        checking = self._checker.checking(request, now, at, passed, failed, explain=explain)
+        for done, _ in enumerate(checking, 1):
+            if done % SHARE == 0 and done < len(request.items):
+                await self._turn(request, done)
+        return passed, failed
+
+    async def _prepare(self, request: SendRequest) -> Prepared:
         now = self._now()
         due, expires = self._times(request, now)
-        passed, failed = self._checker.check(request, now, due or now)
+        passed, failed = await self._check(request, now, due or now)
         if self._spooling is None or not (self._spooling.unsettled or self._away()):
             # Without the database channels let go of their carriers; what is spooled waits for them.
             passed, failed = self._routed(request, passed, failed)
@@ -291,9 +309,10 @@ class Acceptor:
     async def explain(self, request: SendRequest) -> list[dict[str, object]]:
         """What would become of each recipient: the same checks as ``send``, all of them, and nothing is stored."""
         self._admit(request)
+        await self._turn(request, 0)
         now = self._now()
         due, _ = self._times(request, now)
-        passed, failed = self._checker.check(request, now, due or now, explain=True)
+        passed, failed = await self._check(request, now, due or now, explain=True)
         without = set(self._router.unavailable({p.subject.route.pool for p in passed}))
         lines: dict[int, dict[str, object]] = {
             f.position: {
@@ -306,7 +325,9 @@ class Acceptor:
             for f in failed
         }
         asked = await self._asked(request, passed, due or now)
-        for one in passed:
+        for done, one in enumerate(passed, 1):
+            if done % SHARE == 0:
+                await self._turn(request, done - 1)
             tried = (*one.tried, *asked.get(one.position, ()))
             line = self._explain_one(request, one, tried, blocked=one.subject.route.pool in without)
             lines[one.position] = line

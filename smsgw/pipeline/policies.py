@@ -7,7 +7,7 @@ that are no extension) fails the call.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -330,14 +330,29 @@ class Checker:
 
         With ``explain`` every check is run and told of; otherwise the first that refuses ends it.
         """
+        passed: list[Passed] = []
+        failed: list[Failed] = []
+        for _ in self.checking(request, now, at, passed, failed, explain=explain):
+            pass
+        return passed, failed
+
+    def checking(
+        self,
+        request: SendRequest,
+        now: datetime,
+        at: datetime,
+        passed: list[Passed],
+        failed: list[Failed],
+        *,
+        explain: bool = False,
+    ) -> Iterator[None]:
+        """The same by and by: each step puts the next recipient into one of the lists."""
         _check_shape(request.items)
         policies = self._policies()
         limits = policies.limits(request.account, request.type)
         frame = _Frame(
             request, limits, policies, (request.account.id, *request.account.above), limits.hours.opens(at), at
         )
-        passed: list[Passed] = []
-        failed: list[Failed] = []
         seen: set[tuple[object, ...]] = set()
         drafts: dict[tuple[object, ...], Draft] = {}
         for position, item in enumerate(request.items):
@@ -345,12 +360,14 @@ class Checker:
                 number = numbers.normalize(item.to)
             except InvalidNumber:
                 failed.append(Failed(position, item, ("NUMBER_INVALID", {})))
+                yield
                 continue
             text_: tuple[object, ...] = (item.content,)
             if item.template_id:
                 text_ = (item.template_id, *sorted((item.params or {}).items()))
             if (number, text_) in seen:
                 failed.append(Failed(position, item, ("NUMBER_DUPLICATE", {})))
+                yield
                 continue
             seen.add((number, text_))
             home = self._router.home(number)
@@ -376,12 +393,13 @@ class Checker:
                         break
             if reason is not None:
                 failed.append(Failed(position, item, reason, subject, tuple(tried)))
+                yield
                 continue
             coded = draft.coded.get(route.pool)
             if coded is None:
                 coded = draft.coded[route.pool] = self._code(draft.content, route.pool)
             passed.append(Passed(position, item, subject, coded, tuple(tried)))
-        return passed, failed
+            yield
 
     def _draft(
         self,

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import statistics
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from api_server import BASE, Answer, Api, running
 
 from smsgw import aio, listening
 from smsgw.api.bodies import Bodies
+from smsgw.core.errors import Temporary
+from smsgw.core.model import Account, MessageType, Origin
+from smsgw.pipeline.accept import SendItem, SendRequest
 from smsgw.platform.campaigns import files
 from smsgw.store import accounts
 from smsgw.store.keys import NewKey
@@ -163,7 +168,7 @@ async def test_the_disk_is_promised_once(api: Api) -> None:
     async with connected(api) as (_, writer):
         body = TABLE.ljust(4_000_000)
         writer.write(head("/files", len(body), hashed(api, "/files", body) | MULTIPART) + body[:100])
-        await until(lambda: store._arriving)
+        await until(lambda: [one.room for one in store._arriving.values()] == [len(body)])
         got = await upload(api, FORM % (b"13800000001\n" * 170_000))
         assert got.code == "STORAGE_UNAVAILABLE", "half of the room is all that one account may have"
         assert (await upload(api, key=await stranger(api))).status == 201
@@ -233,3 +238,45 @@ async def test_who_has_not_proven_himself_holds_next_to_nothing(dsn: str, tmp_pa
         got = await api.send("POST", f"{BASE}/messages", data=large, headers=hashed(api, "/messages", large))
         assert got.status == 202
     await until(lambda: not bodies.strangers.taken)
+
+
+async def test_the_flood_of_one_account_does_not_slow_another(api: Api) -> None:
+    """Giant calls of one account, sent and explained without pause, beside single messages of another."""
+    await stranger(api)
+    directory = api.ctx.directory
+    hostile, good = directory.account_by_name("other"), directory.account_by_name("acme")
+    assert hostile is not None
+    assert good is not None
+    giant = tuple(SendItem(to=f"138{n:08d}", content=f"{n}" + "你好啊" * 150) for n in range(1000))
+    flooded: list[float] = []
+    waits: list[float] = []
+    refused: Counter[str] = Counter()
+    over = False
+
+    def request(account: Account, *items: SendItem) -> SendRequest:
+        return SendRequest(account=account, items=items, type=MessageType.NOTICE, origin=Origin.API)
+
+    async def flood(call: Callable[[SendRequest], Awaitable[object]]) -> None:
+        while not over:
+            began = time.monotonic()
+            try:
+                await call(request(hostile, *giant))
+                flooded.append(time.monotonic() - began)
+            except Temporary as exc:
+                refused[exc.code] += 1
+                await asyncio.sleep(0.01)
+
+    acceptor = api.acceptor
+    floods = [aio.spawn(flood(call), name="flood") for call in (*[acceptor.explain] * 12, acceptor.send)]
+    await until(lambda: len(flooded) >= 3)
+    for n in range(40):
+        began = time.monotonic()
+        result = await acceptor.send(request(good, SendItem(to=f"139{n:08d}", content=f"您好{n}")))
+        waits.append(time.monotonic() - began)
+        assert result.accepted == 1
+    over = True
+    await asyncio.gather(*floods)
+    assert refused.keys() <= {"RATE_LIMITED", "BACKPRESSURE"}
+    mine, its = statistics.median(waits), statistics.median(flooded)
+    print("MEDIANS", mine, its, max(waits), refused)
+    assert mine < its / 4, f"{mine:.3f} s for a message, {its:.3f} s for a giant: it waits for turns, not for giants"

@@ -43,7 +43,7 @@ async def spooled(api: Api, *items: tuple[str, str], meanwhile: str = "", **how:
         account, tuple(SendItem(*item) for item in items), MessageType(how.pop("type", "notice")),
         how.pop("origin", Origin.API), "t", callback_url=ADDRESS, **how,
     )  # fmt: skip
-    prepared = api.acceptor._prepare(request)
+    prepared = await api.acceptor._prepare(request)
     assert prepared.call is not None
     body = replaying.to_bytes(prepared.call)
     if meanwhile:
