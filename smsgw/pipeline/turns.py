@@ -14,8 +14,8 @@ from collections import OrderedDict, deque
 
 from smsgw.core.errors import Temporary
 
-SHARE = 64
-"""Messages in one turn: some milliseconds."""
+SHARE = 16
+"""Messages in one turn: less than a millisecond, as an answer of the database takes several turns to be heard."""
 OWN_SHARE = 4
 """One account may have a quarter of what waits, and somebody who has nothing waiting may wait in any case."""
 

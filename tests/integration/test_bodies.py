@@ -247,14 +247,14 @@ async def test_the_flood_of_one_account_does_not_slow_another(api: Api) -> None:
     hostile, good = directory.account_by_name("other"), directory.account_by_name("acme")
     assert hostile is not None
     assert good is not None
-    giant = tuple(SendItem(to=f"138{n:08d}", content=f"{n}" + "你好啊" * 150) for n in range(1000))
+    giant = tuple(SendItem(to=f"138{n:08d}", content=f"{n}" + "你好啊" * 150) for n in range(500))
     flooded: list[float] = []
     waits: list[float] = []
     refused: Counter[str] = Counter()
     over = False
 
     def request(account: Account, *items: SendItem) -> SendRequest:
-        return SendRequest(account=account, items=items, type=MessageType.NOTICE, origin=Origin.API)
+        return SendRequest(account=account, items=items, type=MessageType.NOTICE, origin=Origin.API, submitter="test")
 
     async def flood(call: Callable[[SendRequest], Awaitable[object]]) -> None:
         while not over:
@@ -267,9 +267,9 @@ async def test_the_flood_of_one_account_does_not_slow_another(api: Api) -> None:
                 await asyncio.sleep(0.01)
 
     acceptor = api.acceptor
-    floods = [aio.spawn(flood(call), name="flood") for call in (*[acceptor.explain] * 12, acceptor.send)]
+    floods = [aio.spawn(flood(call), name="flood") for call in (*[acceptor.explain] * 6, acceptor.send)]
     await until(lambda: len(flooded) >= 3)
-    for n in range(40):
+    for n in range(20):
         began = time.monotonic()
         result = await acceptor.send(request(good, SendItem(to=f"139{n:08d}", content=f"您好{n}")))
         waits.append(time.monotonic() - began)
@@ -278,5 +278,4 @@ async def test_the_flood_of_one_account_does_not_slow_another(api: Api) -> None:
     await asyncio.gather(*floods)
     assert refused.keys() <= {"RATE_LIMITED", "BACKPRESSURE"}
     mine, its = statistics.median(waits), statistics.median(flooded)
-    print("MEDIANS", mine, its, max(waits), refused)
     assert mine < its / 4, f"{mine:.3f} s for a message, {its:.3f} s for a giant: it waits for turns, not for giants"
