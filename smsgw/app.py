@@ -22,6 +22,7 @@ from aiohttp import web
 from smsgw import aio, clock, config, control, failpoints, metrics, plainhttp, private, serving, unixpath
 from smsgw.admin import app as portal
 from smsgw.api import app as api
+from smsgw.api.bodies import Bodies
 from smsgw.api.context import ApiContext
 from smsgw.api.health import add_health
 from smsgw.channels.manager import ChannelManager
@@ -329,6 +330,7 @@ class Daemon:
             pusher=self.pusher,
             sealer=self.sealer,
             tasks=self.tasks,
+            bodies=Bodies(settings.http.bodies_mb * 1024 * 1024),
             allow_insecure_bearer=bool(settings.http.insecure_bearer and loopback),
             trusted_proxies=proxies,
             nonces=self.nonces,
@@ -375,7 +377,7 @@ class Daemon:
 
         socket_path = settings.control_socket
         socket_path.unlink(missing_ok=True)
-        runner = web.AppRunner(control.application(self), access_log=None)
+        runner = web.AppRunner(control.application(self), access_log=None, keepalive_timeout=75.0)
         await runner.setup()
         old_mask = os.umask(0o177)
         try:

@@ -70,6 +70,8 @@ class HttpConfig:
     """The last day (of China) on which API requests signed with version 1 are taken; empty: they are not."""
     connections_per_address: int = 1000
     """Connections of one address at a time, but for ``trusted_proxies``; 0: as many as there are."""
+    bodies_mb: int = 128
+    """Memory for the bodies of calls; one account may have a sixteenth of it (and 2 MiB in any case)."""
 
     @property
     def signature_v1_day(self) -> date | None:
@@ -227,6 +229,7 @@ _RANGES = {
     ("node", "number"): (0, MAX_NODE),
     ("database", "pool"): (2, 200),
     ("http", "connections_per_address"): (0, 1_000_000),
+    ("http", "bodies_mb"): (32, 100_000),
     ("durability", "spool_mb"): (16, 100_000),
     ("durability", "spool_seconds"): (1, 7 * 86_400),
     ("durability", "min_free_mb"): (0, 1_000_000),

@@ -23,6 +23,7 @@ from smsgw.channels.recording import MAX_BYTES, MAX_SECONDS
 from smsgw.core.errors import Invalid, SmsgwError, http_status
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.reportids import Spelling
+from smsgw.listening import longest
 from smsgw.pipeline import parking, resolving
 from smsgw.pipeline.accept import SendItem, SendRequest
 from smsgw.sparing import Sparing
@@ -66,6 +67,11 @@ async def only_ours(request: web.Request, handler: Handler) -> web.StreamRespons
 
 @web.middleware
 async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        async with asyncio.timeout(longest(request.content_length or 0)):
+            await request.read()  # and kept for the handler
+    except TimeoutError:
+        return _json({"code": "REQUEST_TIMEOUT", "message": "the request did not come"}, 408)
     try:
         return await handler(request)
     except SmsgwError as exc:

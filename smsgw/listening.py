@@ -14,11 +14,11 @@ import resource
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from smsgw import aio, serving
 from smsgw.core.addresses import Network, place_of
@@ -40,6 +40,12 @@ GREETING_SECONDS = 10.0
 """For a TLS handshake."""
 GOODBYE_SECONDS = 2.0
 """For the peer's agreement to the end of TLS."""
+SLOWEST = 4096
+"""Octets per second with which a body has to come, by and large: a modem's 32 kbit/s …"""
+GRACE = 30.0
+"""… seconds in which it may stand still or be slower, earned anew by what comes faster."""
+NOT_READING = 60.0
+"""Seconds in which who is answered has to take what waits for him (64 KiB, when anything has to wait)."""
 _MANY = 1 << 20
 _OF_OTHERS = frozenset({"handler_cancellation", "shutdown_timeout"})
 """Options of the runner that are not the connections'."""
@@ -49,6 +55,30 @@ def most_connections() -> int:
     """Half of the descriptors that the process may have; the other half is everybody else's."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(16, (_MANY if soft == resource.RLIM_INFINITY else min(soft, _MANY)) // 2)
+
+
+async def body_of(content: StreamReader, piece: int = 1) -> AsyncIterator[bytes]:
+    """A body as it comes, in pieces of ``piece`` octets or more but for the last. ``TimeoutError``: slower than
+    ``SLOWEST`` for longer than ``GRACE``; only what is waited for the sender counts."""
+    clock = asyncio.get_running_loop().time
+    left, held, size = GRACE, [], 0
+    while not content.at_eof():
+        began = clock()
+        async with asyncio.timeout(left):
+            chunk = await content.readany()
+        left = min(GRACE, left - (clock() - began) + len(chunk) / SLOWEST)
+        held.append(chunk)
+        size += len(chunk)
+        if size >= piece:
+            yield b"".join(held)
+            held, size = [], 0
+    if size:
+        yield b"".join(held)
+
+
+def longest(size: int) -> float:
+    """Seconds within which a body of ``size`` octets comes that is not too slow."""
+    return GRACE + size / SLOWEST
 
 
 class Connections:
@@ -119,7 +149,7 @@ class Connections:
 class _Connection(web.RequestHandler):
     """One that tells when it is gone, and whether it waits for a request."""
 
-    __slots__ = ("_connections", "begun", "place")
+    __slots__ = ("_connections", "_unread", "begun", "place")
 
     def __init__(
         self, connections: Connections, place: str, server: web.Server, options: Mapping[str, Any]
@@ -127,6 +157,7 @@ class _Connection(web.RequestHandler):
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self._connections = connections
         self.place = place
+        self._unread: asyncio.TimerHandle | None = None
         self.begun = False
         """It is connected, or has been."""
 
@@ -162,7 +193,21 @@ class _Connection(web.RequestHandler):
         self.begun = True
         super().connection_made(transport)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = asyncio.get_running_loop().call_later(NOT_READING, self.abort)
+
+    def resume_writing(self) -> None:
+        self._forget_unread()
+        super().resume_writing()
+
+    def _forget_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._forget_unread()
         self._connections.leave(self)
         super().connection_lost(exc)
 

@@ -90,7 +90,8 @@ async def _take(daemon: Daemon, account_id: int, path: Path, actor: str) -> int:
     except BaseException:
         files.drop(incoming)
         raise
-    return (await files.keep(incoming, account_id, path.name, actor)).id
+    incoming.name = path.name
+    return (await files.keep(incoming, actor)).id
 
 
 def view_of(view: TaskView) -> dict[str, Any]:

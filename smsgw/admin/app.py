@@ -31,6 +31,7 @@ from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views
 from smsgw.core.addresses import place_of
 from smsgw.core.errors import SmsgwError, http_status
+from smsgw.listening import longest
 from smsgw.sparing import Sparing
 from smsgw.store.readings import Readings
 
@@ -42,6 +43,12 @@ sparing = Sparing(log, at_once=5)
 PAGES = (home, language, login, password, records, send, trace)
 MAX_FORM = 512 * 1024
 """Octets; the largest form, 1,000 numbers and 1,000 characters, has a tenth of it."""
+MAX_VISITOR_FORM = 16 * 1024
+"""Octets; of who has not logged in, who has only a name and a password to say, …"""
+VISITOR_SECONDS = 15.0
+"""… and the time for it."""
+MAX_FIELDS = 500
+FORM = "application/x-www-form-urlencoded"
 SLOW = 1.0
 """Seconds from which a page is logged as slow."""
 
@@ -114,6 +121,8 @@ def _endpoint(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable
         except Exception as exc:  # the last net: the visitor gets a page with the id that finds this line
             sparing.error("portal.crash", (route.path, type(exc)), exc_info=True, **_told(call))
             response = errors.page(call, 500)
+        if response.status in (408, 413):  # the rest of the form is not worth reading
+            response.force_close()
         secure(response, https=portal.secure(request), local=serving.is_local(request))
         response.headers["X-Request-Id"] = call.request_id
         if (elapsed := time.monotonic() - started) > SLOW:
@@ -127,11 +136,11 @@ async def _answer(call: Call, route: Route) -> web.StreamResponse:
     if any("\0" in value for value in call.request.query.values()):
         raise web.HTTPBadRequest  # PostgreSQL has no such character
     fresh_visitor = await _identify(call, route)
+    if route.action != PUBLIC and call.staff is None:
+        return _to_login(call)
     if call.request.method not in ("GET", "HEAD"):
         await _check_change(call)
-    if route.action != PUBLIC:
-        if call.staff is None:
-            return _to_login(call)
+    if call.staff is not None and route.action != PUBLIC:
         if call.staff.must_change and route.action != SELF:
             return call.redirect("/password")
         if route.action != SELF and not call.may(route.action):
@@ -161,12 +170,9 @@ async def _identify(call: Call, route: Route) -> bool:
 
 async def _check_change(call: Call) -> None:
     """A change must come from our own page: by origin and by token."""
-    length = call.request.content_length
-    if length is None or length > MAX_FORM:  # browsers always say how long a form is
-        raise web.HTTPRequestEntityTooLarge(MAX_FORM, length or 0)
     form = await _form(call)
     if any(not isinstance(value, str) or "\0" in value for value in form.values()):
-        raise web.HTTPBadRequest  # no form of ours has files, and PostgreSQL has no such character
+        raise web.HTTPBadRequest  # PostgreSQL has no such character
     given = call.request.headers.get(CSRF_HEADER) or str(form.get(CSRF_FIELD, ""))
     if not same_origin(call.request) or not same_token(call.csrf, given):
         sparing.info("portal.csrf", place_of(call.ip or ""), ip=call.ip, **_told(call))
@@ -174,10 +180,23 @@ async def _check_change(call: Call) -> None:
 
 
 async def _form(call: Call) -> Mapping[str, object]:
-    """The form; aiohttp raises this and that for what is none."""
+    """The fields of a form, of which a visitor's is short and soon there."""
+    request, length = call.request, call.request.content_length
+    most = MAX_FORM if call.staff else MAX_VISITOR_FORM
+    if length is None or length > most:  # browsers always say how long a form is
+        raise web.HTTPRequestEntityTooLarge(most, length or 0)
+    if length and request.content_type != FORM:  # no form of ours has files
+        raise web.HTTPBadRequest
     try:
-        form: Mapping[str, object] = await call.request.post()
-    except (LookupError, ValueError, HttpProcessingError) as exc:  # charset, octets, parts: all wrong
+        async with asyncio.timeout(longest(length) if call.staff else VISITOR_SECONDS):
+            octets = await request.read()
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    if octets.count(b"&") >= MAX_FIELDS:
+        raise web.HTTPBadRequest
+    try:
+        form: Mapping[str, object] = await request.post()
+    except (LookupError, ValueError, HttpProcessingError) as exc:  # charset, octets: all wrong
         raise web.HTTPBadRequest from exc
     return form
 

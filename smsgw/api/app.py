@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,21 +25,21 @@ from structlog.contextvars import bind_contextvars
 
 from smsgw import serving
 from smsgw.api import manual, openapi
-from smsgw.api.auth import Authenticator, Claim, TooManyFailures
+from smsgw.api.auth import Authenticator, TooManyFailures
+from smsgw.api.bodies import CONTENT_SHA256, Body, check_sha256, claimed_sha256
 from smsgw.api.context import ApiContext, Call
-from smsgw.api.decode import decode_body, decode_query, read_body
+from smsgw.api.decode import decode_body, decode_query
 from smsgw.api.envelope import JSON, failure, prefers_english, success
 from smsgw.api.health import add_health
 from smsgw.api.ids import RequestIds
-from smsgw.api.receiving import spool
+from smsgw.api.receiving import receive
 from smsgw.api.repeating import Repeating
 from smsgw.api.route import BASE, Route
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.api.shapes import LanguageQuery, NoQuery, ServerTime
 from smsgw.core.addresses import place_of
-from smsgw.core.errors import Refused, SmsgwError, Temporary
+from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.core.ids import CHINA
-from smsgw.platform.campaigns.files import Incoming
 from smsgw.sparing import Sparing
 
 log = structlog.get_logger(__name__)
@@ -74,7 +75,7 @@ def runner_options() -> dict[str, Any]:
     """Keyword arguments for ``web.AppRunner``, without which the limits of the API are not complete.
 
     ``keepalive_timeout`` also bounds how long a connection may take to send a request's headers (aiohttp closes a
-    connection that has not completed them by then); the body has a limit of its own (``decode.BODY_SECONDS``).
+    connection that has not completed them by then); the body has a limit of its own (``listening.body_of``).
     Bodies are never unpacked, handlers always run to their end (an accepted message must be answered for, even
     when its sender has gone), and there is no access log: refused calls are logged by the API.
     """
@@ -155,10 +156,11 @@ class _Server:
             bind_contextvars(request_id=request_id)
             english = prefers_english(request.headers.get("Accept-Language", ""))
             call: Call | None = None
+            body = Body()
             try:
                 operation = _find(operations, request.method)
-                call, body, digest = await self._authenticate(request, request_id, english, operation.route)
-                data = await self._run_once(operation, call, body, digest)
+                call = await self._authenticate(request, request_id, english, operation.route, body)
+                data = await self._run_once(operation, call, body)
                 if isinstance(data, web.StreamResponse):
                     return data
                 answer = success(data, request_id, english=english)
@@ -166,7 +168,7 @@ class _Server:
             except SmsgwError as exc:
                 return self._refuse(request, exc, request_id, english, call)
             except ConnectionError:
-                raise
+                return web.Response(status=400)  # its sender has gone: nobody hears it
             except Exception as exc:  # one failing request must not take anything else with it
                 sparing.error(
                     "api.failed",
@@ -177,32 +179,39 @@ class _Server:
                 )
                 return self._refuse(request, SmsgwError("INTERNAL"), request_id, english, call)
             finally:
+                body.leave()
                 if call is not None and call.incoming is not None:
                     self._ctx.tasks.files.drop(call.incoming)
 
         return handle
 
-    async def _run_once(self, operation: _Operation, call: Call, body: bytes, digest: bytes) -> Any:
+    async def _run_once(self, operation: _Operation, call: Call, body: Body) -> Any:
         """Refused when the signature's nonce was used before, at whatever node."""
         route, nonces = operation.route, self._ctx.nonces
         if not call.nonce:
-            self._prepare(call, operation, body, digest)
+            await self._ready(operation, call, body)
             return await self._run(route, call)
         if route.keeps_nonce:
             try:
-                self._prepare(call, operation, body, digest)
+                await self._ready(operation, call, body)
                 return await self._run(route, call)
             except SmsgwError:  # nothing was stored, and nothing shall be when it comes again
                 nonces.note(call.account.id, call.nonce)
                 raise
         noted = nonces.note(call.account.id, call.nonce)
-        self._prepare(call, operation, body, digest)
+        await self._ready(operation, call, body)
         if route.method != "GET":
             await nonces.new(noted)
             return await self._run(route, call)
         data = await self._run(route, call)  # while that is found out: it changes nothing
         await nonces.new(noted)
         return data
+
+    async def _ready(self, operation: _Operation, call: Call, body: Body) -> None:
+        """All that a handler needs: the right to be called now, the body, and what it says."""
+        self._meter(call, operation.route)
+        await self._receive(call, operation.route, body)
+        self._prepare(call, operation, body)
 
     async def _run(self, route: Route, call: Call) -> Any:
         if route.idempotent and not route.keeps_answer:
@@ -241,59 +250,36 @@ class _Server:
         return web.Response(text=self._pages[media], content_type=media, headers=_PAGE_HEADERS)
 
     async def _authenticate(
-        self, request: web.Request, request_id: str, english: bool, route: Route
-    ) -> tuple[Call, bytes, bytes]:
-        """The call with its proven key, the body (of a file: nothing), and the body's SHA-256."""
-        incoming: Incoming | None = None
+        self, request: web.Request, request_id: str, english: bool, route: Route, body: Body
+    ) -> Call:
+        """The call with its proven key: by its headers alone, or, where these do not say what the body is, by the body,
+        which is read within the room that strangers have."""
         trusted = self._ctx.trusted_proxies
         peer = serving.address_of(request, trusted)
         secure = serving.over_tls(request, trusted)
         try:
             claim = self._auth.identify(request.headers, secure=secure, address=peer)
-            if route.upload:
-                incoming, digest = await self._receive(request, claim, route)
-                body = b""
-            else:
-                body = await read_body(request)
-                digest = hashlib.sha256(body).digest()
+            given = claimed_sha256(request)
+            if given is None and claim.signature is not None:
+                if route.upload:
+                    raise Invalid("PARAM_MISSING", field=CONTENT_SHA256)
+                rooms = self._ctx.bodies
+                await body.read(request, rooms, rooms.strangers, place_of(peer))
             path, _, raw_query = request.raw_path.partition("?")
-            self._auth.verify(claim, request.method, path, raw_query, digest.hex())
-        except BaseException as exc:
-            if incoming is not None:
-                self._ctx.tasks.files.drop(incoming)
-            if isinstance(exc, SmsgwError):
-                self._auth.failed(exc, peer)
+            self._auth.verify(claim, request.method, path, raw_query, given or body.digest.hex())
+        except SmsgwError as exc:
+            self._auth.failed(exc, peer)
             raise
         self._auth.good(claim, peer)
         call = Call(
-            self._ctx,
-            request,
-            request_id,
-            english,
-            claim.key,
-            claim.account,
-            incoming=incoming,
-            nonce=claim.nonce_key,
-        )
+            self._ctx, request, request_id, english, claim.key, claim.account, nonce=claim.nonce_key
+        )  # fmt: skip
         if claim.version == 1:
             self._say_outdated(call)
-        return call, body, digest
+        return call
 
-    async def _receive(self, request: web.Request, claim: Claim, route: Route) -> tuple[Incoming, bytes]:
-        """The body of a caller that may send one, in a file; its SHA-256."""
-        if route.scope not in claim.key.scopes:
-            raise Refused("SCOPE_DENIED", scope=route.scope)
-        files = self._ctx.tasks.files
-        incoming = await files.receive(claim.account.id, request.content_length or 0)
-        try:
-            return incoming, await spool(request, incoming.path)
-        except BaseException:
-            files.drop(incoming)
-            raise
-
-    def _prepare(self, call: Call, operation: _Operation, body: bytes, digest: bytes) -> None:
-        """Check limit and scope, decode query and body."""
-        route, request = operation.route, call.request
+    def _meter(self, call: Call, route: Route) -> None:
+        """Whether the key may make this call, and now."""
         quota = self._auth.spend(call.key)
         call.headers["RateLimit-Limit"] = str(quota.limit)
         call.headers["RateLimit-Remaining"] = str(quota.remaining)
@@ -302,13 +288,33 @@ class _Server:
             raise Temporary("RATE_LIMITED", retry_after=quota.wait)
         if route.scope not in call.key.scopes:
             raise Refused("SCOPE_DENIED", scope=route.scope)
+
+    async def _receive(self, call: Call, route: Route, body: Body) -> None:
+        """The body, unless it has been read: of a file on the disk, of all others in the account's share of memory."""
+        request, given = call.request, claimed_sha256(call.request)
+        if route.upload:
+            files = self._ctx.tasks.files
+            incoming = call.incoming = await files.receive(call.account.id, request.content_length or 0)
+            incoming.name, digest = await receive(request, incoming.path, partial(files.reserve, incoming))
+            check_sha256(given, digest)
+            return
+        rooms = self._ctx.bodies
+        if given is not None or "X-Sms-Key" not in request.headers:
+            await body.read(request, rooms, rooms.proven, call.account.id)
+            check_sha256(given, body.digest)
+        await body.move(rooms.proven, call.account.id)
+
+    def _prepare(self, call: Call, operation: _Operation, body: Body) -> None:
+        """Decode query and body."""
+        route, request = operation.route, call.request
         path, _, raw_query = request.raw_path.partition("?")
         if raw_query or route.query is not NoQuery:
             call.query = decode_query(route.query, raw_query)
         if operation.decoder is not None:
-            call.body = decode_body(operation.decoder, body)
+            call.body = decode_body(operation.decoder, body.octets)
+        body.octets = b""
         if route.idempotent:
-            call.request_sha256 = hashlib.sha256(f"{request.method}\n{path}\n".encode() + digest).digest()
+            call.request_sha256 = hashlib.sha256(f"{request.method}\n{path}\n".encode() + body.digest).digest()
 
     def _say_outdated(self, call: Call) -> None:
         """Tell the customer and the operator that version 1 of the signature ends (RFC 9745, RFC 8594)."""

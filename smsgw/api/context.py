@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
+from smsgw.api.bodies import Bodies
 from smsgw.core.model import Account
 from smsgw.pipeline.accept import Acceptor
 from smsgw.pipeline.directory import Directory
@@ -45,6 +46,8 @@ class ApiContext:
     nonces: Nonces
     allow_insecure_bearer: bool = False
     """Bearer tokens without TLS and without an allow-list, from loopback addresses only."""
+    bodies: Bodies = field(default_factory=lambda: Bodies(128 * 1024 * 1024))
+    """Room for bodies in memory."""
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
     """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
     signature_v1_until: date | None = date.max

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
-from aiohttp import ClientPayloadError, web
 
-from smsgw.api.shapes import MAX_BODY, NOT_AVAILABLE
-from smsgw.core.errors import Invalid, SmsgwError, Temporary
+from smsgw.api.shapes import NOT_AVAILABLE
+from smsgw.core.errors import Invalid, SmsgwError
 
 T = TypeVar("T")
 
-BODY_SECONDS = 30
-"""A body has to be complete within this time; slower senders are cut off."""
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,64}")
 _MISSING = re.compile(r"^Object missing required field `(.*)`$", re.DOTALL)
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
@@ -33,38 +29,6 @@ _TYPES = {
     "str": "字符串", "int": "整数", "float": "小数", "bool": "布尔值", "array": "数组", "object": "对象",
     "null": "null", "datetime": "ISO 8601 时间",
 }  # fmt: skip
-
-
-async def read_body(request: web.Request) -> bytes:
-    """The whole body, at most 2 MiB, within ``BODY_SECONDS``.
-
-    Raises ``BODY_TOO_LARGE`` as soon as the limit is passed (or announced), ``REQUEST_TIMEOUT``, ``PARAM_INVALID``
-    for a compressed body: its size could not be known before it is unpacked.
-    """
-    if (request.content_length or 0) > MAX_BODY:
-        raise Invalid("BODY_TOO_LARGE")
-    if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise _invalid("Content-Encoding", "不支持压缩的请求体", "compressed bodies are not accepted")
-    content = request.content
-    if content.is_eof():  # small bodies come with their headers; no timer for them
-        body = content.read_nowait()
-        if len(body) > MAX_BODY:
-            raise Invalid("BODY_TOO_LARGE")
-        return body
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while chunk := await content.readany():
-                size += len(chunk)
-                if size > MAX_BODY:
-                    raise Invalid("BODY_TOO_LARGE")
-                chunks.append(chunk)
-    except TimeoutError:
-        raise Temporary("REQUEST_TIMEOUT", n=BODY_SECONDS) from None
-    except (ClientPayloadError, web.RequestPayloadError) as exc:
-        raise Invalid("JSON_INVALID") from exc
-    return b"".join(chunks)
 
 
 def decode_body(decoder: msgspec.json.Decoder[T], body: bytes) -> T:

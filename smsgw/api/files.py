@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from smsgw.api import receiving
 from smsgw.api.context import Call
 from smsgw.api.route import STORAGE, Route
 from smsgw.api.values import china, path_id
@@ -39,8 +38,7 @@ class UploadedFile(msgspec.Struct):
 async def upload_file(call: Call) -> UploadedFile:
     """``POST /files``."""
     assert call.incoming is not None  # noqa: S101 - the route says so
-    name = await receiving.unwrap(call.incoming.path, call.request.headers.get("Content-Type", ""))
-    return _file(await call.ctx.tasks.files.keep(call.incoming, call.account.id, name, call.key.key_id))
+    return _file(await call.ctx.tasks.files.keep(call.incoming, call.key.key_id))
 
 
 async def get_file(call: Call) -> UploadedFile:

@@ -23,7 +23,7 @@ _EVERY_CALL = (
     "AUTH_NONCE_REPLAYED", "AUTH_BEARER_INSECURE", "AUTH_IP_DENIED", "SCOPE_DENIED",
     "PROTOCOL_DENIED", "RATE_LIMITED", "INTERNAL",
 )  # fmt: skip
-_EVERY_BODY = ("PARAM_MISSING", "JSON_INVALID", "BODY_TOO_LARGE", "REQUEST_TIMEOUT")
+_EVERY_BODY = ("PARAM_MISSING", "JSON_INVALID", "BODY_TOO_LARGE", "REQUEST_TIMEOUT", "BACKPRESSURE")
 _SECURITY: list[dict[str, list[str]]] = [
     {"bearer": []},
     {"key": [], "timestamp": [], "nonce": [], "signature": []},
@@ -231,6 +231,16 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
                 "required": False,
                 "description": "Repeat a call safely: the first answer is given again for 7 days.",
                 "schema": {"type": "string", "pattern": "^[!-~]{1,64}$"},
+            }
+        )
+    if route.upload or route.body is not None:
+        parameters.append(
+            {
+                "name": "X-Sms-Content-SHA256",
+                "in": "header",
+                "required": False,
+                "description": "SHA-256 of the body in lower hex, as signed; signed uploads need it.",
+                "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
             }
         )
     return parameters

@@ -1,109 +1,129 @@
-"""Bodies too large for memory: written to a file as they come, and taken apart there."""
+"""Bodies too large for memory: taken apart while they come, so that only the file in them is written.
+
+The work on a block is a thread's, so that neither hashing nor a slow disk holds the event loop.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import mmap
-import re
-from email.parser import HeaderParser
+import io
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import BinaryIO
 
+import multipart
 from aiohttp import ClientPayloadError, web
 
-from smsgw.core.errors import Invalid, SmsgwError, Temporary
+from smsgw import listening
+from smsgw.api.bodies import invalid, refuse_packed, too_slow
+from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.platform.campaigns.files import MAX_SIZE
 
 OVERHEAD = 64 * 1024
 """Octets around the file in the body."""
-SECONDS = 900
-IDLE_SECONDS = 30
-"""A sender that sends nothing for so long is cut off."""
+SECONDS = 3600.0
+"""For a whole file, from a sender that is slow but not too slow."""
 MAX_PARTS = 20
-_BOUNDARY = re.compile(r'boundary=(?:"([^"\r\n]{1,70})"|([^\s;"]{1,70}))', re.IGNORECASE)
+MAX_HEADERS = 8
+"""Of a part."""
+MAX_HEADER = 4096
+"""Octets of a line of them."""
+BLOCK = 256 * 1024
+"""Octets that a thread is given at a time."""
 
 
-async def spool(request: web.Request, path: Path) -> bytes:
-    """Write the body to ``path``; its SHA-256. ``FILE_TOO_LARGE``, ``REQUEST_TIMEOUT``, ``PARAM_INVALID``."""
-    if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise _invalid("Content-Encoding", "不支持压缩的请求体", "compressed bodies are not accepted")
-    digest = hashlib.sha256()
+class Form:
+    """A multipart body that comes in blocks (RFC 7578): its field ``file`` goes to ``out``, the rest nowhere.
+
+    Time is proportional to what comes, whatever it is: the parser never looks twice at what it has passed, and keeps
+    no more than a line of a header, or what may be the beginning of a boundary.
+    """
+
+    def __init__(self, content_type: str, out: BinaryIO) -> None:
+        """``PARAM_INVALID``: not the type of such a body."""
+        kind, options = multipart.parse_options_header(content_type[:1024])
+        boundary = options.get("boundary", "")
+        if kind != "multipart/form-data" or not 1 <= len(boundary) <= 70 or not boundary.isascii():
+            raise _multipart()
+        self._parser = multipart.PushMultipartParser(
+            boundary, max_header_size=MAX_HEADER, max_header_count=MAX_HEADERS, max_segment_count=MAX_PARTS
+        )
+        self._out = out
+        self._ours = False
+        self._name: str | None = None
+
+    def write(self, block: bytes) -> None:
+        """The next octets of the body. ``PARAM_INVALID``."""
+        try:
+            for event in self._parser.parse(block):
+                if isinstance(event, multipart.MultipartSegment):
+                    self._ours = event.name == "file" and self._name is None
+                    if self._ours:
+                        self._name = event.filename or ""
+                elif event is None:
+                    self._ours = False
+                elif self._ours:
+                    self._out.write(event)
+        except multipart.MultipartError:
+            raise _multipart() from None
+
+    def end(self) -> str:
+        """That was all; the file's name. ``PARAM_INVALID``, ``PARAM_MISSING``."""
+        try:
+            self._parser.close()
+        except multipart.MultipartError:
+            raise _multipart() from None
+        if self._name is None:
+            raise Invalid("PARAM_MISSING", field="file")
+        return self._name
+
+
+def extract(body: bytes, content_type: str) -> tuple[str, bytes]:
+    """Name and octets of the file in a multipart body. ``PARAM_INVALID``, ``PARAM_MISSING``."""
+    out = io.BytesIO()
+    form = Form(content_type, out)
+    for at in range(0, len(body), BLOCK):
+        form.write(body[at : at + BLOCK])
+    return form.end(), out.getvalue()
+
+
+async def receive(
+    request: web.Request, path: Path, reserve: Callable[[int], Awaitable[None]]
+) -> tuple[str, bytes]:
+    """Write the file in the body to ``path``; its name, and the SHA-256 of the body.
+
+    ``reserve`` is told how many octets the body has by now, before they are written. Raises ``FILE_TOO_LARGE``,
+    ``REQUEST_TIMEOUT``, ``PARAM_INVALID``, ``PARAM_MISSING``.
+    """
+    refuse_packed(request)
+    sha256 = hashlib.sha256()
     size = 0
     try:
-        async with asyncio.timeout(SECONDS):
-            with path.open("wb") as file:
-                while chunk := await asyncio.wait_for(request.content.readany(), IDLE_SECONDS):
-                    size += len(chunk)
+        with path.open("xb") as out:
+            form = Form(request.headers.get("Content-Type", ""), out)
+
+            def work(block: bytes) -> None:
+                sha256.update(block)
+                form.write(block)
+
+            async with asyncio.timeout(SECONDS):
+                async for block in listening.body_of(request.content, BLOCK):
+                    size += len(block)
                     if size > MAX_SIZE + OVERHEAD:
                         raise Invalid("FILE_TOO_LARGE")
-                    digest.update(chunk)
-                    file.write(chunk)
+                    await reserve(size)
+                    await asyncio.to_thread(work, block)
+            return form.end(), sha256.digest()
     except TimeoutError:
-        raise Temporary("REQUEST_TIMEOUT", n=IDLE_SECONDS) from None
+        raise too_slow() from None
     except (ClientPayloadError, web.RequestPayloadError) as exc:
         raise _multipart() from exc
-    return digest.digest()
-
-
-async def unwrap(path: Path, content_type: str) -> str:
-    """Leave in ``path`` the field ``file`` of the multipart body that is there; the file's name."""
-    match = _BOUNDARY.search(content_type)
-    if not content_type.lower().startswith("multipart/form-data") or match is None:
-        raise _multipart()
-    return await asyncio.to_thread(_unwrap, path, (match[1] or match[2]).encode("latin-1", "replace"))
-
-
-def _unwrap(path: Path, boundary: bytes) -> str:
-    if not path.stat().st_size:
-        raise _multipart()
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as body:
-        for name, filename, begin, end in _parts(body, b"--" + boundary):
-            if name == "file":
-                target = path.with_suffix(".file")
-                file.seek(begin)
-                with target.open("wb") as out:
-                    _copy(file, out, end - begin)
-                target.replace(path)
-                return filename
-    raise Invalid("PARAM_MISSING", field="file")
-
-
-def _parts(body: mmap.mmap, delimiter: bytes) -> list[tuple[str, str, int, int]]:
-    """Name, file name and extent of each part (RFC 7578, RFC 2046 §5.1)."""
-    at = body.find(delimiter, 0, OVERHEAD)
-    found: list[tuple[str, str, int, int]] = []
-    while at >= 0 and len(found) < MAX_PARTS:
-        at += len(delimiter)
-        if body[at : at + 2] == b"--":
-            return found
-        line = body.find(b"\r\n", at, at + 1024)
-        head = body.find(b"\r\n\r\n", line, line + OVERHEAD) if line >= 0 else -1
-        following = body.find(b"\r\n" + delimiter, head + 2) if head >= 0 else -1
-        if following < 0:
-            break
-        # Browsers and libraries write a file's name as plain UTF-8.
-        headers = HeaderParser().parsestr(body[line + 2 : head + 2].decode("utf-8", "replace"))
-        name = headers.get_param("name", "", "content-disposition")
-        found.append((str(name), headers.get_filename() or "", min(head + 4, following), following))
-        at = following + 2
-    raise _multipart()
-
-
-def _copy(source: BinaryIO, target: BinaryIO, size: int) -> None:
-    left = size
-    while left > 0 and (block := source.read(min(1 << 20, left))):
-        target.write(block)
-        left -= len(block)
 
 
 def _multipart() -> SmsgwError:
-    return _invalid(
+    return invalid(
         "body",
         '应为 multipart/form-data,文件放在名为 "file" 的字段中',
         'multipart/form-data with a field "file"',
     )
-
-
-def _invalid(field: str, chinese: str, english: str) -> SmsgwError:
-    return Invalid("PARAM_INVALID", field=field, reason=chinese, reason_en=english)

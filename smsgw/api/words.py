@@ -401,6 +401,7 @@ CHINESE: dict[str, str] = {
     ),
     "One thing that happened. ``part`` 0 is the whole message.": "一个步骤;part 为 0 表示整条消息",
     "Only messages of this type.": "只统计此业务类型",
+    "SHA-256 of the body in lower hex, as signed; signed uploads need it.": "请求体的 SHA-256 小写十六进制,与签名所用相同;签名上传文件时必填。",
     "Repeat a call safely: the first answer is given again for 7 days.": "幂等键:7 天内重复提交返回首次结果,不会重复发送",
     "Requests that can be made at once.": "可突发的请求数",
     "Say what a send would do, and send nothing": "发送试算:说明会如何发送,但不发送",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -27,7 +28,7 @@ from smsgw.pipeline.policies import Refusal as Asked
 from smsgw.pipeline.repeats import Repeats, recalled
 from smsgw.pipeline.routing import CARRIER_ZH, Router
 from smsgw.pipeline.spooling import REPLAY_PATIENCE, Known, Spooling, weight_of
-from smsgw.pipeline.turns import PATIENCE, Turns
+from smsgw.pipeline.turns import PATIENCE, SHARE, Turns
 from smsgw.store import abroad, credit, frequency, replaying
 from smsgw.store.batch import Batcher
 from smsgw.store.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, Stored
@@ -197,8 +198,7 @@ class Acceptor:
     async def _send(self, request: SendRequest) -> SendResult:
         if request.gate is None:
             self.called = self._monotonic()
-        if not self._turns.go(len(request.items)):
-            await self._turns.wait(len(request.items), urgent=lane_of(request) <= Lane.OTP)
+        await self._turn(request, 0)
         try:
             self._admit(request)
             self._meter(request)
@@ -222,6 +222,13 @@ class Acceptor:
         answer = await recalled(request, single, known, refusal)
         return msgspec.structs.replace(_decode(answer), replayed=True)
 
+    async def _turn(self, request: SendRequest, done: int) -> None:
+        """The call's turn, for the next of its messages."""
+        messages = min(len(request.items) - done, SHARE)
+        if done or not self._turns.go(messages):
+            urgent = lane_of(request) <= Lane.OTP
+            await self._turns.wait(request.account.id, messages, urgent=urgent, begun=done > 0)
+
     async def _prepare(self, request: SendRequest) -> Prepared:
         now = self._now()
         due, expires = self._times(request, now)
@@ -234,19 +241,20 @@ class Acceptor:
     async def _check(
         self, request: SendRequest, now: datetime, at: datetime, *, explain: bool = False
     ) -> tuple[list[Passed], list[Failed]]:
-        """What the checks say, in as many turns of the loop as their texts want."""
+        """What the checks say, a turn's share of recipients at a time, or fewer when their texts take long."""
         steps = self._checker.steps(request, now, at, explain=explain)
         until = self._monotonic() + PATIENCE
-        while True:
+        for done in itertools.count(1):
             try:
                 next(steps)
             except StopIteration as over:
                 found: tuple[list[Passed], list[Failed]] = over.value
                 return found
-            if self._monotonic() >= until:
-                await self._turns.go_on(urgent=lane_of(request) <= Lane.OTP)
+            if done % SHARE == 0 or self._monotonic() >= until:
+                await self._turn(request, done)
                 self._check_open()
                 until = self._monotonic() + PATIENCE
+        raise AssertionError  # the count has no end
 
     async def _store(self, request: SendRequest, prepared: Prepared) -> SendResult:
         call = prepared.call
@@ -309,6 +317,7 @@ class Acceptor:
     async def explain(self, request: SendRequest) -> list[dict[str, object]]:
         """What would become of each recipient: the same checks as ``send``, all of them, and nothing is stored."""
         self._admit(request)
+        await self._turn(request, 0)
         now = self._now()
         due, _ = self._times(request, now)
         passed, failed = await self._check(request, now, due or now, explain=True)
@@ -324,7 +333,9 @@ class Acceptor:
             for f in failed
         }
         asked = await self._asked(request, passed, due or now)
-        for one in passed:
+        for done, one in enumerate(passed, 1):
+            if done % SHARE == 0:
+                await self._turn(request, done - 1)
             tried = (*one.tried, *asked.get(one.position, ()))
             line = self._explain_one(request, one, tried, blocked=one.subject.route.pool in without)
             lines[one.position] = line

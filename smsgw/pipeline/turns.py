@@ -1,23 +1,28 @@
-"""A flood of calls shares the event loop with the channels: so much of it in each turn of the loop, codes first.
+"""A flood of calls shares the event loop with the channels and with other accounts: so much of it in each turn.
 
 Checking and building a batch takes the processor for milliseconds. When fifty callers post at once, all fifty would be
 worked off in one turn of the loop, and for that long no channel writes and no answer of a carrier is read. So a turn
-takes calls of up to ``SHARE`` messages; those that are left over wait for the next one, and sockets and timers have
-their say in between. A call that finds room goes on without any waiting. One that is longer at its texts than
-``PATIENCE`` goes on in another turn.
+takes up to ``SHARE`` messages, a larger call in pieces of that size, or smaller ones when its texts take longer than
+``PATIENCE``; what is left over waits for the next one, and sockets and timers have their say in between. Codes go
+first, then accounts in turn, so that nobody waits behind another's flood. A call that finds room goes on without any
+waiting.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 
 from smsgw.core.errors import Temporary
 
-SHARE = 64
-"""Messages in one turn: some milliseconds. A call that is larger has a turn for itself."""
-PATIENCE = 0.02
-"""Seconds of a turn that one call may take. A thousand ordinary texts take as much."""
+SHARE = 16
+"""Messages in one turn: less than a millisecond, as an answer of the database takes several turns to be heard."""
+PATIENCE = 0.01
+"""Seconds of a turn that one call may take."""
+OWN_SHARE = 4
+"""One account may have a quarter of what waits, and somebody who has nothing waiting may wait in any case."""
+
+_Queue = OrderedDict[int, deque[tuple[int, asyncio.Future[None]]]]
 
 
 class Turns:
@@ -27,8 +32,10 @@ class Turns:
         self._limit = limit
         self._share = share
         self._left = share
-        self._waiting: tuple[deque[tuple[int, asyncio.Future[None]]], ...] = (deque(), deque())
-        """Urgent calls, and the others."""
+        self._waiting: tuple[_Queue, ...] = (OrderedDict(), OrderedDict())
+        """Urgent calls, and the others; by account, in the order of their turns."""
+        self._weights: dict[int, int] = {}
+        """What waits, by account; only accounts with some are in it."""
         self._weight = 0
         self._due = False
 
@@ -45,20 +52,17 @@ class Turns:
         self._next_soon()
         return True
 
-    async def wait(self, messages: int, *, urgent: bool) -> None:
-        """Until it is the call's turn. ``BACKPRESSURE`` when too much waits."""
-        if self._weight >= self._limit:
+    async def wait(self, account: int, messages: int, *, urgent: bool, begun: bool = False) -> None:
+        """Until it is the call's turn. ``BACKPRESSURE`` when too much waits, unless the call has ``begun``."""
+        own = self._weights.get(account, 0)
+        if own and not begun and (own >= self._limit // OWN_SHARE or self._weight >= self._limit):
             raise Temporary("BACKPRESSURE", retry_after=1, n=1)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[not urgent].append((messages, turn))
+        self._waiting[not urgent].setdefault(account, deque()).append((messages, turn))
+        self._weights[account] = own + messages
         self._weight += messages
         self._next_soon()
         await turn
-
-    async def go_on(self, *, urgent: bool) -> None:
-        """A call has used up its turn, and has all of another one when it comes. ``BACKPRESSURE`` likewise."""
-        self._left = 0
-        await self.wait(self._share, urgent=urgent)
 
     def _next_soon(self) -> None:
         if not self._due:
@@ -69,10 +73,18 @@ class Turns:
         """A turn of the loop is over."""
         self._due = False
         self._left = self._share
-        for queue in self._waiting:
-            while queue and self._left > 0:
+        for queues in self._waiting:
+            while queues and self._left > 0:
+                account, queue = next(iter(queues.items()))
                 messages, turn = queue.popleft()
+                if queue:
+                    queues.move_to_end(account)
+                else:
+                    del queues[account]
                 self._weight -= messages
+                self._weights[account] -= messages
+                if not self._weights[account]:
+                    del self._weights[account]
                 if not turn.done():  # its caller may have gone
                     turn.set_result(None)
                     self._left -= messages

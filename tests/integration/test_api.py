@@ -18,8 +18,8 @@ import pytest
 from api_server import BASE, Answer, Api, running
 from structlog.testing import capture_logs
 
+from smsgw import listening
 from smsgw.aio import spawn
-from smsgw.api import decode
 from smsgw.api.auth import Failures
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.core.errors import CODES
@@ -458,7 +458,7 @@ async def test_compressed_bodies_are_refused(api: Api) -> None:
 
 
 async def test_a_body_that_never_ends(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(listening, "GRACE", 0.2)
     raw = await api.raw(
         f"POST {BASE}/messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.key.bearer}\r\n"
         'Content-Length: 100\r\n\r\n{"to":'.encode()

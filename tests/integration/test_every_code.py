@@ -18,9 +18,8 @@ import pytest
 import pytest_asyncio
 from api_server import BASE, Answer, Api, running
 
-from smsgw import plainhttp
+from smsgw import listening, plainhttp
 from smsgw.aio import spawn
-from smsgw.api import decode
 from smsgw.config import HttpConfig
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.errors import CODES, SmsgwError, message_of
@@ -245,7 +244,7 @@ async def _(own: Own) -> Provoked:
 
 @case("REQUEST_TIMEOUT")
 async def _(own: Own) -> Provoked:
-    own.patch.setattr(decode, "BODY_SECONDS", 1)
+    own.patch.setattr(listening, "GRACE", 1)
     return Provoked({"n": 1}, await own.cut_off("/messages", 100))
 
 

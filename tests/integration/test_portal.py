@@ -306,6 +306,42 @@ async def test_login_itself_is_protected_from_other_sites(site: Site) -> None:
         assert "smsgw" not in browser.cookies
 
 
+async def post_without_end(site: Site, path: str, length: int, kind: str = "application/x-www-form-urlencoded") -> int:
+    """The status of the answer to a form that announces its length, and does not come."""
+    host, port = site.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\na=".encode()
+        )
+        line = await asyncio.wait_for(reader.readline(), 5)
+        return int(line.split()[1])
+    finally:
+        writer.transport.abort()
+
+
+async def test_a_visitors_form_has_an_end(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "VISITOR_SECONDS", 0.3)
+    statuses = await asyncio.gather(*(post_without_end(site, "/login", 1000) for _ in range(20)))
+    assert statuses == [408] * 20
+    assert await post_without_end(site, "/login", 17 * 1024) == 413, "a login is short"
+    assert await post_without_end(site, "/login", 1000, "multipart/form-data; boundary=b") == 400
+
+
+async def test_what_needs_a_login_is_not_read_without_one(site: Site) -> None:
+    for path in ("/send", "/password", "/logout"):
+        assert await post_without_end(site, path, 100_000) == 303
+
+
+async def test_a_form_of_very_many_fields_is_not_taken_apart(site: Site) -> None:
+    await site.add_staff("admin", "admin")
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        async with browser.session.post("/send/preview", data=b"a&" * 100_000, headers=headers) as response:
+            assert response.status == 400
+
+
 async def test_headers_of_every_answer(site: Site) -> None:
     await site.add_staff("admin", "admin")
     async with Browser(site) as browser:

@@ -53,7 +53,8 @@ async def test_a_template_is_filled_from_columns_and_values_of_the_task(dsn: str
         )
         incoming = await d.tasks.files.receive(d.account_id, len(CSV))
         incoming.path.write_bytes(CSV)
-        file = await d.tasks.files.keep(incoming, d.account_id, "a.csv", "t")
+        incoming.name = "a.csv"
+        file = await d.tasks.files.keep(incoming, "t")
         how = {"template_id": order, "upload_id": file.id, "rows": 0, "content": ""}
         with pytest.raises(SmsgwError) as refused:
             await d.make(**how, params={"称呼": "您", "价格": "1"})

@@ -16,6 +16,7 @@ import uvloop
 from aiohttp import web
 from certificates import HERE, Authority
 
+from smsgw import listening
 from smsgw.api.app import runner_options
 from smsgw.listening import IDLE_FOR, Connections, Listener, place_of
 
@@ -36,13 +37,14 @@ class Stage:
         self.go.set()
         self.busy = 0
         self.port = 0
+        self.answer = b"good"
         self.pairs: list[Pair] = []
 
     async def handle(self, _: web.Request) -> web.Response:
         self.busy += 1
         await self.go.wait()
         self.busy -= 1
-        return web.Response(text="good")
+        return web.Response(body=self.answer)
 
     async def connect(self, octets: bytes = b"", tls: ssl.SSLContext | None = None) -> Pair:
         pair = await asyncio.open_connection("127.0.0.1", self.port, ssl=tls)
@@ -103,6 +105,19 @@ async def test_the_longest_idle_makes_room() -> None:
         ), "the one that was used is not the longest idle"  # fmt: skip
         assert here.connections.open <= 4
         assert here.connections.closed["idle"] == 1
+
+
+async def test_who_does_not_read_his_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "NOT_READING", 0.3)
+    async with stage(most=4) as here:
+        here.answer = b"x" * 50_000_000
+        lazy = await here.connect(GET)
+        lazy[1].transport.pause_reading()  # type: ignore[attr-defined]
+        await until(lambda: here.connections.open == 1)
+        await until(lambda: here.connections.open == 0)
+        monkeypatch.setattr(listening, "NOT_READING", 5.0)
+        reading = await here.connect(GET)
+        assert len(await asyncio.wait_for(reading[0].readexactly(50_000_000), 5)) == 50_000_000
 
 
 async def test_what_is_busy_is_left_alone_and_who_comes_waits() -> None:

@@ -17,19 +17,28 @@ from smsgw.core.errors import Invalid, Refused, Temporary
 from smsgw.core.ids import first_id
 from smsgw.platform.campaigns.worker import Job
 from smsgw.platform.campaigns.workers import Workers
+from smsgw.shares import Shares
 from smsgw.store import uploads as store
 from smsgw.store.db import Database
 from smsgw.store.uploads import Upload
 
 log = structlog.get_logger(__name__)
 
+PART = ".part"
+"""Ends the name of what is not complete."""
 MAX_SIZE = 200 * 1024 * 1024
 OWN_SHARE = 0.5
 """Of the room for files, what one account may take."""
-MAX_INCOMING = 4
-"""Files that are received at the same time."""
-LEFT_BEHIND = timedelta(hours=2)
-"""What has been arriving for so long arrives no more."""
+MAX_INCOMING = 64
+"""Files that are received at the same time, …"""
+OWN_INCOMING = 2
+"""… and those of one account among them."""
+PATIENCE = 30.0
+"""Seconds that a file waits until it may be sent."""
+STEP = 1024 * 1024
+"""Octets by which the room of a file grows that did not say how large it is."""
+STRANGE_FOR = timedelta(hours=2)
+"""A whole file that has been unknown for so long will not be entered."""
 KNOWN_FOR = timedelta(days=180)
 
 
@@ -39,6 +48,11 @@ class Incoming:
 
     id: int
     path: Path
+    account_id: int
+    room: int = 0
+    """Octets that are kept free for it."""
+    name: str = ""
+    """As its sender calls it."""
 
 
 class Files:
@@ -65,50 +79,72 @@ class Files:
         self._check_disk = check_disk
         self._now = now
         self._workers = Workers()
-        self._arriving: set[int] = set()
+        self._slots = Shares(MAX_INCOMING, OWN_INCOMING, patience=PATIENCE)
+        self._arriving: dict[int, Incoming] = {}
 
     def path(self, upload_id: int) -> Path:
         """Where the octets of a file of this node lie."""
         return self._folder / str(upload_id)
 
     async def receive(self, account_id: int, size: int) -> Incoming:
-        """Room for a file of at most ``size`` octets (0: not known). End with ``keep`` or ``drop``."""
+        """Room for a file of at most ``size`` octets (0: not known), as soon as others of the account's are done. End
+        with ``keep`` or ``drop``. ``FILE_TOO_LARGE``, ``BACKPRESSURE``, ``STORAGE_UNAVAILABLE``."""
         if size > MAX_SIZE:
             raise Invalid("FILE_TOO_LARGE")
-        if len(self._arriving) >= MAX_INCOMING:
-            raise Temporary("BACKPRESSURE", retry_after=5, n=5)
         self._check_disk()
-        total, own = await store.used(self._database, self._node, account_id)
-        if total + size > self._room or own + size > self._room * OWN_SHARE:
-            raise Temporary(
-                "STORAGE_UNAVAILABLE", retry_after=3600,
-                reason="上传文件的空间已满,请等待旧文件过期或联系管理员",
-            )  # fmt: skip
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        await self._slots.take(account_id)
         upload_id = self._ids()
-        incoming = Incoming(upload_id, self._folder / f"{upload_id}.part")
-        self._arriving.add(incoming.id)
+        incoming = Incoming(upload_id, self._folder / f"{upload_id}{PART}", account_id)
+        self._arriving[incoming.id] = incoming
+        try:
+            await self._reserve(incoming, size)
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+        except BaseException:
+            self.drop(incoming)
+            raise
         return incoming
+
+    async def reserve(self, incoming: Incoming, size: int) -> None:
+        """Keep room for ``size`` octets of it. ``STORAGE_UNAVAILABLE`` when there is none."""
+        if size > incoming.room:
+            await self._reserve(incoming, max(size, incoming.room + STEP))
+
+    async def _reserve(self, incoming: Incoming, room: int) -> None:
+        before, incoming.room = incoming.room, room
+        try:
+            self._check_disk()
+            total, own = await store.used(self._database, self._node, incoming.account_id)
+            total += sum(one.room for one in self._arriving.values())
+            own += sum(one.room for one in self._arriving.values() if one.account_id == incoming.account_id)
+            if total > self._room or own > self._room * OWN_SHARE:
+                raise Temporary(
+                    "STORAGE_UNAVAILABLE", retry_after=3600,
+                    reason="上传文件的空间已满,请等待旧文件过期或联系管理员",
+                )  # fmt: skip
+        except BaseException:
+            incoming.room = before
+            raise
 
     def drop(self, incoming: Incoming) -> None:
         """It has not come to anything."""
-        self._arriving.discard(incoming.id)
-        incoming.path.unlink(missing_ok=True)
+        if self._arriving.pop(incoming.id, None) is not None:
+            incoming.path.unlink(missing_ok=True)
+            self._slots.give(incoming.account_id)
 
-    async def keep(self, incoming: Incoming, account_id: int, name: str, submitter: str) -> Upload:
+    async def keep(self, incoming: Incoming, submitter: str) -> Upload:
         """The file is complete: look at it and enter it. ``FILE_INVALID`` says why it cannot be used."""
         try:
             size = incoming.path.stat().st_size
             if size > MAX_SIZE:
                 raise Invalid("FILE_TOO_LARGE")
-            result = await self._workers.run(Job(inspect=str(incoming.path)))
+            result = await self._workers.run(incoming.account_id, Job(inspect=str(incoming.path)))
             preview = result.preview
             assert preview is not None  # noqa: S101 - what an inspection gives
             upload = Upload(
                 id=incoming.id,
-                account_id=account_id,
+                account_id=incoming.account_id,
                 node=self._node,
-                name=_plain(name),
+                name=_plain(incoming.name),
                 size=size,
                 form=msgspec.to_builtins(preview.form),
                 columns=preview.columns,
@@ -126,7 +162,7 @@ class Files:
                 raise
         finally:
             self.drop(incoming)
-        log.info("file.kept", file=upload.id, account=account_id, rows=upload.rows, size=size)
+        log.info("file.kept", file=upload.id, account=upload.account_id, rows=upload.rows, size=size)
         return upload
 
     async def get(self, upload_id: int, *, accounts: Sequence[int] | None) -> Upload:
@@ -152,15 +188,16 @@ class Files:
         """What a killed process has left: parts, and files that were never entered."""
         if not self._folder.exists():
             return
-        before = first_id(now - LEFT_BEHIND)
+        before = first_id(now - STRANGE_FOR)
         old: dict[int, Path] = {}
         for path in self._folder.iterdir():
-            stem = path.name.removesuffix(".part")
-            if stem.isdecimal() and int(stem) < before:
-                if path.suffix == ".part":
-                    path.unlink(missing_ok=True)
-                else:
-                    old[int(stem)] = path
+            stem, part, _ = path.name.partition(".")
+            if not stem.isdecimal():
+                continue
+            if part and int(stem) not in self._arriving:  # nobody else writes here: the data directory is ours
+                path.unlink(missing_ok=True)
+            elif not part and int(stem) < before:
+                old[int(stem)] = path
         if old:
             known = await store.known(self._database, list(old))
             for upload_id in old.keys() - known:

@@ -63,7 +63,7 @@ class Importer:
             if job is None:
                 await self._fail(task, "文件已被清除,请重新上传")
                 return
-            result = await self._workers.run(Job(load=job))
+            result = await self._workers.run(task.account_id, Job(load=job))
         except Temporary:
             raise
         except SmsgwError as exc:

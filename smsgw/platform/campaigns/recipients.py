@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from smsgw.core import states
+from smsgw.core.cells import harmless
 from smsgw.core.ids import CHINA
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.numbers import national
@@ -168,15 +169,8 @@ def _lines(rows: object, *, first: bool = False) -> bytes:
         text.write(BOM)
     writer = csv.writer(text)
     for row in rows:  # type: ignore[attr-defined]
-        writer.writerow([_harmless(cell) for cell in row])
+        writer.writerow([harmless(cell) for cell in row])
     return text.getvalue().encode()
-
-
-def _harmless(cell: object) -> object:
-    """A text that a spreadsheet would take for a formula gets an apostrophe in front."""
-    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + cell
-    return cell
 
 
 def _time(at: datetime | None) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import codecs
 import csv
 import re
+import tempfile
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +25,12 @@ MAX_ROWS = 2_000_000
 MAX_COLUMNS = 256
 MAX_CELL = 2000
 """Characters of a cell; a text has 1,000."""
-MAX_UNPACKED = 2 * 1024**3
+MAX_UNPACKED = 1024**3
+"""Octets of all that is inside an XLSX, …"""
+MAX_STRINGS = 256 * 1024**2
+"""… of its table of texts, which is read into memory as a whole, …"""
+MAX_OTHER = 16 * 1024**2
+"""… and of each of the other tables that are: styles, names of sheets, relations."""
 MAX_ENTRIES = 2000
 """Files inside an XLSX."""
 LOOK_AT = 50
@@ -77,6 +84,14 @@ def letter(index: int) -> str:
         index, rest = divmod(index - 1, 26)
         name = chr(65 + rest) + name
     return name
+
+
+def inspect_octets(octets: bytes) -> Preview:
+    """As ``inspect``, for a file that is in memory."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(octets)
+        file.flush()
+        return inspect(Path(file.name))
 
 
 def inspect(path: Path) -> Preview:
@@ -218,15 +233,7 @@ def _sheet(path: Path) -> str:
     """The first visible sheet, after a look at how much there is to unpack."""
     from python_calamine import CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError) as exc:
-        raise BadFile("不是有效的 XLSX 文件", "not a valid XLSX file") from exc
-    if len(entries) > MAX_ENTRIES or sum(e.file_size for e in entries) > MAX_UNPACKED:
-        raise BadFile("解压后过大,请另存为 CSV 后上传", "too large when unpacked; save as CSV")
-    if any(e.flag_bits & 1 for e in entries):
-        raise BadFile("文件已加密,请去除密码后上传", "the file is encrypted")
+    _weigh(path)
     try:
         book = CalamineWorkbook.from_path(str(path))
         names = [
@@ -239,6 +246,37 @@ def _sheet(path: Path) -> str:
     if not names:
         raise BadFile("工作簿中没有可见的工作表", "the workbook has no visible sheet")
     return names[0]
+
+
+def _weigh(path: Path) -> None:
+    """Hold what the file unpacks to against the limits: by its directory, and then by unpacking, as that may lie."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            if len(entries) > MAX_ENTRIES or sum(e.file_size for e in entries) > MAX_UNPACKED:
+                raise _too_large()
+            if any(e.flag_bits & 1 for e in entries):
+                raise BadFile("文件已加密,请去除密码后上传", "the file is encrypted")
+            for entry in entries:
+                name = entry.filename.lower()
+                if not name.endswith((".xml", ".rels")):  # nothing else is read
+                    continue
+                most = MAX_UNPACKED if "/worksheets/" in name else MAX_OTHER
+                if entry.file_size > (MAX_STRINGS if name.endswith("/sharedstrings.xml") else most):
+                    raise _too_large()
+                claimed, entry.file_size = entry.file_size, entry.file_size + 1  # so that one octet more is seen
+                with archive.open(entry) as unpacked:
+                    size = sum(map(len, iter(lambda: unpacked.read(1 << 20), b"")))
+                if size != claimed:
+                    raise zipfile.BadZipFile("sizes differ")
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as exc:
+        if isinstance(exc, BadFile):
+            raise
+        raise BadFile("不是有效的 XLSX 文件", "not a valid XLSX file") from exc
+
+
+def _too_large() -> BadFile:
+    return BadFile("解压后过大,请另存为 CSV 后上传", "too large when unpacked; save as CSV")
 
 
 def _xlsx_rows(path: Path, form: Form) -> Iterator[Row]:

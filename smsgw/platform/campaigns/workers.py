@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 
 import msgspec
@@ -11,12 +12,16 @@ import structlog
 
 from smsgw.core.errors import Invalid, Temporary
 from smsgw.platform.campaigns.worker import Job, Result
+from smsgw.shares import Shares
 
 log = structlog.get_logger(__name__)
 
 PATIENCE = 600.0
 """Seconds that a job may take; its processor time is limited more tightly."""
+AT_ONCE = 2
+"""Jobs of one kind, each another account's: who brings what takes long waits for himself."""
 MAX_WAITING = 16
+"""Jobs of one account that wait for their turn."""
 
 
 def bad_file(chinese: str, english: str) -> Invalid:
@@ -24,24 +29,30 @@ def bad_file(chinese: str, english: str) -> Invalid:
     return Invalid("FILE_INVALID", reason=chinese, reason_en=english)
 
 
+def environment(job: Job) -> dict[str, str]:
+    """What the process is told of ours: where things are, and for an import how PostgreSQL is reached. No secret."""
+    wanted = ("PATH", "HOME", "TZ", "LANG", "LC_ALL")
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in wanted or (job.load is not None and name.startswith("PG"))
+    }
+
+
 class Workers:
-    """One kind of job; one of them at a time, and not too many waiting."""
+    """One kind of job: some at a time, in turn for the accounts, and not too many waiting."""
 
     def __init__(self) -> None:
-        self._turn = asyncio.Semaphore(1)
-        self._waiting = 0
+        self._turns = Shares(AT_ONCE, 1, patience=PATIENCE, waiting=MAX_WAITING)
 
-    async def run(self, job: Job) -> Result:
-        """Do a job in a process of its own. ``FILE_INVALID`` when the file cannot be used or breaks the reader;
-        ``BACKPRESSURE`` when too many wait; ``STORAGE_UNAVAILABLE`` when the database was away."""
-        if self._waiting >= MAX_WAITING:
-            raise Temporary("BACKPRESSURE", retry_after=10, n=10)
-        self._waiting += 1
+    async def run(self, account_id: int, job: Job) -> Result:
+        """Do an account's job in a process of its own. ``FILE_INVALID`` when the file cannot be used or breaks the
+        reader; ``BACKPRESSURE`` when too many wait; ``STORAGE_UNAVAILABLE`` when the database was away."""
+        await self._turns.take(account_id)
         try:
-            async with self._turn:
-                result = await self._process(job)
+            result = await self._process(job)
         finally:
-            self._waiting -= 1
+            self._turns.give(account_id)
         if result is None:
             raise bad_file(
                 "文件无法解析(内容过大或已损坏),请另存为 CSV 后重试",
@@ -57,8 +68,9 @@ class Workers:
     async def _process(job: Job) -> Result | None:
         """The result; None when the process has come to a bad end."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "smsgw.platform.campaigns.worker",
+            sys.executable, "-P", "-m", "smsgw.platform.campaigns.worker", env=environment(job),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+            cwd="/",
         )  # fmt: skip
         try:
             said, _ = await asyncio.wait_for(process.communicate(msgspec.json.encode(job)), PATIENCE)

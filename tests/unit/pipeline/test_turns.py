@@ -9,10 +9,12 @@ from smsgw.core.errors import Temporary
 from smsgw.pipeline.turns import Turns
 
 
-async def flood(turns: Turns, calls: int, messages: int, order: list[str], *, name: str, urgent: bool = False) -> None:
+async def flood(
+    turns: Turns, calls: int, messages: int, order: list[str], *, name: str, urgent: bool = False, account: int = 1
+) -> None:
     async def call(n: int) -> None:
         if not turns.go(messages):
-            await turns.wait(messages, urgent=urgent)
+            await turns.wait(account, messages, urgent=urgent)
         order.append(f"{name}{n}")
 
     await asyncio.gather(*(call(n) for n in range(calls)))
@@ -49,12 +51,12 @@ async def test_codes_go_first() -> None:
 
 
 async def test_a_call_alone_does_not_wait_and_too_many_are_refused() -> None:
-    turns = Turns(100, share=10)
+    turns = Turns(400, share=10)
     assert turns.go(1000)
-    waiting = [aio.spawn(turns.wait(60, urgent=False), name="wait") for _ in range(2)]
+    waiting = [aio.spawn(turns.wait(1, 60, urgent=False), name="wait") for _ in range(2)]
     await asyncio.sleep(0)
     with pytest.raises(Temporary) as caught:
-        await turns.wait(1, urgent=True)
+        await turns.wait(1, 1, urgent=True)
     assert caught.value.code == "BACKPRESSURE"
     waiting[0].cancel()
     await waiting[1]
@@ -65,34 +67,27 @@ async def test_a_call_alone_does_not_wait_and_too_many_are_refused() -> None:
     assert turns.go(1000)
 
 
-async def test_a_call_that_is_long_at_it_goes_on_in_a_turn_of_its_own() -> None:
-    turns = Turns(1000, share=10)
+async def test_nobody_waits_behind_the_flood_of_another() -> None:
+    turns = Turns(1000, share=1)
     order: list[str] = []
-
-    async def long_one() -> None:
-        assert turns.go(1)
-        for n in range(3):
-            order.append(f"long{n}")
-            await turns.go_on(urgent=False)
-
-    async def short_one() -> None:
-        if not turns.go(1):
-            await turns.wait(1, urgent=True)
-        order.append("code")
-
-    long = aio.spawn(long_one(), name="long")
+    assert turns.go(1)
+    greedy = aio.spawn(flood(turns, 100, 2, order, name="greedy"), name="greedy")
     await asyncio.sleep(0)
-    await short_one()
-    assert order == ["long0", "code"], "what came while it ran does not wait for its end"
-    await long
-    assert order == ["long0", "code", "long1", "long2"]
-    assert turns.waiting == 0
+    await flood(turns, 3, 1, order, name="good", account=2)
+    assert len(order) <= 10, order
+    await greedy
 
 
-async def test_calls_that_go_on_have_a_limit_too() -> None:
-    turns = Turns(5, share=10)
-    first = aio.spawn(turns.go_on(urgent=False), name="first")
+async def test_a_full_house_is_full_for_who_fills_it() -> None:
+    turns = Turns(40, share=1)
+    waiting = [
+        aio.spawn(turns.wait(account, 9, urgent=False), name="wait") for account in range(5) for _ in range(2)
+    ]
     await asyncio.sleep(0)
+    assert turns.waiting >= 40
     with pytest.raises(Temporary):
-        await turns.go_on(urgent=False)
-    await first
+        await turns.wait(0, 1, urgent=False)
+    last = aio.spawn(turns.wait(9, 1, urgent=False), name="newcomer")
+    begun = aio.spawn(turns.wait(0, 1, urgent=False, begun=True), name="begun")
+    await asyncio.gather(*waiting, last, begun, return_exceptions=True)
+    assert (last.exception(), begun.exception(), turns.waiting) == (None, None, 0)

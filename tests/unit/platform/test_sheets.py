@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import os
+import socket
 import zipfile
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +13,12 @@ from pathlib import Path
 import pytest
 import xlsxwriter
 
+from smsgw import aio
 from smsgw.core.errors import Invalid
-from smsgw.platform.campaigns import sheets
+from smsgw.platform.campaigns import sheets, worker
 from smsgw.platform.campaigns.sheets import BadFile, inspect, read
 from smsgw.platform.campaigns.sifting import Plan, Sieve
-from smsgw.platform.campaigns.worker import Job
+from smsgw.platform.campaigns.worker import Job, Result
 from smsgw.platform.campaigns.workers import Workers
 
 ROWS = [["姓名", "手机号", "金额"], ["张三", "13800000001", "12"], ["李四", "13800000002", "8.5"]]
@@ -141,7 +145,7 @@ async def test_a_sheet_of_two_far_cells_breaks_only_its_reader(tmp_path: Path) -
     sheet.write(1048575, 16383, "y")
     workbook.close()
     with pytest.raises(Invalid) as caught:
-        await Workers().run(Job(inspect=str(path)))
+        await Workers().run(1, Job(inspect=str(path)))
     assert caught.value.code == "FILE_INVALID"
 
 
@@ -187,3 +191,141 @@ def test_one_number_may_get_several_texts() -> None:
     [(good, bad)] = list(Sieve(plan).sift(rows))
     assert [g[2] for g in good] == [1, 2]
     assert [b[2] for b in bad] == [3]
+
+
+async def reader_of(path: Path) -> tuple[asyncio.Task[object], Path]:
+    """A reader that has begun with a file that never comes, and its place in /proc."""
+    os.mkfifo(path)
+    before = children()
+    task = aio.spawn(Workers().run(1, Job(inspect=str(path))), name="reader")
+    async with asyncio.timeout(20):
+        while not (new := children() - before) or not waits(next(iter(new)), path):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    return task, Path("/proc") / next(iter(new))
+
+
+def children() -> set[str]:
+    return {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+
+
+def waits(pid: str, path: Path) -> bool:
+    """Whether the process is at its file: all of its limits are set before."""
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    return str(worker.MEMORY) in limits and f" {worker.LOOK_SECONDS} " in limits
+
+
+async def test_the_reader_has_no_secrets_no_descriptors_and_dies_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMSGW_DATABASE_DSN", "postgresql://smsgw:s3cret@db/smsgw")
+    monkeypatch.setenv("PGPASSWORD", "s3cret")
+    monkeypatch.setenv("PYTHONPATH", os.getcwd())
+    with socket.socket() as ours, (tmp_path / "key").open("w") as file:
+        for descriptor in (ours.fileno(), file.fileno()):
+            os.set_inheritable(descriptor, True)
+        task, proc = await reader_of(tmp_path / "fifo")
+    try:
+        environ = (proc / "environ").read_text()
+        assert "s3cret" not in environ
+        assert {line.partition("=")[0] for line in environ.split("\0") if line} <= {
+            "PATH", "HOME", "TZ", "LANG", "LC_ALL", "LC_CTYPE",
+        }  # fmt: skip
+        open_files = {int(fd.name): os.readlink(fd) for fd in (proc / "fd").iterdir()}
+        assert set(open_files) <= {0, 1, 2}, open_files
+        assert open_files[2] == "/dev/null"
+        assert (proc / "oom_score_adj").read_text().strip() == "1000"
+        assert (proc / "cwd").resolve() == Path("/")
+    finally:
+        await aio.cancel(task)
+    assert not proc.exists()
+
+
+async def test_the_reader_of_one_account_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "good").write_text("13800000001\n")
+    workers = Workers()
+    stuck = [aio.spawn(workers.run(1, Job(inspect=str(tmp_path / "fifo"))), name="reader") for _ in range(3)]
+    await asyncio.sleep(0)
+    try:
+        result = await asyncio.wait_for(workers.run(2, Job(inspect=str(tmp_path / "good"))), 20)
+    finally:
+        await aio.cancel(*stuck)
+    assert result.preview is not None
+    assert result.preview.rows == 1
+
+
+SHEET = (
+    '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><dimension ref="{ref}"/>'
+    "<sheetData>{rows}</sheetData></worksheet>"
+)
+
+
+def workbook(**changed: bytes | str) -> bytes:
+    """An XLSX of a few cells, some of its files replaced: ``sharedStrings``, ``sheet1``, ``styles``."""
+    out = io.BytesIO()
+    book = xlsxwriter.Workbook(out)
+    sheet = book.add_worksheet()
+    sheet.write_column(0, 0, ["手机", "13800000001"])
+    book.close()
+    with zipfile.ZipFile(out) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    names = {Path(name).stem: name for name in files}
+    for stem, content in changed.items():
+        files[names[stem]] = content.encode() if isinstance(content, str) else content
+    return zipped(files)
+
+
+STRING = '<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">{}</sst>'
+ENTITIES = (
+    '<?xml version="1.0"?><!DOCTYPE sst [<!ENTITY a "aaaaaaaaaa">'
+    + "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+    + '<!ENTITY x SYSTEM "file:///etc/passwd">]>'
+)
+FAR = '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="IV1048576"><v>1</v></c></row>'
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        workbook(sheet1=SHEET.format(ref="A1", rows=FAR)),
+        workbook(sheet1=SHEET.format(ref="A1:XFD1048576", rows="")),
+        workbook(sharedStrings=ENTITIES + STRING.format("<si><t>&i;&x;</t></si>" * 2)),
+    ],
+    ids=["256 million cells in two", "claims", "entities"],
+)
+async def test_a_small_workbook_that_unfolds_costs_little(tmp_path: Path, octets: bytes) -> None:
+    """Refused with words, or read; in seconds, and within the reader's memory."""
+    path = tmp_path / "bomb.xlsx"
+    path.write_bytes(octets)
+    done = asyncio.wait_for(Workers().run(1, Job(inspect=str(path))), 20)
+    (result,) = await asyncio.gather(done, return_exceptions=True)
+    if isinstance(result, Invalid):
+        assert (result.code, bool(result.detail["reason"])) == ("FILE_INVALID", True)
+    else:
+        assert isinstance(result, Result)
+        assert result.peak_mb < 200
+        assert "root:" not in str(result.preview)
+
+
+@pytest.mark.parametrize(("stem", "limit"), [("sharedStrings", "MAX_STRINGS"), ("styles", "MAX_OTHER")])
+def test_what_is_kept_in_memory_has_a_limit_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stem: str, limit: str
+) -> None:
+    monkeypatch.setattr(sheets, limit, 1_000_000)
+    path = tmp_path / "bomb.xlsx"
+    path.write_bytes(workbook(**{stem: b" " * 1_000_001}))
+    with pytest.raises(BadFile, match="解压后过大"):
+        inspect(path)
+
+
+def test_a_directory_that_lies_about_sizes_is_found_out(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.xlsx"
+    strings = STRING.format("<si><t>手机</t></si><si><t>13800000001</t></si>" + " " * 5_000_000)
+    octets = workbook(sharedStrings=strings)
+    path.write_bytes(octets)
+    assert inspect(path).rows == 1
+    size = len(strings.encode()).to_bytes(4, "little")
+    assert octets.count(size) == 2
+    path.write_bytes(octets.replace(size, (5_000).to_bytes(4, "little")))
+    with pytest.raises(BadFile, match="不是有效的 XLSX"):
+        inspect(path)

@@ -1,0 +1,145 @@
+"""Bodies in memory: for whom they are held, how many octets of them, and how fast they have to come."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Hashable
+
+from aiohttp import ClientPayloadError, web
+
+from smsgw import listening
+from smsgw.api.shapes import MAX_BODY
+from smsgw.core.errors import Invalid, SmsgwError, Temporary
+from smsgw.shares import Shares
+
+CONTENT_SHA256 = "X-Sms-Content-SHA256"
+"""Header with the body's SHA-256 in lower hex: the signature covers it, and can be held against it at once."""
+OWN_SHARE = 16
+"""One account may hold a sixteenth of the room, one address without a proven key as much of its own."""
+STRANGERS_SHARE = 4
+"""All that is not proven holds a quarter of it at most."""
+OWN_RATE = 16 * 1024 * 1024
+"""Octets per second, beyond what comes with the headers, that an account can send; faster ones are read no faster, as
+every octet is work of the event loop."""
+BURST = 1.0
+"""Seconds of that rate which may come at once."""
+PATIENCE = 30.0
+"""Seconds that a body waits for room."""
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+def claimed_sha256(request: web.Request) -> str | None:
+    """What the header says of the body; None: nothing. ``PARAM_INVALID``."""
+    given = request.headers.get(CONTENT_SHA256)
+    if given is not None and not _SHA256.fullmatch(given):
+        raise invalid(
+            CONTENT_SHA256, "应为请求体 SHA-256 的 64 位小写十六进制", "64 lower hex digits, the SHA-256 of the body"
+        )
+    return given
+
+
+def check_sha256(given: str | None, digest: bytes) -> None:
+    """The body is the one that was announced. ``PARAM_INVALID``."""
+    if given is not None and given != digest.hex():
+        raise invalid(CONTENT_SHA256, "与请求体不符", "not that of the body")
+
+
+class Bodies:
+    """Room for all bodies in memory, from their first octet until their calls are answered."""
+
+    def __init__(self, total: int) -> None:
+        """``total``: octets."""
+        own = max(MAX_BODY, total // OWN_SHARE)
+        self.proven = Shares(max(total - total // STRANGERS_SHARE, 2 * own), own, patience=PATIENCE, waiting=1000)
+        """By account."""
+        self.strangers = Shares(max(total // STRANGERS_SHARE, 2 * own), own, patience=PATIENCE, waiting=1000)
+        """By address."""
+        self._paid: dict[Hashable, float] = {}
+        """Until when an account's octets are paid off, by the loop's clock; only accounts that exist have one."""
+
+    async def pay(self, owner: Hashable, octets: int) -> None:
+        """Wait for as long as the owner has sent too fast."""
+        now = asyncio.get_running_loop().time()
+        paid = self._paid[owner] = max(self._paid.get(owner, 0.0), now - BURST) + octets / OWN_RATE
+        if paid > now:
+            await asyncio.sleep(paid - now)
+
+
+class Body:
+    """One of them. ``leave`` gives its room back, and may be called at any time."""
+
+    __slots__ = ("_of", "_size", "digest", "octets")
+
+    def __init__(self) -> None:
+        self.octets = b""
+        self.digest = hashlib.sha256().digest()
+        self._of: tuple[Shares, Hashable] | None = None
+        self._size = 0
+
+    async def read(self, request: web.Request, rooms: Bodies, shares: Shares, owner: Hashable) -> None:
+        """Fill it, with at most 2 MiB; nothing is read before there is room for all of it, but for what came with the
+        headers: that has room when it is moved.
+
+        Raises ``BODY_TOO_LARGE`` as soon as the limit is passed (or announced), ``REQUEST_TIMEOUT``, ``BACKPRESSURE``,
+        ``PARAM_INVALID`` for a compressed body: its size could not be known before it is unpacked.
+        """
+        size = request.content_length
+        if (size or 0) > MAX_BODY:
+            raise Invalid("BODY_TOO_LARGE")
+        refuse_packed(request)
+        content = request.content
+        if content.is_eof():  # small bodies come with their headers
+            octets = content.read_nowait()
+            if len(octets) > MAX_BODY:
+                raise Invalid("BODY_TOO_LARGE")
+            self.octets, self.digest, self._size = octets, hashlib.sha256(octets).digest(), len(octets)
+            return
+        self._size = MAX_BODY if size is None else size
+        await self.move(shares, owner)
+        chunks: list[bytes] = []
+        came, sha256 = 0, hashlib.sha256()
+        try:
+            async for chunk in listening.body_of(content):
+                came += len(chunk)
+                if came > MAX_BODY:
+                    raise Invalid("BODY_TOO_LARGE")
+                await rooms.pay(owner, len(chunk))
+                chunks.append(chunk)
+                sha256.update(chunk)  # as it comes: never milliseconds at a time
+        except TimeoutError:
+            raise too_slow() from None
+        except (ClientPayloadError, web.RequestPayloadError) as exc:
+            raise Invalid("JSON_INVALID") from exc
+        self.octets, self.digest = b"".join(chunks), sha256.digest()
+
+    async def move(self, shares: Shares, owner: Hashable) -> None:
+        """Let the owner answer for its room from now on. ``BACKPRESSURE``."""
+        if self._size and self._of != (shares, owner):
+            await shares.take(owner, self._size)
+            self.leave()
+            self._of = shares, owner
+
+    def leave(self) -> None:
+        """Its room is somebody else's."""
+        if self._of is not None:
+            shares, owner = self._of
+            self._of = None
+            shares.give(owner, self._size)
+
+
+def refuse_packed(request: web.Request) -> None:
+    """``PARAM_INVALID`` for a compressed body."""
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise invalid("Content-Encoding", "不支持压缩的请求体", "compressed bodies are not accepted")
+
+
+def too_slow() -> SmsgwError:
+    """The body did not come, or not fast enough."""
+    return Temporary("REQUEST_TIMEOUT", n=max(1, round(listening.GRACE)))
+
+
+def invalid(field: str, chinese: str, english: str) -> SmsgwError:
+    """A part of the request that cannot be used."""
+    return Invalid("PARAM_INVALID", field=field, reason=chinese, reason_en=english)

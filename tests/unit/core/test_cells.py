@@ -1,0 +1,19 @@
+"""What is exported is text to a spreadsheet, whoever wrote it."""
+
+from __future__ import annotations
+
+import pytest
+
+from smsgw.core.cells import harmless
+
+
+@pytest.mark.parametrize("first", [*"=+-@|", "\t", "\r", "\n", *"＝＋－＠｜"])
+@pytest.mark.parametrize("before", ["", " ", "\u3000", "\ufeff"])
+def test_what_begins_like_a_formula_is_text(first: str, before: str) -> None:
+    cell = f"{before}{first}cmd|' /C calc'!A0"
+    assert harmless(cell) == "'" + cell
+
+
+@pytest.mark.parametrize("cell", ["", "  ", "13800000001", "张三=1", "【某局】-", 12, -5, None, "'=1"])
+def test_everything_else_stays_as_it_is(cell: object) -> None:
+    assert harmless(cell) == cell
