@@ -6,12 +6,10 @@ asserts holds for all inputs. Seeds are the tests' own vectors and makers, so no
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import json
 import re
-import shutil
 import struct
 import tempfile
 from collections.abc import Callable, Iterable
@@ -470,28 +468,11 @@ def seeds_api() -> Iterable[bytes]:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def _memory() -> str | None:
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
-
-
-def file_in(body: bytes, content_type: str) -> tuple[str, bytes]:
-    """Name and octets of the file in a multipart body. Raises ``SmsgwError``."""
-    if hasattr(receiving, "extract"):
-        found: tuple[str, bytes] = receiving.extract(body, content_type)
-        return found
-    path = Path(tempfile.mkdtemp(dir=_memory())) / "body"
-    try:
-        path.write_bytes(body)
-        return asyncio.run(receiving.unwrap(path, content_type)), path.read_bytes()
-    finally:
-        shutil.rmtree(path.parent)
-
-
 def run_multipart(data: bytes) -> None:
     """A body with a file in it: its name, and the file."""
     kind, _, body = data.partition(b"\n")
     try:
-        name, octets = file_in(body, kind.decode("latin-1"))
+        name, octets = receiving.extract(body, kind.decode("latin-1"))
     except SmsgwError:
         return
     assert isinstance(name, str)
