@@ -267,10 +267,11 @@ _BEFORE = f"SELECT a.id, a.hash, {_SAYS} FROM audit a WHERE id > $1 AND id <= $3
 _ACCEPTED = (
     f"SELECT a.id, a.key, {_SAYS} FROM audit a WHERE a.action = '{ACCEPT}' ORDER BY a.id DESC LIMIT 100"  # noqa: S608
 )
+# A link at or before the beginning holds nothing: nobody walks it.
 _OUTSIDE = """
 SELECT a.id
-FROM audit a LEFT JOIN audit_link l ON l.id = a.id LEFT JOIN audit_open o ON o.id = a.id
-WHERE l.id IS NULL AND o.id IS NULL AND NOT (a.mac IS NULL AND a.id <= $1)
+FROM audit a LEFT JOIN audit_link l ON l.id = a.id AND l.seq > $3 LEFT JOIN audit_open o ON o.id = a.id
+WHERE l.id IS NULL AND o.id IS NULL AND NOT (a.mac IS NULL AND a.id BETWEEN 1 AND $1)
 ORDER BY a.id LIMIT $2
 """
 
@@ -309,7 +310,7 @@ class Verifier:
         if legacy:
             await self._legacy(legacy)
         await self._chain(start)
-        await self._outside(legacy["last_id"] if legacy else 0)
+        await self._outside(start.seq, legacy["last_id"] if legacy else 0)
         await self.check_anchors(anchors, start.seq)
         if not report.anchors and report.head and report.head.seq:
             report.add("no_anchor", report.head.seq)
@@ -398,10 +399,11 @@ class Verifier:
                 "legacy", legacy["last_id"], f"its end was sealed, and the last row is now {last or 'none'}"
             )
 
-    async def _outside(self, legacy_last: int) -> None:
+    async def _outside(self, start: int, legacy_last: int) -> None:
         """Rows that are neither in the chain, nor waiting for it, nor from before."""
         self.report.open = await self._database.fetchval("SELECT count(*) FROM audit_open", timeout=PATIENCE)
-        for row in await self._database.fetch(_OUTSIDE, legacy_last, 10 * MAX_PROBLEMS, timeout=PATIENCE):
+        most = 10 * MAX_PROBLEMS
+        for row in await self._database.fetch(_OUTSIDE, legacy_last, most, start, timeout=PATIENCE):
             self.report.add("not_in_chain", row["id"])
         for row in await self._database.fetch(_WAITING, PAGE, timeout=PATIENCE):
             self._row(row)

@@ -440,3 +440,19 @@ async def test_a_large_log_is_verified_page_by_page(log: Log, monkeypatch: pytes
     monkeypatch.setattr(auditchain, "MAX_PROBLEMS", 1)
     report = await log.verify()
     assert (len(report.problems), report.more, report.sound) == (1, 1, False)
+
+
+async def test_a_row_that_the_application_puts_below_the_beginning_is_found(log: Log) -> None:
+    """Neither before the first row nor before the first link is a place in which a row looks like one of ours."""
+    await log.write(3)
+    application = await asyncpg.connect(log.database.dsn)
+    await application.execute(
+        "INSERT INTO audit (id, actor, action, object) VALUES (-1, 'wang', 'key.delete', 'key/x')"
+    )
+    assert await log.problems() == [("not_in_chain", -1, -1)]
+    await application.execute(
+        "INSERT INTO audit (id, actor, action, object, key, mac) VALUES (99, 'wang', 'key.delete', 'key/x', 'k', '');"
+        "INSERT INTO audit_link (seq, id, key, mac) VALUES (0, 99, 'k', ''), (-7, -1, 'k', '')"
+    )
+    await application.close()
+    assert await log.problems() == [("not_in_chain", -1, -1), ("not_in_chain", 99, 99)]
