@@ -7,9 +7,10 @@ numbered without gaps. The last link stands for all rows before it, so its numbe
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -127,28 +128,19 @@ async def _begin(connection: Connection, sealer: Sealer) -> Head:
 
 # --- retention --------------------------------------------------------------------------------------------------
 
-_OLD = """
-SELECT l.seq, l.mac, a.at FROM audit_link l LEFT JOIN audit a ON a.id = l.id ORDER BY l.seq LIMIT $1
-"""
-
 
 async def prune(database: Database, sealer: Sealer, before: datetime) -> int:
     """Drop the beginning of the log: rows older than ``before``, some thousands at a time; their number.
 
-    The database refuses what is younger than 183 days, whoever asks.
+    How old a row is says its signature: the first one that does not fit, and is not known, ends it. The database
+    refuses what is younger than 183 days, whoever asks.
     """
     async with database.transaction(timeout=PATIENCE) as connection:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
-        cut = None
-        for row in await connection.fetch(_OLD, PRUNED_AT_ONCE):
-            if row["at"] is None:  # deleted: what is not known to be old stays, and shows
-                continue
-            if row["at"] >= before:
-                break
-            cut = row
-        if cut is None:
+        last = await Verifier(connection, sealer).all_older(before, PRUNED_AT_ONCE)
+        if last is None:
             return 0
-        last, at = Head(cut["seq"], cut["mac"]), await connection.fetchval("SELECT clock_timestamp()")
+        at = await connection.fetchval("SELECT clock_timestamp()")
         key, secret = sealer.derive(PURPOSE)
         sign = _checkpoint_sign(secret, last, at, None)
         gone: int = await connection.fetchval("SELECT audit_prune($1, $2, $3, $4, $5)", *last, at, key, sign)
@@ -279,7 +271,7 @@ ORDER BY a.id LIMIT $2
 class Verifier:
     """Walks the chain, page by page. Rows that are added meanwhile do no harm."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
+    def __init__(self, database: Connection | Database, sealer: Sealer) -> None:
         self._database = database
         self._sealer = sealer
         self.report = Report()
@@ -339,20 +331,40 @@ class Verifier:
             yield rows
             after = rows[-1][by]
 
+    async def all_older(self, before: datetime, most: int) -> Head | None:
+        """The last of the first links whose rows are all older, or known to be wrong; ``None``: there is none."""
+        start, _ = await self._checkpoint()
+        accepted, found = await self._accepted(), None
+        async with contextlib.aclosing(self._links(start)) as links:
+            async for row, sound in links:
+                if not sound or row["seq"] == start.seq + 1:
+                    latest = self.report.problems[-2:]  # a link has two at most; those before were known
+                    if self.report.more or not all(_who_knows(problem, accepted) for problem in latest):
+                        break
+                if sound and row["at"] >= before:
+                    break
+                if sound:
+                    found = Head(row["seq"], row["link_mac"])
+                if row["seq"] >= start.seq + most:
+                    break
+        return found
+
     async def _chain(self, start: Head) -> None:
-        report = self.report
-        seq, previous = start.seq, start.mac
+        async for row, sound in self._links(start):
+            self.report.rows += sound
+            self.report.head = Head(row["seq"], row["link_mac"])
+
+    async def _links(self, start: Head) -> AsyncGenerator[tuple[Row, bool]]:
+        """The chain from there on, and whether each link and its row are sound."""
+        seq, previous = start
         async for rows in self._pages(_CHAIN, start.seq, by="seq"):
             for row in rows:
                 follows = row["seq"] == seq + 1
                 if not follows:
-                    report.add("gap", seq + 1, last=row["seq"] - 1)
-                seq = row["seq"]
-                if self._row(row) and self._link(row, previous, follows=follows):
-                    report.rows += 1
-                previous = row["link_mac"]
-        if seq:
-            report.head = Head(seq, previous)
+                    self.report.add("gap", seq + 1, last=row["seq"] - 1)
+                sound = self._row(row) and self._link(row, previous, follows=follows)
+                yield row, sound
+                seq, previous = row["seq"], row["link_mac"]
 
     def _row(self, row: Row) -> bool:
         if row["found"] is None:
@@ -367,7 +379,7 @@ class Verifier:
 
     def _link(self, row: Row, previous: bytes, *, follows: bool) -> bool:
         if not follows:  # what it followed is not there
-            return True
+            return False
         key = self._key(row["link_key"])
         if key is None:
             self.report.add("key_missing", row["seq"], f"link, key {row['link_key']}")
@@ -439,16 +451,24 @@ class Verifier:
 
     async def mark_known(self) -> None:
         """Mark what somebody has taken note of."""
-        for row in await self._database.fetch(_ACCEPTED):
-            if not self.row_is_ours(row):
-                continue
-            said = json.loads(row["after"])
-            for problem in self.report.problems:
-                if problem.at <= row["at"].isoformat() and any(
-                    kind == problem.kind and first <= problem.first and problem.last <= last
-                    for kind, first, last in said["problems"]
-                ):
-                    problem.known = f"{row['at']:%Y-%m-%d %H:%M} {row['actor']}: {said['reason']}"
+        accepted = await self._accepted()
+        for problem in self.report.problems:
+            problem.known = _who_knows(problem, accepted)
+
+    async def _accepted(self) -> list[tuple[Row, dict[str, Any]]]:
+        """What was taken note of, by rows that are genuine; the latest first."""
+        rows = await self._database.fetch(_ACCEPTED, timeout=PATIENCE)
+        return [(row, json.loads(row["after"])) for row in rows if self.row_is_ours(row)]
+
+
+def _who_knows(problem: Problem, accepted: Iterable[tuple[Row, dict[str, Any]]]) -> str:
+    for row, said in accepted:
+        if problem.at <= row["at"].isoformat() and any(
+            kind == problem.kind and first <= problem.first and problem.last <= last
+            for kind, first, last in said["problems"]
+        ):
+            return f"{row['at']:%Y-%m-%d %H:%M} {row['actor']}: {said['reason']}"
+    return ""
 
 
 async def verify(database: Database, sealer: Sealer, anchors: Iterable[Anchor] = ()) -> Report:

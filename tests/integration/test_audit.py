@@ -301,13 +301,16 @@ async def test_the_chain_from_before_is_sealed_in_the_new_one(dsn: str, tmp_path
     await database.close()
 
 
-async def test_old_rows_go_by_the_one_way_out_and_the_rest_still_verifies(log: Log) -> None:
-    await log.write(6)
+async def test_old_rows_go_by_the_one_way_out_and_the_rest_still_verifies(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as past:  # four rows that were written a year ago
+        past.setattr(audit, "_NEXT", audit._NEXT.replace("clock_timestamp()", "now() - interval '1 year'"))
+        await log.write(4)
+    await log.write(2)
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="183 days"):
         await auditchain.prune(log.database, log.sealer, clock.now() + timedelta(days=1))
-    assert await auditchain.prune(log.database, log.sealer, clock.now() - timedelta(days=200)) == 0
-    # Four rows written a year ago:
-    await log.attack("UPDATE audit SET at = at - interval '1 year' WHERE id <= 4")
+    assert await auditchain.prune(log.database, log.sealer, clock.now() - timedelta(days=400)) == 0
     assert await auditchain.prune(log.database, log.sealer, clock.now() - timedelta(days=200)) == 4
     report = await log.verify()
     assert (report.rows, report.pruned, report.problems) == (2, 4, [])
@@ -456,3 +459,21 @@ async def test_a_row_that_the_application_puts_below_the_beginning_is_found(log:
     )
     await application.close()
     assert await log.problems() == [("not_in_chain", -1, -1), ("not_in_chain", 99, 99)]
+
+
+async def test_what_is_only_said_to_be_old_stays(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retention is no way out for whoever may change the time of a row, or may have a row taken in once more."""
+    with monkeypatch.context() as past:
+        past.setattr(audit, "_NEXT", audit._NEXT.replace("clock_timestamp()", "now() - interval '1 year'"))
+        await log.write(3)
+    await log.write(4)
+    kept = clock.now() - timedelta(days=200)
+    await log.attack("UPDATE audit SET at = at - interval '1 year' WHERE id > 3")
+    await log.attack("DELETE FROM audit_link WHERE id = 2; INSERT INTO audit_open VALUES (2)")
+    await log.node.step()
+    assert await auditchain.prune(log.database, log.sealer, kept) == 1
+    assert await auditchain.prune(log.database, log.sealer, kept) == 0
+    assert await log.problems() == [("gap", 2, 2), ("edited", 4, 7)]
+    await auditchain.accept(log.database, await log.verify(), "looked into", actor="cli:li")
+    assert await auditchain.prune(log.database, log.sealer, kept) == 2 + 4  # what is known holds up nothing
+    assert await log.problems() == []
