@@ -42,7 +42,10 @@ DO $$ BEGIN
 END $$;
 ALTER ROLE {OWNER} {_PLAIN};
 ALTER ROLE {OWNER} SET search_path = public;
-ALTER ROLE {APPLICATION} {_PLAIN} CONNECTION LIMIT 50;  -- of 60: the others get in, whatever the application does
+ALTER ROLE {APPLICATION} {_PLAIN};
+DO $$ BEGIN  -- the others get in, whatever the application does
+    EXECUTE format('ALTER ROLE {APPLICATION} CONNECTION LIMIT %s', current_setting('max_connections')::int * 5 / 6);
+END $$;
 ALTER ROLE {APPLICATION} SET search_path = public;
 DROP ROLE IF EXISTS {RENAMER};
 REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;

@@ -200,6 +200,21 @@ async def test_a_change_over_is_finished_wherever_it_was_cut_off(
         await pg.stop()
 
 
+async def test_the_application_has_five_of_six_connections_that_there_are(data_dir: Path) -> None:
+    """However many somebody wants there to be."""
+    pg = EmbeddedPostgres(data_dir)
+    for connections in (60, 120):
+        await pg.start()
+        try:
+            admin = await asyncpg.connect(pg.address(roles.ADMIN))
+            limit = await admin.fetchval("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'smsgw'")
+            await admin.close()
+        finally:
+            await pg.stop()
+        assert limit == connections * 5 // 6
+        (pg.home / "pg-conf" / "local.conf").write_text("max_connections = 120\n")
+
+
 def _hello(path: Path, role: str, user: int) -> bytes:
     """What the server answers to a connection of that user as that role."""
     words = b"".join(word.encode() + b"\0" for word in ("user", role, "database", "smsgw")) + b"\0"
