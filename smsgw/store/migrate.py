@@ -14,7 +14,7 @@ from smsgw.store import db, partitions, roles
 log = structlog.get_logger(__name__)
 
 PATIENCE = 3600.0
-"""Seconds for a statement: it may build an index over months of rows, or wait for another node that does."""
+"""Seconds for a statement: it may build an index over months of rows."""
 _LOCK = 0x736D736777  # "smsgw"
 _NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.(pre|post)\.sql$")
 
@@ -67,7 +67,7 @@ async def migrate(dsn: str, *, application: str = "", today: date | None = None)
     connection = await db.connect(dsn, statement_timeout=0, command_timeout=PATIENCE)
     try:
         role = await _apart(connection, dsn, application)
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK, timeout=db.COMMAND_TIMEOUT)
         await connection.execute("SET lock_timeout = '4s'")
         version = 0
         if await connection.fetchval("SELECT to_regclass('schema_info') IS NOT NULL"):
