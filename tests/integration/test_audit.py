@@ -22,6 +22,7 @@ from smsgw.pipeline.auditing import Auditing
 from smsgw.store import anchors, audit, auditchain
 from smsgw.store.auditchain import Report
 from smsgw.store.db import Database
+from smsgw.store.roles import APPLICATION
 from smsgw.store.secrets import Sealer
 
 KEY = b"k" * 32
@@ -307,6 +308,7 @@ async def test_old_rows_go_by_the_one_way_out_and_the_rest_still_verifies(
 ) -> None:
     with monkeypatch.context() as past:  # four rows that were written a year ago
         past.setattr(audit, "_NEXT", audit._NEXT.replace("clock_timestamp()", "now() - interval '1 year'"))
+        past.setattr(audit, "CLOCKS_APART", timedelta(days=1000))
         await log.write(4)
     await log.write(2)
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="183 days"):
@@ -466,6 +468,7 @@ async def test_what_is_only_said_to_be_old_stays(log: Log, monkeypatch: pytest.M
     """Retention is no way out for whoever may change the time of a row, or may have a row taken in once more."""
     with monkeypatch.context() as past:
         past.setattr(audit, "_NEXT", audit._NEXT.replace("clock_timestamp()", "now() - interval '1 year'"))
+        past.setattr(audit, "CLOCKS_APART", timedelta(days=1000))
         await log.write(3)
     await log.write(4)
     kept = clock.now() - timedelta(days=200)
@@ -521,3 +524,37 @@ async def test_a_chain_that_takes_nothing_in_is_an_alarm(log: Log, monkeypatch: 
     await application.close()
     await log.node.step()
     assert await log.alarms() == []
+
+
+async def test_nothing_is_signed_that_was_not_said(log: Log) -> None:
+    """The server gives a row back before it is signed: what it gives has to be what was said, and when."""
+    name = await log.root.fetchval("SELECT current_database()")
+    await log.root.execute(
+        "CREATE SCHEMA evil; GRANT USAGE ON SCHEMA evil TO PUBLIC;"
+        f"ALTER DATABASE {name} SET search_path = evil, pg_catalog, public;"
+        f"ALTER ROLE {APPLICATION} IN DATABASE {name} SET search_path = evil, pg_catalog, public;"
+        "CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE sql"
+        " AS $$SELECT '2020-01-01Z'::timestamptz$$"
+    )
+    began = clock.now()
+
+    async def write() -> None:
+        database = Database(log.database.dsn, size=1)
+        await database.open()
+        try:
+            said = {"rate": 1e23, "text": "\u2028 中"}
+            await audit.record(database, "li", "test", "thing", said, None, "2001:DB8:0::1")
+        finally:
+            await database.close()
+
+    await write()
+    assert began <= await log.root.fetchval("SELECT at FROM audit") <= clock.now()
+    for forged in (
+        "CREATE FUNCTION evil.host(inet) RETURNS text LANGUAGE sql AS $$SELECT '192.0.2.1'$$",
+        "DROP FUNCTION evil.host; CREATE FUNCTION evil.other(jsonb) RETURNS text LANGUAGE sql"
+        """ AS $$SELECT '{"rate": 1}'$$; CREATE CAST (jsonb AS text) WITH FUNCTION evil.other(jsonb)""",
+    ):
+        await log.root.execute(forged)
+        with pytest.raises(RuntimeError, match="other than what was said"):
+            await write()
+    assert await log.root.fetchval("SELECT count(*) FROM audit") == 1
