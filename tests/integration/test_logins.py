@@ -204,3 +204,23 @@ async def test_parallel_guesses_gain_no_more_than_those_that_are_looked_at_toget
     answers = Counter(type(a).__name__ for a in await asyncio.gather(*guesses, return_exceptions=True))
     assert answers["NoneType"] <= 6
     assert answers["NoneType"] + answers["Slowed"] == 40
+
+
+async def test_a_login_that_is_no_text_does_not_end_the_record_of_failed_ones(site: Site) -> None:
+    """Written down it cannot be; it must not stand in the way of those that can."""
+    statuses: Counter[int] = Counter()
+    async with Visitor(site, "127.0.0.9") as attacker:
+        attacker.session.cookie_jar.update_cookies({"smsgw-visitor": TOKEN})
+        for login in [b"\\ud800"] * 12:
+            async with attacker.session.post(
+                "/login",
+                data=b"csrf=" + TOKEN.encode() + b"&password=a&login=" + login,
+                headers={"Content-Type": "application/x-www-form-urlencoded; charset=unicode_escape"},
+            ) as answer:
+                statuses[answer.status] += 1
+        await attacker.login("later", WRONG)
+    later = "SELECT 1 FROM audit WHERE action = 'login.failed' AND actor = 'later'"
+    async with asyncio.timeout(15):
+        while not await site.db.fetchval(later):  # noqa: ASYNC110 - what is awaited has no event
+            await asyncio.sleep(0.1)
+    assert statuses == {400: 12}
