@@ -200,10 +200,10 @@ class _Server:
                 raise
         noted = nonces.note(call.account.id, call.nonce)
         await self._ready(operation, call, body)
-        if route.method != "GET":
+        if route.method != "GET" or route.streams:
             await nonces.new(noted)
             return await self._run(route, call)
-        data = await self._run(route, call)  # while that is found out: it changes nothing
+        data = await self._run(route, call)  # while that is found out: it changes nothing, and nobody has seen it yet
         await nonces.new(noted)
         return data
 

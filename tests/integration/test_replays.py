@@ -104,6 +104,17 @@ async def test_any_other_call_that_comes_again_at_another_node_is_refused(
         assert (answer.status, answer.code) == (401, "AUTH_NONCE_REPLAYED")
 
 
+async def test_a_table_is_not_written_to_who_comes_with_it_again(api: Api) -> None:
+    task = {"name": "n", "to": ["13800138000"], "content": "您好"}
+    made = await api.post("/tasks", task, Idempotency_Key="task-1")
+    path = f"{BASE}/tasks/{made.data['task_id']}/report"
+    headers = api.signed("GET", path)
+    assert (await api.send("GET", path, headers=headers)).headers["Content-Type"].startswith("text/csv")
+    async with api.another_node() as other:
+        answer = await other.send("GET", path, headers=headers)
+        assert (answer.status, answer.code) == (401, "AUTH_NONCE_REPLAYED")
+
+
 async def test_what_was_refused_cannot_be_sent_later_by_somebody_else(api: Api) -> None:
     """Its caller was told that nothing was sent."""
     await accounts.top_up(api.ctx.db, api.account_id, -10_000, "", actor="test", ids=api.ctx.ids)
