@@ -188,6 +188,16 @@ async def test_guesses_at_the_present_password_with_a_stolen_session_are_slowed_
     assert await auth.change_password(person, PASSWORD, "Password123!", None) is not None, "common"
 
 
+async def test_new_passwords_are_judged_no_faster_than_a_person_thinks_of_them(site: Site) -> None:
+    """Each costs up to a tenth of a second, which everybody else on the platform waits for."""
+    await site.add_staff("zhang", "admin")
+    person = await staff.get_staff_by_login(site.db, "zhang")
+    assert person
+    auth = Auth(site.db, Sealer(b"k" * 32))
+    said = Counter([await auth.change_password(person, PASSWORD, f"Password{n}!", None) for n in range(40)])
+    assert said["尝试次数过多，请稍后再试"] > 20
+
+
 async def test_forged_forms_do_not_fill_the_log(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     async with Visitor(site, "127.0.0.9") as attacker:
         for _ in range(50):
