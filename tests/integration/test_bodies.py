@@ -17,7 +17,7 @@ import pytest
 from api_server import BASE, Answer, Api, running
 
 from smsgw import aio, listening
-from smsgw.api.bodies import Bodies
+from smsgw.api.bodies import MAX_PAYING, Bodies
 from smsgw.core.errors import Temporary
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.pipeline.accept import SendItem, SendRequest
@@ -234,10 +234,22 @@ async def test_who_has_not_proven_himself_holds_next_to_nothing(dsn: str, tmp_pa
         headers = api.signed("POST", f"{BASE}/messages", ONE)
         small = await api.send("POST", f"{BASE}/messages", data=ONE, headers=headers)
         assert small.status == 202, "what came with its headers waits for nobody"
+        reader, writer = await stack.enter_async_context(connected(api))
+        writer.write(head("/messages", len(ONE), api.signed("POST", f"{BASE}/messages", ONE)))
+        await asyncio.sleep(0.1)  # as many clients do: the headers, and then the body
+        writer.write(ONE)
+        assert (await answer(reader))[0] == 202, "nor does what comes a moment later"
         large = ONE.ljust(1_000_000)
         got = await api.send("POST", f"{BASE}/messages", data=large, headers=hashed(api, "/messages", large))
         assert got.status == 202
     await until(lambda: not bodies.strangers.taken)
+
+
+async def test_of_how_fast_strangers_send_so_much_is_remembered_and_no_more() -> None:
+    bodies = Bodies(16 << 20)
+    for n in range(MAX_PAYING + 100):
+        await bodies.pay(f"2001:db8:{n:x}::/64", 100)
+    assert len(bodies._paid) <= MAX_PAYING
 
 
 async def test_the_flood_of_one_account_does_not_slow_another(api: Api) -> None:
