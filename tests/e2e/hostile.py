@@ -356,14 +356,21 @@ def bomb() -> bytes:
 # --- the good one ----------------------------------------------------------------------------------------------------
 
 
-async def beside(here: Any, seconds: float, *, per_second: int = 200) -> Figures:
-    """A good customer's calls beside the hostile one's, for so long. None may be refused; the caller judges the times.
+@contextlib.asynccontextmanager
+async def hostile_site(folder: Path, **how: Any) -> AsyncIterator[tuple[Any, int, int]]:
+    """A gateway with servers for partners, and their ports by SMPP and CMPP; the good customer is no partner."""
+    from harness import free_port, site
 
-    ``here`` is a ``partner_client.PartnerSite``.
-    """
+    smpp, cmpp = free_port(), free_port()
+    listens = {"partners_smpp_listen": f"127.0.0.1:{smpp}", "partners_cmpp_listen": f"127.0.0.1:{cmpp}"}
+    async with site(folder, channels=["cmpp30"], **listens, **how) as built:
+        yield built, smpp, cmpp
+
+
+async def beside(built: Any, smpp: int, cmpp: int, seconds: float, *, per_second: int = 200) -> Figures:
+    """A good customer's calls beside the hostile one's, of which none may be refused; the caller judges the times."""
     from harness import until
 
-    built = here.site
     ctl = built.node.ctl
     await ctl("account", "add", "rogue", "--no-sign", "--balance", "100000000", "--json")
     key = (
@@ -374,7 +381,7 @@ async def beside(here: Any, seconds: float, *, per_second: int = 200) -> Figures
     await ctl("partner", "add", "rogue", "--password", "secret12", "--protocol", "smpp", "--user", "rogue")
     alone = await good(built, min(seconds / 4, 20), per_second)
     plan = {
-        "http": built.node.origin, "smpp": here.smpp_port, "cmpp": here.cmpp_port, "key": key, "seconds": seconds,
+        "http": built.node.origin, "smpp": smpp, "cmpp": cmpp, "key": key, "seconds": seconds,
     }  # fmt: skip
     attacker = await asyncio.to_thread(begin, plan)
     turns: list[float] = []

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hostile import beside
-from partner_client import partner_site
+from hostile import beside, hostile_site
 
 
 async def test_a_hostile_tenant_is_not_in_the_way_of_a_good_one(dsn: str, data_dir: Path) -> None:
-    async with partner_site(data_dir, dsn=dsn, channels=["cmpp30"]) as here:
-        figures = await beside(here, 12, per_second=100)
-        print(*figures.items(), sep="\n")
-        await here.site.clean()
+    async with hostile_site(data_dir, dsn=dsn) as (built, smpp, cmpp):
+        await beside(built, smpp, cmpp, 12, per_second=100)
+        await built.clean()

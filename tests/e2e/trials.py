@@ -20,7 +20,7 @@ import uvloop
 from binds import binds
 from harness import PASSWORD, USER, Site, carrier_for, site, until
 from hooks import OPEN, beside_bad_receivers, receivers
-from hostile import beside
+from hostile import beside, hostile_site
 from outages import outages, through
 from partner_client import partner_site
 from pouring import pour, pouring_site, within_limits
@@ -316,9 +316,9 @@ async def _pour(folder: Path) -> Figures:
 
 
 async def _hostile(folder: Path) -> Figures:
-    async with partner_site(folder, channels=["cmpp30"], balance=1_000_000) as here:
-        figures = await beside(here, 300)
-        books = await here.site.clean(within=120)
+    async with hostile_site(folder, balance=1_000_000) as (built, smpp, cmpp):
+        figures = await beside(built, smpp, cmpp, float(os.environ.get("TRIAL_SECONDS", "300")))
+        books = await built.clean(within=120)
     assert float(str(figures["p99 beside, ms"])) <= 100, figures
     return figures | {"messages": books.accepted, "lost or doubled": len(books.problems)}
 

@@ -436,7 +436,7 @@ def run_api(data: bytes) -> None:
     key = SimpleNamespace(key_id="k", scopes=frozenset({"send"}), test=True)
     call = cast(
         Call,
-        SimpleNamespace(key=key, account=ACCOUNT, request=SimpleNamespace(headers={}), request_sha256=b""),
+        SimpleNamespace(key=key, account=ACCOUNT, request=SimpleNamespace(headers={}), request_sha256=b"", nonce=""),
     )
     make = sending._from_batch if route.path == "/messages/batch" else sending._from_send
     try:
@@ -466,6 +466,10 @@ def seeds_api() -> Iterable[bytes]:
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
+
+
+def _memory() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 
 
 def run_multipart(data: bytes) -> None:

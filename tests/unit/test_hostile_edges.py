@@ -12,15 +12,17 @@ from typing import Any
 import msgspec
 import pytest
 from adversarial import SIZE, TEXTS, dear
-from targets import CARRIERS, PARTNERS, file_in
+from targets import CARRIERS, PARTNERS
 
 from smsgw.admin.forms import RecordFilter, SendForm, read_id, recipients
 from smsgw.admin.pages.send import preview
-from smsgw.api.auth import Authenticator, canonical_query, client_address
+from smsgw.api import receiving
+from smsgw.api.auth import Authenticator, canonical_query
 from smsgw.api.decode import decode_body, decode_query, explain, idempotency_key
 from smsgw.api.envelope import failure, prefers_english
 from smsgw.api.routes import ROUTES
 from smsgw.core import accounts, policy, settings
+from smsgw.core.addresses import client_address
 from smsgw.core.errors import SmsgwError
 from smsgw.core.pushformat import satisfied
 from smsgw.core.reportcodes import class_of
@@ -136,14 +138,14 @@ def test_queries_and_headers() -> None:
     works: dict[str, Work] = {
         "Accept-Language": prefers_english,
         "Accept-Language with weights": lambda t: prefers_english("en;q=" + t),
-        "X-Forwarded-For": lambda t: client_address("127.0.0.1", t, trusted),
-        "hops": lambda t: client_address("127.0.0.1", "127.0.0.1," * (HEADER // 10), trusted),
+        "X-Forwarded-For": lambda t: client_address("127.0.0.1", [t], trusted),
+        "hops": lambda t: client_address("127.0.0.1", ["127.0.0.1," * (HEADER // 10)], trusted),
         "Idempotency-Key": idempotency_key,
         "X-Sms-Key": lambda t: auth.identify(
             {f"X-Sms-{name}": t for name in ("Key", "Timestamp", "Nonce", "Signature")}, secure=True, address="1.1.1.1"
         ),
         "Authorization": lambda t: auth.identify({"Authorization": "Bearer " + t}, secure=True, address="1.1.1.1"),
-        "Content-Type": lambda t: file_in(b"", "multipart/form-data; boundary=" + t),
+        "Content-Type": lambda t: receiving.extract(b"", "multipart/form-data; boundary=" + t),
         "canonical": canonical_query,
         "signed query": lambda t: canonical_query("&".join(f"{c}=1" for c in t[:2000])),
         **{name: lambda t, q=q: decode_query(q, t) for name, q in QUERIES.items()},
