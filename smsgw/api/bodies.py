@@ -86,8 +86,8 @@ class Body:
         self._size = 0
 
     async def read(self, request: web.Request, rooms: Bodies, shares: Shares, owner: Hashable) -> None:
-        """Fill it, with at most 2 MiB; nothing is read before there is room for all of it, but for what is small: that has
-        room when it is moved.
+        """Fill it, with at most 2 MiB; nothing is read before there is room for all of it, but for what is small: that
+        has room when it is moved.
 
         Raises ``BODY_TOO_LARGE`` as soon as the limit is passed (or announced), ``REQUEST_TIMEOUT``, ``BACKPRESSURE``,
         ``PARAM_INVALID`` for a compressed body: its size could not be known before it is unpacked.
