@@ -182,6 +182,25 @@ async def test_of_two_spools_with_one_request_one_sends(api: Api, monkeypatch: p
     assert status.data["status"] != "queued"
 
 
+async def test_what_was_accepted_is_sent_though_another_node_refused_it_when_it_came_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = api.signed("POST", SEND, BODY)
+    async with api.another_node() as other:
+        spooled = [await _spooled(node, headers, monkeypatch) for node in (api, other)]
+    await accounts.top_up(api.ctx.db, api.account_id, -10_000, "", actor="test", ids=api.ctx.ids)
+    async with api.another_node() as other:
+        assert (await other.send("POST", SEND, data=BODY, headers=headers)).code == "BALANCE_INSUFFICIENT"
+        await other.ctx.nonces.settled()
+    await accounts.top_up(api.ctx.db, api.account_id, 10_000, "", actor="test", ids=api.ctx.ids)
+    results = await asyncio.gather(*(api.acceptor._writer.put(call) for call in spooled), return_exceptions=True)
+    assert [type(result) for result in results] == [Stored, Refused], "and once"
+    async with api.another_node() as other:
+        assert (await other.send("POST", SEND, data=BODY, headers=headers)).code == "AUTH_NONCE_REPLAYED"
+    codes = await api.ctx.db.fetch("SELECT code FROM part ORDER BY id")
+    assert [row["code"] for row in codes] == ["", "DUPLICATE"]
+
+
 async def test_without_the_database_nobody_honest_is_refused(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
