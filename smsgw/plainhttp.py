@@ -47,7 +47,8 @@ def only_tls(
         host = _HOST.fullmatch(request.headers.get("Host", ""))
         if not of_api and host is not None and request.method in ("GET", "HEAD"):
             there = host[1] if port == 443 else f"{host[1]}:{port}"
-            return web.Response(status=307, headers={"Location": f"https://{there}{request.raw_path}"})
+            page = request.rel_url.raw_path_qs  # the target may have come with a host of its own
+            return web.Response(status=307, headers={"Location": f"https://{there}{page}"})
         english = prefers_english(request.headers.get("Accept-Language", ""))
         request_id = request_ids.next()
         status, body, headers = failure(Refused("TLS_REQUIRED"), request_id, english=english)

@@ -49,6 +49,7 @@ VISITOR_SECONDS = 15.0
 """… and the time for it."""
 MAX_FIELDS = 500
 FORM = "application/x-www-form-urlencoded"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 SLOW = 1.0
 """Seconds from which a page is logged as slow."""
 
@@ -133,8 +134,8 @@ def _endpoint(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable
 
 
 async def _answer(call: Call, route: Route) -> web.StreamResponse:
-    if any("\0" in value for value in call.request.query.values()):
-        raise web.HTTPBadRequest  # PostgreSQL has no such character
+    if not all(map(_is_text, call.request.query.values())):
+        raise web.HTTPBadRequest
     fresh_visitor = await _identify(call, route)
     if route.action != PUBLIC and call.staff is None:
         return _to_login(call)
@@ -171,8 +172,8 @@ async def _identify(call: Call, route: Route) -> bool:
 async def _check_change(call: Call) -> None:
     """A change must come from our own page: by origin and by token."""
     form = await _form(call)
-    if any(not isinstance(value, str) or "\0" in value for value in form.values()):
-        raise web.HTTPBadRequest  # PostgreSQL has no such character
+    if not all(map(_is_text, form.values())):
+        raise web.HTTPBadRequest
     given = call.request.headers.get(CSRF_HEADER) or str(form.get(CSRF_FIELD, ""))
     if not same_origin(call.request) or not same_token(call.csrf, given):
         sparing.info("portal.csrf", place_of(call.ip or ""), ip=call.ip, **_told(call))
@@ -199,6 +200,12 @@ async def _form(call: Call) -> Mapping[str, object]:
     except (LookupError, ValueError, HttpProcessingError) as exc:  # charset, octets: all wrong
         raise web.HTTPBadRequest from exc
     return form
+
+
+def _is_text(value: object) -> bool:
+    """Whether it can be written down: PostgreSQL has no NUL, UTF-8 no half of a pair, which some charsets of forms
+    have."""
+    return isinstance(value, str) and "\0" not in value and not _SURROGATE.search(value)
 
 
 def _told(call: Call) -> dict[str, str]:

@@ -151,10 +151,10 @@ class Auth:
             return N_("新密码不能与当前密码相同")
         place, login = "a session", person.login  # guesses with a stolen session are counted by themselves
         async with self.passwords.turn(login, Rank.KNOWN):
+            if self.guard.admit("", login, clock.steady(), place):  # first: judging one is work, too
+                return N_("尝试次数过多，请稍后再试")
             if problem := await asyncio.to_thread(password_problem, new, login=login, name=person.name):
                 return problem
-            if self.guard.admit("", login, clock.steady(), place):
-                return N_("尝试次数过多，请稍后再试")
             found = await staff.find_login(self._db, login)
             if not await self.passwords.verify(found[1] if found else None, old):
                 self.guard.failed("", login, clock.steady(), place)

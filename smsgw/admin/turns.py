@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from enum import IntEnum
 
 from smsgw.core.errors import Temporary
@@ -42,7 +42,9 @@ class _Queue:
             longest = max(self._waiting, key=lambda one: len(self._waiting[one]))
             if len(self._waiting[longest]) <= len(self._waiting.get(who, ())) + 1:
                 raise _too_many()
-            self._waiting[longest].pop().set_exception(_too_many())
+            last = self._waiting[longest].pop()
+            if not last.done():
+                last.set_exception(_too_many())
             self._n -= 1
         self._waiting.setdefault(who, deque()).append(turn)
         self._n += 1
@@ -101,13 +103,21 @@ class Turns:
             raise
 
     def _pass_on(self) -> None:
-        waiting = [queue for queue in self._queues.values() if queue]
-        if not waiting:
-            self._free += 1
-            return
-        for queue in waiting:
-            if queue is waiting[-1] or queue.row < IN_A_ROW:
-                queue.row += 1
-                queue.next().set_result(None)
+        while waiting := [queue for queue in self._queues.values() if queue]:
+            turn = _first(waiting).next()
+            if not turn.done():  # its caller may have gone a moment ago
+                turn.set_result(None)
                 return
-            queue.row = 0
+        self._free += 1
+
+
+def _first(waiting: Sequence[_Queue]) -> _Queue:
+    """Of those in which somebody waits, by rank, the one that has a turn now."""
+    for queue in waiting[:-1]:
+        if queue.row < IN_A_ROW:
+            break
+        queue.row = 0
+    else:
+        queue = waiting[-1]
+    queue.row += 1
+    return queue

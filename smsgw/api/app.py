@@ -200,10 +200,10 @@ class _Server:
                 raise
         noted = nonces.note(call.account.id, call.nonce)
         await self._ready(operation, call, body)
-        if route.method != "GET":
+        if route.method != "GET" or route.streams:
             await nonces.new(noted)
             return await self._run(route, call)
-        data = await self._run(route, call)  # while that is found out: it changes nothing
+        data = await self._run(route, call)  # while that is found out: it changes nothing, and nobody sees it yet
         await nonces.new(noted)
         return data
 
@@ -211,6 +211,7 @@ class _Server:
         """All that a handler needs: the right to be called now, the body, and what it says."""
         self._meter(call, operation.route)
         await self._receive(call, operation.route, body)
+        call.key, call.account = self._auth.live(call.key.key_id)  # a body may be long on its way
         self._prepare(call, operation, body)
 
     async def _run(self, route: Route, call: Call) -> Any:

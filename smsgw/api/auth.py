@@ -266,6 +266,10 @@ class Authenticator:
         """The caller has proven to be who it claims to be."""
         self.used[claim.key.key_id] = (self._clock(), address)
 
+    def live(self, key_id: str) -> tuple[ApiKey, Account]:
+        """A key that has proven itself, and its account, as they are by now. ``AUTH_KEY_INVALID``."""
+        return self._live(self._directory.key(key_id))
+
     def spend(self, key: ApiKey) -> Quota:
         """Take one request from the key's limit; refused when the quota's ``wait`` is not 0."""
         now = self._monotonic()

@@ -12,6 +12,7 @@ from aiohttp import ClientPayloadError, web
 from smsgw import listening
 from smsgw.api.shapes import MAX_BODY
 from smsgw.core.errors import Invalid, SmsgwError, Temporary
+from smsgw.core.guard import Bounded
 from smsgw.shares import Shares
 
 CONTENT_SHA256 = "X-Sms-Content-SHA256"
@@ -20,11 +21,16 @@ OWN_SHARE = 16
 """One account may hold a sixteenth of the room, one address without a proven key as much of its own."""
 STRANGERS_SHARE = 4
 """All that is not proven holds a quarter of it at most."""
+SMALL = 64 * 1024
+"""Octets of a body that needs no room until it is there: a connection that nobody reads holds as many. So whoever fills
+the room of an address with large bodies does not keep others behind it from their messages."""
 OWN_RATE = 16 * 1024 * 1024
-"""Octets per second, beyond what comes with the headers, that an account can send; faster ones are read no faster, as
-every octet is work of the event loop."""
+"""Octets per second, beyond what comes with the headers, that an account can send, or an address without a proven key;
+faster ones are read no faster, as every octet is work of the event loop."""
 BURST = 1.0
 """Seconds of that rate which may come at once."""
+MAX_PAYING = 10_000
+"""Accounts and addresses whose rate is known; those longest quiet are forgotten."""
 PATIENCE = 30.0
 """Seconds that a body waits for room."""
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -56,13 +62,14 @@ class Bodies:
         """By account."""
         self.strangers = Shares(max(total // STRANGERS_SHARE, 2 * own), own, patience=PATIENCE, waiting=1000)
         """By address."""
-        self._paid: dict[Hashable, float] = {}
-        """Until when an account's octets are paid off, by the loop's clock; only accounts that exist have one."""
+        self._paid: Bounded[Hashable, float] = Bounded(MAX_PAYING)
+        """Until when an owner's octets are paid off, by the loop's clock."""
 
     async def pay(self, owner: Hashable, octets: int) -> None:
         """Wait for as long as the owner has sent too fast."""
         now = asyncio.get_running_loop().time()
-        paid = self._paid[owner] = max(self._paid.get(owner, 0.0), now - BURST) + octets / OWN_RATE
+        paid = max(self._paid.get(owner) or 0.0, now - BURST) + octets / OWN_RATE
+        self._paid.put(owner, paid)
         if paid > now:
             await asyncio.sleep(paid - now)
 
@@ -79,8 +86,8 @@ class Body:
         self._size = 0
 
     async def read(self, request: web.Request, rooms: Bodies, shares: Shares, owner: Hashable) -> None:
-        """Fill it, with at most 2 MiB; nothing is read before there is room for all of it, but for what came with the
-        headers: that has room when it is moved.
+        """Fill it, with at most 2 MiB; nothing is read before there is room for all of it, but for what is small: that
+        has room when it is moved.
 
         Raises ``BODY_TOO_LARGE`` as soon as the limit is passed (or announced), ``REQUEST_TIMEOUT``, ``BACKPRESSURE``,
         ``PARAM_INVALID`` for a compressed body: its size could not be known before it is unpacked.
@@ -97,7 +104,8 @@ class Body:
             self.octets, self.digest, self._size = octets, hashlib.sha256(octets).digest(), len(octets)
             return
         self._size = MAX_BODY if size is None else size
-        await self.move(shares, owner)
+        if self._size > SMALL:
+            await self.move(shares, owner)
         chunks: list[bytes] = []
         came, sha256 = 0, hashlib.sha256()
         try:

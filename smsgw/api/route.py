@@ -16,6 +16,9 @@ REPEATED = ("IDEMPOTENCY_IN_PROGRESS", "IDEMPOTENCY_MISMATCH")
 """Errors of what takes an ``Idempotency-Key``."""
 
 
+MEDIA = "application/json"
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One operation. ``scope`` is what the key must hold."""
@@ -40,8 +43,13 @@ class Route:
     """Its handler stores the nonce of the signature, too, in that transaction; else it is entered before."""
     upload: bool = False
     """Its body is a file: multipart/form-data with the field ``file``, in ``Call.incoming``."""
-    media: str = "application/json"
+    media: str = MEDIA
     """Of the answer; any other than JSON: the handler answers by itself, without an envelope."""
+
+    @property
+    def streams(self) -> bool:
+        """The handler answers by itself, and has when it ends."""
+        return self.media != MEDIA
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -58,7 +66,7 @@ class PublicRoute:
     summary: str
     data: Any = None
     """Type of the answer's ``data``; None: not in an envelope."""
-    media: str = "application/json"
+    media: str = MEDIA
     query: type = NoQuery
     root: bool = False
     """Served at the root of every listener, not under the base path."""

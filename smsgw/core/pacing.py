@@ -175,17 +175,21 @@ class Pacer:
             if share > trial.share / 2:
                 self._borne, self._borne_until = max(share, trial.share), now + BORNE_FOR
                 self._set(min(trial.rate, self._limit), now)
-            else:
-                self._set(min(trial.carried, self._limit), now)
+            else:  # where little was wanted, little was carried: that says nothing of what could be
+                self._set(min(max(trial.carried, self._rate), self._limit), now)
         elif (excess := share - self._borne * CHANCE) > FEW and not self._borne:
             self._trial = _Trial(self._rate, self._sent(now) * (1 - share), share)
             self._slow_down(now, CUT)
         elif excess > 0:
-            self._set(max(1.0, self._sent(now) * (1 - excess)), now)
+            self._set(max(self._floor, self._sent(now) * (1 - excess)), now)
 
     def _slow_down(self, now: float, factor: float) -> None:
         self._cut_at = self._raised_at = now
-        self._set(max(1.0, self._sent(now) * factor, min(self._limit, 1_000.0) * FLOOR), now)
+        self._set(max(self._floor, self._sent(now) * factor), now)
+
+    @property
+    def _floor(self) -> float:
+        return max(1.0, min(self._limit, 1_000.0) * FLOOR)
 
     def _sent(self, now: float) -> float:
         """The rate, or without a limit of our own, or far below it, what was really sent and was too fast."""

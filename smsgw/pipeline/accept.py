@@ -131,7 +131,7 @@ class Acceptor:
         self._meters: dict[int, Meter] = {}
         """By account; only accounts that exist have one."""
         self._away = away
-        self._turns = Turns(MAX_QUEUED_PARTS)
+        self._turns = Turns(MAX_QUEUED_PARTS, monotonic=monotonic)
         known = Known(available)
         commit: Callable[[Connection, list[NewCall], bool], object] = partial(
             replaying.commit, node=node, ids=ids.next, seen=known.note, revise=self._builder.revise,

@@ -50,7 +50,7 @@ class Nonces:
         """Enter a nonce. The future has ``AUTH_NONCE_REPLAYED`` when it was used before; it need not be looked at.
         None when too many wait: then this node alone knows of it."""
         try:
-            future = self._writer.submit(NonceUse(account_id, nonce, secrets.randbits(62)))
+            future = self._writer.submit(NonceUse(account_id, nonce, ~secrets.randbits(62)))
         except Temporary:
             return None
         future.add_done_callback(_looked_at)

@@ -307,7 +307,10 @@ class Pusher:
 
     async def call(self, endpoint: Endpoint, call: pushformat.Call) -> Answer:
         """One call, to where the endpoint's account may push."""
-        return await self._sender.send(call, self._reach_of(endpoint.account_id), expect=endpoint.options.expect)
+        account_id = endpoint.account_id
+        return await self._sender.send(
+            call, self._reach_of(account_id), owner=account_id, expect=endpoint.options.expect
+        )
 
     def _reach_of(self, account_id: int) -> Reach:
         account = self._directory.account(account_id)

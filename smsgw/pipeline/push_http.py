@@ -7,12 +7,14 @@ is not allowed is never opened. Redirects are not followed, proxies of the envir
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import time
 from collections import OrderedDict
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -24,8 +26,10 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from smsgw import clock
 from smsgw.core import publicnet
+from smsgw.core.errors import Temporary
 from smsgw.core.pushformat import Call, satisfied
 from smsgw.core.webhooks import Reach
+from smsgw.shares import Shares
 
 log = structlog.get_logger(__name__)
 
@@ -37,8 +41,9 @@ MAX_ANSWER = 64 * 1024
 SHOWN = 200
 """Characters of an answer that are kept, for people."""
 RESOLVERS = 16
-"""Threads that resolve names: their own, so that a name server that hangs holds up nobody but pushes. Each ``_Way`` has
-them, made when they are needed."""
+"""Threads that resolve names: their own, so that a name server that hangs holds up nobody but pushes, …"""
+OWN_RESOLVERS = 4
+"""… of one account, which can have at most so many of them. A thread is taken until its name server has answered."""
 MAX_WAYS = 64
 """Sets of granted networks whose connections are kept while nothing is under way."""
 
@@ -63,21 +68,50 @@ class Answer:
     """Beginning of the answer."""
 
 
-class _Resolver(AbstractResolver):
-    """Names to the addresses that are allowed, in threads of its own."""
+_owner: ContextVar[int] = ContextVar("owner")
+"""The account for which a name is looked up."""
 
-    def __init__(self, reach: Reach) -> None:
-        self._reach = reach
+
+class _Names:
+    """Looks names up."""
+
+    def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="push-resolve")
+        self._shares = Shares(RESOLVERS, OWN_RESOLVERS, patience=RESOLVE_TIMEOUT)
+
+    async def look_up(self, host: str, port: int, family: socket.AddressFamily) -> list[Any]:
+        """What ``getaddrinfo`` says. ``OSError``, also when it does not in time."""
+        loop, owner = asyncio.get_running_loop(), _owner.get()
+
+        def done(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has been closed
+                loop.call_soon_threadsafe(self._shares.give, owner)
+
+        try:
+            async with asyncio.timeout(RESOLVE_TIMEOUT):
+                await self._shares.take(owner)
+                work = self._threads.submit(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
+                work.add_done_callback(done)
+                return await asyncio.wrap_future(work)
+        except Temporary as exc:
+            raise OSError("too many names are looked up") from exc
+
+    def close(self) -> None:
+        """No more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class _Resolver(AbstractResolver):
+    """Names to the addresses that are allowed."""
+
+    def __init__(self, reach: Reach, names: _Names) -> None:
+        self._reach = reach
+        self._names = names
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(RESOLVE_TIMEOUT):
-            found = await loop.run_in_executor(
-                self._threads, lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
-            )
+        found = await self._names.look_up(host, port, family)
         good: list[ResolveResult] = [
             {
                 "hostname": host, "host": str(address[0]), "port": int(address[1]), "family": family_,
@@ -91,20 +125,20 @@ class _Resolver(AbstractResolver):
         return good
 
     async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """There is nothing to close."""
 
 
 class _Way:
     """Connections to what one reach allows: none of them serves an account that may not go there."""
 
-    def __init__(self, reach: Reach, context: ssl.SSLContext, own_ports: Collection[int]) -> None:
+    def __init__(self, reach: Reach, names: _Names, context: ssl.SSLContext, own_ports: Collection[int]) -> None:
         self._reach = reach
         self._own_ports = own_ports
         self.busy = 0
         self.session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 ssl=context,
-                resolver=_Resolver(reach),
+                resolver=_Resolver(reach, names),
                 ttl_dns_cache=10,
                 limit=0,  # each endpoint has its own limit
                 keepalive_timeout=30,
@@ -150,10 +184,12 @@ class Sender:
         self._ca_file = ca_file
         self._own_ports = frozenset(own_ports)
         self._context: ssl.SSLContext
+        self._names: _Names
         self._ways: OrderedDict[Reach, _Way] = OrderedDict()
 
     async def start(self) -> None:
         """Be ready. ``OSError`` when the file of authorities cannot be used."""
+        self._names = _Names()
         self._context = ssl.create_default_context()
         if self._ca_file:
             self._context.load_verify_locations(self._ca_file)
@@ -163,11 +199,12 @@ class Sender:
         ways, self._ways = self._ways, OrderedDict()
         for way in ways.values():
             await way.session.close()
+        self._names.close()
 
     def _way(self, reach: Reach) -> _Way:
         way = self._ways.get(reach)
         if way is None:
-            way = self._ways[reach] = _Way(reach, self._context, self._own_ports)
+            way = self._ways[reach] = _Way(reach, self._names, self._context, self._own_ports)
         self._ways.move_to_end(reach)
         way.busy += 1
         return way
@@ -179,8 +216,10 @@ class Sender:
         for oldest in idle[: max(0, len(self._ways) - MAX_WAYS)]:
             await self._ways.pop(oldest).session.close()
 
-    async def send(self, call: Call, reach: Reach, *, expect: str = "") -> Answer:
-        """One call within ``reach``; never raises for what the receiver or the network does."""
+    async def send(self, call: Call, reach: Reach, *, owner: int = 0, expect: str = "") -> Answer:
+        """One call within ``reach`` for the account ``owner``; never raises for what the receiver or the network
+        does."""
+        _owner.set(owner)
         started = time.monotonic()
 
         def ended(problem: str, status: int = 0, **more: object) -> Answer:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.store.calls import NewCall, Stored
@@ -28,6 +29,12 @@ _DELETE = """
 DELETE FROM request_key
 WHERE message_id = ANY($1::bigint[])
   AND (account_id, kind, key) IN (SELECT * FROM unnest($2::bigint[], $3::"char"[], $4::text[]))
+"""
+
+
+# A nonce that was entered for a call which was refused is no reason to drop one that was accepted with it.
+_TAKE_OVER = """
+UPDATE request_key SET message_id = $3 WHERE account_id = $1 AND kind = 'n' AND key = $2 AND message_id < 0 RETURNING 1
 """
 
 
@@ -62,7 +69,7 @@ async def settle(connection: Connection, calls: list[NewCall]) -> dict[int, Lost
     missed = [(c, k) for c, k in flat if (c.account_id, k.kind, k.key, k.message_id) not in won]
     if not missed:
         return {}
-    existing = {
+    existing: dict[tuple[int, str, str], Any] = {
         (row["account_id"], row["kind"].decode(), row["key"]): row
         for row in await connection.fetch(
             _EXISTING,
@@ -73,9 +80,14 @@ async def settle(connection: Connection, calls: list[NewCall]) -> dict[int, Lost
     }
     lost: dict[int, Lost] = {}
     for call, key in missed:
-        row = existing[call.account_id, key.kind, key.key]
+        where = call.account_id, key.kind, key.key
+        row = existing[where]
         if id(call) in lost:
             continue  # the Idempotency-Key has decided
+        if key.kind == "n" and call.spooled and row["message_id"] < 0:
+            await connection.fetchval(_TAKE_OVER, call.account_id, key.key, key.message_id)
+            existing[where] = {**row, "message_id": key.message_id}
+            continue
         result: Stored | SmsgwError
         if row["request_sha256"] == key.request_sha256 and row["answer"]:
             result = Stored(row["message_id"], replay=row["answer"])
@@ -142,7 +154,7 @@ class NonceUse:
     account_id: int
     key: str
     mark: int
-    """Tells this use from another one."""
+    """Tells this use from another one; negative, so that it is no message's id."""
 
 
 async def use_nonces(connection: Connection, uses: Sequence[NonceUse]) -> list[SmsgwError | None]:

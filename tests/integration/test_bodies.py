@@ -17,12 +17,12 @@ import pytest
 from api_server import BASE, Answer, Api, running
 
 from smsgw import aio, listening
-from smsgw.api.bodies import Bodies
+from smsgw.api.bodies import MAX_PAYING, Bodies
 from smsgw.core.errors import Temporary
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.pipeline.accept import SendItem, SendRequest
 from smsgw.platform.campaigns import files
-from smsgw.store import accounts
+from smsgw.store import accounts, keys
 from smsgw.store.keys import NewKey
 
 FORM = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n%b\r\n--b--\r\n'
@@ -234,10 +234,42 @@ async def test_who_has_not_proven_himself_holds_next_to_nothing(dsn: str, tmp_pa
         headers = api.signed("POST", f"{BASE}/messages", ONE)
         small = await api.send("POST", f"{BASE}/messages", data=ONE, headers=headers)
         assert small.status == 202, "what came with its headers waits for nobody"
+        reader, writer = await stack.enter_async_context(connected(api))
+        writer.write(head("/messages", len(ONE), api.signed("POST", f"{BASE}/messages", ONE)))
+        await asyncio.sleep(0.1)  # as many clients do: the headers, and then the body
+        writer.write(ONE)
+        assert (await answer(reader))[0] == 202, "nor does what comes a moment later"
         large = ONE.ljust(1_000_000)
         got = await api.send("POST", f"{BASE}/messages", data=large, headers=hashed(api, "/messages", large))
         assert got.status == 202
     await until(lambda: not bodies.strangers.taken)
+
+
+async def test_of_how_fast_strangers_send_so_much_is_remembered_and_no_more() -> None:
+    bodies = Bodies(16 << 20)
+    for n in range(MAX_PAYING + 100):
+        await bodies.pay(f"2001:db8:{n:x}::/64", 100)
+    assert len(bodies._paid) <= MAX_PAYING
+
+
+@pytest.mark.parametrize("told", [False, True])
+async def test_who_is_stopped_while_a_body_is_on_its_way_sends_nothing(api: Api, told: bool) -> None:
+    db, path = api.ctx.db, "/messages"
+    for stop, code in (
+        (accounts.set_status(db, "acme", "stopped", actor="test"), "ACCOUNT_STOPPED"),
+        (keys.set_key(db, api.key.key_id, {"status": "stopped"}, actor="test"), "AUTH_KEY_INVALID"),
+    ):
+        body = ONE.ljust(100_000)
+        headers = hashed(api, path, body) if told else api.signed("POST", BASE + path, body)
+        async with connected(api) as (reader, writer):
+            writer.write(head(path, len(body), headers) + body[:50_000])
+            await until(lambda: api.ctx.bodies.strangers.taken + api.ctx.bodies.proven.taken)
+            await stop
+            await api.ctx.directory.reload(db)
+            writer.write(body[50_000:])
+            assert (await answer(reader))[1]["code"] == code
+        await until(lambda: not api.ctx.bodies.strangers.taken + api.ctx.bodies.proven.taken)
+    assert await db.fetchval("SELECT count(*) FROM message") == 0
 
 
 async def test_the_flood_of_one_account_does_not_slow_another(api: Api) -> None:

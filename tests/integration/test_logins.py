@@ -188,13 +188,23 @@ async def test_guesses_at_the_present_password_with_a_stolen_session_are_slowed_
     assert await auth.change_password(person, PASSWORD, "Password123!", None) is not None, "common"
 
 
+async def test_new_passwords_are_judged_no_faster_than_a_person_thinks_of_them(site: Site) -> None:
+    """Each costs up to a tenth of a second, which everybody else on the platform waits for."""
+    await site.add_staff("zhang", "admin")
+    person = await staff.get_staff_by_login(site.db, "zhang")
+    assert person
+    auth = Auth(site.db, Sealer(b"k" * 32))
+    said = Counter([await auth.change_password(person, PASSWORD, f"Password{n}!", None) for n in range(40)])
+    assert said["尝试次数过多，请稍后再试"] > 20
+
+
 async def test_forged_forms_do_not_fill_the_log(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     async with Visitor(site, "127.0.0.9") as attacker:
         for _ in range(50):
             async with attacker.session.post("/login", data={"csrf": "x", "login": "zhang"}) as response:
                 assert response.status == 403
     told = capsys.readouterr()
-    assert (told.out + told.err).count("portal.csrf") == 10
+    assert (told.out + told.err).count("portal.csrf") == 5
 
 
 async def test_parallel_guesses_gain_no_more_than_those_that_are_looked_at_together(site: Site) -> None:
@@ -204,3 +214,23 @@ async def test_parallel_guesses_gain_no_more_than_those_that_are_looked_at_toget
     answers = Counter(type(a).__name__ for a in await asyncio.gather(*guesses, return_exceptions=True))
     assert answers["NoneType"] <= 6
     assert answers["NoneType"] + answers["Slowed"] == 40
+
+
+async def test_a_login_that_is_no_text_does_not_end_the_record_of_failed_ones(site: Site) -> None:
+    """Written down it cannot be; it must not stand in the way of those that can."""
+    statuses: Counter[int] = Counter()
+    async with Visitor(site, "127.0.0.9") as attacker:
+        attacker.session.cookie_jar.update_cookies({"smsgw-visitor": TOKEN})
+        for login in [b"\\ud800"] * 12:
+            async with attacker.session.post(
+                "/login",
+                data=b"csrf=" + TOKEN.encode() + b"&password=a&login=" + login,
+                headers={"Content-Type": "application/x-www-form-urlencoded; charset=unicode_escape"},
+            ) as answer:
+                statuses[answer.status] += 1
+        await attacker.login("later", WRONG)
+    later = "SELECT 1 FROM audit WHERE action = 'login.failed' AND actor = 'later'"
+    async with asyncio.timeout(15):
+        while not await site.db.fetchval(later):  # noqa: ASYNC110 - what is awaited has no event
+            await asyncio.sleep(0.1)
+    assert statuses == {400: 12}

@@ -45,6 +45,8 @@ async def test_pages_go_on_to_tls_and_calls_are_refused(api: Api) -> None:
                         307,
                         f"https://{there}:8443{page}",
                     )
+        whole = b"GET http://sms.example.org/login?a=%2F HTTP/1.1\r\nHost: sms.example.org\r\nConnection: close\r\n\r\n"
+        assert b"Location: https://sms.example.org:8443/login?a=%2F\r\n" in await plain.raw(whole)
         for host in ("evil.example/x", "a@b", "a b", ""):
             async with plain.session.get(
                 plain.origin + "/login", headers={"Host": host}, allow_redirects=False

@@ -7,6 +7,8 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +19,7 @@ import pytest_asyncio
 from aiohttp import web
 from receiver import LOOPBACK, Received, Receiver, Stage, receiving, repeated
 
+from smsgw import aio
 from smsgw.config import Config
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.pushformat import Call
@@ -581,3 +584,35 @@ async def test_connections_for_many_grants_are_not_kept_for_ever(
     finally:
         await sender.stop()
     assert len(receiver.calls) == 5
+
+
+async def test_one_accounts_name_server_that_hangs_holds_up_no_other(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, known = threading.Event(), socket.getaddrinfo
+
+    def getaddrinfo(host: str, *how: Any, **more: Any) -> Any:
+        if host.endswith(".hangs"):
+            answers.wait(20)
+        return known("127.0.0.1", *how, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    sender = Sender()
+    await sender.start()
+    port = receiver.origin.rpartition(":")[2]
+
+    async def push(host: str, owner: int) -> bool:
+        return (await sender.send(Call("POST", f"http://{host}:{port}/", {}, b"x"), LOOPBACK, owner=owner)).ok
+
+    try:
+        hanging = [aio.spawn(push(f"{n}.hangs", 1), name="push") for n in range(100)]
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(3):
+            assert await push("answers", 2)
+        answers.set()
+        async with asyncio.timeout(5):
+            assert any(await asyncio.gather(*hanging)), "it waited, and was not forgotten"
+            assert await push("again", 1)
+    finally:
+        answers.set()
+        await sender.stop()

@@ -104,6 +104,17 @@ async def test_any_other_call_that_comes_again_at_another_node_is_refused(
         assert (answer.status, answer.code) == (401, "AUTH_NONCE_REPLAYED")
 
 
+async def test_a_table_is_not_written_to_who_comes_with_it_again(api: Api) -> None:
+    task = {"name": "n", "to": ["13800138000"], "content": "您好"}
+    made = await api.post("/tasks", task, Idempotency_Key="task-1")
+    path = f"{BASE}/tasks/{made.data['task_id']}/report"
+    headers = api.signed("GET", path)
+    assert (await api.send("GET", path, headers=headers)).headers["Content-Type"].startswith("text/csv")
+    async with api.another_node() as other:
+        answer = await other.send("GET", path, headers=headers)
+        assert (answer.status, answer.code) == (401, "AUTH_NONCE_REPLAYED")
+
+
 async def test_what_was_refused_cannot_be_sent_later_by_somebody_else(api: Api) -> None:
     """Its caller was told that nothing was sent."""
     await accounts.top_up(api.ctx.db, api.account_id, -10_000, "", actor="test", ids=api.ctx.ids)
@@ -169,6 +180,25 @@ async def test_of_two_spools_with_one_request_one_sends(api: Api, monkeypatch: p
     assert [(row["state"], row["code"]) for row in found] == [(10, ""), (found[1]["state"], "DUPLICATE")]
     status = await api.get(f"/messages/{two.first}")
     assert status.data["status"] != "queued"
+
+
+async def test_what_was_accepted_is_sent_though_another_node_refused_it_when_it_came_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = api.signed("POST", SEND, BODY)
+    async with api.another_node() as other:
+        spooled = [await _spooled(node, headers, monkeypatch) for node in (api, other)]
+    await accounts.top_up(api.ctx.db, api.account_id, -10_000, "", actor="test", ids=api.ctx.ids)
+    async with api.another_node() as other:
+        assert (await other.send("POST", SEND, data=BODY, headers=headers)).code == "BALANCE_INSUFFICIENT"
+        await other.ctx.nonces.settled()
+    await accounts.top_up(api.ctx.db, api.account_id, 10_000, "", actor="test", ids=api.ctx.ids)
+    results = await asyncio.gather(*(api.acceptor._writer.put(call) for call in spooled), return_exceptions=True)
+    assert [type(result) for result in results] == [Stored, Refused], "and once"
+    async with api.another_node() as other:
+        assert (await other.send("POST", SEND, data=BODY, headers=headers)).code == "AUTH_NONCE_REPLAYED"
+    codes = await api.ctx.db.fetch("SELECT code FROM part ORDER BY id")
+    assert [row["code"] for row in codes] == ["", "DUPLICATE"]
 
 
 async def test_without_the_database_nobody_honest_is_refused(

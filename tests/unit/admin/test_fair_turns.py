@@ -86,3 +86,18 @@ async def test_who_gives_up_leaves_no_turn_behind() -> None:
     async with asyncio.timeout(1):
         await bench.work("third")
     assert bench.worked == ["first", "third"]
+
+
+async def test_who_goes_in_the_moment_of_his_turn_takes_it_from_nobody() -> None:
+    bench = Bench(waiting=2)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bench.work("first"))
+        await asyncio.sleep(0)
+        gone = [group.create_task(bench.work("gone")) for _ in range(2)]
+        await asyncio.sleep(0)
+        bench.gate.set()
+        for task in gone:
+            task.cancel()
+    await bench.work("second")
+    assert bench.worked == ["first", "second"]
+    assert not bench.refused

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smsgw.core.bucket import TokenBucket
-from smsgw.core.pacing import Pacer
+from smsgw.core.pacing import UNLIMITED, Pacer
 
 
 def run(pacer: Pacer, begin: float, seconds: float) -> list[float]:
@@ -208,6 +208,45 @@ def test_the_floor_is_never_left() -> None:
     for n in range(200):
         pacer.answered(n * 1.0, 0, 10)
     assert pacer.rate >= 2
+
+
+@pytest.mark.parametrize("of", [40, 25, 10, 3])
+def test_one_refusal_while_little_is_sent_does_not_take_all_away(of: int) -> None:
+    """Of a trickle nothing can be said of what the carrier could take: the next burst must not find it all gone."""
+    pacer = Pacer(1000, 0.0)
+    rates = []
+    for n in range(600):  # five a second, one of which is refused
+        now = n * 0.2
+        pacer.wrote(now, pacer.take(now, 1))
+        pacer.answered(now, int(n != 5 * of), int(n == 5 * of))
+        rates.append(pacer.rate)
+    assert min(rates) >= 20
+    after = rates[5 * of :]
+    assert sum(rate < 100 for rate in after) / 5 <= 15, "seconds with less than a tenth"
+    assert pacer.rate == 1000
+
+
+@given(
+    limit=st.sampled_from([0, 1, 20, 1000]),
+    steps=st.lists(st.tuples(st.floats(0, 3), st.integers(0, 200), st.integers(0, 50)), max_size=40),
+)
+def test_whatever_a_carrier_said_its_rate_is_within_bounds_and_comes_back(
+    limit: int, steps: list[tuple[float, int, int]]
+) -> None:
+    pacer = Pacer(limit, 0.0)
+    least, most = (max(1.0, limit / 50), float(limit)) if limit else (20.0, UNLIMITED)
+    now = 0.0
+    for pause, taken, refused in steps:
+        now += pause
+        pacer.wrote(now, pacer.take(now, taken + refused))
+        pacer.answered(now, taken, refused)
+        assert least <= pacer.rate <= most
+    for n in range(1200):
+        at = now + 0.05 * (n + 1)
+        granted = pacer.take(at, 50)
+        pacer.wrote(at, granted)
+        pacer.answered(at, granted, 0)
+    assert pacer.rate == most
 
 
 def test_a_changed_limit_is_followed_at_once() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 
@@ -91,3 +92,57 @@ async def test_a_full_house_is_full_for_who_fills_it() -> None:
     begun = aio.spawn(turns.wait(0, 1, urgent=False, begun=True), name="begun")
     await asyncio.gather(*waiting, last, begun, return_exceptions=True)
     assert (last.exception(), begun.exception(), turns.waiting) == (None, None, 0)
+
+
+class Loop:
+    """Calls whose texts take a while, by a clock that only they move."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.turns = Turns(1000, monotonic=lambda: self.now)
+        self.done: list[tuple[int, int]] = []
+        """(loop's turn, account)."""
+        self.turn = 0
+
+    async def call(self, account: int, seconds: float) -> None:
+        if not self.turns.go(1):
+            await self.turns.wait(account, 1, urgent=False)
+        self.now += seconds
+        self.done.append((self.turn, account))
+
+    async def count(self) -> None:
+        while True:
+            await asyncio.sleep(0)
+            self.turn += 1
+
+
+async def test_calls_whose_texts_are_dear_share_a_turns_time_too() -> None:
+    loop = Loop()
+    counting = aio.spawn(loop.count(), name="count")
+    dear = [aio.spawn(loop.call(1, 0.008), name="dear") for _ in range(64)]
+    cheap = aio.spawn(loop.call(2, 0.0), name="cheap")
+    await asyncio.wait([cheap])
+    assert len(loop.done) < 10, "it has its turn among them"
+    gone = dear[-20:]
+    for task in gone:
+        task.cancel()
+    await asyncio.gather(*dear, return_exceptions=True)
+    await aio.cancel(counting)
+    assert max(Counter(turn for turn, _ in loop.done).values()) <= 3
+    assert Counter(account for _, account in loop.done) == {1: 44, 2: 1}
+    assert loop.turns.waiting == 0
+    assert loop.turns._weights == {}
+
+
+async def test_a_turn_that_others_made_long_is_not_counted_against_calls() -> None:
+    loop = Loop()
+
+    async def work() -> None:
+        while True:
+            loop.now += 0.05
+            await asyncio.sleep(0)
+
+    working, counting = aio.spawn(work(), name="work"), aio.spawn(loop.count(), name="count")
+    await asyncio.gather(*(loop.call(n % 3, 0.0) for n in range(160)))
+    await aio.cancel(working, counting)
+    assert loop.turn <= 40
