@@ -22,8 +22,8 @@ import structlog
 from smsgw import aio, failpoints
 from smsgw.core.alarms import CRITICAL, Finding
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
+from smsgw.pipeline.entering import Entering
 from smsgw.store import replaying
-from smsgw.store.batch import Batcher
 from smsgw.store.calls import NewCall, Stored
 from smsgw.store.spool import KEPT, TORN, Reader, Spool
 
@@ -74,7 +74,7 @@ class Spooling:
     def __init__(
         self,
         spool: Spool,
-        writer: Batcher[NewCall, Stored | SmsgwError],
+        writer: Entering,
         *,
         seconds: float,
         available: Callable[[int], int],

@@ -1,0 +1,69 @@
+"""Large calls and small ones on their way into the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from smsgw.core.errors import SmsgwError
+from smsgw.pipeline.entering import LARGE, Entering
+from smsgw.store.batch import Batcher
+from smsgw.store.calls import NewCall, Stored
+from smsgw.store.db import Connection
+
+
+def call(account: int, parts: int) -> NewCall:
+    return NewCall(account_id=account, messages=[], parts=[()] * parts)
+
+
+class Ledger:
+    """Writes calls that are held back as long as the test says; in which order they were written."""
+
+    def __init__(self) -> None:
+        self.free = asyncio.Event()
+        self.written: list[tuple[int, int]] = []
+
+    async def commit(
+        self, connection: Connection, calls: list[NewCall], again: bool
+    ) -> list[Stored | SmsgwError]:
+        await connection.execute("SELECT 1")
+        if any(len(one.parts) >= LARGE for one in calls):
+            await self.free.wait()
+        self.written += [(one.account_id, len(one.parts)) for one in calls]
+        return [Stored() for _ in calls]
+
+
+@pytest_asyncio.fixture
+async def ledger() -> Ledger:
+    return Ledger()
+
+
+@pytest_asyncio.fixture
+async def entering(dsn: str, ledger: Ledger) -> AsyncIterator[Entering]:
+    made = Entering(
+        lambda: Batcher("accept", dsn, ledger.commit, weigh=lambda one: max(1, len(one.parts)), max_batch=2000),
+        lambda one: max(1, len(one.parts)),
+    )
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def test_small_calls_do_not_wait_for_a_large_one_of_another_account(
+    entering: Entering, ledger: Ledger
+) -> None:
+    large = entering.submit(call(1, LARGE))
+    own = entering.submit(call(1, 1))
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(entering.put(call(2, 1)) for _ in range(20)))
+    assert not large.done()
+    assert not own.done(), "it would wait for the account's row, and everybody with it"
+    assert entering.waiting == LARGE + 1
+    ledger.free.set()
+    async with asyncio.timeout(10):
+        await asyncio.gather(large, own)
+        await entering.put(call(1, 2))
+    assert ledger.written == [(2, 1)] * 20 + [(1, LARGE), (1, 1), (1, 2)]
+    assert entering.waiting == 0
