@@ -110,6 +110,9 @@ def _endpoint(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable
         try:
             response = await _answer(call, route)
         except web.HTTPException as exc:
+            if isinstance(exc, web.HTTPForbidden) and not isinstance(exc, errors.Stale):  # which has a line
+                login = call.staff.login if call.staff else ""
+                sparing.warning("portal.forbidden", login, login=login, ip=call.ip, **_told(call))
             response = errors.page(call, exc.status)
         except SmsgwError as exc:
             status = http_status(exc.code)
