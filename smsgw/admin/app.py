@@ -61,7 +61,7 @@ def routes() -> list[Route]:
 def setup(app: web.Application, ctx: PortalContext) -> None:
     """Mount the portal at ``/``. Paths that belong to others (``/api``, ``/health`` …) are left alone."""
     static = StaticFiles()
-    portal = Portal(ctx, Views(static), Auth(ctx.db, ctx.sealer), Readings())
+    portal = Portal(ctx, Views(static), Auth(ctx.db, ctx.sealer, ctx.guesses), Readings())
     app.cleanup_ctx.append(_life(portal))
     serving.dress_answers(app, ctx.trusted_proxies)
     app.router.add_get("/static/{version}/{name:.+}", _guard_static(static.serve, portal))
