@@ -99,8 +99,9 @@ async def test_login_leads_to_where_one_wanted_to_go_and_logout_ends_it(site: Si
         assert browser.path == "/records?time=7d"
         assert "发送记录" in page
         token = browser.cookies["smsgw"]
-        await browser.post("/logout", {})
-        assert browser.path == "/login"
+        await browser.post("/logout", {}, follow=False)
+        assert browser.headers["Location"] == "/login"
+        assert browser.headers["Clear-Site-Data"] == '"cache", "storage"'  # not cookies: one's device stays known
         browser.session.cookie_jar.update_cookies({"smsgw": token})
         await browser.get("/")
         assert browser.path == "/login"  # the old cookie is worth nothing
