@@ -73,7 +73,7 @@ async def key_file_add(ctx: Context) -> None:
     ctx.sealer()
     path, new = ctx.settings.key_file, random.token_bytes(32)
     async with ctx.database() as database:
-        secrets.write_keys(path, (*secrets.read_keys(path), new))
+        secrets.change_keys(path, lambda keys: (*keys, new))
         await audit.record(database, actor(), "key_file.add", f"key/{key_id(new)}")
     click.echo(key_id(new))
 
@@ -92,24 +92,31 @@ async def key_file_rotate(ctx: Context, id_: str | None) -> None:
     """
     sealer = ctx.sealer()
     path = ctx.settings.key_file
-    keys = secrets.read_keys(path)
     async with ctx.database() as database:
-        if id_ is None:
-            if await database.fetchval(_LIVE) > 1:
-                raise Failed(
-                    "more nodes than one are running, and each needs the key before anything is sealed with it: "
-                    "smsgwctl key-file add, copy the key file to every node, then smsgwctl key-file rotate KEY on each"
-                )
-            first = random.token_bytes(32)
-        else:
-            found = [key for key in keys if key_id(key) == id_]
-            if not found:
-                raise Failed(f"no key {id_} in {path}: it has {', '.join(map(key_id, keys))}")
-            first = found[0]
-        if first != keys[0]:
-            secrets.write_keys(path, (first, *(key for key in keys if key != first)))
+        if id_ is None and await database.fetchval(_LIVE) > 1:
+            raise Failed(
+                "more nodes than one are running, and each needs the key before anything is sealed with it: "
+                "smsgwctl key-file add, copy the key file to every node, then smsgwctl key-file rotate KEY on each"
+            )
+        first = random.token_bytes(32)
+
+        def put_first(keys: tuple[bytes, ...]) -> tuple[bytes, ...]:
+            nonlocal first
+            if id_ is not None:
+                found = [key for key in keys if key_id(key) == id_]
+                if not found:
+                    raise Failed(f"no key {id_} in {path}: it has {', '.join(map(key_id, keys))}")
+                first = found[0]
+            return first, *(key for key in keys if key != first)
+
+        before = secrets.change_keys(path, put_first)
+        if first != before[0]:
             await audit.record(
-                database, actor(), "key_file.rotate", f"key/{key_id(first)}", before={"key": key_id(keys[0])}
+                database,
+                actor(),
+                "key_file.rotate",
+                f"key/{key_id(first)}",
+                before={"key": key_id(before[0])},
             )
         click.echo(f"key {key_id(first)} seals and signs now")
         await _reseal(database, sealer)

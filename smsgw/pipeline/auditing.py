@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 PRUNE_EVERY = 3600.0
 LOOK_BACK_EVERY = 5.0
 STOP_PATIENCE = 5.0
+UNSEALED_AFTER = 120.0
+"""Seconds in which rows may be kept out of the chain, by an outage too, before it is an alarm."""
 
 
 class Auditing:
@@ -45,6 +47,8 @@ class Auditing:
         """What the anchors know and the chain does not."""
         self._refused = ""
         """Why the last anchor could not be written."""
+        self._unsealed = ""
+        """Why the last step took nothing in."""
         self._looked_back = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self._turn = asyncio.Lock()
@@ -70,7 +74,12 @@ class Auditing:
         """Take all new rows into the chain; the head is written down after each thousand and at the end."""
         async with self._turn:
             while True:
-                sealed = await auditchain.seal(self._database, self._sealer)
+                try:
+                    sealed = await auditchain.seal(self._database, self._sealer)
+                except Exception as exc:
+                    self._unsealed = f"no row is taken into the chain: {exc}"
+                    raise
+                self._unsealed = ""
                 await self._anchor()
                 if sealed < auditchain.BATCH:
                     return
@@ -81,7 +90,7 @@ class Auditing:
             if self._looked_back + LOOK_BACK_EVERY < asyncio.get_running_loop().time():
                 await self._look_back()
         elif self._anchored is not None:
-            self._tell(await auditchain.missing_anchors(self._database, self._sealer, [self._anchored]))
+            self._tell(await auditchain.broken_ends(self._database, self._sealer, [self._anchored]))
         if head is None or (self._anchored is not None and head == self._anchored.head):
             return
         now = clock.now()
@@ -110,7 +119,7 @@ class Auditing:
         self._looked_back = asyncio.get_running_loop().time()
         if kept and self._anchored is None:
             self._anchored = kept[-1]
-        self._tell(await auditchain.missing_anchors(self._database, self._sealer, kept))
+        self._tell(await auditchain.broken_ends(self._database, self._sealer, kept))
 
     def _refuse(self, exc: OSError) -> None:
         if not self._refused:
@@ -119,7 +128,7 @@ class Auditing:
 
     def _tell(self, lost: list[Problem]) -> None:
         if lost and not self._lost:
-            log.critical("audit.end_missing", problem=str(lost[0]))
+            log.critical("audit.changed", problem=str(lost[0]))
         self._lost = lost
 
     async def _prune(self) -> None:
@@ -128,9 +137,11 @@ class Auditing:
             log.info("audit.pruned", rows=gone, before=str(before))
 
     async def findings(self) -> Iterable[Finding]:
-        """Alarms: something that was anchored is gone, or nothing can be anchored."""
+        """Alarms: something that was anchored is gone, or nothing can be taken in or anchored."""
         node = f"node/{self._node}"
         found = [Finding("audit_changed", "audit", CRITICAL, str(problem)) for problem in self._lost[:1]]
         if self._refused:
             found.append(Finding("audit_anchor", node, CRITICAL, self._refused, 60.0))
+        elif self._unsealed:
+            found.append(Finding("audit_anchor", node, CRITICAL, self._unsealed, UNSEALED_AFTER))
         return found

@@ -14,7 +14,7 @@ from smsgw.core.accounts import FIELDS, MAX_DEPTH, NAME, resolve
 from smsgw.core.errors import Invalid
 from smsgw.core.model import Account, UnknownPolicy
 from smsgw.store import audit, extensions
-from smsgw.store.db import Connection, Database, Row
+from smsgw.store.db import STATEMENT_TIMEOUT, Connection, Database, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ async def add_account(database: Database, name: str, *, actor: str, **fields: ob
         raise Invalid("PARAM_INVALID", field="name", reason="名称为 1 到 64 位字母、数字、点、横线或下划线")
     values = _parsed(fields)
     try:
-        async with database.transaction() as connection:
+        async with database.transaction(timeout=_patience(values)) as connection:
             account_id: int = await connection.fetchval(
                 "INSERT INTO account (name) VALUES ($1) RETURNING id", name
             )
@@ -193,7 +193,7 @@ async def set_status(database: Database, name: str, status: str, *, actor: str) 
 
 async def _set(database: Database, name: str, values: Mapping[str, Any], *, actor: str, action: str) -> None:
     try:
-        async with database.transaction() as connection:
+        async with database.transaction(timeout=_patience(values)) as connection:
             if {"status", "parent"} & values.keys():
                 await connection.execute(_TREE_LOCK)
             before = await connection.fetchrow("SELECT * FROM account WHERE name = $1", name)
@@ -208,6 +208,10 @@ async def _set(database: Database, name: str, values: Mapping[str, Any], *, acto
             await connection.execute(BUMP)
     except asyncpg.CheckViolationError as exc:
         raise _impossible(exc) from exc
+
+
+def _patience(values: Mapping[str, Any]) -> float:
+    return extensions.PATIENCE if values.get("extend_code") else STATEMENT_TIMEOUT
 
 
 async def _change(connection: Connection, account_id: int, values: Mapping[str, Any]) -> None:

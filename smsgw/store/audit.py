@@ -12,9 +12,12 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from ipaddress import ip_address, ip_interface
 from typing import TYPE_CHECKING, Any
 
+from smsgw import clock
 from smsgw.core.numbers import masked
 
 if TYPE_CHECKING:
@@ -102,6 +105,9 @@ async def record(
         await append(connection, actor, action, object, before, after, ip)
 
 
+CLOCKS_APART = timedelta(minutes=5)
+"""How far the server's clock may be off from ours to be believed."""
+
 _NEXT = """
 SELECT nextval('audit_entry') AS id, clock_timestamp() AS at, host($1::text::inet) AS ip,
        $2::text::jsonb::text AS before, $3::text::jsonb::text AS after
@@ -129,10 +135,23 @@ async def append(
     """Append a row inside the caller's transaction: the change and its record stand or fall together."""
     key, secret = keys().derive(PURPOSE)
     object = masked(object)
-    # The row as the server will give it back.
-    (row,) = await connection.fetch(_NEXT, ip, _json(before), _json(after))
-    said = (row["id"], row["at"], actor, row["ip"], action, object, row["before"], row["after"])
-    await connection.execute(_APPEND, *said, key, row_mac(secret, *said))
+    said = _json(before), _json(after)
+    # The row as the server will give it back; whoever rules it must not choose what we sign.
+    (row,) = await connection.fetch(_NEXT, ip, *said)
+    same_ip = row["ip"] is None if ip is None else ip_address(row["ip"]) == ip_interface(ip).ip
+    if not same_ip or not all(map(_same, said, (row["before"], row["after"]))):
+        raise RuntimeError("the database gives an audit row back as other than what was said")
+    now = clock.now()
+    at = row["at"] if abs(row["at"] - now) < CLOCKS_APART else now
+    whole = (row["id"], at, actor, row["ip"], action, object, row["before"], row["after"])
+    await connection.execute(_APPEND, *whole, key, row_mac(secret, *whole))
+
+
+def _same(said: str | None, given_back: str | None) -> bool:
+    if said is None or given_back is None:
+        return said is given_back
+    exact = json.JSONDecoder(parse_int=Decimal, parse_float=Decimal)  # 1e23 comes back with all its digits
+    return bool(exact.decode(said) == exact.decode(given_back))
 
 
 # --- rows from before -------------------------------------------------------------------------------------------

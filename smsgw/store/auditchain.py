@@ -7,9 +7,10 @@ numbered without gaps. The last link stands for all rows before it, so its numbe
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -50,9 +51,10 @@ def _checkpoint_sign(key: bytes, head: Head, at: datetime, legacy: dict[str, Any
     return hmac.digest(key, b"checkpoint\0" + json.dumps(said, sort_keys=True).encode(), "sha256")
 
 
+# A checkpoint is the end only where no link is: all links are behind it.
 _HEAD = """
-SELECT seq, mac FROM ((SELECT seq, mac FROM audit_link ORDER BY seq DESC LIMIT 1)
-    UNION ALL (SELECT seq, mac FROM audit_checkpoint ORDER BY seq DESC LIMIT 1)) h ORDER BY seq DESC LIMIT 1
+SELECT seq, mac FROM ((SELECT seq, mac, 1 AS rank FROM audit_link ORDER BY seq DESC LIMIT 1)
+    UNION ALL (SELECT seq, mac, 2 FROM audit_checkpoint ORDER BY seq DESC LIMIT 1)) h ORDER BY rank LIMIT 1
 """
 
 
@@ -63,7 +65,8 @@ async def head(connection: Connection | Database) -> Head | None:
 
 
 _OPEN = """
-SELECT o.id, a.mac FROM audit_open o LEFT JOIN audit a ON a.id = o.id ORDER BY o.id LIMIT $1
+SELECT o.id, a.mac, EXISTS (SELECT FROM audit_link l WHERE l.id = o.id) AS linked
+FROM audit_open o LEFT JOIN audit a ON a.id = o.id ORDER BY o.id LIMIT $1
 """
 _LINK = """
 INSERT INTO audit_link (seq, id, key, mac)
@@ -84,12 +87,14 @@ async def seal(database: Database, sealer: Sealer) -> int:
         seq, mac = last
         links = []
         for row in rows:
-            seq += 1
-            mac = _link_mac(secret, mac, seq, row["id"], row["mac"] or b"")
-            links.append((seq, row["id"], mac))
-        numbers, ids, macs = zip(*links, strict=True)
-        await connection.execute(_LINK, numbers, ids, key, macs)
-        await connection.execute(_CLOSE, ids)
+            if not row["linked"]:
+                seq += 1
+                mac = _link_mac(secret, mac, seq, row["id"], row["mac"] or b"")
+                links.append((seq, row["id"], mac))
+        if links:
+            numbers, ids, macs = zip(*links, strict=True)
+            await connection.execute(_LINK, numbers, ids, key, macs)
+        await connection.execute(_CLOSE, [row["id"] for row in rows])
     return len(rows)
 
 
@@ -127,28 +132,19 @@ async def _begin(connection: Connection, sealer: Sealer) -> Head:
 
 # --- retention --------------------------------------------------------------------------------------------------
 
-_OLD = """
-SELECT l.seq, l.mac, a.at FROM audit_link l LEFT JOIN audit a ON a.id = l.id ORDER BY l.seq LIMIT $1
-"""
-
 
 async def prune(database: Database, sealer: Sealer, before: datetime) -> int:
     """Drop the beginning of the log: rows older than ``before``, some thousands at a time; their number.
 
-    The database refuses what is younger than 183 days, whoever asks.
+    How old a row is says its signature: the first one that does not fit, and is not known, ends it. The database
+    refuses what is younger than 183 days, whoever asks.
     """
     async with database.transaction(timeout=PATIENCE) as connection:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
-        cut = None
-        for row in await connection.fetch(_OLD, PRUNED_AT_ONCE):
-            if row["at"] is None:  # deleted: what is not known to be old stays, and shows
-                continue
-            if row["at"] >= before:
-                break
-            cut = row
-        if cut is None:
+        last = await Verifier(connection, sealer).all_older(before, PRUNED_AT_ONCE)
+        if last is None:
             return 0
-        last, at = Head(cut["seq"], cut["mac"]), await connection.fetchval("SELECT clock_timestamp()")
+        at = await connection.fetchval("SELECT clock_timestamp()")
         key, secret = sealer.derive(PURPOSE)
         sign = _checkpoint_sign(secret, last, at, None)
         gone: int = await connection.fetchval("SELECT audit_prune($1, $2, $3, $4, $5)", *last, at, key, sign)
@@ -251,6 +247,10 @@ class Anchor:
     where: str
 
 
+_CHECKPOINTS = """
+SELECT seq, mac, at, legacy::text AS legacy, key, sign FROM audit_checkpoint
+WHERE $1::bigint IS NULL OR seq < $1 ORDER BY seq DESC LIMIT $2
+"""
 _SAYS = """
 a.id AS found, a.at, a.actor, host(a.ip) AS ip, a.action, a.object,
 a.before::text AS before, a.after::text AS after, a.mac
@@ -267,10 +267,11 @@ _BEFORE = f"SELECT a.id, a.hash, {_SAYS} FROM audit a WHERE id > $1 AND id <= $3
 _ACCEPTED = (
     f"SELECT a.id, a.key, {_SAYS} FROM audit a WHERE a.action = '{ACCEPT}' ORDER BY a.id DESC LIMIT 100"  # noqa: S608
 )
+# A link at or before the beginning holds nothing: nobody walks it.
 _OUTSIDE = """
 SELECT a.id
-FROM audit a LEFT JOIN audit_link l ON l.id = a.id LEFT JOIN audit_open o ON o.id = a.id
-WHERE l.id IS NULL AND o.id IS NULL AND NOT (a.mac IS NULL AND a.id <= $1)
+FROM audit a LEFT JOIN audit_link l ON l.id = a.id AND l.seq > $3 LEFT JOIN audit_open o ON o.id = a.id
+WHERE l.id IS NULL AND o.id IS NULL AND NOT (a.mac IS NULL AND a.id BETWEEN 1 AND $1)
 ORDER BY a.id LIMIT $2
 """
 
@@ -278,7 +279,7 @@ ORDER BY a.id LIMIT $2
 class Verifier:
     """Walks the chain, page by page. Rows that are added meanwhile do no harm."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
+    def __init__(self, database: Connection | Database, sealer: Sealer) -> None:
         self._database = database
         self._sealer = sealer
         self.report = Report()
@@ -304,54 +305,82 @@ class Verifier:
     async def run(self, anchors: Iterable[Anchor]) -> Report:
         """Everything: the checkpoint, the chain from before, the chain, rows outside of it, the anchors."""
         report = self.report
-        start, legacy = await self._checkpoint()
+        start, legacy = await self.checkpoint()
         report.pruned = start.seq
         if legacy:
             await self._legacy(legacy)
         await self._chain(start)
-        await self._outside(legacy["last_id"] if legacy else 0)
+        await self._outside(start.seq, legacy["last_id"] if legacy else 0)
         await self.check_anchors(anchors, start.seq)
         if not report.anchors and report.head and report.head.seq:
             report.add("no_anchor", report.head.seq)
         await self.mark_known()
         return report
 
-    async def _checkpoint(self) -> tuple[Head, dict[str, Any] | None]:
-        row = await self._database.fetchrow(
-            "SELECT seq, mac, at, legacy::text AS legacy, key, sign FROM audit_checkpoint ORDER BY seq DESC LIMIT 1"
-        )
-        if row is None:
-            if await self._database.fetchval("SELECT EXISTS (SELECT FROM audit_link)"):
-                self.report.add("beginning", 0)
-            return Head(0, b""), await _legacy(self._database)  # no node has run since there is a chain
-        start, legacy = Head(row["seq"], row["mac"]), json.loads(row["legacy"]) if row["legacy"] else None
-        key = self._key(row["key"])
-        if key is None:
-            self.report.add("key_missing", start.seq, f"checkpoint, key {row['key']}")
-        elif not hmac.compare_digest(row["sign"], _checkpoint_sign(key, start, row["at"], legacy)):
-            self.report.add("beginning", start.seq)
-        self.report.head = start
-        return start, legacy
+    async def checkpoint(self) -> tuple[Head, dict[str, Any] | None]:
+        """Where the chain begins: the last checkpoint that is genuine. Where none is, it has to be the last one."""
+        found = None
+        async for rows in self._pages(_CHECKPOINTS, None, by="seq"):
+            for row in rows:
+                start, legacy = (
+                    Head(row["seq"], row["mac"]),
+                    json.loads(row["legacy"]) if row["legacy"] else None,
+                )
+                key = self._key(row["key"])
+                if key is None:
+                    self.report.add("key_missing", start.seq, f"checkpoint, key {row['key']}")
+                elif hmac.compare_digest(row["sign"], _checkpoint_sign(key, start, row["at"], legacy)):
+                    self.report.head = start
+                    return start, legacy
+                else:
+                    self.report.add("beginning", start.seq)
+                found = found or (start, legacy)
+        if found is not None:
+            self.report.head = found[0]
+            return found
+        if await self._database.fetchval("SELECT EXISTS (SELECT FROM audit_link)"):
+            self.report.add("beginning", 0)
+        return Head(0, b""), await _legacy(self._database)  # no node has run since there is a chain
 
-    async def _pages(self, sql: str, after: int, *args: Any, by: str) -> AsyncIterator[list[Row]]:
+    async def _pages(self, sql: str, after: int | None, *args: Any, by: str) -> AsyncIterator[list[Row]]:
         while rows := await self._database.fetch(sql, after, PAGE, *args, timeout=PATIENCE):
             yield rows
             after = rows[-1][by]
 
+    async def all_older(self, before: datetime, most: int) -> Head | None:
+        """The last of the first links whose rows are all older, or known to be wrong; ``None``: there is none."""
+        start, _ = await self.checkpoint()
+        accepted, found = await self._accepted(), None
+        async with contextlib.aclosing(self._links(start)) as links:
+            async for row, sound in links:
+                if not sound or row["seq"] == start.seq + 1:
+                    latest = self.report.problems[-2:]  # a link has two at most; those before were known
+                    if self.report.more or not all(_who_knows(problem, accepted) for problem in latest):
+                        break
+                if sound and row["at"] >= before:
+                    break
+                if sound:
+                    found = Head(row["seq"], row["link_mac"])
+                if row["seq"] >= start.seq + most:
+                    break
+        return found
+
     async def _chain(self, start: Head) -> None:
-        report = self.report
-        seq, previous = start.seq, start.mac
+        async for row, sound in self._links(start):
+            self.report.rows += sound
+            self.report.head = Head(row["seq"], row["link_mac"])
+
+    async def _links(self, start: Head) -> AsyncGenerator[tuple[Row, bool]]:
+        """The chain from there on, and whether each link and its row are sound."""
+        seq, previous = start
         async for rows in self._pages(_CHAIN, start.seq, by="seq"):
             for row in rows:
                 follows = row["seq"] == seq + 1
                 if not follows:
-                    report.add("gap", seq + 1, last=row["seq"] - 1)
-                seq = row["seq"]
-                if self._row(row) and self._link(row, previous, follows=follows):
-                    report.rows += 1
-                previous = row["link_mac"]
-        if seq:
-            report.head = Head(seq, previous)
+                    self.report.add("gap", seq + 1, last=row["seq"] - 1)
+                sound = self._row(row) and self._link(row, previous, follows=follows)
+                yield row, sound
+                seq, previous = row["seq"], row["link_mac"]
 
     def _row(self, row: Row) -> bool:
         if row["found"] is None:
@@ -366,7 +395,7 @@ class Verifier:
 
     def _link(self, row: Row, previous: bytes, *, follows: bool) -> bool:
         if not follows:  # what it followed is not there
-            return True
+            return False
         key = self._key(row["link_key"])
         if key is None:
             self.report.add("key_missing", row["seq"], f"link, key {row['link_key']}")
@@ -398,10 +427,11 @@ class Verifier:
                 "legacy", legacy["last_id"], f"its end was sealed, and the last row is now {last or 'none'}"
             )
 
-    async def _outside(self, legacy_last: int) -> None:
+    async def _outside(self, start: int, legacy_last: int) -> None:
         """Rows that are neither in the chain, nor waiting for it, nor from before."""
         self.report.open = await self._database.fetchval("SELECT count(*) FROM audit_open", timeout=PATIENCE)
-        for row in await self._database.fetch(_OUTSIDE, legacy_last, 10 * MAX_PROBLEMS, timeout=PATIENCE):
+        most = 10 * MAX_PROBLEMS
+        for row in await self._database.fetch(_OUTSIDE, legacy_last, most, start, timeout=PATIENCE):
             self.report.add("not_in_chain", row["id"])
         for row in await self._database.fetch(_WAITING, PAGE, timeout=PATIENCE):
             self._row(row)
@@ -437,16 +467,24 @@ class Verifier:
 
     async def mark_known(self) -> None:
         """Mark what somebody has taken note of."""
-        for row in await self._database.fetch(_ACCEPTED):
-            if not self.row_is_ours(row):
-                continue
-            said = json.loads(row["after"])
-            for problem in self.report.problems:
-                if problem.at <= row["at"].isoformat() and any(
-                    kind == problem.kind and first <= problem.first and problem.last <= last
-                    for kind, first, last in said["problems"]
-                ):
-                    problem.known = f"{row['at']:%Y-%m-%d %H:%M} {row['actor']}: {said['reason']}"
+        accepted = await self._accepted()
+        for problem in self.report.problems:
+            problem.known = _who_knows(problem, accepted)
+
+    async def _accepted(self) -> list[tuple[Row, dict[str, Any]]]:
+        """What was taken note of, by rows that are genuine; the latest first."""
+        rows = await self._database.fetch(_ACCEPTED, timeout=PATIENCE)
+        return [(row, json.loads(row["after"])) for row in rows if self.row_is_ours(row)]
+
+
+def _who_knows(problem: Problem, accepted: Iterable[tuple[Row, dict[str, Any]]]) -> str:
+    for row, said in accepted:
+        if problem.at <= row["at"].isoformat() and any(
+            kind == problem.kind and first <= problem.first and problem.last <= last
+            for kind, first, last in said["problems"]
+        ):
+            return f"{row['at']:%Y-%m-%d %H:%M} {row['actor']}: {said['reason']}"
+    return ""
 
 
 async def verify(database: Database, sealer: Sealer, anchors: Iterable[Anchor] = ()) -> Report:
@@ -454,11 +492,11 @@ async def verify(database: Database, sealer: Sealer, anchors: Iterable[Anchor] =
     return await Verifier(database, sealer).run(anchors)
 
 
-async def missing_anchors(database: Database, sealer: Sealer, anchors: Iterable[Anchor]) -> list[Problem]:
-    """What of the chain's end is gone and is not known: the part of ``verify`` that costs little."""
+async def broken_ends(database: Database, sealer: Sealer, anchors: Iterable[Anchor]) -> list[Problem]:
+    """What is wrong with the chain's two ends and is not known: the part of ``verify`` that costs little."""
     verifier = Verifier(database, sealer)
-    cut: int = await database.fetchval("SELECT coalesce(max(seq), 0) FROM audit_checkpoint")
-    await verifier.check_anchors(anchors, cut)
+    start, _ = await verifier.checkpoint()
+    await verifier.check_anchors(anchors, start.seq)
     if verifier.report.problems:
         await verifier.mark_known()
     return [problem for problem in verifier.report.problems if not problem.known]

@@ -42,7 +42,11 @@ DO $$ BEGIN
 END $$;
 ALTER ROLE {OWNER} {_PLAIN};
 ALTER ROLE {OWNER} SET search_path = public;
-ALTER ROLE {APPLICATION} {_PLAIN} CONNECTION LIMIT 50;  -- of 60: the others get in, whatever the application does
+ALTER ROLE {APPLICATION} {_PLAIN};
+ALTER ROLE {APPLICATION} RESET ALL;  -- a role may set these for itself
+DO $$ BEGIN  -- the others get in, whatever the application does
+    EXECUTE format('ALTER ROLE {APPLICATION} CONNECTION LIMIT %s', current_setting('max_connections')::int * 5 / 6);
+END $$;
 ALTER ROLE {APPLICATION} SET search_path = public;
 DROP ROLE IF EXISTS {RENAMER};
 REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;
@@ -104,6 +108,7 @@ async def establish(connect: Connect) -> None:
             await connection.execute(f"CREATE DATABASE {DATABASE} OWNER {OWNER}")
         elif owner != OWNER:
             await connection.execute(f"ALTER DATABASE {DATABASE} OWNER TO {OWNER}")
+        await connection.execute(f"ALTER ROLE {APPLICATION} IN DATABASE {DATABASE} RESET ALL")
         await connection.execute(only_for_ours(DATABASE))
     async with _as(connect, ADMIN, DATABASE) as connection:
         await _hand_over(connection)

@@ -62,8 +62,8 @@ async def move_extension(database: Database, account: str, sign: str, to: str, *
     """
     if not re.fullmatch(r"[0-9]{1,12}", to):
         raise Invalid("EXTEND_CODE_INVALID")
-    async with database.transaction() as connection:
-        row = await connection.fetchrow("SELECT * FROM account WHERE name = $1 FOR UPDATE", account)
+    async with database.transaction(timeout=extensions.PATIENCE) as connection:
+        row = await connection.fetchrow("SELECT id FROM account WHERE name = $1", account)
         if row is None:
             raise Invalid("NOT_FOUND")
         before = await extensions.give(connection, row["id"], sign, to)

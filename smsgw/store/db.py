@@ -22,6 +22,8 @@ Row = asyncpg.Record
 CONNECT_TIMEOUT = 5.0
 SERVER_TIMEOUT = 60.0
 """After which the server gives a statement up, its waiting for locks included: nobody may be left to cancel it."""
+COMMAND_TIMEOUT = 30.0
+"""The same of the driver, for a statement that is given no time of its own."""
 # asyncpg needs up to twice its own timeout against a frozen server; ours is the one that counts.
 STATEMENT_TIMEOUT = 5.0
 
@@ -75,7 +77,10 @@ def refused_as_data(exc: BaseException) -> bool:
 
 def reason(exc: BaseException) -> str:
     """What an error is, without the values that its message may hold."""
-    parts = [type(exc).__name__, *(getattr(exc, name, None) for name in ("sqlstate", "table_name", "constraint_name"))]
+    parts = [
+        type(exc).__name__,
+        *(getattr(exc, name, None) for name in ("sqlstate", "table_name", "constraint_name")),
+    ]
     return " ".join(str(part) for part in parts if part)
 
 
@@ -107,16 +112,18 @@ async def connect(
     writer: bool = False,
     timeout: float = CONNECT_TIMEOUT,  # noqa: ASYNC109
     statement_timeout: float = SERVER_TIMEOUT,
+    command_timeout: float = 0.0,
 ) -> Connection:
     """One connection of its own; ``writer`` pins plans for statements that touch rows by key. ``statement_timeout``:
-    seconds after which the server gives a statement up by itself (0: never)."""
+    seconds after which the server gives a statement up by itself (0: never); ``command_timeout``: after which we do
+    (0: ``COMMAND_TIMEOUT``)."""
     settings = COMMON_SETTINGS | (WRITER_SETTINGS if writer else {})
     if statement_timeout:
         settings = settings | {"statement_timeout": f"{statement_timeout * 1000:.0f}"}
     return await asyncpg.connect(
         dsn,
         timeout=min(timeout, CONNECT_TIMEOUT),
-        command_timeout=30,
+        command_timeout=command_timeout or COMMAND_TIMEOUT,
         server_settings={"application_name": "smsgw", **settings},
     )
 
@@ -137,7 +144,7 @@ class Database:
                 min_size=1,
                 max_size=self._size,
                 timeout=CONNECT_TIMEOUT,
-                command_timeout=30,
+                command_timeout=COMMAND_TIMEOUT,
                 max_inactive_connection_lifetime=300,
                 server_settings={
                     "application_name": "smsgw",
@@ -164,6 +171,8 @@ class Database:
             raise Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason="数据库未连接")
         try:
             async with aio.timeout(timeout), self._pool.acquire() as connection:
+                if timeout > SERVER_TIMEOUT:  # the pool takes it back with the connection
+                    await connection.execute(f"SET statement_timeout = {timeout * 1000:.0f}")
                 yield cast(Connection, connection)
         except OUTAGE as exc:
             log.warning("database.unavailable", error=type(exc).__name__)
@@ -181,16 +190,22 @@ class Database:
 
     async def fetch(self, sql: str, *args: Any, timeout: float = STATEMENT_TIMEOUT) -> list[Row]:  # noqa: ASYNC109
         """All rows."""
-        return await self._run(lambda c: c.fetch(sql, *args), timeout)
+        return await self._run(lambda c: c.fetch(sql, *args, timeout=max(timeout, COMMAND_TIMEOUT)), timeout)
 
     async def fetchrow(self, sql: str, *args: Any, timeout: float = STATEMENT_TIMEOUT) -> Row | None:  # noqa: ASYNC109
         """The first row, or None."""
-        return await self._run(lambda c: c.fetchrow(sql, *args), timeout)
+        return await self._run(
+            lambda c: c.fetchrow(sql, *args, timeout=max(timeout, COMMAND_TIMEOUT)), timeout
+        )
 
     async def fetchval(self, sql: str, *args: Any, timeout: float = STATEMENT_TIMEOUT) -> Any:  # noqa: ASYNC109
         """The first column of the first row, or None."""
-        return await self._run(lambda c: c.fetchval(sql, *args), timeout)
+        return await self._run(
+            lambda c: c.fetchval(sql, *args, timeout=max(timeout, COMMAND_TIMEOUT)), timeout
+        )
 
     async def execute(self, sql: str, *args: Any, timeout: float = STATEMENT_TIMEOUT) -> str:  # noqa: ASYNC109
         """Run a statement; the command tag."""
-        return await self._run(lambda c: c.execute(sql, *args), timeout)
+        return await self._run(
+            lambda c: c.execute(sql, *args, timeout=max(timeout, COMMAND_TIMEOUT)), timeout
+        )

@@ -17,6 +17,8 @@ from smsgw.store.db import Connection
 MATCHED_DAYS = 30
 ANSWERED_WITHIN = timedelta(hours=72)
 """A reply later than this is tied to no message (``store.inbound``)."""
+PATIENCE = 300.0
+"""Seconds to look through the messages of those days, of which there may be a hundred million."""
 
 _TAKE_TURNS = "SELECT pg_advisory_xact_lock(1702390884)"  # "exten"
 _TAKEN = """
@@ -88,7 +90,7 @@ async def _free(connection: Connection, account_id: int, sign: str, to: str) -> 
             reason=f"扩展号 {to} 属于账号 {taken}(含 {MATCHED_DAYS} 天内使用过的)",
             reason_en=f"{to} belongs to account {taken}, or did within {MATCHED_DAYS} days",
         )
-    user = await connection.fetchval(_IN_USE, to, account_id, _lately(), timeout=60)
+    user = await connection.fetchval(_IN_USE, to, account_id, _lately(), timeout=PATIENCE)
     if user is not None:
         raise Invalid(
             "STATE_CONFLICT",

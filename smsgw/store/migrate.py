@@ -13,6 +13,8 @@ from smsgw.store import db, partitions, roles
 
 log = structlog.get_logger(__name__)
 
+PATIENCE = 3600.0
+"""Seconds for a statement: it may build an index over months of rows."""
 _LOCK = 0x736D736777  # "smsgw"
 _NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.(pre|post)\.sql$")
 
@@ -62,10 +64,10 @@ async def migrate(dsn: str, *, application: str = "", today: date | None = None)
     Returns the number of migrations applied. Safe to call from several nodes at once. Raises ``SchemaTooNew`` and
     ``SchemaTooOld``.
     """
-    connection = await db.connect(dsn, statement_timeout=0)
+    connection = await db.connect(dsn, statement_timeout=0, command_timeout=PATIENCE)
     try:
         role = await _apart(connection, dsn, application)
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK, timeout=db.COMMAND_TIMEOUT)
         await connection.execute("SET lock_timeout = '4s'")
         version = 0
         if await connection.fetchval("SELECT to_regclass('schema_info') IS NOT NULL"):

@@ -7,10 +7,12 @@ while values are still sealed with the one before (``smsgwctl key-file``). A key
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
 import stat
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -194,8 +196,28 @@ def _make_key(path: Path) -> None:
     _sync(path.parent)
 
 
-def write_keys(path: Path, keys: tuple[bytes, ...]) -> None:
-    """Put other keys into an existing key file: whole or not at all, with its owner. Raises ``KeyFileError``."""
+def change_keys(path: Path, change: Callable[[tuple[bytes, ...]], tuple[bytes, ...]]) -> tuple[bytes, ...]:
+    """Put what ``change`` makes of its keys into an existing key file: whole or not at all, with its owner; the keys
+    before. One at a time: no key may be lost to somebody else's change. Raises ``KeyFileError``."""
+    with _alone(path.parent):
+        before = read_keys(path)
+        keys = change(before)
+        if keys != before:
+            _write_keys(path, keys)
+    return before
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write_keys(path: Path, keys: tuple[bytes, ...]) -> None:
     _keys(keys)
     owner = path.stat()
     draft = _draft(path, keys)

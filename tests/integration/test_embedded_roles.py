@@ -200,6 +200,38 @@ async def test_a_change_over_is_finished_wherever_it_was_cut_off(
         await pg.stop()
 
 
+async def test_the_application_has_five_of_six_connections_that_there_are(data_dir: Path) -> None:
+    """However many somebody wants there to be."""
+    pg = EmbeddedPostgres(data_dir)
+    for connections in (60, 120):
+        await pg.start()
+        try:
+            admin = await asyncpg.connect(pg.address(roles.ADMIN))
+            limit = await admin.fetchval("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'smsgw'")
+            await admin.close()
+        finally:
+            await pg.stop()
+        assert limit == connections * 5 // 6
+        (pg.home / "pg-conf" / "local.conf").write_text("max_connections = 120\n")
+
+
+async def test_what_the_application_sets_for_itself_ends_with_the_next_start(data_dir: Path) -> None:
+    """A role may always do that: whoever once got a statement past us could keep the program from working for good."""
+    pg = EmbeddedPostgres(data_dir)
+    for _ in range(2):
+        await pg.start()
+        try:
+            connection = await asyncpg.connect(pg.dsn)
+            assert await connection.fetchval("SHOW default_transaction_read_only") == "off"
+            assert await connection.fetchval("SHOW search_path") == "public"
+            for where in ("", " IN DATABASE smsgw"):
+                await connection.execute(f"ALTER ROLE smsgw{where} SET search_path = pg_temp")
+                await connection.execute(f"ALTER ROLE smsgw{where} SET default_transaction_read_only = on")
+            await connection.close()
+        finally:
+            await pg.stop()
+
+
 def _hello(path: Path, role: str, user: int) -> bytes:
     """What the server answers to a connection of that user as that role."""
     words = b"".join(word.encode() + b"\0" for word in ("user", role, "database", "smsgw")) + b"\0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -20,7 +21,18 @@ from smsgw.core.model import MessageType
 from smsgw.core.settings import Settings
 from smsgw.pipeline.alarms import AlarmKeeper
 from smsgw.pipeline.lists import Lists
-from smsgw.store import accounts, alarms, audit, auditchain, blocklist, codes, complaints, numbers, settings
+from smsgw.store import (
+    accounts,
+    alarms,
+    audit,
+    auditchain,
+    blocklist,
+    codes,
+    complaints,
+    extensions,
+    numbers,
+    settings,
+)
 from smsgw.store.db import Database
 
 PHONE = "8613800138000"
@@ -378,3 +390,18 @@ async def test_settings_are_kept_and_checked(database: Database) -> None:
     assert await settings.load(database) == Settings(optout_words=("n",), complaint_ceiling=7)
     with refused("PARAM_INVALID"):
         await settings.put(database, "complaint_ceiling", -1, actor="t")
+
+
+async def test_an_extension_is_given_however_many_messages_have_to_be_looked_at(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Days of messages take their time; the account goes on sending meanwhile."""
+    await accounts.add_account(database, "acme", actor="t")
+    slow = "SELECT NULL FROM pg_sleep(5.5) WHERE ($1::text, $2::bigint, $3::bigint) IS NOT NULL"
+    monkeypatch.setattr(extensions, "_IN_USE", slow)
+    async with asyncio.TaskGroup() as group:
+        given = group.create_task(codes.move_extension(database, "acme", "", "12", actor="t"))
+        await asyncio.sleep(0.5)
+        await database.execute("UPDATE account SET balance = balance + 1 WHERE name = 'acme'", timeout=2)
+        assert not given.done()
+    assert await database.fetchval("SELECT extend_code FROM account WHERE name = 'acme'") == "12"

@@ -175,7 +175,7 @@ async def test_a_task_waits_when_its_digits_have_become_anothers(
         assert refused.value.code == "STATE_CONFLICT"
         incoming = await d.tasks.files.receive(d.account_id, len(CSV))
         incoming.path.write_bytes(CSV)
-        file = await d.tasks.files.keep(incoming, d.account_id, "a.csv", "t")
+        file = await d.tasks.files.keep(incoming, "t")
         task_id = await d.make(0, content, upload_id=file.id, extend_code="3")
         await imported(d)
         await accounts.add_account(d.database, "bank", actor="t", extend_code="123")
@@ -187,3 +187,17 @@ async def test_a_task_waits_when_its_digits_have_become_anothers(
         with pytest.raises(SmsgwError) as refused:
             await d.make(1, extend_code="34")
         assert refused.value.code == "EXTEND_CODE_INVALID"
+
+
+async def test_files_in_a_relative_data_directory_are_found_by_the_process_that_reads_them(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The data directory is "var" unless somebody says otherwise, and readers work elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    async with desk(dsn, Path()) as d:
+        incoming = await d.tasks.files.receive(d.account_id, len(CSV))
+        incoming.path.write_bytes(CSV)
+        file = await d.tasks.files.keep(incoming, "t")
+        task_id = await d.make(0, "您好", upload_id=file.id)
+        await imported(d)
+        assert (await d.view(task_id)).progress.valid == 4

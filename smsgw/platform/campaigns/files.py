@@ -71,7 +71,7 @@ class Files:
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._database = database
-        self._folder = folder
+        self._folder = folder.absolute()  # the processes that read work in another
         self._node = node
         self._ids = ids
         self._room = total_mb * 1024 * 1024

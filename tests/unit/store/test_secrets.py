@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
-from smsgw.store.secrets import KeyFileError, key_id, load_key, read_keys, write_keys
+from smsgw.store.secrets import KeyFileError, change_keys, key_id, load_key, read_keys
 
 
 def test_many_who_want_the_key_file_at_once_get_one_key(tmp_path: Path) -> None:
@@ -72,9 +73,8 @@ def test_derived_keys_are_of_their_key_and_purpose(tmp_path: Path) -> None:
 def test_a_key_that_is_put_into_the_file_is_used_at_once(tmp_path: Path) -> None:
     path = tmp_path / "secret.key"
     running = load_key(path, create=True)
-    (old,) = read_keys(path)
     sealed = running.seal("geheim", "place")
-    write_keys(path, (b"n" * 32, old))
+    change_keys(path, lambda keys: (b"n" * 32, *keys))
     assert path.stat().st_mode & 0o777 == 0o600
     assert [entry.name for entry in tmp_path.iterdir()] == ["secret.key"]
     assert running.reseal(sealed, "place") is not None
@@ -85,7 +85,7 @@ def test_a_key_that_is_put_into_the_file_is_used_at_once(tmp_path: Path) -> None
     path.write_text("rubbish")  # what cannot be used changes nothing
     assert running.open(running.seal("geheim", "place"), "place") == "geheim"
     with pytest.raises(KeyFileError):
-        write_keys(path, (b"short",))
+        change_keys(path, lambda _: (b"short",))
     assert path.read_text() == "rubbish"
 
 
@@ -116,3 +116,18 @@ def test_a_key_file_without_keys_is_refused(tmp_path: Path, text: str) -> None:
     path.chmod(0o600)
     with pytest.raises(KeyFileError):
         load_key(path, create=False)
+
+
+def test_no_key_is_lost_to_another_change_of_the_file(tmp_path: Path) -> None:
+    """Something may be sealed with it already: it would never open again."""
+    path = key_file(tmp_path / "keys", b"o" * 32)
+    new = [bytes([n]) * 32 for n in range(20)]
+    together = Barrier(len(new), timeout=10)
+
+    def put(key: bytes) -> None:
+        together.wait()
+        change_keys(path, lambda keys: (key, *keys))
+
+    with ThreadPoolExecutor(len(new)) as pool:
+        list(pool.map(put, new))
+    assert set(read_keys(path)) == {b"o" * 32, *new}

@@ -1,0 +1,33 @@
+"""What may take long is given the time, by the server as well; nothing else is."""
+
+from __future__ import annotations
+
+import pytest
+from databases import owner
+
+from smsgw.store import db, migrate
+from smsgw.store.db import Database
+from smsgw.store.migrate import SCHEMA_VERSION, Migration
+
+
+async def test_the_server_gives_a_statement_as_long_as_its_caller(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "SERVER_TIMEOUT", 0.3)
+    monkeypatch.setattr(db, "COMMAND_TIMEOUT", 0.4, raising=False)
+    database = Database(dsn, size=1)
+    await database.open()
+    try:
+        assert await database.fetchval("SELECT 1 FROM pg_sleep(0.8)", timeout=20) == 1
+        async with database.transaction(timeout=20) as connection:
+            assert await connection.fetchval("SELECT 1 FROM pg_sleep(0.8)", timeout=20) == 1
+        assert await database.fetchval("SHOW statement_timeout", timeout=0.3) == "300ms"
+    finally:
+        await database.close()
+
+
+async def test_a_migration_may_take_long(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(db, "COMMAND_TIMEOUT", 0.3, raising=False)
+    slow = Migration(SCHEMA_VERSION + 1, "slow", "SELECT pg_sleep(1)")
+    monkeypatch.setattr(migrate, "migrations", lambda: [slow])
+    assert await migrate.migrate(owner(dsn)) == 1
