@@ -25,11 +25,13 @@ from smsgw.api import app as api
 from smsgw.api.bodies import Bodies
 from smsgw.api.context import ApiContext
 from smsgw.api.health import add_health
+from smsgw.channels.listener import Listeners
 from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pools import PoolTables
 from smsgw.channels.services import Services
 from smsgw.config import Config
 from smsgw.core.errors import SmsgwError
+from smsgw.core.guessing import Guesses
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import TEST_CHANNEL, MessageType
 from smsgw.listening import Connections, Listener, most_connections
@@ -88,6 +90,7 @@ class Daemon:
     def __init__(self, settings: Config) -> None:
         self.settings = settings
         self.urls: dict[str, str] = {}
+        self.guesses = Guesses()
         self._closers: list[tuple[str, Callable[[], Any]]] = []
         self._lock: IO[str] | None = None
         self._database_ok = False
@@ -174,6 +177,7 @@ class Daemon:
             emergency_reserve=lambda: self.directory.settings.emergency_reserve,
             test_channel=test_carrier.channel,
             newest=self.ids.newest,
+            listeners=Listeners(self.guesses),
         )
         self.channels = ChannelManager(self.database, self.sealer, self.directory, services, replay)
         self.outcomes.long_reports.channels = lambda: self.channels.reporting_once
@@ -217,7 +221,8 @@ class Daemon:
         await self.acceptor.start()
         self._closers.append(("acceptor", self.acceptor.stop))
         self.partners = Partners(
-            settings, self.database, self.directory, self.acceptor, self.outcomes, self.bell, self.ids
+            settings, self.database, self.directory, self.acceptor, self.outcomes, self.bell, self.ids,
+            self.guesses,
         )
 
         self.pusher = Pusher(
@@ -335,6 +340,7 @@ class Daemon:
             trusted_proxies=proxies,
             nonces=self.nonces,
             signature_v1_until=settings.http.signature_v1_day,
+            guesses=self.guesses,
         )
         if settings.http.tls_listen:
             application.middlewares.append(plainhttp.only_tls(settings.http, proxies))
@@ -360,6 +366,7 @@ class Daemon:
                 node=settings.node.number,
                 sealer=self.sealer,
                 trusted_proxies=proxies,
+                guesses=self.guesses,
             ),
         )
         shared = self.connections

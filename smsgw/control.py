@@ -18,12 +18,13 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from smsgw import __version__, taskcontrol
+from smsgw import __version__, operators, taskcontrol
 from smsgw.channels.recording import MAX_BYTES, MAX_SECONDS
 from smsgw.core.errors import Invalid, SmsgwError, http_status
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.reportids import Spelling
 from smsgw.listening import longest
+from smsgw.operators import ACTOR
 from smsgw.pipeline import parking, resolving
 from smsgw.pipeline.accept import SendItem, SendRequest
 from smsgw.sparing import Sparing
@@ -47,21 +48,24 @@ def _json(data: Any, status: int = 200) -> web.Response:
 _PEER = struct.Struct("iII")  # struct ucred of unix(7): process, user, group
 
 
-def _user_of(request: web.Request) -> int | None:
-    """The user at the other end, as the kernel knows it; None when nobody is there any more."""
+def _peer_of(request: web.Request) -> tuple[int, int] | None:
+    """Process and user at the other end, as the kernel knows them; None when nobody is there any more."""
     if request.transport is None:
         return None
     with socket.socket(fileno=os.dup(request.transport.get_extra_info("socket").fileno())) as own:
-        return int(_PEER.unpack(own.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))[1])
+        process, user, _ = _PEER.unpack(own.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+    return process, user
 
 
 @web.middleware
 async def only_ours(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Root and our own user alone are served, whatever has become of the rights of socket and folder."""
-    user = _user_of(request)
-    if user not in (0, os.geteuid()):
+    peer = _peer_of(request)
+    if peer is None or peer[1] not in (0, os.geteuid()):
+        user = None if peer is None else peer[1]
         sparing.warning("control.stranger", user, user=user)
         return _json({"code": "FORBIDDEN", "message": "only root and the user that runs smsgw may"}, 403)
+    request[ACTOR] = await asyncio.to_thread(operators.actor, *peer)
     return await handler(request)
 
 
@@ -109,27 +113,27 @@ def application(daemon: Daemon) -> web.Application:
         return _json({})
 
     async def send(request: web.Request) -> web.Response:
-        result = await daemon.acceptor.send(_send_request(daemon, await request.json()))
+        result = await daemon.acceptor.send(_send_request(daemon, await request.json(), request[ACTOR]))
         return _json(result)
 
     async def explain(request: web.Request) -> web.Response:
-        lines = await daemon.acceptor.explain(_send_request(daemon, await request.json()))
+        lines = await daemon.acceptor.explain(_send_request(daemon, await request.json(), request[ACTOR]))
         return _json({"items": lines, "channels": [asdict(s) for s in daemon.channels.status()]})
 
     async def resolve(request: web.Request) -> web.Response:
         body = await request.json()
         changed = await resolving.resolve(
             daemon.outcomes, int(body["message_id"]), int(body.get("part", 0)), body["decision"],
-            actor=body.get("actor", ""),
+            actor=request[ACTOR],
         )  # fmt: skip
         return _json({"parts": changed})
 
     async def cancel(request: web.Request) -> web.Response:
         body = await request.json()
         if batch_id := int(body.get("batch_id", 0)):
-            done = await daemon.cancelling.batch(batch_id, accounts=None, actor=body.get("actor", ""))
+            done = await daemon.cancelling.batch(batch_id, accounts=None, actor=request[ACTOR])
             return _json({"messages": done.messages, "cancelled": done.cancelled})
-        await daemon.cancelling.message(int(body["message_id"]), accounts=None, actor=body.get("actor", ""))
+        await daemon.cancelling.message(int(body["message_id"]), accounts=None, actor=request[ACTOR])
         return _json({"messages": 1, "cancelled": 1})
 
     async def rematch(request: web.Request) -> web.Response:
@@ -141,7 +145,7 @@ def application(daemon: Daemon) -> web.Application:
             if channel_id is None:
                 raise Invalid("PARAM_INVALID", field="mode", reason="须同时指定通道")
             await reportids.set_spelling(
-                daemon.database, channel_id, Spelling(body["mode"]), actor=body.get("actor", "")
+                daemon.database, channel_id, Spelling(body["mode"]), actor=request[ACTOR]
             )
             await daemon.channels.follow_now()
         return _json({"matched": await daemon.outcomes.rematch(channel_id)})
@@ -150,7 +154,7 @@ def application(daemon: Daemon) -> web.Application:
         body = await request.json()
         applied, refused = await parking.retry(daemon.database, daemon.outcomes, body.get("ids"))
         await audit.record(
-            daemon.database, body.get("actor", ""), "fact.retry", "facts/parked",
+            daemon.database, request[ACTOR], "fact.retry", "facts/parked",
             after={"applied": applied, "refused": refused},
         )  # fmt: skip
         return _json({"applied": applied, "refused": refused})
@@ -163,7 +167,7 @@ def application(daemon: Daemon) -> web.Application:
         async with contextlib.aclosing(channel.record(seconds=seconds, max_bytes=size)) as pieces:
             first = await anext(pieces)  # what stands against it is said before the answer has begun
             await audit.record(
-                daemon.database, body.get("actor", ""), "channel.record", f"channel/{channel.spec.id}",
+                daemon.database, request[ACTOR], "channel.record", f"channel/{channel.spec.id}",
                 after={"seconds": seconds},
             )  # fmt: skip
             response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
@@ -191,7 +195,7 @@ def application(daemon: Daemon) -> web.Application:
         parts = await daemon.reviewing.decide(
             int(body["batch_id"]),
             passes=body["passes"] is True,
-            actor=body.get("actor", "cli"),
+            actor=request[ACTOR],
             reason=body.get("reason", ""),
         )
         return _json({"parts": parts})
@@ -213,7 +217,7 @@ def application(daemon: Daemon) -> web.Application:
         channel = daemon.channels.channel(body["channel"])
         message_id = await daemon.channels.probe(body["channel"], body["number"])
         await audit.record(
-            daemon.database, body.get("actor", ""), "channel.probe", f"channel/{channel.spec.id}",
+            daemon.database, request[ACTOR], "channel.probe", f"channel/{channel.spec.id}",
             after={"message_id": str(message_id)},
         )  # fmt: skip
         return _json({"message_id": str(message_id)})
@@ -223,7 +227,7 @@ def application(daemon: Daemon) -> web.Application:
     return app
 
 
-def _send_request(daemon: Daemon, body: dict[str, Any]) -> SendRequest:
+def _send_request(daemon: Daemon, body: dict[str, Any], actor: str) -> SendRequest:
     account = daemon.directory.account_by_name(body["account"])
     if account is None:
         raise Invalid("PARAM_INVALID", field="account", reason=f"账号 {body['account']} 不存在")
@@ -233,6 +237,6 @@ def _send_request(daemon: Daemon, body: dict[str, Any]) -> SendRequest:
         items=items,
         type=MessageType(body.get("type", "notice")),
         origin=Origin.CLI,
-        submitter=body.get("actor", "cli"),
+        submitter=actor,
         emergency=body.get("emergency") is True,
     )

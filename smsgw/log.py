@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import select
 import sys
 import threading
@@ -15,7 +14,7 @@ from typing import TextIO, cast
 
 import structlog
 
-from smsgw.core.numbers import mask
+from smsgw.core.numbers import masked
 from smsgw.core.printable import printable
 
 _OURS = frozenset({"exception", "stack"})
@@ -80,10 +79,6 @@ def _output() -> TextIO:
         return sys.stderr
 
 
-_NUMBER = re.compile(r"(?<![0-9A-Za-z])(?:\+|00)?(?:86)?1[3-9][0-9]{9}(?![0-9A-Za-z])", re.ASCII)
-"""A mobile number in a text."""
-
-
 def plain_errors(
     logger: object, method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
@@ -131,7 +126,7 @@ def masked_numbers(
     """Processor: whatever is said, a mobile number in it has its middle hidden."""
     for name, value in event.items():
         if isinstance(value, str) and (name in ("error", "detail", "exception") or len(value) > 10):
-            event[name] = _NUMBER.sub(lambda found: mask(found[0].lstrip("+").removeprefix("00")), value)
+            event[name] = masked(value)
     return event
 
 

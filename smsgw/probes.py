@@ -97,6 +97,9 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
         detail = daemon.watchdog.trouble()
         return [Finding("loop_stalled", node, WARNING, detail)] if detail else []
 
+    async def guessing() -> Iterable[Finding]:
+        return daemon.guesses.findings(node, clock.steady())
+
     async def held() -> Iterable[Finding]:
         days = ", ".join(map(str, daemon.keeper.kept[:10]))
         detail = f"unfinished parts keep these days beyond their retention: {days}"
@@ -119,6 +122,7 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
         "unknown_codes": unknown_codes,
         "unmatched": unmatched,
         "facts": facts,
+        "guessing": guessing,
         "abroad": lambda: abroad.findings(daemon.database),
         "reviews": daemon.reviewing.findings,
         "webhooks": daemon.pusher.findings,

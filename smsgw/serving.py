@@ -14,7 +14,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }
-DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
+DATA_POLICY = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 """Content security policy of an answer that is no page."""
 _DRESSED: web.AppKey[bool] = web.AppKey("smsgw.dressed", bool)
 HSTS = "max-age=31536000"

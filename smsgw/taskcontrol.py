@@ -13,6 +13,7 @@ from aiohttp import web
 
 from smsgw.core.errors import Invalid
 from smsgw.core.model import MessageType, Origin
+from smsgw.operators import ACTOR
 from smsgw.platform.audience import service as audience
 from smsgw.platform.campaigns.files import MAX_SIZE
 from smsgw.platform.campaigns.model import STATES, TaskSpec
@@ -32,11 +33,11 @@ def add(app: web.Application, daemon: Daemon) -> None:
             raise Invalid("PARAM_INVALID", field="account", reason=f"账号 {body['account']} 不存在")
         upload_id = None
         if body.get("file"):
-            upload_id = await _take(daemon, account.id, Path(body["file"]), body["actor"])
+            upload_id = await _take(daemon, account.id, Path(body["file"]), request[ACTOR])
         kind = body.get("type")
         task, _ = await daemon.tasks.create(
             TaskSpec(
-                account, body["name"], body.get("text") or "", Origin.CLI, body["actor"], to=tuple(body.get("to", ())),
+                account, body["name"], body.get("text") or "", Origin.CLI, request[ACTOR], to=tuple(body.get("to", ())),
                 upload_id=upload_id, audience_id=await _audience(daemon, account.id, body.get("audience")),
                 template_id=body.get("template"), params=body.get("params", {}),
                 callback_url=body.get("callback_url") or "",
@@ -51,7 +52,7 @@ def add(app: web.Application, daemon: Daemon) -> None:
 
     async def command(request: web.Request) -> web.Response:
         body = await request.json()
-        task_id, actor = int(body["task"]), body["actor"]
+        task_id, actor = int(body["task"]), request[ACTOR]
         verb = request.match_info["verb"]
         if verb in ("pause", "resume", "cancel"):
             await getattr(daemon.tasks, verb)(task_id, accounts=None, actor=actor)

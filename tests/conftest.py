@@ -150,7 +150,28 @@ async def dsn(postgres: PostgresServer) -> AsyncIterator[str]:
     """The address of a migrated database that only this test uses, for the application (``databases.owner``)."""
     name = f"test_{next(_numbers)}"
     yield await postgres.make(name, postgres.template)
+    told = await _numbers_in_audit(postgres.embedded.address(ADMIN, name))
     await postgres.drop(name)
+    assert told == [], "whole phone numbers in the audit log"
+
+
+_TELLING = r"(?<![0-9A-Za-z])(\+|00)?(86)?[0-9]{11}(?![0-9A-Za-z])"
+
+
+async def _numbers_in_audit(dsn: str) -> list[tuple[str, ...]]:
+    """What a test has written to the audit log with something like a phone number in it."""
+    connection = await asyncpg.connect(dsn, timeout=10, command_timeout=60)
+    try:
+        rows = await connection.fetch(
+            "SELECT action, object, before::text, after::text FROM audit"
+            " WHERE concat_ws(' ', object, before::text, after::text) ~ $1",
+            _TELLING,
+        )
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):  # the test has made something else of it
+        return []
+    finally:
+        await connection.close()
+    return [tuple(row) for row in rows]
 
 
 async def _execute(dsn: str, statement: str) -> None:

@@ -62,7 +62,7 @@ def routes() -> list[Route]:
 def setup(app: web.Application, ctx: PortalContext) -> None:
     """Mount the portal at ``/``. Paths that belong to others (``/api``, ``/health`` …) are left alone."""
     static = StaticFiles()
-    portal = Portal(ctx, Views(static), Auth(ctx.db, ctx.sealer), Readings())
+    portal = Portal(ctx, Views(static), Auth(ctx.db, ctx.sealer, ctx.guesses), Readings())
     app.cleanup_ctx.append(_life(portal))
     serving.dress_answers(app, ctx.trusted_proxies)
     app.router.add_get("/static/{version}/{name:.+}", _guard_static(static.serve, portal))
@@ -111,6 +111,9 @@ def _endpoint(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable
         try:
             response = await _answer(call, route)
         except web.HTTPException as exc:
+            if isinstance(exc, web.HTTPForbidden) and not isinstance(exc, errors.Stale):  # which has a line
+                login = call.staff.login if call.staff else ""
+                sparing.warning("portal.forbidden", login, login=login, ip=call.ip, **_told(call))
             response = errors.page(call, exc.status)
         except SmsgwError as exc:
             status = http_status(exc.code)

@@ -25,6 +25,7 @@ from smsgw.admin.strength import password_problem
 from smsgw.admin.turns import Rank, Turns
 from smsgw.core.addresses import place_of
 from smsgw.core.guard import PORTAL, Guard
+from smsgw.core.guessing import Guesses
 from smsgw.store import audit, staff
 from smsgw.store.db import Database
 from smsgw.store.secrets import Sealer
@@ -89,12 +90,12 @@ class Slowed(Exception):
 class Auth:
     """Opens, finds and ends sessions."""
 
-    def __init__(self, db: Database, sealer: Sealer) -> None:
+    def __init__(self, db: Database, sealer: Sealer, guesses: Guesses | None = None) -> None:
         self._db = db
         self.passwords = Passwords()
         self.guard = Guard(PORTAL)
         self.devices = Devices(sealer)
-        self.failures = FailedLogins(db)
+        self.failures = FailedLogins(db, guesses or Guesses())
 
     async def login(self, login: str, password: str, ip: str | None, device: str = "") -> NewSession | None:
         """A new session, or ``None``: wrong, unknown and stopped look and take the same. Raises ``Slowed``.

@@ -13,6 +13,7 @@ from smsgw import serving
 from smsgw.admin import rights
 from smsgw.admin.i18n import translations
 from smsgw.core.addresses import Network
+from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelStatus
 from smsgw.store.staff import Staff
 
@@ -49,6 +50,7 @@ class PortalContext:
     """Seals what only we may have written into a cookie; the same on all nodes."""
     trusted_proxies: Sequence[Network] = ()
     """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
+    guesses: Guesses = field(default_factory=Guesses)
 
 
 @dataclass(slots=True)

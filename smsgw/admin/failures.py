@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from smsgw import aio, clock
 from smsgw.core.addresses import place_of
+from smsgw.core.guessing import Guesses
 from smsgw.store import audit
 from smsgw.store.db import Database
 
@@ -33,14 +34,17 @@ class _Count:
 class FailedLogins:
     """Counts them and writes them down."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, guesses: Guesses) -> None:
         self._db = db
+        self._guesses = guesses
         self._counts: dict[tuple[str, str], _Count] = {}
         self._task: asyncio.Task[None] | None = None
 
     def note(self, login: str, ip: str | None, *, slowed: bool = False) -> None:
         """One has failed; ``slowed``: refused unseen."""
-        key = (login[:64], place_of(ip or ""))
+        place = place_of(ip or "")
+        self._guesses.note("portal", place, clock.steady())
+        key = (login[:64], place)
         if key not in self._counts and len(self._counts) >= MAX_ROWS:
             key, ip = ("", ""), None
         count = self._counts.setdefault(key, _Count(ip, clock.steady()))

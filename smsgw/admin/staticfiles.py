@@ -66,7 +66,7 @@ class StaticFiles:
                 file.gzipped = await asyncio.to_thread(gzip.compress, body, 6)
             body = file.gzipped
             headers["Content-Encoding"] = "gzip"
-        text = file.type.startswith("text/")
+        text = file.type.startswith("text/") or file.type.endswith("+xml")
         return web.Response(
             body=body, content_type=file.type, charset="utf-8" if text else None, headers=headers
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import secrets
 from collections.abc import Iterable
 from functools import cache
 
@@ -18,6 +19,8 @@ MIN_PASSWORD = 10
 MAX_PASSWORD = 128
 MIN_GUESSES = 1e9
 """Tries that a guesser must need by zxcvbn's reckoning: at the guard's two a second, fifteen years of them."""
+ONE_TIME = 16
+"""Random octets of a password that is made here."""
 _JUDGED = 20
 """Characters that zxcvbn looks at: they must be good enough. At worst 20 take a tenth of a second, 30 a whole one."""
 _KINDS = (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^a-zA-Z0-9]")
@@ -75,6 +78,13 @@ def password_problem(password: str, *, login: str, name: str = "", brand: Iterab
     if _one_word(judged, about) or _guesses(judged[:_JUDGED], about) < MIN_GUESSES:
         return N_("密码太常见，容易被猜到：请避免常用词、姓名、手机号、年份、键盘顺序及其简单变形")
     return None
+
+
+def one_time_password(login: str, name: str) -> str:
+    """A new one of 128 random bits, for somebody's first login; good enough, too. May take a tenth of a second."""
+    while password_problem(made := secrets.token_urlsafe(ONE_TIME), login=login, name=name):
+        pass  # one in thousands has two kinds of characters, or somebody's name in it
+    return made
 
 
 def _words(text: str) -> list[str]:

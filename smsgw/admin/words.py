@@ -113,6 +113,7 @@ ALARM: dict[str, str] = {
     "retention_held": N_("过期数据未能清理"),
     "complaint_ceiling": N_("投诉率超限"),
     "toll_fraud": N_("疑似盗发国际短信"),
+    "guessing": N_("疑似猜测密码或密钥"),
     "review_waiting": N_("短信待审核过久"),
     "webhook_failing": N_("推送地址持续失败"),
     "webhook_dead": N_("推送已放弃"),

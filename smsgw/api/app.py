@@ -23,7 +23,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from structlog.contextvars import bind_contextvars
 
-from smsgw import serving
+from smsgw import clock, serving
 from smsgw.api import manual, openapi
 from smsgw.api.auth import Authenticator, TooManyFailures
 from smsgw.api.bodies import CONTENT_SHA256, Body, check_sha256, claimed_sha256
@@ -269,6 +269,8 @@ class _Server:
             path, _, raw_query = request.raw_path.partition("?")
             self._auth.verify(claim, request.method, path, raw_query, given or body.digest.hex())
         except SmsgwError as exc:
+            if exc.code in ("AUTH_KEY_INVALID", "AUTH_SIGNATURE_INVALID"):
+                self._ctx.guesses.note("api", place_of(peer), clock.steady())
             self._auth.failed(exc, peer)
             raise
         self._auth.good(claim, peer)

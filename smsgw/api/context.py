@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from smsgw.api.bodies import Bodies
+from smsgw.core.guessing import Guesses
 from smsgw.core.model import Account
 from smsgw.pipeline.accept import Acceptor
 from smsgw.pipeline.directory import Directory
@@ -52,6 +53,7 @@ class ApiContext:
     """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
     signature_v1_until: date | None = date.max
     """The last day, in China, of signatures of version 1; None: they are good no more."""
+    guesses: Guesses = field(default_factory=Guesses)
     waiting: dict[str, int] = field(default_factory=dict, init=False)
     """Long polls waiting, by key; only keys with some are in it."""
     used_keys: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)

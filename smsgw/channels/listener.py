@@ -12,9 +12,11 @@ from typing import Protocol
 
 import structlog
 
+from smsgw import clock
 from smsgw.channels import profiles
 from smsgw.core.addresses import place_of
 from smsgw.core.guard import PARTNERS, Guard
+from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelSpec
 from smsgw.link import Link
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
@@ -65,8 +67,9 @@ def _login_of(receiver: Receiver) -> tuple[str, str]:
 class SgipListener:
     """One listening socket."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, guesses: Guesses) -> None:
         self.address = address
+        self._guesses = guesses
         self.receivers: list[Receiver] = []
         self._strangers: dict[Link, str] = {}
         self._guard = Guard(PARTNERS)
@@ -146,12 +149,14 @@ class SgipListener:
         if self._guard.wait(
             link.peer, bind.login_name, now
         ):  # who guesses; a gateway may log in as often as it likes
+            self._guesses.note("sgip", place_of(link.peer), clock.steady())
             self._tell_refused(link, result=rules.NODE_BUSY)
             link.session.refuse(login, rules.NODE_BUSY, now=now)
             return
         receiver = next((r for r in self.receivers if rules.proves(bind, *_login_of(r))), None)
         if receiver is None:
             self._guard.failed(link.peer, bind.login_name, now)
+            self._guesses.note("sgip", place_of(link.peer), clock.steady())
             result = rules.ILLEGAL_LOGIN
         elif not _admitted(receiver.profile, link.peer):
             result = rules.ADDRESS_NOT_ADMITTED
@@ -185,7 +190,8 @@ def _admitted(profile: profiles.Profile, peer: str) -> bool:
 class Listeners:
     """The listeners of a node: opened for the first channel that wants an address, closed after the last."""
 
-    def __init__(self) -> None:
+    def __init__(self, guesses: Guesses | None = None) -> None:
+        self._guesses = guesses or Guesses()
         self._open: dict[str, SgipListener] = {}
         self._moving = asyncio.Lock()
 
@@ -195,7 +201,7 @@ class Listeners:
         async with self._moving:
             listener = self._open.get(address)
             if listener is None:
-                listener = SgipListener(address)
+                listener = SgipListener(address, self._guesses)
                 await listener.open()
                 self._open[address] = listener
             other = next((r for r in listener.receivers if _login_of(r)[0] == _login_of(receiver)[0]), None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import chain
@@ -13,7 +12,7 @@ import click
 
 from smsgw.admin.auth import hash_password
 from smsgw.admin.i18n import translations
-from smsgw.admin.strength import password_problem
+from smsgw.admin.strength import one_time_password, password_problem
 from smsgw.commands.account import account_id
 from smsgw.commands.base import (
     Context,
@@ -148,7 +147,7 @@ async def user_list(ctx: Context, as_json: bool) -> None:
 
 def _one_time(path: str | None, login: str, name: str) -> str:
     if path is None:
-        return secrets.token_urlsafe(12)
+        return one_time_password(login, name)
     password = read_password(path)
     if problem := password_problem(password, login=login, name=name):
         raise Failed(f"the password is not good enough: {translations('en').gettext(problem)}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import getpass
 import json
+import os
 import re
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import click
 
-from smsgw import clock, config, controlclient, private
+from smsgw import clock, config, controlclient, operators, private
 from smsgw.config import Config, ConfigError
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA, COMMANDS, IdSource
@@ -115,10 +115,7 @@ class Context:
 
 def actor() -> str:
     """Who is at the keyboard, for the audit log."""
-    try:
-        return f"cli:{getpass.getuser()}"
-    except (OSError, KeyError):
-        return "cli"
+    return operators.actor(os.getpid(), os.getuid())
 
 
 def run_async(function: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., T]:

@@ -239,7 +239,7 @@ async def channel_test(ctx: Context, name: str, number: str | None, wait: int) -
 
 
 async def _probe(ctx: Context, name: str, number: str, wait: int) -> None:
-    body = {"channel": name, "number": number, "actor": actor()}
+    body = {"channel": name, "number": number}
     message_id = (await ctx.daemon("POST", "/channels/probe", body))["message_id"]
     began = time.monotonic()
     async with ctx.database() as database:
@@ -295,7 +295,7 @@ async def channel_record(ctx: Context, name: str, file: Path, seconds: float, ma
     Numbers, texts, names and passwords are masked. Ends by itself, or with Ctrl-C; what is in FILE by then is good.
     """
     last = b""
-    body = {"channel": name, "seconds": seconds, "max_bytes": max_mb << 20, "actor": actor()}
+    body = {"channel": name, "seconds": seconds, "max_bytes": max_mb << 20}
     pieces = ctx.daemon_stream("/channels/record", body, timeout_s=seconds + 60)
     with _new_file(file) as out:
         async for piece in pieces:

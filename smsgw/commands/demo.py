@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import secrets
 import webbrowser
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ import uvloop
 
 from smsgw import app, log
 from smsgw.admin.auth import hash_password
+from smsgw.admin.strength import one_time_password
 from smsgw.app import Daemon
 from smsgw.commands.base import BadConfiguration, Failed
 from smsgw.config import (
@@ -194,7 +194,7 @@ class Demo:
         """The password of the first administrator when it was made in this run."""
         if await staff.get_staff_by_login(daemon.database, LOGIN) is not None:
             return None
-        password = secrets.token_urlsafe(12)
+        password = await asyncio.to_thread(one_time_password, LOGIN, "管理员")
         await staff.add_staff(
             daemon.database, LOGIN, "管理员", "super", await asyncio.to_thread(hash_password, password)
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from smsgw.commands.base import Context, actor, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
 from smsgw.store import parked as store
 from smsgw.store.inbound import Arrived
 from smsgw.store.outcomes import Answer, GivenBack
@@ -55,7 +55,7 @@ async def fact_list(ctx: Context, limit: int, as_json: bool) -> None:
 @run_async
 async def fact_retry(ctx: Context, ids: tuple[int, ...], as_json: bool) -> None:
     """Try them again: all (up to 1,000 at a time), or these. What is refused again lies aside again."""
-    answer = await ctx.daemon("POST", "/facts/retry", {"ids": list(ids), "actor": actor()})
+    answer = await ctx.daemon("POST", "/facts/retry", {"ids": list(ids)})
     if as_json:
         print_json(answer)
     else:

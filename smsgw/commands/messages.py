@@ -41,7 +41,7 @@ async def send(
 ) -> None:  # fmt: skip
     """Send a message through the running daemon."""
     body = {
-        "account": account, "to": list(to), "text": text, "sign": sign, "type": kind, "actor": actor(),
+        "account": account, "to": list(to), "text": text, "sign": sign, "type": kind,
         "emergency": emergency,
     }  # fmt: skip
     result = await ctx.daemon("POST", "/send", body)
@@ -72,7 +72,7 @@ async def explain(
     ctx: Context, account: str, to: tuple[str, ...], text: str, sign: str, kind: str, as_json: bool
 ) -> None:
     """What would become of a message: coding, parts, carrier, channels, or why it is refused. Sends nothing."""
-    body = {"account": account, "to": list(to), "text": text, "sign": sign, "type": kind, "actor": actor()}
+    body = {"account": account, "to": list(to), "text": text, "sign": sign, "type": kind}
     result = await ctx.daemon("POST", "/explain", body)
     for item in result["items"]:
         pool = item.get("pool")
@@ -159,7 +159,7 @@ async def cancel(ctx: Context, message_id: int | None, batch_id: int, as_json: b
     if (message_id is None) == (not batch_id):
         raise click.UsageError("give either MESSAGE_ID or --batch BATCH_ID")
     body = {"batch_id": batch_id} if batch_id else {"message_id": message_id}
-    done = await ctx.daemon("POST", "/cancel", body | {"actor": actor()})
+    done = await ctx.daemon("POST", "/cancel", body)
     if as_json:
         print_json(done)
     else:
@@ -212,6 +212,6 @@ async def unknown_list(ctx: Context, limit: int, as_json: bool) -> None:
 @run_async
 async def unknown_resolve(ctx: Context, message_id: int, decision: str, part: int) -> None:
     """Decide about the unknown parts of a message."""
-    body = {"message_id": message_id, "part": part, "decision": decision, "actor": actor()}
+    body = {"message_id": message_id, "part": part, "decision": decision}
     result = await ctx.daemon("POST", "/unknown/resolve", body)
     click.echo(f"{result['parts']} part(s): {decision}")

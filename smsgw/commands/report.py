@@ -9,7 +9,6 @@ import click
 from smsgw import clock
 from smsgw.commands.base import (
     Context,
-    actor,
     json_option,
     pass_context,
     print_json,
@@ -67,7 +66,7 @@ async def report_rematch(ctx: Context, channel: str | None, mode: str | None, as
     """Look again at the unmatched reports (of up to 5,000 at a time)."""
     if mode and not channel:
         raise click.UsageError("--mode needs --channel")
-    body = {"channel": channel, "mode": mode, "actor": actor()}
+    body = {"channel": channel, "mode": mode}
     answer = await ctx.daemon("POST", "/reports/rematch", body)
     if as_json:
         print_json(answer)

@@ -88,7 +88,7 @@ async def review_show(ctx: Context, batch_id: int, unmask: bool, as_json: bool) 
 
 
 async def _decide(ctx: Context, batch_id: int, passes: bool, reason: str) -> None:
-    body = {"batch_id": batch_id, "passes": passes, "reason": reason, "actor": actor()}
+    body = {"batch_id": batch_id, "passes": passes, "reason": reason}
     result = await ctx.daemon("POST", "/review", body)
     click.echo(f"{result['parts']} part(s) or row(s): {'passed' if passes else 'rejected'}")
 

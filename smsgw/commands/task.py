@@ -13,7 +13,6 @@ from smsgw import controlclient
 from smsgw.commands.base import (
     Context,
     Failed,
-    actor,
     json_option,
     pass_context,
     print_json,
@@ -130,7 +129,6 @@ async def add(
         "audience": audience, "text": text, "template": template, "params": params, "callback_url": callback_url,
         "phone": phone_column, "variables": variables, "sign": sign, "type": kind, "send_at": send_at,
         "expire_at": expire_at, "windows": windows, "recurring": recurring, "rate": rate, "review": review,
-        "actor": actor(),
     }  # fmt: skip
     made = await controlclient.call(ctx.settings.control_socket, "POST", "/tasks", body, timeout_s=PATIENCE)
     _show(made, as_json)
@@ -180,7 +178,7 @@ def _command(verb: str, text: str) -> None:
     @pass_context
     @run_async
     async def run(ctx: Context, task_id: int, as_json: bool) -> None:
-        body = {"task": task_id, "actor": actor()}
+        body = {"task": task_id}
         answer = await controlclient.call(
             ctx.settings.control_socket, "POST", f"/tasks/{verb}", body, timeout_s=120.0
         )
@@ -205,7 +203,7 @@ for _verb, _text in (
 @run_async
 async def reject(ctx: Context, task_id: int, reason: str, as_json: bool) -> None:
     """End a task that waits for review."""
-    body = {"task": task_id, "actor": actor(), "reason": reason}
+    body = {"task": task_id, "reason": reason}
     _show(await ctx.daemon("POST", "/tasks/reject", body), as_json)
 
 

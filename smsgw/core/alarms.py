@@ -31,6 +31,7 @@ KINDS: dict[str, str] = {
     "retention_held": "过期数据未能清理",
     "complaint_ceiling": "投诉率超限",
     "toll_fraud": "疑似盗发国际短信",
+    "guessing": "疑似猜测密码或密钥",
     "review_waiting": "短信待审核过久",
     "webhook_failing": "推送地址持续失败",
     "webhook_dead": "推送已放弃",

@@ -131,6 +131,14 @@ def mask(number: str) -> str:
     return "****"
 
 
+_MOBILE = re.compile(r"(?<![0-9A-Za-z])(?:\+|00)?(?:86)?1[3-9][0-9]{9}(?![0-9A-Za-z])", re.ASCII)
+
+
+def masked(text: str) -> str:
+    """The text with the middle of every mobile number of the mainland in it hidden."""
+    return _MOBILE.sub(lambda found: mask(found[0].lstrip("+").removeprefix("00")), text)
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
     """Where a number segment is at home. Province and city are Chinese names, empty when not known."""

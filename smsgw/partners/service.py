@@ -17,6 +17,7 @@ from smsgw.config import Config, PartnerConfig
 from smsgw.core.addresses import place_of
 from smsgw.core.bucket import TokenBucket
 from smsgw.core.guard import PARTNERS, Guard, Waits
+from smsgw.core.guessing import Guesses
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Account
 from smsgw.core.partners import Partner, admits
@@ -94,6 +95,7 @@ class Partners:
         outcomes: Outcomes,
         bell: EventBell,
         ids: IdSource,
+        guesses: Guesses,
     ) -> None:
         self.directory = directory
         self.acceptor = acceptor
@@ -110,6 +112,7 @@ class Partners:
         self._cancelling = Cancelling(database, outcomes)
         self._bell = bell
         self._guard = Guard(PARTNERS)
+        self._guesses = guesses
         self._connects = Connects()
         self._seen: dict[tuple[int, int], None] = {}
         """CONNECTs that are not written down yet."""
@@ -214,6 +217,7 @@ class Partners:
             return
         user = f"{face.protocol}/{asked.username}"
         if self._guard.admit(ip, user, now):
+            self._guesses.note("partners", place_of(ip), clock.steady())
             self._refuse_login(face, link, event, asked, face.unavailable, "slowed_down")
             return
         partner = self.directory.partners.get((face.protocol, asked.username))
@@ -221,6 +225,7 @@ class Partners:
         right = asked.proves(partner.password if partner is not None else "\1")
         if partner is None or not right:
             self._guard.failed(ip, user, now)
+            self._guesses.note("partners", place_of(ip), clock.steady())
             self.logins[face.protocol, "wrong"] += 1
             turned_away.warning(
                 "partner.wrong_login", (face.protocol, place_of(ip)),

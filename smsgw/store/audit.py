@@ -18,6 +18,7 @@ from ipaddress import ip_address, ip_interface
 from typing import TYPE_CHECKING, Any
 
 from smsgw import clock
+from smsgw.core.numbers import masked
 
 if TYPE_CHECKING:
     from smsgw.store.db import Connection, Database
@@ -69,12 +70,16 @@ def row_mac(
 
 
 def _clean(value: Any) -> Any:
-    """A value without what must not be in a log."""
+    """A value without what must not be in a log: secrets, and whole mobile numbers in whatever people write."""
     if isinstance(value, Mapping):
         return {name: _hide(str(name), item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_clean(item) for item in value]
-    return _GIVEN_AWAY.sub(HIDDEN, value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return masked(_GIVEN_AWAY.sub(HIDDEN, value))
+    if isinstance(value, int) and (number := masked(str(value))) != str(value):  # as the database has them
+        return number
+    return value
 
 
 def _hide(name: str, value: Any) -> Any:
@@ -129,6 +134,7 @@ async def append(
 ) -> None:
     """Append a row inside the caller's transaction: the change and its record stand or fall together."""
     key, secret = keys().derive(PURPOSE)
+    object = masked(object)
     said = _json(before), _json(after)
     # The row as the server will give it back; whoever rules it must not choose what we sign.
     (row,) = await connection.fetch(_NEXT, ip, *said)

@@ -14,6 +14,7 @@ from smsgw import clock
 from smsgw.core.blocklist import OPT_OUT, SOURCES, BlockList, Entry, Scope
 from smsgw.core.errors import Invalid
 from smsgw.core.model import MessageType
+from smsgw.core.numbers import mask
 from smsgw.store import audit, events
 from smsgw.store.db import Connection, Database, Row
 
@@ -150,7 +151,7 @@ async def remove(database: Database, number: str, scope: Scope | None, *, actor:
         rows = await connection.fetch(_REMOVE, int(number), *conditions)
         for row in rows:
             await audit.append(
-                connection, actor=actor, action="block.remove", object=f"block_list/{number}",
+                connection, actor=actor, action="block.remove", object=f"block_list/{mask(number)}",
                 before=dict(row), after={"reason": reason},
             )  # fmt: skip
     return len(rows)

@@ -53,8 +53,11 @@ def decent(headers: aiohttp.typedefs.LooseHeaders) -> list[str]:
         wrong.append("nosniff")
     if not re.search("no-store|no-cache|immutable|max-age", headers.get("Cache-Control", "")):
         wrong.append("caching")
-    if "frame-ancestors 'none'" not in headers.get("Content-Security-Policy", ""):
-        wrong.append("framing")
+    policy = headers.get("Content-Security-Policy", "")
+    wrong += [word for word in ("frame-ancestors 'none'", "base-uri 'none'") if word not in policy]
+    kind = headers.get("Content-Type", "")
+    if re.match("text/|image/svg|application/xml", kind) and "charset=utf-8" not in kind:
+        wrong.append(kind)
     wrong += [name for name in ("Referrer-Policy", "Cross-Origin-Resource-Policy") if name not in headers]
     return wrong
 
@@ -91,6 +94,8 @@ async def test_every_answer_of_the_portal_has_its_headers(site: Site) -> None:
             "/login",
             "/none",
             "/static/1/none.css",
+            "/static/1/portal.css",
+            "/static/1/logo.svg",
             "/favicon.ico",
             "/records",
             "//x",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -74,6 +75,40 @@ async def test_audiences_hold_contacts(dsn: str, tmp_path: Path) -> None:
         assert (
             await api.post("/contacts", {"items": [{"number": A}], "audience_id": audience})
         ).code == "NOT_FOUND"
+
+
+async def test_changes_are_in_the_audit_log_without_numbers_and_names(dsn: str, tmp_path: Path) -> None:
+    async with with_all_scopes(dsn, tmp_path) as api:
+        await api.post("/contacts", {"items": [{"number": A, "name": "张三"}]})
+        many = [{"number": f"139001390{n:02d}", "name": "李四"} for n in range(30)]
+        await api.post("/contacts", {"items": [*many, {"number": A}, {"number": "123"}]})
+        await api.post("/contacts", {"items": [{"number": "123"}]})  # changes nothing
+        audience = (await api.post("/audiences", {"name": "会员"})).data["id"]
+        await api.post("/contacts", {"items": [{"number": A, "tags": ["老会员"]}], "audience_id": audience})
+        await api.post(f"/audiences/{audience}/members", {"add": [B], "remove": [A]})
+        await api.post(f"/audiences/{audience}/members", {"remove": [A]})  # nothing
+        (one,) = (await api.get(f"/contacts?number={A}")).data["items"]
+        await api.call("DELETE", f"/contacts/{one['id']}")
+        await api.call("DELETE", f"/contacts/{one['id']}")
+        await api.call("DELETE", f"/audiences/{audience}")
+        rows = await api.ctx.db.fetch(
+            "SELECT actor, action, object, before, after FROM audit WHERE action ~ '^(contact|audience)' ORDER BY id"
+        )
+        account = {"account": api.account_id}
+        assert [
+            (r["action"], r["object"], json.loads(r["before"] or "{}"), json.loads(r["after"] or "{}")) for r in rows
+        ] == [
+            ("contact.put", "contacts", {}, account | {"created": 1, "updated": 0, "numbers": ["138****8000"]}),
+            ("contact.put", "contacts", {}, account | {"created": 30, "updated": 1}),
+            ("audience.add", f"audience/{audience}", {}, account | {"name": "会员"}),
+            ("contact.put", "contacts", {},
+             account | {"created": 0, "updated": 1, "numbers": ["138****8000"]}
+             | {"audience": int(audience), "joined": 1}),
+            ("audience.members", f"audience/{audience}", {}, account | {"joined": 1, "left": 1}),
+            ("contact.remove", f"contact/{one['id']}", account | {"number": "138****8000"}, {}),
+            ("audience.remove", f"audience/{audience}", account | {"name": "会员"}, {}),
+        ]  # fmt: skip
+        assert {r["actor"] for r in rows} == {api.key.key_id}
 
 
 async def test_another_account_sees_and_changes_nothing(dsn: str, tmp_path: Path) -> None:

@@ -6,13 +6,16 @@ import asyncio
 import os
 import pwd
 import socket
+import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
 
 from smsgw import control, controlclient
+from smsgw.store.db import Database
 from smsgw.unixpath import LIMIT, reachable
 
 
@@ -87,3 +90,40 @@ async def test_another_user_is_refused_even_where_the_rights_let_him_in() -> Non
             assert b"FORBIDDEN" in answer
         finally:
             await runner.cleanup()
+
+
+ASK = """
+import asyncio, contextlib, pathlib, sys
+from smsgw import controlclient
+with contextlib.suppress(OSError):
+    pathlib.Path("/proc/self/loginuid").write_text(sys.argv[2])
+path = pathlib.Path(sys.argv[1])
+print(asyncio.run(controlclient.call(path, "POST", "/facts/retry", {"ids": [], "actor": "cli:mallory"})))
+"""
+
+
+@pytest.mark.root_only
+async def test_who_asks_is_named_by_the_kernel(dsn: str, tmp_path: Path) -> None:
+    """Neither the body nor the environment puts another's name into the audit log."""
+    database = Database(dsn, size=2)
+    await database.open()
+    daemon = SimpleNamespace(database=database, outcomes=None)
+    runner = web.AppRunner(control.application(daemon))  # type: ignore[arg-type]
+    await runner.setup()
+    path = tmp_path / "control.sock"
+    await web.UnixSite(runner, path).start()
+    who = pwd.getpwnam("nobody")
+    try:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", ASK, str(path), str(who.pw_uid), env=os.environ | {"LOGNAME": "mallory"},
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        said, _ = await asyncio.wait_for(child.communicate(), 20)
+        assert b"'applied': 0" in said
+        known = Path("/proc/self/loginuid").exists()  # a kernel with audit
+        row = await database.fetchrow("SELECT actor, action FROM audit")
+        assert row is not None
+        assert (row["actor"], row["action"]) == (f"cli:{who.pw_name if known else 'root'}", "fact.retry")
+    finally:
+        await runner.cleanup()
+        await database.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -29,6 +30,7 @@ from smsgw.store import (
     codes,
     complaints,
     extensions,
+    numbers,
     settings,
 )
 from smsgw.store.db import Database
@@ -61,6 +63,25 @@ async def lists(database: Database, limits: Settings | None = None) -> Lists:
 
 
 # --- block list ------------------------------------------------------------------------------------------------------
+
+
+async def test_the_audit_log_has_no_whole_number(database: Database) -> None:
+    """Wherever it stands, also in what people write (the fixture ``dsn`` looks at what all tests have written)."""
+    told = "用户 13800138000 来电"
+    await blocklist.add(database, [PHONE, "447700900123"], ALL, MANUAL, told, actor="t")
+    await blocklist.remove(database, PHONE, None, actor="t", reason=told)
+    await blocklist.remove(database, "447700900123", None, actor="t", reason="")
+    await numbers.put_overrides(database, [("13800138000", "CMCC", "")], actor="t")
+    await numbers.remove_override(database, "13800138000", actor="t")
+    await numbers.remove_override(database, "1380013", actor="t")
+    await audit.record(database, "t", "x", "x/1", after={"n": [8613800138000], "id": 288230376151711744})
+    rows = await database.fetch("SELECT object, before, after FROM audit ORDER BY id")
+    assert [row["object"] for row in rows] == [
+        "block_list", "block_list/138****8000", "block_list/447****0123", "number_override",
+        "number_override/138****8000", "number_override/1380013", "x/1",
+    ]  # fmt: skip
+    assert json.loads(rows[1]["after"]) == {"reason": "用户 138****8000 来电"}
+    assert json.loads(rows[-1]["after"]) == {"n": ["138****8000"], "id": 288230376151711744}
 
 
 async def test_what_is_added_and_removed_reaches_a_node_that_follows(database: Database) -> None:

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 from databases import change
 from portal_site import PASSWORD, Site, running
+from structlog.testing import capture_logs
 
 from smsgw import clock
 from smsgw.admin import app, rights
@@ -98,8 +99,9 @@ async def test_login_leads_to_where_one_wanted_to_go_and_logout_ends_it(site: Si
         assert browser.path == "/records?time=7d"
         assert "发送记录" in page
         token = browser.cookies["smsgw"]
-        await browser.post("/logout", {})
-        assert browser.path == "/login"
+        await browser.post("/logout", {}, follow=False)
+        assert browser.headers["Location"] == "/login"
+        assert browser.headers["Clear-Site-Data"] == '"cache", "storage"'  # not cookies: one's device stays known
         browser.session.cookie_jar.update_cookies({"smsgw": token})
         await browser.get("/")
         assert browser.path == "/login"  # the old cookie is worth nothing
@@ -406,6 +408,22 @@ async def test_every_role_reaches_exactly_what_the_table_gives_it(site: Site) ->
                     assert browser.status < 500, (role, route.method, path)
                 else:
                     assert browser.status == 403, (role, route.method, path)
+
+
+async def test_a_page_that_the_role_may_not_open_is_refused_with_a_line(site: Site) -> None:
+    await site.add_staff("lee", "auditor", "hall")
+    async with Browser(site) as browser:
+        await browser.login("lee")
+        with capture_logs() as logs:
+            await browser.get("/records")
+            assert browser.status == 200
+            for _ in range(40):
+                await browser.get("/send?to=13800138000", headers={"X-Request-Id": "request-77"})
+                assert browser.status == 403
+    told = [line for line in logs if line["event"] == "portal.forbidden"]
+    assert 0 < len(told) < 10
+    assert (told[0]["login"], told[0]["path"], told[0]["request_id"]) == ("lee", "/send", "request-77")
+    assert told[0]["log_level"] == "warning"
 
 
 async def test_nothing_behind_a_right_opens_without_a_login(site: Site) -> None:

@@ -69,3 +69,10 @@ def test_a_folder_of_another_user_stays_as_it_is(tmp_path: Path) -> None:
     os.chown(theirs, 65534, 65534)
     private.close(theirs)
     assert theirs.stat().st_mode & 0o777 == 0o755
+
+
+def test_the_unit_leaves_no_core_and_sees_no_history() -> None:
+    unit = Path(__file__).parents[2] / "systemd" / "smsgw.service"
+    lines = unit.read_text("utf-8").splitlines()
+    assert "LimitCORE=0" in lines
+    assert "InaccessiblePaths=-/opt/smsgw/.git" in lines

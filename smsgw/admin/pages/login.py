@@ -66,6 +66,7 @@ async def leave(call: Call) -> web.StreamResponse:
         await call.portal.auth.logout(call.token, call.who, call.ip)
     response = call.redirect("/login")
     call.del_cookie(response, SESSION_COOKIE)
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'  # not "cookies": one's own device stays known
     return response
 
 

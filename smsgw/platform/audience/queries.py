@@ -114,7 +114,7 @@ async def members(
     return await database.fetch(_MEMBERS, account_id, audience_id, after, limit)
 
 
-_REMOVE = "DELETE FROM contact WHERE account_id = $1 AND id = $2 RETURNING id"
+_REMOVE = "DELETE FROM contact WHERE account_id = $1 AND id = $2 RETURNING number"
 _AUDIENCES = """
 SELECT a.id, a.name, a.created_at, (SELECT count(*) FROM audience_member m WHERE m.audience_id = a.id) AS members
 FROM audience a WHERE a.account_id = $1 AND ($2::bigint IS NULL OR a.id = $2) ORDER BY a.name LIMIT $3
@@ -123,7 +123,7 @@ _ADD_AUDIENCE = """
 INSERT INTO audience (account_id, name)
 SELECT $1, $2 WHERE (SELECT count(*) FROM audience WHERE account_id = $1) < $3 RETURNING id
 """
-_REMOVE_AUDIENCE = "DELETE FROM audience WHERE account_id = $1 AND id = $2 RETURNING id"
+_REMOVE_AUDIENCE = "DELETE FROM audience WHERE account_id = $1 AND id = $2 RETURNING name"
 _JOIN = """
 INSERT INTO audience_member (audience_id, contact_id)
 SELECT a.id, c.id FROM audience a JOIN contact c ON c.account_id = a.account_id
@@ -135,9 +135,10 @@ WHERE a.account_id = $1 AND a.id = $2 AND m.audience_id = a.id AND m.contact_id 
 """
 
 
-async def remove(database: Database, account_id: int, contact_id: int) -> bool:
-    """Forget a contact; whether there was one."""
-    return await database.fetchval(_REMOVE, account_id, contact_id) is not None
+async def remove(connection: Connection, account_id: int, contact_id: int) -> str | None:
+    """Forget a contact; its number, None when there was none."""
+    number: str | None = await connection.fetchval(_REMOVE, account_id, contact_id)
+    return number
 
 
 async def audiences(
@@ -148,15 +149,16 @@ async def audiences(
     return [Audience(row["id"], row["name"], row["members"], row["created_at"]) for row in rows]
 
 
-async def add_audience(database: Database, account_id: int, name: str, limit: int) -> int | None:
+async def add_audience(connection: Connection, account_id: int, name: str, limit: int) -> int | None:
     """A new audience; None when the account has ``limit`` of them. Raises asyncpg's ``UniqueViolationError``."""
-    found: int | None = await database.fetchval(_ADD_AUDIENCE, account_id, name, limit)
+    found: int | None = await connection.fetchval(_ADD_AUDIENCE, account_id, name, limit)
     return found
 
 
-async def remove_audience(database: Database, account_id: int, audience_id: int) -> bool:
-    """Forget an audience (its contacts stay); whether there was one."""
-    return await database.fetchval(_REMOVE_AUDIENCE, account_id, audience_id) is not None
+async def remove_audience(connection: Connection, account_id: int, audience_id: int) -> str | None:
+    """Forget an audience (its contacts stay); its name, None when there was none."""
+    name: str | None = await connection.fetchval(_REMOVE_AUDIENCE, account_id, audience_id)
+    return name
 
 
 async def join(connection: Connection, account_id: int, audience_id: int, numbers: Sequence[str]) -> int:

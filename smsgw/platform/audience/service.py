@@ -1,4 +1,7 @@
-"""The rules of contacts and audiences: who may be stored, how much, and what a bad number is told."""
+"""The rules of contacts and audiences: who may be stored, how much, and what a bad number is told.
+
+Every change is in the audit log, by ``actor``: one row a call, with how many, without names, and numbers masked.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from smsgw.core import numbers
 from smsgw.core.errors import Invalid, Refused
 from smsgw.platform.audience import queries
 from smsgw.platform.audience.model import Audience, Contact, ContactInput, Imported
+from smsgw.store import audit
 from smsgw.store.db import Database
 
 MAX_CONTACTS = 1_000_000
@@ -18,13 +22,20 @@ MAX_CONTACTS = 1_000_000
 MAX_AUDIENCES = 1000
 MAX_ITEMS = 1000
 """Contacts in a call."""
+AUDITED = 20
+"""Numbers that a row of the audit log names; of more it says only how many."""
 MAX_TAGS, MAX_TAG = 20, 32
 MAX_FIELDS, MAX_VALUE = 30, 200
 _FIELD = re.compile(r"[^\W\d]\w{0,31}")
 
 
 async def put(
-    database: Database, account_id: int, items: Sequence[ContactInput], audience_id: int | None = None
+    database: Database,
+    account_id: int,
+    items: Sequence[ContactInput],
+    audience_id: int | None = None,
+    *,
+    actor: str,
 ) -> Imported:
     """Make or change contacts, and put them into an audience; a bad number fails alone.
 
@@ -56,8 +67,14 @@ async def put(
         if stored + done.created > MAX_CONTACTS:
             raise Refused("CONTACTS_FULL", most=MAX_CONTACTS)
         await queries.put(connection, account_id, [rows[number] for number in sorted(rows)])
+        after: dict[str, object] = {"account": account_id, "created": done.created, "updated": done.updated}
+        if len(rows) <= AUDITED:
+            after["numbers"] = [numbers.mask(number) for number in rows]
         if audience_id is not None:
-            await queries.join(connection, account_id, audience_id, list(rows))
+            joined = await queries.join(connection, account_id, audience_id, list(rows))
+            after |= {"audience": audience_id, "joined": joined}
+        if rows:
+            await audit.append(connection, actor, "contact.put", "contacts", after=after)
     return done
 
 
@@ -106,10 +123,14 @@ async def find(
     )
 
 
-async def remove(database: Database, account_id: int, contact_id: int) -> None:
+async def remove(database: Database, account_id: int, contact_id: int, *, actor: str) -> None:
     """Forget a contact. Raises ``NOT_FOUND``."""
-    if not await queries.remove(database, account_id, contact_id):
-        raise Refused("NOT_FOUND")
+    async with database.transaction() as connection:
+        number = await queries.remove(connection, account_id, contact_id)
+        if number is None:
+            raise Refused("NOT_FOUND")
+        before = {"account": account_id, "number": numbers.mask(number)}
+        await audit.append(connection, actor, "contact.remove", f"contact/{contact_id}", before)
 
 
 async def audiences(database: Database, account_id: int) -> list[Audience]:
@@ -117,28 +138,41 @@ async def audiences(database: Database, account_id: int) -> list[Audience]:
     return await queries.audiences(database, account_id, None, MAX_AUDIENCES)
 
 
-async def add_audience(database: Database, account_id: int, name: str) -> Audience:
+async def add_audience(database: Database, account_id: int, name: str, *, actor: str) -> Audience:
     """A new, empty audience. Raises ``PARAM_INVALID``, ``AUDIENCES_FULL``."""
     name = name.strip()
     if not 0 < len(name) <= 64:
         raise Invalid("PARAM_INVALID", field="name", reason="须为 1–64 个字符")
     try:
-        audience_id = await queries.add_audience(database, account_id, name, MAX_AUDIENCES)
+        async with database.transaction() as connection:
+            audience_id = await queries.add_audience(connection, account_id, name, MAX_AUDIENCES)
+            if audience_id is None:
+                raise Refused("AUDIENCES_FULL", most=MAX_AUDIENCES)
+            after = {"account": account_id, "name": name}
+            await audit.append(connection, actor, "audience.add", f"audience/{audience_id}", after=after)
+            return (await queries.audiences(connection, account_id, audience_id, 1))[0]
     except asyncpg.UniqueViolationError as exc:
         raise Invalid("PARAM_INVALID", field="name", reason="已有同名人群,请换一个名称") from exc
-    if audience_id is None:
-        raise Refused("AUDIENCES_FULL", most=MAX_AUDIENCES)
-    return (await queries.audiences(database, account_id, audience_id, 1))[0]
 
 
-async def remove_audience(database: Database, account_id: int, audience_id: int) -> None:
+async def remove_audience(database: Database, account_id: int, audience_id: int, *, actor: str) -> None:
     """Forget an audience; its contacts stay. Raises ``NOT_FOUND``."""
-    if not await queries.remove_audience(database, account_id, audience_id):
-        raise Refused("NOT_FOUND")
+    async with database.transaction() as connection:
+        name = await queries.remove_audience(connection, account_id, audience_id)
+        if name is None:
+            raise Refused("NOT_FOUND")
+        before = {"account": account_id, "name": name}
+        await audit.append(connection, actor, "audience.remove", f"audience/{audience_id}", before)
 
 
 async def change_members(
-    database: Database, account_id: int, audience_id: int, *, add: Sequence[str], take: Sequence[str]
+    database: Database,
+    account_id: int,
+    audience_id: int,
+    *,
+    add: Sequence[str],
+    take: Sequence[str],
+    actor: str,
 ) -> tuple[int, int]:
     """Put contacts into an audience and take others out, by number: (joined, left).
 
@@ -151,6 +185,9 @@ async def change_members(
             raise Refused("NOT_FOUND")
         joined = await queries.join(connection, account_id, audience_id, _numbers(add))
         left = await queries.leave(connection, account_id, audience_id, _numbers(take))
+        if joined or left:
+            after = {"account": account_id, "joined": joined, "left": left}
+            await audit.append(connection, actor, "audience.members", f"audience/{audience_id}", after=after)
     return joined, left
 
 

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from smsgw.admin.strength import password_problem
+from smsgw.admin import strength
+from smsgw.admin.strength import one_time_password, password_problem
 
 COMMON = """
 Password123! P@ssw0rd2024 Woaini1314! woaini5201314A Qwer1234!@#$ Qwerty!2345 1qaz@WSX3edc !QAZ2wsx3EDC Zaq12wsx!!
@@ -14,6 +15,18 @@ Zhang13812345678! Abc@13800138000 Smsgw2026!! Sms@gateway1 Admin@123456 Admin@20
 Aa123456!! Huawei@123 Winter2026!! Zhangsan@123 Liuyang1990. LiWei@19880808 Aini5201314! Cmcc@10086 Changeme123!
 Cityhall@2026 Drag0n!2024 Meilin@2024
 """.split()
+
+
+def test_one_time_passwords_have_128_bits_and_are_good_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = {one_time_password("sunny", "Mei Lin") for _ in range(20)}
+    assert len(made) == 20
+    assert {len(password) for password in made} == {22}  # of 6 bits each
+    assert [p for p in made if password_problem(p, login="sunny", name="Mei Lin")] == []
+
+    bad = ["abcdefghijklmnopqrstuv", "1234567890123456789012", "sUnny-8dk2Lx0Qz7Wb3Tn"]
+    given = iter([*bad, "Hq8-zTx0Lw_3Rb9Kd2Yc5M"])
+    monkeypatch.setattr(strength.secrets, "token_urlsafe", lambda octets: next(given))
+    assert one_time_password("sunny", "Mei Lin") == "Hq8-zTx0Lw_3Rb9Kd2Yc5M"
 
 
 @pytest.mark.parametrize("password", COMMON)
