@@ -29,7 +29,7 @@ class Entering:
         self._weigh = weigh
         self._small, self._large = make(), make()
         self._under_way: Counter[int] = Counter()
-        """By account, the calls that the writer of large ones has; only accounts with some are in it."""
+        """By account whose row they lock, the calls that the writer of large ones has; only accounts with some."""
 
     async def start(self) -> None:
         """Connect; raises ``STORAGE_UNAVAILABLE`` when the server cannot be reached."""
@@ -56,19 +56,20 @@ class Entering:
 
     def submit(self, call: NewCall, *, beyond: bool = False) -> asyncio.Future[Stored | SmsgwError]:
         """As ``Batcher.submit``."""
-        account = call.account_id
-        if self._weigh(call) < LARGE and account not in self._under_way:
+        locked = {call.account_id, *call.guards}
+        if self._weigh(call) < LARGE and locked.isdisjoint(self._under_way):
             return self._small.submit(call, beyond=beyond)
         entered = self._large.submit(call, beyond=beyond)
-        self._under_way[account] += 1
-        entered.add_done_callback(lambda _: self._done(account))
+        self._under_way.update(locked)
+        entered.add_done_callback(lambda _: self._done(locked))
         return entered
 
     async def put(self, call: NewCall) -> Stored | SmsgwError:
         """As ``Batcher.put``."""
         return await self.submit(call)
 
-    def _done(self, account: int) -> None:
-        self._under_way[account] -= 1
-        if not self._under_way[account]:
-            del self._under_way[account]
+    def _done(self, locked: set[int]) -> None:
+        for account in locked:
+            self._under_way[account] -= 1
+            if not self._under_way[account]:
+                del self._under_way[account]

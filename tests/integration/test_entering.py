@@ -14,8 +14,8 @@ from smsgw.store.calls import NewCall, Stored
 from smsgw.store.db import Connection
 
 
-def call(account: int, parts: int) -> NewCall:
-    return NewCall(account_id=account, messages=[], parts=[()] * parts)
+def call(account: int, parts: int, guards: tuple[int, ...] = ()) -> NewCall:
+    return NewCall(account, 1, [], [()] * parts, parts, (), b"", guards=guards)
 
 
 class Ledger:
@@ -32,7 +32,7 @@ class Ledger:
         if any(len(one.parts) >= LARGE for one in calls):
             await self.free.wait()
         self.written += [(one.account_id, len(one.parts)) for one in calls]
-        return [Stored() for _ in calls]
+        return [Stored(one.batch_id) for one in calls]
 
 
 @pytest_asyncio.fixture
@@ -54,16 +54,18 @@ async def entering(dsn: str, ledger: Ledger) -> AsyncIterator[Entering]:
 async def test_small_calls_do_not_wait_for_a_large_one_of_another_account(
     entering: Entering, ledger: Ledger
 ) -> None:
-    large = entering.submit(call(1, LARGE))
+    large = entering.submit(call(1, LARGE, guards=(1, 7)))
     own = entering.submit(call(1, 1))
+    kin = entering.submit(call(3, 1, guards=(7,)))
     async with asyncio.timeout(10):
         await asyncio.gather(*(entering.put(call(2, 1)) for _ in range(20)))
     assert not large.done()
     assert not own.done(), "it would wait for the account's row, and everybody with it"
-    assert entering.waiting == LARGE + 1
+    assert not kin.done(), "as would this one, for the row of the account above both"
+    assert entering.waiting == LARGE + 2
     ledger.free.set()
     async with asyncio.timeout(10):
-        await asyncio.gather(large, own)
+        await asyncio.gather(large, own, kin)
         await entering.put(call(1, 2))
-    assert ledger.written == [(2, 1)] * 20 + [(1, LARGE), (1, 1), (1, 2)]
+    assert ledger.written == [(2, 1)] * 20 + [(1, LARGE), (1, 1), (3, 1), (1, 2)]
     assert entering.waiting == 0
