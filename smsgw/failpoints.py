@@ -30,6 +30,7 @@ VARIABLE: Final = "SMSGW_FAILPOINT"
 
 WRITERS: Final[Mapping[str, str]] = {
     "accept": "calls",
+    "nonces": "nonces of signed calls",
     "outcomes": "outcomes, reports, inbound messages",
     "push": "what became of pushes",
     "partner.parts": "parts of long messages that partners send one by one",

@@ -21,7 +21,7 @@ from smsgw.core.states import PartState
 from smsgw.pipeline.building import Builder, Prepared, abroad_of, lane_of, price_of, watch_of
 from smsgw.pipeline.calls import ItemResult, SendItem, SendRequest, SendResult
 from smsgw.pipeline.disk import DiskGuard
-from smsgw.pipeline.entering import Entering
+from smsgw.pipeline.entering import Entering, Writer
 from smsgw.pipeline.lists import Reason
 from smsgw.pipeline.outcomes import MAX_AGE
 from smsgw.pipeline.policies import Checker, Failed, Owns, Passed, Tried
@@ -138,18 +138,20 @@ class Acceptor:
             replaying.commit, node=node, ids=ids.next, seen=known.note, revise=self._builder.revise,
             reserved=lambda account_id: self._spooling.reserved(account_id) if self._spooling else 0,
         )  # fmt: skip
-        make = partial(
-            Batcher[NewCall, Stored | SmsgwError],
-            "accept",
-            dsn,
-            commit,  # type: ignore[arg-type]
-            weigh=weight_of,
-            max_batch=2000,
-            limit=MAX_QUEUED_PARTS,
-            give_up_after=OUTAGE_PATIENCE,
-            patience=lambda call: REPLAY_PATIENCE if call.spooled else OUTAGE_PATIENCE,
-        )
-        self._writer = Entering(make, weight_of)
+
+        def writer() -> Writer:
+            return Batcher(
+                "accept",
+                dsn,
+                commit,  # type: ignore[arg-type]
+                weigh=weight_of,
+                max_batch=2000,
+                limit=MAX_QUEUED_PARTS,
+                give_up_after=OUTAGE_PATIENCE,
+                patience=lambda call: REPLAY_PATIENCE if call.spooled else OUTAGE_PATIENCE,
+            )
+
+        self._writer = Entering(writer, weight_of)
         self._spooling: Spooling | None = None
         if spool is not None:
             self._spooling = Spooling(

@@ -32,7 +32,7 @@ HIDDEN = "***"
 
 _SECRET = re.compile(r"password|passwd|secret|bearer|token|sealed|private|credential|shared", re.IGNORECASE)
 """Names of values that are not written down, whoever hands them over."""
-_GIVEN_AWAY = re.compile(r"smk_(?:live|test)_[\w-]+|whsec_[\w+/=-]+|(?<=://)[^/\s@]+(?=@)")
+_GIVEN_AWAY = re.compile(r"smk_(?:live|test)_[\w-]+|whsec_[\w+/=-]+|://[^/\s@]+@")
 """What is a secret wherever it stands: bearer keys, signing secrets, user and password in an address."""
 
 _source: Callable[[], Sealer] | None = None
@@ -76,10 +76,14 @@ def _clean(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_clean(item) for item in value]
     if isinstance(value, str):
-        return masked(_GIVEN_AWAY.sub(HIDDEN, value))
+        return masked(_GIVEN_AWAY.sub(_hidden, value))
     if isinstance(value, int) and (number := masked(str(value))) != str(value):  # as the database has them
         return number
     return value
+
+
+def _hidden(found: re.Match[str]) -> str:
+    return f"://{HIDDEN}@" if found[0].startswith("://") else HIDDEN
 
 
 def _hide(name: str, value: Any) -> Any:

@@ -230,12 +230,12 @@ async def count(database: Database) -> dict[str, int]:
 
 _NEWEST = "SELECT COALESCE(max(version), 0) FROM block_list"
 _ALL = f"""
-SELECT number, account_id, type, sign, source, extract(epoch FROM since)::bigint AS since,
+SELECT number, account_id, type, sign, source, floor(extract(epoch FROM since))::bigint AS since,
        COALESCE(extract(epoch FROM expires_at)::bigint, 0) AS until, false AS removed
 FROM block_list WHERE {_LIVE} ORDER BY number
 """  # noqa: S608
 _CHANGES = """
-SELECT number, account_id, type, sign, source, extract(epoch FROM since)::bigint AS since,
+SELECT number, account_id, type, sign, source, floor(extract(epoch FROM since))::bigint AS since,
        COALESCE(extract(epoch FROM expires_at)::bigint, 0) AS until, removed_at IS NOT NULL AS removed, version
 FROM block_list WHERE version > $1 ORDER BY version LIMIT $2
 """

@@ -264,7 +264,8 @@ async def test_answers_near_the_timer_while_the_carrier_throttles(dsn: str, data
         # Half of a window and a second's burst are tried in vain before it has slowed down, then hardly any.
         assert 0 < carrier.counts.refused.total() <= 40, carrier.counts.refused
         assert carrier.counts.submits == carrier.counts.accepted + carrier.counts.refused.total()
-        assert carrier.counts.peak_unanswered <= 24  # what has expired makes room, though its answer may come
+        # What has expired makes room, though its answer may come: so each place of the window twice, at most.
+        assert carrier.counts.peak_unanswered <= 32
         assert await ends(built, ids) == {"delivered"}
         books = await built.clean()
         assert books.received == books.accepted == 40

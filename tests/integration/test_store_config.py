@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import asyncpg
 import pytest
 import pytest_asyncio
+from databases import owner
 
 from smsgw.pipeline.directory import Directory
 from smsgw.store import accounts, channels
@@ -52,7 +53,7 @@ async def _waiting_for_audit(database: Database) -> bool:
 async def test_a_version_read_before_the_commit_does_not_hide_the_change(
     database: Database, dsn: str, change: Change
 ) -> None:
-    blocker = await asyncpg.connect(dsn)
+    blocker = await asyncpg.connect(owner(dsn))
     try:
         await blocker.execute("BEGIN; LOCK TABLE audit IN ACCESS EXCLUSIVE MODE")
         async with asyncio.TaskGroup() as group:
@@ -73,7 +74,7 @@ async def test_a_change_under_way_is_told(database: Database, dsn: str) -> None:
     directory = Directory(SEALER)
     await directory.reload(database)
     assert not await directory.reload_if_changed(database)
-    writer = await asyncpg.connect(dsn)
+    writer = await asyncpg.connect(owner(dsn))
     try:
         transaction = writer.transaction()
         await transaction.start()
