@@ -196,6 +196,8 @@ async def _form(call: Call) -> Mapping[str, object]:
             octets = await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
+    except ConnectionError:  # its sender has gone: nobody hears it
+        raise web.HTTPBadRequest from None
     if octets.count(b"&") >= MAX_FIELDS:
         raise web.HTTPBadRequest
     try:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from smsgw import clock
+from smsgw import aio, clock
 from smsgw.admin.devices import Devices
 from smsgw.admin.failures import FailedLogins
 from smsgw.admin.i18n import N_
@@ -46,6 +46,7 @@ class Passwords:
 
     def __init__(self, *, at_once: int = 2, waiting: int = 256) -> None:
         self._turns = Turns(at_once=at_once, waiting=waiting)
+        self._threads = aio.background_threads(at_once, "passwords")
 
     @contextlib.asynccontextmanager
     async def turn(self, who: str, rank: Rank) -> AsyncIterator[None]:
@@ -55,12 +56,13 @@ class Passwords:
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
         """Whether the password fits; ``None`` stands for nobody and takes the same time. Within a turn."""
-        right = await asyncio.to_thread(_verify, password_hash or _NOBODY, password)
+        loop = asyncio.get_running_loop()
+        right = await loop.run_in_executor(self._threads, _verify, password_hash or _NOBODY, password)
         return right and password_hash is not None
 
     async def hash(self, password: str) -> str:
         """``hash_password`` in a thread. Within a turn."""
-        return await asyncio.to_thread(hash_password, password)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, hash_password, password)
 
 
 def _verify(password_hash: str, password: str) -> bool:

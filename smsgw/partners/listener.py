@@ -9,8 +9,10 @@ from typing import Any
 
 import structlog
 
+from smsgw import clock
 from smsgw.config import split_address
 from smsgw.core.addresses import place_of
+from smsgw.core.guard import Buckets, Rate
 from smsgw.link import Link
 from smsgw.partners.face import Face
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
@@ -25,6 +27,8 @@ MAX_STRANGERS = 512
 """Connections that have not logged in; the oldest makes room for a new one …"""
 MAX_STRANGERS_OF_ONE = 128
 """… and of one address, which gets no more."""
+CONNECTIONS = Rate(200, 20.0)
+"""New connections of one address: who comes more often is not listened to."""
 BACKLOG = 1024
 
 STRANGER = SessionConfig(
@@ -52,6 +56,7 @@ class Listener:
         self._on_login = on_login
         self._strangers: dict[Link, str] = {}
         self._by_ip: Counter[str] = Counter()
+        self._new: Buckets[str] = Buckets(CONNECTIONS)
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
@@ -127,6 +132,10 @@ class Listener:
     def on_connected(self, link: Link) -> None:
         """A stranger."""
         ip = place_of(link.peer)
+        if not self._new.take(ip, clock.steady()):
+            self.refused += 1
+            link.abort("too many new connections")
+            return
         if self._by_ip[ip] >= MAX_STRANGERS_OF_ONE:
             self.refused += 1
             link.abort("too many connections without a login")

@@ -32,6 +32,9 @@ from smsgw import aio
 BASE = "/api/v1"
 Figures = dict[str, object]
 ADDRESSES = [f"127.0.9.{n}" for n in range(1, 21)]
+BOUNDARY = "b" * 60
+FORM = f"multipart/form-data; boundary={BOUNDARY}"
+PART = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
 GIANT = 64 * 1024 * 1024
 """Octets of an upload that is sent as fast as it goes."""
 
@@ -140,7 +143,8 @@ class Hostile:
 
     async def batches_of_braces(self) -> None:
         """As large as a batch may be, and nothing but what a variable begins with."""
-        items = [{"to": "13800990002", "content": "{" * 900} for _ in range(1000)]
+        mark = secrets.token_hex(6)
+        items = [{"to": "13800990002", "content": "{" * 880 + f"{mark}{n}"} for n in range(1000)]
         await self._http(
             "braces", "POST", f"{BASE}/messages/batch", json={"items": items}, headers=self._bearer
         )
@@ -159,7 +163,7 @@ class Hostile:
         """Templates whose pieces are found everywhere."""
         body = {"name": secrets.token_hex(4), "content": "尊敬的" + "{a},{b},{c},{d},{e},{f}"}
         await self._http("template", "POST", f"{BASE}/templates", json=body, headers=self._bearer)
-        body = {"to": ["13800990003"], "content": "尊敬的" + "," * 120}
+        body = {"to": ["13800990003"], "content": "尊敬的" + "," * 120 + secrets.token_hex(6)}
         await self._http("commas", "POST", f"{BASE}/messages", json=body, headers=self._bearer)
         await asyncio.sleep(0.2)
 
@@ -178,7 +182,7 @@ class Hostile:
         """The same as an upload."""
         head = (
             f"POST {BASE}/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.key['bearer']}\r\n"
-            "Content-Type: text/csv\r\nContent-Length: 200000000\r\n\r\nphone\r\n"
+            f"Content-Type: {FORM}\r\nContent-Length: 200000000\r\n\r\n{PART}phone\r\n"
         )
         await self._trickle("slow upload", head.encode(), b"1")
 
@@ -186,7 +190,7 @@ class Hostile:
         """The same at the portal's door."""
         head = (
             "POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-            "Content-Length: 100000\r\n\r\nlogin=a"
+            "Content-Length: 10000\r\n\r\nlogin=a"
         )
         await self._trickle("slow login", head.encode(), b"a")
 
@@ -196,34 +200,39 @@ class Hostile:
 
     async def giant_unsigned(self) -> None:
         """And with a signature that is of something else."""
-        await self._giant("giant, not signed", self._signed(f"{BASE}/files", "0" * 64))
+        digest = "0" * 64
+        await self._giant(
+            "giant, not signed", self._signed(f"{BASE}/files", digest) | {"X-Sms-Content-SHA256": digest}
+        )
 
     async def _giant(self, name: str, who: dict[str, str]) -> None:
         async def octets() -> AsyncIterator[bytes]:
+            yield PART.encode()
             line = b"13800990004,x\r\n" * 4096
             for _ in range(GIANT // len(line)):
                 yield line
+            yield f"\r\n--{BOUNDARY}--\r\n".encode()
 
-        headers = who | {"Content-Type": "text/csv"}
+        headers = who | {"Content-Type": FORM}
         await self._http(name, "POST", f"{BASE}/files", data=octets(), headers=headers)
         await asyncio.sleep(0.5)
 
     async def bombs_in_sheets(self) -> None:
         """A sheet of a few kilobytes that is large when it is unpacked."""
-        headers = self._bearer | {"Content-Type": "application/octet-stream", "X-File-Name": "bomb.xlsx"}
-        await self._http("bomb", "POST", f"{BASE}/files", data=bomb(), headers=headers)
+        body = PART.replace("a.csv", "bomb.xlsx").encode() + bomb() + f"\r\n--{BOUNDARY}--\r\n".encode()
+        headers = self._bearer | {"Content-Type": FORM}
+        await self._http("bomb", "POST", f"{BASE}/files", data=body, headers=headers)
         await asyncio.sleep(1)
 
     async def broken_multipart(self) -> None:
         """Headers without end, and boundaries that are nearly there."""
-        boundary = "b" * 60
-        part = f"--{boundary}\r\nContent-Disposition: form-data; name=file; filename=a.csv\r\n"
+        part = PART.removesuffix("\r\n")
         kinds = (
             part + "X: " + "a\t" * 40_000 + "\r\n\r\n1\r\n",
             part + "\r\n" + f"\r\n--{'b' * 59}" * 20_000,
             (part + "\r\n1\r\n") * 5_000,
         )
-        headers = self._bearer | {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        headers = self._bearer | {"Content-Type": FORM}
         body = secrets.choice(kinds).encode()
         await self._http("multipart", "POST", f"{BASE}/files", data=body, headers=headers)
 
@@ -372,7 +381,7 @@ async def beside(built: Any, smpp: int, cmpp: int, seconds: float, *, per_second
     from harness import until
 
     ctl = built.node.ctl
-    await ctl("account", "add", "rogue", "--no-sign", "--balance", "100000000", "--json")
+    await ctl("account", "add", "rogue", "--no-sign", "--balance", "30000", "--json")
     key = (
         await ctl(
             "key", "add", "rogue", "--scope", "send", "--scope", "query", "--scope", "template", "--json"
@@ -397,7 +406,7 @@ async def beside(built: Any, smpp: int, cmpp: int, seconds: float, *, per_second
         attacker.wait(timeout=10)
     answers = dict(sorted(json.loads(done).items()))
     print("hostile:", answers)
-    print("good:", quantiles(alone), "; beside it:", quantiles(meanwhile))
+    print("good:", quantiles(alone), "; beside it:", quantiles(meanwhile), "; status:", quantiles(turns))
     lost = [line for line in built.node.log_lines() if '"lease.lost"' in line or '"loop.stalled"' in line]
     assert not lost, lost[:5]
     assert not built.node.complaints(), built.node.complaints()[:5]
