@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest_asyncio
 from api_server import Answer, Api, running
+from databases import change
 
 from smsgw.api.routes import ROUTES
 from smsgw.core.ids import CHINA
@@ -257,7 +258,7 @@ def test_every_operation_has_its_case() -> None:
 
 
 async def test_nothing_of_another_account_is_read_or_changed(api: Api) -> None:
-    await api.ctx.db.execute(_LARGE_IDS)
+    await change(api.ctx.db.dsn, _LARGE_IDS)
     ids = await owned(api)
     stranger = await accounts.add_account(api.ctx.db, "stranger", actor="t", default_sign="测试")
     await accounts.top_up(api.ctx.db, stranger, 1000, "", actor="t", ids=api.ctx.ids)

@@ -305,7 +305,7 @@ async def test_units_of_spooled_calls_are_counted_once_while_they_are_entered(
         beside = await asyncpg.connect(dsn)
         await beside.execute(units, here.api.account_id)
         await beside.close()
-        monkeypatch.setattr(here.api.acceptor._writer, "_max_batch", 2)
+        monkeypatch.setattr(here.api.acceptor._writer._small, "_max_batch", 2)
         here.back()
         here.proxy.latency = 0.01
         writer = here.api.acceptor._writer
