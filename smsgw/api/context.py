@@ -21,10 +21,16 @@ from smsgw.pipeline.push import Pusher
 from smsgw.pipeline.withdrawing import Cancelling
 from smsgw.platform.campaigns.files import Incoming
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.shares import Shares
 from smsgw.store.db import Database
 from smsgw.store.keys import ApiKey
 from smsgw.store.readings import Readings
 from smsgw.store.secrets import Sealer
+
+READS = 16
+"""Large pages that are made at a time."""
+READ_PATIENCE = 30.0
+"""Seconds that one waits for its turn."""
 
 
 @dataclass(slots=True)
@@ -58,6 +64,8 @@ class ApiContext:
     """Long polls waiting, by key; only keys with some are in it."""
     used_keys: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
     """Keys used lately: when (wall clock), and from which address. Whoever writes them down empties it."""
+    reads: Shares = field(default_factory=lambda: Shares(READS, 1, patience=READ_PATIENCE), init=False)
+    """Large pages under way: one at a time of an account, as each takes the processor for ten milliseconds."""
     readings: Readings = field(default_factory=Readings, init=False)
     closing: bool = field(default=False, init=False)
     """The application shuts down: long polls end."""

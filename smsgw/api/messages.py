@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -18,6 +21,9 @@ from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import STATUS_ZH
 from smsgw.store import messages
 from smsgw.store.messages import MessageView, PartView
+
+SLICE = 100
+"""Messages that are put into words at a time; a page of more is a large one."""
 
 
 class SearchQuery(Request):
@@ -138,8 +144,9 @@ async def query_messages(call: Call) -> Messages:
     """``POST /messages/query``."""
     body: QueryBody = call.body
     ids = sorted({min(int(one), MAX_ID) for one in body.ids})
-    found = await messages.get_messages(call.ctx.db, ids, accounts=(call.account.id,), test=call.key.test)
-    return Messages([_message(view) for view in found])
+    async with _page(call, len(ids)):
+        found = await messages.get_messages(call.ctx.db, ids, accounts=(call.account.id,), test=call.key.test)
+        return Messages(await _messages(found))
 
 
 async def search(call: Call) -> MessagePage:
@@ -151,22 +158,23 @@ async def search(call: Call) -> MessagePage:
             number = numbers.normalize(query.to)
         except numbers.InvalidNumber as exc:
             raise Invalid("NUMBER_INVALID") from exc
-    found = await messages.search_messages(
-        call.ctx.db,
-        accounts=(call.account.id,),
-        batch_id=id_of(query.batch_id),
-        client_ref=query.client_ref,
-        number=number,
-        from_time=in_span(query.from_time),
-        to_time=in_span(query.to_time),
-        status=query.status,
-        before_id=id_of(query.cursor),
-        limit=query.limit,
-        now=datetime.fromtimestamp(call.ctx.clock(), UTC),
-        test=call.key.test,
-    )
-    cursor = str(found[-1].id) if len(found) == query.limit else None
-    return MessagePage([_message(view) for view in found], cursor)
+    async with _page(call, query.limit):
+        found = await messages.search_messages(
+            call.ctx.db,
+            accounts=(call.account.id,),
+            batch_id=id_of(query.batch_id),
+            client_ref=query.client_ref,
+            number=number,
+            from_time=in_span(query.from_time),
+            to_time=in_span(query.to_time),
+            status=query.status,
+            before_id=id_of(query.cursor),
+            limit=query.limit,
+            now=datetime.fromtimestamp(call.ctx.clock(), UTC),
+            test=call.key.test,
+        )
+        cursor = str(found[-1].id) if len(found) == query.limit else None
+        return MessagePage(await _messages(found), cursor)
 
 
 async def cancel(call: Call) -> Message:
@@ -185,6 +193,30 @@ async def trace(call: Call) -> MessageTrace:
         raise Refused("NOT_FOUND")
     steps = [Step(china(s.at), s.step, s.label, s.part, s.detail) for s in found.steps]
     return MessageTrace(_message(found.message), [_part(p) for p in found.parts], steps)
+
+
+@contextlib.asynccontextmanager
+async def _page(call: Call, size: int) -> AsyncIterator[None]:
+    """The turn of a page, if it is a large one: an account that wants many at once gets them one after the other."""
+    if size <= SLICE:
+        yield
+        return
+    reads = call.ctx.reads
+    await reads.take(call.account.id)
+    try:
+        yield
+    finally:
+        reads.give(call.account.id)
+
+
+async def _messages(views: Sequence[MessageView]) -> list[Message]:
+    """All of them, with others' turns in between."""
+    made: list[Message] = []
+    for begin in range(0, len(views), SLICE):
+        if begin:
+            await asyncio.sleep(0)
+        made += [_message(view) for view in views[begin : begin + SLICE]]
+    return made
 
 
 def _message(view: MessageView) -> Message:

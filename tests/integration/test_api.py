@@ -582,6 +582,19 @@ async def test_refusals_are_logged_and_successes_are_not(api: Api) -> None:
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
+async def test_large_pages_of_an_account_are_made_one_after_the_other(api: Api) -> None:
+    await api.ctx.reads.take(api.account_id)
+    waiting = spawn(api.get("/messages?limit=500"), name="large")
+    check(await api.get("/messages?limit=100"), 200, "OK")
+    other = await accounts.add_account(api.ctx.db, "other", actor="test")
+    key = await api.add_key(other)
+    check(await api.get("/messages?limit=500", key=key), 200, "OK")
+    assert not waiting.done()
+    api.ctx.reads.give(api.account_id)
+    check(await waiting, 200, "OK")
+    assert api.ctx.reads.taken == 0
+
+
 async def test_pages_of_messages(api: Api) -> None:
     to = [f"1380013{n:04d}" for n in range(7)]
     batch = check(await api.post("/messages", ONE | {"to": to, "client_ref": "many"}), 202, "OK")
