@@ -144,7 +144,9 @@ class Hostile:
     async def batches_of_braces(self) -> None:
         """As large as a batch may be, and nothing but what a variable begins with."""
         mark = secrets.token_hex(6)
-        items = [{"to": "13800990002", "content": "{" * 880 + f"{mark}{n}"} for n in range(1000)]
+        items = [
+            {"to": f"138{secrets.randbelow(10**8):08}", "content": "{" * 880 + f"{mark}{n}"} for n in range(1000)
+        ]
         await self._http(
             "braces", "POST", f"{BASE}/messages/batch", json={"items": items}, headers=self._bearer
         )
