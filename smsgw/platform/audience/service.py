@@ -14,8 +14,8 @@ from smsgw.core import numbers
 from smsgw.core.errors import Invalid, Refused
 from smsgw.platform.audience import queries
 from smsgw.platform.audience.model import Audience, Contact, ContactInput, Imported
-from smsgw.store import audit
-from smsgw.store.db import Database
+from smsgw.store.engine.database import Database
+from smsgw.store.records import audit
 
 MAX_CONTACTS = 1_000_000
 """Contacts of an account."""
