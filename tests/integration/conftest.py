@@ -11,7 +11,7 @@ from ledger import Ledger
 
 @pytest_asyncio.fixture
 async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    """A ledger with an account and two channels, whose books must balance in the end unless the test says they need not."""
+    """A ledger with an account and two channels, whose books must balance in the end."""
     one = Ledger(dsn, tmp_path)
     await one.open()
     yield one
