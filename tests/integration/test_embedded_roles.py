@@ -26,9 +26,9 @@ from smsgw.store.engine.embedded import EmbeddedError, EmbeddedPostgres
 ROOT = Path(__file__).parents[2]
 EARLIER = """
 import asyncio, pathlib, sys
-from smsgw.store.embedded import EmbeddedPostgres
-from smsgw.store.migrate import migrate
-from smsgw.store.db import connect
+from smsgw.store.engine.embedded import EmbeddedPostgres
+from smsgw.store.engine.migrate import migrate
+from smsgw.store.engine.database import connect
 
 async def main():
     pg = EmbeddedPostgres(pathlib.Path(sys.argv[1]))
@@ -53,8 +53,8 @@ def _git(*args: str) -> bytes:
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program as it was before it had roles."""
-    made = _git("log", "--diff-filter=A", "--format=%H", "--", "smsgw/store/clusterroles.py").split()
-    assert made, "smsgw/store/clusterroles.py is not committed"
+    made = _git("log", "--diff-filter=A", "--format=%H", "--", "smsgw/store/engine/cluster_roles.py").split()
+    assert made, "smsgw/store/engine/cluster_roles.py is not committed"
     folder = tmp_path_factory.mktemp("earlier")
     with tarfile.open(fileobj=BytesIO(_git("archive", f"{made[-1].decode()}^", "smsgw"))) as archive:
         archive.extractall(folder, filter="data")
