@@ -10,7 +10,9 @@ from typing import Any
 
 from aiohttp import web
 
+from smsgw import serving
 from smsgw.api.bodies import Bodies
+from smsgw.core.actor import Actor
 from smsgw.core.guessing import Guesses
 from smsgw.core.model import Account
 from smsgw.pipeline.accept import Acceptor
@@ -21,6 +23,7 @@ from smsgw.pipeline.push import Pusher
 from smsgw.pipeline.withdrawing import Cancelling
 from smsgw.platform.campaigns.files import Incoming
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.change import Change
 from smsgw.shares import Shares
 from smsgw.store.db import Database
 from smsgw.store.keys import ApiKey
@@ -95,3 +98,13 @@ class Call:
     """Another HTTP status than the route's."""
     headers: dict[str, str] = field(default_factory=dict)
     """Further headers of the answer."""
+
+    @property
+    def actor(self) -> Actor:
+        """The key as the one who acts."""
+        address = serving.address_of(self.request, self.ctx.trusted_proxies) or None
+        return Actor.key(self.key.key_id, self.account.id, self.key.scopes, address)
+
+    def change(self) -> Change:
+        """What the call wishes to change, for a service."""
+        return Change(self.ctx.db, self.actor, ids=self.ctx.ids)
