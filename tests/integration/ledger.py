@@ -61,6 +61,8 @@ class Ledger:
         self.account_id = 0
         self.refund_failed = False
         """What the account is promised for failed parts."""
+        self.balanced = True
+        """Whether its books have to balance when the test is done."""
         self.channels: dict[str, int] = {}
         self.leases: dict[str, leases.Lease] = {}
         self.bell = EventBell()

@@ -7,11 +7,8 @@ import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from dbproxy import DatabaseProxy
 from harness import dice as make_dice
 from ledger import POOL, Ledger
@@ -125,16 +122,6 @@ class Node:
             self.outcomes.answered(
                 [Outcome(*key, OutcomeKind.ACCEPTED, carrier_id=str(part.id))], UnknownPolicy.HOLD
             )
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
 
 
 async def test_two_nodes_never_own_a_channel_at_once_nor_send_twice(

@@ -24,14 +24,6 @@ async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
         yield built
 
 
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    await one.close()
-
-
 async def test_use_by_key_account_and_department(api: Api) -> None:
     db = api.ctx.db
     hall = await accounts.add_account(
@@ -93,6 +85,7 @@ async def test_many_at_once_and_the_balance_ends_at_its_floor(api: Api) -> None:
 
 
 async def test_the_check_finds_what_was_tampered_with(ledger: Ledger) -> None:
+    ledger.balanced = False
     await ledger.accept(parts=2)
     (claimed, other) = await ledger.claim()
     await ledger.answer(OutcomeKind.REFUSED, claimed)

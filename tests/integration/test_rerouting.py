@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from ledger import Ledger
 
 from smsgw.core.states import PartState
@@ -18,14 +15,6 @@ from smsgw.store.channels import load_pools
 from smsgw.store.db import connect
 
 S = PartState
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    await one.close()
 
 
 async def where(ledger: Ledger) -> dict[int, set[str]]:

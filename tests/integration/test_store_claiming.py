@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from ledger import BALANCE, LANE, NODE, POOL, Ledger
 
 from smsgw.core.errors import Invalid, Refused, SmsgwError
@@ -24,16 +21,6 @@ from smsgw.store.db import connect
 from smsgw.store.journal import Journal, Replay
 
 S = PartState
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
 
 
 def key(name: str, body: bytes = b"same", kind: str = "k") -> tuple[RequestKey, ...]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from ledger import BALANCE, Ledger
 
 from smsgw.core.model import OutcomeKind
@@ -19,16 +17,6 @@ from smsgw.store import accounts, claiming, holding, sweeps
 from smsgw.store.secrets import Sealer
 
 S = PartState
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
 
 
 class Job:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -26,13 +24,12 @@ _numbers = itertools.count()
 
 
 @pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
+async def ledger(ledger: Ledger) -> Ledger:
+    """The channels have access codes. Messages are put there without their price."""
+    ledger.balanced = False
     for name, code in (("a", "10690001"), ("b", "10690002")):
-        await one.database.execute("UPDATE channel SET access_code = $2 WHERE name = $1", name, code)
-    yield one
-    await one.close()
+        await ledger.database.execute("UPDATE channel SET access_code = $2 WHERE name = $1", name, code)
+    return ledger
 
 
 def owned(ledger: Ledger, *others: Account, extend_code: str = "") -> None:

@@ -6,11 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import asyncpg
 import pytest
-import pytest_asyncio
 from ledger import BALANCE, Ledger, carrier_id
 
 from smsgw import aio
@@ -25,15 +23,11 @@ S = PartState
 K = OutcomeKind
 
 
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    one.outcomes.retrying.serving = lambda pool: frozenset(one.channels.values())
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
+@pytest.fixture
+def ledger(ledger: Ledger) -> Ledger:
+    """Both channels serve every pool."""
+    ledger.outcomes.retrying.serving = lambda pool: frozenset(ledger.channels.values())
+    return ledger
 
 
 @asynccontextmanager

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
-import pytest_asyncio
 from ledger import Ledger, carrier_id
 
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, Report, UnknownPolicy
@@ -27,16 +24,6 @@ NUMBER = "8613800138000"
 OTHER = "8613912345678"
 PATIENCE = Patience(timedelta(hours=1), timedelta(hours=1), timedelta(hours=1))
 ALL = {"recent": 0, "oldest": 0, "newest": 2**63 - 1}
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
 
 
 async def sent(ledger: Ledger, id_: str, number: str = NUMBER, **about: object) -> int:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import asyncpg
 import pytest
-import pytest_asyncio
 from ledger import BALANCE, Ledger, carrier_id
 
 from smsgw import aio
@@ -26,16 +23,6 @@ from smsgw.store.withdrawing import take_back
 
 S = PartState
 K = OutcomeKind
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
 
 
 def report(ledger: Ledger, claimed: Claimed, state: S = S.DELIVERED, channel: str = "a") -> Report:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import asyncpg
 import pytest
-import pytest_asyncio
 from ledger import Ledger, carrier_id
 
 from smsgw.channels import profiles
@@ -40,16 +37,6 @@ class Seen:
 
     def look_for_deferred(self) -> None:
         self.looked += 1
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
 
 
 def channel(ledger: Ledger) -> Seen:

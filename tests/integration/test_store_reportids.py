@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from ledger import Ledger
 
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, Report, UnknownPolicy
@@ -29,16 +27,6 @@ SPELLINGS: dict[str, tuple[Callable[[int], str], Callable[[int], str], Spelling 
     "dec, HEX": (lambda n: f"{n}", lambda n: f"{n:X}", Spelling.DEC_HEX),
     "octets": (lambda n: f"{n:016x}", lambda n: n.to_bytes(8, "little").hex(), Spelling.SWAPPED),
 }
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
 
 
 def accept(ledger: Ledger, claimed: Claimed, carrier_id: str) -> None:

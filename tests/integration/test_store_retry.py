@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import pytest_asyncio
 from ledger import BALANCE, LANE, NODE, POOL, Ledger, carrier_id
 
 from smsgw.core.codebook import CodeBook, Entry, Source
@@ -25,15 +22,11 @@ K = OutcomeKind
 OTHER_POOL = 2
 
 
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    one.outcomes.retrying.serving = lambda pool: frozenset(one.channels.values())
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
+@pytest.fixture
+def ledger(ledger: Ledger) -> Ledger:
+    """Both channels serve every pool."""
+    ledger.outcomes.retrying.serving = lambda pool: frozenset(ledger.channels.values())
+    return ledger
 
 
 def tables(ledger: Ledger, **about: object) -> None:

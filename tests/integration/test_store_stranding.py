@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest_asyncio
 from ledger import LANE, POOL, Ledger
 
 from smsgw.core.model import Claimed, OutcomeKind
@@ -17,16 +13,6 @@ from smsgw.store.claiming import Fence
 S = PartState
 K = OutcomeKind
 NODE = 1
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
 
 
 async def claim(ledger: Ledger, channel: str) -> list[Claimed]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from ledger import BALANCE, Ledger
 
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
@@ -20,16 +17,6 @@ from smsgw.store import blocklist
 S = PartState
 NUMBER = "8613800138000"
 """Of the messages of these tests."""
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
 
 
 @pytest.fixture
