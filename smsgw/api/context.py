@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from smsgw.api.bodies import Bodies
+from smsgw.core.actor import Actor
 from smsgw.core.guessing import Guesses
 from smsgw.core.model import Account
 from smsgw.pipeline.accept.acceptor import Acceptor
@@ -21,11 +22,13 @@ from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.snapshot import Directory
 from smsgw.platform.campaigns.files import Incoming
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.change import Change
 from smsgw.runtime.shares import Shares
 from smsgw.store.config.keys import ApiKey
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records.readings import Readings
+from smsgw.web import serving
 
 READS = 16
 """Large pages that are made at a time."""
@@ -95,3 +98,13 @@ class Call:
     """Another HTTP status than the route's."""
     headers: dict[str, str] = field(default_factory=dict)
     """Further headers of the answer."""
+
+    @property
+    def actor(self) -> Actor:
+        """The key as the one who acts."""
+        address = serving.address_of(self.request, self.ctx.trusted_proxies) or None
+        return Actor.key(self.key.key_id, self.account.id, self.key.scopes, address)
+
+    def change(self) -> Change:
+        """What the call wishes to change, for a service."""
+        return Change(self.ctx.db, self.actor, ids=self.ctx.ids)

@@ -18,6 +18,7 @@ import pytest
 import pytest_asyncio
 from api_server import BASE, Answer, Api, running
 
+from smsgw.core.actor import Actor
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.errors import CODES, SmsgwError, message_of
 from smsgw.core.ids import CHINA
@@ -30,6 +31,7 @@ from smsgw.pipeline.accept import repeats
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.pipeline.accept.reviewing import Reviewing
 from smsgw.platform.audience import service as audience
+from smsgw.platform.change import Change
 from smsgw.platform.content import registry, words
 from smsgw.runtime.aio import spawn
 from smsgw.runtime.config import HttpConfig
@@ -651,6 +653,15 @@ async def _(own: Own) -> Provoked:
     body = {"name": "一", "content": "您好", "to": [own.phone], "client_ref": "T"}
     first = await own.post("/tasks", body)
     return Provoked({"id": first.data["task_id"]}, await own.post("/tasks", body | {"content": "别的"}))
+
+
+@case("PERMISSION_DENIED")
+async def _(own: Own) -> Provoked:
+    """Of the portal and what has no scopes: a key is told of its scope before."""
+    reader = Change(own.api.ctx.db, Actor.key("ak_live_1", own.id, {"query"}))
+    with pytest.raises(SmsgwError) as caught:
+        await audience.add_audience(reader, own.id, "老客户")
+    return Provoked(caught.value.detail, said=[(caught.value.code, str(caught.value))])
 
 
 @case("STATE_CONFLICT")

@@ -38,7 +38,7 @@ def _each(rights: frozenset[str], names: str) -> dict[str, frozenset[str]]:
 
 TABLES = {
     **_each(_READ, "schema_info"),
-    **_each(_SET, "job_position stat_cursor"),
+    **_each(_SET, "config_section job_position stat_cursor"),
     **_each(_APPEND, "audit audit_checkpoint audit_link complaint event event_lost ledger mo pool webhook_attempt"),
     **_each(
         _PUT,

@@ -17,6 +17,7 @@ from decimal import Decimal
 from ipaddress import ip_address, ip_interface
 from typing import TYPE_CHECKING, Any
 
+from smsgw.core.actor import Actor
 from smsgw.core.numbers import masked
 from smsgw.runtime import clock
 
@@ -97,7 +98,7 @@ def _json(value: JsonObject | None) -> str | None:
 
 async def record(
     db: Database,
-    actor: str,
+    actor: Actor | str,
     action: str,
     object: str,
     before: JsonObject | None = None,
@@ -129,7 +130,7 @@ INSERT INTO audit_open (id) SELECT id FROM entry
 
 async def append(
     connection: Connection,
-    actor: str,
+    actor: Actor | str,
     action: str,
     object: str,
     before: JsonObject | None = None,
@@ -137,6 +138,9 @@ async def append(
     ip: str | None = None,
 ) -> None:
     """Append a row inside the caller's transaction: the change and its record stand or fall together."""
+    if isinstance(actor, Actor):
+        ip = ip or actor.address
+        actor = actor.label
     key, secret = keys().derive(PURPOSE)
     object = masked(object)
     said = _json(before), _json(after)
