@@ -82,6 +82,7 @@ def _life(portal: Portal) -> Callable[[web.Application], AsyncIterator[None]]:
         await portal.auth.failures.start()
         yield
         await portal.auth.failures.stop()
+        await portal.auth.passwords.stop()
 
     return life
 

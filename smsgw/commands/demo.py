@@ -17,7 +17,7 @@ import click
 import uvloop
 
 from smsgw import app, log
-from smsgw.admin.auth import hash_password
+from smsgw.admin.hashing import hash_password
 from smsgw.admin.strength import one_time_password
 from smsgw.app import Daemon
 from smsgw.commands.base import BadConfiguration, Failed
