@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,7 +32,7 @@ CONNECTIONS = Rate(200, 20.0)
 """New connections of one address: who comes more often is not listened to."""
 BACKLOG = 1024
 
-STRANGER = SessionConfig(
+PARTNER = SessionConfig(
     login_timeout=10.0,
     response_timeout=60.0,
     keepalive_interval=60.0,
@@ -39,6 +40,8 @@ STRANGER = SessionConfig(
     keepalive_attempts=3,
     idle_timeout=None,
 )
+STRANGER = dataclasses.replace(PARTNER, max_violations_per_minute=10)
+"""Whoever has not logged in has little to say, and each PDU that is none costs as much as one that is."""
 
 
 class Listener:

@@ -29,7 +29,7 @@ from smsgw.partners.cmpp import CmppFace
 from smsgw.partners.connects import Connects
 from smsgw.partners.face import Cancel, Face, Login, Standing, Unfit
 from smsgw.partners.feed import KINDS, Feed, Settler
-from smsgw.partners.listener import STRANGER, Listener
+from smsgw.partners.listener import PARTNER, Listener
 from smsgw.partners.parts import Parts
 from smsgw.partners.smpp import SmppFace
 from smsgw.pipeline.accept import Acceptor
@@ -308,7 +308,7 @@ class Partners:
 
     def _bind(self, face: Face, link: Link, event: LoginRequest, partner: Partner, asked: Login) -> None:
         session = link.session
-        session.config = dataclasses.replace(STRANGER, max_unanswered_in=partner.window, refuses_beyond=True)
+        session.config = dataclasses.replace(PARTNER, max_unanswered_in=partner.window, refuses_beyond=True)
         session.window = partner.window
         loop_time = asyncio.get_running_loop().time()
         if not session.admit(event, now=loop_time, **face.details(partner)):

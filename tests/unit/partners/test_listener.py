@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from smsgw.link import Link
-from smsgw.partners.listener import MAX_STRANGERS, MAX_STRANGERS_OF_ONE, Listener
+from smsgw.partners.listener import MAX_STRANGERS, MAX_STRANGERS_OF_ONE, STRANGER, Listener
 from smsgw.partners.smpp import SmppFace
 from smsgw.protocols.dialects import SMPP34
 from smsgw.protocols.events import LoginRequest
@@ -51,6 +51,17 @@ async def closed(reader: asyncio.StreamReader) -> None:
         assert await asyncio.wait_for(reader.read(), 10) == b""
 
 
+async def closed_after(reader: asyncio.StreamReader) -> None:
+    """Closed, whatever was answered before."""
+    with contextlib.suppress(ConnectionResetError):
+        await asyncio.wait_for(reader.read(), 10)
+
+
+async def frame(reader: asyncio.StreamReader) -> bytes:
+    size = await reader.readexactly(4)
+    return size + await reader.readexactly(int.from_bytes(size, "big") - 4)
+
+
 @pytest_asyncio.fixture
 async def house() -> AsyncIterator[House]:
     made = House()
@@ -80,6 +91,20 @@ async def test_one_address_has_only_so_many(house: House) -> None:
     await closed(reader)
     await house.knock("127.0.5.2")
     await house.strangers(MAX_STRANGERS_OF_ONE + 1)
+
+
+async def test_who_has_not_logged_in_may_not_be_wrong_as_often_as_a_partner(house: House) -> None:
+    reader, writer = await house.knock("127.0.5.1")
+    writer.write(b"\0\0\0\x10" * 4000)  # a thousand PDUs of a command that there is not
+    await closed_after(reader)
+    assert house.listener.violations["unknown-command"] == STRANGER.max_violations_per_minute + 1
+    reader, writer = await house.knock("127.0.5.1")
+    early = SMPP34.encode(pdus.EnquireLink(sequence=1))
+    writer.write(early * 3 + SMPP34.encode(pdus.BindTransmitter(sequence=4, system_id="shop", password="x")))
+    async with asyncio.timeout(10):
+        answers = [await frame(reader) for _ in range(4)]
+    answer = SMPP34.decode(answers[-1])
+    assert (type(answer), answer.command_status) == (pdus.BindTransmitterResp, 0), "a few are nobody's end"
 
 
 async def test_a_closed_listener_says_so(house: House) -> None:
