@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from smsgw.partners.face import Face
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.sparing import Sparing
+from smsgw.tarpit import Tarpit
 from smsgw.tls import HANDSHAKE_TIMEOUT, Certificate
 
 log = structlog.get_logger(__name__)
@@ -60,6 +62,8 @@ class Listener:
         self._strangers: dict[Link, str] = {}
         self._by_ip: Counter[str] = Counter()
         self._new: Buckets[str] = Buckets(CONNECTIONS)
+        self.tarpit = Tarpit()
+        """For those whose connection ends by what they have sent."""
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
@@ -118,6 +122,7 @@ class Listener:
         """It has logged in, and is somebody else's."""
         ip = self._strangers.pop(link, None)
         if ip is not None:
+            link.ending = None
             self._by_ip[ip] -= 1
             if not self._by_ip[ip]:
                 del self._by_ip[ip]
@@ -170,5 +175,7 @@ class Listener:
                     )  # fmt: skip
                 case Violation(kind=kind):
                     self.violations[kind] += 1
+                    if link in self._strangers:
+                        link.ending = partial(self.tarpit.call, self._strangers[link])
                 case _:
                     pass

@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -44,6 +45,7 @@ from smsgw.store import events, partnerparts, partnerqueries
 from smsgw.store import partners as store
 from smsgw.store.db import Database
 from smsgw.store.partnerparts import Part
+from smsgw.tarpit import Tarpit
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)
@@ -118,6 +120,8 @@ class Partners:
         """CONNECTs that are not written down yet."""
         self._seen_since: datetime | None = None
         self._refusals: Waits[tuple[str, str]] = Waits(FREE_REFUSALS, LONGEST_REFUSAL)
+        self._tarpit = Tarpit()
+        """For logins that are none, or are refused unseen."""
         self._held: Counter[str] = Counter()
         """Refusals that wait, by network."""
         self._news: dict[tuple[int, str], None] = {}
@@ -213,7 +217,7 @@ class Partners:
         try:
             asked = face.login(event.pdu)
         except Unfit as exc:
-            link.session.refuse(event, exc.status, now=now)
+            self._tarpit.call(place_of(ip), partial(self._refuse_now, link, event, exc.status))
             return
         user = f"{face.protocol}/{asked.username}"
         if self._guard.admit(ip, user, now):
@@ -270,10 +274,10 @@ class Partners:
     ) -> None:
         self.logins[face.protocol, why] += 1
         loop = asyncio.get_running_loop()
-        if why == "slowed_down":  # those come in masses
-            link.session.refuse(event, status, now=loop.time())
-            return
         network = place_of(link.peer)
+        if why == "slowed_down":  # those come in masses
+            self._tarpit.call(network, partial(self._refuse_now, link, event, status))
+            return
         clocks = {"theirs": asked.stamp, "ours": clock.now().astimezone(CHINA).strftime("%m%d%H%M%S")}
         turned_away.warning(
             "partner.login_refused", (face.protocol, network, why),

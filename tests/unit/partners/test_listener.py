@@ -6,14 +6,18 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
+from smsgw import tarpit
+from smsgw.core.guard import Rate
 from smsgw.link import Link
 from smsgw.partners.listener import MAX_STRANGERS, MAX_STRANGERS_OF_ONE, STRANGER, Listener
 from smsgw.partners.smpp import SmppFace
 from smsgw.protocols.dialects import SMPP34
 from smsgw.protocols.events import LoginRequest
 from smsgw.protocols.smpp import pdus
+from smsgw.tarpit import Tarpit
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -105,6 +109,30 @@ async def test_who_has_not_logged_in_may_not_be_wrong_as_often_as_a_partner(hous
         answers = [await frame(reader) for _ in range(4)]
     answer = SMPP34.decode(answers[-1])
     assert (type(answer), answer.command_status) == (pdus.BindTransmitterResp, 0), "a few are nobody's end"
+
+
+async def test_what_is_no_pdu_ends_the_connection_later_when_it_comes_over_and_over(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tarpit, "FREE", Rate(2, 0.001))
+    house.listener.tarpit = Tarpit()
+    readers: list[asyncio.StreamReader] = []
+    for _ in range(4):
+        reader, writer = await house.knock("127.0.5.1")
+        writer.write(b"\xff" * 64)
+        readers.append(reader)
+    for reader in readers[:2]:
+        await closed_after(reader)
+    async with asyncio.timeout(5):
+        while house.listener.tarpit.held != 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    reader, writer = await house.knock("127.0.5.1")
+    writer.write(SMPP34.encode(pdus.BindTransmitter(sequence=1, system_id="shop", password="x")))
+    assert type(SMPP34.decode(await asyncio.wait_for(frame(reader), 5))) is pdus.BindTransmitterResp
+    assert house.listener.tarpit.held == 2, "who is right does not wait"
+    for reader in readers[2:]:
+        await closed_after(reader)
+    await house.strangers(0)
 
 
 async def test_a_closed_listener_says_so(house: House) -> None:
