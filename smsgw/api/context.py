@@ -10,25 +10,25 @@ from typing import Any
 
 from aiohttp import web
 
-from smsgw import serving
 from smsgw.api.bodies import Bodies
 from smsgw.core.actor import Actor
 from smsgw.core.guessing import Guesses
 from smsgw.core.model import Account
-from smsgw.pipeline.accept import Acceptor
-from smsgw.pipeline.directory import Directory
-from smsgw.pipeline.events import EventBell
-from smsgw.pipeline.nonces import Nonces
-from smsgw.pipeline.push import Pusher
-from smsgw.pipeline.withdrawing import Cancelling
+from smsgw.pipeline.accept.acceptor import Acceptor
+from smsgw.pipeline.accept.nonces import Nonces
+from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.delivery.push import Pusher
+from smsgw.pipeline.outcomes.cancellation import Cancelling
+from smsgw.pipeline.snapshot import Directory
 from smsgw.platform.campaigns.files import Incoming
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.change import Change
-from smsgw.shares import Shares
-from smsgw.store.db import Database
-from smsgw.store.keys import ApiKey
-from smsgw.store.readings import Readings
-from smsgw.store.secrets import Sealer
+from smsgw.runtime.shares import Shares
+from smsgw.store.config.keys import ApiKey
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.records.readings import Readings
+from smsgw.web import serving
 
 READS = 16
 """Large pages that are made at a time."""
@@ -44,7 +44,7 @@ class ApiContext:
     directory: Directory
     acceptor: Acceptor
     cancelling: Cancelling
-    bell: EventBell
+    bell: EventHub
     ids: Callable[[], int]
     """Makes the ids of pulled batches."""
     clock: Callable[[], float]

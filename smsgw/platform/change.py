@@ -22,8 +22,9 @@ from typing import Any
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Temporary
 from smsgw.core.permissions import Permission
-from smsgw.store import audit, events
-from smsgw.store.db import CONFLICT, STATEMENT_TIMEOUT, Connection, Database
+from smsgw.store.engine.database import CONFLICT, STATEMENT_TIMEOUT, Connection, Database
+from smsgw.store.messages import events
+from smsgw.store.records import audit
 
 JsonObject = Mapping[str, Any]
 

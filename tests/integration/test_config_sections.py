@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from smsgw.store import accounts, channels, settings
-from smsgw.store.db import Database
+from smsgw.store.config import accounts, channels, settings
+from smsgw.store.engine.database import Database
 
 PASSED_OVER = {
     ("account", "balance"),

@@ -24,8 +24,10 @@ from smsgw.core.permissions import ALL, Permission
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.change import Change, Unrecorded
-from smsgw.store import accounts, audit, secrets
-from smsgw.store.db import Database
+from smsgw.store.config import accounts
+from smsgw.store.engine import secrets
+from smsgw.store.engine.database import Database
+from smsgw.store.records import audit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NUMBER = "13800138000"

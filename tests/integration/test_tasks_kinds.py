@@ -17,7 +17,7 @@ from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.change import Change
 from smsgw.platform.content import registry
-from smsgw.store import accounts
+from smsgw.store.config import accounts
 
 CSV = """手机号,订单,备注
 13800000001,A1,x

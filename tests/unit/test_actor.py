@@ -7,7 +7,7 @@ import pytest
 from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope
 from smsgw.core.errors import Refused
 from smsgw.core.permissions import ALL, SCOPES, Duty, Permission, duties_of, of_scopes
-from smsgw.store import keys
+from smsgw.store.config import keys
 
 
 @pytest.mark.parametrize(

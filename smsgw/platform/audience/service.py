@@ -16,7 +16,7 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.audience import queries
 from smsgw.platform.audience.model import Audience, Contact, ContactInput, Imported
 from smsgw.platform.change import Change
-from smsgw.store.db import Database
+from smsgw.store.engine.database import Database
 
 MAX_CONTACTS = 1_000_000
 """Contacts of an account."""
