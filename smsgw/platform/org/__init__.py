@@ -1,1 +1,0 @@
-"""The organisation: departments, people, what they may do, and how they prove who they are."""
