@@ -15,8 +15,10 @@ from ledger import BALANCE, Ledger
 
 from smsgw.core.ids import CHINA, first_id
 from smsgw.core.model import OutcomeKind
-from smsgw.store import accounts, partitions, usage
-from smsgw.store import ledger as books
+from smsgw.store.config import accounts
+from smsgw.store.engine import partitions
+from smsgw.store.messages import billing_usage
+from smsgw.store.messages import ledger as books
 
 
 @pytest_asyncio.fixture
@@ -164,7 +166,7 @@ async def test_use_is_summed_over_what_it_is_not_asked_by(ledger: Ledger) -> Non
     ledger.balanced = False
 
     async def asked(*group: str, first: date = yesterday, last: date = today) -> list[tuple[object, ...]]:
-        lines = await usage.ask(
+        lines = await billing_usage.ask(
             ledger.database, first=first, last=last, group=group, accounts=[ledger.account_id]
         )
         return [(*(line.keys.values()), line.messages, line.parts, line.units, line.refunded) for line in lines]
@@ -172,7 +174,7 @@ async def test_use_is_summed_over_what_it_is_not_asked_by(ledger: Ledger) -> Non
     assert await asked("account") == [("shop", 111, 222, 3330, 444)]
     assert await asked("day") == [(yesterday, 100, 200, 3000, 400), (today, 11, 22, 330, 44)]
     assert await asked("key", last=yesterday, first=before) == [("k1", 1100, 2200, 33000, 4400)]
-    (line,) = await usage.ask(
+    (line,) = await billing_usage.ask(
         ledger.database, first=today, last=today, group=("type",), accounts=[ledger.account_id]
     )
     assert line.amount == (330 - 44) * Decimal("0.05")

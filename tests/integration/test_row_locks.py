@@ -13,18 +13,20 @@ import pytest_asyncio
 from ledger import BALANCE, NODE, Ledger, carrier_id
 from receiver import LOOPBACK
 
-from smsgw import aio
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.model import Claimed, OutcomeKind, Report
 from smsgw.core.states import PartState
-from smsgw.pipeline.withdrawing import Cancelling
-from smsgw.store import keys, staff, taskparts, webhooks
-from smsgw.store.accepting import commit_calls
-from smsgw.store.calls import NewCall
-from smsgw.store.db import Database, connect
-from smsgw.store.secrets import Sealer
-from smsgw.store.tasks import Chunk
-from smsgw.store.webhooks import Wanted
+from smsgw.pipeline.outcomes.cancellation import Cancelling
+from smsgw.runtime import aio
+from smsgw.store import staff
+from smsgw.store.config import keys, webhooks
+from smsgw.store.config.webhooks import Wanted
+from smsgw.store.engine.database import Database, connect
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages import task_parts
+from smsgw.store.messages.accepting import commit_calls
+from smsgw.store.messages.calls import NewCall
+from smsgw.store.messages.tasks import Chunk
 
 S = PartState
 CLAIMED = "UPDATE part SET state = 20, channel_id = $2, attempt = 1, claimed_at = now() WHERE id = $1"
@@ -83,7 +85,7 @@ async def test_a_message_of_a_task_that_is_just_being_claimed_is_not_cancelled(
 
     async def ours() -> list[asyncpg.Record]:
         async with ledger.connection.transaction():
-            return list(await taskparts.cancel(ledger.connection, [chunk], ledger.clock, "CANCELLED"))
+            return list(await task_parts.cancel(ledger.connection, [chunk], ledger.clock, "CANCELLED"))
 
     claim = f"{CLAIMED} AND part = 2"
     rows = await beside(other, lambda: other.execute(claim, message_id, ledger.channels["a"]), ours)

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from smsgw import clock
 from smsgw.channels.dispatcher import Dispatcher
 from smsgw.core.model import ChannelSpec, Claimed, Lane, Outcome
-from smsgw.store.journal import Journal
+from smsgw.runtime import clock
+from smsgw.store.engine.journal import Journal
 
 WINDOW = 10
 

@@ -9,7 +9,7 @@ import pytest
 
 from smsgw.core.model import TEST_CHANNEL, TEST_POOL
 from smsgw.core.states import PartState
-from smsgw.store import outcomes
+from smsgw.store.messages import outcomes
 
 S = PartState
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
