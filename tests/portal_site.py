@@ -21,6 +21,7 @@ from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept import Acceptor, DiskGuard
 from smsgw.pipeline.directory import Directory
+from smsgw.pipeline.periodic import Supervisor
 from smsgw.pipeline.routing import Router
 from smsgw.store import claiming, leases, outcomes, staff, stats
 from smsgw.store.accounts import add_account, top_up
@@ -156,7 +157,7 @@ async def running(
     context = PortalContext(
         db, directory, acceptor, lambda: channels, secure_cookies, NODE, sealer, trusted_proxies
     )
-    setup(app, context)
+    periodic = Supervisor(db, NODE).run(setup(app, context))
     runner = web.AppRunner(app, **runner_options())
     await runner.setup()
     listener = web.TCPSite(runner, "127.0.0.1", 0)
@@ -175,6 +176,7 @@ async def running(
             unavailable,
         )
     finally:
+        await periodic.stop()
         await runner.cleanup()
         await acceptor.stop()
         await db.close()

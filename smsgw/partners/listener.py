@@ -9,12 +9,13 @@ from typing import Any
 
 import structlog
 
-from smsgw import clock
+from smsgw import clock, tls
 from smsgw.config import split_address
 from smsgw.core.addresses import place_of
 from smsgw.core.guard import Buckets, Rate
 from smsgw.link import Link
 from smsgw.partners.face import Face
+from smsgw.pipeline.periodic import Periodic
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.sparing import Sparing
@@ -82,6 +83,12 @@ class Listener:
             ) from exc
         log.info("partner.listening", protocol=self.face.protocol, address=self.url)
 
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round while it listens."""
+        if self._certificate is None:
+            return ()
+        return (Periodic(f"certificate.{self.face.protocol}", tls.LOOK_EVERY, self._certificate.look),)
+
     @property
     def url(self) -> str:
         """Where it listens."""
@@ -103,8 +110,6 @@ class Listener:
 
     async def close(self) -> None:
         """Listen no more."""
-        if self._certificate is not None:
-            await self._certificate.stop()
         if self._server is not None:
             self._server.close()
             self._server = None

@@ -36,6 +36,7 @@ from smsgw.pipeline.accept import Acceptor
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.outcomes import MAX_AGE, Outcomes
+from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.withdrawing import Cancelling
 from smsgw.protocols.events import LoginRequest
 from smsgw.protocols.states import State
@@ -130,7 +131,6 @@ class Partners:
         self._elsewhere: dict[int, int] = {}
         self._version = 0
         self._paused: dict[int, Bind] = {}
-        self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         configured: tuple[tuple[Face, PartnerConfig], ...] = (
             (SmppFace(), settings.partners_smpp),
@@ -152,20 +152,23 @@ class Partners:
         await self._addresses()
         await self._follow_connects()
         self._bell.listeners.append(self._rung)
-        for name, every, step in (
-            ("confirm", CONFIRM_EVERY, self._confirm),
-            ("look", LOOK_EVERY, self._look),
-            ("addresses", CONFIRM_EVERY, self._addresses),
-            ("connects", CONFIRM_EVERY, self._follow_connects),
-            ("crowd", LOOK_AT_CROWD, self._read_on_all),
-        ):
-            task = aio.forever(step, every=every, name=f"partner.{name}")
-            self._tasks.append(aio.spawn(task, name=f"partner.{name}"))
         for listener in self.listeners:
             await listener.open()
 
-    async def stop(self) -> None:
-        """Log partners out after their answers, and settle what is known of their events."""
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round, between ``start`` and ``stop``, and while partners are logged out."""
+        return (
+            Periodic("partner.confirm", CONFIRM_EVERY, self._confirm),
+            Periodic("partner.look", LOOK_EVERY, self._look),
+            Periodic("partner.addresses", CONFIRM_EVERY, self._addresses),
+            Periodic("partner.connects", CONFIRM_EVERY, self._follow_connects),
+            Periodic("partner.crowd", LOOK_AT_CROWD, self._read_on_all),
+            *self.parts.periodics(),
+            *(one for listener in self.listeners for one in listener.periodics()),
+        )
+
+    async def log_out(self) -> None:
+        """Log partners out after their answers."""
         self._stopping = True
         for listener in self.listeners:
             await listener.close()
@@ -178,7 +181,11 @@ class Partners:
         for bind in list(self.binds.values()):
             bind.link.abort("stopping")
         await asyncio.sleep(0)
-        await aio.cancel(*self._tasks)
+
+    async def stop(self) -> None:
+        """Log out who is left, and settle what is known of partners' events."""
+        if not self._stopping:
+            await self.log_out()
         if self._rung in self._bell.listeners:
             self._bell.listeners.remove(self._rung)
         await self.parts.stop()
@@ -416,7 +423,9 @@ class Partners:
             for one in seen:
                 self._seen.pop(one, None)
         now = asyncio.get_running_loop().time()
-        for row in await store.noted_connects(self._database, self._seen_since and self._seen_since - OVERLAP):
+        for row in await store.noted_connects(
+            self._database, self._seen_since and self._seen_since - OVERLAP
+        ):
             self._seen_since = row["noted_at"]
             first = now - max(0.0, (clock.now() - row["noted_at"]).total_seconds())
             self._connects.learn(row["partner_id"], row["stamp"], first, now)

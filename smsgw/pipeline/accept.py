@@ -24,6 +24,7 @@ from smsgw.pipeline.disk import DiskGuard
 from smsgw.pipeline.entering import Entering, Writer
 from smsgw.pipeline.lists import Reason
 from smsgw.pipeline.outcomes import MAX_AGE
+from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.policies import Checker, Failed, Owns, Passed, Tried
 from smsgw.pipeline.policies import Refusal as Asked
 from smsgw.pipeline.repeats import Repeats, recalled
@@ -168,6 +169,15 @@ class Acceptor:
         await self._writer.start()
         if self._spooling is not None:
             await self._spooling.start()
+
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round between ``start`` and ``stop``."""
+        return () if self._spooling is None else self._spooling.periodics()
+
+    async def caught_up(self) -> None:
+        """Returns when what an earlier run has left in the spool is entered, or after a while."""
+        if self._spooling is not None:
+            await self._spooling.caught_up()
 
     async def stop(self) -> None:
         """Refuse new calls and commit those that wait."""

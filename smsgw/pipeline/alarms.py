@@ -13,12 +13,13 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from smsgw import aio, clock
+from smsgw import clock
 from smsgw.core.alarms import CRITICAL, WARNING, Finding, Watch
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import ChannelStatus
 from smsgw.core.routes import RouteTable
 from smsgw.core.settings import Settings
+from smsgw.pipeline.periodic import Periodic
 from smsgw.store import alarms as store
 from smsgw.store.db import Database
 
@@ -60,15 +61,10 @@ class AlarmKeeper:
         self._now = now
         self._watch = Watch()
         self._standing: dict[tuple[str, str], Standing] = {}
-        self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin to look."""
-        self._task = aio.spawn(aio.forever(self.look, every=EVERY, name="alarms"), name="alarms")
-
-    async def stop(self) -> None:
-        """End."""
-        await aio.cancel(self._task)
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round."""
+        return (Periodic("alarms", EVERY, self.look),)
 
     @property
     def standing(self) -> list[Standing]:

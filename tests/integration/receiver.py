@@ -20,6 +20,7 @@ from smsgw.core.ids import IdSource
 from smsgw.core.webhooks import Reach
 from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
+from smsgw.pipeline.periodic import Supervisor
 from smsgw.pipeline.push import Pusher
 from smsgw.pipeline.push_http import Sender
 from smsgw.store import accounts, webhooks
@@ -133,7 +134,15 @@ class Stage:
     async def start(self) -> None:
         await self.directory.reload(self.database)
         self.pusher = self.make_pusher()
+        await self.start_pusher()
+
+    async def start_pusher(self) -> None:
         await self.pusher.start()
+        self.periodic = Supervisor(self.database, 1).run(self.pusher.periodics())
+
+    async def stop_pusher(self) -> None:
+        await self.periodic.stop()
+        await self.pusher.stop()
 
     async def reload(self) -> None:
         await self.directory.reload(self.database)

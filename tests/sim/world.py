@@ -20,7 +20,7 @@ from modeldb import PART, Model, Transaction
 from virtual import EPOCH, Process, VirtualLoop, dice_of
 from wires import Network, Wire
 
-from smsgw import aio, clock
+from smsgw import clock
 from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pools import PoolTables
 from smsgw.channels.services import Services
@@ -33,6 +33,7 @@ from smsgw.pipeline.directory import Directory
 from smsgw.pipeline.events import EventBell
 from smsgw.pipeline.keeper import REMATCH_WITHIN
 from smsgw.pipeline.outcomes import MAX_AGE, Outcomes, Sweep
+from smsgw.pipeline.periodic import Periodic, Supervisor
 from smsgw.protocols.session import Session
 from smsgw.simulator.carrier import Carrier
 from smsgw.simulator.config import CarrierConfig
@@ -167,17 +168,17 @@ class Node:
 
         self.live = 1
         await manager.start()
-        jobs = [
-            aio.spawn(aio.forever(step, every=every, name=name), name=name)
-            for name, every, step in (
-                ("beat", 2.0, beat),
-                ("release", 0.5, release),
-                ("rematch", 10.0, rematch),
+        jobs = Supervisor(database, number.number).run(
+            (
+                *manager.periodics(),
+                Periodic("beat", 2.0, beat),
+                Periodic("release", 0.5, release),
+                Periodic("rematch", 10.0, rematch),
             )
-        ]
+        )
         self.manager, self.outcomes = manager, outcomes
         await self._stop.wait()
-        await aio.cancel(*jobs)
+        await jobs.stop()
         await manager.stop()
         await outcomes.stop()
         with contextlib.suppress(SmsgwError):
