@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from smsgw import clock
 from smsgw.core.addresses import place_of
 from smsgw.core.guessing import Guesses
-from smsgw.pipeline.periodic import Periodic
-from smsgw.store import audit
-from smsgw.store.db import Database
+from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.runtime import clock
+from smsgw.store.engine.database import Database
+from smsgw.store.records import audit
 
 EVERY = 5.0
 """Seconds between two looks for what is to be written."""

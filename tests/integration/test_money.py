@@ -14,22 +14,15 @@ from ledger import BALANCE, Ledger
 
 from smsgw.core.ids import CHINA, first_id
 from smsgw.core.model import OutcomeKind
-from smsgw.store import accounts, partitions
-from smsgw.store import ledger as books
+from smsgw.store.config import accounts
+from smsgw.store.engine import partitions
+from smsgw.store.messages import ledger as books
 
 
 @pytest_asyncio.fixture
 async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
     async with running(dsn, tmp_path) as built:
         yield built
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    await one.close()
 
 
 async def test_use_by_key_account_and_department(api: Api) -> None:
@@ -93,6 +86,7 @@ async def test_many_at_once_and_the_balance_ends_at_its_floor(api: Api) -> None:
 
 
 async def test_the_check_finds_what_was_tampered_with(ledger: Ledger) -> None:
+    ledger.balanced = False
     await ledger.accept(parts=2)
     (claimed, other) = await ledger.claim()
     await ledger.answer(OutcomeKind.REFUSED, claimed)

@@ -9,12 +9,12 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from smsgw import aio, sparing
 from smsgw.core.errors import Refused, SmsgwError, Temporary
-from smsgw.pipeline import periodic
-from smsgw.pipeline.periodic import CutOff, Periodic, Supervisor
-from smsgw.store import leases
-from smsgw.store.db import Database
+from smsgw.pipeline.upkeep import periodic
+from smsgw.pipeline.upkeep.periodic import CutOff, Periodic, Supervisor
+from smsgw.runtime import aio, sparing
+from smsgw.store.engine import leases
+from smsgw.store.engine.database import Database
 
 NO_DATABASE = Database("")
 

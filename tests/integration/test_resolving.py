@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from ledger import Ledger
 from test_claims import Sender
 
@@ -15,20 +12,10 @@ from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.core.model import OutcomeKind, Report
 from smsgw.core.states import PartState
-from smsgw.pipeline.resolving import resolve
-from smsgw.store import partitions
+from smsgw.pipeline.outcomes.resolving import resolve
+from smsgw.store.engine import partitions
 
 S = PartState
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
 
 
 async def unknown(ledger: Ledger, days: float, parts: int = 1) -> int:

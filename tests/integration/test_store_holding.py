@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from ledger import BALANCE, Ledger
 
 from smsgw.core.errors import Refused
 from smsgw.core.model import OutcomeKind
 from smsgw.core.states import PartState
-from smsgw.pipeline.directory import Directory
-from smsgw.pipeline.holding import Holding
-from smsgw.pipeline.outcomes import Sweep
-from smsgw.pipeline.periodic import Supervisor
-from smsgw.store import accounts, claiming, holding, sweeps
-from smsgw.store.secrets import Sealer
+from smsgw.pipeline.outcomes.writer import Sweep
+from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.upkeep.holding import Holding
+from smsgw.pipeline.upkeep.periodic import Supervisor
+from smsgw.store.config import accounts
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages import claiming, holding, sweeps
 
 S = PartState
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
 
 
 class Job:

@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from ledger import BALANCE, Ledger
 
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import OutcomeKind
 from smsgw.core.states import PartState
-from smsgw.pipeline.withdrawing import LATECOMERS, Cancelled, Cancelling, Recall
-from smsgw.store import blocklist
+from smsgw.pipeline.outcomes.cancellation import LATECOMERS, Cancelled, Cancelling, Recall
+from smsgw.store.config import blocklist
 
 S = PartState
 NUMBER = "8613800138000"
 """Of the messages of these tests."""
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
 
 
 @pytest.fixture

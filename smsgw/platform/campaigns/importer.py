@@ -11,17 +11,17 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import structlog
 
-from smsgw import clock
 from smsgw.core.errors import SmsgwError, Temporary
-from smsgw.pipeline.periodic import Periodic
+from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.platform.campaigns.service import Tasks, after_import, members_of, plan_of
 from smsgw.platform.campaigns.sheets import Form
 from smsgw.platform.campaigns.worker import ImportJob, Job
 from smsgw.platform.campaigns.workers import Workers
-from smsgw.store import tasks as store
+from smsgw.runtime import clock
 from smsgw.store import uploads
-from smsgw.store.db import Database
-from smsgw.store.tasks import Task
+from smsgw.store.engine.database import Database
+from smsgw.store.messages import tasks as store
+from smsgw.store.messages.tasks import Task
 
 log = structlog.get_logger(__name__)
 
