@@ -27,6 +27,7 @@ from smsgw.channels.listener import Listeners
 from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pool_shares import PoolShares
 from smsgw.channels.services import Services
+from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.core.guessing import Guesses
 from smsgw.core.ids import CHINA, IdSource
@@ -301,8 +302,8 @@ class Daemon:
         self.settings = replace(self.settings, node=replace(self.settings.node, number=self.number.number))
         return self.settings
 
-    async def _task_reviewed(self, task_id: int, *, passes: bool, actor: str, reason: str) -> int:
-        return await self.tasks.reviewed(task_id, passes=passes, actor=actor, reason=reason)
+    async def _task_reviewed(self, task_id: int, *, passes: bool, actor: Actor, reason: str) -> int:
+        return await self.tasks.reviewed(task_id, passes=passes, actor=actor.label, reason=reason)
 
     def _start_tasks(self) -> None:
         settings = self.settings

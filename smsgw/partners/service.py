@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from smsgw.core.actor import Actor
 from smsgw.core.addresses import place_of
 from smsgw.core.bucket import TokenBucket
 from smsgw.core.guard import PARTNERS, Guard, Waits
@@ -495,7 +496,7 @@ class Partners:
         """The account's counters of a day, YYYYMMDD."""
         return await partner_queries.counts(self._database, account_id, day)
 
-    async def cancel(self, account_id: int, order: Cancel) -> bool:
+    async def cancel(self, actor: Actor, account_id: int, order: Cancel) -> bool:
         """Withdraw what was not handed to a carrier yet; whether there was anything."""
         if order.id:
             found = await partner_queries.of_submit(self._database, account_id, order.id)
@@ -503,7 +504,7 @@ class Partners:
             found = await partner_queries.waiting(
                 self._database, account_id, order.source, order.destination, MAX_CANCELLED
             )
-        return await self._cancelling.these(list(found), actor="partner") > 0
+        return await self._cancelling.these(list(found), actor) > 0
 
     # --- events ------------------------------------------------------------------------------------------------
 

@@ -11,8 +11,10 @@ from functools import partial
 
 import structlog
 
+from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import first_id
+from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
 from smsgw.pipeline.upkeep.periodic import Periodic
@@ -50,7 +52,7 @@ class Cancelled:
 
 
 class Cancelling:
-    """``accounts`` (None: all) is whose messages may be cancelled; ``actor`` goes into the message's story."""
+    """Of messages that are in the actor's scope; the actor goes into the message's story."""
 
     def __init__(self, database: Database, outcomes: Outcomes) -> None:
         self._database = database
@@ -59,31 +61,35 @@ class Cancelling:
             _take_back, outcomes, state=PartState.CANCELLED, code="CANCELLED", cls="", event="cancelled"
         )
 
-    async def message(self, message_id: int, *, accounts: Sequence[int] | None, actor: str) -> None:
+    async def message(self, message_id: int, actor: Actor) -> None:
         """Cancel a message. Once more is as good as once.
 
-        ``NOT_FOUND``; ``STATE_CONFLICT`` when a part of it was handed to a carrier, or it has ended.
+        ``PERMISSION_DENIED``, ``NOT_FOUND``; ``STATE_CONFLICT`` when a part of it was handed to a carrier, or it has
+        ended.
         """
-        if not await store.message(self._database, message_id, accounts):
+        actor.require(Permission.MESSAGE_CANCEL)
+        if not await store.message(self._database, message_id, actor.scope.whole):
             raise Refused("NOT_FOUND")
-        if await self.these([message_id], actor=actor):
+        if await self.these([message_id], actor):
             return
         if not await store.is_cancelled(self._database, message_id):
             raise Invalid("STATE_CONFLICT", reason="短信已提交运营商或已结束,不能撤销")
 
-    async def these(self, ids: Sequence[int], *, actor: str) -> int:
+    async def these(self, ids: Sequence[int], actor: Actor) -> int:
         """Cancel messages that were found by other means to be the caller's; how many it was not too late for."""
         done = 0
         for start in range(0, len(ids), store.STEP):
-            done += await self._take_back(ids[start : start + store.STEP], detail={"actor": actor})
+            done += await self._take_back(ids[start : start + store.STEP], detail={"actor": actor.label})
         return done
 
-    async def batch(self, batch_id: int, *, accounts: Sequence[int] | None, actor: str) -> Cancelled:
-        """Cancel what still waits of a call, message by message. ``NOT_FOUND`` when there is no such call."""
+    async def batch(self, batch_id: int, actor: Actor) -> Cancelled:
+        """Cancel what still waits of a call, message by message. ``PERMISSION_DENIED``; ``NOT_FOUND`` when there is no
+        such call."""
+        actor.require(Permission.MESSAGE_CANCEL)
         after = messages = cancelled = 0
-        while ids := await store.of_batch(self._database, batch_id, accounts, after):
+        while ids := await store.of_batch(self._database, batch_id, actor.scope.whole, after):
             messages += len(ids)
-            cancelled += await self.these(ids, actor=actor)
+            cancelled += await self.these(ids, actor)
             after = ids[-1]
         if not messages:
             raise Refused("NOT_FOUND")
