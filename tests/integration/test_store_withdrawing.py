@@ -28,7 +28,7 @@ def cancelling(ledger: Ledger) -> Cancelling:
 class Job:
     def __init__(self, ledger: Ledger) -> None:
         self.clock = 0.0
-        self.recall = Recall(ledger.database, ledger.outcomes, 1, lambda: self.clock)
+        self.recall = Recall(ledger.database, ledger.outcomes, lambda: self.clock)
 
 
 @pytest.fixture

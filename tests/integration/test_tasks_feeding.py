@@ -16,11 +16,11 @@ from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import ALL
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.platform.campaigns import feeder as feeding
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.store.config import accounts, policies
-from smsgw.store.engine import leases
 from smsgw.store.messages import reviews
 
 
@@ -381,15 +381,19 @@ async def test_what_policies_want_reviewed_is_reviewed_once_for_a_whole_task(
 async def test_only_one_node_feeds(dsn: str, tmp_path: Path) -> None:
     async with desk(dsn, tmp_path) as d:
         other = Feeder(
-            d.database, d.tasks, d.feeder._acceptor, node=2, ids=d.ids, account=d.directory.account, now=d.now
+            d.database, d.tasks, d.feeder._acceptor, ids=d.ids, account=d.directory.account, now=d.now
         )
-        await d.feeder._hold_lease()
-        await other._hold_lease()
-        assert d.feeder.mine
-        assert not other.mine
-        await leases.release(d.database, d.feeder._lease)  # type: ignore[arg-type]
-        await other._hold_lease()
-        assert other.mine
+        first, second = Supervisor(d.database, 1), Supervisor(d.database, 2)
+        mine, theirs = first.run(d.feeder.periodics()), second.run(other.periodics())
+        try:
+            await first.run_now("tasks.feeder")
+            with pytest.raises(Refused):
+                await second.run_now("tasks.feeder")
+            await mine.stop()
+            await second.run_now("tasks.feeder")
+        finally:
+            await mine.stop()
+            await theirs.stop()
 
 
 async def test_changes_until_it_begins(dsn: str, tmp_path: Path) -> None:

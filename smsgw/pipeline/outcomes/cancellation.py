@@ -17,8 +17,8 @@ from smsgw.core.ids import first_id
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
+from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
-from smsgw.store.engine import leases
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import cancellation as store
 
@@ -97,6 +97,7 @@ class Cancelling:
 
 
 RESOURCE = "job/recall"
+EVERY = 1.0
 LATECOMERS = 15.0
 """An entry is looked at again after so many seconds: what was being accepted while it was made is queued by then."""
 PAGES = 20
@@ -104,23 +105,31 @@ PAGES = 20
 
 
 class Recall:
-    """The job of a node (one at a time has the lease); ``step`` is run every second or so.
+    """The job of the node that has the lease.
 
     Each entry of the block list is looked at twice: at once, and when no node can accept past it any more. How far the
     second look is, is durable; a restart begins there.
     """
 
     def __init__(
-        self, database: Database, outcomes: Outcomes, node: int, clock: Callable[[], float] = time.monotonic
+        self, database: Database, outcomes: Outcomes, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._database = database
         self._outcomes = outcomes
-        self._node = node
         self._clock = clock
         self._seen = 0
         """Version up to which entries were looked at once."""
         self._notes: deque[tuple[float, int]] = deque(maxlen=1000)
         """When that was, and the version."""
+
+    def periodic(self) -> Periodic:
+        """What comes round."""
+        return Periodic("recall", EVERY, self.step, exclusive=RESOURCE, taken=self._begin)
+
+    def _begin(self) -> None:
+        """Another node may have come further meanwhile."""
+        self._notes.clear()
+        self._seen = 0
 
     async def step(self) -> None:
         """Recall what newly blocked numbers still wait for."""
@@ -128,13 +137,8 @@ class Recall:
             done, newest = await store.position(connection), await store.newest(connection)
         if newest <= done:
             return
-        lease = await leases.acquire(self._database, RESOURCE, self._node)
-        if lease is None:
-            self._notes.clear()
-            self._seen = 0
-            return
         self._seen = max(self._seen, done)
-        reached = await self._look(self._seen, newest, lease)
+        reached = await self._look(self._seen, newest)
         if reached > self._seen:
             self._seen = reached
             self._notes.append((self._clock(), reached))
@@ -142,16 +146,16 @@ class Recall:
         while self._notes and self._clock() - self._notes[0][0] >= LATECOMERS:
             due = self._notes.popleft()[1]
         if due > done:
-            reached = await self._look(done, due, lease)
+            reached = await self._look(done, due)
             if reached < due:
                 self._notes.appendleft((self._clock() - LATECOMERS, due))
             async with self._database.acquire(timeout=TIMEOUT) as connection:
                 await store.set_position(connection, reached)
 
-    async def _look(self, after: int, until: int, lease: leases.Lease) -> int:
+    async def _look(self, after: int, until: int) -> int:
         """Look at the entries behind one version up to another; how far it has come."""
         for _ in range(PAGES):
-            if after >= until or not lease.still_mine():
+            if after >= until:
                 break
             async with self._database.acquire(timeout=TIMEOUT) as connection:
                 rows = await store.entries(connection, after)
