@@ -12,7 +12,6 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 
-from smsgw import clock
 from smsgw.admin.devices import Devices
 from smsgw.admin.failures import FailedLogins
 from smsgw.admin.i18n import N_
@@ -22,9 +21,11 @@ from smsgw.admin.turns import Rank
 from smsgw.core.addresses import place_of
 from smsgw.core.guard import PORTAL, Guard
 from smsgw.core.guessing import Guesses
-from smsgw.store import audit, staff
-from smsgw.store.db import Database
-from smsgw.store.secrets import Sealer
+from smsgw.runtime import clock
+from smsgw.store import staff
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.records import audit
 from smsgw.store.staff import Staff, StaffSession
 
 

@@ -17,10 +17,10 @@ from collections.abc import AsyncIterator
 
 import structlog
 
-from smsgw import aio
 from smsgw.admin.hashing import hash_password
 from smsgw.admin.turns import Rank, Turns
 from smsgw.core.errors import Temporary
+from smsgw.runtime import aio
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 import structlog
 from asyncpg import PostgresError
 
-from smsgw import aio, clock, failpoints
 from smsgw.channels import profiles
 from smsgw.channels.changes import Changes
 from smsgw.channels.channel import GRACE, STOP_PATIENCE, Channel
@@ -18,17 +17,20 @@ from smsgw.channels.services import Queue, Services
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.ids import first_id, time_of
 from smsgw.core.model import TEST_CHANNEL, ChannelSpec, ChannelStatus, UnknownPolicy
-from smsgw.pipeline import stranding
-from smsgw.pipeline.directory import Directory
-from smsgw.pipeline.outcomes import MAX_AGE
-from smsgw.pipeline.recovery import correct_taken_over, recover_channel
+from smsgw.pipeline.outcomes.recovery import correct_taken_over, recover_channel
+from smsgw.pipeline.outcomes.writer import MAX_AGE
 from smsgw.pipeline.routing import Membership, membership, pools_of
-from smsgw.store import channels as store
-from smsgw.store import claiming, leases, stats
-from smsgw.store.db import Database
-from smsgw.store.journal import Replay
-from smsgw.store.leases import Lease
-from smsgw.store.secrets import Sealer
+from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.upkeep import failover
+from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.runtime import clock, failpoints
+from smsgw.store.config import channels as store
+from smsgw.store.engine import leases
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.journal import Replay
+from smsgw.store.engine.leases import Lease
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages import claiming, counters
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +78,6 @@ class ChannelManager:
         self._well_at: dict[int, float] = {}
         """When each channel was last seen healthy."""
         self._probing = Probing(database, services.new_id)
-        self._tasks: list[asyncio.Task[None]] = []
         self._past: dict[int, set[int]] = {}
         """Epochs of this run under which a channel may still have claims that were never written."""
         self._following = asyncio.Lock()
@@ -88,33 +89,27 @@ class ChannelManager:
         self.on_reload: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
-        """Take what is free, recover it, and begin."""
+        """Take what is free, and recover it."""
         await correct_taken_over(self._database, self._services.outcomes, self._replay)
         await self.follow_now()
         await self._adopt()
         await self._say()
-        self._tasks = [
-            aio.spawn(
-                aio.forever(self._follow, every=FOLLOW_EVERY, name="channels.follow"), name="channels.follow"
-            ),
-            aio.spawn(
-                aio.forever(self._renew, every=leases.RENEW_EVERY, name="leases.renew"), name="leases.renew"
-            ),
-            aio.spawn(aio.forever(self._lapse, every=LAPSE_EVERY, name="leases.lapse"), name="leases.lapse"),
-            aio.spawn(
-                aio.forever(self._adopt, every=ADOPT_EVERY, name="channels.adopt"), name="channels.adopt"
-            ),
-            aio.spawn(
-                aio.forever(self._probe, every=PROBE_EVERY, name="channels.probe"), name="channels.probe"
-            ),
-            aio.spawn(aio.forever(self._say, every=SAY_EVERY, name="channels.say"), name="channels.say"),
-            aio.spawn(aio.forever(self._free, every=FREE_EVERY, name="channels.free"), name="channels.free"),
-        ]
+
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round between ``start`` and ``stop``."""
+        return (
+            Periodic("channels.follow", FOLLOW_EVERY, self._follow),
+            Periodic("leases.renew", leases.RENEW_EVERY, self._renew),
+            Periodic("leases.lapse", LAPSE_EVERY, self._lapse),
+            Periodic("channels.adopt", ADOPT_EVERY, self._adopt),
+            Periodic("channels.probe", PROBE_EVERY, self._probe),
+            Periodic("channels.say", SAY_EVERY, self._say),
+            Periodic("channels.free", FREE_EVERY, self._free),
+        )
 
     async def stop(self) -> None:
         """Stop all channels cleanly and give their leases back. (The answers' writer must still run.)"""
         self._stopping = True
-        await aio.cancel(*self._tasks)
         stops = self._stop_all()
         await self._changes.end(STOP_PATIENCE)  # one that is just being changed must not be left half-way
         stops += self._stop_all()
@@ -421,7 +416,7 @@ class ChannelManager:
         gone = {id_ for id_ in known - self._others if now - self._well_at[id_] > GONE_AFTER}
         serving = [(pool_id, id_) for id_ in sorted(well) for pool_id in self._pools_of(self._specs[id_])]
         if serving:
-            self.announce(await stranding.free(self._services.outcomes, gone, serving))
+            self.announce(await failover.free(self._services.outcomes, gone, serving))
 
     async def _say(self) -> None:
         async with self._database.acquire() as connection:
@@ -434,7 +429,7 @@ class ChannelManager:
             )
         waits = {pool_id: (now - time_of(id_)).total_seconds() for pool_id, id_ in oldest.items()}
         self._services.tables.waits(waits)
-        self._today = await stats.submitted_today(self._database)
+        self._today = await counters.submitted_today(self._database)
         mine = [(c.spec.id, c.reachable, c.last_error[:500]) for c in self._channels.values()]
         await store.say(self._database, self._services.node, mine)
         said = await store.said(self._database)

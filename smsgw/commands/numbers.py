@@ -17,9 +17,9 @@ from smsgw.commands.base import (
     print_table,
     run_async,
 )
-from smsgw.commands.numberstatus import number_status
+from smsgw.commands.number_status import number_status
 from smsgw.core.numbers import CBN, CMCC, CTCC, CUCC
-from smsgw.store import numbers as store
+from smsgw.store.config import numbers as store
 
 CARRIERS = {
     **dict.fromkeys(("CMCC", "移动", "中国移动"), CMCC),
@@ -71,7 +71,7 @@ async def number_import(ctx: Context, file: Path) -> None:
     if len(entries) > store.MAX_OVERRIDES:
         raise Failed(f"at most {store.MAX_OVERRIDES} entries")
     async with ctx.database() as database:
-        await store.put_overrides(database, entries, actor=actor())
+        await store.put_overrides(database, entries, actor=actor().label)
     await ctx.tell_daemon()
     click.echo(f"{len(entries)} entries imported")
 
@@ -103,6 +103,6 @@ async def number_find(ctx: Context, prefix: str, as_json: bool) -> None:
 async def number_remove(ctx: Context, prefix: str) -> None:
     """Forget one override."""
     async with ctx.database() as database:
-        if not await store.remove_override(database, prefix, actor=actor()):
+        if not await store.remove_override(database, prefix, actor=actor().label):
             raise Failed(f"no override {prefix}")
     await ctx.tell_daemon()

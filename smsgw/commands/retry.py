@@ -14,11 +14,11 @@ from smsgw.commands.base import (
     print_table,
     run_async,
 )
-from smsgw.core import reportcodes
-from smsgw.core.codebook import Source
+from smsgw.core import report_codes
+from smsgw.core.code_book import Source
 from smsgw.core.model import REPORT_CLASSES, MessageType
 from smsgw.core.retry import DEFAULTS, NEVER_RETRIED, Fault, How, Rule
-from smsgw.store import retries as store
+from smsgw.store.config import retry_rules as store
 
 FAULTS = click.Choice([str(f) for f in Fault])
 TYPES = click.Choice([str(t) for t in MessageType])
@@ -82,7 +82,7 @@ async def retry_set(
         raise click.BadParameter("below --first", param_hint="--most")
     rule = Rule(How(how), tries, deadline, first, longest)
     async with ctx.database() as database:
-        await store.set_rule(database, Fault(fault), MessageType(kind), rule, actor=actor())
+        await store.set_rule(database, Fault(fault), MessageType(kind), rule, actor=actor().label)
     await ctx.tell_daemon()
 
 
@@ -95,7 +95,7 @@ async def retry_reset(ctx: Context, fault: str | None, kind: str | None) -> None
     """Back to the built-in table: one cell, one fault, or all of it."""
     async with ctx.database() as database:
         gone = await store.reset_rules(
-            database, Fault(fault) if fault else None, MessageType(kind) if kind else None, actor=actor()
+            database, Fault(fault) if fault else None, MessageType(kind) if kind else None, actor=actor().label
         )
     await ctx.tell_daemon()
     click.echo(f"{gone} cells reset")
@@ -119,7 +119,7 @@ async def code_list(ctx: Context, everything: bool, as_json: bool) -> None:
                  for row in await store.list_codes(database)]  # fmt: skip
     if everything:
         lines += [{"channel": "*", "source": "report", "code": listed, "class": cls, "fault": str(fault), "carrier": "",
-                   "from": "built-in"} for listed, (cls, fault) in reportcodes.listed().items()]  # fmt: skip
+                   "from": "built-in"} for listed, (cls, fault) in report_codes.listed().items()]  # fmt: skip
     if as_json:
         print_json(lines)
     else:
@@ -150,7 +150,7 @@ async def code_set(
     """Say what a code means."""
     async with ctx.database() as database:
         await store.set_code(
-            database, channel, _source(answer), value, cls, Fault(fault), carrier=carrier or "", actor=actor()
+            database, channel, _source(answer), value, cls, Fault(fault), carrier=carrier or "", actor=actor().label
         )
     await ctx.tell_daemon()
 
@@ -164,6 +164,6 @@ async def code_set(
 async def code_reset(ctx: Context, value: str, answer: bool, channel: str | None) -> None:
     """Back to the built-in meaning."""
     async with ctx.database() as database:
-        if not await store.remove_code(database, channel, _source(answer), value, actor=actor()):
+        if not await store.remove_code(database, channel, _source(answer), value, actor=actor().label):
             raise Failed(f"no line for {value}")
     await ctx.tell_daemon()

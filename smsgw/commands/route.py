@@ -23,10 +23,10 @@ from smsgw.commands.base import (
 )
 from smsgw.core import routes as core
 from smsgw.core.routes import InvalidRoutes
-from smsgw.pipeline import rerouting
-from smsgw.store import routes as store
-from smsgw.store.channels import load_pools
-from smsgw.store.db import Database
+from smsgw.pipeline.upkeep import rerouting
+from smsgw.store.config import routes as store
+from smsgw.store.config.channels import load_pools
+from smsgw.store.engine.database import Database
 
 LATECOMERS = 2.0
 """Seconds after which every node has taken up a table."""
@@ -147,7 +147,7 @@ async def route_publish(ctx: Context, file: Path, note: str) -> None:
     """Put a table in force. What is queued stays in its pool, while there is one."""
     document = _read(file)
     async with ctx.database() as database:
-        version = await store.publish(database, document, note, actor=actor())
+        version = await store.publish(database, document, note, actor=actor().label)
         await ctx.tell_daemon()
         await _in_force(database, version)
 
@@ -170,7 +170,7 @@ async def route_move(ctx: Context, account: str, sign: str, channel: str, note: 
     kind, value = ("account", account) if account else ("sign", sign)
     note = note or f"{kind} {value} to {channel}"
     async with ctx.database() as database:
-        version = await store.move(database, kind, value, channel, note, actor=actor())
+        version = await store.move(database, kind, value, channel, note, actor=actor().label)
         await ctx.tell_daemon()
         await _in_force(database, version)
 
@@ -194,7 +194,7 @@ async def _in_force(database: Database, version: int) -> None:
 async def route_rollback(ctx: Context, version: int) -> None:
     """Put an old version in force again."""
     async with ctx.database() as database:
-        new = await store.rollback(database, version, actor=actor())
+        new = await store.rollback(database, version, actor=actor().label)
         await ctx.tell_daemon()
         click.echo(f"version {new} is the same as version {version}")
         await _in_force(database, new)

@@ -11,21 +11,32 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from smsgw import aio, clock
+from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.model import Account
 from smsgw.core.partners import Partner, ReplyTo
-from smsgw.link import Link
+from smsgw.net.connection import Link
 from smsgw.partners.again import UnderWay
-from smsgw.partners.face import Cancel, Count, Face, Login, NotText, Query, Submit, Unfit, text_of
-from smsgw.partners.feed import Delivery, Feed
+from smsgw.partners.delivery import Delivery, Feed
+from smsgw.partners.protocol_server import (
+    Cancel,
+    Count,
+    Login,
+    NotText,
+    ProtocolServer,
+    Query,
+    Submit,
+    Unfit,
+    text_of,
+)
 from smsgw.partners.sources import extension_of
-from smsgw.pipeline.accept import ItemResult, SendItem, SendRequest
+from smsgw.pipeline.accept.acceptor import ItemResult, SendItem, SendRequest
 from smsgw.protocols.events import Answer, Closed, Event, Expired, Late, Request, Violation
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.states import RECEIVING
-from smsgw.sparing import Sparing
-from smsgw.store.partnerparts import Part
+from smsgw.runtime import aio, clock
+from smsgw.runtime.sparing import Sparing
+from smsgw.store.messages.partner_parts import Part
 
 if TYPE_CHECKING:
     from smsgw.partners.service import Partners
@@ -51,7 +62,7 @@ class Bind:
         self,
         service: Partners,
         link: Link,
-        face: Face,
+        face: ProtocolServer,
         partner: Partner,
         login: Login,
         number: int,
@@ -408,11 +419,12 @@ class Bind:
 
     async def _other(self, request: Request, order: Query | Count | Cancel) -> None:
         service, account_id = self._service, self.partner.account_id
+        actor = Actor.partner(self.partner.protocol, self.partner.username, account_id)
         match order:
             case Query(id=id_):
                 answer = self.face.found(request.pdu, await service.standing(account_id, id_))
             case Count(day=day):
                 answer = self.face.counted(request.pdu, await service.counts(account_id, day))
             case Cancel():
-                answer = self.face.cancelled(request.pdu, await service.cancel(account_id, order))
+                answer = self.face.cancelled(request.pdu, await service.cancel(actor, account_id, order))
         self._answer(request, answer)

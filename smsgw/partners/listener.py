@@ -11,17 +11,19 @@ from typing import Any
 
 import structlog
 
-from smsgw import clock
-from smsgw.config import split_address
 from smsgw.core.addresses import place_of
 from smsgw.core.guard import Buckets, Rate
-from smsgw.link import Link
-from smsgw.partners.face import Face
+from smsgw.net import tls
+from smsgw.net.connection import Link
+from smsgw.net.tls import HANDSHAKE_TIMEOUT, Certificate
+from smsgw.partners.protocol_server import ProtocolServer
+from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
 from smsgw.protocols.session import Session, SessionConfig
-from smsgw.sparing import Sparing
-from smsgw.tarpit import Tarpit
-from smsgw.tls import HANDSHAKE_TIMEOUT, Certificate
+from smsgw.runtime import clock
+from smsgw.runtime.config import split_address
+from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.tarpit import Tarpit
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)
@@ -50,7 +52,11 @@ class Listener:
     """One socket of one protocol. ``on_login(link, event)`` decides about logins."""
 
     def __init__(
-        self, face: Face, address: str, files: Sequence[str], on_login: Callable[[Link, LoginRequest], None]
+        self,
+        face: ProtocolServer,
+        address: str,
+        files: Sequence[str],
+        on_login: Callable[[Link, LoginRequest], None],
     ) -> None:
         self.face = face
         self.address = address
@@ -89,6 +95,12 @@ class Listener:
             ) from exc
         log.info("partner.listening", protocol=self.face.protocol, address=self.url)
 
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round while it listens."""
+        if self._certificate is None:
+            return ()
+        return (Periodic(f"certificate.{self.face.protocol}", tls.LOOK_EVERY, self._certificate.look),)
+
     @property
     def url(self) -> str:
         """Where it listens."""
@@ -110,8 +122,6 @@ class Listener:
 
     async def close(self) -> None:
         """Listen no more."""
-        if self._certificate is not None:
-            await self._certificate.stop()
         if self._server is not None:
             self._server.close()
             self._server = None

@@ -28,16 +28,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest import mock
 
 import aiohttp
+from click.testing import CliRunner
 
-from smsgw import controlclient
+from smsgw.cli import main
+from smsgw.node import control_client
+from smsgw.runtime import log
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
-from smsgw.store import audit
-from smsgw.store.db import Database
-from smsgw.store.embedded import EmbeddedPostgres
-from smsgw.store.policies import relax
-from smsgw.store.secrets import load_key
+from smsgw.store.config.policies import relax
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.embedded import EmbeddedPostgres
+from smsgw.store.engine.secrets import load_key
+from smsgw.store.records import audit
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
@@ -212,13 +216,13 @@ class Node:
         assert self.process is not None
         if self.process.poll() is not None:
             raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log_tail()}")
-        with contextlib.suppress(controlclient.DaemonAway):
+        with contextlib.suppress(control_client.DaemonAway):
             status = await self.status()
             return status if status["ready"] else None
 
     async def status(self) -> Any:
         """What ``smsgwctl status`` would show."""
-        return await controlclient.call(self.data_dir / "control.sock", "GET", "/status")
+        return await control_client.call(self.data_dir / "control.sock", "GET", "/status")
 
     async def ends(self, *, within: float = 40.0) -> int:
         """Wait until the process ends by itself, started for this if there is none; the exit code."""
@@ -261,6 +265,25 @@ class Node:
         if check and done.returncode:
             raise AssertionError(f"smsgwctl {' '.join(args)}: {done.returncode}\n{done.stdout}{done.stderr}")
         return finished
+
+    async def furnish(self, *args: str) -> Any:
+        """Run ``smsgwctl`` in this process, which spares the start of another one: what it prints as JSON. For setting
+        up; what a test is about is done with ``ctl``."""
+        if self.root != ROOT or self.clock:
+            return (await self.ctl(*args, "--json")).data
+        return await asyncio.to_thread(self._furnish, *args, "--json")
+
+    def _furnish(self, *args: str) -> Any:
+        theirs = self.environment
+        mask = os.umask(0o022)
+        try:
+            gone = dict.fromkeys(os.environ.keys() - theirs.keys())
+            with mock.patch.object(log, "setup"):  # what is logged here goes on as it did
+                done = CliRunner(env=gone | theirs).invoke(main, args)
+        finally:
+            os.umask(mask)
+        assert done.exit_code == 0, f"smsgwctl {' '.join(args)}: {done.exit_code}\n{done.output}"
+        return json.loads(done.stdout)
 
     def log_lines(self) -> list[str]:
         return self.log_path.read_text("utf-8", "replace").splitlines() if self.log_path.exists() else []
@@ -751,27 +774,22 @@ async def site(
         stack.push_async_callback(_put_down, node)
         if not dsn:  # the embedded database must run for the commands
             await node.start()
-        account = await node.ctl(
-            "account", "add", "acme", "--no-sign", "--webhook-networks", "127.0.0.0/8",
-            "--balance", str(balance), "--json",
+        account = await node.furnish(
+            "account", "add", "acme", "--no-sign", "--webhook-networks", "127.0.0.0/8", "--balance", str(balance)
         )  # fmt: skip
-        assert account.data["name"] == "acme"
+        assert account["name"] == "acme"
         if not policies:
             await _relax(node)
-        key, *_ = await asyncio.gather(
-            node.ctl("key", "add", "acme", "--json"),
-            *(
-                node.ctl(
-                    "channel", "add", name, "--protocol", name, "--host", "127.0.0.1",
-                    "--port", str(one.port), "--user", USER, "--password", PASSWORD,
-                    "--carrier", PROTOCOLS[name][1], "--access-code", PROTOCOLS[name][2], *_profile(one, profile or {}),
-                    *channel_options, "--json",
-                )
-                for name, one in carriers.items()
-            ),
-        )  # fmt: skip
-        client = await stack.enter_async_context(Client(node, key.data))
-        signer = await stack.enter_async_context(Client(node, key.data, signed=True))
+        key = await node.furnish("key", "add", "acme")
+        for name, one in carriers.items():
+            await node.furnish(
+                "channel", "add", name, "--protocol", name, "--host", "127.0.0.1",
+                "--port", str(one.port), "--user", USER, "--password", PASSWORD,
+                "--carrier", PROTOCOLS[name][1], "--access-code", PROTOCOLS[name][2], *_profile(one, profile or {}),
+                *channel_options,
+            )  # fmt: skip
+        client = await stack.enter_async_context(Client(node, key))
+        signer = await stack.enter_async_context(Client(node, key, signed=True))
         built = Site(node, carriers, Customer(client), signer)
         if start:
             if dsn:
@@ -786,7 +804,9 @@ async def _relax(node: Node) -> None:
     """In one process: each command takes a second."""
     dsn = node.environment["SMSGW_DATABASE_DSN"] or await EmbeddedPostgres(node.data_dir).find()
     assert dsn
-    key = load_key(Path(node.environment.get("SMSGW_SECURITY_KEY_FILE", node.data_dir / "secret.key")), create=True)
+    key = load_key(
+        Path(node.environment.get("SMSGW_SECURITY_KEY_FILE", node.data_dir / "secret.key")), create=True
+    )
     audit.use(lambda: key)  # as the commands sign it
     database = Database(dsn, size=1)
     await database.open()

@@ -18,14 +18,15 @@ from aiohttp import web
 
 from smsgw.core.ids import IdSource
 from smsgw.core.webhooks import Reach
-from smsgw.pipeline.directory import Directory
-from smsgw.pipeline.events import EventBell
-from smsgw.pipeline.push import Pusher
-from smsgw.pipeline.push_http import Sender
-from smsgw.store import accounts, webhooks
-from smsgw.store.db import Database
-from smsgw.store.secrets import Sealer
-from smsgw.store.webhooks import Wanted
+from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.delivery.push import Pusher
+from smsgw.pipeline.delivery.push_http import Sender
+from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.upkeep.periodic import Supervisor
+from smsgw.store.config import accounts, webhooks
+from smsgw.store.config.webhooks import Wanted
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.secrets import Sealer
 
 LOOPBACK = Reach(http=True, networks=(ipaddress.ip_network("127.0.0.0/8"),), ports=((1, 65535),))
 
@@ -110,7 +111,7 @@ class Stage:
         self.sealer = Sealer(secrets.token_bytes(32))
         self.ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
         self.directory = Directory(self.sealer)
-        self.bell = EventBell()
+        self.bell = EventHub()
         self.shift = timedelta()
         self.account_id = 0
         self.pusher: Pusher
@@ -133,7 +134,15 @@ class Stage:
     async def start(self) -> None:
         await self.directory.reload(self.database)
         self.pusher = self.make_pusher()
+        await self.start_pusher()
+
+    async def start_pusher(self) -> None:
         await self.pusher.start()
+        self.periodic = Supervisor(self.database, 1).run(self.pusher.periodics())
+
+    async def stop_pusher(self) -> None:
+        await self.periodic.stop()
+        await self.pusher.stop()
 
     async def reload(self) -> None:
         await self.directory.reload(self.database)

@@ -18,14 +18,15 @@ import pytest
 from api_server import BASE, Answer, Api, running
 from structlog.testing import capture_logs
 
-from smsgw import listening
-from smsgw.aio import spawn
 from smsgw.api.auth import Failures
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.core.errors import CODES
 from smsgw.core.states import PartState
-from smsgw.store import accounts, messages, outcomes
-from smsgw.store.messages import MessageView
+from smsgw.runtime.aio import spawn
+from smsgw.store.config import accounts
+from smsgw.store.messages import lookup, outcomes
+from smsgw.store.messages.lookup import MessageView
+from smsgw.web import listening
 
 ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 TWO = ["13800138001", "13800138002"]
@@ -604,7 +605,7 @@ async def test_a_large_page_is_put_together_in_slices_and_at_the_accounts_pace(
     made: list[int] = []
     in_a_row: list[int] = []
     paid: list[float] = []
-    view = messages._view
+    view = lookup._view
 
     def counted(row: Any) -> MessageView:
         if not made:
@@ -616,11 +617,11 @@ async def test_a_large_page_is_put_together_in_slices_and_at_the_accounts_pace(
         assert owner == api.account_id
         paid.append(n)
 
-    monkeypatch.setattr(messages, "_view", counted)
+    monkeypatch.setattr(lookup, "_view", counted)
     monkeypatch.setattr(api.ctx.read_pace, "pay", pay)
     assert len((await api.get("/messages?limit=500")).data["items"]) == 210
     assert sum(in_a_row) == 210
-    assert max(in_a_row) <= messages.SLICE, "the event loop turned in between"
+    assert max(in_a_row) <= lookup.SLICE, "the event loop turned in between"
     assert len((await api.get("/messages?limit=100")).data["items"]) == 100
     check(await api.get("/messages?limit=500&to=13800130001"), 200, "OK")
     assert paid == [210], "pages that are small cost nothing, and those that turn out to be"

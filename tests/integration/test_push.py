@@ -19,15 +19,17 @@ import pytest_asyncio
 from aiohttp import web
 from receiver import LOOPBACK, Received, Receiver, Stage, receiving, repeated
 
-from smsgw import aio
-from smsgw.config import Config
 from smsgw.core.ids import CHINA, IdSource, time_of
-from smsgw.core.pushformat import Call
+from smsgw.core.push_format import Call
 from smsgw.core.webhooks import SCHEDULE, Endpoint, Reach, parse_networks
-from smsgw.pipeline.keeper import Keeper
-from smsgw.pipeline.push_http import Sender
-from smsgw.store import accounts, partitions, pushing, webhooks
-from smsgw.store.webhooks import EventSetting
+from smsgw.pipeline.delivery.push_http import Sender
+from smsgw.pipeline.upkeep.maintenance import Maintenance
+from smsgw.runtime import aio
+from smsgw.runtime.config import Config
+from smsgw.store.config import accounts, webhooks
+from smsgw.store.config.webhooks import EventSetting
+from smsgw.store.engine import partitions
+from smsgw.store.messages import pushing
 
 pytestmark = pytest.mark.asyncio
 
@@ -44,7 +46,7 @@ async def stage(dsn: str) -> AsyncIterator[Stage]:
     await made.open()
     await made.start()
     yield made
-    await made.pusher.stop()
+    await made.stop_pusher()
     await made.database.close()
 
 
@@ -304,10 +306,10 @@ async def test_what_may_not_be_reached_is_not_reached(stage: Stage, receiver: Re
     port = receiver.origin.rpartition(":")[2]
     await stage.put("name", f"http://localhost:{port}/", linger_ms=0, events=("message.report",))
     await stage.put("address", f"http://127.0.0.1:{port}/", linger_ms=0, events=("message.mo",))
-    await stage.pusher.stop()
+    await stage.stop_pusher()
     stage.pusher = stage.make_pusher(reach=Reach(http=True, ports=LOOPBACK.ports))
     await stage.directory.reload(stage.database)
-    await stage.pusher.start()
+    await stage.start_pusher()
     await stage.reports()
     await stage.quiet()
     assert receiver.calls == []
@@ -355,17 +357,17 @@ async def test_a_name_that_changes_its_address_is_judged_where_it_is_connected_t
     stage: Stage, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even a resolver that vouches for an address cannot open a connection to it."""
-    from smsgw.pipeline import push_http
+    from smsgw.pipeline.delivery import push_http
 
     async def vouch(_: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, object]]:
         return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": 2, "proto": 6, "flags": 4}]
 
     monkeypatch.setattr(push_http._Resolver, "resolve", vouch)
     await stage.put("main", f"http://rebound.example.org:{receiver.origin.rpartition(':')[2]}/", linger_ms=0)
-    await stage.pusher.stop()
+    await stage.stop_pusher()
     stage.pusher = stage.make_pusher(reach=Reach(http=True, ports=LOOPBACK.ports))
     await stage.directory.reload(stage.database)
-    await stage.pusher.start()
+    await stage.start_pusher()
     await stage.reports()
     await stage.quiet()
     assert receiver.calls == []
@@ -492,7 +494,7 @@ async def test_two_nodes_push_an_endpoint_once(stage: Stage, receiver: Receiver)
         assert second.status() == []
         assert sorted(receiver.events) == [str(i) for i in made]
         assert repeated(receiver.events) == []
-        await stage.pusher.stop()
+        await stage.stop_pusher()
         await second.follow()
         more = await stage.reports(3)
         await second.look()
@@ -501,7 +503,7 @@ async def test_two_nodes_push_an_endpoint_once(stage: Stage, receiver: Receiver)
     finally:
         await second.stop()
         stage.pusher = stage.make_pusher()
-        await stage.pusher.start()
+        await stage.start_pusher()
 
 
 async def test_events_change_over_with_the_way_of_their_account(stage: Stage, receiver: Receiver) -> None:
@@ -553,7 +555,9 @@ async def test_events_that_nobody_took_before_their_time_was_over_are_told_of(
         "WHERE id = ANY($2)", dead, [dead, taken],
     )  # fmt: skip
     nothing: Any = None  # the job of the days settles no outcomes
-    keeper = Keeper(stage.database, nothing, stage.directory, stage.bell, stage.ids, config, lambda _: None)
+    keeper = Maintenance(
+        stage.database, nothing, stage.directory, stage.bell, stage.ids, config, lambda _: None
+    )
     await keeper._partitions()
     await keeper._partitions()
     assert await stage.rows() == []
@@ -571,7 +575,7 @@ async def test_events_that_nobody_took_before_their_time_was_over_are_told_of(
 async def test_connections_for_many_grants_are_not_kept_for_ever(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from smsgw.pipeline import push_http
+    from smsgw.pipeline.delivery import push_http
 
     monkeypatch.setattr(push_http, "MAX_WAYS", 2)
     sender = Sender()

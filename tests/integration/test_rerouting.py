@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from ledger import Ledger
 
 from smsgw.core.states import PartState
-from smsgw.pipeline import rerouting
-from smsgw.store import holding, routes, sweeps
-from smsgw.store import rerouting as store
-from smsgw.store.channels import load_pools
-from smsgw.store.db import connect
+from smsgw.pipeline.upkeep import rerouting
+from smsgw.store.config import routes
+from smsgw.store.config.channels import load_pools
+from smsgw.store.engine.database import connect
+from smsgw.store.messages import holding, sweeps
+from smsgw.store.messages import rerouting as store
 
 S = PartState
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    await one.close()
 
 
 async def where(ledger: Ledger) -> dict[int, set[str]]:

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from ledger import Ledger
 from test_claims import Sender
 
+from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.core.model import OutcomeKind, Report
 from smsgw.core.states import PartState
-from smsgw.pipeline.resolving import resolve
-from smsgw.store import partitions
+from smsgw.pipeline.outcomes.resolving import resolve
+from smsgw.store.engine import partitions
 
 S = PartState
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
 
 
 async def unknown(ledger: Ledger, days: float, parts: int = 1) -> int:
@@ -45,7 +33,7 @@ async def unknown(ledger: Ledger, days: float, parts: int = 1) -> int:
 @pytest.mark.parametrize("days", [0, 10])
 async def test_a_resend_is_claimed_and_its_report_finds_it(ledger: Ledger, days: int) -> None:
     message_id = await unknown(ledger, days)
-    assert await resolve(ledger.outcomes, message_id, 0, "resend", actor="kim") == 1
+    assert await resolve(ledger.outcomes, message_id, 0, "resend", actor=Actor.operator("kim")) == 1
     sender = Sender(ledger, ledger.leases["a"])
     (claimed,) = await sender.take()
     assert (claimed.id, claimed.attempt) == (message_id, 2)
@@ -76,13 +64,13 @@ async def test_what_cannot_be_sent_again_is_refused_and_stays_unknown(ledger: Le
     await ledger.connection.execute("UPDATE channel SET desired = 'stopped' WHERE name = 'a'")
     for message_id, why in ((old, "已超过 11 天"), (resting, "通道 a")):
         with pytest.raises(Invalid, match=why) as refused:
-            await resolve(ledger.outcomes, message_id, 0, "resend", actor="kim")
+            await resolve(ledger.outcomes, message_id, 0, "resend", actor=Actor.operator("kim"))
         assert refused.value.code == "STATE_CONFLICT"
         assert set(await ledger.states(message_id)) == {S.UNKNOWN}
-    assert await resolve(ledger.outcomes, old, 0, "unconfirmed", actor="kim") == 1
-    assert await resolve(ledger.outcomes, resting, 2, "delivered", actor="kim") == 1
+    assert await resolve(ledger.outcomes, old, 0, "unconfirmed", actor=Actor.operator("kim")) == 1
+    assert await resolve(ledger.outcomes, resting, 2, "delivered", actor=Actor.operator("kim")) == 1
     assert await ledger.states(resting) == [S.UNKNOWN, S.DELIVERED]
     with pytest.raises(Invalid, match="没有结果未知"):
-        await resolve(ledger.outcomes, old, 0, "delivered", actor="kim")
+        await resolve(ledger.outcomes, old, 0, "delivered", actor=Actor.operator("kim"))
     with pytest.raises(Invalid, match="可选"):
-        await resolve(ledger.outcomes, resting, 0, "guess", actor="kim")
+        await resolve(ledger.outcomes, resting, 0, "guess", actor=Actor.operator("kim"))

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from ledger import BALANCE, LANE, NODE, POOL, Ledger
 
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.ids import AHEAD, IdSource, first_id
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
-from smsgw.pipeline.recovery import correct_taken_over, recover_channel
-from smsgw.store import claiming, leases
-from smsgw.store.accepting import commit_calls
-from smsgw.store.calls import RequestKey, Stored
-from smsgw.store.db import connect
-from smsgw.store.journal import Journal, Replay
+from smsgw.pipeline.outcomes.recovery import correct_taken_over, recover_channel
+from smsgw.store.engine import leases
+from smsgw.store.engine.database import connect
+from smsgw.store.engine.journal import Journal, Replay
+from smsgw.store.messages import claiming
+from smsgw.store.messages.accepting import commit_calls
+from smsgw.store.messages.calls import RequestKey, Stored
 
 S = PartState
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
 
 
 def key(name: str, body: bytes = b"same", kind: str = "k") -> tuple[RequestKey, ...]:

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from ledger import BALANCE, Ledger
 
+from smsgw.core.errors import Refused
 from smsgw.core.model import OutcomeKind
 from smsgw.core.states import PartState
-from smsgw.pipeline.directory import Directory
-from smsgw.pipeline.holding import Holding
-from smsgw.pipeline.outcomes import Sweep
-from smsgw.store import accounts, claiming, holding, sweeps
-from smsgw.store.secrets import Sealer
+from smsgw.pipeline.outcomes.writer import Sweep
+from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.upkeep.holding import Holding
+from smsgw.pipeline.upkeep.periodic import Supervisor
+from smsgw.store.config import accounts
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages import claiming, holding, sweeps
 
 S = PartState
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
 
 
 class Job:
@@ -38,7 +29,7 @@ class Job:
         self.ledger = ledger
         self.directory = Directory(Sealer(bytes(32)))
         self.queues: set[tuple[int, int]] = set()
-        self.holding = Holding(ledger.database, self.directory, 1, self.queues.update)
+        self.holding = Holding(ledger.database, self.directory, self.queues.update)
 
     async def switch(self, status: str) -> None:
         await accounts.set_status(self.ledger.database, "shop", status, actor="test")
@@ -168,8 +159,14 @@ async def test_one_node_at_a_time(ledger: Ledger, job: Job) -> None:
     await ledger.connection.execute(
         "INSERT INTO lease VALUES ('job/holding', 2, 1, now() + interval '1 hour')"
     )
-    await job.holding.step()
-    assert await ledger.state(queued) == S.QUEUED
-    await ledger.connection.execute("UPDATE lease SET expires_at = now() WHERE resource = 'job/holding'")
-    await job.holding.step()
-    assert await ledger.state(queued) == S.HELD
+    supervisor = Supervisor(ledger.database, 1)
+    running = supervisor.run((job.holding.periodic(),))
+    try:
+        with pytest.raises(Refused):
+            await supervisor.run_now("hold")
+        assert await ledger.state(queued) == S.QUEUED
+        await ledger.connection.execute("UPDATE lease SET expires_at = now() WHERE resource = 'job/holding'")
+        await supervisor.run_now("hold")
+        assert await ledger.state(queued) == S.HELD
+    finally:
+        await running.stop()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -16,23 +14,23 @@ from structlog.testing import capture_logs
 
 from smsgw.core.model import Account, Inbound, MessageType
 from smsgw.core.settings import Settings
-from smsgw.pipeline.lists import Lists
-from smsgw.store import accounts, blocklist, partitions
-from smsgw.store import inbound as inbound_store
-from smsgw.store.codes import AccessCode
+from smsgw.pipeline.accept.number_lists import NumberLists
+from smsgw.store.config import accounts, blocklist
+from smsgw.store.config.codes import AccessCode
+from smsgw.store.engine import partitions
+from smsgw.store.messages import inbound as inbound_store
 
 PHONE = "8613800138000"
 _numbers = itertools.count()
 
 
 @pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
+async def ledger(ledger: Ledger) -> Ledger:
+    """The channels have access codes. Messages are put there without their price."""
+    ledger.balanced = False
     for name, code in (("a", "10690001"), ("b", "10690002")):
-        await one.database.execute("UPDATE channel SET access_code = $2 WHERE name = $1", name, code)
-    yield one
-    await one.close()
+        await ledger.database.execute("UPDATE channel SET access_code = $2 WHERE name = $1", name, code)
+    return ledger
 
 
 def owned(ledger: Ledger, *others: Account, extend_code: str = "") -> None:
@@ -319,8 +317,8 @@ async def test_a_channel_without_an_access_code(ledger: Ledger) -> None:
 # --- opt-outs --------------------------------------------------------------------------------------------------------
 
 
-async def lists(ledger: Ledger) -> Lists:
-    found = Lists(Settings)
+async def lists(ledger: Ledger) -> NumberLists:
+    found = NumberLists(Settings)
     await found.load(ledger.database)
     return found
 

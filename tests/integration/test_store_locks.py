@@ -6,34 +6,28 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import asyncpg
 import pytest
-import pytest_asyncio
 from ledger import BALANCE, Ledger, carrier_id
 
-from smsgw import aio
 from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.retry import Fault
 from smsgw.core.states import PartState
-from smsgw.pipeline.outcomes import Sweep
-from smsgw.store import inbound, sweeps
-from smsgw.store.db import connect
+from smsgw.pipeline.outcomes.writer import Sweep
+from smsgw.runtime import aio
+from smsgw.store.engine.database import connect
+from smsgw.store.messages import inbound, sweeps
 
 S = PartState
 K = OutcomeKind
 
 
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    one.outcomes.retrying.serving = lambda pool: frozenset(one.channels.values())
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
+@pytest.fixture
+def ledger(ledger: Ledger) -> Ledger:
+    """Both channels serve every pool."""
+    ledger.outcomes.retrying.serving = lambda pool: frozenset(ledger.channels.values())
+    return ledger
 
 
 @asynccontextmanager

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest_asyncio
+import pytest
 from ledger import Ledger, carrier_id
 
 from smsgw.core.model import Claimed, OutcomeKind, Report
@@ -14,15 +11,11 @@ from smsgw.core.states import PartState
 S, K = PartState, OutcomeKind
 
 
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    one.outcomes.long_reports.channels = lambda: {one.channels["a"]}
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
+@pytest.fixture
+def ledger(ledger: Ledger) -> Ledger:
+    """The carrier of channel ``a`` reports long messages once."""
+    ledger.outcomes.long_reports.channels = lambda: {ledger.channels["a"]}
+    return ledger
 
 
 def report(ledger: Ledger, claimed: Claimed, state: S = S.DELIVERED, channel: str = "a") -> Report:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
-import pytest_asyncio
 from ledger import Ledger, carrier_id
 
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.numbers import tail
 from smsgw.core.states import PartState
-from smsgw.pipeline.outcomes import Sweep
-from smsgw.store import claiming, outcomes, retrying, sweeps
-from smsgw.store.db import connect
-from smsgw.store.outcomes import Answer, Patience, Tally
+from smsgw.pipeline.outcomes.writer import Sweep
+from smsgw.store.engine.database import connect
+from smsgw.store.messages import claiming, outcomes, reattempt, sweeps
+from smsgw.store.messages.outcomes import Answer, Patience, Tally
 
 S = PartState
 K = OutcomeKind
@@ -27,16 +24,6 @@ NUMBER = "8613800138000"
 OTHER = "8613912345678"
 PATIENCE = Patience(timedelta(hours=1), timedelta(hours=1), timedelta(hours=1))
 ALL = {"recent": 0, "oldest": 0, "newest": 2**63 - 1}
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
 
 
 async def sent(ledger: Ledger, id_: str, number: str = NUMBER, **about: object) -> int:
@@ -248,7 +235,7 @@ async def test_a_delivery_of_an_attempt_whose_message_waits_in_a_pool_is_kept_un
     for one in claimed:
         await ledger.outcomes.report(report(ledger, carrier_id(one), code="NOROUTE"))
     ledger.later(seconds=6)
-    await ledger.outcomes.sweep(Sweep(lambda c, now: retrying.release(c, now, 0)))
+    await ledger.outcomes.sweep(Sweep(lambda c, now: reattempt.release(c, now, 0)))
     assert await ledger.states(message_id) == [S.QUEUED] * 2
     await ledger.outcomes.report(report(ledger, carrier_id(claimed[1])))
     assert await ledger.states(message_id) == [S.QUEUED] * 2

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from ledger import Ledger
 
 from smsgw.core.model import Claimed, OutcomeKind, Report
@@ -17,16 +14,6 @@ from smsgw.core.states import PartState
 
 S = PartState
 K = OutcomeKind
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
 
 
 def stranger(ledger: Ledger, claimed: Claimed, **about: Any) -> Report:

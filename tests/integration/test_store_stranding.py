@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest_asyncio
 from ledger import LANE, POOL, Ledger
 
 from smsgw.core.model import Claimed, OutcomeKind
 from smsgw.core.states import PartState
-from smsgw.pipeline import stranding
-from smsgw.store import claiming
-from smsgw.store.claiming import Fence
+from smsgw.pipeline.upkeep import failover
+from smsgw.store.messages import claiming
+from smsgw.store.messages.claiming import Fence
 
 S = PartState
 K = OutcomeKind
 NODE = 1
-
-
-@pytest_asyncio.fixture
-async def ledger(dsn: str, tmp_path: Path) -> AsyncIterator[Ledger]:
-    one = Ledger(dsn, tmp_path)
-    await one.open()
-    yield one
-    problems = await one.problems()
-    await one.close()
-    assert problems == []
 
 
 async def claim(ledger: Ledger, channel: str) -> list[Claimed]:
@@ -37,7 +23,7 @@ async def claim(ledger: Ledger, channel: str) -> list[Claimed]:
 
 
 async def free(ledger: Ledger, *, gone: str = "a", well: str = "b") -> set[tuple[int, int]]:
-    return await stranding.free(
+    return await failover.free(
         ledger.outcomes, {ledger.channels[gone]}, [(POOL, ledger.channels[name]) for name in well]
     )
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from smsgw import aio, tarpit
-from smsgw.tarpit import Tarpit
+from smsgw.runtime import aio, tarpit
+from smsgw.runtime.tarpit import Tarpit
 
 FREE = int(tarpit.FREE.at_once)
 

@@ -10,30 +10,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
-from smsgw import aio, clock, failpoints
 from smsgw.core.errors import Invalid, SmsgwError, Temporary
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.policy import NO_POLICY, TYPE_ZH, PolicySet
 from smsgw.core.schedule import Hours
 from smsgw.core.templates import Review
-from smsgw.pipeline.accept import Acceptor, SendItem, SendRequest
-from smsgw.platform.campaigns.gates import AsideGate, Gate
+from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
+from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.platform.campaigns.body_template import wording_of
+from smsgw.platform.campaigns.chunk_guard import AsideGate, ChunkGuard
 from smsgw.platform.campaigns.model import AHEAD, GRACE, hours_of, recurrence_of
 from smsgw.platform.campaigns.service import Tasks
-from smsgw.platform.campaigns.wording import wording_of
-from smsgw.store import leases, taskaside, taskparts
-from smsgw.store import tasks as store
-from smsgw.store.db import Database
-from smsgw.store.leases import Lease
-from smsgw.store.tasks import Chunk, Recipient, Task
+from smsgw.runtime import clock, failpoints
+from smsgw.store.engine.database import Database
+from smsgw.store.messages import task_aside, task_parts
+from smsgw.store.messages import tasks as store
+from smsgw.store.messages.tasks import Chunk, Recipient, Task
 
 log = structlog.get_logger(__name__)
 
@@ -109,7 +109,6 @@ class Feeder:
         tasks: Tasks,
         acceptor: Acceptor,
         *,
-        node: int,
         ids: IdSource,
         account: Callable[[int], Account | None],
         policies: Callable[[], PolicySet] = lambda: NO_POLICY,
@@ -118,74 +117,36 @@ class Feeder:
         self._database = database
         self._tasks = tasks
         self._acceptor = acceptor
-        self._node = node
         self._ids = ids
         self._account = account
         self._policies = policies
         self._now = now
-        self._lease: Lease | None = None
         self._feeds: dict[int, _Feed] = {}
         self._paced: dict[int, float] = {}
         """When the next chunk of an account may come; only accounts that exist are in it."""
-        self._jobs: list[asyncio.Task[None]] = []
         self._reconciled = float("-inf")
         self._counted = float("-inf")
         self._count_after = 0
         self.fed = 0
         """Rows that this process has fed."""
 
-    async def start(self) -> None:
-        """Begin; the lease is taken when it is free."""
-        self._jobs = [
-            aio.spawn(
-                aio.forever(self._hold_lease, every=leases.RENEW_EVERY, name="tasks.lease"),
-                name="tasks.lease",
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round, on the node that has the lease."""
+        return (
+            Periodic(
+                "tasks.feeder",
+                TICK,
+                self.step,
+                exclusive=RESOURCE,
+                taken=self._begin_anew,
+                wake=self._tasks.wake,
             ),
-            aio.spawn(self._run(), name="tasks.feeder"),
-        ]
+        )
 
-    async def stop(self) -> None:
-        """End, and let another node go on."""
-        await aio.cancel(*self._jobs)
-        if self._lease is not None:
-            await leases.release(self._database, self._lease)
-            self._lease = None
-
-    async def _hold_lease(self) -> None:
-        if self._lease is not None:
-            await leases.renew(self._database, [self._lease])
-            if self._lease.lost:
-                self._lease = None
-        if self._lease is None:
-            self._lease = await leases.acquire(self._database, RESOURCE, self._node)
-            if self._lease is not None:
-                self._feeds.clear()
-                self._reconciled = float("-inf")
-                self._tasks.wake.set()
-
-    @property
-    def mine(self) -> bool:
-        """Whether this node feeds."""
-        return self._lease is not None and self._lease.still_mine()
-
-    async def _run(self) -> None:
-        while True:
-            progress = False
-            try:
-                if self.mine:
-                    progress = await self.step()
-            except asyncio.CancelledError:
-                raise
-            except Temporary as exc:
-                log.warning("job.put_off", job="tasks.feeder", error=str(exc))
-            except Exception:  # a supervisor: one failing round must not end the job
-                log.exception("job.failed", job="tasks.feeder")
-            if not progress:
-                self._tasks.wake.clear()
-                try:
-                    await asyncio.wait_for(self._tasks.wake.wait(), TICK)
-                except TimeoutError:
-                    continue
+    def _begin_anew(self) -> None:
+        """Another node may have fed meanwhile."""
+        self._feeds.clear()
+        self._reconciled = float("-inf")
 
     @property
     def _beside_others(self) -> bool:
@@ -343,14 +304,14 @@ class Feeder:
             return 0
         aside = None
         if clock >= feed.aside_after:
-            aside = await taskaside.due(self._database, task.id, task.run, now)
+            aside = await task_aside.due(self._database, task.id, task.run, now)
             feed.aside_after = clock + LOOK_ASIDE_EVERY
         if aside is not None:
-            rows = (await taskaside.rows(self._database, aside))[: feed.most]
+            rows = (await task_aside.rows(self._database, aside))[: feed.most]
         else:
             rows = await self._next_rows(task, feed)
         if not rows:
-            if await taskaside.any_left(self._database, task.id, task.run):
+            if await task_aside.any_left(self._database, task.id, task.run):
                 return 0
             await self._end_feeding(task)
             return 0
@@ -361,10 +322,10 @@ class Feeder:
             following = max(task.due_at or now, now) + timedelta(seconds=len(rows) / task.rate)
         if aside is not None:
             patient = now - time_of(aside.chunk.base_id) < ROUTE_PATIENCE
-            gate: Gate = AsideGate(task, aside, rows, following, now + ROUTE_RETRY if patient else None)
+            gate: ChunkGuard = AsideGate(task, aside, rows, following, now + ROUTE_RETRY if patient else None)
         else:
             chunk = Chunk(task.id, task.run, rows[0].n, len(rows), self._ids.block(len(rows)))
-            gate = Gate(task, chunk, rows, following, now + ROUTE_RETRY)
+            gate = ChunkGuard(task, chunk, rows, following, now + ROUTE_RETRY)
         return await self._send(task, feed, account, gate, due, now)
 
     async def _without_template(self, task: Task, account: Account) -> bool:
@@ -393,7 +354,7 @@ class Feeder:
         task: Task,
         feed: _Feed,
         account: Account,
-        gate: Gate,
+        gate: ChunkGuard,
         due: datetime | None,
         now: datetime,
     ) -> int:
@@ -442,14 +403,16 @@ class Feeder:
         """The task's own end of validity, as far ahead as a message may have one."""
         return None if task.expire_at is None else min(task.expire_at, start + timedelta(days=6))
 
-    async def _mark_refused(self, gate: Gate) -> None:
+    async def _mark_refused(self, gate: ChunkGuard) -> None:
         async with self._database.transaction() as connection:
             shut = await gate.admit(connection)
             if shut is not None:
                 raise shut
             await gate.mark(connection)
 
-    async def _refused(self, task: Task, feed: _Feed, account: Account, was: Gate, exc: SmsgwError) -> int:
+    async def _refused(
+        self, task: Task, feed: _Feed, account: Account, was: ChunkGuard, exc: SmsgwError
+    ) -> int:
         """The door has refused a call as a whole: later, by somebody's hand, or one row alone."""
         feed.rows = []
         if isinstance(exc, Temporary) or exc.code == "STATE_CONFLICT":
@@ -467,9 +430,9 @@ class Feeder:
                 return 1
             row = rows[0]
             if isinstance(was, AsideGate):
-                gate: Gate = AsideGate(task, was.was, rows, None, self._now())
+                gate: ChunkGuard = AsideGate(task, was.was, rows, None, self._now())
             else:
-                gate = Gate(task, Chunk(task.id, task.run, row.n, 1, 0), rows, task.due_at)
+                gate = ChunkGuard(task, Chunk(task.id, task.run, row.n, 1, 0), rows, task.due_at)
             gate.refused.append((row.line, row.n, row.number, exc.code, str(exc), 0))
             try:
                 await self._mark_refused(gate)
@@ -516,8 +479,8 @@ class Feeder:
     # --- counting --------------------------------------------------------------------------------------------------
 
     async def _unclaimed(self, task: Task) -> int:
-        chunks = await taskparts.waiting_chunks(self._database, task.id, 2 * BACKLOG // CHUNK)
-        return await taskparts.count(
+        chunks = await task_parts.waiting_chunks(self._database, task.id, 2 * BACKLOG // CHUNK)
+        return await task_parts.count(
             self._database, chunks, self._now(), settled=self._now() - timedelta(days=8)
         )
 

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from smsgw import aio
 from smsgw.admin import hashing
 from smsgw.admin import passwords as module
 from smsgw.admin.passwords import Passwords
 from smsgw.admin.turns import Rank
 from smsgw.core.errors import SmsgwError
+from smsgw.runtime import aio
 
 STORED = hashing.hash_password("Right-Horse-7")
 
