@@ -1,4 +1,4 @@
-"""One channel in virtual time: the real ``Channel`` and a simulated carrier, with queues and an outcome writer in memory.
+"""One channel in virtual time: the real ``Channel`` and a simulated carrier; queues and outcome writer in memory.
 
 What is queued is a list, what comes of it another one; between them everything is the program's own, octets included.
 """
@@ -284,8 +284,8 @@ class Stage:
         id_ = next(self._ids)
         until = None if valid is None else datetime.fromtimestamp(EPOCH + self.loop.time() + valid, UTC)
         return Claimed(
-            id=id_, part=1, total=1, attempt=1, number=f"86138{10_000_000 + id_ % 1_000_000:08}", content=text or f"text {id_}",
-            coding="ucs2", extend_code="", lane=int(lane), valid_until=until, ref=id_ % 256, pool_id=POOL,
+            id=id_, part=1, total=1, attempt=1, number=f"86138{10_000_000 + id_ % 1_000_000:08}",
+            content=text or f"text {id_}", coding="ucs2", extend_code="", lane=int(lane), valid_until=until, ref=id_ % 256, pool_id=POOL,
             account_id=account,
         )  # fmt: skip
 
