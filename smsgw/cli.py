@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from smsgw import __version__, log, private
+from smsgw import __version__
 from smsgw.commands.base import BadConfiguration, Context
+from smsgw.runtime import log, private
 
 _MODULES = {
     "account": ("account",),

@@ -20,9 +20,9 @@ from smsgw.core.optout import DEFAULT_WORDS
 from smsgw.core.policy import PolicySet, parse
 from smsgw.core.routes import DEFAULT_POOL, RouteTable
 from smsgw.core.templates import ContentBook, Review, Sign, Template, variables_of
-from smsgw.pipeline.policies import Checker
+from smsgw.pipeline.accept.checks import Checker
 from smsgw.pipeline.routing import Router
-from smsgw.store import traditional
+from smsgw.store.config import traditional
 
 SIZE = 64 * 1024
 """Octets of a text: as much as the longest field of a protocol holds."""

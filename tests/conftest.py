@@ -16,9 +16,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from smsgw.store.clusterroles import only_for_ours
-from smsgw.store.embedded import EmbeddedError, EmbeddedPostgres
-from smsgw.store.roles import ADMIN, APPLICATION, OWNER
+from smsgw.store.engine.cluster_roles import only_for_ours
+from smsgw.store.engine.database_roles import ADMIN, APPLICATION, OWNER
+from smsgw.store.engine.embedded import EmbeddedError, EmbeddedPostgres
 
 pytest_plugins = ["running"]
 
@@ -71,8 +71,8 @@ async def _sweep() -> None:
 @pytest.fixture(autouse=True)
 def audit_key() -> None:
     """Whatever a test lets write to the audit log is signed."""
-    from smsgw.store import audit
-    from smsgw.store.secrets import Sealer
+    from smsgw.store.engine.secrets import Sealer
+    from smsgw.store.records import audit
 
     sealer = Sealer(b"audit key of the tests".ljust(32))
     audit.use(lambda: sealer)
@@ -81,7 +81,7 @@ def audit_key() -> None:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def postgres() -> AsyncIterator[PostgresServer]:
     """An embedded PostgreSQL for the whole run, migrated once into a template database."""
-    from smsgw.store.migrate import migrate
+    from smsgw.store.engine.migrate import migrate
 
     if os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0":
         await _sweep()

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from smsgw.store.embedded import EmbeddedPostgres
-from smsgw.store.migrate import migrate
-from smsgw.store.roles import ADMIN, OWNER
+from smsgw.store.engine.database_roles import ADMIN, OWNER
+from smsgw.store.engine.embedded import EmbeddedPostgres
+from smsgw.store.engine.migrate import migrate
 
 
 def owner(dsn: str) -> str:

@@ -19,15 +19,17 @@ from smsgw.core.addresses import Network
 from smsgw.core.ids import IdSource
 from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
 from smsgw.core.states import PartState
-from smsgw.pipeline.accept import Acceptor, DiskGuard
-from smsgw.pipeline.directory import Directory
+from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
 from smsgw.pipeline.routing import Router
-from smsgw.store import claiming, leases, outcomes, staff, stats
-from smsgw.store.accounts import add_account, top_up
-from smsgw.store.channels import add_channel
-from smsgw.store.db import Database
-from smsgw.store.secrets import Sealer
-from smsgw.store.segments import load_segments
+from smsgw.pipeline.snapshot import Directory
+from smsgw.store import staff
+from smsgw.store.config.accounts import add_account, top_up
+from smsgw.store.config.channels import add_channel
+from smsgw.store.config.segments import load_segments
+from smsgw.store.engine import leases
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages import claiming, counters, outcomes
 
 PASSWORD = "Right-Horse-7"
 NODE = 1
@@ -109,9 +111,9 @@ class Site:
             await self._count(connection, rows)
 
     async def _count(self, connection, rows) -> None:  # type: ignore[no-untyped-def]
-        delta: stats.Delta = Counter()
+        delta: counters.Delta = Counter()
         outcomes.count(rows, delta)
-        await stats.add(connection, NODE, delta)
+        await counters.add(connection, NODE, delta)
 
 
 @contextlib.asynccontextmanager

@@ -12,7 +12,6 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from smsgw import serving
 from smsgw.admin.auth import Auth
 from smsgw.admin.call import (
     LANGUAGE_COOKIE,
@@ -31,9 +30,10 @@ from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views
 from smsgw.core.addresses import place_of
 from smsgw.core.errors import SmsgwError, http_status
-from smsgw.listening import longest
-from smsgw.sparing import Sparing
-from smsgw.store.readings import Readings
+from smsgw.runtime.sparing import Sparing
+from smsgw.store.records.readings import Readings
+from smsgw.web import serving
+from smsgw.web.listening import longest
 
 __all__ = ["PortalContext", "setup"]
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from smsgw import aio, clock
 from smsgw.admin.devices import Devices
 from smsgw.admin.failures import FailedLogins
 from smsgw.admin.i18n import N_
@@ -26,9 +25,11 @@ from smsgw.admin.turns import Rank, Turns
 from smsgw.core.addresses import place_of
 from smsgw.core.guard import PORTAL, Guard
 from smsgw.core.guessing import Guesses
-from smsgw.store import audit, staff
-from smsgw.store.db import Database
-from smsgw.store.secrets import Sealer
+from smsgw.runtime import aio, clock
+from smsgw.store import staff
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.records import audit
 from smsgw.store.staff import Staff, StaffSession
 
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)

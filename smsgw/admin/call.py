@@ -9,22 +9,22 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from smsgw import serving
 from smsgw.admin import rights
 from smsgw.admin.i18n import translations
 from smsgw.core.addresses import Network
 from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelStatus
 from smsgw.store.staff import Staff
+from smsgw.web import serving
 
 if TYPE_CHECKING:
     from smsgw.admin.auth import Auth
     from smsgw.admin.views import Views
-    from smsgw.pipeline.accept import Acceptor
-    from smsgw.pipeline.directory import Directory
-    from smsgw.store.db import Database
-    from smsgw.store.readings import Readings
-    from smsgw.store.secrets import Sealer
+    from smsgw.pipeline.accept.acceptor import Acceptor
+    from smsgw.pipeline.snapshot import Directory
+    from smsgw.store.engine.database import Database
+    from smsgw.store.engine.secrets import Sealer
+    from smsgw.store.records.readings import Readings
 
 
 SESSION_COOKIE = "smsgw"

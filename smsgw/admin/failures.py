@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from smsgw import aio, clock
 from smsgw.core.addresses import place_of
 from smsgw.core.guessing import Guesses
-from smsgw.store import audit
-from smsgw.store.db import Database
+from smsgw.runtime import aio, clock
+from smsgw.store.engine.database import Database
+from smsgw.store.records import audit
 
 EVERY = 5.0
 """Seconds between two looks for what is to be written."""

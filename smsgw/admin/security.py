@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from smsgw import serving
+from smsgw.web import serving
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (

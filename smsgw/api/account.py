@@ -14,7 +14,8 @@ from smsgw.api.shapes import Request
 from smsgw.core.accounts import subtree
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import CHINA
-from smsgw.store import accounts, usage
+from smsgw.store.config import accounts
+from smsgw.store.messages import billing_usage
 
 DEFAULT_DAYS = 7
 
@@ -100,7 +101,7 @@ async def get_usage(call: Call) -> Usage:
         raise Invalid("PARAM_INVALID", field="to_day", reason="日期超出允许的范围") from exc
     mine = call.account.id
     seen = subtree(call.ctx.directory.accounts(), mine) if query.below else {mine}
-    lines = await usage.ask(
+    lines = await billing_usage.ask(
         call.ctx.db, first=first, last=last, group=query.group.split(","), accounts=sorted(seen)
     )
     return Usage(

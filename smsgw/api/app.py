@@ -23,24 +23,26 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from structlog.contextvars import bind_contextvars
 
-from smsgw import clock, serving
 from smsgw.api import manual, openapi
 from smsgw.api.auth import Authenticator, TooManyFailures
 from smsgw.api.bodies import CONTENT_SHA256, Body, check_sha256, claimed_sha256
 from smsgw.api.context import ApiContext, Call
 from smsgw.api.decode import decode_body, decode_query
-from smsgw.api.envelope import JSON, failure, prefers_english, success
-from smsgw.api.health import add_health
-from smsgw.api.ids import RequestIds
 from smsgw.api.receiving import receive
 from smsgw.api.repeating import Repeating
-from smsgw.api.route import BASE, Route
+from smsgw.api.route import Route
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.api.shapes import LanguageQuery, NoQuery, ServerTime
 from smsgw.core.addresses import place_of
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.core.ids import CHINA
-from smsgw.sparing import Sparing
+from smsgw.runtime import clock
+from smsgw.runtime.sparing import Sparing
+from smsgw.web import serving
+from smsgw.web.envelope import JSON, failure, prefers_english, success
+from smsgw.web.health import add_health
+from smsgw.web.request_ids import RequestIds
+from smsgw.web.serving import API_BASE
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log, at_once=10)
@@ -113,12 +115,12 @@ def setup(app: web.Application, ctx: ApiContext) -> None:
     for route in ROUTES:
         by_path.setdefault(route.path, {})[route.method] = _Operation(route, _decoder(route))
     for path, operations in by_path.items():
-        app.router.add_route("*", BASE + path, server.serve(operations))
+        app.router.add_route("*", API_BASE + path, server.serve(operations))
     for entry in PUBLIC:
         if not entry.root:
-            app.router.add_route("*", BASE + entry.path, server.serve_public(entry.name))
-    app.router.add_route("*", BASE + "/{tail:.*}", server.serve({}))
-    app.router.add_route("*", BASE, server.serve({}))
+            app.router.add_route("*", API_BASE + entry.path, server.serve_public(entry.name))
+    app.router.add_route("*", API_BASE + "/{tail:.*}", server.serve({}))
+    app.router.add_route("*", API_BASE, server.serve({}))
     add_health(app, ctx.ready)
     serving.dress_answers(app, ctx.trusted_proxies)
 

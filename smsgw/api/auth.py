@@ -22,14 +22,14 @@ from smsgw.core.bucket import TokenBucket
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.ids import CHINA
 from smsgw.core.model import Account
-from smsgw.pipeline.directory import Directory
-from smsgw.store.keys import ApiKey
+from smsgw.pipeline.snapshot import Directory
+from smsgw.store.config.keys import ApiKey
 
 MAX_SKEW = 300
 """Seconds that a signed request's timestamp may differ from our clock."""
 NONCE_SECONDS = 600
 """A nonce is remembered at least this long: twice the skew, so none outlives its memory. Here for this node; the ledger
-remembers it for all of them (``smsgw.pipeline.nonces``)."""
+remembers it for all of them (``smsgw.pipeline.accept.nonces``)."""
 NONCE_ROOM = 1.6
 """Nonces remembered per generation, as a multiple of what a key's request limit lets through in its time."""
 BURST_SECONDS = 2.0

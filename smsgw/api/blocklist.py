@@ -16,8 +16,8 @@ from smsgw.core import numbers
 from smsgw.core.blocklist import MANUAL, OPT_OUT, SOURCE_ZH, Scope
 from smsgw.core.errors import Invalid, message_of
 from smsgw.core.model import MessageType
-from smsgw.store import blocklist
-from smsgw.store.db import Row
+from smsgw.store.config import blocklist
+from smsgw.store.engine.database import Row
 
 Numbers = Annotated[list[Number], Meta(min_length=1, max_length=MAX_NUMBERS, description="1-1000 numbers.")]
 Sign = Annotated[str, Meta(max_length=20, description="Only messages with this signature; empty: all.")]

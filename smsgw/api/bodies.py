@@ -9,11 +9,11 @@ from collections.abc import Hashable
 
 from aiohttp import ClientPayloadError, web
 
-from smsgw import listening
 from smsgw.api.shapes import MAX_BODY
 from smsgw.core.errors import Invalid, SmsgwError, Temporary
 from smsgw.core.guard import Bounded
-from smsgw.shares import Shares
+from smsgw.runtime.shares import Shares
+from smsgw.web import listening
 
 CONTENT_SHA256 = "X-Sms-Content-SHA256"
 """Header with the body's SHA-256 in lower hex: the signature covers it, and can be held against it at once."""

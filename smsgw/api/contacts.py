@@ -137,9 +137,7 @@ async def put_contacts(call: Call) -> ContactsStored:
         ContactInput(i.number, i.name, None if i.tags is None else tuple(i.tags), i.fields)
         for i in body.items
     ]
-    done = await service.put(
-        call.ctx.db, call.account.id, items, id_of(body.audience_id), actor=call.key.key_id
-    )
+    done = await service.put(call.change(), call.account.id, items, id_of(body.audience_id))
     rejected = [RejectedNumber(n, code, message_of(code, english=call.english)) for n, code in done.rejected]
     return ContactsStored(done.created, done.updated, rejected)
 
@@ -163,7 +161,7 @@ async def list_contacts(call: Call) -> ContactPage:
 
 async def remove_contact(call: Call) -> Removed:
     """``DELETE /contacts/{id}``."""
-    await service.remove(call.ctx.db, call.account.id, path_id(call), actor=call.key.key_id)
+    await service.remove(call.change(), call.account.id, path_id(call))
     return Removed(1)
 
 
@@ -175,14 +173,12 @@ async def list_audiences(call: Call) -> Audiences:
 async def add_audience(call: Call) -> AudienceView:
     """``POST /audiences``."""
     body: AudienceBody = call.body
-    return _audience(
-        await service.add_audience(call.ctx.db, call.account.id, body.name, actor=call.key.key_id)
-    )
+    return _audience(await service.add_audience(call.change(), call.account.id, body.name))
 
 
 async def remove_audience(call: Call) -> Removed:
     """``DELETE /audiences/{id}``."""
-    await service.remove_audience(call.ctx.db, call.account.id, path_id(call), actor=call.key.key_id)
+    await service.remove_audience(call.change(), call.account.id, path_id(call))
     return Removed(1)
 
 
@@ -190,12 +186,7 @@ async def change_members(call: Call) -> MembersChanged:
     """``POST /audiences/{id}/members``."""
     body: MembersBody = call.body
     changed = await service.change_members(
-        call.ctx.db,
-        call.account.id,
-        path_id(call),
-        add=body.add or (),
-        take=body.remove or (),
-        actor=call.key.key_id,
+        call.change(), call.account.id, path_id(call), add=body.add or (), take=body.remove or ()
     )
     return MembersChanged(*changed)
 

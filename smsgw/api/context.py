@@ -11,21 +11,24 @@ from typing import Any
 from aiohttp import web
 
 from smsgw.api.bodies import Bodies
+from smsgw.core.actor import Actor
 from smsgw.core.guessing import Guesses
 from smsgw.core.model import Account
-from smsgw.pipeline.accept import Acceptor
-from smsgw.pipeline.directory import Directory
-from smsgw.pipeline.events import EventBell
-from smsgw.pipeline.nonces import Nonces
-from smsgw.pipeline.push import Pusher
-from smsgw.pipeline.withdrawing import Cancelling
+from smsgw.pipeline.accept.acceptor import Acceptor
+from smsgw.pipeline.accept.nonces import Nonces
+from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.delivery.push import Pusher
+from smsgw.pipeline.outcomes.cancellation import Cancelling
+from smsgw.pipeline.snapshot import Directory
 from smsgw.platform.campaigns.files import Incoming
 from smsgw.platform.campaigns.service import Tasks
-from smsgw.shares import Shares
-from smsgw.store.db import Database
-from smsgw.store.keys import ApiKey
-from smsgw.store.readings import Readings
-from smsgw.store.secrets import Sealer
+from smsgw.platform.change import Change
+from smsgw.runtime.shares import Shares
+from smsgw.store.config.keys import ApiKey
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.records.readings import Readings
+from smsgw.web import serving
 
 READS = 16
 """Large pages that are made at a time."""
@@ -41,7 +44,7 @@ class ApiContext:
     directory: Directory
     acceptor: Acceptor
     cancelling: Cancelling
-    bell: EventBell
+    bell: EventHub
     ids: Callable[[], int]
     """Makes the ids of pulled batches."""
     clock: Callable[[], float]
@@ -95,3 +98,13 @@ class Call:
     """Another HTTP status than the route's."""
     headers: dict[str, str] = field(default_factory=dict)
     """Further headers of the answer."""
+
+    @property
+    def actor(self) -> Actor:
+        """The key as the one who acts."""
+        address = serving.address_of(self.request, self.ctx.trusted_proxies) or None
+        return Actor.key(self.key.key_id, self.account.id, self.key.scopes, address)
+
+    def change(self) -> Change:
+        """What the call wishes to change, for a service."""
+        return Change(self.ctx.db, self.actor, ids=self.ctx.ids)

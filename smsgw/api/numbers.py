@@ -15,8 +15,8 @@ from smsgw.api.shapes import MAX_NUMBERS, Number, Request
 from smsgw.api.values import china
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid
-from smsgw.core.numberstate import SOURCE_ZH, STATE_ZH, UNKNOWN, UNKNOWN_ZH
-from smsgw.store import numberstatus
+from smsgw.core.number_state import SOURCE_ZH, STATE_ZH, UNKNOWN, UNKNOWN_ZH
+from smsgw.store.config import number_status
 
 
 class CheckBody(Request):
@@ -57,7 +57,7 @@ async def check(call: Call) -> NumbersChecked:
         except numbers.InvalidNumber:
             read.append(None)
     days = call.ctx.directory.settings.number_status_days
-    known = await numberstatus.get(call.ctx.db, [n for n in read if n is not None], days)
+    known = await number_status.get(call.ctx.db, [n for n in read if n is not None], days)
     items = []
     for given, number in zip(body.numbers, read, strict=True):
         row = known.get(number or "")

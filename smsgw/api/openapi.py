@@ -10,11 +10,12 @@ import msgspec
 
 from smsgw import __version__
 from smsgw.api import words
-from smsgw.api.route import BASE, PublicRoute, Route
+from smsgw.api.route import PublicRoute, Route
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.api.sending import Explained
 from smsgw.api.shapes import NOT_AVAILABLE
 from smsgw.core.errors import CODES, http_status, message_of
+from smsgw.web.serving import API_BASE
 
 _REF = "#/components/schemas/{name}"
 _EVERY_CALL = (
@@ -36,9 +37,9 @@ def document(*, chinese: bool = False) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         operation = _operation(route, schemas, chinese)
-        paths.setdefault(BASE + route.path, {})[route.method.lower()] = operation
+        paths.setdefault(API_BASE + route.path, {})[route.method.lower()] = operation
     for public in PUBLIC:
-        path = public.path if public.root else BASE + public.path
+        path = public.path if public.root else API_BASE + public.path
         paths.setdefault(path, {})["get"] = _public(public, chinese)
     _describe(schemas, chinese)
     whole = {

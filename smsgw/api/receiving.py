@@ -15,10 +15,10 @@ from typing import BinaryIO
 import multipart
 from aiohttp import ClientPayloadError, web
 
-from smsgw import listening
 from smsgw.api.bodies import invalid, refuse_packed, too_slow
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.platform.campaigns.files import MAX_SIZE
+from smsgw.web import listening
 
 OVERHEAD = 64 * 1024
 """Octets around the file in the body."""

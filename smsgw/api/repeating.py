@@ -17,10 +17,10 @@ from smsgw.api import decode
 from smsgw.api.context import Call
 from smsgw.api.route import Route
 from smsgw.core.errors import Invalid, SmsgwError, Temporary
-from smsgw.pipeline.repeats import Repeats
-from smsgw.store import requestkeys
-from smsgw.store.db import Database
-from smsgw.store.secrets import Sealer
+from smsgw.pipeline.accept.repeats import Repeats
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages import request_keys
 
 ABANDONED = timedelta(minutes=2)
 """A call takes less: a key that has had no answer for so long will get none."""
@@ -73,9 +73,9 @@ class Repeating:
     async def _first(self, route: Route, call: Call, request: _Request) -> _Answer:
         account, key = call.account.id, request.idempotency_key
         context = f"answer/{account}/{key}"
-        taken = await requestkeys.take(self._database, account, key, request.request_sha256, ABANDONED)
+        taken = await request_keys.take(self._database, account, key, request.request_sha256, ABANDONED)
         if taken is None:
-            found = await requestkeys.recall(self._database, account, "k", key)
+            found = await request_keys.recall(self._database, account, "k", key)
             if found is not None and found[0] != request.request_sha256:
                 raise Invalid("IDEMPOTENCY_MISMATCH")
             if found is None or not found[1]:
@@ -85,9 +85,9 @@ class Repeating:
         try:
             data = await route.handler(call)
         except SmsgwError:
-            await requestkeys.release(self._database, account, key, taken)
+            await request_keys.release(self._database, account, key, taken)
             raise
         answer = _Answer(call.status or route.status, msgspec.Raw(msgspec.json.encode(data)))
         sealed = self._sealer.seal(msgspec.json.encode(answer).decode(), context)
-        await requestkeys.keep(self._database, account, key, taken, sealed)
+        await request_keys.keep(self._database, account, key, taken, sealed)
         return answer

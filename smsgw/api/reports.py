@@ -13,8 +13,8 @@ from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import Id, Request
 from smsgw.api.values import dated
 from smsgw.core.webhooks import MO, REPORT, Way, type_of
-from smsgw.pipeline.events import OTHERS
-from smsgw.store import events
+from smsgw.pipeline.delivery.events import OTHERS
+from smsgw.store.messages import events
 
 MAX_WAITING = 16
 """Long polls of one key that may wait at the same time; further ones are answered at once."""

@@ -9,7 +9,6 @@ from typing import Any
 from smsgw.api.context import Call
 from smsgw.api.shapes import NoQuery
 
-BASE = "/api/v1"
 STORAGE = ("STORAGE_UNAVAILABLE",)
 """Errors of what only asks or changes the database."""
 REPEATED = ("IDEMPOTENCY_IN_PROGRESS", "IDEMPOTENCY_MISMATCH")

@@ -7,7 +7,6 @@ from smsgw.api import (
     blocklist,
     contacts,
     files,
-    links,
     messages,
     numbers,
     registry,
@@ -15,6 +14,7 @@ from smsgw.api import (
     sending,
     statistics,
     tasks,
+    url_filings,
     webhooks,
 )
 from smsgw.api.route import PublicRoute, Route
@@ -32,7 +32,7 @@ ROUTES: tuple[Route, ...] = (
     *blocklist.ROUTES,
     *numbers.ROUTES,
     *registry.ROUTES,
-    *links.ROUTES,
+    *url_filings.ROUTES,
     *account.ROUTES,
 )
 

@@ -10,7 +10,6 @@ from msgspec import Meta
 
 from smsgw.api import decode
 from smsgw.api.context import Call
-from smsgw.api.envelope import AllRejected
 from smsgw.api.route import Route
 from smsgw.api.shapes import (
     MAX_NUMBERS,
@@ -28,7 +27,8 @@ from smsgw.api.shapes import (
 from smsgw.api.values import FIRST_TIME, LAST_TIME, id_of
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import MessageType, Origin
-from smsgw.pipeline.accept import SendItem, SendRequest, SendResult
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest, SendResult
+from smsgw.web.envelope import AllRejected
 
 
 class Dedupe(Request):

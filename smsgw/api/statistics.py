@@ -15,7 +15,7 @@ from smsgw.api.values import china
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA, time_of
 from smsgw.core.model import MessageType
-from smsgw.store import statistics
+from smsgw.store.messages import daily
 
 DEFAULT_DAYS = 7
 
@@ -79,8 +79,8 @@ async def get_statistics(call: Call) -> Statistics:
         first = query.from_day or last - timedelta(days=DEFAULT_DAYS - 1)
     except OverflowError as exc:
         raise Invalid("PARAM_INVALID", field="to_day", reason="日期超出允许的范围") from exc
-    counted_to = time_of(await statistics.up_to(call.ctx.db))
-    lines = await statistics.ask(
+    counted_to = time_of(await daily.up_to(call.ctx.db))
+    lines = await daily.ask(
         call.ctx.db,
         first=first,
         last=last,
@@ -92,8 +92,8 @@ async def get_statistics(call: Call) -> Statistics:
     return Statistics([_line(line) for line in lines], china(counted_to))
 
 
-def _line(line: statistics.Line) -> StatisticsLine:
-    ended = {status: line.ended.get(status, 0) for status in statistics.STATUSES}
+def _line(line: daily.Line) -> StatisticsLine:
+    ended = {status: line.ended.get(status, 0) for status in daily.STATUSES}
     tried = sum(ended.values()) - ended["rejected"] - ended["cancelled"]
     return StatisticsLine(
         accepted=line.accepted,

@@ -32,7 +32,7 @@ from smsgw.core.states import STATUS_ZH
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, MAX_TO, STATES, TaskSpec
 from smsgw.platform.campaigns.service import TaskView
-from smsgw.store.tasks import Task
+from smsgw.store.messages.tasks import Task
 
 Clock = Annotated[
     str, Meta(max_length=8, pattern="^[0-9]{2}:[0-9]{2}(:[0-9]{2})?$", description="HH:MM or HH:MM:SS.")

@@ -14,8 +14,9 @@ from smsgw.api.shapes import Id, Request, Time
 from smsgw.api.values import china, id_of, in_span
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.webhooks import MO, NAME, Endpoint, Way, kind_of, type_of
-from smsgw.store import pushing, webhooks
-from smsgw.store.webhooks import EndpointRow, EventSetting, Wanted
+from smsgw.store.config import webhooks
+from smsgw.store.config.webhooks import EndpointRow, EventSetting, Wanted
+from smsgw.store.messages import pushing
 
 State = Literal["waiting", "delivered", "dead"]
 AnyState = Literal["any", "waiting", "delivered", "dead"]

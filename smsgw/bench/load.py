@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from smsgw import aio
 from smsgw.bench.sink import Event, Sink
 from smsgw.bench.wire import Answer, Connection, Endpoint
+from smsgw.runtime import aio
 
 CALL_TIMEOUT = 30.0
 PULL_LIMIT = 500

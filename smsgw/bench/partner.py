@@ -7,7 +7,7 @@ import time
 from array import array
 
 from smsgw.bench.load import Load, Observed, message_of
-from smsgw.link import Link
+from smsgw.net.connection import Link
 from smsgw.protocols.events import Answer, Bound, Closed, Event, Expired, Refused, Request
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.protocols.smpp import codes, pdus, rules

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from smsgw import __version__, aio
+from smsgw import __version__
 from smsgw.bench import processes
 from smsgw.bench.load import PULL_PAUSE, Customer, Load, Observed
 from smsgw.bench.partner import PartnerCustomer
@@ -32,7 +32,8 @@ from smsgw.bench.stage import (
 )
 from smsgw.bench.wire import Endpoint
 from smsgw.bench.wiretap import WireTap
-from smsgw.config import split_address
+from smsgw.runtime import aio
+from smsgw.runtime.config import split_address
 
 MAX_ARRIVALS = 200_000
 """Messages whose arrival at the carrier is timed: the last ones."""

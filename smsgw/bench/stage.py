@@ -16,17 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from smsgw import controlclient
 from smsgw.bench import processes
 from smsgw.core.ids import IdSource
 from smsgw.core.keywords import Word
 from smsgw.core.webhooks import Reach, parse_networks
+from smsgw.node import control_client
 from smsgw.platform.content import words
-from smsgw.store import accounts, audit, channels, keys, partners, policies, webhooks
-from smsgw.store.db import Database
-from smsgw.store.embedded import EmbeddedPostgres
-from smsgw.store.secrets import load_key
-from smsgw.store.webhooks import Wanted
+from smsgw.store.config import accounts, channels, keys, partners, policies, webhooks
+from smsgw.store.config.webhooks import Wanted
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.embedded import EmbeddedPostgres
+from smsgw.store.engine.secrets import load_key
+from smsgw.store.records import audit
 
 CARRIER_NICENESS = -10
 START_TIMEOUT = 120.0
@@ -188,7 +189,7 @@ async def staged(parent: Path | None, setting: Setting) -> AsyncIterator[Stage]:
         daemon = await _start_daemon(folder)
         status = await _ready(daemon, folder)
         bearer, database, secret = await _seed(data, setting, simulation, password)
-        await controlclient.call(data / "control.sock", "POST", "/reload")
+        await control_client.call(data / "control.sock", "POST", "/reload")
         await _bound(data / "control.sock", setting.channels)
         postmaster = next((p for p in processes.children(daemon.pid) if processes.name(p) == "postgres"), 0)
         smpp = status["urls"]["smpp"].removeprefix("smpp://")
@@ -240,8 +241,8 @@ async def _ready(daemon: asyncio.subprocess.Process, folder: Path) -> dict[str, 
         if daemon.returncode is not None:
             words = (folder / "daemon.log").read_text("utf-8", "replace").strip()[-2000:]
             raise RuntimeError(f"the daemon ended with {daemon.returncode}: {words}")
-        with contextlib.suppress(controlclient.DaemonAway):
-            status: dict[str, Any] = await controlclient.call(folder / "data" / "control.sock", "GET", "/status")
+        with contextlib.suppress(control_client.DaemonAway):
+            status: dict[str, Any] = await control_client.call(folder / "data" / "control.sock", "GET", "/status")
             if status["ready"]:
                 return status
         await asyncio.sleep(0.1)
@@ -304,7 +305,7 @@ async def _seed(
 async def _bound(socket: Path, count: int) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
-        status = await controlclient.call(socket, "GET", "/status")
+        status = await control_client.call(socket, "GET", "/status")
         ready = [c for c in status["channels"] if c["bound"] == c["connections"]]
         if len(ready) == count:
             return

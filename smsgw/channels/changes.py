@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Iterator
 from typing import Any
 
-from smsgw import aio
+from smsgw.runtime import aio
 
 
 class Changes:

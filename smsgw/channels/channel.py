@@ -15,7 +15,7 @@ from smsgw.channels.recording import ChannelRecording
 from smsgw.channels.services import Queue, Services
 from smsgw.core.model import ChannelSpec, ChannelStatus
 from smsgw.pipeline.routing import Membership
-from smsgw.store.leases import Lease
+from smsgw.store.engine.leases import Lease
 
 GRACE = 60.0
 """Seconds after a lost connection during which messages are still accepted for a channel."""

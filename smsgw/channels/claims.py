@@ -13,16 +13,17 @@ from collections.abc import Iterable
 
 import structlog
 
-from smsgw import aio, clock, failpoints
 from smsgw.channels.services import Queue, Services
 from smsgw.core.ids import first_id
 from smsgw.core.model import Claimed, Lane, Outcome, OutcomeKind
-from smsgw.pipeline.outcomes import MAX_AGE
+from smsgw.pipeline.outcomes.writer import MAX_AGE
 from smsgw.pipeline.routing import Membership
-from smsgw.store import claiming, leases
-from smsgw.store.db import Connection, connect
-from smsgw.store.journal import Key
-from smsgw.store.leases import Lease
+from smsgw.runtime import aio, clock, failpoints
+from smsgw.store.engine import leases
+from smsgw.store.engine.database import Connection, connect
+from smsgw.store.engine.journal import Key
+from smsgw.store.engine.leases import Lease
+from smsgw.store.messages import claiming
 
 log = structlog.get_logger(__name__)
 

@@ -13,7 +13,6 @@ from collections import deque
 
 import structlog
 
-from smsgw import aio, clock, failpoints
 from smsgw.channels import profiles
 from smsgw.channels.claims import Claims
 from smsgw.channels.intake import Intake
@@ -23,14 +22,15 @@ from smsgw.channels.ready import Ready
 from smsgw.channels.services import Services
 from smsgw.core.model import ChannelSpec, Claimed, Lane, Outcome, OutcomeKind
 from smsgw.core.pacing import Pacer
-from smsgw.link import Link
+from smsgw.net.connection import Link
 from smsgw.protocols.events import Answer, Closed, Event, Expired, Late, Request
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import NotBound, WindowFull
-from smsgw.sparing import Sparing
-from smsgw.store.db import CONFLICT, OUTAGE
-from smsgw.store.journal import Key
-from smsgw.store.leases import Lease
+from smsgw.runtime import aio, clock, failpoints
+from smsgw.runtime.sparing import Sparing
+from smsgw.store.engine.database import CONFLICT, OUTAGE
+from smsgw.store.engine.journal import Key
+from smsgw.store.engine.leases import Lease
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)

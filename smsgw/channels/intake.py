@@ -9,11 +9,11 @@ import structlog
 from smsgw.channels.mapping import INTERMEDIATE, Incoming, Mapping
 from smsgw.core.model import Report
 from smsgw.core.states import PartState
-from smsgw.link import Link
-from smsgw.pipeline.outcomes import Outcomes
+from smsgw.net.connection import Link
+from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.protocols.events import Request
 from smsgw.protocols.pdu import Pdu
-from smsgw.sparing import Sparing
+from smsgw.runtime.sparing import Sparing
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import structlog
 
-from smsgw import aio
 from smsgw.channels import profiles
 from smsgw.channels.listener import Listeners, ListenerTaken, Numberings
 from smsgw.channels.login import china_timestamp, session_for
@@ -20,11 +19,12 @@ from smsgw.channels.recording import ChannelRecording
 from smsgw.channels.transport import open_link, tls_context
 from smsgw.core.errors import Invalid
 from smsgw.core.model import ChannelSpec
-from smsgw.link import Link
+from smsgw.net.connection import Link
 from smsgw.protocols.events import Bound, Closed, Event, Refused, Violation
 from smsgw.protocols.sgip import rules as sgip_rules
 from smsgw.protocols.states import RECEIVING, SENDING
-from smsgw.sparing import Sparing
+from smsgw.runtime import aio
+from smsgw.runtime.sparing import Sparing
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)

@@ -12,18 +12,18 @@ from typing import Protocol
 
 import structlog
 
-from smsgw import clock
 from smsgw.channels import profiles
 from smsgw.core.addresses import place_of
 from smsgw.core.guard import PARTNERS, Guard
 from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelSpec
-from smsgw.link import Link
+from smsgw.net.connection import Link
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.protocols.sgip import rules
 from smsgw.protocols.sgip.pdus import Bind
-from smsgw.sparing import Sparing
+from smsgw.runtime import clock
+from smsgw.runtime.sparing import Sparing
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)

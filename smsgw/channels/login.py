@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from smsgw import clock
 from smsgw.channels.profiles import Profile
 from smsgw.core.model import ChannelSpec
 from smsgw.protocols.cmpp import rules as cmpp_rules
@@ -14,6 +13,7 @@ from smsgw.protocols.session import Session, SessionConfig
 from smsgw.protocols.sgip import rules as sgip_rules
 from smsgw.protocols.smgp import rules as smgp_rules
 from smsgw.protocols.smpp import rules as smpp_rules
+from smsgw.runtime import clock
 
 RESPONSE_TIMEOUT = 60.0
 ANSWER_PATIENCE = 10.0

@@ -9,7 +9,6 @@ from dataclasses import replace
 import structlog
 from asyncpg import PostgresError
 
-from smsgw import aio, clock, failpoints
 from smsgw.channels import profiles
 from smsgw.channels.changes import Changes
 from smsgw.channels.channel import GRACE, STOP_PATIENCE, Channel
@@ -18,17 +17,19 @@ from smsgw.channels.services import Queue, Services
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.ids import first_id, time_of
 from smsgw.core.model import TEST_CHANNEL, ChannelSpec, ChannelStatus, UnknownPolicy
-from smsgw.pipeline import stranding
-from smsgw.pipeline.directory import Directory
-from smsgw.pipeline.outcomes import MAX_AGE
-from smsgw.pipeline.recovery import correct_taken_over, recover_channel
+from smsgw.pipeline.outcomes.recovery import correct_taken_over, recover_channel
+from smsgw.pipeline.outcomes.writer import MAX_AGE
 from smsgw.pipeline.routing import Membership, membership, pools_of
-from smsgw.store import channels as store
-from smsgw.store import claiming, leases, stats
-from smsgw.store.db import Database
-from smsgw.store.journal import Replay
-from smsgw.store.leases import Lease
-from smsgw.store.secrets import Sealer
+from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.upkeep import failover
+from smsgw.runtime import aio, clock, failpoints
+from smsgw.store.config import channels as store
+from smsgw.store.engine import leases
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.journal import Replay
+from smsgw.store.engine.leases import Lease
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages import claiming, counters
 
 log = structlog.get_logger(__name__)
 
@@ -421,7 +422,7 @@ class ChannelManager:
         gone = {id_ for id_ in known - self._others if now - self._well_at[id_] > GONE_AFTER}
         serving = [(pool_id, id_) for id_ in sorted(well) for pool_id in self._pools_of(self._specs[id_])]
         if serving:
-            self.announce(await stranding.free(self._services.outcomes, gone, serving))
+            self.announce(await failover.free(self._services.outcomes, gone, serving))
 
     async def _say(self) -> None:
         async with self._database.acquire() as connection:
@@ -434,7 +435,7 @@ class ChannelManager:
             )
         waits = {pool_id: (now - time_of(id_)).total_seconds() for pool_id, id_ in oldest.items()}
         self._services.tables.waits(waits)
-        self._today = await stats.submitted_today(self._database)
+        self._today = await counters.submitted_today(self._database)
         mine = [(c.spec.id, c.reachable, c.last_error[:500]) for c in self._channels.values()]
         await store.say(self._database, self._services.node, mine)
         said = await store.said(self._database)

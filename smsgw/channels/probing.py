@@ -13,16 +13,16 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from smsgw import clock
 from smsgw.channels.channel import Channel
 from smsgw.core import numbers, text
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.core.model import ChannelSpec
 from smsgw.core.states import FINAL, PartState
-from smsgw.store import probing as store
-from smsgw.store.db import Database
-from smsgw.store.probing import Probe
+from smsgw.runtime import clock
+from smsgw.store.engine.database import Database
+from smsgw.store.messages import probing as store
+from smsgw.store.messages.probing import Probe
 
 log = structlog.get_logger(__name__)
 

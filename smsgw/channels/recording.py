@@ -8,13 +8,13 @@ import secrets
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
-from smsgw import clock
 from smsgw.core.model import ChannelSpec
 from smsgw.recording import Masker, Recorder, Tap
+from smsgw.runtime import clock
 
 if TYPE_CHECKING:
     from smsgw.channels.profiles import Profile
-    from smsgw.link import Link
+    from smsgw.net.connection import Link
 
 MAX_SECONDS = 3600.0
 MAX_BYTES = 256 * 1024 * 1024

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from smsgw.channels.listener import Listeners, Numberings
-from smsgw.channels.pools import PoolTables
+from smsgw.channels.pool_shares import PoolShares
 from smsgw.core.ids import AHEAD, first_id
 from smsgw.core.model import ChannelSpec
-from smsgw.pipeline.outcomes import Outcomes
-from smsgw.store.journal import Journal
+from smsgw.pipeline.outcomes.writer import Outcomes
+from smsgw.store.engine.journal import Journal
 
 Queue = tuple[int, int]
 """(pool id, lane)."""
@@ -25,7 +25,7 @@ class Services:
     node: int
     journal: Journal
     outcomes: Outcomes
-    tables: PoolTables
+    tables: PoolShares
     new_id: Callable[[], int]
     listeners: Listeners = field(default_factory=Listeners)
     numberings: Numberings = field(default_factory=Numberings)

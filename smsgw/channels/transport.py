@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from typing import Any
 
-from smsgw.link import Link
+from smsgw.net.connection import Link
 
 TLS_SHUTDOWN = 2.0
 """Seconds for the last words of TLS; asyncio would wait half a minute for a peer that is gone."""

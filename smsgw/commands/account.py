@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from smsgw import clock
 from smsgw.commands.base import (
     Context,
     Failed,
@@ -22,9 +21,11 @@ from smsgw.commands.base import (
 )
 from smsgw.core.accounts import FIELDS, subtree
 from smsgw.core.ids import CHINA
-from smsgw.store import accounts, usage
-from smsgw.store.accounts import AccountRow
-from smsgw.store.db import Database
+from smsgw.runtime import clock
+from smsgw.store.config import accounts
+from smsgw.store.config.accounts import AccountRow
+from smsgw.store.engine.database import Database
+from smsgw.store.messages import billing_usage
 
 
 @click.group()
@@ -166,7 +167,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 
 @account.command("usage")
 @click.argument("name")
-@click.option("--by", "group", default="day", help=f"Comma-separated: {', '.join(usage.DIMENSIONS)}.")
+@click.option("--by", "group", default="day", help=f"Comma-separated: {', '.join(billing_usage.DIMENSIONS)}.")
 @click.option("--from", "first", type=_DAY, help="First day; 7 days are shown without one.")
 @click.option("--to", "last", type=_DAY, help="Last day; today without one.")
 @click.option("--below", is_flag=True, help="Also the accounts below.")
@@ -187,7 +188,7 @@ async def account_usage(
     async with ctx.database() as database:
         found = await account_id(database, name)
         tree = (row.account for row in await accounts.list_accounts(database))
-        lines = await usage.ask(
+        lines = await billing_usage.ask(
             database, first=first.date() if first else to - timedelta(days=6), last=to, group=group.split(","),
             accounts=sorted(subtree(tree, found)) if below else [found],
         )  # fmt: skip

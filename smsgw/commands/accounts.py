@@ -26,11 +26,12 @@ from smsgw.commands.base import (
     run_async,
     say,
 )
-from smsgw.store import anchors, auditchain, staff
-from smsgw.store import audit as records
-from smsgw.store import ledger as books
-from smsgw.store.auditchain import Report
-from smsgw.store.db import Database
+from smsgw.store import staff
+from smsgw.store.engine.database import Database
+from smsgw.store.messages import ledger as books
+from smsgw.store.records import anchors, audit_chain
+from smsgw.store.records import audit as records
+from smsgw.store.records.audit_chain import Report
 
 
 @click.group()
@@ -210,7 +211,7 @@ async def _verify(ctx: Context, database: Database, files: Sequence[Path]) -> Re
     settings = ctx.settings
     own = anchors.AnchorFile(settings.anchor_file, limit=0)
     everything = chain(own.read(), *(anchors.read(file) for file in files))
-    return await auditchain.verify(database, ctx.sealer(), everything)
+    return await audit_chain.verify(database, ctx.sealer(), everything)
 
 
 @audit.command("verify")
@@ -261,6 +262,6 @@ async def audit_accept(ctx: Context, reason: str, files: tuple[Path, ...]) -> No
     """Write into the log that what verify finds now is known, and why; it is told apart from new things then."""
     async with ctx.database() as database:
         report = await _verify(ctx, database, files)
-        number = await auditchain.accept(database, report, reason, actor=actor())
+        number = await audit_chain.accept(database, report, reason, actor=actor())
     _tell(report)
     click.echo(f"{number} problems are known from now on" if number else "there is nothing to accept")

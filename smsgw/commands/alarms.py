@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from smsgw.commands.base import Context, actor, json_option, pass_context, print_json, print_table, run_async
-from smsgw.store import alarms as store
+from smsgw.store.records import alarms as store
 
 
 @click.group()

@@ -18,15 +18,17 @@ from typing import Any, TypeVar
 
 import click
 
-from smsgw import clock, config, controlclient, operators, private
-from smsgw.config import Config, ConfigError
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA, COMMANDS, IdSource
 from smsgw.core.printable import printable
-from smsgw.store import audit, migrate, secrets
-from smsgw.store.db import Database
-from smsgw.store.embedded import EmbeddedError, EmbeddedPostgres
-from smsgw.store.secrets import KeyFileError, Sealer
+from smsgw.node import control_client, operators
+from smsgw.runtime import clock, config, private
+from smsgw.runtime.config import Config, ConfigError
+from smsgw.store.engine import migrate, secrets
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.embedded import EmbeddedError, EmbeddedPostgres
+from smsgw.store.engine.secrets import KeyFileError, Sealer
+from smsgw.store.records import audit
 
 T = TypeVar("T")
 
@@ -101,15 +103,15 @@ class Context:
 
     async def daemon(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the running daemon."""
-        return await controlclient.call(self.settings.control_socket, method, path, body)
+        return await control_client.call(self.settings.control_socket, method, path, body)
 
     def daemon_stream(self, path: str, body: Any, *, timeout_s: float) -> AsyncIterator[bytes]:
         """Ask the running daemon for something that comes piece by piece."""
-        return controlclient.stream(self.settings.control_socket, path, body, timeout_s=timeout_s)
+        return control_client.stream(self.settings.control_socket, path, body, timeout_s=timeout_s)
 
     async def tell_daemon(self) -> None:
         """Let a running daemon take up a change at once; without one it is taken up at the next start."""
-        with contextlib.suppress(controlclient.DaemonAway):
+        with contextlib.suppress(control_client.DaemonAway):
             await self.daemon("POST", "/reload")
 
 

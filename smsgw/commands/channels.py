@@ -27,12 +27,12 @@ from smsgw.commands.base import (
     print_table,
     run_async,
 )
-from smsgw.controlclient import DaemonAway
 from smsgw.core.states import FINAL, STATUS, PartState
-from smsgw.store import channels as store
-from smsgw.store import probing
-from smsgw.store.db import Database
-from smsgw.store.secrets import Sealer
+from smsgw.node.control_client import DaemonAway
+from smsgw.store.config import channels as store
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages import probing
 
 PROTOCOLS = ("cmpp30", "cmpp20", "smpp34", "sgip12", "smgp30")
 CARRIERS = ("CMCC", "CUCC", "CTCC", "CBN", "INTL")

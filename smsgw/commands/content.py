@@ -25,8 +25,9 @@ from smsgw.core.model import MessageType
 from smsgw.core.numbers import InvalidNumber, mask, normalize
 from smsgw.core.policy import LISTED_ZH, Listed
 from smsgw.platform.content import words
-from smsgw.store import accounts, audit, policies, traditional
-from smsgw.store.db import Database
+from smsgw.store.config import accounts, policies, traditional
+from smsgw.store.engine.database import Database
+from smsgw.store.records import audit
 
 TYPES = click.Choice([str(x) for x in MessageType])
 ACTIONS = click.Choice([str(x) for x in Action])

@@ -16,27 +16,21 @@ from pathlib import Path
 import click
 import uvloop
 
-from smsgw import app, log
 from smsgw.admin.auth import hash_password
 from smsgw.admin.strength import one_time_password
-from smsgw.app import Daemon
 from smsgw.commands.base import BadConfiguration, Failed
-from smsgw.config import (
-    Config,
-    ConfigError,
-    DatabaseConfig,
-    HttpConfig,
-    NodeConfig,
-    OpsConfig,
-    load,
-)
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
-from smsgw.pipeline.accept import SendItem, SendRequest
+from smsgw.node import life
+from smsgw.node.life import Daemon
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.runtime import log
+from smsgw.runtime.config import Config, ConfigError, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig, load
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Rule
-from smsgw.store import accounts, channels, keys, policies, staff
-from smsgw.store.embedded import EmbeddedError
-from smsgw.store.secrets import KeyFileError
+from smsgw.store import staff
+from smsgw.store.config import accounts, channels, keys, policies
+from smsgw.store.engine.embedded import EmbeddedError
+from smsgw.store.engine.secrets import KeyFileError
 
 ACCOUNT = "demo"
 LOGIN = "admin"
@@ -111,7 +105,7 @@ class Demo:
                 )
                 self._carriers[name] = await self._start_carrier(config, ports.get(name, 0))
             self._keep_ports()
-            await app.run(self._settings, on_ready=self._ready)
+            await life.run(self._settings, on_ready=self._ready)
         finally:
             for carrier in self._carriers.values():
                 await carrier.stop()

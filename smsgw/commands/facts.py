@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
-from smsgw.store import parked as store
-from smsgw.store.inbound import Arrived
-from smsgw.store.outcomes import Answer, GivenBack
+from smsgw.store.messages import parked as store
+from smsgw.store.messages.inbound import Arrived
+from smsgw.store.messages.outcomes import Answer, GivenBack
 
 
 @click.group()

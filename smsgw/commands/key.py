@@ -19,7 +19,7 @@ from smsgw.commands.base import (
     run_async,
 )
 from smsgw.core.ids import CHINA
-from smsgw.store import keys
+from smsgw.store.config import keys
 
 EXPIRY = click.DateTime(["%Y-%m-%d"])
 

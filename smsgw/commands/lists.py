@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 
-from smsgw import clock
 from smsgw.commands.base import (
     Context,
     Failed,
@@ -26,10 +25,12 @@ from smsgw.commands.base import (
 from smsgw.core import settings as core_settings
 from smsgw.core.blocklist import MANUAL, SOURCES, Scope
 from smsgw.core.numbers import InvalidNumber, mask, normalize
-from smsgw.store import accounts, blocklist, codes, complaints
-from smsgw.store import settings as settings_store
-from smsgw.store.db import Database
-from smsgw.store.extensions import MATCHED_DAYS
+from smsgw.runtime import clock
+from smsgw.store.config import accounts, blocklist, codes
+from smsgw.store.config import settings as settings_store
+from smsgw.store.config.extensions import MATCHED_DAYS
+from smsgw.store.engine.database import Database
+from smsgw.store.messages import complaints
 
 MAX_IMPORT = 2_000_000
 TYPES = click.Choice(("otp", "notice", "marketing"))

@@ -21,7 +21,8 @@ from smsgw.commands.base import (
 )
 from smsgw.core.numbers import mask
 from smsgw.core.states import DECISIONS, STATUS_ZH
-from smsgw.store import audit, messages
+from smsgw.store.messages import lookup
+from smsgw.store.records import audit
 
 TYPES = click.Choice(("otp", "notice", "marketing"))
 
@@ -113,7 +114,7 @@ async def explain(
 async def trace(ctx: Context, message_id: int, unmask: bool, as_json: bool) -> None:
     """The story of one message, from acceptance to the customer's acknowledgement."""
     async with ctx.database() as database:
-        story = await messages.trace_message(database, message_id, accounts=None)
+        story = await lookup.trace_message(database, message_id, accounts=None)
         if story is not None:
             await audit.record(database, actor(), "message.read", f"message/{message_id}", after={"unmasked": unmask})
     if story is None:
@@ -180,7 +181,7 @@ def unknown() -> None:
 async def unknown_list(ctx: Context, limit: int, as_json: bool) -> None:
     """Written to a carrier, and the answer was lost; oldest first."""
     async with ctx.database() as database:
-        rows = await messages.list_unknown(database, limit=limit)
+        rows = await lookup.list_unknown(database, limit=limit)
     lines = [
         {
             "message_id": str(r["id"]), "part": r["part"], "account": r["account_name"], "channel": r["channel_name"],

@@ -9,25 +9,25 @@ import os
 import click
 import uvloop
 
-from smsgw import log
 from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async
 from smsgw.commands.partners import BIND_COLUMNS
-from smsgw.store import migrate as migration
-from smsgw.store import roles
+from smsgw.runtime import log
+from smsgw.store.engine import database_roles
+from smsgw.store.engine import migrate as migration
 
 
 @click.command()
 @pass_context
 def run(ctx: Context) -> None:
     """Run the daemon."""
-    from smsgw import app
+    from smsgw.node import life
 
     settings = ctx.settings
     faulthandler.enable()  # the watchdog's SIGABRT: what stood still is on standard error
     log.setup(os.environ.get("SMSGW_LOG_LEVEL", "info"), os.environ.get("SMSGW_LOG_FORMAT", "auto"))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(app.run(settings))
+            runner.run(life.run(settings))
     except (RuntimeError, OSError) as exc:
         raise Failed(str(exc)) from exc
 
@@ -56,7 +56,7 @@ async def check(ctx: Context) -> None:
         server = await database.fetchval("SHOW server_version")
         fsync = await database.fetchval("SHOW fsync")
         commit = await database.fetchval("SHOW synchronous_commit")
-        role, may = await database.fetchrow(roles.WALLS) or ("", "")
+        role, may = await database.fetchrow(database_roles.WALLS) or ("", "")
     where = "external" if settings.database.dsn else f"embedded in {settings.node.data_dir}"
     click.echo(f"configuration  ok ({ctx.config_path or 'defaults'})")
     click.echo(f"database       PostgreSQL {server}, {where}, fsync {fsync}, synchronous_commit {commit}")

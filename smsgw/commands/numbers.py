@@ -17,9 +17,9 @@ from smsgw.commands.base import (
     print_table,
     run_async,
 )
-from smsgw.commands.numberstatus import number_status
+from smsgw.commands.number_status import number_status
 from smsgw.core.numbers import CBN, CMCC, CTCC, CUCC
-from smsgw.store import numbers as store
+from smsgw.store.config import numbers as store
 
 CARRIERS = {
     **dict.fromkeys(("CMCC", "移动", "中国移动"), CMCC),

@@ -21,8 +21,8 @@ from smsgw.commands.base import (
     run_async,
 )
 from smsgw.core.partners import PROTOCOLS
-from smsgw.store import accounts
-from smsgw.store import partners as store
+from smsgw.store.config import accounts
+from smsgw.store.config import partners as store
 
 BIND_COLUMNS = (
     "protocol", "user", "account", "version", "mode", "ip", "submits", "refused", "unanswered", "deliveries", "window",

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import click
 
-from smsgw import clock
 from smsgw.commands.base import (
     Context,
     json_option,
@@ -17,8 +16,9 @@ from smsgw.commands.base import (
 )
 from smsgw.core import numbers
 from smsgw.core.ids import first_id
-from smsgw.core.reportids import Spelling
-from smsgw.store import reportids as store
+from smsgw.core.report_ids import Spelling
+from smsgw.runtime import clock
+from smsgw.store.messages import report_ids as store
 
 LOOK_BACK = timedelta(days=13)
 

@@ -14,11 +14,11 @@ from smsgw.commands.base import (
     print_table,
     run_async,
 )
-from smsgw.core import reportcodes
-from smsgw.core.codebook import Source
+from smsgw.core import report_codes
+from smsgw.core.code_book import Source
 from smsgw.core.model import REPORT_CLASSES, MessageType
 from smsgw.core.retry import DEFAULTS, NEVER_RETRIED, Fault, How, Rule
-from smsgw.store import retries as store
+from smsgw.store.config import retry_rules as store
 
 FAULTS = click.Choice([str(f) for f in Fault])
 TYPES = click.Choice([str(t) for t in MessageType])
@@ -119,7 +119,7 @@ async def code_list(ctx: Context, everything: bool, as_json: bool) -> None:
                  for row in await store.list_codes(database)]  # fmt: skip
     if everything:
         lines += [{"channel": "*", "source": "report", "code": listed, "class": cls, "fault": str(fault), "carrier": "",
-                   "from": "built-in"} for listed, (cls, fault) in reportcodes.listed().items()]  # fmt: skip
+                   "from": "built-in"} for listed, (cls, fault) in report_codes.listed().items()]  # fmt: skip
     if as_json:
         print_json(lines)
     else:

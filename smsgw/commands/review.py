@@ -19,8 +19,9 @@ from smsgw.commands.base import (
     show_time,
 )
 from smsgw.core.numbers import mask
-from smsgw.store import audit, reviews
-from smsgw.store.db import Row
+from smsgw.store.engine.database import Row
+from smsgw.store.messages import reviews
+from smsgw.store.records import audit
 
 STATES = ("pending", "passed", "rejected", "expired")
 

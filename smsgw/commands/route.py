@@ -23,10 +23,10 @@ from smsgw.commands.base import (
 )
 from smsgw.core import routes as core
 from smsgw.core.routes import InvalidRoutes
-from smsgw.pipeline import rerouting
-from smsgw.store import routes as store
-from smsgw.store.channels import load_pools
-from smsgw.store.db import Database
+from smsgw.pipeline.upkeep import rerouting
+from smsgw.store.config import routes as store
+from smsgw.store.config.channels import load_pools
+from smsgw.store.engine.database import Database
 
 LATECOMERS = 2.0
 """Seconds after which every node has taken up a table."""

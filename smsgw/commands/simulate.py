@@ -16,8 +16,8 @@ from typing import Any
 import click
 import structlog
 
-from smsgw.aio import keep_memory
 from smsgw.recording import RecordingError, read
+from smsgw.runtime.aio import keep_memory
 from smsgw.simulator import ScenarioError, Simulator, parse_scenario
 from smsgw.simulator.config import PROTOCOLS, Scenario, read_toml
 

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 
 import click
 
-from smsgw import clock
 from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
-from smsgw.store import accounts, statistics
+from smsgw.runtime import clock
+from smsgw.store.config import accounts
+from smsgw.store.messages import daily
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -21,7 +22,7 @@ def stats() -> None:
 
 
 @stats.command("show")
-@click.option("--by", "group", default="day", help=f"Comma-separated: {', '.join(statistics.DIMENSIONS)}.")
+@click.option("--by", "group", default="day", help=f"Comma-separated: {', '.join(daily.DIMENSIONS)}.")
 @click.option("--from", "first", type=_DAY, help="First day; 7 days are shown without one.")
 @click.option("--to", "last", type=_DAY, help="Last day; today without one.")
 @click.option("--account", help="Only this account.")
@@ -47,14 +48,14 @@ async def stats_show(
             ]
             if not only:
                 raise Failed(f"no account {account}; see: smsgwctl account list")
-        lines = await statistics.ask(
+        lines = await daily.ask(
             database, first=first.date() if first else to - timedelta(days=6), last=to, group=names,
             accounts=only, type_=type_, sign=sign,
         )  # fmt: skip
     rows = [
         {name: str(value) for name, value in line.keys.items()}
         | {"accepted": line.accepted, "parts": line.parts, "units": line.units}
-        | {status: line.ended.get(status, 0) for status in statistics.STATUSES}
+        | {status: line.ended.get(status, 0) for status in daily.STATUSES}
         for line in lines
     ]
     if as_json:
@@ -62,7 +63,7 @@ async def stats_show(
         return
     print_table(
         rows,
-        (*dict.fromkeys(names), "accepted", "parts", "units", *statistics.STATUSES),
+        (*dict.fromkeys(names), "accepted", "parts", "units", *daily.STATUSES),
         empty="nothing was sent",
     )
 
@@ -77,5 +78,5 @@ async def stats_recount(ctx: Context, day: datetime) -> None:
     if day.date() < oldest:
         raise Failed(f"reports are kept since {oldest}; an older day cannot be counted again")
     async with ctx.database() as database:
-        await statistics.recount(database, day.date())
+        await daily.recount(database, day.date())
     click.echo(f"{day:%Y-%m-%d} counted anew")

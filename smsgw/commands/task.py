@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from smsgw import controlclient
 from smsgw.commands.base import (
     Context,
     Failed,
@@ -20,12 +19,13 @@ from smsgw.commands.base import (
     run_async,
 )  # fmt: skip
 from smsgw.core.ids import CHINA
+from smsgw.node import control_client
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.model import STATES, progress
 from smsgw.platform.campaigns.service import feeding_over
-from smsgw.store import accounts
-from smsgw.store import tasks as store
-from smsgw.store.tasks import Task
+from smsgw.store.config import accounts
+from smsgw.store.messages import tasks as store
+from smsgw.store.messages.tasks import Task
 
 TYPES = click.Choice(("otp", "notice", "marketing"))
 PATIENCE = 900.0
@@ -130,7 +130,7 @@ async def add(
         "phone": phone_column, "variables": variables, "sign": sign, "type": kind, "send_at": send_at,
         "expire_at": expire_at, "windows": windows, "recurring": recurring, "rate": rate, "review": review,
     }  # fmt: skip
-    made = await controlclient.call(ctx.settings.control_socket, "POST", "/tasks", body, timeout_s=PATIENCE)
+    made = await control_client.call(ctx.settings.control_socket, "POST", "/tasks", body, timeout_s=PATIENCE)
     _show(made, as_json)
 
 
@@ -179,7 +179,7 @@ def _command(verb: str, text: str) -> None:
     @run_async
     async def run(ctx: Context, task_id: int, as_json: bool) -> None:
         body = {"task": task_id}
-        answer = await controlclient.call(
+        answer = await control_client.call(
             ctx.settings.control_socket, "POST", f"/tasks/{verb}", body, timeout_s=120.0
         )
         _show(answer, as_json)

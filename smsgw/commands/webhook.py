@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from smsgw import clock
 from smsgw.commands.base import (
     Context,
     Failed,
@@ -21,9 +20,11 @@ from smsgw.commands.base import (
     run_async,
 )
 from smsgw.core.webhooks import TYPES, Way, kind_of, type_of
-from smsgw.store import pushing, webhooks
-from smsgw.store.db import Database
-from smsgw.store.webhooks import EventSetting, Wanted
+from smsgw.runtime import clock
+from smsgw.store.config import webhooks
+from smsgw.store.config.webhooks import EventSetting, Wanted
+from smsgw.store.engine.database import Database
+from smsgw.store.messages import pushing
 
 STATES = click.Choice(pushing.STATES)
 WAYS = click.Choice([str(w) for w in Way])

@@ -87,6 +87,7 @@ CODES: dict[str, tuple[int, str, str]] = {
     "AUTH_BEARER_INSECURE": (403, "Bearer 令牌不可用:{reason},请改用签名认证或调整配置", "Bearer is refused: {reason}"),
     "AUTH_IP_DENIED": (403, "来源 IP {ip} 不在白名单", "Source address {ip} is not allowed"),
     "SCOPE_DENIED": (403, "密钥没有权限:{scope}", "The key lacks the scope {scope}"),
+    "PERMISSION_DENIED": (403, "没有权限:{permission},请联系管理员开通", "Permission denied: {permission}"),
     "ACCOUNT_STOPPED": (403, "账号已停用,请联系管理员", "The account is stopped"),
     "ACCOUNT_EXPIRED": (403, "合同已于 {date} 到期,请联系管理员续约", "The contract ended on {date}"),
     "ACCOUNT_NOT_BEGUN": (403, "合同尚未生效,{date} 起可用", "The contract begins on {date}"),

@@ -15,10 +15,10 @@ from typing import Any
 
 from smsgw.core.ids import CHINA
 from smsgw.core.keywords import WordFilter
-from smsgw.core.links import LinkBook
 from smsgw.core.model import Account, MessageType
 from smsgw.core.schedule import Window, Windows
 from smsgw.core.templates import ContentBook
+from smsgw.core.url_filings import LinkBook
 
 TYPE_ZH = {MessageType.OTP: "验证码", MessageType.NOTICE: "通知", MessageType.MARKETING: "营销"}
 MAX_RATES = 8

@@ -1,6 +1,6 @@
 """Where events of an account go to: ways, endpoints and their options, what an address may be, when to try again.
 
-The format on the wire is ``core/pushformat.py``.
+The format on the wire is ``core/push_format.py``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from smsgw.core import publicnet
-from smsgw.core.publicnet import Network
+from smsgw.core import public_networks
+from smsgw.core.public_networks import Network
 
 REPORT, MO = "report", "mo"
 """Kinds of events about messages as the ledger names them; all others have the name of their type."""
@@ -288,12 +288,12 @@ class Reach:
 
     def allows(self, address: str) -> bool:
         """Whether a connection to this IP address may be made: public unicast, or one of ``networks``."""
-        ip = publicnet.parse(address)
-        return ip is not None and (publicnet.is_public(ip) or publicnet.opened(ip, self.networks))
+        ip = public_networks.parse(address)
+        return ip is not None and (public_networks.is_public(ip) or public_networks.opened(ip, self.networks))
 
     def narrowed(self, granted: Sequence[Network]) -> Reach:
         """The same for an account that operators have granted these networks."""
-        return replace(self, networks=publicnet.common(self.networks, granted))
+        return replace(self, networks=public_networks.common(self.networks, granted))
 
 
 def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:

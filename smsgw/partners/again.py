@@ -52,7 +52,7 @@ class Left:
         return len(self._left)
 
     def add(self, partner_id: int, submits: Iterable[tuple[int, UnderWay]], now: float) -> None:
-        """A connection of this partner is gone. ``submits``: each with its fingerprint (``Face.fingerprint``)."""
+        """A connection of this partner is gone. ``submits``: each with its fingerprint."""
         for fingerprint, one in submits:
             one.left_at = now
             one.key = partner_id, one.request.pdu.sequence, fingerprint

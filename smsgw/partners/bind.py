@@ -11,21 +11,31 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from smsgw import aio, clock
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.model import Account
 from smsgw.core.partners import Partner, ReplyTo
-from smsgw.link import Link
+from smsgw.net.connection import Link
 from smsgw.partners.again import UnderWay
-from smsgw.partners.face import Cancel, Count, Face, Login, NotText, Query, Submit, Unfit, text_of
-from smsgw.partners.feed import Delivery, Feed
+from smsgw.partners.delivery import Delivery, Feed
+from smsgw.partners.protocol_server import (
+    Cancel,
+    Count,
+    Login,
+    NotText,
+    ProtocolServer,
+    Query,
+    Submit,
+    Unfit,
+    text_of,
+)
 from smsgw.partners.sources import extension_of
-from smsgw.pipeline.accept import ItemResult, SendItem, SendRequest
+from smsgw.pipeline.accept.acceptor import ItemResult, SendItem, SendRequest
 from smsgw.protocols.events import Answer, Closed, Event, Expired, Late, Request, Violation
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.states import RECEIVING
-from smsgw.sparing import Sparing
-from smsgw.store.partnerparts import Part
+from smsgw.runtime import aio, clock
+from smsgw.runtime.sparing import Sparing
+from smsgw.store.messages.partner_parts import Part
 
 if TYPE_CHECKING:
     from smsgw.partners.service import Partners
@@ -51,7 +61,7 @@ class Bind:
         self,
         service: Partners,
         link: Link,
-        face: Face,
+        face: ProtocolServer,
         partner: Partner,
         login: Login,
         number: int,

@@ -6,21 +6,31 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from smsgw import clock
 from smsgw.core import numbers, text
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA, time_of
 from smsgw.core.model import Origin
 from smsgw.core.partners import Partner, ReplyTo, Wanted
 from smsgw.core.text import Coding
-from smsgw.partners.cmppids import from_msg_id, to_msg_id
-from smsgw.partners.face import Cancel, Count, Login, Order, Standing, Submit, Unfit, content_of, span_of
+from smsgw.partners.cmpp_ids import from_msg_id, to_msg_id
+from smsgw.partners.protocol_server import (
+    Cancel,
+    Count,
+    Login,
+    Order,
+    Standing,
+    Submit,
+    Unfit,
+    content_of,
+    span_of,
+)
 from smsgw.protocols.cmpp import codes, pdus, reports
 from smsgw.protocols.cmpp import rules as cmpp_rules
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.rules import Rules
-from smsgw.store.bindevents import Claimed, ReceiptTo
-from smsgw.store.db import Row
+from smsgw.runtime import clock
+from smsgw.store.engine.database import Row
+from smsgw.store.messages.bind_events import Claimed, ReceiptTo
 
 MAX_DESTINATIONS: Final = 99
 """DestUsr_tl is less than 100 (8.4.3.1)."""
@@ -89,8 +99,8 @@ def coding_of(msg_fmt: int) -> Coding:
     return known
 
 
-class CmppFace:
-    """``face.Face``."""
+class CmppServer:
+    """``face.ProtocolServer``."""
 
     protocol = "cmpp"
     origin = Origin.CMPP

@@ -9,16 +9,16 @@ from typing import Any
 
 import structlog
 
-from smsgw import clock
-from smsgw.config import split_address
 from smsgw.core.addresses import place_of
 from smsgw.core.guard import Buckets, Rate
-from smsgw.link import Link
-from smsgw.partners.face import Face
+from smsgw.net.connection import Link
+from smsgw.net.tls import HANDSHAKE_TIMEOUT, Certificate
+from smsgw.partners.protocol_server import ProtocolServer
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
 from smsgw.protocols.session import Session, SessionConfig
-from smsgw.sparing import Sparing
-from smsgw.tls import HANDSHAKE_TIMEOUT, Certificate
+from smsgw.runtime import clock
+from smsgw.runtime.config import split_address
+from smsgw.runtime.sparing import Sparing
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)
@@ -45,7 +45,7 @@ class Listener:
     """One socket of one protocol. ``on_login(link, event)`` decides about logins."""
 
     def __init__(
-        self, face: Face, address: str, files: Sequence[str], on_login: Callable[[Link, LoginRequest], None]
+        self, face: ProtocolServer, address: str, files: Sequence[str], on_login: Callable[[Link, LoginRequest], None]
     ) -> None:
         self.face = face
         self.address = address

@@ -9,20 +9,20 @@ from functools import partial
 
 import structlog
 
-from smsgw import aio, clock
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.core.ids import IdSource
 from smsgw.core.model import Origin
 from smsgw.core.partners import IN_PARTS, Partner
 from smsgw.core.text import Coding
-from smsgw.partners.face import NotText, text_of
-from smsgw.pipeline.accept import OUTAGE_PATIENCE, Acceptor, SendItem, SendRequest
-from smsgw.pipeline.directory import Directory
-from smsgw.pipeline.events import EventBell
-from smsgw.store import partnerparts as store
-from smsgw.store.batch import Batcher
-from smsgw.store.db import Connection, Database, Row
-from smsgw.store.partnerparts import Kept, Part
+from smsgw.partners.protocol_server import NotText, text_of
+from smsgw.pipeline.accept.acceptor import OUTAGE_PATIENCE, Acceptor, SendItem, SendRequest
+from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.snapshot import Directory
+from smsgw.runtime import aio, clock
+from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.group_commit import Batcher
+from smsgw.store.messages import partner_parts as store
+from smsgw.store.messages.partner_parts import Kept, Part
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +38,7 @@ class Parts:
     """Keeps parts and joins them."""
 
     def __init__(
-        self, database: Database, acceptor: Acceptor, directory: Directory, bell: EventBell, ids: IdSource
+        self, database: Database, acceptor: Acceptor, directory: Directory, bell: EventHub, ids: IdSource
     ) -> None:
         self._database = database
         self._acceptor = acceptor

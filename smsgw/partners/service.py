@@ -12,8 +12,6 @@ from typing import Any
 
 import structlog
 
-from smsgw import aio, clock
-from smsgw.config import Config, PartnerConfig
 from smsgw.core.addresses import place_of
 from smsgw.core.bucket import TokenBucket
 from smsgw.core.guard import PARTNERS, Guard, Waits
@@ -22,28 +20,30 @@ from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Account
 from smsgw.core.partners import Partner, admits
 from smsgw.core.states import PartState
-from smsgw.link import Link
+from smsgw.net.connection import Link
 from smsgw.partners.again import Left
 from smsgw.partners.bind import Bind
-from smsgw.partners.cmpp import CmppFace
+from smsgw.partners.cmpp import CmppServer
 from smsgw.partners.connects import Connects
-from smsgw.partners.face import Cancel, Face, Login, Standing, Unfit
-from smsgw.partners.feed import KINDS, Feed, Settler
+from smsgw.partners.delivery import KINDS, Feed, Settler
 from smsgw.partners.listener import STRANGER, Listener
 from smsgw.partners.parts import Parts
-from smsgw.partners.smpp import SmppFace
-from smsgw.pipeline.accept import Acceptor
-from smsgw.pipeline.directory import Directory
-from smsgw.pipeline.events import EventBell
-from smsgw.pipeline.outcomes import MAX_AGE, Outcomes
-from smsgw.pipeline.withdrawing import Cancelling
+from smsgw.partners.protocol_server import Cancel, Login, ProtocolServer, Standing, Unfit
+from smsgw.partners.smpp import SmppServer
+from smsgw.pipeline.accept.acceptor import Acceptor
+from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.outcomes.cancellation import Cancelling
+from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes
+from smsgw.pipeline.snapshot import Directory
 from smsgw.protocols.events import LoginRequest
 from smsgw.protocols.states import State
-from smsgw.sparing import Sparing
-from smsgw.store import events, partnerparts, partnerqueries
-from smsgw.store import partners as store
-from smsgw.store.db import Database
-from smsgw.store.partnerparts import Part
+from smsgw.runtime import aio, clock
+from smsgw.runtime.config import Config, PartnerConfig
+from smsgw.runtime.sparing import Sparing
+from smsgw.store.config import partners as store
+from smsgw.store.engine.database import Database
+from smsgw.store.messages import events, partner_parts, partner_queries
+from smsgw.store.messages.partner_parts import Part
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)
@@ -93,7 +93,7 @@ class Partners:
         directory: Directory,
         acceptor: Acceptor,
         outcomes: Outcomes,
-        bell: EventBell,
+        bell: EventHub,
         ids: IdSource,
         guesses: Guesses,
     ) -> None:
@@ -132,9 +132,9 @@ class Partners:
         self._paused: dict[int, Bind] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
-        configured: tuple[tuple[Face, PartnerConfig], ...] = (
-            (SmppFace(), settings.partners_smpp),
-            (CmppFace(), settings.partners_cmpp),
+        configured: tuple[tuple[ProtocolServer, PartnerConfig], ...] = (
+            (SmppServer(), settings.partners_smpp),
+            (CmppServer(), settings.partners_cmpp),
         )
         self.listeners = [
             Listener(face, how.listen, how.tls, self._login_at(face))
@@ -201,13 +201,13 @@ class Partners:
 
     # --- logins ------------------------------------------------------------------------------------------------
 
-    def _login_at(self, face: Face) -> Any:
+    def _login_at(self, face: ProtocolServer) -> Any:
         def login(link: Link, event: LoginRequest) -> None:
             self._login(face, link, event)
 
         return login
 
-    def _login(self, face: Face, link: Link, event: LoginRequest) -> None:
+    def _login(self, face: ProtocolServer, link: Link, event: LoginRequest) -> None:
         now = asyncio.get_running_loop().time()
         ip = link.peer
         try:
@@ -266,7 +266,7 @@ class Partners:
         self._refuse_now(link, event, status)
 
     def _refuse_login(
-        self, face: Face, link: Link, event: LoginRequest, asked: Login, status: int, why: str
+        self, face: ProtocolServer, link: Link, event: LoginRequest, asked: Login, status: int, why: str
     ) -> None:
         self.logins[face.protocol, why] += 1
         loop = asyncio.get_running_loop()
@@ -306,7 +306,7 @@ class Partners:
         """The login's addresses narrow the account's."""
         return admits(account.ip_allow, ip) and admits(partner.ip_allow, ip)
 
-    def _bind(self, face: Face, link: Link, event: LoginRequest, partner: Partner, asked: Login) -> None:
+    def _bind(self, face: ProtocolServer, link: Link, event: LoginRequest, partner: Partner, asked: Login) -> None:
         session = link.session
         session.config = dataclasses.replace(STRANGER, max_unanswered_in=partner.window, refuses_beyond=True)
         session.window = partner.window
@@ -468,12 +468,12 @@ class Partners:
     async def note_refused(self, refused: Sequence[tuple[Part, str]]) -> None:
         """Destinations of a group get a report each instead of a message."""
         async with self._database.transaction() as connection:
-            told = await partnerparts.note_refused(connection, refused, self.ids.next)
+            told = await partner_parts.note_refused(connection, refused, self.ids.next)
         self._bell.ring(told, "report")
 
     async def standing(self, account_id: int, id_: int) -> Standing | None:
         """Where a message, or the message of a part, of this account stands."""
-        row = await partnerqueries.standing(self._database, account_id, id_)
+        row = await partner_queries.standing(self._database, account_id, id_)
         return (
             None
             if row is None
@@ -482,14 +482,14 @@ class Partners:
 
     async def counts(self, account_id: int, day: str) -> dict[str, int]:
         """The account's counters of a day, YYYYMMDD."""
-        return await partnerqueries.counts(self._database, account_id, day)
+        return await partner_queries.counts(self._database, account_id, day)
 
     async def cancel(self, account_id: int, order: Cancel) -> bool:
         """Withdraw what was not handed to a carrier yet; whether there was anything."""
         if order.id:
-            found = await partnerqueries.of_submit(self._database, account_id, order.id)
+            found = await partner_queries.of_submit(self._database, account_id, order.id)
         else:
-            found = await partnerqueries.waiting(
+            found = await partner_queries.waiting(
                 self._database, account_id, order.source, order.destination, MAX_CANCELLED
             )
         return await self._cancelling.these(list(found), actor="partner") > 0

@@ -15,7 +15,7 @@ from smsgw.core.partners import Partner, ReplyTo, Wanted
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding, Unencodable
 from smsgw.core.udh import Concat
-from smsgw.partners.face import (
+from smsgw.partners.protocol_server import (
     Cancel,
     Login,
     Order,
@@ -32,8 +32,8 @@ from smsgw.protocols.pdu import RESPONSE, Pdu, Tlv
 from smsgw.protocols.rules import Rules
 from smsgw.protocols.smpp import codes, pdus, reports, times, tlvs
 from smsgw.protocols.smpp import rules as smpp_rules
-from smsgw.store.bindevents import Claimed, ReceiptTo
-from smsgw.store.db import Row
+from smsgw.store.engine.database import Row
+from smsgw.store.messages.bind_events import Claimed, ReceiptTo
 
 _UDHI: Final = 0x40
 _MESSAGE_TYPE: Final = 0x3C
@@ -123,8 +123,8 @@ def _number(ton: int, address: str) -> str:
     return f"+{address}" if ton == 1 and not address.startswith(("+", "00")) else address
 
 
-class SmppFace:
-    """``face.Face``."""
+class SmppServer:
+    """``face.ProtocolServer``."""
 
     protocol = "smpp"
     origin = Origin.SMPP

@@ -5,7 +5,7 @@ from __future__ import annotations
 from smsgw.core.errors import Invalid
 from smsgw.core.model import Account
 from smsgw.core.partners import Partner
-from smsgw.pipeline.directory import Directory
+from smsgw.pipeline.snapshot import Directory
 
 
 def extension_of(source: str, partner: Partner, account: Account, directory: Directory) -> str:

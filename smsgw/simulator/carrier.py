@@ -15,7 +15,6 @@ from typing import Any
 
 import structlog
 
-from smsgw.aio import Backoff, cancel, spawn
 from smsgw.core import text as texts
 from smsgw.core.bucket import TokenBucket
 from smsgw.core.text import Coding
@@ -37,6 +36,7 @@ from smsgw.protocols.events import (
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import SessionConfig
 from smsgw.protocols.sgip import rules as sgip_rules
+from smsgw.runtime.aio import Backoff, cancel, spawn
 from smsgw.simulator.config import (
     NO_REPORT,
     Behaviour,
@@ -48,13 +48,13 @@ from smsgw.simulator.config import (
     check,
     parse_behaviour,
 )
+from smsgw.simulator.dialects import CarrierDialect, Reply, Report, SgipDialect, Submission, Wish, voice_of
 from smsgw.simulator.inbox import Inbox, Received
 from smsgw.simulator.link import Link
 from smsgw.simulator.plan import Delivery, Try
 from smsgw.simulator.recording import FileRecording
 from smsgw.simulator.replay import Replay
 from smsgw.simulator.timers import Timers
-from smsgw.simulator.voices import Reply, Report, SgipVoice, Submission, Voice, Wish, voice_of
 from smsgw.simulator.wirelog import WireLog
 
 log = structlog.get_logger(__name__)
@@ -165,7 +165,7 @@ class Carrier:
         self.port = config.port
         """The port listened on; known from `start` on when the configuration says 0."""
         self._dice = random.Random(config.seed)  # noqa: S311  scripted misbehaviour, not a secret
-        self.voice: Voice = voice_of(config, self._dice, lambda: self.port)
+        self.voice: CarrierDialect = voice_of(config, self._dice, lambda: self.port)
         self._session_config = SessionConfig(
             window=config.window,
             response_timeout=config.response_timeout,
@@ -446,7 +446,7 @@ class Carrier:
             self._calls[user] = spawn(self._calling(user), name=f"call.{self.config.name}.{user}")
 
     async def _calling(self, user: str) -> None:
-        assert isinstance(self.voice, SgipVoice)  # noqa: S101  only there are listeners called
+        assert isinstance(self.voice, SgipDialect)  # noqa: S101  only there are listeners called
         config = self.config
         host, _, port = config.deliver_to.rpartition(":")
         backoff = Backoff(0.1, 2.0)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from smsgw.store import audit
+from smsgw.store.records import audit
 
 if TYPE_CHECKING:
-    from smsgw.store.db import Connection, Database, Row
+    from smsgw.store.engine.database import Connection, Database, Row
 
 IDLE_MINUTES = 30
 """A session ends when nothing was done for so long …"""

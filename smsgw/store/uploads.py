@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from smsgw.store.db import Database, Row
+from smsgw.store.engine.database import Database, Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from portal_site import PASSWORD, Site, running
 
 from smsgw.admin.staticfiles import ROOT, VENDOR
 from smsgw.core.model import ChannelStatus, MessageType, Origin
-from smsgw.pipeline.accept import SendItem, SendRequest
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = [

@@ -12,7 +12,7 @@ from databases import change
 from harness import Node, Site, until
 
 from smsgw.core.ids import first_id
-from smsgw.store.calls import MESSAGE_COLUMNS, PART_COLUMNS
+from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS
 
 STEP = 1 << 20
 """Between two ids: four messages a millisecond; no node of the tests makes such ids."""

@@ -17,15 +17,17 @@ from typing import Any
 from harness import until
 from partner_client import PASSWORD, PartnerClient, PartnerSite, cmpp_client, smpp_client, submit, submit_sm
 
-from smsgw import aio, controlclient
 from smsgw.core.guard import PARTNERS
+from smsgw.node import control_client
 from smsgw.protocols.cmpp.pdus import ActiveTest, Deliver, DeliverResp
 from smsgw.protocols.dialects import CMPP30, SMPP34, Dialect
 from smsgw.protocols.pdu import RESPONSE, Pdu
 from smsgw.protocols.smpp.pdus import EnquireLink
-from smsgw.store import partners, secrets
-from smsgw.store.db import Database
-from smsgw.store.embedded import EmbeddedPostgres
+from smsgw.runtime import aio
+from smsgw.store.config import partners
+from smsgw.store.engine import secrets
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.embedded import EmbeddedPostgres
 
 Figures = dict[str, object]
 MODES = ("transmitter", "receiver", "transceiver")
@@ -138,7 +140,7 @@ async def add_logins(here: PartnerSite, n_regular: int) -> None:
                 )
     finally:
         await database.close()
-    await controlclient.call(here.node.data_dir / "control.sock", "POST", "/reload")
+    await control_client.call(here.node.data_dir / "control.sock", "POST", "/reload")
 
 
 class Steady:

@@ -30,7 +30,7 @@ from storm import storm
 from upgrade import upgrade, upgrades
 
 from smsgw.simulator import Behaviour, Delay
-from smsgw.store.embedded import EmbeddedPostgres
+from smsgw.store.engine.embedded import EmbeddedPostgres
 
 STATE = ROOT / "var" / "chaos" / "rounds.jsonl"
 """What was played, a round a line; the first line is the run."""

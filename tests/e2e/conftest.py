@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 from harness import FAKETIME, Site, TimeMachine, site
 
-from smsgw.store.embedded import EmbeddedPostgres
-from smsgw.store.migrate import migrate
+from smsgw.store.engine.embedded import EmbeddedPostgres
+from smsgw.store.engine.migrate import migrate
 
 _numbers = itertools.count(1)
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-from smsgw import aio
+from smsgw.runtime import aio
 
 _COMMIT = re.compile(rb"\s*(COMMIT|END)\b", re.IGNORECASE)
 _CHUNK = 256 * 1024

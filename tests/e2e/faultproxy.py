@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Self
 
-from smsgw.aio import cancel, spawn
+from smsgw.runtime.aio import cancel, spawn
 
 READ = 65536
 

@@ -18,14 +18,17 @@ from dbproxy import DatabaseProxy
 from harness import CHANNELS, Answer, Client, Customer, Node, Site, free_port, site, until
 from hooks import OPEN
 
-from smsgw import controlclient, failpoints
-from smsgw.config import WebhooksConfig
 from smsgw.core.ids import IdSource
+from smsgw.node import control_client
+from smsgw.runtime import failpoints
+from smsgw.runtime.config import WebhooksConfig
 from smsgw.simulator import Behaviour, Delay
-from smsgw.store import accounts, keys, messages, partners, secrets, webhooks
-from smsgw.store.db import Database
-from smsgw.store.embedded import EmbeddedPostgres
-from smsgw.store.webhooks import Wanted
+from smsgw.store.config import accounts, keys, partners, webhooks
+from smsgw.store.config.webhooks import Wanted
+from smsgw.store.engine import secrets
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.embedded import EmbeddedPostgres
+from smsgw.store.messages import lookup
 
 ACTOR = "test"
 PARTNER, PARTNER_PASSWORD = "shop", "secret12"
@@ -119,7 +122,7 @@ class Ground(Site):
                 )  # fmt: skip
         for node in self.nodes:
             if node.process is not None:
-                await controlclient.call(node.data_dir / "control.sock", "POST", "/reload")
+                await control_client.call(node.data_dir / "control.sock", "POST", "/reload")
         key = {"key_id": new.key_id, "secret": new.secret, "bearer": new.bearer}
         client = await self.stack.enter_async_context(Either(self.nodes, key))
         kind = PushedCustomer if pushed else Customer
@@ -139,11 +142,11 @@ class Ground(Site):
             await partners.add_partner(
                 database, sealer, account, "smpp", PARTNER, PARTNER_PASSWORD, fields, actor=ACTOR
             )  # fmt: skip
-        await controlclient.call(self.node.data_dir / "control.sock", "POST", "/reload")
+        await control_client.call(self.node.data_dir / "control.sock", "POST", "/reload")
 
     async def unknown(self) -> set[str]:
         async with self.ledger_open() as database:
-            return {str(row["id"]) for row in await messages.list_unknown(database, limit=100_000)}
+            return {str(row["id"]) for row in await lookup.list_unknown(database, limit=100_000)}
 
     async def owners(self) -> set[int]:
         """Numbers of the nodes that own channels now."""

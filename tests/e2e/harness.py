@@ -33,14 +33,15 @@ from unittest import mock
 import aiohttp
 from click.testing import CliRunner
 
-from smsgw import controlclient, log
 from smsgw.cli import main
+from smsgw.node import control_client
+from smsgw.runtime import log
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
-from smsgw.store import audit
-from smsgw.store.db import Database
-from smsgw.store.embedded import EmbeddedPostgres
-from smsgw.store.policies import relax
-from smsgw.store.secrets import load_key
+from smsgw.store.config.policies import relax
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.embedded import EmbeddedPostgres
+from smsgw.store.engine.secrets import load_key
+from smsgw.store.records import audit
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
@@ -215,13 +216,13 @@ class Node:
         assert self.process is not None
         if self.process.poll() is not None:
             raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log_tail()}")
-        with contextlib.suppress(controlclient.DaemonAway):
+        with contextlib.suppress(control_client.DaemonAway):
             status = await self.status()
             return status if status["ready"] else None
 
     async def status(self) -> Any:
         """What ``smsgwctl status`` would show."""
-        return await controlclient.call(self.data_dir / "control.sock", "GET", "/status")
+        return await control_client.call(self.data_dir / "control.sock", "GET", "/status")
 
     async def ends(self, *, within: float = 40.0) -> int:
         """Wait until the process ends by itself, started for this if there is none; the exit code."""

@@ -27,7 +27,7 @@ from typing import Any
 
 import aiohttp
 
-from smsgw import aio
+from smsgw.runtime import aio
 
 BASE = "/api/v1"
 Figures = dict[str, object]
@@ -152,7 +152,7 @@ class Hostile:
         )
 
     async def deep_json(self) -> None:
-        """Lists in lists."""
+        """NumberLists in lists."""
         headers = self._bearer | {"Content-Type": "application/json"}
         await self._http("deep", "POST", f"{BASE}/messages", data=b"[" * 900_000, headers=headers)
 

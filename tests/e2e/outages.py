@@ -23,9 +23,9 @@ from dbproxy import DatabaseProxy
 from harness import Answer, Site, site
 from tasking import quick
 
-from smsgw import aio
-from smsgw.store.embedded import EmbeddedPostgres
-from smsgw.store.roles import ADMIN
+from smsgw.runtime import aio
+from smsgw.store.engine.database_roles import ADMIN
+from smsgw.store.engine.embedded import EmbeddedPostgres
 
 ROUND_TRIP = 0.5
 """Seconds of one to a slow database."""

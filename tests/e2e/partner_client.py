@@ -14,7 +14,7 @@ import asyncpg
 from harness import Site, free_port, site, until
 
 from smsgw.core import udh
-from smsgw.link import Link
+from smsgw.net.connection import Link
 from smsgw.protocols.cmpp import pdus as cmpp
 from smsgw.protocols.cmpp import reports as cmpp_reports
 from smsgw.protocols.cmpp import rules as cmpp_rules

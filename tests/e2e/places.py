@@ -14,8 +14,8 @@ from storm import WINDOW, load
 from tasking import shown, upload
 from test_partners_hard import Sender
 
-from smsgw import aio
-from smsgw.failpoints import FALLIBLE, PLACES
+from smsgw.runtime import aio
+from smsgw.runtime.failpoints import FALLIBLE, PLACES
 
 LOAD = 300
 """Messages of a scenario."""

@@ -12,7 +12,7 @@ from typing import Any
 from backlog import memory, percentile
 from harness import MARK, Node, Site, site, until
 
-from smsgw import aio
+from smsgw.runtime import aio
 from smsgw.simulator import Delay
 
 LOSING, STUBBORN, CALM = "cmpp30", "smpp34", "cmpp20"

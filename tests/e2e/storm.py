@@ -18,8 +18,8 @@ from typing import Any
 from ground import Ground, frozen
 from harness import CHANNELS, Node, Site, until
 
-from smsgw import aio
-from smsgw.store.embedded import EmbeddedPostgres
+from smsgw.runtime import aio
+from smsgw.store.engine.embedded import EmbeddedPostgres
 
 WINDOW = 16
 """Submits without an answer on each channel, as channels are made by default."""

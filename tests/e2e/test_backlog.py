@@ -13,7 +13,7 @@ from pathlib import Path
 from backlog import arrived, memory, percentile, queue
 from harness import MARK, Site, site, until
 
-from smsgw import aio
+from smsgw.runtime import aio
 
 MESSAGES = int(os.environ.get("TEST_BACKLOG", "5000"))
 SECONDS = float(os.environ.get("TEST_BACKLOG_SECONDS", "4"))

@@ -15,8 +15,8 @@ from databases import migrated
 from harness import Client, Customer, Site, site, until
 from outages import outages, through
 
-from smsgw import failpoints
-from smsgw.store.embedded import EmbeddedPostgres
+from smsgw.runtime import failpoints
+from smsgw.store.engine.embedded import EmbeddedPostgres
 
 
 @contextlib.asynccontextmanager
@@ -179,8 +179,8 @@ async def test_what_the_ledger_refuses_afterwards_ends_with_its_reason(
 
 async def _sha256_of(built: Site, key: str) -> bytes:
     """The hash that the spooled call with this key has."""
-    from smsgw.store import replaying
-    from smsgw.store.spool import Reader, Spool
+    from smsgw.store.engine.spool import Reader, Spool
+    from smsgw.store.messages import replaying
 
     spool = Spool(built.node.data_dir / "spool", limit=1 << 30)
     await spool.open()

@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from harness import Node, free_port, until
 from yarl import URL
 
-from smsgw import tls
+from smsgw.net import tls
 
 
 def certificate(folder: Path, name: str) -> tuple[Path, Path, str]:

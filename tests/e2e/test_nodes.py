@@ -15,7 +15,7 @@ import pytest
 from harness import Client, Customer, Node, site, until
 from trials import WINDOW, load
 
-from smsgw import aio
+from smsgw.runtime import aio
 from smsgw.simulator import Behaviour, Delay
 
 TAKEOVER = 40.0

@@ -18,10 +18,10 @@ from cryptography.x509.oid import NameOID
 from harness import until
 from partner_client import PartnerClient, PartnerSite, partner_site, smpp_client, submit_sm
 
-from smsgw import controlclient
-from smsgw.aio import cancel, spawn
 from smsgw.core import udh
+from smsgw.node import control_client
 from smsgw.protocols.session import NotBound
+from smsgw.runtime.aio import cancel, spawn
 
 
 class Sender:
@@ -196,7 +196,7 @@ async def test_tls_and_a_renewed_certificate(dsn: str, data_dir: Path, tmp_path:
         answer = await client.call(submit_sm("8613800000001", "over TLS"))
         await client.told([answer.message_id])
         certificate(tmp_path, 1002)
-        await controlclient.call(here.node.data_dir / "control.sock", "POST", "/reload")
+        await control_client.call(here.node.data_dir / "control.sock", "POST", "/reload")
         renewed = await PartnerClient.connect(here.smpp_port, smpp_client(), ssl=trusting(chain))
         shown = renewed.link._transport.get_extra_info("peercert")
         assert int(shown["serialNumber"], 16) == 1002

@@ -13,8 +13,8 @@ import pytest
 from harness import PASSWORD, PROTOCOLS, USER, Site, carrier_for, free_port, site, until
 from recordings import leaks
 
-from smsgw import controlclient
-from smsgw.aio import spawn
+from smsgw.node import control_client
+from smsgw.runtime.aio import spawn
 from smsgw.simulator import Rule
 from smsgw.simulator.config import Delay
 from smsgw.simulator.plan import load
@@ -74,7 +74,7 @@ async def begun_and_left(built: Site, channel: str) -> None:
     )
 
     async def begins() -> bool:
-        pieces = controlclient.stream(socket, "/channels/record", body, timeout_s=30)
+        pieces = control_client.stream(socket, "/channels/record", body, timeout_s=30)
         async with contextlib.aclosing(pieces):
             with contextlib.suppress(RuntimeError):
                 return b'"recording":1' in await anext(pieces)

@@ -14,7 +14,7 @@ import pytest
 from databases import migrated
 from harness import Answer, Site, site, until
 
-from smsgw.store.embedded import EmbeddedPostgres
+from smsgw.store.engine.embedded import EmbeddedPostgres
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 GOOD = "13800138000"

@@ -14,7 +14,7 @@ from databases import migrated
 from harness import site, until
 from test_refusals import fill
 
-from smsgw.store.embedded import EmbeddedPostgres
+from smsgw.store.engine.embedded import EmbeddedPostgres
 
 
 async def test_no_more_file_descriptors(dsn: str, data_dir: Path) -> None:

@@ -14,11 +14,13 @@ from typing import Any
 from harness import CHANNELS, Client, Site, site, until
 from trials import another_channel, deaths, die, hot_plug, load
 
-from smsgw import aio, controlclient
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
+from smsgw.node import control_client
+from smsgw.runtime import aio
 from smsgw.simulator import Delay
-from smsgw.store import accounts, blocklist, complaints, numbers, settings
-from smsgw.store.db import Database
+from smsgw.store.config import accounts, blocklist, numbers, settings
+from smsgw.store.engine.database import Database
+from smsgw.store.messages import complaints
 
 MESSAGES = int(os.environ.get("TEST_EXPLAIN_MESSAGES", "400"))
 
@@ -168,7 +170,7 @@ async def test_what_is_explained_is_what_the_carriers_receive(
         # The signature that people have complained about must have sent something for its ceiling to be judged.
         first = {"to": ["13999999999"], "content": "罚单通知", "sign": "罚单"}
         assert (await clients["acme"].post("/messages", first)).status == 202
-        await controlclient.call(built.node.data_dir / "control.sock", "POST", "/reload")
+        await control_client.call(built.node.data_dir / "control.sock", "POST", "/reload")
 
         async def told(client: Client, path: str, body: dict[str, Any]) -> dict[str, Any]:
             answer = await client.surely("POST", path, body)

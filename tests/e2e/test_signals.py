@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness import Site, site, until
 
-from smsgw import controlclient
+from smsgw.node import control_client
 
 WINDOW = 8
 
@@ -30,7 +30,7 @@ async def test_reloads_and_changes_under_load(dsn: str, data_dir: Path) -> None:
         for _ in range(10):
             for _ in range(20):
                 node.process.send_signal(signal.SIGHUP)
-            await asyncio.gather(*(controlclient.call(socket, "POST", "/reload") for _ in range(3)))
+            await asyncio.gather(*(control_client.call(socket, "POST", "/reload") for _ in range(3)))
         await node.ctl("channel", "set", "cmpp30", "--window", "12")
         node.process.send_signal(signal.SIGHUP)
 

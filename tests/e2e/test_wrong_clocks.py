@@ -10,7 +10,7 @@ import pytest
 from databases import change
 from harness import FAKETIME, Node, Site, Wall, alarmed, site, until
 
-from smsgw.store.partitions import TABLES
+from smsgw.store.engine.partitions import TABLES
 
 needs_faketime = pytest.mark.skipif(FAKETIME is None, reason="libfaketime is not installed")
 

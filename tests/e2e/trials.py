@@ -26,9 +26,9 @@ from partner_client import partner_site
 from pouring import pour, pouring_site, within_limits
 from tasking import quick, stopped_and_cancelled
 
-from smsgw import aio
+from smsgw.runtime import aio
 from smsgw.simulator import Carrier
-from smsgw.store.embedded import EmbeddedPostgres
+from smsgw.store.engine.embedded import EmbeddedPostgres
 
 WINDOW = 16
 Figures = dict[str, object]

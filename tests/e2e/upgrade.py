@@ -15,9 +15,9 @@ from ground import Either, Ground, slow_enough
 from harness import ROOT, Node, site, until
 from storm import load
 
-from smsgw import aio
-from smsgw.store.embedded import EmbeddedPostgres
-from smsgw.store.migrate import migrations
+from smsgw.runtime import aio
+from smsgw.store.engine.embedded import EmbeddedPostgres
+from smsgw.store.engine.migrate import migrations
 
 LEG = 600
 """Messages between the steps."""

@@ -26,7 +26,6 @@ from adversarial import ACCOUNT, checker
 from smsgw.api import receiving, sending
 from smsgw.api.context import Call
 from smsgw.api.decode import decode_body, decode_query
-from smsgw.api.envelope import failure
 from smsgw.api.routes import ROUTES
 from smsgw.channels import profiles
 from smsgw.channels.mapping import mapping_for
@@ -36,11 +35,11 @@ from smsgw.core.model import ChannelSpec, Inbound, MessageType, Origin, Report
 from smsgw.core.optout import DEFAULT_WORDS, wants_out
 from smsgw.core.partners import Partner
 from smsgw.core.templates import PLACE, Form, Template, Variable, variables_of
-from smsgw.partners.cmpp import CmppFace
-from smsgw.partners.face import Count, NotText, Submit, Unfit, text_of
-from smsgw.partners.smpp import SmppFace
-from smsgw.pipeline.calls import SendItem, SendRequest
-from smsgw.pipeline.policies import Checker
+from smsgw.partners.cmpp import CmppServer
+from smsgw.partners.protocol_server import Count, NotText, Submit, Unfit, text_of
+from smsgw.partners.smpp import SmppServer
+from smsgw.pipeline.accept.checks import Checker
+from smsgw.pipeline.accept.requests import SendItem, SendRequest
 from smsgw.platform.campaigns import sheets
 from smsgw.protocols.cmpp import reports as cmpp_reports
 from smsgw.protocols.cmpp import rules as cmpp
@@ -59,6 +58,7 @@ from smsgw.protocols.smpp import reports as smpp_reports
 from smsgw.protocols.smpp import rules as smpp
 from smsgw.protocols.smpp import tlvs
 from smsgw.recording.masking import Masker
+from smsgw.web.envelope import failure
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "vectors.json"
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -258,9 +258,9 @@ def seeds_receipts() -> Iterable[bytes]:
 # --- partners --------------------------------------------------------------------------------------------------------
 
 PARTNERS: tuple[tuple[str, Any, Partner], ...] = (
-    ("smpp34", SmppFace(), Partner(1, 1, "smpp", "shop", "secret", message_ids="hex", code="1069")),
-    ("cmpp30", CmppFace(), Partner(2, 1, "cmpp", "900001", "secret", code="1069")),
-    ("cmpp20", CmppFace(), Partner(2, 1, "cmpp", "900001", "secret", code="1069")),
+    ("smpp34", SmppServer(), Partner(1, 1, "smpp", "shop", "secret", message_ids="hex", code="1069")),
+    ("cmpp30", CmppServer(), Partner(2, 1, "cmpp", "900001", "secret", code="1069")),
+    ("cmpp20", CmppServer(), Partner(2, 1, "cmpp", "900001", "secret", code="1069")),
 )
 
 

@@ -25,27 +25,28 @@ from receiver import LOOPBACK
 
 from smsgw.api.app import runner_options, setup
 from smsgw.api.context import ApiContext
-from smsgw.config import DurabilityConfig
 from smsgw.core.ids import IdSource
 from smsgw.core.numbers import Segments
-from smsgw.pipeline.accept import Acceptor, DiskGuard
-from smsgw.pipeline.directory import Directory
-from smsgw.pipeline.events import EventBell
-from smsgw.pipeline.lists import Lists
-from smsgw.pipeline.nonces import Nonces
-from smsgw.pipeline.numberstatus import NumberStatus
-from smsgw.pipeline.outcomes import Outcomes
-from smsgw.pipeline.push import Pusher
-from smsgw.pipeline.push_http import Sender
+from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
+from smsgw.pipeline.accept.nonces import Nonces
+from smsgw.pipeline.accept.number_lists import NumberLists
+from smsgw.pipeline.accept.number_status import NumberStatus
+from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.delivery.push import Pusher
+from smsgw.pipeline.delivery.push_http import Sender
+from smsgw.pipeline.outcomes.cancellation import Cancelling
+from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.routing import Router
-from smsgw.pipeline.withdrawing import Cancelling
+from smsgw.pipeline.snapshot import Directory
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.service import Tasks
-from smsgw.store import accounts, keys, requestkeys
-from smsgw.store.db import Database
-from smsgw.store.journal import Journal, boot_id
-from smsgw.store.keys import NewKey
-from smsgw.store.secrets import Sealer
+from smsgw.runtime.config import DurabilityConfig
+from smsgw.store.config import accounts, keys
+from smsgw.store.config.keys import NewKey
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.journal import Journal, boot_id
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages import request_keys
 
 BASE = "/api/v1"
 DEFAULT_SCOPES = ("send", "query", "report", "mo", "balance", "webhook")
@@ -85,7 +86,7 @@ class Api:
     sealer: Sealer
     account_id: int
     key: NewKey
-    lists: Lists
+    lists: NumberLists
     """Followed from the database when a test says so; so is what is known of numbers."""
     numbers: NumberStatus
     outcomes: Outcomes
@@ -225,7 +226,7 @@ async def running(
         available=lambda pool: pool not in blocked,
         ascii_only=lambda pool: False,
     )
-    lists = Lists(lambda: directory.settings)
+    lists = NumberLists(lambda: directory.settings)
     await lists.load(db)
     numbers = NumberStatus(lambda: directory.settings)
     await numbers.load(db)
@@ -238,7 +239,7 @@ async def running(
         on_queued=lambda queues: None,
         refusal=lists.refusal,
         empty=numbers.empty,
-        recall=functools.partial(requestkeys.recall, db),
+        recall=functools.partial(request_keys.recall, db),
         database=db,
         freshen=lambda: lists.follow(db),
         extension=directory.extension_of,
@@ -247,7 +248,7 @@ async def running(
         **accepting,
     )
     await acceptor.start()
-    bell = EventBell()
+    bell = EventHub()
     journal = Journal(data_dir / "api-journal", 1, boot_id())
     journal.open()
     outcomes = Outcomes(

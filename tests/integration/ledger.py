@@ -12,21 +12,23 @@ from pathlib import Path
 import asyncpg
 from databases import change
 
-from smsgw.config import DurabilityConfig
 from smsgw.core.ids import IdSource
 from smsgw.core.model import Account, Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import TRANSITIONS, PartState
-from smsgw.pipeline.directory import Directory
-from smsgw.pipeline.events import EventBell
-from smsgw.pipeline.outcomes import Outcomes
-from smsgw.store import accounts, claiming, leases
-from smsgw.store import ledger as books
-from smsgw.store.accepting import commit_calls
-from smsgw.store.calls import NewCall, RequestKey
-from smsgw.store.claiming import Fence
-from smsgw.store.db import Database, connect
-from smsgw.store.journal import Journal
-from smsgw.store.secrets import Sealer
+from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.outcomes.writer import Outcomes
+from smsgw.pipeline.snapshot import Directory
+from smsgw.runtime.config import DurabilityConfig
+from smsgw.store.config import accounts
+from smsgw.store.engine import leases
+from smsgw.store.engine.database import Database, connect
+from smsgw.store.engine.journal import Journal
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages import claiming
+from smsgw.store.messages import ledger as books
+from smsgw.store.messages.accepting import commit_calls
+from smsgw.store.messages.calls import NewCall, RequestKey
+from smsgw.store.messages.claiming import Fence
 
 NODE = 1
 POOL = 1
@@ -65,7 +67,7 @@ class Ledger:
         """Whether its books have to balance when the test is done."""
         self.channels: dict[str, int] = {}
         self.leases: dict[str, leases.Lease] = {}
-        self.bell = EventBell()
+        self.bell = EventHub()
         self.journal = Journal(folder, NODE, "0" * 36, segment_bytes=1 << 16)
         self.outcomes: Outcomes
 

@@ -18,14 +18,14 @@ from aiohttp import web
 
 from smsgw.core.ids import IdSource
 from smsgw.core.webhooks import Reach
-from smsgw.pipeline.directory import Directory
-from smsgw.pipeline.events import EventBell
-from smsgw.pipeline.push import Pusher
-from smsgw.pipeline.push_http import Sender
-from smsgw.store import accounts, webhooks
-from smsgw.store.db import Database
-from smsgw.store.secrets import Sealer
-from smsgw.store.webhooks import Wanted
+from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.delivery.push import Pusher
+from smsgw.pipeline.delivery.push_http import Sender
+from smsgw.pipeline.snapshot import Directory
+from smsgw.store.config import accounts, webhooks
+from smsgw.store.config.webhooks import Wanted
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.secrets import Sealer
 
 LOOPBACK = Reach(http=True, networks=(ipaddress.ip_network("127.0.0.0/8"),), ports=((1, 65535),))
 
@@ -110,7 +110,7 @@ class Stage:
         self.sealer = Sealer(secrets.token_bytes(32))
         self.ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
         self.directory = Directory(self.sealer)
-        self.bell = EventBell()
+        self.bell = EventHub()
         self.shift = timedelta()
         self.account_id = 0
         self.pusher: Pusher

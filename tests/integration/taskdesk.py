@@ -12,25 +12,25 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from smsgw.config import DurabilityConfig
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Origin
 from smsgw.core.numbers import Segments
 from smsgw.core.states import PartState
-from smsgw.pipeline.accept import Acceptor, DiskGuard
-from smsgw.pipeline.directory import Directory
-from smsgw.pipeline.events import EventBell
-from smsgw.pipeline.outcomes import Outcomes
-from smsgw.pipeline.reviewing import Reviewing
+from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
+from smsgw.pipeline.accept.reviewing import Reviewing
+from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.routing import Router
+from smsgw.pipeline.snapshot import Directory
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.model import TaskSpec
 from smsgw.platform.campaigns.service import Tasks, TaskView
-from smsgw.store import accounts, policies
-from smsgw.store.db import Database
-from smsgw.store.journal import Journal, boot_id
-from smsgw.store.secrets import Sealer
+from smsgw.runtime.config import DurabilityConfig
+from smsgw.store.config import accounts, policies
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.journal import Journal, boot_id
+from smsgw.store.engine.secrets import Sealer
 
 BLOCKED = ("NUMBER_BLACKLISTED", {"list": "人工"})
 
@@ -129,7 +129,7 @@ async def desk(
     def now() -> datetime:
         return found[0].now() if found else datetime.now(UTC)
 
-    bell = EventBell()
+    bell = EventHub()
     outcomes = Outcomes(
         dsn, node=1, ids=ids, journal=Journal(folder / "journal", 1, boot_id()), directory=directory, bell=bell,
         durability=DurabilityConfig(), now=now,

@@ -13,8 +13,9 @@ from api_server import Answer, Api, running
 
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
-from smsgw.store import accounts, staff
-from smsgw.store.keys import NewKey
+from smsgw.store import staff
+from smsgw.store.config import accounts
+from smsgw.store.config.keys import NewKey
 
 ONE = {"to": ["13800138000"], "content": "您的验证码是 1234"}
 

@@ -20,7 +20,7 @@ from structlog.testing import capture_logs
 from yarl import URL
 
 from smsgw.api.routes import PUBLIC, ROUTES
-from smsgw.listening import Connections, Listener
+from smsgw.web.listening import Connections, Listener
 
 EVIL = [
     "////evil.example/",

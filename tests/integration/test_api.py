@@ -18,13 +18,14 @@ import pytest
 from api_server import BASE, Answer, Api, running
 from structlog.testing import capture_logs
 
-from smsgw import listening
-from smsgw.aio import spawn
 from smsgw.api.auth import Failures
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.core.errors import CODES
 from smsgw.core.states import PartState
-from smsgw.store import accounts, outcomes
+from smsgw.runtime.aio import spawn
+from smsgw.store.config import accounts
+from smsgw.store.messages import outcomes
+from smsgw.web import listening
 
 ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 TWO = ["13800138001", "13800138002"]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from api_server import Api, running
 
-from smsgw.store import accounts, blocklist
-from smsgw.store.keys import SCOPES, NewKey
+from smsgw.store.config import accounts, blocklist
+from smsgw.store.config.keys import SCOPES, NewKey
 
 A, B = "13800138000", "13900139000"
 

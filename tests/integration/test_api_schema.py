@@ -17,7 +17,7 @@ from schemathesis.specs.openapi import checks
 
 from smsgw.api import auth
 from smsgw.api.routes import PUBLIC, ROUTES
-from smsgw.store.keys import SCOPES
+from smsgw.store.config.keys import SCOPES
 
 EXAMPLES = 15
 NOT_CHECKED = [

@@ -16,10 +16,11 @@ from receiver import Receiver, Stage, receiving
 from smsgw.core import optout
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.model import Inbound
-from smsgw.store import blocklist, inbound, notices, webhooks
-from smsgw.store.inbound import Arrived
-from smsgw.store.keys import SCOPES
-from smsgw.store.webhooks import EventSetting
+from smsgw.store.config import blocklist, webhooks
+from smsgw.store.config.keys import SCOPES
+from smsgw.store.config.webhooks import EventSetting
+from smsgw.store.messages import account_events, inbound
+from smsgw.store.messages.inbound import Arrived
 
 pytestmark = pytest.mark.asyncio
 
@@ -125,7 +126,7 @@ async def test_a_type_has_one_endpoint_and_some_need_more_rights(api: Api) -> No
 
 
 async def test_nobody_sees_or_moves_anothers(api: Api) -> None:
-    from smsgw.store import accounts
+    from smsgw.store.config import accounts
 
     await api.call("PUT", "/webhooks/main", {"url": "https://example.org/"})
     other = await accounts.add_account(api.ctx.db, "other", actor="test")
@@ -187,10 +188,10 @@ async def test_opt_outs_that_are_recorded_are_told_once(stage: Stage) -> None:
 
 
 async def test_a_low_balance_is_told_once_until_it_is_filled_up(stage: Stage) -> None:
-    from smsgw.store import accounts
+    from smsgw.store.config import accounts
 
     async def told() -> int:
-        await notices.tell_low_balances(stage.database, stage.ids.next)
+        await account_events.tell_low_balances(stage.database, stage.ids.next)
         return await stage.database.fetchval("SELECT count(*) FROM customer_event WHERE kind = 'balance.low'")
 
     await accounts.top_up(stage.database, stage.account_id, 90, "", actor="test", ids=stage.ids.next)
@@ -205,7 +206,7 @@ async def test_a_low_balance_is_told_once_until_it_is_filled_up(stage: Stage) ->
 
 
 async def test_changes_of_a_channel_are_told_in_order_to_who_asked(stage: Stage) -> None:
-    from smsgw.store import channels
+    from smsgw.store.config import channels
 
     fields = {
         "protocol": "smpp34", "host": "127.0.0.1", "port": 1, "username": "u", "password": "p",
@@ -214,12 +215,13 @@ async def test_changes_of_a_channel_are_told_in_order_to_who_asked(stage: Stage)
     await channels.add_channel(stage.database, stage.sealer, "one", fields, actor="test")
     channel_id = await stage.database.fetchval("SELECT id FROM channel WHERE name = 'one'")
     accounts = [stage.account_id]
-    assert await notices.tell_channels(stage.database, accounts, stage.ids.next) == 0, "the first look tells nothing"
+    told = await account_events.tell_channels(stage.database, accounts, stage.ids.next)
+    assert told == 0, "the first look tells nothing"
     await channels.say(stage.database, 1, [(channel_id, 1, "")])
-    assert await notices.tell_channels(stage.database, accounts, stage.ids.next) == 1
-    assert await notices.tell_channels(stage.database, accounts, stage.ids.next) == 0
+    assert await account_events.tell_channels(stage.database, accounts, stage.ids.next) == 1
+    assert await account_events.tell_channels(stage.database, accounts, stage.ids.next) == 0
     await channels.say(stage.database, 1, [(channel_id, 0, "reset by peer")])
-    assert await notices.tell_channels(stage.database, accounts, stage.ids.next) == 1
+    assert await account_events.tell_channels(stage.database, accounts, stage.ids.next) == 1
     rows = await stage.rows()
     assert [row["message_id"] for row in rows] == [channel_id] * 2
     assert '"state": "up"' in rows[0]["detail"]

@@ -15,15 +15,15 @@ import pytest
 import pytest_asyncio
 from databases import admin
 
-from smsgw import clock
-from smsgw.config import AuditConfig, Config, NodeConfig
 from smsgw.core.errors import Temporary
-from smsgw.pipeline.auditing import Auditing
-from smsgw.store import anchors, audit, auditchain
-from smsgw.store.auditchain import Report
-from smsgw.store.db import Database
-from smsgw.store.roles import APPLICATION
-from smsgw.store.secrets import Sealer
+from smsgw.pipeline.upkeep.auditing import Auditing
+from smsgw.runtime import clock
+from smsgw.runtime.config import AuditConfig, Config, NodeConfig
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.database_roles import APPLICATION
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.records import anchors, audit, audit_chain
+from smsgw.store.records.audit_chain import Report
 
 KEY = b"k" * 32
 TABLES = ("audit", "audit_link", "audit_checkpoint")
@@ -75,7 +75,7 @@ class Log:
 
     async def verify(self) -> Report:
         file = anchors.AnchorFile(self.config.anchor_file, limit=0)
-        return await auditchain.verify(self.database, self.sealer, file.read())
+        return await audit_chain.verify(self.database, self.sealer, file.read())
 
     async def problems(self) -> list[tuple[str, int, int]]:
         """What verify finds and nobody knows of yet."""
@@ -199,7 +199,7 @@ async def test_rewriting_the_log_with_our_own_functions_needs_the_key(log: Log) 
     audit.use(lambda: other)
     for n in range(10):
         await audit.record(log.database, "wang", "test", f"thing/{n}")
-    while await auditchain.seal(log.database, other):
+    while await audit_chain.seal(log.database, other):
         pass
     problems = await log.problems()
     assert ("end_missing", 10, 10) in problems
@@ -231,7 +231,7 @@ async def test_a_restored_backup_is_found_and_accepted_once(log: Log) -> None:
     assert await log.alarms() == ["audit_changed"]
     report = await log.verify()
     assert not report.sound
-    assert await auditchain.accept(log.database, report, "restored from the backup", actor="cli:li") == 1
+    assert await audit_chain.accept(log.database, report, "restored from the backup", actor="cli:li") == 1
     report = await log.verify()
     assert report.sound
     assert "restored from the backup" in report.problems[0].known
@@ -312,9 +312,9 @@ async def test_old_rows_go_by_the_one_way_out_and_the_rest_still_verifies(
         await log.write(4)
     await log.write(2)
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="183 days"):
-        await auditchain.prune(log.database, log.sealer, clock.now() + timedelta(days=1))
-    assert await auditchain.prune(log.database, log.sealer, clock.now() - timedelta(days=400)) == 0
-    assert await auditchain.prune(log.database, log.sealer, clock.now() - timedelta(days=200)) == 4
+        await audit_chain.prune(log.database, log.sealer, clock.now() + timedelta(days=1))
+    assert await audit_chain.prune(log.database, log.sealer, clock.now() - timedelta(days=400)) == 0
+    assert await audit_chain.prune(log.database, log.sealer, clock.now() - timedelta(days=200)) == 4
     report = await log.verify()
     assert (report.rows, report.pruned, report.problems) == (2, 4, [])
     await log.write(1)
@@ -326,7 +326,7 @@ async def test_old_rows_go_by_the_one_way_out_and_the_rest_still_verifies(
 async def test_what_was_deleted_does_not_go_with_what_is_old(log: Log) -> None:
     await log.write(6)
     await log.attack("DELETE FROM audit WHERE id <= 3")
-    assert await auditchain.prune(log.database, log.sealer, clock.now() - timedelta(days=200)) == 0
+    assert await audit_chain.prune(log.database, log.sealer, clock.now() - timedelta(days=200)) == 0
     assert await log.problems() == [("deleted", 1, 3)]
 
 
@@ -360,13 +360,13 @@ async def test_nodes_share_one_chain_and_each_anchors_it(log: Log, tmp_path: Pat
     await asyncio.gather(writes("li", log.node), writes("wang", second))
     await log.node.step()
     await second.step()
-    head = await auditchain.head(log.database)
+    head = await audit_chain.head(log.database)
     assert head is not None
     assert head.seq == 60
     for file in (log.config.anchor_file, config.anchor_file):
         kept = list(anchors.read(file))
         assert kept[-1].head == head
-        report = await auditchain.verify(log.database, log.sealer, kept)
+        report = await audit_chain.verify(log.database, log.sealer, kept)
         assert (report.rows, report.problems) == (60, [])
     await second.stop()
 
@@ -416,7 +416,7 @@ async def test_a_system_log_that_is_away_is_an_alarm_and_fills_no_file(log: Log,
         await log.node.step()
     assert await log.alarms() == ["audit_anchor"]
     kept = [anchor.head for anchor in anchors.AnchorFile(log.config.anchor_file, limit=0).read()]
-    assert kept[-1] == await auditchain.head(log.database)
+    assert kept[-1] == await audit_chain.head(log.database)
     assert kept.count(kept[-1]) == 1
     assert await log.problems() == []
 
@@ -426,24 +426,24 @@ def test_the_anchor_file_is_bounded_private_and_survives_a_torn_line(tmp_path: P
     file = anchors.AnchorFile(path, limit=8192)
     now = clock.now()
     for n in range(1, 201):
-        file.write(anchors.line(auditchain.Head(n, bytes(32)), now, 1))
+        file.write(anchors.line(audit_chain.Head(n, bytes(32)), now, 1))
     assert path.stat().st_mode & 0o777 == 0o600
     assert sum(entry.stat().st_size for entry in tmp_path.iterdir()) <= 8192
     with path.open("ab") as torn:
         torn.write(b'{"audit": {"seq": 9')
-    file.write(anchors.line(auditchain.Head(201, bytes(32)), now, 1))
+    file.write(anchors.line(audit_chain.Head(201, bytes(32)), now, 1))
     kept = [anchor.head.seq for anchor in file.read()]
     assert kept == list(range(kept[0], 202))
     assert len(kept) > 20
 
 
 async def test_a_large_log_is_verified_page_by_page(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auditchain, "PAGE", 7)
-    monkeypatch.setattr(auditchain, "BATCH", 5)
+    monkeypatch.setattr(audit_chain, "PAGE", 7)
+    monkeypatch.setattr(audit_chain, "BATCH", 5)
     await log.write(40)
     await log.attack("DELETE FROM audit WHERE id IN (7, 8, 21)")
     assert await log.problems() == [("deleted", 7, 8), ("deleted", 21, 21)]
-    monkeypatch.setattr(auditchain, "MAX_PROBLEMS", 1)
+    monkeypatch.setattr(audit_chain, "MAX_PROBLEMS", 1)
     report = await log.verify()
     assert (len(report.problems), report.more, report.sound) == (1, 1, False)
 
@@ -475,11 +475,11 @@ async def test_what_is_only_said_to_be_old_stays(log: Log, monkeypatch: pytest.M
     await log.attack("UPDATE audit SET at = at - interval '1 year' WHERE id > 3")
     await log.attack("DELETE FROM audit_link WHERE id = 2; INSERT INTO audit_open VALUES (2)")
     await log.node.step()
-    assert await auditchain.prune(log.database, log.sealer, kept) == 1
-    assert await auditchain.prune(log.database, log.sealer, kept) == 0
+    assert await audit_chain.prune(log.database, log.sealer, kept) == 1
+    assert await audit_chain.prune(log.database, log.sealer, kept) == 0
     assert await log.problems() == [("gap", 2, 2), ("edited", 4, 7)]
-    await auditchain.accept(log.database, await log.verify(), "looked into", actor="cli:li")
-    assert await auditchain.prune(log.database, log.sealer, kept) == 2 + 4  # what is known holds up nothing
+    await audit_chain.accept(log.database, await log.verify(), "looked into", actor="cli:li")
+    assert await audit_chain.prune(log.database, log.sealer, kept) == 2 + 4  # what is known holds up nothing
     assert await log.problems() == []
 
 
@@ -496,7 +496,7 @@ async def test_a_checkpoint_that_is_put_in_hides_nothing_and_is_an_alarm(log: Lo
     assert await log.alarms() == ["audit_changed"]
     await log.attack("DELETE FROM audit WHERE id = 2")
     assert await log.problems() == [("beginning", 1000, 1000), ("deleted", 2, 2)]
-    await auditchain.accept(log.database, await log.verify(), "looked into", actor="cli:li")
+    await audit_chain.accept(log.database, await log.verify(), "looked into", actor="cli:li")
     await log.node._look_back()
     assert await log.alarms() == []
     await log.attack("DELETE FROM audit WHERE id = 3")
@@ -515,9 +515,9 @@ async def test_rows_that_are_in_the_chain_already_do_not_keep_others_out(log: Lo
 
 async def test_a_chain_that_takes_nothing_in_is_an_alarm(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever holds its lock keeps rows out of the chain, where they can be deleted without a trace."""
-    monkeypatch.setattr(auditchain, "PATIENCE", 0.2)
+    monkeypatch.setattr(audit_chain, "PATIENCE", 0.2)
     application = await asyncpg.connect(log.database.dsn)
-    await application.execute("SELECT pg_advisory_lock($1)", auditchain.LOCK)
+    await application.execute("SELECT pg_advisory_lock($1)", audit_chain.LOCK)
     with pytest.raises(Temporary):
         await log.write(1)
     assert await log.alarms() == ["audit_anchor"]

@@ -16,14 +16,15 @@ from typing import Any
 import pytest
 from api_server import BASE, Answer, Api, running
 
-from smsgw import aio, listening
 from smsgw.api.bodies import MAX_PAYING, Bodies
 from smsgw.core.errors import Temporary
 from smsgw.core.model import Account, MessageType, Origin
-from smsgw.pipeline.accept import SendItem, SendRequest
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.campaigns import files
-from smsgw.store import accounts, keys
-from smsgw.store.keys import NewKey
+from smsgw.runtime import aio
+from smsgw.store.config import accounts, keys
+from smsgw.store.config.keys import NewKey
+from smsgw.web import listening
 
 FORM = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n%b\r\n--b--\r\n'
 TABLE = FORM % b"13800000001\n13800000002\n"

@@ -13,17 +13,18 @@ import pytest
 import pytest_asyncio
 from ledger import LANE, NODE, POOL, Ledger
 
-from smsgw import aio
 from smsgw.channels import claims as claims_module
 from smsgw.channels.claims import Claims
-from smsgw.channels.pools import PoolTables
+from smsgw.channels.pool_shares import PoolShares
 from smsgw.channels.services import Services
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
-from smsgw.pipeline import parking
+from smsgw.pipeline.outcomes import parking
 from smsgw.pipeline.routing import Membership
-from smsgw.store import batch, claiming, leases
-from smsgw.store.db import CONFLICT, OUTAGE, connect
+from smsgw.runtime import aio
+from smsgw.store.engine import group_commit, leases
+from smsgw.store.engine.database import CONFLICT, OUTAGE, connect
+from smsgw.store.messages import claiming
 
 S = PartState
 SENDING = "SELECT id, part, attempt, epoch FROM part WHERE state = 20 ORDER BY id, part"
@@ -41,7 +42,7 @@ class Sender:
     """A channel that claims and has everything in hand until the test takes it away."""
 
     def __init__(self, ledger: Ledger, lease: leases.Lease) -> None:
-        tables = PoolTables(asyncio.get_running_loop().time)
+        tables = PoolShares(asyncio.get_running_loop().time)
         pools = {POOL: Membership()}
         self.channel_id = ledger.channels["a"]
         tables.sit(self.channel_id, Seat(), pools)
@@ -244,7 +245,7 @@ async def test_claimed_parts_that_nobody_has_in_hand_are_found_and_counted(
 async def test_a_part_whose_answer_lies_aside_is_not_taken_for_one_that_was_never_written(
     ledger: Ledger, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "RETRY_MOST", 0.05)
+    monkeypatch.setattr(group_commit, "RETRY_MOST", 0.05)
     message_id = await ledger.accept()
     (claimed,) = await sender.take()
     sender.in_hand.clear()

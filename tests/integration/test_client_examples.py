@@ -16,8 +16,8 @@ import pytest
 from api_server import Api, running
 
 from smsgw.core.errors import Temporary
-from smsgw.pipeline.accept import SendRequest, SendResult
-from smsgw.store.db import Database
+from smsgw.pipeline.accept.acceptor import SendRequest, SendResult
+from smsgw.store.engine.database import Database
 
 FOLDER = Path(__file__).parents[2] / "smsgw" / "api" / "manual" / "examples"
 COMMANDS = {

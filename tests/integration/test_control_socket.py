@@ -14,9 +14,9 @@ from types import SimpleNamespace
 import pytest
 from aiohttp import web
 
-from smsgw import control, controlclient
-from smsgw.store.db import Database
-from smsgw.unixpath import LIMIT, reachable
+from smsgw.net.unix_paths import LIMIT, reachable
+from smsgw.node import control, control_client
+from smsgw.store.engine.database import Database
 
 
 @pytest.mark.parametrize("depth", [0, 3])
@@ -37,23 +37,23 @@ async def test_a_socket_is_reached_however_deep_it_lies(tmp_path: Path, depth: i
     app.router.add_post("/refuse", refuse)
     runner = web.AppRunner(app)
     await runner.setup()
-    with pytest.raises(controlclient.DaemonAway, match="no daemon answers"):
-        await controlclient.call(path, "POST", "/echo", 1)
+    with pytest.raises(control_client.DaemonAway, match="no daemon answers"):
+        await control_client.call(path, "POST", "/echo", 1)
     with reachable(path) as near:
         await web.UnixSite(runner, near).start()
     try:
         assert path.is_socket()
         open_files = len(os.listdir("/proc/self/fd"))
-        assert await controlclient.call(path, "POST", "/echo", {"n": 1}) == {"got": {"n": 1}}
-        pieces = [p async for p in controlclient.stream(path, "/echo", 2, timeout_s=5)]
+        assert await control_client.call(path, "POST", "/echo", {"n": 1}) == {"got": {"n": 1}}
+        pieces = [p async for p in control_client.stream(path, "/echo", 2, timeout_s=5)]
         assert b"".join(pieces) == b'{"got": 2}'
         with pytest.raises(RuntimeError, match="NOT_FOUND: no"):
-            await controlclient.call(path, "POST", "/refuse", 1)
+            await control_client.call(path, "POST", "/refuse", 1)
         assert len(os.listdir("/proc/self/fd")) <= open_files + 1
     finally:
         await runner.cleanup()
-    with pytest.raises(controlclient.DaemonAway):
-        await controlclient.call(tmp_path / "none" / ("x" * 120) / "control.sock", "GET", "/")
+    with pytest.raises(control_client.DaemonAway):
+        await control_client.call(tmp_path / "none" / ("x" * 120) / "control.sock", "GET", "/")
 
 
 @pytest.mark.root_only
@@ -73,7 +73,7 @@ async def test_another_user_is_refused_even_where_the_rights_let_him_in() -> Non
         try:
             os.chmod(folder, 0o755)  # noqa: S103 - on purpose
             path.chmod(0o777)
-            assert await controlclient.call(path, "GET", "/status") == {"ready": True}
+            assert await control_client.call(path, "GET", "/status") == {"ready": True}
             stranger = socket.socket(socket.AF_UNIX)
             os.seteuid(pwd.getpwnam("nobody").pw_uid)  # whose it is, the kernel notes when it connects
             try:
@@ -94,11 +94,11 @@ async def test_another_user_is_refused_even_where_the_rights_let_him_in() -> Non
 
 ASK = """
 import asyncio, contextlib, pathlib, sys
-from smsgw import controlclient
+from smsgw.node import control_client
 with contextlib.suppress(OSError):
     pathlib.Path("/proc/self/loginuid").write_text(sys.argv[2])
 path = pathlib.Path(sys.argv[1])
-print(asyncio.run(controlclient.call(path, "POST", "/facts/retry", {"ids": [], "actor": "cli:mallory"})))
+print(asyncio.run(control_client.call(path, "POST", "/facts/retry", {"ids": [], "actor": "cli:mallory"})))
 """
 
 

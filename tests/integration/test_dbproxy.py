@@ -10,8 +10,8 @@ import pytest
 from databases import change
 from dbproxy import DatabaseProxy
 
-from smsgw import aio
-from smsgw.store.roles import APPLICATION
+from smsgw.runtime import aio
+from smsgw.store.engine.database_roles import APPLICATION
 
 
 async def test_it_is_slow_frozen_and_cut(dsn: str) -> None:

@@ -17,12 +17,12 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from smsgw.store import embedded
-from smsgw.store.embedded import EmbeddedError, EmbeddedPostgres
+from smsgw.store.engine import embedded
+from smsgw.store.engine.embedded import EmbeddedError, EmbeddedPostgres
 
 DAEMON = """
 import asyncio, pathlib, sys
-from smsgw.store.embedded import EmbeddedPostgres
+from smsgw.store.engine.embedded import EmbeddedPostgres
 
 async def main():
     pg = EmbeddedPostgres(pathlib.Path(sys.argv[1]))

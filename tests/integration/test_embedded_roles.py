@@ -20,15 +20,15 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from smsgw.store import clusterroles, migrate, roles
-from smsgw.store.embedded import EmbeddedError, EmbeddedPostgres
+from smsgw.store.engine import cluster_roles, database_roles, migrate
+from smsgw.store.engine.embedded import EmbeddedError, EmbeddedPostgres
 
 ROOT = Path(__file__).parents[2]
 EARLIER = """
 import asyncio, pathlib, sys
-from smsgw.store.embedded import EmbeddedPostgres
-from smsgw.store.migrate import migrate
-from smsgw.store.db import connect
+from smsgw.store.engine.embedded import EmbeddedPostgres
+from smsgw.store.engine.migrate import migrate
+from smsgw.store.engine.database import connect
 
 async def main():
     pg = EmbeddedPostgres(pathlib.Path(sys.argv[1]))
@@ -53,8 +53,8 @@ def _git(*args: str) -> bytes:
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program as it was before it had roles."""
-    made = _git("log", "--diff-filter=A", "--format=%H", "--", "smsgw/store/clusterroles.py").split()
-    assert made, "smsgw/store/clusterroles.py is not committed"
+    made = _git("log", "--diff-filter=A", "--format=%H", "--", "smsgw/store/engine/cluster_roles.py").split()
+    assert made, "smsgw/store/engine/cluster_roles.py is not committed"
     folder = tmp_path_factory.mktemp("earlier")
     with tarfile.open(fileobj=BytesIO(_git("archive", f"{made[-1].decode()}^", "smsgw"))) as archive:
         archive.extractall(folder, filter="data")
@@ -88,7 +88,7 @@ async def data_dir(tmp_path: Path) -> AsyncIterator[Path]:
 
 async def look(pg: EmbeddedPostgres) -> None:
     """All is as it has to be, and what was stored is there."""
-    connection = await asyncpg.connect(pg.address(roles.ADMIN))
+    connection = await asyncpg.connect(pg.address(database_roles.ADMIN))
     try:
         found = await connection.fetch(
             "SELECT rolname::text, rolsuper FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY rolname"
@@ -136,7 +136,7 @@ async def test_a_server_that_an_earlier_release_left_running_is_taken_over(
         await pg.stop()
     # What an operator did to go back to the earlier release does not last beyond it.
     await pg.start()
-    connection = await asyncpg.connect(pg.address(roles.ADMIN))
+    connection = await asyncpg.connect(pg.address(database_roles.ADMIN))
     await connection.execute("ALTER ROLE smsgw SUPERUSER")
     await connection.close()
     await pg.stop()
@@ -176,10 +176,10 @@ async def test_a_change_over_is_finished_wherever_it_was_cut_off(
 
     async def not_yet(_: object) -> None: ...
 
-    establish = clusterroles.establish
+    establish = cluster_roles.establish
     pg = EmbeddedPostgres(data_dir)
     with monkeypatch.context() as patch:
-        patch.setattr(clusterroles, "establish", not_yet)
+        patch.setattr(cluster_roles, "establish", not_yet)
         await pg.start()
     try:
         cuts = 0
@@ -206,7 +206,7 @@ async def test_the_application_has_five_of_six_connections_that_there_are(data_d
     for connections in (60, 120):
         await pg.start()
         try:
-            admin = await asyncpg.connect(pg.address(roles.ADMIN))
+            admin = await asyncpg.connect(pg.address(database_roles.ADMIN))
             limit = await admin.fetchval("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'smsgw'")
             await admin.close()
         finally:
@@ -253,10 +253,11 @@ async def test_another_user_of_the_machine_is_kept_out_twice(data_dir: Path) -> 
     await pg.start()
     try:
         path = pg._run / ".s.PGSQL.5432"
-        everybody = (roles.ADMIN, roles.OWNER, roles.APPLICATION, "smsgw_renamer", "postgres", "nobody")
+        ours_all = (database_roles.ADMIN, database_roles.OWNER, database_roles.APPLICATION)
+        everybody = (*ours_all, "smsgw_renamer", "postgres", "nobody")
         nobody, ours = pwd.getpwnam("nobody").pw_uid, pg._uid
         with pytest.raises(PermissionError):
-            _hello(path, roles.APPLICATION, nobody)
+            _hello(path, database_roles.APPLICATION, nobody)
         pg._run.chmod(0o755)
         path.chmod(0o777)
         for role in everybody:
@@ -264,7 +265,7 @@ async def test_another_user_of_the_machine_is_kept_out_twice(data_dir: Path) -> 
                 answer = await asyncio.to_thread(_hello, path, role, user)
                 assert answer[:1] == b"E", (role, user, answer)
                 assert b"28000" in answer
-        assert (await asyncio.to_thread(_hello, path, roles.APPLICATION, 0))[:1] == b"R"
+        assert (await asyncio.to_thread(_hello, path, database_roles.APPLICATION, 0))[:1] == b"R"
     finally:
         await pg.stop()
 

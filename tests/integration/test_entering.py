@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from smsgw.core.errors import SmsgwError
-from smsgw.pipeline.entering import LARGE, Entering
-from smsgw.store.batch import Batcher
-from smsgw.store.calls import NewCall, Stored
-from smsgw.store.db import Connection
+from smsgw.pipeline.accept.entering import LARGE, Entering
+from smsgw.store.engine.database import Connection
+from smsgw.store.engine.group_commit import Batcher
+from smsgw.store.messages.calls import NewCall, Stored
 
 
 def call(account: int, parts: int, guards: tuple[int, ...] = ()) -> NewCall:

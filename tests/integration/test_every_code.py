@@ -18,24 +18,27 @@ import pytest
 import pytest_asyncio
 from api_server import BASE, Answer, Api, running
 
-from smsgw import listening, plainhttp
-from smsgw.aio import spawn
-from smsgw.config import HttpConfig
+from smsgw.core.actor import Actor
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.errors import CODES, SmsgwError, message_of
 from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Word
 from smsgw.core.model import Account, MessageType, Origin
-from smsgw.core.numberstate import NumberState
+from smsgw.core.number_state import NumberState
 from smsgw.core.policy import Listed
 from smsgw.core.templates import Review
-from smsgw.pipeline import repeats
-from smsgw.pipeline.accept import SendItem, SendRequest
-from smsgw.pipeline.reviewing import Reviewing
+from smsgw.pipeline.accept import repeats
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.pipeline.accept.reviewing import Reviewing
 from smsgw.platform.audience import service as audience
+from smsgw.platform.change import Change
 from smsgw.platform.content import registry, words
-from smsgw.store import accounts, blocklist, complaints, numberstatus, policies
-from smsgw.store.keys import SCOPES, NewKey
+from smsgw.runtime.aio import spawn
+from smsgw.runtime.config import HttpConfig
+from smsgw.store.config import accounts, blocklist, number_status, policies
+from smsgw.store.config.keys import SCOPES, NewKey
+from smsgw.store.messages import complaints
+from smsgw.web import listening, plain_http
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NOON = datetime.now(CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -339,7 +342,7 @@ async def _(own: Own) -> Provoked:
 @case("NUMBER_EMPTY")
 async def _(own: Own) -> Provoked:
     db = own.api.ctx.db
-    await numberstatus.put(db, {"86" + own.phone: NumberState.EMPTY}, datetime.now(UTC), actor="t")
+    await number_status.put(db, {"86" + own.phone: NumberState.EMPTY}, datetime.now(UTC), actor="t")
     await own.api.numbers.step(db)
     await own.policy("drop_empty", "true")
     return await own.refused({})
@@ -522,7 +525,7 @@ async def _(own: Own) -> Provoked:
 
 @case("TLS_REQUIRED")
 async def _(own: Own) -> Provoked:
-    way = plainhttp.only_tls(HttpConfig(tls=("x",), tls_listen="127.0.0.1:1"), ())
+    way = plain_http.only_tls(HttpConfig(tls=("x",), tls_listen="127.0.0.1:1"), ())
     async with own.api.another_node(way) as plain:
         return Provoked({}, await plain.get("/balance", key=own.key))
 
@@ -650,6 +653,15 @@ async def _(own: Own) -> Provoked:
     body = {"name": "一", "content": "您好", "to": [own.phone], "client_ref": "T"}
     first = await own.post("/tasks", body)
     return Provoked({"id": first.data["task_id"]}, await own.post("/tasks", body | {"content": "别的"}))
+
+
+@case("PERMISSION_DENIED")
+async def _(own: Own) -> Provoked:
+    """Of the portal and what has no scopes: a key is told of its scope before."""
+    reader = Change(own.api.ctx.db, Actor.key("ak_live_1", own.id, {"query"}))
+    with pytest.raises(SmsgwError) as caught:
+        await audience.add_audience(reader, own.id, "老客户")
+    return Provoked(caught.value.detail, said=[(caught.value.code, str(caught.value))])
 
 
 @case("STATE_CONFLICT")

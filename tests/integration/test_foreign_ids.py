@@ -18,8 +18,8 @@ from smsgw.api.routes import ROUTES
 from smsgw.core.ids import CHINA
 from smsgw.core.templates import Review
 from smsgw.platform.content import registry
-from smsgw.store import accounts
-from smsgw.store.keys import SCOPES, NewKey
+from smsgw.store.config import accounts
+from smsgw.store.config.keys import SCOPES, NewKey
 
 MARK = "甲方机密"
 """In all that the owner has; it is never told to anybody else."""

@@ -11,10 +11,10 @@ from typing import Any
 from adversarial import ACCOUNT, BOUND, TEXTS, checker
 from api_server import Api, running
 
-from smsgw import aio
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import MessageType, Origin
-from smsgw.pipeline.calls import SendItem, SendRequest
+from smsgw.pipeline.accept.requests import SendItem, SendRequest
+from smsgw.runtime import aio
 
 KINDS = (
     "braces", "a brace, a name, then blanks", "a greeting and commas", "marks in the wrong order", "lone surrogates",

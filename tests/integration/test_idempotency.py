@@ -12,8 +12,8 @@ import asyncpg
 import pytest_asyncio
 from api_server import Answer, Api, running
 
-from smsgw.store import accounts
-from smsgw.store.keys import SCOPES
+from smsgw.store.config import accounts
+from smsgw.store.config.keys import SCOPES
 
 ONE = {"to": ["13800138000"], "content": "您的验证码是 1234"}
 OTHER = ONE | {"content": "您的验证码是 9999"}

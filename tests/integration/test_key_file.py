@@ -9,9 +9,11 @@ import pytest
 import pytest_asyncio
 
 from smsgw.core.webhooks import Reach
-from smsgw.store import accounts, audit, channels, keys, partners, resealing, webhooks
-from smsgw.store.db import Database
-from smsgw.store.secrets import Sealer
+from smsgw.store.config import accounts, channels, keys, partners, webhooks
+from smsgw.store.engine import resealing
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.records import audit
 
 OLD, NEW = b"o" * 32, b"n" * 32
 SGIP: dict[str, object] = {

@@ -13,8 +13,8 @@ import pytest_asyncio
 from api_server import BASE, Api, running
 
 from smsgw.core.errors import Invalid
-from smsgw.store import keys
-from smsgw.store.keys import NewKey
+from smsgw.store.config import keys
+from smsgw.store.config.keys import NewKey
 
 PATH = BASE + "/balance"
 

@@ -13,22 +13,22 @@ from dbproxy import DatabaseProxy
 from harness import dice as make_dice
 from ledger import POOL, Ledger
 
-from smsgw import aio
-from smsgw.aio import boottime
 from smsgw.channels import claims as claims_module
 from smsgw.channels.claims import Claims
-from smsgw.channels.pools import PoolTables
+from smsgw.channels.pool_shares import PoolShares
 from smsgw.channels.services import Services
-from smsgw.config import DurabilityConfig
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
-from smsgw.pipeline.outcomes import Outcomes
-from smsgw.pipeline.recovery import recover_channel
+from smsgw.pipeline.outcomes.recovery import recover_channel
+from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.routing import Membership
-from smsgw.store import leases
-from smsgw.store.db import CONFLICT, OUTAGE, Database
-from smsgw.store.journal import Journal, Replay
+from smsgw.runtime import aio
+from smsgw.runtime.aio import boottime
+from smsgw.runtime.config import DurabilityConfig
+from smsgw.store.engine import leases
+from smsgw.store.engine.database import CONFLICT, OUTAGE, Database
+from smsgw.store.engine.journal import Journal, Replay
 
 S = PartState
 TTL = 1.5
@@ -91,7 +91,7 @@ class Node:
         self.journal.own(lease.epoch)
         self.lease = lease
         self.owned += 1
-        tables = PoolTables(asyncio.get_running_loop().time)
+        tables = PoolShares(asyncio.get_running_loop().time)
         pools = {POOL: Membership()}
         tables.sit(channel_id, Seat(), pools)
         services = Services(

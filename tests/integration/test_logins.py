@@ -18,7 +18,7 @@ from portal_site import PASSWORD, Site, running
 
 from smsgw.admin.auth import Auth, Slowed
 from smsgw.store import staff
-from smsgw.store.secrets import Sealer
+from smsgw.store.engine.secrets import Sealer
 
 TOKEN = "A" * 32
 WRONG = "Wrong-Horse-7"

@@ -9,11 +9,11 @@ from databases import change
 
 from smsgw.core.accounts import networks
 from smsgw.core.webhooks import Reach
-from smsgw.store import accounts, keys, webhooks
-from smsgw.store.db import Database
-from smsgw.store.migrate import migrations
-from smsgw.store.secrets import Sealer
-from smsgw.store.webhooks import EventSetting, Wanted
+from smsgw.store.config import accounts, keys, webhooks
+from smsgw.store.config.webhooks import EventSetting, Wanted
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.migrate import migrations
+from smsgw.store.engine.secrets import Sealer
 
 
 @pytest_asyncio.fixture

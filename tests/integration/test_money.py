@@ -14,8 +14,9 @@ from ledger import BALANCE, Ledger
 
 from smsgw.core.ids import CHINA, first_id
 from smsgw.core.model import OutcomeKind
-from smsgw.store import accounts, partitions
-from smsgw.store import ledger as books
+from smsgw.store.config import accounts
+from smsgw.store.engine import partitions
+from smsgw.store.messages import ledger as books
 
 
 @pytest_asyncio.fixture

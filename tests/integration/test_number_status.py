@@ -11,14 +11,14 @@ import pytest
 import pytest_asyncio
 from api_server import Answer, Api, running
 
-from smsgw.core import numberstate
+from smsgw.core import number_state
 from smsgw.core.model import Report
-from smsgw.core.numberstate import NumberState
+from smsgw.core.number_state import NumberState
 from smsgw.core.states import PartState
-from smsgw.store import numberstatus as store
-from smsgw.store import policies
-from smsgw.store import settings as settings_store
-from smsgw.store.keys import SCOPES
+from smsgw.store.config import number_status as store
+from smsgw.store.config import policies
+from smsgw.store.config import settings as settings_store
+from smsgw.store.config.keys import SCOPES
 
 PHONE, OTHER = "13800138000", "13800138001"
 NOW = datetime.now(UTC)
@@ -158,8 +158,8 @@ async def test_what_is_asked_is_answered_in_order(api: Api) -> None:
 
 
 async def test_names_and_providers_codes() -> None:
-    assert [numberstate.parse(t) for t in ("空号", "0", "EMPTY ", "1", "2", "沉默号", "5")] == [
+    assert [number_state.parse(t) for t in ("空号", "0", "EMPTY ", "1", "2", "沉默号", "5")] == [
         "empty", "empty", "empty", "live", "suspended", "silent", "risky",
     ]  # fmt: skip
     with pytest.raises(ValueError, match="空号"):
-        numberstate.parse("9")
+        number_state.parse("9")

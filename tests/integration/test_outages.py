@@ -20,10 +20,10 @@ from api_server import Answer, Api, running
 from dbproxy import DatabaseProxy
 from harness import until
 
-from smsgw import aio
 from smsgw.core.errors import message_of
-from smsgw.pipeline import accept, spooling
-from smsgw.store.spool import Spool
+from smsgw.pipeline.accept import acceptor, spooling
+from smsgw.runtime import aio
+from smsgw.store.engine.spool import Spool
 
 
 @dataclass
@@ -77,13 +77,13 @@ async def gateway(dsn: str, tmp_path: Path) -> AsyncIterator[Gateway]:
 
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accept, "OUTAGE_PATIENCE", 0.5)
+    monkeypatch.setattr(acceptor, "OUTAGE_PATIENCE", 0.5)
 
 
 async def test_calls_larger_than_what_the_writer_holds_drain(
     dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accept, "MAX_QUEUED_PARTS", 1000)
+    monkeypatch.setattr(acceptor, "MAX_QUEUED_PARTS", 1000)
     async with gateway(dsn, tmp_path) as here:
         assert (await here.post(*numbers(1))).status == 202
         here.away()
@@ -265,7 +265,7 @@ async def test_the_database_goes_again_while_the_spool_drains(
 ) -> None:
     """With a COMMIT under way that it makes all the same: calls are spooled as soon as in any outage, and what was
     committed and is spooled is one message."""
-    monkeypatch.setattr(accept, "REPLAY_PATIENCE", 20.0)
+    monkeypatch.setattr(acceptor, "REPLAY_PATIENCE", 20.0)
     monkeypatch.setattr(spooling, "REPLAY_WEIGHT", 4)
     async with gateway(dsn, tmp_path) as here:
         assert (await here.post(*numbers(1))).status == 202

@@ -16,25 +16,25 @@ import pytest_asyncio
 from harness import until
 from partner_client import PartnerClient, smpp_client
 
-from smsgw.aio import spawn
 from smsgw.core import udh
 from smsgw.core.ids import IdSource
 from smsgw.core.partners import Partner
 from smsgw.core.webhooks import Way
-from smsgw.link import Link
+from smsgw.net.connection import Link
 from smsgw.partners import bind as binds
-from smsgw.partners import feed as feeds
+from smsgw.partners import delivery as feeds
 from smsgw.partners.again import Left
 from smsgw.partners.bind import Bind
-from smsgw.partners.feed import Feed, Settler
-from smsgw.partners.smpp import SmppFace
+from smsgw.partners.delivery import Feed, Settler
+from smsgw.partners.smpp import SmppServer
 from smsgw.protocols.events import Event, LoginRequest, Request
 from smsgw.protocols.session import Session, SessionConfig
-from smsgw.store.db import Database
+from smsgw.runtime.aio import spawn
+from smsgw.store.engine.database import Database
 
 LONG = "一条很长的回复" * 20
 PARTNER = Partner(id=1, account_id=1, protocol="smpp", username="shop", password="secret12", code="10690001")
-FACE = SmppFace()
+FACE = SmppServer()
 ENOUGH = 0.3
 """Seconds in which what must not come would have come: the feed looks as soon as a pause is over."""
 

@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from smsgw.aio import spawn
 from smsgw.core.errors import Temporary
 from smsgw.core.ids import IdSource
 from smsgw.core.webhooks import REPORT, Way
-from smsgw.partners.feed import Feed, Settler
-from smsgw.store import bindevents, events, partnerparts
-from smsgw.store.bindevents import Claimed
-from smsgw.store.db import Database
-from smsgw.store.partnerparts import Part
+from smsgw.partners.delivery import Feed, Settler
+from smsgw.runtime.aio import spawn
+from smsgw.store.engine.database import Database
+from smsgw.store.messages import bind_events, events, partner_parts
+from smsgw.store.messages.bind_events import Claimed
+from smsgw.store.messages.partner_parts import Part
 
 ACCOUNT = 1
-DESCRIBE = bindevents.describe
+DESCRIBE = bind_events.describe
 
 
 class Bind:
@@ -44,7 +44,7 @@ async def database(dsn: str) -> AsyncIterator[Database]:
             received_at=datetime.now(UTC),
         )  # fmt: skip
         async with database.transaction() as connection:
-            await partnerparts.note_refused(connection, [(part, "NUMBER_INVALID")], ids.next)
+            await partner_parts.note_refused(connection, [(part, "NUMBER_INVALID")], ids.next)
         yield database
     finally:
         await database.close()
@@ -87,7 +87,7 @@ async def test_the_last_connection_goes_during_a_claim(
         await go_on.wait()
         return await DESCRIBE(*given)
 
-    monkeypatch.setattr(bindevents, "describe", describe)
+    monkeypatch.setattr(bind_events, "describe", describe)
     one = feed()
     await asyncio.wait_for(claiming.wait(), 10)
     one.remove(one.binds[0])
@@ -106,7 +106,7 @@ async def test_a_claim_that_fails_half_way(
         one._stopping = True  # or it would claim it again
         raise Temporary("STORAGE_UNAVAILABLE")
 
-    monkeypatch.setattr(bindevents, "describe", describe)
+    monkeypatch.setattr(bind_events, "describe", describe)
     one = feed()
     assert await waits(database)
     assert [e.kind for e in await events.claim_bound(database, ACCOUNT, REPORT, 5)] == [REPORT]

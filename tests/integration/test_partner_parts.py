@@ -13,8 +13,8 @@ from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.partners import Partner, ReplyTo
 from smsgw.partners import parts as parts_module
 from smsgw.partners.parts import Parts
-from smsgw.pipeline.events import EventBell
-from smsgw.store.partnerparts import Part
+from smsgw.pipeline.delivery.events import EventHub
+from smsgw.store.messages.partner_parts import Part
 
 
 class Door:
@@ -62,7 +62,7 @@ async def test_a_part_that_is_refused_again(
     async with desk(dsn, tmp_path) as here:
         door = Door(here)
         here.directory.partners = {(PARTNER.protocol, PARTNER.username): PARTNER}
-        parts = Parts(here.database, door, here.directory, EventBell(), here.ids)  # type: ignore[arg-type]
+        parts = Parts(here.database, door, here.directory, EventHub(), here.ids)  # type: ignore[arg-type]
         await parts._writer.start()
         try:
             first = await parts.take(part(here, 1), PARTNER)

@@ -12,28 +12,19 @@ import pytest
 import pytest_asyncio
 from databases import change
 
-from smsgw import aio
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
 from smsgw.core.blocklist import COMPLAINT, MANUAL, OPT_OUT, Scope
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import first_id
 from smsgw.core.model import MessageType
 from smsgw.core.settings import Settings
-from smsgw.pipeline.alarms import AlarmKeeper
-from smsgw.pipeline.lists import Lists
-from smsgw.store import (
-    accounts,
-    alarms,
-    audit,
-    auditchain,
-    blocklist,
-    codes,
-    complaints,
-    extensions,
-    numbers,
-    settings,
-)
-from smsgw.store.db import Database
+from smsgw.pipeline.accept.number_lists import NumberLists
+from smsgw.pipeline.upkeep.alarms import AlarmTable
+from smsgw.runtime import aio
+from smsgw.store.config import accounts, blocklist, codes, extensions, numbers, settings
+from smsgw.store.engine.database import Database
+from smsgw.store.messages import complaints
+from smsgw.store.records import alarms, audit, audit_chain
 
 PHONE = "8613800138000"
 OTHER = "8613800138001"
@@ -56,8 +47,8 @@ def refused(code: str) -> Iterator[None]:
     assert caught.value.code == code
 
 
-async def lists(database: Database, limits: Settings | None = None) -> Lists:
-    found = Lists(lambda: limits or Settings())
+async def lists(database: Database, limits: Settings | None = None) -> NumberLists:
+    found = NumberLists(lambda: limits or Settings())
     await found.load(database)
     return found
 
@@ -105,7 +96,7 @@ async def test_what_is_added_and_removed_reaches_a_node_that_follows(database: D
     assert node.refusal(PHONE, 1, MessageType.OTP, "") is None
     assert (await lists(database)).refusal(PHONE, 1, MessageType.OTP, "") is None
     assert await blocklist.find(database, PHONE) == []
-    assert (await auditchain.verify(database, audit.keys())).problems == []
+    assert (await audit_chain.verify(database, audit.keys())).problems == []
 
 
 async def test_an_entry_ends_by_itself(database: Database) -> None:
@@ -113,7 +104,7 @@ async def test_an_entry_ends_by_itself(database: Database) -> None:
     await blocklist.add(database, [PHONE], ALL, MANUAL, "", actor="t", expires_at=soon)
     now = datetime.now(UTC).timestamp()
     for seconds, blocked in ((0, True), (60, False)):
-        node = Lists(Settings, clock=lambda at=now + seconds: at)  # type: ignore[misc]
+        node = NumberLists(Settings, clock=lambda at=now + seconds: at)  # type: ignore[misc]
         await node.load(database)
         assert (node.refusal(PHONE, 1, MessageType.OTP, "") is not None) is blocked
 
@@ -196,8 +187,8 @@ class Trouble:
         return self.found
 
 
-def keeper(database: Database, trouble: Trouble, node: int = 1) -> AlarmKeeper:
-    return AlarmKeeper(database, node, {"test": trouble})
+def keeper(database: Database, trouble: Trouble, node: int = 1) -> AlarmTable:
+    return AlarmTable(database, node, {"test": trouble})
 
 
 async def test_an_alarm_stands_once_and_is_cleared(database: Database) -> None:

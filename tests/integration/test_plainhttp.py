@@ -10,8 +10,8 @@ import pytest
 from api_server import BASE, Api, running
 from yarl import URL
 
-from smsgw import plainhttp
-from smsgw.config import HttpConfig
+from smsgw.runtime.config import HttpConfig
+from smsgw.web import plain_http
 
 TRUSTED = (ip_network("127.0.0.1/32"),)
 
@@ -24,7 +24,7 @@ async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 async def test_pages_go_on_to_tls_and_calls_are_refused(api: Api) -> None:
     settings = HttpConfig(tls=("cert.pem",), tls_listen="0.0.0.0:8443")
-    async with api.another_node(plainhttp.only_tls(settings, ())) as plain:
+    async with api.another_node(plain_http.only_tls(settings, ())) as plain:
         for path in ("/health", "/ready"):
             assert (await plain.send("GET", path)).status == 200
         path = f"{BASE}/balance"
@@ -57,7 +57,7 @@ async def test_pages_go_on_to_tls_and_calls_are_refused(api: Api) -> None:
 
 async def test_behind_a_proxy_that_speaks_tls_all_is_served(api: Api) -> None:
     settings = HttpConfig(tls=("cert.pem",), tls_listen="0.0.0.0:443")
-    async with api.another_node(plainhttp.only_tls(settings, TRUSTED), trusted_proxies=TRUSTED) as plain:
+    async with api.another_node(plain_http.only_tls(settings, TRUSTED), trusted_proxies=TRUSTED) as plain:
         path = f"{BASE}/balance"
         for said, code in (("https", "OK"), ("http", "TLS_REQUIRED")):
             headers = plain.signed("GET", path) | {"X-Forwarded-Proto": said}
@@ -66,7 +66,7 @@ async def test_behind_a_proxy_that_speaks_tls_all_is_served(api: Api) -> None:
 
 async def test_the_api_may_be_left_open_to_signed_requests(api: Api) -> None:
     settings = HttpConfig(tls=("cert.pem",), tls_listen="0.0.0.0:443", plain_api=True)
-    async with api.another_node(plainhttp.only_tls(settings, ()), allow_insecure_bearer=False) as plain:
+    async with api.another_node(plain_http.only_tls(settings, ()), allow_insecure_bearer=False) as plain:
         path = f"{BASE}/balance"
         assert (await plain.send("GET", path, headers=plain.signed("GET", path))).code == "OK"
         assert (await plain.get("/balance")).code == "AUTH_BEARER_INSECURE"

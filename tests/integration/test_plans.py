@@ -18,20 +18,20 @@ import pytest_asyncio
 from databases import change
 
 from smsgw.core.ids import CHINA, first_id
-from smsgw.store import (
+from smsgw.store.engine import partitions
+from smsgw.store.engine.database import WRITER_SETTINGS, Connection, connect
+from smsgw.store.messages import (
+    cancellation,
     claiming,
+    daily,
+    failover,
     holding,
-    longreports,
+    long_reports,
     outcomes,
-    partitions,
     pushing,
-    retrying,
-    statistics,
-    stranding,
+    reattempt,
     sweeps,
-    withdrawing,
 )
-from smsgw.store.db import WRITER_SETTINGS, Connection, connect
 
 ROWS = int(os.environ.get("TEST_PLAN_ROWS", "50000"))
 PAGES_OF_A_ROW = 40
@@ -216,9 +216,9 @@ async def test_a_report_finds_its_part_by_the_carriers_id(day: Day) -> None:
         assert executed
         assert not [n for n in executed if n["Relation Name"] == ahead]
         named = (channels, ids, str(since), str(NEWEST), tails)
-        await day.cheap(retrying._LOOK_REPORTS, *named, rows=batch)
-        await day.cheap(longreports._SIBLINGS, *named, rows=batch)
-    await day.cheap(retrying._LATE, channels, ids, states, blank, times, str(OLDEST), tails, rows=batch)
+        await day.cheap(reattempt._LOOK_REPORTS, *named, rows=batch)
+        await day.cheap(long_reports._SIBLINGS, *named, rows=batch)
+    await day.cheap(reattempt._LATE, channels, ids, states, blank, times, str(OLDEST), tails, rows=batch)
 
 
 async def test_late_reports_of_one_batch_cost_as_much_as_they_are_many(day: Day) -> None:
@@ -231,7 +231,7 @@ async def test_late_reports_of_one_batch_cost_as_much_as_they_are_many(day: Day)
     channels, states, blank, times = filled(batch, "1", "40::smallint", "''::text", "now()")
     ids = listed([f"old{n}" for n in range(1, batch + 1)])
     tails = filled(batch, "''::text")[0]
-    plan = await day.run(retrying._LATE, channels, ids, states, blank, times, str(OLDEST), tails)
+    plan = await day.run(reattempt._LATE, channels, ids, states, blank, times, str(OLDEST), tails)
     assert plan.pages < PAGES_OF_A_ROW * batch
     compared = [n.get("Rows Removed by Join Filter", 0) for n in plan.nodes("Nested Loop")]
     assert max(compared, default=0) <= batch, json.dumps(plan.root, indent=1)
@@ -240,7 +240,7 @@ async def test_late_reports_of_one_batch_cost_as_much_as_they_are_many(day: Day)
 async def test_the_jobs_of_time_find_only_what_is_due(day: Day) -> None:
     for statement in (
         sweeps._RELEASE_SCHEDULED, sweeps._RESOLVE_UNKNOWN, sweeps._EXPIRE_WAITING, sweeps._EXPIRE_HELD,
-        sweeps._END_REPORT_WAIT, retrying._RELEASE,
+        sweeps._END_REPORT_WAIT, reattempt._RELEASE,
     ):  # fmt: skip
         await day.cheap(statement, "now()", str(OLDEST), rows=30)
     await day.connection.execute(
@@ -259,7 +259,7 @@ async def test_the_roll_up_finds_an_earlier_report_by_its_message(day: Day) -> N
         FIRST, SENT,
     )  # fmt: skip
     await day.connection.execute("RESET ALL")  # the roll-up is no writer
-    plan = await day.run(statistics._ENDED, str(FIRST), str(FIRST + ROWS * 10), str(FIRST))
+    plan = await day.run(daily._ENDED, str(FIRST), str(FIRST + ROWS * 10), str(FIRST))
     earlier = [n for n in plan.nodes("Index") if n.get("Alias", "").startswith("x") and n["Actual Loops"] > 1]
     assert earlier
     assert all("message_id" in n["Index Name"] for n in earlier), json.dumps(plan.root, indent=1)
@@ -304,11 +304,11 @@ async def test_what_waits_for_blocked_numbers_is_found_by_their_numbers(day: Day
     accounts, types, sources = filled(batch, "0::bigint", "''::text", "'manual'::text")
     strangers = listed([f"85290{n:06d}" for n in range(batch)])
     rest = (str(OLDEST), "0", "500")
-    await day.cheap(withdrawing._WAITING, strangers, accounts, types, types, sources, *rest, rows=batch)
+    await day.cheap(cancellation._WAITING, strangers, accounts, types, types, sources, *rest, rows=batch)
     number = await day.connection.fetchval("SELECT number FROM message ORDER BY id DESC LIMIT 1")
     known = listed([number])
     one = filled(1, "0::bigint", "''::text", "'manual'::text")
-    plan = await day.cheap(withdrawing._WAITING, known, one[0], one[1], one[1], one[2], *rest, rows=10)
+    plan = await day.cheap(cancellation._WAITING, known, one[0], one[1], one[1], one[2], *rest, rows=10)
     assert plan.root["Plan"]["Actual Rows"] == 1
 
 
@@ -324,6 +324,6 @@ async def test_what_waits_for_a_channel_that_is_gone_is_found_beside_a_backlog(
         "UPDATE part SET avoid_channels = '{7}' WHERE id > $1 AND id <= $1 + 20", FIRST + SENT + 20
     )
     if statement == "leave":
-        await day.cheap(stranding._LEAVE, "'{7}'", "'{1}'", "'{8}'", "now()", str(OLDEST), rows=20)
+        await day.cheap(failover._LEAVE, "'{7}'", "'{1}'", "'{8}'", "now()", str(OLDEST), rows=20)
     else:
-        await day.cheap(stranding._FORGIVE, "'{1}'", "'{7}'", str(OLDEST), rows=40)
+        await day.cheap(failover._FORGIVE, "'{1}'", "'{7}'", str(OLDEST), rows=40)

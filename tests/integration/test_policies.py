@@ -16,13 +16,14 @@ from api_server import Answer, Api, running
 from smsgw.core.errors import Invalid, message_of
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.keywords import Action, Word
-from smsgw.core.links import Filing
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.policy import Listed
 from smsgw.core.templates import CARRIERS, Registration, Review
-from smsgw.pipeline.accept import Acceptor, SendItem, SendRequest
-from smsgw.platform.content import links, registry, words
-from smsgw.store import abroad, accounts, policies
+from smsgw.core.url_filings import Filing
+from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
+from smsgw.platform.content import registry, url_filings, words
+from smsgw.store.config import accounts, policies
+from smsgw.store.messages import abroad
 
 NOON = datetime.now(CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
 PHONE, OTHER = "13800138000", "13800138001"
@@ -509,13 +510,13 @@ async def test_links_of_marketing_are_on_file_with_the_carrier(api: Api) -> None
     assert made.status == 200, made.body
     assert (made.data["target"], made.data["carriers"]["CMCC"]["state_name"]) == ("example.com", "待报备")
     id_ = int(made.data["filing_id"])
-    await links.set_state(db, id_, Filing.SUBMITTED, actor="t")
+    await url_filings.set_state(db, id_, Filing.SUBMITTED, actor="t")
     await changed(api)
     named = {"link": "https://m.example.com/x?a=1", "carrier": "中国移动"}
     await refused(api, await post(api, content=text, **sale), "LINK_NOT_FILED", **named)
     line = (await api.post("/messages/explain", {"to": [PHONE], "content": text, **sale})).data["items"][0]
     assert {c["check"]: c["code"] for c in line["checks"]}["链接报备"] == "LINK_NOT_FILED"
-    await links.set_state(db, id_, Filing.REGISTERED, ["CMCC"], actor="t")
+    await url_filings.set_state(db, id_, Filing.REGISTERED, ["CMCC"], actor="t")
     await changed(api)
     assert (await post(api, content=text, **sale)).status == 202
     mixed = await post(api, PHONE, "13000138000", content=text + " ", **sale)
@@ -543,9 +544,9 @@ async def test_links_of_marketing_are_on_file_with_the_carrier(api: Api) -> None
 
 async def test_what_a_carrier_refused_is_filed_again(api: Api) -> None:
     db = api.ctx.db
-    filed = await links.file(db, 0, "t.cn/a", actor="t")
-    await links.set_state(db, filed.id, Filing.REFUSED, ["CUCC"], note="无备案", actor="t")
-    await links.set_state(db, filed.id, Filing.REGISTERED, ["CMCC"], actor="t")
-    again = await links.file(db, 0, "t.cn/a", icp="京1", actor="t")
+    filed = await url_filings.file(db, 0, "t.cn/a", actor="t")
+    await url_filings.set_state(db, filed.id, Filing.REFUSED, ["CUCC"], note="无备案", actor="t")
+    await url_filings.set_state(db, filed.id, Filing.REGISTERED, ["CMCC"], actor="t")
+    again = await url_filings.file(db, 0, "t.cn/a", icp="京1", actor="t")
     assert again.id == filed.id
     assert [again.carriers[c].state for c in ("CMCC", "CUCC", "CBN")] == ["registered", "pending", "pending"]

@@ -17,13 +17,13 @@ from databases import change
 from portal_site import PASSWORD, Site, running
 from structlog.testing import capture_logs
 
-from smsgw import clock
 from smsgw.admin import app, rights
 from smsgw.admin.security import CONTENT_SECURITY_POLICY
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.states import PartState
-from smsgw.pipeline.accept import SendItem, SendRequest
-from smsgw.store import alarms, audit, auditchain
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.runtime import clock
+from smsgw.store.records import alarms, audit, audit_chain
 
 NEW_PASSWORD = "Other-Horse-8"
 
@@ -271,8 +271,8 @@ async def test_what_people_do_is_in_the_audit_log_and_the_chain_holds(site: Site
     rows = await site.db.fetch("SELECT action, host(ip) AS ip FROM audit WHERE actor = 'admin' ORDER BY id")
     assert [row["action"] for row in rows] == ["login.failed", "login", "password.change", "logout"]
     assert {row["ip"] for row in rows} == {"127.0.0.1"}
-    assert await auditchain.seal(site.db, audit.keys()) >= 3
-    report = await auditchain.verify(site.db, audit.keys())
+    assert await audit_chain.seal(site.db, audit.keys()) >= 3
+    report = await audit_chain.verify(site.db, audit.keys())
     assert report.rows >= 3
     assert [problem.kind for problem in report.problems] == ["no_anchor"]
 
@@ -606,7 +606,7 @@ async def test_who_has_looked_is_in_the_audit_log_once_a_day(site: Site, monkeyp
         await other.get(looks[1])  # the piece of the page alone is a look as well
         assert (await readings())[len(once) :] == [("auditor", "message.read", f"message/{message_id}")]
         tomorrow = clock.now() + timedelta(days=1)
-        monkeypatch.setattr("smsgw.store.readings.clock.now", lambda: tomorrow)
+        monkeypatch.setattr("smsgw.store.records.readings.clock.now", lambda: tomorrow)
         await other.get(looks[0])
         assert len(await readings()) == len(once) + 2
     text = await site.db.fetchval("SELECT string_agg(audit::text, ' ') FROM audit")

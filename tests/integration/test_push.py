@@ -19,15 +19,17 @@ import pytest_asyncio
 from aiohttp import web
 from receiver import LOOPBACK, Received, Receiver, Stage, receiving, repeated
 
-from smsgw import aio
-from smsgw.config import Config
 from smsgw.core.ids import CHINA, IdSource, time_of
-from smsgw.core.pushformat import Call
+from smsgw.core.push_format import Call
 from smsgw.core.webhooks import SCHEDULE, Endpoint, Reach, parse_networks
-from smsgw.pipeline.keeper import Keeper
-from smsgw.pipeline.push_http import Sender
-from smsgw.store import accounts, partitions, pushing, webhooks
-from smsgw.store.webhooks import EventSetting
+from smsgw.pipeline.delivery.push_http import Sender
+from smsgw.pipeline.upkeep.maintenance import Maintenance
+from smsgw.runtime import aio
+from smsgw.runtime.config import Config
+from smsgw.store.config import accounts, webhooks
+from smsgw.store.config.webhooks import EventSetting
+from smsgw.store.engine import partitions
+from smsgw.store.messages import pushing
 
 pytestmark = pytest.mark.asyncio
 
@@ -355,7 +357,7 @@ async def test_a_name_that_changes_its_address_is_judged_where_it_is_connected_t
     stage: Stage, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even a resolver that vouches for an address cannot open a connection to it."""
-    from smsgw.pipeline import push_http
+    from smsgw.pipeline.delivery import push_http
 
     async def vouch(_: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, object]]:
         return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": 2, "proto": 6, "flags": 4}]
@@ -553,7 +555,7 @@ async def test_events_that_nobody_took_before_their_time_was_over_are_told_of(
         "WHERE id = ANY($2)", dead, [dead, taken],
     )  # fmt: skip
     nothing: Any = None  # the job of the days settles no outcomes
-    keeper = Keeper(stage.database, nothing, stage.directory, stage.bell, stage.ids, config, lambda _: None)
+    keeper = Maintenance(stage.database, nothing, stage.directory, stage.bell, stage.ids, config, lambda _: None)
     await keeper._partitions()
     await keeper._partitions()
     assert await stage.rows() == []
@@ -571,7 +573,7 @@ async def test_events_that_nobody_took_before_their_time_was_over_are_told_of(
 async def test_connections_for_many_grants_are_not_kept_for_ever(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from smsgw.pipeline import push_http
+    from smsgw.pipeline.delivery import push_http
 
     monkeypatch.setattr(push_http, "MAX_WAYS", 2)
     sender = Sender()

@@ -13,11 +13,12 @@ import pytest
 from api_server import BASE, Api, running
 from structlog.testing import capture_logs
 
-from smsgw import clock
 from smsgw.core.errors import Refused
-from smsgw.pipeline.nonces import NONCES_KEPT
-from smsgw.store import accounts, replaying, requestkeys
-from smsgw.store.calls import NewCall, Stored
+from smsgw.pipeline.accept.nonces import NONCES_KEPT
+from smsgw.runtime import clock
+from smsgw.store.config import accounts
+from smsgw.store.messages import replaying, request_keys
+from smsgw.store.messages.calls import NewCall, Stored
 
 SEND = f"{BASE}/messages"
 BODY = json.dumps({"to": ["13800138000"], "content": "您的验证码是 1234", "type": "otp"}).encode()
@@ -142,9 +143,9 @@ async def test_nonces_are_forgotten_and_keys_are_not(api: Api) -> None:
     kinds = "SELECT string_agg(kind::text, '' ORDER BY kind) FROM request_key"
     assert await db.fetchval(kinds) == "kn"
     async with db.acquire() as connection:
-        await requestkeys.sweep_nonces(connection, clock.now() - NONCES_KEPT)
+        await request_keys.sweep_nonces(connection, clock.now() - NONCES_KEPT)
         assert await db.fetchval(kinds) == "kn"
-        await requestkeys.sweep_nonces(connection, clock.now() + timedelta(seconds=1))
+        await request_keys.sweep_nonces(connection, clock.now() + timedelta(seconds=1))
     assert await db.fetchval(kinds) == "k"
 
 

@@ -8,11 +8,12 @@ import pytest
 from ledger import Ledger
 
 from smsgw.core.states import PartState
-from smsgw.pipeline import rerouting
-from smsgw.store import holding, routes, sweeps
-from smsgw.store import rerouting as store
-from smsgw.store.channels import load_pools
-from smsgw.store.db import connect
+from smsgw.pipeline.upkeep import rerouting
+from smsgw.store.config import routes
+from smsgw.store.config.channels import load_pools
+from smsgw.store.engine.database import connect
+from smsgw.store.messages import holding, sweeps
+from smsgw.store.messages import rerouting as store
 
 S = PartState
 

@@ -12,8 +12,8 @@ from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.core.model import OutcomeKind, Report
 from smsgw.core.states import PartState
-from smsgw.pipeline.resolving import resolve
-from smsgw.store import partitions
+from smsgw.pipeline.outcomes.resolving import resolve
+from smsgw.store.engine import partitions
 
 S = PartState
 

@@ -21,14 +21,14 @@ from databases import admin, change, owner
 
 import smsgw
 from smsgw.core.ids import day_range
-from smsgw.store import migrate, partitions, roles
-from smsgw.store.db import connect
+from smsgw.store.engine import database_roles, migrate, partitions
+from smsgw.store.engine.database import connect
 
 _STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|TABLE)\b", re.IGNORECASE)
 _NOT_PLAIN = (
-    "smsgw.store.migrate",
-    "smsgw.store.clusterroles",
-    "smsgw.store.embedded",
+    "smsgw.store.engine.migrate",
+    "smsgw.store.engine.cluster_roles",
+    "smsgw.store.engine.embedded",
     "smsgw.bench",
     "smsgw.simulator",
 )
@@ -87,19 +87,19 @@ async def test_every_statement_of_the_program_is_the_applications_to_run(
 
 
 async def test_every_table_has_a_decision(dsn: str) -> None:
-    """A new table: add it to ``smsgw.store.roles.TABLES`` with what the program does with it."""
+    """A new table: add it to ``smsgw.store.engine.database_roles.TABLES`` with what the program does with it."""
     connection = await asyncpg.connect(owner(dsn))
     found = await connection.fetch(
         "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') "
         "AND NOT relispartition"
     )
-    assert {row[0] for row in found} - set(roles.TABLES) == set()
+    assert {row[0] for row in found} - set(database_roles.TABLES) == set()
     for row in found:
         has = await connection.fetchval(
             "SELECT array_agg(privilege_type) FROM pg_class, aclexplode(relacl) "
-            "WHERE relname = $1 AND grantee = $2::regrole", row[0], roles.APPLICATION,
+            "WHERE relname = $1 AND grantee = $2::regrole", row[0], database_roles.APPLICATION,
         )  # fmt: skip
-        assert set(has) == roles.TABLES[row[0]], row[0]
+        assert set(has) == database_roles.TABLES[row[0]], row[0]
     await connection.close()
 
 
@@ -110,7 +110,7 @@ async def test_what_the_owner_does_for_others_is_listed_and_goes_by_a_path_of_it
         "acldefault('f', proowner))) WHERE grantee = 0) AS open FROM pg_proc "
         "WHERE prosecdef AND pronamespace = 'public'::regnamespace"
     )
-    assert {"partition_make", "partition_drop"} <= {row["proname"] for row in found} <= set(roles.FUNCTIONS)
+    assert {"partition_make", "partition_drop"} <= {row["proname"] for row in found} <= set(database_roles.FUNCTIONS)
     for row in found:
         assert '"search_path=public, pg_temp"' in row["settings"], row
         assert not row["open"], row
@@ -135,11 +135,11 @@ INTRUSIONS = [
     "CREATE TEMPORARY TABLE evil (n int)",
     "ALTER SYSTEM SET archive_command = 'id'",
     "ALTER DATABASE smsgw SET search_path = evil",
-    f"SET ROLE {roles.OWNER}",
-    f"SET ROLE {roles.ADMIN}",
-    f"SET SESSION AUTHORIZATION {roles.ADMIN}",
-    f"GRANT {roles.OWNER} TO {roles.APPLICATION}",
-    f"ALTER ROLE {roles.APPLICATION} SUPERUSER",
+    f"SET ROLE {database_roles.OWNER}",
+    f"SET ROLE {database_roles.ADMIN}",
+    f"SET SESSION AUTHORIZATION {database_roles.ADMIN}",
+    f"GRANT {database_roles.OWNER} TO {database_roles.APPLICATION}",
+    f"ALTER ROLE {database_roles.APPLICATION} SUPERUSER",
     "CREATE ROLE evil",
     "CREATE DATABASE evil",
     "DROP TABLE part",
@@ -229,11 +229,11 @@ async def test_rights_are_mended_and_a_second_look_changes_nothing(dsn: str) -> 
     acl = "SELECT array_agg(relacl::text ORDER BY relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
     try:
         before = await connection.fetchval(acl)
-        await connection.execute(f"GRANT ALL ON audit, ledger TO {roles.APPLICATION}")
-        await connection.execute(f"REVOKE SELECT ON account FROM {roles.APPLICATION}")  # noqa: S608 - a name of ours
-        await connection.execute(f"REVOKE ALL ON SEQUENCE config_version FROM {roles.APPLICATION}")
+        await connection.execute(f"GRANT ALL ON audit, ledger TO {database_roles.APPLICATION}")
+        await connection.execute(f"REVOKE SELECT ON account FROM {database_roles.APPLICATION}")  # noqa: S608 - a name of ours
+        await connection.execute(f"REVOKE ALL ON SEQUENCE config_version FROM {database_roles.APPLICATION}")
         await connection.execute("CREATE TABLE later (n int)")
-        await roles.settle(connection, roles.APPLICATION)
+        await database_roles.settle(connection, database_roles.APPLICATION)
         await connection.execute("INSERT INTO later VALUES (1)")
         beside = await connect(dsn)
         assert await beside.fetchval("DELETE FROM later RETURNING n") == 1, (
@@ -243,7 +243,7 @@ async def test_rights_are_mended_and_a_second_look_changes_nothing(dsn: str) -> 
         await connection.execute("DROP TABLE later")
         marks = "SELECT sum(xmin::text::bigint) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
         mark = await connection.fetchval(marks)
-        await roles.settle(connection, roles.APPLICATION)
+        await database_roles.settle(connection, database_roles.APPLICATION)
         assert await connection.fetchval(marks) == mark
         assert [sorted(set(re.findall(r"smsgw=(\w+)", a or ""))) for a in await connection.fetchval(acl)] == [
             sorted(set(re.findall(r"smsgw=(\w+)", a or ""))) for a in before
@@ -271,7 +271,7 @@ async def test_one_role_for_all_works_and_is_warned_of(dsn: str) -> None:
         ),
     ):
         connection = await connect(address)
-        row = await connection.fetchrow(roles.WALLS)
+        row = await connection.fetchrow(database_roles.WALLS)
         assert row["may"] == may
         await connection.close()
 

@@ -12,7 +12,7 @@ import pytest
 from smsgw.channels import profiles
 from smsgw.channels.listener import Listeners, ListenerTaken, SgipListener
 from smsgw.core.model import ChannelSpec
-from smsgw.link import Link
+from smsgw.net.connection import Link
 from smsgw.protocols.dialects import SGIP12
 from smsgw.protocols.events import Closed, Event, Request
 from smsgw.protocols.sgip import rules

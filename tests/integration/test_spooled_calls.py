@@ -16,10 +16,11 @@ from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Word
 from smsgw.core.model import MessageType, Origin
-from smsgw.pipeline.accept import SendItem, SendRequest
-from smsgw.pipeline.reviewing import Reviewing
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.pipeline.accept.reviewing import Reviewing
 from smsgw.platform.content import words
-from smsgw.store import policies, replaying
+from smsgw.store.config import policies
+from smsgw.store.messages import replaying
 
 NOON = datetime.now(CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
 GOOD, BAD = ("13800138000", "您好"), ("13800138001", "来赌博")

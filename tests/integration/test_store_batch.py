@@ -18,12 +18,12 @@ import pytest_asyncio
 from databases import change
 from dbproxy import DatabaseProxy
 
-from smsgw import aio
 from smsgw.core.errors import Refused, SmsgwError, Temporary
-from smsgw.store import batch
-from smsgw.store.batch import Batcher
-from smsgw.store.db import Connection
-from smsgw.store.roles import APPLICATION
+from smsgw.runtime import aio
+from smsgw.store.engine import group_commit
+from smsgw.store.engine.database import Connection
+from smsgw.store.engine.database_roles import APPLICATION
+from smsgw.store.engine.group_commit import Batcher
 
 Writer = Batcher[int, "int | SmsgwError"]
 
@@ -392,7 +392,7 @@ class Facts(Book):
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes two minutes takes a second."""
-    monkeypatch.setattr(batch, "RETRY_MOST", 0.02)
+    monkeypatch.setattr(group_commit, "RETRY_MOST", 0.02)
 
 
 @pytest.mark.parametrize("code", ["55P03", "XX000", "0A000", "42P01", "P0001", "57014", "40P01", "23505"])
@@ -478,7 +478,7 @@ async def test_what_fails_while_nothing_else_succeeds_is_not_laid_aside(
     writer: Writer = Batcher("test", dsn, Facts(fail).commit, parking=shelf)
     await writer.start()
     facts = [writer.submit(n) for n in (1, 2, 3)]
-    while tries < 6 * batch.FAILURES:  # noqa: ASYNC110
+    while tries < 6 * group_commit.FAILURES:  # noqa: ASYNC110
         await asyncio.sleep(0.02)
     assert shelf.kept == []
     broken = False
@@ -562,7 +562,7 @@ async def test_every_third_batch_meets_a_conflict_and_nothing_is_lost(
 async def test_a_fact_that_always_meets_a_conflict_does_not_hold_its_neighbours_up(
     dsn: str, side: asyncpg.Connection, hurried: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "CONFLICTS", 2)
+    monkeypatch.setattr(group_commit, "CONFLICTS", 2)
     shelf = Shelf()
     writer: Writer = Batcher("test", dsn, Facts(poison(1, code="40P01")).commit, parking=shelf)
     await writer.start()
@@ -616,7 +616,7 @@ async def test_who_waits_behind_a_batch_that_is_given_up_hears_of_it_with_it(
 async def test_a_server_that_is_slower_than_patience_commits_facts_nevertheless(
     dsn: str, side: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "COMMIT_TIMEOUT", 0.2)
+    monkeypatch.setattr(group_commit, "COMMIT_TIMEOUT", 0.2)
     book = Book()
     async with DatabaseProxy(dsn) as proxy:
         writer: Writer = Batcher("test", proxy.dsn, book.commit)

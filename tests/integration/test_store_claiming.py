@@ -13,12 +13,13 @@ from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.ids import AHEAD, IdSource, first_id
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
-from smsgw.pipeline.recovery import correct_taken_over, recover_channel
-from smsgw.store import claiming, leases
-from smsgw.store.accepting import commit_calls
-from smsgw.store.calls import RequestKey, Stored
-from smsgw.store.db import connect
-from smsgw.store.journal import Journal, Replay
+from smsgw.pipeline.outcomes.recovery import correct_taken_over, recover_channel
+from smsgw.store.engine import leases
+from smsgw.store.engine.database import connect
+from smsgw.store.engine.journal import Journal, Replay
+from smsgw.store.messages import claiming
+from smsgw.store.messages.accepting import commit_calls
+from smsgw.store.messages.calls import RequestKey, Stored
 
 S = PartState
 

@@ -10,10 +10,10 @@ import pytest
 import pytest_asyncio
 from databases import owner
 
-from smsgw.pipeline.directory import Directory
-from smsgw.store import accounts, channels
-from smsgw.store.db import Database
-from smsgw.store.secrets import Sealer
+from smsgw.pipeline.snapshot import Directory
+from smsgw.store.config import accounts, channels
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.secrets import Sealer
 
 SEALER = Sealer(bytes(32))
 CHANNEL: dict[str, object] = {

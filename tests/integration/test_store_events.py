@@ -13,10 +13,11 @@ import pytest_asyncio
 
 from smsgw.core.ids import IdSource
 from smsgw.core.webhooks import Way
-from smsgw.store import accounts, events, webhooks
-from smsgw.store.db import Database
-from smsgw.store.secrets import Sealer
-from smsgw.store.webhooks import EventSetting
+from smsgw.store.config import accounts, webhooks
+from smsgw.store.config.webhooks import EventSetting
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages import events
 
 
 class Stage:

@@ -10,11 +10,12 @@ from ledger import BALANCE, Ledger
 
 from smsgw.core.model import OutcomeKind
 from smsgw.core.states import PartState
-from smsgw.pipeline.directory import Directory
-from smsgw.pipeline.holding import Holding
-from smsgw.pipeline.outcomes import Sweep
-from smsgw.store import accounts, claiming, holding, sweeps
-from smsgw.store.secrets import Sealer
+from smsgw.pipeline.outcomes.writer import Sweep
+from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.upkeep.holding import Holding
+from smsgw.store.config import accounts
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages import claiming, holding, sweeps
 
 S = PartState
 

@@ -14,10 +14,11 @@ from structlog.testing import capture_logs
 
 from smsgw.core.model import Account, Inbound, MessageType
 from smsgw.core.settings import Settings
-from smsgw.pipeline.lists import Lists
-from smsgw.store import accounts, blocklist, partitions
-from smsgw.store import inbound as inbound_store
-from smsgw.store.codes import AccessCode
+from smsgw.pipeline.accept.number_lists import NumberLists
+from smsgw.store.config import accounts, blocklist
+from smsgw.store.config.codes import AccessCode
+from smsgw.store.engine import partitions
+from smsgw.store.messages import inbound as inbound_store
 
 PHONE = "8613800138000"
 _numbers = itertools.count()
@@ -316,8 +317,8 @@ async def test_a_channel_without_an_access_code(ledger: Ledger) -> None:
 # --- opt-outs --------------------------------------------------------------------------------------------------------
 
 
-async def lists(ledger: Ledger) -> Lists:
-    found = Lists(Settings)
+async def lists(ledger: Ledger) -> NumberLists:
+    found = NumberLists(Settings)
     await found.load(ledger.database)
     return found
 

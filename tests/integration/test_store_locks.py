@@ -11,13 +11,13 @@ import asyncpg
 import pytest
 from ledger import BALANCE, Ledger, carrier_id
 
-from smsgw import aio
 from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.retry import Fault
 from smsgw.core.states import PartState
-from smsgw.pipeline.outcomes import Sweep
-from smsgw.store import inbound, sweeps
-from smsgw.store.db import connect
+from smsgw.pipeline.outcomes.writer import Sweep
+from smsgw.runtime import aio
+from smsgw.store.engine.database import connect
+from smsgw.store.messages import inbound, sweeps
 
 S = PartState
 K = OutcomeKind

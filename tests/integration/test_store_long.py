@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from databases import owner
 
-from smsgw.store import db, migrate
-from smsgw.store.db import Database
-from smsgw.store.migrate import SCHEMA_VERSION, Migration
+from smsgw.store.engine import database as db
+from smsgw.store.engine import migrate
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.migrate import SCHEMA_VERSION, Migration
 
 
 async def test_the_server_gives_a_statement_as_long_as_its_caller(

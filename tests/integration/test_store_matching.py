@@ -13,10 +13,10 @@ from ledger import Ledger, carrier_id
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.numbers import tail
 from smsgw.core.states import PartState
-from smsgw.pipeline.outcomes import Sweep
-from smsgw.store import claiming, outcomes, retrying, sweeps
-from smsgw.store.db import connect
-from smsgw.store.outcomes import Answer, Patience, Tally
+from smsgw.pipeline.outcomes.writer import Sweep
+from smsgw.store.engine.database import connect
+from smsgw.store.messages import claiming, outcomes, reattempt, sweeps
+from smsgw.store.messages.outcomes import Answer, Patience, Tally
 
 S = PartState
 K = OutcomeKind
@@ -235,7 +235,7 @@ async def test_a_delivery_of_an_attempt_whose_message_waits_in_a_pool_is_kept_un
     for one in claimed:
         await ledger.outcomes.report(report(ledger, carrier_id(one), code="NOROUTE"))
     ledger.later(seconds=6)
-    await ledger.outcomes.sweep(Sweep(lambda c, now: retrying.release(c, now, 0)))
+    await ledger.outcomes.sweep(Sweep(lambda c, now: reattempt.release(c, now, 0)))
     assert await ledger.states(message_id) == [S.QUEUED] * 2
     await ledger.outcomes.report(report(ledger, carrier_id(claimed[1])))
     assert await ledger.states(message_id) == [S.QUEUED] * 2

@@ -12,9 +12,9 @@ import pytest_asyncio
 from databases import change
 
 from smsgw.core.ids import IdSource, first_id
-from smsgw.store import leases, nodes
-from smsgw.store.db import Database
-from smsgw.store.journal import Journal, node_of
+from smsgw.store.engine import leases, nodes
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.journal import Journal, node_of
 
 
 @pytest_asyncio.fixture

@@ -9,17 +9,17 @@ import asyncpg
 import pytest
 from ledger import BALANCE, Ledger, carrier_id
 
-from smsgw import aio
 from smsgw.core.errors import Temporary
 from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
-from smsgw.pipeline.outcomes import Sweep
-from smsgw.store import inbound, outcomes, sweeps
-from smsgw.store.batch import Batcher
-from smsgw.store.db import connect
-from smsgw.store.inbound import Arrived
-from smsgw.store.outcomes import Answer, Tally
-from smsgw.store.withdrawing import take_back
+from smsgw.pipeline.outcomes.writer import Sweep
+from smsgw.runtime import aio
+from smsgw.store.engine.database import connect
+from smsgw.store.engine.group_commit import Batcher
+from smsgw.store.messages import inbound, outcomes, sweeps
+from smsgw.store.messages.cancellation import take_back
+from smsgw.store.messages.inbound import Arrived
+from smsgw.store.messages.outcomes import Answer, Tally
 
 S = PartState
 K = OutcomeKind
@@ -259,7 +259,7 @@ async def test_a_resend_that_comes_to_nothing_leaves_the_first_attempt_unknown(
 
 
 async def claim_deferred(ledger: Ledger) -> list[Claimed]:
-    from smsgw.store import claiming
+    from smsgw.store.messages import claiming
 
     lease = ledger.leases["a"]
     fence = claiming.Fence(lease.resource, 1, lease.epoch, ledger.channels["a"])

@@ -10,16 +10,17 @@ import pytest
 import structlog
 from ledger import Ledger
 
-from smsgw import log
 from smsgw.channels.intake import Intake
 from smsgw.channels.mapping import INTERMEDIATE
 from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
-from smsgw.pipeline import parking
+from smsgw.pipeline.outcomes import parking
 from smsgw.protocols.cmpp import pdus as cmpp
-from smsgw.store import batch, parked
-from smsgw.store.inbound import Arrived
-from smsgw.store.outcomes import Answer, GivenBack
+from smsgw.runtime import log
+from smsgw.store.engine import group_commit
+from smsgw.store.messages import parked
+from smsgw.store.messages.inbound import Arrived
+from smsgw.store.messages.outcomes import Answer, GivenBack
 
 S = PartState
 K = OutcomeKind
@@ -30,7 +31,7 @@ TEXT = "秘密的短信正文"
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Group commits try again soon."""
-    monkeypatch.setattr(batch, "RETRY_MOST", 0.05)
+    monkeypatch.setattr(group_commit, "RETRY_MOST", 0.05)
 
 
 @pytest.fixture

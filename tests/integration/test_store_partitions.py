@@ -10,8 +10,8 @@ from databases import change
 
 from smsgw.core.ids import day_of, day_range, first_id, time_of
 from smsgw.core.states import FINAL, PartState
-from smsgw.store import partitions
-from smsgw.store.db import Database
+from smsgw.store.engine import partitions
+from smsgw.store.engine.database import Database
 
 TODAY = date(2025, 3, 1)
 """Long ago: what the shortest retention keeps is not dropped, whatever day the caller says it is."""

@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from smsgw.aio import spawn
 from smsgw.core.ids import IdSource
-from smsgw.store import partnerparts as store
-from smsgw.store.db import Connection, Database, connect
-from smsgw.store.partnerparts import Kept, Part
+from smsgw.runtime.aio import spawn
+from smsgw.store.engine.database import Connection, Database, connect
+from smsgw.store.messages import partner_parts as store
+from smsgw.store.messages.partner_parts import Kept, Part
 
 
 class Table:

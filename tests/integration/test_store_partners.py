@@ -6,9 +6,9 @@ import secrets
 
 import pytest
 
-from smsgw.store import accounts, partners
-from smsgw.store.db import Database
-from smsgw.store.secrets import Sealer
+from smsgw.store.config import accounts, partners
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.secrets import Sealer
 
 
 async def test_addresses_are_noted_read_and_limited(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,11 @@ import pytest
 from ledger import Ledger
 
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, Report, UnknownPolicy
-from smsgw.core.reportids import ENOUGH, Spelling
+from smsgw.core.report_ids import ENOUGH, Spelling
 from smsgw.core.states import PartState
-from smsgw.pipeline.outcomes import Sweep
+from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.protocols.smpp.ids import canonical
-from smsgw.store import reportids, sweeps
+from smsgw.store.messages import report_ids, sweeps
 
 S = PartState
 FIRST = 0x16FEE0E525
@@ -79,7 +79,7 @@ async def test_torture(ledger: Ledger, name: str) -> None:
     assert await ledger.events() == ["delivered"] * len(ids)
     assert await orphans(ledger) == 0
     assert ledger.outcomes.report_ids.spelling(ledger.channels["a"]) is spelling
-    assert await reportids.load(ledger.database) == ({ledger.channels["a"]: spelling} if spelling else {})
+    assert await report_ids.load(ledger.database) == ({ledger.channels["a"]: spelling} if spelling else {})
 
 
 async def test_all_reports_before_their_answers_still_teach(ledger: Ledger) -> None:
@@ -124,11 +124,11 @@ async def test_an_operator_sees_the_proposal_and_adopts_it(ledger: Ledger) -> No
     (claimed,) = await ledger.claim()
     accept(ledger, claimed, f"{FIRST:x}")
     await ledger.outcomes.report(report(ledger, str(FIRST)))
-    (line,) = await reportids.unmatched(ledger.database, "a", limit=10, oldest=0)
+    (line,) = await report_ids.unmatched(ledger.database, "a", limit=10, oldest=0)
     assert (line["proposed"], line["message_id"]) == ("hex-dec", str(message_id))
-    channel_id = await reportids.channel_id_of(ledger.database, "a")
-    await reportids.set_spelling(ledger.database, channel_id, Spelling.HEX_DEC, actor="test")
-    ledger.outcomes.report_ids._learned.update(await reportids.load(ledger.database))
+    channel_id = await report_ids.channel_id_of(ledger.database, "a")
+    await report_ids.set_spelling(ledger.database, channel_id, Spelling.HEX_DEC, actor="test")
+    ledger.outcomes.report_ids._learned.update(await report_ids.load(ledger.database))
     assert await ledger.outcomes.rematch(channel_id) == 1
     assert await ledger.state(message_id) is S.DELIVERED
     # What is spelled as the answer still finds its part.

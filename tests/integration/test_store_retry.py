@@ -8,14 +8,15 @@ from types import SimpleNamespace
 import pytest
 from ledger import BALANCE, LANE, NODE, POOL, Ledger, carrier_id
 
-from smsgw.core.codebook import CodeBook, Entry, Source
+from smsgw.core.code_book import CodeBook, Entry, Source
 from smsgw.core.model import Claimed, MessageType, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.numbers import CTCC, CUCC
 from smsgw.core.retry import DEFAULTS, Fault, How, Rule
 from smsgw.core.states import PartState
-from smsgw.pipeline.outcomes import Sweep
-from smsgw.store import claiming, numbers, retries, retrying, sweeps
-from smsgw.store.claiming import Fence
+from smsgw.pipeline.outcomes.writer import Sweep
+from smsgw.store.config import numbers, retry_rules
+from smsgw.store.messages import claiming, reattempt, sweeps
+from smsgw.store.messages.claiming import Fence
 
 S = PartState
 K = OutcomeKind
@@ -74,7 +75,7 @@ async def refuse(
 
 
 async def release(ledger: Ledger) -> int:
-    return await ledger.outcomes.sweep(Sweep(lambda c, now: retrying.release(c, now, 0)))
+    return await ledger.outcomes.sweep(Sweep(lambda c, now: reattempt.release(c, now, 0)))
 
 
 async def test_a_failed_report_goes_to_another_channel_and_the_customer_hears_of_one_end(
@@ -230,7 +231,7 @@ async def test_a_part_whose_siblings_were_taken_stays(ledger: Ledger) -> None:
     assert await ledger.states(message_id) == [S.SENT, S.DEFERRED]
     row = await ledger.connection.fetchrow("SELECT * FROM part WHERE id = $1 AND part = 2", message_id)
     assert row["channel_id"] == ledger.channels["a"]
-    assert row["next_at"] == ledger.clock + retrying.RENDEZVOUS
+    assert row["next_at"] == ledger.clock + reattempt.RENDEZVOUS
 
 
 async def test_throttled_without_end_expires(ledger: Ledger) -> None:
@@ -288,20 +289,20 @@ async def test_a_code_that_names_the_carrier_teaches_it(ledger: Ledger) -> None:
 async def test_tables_are_stored_and_reset(ledger: Ledger) -> None:
     cell = (Fault.ABSENT, MessageType.OTP)
     rule = Rule(How.SAME, tries=2, deadline=600, first=60, most=60)
-    await retries.set_rule(ledger.database, *cell, rule, actor="test")
-    assert (await retries.load_rules(ledger.database))[cell] == rule
+    await retry_rules.set_rule(ledger.database, *cell, rule, actor="test")
+    assert (await retry_rules.load_rules(ledger.database))[cell] == rule
     with pytest.raises(Exception, match="不允许重发"):
-        await retries.set_rule(ledger.database, Fault.UNCERTAIN, MessageType.OTP, rule, actor="test")
-    assert await retries.reset_rules(ledger.database, None, MessageType.OTP, actor="test") == 1
-    assert await retries.load_rules(ledger.database) == DEFAULTS
+        await retry_rules.set_rule(ledger.database, Fault.UNCERTAIN, MessageType.OTP, rule, actor="test")
+    assert await retry_rules.reset_rules(ledger.database, None, MessageType.OTP, actor="test") == 1
+    assert await retry_rules.load_rules(ledger.database) == DEFAULTS
 
-    set_code = retries.set_code
+    set_code = retry_rules.set_code
     await set_code(ledger.database, None, Source.REPORT, "xx:1", "NETWORK", Fault.NETWORK, actor="test")
     await set_code(ledger.database, "a", Source.REPORT, "XX:1", "HANDSET", Fault.ABSENT, actor="test")
     await set_code(ledger.database, "a", Source.REPORT, "XX:1", "HANDSET", Fault.PERMANENT, actor="test")
-    book = await retries.load_codes(ledger.database)
+    book = await retry_rules.load_codes(ledger.database)
     assert book.report(ledger.channels["a"], "XX:1/012").fault is Fault.PERMANENT
     assert book.report(ledger.channels["b"], "xx:1").fault is Fault.NETWORK
-    assert await retries.remove_code(ledger.database, "a", Source.REPORT, "XX:1", actor="test")
-    book = await retries.load_codes(ledger.database)
+    assert await retry_rules.remove_code(ledger.database, "a", Source.REPORT, "XX:1", actor="test")
+    book = await retry_rules.load_codes(ledger.database)
     assert book.report(ledger.channels["a"], "XX:1").fault is Fault.NETWORK

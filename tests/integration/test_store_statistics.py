@@ -12,8 +12,9 @@ import pytest_asyncio
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA, first_id
 from smsgw.core.states import PartState
-from smsgw.store import accounts, statistics
-from smsgw.store.db import Database
+from smsgw.store.config import accounts
+from smsgw.store.engine.database import Database
+from smsgw.store.messages import daily
 
 NOW = datetime.now(UTC)
 TODAY = NOW.astimezone(CHINA).date()
@@ -57,11 +58,11 @@ class Book:
         )  # fmt: skip
 
     async def roll(self, now: datetime = NOW) -> None:
-        while await statistics.roll_up(self.database, now):
+        while await daily.roll_up(self.database, now):
             pass
 
-    async def ask(self, *group: str, first: date = TODAY - timedelta(days=1)) -> list[statistics.Line]:
-        return await statistics.ask(
+    async def ask(self, *group: str, first: date = TODAY - timedelta(days=1)) -> list[daily.Line]:
+        return await daily.ask(
             self.database, first=first, last=TODAY, group=group or ("day",), accounts=(self.account_id,)
         )
 
@@ -100,10 +101,10 @@ async def test_a_late_report_moves_the_message_it_corrects(book: Book) -> None:
 
 
 async def test_what_is_younger_than_the_margin_waits(book: Book) -> None:
-    await book.message(NOW - statistics.MARGIN / 2)
+    await book.message(NOW - daily.MARGIN / 2)
     await book.roll()
     assert await book.ask() == []
-    await book.roll(NOW + statistics.MARGIN)
+    await book.roll(NOW + daily.MARGIN)
     assert [line.accepted for line in await book.ask()] == [1]
 
 
@@ -130,7 +131,7 @@ async def test_a_recount_finds_what_the_roll_up_could_not_see(book: Book) -> Non
     await book.roll()
     day = SINCE.astimezone(CHINA).date()
     counted = sum(line.accepted for line in await book.ask())
-    await statistics.recount(book.database, day)
+    await daily.recount(book.database, day)
     lines = await book.ask()
     assert counted == 1
     assert sum(line.accepted for line in lines) == 2
@@ -140,18 +141,18 @@ async def test_a_recount_finds_what_the_roll_up_could_not_see(book: Book) -> Non
 async def test_settled_days_are_recounted_once(book: Book) -> None:
     await book.message(NOW - timedelta(hours=20))
     await book.roll()
-    later = NOW + timedelta(days=statistics.SETTLED + 1)
+    later = NOW + timedelta(days=daily.SETTLED + 1)
     await book.roll(later)
     days = []
-    while day := await statistics.recount_settled(book.database, later, 7):
+    while day := await daily.recount_settled(book.database, later, 7):
         days.append(day)
     assert days == sorted(set(days))
-    assert days[-1] == later.astimezone(CHINA).date() - timedelta(days=statistics.SETTLED)
+    assert days[-1] == later.astimezone(CHINA).date() - timedelta(days=daily.SETTLED)
     assert sum(line.accepted for line in await book.ask()) == 1
 
 
 async def test_questions_that_make_no_sense_are_refused(book: Book) -> None:
     with pytest.raises(Invalid, match="group"):
-        await statistics.ask(book.database, first=TODAY, last=TODAY, group=("number",))
+        await daily.ask(book.database, first=TODAY, last=TODAY, group=("number",))
     with pytest.raises(Invalid, match="to_day"):
-        await statistics.ask(book.database, first=TODAY, last=TODAY - timedelta(days=1), group=("day",))
+        await daily.ask(book.database, first=TODAY, last=TODAY - timedelta(days=1), group=("day",))

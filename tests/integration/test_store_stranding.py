@@ -6,9 +6,9 @@ from ledger import LANE, POOL, Ledger
 
 from smsgw.core.model import Claimed, OutcomeKind
 from smsgw.core.states import PartState
-from smsgw.pipeline import stranding
-from smsgw.store import claiming
-from smsgw.store.claiming import Fence
+from smsgw.pipeline.upkeep import failover
+from smsgw.store.messages import claiming
+from smsgw.store.messages.claiming import Fence
 
 S = PartState
 K = OutcomeKind
@@ -23,7 +23,7 @@ async def claim(ledger: Ledger, channel: str) -> list[Claimed]:
 
 
 async def free(ledger: Ledger, *, gone: str = "a", well: str = "b") -> set[tuple[int, int]]:
-    return await stranding.free(
+    return await failover.free(
         ledger.outcomes, {ledger.channels[gone]}, [(POOL, ledger.channels[name]) for name in well]
     )
 

@@ -11,8 +11,8 @@ from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import OutcomeKind
 from smsgw.core.states import PartState
-from smsgw.pipeline.withdrawing import LATECOMERS, Cancelled, Cancelling, Recall
-from smsgw.store import blocklist
+from smsgw.pipeline.outcomes.cancellation import LATECOMERS, Cancelled, Cancelling, Recall
+from smsgw.store.config import blocklist
 
 S = PartState
 NUMBER = "8613800138000"

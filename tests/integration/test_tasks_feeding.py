@@ -13,11 +13,13 @@ from smsgw.core.errors import Refused, SmsgwError
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.states import PartState
-from smsgw.pipeline.accept import SendItem, SendRequest
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.campaigns import feeder as feeding
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.feeder import Feeder
-from smsgw.store import accounts, leases, policies, reviews
+from smsgw.store.config import accounts, policies
+from smsgw.store.engine import leases
+from smsgw.store.messages import reviews
 
 
 async def test_no_more_is_fed_than_may_wait(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from taskdesk import Desk, desk
 
+from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import MessageType
 from smsgw.core.templates import Form, Review, Variable
@@ -14,8 +15,9 @@ from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.importer import Importer
+from smsgw.platform.change import Change
 from smsgw.platform.content import registry
-from smsgw.store import accounts
+from smsgw.store.config import accounts
 
 CSV = """手机号,订单,备注
 13800000001,A1,x
@@ -106,7 +108,8 @@ async def test_a_template_must_be_approved_and_a_task_waits_when_it_is_not_any_m
 
 async def test_an_audience_is_written_to_with_its_contacts_fields(dsn: str, tmp_path: Path) -> None:
     async with desk(dsn, tmp_path) as d:
-        made = await audience.add_audience(d.database, d.account_id, "老客户", actor="test")
+        change = Change(d.database, Actor.system("test"))
+        made = await audience.add_audience(change, d.account_id, "老客户")
         with pytest.raises(SmsgwError) as empty:
             await d.make(rows=0, content="您好", audience_id=made.id)
         assert empty.value.code == "TO_EMPTY"
@@ -116,10 +119,10 @@ async def test_an_audience_is_written_to_with_its_contacts_fields(dsn: str, tmp_
             ContactInput("13800000003", "王五", None, {}),
             ContactInput("+85291234567", "陈六", None, {"city": "香港"}),
         ]
-        await audience.put(d.database, d.account_id, people, made.id, actor="test")
-        await audience.put(d.database, d.account_id, [ContactInput("13800000009", "无关")], actor="test")
+        await audience.put(change, d.account_id, people, made.id)
+        await audience.put(change, d.account_id, [ContactInput("13800000009", "无关")])
         other = await accounts.add_account(d.database, "other", actor="t")
-        theirs = await audience.add_audience(d.database, other, "别人的", actor="test")
+        theirs = await audience.add_audience(change, other, "别人的")
         with pytest.raises(SmsgwError) as unknown:
             await d.make(rows=0, content="您好", audience_id=theirs.id)
         assert unknown.value.code == "NOT_FOUND"

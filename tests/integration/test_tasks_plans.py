@@ -1,4 +1,4 @@
-"""Lists, counts and pages of tasks go by their indexes, however many tasks and rows there are."""
+"""NumberLists, counts and pages of tasks go by their indexes, however many tasks and rows there are."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest_asyncio
 from databases import change
 from taskdesk import desk
 
-from smsgw.store import taskaside, taskparts
-from smsgw.store import tasks as store
-from smsgw.store.db import Connection, connect
+from smsgw.store.engine.database import Connection, connect
+from smsgw.store.messages import task_aside, task_parts
+from smsgw.store.messages import tasks as store
 
 _FILL = (
     "INSERT INTO account (name) VALUES ('mine'), ('theirs')",
@@ -77,11 +77,11 @@ async def test_pages_of_tasks_read_what_they_show(filled: Connection) -> None:
 
 async def test_counts_and_deep_pages_do_not_read_all_chunks(filled: Connection) -> None:
     now = datetime.now(UTC)
-    assert await pages(filled, taskparts._OPEN_CHUNKS, "500", "NULL", f"'{now.isoformat()}'", "100") < 320
-    deep = ("500", "1", "450000", "450999", str(taskparts.MOST))
-    assert await pages(filled, taskparts._OVERLAPPING, *deep) < 60
-    assert await pages(filled, taskaside._DUE, "500", "1", f"'{now.isoformat()}'") < 10
-    assert await pages(filled, taskaside._ANY, "500", "1") < 10
+    assert await pages(filled, task_parts._OPEN_CHUNKS, "500", "NULL", f"'{now.isoformat()}'", "100") < 320
+    deep = ("500", "1", "450000", "450999", str(task_parts.MOST))
+    assert await pages(filled, task_parts._OVERLAPPING, *deep) < 60
+    assert await pages(filled, task_aside._DUE, "500", "1", f"'{now.isoformat()}'") < 10
+    assert await pages(filled, task_aside._ANY, "500", "1") < 10
 
 
 async def test_what_has_become_of_a_run_is_summed_up_once(filled: Connection) -> None:

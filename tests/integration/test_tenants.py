@@ -14,14 +14,15 @@ from api_server import Answer, Api, running
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
-from smsgw.core.numberstate import NumberState
+from smsgw.core.number_state import NumberState
 from smsgw.core.partners import Partner, ReplyTo, Wanted
-from smsgw.partners.smpp import SmppFace
-from smsgw.pipeline.accept import SendItem, SendRequest
+from smsgw.partners.smpp import SmppServer
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.protocols.smpp.pdus import DeliverSm
-from smsgw.store import accounts, bindevents, blocklist, channels, codes, numberstatus, policies, routes
-from smsgw.store.events import BoundEvent
-from smsgw.store.keys import SCOPES, NewKey
+from smsgw.store.config import accounts, blocklist, channels, codes, number_status, policies, routes
+from smsgw.store.config.keys import SCOPES, NewKey
+from smsgw.store.messages import bind_events
+from smsgw.store.messages.events import BoundEvent
 
 PHONE, OTHER = "13800138000", "13800138001"
 
@@ -229,7 +230,7 @@ async def test_dedupe_knows_the_callers_own_messages(api: Api, clock: Clock) -> 
 async def test_what_is_known_of_a_number_has_no_hour(api: Api) -> None:
     """Whose message taught it, and when that came back, is nobody's business; the day says how old it is."""
     bank, at = await tenant(api, "bank"), datetime.now(CHINA).replace(microsecond=123456)
-    await numberstatus.put(api.ctx.db, {"86" + PHONE: NumberState.EMPTY}, at, actor="t")
+    await number_status.put(api.ctx.db, {"86" + PHONE: NumberState.EMPTY}, at, actor="t")
     (known,) = (await api.post("/numbers/check", {"numbers": [PHONE]}, key=bank)).data["items"]
     assert known["state"] == "empty"
     assert datetime.fromisoformat(known["seen_at"]) == at.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -271,9 +272,9 @@ async def test_a_receipt_begins_with_the_partners_own_text(api: Api, written: st
     sent = await api.acceptor.send(SendRequest(account, (item,), MessageType.NOTICE, Origin.SMPP, "t"))
     id_ = int(sent.items[0].message_id or 0)
     event = BoundEvent(id_, "report", id_, 0, "delivered", "", "DELIVRD", datetime.now(CHINA))
-    (claimed,) = await bindevents.describe(api.ctx.db, "report", [event])
+    (claimed,) = await bind_events.describe(api.ctx.db, "report", [event])
     partner = Partner(1, api.account_id, "smpp", "p", "x")
-    pdu = SmppFace().receipt(claimed, claimed.receipts[0], partner, 0x34, True)
+    pdu = SmppServer().receipt(claimed, claimed.receipts[0], partner, 0x34, True)
     assert isinstance(pdu, DeliverSm)
     assert pdu.data_coding == 0
     text = pdu.short_message.decode("ascii")

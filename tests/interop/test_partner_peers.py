@@ -48,9 +48,9 @@ from test_simulator_aiosmpplib import Heard
 from test_simulator_cmpp_peers import Pycmpp
 from test_simulator_smpplib import LONG_GSM, LONG_UCS2, Peer
 
-from smsgw.aio import cancel, spawn
 from smsgw.protocols.cmpp import pdus, reports
 from smsgw.protocols.dialects import CMPP20
+from smsgw.runtime.aio import cancel, spawn
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FOLDER = Path(__file__).parent / "npm"

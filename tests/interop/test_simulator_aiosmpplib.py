@@ -21,7 +21,7 @@ from aiosmpplib import (
 )
 from harness import until
 
-from smsgw.aio import cancel, spawn
+from smsgw.runtime.aio import cancel, spawn
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Rule
 
 TEXTS = {

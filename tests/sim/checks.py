@@ -33,8 +33,8 @@ from smsgw.core.states import FINAL, REFUNDED, PartState
 from smsgw.protocols.events import Answer, Closed, Event, Expired, Late
 from smsgw.protocols.pdu import RESPONSE, Pdu
 from smsgw.protocols.session import Session
-from smsgw.simulator.voices import Voice
-from smsgw.store.journal import Journal, Key
+from smsgw.simulator.dialects import CarrierDialect
+from smsgw.store.engine.journal import Journal, Key
 
 RESPONSE_TIMEOUT = 60.0
 CERTAIN = (OutcomeKind.ACCEPTED, OutcomeKind.DEFERRED)
@@ -264,7 +264,7 @@ class Checks:
 class Watcher:
     """Reads along on one connection of a node to a carrier."""
 
-    def __init__(self, checks: Checks, wire: Wire, channel: ChannelSpec, voice: Voice) -> None:
+    def __init__(self, checks: Checks, wire: Wire, channel: ChannelSpec, voice: CarrierDialect) -> None:
         self.checks = checks
         self.channel = channel
         self._voice = voice

@@ -268,7 +268,7 @@ def _models(*names: str) -> Callable[[Statement], Statement]:
 
     def register(function: Statement) -> Statement:
         for name in names:
-            module, _, constant = name.partition(".")
+            module, _, constant = name.rpartition(".")
             STATEMENTS[getattr(importlib.import_module(f"smsgw.store.{module}"), constant)] = function
         return function
 
@@ -282,7 +282,7 @@ def _value(**value: Any) -> list[Row]:
 # --- leases ----------------------------------------------------------------------------------------------------
 
 
-@_models("leases._ACQUIRE")
+@_models("engine.leases._ACQUIRE")
 async def _acquire(txn: Transaction, resource: str, node: int, ttl: float) -> list[Row]:
     row = await _take_lease(txn, resource, node, ttl)
     return _value(epoch=row["epoch"]) if row else []
@@ -300,7 +300,7 @@ async def _take_lease(txn: Transaction, resource: str, node: int, ttl: float) ->
     return row
 
 
-@_models("leases._RENEW")
+@_models("engine.leases._RENEW")
 async def _renew(
     txn: Transaction, resources: list[str], epochs: list[int], nexts: list[int], ttl: float
 ) -> list[Row]:
@@ -315,7 +315,7 @@ async def _renew(
     return renewed
 
 
-@_models("leases._REISSUE")
+@_models("engine.leases._REISSUE")
 async def _reissue(
     txn: Transaction, resource: str, node: int, epoch: int, other: int, ttl: float
 ) -> list[Row]:
@@ -334,7 +334,7 @@ async def _nextval(txn: Transaction) -> list[Row]:
 STATEMENTS["SELECT nextval('lease_epoch')"] = _nextval
 
 
-@_models("leases._RELEASE")
+@_models("engine.leases._RELEASE")
 async def _release(txn: Transaction, resource: str, node: int, epoch: int, other: int) -> list[Row]:
     return await txn.change(
         "lease", [(resource,)],
@@ -370,7 +370,7 @@ def _live(txn: Transaction, row: Row | None) -> bool:
     return row is not None and row["expires_at"] > txn.model.clock()
 
 
-@_models("nodes._ALL")
+@_models("engine.nodes._ALL")
 async def _all_nodes(txn: Transaction, days: int) -> list[Row]:
     before = txn.model.clock() - timedelta(days=days)
     return [
@@ -382,7 +382,7 @@ async def _all_nodes(txn: Transaction, days: int) -> list[Row]:
     ]  # fmt: skip
 
 
-@_models("nodes._DISOWN")
+@_models("engine.nodes._DISOWN")
 async def _disown(txn: Transaction, number: int) -> list[Row]:
     return await txn.change(
         "lease", txn.model.keys("lease"),
@@ -390,12 +390,12 @@ async def _disown(txn: Transaction, number: int) -> list[Row]:
     )  # fmt: skip
 
 
-@_models("nodes._NEWEST")
+@_models("engine.nodes._NEWEST")
 async def _newest(txn: Transaction) -> list[Row]:
     return _value(max=max((row["id"] for row in txn.all("message")), default=0))
 
 
-@_models("nodes._TAKE_LEASE")
+@_models("engine.nodes._TAKE_LEASE")
 async def _take_node_lease(txn: Transaction, number: int, ttl: float) -> list[Row]:
     row = {
         "resource": f"node/{number}", "node": number, "epoch": txn.model.epoch(),
@@ -406,7 +406,7 @@ async def _take_node_lease(txn: Transaction, number: int, ttl: float) -> list[Ro
     return _value(epoch=row["epoch"])
 
 
-@_models("nodes._TAKE")
+@_models("engine.nodes._TAKE")
 async def _take_node(txn: Transaction, number: int, instance: str, place: str, last_id: int) -> list[Row]:
     now = txn.model.clock()
     old = txn.see("node", (number,))
@@ -434,7 +434,7 @@ async def _tell(txn: Transaction, number: int, epoch: int, last_id: int, expires
     return bool(held)
 
 
-@_models("nodes._BEAT")
+@_models("engine.nodes._BEAT")
 async def _beat(txn: Transaction, number: int, epoch: int, ttl: float, last_id: int) -> list[Row]:
     before = list(txn.all("node"))
     others = [
@@ -448,7 +448,7 @@ async def _beat(txn: Transaction, number: int, epoch: int, ttl: float, last_id: 
     )  # fmt: skip
 
 
-@_models("nodes._LEAVE")
+@_models("engine.nodes._LEAVE")
 async def _leave_number(txn: Transaction, number: int, epoch: int, last_id: int) -> list[Row]:
     await _tell(txn, number, epoch, last_id, txn.model.clock())
     return []
@@ -526,15 +526,15 @@ def _claiming(passes: Callable[[Row, int], bool]) -> Statement:
     return claim
 
 
-_models("claiming._CLAIM", "claiming._CLAIM_PAST")(
+_models("messages.claiming._CLAIM", "messages.claiming._CLAIM_PAST")(
     _claiming(lambda row, channel_id: channel_id not in row["avoid_channels"])
 )
-_models("claiming._CLAIM_AGAIN")(
+_models("messages.claiming._CLAIM_AGAIN")(
     _claiming(lambda row, channel_id: bool(row["avoid_channels"]) and channel_id not in row["avoid_channels"])
 )
 
 
-@_models("claiming._CLAIM_DEFERRED")
+@_models("messages.claiming._CLAIM_DEFERRED")
 async def _claim_deferred(
     txn: Transaction,
     resource: str,
@@ -572,7 +572,7 @@ async def _claim_deferred(
     return _with_messages(txn, mine)
 
 
-@_models("claiming._NEXT_DEFERRED")
+@_models("messages.claiming._NEXT_DEFERRED")
 async def _next_deferred(txn: Transaction, channel_id: int, oldest: int) -> list[Row]:
     due = [
         row["next_at"]
@@ -582,7 +582,7 @@ async def _next_deferred(txn: Transaction, channel_id: int, oldest: int) -> list
     return _value(min=min(due, default=None))
 
 
-@_models("claiming._OLDEST_QUEUED")
+@_models("messages.claiming._OLDEST_QUEUED")
 async def _oldest_queued(txn: Transaction, pools: list[int], oldest: int, newest: int) -> list[Row]:
     found: dict[int, int] = {}
     for row in txn.all("part"):
@@ -595,7 +595,7 @@ async def _oldest_queued(txn: Transaction, pools: list[int], oldest: int, newest
     return [{"pool_id": pool_id, "id": id_} for pool_id, id_ in found.items()]
 
 
-@_models("claiming._HELD")
+@_models("messages.claiming._HELD")
 async def _held(
     txn: Transaction, channel_id: int, epochs: list[int], current: int, older: float
 ) -> list[Row]:
@@ -609,7 +609,7 @@ async def _held(
     ]
 
 
-@_models("claiming._INTERRUPTED")
+@_models("messages.claiming._INTERRUPTED")
 async def _interrupted(txn: Transaction, channel_id: int, epoch: int, id_: int, part: int) -> list[Row]:
     return [
         row
@@ -620,7 +620,7 @@ async def _interrupted(txn: Transaction, channel_id: int, epoch: int, id_: int, 
     ][:5000]
 
 
-@_models("claiming._TAKEN_OVER")
+@_models("messages.claiming._TAKEN_OVER")
 async def _taken_over(txn: Transaction, id_: int, part: int) -> list[Row]:
     return [
         row
@@ -629,7 +629,7 @@ async def _taken_over(txn: Transaction, id_: int, part: int) -> list[Row]:
     ][:5000]
 
 
-@_models("claiming._LEFT")
+@_models("messages.claiming._LEFT")
 async def _left(txn: Transaction, running: list[int]) -> list[Row]:
     sending = {row["channel_id"] for row in txn.all("part") if row["state"] == 20}
     return [c for c in txn.model.channels if c["id"] not in running and c["id"] in sending]
@@ -638,7 +638,7 @@ async def _left(txn: Transaction, running: list[int]) -> list[Row]:
 # --- outcomes --------------------------------------------------------------------------------------------------
 
 
-@_models("outcomes._GIVE_BACK")
+@_models("messages.outcomes._GIVE_BACK")
 async def _give_back(
     txn: Transaction, ids: list[int], parts: list[int], attempts: list[int], ats: list[datetime], lowest: int
 ) -> list[Row]:
@@ -671,7 +671,7 @@ async def _give_back(
     return changed
 
 
-@_models("outcomes._ANSWERS")
+@_models("messages.outcomes._ANSWERS")
 async def _answers(
     txn: Transaction, ids: list[int], parts: list[int], attempts: list[int], states: list[int], carrier_ids: list[str],
     codes: list[str], classes: list[str], ats: list[datetime], next_ats: list[datetime | None], policies: list[str],
@@ -702,7 +702,7 @@ async def _answers(
     return changed
 
 
-@_models("outcomes._TOO_LATE")
+@_models("messages.outcomes._TOO_LATE")
 async def _too_late(
     txn: Transaction,
     ids: list[int],
@@ -722,7 +722,7 @@ async def _too_late(
     return changed
 
 
-@_models("outcomes._STILL_UNKNOWN")
+@_models("messages.outcomes._STILL_UNKNOWN")
 async def _still_unknown(
     txn: Transaction, ids: list[int], parts: list[int], attempts: list[int], codes: list[str], carrier_ids: list[str],
     lowest: int,
@@ -737,12 +737,12 @@ async def _still_unknown(
     return changed
 
 
-@_models("outcomes._ANY_EARLY")
+@_models("messages.outcomes._ANY_EARLY")
 async def _any_early(txn: Transaction) -> list[Row]:
     return _value(exists=any(True for _ in txn.all("orphan")))
 
 
-@_models("outcomes._EARLY")
+@_models("messages.outcomes._EARLY")
 async def _early(txn: Transaction, channel_ids: list[int], carrier_ids: list[str]) -> list[Row]:
     wanted = set(zip(channel_ids, carrier_ids, strict=True))
     taken = []
@@ -779,7 +779,7 @@ def _named(txn: Transaction, channel_id: int, carrier_id: str, oldest: int, newe
     ]
 
 
-@_models("outcomes._REPORTS")
+@_models("messages.outcomes._REPORTS")
 async def _reports(
     txn: Transaction, channel_ids: list[int], carrier_ids: list[str], states: list[int], codes: list[str],
     classes: list[str], ats: list[datetime], oldest: int, newest: int, tails: list[str],
@@ -812,7 +812,7 @@ _OPEN = (30, 31, 43, 44)
 _ENDED = (40, 41, 42, 45, 46, 47)
 
 
-@_models("retrying._ENDED")
+@_models("messages.reattempt._ENDED")
 async def _ended(txn: Transaction, ids: list[int], parts: list[int], lowest: int) -> list[Row]:
     asked = enumerate(zip(ids, parts, strict=True), 1)
     return [
@@ -820,7 +820,7 @@ async def _ended(txn: Transaction, ids: list[int], parts: list[int], lowest: int
     ]
 
 
-@_models("outcomes._SUPERSEDED")
+@_models("messages.outcomes._SUPERSEDED")
 async def _superseded(
     txn: Transaction, ids: list[int], parts: list[int], attempts: list[int], carrier_ids: list[str], lowest: int,
     ats: list[datetime],
@@ -840,7 +840,7 @@ _ORPHAN = (
 )  # fmt: skip
 
 
-@_models("outcomes._PARK")
+@_models("messages.outcomes._PARK")
 async def _park(txn: Transaction, *columns: list[Any]) -> list[Row]:
     for values in zip(*columns, strict=True):
         row = dict(zip(_ORPHAN, values, strict=True))
@@ -853,7 +853,7 @@ async def _park(txn: Transaction, *columns: list[Any]) -> list[Row]:
     return []
 
 
-@_models("outcomes._SIBLINGS")
+@_models("messages.outcomes._SIBLINGS")
 async def _siblings(txn: Transaction, ids: list[int], lowest: int) -> list[Row]:
     rows = []
     for key in txn.model.keys("part"):
@@ -866,15 +866,21 @@ async def _siblings(txn: Transaction, ids: list[int], lowest: int) -> list[Row]:
 
 
 @_models(
-    "outcomes._REFUND", "outcomes._USAGE", "outcomes._OWN_ADDRESS", "outcomes._EVENTS", "stats._ADD",
-    "stats._CHANNELS_TODAY", "probing._LOAD", "stranding._FORGIVE",
-)  # fmt: skip
+    "messages.outcomes._REFUND",
+    "messages.outcomes._USAGE",
+    "messages.outcomes._OWN_ADDRESS",
+    "messages.outcomes._EVENTS",
+    "messages.counters._ADD",
+    "messages.counters._CHANNELS_TODAY",
+    "messages.probing._LOAD",
+    "messages.failover._FORGIVE",
+)
 async def _nothing(txn: Transaction, *args: Any) -> list[Row]:
     """Money, statistics and the trace have tests of their own; nothing here avoids a channel."""
     return []
 
 
-@_models("references._ANY")
+@_models("messages.references._ANY")
 async def _no(txn: Transaction) -> list[Row]:
     return _value(exists=False)
 
@@ -882,7 +888,7 @@ async def _no(txn: Transaction) -> list[Row]:
 # --- retries ---------------------------------------------------------------------------------------------------
 
 
-@_models("retrying._LOOK_ANSWERS")
+@_models("messages.reattempt._LOOK_ANSWERS")
 async def _look_answers(
     txn: Transaction, ids: list[int], parts: list[int], attempts: list[int], lowest: int
 ) -> list[Row]:
@@ -894,7 +900,7 @@ async def _look_answers(
     return found
 
 
-@_models("retrying._LOOK_REPORTS")
+@_models("messages.reattempt._LOOK_REPORTS")
 async def _look_reports(
     txn: Transaction, channel_ids: list[int], carrier_ids: list[str], oldest: int, newest: int,
     tails: list[str],
@@ -909,7 +915,7 @@ async def _look_reports(
     return found
 
 
-@_models("retrying._AGAIN")
+@_models("messages.reattempt._AGAIN")
 async def _again(
     txn: Transaction, ids: list[int], parts: list[int], attempts: list[int], dues: list[datetime], others: list[bool],
     pools: list[int], reported: list[bool], counted: list[bool], codes: list[str], classes: list[str], lowest: int,
@@ -940,7 +946,7 @@ async def _again(
     return changed
 
 
-@_models("retrying._LATE")
+@_models("messages.reattempt._LATE")
 async def _late(
     txn: Transaction, channel_ids: list[int], carrier_ids: list[str], states: list[int], codes: list[str],
     ats: list[datetime], oldest: int, tails: list[str],
@@ -977,7 +983,7 @@ async def _late(
     ]
 
 
-@_models("retrying._RELEASE")
+@_models("messages.reattempt._RELEASE")
 async def _release_waiting(txn: Transaction, now: datetime, oldest: int) -> list[Row]:
     due = [
         row["id"]
@@ -992,7 +998,7 @@ async def _release_waiting(txn: Transaction, now: datetime, oldest: int) -> list
     )  # fmt: skip
 
 
-@_models("stranding._LEAVE")
+@_models("messages.failover._LEAVE")
 async def _strand(
     txn: Transaction, gone: list[int], pools: list[int], serving: list[int], now: datetime, oldest: int
 ) -> list[Row]:
@@ -1025,27 +1031,27 @@ async def _strand(
 # --- configuration ---------------------------------------------------------------------------------------------
 
 
-@_models("channels._VERSION")
+@_models("config.channels._VERSION")
 async def _version(txn: Transaction) -> list[Row]:
     return _value(last_value=1)
 
 
-@_models("channels._TO_COME")
+@_models("config.channels._TO_COME")
 async def _to_come(txn: Transaction) -> list[Row]:
     return _value(exists=False)
 
 
-@_models("channels._LOAD")
+@_models("config.channels._LOAD")
 async def _load_channels(txn: Transaction) -> list[Row]:
     return sorted(txn.model.channels, key=lambda row: row["name"])
 
 
-@_models("channels._REMOVED")
+@_models("config.channels._REMOVED")
 async def _removed(txn: Transaction, since: datetime) -> list[Row]:
     return []
 
 
-@_models("channels._SAY")
+@_models("config.channels._SAY")
 async def _say(txn: Transaction, node: int, ids: list[int], bound: list[int], errors: list[str]) -> list[Row]:
     now = txn.model.clock()
     for id_, n, error in sorted(zip(ids, bound, errors, strict=True)):
@@ -1062,7 +1068,7 @@ async def _say(txn: Transaction, node: int, ids: list[int], bound: list[int], er
     return []
 
 
-@_models("channels._SAID")
+@_models("config.channels._SAID")
 async def _said(txn: Transaction) -> list[Row]:
     now = txn.model.clock()
     return [
@@ -1071,7 +1077,7 @@ async def _said(txn: Transaction) -> list[Row]:
     ]
 
 
-@_models("reportids._TAKE")
+@_models("messages.report_ids._TAKE")
 async def _take_parked(txn: Transaction, channel_id: int | None, limit: int, since: datetime) -> list[Row]:
     wanted = [
         row

@@ -18,9 +18,9 @@ from faults import Faults
 from virtual import VirtualLoop, dice_of, simulated
 from world import PROTOCOLS, Setting, World
 
-from smsgw import aio
 from smsgw.core.model import ChannelSpec
 from smsgw.core.states import PartState
+from smsgw.runtime import aio
 
 QUIET = 600.0
 """Seconds after the last fault within which everything must have come to its end."""

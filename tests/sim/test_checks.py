@@ -16,18 +16,18 @@ from faults import Faults
 from simulation import draw, run_seed
 from world import Setting
 
-from smsgw import link
-from smsgw.clock import Clock
 from smsgw.core.model import OutcomeKind
 from smsgw.core.pacing import Pacer
-from smsgw.pipeline.outcomes import Outcomes
+from smsgw.net import connection as link
+from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.protocols.events import Closed
 from smsgw.protocols.session import Session
 from smsgw.protocols.states import Role
-from smsgw.store import leases
-from smsgw.store import outcomes as store
-from smsgw.store.journal import Journal
-from smsgw.store.leases import Lease
+from smsgw.runtime.clock import Clock
+from smsgw.store.engine import leases
+from smsgw.store.engine.journal import Journal
+from smsgw.store.engine.leases import Lease
+from smsgw.store.messages import outcomes as store
 
 pytestmark = pytest.mark.xdist_group("sim")
 

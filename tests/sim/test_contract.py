@@ -24,12 +24,13 @@ from virtual import dice_of
 from smsgw.core.ids import IdSource
 from smsgw.core.model import Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
-from smsgw.store import claiming, leases, nodes, outcomes, reportids, retrying, stranding
-from smsgw.store.claiming import Fence
-from smsgw.store.db import connect
-from smsgw.store.nodes import Identity, Number
-from smsgw.store.outcomes import Answer, GivenBack, Patience, Tally
-from smsgw.store.retrying import Again
+from smsgw.store.engine import leases, nodes
+from smsgw.store.engine.database import connect
+from smsgw.store.engine.nodes import Identity, Number
+from smsgw.store.messages import claiming, failover, outcomes, reattempt, report_ids
+from smsgw.store.messages.claiming import Fence
+from smsgw.store.messages.outcomes import Answer, GivenBack, Patience, Tally
+from smsgw.store.messages.reattempt import Again
 
 POOL, LANE, ACCOUNT = 1, 2, 7
 NODES = (1, 2)
@@ -351,7 +352,7 @@ class Pair:
         ]  # fmt: skip
         await self.both(
             "try again",
-            lambda side: retrying.try_again(side.connection, again),
+            lambda side: reattempt.try_again(side.connection, again),
             alike=lambda rows: sorted((row["id"], row["part"]) for row in rows),
         )
 
@@ -360,15 +361,15 @@ class Pair:
 
         async def apply(side: Side) -> Any:
             gone, serving = [side.channels[n]], [(POOL, side.channels[1 - n])]
-            return _keyed(await stranding.leave(side.connection, self.now, 0, gone, serving))
+            return _keyed(await failover.leave(side.connection, self.now, 0, gone, serving))
 
         await self.both(f"leave {n}", apply)
-        await self.both("release", lambda side: retrying.release(side.connection, self.now, 0), alike=_keyed)
+        await self.both("release", lambda side: reattempt.release(side.connection, self.now, 0), alike=_keyed)
 
     async def rematch(self) -> None:
         await self.both(
             "parked",
-            lambda side: reportids.take(side.connection, side.channels[0], 100),
+            lambda side: report_ids.take(side.connection, side.channels[0], 100),
             alike=lambda reports: sorted((r.carrier_id, r.code) for r in reports),
         )
 

@@ -26,9 +26,9 @@ from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
 
-from smsgw import clock
-from smsgw.clock import Clock
-from smsgw.sparing import Sparing
+from smsgw.runtime import clock
+from smsgw.runtime.clock import Clock
+from smsgw.runtime.sparing import Sparing
 
 EPOCH = datetime(2026, 3, 1, 4, tzinfo=UTC).timestamp()
 """Wall time at which every run begins."""
@@ -204,7 +204,7 @@ class _Os:
 @contextlib.contextmanager
 def simulated(loop: VirtualLoop, seed: int) -> Iterator[None]:
     """Everything in this process goes by the loop's clock and the seed's dice."""
-    import smsgw.store.journal
+    import smsgw.store.engine.journal
 
     dice = dice_of(seed, "secrets")
     state = random.getstate()
@@ -218,7 +218,7 @@ def simulated(loop: VirtualLoop, seed: int) -> Iterator[None]:
         }.items():
             stack.enter_context(mock.patch.object(time, name, value))
         stack.enter_context(mock.patch.object(secrets, "randbelow", dice.randrange))
-        stack.enter_context(mock.patch.object(smsgw.store.journal, "os", _Os()))
+        stack.enter_context(mock.patch.object(smsgw.store.engine.journal, "os", _Os()))
         for name, module in list(
             sys.modules.items()
         ):  # what was said in the run before is none of this one's

@@ -20,27 +20,28 @@ from modeldb import PART, Model, Transaction
 from virtual import EPOCH, Process, VirtualLoop, dice_of
 from wires import Network, Wire
 
-from smsgw import aio, clock
 from smsgw.channels.manager import ChannelManager
-from smsgw.channels.pools import PoolTables
+from smsgw.channels.pool_shares import PoolShares
 from smsgw.channels.services import Services
-from smsgw.config import DurabilityConfig
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import IdSource, first_id
 from smsgw.core.model import ChannelSpec
-from smsgw.core.reportids import Spelling
-from smsgw.pipeline.directory import Directory
-from smsgw.pipeline.events import EventBell
-from smsgw.pipeline.keeper import REMATCH_WITHIN
-from smsgw.pipeline.outcomes import MAX_AGE, Outcomes, Sweep
+from smsgw.core.report_ids import Spelling
+from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
+from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.upkeep.maintenance import REMATCH_WITHIN
 from smsgw.protocols.session import Session
+from smsgw.runtime import aio, clock
+from smsgw.runtime.config import DurabilityConfig
 from smsgw.simulator.carrier import Carrier
 from smsgw.simulator.config import CarrierConfig
-from smsgw.store import nodes, retrying
-from smsgw.store.db import Database
-from smsgw.store.journal import Journal
-from smsgw.store.nodes import Identity
-from smsgw.store.secrets import Sealer
+from smsgw.store.engine import nodes
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.journal import Journal
+from smsgw.store.engine.nodes import Identity
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages import reattempt
 
 POOL, LANE, ACCOUNT = 1, 2, 7
 PASSWORD = "secret"
@@ -135,11 +136,11 @@ class Node:
         ids = IdSource(number.number, clock.ms, after=number.after)
         directory = _Directory(world.setting.channels)
         outcomes = Outcomes(
-            "model", node=self.number, ids=ids, journal=journal, directory=directory, bell=EventBell(),
+            "model", node=self.number, ids=ids, journal=journal, directory=directory, bell=EventHub(),
             durability=DurabilityConfig(),
         )  # fmt: skip
         await outcomes.start()
-        tables = PoolTables(world.loop.time)
+        tables = PoolShares(world.loop.time)
         services = Services(
             "model",
             self.number,
@@ -160,7 +161,7 @@ class Node:
 
         async def release() -> None:
             oldest = first_id(clock.now() - MAX_AGE)
-            await outcomes.sweep(Sweep(lambda c, now: retrying.release(c, now, oldest)))
+            await outcomes.sweep(Sweep(lambda c, now: reattempt.release(c, now, oldest)))
 
         async def rematch() -> None:
             await outcomes.rematch(since=clock.now() - REMATCH_WITHIN)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from smsgw import aio
+from smsgw.runtime import aio
 
 
 async def test_a_deadline_counts_what_the_loop_has_run() -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from smsgw.clock import SLEW, Clock, Word
+from smsgw.runtime.clock import SLEW, Clock, Word
 
 START = 1_900_000_000.0
 

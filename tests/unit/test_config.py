@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from smsgw import config
-from smsgw.config import ConfigError
+from smsgw.runtime import config
+from smsgw.runtime.config import ConfigError
 
 
 def load(tmp_path: Path, text: str, **environ: str) -> config.Config:

@@ -7,7 +7,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from smsgw.config import Config, load
+from smsgw.runtime.config import Config, load
 
 EXAMPLE = Path(__file__).parents[2] / "conf" / "smsgw.toml"
 COMMENTED_KEY = re.compile(r"^#(\w+ = )", re.MULTILINE)

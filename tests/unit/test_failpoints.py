@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from smsgw import config, failpoints
+from smsgw.runtime import config, failpoints
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def test_a_place_that_is_not_listed_is_a_mistake_as_soon_as_anything_is_armed() 
 
 
 def test_every_place_is_in_the_program_once() -> None:
-    program = Path(failpoints.__file__).parent
+    program = Path(failpoints.__file__).parents[1]
     sources = [path.read_text("utf-8") for path in program.rglob("*.py")]
     named = Counter(name for text in sources for name in re.findall(r'failpoints\.reach\("([^"]+)"\)', text))
     writers = {name for text in sources for name in re.findall(r'Batcher\(\s*"([\w.]+)"', text)}
@@ -62,7 +62,7 @@ def test_every_place_is_in_the_program_once() -> None:
 
 @pytest.mark.parametrize(("action", "number"), [("kill", signal.SIGKILL), ("stop", signal.SIGSTOP)])
 def test_the_variable_arms_a_process(action: str, number: signal.Signals) -> None:
-    code = "from smsgw import failpoints; failpoints.reach('accept.committed'); print('went on')"
+    code = "from smsgw.runtime import failpoints; failpoints.reach('accept.committed'); print('went on')"
     with subprocess.Popen(
         [sys.executable, "-c", code],
         env={"SMSGW_FAILPOINT": f"accept.committed={action}"},

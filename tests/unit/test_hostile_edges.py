@@ -19,19 +19,18 @@ from smsgw.admin.pages.send import preview
 from smsgw.api import receiving
 from smsgw.api.auth import Authenticator, canonical_query
 from smsgw.api.decode import decode_body, decode_query, explain, idempotency_key
-from smsgw.api.envelope import failure, prefers_english
 from smsgw.api.routes import ROUTES
 from smsgw.core import accounts, policy, settings
 from smsgw.core.addresses import client_address
 from smsgw.core.errors import SmsgwError
-from smsgw.core.pushformat import satisfied
-from smsgw.core.reportcodes import class_of
+from smsgw.core.push_format import satisfied
+from smsgw.core.report_codes import class_of
 from smsgw.core.webhooks import Reach, check_hosts, check_url, parse_options
-from smsgw.partners.face import NotText, Submit, Unfit, text_of
-from smsgw.pipeline import push_http
-from smsgw.pipeline.directory import Directory
+from smsgw.partners.protocol_server import NotText, Submit, Unfit, text_of
+from smsgw.pipeline.delivery import push_http
+from smsgw.pipeline.snapshot import Directory
 from smsgw.platform.campaigns import sheets
-from smsgw.platform.campaigns.sifting import Plan, Sieve
+from smsgw.platform.campaigns.rows import Plan, RowValidator
 from smsgw.protocols import labels
 from smsgw.protocols.dialects import DIALECTS, Dialect
 from smsgw.protocols.errors import Malformed
@@ -42,7 +41,8 @@ from smsgw.protocols.smpp import pdus as smpp
 from smsgw.protocols.smpp import reports as smpp_reports
 from smsgw.protocols.smpp import tlvs
 from smsgw.recording.masking import Masker
-from smsgw.store.secrets import Sealer
+from smsgw.store.engine.secrets import Sealer
+from smsgw.web.envelope import failure, prefers_english
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 REFUSALS = (ValueError, SmsgwError, Malformed, Unfit, NotText, msgspec.DecodeError)
@@ -217,11 +217,11 @@ def test_cells(tmp_path: Path) -> None:
     def work(text: str) -> None:
         path = tmp_path / "a.csv"
         path.write_text("手机,姓名\n13800138000," + text + "\n" + text + "\n", errors="replace")
-        for _ in Sieve(plan).sift(sheets.read(path, sheets.inspect(path).form)):
+        for _ in RowValidator(plan).sift(sheets.read(path, sheets.inspect(path).form)):
             pass
 
     assert not dear(over(work), 0.2)
-    assert not dear(over(lambda t: list(Sieve(plan).sift([(n, [t[:2000], t[:2000]]) for n in range(10)]))))
+    assert not dear(over(lambda t: list(RowValidator(plan).sift([(n, [t[:2000], t[:2000]]) for n in range(10)]))))
 
 
 # --- protocols -------------------------------------------------------------------------------------------------------

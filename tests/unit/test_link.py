@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from smsgw import aio
 from smsgw.channels.intake import Intake
-from smsgw.link import Link
+from smsgw.net.connection import Link
 from smsgw.protocols.dialects import SMPP34
 from smsgw.protocols.events import Answer, Closed, Event, LoginRequest, Request, Violation
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.protocols.smpp import rules
 from smsgw.protocols.smpp.pdus import BindTransceiver, DeliverSm, SubmitSm, SubmitSmResp
+from smsgw.runtime import aio
 
 QUIET = SessionConfig(keepalive_interval=None, max_unanswered_in=100)
 
@@ -172,7 +172,7 @@ async def test_who_does_not_read_our_answers_is_cut_off(peer: Peer) -> None:
 async def test_who_does_not_read_cannot_keep_a_connection_that_is_closed(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smsgw.link.LETS_GO_AFTER", 0.3)
+    monkeypatch.setattr("smsgw.net.connection.LETS_GO_AFTER", 0.3)
     peer.side.config = replace(QUIET, window=5_000, close_grace=0.1)
     await peer.connect()
     peer.reader._transport.pause_reading()  # type: ignore[attr-defined]

@@ -16,9 +16,9 @@ import uvloop
 from aiohttp import web
 from certificates import HERE, Authority
 
-from smsgw import listening
 from smsgw.api.app import runner_options
-from smsgw.listening import IDLE_FOR, Connections, Listener, place_of
+from smsgw.web import listening
+from smsgw.web.listening import IDLE_FOR, Connections, Listener, place_of
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -242,7 +242,7 @@ def test_over_tls_nobody_waits_long_for_a_goodbye(
 ) -> None:
     """A connection that was closed in good order, by who keeps its own side open."""
     server, client = tls
-    monkeypatch.setattr("smsgw.listening.GOODBYE_SECONDS", 0.2)
+    monkeypatch.setattr("smsgw.web.listening.GOODBYE_SECONDS", 0.2)
 
     async def check() -> None:
         async with stage(server, most=2) as here:

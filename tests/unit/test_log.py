@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from smsgw.log import Output
+from smsgw.runtime.log import Output
 
 
 def test_a_full_disk_loses_lines_and_raises_nothing() -> None:
@@ -83,7 +83,7 @@ def test_a_line_longer_than_the_pipe_gives_up_in_time() -> None:
 EVIL = "x\n2026-01-01 [error] forged\r\x1b[2J\x9b2J\u202eabc\u2028\0\u4e2d"
 SCRIPT = f"""
 import sys, structlog
-from smsgw import log
+from smsgw.runtime import log
 log.setup("info", sys.argv[1])
 structlog.get_logger("t").warning("partner.wrong_login", user={EVIL!r}, n=1)
 import logging
@@ -119,7 +119,7 @@ def test_others_make_no_lines_and_steer_no_terminal(form: str) -> None:
 LEAKY = """
 import asyncio, logging, sys, threading
 import structlog, asyncpg
-from smsgw import log
+from smsgw.runtime import log
 log.setup("info", sys.argv[1])
 
 def fail(password):

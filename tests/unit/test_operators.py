@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from smsgw import operators
+from smsgw.node import operators
 
 ASK = "from smsgw.commands.base import actor; print(actor())"
 ROOT, NOBODY = pwd.getpwuid(0).pw_name, pwd.getpwnam("nobody")

@@ -390,8 +390,8 @@ def test_expressions_are_not_made_of_what_others_write() -> None:
 UNFOLDING = {
     "smsgw.core.keywords:_fold": "a character",
     "smsgw.core.keywords:_alone": "a character",
-    "smsgw.core.links:found_in": "a text of an allowed length",
-    "smsgw.core.links:_end": "of a target, which has one",
+    "smsgw.core.url_filings:found_in": "a text of an allowed length",
+    "smsgw.core.url_filings:_end": "of a target, which has one",
     "smsgw.core.optout:plain": "a text of an allowed length, or the beginning of a reply",
     "smsgw.core.optout:wants_out": "the beginning of a reply",
 }

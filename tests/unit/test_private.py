@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smsgw import private
+from smsgw.runtime import private
 
 
 def test_what_is_there_already_is_closed_for_others_and_for_others_alone(tmp_path: Path) -> None:

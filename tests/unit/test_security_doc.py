@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from smsgw.config import Config
+from smsgw.runtime.config import Config
 
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"

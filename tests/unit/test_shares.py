@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from smsgw import aio
 from smsgw.core.errors import Temporary
-from smsgw.shares import Shares
+from smsgw.runtime import aio
+from smsgw.runtime.shares import Shares
 
 
 async def settled() -> None:

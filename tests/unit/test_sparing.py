@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from smsgw.sparing import MAX_KINDS, Sparing
+from smsgw.runtime.sparing import MAX_KINDS, Sparing
 
 
 class Log:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from smsgw import aio, watchdog
-from smsgw.watchdog import Watchdog
+from smsgw.node import watchdog
+from smsgw.node.watchdog import Watchdog
+from smsgw.runtime import aio
 
 UNIT = Path(__file__).parents[2] / "systemd" / "smsgw.service"
 

@@ -8,12 +8,13 @@ from typing import Any
 
 from aiohttp import web
 
-from smsgw import clock
 from smsgw.admin.call import Call
 from smsgw.admin.rights import route
 from smsgw.core.ids import CHINA
-from smsgw.store import alarms, stats
-from smsgw.store.messages import search_messages
+from smsgw.runtime import clock
+from smsgw.store.messages import counters
+from smsgw.store.messages.lookup import search_messages
+from smsgw.store.records import alarms
 
 MINUTES = 60
 LATEST = 8
@@ -41,8 +42,8 @@ async def _live(call: Call) -> dict[str, Any]:
     if call.may("channels.view"):
         values["channels"] = sorted(call.portal.context.channel_status(), key=lambda c: c.name)
     if call.may("traffic.view"):
-        values["today"] = await stats.today(call.db, accounts=call.accounts)
-        minutes = await stats.per_minute(call.db, minutes=MINUTES, accounts=call.accounts)
+        values["today"] = await counters.today(call.db, accounts=call.accounts)
+        minutes = await counters.per_minute(call.db, minutes=MINUTES, accounts=call.accounts)
         values["chart"] = series(minutes, now)
     if call.may("records.view"):
         values["latest"] = await search_messages(

@@ -6,12 +6,12 @@ import math
 
 from aiohttp import web
 
-from smsgw import clock
 from smsgw.admin import devices
 from smsgw.admin.auth import Slowed
 from smsgw.admin.call import DEVICE_COOKIE, SESSION_COOKIE, Call, local_path
 from smsgw.admin.i18n import N_
 from smsgw.admin.rights import PUBLIC, SELF, route
+from smsgw.runtime import clock
 
 WRONG = N_("账号或密码不正确。多次失败后须等待片刻再试；如忘记密码，请联系管理员重置。")
 MAX_LOGIN, MAX_PASSWORD = 128, 1024

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from smsgw import clock
 from smsgw.admin.call import Call
 from smsgw.admin.forms import PERIODS, RecordFilter
 from smsgw.admin.rights import route
 from smsgw.core.numbers import mask
-from smsgw.store.messages import MessageView, search_messages
+from smsgw.runtime import clock
+from smsgw.store.messages.lookup import MessageView, search_messages
 
 PAGE = 50
 

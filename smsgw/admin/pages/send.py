@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from smsgw import clock
 from smsgw.admin import words
 from smsgw.admin.call import Call
 from smsgw.admin.forms import (
@@ -30,11 +29,12 @@ from smsgw.core import text
 from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.numbers import normalize
-from smsgw.pipeline.accept import SendItem, SendRequest, SendResult
-from smsgw.store import audit
-from smsgw.store.accounts import balance
-from smsgw.store.messages import MAX_PAGE, MessageView, search_messages
-from smsgw.store.requestkeys import answer_of
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest, SendResult
+from smsgw.runtime import clock
+from smsgw.store.config.accounts import balance
+from smsgw.store.messages.lookup import MAX_PAGE, MessageView, search_messages
+from smsgw.store.messages.request_keys import answer_of
+from smsgw.store.records import audit
 
 FIELD_OF_CODE = {"CONTENT": "content", "SIGN": "sign", "TO": "to", "NUMBER": "to"}
 """Start of an error code → the field to show it at; everything else belongs to the account."""

@@ -11,7 +11,7 @@ from aiohttp import web
 from smsgw.admin import words
 from smsgw.admin.call import Call
 from smsgw.admin.rights import route
-from smsgw.store.messages import Trace, TraceStep, trace_message
+from smsgw.store.messages.lookup import Trace, TraceStep, trace_message
 
 
 @route("GET", "/records/{id:[0-9]{1,19}}", "records.view")

@@ -14,11 +14,12 @@ import jinja2
 
 from smsgw import __version__
 from smsgw.api import openapi, words
-from smsgw.api.route import BASE, Route
+from smsgw.api.route import Route
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.core.errors import CODES
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import CORRECTABLE, FINAL, STATUS, STATUS_ZH
+from smsgw.web.serving import API_BASE
 
 TITLE = "短信平台标准接口文档"
 MAX_DEPTH = 4
@@ -88,9 +89,9 @@ def chapters() -> tuple[Chapter, ...]:
     document = openapi.document(chinese=True)
     tags: dict[str, list[Operation]] = {}
     for route in ROUTES:
-        node = document["paths"][BASE + route.path][route.method.lower()]
+        node = document["paths"][API_BASE + route.path][route.method.lower()]
         tags.setdefault(node["tags"][0], []).append(_operation(route, node, document))
-    public = [Operation("GET", p.path if p.root else BASE + p.path, words.chinese(p.summary)) for p in PUBLIC]
+    public = [Operation("GET", p.path if p.root else API_BASE + p.path, words.chinese(p.summary)) for p in PUBLIC]
     shown = [Chapter(_CHAPTERS.get(tag, tag), tuple(found)) for tag, found in tags.items()]
     return (*shown, Chapter(_CHAPTERS["server"], tuple(public)))
 
@@ -105,7 +106,7 @@ def _operation(route: Route, node: dict[str, Any], document: dict[str, Any]) -> 
               "data": _sample(data, document)}  # fmt: skip
     return Operation(
         route.method,
-        BASE + route.path,
+        API_BASE + route.path,
         node["summary"],
         route.scope,
         route.idempotent,
@@ -250,7 +251,7 @@ def page(*, alone: bool = False) -> str:
     return template.render(
         title=TITLE,
         version=__version__,
-        base=BASE,
+        base=API_BASE,
         chapters=chapters(),
         statuses=[(word, zh, word in final, word in corrected) for word, zh in STATUS_ZH.items()],
         classes=[(word, zh) for word, zh in REPORT_CLASSES.items() if word],

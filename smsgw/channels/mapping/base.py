@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
-from smsgw import clock
 from smsgw.channels.profiles import Profile
 from smsgw.core import numbers, text, udh
 from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report
@@ -17,6 +16,7 @@ from smsgw.core.text import Coding, Segment
 from smsgw.core.udh import InvalidUdh
 from smsgw.protocols.codes import Code, CodeClass
 from smsgw.protocols.pdu import Pdu
+from smsgw.runtime import clock
 
 RETRY_THROTTLED = 1.0
 """Seconds until a throttled part is tried again; each further refusal doubles it …"""

@@ -18,7 +18,7 @@ from smsgw.channels.mapping.base import (
 )
 from smsgw.channels.profiles import Profile
 from smsgw.core.model import ChannelSpec, Claimed, Outcome, Report
-from smsgw.core.reportcodes import DELIVERED, class_of
+from smsgw.core.report_codes import DELIVERED, class_of
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding
 from smsgw.protocols.codes import CodeClass

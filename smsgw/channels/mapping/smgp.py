@@ -20,7 +20,7 @@ from smsgw.channels.profiles import Profile
 from smsgw.core import numbers
 from smsgw.core.model import ChannelSpec, Claimed, Outcome, Report
 from smsgw.core.references import written_time
-from smsgw.core.reportcodes import DELIVERED, class_of
+from smsgw.core.report_codes import DELIVERED, class_of
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding
 from smsgw.protocols.pdu import Pdu, Tlv

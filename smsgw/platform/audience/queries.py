@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from smsgw.platform.audience.model import Audience, Contact
-from smsgw.store.db import Connection, Database, Row
+from smsgw.store.engine.database import Connection, Database, Row
 
 # One writer an account, so that the limit holds.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('contacts', $1))"

@@ -1,6 +1,6 @@
 """The rules of contacts and audiences: who may be stored, how much, and what a bad number is told.
 
-Every change is in the audit log, by ``actor``: one row a call, with how many, without names, and numbers masked.
+A change is one row of the audit log: with how many, without names, and numbers masked.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import asyncpg
 
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid, Refused
+from smsgw.core.permissions import Permission
 from smsgw.platform.audience import queries
 from smsgw.platform.audience.model import Audience, Contact, ContactInput, Imported
-from smsgw.store import audit
-from smsgw.store.db import Database
+from smsgw.platform.change import Change
+from smsgw.store.engine.database import Database
 
 MAX_CONTACTS = 1_000_000
 """Contacts of an account."""
@@ -30,12 +31,7 @@ _FIELD = re.compile(r"[^\W\d]\w{0,31}")
 
 
 async def put(
-    database: Database,
-    account_id: int,
-    items: Sequence[ContactInput],
-    audience_id: int | None = None,
-    *,
-    actor: str,
+    change: Change, account_id: int, items: Sequence[ContactInput], audience_id: int | None = None
 ) -> Imported:
     """Make or change contacts, and put them into an audience; a bad number fails alone.
 
@@ -57,24 +53,26 @@ async def put(
             done.rejected.append((item.number, "NUMBER_DUPLICATE"))
             continue
         rows[number] = (number, item.name, item.tags, None if item.fields is None else dict(item.fields))
-    async with database.transaction(timeout=30) as connection:
-        stored = await queries.lock(connection, account_id)
-        if audience_id is not None and not await queries.audiences(connection, account_id, audience_id, 1):
+    async with change.unit(Permission.CONTACT_EDIT, account_id, timeout=30) as unit:
+        stored = await queries.lock(unit.connection, account_id)
+        if audience_id is not None and not await queries.audiences(unit.connection, account_id, audience_id, 1):
             raise Refused("NOT_FOUND")
-        known = await queries.known(connection, account_id, list(rows))
+        known = await queries.known(unit.connection, account_id, list(rows))
         done.updated = len(known)
         done.created = len(rows) - done.updated
         if stored + done.created > MAX_CONTACTS:
             raise Refused("CONTACTS_FULL", most=MAX_CONTACTS)
-        await queries.put(connection, account_id, [rows[number] for number in sorted(rows)])
+        await queries.put(unit.connection, account_id, [rows[number] for number in sorted(rows)])
         after: dict[str, object] = {"account": account_id, "created": done.created, "updated": done.updated}
         if len(rows) <= AUDITED:
             after["numbers"] = [numbers.mask(number) for number in rows]
         if audience_id is not None:
-            joined = await queries.join(connection, account_id, audience_id, list(rows))
+            joined = await queries.join(unit.connection, account_id, audience_id, list(rows))
             after |= {"audience": audience_id, "joined": joined}
         if rows:
-            await audit.append(connection, actor, "contact.put", "contacts", after=after)
+            unit.record("contact.put", "contacts", after=after)
+        else:
+            unit.unchanged()
     return done
 
 
@@ -123,14 +121,14 @@ async def find(
     )
 
 
-async def remove(database: Database, account_id: int, contact_id: int, *, actor: str) -> None:
+async def remove(change: Change, account_id: int, contact_id: int) -> None:
     """Forget a contact. Raises ``NOT_FOUND``."""
-    async with database.transaction() as connection:
-        number = await queries.remove(connection, account_id, contact_id)
+    async with change.unit(Permission.CONTACT_EDIT, account_id) as unit:
+        number = await queries.remove(unit.connection, account_id, contact_id)
         if number is None:
             raise Refused("NOT_FOUND")
         before = {"account": account_id, "number": numbers.mask(number)}
-        await audit.append(connection, actor, "contact.remove", f"contact/{contact_id}", before)
+        unit.record("contact.remove", f"contact/{contact_id}", before=before)
 
 
 async def audiences(database: Database, account_id: int) -> list[Audience]:
@@ -138,41 +136,35 @@ async def audiences(database: Database, account_id: int) -> list[Audience]:
     return await queries.audiences(database, account_id, None, MAX_AUDIENCES)
 
 
-async def add_audience(database: Database, account_id: int, name: str, *, actor: str) -> Audience:
+async def add_audience(change: Change, account_id: int, name: str) -> Audience:
     """A new, empty audience. Raises ``PARAM_INVALID``, ``AUDIENCES_FULL``."""
     name = name.strip()
     if not 0 < len(name) <= 64:
         raise Invalid("PARAM_INVALID", field="name", reason="须为 1–64 个字符")
     try:
-        async with database.transaction() as connection:
-            audience_id = await queries.add_audience(connection, account_id, name, MAX_AUDIENCES)
+        async with change.unit(Permission.CONTACT_EDIT, account_id) as unit:
+            audience_id = await queries.add_audience(unit.connection, account_id, name, MAX_AUDIENCES)
             if audience_id is None:
                 raise Refused("AUDIENCES_FULL", most=MAX_AUDIENCES)
             after = {"account": account_id, "name": name}
-            await audit.append(connection, actor, "audience.add", f"audience/{audience_id}", after=after)
-            return (await queries.audiences(connection, account_id, audience_id, 1))[0]
+            unit.record("audience.add", f"audience/{audience_id}", after=after)
+            return (await queries.audiences(unit.connection, account_id, audience_id, 1))[0]
     except asyncpg.UniqueViolationError as exc:
         raise Invalid("PARAM_INVALID", field="name", reason="已有同名人群,请换一个名称") from exc
 
 
-async def remove_audience(database: Database, account_id: int, audience_id: int, *, actor: str) -> None:
+async def remove_audience(change: Change, account_id: int, audience_id: int) -> None:
     """Forget an audience; its contacts stay. Raises ``NOT_FOUND``."""
-    async with database.transaction() as connection:
-        name = await queries.remove_audience(connection, account_id, audience_id)
+    async with change.unit(Permission.CONTACT_EDIT, account_id) as unit:
+        name = await queries.remove_audience(unit.connection, account_id, audience_id)
         if name is None:
             raise Refused("NOT_FOUND")
         before = {"account": account_id, "name": name}
-        await audit.append(connection, actor, "audience.remove", f"audience/{audience_id}", before)
+        unit.record("audience.remove", f"audience/{audience_id}", before=before)
 
 
 async def change_members(
-    database: Database,
-    account_id: int,
-    audience_id: int,
-    *,
-    add: Sequence[str],
-    take: Sequence[str],
-    actor: str,
+    change: Change, account_id: int, audience_id: int, *, add: Sequence[str], take: Sequence[str]
 ) -> tuple[int, int]:
     """Put contacts into an audience and take others out, by number: (joined, left).
 
@@ -180,14 +172,16 @@ async def change_members(
     """
     if len(add) + len(take) > MAX_ITEMS:
         raise Invalid("TO_TOO_MANY")
-    async with database.transaction(timeout=30) as connection:
-        if not await queries.audiences(connection, account_id, audience_id, 1):
+    async with change.unit(Permission.CONTACT_EDIT, account_id, timeout=30) as unit:
+        if not await queries.audiences(unit.connection, account_id, audience_id, 1):
             raise Refused("NOT_FOUND")
-        joined = await queries.join(connection, account_id, audience_id, _numbers(add))
-        left = await queries.leave(connection, account_id, audience_id, _numbers(take))
+        joined = await queries.join(unit.connection, account_id, audience_id, _numbers(add))
+        left = await queries.leave(unit.connection, account_id, audience_id, _numbers(take))
         if joined or left:
             after = {"account": account_id, "joined": joined, "left": left}
-            await audit.append(connection, actor, "audience.members", f"audience/{audience_id}", after=after)
+            unit.record("audience.members", f"audience/{audience_id}", after=after)
+        else:
+            unit.unchanged()
     return joined, left
 
 

@@ -17,23 +17,24 @@ from typing import Any
 
 import structlog
 
-from smsgw import aio, clock, failpoints
 from smsgw.core.errors import Invalid, SmsgwError, Temporary
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.policy import NO_POLICY, TYPE_ZH, PolicySet
 from smsgw.core.schedule import Hours
 from smsgw.core.templates import Review
-from smsgw.pipeline.accept import Acceptor, SendItem, SendRequest
-from smsgw.platform.campaigns.gates import AsideGate, Gate
+from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
+from smsgw.platform.campaigns.body_template import wording_of
+from smsgw.platform.campaigns.chunk_guard import AsideGate, ChunkGuard
 from smsgw.platform.campaigns.model import AHEAD, GRACE, hours_of, recurrence_of
 from smsgw.platform.campaigns.service import Tasks
-from smsgw.platform.campaigns.wording import wording_of
-from smsgw.store import leases, taskaside, taskparts
-from smsgw.store import tasks as store
-from smsgw.store.db import Database
-from smsgw.store.leases import Lease
-from smsgw.store.tasks import Chunk, Recipient, Task
+from smsgw.runtime import aio, clock, failpoints
+from smsgw.store.engine import leases
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.leases import Lease
+from smsgw.store.messages import task_aside, task_parts
+from smsgw.store.messages import tasks as store
+from smsgw.store.messages.tasks import Chunk, Recipient, Task
 
 log = structlog.get_logger(__name__)
 
@@ -343,14 +344,14 @@ class Feeder:
             return 0
         aside = None
         if clock >= feed.aside_after:
-            aside = await taskaside.due(self._database, task.id, task.run, now)
+            aside = await task_aside.due(self._database, task.id, task.run, now)
             feed.aside_after = clock + LOOK_ASIDE_EVERY
         if aside is not None:
-            rows = (await taskaside.rows(self._database, aside))[: feed.most]
+            rows = (await task_aside.rows(self._database, aside))[: feed.most]
         else:
             rows = await self._next_rows(task, feed)
         if not rows:
-            if await taskaside.any_left(self._database, task.id, task.run):
+            if await task_aside.any_left(self._database, task.id, task.run):
                 return 0
             await self._end_feeding(task)
             return 0
@@ -361,10 +362,10 @@ class Feeder:
             following = max(task.due_at or now, now) + timedelta(seconds=len(rows) / task.rate)
         if aside is not None:
             patient = now - time_of(aside.chunk.base_id) < ROUTE_PATIENCE
-            gate: Gate = AsideGate(task, aside, rows, following, now + ROUTE_RETRY if patient else None)
+            gate: ChunkGuard = AsideGate(task, aside, rows, following, now + ROUTE_RETRY if patient else None)
         else:
             chunk = Chunk(task.id, task.run, rows[0].n, len(rows), self._ids.block(len(rows)))
-            gate = Gate(task, chunk, rows, following, now + ROUTE_RETRY)
+            gate = ChunkGuard(task, chunk, rows, following, now + ROUTE_RETRY)
         return await self._send(task, feed, account, gate, due, now)
 
     async def _without_template(self, task: Task, account: Account) -> bool:
@@ -393,7 +394,7 @@ class Feeder:
         task: Task,
         feed: _Feed,
         account: Account,
-        gate: Gate,
+        gate: ChunkGuard,
         due: datetime | None,
         now: datetime,
     ) -> int:
@@ -442,14 +443,14 @@ class Feeder:
         """The task's own end of validity, as far ahead as a message may have one."""
         return None if task.expire_at is None else min(task.expire_at, start + timedelta(days=6))
 
-    async def _mark_refused(self, gate: Gate) -> None:
+    async def _mark_refused(self, gate: ChunkGuard) -> None:
         async with self._database.transaction() as connection:
             shut = await gate.admit(connection)
             if shut is not None:
                 raise shut
             await gate.mark(connection)
 
-    async def _refused(self, task: Task, feed: _Feed, account: Account, was: Gate, exc: SmsgwError) -> int:
+    async def _refused(self, task: Task, feed: _Feed, account: Account, was: ChunkGuard, exc: SmsgwError) -> int:
         """The door has refused a call as a whole: later, by somebody's hand, or one row alone."""
         feed.rows = []
         if isinstance(exc, Temporary) or exc.code == "STATE_CONFLICT":
@@ -467,9 +468,9 @@ class Feeder:
                 return 1
             row = rows[0]
             if isinstance(was, AsideGate):
-                gate: Gate = AsideGate(task, was.was, rows, None, self._now())
+                gate: ChunkGuard = AsideGate(task, was.was, rows, None, self._now())
             else:
-                gate = Gate(task, Chunk(task.id, task.run, row.n, 1, 0), rows, task.due_at)
+                gate = ChunkGuard(task, Chunk(task.id, task.run, row.n, 1, 0), rows, task.due_at)
             gate.refused.append((row.line, row.n, row.number, exc.code, str(exc), 0))
             try:
                 await self._mark_refused(gate)
@@ -516,8 +517,8 @@ class Feeder:
     # --- counting --------------------------------------------------------------------------------------------------
 
     async def _unclaimed(self, task: Task) -> int:
-        chunks = await taskparts.waiting_chunks(self._database, task.id, 2 * BACKLOG // CHUNK)
-        return await taskparts.count(
+        chunks = await task_parts.waiting_chunks(self._database, task.id, 2 * BACKLOG // CHUNK)
+        return await task_parts.count(
             self._database, chunks, self._now(), settled=self._now() - timedelta(days=8)
         )
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from smsgw import clock
 from smsgw.core.errors import Invalid, Refused, Temporary
 from smsgw.core.ids import first_id
 from smsgw.platform.campaigns.worker import Job
 from smsgw.platform.campaigns.workers import Workers
-from smsgw.shares import Shares
+from smsgw.runtime import clock
+from smsgw.runtime.shares import Shares
 from smsgw.store import uploads as store
-from smsgw.store.db import Database
+from smsgw.store.engine.database import Database
 from smsgw.store.uploads import Upload
 
 log = structlog.get_logger(__name__)

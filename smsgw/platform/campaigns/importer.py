@@ -10,16 +10,16 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import structlog
 
-from smsgw import aio, clock
 from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.platform.campaigns.service import Tasks, after_import, members_of, plan_of
 from smsgw.platform.campaigns.sheets import Form
 from smsgw.platform.campaigns.worker import ImportJob, Job
 from smsgw.platform.campaigns.workers import Workers
-from smsgw.store import tasks as store
+from smsgw.runtime import aio, clock
 from smsgw.store import uploads
-from smsgw.store.db import Database
-from smsgw.store.tasks import Task
+from smsgw.store.engine.database import Database
+from smsgw.store.messages import tasks as store
+from smsgw.store.messages.tasks import Task
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from smsgw.core.errors import Invalid
 from smsgw.platform.audience import queries
-from smsgw.store.db import Connection, Database, Row
+from smsgw.store.engine.database import Connection, Database, Row
 
 PAGE = 5000
 NAME = ("姓名", "name")

@@ -14,7 +14,7 @@ from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.schedule import ALL_DAYS, Hours, Recurrence, Window, Windows
 from smsgw.core.states import FINAL, STATUS
-from smsgw.store.tasks import Task
+from smsgw.store.messages.tasks import Task
 
 MAX_TO = 10_000
 """Numbers in a call; more come in a file."""

@@ -14,10 +14,10 @@ from smsgw.core.ids import CHINA
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.numbers import national
 from smsgw.core.states import STATUS_ZH, PartState
-from smsgw.store import taskparts
-from smsgw.store import tasks as store
-from smsgw.store.db import Database, Row
-from smsgw.store.tasks import Recipient, Task
+from smsgw.store.engine.database import Database, Row
+from smsgw.store.messages import task_parts
+from smsgw.store.messages import tasks as store
+from smsgw.store.messages.tasks import Recipient, Task
 
 PAGE = 1000
 MAX_SEARCHED = 20_000
@@ -54,7 +54,7 @@ async def outcomes(
     rows = await store.rows_after(database, task.id, after, limit)
     if not rows:
         return []
-    chunks, parts = await taskparts.parts_of(database, task.id, run, rows[0].n, rows[-1].n)
+    chunks, parts = await task_parts.parts_of(database, task.id, run, rows[0].n, rows[-1].n)
     lines = (rows[0].line, rows[-1].line)
     refused = await store.refused_rows(database, task.id, run, lines) if run else {}
     messages: dict[int, int] = {}

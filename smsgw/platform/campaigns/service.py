@@ -15,7 +15,6 @@ from typing import Any
 import structlog
 from msgspec import convert, structs
 
-from smsgw import clock
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.ids import CHINA, time_of
@@ -23,12 +22,13 @@ from smsgw.core.model import MessageType, Origin
 from smsgw.core.policy import NO_POLICY, PolicySet
 from smsgw.core.states import PartState
 from smsgw.core.templates import Review
-from smsgw.pipeline.accept import VALIDITY, Acceptor, SendItem, SendRequest
-from smsgw.pipeline.events import EventBell
-from smsgw.pipeline.lists import Reason
-from smsgw.pipeline.outcomes import Outcomes, Sweep
-from smsgw.pipeline.policies import MAX_CHARACTERS
+from smsgw.pipeline.accept.acceptor import VALIDITY, Acceptor, SendItem, SendRequest
+from smsgw.pipeline.accept.checks import MAX_CHARACTERS
+from smsgw.pipeline.accept.number_lists import Reason
+from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
 from smsgw.platform.audience import queries
+from smsgw.platform.campaigns.body_template import Forms, forms_of, wording
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.members import Members, look
 from smsgw.platform.campaigns.model import (
@@ -42,13 +42,14 @@ from smsgw.platform.campaigns.model import (
     recurrence_of,
     windows_of,
 )  # fmt: skip
+from smsgw.platform.campaigns.rows import Plan, RowValidator
 from smsgw.platform.campaigns.sheets import letter
-from smsgw.platform.campaigns.sifting import Plan, Sieve
-from smsgw.platform.campaigns.wording import Forms, forms_of, wording
-from smsgw.store import audit, events, reviews, taskparts
-from smsgw.store import tasks as store
-from smsgw.store.db import Connection, Database, Row
-from smsgw.store.tasks import Chunk, Task
+from smsgw.runtime import clock
+from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.messages import events, reviews, task_parts
+from smsgw.store.messages import tasks as store
+from smsgw.store.messages.tasks import Chunk, Task
+from smsgw.store.records import audit
 from smsgw.store.uploads import Upload
 
 log = structlog.get_logger(__name__)
@@ -98,7 +99,7 @@ class Tasks:
         files: Files,
         ids: Callable[[], int],
         on_queued: Callable[[set[tuple[int, int]]], None],
-        bell: EventBell,
+        bell: EventHub,
         policies: Callable[[], PolicySet] = lambda: NO_POLICY,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
@@ -154,7 +155,7 @@ class Tasks:
         async with self.database.transaction(timeout=30) as connection:
             made = await store.insert(connection, task)
             if made and spec.to:
-                sieve = Sieve(plan)
+                sieve = RowValidator(plan)
                 for good, bad in sieve.sift(enumerate(([number] for number in spec.to), 1)):
                     await store.add_rows(connection, good, bad)
                 await store.imported(
@@ -328,8 +329,8 @@ class Tasks:
         ``stale``: only those whose counts are old for their age.
         """
         now = self._now()
-        chunks = await taskparts.open_chunks(self.database, task_id, run, limit, now if stale else None)
-        return await taskparts.count(self.database, chunks, now, settled=now - SETTLED)
+        chunks = await task_parts.open_chunks(self.database, task_id, run, limit, now if stale else None)
+        return await task_parts.count(self.database, chunks, now, settled=now - SETTLED)
 
     async def _task(self, task_id: int, *, accounts: Sequence[int] | None = None) -> Task:
         task = await store.get(self.database, task_id, accounts=accounts)
@@ -499,14 +500,14 @@ class Tasks:
         task = await store.get(self.database, task_id, accounts=None)
         if task is None:
             return
-        chunks = await taskparts.waiting_chunks(self.database, task_id)
+        chunks = await task_parts.waiting_chunks(self.database, task_id)
         now = self._now()
         if task.state not in ("paused", "cancelled"):  # nearly always there is nothing to release
-            await taskparts.count(self.database, chunks, now, settled=now - SETTLED)
-            chunks = await taskparts.waiting_chunks(self.database, task_id, held=True)
+            await task_parts.count(self.database, chunks, now, settled=now - SETTLED)
+            chunks = await task_parts.waiting_chunks(self.database, task_id, held=True)
         for at in range(0, len(chunks), CHUNKS_AT_ONCE):
             await self._settle_some(task, chunks[at : at + CHUNKS_AT_ONCE])
-        await taskparts.count(self.database, chunks, now, settled=now - SETTLED)
+        await task_parts.count(self.database, chunks, now, settled=now - SETTLED)
 
     async def _settle_some(self, task: Task, chunks: list[Chunk]) -> None:
         queues: set[tuple[int, int]] = set()
@@ -514,13 +515,13 @@ class Tasks:
 
         async def run(connection: Connection, now: datetime) -> list[Row]:
             if task.state == "cancelled":  # for good: no lock is needed, and a refund must not wait for one
-                return await taskparts.cancel(connection, chunks, now, "TASK_CANCELLED")
+                return await task_parts.cancel(connection, chunks, now, "TASK_CANCELLED")
             current = await store.lock(connection, task.id)
             if current is None or current.state != task.state:
                 return []  # whoever has changed it does what follows
             if task.state == "paused":
-                return await taskparts.hold(connection, chunks, now + HOLD_LIMIT + timedelta(hours=12))
-            rows = await taskparts.release(connection, chunks, max(expires, now), now)
+                return await task_parts.hold(connection, chunks, now + HOLD_LIMIT + timedelta(hours=12))
+            rows = await task_parts.release(connection, chunks, max(expires, now), now)
             queues.update((row["pool_id"], row["lane"]) for row in rows)
             return rows
 
@@ -563,13 +564,13 @@ class Tasks:
         if task is None or task.state != "paused":
             return
         old = [
-            c for c in await taskparts.waiting_chunks(self.database, task_id) if time_of(c.base_id) < before
+            c for c in await task_parts.waiting_chunks(self.database, task_id) if time_of(c.base_id) < before
         ]
         for at in range(0, len(old), CHUNKS_AT_ONCE):
             some = old[at : at + CHUNKS_AT_ONCE]
             await self._outcomes.sweep(
                 Sweep(
-                    lambda c, now, some=some: taskparts.cancel(c, some, now, "TASK_PAUSED_TOO_LONG"),  # type: ignore[misc]
+                    lambda c, now, some=some: task_parts.cancel(c, some, now, "TASK_PAUSED_TOO_LONG"),  # type: ignore[misc]
                     {PartState.CANCELLED: "task_cancelled"},
                 )
             )

@@ -17,10 +17,10 @@ import msgspec
 
 from smsgw.platform.campaigns import sheets
 from smsgw.platform.campaigns.members import Members
+from smsgw.platform.campaigns.rows import Plan, RowValidator
 from smsgw.platform.campaigns.sheets import BadFile, Form, Preview
-from smsgw.platform.campaigns.sifting import Plan, Sieve
-from smsgw.store import tasks as store
-from smsgw.store.db import OUTAGE, connect
+from smsgw.store.engine.database import OUTAGE, connect
+from smsgw.store.messages import tasks as store
 
 MEMORY = 1536 * 1024**2
 """Octets of address space; a million rows need a fifth of it."""
@@ -72,7 +72,7 @@ async def load(job: ImportJob) -> Imported:
     """All rows, or none; none, too, when the task has been cancelled meanwhile."""
     connection = await connect(job.dsn)
     try:
-        sieve = Sieve(job.plan)
+        sieve = RowValidator(job.plan)
         async with connection.transaction():
             await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '120s'")
             await store.clear_rows(connection, job.plan.task_id)

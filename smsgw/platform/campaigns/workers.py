@@ -12,7 +12,7 @@ import structlog
 
 from smsgw.core.errors import Invalid, Temporary
 from smsgw.platform.campaigns.worker import Job, Result
-from smsgw.shares import Shares
+from smsgw.runtime.shares import Shares
 
 log = structlog.get_logger(__name__)
 

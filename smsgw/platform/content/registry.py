@@ -13,10 +13,11 @@ import asyncpg
 
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.templates import CARRIERS, MAX_CONTENT, Registration, Review, Variable, variables_of
-from smsgw.store import audit, events
-from smsgw.store.accounts import BUMP
-from smsgw.store.db import Connection, Database, Row
-from smsgw.store.policies import check_type
+from smsgw.store.config.accounts import BUMP
+from smsgw.store.config.policies import check_type
+from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.messages import events
+from smsgw.store.records import audit
 
 SIGN, TEMPLATE = "sign", "template"
 MAX_SIGNS, MAX_TEMPLATES = 1000, 2000

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from smsgw import clock
 from smsgw.core.errors import Invalid
 from smsgw.core.keywords import MAX_LENGTH, MAX_WORDS, Action, Plain, Word
 from smsgw.core.policy import MAX_ALLOWED, Listed
-from smsgw.store import audit
-from smsgw.store.accounts import BUMP
-from smsgw.store.db import Database, Row
-from smsgw.store.policies import check_type
+from smsgw.runtime import clock
+from smsgw.store.config.accounts import BUMP
+from smsgw.store.config.policies import check_type
+from smsgw.store.engine.database import Database, Row
+from smsgw.store.records import audit
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('content', 0))"
 _COUNT = "SELECT count(*) FROM word"

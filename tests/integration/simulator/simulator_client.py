@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from smsgw.aio import cancel, spawn
 from smsgw.protocols.cmpp import pdus as cmpp
 from smsgw.protocols.cmpp import rules as cmpp_rules
 from smsgw.protocols.events import Answer, Bound, Closed, CloseNow, Event, Request
@@ -17,6 +16,7 @@ from smsgw.protocols.smgp import pdus as smgp
 from smsgw.protocols.smgp import rules as smgp_rules
 from smsgw.protocols.smpp import pdus as smpp
 from smsgw.protocols.smpp import rules as smpp_rules
+from smsgw.runtime.aio import cancel, spawn
 
 USER, PASSWORD = "900001", "secret"
 

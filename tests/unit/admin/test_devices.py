@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smsgw.admin.devices import DAYS, MAX_PEOPLE, Devices
-from smsgw.store.secrets import Sealer
+from smsgw.store.engine.secrets import Sealer
 
 NOW = 1_800_000_000.0
 

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from smsgw.api import decode
-from smsgw.api.envelope import failure
 from smsgw.api.messages import SearchQuery
 from smsgw.api.reports import PullBody
 from smsgw.api.sending import BatchBody, SendBody
 from smsgw.core.errors import SmsgwError
+from smsgw.web.envelope import failure
 
 SEND = msgspec.json.Decoder(SendBody)
 BATCH = msgspec.json.Decoder(BatchBody)

@@ -7,9 +7,9 @@ import re
 import msgspec
 import pytest
 
-from smsgw.api import envelope
-from smsgw.api.ids import RequestIds
 from smsgw.core.errors import CODES, SmsgwError, Temporary
+from smsgw.web import envelope
+from smsgw.web.request_ids import RequestIds
 
 
 def test_success() -> None:

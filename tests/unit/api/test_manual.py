@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from smsgw.api import manual, openapi, words
-from smsgw.api.route import BASE
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.core.errors import CODES
+from smsgw.web.serving import API_BASE as BASE
 
 CHAPTERS = manual.chapters()
 OPERATIONS = {(o.method, o.path): o for chapter in CHAPTERS for o in chapter.operations}

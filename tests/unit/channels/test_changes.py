@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from smsgw import aio
 from smsgw.channels.changes import Changes
+from smsgw.runtime import aio
 
 
 async def test_each_channel_for_itself_and_one_thing_at_a_time() -> None:

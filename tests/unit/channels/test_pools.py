@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from smsgw.channels.pools import FADE, STANDBY_AFTER, PoolTables
+from smsgw.channels.pool_shares import FADE, STANDBY_AFTER, PoolShares
 from smsgw.pipeline.routing import Membership
 
 POOL = 1
@@ -23,7 +23,7 @@ class Carrier:
 class Hall:
     def __init__(self, **weights: int | str) -> None:
         self.now = 0.0
-        self.tables = PoolTables(lambda: self.now)
+        self.tables = PoolShares(lambda: self.now)
         self.carriers = {name: Carrier() for name in weights}
         self.ids = {name: n for n, name in enumerate(weights, 1)}
         for name, weight in weights.items():

@@ -8,7 +8,7 @@ from smsgw.core.alarms import CRITICAL, WARNING, Finding, Watch
 from smsgw.core.model import ChannelStatus
 from smsgw.core.routes import parse
 from smsgw.core.settings import Settings
-from smsgw.pipeline.alarms import channel_findings, standby_findings
+from smsgw.pipeline.upkeep.alarms import channel_findings, standby_findings
 
 DOWN = Finding("channel_down", "channel/a", CRITICAL, "no answer", after=30.0)
 

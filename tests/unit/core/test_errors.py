@@ -8,7 +8,7 @@ import pytest
 
 from smsgw.core.errors import CODES, Refused, message_of
 from smsgw.core.model import REPORT_CLASSES
-from smsgw.core.reportcodes import class_of
+from smsgw.core.report_codes import class_of
 
 
 @pytest.mark.parametrize("code", CODES)

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from smsgw.core.keywords import Action, Plain, Word, WordFilter, named, replaced
-from smsgw.store import traditional
+from smsgw.store.config import traditional
 
 
 def found(words: list[Word], text: str, **scope: object) -> list[str]:

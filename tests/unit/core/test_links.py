@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smsgw.core.links import Filed, Link, LinkBook, found_in, target_of
+from smsgw.core.url_filings import Filed, Link, LinkBook, found_in, target_of
 
 ALL = ("CMCC", "CUCC")
 

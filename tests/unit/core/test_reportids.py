@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smsgw.core.reportids import ENOUGH, OTHERS, Learner, Spelling, respell
+from smsgw.core.report_ids import ENOUGH, OTHERS, Learner, Spelling, respell
 from smsgw.protocols.smpp.ids import canonical
 
 N = 0x16FEE0E525

@@ -6,8 +6,8 @@ from math import inf
 
 import pytest
 
-from smsgw.core import reportcodes
-from smsgw.core.codebook import CodeBook, Entry, Source
+from smsgw.core import report_codes
+from smsgw.core.code_book import CodeBook, Entry, Source
 from smsgw.core.model import REPORT_CLASSES, Lane, MessageType
 from smsgw.core.retry import DEFAULTS, NEVER_RETRIED, Decision, Fault, How, Rule, decide
 
@@ -82,18 +82,18 @@ def test_another_channel_where_there_is_one() -> None:
     ],
 )
 def test_report_codes(code: str, cls: str, fault: Fault) -> None:
-    assert (reportcodes.class_of(code), reportcodes.fault_of(code)) == (cls, fault)
+    assert (report_codes.class_of(code), report_codes.fault_of(code)) == (cls, fault)
 
 
 def test_what_the_protocol_knows_counts_where_the_code_says_nothing() -> None:
-    assert reportcodes.fault_of("33", "NETWORK") is Fault.NETWORK
-    assert reportcodes.fault_of("UNDELIV/007", "HANDSET") is Fault.ABSENT
-    assert reportcodes.fault_of("MC:0055", "HANDSET") is Fault.UNCERTAIN
+    assert report_codes.fault_of("33", "NETWORK") is Fault.NETWORK
+    assert report_codes.fault_of("UNDELIV/007", "HANDSET") is Fault.ABSENT
+    assert report_codes.fault_of("MC:0055", "HANDSET") is Fault.UNCERTAIN
     assert CodeBook().report(1, "33", "NETWORK").cls == "NETWORK"
 
 
 def test_every_listed_code_has_a_known_class() -> None:
-    for code, (cls, fault) in reportcodes.listed().items():
+    for code, (cls, fault) in report_codes.listed().items():
         assert cls in REPORT_CLASSES, code
         assert fault is not Fault.UNKNOWN, code
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from smsgw.core import pushformat
+from smsgw.core import push_format
 from smsgw.core.webhooks import (
     SCHEDULE,
     Endpoint,
@@ -135,14 +135,14 @@ def test_a_type_goes_to_who_names_it_and_the_rest_to_the_rest() -> None:
 
 
 def test_answers_are_held_against_what_is_expected() -> None:
-    assert pushformat.satisfied("", b"anything")
-    assert pushformat.satisfied("SUCCESS", b" SUCCESS\n")
-    assert not pushformat.satisfied("OK", b"NOT OK")
-    assert pushformat.satisfied('{"code": 0}', b'{"code":0,"msg":"x"}')
-    assert not pushformat.satisfied('{"code": 0}', b'{"code":1}')
-    assert not pushformat.satisfied('{"code": 0}', b"<html>")
-    assert not pushformat.satisfied('{"code": 0}', b"\xff\xfe")
-    assert not pushformat.satisfied('{"code": 0}', b"[" * 30_000 + b"]" * 30_000), "so deep that nobody follows"
+    assert push_format.satisfied("", b"anything")
+    assert push_format.satisfied("SUCCESS", b" SUCCESS\n")
+    assert not push_format.satisfied("OK", b"NOT OK")
+    assert push_format.satisfied('{"code": 0}', b'{"code":0,"msg":"x"}')
+    assert not push_format.satisfied('{"code": 0}', b'{"code":1}')
+    assert not push_format.satisfied('{"code": 0}', b"<html>")
+    assert not push_format.satisfied('{"code": 0}', b"\xff\xfe")
+    assert not push_format.satisfied('{"code": 0}', b"[" * 30_000 + b"]" * 30_000), "so deep that nobody follows"
 
 
 def test_options_say_what_is_wrong_and_store_what_differs() -> None:
@@ -158,8 +158,8 @@ def test_options_say_what_is_wrong_and_store_what_differs() -> None:
 
 
 def test_times_and_placeholders_are_written_as_asked() -> None:
-    item = pushformat.sample("message.report", NOW)
-    call = pushformat.build(
+    item = push_format.sample("message.report", NOW)
+    call = push_format.build(
         endpoint(format="get", times="yyyyMMddHHmmss"), "https://example.org/?t={done_at}&c={parts.ok}&x={none}&y={ext}",
         "message.report", [item | {"ext": "a&b=c"}], "id", NOW,
     )  # fmt: skip
@@ -174,9 +174,9 @@ def test_the_documented_recipe_verifies_what_is_sent() -> None:
     exec(compile(source[1], "docs/webhooks.md", "exec"), recipe)  # noqa: S102 - our own document
     one = endpoint()
     secret = "whsec_" + base64.b64encode(one.secrets[0]).decode()
-    items = [pushformat.sample("message.report", NOW)]
-    call = pushformat.build(one, one.url, "message.report", items, "msg_1", datetime.now(UTC))
+    items = [push_format.sample("message.report", NOW)]
+    call = push_format.build(one, one.url, "message.report", items, "msg_1", datetime.now(UTC))
     assert recipe["verified"](secret, call.headers, call.body)
     assert not recipe["verified"](secret, call.headers, call.body + b" ")
-    late = pushformat.build(one, one.url, "message.report", items, "msg_1", NOW)
+    late = push_format.build(one, one.url, "message.report", items, "msg_1", NOW)
     assert not recipe["verified"](secret, late.headers, late.body)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from smsgw.partners.again import GOOD_FOR, Left, UnderWay
-from smsgw.partners.cmpp import CmppFace
+from smsgw.partners.cmpp import CmppServer
 from smsgw.protocols.cmpp import pdus
 from smsgw.protocols.events import Request
 
-FACE = CmppFace()
+FACE = CmppServer()
 
 
 def submit(sequence: int, text: str, **more: object) -> pdus.Submit:

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from smsgw.link import Link
+from smsgw.net.connection import Link
 from smsgw.partners.listener import MAX_STRANGERS, MAX_STRANGERS_OF_ONE, Listener
-from smsgw.partners.smpp import SmppFace
+from smsgw.partners.smpp import SmppServer
 from smsgw.protocols.dialects import SMPP34
 from smsgw.protocols.events import LoginRequest
 from smsgw.protocols.smpp import pdus
@@ -22,7 +22,7 @@ class House:
     """A listener that lets everybody in, and connections to it."""
 
     def __init__(self) -> None:
-        self.listener = Listener(SmppFace(), "127.0.0.1:0", (), self._login)
+        self.listener = Listener(SmppServer(), "127.0.0.1:0", (), self._login)
         self.port = 0
         self._writers: list[asyncio.StreamWriter] = []
 
@@ -86,4 +86,4 @@ async def test_a_closed_listener_says_so(house: House) -> None:
     assert house.listener.listening
     await house.listener.close()
     assert not house.listener.listening
-    assert not Listener(SmppFace(), "127.0.0.1:0", (), house._login).listening
+    assert not Listener(SmppServer(), "127.0.0.1:0", (), house._login).listening

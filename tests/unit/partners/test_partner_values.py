@@ -14,8 +14,8 @@ from smsgw.core.ids import EPOCH_MS
 from smsgw.core.partners import Partner, ReplyTo, Wanted, admits
 from smsgw.core.text import Coding
 from smsgw.partners import cmpp, smpp
-from smsgw.partners.cmppids import from_msg_id, to_msg_id
-from smsgw.partners.face import NotText, Unfit, split_header, text_of
+from smsgw.partners.cmpp_ids import from_msg_id, to_msg_id
+from smsgw.partners.protocol_server import NotText, Unfit, split_header, text_of
 from smsgw.protocols.cmpp import msgid
 from smsgw.protocols.smpp import times
 

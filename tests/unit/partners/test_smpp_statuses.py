@@ -13,7 +13,7 @@ import pytest
 from smsgw.core.errors import CODES, Invalid
 from smsgw.core.partners import Partner
 from smsgw.partners import smpp as partners
-from smsgw.partners.face import NotText, Unfit, text_of
+from smsgw.partners.protocol_server import NotText, Unfit, text_of
 from smsgw.protocols.dialects import SMPP34
 from smsgw.protocols.events import LoginRequest, Request
 from smsgw.protocols.pdu import Pdu, Tlv
@@ -22,7 +22,7 @@ from smsgw.protocols.smpp import codes, pdus, rules, tlvs
 
 BOOK = {value for value in codes.STATUS if value < 0x100}
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
-FACE = partners.SmppFace()
+FACE = partners.SmppServer()
 PARTNER = Partner(id=1, account_id=1, protocol="smpp", username="shop", password="secret")
 PORTS = bytes.fromhex("0605040b8423f0")
 

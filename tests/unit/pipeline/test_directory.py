@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from smsgw.core.model import Account
-from smsgw.pipeline.directory import Directory
-from smsgw.store.codes import AccessCode, Extension
-from smsgw.store.secrets import Sealer
+from smsgw.pipeline.snapshot import Directory
+from smsgw.store.config.codes import AccessCode, Extension
+from smsgw.store.engine.secrets import Sealer
 
 CODES = [AccessCode(1, "1069"), AccessCode(2, "106900"), AccessCode(3, "10690001")]
 

@@ -12,7 +12,6 @@ from adversarial import ACCOUNT, BOUND, TEXTS, checker, dear
 from smsgw.core import numbers, text
 from smsgw.core.errors import SmsgwError
 from smsgw.core.keywords import Plain, Word, WordFilter
-from smsgw.core.links import found_in, target_of
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.optout import DEFAULT_WORDS, wants_out
 from smsgw.core.printable import printable
@@ -20,10 +19,11 @@ from smsgw.core.templates import variables_of
 from smsgw.core.text import Coding
 from smsgw.core.udh import InvalidUdh
 from smsgw.core.udh import parse as parse_udh
+from smsgw.core.url_filings import found_in, target_of
 from smsgw.core.variables import Template as Text
-from smsgw.pipeline.calls import SendItem, SendRequest
-from smsgw.pipeline.policies import MAX_CHARACTERS, Checker
-from smsgw.store import traditional
+from smsgw.pipeline.accept.checks import MAX_CHARACTERS, Checker
+from smsgw.pipeline.accept.requests import SendItem, SendRequest
+from smsgw.store.config import traditional
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 ON = {

@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from smsgw import aio
 from smsgw.core.errors import Temporary
-from smsgw.pipeline.turns import Turns
+from smsgw.pipeline.accept.admission import Turns
+from smsgw.runtime import aio
 
 
 async def flood(

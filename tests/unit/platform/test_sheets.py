@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import xlsxwriter
 
-from smsgw import aio
 from smsgw.core.errors import Invalid
 from smsgw.platform.campaigns import sheets, worker
+from smsgw.platform.campaigns.rows import Plan, RowValidator
 from smsgw.platform.campaigns.sheets import BadFile, inspect, read
-from smsgw.platform.campaigns.sifting import Plan, Sieve
 from smsgw.platform.campaigns.worker import Job, Result
 from smsgw.platform.campaigns.workers import Workers
+from smsgw.runtime import aio
 
 ROWS = [["姓名", "手机号", "金额"], ["张三", "13800000001", "12"], ["李四", "13800000002", "8.5"]]
 
@@ -176,7 +176,7 @@ def test_rows_are_judged_one_by_one() -> None:
         (6, ["13800000003", "名" * 10]),
         (7, ["+8613800000004", "王"]),
     ]
-    sieve = Sieve(plan)
+    sieve = RowValidator(plan)
     [(good, bad)] = list(sieve.sift(rows))
     assert good == [(1, 1, 2, "8613800000001", "a", ["张"]), (1, 2, 7, "8613800000004", "", ["王"])]
     assert [(b[2], b[5]) for b in bad] == [
@@ -188,7 +188,7 @@ def test_rows_are_judged_one_by_one() -> None:
 def test_one_number_may_get_several_texts() -> None:
     plan = Plan(1, 0, "订单{n}", columns=(1,), names=("n",), one_each="content")
     rows = [(1, ["13800000001", "1"]), (2, ["13800000001", "2"]), (3, ["13800000001", "1"])]
-    [(good, bad)] = list(Sieve(plan).sift(rows))
+    [(good, bad)] = list(RowValidator(plan).sift(rows))
     assert [g[2] for g in good] == [1, 2]
     assert [b[2] for b in bad] == [3]
 

@@ -15,9 +15,9 @@ from smsgw.protocols.dialects import SMPP34, by_name
 from smsgw.protocols.pdu import Tlv
 from smsgw.protocols.smpp import pdus as smpp
 from smsgw.simulator.config import CarrierConfig
+from smsgw.simulator.dialects import CmppDialect, SmppDialect, Wish, coding_of, voice_of
 from smsgw.simulator.inbox import Inbox
 from smsgw.simulator.timers import Timers
-from smsgw.simulator.voices import CmppVoice, SmppVoice, Wish, coding_of, voice_of
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "vectors.json").read_text("utf-8"))
 
@@ -45,7 +45,7 @@ def test_alphabets(number: int, coding: Coding) -> None:
 
 
 def test_cmpp_ids_hold_the_time_and_the_gateway_and_never_repeat() -> None:
-    voice = CmppVoice(CarrierConfig(gateway=4711), lambda: 7890)
+    voice = CmppDialect(CarrierConfig(gateway=4711), lambda: 7890)
     ids = [voice.new_id(1) for _ in range(5000)]
     assert len(set(ids)) == 5000
     assert {msgid.unpack(id).gateway for id in ids} == {4711}
@@ -55,7 +55,7 @@ def test_cmpp_ids_hold_the_time_and_the_gateway_and_never_repeat() -> None:
 
 
 def test_cmpp_reads_what_others_write() -> None:
-    voice = CmppVoice(CarrierConfig(), lambda: 1)
+    voice = CmppDialect(CarrierConfig(), lambda: 1)
     both_bits = [
         voice.read(cmpp.Submit(tp_udhi=bit, msg_fmt=8, msg_content=bytes.fromhex("0500030702014f60")))
         for bit in (1, 0x40)
@@ -71,7 +71,7 @@ def test_cmpp_reads_what_others_write() -> None:
 
 
 def test_smpp_sar_that_cannot_be_is_no_part() -> None:
-    voice = SmppVoice(CarrierConfig(protocol="smpp"), Random(1))  # noqa: S311
+    voice = SmppDialect(CarrierConfig(protocol="smpp"), Random(1))  # noqa: S311
 
     def concat(ref: bytes, total: bytes, number: bytes) -> Concat | None:
         tlvs = (Tlv(0x020C, ref), Tlv(0x020E, total), Tlv(0x020F, number))
@@ -89,7 +89,7 @@ def test_smpp_sar_that_cannot_be_is_no_part() -> None:
 def test_vector_parts_by_sar_in_any_order() -> None:
     case = next(c for c in VECTORS["derived"] if c["id"] == "reassembly-2")
     pdus = {p["id"]: bytes.fromhex(p["hex"]) for p in VECTORS["pdus"]}
-    voice = SmppVoice(CarrierConfig(protocol="smpp"), Random(1))  # noqa: S311
+    voice = SmppDialect(CarrierConfig(protocol="smpp"), Random(1))  # noqa: S311
     inbox = Inbox("x", keep=10)
     for name in case["input"]["pdus_in_order"]:
         part = voice.read(SMPP34.decode(pdus[name]))

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from smsgw.core.model import Outcome, OutcomeKind
-from smsgw.store.journal import Journal, JournalFull, Replay, boot_id
+from smsgw.store.engine.journal import Journal, JournalFull, Replay, boot_id
 
 NODE = 7
 BOOT = "0" * 35 + "a"

@@ -6,7 +6,7 @@ from adversarial import BOUND, cost
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smsgw.store.inbound import Key, Layer, layers
+from smsgw.store.messages.inbound import Key, Layer, layers
 
 PARTS = st.lists(st.tuples(st.integers(1, 3), st.sampled_from("abcd")), max_size=12)
 

@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 
-from smsgw.store.secrets import KeyFileError, change_keys, key_id, load_key, read_keys
+from smsgw.store.engine.secrets import KeyFileError, change_keys, key_id, load_key, read_keys
 
 
 def test_many_who_want_the_key_file_at_once_get_one_key(tmp_path: Path) -> None:

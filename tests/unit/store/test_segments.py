@@ -7,7 +7,7 @@ import pytest
 
 from smsgw.core import numbers
 from smsgw.core.numbers import Home, Segments
-from smsgw.store.segments import SegmentsUnreadable, load_segments
+from smsgw.store.config.segments import SegmentsUnreadable, load_segments
 
 
 @pytest.fixture(scope="module")

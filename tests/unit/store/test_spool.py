@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from smsgw import aio
 from smsgw.core.model import MessageType, Origin, UnknownPolicy
-from smsgw.store import replaying
-from smsgw.store.calls import NewCall, RequestKey
-from smsgw.store.spool import PIECE, Reader, Segment, Spool, SpoolFull
+from smsgw.runtime import aio
+from smsgw.store.engine.spool import PIECE, Reader, Segment, Spool, SpoolFull
+from smsgw.store.messages import replaying
+from smsgw.store.messages.calls import NewCall, RequestKey
 
 
 @contextlib.asynccontextmanager

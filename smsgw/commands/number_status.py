@@ -1,0 +1,150 @@
+"""``smsgwctl number status``: what is known of numbers (空号、停机 …), learned from reports or imported."""
+
+from __future__ import annotations
+
+import csv
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from smsgw.commands.base import (
+    Context,
+    Failed,
+    actor,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+)
+from smsgw.core.number_state import SOURCE_ZH, STATE_ZH, NumberState, parse
+from smsgw.core.numbers import InvalidNumber, mask, normalize
+from smsgw.runtime import clock
+from smsgw.store.config import number_status as store
+from smsgw.store.config import settings as settings_store
+from smsgw.store.engine.database import Database, Row
+from smsgw.store.records import audit
+
+STATES = click.Choice([str(s) for s in NumberState])
+_COLUMNS = ("number", "state", "meaning", "source", "code", "at")
+
+
+@click.group("status")
+def number_status() -> None:
+    """Number status (空号检测). The policy drop_empty refuses numbers that are empty (see: smsgwctl policy)."""
+
+
+def _number(text: str) -> str:
+    try:
+        return normalize(text)
+    except InvalidNumber as exc:
+        raise Failed(f"{text}: {exc}") from exc
+
+
+def _line(row: Row, *, whole: bool) -> dict[str, object]:
+    written = str(row["number"])
+    return {
+        "number": written if whole else mask(written), "state": row["state"], "meaning": STATE_ZH[row["state"]],
+        "source": SOURCE_ZH[row["source"]], "code": row["code"], "at": row["at"],
+    }  # fmt: skip
+
+
+async def _days(database: Database) -> int:
+    return (await settings_store.load(database)).number_status_days
+
+
+@number_status.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--state", type=STATES, default="empty", show_default=True, help="Of lines that do not say it.")
+@click.option(
+    "--days-old", type=click.IntRange(0, 730), default=0, show_default=True, help="Age of the knowledge."
+)
+@pass_context
+@run_async
+async def status_import(ctx: Context, file: Path, state: str, days_old: int) -> None:
+    """Read a CSV, UTF-8: number[, state]. States are names (empty, 空号) or providers' codes: 0 空号, 1 实号, 2 停机,
+    4 沉默号, 5 风险号; 3 (库无) is passed over. All or nothing; what a report has told since stays."""
+    wanted: dict[str, NumberState] = {}
+    problems: list[str] = []
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            for line, row in enumerate(csv.reader(stream), 1):
+                cells = [cell.strip() for cell in row]
+                if not any(cells) or (line == 1 and not any(c.isdigit() for c in cells[0])):
+                    continue  # blank, or a heading
+                said = cells[1] if len(cells) > 1 and cells[1] else state
+                if said in ("3", "库无"):
+                    continue
+                try:
+                    wanted[normalize(cells[0])] = parse(said)
+                except ValueError as exc:
+                    problems.append(f"line {line}: {','.join(cells)[:40]}: {exc}")
+                if len(problems) > 20 or len(wanted) > store.MAX_KNOWN:
+                    break
+    except (UnicodeDecodeError, csv.Error) as exc:
+        raise Failed(f"{file} cannot be read: {exc}") from exc
+    if problems:
+        raise Failed("\n".join(["nothing was imported:", *problems[:20]]))
+    if len(wanted) > store.MAX_KNOWN:
+        raise Failed(f"at most {store.MAX_KNOWN} numbers")
+    async with ctx.database() as database:
+        at = clock.now() - timedelta(days=days_old)
+        changed = await store.put(database, wanted, at, actor=actor())
+    await ctx.tell_daemon()
+    click.echo(f"{len(wanted)} numbers read, {changed} entries new or changed")
+
+
+@number_status.command("find")
+@click.argument("numbers", nargs=-1, required=True, metavar="NUMBER...")
+@json_option
+@pass_context
+@run_async
+async def status_find(ctx: Context, numbers: tuple[str, ...], as_json: bool) -> None:
+    """What is known of numbers and not too old (setting number_status_days)."""
+    async with ctx.database() as database:
+        found = await store.get(database, [_number(n) for n in numbers], await _days(database))
+    lines = [_line(row, whole=True) for row in found.values()]
+    if as_json:
+        print_json(lines)
+    else:
+        print_table(lines, _COLUMNS, empty="nothing is known")
+
+
+@number_status.command("list")
+@click.option("--state", type=STATES, default=None)
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@click.option("--unmask", is_flag=True, help="Show whole numbers.")
+@json_option
+@pass_context
+@run_async
+async def status_list(ctx: Context, state: str | None, limit: int, unmask: bool, as_json: bool) -> None:
+    """What was learned or imported last, and how many numbers there are of each state."""
+    async with ctx.database() as database:
+        days = await _days(database)
+        counts = await store.count(database, days)
+        rows = await store.list_(database, days, state=state or "", limit=limit)
+        if unmask:
+            await audit.record(database, actor(), "numbers.unmask", "number-status", after={"numbers": len(rows)})
+    lines = [_line(row, whole=unmask) for row in rows]
+    if as_json:
+        print_json({"counts": counts, "entries": lines})
+        return
+    click.echo(
+        ", ".join(f"{n} {STATE_ZH[NumberState(name)]}" for name, n in sorted(counts.items())) or "0 numbers"
+    )
+    print_table(lines, _COLUMNS, empty="nothing is known")
+
+
+@number_status.command("remove")
+@click.argument("numbers", nargs=-1, required=True, metavar="NUMBER...")
+@pass_context
+@run_async
+async def status_remove(ctx: Context, numbers: tuple[str, ...]) -> None:
+    """Forget what is known of numbers."""
+    async with ctx.database() as database:
+        gone = await store.remove(database, [_number(n) for n in numbers], actor=actor())
+    if not gone:
+        raise Failed("nothing is known of them")
+    await ctx.tell_daemon()
+    click.echo(f"{gone} entries removed")

@@ -1,0 +1,170 @@
+"""Permissions: what an actor may do. The one list for portal, API and command line.
+
+A permission is granted by a role (a row, ``platform/org``) or by the scopes of an API key (``SCOPES``). Names are
+stored and told: extended, never renamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from functools import lru_cache
+
+
+class Permission(StrEnum):
+    """``domain.action``. *view* reads, *edit* makes, changes and removes, *decide* is the four-eyes decision."""
+
+    HOME_VIEW = "home.view"
+
+    MESSAGE_SEND = "message.send"
+    MESSAGE_URGENT = "message.urgent"
+    """Before everything else (特发)."""
+    MESSAGE_VIEW = "message.view"
+    MESSAGE_READ = "message.read"
+    """The texts, too."""
+    MESSAGE_UNMASK = "message.unmask"
+    MESSAGE_EXPORT = "message.export"
+    MESSAGE_CANCEL = "message.cancel"
+    MESSAGE_RESOLVE = "message.resolve"
+    """Say what has become of parts whose outcome is unknown."""
+    INBOUND_VIEW = "inbound.view"
+    INBOUND_HANDLE = "inbound.handle"
+    INBOUND_EXPORT = "inbound.export"
+    EVENT_PULL = "event.pull"
+    EVENT_VIEW = "event.view"
+    EVENT_REPEAT = "event.repeat"
+    """Offer events again, and go through parked ones."""
+    TASK_VIEW = "task.view"
+    TASK_EDIT = "task.edit"
+    REVIEW_VIEW = "review.view"
+    REVIEW_DECIDE = "review.decide"
+
+    CONTACT_VIEW = "contact.view"
+    CONTACT_EDIT = "contact.edit"
+    CONTACT_EXPORT = "contact.export"
+    BLOCK_VIEW = "block.view"
+    BLOCK_EDIT = "block.edit"
+    ALLOW_VIEW = "allow.view"
+    ALLOW_EDIT = "allow.edit"
+    COMPLAINT_VIEW = "complaint.view"
+    COMPLAINT_EDIT = "complaint.edit"
+    NUMBER_VIEW = "number.view"
+    NUMBER_EDIT = "number.edit"
+    """Of a number: carrier and home area, whether it is in service."""
+
+    SIGN_VIEW = "sign.view"
+    SIGN_EDIT = "sign.edit"
+    SIGN_DECIDE = "sign.decide"
+    TEMPLATE_VIEW = "template.view"
+    TEMPLATE_EDIT = "template.edit"
+    TEMPLATE_DECIDE = "template.decide"
+    FILING_VIEW = "filing.view"
+    FILING_EDIT = "filing.edit"
+    FILING_DECIDE = "filing.decide"
+    WORD_VIEW = "word.view"
+    WORD_EDIT = "word.edit"
+    POLICY_VIEW = "policy.view"
+    POLICY_EDIT = "policy.edit"
+
+    STATISTICS_VIEW = "statistics.view"
+    STATISTICS_EXPORT = "statistics.export"
+    BALANCE_VIEW = "balance.view"
+    BALANCE_EDIT = "balance.edit"
+
+    ACCOUNT_VIEW = "account.view"
+    ACCOUNT_EDIT = "account.edit"
+    ACCOUNT_STOP = "account.stop"
+    KEY_VIEW = "key.view"
+    KEY_EDIT = "key.edit"
+    WEBHOOK_VIEW = "webhook.view"
+    WEBHOOK_EDIT = "webhook.edit"
+    WEBHOOK_INTERNAL = "webhook.internal"
+    """Let a webhook lead into our own network."""
+    PARTNER_VIEW = "partner.view"
+    PARTNER_EDIT = "partner.edit"
+    PARTNER_KICK = "partner.kick"
+
+    CHANNEL_VIEW = "channel.view"
+    CHANNEL_EDIT = "channel.edit"
+    CHANNEL_TEST = "channel.test"
+    """Send a probe, record what goes over the wire."""
+    ROUTE_VIEW = "route.view"
+    ROUTE_EDIT = "route.edit"
+    CODE_VIEW = "code.view"
+    CODE_EDIT = "code.edit"
+    """Access codes, extensions, the classes of carriers' codes."""
+    ALARM_VIEW = "alarm.view"
+    ALARM_HANDLE = "alarm.handle"
+    NODE_VIEW = "node.view"
+    NODE_EDIT = "node.edit"
+
+    DEPARTMENT_VIEW = "department.view"
+    DEPARTMENT_EDIT = "department.edit"
+    PERSON_VIEW = "person.view"
+    PERSON_EDIT = "person.edit"
+    PERSON_RESET = "person.reset"
+    """Give another person a new password or second factor."""
+    PERSON_STOP = "person.stop"
+    """Let somebody in no more, or in again; end sessions."""
+    PERSON_GRANT = "person.grant"
+    """Give and take roles."""
+    ROLE_VIEW = "role.view"
+    ROLE_EDIT = "role.edit"
+    SECURITY_VIEW = "security.view"
+    SECURITY_EDIT = "security.edit"
+    """Password policy, second factors, addresses that may log in."""
+    SETTING_VIEW = "setting.view"
+    SETTING_EDIT = "setting.edit"
+    AUDIT_VIEW = "audit.view"
+    AUDIT_EXPORT = "audit.export"
+    AUDIT_ACCEPT = "audit.accept"
+    """Say that what verification has found is known."""
+
+
+ALL = frozenset(Permission)
+_P = Permission
+
+SCOPES: dict[str, frozenset[Permission]] = {
+    "send": frozenset({_P.MESSAGE_SEND, _P.MESSAGE_CANCEL, _P.TASK_EDIT}),
+    "query": frozenset({_P.MESSAGE_VIEW, _P.MESSAGE_READ, _P.MESSAGE_UNMASK, _P.TASK_VIEW, _P.STATISTICS_VIEW}),
+    "report": frozenset({_P.EVENT_PULL, _P.EVENT_VIEW, _P.EVENT_REPEAT, _P.WEBHOOK_VIEW}),
+    "mo": frozenset({_P.EVENT_PULL, _P.INBOUND_VIEW}),
+    "webhook": frozenset({_P.WEBHOOK_EDIT}),
+    "template": frozenset({_P.SIGN_VIEW, _P.SIGN_EDIT, _P.TEMPLATE_VIEW, _P.TEMPLATE_EDIT}),
+    "link": frozenset({_P.FILING_VIEW, _P.FILING_EDIT}),
+    "number": frozenset(
+        {_P.CONTACT_VIEW, _P.CONTACT_EDIT, _P.BLOCK_VIEW, _P.BLOCK_EDIT, _P.NUMBER_VIEW}
+    ),
+    "balance": frozenset({_P.BALANCE_VIEW}),
+    "emergency": frozenset({_P.MESSAGE_URGENT}),
+    "admin": frozenset({_P.WEBHOOK_INTERNAL}),
+}  # fmt: skip
+"""Scopes of API keys and what each lets a key do, with its own account's data."""
+
+
+@lru_cache(maxsize=4096)
+def of_scopes(scopes: frozenset[str]) -> frozenset[Permission]:
+    """What a key with these scopes may do; a scope that is not known gives nothing."""
+    return frozenset().union(*(SCOPES.get(scope, frozenset()) for scope in scopes))
+
+
+class Duty(StrEnum):
+    """The three administrators (三员): no role but ``super``, and nobody, has two of these duties."""
+
+    SYSTEM = "system"
+    SECURITY = "security"
+    AUDIT = "audit"
+
+
+_DUTIES: dict[Permission, Duty] = {
+    _P.ROLE_EDIT: Duty.SYSTEM,
+    _P.SETTING_EDIT: Duty.SYSTEM,
+    _P.SECURITY_EDIT: Duty.SECURITY,
+    _P.AUDIT_VIEW: Duty.AUDIT,
+    _P.AUDIT_EXPORT: Duty.AUDIT,
+}
+
+
+def duties_of(permissions: Iterable[Permission]) -> frozenset[Duty]:
+    """Which of the three duties these permissions are part of."""
+    return frozenset(_DUTIES[permission] for permission in permissions if permission in _DUTIES)

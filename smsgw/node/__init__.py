@@ -1,0 +1,1 @@
+"""A running node: its parts built, started, watched and stopped."""

@@ -1,0 +1,244 @@
+"""The control socket: HTTP over a unix socket in the data directory, for ``smsgwctl`` (mode 0600, so root and us).
+
+What must reach a running daemon goes here; what is configuration goes through the database and reaches every node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from smsgw import __version__
+from smsgw.channels.recording import MAX_BYTES, MAX_SECONDS
+from smsgw.core.errors import Invalid, SmsgwError, http_status
+from smsgw.core.model import MessageType, Origin
+from smsgw.core.report_ids import Spelling
+from smsgw.node import operators, task_control
+from smsgw.node.operators import ACTOR
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.pipeline.outcomes import parking, resolving
+from smsgw.runtime.sparing import Sparing
+from smsgw.store.messages import report_ids
+from smsgw.store.records import audit
+from smsgw.web.listening import longest
+
+if TYPE_CHECKING:
+
+    from smsgw.node.life import Daemon
+
+log = structlog.get_logger(__name__)
+sparing = Sparing(log)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+WRITE_TIMEOUT = 10.0
+"""Seconds that the reader of a stream may take for a piece."""
+
+def _json(data: Any, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(data), status=status, content_type="application/json")
+
+
+_PEER = struct.Struct("iII")  # struct ucred of unix(7): process, user, group
+
+
+def _peer_of(request: web.Request) -> tuple[int, int] | None:
+    """Process and user at the other end, as the kernel knows them; None when nobody is there any more."""
+    if request.transport is None:
+        return None
+    with socket.socket(fileno=os.dup(request.transport.get_extra_info("socket").fileno())) as own:
+        process, user, _ = _PEER.unpack(own.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+    return process, user
+
+
+@web.middleware
+async def only_ours(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Root and our own user alone are served, whatever has become of the rights of socket and folder."""
+    peer = _peer_of(request)
+    if peer is None or peer[1] not in (0, os.geteuid()):
+        user = None if peer is None else peer[1]
+        sparing.warning("control.stranger", user, user=user)
+        return _json({"code": "FORBIDDEN", "message": "only root and the user that runs smsgw may"}, 403)
+    request[ACTOR] = await asyncio.to_thread(operators.actor, *peer)
+    return await handler(request)
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        async with asyncio.timeout(longest(request.content_length or 0)):
+            await request.read()  # and kept for the handler
+    except TimeoutError:
+        return _json({"code": "REQUEST_TIMEOUT", "message": "the request did not come"}, 408)
+    try:
+        return await handler(request)
+    except SmsgwError as exc:
+        return _json({"code": exc.code, "message": str(exc)}, http_status(exc.code))
+    except Exception as exc:  # the last net: whoever asked must hear of it
+        log.exception("control.failed", path=request.path)
+        return _json({"code": "INTERNAL", "message": f"{type(exc).__name__}: see the daemon's log"}, 500)
+
+
+def application(daemon: Daemon) -> web.Application:
+    """The application behind the socket."""
+
+    async def status(_: web.Request) -> web.Response:
+        ready, checks = daemon.ready()
+        return _json(
+            {
+                "version": __version__,
+                "node": daemon.settings.node.number,
+                "nodes": daemon.nodes,
+                "ready": ready,
+                "checks": checks,
+                "urls": daemon.urls,
+                "waiting": {"accept": daemon.acceptor.waiting, "outcomes": daemon.outcomes.waiting},
+                "channels": [
+                    asdict(s) | {"report_ids": str(daemon.outcomes.report_ids.spelling(s.id) or "")}
+                    for s in daemon.channels.status()
+                ],
+                "partners": daemon.partners.status(),
+                "alarms": [asdict(a) for a in daemon.alarms.standing],
+            }
+        )
+
+    async def reload(_: web.Request) -> web.Response:
+        await daemon.reload()
+        return _json({})
+
+    async def send(request: web.Request) -> web.Response:
+        result = await daemon.acceptor.send(_send_request(daemon, await request.json(), request[ACTOR]))
+        return _json(result)
+
+    async def explain(request: web.Request) -> web.Response:
+        lines = await daemon.acceptor.explain(_send_request(daemon, await request.json(), request[ACTOR]))
+        return _json({"items": lines, "channels": [asdict(s) for s in daemon.channels.status()]})
+
+    async def resolve(request: web.Request) -> web.Response:
+        body = await request.json()
+        changed = await resolving.resolve(
+            daemon.outcomes, int(body["message_id"]), int(body.get("part", 0)), body["decision"],
+            actor=request[ACTOR],
+        )  # fmt: skip
+        return _json({"parts": changed})
+
+    async def cancel(request: web.Request) -> web.Response:
+        body = await request.json()
+        if batch_id := int(body.get("batch_id", 0)):
+            done = await daemon.cancelling.batch(batch_id, accounts=None, actor=request[ACTOR])
+            return _json({"messages": done.messages, "cancelled": done.cancelled})
+        await daemon.cancelling.message(int(body["message_id"]), accounts=None, actor=request[ACTOR])
+        return _json({"messages": 1, "cancelled": 1})
+
+    async def rematch(request: web.Request) -> web.Response:
+        body = await request.json()
+        channel_id = None
+        if body.get("channel"):
+            channel_id = await report_ids.channel_id_of(daemon.database, body["channel"])
+        if body.get("mode"):
+            if channel_id is None:
+                raise Invalid("PARAM_INVALID", field="mode", reason="须同时指定通道")
+            await report_ids.set_spelling(
+                daemon.database, channel_id, Spelling(body["mode"]), actor=request[ACTOR]
+            )
+            await daemon.channels.follow_now()
+        return _json({"matched": await daemon.outcomes.rematch(channel_id)})
+
+    async def retry_facts(request: web.Request) -> web.Response:
+        body = await request.json()
+        applied, refused = await parking.retry(daemon.database, daemon.outcomes, body.get("ids"))
+        await audit.record(
+            daemon.database, request[ACTOR], "fact.retry", "facts/parked",
+            after={"applied": applied, "refused": refused},
+        )  # fmt: skip
+        return _json({"applied": applied, "refused": refused})
+
+    async def record(request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        channel = daemon.channels.channel(body["channel"])
+        seconds = min(max(float(body["seconds"]), 1.0), MAX_SECONDS)
+        size = min(max(int(body["max_bytes"]), 1024), MAX_BYTES)
+        async with contextlib.aclosing(channel.record(seconds=seconds, max_bytes=size)) as pieces:
+            first = await anext(pieces)  # what stands against it is said before the answer has begun
+            await audit.record(
+                daemon.database, request[ACTOR], "channel.record", f"channel/{channel.spec.id}",
+                after={"seconds": seconds},
+            )  # fmt: skip
+            response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
+            await response.prepare(request)
+            await response.write(first)
+            with contextlib.suppress(ConnectionError, TimeoutError):  # whoever asked has gone: the recording is over
+                async for piece in pieces:
+                    if request.transport is None:
+                        break
+                    if piece:
+                        async with asyncio.timeout(WRITE_TIMEOUT):
+                            await response.write(piece)
+            return response
+
+    async def test_webhook(request: web.Request) -> web.Response:
+        body = await request.json()
+        await daemon.directory.reload_if_changed(daemon.database)
+        for endpoint in daemon.directory.hooks.endpoints.values():
+            if (endpoint.account, endpoint.name) == (body["account"], body["name"]):
+                return _json(await daemon.pusher.test(endpoint))
+        raise Invalid("NOT_FOUND")
+
+    async def review(request: web.Request) -> web.Response:
+        body = await request.json()
+        parts = await daemon.reviewing.decide(
+            int(body["batch_id"]),
+            passes=body["passes"] is True,
+            actor=request[ACTOR],
+            reason=body.get("reason", ""),
+        )
+        return _json({"parts": parts})
+
+    app = web.Application(middlewares=[only_ours, _errors])
+    task_control.add(app, daemon)
+    app.router.add_get("/status", status)
+    app.router.add_post("/reload", reload)
+    app.router.add_post("/send", send)
+    app.router.add_post("/explain", explain)
+    app.router.add_post("/unknown/resolve", resolve)
+    app.router.add_post("/review", review)
+    app.router.add_post("/cancel", cancel)
+    app.router.add_post("/webhooks/test", test_webhook)
+    app.router.add_post("/reports/rematch", rematch)
+    app.router.add_post("/facts/retry", retry_facts)
+    async def probe(request: web.Request) -> web.Response:
+        body = await request.json()
+        channel = daemon.channels.channel(body["channel"])
+        message_id = await daemon.channels.probe(body["channel"], body["number"])
+        await audit.record(
+            daemon.database, request[ACTOR], "channel.probe", f"channel/{channel.spec.id}",
+            after={"message_id": str(message_id)},
+        )  # fmt: skip
+        return _json({"message_id": str(message_id)})
+
+    app.router.add_post("/channels/record", record)
+    app.router.add_post("/channels/probe", probe)
+    return app
+
+
+def _send_request(daemon: Daemon, body: dict[str, Any], actor: str) -> SendRequest:
+    account = daemon.directory.account_by_name(body["account"])
+    if account is None:
+        raise Invalid("PARAM_INVALID", field="account", reason=f"账号 {body['account']} 不存在")
+    items = tuple(SendItem(to=to, content=body["text"], sign=body.get("sign", "")) for to in body["to"])
+    return SendRequest(
+        account=account,
+        items=items,
+        type=MessageType(body.get("type", "notice")),
+        origin=Origin.CLI,
+        submitter=actor,
+        emergency=body.get("emergency") is True,
+    )

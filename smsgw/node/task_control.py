@@ -1,0 +1,116 @@
+"""Tasks on the control socket: what ``smsgwctl task`` asks of the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp import web
+
+from smsgw.core.errors import Invalid
+from smsgw.core.model import MessageType, Origin
+from smsgw.node.operators import ACTOR
+from smsgw.platform.audience import service as audience
+from smsgw.platform.campaigns.files import MAX_SIZE
+from smsgw.platform.campaigns.model import STATES, TaskSpec
+from smsgw.platform.campaigns.service import TaskView
+
+if TYPE_CHECKING:
+    from smsgw.node.life import Daemon
+
+
+def add(app: web.Application, daemon: Daemon) -> None:
+    """Add the paths."""
+
+    async def create(request: web.Request) -> web.Response:
+        body = await request.json()
+        account = daemon.directory.account_by_name(body["account"])
+        if account is None:
+            raise Invalid("PARAM_INVALID", field="account", reason=f"账号 {body['account']} 不存在")
+        upload_id = None
+        if body.get("file"):
+            upload_id = await _take(daemon, account.id, Path(body["file"]), request[ACTOR])
+        kind = body.get("type")
+        task, _ = await daemon.tasks.create(
+            TaskSpec(
+                account, body["name"], body.get("text") or "", Origin.CLI, request[ACTOR], to=tuple(body.get("to", ())),
+                upload_id=upload_id, audience_id=await _audience(daemon, account.id, body.get("audience")),
+                template_id=body.get("template"), params=body.get("params", {}),
+                callback_url=body.get("callback_url") or "",
+                phone=body.get("phone"), variables=body.get("variables", {}),
+                type=None if kind is None else MessageType(kind), sign=body.get("sign", ""),
+                send_at=_time(body.get("send_at")), expire_at=_time(body.get("expire_at")),
+                windows=body.get("windows", ()), recurring=body.get("recurring"), rate=body.get("rate", 0),
+                review=body.get("review", False), client_ref=body.get("client_ref", ""),
+            )
+        )  # fmt: skip
+        return _json(view_of(await daemon.tasks.get(task.id, accounts=None)))
+
+    async def command(request: web.Request) -> web.Response:
+        body = await request.json()
+        task_id, actor = int(body["task"]), request[ACTOR]
+        verb = request.match_info["verb"]
+        if verb in ("pause", "resume", "cancel"):
+            await getattr(daemon.tasks, verb)(task_id, accounts=None, actor=actor)
+        elif verb in ("pass", "reject"):
+            await daemon.reviewing.decide(
+                task_id, passes=verb == "pass", actor=actor, reason=body.get("reason", "")
+            )
+        elif verb != "show":
+            raise web.HTTPNotFound
+        return _json(view_of(await daemon.tasks.get(task_id, accounts=None)))
+
+    app.router.add_post("/tasks", create)
+    app.router.add_post("/tasks/{verb}", command)
+
+
+async def _audience(daemon: Daemon, account_id: int, name: str | None) -> int | None:
+    """The audience of that name."""
+    if not name:
+        return None
+    known = {a.name: a.id for a in await audience.audiences(daemon.database, account_id)}
+    if name not in known:
+        raise Invalid("PARAM_INVALID", field="audience", reason=f"账号没有人群 {name}")
+    return known[name]
+
+
+async def _take(daemon: Daemon, account_id: int, path: Path, actor: str) -> int:
+    """A copy of a file of this machine."""
+    try:
+        size = (await asyncio.to_thread(path.stat)).st_size
+    except OSError as exc:
+        raise Invalid("FILE_INVALID", reason=f"{path}: {exc.strerror}") from exc
+    files = daemon.tasks.files
+    incoming = await files.receive(account_id, min(size, MAX_SIZE + 1))
+    try:
+        await asyncio.to_thread(shutil.copyfile, path, incoming.path)
+    except BaseException:
+        files.drop(incoming)
+        raise
+    incoming.name = path.name
+    return (await files.keep(incoming, actor)).id
+
+
+def view_of(view: TaskView) -> dict[str, Any]:
+    """A task for people at the command line."""
+    task, progress = view.task, view.progress
+    return {
+        "task": str(task.id), "name": task.name, "state": task.state, "state_name": STATES[task.state],
+        "reason": task.reason, "detail": task.detail, "account_id": task.account_id, "type": task.type,
+        "rate": task.rate, "send_at": task.send_at, "next_at": task.next_at, "run": task.run, "total": task.total,
+        "valid": task.valid, "problems": task.problems, "pending": progress.pending, "counts": progress.statuses,
+        "done": progress.done, "created_at": task.created_at, "started_at": task.started_at,
+        "ended_at": task.ended_at, "submitter": task.submitter,
+    }  # fmt: skip
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _json(data: Any) -> web.Response:
+    return web.Response(body=msgspec.json.encode(data), content_type="application/json")

@@ -1,0 +1,503 @@
+"""The checks of a send call: a table of them for each text, and one for each number, run in order.
+
+A number that a check refuses fails alone, with a code and a reason; what no message could be (an empty text, digits
+that are no extension, or not the account's) fails the call.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+
+from smsgw.core import numbers, optout, policy, text
+from smsgw.core.errors import Invalid
+from smsgw.core.ids import CHINA
+from smsgw.core.keywords import Action, named, replaced
+from smsgw.core.model import Account, MessageType
+from smsgw.core.numbers import InvalidNumber
+from smsgw.core.policy import NO_POLICY, TYPE_ZH, Limits, Listed, Mode, PolicySet, Reviewed, SignPolicy
+from smsgw.core.templates import CARRIERS, Misfit, Registration, Review, Sign, Template
+from smsgw.core.text import Coding, Unencodable
+from smsgw.core.url_filings import Link, found_in
+from smsgw.pipeline.accept.number_lists import Reason
+from smsgw.pipeline.accept.requests import SendItem, SendRequest
+from smsgw.pipeline.routing import CARRIER_ZH, Home, Route, Router
+
+MAX_CHARACTERS = 1000
+
+_SIGN = re.compile(r"^【([^【】]{2,20})】")
+_EXTEND = re.compile(r"[0-9]{0,12}")
+# Possessive: nothing is looked at twice, however many braces and blanks there are.
+_VARIABLE = re.compile(r"\{\s*+([A-Za-z_\u4e00-\u9fff][\w.]{0,31}+)\s*+\}")
+
+
+@dataclass(slots=True)
+class Draft:
+    """A text of the call on its way to the phone, with what its checks have found."""
+
+    request: SendRequest
+    limits: Limits
+    policies: PolicySet
+    line: tuple[int, ...]
+    """The account and those above it."""
+    sign: str
+    content: str
+    """With its signature."""
+    abroad: bool
+    opens: datetime | None
+    """When sending opens next; None while it is open."""
+    optout_words: tuple[str, ...]
+    at: datetime
+    """When it is due."""
+    template: Template | None = None
+    misfit: Reason | None = None
+    """Why the template gives no text."""
+    known_sign: Sign | None = None
+    """The signature as the account has it; only where a policy asks."""
+    links: tuple[Link, ...] | None = None
+    """In the content; None: nobody has looked yet."""
+    reviews: list[str] = field(default_factory=list)
+    """Why a reviewer has to see it first."""
+    reason: Reason | None = None
+    tried: list[Tried] = field(default_factory=list)
+    coded: dict[str, Coded] = field(default_factory=dict)
+    """By pool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A check and what it said; only for explanations."""
+
+    check: str
+    reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """How a content travels."""
+
+    coding: Coding
+    parts: int
+
+
+@dataclass(slots=True)
+class Subject:
+    """One number that is to get a draft."""
+
+    draft: Draft
+    number: str
+    home: Home
+    route: Route
+    listed: frozenset[Listed]
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A recipient that can be sent to."""
+
+    position: int
+    item: SendItem
+    subject: Subject
+    coded: Coded
+    tried: tuple[Tried, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A recipient that gets nothing. ``subject`` None: it is no number, or one that occurs twice."""
+
+    position: int
+    item: SendItem
+    reason: Reason
+    subject: Subject | None = None
+    tried: tuple[Tried, ...] = ()
+
+
+# --- checks of a text -------------------------------------------------------------------------------------------
+
+
+def _variables(draft: Draft) -> Reason | None:
+    left = _VARIABLE.search(draft.content)
+    return ("CONTENT_VARIABLE_UNRESOLVED", {"name": left[1]}) if left else None
+
+
+def _signed(draft: Draft) -> Reason | None:
+    if draft.abroad:
+        return None
+    if not draft.sign:
+        return ("SIGN_MISSING", {}) if draft.request.account.sign_required else None
+    if draft.limits.sign_policy is SignPolicy.OFF:
+        return None
+    known = draft.known_sign = draft.policies.book.sign(draft.line, draft.sign)
+    if (
+        known is None
+        or known.state is not Review.APPROVED
+        or (known.expires_at is not None and known.expires_at <= draft.at)
+    ):
+        return "SIGN_NOT_APPROVED", {"sign": draft.sign}
+    return None
+
+
+def _templated(draft: Draft) -> Reason | None:
+    if draft.misfit is not None:
+        return draft.misfit
+    if draft.template is None and draft.limits.templates_only:
+        body = draft.content.removeprefix(f"【{draft.sign}】")
+        book = draft.policies.book
+        draft.template = book.matching(draft.line, draft.request.type, draft.sign, body)
+        if draft.template is None:
+            return "TEMPLATE_REQUIRED", {}
+    return None
+
+
+def _words(draft: Draft) -> Reason | None:
+    hits = draft.policies.words.find(draft.content, draft.line, draft.request.type)
+    if not hits:
+        return None
+    begin = len(draft.sign) + 2 if draft.sign and draft.content.startswith("【") else 0
+    # A signature is not rewritten: a word in it refuses the text.
+    refused = [
+        h
+        for h in hits
+        if h.word.action is Action.BLOCK or (h.word.action is Action.REPLACE and h.start < begin)
+    ]
+    if refused:
+        return "CONTENT_SENSITIVE", {"words": named(refused)}
+    seen = [h for h in hits if h.word.action is Action.REVIEW]
+    if seen:
+        draft.reviews.append(f"敏感词:{named(seen)}")
+    draft.content = replaced(draft.content, [h for h in hits if h.word.action is Action.REPLACE])
+    return None
+
+
+@lru_cache(maxsize=16)
+def _optout_pattern(words: tuple[str, ...]) -> re.Pattern[str]:
+    return policy.optout_pattern(words)
+
+
+def _optout(draft: Draft) -> Reason | None:
+    mode = draft.limits.optout
+    if mode is Mode.OFF or _optout_pattern(draft.optout_words).search(optout.plain(draft.content)):
+        return None
+    wording = policy.OPTOUT_WORDING.format(word=draft.optout_words[0].upper())
+    if mode is Mode.REQUIRE:
+        return "CONTENT_OPTOUT_MISSING", {"wording": wording}
+    draft.content += wording if draft.content[-1] in ",。!?;、,.!?;" else f",{wording}"
+    return None
+
+
+def _reviewed(draft: Draft) -> Reason | None:
+    """Refuses nothing: says why a reviewer has to see it first."""
+    limits, reviews = draft.limits, draft.reviews
+    if limits.review is Reviewed.ALL:
+        reviews.append("该账号或类型的短信须审核")
+    elif limits.review is Reviewed.UNTEMPLATED and draft.template is None:
+        body = draft.content.removeprefix(f"【{draft.sign}】")
+        if not draft.policies.book.matching(draft.line, draft.request.type, draft.sign, body):
+            reviews.append("未使用已审核的模板")
+    if limits.review_new_sign and draft.sign:
+        known = draft.policies.book.sign(draft.line, draft.sign)
+        since = known.approved_at if known and known.state is Review.APPROVED else None
+        if since is None or (draft.at - since).days < limits.review_new_sign:
+            reviews.append(f"新签名:{draft.sign}")
+    if limits.review_over and len(draft.request.items) > limits.review_over:
+        reviews.append(f"号码数 {len(draft.request.items)} 超过 {limits.review_over}")
+    return None
+
+
+TEXT_CHECKS: tuple[tuple[str, Callable[[Draft], Reason | None]], ...] = (
+    ("模板", _templated),
+    ("变量", _variables),
+    ("签名", _signed),
+    ("敏感词", _words),
+    ("退订提示", _optout),
+    ("审核", _reviewed),
+)
+
+
+# --- checks of a number -----------------------------------------------------------------------------------------
+
+
+def _only(subject: Subject) -> Reason | None:
+    draft = subject.draft
+    if draft.policies.restricted.isdisjoint(draft.line) or Listed.ONLY in subject.listed:
+        return None
+    return "NUMBER_NOT_ALLOWED", {}
+
+
+def _hours(subject: Subject) -> Reason | None:
+    opens = subject.draft.opens
+    if opens is None or Listed.TEST in subject.listed:
+        return None
+    when = f"{opens.astimezone(CHINA):%Y-%m-%d %H:%M}"
+    return "TIME_WINDOW_CLOSED", {"type": TYPE_ZH[subject.draft.request.type], "time": when}
+
+
+def _registered(subject: Subject) -> Reason | None:
+    draft, carrier = subject.draft, subject.home.carrier
+    if draft.abroad:
+        return None
+    # Of a number whose carrier is not known any carrier may be the one.
+    asked = (carrier,) if carrier in CARRIERS else CARRIERS
+    template = draft.template
+    if template is not None and any(template.carriers.get(c) is Registration.REFUSED for c in asked):
+        return "TEMPLATE_NOT_APPROVED", {"id": str(template.id)}
+    if draft.limits.sign_policy is SignPolicy.REGISTERED and draft.sign:
+        said = draft.known_sign.carriers if draft.known_sign else {}
+        if not all(said.get(c) is Registration.REGISTERED for c in asked):
+            return "SIGN_NOT_REGISTERED", {"sign": draft.sign, "carrier": CARRIER_ZH[carrier]}
+    return None
+
+
+def _links(subject: Subject) -> Reason | None:
+    draft, carrier = subject.draft, subject.home.carrier
+    if draft.limits.filed_links != draft.request.type or draft.abroad:
+        return None
+    if draft.links is None:
+        draft.links = found_in(draft.content)
+    asked = (carrier,) if carrier in CARRIERS else CARRIERS
+    for link in draft.links:
+        if not draft.policies.links.filed(link, draft.line, asked):
+            return "LINK_NOT_FILED", {"link": link.text, "carrier": CARRIER_ZH[carrier]}
+    return None
+
+
+Refusal = Callable[[str, int, MessageType, str], Reason | None]
+Owns = Callable[[Account, str, str], bool]
+"""Whether an account may send with this signature from behind its number with these further digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What holds for all of a call."""
+
+    request: SendRequest
+    limits: Limits
+    policies: PolicySet
+    line: tuple[int, ...]
+    opens: datetime | None
+    at: datetime
+
+    def template(self, item: SendItem) -> tuple[Template | None, str, Reason | None]:
+        """The item's template, the text made of it, and why there is none."""
+        named = {"id": str(item.template_id)}
+        found = self.policies.book.template(self.line, item.template_id)
+        if found is None:
+            return None, "", ("TEMPLATE_NOT_FOUND", named)
+        if found.state is not Review.APPROVED:
+            return found, found.content, ("TEMPLATE_NOT_APPROVED", named)
+        if found.type != self.request.type:
+            raise Invalid("PARAM_INVALID", field="type", reason=f"模板 {found.id} 的类型是 {found.type}")
+        if item.sign and found.sign and item.sign != found.sign:
+            raise Invalid("PARAM_INVALID", field="sign", reason=f"模板 {found.id} 的签名是 {found.sign}")
+        try:
+            return found, found.fill(item.params or {}), None
+        except Misfit as exc:
+            return found, found.content, ("TEMPLATE_PARAM_INVALID", {"name": exc.name})
+
+
+class Checker:
+    """Runs the checks of calls; what they ask is in memory."""
+
+    def __init__(
+        self,
+        router: Router,
+        *,
+        refusal: Refusal = lambda *_: None,
+        empty: Callable[[str], bool] = lambda _: False,
+        policies: Callable[[], PolicySet] = lambda: NO_POLICY,
+        optout_words: Callable[[], tuple[str, ...]] = lambda: optout.DEFAULT_WORDS,
+        owns: Owns = lambda *_: True,
+    ) -> None:
+        self._router = router
+        self._owns = owns
+        self._refusal = refusal
+        self._known_empty = empty
+        self._policies = policies
+        self._optout_words = optout_words
+        self._number_checks: tuple[tuple[str, Callable[[Subject], Reason | None]], ...] = (
+            ("仅限名单", _only),
+            ("黑名单", self._blocked),
+            ("空号", self._empty),
+            ("时段", _hours),
+            ("签名报备", _registered),
+            ("链接报备", _links),
+            ("投诉率", self._complaints),
+        )
+
+    def check(
+        self, request: SendRequest, now: datetime, at: datetime, *, explain: bool = False
+    ) -> tuple[list[Passed], list[Failed]]:
+        """Which recipients can be sent to, and which not, in order. ``at``: when it is due.
+
+        With ``explain`` every check is run and told of; otherwise the first that refuses ends it.
+        """
+        steps = self.steps(request, now, at, explain=explain)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as over:
+                found: tuple[list[Passed], list[Failed]] = over.value
+                return found
+
+    def steps(
+        self, request: SendRequest, now: datetime, at: datetime, *, explain: bool = False
+    ) -> Generator[None, None, tuple[list[Passed], list[Failed]]]:
+        """``check``, a recipient at a time: a call may have a thousand texts, and each may be dear."""
+        _check_shape(request.items)
+        policies = self._policies()
+        limits = policies.limits(request.account, request.type)
+        frame = _Frame(
+            request, limits, policies, (request.account.id, *request.account.above), limits.hours.opens(at), at
+        )
+        passed: list[Passed] = []
+        failed: list[Failed] = []
+        seen: set[tuple[object, ...]] = set()
+        drafts: dict[tuple[object, ...], Draft] = {}
+        sources: set[tuple[str, str]] = set()
+        for position, item in enumerate(request.items):
+            if position:
+                yield
+            try:
+                number = numbers.normalize(item.to)
+            except InvalidNumber:
+                failed.append(Failed(position, item, ("NUMBER_INVALID", {})))
+                continue
+            text_: tuple[object, ...] = (item.content,)
+            if item.template_id:
+                text_ = (item.template_id, *sorted((item.params or {}).items()))
+            if (number, text_) in seen:
+                failed.append(Failed(position, item, ("NUMBER_DUPLICATE", {})))
+                continue
+            seen.add((number, text_))
+            home = self._router.home(number)
+            key = (item.sign, text_, home.carrier == numbers.INTL)
+            draft = drafts.get(key)
+            if draft is None:
+                draft = drafts[key] = self._draft(
+                    frame, item, abroad=home.carrier == numbers.INTL, explain=explain
+                )
+            if item.extend_code and (source := (draft.sign, item.extend_code)) not in sources:
+                if not self._owns(request.account, *source):
+                    raise Invalid("EXTEND_CODE_INVALID")
+                sources.add(source)
+            route = self._route(request, number, home, draft, now)
+            listed = policies.listed(number, draft.line)
+            subject = Subject(draft, number, home, route, listed)
+            reason = draft.reason
+            tried = list(draft.tried)
+            if reason is None or explain:
+                for name, check in self._number_checks:
+                    said = check(subject)
+                    if explain:
+                        tried.append(Tried(name, said))
+                        reason = reason or said
+                    elif said is not None:
+                        reason = said
+                        break
+            if reason is not None:
+                failed.append(Failed(position, item, reason, subject, tuple(tried)))
+                continue
+            coded = draft.coded.get(route.pool)
+            if coded is None:
+                coded = draft.coded[route.pool] = self._code(draft.content, route.pool)
+            passed.append(Passed(position, item, subject, coded, tuple(tried)))
+        return passed, failed
+
+    def _draft(
+        self,
+        frame: _Frame,
+        item: SendItem,
+        *,
+        abroad: bool,
+        explain: bool,
+    ) -> Draft:
+        template, content, misfit = frame.template(item) if item.template_id else (None, item.content, None)
+        given = item.sign or (template.sign if template else "")
+        sign, content = _compose(given, content, frame.request.account.default_sign)
+        _check_length(content)  # before any check looks at it: they may take time that grows with it
+        words = self._optout_words() if frame.limits.optout is not Mode.OFF else ()
+        draft = Draft(
+            frame.request, frame.limits, frame.policies, frame.line, sign, content, abroad, frame.opens, words,
+            frame.at, template, misfit,
+        )  # fmt: skip
+        for name, check in TEXT_CHECKS:
+            said = check(draft)
+            if explain:
+                draft.tried.append(Tried(name, said))
+                draft.reason = draft.reason or said
+            elif said is not None:
+                draft.reason = said
+                break
+        _check_length(draft.content)
+        return draft
+
+    def _route(self, request: SendRequest, number: str, home: Home, draft: Draft, now: datetime) -> Route:
+        if request.test:
+            return self._router.test_route(home)
+        return self._router.route(
+            request.account.name, request.type, number, home, draft.sign, draft.content, now
+        )
+
+    def _blocked(self, subject: Subject) -> Reason | None:
+        request = subject.draft.request
+        return self._refusal(subject.number, request.account.id, request.type, subject.draft.sign)
+
+    def _empty(self, subject: Subject) -> Reason | None:
+        if subject.draft.limits.drop_empty and self._known_empty(subject.number):
+            return "NUMBER_EMPTY", {}
+        return None
+
+    def _complaints(self, subject: Subject) -> Reason | None:
+        pool = subject.route.pool
+        if subject.draft.request.type is MessageType.MARKETING and not self._router.marketing_open(pool):
+            return "COMPLAINT_CEILING", {"object": f"通道池 {pool}"}
+        return None
+
+    def _code(self, content: str, pool: str) -> Coded:
+        """Coding and number of parts, as every channel of the pool can carry them."""
+        try:
+            coding = text.choose(content)
+            if coding is Coding.GSM7 and not content.isascii() and self._router.ascii_only(pool):
+                coding = Coding.UCS2
+            single = self._router.single_limit(pool) if coding is Coding.GSM7 and len(content) == 160 else None
+            return Coded(coding, text.count_parts(content, coding, single_limit=single))
+        except Unencodable as exc:
+            raise Invalid("CONTENT_UNENCODABLE") from exc
+
+
+def _check_shape(items: Sequence[SendItem]) -> None:
+    """What no message could be."""
+    for item in items:
+        if item.template_id:
+            if item.content:
+                raise Invalid("PARAM_INVALID", field="content", reason="与 template_id 只能填写一个")
+        elif not item.content.strip():
+            raise Invalid("CONTENT_EMPTY")
+        if not _EXTEND.fullmatch(item.extend_code):
+            raise Invalid("EXTEND_CODE_INVALID")
+    refs = [item.client_ref for item in items if item.client_ref]
+    if len(set(refs)) < len(refs):
+        raise Invalid("PARAM_INVALID", field="client_ref", reason="同一请求内流水号重复")
+
+
+def _check_length(content: str) -> None:
+    if len(content) > MAX_CHARACTERS:
+        raise Invalid("CONTENT_TOO_LONG", length=len(content))
+
+
+def _compose(given: str, content: str, default_sign: str) -> tuple[str, str]:
+    """The signature, and the content with it in front."""
+    leading = _SIGN.match(content)
+    sign = given or (leading[1] if leading else default_sign)
+    if sign:
+        if not 2 <= len(sign) <= 20 or "【" in sign or "】" in sign:
+            raise Invalid("PARAM_INVALID", field="sign", reason="签名须为 2 到 20 个字符,不含【】")
+        if leading is None:
+            content = f"【{sign}】{content}"
+        elif given and leading[1] != given:
+            raise Invalid("PARAM_INVALID", field="sign", reason="与内容开头的签名不一致")
+    return sign, content

@@ -1,0 +1,125 @@
+"""What accept asks about a number before it takes a message: the block list, and where marketing has been stopped.
+
+Kept in memory and followed from the database every second or so, change by change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+
+import structlog
+
+from smsgw.core.alarms import CRITICAL, Finding
+from smsgw.core.blocklist import OPT_OUT, SOURCE_ZH, BlockList
+from smsgw.core.ids import CHINA
+from smsgw.core.model import MessageType
+from smsgw.core.settings import Settings
+from smsgw.runtime import aio, clock
+from smsgw.store.config import blocklist as store
+from smsgw.store.engine.database import Database
+from smsgw.store.messages import complaints
+from smsgw.store.messages.complaints import Rate
+
+log = structlog.get_logger(__name__)
+
+FOLLOW_EVERY = 1.0
+RATES_EVERY = 300.0
+
+Reason = tuple[str, dict[str, str]]
+"""Code and detail of a refusal."""
+
+
+class NumberLists:
+    """The lists of a node. Without ``load`` they are empty."""
+
+    def __init__(self, settings: Callable[[], Settings], clock: Callable[[], float] = clock.time) -> None:
+        """``settings`` gives what holds now, ``clock`` seconds since 1970."""
+        self._settings = settings
+        self._clock = clock
+        self._blocked = BlockList()
+        self._version = 0
+        self._over: tuple[Rate, ...] = ()
+        self._over_signs: frozenset[str] = frozenset()
+        self._over_channels: frozenset[int] = frozenset()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._following = asyncio.Lock()
+
+    async def load(self, database: Database) -> None:
+        """Read everything."""
+        self._blocked, self._version = await store.load(database)
+        await self.judge(database)
+
+    async def start(self, database: Database) -> None:
+        """Follow the database from now on; ``load`` comes first."""
+        for step, every, name in (
+            (self.follow, FOLLOW_EVERY, "lists.follow"),
+            (self.judge, RATES_EVERY, "lists.judge"),
+        ):
+            self._tasks.append(
+                aio.spawn(aio.forever(partial(step, database), every=every, name=name), name=name)
+            )
+
+    async def stop(self) -> None:
+        """Follow no more."""
+        await aio.cancel(*self._tasks)
+
+    async def follow(self, database: Database) -> None:
+        """Take up what has changed in the block list."""
+        async with self._following:  # a change that comes while the list is folded would be gone with the old one
+            async for entries, version in store.changes(database, self._version):
+                for entry in entries:
+                    self._blocked.change(entry)
+                self._version = version
+                if self._blocked.heavy:
+                    self._blocked = await asyncio.to_thread(self._blocked.folded)
+
+    async def judge(self, database: Database) -> None:
+        """Compare complaints with the ceiling."""
+        settings = self._settings()
+        over = tuple(r for r in await complaints.rates(database, settings) if r.over(settings))
+        self._over = over
+        self._over_signs = frozenset(r.name for r in over if r.channel_id is None)
+        self._over_channels = frozenset(r.channel_id for r in over if r.channel_id is not None)
+
+    def findings(self) -> list[Finding]:
+        """Where complaints are above the ceiling."""
+        ceiling = self._settings().complaint_ceiling
+        return [
+            Finding(
+                "complaint_ceiling",
+                f"sign/{r.name}" if r.channel_id is None else f"channel/{r.name}",
+                CRITICAL,
+                f"{r.complaints} complaints, {r.sent} sent: {r.per_million:.0f} per million, ceiling {ceiling}; "
+                "marketing has stopped there",
+            )
+            for r in self._over
+        ]
+
+    def marketing_stopped(self, channel_id: int) -> bool:
+        """Whether complaints keep marketing off a channel."""
+        return channel_id in self._over_channels
+
+    @property
+    def stopped_channels(self) -> frozenset[int]:
+        """Channels that marketing is kept off."""
+        return self._over_channels
+
+    def __len__(self) -> int:
+        return len(self._blocked)
+
+    def refusal(self, number: str, account_id: int, type_: MessageType, sign: str) -> Reason | None:
+        """Why nothing of this kind may go to the number; None: it may."""
+        entry = self._blocked.find(number, account_id, type_, sign, self._clock())
+        if entry is not None:
+            if entry.source == OPT_OUT:
+                at = datetime.fromtimestamp(entry.since, UTC).astimezone(CHINA)
+                # Of one that is not the account's own it is told the day alone.
+                form = "%Y-%m-%d %H:%M" if entry.scope.account_id else "%Y-%m-%d"
+                return "NUMBER_OPTED_OUT", {"time": at.strftime(form)}
+            return "NUMBER_BLACKLISTED", {"list": SOURCE_ZH[entry.source]}
+        if type_ is MessageType.MARKETING and sign in self._over_signs:
+            return "COMPLAINT_CEILING", {"object": f"签名 {sign}"}
+        return None

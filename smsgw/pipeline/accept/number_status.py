@@ -1,0 +1,119 @@
+"""What this node knows of numbers: empty and suspended ones in memory, learned from carriers' answers and reports.
+
+Learning is knowledge, not bookkeeping: it is noted in memory as outcomes are stored, and entered every second by a
+transaction of its own. What a crash takes with it is learned again from the next report.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import partial
+
+import structlog
+
+from smsgw.core.blocklist import BlockList
+from smsgw.core.model import TEST_CHANNEL, Report
+from smsgw.core.number_state import OF_CLASS, NumberState
+from smsgw.core.settings import Settings
+from smsgw.core.states import PartState
+from smsgw.runtime import aio, clock
+from smsgw.store.config import number_status as store
+from smsgw.store.engine.database import Database, Row
+
+log = structlog.get_logger(__name__)
+
+EVERY = 1.0
+MAX_NOTED = 20_000
+"""Messages and numbers noted and not yet entered; more are not learned from."""
+STEP = 2000
+ROOM = store.MAX_KNOWN + store.MAX_KNOWN // 10
+"""With more numbers than this in memory all is read again: the newest ``MAX_KNOWN``."""
+
+
+class NumberStatus:
+    """Without ``load`` nothing is known."""
+
+    def __init__(self, settings: Callable[[], Settings], clock: Callable[[], float] = clock.time) -> None:
+        """``settings`` gives what holds now, ``clock`` seconds since 1970."""
+        self._settings = settings
+        self._clock = clock
+        self._known = BlockList()
+        self._version = 0
+        self._days = 0
+        self._failed: dict[int, None] = {}
+        """Messages whose numbers have something to tell, in order."""
+        self._delivered: dict[int, datetime] = {}
+        """Numbers that a report has reached."""
+        self._task: asyncio.Task[None] | None = None
+
+    async def load(self, database: Database) -> None:
+        """Read everything."""
+        days = self._settings().number_status_days
+        self._known, self._version = await store.load(database, days)
+        self._days = days
+
+    async def start(self, database: Database) -> None:
+        """Learn and follow the database from now on; ``load`` comes first."""
+        self._task = aio.spawn(
+            aio.forever(partial(self.step, database), every=EVERY, name="numbers.follow"),
+            name="numbers.follow",
+        )
+
+    async def stop(self) -> None:
+        """End."""
+        await aio.cancel(self._task)
+
+    async def step(self, database: Database) -> None:
+        """Enter what was noted, and take up what has changed."""
+        while self._failed or self._delivered:
+            await self._enter(database)
+        if self._settings().number_status_days != self._days or len(self._known) > ROOM:
+            await self.load(database)
+            return
+        async for entries, version in store.changes(database, self._version, self._days):
+            for entry in entries:
+                self._known.change(entry)
+            self._version = version
+            if self._known.heavy:
+                self._known = await asyncio.to_thread(self._known.folded)
+
+    async def _enter(self, database: Database) -> None:
+        ids = [id_ for id_, _ in zip(self._failed, range(STEP), strict=False)]
+        delivered = dict(item for item, _ in zip(self._delivered.items(), range(STEP), strict=False))
+        async with database.transaction(timeout=30) as connection:
+            changed = await store.learn(connection, ids, delivered)
+        for id_ in ids:
+            self._failed.pop(id_, None)
+        for number, at in delivered.items():
+            if self._delivered.get(number) == at:
+                del self._delivered[number]
+        if changed:
+            log.info("numbers.learned", changed=changed)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def empty(self, number: str) -> bool:
+        """Whether there is no telephone behind the number (E.164 digits)."""
+        entry = self._known.find(number, 0, "", "", self._clock())
+        return entry is not None and entry.source == NumberState.EMPTY
+
+    def note(self, rows: Iterable[Row], reports: Sequence[Report]) -> None:
+        """Parts whose state an outcome has changed, and the reports that came with them. Nothing here waits."""
+        for row in rows:
+            if (
+                row["class"] in OF_CLASS
+                and row["channel_id"] != TEST_CHANNEL
+                and len(self._failed) < MAX_NOTED
+            ):
+                self._failed[row["id"]] = None
+        if not self._known:
+            return
+        for report in reports:
+            if report.state is not PartState.DELIVERED or not report.number.isdecimal():
+                continue
+            known = self._known.find(report.number, 0, "", "", self._clock())
+            if known is not None and len(self._delivered) < MAX_NOTED:
+                self._delivered[int(report.number)] = report.received_at

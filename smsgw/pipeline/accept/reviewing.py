@@ -1,0 +1,125 @@
+"""Approval (审核): a reviewer passes or rejects a HELD call, or a task. Command line and portal use the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from smsgw.core.alarms import WARNING, Finding
+from smsgw.core.errors import Invalid, Refused, message_of
+from smsgw.core.ids import CHINA, time_of
+from smsgw.core.model import MessageType
+from smsgw.core.states import PartState
+from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
+from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.upkeep import rerouting
+from smsgw.runtime import clock
+from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.messages import reviews
+from smsgw.store.records import audit
+
+SHELL = "cli:"
+"""Actors at the server's own shell; they may decide about what they have sent themselves."""
+
+
+class TaskDecision(Protocol):
+    """What a decision about a task does; how many rows it has."""
+
+    async def __call__(self, task_id: int, *, passes: bool, actor: str, reason: str) -> int: ...
+
+
+class Reviewing:
+    """Decisions about HELD calls and tasks."""
+
+    def __init__(
+        self,
+        database: Database,
+        outcomes: Outcomes,
+        directory: Directory,
+        on_queued: Callable[[set[tuple[int, int]]], None],
+        task: TaskDecision,
+        now: Callable[[], datetime] = clock.now,
+    ) -> None:
+        self._database = database
+        self._outcomes = outcomes
+        self._directory = directory
+        self._on_queued = on_queued
+        self._task = task
+        self._now = now
+
+    async def decide(
+        self,
+        batch_id: int,
+        *,
+        passes: bool,
+        actor: str,
+        reason: str = "",
+        accounts: tuple[int, ...] | None = None,
+    ) -> int:
+        """Pass or reject a call or task; how many parts (of a task: rows) it had.
+
+        Who sent it cannot decide about it (``STATE_CONFLICT``), nor anybody twice; a rejection needs a reason.
+        ``accounts`` (None: all): whose calls the reviewer may see.
+        """
+        if not passes and not reason.strip():
+            raise Invalid("PARAM_MISSING", field="reason")
+        row = await reviews.get(self._database, batch_id, accounts=accounts)
+        if row is None:
+            raise Refused("NOT_FOUND")
+        if row["submitter"] == actor and not actor.startswith(SHELL):
+            raise Refused("STATE_CONFLICT", reason="不能审核自己提交的短信,请由其他审核员处理")
+        if row["task"]:
+            return await self._task(batch_id, passes=passes, actor=actor, reason=reason)
+        queues: set[tuple[int, int]] = set()
+
+        async def run(connection: Connection, now: datetime) -> list[Row]:
+            if passes:
+                start = self._start(row, now)
+                latest = time_of(batch_id) + MAX_AGE
+                rows = await reviews.release(
+                    connection, batch_id, now, start=start, expires=min(start + row["validity"], latest), actor=actor,
+                    reason=reason,
+                )  # fmt: skip
+                queued = [r for r in rows if r["state"] == PartState.QUEUED]
+                ids, directory = sorted({r["id"] for r in queued}), self._directory
+                _, moved = await rerouting.follow(connection, directory.table, directory.pools, ids, now)
+                queues.update((r["pool_id"], r["lane"]) for r in (*queued, *moved))
+            else:
+                text = message_of("REVIEW_REJECTED", {"reason": reason})
+                rows = await reviews.reject(connection, batch_id, now, text=text, actor=actor, reason=reason)
+            if rows:
+                await audit.append(
+                    connection, actor=actor, action="review.pass" if passes else "review.reject",
+                    object=f"message/{batch_id}", after={"reason": reason, "parts": len(rows)},
+                )  # fmt: skip
+            return rows
+
+        kinds: dict[int, str] = {
+            PartState.QUEUED: "review_passed",
+            PartState.SCHEDULED: "review_passed",
+            PartState.REJECTED: "review_rejected",
+        }
+        changed = await self._outcomes.sweep(Sweep(run, kinds, {"actor": actor, "reason": reason}))
+        if not changed:
+            raise Refused("STATE_CONFLICT", reason="已审核、已撤销或已过期")
+        self._on_queued(queues)
+        return changed
+
+    def _start(self, row: Row, now: datetime) -> datetime:
+        """When it may go: not before its time, and not in quiet hours."""
+        start: datetime = max(now, row["due_at"] or now)
+        account = self._directory.account(row["account_id"])
+        if account is None:
+            return start
+        limits = self._directory.policies.limits(account, MessageType(row["type"]))
+        return limits.hours.opens(start) or start
+
+    async def findings(self) -> Iterable[Finding]:
+        """Calls that have been waiting for too long."""
+        patience = timedelta(minutes=self._directory.settings.review_remind_minutes)
+        row = await reviews.waiting(self._database, self._now() - patience)
+        if row is None or not row["n"]:
+            return []
+        detail = f"{row['n']} calls wait, the oldest since {row['oldest'].astimezone(CHINA):%F %R}"
+        return [Finding("review_waiting", "reviews", WARNING, detail)]

@@ -1,0 +1,348 @@
+"""From checked recipients to the rows of a call, and what becomes of them when the ledger finds one too frequent."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import msgspec
+
+from smsgw.core import numbers, states
+from smsgw.core.abroad import Abroad
+from smsgw.core.accounts import units_per_part
+from smsgw.core.errors import messages_of
+from smsgw.core.frequency import Watch, scope_of, seconds_of
+from smsgw.core.ids import IdSource
+from smsgw.core.model import LANE_OF, Account, Lane, MessageType, Origin, UnknownPolicy
+from smsgw.core.policy import TYPE_ZH, Listed
+from smsgw.core.states import PartState
+from smsgw.core.text import Coding
+from smsgw.pipeline.accept.checks import Failed, Passed, Subject
+from smsgw.pipeline.accept.number_lists import Reason
+from smsgw.pipeline.accept.requests import ItemResult, SendItem, SendRequest, SendResult
+from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, NewReview, Refusal, RequestKey
+
+DEFAULT_POLICY = {MessageType.OTP: UnknownPolicy.HOLD_SHORT}
+"""Where the account has none: a code that may not have arrived is asked for again. Others follow their channel."""
+CLASS_OF = {
+    "NUMBER_BLACKLISTED": "BLACKLIST_LOCAL",
+    "NUMBER_OPTED_OUT": "BLACKLIST_LOCAL",
+    "NUMBER_NOT_ALLOWED": "BLACKLIST_LOCAL",
+    "NUMBER_EMPTY": "EMPTY_NUMBER",
+    "NUMBER_FREQ_LIMITED": "FREQ_LOCAL",
+    "CONTENT_DUPLICATE": "FREQ_LOCAL",
+    "INTERNATIONAL_LIMITED": "FREQ_LOCAL",
+    "CONTENT_SENSITIVE": "CONTENT_BLOCKED",
+    "SIGN_NOT_REGISTERED": "SIGN_UNREGISTERED",
+}
+"""Class of our own refusals in records and reports; those not here are of the class ``POLICY``."""
+_NOT_TOLD = frozenset({Origin.SMPP, Origin.CMPP})
+"""A partner is refused in the answer to its submit, and knows no other id of it: nothing is reported."""
+_UNCOUNTED = frozenset({Listed.EXEMPT, Listed.TEST})
+_MESSAGE = {name: n for n, name in enumerate(MESSAGE_COLUMNS)}
+_PART = {name: n for n, name in enumerate(PART_COLUMNS)}
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(SendResult).decode
+
+
+def lane_of(request: SendRequest) -> Lane:
+    """The lane that a call goes on."""
+    return Lane.EMERGENCY if request.emergency else LANE_OF[request.type]
+
+
+def price_of(request: SendRequest) -> int:
+    """Units for one part."""
+    return 0 if request.test else units_per_part(request.account, request.type)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A call ready to be stored."""
+
+    call: NewCall | None
+    """None: there is nothing to store."""
+    outcome: SendResult
+    queues: set[tuple[int, int]]
+    """(pool, lane) that it adds to."""
+
+
+def result_of(batch_id: int, results: Mapping[int, ItemResult]) -> SendResult:
+    """The result of a call from those of its recipients, by position."""
+    items = tuple([results[position] for position in range(len(results))])
+    accepted = sum([item.code is None for item in items])
+    return SendResult(str(batch_id), accepted, len(items) - accepted, items)
+
+
+def watch_of(request: SendRequest, index: int, subject: Subject, at: datetime) -> Watch | None:
+    """How the ledger counts a message; None: it does not."""
+    draft, limits = subject.draft, subject.draft.limits
+    if not (limits.frequency or limits.identical_seconds or request.dedupe) or request.test:
+        return None
+    exempt = not _UNCOUNTED.isdisjoint(subject.listed)
+    if exempt and not request.dedupe:
+        return None
+    part = ""
+    if limits.frequency_per == "template":
+        part = f"/{draft.template.id}" if draft.template else f"/{draft.sign}"
+    return Watch(
+        index,
+        int(subject.number),
+        seconds_of(at),
+        scope_of(request.account.id, request.type, part),
+        zlib.crc32(draft.content.encode("utf-8", "surrogatepass")),
+        () if exempt else limits.frequency,
+        0 if exempt else limits.identical_seconds,
+        request.dedupe,
+        f"{TYPE_ZH[request.type]}短信",
+        limits.frequency_all if limits.frequency and not exempt else (),
+    )
+
+
+def abroad_of(request: SendRequest, index: int, subject: Subject) -> Abroad | None:
+    """How the ledger counts a message outside mainland China; None: it does not, or it is not."""
+    if not subject.draft.abroad or request.test or not _UNCOUNTED.isdisjoint(subject.listed):
+        return None
+    limits = subject.draft.limits
+    return Abroad(index, numbers.country(subject.number), limits.abroad_hourly, limits.abroad_countries)
+
+
+class Builder:
+    """Makes rows."""
+
+    def __init__(
+        self, ids: IdSource, extension: Callable[[Account, str], str], patience: Callable[[], timedelta]
+    ) -> None:
+        """``patience``: how long a call waits for its reviewer."""
+        self._patience = patience
+        self._ids = ids
+        self._extension = extension
+        self._refs = 0
+
+    def build(
+        self,
+        request: SendRequest,
+        passed: Sequence[Passed],
+        failed: Sequence[Failed],
+        now: datetime,
+        due: datetime | None,
+        expires: datetime,
+    ) -> Prepared:
+        """The rows of a call, its result, and the queues that it adds to."""
+        results: dict[int, ItemResult] = {
+            f.position: ItemResult(f.item.to, None, "rejected", 0, f.reason[0], *messages_of(*f.reason))
+            for f in failed
+        }
+        recorded = [f for f in failed if f.subject is not None]
+        if not passed and not recorded:
+            return Prepared(None, result_of(0, results), set())
+        ids = request.ids
+        if not ids:
+            block = self._ids.block(len(request.items))
+            ids = range(block, block + len(request.items))
+        positions = [p.position for p in passed[:1]] + [f.position for f in recorded[:1]]
+        batch_id = ids[min(positions)]
+        messages: list[tuple[object, ...]] = []
+        parts: list[tuple[object, ...]] = []
+        watches: list[Watch] = []
+        abroad: list[Abroad] = []
+        lane = int(lane_of(request))
+        why = list(
+            dict.fromkeys(
+                reason
+                for p in passed
+                if not request.reviewed and p.subject.draft.reviews and Listed.TEST not in p.subject.listed
+                for reason in p.subject.draft.reviews
+            )
+        )
+        validity_s = (expires - (due or now)).total_seconds()
+        if why:
+            expires = now + self._patience()  # its own validity begins with its release
+        state = PartState.HELD if why else PartState.QUEUED if due is None else PartState.SCHEDULED
+        status = states.STATUS[state]
+        policy = request.account.unknown_policy or DEFAULT_POLICY.get(request.type)
+        per_part = price_of(request)
+        queues: set[tuple[int, int]] = set()
+        keys: list[RequestKey] = []
+        if passed and request.idempotency_key is not None:
+            keys.append(RequestKey("k", request.idempotency_key, request.request_sha256, batch_id))
+        if request.nonce:
+            keys.append(RequestKey("n", request.nonce, b"", batch_id, answers=False))
+        single = len(request.items) == 1
+        next_at = due if state is PartState.SCHEDULED else None
+        for one in passed:
+            item, route = one.item, one.subject.route
+            message_id = ids[one.position]
+            total = one.coded.parts
+            self._refs = self._refs + 1 & 0xFF
+            client_ref = item.client_ref or request.batch_client_ref
+            if item.client_ref or (client_ref and single):
+                keys.append(RequestKey("r", client_ref, request.request_sha256, message_id, answers=single))
+            ref = self._refs if total > 1 else 0
+            watch = watch_of(request, len(messages), one.subject, due or now)
+            if watch is not None:
+                watches.append(watch)
+            far = abroad_of(request, len(messages), one.subject)
+            if far is not None:
+                abroad.append(far)
+            coded = (one.coded.coding, total, ref, total * per_part)
+            messages.append(self._row(request, item, one.subject, message_id, batch_id, coded))
+            whole = (total, request.account.id, route.pool_id, lane, int(state), policy, next_at, expires)
+            parts.extend((message_id, n, *whole, "", "", False, now, None) for n in range(1, total + 1))
+            results[one.position] = ItemResult(item.to, str(message_id), status, total)
+            queues.add((route.pool_id, lane))
+        refused = []
+        told = request.origin not in _NOT_TOLD
+        for bad in recorded:
+            subject = bad.subject
+            if subject is None:
+                continue
+            message_id = ids[bad.position]
+            code, words = bad.reason[0], messages_of(*bad.reason)
+            row = self._row(request, bad.item, subject, message_id, batch_id, (Coding.UCS2, 1, 0, 0))
+            place = (request.account.id, subject.route.pool_id, lane)
+            end = (int(PartState.REJECTED), policy, None, expires, code, CLASS_OF.get(code, "POLICY"))
+            part = (message_id, 1, 1, *place, *end, True, now, now)
+            refused.append(Refusal(row, part, words[0], self._ids.next(), told))
+            if told:
+                known = str(message_id)
+                results[bad.position] = ItemResult(bad.item.to, known, "rejected", 0, code, *words)
+        outcome = result_of(batch_id, results)
+        call = NewCall(
+            request.account.id,
+            batch_id,
+            messages,
+            parts,
+            sum([p.coded.parts for p in passed]) * per_part,
+            tuple(keys),
+            _encode(outcome),
+            (request.submitter or request.origin) if request.emergency and passed else "",
+            above=request.account.above,
+            guards=() if request.test else request.account.guards,
+            test=request.test,
+            joins=request.joins if passed else (),
+            callback_url=request.callback_url,
+            gate=request.gate(outcome.items) if request.gate is not None else None,
+            refused=tuple(refused),
+            watches=tuple(watches),
+            abroad=tuple(abroad),
+            review=_review(request, passed, why, due, validity_s, expires) if why else None,
+        )
+        return Prepared(call, outcome, queues if state is PartState.QUEUED else set())
+
+    def _row(
+        self,
+        request: SendRequest,
+        item: SendItem,
+        subject: Subject,
+        message_id: int,
+        batch_id: int,
+        coded: tuple[Coding, int, int, int],
+    ) -> tuple[object, ...]:
+        """A row of ``message``; ``coded``: coding, parts, reference of the concatenation header, price."""
+        draft, home = subject.draft, subject.home
+        coding, total, ref, price = coded
+        return (
+            message_id,
+            batch_id,
+            request.account.id,
+            request.origin,
+            request.type,
+            subject.number,
+            home.carrier,
+            home.province,
+            draft.content,
+            draft.sign,
+            coding.value,
+            total,
+            ref,
+            price,
+            item.client_ref or request.batch_client_ref,
+            item.ext,
+            self._extension(request.account, draft.sign) + item.extend_code,
+            request.submitter,
+            request.account.refund_failed,
+            request.test,
+            draft.template.id if draft.template else 0,
+        )
+
+    def revise(self, call: NewCall, reasons: Mapping[int, Reason]) -> NewCall:
+        """The call without the messages (by index) that are refused after all; they go over to its refusals."""
+        gone = {call.messages[index][0]: reason for index, reason in reasons.items()}
+        first_parts = {p[_PART["id"]]: p for p in call.parts if p[_PART["part"]] == 1}
+        # What was spooled has been answered: who sent it knows its id.
+        told = call.spooled or str(call.messages[0][_MESSAGE["origin"]]) not in _NOT_TOLD
+        refused = list(call.refused)
+        items = list(_decode(call.answer).items)
+        places = {item.message_id: position for position, item in enumerate(items)}
+        for row in call.messages:
+            reason = gone.get(row[0])
+            if reason is None:
+                continue
+            code, words = reason[0], messages_of(*reason)
+            state = PartState.DUPLICATE if code == "CONTENT_DUPLICATE" else PartState.REJECTED
+            message = list(row)
+            for name in ("parts", "concat_ref", "price"):
+                message[_MESSAGE[name]] = int(name == "parts")
+            part = list(first_parts[row[0]])
+            changes: dict[str, object] = {
+                "total": 1, "state": int(state), "next_at": None, "code": code, "class": CLASS_OF.get(code, "POLICY"),
+                "by_us": True, "final_at": part[_PART["accepted_at"]],
+            }  # fmt: skip
+            for name, value in changes.items():
+                part[_PART[name]] = value
+            refused.append(Refusal(tuple(message), tuple(part), words[0], self._ids.next(), told))
+            position = places[str(row[0])]
+            known = str(row[0]) if told else None
+            status = states.status_of(state, True)
+            items[position] = ItemResult(items[position].to, known, status, 0, code, *words)
+        left = [row for row in call.messages if row[0] not in gone]
+        places_left = {
+            index: n for n, index in enumerate(i for i in range(len(call.messages)) if i not in reasons)
+        }
+        results = dict(enumerate(items))
+        return replace(
+            call,
+            messages=left,
+            parts=[p for p in call.parts if p[_PART["id"]] not in gone],
+            units=sum(int(str(row[_MESSAGE["price"]])) for row in left),
+            keys=tuple(
+                k
+                for k in call.keys
+                if k.kind == "n" or (left and (k.kind == "k" or k.message_id not in gone))
+            ),
+            answer=_encode(result_of(call.batch_id, results)),
+            emergency_by=call.emergency_by if left else "",
+            joins=call.joins if left else (),
+            refused=tuple(refused),
+            watches=tuple(
+                replace(w, index=places_left[w.index]) for w in call.watches if w.index in places_left
+            ),
+            abroad=tuple(
+                replace(a, index=places_left[a.index]) for a in call.abroad if a.index in places_left
+            ),
+            review=replace(call.review, numbers=len(left)) if call.review and left else None,
+        )
+
+
+def _review(
+    request: SendRequest,
+    passed: Sequence[Passed],
+    why: Sequence[str],
+    due: datetime | None,
+    validity_s: float,
+    expires: datetime,
+) -> NewReview:
+    return NewReview(
+        str(request.type),
+        str(request.origin),
+        request.submitter,
+        tuple(why),
+        len(passed),
+        passed[0].subject.draft.content,
+        due,
+        validity_s,
+        expires,
+    )

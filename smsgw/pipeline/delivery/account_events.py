@@ -1,0 +1,52 @@
+"""Tells accounts what nobody else tells them: that their balance is low, that a channel has gone or come back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.snapshot import Directory
+from smsgw.runtime import aio
+from smsgw.store.engine.database import Database
+from smsgw.store.messages import account_events as store
+
+BALANCE_EVERY = 10.0
+CHANNELS_EVERY = 5.0
+
+
+class Notices:
+    """The jobs of one node; on several nodes they exclude each other by locks."""
+
+    def __init__(
+        self, database: Database, directory: Directory, bell: EventHub, ids: Callable[[], int]
+    ) -> None:
+        self._database = database
+        self._directory = directory
+        self._bell = bell
+        self._ids = ids
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin."""
+        for name, every, step in (
+            ("balance", BALANCE_EVERY, self.balance),
+            ("channels", CHANNELS_EVERY, self.channels),
+        ):
+            task = aio.forever(step, every=every, name=f"notices.{name}", jitter=every / 10)
+            self._tasks.append(aio.spawn(task, name=f"notices.{name}"))
+
+    async def stop(self) -> None:
+        """End."""
+        await aio.cancel(*self._tasks)
+
+    async def balance(self) -> None:
+        """``balance.low``, once for each time that an account falls below its mark."""
+        told = await store.tell_low_balances(self._database, self._ids)
+        self._bell.ring(told, "balance.low")
+
+    async def channels(self) -> None:
+        """``channel.state`` to the accounts that have asked for it by name."""
+        accounts = self._directory.hooks.subscribers("channel.state")
+        if await store.tell_channels(self._database, accounts, self._ids):
+            self._bell.ring(accounts, "channel.state")

@@ -1,0 +1,360 @@
+"""Pushing events to customers' webhooks: which endpoints this node pushes, and what they share.
+
+An endpoint is pushed by the node that holds its lease. Work is announced by the bell; what nobody rings for here
+(other nodes' events, tries that are due, a start) is found by a look every two seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+import structlog
+
+from smsgw.core import push_format, webhooks
+from smsgw.core.alarms import CRITICAL, WARNING, Finding
+from smsgw.core.errors import Invalid, Refused, SmsgwError
+from smsgw.core.ids import time_of
+from smsgw.core.model import Account
+from smsgw.core.webhooks import REPORT, Endpoint, EndpointState, Reach, Way, Wrong, check_url, host_allowed
+from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.delivery.push_http import Answer, Sender
+from smsgw.pipeline.delivery.push_queue import PushQueue
+from smsgw.pipeline.snapshot import Directory
+from smsgw.runtime import aio, clock
+from smsgw.store.config import webhooks as store
+from smsgw.store.engine import leases
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.group_commit import Batcher
+from smsgw.store.messages import pushing
+from smsgw.store.messages.pushing import Attempt, Due, Question, Result
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY = 2.0
+FOLLOW_EVERY = 1.0
+SAMPLE_EVERY = 15.0
+CLAIMS = 3
+"""Claims that may use a connection of the general pool at the same time."""
+ROOM = 50_000
+"""Events of all endpoints that are in memory; beyond it each may have a few."""
+FEW = 10
+QUESTIONS = 1000
+"""Endpoints and kinds that one look asks about; the others' turn comes with the next."""
+STOP_PATIENCE = 3.0
+COMMIT_INTERVAL = 0.02
+FAILING_ALARM = timedelta(minutes=5)
+
+
+class Pusher:
+    """The push of one node."""
+
+    def __init__(
+        self,
+        dsn: str,
+        database: Database,
+        *,
+        node: int,
+        ids: Callable[[], int],
+        directory: Directory,
+        bell: EventHub,
+        reach: Reach,
+        sender: Sender,
+        now: Callable[[], datetime] = clock.now,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._database = database
+        self._node = node
+        self._directory = directory
+        self._bell = bell
+        self.reach = reach
+        self._sender = sender
+        self.now = now
+        self.chance = chance
+        self.new_id = ids
+        self._queues: dict[int, PushQueue] = {}
+        self._held = 0
+        self._claims = asyncio.Semaphore(CLAIMS)
+        self._turn = 0
+        self._seen: object = None
+        self._writer: Batcher[Result, int | SmsgwError] = Batcher(
+            "push", dsn, pushing.commit, max_batch=500, limit=20_000, interval=COMMIT_INTERVAL
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Take the endpoints that are free, and begin."""
+        await self._sender.start()
+        await self._writer.start()
+        self._bell.listeners.append(self._rung)
+        await self.follow()
+        for name, every, step in (
+            ("follow", FOLLOW_EVERY, self.follow),
+            ("renew", leases.RENEW_EVERY, self._renew),
+            ("look", LOOK_EVERY, self.look),
+            ("sample", SAMPLE_EVERY, self.sample),
+        ):
+            task = aio.forever(step, every=every, name=f"push.{name}", jitter=every / 10)
+            self._tasks.append(aio.spawn(task, name=f"push.{name}"))
+
+    async def stop(self) -> None:
+        """Let calls under way end for a moment, write down what became of them, and give the leases back."""
+        await aio.cancel(*self._tasks)
+        if self._rung in self._bell.listeners:
+            self._bell.listeners.remove(self._rung)
+        queues, self._queues = self._queues, {}
+        await asyncio.gather(*(queue.close(patience=STOP_PATIENCE) for queue in queues.values()))
+        for queue in queues.values():
+            try:
+                await leases.release(self._database, queue.lease)
+            except SmsgwError:
+                break  # it lapses by itself
+        await self._writer.stop()
+        await self._sender.stop()
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is being pushed, and nothing is about to be."""
+        return all(queue.idle for queue in self._queues.values())
+
+    @property
+    def outage(self) -> float:
+        """Seconds for which nothing could be written down; 0 while all is well."""
+        return self._writer.outage
+
+    # --- which endpoints ---------------------------------------------------------------------------------------
+
+    async def follow(self) -> None:
+        """Fall in with the configuration, and take what no node holds."""
+        hooks = self._directory.hooks
+        wanted = {e.id: e for e in hooks.endpoints.values() if e.status == "active"}
+        for id_ in [i for i, queue in self._queues.items() if i not in wanted or queue.closed]:
+            queue = self._queues.pop(id_)
+            await queue.close(patience=STOP_PATIENCE)
+            await leases.release(self._database, queue.lease)
+        if hooks is not self._seen:
+            for id_, queue in self._queues.items():
+                self._refresh(queue, wanted[id_])
+            self._seen = hooks
+        free = {store.lease_of(id_): e for id_, e in wanted.items() if id_ not in self._queues}
+        for resource, lease in (await leases.acquire_many(self._database, list(free), self._node)).items():
+            endpoint = free[resource]
+            queue = self._queues[endpoint.id] = PushQueue(endpoint, lease, self)
+            self._refresh(queue, endpoint)
+            log.info("push.taken", endpoint=endpoint.label, node=self._node)
+
+    def _refresh(self, queue: PushQueue, endpoint: Endpoint) -> None:
+        hooks = self._directory.hooks
+        kinds = hooks.kinds(endpoint)
+        primary = hooks.account_way(endpoint.account_id) is Way.WEBHOOK
+        if (queue.endpoint, queue.kinds, queue.primary) != (endpoint, kinds, primary):
+            queue.refresh(endpoint, kinds, primary)
+
+    async def _renew(self) -> None:
+        held = {id(queue.lease): queue for queue in self._queues.values()}
+        for lease in await leases.renew(self._database, [queue.lease for queue in held.values()]):
+            queue = held[id(lease)]
+            log.warning("push.lease_lost", endpoint=queue.endpoint.label)
+            if self._queues.get(queue.endpoint.id) is queue:
+                del self._queues[queue.endpoint.id]
+            await queue.close()
+
+    # --- when there is work ------------------------------------------------------------------------------------
+
+    def _rung(self, account_id: int, kind: str) -> None:
+        hooks = self._directory.hooks
+        endpoint = hooks.endpoint(account_id, webhooks.type_of(kind))
+        if endpoint is not None and (queue := self._queues.get(endpoint.id)) is not None:
+            queue.poke(kind)
+        if kind == REPORT and (callback := hooks.callbacks.get(account_id)) is not None:
+            queue = self._queues.get(callback.id)
+            if queue is not None:
+                queue.poke(kind)
+
+    async def look(self) -> None:
+        """Find what is due and was not rung for."""
+        asked: dict[Question, PushQueue] = {}
+        for queue in list(self._queues.values()):
+            if queue.resting:
+                callback = queue.endpoint.callback
+                for kind in queue.kinds:
+                    asked[Question(queue.endpoint.account_id, kind, queue.primary, callback)] = queue
+        questions = list(asked)
+        if len(questions) > QUESTIONS:
+            first = self._turn % len(questions)
+            self._turn += QUESTIONS
+            questions = (questions + questions)[first : first + QUESTIONS]
+        for question in await pushing.ready(self._database, questions, self.now()):
+            asked[question].poke(question.kind, at_once=True)
+
+    async def sample(self) -> None:
+        """Count what waits, for metrics, and record sums that are due."""
+        for queue in list(self._queues.values()):
+            await queue.settle_sum()
+            queue.waiting, queue.oldest = await pushing.waiting(
+                self._database, queue.endpoint.account_id, queue.kinds,
+                primary=queue.primary, callback=queue.endpoint.callback,
+            )  # fmt: skip
+
+    def status(self) -> list[EndpointState]:
+        """How the endpoints of this node are doing."""
+        return [
+            EndpointState(
+                id=queue.endpoint.id,
+                account=queue.endpoint.account,
+                name=queue.endpoint.name,
+                waiting=queue.waiting,
+                oldest_at=None if queue.oldest is None else time_of(queue.oldest),
+                in_flight=queue.in_flight,
+                failures=queue.failures,
+                delivered=queue.delivered,
+                calls_failed=queue.calls_failed,
+                last_error=queue.last_error,
+            )
+            for queue in self._queues.values()
+        ]
+
+    async def findings(self) -> Iterable[Finding]:
+        """Alarms, the same on every node: endpoints that fail, events given up, events whose time was over."""
+        now = self.now()
+        found = []
+        for row in await pushing.failing(self._database, now - FAILING_ALARM):
+            about = f"webhook/{row['account']}/{row['name']}"
+            detail = f"disabled: {row['reason']}" if row["status"] == "disabled" else row["last_error"]
+            found.append(Finding("webhook_failing", about, WARNING, detail))
+        hooks = self._directory.hooks
+        dead: dict[str, int] = {}
+        for row in await pushing.dead(self._database):
+            endpoint = (
+                hooks.callbacks.get(row["account_id"])
+                if row["callback"]
+                else hooks.endpoint(row["account_id"], webhooks.type_of(row["kind"]))
+            )
+            about = f"webhook/{row['account']}/{endpoint.name if endpoint else '-'}"
+            dead[about] = dead.get(about, 0) + row["n"]
+        for about, n in dead.items():
+            detail = f"{n} events given up after {webhooks.MAX_TRIES} tries; smsgwctl webhook redeliver"
+            found.append(Finding("webhook_dead", about, CRITICAL, detail))
+        for row in await pushing.lost(self._database, now - timedelta(days=1)):
+            detail = f"{row['n']} events ({row['kind']}) were never delivered and are past their retention"
+            found.append(Finding("events_lost", f"account/{row['account']}/{row['kind']}", CRITICAL, detail))
+        return found
+
+    async def test(self, endpoint: Endpoint) -> Answer:
+        """Send a sample at once, past the queue. ``STATE_CONFLICT`` for ``callback``, which has no address."""
+        if endpoint.callback:
+            raise Refused(
+                "STATE_CONFLICT",
+                reason="callback 没有固定地址,无法测试",
+                reason_en="callback has no address of its own",
+            )
+        now = self.now()
+        kinds = self._directory.hooks.kinds(endpoint) or (REPORT,)
+        item = push_format.sample(webhooks.type_of(kinds[0]), now)
+        call = push_format.build(
+            endpoint, endpoint.url, "webhook.test", [item], f"msg_test_{self.new_id()}", now
+        )
+        try:
+            self.check(endpoint, endpoint.url)
+            answer = await self.call(endpoint, call)
+        except Wrong as exc:
+            answer = Answer(False, 0, 0, str(exc))
+        attempt = Attempt(
+            self.new_id(),
+            endpoint.id,
+            now,
+            1,
+            0,
+            0,
+            answer.status,
+            answer.ms,
+            answer.problem and f"test: {answer.problem}",
+        )
+        await self._writer.put(Result(now, attempts=(attempt,)))
+        return answer
+
+    # --- what the queues use -----------------------------------------------------------------------------------
+
+    def room(self, wanted: int) -> int:
+        """How many events an endpoint may take now."""
+        return max(1, min(wanted, max(FEW, ROOM - self._held)))
+
+    def holds(self, change: int) -> None:
+        """Events taken or let go."""
+        self._held += change
+
+    async def due(
+        self,
+        endpoint: Endpoint,
+        kind: str,
+        limit: int,
+        *,
+        primary: bool,
+        under_way: list[int],
+        busy: list[str],
+    ) -> list[Due]:
+        """The oldest events that can be pushed."""
+        account_id, now = endpoint.account_id, self.now()
+        async with self._claims:
+            if endpoint.callback:
+                return await pushing.claim_targets(
+                    self._database, account_id, limit, now=now, under_way=under_way, busy=busy
+                )
+            return await pushing.claim(
+                self._database, account_id, kind, limit, now=now, primary=primary, under_way=under_way
+            )
+
+    async def call(self, endpoint: Endpoint, call: push_format.Call) -> Answer:
+        """One call, to where the endpoint's account may push."""
+        account_id = endpoint.account_id
+        return await self._sender.send(
+            call, self._reach_of(account_id), owner=account_id, expect=endpoint.options.expect
+        )
+
+    def _reach_of(self, account_id: int) -> Reach:
+        account = self._directory.account(account_id)
+        return self.reach.narrowed(account.webhook_networks if account is not None else ())
+
+    def check(self, endpoint: Endpoint, url: str) -> None:
+        """Whether the address may be pushed to now. Raises ``Wrong``."""
+        field = "callback_url" if endpoint.callback else "url"
+        host = check_url(url, self._reach_of(endpoint.account_id), field=field, placeholders=not endpoint.callback)
+        if endpoint.callback and not host_allowed(host, endpoint.hosts):
+            raise Wrong(field, "主机不在允许列表", "the host is not on the account's list")
+
+    def check_callback(self, account: Account, url: str) -> None:
+        """Whether a message of the account may name this address. ``PARAM_INVALID``."""
+        endpoint = self._directory.hooks.callbacks.get(account.id)
+        try:
+            if endpoint is None or endpoint.status != "active":
+                raise Wrong(
+                    "callback_url", "账号未设置允许的主机,请先设置推送地址 callback",
+                    "the account has no list of hosts; set up the endpoint `callback` first",
+                )  # fmt: skip
+            self.check(endpoint, url)
+        except Wrong as exc:
+            raise Invalid(
+                "PARAM_INVALID", field=exc.field, reason=exc.reason, reason_en=exc.reason_en
+            ) from exc
+
+    async def write(self, result: Result) -> None:
+        """Returns when it is committed."""
+        await self._writer.put(result)
+
+    async def bring_forward(self, endpoint: Endpoint, host: str | None) -> None:
+        """What waits for its next try is due."""
+        kinds = self._directory.hooks.kinds(endpoint)
+        await pushing.bring_forward(self._database, endpoint.account_id, kinds, host, self.now())
+
+    async def disable(self, endpoint: Endpoint, reason: str) -> None:
+        """The receiver wants nothing more, or may get nothing more."""
+        log.warning("push.disabled", endpoint=endpoint.label, reason=reason)
+        queue = self._queues.get(endpoint.id)
+        if queue is not None:
+            queue.closed = True
+        await store.set_status(
+            self._database, endpoint.account_id, endpoint.name, active=False, reason=reason, actor="push"
+        )
+        await self._directory.reload_if_changed(self._database)

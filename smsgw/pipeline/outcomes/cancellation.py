@@ -1,0 +1,177 @@
+"""Cancelling by id or call, and recalling what waits for numbers that have opted out or were blocked."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+import structlog
+
+from smsgw.core.errors import Invalid, Refused
+from smsgw.core.ids import first_id
+from smsgw.core.states import PartState
+from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
+from smsgw.runtime import clock
+from smsgw.store.engine import leases
+from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.messages import cancellation as store
+
+log = structlog.get_logger(__name__)
+
+TIMEOUT = 30.0
+
+
+async def _take_back(
+    outcomes: Outcomes, ids: Sequence[int], state: PartState, code: str, cls: str, event: str, detail: dict[str, str]
+) -> int:  # fmt: skip
+    """In the writer's order; how many messages."""
+    taken: set[int] = set()
+
+    async def run(connection: Connection, now: datetime) -> list[Row]:
+        rows = await store.take_back(connection, ids, state, code, cls, now)
+        taken.update(row["id"] for row in rows)
+        return rows
+
+    await outcomes.sweep(Sweep(run, {state: event}, detail))
+    return len(taken)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What became of a call that was to be cancelled."""
+
+    messages: int
+    cancelled: int
+    """The others had gone to a carrier, or had ended."""
+
+
+class Cancelling:
+    """``accounts`` (None: all) is whose messages may be cancelled; ``actor`` goes into the message's story."""
+
+    def __init__(self, database: Database, outcomes: Outcomes) -> None:
+        self._database = database
+        self._outcomes = outcomes
+        self._take_back = partial(
+            _take_back, outcomes, state=PartState.CANCELLED, code="CANCELLED", cls="", event="cancelled"
+        )
+
+    async def message(self, message_id: int, *, accounts: Sequence[int] | None, actor: str) -> None:
+        """Cancel a message. Once more is as good as once.
+
+        ``NOT_FOUND``; ``STATE_CONFLICT`` when a part of it was handed to a carrier, or it has ended.
+        """
+        if not await store.message(self._database, message_id, accounts):
+            raise Refused("NOT_FOUND")
+        if await self.these([message_id], actor=actor):
+            return
+        if not await store.is_cancelled(self._database, message_id):
+            raise Invalid("STATE_CONFLICT", reason="短信已提交运营商或已结束,不能撤销")
+
+    async def these(self, ids: Sequence[int], *, actor: str) -> int:
+        """Cancel messages that were found by other means to be the caller's; how many it was not too late for."""
+        done = 0
+        for start in range(0, len(ids), store.STEP):
+            done += await self._take_back(ids[start : start + store.STEP], detail={"actor": actor})
+        return done
+
+    async def batch(self, batch_id: int, *, accounts: Sequence[int] | None, actor: str) -> Cancelled:
+        """Cancel what still waits of a call, message by message. ``NOT_FOUND`` when there is no such call."""
+        after = messages = cancelled = 0
+        while ids := await store.of_batch(self._database, batch_id, accounts, after):
+            messages += len(ids)
+            cancelled += await self.these(ids, actor=actor)
+            after = ids[-1]
+        if not messages:
+            raise Refused("NOT_FOUND")
+        return Cancelled(messages, cancelled)
+
+
+RESOURCE = "job/recall"
+LATECOMERS = 15.0
+"""An entry is looked at again after so many seconds: what was being accepted while it was made is queued by then."""
+PAGES = 20
+"""Pages of entries in one step."""
+
+
+class Recall:
+    """The job of a node (one at a time has the lease); ``step`` is run every second or so.
+
+    Each entry of the block list is looked at twice: at once, and when no node can accept past it any more. How far the
+    second look is, is durable; a restart begins there.
+    """
+
+    def __init__(
+        self, database: Database, outcomes: Outcomes, node: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._database = database
+        self._outcomes = outcomes
+        self._node = node
+        self._clock = clock
+        self._seen = 0
+        """Version up to which entries were looked at once."""
+        self._notes: deque[tuple[float, int]] = deque(maxlen=1000)
+        """When that was, and the version."""
+
+    async def step(self) -> None:
+        """Recall what newly blocked numbers still wait for."""
+        async with self._database.acquire(timeout=TIMEOUT) as connection:
+            done, newest = await store.position(connection), await store.newest(connection)
+        if newest <= done:
+            return
+        lease = await leases.acquire(self._database, RESOURCE, self._node)
+        if lease is None:
+            self._notes.clear()
+            self._seen = 0
+            return
+        self._seen = max(self._seen, done)
+        reached = await self._look(self._seen, newest, lease)
+        if reached > self._seen:
+            self._seen = reached
+            self._notes.append((self._clock(), reached))
+        due = done
+        while self._notes and self._clock() - self._notes[0][0] >= LATECOMERS:
+            due = self._notes.popleft()[1]
+        if due > done:
+            reached = await self._look(done, due, lease)
+            if reached < due:
+                self._notes.appendleft((self._clock() - LATECOMERS, due))
+            async with self._database.acquire(timeout=TIMEOUT) as connection:
+                await store.set_position(connection, reached)
+
+    async def _look(self, after: int, until: int, lease: leases.Lease) -> int:
+        """Look at the entries behind one version up to another; how far it has come."""
+        for _ in range(PAGES):
+            if after >= until or not lease.still_mine():
+                break
+            async with self._database.acquire(timeout=TIMEOUT) as connection:
+                rows = await store.entries(connection, after)
+            rows = [row for row in rows if row["version"] <= until]
+            if not rows:
+                return until
+            blocked = [row for row in rows if row["holds"]]
+            if blocked:
+                await self._recall(blocked)
+            after = rows[-1]["version"]
+        return after
+
+    async def _recall(self, blocked: Sequence[Row]) -> None:
+        oldest, after, recalled = first_id(clock.now() - MAX_AGE), 0, 0
+        while True:
+            async with self._database.acquire(timeout=TIMEOUT) as connection:
+                found = await store.waiting_for(connection, blocked, oldest=oldest, after=after)
+            for opted_out in (True, False):
+                ids = [row["id"] for row in found if (row["source"] is None) == opted_out]
+                if ids:
+                    code = "NUMBER_OPTED_OUT" if opted_out else "NUMBER_BLACKLISTED"
+                    recalled += await _take_back(
+                        self._outcomes, ids, PartState.REJECTED, code, "BLACKLIST_LOCAL", "recalled", {"code": code}
+                    )  # fmt: skip
+            if len(found) < store.STEP:
+                break
+            after = found[-1]["id"]
+        if recalled:
+            log.info("messages.recalled", messages=recalled)

@@ -1,0 +1,1 @@
+"""What time does to messages and tables, and what watches the node."""

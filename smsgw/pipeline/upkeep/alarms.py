@@ -1,0 +1,160 @@
+"""Looks for what is wrong, every few seconds, and keeps the table of alarms in step: raised, standing, cleared.
+
+Probes are functions that name what is wrong at this moment; an alarm that no probe names any more is cleared. While
+the database is away the alarms stand in memory (metrics, ``smsgwctl status``) and are stored when it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from smsgw.core.alarms import CRITICAL, WARNING, Finding, Watch
+from smsgw.core.errors import SmsgwError
+from smsgw.core.model import ChannelStatus
+from smsgw.core.routes import RouteTable
+from smsgw.core.settings import Settings
+from smsgw.runtime import aio, clock
+from smsgw.store.engine.database import Database
+from smsgw.store.records import alarms as store
+
+log = structlog.get_logger(__name__)
+
+EVERY = 2.0
+Probe = Callable[[], Awaitable[Iterable[Finding]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An alarm of this node's making, as it stands."""
+
+    kind: str
+    object: str
+    severity: str
+    detail: str
+    since: datetime
+
+
+class AlarmTable:
+    """Runs the probes of a node.
+
+    ``probes`` name what they found; ``node`` is the number under which node alarms go (``node/N``): those of other
+    nodes are left alone, all others are anybody's to clear.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        node: int,
+        probes: Mapping[str, Probe],
+        *,
+        now: Callable[[], datetime] = clock.now,
+    ) -> None:
+        self._database = database
+        self._node = f"node/{node}"
+        self._probes = probes
+        self._now = now
+        self._watch = Watch()
+        self._standing: dict[tuple[str, str], Standing] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to look."""
+        self._task = aio.spawn(aio.forever(self.look, every=EVERY, name="alarms"), name="alarms")
+
+    async def stop(self) -> None:
+        """End."""
+        await aio.cancel(self._task)
+
+    @property
+    def standing(self) -> list[Standing]:
+        """What is wrong by this node's knowledge, the gravest first."""
+        return sorted(self._standing.values(), key=lambda a: (a.severity != CRITICAL, a.since))
+
+    async def look(self) -> None:
+        """One round."""
+        found: list[Finding] = []
+        failed = False
+        for name, probe in self._probes.items():
+            try:
+                found += await probe()
+            except SmsgwError as exc:  # the database is away: another probe says so
+                failed = True
+                log.debug("alarms.probe_failed", probe=name, error=exc.code)
+        now = self._now()
+        loop_time = asyncio.get_running_loop().time()
+        up = self._watch.look(found, loop_time)
+        before, self._standing = self._standing, {}
+        for key, (finding, seconds) in up.items():
+            old = before.get(key)
+            since = old.since if old else now - timedelta(seconds=seconds)
+            self._standing[key] = Standing(*key, finding.severity, finding.detail, since)
+            if old is None:
+                say = log.error if finding.severity == CRITICAL else log.warning
+                say("alarm.raised", kind=key[0], object=key[1], detail=finding.detail)
+        for key in before.keys() - self._standing.keys():
+            if failed:  # not seen is not gone
+                self._standing[key] = before[key]
+            else:
+                log.info("alarm.cleared", kind=key[0], object=key[1])
+        try:
+            await self._store(now, clear=not failed)
+        except SmsgwError:
+            return  # stored in a later round
+
+    async def _store(self, now: datetime, *, clear: bool) -> None:
+        rows = await store.list_(self._database, limit=1000)
+        if not rows and not self._standing:
+            return
+        async with self._database.transaction() as connection:
+            for a in self.standing:
+                await store.raise_(connection, a.kind, a.object, a.severity, a.detail, now=now, since=a.since)
+            for row in rows if clear else ():
+                key = (row.kind, row.object)
+                other_node = row.object.startswith("node/") and row.object != self._node
+                if not other_node and not self._watch.pending(key):
+                    await store.clear(connection, *key, now=now)
+
+
+# --- what is wrong with channels and pools --------------------------------------------------------------------------
+
+
+def channel_findings(channels: Sequence[ChannelStatus], settings: Settings) -> list[Finding]:
+    """Channels that should be logged in and are not, or are and do not deliver what they are tried out with."""
+    found = []
+    for c in channels:
+        if c.probe == "failed" and c.state != "stopped":
+            found.append(Finding("probe_failed", f"channel/{c.name}", WARNING, c.probe_detail))
+        if c.state == "refused":
+            found.append(Finding("login_refused", f"channel/{c.name}", CRITICAL, c.last_error))
+        elif c.state == "connecting":
+            found.append(
+                Finding(
+                    "channel_down", f"channel/{c.name}", CRITICAL, c.last_error, settings.channel_down_seconds
+                )
+            )
+    return found
+
+
+def standby_findings(
+    table: RouteTable, channels: Sequence[ChannelStatus], settings: Settings
+) -> list[Finding]:
+    """Pools that have standbys, and too few of them logged in; with the accounts that rules lead there."""
+    bound = {c.name for c in channels if c.state in ("bound", "idle") and c.probe != "failed"}
+    found = []
+    for pool in table.pools.values():
+        standbys = [m.channel for m in pool.members if m.standby]
+        healthy = bound.intersection(standbys)
+        if not standbys or len(healthy) >= settings.standbys_wanted:
+            continue
+        away = ", ".join(name for name in standbys if name not in bound) or "-"
+        accounts = sorted({a for rule in table.rules if rule.pool == pool.name for a in rule.account})
+        whose = f"; accounts {', '.join(accounts[:20])}" if accounts else ""
+        detail = f"{len(healthy)} healthy of {settings.standbys_wanted} wanted; away or failed: {away}{whose}"
+        severity = WARNING if healthy else CRITICAL
+        found.append(Finding("standby_low", f"pool/{pool.name}", severity, detail, 10.0))
+    return found

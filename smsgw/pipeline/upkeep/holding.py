@@ -1,0 +1,127 @@
+"""A stopped account sends nothing: claims leave it out at once, and what it has queued is HELD step by step.
+
+One node at a time does it (a lease). Nothing has to be remembered over a restart: what is left to do is what is found,
+and a start in the middle of it turns the rest around.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import structlog
+
+from smsgw.core.ids import first_id
+from smsgw.pipeline.outcomes.writer import MAX_AGE
+from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.upkeep import rerouting
+from smsgw.runtime import clock
+from smsgw.store.engine import leases
+from smsgw.store.engine.database import CONFLICT, OUTAGE, Connection, Database, Row, connect, unavailable
+from smsgw.store.messages import holding as store
+
+log = structlog.get_logger(__name__)
+
+RESOURCE = "job/holding"
+LOOK_AGAIN = 30.0
+"""Seconds after which it is looked for held messages of active accounts though no account has changed."""
+BATCH_TIMEOUT = 30.0
+LEASED_FOR = 5.0
+"""Seconds of work on one lease; then it is taken anew."""
+
+Batch = Callable[[Connection, int, datetime, int], Awaitable[list[Row]]]
+
+
+class Holding:
+    """The job of a node; ``step`` is run every half second or so."""
+
+    def __init__(
+        self,
+        database: Database,
+        directory: Directory,
+        node: int,
+        on_queued: Callable[[set[tuple[int, int]]], None],
+    ) -> None:
+        self._database = database
+        self._directory = directory
+        self._node = node
+        self._on_queued = on_queued
+        self._resumed_for: frozenset[int] | None = None
+        """The stopped accounts when nothing of the others was held."""
+        self._looked_at = 0.0
+        self._lease: leases.Lease | None = None
+        self._leased_at = 0.0
+        self._connection: Connection | None = None
+
+    async def step(self) -> None:
+        """Hold and resume what there is to."""
+        halted = self._directory.halted
+        if halted:
+            await self._all(store.stopped_with_waiting, store.hold, "account.held")
+        if (
+            halted != self._resumed_for or time.monotonic() - self._looked_at > LOOK_AGAIN
+        ) and await self._all(store.started_with_held, store.resume, "account.resumed"):
+            self._resumed_for, self._looked_at = halted, time.monotonic()
+
+    async def _all(
+        self, accounts: Callable[[Connection, int], Awaitable[list[int]]], batch: Batch, event: str
+    ) -> bool:
+        """Run the batches of all accounts that have something; whether nothing was found."""
+        connection = await self._writer()
+        try:
+            async with asyncio.timeout(BATCH_TIMEOUT):
+                todo = await accounts(connection, first_id(clock.now() - MAX_AGE))
+            for account_id in todo:
+                moved = 0
+                while parts := await self._batch(connection, batch, account_id):
+                    moved += parts
+                if moved:
+                    log.info(event, account_id=account_id, parts=moved)
+        except (*OUTAGE, *CONFLICT) as exc:  # the next step comes soon
+            log.info("holding.interrupted", error=type(exc).__name__)
+            connection.terminate()
+            return False
+        finally:
+            await self._let_go()
+        return not todo
+
+    async def _writer(self) -> Connection:
+        if self._connection is None or self._connection.is_closed():
+            try:
+                self._connection = await connect(self._database.dsn, writer=True)
+            except OUTAGE as exc:
+                raise unavailable(exc) from exc
+        return self._connection
+
+    def stop(self) -> None:
+        """Let the connection go."""
+        if self._connection is not None:
+            self._connection.terminate()
+
+    async def _batch(self, connection: Connection, batch: Batch, account_id: int) -> int:
+        """One transaction; how many parts it has moved."""
+        if not await self._leased():
+            return 0
+        now = clock.now()
+        async with asyncio.timeout(BATCH_TIMEOUT):
+            async with connection.transaction():
+                rows = await batch(connection, account_id, now, first_id(now - MAX_AGE))
+                # What was held while its account was moved follows.
+                ids = sorted({id_ for row in rows for id_ in row["ids"] or ()}) if batch is store.resume else []
+                directory = self._directory
+                _, moved = await rerouting.follow(connection, directory.table, directory.pools, ids, now)
+        self._on_queued({(row["pool_id"], row["lane"]) for row in (*rows, *moved)})
+        return sum(row["parts"] for row in rows)
+
+    async def _leased(self) -> bool:
+        if self._lease is None or time.monotonic() - self._leased_at > LEASED_FOR:
+            self._lease = await leases.acquire(self._database, RESOURCE, self._node)
+            self._leased_at = time.monotonic()
+        return self._lease is not None and self._lease.still_mine()
+
+    async def _let_go(self) -> None:
+        if self._lease is not None:
+            lease, self._lease = self._lease, None
+            await leases.release(self._database, lease)

@@ -1,0 +1,74 @@
+"""What a task says to each recipient: a text of its own, or an approved template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from smsgw.core import templates, variables
+from smsgw.core.templates import Form, Variable
+from smsgw.store.messages.tasks import Task
+
+Forms = tuple[tuple[str, str, int], ...]
+"""Variables of a template: name, form, and how long a value may be; in the order of a row's values."""
+
+
+class Wording(Protocol):
+    """Fills what differs from row to row."""
+
+    names: tuple[str, ...]
+    """Variables that each row has a value for, in the order of a row's values."""
+
+    def fill(self, values: Sequence[str]) -> str:
+        """The text for a row, without a signature that does not stand in it. Raises ``Misfit``."""
+
+    def parts(self, values: Sequence[str]) -> tuple[str, Mapping[str, str] | None]:
+        """What a send call is given: content, or a template's values."""
+
+
+class Text:
+    """A text with {variables}."""
+
+    def __init__(self, content: str) -> None:
+        self._template = variables.Template(content)
+        self.names = self._template.names
+
+    def fill(self, values: Sequence[str]) -> str:
+        return self._template.fill(values)
+
+    def parts(self, values: Sequence[str]) -> tuple[str, Mapping[str, str] | None]:
+        return self._template.fill(values), None
+
+
+class Templated:
+    """A template; ``fixed`` are values that are the same for all rows."""
+
+    def __init__(self, content: str, forms: Forms, fixed: Mapping[str, str]) -> None:
+        known = {name: Variable(Form(form), most) for name, form, most in forms}
+        self._template = templates.Template(0, 0, "", content, known)
+        self._fixed = dict(fixed)
+        self.names = tuple(name for name, *_ in forms if name not in fixed)
+
+    def fill(self, values: Sequence[str]) -> str:
+        return self._template.fill(self._params(values))
+
+    def parts(self, values: Sequence[str]) -> tuple[str, Mapping[str, str] | None]:
+        return "", self._params(values)
+
+    def _params(self, values: Sequence[str]) -> dict[str, str]:
+        return self._fixed | dict(zip(self.names, values, strict=True))
+
+
+def wording(content: str, forms: Forms | None, fixed: Mapping[str, str]) -> Wording:
+    """``forms`` None: the content is a text of its own."""
+    return Text(content) if forms is None else Templated(content, forms, fixed)
+
+
+def wording_of(task: Task) -> Wording:
+    """That of a stored task."""
+    return wording(task.content, task.mapping.get("forms"), task.mapping.get("fixed", {}))
+
+
+def forms_of(template: templates.Template) -> Forms:
+    """The variables of a template as they are stored with a task."""
+    return tuple((name, str(v.form), v.most) for name, v in template.variables.items())

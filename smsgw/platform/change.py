@@ -1,0 +1,143 @@
+"""Changes: who changes something and under which rules, in one transaction with its entry in the audit log.
+
+A function that changes something takes a ``Change`` as its first parameter, named ``change``, and does its work in one
+unit of it::
+
+    async def remove(change: Change, account_id: int, contact_id: int) -> None:
+        async with change.unit(Permission.CONTACT_EDIT, account_id) as unit:
+            ...
+            unit.record("contact.remove", f"contact/{contact_id}", before=before)
+
+Portal, API and command line call that function and have no rules of their own. What else moves with a change is the
+database's: the version of the section (``config_section``) by triggers on its tables.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from smsgw.core.actor import Actor
+from smsgw.core.errors import Temporary
+from smsgw.core.permissions import Permission
+from smsgw.store.engine.database import CONFLICT, STATEMENT_TIMEOUT, Connection, Database
+from smsgw.store.messages import events
+from smsgw.store.records import audit
+
+JsonObject = Mapping[str, Any]
+
+
+class Unrecorded(RuntimeError):
+    """A unit was left without an entry in the audit log, and without saying that nothing has changed: a mistake of
+    ours. All of it is rolled back."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    action: str
+    object: str
+    before: JsonObject | None
+    after: JsonObject | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    account_id: int
+    type: str
+    said: JsonObject
+    subject: int | None
+
+
+class Unit:
+    """What is done together or not at all; made by ``Change.unit``."""
+
+    def __init__(self, connection: Connection, actor: Actor) -> None:
+        self.connection = connection
+        """Inside the transaction."""
+        self.actor = actor
+        self._entries: list[_Entry] = []
+        self._told: list[_Told] = []
+        self._accounted = False
+
+    def record(
+        self, action: str, object: str, *, before: JsonObject | None = None, after: JsonObject | None = None
+    ) -> None:
+        """Enter into the audit log what is changed; written when the unit ends, in the order of the calls."""
+        self._entries.append(_Entry(action, object, before, after))
+        self._accounted = True
+
+    def unchanged(self) -> None:
+        """Say that there was nothing to change: the unit needs no entry."""
+        self._accounted = True
+
+    def tell(self, account_id: int, type_: str, said: JsonObject, *, subject: int | None = None) -> None:
+        """Queue an event for a customer (``store.events.record``)."""
+        self._told.append(_Told(account_id, type_, said, subject))
+
+    async def _finish(self, ids: Callable[[], int] | None) -> None:
+        if not self._accounted:
+            raise Unrecorded("a change without an entry in the audit log")
+        for told in self._told:
+            if ids is None:
+                raise RuntimeError("who tells a customer of a change gives it ids")
+            await events.record(
+                self.connection, told.type, [(told.account_id, told.said)], ids=ids, subject=told.subject
+            )
+        for entry in self._entries:
+            await audit.append(
+                self.connection, self.actor, entry.action, entry.object, entry.before, entry.after
+            )
+
+
+class Change:
+    """Somebody's wish to change something: who it is, and where. Checks nothing yet; good for any number of units,
+    one after the other or one inside the other, in one task."""
+
+    def __init__(self, database: Database, actor: Actor, *, ids: Callable[[], int] | None = None) -> None:
+        """``ids`` makes ids of rows and events; needed only by what makes some."""
+        self.database = database
+        self.actor = actor
+        self._ids = ids
+        self._open: Unit | None = None
+
+    @property
+    def ids(self) -> Callable[[], int]:
+        """Makes ids. Raises ``RuntimeError`` when the caller has given no source."""
+        if self._ids is None:
+            raise RuntimeError("this change needs a source of ids")
+        return self._ids
+
+    @contextlib.asynccontextmanager
+    async def unit(
+        self,
+        permission: Permission,
+        account_id: int | None = None,
+        *,
+        timeout: float = STATEMENT_TIMEOUT,  # noqa: ASYNC109
+    ) -> AsyncIterator[Unit]:
+        """A transaction for what the permission allows, with this account's data; commits when the block ends.
+
+        ``account_id`` None: what belongs to no single account; for that the actor's scope has to be looked at by the
+        function itself. Inside another unit of the same change it is part of that one, and needs its own entry.
+        ``timeout`` in seconds, waiting for a connection included. Raises ``PERMISSION_DENIED``, ``NOT_FOUND`` for an
+        account out of the actor's scope, ``STORAGE_UNAVAILABLE``, and ``Unrecorded``.
+        """
+        self.actor.require(permission, account_id)
+        if self._open is not None:
+            async with self._open.connection.transaction():  # whoever catches its error keeps nothing of it
+                inner = Unit(self._open.connection, self.actor)
+                yield inner
+                await inner._finish(self._ids)
+            return
+        try:
+            async with self.database.transaction(timeout=timeout) as connection:
+                unit = self._open = Unit(connection, self.actor)
+                try:
+                    yield unit
+                    await unit._finish(self._ids)
+                finally:
+                    self._open = None
+        except CONFLICT as exc:  # two changes at the same moment, each waiting for the other
+            raise Temporary("BACKPRESSURE", retry_after=1, n=1) from exc

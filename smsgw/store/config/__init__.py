@@ -1,0 +1,1 @@
+"""What operators configure, as it is stored and loaded."""

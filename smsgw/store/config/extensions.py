@@ -1,0 +1,99 @@
+"""Extensions of accounts and their signatures: who has one, who had it, and how it changes hands.
+
+One rule for all who give one: the digits before stay their account's for ``MATCHED_DAYS``, and nobody gets digits that
+another has, had within that time, or has sent from so lately that a message still waits or is answered.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from smsgw.core.errors import Invalid
+from smsgw.core.ids import first_id
+from smsgw.core.model import LONGEST_VALIDITY
+from smsgw.runtime import clock
+from smsgw.store.engine.database import Connection
+
+MATCHED_DAYS = 30
+ANSWERED_WITHIN = timedelta(hours=72)
+"""A reply later than this is tied to no message (``store.inbound``)."""
+PATIENCE = 300.0
+"""Seconds to look through the messages of those days, of which there may be a hundred million."""
+
+_TAKE_TURNS = "SELECT pg_advisory_xact_lock(1702390884)"  # "exten"
+_TAKEN = """
+SELECT a.name FROM account a WHERE a.extend_code = $1 AND a.id <> $2
+UNION SELECT a.name FROM sign_code s JOIN account a ON a.id = s.account_id
+WHERE s.extend_code = $1 AND (s.account_id, s.sign) IS DISTINCT FROM ($2, $3)
+UNION SELECT a.name FROM old_code o JOIN account a ON a.id = o.account_id
+WHERE o.code = $1 AND o.account_id <> $2 AND o.until > now()
+LIMIT 1
+"""
+# Only who has, or had, what the digits begin with can have sent from below them.
+_IN_USE = """
+SELECT a.name FROM (
+    SELECT id AS account_id FROM account WHERE starts_with($1, extend_code)
+    UNION SELECT account_id FROM sign_code WHERE starts_with($1, extend_code)
+    UNION SELECT account_id FROM old_code WHERE account_id IS NOT NULL AND starts_with($1, code)
+) above JOIN account a ON a.id = above.account_id
+WHERE a.id <> $2 AND EXISTS (
+    SELECT FROM message m
+    WHERE m.account_id = a.id AND m.id >= $3 AND NOT m.test AND starts_with(m.extend_code, $1)
+) LIMIT 1
+"""
+_HAS_SENT = "SELECT EXISTS (SELECT FROM message WHERE account_id = $1 AND id >= $2)"
+_KEEP = """
+INSERT INTO old_code (channel_id, account_id, sign, code, until)
+VALUES (NULL, $1, $2, $3, now() + make_interval(days => $4))
+"""
+_PUT_SIGN = """
+INSERT INTO sign_code (account_id, sign, extend_code) VALUES ($1, $2, $3)
+ON CONFLICT (account_id, sign) DO UPDATE SET extend_code = excluded.extend_code
+"""
+
+
+async def give(connection: Connection, account_id: int, sign: str, to: str) -> str:
+    """Give an account (or with ``sign``: that signature of it) other digits (empty: none); those before.
+
+    ``STATE_CONFLICT``: they are another account's.
+    """
+    await connection.execute(_TAKE_TURNS)
+    before: str = await connection.fetchval("SELECT extend_code FROM account WHERE id = $1", account_id)
+    if sign:
+        own = await connection.fetchval(
+            "SELECT extend_code FROM sign_code WHERE account_id = $1 AND sign = $2", account_id, sign
+        )
+        before = own or before
+    if to == before and not sign:
+        return before
+    if to:
+        await _free(connection, account_id, sign, to)
+    if sign:
+        await connection.execute(_PUT_SIGN, account_id, sign, to)
+    else:
+        await connection.execute("UPDATE account SET extend_code = $2 WHERE id = $1", account_id, to)
+    if before or await connection.fetchval(_HAS_SENT, account_id, _lately()):
+        await connection.execute(_KEEP, account_id, sign, before, MATCHED_DAYS)
+    return before
+
+
+def _lately() -> int:
+    """Messages since this id may wait, or be answered."""
+    return first_id(clock.now() - LONGEST_VALIDITY - ANSWERED_WITHIN)
+
+
+async def _free(connection: Connection, account_id: int, sign: str, to: str) -> None:
+    taken = await connection.fetchval(_TAKEN, to, account_id, sign)
+    if taken is not None:
+        raise Invalid(
+            "STATE_CONFLICT",
+            reason=f"扩展号 {to} 属于账号 {taken}(含 {MATCHED_DAYS} 天内使用过的)",
+            reason_en=f"{to} belongs to account {taken}, or did within {MATCHED_DAYS} days",
+        )
+    user = await connection.fetchval(_IN_USE, to, account_id, _lately(), timeout=PATIENCE)
+    if user is not None:
+        raise Invalid(
+            "STATE_CONFLICT",
+            reason=f"账号 {user} 近期以 {to} 开头的扩展号发送过短信,仍可能收到回复",
+            reason_en=f"account {user} has lately sent from {to}, and may still be answered",
+        )

@@ -1,0 +1,1 @@
+"""PostgreSQL and the files beside it: pools, group commit, journal, spool, leases, migrations."""

@@ -1,0 +1,211 @@
+"""The way to PostgreSQL: pools with limits and timeouts, and one error for "the database is not there"."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar, cast
+
+import asyncpg
+import structlog
+
+from smsgw.core.errors import Temporary
+from smsgw.runtime import aio
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+Connection = asyncpg.Connection
+Row = asyncpg.Record
+
+CONNECT_TIMEOUT = 5.0
+SERVER_TIMEOUT = 60.0
+"""After which the server gives a statement up, its waiting for locks included: nobody may be left to cancel it."""
+COMMAND_TIMEOUT = 30.0
+"""The same of the driver, for a statement that is given no time of its own."""
+# asyncpg needs up to twice its own timeout against a frozen server; ours is the one that counts.
+STATEMENT_TIMEOUT = 5.0
+
+# Writers touch rows by key only. On a partition without statistics the planner would otherwise choose hash or
+# merge joins over the whole partition (four times slower and growing), or add the bitmap of a partial index that holds
+# all of the backlog to the one row that the key finds.
+WRITER_SETTINGS = {
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_seqscan": "off",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
+COMMON_SETTINGS = {"timezone": "UTC", "jit": "off", "idle_in_transaction_session_timeout": "5s"}
+
+OUTAGE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.QueryCanceledError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresIOError,
+)
+"""What means "not now" rather than "wrong": connection lost, frozen, disk full, read-only, out of connections."""
+
+
+def forgive_abandoned(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Handler of a loop's leftovers. A connection that is lost in the very moment in which its query is cut short tells
+    it to nobody: the outage itself is dealt with and logged where it is met."""
+    if not isinstance(context.get("exception"), asyncpg.PostgresConnectionError):
+        loop.default_exception_handler(context)
+
+
+CONFLICT = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
+
+def refused_as_data(exc: BaseException) -> bool:
+    """Whether the server, or the driver, refuses what it was given: the same will be refused again."""
+    if isinstance(exc, asyncpg.IntegrityConstraintViolationError):
+        return bool(getattr(exc, "constraint_name", None))  # without one: a partition is missing
+    return isinstance(exc, asyncpg.DataError)
+
+
+def reason(exc: BaseException) -> str:
+    """What an error is, without the values that its message may hold."""
+    parts = [
+        type(exc).__name__,
+        *(getattr(exc, name, None) for name in ("sqlstate", "table_name", "constraint_name")),
+    ]
+    return " ".join(str(part) for part in parts if part)
+
+
+async def as_writer(connection: Connection) -> None:
+    """Let the transaction under way be planned as a writer's: rows are touched by key only."""
+    await connection.execute(
+        "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in WRITER_SETTINGS.items())
+    )
+
+
+def unavailable(exc: BaseException) -> Temporary:
+    """The error that callers see for an outage; its reason says what an operator has to look at."""
+    if isinstance(exc, asyncpg.DiskFullError):
+        reason = "数据库磁盘空间不足,请清理磁盘"
+    elif isinstance(exc, asyncpg.ReadOnlySQLTransactionError):
+        reason = "数据库处于只读状态"
+    elif isinstance(exc, asyncpg.TooManyConnectionsError):
+        reason = "数据库连接数已满"
+    elif isinstance(exc, TimeoutError | asyncpg.QueryCanceledError):
+        reason = "数据库响应超时"
+    else:
+        reason = "数据库连接失败"
+    return Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason=reason)
+
+
+async def connect(
+    dsn: str,
+    *,
+    writer: bool = False,
+    timeout: float = CONNECT_TIMEOUT,  # noqa: ASYNC109
+    statement_timeout: float = SERVER_TIMEOUT,
+    command_timeout: float = 0.0,
+) -> Connection:
+    """One connection of its own; ``writer`` pins plans for statements that touch rows by key. ``statement_timeout``:
+    seconds after which the server gives a statement up by itself (0: never); ``command_timeout``: after which we do
+    (0: ``COMMAND_TIMEOUT``)."""
+    settings = COMMON_SETTINGS | (WRITER_SETTINGS if writer else {})
+    if statement_timeout:
+        settings = settings | {"statement_timeout": f"{statement_timeout * 1000:.0f}"}
+    return await asyncpg.connect(
+        dsn,
+        timeout=min(timeout, CONNECT_TIMEOUT),
+        command_timeout=command_timeout or COMMAND_TIMEOUT,
+        server_settings={"application_name": "smsgw", **settings},
+    )
+
+
+class Database:
+    """The general pool, for everything but the group-commit writers (they own connections, see ``batch``)."""
+
+    def __init__(self, dsn: str, *, size: int = 10) -> None:
+        self.dsn = dsn
+        self._size = size
+        self._pool: asyncpg.Pool | None = None
+
+    async def open(self) -> None:
+        """Connect; raises ``Temporary("STORAGE_UNAVAILABLE")`` when the server cannot be reached."""
+        try:
+            self._pool = await asyncpg.create_pool(
+                self.dsn,
+                min_size=1,
+                max_size=self._size,
+                timeout=CONNECT_TIMEOUT,
+                command_timeout=COMMAND_TIMEOUT,
+                max_inactive_connection_lifetime=300,
+                server_settings={
+                    "application_name": "smsgw",
+                    **COMMON_SETTINGS,
+                    "statement_timeout": f"{SERVER_TIMEOUT * 1000:.0f}",
+                },
+            )
+        except OUTAGE as exc:
+            raise unavailable(exc) from exc
+
+    async def close(self) -> None:
+        """Close all connections; those still in use are cut after 5 s."""
+        if self._pool is not None:
+            try:
+                await asyncio.wait_for(self._pool.close(), 5)
+            except (TimeoutError, *OUTAGE):
+                self._pool.terminate()
+            self._pool = None
+
+    @contextlib.asynccontextmanager
+    async def acquire(self, *, timeout: float = STATEMENT_TIMEOUT) -> AsyncIterator[Connection]:  # noqa: ASYNC109
+        """A pooled connection for at most ``timeout`` seconds, waiting for it included."""
+        if self._pool is None:
+            raise Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason="数据库未连接")
+        try:
+            async with aio.timeout(timeout), self._pool.acquire() as connection:
+                if timeout > SERVER_TIMEOUT:  # the pool takes it back with the connection
+                    await connection.execute(f"SET statement_timeout = {timeout * 1000:.0f}")
+                yield cast(Connection, connection)
+        except OUTAGE as exc:
+            log.warning("database.unavailable", error=type(exc).__name__)
+            raise unavailable(exc) from exc
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, *, timeout: float = STATEMENT_TIMEOUT) -> AsyncIterator[Connection]:  # noqa: ASYNC109
+        """A connection inside a transaction that commits when the block ends without an error."""
+        async with self.acquire(timeout=timeout) as connection, connection.transaction():
+            yield connection
+
+    async def _run(self, call: Callable[[Connection], Awaitable[T]], timeout: float) -> T:  # noqa: ASYNC109
+        async with self.acquire(timeout=timeout) as connection:
+            return await call(connection)
+
+    async def fetch(self, sql: str, *args: Any, timeout: float = STATEMENT_TIMEOUT) -> list[Row]:  # noqa: ASYNC109
+        """All rows."""
+        return await self._run(lambda c: c.fetch(sql, *args, timeout=max(timeout, COMMAND_TIMEOUT)), timeout)
+
+    async def fetchrow(self, sql: str, *args: Any, timeout: float = STATEMENT_TIMEOUT) -> Row | None:  # noqa: ASYNC109
+        """The first row, or None."""
+        return await self._run(
+            lambda c: c.fetchrow(sql, *args, timeout=max(timeout, COMMAND_TIMEOUT)), timeout
+        )
+
+    async def fetchval(self, sql: str, *args: Any, timeout: float = STATEMENT_TIMEOUT) -> Any:  # noqa: ASYNC109
+        """The first column of the first row, or None."""
+        return await self._run(
+            lambda c: c.fetchval(sql, *args, timeout=max(timeout, COMMAND_TIMEOUT)), timeout
+        )
+
+    async def execute(self, sql: str, *args: Any, timeout: float = STATEMENT_TIMEOUT) -> str:  # noqa: ASYNC109
+        """Run a statement; the command tag."""
+        return await self._run(
+            lambda c: c.execute(sql, *args, timeout=max(timeout, COMMAND_TIMEOUT)), timeout
+        )

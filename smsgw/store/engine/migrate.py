@@ -1,0 +1,117 @@
+"""Numbered migrations, forward only, under an advisory lock; the schema states the oldest program it accepts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from importlib import resources
+
+import structlog
+
+from smsgw.store.engine import database, database_roles, partitions
+
+log = structlog.get_logger(__name__)
+
+PATIENCE = 3600.0
+"""Seconds for a statement: it may build an index over months of rows."""
+_LOCK = 0x736D736777  # "smsgw"
+_NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.(pre|post)\.sql$")
+
+
+class SchemaTooNew(RuntimeError):
+    """The database was upgraded by a later program, which no longer accepts this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    number: int
+    name: str
+    sql: str
+
+
+def migrations() -> list[Migration]:
+    """All migrations this program ships, in order."""
+    folder = resources.files("smsgw.store").joinpath("migrations")
+    found = [
+        Migration(int(match[1]), entry.name, entry.read_text("utf-8"))
+        for entry in folder.iterdir()
+        if (match := _NAME.match(entry.name))
+    ]
+    return sorted(found, key=lambda m: m.number)
+
+
+SCHEMA_VERSION = migrations()[-1].number
+"""What this program was written for: the highest migration it ships."""
+
+
+class SchemaTooOld(RuntimeError):
+    """The database needs migrations, and the role that we are is not their owner."""
+
+
+_MAY = """
+SELECT CASE WHEN to_regclass('schema_info') IS NULL THEN has_schema_privilege(current_schema(), 'CREATE')
+       ELSE (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('schema_info')) END
+"""
+
+
+async def migrate(dsn: str, *, application: str = "", today: date | None = None) -> int:
+    """Bring the database to this program's schema and make the partitions of the coming days.
+
+    ``dsn`` is the owner's; ``application`` that of the role which the daemon works as, which is given what it needs
+    (``roles``). With a ``dsn`` of the application it only looks whether there is anything to do.
+
+    Returns the number of migrations applied. Safe to call from several nodes at once. Raises ``SchemaTooNew`` and
+    ``SchemaTooOld``.
+    """
+    connection = await database.connect(dsn, statement_timeout=0, command_timeout=PATIENCE)
+    try:
+        role = await _apart(connection, dsn, application)
+        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK, timeout=database.COMMAND_TIMEOUT)
+        await connection.execute("SET lock_timeout = '4s'")
+        version = 0
+        if await connection.fetchval("SELECT to_regclass('schema_info') IS NOT NULL"):
+            row = await connection.fetchrow("SELECT version, compat FROM schema_info")
+            if row is None:
+                raise SchemaTooNew("the table schema_info is empty: this is not a database of smsgw")
+            version = row["version"]
+            if row["compat"] > SCHEMA_VERSION:
+                raise SchemaTooNew(
+                    f"the database has schema {version}, which needs a program that knows schema {row['compat']}; "
+                    f"this one knows {SCHEMA_VERSION}: install the newer smsgw"
+                )
+        if version < SCHEMA_VERSION and not await connection.fetchval(_MAY):
+            raise SchemaTooOld(
+                f"the database has schema {version}, this program needs {SCHEMA_VERSION}, and the role "
+                f"{await database_roles.name_of(connection)} does not own it: "
+                "run smsgwctl migrate --dsn with the owner's, or set [database] owner_dsn"
+            )
+        applied = 0
+        for migration in migrations():
+            if migration.number > version:
+                async with connection.transaction():
+                    await connection.execute(migration.sql)
+                    await connection.execute("UPDATE schema_info SET version = $1", migration.number)
+                    if role:  # with it: there is no moment in which a node misses a right
+                        await database_roles.settle(connection, role)
+                log.info("schema.migrated", migration=migration.name)
+                applied += 1
+        if role and version <= SCHEMA_VERSION:  # what a later program needs is not ours to take
+            async with connection.transaction():
+                await database_roles.settle(connection, role)
+        await partitions.ensure(connection, today or await connection.fetchval(partitions.TODAY))
+        return applied
+    finally:
+        await connection.close(timeout=5)
+
+
+async def _apart(connection: database.Connection, dsn: str, application: str) -> str:
+    """The application's role, when it is one of its own."""
+    if application in ("", dsn):
+        return ""
+    other = await database.connect(application)
+    try:
+        role = await database_roles.name_of(other)
+    finally:
+        await other.close(timeout=5)
+    return role if await database_roles.apart(connection, role) else ""

@@ -1,0 +1,1 @@
+"""The statements of messages and their parts: the hot SQL."""

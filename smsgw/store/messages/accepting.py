@@ -1,0 +1,260 @@
+"""The accept transaction: idempotency, credit, messages and parts, all or nothing for each call."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+
+from smsgw.core.errors import Refused, SmsgwError
+from smsgw.core.frequency import Reason, seconds_of
+from smsgw.core.ids import day_of, time_of
+from smsgw.core.states import PartState, status_of
+from smsgw.store.engine.database import Connection
+from smsgw.store.messages import abroad, complaints, counters, credit, frequency, partner_parts, request_keys
+from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, Refusal, Stored
+from smsgw.store.messages.outcomes import EVENT_COLUMNS
+from smsgw.store.records import audit
+
+_SIGN, _PARTS, _TEST = (MESSAGE_COLUMNS.index(c) for c in ("sign", "parts", "test"))
+
+Revise = Callable[[NewCall, Mapping[int, Reason]], NewCall]
+"""Makes of a call, and the messages of it (by index) that are one too many and why, the call without them."""
+
+
+Results = dict[int, Stored | SmsgwError]
+"""By ``id()`` of the call."""
+
+_PRESENT = "SELECT id FROM message WHERE id = ANY($1::bigint[])"
+
+_OWN_ADDRESS = "UPDATE customer_event SET target = $2 WHERE id = ANY($1::bigint[])"
+_CALLBACK = "UPDATE message SET callback_url = $2 WHERE id = ANY($1::bigint[])"
+
+
+async def commit_calls(
+    connection: Connection,
+    calls: list[NewCall],
+    again: bool,
+    *,
+    node: int,
+    seen: Callable[[Mapping[int, int]], None] = lambda _: None,
+    revise: Revise | None = None,
+    reserved: Callable[[int], int] = lambda _: 0,
+) -> list[Stored | SmsgwError]:
+    """Store the calls inside the caller's transaction; one result a call, in order.
+
+    A refused call (credit, stopped account, key used otherwise) leaves nothing behind and does not disturb others.
+    ``seen`` is told the units that the accounts can still spend. ``revise`` gives a call without some of its messages;
+    without it no frequency is limited. ``reserved``: units of an account that spooled calls are going to need,
+    those of ``calls`` included; others do not get them.
+    """
+    results: Results = {}
+    newest = max(call.batch_id for call in calls)  # what was set apart long ago is sent, and counted, today
+    day = day_of(newest)
+
+    def still_open() -> list[NewCall]:
+        return [call for call in calls if id(call) not in results]
+
+    limits = await credit.lock(connection, calls, day)
+    # Under the lock: the server may still have been at the COMMIT of the earlier try when this one began.
+    results |= await _present(connection, [c for c in calls if again or c.spooled])
+    for call in calls:
+        if id(call) in results:
+            limits.settle(call)
+    results |= await _not_joinable(connection, [c for c in still_open() if c.joins])
+    for call in still_open():
+        if call.gate is not None and (shut := await call.gate.admit(connection)) is not None:
+            results[id(call)] = shut
+    admitted, others = await _admit(connection, still_open(), limits, reserved)
+    results |= others
+    fresh, revised = await _thin_out(connection, admitted, revise, time_of(newest))
+    for call, was in zip(fresh, admitted, strict=True):
+        results[id(was)] = Stored(call.batch_id, revised=call.answer if id(was) in revised else None)
+    if fresh:
+        await _write(connection, fresh)
+        await _account_for(connection, [c for c in fresh if c.messages and not c.test], day, node)
+        await _follow_up(connection, fresh)
+    seen(limits.available)
+    return [results[id(call)] for call in calls]
+
+
+async def _present(connection: Connection, doubtful: Sequence[NewCall]) -> Results:
+    """An earlier try may have been committed: what is there is done."""
+    if not doubtful:
+        return {}
+    present = {row["id"] for row in await connection.fetch(_PRESENT, [c.first for c in doubtful])}
+    return {id(c): Stored(c.batch_id, present=True) for c in doubtful if c.first in present}
+
+
+async def _not_joinable(connection: Connection, joining: Sequence[NewCall]) -> Results:
+    """Messages put together from parts of which one is part of another message by now."""
+    if not joining:
+        return {}
+    lost: Results = {}
+    open_parts = await partner_parts.lock(connection, {i for c in joining for i in c.joins})
+    for call in joining:
+        if open_parts.issuperset(call.joins):
+            open_parts.difference_update(call.joins)
+        else:
+            lost[id(call)] = Refused("STATE_CONFLICT", reason="长短信分段已被合并")
+    return lost
+
+
+async def _admit(
+    connection: Connection, calls: list[NewCall], limits: credit.Limits, reserved: Callable[[int], int]
+) -> tuple[list[NewCall], Results]:
+    """Those that have their keys, and that their accounts can pay; what becomes of the others."""
+    admitted: list[NewCall] = []
+    results: Results = {}
+    while calls:
+        lost = await request_keys.settle(connection, [c for c in calls if c.keys])
+        refused: list[NewCall] = []
+        for call in calls:
+            if id(call) in lost:
+                continue
+            refusal = limits.refusal(call, 0 if call.spooled else reserved(call.account_id))
+            if refusal is None:
+                limits.take(call)
+                admitted.append(call)
+            else:
+                results[id(call)] = refusal
+                refused.append(call)
+                limits.settle(call)
+        await request_keys.drop(connection, [c for c in refused if c.keys])
+        # A key whose winner, in this very batch, was refused is free again.
+        gone = {id_ for call in refused for id_ in (call.batch_id, *(row[0] for row in call.messages))}
+        calls = [c for c in calls if id(c) in lost and lost[id(c)].holder in gone]
+        results |= {key: lost_to.result for key, lost_to in lost.items() if lost_to.holder not in gone}
+    return admitted, results
+
+
+async def _thin_out(
+    connection: Connection, calls: list[NewCall], revise: Revise | None, now: datetime
+) -> tuple[list[NewCall], set[int]]:
+    """The calls without the messages that are too many, of their account abroad or to their number; which of ``calls``
+    were changed, by ``id()``."""
+    if revise is None:
+        return calls, set()
+    far = await abroad.judge(connection, calls)
+    thinned = [revise(c, far[id(c)]) if id(c) in far else c for c in calls]
+    too_many = await frequency.settle(connection, thinned, seconds_of(now))
+    thinned = [revise(c, too_many[id(c)]) if id(c) in too_many else c for c in thinned]
+    await abroad.enter(connection, calls, thinned, far)
+    if not far and not too_many:
+        return calls, set()
+    changed = [(was, new) for was, new in zip(calls, thinned, strict=True) if new is not was]
+    await request_keys.change(connection, changed)
+    return thinned, {id(was) for was, _ in changed}
+
+
+async def _write(connection: Connection, calls: Sequence[NewCall]) -> None:
+    """Enter messages and parts, and what was refused."""
+    messages = [row for call in calls for row in call.messages]
+    await connection.copy_records_to_table("message", records=messages, columns=MESSAGE_COLUMNS, timeout=10)
+    parts = [row for call in calls for row in call.parts]
+    await connection.copy_records_to_table("part", records=parts, columns=PART_COLUMNS, timeout=10)
+    await record_refused(connection, [r for call in calls for r in call.refused])
+    for call in calls:
+        if call.callback_url:
+            await own_address(connection, call)
+
+
+async def own_address(connection: Connection, call: NewCall) -> None:
+    """The reports of the call's messages go to an address of its own."""
+    rows = [*call.messages, *(r.message for r in call.refused)]
+    await connection.execute(_CALLBACK, [row[0] for row in rows], call.callback_url)
+    if call.refused:
+        await connection.execute(_OWN_ADDRESS, [r.event_id for r in call.refused], call.callback_url)
+
+
+async def _account_for(connection: Connection, live: Sequence[NewCall], day: date, node: int) -> None:
+    """Enter what is paid, and count what is sent."""
+    await credit.enter(connection, live, day)
+    accepted: counters.Delta = Counter()
+    signs: Counter[str] = Counter()
+    for call in live:
+        accepted[call.account_id, 0, "accepted"] += len(call.parts)
+        for row in call.messages:
+            signs[str(row[_SIGN])] += int(row[_PARTS])  # type: ignore[call-overload]
+    del signs[""]
+    await counters.add(connection, node, accepted)
+    await complaints.count_sent(connection, node, day, signs)
+
+
+async def _follow_up(connection: Connection, calls: Sequence[NewCall]) -> None:
+    """What else is written because a call is stored."""
+    for call in calls:
+        if call.gate is not None:
+            await call.gate.mark(connection)
+        if call.emergency_by:
+            await audit.append(
+                connection, actor=call.emergency_by, action="message.emergency",
+                object=f"message/{call.batch_id}", after={"account": call.account_id, "parts": len(call.parts)},
+            )  # fmt: skip
+    joined = {part_id: call.batch_id for call in calls for part_id in call.joins}
+    if joined:
+        await partner_parts.join(connection, joined)
+    await _hold(connection, [call for call in calls if call.review])
+
+
+def _status(refusal: Refusal) -> str:
+    state = refusal.part[PART_COLUMNS.index("state")]
+    return status_of(PartState(int(str(state))), True)
+
+
+_HOLD = """
+INSERT INTO review (batch_id, account_id, type, origin, submitter, reasons, numbers, parts, content, due_at, validity,
+                    expires_at)
+SELECT batch_id, account_id, type, origin, submitter, string_to_array(reasons, E'\\n'), numbers, parts, content, due,
+       validity, expires
+FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::int[], $8::int[],
+            $9::text[], $10::timestamptz[], $11::interval[], $12::timestamptz[])
+     AS d(batch_id, account_id, type, origin, submitter, reasons, numbers, parts, content, due, validity,
+          expires)
+"""
+
+
+async def _hold(connection: Connection, calls: Sequence[NewCall]) -> None:
+    """Enter calls that a reviewer has to see first."""
+    held = [(c, c.review) for c in calls if c.review is not None]
+    if held:
+        await connection.execute(
+            _HOLD,
+            [c.batch_id for c, _ in held],
+            [c.account_id for c, _ in held],
+            [r.type for _, r in held],
+            [r.origin for _, r in held],
+            [r.submitter for _, r in held],
+            ["\n".join(r.reasons) for _, r in held],
+            [r.numbers for _, r in held],
+            [len(c.parts) for c, _ in held],
+            [r.content for _, r in held],
+            [r.due for _, r in held],
+            [timedelta(seconds=r.validity_s) for _, r in held],
+            [r.expires for _, r in held],
+        )
+
+
+async def record_refused(connection: Connection, refused: Sequence[Refusal]) -> None:
+    """Enter what was refused: messages that are final from the start, with their reports."""
+    if not refused:
+        return
+    await connection.copy_records_to_table(
+        "message",
+        records=[(*r.message, r.text) for r in refused],
+        columns=(*MESSAGE_COLUMNS, "refusal"),
+        timeout=10,
+    )
+    await connection.copy_records_to_table(
+        "part", records=[r.part for r in refused], columns=PART_COLUMNS, timeout=10
+    )
+    column = {name: n for n, name in enumerate(PART_COLUMNS)}
+    events = [
+        (r.event_id, r.part[column["account_id"]], "report", r.part[0], _status(r), r.part[column["class"]],
+         r.part[column["code"]], 0, None, r.part[column["final_at"]], r.message[_TEST],
+         None if r.told else r.part[column["final_at"]])
+        for r in refused
+    ]  # fmt: skip
+    await connection.copy_records_to_table(
+        "customer_event", records=events, columns=(*EVENT_COLUMNS, "acknowledged_at"), timeout=10
+    )

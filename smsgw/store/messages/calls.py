@@ -1,0 +1,133 @@
+"""A send call as it is stored: its rows, its keys, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from smsgw.core.abroad import Abroad
+from smsgw.core.errors import SmsgwError
+from smsgw.core.frequency import Watch
+from smsgw.store.engine.database import Connection
+
+MESSAGE_COLUMNS = (
+    "id", "batch_id", "account_id", "origin", "type", "number", "carrier", "province", "content", "sign",
+    "coding", "parts", "concat_ref", "price", "client_ref", "ext", "extend_code", "submitter", "refund_failed",
+    "test", "template_id",
+)  # fmt: skip
+PART_COLUMNS = (
+    "id", "part", "total", "account_id", "pool_id", "lane", "state", "unknown_policy", "next_at", "expires_at",
+    "code", "class", "by_us", "accepted_at", "final_at",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """An Idempotency-Key (``k``), client_ref (``r``) or nonce of a signature (``n``) with what it stands for."""
+
+    kind: str
+    key: str
+    request_sha256: bytes
+    message_id: int
+    answers: bool = True
+    """A repeat is answered with the first answer; False: with ``CLIENT_REF_EXISTS`` (one reference of many), or
+    ``AUTH_NONCE_REPLAYED``."""
+
+
+class ChunkGuard(Protocol):
+    """What else has to hold, and is written, in the transaction that stores a call."""
+
+    async def admit(self, connection: Connection) -> SmsgwError | None:
+        """Why the call may not be stored; None when it may. Must not wait for locks."""
+
+    async def mark(self, connection: Connection) -> None:
+        """The call is being stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A recipient that gets nothing: it stands in the record, and is reported."""
+
+    message: tuple[object, ...]
+    part: tuple[object, ...]
+    text: str
+    """Why, for people."""
+    event_id: int
+    """Of the report."""
+    told: bool = True
+    """False: nobody is offered the report; it is there for the statistics."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewReview:
+    """Why a call is HELD, and what the reviewer sees of it at first."""
+
+    type: str
+    origin: str
+    submitter: str
+    reasons: tuple[str, ...]
+    numbers: int
+    content: str
+    due: datetime | None
+    validity_s: float
+    """Seconds, from its release on."""
+    expires: datetime
+    """When nobody is asked any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewCall:
+    """All rows of one send call. Tuples in the order of ``MESSAGE_COLUMNS`` and ``PART_COLUMNS``."""
+
+    account_id: int
+    batch_id: int
+    messages: Sequence[tuple[object, ...]]
+    parts: Sequence[tuple[object, ...]]
+    units: int
+    """Debited from the account."""
+    keys: tuple[RequestKey, ...]
+    answer: bytes
+    """What a repeat of the call is answered with."""
+    emergency_by: str = ""
+    """Who has sent it on the emergency lane: that is audited."""
+    above: tuple[int, ...] = ()
+    """Accounts above, whose quotas count it."""
+    guards: tuple[int, ...] = ()
+    """Those of the account and the ones above that have a quota."""
+    test: bool = False
+    """Of a test key: nothing is counted and nothing is paid."""
+    callback_url: str = ""
+    """Where the reports of these messages go."""
+    joins: tuple[int, ...] = ()
+    """A message put together from parts of a partner: their ids. Refused when one is part of another by now."""
+    spooled: bool = False
+    """Was accepted while the database was away, and comes from the spool."""
+    gate: ChunkGuard | None = None
+    refused: tuple[Refusal, ...] = ()
+    """Recipients that were refused. A call that has nothing else is stored all the same; it costs nothing."""
+
+    watches: tuple[Watch, ...] = ()
+    """Messages whose numbers must not get too many."""
+    abroad: tuple[Abroad, ...] = ()
+    """Messages that go outside mainland China."""
+    review: NewReview | None = None
+    """It is HELD."""
+
+    @property
+    def first(self) -> object:
+        """Id of a message of it."""
+        return (self.messages or [r.message for r in self.refused])[0][0]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The call is committed; ``replay`` holds the first answer when it had been made before, as ``batch_id``."""
+
+    batch_id: int
+    replay: bytes | None = None
+    present: bool = field(default=False, compare=False)
+    """It had been committed before: a repeat of the transaction, or of a replay, has found it."""
+    revised: bytes | None = None
+    """The answer, where it is another than the call had."""

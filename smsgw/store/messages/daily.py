@@ -1,0 +1,252 @@
+"""Statistics by day of acceptance: rolled up from the rows that are the truth, and recounted from them.
+
+Nothing is counted on the hot path. A roll-up reads what has been written since it last ran, up to ``MARGIN`` ago
+(ids are made before their commit), and a nightly recount puts right whatever came later than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from smsgw.core.errors import Invalid
+from smsgw.core.ids import CHINA, EPOCH_MS, day_of, day_range, first_id
+from smsgw.store.engine.database import Connection, Database, Row
+
+MARGIN = timedelta(seconds=15)
+"""What is younger may not be committed yet; a call is given up after 3 s without a commit."""
+STEP = timedelta(minutes=2)
+"""Ids of a transaction, as a stretch of time."""
+SETTLED = 4
+"""Days until a day gets its last recount: reports come for 72 hours."""
+
+RECOUNT_PATIENCE = 300.0
+"""Seconds for a statement over a whole day."""
+
+DIMENSIONS = ("day", "account", "type", "sign", "channel", "carrier", "province", "origin")
+STATUSES = (
+    "delivered",
+    "failed",
+    "expired",
+    "no_report",
+    "unconfirmed",
+    "rejected",
+    "cancelled",
+    "duplicate",
+)
+"""How messages end."""
+MAX_ROWS = 10_000
+MAX_DAYS = 366
+
+# Another node is at it: nothing to do.
+_CURSOR = "SELECT message_id, event_id, recounted FROM stat_cursor FOR UPDATE SKIP LOCKED"
+_CURSOR_WAIT = "SELECT message_id, event_id, recounted FROM stat_cursor FOR UPDATE"
+_MOVE = "UPDATE stat_cursor SET message_id = $1, event_id = $2"
+_RECOUNTED = "UPDATE stat_cursor SET recounted = $1"
+_OLDEST = "SELECT LEAST((SELECT min(id) FROM message), (SELECT min(id) FROM customer_event))"
+
+_ADD = """
+INSERT INTO stat_day AS s
+    (day, account_id, type, sign, channel_id, carrier, province, origin, status, messages, parts, units)
+{rows}
+ON CONFLICT (day, account_id, type, sign, channel_id, carrier, province, origin, status) DO UPDATE
+SET messages = s.messages + excluded.messages, parts = s.parts + excluded.parts, units = s.units + excluded.units
+"""
+_DAY = f"(to_timestamp(((m.id >> 22) + {EPOCH_MS}) / 1000.0) AT TIME ZONE 'Asia/Shanghai')::date"
+_ACCEPTED = _ADD.format(
+    rows=f"""
+SELECT {_DAY}, account_id, type, sign, 0, carrier, province, origin, 'accepted', count(*), sum(parts), sum(price)
+FROM message m WHERE id > $1 AND id <= $2 AND NOT test GROUP BY 1, 2, 3, 4, 6, 7, 8 ORDER BY 1, 2, 3, 4, 6, 7, 8
+"""  # noqa: S608 - constants
+)
+# A message has one report, or a second one that corrects the first. (+ 0: between two bounds, or in the order of ids,
+# the planner would read all events since the message for each of them.)
+_ENDED = _ADD.format(
+    rows=f"""
+SELECT {_DAY}, m.account_id, m.type, m.sign, COALESCE(p.channel_id, 0), m.carrier, m.province, m.origin, ended.status,
+       sum(ended.sense), sum(ended.sense * m.parts), sum(ended.sense * m.price)
+FROM customer_event e
+JOIN message m ON m.id = e.message_id AND m.id >= $3
+LEFT JOIN part p ON p.id = m.id AND p.part = 1 AND p.id >= $3
+CROSS JOIN LATERAL (
+    SELECT e.status, 1 AS sense
+    UNION ALL
+    (SELECT x.status, -1 FROM customer_event x
+     WHERE x.message_id = e.message_id AND x.kind = 'report' AND x.id >= e.message_id AND x.id + 0 < e.id
+     ORDER BY x.id + 0 DESC LIMIT 1)
+) ended
+WHERE e.kind = 'report' AND NOT e.test AND e.id > $1 AND e.id <= $2
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+"""  # noqa: S608
+)
+_REPORTED_FROM = """
+SELECT min(message_id) FROM customer_event WHERE kind = 'report' AND id > $1 AND id <= $2
+"""
+
+
+async def roll_up(database: Database, now: datetime) -> bool:
+    """Count one stretch of what is new; whether there may be more. Safe on several nodes."""
+    until = first_id(now - MARGIN)
+    async with database.transaction(timeout=60) as connection:
+        cursor = await connection.fetchrow(_CURSOR)
+        if cursor is None:
+            return False
+        messages: int = cursor["message_id"]
+        events: int = cursor["event_id"]
+        if not messages:  # the first time: begin with what there is
+            oldest = await connection.fetchval(_OLDEST)
+            messages = events = (oldest or until) - 1
+        new_messages = min(until, messages + _ids(STEP))
+        new_events = min(until, events + _ids(STEP))
+        if new_messages > messages:
+            await connection.execute(_ACCEPTED, messages, new_messages)
+        if new_events > events:
+            since = await connection.fetchval(_REPORTED_FROM, events, new_events)
+            if since is not None:
+                await connection.execute(_ENDED, events, new_events, since)
+        await connection.execute(_MOVE, max(messages, new_messages), max(events, new_events))
+    return max(new_messages, new_events) < until
+
+
+def _ids(stretch: timedelta) -> int:
+    return int(stretch.total_seconds() * 1000) << 22
+
+
+_CLEAR = "DELETE FROM stat_day WHERE day = $1"
+_RECOUNT_ACCEPTED = _ACCEPTED.replace("id > $1 AND id <= $2", "id >= $1 AND id < $2 AND id <= $3")
+_RECOUNT_ENDED = _ADD.format(
+    rows=f"""
+SELECT {_DAY}, m.account_id, m.type, m.sign, COALESCE(p.channel_id, 0), m.carrier, m.province, m.origin, e.status,
+       count(*), sum(m.parts), sum(m.price)
+FROM (SELECT DISTINCT ON (message_id) message_id, status FROM customer_event
+      WHERE kind = 'report' AND NOT test AND message_id >= $1 AND message_id < $2 AND id >= $1 AND id <= $3
+      ORDER BY message_id, id DESC) e
+JOIN message m ON m.id = e.message_id AND m.id >= $1 AND m.id < $2
+LEFT JOIN part p ON p.id = m.id AND p.part = 1 AND p.id >= $1 AND p.id < $2
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+"""  # noqa: S608
+)
+
+
+async def recount(database: Database, day: date) -> None:
+    """Count a business day anew, up to where the roll-up has come. Its events must all still be there."""
+    async with database.transaction(timeout=2 * RECOUNT_PATIENCE) as connection:
+        await _recount(connection, await connection.fetchrow(_CURSOR_WAIT), day)
+
+
+async def _recount(connection: Connection, cursor: Row | None, day: date) -> None:
+    if cursor is None:
+        raise RuntimeError("stat_cursor is empty")
+    low, high = day_range(day)
+    await connection.execute(_CLEAR, day)
+    await connection.execute(_RECOUNT_ACCEPTED, low, high, cursor["message_id"], timeout=RECOUNT_PATIENCE)
+    await connection.execute(_RECOUNT_ENDED, low, high, cursor["event_id"], timeout=RECOUNT_PATIENCE)
+
+
+async def recount_settled(database: Database, now: datetime, events_kept: int) -> date | None:
+    """The nightly step: recount the next day for which no more reports come; the day, None when there is none.
+
+    ``events_kept`` (days) is how long reports are kept: a day whose reports have begun to go is left as it is.
+    """
+    async with database.transaction(timeout=2 * RECOUNT_PATIENCE) as connection:
+        cursor = await connection.fetchrow(_CURSOR)
+        if cursor is None or not cursor["message_id"]:
+            return None
+        last = min(day_of(cursor["message_id"]), now.astimezone(CHINA).date()) - timedelta(days=SETTLED)
+        first: date = max(cursor["recounted"], now.astimezone(CHINA).date() - timedelta(days=events_kept))
+        if first > last:
+            return None
+        await _recount(connection, cursor, first)
+        await connection.execute(_RECOUNTED, first + timedelta(days=1))
+    return first
+
+
+# --- asking ----------------------------------------------------------------------------------------------------------
+
+_COLUMN = {
+    "day": "s.day",
+    "account": "a.name",
+    "type": "s.type",
+    "sign": "s.sign",
+    "channel": "COALESCE(c.name, '')",
+    "carrier": "s.carrier",
+    "province": "s.province",
+    "origin": "s.origin",
+}
+_COUNTS = ", ".join(
+    f"COALESCE(sum(s.messages) FILTER (WHERE s.status = '{status}'), 0)::bigint AS {status}"
+    for status in STATUSES
+)
+_ASK = """
+SELECT {keys}
+       COALESCE(sum(s.messages) FILTER (WHERE s.status = 'accepted'), 0)::bigint AS accepted,
+       COALESCE(sum(s.parts) FILTER (WHERE s.status = 'accepted'), 0)::bigint AS parts,
+       COALESCE(sum(s.units) FILTER (WHERE s.status = 'accepted'), 0)::bigint AS units,
+       {counts}
+FROM stat_day s JOIN account a ON a.id = s.account_id LEFT JOIN channel c ON c.id = s.channel_id
+WHERE s.day >= $1 AND s.day <= $2 AND ($3::bigint[] IS NULL OR s.account_id = ANY($3))
+      AND ($4::text IS NULL OR s.type = $4) AND ($5::text IS NULL OR s.sign = $5)
+{group} LIMIT $6
+"""
+_UP_TO = "SELECT LEAST(message_id, event_id) FROM stat_cursor"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Counts of one group. All are messages but ``parts`` and ``units`` (billable parts, before refunds)."""
+
+    keys: Mapping[str, str | date]
+    accepted: int
+    parts: int
+    units: int
+    ended: Mapping[str, int]
+    """Final status -> messages; what is missing from ``accepted`` is on its way."""
+
+
+async def ask(
+    database: Database,
+    *,
+    first: date,
+    last: date,
+    group: Sequence[str],
+    accounts: Sequence[int] | None = None,
+    type_: str | None = None,
+    sign: str | None = None,
+) -> list[Line]:
+    """Counts from day ``first`` to day ``last``, in groups; at most ``MAX_ROWS``. ``accounts`` None: all.
+
+    By channel the ends of messages are counted, and what was accepted stands in the group without a channel.
+    Raises ``PARAM_INVALID`` for an unknown group or too many days.
+    """
+    if not group:
+        raise Invalid("PARAM_MISSING", field="group")
+    if unknown := [name for name in group if name not in DIMENSIONS]:
+        raise Invalid(
+            "PARAM_INVALID", field="group", reason=f"{unknown[0]} 不可用,可选 {', '.join(DIMENSIONS)}"
+        )
+    if not timedelta(0) <= last - first < timedelta(days=MAX_DAYS):
+        raise Invalid("PARAM_INVALID", field="to_day", reason=f"须不早于 from_day,最多跨 {MAX_DAYS} 天")
+    names = list(dict.fromkeys(group))
+    keys = "".join(f"{_COLUMN[name]} AS {name}_, " for name in names)
+    by = ", ".join(str(n) for n in range(1, len(names) + 1))
+    query = _ASK.format(keys=keys, counts=_COUNTS, group=f"GROUP BY {by} ORDER BY {by}")
+    rows = await database.fetch(
+        query, first, last, None if accounts is None else list(accounts), type_, sign, MAX_ROWS
+    )
+    return [
+        Line(
+            {name: row[f"{name}_"] for name in names},
+            row["accepted"],
+            row["parts"],
+            row["units"],
+            {status: row[status] for status in STATUSES if row[status]},
+        )
+        for row in rows
+    ]
+
+
+async def up_to(database: Database) -> int:
+    """The id up to which everything is counted."""
+    found: int = await database.fetchval(_UP_TO)
+    return found

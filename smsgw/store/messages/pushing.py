@@ -1,0 +1,525 @@
+"""Events on their way to webhooks: what is due, what became of it, what was given up, and offering it again.
+
+One node pushes an endpoint (lease ``push/ID``), so a claim writes nothing: what is under way is in that node's memory.
+What became of it is written in a group commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from smsgw.core.errors import SmsgwError
+from smsgw.core.ids import first_id
+from smsgw.core.webhooks import MO, REPORT, TYPES, WAITING_COUNTED, kind_of
+from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.messages.events import render
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An event that can be pushed now."""
+
+    id: int
+    kind: str
+    message_id: int
+    tries: int
+    """Failed tries so far."""
+    target: str | None
+    """``callback_url`` of its message."""
+    item: dict[str, object]
+
+
+# An event waits for the earlier ones of its message: those under way ($5) and those that wait for their next try.
+_DUE = """
+WITH held AS MATERIALIZED (
+    SELECT message_id FROM customer_event
+    WHERE account_id = $1 AND leased_until > $4 AND acknowledged_at IS NULL
+)
+SELECT * FROM customer_event
+WHERE account_id = $1 AND kind = $2 AND acknowledged_at IS NULL AND (leased_until IS NULL OR leased_until <= $4)
+  AND message_id <> ALL($5::bigint[]) AND message_id NOT IN (SELECT message_id FROM held)
+  AND NOT test AND {which}
+ORDER BY id LIMIT $3
+"""
+_OWN = _DUE.format(which="(way IS NULL OR way = 'webhook') AND target IS NULL")
+_PUT_THERE = _DUE.format(which="way = 'webhook' AND target IS NULL")
+_TARGETS = _DUE.format(
+    which="target IS NOT NULL AND (way IS NULL OR way = 'webhook') AND split_part(target, '/', 3) <> ALL($6::text[])"
+)
+_GONE = (
+    "UPDATE customer_event SET acknowledged_at = $2 WHERE id = ANY($1::bigint[]) AND acknowledged_at IS NULL"
+)
+
+
+async def claim(
+    database: Database,
+    account_id: int,
+    kind: str,
+    limit: int,
+    *,
+    now: datetime,
+    primary: bool,
+    under_way: Sequence[int],
+) -> list[Due]:
+    """The oldest events of the kind that can be pushed. ``under_way``: messages whose events are just being pushed.
+
+    ``primary``: webhook is the account's way; otherwise only what was put there for redelivery.
+    """
+    async with database.acquire() as connection:
+        rows = await connection.fetch(
+            _OWN if primary else _PUT_THERE, account_id, kind, limit, now, list(under_way)
+        )
+        return await _due(connection, kind, rows, now)
+
+
+async def claim_targets(
+    database: Database,
+    account_id: int,
+    limit: int,
+    *,
+    now: datetime,
+    under_way: Sequence[int],
+    busy: Sequence[str],
+) -> list[Due]:
+    """The same for reports that go to their message's own address, but to none of these hosts (with ports)."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(_TARGETS, account_id, REPORT, limit, now, list(under_way), list(busy))
+        return await _due(connection, REPORT, rows, now)
+
+
+async def _due(connection: Connection, kind: str, rows: list[Row], now: datetime) -> list[Due]:
+    if not rows:
+        return []
+    items = await render(connection, kind, rows)
+    gone = [row["id"] for row, item in zip(rows, items, strict=True) if item is None]
+    if gone:  # its message is past its retention: there is nothing to tell any more
+        await connection.execute(_GONE, gone, now)
+    return [
+        Due(row["id"], kind, row["message_id"], row["attempts"], row["target"], item)
+        for row, item in zip(rows, items, strict=True)
+        if item is not None
+    ]
+
+
+# --- what became of it ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An event whose push has failed. Without ``next_at`` it is dead."""
+
+    id: int
+    tries: int
+    next_at: datetime | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A call that failed, or the sum of those that succeeded lately."""
+
+    id: int
+    webhook_id: int
+    at: datetime
+    calls: int
+    events: int
+    first_event: int
+    status: int
+    """HTTP; 0: no answer."""
+    ms: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the pushing node says of an endpoint."""
+
+    webhook_id: int
+    failing_since: datetime | None
+    last_error: str
+    last_ok_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a call."""
+
+    at: datetime
+    done: tuple[int, ...] = ()
+    tried: tuple[Tried, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    said: Said | None = None
+
+
+_DONE = """
+UPDATE customer_event SET acknowledged_at = $2, done_by = 'webhook'
+WHERE id = ANY($1::bigint[]) AND id >= $3 AND id <= $4 AND acknowledged_at IS NULL
+"""
+
+_TRIED = """
+UPDATE customer_event e SET attempts = t.tries, problem = t.problem, leased_until = t.next_at,
+    acknowledged_at = CASE WHEN t.next_at IS NULL THEN $5::timestamptz END,
+    dead_at = CASE WHEN t.next_at IS NULL THEN $5::timestamptz END
+FROM unnest($1::bigint[], $2::smallint[], $3::timestamptz[], $4::text[]) AS t(id, tries, next_at, problem)
+WHERE e.id = t.id AND e.id >= $6 AND e.id <= $7 AND e.acknowledged_at IS NULL
+"""
+
+ATTEMPT_COLUMNS = ("id", "webhook_id", "at", "calls", "events", "first_event", "status", "ms", "error")
+
+_SAID = """
+UPDATE webhook w SET last_error = s.last_error,
+    failing_since = CASE WHEN s.failing_since IS NOT NULL THEN LEAST(s.failing_since, w.failing_since) END,
+    last_ok_at = COALESCE(s.last_ok_at, w.last_ok_at)
+FROM unnest($1::bigint[], $2::timestamptz[], $3::text[], $4::timestamptz[])
+     AS s(id, failing_since, last_error, last_ok_at)
+WHERE w.id = s.id
+"""
+
+_PRESENT = "SELECT id FROM webhook_attempt WHERE id = ANY($1::bigint[])"
+
+
+async def commit(connection: Connection, results: list[Result], again: bool) -> list[int | SmsgwError]:
+    """Write down what became of calls; a repeat changes nothing."""
+    at = max(r.at for r in results)
+    done = sorted(i for r in results for i in r.done)
+    if done:
+        await connection.execute(_DONE, done, at, done[0], done[-1])
+    tried = sorted((t for r in results for t in r.tried), key=lambda t: t.id)
+    if tried:
+        await connection.execute(
+            _TRIED,
+            [t.id for t in tried],
+            [t.tries for t in tried],
+            [t.next_at for t in tried],
+            [t.problem for t in tried],
+            at,
+            tried[0].id,
+            tried[-1].id,
+        )
+    attempts = {a.id: a for r in results for a in r.attempts}
+    if attempts and again:
+        for row in await connection.fetch(_PRESENT, list(attempts)):
+            del attempts[row["id"]]
+    if attempts:
+        await connection.copy_records_to_table(
+            "webhook_attempt",
+            records=[tuple(getattr(a, name) for name in ATTEMPT_COLUMNS) for a in attempts.values()],
+            columns=ATTEMPT_COLUMNS,
+            timeout=10,
+        )
+    said = {r.said.webhook_id: r.said for r in results if r.said is not None}
+    if said:
+        last = [said[key] for key in sorted(said)]
+        await connection.execute(
+            _SAID,
+            [s.webhook_id for s in last],
+            [s.failing_since for s in last],
+            [s.last_error[:200] for s in last],
+            [s.last_ok_at for s in last],
+        )
+    return [len(r.done) + len(r.tried) for r in results]
+
+
+# Only what was tried: a puller's lease is not a pause.
+_FORWARD = """
+UPDATE customer_event SET leased_until = NULL
+WHERE account_id = $1 AND kind = ANY($2::text[]) AND acknowledged_at IS NULL AND leased_until > $3 AND attempts > 0
+  AND (target IS NOT NULL) = $4 AND ($5::text IS NULL OR split_part(target, '/', 3) = $5)
+"""
+
+
+async def bring_forward(
+    database: Database, account_id: int, kinds: Sequence[str], host: str | None, now: datetime
+) -> int:
+    """The receiver answers again: what waits for its next try is due at once. ``host``: of a ``callback_url``."""
+    tag = await database.execute(_FORWARD, account_id, list(kinds), now, host is not None, host, timeout=30)
+    return int(tag.rpartition(" ")[2])
+
+
+# --- what waits -------------------------------------------------------------------------------------------------
+
+_READY = """
+SELECT w.n FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS w(account_id, kind, n)
+WHERE EXISTS (
+    SELECT 1 FROM customer_event e
+    WHERE e.account_id = w.account_id AND e.kind = w.kind AND e.acknowledged_at IS NULL
+      AND (e.leased_until IS NULL OR e.leased_until <= $3) AND NOT e.test AND {which}
+)
+"""
+_READY_OWN = _READY.format(which="(e.way IS NULL OR e.way = 'webhook') AND e.target IS NULL")
+_READY_PUT_THERE = _READY.format(which="e.way = 'webhook' AND e.target IS NULL")
+_READY_TARGETS = _READY.format(which="e.target IS NOT NULL AND (e.way IS NULL OR e.way = 'webhook')")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whether an endpoint has something of a kind to push."""
+
+    account_id: int
+    kind: str
+    primary: bool
+    callback: bool
+
+
+async def ready(database: Database, questions: Sequence[Question], now: datetime) -> set[Question]:
+    """Those to which the answer is yes."""
+    found: set[Question] = set()
+    for sql, asked in (
+        (_READY_OWN, [q for q in questions if q.primary and not q.callback]),
+        (_READY_PUT_THERE, [q for q in questions if not q.primary and not q.callback]),
+        (_READY_TARGETS, [q for q in questions if q.callback]),
+    ):
+        if asked:
+            rows = await database.fetch(sql, [q.account_id for q in asked], [q.kind for q in asked], now)
+            found.update(asked[row["n"] - 1] for row in rows)
+    return found
+
+
+_WAITING = """
+SELECT count(*) AS n, min(id) AS oldest FROM (
+    SELECT id FROM customer_event
+    WHERE account_id = $1 AND kind = ANY($2::text[]) AND acknowledged_at IS NULL AND NOT test
+      AND (target IS NOT NULL) = $3
+      AND (way = 'webhook' OR ($4 AND way IS NULL)) LIMIT $5
+) few
+"""
+
+
+async def waiting(
+    database: Database, account_id: int, kinds: Sequence[str], *, primary: bool, callback: bool
+) -> tuple[int, int | None]:
+    """How many events wait for an endpoint (counted up to ``WAITING_COUNTED``), and the id of the oldest."""
+    row = await database.fetchrow(
+        _WAITING, account_id, list(kinds), callback, primary or callback, WAITING_COUNTED
+    )
+    return (0, None) if row is None else (row["n"], row["oldest"])
+
+
+# --- what was given up ------------------------------------------------------------------------------------------
+
+_DEAD = """
+SELECT a.name AS account, e.account_id, e.kind, e.target IS NOT NULL AS callback, count(*) AS n, max(e.dead_at) AS last
+FROM customer_event e JOIN account a ON a.id = e.account_id WHERE e.dead_at IS NOT NULL
+GROUP BY a.name, e.account_id, e.kind, callback
+"""
+
+
+async def dead(database: Database) -> list[Row]:
+    """Events given up and not offered again since: account, account_id, kind, callback, n, last."""
+    return await database.fetch(_DEAD)
+
+
+_FAILING = """
+SELECT w.id, a.name AS account, w.name, w.status, w.reason, w.failing_since, w.last_error
+FROM webhook w JOIN account a ON a.id = w.account_id
+WHERE w.failing_since < $1 OR (w.status = 'disabled' AND w.reason <> '')
+"""
+
+
+async def failing(database: Database, since: datetime) -> list[Row]:
+    """Endpoints that have failed without a break since before that, or that their receiver has switched off."""
+    return await database.fetch(_FAILING, since)
+
+
+_LOST = """
+SELECT a.name AS account, l.kind, sum(l.n)::bigint AS n FROM event_lost l JOIN account a ON a.id = l.account_id
+JOIN event_setting s ON s.account_id = l.account_id AND s.way <> 'pull'
+WHERE l.counted_at > $1 GROUP BY a.name, l.kind
+"""
+
+
+async def lost(database: Database, since: datetime) -> list[Row]:
+    """Events whose time was over before they were delivered, of accounts that do not pull: account, kind, n."""
+    return await database.fetch(_LOST, since)
+
+
+# --- for people -------------------------------------------------------------------------------------------------
+
+STATES = ("waiting", "delivered", "dead")
+KINDS = tuple(kind_of(t) for t in TYPES)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event and how its delivery stands."""
+
+    id: int
+    account_id: int
+    kind: str
+    message_id: int
+    state: str
+    tries: int
+    """Failed ones."""
+    problem: str
+    next_at: datetime | None
+    done_at: datetime | None
+    done_by: str
+    way: str | None
+    target: str | None
+
+
+_STATE = {
+    "waiting": "acknowledged_at IS NULL",
+    "dead": "dead_at IS NOT NULL",
+    "delivered": "acknowledged_at IS NOT NULL AND dead_at IS NULL",
+    None: "true",
+}
+# A page of each account and kind by its index, then the newest of all: it is not looked for among others' events.
+_PAGES = """
+SELECT e.* FROM unnest($1::bigint[]) AS a(id), unnest($2::text[]) AS k(kind), LATERAL (
+    SELECT * FROM customer_event
+    WHERE account_id = a.id AND kind = k.kind AND id < $3 AND id >= $4 AND {state} ORDER BY id DESC LIMIT $5
+) e
+"""
+_LISTED = {
+    "waiting": ("acknowledged_at IS NULL",),
+    "dead": ("acknowledged_at IS NOT NULL AND dead_at IS NOT NULL",),
+    "delivered": ("acknowledged_at IS NOT NULL AND dead_at IS NULL",),
+    None: ("acknowledged_at IS NULL", "acknowledged_at IS NOT NULL"),
+}
+_LISTS = {
+    state: " UNION ALL ".join(_PAGES.format(state=clause) for clause in clauses)
+    + " ORDER BY id DESC LIMIT $5"
+    for state, clauses in _LISTED.items()
+}
+_ABOUT = """
+WITH about AS MATERIALIZED (SELECT * FROM customer_event WHERE message_id = $1)
+SELECT * FROM about
+WHERE account_id = ANY($2::bigint[]) AND kind = ANY($3::text[]) AND id < $4 AND id >= $5 AND {state}
+ORDER BY id DESC LIMIT $6
+"""
+_LISTS_ABOUT = {state: _ABOUT.format(state=clause) for state, clause in _STATE.items()}
+_ACCOUNTS = "SELECT id FROM account"
+
+
+async def list_deliveries(
+    database: Database,
+    account_id: int | None,
+    *,
+    state: str | None,
+    kind: str | None = None,
+    message_id: int | None = None,
+    since: datetime,
+    before_id: int | None = None,
+    limit: int = 50,
+) -> list[Delivery]:
+    """Events with their delivery, newest first; of one account, or of all."""
+    accounts = [row["id"] for row in await database.fetch(_ACCOUNTS)] if account_id is None else [account_id]
+    kinds = KINDS if kind is None else (kind,)
+    span = before_id if before_id is not None else 2**63 - 1, max(0, first_id(since)), max(1, min(limit, 500))
+    if message_id is not None:
+        rows = await database.fetch(_LISTS_ABOUT[state], message_id, accounts, kinds, *span, timeout=15)
+    else:
+        rows = await database.fetch(_LISTS[state], accounts, kinds, *span, timeout=15)
+    return [_delivery(row) for row in rows]
+
+
+def _delivery(row: Row) -> Delivery:
+    done = row["acknowledged_at"]
+    state = "dead" if row["dead_at"] else "delivered" if done else "waiting"
+    return Delivery(
+        id=row["id"],
+        account_id=row["account_id"],
+        kind=row["kind"],
+        message_id=row["message_id"] if row["kind"] in (REPORT, MO) else 0,
+        state=state,
+        tries=row["attempts"],
+        problem=row["problem"],
+        next_at=row["leased_until"] if state == "waiting" and row["attempts"] else None,
+        done_at=done,
+        done_by=row["done_by"],
+        way=row["way"],
+        target=row["target"],
+    )
+
+
+_ATTEMPTS = """
+SELECT t.* FROM webhook_attempt t JOIN webhook w ON w.id = t.webhook_id
+WHERE w.account_id = $1 AND w.name = $2 AND t.id < $3 ORDER BY t.id DESC LIMIT $4
+"""
+
+
+async def list_attempts(
+    database: Database, account_id: int, name: str, *, before_id: int | None = None, limit: int = 50
+) -> list[Attempt]:
+    """Calls to an endpoint, newest first."""
+    rows = await database.fetch(
+        _ATTEMPTS,
+        account_id,
+        name,
+        before_id if before_id is not None else 2**63 - 1,
+        max(1, min(limit, 500)),
+    )
+    return [Attempt(*(row[column] for column in ATTEMPT_COLUMNS)) for row in rows]
+
+
+MAX_REDELIVERED = 10_000
+"""Events that one call offers again."""
+
+_BY_ID = "id = ANY($7::bigint[])"
+_BY_MESSAGE = "message_id = ANY($7::bigint[])"
+_BY_BOTH = f"{_BY_ID} AND message_id = ANY($8::bigint[])"
+
+_AGAIN = """
+WITH pick AS MATERIALIZED (SELECT id FROM ({pick}) p ORDER BY id LIMIT $6)
+UPDATE customer_event e SET acknowledged_at = NULL, dead_at = NULL, done_by = '', attempts = 0, problem = '',
+    leased_until = NULL, batch_id = NULL, way = $5,
+    target = CASE WHEN $5 IN ('pull', 'bind') THEN NULL ELSE e.target END
+FROM pick WHERE e.id = pick.id RETURNING e.kind
+"""
+# The oldest of each kind by its index, as for ``_PAGES``.
+_OLDEST = """
+SELECT e.id FROM unnest($4::text[]) AS k(kind), LATERAL (
+    SELECT id FROM customer_event
+    WHERE account_id = $1 AND kind = k.kind AND id >= $2 AND id < $3 AND {state} ORDER BY id LIMIT $6
+    FOR UPDATE SKIP LOCKED
+) e
+"""
+_NAMED = """
+SELECT id FROM customer_event
+WHERE {named} AND account_id = $1 AND kind = ANY($4::text[]) AND id >= $2 AND id < $3 AND {state} FOR UPDATE SKIP LOCKED
+"""
+_AGAINS = {
+    state: _AGAIN.format(pick=" UNION ALL ".join(_OLDEST.format(state=clause) for clause in clauses))
+    for state, clauses in _LISTED.items()
+}
+_AGAINS_NAMED = {
+    (state, named): _AGAIN.format(pick=_NAMED.format(named=named, state=clause))
+    for state, clause in _STATE.items()
+    for named in (_BY_ID, _BY_MESSAGE, _BY_BOTH)
+}
+
+
+async def redeliver(
+    database: Database,
+    account_id: int,
+    *,
+    state: str | None,
+    since: datetime,
+    until: datetime,
+    kind: str | None = None,
+    event_ids: Sequence[int] | None = None,
+    message_ids: Sequence[int] | None = None,
+    way: str | None = None,
+) -> dict[str, int]:
+    """Offer events again as if for the first time; how many, by kind (at most ``MAX_REDELIVERED`` altogether).
+
+    ``way`` None: the account's own.
+    """
+    kinds = KINDS if kind is None else (kind,)
+    arguments = account_id, max(0, first_id(since)), max(0, first_id(until)), kinds, way, MAX_REDELIVERED
+    if event_ids is None and message_ids is None:
+        rows = await database.fetch(_AGAINS[state], *arguments, timeout=30)
+    elif event_ids is None or message_ids is None:
+        named, ids = (_BY_MESSAGE, message_ids) if event_ids is None else (_BY_ID, event_ids)
+        rows = await database.fetch(_AGAINS_NAMED[state, named], *arguments, ids, timeout=30)
+    else:
+        rows = await database.fetch(
+            _AGAINS_NAMED[state, _BY_BOTH], *arguments, event_ids, message_ids, timeout=30
+        )
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row["kind"]] = counts.get(row["kind"], 0) + 1
+    return counts

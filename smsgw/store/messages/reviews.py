@@ -1,0 +1,147 @@
+"""Calls and tasks that wait for a reviewer: the list, and what follows a decision.
+
+The messages of a call are HELD meanwhile, under its ``batch_id``; of a task, whose id stands there, there are none yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.messages.sweeps import COLUMNS
+
+MAX_BLOCK = 4096
+"""Ids of a call follow each other: at most so many."""
+
+_LIST = """
+SELECT r.*, a.name AS account FROM review r JOIN account a ON a.id = r.account_id
+WHERE ($1 = '' OR r.state = $1) AND ($2::bigint[] IS NULL OR r.account_id = ANY($2))
+  AND ($3::bigint IS NULL OR r.batch_id < $3)
+ORDER BY r.batch_id DESC LIMIT $4
+"""
+_ONE = """
+SELECT r.*, a.name AS account FROM review r JOIN account a ON a.id = r.account_id
+WHERE r.batch_id = $1 AND ($2::bigint[] IS NULL OR r.account_id = ANY($2))
+"""
+_SAMPLE = """
+SELECT id, number, carrier, content, sign FROM message
+WHERE batch_id = $1 AND id >= $1 AND id < $1 + 4096 ORDER BY id LIMIT $2
+"""
+_FIRST_ROWS = """
+SELECT n AS id, number, '' AS carrier, array_to_string(vals, ' ') AS content, '' AS sign FROM task_row
+WHERE task_id = $1 ORDER BY n LIMIT $2
+"""
+_WAITING = "SELECT count(*) AS n, min(created_at) AS oldest FROM review WHERE state = 'pending' AND created_at < $1"
+
+
+async def list_(
+    database: Database,
+    *,
+    state: str = "pending",
+    accounts: Sequence[int] | None,
+    before: int | None = None,
+    limit: int = 100,
+) -> list[Row]:
+    """Reviews that people of these accounts (None: all) may see, the newest first."""
+    return await database.fetch(_LIST, state, None if accounts is None else list(accounts), before, limit)
+
+
+async def get(database: Database, batch_id: int, *, accounts: Sequence[int] | None) -> Row | None:
+    """One review."""
+    if not 0 < batch_id < 2**63:
+        return None
+    return await database.fetchrow(_ONE, batch_id, None if accounts is None else list(accounts))
+
+
+async def sample(database: Database, review: Row, limit: int = 10) -> list[Row]:
+    """The first messages of the call; of a task its first rows with their values."""
+    return await database.fetch(_FIRST_ROWS if review["task"] else _SAMPLE, review["batch_id"], limit)
+
+
+async def waiting(database: Database, before: datetime) -> Row | None:
+    """How many wait since before that time, and since when the oldest does."""
+    return await database.fetchrow(_WAITING, before)
+
+
+_DECIDE = """
+UPDATE review SET state = $2, decided_by = $3, decided_at = $4, reason = $5
+WHERE batch_id = $1 AND state = 'pending' RETURNING batch_id
+"""
+_RELEASE = f"""
+UPDATE part p SET state = CASE WHEN $2::timestamptz > $3::timestamptz THEN 2 ELSE 10 END,
+    next_at = CASE WHEN $2::timestamptz > $3::timestamptz THEN $2::timestamptz END, expires_at = $4
+FROM message m
+WHERE m.batch_id = $1 AND m.id >= $1 AND m.id < $1 + {MAX_BLOCK} AND p.id = m.id
+  AND p.id >= $1 AND p.id < $1 + {MAX_BLOCK} AND p.state = 1 AND p.held_for IS NULL
+RETURNING {COLUMNS}, p.lane, p.pool_id
+"""  # noqa: S608 - constants
+_REJECT = f"""
+WITH told AS (
+    UPDATE message SET refusal = $3 WHERE batch_id = $1 AND id >= $1 AND id < $1 + {MAX_BLOCK}
+      AND EXISTS (SELECT 1 FROM part p
+                  WHERE p.id = message.id AND p.id >= $1 AND p.id < $1 + {MAX_BLOCK} AND p.state = 1)
+    RETURNING id
+)
+UPDATE part p SET state = 45, code = 'REVIEW_REJECTED', class = 'POLICY', by_us = true, final_at = $2, next_at = NULL
+FROM told WHERE p.id = told.id AND p.id >= $1 AND p.id < $1 + {MAX_BLOCK} AND p.state = 1 AND p.held_for IS NULL
+RETURNING {COLUMNS}
+"""  # noqa: S608
+
+
+_OF_TASK = """
+INSERT INTO review (batch_id, account_id, type, origin, submitter, reasons, numbers, parts, content, due_at, validity,
+                    expires_at, task)
+SELECT id, account_id, type, origin, submitter, review_reasons, valid, valid, content, next_at, interval '0',
+       'infinity', true
+FROM task WHERE id = $1
+"""
+_END = "UPDATE review SET state = 'expired', decided_at = $2 WHERE batch_id = $1 AND state = 'pending'"
+
+
+async def ask_for_task(connection: Connection, task_id: int) -> None:
+    """A task waits for a reviewer: for as long as it takes."""
+    await connection.execute(_OF_TASK, task_id)
+
+
+async def decide_task(
+    connection: Connection, task_id: int, now: datetime, *, passes: bool, actor: str, reason: str
+) -> None:
+    """The word about a task that the transaction has locked."""
+    state = "passed" if passes else "rejected"
+    await connection.execute(_DECIDE, task_id, state, actor, now, reason)
+
+
+async def end_task(connection: Connection, task_id: int, now: datetime) -> None:
+    """Nobody is asked about a task any more: it was cancelled."""
+    await connection.execute(_END, task_id, now)
+
+
+async def release(
+    connection: Connection, batch_id: int, now: datetime, *, start: datetime, expires: datetime, actor: str, reason: str
+) -> list[Row]:
+    """The call may go: QUEUED, or SCHEDULED for ``start``. No rows when it was decided before."""
+    if await connection.fetchval(_DECIDE, batch_id, "passed", actor, now, reason) is None:
+        return []
+    return await connection.fetch(_RELEASE, batch_id, start, now, expires)
+
+
+async def reject(
+    connection: Connection, batch_id: int, now: datetime, *, text: str, actor: str, reason: str
+) -> list[Row]:
+    """The call never leaves. No rows when it was decided before."""
+    if await connection.fetchval(_DECIDE, batch_id, "rejected", actor, now, reason) is None:
+        return []
+    return await connection.fetch(_REJECT, batch_id, now, text)
+
+
+_EXPIRE = """
+UPDATE review SET state = 'expired', decided_at = $1 WHERE state = 'pending' AND expires_at <= $1
+"""
+
+
+async def expire(connection: Connection, now: datetime) -> None:
+    """Calls that nobody has decided about in time: their messages expire by themselves."""
+    await connection.execute(_EXPIRE, now)
+
+

@@ -1,0 +1,1 @@
+"""What is written down about the running: the audit log with its chain, and the alarms."""

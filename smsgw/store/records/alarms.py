@@ -1,0 +1,129 @@
+"""The table of alarms: what is wrong now, and what was. One open alarm for each kind and object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from smsgw.core.errors import Invalid
+from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.records import audit
+
+KEPT_DAYS = 90
+"""How long a cleared alarm is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """An alarm, open while ``cleared_at`` is None."""
+
+    id: int
+    kind: str
+    object: str
+    severity: str
+    detail: str
+    since: datetime
+    last: datetime
+    count: int
+    acked_at: datetime | None
+    acked_by: str
+    cleared_at: datetime | None
+
+
+_COLUMNS = "id, kind, object, severity, detail, since, last, count, acked_at, acked_by, cleared_at"
+
+# Raised again within the minute with nothing new to say, it is left alone: a standing alarm costs no writes.
+_RAISE = """
+INSERT INTO alarm AS a (kind, object, severity, detail, since, last) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (kind, object) WHERE cleared_at IS NULL DO UPDATE
+SET severity = excluded.severity, detail = excluded.detail, last = excluded.last, count = a.count + 1
+WHERE (a.severity, a.detail) IS DISTINCT FROM (excluded.severity, excluded.detail)
+   OR excluded.last >= a.last + interval '1 minute'
+RETURNING count = 1
+"""
+
+
+async def raise_(
+    connection: Connection,
+    kind: str,
+    object: str,
+    severity: str,
+    detail: str,
+    *,
+    now: datetime,
+    since: datetime | None = None,
+) -> bool:
+    """Open the alarm, or say again that it stands; whether it was opened by this call.
+
+    ``since`` is when the trouble began, if that is known to be earlier than ``now``.
+    """
+    return bool(await connection.fetchval(_RAISE, kind, object, severity, detail[:1000], since or now, now))
+
+
+_CLEAR = """
+UPDATE alarm SET cleared_at = $3 WHERE kind = $1 AND object = $2 AND cleared_at IS NULL RETURNING id
+"""
+
+
+async def clear(connection: Connection, kind: str, object: str, *, now: datetime) -> bool:
+    """The trouble is over; whether there was an open alarm."""
+    return await connection.fetchval(_CLEAR, kind, object, now) is not None
+
+
+_LIST = f"""
+SELECT {_COLUMNS} FROM alarm WHERE ($1 OR cleared_at IS NULL)
+ORDER BY cleared_at IS NOT NULL, severity = 'warning', since DESC LIMIT $2
+"""  # noqa: S608 - a constant
+
+
+def _alarm(row: Row) -> Alarm:
+    return Alarm(*row.values())
+
+
+async def list_(database: Database, *, everything: bool = False, limit: int = 200) -> list[Alarm]:
+    """Open alarms, the gravest first; with ``everything`` the cleared ones after them."""
+    return [_alarm(row) for row in await database.fetch(_LIST, everything, limit)]
+
+
+_ACK = """
+UPDATE alarm SET acked_at = now(), acked_by = $2 WHERE id = ANY($1::bigint[]) AND cleared_at IS NULL RETURNING id
+"""
+
+
+async def acknowledge(database: Database, ids: Sequence[int], *, actor: str) -> int:
+    """Somebody looks after these: they stay open, and are shown as taken. ``NOT_FOUND`` when none is open."""
+    async with database.transaction() as connection:
+        rows = await connection.fetch(_ACK, list(ids), actor)
+        if not rows:
+            raise Invalid("NOT_FOUND")
+        for row in rows:
+            await audit.append(connection, actor=actor, action="alarm.ack", object=f"alarm/{row['id']}")
+    return len(rows)
+
+
+UNMATCHED_MANY = 20
+_UNMATCHED = """
+SELECT c.name AS channel, o.n AS unmatched,
+       COALESCE((SELECT sum(s.n) FROM stat_minute s WHERE s.channel_id = c.id AND s.metric IN ('delivered', 'failed')
+                 AND s.minute >= now() - interval '1 hour'), 0)::bigint AS matched
+FROM (SELECT channel_id, count(*) AS n FROM receipt_orphan
+      WHERE received_at BETWEEN now() - interval '1 hour' AND now() - interval '2 minutes'
+      GROUP BY channel_id HAVING count(*) >= $1) o
+JOIN channel c ON c.id = o.channel_id
+"""
+
+
+async def unmatched_reports(database: Database) -> list[Row]:
+    """Channels more than one in a hundred of whose last reports belong to no message (an answer that is still on its
+    way is given two minutes): channel, unmatched, matched."""
+    rows = await database.fetch(_UNMATCHED, UNMATCHED_MANY)
+    return [row for row in rows if row["unmatched"] * 100 > row["matched"]]
+
+
+_SWEEP = "DELETE FROM alarm WHERE cleared_at < now() - make_interval(days => $1)"
+
+
+async def sweep(connection: Connection) -> None:
+    """Forget alarms that have been over for long."""
+    await connection.execute(_SWEEP, KEPT_DAYS)

@@ -1,0 +1,511 @@
+"""The chain over the audit log: which rows there are and in which order, checked against heads that are kept elsewhere.
+
+``seal`` takes new rows into the chain: each link's HMAC is over the link before it and the HMAC of its row. Links are
+numbered without gaps. The last link stands for all rows before it, so its number and HMAC, kept outside the database
+(``anchors``), show what was taken from the end. ``prune`` cuts the beginning off and leaves a signed checkpoint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, NamedTuple
+
+from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.records import audit
+from smsgw.store.records.audit import PURPOSE, row_hash, row_mac
+
+LOCK = 0x61756469
+"""Advisory lock: one at a time makes links."""
+BATCH = 1000
+"""Most rows that one commit takes into the chain, …"""
+PRUNED_AT_ONCE = 20_000
+"""… and that one takes out."""
+PAGE = 2000
+MAX_PROBLEMS = 200
+"""Told one by one; the rest is counted."""
+PATIENCE = 60.0
+"""Seconds for a statement that may look at the whole log."""
+
+
+class Head(NamedTuple):
+    """A link: its number (the first is 1) and its HMAC."""
+
+    seq: int
+    mac: bytes
+
+
+def _link_mac(key: bytes, previous: bytes, seq: int, id_: int, row: bytes) -> bytes:
+    text = previous + seq.to_bytes(8, "big") + id_.to_bytes(8, "big", signed=True) + row
+    return hmac.digest(key, b"link\0" + text, "sha256")
+
+
+def _checkpoint_sign(key: bytes, head: Head, at: datetime, legacy: dict[str, Any] | None) -> bytes:
+    said = [head.seq, head.mac.hex(), at.astimezone(UTC).isoformat(timespec="microseconds"), legacy]
+    return hmac.digest(key, b"checkpoint\0" + json.dumps(said, sort_keys=True).encode(), "sha256")
+
+
+# A checkpoint is the end only where no link is: all links are behind it.
+_HEAD = """
+SELECT seq, mac FROM ((SELECT seq, mac, 1 AS rank FROM audit_link ORDER BY seq DESC LIMIT 1)
+    UNION ALL (SELECT seq, mac, 2 FROM audit_checkpoint ORDER BY seq DESC LIMIT 1)) h ORDER BY rank LIMIT 1
+"""
+
+
+async def head(connection: Connection | Database) -> Head | None:
+    """The end of the chain; ``None`` before its beginning."""
+    row = await connection.fetchrow(_HEAD)
+    return Head(row["seq"], row["mac"]) if row else None
+
+
+_OPEN = """
+SELECT o.id, a.mac, EXISTS (SELECT FROM audit_link l WHERE l.id = o.id) AS linked
+FROM audit_open o LEFT JOIN audit a ON a.id = o.id ORDER BY o.id LIMIT $1
+"""
+_LINK = """
+INSERT INTO audit_link (seq, id, key, mac)
+SELECT seq, id, $3, mac FROM unnest($1::bigint[], $2::bigint[], $4::bytea[]) AS l(seq, id, mac)
+"""
+_CLOSE = "DELETE FROM audit_open WHERE id = ANY($1::bigint[])"
+
+
+async def seal(database: Database, sealer: Sealer) -> int:
+    """Take rows that are committed into the chain; their number, at most ``BATCH``."""
+    async with database.transaction(timeout=PATIENCE) as connection:
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
+        last = await head(connection) or await _begin(connection, sealer)
+        rows = await connection.fetch(_OPEN, BATCH)
+        if not rows:
+            return 0
+        key, secret = sealer.derive(PURPOSE)
+        seq, mac = last
+        links = []
+        for row in rows:
+            if not row["linked"]:
+                seq += 1
+                mac = _link_mac(secret, mac, seq, row["id"], row["mac"] or b"")
+                links.append((seq, row["id"], mac))
+        if links:
+            numbers, ids, macs = zip(*links, strict=True)
+            await connection.execute(_LINK, numbers, ids, key, macs)
+        await connection.execute(_CLOSE, [row["id"] for row in rows])
+    return len(rows)
+
+
+_LEGACY = """
+SELECT count(*) AS rows, max(id) AS last_id,
+       (SELECT hash FROM audit WHERE mac IS NULL AND hash IS NOT NULL ORDER BY id DESC LIMIT 1) AS hash
+FROM audit WHERE mac IS NULL AND hash IS NOT NULL
+"""
+_CHECKPOINT = """
+INSERT INTO audit_checkpoint (seq, mac, at, legacy, key, sign) VALUES ($1, $2, $3, $4::text::jsonb, $5, $6)
+"""
+
+
+async def _legacy(connection: Connection | Database) -> dict[str, Any] | None:
+    """The chain from before as it stands, if there is one."""
+    (found,) = await connection.fetch(_LEGACY, timeout=PATIENCE)
+    return (
+        {"rows": found["rows"], "last_id": found["last_id"], "head": found["hash"].hex()}
+        if found["rows"]
+        else None
+    )
+
+
+async def _begin(connection: Connection, sealer: Sealer) -> Head:
+    """The first checkpoint; it seals the chain from before, if there is one."""
+    legacy = await _legacy(connection)
+    at = await connection.fetchval("SELECT clock_timestamp()")
+    key, secret = sealer.derive(PURPOSE)
+    mac = _checkpoint_sign(secret, Head(0, b"begin"), at, legacy)
+    first = Head(0, mac)
+    sign = _checkpoint_sign(secret, first, at, legacy)
+    await connection.execute(_CHECKPOINT, 0, mac, at, json.dumps(legacy) if legacy else None, key, sign)
+    return first
+
+
+# --- retention --------------------------------------------------------------------------------------------------
+
+
+async def prune(database: Database, sealer: Sealer, before: datetime) -> int:
+    """Drop the beginning of the log: rows older than ``before``, some thousands at a time; their number.
+
+    How old a row is says its signature: the first one that does not fit, and is not known, ends it. The database
+    refuses what is younger than 183 days, whoever asks.
+    """
+    async with database.transaction(timeout=PATIENCE) as connection:
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
+        last = await Verifier(connection, sealer).all_older(before, PRUNED_AT_ONCE)
+        if last is None:
+            return 0
+        at = await connection.fetchval("SELECT clock_timestamp()")
+        key, secret = sealer.derive(PURPOSE)
+        sign = _checkpoint_sign(secret, last, at, None)
+        gone: int = await connection.fetchval("SELECT audit_prune($1, $2, $3, $4, $5)", *last, at, key, sign)
+        return gone
+
+
+# --- verification -----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Problem:
+    """Something that does not fit, in rows or links ``first`` to ``last``."""
+
+    kind: str
+    first: int
+    last: int
+    detail: str = ""
+    at: str = ""
+    """When it was still otherwise, as far as an anchor knows; what was taken note of before then was another one."""
+    known: str = ""
+    """Who has taken note of it, when and why."""
+
+    def __str__(self) -> str:
+        what, remedy = _SAID[self.kind]
+        span = str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
+        return f"{what.format(span=span)}{f' ({self.detail})' if self.detail else ''}: {remedy}"
+
+
+ACCEPT = "audit.accept"
+_RESTORE = (
+    "compare with the last good backup, find out who could write to the database, then smsgwctl audit accept"
+)
+_SAID = {
+    "edited": ("row {span} was changed after it was written", _RESTORE),
+    "foreign": ("row {span} was not written by smsgw: it is not signed", _RESTORE),
+    "deleted": ("row {span} was deleted", _RESTORE),
+    "not_in_chain": ("row {span} is not in the chain: it was put in by hand, or its link was deleted", _RESTORE),
+    "moved": ("link {span} does not follow from the one before: links were changed, reordered or exchanged", _RESTORE),
+    "gap": ("links {span} are missing: rows were deleted together with their links", _RESTORE),
+    "end_missing": (
+        "links {span} were anchored and are not in the chain",
+        "rows were deleted at the end, or the database was restored from an older backup; if it was, smsgwctl audit "
+        "accept says so in the log, else " + _RESTORE,
+    ),
+    "beginning": ("the checkpoint {span} at which the chain begins is not genuine or is missing", _RESTORE),
+    "legacy": ("the chain from before does not fit at row {span}", _RESTORE),
+    "key_missing": (
+        "row or link {span} cannot be checked",
+        "put the key back into the key file ([security] key_file), as an additional line",
+    ),
+    "no_anchor": (
+        "no anchor: what may be missing after link {span} cannot be told",
+        "look for the anchor file ([audit] anchor) of a node, or give others with --anchor",
+    ),
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Report:
+    """What ``verify`` has found."""
+
+    rows: int = 0
+    """In the chain and sound."""
+    legacy: int = 0
+    """From before the chain was keyed."""
+    open: int = 0
+    """Not in the chain yet."""
+    pruned: int = 0
+    """Dropped when retention was over: links before the checkpoint."""
+    anchors: int = 0
+    head: Head | None = None
+    problems: list[Problem] = field(default_factory=list)
+    more: int = 0
+    """Problems beyond those that are listed."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong but what is known."""
+        return not self.more and all(problem.known for problem in self.problems)
+
+    def add(self, kind: str, number: int, detail: str = "", *, last: int | None = None) -> None:
+        """Note a problem; neighbours of a kind are one."""
+        if self.problems:
+            before = self.problems[-1]
+            if before.kind == kind and before.last + 1 == number and before.detail == detail:
+                before.last = last or number
+                return
+        if len(self.problems) >= MAX_PROBLEMS:
+            self.more += 1
+            return
+        self.problems.append(Problem(kind, number, last or number, detail))
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A head as it was written down outside."""
+
+    head: Head
+    at: str
+    where: str
+
+
+_CHECKPOINTS = """
+SELECT seq, mac, at, legacy::text AS legacy, key, sign FROM audit_checkpoint
+WHERE $1::bigint IS NULL OR seq < $1 ORDER BY seq DESC LIMIT $2
+"""
+_SAYS = """
+a.id AS found, a.at, a.actor, host(a.ip) AS ip, a.action, a.object,
+a.before::text AS before, a.after::text AS after, a.mac
+"""
+_CHAIN = f"""
+SELECT l.seq, l.id, l.key AS link_key, l.mac AS link_mac, a.key, {_SAYS}
+FROM audit_link l LEFT JOIN audit a ON a.id = l.id
+WHERE l.seq > $1 ORDER BY l.seq LIMIT $2
+"""  # noqa: S608 - constant text
+_WAITING = (
+    f"SELECT o.id, a.key, {_SAYS} FROM audit_open o LEFT JOIN audit a ON a.id = o.id ORDER BY o.id LIMIT $1"  # noqa: S608
+)
+_BEFORE = f"SELECT a.id, a.hash, {_SAYS} FROM audit a WHERE id > $1 AND id <= $3 AND mac IS NULL ORDER BY id LIMIT $2"  # noqa: S608
+_ACCEPTED = (
+    f"SELECT a.id, a.key, {_SAYS} FROM audit a WHERE a.action = '{ACCEPT}' ORDER BY a.id DESC LIMIT 100"  # noqa: S608
+)
+# A link at or before the beginning holds nothing: nobody walks it.
+_OUTSIDE = """
+SELECT a.id
+FROM audit a LEFT JOIN audit_link l ON l.id = a.id AND l.seq > $3 LEFT JOIN audit_open o ON o.id = a.id
+WHERE l.id IS NULL AND o.id IS NULL AND NOT (a.mac IS NULL AND a.id BETWEEN 1 AND $1)
+ORDER BY a.id LIMIT $2
+"""
+
+
+class Verifier:
+    """Walks the chain, page by page. Rows that are added meanwhile do no harm."""
+
+    def __init__(self, database: Connection | Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+        self.report = Report()
+
+    def _key(self, id_: str | None) -> bytes | None:
+        return self._sealer.derived(PURPOSE, id_) if id_ else None
+
+    def row_is_ours(self, row: Row) -> bool | None:
+        """Whether a row is as we have written it; ``None``: its key is not in the key file."""
+        if row["mac"] is None:
+            return False
+        key = self._key(row["key"])
+        if key is None:
+            return None
+        return hmac.compare_digest(
+            row["mac"],
+            row_mac(
+                key, row["id"], row["at"], row["actor"], row["ip"], row["action"], row["object"], row["before"],
+                row["after"],
+            ),
+        )  # fmt: skip
+
+    async def run(self, anchors: Iterable[Anchor]) -> Report:
+        """Everything: the checkpoint, the chain from before, the chain, rows outside of it, the anchors."""
+        report = self.report
+        start, legacy = await self.checkpoint()
+        report.pruned = start.seq
+        if legacy:
+            await self._legacy(legacy)
+        await self._chain(start)
+        await self._outside(start.seq, legacy["last_id"] if legacy else 0)
+        await self.check_anchors(anchors, start.seq)
+        if not report.anchors and report.head and report.head.seq:
+            report.add("no_anchor", report.head.seq)
+        await self.mark_known()
+        return report
+
+    async def checkpoint(self) -> tuple[Head, dict[str, Any] | None]:
+        """Where the chain begins: the last checkpoint that is genuine. Where none is, it has to be the last one."""
+        found = None
+        async for rows in self._pages(_CHECKPOINTS, None, by="seq"):
+            for row in rows:
+                start, legacy = (
+                    Head(row["seq"], row["mac"]),
+                    json.loads(row["legacy"]) if row["legacy"] else None,
+                )
+                key = self._key(row["key"])
+                if key is None:
+                    self.report.add("key_missing", start.seq, f"checkpoint, key {row['key']}")
+                elif hmac.compare_digest(row["sign"], _checkpoint_sign(key, start, row["at"], legacy)):
+                    self.report.head = start
+                    return start, legacy
+                else:
+                    self.report.add("beginning", start.seq)
+                found = found or (start, legacy)
+        if found is not None:
+            self.report.head = found[0]
+            return found
+        if await self._database.fetchval("SELECT EXISTS (SELECT FROM audit_link)"):
+            self.report.add("beginning", 0)
+        return Head(0, b""), await _legacy(self._database)  # no node has run since there is a chain
+
+    async def _pages(self, sql: str, after: int | None, *args: Any, by: str) -> AsyncIterator[list[Row]]:
+        while rows := await self._database.fetch(sql, after, PAGE, *args, timeout=PATIENCE):
+            yield rows
+            after = rows[-1][by]
+
+    async def all_older(self, before: datetime, most: int) -> Head | None:
+        """The last of the first links whose rows are all older, or known to be wrong; ``None``: there is none."""
+        start, _ = await self.checkpoint()
+        accepted, found = await self._accepted(), None
+        async with contextlib.aclosing(self._links(start)) as links:
+            async for row, sound in links:
+                if not sound or row["seq"] == start.seq + 1:
+                    latest = self.report.problems[-2:]  # a link has two at most; those before were known
+                    if self.report.more or not all(_who_knows(problem, accepted) for problem in latest):
+                        break
+                if sound and row["at"] >= before:
+                    break
+                if sound:
+                    found = Head(row["seq"], row["link_mac"])
+                if row["seq"] >= start.seq + most:
+                    break
+        return found
+
+    async def _chain(self, start: Head) -> None:
+        async for row, sound in self._links(start):
+            self.report.rows += sound
+            self.report.head = Head(row["seq"], row["link_mac"])
+
+    async def _links(self, start: Head) -> AsyncGenerator[tuple[Row, bool]]:
+        """The chain from there on, and whether each link and its row are sound."""
+        seq, previous = start
+        async for rows in self._pages(_CHAIN, start.seq, by="seq"):
+            for row in rows:
+                follows = row["seq"] == seq + 1
+                if not follows:
+                    self.report.add("gap", seq + 1, last=row["seq"] - 1)
+                sound = self._row(row) and self._link(row, previous, follows=follows)
+                yield row, sound
+                seq, previous = row["seq"], row["link_mac"]
+
+    def _row(self, row: Row) -> bool:
+        if row["found"] is None:
+            self.report.add("deleted", row["id"])
+            return False
+        ours = self.row_is_ours(row)
+        if ours is None:
+            self.report.add("key_missing", row["id"], f"row, key {row['key']}")
+        elif not ours:
+            self.report.add("edited" if row["mac"] is not None else "foreign", row["id"])
+        return bool(ours)
+
+    def _link(self, row: Row, previous: bytes, *, follows: bool) -> bool:
+        if not follows:  # what it followed is not there
+            return False
+        key = self._key(row["link_key"])
+        if key is None:
+            self.report.add("key_missing", row["seq"], f"link, key {row['link_key']}")
+            return False
+        fits = hmac.compare_digest(
+            row["link_mac"], _link_mac(key, previous, row["seq"], row["id"], row["mac"])
+        )
+        if not fits:
+            self.report.add("moved", row["seq"], f"row {row['id']}")
+        return fits
+
+    async def _legacy(self, legacy: dict[str, Any]) -> None:
+        report, previous, last = self.report, audit.FIRST, 0
+        async for rows in self._pages(_BEFORE, 0, legacy["last_id"], by="id"):
+            for row in rows:
+                digest = row_hash(
+                    previous,
+                    at=row["at"], actor=row["actor"], ip=row["ip"], action=row["action"], object=row["object"],
+                    before=json.loads(row["before"]) if row["before"] is not None else None,
+                    after=json.loads(row["after"]) if row["after"] is not None else None,
+                )  # fmt: skip
+                if digest == row["hash"]:
+                    report.legacy += 1
+                else:
+                    report.add("legacy", row["id"])
+                previous, last = row["hash"], row["id"]
+        if (previous or b"").hex() != legacy["head"]:
+            report.add(
+                "legacy", legacy["last_id"], f"its end was sealed, and the last row is now {last or 'none'}"
+            )
+
+    async def _outside(self, start: int, legacy_last: int) -> None:
+        """Rows that are neither in the chain, nor waiting for it, nor from before."""
+        self.report.open = await self._database.fetchval("SELECT count(*) FROM audit_open", timeout=PATIENCE)
+        most = 10 * MAX_PROBLEMS
+        for row in await self._database.fetch(_OUTSIDE, legacy_last, most, start, timeout=PATIENCE):
+            self.report.add("not_in_chain", row["id"])
+        for row in await self._database.fetch(_WAITING, PAGE, timeout=PATIENCE):
+            self._row(row)
+
+    async def check_anchors(self, anchors: Iterable[Anchor], after: int) -> None:
+        """Whether the heads that were written down are in the chain; those at or before link ``after`` are over."""
+        missing: list[Anchor] = []
+        newest = ""
+        everything = iter(anchors)
+        while page := list(islice(everything, PAGE)):
+            self.report.anchors += len(page)
+            later = [anchor for anchor in page if anchor.head.seq > after]
+            found = {
+                row["seq"]: row["mac"]
+                for row in await self._database.fetch(
+                    "SELECT seq, mac FROM audit_link WHERE seq = ANY($1::bigint[])",
+                    list({anchor.head.seq for anchor in later}), timeout=PATIENCE,
+                )
+            }  # fmt: skip
+            lost = [anchor for anchor in later if found.get(anchor.head.seq) != anchor.head.mac]
+            newest = max([newest, *(anchor.at for anchor in lost)])
+            ends = sorted(missing + lost, key=lambda anchor: anchor.head.seq)
+            missing = ends[:1] + ends[1:][-1:]
+        if missing:
+            first, last = missing[0], missing[-1]
+            self.report.add(
+                "end_missing",
+                first.head.seq,
+                f"anchored from {first.at} on in {first.where}",
+                last=last.head.seq,
+            )
+            self.report.problems[-1].at = newest
+
+    async def mark_known(self) -> None:
+        """Mark what somebody has taken note of."""
+        accepted = await self._accepted()
+        for problem in self.report.problems:
+            problem.known = _who_knows(problem, accepted)
+
+    async def _accepted(self) -> list[tuple[Row, dict[str, Any]]]:
+        """What was taken note of, by rows that are genuine; the latest first."""
+        rows = await self._database.fetch(_ACCEPTED, timeout=PATIENCE)
+        return [(row, json.loads(row["after"])) for row in rows if self.row_is_ours(row)]
+
+
+def _who_knows(problem: Problem, accepted: Iterable[tuple[Row, dict[str, Any]]]) -> str:
+    for row, said in accepted:
+        if problem.at <= row["at"].isoformat() and any(
+            kind == problem.kind and first <= problem.first and problem.last <= last
+            for kind, first, last in said["problems"]
+        ):
+            return f"{row['at']:%Y-%m-%d %H:%M} {row['actor']}: {said['reason']}"
+    return ""
+
+
+async def verify(database: Database, sealer: Sealer, anchors: Iterable[Anchor] = ()) -> Report:
+    """Check the whole log against the anchors, in bounded memory."""
+    return await Verifier(database, sealer).run(anchors)
+
+
+async def broken_ends(database: Database, sealer: Sealer, anchors: Iterable[Anchor]) -> list[Problem]:
+    """What is wrong with the chain's two ends and is not known: the part of ``verify`` that costs little."""
+    verifier = Verifier(database, sealer)
+    start, _ = await verifier.checkpoint()
+    await verifier.check_anchors(anchors, start.seq)
+    if verifier.report.problems:
+        await verifier.mark_known()
+    return [problem for problem in verifier.report.problems if not problem.known]
+
+
+async def accept(database: Database, report: Report, reason: str, *, actor: str) -> int:
+    """Write into the log that the problems of a report are known, and why; how many."""
+    fresh = [problem for problem in report.problems if not problem.known]
+    if fresh:
+        said = [[problem.kind, problem.first, problem.last] for problem in fresh]
+        await audit.record(database, actor, ACCEPT, "audit", after={"reason": reason, "problems": said})
+    return len(fresh)

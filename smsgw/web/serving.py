@@ -1,0 +1,84 @@
+"""What the HTTP servers of this program do alike: whose a request is, and what every answer carries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from smsgw.core.addresses import Network, client_address, client_speaks_tls
+
+API_BASE = "/api/v1"
+"""Where the HTTP API lies."""
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+DATA_POLICY = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+"""Content security policy of an answer that is no page."""
+_DRESSED: web.AppKey[bool] = web.AppKey("smsgw.dressed", bool)
+HSTS = "max-age=31536000"
+
+
+def address_of(request: web.BaseRequest, trusted: Sequence[Network]) -> str:
+    """The address of whoever asks, as far as the proxies that are trusted tell it; empty: none is known."""
+    forwarded = request.headers.getall("X-Forwarded-For", ()) if trusted else ()
+    return client_address(request.remote, forwarded, trusted)
+
+
+def over_tls(request: web.BaseRequest, trusted: Sequence[Network]) -> bool:
+    """Whether the client speaks TLS: with us, or with a trusted proxy before us that says so."""
+    if request.secure or not trusted:
+        return bool(request.secure)
+    return client_speaks_tls(request.remote, request.headers.getall("X-Forwarded-Proto", ()), trusted)
+
+
+def dress(answer: web.StreamResponse, *, https: bool, local: bool) -> None:
+    """Put on an answer what each must have, unless it says otherwise; what says nothing of caching must not be stored.
+
+    ``local``: the client is on this machine, whose other servers must not be pinned to TLS.
+    """
+    headers = answer.headers
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+    headers.setdefault("Content-Security-Policy", DATA_POLICY)
+    headers.setdefault("Cache-Control", "no-store")
+    if https and not local:
+        headers.setdefault("Strict-Transport-Security", HSTS)
+
+
+def dress_answers(app: web.Application, trusted: Sequence[Network]) -> None:
+    """Every answer of the application has these headers, and does not tell by what it is made. A second call for the
+    same application changes nothing."""
+    if _DRESSED in app:
+        return
+    app[_DRESSED] = True
+
+    async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.popall("Server", None)
+        dress(response, https=over_tls(request, trusted), local=is_local(request))
+
+    app.on_response_prepare.append(on_prepare)
+
+
+class _Bare(web.Response):
+    """Of a server without an application, which nobody asks before an answer is written."""
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        self.headers.popall("Server", None)
+
+
+def bare(answer: web.StreamResponse) -> web.StreamResponse:
+    """An answer of aiohttp's own to what it could not read, as it is given by us: a word, and nothing of its making."""
+    dressed = _Bare(status=answer.status, text=f"{answer.status}: {answer.reason}\n")
+    dressed.force_close()
+    dress(dressed, https=False, local=True)
+    return dressed
+
+
+def is_local(request: web.BaseRequest) -> bool:
+    """Whether the client calls this machine ``localhost``."""
+    return request.host.partition(":")[0].lower() == "localhost"

@@ -1,0 +1,249 @@
+"""Every function that changes something is found, and held to its permission and to its entry in the audit log.
+
+What is found: in the modules ``smsgw.platform.*.service``, each function (and method) whose first parameter is
+``change: Change``. Each has an example here; one without fails.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import pkgutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, get_type_hints
+
+import pytest
+import pytest_asyncio
+
+import smsgw.platform
+from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope
+from smsgw.core.errors import SmsgwError
+from smsgw.core.permissions import ALL, Permission
+from smsgw.platform.audience import service as audience
+from smsgw.platform.audience.model import ContactInput
+from smsgw.platform.change import Change, Unrecorded
+from smsgw.store.config import accounts
+from smsgw.store.engine import secrets
+from smsgw.store.engine.database import Database
+from smsgw.store.records import audit
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+NUMBER = "13800138000"
+
+
+@dataclass
+class World:
+    """A database, and somebody who may do everything to prepare an example in it."""
+
+    database: Database
+    account_id: int
+    ids: Callable[[], int]
+    change: Change = field(init=False)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def __post_init__(self) -> None:
+        self.change = Change(self.database, Actor.system("test"), ids=self.ids)
+
+    def by(self, actor: Actor) -> Change:
+        return Change(self.database, actor, ids=self.ids)
+
+    def name(self) -> str:
+        """One that nothing has yet."""
+        return f"x{next(self._numbers)}"
+
+    async def entries(self) -> list[tuple[str, str]]:
+        rows = await self.database.fetch("SELECT actor, action FROM audit ORDER BY id")
+        return [(row["actor"], row["action"]) for row in rows]
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def world(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """One database for all examples."""
+    sealer = secrets.load_key(tmp_path_factory.mktemp("changes") / "key", create=True)
+    audit.use(lambda: sealer)
+    database = Database(await postgres.make("changes", postgres.template))
+    await database.open()
+    account_id = await accounts.add_account(database, "own", actor="test")
+    yield World(database, account_id, count(1 << 40).__next__)
+    await database.close()
+    await postgres.drop("changes")
+
+
+Example = Callable[[World, Change], Awaitable[Any]]
+EXAMPLES: dict[Callable[..., Any], tuple[str, Example]] = {}
+
+
+def example(function: Callable[..., Any], action: str) -> Callable[[Example], Example]:
+    """How a function is called so that it changes something, and what the audit log calls that.
+
+    What has to be there before is prepared with ``world.change``; the function itself is called with ``change``.
+    """
+
+    def add(made: Example) -> Example:
+        assert function not in EXAMPLES
+        EXAMPLES[function] = (action, made)
+        return made
+
+    return add
+
+
+def changing() -> dict[str, Callable[..., Any]]:
+    """Every function that takes a change, by its full name."""
+    found = {}
+    for package in pkgutil.iter_modules(smsgw.platform.__path__, "smsgw.platform."):
+        name = f"{package.name}.service"
+        if not package.ispkg or importlib.util.find_spec(name) is None:
+            continue
+        module = importlib.import_module(name)
+        own = [v for v in vars(module).values() if getattr(v, "__module__", "") == module.__name__]
+        methods = [m for v in own if inspect.isclass(v) for m in vars(v).values() if inspect.isfunction(m)]
+        for function in (*filter(inspect.isfunction, own), *methods):
+            names = [name for name in inspect.signature(function).parameters if name != "self"]
+            hints = get_type_hints(function, include_extras=True) if names[:1] == ["change"] else {}
+            if hints.get("change") is Change and not function.__name__.startswith("_"):
+                found[f"{module.__name__}.{function.__qualname__}"] = function
+    return found
+
+
+CHANGING = changing()
+
+
+@pytest.mark.parametrize("name", sorted(CHANGING))
+async def test_a_change_is_permitted_and_recorded(world: World, name: str) -> None:
+    assert CHANGING[name] in EXAMPLES, "no example"
+    action, run = EXAMPLES[CHANGING[name]]
+
+    stranger = Actor(ActorKind.PERSON, "stranger", 1, frozenset(), EVERYTHING)
+    with pytest.raises(SmsgwError) as refused:
+        await run(world, world.by(stranger))
+    assert refused.value.code == "PERMISSION_DENIED"
+    needed = Permission(refused.value.detail["permission"])
+    before = await world.entries()
+    assert all(actor != "stranger" for actor, _ in before)
+
+    able = Actor(ActorKind.PERSON, f"able-{name}", 2, ALL, EVERYTHING, "192.0.2.7")
+    await run(world, world.by(able))
+    after = await world.entries()
+    assert (able.label, action) in after[len(before) :], (needed, after[len(before) :])
+    (address,) = {
+        row["ip"]
+        for row in await world.database.fetch("SELECT host(ip) AS ip FROM audit WHERE actor = $1", able.label)
+    }
+    assert address == "192.0.2.7"
+
+
+async def test_no_example_is_of_another_time() -> None:
+    assert set(EXAMPLES) == set(CHANGING.values())
+
+
+# --- what Change itself promises -------------------------------------------------------------------------------------
+
+
+async def contacts(world: World) -> int:
+    found: int = await world.database.fetchval("SELECT count(*) FROM contact")
+    return found
+
+
+async def insert(unit: Any, account_id: int, number: str) -> None:
+    await unit.connection.execute(
+        "INSERT INTO contact (account_id, number) VALUES ($1, $2)", account_id, number
+    )
+
+
+async def test_a_change_without_an_entry_does_not_happen(world: World) -> None:
+    before = await contacts(world)
+    with pytest.raises(Unrecorded):
+        async with world.change.unit(Permission.CONTACT_EDIT, world.account_id) as unit:
+            await insert(unit, world.account_id, "8613800000001")
+    assert await contacts(world) == before
+    async with world.change.unit(Permission.CONTACT_EDIT, world.account_id) as unit:
+        unit.unchanged()
+
+
+async def test_a_change_that_fails_leaves_no_entry(world: World) -> None:
+    before, logged = await contacts(world), await world.entries()
+
+    async def fail() -> None:
+        async with world.change.unit(Permission.CONTACT_EDIT, world.account_id) as unit:
+            await insert(unit, world.account_id, "8613800000002")
+            unit.record("contact.put", "contacts")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert (await contacts(world), await world.entries()) == (before, logged)
+
+
+async def test_a_unit_inside_another_stands_and_falls_with_it(world: World) -> None:
+    before, logged = await contacts(world), await world.entries()
+
+    async def fail() -> None:
+        async with world.change.unit(Permission.CONTACT_EDIT, world.account_id) as outer:
+            outer.record("contact.put", "contacts")
+            await audience.put(world.change, world.account_id, [ContactInput("13800000003")])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+    assert (await contacts(world), await world.entries()) == (before, logged)
+
+    async with world.change.unit(Permission.CONTACT_EDIT, world.account_id) as outer:
+        outer.record("contact.put", "contacts")
+        with pytest.raises(Unrecorded):
+            async with world.change.unit(Permission.CONTACT_EDIT, world.account_id) as inner:
+                await insert(inner, world.account_id, "8613800000004")
+    assert await contacts(world) == before  # whose error was caught has left nothing
+    assert len(await world.entries()) == len(logged) + 1
+
+
+@pytest.mark.parametrize("scope", [NOTHING, Scope((1 << 50,)), Scope(None, None, "li")])
+async def test_what_is_out_of_scope_is_not_found(world: World, scope: Scope) -> None:
+    elsewhere = Actor(ActorKind.PERSON, "elsewhere", 3, ALL, scope)
+    with pytest.raises(SmsgwError) as refused:
+        await audience.add_audience(world.by(elsewhere), world.account_id, world.name())
+    assert refused.value.code == "NOT_FOUND"
+
+
+async def test_a_change_tells_the_customer_with_it(world: World) -> None:
+    async with world.change.unit(Permission.SIGN_DECIDE, world.account_id) as unit:
+        unit.record("sign.approved", "sign/1")
+        unit.tell(world.account_id, "sign.reviewed", {"sign": "测试"})
+    events = await world.database.fetch(
+        "SELECT kind FROM customer_event WHERE account_id = $1", world.account_id
+    )
+    assert [row["kind"] for row in events] == ["sign.reviewed"]
+
+
+# --- the examples ----------------------------------------------------------------------------------------------------
+
+
+@example(audience.put, "contact.put")
+async def _(world: World, change: Change) -> None:
+    await audience.put(change, world.account_id, [ContactInput(NUMBER, "张三")])
+
+
+@example(audience.remove, "contact.remove")
+async def _(world: World, change: Change) -> None:
+    await audience.put(world.change, world.account_id, [ContactInput(NUMBER)])
+    (contact,) = await audience.find(world.database, world.account_id, number=NUMBER)
+    await audience.remove(change, world.account_id, contact.id)
+
+
+@example(audience.add_audience, "audience.add")
+async def _(world: World, change: Change) -> None:
+    await audience.add_audience(change, world.account_id, world.name())
+
+
+@example(audience.remove_audience, "audience.remove")
+async def _(world: World, change: Change) -> None:
+    made = await audience.add_audience(world.change, world.account_id, world.name())
+    await audience.remove_audience(change, world.account_id, made.id)
+
+
+@example(audience.change_members, "audience.members")
+async def _(world: World, change: Change) -> None:
+    made = await audience.add_audience(world.change, world.account_id, world.name())
+    await audience.put(world.change, world.account_id, [ContactInput(NUMBER)])
+    await audience.change_members(change, world.account_id, made.id, add=[NUMBER], take=[])

@@ -1,0 +1,88 @@
+"""Who acts: what is written of it, what it may do, and with whose data."""
+
+from __future__ import annotations
+
+import pytest
+
+from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope
+from smsgw.core.errors import Refused
+from smsgw.core.permissions import ALL, SCOPES, Duty, Permission, duties_of, of_scopes
+from smsgw.store.config import keys
+
+
+@pytest.mark.parametrize(
+    ("actor", "label"),
+    [
+        (Actor.operator("root"), "cli:root"),
+        (Actor.key("ak_live_1", 7, {"send"}), "ak_live_1"),
+        (Actor.partner("smpp", "bank", 7), "smpp:bank"),
+        (Actor.system("rule"), "rule"),
+        (Actor(ActorKind.PERSON, "li", 3), "li"),
+        (Actor.recorded("cli:root"), "cli:root"),
+    ],
+)
+def test_the_written_form_is_that_of_the_rows_there_are(actor: Actor, label: str) -> None:
+    assert actor.label == label
+
+
+def test_a_name_lends_no_rights() -> None:
+    person = Actor(ActorKind.PERSON, "cli:root", 3)
+    with pytest.raises(Refused) as refused:
+        person.require(Permission.MESSAGE_SEND)
+    assert (refused.value.code, refused.value.detail) == ("PERMISSION_DENIED", {"permission": "message.send"})
+    assert not any(Actor.recorded("cli:root").may(permission) for permission in Permission)
+
+
+def test_an_account_out_of_scope_is_not_found() -> None:
+    key = Actor.key("ak_live_1", 7, {"number"})
+    key.require(Permission.CONTACT_EDIT, 7)
+    with pytest.raises(Refused, match="不存在") as refused:
+        key.require(Permission.CONTACT_EDIT, 8)
+    assert refused.value.code == "NOT_FOUND"
+    Actor.operator("root").require(Permission.CONTACT_EDIT, 8)
+
+
+def test_scopes_of_keys_are_permissions() -> None:
+    assert set(SCOPES) == set(keys.SCOPES)
+    assert of_scopes(frozenset({"send", "of a later program"})) == SCOPES["send"]
+    assert of_scopes(frozenset()) == frozenset()
+    assert Permission.ROLE_EDIT not in of_scopes(frozenset(keys.SCOPES))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        (Scope((1,)), Scope((2, 1)), Scope((1, 2))),
+        (Scope((1,)), EVERYTHING, EVERYTHING),
+        (NOTHING, Scope((1,), (4,)), Scope((1,), (4,))),
+        (Scope((1,), (), "li"), Scope((2,), (), "li"), Scope((1, 2), (), "li")),
+        # Own submissions of account 1 and all of account 2: what is not all of 1 must not become it.
+        (Scope((1,), (), "li"), Scope((2,)), Scope((2,))),
+        (Scope((2,)), Scope((1,), (), "li"), Scope((2,))),
+        (Scope(None, (), "li"), Scope((2,)), Scope((2,))),
+    ],
+)
+def test_two_roles_see_what_either_sees_and_no_more(one: Scope, other: Scope, both: Scope) -> None:
+    assert one | other == both
+    assert other | one == both
+
+
+def test_own_submissions_are_not_all_of_the_account() -> None:
+    own = Scope((1,), (), "li")
+    assert not own.covers(1)
+    assert Scope((1,)).covers(1)
+    assert EVERYTHING.covers(1)
+    assert not NOTHING.covers_department(None)
+    assert Scope((), (4,)).covers_department(4)
+    assert not Scope((), (4,)).covers_department(5)
+    assert EVERYTHING.covers_department(None)
+
+
+def test_permissions_have_a_domain_and_an_action() -> None:
+    assert all(permission.count(".") == 1 and permission == permission.lower() for permission in ALL)
+
+
+def test_duties_are_known_by_their_permissions() -> None:
+    assert duties_of(ALL) == set(Duty)
+    assert duties_of({Permission.MESSAGE_SEND}) == set()
+    assert duties_of({Permission.AUDIT_VIEW, Permission.ROLE_EDIT}) == {Duty.AUDIT, Duty.SYSTEM}
