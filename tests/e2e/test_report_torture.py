@@ -67,6 +67,7 @@ RECODED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     RECODED,
     ids=lambda v: v if isinstance(v, str) else v.get("report_id", ""),
 )
+@pytest.mark.slow
 async def test_early_reordered_tenfold_and_recoded(
     channel: str, carrier: dict[str, Any], profile: dict[str, Any], dsn: str, data_dir: Path
 ) -> None:
@@ -93,6 +94,7 @@ DAYS = "+3d"
 
 
 @pytest.mark.parametrize("patience", ["96", "72"] if LONG_RUN else ["96"])
+@pytest.mark.slow
 async def test_reports_and_parts_three_days_later(
     patience: str, postgres_in_time: TimeMachine, data_dir: Path
 ) -> None:
@@ -163,6 +165,7 @@ async def corrected(built: Site) -> None:
 
 
 @pytest.mark.parametrize("channel", list(PROTOCOLS) if LONG_RUN else ["cmpp30", "smpp34", "sgip12"])
+@pytest.mark.slow
 async def test_two_to_ten_parts_shuffled_repeated_and_missing(channel: str, dsn: str, data_dir: Path) -> None:
     chance = dice()
     async with site(data_dir, dsn=dsn, channels=[channel]) as built:

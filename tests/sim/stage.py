@@ -24,16 +24,16 @@ from wires import Network, Transport, Wire
 
 from smsgw.channels import claims
 from smsgw.channels.channel import Channel
-from smsgw.channels.pools import PoolTables
+from smsgw.channels.pool_shares import PoolShares
 from smsgw.channels.services import Services
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import ChannelSpec, Claimed, Inbound, Lane, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.pipeline.routing import Membership
 from smsgw.simulator.carrier import Carrier
 from smsgw.simulator.config import CarrierConfig
-from smsgw.store import claiming
-from smsgw.store.journal import Journal, Key
-from smsgw.store.leases import Lease
+from smsgw.store.engine.journal import Journal, Key
+from smsgw.store.engine.leases import Lease
+from smsgw.store.messages import claiming
 
 POOL = 1
 PASSWORD = "secret"
@@ -240,7 +240,7 @@ class Stage:
         self.journal.write = recorded  # type: ignore[method-assign]
         outcomes: Any = self.verdicts
         services = Services(
-            "model", 1, self.journal, outcomes, PoolTables(self.loop.time), lambda: next(self._ids),
+            "model", 1, self.journal, outcomes, PoolShares(self.loop.time), lambda: next(self._ids),
             halted=lambda: self.halted, emergency_reserve=lambda: self.reserve,
         )  # fmt: skip
         self.channel = Channel(self.spec, self.lease, {POOL: Membership()}, services)
@@ -284,8 +284,18 @@ class Stage:
         id_ = next(self._ids)
         until = None if valid is None else datetime.fromtimestamp(EPOCH + self.loop.time() + valid, UTC)
         return Claimed(
-            id=id_, part=1, total=1, attempt=1, number=f"86138{10_000_000 + id_ % 1_000_000:08}",
-            content=text or f"text {id_}", coding="ucs2", extend_code="", lane=int(lane), valid_until=until, ref=id_ % 256, pool_id=POOL,
+            id=id_,
+            part=1,
+            total=1,
+            attempt=1,
+            number=f"86138{10_000_000 + id_ % 1_000_000:08}",
+            content=text or f"text {id_}",
+            coding="ucs2",
+            extend_code="",
+            lane=int(lane),
+            valid_until=until,
+            ref=id_ % 256,
+            pool_id=POOL,
             account_id=account,
         )  # fmt: skip
 
