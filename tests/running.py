@@ -5,6 +5,7 @@
   when all others are done, one after the other.
 * A test that is not marked ``slow`` fails when it takes longer than ``QUICK`` seconds. On a machine that has more to do
   than it has cores it may take so many times longer; ``TEST_PATIENCE`` is one more factor.
+* Which protocols stories are told over (``e2e/rotation.py``) is decided once for all workers, and printed.
 * With ``TEST_REQUIRE_ALL`` a skipped test fails the run.
 """
 
@@ -13,6 +14,8 @@ from __future__ import annotations
 import ast
 import functools
 import os
+import subprocess
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,8 @@ from xdist.workermanage import WorkerController
 
 QUICK = 15.0
 """Seconds."""
+TURNS = 30
+"""In which every story is told in all its variants."""
 _SERIAL = "pytest.mark.serial"
 
 _OTHER_USER = "user_only" if os.geteuid() == 0 else "root_only"
@@ -41,8 +46,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Where several processes share the tests (pytest-xdist), the one that prints the summary asks them."""
+    os.environ.setdefault("TEST_PROTOCOLS", _turn(config.rootpath))
     if config.pluginmanager.hasplugin("dsession"):
         config.pluginmanager.register(_Workers(config), "workers")
+
+
+def _turn(root: Path) -> str:
+    """Of this commit; of today where there is none."""
+    command = ("git", "-c", "safe.directory=*", "-C", str(root), "rev-parse", "HEAD")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        return str(int(done.stdout.strip(), 16) % TURNS)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return str(int(time.time() // 86_400) % TURNS)
 
 
 class _Workers:
@@ -163,6 +179,10 @@ def _load() -> float:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Name what this run left out because of who runs it (skips are named by pytest itself)."""
+    turn = os.environ["TEST_PROTOCOLS"]
+    terminalreporter.write_line(
+        f"TEST_PROTOCOLS={turn}: which protocols stories were told over (scripts/matrix: all)"
+    )
     for name in config.stash.get(_left_out, []):
         terminalreporter.write_line(f"LEFT OUT {name}: {_OTHER_USER.replace('_', ' ')}")
 
