@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
 
 from smsgw.core.addresses import place_of
 from smsgw.core.guard import Buckets, Rate
+from smsgw.net import tls
 from smsgw.net.connection import Link
 from smsgw.net.tls import HANDSHAKE_TIMEOUT, Certificate
 from smsgw.partners.protocol_server import ProtocolServer
+from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.runtime import clock
 from smsgw.runtime.config import split_address
 from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.tarpit import Tarpit
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)
@@ -31,7 +36,7 @@ CONNECTIONS = Rate(200, 20.0)
 """New connections of one address: who comes more often is not listened to."""
 BACKLOG = 1024
 
-STRANGER = SessionConfig(
+PARTNER = SessionConfig(
     login_timeout=10.0,
     response_timeout=60.0,
     keepalive_interval=60.0,
@@ -39,13 +44,19 @@ STRANGER = SessionConfig(
     keepalive_attempts=3,
     idle_timeout=None,
 )
+STRANGER = dataclasses.replace(PARTNER, max_violations_per_minute=10)
+"""Whoever has not logged in has little to say, and each PDU that is none costs as much as one that is."""
 
 
 class Listener:
     """One socket of one protocol. ``on_login(link, event)`` decides about logins."""
 
     def __init__(
-        self, face: ProtocolServer, address: str, files: Sequence[str], on_login: Callable[[Link, LoginRequest], None]
+        self,
+        face: ProtocolServer,
+        address: str,
+        files: Sequence[str],
+        on_login: Callable[[Link, LoginRequest], None],
     ) -> None:
         self.face = face
         self.address = address
@@ -57,6 +68,8 @@ class Listener:
         self._strangers: dict[Link, str] = {}
         self._by_ip: Counter[str] = Counter()
         self._new: Buckets[str] = Buckets(CONNECTIONS)
+        self.tarpit = Tarpit()
+        """For those whose connection ends by what they have sent."""
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
@@ -82,6 +95,12 @@ class Listener:
             ) from exc
         log.info("partner.listening", protocol=self.face.protocol, address=self.url)
 
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round while it listens."""
+        if self._certificate is None:
+            return ()
+        return (Periodic(f"certificate.{self.face.protocol}", tls.LOOK_EVERY, self._certificate.look),)
+
     @property
     def url(self) -> str:
         """Where it listens."""
@@ -103,8 +122,6 @@ class Listener:
 
     async def close(self) -> None:
         """Listen no more."""
-        if self._certificate is not None:
-            await self._certificate.stop()
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -115,6 +132,7 @@ class Listener:
         """It has logged in, and is somebody else's."""
         ip = self._strangers.pop(link, None)
         if ip is not None:
+            link.ending = None
             self._by_ip[ip] -= 1
             if not self._by_ip[ip]:
                 del self._by_ip[ip]
@@ -167,5 +185,7 @@ class Listener:
                     )  # fmt: skip
                 case Violation(kind=kind):
                     self.violations[kind] += 1
+                    if link in self._strangers:
+                        link.ending = partial(self.tarpit.call, self._strangers[link])
                 case _:
                     pass

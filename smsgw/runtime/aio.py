@@ -5,23 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
 import random
-import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
 import structlog
 
-from smsgw.core.errors import Temporary
-
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
-
-BACKGROUND_NICENESS = 10
-"""Of threads whose work can wait."""
 
 _running: set[asyncio.Task[Any]] = set()
 
@@ -51,22 +43,6 @@ async def cancel(*tasks: asyncio.Task[Any] | None) -> None:
     for task in live:
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await task
-
-
-async def forever(
-    step: Callable[[], Awaitable[None]], *, every: float, name: str, jitter: float = 0.0
-) -> None:
-    """Run ``step`` every ``every`` seconds; a failing step is logged and tried again, never fatal."""
-    while True:
-        try:
-            await step()
-        except asyncio.CancelledError:
-            raise
-        except Temporary as exc:  # an outage, told of where it was met; a stack of every job would bury that
-            log.warning("job.put_off", job=name, error=str(exc))
-        except Exception:  # a supervisor: one failing round must not end the job
-            log.exception("job.failed", job=name)
-        await asyncio.sleep(every + random.random() * jitter)  # noqa: S311 - spreading load, not a secret
 
 
 SLICE = 0.25
@@ -166,15 +142,6 @@ def keep_memory() -> None:
     at all that is kept (0.1 s for 70,000 messages) and find nothing. Young objects are collected as ever."""
     settle_memory()
     gc.set_threshold(10_000, 20, 1_000_000)
-
-
-def background_threads(n: int, name: str) -> ThreadPoolExecutor:
-    """Threads for work that can wait: where processors are short, the event loop and the database go first."""
-
-    def step_back() -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICENESS)
-
-    return ThreadPoolExecutor(n, name, initializer=step_back)
 
 
 def boottime() -> float:
