@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from smsgw.bench import processes
+from smsgw.core.actor import Actor
 from smsgw.core.ids import IdSource
 from smsgw.core.keywords import Word
 from smsgw.core.webhooks import Reach, parse_networks
 from smsgw.node import control_client
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.change import Change
 from smsgw.platform.content import words
-from smsgw.store.config import accounts, channels, keys, partners, policies, webhooks
+from smsgw.store.config import channels, keys, partners, policies, webhooks
 from smsgw.store.config.webhooks import Wanted
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
@@ -242,7 +245,9 @@ async def _ready(daemon: asyncio.subprocess.Process, folder: Path) -> dict[str, 
             words = (folder / "daemon.log").read_text("utf-8", "replace").strip()[-2000:]
             raise RuntimeError(f"the daemon ended with {daemon.returncode}: {words}")
         with contextlib.suppress(control_client.DaemonAway):
-            status: dict[str, Any] = await control_client.call(folder / "data" / "control.sock", "GET", "/status")
+            status: dict[str, Any] = await control_client.call(
+                folder / "data" / "control.sock", "GET", "/status"
+            )
             if status["ready"]:
                 return status
         await asyncio.sleep(0.1)
@@ -263,14 +268,14 @@ async def _seed(
     await database.open()
     try:
         ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
-        account = await accounts.add_account(
-            database, ACCOUNT, actor="bench", default_sign="压测", rate=MESSAGES_PER_SECOND,
-            webhook_networks="127.0.0.0/8",
-        )  # fmt: skip
+        change = Change(database, Actor.system("bench"), ids=ids.next)
+        account = await accounts.add(
+            change, ACCOUNT, default_sign="压测", rate=MESSAGES_PER_SECOND, webhook_networks="127.0.0.0/8"
+        )
         for name, value in POLICIES.items():
             await policies.put(database, name, value, actor="bench")
         await words.put(database, [Word(f"压测词{n:05d}") for n in range(WORDS)], actor="bench")
-        await accounts.top_up(database, account, BALANCE, "bench", actor="bench", ids=ids.next)
+        await accounts.top_up(change, account, BALANCE, "bench")
         key = await keys.add_key(
             database, sealer, account, actor="bench", requests_per_second=REQUESTS_PER_SECOND
         )

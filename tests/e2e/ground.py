@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from changes import by_test
 from databases import migrated
 from dbproxy import DatabaseProxy
 from harness import CHANNELS, Answer, Client, Customer, Node, Site, free_port, site, until
@@ -20,10 +21,11 @@ from hooks import OPEN
 
 from smsgw.core.ids import IdSource
 from smsgw.node import control_client
+from smsgw.platform.accounts import service as accounts
 from smsgw.runtime import failpoints
 from smsgw.runtime.config import WebhooksConfig
 from smsgw.simulator import Behaviour, Delay
-from smsgw.store.config import accounts, keys, partners, webhooks
+from smsgw.store.config import keys, partners, webhooks
 from smsgw.store.config.webhooks import Wanted
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
@@ -109,10 +111,10 @@ class Ground(Site):
         ids = IdSource(1023, lambda: int(asyncio.get_running_loop().time() * 1000))
         sealer = secrets.load_key(self.node.data_dir / "secret.key", create=False)
         async with self.ledger_open() as database:
-            account = await accounts.add_account(
-                database, name, actor=ACTOR, sign_required=False, webhook_networks="127.0.0.0/8"
+            account = await accounts.add(
+                by_test(database), name, sign_required=False, webhook_networks="127.0.0.0/8"
             )
-            await accounts.top_up(database, account, 1_000_000, "", actor=ACTOR, ids=ids.next)
+            await accounts.top_up(by_test(database, ids.next), account, 1_000_000, "")
             new = await keys.add_key(
                 database, sealer, account, actor=ACTOR, scopes=tuple(keys.SCOPES), requests_per_second=1000
             )
@@ -136,8 +138,8 @@ class Ground(Site):
         sealer = secrets.load_key(self.node.data_dir / "secret.key", create=False)
         ids = IdSource(1023, lambda: int(asyncio.get_running_loop().time() * 1000))
         async with self.ledger_open() as database:
-            account = await accounts.add_account(database, "partner", actor=ACTOR, sign_required=False)
-            await accounts.top_up(database, account, 1_000_000, "", actor=ACTOR, ids=ids.next)
+            account = await accounts.add(by_test(database), "partner", sign_required=False)
+            await accounts.top_up(by_test(database, ids.next), account, 1_000_000, "")
             fields = {"max_binds": 50, "any_source": True, "type": "otp"}  # whose unknown ends are told soon
             await partners.add_partner(
                 database, sealer, account, "smpp", PARTNER, PARTNER_PASSWORD, fields, actor=ACTOR

@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl, quote
 
 import aiohttp
 from aiohttp import web
+from changes import by_test
 from receiver import LOOPBACK
 
 from smsgw.api.app import runner_options, setup
@@ -38,10 +39,11 @@ from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import Directory
+from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.runtime.config import DurabilityConfig
-from smsgw.store.config import accounts, keys
+from smsgw.store.config import keys
 from smsgw.store.config.keys import NewKey
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, boot_id
@@ -211,10 +213,8 @@ async def running(
     await db.open()
     sealer = Sealer(secrets.token_bytes(32))
     ids = IdSource(1, lambda: int(time.time() * 1000))
-    account_id = await accounts.add_account(
-        db, "acme", actor="test", default_sign="测试", webhook_networks="0.0.0.0/0"
-    )
-    await accounts.top_up(db, account_id, 10_000, "", actor="test", ids=ids.next)
+    account_id = await accounts.add(by_test(db), "acme", default_sign="测试", webhook_networks="0.0.0.0/0")
+    await accounts.top_up(by_test(db, ids.next), account_id, 10_000, "")
     key = await keys.add_key(db, sealer, account_id, actor="test", scopes=DEFAULT_SCOPES)
     directory = Directory(sealer)
     await directory.reload(db)

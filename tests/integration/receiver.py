@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiohttp import web
+from changes import by_test
 
 from smsgw.core.ids import IdSource
 from smsgw.core.webhooks import Reach
@@ -22,7 +23,8 @@ from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.delivery.push_http import Sender
 from smsgw.pipeline.snapshot import Directory
-from smsgw.store.config import accounts, webhooks
+from smsgw.platform.accounts import service as accounts
+from smsgw.store.config import webhooks
 from smsgw.store.config.webhooks import Wanted
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
@@ -120,9 +122,7 @@ class Stage:
 
     async def open(self) -> None:
         await self.database.open()
-        self.account_id = await accounts.add_account(
-            self.database, "acme", actor="test", webhook_networks="0.0.0.0/0"
-        )
+        self.account_id = await accounts.add(by_test(self.database), "acme", webhook_networks="0.0.0.0/0")
 
     def make_pusher(self, *, node: int = 1, reach: Reach = LOOPBACK) -> Pusher:
         return Pusher(

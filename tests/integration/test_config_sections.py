@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 
-from smsgw.store.config import accounts, channels, settings
+from smsgw.platform.accounts import service as accounts
+from smsgw.store.config import channels, settings
 from smsgw.store.engine.database import Database
 
 PASSED_OVER = {
@@ -58,7 +60,7 @@ async def test_every_column_of_the_configuration_is_watched(database: Database) 
 
 async def test_a_change_moves_its_section_alone_and_the_common_version(database: Database) -> None:
     before, common = await versions(database), await channels.config_version(database)
-    account_id = await accounts.add_account(database, "one", actor="test")
+    account_id = await accounts.add(by_test(database), "one")
     assert await moved(database, before) == {"accounts"}
     assert await channels.config_version(database) > common
 

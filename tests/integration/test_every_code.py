@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from api_server import BASE, Answer, Api, running
+from changes import by_test
 
 from smsgw.core.actor import Actor
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
@@ -30,12 +31,14 @@ from smsgw.core.templates import Review
 from smsgw.pipeline.accept import repeats
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.pipeline.accept.reviewing import Reviewing
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.audience import service as audience
 from smsgw.platform.change import Change
 from smsgw.platform.content import registry, words
 from smsgw.runtime.aio import spawn
 from smsgw.runtime.config import HttpConfig
-from smsgw.store.config import accounts, blocklist, number_status, policies
+from smsgw.store.config import blocklist, number_status, policies
 from smsgw.store.config.keys import SCOPES, NewKey
 from smsgw.store.messages import complaints
 from smsgw.web import listening, plain_http
@@ -94,7 +97,7 @@ class Own:
         return found
 
     async def set(self, **changes: Any) -> None:
-        await accounts.set_account(self.api.ctx.db, self.name, changes, actor="t")
+        await accounts.edit(by_test(self.api.ctx.db), await id_of(self.api.ctx.db, self.name), changes)
         await self.reload()
 
     async def policy(self, name: str, value: str) -> None:
@@ -171,8 +174,8 @@ def case(code: str) -> Callable[[Case], Case]:
 @pytest.mark.parametrize("code", sorted(CODES))
 async def test_code(api: Api, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     n = sorted(CODES).index(code)
-    id_ = await accounts.add_account(api.ctx.db, f"c{n}", actor="t", default_sign="测试")
-    await accounts.top_up(api.ctx.db, id_, 100, "", actor="t", ids=api.ctx.ids)
+    id_ = await accounts.add(by_test(api.ctx.db), f"c{n}", default_sign="测试")
+    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), id_, 100, "")
     own = Own(api, id_, f"c{n}", await api.add_key(id_, scopes=SCOPES), f"138{n:08d}", monkeypatch)
     assert code in CASES, "no case"
     found = await CASES[code](own)
@@ -479,7 +482,7 @@ async def _(own: Own) -> Provoked:
 @case("EXTEND_CODE_INVALID")
 async def _(own: Own) -> Provoked:
     assert (await own.send(extend_code="12a")).code == "EXTEND_CODE_INVALID"
-    await accounts.add_account(own.api.ctx.db, f"{own.name}-other", actor="t", extend_code="7710")
+    await accounts.add(by_test(own.api.ctx.db), f"{own.name}-other", extend_code="7710")
     await own.reload()
     return Provoked({}, await own.send(extend_code="77101"))
 
@@ -566,7 +569,7 @@ async def _(own: Own) -> Provoked:
 
 @case("ACCOUNT_STOPPED")
 async def _(own: Own) -> Provoked:
-    await accounts.set_status(own.api.ctx.db, own.name, "stopped", actor="t")
+    await accounts.set_status(by_test(own.api.ctx.db), await id_of(own.api.ctx.db, own.name), "stopped")
     await own.reload()
     return Provoked({}, await own.send())
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 
 from smsgw.core.webhooks import Reach
-from smsgw.store.config import accounts, channels, keys, partners, webhooks
+from smsgw.platform.accounts import service as accounts
+from smsgw.store.config import channels, keys, partners, webhooks
 from smsgw.store.engine import resealing
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
@@ -32,7 +34,7 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 
 async def _furnish(database: Database, sealer: Sealer) -> list[str]:
     """Something sealed in every place; what must never be seen again."""
-    account = await accounts.add_account(database, "acme", actor="test")
+    account = await accounts.add(by_test(database), "acme")
     await channels.add_channel(database, sealer, "unicom", SGIP, actor="test")
     key = await keys.add_key(database, sealer, account, actor="test")
     await partners.add_partner(database, sealer, account, "smpp", "shop", "prtnr-pw", {}, actor="test")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
+from changes import by_test
 from databases import change
 
 from smsgw.core.accounts import networks
 from smsgw.core.webhooks import Reach
-from smsgw.store.config import accounts, keys, webhooks
+from smsgw.platform.accounts import service as accounts
+from smsgw.store.config import accounts as accounts_store
+from smsgw.store.config import keys, webhooks
 from smsgw.store.config.webhooks import EventSetting, Wanted
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.migrate import migrations
@@ -26,8 +29,8 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 
 async def test_rights_that_were_used_are_kept(database: Database) -> None:
     sealer = Sealer(bytes(32))
-    shop = await accounts.add_account(database, "shop", actor="t")
-    bank = await accounts.add_account(database, "bank", actor="t")
+    shop = await accounts.add(by_test(database), "shop")
+    bank = await accounts.add(by_test(database), "bank")
     made = {
         name: (await keys.add_key(database, sealer, shop, actor="t", scopes=("send", scope))).key_id
         for name, scope in (("pushed", "report"), ("way", "report"), ("read", "report"), ("sends", "balance"))
@@ -49,6 +52,7 @@ async def test_rights_that_were_used_are_kept(database: Database) -> None:
         "pushed": True, "way": True, "read": False, "sends": False,
     }  # fmt: skip
     granted = {
-        row.account.id: list(row.account.webhook_networks) for row in await accounts.list_accounts(database)
+        row.account.id: list(row.account.webhook_networks)
+        for row in await accounts_store.list_accounts(database)
     }
     assert granted == {shop: networks("0.0.0.0/0,::/0"), bank: []}

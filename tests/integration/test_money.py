@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest_asyncio
 from api_server import Api, running
+from changes import by_test
 from ledger import BALANCE, Ledger
 
 from smsgw.core.ids import CHINA, first_id
 from smsgw.core.model import OutcomeKind
-from smsgw.store.config import accounts
+from smsgw.platform.accounts import queries as account_queries
+from smsgw.platform.accounts import reconciliation
+from smsgw.platform.accounts import service as accounts
 from smsgw.store.engine import partitions
-from smsgw.store.messages import ledger as books
 
 
 @pytest_asyncio.fixture
@@ -27,11 +29,9 @@ async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 async def test_use_by_key_account_and_department(api: Api) -> None:
     db = api.ctx.db
-    hall = await accounts.add_account(
-        db, "hall", actor="test", default_sign="大厅", parent="acme", department="办事大厅", credit_floor=-100,
-        units_notice=3, unit_price="0.0385",
-    )  # fmt: skip
-    beside = await accounts.add_account(db, "beside", actor="test", default_sign="旁边", credit_floor=-100)
+    hall = await accounts.add(by_test(db), "hall", default_sign="大厅", parent="acme", department="办事大厅",
+                              credit_floor=-100, units_notice=3, unit_price="0.0385")  # fmt: skip
+    beside = await accounts.add(by_test(db), "beside", default_sign="旁边", credit_floor=-100)
     key, other = await api.add_key(hall), await api.add_key(beside)
     serial = itertools.count()
 
@@ -66,8 +66,8 @@ async def test_use_by_key_account_and_department(api: Api) -> None:
 
 
 async def test_many_at_once_and_the_balance_ends_at_its_floor(api: Api) -> None:
-    poor = await accounts.add_account(api.ctx.db, "poor", actor="test", default_sign="测试", credit_floor=-7)
-    await accounts.top_up(api.ctx.db, poor, 30, "", actor="test", ids=api.ctx.ids)
+    poor = await accounts.add(by_test(api.ctx.db), "poor", default_sign="测试", credit_floor=-7)
+    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), poor, 30, "")
     key = await api.add_key(poor)
 
     async def send(n: int) -> str:
@@ -77,10 +77,10 @@ async def test_many_at_once_and_the_balance_ends_at_its_floor(api: Api) -> None:
     codes = await asyncio.gather(*(send(n) for n in range(100)))
     assert codes.count("OK") == 18
     assert set(codes) == {"OK", "BALANCE_INSUFFICIENT"}
-    money = await accounts.balance(api.ctx.db, poor)
+    money = await account_queries.balance(api.ctx.db, poor)
     assert money is not None
     assert money.available == 1
-    lines = {line.account: line for line in await books.check_ledger(api.ctx.db)}
+    lines = {line.account: line for line in await reconciliation.check_ledger(api.ctx.db)}
     assert lines["poor"].problems == []
     assert (lines["poor"].debits, lines["poor"].paid) == (36, {"queued": 36})
 
@@ -91,13 +91,13 @@ async def test_the_check_finds_what_was_tampered_with(ledger: Ledger) -> None:
     (claimed, other) = await ledger.claim()
     await ledger.answer(OutcomeKind.REFUSED, claimed)
     await ledger.answer(OutcomeKind.ACCEPTED, other)
-    (line,) = await books.check_ledger(ledger.database)
+    (line,) = await reconciliation.check_ledger(ledger.database)
     assert (line.problems, line.refundable, line.paid) == ([], 1, {"submitted": 1})
 
     async def found(sql: str) -> str:
         async with ledger.connection.transaction():
             await ledger.change(sql)
-        (line,) = await books.check_ledger(ledger.database)
+        (line,) = await reconciliation.check_ledger(ledger.database)
         return " ".join(line.problems)
 
     assert "balance" in await found("UPDATE account SET balance = balance + 1")

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, parse_qsl
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from changes import by_test
 from receiver import LOOPBACK, Received, Receiver, Stage, receiving, repeated
 
 from smsgw.core.ids import CHINA, IdSource, time_of
@@ -24,9 +25,11 @@ from smsgw.core.push_format import Call
 from smsgw.core.webhooks import SCHEDULE, Endpoint, Reach, parse_networks
 from smsgw.pipeline.delivery.push_http import Sender
 from smsgw.pipeline.upkeep.maintenance import Maintenance
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts.queries import id_of
 from smsgw.runtime import aio
 from smsgw.runtime.config import Config
-from smsgw.store.config import accounts, webhooks
+from smsgw.store.config import webhooks
 from smsgw.store.config.webhooks import EventSetting
 from smsgw.store.engine import partitions
 from smsgw.store.messages import pushing
@@ -223,18 +226,14 @@ async def test_a_hanging_receiver_holds_up_nobody(stage: Stage, receiver: Receiv
         bad.reply = lambda call: hang(call) if call.path == "/hang" else slow(call)
         failing.reply = lambda _: web.Response(status=500)
         hanging = [
-            await accounts.add_account(
-                stage.database, f"hanging{n}", actor="test", webhook_networks="127.0.0.0/8"
-            )
+            await accounts.add(by_test(stage.database), f"hanging{n}", webhook_networks="127.0.0.0/8")
             for n in range(20)
         ]
         for n, account_id in enumerate(hanging):
             url = bad.origin + ("/hang" if n % 2 else "/slow")
             await stage.put("main", url, account_id=account_id, linger_ms=0)
         refusing = [
-            await accounts.add_account(
-                stage.database, f"refusing{n}", actor="test", webhook_networks="127.0.0.0/8"
-            )
+            await accounts.add(by_test(stage.database), f"refusing{n}", webhook_networks="127.0.0.0/8")
             for n in range(5)
         ]
         for account_id in refusing:
@@ -321,11 +320,13 @@ async def test_what_may_not_be_reached_is_not_reached(stage: Stage, receiver: Re
 
 async def test_a_connection_of_one_account_serves_no_other(stage: Stage, receiver: Receiver) -> None:
     """The granted one's connection is kept open; who may not go there does not find it."""
-    other = await accounts.add_account(stage.database, "other", actor="test", webhook_networks="127.0.0.0/8")
+    other = await accounts.add(by_test(stage.database), "other", webhook_networks="127.0.0.0/8")
     url = f"http://localhost:{receiver.origin.rpartition(':')[2]}/"
     await stage.put("main", url, linger_ms=0)
     await stage.put("main", url, account_id=other, linger_ms=0)
-    await accounts.set_account(stage.database, "other", {"webhook_networks": ""}, actor="test")
+    await accounts.edit(
+        by_test(stage.database), await id_of(stage.database, "other"), {"webhook_networks": ""}
+    )
     await stage.reload()
     mine, foreign = (find(stage, account_id) for account_id in (stage.account_id, other))
     for _ in range(2):
@@ -555,7 +556,9 @@ async def test_events_that_nobody_took_before_their_time_was_over_are_told_of(
         "WHERE id = ANY($2)", dead, [dead, taken],
     )  # fmt: skip
     nothing: Any = None  # the job of the days settles no outcomes
-    keeper = Maintenance(stage.database, nothing, stage.directory, stage.bell, stage.ids, config, lambda _: None)
+    keeper = Maintenance(
+        stage.database, nothing, stage.directory, stage.bell, stage.ids, config, lambda _: None
+    )
     await keeper._partitions()
     await keeper._partitions()
     assert await stage.rows() == []

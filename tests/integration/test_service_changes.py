@@ -16,15 +16,17 @@ from typing import Any, get_type_hints
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 
 import smsgw.platform
 from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope
 from smsgw.core.errors import SmsgwError
 from smsgw.core.permissions import ALL, Permission
+from smsgw.platform.accounts import queries as account_queries
+from smsgw.platform.accounts import service as accounts
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.change import Change, Unrecorded
-from smsgw.store.config import accounts
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
 from smsgw.store.records import audit
@@ -65,7 +67,7 @@ async def world(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     audit.use(lambda: sealer)
     database = Database(await postgres.make("changes", postgres.template))
     await database.open()
-    account_id = await accounts.add_account(database, "own", actor="test")
+    account_id = await accounts.add(by_test(database), "own")
     yield World(database, account_id, count(1 << 40).__next__)
     await database.close()
     await postgres.drop("changes")
@@ -247,3 +249,56 @@ async def _(world: World, change: Change) -> None:
     made = await audience.add_audience(world.change, world.account_id, world.name())
     await audience.put(world.change, world.account_id, [ContactInput(NUMBER)])
     await audience.change_members(change, world.account_id, made.id, add=[NUMBER], take=[])
+
+
+# --- accounts --------------------------------------------------------------------------------------------------------
+
+
+@example(accounts.add, "account.add")
+async def _(world: World, change: Change) -> None:
+    await accounts.add(change, world.name(), parent="own")
+
+
+@example(accounts.edit, "account.set")
+async def _(world: World, change: Change) -> None:
+    await accounts.edit(change, world.account_id, {"rate": 100})
+
+
+@example(accounts.set_status, "account.start")
+async def _(world: World, change: Change) -> None:
+    await accounts.set_status(change, world.account_id, "active")
+
+
+@example(accounts.top_up, "account.topup")
+async def _(world: World, change: Change) -> None:
+    await accounts.top_up(change, world.account_id, 100, "")
+
+
+@example(accounts.move_extension, "access_code.move")
+async def _(world: World, change: Change) -> None:
+    await accounts.move_extension(change, world.account_id, "", str(world.ids() % 10**12))
+
+
+async def test_who_sees_one_account_makes_others_below_it_only(world: World) -> None:
+    mine = world.by(Actor(ActorKind.PERSON, "mine", 4, ALL, Scope((world.account_id,))))
+    foreign = world.name()
+    await accounts.add(world.change, foreign)
+    below = await accounts.add(mine, world.name(), parent="own")
+    for parent in ({}, {"parent": ""}, {"parent": foreign}):
+        with pytest.raises(SmsgwError) as refused:
+            await accounts.add(mine, world.name(), **parent)
+        assert (refused.value.code, refused.value.detail["field"]) == ("PARAM_INVALID", "parent")
+    with pytest.raises(SmsgwError) as refused:
+        await accounts.edit(mine, below, {"rate": 1})  # its scope is what it was when it was made
+    assert refused.value.code == "NOT_FOUND"
+    assert [a.account.name for a in await account_queries.accounts(world.database, (world.account_id,))] == [
+        "own"
+    ]
+
+
+async def test_what_an_account_costs_takes_a_permission_of_its_own(world: World) -> None:
+    clerk = world.by(Actor(ActorKind.PERSON, "clerk", 5, frozenset({Permission.ACCOUNT_EDIT}), EVERYTHING))
+    await accounts.edit(clerk, world.account_id, {"rate": 101})
+    with pytest.raises(SmsgwError) as refused:
+        await accounts.edit(clerk, world.account_id, {"credit_floor": -5})
+    assert refused.value.detail["permission"] == Permission.BALANCE_EDIT

@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import asyncpg
 import pytest
 import pytest_asyncio
+from changes import by_test
 from databases import owner
 
 from smsgw.pipeline.snapshot import Directory
-from smsgw.store.config import accounts, channels
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts.queries import id_of
+from smsgw.store.config import channels
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 
@@ -28,14 +31,20 @@ async def database(dsn: str) -> AsyncIterator[Database]:
     one = Database(dsn)
     await one.open()
     await channels.add_channel(one, SEALER, "old", CHANNEL, actor="test")
-    await accounts.add_account(one, "old", actor="test")
+    await accounts.add(by_test(one), "old")
     yield one
     await one.close()
 
 
+async def stop_account(database: Database, name: str) -> None:
+    await accounts.set_status(by_test(database), await id_of(database, name), "stopped")
+
+
 async def _waiting_for_audit(database: Database) -> bool:
     return bool(
-        await database.fetchval("SELECT count(*) FROM pg_locks WHERE relation = 'audit'::regclass AND NOT granted")
+        await database.fetchval(
+            "SELECT count(*) FROM pg_locks WHERE relation = 'audit'::regclass AND NOT granted"
+        )
     )
 
 
@@ -45,8 +54,8 @@ async def _waiting_for_audit(database: Database) -> bool:
         lambda db, name: channels.add_channel(db, SEALER, name, CHANNEL, actor="test"),
         lambda db, _: channels.set_channel(db, SEALER, "old", {"rate": 7}, actor="test"),
         lambda db, _: channels.remove_channel(db, "old", actor="test"),
-        lambda db, name: accounts.add_account(db, name, actor="test"),
-        lambda db, _: accounts.set_status(db, "old", "stopped", actor="test"),
+        lambda db, name: accounts.add(by_test(db), name),
+        lambda db, _: stop_account(db, "old"),
     ],
     ids=["channel.add", "channel.set", "channel.remove", "account.add", "account.set"],
 )
@@ -78,7 +87,6 @@ async def test_a_change_under_way_is_told(database: Database, dsn: str) -> None:
     try:
         transaction = writer.transaction()
         await transaction.start()
-        await writer.execute(accounts.BUMP)
         await writer.execute("INSERT INTO account (name) VALUES ('new')")
         assert await channels.config_version(database) == -(before + 1)
         assert await directory.reload_if_changed(database)

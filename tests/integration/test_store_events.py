@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 
 from smsgw.core.ids import IdSource
 from smsgw.core.webhooks import Way
-from smsgw.store.config import accounts, webhooks
+from smsgw.platform.accounts import service as accounts
+from smsgw.store.config import webhooks
 from smsgw.store.config.webhooks import EventSetting
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
@@ -63,7 +65,7 @@ class Stage:
 async def stage(dsn: str) -> AsyncIterator[Stage]:
     database = Database(dsn)
     await database.open()
-    account_id = await accounts.add_account(database, "acme", actor="test")
+    account_id = await accounts.add(by_test(database), "acme")
     yield Stage(database, account_id)
     await database.close()
 
@@ -122,7 +124,7 @@ async def test_many_connections_claim_without_overlap(stage: Stage) -> None:
 
 @pytest.mark.asyncio
 async def test_only_the_accounts_own_events(stage: Stage) -> None:
-    other = await accounts.add_account(stage.database, "other", actor="test")
+    other = await accounts.add(by_test(stage.database), "other")
     (theirs,) = await stage.reports(stage.ids.next(), account_id=other)
     assert await stage.claim() == []
     assert await events.ack_bound(stage.database, stage.account_id, [theirs]) == 0

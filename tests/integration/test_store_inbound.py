@@ -9,13 +9,15 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 from ledger import Ledger
 from structlog.testing import capture_logs
 
 from smsgw.core.model import Account, Inbound, MessageType
 from smsgw.core.settings import Settings
 from smsgw.pipeline.accept.number_lists import NumberLists
-from smsgw.store.config import accounts, blocklist
+from smsgw.platform.accounts import service as accounts
+from smsgw.store.config import blocklist
 from smsgw.store.config.codes import AccessCode
 from smsgw.store.engine import partitions
 from smsgw.store.messages import inbound as inbound_store
@@ -75,7 +77,7 @@ async def reply(
 
 
 async def other_account(ledger: Ledger, extend_code: str = "") -> Account:
-    id_ = await accounts.add_account(ledger.database, "bank", actor="t", extend_code=extend_code)
+    id_ = await accounts.add(by_test(ledger.database), "bank", extend_code=extend_code)
     return Account(id_, "bank", "active", extend_code=extend_code)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 
 import pytest
+from changes import by_test
 
-from smsgw.store.config import accounts, partners
+from smsgw.platform.accounts import service as accounts
+from smsgw.store.config import partners
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 
@@ -16,22 +18,29 @@ async def test_addresses_are_noted_read_and_limited(dsn: str, monkeypatch: pytes
     database = Database(dsn)
     await database.open()
     try:
-        account_id = await accounts.add_account(database, "acme", actor="test")
+        account_id = await accounts.add(by_test(database), "acme")
         sealer = Sealer(secrets.token_bytes(32))
         one, other = [
-            await partners.add_partner(database, sealer, account_id, "smpp", name, "secret12", {}, actor="test")
+            await partners.add_partner(
+                database, sealer, account_id, "smpp", name, "secret12", {}, actor="test"
+            )
             for name in ("shop", "till")
         ]
         assert await partners.noted_addresses(database, None) == []
         await partners.note_addresses(database, [(one, "10.0.0.1"), (other, "10.0.0.1"), (999, "10.0.0.9")])
         first = await partners.noted_addresses(database, None)
-        assert sorted((r["partner_id"], r["network"]) for r in first) == [(one, "10.0.0.1"), (other, "10.0.0.1")]
+        assert sorted((r["partner_id"], r["network"]) for r in first) == [
+            (one, "10.0.0.1"),
+            (other, "10.0.0.1"),
+        ]
         last = first[-1]["noted_at"]
         for n in range(2, 5):
             await partners.note_addresses(database, [(one, f"10.0.0.{n}")])
         await partners.note_addresses(database, [(one, "10.0.0.2")])
         newer = [r["network"] for r in await partners.noted_addresses(database, last)]
-        assert newer == ["10.0.0.3", "10.0.0.4", "10.0.0.2"], "in the order of the last login; the oldest has gone"
+        assert newer == ["10.0.0.3", "10.0.0.4", "10.0.0.2"], (
+            "in the order of the last login; the oldest has gone"
+        )
         await database.execute("UPDATE partner_address SET noted_at = noted_at - interval '31 days'")
         assert await partners.noted_addresses(database, None) == []
         await partners.note_addresses(database, [(one, "10.0.0.8")])
@@ -46,7 +55,7 @@ async def test_connects_are_noted_once_read_by_other_nodes_and_forgotten(dsn: st
     database = Database(dsn)
     await database.open()
     try:
-        account_id = await accounts.add_account(database, "acme", actor="test")
+        account_id = await accounts.add(by_test(database), "acme")
         sealer = Sealer(secrets.token_bytes(32))
         one = await partners.add_partner(
             database, sealer, account_id, "cmpp", "900100", "secret12", {"any_clock": True}, actor="test"

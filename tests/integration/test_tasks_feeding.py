@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from changes import by_test
 from taskdesk import desk
 
 from smsgw.core.errors import Refused, SmsgwError
@@ -14,10 +15,12 @@ from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.campaigns import feeder as feeding
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.feeder import Feeder
-from smsgw.store.config import accounts, policies
+from smsgw.store.config import policies
 from smsgw.store.engine import leases
 from smsgw.store.messages import reviews
 
@@ -98,11 +101,13 @@ async def test_a_task_goes_on_soon_after_its_account_is_started_though_the_door_
 ) -> None:
     async with desk(dsn, tmp_path) as d:
         task_id = await d.make(30)
-        await accounts.set_status(d.database, "acme", "stopped", actor="t")  # this node has not heard of it
+        await accounts.set_status(
+            by_test(d.database), await id_of(d.database, "acme"), "stopped"
+        )  # this node has not heard of it
         await d.feed()
         view = await d.view(task_id)
         assert (view.task.state, view.task.reason) == ("paused", "ACCOUNT_STOPPED")
-        await accounts.set_status(d.database, "acme", "active", actor="t")
+        await accounts.set_status(by_test(d.database), await id_of(d.database, "acme"), "active")
         d.later(seconds=2)
         await d.feed()
         assert (await d.view(task_id)).progress.statuses == {"queued": 30}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from api_server import Answer, Api, running
+from changes import by_test
 
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.ids import CHINA
@@ -18,8 +19,10 @@ from smsgw.core.number_state import NumberState
 from smsgw.core.partners import Partner, ReplyTo, Wanted
 from smsgw.partners.smpp import SmppServer
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts.queries import id_of
 from smsgw.protocols.smpp.pdus import DeliverSm
-from smsgw.store.config import accounts, blocklist, channels, codes, number_status, policies, routes
+from smsgw.store.config import blocklist, channels, number_status, policies, routes
 from smsgw.store.config.keys import SCOPES, NewKey
 from smsgw.store.messages import bind_events
 from smsgw.store.messages.events import BoundEvent
@@ -50,13 +53,13 @@ async def api(dsn: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Api]:
 
 async def tenant(api: Api, name: str, **fields: Any) -> NewKey:
     """Another account with money, and its key."""
-    id_ = await accounts.add_account(api.ctx.db, name, actor="t", default_sign="测试", **fields)
-    await accounts.top_up(api.ctx.db, id_, 10_000, "", actor="t", ids=api.ctx.ids)
+    id_ = await accounts.add(by_test(api.ctx.db), name, default_sign="测试", **fields)
+    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), id_, 10_000, "")
     return await api.add_key(id_, scopes=SCOPES)
 
 
 async def extension(api: Api, name: str, digits: str) -> None:
-    await accounts.set_account(api.ctx.db, name, {"extend_code": digits}, actor="t")
+    await accounts.edit(by_test(api.ctx.db), await id_of(api.ctx.db, name), {"extend_code": digits})
     await api.ctx.directory.reload(api.ctx.db)
 
 
@@ -147,12 +150,12 @@ async def test_a_code_does_not_change_hands_while_it_is_answered(api: Api) -> No
     await extension(api, "acme", "44")
     for taken in ("12", "123", "44"):
         with pytest.raises(Invalid) as caught:
-            await accounts.set_account(db, "bank", {"extend_code": taken}, actor="t")
+            await accounts.edit(by_test(db), await id_of(db, "bank"), {"extend_code": taken})
         assert caught.value.code == "STATE_CONFLICT"
         with pytest.raises(Invalid):
-            await codes.move_extension(db, "bank", "", taken, actor="t")
+            await accounts.move_extension(by_test(db), await id_of(db, "bank"), "", taken)
         with pytest.raises(Invalid):
-            await accounts.add_account(db, f"new{taken}", actor="t", extend_code=taken)
+            await accounts.add(by_test(db), f"new{taken}", extend_code=taken)
     await extension(api, "bank", "124")  # nobody has sent from there
     owner, rest = api.ctx.directory.owner_of("12345")
     assert owner is not None

@@ -30,8 +30,8 @@ from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.numbers import normalize
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest, SendResult
+from smsgw.platform.accounts.queries import balance
 from smsgw.runtime import clock
-from smsgw.store.config.accounts import balance
 from smsgw.store.messages.lookup import MAX_PAGE, MessageView, search_messages
 from smsgw.store.messages.request_keys import answer_of
 from smsgw.store.records import audit

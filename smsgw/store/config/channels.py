@@ -222,7 +222,7 @@ async def load_pools(database: Database) -> dict[str, int]:
 
 
 # In this order: a change that was counted and is not committed yet still holds its lock afterwards.
-_VERSION = "SELECT last_value FROM config_version"
+_VERSION = "SELECT last_value + is_called::int FROM config_version"
 _TO_COME = f"""
 SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = {CONFIG_LOCK} AND granted
                AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
