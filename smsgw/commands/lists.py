@@ -105,7 +105,14 @@ async def block_add(
     async with ctx.database() as database:
         scope = await _scope(database, account, kind or "", sign)
         await blocklist.add(
-            database, wanted, scope, source, reason, actor=actor(), expires_at=_until(days), ids=ctx.ids()
+            database,
+            wanted,
+            scope,
+            source,
+            reason,
+            actor=actor().label,
+            expires_at=_until(days),
+            ids=ctx.ids(),
         )
     await ctx.tell_daemon()
     click.echo(f"{len(wanted)} number(s) blocked")
@@ -145,7 +152,7 @@ async def block_import(
     async with ctx.database() as database:
         scope = await _scope(database, account, kind or "", sign)
         await blocklist.add(
-            database, wanted, scope, source, reason or file.name, actor=actor(), expires_at=_until(days)
+            database, wanted, scope, source, reason or file.name, actor=actor().label, expires_at=_until(days)
         )
     await ctx.tell_daemon()
     click.echo(f"{len(wanted)} number(s) blocked")
@@ -166,7 +173,7 @@ async def block_remove(
     """Take an entry off the list: that with exactly these conditions."""
     async with ctx.database() as database:
         scope = None if everything else await _scope(database, account, kind or "", sign)
-        gone = await blocklist.remove(database, _number(number), scope, actor=actor(), reason=reason)
+        gone = await blocklist.remove(database, _number(number), scope, actor=actor().label, reason=reason)
     if not gone:
         raise Failed(f"no such entry; see: smsgwctl block find {number}")
     await ctx.tell_daemon()
@@ -246,12 +253,12 @@ async def complaint_add(
     async with ctx.database() as database:
         days = (await settings_store.load(database)).complaint_days
         entered = await complaints.add(
-            database, e164, sign=sign, channel=channel, note=note, actor=actor(), days=days
+            database, e164, sign=sign, channel=channel, note=note, actor=actor().label, days=days
         )
         if not no_block:
             reason = f"complaint {entered.id}"
             await blocklist.add(
-                database, [e164], Scope(0, "marketing", ""), "complaint", reason, actor=actor()
+                database, [e164], Scope(0, "marketing", ""), "complaint", reason, actor=actor().label
             )
     await ctx.tell_daemon()
     if as_json:
@@ -331,7 +338,7 @@ async def access_code_move(ctx: Context, channel: str, account: str, sign: str, 
         raise click.UsageError("give either --channel, or --account (with or without --sign)")
     async with ctx.database() as database:
         if channel:
-            before = await codes.move_channel(database, channel, to, actor=actor())
+            before = await codes.move_channel(database, channel, to, actor=actor().label)
         else:
             owner = await account_queries.id_of(database, account)
             before = await account_service.move_extension(ctx.change(database), owner, sign, to)
@@ -391,5 +398,5 @@ async def setting_set(ctx: Context, name: str, values: tuple[str, ...]) -> None:
         except ValueError:
             value = values[0]
     async with ctx.database() as database:
-        await settings_store.put(database, name, value, actor=actor())
+        await settings_store.put(database, name, value, actor=actor().label)
     await ctx.tell_daemon()

@@ -201,7 +201,7 @@ async def test_a_test_key_sends_for_nothing_and_sees_its_own_messages_alone(api:
     line = check(await api.post("/messages/explain", ONE, key=key), 200, "OK")["items"][0]
     assert (line["price"], line["pool"]) == (0, "@test")
     before = await account_queries.balance(api.ctx.db, api.account_id)
-    await accounts.edit(by_test(api.ctx.db), await id_of(api.ctx.db, "acme"), {"quota_day": 1})
+    await accounts.edit(by_test(api.ctx.db), api.account_id, {"quota_day": 1})
     await api.ctx.directory.reload(api.ctx.db)
     tried = check(await api.post("/messages", ONE | {"to": TWO}, key=key), 202, "OK")["items"][0][
         "message_id"

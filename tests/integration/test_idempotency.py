@@ -14,7 +14,6 @@ from api_server import Answer, Api, running
 from changes import by_test
 
 from smsgw.platform.accounts import service as accounts
-from smsgw.platform.accounts.queries import id_of
 from smsgw.store.config.keys import SCOPES
 
 ONE = {"to": ["13800138000"], "content": "您的验证码是 1234"}
@@ -106,12 +105,12 @@ async def test_what_was_accepted_is_answered_so_whatever_has_happened_since(api:
     assert (await post(api, ONE, "new")).code == "NO_ROUTE"
     assert await again() == {202}
     api.blocked.clear()
-    await accounts.edit(by_test(api.ctx.db), await id_of(api.ctx.db, "acme"), {"rate": 1})
+    await accounts.edit(by_test(api.ctx.db), api.account_id, {"rate": 1})
     await api.ctx.directory.reload(api.ctx.db)
     await api.post("/messages", ONE)
     assert (await post(api, ONE, "new")).code == "RATE_LIMITED"
     assert await again() == {202}
-    await accounts.set_status(by_test(api.ctx.db), await id_of(api.ctx.db, "acme"), "stopped")
+    await accounts.set_status(by_test(api.ctx.db), api.account_id, "stopped")
     await api.ctx.directory.reload(api.ctx.db)
     assert (await post(api, ONE, "new")).code == "ACCOUNT_STOPPED"
     assert (

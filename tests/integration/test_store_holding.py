@@ -9,14 +9,16 @@ import pytest
 from changes import by_test
 from ledger import BALANCE, Ledger
 
+from smsgw.core.errors import Refused
 from smsgw.core.model import OutcomeKind
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.pipeline.snapshot import Directory
 from smsgw.pipeline.upkeep.holding import Holding
+from smsgw.pipeline.upkeep.periodic import Supervisor
+from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
-from smsgw.store.config import accounts as accounts_store
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import claiming, holding, sweeps
 
@@ -30,16 +32,14 @@ class Job:
         self.ledger = ledger
         self.directory = Directory(Sealer(bytes(32)))
         self.queues: set[tuple[int, int]] = set()
-        self.holding = Holding(ledger.database, self.directory, 1, self.queues.update)
+        self.holding = Holding(ledger.database, self.directory, self.queues.update)
 
     async def switch(self, status: str) -> None:
-        await accounts.set_status(
-            by_test(self.ledger.database), await id_of(self.ledger.database, "shop"), status
-        )
+        await accounts.set_status(by_test(self.ledger.database), self.ledger.account_id, status)
         await self.follow()
 
     async def follow(self) -> None:
-        rows = await accounts_store.list_accounts(self.ledger.database)
+        rows = await account_queries.accounts(self.ledger.database)
         self.directory._load([row.account for row in rows], (), {}, ())
 
     async def claim(self) -> list[int]:
@@ -130,7 +130,7 @@ async def test_a_start_in_the_middle_ends_the_holding(ledger: Ledger, job: Job) 
     """A batch acts on what the account is at that moment, whatever the node believes."""
     queued = await ledger.accept()
     await job.switch("stopped")
-    await accounts.set_status(by_test(ledger.database), await id_of(ledger.database, "shop"), "active")
+    await accounts.set_status(by_test(ledger.database), ledger.account_id, "active")
     assert await holding.hold(ledger.connection, ledger.account_id, ledger.clock, 0) == []
     await job.holding.step()
     assert await ledger.state(queued) == S.QUEUED
@@ -144,7 +144,7 @@ async def test_an_account_below_a_stopped_one_is_held_and_what_waits_for_review_
     ledger: Ledger, job: Job
 ) -> None:
     await accounts.add(by_test(ledger.database), "group")
-    await accounts.edit(by_test(ledger.database), await id_of(ledger.database, "shop"), {"parent": "group"})
+    await accounts.edit(by_test(ledger.database), ledger.account_id, {"parent": "group"})
     queued, review = await ledger.accept(), await ledger.accept(state=S.HELD)
     await accounts.set_status(by_test(ledger.database), await id_of(ledger.database, "group"), "stopped")
     await job.follow()
@@ -162,8 +162,14 @@ async def test_one_node_at_a_time(ledger: Ledger, job: Job) -> None:
     await ledger.connection.execute(
         "INSERT INTO lease VALUES ('job/holding', 2, 1, now() + interval '1 hour')"
     )
-    await job.holding.step()
-    assert await ledger.state(queued) == S.QUEUED
-    await ledger.connection.execute("UPDATE lease SET expires_at = now() WHERE resource = 'job/holding'")
-    await job.holding.step()
-    assert await ledger.state(queued) == S.HELD
+    supervisor = Supervisor(ledger.database, 1)
+    running = supervisor.run((job.holding.periodic(),))
+    try:
+        with pytest.raises(Refused):
+            await supervisor.run_now("hold")
+        assert await ledger.state(queued) == S.QUEUED
+        await ledger.connection.execute("UPDATE lease SET expires_at = now() WHERE resource = 'job/holding'")
+        await supervisor.run_now("hold")
+        assert await ledger.state(queued) == S.HELD
+    finally:
+        await running.stop()

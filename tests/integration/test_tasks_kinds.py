@@ -13,7 +13,6 @@ from smsgw.core.errors import SmsgwError
 from smsgw.core.model import MessageType
 from smsgw.core.templates import Form, Review, Variable
 from smsgw.platform.accounts import service as accounts
-from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.campaigns import recipients
@@ -173,7 +172,7 @@ async def test_a_task_waits_when_its_digits_have_become_anothers(
 ) -> None:
     """All of its rows are alike in that: none of them is used up by it, though each may have a text of its own."""
     async with desk(dsn, tmp_path) as d:
-        await accounts.edit(by_test(d.database), await id_of(d.database, "acme"), {"extend_code": "12"})
+        await accounts.edit(by_test(d.database), d.account_id, {"extend_code": "12"})
         await d.directory.reload(d.database)
         with pytest.raises(SmsgwError) as refused:
             await accounts.add(by_test(d.database), "bank", extend_code="12")
