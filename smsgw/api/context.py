@@ -13,6 +13,7 @@ from aiohttp import web
 from smsgw.api.bodies import Bodies
 from smsgw.core.actor import Actor
 from smsgw.core.guessing import Guesses
+from smsgw.core.keys import ApiKey
 from smsgw.core.model import Account
 from smsgw.pipeline.accept.acceptor import Acceptor
 from smsgw.pipeline.accept.nonces import Nonces
@@ -24,7 +25,6 @@ from smsgw.platform.campaigns.files import Incoming
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.change import Change
 from smsgw.runtime.shares import Shares
-from smsgw.store.config.keys import ApiKey
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records.readings import Readings

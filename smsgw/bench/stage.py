@@ -19,13 +19,15 @@ from typing import IO, Any
 from smsgw.bench import processes
 from smsgw.core.actor import Actor
 from smsgw.core.ids import IdSource
+from smsgw.core.keys import MAX_REQUESTS_PER_SECOND
 from smsgw.core.keywords import Word
 from smsgw.core.webhooks import Reach, parse_networks
 from smsgw.node import control_client
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
 from smsgw.platform.content import words
-from smsgw.store.config import channels, keys, partners, policies, webhooks
+from smsgw.platform.keys import service as keys
+from smsgw.store.config import channels, partners, policies, webhooks
 from smsgw.store.config.webhooks import Wanted
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
@@ -38,7 +40,7 @@ STOP_TIMEOUT = 40.0
 ACCOUNT = "bench"
 USER = "900001"
 MESSAGES_PER_SECOND = 1_000_000
-REQUESTS_PER_SECOND = keys.MAX_REQUESTS_PER_SECOND
+REQUESTS_PER_SECOND = MAX_REQUESTS_PER_SECOND
 BALANCE = 1_000_000_000
 POLICIES = {"frequency": "100000/1d", "identical_seconds": "off", "hours": "off"}
 """Its numbers come again and again: they are counted, and never too many."""
@@ -276,9 +278,7 @@ async def _seed(
             await policies.put(database, name, value, actor="bench")
         await words.put(database, [Word(f"压测词{n:05d}") for n in range(WORDS)], actor="bench")
         await accounts.top_up(change, account, BALANCE, "bench")
-        key = await keys.add_key(
-            database, sealer, account, actor="bench", requests_per_second=REQUESTS_PER_SECOND
-        )
+        key = await keys.add(change, sealer, account, requests_per_second=REQUESTS_PER_SECOND)
         if setting.partner:
             limits = {"max_binds": setting.partner, "window": partners.MAX_WINDOW}
             await partners.add_partner(

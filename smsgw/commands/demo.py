@@ -27,11 +27,12 @@ from smsgw.node.life import Daemon
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
+from smsgw.platform.keys import service as keys
 from smsgw.runtime import log
 from smsgw.runtime.config import Config, ConfigError, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig, load
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Rule
 from smsgw.store import staff
-from smsgw.store.config import channels, keys, policies
+from smsgw.store.config import channels, policies
 from smsgw.store.engine.embedded import EmbeddedError
 from smsgw.store.engine.secrets import KeyFileError
 
@@ -147,7 +148,7 @@ class Demo:
         account = await self._account(daemon)
         await self._channels(daemon)
         password = await self._admin(daemon)
-        new_key = await keys.add_key(daemon.database, daemon.sealer, account.id, actor="demo")
+        new_key = await keys.add(_change(daemon), daemon.sealer, account.id)
         await daemon.channels.follow_now()
         await self._all_bound(daemon)
         first = await self._first_message(daemon, account)

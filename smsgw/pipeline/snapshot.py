@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from smsgw.core import retry
 from smsgw.core.code_book import CodeBook
+from smsgw.core.keys import ApiKey
 from smsgw.core.model import Account
 from smsgw.core.numbers import Overrides
 from smsgw.core.partners import Partner
@@ -27,7 +28,6 @@ from smsgw.store.config import routes as routes_store
 from smsgw.store.config import settings as settings_store
 from smsgw.store.config import webhooks as webhooks_store
 from smsgw.store.config.codes import AccessCode, Extension
-from smsgw.store.config.keys import ApiKey
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import report_ids as reportids_store

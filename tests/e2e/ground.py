@@ -20,12 +20,14 @@ from harness import CHANNELS, Answer, Client, Customer, Node, Site, free_port, s
 from hooks import OPEN
 
 from smsgw.core.ids import IdSource
+from smsgw.core.permissions import SCOPES
 from smsgw.node import control_client
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.keys import service as keys
 from smsgw.runtime import failpoints
 from smsgw.runtime.config import WebhooksConfig
 from smsgw.simulator import Behaviour, Delay
-from smsgw.store.config import keys, partners, webhooks
+from smsgw.store.config import partners, webhooks
 from smsgw.store.config.webhooks import Wanted
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
@@ -115,9 +117,7 @@ class Ground(Site):
                 by_test(database), name, sign_required=False, webhook_networks="127.0.0.0/8"
             )
             await accounts.top_up(by_test(database, ids.next), account, 1_000_000, "")
-            new = await keys.add_key(
-                database, sealer, account, actor=ACTOR, scopes=tuple(keys.SCOPES), requests_per_second=1000
-            )
+            new = await keys.add(by_test(database), sealer, account, scopes=SCOPES, requests_per_second=1000)
             if pushed:
                 await webhooks.put_endpoint(
                     database, sealer, account, Wanted("main", f"{self.hook}/{name}"), REACH, actor=ACTOR, operator=True

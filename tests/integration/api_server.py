@@ -42,9 +42,9 @@ from smsgw.pipeline.snapshot import Directory
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.keys import service as keys
+from smsgw.platform.keys.model import NewKey
 from smsgw.runtime.config import DurabilityConfig
-from smsgw.store.config import keys
-from smsgw.store.config.keys import NewKey
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, boot_id
 from smsgw.store.engine.secrets import Sealer
@@ -98,7 +98,7 @@ class Api:
     """Why the node is not ready; empty when it is."""
 
     async def add_key(self, account_id: int | None = None, **how: Any) -> NewKey:
-        new = await keys.add_key(self.ctx.db, self.sealer, account_id or self.account_id, actor="test", **how)
+        new = await keys.add(by_test(self.ctx.db), self.sealer, account_id or self.account_id, **how)
         await self.ctx.directory.reload(self.ctx.db)
         return new
 
@@ -215,7 +215,7 @@ async def running(
     ids = IdSource(1, lambda: int(time.time() * 1000))
     account_id = await accounts.add(by_test(db), "acme", default_sign="测试", webhook_networks="0.0.0.0/0")
     await accounts.top_up(by_test(db, ids.next), account_id, 10_000, "")
-    key = await keys.add_key(db, sealer, account_id, actor="test", scopes=DEFAULT_SCOPES)
+    key = await keys.add(by_test(db), sealer, account_id, scopes=DEFAULT_SCOPES)
     directory = Directory(sealer)
     await directory.reload(db)
     blocked: set[str] = set()

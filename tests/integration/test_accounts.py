@@ -17,8 +17,8 @@ from smsgw.core.ids import CHINA
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
+from smsgw.platform.keys.model import NewKey
 from smsgw.store import staff
-from smsgw.store.config.keys import NewKey
 
 ONE = {"to": ["13800138000"], "content": "您的验证码是 1234"}
 

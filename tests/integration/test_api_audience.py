@@ -10,9 +10,10 @@ from pathlib import Path
 from api_server import Api, running
 from changes import by_test
 
+from smsgw.core.permissions import SCOPES
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.keys.model import NewKey
 from smsgw.store.config import blocklist
-from smsgw.store.config.keys import SCOPES, NewKey
 
 A, B = "13800138000", "13900139000"
 

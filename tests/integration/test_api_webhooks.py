@@ -17,9 +17,9 @@ from receiver import Receiver, Stage, receiving
 from smsgw.core import optout
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.model import Inbound
+from smsgw.core.permissions import SCOPES
 from smsgw.platform.accounts import service as accounts
 from smsgw.store.config import blocklist, webhooks
-from smsgw.store.config.keys import SCOPES
 from smsgw.store.config.webhooks import EventSetting
 from smsgw.store.messages import account_events, inbound
 from smsgw.store.messages.inbound import Arrived

@@ -23,9 +23,9 @@ from smsgw.core.model import Account, MessageType, Origin
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns import files
+from smsgw.platform.keys import service as keys
+from smsgw.platform.keys.model import NewKey
 from smsgw.runtime import aio
-from smsgw.store.config import keys
-from smsgw.store.config.keys import NewKey
 from smsgw.web import listening
 
 FORM = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n%b\r\n--b--\r\n'
@@ -266,7 +266,7 @@ async def test_who_is_stopped_while_a_body_is_on_its_way_sends_nothing(api: Api,
     db, path = api.ctx.db, "/messages"
     for stop, code in (
         (accounts.set_status(by_test(db), api.account_id, "stopped"), "ACCOUNT_STOPPED"),
-        (keys.set_key(db, api.key.key_id, {"status": "stopped"}, actor="test"), "AUTH_KEY_INVALID"),
+        (keys.edit(by_test(db), api.key.key_id, {"status": "stopped"}), "AUTH_KEY_INVALID"),
     ):
         body = ONE.ljust(100_000)
         headers = hashed(api, path, body) if told else api.signed("POST", BASE + path, body)

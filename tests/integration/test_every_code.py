@@ -26,6 +26,7 @@ from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Word
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.number_state import NumberState
+from smsgw.core.permissions import SCOPES
 from smsgw.core.policy import Listed
 from smsgw.core.templates import Review
 from smsgw.pipeline.accept import repeats
@@ -36,10 +37,10 @@ from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.audience import service as audience
 from smsgw.platform.change import Change
 from smsgw.platform.content import registry, words
+from smsgw.platform.keys.model import NewKey
 from smsgw.runtime.aio import spawn
 from smsgw.runtime.config import HttpConfig
 from smsgw.store.config import blocklist, number_status, policies
-from smsgw.store.config.keys import SCOPES, NewKey
 from smsgw.store.messages import complaints
 from smsgw.web import listening, plain_http
 

@@ -17,10 +17,11 @@ from databases import change
 
 from smsgw.api.routes import ROUTES
 from smsgw.core.ids import CHINA
+from smsgw.core.permissions import SCOPES
 from smsgw.core.templates import Review
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.content import registry
-from smsgw.store.config.keys import SCOPES, NewKey
+from smsgw.platform.keys.model import NewKey
 
 MARK = "甲方机密"
 """In all that the owner has; it is never told to anybody else."""

@@ -13,8 +13,8 @@ import pytest_asyncio
 from api_server import Answer, Api, running
 from changes import by_test
 
+from smsgw.core.permissions import SCOPES
 from smsgw.platform.accounts import service as accounts
-from smsgw.store.config.keys import SCOPES
 
 ONE = {"to": ["13800138000"], "content": "您的验证码是 1234"}
 OTHER = ONE | {"content": "您的验证码是 9999"}

@@ -11,8 +11,9 @@ from databases import change
 from smsgw.core.accounts import networks
 from smsgw.core.webhooks import Reach
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.keys import service as keys
 from smsgw.store.config import accounts as accounts_store
-from smsgw.store.config import keys, webhooks
+from smsgw.store.config import webhooks
 from smsgw.store.config.webhooks import EventSetting, Wanted
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.migrate import migrations
@@ -32,7 +33,7 @@ async def test_rights_that_were_used_are_kept(database: Database) -> None:
     shop = await accounts.add(by_test(database), "shop")
     bank = await accounts.add(by_test(database), "bank")
     made = {
-        name: (await keys.add_key(database, sealer, shop, actor="t", scopes=("send", scope))).key_id
+        name: (await keys.add(by_test(database), sealer, shop, scopes=("send", scope))).key_id
         for name, scope in (("pushed", "report"), ("way", "report"), ("read", "report"), ("sends", "balance"))
     }
     await webhooks.put_endpoint(

@@ -14,11 +14,11 @@ from api_server import Answer, Api, running
 from smsgw.core import number_state
 from smsgw.core.model import Report
 from smsgw.core.number_state import NumberState
+from smsgw.core.permissions import SCOPES
 from smsgw.core.states import PartState
 from smsgw.store.config import number_status as store
 from smsgw.store.config import policies
 from smsgw.store.config import settings as settings_store
-from smsgw.store.config.keys import SCOPES
 
 PHONE, OTHER = "13800138000", "13800138001"
 NOW = datetime.now(UTC)

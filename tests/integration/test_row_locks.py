@@ -10,6 +10,7 @@ from dataclasses import replace
 import asyncpg
 import pytest
 import pytest_asyncio
+from changes import by_test
 from ledger import BALANCE, NODE, Ledger, carrier_id
 from receiver import LOOPBACK
 
@@ -17,9 +18,10 @@ from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.model import Claimed, OutcomeKind, Report
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.cancellation import Cancelling
+from smsgw.platform.keys import service as keys
 from smsgw.runtime import aio
 from smsgw.store import staff
-from smsgw.store.config import keys, webhooks
+from smsgw.store.config import webhooks
 from smsgw.store.config.webhooks import Wanted
 from smsgw.store.engine.database import Database, connect
 from smsgw.store.engine.secrets import Sealer
@@ -172,20 +174,18 @@ async def test_a_key_is_rotated_by_one_at_a_time(
     ledger: Ledger, other: asyncpg.Connection, ours: str
 ) -> None:
     sealer = Sealer(bytes(32))
-    key = await keys.add_key(ledger.database, sealer, ledger.account_id, actor="t")
+    key = await keys.add(by_test(ledger.database), sealer, ledger.account_id)
     if ours == "retire":
-        await keys.rotate_key(ledger.database, sealer, key.key_id, actor="t")
+        await keys.rotate(by_test(ledger.database), sealer, key.key_id)
     theirs = {
         "rotate": "UPDATE api_key SET secrets_sealed = secrets_sealed || secrets_sealed",
         "retire": "UPDATE api_key SET secrets_sealed = secrets_sealed[1:1]",
     }[ours]
 
     async def again() -> str:
-        rotating = (
-            keys.rotate_key(ledger.database, sealer, key.key_id, actor="t") if ours == "rotate" else None
-        )
+        rotating = keys.rotate(by_test(ledger.database), sealer, key.key_id) if ours == "rotate" else None
         with pytest.raises(Invalid) as caught:
-            await (rotating or keys.retire_key(ledger.database, key.key_id, actor="t"))
+            await (rotating or keys.retire(by_test(ledger.database), key.key_id))
         return caught.value.code
 
     assert await beside(other, lambda: other.execute(theirs), again) == "STATE_CONFLICT"

@@ -27,8 +27,11 @@ from smsgw.platform.accounts import service as accounts
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.change import Change, Unrecorded
+from smsgw.platform.keys import queries as key_queries
+from smsgw.platform.keys import service as keys
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
+from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records import audit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -41,6 +44,7 @@ class World:
 
     database: Database
     account_id: int
+    sealer: Sealer
     ids: Callable[[], int]
     change: Change = field(init=False)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -68,7 +72,7 @@ async def world(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     database = Database(await postgres.make("changes", postgres.template))
     await database.open()
     account_id = await accounts.add(by_test(database), "own")
-    yield World(database, account_id, count(1 << 40).__next__)
+    yield World(database, account_id, sealer, count(1 << 40).__next__)
     await database.close()
     await postgres.drop("changes")
 
@@ -302,3 +306,39 @@ async def test_what_an_account_costs_takes_a_permission_of_its_own(world: World)
     with pytest.raises(SmsgwError) as refused:
         await accounts.edit(clerk, world.account_id, {"credit_floor": -5})
     assert refused.value.detail["permission"] == Permission.BALANCE_EDIT
+
+
+# --- API keys --------------------------------------------------------------------------------------------------------
+
+
+@example(keys.add, "key.add")
+async def _(world: World, change: Change) -> None:
+    await keys.add(change, world.sealer, world.account_id)
+
+
+@example(keys.edit, "key.set")
+async def _(world: World, change: Change) -> None:
+    made = await keys.add(world.change, world.sealer, world.account_id)
+    await keys.edit(change, made.key_id, {"status": "stopped"})
+
+
+@example(keys.rotate, "key.rotate")
+async def _(world: World, change: Change) -> None:
+    made = await keys.add(world.change, world.sealer, world.account_id)
+    await keys.rotate(change, world.sealer, made.key_id)
+
+
+@example(keys.retire, "key.retire")
+async def _(world: World, change: Change) -> None:
+    made = await keys.add(world.change, world.sealer, world.account_id)
+    await keys.rotate(world.change, world.sealer, made.key_id)
+    await keys.retire(change, made.key_id)
+
+
+async def test_a_key_of_an_account_out_of_scope_is_not_found(world: World) -> None:
+    made = await keys.add(world.change, world.sealer, world.account_id)
+    elsewhere = world.by(Actor(ActorKind.PERSON, "elsewhere", 3, ALL, Scope((1 << 50,))))
+    with pytest.raises(SmsgwError) as refused:
+        await keys.edit(elsewhere, made.key_id, {"status": "stopped"})
+    assert refused.value.code == "NOT_FOUND"
+    assert await key_queries.keys(world.database, accounts=(1 << 50,)) == []

@@ -17,13 +17,14 @@ from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.number_state import NumberState
 from smsgw.core.partners import Partner, ReplyTo, Wanted
+from smsgw.core.permissions import SCOPES
 from smsgw.partners.smpp import SmppServer
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
+from smsgw.platform.keys.model import NewKey
 from smsgw.protocols.smpp.pdus import DeliverSm
 from smsgw.store.config import blocklist, channels, number_status, policies, routes
-from smsgw.store.config.keys import SCOPES, NewKey
 from smsgw.store.messages import bind_events
 from smsgw.store.messages.events import BoundEvent
 
