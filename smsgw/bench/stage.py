@@ -27,8 +27,9 @@ from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
 from smsgw.platform.content import words
 from smsgw.platform.keys import service as keys
-from smsgw.store.config import channels, partners, policies, webhooks
-from smsgw.store.config.webhooks import Wanted
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import Wanted
+from smsgw.store.config import channels, partners, policies
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.secrets import load_key
@@ -298,9 +299,7 @@ async def _seed(
         if setting.push_to:
             reach = Reach(http=True, networks=parse_networks(["127.0.0.0/8"]), ports=((1, 65535),))
             wanted = Wanted("bench", setting.push_to)
-            made = await webhooks.put_endpoint(
-                database, sealer, account, wanted, reach, actor="bench", operator=True
-            )
+            made = await webhooks.put(change, sealer, account, wanted, reach)
             secret = made or ""
         return key.bearer, {name: await database.fetchval(f"SHOW {name}") for name in names}, secret
     finally:

@@ -24,11 +24,12 @@ from smsgw.core.permissions import SCOPES
 from smsgw.node import control_client
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.keys import service as keys
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import Wanted
 from smsgw.runtime import failpoints
 from smsgw.runtime.config import WebhooksConfig
 from smsgw.simulator import Behaviour, Delay
-from smsgw.store.config import partners, webhooks
-from smsgw.store.config.webhooks import Wanted
+from smsgw.store.config import partners
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
@@ -119,9 +120,13 @@ class Ground(Site):
             await accounts.top_up(by_test(database, ids.next), account, 1_000_000, "")
             new = await keys.add(by_test(database), sealer, account, scopes=SCOPES, requests_per_second=1000)
             if pushed:
-                await webhooks.put_endpoint(
-                    database, sealer, account, Wanted("main", f"{self.hook}/{name}"), REACH, actor=ACTOR, operator=True
-                )  # fmt: skip
+                await webhooks.put(
+                    by_test(database, actor=ACTOR),
+                    sealer,
+                    account,
+                    Wanted("main", f"{self.hook}/{name}"),
+                    REACH,
+                )
         for node in self.nodes:
             if node.process is not None:
                 await control_client.call(node.data_dir / "control.sock", "POST", "/reload")

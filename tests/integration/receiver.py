@@ -25,8 +25,8 @@ from smsgw.pipeline.delivery.push_http import Sender
 from smsgw.pipeline.snapshot import Directory
 from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.platform.accounts import service as accounts
-from smsgw.store.config import webhooks
-from smsgw.store.config.webhooks import Wanted
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import Wanted
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 
@@ -152,10 +152,13 @@ class Stage:
         self, name: str, url: str = "", *, account_id: int | None = None, hosts: tuple[str, ...] = (),
         events: tuple[str, ...] = (), **options: Any,
     ) -> str | None:  # fmt: skip
-        return await webhooks.put_endpoint(
-            self.database, self.sealer, account_id or self.account_id, Wanted(name, url, events, hosts, options),
-            LOOPBACK, actor="test", operator=True,
-        )  # fmt: skip
+        return await webhooks.put(
+            by_test(self.database),
+            self.sealer,
+            account_id or self.account_id,
+            Wanted(name, url, events, hosts, options),
+            LOOPBACK,
+        )
 
     async def reports(
         self,

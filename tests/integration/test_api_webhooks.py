@@ -19,8 +19,8 @@ from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.model import Inbound
 from smsgw.core.permissions import SCOPES
 from smsgw.platform.accounts import service as accounts
-from smsgw.store.config import blocklist, webhooks
-from smsgw.store.config.webhooks import EventSetting
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.store.config import blocklist
 from smsgw.store.messages import account_events, inbound
 from smsgw.store.messages.inbound import Arrived
 
@@ -204,9 +204,7 @@ async def test_a_low_balance_is_told_once_until_it_is_filled_up(stage: Stage) ->
         return await stage.database.fetchval("SELECT count(*) FROM customer_event WHERE kind = 'balance.low'")
 
     await accounts.top_up(by_test(stage.database, stage.ids.next), stage.account_id, 90, "")
-    await webhooks.set_setting(
-        stage.database, stage.account_id, EventSetting("pull", balance_below=100), actor="test"
-    )
+    await webhooks.edit_setting(by_test(stage.database), stage.account_id, way="pull", balance_below=100)
     assert [await told(), await told()] == [1, 1]
     await accounts.top_up(by_test(stage.database, stage.ids.next), stage.account_id, 50, "")
     assert await told() == 1

@@ -12,8 +12,11 @@ from changes import by_test
 from smsgw.core.webhooks import Reach
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.keys import service as keys
-from smsgw.store.config import channels, partners, webhooks
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import Wanted
+from smsgw.store.config import channels, partners
 from smsgw.store.config import keys as keys_store
+from smsgw.store.config import webhooks as webhooks_store
 from smsgw.store.engine import resealing
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
@@ -40,10 +43,8 @@ async def _furnish(database: Database, sealer: Sealer) -> list[str]:
     await channels.add_channel(database, sealer, "unicom", SGIP, actor="test")
     key = await keys.add(by_test(database), sealer, account)
     await partners.add_partner(database, sealer, account, "smpp", "shop", "prtnr-pw", {}, actor="test")
-    wanted = webhooks.Wanted(name="main", url="https://hook.example.com/sms", events=("message.report",))
-    hook = await webhooks.put_endpoint(
-        database, sealer, account, wanted, Reach(), actor="test", operator=True
-    )
+    wanted = Wanted(name="main", url="https://hook.example.com/sms", events=("message.report",))
+    hook = await webhooks.put(by_test(database), sealer, account, wanted, Reach())
     assert hook is not None
     return ["channel-pass-word", "peer-pass-word", key.secret, key.bearer, "prtnr-pw", hook]
 
@@ -53,7 +54,7 @@ async def _opens(database: Database, sealer: Sealer) -> None:
     assert (spec.password, spec.profile["peer_password"]) == ("channel-pass-word", "peer-pass-word")
     assert (await keys_store.load_keys(database, sealer))[0].secrets[0]
     assert (await partners.load_partners(database, sealer))[0].password == "prtnr-pw"
-    assert (await webhooks.load(database, sealer)).endpoints
+    assert (await webhooks_store.load(database, sealer)).endpoints
 
 
 async def test_secrets_are_sealed_anew_step_by_step(

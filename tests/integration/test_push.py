@@ -27,10 +27,10 @@ from smsgw.pipeline.delivery.push_http import Sender
 from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
+from smsgw.platform.webhooks import queries as webhook_queries
+from smsgw.platform.webhooks import service as webhooks
 from smsgw.runtime import aio
 from smsgw.runtime.config import Config
-from smsgw.store.config import webhooks
-from smsgw.store.config.webhooks import EventSetting
 from smsgw.store.engine import partitions
 from smsgw.store.messages import pushing
 
@@ -84,7 +84,7 @@ async def test_events_are_pushed_in_signed_batches(stage: Stage, receiver: Recei
 async def test_both_secrets_sign_while_one_is_being_replaced(stage: Stage, receiver: Receiver) -> None:
     await stage.put("main", receiver.origin, linger_ms=0)
     new = await webhooks.rotate_secret(
-        stage.database, stage.sealer, stage.account_id, "main", keep_old_hours=1, actor="test"
+        by_test(stage.database), stage.sealer, stage.account_id, "main", keep_old_hours=1
     )
     await stage.reload()
     await stage.reports()
@@ -157,20 +157,20 @@ async def test_an_event_is_given_up_after_its_schedule_and_can_be_offered_again(
     assert (row["attempts"], row["problem"]) == (12, "HTTP 500")
     found = {f.kind: f for f in await stage.pusher.findings()}
     assert found["webhook_dead"].object == "webhook/acme/main"
-    (dead,) = await pushing.list_deliveries(
-        stage.database, stage.account_id, state="dead", since=stage.now() - timedelta(days=3)
+    (dead,) = await webhook_queries.deliveries(
+        stage.database, (stage.account_id,), state="dead", since=stage.now() - timedelta(days=3)
     )
     assert (dead.id, dead.state, dead.tries) == (event, "dead", 12)
 
     receiver.reply = lambda _: web.Response()
     since = stage.now() - timedelta(days=3)
-    assert await pushing.redeliver(
-        stage.database, stage.account_id, state="dead", since=since, until=stage.now()
+    assert await webhooks.redeliver(
+        by_test(stage.database), stage.account_id, state="dead", since=since, until=stage.now()
     ) == {"report": 1}
     await stage.quiet()
     assert receiver.events == [str(event)]
     assert [f.kind for f in await stage.pusher.findings()] == []
-    attempts = await pushing.list_attempts(stage.database, stage.account_id, "main")
+    attempts = await webhook_queries.attempts(stage.database, stage.account_id, "main")
     assert [a.status for a in attempts] == [200] + [500] * 12
 
 
@@ -290,11 +290,11 @@ async def test_gone_switches_an_endpoint_off_and_its_events_wait(stage: Stage, r
     stage.shift += timedelta(days=1)
     await stage.quiet()
     assert len(receiver.calls) == 1
-    (endpoint,) = await webhooks.list_endpoints(stage.database)
+    (endpoint,) = await webhook_queries.endpoints(stage.database)
     assert (endpoint.status, endpoint.reason) == ("disabled", "HTTP 410")
     assert [f.kind for f in await stage.pusher.findings()] == ["webhook_failing"]
     receiver.reply = lambda _: web.Response()
-    await webhooks.set_status(stage.database, stage.account_id, "main", active=True, actor="test")
+    await webhooks.set_status(by_test(stage.database), stage.account_id, "main", active=True)
     await stage.reload()
     await stage.quiet()
     assert len(receiver.events) == 5
@@ -509,19 +509,24 @@ async def test_two_nodes_push_an_endpoint_once(stage: Stage, receiver: Receiver)
 
 async def test_events_change_over_with_the_way_of_their_account(stage: Stage, receiver: Receiver) -> None:
     await stage.put("main", receiver.origin, linger_ms=0)
-    await webhooks.set_setting(stage.database, stage.account_id, EventSetting("pull"), actor="test")
+    await webhooks.edit_setting(by_test(stage.database), stage.account_id, way="pull")
     await stage.reload()
     made = await stage.reports(3)
     await stage.quiet()
     assert receiver.calls == []
-    counts = await pushing.redeliver(
-        stage.database, stage.account_id, state="waiting", since=stage.now() - timedelta(hours=1),
-        until=stage.now() + timedelta(hours=1), event_ids=made[:1], way="webhook",
-    )  # fmt: skip
+    counts = await webhooks.redeliver(
+        by_test(stage.database),
+        stage.account_id,
+        state="waiting",
+        since=stage.now() - timedelta(hours=1),
+        until=stage.now() + timedelta(hours=1),
+        event_ids=made[:1],
+        way="webhook",
+    )
     assert counts == {"report": 1}
     await stage.quiet()
     assert receiver.events == [str(made[0])]
-    await webhooks.set_setting(stage.database, stage.account_id, EventSetting("webhook"), actor="test")
+    await webhooks.edit_setting(by_test(stage.database), stage.account_id, way="webhook")
     await stage.reload()
     await stage.quiet()
     assert receiver.events == [str(i) for i in made]

@@ -19,10 +19,10 @@ from smsgw.core.model import Claimed, OutcomeKind, Report
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.platform.keys import service as keys
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import Wanted
 from smsgw.runtime import aio
 from smsgw.store import staff
-from smsgw.store.config import webhooks
-from smsgw.store.config.webhooks import Wanted
 from smsgw.store.engine.database import Database, connect
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import task_parts
@@ -209,9 +209,7 @@ async def test_a_type_of_event_has_one_endpoint_though_two_are_made_at_once(
 
     async def put(database: Database, name: str) -> None:
         wanted = Wanted(name, "http://127.0.0.1:9/", ("message.report",))
-        await webhooks.put_endpoint(
-            database, sealer, ledger.account_id, wanted, LOOPBACK, actor="t", operator=True
-        )
+        await webhooks.put(by_test(database), sealer, ledger.account_id, wanted, LOOPBACK)
 
     async def ours() -> str:
         with pytest.raises(Invalid) as caught:

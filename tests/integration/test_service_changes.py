@@ -11,6 +11,7 @@ import inspect
 import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 from typing import Any, get_type_hints
 
@@ -22,6 +23,7 @@ import smsgw.platform
 from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope
 from smsgw.core.errors import SmsgwError
 from smsgw.core.permissions import ALL, Permission
+from smsgw.core.webhooks import Reach
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.audience import service as audience
@@ -29,6 +31,9 @@ from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.change import Change, Unrecorded
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import Wanted
+from smsgw.runtime import clock
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
@@ -342,3 +347,68 @@ async def test_a_key_of_an_account_out_of_scope_is_not_found(world: World) -> No
         await keys.edit(elsewhere, made.key_id, {"status": "stopped"})
     assert refused.value.code == "NOT_FOUND"
     assert await key_queries.keys(world.database, accounts=(1 << 50,)) == []
+
+
+# --- webhooks --------------------------------------------------------------------------------------------------------
+
+REACH = Reach(http=True)
+
+
+async def hook(world: World, change: Change) -> str:
+    """An endpoint that names no type that another one of the account has."""
+    await webhooks.put(
+        change, world.sealer, world.account_id, Wanted("callback", hosts=("example.com",)), REACH
+    )
+    return "callback"
+
+
+@example(webhooks.put, "webhook.add")
+async def _(world: World, change: Change) -> None:
+    owner = await accounts.add(world.change, world.name())
+    await webhooks.put(change, world.sealer, owner, Wanted("main", "http://example.com/"), REACH)
+
+
+@example(webhooks.delete, "webhook.delete")
+async def _(world: World, change: Change) -> None:
+    await webhooks.delete(change, world.account_id, await hook(world, world.change))
+
+
+@example(webhooks.set_status, "webhook.disable")
+async def _(world: World, change: Change) -> None:
+    await webhooks.set_status(change, world.account_id, await hook(world, world.change), active=False)
+
+
+@example(webhooks.rotate_secret, "webhook.rotate")
+async def _(world: World, change: Change) -> None:
+    name = await hook(world, world.change)
+    await webhooks.rotate_secret(change, world.sealer, world.account_id, name, keep_old_hours=1)
+
+
+@example(webhooks.edit_setting, "events.set")
+async def _(world: World, change: Change) -> None:
+    await webhooks.edit_setting(change, world.account_id, way="pull")
+
+
+@example(webhooks.redeliver, "events.redeliver")
+async def _(world: World, change: Change) -> None:
+    async with world.change.unit(Permission.SIGN_DECIDE, world.account_id) as unit:
+        unit.record("sign.approved", "sign/1")
+        unit.tell(world.account_id, "sign.reviewed", {"sign": "测试"})
+    now = clock.now()
+    await webhooks.redeliver(
+        change,
+        world.account_id,
+        state="waiting",
+        since=now - timedelta(days=40_000 // 2),
+        until=now + timedelta(days=1),
+    )
+
+
+async def test_who_may_not_read_what_phones_send_does_not_have_it_pushed(world: World) -> None:
+    clerk = world.by(Actor(ActorKind.PERSON, "clerk", 5, frozenset({Permission.WEBHOOK_EDIT}), EVERYTHING))
+    for events in ((), ("message.mo",)):
+        with pytest.raises(SmsgwError) as refused:
+            await webhooks.put(
+                clerk, world.sealer, world.account_id, Wanted("main", "http://example.com/", events), REACH
+            )
+        assert (refused.value.code, refused.value.detail["scope"]) == ("SCOPE_DENIED", "mo")

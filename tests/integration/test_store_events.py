@@ -15,8 +15,10 @@ from changes import by_test
 from smsgw.core.ids import IdSource
 from smsgw.core.webhooks import Way
 from smsgw.platform.accounts import service as accounts
-from smsgw.store.config import webhooks
-from smsgw.store.config.webhooks import EventSetting
+from smsgw.platform.webhooks import queries as webhook_queries
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import EventSetting
+from smsgw.store.config import webhooks as webhooks_store
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import events
@@ -163,11 +165,9 @@ async def test_recorded_events_are_pulled_with_what_they_say(stage: Stage) -> No
 @pytest.mark.asyncio
 async def test_the_way_is_set_and_followed(stage: Stage) -> None:
     sealer = Sealer(secrets.token_bytes(32))
-    assert (await webhooks.load(stage.database, sealer)).account_way(stage.account_id) is Way.PULL
-    await webhooks.set_setting(
-        stage.database, stage.account_id, EventSetting("bind", balance_below=50), actor="test"
-    )
-    hooks = await webhooks.load(stage.database, sealer)
+    assert (await webhooks_store.load(stage.database, sealer)).account_way(stage.account_id) is Way.PULL
+    await webhooks.edit_setting(by_test(stage.database), stage.account_id, way="bind", balance_below=50)
+    hooks = await webhooks_store.load(stage.database, sealer)
     assert hooks.way(stage.account_id, "message.report") is Way.BIND
     assert hooks.way(stage.account_id, "balance.low") is Way.PULL, "a connection takes only messages"
-    assert await webhooks.setting(stage.database, stage.account_id) == EventSetting("bind", 50)
+    assert await webhook_queries.setting(stage.database, stage.account_id) == EventSetting("bind", 50)
