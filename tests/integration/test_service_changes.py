@@ -11,7 +11,7 @@ import inspect
 import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, get_type_hints
 
@@ -391,17 +391,12 @@ async def _(world: World, change: Change) -> None:
 
 @example(webhooks.redeliver, "events.redeliver")
 async def _(world: World, change: Change) -> None:
-    async with world.change.unit(Permission.SIGN_DECIDE, world.account_id) as unit:
+    owner = await accounts.add(world.change, world.name())
+    async with world.change.unit(Permission.SIGN_DECIDE, owner) as unit:
         unit.record("sign.approved", "sign/1")
-        unit.tell(world.account_id, "sign.reviewed", {"sign": "测试"})
-    now = clock.now()
-    await webhooks.redeliver(
-        change,
-        world.account_id,
-        state="waiting",
-        since=now - timedelta(days=40_000 // 2),
-        until=now + timedelta(days=1),
-    )
+        unit.tell(owner, "sign.reviewed", {"sign": "测试"})
+    ever, tomorrow = datetime(2000, 1, 1, tzinfo=UTC), clock.now() + timedelta(days=1)
+    await webhooks.redeliver(change, owner, state="waiting", since=ever, until=tomorrow)
 
 
 async def test_who_may_not_read_what_phones_send_does_not_have_it_pushed(world: World) -> None:
