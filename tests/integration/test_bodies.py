@@ -17,7 +17,7 @@ import pytest
 from api_server import BASE, Answer, Api, running
 from changes import by_test
 
-from smsgw.api.bodies import MAX_PAYING, Bodies
+from smsgw.api.bodies import Bodies
 from smsgw.core.errors import Temporary
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
@@ -26,6 +26,7 @@ from smsgw.platform.campaigns import files
 from smsgw.platform.keys import service as keys
 from smsgw.platform.keys.model import NewKey
 from smsgw.runtime import aio
+from smsgw.runtime.shares import MAX_PAYING
 from smsgw.web import listening
 
 FORM = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n%b\r\n--b--\r\n'
@@ -257,8 +258,8 @@ async def test_who_has_not_proven_himself_holds_next_to_nothing(dsn: str, tmp_pa
 async def test_of_how_fast_strangers_send_so_much_is_remembered_and_no_more() -> None:
     bodies = Bodies(16 << 20)
     for n in range(MAX_PAYING + 100):
-        await bodies.pay(f"2001:db8:{n:x}::/64", 100)
-    assert len(bodies._paid) <= MAX_PAYING
+        await bodies.pace.pay(f"2001:db8:{n:x}::/64", 100)
+    assert len(bodies.pace) <= MAX_PAYING
 
 
 @pytest.mark.parametrize("told", [False, True])
