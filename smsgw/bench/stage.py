@@ -21,15 +21,17 @@ from smsgw.core.actor import Actor
 from smsgw.core.ids import IdSource
 from smsgw.core.keys import MAX_REQUESTS_PER_SECOND
 from smsgw.core.keywords import Word
+from smsgw.core.partners import MAX_WINDOW
 from smsgw.core.webhooks import Reach, parse_networks
 from smsgw.node import control_client
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
 from smsgw.platform.content import words
 from smsgw.platform.keys import service as keys
+from smsgw.platform.partners import service as partners
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
-from smsgw.store.config import channels, partners, policies
+from smsgw.store.config import channels, policies
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.secrets import load_key
@@ -281,10 +283,8 @@ async def _seed(
         await accounts.top_up(change, account, BALANCE, "bench")
         key = await keys.add(change, sealer, account, requests_per_second=REQUESTS_PER_SECOND)
         if setting.partner:
-            limits = {"max_binds": setting.partner, "window": partners.MAX_WINDOW}
-            await partners.add_partner(
-                database, sealer, account, "smpp", ACCOUNT, password, limits, actor="bench"
-            )
+            limits = {"max_binds": setting.partner, "window": MAX_WINDOW}
+            await partners.add(change, sealer, account, "smpp", ACCOUNT, password, limits)
         for n in range(setting.channels):
             protocol, _, carrier, _ = KINDS[n % len(KINDS)]
             fields = {

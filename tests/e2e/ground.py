@@ -24,12 +24,12 @@ from smsgw.core.permissions import SCOPES
 from smsgw.node import control_client
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.keys import service as keys
+from smsgw.platform.partners import service as partners
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
 from smsgw.runtime import failpoints
 from smsgw.runtime.config import WebhooksConfig
 from smsgw.simulator import Behaviour, Delay
-from smsgw.store.config import partners
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
@@ -146,9 +146,9 @@ class Ground(Site):
             account = await accounts.add(by_test(database), "partner", sign_required=False)
             await accounts.top_up(by_test(database, ids.next), account, 1_000_000, "")
             fields = {"max_binds": 50, "any_source": True, "type": "otp"}  # whose unknown ends are told soon
-            await partners.add_partner(
-                database, sealer, account, "smpp", PARTNER, PARTNER_PASSWORD, fields, actor=ACTOR
-            )  # fmt: skip
+            await partners.add(
+                by_test(database, actor=ACTOR), sealer, account, "smpp", PARTNER, PARTNER_PASSWORD, fields
+            )
         await control_client.call(self.node.data_dir / "control.sock", "POST", "/reload")
 
     async def unknown(self) -> set[str]:

@@ -12,10 +12,12 @@ from changes import by_test
 from smsgw.core.webhooks import Reach
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.keys import service as keys
+from smsgw.platform.partners import service as partners
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
-from smsgw.store.config import channels, partners
+from smsgw.store.config import channels
 from smsgw.store.config import keys as keys_store
+from smsgw.store.config import partners as partners_store
 from smsgw.store.config import webhooks as webhooks_store
 from smsgw.store.engine import resealing
 from smsgw.store.engine.database import Database
@@ -42,7 +44,7 @@ async def _furnish(database: Database, sealer: Sealer) -> list[str]:
     account = await accounts.add(by_test(database), "acme")
     await channels.add_channel(database, sealer, "unicom", SGIP, actor="test")
     key = await keys.add(by_test(database), sealer, account)
-    await partners.add_partner(database, sealer, account, "smpp", "shop", "prtnr-pw", {}, actor="test")
+    await partners.add(by_test(database), sealer, account, "smpp", "shop", "prtnr-pw", {})
     wanted = Wanted(name="main", url="https://hook.example.com/sms", events=("message.report",))
     hook = await webhooks.put(by_test(database), sealer, account, wanted, Reach())
     assert hook is not None
@@ -53,7 +55,7 @@ async def _opens(database: Database, sealer: Sealer) -> None:
     (spec,) = [c for c in await channels.load_channels(database, sealer) if c.name == "unicom"]
     assert (spec.password, spec.profile["peer_password"]) == ("channel-pass-word", "peer-pass-word")
     assert (await keys_store.load_keys(database, sealer))[0].secrets[0]
-    assert (await partners.load_partners(database, sealer))[0].password == "prtnr-pw"
+    assert (await partners_store.load_partners(database, sealer))[0].password == "prtnr-pw"
     assert (await webhooks_store.load(database, sealer)).endpoints
 
 

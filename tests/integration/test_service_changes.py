@@ -31,6 +31,8 @@ from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.change import Change, Unrecorded
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
+from smsgw.platform.partners import queries as partner_queries
+from smsgw.platform.partners import service as partners
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
 from smsgw.runtime import clock
@@ -407,3 +409,47 @@ async def test_who_may_not_read_what_phones_send_does_not_have_it_pushed(world: 
                 clerk, world.sealer, world.account_id, Wanted("main", "http://example.com/", events), REACH
             )
         assert (refused.value.code, refused.value.detail["scope"]) == ("SCOPE_DENIED", "mo")
+
+
+# --- partners --------------------------------------------------------------------------------------------------------
+
+
+async def login(world: World, change: Change) -> str:
+    name = world.name()
+    await partners.add(change, world.sealer, world.account_id, "smpp", name, "secret12", {})
+    return name
+
+
+@example(partners.add, "partner.add")
+async def _(world: World, change: Change) -> None:
+    await login(world, change)
+
+
+@example(partners.edit, "partner.set")
+async def _(world: World, change: Change) -> None:
+    await partners.edit(
+        change, world.sealer, await login(world, world.change), None, {"rate": 7}, password="other"
+    )
+
+
+@example(partners.remove, "partner.remove")
+async def _(world: World, change: Change) -> None:
+    await partners.remove(change, await login(world, world.change), "smpp")
+
+
+@example(partners.kick, "partner.kick")
+async def _(world: World, change: Change) -> None:
+    await partners.kick(change, await login(world, world.change), None)
+
+
+async def test_a_login_of_an_account_out_of_scope_is_not_found(world: World) -> None:
+    name = await login(world, world.change)
+    elsewhere = world.by(Actor(ActorKind.PERSON, "elsewhere", 3, ALL, Scope((1 << 50,))))
+    for refused in (partners.kick(elsewhere, name, None), partners.remove(elsewhere, name, None)):
+        with pytest.raises(SmsgwError) as exc:
+            await refused
+        assert exc.value.code == "NOT_FOUND"
+    assert name in [
+        line["user"] for line in await partner_queries.partners(world.database, [world.account_id])
+    ]
+    assert await partner_queries.partners(world.database, [1 << 50]) == []
