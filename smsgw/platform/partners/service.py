@@ -21,7 +21,7 @@ SETTABLE = (
 )  # fmt: skip
 """Fields of ``Partner`` that can be changed, beside the password."""
 _COLUMN = {"window": "send_window"}
-MAX_SET_SEALED = 64
+MAX_PASSWORD = 64
 
 _ADD = "INSERT INTO partner (account_id, protocol, username, password_sealed) VALUES ($1, $2, $3, $4) RETURNING id"
 
