@@ -34,7 +34,7 @@ from smsgw.pipeline.accept.acceptor import Acceptor
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import Snapshot, Snapshots
 from smsgw.protocols.events import LoginRequest
 from smsgw.protocols.states import State
 from smsgw.runtime import aio, clock
@@ -90,14 +90,14 @@ class Partners:
         self,
         settings: Config,
         database: Database,
-        directory: Directory,
+        snapshots: Snapshots,
         acceptor: Acceptor,
         outcomes: Outcomes,
         bell: EventHub,
         ids: IdSource,
         guesses: Guesses,
     ) -> None:
-        self.directory = directory
+        self.snapshots = snapshots
         self.acceptor = acceptor
         self.ids = ids
         self.binds: dict[int, Bind] = {}
@@ -126,9 +126,9 @@ class Partners:
         self._meters: dict[int, TokenBucket] = {}
         self._feeds: dict[int, Feed] = {}
         self._settler = Settler(database.dsn)
-        self.parts = Parts(database, acceptor, directory, bell, ids)
+        self.parts = Parts(database, acceptor, snapshots, bell, ids)
         self._elsewhere: dict[int, int] = {}
-        self._version = 0
+        self._followed: Snapshot | None = None
         self._paused: dict[int, Bind] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
@@ -220,7 +220,7 @@ class Partners:
             self._guesses.note("partners", place_of(ip), clock.steady())
             self._refuse_login(face, link, event, asked, face.unavailable, "slowed_down")
             return
-        partner = self.directory.partners.get((face.protocol, asked.username))
+        partner = self.snapshots.current.partners.get((face.protocol, asked.username))
         # An unknown name takes as long as a wrong password, and sounds the same.
         right = asked.proves(partner.password if partner is not None else "\1")
         if partner is None or not right:
@@ -289,7 +289,7 @@ class Partners:
 
     def _problem(self, partner: Partner, ip: str) -> str:
         """Why somebody whose password is right may not bind now; empty when nothing stands against it."""
-        account = self.directory.account(partner.account_id)
+        account = self.snapshots.current.account(partner.account_id)
         if account is None or not self._may_come(partner, account, ip):
             return "address"
         if not _may_work(partner, account):
@@ -306,7 +306,9 @@ class Partners:
         """The login's addresses narrow the account's."""
         return admits(account.ip_allow, ip) and admits(partner.ip_allow, ip)
 
-    def _bind(self, face: ProtocolServer, link: Link, event: LoginRequest, partner: Partner, asked: Login) -> None:
+    def _bind(
+        self, face: ProtocolServer, link: Link, event: LoginRequest, partner: Partner, asked: Login
+    ) -> None:
         session = link.session
         session.config = dataclasses.replace(STRANGER, max_unanswered_in=partner.window, refuses_beyond=True)
         session.window = partner.window
@@ -332,7 +334,7 @@ class Partners:
                     partner.account_id,
                     self._database,
                     self._settler,
-                    self.directory,
+                    self.snapshots,
                     self._node,
                     random.randrange(256),  # noqa: S311  where a counter begins
                 )
@@ -360,13 +362,14 @@ class Partners:
 
     def follow(self) -> None:
         """Act on changed settings: of what is bound, what may no more stay is sent away."""
-        if self.directory.version == self._version:
+        snapshot = self.snapshots.current
+        if snapshot is self._followed:
             return
-        self._version = self.directory.version
+        self._followed = snapshot
         for bind in list(self.binds.values()):
             before = bind.partner
-            partner = self.directory.partners.get((before.protocol, before.username))
-            account = self.directory.account(before.account_id)
+            partner = snapshot.partners.get((before.protocol, before.username))
+            account = snapshot.account(before.account_id)
             if (
                 partner is None
                 or partner.id != before.id
@@ -378,7 +381,7 @@ class Partners:
                 bind.link.close("login changed")
             elif partner != before:
                 bind.change(partner)
-        known = {p.id for p in self.directory.partners.values()}
+        known = {p.id for p in snapshot.partners.values()}
         self._meters = {id_: meter for id_, meter in self._meters.items() if id_ in known}
 
     async def _confirm(self) -> None:
@@ -401,7 +404,7 @@ class Partners:
             await store.note_addresses(self._database, news)
             for one in news:
                 self._news.pop(one, None)
-        users = {p.id: f"{p.protocol}/{p.username}" for p in self.directory.partners.values()}
+        users = {p.id: f"{p.protocol}/{p.username}" for p in self.snapshots.current.partners.values()}
         now = asyncio.get_running_loop().time()
         for row in await store.noted_addresses(self._database, self._noted and self._noted - OVERLAP):
             self._noted = row["noted_at"]
@@ -416,7 +419,9 @@ class Partners:
             for one in seen:
                 self._seen.pop(one, None)
         now = asyncio.get_running_loop().time()
-        for row in await store.noted_connects(self._database, self._seen_since and self._seen_since - OVERLAP):
+        for row in await store.noted_connects(
+            self._database, self._seen_since and self._seen_since - OVERLAP
+        ):
             self._seen_since = row["noted_at"]
             first = now - max(0.0, (clock.now() - row["noted_at"]).total_seconds())
             self._connects.learn(row["partner_id"], row["stamp"], first, now)
@@ -534,7 +539,7 @@ class Partners:
         lines = []
         for bind in self.binds.values():
             session, feed = bind.link.session, bind.feed
-            account = self.directory.account(bind.partner.account_id)
+            account = self.snapshots.current.account(bind.partner.account_id)
             lines.append(
                 {
                     "protocol": bind.partner.protocol,

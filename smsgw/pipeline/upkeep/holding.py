@@ -15,7 +15,7 @@ import structlog
 
 from smsgw.core.ids import first_id
 from smsgw.pipeline.outcomes.writer import MAX_AGE
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep import rerouting
 from smsgw.runtime import clock
 from smsgw.store.engine import leases
@@ -40,12 +40,12 @@ class Holding:
     def __init__(
         self,
         database: Database,
-        directory: Directory,
+        snapshots: Snapshots,
         node: int,
         on_queued: Callable[[set[tuple[int, int]]], None],
     ) -> None:
         self._database = database
-        self._directory = directory
+        self._snapshots = snapshots
         self._node = node
         self._on_queued = on_queued
         self._resumed_for: frozenset[int] | None = None
@@ -57,7 +57,7 @@ class Holding:
 
     async def step(self) -> None:
         """Hold and resume what there is to."""
-        halted = self._directory.halted
+        halted = self._snapshots.current.halted
         if halted:
             await self._all(store.stopped_with_waiting, store.hold, "account.held")
         if (
@@ -109,9 +109,11 @@ class Holding:
             async with connection.transaction():
                 rows = await batch(connection, account_id, now, first_id(now - MAX_AGE))
                 # What was held while its account was moved follows.
-                ids = sorted({id_ for row in rows for id_ in row["ids"] or ()}) if batch is store.resume else []
-                directory = self._directory
-                _, moved = await rerouting.follow(connection, directory.table, directory.pools, ids, now)
+                ids = (
+                    sorted({id_ for row in rows for id_ in row["ids"] or ()}) if batch is store.resume else []
+                )
+                snapshot = self._snapshots.current
+                _, moved = await rerouting.follow(connection, snapshot.table, snapshot.pools, ids, now)
         self._on_queued({(row["pool_id"], row["lane"]) for row in (*rows, *moved)})
         return sum(row["parts"] for row in rows)
 
