@@ -83,7 +83,7 @@ async def word_add(
     async with ctx.database() as database:
         scope = await account_id_of(database, account)
         wanted = [Word(t.strip(), category, Action(action), replacement, scope, kind or "") for t in texts]
-        n = await words.put(database, wanted, actor=actor())
+        n = await words.put(database, wanted, actor=actor().label)
     await ctx.tell_daemon()
     click.echo(f"{n} word(s)")
 
@@ -119,7 +119,7 @@ async def word_import(
             wanted.append(
                 Word(cells[0], cells[1] or category, Action(how), cells[3] or replacement, scope, kind or "")
             )
-        n = await words.put(database, wanted, actor=actor())
+        n = await words.put(database, wanted, actor=actor().label)
     await ctx.tell_daemon()
     click.echo(f"{n} word(s)")
 
@@ -134,7 +134,7 @@ async def word_remove(ctx: Context, text: str, category: str, account: str) -> N
     """Take a word, or a category, off the list."""
     async with ctx.database() as database:
         scope = await account_id_of(database, account) if account else None
-        n = await words.remove(database, word=text, category=category, account_id=scope, actor=actor())
+        n = await words.remove(database, word=text, category=category, account_id=scope, actor=actor().label)
     if not n:
         raise Failed("no such word; see: smsgwctl word list")
     await ctx.tell_daemon()
@@ -150,7 +150,7 @@ async def word_remove(ctx: Context, text: str, category: str, account: str) -> N
 async def word_category(ctx: Context, name: str, action: str, replacement: str) -> None:
     """What happens to texts with a word of the category: block, review or replace."""
     async with ctx.database() as database:
-        n = await words.treat(database, name, Action(action), replacement, actor=actor())
+        n = await words.treat(database, name, Action(action), replacement, actor=actor().label)
     if not n:
         raise Failed(f"no words of the category {name}")
     await ctx.tell_daemon()
@@ -241,7 +241,7 @@ async def allow_add(ctx: Context, kind: str, numbers: tuple[str, ...], account: 
     async with ctx.database() as database:
         scope = await account_id_of(database, account)
         await words.allow(
-            database, _numbers(numbers), Listed(kind), account_id=scope, note=note, actor=actor()
+            database, _numbers(numbers), Listed(kind), account_id=scope, note=note, actor=actor().label
         )
     await ctx.tell_daemon()
     click.echo(f"{len(numbers)} number(s): {kind}({LISTED_ZH[Listed(kind)]})")
@@ -257,7 +257,7 @@ async def allow_remove(ctx: Context, kind: str, numbers: tuple[str, ...], accoun
     """Take numbers off the list."""
     async with ctx.database() as database:
         scope = await account_id_of(database, account)
-        n = await words.disallow(database, _numbers(numbers), Listed(kind), account_id=scope, actor=actor())
+        n = await words.disallow(database, _numbers(numbers), Listed(kind), account_id=scope, actor=actor().label)
     if not n:
         raise Failed("no such entry; see: smsgwctl allow list")
     await ctx.tell_daemon()
@@ -305,7 +305,7 @@ async def policy_set(ctx: Context, name: str, value: str, account: str, kind: st
     """Change a policy (frequency "1/1m 5/1h 10/1d", hours 08:00-21:00, optout require|append|off …)."""
     async with ctx.database() as database:
         scope = await account_id_of(database, account)
-        await policies.put(database, name, value, account_id=scope, type_=kind or "", actor=actor())
+        await policies.put(database, name, value, account_id=scope, type_=kind or "", actor=actor().label)
     await ctx.tell_daemon()
 
 
@@ -318,7 +318,7 @@ async def policy_clear(ctx: Context, name: str, account: str, kind: str | None) 
     """Go back to what is less particular."""
     async with ctx.database() as database:
         scope = await account_id_of(database, account)
-        found = await policies.clear(database, name, account_id=scope, type_=kind or "", actor=actor())
+        found = await policies.clear(database, name, account_id=scope, type_=kind or "", actor=actor().label)
     if not found:
         raise Failed("nothing was set there; see: smsgwctl policy list")
     await ctx.tell_daemon()

@@ -103,7 +103,7 @@ async def block_add(
     async with ctx.database() as database:
         scope = await _scope(database, account, kind or "", sign)
         await blocklist.add(
-            database, wanted, scope, source, reason, actor=actor(), expires_at=_until(days), ids=ctx.ids()
+            database, wanted, scope, source, reason, actor=actor().label, expires_at=_until(days), ids=ctx.ids()
         )
     await ctx.tell_daemon()
     click.echo(f"{len(wanted)} number(s) blocked")
@@ -143,7 +143,7 @@ async def block_import(
     async with ctx.database() as database:
         scope = await _scope(database, account, kind or "", sign)
         await blocklist.add(
-            database, wanted, scope, source, reason or file.name, actor=actor(), expires_at=_until(days)
+            database, wanted, scope, source, reason or file.name, actor=actor().label, expires_at=_until(days)
         )
     await ctx.tell_daemon()
     click.echo(f"{len(wanted)} number(s) blocked")
@@ -164,7 +164,7 @@ async def block_remove(
     """Take an entry off the list: that with exactly these conditions."""
     async with ctx.database() as database:
         scope = None if everything else await _scope(database, account, kind or "", sign)
-        gone = await blocklist.remove(database, _number(number), scope, actor=actor(), reason=reason)
+        gone = await blocklist.remove(database, _number(number), scope, actor=actor().label, reason=reason)
     if not gone:
         raise Failed(f"no such entry; see: smsgwctl block find {number}")
     await ctx.tell_daemon()
@@ -244,12 +244,12 @@ async def complaint_add(
     async with ctx.database() as database:
         days = (await settings_store.load(database)).complaint_days
         entered = await complaints.add(
-            database, e164, sign=sign, channel=channel, note=note, actor=actor(), days=days
+            database, e164, sign=sign, channel=channel, note=note, actor=actor().label, days=days
         )
         if not no_block:
             reason = f"complaint {entered.id}"
             await blocklist.add(
-                database, [e164], Scope(0, "marketing", ""), "complaint", reason, actor=actor()
+                database, [e164], Scope(0, "marketing", ""), "complaint", reason, actor=actor().label
             )
     await ctx.tell_daemon()
     if as_json:
@@ -329,9 +329,9 @@ async def access_code_move(ctx: Context, channel: str, account: str, sign: str, 
         raise click.UsageError("give either --channel, or --account (with or without --sign)")
     async with ctx.database() as database:
         if channel:
-            before = await codes.move_channel(database, channel, to, actor=actor())
+            before = await codes.move_channel(database, channel, to, actor=actor().label)
         else:
-            before = await codes.move_extension(database, account, sign, to, actor=actor())
+            before = await codes.move_extension(database, account, sign, to, actor=actor().label)
     await ctx.tell_daemon()
     click.echo(
         f"{before or '(none)'} → {to}; replies to the former are matched for {MATCHED_DAYS} days"
@@ -390,5 +390,5 @@ async def setting_set(ctx: Context, name: str, values: tuple[str, ...]) -> None:
         except ValueError:
             value = values[0]
     async with ctx.database() as database:
-        await settings_store.put(database, name, value, actor=actor())
+        await settings_store.put(database, name, value, actor=actor().label)
     await ctx.tell_daemon()

@@ -51,7 +51,7 @@ async def sign_add(
     async with ctx.database() as database:
         owner = await account_id_of(database, account)
         id_ = await registry.add_sign(
-            database, owner, text, source=source, note=note, expires_at=until, actor=actor()
+            database, owner, text, source=source, note=note, expires_at=until, actor=actor().label
         )
     await ctx.tell_daemon()
     _made(id_, as_json, "sign")
@@ -84,7 +84,7 @@ async def template_add(
     async with ctx.database() as database:
         owner = await account_id_of(database, account)
         id_ = await registry.add_template(
-            database, owner, name, kind, content, given, sign=sign_, actor=actor()
+            database, owner, name, kind, content, given, sign=sign_, actor=actor().label
         )
     await ctx.tell_daemon()
     _made(id_, as_json, "template")
@@ -141,7 +141,7 @@ def _commands(group: click.Group, kind: str, columns: tuple[str, ...]) -> None:
 
     async def decide(ctx: Context, id_: int, state: Review, reason: str) -> None:
         async with ctx.database() as database:
-            await registry.review(database, kind, id_, state, reason=reason, actor=actor(), ids=ctx.ids())
+            await registry.review(database, kind, id_, state, reason=reason, actor=actor().label, ids=ctx.ids())
         await ctx.tell_daemon()
         click.echo(f"{kind} {id_}: {state.value}")
 
@@ -173,7 +173,7 @@ def _commands(group: click.Group, kind: str, columns: tuple[str, ...]) -> None:
         """What carriers say of it (报备)."""
         async with ctx.database() as database:
             await registry.register(
-                database, kind, id_, carriers or CARRIERS, Registration(state), note=note, actor=actor(),
+                database, kind, id_, carriers or CARRIERS, Registration(state), note=note, actor=actor().label,
                 ids=ctx.ids(),
             )  # fmt: skip
         await ctx.tell_daemon()

@@ -61,7 +61,7 @@ async def link_file(ctx: Context, target: str, account: str, icp: str, note: str
     """File a domain (with all below it) or the beginning of a link (t.cn/abc); once more after a refusal."""
     async with ctx.database() as database:
         owner = await account_id_of(database, account)
-        filed = await url_filings.file(database, owner, target, icp=icp, note=note, actor=actor())
+        filed = await url_filings.file(database, owner, target, icp=icp, note=note, actor=actor().label)
     await ctx.tell_daemon()
     if as_json:
         print_json(_json(filed))
@@ -83,7 +83,7 @@ async def link_file(ctx: Context, target: str, account: str, icp: str, note: str
 async def link_set(ctx: Context, id_: int, state: str, carriers: tuple[str, ...], note: str) -> None:
     """How a filing stands with carriers: pending 待报备, submitted 报备中, registered 通过, refused 驳回."""
     async with ctx.database() as database:
-        filed = await url_filings.set_state(database, id_, Filing(state), carriers, note=note, actor=actor())
+        filed = await url_filings.set_state(database, id_, Filing(state), carriers, note=note, actor=actor().label)
     await ctx.tell_daemon()
     click.echo(f"link {filed.id}: " + ", ".join(f"{c} {s.state.value}" for c, s in filed.carriers.items()))
 
@@ -112,7 +112,7 @@ async def link_list(ctx: Context, account: str, limit: int, as_json: bool) -> No
 async def link_remove(ctx: Context, id_: int) -> None:
     """Take back a filing."""
     async with ctx.database() as database:
-        await url_filings.remove(database, id_, actor=actor())
+        await url_filings.remove(database, id_, actor=actor().label)
     await ctx.tell_daemon()
     click.echo(f"link {id_} removed")
 
