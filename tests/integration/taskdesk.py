@@ -150,7 +150,8 @@ async def desk(
         ids=ids.next, on_queued=lambda _: None, bell=bell, now=now, policies=lambda: snapshots.current.policies,
     )  # fmt: skip
     feeder = Feeder(
-        database, tasks, acceptor, ids=ids, account=lambda id_: snapshots.current.account(id_), policies=lambda: snapshots.current.policies,
+        database, tasks, acceptor, ids=ids, account=lambda id_: snapshots.current.account(id_),
+        policies=lambda: snapshots.current.policies,
         now=now,
     )  # fmt: skip
     reviewing = Reviewing(database, outcomes, snapshots, lambda _: None, tasks.reviewed, now=now)
