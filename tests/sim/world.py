@@ -7,7 +7,7 @@ import contextlib
 import contextvars
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,8 @@ PROTOCOLS = {"cmpp20": "cmpp", "cmpp30": "cmpp", "smpp34": "smpp", "smgp30": "sm
 def configured(channels: list[ChannelSpec]) -> FixedSnapshots:
     """The configuration of every run: one account, one pool, and carriers that spell as they speak."""
     spellings = {spec.id: Spelling.SAME for spec in channels}
-    return FixedSnapshots(snapshot_of(pools={"CMCC": POOL}, channels=tuple(channels), spellings=spellings))
+    known = tuple(replace(spec, password=PASSWORD) for spec in channels)
+    return FixedSnapshots(snapshot_of(pools={"CMCC": POOL}, channels=known, spellings=spellings))
 
 
 @dataclass(slots=True)
@@ -360,10 +361,4 @@ class World:
 
 
 def _row(spec: ChannelSpec) -> dict[str, Any]:
-    return {
-        "id": spec.id, "name": spec.name, "protocol": spec.protocol, "host": "carrier", "port": spec.port,
-        "username": spec.username, "password_sealed": SEALER.seal(PASSWORD, f"channel/{spec.name}"),
-        "access_code": spec.access_code, "connections": spec.connections, "send_window": spec.window,
-        "rate": spec.rate, "carriers": ["CMCC"], "unknown_policy": "hold", "desired": "started", "profile": "{}",
-        "version": 1, "removed_at": None,
-    }  # fmt: skip
+    return {"id": spec.id, "name": spec.name, "unknown_policy": "hold"}
