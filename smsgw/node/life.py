@@ -307,7 +307,7 @@ class Daemon:
         return self.settings
 
     async def _task_reviewed(self, task_id: int, *, passes: bool, actor: Actor, reason: str) -> int:
-        return await self.tasks.reviewed(task_id, passes=passes, actor=actor.label, reason=reason)
+        return await self.tasks.reviewed(task_id, passes=passes, actor=actor, reason=reason)
 
     def _start_tasks(self) -> None:
         settings = self.settings
