@@ -99,7 +99,7 @@ async def get_usage(call: Call) -> Usage:
     except OverflowError as exc:
         raise Invalid("PARAM_INVALID", field="to_day", reason="日期超出允许的范围") from exc
     mine = call.account.id
-    seen = subtree(call.ctx.directory.accounts(), mine) if query.below else {mine}
+    seen = subtree(call.ctx.snapshots.current.accounts(), mine) if query.below else {mine}
     lines = await queries.usage(
         call.ctx.db, first=first, last=last, group=query.group.split(","), accounts=sorted(seen)
     )

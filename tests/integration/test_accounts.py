@@ -45,11 +45,15 @@ class Tree:
 
     async def set(self, name: str, **changes: object) -> None:
         await accounts.edit(by_test(self.api.ctx.db), await id_of(self.api.ctx.db, name), changes)
-        await self.api.ctx.directory.reload(self.api.ctx.db)
+        await self.api.ctx.snapshots.follow()
 
     async def status(self, name: str, status: str) -> None:
-        await accounts.set_status(by_test(self.api.ctx.db), await id_of(self.api.ctx.db, name), status)
-        await self.api.ctx.directory.reload(self.api.ctx.db)
+        await accounts.set_status(
+            by_test(self.api.ctx.db),
+            await id_of(self.api.ctx.db, name),
+            status,
+        )
+        await self.api.ctx.snapshots.follow()
 
     async def send(self, name: str, n: int = 1, **fields: object) -> Answer:
         body = {"to": [f"138{i:08d}" for i in range(n)], "content": "您好", **fields}
@@ -80,8 +84,12 @@ async def test_a_stopped_account_stops_those_below_and_nobody_else(tree: Tree) -
 
 
 async def test_a_stop_holds_for_what_is_already_past_the_first_check(tree: Tree) -> None:
-    # The directory of this node has not heard of it yet: the transaction knows.
-    await accounts.set_status(by_test(tree.api.ctx.db), await id_of(tree.api.ctx.db, "acme"), "stopped")
+    # The snapshot of this node has not heard of it yet: the transaction knows.
+    await accounts.set_status(
+        by_test(tree.api.ctx.db),
+        await id_of(tree.api.ctx.db, "acme"),
+        "stopped",
+    )
     assert (await tree.send("shop")).code == "ACCOUNT_STOPPED"
 
 

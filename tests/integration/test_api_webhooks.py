@@ -149,7 +149,7 @@ async def test_a_message_may_name_an_address_of_the_accounts_list(api: Api) -> N
     refused = await api.post("/messages", body)
     assert (refused.code, refused.data["field"]) == ("PARAM_INVALID", "callback_url")
     await api.call("PUT", "/webhooks/callback", {"hosts": [".example.org"]})
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     assert (
         await api.post("/messages", body | {"callback_url": "https://example.com/"})
     ).code == "PARAM_INVALID"

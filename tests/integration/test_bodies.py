@@ -266,7 +266,10 @@ async def test_of_how_fast_strangers_send_so_much_is_remembered_and_no_more() ->
 async def test_who_is_stopped_while_a_body_is_on_its_way_sends_nothing(api: Api, told: bool) -> None:
     db, path = api.ctx.db, "/messages"
     for stop, code in (
-        (accounts.set_status(by_test(db), api.account_id, "stopped"), "ACCOUNT_STOPPED"),
+        (
+            accounts.set_status(by_test(db), api.account_id, "stopped"),
+            "ACCOUNT_STOPPED",
+        ),
         (keys.edit(by_test(db), api.key.key_id, {"scopes": ("query",)}), "SCOPE_DENIED"),
         (keys.edit(by_test(db), api.key.key_id, {"status": "stopped"}), "AUTH_KEY_INVALID"),
     ):
@@ -279,7 +282,7 @@ async def test_who_is_stopped_while_a_body_is_on_its_way_sends_nothing(api: Api,
             writer.write(head(path, len(body), headers) + body[:50_000])
             await until(lambda: api.ctx.bodies.strangers.taken + api.ctx.bodies.proven.taken)
             await stop
-            await api.ctx.directory.reload(db)
+            await api.ctx.snapshots.follow()
             writer.write(body[50_000:])
             assert (await answer(reader))[1]["code"] == code
         await until(lambda: not api.ctx.bodies.strangers.taken + api.ctx.bodies.proven.taken)
@@ -289,8 +292,8 @@ async def test_who_is_stopped_while_a_body_is_on_its_way_sends_nothing(api: Api,
 async def test_the_flood_of_one_account_does_not_slow_another(api: Api) -> None:
     """Giant calls of one account, sent and explained without pause, beside single messages of another."""
     await stranger(api)
-    directory = api.ctx.directory
-    hostile, good = directory.account_by_name("other"), directory.account_by_name("acme")
+    snapshot = api.ctx.snapshots.current
+    hostile, good = snapshot.account_by_name("other"), snapshot.account_by_name("acme")
     assert hostile is not None
     assert good is not None
     giant = tuple(SendItem(to=f"138{n:08d}", content=f"{n}" + "你好啊" * 150) for n in range(500))

@@ -106,12 +106,12 @@ async def test_what_was_accepted_is_answered_so_whatever_has_happened_since(api:
     assert await again() == {202}
     api.blocked.clear()
     await accounts.edit(by_test(api.ctx.db), api.account_id, {"rate": 1})
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     await api.post("/messages", ONE)
     assert (await post(api, ONE, "new")).code == "RATE_LIMITED"
     assert await again() == {202}
     await accounts.set_status(by_test(api.ctx.db), api.account_id, "stopped")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     assert (await post(api, ONE, "new")).code == "ACCOUNT_STOPPED"
     assert (
         await post(api, OTHER)

@@ -51,7 +51,7 @@ async def api(dsn: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Api]:
 
 
 async def changed(api: Api) -> None:
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
 
 
 async def post(api: Api, *to: str, content: str = "您好", **fields: Any) -> Answer:
@@ -384,11 +384,12 @@ async def test_two_at_once_cannot_both_pass(api: Api, dsn: str, clock: Clock) ->
     """Two nodes, two writers: only the ledger can tell."""
     other = Acceptor(
         dsn, node=2, ids=IdSource(2, lambda: int(time.time() * 1000)), router=api.acceptor._router,
-        disk=api.acceptor.disk, on_queued=lambda queues: None, policies=lambda: api.ctx.directory.policies, now=clock,
+        disk=api.acceptor.disk, on_queued=lambda queues: None, policies=lambda: api.ctx.snapshots.current.policies,
+        now=clock,
     )  # fmt: skip
     await other.start()
     try:
-        account = api.ctx.directory.account(api.account_id)
+        account = api.ctx.snapshots.current.account(api.account_id)
         assert account is not None
 
         def call(n: int, k: int) -> SendRequest:
@@ -475,11 +476,12 @@ async def test_two_nodes_count_abroad_together(api: Api, dsn: str, clock: Clock)
     await _abroad(api, "abroad_countries", "3")
     other = Acceptor(
         dsn, node=2, ids=IdSource(2, lambda: int(time.time() * 1000)), router=api.acceptor._router,
-        disk=api.acceptor.disk, on_queued=lambda queues: None, policies=lambda: api.ctx.directory.policies, now=clock,
+        disk=api.acceptor.disk, on_queued=lambda queues: None, policies=lambda: api.ctx.snapshots.current.policies,
+        now=clock,
     )  # fmt: skip
     await other.start()
     try:
-        account = api.ctx.directory.account(api.account_id)
+        account = api.ctx.snapshots.current.account(api.account_id)
         assert account is not None
 
         def call(n: int, form: str) -> SendRequest:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from smsgw.core.keys import ApiKey
-from smsgw.store.engine.database import Database
+from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.secrets import Sealer
 
 _USED = """
@@ -27,7 +27,7 @@ async def note_used(database: Database, used: Mapping[str, tuple[datetime, str |
 _LOAD = "SELECT * FROM api_key"
 
 
-async def load_keys(database: Database, sealer: Sealer) -> list[ApiKey]:
+async def load_keys(source: Connection | Database, sealer: Sealer) -> list[ApiKey]:
     """All keys, their secrets opened."""
     return [
         ApiKey(
@@ -43,5 +43,5 @@ async def load_keys(database: Database, sealer: Sealer) -> list[ApiKey]:
             expires_at=row["expires_at"],
             requests_per_second=row["requests_per_second"],
         )
-        for row in await database.fetch(_LOAD)
+        for row in await source.fetch(_LOAD)
     ]

@@ -10,7 +10,7 @@ from datetime import datetime
 from smsgw.core.model import MessageType
 from smsgw.core.partners import Partner
 from smsgw.core.text import Coding
-from smsgw.store.engine.database import Database, Row
+from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.secrets import Sealer
 
 BIND_TTL = 15
@@ -44,9 +44,9 @@ def _partner(row: Row, sealer: Sealer) -> Partner:
     )
 
 
-async def load_partners(database: Database, sealer: Sealer) -> list[Partner]:
+async def load_partners(source: Connection | Database, sealer: Sealer) -> list[Partner]:
     """All of them, their passwords opened."""
-    return [_partner(row, sealer) for row in await database.fetch("SELECT * FROM partner ORDER BY id")]
+    return [_partner(row, sealer) for row in await source.fetch("SELECT * FROM partner ORDER BY id")]
 
 
 # --- binds -----------------------------------------------------------------------------------------------------
