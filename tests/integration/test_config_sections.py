@@ -47,7 +47,7 @@ async def versions(database: Database) -> dict[str, int]:
 
 async def _common(database: Database) -> int:
     """What earlier programs look at."""
-    found: int = await database.fetchval("SELECT last_value FROM config_version")
+    found: int = await database.fetchval("SELECT last_value + is_called::int FROM config_version")
     return found
 
 
