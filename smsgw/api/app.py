@@ -137,7 +137,7 @@ class _Server:
         self._ctx = ctx
         self._v1_end = _end_of(ctx.signature_v1_until)
         self._auth = Authenticator(
-            ctx.directory,
+            ctx.snapshots,
             clock=ctx.clock,
             allow_insecure_bearer=ctx.allow_insecure_bearer,
             v1_until=-math.inf if self._v1_end is None else self._v1_end.timestamp(),

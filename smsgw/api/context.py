@@ -19,7 +19,7 @@ from smsgw.pipeline.accept.nonces import Nonces
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.outcomes.cancellation import Cancelling
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.campaigns.files import Incoming
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.change import Change
@@ -46,7 +46,7 @@ class ApiContext:
     """The parts of the program that the API stands on."""
 
     db: Database
-    directory: Directory
+    snapshots: Snapshots
     acceptor: Acceptor
     cancelling: Cancelling
     bell: EventHub

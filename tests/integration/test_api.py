@@ -188,7 +188,7 @@ async def test_refusals_of_the_account_and_the_route(api: Api) -> None:
     key = await api.add_key(poor)
     check(await api.post("/messages", ONE, key=key), 402, "BALANCE_INSUFFICIENT")
     await accounts.set_status(api.ctx.db, "poor", "stopped", actor="test")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     check(await api.post("/messages", ONE, key=key), 403, "ACCOUNT_STOPPED")
     check(await api.get("/balance", key=key), 200, "OK")  # looking is still allowed
     assert await stored(api) == 0
@@ -200,7 +200,7 @@ async def test_a_test_key_sends_for_nothing_and_sees_its_own_messages_alone(api:
     assert (line["price"], line["pool"]) == (0, "@test")
     before = await accounts.balance(api.ctx.db, api.account_id)
     await accounts.set_account(api.ctx.db, "acme", {"quota_day": 1}, actor="test")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     tried = check(await api.post("/messages", ONE | {"to": TWO}, key=key), 202, "OK")["items"][0][
         "message_id"
     ]
@@ -305,9 +305,9 @@ async def test_an_emergency_needs_the_right_of_the_key_and_of_the_account(api: A
     check(await api.post("/messages/batch", batch), 403, "SCOPE_DENIED")
     key = await api.add_key(scopes=("send", "emergency"))
     check(await api.post("/messages", urgent, key=key), 403, "EMERGENCY_DENIED")
-    name = api.ctx.directory.account(api.account_id).name  # type: ignore[union-attr]
+    name = api.ctx.snapshots.current.account(api.account_id).name  # type: ignore[union-attr]
     await accounts.set_account(api.ctx.db, name, {"emergency": "true"}, actor="test")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     assert await stored(api) == 0
     data = check(await api.post("/messages", urgent | {"type": "marketing"}, key=key), 400, "PARAM_INVALID")
     assert data["field"] == "type"

@@ -78,7 +78,9 @@ async def answer(reader: asyncio.StreamReader, within: float = 5) -> tuple[int, 
 
 
 async def upload(api: Api, body: bytes = TABLE, **how: Any) -> Answer:
-    return await api.send("POST", f"{BASE}/files", data=body, headers=hashed(api, "/files", body, **how) | MULTIPART)
+    return await api.send(
+        "POST", f"{BASE}/files", data=body, headers=hashed(api, "/files", body, **how) | MULTIPART
+    )
 
 
 async def until(check: Any) -> None:
@@ -129,7 +131,9 @@ async def test_trickling_uploads_keep_nobody_from_his(api: Api) -> None:
         for n in range(12):
             body = b"%d" % n + TABLE.ljust(1_000_000)
             _, writer = await stack.enter_async_context(connected(api))
-            writer.write(head("/files", len(body), hashed(api, "/files", body, key=slow) | MULTIPART) + body[:100])
+            writer.write(
+                head("/files", len(body), hashed(api, "/files", body, key=slow) | MULTIPART) + body[:100]
+            )
         await until(lambda: len(api.ctx.tasks.files._arriving) == files.OWN_INCOMING)
         answers = await asyncio.gather(*(upload(api) for _ in range(4)))
         assert [a.status for a in answers] == [201] * 4, answers
@@ -218,7 +222,9 @@ async def test_bodies_of_one_account_leave_memory_to_others(dsn: str, tmp_path: 
         assert bodies.proven.taken <= 2 << 20
         large = ONE.ljust(1_000_000)
         for _ in range(3):
-            got = await api.send("POST", f"{BASE}/messages", data=large, headers=hashed(api, "/messages", large))
+            got = await api.send(
+                "POST", f"{BASE}/messages", data=large, headers=hashed(api, "/messages", large)
+            )
             assert got.status == 202
     await until(lambda: not bodies.proven.taken)
 
@@ -271,7 +277,7 @@ async def test_who_is_stopped_while_a_body_is_on_its_way_sends_nothing(api: Api,
             writer.write(head(path, len(body), headers) + body[:50_000])
             await until(lambda: api.ctx.bodies.strangers.taken + api.ctx.bodies.proven.taken)
             await stop
-            await api.ctx.directory.reload(db)
+            await api.ctx.snapshots.follow()
             writer.write(body[50_000:])
             assert (await answer(reader))[1]["code"] == code
         await until(lambda: not api.ctx.bodies.strangers.taken + api.ctx.bodies.proven.taken)
@@ -281,8 +287,8 @@ async def test_who_is_stopped_while_a_body_is_on_its_way_sends_nothing(api: Api,
 async def test_the_flood_of_one_account_does_not_slow_another(api: Api) -> None:
     """Giant calls of one account, sent and explained without pause, beside single messages of another."""
     await stranger(api)
-    directory = api.ctx.directory
-    hostile, good = directory.account_by_name("other"), directory.account_by_name("acme")
+    snapshot = api.ctx.snapshots.current
+    hostile, good = snapshot.account_by_name("other"), snapshot.account_by_name("acme")
     assert hostile is not None
     assert good is not None
     giant = tuple(SendItem(to=f"138{n:08d}", content=f"{n}" + "你好啊" * 150) for n in range(500))
@@ -292,7 +298,9 @@ async def test_the_flood_of_one_account_does_not_slow_another(api: Api) -> None:
     over = False
 
     def request(account: Account, *items: SendItem) -> SendRequest:
-        return SendRequest(account=account, items=items, type=MessageType.NOTICE, origin=Origin.API, submitter="test")
+        return SendRequest(
+            account=account, items=items, type=MessageType.NOTICE, origin=Origin.API, submitter="test"
+        )
 
     async def flood(call: Callable[[SendRequest], Awaitable[object]]) -> None:
         while not over:
@@ -316,4 +324,6 @@ async def test_the_flood_of_one_account_does_not_slow_another(api: Api) -> None:
     await asyncio.gather(*floods)
     assert refused.keys() <= {"RATE_LIMITED", "BACKPRESSURE"}
     mine, its = statistics.median(waits), statistics.median(flooded)
-    assert mine < its / 4, f"{mine:.3f} s for a message, {its:.3f} s for a giant: it waits for turns, not for giants"
+    assert mine < its / 4, (
+        f"{mine:.3f} s for a message, {its:.3f} s for a giant: it waits for turns, not for giants"
+    )
