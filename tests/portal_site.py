@@ -25,8 +25,8 @@ from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.platform.accounts import service as account_service
+from smsgw.platform.channels import service as channel_service
 from smsgw.store import staff
-from smsgw.store.config.channels import add_channel
 from smsgw.store.config.segments import load_segments
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
@@ -137,7 +137,7 @@ async def running(
         "protocol": "cmpp30", "host": "127.0.0.1", "port": 7890, "username": "900001", "password": "secret",
         "access_code": "10690001",
     }  # fmt: skip
-    channel_id = await add_channel(db, sealer, "mobile-a", channel, actor="test")
+    channel_id = await channel_service.add(by_test(db), sealer, "mobile-a", channel)
     snapshots = SnapshotFollower(db, sealer)
     await snapshots.follow()
     unavailable: set[str] = set()

@@ -28,8 +28,9 @@ from smsgw.core.numbers import InvalidNumber, mask, normalize
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as account_service
 from smsgw.platform.accounts.extensions import MATCHED_DAYS
+from smsgw.platform.channels import service as channel_service
 from smsgw.runtime import clock
-from smsgw.store.config import accounts, blocklist, codes
+from smsgw.store.config import accounts, blocklist
 from smsgw.store.config import settings as settings_store
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import complaints
@@ -338,7 +339,7 @@ async def access_code_move(ctx: Context, channel: str, account: str, sign: str, 
         raise click.UsageError("give either --channel, or --account (with or without --sign)")
     async with ctx.database() as database:
         if channel:
-            before = await codes.move_channel(database, channel, to, actor=actor().label)
+            before = await channel_service.move_access_code(ctx.change(database), channel, to)
         else:
             owner = await account_queries.id_of(database, account)
             before = await account_service.move_extension(ctx.change(database), owner, sign, to)

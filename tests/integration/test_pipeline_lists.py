@@ -24,6 +24,7 @@ from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.platform.accounts import extensions
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
+from smsgw.platform.channels import service as channels
 from smsgw.runtime import aio
 from smsgw.store.config import blocklist, codes, numbers, settings
 from smsgw.store.engine.database import Database
@@ -347,7 +348,7 @@ async def test_a_move_keeps_the_number_before(database: Database) -> None:
     channel_id = await channel(database)
     one = await accounts.add(by_test(database), "one", extend_code="55")
     await accounts.add(by_test(database), "two", extend_code="66")
-    assert await codes.move_channel(database, "a", "1070", actor="t") == "1069"
+    assert await channels.move_access_code(by_test(database), "a", "1070") == "1069"
     assert await accounts.move_extension(by_test(database), one, "", "56") == "55"
     assert await accounts.move_extension(by_test(database), one, "店", "88") == "56"
     assert await accounts.move_extension(by_test(database), one, "店", "89") == "88"
@@ -372,7 +373,7 @@ async def test_a_move_keeps_the_number_before(database: Database) -> None:
 
 async def test_moves_that_make_no_sense(database: Database) -> None:
     with refused("NOT_FOUND"):
-        await codes.move_channel(database, "nowhere", "1070", actor="t")
+        await channels.move_access_code(by_test(database), "nowhere", "1070")
     with refused("NOT_FOUND"):
         await accounts.move_extension(by_test(database), 0, "", "1")
     with refused("EXTEND_CODE_INVALID"):

@@ -23,12 +23,15 @@ import smsgw.platform
 from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope
 from smsgw.core.errors import SmsgwError
 from smsgw.core.permissions import ALL, Permission
+from smsgw.core.report_ids import Spelling
 from smsgw.core.webhooks import Reach
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.change import Change, Unrecorded
+from smsgw.platform.channels import queries as channel_queries
+from smsgw.platform.channels import service as channels
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
 from smsgw.platform.partners import queries as partner_queries
@@ -453,3 +456,64 @@ async def test_a_login_of_an_account_out_of_scope_is_not_found(world: World) -> 
         line["user"] for line in await partner_queries.partners(world.database, [world.account_id])
     ]
     assert await partner_queries.partners(world.database, [1 << 50]) == []
+
+
+# --- channels --------------------------------------------------------------------------------------------------------
+
+CHANNEL = {
+    "protocol": "smpp34", "host": "127.0.0.1", "port": 2775, "username": "u", "password": "secret", "access_code": "1069",
+    "profile": {"peer_password": "other"},
+}  # fmt: skip
+
+
+async def channel(world: World, change: Change) -> str:
+    name = world.name()
+    await channels.add(change, world.sealer, name, CHANNEL)
+    return name
+
+
+@example(channels.add, "channel.add")
+async def _(world: World, change: Change) -> None:
+    await channel(world, change)
+
+
+@example(channels.edit, "channel.set")
+async def _(world: World, change: Change) -> None:
+    await channels.edit(change, world.sealer, await channel(world, world.change), {"rate": 7})
+
+
+@example(channels.remove, "channel.remove")
+async def _(world: World, change: Change) -> None:
+    await channels.remove(change, await channel(world, world.change))
+
+
+@example(channels.move_access_code, "access_code.move")
+async def _(world: World, change: Change) -> None:
+    await channels.move_access_code(change, await channel(world, world.change), "1070")
+
+
+@example(channels.set_spelling, "report.spelling")
+async def _(world: World, change: Change) -> None:
+    channel_id = await channel_queries.id_of(world.database, await channel(world, world.change))
+    await channels.set_spelling(change, channel_id, Spelling.HEX_DEC)
+
+
+@example(channels.probe, "channel.probe")
+async def _(world: World, change: Change) -> None:
+    class Here:
+        async def probe(self, name: str, to: str) -> tuple[int, int]:
+            return 1, 2
+
+    assert await channels.probe(change, Here(), "a", NUMBER) == 2
+
+
+@example(channels.retry_facts, "fact.retry")
+async def _(world: World, change: Change) -> None:
+    nothing: Any = None  # nobody is told anything: nothing lies aside
+    assert await channels.retry_facts(change, nothing) == (0, 0)
+
+
+async def test_passwords_of_channels_are_not_shown(world: World) -> None:
+    (shown,) = await channel_queries.channels(world.database, await channel(world, world.change))
+    assert shown.profile == {"peer_password": "***"}
+    assert "secret" not in repr(shown)
