@@ -461,8 +461,8 @@ async def test_a_login_of_an_account_out_of_scope_is_not_found(world: World) -> 
 # --- channels --------------------------------------------------------------------------------------------------------
 
 CHANNEL = {
-    "protocol": "smpp34", "host": "127.0.0.1", "port": 2775, "username": "u", "password": "secret", "access_code": "1069",
-    "profile": {"peer_password": "other"},
+    "protocol": "smpp34", "host": "127.0.0.1", "port": 2775, "username": "u", "password": "secret",
+    "access_code": "1069", "profile": {"peer_password": "other"},
 }  # fmt: skip
 
 
