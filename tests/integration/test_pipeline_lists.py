@@ -25,8 +25,9 @@ from smsgw.platform.accounts import extensions
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.channels import service as channels
+from smsgw.platform.routing import service as routing
 from smsgw.runtime import aio
-from smsgw.store.config import blocklist, codes, numbers, settings
+from smsgw.store.config import blocklist, codes, settings
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import complaints
 from smsgw.store.records import alarms, audit, audit_chain
@@ -67,9 +68,9 @@ async def test_the_audit_log_has_no_whole_number(database: Database) -> None:
     await blocklist.add(database, [PHONE, "447700900123"], ALL, MANUAL, told, actor="t")
     await blocklist.remove(database, PHONE, None, actor="t", reason=told)
     await blocklist.remove(database, "447700900123", None, actor="t", reason="")
-    await numbers.put_overrides(database, [("13800138000", "CMCC", "")], actor="t")
-    await numbers.remove_override(database, "13800138000", actor="t")
-    await numbers.remove_override(database, "1380013", actor="t")
+    await routing.import_overrides(by_test(database), [("13800138000", "CMCC", "")])
+    await routing.remove_override(by_test(database), "13800138000")
+    await routing.remove_override(by_test(database), "1380013")
     await audit.record(database, "t", "x", "x/1", after={"n": [8613800138000], "id": 288230376151711744})
     rows = await database.fetch("SELECT object, before, after FROM audit ORDER BY id")
     assert [row["object"] for row in rows] == [

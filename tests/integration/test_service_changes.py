@@ -21,9 +21,12 @@ from changes import by_test
 
 import smsgw.platform
 from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope
+from smsgw.core.code_book import Source
 from smsgw.core.errors import SmsgwError
+from smsgw.core.model import MessageType
 from smsgw.core.permissions import ALL, Permission
 from smsgw.core.report_ids import Spelling
+from smsgw.core.retry import Fault, How, Rule
 from smsgw.core.webhooks import Reach
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
@@ -36,6 +39,7 @@ from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
 from smsgw.platform.partners import queries as partner_queries
 from smsgw.platform.partners import service as partners
+from smsgw.platform.routing import service as routing
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
 from smsgw.runtime import clock
@@ -517,3 +521,61 @@ async def test_passwords_of_channels_are_not_shown(world: World) -> None:
     (shown,) = await channel_queries.channels(world.database, await channel(world, world.change))
     assert shown.profile == {"peer_password": "***"}
     assert "secret" not in repr(shown)
+
+
+# --- routing ---------------------------------------------------------------------------------------------------------
+
+TABLE: dict[str, list[Any]] = {"pool": [], "rule": []}
+CELL = (Fault.NETWORK, MessageType.OTP)
+
+
+@example(routing.publish, "route.publish")
+async def _(world: World, change: Change) -> None:
+    await routing.publish(change, TABLE, "")
+
+
+@example(routing.rollback, "route.publish")
+async def _(world: World, change: Change) -> None:
+    await routing.rollback(change, await routing.publish(world.change, TABLE, ""))
+
+
+@example(routing.move, "route.publish")
+async def _(world: World, change: Change) -> None:
+    await routing.move(change, "account", "own", await channel(world, world.change), "")
+
+
+@example(routing.set_rule, "retry.set")
+async def _(world: World, change: Change) -> None:
+    await routing.set_rule(change, *CELL, Rule(How.NEVER, 1, 0, 0, 0))
+
+
+@example(routing.reset_rules, "retry.reset")
+async def _(world: World, change: Change) -> None:
+    await routing.reset_rules(change, *CELL)
+
+
+@example(routing.set_code, "code.set")
+async def _(world: World, change: Change) -> None:
+    await routing.set_code(change, None, Source.REPORT, "XX:9", "NETWORK", Fault.NETWORK)
+
+
+@example(routing.remove_code, "code.remove")
+async def _(world: World, change: Change) -> None:
+    await routing.remove_code(change, None, Source.REPORT, "XX:9")
+
+
+@example(routing.import_overrides, "number.import")
+async def _(world: World, change: Change) -> None:
+    await routing.import_overrides(change, [("1709999", "CMCC", "")])
+
+
+@example(routing.remove_override, "number.remove")
+async def _(world: World, change: Change) -> None:
+    await routing.remove_override(change, "1709999")
+
+
+async def test_an_account_out_of_scope_is_given_to_no_channel(world: World) -> None:
+    elsewhere = world.by(Actor(ActorKind.PERSON, "elsewhere", 3, ALL, Scope((1 << 50,))))
+    with pytest.raises(SmsgwError) as refused:
+        await routing.move(elsewhere, "account", "own", await channel(world, world.change), "")
+    assert refused.value.code == "NOT_FOUND"

@@ -24,8 +24,9 @@ from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.channels import service as channels
 from smsgw.platform.keys.model import NewKey
+from smsgw.platform.routing import service as routing
 from smsgw.protocols.smpp.pdus import DeliverSm
-from smsgw.store.config import blocklist, number_status, policies, routes
+from smsgw.store.config import blocklist, number_status, policies
 from smsgw.store.messages import bind_events
 from smsgw.store.messages.events import BoundEvent
 
@@ -300,7 +301,7 @@ async def test_an_explanation_names_no_rules_made_for_others(api: Api) -> None:
     await channels.add(by_test(api.ctx.db), api.sealer, "a", fields)
     await tenant(api, "bank-secret")
     for name in ("acme", "bank-secret"):
-        await routes.move(api.ctx.db, "account", name, "a", "", actor="t")
+        await routing.move(by_test(api.ctx.db), "account", name, "a", "")
     await api.ctx.snapshots.follow()
     for path in ("/messages/explain", "/messages"):
         answer = await api.post(path, {"to": [PHONE], "content": "您好", "dry_run": True})
