@@ -30,8 +30,8 @@ from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views
 from smsgw.core.addresses import place_of
 from smsgw.core.errors import SmsgwError, http_status
+from smsgw.platform.audit.readings import Readings
 from smsgw.runtime.sparing import Sparing
-from smsgw.store.records.readings import Readings
 from smsgw.web import serving
 from smsgw.web.listening import longest
 

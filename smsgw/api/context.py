@@ -20,6 +20,7 @@ from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.snapshot import Directory
+from smsgw.platform.audit.readings import Readings
 from smsgw.platform.campaigns.files import Incoming
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.change import Change
@@ -27,7 +28,6 @@ from smsgw.runtime.shares import Shares
 from smsgw.store.config.keys import ApiKey
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
-from smsgw.store.records.readings import Readings
 from smsgw.web import serving
 
 READS = 16

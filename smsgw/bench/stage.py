@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from smsgw.bench import processes
+from smsgw.core.actor import Actor
 from smsgw.core.ids import IdSource
 from smsgw.core.keywords import Word
 from smsgw.core.webhooks import Reach, parse_networks
 from smsgw.node import control_client
+from smsgw.platform.change import Change
 from smsgw.platform.content import words
-from smsgw.store.config import accounts, channels, keys, partners, policies, webhooks
+from smsgw.platform.policies import service as policies
+from smsgw.store.config import accounts, channels, keys, partners, webhooks
 from smsgw.store.config.webhooks import Wanted
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
@@ -268,7 +271,7 @@ async def _seed(
             webhook_networks="127.0.0.0/8",
         )  # fmt: skip
         for name, value in POLICIES.items():
-            await policies.put(database, name, value, actor="bench")
+            await policies.put(Change(database, Actor.system("bench")), name, value)
         await words.put(database, [Word(f"压测词{n:05d}") for n in range(WORDS)], actor="bench")
         await accounts.top_up(database, account, BALANCE, "bench", actor="bench", ids=ids.next)
         key = await keys.add_key(

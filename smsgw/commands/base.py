@@ -22,6 +22,7 @@ from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA, COMMANDS, IdSource
 from smsgw.core.printable import printable
 from smsgw.node import control_client, operators
+from smsgw.platform.change import Change
 from smsgw.runtime import clock, config, private
 from smsgw.runtime.config import Config, ConfigError
 from smsgw.store.engine import migrate, secrets
@@ -95,6 +96,10 @@ class Context:
     def ids(self) -> Callable[[], int]:
         """Makes ids of no node, so that a daemon may make some at the same moment."""
         return IdSource(COMMANDS, clock.ms).next
+
+    def change(self, database: Database) -> Change:
+        """What whoever is at the keyboard wishes to change, for a service."""
+        return Change(database, operators.operator(os.getpid(), os.getuid()), ids=self.ids())
 
     def sealer(self) -> Sealer:
         """The key that seals stored secrets."""

@@ -25,7 +25,9 @@ from smsgw.core.model import MessageType
 from smsgw.core.numbers import InvalidNumber, mask, normalize
 from smsgw.core.policy import LISTED_ZH, Listed
 from smsgw.platform.content import words
-from smsgw.store.config import accounts, policies, traditional
+from smsgw.platform.policies import queries as policy_queries
+from smsgw.platform.policies import service as policies
+from smsgw.store.config import accounts, traditional
 from smsgw.store.engine.database import Database
 from smsgw.store.records import audit
 
@@ -305,7 +307,7 @@ async def policy_set(ctx: Context, name: str, value: str, account: str, kind: st
     """Change a policy (frequency "1/1m 5/1h 10/1d", hours 08:00-21:00, optout require|append|off …)."""
     async with ctx.database() as database:
         scope = await account_id_of(database, account)
-        await policies.put(database, name, value, account_id=scope, type_=kind or "", actor=actor())
+        await policies.put(ctx.change(database), name, value, account_id=scope, type_=kind or "")
     await ctx.tell_daemon()
 
 
@@ -318,7 +320,7 @@ async def policy_clear(ctx: Context, name: str, account: str, kind: str | None) 
     """Go back to what is less particular."""
     async with ctx.database() as database:
         scope = await account_id_of(database, account)
-        found = await policies.clear(database, name, account_id=scope, type_=kind or "", actor=actor())
+        found = await policies.clear(ctx.change(database), name, account_id=scope, type_=kind or "")
     if not found:
         raise Failed("nothing was set there; see: smsgwctl policy list")
     await ctx.tell_daemon()
@@ -331,15 +333,15 @@ async def policy_clear(ctx: Context, name: str, account: str, kind: str | None) 
 async def policy_list(ctx: Context, as_json: bool) -> None:
     """What differs from the defaults, after the defaults by type."""
     async with ctx.database() as database:
-        changed = await policies.list_(database)
+        changed = await policy_queries.deviations(database, accounts=None)
     lines: list[Mapping[str, Any]] = [
         {"name": name, "account": "default", "type": kind, "value": core_policy.shown(getattr(limits, name))}
         for name in core_policy.FORMS
         for kind, limits in core_policy.DEFAULTS.items()
     ]
     lines += [
-        {"name": r["name"], "account": r["account"] or "all", "type": r["type"] or "all", "value": r["value"]}
-        for r in changed
+        {"name": d.name, "account": d.account or "all", "type": d.type or "all", "value": d.value}
+        for d in changed
     ]
     if as_json:
         print_json(lines)

@@ -19,16 +19,19 @@ import uvloop
 from smsgw.admin.auth import hash_password
 from smsgw.admin.strength import one_time_password
 from smsgw.commands.base import BadConfiguration, Failed
+from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.node import life
 from smsgw.node.life import Daemon
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform.change import Change
+from smsgw.platform.policies import service as policies
 from smsgw.runtime import log
 from smsgw.runtime.config import Config, ConfigError, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig, load
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Rule
 from smsgw.store import staff
-from smsgw.store.config import accounts, channels, keys, policies
+from smsgw.store.config import accounts, channels, keys
 from smsgw.store.engine.embedded import EmbeddedError
 from smsgw.store.engine.secrets import KeyFileError
 
@@ -158,7 +161,7 @@ class Demo:
                 daemon.database, account_id, BALANCE, "演示额度", actor="demo", ids=daemon.ids.next
             )
             for name in ("frequency", "identical_seconds"):  # people try the same thing again and again
-                await policies.put(daemon.database, name, "off", actor="demo")
+                await policies.put(Change(daemon.database, Actor.system("demo")), name, "off")
             await daemon.directory.reload(daemon.database)
         account = daemon.directory.account_by_name(ACCOUNT)
         if account is None:

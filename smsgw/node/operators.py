@@ -7,6 +7,8 @@ from pathlib import Path
 
 from aiohttp import web
 
+from smsgw.core.actor import Actor
+
 ACTOR: web.RequestKey[str] = web.RequestKey("smsgw.actor", str)
 """Of a request on the control socket: who asks, for the audit log. What the request says of it is not looked at."""
 PROC = Path("/proc")
@@ -14,15 +16,21 @@ _UNSET = 2**32 - 1
 """Login user of what nobody has logged in for: services, timers."""
 
 
-def actor(process: int, user: int) -> str:
-    """``cli:NAME`` for the audit log: who logged in before ``process`` came to be (so before any ``sudo``), else the
-    ``user`` that it runs as. The user's number where it has no name. May ask the system's directory: not for the loop.
+def operator(process: int, user: int) -> Actor:
+    """Who logged in before ``process`` came to be (so before any ``sudo``), else the ``user`` that it runs as.
+
+    The user's number where it has no name. May ask the system's directory: not for the loop.
     """
     uid = _login(process, user)
     try:
-        return f"cli:{pwd.getpwuid(uid).pw_name}"
+        return Actor.operator(pwd.getpwuid(uid).pw_name)
     except KeyError:
-        return f"cli:{uid}"
+        return Actor.operator(str(uid))
+
+
+def actor(process: int, user: int) -> str:
+    """The same for the audit log: ``cli:NAME``."""
+    return operator(process, user).label
 
 
 def _login(process: int, user: int) -> int:

@@ -20,6 +20,7 @@ from hooks import OPEN
 
 from smsgw.core.ids import IdSource
 from smsgw.node import control_client
+from smsgw.platform.messages import queries
 from smsgw.runtime import failpoints
 from smsgw.runtime.config import WebhooksConfig
 from smsgw.simulator import Behaviour, Delay
@@ -28,7 +29,6 @@ from smsgw.store.config.webhooks import Wanted
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
-from smsgw.store.messages import lookup
 
 ACTOR = "test"
 PARTNER, PARTNER_PASSWORD = "shop", "secret12"
@@ -146,7 +146,7 @@ class Ground(Site):
 
     async def unknown(self) -> set[str]:
         async with self.ledger_open() as database:
-            return {str(row["id"]) for row in await lookup.list_unknown(database, limit=100_000)}
+            return {str(row["id"]) for row in await queries.unknown(database, limit=100_000)}
 
     async def owners(self) -> set[int]:
         """Numbers of the nodes that own channels now."""

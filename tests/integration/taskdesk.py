@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from actors import by
+
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Origin
 from smsgw.core.numbers import Segments
@@ -26,8 +28,9 @@ from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.model import TaskSpec
 from smsgw.platform.campaigns.service import Tasks, TaskView
+from smsgw.platform.policies import service as policies
 from smsgw.runtime.config import DurabilityConfig
-from smsgw.store.config import accounts, policies
+from smsgw.store.config import accounts
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, boot_id
 from smsgw.store.engine.secrets import Sealer
@@ -121,7 +124,7 @@ async def desk(
     account_id = await accounts.add_account(database, "acme", actor="t", default_sign="测试")
     await accounts.top_up(database, account_id, balance, "", actor="t", ids=ids.next)
     for policy in ("frequency", "identical_seconds"):  # the same numbers are written to again and again
-        await policies.put(database, policy, "off", actor="t")
+        await policies.put(by("t", database), policy, "off")
     directory = Directory(Sealer(secrets.token_bytes(32)))
     await directory.reload(database)
     found: list[Desk] = []

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from actors import by
 from aiohttp import web
 from api_server import Api, running
 from receiver import Receiver, Stage, receiving
@@ -16,7 +17,8 @@ from receiver import Receiver, Stage, receiving
 from smsgw.core import optout
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.model import Inbound
-from smsgw.store.config import blocklist, webhooks
+from smsgw.platform.lists import service as lists
+from smsgw.store.config import webhooks
 from smsgw.store.config.keys import SCOPES
 from smsgw.store.config.webhooks import EventSetting
 from smsgw.store.messages import account_events, inbound
@@ -171,7 +173,7 @@ async def test_opt_outs_that_are_recorded_are_told_once(stage: Stage) -> None:
 
     async def told(new: list[str], scope: Scope, source: str = OPT_OUT) -> list[str]:
         before = {row["id"] for row in await stage.rows()}
-        await blocklist.add(stage.database, new, scope, source, "来电", actor="t", ids=stage.ids.next)
+        await lists.block(by("t", stage.database, stage.ids.next), new, scope, source, "来电", tell=True)
         rows = [row for row in await stage.rows() if row["id"] not in before]
         assert {row["kind"] for row in rows} <= {"optout.created"}
         details = [json.loads(row["detail"]) for row in rows]
@@ -183,7 +185,7 @@ async def test_opt_outs_that_are_recorded_are_told_once(stage: Stage) -> None:
     assert await told(numbers, everybodys) == []
     assert await told(numbers, ours, MANUAL) == []
     assert await told(numbers, ours) == numbers
-    await blocklist.remove(stage.database, numbers[0], ours, actor="t", reason="")
+    await lists.unblock(by("t", stage.database), numbers[0], ours, reason="")
     assert await told(numbers, ours) == numbers[:1]
 
 

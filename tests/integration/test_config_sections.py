@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from actors import by
 
-from smsgw.store.config import accounts, channels, settings
+from smsgw.platform.settings import service as settings_service
+from smsgw.store.config import accounts, channels
 from smsgw.store.engine.database import Database
 
 PASSED_OVER = {
@@ -72,7 +74,7 @@ async def test_a_change_moves_its_section_alone_and_the_common_version(database:
     assert await channels.config_version(database) > common
 
     before = await versions(database)
-    await settings.put(database, "complaint_days", 3, actor="test")
+    await settings_service.put(by("t", database), "complaint_days", 3)
     assert await moved(database, before) == {"settings"}
 
 

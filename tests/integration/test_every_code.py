@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from actors import by
 from api_server import BASE, Answer, Api, running
 
 from smsgw.core.actor import Actor
@@ -33,9 +34,12 @@ from smsgw.pipeline.accept.reviewing import Reviewing
 from smsgw.platform.audience import service as audience
 from smsgw.platform.change import Change
 from smsgw.platform.content import registry, words
+from smsgw.platform.lists import queries as list_queries
+from smsgw.platform.lists import service as lists
+from smsgw.platform.policies import service as policies
 from smsgw.runtime.aio import spawn
 from smsgw.runtime.config import HttpConfig
-from smsgw.store.config import accounts, blocklist, number_status, policies
+from smsgw.store.config import accounts, number_status
 from smsgw.store.config.keys import SCOPES, NewKey
 from smsgw.store.messages import complaints
 from smsgw.web import listening, plain_http
@@ -98,7 +102,7 @@ class Own:
         await self.reload()
 
     async def policy(self, name: str, value: str) -> None:
-        await policies.put(self.api.ctx.db, name, value, account_id=self.id, actor="t")
+        await policies.put(by("t", self.api.ctx.db), name, value, account_id=self.id)
         await self.reload()
 
     async def reload(self) -> None:
@@ -307,16 +311,16 @@ async def _(own: Own) -> Provoked:
 
 @case("NUMBER_BLACKLISTED")
 async def _(own: Own) -> Provoked:
-    await blocklist.add(own.api.ctx.db, ["86" + own.phone], Scope(), MANUAL, "", actor="t")
+    await lists.block(by("t", own.api.ctx.db), ["86" + own.phone], Scope(), MANUAL, "")
     await own.api.lists.follow(own.api.ctx.db)
     return await own.refused({"list": "人工黑名单"})
 
 
 @case("NUMBER_OPTED_OUT")
 async def _(own: Own) -> Provoked:
-    await blocklist.add(own.api.ctx.db, ["86" + own.phone], Scope(own.id), OPT_OUT, "", actor="t")
+    await lists.block(by("t", own.api.ctx.db), ["86" + own.phone], Scope(own.id), OPT_OUT, "")
     await own.api.lists.follow(own.api.ctx.db)
-    (entry,) = await blocklist.find(own.api.ctx.db, "86" + own.phone)
+    (entry,) = await list_queries.find(own.api.ctx.db, "86" + own.phone, accounts=None)
     return await own.refused({"time": f"{entry['since'].astimezone(CHINA):%Y-%m-%d %H:%M}"})
 
 
@@ -325,8 +329,8 @@ async def _(own: Own) -> Provoked:
     async with own.api.ctx.db.transaction() as connection:
         await complaints.count_sent(connection, 1, datetime.now(CHINA).date(), {"投诉多": 10})
     for n in range(own.api.ctx.directory.settings.complaint_minimum):
-        await complaints.add(
-            own.api.ctx.db, f"8613900{n:06d}", sign="投诉多", channel="", note="", actor="t", days=30
+        await lists.enter_complaint(
+            by("t", own.api.ctx.db), f"8613900{n:06d}", sign="投诉多", channel="", note="", block_number=False
         )
     await own.api.lists.judge(own.api.ctx.db)
     return await own.refused({"object": "签名 投诉多"}, "大促,拒收请回复R", type="marketing", sign="投诉多")

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from actors import by
 from api_server import Answer, Api, running
 
 from smsgw.core import number_state
 from smsgw.core.model import Report
 from smsgw.core.number_state import NumberState
 from smsgw.core.states import PartState
+from smsgw.platform.policies import service as policies
+from smsgw.platform.settings import service as settings_service
 from smsgw.store.config import number_status as store
-from smsgw.store.config import policies
-from smsgw.store.config import settings as settings_store
 from smsgw.store.config.keys import SCOPES
 
 PHONE, OTHER = "13800138000", "13800138001"
@@ -27,8 +28,8 @@ NOW = datetime.now(UTC)
 @pytest_asyncio.fixture
 async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
     async with running(dsn, tmp_path, now=lambda: NOW) as built:
-        await policies.put(built.ctx.db, "drop_empty", "true", actor="t")
-        await policies.put(built.ctx.db, "identical_seconds", "off", actor="t")
+        await policies.put(by("t", built.ctx.db), "drop_empty", "true")
+        await policies.put(by("t", built.ctx.db), "identical_seconds", "off")
         await built.ctx.directory.reload(built.ctx.db)
         yield built
 
@@ -72,11 +73,11 @@ async def test_a_report_teaches_and_a_delivery_takes_it_back(api: Api) -> None:
     assert (await send(api, OTHER)).status == 202
 
     # Somebody whose policy lets it, sends, and it arrives.
-    await policies.put(api.ctx.db, "drop_empty", "false", account_id=api.account_id, actor="t")
+    await policies.put(by("t", api.ctx.db), "drop_empty", "false", account_id=api.account_id)
     await api.ctx.directory.reload(api.ctx.db)
     await reported(api, "")
     assert await known(api) == ["live"]
-    await policies.put(api.ctx.db, "drop_empty", "true", account_id=api.account_id, actor="t")
+    await policies.put(by("t", api.ctx.db), "drop_empty", "true", account_id=api.account_id)
     await api.ctx.directory.reload(api.ctx.db)
     assert (await send(api)).status == 202
 
@@ -121,7 +122,7 @@ async def test_the_newest_word_counts_and_old_ones_do_not(api: Api) -> None:
     assert await store.put(db, {other: NumberState.EMPTY}, NOW - timedelta(days=80), actor="t") == 1
     await api.numbers.step(db)
     assert (api.numbers.empty(number), api.numbers.empty(other)) == (False, True)
-    await settings_store.put(db, "number_status_days", 60, actor="t")
+    await settings_service.put(by("t", db), "number_status_days", 60)
     await api.ctx.directory.reload(db)
     await api.numbers.step(db)
     assert not api.numbers.empty(other)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from actors import by
 from api_server import Answer, Api, running
 
 from smsgw.core.errors import Invalid, message_of
@@ -22,7 +23,8 @@ from smsgw.core.templates import CARRIERS, Registration, Review
 from smsgw.core.url_filings import Filing
 from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
 from smsgw.platform.content import registry, url_filings, words
-from smsgw.store.config import accounts, policies
+from smsgw.platform.policies import service as policies
+from smsgw.store.config import accounts
 from smsgw.store.messages import abroad
 
 NOON = datetime.now(CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -139,7 +141,7 @@ async def test_quiet_hours_and_opt_out_wording(api: Api, clock: Clock) -> None:
     await refused(api, bare, "CONTENT_OPTOUT_MISSING", wording="拒收请回复R")
     assert (await post(api, **sale)).status == 202
 
-    await policies.put(api.ctx.db, "optout", "append", account_id=api.account_id, actor="t")
+    await policies.put(by("t", api.ctx.db), "optout", "append", account_id=api.account_id)
     await changed(api)
     answer = await post(api, OTHER, content="大促", type="marketing")
     record = (await api.get(f"/messages/{answer.data['items'][0]['message_id']}")).data
@@ -157,7 +159,7 @@ async def test_quiet_hours_and_opt_out_wording(api: Api, clock: Clock) -> None:
     night = tomorrow.replace(hour=22)
     assert (await post(api, **sale, send_at=night.isoformat())).code == "TIME_WINDOW_CLOSED"
     await words.allow(api.ctx.db, ["86" + PHONE], Listed.TEST, actor="t")
-    await policies.put(api.ctx.db, "hours", "22:00-06:00", type_="notice", actor="t")
+    await policies.put(by("t", api.ctx.db), "hours", "22:00-06:00", type_="notice")
     await changed(api)
     assert (await post(api, PHONE, **sale)).status == 202
     assert (await post(api, OTHER, content="您好")).code == "TIME_WINDOW_CLOSED"
@@ -203,7 +205,7 @@ async def test_a_repeat_of_an_accepted_call_is_answered_though_it_would_be_refus
 @pytest.mark.parametrize("value", ["1/0m", "abc", "1/1m " * 9, "5/31d"])
 async def test_a_policy_that_cannot_be(api: Api, value: str) -> None:
     with pytest.raises(Invalid, match="frequency"):
-        await policies.put(api.ctx.db, "frequency", value, actor="t")
+        await policies.put(by("t", api.ctx.db), "frequency", value)
 
 
 # --- signatures and templates ---------------------------------------------------------------------------------------
@@ -211,7 +213,7 @@ async def test_a_policy_that_cannot_be(api: Api, value: str) -> None:
 
 async def test_signatures_are_approved_and_registered(api: Api) -> None:
     db, ids = api.ctx.db, api.ctx.ids
-    await policies.put(db, "sign_policy", "registered", actor="t")
+    await policies.put(by("t", db), "sign_policy", "registered")
     await changed(api)
     await refused(api, await post(api), "SIGN_NOT_APPROVED", sign="测试")
     key = await api.add_key(scopes=("send", "query", "report", "template"))
@@ -284,7 +286,7 @@ async def test_an_account_that_sends_templates_alone(api: Api) -> None:
     db, ids = api.ctx.db, api.ctx.ids
     id_ = await template(api, "{name}您好,快递 {no} 已到", "快递", variables={"no": {"form": "alnum"}})
     await registry.review(db, "template", id_, Review.APPROVED, actor="t", ids=ids)
-    await policies.put(db, "templates_only", "true", account_id=api.account_id, actor="t")
+    await policies.put(by("t", db), "templates_only", "true", account_id=api.account_id)
     await changed(api)
     await refused(api, await post(api, content="随便说说"), "TEMPLATE_REQUIRED")
     answer = await post(api, content="张三您好,快递 SF1234 已到")
@@ -418,7 +420,7 @@ async def _later(api: Api, passed: timedelta) -> None:
 
 
 async def _abroad(api: Api, name: str, value: str) -> None:
-    await policies.put(api.ctx.db, name, value, account_id=api.account_id, actor="t")
+    await policies.put(by("t", api.ctx.db), name, value, account_id=api.account_id)
     await changed(api)
 
 
@@ -503,8 +505,8 @@ async def test_two_nodes_count_abroad_together(api: Api, dsn: str, clock: Clock)
 async def test_links_of_marketing_are_on_file_with_the_carrier(api: Api) -> None:
     db, sale = api.ctx.db, {"type": "marketing"}
     key = await api.add_key(scopes=("link",))
-    await policies.put(db, "filed_links", "marketing", actor="t")
-    await policies.put(db, "frequency", "off", type_="marketing", actor="t")
+    await policies.put(by("t", db), "filed_links", "marketing")
+    await policies.put(by("t", db), "frequency", "off", type_="marketing")
     text = "大促 https://m.example.com/x?a=1,拒收请回复R"
     made = await api.post("/links/filings", {"target": "https://Example.com", "icp": "京ICP备1号"}, key=key)
     assert made.status == 200, made.body

@@ -11,6 +11,7 @@ import inspect
 import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, get_type_hints
 
@@ -19,14 +20,24 @@ import pytest_asyncio
 
 import smsgw.platform
 from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope
+from smsgw.core.blocklist import Scope as BlockScope
 from smsgw.core.errors import SmsgwError
+from smsgw.core.ids import IdSource
 from smsgw.core.permissions import ALL, Permission
+from smsgw.core.states import PartState
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.change import Change, Unrecorded
+from smsgw.platform.lists import service as lists
+from smsgw.platform.messages import service as messages
+from smsgw.platform.policies import service as policies
+from smsgw.platform.settings import service as settings
+from smsgw.runtime import clock
 from smsgw.store.config import accounts
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
+from smsgw.store.messages.accepting import commit_calls
+from smsgw.store.messages.calls import NewCall, Stored
 from smsgw.store.records import audit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -206,6 +217,14 @@ async def test_what_is_out_of_scope_is_not_found(world: World, scope: Scope) -> 
     assert refused.value.code == "NOT_FOUND"
 
 
+async def test_what_holds_for_everybody_is_not_for_those_who_see_one_account(world: World) -> None:
+    own = Actor(ActorKind.PERSON, "own", 4, ALL, Scope((world.account_id,)))
+    await policies.put(world.by(own), "frequency", "off", account_id=world.account_id)
+    with pytest.raises(SmsgwError) as refused:
+        await policies.put(world.by(own), "frequency", "off")
+    assert refused.value.code == "NOT_FOUND"
+
+
 async def test_a_change_tells_the_customer_with_it(world: World) -> None:
     async with world.change.unit(Permission.SIGN_DECIDE, world.account_id) as unit:
         unit.record("sign.approved", "sign/1")
@@ -217,6 +236,88 @@ async def test_a_change_tells_the_customer_with_it(world: World) -> None:
 
 
 # --- the examples ----------------------------------------------------------------------------------------------------
+
+
+async def sent(world: World, state: PartState = PartState.QUEUED) -> int:
+    """A message of the account; its id."""
+    now = datetime.now(UTC)
+    id_ = IdSource(1, clock.ms).next()
+    message = (
+        id_, id_, world.account_id, "api", "notice", f"86{NUMBER}", "CMCC", "", "你好", "", "ucs2", 1, 1, 1, "", "", "",
+        "", False, False, 0,
+    )  # fmt: skip
+    part = (
+        id_,
+        1,
+        1,
+        world.account_id,
+        1,
+        2,
+        int(state),
+        None,
+        now,
+        now + timedelta(days=1),
+        "",
+        "",
+        False,
+        now,
+        None,
+    )
+    call = NewCall(world.account_id, id_, [message], [part], 0, (), b"")
+    async with world.database.transaction() as connection:
+        (stored,) = await commit_calls(connection, [call], False, node=1)
+    assert isinstance(stored, Stored), stored
+    return id_
+
+
+@example(settings.put, "setting.set")
+async def _(world: World, change: Change) -> None:
+    await settings.put(change, "complaint_days", 31)
+
+
+@example(policies.put, "policy.set")
+async def _(world: World, change: Change) -> None:
+    await policies.put(change, "frequency", "off", account_id=world.account_id)
+
+
+@example(policies.clear, "policy.clear")
+async def _(world: World, change: Change) -> None:
+    await policies.put(world.change, "frequency", "off", account_id=world.account_id, type_="otp")
+    assert await policies.clear(change, "frequency", account_id=world.account_id, type_="otp")
+
+
+@example(policies.relax, "policy.set")
+async def _(world: World, change: Change) -> None:
+    await policies.relax(change)
+
+
+@example(lists.block, "block.add")
+async def _(world: World, change: Change) -> None:
+    scope = BlockScope(world.account_id, "marketing", world.name())
+    assert await lists.block(change, [f"86{NUMBER}"], scope, "opt_out", "来电", tell=True) == 1
+
+
+@example(lists.unblock, "block.remove")
+async def _(world: World, change: Change) -> None:
+    scope = BlockScope(0, "", world.name())
+    await lists.block(world.change, [f"86{NUMBER}"], scope, "manual", "")
+    assert await lists.unblock(change, f"86{NUMBER}", scope, reason="") == 1
+
+
+@example(lists.unblock_own, "block.remove")
+async def _(world: World, change: Change) -> None:
+    await lists.block(world.change, [f"86{NUMBER}"], BlockScope(world.account_id), "manual", "")
+    assert await lists.unblock_own(change, world.account_id, [f"86{NUMBER}"], "manual", reason="") == 1
+
+
+@example(lists.enter_complaint, "complaint.add")
+async def _(world: World, change: Change) -> None:
+    await lists.enter_complaint(change, f"86{NUMBER}", sign="", channel="", note="", block_number=True)
+
+
+@example(messages.read, "message.read")
+async def _(world: World, change: Change) -> None:
+    assert await messages.read(change, await sent(world), unmasked=True)
 
 
 @example(audience.put, "contact.put")

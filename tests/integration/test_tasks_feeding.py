@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from actors import by
 from taskdesk import desk
 
 from smsgw.core.errors import Refused, SmsgwError
@@ -17,7 +18,8 @@ from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.campaigns import feeder as feeding
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.feeder import Feeder
-from smsgw.store.config import accounts, policies
+from smsgw.platform.policies import service as policies
+from smsgw.store.config import accounts
 from smsgw.store.engine import leases
 from smsgw.store.messages import reviews
 
@@ -111,7 +113,7 @@ async def test_a_task_goes_on_soon_after_its_account_is_started_though_the_door_
 async def test_hours_are_those_of_the_policies(dsn: str, tmp_path: Path) -> None:
     async with desk(dsn, tmp_path) as d:
         await policies.put(
-            d.database, "hours", "10:00-11:00", account_id=d.account_id, type_="notice", actor="t"
+            by("t", d.database), "hours", "10:00-11:00", account_id=d.account_id, type_="notice"
         )
         await d.directory.reload(d.database)
         d.at("09:00")
@@ -355,10 +357,10 @@ async def test_what_policies_want_reviewed_is_reviewed_once_for_a_whole_task(
     dsn: str, tmp_path: Path
 ) -> None:
     async with desk(dsn, tmp_path) as d:
-        await policies.put(d.database, "review_over", "100", actor="t")
+        await policies.put(by("t", d.database), "review_over", "100")
         await d.directory.reload(d.database)
         small, large = await d.make(100), await d.make(101)
-        await policies.put(d.database, "review", "all", actor="t")
+        await policies.put(by("t", d.database), "review", "all")
         await d.directory.reload(d.database)
         seen = await d.make(250)
         await d.feed()

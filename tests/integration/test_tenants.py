@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from actors import by
 from api_server import Answer, Api, running
 
 from smsgw.core.errors import Invalid, SmsgwError
@@ -18,8 +19,9 @@ from smsgw.core.number_state import NumberState
 from smsgw.core.partners import Partner, ReplyTo, Wanted
 from smsgw.partners.smpp import SmppServer
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform.policies import service as policies
 from smsgw.protocols.smpp.pdus import DeliverSm
-from smsgw.store.config import accounts, blocklist, channels, codes, number_status, policies, routes
+from smsgw.store.config import accounts, blocklist, channels, codes, number_status, routes
 from smsgw.store.config.keys import SCOPES, NewKey
 from smsgw.store.messages import bind_events
 from smsgw.store.messages.events import BoundEvent
@@ -183,8 +185,8 @@ async def test_one_account_does_not_use_up_the_limits_of_another(api: Api, clock
     """However much one sends: others keep their own limits, and the same text is theirs to send as well."""
     bank = await tenant(api, "bank")
     text = "您好,拒收请回复R" if type_ == "marketing" else "您好"
-    await policies.put(api.ctx.db, "frequency", "100/1d", account_id=api.account_id, actor="t")
-    await policies.put(api.ctx.db, "identical_seconds", "off", account_id=api.account_id, actor="t")
+    await policies.put(by("t", api.ctx.db), "frequency", "100/1d", account_id=api.account_id)
+    await policies.put(by("t", api.ctx.db), "identical_seconds", "off", account_id=api.account_id)
     await api.ctx.directory.reload(api.ctx.db)
     for _ in range(60):
         assert (await send(api, api.key, content=text, type=type_)).status == 202
@@ -199,7 +201,7 @@ async def test_one_account_does_not_use_up_the_limits_of_another(api: Api, clock
 async def test_the_platform_has_a_ceiling_of_its_own(api: Api, clock: Clock) -> None:
     """What all others send together, each counted for a third of it at most, in words that tell nothing of them."""
     keys = [await tenant(api, f"bank{n}") for n in range(4)]
-    await policies.put(api.ctx.db, "frequency_all", "3/1h", type_="otp", actor="t")
+    await policies.put(by("t", api.ctx.db), "frequency_all", "3/1h", type_="otp")
     await api.ctx.directory.reload(api.ctx.db)
     for n, key in enumerate(keys[:3]):
         assert await frequency_of(api, keys[3], "验证码 9", "otp") == ("OK", "成功")
@@ -214,7 +216,7 @@ async def test_the_platform_has_a_ceiling_of_its_own(api: Api, clock: Clock) -> 
     assert (await send(api, keys[0], content="验证码 8", type="otp")).status == 202, (
         "nor is who sent a part of it"
     )
-    await policies.put(api.ctx.db, "frequency_all", "off", type_="otp", actor="t")
+    await policies.put(by("t", api.ctx.db), "frequency_all", "off", type_="otp")
     await api.ctx.directory.reload(api.ctx.db)
     assert await frequency_of(api, keys[3], "验证码 9", "otp") == ("OK", "成功")
 

@@ -11,9 +11,9 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.rights import route
 from smsgw.core.ids import CHINA
+from smsgw.platform.messages import queries as messages
 from smsgw.runtime import clock
 from smsgw.store.messages import counters
-from smsgw.store.messages.lookup import search_messages
 from smsgw.store.records import alarms
 
 MINUTES = 60
@@ -46,7 +46,7 @@ async def _live(call: Call) -> dict[str, Any]:
         minutes = await counters.per_minute(call.db, minutes=MINUTES, accounts=call.accounts)
         values["chart"] = series(minutes, now)
     if call.may("records.view"):
-        values["latest"] = await search_messages(
+        values["latest"] = await messages.search(
             call.db, accounts=call.accounts, from_time=now - timedelta(days=7), limit=LATEST, now=now
         )
     return values

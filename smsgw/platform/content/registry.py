@@ -12,9 +12,9 @@ from typing import Any
 import asyncpg
 
 from smsgw.core.errors import Invalid, Refused
+from smsgw.core.policy import check_type
 from smsgw.core.templates import CARRIERS, MAX_CONTENT, Registration, Review, Variable, variables_of
 from smsgw.store.config.accounts import BUMP
-from smsgw.store.config.policies import check_type
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import events
 from smsgw.store.records import audit

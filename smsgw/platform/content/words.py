@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from smsgw.core.errors import Invalid
 from smsgw.core.keywords import MAX_LENGTH, MAX_WORDS, Action, Plain, Word
-from smsgw.core.policy import MAX_ALLOWED, Listed
+from smsgw.core.policy import MAX_ALLOWED, Listed, check_type
 from smsgw.runtime import clock
 from smsgw.store.config.accounts import BUMP
-from smsgw.store.config.policies import check_type
 from smsgw.store.engine.database import Database, Row
 from smsgw.store.records import audit
 
