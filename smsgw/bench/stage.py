@@ -23,8 +23,8 @@ from smsgw.core.keywords import Word
 from smsgw.core.webhooks import Reach, parse_networks
 from smsgw.node import control_client
 from smsgw.platform.change import Change
-from smsgw.platform.content import words
 from smsgw.platform.policies import service as policies
+from smsgw.platform.words import service as words
 from smsgw.store.config import accounts, channels, keys, partners, webhooks
 from smsgw.store.config.webhooks import Wanted
 from smsgw.store.engine.database import Database
@@ -272,7 +272,9 @@ async def _seed(
         )  # fmt: skip
         for name, value in POLICIES.items():
             await policies.put(Change(database, Actor.system("bench")), name, value)
-        await words.put(database, [Word(f"压测词{n:05d}") for n in range(WORDS)], actor="bench")
+        await words.put(
+            Change(database, Actor.system("bench")), [Word(f"压测词{n:05d}") for n in range(WORDS)]
+        )
         await accounts.top_up(database, account, BALANCE, "bench", actor="bench", ids=ids.next)
         key = await keys.add_key(
             database, sealer, account, actor="bench", requests_per_second=REQUESTS_PER_SECOND

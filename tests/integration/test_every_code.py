@@ -33,10 +33,11 @@ from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.pipeline.accept.reviewing import Reviewing
 from smsgw.platform.audience import service as audience
 from smsgw.platform.change import Change
-from smsgw.platform.content import registry, words
+from smsgw.platform.content import service as registry
 from smsgw.platform.lists import queries as list_queries
 from smsgw.platform.lists import service as lists
 from smsgw.platform.policies import service as policies
+from smsgw.platform.words import service as words
 from smsgw.runtime.aio import spawn
 from smsgw.runtime.config import HttpConfig
 from smsgw.store.config import accounts, number_status
@@ -338,7 +339,7 @@ async def _(own: Own) -> Provoked:
 
 @case("NUMBER_NOT_ALLOWED")
 async def _(own: Own) -> Provoked:
-    await words.allow(own.api.ctx.db, ["8613900139000"], Listed.ONLY, account_id=own.id, actor="t")
+    await lists.allow(by("t", own.api.ctx.db), ["8613900139000"], Listed.ONLY, account_id=own.id)
     await own.reload()
     return await own.refused({})
 
@@ -392,7 +393,7 @@ async def _(own: Own) -> Provoked:
 
 @case("CONTENT_SENSITIVE")
 async def _(own: Own) -> Provoked:
-    await words.put(own.api.ctx.db, [Word("赌博", "涉赌", account_id=own.id)], actor="t")
+    await words.put(by("t", own.api.ctx.db), [Word("赌博", "涉赌", account_id=own.id)])
     await own.reload()
     return await own.refused({"words": "赌博(涉赌)"}, "来赌博吧")
 
@@ -430,7 +431,7 @@ async def _(own: Own) -> Provoked:
 async def _(own: Own) -> Provoked:
     made = await own.post("/signs", {"sign": "报备", "source": "公司"})
     id_ = int(made.data["sign_id"])
-    await registry.review(own.api.ctx.db, "sign", id_, Review.APPROVED, actor="t", ids=own.api.ctx.ids)
+    await registry.review(by("t", own.api.ctx.db, own.api.ctx.ids), "sign", id_, Review.APPROVED)
     await own.policy("sign_policy", "registered")
     return await own.refused({"sign": "报备", "carrier": "中国移动"}, sign="报备")
 
@@ -449,9 +450,7 @@ async def _(own: Own) -> Provoked:
 @case("TEMPLATE_PARAM_INVALID")
 async def _(own: Own) -> Provoked:
     id_ = await own.template("编号 {no}")
-    await registry.review(
-        own.api.ctx.db, "template", int(id_), Review.APPROVED, actor="t", ids=own.api.ctx.ids
-    )
+    await registry.review(by("t", own.api.ctx.db, own.api.ctx.ids), "template", int(id_), Review.APPROVED)
     await own.reload()
     return await own.refused({"name": "no"}, None, template_id=id_, params={})
 

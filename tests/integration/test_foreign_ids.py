@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest_asyncio
+from actors import by
 from api_server import Answer, Api, running
 from databases import change
 
 from smsgw.api.routes import ROUTES
 from smsgw.core.ids import CHINA
 from smsgw.core.templates import Review
-from smsgw.platform.content import registry
+from smsgw.platform.content import service as registry
+from smsgw.platform.content.model import TEMPLATE
 from smsgw.store.config import accounts
 from smsgw.store.config.keys import SCOPES, NewKey
 
@@ -133,12 +135,7 @@ async def owned(api: Api) -> dict[str, str]:
     sign = await made("POST", "/signs", {"sign": MARK})
     template = await made("POST", "/templates", {"name": MARK, "content": MARK})
     await registry.review(
-        api.ctx.db,
-        registry.TEMPLATE,
-        int(template["template_id"]),
-        Review.APPROVED,
-        actor="t",
-        ids=api.ctx.ids,
+        by("t", api.ctx.db, api.ctx.ids), TEMPLATE, int(template["template_id"]), Review.APPROVED
     )
     await api.ctx.directory.reload(api.ctx.db)
     audience = await made("POST", "/audiences", {"name": MARK})

@@ -23,15 +23,23 @@ from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope
 from smsgw.core.blocklist import Scope as BlockScope
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import IdSource
+from smsgw.core.keywords import Action, Word
 from smsgw.core.permissions import ALL, Permission
+from smsgw.core.policy import Listed
 from smsgw.core.states import PartState
+from smsgw.core.templates import Registration, Review
+from smsgw.core.url_filings import Filing
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.change import Change, Unrecorded
+from smsgw.platform.content import service as content
+from smsgw.platform.content.model import SIGN, TEMPLATE
 from smsgw.platform.lists import service as lists
 from smsgw.platform.messages import service as messages
 from smsgw.platform.policies import service as policies
 from smsgw.platform.settings import service as settings
+from smsgw.platform.url_filings import service as url_filings
+from smsgw.platform.words import service as words
 from smsgw.runtime import clock
 from smsgw.store.config import accounts
 from smsgw.store.engine import secrets
@@ -313,6 +321,82 @@ async def _(world: World, change: Change) -> None:
 @example(lists.enter_complaint, "complaint.add")
 async def _(world: World, change: Change) -> None:
     await lists.enter_complaint(change, f"86{NUMBER}", sign="", channel="", note="", block_number=True)
+
+
+@example(lists.allow, "allow.add")
+async def _(world: World, change: Change) -> None:
+    await lists.allow(change, [f"86{NUMBER}"], Listed.EXEMPT)
+
+
+@example(lists.disallow, "allow.remove")
+async def _(world: World, change: Change) -> None:
+    await lists.allow(world.change, [f"86{NUMBER}"], Listed.ONLY, account_id=world.account_id)
+    assert await lists.disallow(change, [f"86{NUMBER}"], Listed.ONLY, account_id=world.account_id) == 1
+
+
+@example(lists.unmask_allowed, "numbers.unmask")
+async def _(world: World, change: Change) -> None:
+    await lists.unmask_allowed(change)
+
+
+@example(words.put, "word.put")
+async def _(world: World, change: Change) -> None:
+    assert await words.put(change, [Word(world.name(), "涉赌", account_id=world.account_id)]) == 1
+
+
+@example(words.remove, "word.remove")
+async def _(world: World, change: Change) -> None:
+    word = world.name()
+    await words.put(world.change, [Word(word)])
+    assert await words.remove(change, word=word) == 1
+
+
+@example(words.treat, "word.category")
+async def _(world: World, change: Change) -> None:
+    await words.treat(change, "涉赌", Action.REVIEW, "")
+
+
+@example(content.add_sign, "sign.add")
+async def _(world: World, change: Change) -> None:
+    await content.add_sign(change, world.account_id, f"签名{world.name()}")
+
+
+async def template(world: World, change: Change) -> int:
+    return await content.add_template(change, world.account_id, world.name(), "notice", "你好{name}", {})
+
+
+@example(content.add_template, "template.add")
+async def _(world: World, change: Change) -> None:
+    await template(world, change)
+
+
+@example(content.review, "template.approved")
+async def _(world: World, change: Change) -> None:
+    id_ = await template(world, world.change)
+    assert await content.review(change, TEMPLATE, id_, Review.APPROVED) == world.account_id
+
+
+@example(content.register, "sign.register")
+async def _(world: World, change: Change) -> None:
+    id_ = await content.add_sign(world.change, world.account_id, f"签名{world.name()}")
+    await content.register(change, SIGN, id_, ["CMCC"], Registration.REGISTERED)
+
+
+@example(url_filings.file, "link.file")
+async def _(world: World, change: Change) -> None:
+    await url_filings.file(change, world.account_id, f"{world.name()}.example.com")
+
+
+@example(url_filings.set_state, "link.set")
+async def _(world: World, change: Change) -> None:
+    filed = await url_filings.file(world.change, 0, f"{world.name()}.example.com")
+    assert (await url_filings.set_state(change, filed.id, Filing.REGISTERED)).id == filed.id
+
+
+@example(url_filings.remove, "link.remove")
+async def _(world: World, change: Change) -> None:
+    filed = await url_filings.file(world.change, world.account_id, f"{world.name()}.example.com")
+    await url_filings.remove(change, filed.id)
 
 
 @example(messages.read, "message.read")

@@ -19,8 +19,8 @@ from smsgw.core.keywords import Word
 from smsgw.core.model import MessageType, Origin
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.pipeline.accept.reviewing import Reviewing
-from smsgw.platform.content import words
 from smsgw.platform.policies import service as policies
+from smsgw.platform.words import service as words
 from smsgw.store.messages import replaying
 
 NOON = datetime.now(CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -32,7 +32,7 @@ ADDRESS = "https://reports.example.com/"
 @pytest_asyncio.fixture
 async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
     async with running(dsn, tmp_path, now=lambda: NOON) as built:
-        await words.put(built.ctx.db, [Word("赌博")], actor="t")
+        await words.put(by("t", built.ctx.db), [Word("赌博")])
         await built.ctx.directory.reload(built.ctx.db)
         yield built
 

@@ -1,1 +1,1 @@
-"""Who gets nothing, and who has complained: the block list with its opt-outs, and the register of complaints."""
+"""Numbers that get nothing, that are treated apart, and whose owners have complained."""

@@ -1,4 +1,4 @@
-"""Entries of the block list and of the register of complaints as everybody above sees them."""
+"""Entries of the block list, the allow list and the register of complaints as everybody above sees them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,19 @@ class BlockEntry:
     expires_at: datetime | None
     version: int
     """Grows with every change: the order of pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowEntry:
+    """A number that is treated apart; ``kind`` is one of ``core.policy.Listed``. ``account`` None: for all."""
+
+    number: str
+    account_id: int
+    kind: str
+    note: str
+    actor: str
+    at: datetime
+    account: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
-"""The statements that read the block list and the complaints; ``accounts`` (None: all) is whose entries may be seen."""
+"""The statements that read the lists and the complaints; ``accounts`` (None: all) is whose entries may be seen."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from smsgw.core.settings import Settings
-from smsgw.platform.lists.model import BlockEntry, Complaint
-from smsgw.store.engine.database import Database, Row
+from smsgw.platform.lists.model import AllowEntry, BlockEntry, Complaint
+from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import complaints
 from smsgw.store.messages.complaints import Rate
 
@@ -60,6 +60,22 @@ async def count(database: Database, *, accounts: Sequence[int] | None) -> dict[s
     """Source -> entries that hold now."""
     rows = await database.fetch(_COUNT, _whose(accounts), timeout=30)
     return {row["source"]: row["n"] for row in rows}
+
+
+_ALLOWED = """
+SELECT l.number, l.account_id, l.kind, l.note, l.actor, l.at, a.name AS account
+FROM allow_list l LEFT JOIN account a ON a.id = l.account_id
+WHERE ($1 = '' OR l.kind = $1) AND ($2::bigint[] IS NULL OR l.account_id = ANY($2))
+ORDER BY l.at DESC, l.number LIMIT $3
+"""
+
+
+async def newest_allowed(
+    database: Database | Connection, *, accounts: Sequence[int] | None, kind: str = "", limit: int = 100
+) -> list[AllowEntry]:
+    """Entries of the allow list, the newest first."""
+    rows = await database.fetch(_ALLOWED, kind, _whose(accounts), limit)
+    return [AllowEntry(*row.values()) for row in rows]
 
 
 _COMPLAINTS = """

@@ -15,8 +15,10 @@ from smsgw.core.ids import first_id
 from smsgw.core.model import MessageType
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
+from smsgw.core.policy import MAX_ALLOWED, Listed
 from smsgw.platform.change import EVERYBODY, Change, Unit
-from smsgw.platform.lists.model import Registered
+from smsgw.platform.lists import queries
+from smsgw.platform.lists.model import AllowEntry, Registered
 from smsgw.runtime import clock
 from smsgw.store.config import blocklist, settings
 from smsgw.store.config.blocklist import NewEntry
@@ -125,6 +127,58 @@ async def unblock_own(
         after = {"account": account_id, "numbers": len(numbers), "entries": gone, "reason": reason}
         unit.record("block.remove", "block_list", after=after)
     return gone
+
+
+_ALLOW_TURNS = "SELECT pg_advisory_xact_lock(hashtextextended('content', 0))"
+_ALLOW = """
+INSERT INTO allow_list (number, account_id, kind, note, actor, at)
+SELECT n, $2, $3, $4, $5, $6 FROM unnest($1::text[]) AS n
+ON CONFLICT (number, account_id, kind) DO UPDATE SET note = excluded.note, actor = excluded.actor, at = excluded.at
+"""
+_COUNT_ALLOWED = "SELECT count(*) FROM allow_list"
+_DISALLOW = """
+DELETE FROM allow_list WHERE number = ANY($1::text[]) AND account_id = $2 AND kind = $3 RETURNING number
+"""
+
+
+async def allow(
+    change: Change, numbers: Sequence[str], kind: Listed, *, account_id: int = EVERYBODY, note: str = ""
+) -> None:
+    """Put numbers on the allow list. ``only`` needs an account. At most ``MAX_ALLOWED`` in all."""
+    if kind is Listed.ONLY and not account_id:
+        raise Invalid("PARAM_MISSING", field="account")
+    given = (account_id, kind.value, note[:200], change.actor.label, clock.now())
+    async with change.unit(Permission.ALLOW_EDIT, account_id) as unit:
+        await unit.connection.execute(_ALLOW_TURNS)
+        await unit.connection.execute(_ALLOW, sorted(set(numbers)), *given)
+        if await unit.connection.fetchval(_COUNT_ALLOWED) > MAX_ALLOWED:
+            raise Invalid("PARAM_INVALID", field="number", reason=f"白名单最多 {MAX_ALLOWED} 条")
+        after = {"numbers": len(numbers), "kind": kind.value, "account": account_id, "note": note}
+        unit.record("allow.add", "allow_list", after=after)
+
+
+async def disallow(
+    change: Change, numbers: Sequence[str], kind: Listed, *, account_id: int = EVERYBODY
+) -> int:
+    """Take numbers off the allow list; how many were there."""
+    async with change.unit(Permission.ALLOW_EDIT, account_id) as unit:
+        gone = await unit.connection.fetch(_DISALLOW, list(numbers), account_id, kind.value)
+        if gone:
+            before = {"numbers": len(gone), "kind": kind.value, "account": account_id}
+            unit.record("allow.remove", "allow_list", before=before)
+        else:
+            unit.unchanged()
+    return len(gone)
+
+
+async def unmask_allowed(change: Change, *, kind: str = "", limit: int = 100) -> list[AllowEntry]:
+    """Entries of the allow list, to be shown with whole numbers: that is entered into the audit log."""
+    async with change.unit(Permission.ALLOW_VIEW) as unit:
+        unit.actor.require(Permission.MESSAGE_UNMASK)
+        seen = change.actor.scope.accounts
+        found = await queries.newest_allowed(unit.connection, accounts=seen, kind=kind, limit=limit)
+        unit.record("numbers.unmask", "allow", after={"numbers": len(found)})
+    return found
 
 
 # What the person complains about: the newest message that fits.
