@@ -22,6 +22,7 @@ from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.store import staff
 from smsgw.store.config.accounts import add_account, top_up
 from smsgw.store.config.channels import add_channel
@@ -158,7 +159,7 @@ async def running(
     context = PortalContext(
         db, directory, acceptor, lambda: channels, secure_cookies, NODE, sealer, trusted_proxies
     )
-    setup(app, context)
+    periodic = Supervisor(db, NODE).run(setup(app, context))
     runner = web.AppRunner(app, **runner_options())
     await runner.setup()
     listener = web.TCPSite(runner, "127.0.0.1", 0)
@@ -177,6 +178,7 @@ async def running(
             unavailable,
         )
     finally:
+        await periodic.stop()
         await runner.cleanup()
         await acceptor.stop()
         await db.close()

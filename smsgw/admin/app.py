@@ -6,7 +6,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 import structlog
 from aiohttp import web
@@ -30,6 +30,7 @@ from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views
 from smsgw.core.addresses import place_of
 from smsgw.core.errors import SmsgwError, http_status
+from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.platform.audit.readings import Readings
 from smsgw.runtime.sparing import Sparing
 from smsgw.web import serving
@@ -59,8 +60,11 @@ def routes() -> list[Route]:
     return [r for page in PAGES for handler in vars(page).values() for r in getattr(handler, "routes", ())]
 
 
-def setup(app: web.Application, ctx: PortalContext) -> None:
-    """Mount the portal at ``/``. Paths that belong to others (``/api``, ``/health`` …) are left alone."""
+def setup(app: web.Application, ctx: PortalContext) -> Sequence[Periodic]:
+    """Mount the portal at ``/``. Paths that belong to others (``/api``, ``/health`` …) are left alone.
+
+    Returns what has to come round while it is served.
+    """
     static = StaticFiles()
     portal = Portal(ctx, Views(static), Auth(ctx.db, ctx.sealer, ctx.guesses), Readings())
     app.cleanup_ctx.append(_life(portal))
@@ -75,11 +79,11 @@ def setup(app: web.Application, ctx: PortalContext) -> None:
     app.router.add_route(
         "*", r"/{tail:(?!(?:api|health|ready|metrics|openapi)\b).*}", _endpoint(portal, missing)
     )
+    return portal.auth.failures.periodics()
 
 
 def _life(portal: Portal) -> Callable[[web.Application], AsyncIterator[None]]:
     async def life(_: web.Application) -> AsyncIterator[None]:
-        await portal.auth.failures.start()
         yield
         await portal.auth.failures.stop()
 

@@ -5,12 +5,13 @@ Whoever guesses decides how many there are, so they must cost nobody a turn at t
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smsgw.core.addresses import place_of
 from smsgw.core.guessing import Guesses
-from smsgw.runtime import aio, clock
+from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
 from smsgw.store.records import audit
 
@@ -38,7 +39,6 @@ class FailedLogins:
         self._db = db
         self._guesses = guesses
         self._counts: dict[tuple[str, str], _Count] = {}
-        self._task: asyncio.Task[None] | None = None
 
     def note(self, login: str, ip: str | None, *, slowed: bool = False) -> None:
         """One has failed; ``slowed``: refused unseen."""
@@ -53,15 +53,12 @@ class FailedLogins:
         else:
             count.wrong += 1
 
-    async def start(self) -> None:
-        """Write from now on."""
-        self._task = aio.spawn(
-            aio.forever(self.write, every=EVERY, name="logins.failed"), name="logins.failed"
-        )
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round."""
+        return (Periodic("logins.failed", EVERY, self.write),)
 
     async def stop(self) -> None:
         """Write what is left."""
-        await aio.cancel(self._task)
         for count in self._counts.values():
             count.next = 0.0
         await self.write()

@@ -178,7 +178,7 @@ async def search(call: Call) -> MessagePage:
 async def cancel(call: Call) -> Message:
     """``POST /messages/{id}/cancel``."""
     message_id = path_id(call)
-    await call.ctx.cancelling.message(message_id, accounts=(call.account.id,), actor=f"key:{call.key.key_id}")
+    await call.ctx.cancelling.message(message_id, call.actor)
     return await get_message(call)
 
 

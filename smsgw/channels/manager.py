@@ -22,7 +22,8 @@ from smsgw.pipeline.outcomes.writer import MAX_AGE
 from smsgw.pipeline.routing import Membership, membership, pools_of
 from smsgw.pipeline.snapshot import Directory
 from smsgw.pipeline.upkeep import failover
-from smsgw.runtime import aio, clock, failpoints
+from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.runtime import clock, failpoints
 from smsgw.store.config import channels as store
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
@@ -77,7 +78,6 @@ class ChannelManager:
         self._well_at: dict[int, float] = {}
         """When each channel was last seen healthy."""
         self._probing = Probing(database, services.new_id)
-        self._tasks: list[asyncio.Task[None]] = []
         self._past: dict[int, set[int]] = {}
         """Epochs of this run under which a channel may still have claims that were never written."""
         self._following = asyncio.Lock()
@@ -89,33 +89,27 @@ class ChannelManager:
         self.on_reload: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
-        """Take what is free, recover it, and begin."""
+        """Take what is free, and recover it."""
         await correct_taken_over(self._database, self._services.outcomes, self._replay)
         await self.follow_now()
         await self._adopt()
         await self._say()
-        self._tasks = [
-            aio.spawn(
-                aio.forever(self._follow, every=FOLLOW_EVERY, name="channels.follow"), name="channels.follow"
-            ),
-            aio.spawn(
-                aio.forever(self._renew, every=leases.RENEW_EVERY, name="leases.renew"), name="leases.renew"
-            ),
-            aio.spawn(aio.forever(self._lapse, every=LAPSE_EVERY, name="leases.lapse"), name="leases.lapse"),
-            aio.spawn(
-                aio.forever(self._adopt, every=ADOPT_EVERY, name="channels.adopt"), name="channels.adopt"
-            ),
-            aio.spawn(
-                aio.forever(self._probe, every=PROBE_EVERY, name="channels.probe"), name="channels.probe"
-            ),
-            aio.spawn(aio.forever(self._say, every=SAY_EVERY, name="channels.say"), name="channels.say"),
-            aio.spawn(aio.forever(self._free, every=FREE_EVERY, name="channels.free"), name="channels.free"),
-        ]
+
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round between ``start`` and ``stop``."""
+        return (
+            Periodic("channels.follow", FOLLOW_EVERY, self._follow),
+            Periodic("leases.renew", leases.RENEW_EVERY, self._renew),
+            Periodic("leases.lapse", LAPSE_EVERY, self._lapse),
+            Periodic("channels.adopt", ADOPT_EVERY, self._adopt),
+            Periodic("channels.probe", PROBE_EVERY, self._probe),
+            Periodic("channels.say", SAY_EVERY, self._say),
+            Periodic("channels.free", FREE_EVERY, self._free),
+        )
 
     async def stop(self) -> None:
         """Stop all channels cleanly and give their leases back. (The answers' writer must still run.)"""
         self._stopping = True
-        await aio.cancel(*self._tasks)
         stops = self._stop_all()
         await self._changes.end(STOP_PATIENCE)  # one that is just being changed must not be left half-way
         stops += self._stop_all()

@@ -82,10 +82,10 @@ async def account_add(
     if units is not None:
         fields |= dict.fromkeys(("units_otp", "units_notice", "units_marketing"), units)
     async with ctx.database() as database:
-        account_id = await accounts.add_account(database, name, actor=actor(), **fields)
+        account_id = await accounts.add_account(database, name, actor=actor().label, **fields)
         if balance:
             await accounts.top_up(
-                database, account_id, balance, "opening balance", actor=actor(), ids=ctx.ids()
+                database, account_id, balance, "opening balance", actor=actor().label, ids=ctx.ids()
             )
     await ctx.tell_daemon()
     if as_json:
@@ -250,13 +250,13 @@ async def account_set(ctx: Context, name: str, changes: tuple[str, ...]) -> None
             raise click.BadParameter(f"{change}: FIELD=VALUE is wanted", param_hint="CHANGES")
         fields[field] = value
     async with ctx.database() as database:
-        await accounts.set_account(database, name, fields, actor=actor())
+        await accounts.set_account(database, name, fields, actor=actor().label)
     await ctx.tell_daemon()
 
 
 async def _set_status(ctx: Context, name: str, status: str) -> None:
     async with ctx.database() as database:
-        await accounts.set_status(database, name, status, actor=actor())
+        await accounts.set_status(database, name, status, actor=actor().label)
     await ctx.tell_daemon()
     click.echo(f"account {name} is {status}")
 
@@ -289,7 +289,7 @@ async def account_topup(ctx: Context, name: str, units: int, note: str) -> None:
     """Add units to an account; a negative number takes away."""
     async with ctx.database() as database:
         found = await account_id(database, name)
-        new = await accounts.top_up(database, found, units, note, actor=actor(), ids=ctx.ids())
+        new = await accounts.top_up(database, found, units, note, actor=actor().label, ids=ctx.ids())
     click.echo(f"balance of {name}: {new}")
 
 

@@ -125,7 +125,7 @@ async def user_start(ctx: Context, login: str) -> None:
 
 async def _set_status(ctx: Context, login: str, *, stopped: bool, force: bool = False) -> None:
     async with ctx.database() as database:
-        ended = await staff.set_status(database, login, stopped=stopped, force=force, actor=actor())
+        ended = await staff.set_status(database, login, stopped=stopped, force=force, actor=actor().label)
     if ended is None:
         raise Failed(f"no person {login}")
     say(f"{login} is {'stopped' if stopped else 'active'}; {ended} session(s) ended")
@@ -262,6 +262,6 @@ async def audit_accept(ctx: Context, reason: str, files: tuple[Path, ...]) -> No
     """Write into the log that what verify finds now is known, and why; it is told apart from new things then."""
     async with ctx.database() as database:
         report = await _verify(ctx, database, files)
-        number = await audit_chain.accept(database, report, reason, actor=actor())
+        number = await audit_chain.accept(database, report, reason, actor=actor().label)
     _tell(report)
     click.echo(f"{number} problems are known from now on" if number else "there is nothing to accept")

@@ -39,4 +39,4 @@ async def alarm_list(ctx: Context, everything: bool, limit: int, as_json: bool) 
 async def alarm_ack(ctx: Context, ids: tuple[int, ...]) -> None:
     """Say that you look after these alarms; they stay open until the trouble is over."""
     async with ctx.database() as database:
-        click.echo(f"{await store.acknowledge(database, ids, actor=actor())} alarm(s) acknowledged")
+        click.echo(f"{await store.acknowledge(database, ids, actor=actor().label)} alarm(s) acknowledged")

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import click
 
+from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA, COMMANDS, IdSource
 from smsgw.core.printable import printable
@@ -97,10 +98,6 @@ class Context:
         """Makes ids of no node, so that a daemon may make some at the same moment."""
         return IdSource(COMMANDS, clock.ms).next
 
-    def change(self, database: Database) -> Change:
-        """What whoever is at the keyboard wishes to change, for a service."""
-        return Change(database, operators.operator(os.getpid(), os.getuid()), ids=self.ids())
-
     def sealer(self) -> Sealer:
         """The key that seals stored secrets."""
         settings = self.settings
@@ -114,14 +111,18 @@ class Context:
         """Ask the running daemon for something that comes piece by piece."""
         return control_client.stream(self.settings.control_socket, path, body, timeout_s=timeout_s)
 
+    def change(self, database: Database) -> Change:
+        """What the operator wishes to change, for a service."""
+        return Change(database, actor(), ids=self.ids())
+
     async def tell_daemon(self) -> None:
         """Let a running daemon take up a change at once; without one it is taken up at the next start."""
         with contextlib.suppress(control_client.DaemonAway):
             await self.daemon("POST", "/reload")
 
 
-def actor() -> str:
-    """Who is at the keyboard, for the audit log."""
+def actor() -> Actor:
+    """Who is at the keyboard."""
     return operators.actor(os.getpid(), os.getuid())
 
 

@@ -119,7 +119,7 @@ async def channel_add(ctx: Context, name: str, priority_lanes: bool, as_json: bo
     profiles.parse(fields.get("profile", {}), fields["protocol"])
     sealer = ctx.sealer()
     async with ctx.database() as database:
-        channel_id = await store.add_channel(database, sealer, name, fields, actor=actor())
+        channel_id = await store.add_channel(database, sealer, name, fields, actor=actor().label)
     await ctx.tell_daemon()
     if as_json:
         print_json({"id": channel_id, "name": name})
@@ -145,7 +145,7 @@ async def _change(ctx: Context, name: str, fields: dict[str, Any]) -> None:
     async with ctx.database() as database:
         if fields.keys() & {"profile", "protocol"}:
             await _check_profile(database, sealer, name, fields)
-        await store.set_channel(database, sealer, name, fields, actor=actor())
+        await store.set_channel(database, sealer, name, fields, actor=actor().label)
     await ctx.tell_daemon()
 
 
@@ -190,7 +190,7 @@ async def channel_drain(ctx: Context, name: str) -> None:
 async def channel_remove(ctx: Context, name: str) -> None:
     """Take a channel out of use; its history stays. Reports that it still owes are not received: drain it first."""
     async with ctx.database() as database:
-        await store.remove_channel(database, name, actor=actor())
+        await store.remove_channel(database, name, actor=actor().label)
     await ctx.tell_daemon()
 
 

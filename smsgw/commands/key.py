@@ -80,7 +80,7 @@ async def key_add(
             database,
             sealer,
             owner,
-            actor=actor(),
+            actor=actor().label,
             test=test,
             ip_allow=allowed,
             expires_at=_end_of(expires),
@@ -154,7 +154,7 @@ async def key_set(
 
 async def _change(ctx: Context, key_id: str, changes: dict[str, Any]) -> None:
     async with ctx.database() as database:
-        await keys.set_key(database, key_id, changes, actor=actor())
+        await keys.set_key(database, key_id, changes, actor=actor().label)
     await ctx.tell_daemon()
 
 
@@ -185,7 +185,7 @@ async def key_rotate(ctx: Context, key_id: str, as_json: bool) -> None:
     """Give a key a new secret and bearer token, shown once. The old ones stay good until `key retire`."""
     sealer = ctx.sealer()
     async with ctx.database() as database:
-        new = await keys.rotate_key(database, sealer, key_id, actor=actor())
+        new = await keys.rotate_key(database, sealer, key_id, actor=actor().label)
     await ctx.tell_daemon()
     _show(new, as_json)
 
@@ -197,6 +197,6 @@ async def key_rotate(ctx: Context, key_id: str, as_json: bool) -> None:
 async def key_retire(ctx: Context, key_id: str) -> None:
     """Refuse the secret and token from before the rotation."""
     async with ctx.database() as database:
-        await keys.retire_key(database, key_id, actor=actor())
+        await keys.retire_key(database, key_id, actor=actor().label)
     await ctx.tell_daemon()
     click.echo(f"key {key_id}: only the new secret and token are good now")

@@ -321,9 +321,9 @@ async def access_code_move(ctx: Context, channel: str, account: str, sign: str, 
         raise click.UsageError("give either --channel, or --account (with or without --sign)")
     async with ctx.database() as database:
         if channel:
-            before = await codes.move_channel(database, channel, to, actor=actor())
+            before = await codes.move_channel(database, channel, to, actor=actor().label)
         else:
-            before = await codes.move_extension(database, account, sign, to, actor=actor())
+            before = await codes.move_extension(database, account, sign, to, actor=actor().label)
     await ctx.tell_daemon()
     click.echo(f"{before or '(none)'} → {to}; replies to the former are matched for {MATCHED_DAYS} days")
 

@@ -90,7 +90,7 @@ async def status_import(ctx: Context, file: Path, state: str, days_old: int) -> 
         raise Failed(f"at most {store.MAX_KNOWN} numbers")
     async with ctx.database() as database:
         at = clock.now() - timedelta(days=days_old)
-        changed = await store.put(database, wanted, at, actor=actor())
+        changed = await store.put(database, wanted, at, actor=actor().label)
     await ctx.tell_daemon()
     click.echo(f"{len(wanted)} numbers read, {changed} entries new or changed")
 
@@ -143,7 +143,7 @@ async def status_list(ctx: Context, state: str | None, limit: int, unmask: bool,
 async def status_remove(ctx: Context, numbers: tuple[str, ...]) -> None:
     """Forget what is known of numbers."""
     async with ctx.database() as database:
-        gone = await store.remove(database, [_number(n) for n in numbers], actor=actor())
+        gone = await store.remove(database, [_number(n) for n in numbers], actor=actor().label)
     if not gone:
         raise Failed("nothing is known of them")
     await ctx.tell_daemon()

@@ -71,7 +71,7 @@ async def number_import(ctx: Context, file: Path) -> None:
     if len(entries) > store.MAX_OVERRIDES:
         raise Failed(f"at most {store.MAX_OVERRIDES} entries")
     async with ctx.database() as database:
-        await store.put_overrides(database, entries, actor=actor())
+        await store.put_overrides(database, entries, actor=actor().label)
     await ctx.tell_daemon()
     click.echo(f"{len(entries)} entries imported")
 
@@ -103,6 +103,6 @@ async def number_find(ctx: Context, prefix: str, as_json: bool) -> None:
 async def number_remove(ctx: Context, prefix: str) -> None:
     """Forget one override."""
     async with ctx.database() as database:
-        if not await store.remove_override(database, prefix, actor=actor()):
+        if not await store.remove_override(database, prefix, actor=actor().label):
             raise Failed(f"no override {prefix}")
     await ctx.tell_daemon()

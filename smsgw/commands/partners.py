@@ -135,7 +135,7 @@ async def partner_add(
         if account_id is None:
             raise Failed(f"no account {account}")
         partner_id = await store.add_partner(
-            database, sealer, account_id, protocol, username, password, fields, actor=actor()
+            database, sealer, account_id, protocol, username, password, fields, actor=actor().label
         )
     await ctx.tell_daemon()
     if as_json:
@@ -165,7 +165,7 @@ async def partner_set(
         raise click.UsageError("nothing to change; see --help")
     sealer = ctx.sealer()
     async with ctx.database() as database:
-        await store.set_partner(database, sealer, user, protocol, fields, password=password, actor=actor())
+        await store.set_partner(database, sealer, user, protocol, fields, password=password, actor=actor().label)
     await ctx.tell_daemon()
 
 
@@ -177,7 +177,7 @@ async def partner_set(
 async def partner_remove(ctx: Context, user: str, protocol: str | None) -> None:
     """Take a login away and end its binds. Its messages stay; their reports can be pulled."""
     async with ctx.database() as database:
-        await store.remove_partner(database, user, protocol, actor=actor())
+        await store.remove_partner(database, user, protocol, actor=actor().label)
     await ctx.tell_daemon()
 
 
@@ -189,7 +189,7 @@ async def partner_remove(ctx: Context, user: str, protocol: str | None) -> None:
 async def partner_kick(ctx: Context, user: str, protocol: str | None) -> None:
     """End its binds on all nodes within seconds. It may bind again: to keep it out, use ``partner set --stop``."""
     async with ctx.database() as database:
-        n = await store.kick(database, user, protocol, actor=actor())
+        n = await store.kick(database, user, protocol, actor=actor().label)
     click.echo(f"{n} binds are being ended")
 
 

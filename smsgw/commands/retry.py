@@ -82,7 +82,7 @@ async def retry_set(
         raise click.BadParameter("below --first", param_hint="--most")
     rule = Rule(How(how), tries, deadline, first, longest)
     async with ctx.database() as database:
-        await store.set_rule(database, Fault(fault), MessageType(kind), rule, actor=actor())
+        await store.set_rule(database, Fault(fault), MessageType(kind), rule, actor=actor().label)
     await ctx.tell_daemon()
 
 
@@ -95,7 +95,7 @@ async def retry_reset(ctx: Context, fault: str | None, kind: str | None) -> None
     """Back to the built-in table: one cell, one fault, or all of it."""
     async with ctx.database() as database:
         gone = await store.reset_rules(
-            database, Fault(fault) if fault else None, MessageType(kind) if kind else None, actor=actor()
+            database, Fault(fault) if fault else None, MessageType(kind) if kind else None, actor=actor().label
         )
     await ctx.tell_daemon()
     click.echo(f"{gone} cells reset")
@@ -150,7 +150,7 @@ async def code_set(
     """Say what a code means."""
     async with ctx.database() as database:
         await store.set_code(
-            database, channel, _source(answer), value, cls, Fault(fault), carrier=carrier or "", actor=actor()
+            database, channel, _source(answer), value, cls, Fault(fault), carrier=carrier or "", actor=actor().label
         )
     await ctx.tell_daemon()
 
@@ -164,6 +164,6 @@ async def code_set(
 async def code_reset(ctx: Context, value: str, answer: bool, channel: str | None) -> None:
     """Back to the built-in meaning."""
     async with ctx.database() as database:
-        if not await store.remove_code(database, channel, _source(answer), value, actor=actor()):
+        if not await store.remove_code(database, channel, _source(answer), value, actor=actor().label):
             raise Failed(f"no line for {value}")
     await ctx.tell_daemon()

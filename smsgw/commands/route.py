@@ -147,7 +147,7 @@ async def route_publish(ctx: Context, file: Path, note: str) -> None:
     """Put a table in force. What is queued stays in its pool, while there is one."""
     document = _read(file)
     async with ctx.database() as database:
-        version = await store.publish(database, document, note, actor=actor())
+        version = await store.publish(database, document, note, actor=actor().label)
         await ctx.tell_daemon()
         await _in_force(database, version)
 
@@ -170,7 +170,7 @@ async def route_move(ctx: Context, account: str, sign: str, channel: str, note: 
     kind, value = ("account", account) if account else ("sign", sign)
     note = note or f"{kind} {value} to {channel}"
     async with ctx.database() as database:
-        version = await store.move(database, kind, value, channel, note, actor=actor())
+        version = await store.move(database, kind, value, channel, note, actor=actor().label)
         await ctx.tell_daemon()
         await _in_force(database, version)
 
@@ -194,7 +194,7 @@ async def _in_force(database: Database, version: int) -> None:
 async def route_rollback(ctx: Context, version: int) -> None:
     """Put an old version in force again."""
     async with ctx.database() as database:
-        new = await store.rollback(database, version, actor=actor())
+        new = await store.rollback(database, version, actor=actor().label)
         await ctx.tell_daemon()
         click.echo(f"version {new} is the same as version {version}")
         await _in_force(database, new)

@@ -91,7 +91,7 @@ async def webhook_way(
         if way is not None or balance_below is not None:
             below = now.balance_below if balance_below is None else balance_below or None
             now = EventSetting(way or now.way, below)
-            await webhooks.set_setting(database, account_id, now, actor=actor())
+            await webhooks.set_setting(database, account_id, now, actor=actor().label)
     await ctx.tell_daemon()
     if as_json:
         print_json(asdict(now))
@@ -126,7 +126,7 @@ async def webhook_set(
     async with ctx.database() as database:
         account_id = await _account(database, account)
         secret = await webhooks.put_endpoint(
-            database, ctx.sealer(), account_id, Wanted(name, url, events, hosts, given), reach, actor=actor(),
+            database, ctx.sealer(), account_id, Wanted(name, url, events, hosts, given), reach, actor=actor().label,
             operator=True,
         )  # fmt: skip
     await ctx.tell_daemon()
@@ -144,14 +144,14 @@ async def webhook_set(
 async def webhook_delete(ctx: Context, account: str, name: str) -> None:
     """Remove an endpoint; its events go to the endpoint for the rest, or are pulled."""
     async with ctx.database() as database:
-        await webhooks.delete_endpoint(database, await _account(database, account), name, actor=actor())
+        await webhooks.delete_endpoint(database, await _account(database, account), name, actor=actor().label)
     await ctx.tell_daemon()
 
 
 async def _switch(ctx: Context, account: str, name: str, *, active: bool) -> None:
     async with ctx.database() as database:
         account_id = await _account(database, account)
-        await webhooks.set_status(database, account_id, name, active=active, actor=actor())
+        await webhooks.set_status(database, account_id, name, active=active, actor=actor().label)
     await ctx.tell_daemon()
 
 
@@ -191,7 +191,7 @@ async def webhook_rotate(ctx: Context, account: str, name: str, keep_old: int, a
             await _account(database, account),
             name,
             keep_old_hours=keep_old,
-            actor=actor(),
+            actor=actor().label,
         )
     await ctx.tell_daemon()
     if as_json:

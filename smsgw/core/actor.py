@@ -57,6 +57,11 @@ class Scope:
             accounts, submitter = wide.accounts, None
         return Scope(accounts, _union(self.departments, other.departments), submitter)
 
+    @property
+    def whole(self) -> tuple[int, ...] | None:
+        """Accounts of which everything is in it (None: all): for queries that cannot narrow to a submitter."""
+        return self.accounts if self.submitter is None else ()
+
     def covers(self, account_id: int) -> bool:
         """Whether all data of the account are in it."""
         return self.submitter is None and (self.accounts is None or account_id in self.accounts)

@@ -15,6 +15,8 @@ class Permission(StrEnum):
     """``domain.action``. *view* reads, *edit* makes, changes and removes, *decide* is the four-eyes decision."""
 
     HOME_VIEW = "home.view"
+    SELF_EDIT = "self.edit"
+    """One's own password, factors, sessions, contact: every person's, whatever the roles."""
 
     MESSAGE_SEND = "message.send"
     MESSAGE_URGENT = "message.urgent"

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import structlog
 
-from smsgw.runtime import aio
-
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY = 5.0
-"""Seconds between looks at the files."""
+"""Seconds between looks at the files, for whoever follows them."""
 HANDSHAKE_TIMEOUT = 10.0
 
 
@@ -25,39 +23,27 @@ class Certificate:
         """``setting`` names the configuration key in errors."""
         self.files = tuple(files)
         self._setting = setting
-        self._task: asyncio.Task[None] | None = None
         self._stamps: list[tuple[int, int]] = []
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
     async def start(self) -> None:
-        """Read the files and follow them. Raises ``OSError`` that says what is wrong with them."""
+        """Read the files. Raises ``OSError`` that says what is wrong with them."""
         try:
             await asyncio.to_thread(self._load)
         except (OSError, ssl.SSLError, ValueError) as exc:
             raise OSError(f"{self._setting} {', '.join(self.files)}: {exc}") from exc
-        self._task = aio.spawn(
-            aio.forever(self._follow, every=LOOK_EVERY, name="certificate"), name="certificate"
-        )
 
-    async def stop(self) -> None:
-        """Look no more."""
-        await aio.cancel(self._task)
-
-    async def _follow(self) -> None:
-        await self.look()
-
-    async def look(self) -> bool:
+    async def look(self) -> None:
         """Take up changed files: connections from now on get the new certificate, others are not touched. A pair that
-        is no good (half-way replaced) leaves the old one in place. Whether it was taken up."""
+        is no good (half-way replaced) leaves the old one in place."""
         try:
             if await asyncio.to_thread(self._seen) == self._stamps:
-                return False
+                return
             await asyncio.to_thread(self._load)
         except (OSError, ssl.SSLError, ValueError) as exc:
             log.warning("certificate.refused", setting=self._setting, error=str(exc))
-            return False
+            return
         log.info("certificate.loaded", setting=self._setting)
-        return True
 
     def _seen(self) -> list[tuple[int, int]]:
         return [(stat.st_mtime_ns, stat.st_size) for stat in (Path(f).stat() for f in self.files)]

@@ -20,6 +20,7 @@ from aiohttp import web
 
 from smsgw import __version__
 from smsgw.channels.recording import MAX_BYTES, MAX_SECONDS
+from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, SmsgwError, http_status
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.report_ids import Spelling
@@ -133,9 +134,9 @@ def application(daemon: Daemon) -> web.Application:
     async def cancel(request: web.Request) -> web.Response:
         body = await request.json()
         if batch_id := int(body.get("batch_id", 0)):
-            done = await daemon.cancelling.batch(batch_id, accounts=None, actor=request[ACTOR])
+            done = await daemon.cancelling.batch(batch_id, request[ACTOR])
             return _json({"messages": done.messages, "cancelled": done.cancelled})
-        await daemon.cancelling.message(int(body["message_id"]), accounts=None, actor=request[ACTOR])
+        await daemon.cancelling.message(int(body["message_id"]), request[ACTOR])
         return _json({"messages": 1, "cancelled": 1})
 
     async def rematch(request: web.Request) -> web.Response:
@@ -147,7 +148,7 @@ def application(daemon: Daemon) -> web.Application:
             if channel_id is None:
                 raise Invalid("PARAM_INVALID", field="mode", reason="须同时指定通道")
             await report_ids.set_spelling(
-                daemon.database, channel_id, Spelling(body["mode"]), actor=request[ACTOR]
+                daemon.database, channel_id, Spelling(body["mode"]), actor=request[ACTOR].label
             )
             await daemon.channels.follow_now()
         return _json({"matched": await daemon.outcomes.rematch(channel_id)})
@@ -229,7 +230,7 @@ def application(daemon: Daemon) -> web.Application:
     return app
 
 
-def _send_request(daemon: Daemon, body: dict[str, Any], actor: str) -> SendRequest:
+def _send_request(daemon: Daemon, body: dict[str, Any], actor: Actor) -> SendRequest:
     account = daemon.directory.account_by_name(body["account"])
     if account is None:
         raise Invalid("PARAM_INVALID", field="account", reason=f"账号 {body['account']} 不存在")
@@ -239,6 +240,6 @@ def _send_request(daemon: Daemon, body: dict[str, Any], actor: str) -> SendReque
         items=items,
         type=MessageType(body.get("type", "notice")),
         origin=Origin.CLI,
-        submitter=actor,
+        submitter=actor.label,
         emergency=body.get("emergency") is True,
     )

@@ -27,10 +27,12 @@ from smsgw.channels.listener import Listeners
 from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pool_shares import PoolShares
 from smsgw.channels.services import Services
+from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.core.guessing import Guesses
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import TEST_CHANNEL, MessageType
+from smsgw.net import tls as certificates
 from smsgw.net import unix_paths
 from smsgw.net.tls import Certificate
 from smsgw.node import control, metrics
@@ -54,6 +56,7 @@ from smsgw.pipeline.snapshot import Directory
 from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.pipeline.upkeep.auditing import Auditing
 from smsgw.pipeline.upkeep.maintenance import Maintenance
+from smsgw.pipeline.upkeep.periodic import Periodic, Supervisor
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.importer import Importer
@@ -143,19 +146,19 @@ class Daemon:
         self.auditing = Auditing(self.database, self.sealer, settings)
         await self.auditing.start()
         self._closers.append(("audit", self.auditing.stop))
+        self.periodic = Supervisor(self.database, settings.node.number)
+        self._run("audit", self.auditing.periodics())
         self.directory = Directory(self.sealer)
         await self.directory.reload(self.database)
         self.bell = EventHub()
 
         self.lists = NumberLists(lambda: self.directory.settings)
         await self.lists.load(self.database)
-        await self.lists.start(self.database)
-        self._closers.append(("lists", self.lists.stop))
+        self._run("lists", self.lists.periodics(self.database))
 
         self.numbers = NumberStatus(lambda: self.directory.settings)
         await self.numbers.load(self.database)
-        await self.numbers.start(self.database)
-        self._closers.append(("numbers", self.numbers.stop))
+        self._run("numbers", self.numbers.periodics(self.database))
 
         self.journal = journal = Journal(data_dir / "journal", settings.node.number, boot_id())
         replay = journal.open()
@@ -189,6 +192,7 @@ class Daemon:
         self.outcomes.long_reports.channels = lambda: self.channels.reporting_once
         self._closers.append(("channels", self.channels.stop))
         await self.channels.start()
+        self._run("channels", self.channels.periodics())
 
         router = Router(
             await asyncio.to_thread(segments.load_segments),
@@ -226,8 +230,16 @@ class Daemon:
         )
         await self.acceptor.start()
         self._closers.append(("acceptor", self.acceptor.stop))
+        self._run("acceptor", self.acceptor.periodics())
+        await self.acceptor.caught_up()
         self.partners = Partners(
-            settings, self.database, self.directory, self.acceptor, self.outcomes, self.bell, self.ids,
+            settings,
+            self.database,
+            self.directory,
+            self.acceptor,
+            self.outcomes,
+            self.bell,
+            self.ids,
             self.guesses,
         )
 
@@ -238,9 +250,9 @@ class Daemon:
         )  # fmt: skip
         await self.pusher.start()
         self._closers.append(("pusher", self.pusher.stop))
+        self._run("pusher", self.pusher.periodics())
         notices = Notices(self.database, self.directory, self.bell, self.ids.next)
-        await notices.start()
-        self._closers.append(("notices", notices.stop))
+        self._run("notices", notices.periodics())
 
         self.cancelling = Cancelling(self.database, self.outcomes)
         self.keeper = Maintenance(
@@ -252,23 +264,25 @@ class Daemon:
             settings,
             self.channels.announce,
         )
-        await self.keeper.start()
         self._closers.append(("keeper", self.keeper.stop))
+        self._run("keeper", self.keeper.periodics())
 
-        await self._start_tasks()
-        watch = aio.spawn(
-            aio.forever(self._check_database, every=DATABASE_CHECK_EVERY, name="database.check"),
-            name="database.check",
-        )
-        self._closers.append(("database.check", lambda: aio.cancel(watch)))
+        self._start_tasks()
+        self._run("database", (Periodic("database.check", DATABASE_CHECK_EVERY, self._check_database),))
         self.alarms = AlarmTable(self.database, settings.node.number, probes(self))
-        await self.alarms.start()
-        self._closers.append(("alarms", self.alarms.stop))
+        self._run("alarms", self.alarms.periodics())
         self._closers.append(("partners", self.partners.stop))
         await self.partners.start()
+        self._run("partners", self.partners.periodics())
+        self._closers.append(("partners' logins", self.partners.log_out))
         self.urls |= self.partners.urls
         await self._listen()
         log.info("daemon.started", node=settings.node.number, **self.urls)
+
+    def _run(self, name: str, work: Sequence[Periodic]) -> None:
+        """Let periodic work run until the stop comes to it."""
+        group = self.periodic.run(work)
+        self._closers.append((f"{name}: periodic work", group.stop))
 
     async def _become_a_node(self) -> Config:
         """Take the database's time and a node number; the settings with that number in them."""
@@ -288,10 +302,10 @@ class Daemon:
         self.settings = replace(self.settings, node=replace(self.settings.node, number=self.number.number))
         return self.settings
 
-    async def _task_reviewed(self, task_id: int, *, passes: bool, actor: str, reason: str) -> int:
+    async def _task_reviewed(self, task_id: int, *, passes: bool, actor: Actor, reason: str) -> int:
         return await self.tasks.reviewed(task_id, passes=passes, actor=actor, reason=reason)
 
-    async def _start_tasks(self) -> None:
+    def _start_tasks(self) -> None:
         settings = self.settings
         node = settings.node.number
         files = Files(
@@ -303,14 +317,11 @@ class Daemon:
             on_queued=self.channels.announce, bell=self.bell, policies=lambda: self.directory.policies,
         )  # fmt: skip
         self.feeder = Feeder(
-            self.database, self.tasks, self.acceptor, node=node, ids=self.ids, account=self.directory.account,
+            self.database, self.tasks, self.acceptor, ids=self.ids, account=self.directory.account,
             policies=lambda: self.directory.policies,
         )  # fmt: skip
         importer = Importer(self.database, self.tasks, node=node, keep_days=settings.retention.messages_days)
-        await self.feeder.start()
-        self._closers.append(("feeder", self.feeder.stop))
-        await importer.start()
-        self._closers.append(("importer", importer.stop))
+        self._run("tasks", (*self.feeder.periodics(), *importer.periodics()))
 
     def _route_as(self, router: Router, message: Row, carrier: str) -> int:
         """The pool of a stored message whose number turned out to be another carrier's."""
@@ -351,17 +362,13 @@ class Daemon:
         if settings.http.tls_listen:
             application.middlewares.append(plain_http.only_tls(settings.http, proxies))
         api.setup(application, context)
-        noting = aio.spawn(
-            aio.forever(lambda: self._note_keys(context), every=NOTE_KEYS_EVERY, name="keys.used"),
-            name="keys.used",
-        )
-        self._closers.append(("keys.used", lambda: aio.cancel(noting)))
+        self._run("keys", (Periodic("keys.used", NOTE_KEYS_EVERY, partial(self._note_keys, context)),))
         pages = application
         if settings.admin.listen:
             pages = web.Application(client_max_size=3 * 1024 * 1024)
             serving.dress_answers(pages, proxies)
             add_health(pages, self.ready)
-        portal.setup(
+        of_portal = portal.setup(
             pages,
             portal.PortalContext(
                 db=self.database,
@@ -381,6 +388,7 @@ class Daemon:
         )
         if pages is not application:
             await self._serve(pages, "admin", shared, settings.admin.listen, settings.admin.tls)
+        self._run("portal", of_portal)
 
         ops = web.Application()
         serving.dress_answers(ops, ())
@@ -432,7 +440,8 @@ class Daemon:
         if tls:
             certificate = Certificate(tls, f"[{name}] tls")
             await certificate.start()
-            self._closers.append((f"{name} certificate", certificate.stop))
+            look = Periodic(f"certificate.{name}", certificates.LOOK_EVERY, certificate.look)
+            self._run(f"{name} certificate", (look,))
         if certificate is None or tls_listen:
             site = partial(Listener, runner, connections=connections, options=options)
             self.urls[name] = await self._site(site, f"[{name}] listen", listen)
@@ -460,7 +469,9 @@ class Daemon:
         for name, close in reversed(self._closers):
             try:
                 await asyncio.wait_for(close(), STEP_PATIENCE)
-            except asyncio.CancelledError:  # the second signal: the next steps must happen, and need not be waited for
+            except (
+                asyncio.CancelledError
+            ):  # the second signal: the next steps must happen, and need not be waited for
                 log.warning("stop.hurried", part=name)
             except Exception as exc:  # the next steps must happen
                 log.error("stop.failed", part=name, error=exc)

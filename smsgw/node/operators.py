@@ -9,28 +9,22 @@ from aiohttp import web
 
 from smsgw.core.actor import Actor
 
-ACTOR: web.RequestKey[str] = web.RequestKey("smsgw.actor", str)
-"""Of a request on the control socket: who asks, for the audit log. What the request says of it is not looked at."""
+ACTOR: web.RequestKey[Actor] = web.RequestKey("smsgw.actor", Actor)
+"""Of a request on the control socket: who asks. What the request says of it is not looked at."""
 PROC = Path("/proc")
 _UNSET = 2**32 - 1
 """Login user of what nobody has logged in for: services, timers."""
 
 
-def operator(process: int, user: int) -> Actor:
-    """Who logged in before ``process`` came to be (so before any ``sudo``), else the ``user`` that it runs as.
-
-    The user's number where it has no name. May ask the system's directory: not for the loop.
+def actor(process: int, user: int) -> Actor:
+    """The operator: who logged in before ``process`` came to be (so before any ``sudo``), else the
+    ``user`` that it runs as. The user's number where it has no name. May ask the system's directory: not for the loop.
     """
     uid = _login(process, user)
     try:
         return Actor.operator(pwd.getpwuid(uid).pw_name)
     except KeyError:
         return Actor.operator(str(uid))
-
-
-def actor(process: int, user: int) -> str:
-    """The same for the audit log: ``cli:NAME``."""
-    return operator(process, user).label
 
 
 def _login(process: int, user: int) -> int:

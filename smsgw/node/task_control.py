@@ -33,11 +33,12 @@ def add(app: web.Application, daemon: Daemon) -> None:
             raise Invalid("PARAM_INVALID", field="account", reason=f"账号 {body['account']} 不存在")
         upload_id = None
         if body.get("file"):
-            upload_id = await _take(daemon, account.id, Path(body["file"]), request[ACTOR])
+            upload_id = await _take(daemon, account.id, Path(body["file"]), request[ACTOR].label)
         kind = body.get("type")
         task, _ = await daemon.tasks.create(
             TaskSpec(
-                account, body["name"], body.get("text") or "", Origin.CLI, request[ACTOR], to=tuple(body.get("to", ())),
+                account, body["name"], body.get("text") or "", Origin.CLI, request[ACTOR].label,
+                to=tuple(body.get("to", ())),
                 upload_id=upload_id, audience_id=await _audience(daemon, account.id, body.get("audience")),
                 template_id=body.get("template"), params=body.get("params", {}),
                 callback_url=body.get("callback_url") or "",
@@ -55,7 +56,7 @@ def add(app: web.Application, daemon: Daemon) -> None:
         task_id, actor = int(body["task"]), request[ACTOR]
         verb = request.match_info["verb"]
         if verb in ("pause", "resume", "cancel"):
-            await getattr(daemon.tasks, verb)(task_id, accounts=None, actor=actor)
+            await getattr(daemon.tasks, verb)(task_id, accounts=None, actor=actor.label)
         elif verb in ("pass", "reject"):
             await daemon.reviewing.decide(
                 task_id, passes=verb == "pass", actor=actor, reason=body.get("reason", "")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.model import Account
 from smsgw.core.partners import Partner, ReplyTo
@@ -418,11 +419,12 @@ class Bind:
 
     async def _other(self, request: Request, order: Query | Count | Cancel) -> None:
         service, account_id = self._service, self.partner.account_id
+        actor = Actor.partner(self.partner.protocol, self.partner.username, account_id)
         match order:
             case Query(id=id_):
                 answer = self.face.found(request.pdu, await service.standing(account_id, id_))
             case Count(day=day):
                 answer = self.face.counted(request.pdu, await service.counts(account_id, day))
             case Cancel():
-                answer = self.face.cancelled(request.pdu, await service.cancel(account_id, order))
+                answer = self.face.cancelled(request.pdu, await service.cancel(actor, account_id, order))
         self._answer(request, answer)

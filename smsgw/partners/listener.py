@@ -11,9 +11,11 @@ import structlog
 
 from smsgw.core.addresses import place_of
 from smsgw.core.guard import Buckets, Rate
+from smsgw.net import tls
 from smsgw.net.connection import Link
 from smsgw.net.tls import HANDSHAKE_TIMEOUT, Certificate
 from smsgw.partners.protocol_server import ProtocolServer
+from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.runtime import clock
@@ -45,7 +47,11 @@ class Listener:
     """One socket of one protocol. ``on_login(link, event)`` decides about logins."""
 
     def __init__(
-        self, face: ProtocolServer, address: str, files: Sequence[str], on_login: Callable[[Link, LoginRequest], None]
+        self,
+        face: ProtocolServer,
+        address: str,
+        files: Sequence[str],
+        on_login: Callable[[Link, LoginRequest], None],
     ) -> None:
         self.face = face
         self.address = address
@@ -82,6 +88,12 @@ class Listener:
             ) from exc
         log.info("partner.listening", protocol=self.face.protocol, address=self.url)
 
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round while it listens."""
+        if self._certificate is None:
+            return ()
+        return (Periodic(f"certificate.{self.face.protocol}", tls.LOOK_EVERY, self._certificate.look),)
+
     @property
     def url(self) -> str:
         """Where it listens."""
@@ -103,8 +115,6 @@ class Listener:
 
     async def close(self) -> None:
         """Listen no more."""
-        if self._certificate is not None:
-            await self._certificate.stop()
         if self._server is not None:
             self._server.close()
             self._server = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
@@ -18,7 +17,8 @@ from smsgw.partners.protocol_server import NotText, text_of
 from smsgw.pipeline.accept.acceptor import OUTAGE_PATIENCE, Acceptor, SendItem, SendRequest
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.snapshot import Directory
-from smsgw.runtime import aio, clock
+from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.group_commit import Batcher
 from smsgw.store.messages import partner_parts as store
@@ -54,20 +54,19 @@ class Parts:
             give_up_after=OUTAGE_PATIENCE,
         )
         self._told: set[int] = set()
-        self._sweeper: asyncio.Task[None] | None = None
         self.joined = 0
         self.given_up = 0
 
     async def start(self) -> None:
-        """Connect the writer, and look after what is left undone."""
+        """Connect the writer."""
         await self._writer.start()
-        self._sweeper = aio.spawn(
-            aio.forever(self._sweep, every=SWEEP_EVERY, name="partner.parts"), name="partner.parts"
-        )
+
+    def periodics(self) -> Sequence[Periodic]:
+        """What looks after what is left undone."""
+        return (Periodic("partner.parts", SWEEP_EVERY, self._sweep),)
 
     async def stop(self) -> None:
         """Commit what waits."""
-        await aio.cancel(self._sweeper)
         await self._writer.stop()
 
     async def take(self, part: Part, partner: Partner) -> int:

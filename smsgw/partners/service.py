@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from smsgw.core.actor import Actor
 from smsgw.core.addresses import place_of
 from smsgw.core.bucket import TokenBucket
 from smsgw.core.guard import PARTNERS, Guard, Waits
@@ -35,6 +36,7 @@ from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes
 from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.protocols.events import LoginRequest
 from smsgw.protocols.states import State
 from smsgw.runtime import aio, clock
@@ -130,7 +132,6 @@ class Partners:
         self._elsewhere: dict[int, int] = {}
         self._version = 0
         self._paused: dict[int, Bind] = {}
-        self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         configured: tuple[tuple[ProtocolServer, PartnerConfig], ...] = (
             (SmppServer(), settings.partners_smpp),
@@ -152,20 +153,23 @@ class Partners:
         await self._addresses()
         await self._follow_connects()
         self._bell.listeners.append(self._rung)
-        for name, every, step in (
-            ("confirm", CONFIRM_EVERY, self._confirm),
-            ("look", LOOK_EVERY, self._look),
-            ("addresses", CONFIRM_EVERY, self._addresses),
-            ("connects", CONFIRM_EVERY, self._follow_connects),
-            ("crowd", LOOK_AT_CROWD, self._read_on_all),
-        ):
-            task = aio.forever(step, every=every, name=f"partner.{name}")
-            self._tasks.append(aio.spawn(task, name=f"partner.{name}"))
         for listener in self.listeners:
             await listener.open()
 
-    async def stop(self) -> None:
-        """Log partners out after their answers, and settle what is known of their events."""
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round, between ``start`` and ``stop``, and while partners are logged out."""
+        return (
+            Periodic("partner.confirm", CONFIRM_EVERY, self._confirm),
+            Periodic("partner.look", LOOK_EVERY, self._look),
+            Periodic("partner.addresses", CONFIRM_EVERY, self._addresses),
+            Periodic("partner.connects", CONFIRM_EVERY, self._follow_connects),
+            Periodic("partner.crowd", LOOK_AT_CROWD, self._read_on_all),
+            *self.parts.periodics(),
+            *(one for listener in self.listeners for one in listener.periodics()),
+        )
+
+    async def log_out(self) -> None:
+        """Log partners out after their answers."""
         self._stopping = True
         for listener in self.listeners:
             await listener.close()
@@ -178,7 +182,11 @@ class Partners:
         for bind in list(self.binds.values()):
             bind.link.abort("stopping")
         await asyncio.sleep(0)
-        await aio.cancel(*self._tasks)
+
+    async def stop(self) -> None:
+        """Log out who is left, and settle what is known of partners' events."""
+        if not self._stopping:
+            await self.log_out()
         if self._rung in self._bell.listeners:
             self._bell.listeners.remove(self._rung)
         await self.parts.stop()
@@ -306,7 +314,9 @@ class Partners:
         """The login's addresses narrow the account's."""
         return admits(account.ip_allow, ip) and admits(partner.ip_allow, ip)
 
-    def _bind(self, face: ProtocolServer, link: Link, event: LoginRequest, partner: Partner, asked: Login) -> None:
+    def _bind(
+        self, face: ProtocolServer, link: Link, event: LoginRequest, partner: Partner, asked: Login
+    ) -> None:
         session = link.session
         session.config = dataclasses.replace(STRANGER, max_unanswered_in=partner.window, refuses_beyond=True)
         session.window = partner.window
@@ -416,7 +426,9 @@ class Partners:
             for one in seen:
                 self._seen.pop(one, None)
         now = asyncio.get_running_loop().time()
-        for row in await store.noted_connects(self._database, self._seen_since and self._seen_since - OVERLAP):
+        for row in await store.noted_connects(
+            self._database, self._seen_since and self._seen_since - OVERLAP
+        ):
             self._seen_since = row["noted_at"]
             first = now - max(0.0, (clock.now() - row["noted_at"]).total_seconds())
             self._connects.learn(row["partner_id"], row["stamp"], first, now)
@@ -484,7 +496,7 @@ class Partners:
         """The account's counters of a day, YYYYMMDD."""
         return await partner_queries.counts(self._database, account_id, day)
 
-    async def cancel(self, account_id: int, order: Cancel) -> bool:
+    async def cancel(self, actor: Actor, account_id: int, order: Cancel) -> bool:
         """Withdraw what was not handed to a carrier yet; whether there was anything."""
         if order.id:
             found = await partner_queries.of_submit(self._database, account_id, order.id)
@@ -492,7 +504,7 @@ class Partners:
             found = await partner_queries.waiting(
                 self._database, account_id, order.source, order.destination, MAX_CANCELLED
             )
-        return await self._cancelling.these(list(found), actor="partner") > 0
+        return await self._cancelling.these(list(found), actor) > 0
 
     # --- events ------------------------------------------------------------------------------------------------
 

@@ -9,13 +9,11 @@ import os
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import structlog
-
-from smsgw.core.errors import Temporary
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -51,22 +49,6 @@ async def cancel(*tasks: asyncio.Task[Any] | None) -> None:
     for task in live:
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await task
-
-
-async def forever(
-    step: Callable[[], Awaitable[None]], *, every: float, name: str, jitter: float = 0.0
-) -> None:
-    """Run ``step`` every ``every`` seconds; a failing step is logged and tried again, never fatal."""
-    while True:
-        try:
-            await step()
-        except asyncio.CancelledError:
-            raise
-        except Temporary as exc:  # an outage, told of where it was met; a stack of every job would bury that
-            log.warning("job.put_off", job=name, error=str(exc))
-        except Exception:  # a supervisor: one failing round must not end the job
-            log.exception("job.failed", job=name)
-        await asyncio.sleep(every + random.random() * jitter)  # noqa: S311 - spreading load, not a secret
 
 
 SLICE = 0.25

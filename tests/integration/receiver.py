@@ -22,6 +22,7 @@ from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.delivery.push_http import Sender
 from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.store.config import accounts, webhooks
 from smsgw.store.config.webhooks import Wanted
 from smsgw.store.engine.database import Database
@@ -133,7 +134,15 @@ class Stage:
     async def start(self) -> None:
         await self.directory.reload(self.database)
         self.pusher = self.make_pusher()
+        await self.start_pusher()
+
+    async def start_pusher(self) -> None:
         await self.pusher.start()
+        self.periodic = Supervisor(self.database, 1).run(self.pusher.periodics())
+
+    async def stop_pusher(self) -> None:
+        await self.periodic.stop()
+        await self.pusher.stop()
 
     async def reload(self) -> None:
         await self.directory.reload(self.database)

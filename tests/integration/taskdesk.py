@@ -152,7 +152,7 @@ async def desk(
         ids=ids.next, on_queued=lambda _: None, bell=bell, now=now, policies=lambda: directory.policies,
     )  # fmt: skip
     feeder = Feeder(
-        database, tasks, acceptor, node=1, ids=ids, account=directory.account, policies=lambda: directory.policies,
+        database, tasks, acceptor, ids=ids, account=directory.account, policies=lambda: directory.policies,
         now=now,
     )  # fmt: skip
     reviewing = Reviewing(database, outcomes, directory, lambda _: None, tasks.reviewed, now=now)

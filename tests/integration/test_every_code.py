@@ -468,7 +468,7 @@ async def _(own: Own) -> Provoked:
     assert held["items"][0]["status"] == "held"
     ctx = own.api.ctx
     reviewing = Reviewing(ctx.db, own.api.outcomes, ctx.directory, lambda _: None, ctx.tasks.reviewed)
-    await reviewing.decide(int(held["batch_id"]), passes=False, actor="cli:root", reason="内容不合规")
+    await reviewing.decide(int(held["batch_id"]), passes=False, actor=Actor.operator("root"), reason="内容不合规")
     message_id = held["items"][0]["message_id"]
     record = (await own.api.get(f"/messages/{message_id}", key=own.key)).data
     return Provoked(

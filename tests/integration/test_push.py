@@ -46,7 +46,7 @@ async def stage(dsn: str) -> AsyncIterator[Stage]:
     await made.open()
     await made.start()
     yield made
-    await made.pusher.stop()
+    await made.stop_pusher()
     await made.database.close()
 
 
@@ -306,10 +306,10 @@ async def test_what_may_not_be_reached_is_not_reached(stage: Stage, receiver: Re
     port = receiver.origin.rpartition(":")[2]
     await stage.put("name", f"http://localhost:{port}/", linger_ms=0, events=("message.report",))
     await stage.put("address", f"http://127.0.0.1:{port}/", linger_ms=0, events=("message.mo",))
-    await stage.pusher.stop()
+    await stage.stop_pusher()
     stage.pusher = stage.make_pusher(reach=Reach(http=True, ports=LOOPBACK.ports))
     await stage.directory.reload(stage.database)
-    await stage.pusher.start()
+    await stage.start_pusher()
     await stage.reports()
     await stage.quiet()
     assert receiver.calls == []
@@ -364,10 +364,10 @@ async def test_a_name_that_changes_its_address_is_judged_where_it_is_connected_t
 
     monkeypatch.setattr(push_http._Resolver, "resolve", vouch)
     await stage.put("main", f"http://rebound.example.org:{receiver.origin.rpartition(':')[2]}/", linger_ms=0)
-    await stage.pusher.stop()
+    await stage.stop_pusher()
     stage.pusher = stage.make_pusher(reach=Reach(http=True, ports=LOOPBACK.ports))
     await stage.directory.reload(stage.database)
-    await stage.pusher.start()
+    await stage.start_pusher()
     await stage.reports()
     await stage.quiet()
     assert receiver.calls == []
@@ -494,7 +494,7 @@ async def test_two_nodes_push_an_endpoint_once(stage: Stage, receiver: Receiver)
         assert second.status() == []
         assert sorted(receiver.events) == [str(i) for i in made]
         assert repeated(receiver.events) == []
-        await stage.pusher.stop()
+        await stage.stop_pusher()
         await second.follow()
         more = await stage.reports(3)
         await second.look()
@@ -503,7 +503,7 @@ async def test_two_nodes_push_an_endpoint_once(stage: Stage, receiver: Receiver)
     finally:
         await second.stop()
         stage.pusher = stage.make_pusher()
-        await stage.pusher.start()
+        await stage.start_pusher()
 
 
 async def test_events_change_over_with_the_way_of_their_account(stage: Stage, receiver: Receiver) -> None:
@@ -555,7 +555,9 @@ async def test_events_that_nobody_took_before_their_time_was_over_are_told_of(
         "WHERE id = ANY($2)", dead, [dead, taken],
     )  # fmt: skip
     nothing: Any = None  # the job of the days settles no outcomes
-    keeper = Maintenance(stage.database, nothing, stage.directory, stage.bell, stage.ids, config, lambda _: None)
+    keeper = Maintenance(
+        stage.database, nothing, stage.directory, stage.bell, stage.ids, config, lambda _: None
+    )
     await keeper._partitions()
     await keeper._partitions()
     assert await stage.rows() == []

@@ -8,6 +8,7 @@ import pytest
 from ledger import Ledger
 from test_claims import Sender
 
+from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.core.model import OutcomeKind, Report
@@ -32,7 +33,7 @@ async def unknown(ledger: Ledger, days: float, parts: int = 1) -> int:
 @pytest.mark.parametrize("days", [0, 10])
 async def test_a_resend_is_claimed_and_its_report_finds_it(ledger: Ledger, days: int) -> None:
     message_id = await unknown(ledger, days)
-    assert await resolve(ledger.outcomes, message_id, 0, "resend", actor="kim") == 1
+    assert await resolve(ledger.outcomes, message_id, 0, "resend", actor=Actor.operator("kim")) == 1
     sender = Sender(ledger, ledger.leases["a"])
     (claimed,) = await sender.take()
     assert (claimed.id, claimed.attempt) == (message_id, 2)
@@ -63,13 +64,13 @@ async def test_what_cannot_be_sent_again_is_refused_and_stays_unknown(ledger: Le
     await ledger.connection.execute("UPDATE channel SET desired = 'stopped' WHERE name = 'a'")
     for message_id, why in ((old, "已超过 11 天"), (resting, "通道 a")):
         with pytest.raises(Invalid, match=why) as refused:
-            await resolve(ledger.outcomes, message_id, 0, "resend", actor="kim")
+            await resolve(ledger.outcomes, message_id, 0, "resend", actor=Actor.operator("kim"))
         assert refused.value.code == "STATE_CONFLICT"
         assert set(await ledger.states(message_id)) == {S.UNKNOWN}
-    assert await resolve(ledger.outcomes, old, 0, "unconfirmed", actor="kim") == 1
-    assert await resolve(ledger.outcomes, resting, 2, "delivered", actor="kim") == 1
+    assert await resolve(ledger.outcomes, old, 0, "unconfirmed", actor=Actor.operator("kim")) == 1
+    assert await resolve(ledger.outcomes, resting, 2, "delivered", actor=Actor.operator("kim")) == 1
     assert await ledger.states(resting) == [S.UNKNOWN, S.DELIVERED]
     with pytest.raises(Invalid, match="没有结果未知"):
-        await resolve(ledger.outcomes, old, 0, "delivered", actor="kim")
+        await resolve(ledger.outcomes, old, 0, "delivered", actor=Actor.operator("kim"))
     with pytest.raises(Invalid, match="可选"):
-        await resolve(ledger.outcomes, resting, 0, "guess", actor="kim")
+        await resolve(ledger.outcomes, resting, 0, "guess", actor=Actor.operator("kim"))

@@ -13,6 +13,7 @@ import pytest_asyncio
 from actors import by
 from api_server import Api, running
 
+from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Word
@@ -138,7 +139,7 @@ async def test_what_is_held_waits_for_its_reviewer(api: Api) -> None:
     ids = await spooled(api, GOOD, BAD)
     assert await ends(api, ids) == [("held", "", ""), REJECTED]
     reviewing = Reviewing(api.ctx.db, api.outcomes, api.ctx.directory, lambda _: None, api.ctx.tasks.reviewed)
-    assert await reviewing.decide(int(ids[0]), passes=True, actor="cli:root") == 1
+    assert await reviewing.decide(int(ids[0]), passes=True, actor=Actor.operator("root")) == 1
     assert await ends(api, ids) == [QUEUED, REJECTED]
 
     ids = await spooled(api, GOOD, BAD, meanwhile="UPDATE account SET balance = 0")

@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from ledger import BALANCE, Ledger
 
+from smsgw.core.errors import Refused
 from smsgw.core.model import OutcomeKind
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.pipeline.snapshot import Directory
 from smsgw.pipeline.upkeep.holding import Holding
+from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.store.config import accounts
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import claiming, holding, sweeps
@@ -27,7 +29,7 @@ class Job:
         self.ledger = ledger
         self.directory = Directory(Sealer(bytes(32)))
         self.queues: set[tuple[int, int]] = set()
-        self.holding = Holding(ledger.database, self.directory, 1, self.queues.update)
+        self.holding = Holding(ledger.database, self.directory, self.queues.update)
 
     async def switch(self, status: str) -> None:
         await accounts.set_status(self.ledger.database, "shop", status, actor="test")
@@ -157,8 +159,14 @@ async def test_one_node_at_a_time(ledger: Ledger, job: Job) -> None:
     await ledger.connection.execute(
         "INSERT INTO lease VALUES ('job/holding', 2, 1, now() + interval '1 hour')"
     )
-    await job.holding.step()
-    assert await ledger.state(queued) == S.QUEUED
-    await ledger.connection.execute("UPDATE lease SET expires_at = now() WHERE resource = 'job/holding'")
-    await job.holding.step()
-    assert await ledger.state(queued) == S.HELD
+    supervisor = Supervisor(ledger.database, 1)
+    running = supervisor.run((job.holding.periodic(),))
+    try:
+        with pytest.raises(Refused):
+            await supervisor.run_now("hold")
+        assert await ledger.state(queued) == S.QUEUED
+        await ledger.connection.execute("UPDATE lease SET expires_at = now() WHERE resource = 'job/holding'")
+        await supervisor.run_now("hold")
+        assert await ledger.state(queued) == S.HELD
+    finally:
+        await running.stop()

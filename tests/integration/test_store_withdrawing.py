@@ -8,6 +8,7 @@ import pytest
 from actors import by
 from ledger import BALANCE, Ledger
 
+from smsgw.core.actor import Actor
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import OutcomeKind
@@ -28,7 +29,7 @@ def cancelling(ledger: Ledger) -> Cancelling:
 class Job:
     def __init__(self, ledger: Ledger) -> None:
         self.clock = 0.0
-        self.recall = Recall(ledger.database, ledger.outcomes, 1, lambda: self.clock)
+        self.recall = Recall(ledger.database, ledger.outcomes, lambda: self.clock)
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ async def test_a_message_is_cancelled_refunded_and_reported_once(
 ) -> None:
     message_id = await ledger.accept(parts=2, state=state)
     for _ in range(2):
-        await cancelling.message(message_id, accounts=[ledger.account_id], actor="key:k")
+        await cancelling.message(message_id, Actor.key("ak_live_1", ledger.account_id, {"send"}))
     assert await ledger.states(message_id) == [S.CANCELLED] * 2
     assert await ledger.events(message_id) == ["cancelled"]
     assert await ledger.balance() == BALANCE
@@ -57,7 +58,7 @@ async def test_a_message_is_cancelled_refunded_and_reported_once(
     detail = await ledger.connection.fetchval(
         "SELECT detail->>'actor' FROM event WHERE id = $1 LIMIT 1", message_id
     )
-    assert detail == "key:k"
+    assert detail == "ak_live_1"
 
 
 async def test_it_is_too_late_once_a_part_was_claimed(ledger: Ledger, cancelling: Cancelling) -> None:
@@ -67,28 +68,29 @@ async def test_it_is_too_late_once_a_part_was_claimed(ledger: Ledger, cancelling
 
     async def refused() -> str:
         with pytest.raises(Invalid) as caught:
-            await cancelling.message(message_id, accounts=None, actor="t")
+            await cancelling.message(message_id, Actor.system("t"))
         return caught.value.code
 
     assert await refused() == "STATE_CONFLICT"
     await ledger.answer(OutcomeKind.DEFERRED, one)
     assert await refused() == "STATE_CONFLICT"
     await ledger.answer(OutcomeKind.DEFERRED, two)
-    await cancelling.message(message_id, accounts=None, actor="t")
+    await cancelling.message(message_id, Actor.system("t"))
     assert await ledger.events(message_id) == ["cancelled"]
 
 
 async def test_another_accounts_message_is_not_there(ledger: Ledger, cancelling: Cancelling) -> None:
     message_id = await ledger.accept()
-    for wrong, accounts in (
-        (message_id, [ledger.account_id + 1]),
-        (message_id + 1, None),
-        (-1, None),
-        (2**63, None),
+    anybody = Actor.system("t")
+    for wrong, actor in (
+        (message_id, Actor.key("k", ledger.account_id + 1, {"send"})),
+        (message_id + 1, anybody),
+        (-1, anybody),
+        (2**63, anybody),
     ):
         for call in (cancelling.message, cancelling.batch):
             with pytest.raises(Refused) as caught:
-                await call(wrong, accounts=accounts, actor="t")
+                await call(wrong, actor)
             assert caught.value.code == "NOT_FOUND"
     assert await ledger.state(message_id) == S.QUEUED
 
@@ -98,12 +100,12 @@ async def test_of_a_call_what_still_waits_is_cancelled(ledger: Ledger, cancellin
     await ledger.store(call)
     taken = await ledger.claim(limit=30)
     other = await ledger.accept()
-    done = await cancelling.batch(call.batch_id, accounts=[ledger.account_id], actor="t")
+    done = await cancelling.batch(call.batch_id, Actor.key("k", ledger.account_id, {"send"}))
     assert done == Cancelled(1100, 1070)
     assert await ledger.balance() == BALANCE - 30 - 1
     assert await ledger.state(other) == S.QUEUED
     assert {await ledger.state(c.id) for c in taken[:3]} == {S.SENDING}
-    assert await cancelling.batch(call.batch_id, accounts=None, actor="t") == Cancelled(1100, 0)
+    assert await cancelling.batch(call.batch_id, Actor.system("t")) == Cancelled(1100, 0)
 
 
 # --- recall ----------------------------------------------------------------------------------------------------------

@@ -10,17 +10,19 @@ import pytest
 from actors import by
 from taskdesk import desk
 
+from smsgw.core.actor import EVERYTHING, Actor, ActorKind, Scope
 from smsgw.core.errors import Refused, SmsgwError
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
+from smsgw.core.permissions import ALL
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.platform.campaigns import feeder as feeding
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.policies import service as policies
 from smsgw.store.config import accounts
-from smsgw.store.engine import leases
 from smsgw.store.messages import reviews
 
 
@@ -335,13 +337,15 @@ async def test_a_reviewer_decides_and_not_about_own_tasks(dsn: str, tmp_path: Pa
         ]
         assert len(await reviews.sample(d.database, waiting[0])) == 5
         with pytest.raises(Refused):
-            await d.reviewing.decide(task_id, passes=True, actor="key")
+            await d.reviewing.decide(task_id, passes=True, actor=Actor.system("key"))
+        boss = Actor(ActorKind.PERSON, "boss", 1, ALL, EVERYTHING)
+        elsewhere = Actor(ActorKind.PERSON, "boss", 1, ALL, Scope((d.account_id + 1,)))
         with pytest.raises(Refused):
-            await d.reviewing.decide(task_id, passes=True, actor="boss", accounts=(d.account_id + 1,))
-        assert await d.reviewing.decide(task_id, passes=True, actor="boss") == 5
+            await d.reviewing.decide(task_id, passes=True, actor=elsewhere)
+        assert await d.reviewing.decide(task_id, passes=True, actor=boss) == 5
         with pytest.raises(Refused):
-            await d.reviewing.decide(task_id, passes=True, actor="boss")
-        await d.reviewing.decide(other, passes=False, actor="boss", reason="内容不妥")
+            await d.reviewing.decide(task_id, passes=True, actor=boss)
+        await d.reviewing.decide(other, passes=False, actor=boss, reason="内容不妥")
         await d.feed()
         assert not await reviews.list_(d.database, accounts=None)
         decided = await reviews.list_(d.database, state="", accounts=None)
@@ -368,7 +372,7 @@ async def test_what_policies_want_reviewed_is_reviewed_once_for_a_whole_task(
         assert [(r["batch_id"], r["reasons"]) for r in waiting if r["task"]] == [
             (seen, ["该账号或类型的短信须审核", "号码数 250 超过 100"]), (large, ["号码数 101 超过 100"]),
         ]  # fmt: skip
-        await d.reviewing.decide(seen, passes=True, actor="boss")
+        await d.reviewing.decide(seen, passes=True, actor=Actor.system("boss"))
         await d.feed()
         assert (await d.view(seen)).progress.statuses == {"queued": 250}
         # One that began before the policy came is seen call by call.
@@ -379,15 +383,19 @@ async def test_what_policies_want_reviewed_is_reviewed_once_for_a_whole_task(
 async def test_only_one_node_feeds(dsn: str, tmp_path: Path) -> None:
     async with desk(dsn, tmp_path) as d:
         other = Feeder(
-            d.database, d.tasks, d.feeder._acceptor, node=2, ids=d.ids, account=d.directory.account, now=d.now
+            d.database, d.tasks, d.feeder._acceptor, ids=d.ids, account=d.directory.account, now=d.now
         )
-        await d.feeder._hold_lease()
-        await other._hold_lease()
-        assert d.feeder.mine
-        assert not other.mine
-        await leases.release(d.database, d.feeder._lease)  # type: ignore[arg-type]
-        await other._hold_lease()
-        assert other.mine
+        first, second = Supervisor(d.database, 1), Supervisor(d.database, 2)
+        mine, theirs = first.run(d.feeder.periodics()), second.run(other.periodics())
+        try:
+            await first.run_now("tasks.feeder")
+            with pytest.raises(Refused):
+                await second.run_now("tasks.feeder")
+            await mine.stop()
+            await second.run_now("tasks.feeder")
+        finally:
+            await mine.stop()
+            await theirs.stop()
 
 
 async def test_changes_until_it_begins(dsn: str, tmp_path: Path) -> None:

@@ -31,8 +31,9 @@ from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
 from smsgw.pipeline.snapshot import Directory
 from smsgw.pipeline.upkeep.maintenance import REMATCH_WITHIN
+from smsgw.pipeline.upkeep.periodic import Periodic, Supervisor
 from smsgw.protocols.session import Session
-from smsgw.runtime import aio, clock
+from smsgw.runtime import clock
 from smsgw.runtime.config import DurabilityConfig
 from smsgw.simulator.carrier import Carrier
 from smsgw.simulator.config import CarrierConfig
@@ -168,17 +169,17 @@ class Node:
 
         self.live = 1
         await manager.start()
-        jobs = [
-            aio.spawn(aio.forever(step, every=every, name=name), name=name)
-            for name, every, step in (
-                ("beat", 2.0, beat),
-                ("release", 0.5, release),
-                ("rematch", 10.0, rematch),
+        jobs = Supervisor(database, number.number).run(
+            (
+                *manager.periodics(),
+                Periodic("beat", 2.0, beat),
+                Periodic("release", 0.5, release),
+                Periodic("rematch", 10.0, rematch),
             )
-        ]
+        )
         self.manager, self.outcomes = manager, outcomes
         await self._stop.wait()
-        await aio.cancel(*jobs)
+        await jobs.stop()
         await manager.stop()
         await outcomes.stop()
         with contextlib.suppress(SmsgwError):

@@ -12,7 +12,7 @@ import pytest
 
 from smsgw.node import operators
 
-ASK = "from smsgw.commands.base import actor; print(actor())"
+ASK = "from smsgw.commands.base import actor; print(actor().label)"
 ROOT, NOBODY = pwd.getpwuid(0).pw_name, pwd.getpwnam("nobody")
 
 
@@ -21,7 +21,7 @@ def test_the_environment_has_no_say() -> None:
     said = subprocess.run(
         [sys.executable, "-c", ASK], env=environment, check=True, capture_output=True, text=True
     )
-    assert said.stdout.strip() == operators.actor(os.getpid(), os.getuid())
+    assert said.stdout.strip() == operators.actor(os.getpid(), os.getuid()).label
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_who_logged_in(
     if login is not None:
         (tmp_path / "77").mkdir()
         (tmp_path / "77" / "loginuid").write_text(login, "ascii")
-    assert operators.actor(77, 0) == expected
+    assert operators.actor(77, 0).label == expected

@@ -29,6 +29,7 @@ from smsgw.pipeline.accept.rows import Builder, Prepared, abroad_of, lane_of, pr
 from smsgw.pipeline.accept.spooling import REPLAY_PATIENCE, Known, Spooling, weight_of
 from smsgw.pipeline.outcomes.writer import MAX_AGE
 from smsgw.pipeline.routing import CARRIER_ZH, Router
+from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.group_commit import Batcher
@@ -168,6 +169,15 @@ class Acceptor:
         await self._writer.start()
         if self._spooling is not None:
             await self._spooling.start()
+
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round between ``start`` and ``stop``."""
+        return () if self._spooling is None else self._spooling.periodics()
+
+    async def caught_up(self) -> None:
+        """Returns when what an earlier run has left in the spool is entered, or after a while."""
+        if self._spooling is not None:
+            await self._spooling.caught_up()
 
     async def stop(self) -> None:
         """Refuse new calls and commit those that wait."""

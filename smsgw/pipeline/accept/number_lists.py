@@ -6,7 +6,7 @@ Kept in memory and followed from the database every second or so, change by chan
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -17,7 +17,8 @@ from smsgw.core.blocklist import OPT_OUT, SOURCE_ZH, BlockList
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
 from smsgw.core.settings import Settings
-from smsgw.runtime import aio, clock
+from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.runtime import clock
 from smsgw.store.config import blocklist as store
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import complaints
@@ -44,7 +45,6 @@ class NumberLists:
         self._over: tuple[Rate, ...] = ()
         self._over_signs: frozenset[str] = frozenset()
         self._over_channels: frozenset[int] = frozenset()
-        self._tasks: list[asyncio.Task[None]] = []
         self._following = asyncio.Lock()
 
     async def load(self, database: Database) -> None:
@@ -52,23 +52,18 @@ class NumberLists:
         self._blocked, self._version = await store.load(database)
         await self.judge(database)
 
-    async def start(self, database: Database) -> None:
-        """Follow the database from now on; ``load`` comes first."""
-        for step, every, name in (
-            (self.follow, FOLLOW_EVERY, "lists.follow"),
-            (self.judge, RATES_EVERY, "lists.judge"),
-        ):
-            self._tasks.append(
-                aio.spawn(aio.forever(partial(step, database), every=every, name=name), name=name)
-            )
-
-    async def stop(self) -> None:
-        """Follow no more."""
-        await aio.cancel(*self._tasks)
+    def periodics(self, database: Database) -> Sequence[Periodic]:
+        """What follows the database; ``load`` comes first."""
+        return (
+            Periodic("lists.follow", FOLLOW_EVERY, partial(self.follow, database)),
+            Periodic("lists.judge", RATES_EVERY, partial(self.judge, database)),
+        )
 
     async def follow(self, database: Database) -> None:
         """Take up what has changed in the block list."""
-        async with self._following:  # a change that comes while the list is folded would be gone with the old one
+        async with (
+            self._following
+        ):  # a change that comes while the list is folded would be gone with the old one
             async for entries, version in store.changes(database, self._version):
                 for entry in entries:
                     self._blocked.change(entry)

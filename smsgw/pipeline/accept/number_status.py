@@ -18,7 +18,8 @@ from smsgw.core.model import TEST_CHANNEL, Report
 from smsgw.core.number_state import OF_CLASS, NumberState
 from smsgw.core.settings import Settings
 from smsgw.core.states import PartState
-from smsgw.runtime import aio, clock
+from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.runtime import clock
 from smsgw.store.config import number_status as store
 from smsgw.store.engine.database import Database, Row
 
@@ -46,7 +47,6 @@ class NumberStatus:
         """Messages whose numbers have something to tell, in order."""
         self._delivered: dict[int, datetime] = {}
         """Numbers that a report has reached."""
-        self._task: asyncio.Task[None] | None = None
 
     async def load(self, database: Database) -> None:
         """Read everything."""
@@ -54,16 +54,9 @@ class NumberStatus:
         self._known, self._version = await store.load(database, days)
         self._days = days
 
-    async def start(self, database: Database) -> None:
-        """Learn and follow the database from now on; ``load`` comes first."""
-        self._task = aio.spawn(
-            aio.forever(partial(self.step, database), every=EVERY, name="numbers.follow"),
-            name="numbers.follow",
-        )
-
-    async def stop(self) -> None:
-        """End."""
-        await aio.cancel(self._task)
+    def periodics(self, database: Database) -> Sequence[Periodic]:
+        """What learns, and follows the database; ``load`` comes first."""
+        return (Periodic("numbers.follow", EVERY, partial(self.step, database)),)
 
     async def step(self, database: Database) -> None:
         """Enter what was noted, and take up what has changed."""

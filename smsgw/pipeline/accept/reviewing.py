@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from smsgw.core.actor import Actor, ActorKind
 from smsgw.core.alarms import WARNING, Finding
 from smsgw.core.errors import Invalid, Refused, message_of
 from smsgw.core.ids import CHINA, time_of
 from smsgw.core.model import MessageType
+from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
 from smsgw.pipeline.snapshot import Directory
@@ -19,14 +21,11 @@ from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import reviews
 from smsgw.store.records import audit
 
-SHELL = "cli:"
-"""Actors at the server's own shell; they may decide about what they have sent themselves."""
-
 
 class TaskDecision(Protocol):
     """What a decision about a task does; how many rows it has."""
 
-    async def __call__(self, task_id: int, *, passes: bool, actor: str, reason: str) -> int: ...
+    async def __call__(self, task_id: int, *, passes: bool, actor: Actor, reason: str) -> int: ...
 
 
 class Reviewing:
@@ -53,21 +52,21 @@ class Reviewing:
         batch_id: int,
         *,
         passes: bool,
-        actor: str,
+        actor: Actor,
         reason: str = "",
-        accounts: tuple[int, ...] | None = None,
     ) -> int:
         """Pass or reject a call or task; how many parts (of a task: rows) it had.
 
-        Who sent it cannot decide about it (``STATE_CONFLICT``), nor anybody twice; a rejection needs a reason.
-        ``accounts`` (None: all): whose calls the reviewer may see.
+        Who sent it cannot decide about it (``STATE_CONFLICT``), but for operators, nor anybody twice; a rejection needs
+        a reason. ``PERMISSION_DENIED``; ``NOT_FOUND`` for what is out of the reviewer's scope.
         """
+        actor.require(Permission.REVIEW_DECIDE)
         if not passes and not reason.strip():
             raise Invalid("PARAM_MISSING", field="reason")
-        row = await reviews.get(self._database, batch_id, accounts=accounts)
+        row = await reviews.get(self._database, batch_id, accounts=actor.scope.whole)
         if row is None:
             raise Refused("NOT_FOUND")
-        if row["submitter"] == actor and not actor.startswith(SHELL):
+        if row["submitter"] == actor.label and actor.kind is not ActorKind.OPERATOR:
             raise Refused("STATE_CONFLICT", reason="不能审核自己提交的短信,请由其他审核员处理")
         if row["task"]:
             return await self._task(batch_id, passes=passes, actor=actor, reason=reason)
@@ -78,8 +77,8 @@ class Reviewing:
                 start = self._start(row, now)
                 latest = time_of(batch_id) + MAX_AGE
                 rows = await reviews.release(
-                    connection, batch_id, now, start=start, expires=min(start + row["validity"], latest), actor=actor,
-                    reason=reason,
+                    connection, batch_id, now, start=start, expires=min(start + row["validity"], latest),
+                    actor=actor.label, reason=reason,
                 )  # fmt: skip
                 queued = [r for r in rows if r["state"] == PartState.QUEUED]
                 ids, directory = sorted({r["id"] for r in queued}), self._directory
@@ -87,7 +86,7 @@ class Reviewing:
                 queues.update((r["pool_id"], r["lane"]) for r in (*queued, *moved))
             else:
                 text = message_of("REVIEW_REJECTED", {"reason": reason})
-                rows = await reviews.reject(connection, batch_id, now, text=text, actor=actor, reason=reason)
+                rows = await reviews.reject(connection, batch_id, now, text=text, actor=actor.label, reason=reason)
             if rows:
                 await audit.append(
                     connection, actor=actor, action="review.pass" if passes else "review.reject",
@@ -100,7 +99,7 @@ class Reviewing:
             PartState.SCHEDULED: "review_passed",
             PartState.REJECTED: "review_rejected",
         }
-        changed = await self._outcomes.sweep(Sweep(run, kinds, {"actor": actor, "reason": reason}))
+        changed = await self._outcomes.sweep(Sweep(run, kinds, {"actor": actor.label, "reason": reason}))
         if not changed:
             raise Refused("STATE_CONFLICT", reason="已审核、已撤销或已过期")
         self._on_queued(queues)

@@ -22,7 +22,8 @@ import structlog
 from smsgw.core.alarms import CRITICAL, Finding
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.pipeline.accept.entering import Entering
-from smsgw.runtime import aio, failpoints
+from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.runtime import failpoints
 from smsgw.store.engine.spool import KEPT, TORN, Reader, Spool
 from smsgw.store.messages import replaying
 from smsgw.store.messages.calls import NewCall, Stored
@@ -30,6 +31,8 @@ from smsgw.store.messages.calls import NewCall, Stored
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY = 0.5
+ROUND_PATIENCE = 4 * 3600.0
+"""Seconds for one round of the replay: a whole spool."""
 """Seconds between tries to replay."""
 START_PATIENCE = 10.0
 """Seconds that a start waits for what an earlier run has left; the rest is replayed while it serves."""
@@ -100,7 +103,6 @@ class Spooling:
         self._judged = judged
         self._freshen = freshen
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
         self._since: float | None = None
         self._over = float("-inf")
         """When the last outage ended."""
@@ -125,7 +127,7 @@ class Spooling:
         """Why the last call could not be spooled; empty when it could."""
 
     async def start(self) -> None:
-        """Take up what an earlier run has left, and begin."""
+        """Take up what an earlier run has left."""
         await self._spool.open()
         for segment in await self._spool.rotate():
             reader = Reader(segment)
@@ -133,20 +135,23 @@ class Spooling:
                 for call in await self._decoded(bodies):
                     self.calls += 1
                     self._hold(call, None)
-        left = not self._spool.empty
-        if left:
+        if not self._spool.empty:
             log.warning("spool.left", calls=self.calls, octets=self._spool.size)
-        self._task = aio.spawn(
-            aio.forever(self._look, every=LOOK_EVERY, name="spool.replay"), name="spool.replay"
-        )
-        if left:  # what was accepted should be found by the first who asks for it
+
+    def periodics(self) -> Sequence[Periodic]:
+        """What brings spooled calls into the database."""
+        return (Periodic("spool.replay", LOOK_EVERY, self._look, patience=ROUND_PATIENCE),)
+
+    async def caught_up(self) -> None:
+        """Returns when what an earlier run has left is entered, or after a while: what was accepted should be found by
+        the first who asks for it."""
+        if not self._spool.empty:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(START_PATIENCE):
                     await self._drained.wait()
 
     async def stop(self) -> None:
-        """End; what is spooled stays for the next start."""
-        await aio.cancel(self._task)
+        """What is spooled stays for the next start."""
         await self._spool.close()
 
     @property

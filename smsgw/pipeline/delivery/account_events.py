@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.snapshot import Directory
-from smsgw.runtime import aio
+from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import account_events as store
 
@@ -25,20 +24,13 @@ class Notices:
         self._directory = directory
         self._bell = bell
         self._ids = ids
-        self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self) -> None:
-        """Begin."""
-        for name, every, step in (
-            ("balance", BALANCE_EVERY, self.balance),
-            ("channels", CHANNELS_EVERY, self.channels),
-        ):
-            task = aio.forever(step, every=every, name=f"notices.{name}", jitter=every / 10)
-            self._tasks.append(aio.spawn(task, name=f"notices.{name}"))
-
-    async def stop(self) -> None:
-        """End."""
-        await aio.cancel(*self._tasks)
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round."""
+        return (
+            Periodic("notices.balance", BALANCE_EVERY, self.balance, jitter=BALANCE_EVERY / 10),
+            Periodic("notices.channels", CHANNELS_EVERY, self.channels, jitter=CHANNELS_EVERY / 10),
+        )
 
     async def balance(self) -> None:
         """``balance.low``, once for each time that an account falls below its mark."""

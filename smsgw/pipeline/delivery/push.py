@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -23,7 +23,8 @@ from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push_http import Answer, Sender
 from smsgw.pipeline.delivery.push_queue import PushQueue
 from smsgw.pipeline.snapshot import Directory
-from smsgw.runtime import aio, clock
+from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.runtime import clock
 from smsgw.store.config import webhooks as store
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
@@ -82,26 +83,28 @@ class Pusher:
         self._writer: Batcher[Result, int | SmsgwError] = Batcher(
             "push", dsn, pushing.commit, max_batch=500, limit=20_000, interval=COMMIT_INTERVAL
         )
-        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Take the endpoints that are free, and begin."""
+        """Take the endpoints that are free."""
         await self._sender.start()
         await self._writer.start()
         self._bell.listeners.append(self._rung)
         await self.follow()
-        for name, every, step in (
-            ("follow", FOLLOW_EVERY, self.follow),
-            ("renew", leases.RENEW_EVERY, self._renew),
-            ("look", LOOK_EVERY, self.look),
-            ("sample", SAMPLE_EVERY, self.sample),
-        ):
-            task = aio.forever(step, every=every, name=f"push.{name}", jitter=every / 10)
-            self._tasks.append(aio.spawn(task, name=f"push.{name}"))
+
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round."""
+        return tuple(
+            Periodic(f"push.{name}", every, step, jitter=every / 10)
+            for name, every, step in (
+                ("follow", FOLLOW_EVERY, self.follow),
+                ("renew", leases.RENEW_EVERY, self._renew),
+                ("look", LOOK_EVERY, self.look),
+                ("sample", SAMPLE_EVERY, self.sample),
+            )
+        )
 
     async def stop(self) -> None:
         """Let calls under way end for a moment, write down what became of them, and give the leases back."""
-        await aio.cancel(*self._tasks)
         if self._rung in self._bell.listeners:
             self._bell.listeners.remove(self._rung)
         queues, self._queues = self._queues, {}
@@ -320,7 +323,9 @@ class Pusher:
     def check(self, endpoint: Endpoint, url: str) -> None:
         """Whether the address may be pushed to now. Raises ``Wrong``."""
         field = "callback_url" if endpoint.callback else "url"
-        host = check_url(url, self._reach_of(endpoint.account_id), field=field, placeholders=not endpoint.callback)
+        host = check_url(
+            url, self._reach_of(endpoint.account_id), field=field, placeholders=not endpoint.callback
+        )
         if endpoint.callback and not host_allowed(host, endpoint.hosts):
             raise Wrong(field, "主机不在允许列表", "the host is not on the account's list")
 

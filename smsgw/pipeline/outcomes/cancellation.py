@@ -11,12 +11,14 @@ from functools import partial
 
 import structlog
 
+from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import first_id
+from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
+from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
-from smsgw.store.engine import leases
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import cancellation as store
 
@@ -50,7 +52,7 @@ class Cancelled:
 
 
 class Cancelling:
-    """``accounts`` (None: all) is whose messages may be cancelled; ``actor`` goes into the message's story."""
+    """Of messages that are in the actor's scope; the actor goes into the message's story."""
 
     def __init__(self, database: Database, outcomes: Outcomes) -> None:
         self._database = database
@@ -59,31 +61,35 @@ class Cancelling:
             _take_back, outcomes, state=PartState.CANCELLED, code="CANCELLED", cls="", event="cancelled"
         )
 
-    async def message(self, message_id: int, *, accounts: Sequence[int] | None, actor: str) -> None:
+    async def message(self, message_id: int, actor: Actor) -> None:
         """Cancel a message. Once more is as good as once.
 
-        ``NOT_FOUND``; ``STATE_CONFLICT`` when a part of it was handed to a carrier, or it has ended.
+        ``PERMISSION_DENIED``, ``NOT_FOUND``; ``STATE_CONFLICT`` when a part of it was handed to a carrier, or it has
+        ended.
         """
-        if not await store.message(self._database, message_id, accounts):
+        actor.require(Permission.MESSAGE_CANCEL)
+        if not await store.message(self._database, message_id, actor.scope.whole):
             raise Refused("NOT_FOUND")
-        if await self.these([message_id], actor=actor):
+        if await self.these([message_id], actor):
             return
         if not await store.is_cancelled(self._database, message_id):
             raise Invalid("STATE_CONFLICT", reason="短信已提交运营商或已结束,不能撤销")
 
-    async def these(self, ids: Sequence[int], *, actor: str) -> int:
+    async def these(self, ids: Sequence[int], actor: Actor) -> int:
         """Cancel messages that were found by other means to be the caller's; how many it was not too late for."""
         done = 0
         for start in range(0, len(ids), store.STEP):
-            done += await self._take_back(ids[start : start + store.STEP], detail={"actor": actor})
+            done += await self._take_back(ids[start : start + store.STEP], detail={"actor": actor.label})
         return done
 
-    async def batch(self, batch_id: int, *, accounts: Sequence[int] | None, actor: str) -> Cancelled:
-        """Cancel what still waits of a call, message by message. ``NOT_FOUND`` when there is no such call."""
+    async def batch(self, batch_id: int, actor: Actor) -> Cancelled:
+        """Cancel what still waits of a call, message by message. ``PERMISSION_DENIED``; ``NOT_FOUND`` when there is no
+        such call."""
+        actor.require(Permission.MESSAGE_CANCEL)
         after = messages = cancelled = 0
-        while ids := await store.of_batch(self._database, batch_id, accounts, after):
+        while ids := await store.of_batch(self._database, batch_id, actor.scope.whole, after):
             messages += len(ids)
-            cancelled += await self.these(ids, actor=actor)
+            cancelled += await self.these(ids, actor)
             after = ids[-1]
         if not messages:
             raise Refused("NOT_FOUND")
@@ -91,6 +97,7 @@ class Cancelling:
 
 
 RESOURCE = "job/recall"
+EVERY = 1.0
 LATECOMERS = 15.0
 """An entry is looked at again after so many seconds: what was being accepted while it was made is queued by then."""
 PAGES = 20
@@ -98,23 +105,31 @@ PAGES = 20
 
 
 class Recall:
-    """The job of a node (one at a time has the lease); ``step`` is run every second or so.
+    """The job of the node that has the lease.
 
     Each entry of the block list is looked at twice: at once, and when no node can accept past it any more. How far the
     second look is, is durable; a restart begins there.
     """
 
     def __init__(
-        self, database: Database, outcomes: Outcomes, node: int, clock: Callable[[], float] = time.monotonic
+        self, database: Database, outcomes: Outcomes, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._database = database
         self._outcomes = outcomes
-        self._node = node
         self._clock = clock
         self._seen = 0
         """Version up to which entries were looked at once."""
         self._notes: deque[tuple[float, int]] = deque(maxlen=1000)
         """When that was, and the version."""
+
+    def periodic(self) -> Periodic:
+        """What comes round."""
+        return Periodic("recall", EVERY, self.step, exclusive=RESOURCE, taken=self._begin)
+
+    def _begin(self) -> None:
+        """Another node may have come further meanwhile."""
+        self._notes.clear()
+        self._seen = 0
 
     async def step(self) -> None:
         """Recall what newly blocked numbers still wait for."""
@@ -122,13 +137,8 @@ class Recall:
             done, newest = await store.position(connection), await store.newest(connection)
         if newest <= done:
             return
-        lease = await leases.acquire(self._database, RESOURCE, self._node)
-        if lease is None:
-            self._notes.clear()
-            self._seen = 0
-            return
         self._seen = max(self._seen, done)
-        reached = await self._look(self._seen, newest, lease)
+        reached = await self._look(self._seen, newest)
         if reached > self._seen:
             self._seen = reached
             self._notes.append((self._clock(), reached))
@@ -136,16 +146,16 @@ class Recall:
         while self._notes and self._clock() - self._notes[0][0] >= LATECOMERS:
             due = self._notes.popleft()[1]
         if due > done:
-            reached = await self._look(done, due, lease)
+            reached = await self._look(done, due)
             if reached < due:
                 self._notes.appendleft((self._clock() - LATECOMERS, due))
             async with self._database.acquire(timeout=TIMEOUT) as connection:
                 await store.set_position(connection, reached)
 
-    async def _look(self, after: int, until: int, lease: leases.Lease) -> int:
+    async def _look(self, after: int, until: int) -> int:
         """Look at the entries behind one version up to another; how far it has come."""
         for _ in range(PAGES):
-            if after >= until or not lease.still_mine():
+            if after >= until:
                 break
             async with self._database.acquire(timeout=TIMEOUT) as connection:
                 rows = await store.entries(connection, after)

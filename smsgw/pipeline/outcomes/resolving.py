@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import first_id
+from smsgw.core.permissions import Permission
 from smsgw.core.states import DECISIONS, PartState
 from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.messages import sweeps
 
 
-async def resolve(outcomes: Outcomes, message_id: int, part: int, decision: str, *, actor: str) -> int:
+async def resolve(outcomes: Outcomes, message_id: int, part: int, decision: str, *, actor: Actor) -> int:
     """Decide about a part (0: all that are unknown); how many it was.
 
-    ``PARAM_INVALID`` for what is no decision; ``STATE_CONFLICT`` when nothing of the message is unknown, or it is to be
-    sent again and cannot be: it is too old for its report to be matched, or its channel does not send.
+    ``PERMISSION_DENIED``; ``PARAM_INVALID`` for what is no decision; ``STATE_CONFLICT`` when nothing of the message is
+    unknown, or it is to be sent again and cannot be: it is too old for its report to be matched, or its channel does
+    not send.
     """
+    actor.require(Permission.MESSAGE_RESOLVE)
     state = DECISIONS.get(decision)
     if state is None:
         raise Invalid("PARAM_INVALID", field="decision", reason=f"可选 {', '.join(DECISIONS)}")
@@ -35,7 +39,7 @@ async def resolve(outcomes: Outcomes, message_id: int, part: int, decision: str,
         code = f"OPERATOR:{decision.upper()}"
         return await sweeps.decide_unknown(connection, message_id, part, int(state), now, code)
 
-    detail = {"decision": decision, "actor": actor}
+    detail = {"decision": decision, "actor": actor.label}
     changed = await outcomes.sweep(Sweep(run, dict.fromkeys(DECISIONS.values(), "decided"), detail))
     if not changed:
         raise Invalid("STATE_CONFLICT", reason=problems[0] if problems else "没有结果未知的分段")

@@ -18,7 +18,8 @@ from smsgw.core.errors import SmsgwError
 from smsgw.core.model import ChannelStatus
 from smsgw.core.routes import RouteTable
 from smsgw.core.settings import Settings
-from smsgw.runtime import aio, clock
+from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
 from smsgw.store.records import alarms as store
 
@@ -60,15 +61,10 @@ class AlarmTable:
         self._now = now
         self._watch = Watch()
         self._standing: dict[tuple[str, str], Standing] = {}
-        self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin to look."""
-        self._task = aio.spawn(aio.forever(self.look, every=EVERY, name="alarms"), name="alarms")
-
-    async def stop(self) -> None:
-        """End."""
-        await aio.cancel(self._task)
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round."""
+        return (Periodic("alarms", EVERY, self.look),)
 
     @property
     def standing(self) -> list[Standing]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 import structlog
 
 from smsgw.core.alarms import CRITICAL, Finding
 from smsgw.core.errors import SmsgwError
-from smsgw.runtime import aio, clock
+from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.runtime import clock
 from smsgw.runtime.config import Config
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
@@ -51,20 +52,21 @@ class Auditing:
         self._unsealed = ""
         """Why the last step took nothing in."""
         self._looked_back = 0.0
-        self._tasks: list[asyncio.Task[None]] = []
         self._turn = asyncio.Lock()
 
     async def start(self) -> None:
-        """Look whether everything that was anchored is still there, and begin."""
+        """Look whether everything that was anchored is still there."""
         await self._look_back()
-        for name, every, step in (("seal", self._every, self.step), ("prune", PRUNE_EVERY, self._prune)):
-            self._tasks.append(
-                aio.spawn(aio.forever(step, every=every, name=f"audit.{name}"), name=f"audit.{name}")
-            )
+
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round."""
+        return (
+            Periodic("audit.seal", self._every, self.step),
+            Periodic("audit.prune", PRUNE_EVERY, self._prune),
+        )
 
     async def stop(self) -> None:
         """Seal and write down what there is."""
-        await aio.cancel(*self._tasks)
         with contextlib.suppress(SmsgwError, TimeoutError):  # the database is away: the next start does it
             async with asyncio.timeout(STOP_PATIENCE):
                 await self.step()

@@ -17,8 +17,8 @@ from smsgw.core.ids import first_id
 from smsgw.pipeline.outcomes.writer import MAX_AGE
 from smsgw.pipeline.snapshot import Directory
 from smsgw.pipeline.upkeep import rerouting
+from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
-from smsgw.store.engine import leases
 from smsgw.store.engine.database import CONFLICT, OUTAGE, Connection, Database, Row, connect, unavailable
 from smsgw.store.messages import holding as store
 
@@ -28,32 +28,31 @@ RESOURCE = "job/holding"
 LOOK_AGAIN = 30.0
 """Seconds after which it is looked for held messages of active accounts though no account has changed."""
 BATCH_TIMEOUT = 30.0
-LEASED_FOR = 5.0
-"""Seconds of work on one lease; then it is taken anew."""
+EVERY = 0.5
 
 Batch = Callable[[Connection, int, datetime, int], Awaitable[list[Row]]]
 
 
 class Holding:
-    """The job of a node; ``step`` is run every half second or so."""
+    """The job of the node that has the lease."""
 
     def __init__(
         self,
         database: Database,
         directory: Directory,
-        node: int,
         on_queued: Callable[[set[tuple[int, int]]], None],
     ) -> None:
         self._database = database
         self._directory = directory
-        self._node = node
         self._on_queued = on_queued
         self._resumed_for: frozenset[int] | None = None
         """The stopped accounts when nothing of the others was held."""
         self._looked_at = 0.0
-        self._lease: leases.Lease | None = None
-        self._leased_at = 0.0
         self._connection: Connection | None = None
+
+    def periodic(self) -> Periodic:
+        """What comes round."""
+        return Periodic("hold", EVERY, self.step, exclusive=RESOURCE)
 
     async def step(self) -> None:
         """Hold and resume what there is to."""
@@ -83,8 +82,6 @@ class Holding:
             log.info("holding.interrupted", error=type(exc).__name__)
             connection.terminate()
             return False
-        finally:
-            await self._let_go()
         return not todo
 
     async def _writer(self) -> Connection:
@@ -102,26 +99,15 @@ class Holding:
 
     async def _batch(self, connection: Connection, batch: Batch, account_id: int) -> int:
         """One transaction; how many parts it has moved."""
-        if not await self._leased():
-            return 0
         now = clock.now()
         async with asyncio.timeout(BATCH_TIMEOUT):
             async with connection.transaction():
                 rows = await batch(connection, account_id, now, first_id(now - MAX_AGE))
                 # What was held while its account was moved follows.
-                ids = sorted({id_ for row in rows for id_ in row["ids"] or ()}) if batch is store.resume else []
+                ids = (
+                    sorted({id_ for row in rows for id_ in row["ids"] or ()}) if batch is store.resume else []
+                )
                 directory = self._directory
                 _, moved = await rerouting.follow(connection, directory.table, directory.pools, ids, now)
         self._on_queued({(row["pool_id"], row["lane"]) for row in (*rows, *moved)})
         return sum(row["parts"] for row in rows)
-
-    async def _leased(self) -> bool:
-        if self._lease is None or time.monotonic() - self._leased_at > LEASED_FOR:
-            self._lease = await leases.acquire(self._database, RESOURCE, self._node)
-            self._leased_at = time.monotonic()
-        return self._lease is not None and self._lease.still_mine()
-
-    async def _let_go(self) -> None:
-        if self._lease is not None:
-            lease, self._lease = self._lease, None
-            await leases.release(self._database, lease)

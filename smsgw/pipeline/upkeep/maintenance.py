@@ -5,9 +5,8 @@ Each job is a small bounded step, run every few seconds; on several nodes the st
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import structlog
@@ -22,7 +21,8 @@ from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
 from smsgw.pipeline.snapshot import Directory
 from smsgw.pipeline.upkeep import rerouting
 from smsgw.pipeline.upkeep.holding import Holding
-from smsgw.runtime import aio, clock
+from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.runtime import clock
 from smsgw.runtime.config import Config
 from smsgw.store.config import blocklist, codes, number_status
 from smsgw.store.engine import partitions
@@ -54,6 +54,7 @@ ORPHANS_KEPT = timedelta(hours=72)
 """A report waits this long for the answer that names its part."""
 RECOUNT_HOURS = range(2, 6)
 """By night, when few send."""
+RECOUNT_PATIENCE = 4 * 3600.0
 ROLL_UPS = 200
 """Steps of the statistics in one go; what is left has its turn with the next."""
 EVER = datetime.min.replace(tzinfo=UTC)
@@ -84,38 +85,35 @@ class Maintenance:
         self._ids = ids
         self._config = config
         self._on_queued = on_queued
-        self._holding = Holding(database, directory, config.node.number, on_queued)
-        self._recall = Recall(database, outcomes, config.node.number)
+        self._holding = Holding(database, directory, on_queued)
+        self._recall = Recall(database, outcomes)
         self._swept = 0
         """Number up to which the recent messages were swept."""
         self._looked_back: dict[str, datetime] = {}
         self.kept: list[date] = []
         """Days whose retention is over and that hold unfinished parts."""
-        self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self) -> None:
-        """Begin all jobs."""
-        for name, every, step in (
-            ("release", 0.5, self._release),
-            ("hold", 0.5, self._holding.step),
-            ("recall", 1.0, self._recall.step),
-            ("reviews", 10.0, self._reviews),
-            ("unknown", 2.0, self._unknown),
-            ("expire", 2.0, self._expire),
-            ("no_report", 60.0, self._no_report),
-            ("orphans", 60.0, self._orphans),
-            ("rematch", 10.0, self._rematch),
-            ("join", 30.0, self._join),
-            ("nonces", 60.0, self._nonces),
-            ("partitions", 600.0, self._partitions),
-            ("roll_up", 20.0, self._roll_up),
-            ("recount", 900.0, self._recount),
-        ):
-            self._tasks.append(aio.spawn(aio.forever(step, every=every, name=name), name=f"keeper.{name}"))
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round."""
+        return (
+            Periodic("release", 0.5, self._release),
+            self._holding.periodic(),
+            self._recall.periodic(),
+            Periodic("reviews", 10.0, self._reviews),
+            Periodic("unknown", 2.0, self._unknown),
+            Periodic("expire", 2.0, self._expire),
+            Periodic("no_report", 60.0, self._no_report),
+            Periodic("orphans", 60.0, self._orphans),
+            Periodic("rematch", 10.0, self._rematch),
+            Periodic("join", 30.0, self._join),
+            Periodic("nonces", 60.0, self._nonces),
+            Periodic("partitions", 600.0, self._partitions),
+            Periodic("roll_up", 20.0, self._roll_up),
+            Periodic("recount", 900.0, self._recount, patience=RECOUNT_PATIENCE),
+        )
 
     async def stop(self) -> None:
-        """End all jobs."""
-        await aio.cancel(*self._tasks)
+        """Let connections go; the jobs have ended."""
         self._holding.stop()
 
     async def _sweep(

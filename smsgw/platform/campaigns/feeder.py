@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,14 +24,13 @@ from smsgw.core.policy import NO_POLICY, TYPE_ZH, PolicySet
 from smsgw.core.schedule import Hours
 from smsgw.core.templates import Review
 from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
+from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.platform.campaigns.body_template import wording_of
 from smsgw.platform.campaigns.chunk_guard import AsideGate, ChunkGuard
 from smsgw.platform.campaigns.model import AHEAD, GRACE, hours_of, recurrence_of
 from smsgw.platform.campaigns.service import Tasks
-from smsgw.runtime import aio, clock, failpoints
-from smsgw.store.engine import leases
+from smsgw.runtime import clock, failpoints
 from smsgw.store.engine.database import Database
-from smsgw.store.engine.leases import Lease
 from smsgw.store.messages import task_aside, task_parts
 from smsgw.store.messages import tasks as store
 from smsgw.store.messages.tasks import Chunk, Recipient, Task
@@ -110,7 +109,6 @@ class Feeder:
         tasks: Tasks,
         acceptor: Acceptor,
         *,
-        node: int,
         ids: IdSource,
         account: Callable[[int], Account | None],
         policies: Callable[[], PolicySet] = lambda: NO_POLICY,
@@ -119,74 +117,36 @@ class Feeder:
         self._database = database
         self._tasks = tasks
         self._acceptor = acceptor
-        self._node = node
         self._ids = ids
         self._account = account
         self._policies = policies
         self._now = now
-        self._lease: Lease | None = None
         self._feeds: dict[int, _Feed] = {}
         self._paced: dict[int, float] = {}
         """When the next chunk of an account may come; only accounts that exist are in it."""
-        self._jobs: list[asyncio.Task[None]] = []
         self._reconciled = float("-inf")
         self._counted = float("-inf")
         self._count_after = 0
         self.fed = 0
         """Rows that this process has fed."""
 
-    async def start(self) -> None:
-        """Begin; the lease is taken when it is free."""
-        self._jobs = [
-            aio.spawn(
-                aio.forever(self._hold_lease, every=leases.RENEW_EVERY, name="tasks.lease"),
-                name="tasks.lease",
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round, on the node that has the lease."""
+        return (
+            Periodic(
+                "tasks.feeder",
+                TICK,
+                self.step,
+                exclusive=RESOURCE,
+                taken=self._begin_anew,
+                wake=self._tasks.wake,
             ),
-            aio.spawn(self._run(), name="tasks.feeder"),
-        ]
+        )
 
-    async def stop(self) -> None:
-        """End, and let another node go on."""
-        await aio.cancel(*self._jobs)
-        if self._lease is not None:
-            await leases.release(self._database, self._lease)
-            self._lease = None
-
-    async def _hold_lease(self) -> None:
-        if self._lease is not None:
-            await leases.renew(self._database, [self._lease])
-            if self._lease.lost:
-                self._lease = None
-        if self._lease is None:
-            self._lease = await leases.acquire(self._database, RESOURCE, self._node)
-            if self._lease is not None:
-                self._feeds.clear()
-                self._reconciled = float("-inf")
-                self._tasks.wake.set()
-
-    @property
-    def mine(self) -> bool:
-        """Whether this node feeds."""
-        return self._lease is not None and self._lease.still_mine()
-
-    async def _run(self) -> None:
-        while True:
-            progress = False
-            try:
-                if self.mine:
-                    progress = await self.step()
-            except asyncio.CancelledError:
-                raise
-            except Temporary as exc:
-                log.warning("job.put_off", job="tasks.feeder", error=str(exc))
-            except Exception:  # a supervisor: one failing round must not end the job
-                log.exception("job.failed", job="tasks.feeder")
-            if not progress:
-                self._tasks.wake.clear()
-                try:
-                    await asyncio.wait_for(self._tasks.wake.wait(), TICK)
-                except TimeoutError:
-                    continue
+    def _begin_anew(self) -> None:
+        """Another node may have fed meanwhile."""
+        self._feeds.clear()
+        self._reconciled = float("-inf")
 
     @property
     def _beside_others(self) -> bool:
@@ -450,7 +410,9 @@ class Feeder:
                 raise shut
             await gate.mark(connection)
 
-    async def _refused(self, task: Task, feed: _Feed, account: Account, was: ChunkGuard, exc: SmsgwError) -> int:
+    async def _refused(
+        self, task: Task, feed: _Feed, account: Account, was: ChunkGuard, exc: SmsgwError
+    ) -> int:
         """The door has refused a call as a whole: later, by somebody's hand, or one row alone."""
         feed.rows = []
         if isinstance(exc, Temporary) or exc.code == "STATE_CONFLICT":

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import structlog
 
 from smsgw.core.errors import SmsgwError, Temporary
+from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.platform.campaigns.service import Tasks, after_import, members_of, plan_of
 from smsgw.platform.campaigns.sheets import Form
 from smsgw.platform.campaigns.worker import ImportJob, Job
 from smsgw.platform.campaigns.workers import Workers
-from smsgw.runtime import aio, clock
+from smsgw.runtime import clock
 from smsgw.store import uploads
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import tasks as store
@@ -24,6 +26,8 @@ from smsgw.store.messages.tasks import Task
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY = 1.0
+IMPORTS_PATIENCE = 4 * 3600.0
+"""Seconds for all imports that wait, one after the other; each has a limit of its own."""
 SWEEP_EVERY = 600.0
 MAX_TRIES = 3
 """Of a file that breaks the reader."""
@@ -39,18 +43,13 @@ class Importer:
         self._keep = timedelta(days=keep_days)
         self._workers = Workers()
         self._tries: Counter[int] = Counter()
-        self._jobs: list[asyncio.Task[None]] = []
 
-    async def start(self) -> None:
-        """Begin."""
-        for name, every, step in (("import", LOOK_EVERY, self._look), ("sweep", SWEEP_EVERY, self._sweep)):
-            self._jobs.append(
-                aio.spawn(aio.forever(step, every=every, name=f"tasks.{name}"), name=f"tasks.{name}")
-            )
-
-    async def stop(self) -> None:
-        """End; an import under way is undone, and done again at the next start."""
-        await aio.cancel(*self._jobs)
+    def periodics(self) -> Sequence[Periodic]:
+        """What comes round. An import that is cut off is undone, and done again at the next start."""
+        return (
+            Periodic("tasks.import", LOOK_EVERY, self._look, patience=IMPORTS_PATIENCE),
+            Periodic("tasks.sweep", SWEEP_EVERY, self._sweep),
+        )
 
     async def _look(self) -> None:
         while found := await store.to_import(self._database, self._node, 1):

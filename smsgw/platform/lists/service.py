@@ -175,7 +175,7 @@ async def unmask_allowed(change: Change, *, kind: str = "", limit: int = 100) ->
     """Entries of the allow list, to be shown with whole numbers: that is entered into the audit log."""
     async with change.unit(Permission.ALLOW_VIEW) as unit:
         unit.actor.require(Permission.MESSAGE_UNMASK)
-        seen = change.actor.scope.accounts
+        seen = change.actor.scope.whole
         found = await queries.newest_allowed(unit.connection, accounts=seen, kind=kind, limit=limit)
         unit.record("numbers.unmask", "allow", after={"numbers": len(found)})
     return found
@@ -209,7 +209,7 @@ async def enter_complaint(
             channel_id = await unit.connection.fetchval("SELECT id FROM channel WHERE name = $1", channel)
             if channel_id is None:
                 raise Invalid("NOT_FOUND")
-        seen = change.actor.scope.accounts
+        seen = change.actor.scope.whole
         about = await unit.connection.fetchrow(
             _ABOUT, number, first_id(clock.now() - timedelta(days=days)), sign, channel_id,
             None if seen is None else list(seen),

@@ -79,7 +79,7 @@ async def set_state(
 
 async def remove(change: Change, id_: int) -> None:
     """Take back a filing; ``NOT_FOUND``."""
-    seen = change.actor.scope.accounts
+    seen = change.actor.scope.whole
     async with change.unit(Permission.FILING_EDIT) as unit:
         row = (
             await unit.connection.fetchrow(_REMOVE, id_, None if seen is None else list(seen))
