@@ -159,7 +159,7 @@ async def test_numbers_are_blocked_for_the_account_and_taken_off_again(dsn: str,
 
         # what the accept path would follow
         entries = await list_queries.find(api.ctx.db, "86" + A, accounts=None)
-        assert {(e["account"], e["source"]) for e in entries} == {("acme", "manual"), ("acme", "opt_out")}
+        assert {(e.account, e.source) for e in entries} == {("acme", "manual"), ("acme", "opt_out")}
 
         gone = await api.post("/blocklist/remove", {"numbers": [A, B], "reason": "误加"})
         assert gone.data["changed"] == 2

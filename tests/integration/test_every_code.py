@@ -322,7 +322,7 @@ async def _(own: Own) -> Provoked:
     await lists.block(by("t", own.api.ctx.db), ["86" + own.phone], Scope(own.id), OPT_OUT, "")
     await own.api.lists.follow(own.api.ctx.db)
     (entry,) = await list_queries.find(own.api.ctx.db, "86" + own.phone, accounts=None)
-    return await own.refused({"time": f"{entry['since'].astimezone(CHINA):%Y-%m-%d %H:%M}"})
+    return await own.refused({"time": f"{entry.since.astimezone(CHINA):%Y-%m-%d %H:%M}"})
 
 
 @case("COMPLAINT_CEILING")

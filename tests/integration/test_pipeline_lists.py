@@ -62,9 +62,9 @@ async def lists(database: Database, limits: Settings | None = None) -> NumberLis
 async def test_the_audit_log_has_no_whole_number(database: Database) -> None:
     """Wherever it stands, also in what people write (the fixture ``dsn`` looks at what all tests have written)."""
     told = "用户 13800138000 来电"
-    await lists.block(by("t", database), [PHONE, "447700900123"], ALL, MANUAL, told)
-    await lists.unblock(by("t", database), PHONE, None, reason=told)
-    await lists.unblock(by("t", database), "447700900123", None, reason="")
+    await list_service.block(by("t", database), [PHONE, "447700900123"], ALL, MANUAL, told)
+    await list_service.unblock(by("t", database), PHONE, None, reason=told)
+    await list_service.unblock(by("t", database), "447700900123", None, reason="")
     await numbers.put_overrides(database, [("13800138000", "CMCC", "")], actor="t")
     await numbers.remove_override(database, "13800138000", actor="t")
     await numbers.remove_override(database, "1380013", actor="t")
@@ -79,13 +79,13 @@ async def test_the_audit_log_has_no_whole_number(database: Database) -> None:
 
 
 async def test_what_is_added_and_removed_reaches_a_node_that_follows(database: Database) -> None:
-    await lists.block(by("t", database), [PHONE], ALL, MANUAL, "asked")
+    await list_service.block(by("t", database), [PHONE], ALL, MANUAL, "asked")
     node = await lists(database)
     assert len(node) == 1
     assert node.refusal(PHONE, 1, MessageType.OTP, "") == ("NUMBER_BLACKLISTED", {"list": "人工黑名单"})
     assert node.refusal(OTHER, 1, MessageType.OTP, "") is None
 
-    await lists.block(by("t", database), [OTHER], Scope(7, "marketing", "店"), COMPLAINT, "")
+    await list_service.block(by("t", database), [OTHER], Scope(7, "marketing", "店"), COMPLAINT, "")
     assert node.refusal(OTHER, 7, MARKETING, "店") is None  # not yet seen
     await node.follow(database)
     assert node.refusal(OTHER, 7, MARKETING, "店") == ("NUMBER_BLACKLISTED", {"list": "投诉黑名单"})
@@ -93,8 +93,8 @@ async def test_what_is_added_and_removed_reaches_a_node_that_follows(database: D
     assert node.refusal(OTHER, 7, MessageType.NOTICE, "店") is None
     assert node.refusal(OTHER, 8, MARKETING, "店") is None
 
-    assert await lists.unblock(by("t", database), PHONE, Scope(1), reason="") == 0
-    assert await lists.unblock(by("t", database), PHONE, ALL, reason="asked again") == 1
+    assert await list_service.unblock(by("t", database), PHONE, Scope(1), reason="") == 0
+    assert await list_service.unblock(by("t", database), PHONE, ALL, reason="asked again") == 1
     await node.follow(database)
     assert node.refusal(PHONE, 1, MessageType.OTP, "") is None
     assert (await lists(database)).refusal(PHONE, 1, MessageType.OTP, "") is None
@@ -104,7 +104,7 @@ async def test_what_is_added_and_removed_reaches_a_node_that_follows(database: D
 
 async def test_an_entry_ends_by_itself(database: Database) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=30)
-    await lists.block(by("t", database), [PHONE], ALL, MANUAL, "", expires_at=soon)
+    await list_service.block(by("t", database), [PHONE], ALL, MANUAL, "", expires_at=soon)
     now = datetime.now(UTC).timestamp()
     for seconds, blocked in ((0, True), (60, False)):
         node = NumberLists(Settings, clock=lambda at=now + seconds: at)  # type: ignore[misc]
@@ -122,7 +122,7 @@ async def test_an_opt_out_says_since_when_and_yields_to_a_block(database: Databa
     node = await lists(database)
     assert node.refusal(PHONE, 7, MARKETING, "店") == ("NUMBER_OPTED_OUT", {"time": "2026-03-01 12:30"})
     assert node.refusal(PHONE, 7, MessageType.OTP, "店") is None
-    await lists.block(by("t", database), [PHONE], ALL, MANUAL, "")
+    await list_service.block(by("t", database), [PHONE], ALL, MANUAL, "")
     await node.follow(database)
     assert node.refusal(PHONE, 7, MARKETING, "店") == ("NUMBER_BLACKLISTED", {"list": "人工黑名单"})
     assert await list_queries.count(database, accounts=None) == {MANUAL: 1, OPT_OUT: 1}
@@ -134,7 +134,7 @@ async def test_who_opted_out_again_after_being_taken_off_is_on_the_list_again(da
     for _ in range(2):
         async with database.transaction() as connection:
             assert await blocklist.put(connection, [entry], replace=False) == 1
-        assert await lists.unblock(by("t", database), PHONE, None, reason="consented") == 1
+        assert await list_service.unblock(by("t", database), PHONE, None, reason="consented") == 1
 
 
 async def test_only_telephone_numbers_opt_out() -> None:
@@ -170,7 +170,7 @@ async def test_many_changes_are_folded_in(database: Database, monkeypatch: pytes
     monkeypatch.setattr("smsgw.core.blocklist.FOLD_AT", 100)
     node = await lists(database)
     numbers = [f"8613800{n:06d}" for n in range(12_000)]
-    await lists.block(by("t", database), numbers, ALL, MANUAL, "")
+    await list_service.block(by("t", database), numbers, ALL, MANUAL, "")
     await node.follow(database)
     assert len(node) == 12_000
     assert node.refusal(numbers[-1], 1, MessageType.OTP, "") is not None
@@ -300,7 +300,7 @@ async def test_complaints_above_the_ceiling_stop_marketing_there(database: Datab
     limits = Settings(complaint_ceiling=100, complaint_minimum=2)
 
     for n, stopped in enumerate((False, True)):
-        await lists.enter_complaint(
+        await list_service.enter_complaint(
             by("t", database), PHONE, sign="店", channel="a", note="", block_number=False
         )
         node = await lists(database, limits)
@@ -312,10 +312,10 @@ async def test_complaints_above_the_ceiling_stop_marketing_there(database: Datab
         assert rates == {"a": (n + 1, 10_000), "店": (n + 1, 200_000)}
     assert [f.object for f in node.findings()] == ["channel/a"]
 
-    await lists.enter_complaint(
+    await list_service.enter_complaint(
         by("t", database), PHONE, sign="别家", channel="", note="", block_number=False
     )
-    await lists.enter_complaint(
+    await list_service.enter_complaint(
         by("t", database), PHONE, sign="别家", channel="", note="", block_number=False
     )
     await node.judge(database)
@@ -335,20 +335,20 @@ async def test_a_complaint_is_about_the_newest_message_that_fits(database: Datab
             "coding, parts, concat_ref, price) VALUES ($1, $1, 1, 'api', 'notice', $2, '', '', '', $3, '', 1, 1, 1)",
             id_, PHONE, sign,
         )  # fmt: skip
-    about = await lists.enter_complaint(
+    about = await list_service.enter_complaint(
         by("t", database), PHONE, sign="", channel="", note="", block_number=False
     )
     assert (about.message_id, about.sign) == (now - 1, "别家")
-    about = await lists.enter_complaint(
+    about = await list_service.enter_complaint(
         by("t", database), PHONE, sign="店", channel="", note="", block_number=False
     )
     assert (about.message_id, about.sign) == (now - 2, "店")
-    about = await lists.enter_complaint(
+    about = await list_service.enter_complaint(
         by("t", database), OTHER, sign="", channel="", note="", block_number=False
     )
     assert (about.message_id, about.sign) == (None, "")
     with refused("NOT_FOUND"):
-        await lists.enter_complaint(
+        await list_service.enter_complaint(
             by("t", database), OTHER, sign="", channel="nowhere", note="", block_number=False
         )
 
