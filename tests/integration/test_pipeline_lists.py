@@ -22,6 +22,7 @@ from smsgw.core.settings import Settings
 from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.platform.lists import queries as list_queries
+from smsgw.platform.lists import service as list_service
 from smsgw.platform.settings import service as settings_service
 from smsgw.runtime import aio
 from smsgw.store.config import accounts, blocklist, codes, extensions, numbers, settings
