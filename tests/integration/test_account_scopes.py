@@ -15,8 +15,8 @@ from test_portal import Browser
 from test_portal import send as submit
 
 from smsgw.core.states import PartState
+from smsgw.platform.statistics import queries as statistics
 from smsgw.store.config import accounts
-from smsgw.store.messages import counters
 from smsgw.store.messages import lookup as store
 
 
@@ -74,9 +74,9 @@ async def test_home_counts_the_accounts_of_the_one_who_looks(dsn: str, tmp_path:
             "both": (5, 5, 4, 1),
             "none": (0, 0, 0, 0),
         }
-        chart = await counters.per_minute(site.db, accounts=(site.accounts["clinic"],))
+        chart = await statistics.per_minute(site.db, accounts=(site.accounts["clinic"],))
         assert sum(n for _, metric, n in chart if metric == "accepted") == 2
-        assert await counters.per_minute(site.db, accounts=()) == []
+        assert await statistics.per_minute(site.db, accounts=()) == []
 
 
 async def _traffic(site: Site) -> None:

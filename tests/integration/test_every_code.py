@@ -36,11 +36,12 @@ from smsgw.platform.change import Change
 from smsgw.platform.content import service as registry
 from smsgw.platform.lists import queries as list_queries
 from smsgw.platform.lists import service as lists
+from smsgw.platform.numbers import service as number_service
 from smsgw.platform.policies import service as policies
 from smsgw.platform.words import service as words
 from smsgw.runtime.aio import spawn
 from smsgw.runtime.config import HttpConfig
-from smsgw.store.config import accounts, number_status
+from smsgw.store.config import accounts
 from smsgw.store.config.keys import SCOPES, NewKey
 from smsgw.store.messages import complaints
 from smsgw.web import listening, plain_http
@@ -347,7 +348,7 @@ async def _(own: Own) -> Provoked:
 @case("NUMBER_EMPTY")
 async def _(own: Own) -> Provoked:
     db = own.api.ctx.db
-    await number_status.put(db, {"86" + own.phone: NumberState.EMPTY}, datetime.now(UTC), actor="t")
+    await number_service.learn(by("t", db), {"86" + own.phone: NumberState.EMPTY}, datetime.now(UTC))
     await own.api.numbers.step(db)
     await own.policy("drop_empty", "true")
     return await own.refused({})

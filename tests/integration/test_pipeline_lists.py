@@ -21,6 +21,7 @@ from smsgw.core.model import MessageType
 from smsgw.core.settings import Settings
 from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.upkeep.alarms import AlarmTable
+from smsgw.platform.alarms import service as alarm_service
 from smsgw.platform.lists import queries as list_queries
 from smsgw.platform.lists import service as list_service
 from smsgw.platform.settings import service as settings_service
@@ -267,14 +268,14 @@ async def test_acknowledging(database: Database) -> None:
     watch = keeper(database, trouble)
     await watch.look()
     (alarm,) = await alarms.list_(database)
-    assert await alarms.acknowledge(database, [alarm.id], actor="me") == 1
+    assert await alarm_service.acknowledge(by("me", database), [alarm.id]) == 1
     await watch.look()
     (taken,) = await alarms.list_(database)
     assert taken.acked_by == "me"
     trouble.found = []
     await watch.look()
     with refused("NOT_FOUND"):
-        await alarms.acknowledge(database, [alarm.id], actor="me")
+        await alarm_service.acknowledge(by("me", database), [alarm.id])
 
 
 # --- complaints ------------------------------------------------------------------------------------------------------

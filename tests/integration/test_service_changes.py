@@ -20,22 +20,27 @@ import pytest_asyncio
 
 import smsgw.platform
 from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope
+from smsgw.core.audit import Report
 from smsgw.core.blocklist import Scope as BlockScope
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import IdSource
 from smsgw.core.keywords import Action, Word
+from smsgw.core.number_state import NumberState
 from smsgw.core.permissions import ALL, Permission
 from smsgw.core.policy import Listed
 from smsgw.core.states import PartState
 from smsgw.core.templates import Registration, Review
 from smsgw.core.url_filings import Filing
+from smsgw.platform.alarms import service as alarms
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
+from smsgw.platform.audit import service as auditing
 from smsgw.platform.change import Change, Unrecorded
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN, TEMPLATE
 from smsgw.platform.lists import service as lists
 from smsgw.platform.messages import service as messages
+from smsgw.platform.numbers import service as numbers
 from smsgw.platform.policies import service as policies
 from smsgw.platform.settings import service as settings
 from smsgw.platform.url_filings import service as url_filings
@@ -46,6 +51,7 @@ from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
 from smsgw.store.messages.accepting import commit_calls
 from smsgw.store.messages.calls import NewCall, Stored
+from smsgw.store.records import alarms as store_alarms
 from smsgw.store.records import audit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -238,7 +244,7 @@ async def test_a_change_tells_the_customer_with_it(world: World) -> None:
         unit.record("sign.approved", "sign/1")
         unit.tell(world.account_id, "sign.reviewed", {"sign": "测试"})
     events = await world.database.fetch(
-        "SELECT kind FROM customer_event WHERE account_id = $1", world.account_id
+        "SELECT kind FROM customer_event WHERE account_id = $1 AND detail->>'sign' = '测试'", world.account_id
     )
     assert [row["kind"] for row in events] == ["sign.reviewed"]
 
@@ -397,6 +403,38 @@ async def _(world: World, change: Change) -> None:
 async def _(world: World, change: Change) -> None:
     filed = await url_filings.file(world.change, world.account_id, f"{world.name()}.example.com")
     await url_filings.remove(change, filed.id)
+
+
+@example(numbers.learn, "number_status.import")
+async def _(world: World, change: Change) -> None:
+    await numbers.learn(change, {f"86{NUMBER}": NumberState.EMPTY}, datetime.now(UTC))
+
+
+@example(numbers.forget, "number_status.remove")
+async def _(world: World, change: Change) -> None:
+    await numbers.learn(world.change, {f"86{NUMBER}": NumberState.EMPTY}, datetime.now(UTC))
+    assert await numbers.forget(change, [f"86{NUMBER}"]) == 1
+
+
+@example(numbers.unmask, "numbers.unmask")
+async def _(world: World, change: Change) -> None:
+    await numbers.unmask(change, 90)
+
+
+@example(alarms.acknowledge, "alarm.ack")
+async def _(world: World, change: Change) -> None:
+    object_ = world.name()
+    async with world.database.transaction() as connection:
+        await store_alarms.raise_(connection, "disk_low", object_, "warning", "", now=datetime.now(UTC))
+    (standing,) = [a for a in await store_alarms.list_(world.database) if a.object == object_]
+    assert await alarms.acknowledge(change, [standing.id]) == 1
+
+
+@example(auditing.accept, "audit.accept")
+async def _(world: World, change: Change) -> None:
+    report = Report()
+    report.add("deleted", 1)
+    assert await auditing.accept(change, report, "restored") == 1
 
 
 @example(messages.read, "message.read")

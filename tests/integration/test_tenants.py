@@ -19,9 +19,10 @@ from smsgw.core.number_state import NumberState
 from smsgw.core.partners import Partner, ReplyTo, Wanted
 from smsgw.partners.smpp import SmppServer
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform.numbers import service as number_service
 from smsgw.platform.policies import service as policies
 from smsgw.protocols.smpp.pdus import DeliverSm
-from smsgw.store.config import accounts, blocklist, channels, codes, number_status, routes
+from smsgw.store.config import accounts, blocklist, channels, codes, routes
 from smsgw.store.config.keys import SCOPES, NewKey
 from smsgw.store.messages import bind_events
 from smsgw.store.messages.events import BoundEvent
@@ -232,7 +233,7 @@ async def test_dedupe_knows_the_callers_own_messages(api: Api, clock: Clock) -> 
 async def test_what_is_known_of_a_number_has_no_hour(api: Api) -> None:
     """Whose message taught it, and when that came back, is nobody's business; the day says how old it is."""
     bank, at = await tenant(api, "bank"), datetime.now(CHINA).replace(microsecond=123456)
-    await number_status.put(api.ctx.db, {"86" + PHONE: NumberState.EMPTY}, at, actor="t")
+    await number_service.learn(by("t", api.ctx.db), {"86" + PHONE: NumberState.EMPTY}, at)
     (known,) = (await api.post("/numbers/check", {"numbers": [PHONE]}, key=bank)).data["items"]
     assert known["state"] == "empty"
     assert datetime.fromisoformat(known["seen_at"]) == at.replace(hour=0, minute=0, second=0, microsecond=0)
