@@ -157,4 +157,5 @@ async def test_questions_that_make_no_sense_are_refused(book: Book) -> None:
     with pytest.raises(Invalid, match="group"):
         await statistics.by_day(book.database, first=TODAY, last=TODAY, group=("number",), accounts=None)
     with pytest.raises(Invalid, match="to_day"):
-        await statistics.by_day(book.database, first=TODAY, last=TODAY - timedelta(days=1), group=("day",), accounts=None)
+        last = TODAY - timedelta(days=1)
+        await statistics.by_day(book.database, first=TODAY, last=last, group=("day",), accounts=None)
