@@ -156,6 +156,6 @@ async def test_settled_days_are_recounted_once(book: Book) -> None:
 async def test_questions_that_make_no_sense_are_refused(book: Book) -> None:
     with pytest.raises(Invalid, match="group"):
         await statistics.by_day(book.database, first=TODAY, last=TODAY, group=("number",), accounts=None)
+    last = TODAY - timedelta(days=1)
     with pytest.raises(Invalid, match="to_day"):
-        last = TODAY - timedelta(days=1)
         await statistics.by_day(book.database, first=TODAY, last=last, group=("day",), accounts=None)
