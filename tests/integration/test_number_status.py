@@ -137,7 +137,7 @@ async def test_there_is_room_for_so_many_and_the_newest_stay(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     db = api.ctx.db
-    monkeypatch.setattr(store, "CHUNK", 2)
+    monkeypatch.setattr(number_service, "CHUNK", 2)
     for n in range(5):
         await number_service.learn(by("t", db), {f"86138{n:08d}": NumberState.EMPTY}, NOW)
     monkeypatch.setattr(store, "MAX_KNOWN", 3)
