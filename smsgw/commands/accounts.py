@@ -25,9 +25,9 @@ from smsgw.commands.base import (
     say,
 )
 from smsgw.core.audit import Report
+from smsgw.platform.accounts import reconciliation
 from smsgw.platform.audit import service as auditing
 from smsgw.store import staff
-from smsgw.store.messages import ledger as books
 from smsgw.store.records import audit as records
 
 
@@ -177,7 +177,7 @@ def ledger() -> None:
 async def ledger_check(ctx: Context, as_json: bool) -> None:
     """Compare the ledger with the messages: debits, refunds and balances must agree."""
     async with ctx.database() as database:
-        lines = await books.check_ledger(database)
+        lines = await reconciliation.check_ledger(database)
     if as_json:
         print_json([asdict(line) | {"problems": line.problems} for line in lines])
     else:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from smsgw.commands.account import account_id
 from smsgw.commands.base import (
     Context,
     Failed,
@@ -30,7 +31,6 @@ from smsgw.platform.policies import queries as policy_queries
 from smsgw.platform.policies import service as policies
 from smsgw.platform.words import queries as word_queries
 from smsgw.platform.words import service as words
-from smsgw.store.config import accounts
 from smsgw.store.engine.database import Database
 
 TYPES = click.Choice([str(x) for x in MessageType])
@@ -39,12 +39,7 @@ ACTIONS = click.Choice([str(x) for x in Action])
 
 async def account_id_of(database: Database, name: str) -> int:
     """The id of an account; 0 without a name."""
-    if not name:
-        return 0
-    for row in await accounts.list_accounts(database):
-        if row.account.name == name:
-            return row.account.id
-    raise Failed(f"no account {name}; see: smsgwctl account list")
+    return await account_id(database, name) if name else 0
 
 
 def scope_options(function: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from smsgw.commands.account import account_id
 from smsgw.commands.base import (
     Context,
     Failed,
@@ -24,13 +25,15 @@ from smsgw.commands.base import (
 from smsgw.core import settings as core_settings
 from smsgw.core.blocklist import MANUAL, SOURCES, Scope
 from smsgw.core.numbers import InvalidNumber, mask, normalize
+from smsgw.platform.accounts import queries as account_queries
+from smsgw.platform.accounts import service as account_service
+from smsgw.platform.accounts.extensions import MATCHED_DAYS
 from smsgw.platform.lists import queries, service
 from smsgw.platform.lists.model import BlockEntry
 from smsgw.platform.settings import queries as settings_queries
 from smsgw.platform.settings import service as settings_service
 from smsgw.runtime import clock
-from smsgw.store.config import accounts, codes
-from smsgw.store.config.extensions import MATCHED_DAYS
+from smsgw.store.config import codes
 from smsgw.store.engine.database import Database
 
 MAX_IMPORT = 2_000_000
@@ -47,10 +50,7 @@ def _number(text: str) -> str:
 async def _scope(database: Database, account: str, kind: str, sign: str) -> Scope:
     if not account:
         return Scope(0, kind, sign)
-    for row in await accounts.list_accounts(database):
-        if row.account.name == account:
-            return Scope(row.account.id, kind, sign)
-    raise Failed(f"no account {account}; see: smsgwctl account list")
+    return Scope(await account_id(database, account), kind, sign)
 
 
 # --- block list ------------------------------------------------------------------------------------------------------
@@ -323,7 +323,8 @@ async def access_code_move(ctx: Context, channel: str, account: str, sign: str, 
         if channel:
             before = await codes.move_channel(database, channel, to, actor=actor().label)
         else:
-            before = await codes.move_extension(database, account, sign, to, actor=actor().label)
+            owner = await account_queries.id_of(database, account)
+            before = await account_service.move_extension(ctx.change(database), owner, sign, to)
     await ctx.tell_daemon()
     click.echo(f"{before or '(none)'} → {to}; replies to the former are matched for {MATCHED_DAYS} days")
 
@@ -335,7 +336,7 @@ async def access_code_move(ctx: Context, channel: str, account: str, sign: str, 
 async def access_code_list(ctx: Context, as_json: bool) -> None:
     """All codes, then the former ones that are still matched."""
     async with ctx.database() as database:
-        lines = [dict(row) for row in await codes.list_(database)]
+        lines = [dict(row) for row in await account_queries.codes(database)]
     if as_json:
         print_json(lines)
     else:

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 import click
 
+from smsgw.commands.account import account_id
 from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
 from smsgw.platform.statistics import queries, service
 from smsgw.platform.statistics.model import DIMENSIONS, STATUSES
 from smsgw.runtime import clock
-from smsgw.store.config import accounts
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -40,15 +40,7 @@ async def stats_show(
     to = last.date() if last else clock.now().astimezone(CHINA).date()
     names = group.split(",")
     async with ctx.database() as database:
-        only = None
-        if account is not None:
-            only = [
-                row.account.id
-                for row in await accounts.list_accounts(database)
-                if row.account.name == account
-            ]
-            if not only:
-                raise Failed(f"no account {account}; see: smsgwctl account list")
+        only = None if account is None else [await account_id(database, account)]
         lines = await queries.by_day(
             database, first=first.date() if first else to - timedelta(days=6), last=to, group=names,
             accounts=only, type_=type_, sign=sign,

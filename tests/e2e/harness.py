@@ -32,7 +32,7 @@ from typing import Any, TypeVar
 from unittest import mock
 
 import aiohttp
-from actors import by
+from changes import by_test
 from click.testing import CliRunner
 
 from smsgw.cli import main
@@ -816,7 +816,7 @@ async def _relax(node: Node) -> None:
     database = Database(dsn, size=1)
     await database.open()
     try:
-        await relax(by("test", database))
+        await relax(by_test(database))
     finally:
         await database.close()
 

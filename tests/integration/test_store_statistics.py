@@ -8,13 +8,14 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA, first_id
 from smsgw.core.states import PartState
+from smsgw.platform.accounts import service as accounts
 from smsgw.platform.statistics import queries as statistics
 from smsgw.platform.statistics.model import Line
-from smsgw.store.config import accounts
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import daily
 
@@ -73,7 +74,7 @@ class Book:
 async def book(dsn: str) -> AsyncIterator[Book]:
     database = Database(dsn)
     await database.open()
-    yield Book(database, await accounts.add_account(database, "acme", actor="test"))
+    yield Book(database, await accounts.add(by_test(database), "acme"))
     await database.close()
 
 

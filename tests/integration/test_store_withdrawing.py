@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from actors import by
+from changes import by_test
 from ledger import BALANCE, Ledger
 
 from smsgw.core.actor import Actor
@@ -115,7 +115,7 @@ async def test_a_blocked_number_gets_nothing_that_still_waits(ledger: Ledger, jo
     queued, review = await ledger.accept(parts=2), await ledger.accept(state=S.HELD)
     await job.recall.step()
     assert await ledger.states(queued) == [S.QUEUED] * 2
-    await lists.block(by("t", ledger.database), [NUMBER], Scope(), MANUAL, "asked")
+    await lists.block(by_test(ledger.database), [NUMBER], Scope(), MANUAL, "asked")
     await job.recall.step()
     for message_id in (queued, review):
         assert set(await ledger.states(message_id)) == {S.REJECTED}
@@ -126,7 +126,7 @@ async def test_a_blocked_number_gets_nothing_that_still_waits(ledger: Ledger, jo
 
 async def test_only_what_falls_under_the_entry(ledger: Ledger, job: Job) -> None:
     notice = await ledger.accept()
-    change = by("t", ledger.database)
+    change = by_test(ledger.database)
     await lists.block(change, ["8613800138001"], Scope(), MANUAL, "")
     await lists.block(change, [NUMBER], Scope(0, "marketing", ""), OPT_OUT, "")
     await lists.block(change, [NUMBER], Scope(ledger.account_id + 1, "", ""), MANUAL, "")
@@ -146,7 +146,7 @@ async def test_what_a_carrier_may_have_is_not_recalled(ledger: Ledger, job: Job)
     one, two = await ledger.claim()
     await ledger.answer(OutcomeKind.ACCEPTED, one)
     await ledger.answer(OutcomeKind.DEFERRED, two)
-    await lists.block(by("t", ledger.database), [NUMBER], Scope(), MANUAL, "")
+    await lists.block(by_test(ledger.database), [NUMBER], Scope(), MANUAL, "")
     await job.recall.step()
     assert await ledger.states(half) == [S.SENT, S.DEFERRED]
 
@@ -155,7 +155,7 @@ async def test_what_was_being_accepted_meanwhile_is_found_by_the_second_look(
     ledger: Ledger, job: Job
 ) -> None:
     """And a restart looks again: only the second look is remembered."""
-    await lists.block(by("t", ledger.database), [NUMBER], Scope(), MANUAL, "")
+    await lists.block(by_test(ledger.database), [NUMBER], Scope(), MANUAL, "")
     await job.recall.step()
     late = await ledger.accept()
     job.clock += LATECOMERS - 1
@@ -170,7 +170,7 @@ async def test_what_was_being_accepted_meanwhile_is_found_by_the_second_look(
     await job.recall.step()
     assert await ledger.state(later) == S.QUEUED, "done for good"
 
-    await lists.block(by("t", ledger.database), ["8613800138001", NUMBER], Scope(), MANUAL, "")
+    await lists.block(by_test(ledger.database), ["8613800138001", NUMBER], Scope(), MANUAL, "")
     await job.recall.step()
     assert await ledger.state(later) == S.REJECTED
     after_restart = await ledger.accept()
@@ -181,7 +181,7 @@ async def test_what_was_being_accepted_meanwhile_is_found_by_the_second_look(
 async def test_many_entries_and_many_messages_go_step_by_step(ledger: Ledger, job: Job) -> None:
     await ledger.store(ledger.call(messages=1300))
     many = [f"86139{n:08d}" for n in range(1200)]
-    await lists.block(by("t", ledger.database), [*many, NUMBER], Scope(), MANUAL, "")
+    await lists.block(by_test(ledger.database), [*many, NUMBER], Scope(), MANUAL, "")
     await job.recall.step()
     counts = await ledger.connection.fetch("SELECT state, count(*) FROM part GROUP BY state")
     assert [tuple(row) for row in counts] == [(S.REJECTED, 1300)]

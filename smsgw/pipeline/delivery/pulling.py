@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from smsgw.core.webhooks import MO, REPORT, Way, type_of
+from smsgw.core.webhooks import MO, REPORT, Hooks, Way, type_of
 from smsgw.pipeline.delivery.events import OTHERS
-from smsgw.pipeline.snapshot import Directory
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import events
 
@@ -16,7 +15,7 @@ KINDS = {REPORT: (REPORT,), MO: (MO,), OTHERS: events.OTHER_KINDS}
 
 async def take(
     database: Database,
-    directory: Directory,
+    hooks: Hooks,
     account_id: int,
     kind: str,
     limit: int,
@@ -25,7 +24,7 @@ async def take(
     test: bool,
 ) -> tuple[int | None, list[dict[str, object]], bool]:
     """Lease waiting events of one of ``KINDS`` (``store.messages.events.pull_events``): batch, items, more waiting?"""
-    kinds = {k: directory.hooks.way(account_id, type_of(k)) is Way.PULL for k in KINDS[kind]}
+    kinds = {k: hooks.way(account_id, type_of(k)) is Way.PULL for k in KINDS[kind]}
     return await events.pull_events(database, account_id, kinds, limit, ids=ids, test=test)
 
 

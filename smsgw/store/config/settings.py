@@ -6,12 +6,12 @@ import json
 
 from smsgw.core import settings
 from smsgw.core.settings import Settings
-from smsgw.store.engine.database import Database
+from smsgw.store.engine.database import Connection, Database
 
 _LOAD = "SELECT name, value FROM setting"
 
 
-async def load(database: Database) -> Settings:
+async def load(source: Connection | Database) -> Settings:
     """What holds now."""
-    rows = await database.fetch(_LOAD)
+    rows = await source.fetch(_LOAD)
     return settings.with_changes({row["name"]: json.loads(row["value"]) for row in rows})
