@@ -13,6 +13,7 @@ from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import PartState
 from smsgw.platform.messages.model import MessageView, PartView, Trace, TraceStep
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.states import by_name
 
 MAX_PAGE = 500
 SLICE = 50
@@ -350,12 +351,12 @@ def _part_steps(part: PartView) -> list[TraceStep]:
     return steps
 
 
-_UNKNOWN = f"""
+_UNKNOWN = by_name("""
 SELECT p.id, p.part, p.account_id, a.name AS account_name, c.name AS channel_name, m.number, p.state, p.claimed_at,
        p.next_at, p.code, COALESCE(p.unknown_policy, c.unknown_policy) AS policy
 FROM part p JOIN message m ON m.id = p.id JOIN account a ON a.id = p.account_id JOIN channel c ON c.id = p.channel_id
-WHERE p.state = {PartState.UNKNOWN:d} AND p.id > $1 ORDER BY p.id LIMIT $2
-"""  # noqa: S608 - a constant
+WHERE p.state = :UNKNOWN AND p.id > $1 ORDER BY p.id LIMIT $2
+""")
 
 
 async def unknown(database: Database, *, after_id: int = 0, limit: int = 500) -> list[Row]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from smsgw.core.blocklist import BlockList, Entry, Scope
 from smsgw.core.number_state import IMPORT, OF_CLASS, REPORT, NumberState
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.states import by_name
 
 LOCK = 0x6E756D737461  # "numsta"
 MAX_KNOWN = 2_000_000
@@ -52,13 +53,14 @@ async def put(connection: Connection, states: Mapping[str, NumberState], at: dat
 
 # By part, and again from the ledger: whoever asks for it may have been told of a transaction that was undone. A number
 # may have several parts and messages: the newest counts. Our own refusals teach nothing.
-_LEARN = """
+_LEARN = by_name("""
 SELECT DISTINCT ON (m.number) m.number::bigint AS number, p.class, p.code, p.final_at
 FROM part p JOIN message m ON m.id = p.id AND m.id >= $2
-WHERE p.id = ANY($1::bigint[]) AND p.id >= $2 AND p.class = ANY($3::text[]) AND p.state IN (41, 45) AND NOT p.by_us
+WHERE p.id = ANY($1::bigint[]) AND p.id >= $2 AND p.class = ANY($3::text[]) AND p.state IN (:UNDELIVERABLE, :REJECTED)
+    AND NOT p.by_us
   AND p.final_at IS NOT NULL AND NOT m.test AND m.number ~ '^[0-9]{7,15}$'
 ORDER BY m.number, p.final_at DESC
-"""
+""")
 _UNLEARN = """
 UPDATE number_status s SET state = 'live', source = 'report', code = '', at = d.at,
     version = nextval('number_status_version')
