@@ -506,12 +506,12 @@ async def _(world: World, change: Change) -> None:
 
 @example(accounts.set_status, "account.start")
 async def _(world: World, change: Change) -> None:
-    await accounts.set_status(by_test(change), await id_of(change, world.account_id), "active")
+    await accounts.set_status(change, await id_of(change, world.account_id), "active")
 
 
 @example(accounts.top_up, "account.topup")
 async def _(world: World, change: Change) -> None:
-    await accounts.top_up(by_test(change), world.account_id, 100, "")
+    await accounts.top_up(change, world.account_id, 100, "")
 
 
 @example(accounts.move_extension, "access_code.move")
@@ -606,15 +606,13 @@ async def _(world: World, change: Change) -> None:
 
 @example(webhooks.set_status, "webhook.disable")
 async def _(world: World, change: Change) -> None:
-    await webhooks.set_status(
-        by_test(change), world.account_id, await hook(world, world.change), active=False
-    )
+    await webhooks.set_status(change, world.account_id, await hook(world, world.change), active=False)
 
 
 @example(webhooks.rotate_secret, "webhook.rotate")
 async def _(world: World, change: Change) -> None:
     name = await hook(world, world.change)
-    await webhooks.rotate_secret(by_test(change), world.sealer, world.account_id, name, keep_old_hours=1)
+    await webhooks.rotate_secret(change, world.sealer, world.account_id, name, keep_old_hours=1)
 
 
 @example(webhooks.edit_setting, "events.set")
@@ -670,13 +668,13 @@ async def _(world: World, change: Change) -> None:
 
 @example(partners.kick, "partner.kick")
 async def _(world: World, change: Change) -> None:
-    await partners.kick(by_test(change), await login(world, world.change), None)
+    await partners.kick(change, await login(world, world.change), None)
 
 
 async def test_a_login_of_an_account_out_of_scope_is_not_found(world: World) -> None:
     name = await login(world, world.change)
     elsewhere = world.by(Actor(ActorKind.PERSON, "elsewhere", 3, ALL, Scope((1 << 50,))))
-    for refused in (partners.kick(by_test(elsewhere), name, None), partners.remove(elsewhere, name, None)):
+    for refused in (partners.kick(elsewhere, name, None), partners.remove(elsewhere, name, None)):
         with pytest.raises(SmsgwError) as exc:
             await refused
         assert exc.value.code == "NOT_FOUND"
