@@ -13,12 +13,14 @@ import pytest_asyncio
 from ledger import BALANCE, NODE, Ledger, carrier_id
 from receiver import LOOPBACK
 
+from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.model import Claimed, OutcomeKind, Report
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.cancellation import Cancelling
+from smsgw.platform.change import Change
+from smsgw.platform.org import service as org
 from smsgw.runtime import aio
-from smsgw.store import staff
 from smsgw.store.config import keys, webhooks
 from smsgw.store.config.webhooks import Wanted
 from smsgw.store.engine.database import Database, connect
@@ -155,12 +157,14 @@ async def test_what_two_nodes_accept_for_an_account_stays_within_its_limits(
 async def test_of_two_administrators_who_stop_each_other_one_is_left(
     ledger: Ledger, other: asyncpg.Connection
 ) -> None:
+    change = Change(ledger.database, Actor.operator("one"))
     for login in ("one", "two"):
-        await staff.add_staff(ledger.database, login, login, "sysadmin", "x")
+        await org.add_person(change, login, login, ["sysadmin"], "x")
 
     async def ours() -> None:
-        with pytest.raises(staff.LastAdministrator):
-            await staff.set_status(ledger.database, "two", stopped=True, force=False, actor="one")
+        with pytest.raises(Refused) as refused:
+            await org.stop_person(change, "two")
+        assert refused.value.code == "LAST_ADMINISTRATOR"
 
     await beside(
         other, lambda: other.execute("UPDATE staff SET status = 'stopped' WHERE login = 'one'"), ours

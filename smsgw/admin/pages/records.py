@@ -8,13 +8,14 @@ from smsgw.admin.call import Call
 from smsgw.admin.forms import PERIODS, RecordFilter
 from smsgw.admin.rights import route
 from smsgw.core.numbers import mask
+from smsgw.core.permissions import Permission
 from smsgw.runtime import clock
 from smsgw.store.messages.lookup import MessageView, search_messages
 
 PAGE = 50
 
 
-@route("GET", "/records", "records.view")
+@route("GET", "/records", Permission.MESSAGE_VIEW)
 async def show(call: Call) -> web.StreamResponse:
     """The list for the filter in the address."""
     wanted = RecordFilter.read(call.request.query, clock.now())
@@ -44,7 +45,7 @@ async def show(call: Call) -> web.StreamResponse:
         older=older,
         accounts=accounts,
         periods=PERIODS,
-        content=call.may("records.content"),
+        content=call.may(Permission.MESSAGE_READ),
     )
 
 
