@@ -81,6 +81,7 @@ async def test_a_long_message_that_is_reported_once(shared: Site) -> None:
     await shared.bound("cmpp20")
 
 
+@pytest.mark.slow
 async def test_a_channel_that_carries_nothing_is_tried_out(shared: Site) -> None:
     carrier, ctl, number = shared.carriers["cmpp20"], shared.node.ctl, "13900000000"
     before, money = carrier.behaviour, (await shared.client.get("/balance")).data
@@ -278,6 +279,7 @@ async def _all(built: Site, ids: list[str], status: str) -> bool:
 
 
 @pytest.mark.asyncio
+@pytest.mark.slow
 async def test_refused_logins(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn) as built:
         carriers = built.carriers

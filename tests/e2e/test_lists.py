@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pytest
 from harness import PROTOCOLS, Site, site, until
 
 CHANNEL = "cmpp30"
@@ -39,6 +40,7 @@ async def alarms(built: Site) -> set[tuple[str, str]]:
     return {(a["kind"], a["object"]) for a in listed}
 
 
+@pytest.mark.slow
 async def test_who_replies_r_gets_no_more_marketing_but_still_codes(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, channels=[CHANNEL]) as built:
         carrier = built.carriers[CHANNEL]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from harness import PASSWORD, PROTOCOLS, USER, Site, carrier_for, free_port, site, until
 from recordings import leaks
+from rotation import told
 
 from smsgw.node import control_client
 from smsgw.runtime.aio import spawn
@@ -97,7 +97,7 @@ def personal(built: Site, channel: str, texts: list[str]) -> set[str]:
     return {*numbers, USER, PASSWORD, *texts, *(one.content for one in built.customer.sent.values())}
 
 
-@pytest.mark.parametrize("channel", [c for c in PROTOCOLS if c != "cmpp20" or os.environ.get("TEST_LONG")])
+@pytest.mark.parametrize("channel", told("recorded and replayed", list(PROTOCOLS)))
 async def test_the_same_trouble_again(channel: str, dsn: str, data_dir: Path, tmp_path: Path) -> None:
     profile: dict[str, Any] = {"response_timeout": 1}
     own: dict[str, Any] = {}

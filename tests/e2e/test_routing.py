@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from harness import CHANNELS, Client, Site, site, until
 from trials import another_channel, deaths, die, hot_plug, load
 
@@ -154,6 +155,7 @@ def any_call(dice: random.Random, n: int) -> tuple[str, dict[str, Any]]:
     return name, body
 
 
+@pytest.mark.slow
 async def test_what_is_explained_is_what_the_carriers_receive(
     dsn: str, data_dir: Path, tmp_path: Path
 ) -> None:
@@ -307,12 +309,15 @@ async def test_an_imported_number_goes_where_it_was_ported(dsn: str, data_dir: P
 # --- channels that come, go and die ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
+@pytest.mark.serial
 async def test_a_dying_channel_loses_and_doubles_nothing(dsn: str, data_dir: Path) -> None:
     """In three ways, one after the other: what was not written flows to the neighbour within 5 s."""
     async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built, another_channel(built):
         await deaths(built, "cmpp30", 2.0, 600, ("connection refused", "silent", "reset"))
 
 
+@pytest.mark.slow
 async def test_channels_change_under_load_without_an_error(dsn: str, data_dir: Path) -> None:
     """Added, changed (password, window, rate, port, access code), drained, removed: no client error, nothing lost."""
     async with site(data_dir, dsn=dsn, channels=["cmpp30"], balance=1_000_000) as built:
@@ -368,6 +373,8 @@ async def test_what_was_deferred_on_a_channel_that_dies_goes_elsewhere(dsn: str,
                     await built.clean()
 
 
+@pytest.mark.slow
+@pytest.mark.serial
 async def test_shares_follow_weights_and_standbys_wait(dsn: str, data_dir: Path, tmp_path: Path) -> None:
     async with (
         site(data_dir, dsn=dsn, channels=["cmpp30"], balance=1_000_000) as built,
