@@ -68,7 +68,7 @@ async def test_a_message_that_is_just_being_claimed_is_not_cancelled(
 
     async def ours() -> str:
         with pytest.raises(Invalid) as caught:
-            await cancelling.message(message_id, accounts=None, actor="t")
+            await cancelling.message(message_id, Actor.system("t"))
         return caught.value.code
 
     claim = other.execute
