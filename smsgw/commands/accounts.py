@@ -29,10 +29,10 @@ from smsgw.commands.base import (
 from smsgw.core.actor import EVERYTHING
 from smsgw.core.errors import Refused
 from smsgw.core.numbers import mask
+from smsgw.platform.accounts import reconciliation
 from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
 from smsgw.store.engine.database import Database
-from smsgw.store.messages import ledger as books
 from smsgw.store.records import anchors, audit_chain
 from smsgw.store.records.audit_chain import Report
 
@@ -182,7 +182,7 @@ def ledger() -> None:
 async def ledger_check(ctx: Context, as_json: bool) -> None:
     """Compare the ledger with the messages: debits, refunds and balances must agree."""
     async with ctx.database() as database:
-        lines = await books.check_ledger(database)
+        lines = await reconciliation.check_ledger(database)
     if as_json:
         print_json([asdict(line) | {"problems": line.problems} for line in lines])
     else:

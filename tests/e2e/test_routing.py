@@ -17,9 +17,10 @@ from trials import another_channel, deaths, die, hot_plug, load
 
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.node import control_client
+from smsgw.platform.accounts import queries as account_queries
 from smsgw.runtime import aio
 from smsgw.simulator import Delay
-from smsgw.store.config import accounts, blocklist, numbers, settings
+from smsgw.store.config import blocklist, numbers, settings
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import complaints
 
@@ -101,7 +102,7 @@ async def furnish(built: Site, dsn: str, dice: random.Random) -> dict[str, Clien
     database = Database(dsn, size=2)
     await database.open()
     try:
-        ids = {row.account.name: row.account.id for row in await accounts.list_accounts(database)}
+        ids = {row.account.name: row.account.id for row in await account_queries.accounts(database)}
         listed = [f"86{p}{n:07d}" for p in PREFIXES[:4] for n in range(MESSAGES) if n % 10 == 0]
         scopes = [
             Scope(), Scope(ids["shop1"]), Scope(0, "marketing"), Scope(0, "", "电力"),
@@ -168,7 +169,7 @@ async def test_what_is_explained_is_what_the_carriers_receive(
         clients = await furnish(built, dsn, dice)
         for client in clients.values():
             await stack.enter_async_context(client)
-        await built.node.ctl("route", "publish", str(tmp_path / "routes.toml"), "--note", "test")
+        await built.node.furnish("route", "publish", str(tmp_path / "routes.toml"), "--note", "test")
         # The signature that people have complained about must have sent something for its ceiling to be judged.
         first = {"to": ["13999999999"], "content": "罚单通知", "sign": "罚单"}
         assert (await clients["acme"].post("/messages", first)).status == 202
@@ -242,11 +243,11 @@ async def test_routes_are_rolled_back_with_one_command(dsn: str, data_dir: Path,
         )
         assert refused.code == 1
         assert "nowhere" in refused.err
-        await built.node.ctl("route", "publish", str(tmp_path / "a.toml"), "--note", "one")
+        await built.node.furnish("route", "publish", str(tmp_path / "a.toml"), "--note", "one")
         await built.customer.send("cmpp30")
         await until(lambda: built.carriers["smpp34"].messages, what="the message at the other carrier")
         (tmp_path / "empty.toml").write_text("")
-        await built.node.ctl("route", "publish", str(tmp_path / "empty.toml"), "--note", "none")
+        await built.node.furnish("route", "publish", str(tmp_path / "empty.toml"), "--note", "none")
         await built.node.ctl("route", "rollback", "1")
         await built.customer.send("cmpp30")
         await until(lambda: len(built.carriers["smpp34"].messages) == 2, what="version 1 is in force again")
@@ -332,7 +333,9 @@ async def test_a_channel_that_stops_slowly_holds_up_no_other(dsn: str, data_dir:
         await built.customer.send("cmpp30")
         await until(lambda: slow.counts.submits, what="a submit that is not answered")
         logins = other.counts.logins
-        changing = aio.spawn(built.node.ctl("channel", "set", "cmpp30", "--access-code", "10691111"), name="slow")
+        changing = aio.spawn(
+            built.node.ctl("channel", "set", "cmpp30", "--access-code", "10691111"), name="slow"
+        )
 
         async def stopping() -> bool:
             return (await built.channel("cmpp30"))["state"] != "bound"
@@ -386,7 +389,7 @@ async def test_shares_follow_weights_and_standbys_wait(dsn: str, data_dir: Path,
             'channels = [{ name = "cmpp30", weight = 3 }, "cmpp30b", { name = "cmpp30c", standby = true }]\n'
             '[[rule]]\nname = "all"\npool = "mobile"\n'
         )
-        await built.node.ctl("route", "publish", str(tmp_path / "routes.toml"), "--note", "shares")
+        await built.node.furnish("route", "publish", str(tmp_path / "routes.toml"), "--note", "shares")
         first = built.carriers["cmpp30"]
         for carrier in built.carriers.values():
             carrier.change(answer_delay=Delay(0.001, 0.003))
