@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 
 import click
@@ -17,7 +15,6 @@ from smsgw.commands.account import account_id
 from smsgw.commands.base import (
     Context,
     Failed,
-    actor,
     json_option,
     pass_context,
     print_json,
@@ -27,14 +24,13 @@ from smsgw.commands.base import (
     say,
 )
 from smsgw.core.actor import EVERYTHING
+from smsgw.core.audit import Report
 from smsgw.core.errors import Refused
 from smsgw.core.numbers import mask
 from smsgw.platform.accounts import reconciliation
+from smsgw.platform.audit import service as auditing
 from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
-from smsgw.store.engine.database import Database
-from smsgw.store.records import anchors, audit_chain
-from smsgw.store.records.audit_chain import Report
 
 
 @click.group()
@@ -209,13 +205,6 @@ _anchor_option = click.option(
 )  # fmt: skip
 
 
-async def _verify(ctx: Context, database: Database, files: Sequence[Path]) -> Report:
-    settings = ctx.settings
-    own = anchors.AnchorFile(settings.anchor_file, limit=0)
-    everything = chain(own.read(), *(anchors.read(file) for file in files))
-    return await audit_chain.verify(database, ctx.sealer(), everything)
-
-
 @audit.command("verify")
 @_anchor_option
 @json_option
@@ -224,7 +213,7 @@ async def _verify(ctx: Context, database: Database, files: Sequence[Path]) -> Re
 async def audit_verify(ctx: Context, files: tuple[Path, ...], as_json: bool) -> None:
     """Check every row, the chain over them, and the chain against its anchors; exit 1 when something does not fit."""
     async with ctx.database() as database:
-        report = await _verify(ctx, database, files)
+        report = await auditing.verify(database, ctx.sealer(), ctx.settings.anchor_file, files)
     if as_json:
         print_json(
             {
@@ -263,7 +252,7 @@ def _tell(report: Report) -> None:
 async def audit_accept(ctx: Context, reason: str, files: tuple[Path, ...]) -> None:
     """Write into the log that what verify finds now is known, and why; it is told apart from new things then."""
     async with ctx.database() as database:
-        report = await _verify(ctx, database, files)
-        number = await audit_chain.accept(database, report, reason, actor=actor().label)
+        report = await auditing.verify(database, ctx.sealer(), ctx.settings.anchor_file, files)
+        number = await auditing.accept(ctx.change(database), report, reason)
     _tell(report)
     click.echo(f"{number} problems are known from now on" if number else "there is nothing to accept")

@@ -30,10 +30,11 @@ from smsgw.platform.change import Change
 from smsgw.platform.keys import service as keys
 from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
+from smsgw.platform.policies import service as policies
 from smsgw.runtime import log
 from smsgw.runtime.config import Config, ConfigError, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig, load
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Rule
-from smsgw.store.config import channels, policies
+from smsgw.store.config import channels
 from smsgw.store.engine.embedded import EmbeddedError
 from smsgw.store.engine.secrets import KeyFileError
 
@@ -164,7 +165,7 @@ class Demo:
             account_id = await accounts.add(change, ACCOUNT, display_name="演示账号", default_sign=SIGN)
             await accounts.top_up(change, account_id, BALANCE, "演示额度")
             for name in ("frequency", "identical_seconds"):  # people try the same thing again and again
-                await policies.put(daemon.database, name, "off", actor="demo")
+                await policies.put(change, name, "off")
             await daemon.snapshots.follow()
         account = daemon.snapshots.current.account_by_name(ACCOUNT)
         if account is None:
