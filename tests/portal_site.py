@@ -13,7 +13,7 @@ from pathlib import Path
 from aiohttp import web
 
 from smsgw.admin.app import PortalContext, setup
-from smsgw.admin.auth import hash_password
+from smsgw.admin.hashing import hash_password
 from smsgw.api.app import runner_options
 from smsgw.core.addresses import Network
 from smsgw.core.ids import IdSource

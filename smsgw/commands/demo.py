@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import uvloop
 
-from smsgw.admin.auth import hash_password
+from smsgw.admin.hashing import hash_password
 from smsgw.admin.strength import one_time_password
 from smsgw.commands.base import BadConfiguration, Failed
 from smsgw.core.errors import SmsgwError

@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -27,7 +28,7 @@ from smsgw.partners.bind import Bind
 from smsgw.partners.cmpp import CmppServer
 from smsgw.partners.connects import Connects
 from smsgw.partners.delivery import KINDS, Feed, Settler
-from smsgw.partners.listener import STRANGER, Listener
+from smsgw.partners.listener import PARTNER, Listener
 from smsgw.partners.parts import Parts
 from smsgw.partners.protocol_server import Cancel, Login, ProtocolServer, Standing, Unfit
 from smsgw.partners.smpp import SmppServer
@@ -42,6 +43,7 @@ from smsgw.protocols.states import State
 from smsgw.runtime import aio, clock
 from smsgw.runtime.config import Config, PartnerConfig
 from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.tarpit import Tarpit
 from smsgw.store.config import partners as store
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import events, partner_parts, partner_queries
@@ -120,6 +122,8 @@ class Partners:
         """CONNECTs that are not written down yet."""
         self._seen_since: datetime | None = None
         self._refusals: Waits[tuple[str, str]] = Waits(FREE_REFUSALS, LONGEST_REFUSAL)
+        self._tarpit = Tarpit()
+        """For logins that are none, or are refused unseen."""
         self._held: Counter[str] = Counter()
         """Refusals that wait, by network."""
         self._news: dict[tuple[int, str], None] = {}
@@ -221,7 +225,7 @@ class Partners:
         try:
             asked = face.login(event.pdu)
         except Unfit as exc:
-            link.session.refuse(event, exc.status, now=now)
+            self._tarpit.call(place_of(ip), partial(self._refuse_now, link, event, exc.status))
             return
         user = f"{face.protocol}/{asked.username}"
         if self._guard.admit(ip, user, now):
@@ -278,10 +282,10 @@ class Partners:
     ) -> None:
         self.logins[face.protocol, why] += 1
         loop = asyncio.get_running_loop()
-        if why == "slowed_down":  # those come in masses
-            link.session.refuse(event, status, now=loop.time())
-            return
         network = place_of(link.peer)
+        if why == "slowed_down":  # those come in masses
+            self._tarpit.call(network, partial(self._refuse_now, link, event, status))
+            return
         clocks = {"theirs": asked.stamp, "ours": clock.now().astimezone(CHINA).strftime("%m%d%H%M%S")}
         turned_away.warning(
             "partner.login_refused", (face.protocol, network, why),
@@ -318,7 +322,7 @@ class Partners:
         self, face: ProtocolServer, link: Link, event: LoginRequest, partner: Partner, asked: Login
     ) -> None:
         session = link.session
-        session.config = dataclasses.replace(STRANGER, max_unanswered_in=partner.window, refuses_beyond=True)
+        session.config = dataclasses.replace(PARTNER, max_unanswered_in=partner.window, refuses_beyond=True)
         session.window = partner.window
         loop_time = asyncio.get_running_loop().time()
         if not session.admit(event, now=loop_time, **face.details(partner)):

@@ -73,7 +73,7 @@ async def _empty(built: Site, number: str) -> None:
         body = {"to": [number], "content": "1234", "type": "otp"}
         return (await built.client.surely("POST", "/messages/explain", body)).data["items"][0]["code"] == code
 
-    await built.node.ctl("policy", "set", "drop_empty", "true", "--type", "otp")
+    await built.node.furnish("policy", "set", "drop_empty", "true", "--type", "otp")
     await until(lambda: told("NUMBER_EMPTY"), what="it is known to be empty")
     text = built.customer.text()
     answer = await built.client.post("/messages", {"to": [number], "content": text})

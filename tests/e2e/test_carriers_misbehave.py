@@ -69,7 +69,7 @@ async def test_reports_and_answers_out_of_turn(shared: Site, change: dict[str, o
 async def test_a_long_message_that_is_reported_once(shared: Site) -> None:
     carrier = shared.carriers["cmpp20"]
     before = carrier.behaviour
-    await shared.node.ctl("channel", "set", "cmpp20", "--profile", '{"long_reports": "first"}')
+    await shared.node.furnish("channel", "set", "cmpp20", "--profile", '{"long_reports": "first"}')
     await shared.bound("cmpp20")
     carrier.change(one_report=True, early_reports=0.5, answer_delay="0..30")
     reported, accepted = carrier.counts.reports, carrier.counts.accepted
@@ -77,7 +77,7 @@ async def test_a_long_message_that_is_reported_once(shared: Site) -> None:
     assert await ends(shared, ids) == {"delivered"}
     assert (carrier.counts.reports - reported, carrier.counts.accepted - accepted) == (40, 44)
     carrier.behaviour = before
-    await shared.node.ctl("channel", "set", "cmpp20", "--profile", "{}")
+    await shared.node.furnish("channel", "set", "cmpp20", "--profile", "{}")
     await shared.bound("cmpp20")
 
 
@@ -304,7 +304,7 @@ async def test_refused_logins(dsn: str, data_dir: Path) -> None:
 
         # Refused for its password, which really is wrong.
         await asyncio.gather(
-            *(built.node.ctl("channel", "set", name, "--password", "wrong") for name in CHANNELS)
+            *(built.node.furnish("channel", "set", name, "--password", "wrong") for name in CHANNELS)
         )
         await until(all_refused, what="the wrong passwords are refused")
         tests = await asyncio.gather(

@@ -116,10 +116,10 @@ async def test_what_the_ledger_refuses_afterwards_ends_with_its_reason(
     data_dir: Path, embedded_data: None
 ) -> None:
     async with outage_site(data_dir, durability_spool_seconds="3600") as (built, database, dsn):
-        await built.node.ctl("account", "add", "poor", "--no-sign", "--balance", "3")
-        key = (await built.node.ctl("key", "add", "poor", "--json")).data
-        await built.node.ctl("account", "add", "gone", "--no-sign", "--balance", "100")
-        gone_key = (await built.node.ctl("key", "add", "gone", "--json")).data
+        await built.node.furnish("account", "add", "poor", "--no-sign", "--balance", "3")
+        key = (await built.node.furnish("key", "add", "poor", "--json")).data
+        await built.node.furnish("account", "add", "gone", "--no-sign", "--balance", "100")
+        gone_key = (await built.node.furnish("key", "add", "gone", "--json")).data
         await until(lambda: _knows(built, key), what="the daemon knows the keys")
         async with Client(built.node, key) as client, Client(built.node, gone_key) as going:
             poor, gone = Customer(client), Customer(going)

@@ -109,7 +109,7 @@ async def test_killed_while_a_partner_sends(dsn: str, data_dir: Path) -> None:
     async with partner_site(
         data_dir, dsn=dsn, channels=("cmpp30",), durability_unknown_short_seconds="10"
     ) as here:
-        await here.node.ctl("partner", "set", "shop", "--type", "otp", "--max-binds", "50")
+        await here.node.furnish("partner", "set", "shop", "--type", "otp", "--max-binds", "50")
         sender = Sender(here)
         sending = spawn(sender.run(), name="sender")
         try:

@@ -110,7 +110,7 @@ async def test_the_same_trouble_again(channel: str, dsn: str, data_dir: Path, tm
         built.carriers[channel] = first
         if channel == "sgip12":
             profile |= {"node": 3010012345, "sgip_listen": first.config.deliver_to, "idle": 20}
-        await built.node.ctl(
+        await built.node.furnish(
             "channel", "add", channel, "--protocol", channel, "--host", "127.0.0.1", "--port", str(first.port),
             "--user", USER, "--password", PASSWORD, "--access-code", PROTOCOLS[channel][2],
             "--profile", json.dumps(profile),
@@ -134,7 +134,7 @@ async def test_the_same_trouble_again(channel: str, dsn: str, data_dir: Path, tm
         first.disconnect(rst=True)
         if channel != "sgip12":  # which rests until there is something to send
             await until(lambda: first.bound, what="logged in again")
-        await built.node.ctl(
+        await built.node.furnish(
             "channel", "set", channel, "--connections", "2"
         )  # restarts it: the recording ends
         done = await recording
@@ -168,7 +168,7 @@ async def again(
         second.config.deliver_to = f"127.0.0.1:{free_port()}"
         profile |= {"sgip_listen": second.config.deliver_to}
     async with second:
-        await built.node.ctl(
+        await built.node.furnish(
             "channel", "set", channel, "--port", str(second.port), "--connections", "1",
             "--profile", json.dumps(profile),
         )  # fmt: skip

@@ -168,7 +168,7 @@ async def test_what_is_explained_is_what_the_carriers_receive(
         clients = await furnish(built, dsn, dice)
         for client in clients.values():
             await stack.enter_async_context(client)
-        await built.node.ctl("route", "publish", str(tmp_path / "routes.toml"), "--note", "test")
+        await built.node.furnish("route", "publish", str(tmp_path / "routes.toml"), "--note", "test")
         # The signature that people have complained about must have sent something for its ceiling to be judged.
         first = {"to": ["13999999999"], "content": "罚单通知", "sign": "罚单"}
         assert (await clients["acme"].post("/messages", first)).status == 202
@@ -242,11 +242,11 @@ async def test_routes_are_rolled_back_with_one_command(dsn: str, data_dir: Path,
         )
         assert refused.code == 1
         assert "nowhere" in refused.err
-        await built.node.ctl("route", "publish", str(tmp_path / "a.toml"), "--note", "one")
+        await built.node.furnish("route", "publish", str(tmp_path / "a.toml"), "--note", "one")
         await built.customer.send("cmpp30")
         await until(lambda: built.carriers["smpp34"].messages, what="the message at the other carrier")
         (tmp_path / "empty.toml").write_text("")
-        await built.node.ctl("route", "publish", str(tmp_path / "empty.toml"), "--note", "none")
+        await built.node.furnish("route", "publish", str(tmp_path / "empty.toml"), "--note", "none")
         await built.node.ctl("route", "rollback", "1")
         await built.customer.send("cmpp30")
         await until(lambda: len(built.carriers["smpp34"].messages) == 2, what="version 1 is in force again")
@@ -386,7 +386,7 @@ async def test_shares_follow_weights_and_standbys_wait(dsn: str, data_dir: Path,
             'channels = [{ name = "cmpp30", weight = 3 }, "cmpp30b", { name = "cmpp30c", standby = true }]\n'
             '[[rule]]\nname = "all"\npool = "mobile"\n'
         )
-        await built.node.ctl("route", "publish", str(tmp_path / "routes.toml"), "--note", "shares")
+        await built.node.furnish("route", "publish", str(tmp_path / "routes.toml"), "--note", "shares")
         first = built.carriers["cmpp30"]
         for carrier in built.carriers.values():
             carrier.change(answer_delay=Delay(0.001, 0.003))

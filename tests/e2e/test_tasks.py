@@ -221,7 +221,7 @@ async def test_a_large_table_becomes_a_task_while_codes_go_through(dsn: str, dat
     path = data_dir.with_name("large.xlsx")
     await asyncio.to_thread(book, path, ROWS)
     async with site(data_dir, dsn=dsn, behaviour=quick, balance=3_000_000) as built:
-        await built.node.ctl("account", "set", "acme", "rate=10000")
+        await built.node.furnish("account", "set", "acme", "rate=10000")
         octets = path.read_bytes()
         latencies: list[float] = []
 

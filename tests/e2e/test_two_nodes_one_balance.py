@@ -36,8 +36,8 @@ async def test_two_nodes_never_spend_more_than_there_is(dsn: str, data_dir: Path
         )  # fmt: skip
         await second.start()
         try:
-            await built.node.ctl("account", "set", "acme", "rate=100000")
-            await built.node.ctl("key", "set", built.client.key["key_id"], "--requests-per-second", "100000")
+            await built.node.furnish("account", "set", "acme", "rate=100000")
+            await built.node.furnish("key", "set", built.client.key["key_id"], "--requests-per-second", "100000")
             async with Client(second, built.client.key) as other:
                 await one_key(built.customer, built.client, other)
                 codes: Counter[str] = Counter()

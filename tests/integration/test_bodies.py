@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 from api_server import BASE, Answer, Api, running
 
-from smsgw.api.bodies import MAX_PAYING, Bodies
+from smsgw.api.bodies import Bodies
 from smsgw.core.errors import Temporary
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.campaigns import files
 from smsgw.runtime import aio
+from smsgw.runtime.shares import MAX_PAYING
 from smsgw.store.config import accounts, keys
 from smsgw.store.config.keys import NewKey
 from smsgw.web import listening
@@ -249,8 +250,8 @@ async def test_who_has_not_proven_himself_holds_next_to_nothing(dsn: str, tmp_pa
 async def test_of_how_fast_strangers_send_so_much_is_remembered_and_no_more() -> None:
     bodies = Bodies(16 << 20)
     for n in range(MAX_PAYING + 100):
-        await bodies.pay(f"2001:db8:{n:x}::/64", 100)
-    assert len(bodies._paid) <= MAX_PAYING
+        await bodies.pace.pay(f"2001:db8:{n:x}::/64", 100)
+    assert len(bodies.pace) <= MAX_PAYING
 
 
 @pytest.mark.parametrize("told", [False, True])
