@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 import pytest
 from api_server import BASE, Answer, Api, running
+from following import follow
 from structlog.testing import capture_logs
 
 from smsgw.api.auth import Failures
@@ -24,7 +25,7 @@ from smsgw.core.errors import CODES
 from smsgw.core.states import PartState
 from smsgw.runtime.aio import spawn
 from smsgw.store.config import accounts
-from smsgw.store.messages import lookup, outcomes
+from smsgw.store.messages import lookup
 from smsgw.store.messages.lookup import MessageView
 from smsgw.web import listening
 
@@ -684,7 +685,7 @@ async def deliver(api: Api, message_ids: list[str]) -> None:
             [int(i) for i in message_ids],
             int(PartState.DELIVERED),
         )
-        told = await outcomes.settle(connection, rows, api.ctx.ids)
+        told = await follow(connection, rows, api.ctx.ids)
     api.ctx.bell.ring(told, "report")
 
 
