@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiohttp import web
+from changes import by_test
 
 from smsgw.admin.app import PortalContext, setup
 from smsgw.admin.hashing import hash_password
@@ -21,10 +22,10 @@ from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
 from smsgw.pipeline.routing import Router
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.periodic import Supervisor
+from smsgw.platform.accounts import service as account_service
 from smsgw.store import staff
-from smsgw.store.config.accounts import add_account, top_up
 from smsgw.store.config.channels import add_channel
 from smsgw.store.config.segments import load_segments
 from smsgw.store.engine import leases
@@ -48,7 +49,7 @@ class Site:
     url: str
     db: Database
     acceptor: Acceptor
-    directory: Directory
+    snapshots: SnapshotFollower
     accounts: dict[str, int]
     channel_id: int
     ids: IdSource
@@ -72,7 +73,7 @@ class Site:
                 connection,
                 claiming.Fence(lease.resource, NODE, lease.epoch, self.channel_id),
                 limit=5000,
-                queues=[(pool, lane) for pool in self.directory.pools.values() for lane in range(4)],
+                queues=[(pool, lane) for pool in self.snapshots.current.pools.values() for lane in range(4)],
                 oldest=0,
             )
             now = datetime.now(UTC)
@@ -127,18 +128,18 @@ async def running(
     sealer = Sealer(b"k" * 32)
     ids = IdSource(NODE, lambda: time.time_ns() // 1_000_000)
     accounts = {
-        name: await add_account(db, name, actor="test", display_name=shown, default_sign="市政服务")
+        name: await account_service.add(by_test(db), name, display_name=shown, default_sign="市政服务")
         for name, shown in (("hall", "政务大厅"), ("clinic", "社区医院"))
     }
     for account_id in accounts.values():
-        await top_up(db, account_id, 100_000, "test", actor="test", ids=ids.next)
+        await account_service.top_up(by_test(db, ids.next), account_id, 100_000, "test")
     channel = {
         "protocol": "cmpp30", "host": "127.0.0.1", "port": 7890, "username": "900001", "password": "secret",
         "access_code": "10690001",
     }  # fmt: skip
     channel_id = await add_channel(db, sealer, "mobile-a", channel, actor="test")
-    directory = Directory(sealer)
-    await directory.reload(db)
+    snapshots = SnapshotFollower(db, sealer)
+    await snapshots.follow()
     unavailable: set[str] = set()
     acceptor = Acceptor(
         dsn,
@@ -146,7 +147,7 @@ async def running(
         ids=ids,
         router=Router(
             _SEGMENTS,
-            directory,
+            snapshots,
             available=lambda pool: pool not in unavailable,
             ascii_only=lambda pool: pool == "CUCC",
         ),
@@ -157,7 +158,7 @@ async def running(
     channels: list[ChannelStatus] = []
     app = web.Application()
     context = PortalContext(
-        db, directory, acceptor, lambda: channels, secure_cookies, NODE, sealer, trusted_proxies
+        db, snapshots, acceptor, lambda: channels, secure_cookies, NODE, sealer, trusted_proxies
     )
     periodic = Supervisor(db, NODE).run(setup(app, context))
     runner = web.AppRunner(app, **runner_options())
@@ -170,7 +171,7 @@ async def running(
             f"http://127.0.0.1:{port}",
             db,
             acceptor,
-            directory,
+            snapshots,
             accounts,
             channel_id,
             ids,

@@ -13,18 +13,18 @@ from aiohttp import web
 from smsgw.api.bodies import Bodies
 from smsgw.core.actor import Actor
 from smsgw.core.guessing import Guesses
+from smsgw.core.keys import ApiKey
 from smsgw.core.model import Account
 from smsgw.pipeline.accept.acceptor import Acceptor
 from smsgw.pipeline.accept.nonces import Nonces
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.outcomes.cancellation import Cancelling
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.campaigns.files import Incoming
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.change import Change
 from smsgw.runtime.shares import Pace, Shares
-from smsgw.store.config.keys import ApiKey
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records.readings import Readings
@@ -46,7 +46,7 @@ class ApiContext:
     """The parts of the program that the API stands on."""
 
     db: Database
-    directory: Directory
+    snapshots: Snapshots
     acceptor: Acceptor
     cancelling: Cancelling
     bell: EventHub

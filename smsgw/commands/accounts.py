@@ -26,9 +26,9 @@ from smsgw.commands.base import (
     run_async,
     say,
 )
+from smsgw.platform.accounts import reconciliation
 from smsgw.store import staff
 from smsgw.store.engine.database import Database
-from smsgw.store.messages import ledger as books
 from smsgw.store.records import anchors, audit_chain
 from smsgw.store.records import audit as records
 from smsgw.store.records.audit_chain import Report
@@ -180,7 +180,7 @@ def ledger() -> None:
 async def ledger_check(ctx: Context, as_json: bool) -> None:
     """Compare the ledger with the messages: debits, refunds and balances must agree."""
     async with ctx.database() as database:
-        lines = await books.check_ledger(database)
+        lines = await reconciliation.check_ledger(database)
     if as_json:
         print_json([asdict(line) | {"problems": line.problems} for line in lines])
     else:

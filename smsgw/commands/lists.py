@@ -25,10 +25,12 @@ from smsgw.commands.base import (
 from smsgw.core import settings as core_settings
 from smsgw.core.blocklist import MANUAL, SOURCES, Scope
 from smsgw.core.numbers import InvalidNumber, mask, normalize
+from smsgw.platform.accounts import queries as account_queries
+from smsgw.platform.accounts import service as account_service
+from smsgw.platform.accounts.extensions import MATCHED_DAYS
 from smsgw.runtime import clock
 from smsgw.store.config import accounts, blocklist, codes
 from smsgw.store.config import settings as settings_store
-from smsgw.store.config.extensions import MATCHED_DAYS
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import complaints
 
@@ -103,7 +105,14 @@ async def block_add(
     async with ctx.database() as database:
         scope = await _scope(database, account, kind or "", sign)
         await blocklist.add(
-            database, wanted, scope, source, reason, actor=actor().label, expires_at=_until(days), ids=ctx.ids()
+            database,
+            wanted,
+            scope,
+            source,
+            reason,
+            actor=actor().label,
+            expires_at=_until(days),
+            ids=ctx.ids(),
         )
     await ctx.tell_daemon()
     click.echo(f"{len(wanted)} number(s) blocked")
@@ -331,11 +340,10 @@ async def access_code_move(ctx: Context, channel: str, account: str, sign: str, 
         if channel:
             before = await codes.move_channel(database, channel, to, actor=actor().label)
         else:
-            before = await codes.move_extension(database, account, sign, to, actor=actor().label)
+            owner = await account_queries.id_of(database, account)
+            before = await account_service.move_extension(ctx.change(database), owner, sign, to)
     await ctx.tell_daemon()
-    click.echo(
-        f"{before or '(none)'} → {to}; replies to the former are matched for {MATCHED_DAYS} days"
-    )
+    click.echo(f"{before or '(none)'} → {to}; replies to the former are matched for {MATCHED_DAYS} days")
 
 
 @access_code.command("list")
@@ -345,7 +353,7 @@ async def access_code_move(ctx: Context, channel: str, account: str, sign: str, 
 async def access_code_list(ctx: Context, as_json: bool) -> None:
     """All codes, then the former ones that are still matched."""
     async with ctx.database() as database:
-        lines = [dict(row) for row in await codes.list_(database)]
+        lines = [dict(row) for row in await account_queries.codes(database)]
     if as_json:
         print_json(lines)
     else:

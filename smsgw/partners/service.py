@@ -36,7 +36,7 @@ from smsgw.pipeline.accept.acceptor import Acceptor
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import Snapshot, Snapshots
 from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.protocols.events import LoginRequest
 from smsgw.protocols.states import State
@@ -94,14 +94,14 @@ class Partners:
         self,
         settings: Config,
         database: Database,
-        directory: Directory,
+        snapshots: Snapshots,
         acceptor: Acceptor,
         outcomes: Outcomes,
         bell: EventHub,
         ids: IdSource,
         guesses: Guesses,
     ) -> None:
-        self.directory = directory
+        self.snapshots = snapshots
         self.acceptor = acceptor
         self.ids = ids
         self.binds: dict[int, Bind] = {}
@@ -132,9 +132,9 @@ class Partners:
         self._meters: dict[int, TokenBucket] = {}
         self._feeds: dict[int, Feed] = {}
         self._settler = Settler(database.dsn)
-        self.parts = Parts(database, acceptor, directory, bell, ids)
+        self.parts = Parts(database, acceptor, snapshots, bell, ids)
         self._elsewhere: dict[int, int] = {}
-        self._version = 0
+        self._followed: Snapshot | None = None
         self._paused: dict[int, Bind] = {}
         self._stopping = False
         configured: tuple[tuple[ProtocolServer, PartnerConfig], ...] = (
@@ -232,7 +232,7 @@ class Partners:
             self._guesses.note("partners", place_of(ip), clock.steady())
             self._refuse_login(face, link, event, asked, face.unavailable, "slowed_down")
             return
-        partner = self.directory.partners.get((face.protocol, asked.username))
+        partner = self.snapshots.current.partners.get((face.protocol, asked.username))
         # An unknown name takes as long as a wrong password, and sounds the same.
         right = asked.proves(partner.password if partner is not None else "\1")
         if partner is None or not right:
@@ -301,7 +301,7 @@ class Partners:
 
     def _problem(self, partner: Partner, ip: str) -> str:
         """Why somebody whose password is right may not bind now; empty when nothing stands against it."""
-        account = self.directory.account(partner.account_id)
+        account = self.snapshots.current.account(partner.account_id)
         if account is None or not self._may_come(partner, account, ip):
             return "address"
         if not _may_work(partner, account):
@@ -346,7 +346,7 @@ class Partners:
                     partner.account_id,
                     self._database,
                     self._settler,
-                    self.directory,
+                    self.snapshots,
                     self._node,
                     random.randrange(256),  # noqa: S311  where a counter begins
                 )
@@ -374,13 +374,14 @@ class Partners:
 
     def follow(self) -> None:
         """Act on changed settings: of what is bound, what may no more stay is sent away."""
-        if self.directory.version == self._version:
+        snapshot = self.snapshots.current
+        if snapshot is self._followed:
             return
-        self._version = self.directory.version
+        self._followed = snapshot
         for bind in list(self.binds.values()):
             before = bind.partner
-            partner = self.directory.partners.get((before.protocol, before.username))
-            account = self.directory.account(before.account_id)
+            partner = snapshot.partners.get((before.protocol, before.username))
+            account = snapshot.account(before.account_id)
             if (
                 partner is None
                 or partner.id != before.id
@@ -392,7 +393,7 @@ class Partners:
                 bind.link.close("login changed")
             elif partner != before:
                 bind.change(partner)
-        known = {p.id for p in self.directory.partners.values()}
+        known = {p.id for p in snapshot.partners.values()}
         self._meters = {id_: meter for id_, meter in self._meters.items() if id_ in known}
 
     async def _confirm(self) -> None:
@@ -415,7 +416,7 @@ class Partners:
             await store.note_addresses(self._database, news)
             for one in news:
                 self._news.pop(one, None)
-        users = {p.id: f"{p.protocol}/{p.username}" for p in self.directory.partners.values()}
+        users = {p.id: f"{p.protocol}/{p.username}" for p in self.snapshots.current.partners.values()}
         now = asyncio.get_running_loop().time()
         for row in await store.noted_addresses(self._database, self._noted and self._noted - OVERLAP):
             self._noted = row["noted_at"]
@@ -550,7 +551,7 @@ class Partners:
         lines = []
         for bind in self.binds.values():
             session, feed = bind.link.session, bind.feed
-            account = self.directory.account(bind.partner.account_id)
+            account = self.snapshots.current.account(bind.partner.account_id)
             lines.append(
                 {
                     "protocol": bind.partner.protocol,

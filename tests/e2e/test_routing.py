@@ -17,9 +17,10 @@ from trials import another_channel, deaths, die, hot_plug, load
 
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.node import control_client
+from smsgw.platform.accounts import queries as account_queries
 from smsgw.runtime import aio
 from smsgw.simulator import Delay
-from smsgw.store.config import accounts, blocklist, numbers, settings
+from smsgw.store.config import blocklist, numbers, settings
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import complaints
 
@@ -101,7 +102,7 @@ async def furnish(built: Site, dsn: str, dice: random.Random) -> dict[str, Clien
     database = Database(dsn, size=2)
     await database.open()
     try:
-        ids = {row.account.name: row.account.id for row in await accounts.list_accounts(database)}
+        ids = {row.account.name: row.account.id for row in await account_queries.accounts(database)}
         listed = [f"86{p}{n:07d}" for p in PREFIXES[:4] for n in range(MESSAGES) if n % 10 == 0]
         scopes = [
             Scope(), Scope(ids["shop1"]), Scope(0, "marketing"), Scope(0, "", "电力"),
@@ -332,7 +333,9 @@ async def test_a_channel_that_stops_slowly_holds_up_no_other(dsn: str, data_dir:
         await built.customer.send("cmpp30")
         await until(lambda: slow.counts.submits, what="a submit that is not answered")
         logins = other.counts.logins
-        changing = aio.spawn(built.node.ctl("channel", "set", "cmpp30", "--access-code", "10691111"), name="slow")
+        changing = aio.spawn(
+            built.node.ctl("channel", "set", "cmpp30", "--access-code", "10691111"), name="slow"
+        )
 
         async def stopping() -> bool:
             return (await built.channel("cmpp30"))["state"] != "bound"

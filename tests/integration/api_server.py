@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl, quote
 
 import aiohttp
 from aiohttp import web
+from changes import by_test
 from receiver import LOOPBACK
 
 from smsgw.api.app import runner_options, setup
@@ -37,12 +38,13 @@ from smsgw.pipeline.delivery.push_http import Sender
 from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.routing import Router
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import SnapshotFollower
+from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.keys import service as keys
+from smsgw.platform.keys.model import NewKey
 from smsgw.runtime.config import DurabilityConfig
-from smsgw.store.config import accounts, keys
-from smsgw.store.config.keys import NewKey
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, boot_id
 from smsgw.store.engine.secrets import Sealer
@@ -96,8 +98,8 @@ class Api:
     """Why the node is not ready; empty when it is."""
 
     async def add_key(self, account_id: int | None = None, **how: Any) -> NewKey:
-        new = await keys.add_key(self.ctx.db, self.sealer, account_id or self.account_id, actor="test", **how)
-        await self.ctx.directory.reload(self.ctx.db)
+        new = await keys.add(by_test(self.ctx.db), self.sealer, account_id or self.account_id, **how)
+        await self.ctx.snapshots.follow()
         return new
 
     async def send(
@@ -211,24 +213,22 @@ async def running(
     await db.open()
     sealer = Sealer(secrets.token_bytes(32))
     ids = IdSource(1, lambda: int(time.time() * 1000))
-    account_id = await accounts.add_account(
-        db, "acme", actor="test", default_sign="测试", webhook_networks="0.0.0.0/0"
-    )
-    await accounts.top_up(db, account_id, 10_000, "", actor="test", ids=ids.next)
-    key = await keys.add_key(db, sealer, account_id, actor="test", scopes=DEFAULT_SCOPES)
-    directory = Directory(sealer)
-    await directory.reload(db)
+    account_id = await accounts.add(by_test(db), "acme", default_sign="测试", webhook_networks="0.0.0.0/0")
+    await accounts.top_up(by_test(db, ids.next), account_id, 10_000, "")
+    key = await keys.add(by_test(db), sealer, account_id, scopes=DEFAULT_SCOPES)
+    snapshots = SnapshotFollower(db, sealer)
+    await snapshots.follow()
     blocked: set[str] = set()
     checks: dict[str, Any] = {}
     router = Router(
         Segments(),
-        directory,
+        snapshots,
         available=lambda pool: pool not in blocked,
         ascii_only=lambda pool: False,
     )
-    lists = NumberLists(lambda: directory.settings)
+    lists = NumberLists(lambda: snapshots.current.settings)
     await lists.load(db)
-    numbers = NumberStatus(lambda: directory.settings)
+    numbers = NumberStatus(lambda: snapshots.current.settings)
     await numbers.load(db)
     acceptor = Acceptor(
         dsn,
@@ -242,9 +242,9 @@ async def running(
         recall=functools.partial(request_keys.recall, db),
         database=db,
         freshen=lambda: lists.follow(db),
-        extension=directory.extension_of,
-        owns=directory.owns,
-        **({"policies": lambda: directory.policies, "now": now} if now else {}),
+        extension=lambda *a: snapshots.current.numbering.extension_of(*a),
+        owns=lambda *a: snapshots.current.numbering.owns(*a),
+        **({"policies": lambda: snapshots.current.policies, "now": now} if now else {}),
         **accepting,
     )
     await acceptor.start()
@@ -256,7 +256,7 @@ async def running(
         node=1,
         ids=ids,
         journal=journal,
-        directory=directory,
+        snapshots=snapshots,
         bell=bell,
         durability=DurabilityConfig(),
         learn=numbers.note,
@@ -268,7 +268,7 @@ async def running(
     )  # fmt: skip
     ctx = ApiContext(
         db=db,
-        directory=directory,
+        snapshots=snapshots,
         acceptor=acceptor,
         cancelling=Cancelling(db, outcomes),
         bell=bell,
@@ -279,7 +279,7 @@ async def running(
             db,
             node=1,
             ids=ids.next,
-            directory=directory,
+            snapshots=snapshots,
             bell=bell,
             reach=LOOPBACK,
             sender=Sender(),

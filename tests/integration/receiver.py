@@ -15,16 +15,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiohttp import web
+from changes import by_test
 
 from smsgw.core.ids import IdSource
 from smsgw.core.webhooks import Reach
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.delivery.push_http import Sender
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.periodic import Supervisor
-from smsgw.store.config import accounts, webhooks
-from smsgw.store.config.webhooks import Wanted
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import Wanted
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 
@@ -110,7 +112,7 @@ class Stage:
         self.database = Database(dsn)
         self.sealer = Sealer(secrets.token_bytes(32))
         self.ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
-        self.directory = Directory(self.sealer)
+        self.snapshots = SnapshotFollower(self.database, self.sealer)
         self.bell = EventHub()
         self.shift = timedelta()
         self.account_id = 0
@@ -121,18 +123,16 @@ class Stage:
 
     async def open(self) -> None:
         await self.database.open()
-        self.account_id = await accounts.add_account(
-            self.database, "acme", actor="test", webhook_networks="0.0.0.0/0"
-        )
+        self.account_id = await accounts.add(by_test(self.database), "acme", webhook_networks="0.0.0.0/0")
 
     def make_pusher(self, *, node: int = 1, reach: Reach = LOOPBACK) -> Pusher:
         return Pusher(
-            self.dsn, self.database, node=node, ids=self.ids.next, directory=self.directory, bell=self.bell,
+            self.dsn, self.database, node=node, ids=self.ids.next, snapshots=self.snapshots, bell=self.bell,
             reach=reach, sender=Sender(), now=self.now, chance=lambda: 0.5,
         )  # fmt: skip
 
     async def start(self) -> None:
-        await self.directory.reload(self.database)
+        await self.snapshots.follow()
         self.pusher = self.make_pusher()
         await self.start_pusher()
 
@@ -145,17 +145,20 @@ class Stage:
         await self.pusher.stop()
 
     async def reload(self) -> None:
-        await self.directory.reload(self.database)
+        await self.snapshots.follow()
         await self.pusher.follow()
 
     async def put(
         self, name: str, url: str = "", *, account_id: int | None = None, hosts: tuple[str, ...] = (),
         events: tuple[str, ...] = (), **options: Any,
     ) -> str | None:  # fmt: skip
-        return await webhooks.put_endpoint(
-            self.database, self.sealer, account_id or self.account_id, Wanted(name, url, events, hosts, options),
-            LOOPBACK, actor="test", operator=True,
-        )  # fmt: skip
+        return await webhooks.put(
+            by_test(self.database),
+            self.sealer,
+            account_id or self.account_id,
+            Wanted(name, url, events, hosts, options),
+            LOOPBACK,
+        )
 
     async def reports(
         self,

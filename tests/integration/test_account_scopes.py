@@ -9,20 +9,21 @@ from typing import Any
 
 import pytest
 from api_server import running as api_running
+from changes import by_test
 from portal_site import Site
 from portal_site import running as portal_running
 from test_portal import Browser
 from test_portal import send as submit
 
 from smsgw.core.states import PartState
-from smsgw.store.config import accounts
+from smsgw.platform.accounts import service as accounts
 from smsgw.store.messages import counters
 from smsgw.store.messages import lookup as store
 
 
 async def test_messages_of_another_account_are_neither_found_nor_cancelled(dsn: str, tmp_path: Path) -> None:
     async with api_running(dsn, tmp_path) as api:
-        other = await accounts.add_account(api.ctx.db, "other", actor="test", default_sign="别家")
+        other = await accounts.add(by_test(api.ctx.db), "other", default_sign="别家")
         theirs = await api.add_key(other, scopes=("send", "query"))
         mine = (await api.post("/messages", {"to": ["13800138000"], "content": "您好"})).data
         id_ = mine["items"][0]["message_id"]

@@ -8,15 +8,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from api_server import Api, running
+from changes import by_test
 
-from smsgw.store.config import accounts, blocklist
-from smsgw.store.config.keys import SCOPES, NewKey
+from smsgw.core.permissions import SCOPES
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.keys.model import NewKey
+from smsgw.store.config import blocklist
 
 A, B = "13800138000", "13900139000"
 
 
 async def other_account(api: Api) -> NewKey:
-    return await api.add_key(await accounts.add_account(api.ctx.db, "other", actor="test"), scopes=SCOPES)
+    return await api.add_key(await accounts.add(by_test(api.ctx.db), "other"), scopes=SCOPES)
 
 
 @contextlib.asynccontextmanager

@@ -11,14 +11,16 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from api_server import Api, running
+from changes import by_test
 from receiver import Receiver, Stage, receiving
 
 from smsgw.core import optout
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.model import Inbound
-from smsgw.store.config import blocklist, webhooks
-from smsgw.store.config.keys import SCOPES
-from smsgw.store.config.webhooks import EventSetting
+from smsgw.core.permissions import SCOPES
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.store.config import blocklist
 from smsgw.store.messages import account_events, inbound
 from smsgw.store.messages.inbound import Arrived
 
@@ -53,7 +55,10 @@ async def test_a_webhook_lives_from_first_secret_to_removal(api: Api, receiver: 
     again = await api.call("PUT", "/webhooks/main", {"url": receiver.origin + "/2"})
     assert again.data["secret"] is None
     listed = await api.get("/webhooks")
-    assert (listed.data["way"], [w["url"] for w in listed.data["items"]]) == ("webhook", [receiver.origin + "/2"])
+    assert (listed.data["way"], [w["url"] for w in listed.data["items"]]) == (
+        "webhook",
+        [receiver.origin + "/2"],
+    )
     assert "secret" not in listed.data["items"][0]
     rotated = await api.post("/webhooks/main/secret", {"keep_old_hours": 2})
     assert rotated.data["secret"] not in ("", made.data["secret"])
@@ -64,7 +69,9 @@ async def test_a_webhook_lives_from_first_secret_to_removal(api: Api, receiver: 
     try:
         tested = await api.post("/webhooks/main/test")
         assert (tested.data["ok"], tested.data["http_status"]) == (True, 200)
-        assert tested.data.keys() == {"ok", "http_status", "ms", "problem"}, "nothing of what the receiver said"
+        assert tested.data.keys() == {"ok", "http_status", "ms", "problem"}, (
+            "nothing of what the receiver said"
+        )
         assert receiver.calls[0].json["type"] == "webhook.test"
         receiver.reply = lambda _: web.Response(status=500)
         assert (await api.post("/webhooks/main/test")).data["problem"] == "HTTP 500"
@@ -126,10 +133,9 @@ async def test_a_type_has_one_endpoint_and_some_need_more_rights(api: Api) -> No
 
 
 async def test_nobody_sees_or_moves_anothers(api: Api) -> None:
-    from smsgw.store.config import accounts
 
     await api.call("PUT", "/webhooks/main", {"url": "https://example.org/"})
-    other = await accounts.add_account(api.ctx.db, "other", actor="test")
+    other = await accounts.add(by_test(api.ctx.db), "other")
     key = await api.add_key(other, scopes=SCOPES)
     assert (await api.get("/webhooks/main", key=key)).code == "NOT_FOUND"
     assert (await api.call("DELETE", "/webhooks/main", key=key)).code == "NOT_FOUND"
@@ -143,15 +149,19 @@ async def test_a_message_may_name_an_address_of_the_accounts_list(api: Api) -> N
     refused = await api.post("/messages", body)
     assert (refused.code, refused.data["field"]) == ("PARAM_INVALID", "callback_url")
     await api.call("PUT", "/webhooks/callback", {"hosts": [".example.org"]})
-    await api.ctx.directory.reload(api.ctx.db)
-    assert (await api.post("/messages", body | {"callback_url": "https://example.com/"})).code == "PARAM_INVALID"
+    await api.ctx.snapshots.follow()
+    assert (
+        await api.post("/messages", body | {"callback_url": "https://example.com/"})
+    ).code == "PARAM_INVALID"
     sent = await api.post("/messages", body)
     assert sent.status == 202, sent.body
     stored = await api.ctx.db.fetchval(
         "SELECT callback_url FROM message WHERE id = $1", int(sent.data["items"][0]["message_id"])
     )
     assert stored == body["callback_url"]
-    assert (await api.get("/webhooks")).data["way"] == "pull", "an own address does not change the account's way"
+    assert (await api.get("/webhooks")).data["way"] == "pull", (
+        "an own address does not change the account's way"
+    )
 
 
 async def test_an_opt_out_is_told(stage: Stage) -> None:
@@ -188,20 +198,17 @@ async def test_opt_outs_that_are_recorded_are_told_once(stage: Stage) -> None:
 
 
 async def test_a_low_balance_is_told_once_until_it_is_filled_up(stage: Stage) -> None:
-    from smsgw.store.config import accounts
 
     async def told() -> int:
         await account_events.tell_low_balances(stage.database, stage.ids.next)
         return await stage.database.fetchval("SELECT count(*) FROM customer_event WHERE kind = 'balance.low'")
 
-    await accounts.top_up(stage.database, stage.account_id, 90, "", actor="test", ids=stage.ids.next)
-    await webhooks.set_setting(
-        stage.database, stage.account_id, EventSetting("pull", balance_below=100), actor="test"
-    )
+    await accounts.top_up(by_test(stage.database, stage.ids.next), stage.account_id, 90, "")
+    await webhooks.edit_setting(by_test(stage.database), stage.account_id, way="pull", balance_below=100)
     assert [await told(), await told()] == [1, 1]
-    await accounts.top_up(stage.database, stage.account_id, 50, "", actor="test", ids=stage.ids.next)
+    await accounts.top_up(by_test(stage.database, stage.ids.next), stage.account_id, 50, "")
     assert await told() == 1
-    await accounts.top_up(stage.database, stage.account_id, -60, "", actor="test", ids=stage.ids.next)
+    await accounts.top_up(by_test(stage.database, stage.ids.next), stage.account_id, -60, "")
     assert await told() == 2
 
 

@@ -15,16 +15,18 @@ from typing import Any
 
 import pytest
 from api_server import BASE, Answer, Api, running
+from changes import by_test
 
 from smsgw.api.bodies import Bodies
 from smsgw.core.errors import Temporary
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns import files
+from smsgw.platform.keys import service as keys
+from smsgw.platform.keys.model import NewKey
 from smsgw.runtime import aio
 from smsgw.runtime.shares import MAX_PAYING
-from smsgw.store.config import accounts, keys
-from smsgw.store.config.keys import NewKey
 from smsgw.web import listening
 
 FORM = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n%b\r\n--b--\r\n'
@@ -42,8 +44,8 @@ async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 async def stranger(api: Api) -> NewKey:
     """A key of another account."""
-    account = await accounts.add_account(api.ctx.db, "other", actor="test", default_sign="测试")
-    await accounts.top_up(api.ctx.db, account, 1_000_000, "", actor="test", ids=api.ctx.ids)
+    account = await accounts.add(by_test(api.ctx.db), "other", default_sign="测试")
+    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), account, 1_000_000, "")
     return await api.add_key(account)
 
 
@@ -78,7 +80,9 @@ async def answer(reader: asyncio.StreamReader, within: float = 5) -> tuple[int, 
 
 
 async def upload(api: Api, body: bytes = TABLE, **how: Any) -> Answer:
-    return await api.send("POST", f"{BASE}/files", data=body, headers=hashed(api, "/files", body, **how) | MULTIPART)
+    return await api.send(
+        "POST", f"{BASE}/files", data=body, headers=hashed(api, "/files", body, **how) | MULTIPART
+    )
 
 
 async def until(check: Any) -> None:
@@ -129,7 +133,9 @@ async def test_trickling_uploads_keep_nobody_from_his(api: Api) -> None:
         for n in range(12):
             body = b"%d" % n + TABLE.ljust(1_000_000)
             _, writer = await stack.enter_async_context(connected(api))
-            writer.write(head("/files", len(body), hashed(api, "/files", body, key=slow) | MULTIPART) + body[:100])
+            writer.write(
+                head("/files", len(body), hashed(api, "/files", body, key=slow) | MULTIPART) + body[:100]
+            )
         await until(lambda: len(api.ctx.tasks.files._arriving) == files.OWN_INCOMING)
         answers = await asyncio.gather(*(upload(api) for _ in range(4)))
         assert [a.status for a in answers] == [201] * 4, answers
@@ -218,7 +224,9 @@ async def test_bodies_of_one_account_leave_memory_to_others(dsn: str, tmp_path: 
         assert bodies.proven.taken <= 2 << 20
         large = ONE.ljust(1_000_000)
         for _ in range(3):
-            got = await api.send("POST", f"{BASE}/messages", data=large, headers=hashed(api, "/messages", large))
+            got = await api.send(
+                "POST", f"{BASE}/messages", data=large, headers=hashed(api, "/messages", large)
+            )
             assert got.status == 202
     await until(lambda: not bodies.proven.taken)
 
@@ -258,16 +266,23 @@ async def test_of_how_fast_strangers_send_so_much_is_remembered_and_no_more() ->
 async def test_who_is_stopped_while_a_body_is_on_its_way_sends_nothing(api: Api, told: bool) -> None:
     db, path = api.ctx.db, "/messages"
     for stop, code in (
-        (accounts.set_status(db, "acme", "stopped", actor="test"), "ACCOUNT_STOPPED"),
-        (keys.set_key(db, api.key.key_id, {"status": "stopped"}, actor="test"), "AUTH_KEY_INVALID"),
+        (
+            accounts.set_status(by_test(db), api.account_id, "stopped"),
+            "ACCOUNT_STOPPED",
+        ),
+        (keys.edit(by_test(db), api.key.key_id, {"scopes": ("query",)}), "SCOPE_DENIED"),
+        (keys.edit(by_test(db), api.key.key_id, {"status": "stopped"}), "AUTH_KEY_INVALID"),
     ):
+        await accounts.set_status(by_test(db), api.account_id, "active")
+        await keys.edit(by_test(db), api.key.key_id, {"scopes": ("send",)})
+        await api.ctx.directory.reload(db)
         body = ONE.ljust(100_000)
         headers = hashed(api, path, body) if told else api.signed("POST", BASE + path, body)
         async with connected(api) as (reader, writer):
             writer.write(head(path, len(body), headers) + body[:50_000])
             await until(lambda: api.ctx.bodies.strangers.taken + api.ctx.bodies.proven.taken)
             await stop
-            await api.ctx.directory.reload(db)
+            await api.ctx.snapshots.follow()
             writer.write(body[50_000:])
             assert (await answer(reader))[1]["code"] == code
         await until(lambda: not api.ctx.bodies.strangers.taken + api.ctx.bodies.proven.taken)
@@ -277,8 +292,8 @@ async def test_who_is_stopped_while_a_body_is_on_its_way_sends_nothing(api: Api,
 async def test_the_flood_of_one_account_does_not_slow_another(api: Api) -> None:
     """Giant calls of one account, sent and explained without pause, beside single messages of another."""
     await stranger(api)
-    directory = api.ctx.directory
-    hostile, good = directory.account_by_name("other"), directory.account_by_name("acme")
+    snapshot = api.ctx.snapshots.current
+    hostile, good = snapshot.account_by_name("other"), snapshot.account_by_name("acme")
     assert hostile is not None
     assert good is not None
     giant = tuple(SendItem(to=f"138{n:08d}", content=f"{n}" + "你好啊" * 150) for n in range(500))
@@ -288,7 +303,9 @@ async def test_the_flood_of_one_account_does_not_slow_another(api: Api) -> None:
     over = False
 
     def request(account: Account, *items: SendItem) -> SendRequest:
-        return SendRequest(account=account, items=items, type=MessageType.NOTICE, origin=Origin.API, submitter="test")
+        return SendRequest(
+            account=account, items=items, type=MessageType.NOTICE, origin=Origin.API, submitter="test"
+        )
 
     async def flood(call: Callable[[SendRequest], Awaitable[object]]) -> None:
         while not over:
@@ -312,4 +329,6 @@ async def test_the_flood_of_one_account_does_not_slow_another(api: Api) -> None:
     await asyncio.gather(*floods)
     assert refused.keys() <= {"RATE_LIMITED", "BACKPRESSURE"}
     mine, its = statistics.median(waits), statistics.median(flooded)
-    assert mine < its / 4, f"{mine:.3f} s for a message, {its:.3f} s for a giant: it waits for turns, not for giants"
+    assert mine < its / 4, (
+        f"{mine:.3f} s for a message, {its:.3f} s for a giant: it waits for turns, not for giants"
+    )

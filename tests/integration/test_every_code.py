@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from api_server import BASE, Answer, Api, running
+from changes import by_test
 
 from smsgw.core.actor import Actor
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
@@ -25,18 +26,21 @@ from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Word
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.number_state import NumberState
+from smsgw.core.permissions import SCOPES
 from smsgw.core.policy import Listed
 from smsgw.core.templates import Review
 from smsgw.pipeline.accept import repeats
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.pipeline.accept.reviewing import Reviewing
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.audience import service as audience
 from smsgw.platform.change import Change
 from smsgw.platform.content import registry, words
+from smsgw.platform.keys.model import NewKey
 from smsgw.runtime.aio import spawn
 from smsgw.runtime.config import HttpConfig
-from smsgw.store.config import accounts, blocklist, number_status, policies
-from smsgw.store.config.keys import SCOPES, NewKey
+from smsgw.store.config import blocklist, number_status, policies
 from smsgw.store.messages import complaints
 from smsgw.web import listening, plain_http
 
@@ -89,12 +93,12 @@ class Own:
 
     @property
     def account(self) -> Account:
-        found = self.api.ctx.directory.account(self.id)
+        found = self.api.ctx.snapshots.current.account(self.id)
         assert found is not None
         return found
 
     async def set(self, **changes: Any) -> None:
-        await accounts.set_account(self.api.ctx.db, self.name, changes, actor="t")
+        await accounts.edit(by_test(self.api.ctx.db), await id_of(self.api.ctx.db, self.name), changes)
         await self.reload()
 
     async def policy(self, name: str, value: str) -> None:
@@ -102,7 +106,7 @@ class Own:
         await self.reload()
 
     async def reload(self) -> None:
-        await self.api.ctx.directory.reload(self.api.ctx.db)
+        await self.api.ctx.snapshots.follow()
 
     def body(self, content: str | None = "您好", **fields: Any) -> dict[str, Any]:
         return {"to": [self.phone], **({} if content is None else {"content": content}), **fields}
@@ -171,8 +175,8 @@ def case(code: str) -> Callable[[Case], Case]:
 @pytest.mark.parametrize("code", sorted(CODES))
 async def test_code(api: Api, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     n = sorted(CODES).index(code)
-    id_ = await accounts.add_account(api.ctx.db, f"c{n}", actor="t", default_sign="测试")
-    await accounts.top_up(api.ctx.db, id_, 100, "", actor="t", ids=api.ctx.ids)
+    id_ = await accounts.add(by_test(api.ctx.db), f"c{n}", default_sign="测试")
+    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), id_, 100, "")
     own = Own(api, id_, f"c{n}", await api.add_key(id_, scopes=SCOPES), f"138{n:08d}", monkeypatch)
     assert code in CASES, "no case"
     found = await CASES[code](own)
@@ -324,7 +328,7 @@ async def _(own: Own) -> Provoked:
 async def _(own: Own) -> Provoked:
     async with own.api.ctx.db.transaction() as connection:
         await complaints.count_sent(connection, 1, datetime.now(CHINA).date(), {"投诉多": 10})
-    for n in range(own.api.ctx.directory.settings.complaint_minimum):
+    for n in range(own.api.ctx.snapshots.current.settings.complaint_minimum):
         await complaints.add(
             own.api.ctx.db, f"8613900{n:06d}", sign="投诉多", channel="", note="", actor="t", days=30
         )
@@ -464,8 +468,10 @@ async def _(own: Own) -> Provoked:
     held = (await own.send()).data
     assert held["items"][0]["status"] == "held"
     ctx = own.api.ctx
-    reviewing = Reviewing(ctx.db, own.api.outcomes, ctx.directory, lambda _: None, ctx.tasks.reviewed)
-    await reviewing.decide(int(held["batch_id"]), passes=False, actor=Actor.operator("root"), reason="内容不合规")
+    reviewing = Reviewing(ctx.db, own.api.outcomes, ctx.snapshots, lambda _: None, ctx.tasks.reviewed)
+    await reviewing.decide(
+        int(held["batch_id"]), passes=False, actor=Actor.operator("root"), reason="内容不合规"
+    )
     message_id = held["items"][0]["message_id"]
     record = (await own.api.get(f"/messages/{message_id}", key=own.key)).data
     return Provoked(
@@ -479,7 +485,7 @@ async def _(own: Own) -> Provoked:
 @case("EXTEND_CODE_INVALID")
 async def _(own: Own) -> Provoked:
     assert (await own.send(extend_code="12a")).code == "EXTEND_CODE_INVALID"
-    await accounts.add_account(own.api.ctx.db, f"{own.name}-other", actor="t", extend_code="7710")
+    await accounts.add(by_test(own.api.ctx.db), f"{own.name}-other", extend_code="7710")
     await own.reload()
     return Provoked({}, await own.send(extend_code="77101"))
 
@@ -566,7 +572,11 @@ async def _(own: Own) -> Provoked:
 
 @case("ACCOUNT_STOPPED")
 async def _(own: Own) -> Provoked:
-    await accounts.set_status(own.api.ctx.db, own.name, "stopped", actor="t")
+    await accounts.set_status(
+        by_test(own.api.ctx.db),
+        await id_of(own.api.ctx.db, own.name),
+        "stopped",
+    )
     await own.reload()
     return Provoked({}, await own.send())
 

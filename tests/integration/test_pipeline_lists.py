@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 from databases import change
 
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
@@ -20,8 +21,11 @@ from smsgw.core.model import MessageType
 from smsgw.core.settings import Settings
 from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.upkeep.alarms import AlarmTable
+from smsgw.platform.accounts import extensions
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts.queries import id_of
 from smsgw.runtime import aio
-from smsgw.store.config import accounts, blocklist, codes, extensions, numbers, settings
+from smsgw.store.config import blocklist, codes, numbers, settings
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import complaints
 from smsgw.store.records import alarms, audit, audit_chain
@@ -341,12 +345,12 @@ async def test_a_complaint_is_about_the_newest_message_that_fits(database: Datab
 
 async def test_a_move_keeps_the_number_before(database: Database) -> None:
     channel_id = await channel(database)
-    one = await accounts.add_account(database, "one", actor="t", extend_code="55")
-    await accounts.add_account(database, "two", actor="t", extend_code="66")
+    one = await accounts.add(by_test(database), "one", extend_code="55")
+    await accounts.add(by_test(database), "two", extend_code="66")
     assert await codes.move_channel(database, "a", "1070", actor="t") == "1069"
-    assert await codes.move_extension(database, "one", "", "56", actor="t") == "55"
-    assert await codes.move_extension(database, "one", "店", "88", actor="t") == "56"
-    assert await codes.move_extension(database, "one", "店", "89", actor="t") == "88"
+    assert await accounts.move_extension(by_test(database), one, "", "56") == "55"
+    assert await accounts.move_extension(by_test(database), one, "店", "88") == "56"
+    assert await accounts.move_extension(by_test(database), one, "店", "89") == "88"
     extensions, former = await codes.load(database)
     assert former == [codes.AccessCode(channel_id, "1069")]
     assert set(extensions) == {
@@ -356,7 +360,7 @@ async def test_a_move_keeps_the_number_before(database: Database) -> None:
     for taken in ("55", "66", "89"):
         name = "one" if taken == "66" else "two"
         with refused("STATE_CONFLICT"):
-            await codes.move_extension(database, name, "", taken, actor="t")
+            await accounts.move_extension(by_test(database), await id_of(database, name), "", taken)
     assert (await codes.load(database))[0] == extensions
 
     await change(database.dsn, "UPDATE old_code SET until = now() - interval '1 second'")
@@ -370,9 +374,9 @@ async def test_moves_that_make_no_sense(database: Database) -> None:
     with refused("NOT_FOUND"):
         await codes.move_channel(database, "nowhere", "1070", actor="t")
     with refused("NOT_FOUND"):
-        await codes.move_extension(database, "nobody", "", "1", actor="t")
+        await accounts.move_extension(by_test(database), 0, "", "1")
     with refused("EXTEND_CODE_INVALID"):
-        await codes.move_extension(database, "nobody", "", "x", actor="t")
+        await accounts.move_extension(by_test(database), 0, "", "x")
 
 
 async def test_settings_are_kept_and_checked(database: Database) -> None:
@@ -387,11 +391,13 @@ async def test_an_extension_is_given_however_many_messages_have_to_be_looked_at(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Days of messages take their time; the account goes on sending meanwhile."""
-    await accounts.add_account(database, "acme", actor="t")
+    await accounts.add(by_test(database), "acme")
     slow = "SELECT NULL FROM pg_sleep(5.5) WHERE ($1::text, $2::bigint, $3::bigint) IS NOT NULL"
     monkeypatch.setattr(extensions, "_IN_USE", slow)
     async with asyncio.TaskGroup() as group:
-        given = group.create_task(codes.move_extension(database, "acme", "", "12", actor="t"))
+        given = group.create_task(
+            accounts.move_extension(by_test(database), await id_of(database, "acme"), "", "12")
+        )
         await asyncio.sleep(0.5)
         await database.execute("UPDATE account SET balance = balance + 1 WHERE name = 'acme'", timeout=2)
         assert not given.done()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from api_server import Answer, Api, running
+from changes import by_test
 
 from smsgw.core.errors import Invalid, message_of
 from smsgw.core.ids import CHINA, IdSource
@@ -21,8 +22,9 @@ from smsgw.core.policy import Listed
 from smsgw.core.templates import CARRIERS, Registration, Review
 from smsgw.core.url_filings import Filing
 from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
+from smsgw.platform.accounts import service as accounts
 from smsgw.platform.content import registry, url_filings, words
-from smsgw.store.config import accounts, policies
+from smsgw.store.config import policies
 from smsgw.store.messages import abroad
 
 NOON = datetime.now(CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -49,7 +51,7 @@ async def api(dsn: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Api]:
 
 
 async def changed(api: Api) -> None:
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
 
 
 async def post(api: Api, *to: str, content: str = "您好", **fields: Any) -> Answer:
@@ -331,11 +333,13 @@ async def test_how_often_a_number_gets_a_code(api: Api, clock: Clock) -> None:
 
 async def test_marketing_of_an_account(api: Api, clock: Clock) -> None:
     sale = {"type": "marketing"}
-    account_id = await accounts.add_account(api.ctx.db, "other", actor="t", default_sign="别家")
-    await accounts.top_up(api.ctx.db, account_id, 100, "", actor="t", ids=api.ctx.ids)
+    account_id = await accounts.add(by_test(api.ctx.db), "other", default_sign="别家")
+    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), account_id, 100, "")
     key = await api.add_key(account_id)
     assert (await post(api, content="大促一,拒收请回复R", **sale)).status == 202
-    assert (await api.post("/messages", {"to": [PHONE], "content": "先,拒收请回复R", **sale}, key=key)).status == 202
+    assert (
+        await api.post("/messages", {"to": [PHONE], "content": "先,拒收请回复R", **sale}, key=key)
+    ).status == 202
     body = {"to": [PHONE, OTHER], "content": "大促二,拒收请回复R", **sale}
     answer = await api.post("/messages", body, key=key, Idempotency_Key="m1")
     assert [i["status"] for i in answer.data["items"]] == ["rejected", "queued"]
@@ -380,11 +384,12 @@ async def test_two_at_once_cannot_both_pass(api: Api, dsn: str, clock: Clock) ->
     """Two nodes, two writers: only the ledger can tell."""
     other = Acceptor(
         dsn, node=2, ids=IdSource(2, lambda: int(time.time() * 1000)), router=api.acceptor._router,
-        disk=api.acceptor.disk, on_queued=lambda queues: None, policies=lambda: api.ctx.directory.policies, now=clock,
+        disk=api.acceptor.disk, on_queued=lambda queues: None, policies=lambda: api.ctx.snapshots.current.policies,
+        now=clock,
     )  # fmt: skip
     await other.start()
     try:
-        account = api.ctx.directory.account(api.account_id)
+        account = api.ctx.snapshots.current.account(api.account_id)
         assert account is not None
 
         def call(n: int, k: int) -> SendRequest:
@@ -436,7 +441,7 @@ async def test_how_much_an_account_sends_abroad(api: Api) -> None:
     (alarm,) = await abroad.findings(api.ctx.db)
     assert (alarm.kind, alarm.object) == ("toll_fraud", "account/acme")
     assert alarm.detail == "2 messages abroad were refused in the last hour, 5 accepted; 1 countries were new"
-    other = await api.add_key(await accounts.add_account(api.ctx.db, "other", actor="t", credit_floor=-10))
+    other = await api.add_key(await accounts.add(by_test(api.ctx.db), "other", credit_floor=-10))
     answer = await api.post("/messages", {"to": [hong_kong[8]], "content": "【店】您好"}, key=other)
     assert answer.status == 202, "each account counts for itself"
     await _later(api, timedelta(minutes=59))
@@ -471,11 +476,12 @@ async def test_two_nodes_count_abroad_together(api: Api, dsn: str, clock: Clock)
     await _abroad(api, "abroad_countries", "3")
     other = Acceptor(
         dsn, node=2, ids=IdSource(2, lambda: int(time.time() * 1000)), router=api.acceptor._router,
-        disk=api.acceptor.disk, on_queued=lambda queues: None, policies=lambda: api.ctx.directory.policies, now=clock,
+        disk=api.acceptor.disk, on_queued=lambda queues: None, policies=lambda: api.ctx.snapshots.current.policies,
+        now=clock,
     )  # fmt: skip
     await other.start()
     try:
-        account = api.ctx.directory.account(api.account_id)
+        account = api.ctx.snapshots.current.account(api.account_id)
         assert account is not None
 
         def call(n: int, form: str) -> SendRequest:
@@ -533,7 +539,7 @@ async def test_links_of_marketing_are_on_file_with_the_carrier(api: Api) -> None
     assert (await api.post("/messages", send | {"params": {"name": "看example.com/y吧"}})).status == 202
 
     assert [f["target"] for f in (await api.get("/links/filings", key=key)).data["items"]] == ["example.com"]
-    other = await api.add_key(await accounts.add_account(db, "other", actor="t"), scopes=("link",))
+    other = await api.add_key(await accounts.add(by_test(db), "other"), scopes=("link",))
     for method in ("GET", "DELETE"):
         assert (await api.call(method, f"/links/filings/{id_}", key=other)).code == "NOT_FOUND"
     assert (await api.post("/links/filings", {"target": "看看"}, key=key)).code == "PARAM_INVALID"

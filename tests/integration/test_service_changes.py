@@ -11,22 +11,34 @@ import inspect
 import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, get_type_hints
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 
 import smsgw.platform
 from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope
 from smsgw.core.errors import SmsgwError
 from smsgw.core.permissions import ALL, Permission
+from smsgw.core.webhooks import Reach
+from smsgw.platform.accounts import queries as account_queries
+from smsgw.platform.accounts import service as accounts
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.change import Change, Unrecorded
-from smsgw.store.config import accounts
+from smsgw.platform.keys import queries as key_queries
+from smsgw.platform.keys import service as keys
+from smsgw.platform.partners import queries as partner_queries
+from smsgw.platform.partners import service as partners
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import Wanted
+from smsgw.runtime import clock
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
+from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records import audit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -39,6 +51,7 @@ class World:
 
     database: Database
     account_id: int
+    sealer: Sealer
     ids: Callable[[], int]
     change: Change = field(init=False)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -65,8 +78,8 @@ async def world(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     audit.use(lambda: sealer)
     database = Database(await postgres.make("changes", postgres.template))
     await database.open()
-    account_id = await accounts.add_account(database, "own", actor="test")
-    yield World(database, account_id, count(1 << 40).__next__)
+    account_id = await accounts.add(by_test(database), "own")
+    yield World(database, account_id, sealer, count(1 << 40).__next__)
     await database.close()
     await postgres.drop("changes")
 
@@ -247,3 +260,196 @@ async def _(world: World, change: Change) -> None:
     made = await audience.add_audience(world.change, world.account_id, world.name())
     await audience.put(world.change, world.account_id, [ContactInput(NUMBER)])
     await audience.change_members(change, world.account_id, made.id, add=[NUMBER], take=[])
+
+
+# --- accounts --------------------------------------------------------------------------------------------------------
+
+
+@example(accounts.add, "account.add")
+async def _(world: World, change: Change) -> None:
+    await accounts.add(change, world.name(), parent="own")
+
+
+@example(accounts.edit, "account.set")
+async def _(world: World, change: Change) -> None:
+    await accounts.edit(change, world.account_id, {"rate": 100})
+
+
+@example(accounts.set_status, "account.start")
+async def _(world: World, change: Change) -> None:
+    await accounts.set_status(change, world.account_id, "active")
+
+
+@example(accounts.top_up, "account.topup")
+async def _(world: World, change: Change) -> None:
+    await accounts.top_up(change, world.account_id, 100, "")
+
+
+@example(accounts.move_extension, "access_code.move")
+async def _(world: World, change: Change) -> None:
+    await accounts.move_extension(change, world.account_id, "", str(world.ids() % 10**12))
+
+
+async def test_who_sees_one_account_makes_others_below_it_only(world: World) -> None:
+    mine = world.by(Actor(ActorKind.PERSON, "mine", 4, ALL, Scope((world.account_id,))))
+    foreign = world.name()
+    await accounts.add(world.change, foreign)
+    below = await accounts.add(mine, world.name(), parent="own")
+    for parent in ({}, {"parent": ""}, {"parent": foreign}):
+        with pytest.raises(SmsgwError) as refused:
+            await accounts.add(mine, world.name(), **parent)
+        assert (refused.value.code, refused.value.detail["field"]) == ("PARAM_INVALID", "parent")
+    with pytest.raises(SmsgwError) as refused:
+        await accounts.edit(mine, below, {"rate": 1})  # its scope is what it was when it was made
+    assert refused.value.code == "NOT_FOUND"
+    assert [a.account.name for a in await account_queries.accounts(world.database, (world.account_id,))] == [
+        "own"
+    ]
+
+
+async def test_what_an_account_costs_takes_a_permission_of_its_own(world: World) -> None:
+    clerk = world.by(Actor(ActorKind.PERSON, "clerk", 5, frozenset({Permission.ACCOUNT_EDIT}), EVERYTHING))
+    await accounts.edit(clerk, world.account_id, {"rate": 101})
+    with pytest.raises(SmsgwError) as refused:
+        await accounts.edit(clerk, world.account_id, {"credit_floor": -5})
+    assert refused.value.detail["permission"] == Permission.BALANCE_EDIT
+
+
+# --- API keys --------------------------------------------------------------------------------------------------------
+
+
+@example(keys.add, "key.add")
+async def _(world: World, change: Change) -> None:
+    await keys.add(change, world.sealer, world.account_id)
+
+
+@example(keys.edit, "key.set")
+async def _(world: World, change: Change) -> None:
+    made = await keys.add(world.change, world.sealer, world.account_id)
+    await keys.edit(change, made.key_id, {"status": "stopped"})
+
+
+@example(keys.rotate, "key.rotate")
+async def _(world: World, change: Change) -> None:
+    made = await keys.add(world.change, world.sealer, world.account_id)
+    await keys.rotate(change, world.sealer, made.key_id)
+
+
+@example(keys.retire, "key.retire")
+async def _(world: World, change: Change) -> None:
+    made = await keys.add(world.change, world.sealer, world.account_id)
+    await keys.rotate(world.change, world.sealer, made.key_id)
+    await keys.retire(change, made.key_id)
+
+
+async def test_a_key_of_an_account_out_of_scope_is_not_found(world: World) -> None:
+    made = await keys.add(world.change, world.sealer, world.account_id)
+    elsewhere = world.by(Actor(ActorKind.PERSON, "elsewhere", 3, ALL, Scope((1 << 50,))))
+    with pytest.raises(SmsgwError) as refused:
+        await keys.edit(elsewhere, made.key_id, {"status": "stopped"})
+    assert refused.value.code == "NOT_FOUND"
+    assert await key_queries.keys(world.database, accounts=(1 << 50,)) == []
+
+
+# --- webhooks --------------------------------------------------------------------------------------------------------
+
+REACH = Reach(http=True)
+
+
+async def hook(world: World, change: Change) -> str:
+    """An endpoint that names no type that another one of the account has."""
+    await webhooks.put(
+        change, world.sealer, world.account_id, Wanted("callback", hosts=("example.com",)), REACH
+    )
+    return "callback"
+
+
+@example(webhooks.put, "webhook.add")
+async def _(world: World, change: Change) -> None:
+    owner = await accounts.add(world.change, world.name())
+    await webhooks.put(change, world.sealer, owner, Wanted("main", "http://example.com/"), REACH)
+
+
+@example(webhooks.delete, "webhook.delete")
+async def _(world: World, change: Change) -> None:
+    await webhooks.delete(change, world.account_id, await hook(world, world.change))
+
+
+@example(webhooks.set_status, "webhook.disable")
+async def _(world: World, change: Change) -> None:
+    await webhooks.set_status(change, world.account_id, await hook(world, world.change), active=False)
+
+
+@example(webhooks.rotate_secret, "webhook.rotate")
+async def _(world: World, change: Change) -> None:
+    name = await hook(world, world.change)
+    await webhooks.rotate_secret(change, world.sealer, world.account_id, name, keep_old_hours=1)
+
+
+@example(webhooks.edit_setting, "events.set")
+async def _(world: World, change: Change) -> None:
+    await webhooks.edit_setting(change, world.account_id, way="pull")
+
+
+@example(webhooks.redeliver, "events.redeliver")
+async def _(world: World, change: Change) -> None:
+    owner = await accounts.add(world.change, world.name())
+    async with world.change.unit(Permission.SIGN_DECIDE, owner) as unit:
+        unit.record("sign.approved", "sign/1")
+        unit.tell(owner, "sign.reviewed", {"sign": "测试"})
+    ever, tomorrow = datetime(2000, 1, 1, tzinfo=UTC), clock.now() + timedelta(days=1)
+    await webhooks.redeliver(change, owner, state="waiting", since=ever, until=tomorrow)
+
+
+async def test_who_may_not_read_what_phones_send_does_not_have_it_pushed(world: World) -> None:
+    clerk = world.by(Actor(ActorKind.PERSON, "clerk", 5, frozenset({Permission.WEBHOOK_EDIT}), EVERYTHING))
+    for events in ((), ("message.mo",)):
+        with pytest.raises(SmsgwError) as refused:
+            await webhooks.put(
+                clerk, world.sealer, world.account_id, Wanted("main", "http://example.com/", events), REACH
+            )
+        assert (refused.value.code, refused.value.detail["scope"]) == ("SCOPE_DENIED", "mo")
+
+
+# --- partners --------------------------------------------------------------------------------------------------------
+
+
+async def login(world: World, change: Change) -> str:
+    name = world.name()
+    await partners.add(change, world.sealer, world.account_id, "smpp", name, "secret12", {})
+    return name
+
+
+@example(partners.add, "partner.add")
+async def _(world: World, change: Change) -> None:
+    await login(world, change)
+
+
+@example(partners.edit, "partner.set")
+async def _(world: World, change: Change) -> None:
+    await partners.edit(
+        change, world.sealer, await login(world, world.change), None, {"rate": 7}, password="other"
+    )
+
+
+@example(partners.remove, "partner.remove")
+async def _(world: World, change: Change) -> None:
+    await partners.remove(change, await login(world, world.change), "smpp")
+
+
+@example(partners.kick, "partner.kick")
+async def _(world: World, change: Change) -> None:
+    await partners.kick(change, await login(world, world.change), None)
+
+
+async def test_a_login_of_an_account_out_of_scope_is_not_found(world: World) -> None:
+    name = await login(world, world.change)
+    elsewhere = world.by(Actor(ActorKind.PERSON, "elsewhere", 3, ALL, Scope((1 << 50,))))
+    for refused in (partners.kick(elsewhere, name, None), partners.remove(elsewhere, name, None)):
+        with pytest.raises(SmsgwError) as exc:
+            await refused
+        assert exc.value.code == "NOT_FOUND"
+    assert name in [
+        line["user"] for line in await partner_queries.partners(world.database, [world.account_id])
+    ]
+    assert await partner_queries.partners(world.database, [1 << 50]) == []

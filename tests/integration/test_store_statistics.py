@@ -8,11 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA, first_id
 from smsgw.core.states import PartState
-from smsgw.store.config import accounts
+from smsgw.platform.accounts import service as accounts
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import daily
 
@@ -71,7 +72,7 @@ class Book:
 async def book(dsn: str) -> AsyncIterator[Book]:
     database = Database(dsn)
     await database.open()
-    yield Book(database, await accounts.add_account(database, "acme", actor="test"))
+    yield Book(database, await accounts.add(by_test(database), "acme"))
     await database.close()
 
 

@@ -30,8 +30,8 @@ from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.numbers import normalize
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest, SendResult
+from smsgw.platform.accounts.queries import balance
 from smsgw.runtime import clock
-from smsgw.store.config.accounts import balance
 from smsgw.store.messages.lookup import MAX_PAGE, MessageView, search_messages
 from smsgw.store.messages.request_keys import answer_of
 from smsgw.store.records import audit
@@ -223,7 +223,7 @@ def _allowed_account(call: Call, text: str) -> Account | None:
     chosen = read_id(text)
     if chosen is None or (call.accounts is not None and chosen not in call.accounts):
         return None
-    return call.portal.context.directory.account(chosen)
+    return call.portal.context.snapshots.current.account(chosen)
 
 
 def _request(call: Call, form: SendForm, account: Account, to: Recipients) -> SendRequest:
@@ -276,7 +276,7 @@ def _preview_values(call: Call, form: SendForm) -> dict[str, Any]:
 
 
 def _form(call: Call, form: SendForm) -> web.Response:
-    accounts = call.portal.context.directory.accounts()
+    accounts = call.portal.context.snapshots.current.accounts()
     accounts = [
         a for a in accounts if a.status == "active" and (call.accounts is None or a.id in call.accounts)
     ]

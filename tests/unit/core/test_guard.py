@@ -179,5 +179,6 @@ def test_what_is_wrong_from_a_users_own_network_is_not_counted_against_the_user(
     for n in range(400):
         guard.failed("10.0.0.1", "zhang", n / 1000)
     assert guard.wait("203.0.113.9", "zhang", 0.4) == 0
+    assert guard.wait("10.0.0.77", "zhang", 0.4) == 0, "nor against its neighbours"
     assert guard.wait("10.0.0.1", "zhang", 0.4) > 0, "it waits there itself"
     assert guard.wait("10.0.0.1", "li", 0.4) > 0, "the network has guessed, as far as others know"
