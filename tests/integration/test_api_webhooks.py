@@ -19,8 +19,8 @@ from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.model import Inbound
 from smsgw.core.permissions import SCOPES
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.lists import service as lists
 from smsgw.platform.webhooks import service as webhooks
-from smsgw.store.config import blocklist
 from smsgw.store.messages import account_events, inbound
 from smsgw.store.messages.inbound import Arrived
 
@@ -181,7 +181,7 @@ async def test_opt_outs_that_are_recorded_are_told_once(stage: Stage) -> None:
 
     async def told(new: list[str], scope: Scope, source: str = OPT_OUT) -> list[str]:
         before = {row["id"] for row in await stage.rows()}
-        await blocklist.add(stage.database, new, scope, source, "来电", actor="t", ids=stage.ids.next)
+        await lists.block(by_test(stage.database, stage.ids.next), new, scope, source, "来电", tell=True)
         rows = [row for row in await stage.rows() if row["id"] not in before]
         assert {row["kind"] for row in rows} <= {"optout.created"}
         details = [json.loads(row["detail"]) for row in rows]
@@ -193,7 +193,7 @@ async def test_opt_outs_that_are_recorded_are_told_once(stage: Stage) -> None:
     assert await told(numbers, everybodys) == []
     assert await told(numbers, ours, MANUAL) == []
     assert await told(numbers, ours) == numbers
-    await blocklist.remove(stage.database, numbers[0], ours, actor="t", reason="")
+    await lists.unblock(by_test(stage.database), numbers[0], ours, reason="")
     assert await told(numbers, ours) == numbers[:1]
 
 

@@ -23,8 +23,10 @@ from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.keys.model import NewKey
+from smsgw.platform.numbers import service as number_service
+from smsgw.platform.policies import service as policies
 from smsgw.protocols.smpp.pdus import DeliverSm
-from smsgw.store.config import blocklist, channels, number_status, policies, routes
+from smsgw.store.config import blocklist, channels, routes
 from smsgw.store.messages import bind_events
 from smsgw.store.messages.events import BoundEvent
 
@@ -187,8 +189,8 @@ async def test_one_account_does_not_use_up_the_limits_of_another(api: Api, clock
     """However much one sends: others keep their own limits, and the same text is theirs to send as well."""
     bank = await tenant(api, "bank")
     text = "您好,拒收请回复R" if type_ == "marketing" else "您好"
-    await policies.put(api.ctx.db, "frequency", "100/1d", account_id=api.account_id, actor="t")
-    await policies.put(api.ctx.db, "identical_seconds", "off", account_id=api.account_id, actor="t")
+    await policies.put(by_test(api.ctx.db), "frequency", "100/1d", account_id=api.account_id)
+    await policies.put(by_test(api.ctx.db), "identical_seconds", "off", account_id=api.account_id)
     await api.ctx.snapshots.follow()
     for _ in range(60):
         assert (await send(api, api.key, content=text, type=type_)).status == 202
@@ -203,7 +205,7 @@ async def test_one_account_does_not_use_up_the_limits_of_another(api: Api, clock
 async def test_the_platform_has_a_ceiling_of_its_own(api: Api, clock: Clock) -> None:
     """What all others send together, each counted for a third of it at most, in words that tell nothing of them."""
     keys = [await tenant(api, f"bank{n}") for n in range(4)]
-    await policies.put(api.ctx.db, "frequency_all", "3/1h", type_="otp", actor="t")
+    await policies.put(by_test(api.ctx.db), "frequency_all", "3/1h", type_="otp")
     await api.ctx.snapshots.follow()
     for n, key in enumerate(keys[:3]):
         assert await frequency_of(api, keys[3], "验证码 9", "otp") == ("OK", "成功")
@@ -218,7 +220,7 @@ async def test_the_platform_has_a_ceiling_of_its_own(api: Api, clock: Clock) -> 
     assert (await send(api, keys[0], content="验证码 8", type="otp")).status == 202, (
         "nor is who sent a part of it"
     )
-    await policies.put(api.ctx.db, "frequency_all", "off", type_="otp", actor="t")
+    await policies.put(by_test(api.ctx.db), "frequency_all", "off", type_="otp")
     await api.ctx.snapshots.follow()
     assert await frequency_of(api, keys[3], "验证码 9", "otp") == ("OK", "成功")
 
@@ -234,7 +236,7 @@ async def test_dedupe_knows_the_callers_own_messages(api: Api, clock: Clock) -> 
 async def test_what_is_known_of_a_number_has_no_hour(api: Api) -> None:
     """Whose message taught it, and when that came back, is nobody's business; the day says how old it is."""
     bank, at = await tenant(api, "bank"), datetime.now(CHINA).replace(microsecond=123456)
-    await number_status.put(api.ctx.db, {"86" + PHONE: NumberState.EMPTY}, at, actor="t")
+    await number_service.learn(by_test(api.ctx.db), {"86" + PHONE: NumberState.EMPTY}, at)
     (known,) = (await api.post("/numbers/check", {"numbers": [PHONE]}, key=bank)).data["items"]
     assert known["state"] == "empty"
     assert datetime.fromisoformat(known["seen_at"]) == at.replace(hour=0, minute=0, second=0, microsecond=0)
