@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aiohttp import web
 from changes import by_test
+from following import follow
 
 from smsgw.admin.app import PortalContext, setup
 from smsgw.admin.hashing import hash_password
@@ -111,7 +112,7 @@ class Site:
             rows, _ = await outcomes.match_reports(
                 connection, reports, outcomes.Tally(), recent=0, oldest=0, newest=2**63 - 1
             )
-            await outcomes.settle(connection, rows, self.ids.next)
+            await follow(connection, rows, self.ids.next)
             await self._count(connection, rows)
 
     async def _count(self, connection, rows) -> None:  # type: ignore[no-untyped-def]

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import click
 
 from smsgw.channels import profiles
-from smsgw.channels.recording import MAX_BYTES, MAX_SECONDS
+from smsgw.channels.wire.recording import MAX_BYTES, MAX_SECONDS
 from smsgw.commands.base import (
     Context,
     Failed,

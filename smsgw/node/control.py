@@ -19,7 +19,7 @@ import structlog
 from aiohttp import web
 
 from smsgw import __version__
-from smsgw.channels.recording import MAX_BYTES, MAX_SECONDS
+from smsgw.channels.wire.recording import MAX_BYTES, MAX_SECONDS
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, SmsgwError, http_status
 from smsgw.core.model import MessageType, Origin
