@@ -26,12 +26,13 @@ from smsgw.core.webhooks import Reach, parse_networks
 from smsgw.node import control_client
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
-from smsgw.platform.content import words
+from smsgw.platform.channels import service as channels
 from smsgw.platform.keys import service as keys
 from smsgw.platform.partners import service as partners
+from smsgw.platform.policies import service as policies
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
-from smsgw.store.config import channels, policies
+from smsgw.platform.words import service as words
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.secrets import load_key
@@ -278,8 +279,8 @@ async def _seed(
             change, ACCOUNT, default_sign="压测", rate=MESSAGES_PER_SECOND, webhook_networks="127.0.0.0/8"
         )
         for name, value in POLICIES.items():
-            await policies.put(database, name, value, actor="bench")
-        await words.put(database, [Word(f"压测词{n:05d}") for n in range(WORDS)], actor="bench")
+            await policies.put(change, name, value)
+        await words.put(change, [Word(f"压测词{n:05d}") for n in range(WORDS)])
         await accounts.top_up(change, account, BALANCE, "bench")
         key = await keys.add(change, sealer, account, requests_per_second=REQUESTS_PER_SECOND)
         if setting.partner:
@@ -293,7 +294,7 @@ async def _seed(
                 "connections": setting.links, "window": setting.window, "rate": setting.channel_rate,
                 "carriers": [carrier],
             }  # fmt: skip
-            await channels.add_channel(database, sealer, f"bench-{n}", fields, actor="bench")
+            await channels.add(change, sealer, f"bench-{n}", fields)
         names = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
         secret = ""
         if setting.push_to:

@@ -24,6 +24,7 @@ from smsgw.core.permissions import SCOPES
 from smsgw.node import control_client
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.keys import service as keys
+from smsgw.platform.messages import queries
 from smsgw.platform.partners import service as partners
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
@@ -33,7 +34,6 @@ from smsgw.simulator import Behaviour, Delay
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
-from smsgw.store.messages import lookup
 
 ACTOR = "test"
 PARTNER, PARTNER_PASSWORD = "shop", "secret12"
@@ -153,7 +153,7 @@ class Ground(Site):
 
     async def unknown(self) -> set[str]:
         async with self.ledger_open() as database:
-            return {str(row["id"]) for row in await lookup.list_unknown(database, limit=100_000)}
+            return {str(row["id"]) for row in await queries.unknown(database, limit=100_000)}
 
     async def owners(self) -> set[int]:
         """Numbers of the nodes that own channels now."""

@@ -29,8 +29,8 @@ from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.model import TaskSpec
 from smsgw.platform.campaigns.service import Tasks, TaskView
+from smsgw.platform.policies import service as policies
 from smsgw.runtime.config import DurabilityConfig
-from smsgw.store.config import policies
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, boot_id
 from smsgw.store.engine.secrets import Sealer
@@ -124,7 +124,7 @@ async def desk(
     account_id = await accounts.add(by_test(database), "acme", default_sign="测试")
     await accounts.top_up(by_test(database, ids.next), account_id, balance, "")
     for policy in ("frequency", "identical_seconds"):  # the same numbers are written to again and again
-        await policies.put(database, policy, "off", actor="t")
+        await policies.put(by_test(database), policy, "off")
     snapshots = SnapshotFollower(database, Sealer(secrets.token_bytes(32)))
     await snapshots.follow()
     found: list[Desk] = []

@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 from api_server import BASE, Answer, Api, running
 from changes import by_test
+from following import follow
 from structlog.testing import capture_logs
 
 from smsgw.api.auth import Failures
@@ -26,9 +27,9 @@ from smsgw.core.states import PartState
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
+from smsgw.platform.messages import queries
+from smsgw.platform.messages.model import MessageView
 from smsgw.runtime.aio import spawn
-from smsgw.store.messages import lookup, outcomes
-from smsgw.store.messages.lookup import MessageView
 from smsgw.web import listening
 
 ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
@@ -612,7 +613,7 @@ async def test_a_large_page_is_put_together_in_slices_and_at_the_accounts_pace(
     made: list[int] = []
     in_a_row: list[int] = []
     paid: list[float] = []
-    view = lookup._view
+    view = queries._view
 
     def counted(row: Any) -> MessageView:
         if not made:
@@ -624,11 +625,11 @@ async def test_a_large_page_is_put_together_in_slices_and_at_the_accounts_pace(
         assert owner == api.account_id
         paid.append(n)
 
-    monkeypatch.setattr(lookup, "_view", counted)
+    monkeypatch.setattr(queries, "_view", counted)
     monkeypatch.setattr(api.ctx.read_pace, "pay", pay)
     assert len((await api.get("/messages?limit=500")).data["items"]) == 210
     assert sum(in_a_row) == 210
-    assert max(in_a_row) <= lookup.SLICE, "the event loop turned in between"
+    assert max(in_a_row) <= queries.SLICE, "the event loop turned in between"
     assert len((await api.get("/messages?limit=100")).data["items"]) == 100
     check(await api.get("/messages?limit=500&to=13800130001"), 200, "OK")
     assert paid == [210], "pages that are small cost nothing, and those that turn out to be"
@@ -691,7 +692,7 @@ async def deliver(api: Api, message_ids: list[str]) -> None:
             [int(i) for i in message_ids],
             int(PartState.DELIVERED),
         )
-        told = await outcomes.settle(connection, rows, api.ctx.ids)
+        told = await follow(connection, rows, api.ctx.ids)
     api.ctx.bell.ring(told, "report")
 
 

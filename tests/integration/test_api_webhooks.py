@@ -19,8 +19,10 @@ from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.model import Inbound
 from smsgw.core.permissions import SCOPES
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.channels import service as channels
+from smsgw.platform.lists import service as lists
 from smsgw.platform.webhooks import service as webhooks
-from smsgw.store.config import blocklist
+from smsgw.store.config import channels as channels_store
 from smsgw.store.messages import account_events, inbound
 from smsgw.store.messages.inbound import Arrived
 
@@ -181,7 +183,7 @@ async def test_opt_outs_that_are_recorded_are_told_once(stage: Stage) -> None:
 
     async def told(new: list[str], scope: Scope, source: str = OPT_OUT) -> list[str]:
         before = {row["id"] for row in await stage.rows()}
-        await blocklist.add(stage.database, new, scope, source, "来电", actor="t", ids=stage.ids.next)
+        await lists.block(by_test(stage.database, stage.ids.next), new, scope, source, "来电", tell=True)
         rows = [row for row in await stage.rows() if row["id"] not in before]
         assert {row["kind"] for row in rows} <= {"optout.created"}
         details = [json.loads(row["detail"]) for row in rows]
@@ -193,7 +195,7 @@ async def test_opt_outs_that_are_recorded_are_told_once(stage: Stage) -> None:
     assert await told(numbers, everybodys) == []
     assert await told(numbers, ours, MANUAL) == []
     assert await told(numbers, ours) == numbers
-    await blocklist.remove(stage.database, numbers[0], ours, actor="t", reason="")
+    await lists.unblock(by_test(stage.database), numbers[0], ours, reason="")
     assert await told(numbers, ours) == numbers[:1]
 
 
@@ -213,21 +215,19 @@ async def test_a_low_balance_is_told_once_until_it_is_filled_up(stage: Stage) ->
 
 
 async def test_changes_of_a_channel_are_told_in_order_to_who_asked(stage: Stage) -> None:
-    from smsgw.store.config import channels
-
     fields = {
         "protocol": "smpp34", "host": "127.0.0.1", "port": 1, "username": "u", "password": "p",
         "carriers": ["CTCC"],
     }  # fmt: skip
-    await channels.add_channel(stage.database, stage.sealer, "one", fields, actor="test")
+    await channels.add(by_test(stage.database), stage.sealer, "one", fields)
     channel_id = await stage.database.fetchval("SELECT id FROM channel WHERE name = 'one'")
     accounts = [stage.account_id]
     told = await account_events.tell_channels(stage.database, accounts, stage.ids.next)
     assert told == 0, "the first look tells nothing"
-    await channels.say(stage.database, 1, [(channel_id, 1, "")])
+    await channels_store.say(stage.database, 1, [(channel_id, 1, "")])
     assert await account_events.tell_channels(stage.database, accounts, stage.ids.next) == 1
     assert await account_events.tell_channels(stage.database, accounts, stage.ids.next) == 0
-    await channels.say(stage.database, 1, [(channel_id, 0, "reset by peer")])
+    await channels_store.say(stage.database, 1, [(channel_id, 0, "reset by peer")])
     assert await account_events.tell_channels(stage.database, accounts, stage.ids.next) == 1
     rows = await stage.rows()
     assert [row["message_id"] for row in rows] == [channel_id] * 2

@@ -10,7 +10,7 @@ import pytest_asyncio
 from changes import by_test
 
 from smsgw.platform.accounts import service as accounts
-from smsgw.store.config import settings
+from smsgw.platform.settings import service as settings_service
 from smsgw.store.engine.database import Database
 
 PASSED_OVER = {
@@ -80,7 +80,7 @@ async def test_a_change_moves_its_section_alone_and_the_common_version(database:
     assert await _common(database) > common
 
     before = await versions(database)
-    await settings.put(database, "complaint_days", 3, actor="test")
+    await settings_service.put(by_test(database), "complaint_days", 3)
     assert await moved(database, before) == {"settings"}
 
 

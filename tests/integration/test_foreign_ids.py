@@ -20,7 +20,8 @@ from smsgw.core.ids import CHINA
 from smsgw.core.permissions import SCOPES
 from smsgw.core.templates import Review
 from smsgw.platform.accounts import service as accounts
-from smsgw.platform.content import registry
+from smsgw.platform.content import service as registry
+from smsgw.platform.content.model import TEMPLATE
 from smsgw.platform.keys.model import NewKey
 
 MARK = "甲方机密"
@@ -135,12 +136,7 @@ async def owned(api: Api) -> dict[str, str]:
     sign = await made("POST", "/signs", {"sign": MARK})
     template = await made("POST", "/templates", {"name": MARK, "content": MARK})
     await registry.review(
-        api.ctx.db,
-        registry.TEMPLATE,
-        int(template["template_id"]),
-        Review.APPROVED,
-        actor="t",
-        ids=api.ctx.ids,
+        by_test(api.ctx.db, api.ctx.ids), TEMPLATE, int(template["template_id"]), Review.APPROVED
     )
     await api.ctx.snapshots.follow()
     audience = await made("POST", "/audiences", {"name": MARK})

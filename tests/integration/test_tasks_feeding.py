@@ -22,7 +22,7 @@ from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns import feeder as feeding
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.feeder import Feeder
-from smsgw.store.config import policies
+from smsgw.platform.policies import service as policies
 from smsgw.store.messages import reviews
 
 
@@ -116,7 +116,7 @@ async def test_a_task_goes_on_soon_after_its_account_is_started_though_the_door_
 async def test_hours_are_those_of_the_policies(dsn: str, tmp_path: Path) -> None:
     async with desk(dsn, tmp_path) as d:
         await policies.put(
-            d.database, "hours", "10:00-11:00", account_id=d.account_id, type_="notice", actor="t"
+            by_test(d.database), "hours", "10:00-11:00", account_id=d.account_id, type_="notice"
         )
         await d.snapshots.follow()
         d.at("09:00")
@@ -362,10 +362,10 @@ async def test_what_policies_want_reviewed_is_reviewed_once_for_a_whole_task(
     dsn: str, tmp_path: Path
 ) -> None:
     async with desk(dsn, tmp_path) as d:
-        await policies.put(d.database, "review_over", "100", actor="t")
+        await policies.put(by_test(d.database), "review_over", "100")
         await d.snapshots.follow()
         small, large = await d.make(100), await d.make(101)
-        await policies.put(d.database, "review", "all", actor="t")
+        await policies.put(by_test(d.database), "review", "all")
         await d.snapshots.follow()
         seen = await d.make(250)
         await d.feed()

@@ -18,7 +18,8 @@ from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.change import Change
-from smsgw.platform.content import registry
+from smsgw.platform.content import service as registry
+from smsgw.platform.content.model import TEMPLATE
 
 CSV = """手机号,订单,备注
 13800000001,A1,x
@@ -30,10 +31,8 @@ CSV = """手机号,订单,备注
 
 async def template(d: Desk, content: str, state: Review = Review.APPROVED, **variables: Variable) -> int:
     # The variables are not in the order of their names: that of the text counts.
-    made = await registry.add_template(d.database, d.account_id, "t", "notice", content, variables, actor="t")
-    await registry.review(
-        d.database, registry.TEMPLATE, made, state, reason="x", actor="reviewer", ids=d.ids.next
-    )
+    made = await registry.add_template(by_test(d.database), d.account_id, "t", "notice", content, variables)
+    await registry.review(by_test(d.database, d.ids.next, actor="reviewer"), TEMPLATE, made, state, reason="x")
     await d.snapshots.follow()
     return made
 
@@ -89,14 +88,10 @@ async def test_a_template_must_be_approved_and_a_task_waits_when_it_is_not_any_m
         with pytest.raises(SmsgwError) as refused:
             await d.make(to=numbers, content="", template_id=order)
         assert refused.value.code == "TEMPLATE_NOT_APPROVED"
-        await registry.review(
-            d.database, registry.TEMPLATE, order, Review.APPROVED, actor="r", ids=d.ids.next
-        )
+        await registry.review(by_test(d.database, d.ids.next, actor="r"), TEMPLATE, order, Review.APPROVED)
         await d.snapshots.follow()
         task_id = await d.make(to=numbers, content="", template_id=order)
-        await registry.review(
-            d.database, registry.TEMPLATE, order, Review.REFUSED, reason="x", actor="r", ids=d.ids.next
-        )
+        await registry.review(by_test(d.database, d.ids.next, actor="r"), TEMPLATE, order, Review.REFUSED, reason="x")
         await d.snapshots.follow()
         await d.feed()
         view = await d.view(task_id)

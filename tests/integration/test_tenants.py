@@ -22,9 +22,13 @@ from smsgw.partners.smpp import SmppServer
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
+from smsgw.platform.channels import service as channels
 from smsgw.platform.keys.model import NewKey
+from smsgw.platform.numbers import service as number_service
+from smsgw.platform.policies import service as policies
+from smsgw.platform.routing import service as routing
 from smsgw.protocols.smpp.pdus import DeliverSm
-from smsgw.store.config import blocklist, channels, number_status, policies, routes
+from smsgw.store.config import blocklist
 from smsgw.store.messages import bind_events
 from smsgw.store.messages.events import BoundEvent
 
@@ -132,11 +136,19 @@ async def test_every_way_in_asks_the_same(api: Api) -> None:
 async def test_a_reply_may_come_by_a_channel_with_a_longer_number(api: Api) -> None:
     """Behind 1069 the digits 0012 are the account's own; behind 106900, which is a channel too, 12 is the bank's."""
     for name, code in (("a", "1069"), ("b", "106900")):
-        await channels.add_channel(
-            api.ctx.db, api.sealer, name,
-            {"protocol": "cmpp20", "host": "h", "port": 1, "username": "u", "password": "p", "access_code": code},
-            actor="t",
-        )  # fmt: skip
+        await channels.add(
+            by_test(api.ctx.db),
+            api.sealer,
+            name,
+            {
+                "protocol": "cmpp20",
+                "host": "h",
+                "port": 1,
+                "username": "u",
+                "password": "p",
+                "access_code": code,
+            },
+        )
     await tenant(api, "bank", extend_code="12")
     assert (await send(api, api.key, extend_code="0012")).code == "EXTEND_CODE_INVALID"
     assert (await send(api, api.key, extend_code="0013")).status == 202
@@ -187,8 +199,8 @@ async def test_one_account_does_not_use_up_the_limits_of_another(api: Api, clock
     """However much one sends: others keep their own limits, and the same text is theirs to send as well."""
     bank = await tenant(api, "bank")
     text = "您好,拒收请回复R" if type_ == "marketing" else "您好"
-    await policies.put(api.ctx.db, "frequency", "100/1d", account_id=api.account_id, actor="t")
-    await policies.put(api.ctx.db, "identical_seconds", "off", account_id=api.account_id, actor="t")
+    await policies.put(by_test(api.ctx.db), "frequency", "100/1d", account_id=api.account_id)
+    await policies.put(by_test(api.ctx.db), "identical_seconds", "off", account_id=api.account_id)
     await api.ctx.snapshots.follow()
     for _ in range(60):
         assert (await send(api, api.key, content=text, type=type_)).status == 202
@@ -203,7 +215,7 @@ async def test_one_account_does_not_use_up_the_limits_of_another(api: Api, clock
 async def test_the_platform_has_a_ceiling_of_its_own(api: Api, clock: Clock) -> None:
     """What all others send together, each counted for a third of it at most, in words that tell nothing of them."""
     keys = [await tenant(api, f"bank{n}") for n in range(4)]
-    await policies.put(api.ctx.db, "frequency_all", "3/1h", type_="otp", actor="t")
+    await policies.put(by_test(api.ctx.db), "frequency_all", "3/1h", type_="otp")
     await api.ctx.snapshots.follow()
     for n, key in enumerate(keys[:3]):
         assert await frequency_of(api, keys[3], "验证码 9", "otp") == ("OK", "成功")
@@ -218,7 +230,7 @@ async def test_the_platform_has_a_ceiling_of_its_own(api: Api, clock: Clock) -> 
     assert (await send(api, keys[0], content="验证码 8", type="otp")).status == 202, (
         "nor is who sent a part of it"
     )
-    await policies.put(api.ctx.db, "frequency_all", "off", type_="otp", actor="t")
+    await policies.put(by_test(api.ctx.db), "frequency_all", "off", type_="otp")
     await api.ctx.snapshots.follow()
     assert await frequency_of(api, keys[3], "验证码 9", "otp") == ("OK", "成功")
 
@@ -234,7 +246,7 @@ async def test_dedupe_knows_the_callers_own_messages(api: Api, clock: Clock) -> 
 async def test_what_is_known_of_a_number_has_no_hour(api: Api) -> None:
     """Whose message taught it, and when that came back, is nobody's business; the day says how old it is."""
     bank, at = await tenant(api, "bank"), datetime.now(CHINA).replace(microsecond=123456)
-    await number_status.put(api.ctx.db, {"86" + PHONE: NumberState.EMPTY}, at, actor="t")
+    await number_service.learn(by_test(api.ctx.db), {"86" + PHONE: NumberState.EMPTY}, at)
     (known,) = (await api.post("/numbers/check", {"numbers": [PHONE]}, key=bank)).data["items"]
     assert known["state"] == "empty"
     assert datetime.fromisoformat(known["seen_at"]) == at.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -288,10 +300,10 @@ async def test_a_receipt_begins_with_the_partners_own_text(api: Api, written: st
 
 async def test_an_explanation_names_no_rules_made_for_others(api: Api) -> None:
     fields = {"protocol": "cmpp20", "host": "h", "port": 1, "username": "u", "password": "p"}
-    await channels.add_channel(api.ctx.db, api.sealer, "a", fields, actor="t")
+    await channels.add(by_test(api.ctx.db), api.sealer, "a", fields)
     await tenant(api, "bank-secret")
     for name in ("acme", "bank-secret"):
-        await routes.move(api.ctx.db, "account", name, "a", "", actor="t")
+        await routing.move(by_test(api.ctx.db), "account", name, "a", "")
     await api.ctx.snapshots.follow()
     for path in ("/messages/explain", "/messages"):
         answer = await api.post(path, {"to": [PHONE], "content": "您好", "dry_run": True})

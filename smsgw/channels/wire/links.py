@@ -1,0 +1,323 @@
+"""The connections of one carrier account: opened, logged in, kept, and opened again with growing pauses.
+
+SGIP is different in both directions: a connection that has nothing to send is closed and opened again on demand, and
+reports come by connections that the gateway opens to us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Any, Protocol
+
+import structlog
+
+from smsgw.channels.profiles import Profile
+from smsgw.channels.wire.dial import open_link, tls_context
+from smsgw.channels.wire.listener import Listeners, ListenerTaken, Numberings
+from smsgw.channels.wire.login import china_timestamp, session_for
+from smsgw.channels.wire.recording import ChannelRecording
+from smsgw.core.errors import Invalid
+from smsgw.core.model import ChannelSpec
+from smsgw.net.connection import Link
+from smsgw.protocols.events import Bound, Closed, Event, Refused, Violation
+from smsgw.protocols.sgip import rules as sgip_rules
+from smsgw.protocols.states import RECEIVING, SENDING
+from smsgw.runtime import aio
+from smsgw.runtime.sparing import Sparing
+
+log = structlog.get_logger(__name__)
+sparing = Sparing(log)
+
+CONNECT_TIMEOUT = 10.0
+REFUSED_FLOOR = 10.0
+"""Seconds to stay away after a refused login: operators block addresses that insist."""
+LASTED = 60.0
+"""A connection that has held for so many seconds ends the growing of the pauses."""
+QUIET_AFTER = 5.0
+"""An SGIP connection that ends after as many seconds, with nothing lost, has ended by the book."""
+MAX_INCOMING = 16
+"""Connections of an SGIP gateway to one channel."""
+LISTEN_AGAIN = 5.0
+ABORT_PATIENCE = 1.0
+
+
+class Owner(Protocol):
+    """Whoever sends over the links."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to write."""
+
+    def on_events(self, link: Link, events: list[Event]) -> None:
+        """Answers, requests and losses, in this order. Must not raise."""
+
+    def on_change(self) -> None:
+        """A link has logged in, or the last one is gone."""
+
+    def on_writable(self) -> None:
+        """A link takes octets again."""
+
+
+class Links:
+    """``spec.connections`` links to the carrier, and what its SGIP gateway has opened to us."""
+
+    def __init__(
+        self, spec: ChannelSpec, profile: Profile, owner: Owner, listeners: Listeners, numberings: Numberings
+    ) -> None:
+        self.spec = spec
+        self.profile = profile
+        self.numbering = numberings.of(self.profile.node, china_timestamp, secrets.randbelow(1 << 31))
+        self._owner = owner
+        self._listeners = listeners
+        self._loop = asyncio.get_running_loop()
+        self.outgoing: list[Link] = []
+        self._incoming: list[Link] = []
+        self._on_demand = spec.protocol == "sgip12"
+        self.asleep = 0
+        """SGIP: connections that were closed because there was nothing to send."""
+        self._demand = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self.unbound_since: float | None = self._loop.time()
+        """Since when nothing can be sent; None while a link is logged in, or would be on demand."""
+        self.last_bound_at: float | None = None
+        self.refused = False
+        """Whether the carrier has refused the last login."""
+        self._link_error = ""
+        self._listen_error = ""
+        self._recording: ChannelRecording | None = None
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to connect."""
+        for number in range(1, self.spec.connections + 1):
+            for bind in ("transmitter", "receiver") if self.profile.bind == "pair" else ("transceiver",):
+                name = f"link.{self.spec.name}.{number}.{bind}"
+                self._tasks.append(aio.spawn(self._keep(number, bind), name=name))
+        if self._on_demand and self.profile.sgip_listen:
+            self._tasks.append(aio.spawn(self._listen(), name=f"listen.{self.spec.name}"))
+
+    async def close(self, why: str) -> list[asyncio.Future[Any]]:
+        """Log out after the outstanding answers; done when the links are gone."""
+        self._stopping = True
+        await self._listeners.leave(self)
+        links = self.all
+        for link in links:
+            link.close(why)
+        return [link.closed for link in links]
+
+    async def abort(self, why: str) -> None:
+        """Close at once what is still open."""
+        links = self.all
+        for link in links:
+            link.abort(why)
+        if links:
+            await asyncio.wait([link.closed for link in links], timeout=ABORT_PATIENCE)
+        await aio.cancel(*self._tasks)
+        if self._recording is not None:
+            self._recording.stop("the channel was stopped")
+
+    def change(self, spec: ChannelSpec) -> None:
+        """Follow a change of window."""
+        self.spec = spec
+        for link in self.outgoing:
+            link.session.window = spec.window
+
+    def record(self, recording: ChannelRecording | None) -> None:
+        """Record all that passes from now on; None: no more. ``STATE_CONFLICT``: it is being recorded already."""
+        if recording is not None and self._recording is not None:
+            raise Invalid("STATE_CONFLICT", reason="该通道正在录制,请等待其结束")
+        self._recording = recording
+        for link in self.all:
+            link.tap = recording.tap(link) if recording is not None else None
+
+    # --- how they are ------------------------------------------------------------------------------------------
+
+    @property
+    def all(self) -> list[Link]:
+        """In both directions."""
+        return [*self.outgoing, *self._incoming]
+
+    @property
+    def sending(self) -> list[Link]:
+        """Those that may be written to: all that are logged in, or the transmitters of pairs."""
+        return [link for link in self.outgoing if link.session.state in SENDING]
+
+    @property
+    def reachable(self) -> int:
+        """Links that are logged in or would be as soon as there is something to send."""
+        return len(self.sending) + self.asleep
+
+    @property
+    def whole(self) -> int:
+        """Connections that are logged in for both directions."""
+        receivers = sum(link.session.state in RECEIVING for link in self.outgoing)
+        return len(self.sending) if self._on_demand else min(len(self.sending), receivers)
+
+    @property
+    def outstanding(self) -> int:
+        """Requests without an answer."""
+        return sum(link.session.outstanding for link in self.outgoing)
+
+    @property
+    def last_error(self) -> str:
+        """What is wrong, or was at last; empty after a login."""
+        return self._link_error or self._listen_error
+
+    def call(self) -> None:
+        """There is more to send than the open links can take: open those that are asleep."""
+        if self.asleep:
+            self._demand.set()
+
+    # --- to the carrier ----------------------------------------------------------------------------------------
+
+    async def _keep(self, number: int, bind: str) -> None:
+        """Connect, stay until the link is gone, and come back with growing, jittered pauses."""
+        backoff = aio.Backoff(0.5, 30.0)
+        while not self._stopping:
+            link: Link | None = None
+            started = self._loop.time()
+            try:
+                link = await self._connect(number, bind)
+                why = await link.closed
+            except (OSError, TimeoutError) as exc:
+                why = f"cannot connect: {exc or type(exc).__name__}"
+            except Exception as exc:  # whatever it was, the link must be tried again
+                log.exception("link.failed", channel=self.spec.name, link=number)
+                why = f"cannot connect: {exc!r}"
+            finally:
+                if link is not None and link in self.outgoing:
+                    self.outgoing.remove(link)
+            if self._stopping:
+                return
+            if self._on_demand and link is not None and self._was_quiet(link):
+                log.info("link.idle", channel=self.spec.name, link=number, why=why)
+                await self._sleep()
+                backoff.reset()
+                continue
+            if link is not None and self._loop.time() - started > LASTED:
+                backoff.reset()
+            if not self.refused:
+                self._link_error = why
+            wait = backoff.next(REFUSED_FLOOR if self.refused else 0.0)
+            log.warning("link.down", channel=self.spec.name, link=number, why=why, retry_in_s=round(wait, 1))
+            if not self.sending and self.unbound_since is None:
+                self.unbound_since = self._loop.time()
+                self._owner.on_change()
+            await asyncio.sleep(wait)
+
+    async def _connect(self, number: int, bind: str) -> Link:
+        profile = self.profile
+        name = f"{self.spec.name}/{number}" + ("" if bind == "transceiver" else f"/{bind}")
+        link = Link(session_for(self.spec, profile, self.numbering, bind), self, name)
+        tls = None
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            if profile.tls:
+                tls = await asyncio.to_thread(tls_context, profile.tls_ca, insecure=profile.tls_insecure)
+            if profile.tls_insecure:
+                log.warning("link.certificate_not_checked", channel=self.spec.name, link=name)
+            await open_link(
+                link, self.spec.host, self.spec.port,
+                source=profile.source_address, tls=tls, name=profile.tls_name,
+            )  # fmt: skip
+        self.outgoing.append(link)
+        if self._stopping:
+            link.close("stopped")
+        return link
+
+    def _was_quiet(self, link: Link) -> bool:
+        """Whether an SGIP connection ended because nothing went over it, by whichever side."""
+        quiet = min(QUIET_AFTER, self.profile.idle)
+        return link.bound_at is not None and not link.lost and self._loop.time() - link.bound_at >= quiet
+
+    async def _sleep(self) -> None:
+        """Until there is something to send."""
+        self.asleep += 1
+        self.unbound_since = None
+        if self._owner.waiting:
+            self._demand.set()
+        try:
+            await self._demand.wait()
+        finally:
+            self.asleep -= 1
+            self._demand.clear()
+        if not self.sending:
+            self.unbound_since = self._loop.time()
+
+    # --- from the gateway (SGIP) -------------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        """Have a place where the gateway can bring reports and messages from phones."""
+        while not self._stopping:
+            try:
+                await self._listeners.join(self)
+            except (OSError, ListenerTaken) as exc:
+                error = f"cannot listen on {self.profile.sgip_listen}: {exc}"
+                if error != self._listen_error:
+                    log.error("sgip.not_listening", channel=self.spec.name, error=error)
+                self._listen_error = error
+                await asyncio.sleep(LISTEN_AGAIN)
+            else:
+                self._listen_error = ""
+                return
+
+    def take_over(self, link: Link) -> int:
+        """Own a connection of the gateway; 0 or the Result of a refusal."""
+        if self._stopping:
+            return sgip_rules.NODE_BUSY
+        if len(self._incoming) >= MAX_INCOMING:
+            return sgip_rules.TOO_MANY_CONNECTIONS
+        self._incoming.append(link)
+        if self._recording is not None:
+            link.tap = self._recording.tap(link)
+        sparing.info("sgip.gateway_bound", self.spec.name, channel=self.spec.name, peer=link.peer)
+        return 0
+
+    # --- connection.Owner --------------------------------------------------------------------------------------
+
+    def on_connected(self, link: Link) -> None:
+        """The session says what is to be said."""
+        if self._recording is not None:
+            link.tap = self._recording.tap(link)
+
+    def on_writable(self, link: Link) -> None:
+        """The kernel takes octets again."""
+        self._owner.on_writable()
+
+    def on_events(self, link: Link, events: list[Event]) -> None:
+        """See to what concerns the link itself; the rest is the owner's."""
+        for event in events:
+            match event:
+                case Bound():
+                    self._on_bound(link)
+                case Closed(lost=lost):
+                    link.lost = len(lost)
+                    if link in self._incoming:
+                        self._incoming.remove(link)
+                case Refused(status=status, reason=reason):
+                    self.refused = True
+                    self._link_error = f"login refused: {reason} (status {status})"
+                    log.error(  # a clock that is wrong fails the proof of CMPP and SMGP: theirs is in their log
+                        "link.refused", channel=self.spec.name, status=status, reason=reason,
+                        clock_in_china=f"{china_timestamp():010d}",
+                    )  # fmt: skip
+                case Violation(kind=kind, detail=detail):
+                    sparing.warning(
+                        "link.violation", (link.name, kind),
+                        channel=self.spec.name, link=link.name, kind=kind, detail=detail,
+                    )  # fmt: skip
+                case _:
+                    pass
+        self._owner.on_events(link, events)
+
+    def _on_bound(self, link: Link) -> None:
+        link.bound_at = self._loop.time()
+        self.refused = False
+        if link.session.state in SENDING:
+            self.unbound_since = None
+            self.last_bound_at = link.bound_at
+        self._link_error = ""
+        log.info("link.bound", channel=self.spec.name, link=link.name, dialect=link.session.dialect.name)
+        self._owner.on_change()

@@ -1,0 +1,364 @@
+"""The queries of messages: one, many, and the story of one. ``accounts`` (None: all) is who may be seen, in SQL."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from smsgw.core import states
+from smsgw.core.ids import CHINA, first_id, time_of
+from smsgw.core.model import REPORT_CLASSES
+from smsgw.core.states import PartState
+from smsgw.platform.messages.model import MessageView, PartView, Trace, TraceStep
+from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.states import by_name
+
+MAX_PAGE = 500
+SLICE = 50
+"""Messages that are put together before the event loop turns."""
+
+# The parts of a page of messages ride along as arrays: a message has few.
+_SELECT = """
+SELECT m.*, COALESCE(a.name, '@probe') AS account_name, p.states, p.bys, p.codes, p.classes, p.channel_id,
+       c.name AS channel_name, p.submitted_at, p.done_at
+FROM ({page}) m
+LEFT JOIN account a ON a.id = m.account_id
+CROSS JOIN LATERAL (
+    SELECT array_agg(state ORDER BY part) AS states, array_agg(by_us ORDER BY part) AS bys,
+           array_agg(code ORDER BY part) AS codes, array_agg(class ORDER BY part) AS classes,
+           max(channel_id) AS channel_id, max(COALESCE(answered_at, claimed_at)) AS submitted_at,
+           max(final_at) AS done_at
+    FROM part WHERE part.id = m.id
+) p
+LEFT JOIN channel c ON c.id = p.channel_id
+ORDER BY m.id DESC
+"""
+
+_ONE = _SELECT.format(
+    page="SELECT * FROM message WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2)) "
+    "AND ($3::bool IS NULL OR test = $3)"
+)
+
+_SEVERAL = _SELECT.format(
+    page="SELECT * FROM message WHERE id = ANY($1::bigint[]) AND ($2::bigint[] IS NULL OR account_id = ANY($2)) "
+    "AND ($3::bool IS NULL OR test = $3)"
+)
+
+_PAGE = _SELECT.format(
+    page="""
+    SELECT * FROM message x
+    WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3))
+      AND ($10::bool IS NULL OR test = $10)
+      AND ($4::text IS NULL OR number = $4) AND ($5::text IS NULL OR (client_ref = $5 AND client_ref <> ''))
+      AND ($6::bigint IS NULL OR batch_id = $6)
+      AND ($7::smallint[] IS NULL OR EXISTS (
+          SELECT 1 FROM part s WHERE s.id = x.id AND s.state = ANY($7) AND ($8::bool IS NULL OR s.by_us = $8)))
+    ORDER BY id DESC LIMIT $9
+    """
+)
+
+_HISTORY = timedelta(days=90)
+
+
+def _view(row: Row) -> MessageView:
+    part_states = [PartState(s) for s in row["states"]]
+    state = states.message_state(part_states)
+    worst = part_states.index(state)
+    final = states.is_final(state)
+    return MessageView(
+        id=row["id"],
+        batch_id=row["batch_id"],
+        account_id=row["account_id"],
+        account_name=row["account_name"],
+        origin=row["origin"],
+        type=row["type"],
+        number=row["number"],
+        carrier=row["carrier"],
+        province=row["province"],
+        content=row["content"],
+        sign=row["sign"],
+        coding=row["coding"],
+        parts=row["parts"],
+        price=row["price"],
+        client_ref=row["client_ref"],
+        ext=row["ext"],
+        extend_code=row["extend_code"],
+        submitter=row["submitter"],
+        status=states.status_of(state, row["bys"][worst]),
+        cls=row["classes"][worst],
+        code=row["codes"][worst],
+        channel_id=row["channel_id"],
+        channel_name=row["channel_name"],
+        accepted_at=time_of(row["id"]),
+        submitted_at=row["submitted_at"],
+        done_at=row["done_at"] if final else None,
+        parts_ok=sum(s is PartState.DELIVERED for s in part_states),
+        refusal=row["refusal"],
+        test=row["test"],
+    )
+
+
+async def _views(rows: Sequence[Row]) -> list[MessageView]:
+    """Of a page, however large, with others' turns in between: a message may have dozens of parts."""
+    made: list[MessageView] = []
+    for begin in range(0, len(rows), SLICE):
+        if begin:
+            await asyncio.sleep(0)
+        made += [_view(row) for row in rows[begin : begin + SLICE]]
+    return made
+
+
+async def get(
+    database: Database | Connection,
+    message_id: int,
+    *,
+    accounts: Sequence[int] | None,
+    test: bool | None = None,
+) -> MessageView | None:
+    """One message, or None when there is none that the accounts may see. ``test``: only (or no) test messages."""
+    if not 0 < message_id < 2**63:
+        return None
+    row = await database.fetchrow(_ONE, message_id, None if accounts is None else list(accounts), test)
+    return None if row is None else _view(row)
+
+
+async def several(
+    database: Database,
+    message_ids: Sequence[int],
+    *,
+    accounts: Sequence[int] | None,
+    test: bool | None = None,
+) -> list[MessageView]:
+    """Those of the messages that the accounts may see, newest first."""
+    rows = await database.fetch(
+        _SEVERAL, list(message_ids), None if accounts is None else list(accounts), test
+    )
+    return await _views(rows)
+
+
+def states_of(status: str) -> tuple[list[int], bool | None]:
+    """The part states behind a status word, and whether our own refusal is asked for (None: either)."""
+    if status == "rejected":
+        return [int(PartState.REJECTED)], True
+    found = [int(s) for s, word in states.STATUS.items() if word == status]
+    return found, (False if status == "failed" else None)
+
+
+async def search(
+    database: Database,
+    *,
+    accounts: Sequence[int] | None,
+    batch_id: int | None = None,
+    client_ref: str | None = None,
+    number: str | None = None,
+    from_time: datetime | None = None,
+    to_time: datetime | None = None,
+    status: str | None = None,
+    before_id: int | None = None,
+    limit: int = 50,
+    now: datetime,
+    test: bool | None = None,
+) -> list[MessageView]:
+    """Newest first; the next page begins before the last id. Without times: the last 90 days.
+
+    ``status`` matches messages that have a part in it.
+    """
+    low = first_id(from_time or now - _HISTORY)
+    high = first_id(to_time or now + timedelta(days=1))
+    if batch_id is not None:
+        if not 0 < batch_id < 2**63:
+            return []
+        # A call's ids are made in one go: they lie within moments of the first.
+        low, high = max(low, batch_id), min(high, first_id(time_of(batch_id) + timedelta(seconds=10)))
+    if before_id is not None:
+        high = min(high, before_id)
+    wanted, by_us = states_of(status) if status else (None, None)
+    rows = await database.fetch(
+        _PAGE, max(low, 0), max(high, 0), None if accounts is None else list(accounts), number, client_ref, batch_id,
+        wanted, by_us, max(1, min(limit, MAX_PAGE)), test,
+    )  # fmt: skip
+    return await _views(rows)
+
+
+_PARTS = """
+SELECT p.*, c.name AS channel_name FROM part p LEFT JOIN channel c ON c.id = p.channel_id
+WHERE p.id = $1 ORDER BY p.part
+"""
+_EVENTS = "SELECT at, part, kind, detail FROM event WHERE id = $1 ORDER BY at LIMIT 1000"
+_OFFERS = "SELECT * FROM customer_event WHERE message_id = $1 AND kind = 'report' AND id >= $1 ORDER BY id"
+
+EVENT_LABELS = {
+    "deferred": "运营商暂缓,稍后重试",
+    "unknown": "应答丢失,结果未知",
+    "resent": "按策略重发",
+    "retried": "明确失败,按重试表再次发送",
+    "decided": "人工处理",
+    "never_written": "确认未写出,重新排队",
+    "moved_on": "通道不可用,转由其他通道发送",
+    "rerouted": "路由已变更,改由新的通道发送",
+    "late_answer": "迟到的应答",
+    "early_report": "回执先于应答到达",
+    "by_reference": "回执带回我方参考号,据此确认",
+    "inferred": "回执的编号未知,按号码和时间推断",
+    "scheduled": "等待定时发送",
+    "released": "到时,进入队列",
+    "review_passed": "审核通过",
+    "review_rejected": "审核驳回",
+    "cancelled": "撤销",
+    "recalled": "号码进入黑名单或已退订,撤回未发短信",
+    "held": "账号停用,暂停发送",
+    "resumed": "账号启用,恢复发送",
+    "spooled": "接收时数据库中断,先写入本地,恢复后入库",
+    "refused": "恢复入库时被拒绝,未发送",
+    "task_paused": "任务暂停,暂不发送",
+    "task_resumed": "任务继续,重新排队",
+    "task_cancelled": "任务取消,撤销",
+}
+
+
+async def trace(
+    database: Database | Connection,
+    message_id: int,
+    *,
+    accounts: Sequence[int] | None,
+    test: bool | None = None,
+) -> Trace | None:
+    """The whole story of a message, or None when there is none that the accounts may see."""
+    view = await get(database, message_id, accounts=accounts, test=test)
+    if view is None:
+        return None
+    rows = await database.fetch(_PARTS, message_id)
+    events = await database.fetch(_EVENTS, message_id)
+    offers = await database.fetch(_OFFERS, message_id)
+    parts = [_part(row) for row in rows]
+    origin: dict[str, str | int] = {
+        "origin": view.origin, "account": view.account_name, "parts": view.parts, "coding": view.coding
+    }  # fmt: skip
+    home: dict[str, str | int] = {"carrier": view.carrier, "province": view.province}
+    waits = rows[0]["state"] == PartState.SCHEDULED
+    steps = [
+        TraceStep(view.accepted_at, "accepted", "接收并落库", 0, origin),
+        TraceStep(
+            view.accepted_at,
+            "scheduled" if waits else "queued",
+            "等待发送时间" if waits else "路由并排队",
+            0,
+            home,
+        ),
+    ]
+    for part in parts:
+        steps += _part_steps(part)
+    for event in events:
+        detail = json.loads(event["detail"])
+        steps.append(
+            TraceStep(
+                event["at"],
+                event["kind"],
+                EVENT_LABELS.get(event["kind"], event["kind"]),
+                event["part"],
+                detail,
+            )
+        )
+    for offer in offers:
+        about: dict[str, str | int] = {
+            "status": states.STATUS_ZH[offer["status"]], "event_id": str(offer["id"])
+        }  # fmt: skip
+        steps.append(TraceStep(time_of(offer["id"]), "report_ready", "最终状态已生成回执", 0, about))
+        steps += _offered(offer)
+    order = {
+        "accepted": 0,
+        "queued": 1,
+        "scheduled": 1,
+        "claimed": 2,
+        "submitted": 3,
+        "report": 5,
+        "report_ready": 8,
+    }
+    steps.sort(key=lambda s: (s.at, order.get(s.step, 6), s.part))
+    return Trace(view, parts, steps)
+
+
+def _offered(offer: Row) -> list[TraceStep]:
+    """How a report went to the customer."""
+    steps = []
+    done = offer["acknowledged_at"]
+    if offer["batch_id"] and offer["leased_until"] and not offer["attempts"]:
+        steps.append(TraceStep(offer["leased_until"] - timedelta(seconds=60), "offered", "客户取走回执"))
+    if offer["attempts"] and offer["problem"] and done is None:
+        about: dict[str, str | int] = {"tries": offer["attempts"], "problem": offer["problem"]}
+        if offer["leased_until"]:
+            about["next_at"] = offer["leased_until"].astimezone(CHINA).isoformat(timespec="seconds")
+        steps.append(TraceStep(time_of(offer["id"]), "push_failed", "推送失败,等待重试", 0, about))
+    if offer["dead_at"]:
+        about = {"tries": offer["attempts"], "problem": offer["problem"]}
+        steps.append(TraceStep(offer["dead_at"], "push_dead", "推送多次失败,已放弃", 0, about))
+    elif done and offer["done_by"] in ("webhook", "bind"):
+        label = "已推送到客户地址" if offer["done_by"] == "webhook" else "已送达合作方连接"
+        steps.append(TraceStep(done, "pushed", label, 0, {"tries": offer["attempts"] + 1}))
+    elif done:
+        steps.append(TraceStep(done, "acknowledged", "客户确认回执"))
+    return steps
+
+
+def _part(row: Row) -> PartView:
+    state = PartState(row["state"])
+    return PartView(
+        part=row["part"],
+        state=state.name,
+        status=states.status_of(state, row["by_us"]),
+        channel_id=row["channel_id"],
+        channel_name=row["channel_name"],
+        attempt=row["attempt"],
+        carrier_id=row["carrier_id"],
+        code=row["code"],
+        cls=row["class"],
+        claimed_at=row["claimed_at"],
+        answered_at=row["answered_at"],
+        final_at=row["final_at"],
+        next_at=row["next_at"],
+    )
+
+
+def _part_steps(part: PartView) -> list[TraceStep]:
+    steps = []
+    channel: dict[str, str | int] = {"channel": part.channel_name or ""}
+    if part.claimed_at:
+        steps.append(
+            TraceStep(
+                part.claimed_at, "claimed", "通道取走并提交", part.part, channel | {"attempt": part.attempt}
+            )
+        )
+    if part.answered_at:
+        if part.state != "REJECTED":
+            detail = channel | {"carrier_id": part.carrier_id or ""}
+            steps.append(TraceStep(part.answered_at, "submitted", "运营商已接收", part.part, detail))
+        else:
+            detail = channel | {"code": part.code}
+            steps.append(TraceStep(part.answered_at, "refused", "运营商拒绝", part.part, detail))
+    if part.final_at and part.status in ("delivered", "failed") and part.carrier_id:
+        zh = states.STATUS_ZH[part.status]
+        reason = REPORT_CLASSES.get(part.cls, part.cls)
+        detail = {"code": part.code}
+        if reason:
+            detail["class"] = reason
+        steps.append(TraceStep(part.final_at, "report", f"状态报告:{zh}", part.part, detail))
+    elif part.final_at and part.status not in ("delivered", "failed"):
+        steps.append(
+            TraceStep(part.final_at, "final", states.STATUS_ZH[part.status], part.part, {"code": part.code})
+        )
+    return steps
+
+
+_UNKNOWN = by_name("""
+SELECT p.id, p.part, p.account_id, a.name AS account_name, c.name AS channel_name, m.number, p.state, p.claimed_at,
+       p.next_at, p.code, COALESCE(p.unknown_policy, c.unknown_policy) AS policy
+FROM part p JOIN message m ON m.id = p.id JOIN account a ON a.id = p.account_id JOIN channel c ON c.id = p.channel_id
+WHERE p.state = :UNKNOWN AND p.id > $1 ORDER BY p.id LIMIT $2
+""")
+
+
+async def unknown(database: Database, *, after_id: int = 0, limit: int = 500) -> list[Row]:
+    """Parts whose outcome is unknown, oldest first."""
+    return await database.fetch(_UNKNOWN, after_id, limit)
