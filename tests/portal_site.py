@@ -113,7 +113,6 @@ class Site:
                 connection, reports, outcomes.Tally(), recent=0, oldest=0, newest=2**63 - 1
             )
             await follow(connection, rows, self.ids.next)
-            await self._count(connection, rows)
 
     async def _count(self, connection, rows) -> None:  # type: ignore[no-untyped-def]
         delta: counters.Delta = Counter()
