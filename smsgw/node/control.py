@@ -28,6 +28,7 @@ from smsgw.node import operators, task_control
 from smsgw.node.operators import ACTOR
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.pipeline.outcomes import parking, resolving
+from smsgw.platform.change import Change
 from smsgw.runtime.sparing import Sparing
 from smsgw.store.messages import report_ids
 from smsgw.store.records import audit
@@ -196,9 +197,9 @@ def application(daemon: Daemon) -> web.Application:
     async def review(request: web.Request) -> web.Response:
         body = await request.json()
         parts = await daemon.reviewing.decide(
+            Change(daemon.database, request[ACTOR], ids=daemon.ids.next),
             int(body["batch_id"]),
             passes=body["passes"] is True,
-            actor=request[ACTOR],
             reason=body.get("reason", ""),
         )
         return _json({"parts": parts})

@@ -27,7 +27,6 @@ from smsgw.channels.listener import Listeners
 from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pool_shares import PoolShares
 from smsgw.channels.services import Services
-from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.core.guessing import Guesses
 from smsgw.core.ids import CHINA, IdSource
@@ -44,7 +43,6 @@ from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
 from smsgw.pipeline.accept.nonces import Nonces
 from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.accept.number_status import NumberStatus
-from smsgw.pipeline.accept.reviewing import Reviewing
 from smsgw.pipeline.delivery.account_events import Notices
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push import Pusher
@@ -61,6 +59,8 @@ from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.change import Change
+from smsgw.platform.review.service import Reviewing
 from smsgw.runtime import aio, clock, config, failpoints, private
 from smsgw.runtime.config import Config
 from smsgw.store.config import keys, segments
@@ -306,8 +306,8 @@ class Daemon:
         self.settings = replace(self.settings, node=replace(self.settings.node, number=self.number.number))
         return self.settings
 
-    async def _task_reviewed(self, task_id: int, *, passes: bool, actor: Actor, reason: str) -> int:
-        return await self.tasks.reviewed(task_id, passes=passes, actor=actor, reason=reason)
+    async def _task_reviewed(self, change: Change, task_id: int, *, passes: bool, reason: str) -> int:
+        return await self.tasks.reviewed(change, task_id, passes=passes, reason=reason)
 
     def _start_tasks(self) -> None:
         settings = self.settings
