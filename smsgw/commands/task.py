@@ -20,9 +20,9 @@ from smsgw.commands.base import (
 )  # fmt: skip
 from smsgw.core.ids import CHINA
 from smsgw.node import control_client
+from smsgw.platform.accounts import queries as accounts
 from smsgw.platform.campaigns import queries, recipients
 from smsgw.platform.campaigns.model import STATES
-from smsgw.store.config import accounts
 
 TYPES = click.Choice(("otp", "notice", "marketing"))
 PATIENCE = 900.0
@@ -145,7 +145,7 @@ async def add(
 async def list_tasks(ctx: Context, account: str | None, state: str | None, limit: int, as_json: bool) -> None:
     """Tasks, newest first, as they were last counted."""
     async with ctx.database() as database:
-        names = {row.account.id: row.account.name for row in await accounts.list_accounts(database)}
+        names = {view.account.id: view.account.name for view in await accounts.accounts(database)}
         ids = None if account is None else [i for i, n in names.items() if n == account]
         if ids == []:
             raise Failed(f"no account {account}")

@@ -34,7 +34,6 @@ from smsgw.platform.accounts.queries import balance
 from smsgw.platform.messages import queries
 from smsgw.platform.messages.model import MessageView
 from smsgw.runtime import clock
-from smsgw.store.messages.request_keys import answer_of
 from smsgw.store.records import audit
 
 FIELD_OF_CODE = {"CONTENT": "content", "SIGN": "sign", "TO": "to", "NUMBER": "to"}
@@ -294,7 +293,7 @@ def _form(call: Call, form: SendForm) -> web.Response:
 async def _result(call: Call) -> dict[str, Any]:
     """The stored answer of the sending, each number with its message as it is now."""
     account = _allowed_account(call, call.request.query.get("account", ""))
-    answer = account and await answer_of(call.db, account.id, call.request.query.get("key", ""))
+    answer = account and await queries.answer_of(call.db, account.id, call.request.query.get("key", ""))
     if not account or not answer:
         raise web.HTTPNotFound
     first = msgspec.json.decode(answer, type=SendResult)
