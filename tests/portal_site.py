@@ -16,6 +16,7 @@ from changes import by_test
 from smsgw.admin.app import PortalContext, setup
 from smsgw.admin.hashing import hash_password
 from smsgw.api.app import runner_options
+from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network
 from smsgw.core.ids import IdSource
 from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
@@ -25,7 +26,8 @@ from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.platform.accounts import service as account_service
-from smsgw.store import staff
+from smsgw.platform.change import Change
+from smsgw.platform.org import service as org
 from smsgw.store.config.channels import add_channel
 from smsgw.store.config.segments import load_segments
 from smsgw.store.engine import leases
@@ -59,9 +61,9 @@ class Site:
 
     async def add_staff(self, login: str, role: str, *accounts: str, must_change: bool = False) -> int:
         """A person whose password is ``PASSWORD``."""
-        return await staff.add_staff(
-            self.db, login, f"{login} 先生", role, _HASH, [self.accounts[a] for a in accounts],
-            must_change=must_change,
+        return await org.add_person(
+            Change(self.db, Actor.system("test")), login, f"{login} 先生", [role], _HASH,
+            accounts=[self.accounts[a] for a in accounts], must_change=must_change,
         )  # fmt: skip
 
     async def carrier_takes(self) -> list[tuple[int, int]]:
@@ -158,7 +160,7 @@ async def running(
     channels: list[ChannelStatus] = []
     app = web.Application()
     context = PortalContext(
-        db, snapshots, acceptor, lambda: channels, secure_cookies, NODE, sealer, trusted_proxies
+        db, snapshots, acceptor, lambda: channels, secure_cookies, NODE, ids.next, sealer, trusted_proxies
     )
     periodic = Supervisor(db, NODE).run(setup(app, context))
     runner = web.AppRunner(app, **runner_options())

@@ -28,11 +28,12 @@ from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
 from smsgw.platform.keys import service as keys
+from smsgw.platform.org import queries
+from smsgw.platform.org import service as org
 from smsgw.platform.policies import service as policies
 from smsgw.runtime import log
 from smsgw.runtime.config import Config, ConfigError, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig, load
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Rule
-from smsgw.store import staff
 from smsgw.store.config import channels
 from smsgw.store.engine.embedded import EmbeddedError
 from smsgw.store.engine.secrets import KeyFileError
@@ -192,12 +193,12 @@ class Demo:
 
     async def _admin(self, daemon: Daemon) -> str | None:
         """The password of the first administrator when it was made in this run."""
-        if await staff.get_staff_by_login(daemon.database, LOGIN) is not None:
+        if await queries.person(daemon.database, LOGIN) is not None:
             return None
         password = await asyncio.to_thread(one_time_password, LOGIN, "管理员")
-        await staff.add_staff(
-            daemon.database, LOGIN, "管理员", "super", await asyncio.to_thread(hash_password, password)
-        )
+        hashed = await asyncio.to_thread(hash_password, password)
+        change = Change(daemon.database, Actor.system("demo"))
+        await org.add_person(change, LOGIN, "管理员", ["super"], hashed, must_change=False)
         return password
 
     async def _all_bound(self, daemon: Daemon) -> None:

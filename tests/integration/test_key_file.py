@@ -9,9 +9,13 @@ import pytest
 import pytest_asyncio
 from changes import by_test
 
+from smsgw.core.actor import Actor
 from smsgw.core.webhooks import Reach
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.change import Change
 from smsgw.platform.keys import service as keys
+from smsgw.platform.org import factors, queries
+from smsgw.platform.org import service as org
 from smsgw.platform.partners import service as partners
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
@@ -48,7 +52,11 @@ async def _furnish(database: Database, sealer: Sealer) -> list[str]:
     wanted = Wanted(name="main", url="https://hook.example.com/sms", events=("message.report",))
     hook = await webhooks.put(by_test(database), sealer, account, wanted, Reach())
     assert hook is not None
-    return ["channel-pass-word", "peer-pass-word", key.secret, key.bearer, "prtnr-pw", hook]
+    await org.add_person(Change(database, Actor.operator("test")), "li", "", [], "x")
+    person = await queries.person(database, "li")
+    assert person is not None
+    shared = await factors.begin_totp(Change(database, person.actor()), sealer)
+    return [shared, "channel-pass-word", "peer-pass-word", key.secret, key.bearer, "prtnr-pw", hook]
 
 
 async def _opens(database: Database, sealer: Sealer) -> None:
@@ -57,6 +65,9 @@ async def _opens(database: Database, sealer: Sealer) -> None:
     assert (await keys_store.load_keys(database, sealer))[0].secrets[0]
     assert (await partners_store.load_partners(database, sealer))[0].password == "prtnr-pw"
     assert (await webhooks_store.load(database, sealer)).endpoints
+    bound = await database.fetchrow("SELECT staff_id, secret_sealed FROM staff_totp")
+    assert bound is not None
+    assert sealer.open(bound["secret_sealed"], f"staff_totp/{bound['staff_id']}")
 
 
 async def test_secrets_are_sealed_anew_step_by_step(
@@ -67,9 +78,9 @@ async def test_secrets_are_sealed_anew_step_by_step(
     both = Sealer(NEW, OLD)
     await _opens(database, both)
     dry = await resealing.reseal(database, both, dry=True)
-    assert sum(place.changed for place in dry) == 5
+    assert sum(place.changed for place in dry) == 6
     done = await resealing.reseal(database, both)
-    assert [(place.values, place.changed, place.stuck) for place in done] == [(1, 1, [])] * 5
+    assert [(place.values, place.changed, place.stuck) for place in done] == [(1, 1, [])] * 6
     assert sum(place.changed for place in await resealing.reseal(database, both)) == 0
     await _opens(database, Sealer(NEW))
 
