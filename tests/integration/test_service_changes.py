@@ -273,7 +273,7 @@ async def test_a_change_tells_the_customer_with_it(world: World) -> None:
 # --- the examples ----------------------------------------------------------------------------------------------------
 
 
-async def sent(world: World, state: PartState = PartState.QUEUED) -> int:
+async def a_message(world: World, state: PartState = PartState.QUEUED) -> int:
     """A message of the account; its id."""
     now = datetime.now(UTC)
     id_ = IdSource(1, clock.ms).next()
@@ -519,9 +519,14 @@ async def _(world: World, change: Change) -> None:
     await reviews.unmask(change, found)
 
 
+@example(messages.sent, "send")
+async def _(world: World, change: Change) -> None:
+    await messages.sent(change, "own", batch_id=1, accepted=1, rejected=0)
+
+
 @example(messages.read, "message.read")
 async def _(world: World, change: Change) -> None:
-    assert await messages.read(change, await sent(world), unmasked=True)
+    assert await messages.read(change, await a_message(world), unmasked=True)
 
 
 @example(audience.put, "contact.put")

@@ -333,7 +333,7 @@ async def test_a_reviewer_decides_and_not_about_own_tasks(dsn: str, tmp_path: Pa
         withdrawn = await d.make(5, review=True)
         await d.tasks.cancel(by_test(d.database, actor="key"), withdrawn)
         waiting = await reviews.page(d.database, accounts=[d.account_id])
-        assert [(r["batch_id"], r["task"], r["numbers"]) for r in waiting if r["task"]] == [
+        assert [(r.batch_id, r.task, r.numbers) for r in waiting if r.task] == [
             (other, True, 5),
             (task_id, True, 5),
         ]
@@ -351,7 +351,7 @@ async def test_a_reviewer_decides_and_not_about_own_tasks(dsn: str, tmp_path: Pa
         await d.feed()
         assert not await reviews.page(d.database, accounts=None)
         decided = await reviews.page(d.database, state="", accounts=None)
-        assert [(r["state"], r["decided_by"]) for r in decided] == [
+        assert [(r.state, r.decided_by) for r in decided] == [
             ("expired", ""), ("rejected", "boss"), ("passed", "boss"),
         ]  # fmt: skip
         assert await d.states() == {PartState.QUEUED: 5}
@@ -371,7 +371,7 @@ async def test_what_policies_want_reviewed_is_reviewed_once_for_a_whole_task(
         seen = await d.make(250)
         await d.feed()
         waiting = await reviews.page(d.database, accounts=None)
-        assert [(r["batch_id"], r["reasons"]) for r in waiting if r["task"]] == [
+        assert [(r.batch_id, r.reasons) for r in waiting if r.task] == [
             (seen, ["该账号或类型的短信须审核", "号码数 250 超过 100"]), (large, ["号码数 101 超过 100"]),
         ]  # fmt: skip
         await d.reviewing.decide(Change(d.database, Actor.system("boss")), seen, passes=True)
@@ -379,7 +379,7 @@ async def test_what_policies_want_reviewed_is_reviewed_once_for_a_whole_task(
         assert (await d.view(seen)).progress.statuses == {"queued": 250}
         # One that began before the policy came is seen call by call.
         assert (await d.view(small)).progress.statuses == {"held": 100}
-        assert [r["task"] for r in await reviews.page(d.database, accounts=None)] == [False, True]
+        assert [r.task for r in await reviews.page(d.database, accounts=None)] == [False, True]
 
 
 async def test_only_one_node_feeds(dsn: str, tmp_path: Path) -> None:

@@ -32,10 +32,9 @@ from smsgw.core.numbers import normalize
 from smsgw.core.permissions import Permission
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest, SendResult
 from smsgw.platform.accounts.queries import balance
-from smsgw.platform.messages import queries
+from smsgw.platform.messages import queries, service
 from smsgw.platform.messages.model import MessageView
 from smsgw.runtime import clock
-from smsgw.store.records import audit
 
 FIELD_OF_CODE = {"CONTENT": "content", "SIGN": "sign", "TO": "to", "NUMBER": "to"}
 """Start of an error code → the field to show it at; everything else belongs to the account."""
@@ -190,8 +189,9 @@ async def submit(call: Call) -> web.StreamResponse:
     if not result.accepted:  # nothing was kept under the form's key, so there is no result to show later
         return _form(call, _with_refusal(form, result))
     if not result.replayed:
-        after = {"batch": str(result.batch_id), "accepted": result.accepted, "rejected": result.rejected}
-        await audit.record(call.db, call.actor, "send", f"account:{account.name}", after=after)
+        await service.sent(
+            call.change(), account.name, batch_id=result.batch_id, accepted=result.accepted, rejected=result.rejected
+        )
     return call.redirect("/send/result", account=str(account.id), key=form.key)
 
 
