@@ -521,7 +521,7 @@ async def _(world: World, change: Change) -> None:
 
 @example(messages.sent, "send")
 async def _(world: World, change: Change) -> None:
-    await messages.sent(change, "own", batch_id=1, accepted=1, rejected=0)
+    await messages.sent(change, "own", batch_id="1", accepted=1, rejected=0)
 
 
 @example(messages.read, "message.read")

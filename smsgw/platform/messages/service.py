@@ -24,8 +24,8 @@ async def read(change: Change, message_id: int, *, unmasked: bool) -> Trace | No
     return found
 
 
-async def sent(change: Change, account: str, *, batch_id: int, accepted: int, rejected: int) -> None:
+async def sent(change: Change, account: str, *, batch_id: str, accepted: int, rejected: int) -> None:
     """Enter into the audit log that a person has sent as the account of this name."""
-    after = {"batch": str(batch_id), "accepted": accepted, "rejected": rejected}
+    after = {"batch": batch_id, "accepted": accepted, "rejected": rejected}
     async with change.unit(Permission.MESSAGE_SEND) as unit:
         unit.record("send", f"account:{account}", after=after)
