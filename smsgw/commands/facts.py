@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import click
 
 from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
-from smsgw.platform.messages import queries
+from smsgw.platform.channels import queries
 
 
 @click.group()
@@ -23,7 +21,13 @@ def fact() -> None:
 async def fact_list(ctx: Context, limit: int, as_json: bool) -> None:
     """What lies aside, oldest first, and why."""
     async with ctx.database() as database:
-        lines = [asdict(one) for one in await queries.parked(database, limit=limit)]
+        lines = [
+            {
+                "id": p.id, "kind": p.kind, "about": p.about, "error": p.error, "node": p.node,
+                "parked_at": p.parked_at,
+            }
+            for p in await queries.parked_facts(database, limit=limit)
+        ]  # fmt: skip
     if as_json:
         print_json(lines)
     else:

@@ -63,19 +63,6 @@ class PartView:
 
 
 @dataclass(frozen=True, slots=True)
-class ParkedFact:
-    """What a carrier has said and the database could not take; it lies aside."""
-
-    id: int
-    kind: str
-    about: str
-    """Which part or id it is about: no text, no number."""
-    error: str
-    node: int
-    parked_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class TraceStep:
     """One moment in a message's life; ``part`` 0 is the whole message."""
 

@@ -11,13 +11,10 @@ from smsgw.core import states
 from smsgw.core.ids import CHINA, first_id, time_of
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import PartState
-from smsgw.platform.messages.model import MessageView, ParkedFact, PartView, Trace, TraceStep
+from smsgw.platform.messages.model import MessageView, PartView, Trace, TraceStep
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
-from smsgw.store.messages import parked as facts
 from smsgw.store.messages import request_keys
-from smsgw.store.messages.inbound import Arrived
-from smsgw.store.messages.outcomes import Answer, GivenBack
 
 MAX_PAGE = 500
 SLICE = 50
@@ -366,25 +363,6 @@ WHERE p.state = :UNKNOWN AND p.id > $1 ORDER BY p.id LIMIT $2
 async def unknown(database: Database, *, after_id: int = 0, limit: int = 500) -> list[Row]:
     """Parts whose outcome is unknown, oldest first."""
     return await database.fetch(_UNKNOWN, after_id, limit)
-
-
-async def parked(database: Database, *, limit: int) -> list[ParkedFact]:
-    """Facts that lie aside, oldest first."""
-    return [
-        ParkedFact(p.id, p.kind, _about(p.fact), p.error, p.node, p.parked_at)
-        for p in await facts.list_(database, limit=limit)
-    ]
-
-
-def _about(fact: facts.Fact) -> str:
-    match fact:
-        case Answer(outcome=o):
-            return f"message {o.id} part {o.part} attempt {o.attempt}: {o.kind}"
-        case GivenBack(outcomes=outcomes):
-            return f"message {outcomes[0].id}: never written"
-        case Arrived(inbound=inbound):
-            return f"channel {inbound.channel_id} id {inbound.carrier_id}"
-    return f"channel {fact.channel_id} id {fact.carrier_id}: {fact.code}"
 
 
 async def answer_of(database: Database, account_id: int, key: str) -> bytes | None:
