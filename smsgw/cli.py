@@ -21,9 +21,9 @@ _MODULES = {
     "content": ("allow", "policy", "word"),
     "demo": ("demo",),
     "facts": ("fact",),
+    "jobs": ("job",),
     "key": ("key",),
-    "keyfile": ("key-file",),
-    "links": ("link",),
+    "key_file": ("key-file",),
     "lists": ("access-code", "block", "complaint", "setting"),
     "manual": ("manual",),
     "messages": ("cancel", "explain", "send", "trace", "unknown"),
@@ -39,6 +39,7 @@ _MODULES = {
     "simulate": ("simulate",),
     "statistics": ("stats",),
     "task": ("task",),
+    "url_filings": ("link",),
     "webhook": ("webhook",),
 }
 """Modules of ``smsgw.commands`` and the commands in them."""

@@ -61,6 +61,8 @@ from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.jobs.runner import JobRunner
+from smsgw.platform.statistics import recount
 from smsgw.runtime import aio, clock, config, failpoints, private
 from smsgw.runtime.config import Config
 from smsgw.store.config import keys, segments
@@ -267,7 +269,7 @@ class Daemon:
         self._closers.append(("keeper", self.keeper.stop))
         self._run("keeper", self.keeper.periodics())
 
-        self._start_tasks()
+        await self._start_tasks()
         self._run("database", (Periodic("database.check", DATABASE_CHECK_EVERY, self._check_database),))
         self.alarms = AlarmTable(self.database, settings.node.number, probes(self))
         self._run("alarms", self.alarms.periodics())
@@ -305,7 +307,7 @@ class Daemon:
     async def _task_reviewed(self, task_id: int, *, passes: bool, actor: Actor, reason: str) -> int:
         return await self.tasks.reviewed(task_id, passes=passes, actor=actor.label, reason=reason)
 
-    def _start_tasks(self) -> None:
+    async def _start_tasks(self) -> None:
         settings = self.settings
         node = settings.node.number
         files = Files(
@@ -320,8 +322,12 @@ class Daemon:
             self.database, self.tasks, self.acceptor, ids=self.ids, account=self.directory.account,
             policies=lambda: self.directory.policies,
         )  # fmt: skip
-        importer = Importer(self.database, self.tasks, node=node, keep_days=settings.retention.messages_days)
+        importer = Importer(self.database, self.tasks, keep_days=settings.retention.messages_days)
         self._run("tasks", (*self.feeder.periodics(), *importer.periodics()))
+        runner = JobRunner(self.database, node, (importer.kind(), recount.kind(self.database)))
+        await runner.start()
+        self._closers.append(("jobs", runner.stop))
+        self._run("jobs", runner.periodics())
 
     def _route_as(self, router: Router, message: Row, carrier: str) -> int:
         """The pool of a stored message whose number turned out to be another carrier's."""

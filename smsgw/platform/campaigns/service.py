@@ -28,6 +28,7 @@ from smsgw.pipeline.accept.number_lists import Reason
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
 from smsgw.platform.audience import queries
+from smsgw.platform.campaigns import imports
 from smsgw.platform.campaigns.body_template import Forms, forms_of, wording
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.members import Members, look
@@ -161,6 +162,8 @@ class Tasks:
                 await store.imported(
                     connection, task.id, sieve.total, sieve.valid, sieve.problems, after_import(task)
                 )
+            elif made:
+                await imports.enqueue(connection, task.id)
         if not made:  # somebody was faster with the same key
             if (same := await self._same(spec)) is not None:
                 return same, True

@@ -1,0 +1,1 @@
+"""Figures of what was sent, as people ask for them."""
