@@ -30,7 +30,7 @@ UNITS = 40
 
 async def until(true: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
-        while not await true():
+        while not await true():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.02)
 
 

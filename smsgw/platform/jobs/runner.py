@@ -167,7 +167,13 @@ class JobRunner:
         run = _Run(job, kind, JobContext(self._database, job))
         self._runs[job.id] = run
         run.task = aio.spawn(self._run(run), name=f"job.{job.id}")
+        run.task.add_done_callback(lambda _: self._ended(job.id))
+        await asyncio.sleep(0)  # one that is cancelled before it has begun could not be put back
         return True
+
+    def _ended(self, job_id: int) -> None:
+        self._runs.pop(job_id, None)
+        self.wake.set()
 
     def _free(self) -> dict[str, int]:
         if len(self._runs) >= AT_ONCE:
@@ -214,9 +220,6 @@ class JobRunner:
             await self._cut_off(run)
         except SmsgwError as exc:  # the lease lapses, and another run finds what this one has done
             log.warning("job.left", jobs=[job.id], error=exc.code)
-        finally:
-            self._runs.pop(job.id, None)
-            self.wake.set()
 
     async def _perform(self, run: _Run) -> None:
         job, kind = run.job, run.kind
