@@ -20,9 +20,9 @@ from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.snapshot import Directory
-from smsgw.platform.campaigns.files import Incoming
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.change import Change
+from smsgw.platform.files.model import Incoming
 from smsgw.runtime.shares import Shares
 from smsgw.store.config.keys import ApiKey
 from smsgw.store.engine.database import Database

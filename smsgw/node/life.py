@@ -61,6 +61,7 @@ from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.statistics import recount
 from smsgw.runtime import aio, clock, config, failpoints, private
@@ -310,10 +311,11 @@ class Daemon:
     async def _start_tasks(self) -> None:
         settings = self.settings
         node = settings.node.number
-        files = Files(
+        store = FileStore(
             self.database, settings.node.data_dir / "files", node=node, ids=self.ids.next,
-            total_mb=settings.files.total_mb, keep_days=settings.files.keep_days, check_disk=self.acceptor.disk.check,
+            total_mb=settings.files.total_mb, check_disk=self.acceptor.disk.check,
         )  # fmt: skip
+        files = Files(self.database, store, node=node, keep_days=settings.files.keep_days)
         self.tasks = Tasks(
             self.database, acceptor=self.acceptor, outcomes=self.outcomes, files=files, ids=self.ids.next,
             on_queued=self.channels.announce, bell=self.bell, policies=lambda: self.directory.policies,

@@ -40,6 +40,7 @@ from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import Directory
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.files.service import FileStore
 from smsgw.runtime.config import DurabilityConfig
 from smsgw.store.config import accounts, keys
 from smsgw.store.config.keys import NewKey
@@ -262,8 +263,9 @@ async def running(
         learn=numbers.note,
     )
     await outcomes.start()
+    files = Files(db, FileStore(db, data_dir / "files", node=1, ids=ids.next), node=1)
     tasks = Tasks(
-        db, acceptor=acceptor, outcomes=outcomes, files=Files(db, data_dir / "files", node=1, ids=ids.next),
+        db, acceptor=acceptor, outcomes=outcomes, files=files,
         ids=ids.next, on_queued=lambda queues: None, bell=bell,
     )  # fmt: skip
     ctx = ApiContext(

@@ -26,6 +26,7 @@ from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.model import TaskSpec
 from smsgw.platform.campaigns.service import Tasks, TaskView
+from smsgw.platform.files.service import FileStore
 from smsgw.runtime.config import DurabilityConfig
 from smsgw.store.config import accounts, policies
 from smsgw.store.engine.database import Database
@@ -144,8 +145,9 @@ async def desk(
         owns=directory.owns,
         refusal=lambda number, *_: BLOCKED if number.startswith("86139") and number[-1] == "7" else None,
     )  # fmt: skip
+    files = Files(database, FileStore(database, folder / "files", node=1, ids=ids.next), node=1)
     tasks = Tasks(
-        database, acceptor=acceptor, outcomes=outcomes, files=Files(database, folder / "files", node=1, ids=ids.next),
+        database, acceptor=acceptor, outcomes=outcomes, files=files,
         ids=ids.next, on_queued=lambda _: None, bell=bell, now=now, policies=lambda: directory.policies,
     )  # fmt: skip
     feeder = Feeder(

@@ -20,7 +20,7 @@ from smsgw.api.bodies import MAX_PAYING, Bodies
 from smsgw.core.errors import Temporary
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
-from smsgw.platform.campaigns import files
+from smsgw.platform.files.service import OWN_INCOMING
 from smsgw.runtime import aio
 from smsgw.store.config import accounts, keys
 from smsgw.store.config.keys import NewKey
@@ -129,7 +129,7 @@ async def test_trickling_uploads_keep_nobody_from_his(api: Api) -> None:
             body = b"%d" % n + TABLE.ljust(1_000_000)
             _, writer = await stack.enter_async_context(connected(api))
             writer.write(head("/files", len(body), hashed(api, "/files", body, key=slow) | MULTIPART) + body[:100])
-        await until(lambda: len(api.ctx.tasks.files._arriving) == files.OWN_INCOMING)
+        await until(lambda: len(api.ctx.tasks.files.store._arriving) == OWN_INCOMING)
         answers = await asyncio.gather(*(upload(api) for _ in range(4)))
         assert [a.status for a in answers] == [201] * 4, answers
 
@@ -164,7 +164,7 @@ async def test_what_trickles_is_cut_off_and_what_is_merely_slow_is_not(
 
 
 async def test_the_disk_is_promised_once(api: Api) -> None:
-    store = api.ctx.tasks.files
+    store = api.ctx.tasks.files.store
     store._room = 10_000_000
     async with connected(api) as (_, writer):
         body = TABLE.ljust(4_000_000)
@@ -178,7 +178,7 @@ async def test_the_disk_is_promised_once(api: Api) -> None:
 
 
 async def test_a_body_of_unknown_size_is_kept_within_the_room(api: Api) -> None:
-    api.ctx.tasks.files._room = 4_000_000
+    api.ctx.tasks.files.store._room = 4_000_000
 
     async def endless() -> AsyncIterator[bytes]:
         yield TABLE[:80]
@@ -191,7 +191,7 @@ async def test_a_body_of_unknown_size_is_kept_within_the_room(api: Api) -> None:
 
 
 async def test_what_a_killed_process_left_is_removed(api: Api, tmp_path: Path) -> None:
-    store = api.ctx.tasks.files
+    files = api.ctx.tasks.files
     folder = tmp_path / "files"
     folder.mkdir()
     left = [folder / f"{api.ctx.ids()}{end}" for end in (".part", ".file")]
@@ -200,8 +200,8 @@ async def test_what_a_killed_process_left_is_removed(api: Api, tmp_path: Path) -
     async with connected(api) as (_, writer):
         writer.write(head("/files", 1000, hashed(api, "/files", b"x" * 1000) | MULTIPART) + b"--b\r\n")
         await until(lambda: len(list(folder.iterdir())) == 3)
-        await store.sweep()
-        (arriving,) = store._arriving.values()
+        await files.sweep()
+        (arriving,) = files.store._arriving.values()
         assert list(folder.iterdir()) == [arriving.path], "what arrives is left alone"
 
 

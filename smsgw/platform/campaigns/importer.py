@@ -11,7 +11,7 @@ import structlog
 
 from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.pipeline.upkeep.periodic import Periodic
-from smsgw.platform.campaigns import imports
+from smsgw.platform.campaigns import imports, uploads
 from smsgw.platform.campaigns.service import Tasks, after_import, members_of, plan_of
 from smsgw.platform.campaigns.sheets import Form
 from smsgw.platform.campaigns.worker import ImportJob, Job
@@ -19,7 +19,6 @@ from smsgw.platform.campaigns.workers import Workers, bad_file
 from smsgw.platform.jobs import model as jobs
 from smsgw.platform.jobs.runner import JobContext, JobKind
 from smsgw.runtime import clock
-from smsgw.store import uploads
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import tasks as store
 from smsgw.store.messages.tasks import Task
@@ -85,8 +84,8 @@ class Importer:
         upload = await uploads.get(
             self._database, task.upload_id, accounts=None, now=datetime.min.replace(tzinfo=UTC)
         )
-        path = self._tasks.files.path(task.upload_id)
-        if upload is None or not path.exists():
+        path = await self._tasks.files.path(task.upload_id)
+        if upload is None or path is None:
             return None
         job.path, job.form = str(path), msgspec.convert(upload.form, Form)
         return job

@@ -45,13 +45,13 @@ from smsgw.platform.campaigns.model import (
 )  # fmt: skip
 from smsgw.platform.campaigns.rows import Plan, RowValidator
 from smsgw.platform.campaigns.sheets import letter
+from smsgw.platform.campaigns.uploads import Upload
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import events, reviews, task_parts
 from smsgw.store.messages import tasks as store
 from smsgw.store.messages.tasks import Chunk, Task
 from smsgw.store.records import audit
-from smsgw.store.uploads import Upload
 
 log = structlog.get_logger(__name__)
 

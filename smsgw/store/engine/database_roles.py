@@ -49,7 +49,8 @@ TABLES = {
     **_each(_LIST, "audience audience_member audit_open old_code parked_fact staff_account task_problem task_row"),
     **_each(
         _ALL,
-        "abroad_country abroad_minute alarm allow_list block_list code_class contact filed_link job lease mo_part "
+        "abroad_country abroad_minute alarm allow_list block_list code_class contact file filed_link job lease "
+        "mo_part "
         "number_override number_recent number_status partner partner_address partner_bind partner_connect "
         "partner_part policy portal_session receipt_orphan request_key retry_rule sign_day staff stat_day task "
         "upload webhook word",
