@@ -24,6 +24,7 @@ _MODULES = {
     "jobs": ("job",),
     "key": ("key",),
     "key_file": ("key-file",),
+    "url_filings": ("link",),
     "lists": ("access-code", "block", "complaint", "setting"),
     "manual": ("manual",),
     "messages": ("cancel", "explain", "send", "trace", "unknown"),
@@ -39,7 +40,6 @@ _MODULES = {
     "simulate": ("simulate",),
     "statistics": ("stats",),
     "task": ("task",),
-    "url_filings": ("link",),
     "webhook": ("webhook",),
 }
 """Modules of ``smsgw.commands`` and the commands in them."""

@@ -10,18 +10,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
+
+from snapshots import FixedSnapshots
 
 from smsgw.core.keywords import Action, Plain, Word, WordFilter
 from smsgw.core.model import Account
-from smsgw.core.numbers import Overrides, Segments
+from smsgw.core.numbers import Segments
 from smsgw.core.optout import DEFAULT_WORDS
 from smsgw.core.policy import PolicySet, parse
-from smsgw.core.routes import DEFAULT_POOL, RouteTable
+from smsgw.core.routes import DEFAULT_POOL
 from smsgw.core.templates import ContentBook, Review, Sign, Template, variables_of
 from smsgw.pipeline.accept.checks import Checker
 from smsgw.pipeline.routing import Router
+from smsgw.pipeline.snapshot import Snapshot
 from smsgw.store.config import traditional
 
 SIZE = 64 * 1024
@@ -156,10 +158,6 @@ def checker(**changes: str) -> Checker:
             ],
         ),
     )
-    known = SimpleNamespace(
-        pools={p: n for n, p in enumerate(DEFAULT_POOL.values(), 1)},
-        table=RouteTable(),
-        overrides=Overrides(),
-    )
+    known = FixedSnapshots(Snapshot(pools={p: n for n, p in enumerate(DEFAULT_POOL.values(), 1)}))
     router = Router(Segments(), known, available=lambda _: True, ascii_only=lambda _: True)
     return Checker(router, policies=lambda: policies, optout_words=lambda: DEFAULT_WORDS)

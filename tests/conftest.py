@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
@@ -21,55 +20,10 @@ from smsgw.store.engine.cluster_roles import only_for_ours
 from smsgw.store.engine.database_roles import ADMIN, APPLICATION, OWNER
 from smsgw.store.engine.embedded import EmbeddedError, EmbeddedPostgres
 
+pytest_plugins = ["running"]
+
 _PREFIX = "smsgw-tests-"
 _numbers = itertools.count(1)
-
-
-_OTHER_USER = "user_only" if os.geteuid() == 0 else "root_only"
-_left_out = pytest.StashKey[list[str]]()
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what makes sense only for the other kind of user; the summary names it."""
-    left = [item for item in items if item.get_closest_marker(_OTHER_USER)]
-    items[:] = [item for item in items if item not in left]
-    config.stash[_left_out] = [item.nodeid for item in left]
-    config.hook.pytest_deselected(items=left)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_configure(config: pytest.Config) -> None:
-    """Where several processes share the tests (pytest-xdist), the one that prints the summary asks them."""
-    if config.pluginmanager.hasplugin("dsession"):
-        config.pluginmanager.register(_Workers(config), "workers")
-
-
-class _Workers:
-    """Takes over what a worker has left out: each of them has collected all tests."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-
-    def pytest_testnodedown(self, node: Any) -> None:
-        """A worker has ended."""
-        self.config.stash[_left_out] = getattr(node, "workeroutput", {}).get("left_out", [])
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Name what this run left out because of who runs it (skips are named by pytest itself)."""
-    for name in config.stash.get(_left_out, []):
-        terminalreporter.write_line(f"LEFT OUT {name}: {_OTHER_USER.replace('_', ' ')}")
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """With TEST_REQUIRE_ALL a skipped test fails the run: nothing that can be tested may be left out."""
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["left_out"] = session.config.stash.get(_left_out, [])
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("TEST_REQUIRE_ALL") and reporter and reporter.stats.get("skipped"):
-        reporter.write_line("\nTEST_REQUIRE_ALL is set and tests were skipped", red=True)
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from aiohttp import web
 
 from smsgw.admin.app import PortalContext, setup
-from smsgw.admin.auth import hash_password
+from smsgw.admin.hashing import hash_password
 from smsgw.api.app import runner_options
 from smsgw.core.addresses import Network
 from smsgw.core.ids import IdSource
@@ -21,7 +21,7 @@ from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
 from smsgw.pipeline.routing import Router
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.store import staff
 from smsgw.store.config.accounts import add_account, top_up
@@ -48,7 +48,7 @@ class Site:
     url: str
     db: Database
     acceptor: Acceptor
-    directory: Directory
+    snapshots: SnapshotFollower
     accounts: dict[str, int]
     channel_id: int
     ids: IdSource
@@ -72,7 +72,7 @@ class Site:
                 connection,
                 claiming.Fence(lease.resource, NODE, lease.epoch, self.channel_id),
                 limit=5000,
-                queues=[(pool, lane) for pool in self.directory.pools.values() for lane in range(4)],
+                queues=[(pool, lane) for pool in self.snapshots.current.pools.values() for lane in range(4)],
                 oldest=0,
             )
             now = datetime.now(UTC)
@@ -137,8 +137,8 @@ async def running(
         "access_code": "10690001",
     }  # fmt: skip
     channel_id = await add_channel(db, sealer, "mobile-a", channel, actor="test")
-    directory = Directory(sealer)
-    await directory.reload(db)
+    snapshots = SnapshotFollower(db, sealer)
+    await snapshots.follow()
     unavailable: set[str] = set()
     acceptor = Acceptor(
         dsn,
@@ -146,7 +146,7 @@ async def running(
         ids=ids,
         router=Router(
             _SEGMENTS,
-            directory,
+            snapshots,
             available=lambda pool: pool not in unavailable,
             ascii_only=lambda pool: pool == "CUCC",
         ),
@@ -157,7 +157,7 @@ async def running(
     channels: list[ChannelStatus] = []
     app = web.Application()
     context = PortalContext(
-        db, directory, acceptor, lambda: channels, secure_cookies, NODE, sealer, trusted_proxies
+        db, snapshots, acceptor, lambda: channels, secure_cookies, NODE, sealer, trusted_proxies
     )
     periodic = Supervisor(db, NODE).run(setup(app, context))
     runner = web.AppRunner(app, **runner_options())
@@ -170,7 +170,7 @@ async def running(
             f"http://127.0.0.1:{port}",
             db,
             acceptor,
-            directory,
+            snapshots,
             accounts,
             channel_id,
             ids,

@@ -86,6 +86,7 @@ def _life(portal: Portal) -> Callable[[web.Application], AsyncIterator[None]]:
     async def life(_: web.Application) -> AsyncIterator[None]:
         yield
         await portal.auth.failures.stop()
+        await portal.auth.passwords.stop()
 
     return life
 

@@ -1,76 +1,32 @@
 """Passwords and sessions.
 
-Passwords are argon2id (19 MiB, t=2, p=1), computed in threads, a few at a time, and judged when they are set
-(``admin/strength``). Who guesses is slowed down (``core/guard``), nobody is locked out. A session is a random 256-bit
-reference; the database holds only its SHA-256.
+Passwords are argon2id (19 MiB, t=2, p=1), computed in processes of their own, a few at a time (``admin/passwords``),
+and judged when they are set (``admin/strength``). Who guesses is slowed down (``core/guard``), nobody is locked out. A
+session is a random 256-bit reference; the database holds only its SHA-256.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-
-from argon2 import PasswordHasher, Type
-from argon2.exceptions import InvalidHashError, VerificationError
 
 from smsgw.admin.devices import Devices
 from smsgw.admin.failures import FailedLogins
 from smsgw.admin.i18n import N_
+from smsgw.admin.passwords import Passwords
 from smsgw.admin.strength import password_problem
-from smsgw.admin.turns import Rank, Turns
+from smsgw.admin.turns import Rank
 from smsgw.core.addresses import place_of
 from smsgw.core.guard import PORTAL, Guard
 from smsgw.core.guessing import Guesses
-from smsgw.runtime import aio, clock
+from smsgw.runtime import clock
 from smsgw.store import staff
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records import audit
 from smsgw.store.staff import Staff, StaffSession
-
-_HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
-_NOBODY = _HASHER.hash(secrets.token_urlsafe(16))
-"""Checked for logins that do not exist, so that they take as long as those that do."""
-
-
-def hash_password(password: str) -> str:
-    """The argon2id hash to store; takes some 20 ms of CPU: not for the event loop."""
-    return _HASHER.hash(password)
-
-
-class Passwords:
-    """Hashing in threads, a few at a time and in fair turns: a flood keeps those waiting who make it."""
-
-    def __init__(self, *, at_once: int = 2, waiting: int = 256) -> None:
-        self._turns = Turns(at_once=at_once, waiting=waiting)
-        self._threads = aio.background_threads(at_once, "passwords")
-
-    @contextlib.asynccontextmanager
-    async def turn(self, who: str, rank: Rank) -> AsyncIterator[None]:
-        """Wait for a turn to check or make a hash. Raises ``BACKPRESSURE`` when too many wait."""
-        async with self._turns.turn(who, rank):
-            yield
-
-    async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether the password fits; ``None`` stands for nobody and takes the same time. Within a turn."""
-        loop = asyncio.get_running_loop()
-        right = await loop.run_in_executor(self._threads, _verify, password_hash or _NOBODY, password)
-        return right and password_hash is not None
-
-    async def hash(self, password: str) -> str:
-        """``hash_password`` in a thread. Within a turn."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, hash_password, password)
-
-
-def _verify(password_hash: str, password: str) -> bool:
-    try:
-        return _HASHER.verify(password_hash, password)
-    except (VerificationError, InvalidHashError):
-        return False
 
 
 @dataclass(frozen=True, slots=True)

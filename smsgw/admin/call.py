@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from smsgw.admin.auth import Auth
     from smsgw.admin.views import Views
     from smsgw.pipeline.accept.acceptor import Acceptor
-    from smsgw.pipeline.snapshot import Directory
+    from smsgw.pipeline.snapshot import Snapshots
     from smsgw.store.engine.database import Database
     from smsgw.store.engine.secrets import Sealer
     from smsgw.store.records.readings import Readings
@@ -40,7 +40,7 @@ class PortalContext:
     """What the composition root gives to the portal."""
 
     db: Database
-    directory: Directory
+    snapshots: Snapshots
     acceptor: Acceptor
     channel_status: Callable[[], Sequence[ChannelStatus]]
     secure_cookies: bool

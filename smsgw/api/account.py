@@ -100,7 +100,7 @@ async def get_usage(call: Call) -> Usage:
     except OverflowError as exc:
         raise Invalid("PARAM_INVALID", field="to_day", reason="日期超出允许的范围") from exc
     mine = call.account.id
-    seen = subtree(call.ctx.directory.accounts(), mine) if query.below else {mine}
+    seen = subtree(call.ctx.snapshots.current.accounts(), mine) if query.below else {mine}
     lines = await billing_usage.ask(
         call.ctx.db, first=first, last=last, group=query.group.split(","), accounts=sorted(seen)
     )

@@ -137,7 +137,7 @@ class _Server:
         self._ctx = ctx
         self._v1_end = _end_of(ctx.signature_v1_until)
         self._auth = Authenticator(
-            ctx.directory,
+            ctx.snapshots,
             clock=ctx.clock,
             allow_insecure_bearer=ctx.allow_insecure_bearer,
             v1_until=-math.inf if self._v1_end is None else self._v1_end.timestamp(),
@@ -214,6 +214,7 @@ class _Server:
         self._meter(call, operation.route)
         await self._receive(call, operation.route, body)
         call.key, call.account = self._auth.live(call.key.key_id)  # a body may be long on its way
+        _permit(call, operation.route)
         self._prepare(call, operation, body)
 
     async def _run(self, route: Route, call: Call) -> Any:
@@ -291,8 +292,7 @@ class _Server:
         call.headers["RateLimit-Reset"] = str(quota.reset)
         if quota.wait:
             raise Temporary("RATE_LIMITED", retry_after=quota.wait)
-        if route.scope not in call.key.scopes:
-            raise Refused("SCOPE_DENIED", scope=route.scope)
+        _permit(call, route)
 
     async def _receive(self, call: Call, route: Route, body: Body) -> None:
         """The body, unless it has been read: of a file on the disk, of all others in the account's share of memory."""
@@ -384,6 +384,11 @@ def _find(operations: _Operations, method: str) -> _Operation:
         allowed = sorted(operations) + (["HEAD"] if "GET" in operations else [])
         raise _not_allowed(", ".join(allowed))
     return operation
+
+
+def _permit(call: Call, route: Route) -> None:
+    if route.scope not in call.key.scopes:
+        raise Refused("SCOPE_DENIED", scope=route.scope)
 
 
 def _plain(text: str) -> str:

@@ -22,7 +22,7 @@ from smsgw.core.bucket import TokenBucket
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.ids import CHINA
 from smsgw.core.model import Account
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.store.config.keys import ApiKey
 
 MAX_SKEW = 300
@@ -194,11 +194,11 @@ _FAILURES = frozenset({"AUTH_MISSING", "AUTH_KEY_INVALID", "AUTH_SIGNATURE_INVAL
 
 
 class Authenticator:
-    """Checks callers against the directory's keys."""
+    """Checks callers against the keys of the snapshot in force."""
 
     def __init__(
         self,
-        directory: Directory,
+        snapshots: Snapshots,
         *,
         clock: Callable[[], float],
         allow_insecure_bearer: bool,
@@ -206,7 +206,7 @@ class Authenticator:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """``v1_until``: when signatures of version 1 are good no more (wall clock, seconds)."""
-        self._directory = directory
+        self._snapshots = snapshots
         self._clock = clock
         self._v1_until = v1_until
         self._monotonic = monotonic
@@ -268,7 +268,7 @@ class Authenticator:
 
     def live(self, key_id: str) -> tuple[ApiKey, Account]:
         """A key that has proven itself, and its account, as they are by now. ``AUTH_KEY_INVALID``."""
-        return self._live(self._directory.key(key_id))
+        return self._live(self._snapshots.current.key(key_id))
 
     def spend(self, key: ApiKey) -> Quota:
         """Take one request from the key's limit; refused when the quota's ``wait`` is not 0."""
@@ -295,7 +295,7 @@ class Authenticator:
         signature = headers.get("X-Sms-Signature", "")
         if not (timestamp and nonce and signature):
             raise Refused("AUTH_MISSING")
-        key, account = self._live(self._directory.key(key_id))
+        key, account = self._live(self._snapshots.current.key(key_id))
         now = self._clock()
         if not _TIMESTAMP.fullmatch(timestamp) or abs(now - int(timestamp)) > MAX_SKEW:
             raise Refused(
@@ -317,7 +317,7 @@ class Authenticator:
 
     def _bearer(self, token: str, secure: bool, address: str) -> Claim:
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
-        key, account = self._live(self._directory.key_by_bearer_sha256(digest))
+        key, account = self._live(self._snapshots.current.key_by_bearer_sha256(digest))
         if not (self._insecure_bearer and _loopback(address)):
             if not secure:
                 raise Refused("AUTH_BEARER_INSECURE", reason="只能经 HTTPS 使用", reason_en="it needs HTTPS")
@@ -330,7 +330,7 @@ class Authenticator:
         return Claim(key, account)
 
     def _live(self, key: ApiKey | None) -> tuple[ApiKey, Account]:
-        account = None if key is None else self._directory.account(key.account_id)
+        account = None if key is None else self._snapshots.current.account(key.account_id)
         if key is None or account is None or key.status != "active":
             raise Refused("AUTH_KEY_INVALID")
         if key.expires_at is not None and key.expires_at.timestamp() <= self._clock():

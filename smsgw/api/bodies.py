@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 from collections.abc import Hashable
@@ -11,8 +10,7 @@ from aiohttp import ClientPayloadError, web
 
 from smsgw.api.shapes import MAX_BODY
 from smsgw.core.errors import Invalid, SmsgwError, Temporary
-from smsgw.core.guard import Bounded
-from smsgw.runtime.shares import Shares
+from smsgw.runtime.shares import Pace, Shares
 from smsgw.web import listening
 
 CONTENT_SHA256 = "X-Sms-Content-SHA256"
@@ -29,8 +27,6 @@ OWN_RATE = 16 * 1024 * 1024
 faster ones are read no faster, as every octet is work of the event loop."""
 BURST = 1.0
 """Seconds of that rate which may come at once."""
-MAX_PAYING = 10_000
-"""Accounts and addresses whose rate is known; those longest quiet are forgotten."""
 PATIENCE = 30.0
 """Seconds that a body waits for room."""
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -62,16 +58,8 @@ class Bodies:
         """By account."""
         self.strangers = Shares(max(total // STRANGERS_SHARE, 2 * own), own, patience=PATIENCE, waiting=1000)
         """By address."""
-        self._paid: Bounded[Hashable, float] = Bounded(MAX_PAYING)
-        """Until when an owner's octets are paid off, by the loop's clock."""
-
-    async def pay(self, owner: Hashable, octets: int) -> None:
-        """Wait for as long as the owner has sent too fast."""
-        now = asyncio.get_running_loop().time()
-        paid = max(self._paid.get(owner) or 0.0, now - BURST) + octets / OWN_RATE
-        self._paid.put(owner, paid)
-        if paid > now:
-            await asyncio.sleep(paid - now)
+        self.pace = Pace(OWN_RATE, BURST)
+        """By owner."""
 
 
 class Body:
@@ -113,7 +101,7 @@ class Body:
                 came += len(chunk)
                 if came > MAX_BODY:
                     raise Invalid("BODY_TOO_LARGE")
-                await rooms.pay(owner, len(chunk))
+                await rooms.pace.pay(owner, len(chunk))
                 chunks.append(chunk)
                 sha256.update(chunk)  # as it comes: never milliseconds at a time
         except TimeoutError:

@@ -19,11 +19,11 @@ from smsgw.pipeline.accept.nonces import Nonces
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.outcomes.cancellation import Cancelling
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.change import Change
 from smsgw.platform.files.model import Incoming
-from smsgw.runtime.shares import Shares
+from smsgw.runtime.shares import Pace, Shares
 from smsgw.store.config.keys import ApiKey
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
@@ -34,6 +34,11 @@ READS = 16
 """Large pages that are made at a time."""
 READ_PATIENCE = 30.0
 """Seconds that one waits for its turn."""
+READ_RATE = 5_000.0
+"""Messages a second in large pages of one account, …"""
+READ_BURST = 4.0
+"""… beyond what comes in so many seconds: each is some ten microseconds of the event loop's, and more of the
+database's."""
 
 
 @dataclass(slots=True)
@@ -41,7 +46,7 @@ class ApiContext:
     """The parts of the program that the API stands on."""
 
     db: Database
-    directory: Directory
+    snapshots: Snapshots
     acceptor: Acceptor
     cancelling: Cancelling
     bell: EventHub
@@ -69,6 +74,8 @@ class ApiContext:
     """Keys used lately: when (wall clock), and from which address. Whoever writes them down empties it."""
     reads: Shares = field(default_factory=lambda: Shares(READS, 1, patience=READ_PATIENCE), init=False)
     """Large pages under way: one at a time of an account, as each takes the processor for ten milliseconds."""
+    read_pace: Pace = field(default_factory=lambda: Pace(READ_RATE, READ_BURST), init=False)
+    """Messages in them, by account."""
     readings: Readings = field(default_factory=Readings, init=False)
     closing: bool = field(default=False, init=False)
     """The application shuts down: long polls end."""

@@ -146,7 +146,7 @@ async def query_messages(call: Call) -> Messages:
     ids = sorted({min(int(one), MAX_ID) for one in body.ids})
     async with _page(call, len(ids)):
         found = await lookup.get_messages(call.ctx.db, ids, accounts=(call.account.id,), test=call.key.test)
-        return Messages(await _messages(found))
+        return Messages(await _messages(call, found))
 
 
 async def search(call: Call) -> MessagePage:
@@ -174,7 +174,7 @@ async def search(call: Call) -> MessagePage:
             test=call.key.test,
         )
         cursor = str(found[-1].id) if len(found) == query.limit else None
-        return MessagePage(await _messages(found), cursor)
+        return MessagePage(await _messages(call, found), cursor)
 
 
 async def cancel(call: Call) -> Message:
@@ -209,8 +209,10 @@ async def _page(call: Call, size: int) -> AsyncIterator[None]:
         reads.give(call.account.id)
 
 
-async def _messages(views: Sequence[MessageView]) -> list[Message]:
-    """All of them, with others' turns in between."""
+async def _messages(call: Call, views: Sequence[MessageView]) -> list[Message]:
+    """All of them, at the account's pace when they are many, and with others' turns in between."""
+    if len(views) > SLICE:
+        await call.ctx.read_pace.pay(call.account.id, len(views))
     made: list[Message] = []
     for begin in range(0, len(views), SLICE):
         if begin:

@@ -56,7 +56,7 @@ async def check(call: Call) -> NumbersChecked:
             read.append(numbers.normalize(one))
         except numbers.InvalidNumber:
             read.append(None)
-    days = call.ctx.directory.settings.number_status_days
+    days = call.ctx.snapshots.current.settings.number_status_days
     known = await number_status.get(call.ctx.db, [n for n in read if n is not None], days)
     items = []
     for given, number in zip(body.numbers, read, strict=True):

@@ -110,7 +110,7 @@ async def _pull(call: Call, kind: str) -> Pulled:
 
 
 async def _take(call: Call, kind: str, limit: int) -> Pulled:
-    hooks = call.ctx.directory.hooks
+    hooks = call.ctx.snapshots.current.hooks
     kinds = {k: hooks.way(call.account.id, type_of(k)) is Way.PULL for k in _KINDS[kind]}
     batch, items, more = await events.pull_events(
         call.ctx.db, call.account.id, kinds, limit, ids=call.ctx.ids, test=call.key.test

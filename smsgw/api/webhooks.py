@@ -298,8 +298,8 @@ async def rotate_webhook_secret(call: Call) -> WebhookSecret:
 async def test_webhook(call: Call) -> WebhookTested:
     """``POST /webhooks/{name}/test``."""
     name = _name(call)
-    await call.ctx.directory.reload_if_changed(call.ctx.db)
-    endpoint = find(call.ctx.directory.hooks.endpoints.values(), call.account.id, name)
+    await call.ctx.snapshots.follow()
+    endpoint = find(call.ctx.snapshots.current.hooks.endpoints.values(), call.account.id, name)
     if endpoint is None:
         raise Refused("NOT_FOUND")
     answer = await call.ctx.pusher.test(endpoint)

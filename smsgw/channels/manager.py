@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
@@ -20,7 +20,7 @@ from smsgw.core.model import TEST_CHANNEL, ChannelSpec, ChannelStatus, UnknownPo
 from smsgw.pipeline.outcomes.recovery import correct_taken_over, recover_channel
 from smsgw.pipeline.outcomes.writer import MAX_AGE
 from smsgw.pipeline.routing import Membership, membership, pools_of
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import Snapshot, Snapshots
 from smsgw.pipeline.upkeep import failover
 from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock, failpoints
@@ -29,7 +29,6 @@ from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Replay
 from smsgw.store.engine.leases import Lease
-from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import claiming, counters
 
 log = structlog.get_logger(__name__)
@@ -54,18 +53,16 @@ FRESH = 15.0
 class ChannelManager:
     """Runs the started channels whose lease this node holds."""
 
-    def __init__(
-        self, database: Database, sealer: Sealer, directory: Directory, services: Services, replay: Replay
-    ) -> None:
+    def __init__(self, database: Database, snapshots: Snapshots, services: Services, replay: Replay) -> None:
         self._database = database
-        self._sealer = sealer
-        self._directory = directory
+        self._snapshots = snapshots
         self._services = services
         self._replay = replay
         self._specs: dict[int, ChannelSpec] = {}
         self._channels: dict[int, Channel] = {}
         self._leases: dict[int, Lease] = {}
-        self._version = 0
+        self._snapshot = Snapshot()
+        """The one that was taken up."""
         self._today: dict[int, int] = {}
         self._elsewhere: dict[int, store.ChannelSaid] = {}
         self._others: set[int] = set()
@@ -86,7 +83,6 @@ class ChannelManager:
         self._stopping = False
         self.reporting_once: frozenset[int] = frozenset()
         """Ids of the channels whose carriers report a long message once."""
-        self.on_reload: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
         """Take what is free, and recover it."""
@@ -98,7 +94,7 @@ class ChannelManager:
     def periodics(self) -> Sequence[Periodic]:
         """What comes round between ``start`` and ``stop``."""
         return (
-            Periodic("channels.follow", FOLLOW_EVERY, self._follow),
+            Periodic("channels.follow", FOLLOW_EVERY, self.follow),
             Periodic("leases.renew", leases.RENEW_EVERY, self._renew),
             Periodic("leases.lapse", LAPSE_EVERY, self._lapse),
             Periodic("channels.adopt", ADOPT_EVERY, self._adopt),
@@ -147,7 +143,7 @@ class ChannelManager:
 
     def serving(self, pool_id: int) -> frozenset[int]:
         """Ids of the channels, here or on another node, that can take messages of the pool now."""
-        name = next((name for name, id_ in self._directory.pools.items() if id_ == pool_id), None)
+        name = next((name for name, id_ in self._snapshots.current.pools.items() if id_ == pool_id), None)
         if name is None:
             return frozenset()
         here = {c.spec.id for c in self._channels.values() if c.available() and self._serves(c.spec, name)}
@@ -178,10 +174,10 @@ class ChannelManager:
         return not serving or not all(self._services.marketing_stopped(s.id) for s in serving)
 
     def _serves(self, spec: ChannelSpec, pool: str) -> bool:
-        return membership(spec, pool, self._directory.table) is not None
+        return membership(spec, pool, self._snapshots.current.table) is not None
 
     def _pools_of(self, spec: ChannelSpec) -> dict[int, Membership]:
-        return pools_of(spec, self._directory.pools, self._directory.table)
+        return pools_of(spec, self._snapshots.current.pools, self._snapshots.current.table)
 
     def status(self) -> Sequence[ChannelStatus]:
         """All configured channels, by name."""
@@ -189,7 +185,7 @@ class ChannelManager:
         for spec in sorted(self._specs.values(), key=lambda s: s.name):
             today = self._today.get(spec.id, 0)
             channel = self._channels.get(spec.id)
-            pools = tuple(name for name in self._directory.pools if self._serves(spec, name))
+            pools = tuple(name for name in self._snapshots.current.pools if self._serves(spec, name))
             line = channel.status(today, pools) if channel else self._status_elsewhere(spec, today, pools)
             probe, detail = self._probing.verdict(spec)
             lines.append(replace(line, probe=probe, probe_detail=detail))
@@ -226,18 +222,19 @@ class ChannelManager:
 
     async def follow_now(self) -> None:
         """Act on a change of configuration at once; done when the channels that it concerns have changed."""
-        await self._follow()
+        await self._snapshots.follow()
+        await self.follow()
         await self._changes.lately()
 
-    async def _follow(self) -> None:
-        """Take up the configuration and begin what has to change, each channel for itself."""
+    async def follow(self) -> None:
+        """Take up the snapshot in force and begin what has to change, each channel for itself. Done by itself every
+        second, and by whoever has made the snapshot newer."""
         async with self._following:
-            version = await store.config_version(self._database)
-            if version != self._version or version < 0:
-                await self._load()
-                self._version = version
+            snapshot = self._snapshots.current
+            if snapshot is not self._snapshot:
+                await self._load(snapshot)
+                self._snapshot = snapshot
                 self._changes.newer()
-                self.on_reload()
             if self._stopping:
                 return
             for channel in self._channels.values():
@@ -249,15 +246,14 @@ class ChannelManager:
                 if channel_id not in self._changes and self._must_change(channel_id):
                     self._changes.begin(channel_id, self._bring(channel_id))
 
-    async def _load(self) -> None:
-        halted = self._directory.halted
-        await self._directory.reload(self._database)
-        if halted != self._directory.halted:
+    async def _load(self, snapshot: Snapshot) -> None:
+        if snapshot.halted != self._snapshot.halted:
             for channel in self._channels.values():
                 channel.set_aside()
-        self._specs = {s.id: s for s in await store.load_channels(self._database, self._sealer)}
-        if self._directory.has_test_keys and self._services.test_channel is not None:
-            self._specs[TEST_CHANNEL] = await self._services.test_channel()
+        specs = {s.id: s for s in snapshot.channels}
+        if snapshot.keys.tests and self._services.test_channel is not None:
+            specs[TEST_CHANNEL] = await self._services.test_channel()
+        self._specs = specs
         self.reporting_once = frozenset(
             id_ for id_, s in self._specs.items() if s.profile.get("long_reports") == "first"
         )
@@ -423,7 +419,7 @@ class ChannelManager:
             now = clock.now()
             oldest = await claiming.oldest_queued(
                 connection,
-                list(self._directory.pools.values()),
+                list(self._snapshots.current.pools.values()),
                 first_id(now - MAX_AGE),
                 self._services.newest(now),
             )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from smsgw.admin.auth import hash_password
+from smsgw.admin.hashing import hash_password
 from smsgw.admin.i18n import translations
 from smsgw.admin.strength import one_time_password, password_problem
 from smsgw.commands.account import account_id

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import uvloop
 
-from smsgw.admin.auth import hash_password
+from smsgw.admin.hashing import hash_password
 from smsgw.admin.strength import one_time_password
 from smsgw.commands.base import BadConfiguration, Failed
 from smsgw.core.errors import SmsgwError
@@ -150,7 +150,7 @@ class Demo:
             await asyncio.to_thread(webbrowser.open, url)
 
     async def _account(self, daemon: Daemon) -> Account:
-        if daemon.directory.account_by_name(ACCOUNT) is None:
+        if daemon.snapshots.current.account_by_name(ACCOUNT) is None:
             account_id = await accounts.add_account(
                 daemon.database, ACCOUNT, actor="demo", display_name="演示账号", default_sign=SIGN
             )
@@ -159,8 +159,8 @@ class Demo:
             )
             for name in ("frequency", "identical_seconds"):  # people try the same thing again and again
                 await policies.put(daemon.database, name, "off", actor="demo")
-            await daemon.directory.reload(daemon.database)
-        account = daemon.directory.account_by_name(ACCOUNT)
+            await daemon.snapshots.follow()
+        account = daemon.snapshots.current.account_by_name(ACCOUNT)
         if account is None:
             raise RuntimeError("the demo account has vanished")
         return account

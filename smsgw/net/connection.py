@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from smsgw.protocols.events import CloseNow, Event
@@ -42,6 +43,9 @@ class Link(asyncio.Protocol):
         """Requests whose outcome is unknown because the connection ended; set by the owner."""
         self.tap: Tap | None = None
         """Set by the owner while the connection is being recorded."""
+        self.ending: Callable[[Callable[[], object]], None] | None = None
+        """Set by the owner: ends the connection, now or later, once the session has no more to say. It is not read
+        meanwhile. None: at once."""
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Done, with the reason, when the connection is gone and its last events are delivered."""
         self._owner = owner
@@ -176,10 +180,25 @@ class Link(asyncio.Protocol):
         for event in events:
             if isinstance(event, CloseNow):
                 self._why = self._why or event.why
-                if (transport := self._transport) is not None:
-                    self._letting_go = aio.Deadline(LETS_GO_AFTER, transport.abort)
-                    transport.close()
+                if self.ending is None:
+                    self._end()
+                else:
+                    self._put_off(self.ending)
                 return
+
+    def _put_off(self, ending: Callable[[Callable[[], object]], None]) -> None:
+        if self._transport is not None and self._reading and not self._transport.is_closing():
+            self._reading = False
+            self._transport.pause_reading()
+        ending(self._end)
+
+    def _end(self) -> None:
+        if (transport := self._transport) is not None:
+            if not self._reading and not transport.is_closing():  # TLS ends with an answer of the peer's
+                self._reading = True
+                transport.resume_reading()
+            self._letting_go = aio.Deadline(LETS_GO_AFTER, transport.abort)
+            transport.close()
 
     def _listen(self) -> None:
         """Read from the peer, or leave it in the kernel, as session and owner want it."""

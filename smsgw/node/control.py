@@ -187,8 +187,8 @@ def application(daemon: Daemon) -> web.Application:
 
     async def test_webhook(request: web.Request) -> web.Response:
         body = await request.json()
-        await daemon.directory.reload_if_changed(daemon.database)
-        for endpoint in daemon.directory.hooks.endpoints.values():
+        await daemon.snapshots.follow()
+        for endpoint in daemon.snapshots.current.hooks.endpoints.values():
             if (endpoint.account, endpoint.name) == (body["account"], body["name"]):
                 return _json(await daemon.pusher.test(endpoint))
         raise Invalid("NOT_FOUND")
@@ -231,7 +231,7 @@ def application(daemon: Daemon) -> web.Application:
 
 
 def _send_request(daemon: Daemon, body: dict[str, Any], actor: Actor) -> SendRequest:
-    account = daemon.directory.account_by_name(body["account"])
+    account = daemon.snapshots.current.account_by_name(body["account"])
     if account is None:
         raise Invalid("PARAM_INVALID", field="account", reason=f"账号 {body['account']} 不存在")
     items = tuple(SendItem(to=to, content=body["text"], sign=body.get("sign", "")) for to in body["to"])

@@ -52,7 +52,7 @@ from smsgw.pipeline.delivery.push_http import Sender
 from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.routing import Router
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.pipeline.upkeep.auditing import Auditing
 from smsgw.pipeline.upkeep.maintenance import Maintenance
@@ -82,6 +82,8 @@ from smsgw.web.listening import Connections, Listener, most_connections
 log = structlog.get_logger(__name__)
 
 DATABASE_CHECK_EVERY = 2.0
+FOLLOW_EVERY = 1.0
+"""Seconds between looks for changes of the configuration."""
 NOTE_KEYS_EVERY = 30.0
 OPS_CONNECTIONS = 64
 STEP_PATIENCE = 40.0
@@ -151,15 +153,15 @@ class Daemon:
         self._closers.append(("audit", self.auditing.stop))
         self.periodic = Supervisor(self.database, settings.node.number)
         self._run("audit", self.auditing.periodics())
-        self.directory = Directory(self.sealer)
-        await self.directory.reload(self.database)
+        self.snapshots = SnapshotFollower(self.database, self.sealer)
+        await self.snapshots.follow()
         self.bell = EventHub()
 
-        self.lists = NumberLists(lambda: self.directory.settings)
+        self.lists = NumberLists(lambda: self.snapshots.current.settings)
         await self.lists.load(self.database)
         self._run("lists", self.lists.periodics(self.database))
 
-        self.numbers = NumberStatus(lambda: self.directory.settings)
+        self.numbers = NumberStatus(lambda: self.snapshots.current.settings)
         await self.numbers.load(self.database)
         self._run("numbers", self.numbers.periodics(self.database))
 
@@ -167,7 +169,7 @@ class Daemon:
         replay = journal.open()
         self._closers.append(("journal", lambda: asyncio.to_thread(journal.close)))
         self.outcomes = Outcomes(
-            dsn, node=settings.node.number, ids=self.ids, journal=journal, directory=self.directory, bell=self.bell,
+            dsn, node=settings.node.number, ids=self.ids, journal=journal, snapshots=self.snapshots, bell=self.bell,
             durability=settings.durability, learn=self.numbers.note,
         )  # fmt: skip
         await self.outcomes.start()
@@ -185,21 +187,22 @@ class Daemon:
             self.ids.next,
             marketing_stopped=self.lists.marketing_stopped,
             nodes=lambda: self.nodes,
-            halted=lambda: self.directory.halted,
-            emergency_reserve=lambda: self.directory.settings.emergency_reserve,
+            halted=lambda: self.snapshots.current.halted,
+            emergency_reserve=lambda: self.snapshots.current.settings.emergency_reserve,
             test_channel=test_carrier.channel,
             newest=self.ids.newest,
             listeners=Listeners(self.guesses),
         )
-        self.channels = ChannelManager(self.database, self.sealer, self.directory, services, replay)
+        self.channels = ChannelManager(self.database, self.snapshots, services, replay)
         self.outcomes.long_reports.channels = lambda: self.channels.reporting_once
         self._closers.append(("channels", self.channels.stop))
         await self.channels.start()
-        self._run("channels", self.channels.periodics())
+        following = Periodic("config.follow", FOLLOW_EVERY, self._follow)
+        self._run("channels", (*self.channels.periodics(), following))
 
         router = Router(
             await asyncio.to_thread(segments.load_segments),
-            self.directory,
+            self.snapshots,
             available=self.channels.available,
             ascii_only=self.channels.ascii_only,
             single_limit=self.channels.single_limit,
@@ -213,15 +216,16 @@ class Daemon:
         self.acceptor = Acceptor(
             dsn, node=settings.node.number, ids=self.ids, router=router,
             disk=DiskGuard(folders, settings.durability.min_free_mb), on_queued=self.channels.announce,
-            patience=lambda: timedelta(hours=self.directory.settings.review_expire_hours),
-            database=self.database, policies=lambda: self.directory.policies,
-            optout_words=lambda: self.directory.settings.optout_words,
+            patience=lambda: timedelta(hours=self.snapshots.current.settings.review_expire_hours),
+            database=self.database, policies=lambda: self.snapshots.current.policies,
+            optout_words=lambda: self.snapshots.current.settings.optout_words,
             on_refused=lambda accounts: self.bell.ring(accounts, "report"),
-            refusal=self.lists.refusal, empty=self.numbers.empty, extension=self.directory.extension_of,
-            owns=self.directory.owns,
+            refusal=self.lists.refusal, empty=self.numbers.empty,
+            extension=lambda account, sign: self.snapshots.current.numbering.extension_of(account, sign),
+            owns=lambda account, sign, digits: self.snapshots.current.numbering.owns(account, sign, digits),
             nodes=lambda: self._nodes,
             recall=partial(request_keys.recall, self.database), spool=spool,
-            spool_seconds=settings.durability.spool_seconds, available=lambda: self.directory.available,
+            spool_seconds=settings.durability.spool_seconds, available=lambda: self.snapshots.current.available,
             away=lambda: not self._database_ok, freshen=lambda: self.lists.follow(self.database),
             check_callback=lambda account, url: self.pusher.check_callback(account, url),
         )  # fmt: skip
@@ -229,7 +233,7 @@ class Daemon:
         await self.nonces.start()
         self._closers.append(("nonces", self.nonces.stop))
         self.reviewing = Reviewing(
-            self.database, self.outcomes, self.directory, self.channels.announce, self._task_reviewed
+            self.database, self.outcomes, self.snapshots, self.channels.announce, self._task_reviewed
         )
         await self.acceptor.start()
         self._closers.append(("acceptor", self.acceptor.stop))
@@ -238,7 +242,7 @@ class Daemon:
         self.partners = Partners(
             settings,
             self.database,
-            self.directory,
+            self.snapshots,
             self.acceptor,
             self.outcomes,
             self.bell,
@@ -247,21 +251,21 @@ class Daemon:
         )
 
         self.pusher = Pusher(
-            dsn, self.database, node=settings.node.number, ids=self.ids.next, directory=self.directory, bell=self.bell,
+            dsn, self.database, node=settings.node.number, ids=self.ids.next, snapshots=self.snapshots, bell=self.bell,
             reach=settings.webhooks.reach,
             sender=Sender(ca_file=settings.webhooks.ca_file, own_ports=settings.ports),
         )  # fmt: skip
         await self.pusher.start()
         self._closers.append(("pusher", self.pusher.stop))
         self._run("pusher", self.pusher.periodics())
-        notices = Notices(self.database, self.directory, self.bell, self.ids.next)
+        notices = Notices(self.database, self.snapshots, self.bell, self.ids.next)
         self._run("notices", notices.periodics())
 
         self.cancelling = Cancelling(self.database, self.outcomes)
         self.keeper = Maintenance(
             self.database,
             self.outcomes,
-            self.directory,
+            self.snapshots,
             self.bell,
             self.ids,
             settings,
@@ -306,7 +310,7 @@ class Daemon:
         return self.settings
 
     async def _task_reviewed(self, task_id: int, *, passes: bool, actor: Actor, reason: str) -> int:
-        return await self.tasks.reviewed(task_id, passes=passes, actor=actor.label, reason=reason)
+        return await self.tasks.reviewed(task_id, passes=passes, actor=actor, reason=reason)
 
     async def _start_tasks(self) -> None:
         settings = self.settings
@@ -318,11 +322,12 @@ class Daemon:
         files = Files(self.database, store, node=node, keep_days=settings.files.keep_days)
         self.tasks = Tasks(
             self.database, acceptor=self.acceptor, outcomes=self.outcomes, files=files, ids=self.ids.next,
-            on_queued=self.channels.announce, bell=self.bell, policies=lambda: self.directory.policies,
+            on_queued=self.channels.announce, bell=self.bell, policies=lambda: self.snapshots.current.policies,
         )  # fmt: skip
         self.feeder = Feeder(
-            self.database, self.tasks, self.acceptor, ids=self.ids, account=self.directory.account,
-            policies=lambda: self.directory.policies,
+            self.database, self.tasks, self.acceptor, ids=self.ids,
+            account=lambda account_id: self.snapshots.current.account(account_id),
+            policies=lambda: self.snapshots.current.policies,
         )  # fmt: skip
         importer = Importer(self.database, self.tasks, keep_days=settings.retention.messages_days)
         self._run("tasks", (*self.feeder.periodics(), *importer.periodics()))
@@ -333,7 +338,7 @@ class Daemon:
 
     def _route_as(self, router: Router, message: Row, carrier: str) -> int:
         """The pool of a stored message whose number turned out to be another carrier's."""
-        account = self.directory.account(message["account_id"])
+        account = self.snapshots.current.account(message["account_id"])
         name = account.name if account else ""
         kind = MessageType(message["type"])
         home = replace(router.home(message["number"]), carrier=carrier, known_by="override")
@@ -350,7 +355,7 @@ class Daemon:
         application = web.Application(client_max_size=3 * 1024 * 1024)
         context = ApiContext(
             db=self.database,
-            directory=self.directory,
+            snapshots=self.snapshots,
             acceptor=self.acceptor,
             cancelling=self.cancelling,
             bell=self.bell,
@@ -380,7 +385,7 @@ class Daemon:
             pages,
             portal.PortalContext(
                 db=self.database,
-                directory=self.directory,
+                snapshots=self.snapshots,
                 acceptor=self.acceptor,
                 channel_status=self.channels.status,
                 secure_cookies=not _is_loopback(settings.admin.listen or settings.http.listen),
@@ -523,6 +528,11 @@ class Daemon:
         await self.lists.follow(self.database)
         await self.lists.judge(self.database)
         await self.numbers.step(self.database)
+
+    async def _follow(self) -> None:
+        """Take up what has changed in the configuration; channels are told, the others see it when they look."""
+        if await self.snapshots.follow():
+            await self.channels.follow()
 
     # --- health ------------------------------------------------------------------------------------------------
 

@@ -41,10 +41,10 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
         return ", ".join(f"writer {n} is stuck" for n, seconds in parts.items() if seconds > OUTAGE)
 
     async def channels() -> Iterable[Finding]:
-        status, settings = daemon.channels.status(), daemon.directory.settings
+        status, settings = daemon.channels.status(), daemon.snapshots.current.settings
         return [
             *channel_findings(status, settings),
-            *standby_findings(daemon.directory.table, status, settings),
+            *standby_findings(daemon.snapshots.current.table, status, settings),
         ]
 
     async def spool() -> Iterable[Finding]:

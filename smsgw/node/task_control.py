@@ -28,7 +28,7 @@ def add(app: web.Application, daemon: Daemon) -> None:
 
     async def create(request: web.Request) -> web.Response:
         body = await request.json()
-        account = daemon.directory.account_by_name(body["account"])
+        account = daemon.snapshots.current.account_by_name(body["account"])
         if account is None:
             raise Invalid("PARAM_INVALID", field="account", reason=f"账号 {body['account']} 不存在")
         upload_id = None

@@ -157,7 +157,7 @@ class Bind:
 
     def _take(self, requests: list[Request]) -> None:
         now = clock.now()
-        account = self._service.directory.account(self.partner.account_id)
+        account = self._service.snapshots.current.account(self.partner.account_id)
         together: dict[tuple[datetime | None, datetime | None, bool], list[Entry]] = {}
         for request in requests:
             try:
@@ -173,7 +173,9 @@ class Bind:
                     raise Unfit(self.face.throttled, "rate")
                 self.submits += 1
                 self._under_way.setdefault(request.pdu.sequence, UnderWay(request))
-                extension = extension_of(order.source, self.partner, account, self._service.directory)
+                extension = extension_of(
+                    order.source, self.partner, account, self._service.snapshots.current.numbering
+                )
                 if order.concat is not None:
                     self._later(self._part(request, order, extension), request)
                     continue

@@ -19,7 +19,7 @@ import structlog
 
 from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.webhooks import MO, REPORT, Way
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import NotBound, WindowFull
 from smsgw.runtime import aio
@@ -146,7 +146,7 @@ class Feed:
         account_id: int,
         database: Database,
         settler: Settler,
-        directory: Directory,
+        snapshots: Snapshots,
         node: int,
         first_ref: int,
     ) -> None:
@@ -156,7 +156,7 @@ class Feed:
         self.refused = 0
         self._database = database
         self._settler = settler
-        self._directory = directory
+        self._snapshots = snapshots
         self._node = node
         self._ref = first_ref
         self._queue: deque[Delivery] = deque()
@@ -179,7 +179,7 @@ class Feed:
     @property
     def primary(self) -> bool:
         """Whether the account gets its events this way; otherwise only what is redelivered by it."""
-        return self._directory.hooks.account_way(self.account_id) is Way.BIND
+        return self._snapshots.current.hooks.account_way(self.account_id) is Way.BIND
 
     def wake(self) -> None:
         """There may be room to tell something."""

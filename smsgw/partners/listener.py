@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -21,6 +23,7 @@ from smsgw.protocols.session import Session, SessionConfig
 from smsgw.runtime import clock
 from smsgw.runtime.config import split_address
 from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.tarpit import Tarpit
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)
@@ -33,7 +36,7 @@ CONNECTIONS = Rate(200, 20.0)
 """New connections of one address: who comes more often is not listened to."""
 BACKLOG = 1024
 
-STRANGER = SessionConfig(
+PARTNER = SessionConfig(
     login_timeout=10.0,
     response_timeout=60.0,
     keepalive_interval=60.0,
@@ -41,6 +44,8 @@ STRANGER = SessionConfig(
     keepalive_attempts=3,
     idle_timeout=None,
 )
+STRANGER = dataclasses.replace(PARTNER, max_violations_per_minute=10)
+"""Whoever has not logged in has little to say, and each PDU that is none costs as much as one that is."""
 
 
 class Listener:
@@ -63,6 +68,8 @@ class Listener:
         self._strangers: dict[Link, str] = {}
         self._by_ip: Counter[str] = Counter()
         self._new: Buckets[str] = Buckets(CONNECTIONS)
+        self.tarpit = Tarpit()
+        """For those whose connection ends by what they have sent."""
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
@@ -125,6 +132,7 @@ class Listener:
         """It has logged in, and is somebody else's."""
         ip = self._strangers.pop(link, None)
         if ip is not None:
+            link.ending = None
             self._by_ip[ip] -= 1
             if not self._by_ip[ip]:
                 del self._by_ip[ip]
@@ -177,5 +185,7 @@ class Listener:
                     )  # fmt: skip
                 case Violation(kind=kind):
                     self.violations[kind] += 1
+                    if link in self._strangers:
+                        link.ending = partial(self.tarpit.call, self._strangers[link])
                 case _:
                     pass

@@ -16,7 +16,7 @@ from smsgw.core.text import Coding
 from smsgw.partners.protocol_server import NotText, text_of
 from smsgw.pipeline.accept.acceptor import OUTAGE_PATIENCE, Acceptor, SendItem, SendRequest
 from smsgw.pipeline.delivery.events import EventHub
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
@@ -38,11 +38,11 @@ class Parts:
     """Keeps parts and joins them."""
 
     def __init__(
-        self, database: Database, acceptor: Acceptor, directory: Directory, bell: EventHub, ids: IdSource
+        self, database: Database, acceptor: Acceptor, snapshots: Snapshots, bell: EventHub, ids: IdSource
     ) -> None:
         self._database = database
         self._acceptor = acceptor
-        self._directory = directory
+        self._snapshots = snapshots
         self._bell = bell
         self._ids = ids
         self._writer: Batcher[Part, Kept | SmsgwError] = Batcher(
@@ -109,7 +109,7 @@ class Parts:
             return False
         ordered = [newest[n] for n in sorted(newest)]
         first = ordered[0]
-        account = self._directory.account(first["account_id"])
+        account = self._snapshots.current.account(first["account_id"])
         if account is None or partner is None:
             raise Refused("ACCOUNT_STOPPED")
         request = SendRequest(
@@ -156,7 +156,7 @@ class Parts:
 
     async def _sweep(self) -> None:
         now = clock.now()
-        partners = {p.id: p for p in self._directory.partners.values()}
+        partners = {p.id: p for p in self._snapshots.current.partners.values()}
         for ids in await store.ready(self._database, now - LEFT_UNDONE):
             rows = await store.open_parts(self._database, ids)
             try:

@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -27,7 +28,7 @@ from smsgw.partners.bind import Bind
 from smsgw.partners.cmpp import CmppServer
 from smsgw.partners.connects import Connects
 from smsgw.partners.delivery import KINDS, Feed, Settler
-from smsgw.partners.listener import STRANGER, Listener
+from smsgw.partners.listener import PARTNER, Listener
 from smsgw.partners.parts import Parts
 from smsgw.partners.protocol_server import Cancel, Login, ProtocolServer, Standing, Unfit
 from smsgw.partners.smpp import SmppServer
@@ -35,13 +36,14 @@ from smsgw.pipeline.accept.acceptor import Acceptor
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import Snapshot, Snapshots
 from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.protocols.events import LoginRequest
 from smsgw.protocols.states import State
 from smsgw.runtime import aio, clock
 from smsgw.runtime.config import Config, PartnerConfig
 from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.tarpit import Tarpit
 from smsgw.store.config import partners as store
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import events, partner_parts, partner_queries
@@ -92,14 +94,14 @@ class Partners:
         self,
         settings: Config,
         database: Database,
-        directory: Directory,
+        snapshots: Snapshots,
         acceptor: Acceptor,
         outcomes: Outcomes,
         bell: EventHub,
         ids: IdSource,
         guesses: Guesses,
     ) -> None:
-        self.directory = directory
+        self.snapshots = snapshots
         self.acceptor = acceptor
         self.ids = ids
         self.binds: dict[int, Bind] = {}
@@ -120,6 +122,8 @@ class Partners:
         """CONNECTs that are not written down yet."""
         self._seen_since: datetime | None = None
         self._refusals: Waits[tuple[str, str]] = Waits(FREE_REFUSALS, LONGEST_REFUSAL)
+        self._tarpit = Tarpit()
+        """For logins that are none, or are refused unseen."""
         self._held: Counter[str] = Counter()
         """Refusals that wait, by network."""
         self._news: dict[tuple[int, str], None] = {}
@@ -128,9 +132,9 @@ class Partners:
         self._meters: dict[int, TokenBucket] = {}
         self._feeds: dict[int, Feed] = {}
         self._settler = Settler(database.dsn)
-        self.parts = Parts(database, acceptor, directory, bell, ids)
+        self.parts = Parts(database, acceptor, snapshots, bell, ids)
         self._elsewhere: dict[int, int] = {}
-        self._version = 0
+        self._followed: Snapshot | None = None
         self._paused: dict[int, Bind] = {}
         self._stopping = False
         configured: tuple[tuple[ProtocolServer, PartnerConfig], ...] = (
@@ -221,14 +225,14 @@ class Partners:
         try:
             asked = face.login(event.pdu)
         except Unfit as exc:
-            link.session.refuse(event, exc.status, now=now)
+            self._tarpit.call(place_of(ip), partial(self._refuse_now, link, event, exc.status))
             return
         user = f"{face.protocol}/{asked.username}"
         if self._guard.admit(ip, user, now):
             self._guesses.note("partners", place_of(ip), clock.steady())
             self._refuse_login(face, link, event, asked, face.unavailable, "slowed_down")
             return
-        partner = self.directory.partners.get((face.protocol, asked.username))
+        partner = self.snapshots.current.partners.get((face.protocol, asked.username))
         # An unknown name takes as long as a wrong password, and sounds the same.
         right = asked.proves(partner.password if partner is not None else "\1")
         if partner is None or not right:
@@ -278,10 +282,10 @@ class Partners:
     ) -> None:
         self.logins[face.protocol, why] += 1
         loop = asyncio.get_running_loop()
-        if why == "slowed_down":  # those come in masses
-            link.session.refuse(event, status, now=loop.time())
-            return
         network = place_of(link.peer)
+        if why == "slowed_down":  # those come in masses
+            self._tarpit.call(network, partial(self._refuse_now, link, event, status))
+            return
         clocks = {"theirs": asked.stamp, "ours": clock.now().astimezone(CHINA).strftime("%m%d%H%M%S")}
         turned_away.warning(
             "partner.login_refused", (face.protocol, network, why),
@@ -297,7 +301,7 @@ class Partners:
 
     def _problem(self, partner: Partner, ip: str) -> str:
         """Why somebody whose password is right may not bind now; empty when nothing stands against it."""
-        account = self.directory.account(partner.account_id)
+        account = self.snapshots.current.account(partner.account_id)
         if account is None or not self._may_come(partner, account, ip):
             return "address"
         if not _may_work(partner, account):
@@ -318,7 +322,7 @@ class Partners:
         self, face: ProtocolServer, link: Link, event: LoginRequest, partner: Partner, asked: Login
     ) -> None:
         session = link.session
-        session.config = dataclasses.replace(STRANGER, max_unanswered_in=partner.window, refuses_beyond=True)
+        session.config = dataclasses.replace(PARTNER, max_unanswered_in=partner.window, refuses_beyond=True)
         session.window = partner.window
         loop_time = asyncio.get_running_loop().time()
         if not session.admit(event, now=loop_time, **face.details(partner)):
@@ -342,7 +346,7 @@ class Partners:
                     partner.account_id,
                     self._database,
                     self._settler,
-                    self.directory,
+                    self.snapshots,
                     self._node,
                     random.randrange(256),  # noqa: S311  where a counter begins
                 )
@@ -370,13 +374,14 @@ class Partners:
 
     def follow(self) -> None:
         """Act on changed settings: of what is bound, what may no more stay is sent away."""
-        if self.directory.version == self._version:
+        snapshot = self.snapshots.current
+        if snapshot is self._followed:
             return
-        self._version = self.directory.version
+        self._followed = snapshot
         for bind in list(self.binds.values()):
             before = bind.partner
-            partner = self.directory.partners.get((before.protocol, before.username))
-            account = self.directory.account(before.account_id)
+            partner = snapshot.partners.get((before.protocol, before.username))
+            account = snapshot.account(before.account_id)
             if (
                 partner is None
                 or partner.id != before.id
@@ -388,7 +393,7 @@ class Partners:
                 bind.link.close("login changed")
             elif partner != before:
                 bind.change(partner)
-        known = {p.id for p in self.directory.partners.values()}
+        known = {p.id for p in snapshot.partners.values()}
         self._meters = {id_: meter for id_, meter in self._meters.items() if id_ in known}
 
     async def _confirm(self) -> None:
@@ -411,7 +416,7 @@ class Partners:
             await store.note_addresses(self._database, news)
             for one in news:
                 self._news.pop(one, None)
-        users = {p.id: f"{p.protocol}/{p.username}" for p in self.directory.partners.values()}
+        users = {p.id: f"{p.protocol}/{p.username}" for p in self.snapshots.current.partners.values()}
         now = asyncio.get_running_loop().time()
         for row in await store.noted_addresses(self._database, self._noted and self._noted - OVERLAP):
             self._noted = row["noted_at"]
@@ -546,7 +551,7 @@ class Partners:
         lines = []
         for bind in self.binds.values():
             session, feed = bind.link.session, bind.feed
-            account = self.directory.account(bind.partner.account_id)
+            account = self.snapshots.current.account(bind.partner.account_id)
             lines.append(
                 {
                     "protocol": bind.partner.protocol,

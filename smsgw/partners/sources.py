@@ -5,10 +5,10 @@ from __future__ import annotations
 from smsgw.core.errors import Invalid
 from smsgw.core.model import Account
 from smsgw.core.partners import Partner
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.numbering import Numbering
 
 
-def extension_of(source: str, partner: Partner, account: Account, directory: Directory) -> str:
+def extension_of(source: str, partner: Partner, account: Account, numbering: Numbering) -> str:
     """The digits behind the account's own number. ``EXTEND_CODE_INVALID`` when the source is not the partner's.
 
     With a ``code`` the source starts with it. Without one it may be an access code
@@ -22,7 +22,7 @@ def extension_of(source: str, partner: Partner, account: Account, directory: Dir
         if not source.startswith(partner.code):
             raise Invalid("EXTEND_CODE_INVALID")
         return source[len(partner.code) :]
-    owner, rest = directory.owner_of(source)
+    owner, rest = numbering.owner_of(source)
     if owner is None or owner.id != account.id:
         raise Invalid("EXTEND_CODE_INVALID")
     return rest

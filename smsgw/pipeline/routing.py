@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from smsgw.core import numbers
 from smsgw.core.ids import CHINA
 from smsgw.core.model import TEST_CHANNEL, TEST_POOL, TEST_POOL_NAME, ChannelSpec, MessageType
-from smsgw.core.numbers import Overrides, Segments
+from smsgw.core.numbers import Segments
 from smsgw.core.routes import DEFAULT_POOL, Considered, RouteTable, Subject
+from smsgw.pipeline.snapshot import Snapshots
 
 CARRIER_ZH = {
     numbers.CMCC: "中国移动",
@@ -77,22 +77,6 @@ class Route:
     pool_id: int
 
 
-class Knowledge(Protocol):
-    """What routing reads; the values are replaced as a whole when the configuration changes."""
-
-    @property
-    def pools(self) -> Mapping[str, int]:
-        """Pool name -> id."""
-
-    @property
-    def table(self) -> RouteTable:
-        """The route table in force."""
-
-    @property
-    def overrides(self) -> Overrides:
-        """What is known better than the segments."""
-
-
 class Router:
     """Routes by the table in force.
 
@@ -105,7 +89,7 @@ class Router:
     def __init__(
         self,
         segments: Segments,
-        knowledge: Knowledge,
+        snapshots: Snapshots,
         *,
         available: Callable[[str], bool],
         ascii_only: Callable[[str], bool],
@@ -113,7 +97,7 @@ class Router:
         marketing_open: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._segments = segments
-        self._knowledge = knowledge
+        self._snapshots = snapshots
         self._available = available
         self.ascii_only = ascii_only
         self.single_limit = single_limit
@@ -121,7 +105,7 @@ class Router:
 
     def home(self, number: str) -> Home:
         """The carrier and province of an E.164 number."""
-        known = self._knowledge.overrides.home(number)
+        known = self._snapshots.current.overrides.home(number)
         if known is not None:
             return Home(known.carrier, known.province, "override")
         if not number.startswith("86"):
@@ -135,18 +119,18 @@ class Router:
         self, account: str, kind: MessageType, number: str, home: Home, sign: str, content: str, now: datetime
     ) -> Route:
         """Where a message goes."""
-        table = self._knowledge.table
+        table = self._snapshots.current.table
         if table.rules:
             pool = table.pool_for(_subject(account, kind, number, home, sign, content, now))
         else:
             pool = DEFAULT_POOL[home.carrier]
-        return Route(home, pool, self._knowledge.pools[pool])
+        return Route(home, pool, self._snapshots.current.pools[pool])
 
     def explain(
         self, account: str, kind: MessageType, number: str, home: Home, sign: str, content: str, now: datetime
     ) -> tuple[int, list[Considered]]:
         """The table's version and every rule that was looked at, up to the one that decides."""
-        table = self._knowledge.table
+        table = self._snapshots.current.table
         return table.version, table.explain(_subject(account, kind, number, home, sign, content, now))[1]
 
     @staticmethod

@@ -1,13 +1,21 @@
-"""What the hot path knows without asking the database: accounts, keys, pools. Immutable, swapped when it changes."""
+"""Configuration snapshots: accounts, keys, policies, routes and all else that operators configure, as of one moment.
+
+A ``Snapshot`` is immutable. Who does something that needs several looks (a send call, a reload of channels) takes
+``current`` once and holds on to it: what it then sees belongs together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any, Protocol
 
 from smsgw.core import retry
 from smsgw.core.code_book import CodeBook
-from smsgw.core.model import Account
+from smsgw.core.model import Account, ChannelSpec
 from smsgw.core.numbers import Overrides
 from smsgw.core.partners import Partner
 from smsgw.core.policy import PolicySet
@@ -15,6 +23,7 @@ from smsgw.core.report_ids import Spelling
 from smsgw.core.routes import RouteTable
 from smsgw.core.settings import Settings
 from smsgw.core.webhooks import Hooks
+from smsgw.pipeline.numbering import Numbering
 from smsgw.store.config import accounts as accounts_store
 from smsgw.store.config import channels as channels_store
 from smsgw.store.config import codes as codes_store
@@ -24,179 +33,264 @@ from smsgw.store.config import partners as partners_store
 from smsgw.store.config import policies as policies_store
 from smsgw.store.config import retry_rules as retries_store
 from smsgw.store.config import routes as routes_store
+from smsgw.store.config import sections as sections_store
 from smsgw.store.config import settings as settings_store
 from smsgw.store.config import webhooks as webhooks_store
 from smsgw.store.config.codes import AccessCode, Extension
 from smsgw.store.config.keys import ApiKey
-from smsgw.store.engine.database import Database
+from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import report_ids as reportids_store
 
+LOAD_PATIENCE = 60.0
+"""Seconds for all sections: there may be two million overrides of numbers."""
 
-class Directory:
-    """The current snapshot; ``reload`` replaces it as a whole, so a reader never sees half a change."""
+POLICIES = frozenset({"policies", "words", "lists", "content", "url_filings"})
+"""Sections that are a part of the ``PolicySet`` each."""
+NUMBERING = frozenset({"accounts", "channels", "access_codes"})
+"""Sections that the ``Numbering`` is made of."""
+NEEDS: Mapping[str, frozenset[str]] = {"webhooks": frozenset({"accounts"})}
+"""Sections whose rows are read together with those of others."""
 
-    def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
-        self.version = 0
-        self.table = RouteTable()
-        self.overrides = Overrides()
-        self.retry: retry.Table = retry.DEFAULTS
-        self.codes = CodeBook()
-        self.spellings: Mapping[int, Spelling] = {}
-        self.settings = Settings()
-        self.available: Mapping[int, int] = {}
-        """Units that accounts could spend when this was read."""
-        self.hooks = Hooks()
-        self.partners: Mapping[tuple[str, str], Partner] = {}
-        """By protocol and user name."""
-        self.policies = PolicySet()
-        self._policies = policies_store.Loader()
-        self._load((), (), {}, ())
 
-    def _load(
-        self,
-        accounts: Iterable[Account],
-        keys: Iterable[ApiKey],
-        pools: dict[str, int],
-        access_codes: Iterable[AccessCode],
-        extensions: Iterable[Extension] = (),
-    ) -> None:
-        self._accounts = MappingProxyType({a.id: a for a in accounts})
-        self.halted = frozenset(a.id for a in self._accounts.values() if a.halted)
+class Accounts:
+    """All accounts, by id and by name; immutable."""
+
+    def __init__(self, accounts: Iterable[Account] = ()) -> None:
+        self.by_id: Mapping[int, Account] = MappingProxyType({a.id: a for a in accounts})
+        self.by_name: Mapping[str, Account] = MappingProxyType({a.name: a for a in self.by_id.values()})
+        self.halted = frozenset(a.id for a in self.by_id.values() if a.halted)
         """Accounts that send nothing: stopped, or below one that is."""
-        self._by_name = MappingProxyType({a.name: a for a in self._accounts.values()})
-        self._keys = MappingProxyType({k.key_id: k for k in keys})
-        self._by_bearer = MappingProxyType(
+
+
+class Keys:
+    """All API keys, by id and by bearer token; immutable."""
+
+    def __init__(self, keys: Iterable[ApiKey] = ()) -> None:
+        self.by_id: Mapping[str, ApiKey] = MappingProxyType({k.key_id: k for k in keys})
+        self.by_bearer: Mapping[bytes, ApiKey] = MappingProxyType(
             {
                 digest: k
-                for k in self._keys.values()
+                for k in self.by_id.values()
                 for digest in (k.bearer_sha256, k.old_bearer_sha256)
                 if digest
             }
         )
-        self.has_test_keys = any(k.test and k.status == "active" for k in self._keys.values())
-        self.pools = MappingProxyType(pools)
-        self._access_codes = tuple(sorted(access_codes, key=lambda a: -len(a.code)))
-        codes = {a.code for a in self._access_codes}
-        self._continued = tuple(
-            sorted(
-                long[len(code) :]
-                for code in codes
-                for long in codes
-                if long != code and long.startswith(code)
-            )
-        )
-        """What makes an access code of one that is shorter: a reply may be brought by the channel of either."""
-        own = [Extension(a.id, "", a.extend_code) for a in self._accounts.values()]
-        tree = [e for e in (*own, *extensions) if e.account_id in self._accounts]
-        # The longest first; what is in use before what was.
-        self._extensions = tuple(sorted((e for e in tree if e.code), key=lambda e: (-len(e.code), e.former)))
-        self._plain = frozenset(e.account_id for e in tree if not e.code)
-        self._sign_codes = MappingProxyType(
-            {(e.account_id, e.sign): e.code for e in tree if e.sign and not e.former}
-        )
+        self.tests = any(k.test and k.status == "active" for k in self.by_id.values())
+        """Whether some key is a test key that is in use."""
 
-    async def reload(self, database: Database) -> None:
-        """Read everything anew."""
-        version = await channels_store.config_version(database)
-        rows = await accounts_store.list_accounts(database)
-        keys = await keys_store.load_keys(database, self._sealer)
-        pools = await channels_store.load_pools(database)
-        channels = await channels_store.load_channels(database, self._sealer)
-        table = await routes_store.load(database)
-        overrides = await numbers_store.load_overrides(database)
-        rules = await retries_store.load_rules(database)
-        codes = await retries_store.load_codes(database)
-        spellings = await reportids_store.load(database)
-        extensions, former = await codes_store.load(database)
-        settings = await settings_store.load(database)
-        hooks = await webhooks_store.load(database, self._sealer)
-        partners = await partners_store.load_partners(database, self._sealer)
-        policies = await self._policies.load(database)
-        current = [AccessCode(c.id, c.access_code) for c in channels if c.access_code]
-        self._load((row.account for row in rows), keys, pools, [*current, *former], extensions)
-        self.available = MappingProxyType(
-            {row.account.id: row.balance - row.account.credit_floor for row in rows}
-        )
-        self.settings = settings
-        self.hooks = hooks
-        self.partners = MappingProxyType({(p.protocol, p.username): p for p in partners})
-        self.policies = policies
-        self.table = table
-        self.overrides = overrides
-        self.retry = rules
-        self.codes = codes
-        self.spellings = spellings
-        self.version = version
 
-    async def reload_if_changed(self, database: Database) -> bool:
-        """Reload when the configuration has moved; whether it did."""
-        version = await channels_store.config_version(database)
-        if version == self.version and version > 0:
-            return False
-        await self.reload(database)
-        return True
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What operators have configured, as it stood at one moment. Without anything: the defaults."""
+
+    versions: Mapping[str, int] = field(default_factory=dict)
+    """Of the sections, as of the rows."""
+    tree: Accounts = field(default_factory=Accounts)
+    available: Mapping[int, int] = field(default_factory=dict)
+    """Units that accounts could spend at that moment."""
+    keys: Keys = field(default_factory=Keys)
+    channels: tuple[ChannelSpec, ...] = ()
+    """By name; removed ones are not among them."""
+    pools: Mapping[str, int] = field(default_factory=dict)
+    """Name -> id."""
+    table: RouteTable = field(default_factory=RouteTable)
+    """The route table in force."""
+    overrides: Overrides = field(default_factory=Overrides)
+    """What is known of numbers better than from their segments."""
+    retry: retry.Table = field(default_factory=lambda: retry.DEFAULTS)
+    codes: CodeBook = field(default_factory=CodeBook)
+    spellings: Mapping[int, Spelling] = field(default_factory=dict)
+    """How channels spell the ids of reports, where that is known; by id."""
+    former_codes: tuple[AccessCode, ...] = ()
+    extensions: tuple[Extension, ...] = ()
+    """Those beside the accounts' own."""
+    settings: Settings = field(default_factory=Settings)
+    hooks: Hooks = field(default_factory=Hooks)
+    partners: Mapping[tuple[str, str], Partner] = field(default_factory=dict)
+    """By protocol and user name."""
+    policies: PolicySet = field(default_factory=PolicySet)
+    numbering: Numbering = field(default_factory=Numbering)
+
+    @property
+    def halted(self) -> frozenset[int]:
+        """Accounts that send nothing: stopped, or below one that is."""
+        return self.tree.halted
 
     def key(self, key_id: str) -> ApiKey | None:
         """A key by its id."""
-        return self._keys.get(key_id)
+        return self.keys.by_id.get(key_id)
 
     def key_by_bearer_sha256(self, digest: bytes) -> ApiKey | None:
         """A key by the SHA-256 of its bearer token. (The token has 256 random bits: a look-up leaks nothing.)"""
-        return self._by_bearer.get(digest)
+        return self.keys.by_bearer.get(digest)
 
     def account(self, account_id: int) -> Account | None:
         """An account by id."""
-        return self._accounts.get(account_id)
+        return self.tree.by_id.get(account_id)
 
     def account_by_name(self, name: str) -> Account | None:
         """An account by name."""
-        return self._by_name.get(name)
+        return self.tree.by_name.get(name)
 
     def accounts(self) -> list[Account]:
         """All accounts, by name."""
-        return sorted(self._accounts.values(), key=lambda a: a.name)
+        return sorted(self.tree.by_id.values(), key=lambda a: a.name)
 
-    def extension_of(self, account: Account, sign: str) -> str:
-        """The digits behind the access code from which this account's messages with this signature come."""
-        return self._sign_codes.get((account.id, sign), account.extend_code)
+    def numbered(self) -> Snapshot:
+        """The same with the numbering that follows from accounts, channels and codes."""
+        current = (AccessCode(c.id, c.access_code) for c in self.channels if c.access_code)
+        numbering = Numbering(self.tree.by_id, (*current, *self.former_codes), self.extensions)
+        return replace(self, numbering=numbering)
 
-    def owner_of(self, to_code: str, channel_id: int | None = None) -> tuple[Account | None, str]:
-        """Whose an inbound message to this number is, and the digits behind the account's own code.
 
-        The access code of the channel it came through goes before those of others, longer before shorter; behind it
-        the longest extension wins, one in use before a former one. With a single account that has no extension, that
-        one owns the rest. None: the code does not tell (two accounts share it, or nobody has it).
-        """
-        extension = to_code
-        codes = [a.code for a in self._access_codes if to_code.startswith(a.code)]
-        here = [
-            a.code for a in self._access_codes if a.channel_id == channel_id and to_code.startswith(a.code)
-        ]
-        if codes:
-            extension = to_code[len((here or codes)[0]) :]
-        owners, rest = self._owners(extension)
-        return (self._accounts[min(owners)] if len(owners) == 1 else None), rest
+class Snapshots(Protocol):
+    """Where the snapshot in force is found."""
 
-    def owns(self, account: Account, sign: str, digits: str) -> bool:
-        """Whether an account may send, with this signature, from behind its number with these further ``digits``.
+    @property
+    def current(self) -> Snapshot:
+        """The newest."""
 
-        It may where a reply could not come to another instead: the longest extension that the number begins with has
-        to be its own. Accounts to whom an operator has given the same one, or none, share what is below it; a reply
-        there goes by the message it answers.
-        """
-        extension = self.extension_of(account, sign) + digits
-        if account.id not in self._owners(extension)[0]:
-            return False
-        others = (self._owners(extension[len(s) :])[0] for s in self._continued if extension.startswith(s))
-        return all(not owners or account.id in owners for owners in others)
+    async def follow(self) -> bool:
+        """Take up what was changed before this was called; whether there was anything. ``STORAGE_UNAVAILABLE``."""
 
-    def _owners(self, extension: str) -> tuple[frozenset[int], str]:
-        """Who has what these digits begin with, and what is left of them."""
-        fitting = [e for e in self._extensions if extension.startswith(e.code)]
-        if not fitting:
-            return self._plain, extension
-        best = fitting[0]
-        like = [e for e in fitting if (len(e.code), e.former) == (len(best.code), best.former)]
-        return frozenset(e.account_id for e in like), extension[len(best.code) :]
+
+Changes = Mapping[str, Any]
+"""Fields of the snapshot, or of its policies, with their new values."""
+
+
+class SnapshotFollower:
+    """The node's holder of the snapshot in force, which reloads the sections that have moved.
+
+    All that moved is read in one repeatable-read transaction, and swapped at once.
+    """
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._current = Snapshot()
+        self._following = asyncio.Lock()
+        self.loads: Counter[str] = Counter()
+        """Section -> how often it was read."""
+        self._templates = policies_store.ContentLoader()
+        self._loaders: Mapping[str, Callable[[Connection], Awaitable[Changes]]] = {
+            "accounts": self._accounts,
+            "keys": self._keys,
+            "channels": self._channels,
+            "routes": _routes,
+            "numbers": _overrides,
+            "retry_rules": _retry,
+            "code_classes": _codes,
+            "report_ids": _spellings,
+            "access_codes": _access_codes,
+            "settings": _settings,
+            "webhooks": self._webhooks,
+            "partners": self._partners,
+            "policies": _policies,
+            "words": _words,
+            "lists": _lists,
+            "content": self._content,
+            "url_filings": _url_filings,
+        }
+
+    @property
+    def current(self) -> Snapshot:
+        """The snapshot in force."""
+        return self._current
+
+    async def follow(self) -> bool:
+        """Take up what was changed before this was called; whether there was anything. ``STORAGE_UNAVAILABLE``."""
+        async with self._following:
+            if not self._moved(await sections_store.versions(self._database)):
+                return False
+            async with self._database.snapshot(timeout=LOAD_PATIENCE) as connection:
+                self._current = await self._load(connection)
+        return True
+
+    def _moved(self, versions: Mapping[str, int]) -> set[str]:
+        known = self._current.versions
+        moved = {name for name in self._loaders if name not in known or versions.get(name) != known[name]}
+        return moved | {name for name, needed in NEEDS.items() if needed & moved}
+
+    async def _load(self, connection: Connection) -> Snapshot:
+        before, versions = self._current, await sections_store.versions(connection)
+        moved = self._moved(versions)
+        changes: dict[str, Any] = {}
+        policies: dict[str, Any] = {}
+        for name in moved:
+            found = await self._loaders[name](connection)
+            (policies if name in POLICIES else changes).update(found)
+        if policies or "accounts" in moved:  # limits that were looked up go by the tree of accounts
+            changes["policies"] = replace(before.policies, **policies, _known={})
+        available = await accounts_store.available(connection)
+        loaded = {name: versions.get(name, 0) for name in self._loaders}
+        snapshot = replace(before, versions=MappingProxyType(loaded), available=available, **changes)
+        self.loads.update(moved)
+        return snapshot.numbered() if NUMBERING & moved else snapshot
+
+    async def _accounts(self, connection: Connection) -> Changes:
+        rows = await accounts_store.list_accounts(connection)
+        return {"tree": Accounts(row.account for row in rows)}
+
+    async def _keys(self, connection: Connection) -> Changes:
+        return {"keys": Keys(await keys_store.load_keys(connection, self._sealer))}
+
+    async def _channels(self, connection: Connection) -> Changes:
+        return {"channels": tuple(await channels_store.load_channels(connection, self._sealer))}
+
+    async def _webhooks(self, connection: Connection) -> Changes:
+        return {"hooks": await webhooks_store.load(connection, self._sealer)}
+
+    async def _partners(self, connection: Connection) -> Changes:
+        partners = await partners_store.load_partners(connection, self._sealer)
+        return {"partners": MappingProxyType({(p.protocol, p.username): p for p in partners})}
+
+    async def _content(self, connection: Connection) -> Changes:
+        return {"book": await self._templates.load(connection)}
+
+
+async def _routes(connection: Connection) -> Changes:
+    pools = await channels_store.load_pools(connection)
+    return {"pools": MappingProxyType(pools), "table": await routes_store.load(connection)}
+
+
+async def _overrides(connection: Connection) -> Changes:
+    return {"overrides": await numbers_store.load_overrides(connection)}
+
+
+async def _retry(connection: Connection) -> Changes:
+    return {"retry": await retries_store.load_rules(connection)}
+
+
+async def _codes(connection: Connection) -> Changes:
+    return {"codes": await retries_store.load_codes(connection)}
+
+
+async def _spellings(connection: Connection) -> Changes:
+    return {"spellings": MappingProxyType(await reportids_store.load(connection))}
+
+
+async def _access_codes(connection: Connection) -> Changes:
+    extensions, former = await codes_store.load(connection)
+    return {"extensions": tuple(extensions), "former_codes": tuple(former)}
+
+
+async def _settings(connection: Connection) -> Changes:
+    return {"settings": await settings_store.load(connection)}
+
+
+async def _policies(connection: Connection) -> Changes:
+    return {"changes": await policies_store.load_changes(connection)}
+
+
+async def _words(connection: Connection) -> Changes:
+    return {"words": await policies_store.load_words(connection)}
+
+
+async def _lists(connection: Connection) -> Changes:
+    allowed = await policies_store.load_allowed(connection)
+    return {"allowed": allowed, "restricted": policies_store.restricted_of(allowed)}
+
+
+async def _url_filings(connection: Connection) -> Changes:
+    return {"links": await policies_store.load_links(connection)}

@@ -5,21 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
 import random
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import structlog
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
-
-BACKGROUND_NICENESS = 10
-"""Of threads whose work can wait."""
 
 _running: set[asyncio.Task[Any]] = set()
 
@@ -148,15 +142,6 @@ def keep_memory() -> None:
     at all that is kept (0.1 s for 70,000 messages) and find nothing. Young objects are collected as ever."""
     settle_memory()
     gc.set_threshold(10_000, 20, 1_000_000)
-
-
-def background_threads(n: int, name: str) -> ThreadPoolExecutor:
-    """Threads for work that can wait: where processors are short, the event loop and the database go first."""
-
-    def step_back() -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICENESS)
-
-    return ThreadPoolExecutor(n, name, initializer=step_back)
 
 
 def boottime() -> float:

@@ -14,7 +14,7 @@ import resource
 import socket
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -23,6 +23,7 @@ from aiohttp import StreamReader, web
 from smsgw.core.addresses import Network, place_of
 from smsgw.runtime import aio
 from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.tarpit import Tarpit
 from smsgw.web import serving
 
 log = structlog.get_logger(__name__)
@@ -93,6 +94,8 @@ class Connections:
         """With those whose TLS handshake is under way."""
         self.closed: Counter[str] = Counter()
         """Since the start: ``idle`` made room; ``address``: refused, its address had all it may have."""
+        self.tarpit = Tarpit(max(1, most // MAKE_ROOM))
+        """For what is no request; they are no idle ones that make room."""
         self._per_address = per_address
         self._free = free
         self._of: dict[str, set[_Connection]] = {}
@@ -182,6 +185,15 @@ class _Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         """The answer to what is no request of any application, with the headers of every other."""
         return serving.bare(super().handle_error(request, status, exc, message))
+
+    def _make_error_handler(self, err_info: Any) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
+        answer = super()._make_error_handler(err_info)
+
+        async def handler(request: web.BaseRequest) -> web.StreamResponse:
+            await self._connections.tarpit.wait(self.place)
+            return await answer(request)
+
+        return handler
 
     def abort(self) -> None:
         """Gone a moment later, whatever the peer does: closing alone waits for it to read, and over TLS to agree."""

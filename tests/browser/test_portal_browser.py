@@ -148,7 +148,7 @@ async def test_home_refreshes_itself_and_keeps_its_chart(
         await expect(page.locator("[data-metric=delivered]")).to_have_text("0")
         await page.evaluate("window.same = document.querySelector('#chart canvas')")
         await page.focus("a[href='/records?time=today&status=delivered']")
-        account = site.directory.account(site.accounts["hall"])
+        account = site.snapshots.current.account(site.accounts["hall"])
         assert account
         items = (SendItem(to="13800138000", content="您好"),)
         await site.acceptor.send(SendRequest(account, items, MessageType.NOTICE, Origin.API, "key-1"))

@@ -74,7 +74,7 @@ async def queue(
     site: Site, dsn: str, account: str, messages: int, *, prefix: str = "1380", valid: timedelta = timedelta(days=1)
 ) -> Backlog:  # fmt: skip
     """Make an account, let it send one message as a pattern, and queue as many more with their price debited."""
-    await site.node.ctl("account", "add", account, "--no-sign", "--balance", str(messages + 1))
+    await site.node.furnish("account", "add", account, "--no-sign", "--balance", str(messages + 1))
     sent = await site.node.ctl(
         "send", "--account", account, "--to", f"{prefix}9999999", "--text", "大促销样本", "--type", "marketing",
         "--json",

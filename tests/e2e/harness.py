@@ -22,6 +22,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
@@ -68,6 +69,8 @@ PROTOCOLS = CHANNELS | {
 SGIP_NODE = 3010012345
 
 
+_ONE_COMMAND = threading.Lock()
+"""A command in this process has the environment and standard output for itself."""
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 
 
@@ -266,24 +269,24 @@ class Node:
             raise AssertionError(f"smsgwctl {' '.join(args)}: {done.returncode}\n{done.stdout}{done.stderr}")
         return finished
 
-    async def furnish(self, *args: str) -> Any:
-        """Run ``smsgwctl`` in this process, which spares the start of another one: what it prints as JSON. For setting
-        up; what a test is about is done with ``ctl``."""
+    async def furnish(self, *args: str) -> Finished:
+        """``ctl`` in this process, which spares the start of another one. For what a test needs and is not about."""
         if self.root != ROOT or self.clock:
-            return (await self.ctl(*args, "--json")).data
-        return await asyncio.to_thread(self._furnish, *args, "--json")
+            return await self.ctl(*args)
+        return await asyncio.to_thread(self._furnish, *args)
 
-    def _furnish(self, *args: str) -> Any:
-        theirs = self.environment
-        mask = os.umask(0o022)
-        try:
-            gone = dict.fromkeys(os.environ.keys() - theirs.keys())
-            with mock.patch.object(log, "setup"):  # what is logged here goes on as it did
-                done = CliRunner(env=gone | theirs).invoke(main, args)
-        finally:
-            os.umask(mask)
+    def _furnish(self, *args: str) -> Finished:
+        with _ONE_COMMAND:
+            theirs = self.environment
+            mask = os.umask(0o022)
+            try:
+                gone = dict.fromkeys(os.environ.keys() - theirs.keys())
+                with mock.patch.object(log, "setup"):  # what is logged here goes on as it did
+                    done = CliRunner(env=gone | theirs).invoke(main, args)
+            finally:
+                os.umask(mask)
         assert done.exit_code == 0, f"smsgwctl {' '.join(args)}: {done.exit_code}\n{done.output}"
-        return json.loads(done.stdout)
+        return Finished(done.exit_code, done.stdout, done.stderr)
 
     def log_lines(self) -> list[str]:
         return self.log_path.read_text("utf-8", "replace").splitlines() if self.log_path.exists() else []
@@ -775,12 +778,13 @@ async def site(
         if not dsn:  # the embedded database must run for the commands
             await node.start()
         account = await node.furnish(
-            "account", "add", "acme", "--no-sign", "--webhook-networks", "127.0.0.0/8", "--balance", str(balance)
+            "account", "add", "acme", "--no-sign", "--webhook-networks", "127.0.0.0/8",
+            "--balance", str(balance), "--json",
         )  # fmt: skip
-        assert account["name"] == "acme"
+        assert account.data["name"] == "acme"
         if not policies:
             await _relax(node)
-        key = await node.furnish("key", "add", "acme")
+        key = (await node.furnish("key", "add", "acme", "--json")).data
         for name, one in carriers.items():
             await node.furnish(
                 "channel", "add", name, "--protocol", name, "--host", "127.0.0.1",

@@ -80,12 +80,12 @@ async def customers(
     """An account with a webhook for each receiver."""
     made = {}
     for n, name in enumerate(GOOD + BAD):
-        await built.node.ctl(
+        await built.node.furnish(
             "account", "add", name, "--no-sign", "--webhook-networks", "127.0.0.0/8",
             "--balance", "1000000",
         )  # fmt: skip
         key, _ = await asyncio.gather(
-            built.node.ctl("key", "add", name, "--json"),
+            built.node.furnish("key", "add", name, "--json"),
             built.node.ctl(
                 "webhook", "set", name, "main", f"{there.origin}/{name}",
                 "--options", json.dumps({"linger_ms": 0}),

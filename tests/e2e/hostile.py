@@ -484,7 +484,7 @@ def resident(pid: int) -> float:
 def begin(plan: dict[str, Any]) -> subprocess.Popen[str]:
     """The hostile process. It is the machine of somebody else, so it gets no more of ours than is left over."""
     process = subprocess.Popen(
-        ["nice", "-n", "10", sys.executable, __file__],
+        ["nice", "-n", "19", sys.executable, __file__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -303,8 +303,8 @@ async def partner_site(data_dir: Any, **how: Any) -> AsyncIterator[PartnerSite]:
     async with site(data_dir, **how) as built:
         add = ("partner", "add", "acme", "--password", PASSWORD)
         await asyncio.gather(
-            built.node.ctl(*add, "--protocol", "smpp", "--user", "shop"),
-            built.node.ctl(*add, "--protocol", "cmpp", "--user", "900100"),
+            built.node.furnish(*add, "--protocol", "smpp", "--user", "shop"),
+            built.node.furnish(*add, "--protocol", "cmpp", "--user", "900100"),
         )
         yield PartnerSite(built, *ports)
 

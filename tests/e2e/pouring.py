@@ -27,7 +27,7 @@ async def pouring_site(folder: Path, **how: Any) -> AsyncIterator[Site]:
     """A gateway before such carriers."""
     carrier = {"redeliveries": 0, "keep_messages": 1_000_000}
     async with site(folder, channels=[LOSING, STUBBORN, CALM], carrier=carrier, **how) as built:
-        await built.node.ctl("account", "set", "acme", "rate=100000")
+        await built.node.furnish("account", "set", "acme", "rate=100000")
         for name in (LOSING, STUBBORN):
             built.carriers[name].change(no_window=True)
         built.carriers[STUBBORN].change(repeat_refused="100")

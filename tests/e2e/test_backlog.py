@@ -10,6 +10,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from backlog import arrived, memory, percentile, queue
 from harness import MARK, Site, site, until
 
@@ -68,6 +69,8 @@ async def test_codes_reach_the_carrier_beside_a_backlog(dsn: str, data_dir: Path
         built.node.kill()  # the backlog is not to be waited for
 
 
+@pytest.mark.slow
+@pytest.mark.serial
 async def test_a_stopped_account_sends_nothing_until_it_is_started(dsn: str, data_dir: Path) -> None:
     """In the middle of its backlog; another account goes on; kill -9 while it is being held changes nothing; started
     while holding still runs, then everything goes out once, and what has expired meanwhile is reported so."""

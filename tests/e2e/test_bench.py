@@ -23,6 +23,7 @@ def bench(folder: Path, *arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("mode", "how"), [("single", "--push"), ("batch", "--pullers=2"), ("smpp", "--connections=2")])
+@pytest.mark.slow
 def test_each_message_is_submitted_and_reported_once(mode: str, how: str, tmp_path: Path) -> None:
     result = bench(tmp_path, "--mode", mode, how, "--messages", "1800", "--warm-up", "200", "--report-delay", "20")
     counts = result["counts"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from certificates import HERE, Authority
 from harness import PROTOCOLS, Site, site, until
+from rotation import told
 
 from smsgw.core.text import Coding
 from smsgw.simulator import Rule
@@ -72,7 +73,7 @@ async def _empty(built: Site, number: str) -> None:
         body = {"to": [number], "content": "1234", "type": "otp"}
         return (await built.client.surely("POST", "/messages/explain", body)).data["items"][0]["code"] == code
 
-    await built.node.ctl("policy", "set", "drop_empty", "true", "--type", "otp")
+    await built.node.furnish("policy", "set", "drop_empty", "true", "--type", "otp")
     await until(lambda: told("NUMBER_EMPTY"), what="it is known to be empty")
     text = built.customer.text()
     answer = await built.client.post("/messages", {"to": [number], "content": text})
@@ -116,7 +117,9 @@ async def _disconnect_in_mid_window(built: Site, channel: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("channel", "tls"), [*((name, False) for name in PROTOCOLS), ("smpp34", True)], ids=lambda v: str(v)
+    ("channel", "tls"),
+    told("a whole channel", [*((name, False) for name in PROTOCOLS), ("smpp34", True)]),
+    ids=lambda v: str(v),
 )
 async def test_the_same_story(channel: str, tls: bool, dsn: str, data_dir: Path, tmp_path: Path) -> None:
     profile, carrier = {}, {}

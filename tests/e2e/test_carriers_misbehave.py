@@ -69,7 +69,7 @@ async def test_reports_and_answers_out_of_turn(shared: Site, change: dict[str, o
 async def test_a_long_message_that_is_reported_once(shared: Site) -> None:
     carrier = shared.carriers["cmpp20"]
     before = carrier.behaviour
-    await shared.node.ctl("channel", "set", "cmpp20", "--profile", '{"long_reports": "first"}')
+    await shared.node.furnish("channel", "set", "cmpp20", "--profile", '{"long_reports": "first"}')
     await shared.bound("cmpp20")
     carrier.change(one_report=True, early_reports=0.5, answer_delay="0..30")
     reported, accepted = carrier.counts.reports, carrier.counts.accepted
@@ -77,10 +77,11 @@ async def test_a_long_message_that_is_reported_once(shared: Site) -> None:
     assert await ends(shared, ids) == {"delivered"}
     assert (carrier.counts.reports - reported, carrier.counts.accepted - accepted) == (40, 44)
     carrier.behaviour = before
-    await shared.node.ctl("channel", "set", "cmpp20", "--profile", "{}")
+    await shared.node.furnish("channel", "set", "cmpp20", "--profile", "{}")
     await shared.bound("cmpp20")
 
 
+@pytest.mark.slow
 async def test_a_channel_that_carries_nothing_is_tried_out(shared: Site) -> None:
     carrier, ctl, number = shared.carriers["cmpp20"], shared.node.ctl, "13900000000"
     before, money = carrier.behaviour, (await shared.client.get("/balance")).data
@@ -278,6 +279,7 @@ async def _all(built: Site, ids: list[str], status: str) -> bool:
 
 
 @pytest.mark.asyncio
+@pytest.mark.slow
 async def test_refused_logins(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn) as built:
         carriers = built.carriers
@@ -302,7 +304,7 @@ async def test_refused_logins(dsn: str, data_dir: Path) -> None:
 
         # Refused for its password, which really is wrong.
         await asyncio.gather(
-            *(built.node.ctl("channel", "set", name, "--password", "wrong") for name in CHANNELS)
+            *(built.node.furnish("channel", "set", name, "--password", "wrong") for name in CHANNELS)
         )
         await until(all_refused, what="the wrong passwords are refused")
         tests = await asyncio.gather(

@@ -116,10 +116,10 @@ async def test_what_the_ledger_refuses_afterwards_ends_with_its_reason(
     data_dir: Path, embedded_data: None
 ) -> None:
     async with outage_site(data_dir, durability_spool_seconds="3600") as (built, database, dsn):
-        await built.node.ctl("account", "add", "poor", "--no-sign", "--balance", "3")
-        key = (await built.node.ctl("key", "add", "poor", "--json")).data
-        await built.node.ctl("account", "add", "gone", "--no-sign", "--balance", "100")
-        gone_key = (await built.node.ctl("key", "add", "gone", "--json")).data
+        await built.node.furnish("account", "add", "poor", "--no-sign", "--balance", "3")
+        key = (await built.node.furnish("key", "add", "poor", "--json")).data
+        await built.node.furnish("account", "add", "gone", "--no-sign", "--balance", "100")
+        gone_key = (await built.node.furnish("key", "add", "gone", "--json")).data
         await until(lambda: _knows(built, key), what="the daemon knows the keys")
         async with Client(built.node, key) as client, Client(built.node, gone_key) as going:
             poor, gone = Customer(client), Customer(going)
@@ -225,6 +225,8 @@ async def test_the_spool_has_an_end(data_dir: Path, embedded_data: None) -> None
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
+@pytest.mark.serial
 async def test_faults_of_the_database_under_load(data_dir: Path, embedded_data: None) -> None:
     async with outages(data_dir) as here:
         for fault in (here.frozen, here.killed, here.read_only, here.slow, here.no_connections):

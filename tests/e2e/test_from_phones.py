@@ -64,10 +64,10 @@ async def test_replies(shared: Site, channel: str) -> None:
 
 
 async def test_whose_code_it_is(shared: Site) -> None:
-    await shared.node.ctl("account", "set", "acme", "extend_code=11")
-    await shared.node.ctl("account", "add", "other", "--no-sign", "--extend-code", "12", "--balance", "10")
-    await shared.node.ctl("account", "add", "third")  # shares with acme, whose it was, what is behind no extension
-    key = (await shared.node.ctl("key", "add", "other", "--json")).data
+    await shared.node.furnish("account", "set", "acme", "extend_code=11")
+    await shared.node.furnish("account", "add", "other", "--no-sign", "--extend-code", "12", "--balance", "10")
+    await shared.node.furnish("account", "add", "third")  # shares with acme, whose it was, what is behind no extension
+    key = (await shared.node.furnish("key", "add", "other", "--json")).data
     carrier, code = shared.carriers["cmpp30"], CHANNELS["cmpp30"][2]
     phone = shared.customer.number("cmpp30")
     async with Client(shared.node, key) as other:

@@ -68,8 +68,8 @@ async def test_both_ports_bearer_and_cookies(dsn: str, data_dir: Path, tmp_path:
     )  # fmt: skip
     await node.start()
     try:
-        await node.ctl("account", "add", "acme", "--no-sign")
-        key = (await node.ctl("key", "add", "acme", "--ip", "127.0.0.0/8", "--json")).data
+        await node.furnish("account", "add", "acme", "--no-sign")
+        key = (await node.furnish("key", "add", "acme", "--ip", "127.0.0.0/8", "--json")).data
         auth = {"Authorization": f"Bearer {key['bearer']}"}
         secure = f"https://127.0.0.1:{port}"
         assert (await node.status())["urls"]["https"] == secure

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pytest
 from harness import PROTOCOLS, Site, site, until
 
 CHANNEL = "cmpp30"
@@ -39,6 +40,7 @@ async def alarms(built: Site) -> set[tuple[str, str]]:
     return {(a["kind"], a["object"]) for a in listed}
 
 
+@pytest.mark.slow
 async def test_who_replies_r_gets_no_more_marketing_but_still_codes(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, channels=[CHANNEL]) as built:
         carrier = built.carriers[CHANNEL]
@@ -63,7 +65,7 @@ async def test_who_replies_r_gets_no_more_marketing_but_still_codes(dsn: str, da
         assert await attempt(built, number, "otp") == "OK"
         assert await attempt(built, number, sign="别家") == "OK"
 
-        await built.node.ctl("block", "add", number, "--reason", "asked by telephone")
+        await built.node.furnish("block", "add", number, "--reason", "asked by telephone")
         assert await attempt(built, number, "otp") == "NUMBER_BLACKLISTED"
         found = (await built.node.ctl("block", "find", number, "--json")).data
         assert {e["source"] for e in found} == {"manual", "opt_out"}
@@ -129,7 +131,7 @@ async def test_a_moved_number_replies_from_before_and_complaints(dsn: str, data_
             (reply,) = await until(lambda: pulled_mo(built), what="the reply")
             assert built.customer.sent[reply["in_reply_to"]["message_id"]].to == number
 
-        await node.ctl("setting", "set", "complaint_minimum", "1")
+        await node.furnish("setting", "set", "complaint_minimum", "1")
         entered = (await node.ctl("complaint", "add", now, "--note", "12321", "--json")).data
         assert entered["sign"] == "店铺"
         assert await attempt(built, now) == "NUMBER_BLACKLISTED"
@@ -141,7 +143,7 @@ async def test_a_moved_number_replies_from_before_and_complaints(dsn: str, data_
             return wanted <= await alarms(built)
 
         await until(alarmed, what="the alarms")
-        await node.ctl("setting", "set", "complaint_ceiling", "0")
+        await node.furnish("setting", "set", "complaint_ceiling", "0")
 
         async def open_again() -> bool:
             return await attempt(built, before) == "OK" and not await alarms(built)
@@ -153,7 +155,7 @@ async def test_a_moved_number_replies_from_before_and_complaints(dsn: str, data_
 async def test_a_channel_that_is_refused_is_an_alarm_until_it_is_not(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, channels=[CHANNEL]) as built:
         node = built.node
-        await node.ctl("channel", "set", CHANNEL, "--password", "wrong")
+        await node.furnish("channel", "set", CHANNEL, "--password", "wrong")
 
         async def refused() -> bool:
             return ("login_refused", f"channel/{CHANNEL}") in await alarms(built)
@@ -164,7 +166,7 @@ async def test_a_channel_that_is_refused_is_an_alarm_until_it_is_not(dsn: str, d
         assert "ALARM critical login_refused" in (await node.ctl("status")).out
         (listed,) = (await node.ctl("alarm", "list", "--json")).data
         await node.ctl("alarm", "ack", str(listed["id"]))
-        await node.ctl("channel", "set", CHANNEL, "--password", "secret12")
+        await node.furnish("channel", "set", CHANNEL, "--password", "secret12")
         await built.bound()
 
         async def quiet() -> bool:
@@ -176,6 +178,7 @@ async def test_a_channel_that_is_refused_is_an_alarm_until_it_is_not(dsn: str, d
         assert past["acked_by"].startswith("cli")
 
 
+@pytest.mark.serial
 async def test_an_emergency_needs_the_right_and_goes_before_everything(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, channels=[CHANNEL], channel_options=["--window", "8"]) as built:
         node, carrier = built.node, built.carriers[CHANNEL]
@@ -183,7 +186,7 @@ async def test_an_emergency_needs_the_right_and_goes_before_everything(dsn: str,
         command = ("send", "--account", "acme", "--to", number, "--text", "紧急通知", "--emergency", "--json")
         refused = await node.ctl(*command, check=False)
         assert "EMERGENCY_DENIED" in refused.err
-        await node.ctl("account", "set", "acme", "emergency=true")
+        await node.furnish("account", "set", "acme", "emergency=true")
 
         carrier.change(answer_delay="200..200")  # 40 a second: the others will take ten seconds
         items = [{"to": built.customer.number(CHANNEL), "content": built.customer.text()} for _ in range(400)]
@@ -212,7 +215,7 @@ async def audited(node: Any, action: str) -> list[dict[str, Any]]:
 
 async def test_an_account_that_sends_abroad_as_with_a_stolen_key(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, channels=["smpp34"]) as built:
-        await built.node.ctl("policy", "set", "abroad_countries", "2", "--account", "acme")
+        await built.node.furnish("policy", "set", "abroad_countries", "2", "--account", "acme")
         far = [f"+{country}{77001234 + n}" for n, country in enumerate((852, 853, 886, 370, 371))]
         codes = [await attempt(built, number, "notice") for number in far]
         assert codes == ["OK", "OK"] + ["INTERNATIONAL_LIMITED"] * 3

@@ -110,6 +110,6 @@ async def test_a_profile_that_cannot_work_is_refused_at_once(dsn: str, data_dir:
             done = await built.node.ctl("channel", "set", "cmpp30", *options, check=False)
             assert done.code == 1, options
             assert "PARAM_INVALID" in done.err
-        await built.node.ctl("channel", "set", "cmpp30", "--profile", json.dumps({"keepalive": 20}))
+        await built.node.furnish("channel", "set", "cmpp30", "--profile", json.dumps({"keepalive": 20}))
         listed = (await built.node.ctl("channel", "list", "--json")).data
         assert [line["protocol"] for line in listed] == ["cmpp30"]

@@ -103,6 +103,7 @@ async def burst(customer: Customer, client: Client, n: int = 150) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 async def test_two_nodes_take_a_channel_over_from_each_other(
     dsn: str, data_dir: Path, tmp_path: Path
 ) -> None:

@@ -226,7 +226,7 @@ def china(hours: float = 0.0) -> int:
 
 
 async def test_a_connect_that_somebody_has_seen_is_worth_nothing(here: PartnerSite) -> None:
-    await here.node.ctl("partner", "set", "900100", "--max-binds", "16")
+    await here.node.furnish("partner", "set", "900100", "--max-binds", "16")
     seen = china(-0.5)
     together = [cmpp_client(timestamp=lambda: seen) for _ in range(4)]
     assert [(await connect(here, rules))[0] for rules in together] == [0] * 4, "the connections of one second"
@@ -240,9 +240,9 @@ async def test_a_connect_that_somebody_has_seen_is_worth_nothing(here: PartnerSi
         assert (await connect(here, cmpp_client(timestamp=lambda stamp=stamp: stamp)))[0] == 3
     (line, *_) = [json.loads(one) for one in here.node.log_lines() if '"clock"' in one]
     assert {"theirs", "ours"} <= line.keys(), "both clocks are told"
-    await here.node.ctl("partner", "set", "900100", "--any-clock")
+    await here.node.furnish("partner", "set", "900100", "--any-clock")
     await until(lambda: _in(here, 0), what="a clock that stands still is let in when it is said to")
-    await here.node.ctl("partner", "set", "900100", "--check-clock")
+    await here.node.furnish("partner", "set", "900100", "--check-clock")
     connection = await asyncpg.connect(here.node.environment["SMSGW_DATABASE_DSN"], timeout=10)
     try:
         query = "SELECT 1 FROM partner_connect WHERE stamp = $1"
@@ -262,7 +262,7 @@ async def test_who_comes_again_and_again_neither_fills_the_log_nor_gets_his_answ
     await asyncio.gather(*(connect(here, cmpp_client(user=f"x{n}"), "127.0.9.20") for n in range(100)))
     add = ("partner", "add", "acme", "--protocol", "cmpp", "--user", "shut", "--password", PASSWORD)
     await here.node.ctl(*add)
-    await here.node.ctl("partner", "set", "shut", "--stop")
+    await here.node.furnish("partner", "set", "shut", "--stop")
     answers = [await connect(here, cmpp_client(user="shut"), "127.0.9.21") for _ in range(5)]
     many = await asyncio.gather(*(connect(here, cmpp_client(user="shut"), "127.0.9.21") for _ in range(24)))
     assert {status for status, _ in answers + many} == {5}

@@ -104,11 +104,12 @@ class Sender:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 async def test_killed_while_a_partner_sends(dsn: str, data_dir: Path) -> None:
     async with partner_site(
         data_dir, dsn=dsn, channels=("cmpp30",), durability_unknown_short_seconds="10"
     ) as here:
-        await here.node.ctl("partner", "set", "shop", "--type", "otp", "--max-binds", "50")
+        await here.node.furnish("partner", "set", "shop", "--type", "otp", "--max-binds", "50")
         sender = Sender(here)
         sending = spawn(sender.run(), name="sender")
         try:
@@ -147,6 +148,8 @@ async def test_killed_while_a_partner_sends(dsn: str, data_dir: Path) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
+@pytest.mark.serial
 async def test_masses_of_logins_hurt_nobody_who_is_bound(dsn: str, data_dir: Path) -> None:
     async with partner_site(data_dir, dsn=dsn, channels=("cmpp30",)) as here:
         for what, value in (await binds(here, 600, 4.0, n_regular=4)).items():

@@ -378,7 +378,7 @@ async def test_who_may_not_in(here: PartnerSite) -> None:
     await here.node.ctl(*add, "--user", "elsewhere", "--ip", "10.0.0.0/8")
     await here.node.ctl(*add, "--user", "single", "--max-binds", "1", "--window", "3", "--rate", "2")
     assert await login(user="elsewhere") == 0x0D
-    await here.node.ctl("partner", "set", "elsewhere", "--ip", "127.0.0.0/8", "--ip", "::1")
+    await here.node.furnish("partner", "set", "elsewhere", "--ip", "127.0.0.0/8", "--ip", "::1")
     assert await login(user="elsewhere") == 0
     single = await PartnerClient.connect(here.smpp_port, smpp_client(user="single"))
     assert await login(user="single") == 0x0D
@@ -393,7 +393,7 @@ async def test_who_may_not_in(here: PartnerSite) -> None:
     await here.node.ctl("partner", "kick", "single")
     await until(lambda: single.over, what="kicked")
     stopped = await PartnerClient.connect(here.smpp_port, smpp_client(user="single"))
-    await here.node.ctl("partner", "set", "single", "--stop")
+    await here.node.furnish("partner", "set", "single", "--stop")
     await until(lambda: stopped.over, what="stopped")
     assert await login(user="single") == 0x0D
     await here.node.ctl("partner", "remove", "single")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import asyncpg
+import pytest
 from databases import change
 from harness import until
 from pouring import HELD, LOSING, STUBBORN, post, pour, pouring_site, within_limits
@@ -18,6 +19,8 @@ CREATE TRIGGER slowly BEFORE UPDATE ON part FOR EACH STATEMENT EXECUTE FUNCTION 
 """Each statement that changes parts takes half a second longer."""
 
 
+@pytest.mark.slow
+@pytest.mark.serial
 async def test_reports_without_a_window(dsn: str, data_dir: Path) -> None:
     async with pouring_site(data_dir, dsn=dsn) as built:
         figures = await pour(built, 4000, within=60)
@@ -25,6 +28,8 @@ async def test_reports_without_a_window(dsn: str, data_dir: Path) -> None:
     within_limits(figures, slowest=3000)  # of so few codes the slowest is what the machine had else to do
 
 
+@pytest.mark.slow
+@pytest.mark.serial
 async def test_five_reports_of_each_while_the_database_is_slow(dsn: str, data_dir: Path) -> None:
     """What is answered is stored; what is not stored waits with the carrier, and none of it is refused."""
     messages, copies = 600, 5

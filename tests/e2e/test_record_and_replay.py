@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from harness import PASSWORD, PROTOCOLS, USER, Site, carrier_for, free_port, site, until
 from recordings import leaks
+from rotation import told
 
 from smsgw.node import control_client
 from smsgw.runtime.aio import spawn
@@ -97,7 +97,7 @@ def personal(built: Site, channel: str, texts: list[str]) -> set[str]:
     return {*numbers, USER, PASSWORD, *texts, *(one.content for one in built.customer.sent.values())}
 
 
-@pytest.mark.parametrize("channel", [c for c in PROTOCOLS if c != "cmpp20" or os.environ.get("TEST_LONG")])
+@pytest.mark.parametrize("channel", told("recorded and replayed", list(PROTOCOLS)))
 async def test_the_same_trouble_again(channel: str, dsn: str, data_dir: Path, tmp_path: Path) -> None:
     profile: dict[str, Any] = {"response_timeout": 1}
     own: dict[str, Any] = {}
@@ -110,7 +110,7 @@ async def test_the_same_trouble_again(channel: str, dsn: str, data_dir: Path, tm
         built.carriers[channel] = first
         if channel == "sgip12":
             profile |= {"node": 3010012345, "sgip_listen": first.config.deliver_to, "idle": 20}
-        await built.node.ctl(
+        await built.node.furnish(
             "channel", "add", channel, "--protocol", channel, "--host", "127.0.0.1", "--port", str(first.port),
             "--user", USER, "--password", PASSWORD, "--access-code", PROTOCOLS[channel][2],
             "--profile", json.dumps(profile),
@@ -134,7 +134,7 @@ async def test_the_same_trouble_again(channel: str, dsn: str, data_dir: Path, tm
         first.disconnect(rst=True)
         if channel != "sgip12":  # which rests until there is something to send
             await until(lambda: first.bound, what="logged in again")
-        await built.node.ctl(
+        await built.node.furnish(
             "channel", "set", channel, "--connections", "2"
         )  # restarts it: the recording ends
         done = await recording
@@ -168,7 +168,7 @@ async def again(
         second.config.deliver_to = f"127.0.0.1:{free_port()}"
         profile |= {"sgip_listen": second.config.deliver_to}
     async with second:
-        await built.node.ctl(
+        await built.node.furnish(
             "channel", "set", channel, "--port", str(second.port), "--connections", "1",
             "--profile", json.dumps(profile),
         )  # fmt: skip

@@ -102,8 +102,8 @@ async def test_a_wrong_number_fails_alone(shared: Site) -> None:
 
 
 async def test_more_than_the_balance(shared: Site) -> None:
-    await shared.node.ctl("account", "add", "poor", "--no-sign", "--balance", "2")
-    key = (await shared.node.ctl("key", "add", "poor", "--json")).data
+    await shared.node.furnish("account", "add", "poor", "--no-sign", "--balance", "2")
+    key = (await shared.node.furnish("key", "add", "poor", "--json")).data
     poor = {"Authorization": f"Bearer {key['bearer']}"}
     body = {"to": [GOOD], "content": "字" * 135}
     async with leaves_nothing(shared):

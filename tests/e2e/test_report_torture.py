@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from harness import PROTOCOLS, Site, TimeMachine, calendar, dice, site, until
+from rotation import told
 
 from smsgw.core.text import Coding
 from smsgw.simulator import Rule
@@ -52,7 +53,7 @@ LONG_RUN = bool(os.environ.get("TEST_LONG"))
 
 RECODED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     # channel, its carrier, its profile (what is not said there must be learned)
-    *([("cmpp30", {}, {})] if LONG_RUN else []),  # type: ignore[list-item]
+    ("cmpp30", {}, {}),
     ("cmpp20", {"report_id": "swapped"}, {}),
     ("smpp34", {"answer_id": "HEX8", "report_id": "dec10", "report_form": "text"}, {"receipt_id": "hex-dec"}),
     ("smpp34", {"answer_id": "dec10", "report_id": "hex", "report_form": "tlv"}, {}),
@@ -64,9 +65,10 @@ RECODED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(
     ("channel", "carrier", "profile"),
-    RECODED,
+    told("recoded reports", RECODED),
     ids=lambda v: v if isinstance(v, str) else v.get("report_id", ""),
 )
+@pytest.mark.slow
 async def test_early_reordered_tenfold_and_recoded(
     channel: str, carrier: dict[str, Any], profile: dict[str, Any], dsn: str, data_dir: Path
 ) -> None:
@@ -93,6 +95,7 @@ DAYS = "+3d"
 
 
 @pytest.mark.parametrize("patience", ["96", "72"] if LONG_RUN else ["96"])
+@pytest.mark.slow
 async def test_reports_and_parts_three_days_later(
     patience: str, postgres_in_time: TimeMachine, data_dir: Path
 ) -> None:
@@ -162,7 +165,8 @@ async def corrected(built: Site) -> None:
 # --- long messages ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("channel", list(PROTOCOLS) if LONG_RUN else ["cmpp30", "smpp34", "sgip12"])
+@pytest.mark.parametrize("channel", told("shuffled parts", list(PROTOCOLS)))
+@pytest.mark.slow
 async def test_two_to_ten_parts_shuffled_repeated_and_missing(channel: str, dsn: str, data_dir: Path) -> None:
     chance = dice()
     async with site(data_dir, dsn=dsn, channels=[channel]) as built:

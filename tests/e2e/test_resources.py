@@ -78,6 +78,7 @@ def small_database(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
 
 @pytest.mark.root_only
 @pytest.mark.timeout(120)
+@pytest.mark.slow
 async def test_the_disk_of_the_database_fills_up(small_database: EmbeddedPostgres, data_dir: Path) -> None:
     """The database refuses to write, or dies of it. What was acknowledged is kept, and goes out when there is room."""
     dsn = await migrated(small_database)

@@ -46,7 +46,7 @@ async def channel(built: Site, name: str, carrier: Carrier, *, protocol: str) ->
     """One more channel, to a carrier that is not started yet."""
     carrier.config.name = name
     await carrier.start()
-    await built.node.ctl(
+    await built.node.furnish(
         "channel", "add", name, "--protocol", protocol, "--host", "127.0.0.1", "--port", str(carrier.port),
         "--user", USER, "--password", PASSWORD,
     )  # fmt: skip
@@ -71,7 +71,7 @@ async def test_every_kind_of_failure_goes_where_the_table_says(
         channel(built, "spare", carrier_for("cmpp30"), protocol="cmpp30") as second,
     ):
         (tmp_path / "routes.toml").write_text(TABLE)
-        await built.node.ctl("route", "publish", str(tmp_path / "routes.toml"), "--note", "retry")
+        await built.node.furnish("route", "publish", str(tmp_path / "routes.toml"), "--note", "retry")
         # Src_Id refused: this channel's configuration, as the operator knows.
         await built.node.ctl(
             "code", "set", "10", "--answer", "--channel", "cmpp30", "--class", "CHANNEL", "--fault", "channel"

@@ -29,8 +29,8 @@ async def execute(built: Site, statement: str) -> None:
 async def test_passed_rejected_expired(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, channels=[CHANNEL]) as built:
         node, customer, carrier = built.node, built.customer, built.carriers[CHANNEL]
-        await node.ctl("word", "add", "理财", "--category", "金融", "--action", "review")
-        await node.ctl("policy", "set", "review_over", "2", "--type", "marketing")
+        await node.furnish("word", "add", "理财", "--category", "金融", "--action", "review")
+        await node.furnish("policy", "set", "review_over", "2", "--type", "marketing")
         plain = await customer.send(CHANNEL)
 
         words = await customer.send(CHANNEL, customer.text("理 財 产品"))
@@ -86,9 +86,10 @@ async def test_passed_rejected_expired(dsn: str, data_dir: Path) -> None:
 async def test_released_in_quiet_hours_waits_for_the_morning(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, channels=[CHANNEL]) as built:
         node, customer = built.node, built.customer
-        await node.ctl("policy", "set", "review", "all", "--account", "acme")
+        await node.furnish("policy", "set", "review", "all", "--account", "acme")
         sent = await customer.send(CHANNEL)
-        await node.ctl("policy", "set", "hours", "00:00-00:01" if 6 <= datetime.now(CHINA).hour < 18 else "12:00-12:01")
+        hours = "00:00-00:01" if 6 <= datetime.now(CHINA).hour < 18 else "12:00-12:01"
+        await node.furnish("policy", "set", "hours", hours)
         await node.ctl("review", "pass", sent.message_id)
         assert await customer.status(sent.message_id) == "scheduled"
         cancelled = await built.client.post(f"/messages/{sent.message_id}/cancel")

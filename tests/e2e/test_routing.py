@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from harness import CHANNELS, Client, Site, site, until
 from trials import another_channel, deaths, die, hot_plug, load
 
@@ -154,6 +155,7 @@ def any_call(dice: random.Random, n: int) -> tuple[str, dict[str, Any]]:
     return name, body
 
 
+@pytest.mark.slow
 async def test_what_is_explained_is_what_the_carriers_receive(
     dsn: str, data_dir: Path, tmp_path: Path
 ) -> None:
@@ -166,7 +168,7 @@ async def test_what_is_explained_is_what_the_carriers_receive(
         clients = await furnish(built, dsn, dice)
         for client in clients.values():
             await stack.enter_async_context(client)
-        await built.node.ctl("route", "publish", str(tmp_path / "routes.toml"), "--note", "test")
+        await built.node.furnish("route", "publish", str(tmp_path / "routes.toml"), "--note", "test")
         # The signature that people have complained about must have sent something for its ceiling to be judged.
         first = {"to": ["13999999999"], "content": "罚单通知", "sign": "罚单"}
         assert (await clients["acme"].post("/messages", first)).status == 202
@@ -240,11 +242,11 @@ async def test_routes_are_rolled_back_with_one_command(dsn: str, data_dir: Path,
         )
         assert refused.code == 1
         assert "nowhere" in refused.err
-        await built.node.ctl("route", "publish", str(tmp_path / "a.toml"), "--note", "one")
+        await built.node.furnish("route", "publish", str(tmp_path / "a.toml"), "--note", "one")
         await built.customer.send("cmpp30")
         await until(lambda: built.carriers["smpp34"].messages, what="the message at the other carrier")
         (tmp_path / "empty.toml").write_text("")
-        await built.node.ctl("route", "publish", str(tmp_path / "empty.toml"), "--note", "none")
+        await built.node.furnish("route", "publish", str(tmp_path / "empty.toml"), "--note", "none")
         await built.node.ctl("route", "rollback", "1")
         await built.customer.send("cmpp30")
         await until(lambda: len(built.carriers["smpp34"].messages) == 2, what="version 1 is in force again")
@@ -307,12 +309,15 @@ async def test_an_imported_number_goes_where_it_was_ported(dsn: str, data_dir: P
 # --- channels that come, go and die ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
+@pytest.mark.serial
 async def test_a_dying_channel_loses_and_doubles_nothing(dsn: str, data_dir: Path) -> None:
     """In three ways, one after the other: what was not written flows to the neighbour within 5 s."""
     async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built, another_channel(built):
         await deaths(built, "cmpp30", 2.0, 600, ("connection refused", "silent", "reset"))
 
 
+@pytest.mark.slow
 async def test_channels_change_under_load_without_an_error(dsn: str, data_dir: Path) -> None:
     """Added, changed (password, window, rate, port, access code), drained, removed: no client error, nothing lost."""
     async with site(data_dir, dsn=dsn, channels=["cmpp30"], balance=1_000_000) as built:
@@ -368,6 +373,8 @@ async def test_what_was_deferred_on_a_channel_that_dies_goes_elsewhere(dsn: str,
                     await built.clean()
 
 
+@pytest.mark.slow
+@pytest.mark.serial
 async def test_shares_follow_weights_and_standbys_wait(dsn: str, data_dir: Path, tmp_path: Path) -> None:
     async with (
         site(data_dir, dsn=dsn, channels=["cmpp30"], balance=1_000_000) as built,
@@ -379,7 +386,7 @@ async def test_shares_follow_weights_and_standbys_wait(dsn: str, data_dir: Path,
             'channels = [{ name = "cmpp30", weight = 3 }, "cmpp30b", { name = "cmpp30c", standby = true }]\n'
             '[[rule]]\nname = "all"\npool = "mobile"\n'
         )
-        await built.node.ctl("route", "publish", str(tmp_path / "routes.toml"), "--note", "shares")
+        await built.node.furnish("route", "publish", str(tmp_path / "routes.toml"), "--note", "shares")
         first = built.carriers["cmpp30"]
         for carrier in built.carriers.values():
             carrier.change(answer_delay=Delay(0.001, 0.003))

@@ -31,7 +31,7 @@ async def test_reloads_and_changes_under_load(dsn: str, data_dir: Path) -> None:
             for _ in range(20):
                 node.process.send_signal(signal.SIGHUP)
             await asyncio.gather(*(control_client.call(socket, "POST", "/reload") for _ in range(3)))
-        await node.ctl("channel", "set", "cmpp30", "--window", "12")
+        await node.furnish("channel", "set", "cmpp30", "--window", "12")
         node.process.send_signal(signal.SIGHUP)
 
         counts = built.carriers["cmpp30"].counts

@@ -41,7 +41,7 @@ async def spoiled(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> As
         servers |= {"cmpp": here.cmpp_port, "smpp": here.smpp_port}
         proxies = {name: await stack.enter_async_context(FaultProxy(port)) for name, port in servers.items()}
         await asyncio.gather(
-            *(here.node.ctl("channel", "set", name, "--port", str(proxies[name].port)) for name in carriers)
+            *(here.node.furnish("channel", "set", name, "--port", str(proxies[name].port)) for name in carriers)
         )
         await until(
             lambda: all(proxies[name].connections for name in carriers), within=30, what="channels moved"

@@ -24,7 +24,7 @@ async def smpp_site(
 ) -> AsyncIterator[Site]:
     """A gateway with one SMPP channel to this carrier."""
     async with carrier, site(data_dir, dsn=dsn, channels=()) as built:
-        await built.node.ctl(
+        await built.node.furnish(
             "channel", "add", NAME, "--protocol", NAME, "--host", "127.0.0.1", "--port", str(carrier.port),
             "--user", USER, "--password", PASSWORD, "--carrier", PROTOCOLS[NAME][1],
             "--access-code", PROTOCOLS[NAME][2], "--profile", json.dumps(profile), *options,
@@ -81,14 +81,14 @@ async def test_tls(dsn: str, data_dir: Path, tmp_path: Path) -> None:
         await carrier.start()
         await _last_error_says(built, "certificate", "127.0.0.1")  # the right authority, another name
         named = json.dumps(profile | {"tls_name": "smpp.example.net"})
-        await built.node.ctl("channel", "set", NAME, "--profile", named)
+        await built.node.furnish("channel", "set", NAME, "--profile", named)
         await built.customer.reaches(sent.message_id, "delivered", within=30)
         assert not [line for line in built.node.log_lines() if "certificate_not_checked" in line]
 
         missing = json.dumps(profile | {"tls_ca": "/nonexistent/ca.pem"})
-        await built.node.ctl("channel", "set", NAME, "--profile", missing)
+        await built.node.furnish("channel", "set", NAME, "--profile", missing)
         await _last_error_says(built, "tls_ca /nonexistent/ca.pem", "No such file")
-        await built.node.ctl("channel", "set", NAME, "--profile", '{"tls": true, "tls_insecure": true}')
+        await built.node.furnish("channel", "set", NAME, "--profile", '{"tls": true, "tls_insecure": true}')
         await built.bound(NAME)
         assert [line for line in built.node.log_lines() if "certificate_not_checked" in line]
         await built.customer.send(NAME)
@@ -131,5 +131,5 @@ async def test_the_address_to_connect_from(dsn: str, data_dir: Path) -> None:
         await built.clean()
 
         # Nobody here has that address (TEST-NET-3).
-        await built.node.ctl("channel", "set", NAME, "--profile", '{"source_address": "203.0.113.9"}')
+        await built.node.furnish("channel", "set", NAME, "--profile", '{"source_address": "203.0.113.9"}')
         await _last_error_says(built, "203.0.113.9")

@@ -128,6 +128,7 @@ async def test_rows_with_problems_stop_only_themselves(dsn: str, data_dir: Path)
         assert [e["counts"] for e in told if e.get("task_id") == task["task_id"]] == [{"delivered": 2}]
 
 
+@pytest.mark.slow
 async def test_times_hold_across_a_kill(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, behaviour=quick, channels=["cmpp30"]) as built:
         numbers = [f"1380000{i:04d}" for i in range(20)]
@@ -213,12 +214,14 @@ ROWS = 1_000_000 if os.environ.get("TEST_LONG") else 20_000
 
 
 @pytest.mark.timeout(900 if os.environ.get("TEST_LONG") else 180)
+@pytest.mark.slow
+@pytest.mark.serial
 async def test_a_large_table_becomes_a_task_while_codes_go_through(dsn: str, data_dir: Path) -> None:
     """With TEST_LONG=1 a million rows, and figures on standard output."""
     path = data_dir.with_name("large.xlsx")
     await asyncio.to_thread(book, path, ROWS)
     async with site(data_dir, dsn=dsn, behaviour=quick, balance=3_000_000) as built:
-        await built.node.ctl("account", "set", "acme", "rate=10000")
+        await built.node.furnish("account", "set", "acme", "rate=10000")
         octets = path.read_bytes()
         latencies: list[float] = []
 

@@ -9,7 +9,7 @@ from harness import Client, Customer, site, until
 
 async def test_every_outcome_by_number_and_nothing_for_the_real_carriers(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built:
-        key = (await built.node.ctl("key", "add", "acme", "--test", "--json")).data
+        key = (await built.node.furnish("key", "add", "acme", "--test", "--json")).data
         async with Client(built.node, key) as client:
             tester = Customer(client)
 

@@ -27,6 +27,7 @@ async def one_key(customer: Customer, *clients: Client) -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 async def test_two_nodes_never_spend_more_than_there_is(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, channels=["cmpp30"], balance=BALANCE) as built:
         second = Node(
@@ -35,8 +36,8 @@ async def test_two_nodes_never_spend_more_than_there_is(dsn: str, data_dir: Path
         )  # fmt: skip
         await second.start()
         try:
-            await built.node.ctl("account", "set", "acme", "rate=100000")
-            await built.node.ctl("key", "set", built.client.key["key_id"], "--requests-per-second", "100000")
+            await built.node.furnish("account", "set", "acme", "rate=100000")
+            await built.node.furnish("key", "set", built.client.key["key_id"], "--requests-per-second", "100000")
             async with Client(second, built.client.key) as other:
                 await one_key(built.customer, built.client, other)
                 codes: Counter[str] = Counter()

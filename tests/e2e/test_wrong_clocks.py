@@ -24,6 +24,7 @@ async def _sent(built: Site, within: float = 6) -> None:
 
 
 @needs_faketime
+@pytest.mark.slow
 async def test_the_wall_clock_steps_while_it_runs(dsn: str, data_dir: Path) -> None:
     wall = Wall(data_dir.with_name("wall"))
     async with site(data_dir, dsn=dsn, channels=["cmpp30"], start=False) as built:
@@ -46,6 +47,7 @@ async def test_the_wall_clock_steps_while_it_runs(dsn: str, data_dir: Path) -> N
 
 
 @needs_faketime
+@pytest.mark.slow
 async def test_a_machine_whose_clock_is_wrong_does_not_begin(dsn: str, data_dir: Path) -> None:
     wall = Wall(data_dir.with_name("wall"), "+90s")
     node = Node(data_dir, dsn=dsn)
@@ -61,6 +63,7 @@ async def test_a_machine_whose_clock_is_wrong_does_not_begin(dsn: str, data_dir:
             await node.stop()
 
 
+@pytest.mark.slow
 async def test_a_day_without_partitions(dsn: str, data_dir: Path) -> None:
     """As if nobody had made any for a week: messages are accepted, sent and found, and the day is made up for."""
     async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built:

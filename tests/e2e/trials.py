@@ -51,7 +51,7 @@ async def another_channel(built: Site, name: str = "cmpp30b", *options: str) -> 
 
 async def add(built: Site, name: str, carrier: Carrier, *options: str) -> None:
     """Configure a channel to the carrier."""
-    await built.node.ctl(
+    await built.node.furnish(
         "channel", "add", name, "--protocol", "cmpp30", "--host", "127.0.0.1", "--port", str(carrier.port),
         "--user", USER, "--password", PASSWORD, "--carrier", "CMCC,CBN", *options,
     )  # fmt: skip
@@ -214,7 +214,7 @@ async def move(built: Site, name: str) -> None:
     await carrier.stop()
     carrier.port = 0
     await carrier.start()
-    await built.node.ctl("channel", "set", name, "--port", str(carrier.port))
+    await built.node.furnish("channel", "set", name, "--port", str(carrier.port))
     await built.node.ctl("channel", "start", name)
 
 
@@ -292,7 +292,7 @@ async def _hot_plug(folder: Path) -> Figures:
 
 async def _task_stop(folder: Path) -> Figures:
     async with site(folder, behaviour=quick, balance=3_000_000) as built:
-        await built.node.ctl("account", "set", "acme", "rate=10000")
+        await built.node.furnish("account", "set", "acme", "rate=10000")
         return await stopped_and_cancelled(
             built, folder.parent, 1_000_000, legs=(80_000, 60_000, 60_000), within=200, kill=False
         )

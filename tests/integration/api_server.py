@@ -37,7 +37,7 @@ from smsgw.pipeline.delivery.push_http import Sender
 from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.routing import Router
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.files.service import FileStore
@@ -98,7 +98,7 @@ class Api:
 
     async def add_key(self, account_id: int | None = None, **how: Any) -> NewKey:
         new = await keys.add_key(self.ctx.db, self.sealer, account_id or self.account_id, actor="test", **how)
-        await self.ctx.directory.reload(self.ctx.db)
+        await self.ctx.snapshots.follow()
         return new
 
     async def send(
@@ -217,19 +217,19 @@ async def running(
     )
     await accounts.top_up(db, account_id, 10_000, "", actor="test", ids=ids.next)
     key = await keys.add_key(db, sealer, account_id, actor="test", scopes=DEFAULT_SCOPES)
-    directory = Directory(sealer)
-    await directory.reload(db)
+    snapshots = SnapshotFollower(db, sealer)
+    await snapshots.follow()
     blocked: set[str] = set()
     checks: dict[str, Any] = {}
     router = Router(
         Segments(),
-        directory,
+        snapshots,
         available=lambda pool: pool not in blocked,
         ascii_only=lambda pool: False,
     )
-    lists = NumberLists(lambda: directory.settings)
+    lists = NumberLists(lambda: snapshots.current.settings)
     await lists.load(db)
-    numbers = NumberStatus(lambda: directory.settings)
+    numbers = NumberStatus(lambda: snapshots.current.settings)
     await numbers.load(db)
     acceptor = Acceptor(
         dsn,
@@ -243,9 +243,9 @@ async def running(
         recall=functools.partial(request_keys.recall, db),
         database=db,
         freshen=lambda: lists.follow(db),
-        extension=directory.extension_of,
-        owns=directory.owns,
-        **({"policies": lambda: directory.policies, "now": now} if now else {}),
+        extension=lambda *a: snapshots.current.numbering.extension_of(*a),
+        owns=lambda *a: snapshots.current.numbering.owns(*a),
+        **({"policies": lambda: snapshots.current.policies, "now": now} if now else {}),
         **accepting,
     )
     await acceptor.start()
@@ -257,7 +257,7 @@ async def running(
         node=1,
         ids=ids,
         journal=journal,
-        directory=directory,
+        snapshots=snapshots,
         bell=bell,
         durability=DurabilityConfig(),
         learn=numbers.note,
@@ -270,7 +270,7 @@ async def running(
     )  # fmt: skip
     ctx = ApiContext(
         db=db,
-        directory=directory,
+        snapshots=snapshots,
         acceptor=acceptor,
         cancelling=Cancelling(db, outcomes),
         bell=bell,
@@ -281,7 +281,7 @@ async def running(
             db,
             node=1,
             ids=ids.next,
-            directory=directory,
+            snapshots=snapshots,
             bell=bell,
             reach=LOOPBACK,
             sender=Sender(),

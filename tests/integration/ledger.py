@@ -11,19 +11,18 @@ from pathlib import Path
 
 import asyncpg
 from databases import change
+from snapshots import FixedSnapshots, snapshot_of
 
 from smsgw.core.ids import IdSource
 from smsgw.core.model import Account, Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import TRANSITIONS, PartState
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.outcomes.writer import Outcomes
-from smsgw.pipeline.snapshot import Directory
 from smsgw.runtime.config import DurabilityConfig
 from smsgw.store.config import accounts
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database, connect
 from smsgw.store.engine.journal import Journal
-from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import claiming
 from smsgw.store.messages import ledger as books
 from smsgw.store.messages.accepting import commit_calls
@@ -68,6 +67,7 @@ class Ledger:
         self.channels: dict[str, int] = {}
         self.leases: dict[str, leases.Lease] = {}
         self.bell = EventHub()
+        self.snapshots = FixedSnapshots()
         self.journal = Journal(folder, NODE, "0" * 36, segment_bytes=1 << 16)
         self.outcomes: Outcomes
 
@@ -88,10 +88,9 @@ class Ledger:
                 name,
             )
         self.journal.open()
-        directory = Directory(Sealer(bytes(32)))
-        directory._load([Account(self.account_id, "shop", "active")], (), {"CMCC": POOL}, ())
+        self.snapshots.current = snapshot_of([Account(self.account_id, "shop", "active")], {"CMCC": POOL})
         self.outcomes = Outcomes(
-            self.dsn, node=NODE, ids=self.ids, journal=self.journal, directory=directory, bell=self.bell,
+            self.dsn, node=NODE, ids=self.ids, journal=self.journal, snapshots=self.snapshots, bell=self.bell,
             durability=DurabilityConfig(), now=lambda: self.clock,
         )  # fmt: skip
         await self.outcomes.start()

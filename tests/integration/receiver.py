@@ -21,7 +21,7 @@ from smsgw.core.webhooks import Reach
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.delivery.push_http import Sender
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.store.config import accounts, webhooks
 from smsgw.store.config.webhooks import Wanted
@@ -110,7 +110,7 @@ class Stage:
         self.database = Database(dsn)
         self.sealer = Sealer(secrets.token_bytes(32))
         self.ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
-        self.directory = Directory(self.sealer)
+        self.snapshots = SnapshotFollower(self.database, self.sealer)
         self.bell = EventHub()
         self.shift = timedelta()
         self.account_id = 0
@@ -127,12 +127,12 @@ class Stage:
 
     def make_pusher(self, *, node: int = 1, reach: Reach = LOOPBACK) -> Pusher:
         return Pusher(
-            self.dsn, self.database, node=node, ids=self.ids.next, directory=self.directory, bell=self.bell,
+            self.dsn, self.database, node=node, ids=self.ids.next, snapshots=self.snapshots, bell=self.bell,
             reach=reach, sender=Sender(), now=self.now, chance=lambda: 0.5,
         )  # fmt: skip
 
     async def start(self) -> None:
-        await self.directory.reload(self.database)
+        await self.snapshots.follow()
         self.pusher = self.make_pusher()
         await self.start_pusher()
 
@@ -145,7 +145,7 @@ class Stage:
         await self.pusher.stop()
 
     async def reload(self) -> None:
-        await self.directory.reload(self.database)
+        await self.snapshots.follow()
         await self.pusher.follow()
 
     async def put(

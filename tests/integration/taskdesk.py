@@ -21,7 +21,7 @@ from smsgw.pipeline.accept.reviewing import Reviewing
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.routing import Router
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.model import TaskSpec
@@ -41,7 +41,7 @@ class Desk:
     """All that feeds, and a clock that is set by hand."""
 
     database: Database
-    directory: Directory
+    snapshots: SnapshotFollower
     acceptor: Acceptor
     tasks: Tasks
     feeder: Feeder
@@ -76,7 +76,7 @@ class Desk:
         to: Sequence[str] = (),
         **fields: Any,
     ) -> int:
-        account = self.directory.account(self.account_id)
+        account = self.snapshots.current.account(self.account_id)
         assert account is not None
         numbers = tuple(to) or tuple(f"{prefix}{self.numbers + i:08d}" for i in range(rows))
         self.numbers += rows
@@ -123,8 +123,8 @@ async def desk(
     await accounts.top_up(database, account_id, balance, "", actor="t", ids=ids.next)
     for policy in ("frequency", "identical_seconds"):  # the same numbers are written to again and again
         await policies.put(database, policy, "off", actor="t")
-    directory = Directory(Sealer(secrets.token_bytes(32)))
-    await directory.reload(database)
+    snapshots = SnapshotFollower(database, Sealer(secrets.token_bytes(32)))
+    await snapshots.follow()
     found: list[Desk] = []
 
     def now() -> datetime:
@@ -132,30 +132,32 @@ async def desk(
 
     bell = EventHub()
     outcomes = Outcomes(
-        dsn, node=1, ids=ids, journal=Journal(folder / "journal", 1, boot_id()), directory=directory, bell=bell,
+        dsn, node=1, ids=ids, journal=Journal(folder / "journal", 1, boot_id()), snapshots=snapshots, bell=bell,
         durability=DurabilityConfig(), now=now,
     )  # fmt: skip
     away: set[str] = set()
     router = Router(
-        Segments(), directory, available=lambda pool: pool not in away, ascii_only=lambda _: False
+        Segments(), snapshots, available=lambda pool: pool not in away, ascii_only=lambda _: False
     )
     acceptor = Acceptor(
         dsn, node=1, ids=ids, router=router, disk=DiskGuard([folder], 1), on_queued=lambda _: None, now=now,
-        policies=lambda: directory.policies, check_callback=check_callback, extension=directory.extension_of,
-        owns=directory.owns,
+        policies=lambda: snapshots.current.policies, check_callback=check_callback,
+        extension=lambda *a: snapshots.current.numbering.extension_of(*a),
+        owns=lambda *a: snapshots.current.numbering.owns(*a),
         refusal=lambda number, *_: BLOCKED if number.startswith("86139") and number[-1] == "7" else None,
     )  # fmt: skip
     files = Files(database, FileStore(database, folder / "files", node=1, ids=ids.next), node=1)
     tasks = Tasks(
         database, acceptor=acceptor, outcomes=outcomes, files=files,
-        ids=ids.next, on_queued=lambda _: None, bell=bell, now=now, policies=lambda: directory.policies,
+        ids=ids.next, on_queued=lambda _: None, bell=bell, now=now, policies=lambda: snapshots.current.policies,
     )  # fmt: skip
     feeder = Feeder(
-        database, tasks, acceptor, ids=ids, account=directory.account, policies=lambda: directory.policies,
+        database, tasks, acceptor, ids=ids, account=lambda id_: snapshots.current.account(id_),
+        policies=lambda: snapshots.current.policies,
         now=now,
     )  # fmt: skip
-    reviewing = Reviewing(database, outcomes, directory, lambda _: None, tasks.reviewed, now=now)
-    found.append(Desk(database, directory, acceptor, tasks, feeder, reviewing, ids, account_id, away))
+    reviewing = Reviewing(database, outcomes, snapshots, lambda _: None, tasks.reviewed, now=now)
+    found.append(Desk(database, snapshots, acceptor, tasks, feeder, reviewing, ids, account_id, away))
     await acceptor.start()
     await outcomes.start()
     try:

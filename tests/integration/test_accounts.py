@@ -42,11 +42,11 @@ class Tree:
 
     async def set(self, name: str, **changes: object) -> None:
         await accounts.set_account(self.api.ctx.db, name, changes, actor="test")
-        await self.api.ctx.directory.reload(self.api.ctx.db)
+        await self.api.ctx.snapshots.follow()
 
     async def status(self, name: str, status: str) -> None:
         await accounts.set_status(self.api.ctx.db, name, status, actor="test")
-        await self.api.ctx.directory.reload(self.api.ctx.db)
+        await self.api.ctx.snapshots.follow()
 
     async def send(self, name: str, n: int = 1, **fields: object) -> Answer:
         body = {"to": [f"138{i:08d}" for i in range(n)], "content": "您好", **fields}
@@ -77,7 +77,7 @@ async def test_a_stopped_account_stops_those_below_and_nobody_else(tree: Tree) -
 
 
 async def test_a_stop_holds_for_what_is_already_past_the_first_check(tree: Tree) -> None:
-    # The directory of this node has not heard of it yet: the transaction knows.
+    # The snapshot of this node has not heard of it yet: the transaction knows.
     await accounts.set_status(tree.api.ctx.db, "acme", "stopped", actor="test")
     assert (await tree.send("shop")).code == "ACCOUNT_STOPPED"
 
@@ -126,7 +126,11 @@ async def test_a_quota_counts_all_below(tree: Tree) -> None:
     refused = await tree.send("sales", 2)
     assert (refused.code, refused.data["left"], refused.data["limit"]) == ("QUOTA_DAY_EXCEEDED", 1, 10)
     told, _ = (await tree.send("sales", 2, dry_run=True)).data["items"]
-    assert (told["verdict"], told["code"], told["message"]) == ("refused", refused.code, refused.body["message"])
+    assert (told["verdict"], told["code"], told["message"]) == (
+        "refused",
+        refused.code,
+        refused.body["message"],
+    )
     assert (await tree.send("sales", 1, dry_run=True)).data["items"][0]["verdict"] == "accepted"
     assert (await tree.send("sales")).status == 202
     assert (await tree.send("acme")).code == "QUOTA_DAY_EXCEEDED"

@@ -24,7 +24,8 @@ from smsgw.core.errors import CODES
 from smsgw.core.states import PartState
 from smsgw.runtime.aio import spawn
 from smsgw.store.config import accounts
-from smsgw.store.messages import outcomes
+from smsgw.store.messages import lookup, outcomes
+from smsgw.store.messages.lookup import MessageView
 from smsgw.web import listening
 
 ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
@@ -187,7 +188,7 @@ async def test_refusals_of_the_account_and_the_route(api: Api) -> None:
     key = await api.add_key(poor)
     check(await api.post("/messages", ONE, key=key), 402, "BALANCE_INSUFFICIENT")
     await accounts.set_status(api.ctx.db, "poor", "stopped", actor="test")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     check(await api.post("/messages", ONE, key=key), 403, "ACCOUNT_STOPPED")
     check(await api.get("/balance", key=key), 200, "OK")  # looking is still allowed
     assert await stored(api) == 0
@@ -199,7 +200,7 @@ async def test_a_test_key_sends_for_nothing_and_sees_its_own_messages_alone(api:
     assert (line["price"], line["pool"]) == (0, "@test")
     before = await accounts.balance(api.ctx.db, api.account_id)
     await accounts.set_account(api.ctx.db, "acme", {"quota_day": 1}, actor="test")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     tried = check(await api.post("/messages", ONE | {"to": TWO}, key=key), 202, "OK")["items"][0][
         "message_id"
     ]
@@ -304,9 +305,9 @@ async def test_an_emergency_needs_the_right_of_the_key_and_of_the_account(api: A
     check(await api.post("/messages/batch", batch), 403, "SCOPE_DENIED")
     key = await api.add_key(scopes=("send", "emergency"))
     check(await api.post("/messages", urgent, key=key), 403, "EMERGENCY_DENIED")
-    name = api.ctx.directory.account(api.account_id).name  # type: ignore[union-attr]
+    name = api.ctx.snapshots.current.account(api.account_id).name  # type: ignore[union-attr]
     await accounts.set_account(api.ctx.db, name, {"emergency": "true"}, actor="test")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     assert await stored(api) == 0
     data = check(await api.post("/messages", urgent | {"type": "marketing"}, key=key), 400, "PARAM_INVALID")
     assert data["field"] == "type"
@@ -594,6 +595,36 @@ async def test_large_pages_of_an_account_are_made_one_after_the_other(api: Api) 
     api.ctx.reads.give(api.account_id)
     check(await waiting, 200, "OK")
     assert api.ctx.reads.taken == 0
+
+
+async def test_a_large_page_is_put_together_in_slices_and_at_the_accounts_pace(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = [f"1380013{n:04d}" for n in range(210)]
+    check(await api.post("/messages", ONE | {"to": to}), 202, "OK")
+    made: list[int] = []
+    in_a_row: list[int] = []
+    paid: list[float] = []
+    view = lookup._view
+
+    def counted(row: Any) -> MessageView:
+        if not made:
+            asyncio.get_running_loop().call_soon(lambda: (in_a_row.append(len(made)), made.clear()))
+        made.append(row["id"])
+        return view(row)
+
+    async def pay(owner: object, n: float) -> None:
+        assert owner == api.account_id
+        paid.append(n)
+
+    monkeypatch.setattr(lookup, "_view", counted)
+    monkeypatch.setattr(api.ctx.read_pace, "pay", pay)
+    assert len((await api.get("/messages?limit=500")).data["items"]) == 210
+    assert sum(in_a_row) == 210
+    assert max(in_a_row) <= lookup.SLICE, "the event loop turned in between"
+    assert len((await api.get("/messages?limit=100")).data["items"]) == 100
+    check(await api.get("/messages?limit=500&to=13800130001"), 200, "OK")
+    assert paid == [210], "pages that are small cost nothing, and those that turn out to be"
 
 
 async def test_pages_of_messages(api: Api) -> None:

@@ -69,6 +69,7 @@ def fuzz(origin: str, tokens: dict[str, str]) -> dict[str, int]:
     return tried
 
 
+@pytest.mark.slow
 async def test_the_api_is_as_documented(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth.Failures, "AT_ONCE", 100_000)  # every operation is tried with wrong credentials, too
     async with running(dsn, tmp_path) as api:

@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 from api_server import BASE, Answer, Api, running
 
-from smsgw.api.bodies import MAX_PAYING, Bodies
+from smsgw.api.bodies import Bodies
 from smsgw.core.errors import Temporary
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.files.service import OWN_INCOMING
 from smsgw.runtime import aio
+from smsgw.runtime.shares import MAX_PAYING
 from smsgw.store.config import accounts, keys
 from smsgw.store.config.keys import NewKey
 from smsgw.web import listening
@@ -77,7 +78,9 @@ async def answer(reader: asyncio.StreamReader, within: float = 5) -> tuple[int, 
 
 
 async def upload(api: Api, body: bytes = TABLE, **how: Any) -> Answer:
-    return await api.send("POST", f"{BASE}/files", data=body, headers=hashed(api, "/files", body, **how) | MULTIPART)
+    return await api.send(
+        "POST", f"{BASE}/files", data=body, headers=hashed(api, "/files", body, **how) | MULTIPART
+    )
 
 
 async def until(check: Any) -> None:
@@ -128,7 +131,9 @@ async def test_trickling_uploads_keep_nobody_from_his(api: Api) -> None:
         for n in range(12):
             body = b"%d" % n + TABLE.ljust(1_000_000)
             _, writer = await stack.enter_async_context(connected(api))
-            writer.write(head("/files", len(body), hashed(api, "/files", body, key=slow) | MULTIPART) + body[:100])
+            writer.write(
+                head("/files", len(body), hashed(api, "/files", body, key=slow) | MULTIPART) + body[:100]
+            )
         await until(lambda: len(api.ctx.tasks.files.store._arriving) == OWN_INCOMING)
         answers = await asyncio.gather(*(upload(api) for _ in range(4)))
         assert [a.status for a in answers] == [201] * 4, answers
@@ -217,7 +222,9 @@ async def test_bodies_of_one_account_leave_memory_to_others(dsn: str, tmp_path: 
         assert bodies.proven.taken <= 2 << 20
         large = ONE.ljust(1_000_000)
         for _ in range(3):
-            got = await api.send("POST", f"{BASE}/messages", data=large, headers=hashed(api, "/messages", large))
+            got = await api.send(
+                "POST", f"{BASE}/messages", data=large, headers=hashed(api, "/messages", large)
+            )
             assert got.status == 202
     await until(lambda: not bodies.proven.taken)
 
@@ -249,8 +256,8 @@ async def test_who_has_not_proven_himself_holds_next_to_nothing(dsn: str, tmp_pa
 async def test_of_how_fast_strangers_send_so_much_is_remembered_and_no_more() -> None:
     bodies = Bodies(16 << 20)
     for n in range(MAX_PAYING + 100):
-        await bodies.pay(f"2001:db8:{n:x}::/64", 100)
-    assert len(bodies._paid) <= MAX_PAYING
+        await bodies.pace.pay(f"2001:db8:{n:x}::/64", 100)
+    assert len(bodies.pace) <= MAX_PAYING
 
 
 @pytest.mark.parametrize("told", [False, True])
@@ -258,15 +265,19 @@ async def test_who_is_stopped_while_a_body_is_on_its_way_sends_nothing(api: Api,
     db, path = api.ctx.db, "/messages"
     for stop, code in (
         (accounts.set_status(db, "acme", "stopped", actor="test"), "ACCOUNT_STOPPED"),
+        (keys.set_key(db, api.key.key_id, {"scopes": ("query",)}, actor="test"), "SCOPE_DENIED"),
         (keys.set_key(db, api.key.key_id, {"status": "stopped"}, actor="test"), "AUTH_KEY_INVALID"),
     ):
+        await accounts.set_status(db, "acme", "active", actor="test")
+        await keys.set_key(db, api.key.key_id, {"scopes": ("send",)}, actor="test")
+        await api.ctx.directory.reload(db)
         body = ONE.ljust(100_000)
         headers = hashed(api, path, body) if told else api.signed("POST", BASE + path, body)
         async with connected(api) as (reader, writer):
             writer.write(head(path, len(body), headers) + body[:50_000])
             await until(lambda: api.ctx.bodies.strangers.taken + api.ctx.bodies.proven.taken)
             await stop
-            await api.ctx.directory.reload(db)
+            await api.ctx.snapshots.follow()
             writer.write(body[50_000:])
             assert (await answer(reader))[1]["code"] == code
         await until(lambda: not api.ctx.bodies.strangers.taken + api.ctx.bodies.proven.taken)
@@ -276,8 +287,8 @@ async def test_who_is_stopped_while_a_body_is_on_its_way_sends_nothing(api: Api,
 async def test_the_flood_of_one_account_does_not_slow_another(api: Api) -> None:
     """Giant calls of one account, sent and explained without pause, beside single messages of another."""
     await stranger(api)
-    directory = api.ctx.directory
-    hostile, good = directory.account_by_name("other"), directory.account_by_name("acme")
+    snapshot = api.ctx.snapshots.current
+    hostile, good = snapshot.account_by_name("other"), snapshot.account_by_name("acme")
     assert hostile is not None
     assert good is not None
     giant = tuple(SendItem(to=f"138{n:08d}", content=f"{n}" + "你好啊" * 150) for n in range(500))
@@ -287,7 +298,9 @@ async def test_the_flood_of_one_account_does_not_slow_another(api: Api) -> None:
     over = False
 
     def request(account: Account, *items: SendItem) -> SendRequest:
-        return SendRequest(account=account, items=items, type=MessageType.NOTICE, origin=Origin.API, submitter="test")
+        return SendRequest(
+            account=account, items=items, type=MessageType.NOTICE, origin=Origin.API, submitter="test"
+        )
 
     async def flood(call: Callable[[SendRequest], Awaitable[object]]) -> None:
         while not over:
@@ -311,4 +324,6 @@ async def test_the_flood_of_one_account_does_not_slow_another(api: Api) -> None:
     await asyncio.gather(*floods)
     assert refused.keys() <= {"RATE_LIMITED", "BACKPRESSURE"}
     mine, its = statistics.median(waits), statistics.median(flooded)
-    assert mine < its / 4, f"{mine:.3f} s for a message, {its:.3f} s for a giant: it waits for turns, not for giants"
+    assert mine < its / 4, (
+        f"{mine:.3f} s for a message, {its:.3f} s for a giant: it waits for turns, not for giants"
+    )

@@ -89,7 +89,7 @@ class Own:
 
     @property
     def account(self) -> Account:
-        found = self.api.ctx.directory.account(self.id)
+        found = self.api.ctx.snapshots.current.account(self.id)
         assert found is not None
         return found
 
@@ -102,7 +102,7 @@ class Own:
         await self.reload()
 
     async def reload(self) -> None:
-        await self.api.ctx.directory.reload(self.api.ctx.db)
+        await self.api.ctx.snapshots.follow()
 
     def body(self, content: str | None = "您好", **fields: Any) -> dict[str, Any]:
         return {"to": [self.phone], **({} if content is None else {"content": content}), **fields}
@@ -324,7 +324,7 @@ async def _(own: Own) -> Provoked:
 async def _(own: Own) -> Provoked:
     async with own.api.ctx.db.transaction() as connection:
         await complaints.count_sent(connection, 1, datetime.now(CHINA).date(), {"投诉多": 10})
-    for n in range(own.api.ctx.directory.settings.complaint_minimum):
+    for n in range(own.api.ctx.snapshots.current.settings.complaint_minimum):
         await complaints.add(
             own.api.ctx.db, f"8613900{n:06d}", sign="投诉多", channel="", note="", actor="t", days=30
         )
@@ -464,7 +464,7 @@ async def _(own: Own) -> Provoked:
     held = (await own.send()).data
     assert held["items"][0]["status"] == "held"
     ctx = own.api.ctx
-    reviewing = Reviewing(ctx.db, own.api.outcomes, ctx.directory, lambda _: None, ctx.tasks.reviewed)
+    reviewing = Reviewing(ctx.db, own.api.outcomes, ctx.snapshots, lambda _: None, ctx.tasks.reviewed)
     await reviewing.decide(int(held["batch_id"]), passes=False, actor=Actor.operator("root"), reason="内容不合规")
     message_id = held["items"][0]["message_id"]
     record = (await own.api.get(f"/messages/{message_id}", key=own.key)).data

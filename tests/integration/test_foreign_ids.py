@@ -140,7 +140,7 @@ async def owned(api: Api) -> dict[str, str]:
         actor="t",
         ids=api.ctx.ids,
     )
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     audience = await made("POST", "/audiences", {"name": MARK})
     members = {"items": [{"number": PHONE, "name": MARK}], "audience_id": audience["id"]}
     await made("POST", "/contacts", members)
@@ -158,7 +158,7 @@ async def owned(api: Api) -> dict[str, str]:
     filing = await made("POST", "/links/filings", {"target": "jiafang.example.org", "note": MARK})
     await made("PUT", "/webhooks/hook-1", {"url": "https://jiafang.example.org/"})
     await made("PUT", "/webhooks/callback", {"hosts": ["hooks.jiafang.example.org"]})
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     return {
         "message": sent["items"][0]["message_id"], "batch": sent["batch_id"], "refused": refused,
         "pulled": pulled["batch"], "event": pulled["items"][0]["event_id"], "sign": sign["sign_id"],

@@ -105,12 +105,12 @@ async def test_what_was_accepted_is_answered_so_whatever_has_happened_since(api:
     assert await again() == {202}
     api.blocked.clear()
     await accounts.set_account(api.ctx.db, "acme", {"rate": 1}, actor="test")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     await api.post("/messages", ONE)
     assert (await post(api, ONE, "new")).code == "RATE_LIMITED"
     assert await again() == {202}
     await accounts.set_status(api.ctx.db, "acme", "stopped", actor="test")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     assert (await post(api, ONE, "new")).code == "ACCOUNT_STOPPED"
     assert (
         await post(api, OTHER)
@@ -138,7 +138,9 @@ async def test_calls_that_change_something_are_made_once_for_a_key(api: Api) -> 
     assert len((await api.get("/templates")).data["items"]) == 1
 
     assert (await made(api, "t-1", TEMPLATE | {"name": "别的"})).code == "IDEMPOTENCY_MISMATCH"
-    assert (await post(api, ONE, "t-1")).code == "IDEMPOTENCY_MISMATCH", "a key is for one call, whatever it was"
+    assert (await post(api, ONE, "t-1")).code == "IDEMPOTENCY_MISMATCH", (
+        "a key is for one call, whatever it was"
+    )
     # A refused call has changed nothing: its key is free.
     assert (await made(api, "t-2", TEMPLATE | {"content": "{"})).status == 400
     assert (await made(api, "t-2", TEMPLATE | {"name": "验证码二"})).status == 200

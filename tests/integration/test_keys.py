@@ -34,25 +34,25 @@ async def codes(api: Api, key: NewKey) -> tuple[str, str]:
 async def test_both_secrets_are_good_until_the_old_one_is_retired(api: Api) -> None:
     old = api.key
     new = await keys.rotate_key(api.ctx.db, api.sealer, old.key_id, actor="test")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     assert new.key_id == old.key_id
     assert await codes(api, old) == await codes(api, new) == ("OK", "OK")
     with pytest.raises(Invalid, match="轮换"):
         await keys.rotate_key(api.ctx.db, api.sealer, old.key_id, actor="test")
     await keys.retire_key(api.ctx.db, old.key_id, actor="test")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     assert await codes(api, new) == ("OK", "OK")
     assert await codes(api, old) == ("AUTH_SIGNATURE_INVALID", "AUTH_KEY_INVALID")
     with pytest.raises(Invalid, match="没有待停用"):
         await keys.retire_key(api.ctx.db, old.key_id, actor="test")
     again = await keys.rotate_key(api.ctx.db, api.sealer, old.key_id, actor="test")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     assert await codes(api, again) == await codes(api, new) == ("OK", "OK")
 
 
 async def change(api: Api, **changes: object) -> str:
     await keys.set_key(api.ctx.db, api.key.key_id, changes, actor="test")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     return (await api.get("/balance")).code
 
 

@@ -54,7 +54,7 @@ class Node:
         self.journal = Journal(ledger.folder / f"node{number}", number, "0" * 36, segment_bytes=1 << 16)
         self.journal.open()
         self.outcomes = Outcomes(
-            ledger.dsn, node=number, ids=ledger.ids, journal=self.journal, directory=ledger.outcomes._directory,
+            ledger.dsn, node=number, ids=ledger.ids, journal=self.journal, snapshots=ledger.snapshots,
             bell=ledger.bell, durability=DurabilityConfig(),
         )  # fmt: skip
         self.writes: list[tuple[float, int, Claimed]] = []

@@ -30,6 +30,13 @@ async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
         yield site
 
 
+@pytest_asyncio.fixture
+async def auth(site: Site) -> AsyncIterator[Auth]:
+    made = Auth(site.db, Sealer(b"k" * 32))
+    yield made
+    await made.passwords.stop()
+
+
 class Visitor:
     """A browser at an address of its own (loopback has many)."""
 
@@ -113,11 +120,10 @@ async def test_wrong_person_and_wrong_password_are_alike_to_the_last(site: Site)
             assert one.retry_after == two.retry_after
 
 
-async def test_ten_thousand_wrong_logins_from_two_hundred_addresses(site: Site) -> None:
+async def test_ten_thousand_wrong_logins_from_two_hundred_addresses(site: Site, auth: Auth) -> None:
     """The person is in within two seconds all the while: from a known device at once, from a new address once the
     attackers have been heard."""
     await site.add_staff("zhang", "admin")
-    auth = Auth(site.db, Sealer(b"k" * 32))
     device = auth.devices.find(auth.devices.renew("", "zhang", time.time()), "zhang", time.time())
     answers: Counter[str] = Counter()
     tried: list[str] = []
@@ -176,24 +182,26 @@ async def test_the_end_of_a_session_is_in_the_audit_log(site: Site) -> None:
     assert actions == ["login", "login", "session.over"]
 
 
-async def test_guesses_at_the_present_password_with_a_stolen_session_are_slowed_down(site: Site) -> None:
+async def test_guesses_at_the_present_password_with_a_stolen_session_are_slowed_down(
+    site: Site, auth: Auth
+) -> None:
     id_ = await site.add_staff("zhang", "admin")
     person = await staff.get_staff_by_login(site.db, "zhang")
     assert person
     assert person.id == id_
-    auth = Auth(site.db, Sealer(b"k" * 32))
     said = [await auth.change_password(person, f"{WRONG}{n}", "Other-Horse-8", None) for n in range(8)]
     assert said == ["当前密码不正确"] * 5 + ["尝试次数过多，请稍后再试"] * 3
     assert await auth.login("zhang", PASSWORD, "127.0.7.1"), "which does not keep the person out"
     assert await auth.change_password(person, PASSWORD, "Password123!", None) is not None, "common"
 
 
-async def test_new_passwords_are_judged_no_faster_than_a_person_thinks_of_them(site: Site) -> None:
+async def test_new_passwords_are_judged_no_faster_than_a_person_thinks_of_them(
+    site: Site, auth: Auth
+) -> None:
     """Each costs up to a tenth of a second, which everybody else on the platform waits for."""
     await site.add_staff("zhang", "admin")
     person = await staff.get_staff_by_login(site.db, "zhang")
     assert person
-    auth = Auth(site.db, Sealer(b"k" * 32))
     said = Counter([await auth.change_password(person, PASSWORD, f"Password{n}!", None) for n in range(40)])
     assert said["尝试次数过多，请稍后再试"] > 20
 
@@ -207,9 +215,10 @@ async def test_forged_forms_do_not_fill_the_log(site: Site, capsys: pytest.Captu
     assert (told.out + told.err).count("portal.csrf") == 5
 
 
-async def test_parallel_guesses_gain_no_more_than_those_that_are_looked_at_together(site: Site) -> None:
+async def test_parallel_guesses_gain_no_more_than_those_that_are_looked_at_together(
+    site: Site, auth: Auth
+) -> None:
     await site.add_staff("zhang", "admin")
-    auth = Auth(site.db, Sealer(b"k" * 32))
     guesses = (auth.login("zhang", f"{WRONG}{n}", "127.0.0.9") for n in range(40))
     answers = Counter(type(a).__name__ for a in await asyncio.gather(*guesses, return_exceptions=True))
     assert answers["NoneType"] <= 6

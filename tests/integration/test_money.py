@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest_asyncio
@@ -16,6 +17,7 @@ from smsgw.core.ids import CHINA, first_id
 from smsgw.core.model import OutcomeKind
 from smsgw.store.config import accounts
 from smsgw.store.engine import partitions
+from smsgw.store.messages import billing_usage
 from smsgw.store.messages import ledger as books
 
 
@@ -124,3 +126,55 @@ async def test_the_check_leaves_out_what_is_past_its_retention(ledger: Ledger) -
     await ledger.change(*(f"DELETE FROM {table} WHERE id < {gone}" for table in ("message", "part")))  # noqa: S608
     assert await ledger.problems() == []
     assert await ledger.balance() == BALANCE - 4
+
+
+async def test_the_books_are_sums_over_calls_batches_and_keys(ledger: Ledger) -> None:
+    """Several calls of one account in one batch, and again in the next; each of them is debited by itself."""
+    ledger.balanced = False  # the units are not those of the parts
+    batches = [[(1, 1, 5), (2, 1, 7), (3, 2, 11)], [(1, 3, 2)]]
+    entered = [
+        [ledger.call(parts=parts, messages=messages, units=units) for parts, messages, units in batch]
+        for batch in batches
+    ]
+    for calls in entered:
+        await ledger.store(*calls)
+    assert await ledger.balance() == BALANCE - 25
+    row = await ledger.connection.fetchrow("SELECT messages, parts, units, refunded FROM usage_day")
+    assert tuple(row) == (7, 12, 25, 0)
+    assert await ledger.connection.fetchval("SELECT parts FROM quota_used") == 12
+    debits = await ledger.connection.fetch("SELECT id, units FROM ledger WHERE kind = 'debit' ORDER BY id")
+    assert [tuple(debit) for debit in debits] == [(c.batch_id, -c.units) for calls in entered for c in calls]
+
+
+async def test_use_is_summed_over_what_it_is_not_asked_by(ledger: Ledger) -> None:
+    today = datetime.now(CHINA).date()
+    yesterday, before = today - timedelta(days=1), today - timedelta(days=2)
+    beside = await accounts.add_account(ledger.database, "beside", actor="test", default_sign="旁边")
+    await accounts.set_account(ledger.database, "shop", {"unit_price": "0.05"}, actor="test")
+    rows = [
+        (ledger.account_id, today, "k1", "otp", 1, 2, 30, 4),
+        (ledger.account_id, today, "k2", "otp", 10, 20, 300, 40),
+        (ledger.account_id, yesterday, "k1", "notice", 100, 200, 3000, 400),
+        (ledger.account_id, before, "k1", "notice", 1000, 2000, 30000, 4000),
+        (beside, today, "k3", "otp", 5, 5, 5, 5),
+    ]
+    columns = "account_id, day, submitter, type, messages, parts, units, refunded"
+    await ledger.connection.executemany(
+        f"INSERT INTO usage_day ({columns}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",  # noqa: S608
+        rows,
+    )
+    ledger.balanced = False
+
+    async def asked(*group: str, first: date = yesterday, last: date = today) -> list[tuple[object, ...]]:
+        lines = await billing_usage.ask(
+            ledger.database, first=first, last=last, group=group, accounts=[ledger.account_id]
+        )
+        return [(*(line.keys.values()), line.messages, line.parts, line.units, line.refunded) for line in lines]
+
+    assert await asked("account") == [("shop", 111, 222, 3330, 444)]
+    assert await asked("day") == [(yesterday, 100, 200, 3000, 400), (today, 11, 22, 330, 44)]
+    assert await asked("key", last=yesterday, first=before) == [("k1", 1100, 2200, 33000, 4400)]
+    (line,) = await billing_usage.ask(
+        ledger.database, first=today, last=today, group=("type",), accounts=[ledger.account_id]
+    )
+    assert line.amount == (330 - 44) * Decimal("0.05")

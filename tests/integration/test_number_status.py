@@ -29,7 +29,7 @@ async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
     async with running(dsn, tmp_path, now=lambda: NOW) as built:
         await policies.put(built.ctx.db, "drop_empty", "true", actor="t")
         await policies.put(built.ctx.db, "identical_seconds", "off", actor="t")
-        await built.ctx.directory.reload(built.ctx.db)
+        await built.ctx.snapshots.follow()
         yield built
 
 
@@ -73,11 +73,11 @@ async def test_a_report_teaches_and_a_delivery_takes_it_back(api: Api) -> None:
 
     # Somebody whose policy lets it, sends, and it arrives.
     await policies.put(api.ctx.db, "drop_empty", "false", account_id=api.account_id, actor="t")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     await reported(api, "")
     assert await known(api) == ["live"]
     await policies.put(api.ctx.db, "drop_empty", "true", account_id=api.account_id, actor="t")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     assert (await send(api)).status == 202
 
 
@@ -122,7 +122,7 @@ async def test_the_newest_word_counts_and_old_ones_do_not(api: Api) -> None:
     await api.numbers.step(db)
     assert (api.numbers.empty(number), api.numbers.empty(other)) == (False, True)
     await settings_store.put(db, "number_status_days", 60, actor="t")
-    await api.ctx.directory.reload(db)
+    await api.ctx.snapshots.follow()
     await api.numbers.step(db)
     assert not api.numbers.empty(other)
     assert await known(api, OTHER) == ["unknown"]

@@ -245,7 +245,7 @@ async def test_units_of_spooled_calls_are_not_spent_by_others(
     monkeypatch.setattr(spooling, "REPLAY_WEIGHT", 40)
     async with gateway(dsn, tmp_path) as here:
         await here.api.ctx.db.execute("UPDATE account SET rate = 100000")
-        await here.api.ctx.directory.reload(here.api.ctx.db)
+        await here.api.ctx.snapshots.follow()
         assert (await here.post(*numbers(1))).status == 202
         here.away()
         spooled = [await here.post(*numbers(1000)) for _ in range(9)]

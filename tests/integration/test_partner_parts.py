@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from snapshots import FixedSnapshots
 from taskdesk import Desk, desk
 
 from smsgw.core.errors import Refused, SmsgwError, Temporary
@@ -61,8 +63,10 @@ async def test_a_part_that_is_refused_again(
     )  # the sweep takes up everything at once
     async with desk(dsn, tmp_path) as here:
         door = Door(here)
-        here.directory.partners = {(PARTNER.protocol, PARTNER.username): PARTNER}
-        parts = Parts(here.database, door, here.directory, EventHub(), here.ids)  # type: ignore[arg-type]
+        known = FixedSnapshots(
+            replace(here.snapshots.current, partners={(PARTNER.protocol, PARTNER.username): PARTNER})
+        )
+        parts = Parts(here.database, door, known, EventHub(), here.ids)  # type: ignore[arg-type]
         await parts._writer.start()
         try:
             first = await parts.take(part(here, 1), PARTNER)

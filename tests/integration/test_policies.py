@@ -49,7 +49,7 @@ async def api(dsn: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Api]:
 
 
 async def changed(api: Api) -> None:
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
 
 
 async def post(api: Api, *to: str, content: str = "您好", **fields: Any) -> Answer:
@@ -335,7 +335,9 @@ async def test_marketing_of_an_account(api: Api, clock: Clock) -> None:
     await accounts.top_up(api.ctx.db, account_id, 100, "", actor="t", ids=api.ctx.ids)
     key = await api.add_key(account_id)
     assert (await post(api, content="大促一,拒收请回复R", **sale)).status == 202
-    assert (await api.post("/messages", {"to": [PHONE], "content": "先,拒收请回复R", **sale}, key=key)).status == 202
+    assert (
+        await api.post("/messages", {"to": [PHONE], "content": "先,拒收请回复R", **sale}, key=key)
+    ).status == 202
     body = {"to": [PHONE, OTHER], "content": "大促二,拒收请回复R", **sale}
     answer = await api.post("/messages", body, key=key, Idempotency_Key="m1")
     assert [i["status"] for i in answer.data["items"]] == ["rejected", "queued"]
@@ -380,11 +382,12 @@ async def test_two_at_once_cannot_both_pass(api: Api, dsn: str, clock: Clock) ->
     """Two nodes, two writers: only the ledger can tell."""
     other = Acceptor(
         dsn, node=2, ids=IdSource(2, lambda: int(time.time() * 1000)), router=api.acceptor._router,
-        disk=api.acceptor.disk, on_queued=lambda queues: None, policies=lambda: api.ctx.directory.policies, now=clock,
+        disk=api.acceptor.disk, on_queued=lambda queues: None, policies=lambda: api.ctx.snapshots.current.policies,
+        now=clock,
     )  # fmt: skip
     await other.start()
     try:
-        account = api.ctx.directory.account(api.account_id)
+        account = api.ctx.snapshots.current.account(api.account_id)
         assert account is not None
 
         def call(n: int, k: int) -> SendRequest:
@@ -471,11 +474,12 @@ async def test_two_nodes_count_abroad_together(api: Api, dsn: str, clock: Clock)
     await _abroad(api, "abroad_countries", "3")
     other = Acceptor(
         dsn, node=2, ids=IdSource(2, lambda: int(time.time() * 1000)), router=api.acceptor._router,
-        disk=api.acceptor.disk, on_queued=lambda queues: None, policies=lambda: api.ctx.directory.policies, now=clock,
+        disk=api.acceptor.disk, on_queued=lambda queues: None, policies=lambda: api.ctx.snapshots.current.policies,
+        now=clock,
     )  # fmt: skip
     await other.start()
     try:
-        account = api.ctx.directory.account(api.account_id)
+        account = api.ctx.snapshots.current.account(api.account_id)
         assert account is not None
 
         def call(n: int, form: str) -> SendRequest:

@@ -79,7 +79,7 @@ class Browser:
 
 async def send(site: Site, account: str = "hall", *, to: str = "13800138000", content: str = "您好") -> int:
     """A message by the API's door; its id."""
-    chosen = site.directory.account(site.accounts[account])
+    chosen = site.snapshots.current.account(site.accounts[account])
     assert chosen
     items = (SendItem(to=to, content=content),)
     result = await site.acceptor.send(SendRequest(chosen, items, MessageType.NOTICE, Origin.API, "key-1"))
@@ -101,7 +101,9 @@ async def test_login_leads_to_where_one_wanted_to_go_and_logout_ends_it(site: Si
         token = browser.cookies["smsgw"]
         await browser.post("/logout", {}, follow=False)
         assert browser.headers["Location"] == "/login"
-        assert browser.headers["Clear-Site-Data"] == '"cache", "storage"'  # not cookies: one's device stays known
+        assert (
+            browser.headers["Clear-Site-Data"] == '"cache", "storage"'
+        )  # not cookies: one's device stays known
         browser.session.cookie_jar.update_cookies({"smsgw": token})
         await browser.get("/")
         assert browser.path == "/login"  # the old cookie is worth nothing
@@ -308,7 +310,9 @@ async def test_login_itself_is_protected_from_other_sites(site: Site) -> None:
         assert "smsgw" not in browser.cookies
 
 
-async def post_without_end(site: Site, path: str, length: int, kind: str = "application/x-www-form-urlencoded") -> int:
+async def post_without_end(
+    site: Site, path: str, length: int, kind: str = "application/x-www-form-urlencoded"
+) -> int:
     """The status of the answer to a form that announces its length, and does not come."""
     host, port = site.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -581,11 +585,18 @@ async def test_a_trace_refreshes_until_the_end(site: Site) -> None:
         assert "成功 4 / 4" in page
 
 
-async def test_who_has_looked_is_in_the_audit_log_once_a_day(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_has_looked_is_in_the_audit_log_once_a_day(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await site.add_staff("admin", "admin")
     await site.add_staff("auditor", "auditor")
     message_id = await send(site)
-    looks = [f"/records/{message_id}", f"/records/{message_id}/live", "/records?phone=13800138000", "/records?time=30d"]
+    looks = [
+        f"/records/{message_id}",
+        f"/records/{message_id}/live",
+        "/records?phone=13800138000",
+        "/records?time=30d",
+    ]
 
     async def readings() -> list[tuple[str, str, str]]:
         rows = await site.db.fetch(
@@ -687,7 +698,7 @@ async def test_another_persons_result_needs_the_account(site: Site) -> None:
 
 async def test_records_by_page_and_filter(site: Site) -> None:
     await site.add_staff("admin", "admin")
-    chosen = site.directory.account(site.accounts["hall"])
+    chosen = site.snapshots.current.account(site.accounts["hall"])
     assert chosen
     numbers = [f"13800138{n:03d}" for n in range(120)]
     items = tuple(SendItem(to=n, content="您好") for n in numbers)

@@ -308,13 +308,13 @@ async def test_what_may_not_be_reached_is_not_reached(stage: Stage, receiver: Re
     await stage.put("address", f"http://127.0.0.1:{port}/", linger_ms=0, events=("message.mo",))
     await stage.stop_pusher()
     stage.pusher = stage.make_pusher(reach=Reach(http=True, ports=LOOPBACK.ports))
-    await stage.directory.reload(stage.database)
+    await stage.snapshots.follow()
     await stage.start_pusher()
     await stage.reports()
     await stage.quiet()
     assert receiver.calls == []
     assert (await stage.rows())[0]["problem"] == "the address may not be pushed to"
-    for endpoint in stage.directory.hooks.endpoints.values():
+    for endpoint in stage.snapshots.current.hooks.endpoints.values():
         assert not (await stage.pusher.test(endpoint)).ok
     assert receiver.calls == []
 
@@ -335,7 +335,7 @@ async def test_a_connection_of_one_account_serves_no_other(stage: Stage, receive
 
 
 def find(stage: Stage, account_id: int) -> Endpoint:
-    (found,) = (e for e in stage.directory.hooks.endpoints.values() if e.account_id == account_id)
+    (found,) = (e for e in stage.snapshots.current.hooks.endpoints.values() if e.account_id == account_id)
     return found
 
 
@@ -366,7 +366,7 @@ async def test_a_name_that_changes_its_address_is_judged_where_it_is_connected_t
     await stage.put("main", f"http://rebound.example.org:{receiver.origin.rpartition(':')[2]}/", linger_ms=0)
     await stage.stop_pusher()
     stage.pusher = stage.make_pusher(reach=Reach(http=True, ports=LOOPBACK.ports))
-    await stage.directory.reload(stage.database)
+    await stage.snapshots.follow()
     await stage.start_pusher()
     await stage.reports()
     await stage.quiet()
@@ -556,7 +556,7 @@ async def test_events_that_nobody_took_before_their_time_was_over_are_told_of(
     )  # fmt: skip
     nothing: Any = None  # the job of the days settles no outcomes
     keeper = Maintenance(
-        stage.database, nothing, stage.directory, stage.bell, stage.ids, config, lambda _: None
+        stage.database, nothing, stage.snapshots, stage.bell, stage.ids, config, lambda _: None
     )
     await keeper._partitions()
     await keeper._partitions()

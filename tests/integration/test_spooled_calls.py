@@ -33,13 +33,13 @@ ADDRESS = "https://reports.example.com/"
 async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
     async with running(dsn, tmp_path, now=lambda: NOON) as built:
         await words.put(built.ctx.db, [Word("赌博")], actor="t")
-        await built.ctx.directory.reload(built.ctx.db)
+        await built.ctx.snapshots.follow()
         yield built
 
 
 async def spooled(api: Api, *items: tuple[str, str], meanwhile: str = "", **how: Any) -> list[str]:
     """A call as the spool keeps it, entered after what has happened ``meanwhile``; the ids of its recipients."""
-    account = api.ctx.directory.account(api.account_id)
+    account = api.ctx.snapshots.current.account(api.account_id)
     assert account is not None
     request = SendRequest(
         account, tuple(SendItem(*item) for item in items), MessageType(how.pop("type", "notice")),
@@ -115,7 +115,7 @@ async def test_too_many_to_a_number_are_found_out_then(api: Api) -> None:
 
 async def test_too_many_abroad_are_found_out_then(api: Api) -> None:
     await policies.put(api.ctx.db, "abroad_hourly", "2", actor="t")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     first = await spooled(api, ("+85261230001", "您好"), BAD)
     second = await spooled(api, ("13800138000", "您好"), ("+85261230002", "您好"), ("+85261230003", "您好"))
     rule = message_of("INTERNATIONAL_LIMITED", {"rule": "1 小时内最多 2 条"})
@@ -134,10 +134,10 @@ async def test_a_partner_who_holds_an_answer_is_told_of_the_end(api: Api) -> Non
 
 async def test_what_is_held_waits_for_its_reviewer(api: Api) -> None:
     await policies.put(api.ctx.db, "review", "all", actor="t")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     ids = await spooled(api, GOOD, BAD)
     assert await ends(api, ids) == [("held", "", ""), REJECTED]
-    reviewing = Reviewing(api.ctx.db, api.outcomes, api.ctx.directory, lambda _: None, api.ctx.tasks.reviewed)
+    reviewing = Reviewing(api.ctx.db, api.outcomes, api.ctx.snapshots, lambda _: None, api.ctx.tasks.reviewed)
     assert await reviewing.decide(int(ids[0]), passes=True, actor=Actor.operator("root")) == 1
     assert await ends(api, ids) == [QUEUED, REJECTED]
 

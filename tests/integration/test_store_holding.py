@@ -7,16 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from ledger import BALANCE, Ledger
+from snapshots import FixedSnapshots, snapshot_of
 
 from smsgw.core.errors import Refused
 from smsgw.core.model import OutcomeKind
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import Sweep
-from smsgw.pipeline.snapshot import Directory
 from smsgw.pipeline.upkeep.holding import Holding
 from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.store.config import accounts
-from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import claiming, holding, sweeps
 
 S = PartState
@@ -27,9 +26,9 @@ class Job:
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
-        self.directory = Directory(Sealer(bytes(32)))
+        self.snapshots = FixedSnapshots()
         self.queues: set[tuple[int, int]] = set()
-        self.holding = Holding(ledger.database, self.directory, self.queues.update)
+        self.holding = Holding(ledger.database, self.snapshots, self.queues.update)
 
     async def switch(self, status: str) -> None:
         await accounts.set_status(self.ledger.database, "shop", status, actor="test")
@@ -37,13 +36,18 @@ class Job:
 
     async def follow(self) -> None:
         rows = await accounts.list_accounts(self.ledger.database)
-        self.directory._load([row.account for row in rows], (), {}, ())
+        self.snapshots.current = snapshot_of(row.account for row in rows)
 
     async def claim(self) -> list[int]:
         """Ids that a dispatcher which knows of the stop gets."""
         fence = await self.ledger.fence("a")
         found = await claiming.claim(
-            self.ledger.connection, fence, limit=100, queues=[(1, 2)], oldest=0, halted=self.directory.halted
+            self.ledger.connection,
+            fence,
+            limit=100,
+            queues=[(1, 2)],
+            oldest=0,
+            halted=self.snapshots.current.halted,
         )
         found += await claiming.claim_deferred(
             self.ledger.connection,
@@ -51,7 +55,7 @@ class Job:
             now=datetime.now(UTC),
             limit=100,
             oldest=0,
-            halted=self.directory.halted,
+            halted=self.snapshots.current.halted,
         )
         return [c.id for c in found]
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 from ledger import Ledger
+from snapshots import snapshot_of
 from structlog.testing import capture_logs
 
 from smsgw.core.model import Account, Inbound, MessageType
@@ -37,7 +38,7 @@ def owned(ledger: Ledger, *others: Account, extend_code: str = "") -> None:
     """Who has which extension; without more there is one account, which owns everything."""
     people = [Account(ledger.account_id, "shop", "active", extend_code=extend_code), *others]
     codes = [AccessCode(ledger.channels["a"], "10690001"), AccessCode(ledger.channels["b"], "10690002")]
-    ledger.outcomes._directory._load(people, (), {"CMCC": 1}, codes)
+    ledger.snapshots.current = snapshot_of(people, {"CMCC": 1}, codes)
 
 
 async def sent(
@@ -360,7 +361,7 @@ async def test_other_words_and_edited_words(ledger: Ledger) -> None:
     owned(ledger)
     await reply(ledger, "10690001", "T恤多少钱")
     assert await blocklist.count(ledger.database) == {}
-    ledger.outcomes._directory.settings = Settings(optout_words=("不要",))
+    ledger.snapshots.change(settings=Settings(optout_words=("不要",)))
     await reply(ledger, "10690001", "R")
     assert await blocklist.count(ledger.database) == {}
     await reply(ledger, "10690001", "不要!")

@@ -45,7 +45,7 @@ async def test_no_more_is_fed_than_may_wait(
 
 async def test_less_is_fed_at_a_time_beside_others_who_wait_for_answers(dsn: str, tmp_path: Path) -> None:
     async with desk(dsn, tmp_path) as d:
-        account = d.directory.account(d.account_id)
+        account = d.snapshots.current.account(d.account_id)
         assert account is not None
         item = SendItem("13800000000", "您好")
         await d.acceptor.send(SendRequest(account, (item,), MessageType.NOTICE, Origin.API, "key"))
@@ -115,7 +115,7 @@ async def test_hours_are_those_of_the_policies(dsn: str, tmp_path: Path) -> None
         await policies.put(
             d.database, "hours", "10:00-11:00", account_id=d.account_id, type_="notice", actor="t"
         )
-        await d.directory.reload(d.database)
+        await d.snapshots.follow()
         d.at("09:00")
         task_id = await d.make(30)
         await d.feed()
@@ -360,10 +360,10 @@ async def test_what_policies_want_reviewed_is_reviewed_once_for_a_whole_task(
 ) -> None:
     async with desk(dsn, tmp_path) as d:
         await policies.put(d.database, "review_over", "100", actor="t")
-        await d.directory.reload(d.database)
+        await d.snapshots.follow()
         small, large = await d.make(100), await d.make(101)
         await policies.put(d.database, "review", "all", actor="t")
-        await d.directory.reload(d.database)
+        await d.snapshots.follow()
         seen = await d.make(250)
         await d.feed()
         waiting = await reviews.list_(d.database, accounts=None)
@@ -381,7 +381,8 @@ async def test_what_policies_want_reviewed_is_reviewed_once_for_a_whole_task(
 async def test_only_one_node_feeds(dsn: str, tmp_path: Path) -> None:
     async with desk(dsn, tmp_path) as d:
         other = Feeder(
-            d.database, d.tasks, d.feeder._acceptor, ids=d.ids, account=d.directory.account, now=d.now
+            d.database, d.tasks, d.feeder._acceptor, ids=d.ids,
+            account=lambda id_: d.snapshots.current.account(id_), now=d.now
         )
         first, second = Supervisor(d.database, 1), Supervisor(d.database, 2)
         mine, theirs = first.run(d.feeder.periodics()), second.run(other.periodics())

@@ -34,7 +34,7 @@ async def template(d: Desk, content: str, state: Review = Review.APPROVED, **var
     await registry.review(
         d.database, registry.TEMPLATE, made, state, reason="x", actor="reviewer", ids=d.ids.next
     )
-    await d.directory.reload(d.database)
+    await d.snapshots.follow()
     return made
 
 
@@ -94,12 +94,12 @@ async def test_a_template_must_be_approved_and_a_task_waits_when_it_is_not_any_m
         await registry.review(
             d.database, registry.TEMPLATE, order, Review.APPROVED, actor="r", ids=d.ids.next
         )
-        await d.directory.reload(d.database)
+        await d.snapshots.follow()
         task_id = await d.make(to=numbers, content="", template_id=order)
         await registry.review(
             d.database, registry.TEMPLATE, order, Review.REFUSED, reason="x", actor="r", ids=d.ids.next
         )
-        await d.directory.reload(d.database)
+        await d.snapshots.follow()
         await d.feed()
         view = await d.view(task_id)
         assert (view.task.state, view.task.reason, view.progress.pending) == (
@@ -175,7 +175,7 @@ async def test_a_task_waits_when_its_digits_have_become_anothers(
     """All of its rows are alike in that: none of them is used up by it, though each may have a text of its own."""
     async with desk(dsn, tmp_path) as d:
         await accounts.set_account(d.database, "acme", {"extend_code": "12"}, actor="t")
-        await d.directory.reload(d.database)
+        await d.snapshots.follow()
         with pytest.raises(SmsgwError) as refused:
             await accounts.add_account(d.database, "bank", actor="t", extend_code="12")
         assert refused.value.code == "STATE_CONFLICT"
@@ -185,7 +185,7 @@ async def test_a_task_waits_when_its_digits_have_become_anothers(
         task_id = await d.make(0, content, upload_id=file.id, extend_code="3")
         await imported(d)
         await accounts.add_account(d.database, "bank", actor="t", extend_code="123")
-        await d.directory.reload(d.database)
+        await d.snapshots.follow()
         await d.feed()
         view = await d.view(task_id)
         assert (view.task.state, view.task.reason) == ("paused", "EXTEND_CODE_INVALID")

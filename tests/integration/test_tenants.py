@@ -57,7 +57,7 @@ async def tenant(api: Api, name: str, **fields: Any) -> NewKey:
 
 async def extension(api: Api, name: str, digits: str) -> None:
     await accounts.set_account(api.ctx.db, name, {"extend_code": digits}, actor="t")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
 
 
 async def send(api: Api, key: NewKey, *to: str, content: str = "您好", **fields: Any) -> Answer:
@@ -114,7 +114,7 @@ async def test_every_way_in_asks_the_same(api: Api) -> None:
         assert (answer.code, answer.status) == refused, (path, answer.body)
     tested = await api.add_key(test=True)
     assert (await send(api, tested, extend_code="12")).code == "EXTEND_CODE_INVALID"
-    account = api.ctx.directory.account(api.account_id)
+    account = api.ctx.snapshots.current.account(api.account_id)
     assert account is not None
     for origin in (Origin.PORTAL, Origin.CLI, Origin.TASK, Origin.SMPP, Origin.CMPP):
         item = SendItem(PHONE, "您好", extend_code="12")
@@ -154,7 +154,7 @@ async def test_a_code_does_not_change_hands_while_it_is_answered(api: Api) -> No
         with pytest.raises(Invalid):
             await accounts.add_account(db, f"new{taken}", actor="t", extend_code=taken)
     await extension(api, "bank", "124")  # nobody has sent from there
-    owner, rest = api.ctx.directory.owner_of("12345")
+    owner, rest = api.ctx.snapshots.current.numbering.owner_of("12345")
     assert owner is not None
     assert (owner.name, rest) == ("acme", "345")
     assert (await send(api, bank, extend_code="5")).status == 202
@@ -185,7 +185,7 @@ async def test_one_account_does_not_use_up_the_limits_of_another(api: Api, clock
     text = "您好,拒收请回复R" if type_ == "marketing" else "您好"
     await policies.put(api.ctx.db, "frequency", "100/1d", account_id=api.account_id, actor="t")
     await policies.put(api.ctx.db, "identical_seconds", "off", account_id=api.account_id, actor="t")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     for _ in range(60):
         assert (await send(api, api.key, content=text, type=type_)).status == 202
     assert (await frequency_of(api, bank, text, type_))[0] == "OK"
@@ -200,7 +200,7 @@ async def test_the_platform_has_a_ceiling_of_its_own(api: Api, clock: Clock) -> 
     """What all others send together, each counted for a third of it at most, in words that tell nothing of them."""
     keys = [await tenant(api, f"bank{n}") for n in range(4)]
     await policies.put(api.ctx.db, "frequency_all", "3/1h", type_="otp", actor="t")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     for n, key in enumerate(keys[:3]):
         assert await frequency_of(api, keys[3], "验证码 9", "otp") == ("OK", "成功")
         for _ in range(2):
@@ -215,7 +215,7 @@ async def test_the_platform_has_a_ceiling_of_its_own(api: Api, clock: Clock) -> 
         "nor is who sent a part of it"
     )
     await policies.put(api.ctx.db, "frequency_all", "off", type_="otp", actor="t")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     assert await frequency_of(api, keys[3], "验证码 9", "otp") == ("OK", "成功")
 
 
@@ -265,7 +265,7 @@ async def test_an_opt_out_from_everybody_has_no_hour_either(api: Api) -> None:
     ],
 )
 async def test_a_receipt_begins_with_the_partners_own_text(api: Api, written: str, told: str) -> None:
-    account = api.ctx.directory.account(api.account_id)
+    account = api.ctx.snapshots.current.account(api.account_id)
     assert account is not None
     reply = ReplyTo(Wanted.ALL, "1069", "13800138000").pack()
     item = SendItem(PHONE, written, ext=reply)
@@ -288,7 +288,7 @@ async def test_an_explanation_names_no_rules_made_for_others(api: Api) -> None:
     await tenant(api, "bank-secret")
     for name in ("acme", "bank-secret"):
         await routes.move(api.ctx.db, "account", name, "a", "", actor="t")
-    await api.ctx.directory.reload(api.ctx.db)
+    await api.ctx.snapshots.follow()
     for path in ("/messages/explain", "/messages"):
         answer = await api.post(path, {"to": [PHONE], "content": "您好", "dry_run": True})
         assert answer.status == 200

@@ -39,7 +39,7 @@ async def smsc() -> AsyncIterator[NodeSmsc]:
 async def gateway(dsn: str, tmp_path: Path, smsc: NodeSmsc) -> AsyncIterator[Site]:
     """A daemon whose only channel leads to the SMSC."""
     async with site(tmp_path / "node", dsn=dsn, channels=[]) as built:
-        await built.node.ctl(
+        await built.node.furnish(
             "channel", "add", "foreign", "--protocol", "smpp34", "--host", "127.0.0.1", "--port", str(smsc.port),
             "--user", USER, "--password", PASSWORD, "--access-code", CODE,
             "--profile", json.dumps({"keepalive": 1, "system_type": "gw"}),
@@ -206,7 +206,7 @@ async def test_the_same_story_in_clear_and_over_tls(tls: bool, dsn: str, tmp_pat
         node_smsc(USER, PASSWORD, certificate) as smsc,
         site(tmp_path / "node", dsn=dsn, channels=[]) as gateway,
     ):
-        await gateway.node.ctl(
+        await gateway.node.furnish(
             "channel", "add", "foreign", "--protocol", "smpp34", "--host", "127.0.0.1", "--port", str(smsc.port),
             "--user", USER, "--password", PASSWORD, "--access-code", CODE, "--window", "4",
             "--profile", json.dumps(profile),
@@ -256,7 +256,7 @@ def _sent_to(sent: list[Sent], part: Line) -> str:
 
 async def test_wrong_password_is_told(dsn: str, tmp_path: Path, smsc: NodeSmsc) -> None:
     async with site(tmp_path / "node", dsn=dsn, channels=[]) as built:
-        await built.node.ctl(
+        await built.node.furnish(
             "channel", "add", "foreign", "--protocol", "smpp34", "--host", "127.0.0.1", "--port", str(smsc.port),
             "--user", USER, "--password", "wrong", "--access-code", CODE,
         )  # fmt: skip

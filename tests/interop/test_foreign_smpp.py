@@ -191,7 +191,7 @@ async def test_as_smsc(name: str, here: PartnerSite, built: dict[str, Kind]) -> 
     gateway, customer = here.site, here.site.customer
     async with foreign(built[name], "smsc") as smsc:
         port = smsc.heard("listening")[0]["port"]
-        await gateway.node.ctl(
+        await gateway.node.furnish(
             "channel", "add", channel, "--protocol", "smpp34", "--host", "127.0.0.1", "--port", port,
             "--user", "esme-7", "--password", PASSWORD, "--access-code", "10690003",
             "--profile", json.dumps({"keepalive": 1}),

@@ -63,7 +63,7 @@ BURST = 60
 async def here(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PartnerSite]:
     async with module_site(postgres, tmp_path_factory.mktemp("partners"), "partner_peers") as built:
         add = ("partner", "add", "acme", "--user", NARROW, "--password", PASSWORD, "--window", "2")
-        await asyncio.gather(*(built.node.ctl(*add, "--protocol", p) for p in ("smpp", "cmpp")))
+        await asyncio.gather(*(built.node.furnish(*add, "--protocol", p) for p in ("smpp", "cmpp")))
         yield built
 
 
@@ -402,7 +402,7 @@ async def test_pycmpp_against_the_rules(here: PartnerSite) -> None:
 
 
 async def test_cmppy_by_3_0(here: PartnerSite) -> None:
-    await here.node.ctl("partner", "set", "900100", "--any-source")
+    await here.node.furnish("partner", "set", "900100", "--any-source")
 
     def talk() -> list[Any]:
         requests = (

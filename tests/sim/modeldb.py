@@ -1031,21 +1031,6 @@ async def _strand(
 # --- configuration ---------------------------------------------------------------------------------------------
 
 
-@_models("config.channels._VERSION")
-async def _version(txn: Transaction) -> list[Row]:
-    return _value(last_value=1)
-
-
-@_models("config.channels._TO_COME")
-async def _to_come(txn: Transaction) -> list[Row]:
-    return _value(exists=False)
-
-
-@_models("config.channels._LOAD")
-async def _load_channels(txn: Transaction) -> list[Row]:
-    return sorted(txn.model.channels, key=lambda row: row["name"])
-
-
 @_models("config.channels._REMOVED")
 async def _removed(txn: Transaction, since: datetime) -> list[Row]:
     return []

@@ -22,6 +22,7 @@ def test_a_seed_is_played_the_same_way_every_time() -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_the_promise_holds_under_faults() -> None:
     failures = run_seeds(1, SEEDS)
     assert not failures, "\n\n".join(run.text() for run in failures[:3])

@@ -7,7 +7,7 @@ import contextlib
 import contextvars
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import structlog
 from checks import Checks, Watcher
 from driver import Server
 from modeldb import PART, Model, Transaction
+from snapshots import FixedSnapshots, snapshot_of
 from virtual import EPOCH, Process, VirtualLoop, dice_of
 from wires import Network, Wire
 
@@ -29,7 +30,6 @@ from smsgw.core.model import ChannelSpec
 from smsgw.core.report_ids import Spelling
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
-from smsgw.pipeline.snapshot import Directory
 from smsgw.pipeline.upkeep.maintenance import REMATCH_WITHIN
 from smsgw.pipeline.upkeep.periodic import Periodic, Supervisor
 from smsgw.protocols.session import Session
@@ -52,16 +52,11 @@ SEGMENT = 1 << 12
 PROTOCOLS = {"cmpp20": "cmpp", "cmpp30": "cmpp", "smpp34": "smpp", "smgp30": "smgp"}
 
 
-class _Directory(Directory):
+def configured(channels: list[ChannelSpec]) -> FixedSnapshots:
     """The configuration of every run: one account, one pool, and carriers that spell as they speak."""
-
-    def __init__(self, channels: list[ChannelSpec]) -> None:
-        super().__init__(SEALER)
-        self._load((), (), {"CMCC": POOL}, ())
-        self.spellings = {spec.id: Spelling.SAME for spec in channels}
-
-    async def reload(self, database: Database) -> None:
-        """It does not change."""
+    spellings = {spec.id: Spelling.SAME for spec in channels}
+    known = tuple(replace(spec, password=PASSWORD) for spec in channels)
+    return FixedSnapshots(snapshot_of(pools={"CMCC": POOL}, channels=known, spellings=spellings))
 
 
 @dataclass(slots=True)
@@ -135,9 +130,9 @@ class Node:
         clock.hear(await nodes.ask_time(database))
         number = await nodes.take(database, Identity(self.folder, self.name, self.number), wanted=self.number)
         ids = IdSource(number.number, clock.ms, after=number.after)
-        directory = _Directory(world.setting.channels)
+        snapshots = configured(world.setting.channels)
         outcomes = Outcomes(
-            "model", node=self.number, ids=ids, journal=journal, directory=directory, bell=EventHub(),
+            "model", node=self.number, ids=ids, journal=journal, snapshots=snapshots, bell=EventHub(),
             durability=DurabilityConfig(),
         )  # fmt: skip
         await outcomes.start()
@@ -152,7 +147,7 @@ class Node:
             nodes=lambda: self.live,
             newest=ids.newest,
         )
-        manager = ChannelManager(database, SEALER, directory, services, replay)
+        manager = ChannelManager(database, snapshots, services, replay)
 
         async def beat() -> None:
             heard = await nodes.beat(database, number, ids.last)
@@ -366,10 +361,4 @@ class World:
 
 
 def _row(spec: ChannelSpec) -> dict[str, Any]:
-    return {
-        "id": spec.id, "name": spec.name, "protocol": spec.protocol, "host": "carrier", "port": spec.port,
-        "username": spec.username, "password_sealed": SEALER.seal(PASSWORD, f"channel/{spec.name}"),
-        "access_code": spec.access_code, "connections": spec.connections, "send_window": spec.window,
-        "rate": spec.rate, "carriers": ["CMCC"], "unknown_policy": "hold", "desired": "started", "profile": "{}",
-        "version": 1, "removed_at": None,
-    }  # fmt: skip
+    return {"id": spec.id, "name": spec.name, "unknown_policy": "hold"}

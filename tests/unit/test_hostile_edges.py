@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from adversarial import SIZE, TEXTS, dear
+from snapshots import FixedSnapshots
 from targets import CARRIERS, PARTNERS
 
 from smsgw.admin.forms import RecordFilter, SendForm, read_id, recipients
@@ -28,7 +29,6 @@ from smsgw.core.report_codes import class_of
 from smsgw.core.webhooks import Reach, check_hosts, check_url, parse_options
 from smsgw.partners.protocol_server import NotText, Submit, Unfit, text_of
 from smsgw.pipeline.delivery import push_http
-from smsgw.pipeline.snapshot import Directory
 from smsgw.platform.campaigns import sheets
 from smsgw.platform.campaigns.rows import Plan, RowValidator
 from smsgw.protocols import labels
@@ -41,7 +41,6 @@ from smsgw.protocols.smpp import pdus as smpp
 from smsgw.protocols.smpp import reports as smpp_reports
 from smsgw.protocols.smpp import tlvs
 from smsgw.recording.masking import Masker
-from smsgw.store.engine.secrets import Sealer
 from smsgw.web.envelope import failure, prefers_english
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -132,8 +131,7 @@ QUERIES = {f"{r.method} {r.path}": r.query for r in ROUTES}
 
 
 def test_queries_and_headers() -> None:
-    directory = Directory(Sealer(bytes(32)))
-    auth = Authenticator(directory, clock=lambda: 0.0, allow_insecure_bearer=True)
+    auth = Authenticator(FixedSnapshots(), clock=lambda: 0.0, allow_insecure_bearer=True)
     trusted = (ip_network("127.0.0.0/8"),)
     works: dict[str, Work] = {
         "Accept-Language": prefers_english,
@@ -221,7 +219,9 @@ def test_cells(tmp_path: Path) -> None:
             pass
 
     assert not dear(over(work), 0.2)
-    assert not dear(over(lambda t: list(RowValidator(plan).sift([(n, [t[:2000], t[:2000]]) for n in range(10)]))))
+    assert not dear(
+        over(lambda t: list(RowValidator(plan).sift([(n, [t[:2000], t[:2000]]) for n in range(10)])))
+    )
 
 
 # --- protocols -------------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ def run(*command: str) -> str:
     [("ruff", "check", "."), ("mypy",), ("lint-imports", "--no-cache")],
     ids=lambda command: command[0],
 )
+@pytest.mark.slow
 def test_tool_has_nothing_to_say(command: tuple[str, ...]) -> None:
     said = run(*command)
     assert not said, said

@@ -17,6 +17,8 @@ from aiohttp import web
 from certificates import HERE, Authority
 
 from smsgw.api.app import runner_options
+from smsgw.core.guard import Rate
+from smsgw.runtime import tarpit
 from smsgw.web import listening
 from smsgw.web.listening import IDLE_FOR, Connections, Listener, place_of
 
@@ -118,6 +120,22 @@ async def test_who_does_not_read_his_answer_is_cut_off(monkeypatch: pytest.Monke
         monkeypatch.setattr(listening, "NOT_READING", 5.0)
         reading = await here.connect(GET)
         assert len(await asyncio.wait_for(reading[0].readexactly(50_000_000), 5)) == 50_000_000
+
+
+async def test_what_is_no_request_is_answered_later_when_it_comes_over_and_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tarpit, "FREE", Rate(2, 0.001))
+    async with stage(most=160) as here:
+        pairs = [await here.connect(b"no request\r\n\r\n") for _ in range(5)]
+        for pair in pairs[:2]:
+            assert (await asyncio.wait_for(pair[0].readline(), 5)).split()[1] == b"400"
+        await until(lambda: here.connections.tarpit.held == 3)
+        good = await here.connect()
+        assert (await answered(good)).endswith(b"good"), "who is right does not wait"
+        assert here.connections.tarpit.held == 3
+        for pair in pairs[2:]:
+            assert (await asyncio.wait_for(pair[0].readline(), 5)).split()[1] == b"400"
 
 
 async def test_what_is_busy_is_left_alone_and_who_comes_waits() -> None:

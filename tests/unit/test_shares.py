@@ -8,7 +8,7 @@ import pytest
 
 from smsgw.core.errors import Temporary
 from smsgw.runtime import aio
-from smsgw.runtime.shares import Shares
+from smsgw.runtime.shares import Pace, Shares
 
 
 async def settled() -> None:
@@ -80,3 +80,18 @@ async def test_what_waits_is_bounded_and_leaves_nothing_behind() -> None:
     shares.give("a")
     await asyncio.wait_for(shares.take("a"), 1)
     assert shares.taken == 1
+
+
+async def test_who_is_too_fast_waits_and_nobody_else_does() -> None:
+    loop = asyncio.get_running_loop()
+    pace = Pace(1000.0, 0.5)
+    began = loop.time()
+    await pace.pay("fast", 400)
+    await pace.pay("fast", 100)
+    assert loop.time() - began < 0.05, "half a second's worth comes at once"
+    waiting = aio.spawn(pace.pay("fast", 100), name="fast")
+    await settled()
+    assert not waiting.done()
+    await asyncio.wait_for(pace.pay("good", 500), 0.05)
+    await waiting
+    assert loop.time() - began >= 0.09

@@ -35,7 +35,7 @@ async def show(call: Call) -> web.StreamResponse:
         )
     older = rows[PAGE - 1].id if len(rows) > PAGE else None
     accounts = [
-        a for a in call.portal.context.directory.accounts() if call.accounts is None or a.id in call.accounts
+        a for a in call.portal.context.snapshots.current.accounts() if call.accounts is None or a.id in call.accounts
     ]
     return call.render(
         "pages/records.html",

@@ -223,7 +223,7 @@ def _allowed_account(call: Call, text: str) -> Account | None:
     chosen = read_id(text)
     if chosen is None or (call.accounts is not None and chosen not in call.accounts):
         return None
-    return call.portal.context.directory.account(chosen)
+    return call.portal.context.snapshots.current.account(chosen)
 
 
 def _request(call: Call, form: SendForm, account: Account, to: Recipients) -> SendRequest:
@@ -276,7 +276,7 @@ def _preview_values(call: Call, form: SendForm) -> dict[str, Any]:
 
 
 def _form(call: Call, form: SendForm) -> web.Response:
-    accounts = call.portal.context.directory.accounts()
+    accounts = call.portal.context.snapshots.current.accounts()
     accounts = [
         a for a in accounts if a.status == "active" and (call.accounts is None or a.id in call.accounts)
     ]

@@ -14,7 +14,7 @@ from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep import rerouting
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
@@ -35,14 +35,14 @@ class Reviewing:
         self,
         database: Database,
         outcomes: Outcomes,
-        directory: Directory,
+        snapshots: Snapshots,
         on_queued: Callable[[set[tuple[int, int]]], None],
         task: TaskDecision,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._database = database
         self._outcomes = outcomes
-        self._directory = directory
+        self._snapshots = snapshots
         self._on_queued = on_queued
         self._task = task
         self._now = now
@@ -81,8 +81,8 @@ class Reviewing:
                     actor=actor.label, reason=reason,
                 )  # fmt: skip
                 queued = [r for r in rows if r["state"] == PartState.QUEUED]
-                ids, directory = sorted({r["id"] for r in queued}), self._directory
-                _, moved = await rerouting.follow(connection, directory.table, directory.pools, ids, now)
+                ids, snapshot = sorted({r["id"] for r in queued}), self._snapshots.current
+                _, moved = await rerouting.follow(connection, snapshot.table, snapshot.pools, ids, now)
                 queues.update((r["pool_id"], r["lane"]) for r in (*queued, *moved))
             else:
                 text = message_of("REVIEW_REJECTED", {"reason": reason})
@@ -108,15 +108,15 @@ class Reviewing:
     def _start(self, row: Row, now: datetime) -> datetime:
         """When it may go: not before its time, and not in quiet hours."""
         start: datetime = max(now, row["due_at"] or now)
-        account = self._directory.account(row["account_id"])
+        account = self._snapshots.current.account(row["account_id"])
         if account is None:
             return start
-        limits = self._directory.policies.limits(account, MessageType(row["type"]))
+        limits = self._snapshots.current.policies.limits(account, MessageType(row["type"]))
         return limits.hours.opens(start) or start
 
     async def findings(self) -> Iterable[Finding]:
         """Calls that have been waiting for too long."""
-        patience = timedelta(minutes=self._directory.settings.review_remind_minutes)
+        patience = timedelta(minutes=self._snapshots.current.settings.review_remind_minutes)
         row = await reviews.waiting(self._database, self._now() - patience)
         if row is None or not row["n"]:
             return []

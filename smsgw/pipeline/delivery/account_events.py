@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from smsgw.pipeline.delivery.events import EventHub
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import account_events as store
@@ -18,10 +18,10 @@ class Notices:
     """The jobs of one node; on several nodes they exclude each other by locks."""
 
     def __init__(
-        self, database: Database, directory: Directory, bell: EventHub, ids: Callable[[], int]
+        self, database: Database, snapshots: Snapshots, bell: EventHub, ids: Callable[[], int]
     ) -> None:
         self._database = database
-        self._directory = directory
+        self._snapshots = snapshots
         self._bell = bell
         self._ids = ids
 
@@ -39,6 +39,6 @@ class Notices:
 
     async def channels(self) -> None:
         """``channel.state`` to the accounts that have asked for it by name."""
-        accounts = self._directory.hooks.subscribers("channel.state")
+        accounts = self._snapshots.current.hooks.subscribers("channel.state")
         if await store.tell_channels(self._database, accounts, self._ids):
             self._bell.ring(accounts, "channel.state")

@@ -22,7 +22,7 @@ from smsgw.core.webhooks import REPORT, Endpoint, EndpointState, Reach, Way, Wro
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push_http import Answer, Sender
 from smsgw.pipeline.delivery.push_queue import PushQueue
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.store.config import webhooks as store
@@ -59,7 +59,7 @@ class Pusher:
         *,
         node: int,
         ids: Callable[[], int],
-        directory: Directory,
+        snapshots: Snapshots,
         bell: EventHub,
         reach: Reach,
         sender: Sender,
@@ -68,7 +68,7 @@ class Pusher:
     ) -> None:
         self._database = database
         self._node = node
-        self._directory = directory
+        self._snapshots = snapshots
         self._bell = bell
         self.reach = reach
         self._sender = sender
@@ -131,7 +131,7 @@ class Pusher:
 
     async def follow(self) -> None:
         """Fall in with the configuration, and take what no node holds."""
-        hooks = self._directory.hooks
+        hooks = self._snapshots.current.hooks
         wanted = {e.id: e for e in hooks.endpoints.values() if e.status == "active"}
         for id_ in [i for i, queue in self._queues.items() if i not in wanted or queue.closed]:
             queue = self._queues.pop(id_)
@@ -149,7 +149,7 @@ class Pusher:
             log.info("push.taken", endpoint=endpoint.label, node=self._node)
 
     def _refresh(self, queue: PushQueue, endpoint: Endpoint) -> None:
-        hooks = self._directory.hooks
+        hooks = self._snapshots.current.hooks
         kinds = hooks.kinds(endpoint)
         primary = hooks.account_way(endpoint.account_id) is Way.WEBHOOK
         if (queue.endpoint, queue.kinds, queue.primary) != (endpoint, kinds, primary):
@@ -167,7 +167,7 @@ class Pusher:
     # --- when there is work ------------------------------------------------------------------------------------
 
     def _rung(self, account_id: int, kind: str) -> None:
-        hooks = self._directory.hooks
+        hooks = self._snapshots.current.hooks
         endpoint = hooks.endpoint(account_id, webhooks.type_of(kind))
         if endpoint is not None and (queue := self._queues.get(endpoint.id)) is not None:
             queue.poke(kind)
@@ -227,7 +227,7 @@ class Pusher:
             about = f"webhook/{row['account']}/{row['name']}"
             detail = f"disabled: {row['reason']}" if row["status"] == "disabled" else row["last_error"]
             found.append(Finding("webhook_failing", about, WARNING, detail))
-        hooks = self._directory.hooks
+        hooks = self._snapshots.current.hooks
         dead: dict[str, int] = {}
         for row in await pushing.dead(self._database):
             endpoint = (
@@ -254,7 +254,7 @@ class Pusher:
                 reason_en="callback has no address of its own",
             )
         now = self.now()
-        kinds = self._directory.hooks.kinds(endpoint) or (REPORT,)
+        kinds = self._snapshots.current.hooks.kinds(endpoint) or (REPORT,)
         item = push_format.sample(webhooks.type_of(kinds[0]), now)
         call = push_format.build(
             endpoint, endpoint.url, "webhook.test", [item], f"msg_test_{self.new_id()}", now
@@ -317,7 +317,7 @@ class Pusher:
         )
 
     def _reach_of(self, account_id: int) -> Reach:
-        account = self._directory.account(account_id)
+        account = self._snapshots.current.account(account_id)
         return self.reach.narrowed(account.webhook_networks if account is not None else ())
 
     def check(self, endpoint: Endpoint, url: str) -> None:
@@ -331,7 +331,7 @@ class Pusher:
 
     def check_callback(self, account: Account, url: str) -> None:
         """Whether a message of the account may name this address. ``PARAM_INVALID``."""
-        endpoint = self._directory.hooks.callbacks.get(account.id)
+        endpoint = self._snapshots.current.hooks.callbacks.get(account.id)
         try:
             if endpoint is None or endpoint.status != "active":
                 raise Wrong(
@@ -350,7 +350,7 @@ class Pusher:
 
     async def bring_forward(self, endpoint: Endpoint, host: str | None) -> None:
         """What waits for its next try is due."""
-        kinds = self._directory.hooks.kinds(endpoint)
+        kinds = self._snapshots.current.hooks.kinds(endpoint)
         await pushing.bring_forward(self._database, endpoint.account_id, kinds, host, self.now())
 
     async def disable(self, endpoint: Endpoint, reason: str) -> None:
@@ -362,4 +362,4 @@ class Pusher:
         await store.set_status(
             self._database, endpoint.account_id, endpoint.name, active=False, reason=reason, actor="push"
         )
-        await self._directory.reload_if_changed(self._database)
+        await self._snapshots.follow()

@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from math import inf
-from typing import Protocol
 
 import structlog
 
 from smsgw.core import numbers as core_numbers
-from smsgw.core.code_book import CodeBook, Meaning
+from smsgw.core.code_book import Meaning
 from smsgw.core.model import PROBE_POOL, TEST_POOL, MessageType, Outcome, OutcomeKind, Report
 from smsgw.core.numbers import CMCC, CTCC, CUCC
-from smsgw.core.retry import NEVER, NEVER_RETRIED, Decision, Fault, How, Table, decide
+from smsgw.core.retry import NEVER, NEVER_RETRIED, Decision, Fault, How, decide
 from smsgw.core.states import PartState
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.store.config import numbers as numbers_store
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.messages import reattempt as store
@@ -35,19 +35,6 @@ UNLISTED_MANY = 1000
 
 Event = tuple[int, datetime, int, str, str]
 
-
-class Knowledge(Protocol):
-    """What is read anew at every decision; replaced as a whole when the configuration changes."""
-
-    @property
-    def retry(self) -> Table:
-        """The retry table in force."""
-
-    @property
-    def codes(self) -> CodeBook:
-        """The operator's meanings of codes."""
-
-
 Serving = Callable[[int], frozenset[int]]
 """Pool id -> ids of the channels that could take its messages now."""
 RouteAs = Callable[[Row, str], int]
@@ -57,8 +44,8 @@ RouteAs = Callable[[Row, str], int]
 class Retrying:
     """Judges refusals and failed reports by the tables. One a node, used by the outcomes' writer."""
 
-    def __init__(self, knowledge: Knowledge) -> None:
-        self._knowledge = knowledge
+    def __init__(self, snapshots: Snapshots) -> None:
+        self._snapshots = snapshots
         self.serving: Serving = lambda _: frozenset()
         self.route_as: RouteAs | None = None
         self._unlisted: dict[tuple[int, str], float] = {}
@@ -68,7 +55,7 @@ class Retrying:
 
     def _possible(self, fault: Fault) -> bool:
         """Whether any type of message is retried after this."""
-        table = self._knowledge.retry
+        table = self._snapshots.current.retry
         return fault not in NEVER_RETRIED and any(
             table.get((fault, kind), NEVER).how is not How.NEVER for kind in MessageType
         )
@@ -132,7 +119,7 @@ class Retrying:
     def _of_answer(self, channel_id: int, outcome: Outcome) -> Meaning:
         default = Fault.BUSY if outcome.kind is OutcomeKind.DEFERRED else Fault.PERMANENT
         fault = Fault(outcome.fault) if outcome.fault else default
-        return self._knowledge.codes.answer(channel_id, outcome.code, outcome.cls, fault)
+        return self._snapshots.current.codes.answer(channel_id, outcome.code, outcome.cls, fault)
 
     # --- reports -----------------------------------------------------------------------------------------------
 
@@ -146,7 +133,7 @@ class Retrying:
             if report.state is not PartState.UNDELIVERABLE:
                 rest.append(report)
                 continue
-            meaning = self._knowledge.codes.report(report.channel_id, report.code, report.cls)
+            meaning = self._snapshots.current.codes.report(report.channel_id, report.code, report.cls)
             self._note(report.channel_id, "report", report.code, meaning.fault)
             report = replace(report, cls=meaning.cls)
             if self._possible(meaning.fault):
@@ -181,7 +168,10 @@ class Retrying:
         result: list[Again | None] = []
         for row, meaning, code, reported in wanted:
             pool_id = row["pool_id"]
-            test = pool_id in (TEST_POOL, PROBE_POOL)  # it teaches nothing about real numbers, and goes nowhere else
+            test = pool_id in (
+                TEST_POOL,
+                PROBE_POOL,
+            )  # it teaches nothing about real numbers, and goes nowhere else
             if (
                 meaning.fault is Fault.PORTED
                 and not test
@@ -215,7 +205,7 @@ class Retrying:
         left = inf if fault in NOTHING_TAKEN else (row["expires_at"] - now).total_seconds()
         age = (now - row["accepted_at"]).total_seconds()
         return decide(
-            self._knowledge.retry, fault, row["lane"], tried=tried, age=age, left=left, others=others
+            self._snapshots.current.retry, fault, row["lane"], tried=tried, age=age, left=left, others=others
         )
 
     def _others(self, row: Row, pool_id: int) -> frozenset[int]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import structlog
 
 from smsgw.core.model import Report
 from smsgw.core.report_ids import ENOUGH, Learner, Spelling, respell
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.store.engine.database import Connection
 from smsgw.store.messages import report_ids as store
 
@@ -19,25 +19,17 @@ LOOK_AT = 200
 """Unmatched reports of one commit that are looked at: a flood of strangers must not slow the others down."""
 
 
-class Knowledge(Protocol):
-    """What is read anew each time."""
-
-    @property
-    def spellings(self) -> Mapping[int, Spelling]:
-        """Channel id -> how it spells; absent: not known."""
-
-
 class ReportIds:
     """One a node, used by the outcomes' writer."""
 
-    def __init__(self, knowledge: Knowledge) -> None:
-        self._knowledge = knowledge
+    def __init__(self, snapshots: Snapshots) -> None:
+        self._snapshots = snapshots
         self._learned: dict[int, Spelling] = {}
         self._learner = Learner()
 
     def spelling(self, channel_id: int) -> Spelling | None:
         """How a channel spells; None: not known."""
-        return self._knowledge.spellings.get(channel_id) or self._learned.get(channel_id)
+        return self._snapshots.current.spellings.get(channel_id) or self._learned.get(channel_id)
 
     def respelled(self, report: Report) -> Report:
         """The report with its id as the answer had it, as far as that is known."""

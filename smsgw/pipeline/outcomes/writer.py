@@ -27,7 +27,7 @@ from smsgw.pipeline.outcomes.long_reports import LongReports
 from smsgw.pipeline.outcomes.parking import PARKED, Parking
 from smsgw.pipeline.outcomes.reattempt import Event, Retrying
 from smsgw.pipeline.outcomes.report_ids import ReportIds
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.runtime import clock, failpoints
 from smsgw.runtime.config import DurabilityConfig
 from smsgw.runtime.sparing import Sparing
@@ -96,7 +96,7 @@ class Outcomes:
         node: int,
         ids: IdSource,
         journal: Journal,
-        directory: Directory,
+        snapshots: Snapshots,
         bell: EventHub,
         durability: DurabilityConfig,
         learn: Callable[[Sequence[Row], Sequence[Report]], None] = lambda *_: None,
@@ -105,7 +105,7 @@ class Outcomes:
         self._node = node
         self._ids = ids
         self._journal = journal
-        self._directory = directory
+        self._snapshots = snapshots
         self._bell = bell
         self._learn = learn
         self._now = now
@@ -114,8 +114,8 @@ class Outcomes:
             hold_short=timedelta(seconds=durability.unknown_short_seconds),
             resend=timedelta(seconds=durability.unknown_resend_seconds),
         )
-        self.retrying = Retrying(directory)
-        self.report_ids = ReportIds(directory)
+        self.retrying = Retrying(snapshots)
+        self.report_ids = ReportIds(snapshots)
         self.long_reports = LongReports()
         self._report_wait = timedelta(hours=durability.report_wait_hours)
         self.open_for = durability.open_for
@@ -218,7 +218,7 @@ class Outcomes:
 
     def inbound(self, inbound: Inbound) -> asyncio.Future[Any]:
         """Done when the inbound message is durable: only then may the carrier be answered."""
-        account, extend_code = self._directory.owner_of(inbound.to_code, inbound.channel_id)
+        account, extend_code = self._snapshots.current.numbering.owner_of(inbound.to_code, inbound.channel_id)
         return self._writer.submit(Arrived(inbound, account.id if account else None, extend_code))
 
     def again(self, fact: Answer | GivenBack | Report | Arrived) -> asyncio.Future[Any]:
@@ -313,10 +313,10 @@ class Outcomes:
                 if row["state"] in sweep.kinds
             ]
         self._told["report"] |= await store.settle(
-            connection, changed, self._ids.next, self._directory.hooks.callbacks
+            connection, changed, self._ids.next, self._snapshots.current.hooks.callbacks
         )
         told, new = await inbound_store.commit_inbound(
-            connection, arrived, self._ids.next, self._directory.settings.optout_words
+            connection, arrived, self._ids.next, self._snapshots.current.settings.optout_words
         )
         self._told["mo"] |= told
         self._learn(changed, reports)

@@ -15,7 +15,7 @@ import structlog
 
 from smsgw.core.ids import first_id
 from smsgw.pipeline.outcomes.writer import MAX_AGE
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep import rerouting
 from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
@@ -39,11 +39,11 @@ class Holding:
     def __init__(
         self,
         database: Database,
-        directory: Directory,
+        snapshots: Snapshots,
         on_queued: Callable[[set[tuple[int, int]]], None],
     ) -> None:
         self._database = database
-        self._directory = directory
+        self._snapshots = snapshots
         self._on_queued = on_queued
         self._resumed_for: frozenset[int] | None = None
         """The stopped accounts when nothing of the others was held."""
@@ -56,7 +56,7 @@ class Holding:
 
     async def step(self) -> None:
         """Hold and resume what there is to."""
-        halted = self._directory.halted
+        halted = self._snapshots.current.halted
         if halted:
             await self._all(store.stopped_with_waiting, store.hold, "account.held")
         if (
@@ -107,7 +107,7 @@ class Holding:
                 ids = (
                     sorted({id_ for row in rows for id_ in row["ids"] or ()}) if batch is store.resume else []
                 )
-                directory = self._directory
-                _, moved = await rerouting.follow(connection, directory.table, directory.pools, ids, now)
+                snapshot = self._snapshots.current
+                _, moved = await rerouting.follow(connection, snapshot.table, snapshot.pools, ids, now)
         self._on_queued({(row["pool_id"], row["lane"]) for row in (*rows, *moved)})
         return sum(row["parts"] for row in rows)

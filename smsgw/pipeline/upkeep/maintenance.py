@@ -18,7 +18,7 @@ from smsgw.pipeline.accept.nonces import NONCES_KEPT
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.outcomes.cancellation import Recall
 from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep import rerouting
 from smsgw.pipeline.upkeep.holding import Holding
 from smsgw.pipeline.upkeep.periodic import Periodic
@@ -72,7 +72,7 @@ class Maintenance:
         self,
         database: Database,
         outcomes: Outcomes,
-        directory: Directory,
+        snapshots: Snapshots,
         bell: EventHub,
         ids: IdSource,
         config: Config,
@@ -80,12 +80,12 @@ class Maintenance:
     ) -> None:
         self._database = database
         self._outcomes = outcomes
-        self._directory = directory
+        self._snapshots = snapshots
         self._bell = bell
         self._ids = ids
         self._config = config
         self._on_queued = on_queued
-        self._holding = Holding(database, directory, on_queued)
+        self._holding = Holding(database, snapshots, on_queued)
         self._recall = Recall(database, outcomes)
         self._swept = 0
         """Number up to which the recent messages were swept."""
@@ -140,8 +140,8 @@ class Maintenance:
             async def run(connection: Connection, now: datetime, oldest: int) -> list[Row]:
                 rows = await step(connection, now, oldest)
                 # What waited for its time while its account was moved follows.
-                ids, directory = sorted({row["id"] for row in rows}), self._directory
-                _, moved = await rerouting.follow(connection, directory.table, directory.pools, ids, now)
+                ids, snapshot = sorted({row["id"] for row in rows}), self._snapshots.current
+                _, moved = await rerouting.follow(connection, snapshot.table, snapshot.pools, ids, now)
                 queues.update((row["pool_id"], row["lane"]) for row in (*rows, *moved))
                 return rows
 
@@ -191,7 +191,9 @@ class Maintenance:
         told: set[int] = set()
         async with self._database.transaction(timeout=30) as connection:
             for row in await inbound.stale_parts(connection, before):
-                account, extend_code = self._directory.owner_of(row["to_code"], row["channel_id"])
+                account, extend_code = self._snapshots.current.numbering.owner_of(
+                    row["to_code"], row["channel_id"]
+                )
                 account_id = account.id if account else None
                 told |= await inbound.give_up_joining(
                     connection, row, account_id, extend_code, self._ids.next
@@ -232,4 +234,4 @@ class Maintenance:
             await inbound.sweep_parts(connection, clock.now() - KEYS_KEPT)
             for module in (alarms, blocklist, codes, complaints):
                 await module.sweep(connection)
-            await number_status.sweep(connection, self._directory.settings.number_status_days)
+            await number_status.sweep(connection, self._snapshots.current.settings.number_status_days)

@@ -16,6 +16,7 @@ import structlog
 from msgspec import convert, structs
 
 from smsgw.core import numbers
+from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.ids import CHINA, time_of
 from smsgw.core.model import MessageType, Origin
@@ -415,7 +416,7 @@ class Tasks:
         log.info("task.cancelled", task=task.id, by=actor)
         return await self._task(task.id)
 
-    async def reviewed(self, task_id: int, *, passes: bool, actor: str, reason: str) -> int:
+    async def reviewed(self, task_id: int, *, passes: bool, actor: Actor, reason: str) -> int:
         """A reviewer's word (``Reviewing.decide``): it may begin, or it never will. How many rows it has."""
         now = self._now()
         async with self.database.transaction() as connection:
@@ -423,17 +424,17 @@ class Tasks:
             if task.state != "review":
                 raise _conflict(task, "审核", "reviewed")
             await reviews.decide_task(
-                connection, task.id, now, passes=passes, actor=actor, reason=reason[:500]
+                connection, task.id, now, passes=passes, actor=actor.label, reason=reason[:500]
             )
             if passes:
                 await store.change(connection, task.id, state="scheduled", next_at=task.next_at or now)
             else:
                 await store.change(
                     connection, task.id, state="cancelled", ended_at=now, reason="REVIEW_REJECTED",
-                    detail={"reviewer": actor, "reason": reason[:500]},
+                    detail={"reviewer": actor.label, "reason": reason[:500]},
                 )  # fmt: skip
             await self._record(
-                connection, actor, "task.pass" if passes else "task.reject", task, reason=reason[:500]
+                connection, actor.label, "task.pass" if passes else "task.reject", task, reason=reason[:500]
             )
         self.wake.set()
         return task.valid

@@ -76,11 +76,19 @@ def _account(row: Row) -> Account:
     )
 
 
-async def list_accounts(database: Database) -> list[AccountRow]:
+async def list_accounts(source: Connection | Database) -> list[AccountRow]:
     """All accounts by name, with what follows from those above them."""
-    rows = await database.fetch(_LIST)
+    rows = await source.fetch(_LIST)
     resolved = {a.id: a for a in resolve(_account(row) for row in rows)}
     return [AccountRow(resolved[row["id"]], row["balance"], row["created_at"]) for row in rows]
+
+
+_AVAILABLE = "SELECT id, balance - credit_floor FROM account"
+
+
+async def available(source: Connection | Database) -> dict[int, int]:
+    """Account id -> units that it can spend."""
+    return {row[0]: row[1] for row in await source.fetch(_AVAILABLE)}
 
 
 _BALANCE = "SELECT balance, credit_floor FROM account WHERE id = $1"
@@ -106,7 +114,8 @@ async def quota_used(database: Database, account_id: int) -> tuple[int, int]:
 
 
 CONFIG_LOCK = 0x636F6E66
-"""Advisory lock that every transaction shares which changes operating data (see ``channels.config_version``)."""
+"""Advisory lock that every transaction shares which changes operating data: earlier programs, which run beside this one
+during an update, look at it."""
 
 # A sequence moves at once, the change itself is seen only after the commit: the lock tells that there is one to come.
 BUMP = f"""

@@ -11,8 +11,8 @@ import asyncpg
 
 from smsgw.core.errors import Invalid
 from smsgw.core.model import ChannelSpec, UnknownPolicy
-from smsgw.store.config.accounts import BUMP, CONFIG_LOCK
-from smsgw.store.engine.database import Database, Row
+from smsgw.store.config.accounts import BUMP
+from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records import audit
 
@@ -61,9 +61,9 @@ def _spec(row: Row, sealer: Sealer) -> ChannelSpec:
     )
 
 
-async def load_channels(database: Database, sealer: Sealer) -> list[ChannelSpec]:
+async def load_channels(source: Connection | Database, sealer: Sealer) -> list[ChannelSpec]:
     """All channels that were not removed, by name, their passwords opened."""
-    return [_spec(row, sealer) for row in await database.fetch(_LOAD)]
+    return [_spec(row, sealer) for row in await source.fetch(_LOAD)]
 
 
 def _stored(name: str, fields: Mapping[str, object], sealer: Sealer) -> dict[str, object]:
@@ -216,24 +216,6 @@ async def removed_since(database: Database, since: datetime) -> list[int]:
 _POOLS = "SELECT name, id FROM pool"
 
 
-async def load_pools(database: Database) -> dict[str, int]:
+async def load_pools(source: Connection | Database) -> dict[str, int]:
     """Pool name -> id."""
-    return {row["name"]: row["id"] for row in await database.fetch(_POOLS)}
-
-
-# In this order: a change that was counted and is not committed yet still holds its lock afterwards.
-_VERSION = "SELECT last_value FROM config_version"
-_TO_COME = f"""
-SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = {CONFIG_LOCK} AND granted
-               AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
-"""  # noqa: S608 - constant text
-
-
-async def config_version(database: Database) -> int:
-    """Moves with every change of operating data; negative while some change is counted and not committed yet.
-
-    What is read after a positive version lacks nothing of it; after a negative one it has to be read again.
-    """
-    async with database.acquire(timeout=2) as connection:
-        version: int = await connection.fetchval(_VERSION)
-        return -version if await connection.fetchval(_TO_COME) else version
+    return {row["name"]: row["id"] for row in await source.fetch(_POOLS)}

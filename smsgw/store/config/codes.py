@@ -43,10 +43,10 @@ SELECT account_id, sign, code, true FROM old_code WHERE account_id IS NOT NULL A
 _FORMER_ACCESS = "SELECT channel_id, code FROM old_code WHERE channel_id IS NOT NULL AND until > now()"
 
 
-async def load(database: Database) -> tuple[list[Extension], list[AccessCode]]:
+async def load(source: Connection | Database) -> tuple[list[Extension], list[AccessCode]]:
     """Extensions of signatures and former ones of accounts; former access codes."""
-    extensions = [Extension(*row.values()) for row in await database.fetch(_EXTENSIONS)]
-    return extensions, [AccessCode(*row.values()) for row in await database.fetch(_FORMER_ACCESS)]
+    extensions = [Extension(*row.values()) for row in await source.fetch(_EXTENSIONS)]
+    return extensions, [AccessCode(*row.values()) for row in await source.fetch(_FORMER_ACCESS)]
 
 
 _KEEP = """

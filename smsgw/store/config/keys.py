@@ -12,7 +12,7 @@ from typing import Any
 
 from smsgw.core.errors import Invalid
 from smsgw.store.config.accounts import BUMP
-from smsgw.store.engine.database import Database
+from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records import audit
 
@@ -208,7 +208,7 @@ async def note_used(database: Database, used: Mapping[str, tuple[datetime, str |
 _LOAD = "SELECT * FROM api_key"
 
 
-async def load_keys(database: Database, sealer: Sealer) -> list[ApiKey]:
+async def load_keys(source: Connection | Database, sealer: Sealer) -> list[ApiKey]:
     """All keys, their secrets opened."""
     return [
         ApiKey(
@@ -224,5 +224,5 @@ async def load_keys(database: Database, sealer: Sealer) -> list[ApiKey]:
             expires_at=row["expires_at"],
             requests_per_second=row["requests_per_second"],
         )
-        for row in await database.fetch(_LOAD)
+        for row in await source.fetch(_LOAD)
     ]

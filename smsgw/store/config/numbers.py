@@ -14,9 +14,9 @@ MAX_OVERRIDES = 2_000_000
 _LOAD = "SELECT prefix, carrier, province FROM number_override LIMIT $1"
 
 
-async def load_overrides(database: Database) -> Overrides:
+async def load_overrides(source: Connection | Database) -> Overrides:
     """All overrides."""
-    rows = await database.fetch(_LOAD, MAX_OVERRIDES, timeout=30)
+    rows = await source.fetch(_LOAD, MAX_OVERRIDES, timeout=30)
     return Overrides((row["prefix"], Home(row["carrier"], row["province"])) for row in rows)
 
 

@@ -57,9 +57,9 @@ def _partner(row: Row, sealer: Sealer) -> Partner:
     )
 
 
-async def load_partners(database: Database, sealer: Sealer) -> list[Partner]:
+async def load_partners(source: Connection | Database, sealer: Sealer) -> list[Partner]:
     """All of them, their passwords opened."""
-    return [_partner(row, sealer) for row in await database.fetch("SELECT * FROM partner ORDER BY id")]
+    return [_partner(row, sealer) for row in await source.fetch("SELECT * FROM partner ORDER BY id")]
 
 
 _ADD = "INSERT INTO partner (account_id, protocol, username, password_sealed) VALUES ($1, $2, $3, $4) RETURNING id"

@@ -11,12 +11,12 @@ from smsgw.core import policy
 from smsgw.core.errors import Invalid
 from smsgw.core.keywords import Action, Plain, Word, WordFilter
 from smsgw.core.model import MessageType
-from smsgw.core.policy import Key, Listed, PolicySet
+from smsgw.core.policy import Key, Listed
 from smsgw.core.templates import ContentBook, Form, Registration, Review, Sign, Template, Variable
 from smsgw.core.url_filings import Filed, LinkBook
 from smsgw.store.config import traditional
 from smsgw.store.config.accounts import BUMP
-from smsgw.store.engine.database import Database, Row
+from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.records import audit
 
 _POLICIES = "SELECT account_id, type, name, value FROM policy"
@@ -33,82 +33,90 @@ FROM filed_link f JOIN filed_link_state s ON s.link_id = f.id AND s.state = 'reg
 """
 
 
-async def load_links(database: Database) -> LinkBook:
+async def load_links(source: Connection | Database) -> LinkBook:
     """The links that carriers have on file."""
-    rows = await database.fetch(_LINKS)
+    rows = await source.fetch(_LINKS)
     return LinkBook.of(Filed(r["target"], r["account_id"], frozenset(r["carriers"])) for r in rows)
 
 
-class Loader:
-    """Loads ``PolicySet``s; the automaton of the words is made anew only when they have changed."""
+async def load_changes(source: Connection | Database) -> dict[Key, dict[str, Any]]:
+    """What differs from the default policies."""
+    changes: dict[Key, dict[str, Any]] = defaultdict(dict)
+    for row in await source.fetch(_POLICIES):
+        try:
+            value = policy.parse(row["name"], row["value"])
+        except ValueError:
+            continue  # of a later program: the default holds
+        changes[row["account_id"], row["type"]][row["name"]] = value
+    return dict(changes)
+
+
+Allowed = dict[str, tuple[tuple[int, Listed], ...]]
+"""Number -> (account id or 0, kind)."""
+
+
+async def load_allowed(source: Connection | Database) -> Allowed:
+    """The allow list."""
+    allowed: dict[str, list[tuple[int, Listed]]] = defaultdict(list)
+    for row in await source.fetch(_ALLOWED):
+        allowed[row["number"]].append((row["account_id"], Listed(row["kind"])))
+    return {number: tuple(entries) for number, entries in allowed.items()}
+
+
+def restricted_of(allowed: Allowed) -> frozenset[int]:
+    """Accounts that send to numbers of their list alone."""
+    return frozenset(a for entries in allowed.values() for a, kind in entries if kind is Listed.ONLY and a)
+
+
+async def load_words(source: Connection | Database) -> WordFilter:
+    """The keywords; their automaton is made in a thread."""
+    words = [
+        Word(r["word"], r["category"], Action(r["action"]), r["replacement"], r["account_id"], r["type"])
+        for r in await source.fetch(_WORDS)
+    ]
+    return await asyncio.to_thread(lambda: WordFilter(words, Plain(traditional.load())))
+
+
+class ContentLoader:
+    """Loads signatures and templates; the patterns of a template are made anew only when it has changed."""
 
     def __init__(self) -> None:
-        self._words: list[Row] = []
-        self._filter = WordFilter()
         self._templates: dict[int, tuple[Row, Template]] = {}
 
-    async def load(self, database: Database) -> PolicySet:
+    async def load(self, source: Connection | Database) -> ContentBook:
         """What holds now."""
-        changes: dict[Key, dict[str, Any]] = defaultdict(dict)
-        for row in await database.fetch(_POLICIES):
-            try:
-                value = policy.parse(row["name"], row["value"])
-            except ValueError:
-                continue  # of a later program: the default holds
-            changes[row["account_id"], row["type"]][row["name"]] = value
-        allowed: dict[str, list[tuple[int, Listed]]] = defaultdict(list)
-        for row in await database.fetch(_ALLOWED):
-            allowed[row["number"]].append((row["account_id"], Listed(row["kind"])))
-        return PolicySet(
-            dict(changes),
-            await self._filter_of(await database.fetch(_WORDS)),
-            {number: tuple(entries) for number, entries in allowed.items()},
-            frozenset(a for entries in allowed.values() for a, kind in entries if kind is Listed.ONLY and a),
-            await self._book(database),
-            await load_links(database),
-        )
-
-    async def _book(self, database: Database) -> ContentBook:
         carriers: dict[tuple[str, int], dict[str, Registration]] = defaultdict(dict)
-        for row in await database.fetch(_REGISTRATIONS):
+        for row in await source.fetch(_REGISTRATIONS):
             carriers[row["kind"], row["id"]][row["carrier"]] = Registration(row["state"])
         signs = [
             Sign(
                 r["id"], r["account_id"], r["sign"], Review(r["state"]), carriers.get(("sign", r["id"]), {}),
                 r["reviewed_at"], r["expires_at"],
             )
-            for r in await database.fetch(_SIGNS)
+            for r in await source.fetch(_SIGNS)
         ]  # fmt: skip
         templates = []
-        for r in await database.fetch(_TEMPLATES):
+        for r in await source.fetch(_TEMPLATES):
             known = self._templates.get(r["id"])
             said = carriers.get(("template", r["id"]), {})
-            if known is None or known[0] != r or known[1].carriers != said:  # its patterns are kept with it
-                variables = {n: Variable(Form(v["form"]), v["most"]) for n, v in json.loads(r["variables"]).items()}
+            if known is None or known[0] != r or known[1].carriers != said:
+                variables = {
+                    n: Variable(Form(v["form"]), v["most"]) for n, v in json.loads(r["variables"]).items()
+                }
                 made = Template(
-                    r["id"], r["account_id"], r["type"], r["content"], variables, r["sign"], Review(r["state"]), said
+                    r["id"],
+                    r["account_id"],
+                    r["type"],
+                    r["content"],
+                    variables,
+                    r["sign"],
+                    Review(r["state"]),
+                    said,
                 )
                 known = r, made
             templates.append(known)
         self._templates = {r["id"]: (r, t) for r, t in templates}
         return ContentBook(signs, [t for _, t in templates])
-
-    async def _filter_of(self, rows: list[Row]) -> WordFilter:
-        if rows != self._words:
-            words = [
-                Word(
-                    r["word"],
-                    r["category"],
-                    Action(r["action"]),
-                    r["replacement"],
-                    r["account_id"],
-                    r["type"],
-                )
-                for r in rows
-            ]
-            self._filter = await asyncio.to_thread(lambda: WordFilter(words, Plain(traditional.load())))
-            self._words = rows
-        return self._filter
 
 
 # --- changing -------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from smsgw.core.model import REPORT_CLASSES, MessageType
 from smsgw.core.numbers import CBN, CMCC, CTCC, CUCC
 from smsgw.core.retry import DEFAULTS, NEVER_RETRIED, Fault, How, Rule, Table
 from smsgw.store.config.accounts import BUMP
-from smsgw.store.engine.database import Database
+from smsgw.store.engine.database import Connection, Database
 from smsgw.store.records import audit
 
 CARRIERS = (CMCC, CUCC, CTCC, CBN)
@@ -20,19 +20,19 @@ CARRIERS = (CMCC, CUCC, CTCC, CBN)
 _RULES = "SELECT * FROM retry_rule"
 
 
-async def changed_rules(database: Database) -> dict[tuple[Fault, MessageType], Rule]:
+async def changed_rules(source: Connection | Database) -> dict[tuple[Fault, MessageType], Rule]:
     """The cells that an operator has set."""
     return {
         (Fault(row["fault"]), MessageType(row["type"])): Rule(
             How(row["how"]), row["tries"], row["deadline_s"], row["first_s"], row["most_s"]
         )
-        for row in await database.fetch(_RULES)
+        for row in await source.fetch(_RULES)
     }
 
 
-async def load_rules(database: Database) -> Table:
+async def load_rules(source: Connection | Database) -> Table:
     """The table in force."""
-    return {**DEFAULTS, **await changed_rules(database)}
+    return {**DEFAULTS, **await changed_rules(source)}
 
 
 _SET_RULE = """
@@ -83,16 +83,16 @@ FROM code_class k LEFT JOIN channel c ON c.id = k.channel_id ORDER BY c.name NUL
 """
 
 
-async def list_codes(database: Database) -> list[dict[str, Any]]:
+async def list_codes(source: Connection | Database) -> list[dict[str, Any]]:
     """The operator's lines, those for all channels first."""
-    return [dict(row) for row in await database.fetch(_CODES)]
+    return [dict(row) for row in await source.fetch(_CODES)]
 
 
-async def load_codes(database: Database) -> CodeBook:
+async def load_codes(source: Connection | Database) -> CodeBook:
     """The operator's lines, ready for use."""
     return CodeBook(
         Entry(row["channel_id"], Source(row["source"]), row["code"], row["class"], Fault(row["fault"]), row["carrier"])
-        for row in await list_codes(database)
+        for row in await list_codes(source)
     )  # fmt: skip
 
 

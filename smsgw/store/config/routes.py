@@ -47,9 +47,9 @@ def _version(row: Any) -> Version:
     )
 
 
-async def newest(database: Database) -> Version | None:
+async def newest(source: Connection | Database) -> Version | None:
     """The version in force; None while nothing was published."""
-    row = await database.fetchrow(_NEWEST)
+    row = await source.fetchrow(_NEWEST)
     return None if row is None else _version(row)
 
 
@@ -71,9 +71,9 @@ async def channel_names(database: Database) -> list[str]:
     return [row["name"] for row in await database.fetch(_CHANNELS)]
 
 
-async def load(database: Database) -> RouteTable:
+async def load(source: Connection | Database) -> RouteTable:
     """The table in force. A channel that was removed since simply pulls no more."""
-    version = await newest(database)
+    version = await newest(source)
     if version is None:
         return RouteTable()
     named = {

@@ -9,7 +9,7 @@ from smsgw.core import settings
 from smsgw.core.errors import Invalid
 from smsgw.core.settings import Settings
 from smsgw.store.config.accounts import BUMP
-from smsgw.store.engine.database import Database
+from smsgw.store.engine.database import Connection, Database
 from smsgw.store.records import audit
 
 _LOAD = "SELECT name, value FROM setting"
@@ -19,9 +19,9 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = now()
 """
 
 
-async def load(database: Database) -> Settings:
+async def load(source: Connection | Database) -> Settings:
     """What holds now."""
-    rows = await database.fetch(_LOAD)
+    rows = await source.fetch(_LOAD)
     return settings.with_changes({row["name"]: json.loads(row["value"]) for row in rows})
 
 

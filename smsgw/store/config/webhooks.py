@@ -83,10 +83,10 @@ def _endpoint(row: Row, sealer: Sealer) -> Endpoint:
     )
 
 
-async def load(database: Database, sealer: Sealer) -> Hooks:
+async def load(source: Connection | Database, sealer: Sealer) -> Hooks:
     """All ways and endpoints, their secrets opened."""
-    endpoints = [_endpoint(row, sealer) for row in await database.fetch(_LOAD)]
-    ways = {row["account_id"]: Way(row["way"]) for row in await database.fetch(_WAYS)}
+    endpoints = [_endpoint(row, sealer) for row in await source.fetch(_LOAD)]
+    ways = {row["account_id"]: Way(row["way"]) for row in await source.fetch(_WAYS)}
     return Hooks(endpoints, ways)
 
 

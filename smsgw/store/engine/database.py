@@ -184,6 +184,15 @@ class Database:
         async with self.acquire(timeout=timeout) as connection, connection.transaction():
             yield connection
 
+    @contextlib.asynccontextmanager
+    async def snapshot(self, *, timeout: float = STATEMENT_TIMEOUT) -> AsyncIterator[Connection]:  # noqa: ASYNC109
+        """A connection that sees the database as it was at its first statement, and changes nothing."""
+        async with (
+            self.acquire(timeout=timeout) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield connection
+
     async def _run(self, call: Callable[[Connection], Awaitable[T]], timeout: float) -> T:  # noqa: ASYNC109
         async with self.acquire(timeout=timeout) as connection:
             return await call(connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from smsgw.core.states import PartState
 from smsgw.store.engine.database import Database, Row
 
 MAX_PAGE = 500
+SLICE = 50
+"""Messages that are put together before the event loop turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,16 @@ def _view(row: Row) -> MessageView:
     )
 
 
+async def _views(rows: Sequence[Row]) -> list[MessageView]:
+    """Of a page, however large, with others' turns in between: a message may have dozens of parts."""
+    made: list[MessageView] = []
+    for begin in range(0, len(rows), SLICE):
+        if begin:
+            await asyncio.sleep(0)
+        made += [_view(row) for row in rows[begin : begin + SLICE]]
+    return made
+
+
 async def get_message(
     database: Database, message_id: int, *, accounts: Sequence[int] | None, test: bool | None = None
 ) -> MessageView | None:
@@ -194,7 +207,7 @@ async def get_messages(
     rows = await database.fetch(
         _SEVERAL, list(message_ids), None if accounts is None else list(accounts), test
     )
-    return [_view(row) for row in rows]
+    return await _views(rows)
 
 
 def states_of(status: str) -> tuple[list[int], bool | None]:
@@ -238,7 +251,7 @@ async def search_messages(
         _PAGE, max(low, 0), max(high, 0), None if accounts is None else list(accounts), number, client_ref, batch_id,
         wanted, by_us, max(1, min(limit, MAX_PAGE)), test,
     )  # fmt: skip
-    return [_view(row) for row in rows]
+    return await _views(rows)
 
 
 _PARTS = """

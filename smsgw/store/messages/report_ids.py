@@ -45,9 +45,9 @@ async def fits(connection: Connection, reports: Sequence[Report], *, oldest: int
 _LOAD = "SELECT channel_id, mode FROM channel_spelling"
 
 
-async def load(database: Database) -> dict[int, Spelling]:
+async def load(source: Connection | Database) -> dict[int, Spelling]:
     """Channel id -> how it spells; channels about which nothing is known are absent."""
-    return {row["channel_id"]: Spelling(row["mode"]) for row in await database.fetch(_LOAD)}
+    return {row["channel_id"]: Spelling(row["mode"]) for row in await source.fetch(_LOAD)}
 
 
 _PUT = """

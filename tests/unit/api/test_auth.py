@@ -32,10 +32,17 @@ class Key:
     requests_per_second: int = 200
 
 
-class Directory:
+class Snapshots:
     def __init__(self, *keys: Key) -> None:
         self.keys = {k.key_id: k for k in keys}
         self.bearers = {hashlib.sha256(f"smk_{k.key_id}".encode()).digest(): k for k in keys}
+
+    @property
+    def current(self) -> Snapshots:
+        return self
+
+    async def follow(self) -> bool:
+        return False
 
     def key(self, key_id: str) -> Key | None:
         return self.keys.get(key_id)
@@ -58,7 +65,7 @@ class Clock:
 def make(*keys: Key, insecure: bool = False) -> tuple[auth.Authenticator, Clock]:
     clock = Clock()
     return (
-        auth.Authenticator(Directory(*keys), clock=clock, monotonic=clock, allow_insecure_bearer=insecure),
+        auth.Authenticator(Snapshots(*keys), clock=clock, monotonic=clock, allow_insecure_bearer=insecure),
         clock,
     )
 
@@ -119,7 +126,7 @@ def test_version_2_covers_the_idempotency_key() -> None:
 def test_version_1_ends() -> None:
     clock = Clock()
     authenticator = auth.Authenticator(
-        Directory(Key()), clock=clock, monotonic=clock, allow_insecure_bearer=False, v1_until=NOW + 10
+        Snapshots(Key()), clock=clock, monotonic=clock, allow_insecure_bearer=False, v1_until=NOW + 10
     )
     enter(authenticator, signed(version=1))
     clock.now = NOW + 10

@@ -135,3 +135,50 @@ def test_what_the_guard_remembers_has_a_limit() -> None:
         guard._good,
     )
     assert max(map(len, kept)) <= 10
+
+
+def test_a_wait_is_over_when_it_is_over() -> None:
+    """Never less than none: whoever is asked to wait for less than nothing is refused as well."""
+    waits: Waits[str] = Waits(1, 60.0)
+    assert waits.failed("a", 100.0) == 2
+    assert [waits.left("a", now) for now in (101.5, 102.0, 103.0, 900.0)] == [0.5, 0.0, 0.0, 0.0]
+    guard = Guard(PORTAL)
+    for _ in range(PORTAL.free):
+        guard.failed("192.0.2.1", "zhang", 100.0)
+    assert guard.admit("192.0.2.1", "zhang", 101.9) == pytest.approx(0.1)
+    assert guard.slowed == 1
+    assert guard.admit("192.0.2.1", "zhang", 103.0) == 0
+    assert guard.slowed == 1
+
+
+def test_failures_long_ago_count_no_more() -> None:
+    waits: Waits[str] = Waits(2, 60.0)
+    waits.failed("a", 0.0)
+    assert waits.failed("a", Waits.FORGET) == 2, "still the second"
+    assert waits.failed("a", 2 * Waits.FORGET + 1) == 0, "the first again"
+    assert waits.failed("a", 2 * Waits.FORGET + 2) == 2
+
+
+def test_a_network_is_ones_own_for_a_month_and_spotless_until_something_was_wrong_there() -> None:
+    guard = Guard(PORTAL)
+    assert guard.spotless("192.0.2.1", 0.0)
+    guard.failed("192.0.2.1", "zhang", 0.0)
+    assert not guard.spotless("192.0.2.1", 0.0)
+    assert guard.spotless("192.0.2.1", 5.0), "it is forgiven at the rate of the network"
+    guard.failed("198.51.100.1", "zhang", 0.0, "laptop")
+    assert guard.spotless("198.51.100.1", 0.0), "a device of the user's own says nothing of its network"
+    guard.succeeded("192.0.2.1", "zhang", 0.0)
+    assert guard.knows("192.0.2.1", "zhang", 30 * DAY - 1)
+    assert not guard.knows("192.0.2.1", "zhang", 30 * DAY)
+    assert not guard.knows("192.0.2.1", "li", 1.0)
+
+
+def test_what_is_wrong_from_a_users_own_network_is_not_counted_against_the_user() -> None:
+    guard = Guard(PORTAL)
+    guard.succeeded("10.0.0.1", "zhang", 0.0)
+    for n in range(400):
+        guard.failed("10.0.0.1", "zhang", n / 1000)
+    assert guard.wait("203.0.113.9", "zhang", 0.4) == 0
+    assert guard.wait("10.0.0.77", "zhang", 0.4) == 0, "nor against its neighbours"
+    assert guard.wait("10.0.0.1", "zhang", 0.4) > 0, "it waits there itself"
+    assert guard.wait("10.0.0.1", "li", 0.4) > 0, "the network has guessed, as far as others know"

@@ -55,3 +55,15 @@ def test_our_refusal_has_a_word_of_its_own() -> None:
     assert states.status_of(S.REJECTED, by_us=True) == "rejected"
     assert states.status_of(S.REJECTED) == "failed"
     assert states.status_of(S.EXPIRED, by_us=True) == "expired"
+
+
+def test_the_whole_order_of_parts() -> None:
+    """Of any two the one further up decides: first what is least advanced, then the worst end."""
+    order = [
+        S.HELD, S.SCHEDULED, S.UNKNOWN, S.SENDING, S.DEFERRED, S.QUEUED, S.SENT,
+        S.UNCONFIRMED, S.UNDELIVERABLE, S.REJECTED, S.EXPIRED, S.CANCELLED, S.DUPLICATE, S.NO_REPORT, S.DELIVERED,
+    ]  # fmt: skip
+    assert set(order[:7]) == set(S) - FINAL, "no message is final before all of its parts are"
+    for n, one in enumerate(order):
+        for other in order[n:]:
+            assert states.message_state([other, one]) is states.message_state([one, other]) is one

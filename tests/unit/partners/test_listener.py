@@ -6,14 +6,18 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+import pytest
 import pytest_asyncio
 
+from smsgw.core.guard import Rate
 from smsgw.net.connection import Link
-from smsgw.partners.listener import MAX_STRANGERS, MAX_STRANGERS_OF_ONE, Listener
+from smsgw.partners.listener import MAX_STRANGERS, MAX_STRANGERS_OF_ONE, STRANGER, Listener
 from smsgw.partners.smpp import SmppServer
 from smsgw.protocols.dialects import SMPP34
 from smsgw.protocols.events import LoginRequest
 from smsgw.protocols.smpp import pdus
+from smsgw.runtime import tarpit
+from smsgw.runtime.tarpit import Tarpit
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -51,6 +55,17 @@ async def closed(reader: asyncio.StreamReader) -> None:
         assert await asyncio.wait_for(reader.read(), 10) == b""
 
 
+async def closed_after(reader: asyncio.StreamReader) -> None:
+    """Closed, whatever was answered before."""
+    with contextlib.suppress(ConnectionResetError):
+        await asyncio.wait_for(reader.read(), 10)
+
+
+async def frame(reader: asyncio.StreamReader) -> bytes:
+    size = await reader.readexactly(4)
+    return size + await reader.readexactly(int.from_bytes(size, "big") - 4)
+
+
 @pytest_asyncio.fixture
 async def house() -> AsyncIterator[House]:
     made = House()
@@ -80,6 +95,44 @@ async def test_one_address_has_only_so_many(house: House) -> None:
     await closed(reader)
     await house.knock("127.0.5.2")
     await house.strangers(MAX_STRANGERS_OF_ONE + 1)
+
+
+async def test_who_has_not_logged_in_may_not_be_wrong_as_often_as_a_partner(house: House) -> None:
+    reader, writer = await house.knock("127.0.5.1")
+    writer.write(b"\0\0\0\x10" * 4000)  # a thousand PDUs of a command that there is not
+    await closed_after(reader)
+    assert house.listener.violations["unknown-command"] == STRANGER.max_violations_per_minute + 1
+    reader, writer = await house.knock("127.0.5.1")
+    early = SMPP34.encode(pdus.EnquireLink(sequence=1))
+    writer.write(early * 3 + SMPP34.encode(pdus.BindTransmitter(sequence=4, system_id="shop", password="x")))
+    async with asyncio.timeout(10):
+        answers = [await frame(reader) for _ in range(4)]
+    answer = SMPP34.decode(answers[-1])
+    assert (type(answer), answer.command_status) == (pdus.BindTransmitterResp, 0), "a few are nobody's end"
+
+
+async def test_what_is_no_pdu_ends_the_connection_later_when_it_comes_over_and_over(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tarpit, "FREE", Rate(2, 0.001))
+    house.listener.tarpit = Tarpit()
+    readers: list[asyncio.StreamReader] = []
+    for _ in range(4):
+        reader, writer = await house.knock("127.0.5.1")
+        writer.write(b"\xff" * 64)
+        readers.append(reader)
+    for reader in readers[:2]:
+        await closed_after(reader)
+    async with asyncio.timeout(5):
+        while house.listener.tarpit.held != 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    reader, writer = await house.knock("127.0.5.1")
+    writer.write(SMPP34.encode(pdus.BindTransmitter(sequence=1, system_id="shop", password="x")))
+    assert type(SMPP34.decode(await asyncio.wait_for(frame(reader), 5))) is pdus.BindTransmitterResp
+    assert house.listener.tarpit.held == 2, "who is right does not wait"
+    for reader in readers[2:]:
+        await closed_after(reader)
+    await house.strangers(0)
 
 
 async def test_a_closed_listener_says_so(house: House) -> None:

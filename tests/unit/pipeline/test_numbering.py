@@ -5,18 +5,15 @@ from __future__ import annotations
 import pytest
 
 from smsgw.core.model import Account
-from smsgw.pipeline.snapshot import Directory
+from smsgw.pipeline.numbering import Numbering
 from smsgw.store.config.codes import AccessCode, Extension
-from smsgw.store.engine.secrets import Sealer
 
 CODES = [AccessCode(1, "1069"), AccessCode(2, "106900"), AccessCode(3, "10690001")]
 
 
-def directory(*accounts: tuple[int, str], extensions: tuple[Extension, ...] = ()) -> Directory:
-    found = Directory(Sealer(bytes(32)))
-    people = [Account(id_, f"a{id_}", "active", extend_code=code) for id_, code in accounts]
-    found._load(people, (), {}, CODES, extensions)
-    return found
+def numbering(*accounts: tuple[int, str], extensions: tuple[Extension, ...] = ()) -> Numbering:
+    people = {id_: Account(id_, f"a{id_}", "active", extend_code=code) for id_, code in accounts}
+    return Numbering(people, CODES, extensions)
 
 
 @pytest.mark.parametrize(
@@ -34,39 +31,37 @@ def directory(*accounts: tuple[int, str], extensions: tuple[Extension, ...] = ()
 def test_the_longest_extension_behind_the_channels_code(
     to: str, channel: int | None, owner: int | None, rest: str
 ) -> None:
-    tree = directory((1, "55"), (2, "5599"), (3, "88"))
+    tree = numbering((1, "55"), (2, "5599"), (3, "88"))
     account, left = tree.owner_of(to, channel)
     assert (account.id if account else None, left) == (owner, rest)
 
 
 def test_a_single_account_without_an_extension_owns_the_rest() -> None:
-    account, left = directory((1, ""), (2, "55")).owner_of("1069000177", 3)
+    account, left = numbering((1, ""), (2, "55")).owner_of("1069000177", 3)
     assert account is not None
     assert (account.id, left) == (1, "77")
 
 
 def test_two_accounts_with_the_same_code_are_ambiguous() -> None:
-    assert directory((1, "55"), (2, "55")).owner_of("1069000155", 3) == (None, "")
-    assert directory((1, ""), (2, "")).owner_of("10690001", 3) == (None, "")
+    assert numbering((1, "55"), (2, "55")).owner_of("1069000155", 3) == (None, "")
+    assert numbering((1, ""), (2, "")).owner_of("10690001", 3) == (None, "")
 
 
 def test_signatures_and_former_extensions() -> None:
     former = (Extension(1, "", "55", former=True), Extension(2, "店", "77"), Extension(9, "", "66"))
-    tree = directory((1, "56"), (2, ""), (3, "5"), extensions=former)
+    tree = numbering((1, "56"), (2, ""), (3, "5"), extensions=former)
     owners = {to: tree.owner_of("10690001" + to, 3)[0] for to in ("55", "56", "77", "59", "66")}
     assert {to: a.id if a else None for to, a in owners.items()} == {
         "55": 1, "56": 1, "77": 2, "59": 3, "66": 2,
     }  # fmt: skip
-    one, two = tree.account(1), tree.account(2)
-    assert one is not None
-    assert two is not None
+    one, two = Account(1, "a1", "active", extend_code="56"), Account(2, "a2", "active")
     assert tree.extension_of(two, "店") == "77"
     assert tree.extension_of(two, "别的") == ""
     assert tree.extension_of(one, "店") == "56"
 
 
 def test_what_is_in_use_goes_before_what_was() -> None:
-    tree = directory((1, "56"), (2, "55"), extensions=(Extension(1, "", "55", former=True),))
+    tree = numbering((1, "56"), (2, "55"), extensions=(Extension(1, "", "55", former=True),))
     account, _ = tree.owner_of("1069000155", 3)
     assert account is not None
     assert account.id == 2

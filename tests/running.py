@@ -1,0 +1,198 @@
+"""How the tests are run: what is left out, what runs alone, and what may take long.
+
+* ``user_only`` and ``root_only`` tests are left out for the other kind of user, and named in the summary.
+* A ``serial`` test looks at times that others would spoil: where several workers share the tests, those marked so come
+  when all others are done, one after the other.
+* A test that is not marked ``slow`` fails when it takes longer than ``QUICK`` seconds. On a machine that has more to do
+  than it has cores it may take so many times longer; ``TEST_PATIENCE`` is one more factor.
+* Which protocols stories are told over (``e2e/rotation.py``) is decided once for all workers, and printed.
+* With ``TEST_REQUIRE_ALL`` a skipped test fails the run.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import os
+import subprocess
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from xdist.scheduler import WorkStealingScheduling
+from xdist.scheduler.worksteal import MIN_PENDING
+from xdist.workermanage import WorkerController
+
+QUICK = 15.0
+"""Seconds."""
+TURNS = 30
+"""In which every story is told in all its variants."""
+_SERIAL = "pytest.mark.serial"
+
+_OTHER_USER = "user_only" if os.geteuid() == 0 else "root_only"
+_left_out = pytest.StashKey[list[str]]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what makes sense only for the other kind of user."""
+    left = [item for item in items if item.get_closest_marker(_OTHER_USER)]
+    items[:] = [item for item in items if item not in left]
+    config.stash[_left_out] = [item.nodeid for item in left]
+    config.hook.pytest_deselected(items=left)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Where several processes share the tests (pytest-xdist), the one that prints the summary asks them."""
+    os.environ.setdefault("TEST_PROTOCOLS", _turn(config.rootpath))
+    if config.pluginmanager.hasplugin("dsession"):
+        config.pluginmanager.register(_Workers(config), "workers")
+
+
+def _turn(root: Path) -> str:
+    """Of this commit; of today where there is none."""
+    command = ("git", "-c", "safe.directory=*", "-C", str(root), "rev-parse", "HEAD")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        return str(int(done.stdout.strip(), 16) % TURNS)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return str(int(time.time() // 86_400) % TURNS)
+
+
+class _Workers:
+    """Shares the tests out, and takes over what a worker has left out: each of them has collected all tests."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> SerialLast | None:
+        """With ``--dist worksteal``."""
+        return SerialLast(config, log) if config.getvalue("dist") == "worksteal" else None
+
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A worker has ended."""
+        self.config.stash[_left_out] = getattr(node, "workeroutput", {}).get("left_out", [])
+
+
+class SerialLast(WorkStealingScheduling):
+    """Workers that steal tests from each other; when all are done but ``serial`` ones, one of them runs those."""
+
+    def __init__(self, config: pytest.Config, log: Any = None) -> None:
+        super().__init__(config, log)
+        self.alone: list[int] = []
+        """Tests that wait until all others are done."""
+
+    def schedule(self) -> None:
+        """Share the tests out, once all workers have collected them."""
+        if self.collection is None and self._check_nodes_have_same_collection():
+            self.collection = next(iter(self.node2collection.values()))
+            for n, name in enumerate(self.collection):
+                (self.alone if is_serial(self.config.rootpath, name) else self.pending).append(n)
+        self.check_schedule()
+
+    @property
+    def tests_finished(self) -> bool:
+        """Whether the workers may go."""
+        return not self.alone and super().tests_finished
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether there is something left to do."""
+        return bool(self.alone) or super().has_pending
+
+    def check_schedule(self) -> None:
+        """Give work to those who have none; one worker stays for what runs alone."""
+        if not self.alone:
+            super().check_schedule()
+            return
+        up = [node for node in self.nodes if not node.shutting_down]
+        idle = self._idle(up)
+        for n, node in enumerate(idle):
+            self._send_tests(node, len(self.pending) // (len(idle) - n))
+        idle = self._idle(up)
+        if not idle or self.steal_requested_from_node:
+            return
+        richest = max(up, key=lambda node: len(self.node2pending[node]))
+        spare = len(self.node2pending[richest]) - MIN_PENDING
+        if spare > 0:
+            richest.send_steal(self.node2pending[richest][-((spare + 1) // 2) :])
+            self.steal_requested_from_node = richest
+            return
+        stays = up[0]
+        for node in idle:
+            if node is not stays:
+                node.shutdown()  # and runs its last one: a worker keeps one until it knows what comes next
+        if not any(pending for node, pending in self.node2pending.items() if node is not stays):
+            self.pending, self.alone = self.alone, []
+            self._send_tests(stays, len(self.pending))
+            super().check_schedule()
+
+    def _idle(self, nodes: list[WorkerController]) -> list[WorkerController]:
+        return [node for node in nodes if len(self.node2pending[node]) < MIN_PENDING]
+
+
+def is_serial(root: Path, name: str) -> bool:
+    """Whether a test is marked so. The scheduler knows names of tests, not their marks: those are read in the file."""
+    file, _, test = name.partition("::")
+    marked = _serial_in(root / file)
+    return "" in marked or test.partition("[")[0] in marked
+
+
+@functools.cache
+def _serial_in(file: Path) -> frozenset[str]:
+    """Names of the functions of a file that are marked; an empty one when all are."""
+    marked = set()
+    for node in ast.parse(file.read_bytes()).body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                if _SERIAL in map(ast.unparse, node.decorator_list):
+                    marked.add(node.name)
+            case ast.Assign(targets=[ast.Name("pytestmark")]) if _SERIAL in ast.unparse(node.value):
+                marked.add("")
+    return frozenset(marked)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What takes long has to say so: it is what everybody waits for."""
+    report = yield
+    limit = QUICK * float(os.environ.get("TEST_PATIENCE", 1)) * max(1.0, _load())
+    if (
+        call.when == "call"
+        and report.passed
+        and call.duration > limit
+        and not item.get_closest_marker("slow")
+    ):
+        report.outcome = "failed"
+        report.longrepr = f"it took {call.duration:.1f} s, of {limit:.0f} for a test that is not marked slow"
+    return report
+
+
+def _load() -> float:
+    """What this machine has had to do in the last minute, by its cores."""
+    return os.getloadavg()[0] / len(os.sched_getaffinity(0))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name what this run left out because of who runs it (skips are named by pytest itself)."""
+    turn = os.environ["TEST_PROTOCOLS"]
+    terminalreporter.write_line(
+        f"TEST_PROTOCOLS={turn}: which protocols stories were told over (scripts/matrix: all)"
+    )
+    for name in config.stash.get(_left_out, []):
+        terminalreporter.write_line(f"LEFT OUT {name}: {_OTHER_USER.replace('_', ' ')}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With TEST_REQUIRE_ALL a skipped test fails the run: nothing that can be tested may be left out."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(_left_out, [])
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("TEST_REQUIRE_ALL") and reporter and reporter.stats.get("skipped"):
+        reporter.write_line("\nTEST_REQUIRE_ALL is set and tests were skipped", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,88 @@
+"""Passwords are checked outside of the daemon's interpreter, whatever becomes of the processes that do it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from smsgw.admin import hashing
+from smsgw.admin import passwords as module
+from smsgw.admin.passwords import Passwords
+from smsgw.admin.turns import Rank
+from smsgw.core.errors import SmsgwError
+from smsgw.runtime import aio
+
+STORED = hashing.hash_password("Right-Horse-7")
+
+
+@pytest_asyncio.fixture
+async def passwords() -> AsyncIterator[Passwords]:
+    made = Passwords()
+    yield made
+    await made.stop()
+
+
+async def test_what_was_hashed_fits_and_nothing_else(passwords: Passwords) -> None:
+    stored = await passwords.hash("Right-Horse-7")
+    assert await passwords.verify(stored, "Right-Horse-7")
+    assert not await passwords.verify(stored, "right-horse-7")
+    assert not await passwords.verify("no hash at all", "x")
+    assert not await passwords.verify(stored, "\ud800\n")
+    assert not await passwords.verify(None, "x")
+
+
+async def test_many_at_once_take_no_thread_and_as_many_processes_as_have_turns(
+    passwords: Passwords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[object] = []
+    begin = module._begin
+
+    async def counted() -> asyncio.subprocess.Process:
+        begun.append(await begin())
+        return begun[-1]  # type: ignore[return-value]
+
+    def here(*_: object) -> bool:
+        raise AssertionError("computed in the daemon")
+
+    async def one(n: int) -> bool:
+        async with passwords.turn(f"user{n}", Rank.STRANGER):
+            return await passwords.verify(STORED, "Right-Horse-7" if n % 2 else "wrong")
+
+    monkeypatch.setattr(module, "_begin", counted)
+    monkeypatch.setattr(hashing, "verify_password", here)
+    threads = threading.active_count()
+    assert await asyncio.gather(*(one(n) for n in range(12))) == [bool(n % 2) for n in range(12)]
+    assert threading.active_count() <= threads + 2, "the event loop's own, that wait for its children"
+    assert len(begun) == 2
+
+
+async def test_a_process_that_was_killed_is_replaced(passwords: Passwords) -> None:
+    assert await passwords.verify(STORED, "Right-Horse-7")
+    (process,) = passwords._idle
+    process.kill()
+    assert await passwords.verify(STORED, "Right-Horse-7")
+    assert passwords._idle != [process]
+
+
+async def test_who_gives_up_leaves_no_answer_for_the_next_one(passwords: Passwords) -> None:
+    assert await passwords.verify(STORED, "Right-Horse-7")
+    asking = aio.spawn(passwords.verify(STORED, "Right-Horse-7"), name="asking")
+    await asyncio.sleep(0)  # the job is written
+    await aio.cancel(asking)
+    assert not await passwords.verify(STORED, "wrong")
+
+
+async def test_where_no_process_can_be_had_nobody_is_wrong(
+    passwords: Passwords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none() -> asyncio.subprocess.Process:
+        raise BlockingIOError
+
+    monkeypatch.setattr(module, "_begin", none)
+    with pytest.raises(SmsgwError) as failed:
+        await passwords.verify(STORED, "Right-Horse-7")
+    assert failed.value.code == "BACKPRESSURE"

@@ -1,0 +1,249 @@
+"""What a channel claims ahead and what it writes: validity, the emergency reserve, the lease, and the room it has."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from smsgw.channels.dispatcher import Dispatcher
+from smsgw.core.model import ChannelSpec, Claimed, Lane, Outcome
+from smsgw.runtime import clock
+from smsgw.store.engine.journal import Journal
+
+WINDOW = 10
+
+
+@dataclass
+class Queue:
+    """As ``Claims``."""
+
+    parts: list[Claimed] = field(default_factory=list)
+    asked: list[tuple[int, bool]] = field(default_factory=list)
+    pause: float = 0.0
+
+    @property
+    def emergency(self) -> bool:
+        return any(part.lane == Lane.EMERGENCY for part in self.parts)
+
+    async def take(self, room: int, *, urgent: bool, in_hand: object) -> list[Claimed]:
+        self.asked.append((room, urgent))
+        found = [part for part in self.parts if part.lane == Lane.EMERGENCY or not urgent][:room]
+        self.parts = [part for part in self.parts if part not in found]
+        return found
+
+    def deferred_in(self, seconds: float) -> None:
+        """Nothing is deferred here."""
+
+    def drop(self) -> None:
+        """There is no connection."""
+
+
+@dataclass
+class Books:
+    """As ``Outcomes``."""
+
+    full: bool = False
+    back: list[int] = field(default_factory=list)
+
+    def unsent(self, outcomes: Sequence[Outcome]) -> None:
+        self.back += [outcome.id for outcome in outcomes]
+
+
+@dataclass
+class Line:
+    """As a link and its session, to a carrier that answers when the test says so."""
+
+    written: list[int] = field(default_factory=list)
+    out: int = 0
+    window: int = WINDOW
+    writable: bool = True
+
+    @property
+    def session(self) -> Line:
+        return self
+
+    @property
+    def window_free(self) -> int:
+        return self.window - self.out
+
+    def request(self, pdu: object, now: float, claimed: Claimed) -> None:
+        assert self.window_free > 0
+        self.out += 1
+        self.written.append(claimed.id)
+
+    def flush(self) -> None:
+        """It is written by now."""
+
+
+class Bench:
+    """A dispatcher with a journal of its own, and all that it talks to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.queue, self.books, self.line = Queue(), Books(), Line()
+        self.journal = Journal(folder, 1, "0" * 36, segment_bytes=1 << 16)
+        self.journal.open()
+        self.journal.own(1)
+        self.mine = True
+        self.reserve = 30
+        lease: Any = SimpleNamespace(still_mine=lambda: self.mine)
+        services: Any = SimpleNamespace(
+            journal=self.journal,
+            outcomes=self.books,
+            emergency_reserve=lambda: self.reserve,
+            halted=frozenset,
+        )
+        spec = ChannelSpec(1, "a", "cmpp20", "h", 1, "900001", "secret", access_code="1069", window=WINDOW)
+        queue: Any = self.queue
+        self.dispatcher = Dispatcher(spec, lease, queue, services)
+        links: Any = SimpleNamespace(
+            sending=[self.line],
+            outstanding=0,
+            asleep=0,
+            unbound_since=None,
+            call=lambda: None,
+            reachable=True,
+        )
+        self.dispatcher.links = self.links = links
+        self._ids = iter(range(1, 1000))
+
+    def part(self, lane: Lane = Lane.NOTICE, seconds: float | None = 60.0) -> Claimed:
+        """A part that is valid for so long from now on."""
+        until = None if seconds is None else clock.now() + timedelta(seconds=seconds)
+        return Claimed(next(self._ids), 1, 1, 1, "8613800138000", "x", "gsm7", "", lane, until, 5, 1, 1)
+
+    async def claim(self, *parts: Claimed) -> bool:
+        self.queue.parts += parts
+        return await self.dispatcher._claim_some()
+
+    def answer(self, n: int) -> None:
+        """The carrier has answered so many: their places in the window are free."""
+        self.line.out -= n
+        self.dispatcher._pump()
+
+
+@pytest_asyncio.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    one = Bench(tmp_path)
+    yield one
+    await one.dispatcher.end()
+    one.journal.close()
+
+
+async def test_what_is_no_longer_valid_is_not_written(bench: Bench) -> None:
+    over, just, valid, for_ever = (bench.part(seconds=s) for s in (-60.0, 0.0, 60.0, None))
+    assert await bench.claim(over, just, valid, for_ever)
+    assert bench.line.written == [valid.id, for_ever.id]
+    assert bench.books.back == [over.id, just.id]
+    assert {key[0] for key in bench.journal.open_keys()} == {valid.id, for_ever.id}
+
+
+async def test_nothing_is_claimed_or_written_without_the_lease(bench: Bench) -> None:
+    bench.line.out = WINDOW
+    waiting = bench.part()
+    assert await bench.claim(waiting)
+    bench.mine = False
+    bench.answer(WINDOW)
+    assert bench.line.written == []
+    assert not await bench.claim(bench.part())
+    bench.mine = True
+    bench.answer(0)
+    assert bench.line.written == [waiting.id]
+
+
+async def test_a_lease_that_ends_while_the_journal_is_written_stops_what_was_to_be_written(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = bench.journal.write
+
+    def slow(keys: Sequence[Any]) -> None:
+        write(keys)
+        bench.mine = False
+
+    monkeypatch.setattr(bench.journal, "write", slow)
+    part = bench.part()
+    await bench.claim(part)
+    assert bench.line.written == []
+    assert bench.books.back == [part.id]
+
+
+async def test_places_of_the_window_are_kept_for_emergencies_while_there_are_any(bench: Bench) -> None:
+    first = bench.part(Lane.EMERGENCY)
+    await bench.claim(first)
+    assert bench.line.written == [first.id]
+    await bench.claim(*(bench.part() for _ in range(WINDOW)))
+    assert len(bench.line.written) == WINDOW - 3, "three of ten are kept"
+    more = [bench.part(Lane.EMERGENCY) for _ in range(3)]
+    await bench.claim(*more)
+    assert bench.line.written[-3:] == [part.id for part in more], "and they are for those"
+    assert bench.line.window_free == 0
+
+
+async def test_without_emergencies_the_whole_window_is_for_everybody(bench: Bench) -> None:
+    await bench.claim(*(bench.part() for _ in range(WINDOW)))
+    assert len(bench.line.written) == WINDOW
+
+
+async def test_an_emergency_finds_room_though_others_have_taken_all_of_it(bench: Bench) -> None:
+    bench.line.out = WINDOW
+    await bench.claim(*(bench.part() for _ in range(WINDOW)))
+    assert bench.queue.asked == [(WINDOW, False)]
+    assert not await bench.claim(bench.part()), "no room ahead"
+    await bench.claim(*(bench.part(Lane.EMERGENCY) for _ in range(5)))
+    assert bench.queue.asked[1:] == [(3, True)]
+    assert bench.dispatcher._ready.urgent == 3
+    bench.queue.asked.clear()
+    assert not await bench.claim()
+    assert bench.queue.asked == [], "the reserve, and no more"
+    bench.reserve = 0
+    bench.dispatcher._ready.clear()
+    bench.queue.parts = [bench.part(Lane.EMERGENCY) for _ in range(2)]
+    bench.dispatcher._ready.add([bench.part() for _ in range(WINDOW)])
+    await bench.claim()
+    assert bench.queue.asked == [(1, True)], "one at least"
+
+
+async def test_claims_are_made_in_halves_of_the_window(bench: Bench) -> None:
+    bench.line.out = WINDOW
+    await bench.claim(*(bench.part() for _ in range(6)))
+    assert not await bench.claim(bench.part()), "room for four of ten is not asked for"
+    assert bench.queue.asked == [(10, False)]
+    bench.answer(1)
+    await bench.claim()
+    assert bench.queue.asked == [(10, False), (5, False)]
+
+
+@pytest.mark.parametrize("why", ["full", "draining", "unreachable", "stalled", "stopping"])
+async def test_nothing_is_claimed_when(bench: Bench, why: str) -> None:
+    changes: dict[str, Callable[[], object]] = {
+        "full": lambda: setattr(bench.books, "full", True),
+        "draining": lambda: setattr(
+            bench.dispatcher, "spec", replace(bench.dispatcher.spec, desired="draining")
+        ),
+        "unreachable": lambda: setattr(bench.links, "reachable", False),
+        "stalled": lambda: (
+            setattr(bench.links, "outstanding", 1),
+            setattr(bench.dispatcher, "_answered_at", 0.0),
+        ),
+        "stopping": bench.dispatcher.stop,
+    }
+    changes[why]()
+    assert not await bench.claim(bench.part())
+    assert bench.queue.asked == []
+
+
+async def test_what_is_given_back_is_what_was_not_written(bench: Bench) -> None:
+    bench.line.out = WINDOW - 1
+    parts = [bench.part() for _ in range(3)]
+    await bench.claim(*parts)
+    assert bench.line.written == [parts[0].id]
+    bench.dispatcher.stop()
+    assert bench.books.back == [parts[1].id, parts[2].id]
+    bench.answer(WINDOW)
+    assert bench.line.written == [parts[0].id]

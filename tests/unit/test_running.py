@@ -1,0 +1,122 @@
+"""How this suite is run: what runs alone does, and what takes long says so."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+
+
+def run(folder: Path, *options: str, **environment: str) -> str:
+    """Run the tests of a folder as ``scripts/test`` does; what is printed."""
+    (folder / "pytest.ini").write_text(
+        "[pytest]\nmarkers =\n    serial: alone\n    slow: takes long\n    root_only: x\n    user_only: x\n"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "xdist",
+            "-p",
+            "running",
+            "-p",
+            "no:cacheprovider",
+            "-rs",
+            *options,
+            ".",
+        ],
+        cwd=folder,
+        env={k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "TEST_"))}
+        | {"PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        | environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    return done.stdout
+
+
+TIMED = """
+import pathlib, time, pytest
+
+def spend(name, seconds=0.15):
+    began = time.monotonic()
+    time.sleep(seconds)
+    with open("times", "a") as file:
+        file.write(f"{name} {began} {time.monotonic()}\\n")
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_what_is_serial_runs_after_all_others_and_alone(workers: str, tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text(
+        TIMED
+        + "@pytest.mark.serial\n@pytest.mark.parametrize('n', range(3))\ndef test_alone(n): spend('alone')\n"
+        + "@pytest.mark.parametrize('n', range(10))\ndef test_beside(n): spend('beside', 0.1 * (n % 3))\n"
+    )
+    said = run(tmp_path, "-q", "-n", workers, "--dist", "worksteal")
+    assert re.search(r"^13 passed in .*$", said.splitlines()[-1]), said
+    times = [line.split() for line in (tmp_path / "times").read_text().splitlines()]
+    alone = [(float(a), float(b)) for name, a, b in times if name == "alone"]
+    beside = [(float(a), float(b)) for name, a, b in times if name == "beside"]
+    assert (len(alone), len(beside)) == (3, 10)
+    assert max(end for _, end in beside) <= min(begin for begin, _ in alone)
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(alone))
+
+
+@pytest.mark.parametrize(("serial", "others"), [(1, 0), (2, 1), (0, 2)])
+def test_few_tests_for_many_workers(serial: int, others: int, tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text(
+        "import pytest\n"
+        + "".join(f"@pytest.mark.serial\ndef test_s{n}(): pass\n" for n in range(serial))
+        + "".join(f"def test_o{n}(): pass\n" for n in range(others))
+    )
+    said = run(tmp_path, "-q", "-n", "3", "--dist", "worksteal")
+    assert said.splitlines()[-1].startswith(f"{serial + others} passed"), said
+
+
+def test_a_worker_that_dies_takes_nothing_else_along(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text(
+        "import os, pytest\n"
+        "@pytest.mark.serial\n@pytest.mark.parametrize('n', range(3))\ndef test_alone(n): n == 1 and os._exit(1)\n"
+        "@pytest.mark.parametrize('n', range(6))\ndef test_beside(n): n == 2 and os._exit(1)\n"
+    )
+    said = run(tmp_path, "-q", "-n", "2", "--dist", "worksteal")
+    assert said.splitlines()[-1].startswith("2 failed, 7 passed"), said
+
+
+def test_what_takes_long_is_marked_or_fails(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text(
+        "import time, pytest\n"
+        "@pytest.mark.slow\ndef test_marked(): time.sleep(0.5)\n"
+        "def test_not_marked(): time.sleep(0.5)\n"
+        "def test_quick(): pass\n"
+    )
+    said = run(tmp_path, "-q", TEST_PATIENCE="0.001")
+    assert "test_not_marked" in said
+    assert "for a test that is not marked slow" in said
+    assert said.splitlines()[-1].startswith("1 failed, 2 passed"), said
+    assert run(tmp_path, "-q", TEST_PATIENCE="10").splitlines()[-1].startswith("3 passed")
+
+
+def test_what_is_left_out_is_named_and_a_skip_fails_a_run_that_must_be_whole(tmp_path: Path) -> None:
+    other = "user_only" if os.geteuid() == 0 else "root_only"
+    (tmp_path / "test_a.py").write_text(
+        f"import pytest\n@pytest.mark.{other}\ndef test_other(): pass\n"
+        "def test_skipped(): pytest.skip('no tshark')\ndef test_one(): pass\n"
+    )
+    for how in ((), ("-n", "2", "--dist", "worksteal")):
+        said = run(tmp_path, "-q", *how, TEST_REQUIRE_ALL="1")
+        assert f"LEFT OUT test_a.py::test_other: {other.replace('_', ' ')}" in said
+        assert "no tshark" in said
+        assert "TEST_REQUIRE_ALL is set and tests were skipped" in said
