@@ -174,7 +174,8 @@ async def test_the_disk_is_promised_once(api: Api) -> None:
     async with connected(api) as (_, writer):
         body = TABLE.ljust(4_000_000)
         writer.write(head("/files", len(body), hashed(api, "/files", body) | MULTIPART) + body[:100])
-        await until(lambda: [one.room for one in store._arriving.values()] == [len(body)])
+        await until(lambda: [one.path.exists() for one in store._arriving.values()] == [True])
+        assert [one.room for one in store._arriving.values()] == [len(body)]
         got = await upload(api, FORM % (b"13800000001\n" * 170_000))
         assert got.code == "STORAGE_UNAVAILABLE", "half of the room is all that one account may have"
         assert (await upload(api, key=await stranger(api))).status == 201
