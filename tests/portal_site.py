@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiohttp import web
+from changes import by_test
 
 from smsgw.admin.app import PortalContext, setup
 from smsgw.admin.hashing import hash_password
 from smsgw.api.app import runner_options
+from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network
 from smsgw.core.ids import IdSource
 from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
@@ -23,8 +25,9 @@ from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.periodic import Supervisor
-from smsgw.store import staff
-from smsgw.store.config.accounts import add_account, top_up
+from smsgw.platform.accounts import service as account_service
+from smsgw.platform.change import Change
+from smsgw.platform.org import service as org
 from smsgw.store.config.channels import add_channel
 from smsgw.store.config.segments import load_segments
 from smsgw.store.engine import leases
@@ -58,9 +61,9 @@ class Site:
 
     async def add_staff(self, login: str, role: str, *accounts: str, must_change: bool = False) -> int:
         """A person whose password is ``PASSWORD``."""
-        return await staff.add_staff(
-            self.db, login, f"{login} 先生", role, _HASH, [self.accounts[a] for a in accounts],
-            must_change=must_change,
+        return await org.add_person(
+            Change(self.db, Actor.system("test")), login, f"{login} 先生", [role], _HASH,
+            accounts=[self.accounts[a] for a in accounts], must_change=must_change,
         )  # fmt: skip
 
     async def carrier_takes(self) -> list[tuple[int, int]]:
@@ -127,11 +130,11 @@ async def running(
     sealer = Sealer(b"k" * 32)
     ids = IdSource(NODE, lambda: time.time_ns() // 1_000_000)
     accounts = {
-        name: await add_account(db, name, actor="test", display_name=shown, default_sign="市政服务")
+        name: await account_service.add(by_test(db), name, display_name=shown, default_sign="市政服务")
         for name, shown in (("hall", "政务大厅"), ("clinic", "社区医院"))
     }
     for account_id in accounts.values():
-        await top_up(db, account_id, 100_000, "test", actor="test", ids=ids.next)
+        await account_service.top_up(by_test(db, ids.next), account_id, 100_000, "test")
     channel = {
         "protocol": "cmpp30", "host": "127.0.0.1", "port": 7890, "username": "900001", "password": "secret",
         "access_code": "10690001",
@@ -157,7 +160,7 @@ async def running(
     channels: list[ChannelStatus] = []
     app = web.Application()
     context = PortalContext(
-        db, snapshots, acceptor, lambda: channels, secure_cookies, NODE, sealer, trusted_proxies
+        db, snapshots, acceptor, lambda: channels, secure_cookies, NODE, ids.next, sealer, trusted_proxies
     )
     periodic = Supervisor(db, NODE).run(setup(app, context))
     runner = web.AppRunner(app, **runner_options())

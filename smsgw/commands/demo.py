@@ -19,16 +19,22 @@ import uvloop
 from smsgw.admin.hashing import hash_password
 from smsgw.admin.strength import one_time_password
 from smsgw.commands.base import BadConfiguration, Failed
+from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.node import life
 from smsgw.node.life import Daemon
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.change import Change
+from smsgw.platform.keys import service as keys
+from smsgw.platform.org import queries
+from smsgw.platform.org import service as org
+from smsgw.platform.policies import service as policies
 from smsgw.runtime import log
 from smsgw.runtime.config import Config, ConfigError, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig, load
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Rule
-from smsgw.store import staff
-from smsgw.store.config import accounts, channels, keys, policies
+from smsgw.store.config import channels
 from smsgw.store.engine.embedded import EmbeddedError
 from smsgw.store.engine.secrets import KeyFileError
 
@@ -80,6 +86,10 @@ def demo(port: int, data_dir: Path, no_browser: bool) -> None:
             runner.run(show.run())
     except (RuntimeError, OSError, SmsgwError, EmbeddedError, KeyFileError) as exc:
         raise Failed(str(exc)) from exc
+
+
+def _change(daemon: Daemon) -> Change:
+    return Change(daemon.database, Actor.system("demo"), ids=daemon.ids.next)
 
 
 class Demo:
@@ -140,7 +150,7 @@ class Demo:
         account = await self._account(daemon)
         await self._channels(daemon)
         password = await self._admin(daemon)
-        new_key = await keys.add_key(daemon.database, daemon.sealer, account.id, actor="demo")
+        new_key = await keys.add(_change(daemon), daemon.sealer, account.id)
         await daemon.channels.follow_now()
         await self._all_bound(daemon)
         first = await self._first_message(daemon, account)
@@ -151,14 +161,11 @@ class Demo:
 
     async def _account(self, daemon: Daemon) -> Account:
         if daemon.snapshots.current.account_by_name(ACCOUNT) is None:
-            account_id = await accounts.add_account(
-                daemon.database, ACCOUNT, actor="demo", display_name="演示账号", default_sign=SIGN
-            )
-            await accounts.top_up(
-                daemon.database, account_id, BALANCE, "演示额度", actor="demo", ids=daemon.ids.next
-            )
+            change = _change(daemon)
+            account_id = await accounts.add(change, ACCOUNT, display_name="演示账号", default_sign=SIGN)
+            await accounts.top_up(change, account_id, BALANCE, "演示额度")
             for name in ("frequency", "identical_seconds"):  # people try the same thing again and again
-                await policies.put(daemon.database, name, "off", actor="demo")
+                await policies.put(change, name, "off")
             await daemon.snapshots.follow()
         account = daemon.snapshots.current.account_by_name(ACCOUNT)
         if account is None:
@@ -186,12 +193,12 @@ class Demo:
 
     async def _admin(self, daemon: Daemon) -> str | None:
         """The password of the first administrator when it was made in this run."""
-        if await staff.get_staff_by_login(daemon.database, LOGIN) is not None:
+        if await queries.person(daemon.database, LOGIN) is not None:
             return None
         password = await asyncio.to_thread(one_time_password, LOGIN, "管理员")
-        await staff.add_staff(
-            daemon.database, LOGIN, "管理员", "super", await asyncio.to_thread(hash_password, password)
-        )
+        hashed = await asyncio.to_thread(hash_password, password)
+        change = Change(daemon.database, Actor.system("demo"))
+        await org.add_person(change, LOGIN, "管理员", ["super"], hashed, must_change=False)
         return password
 
     async def _all_bound(self, daemon: Daemon) -> None:

@@ -390,6 +390,7 @@ class Daemon:
                 channel_status=self.channels.status,
                 secure_cookies=not _is_loopback(settings.admin.listen or settings.http.listen),
                 node=settings.node.number,
+                ids=self.ids.next,
                 sealer=self.sealer,
                 trusted_proxies=proxies,
                 guesses=self.guesses,

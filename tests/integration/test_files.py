@@ -13,15 +13,16 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 
 from smsgw.core.errors import Invalid, SmsgwError, Temporary
+from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns import uploads
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.uploads import Upload
 from smsgw.platform.files import queries
 from smsgw.platform.files.model import Elsewhere, FileKind, Incoming, StoredFile, plain_name
 from smsgw.platform.files.service import FileStore
-from smsgw.store.config import accounts
 from smsgw.store.engine.database import Connection, Database
 
 DAY = timedelta(days=1)
@@ -78,7 +79,7 @@ class Shelf:
 async def shelf(dsn: str, tmp_path: Path) -> AsyncIterator[Shelf]:
     database = Database(dsn, size=6)
     await database.open()
-    account_id = await accounts.add_account(database, "acme", actor="t")
+    account_id = await accounts.add(by_test(database), "acme")
     yield Shelf(database, tmp_path / "files", account_id)
     await database.close()
 
@@ -136,7 +137,7 @@ async def test_bounds(shelf: Shelf) -> None:
     await shelf.keep(b"x" * 2**19, half)
     with pytest.raises(Temporary, match="空间已满"):
         await shelf.coming(b"y", half)
-    other = await accounts.add_account(shelf.database, "other", actor="t")
+    other = await accounts.add(by_test(shelf.database), "other")
     incoming = await shelf.store.receive(half, other, 2**18)
     with pytest.raises(Temporary):
         await shelf.store.reserve(incoming, 2**20)

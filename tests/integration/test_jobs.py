@@ -12,16 +12,17 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 
 from smsgw.core.actor import Actor, ActorKind, Scope
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.permissions import Permission
+from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
 from smsgw.platform.jobs import queries, runner, service
 from smsgw.platform.jobs.model import CRASHED, EXPIRED, Job, JobState, NewJob
 from smsgw.platform.jobs.runner import JobContext, JobKind, JobLost, JobRunner
 from smsgw.runtime import aio
-from smsgw.store.config import accounts
 from smsgw.store.engine.database import Database
 
 EVERYTHING = Actor.operator("root").scope
@@ -169,8 +170,8 @@ async def test_two_nodes_that_claim_at_once_get_each_job_once(database: Database
 
 
 async def test_limits_by_owner_and_by_kind(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = await accounts.add_account(database, "one", actor="t")
-    other = await accounts.add_account(database, "other", actor="t")
+    one = await accounts.add(by_test(database), "one")
+    other = await accounts.add(by_test(database), "other")
     for account_id in (one, one, one, other):
         await put(database, account_id=account_id)
     kinds = [JobKind("test", hang, per_owner=1, at_once=3)]
@@ -353,8 +354,8 @@ async def test_what_never_comes_to_an_end_expires_and_what_is_over_is_forgotten(
 
 
 async def test_people_see_and_cancel_what_is_in_their_scope(database: Database) -> None:
-    one = await accounts.add_account(database, "one", actor="t")
-    other = await accounts.add_account(database, "other", actor="t")
+    one = await accounts.add(by_test(database), "one")
+    other = await accounts.add(by_test(database), "other")
     mine, theirs = await put(database, account_id=one), await put(database, account_id=other)
     nobodys = await put(database)
     person = Actor(

@@ -7,9 +7,22 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 
+from smsgw.core.actor import Actor
 from smsgw.core.webhooks import Reach
-from smsgw.store.config import accounts, channels, keys, partners, webhooks
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.change import Change
+from smsgw.platform.keys import service as keys
+from smsgw.platform.org import factors, queries
+from smsgw.platform.org import service as org
+from smsgw.platform.partners import service as partners
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import Wanted
+from smsgw.store.config import channels
+from smsgw.store.config import keys as keys_store
+from smsgw.store.config import partners as partners_store
+from smsgw.store.config import webhooks as webhooks_store
 from smsgw.store.engine import resealing
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
@@ -32,24 +45,29 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 
 async def _furnish(database: Database, sealer: Sealer) -> list[str]:
     """Something sealed in every place; what must never be seen again."""
-    account = await accounts.add_account(database, "acme", actor="test")
+    account = await accounts.add(by_test(database), "acme")
     await channels.add_channel(database, sealer, "unicom", SGIP, actor="test")
-    key = await keys.add_key(database, sealer, account, actor="test")
-    await partners.add_partner(database, sealer, account, "smpp", "shop", "prtnr-pw", {}, actor="test")
-    wanted = webhooks.Wanted(name="main", url="https://hook.example.com/sms", events=("message.report",))
-    hook = await webhooks.put_endpoint(
-        database, sealer, account, wanted, Reach(), actor="test", operator=True
-    )
+    key = await keys.add(by_test(database), sealer, account)
+    await partners.add(by_test(database), sealer, account, "smpp", "shop", "prtnr-pw", {})
+    wanted = Wanted(name="main", url="https://hook.example.com/sms", events=("message.report",))
+    hook = await webhooks.put(by_test(database), sealer, account, wanted, Reach())
     assert hook is not None
-    return ["channel-pass-word", "peer-pass-word", key.secret, key.bearer, "prtnr-pw", hook]
+    await org.add_person(Change(database, Actor.operator("test")), "li", "", [], "x")
+    person = await queries.person(database, "li")
+    assert person is not None
+    shared = await factors.begin_totp(Change(database, person.actor()), sealer)
+    return [shared, "channel-pass-word", "peer-pass-word", key.secret, key.bearer, "prtnr-pw", hook]
 
 
 async def _opens(database: Database, sealer: Sealer) -> None:
     (spec,) = [c for c in await channels.load_channels(database, sealer) if c.name == "unicom"]
     assert (spec.password, spec.profile["peer_password"]) == ("channel-pass-word", "peer-pass-word")
-    assert (await keys.load_keys(database, sealer))[0].secrets[0]
-    assert (await partners.load_partners(database, sealer))[0].password == "prtnr-pw"
-    assert (await webhooks.load(database, sealer)).endpoints
+    assert (await keys_store.load_keys(database, sealer))[0].secrets[0]
+    assert (await partners_store.load_partners(database, sealer))[0].password == "prtnr-pw"
+    assert (await webhooks_store.load(database, sealer)).endpoints
+    bound = await database.fetchrow("SELECT staff_id, secret_sealed FROM staff_totp")
+    assert bound is not None
+    assert sealer.open(bound["secret_sealed"], f"staff_totp/{bound['staff_id']}")
 
 
 async def test_secrets_are_sealed_anew_step_by_step(
@@ -60,9 +78,9 @@ async def test_secrets_are_sealed_anew_step_by_step(
     both = Sealer(NEW, OLD)
     await _opens(database, both)
     dry = await resealing.reseal(database, both, dry=True)
-    assert sum(place.changed for place in dry) == 5
+    assert sum(place.changed for place in dry) == 6
     done = await resealing.reseal(database, both)
-    assert [(place.values, place.changed, place.stuck) for place in done] == [(1, 1, [])] * 5
+    assert [(place.values, place.changed, place.stuck) for place in done] == [(1, 1, [])] * 6
     assert sum(place.changed for place in await resealing.reseal(database, both)) == 0
     await _opens(database, Sealer(NEW))
 
@@ -102,7 +120,7 @@ async def test_no_secret_gets_into_the_audit_log(database: Database) -> None:
         database, sealer, "unicom", {"password": "other-channel-pass", "profile": profile}, actor="test"
     )
     key_id = await database.fetchval("SELECT key_id FROM api_key")
-    rotated = await keys.rotate_key(database, sealer, key_id, actor="test")
+    rotated = await keys.rotate(by_test(database), sealer, key_id)
     sealed = [
         value.hex()
         for row in await database.fetch(

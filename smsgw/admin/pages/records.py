@@ -8,20 +8,22 @@ from smsgw.admin.call import Call
 from smsgw.admin.forms import PERIODS, RecordFilter
 from smsgw.admin.rights import route
 from smsgw.core.numbers import mask
+from smsgw.core.permissions import Permission
+from smsgw.platform.messages import queries
+from smsgw.platform.messages.model import MessageView
 from smsgw.runtime import clock
-from smsgw.store.messages.lookup import MessageView, search_messages
 
 PAGE = 50
 
 
-@route("GET", "/records", "records.view")
+@route("GET", "/records", Permission.MESSAGE_VIEW)
 async def show(call: Call) -> web.StreamResponse:
     """The list for the filter in the address."""
     wanted = RecordFilter.read(call.request.query, clock.now())
     rows: list[MessageView] = []
     if not wanted.errors:
         await call.reads("records.search", "records", **_asked(wanted))
-        rows = await search_messages(
+        rows = await queries.search(
             call.db,
             accounts=_scope(call.accounts, wanted.account_id),
             batch_id=wanted.batch_id,
@@ -44,7 +46,7 @@ async def show(call: Call) -> web.StreamResponse:
         older=older,
         accounts=accounts,
         periods=PERIODS,
-        content=call.may("records.content"),
+        content=call.may(Permission.MESSAGE_READ),
     )
 
 

@@ -1,1 +1,1 @@
-"""Figures of what was sent, as people ask for them."""
+"""Figures for people and customers: by day of acceptance, and of the last minutes."""

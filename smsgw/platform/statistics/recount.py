@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from smsgw.core.actor import Actor
+from smsgw.platform.jobs import queries
 from smsgw.platform.jobs.model import NewJob
 from smsgw.platform.jobs.runner import JobContext, JobKind
 from smsgw.store.engine.database import Database
@@ -12,16 +13,15 @@ from smsgw.store.messages import daily
 
 NAME = "statistics.recount"
 PATIENCE = 4 * 3600.0
+MAX_DAYS = 366
+"""Days of one job."""
 
 
-def job(first: date, last: date, actor: Actor) -> NewJob:
-    """Count the days anew, the first to the last."""
-    return NewJob(
-        NAME,
-        {"first": first.isoformat(), "last": last.isoformat()},
-        actor.label,
-        subject=f"{first} {last}",
-    )
+async def begin(database: Database, first: date, last: date, actor: Actor) -> int | None:
+    """Have the days counted anew, the first to the last; the job, None when there is one that does it."""
+    days = {"first": first.isoformat(), "last": last.isoformat()}
+    async with database.transaction() as connection:
+        return await queries.add(connection, NewJob(NAME, days, actor.label, subject=f"{first} {last}"))
 
 
 def kind(database: Database) -> JobKind:
