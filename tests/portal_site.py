@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aiohttp import web
 from changes import by_test
+from following import follow
 
 from smsgw.admin.app import PortalContext, setup
 from smsgw.admin.hashing import hash_password
@@ -27,8 +28,8 @@ from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.platform.accounts import service as account_service
 from smsgw.platform.change import Change
+from smsgw.platform.channels import service as channel_service
 from smsgw.platform.org import service as org
-from smsgw.store.config.channels import add_channel
 from smsgw.store.config.segments import load_segments
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
@@ -111,7 +112,7 @@ class Site:
             rows, _ = await outcomes.match_reports(
                 connection, reports, outcomes.Tally(), recent=0, oldest=0, newest=2**63 - 1
             )
-            await outcomes.settle(connection, rows, self.ids.next)
+            await follow(connection, rows, self.ids.next)
             await self._count(connection, rows)
 
     async def _count(self, connection, rows) -> None:  # type: ignore[no-untyped-def]
@@ -139,7 +140,7 @@ async def running(
         "protocol": "cmpp30", "host": "127.0.0.1", "port": 7890, "username": "900001", "password": "secret",
         "access_code": "10690001",
     }  # fmt: skip
-    channel_id = await add_channel(db, sealer, "mobile-a", channel, actor="test")
+    channel_id = await channel_service.add(by_test(db), sealer, "mobile-a", channel)
     snapshots = SnapshotFollower(db, sealer)
     await snapshots.follow()
     unavailable: set[str] = set()

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from smsgw.channels.listener import Listeners, Numberings
 from smsgw.channels.pool_shares import PoolShares
+from smsgw.channels.wire.listener import Listeners, Numberings
 from smsgw.core.ids import AHEAD, first_id
 from smsgw.core.model import ChannelSpec
 from smsgw.pipeline.outcomes.writer import Outcomes

@@ -27,6 +27,8 @@ from smsgw.node.life import Daemon
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
+from smsgw.platform.channels import queries as channel_queries
+from smsgw.platform.channels import service as channels
 from smsgw.platform.keys import service as keys
 from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
@@ -34,7 +36,6 @@ from smsgw.platform.policies import service as policies
 from smsgw.runtime import log
 from smsgw.runtime.config import Config, ConfigError, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig, load
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Rule
-from smsgw.store.config import channels
 from smsgw.store.engine.embedded import EmbeddedError
 from smsgw.store.engine.secrets import KeyFileError
 
@@ -174,13 +175,13 @@ class Demo:
 
     async def _channels(self, daemon: Daemon) -> None:
         """Make the channels, or point them at this run's carriers (their ports are free ones each time)."""
-        known = {spec.name: spec for spec in await channels.load_channels(daemon.database, daemon.sealer)}
+        known = {view.name: view for view in await channel_queries.channels(daemon.database)}
         for name, (protocol, _, carriers, access_code) in CARRIERS.items():
             place = {"host": "127.0.0.1", "port": self._carriers[name].port, "password": self._password}
             if name in known:
                 if known[name].port == place["port"]:
                     continue
-                await channels.set_channel(daemon.database, daemon.sealer, name, place, actor="demo")
+                await channels.edit(_change(daemon), daemon.sealer, name, place)
             else:
                 fields = place | {
                     "protocol": protocol,
@@ -189,7 +190,7 @@ class Demo:
                     "carriers": carriers,
                     "rate": 400,
                 }
-                await channels.add_channel(daemon.database, daemon.sealer, name, fields, actor="demo")
+                await channels.add(_change(daemon), daemon.sealer, name, fields)
 
     async def _admin(self, daemon: Daemon) -> str | None:
         """The password of the first administrator when it was made in this run."""

@@ -23,10 +23,10 @@ from smsgw.admin import app as portal
 from smsgw.api import app as api
 from smsgw.api.bodies import Bodies
 from smsgw.api.context import ApiContext
-from smsgw.channels.listener import Listeners
 from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pool_shares import PoolShares
 from smsgw.channels.services import Services
+from smsgw.channels.wire.listener import Listeners
 from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.core.guessing import Guesses

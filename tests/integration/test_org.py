@@ -15,11 +15,11 @@ from smsgw.core import totp
 from smsgw.core.actor import EVERYTHING, Actor, Scope, ScopeKind
 from smsgw.core.errors import SmsgwError
 from smsgw.core.permissions import Permission
+from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
 from smsgw.platform.org import factors, queries, service, sessions
 from smsgw.platform.org.model import MAX_DEPTH, Person
 from smsgw.runtime import clock
-from smsgw.store.config import accounts
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 
@@ -64,7 +64,7 @@ class Org:
         return await service.add_person(self.machine, login, login, roles, "x", **how)
 
     async def account(self, name: str) -> int:
-        return await accounts.add_account(self.db, name, actor="test")
+        return await accounts.add(self.machine, name)
 
 
 @pytest_asyncio.fixture
@@ -377,7 +377,7 @@ async def test_a_scope_of_departments_is_their_accounts_and_what_is_below(org: O
     top = await service.add_department(org.machine, "总部")
     low = await service.add_department(org.machine, "北区", top)
     one, two, three = [await org.account(name) for name in ("one", "two", "three")]
-    await accounts.set_account(org.db, "three", {"parent": "two"}, actor="test")
+    await accounts.edit(org.machine, three, {"parent": "two"})
     await service.place_account(org.machine, one, top)
     await service.place_account(org.machine, two, low)
     for kind in ScopeKind:

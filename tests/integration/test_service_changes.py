@@ -25,12 +25,16 @@ from smsgw.core import totp
 from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope, ScopeKind
 from smsgw.core.audit import Report
 from smsgw.core.blocklist import Scope as BlockScope
+from smsgw.core.code_book import Source
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import IdSource
 from smsgw.core.keywords import Action, Word
+from smsgw.core.model import MessageType
 from smsgw.core.number_state import NumberState
 from smsgw.core.permissions import ALL, Permission
 from smsgw.core.policy import Listed
+from smsgw.core.report_ids import Spelling
+from smsgw.core.retry import Fault, How, Rule
 from smsgw.core.states import PartState
 from smsgw.core.templates import Registration, Review
 from smsgw.core.url_filings import Filing
@@ -42,6 +46,8 @@ from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.audit import service as auditing
 from smsgw.platform.change import Change, Unrecorded
+from smsgw.platform.channels import queries as channel_queries
+from smsgw.platform.channels import service as channels
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN, TEMPLATE
 from smsgw.platform.keys import queries as key_queries
@@ -54,6 +60,7 @@ from smsgw.platform.org import service as org
 from smsgw.platform.partners import queries as partner_queries
 from smsgw.platform.partners import service as partners
 from smsgw.platform.policies import service as policies
+from smsgw.platform.routing import service as routing
 from smsgw.platform.settings import service as settings
 from smsgw.platform.url_filings import service as url_filings
 from smsgw.platform.webhooks import service as webhooks
@@ -868,3 +875,122 @@ async def test_a_login_of_an_account_out_of_scope_is_not_found(world: World) -> 
         line["user"] for line in await partner_queries.partners(world.database, [world.account_id])
     ]
     assert await partner_queries.partners(world.database, [1 << 50]) == []
+
+
+# --- channels --------------------------------------------------------------------------------------------------------
+
+CHANNEL = {
+    "protocol": "smpp34", "host": "127.0.0.1", "port": 2775, "username": "u", "password": "secret",
+    "access_code": "1069", "profile": {"peer_password": "other"},
+}  # fmt: skip
+
+
+async def channel(world: World, change: Change) -> str:
+    name = world.name()
+    await channels.add(change, world.sealer, name, CHANNEL)
+    return name
+
+
+@example(channels.add, "channel.add")
+async def _(world: World, change: Change) -> None:
+    await channel(world, change)
+
+
+@example(channels.edit, "channel.set")
+async def _(world: World, change: Change) -> None:
+    await channels.edit(change, world.sealer, await channel(world, world.change), {"rate": 7})
+
+
+@example(channels.remove, "channel.remove")
+async def _(world: World, change: Change) -> None:
+    await channels.remove(change, await channel(world, world.change))
+
+
+@example(channels.move_access_code, "access_code.move")
+async def _(world: World, change: Change) -> None:
+    await channels.move_access_code(change, await channel(world, world.change), "1070")
+
+
+@example(channels.set_spelling, "report.spelling")
+async def _(world: World, change: Change) -> None:
+    channel_id = await channel_queries.id_of(world.database, await channel(world, world.change))
+    await channels.set_spelling(change, channel_id, Spelling.HEX_DEC)
+
+
+@example(channels.probe, "channel.probe")
+async def _(world: World, change: Change) -> None:
+    class Here:
+        async def probe(self, name: str, to: str) -> tuple[int, int]:
+            return 1, 2
+
+    assert await channels.probe(change, Here(), "a", NUMBER) == 2
+
+
+@example(channels.retry_facts, "fact.retry")
+async def _(world: World, change: Change) -> None:
+    nothing: Any = None  # nobody is told anything: nothing lies aside
+    assert await channels.retry_facts(change, nothing) == (0, 0)
+
+
+async def test_passwords_of_channels_are_not_shown(world: World) -> None:
+    (shown,) = await channel_queries.channels(world.database, await channel(world, world.change))
+    assert shown.profile == {"peer_password": "***"}
+    assert "secret" not in repr(shown)
+
+
+# --- routing ---------------------------------------------------------------------------------------------------------
+
+TABLE: dict[str, list[Any]] = {"pool": [], "rule": []}
+CELL = (Fault.NETWORK, MessageType.OTP)
+
+
+@example(routing.publish, "route.publish")
+async def _(world: World, change: Change) -> None:
+    await routing.publish(change, TABLE, "")
+
+
+@example(routing.rollback, "route.publish")
+async def _(world: World, change: Change) -> None:
+    await routing.rollback(change, await routing.publish(world.change, TABLE, ""))
+
+
+@example(routing.move, "route.publish")
+async def _(world: World, change: Change) -> None:
+    await routing.move(change, "account", "own", await channel(world, world.change), "")
+
+
+@example(routing.set_rule, "retry.set")
+async def _(world: World, change: Change) -> None:
+    await routing.set_rule(change, *CELL, Rule(How.NEVER, 1, 0, 0, 0))
+
+
+@example(routing.reset_rules, "retry.reset")
+async def _(world: World, change: Change) -> None:
+    await routing.reset_rules(change, *CELL)
+
+
+@example(routing.set_code, "code.set")
+async def _(world: World, change: Change) -> None:
+    await routing.set_code(change, None, Source.REPORT, "XX:9", "NETWORK", Fault.NETWORK)
+
+
+@example(routing.remove_code, "code.remove")
+async def _(world: World, change: Change) -> None:
+    await routing.remove_code(change, None, Source.REPORT, "XX:9")
+
+
+@example(routing.import_overrides, "number.import")
+async def _(world: World, change: Change) -> None:
+    await routing.import_overrides(change, [("1709999", "CMCC", "")])
+
+
+@example(routing.remove_override, "number.remove")
+async def _(world: World, change: Change) -> None:
+    await routing.remove_override(change, "1709999")
+
+
+async def test_an_account_out_of_scope_is_given_to_no_channel(world: World) -> None:
+    elsewhere = world.by(Actor(ActorKind.PERSON, "elsewhere", 3, ALL, Scope((1 << 50,))))
+    with pytest.raises(SmsgwError) as refused:
+        await routing.move(elsewhere, "account", "own", await channel(world, world.change), "")
+    assert refused.value.code == "NOT_FOUND"
