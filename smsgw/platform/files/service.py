@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -155,7 +154,7 @@ class FileStore:
     async def _enter(self, file: StoredFile, path: Path, also: Entering | None) -> None:
         async with self._database.transaction(timeout=30) as connection:
             await queries.take_turn(connection, self._node, file.sha256)
-            await asyncio.to_thread(_settle, path, self._content(file.sha256))
+            await asyncio.to_thread(_settle, path, self._content(file.sha256), self._now().timestamp())
             await queries.add(connection, file)
             if also is not None:
                 await also(connection, file)
@@ -204,7 +203,7 @@ class FileStore:
 
     async def _sweep_strangers(self) -> None:
         """What a killed process has left: parts, and octets that were never entered. Nobody else writes here."""
-        before = time.time() - STRANGE_FOR.total_seconds()  # as the file system's times
+        before = (self._now() - STRANGE_FOR).timestamp()
         parts, old = await asyncio.to_thread(_look, self.folder, before)
         for path in parts:
             if path not in {one.path for one in self._arriving.values()}:
@@ -226,7 +225,7 @@ def _measure(path: Path) -> tuple[int, bytes]:
         return file.tell(), digest
 
 
-def _settle(source: Path, target: Path) -> None:
+def _settle(source: Path, target: Path, now: float) -> None:
     """Give a file its name once its octets are on the disk; the same octets may have it already."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     source.chmod(0o600)
@@ -236,7 +235,7 @@ def _settle(source: Path, target: Path) -> None:
         source.rename(target)
     elif not target.exists():  # it keeps its old name until its row is committed
         target.hardlink_to(source)
-    os.utime(target)  # its row comes now: the sweep lets it time
+    os.utime(target, (now, now))  # its row comes now: the sweep lets it time
     for folder in (target.parent, target.parent.parent, target.parent.parent.parent):
         handle = os.open(folder, os.O_RDONLY)
         try:
