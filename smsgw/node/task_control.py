@@ -91,7 +91,7 @@ async def _take(daemon: Daemon, account_id: int, path: Path, actor: str) -> int:
     try:
         await asyncio.to_thread(shutil.copyfile, path, incoming.path)
     except BaseException:
-        files.drop(incoming)
+        files.store.drop(incoming)
         raise
     incoming.name = path.name
     return (await files.keep(incoming, actor)).id

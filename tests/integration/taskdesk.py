@@ -28,6 +28,7 @@ from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.model import TaskSpec, TaskView
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.files.service import FileStore
 from smsgw.platform.policies import service as policies
 from smsgw.platform.review.service import Reviewing
 from smsgw.runtime.config import DurabilityConfig
@@ -148,8 +149,9 @@ async def desk(
         owns=lambda *a: snapshots.current.numbering.owns(*a),
         refusal=lambda number, *_: BLOCKED if number.startswith("86139") and number[-1] == "7" else None,
     )  # fmt: skip
+    files = Files(database, FileStore(database, folder / "files", node=1, ids=ids.next), node=1)
     tasks = Tasks(
-        database, acceptor=acceptor, outcomes=outcomes, files=Files(database, folder / "files", node=1, ids=ids.next),
+        database, acceptor=acceptor, outcomes=outcomes, files=files,
         ids=ids.next, on_queued=lambda _: None, bell=bell, now=now, policies=lambda: snapshots.current.policies,
     )  # fmt: skip
     feeder = Feeder(
