@@ -255,7 +255,7 @@ async def put_webhook(call: Call) -> WebhookPut:
         name, body.url, events, tuple(body.hosts or ()), {k: v for k, v in options.items() if v is not None}
     )
     secret = await webhooks.put_endpoint(
-        call.ctx.db, call.ctx.sealer, call.account.id, wanted, call.ctx.pusher.reach,
+        call.ctx.db, call.ctx.sealer, call.account.id, wanted, call.ctx.pusher.destinations.reach,
         actor=call.key.key_id, operator="admin" in call.key.scopes,
     )  # fmt: skip
     return WebhookPut(_webhook(await _row(call)), secret)

@@ -12,9 +12,9 @@ from smsgw.channels.dispatcher import Dispatcher
 from smsgw.channels.links import Links
 from smsgw.channels.profiles import Profile
 from smsgw.channels.recording import ChannelRecording
-from smsgw.channels.services import Queue, Services
+from smsgw.channels.services import Services
 from smsgw.core.model import ChannelSpec, ChannelStatus
-from smsgw.pipeline.routing import Membership
+from smsgw.pipeline.fleet import Membership, Queue
 from smsgw.store.engine.leases import Lease
 
 GRACE = 60.0

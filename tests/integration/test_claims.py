@@ -20,7 +20,7 @@ from smsgw.channels.services import Services
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes import parking
-from smsgw.pipeline.routing import Membership
+from smsgw.pipeline.fleet import Membership
 from smsgw.runtime import aio
 from smsgw.store.engine import group_commit, leases
 from smsgw.store.engine.database import CONFLICT, OUTAGE, connect

@@ -22,7 +22,7 @@ from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.recovery import recover_channel
 from smsgw.pipeline.outcomes.writer import Outcomes
-from smsgw.pipeline.routing import Membership
+from smsgw.pipeline.fleet import Membership
 from smsgw.runtime import aio
 from smsgw.runtime.aio import boottime
 from smsgw.runtime.config import DurabilityConfig

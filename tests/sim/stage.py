@@ -28,7 +28,7 @@ from smsgw.channels.pool_shares import PoolShares
 from smsgw.channels.services import Services
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import ChannelSpec, Claimed, Inbound, Lane, Outcome, OutcomeKind, Report, UnknownPolicy
-from smsgw.pipeline.routing import Membership
+from smsgw.pipeline.fleet import Membership
 from smsgw.simulator.carrier import Carrier
 from smsgw.simulator.config import CarrierConfig
 from smsgw.store.engine.journal import Journal, Key

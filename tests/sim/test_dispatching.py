@@ -12,7 +12,7 @@ from stage import POOL, Stage, staged
 from virtual import EPOCH
 
 from smsgw.core.model import Lane, OutcomeKind
-from smsgw.pipeline.routing import Membership
+from smsgw.pipeline.fleet import Membership
 from smsgw.simulator import Rule
 
 K = OutcomeKind

@@ -13,7 +13,8 @@ import msgspec
 import structlog
 
 from smsgw.core.errors import Invalid, Refused, Temporary
-from smsgw.core.ids import first_id
+from smsgw.core.ids import IdSource, first_id
+from smsgw.pipeline.accept.disk import DiskGuard
 from smsgw.platform.campaigns.worker import Job
 from smsgw.platform.campaigns.workers import Workers
 from smsgw.runtime import clock
@@ -64,10 +65,10 @@ class Files:
         folder: Path,
         *,
         node: int,
-        ids: Callable[[], int],
+        ids: IdSource,
+        disk: DiskGuard,
         total_mb: int = 2048,
         keep_days: int = 7,
-        check_disk: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._database = database
@@ -76,7 +77,7 @@ class Files:
         self._ids = ids
         self._room = total_mb * 1024 * 1024
         self._keep = timedelta(days=keep_days)
-        self._check_disk = check_disk
+        self._disk = disk
         self._now = now
         self._workers = Workers()
         self._slots = Shares(MAX_INCOMING, OWN_INCOMING, patience=PATIENCE)
@@ -91,9 +92,9 @@ class Files:
         with ``keep`` or ``drop``. ``FILE_TOO_LARGE``, ``BACKPRESSURE``, ``STORAGE_UNAVAILABLE``."""
         if size > MAX_SIZE:
             raise Invalid("FILE_TOO_LARGE")
-        self._check_disk()
+        self._disk.check()
         await self._slots.take(account_id)
-        upload_id = self._ids()
+        upload_id = self._ids.next()
         incoming = Incoming(upload_id, self._folder / f"{upload_id}{PART}", account_id)
         self._arriving[incoming.id] = incoming
         try:
@@ -112,7 +113,7 @@ class Files:
     async def _reserve(self, incoming: Incoming, room: int) -> None:
         before, incoming.room = incoming.room, room
         try:
-            self._check_disk()
+            self._disk.check()
             total, own = await store.used(self._database, self._node, incoming.account_id)
             total += sum(one.room for one in self._arriving.values())
             own += sum(one.room for one in self._arriving.values() if one.account_id == incoming.account_id)
