@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from api_server import BASE, Answer, Api, running
+from standins import AnyFleet
 
 from smsgw.core.actor import Actor
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
@@ -308,14 +309,14 @@ async def _(own: Own) -> Provoked:
 @case("NUMBER_BLACKLISTED")
 async def _(own: Own) -> Provoked:
     await blocklist.add(own.api.ctx.db, ["86" + own.phone], Scope(), MANUAL, "", actor="t")
-    await own.api.lists.follow(own.api.ctx.db)
+    await own.api.lists.follow()
     return await own.refused({"list": "人工黑名单"})
 
 
 @case("NUMBER_OPTED_OUT")
 async def _(own: Own) -> Provoked:
     await blocklist.add(own.api.ctx.db, ["86" + own.phone], Scope(own.id), OPT_OUT, "", actor="t")
-    await own.api.lists.follow(own.api.ctx.db)
+    await own.api.lists.follow()
     (entry,) = await blocklist.find(own.api.ctx.db, "86" + own.phone)
     return await own.refused({"time": f"{entry['since'].astimezone(CHINA):%Y-%m-%d %H:%M}"})
 
@@ -328,7 +329,7 @@ async def _(own: Own) -> Provoked:
         await complaints.add(
             own.api.ctx.db, f"8613900{n:06d}", sign="投诉多", channel="", note="", actor="t", days=30
         )
-    await own.api.lists.judge(own.api.ctx.db)
+    await own.api.lists.judge()
     return await own.refused({"object": "签名 投诉多"}, "大促,拒收请回复R", type="marketing", sign="投诉多")
 
 
@@ -343,7 +344,7 @@ async def _(own: Own) -> Provoked:
 async def _(own: Own) -> Provoked:
     db = own.api.ctx.db
     await number_status.put(db, {"86" + own.phone: NumberState.EMPTY}, datetime.now(UTC), actor="t")
-    await own.api.numbers.step(db)
+    await own.api.numbers.step()
     await own.policy("drop_empty", "true")
     return await own.refused({})
 
@@ -464,7 +465,7 @@ async def _(own: Own) -> Provoked:
     held = (await own.send()).data
     assert held["items"][0]["status"] == "held"
     ctx = own.api.ctx
-    reviewing = Reviewing(ctx.db, own.api.outcomes, ctx.snapshots, lambda _: None, ctx.tasks.reviewed)
+    reviewing = Reviewing(ctx.db, own.api.outcomes, ctx.snapshots, AnyFleet(), ctx.tasks)
     await reviewing.decide(int(held["batch_id"]), passes=False, actor=Actor.operator("root"), reason="内容不合规")
     message_id = held["items"][0]["message_id"]
     record = (await own.api.get(f"/messages/{message_id}", key=own.key)).data

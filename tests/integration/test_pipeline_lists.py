@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytest_asyncio
 from databases import change
+from snapshots import FixedSnapshots
 
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
 from smsgw.core.blocklist import COMPLAINT, MANUAL, OPT_OUT, Scope
@@ -19,6 +20,7 @@ from smsgw.core.ids import first_id
 from smsgw.core.model import MessageType
 from smsgw.core.settings import Settings
 from smsgw.pipeline.accept.number_lists import NumberLists
+from smsgw.pipeline.snapshot import Snapshot
 from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.runtime import aio
 from smsgw.store.config import accounts, blocklist, codes, extensions, numbers, settings
@@ -48,8 +50,8 @@ def refused(code: str) -> Iterator[None]:
 
 
 async def lists(database: Database, limits: Settings | None = None) -> NumberLists:
-    found = NumberLists(lambda: limits or Settings())
-    await found.load(database)
+    found = NumberLists(database, FixedSnapshots(Snapshot(settings=limits or Settings())))
+    await found.load()
     return found
 
 
@@ -84,7 +86,7 @@ async def test_what_is_added_and_removed_reaches_a_node_that_follows(database: D
 
     await blocklist.add(database, [OTHER], Scope(7, "marketing", "店"), COMPLAINT, "", actor="t")
     assert node.refusal(OTHER, 7, MARKETING, "店") is None  # not yet seen
-    await node.follow(database)
+    await node.follow()
     assert node.refusal(OTHER, 7, MARKETING, "店") == ("NUMBER_BLACKLISTED", {"list": "投诉黑名单"})
     assert node.refusal(OTHER, 7, MARKETING, "别家") is None
     assert node.refusal(OTHER, 7, MessageType.NOTICE, "店") is None
@@ -92,7 +94,7 @@ async def test_what_is_added_and_removed_reaches_a_node_that_follows(database: D
 
     assert await blocklist.remove(database, PHONE, Scope(1), actor="t", reason="") == 0
     assert await blocklist.remove(database, PHONE, ALL, actor="t", reason="asked again") == 1
-    await node.follow(database)
+    await node.follow()
     assert node.refusal(PHONE, 1, MessageType.OTP, "") is None
     assert (await lists(database)).refusal(PHONE, 1, MessageType.OTP, "") is None
     assert await blocklist.find(database, PHONE) == []
@@ -104,8 +106,8 @@ async def test_an_entry_ends_by_itself(database: Database) -> None:
     await blocklist.add(database, [PHONE], ALL, MANUAL, "", actor="t", expires_at=soon)
     now = datetime.now(UTC).timestamp()
     for seconds, blocked in ((0, True), (60, False)):
-        node = NumberLists(Settings, clock=lambda at=now + seconds: at)  # type: ignore[misc]
-        await node.load(database)
+        node = NumberLists(database, FixedSnapshots(), clock=lambda at=now + seconds: at)  # type: ignore[misc]
+        await node.load()
         assert (node.refusal(PHONE, 1, MessageType.OTP, "") is not None) is blocked
 
 
@@ -120,7 +122,7 @@ async def test_an_opt_out_says_since_when_and_yields_to_a_block(database: Databa
     assert node.refusal(PHONE, 7, MARKETING, "店") == ("NUMBER_OPTED_OUT", {"time": "2026-03-01 12:30"})
     assert node.refusal(PHONE, 7, MessageType.OTP, "店") is None
     await blocklist.add(database, [PHONE], ALL, MANUAL, "", actor="t")
-    await node.follow(database)
+    await node.follow()
     assert node.refusal(PHONE, 7, MARKETING, "店") == ("NUMBER_BLACKLISTED", {"list": "人工黑名单"})
     assert await blocklist.count(database) == {MANUAL: 1, OPT_OUT: 1}
 
@@ -149,11 +151,11 @@ async def test_writers_take_turns_so_that_no_change_is_overlooked(database: Data
         await transaction.start()
         await blocklist.put(slow, [entries[PHONE]], replace=False)  # type: ignore[list-item]
         fast = aio.spawn(_put(database, entries[OTHER]), name="fast")
-        await node.follow(database)
+        await node.follow()
         assert not fast.done()
         await transaction.commit()
     await fast
-    await node.follow(database)
+    await node.follow()
     for number in (PHONE, OTHER):
         assert node.refusal(number, 1, MARKETING, "") is not None
 
@@ -168,7 +170,7 @@ async def test_many_changes_are_folded_in(database: Database, monkeypatch: pytes
     node = await lists(database)
     numbers = [f"8613800{n:06d}" for n in range(12_000)]
     await blocklist.add(database, numbers, ALL, MANUAL, "", actor="t")
-    await node.follow(database)
+    await node.follow()
     assert len(node) == 12_000
     assert node.refusal(numbers[-1], 1, MessageType.OTP, "") is not None
     assert node.refusal(PHONE, 1, MessageType.OTP, "") is None
@@ -309,7 +311,7 @@ async def test_complaints_above_the_ceiling_stop_marketing_there(database: Datab
 
     await complaints.add(database, PHONE, sign="别家", channel="", note="", actor="t", days=30)
     await complaints.add(database, PHONE, sign="别家", channel="", note="", actor="t", days=30)
-    await node.judge(database)
+    await node.judge()
     assert node.refusal(OTHER, 1, MARKETING, "别家") == ("COMPLAINT_CEILING", {"object": "签名 别家"})
     assert node.refusal(OTHER, 1, MessageType.NOTICE, "别家") is None
     assert {f.object for f in node.findings()} == {"channel/a", "sign/别家"}

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 from ledger import Ledger
-from snapshots import snapshot_of
+from snapshots import FixedSnapshots, snapshot_of
 from structlog.testing import capture_logs
 
 from smsgw.core.model import Account, Inbound, MessageType
@@ -319,8 +319,8 @@ async def test_a_channel_without_an_access_code(ledger: Ledger) -> None:
 
 
 async def lists(ledger: Ledger) -> NumberLists:
-    found = NumberLists(Settings)
-    await found.load(ledger.database)
+    found = NumberLists(ledger.database, FixedSnapshots())
+    await found.load()
     return found
 
 

@@ -381,8 +381,7 @@ async def test_what_policies_want_reviewed_is_reviewed_once_for_a_whole_task(
 async def test_only_one_node_feeds(dsn: str, tmp_path: Path) -> None:
     async with desk(dsn, tmp_path) as d:
         other = Feeder(
-            d.database, d.tasks, d.feeder._acceptor, ids=d.ids,
-            account=lambda id_: d.snapshots.current.account(id_), now=d.now
+            d.database, d.tasks, d.feeder._acceptor, ids=d.ids, snapshots=d.snapshots, now=d.now
         )
         first, second = Supervisor(d.database, 1), Supervisor(d.database, 2)
         mine, theirs = first.run(d.feeder.periodics()), second.run(other.periodics())
