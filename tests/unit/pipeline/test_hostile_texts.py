@@ -38,7 +38,7 @@ def call(check: Checker, content: str, kind: MessageType, explain: bool) -> Call
 
     def run() -> None:
         try:
-            check.check(request, NOW, NOW, explain=explain)
+            check.check(request, check.snapshot, NOW, NOW, explain=explain)
         except SmsgwError:
             return
 
