@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiohttp import web
+from changes import by_test
 from snapshots import Overlay
 from standins import Alone, AnyDestination, AnyFleet, NoLists, NoNumbers
 
@@ -28,8 +29,8 @@ from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.periodic import Supervisor
+from smsgw.platform.accounts import service as account_service
 from smsgw.store import staff
-from smsgw.store.config.accounts import add_account, top_up
 from smsgw.store.config.channels import add_channel
 from smsgw.store.config.segments import load_segments
 from smsgw.store.engine import leases
@@ -132,11 +133,11 @@ async def running(
     sealer = Sealer(b"k" * 32)
     ids = IdSource(NODE, lambda: time.time_ns() // 1_000_000)
     accounts = {
-        name: await add_account(db, name, actor="test", display_name=shown, default_sign="市政服务")
+        name: await account_service.add(by_test(db), name, display_name=shown, default_sign="市政服务")
         for name, shown in (("hall", "政务大厅"), ("clinic", "社区医院"))
     }
     for account_id in accounts.values():
-        await top_up(db, account_id, 100_000, "test", actor="test", ids=ids.next)
+        await account_service.top_up(by_test(db, ids.next), account_id, 100_000, "test")
     channel = {
         "protocol": "cmpp30", "host": "127.0.0.1", "port": 7890, "username": "900001", "password": "secret",
         "access_code": "10690001",

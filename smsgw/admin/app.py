@@ -31,8 +31,8 @@ from smsgw.admin.views import Views
 from smsgw.core.addresses import place_of
 from smsgw.core.errors import SmsgwError, http_status
 from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.platform.audit.readings import Readings
 from smsgw.runtime.sparing import Sparing
-from smsgw.store.records.readings import Readings
 from smsgw.web import serving
 from smsgw.web.listening import longest
 

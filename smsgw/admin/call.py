@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from smsgw.admin.views import Views
     from smsgw.pipeline.accept.acceptor import Acceptor
     from smsgw.pipeline.snapshot import Snapshots
+    from smsgw.platform.audit.readings import Readings
     from smsgw.store.engine.database import Database
     from smsgw.store.engine.secrets import Sealer
-    from smsgw.store.records.readings import Readings
 
 
 SESSION_COOKIE = "smsgw"

@@ -14,8 +14,7 @@ from smsgw.api.shapes import Request
 from smsgw.core.accounts import subtree
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import CHINA
-from smsgw.store.config import accounts
-from smsgw.store.messages import billing_usage
+from smsgw.platform.accounts import queries
 
 DEFAULT_DAYS = 7
 
@@ -74,10 +73,10 @@ class Usage(msgspec.Struct):
 async def get_balance(call: Call) -> Balance:
     """``GET /balance``."""
     account = call.account
-    found = await accounts.balance(call.ctx.db, account.id)
+    found = await queries.balance(call.ctx.db, account.id)
     if found is None:
         raise Refused("NOT_FOUND")
-    used_day, used_month = await accounts.quota_used(call.ctx.db, account.id)
+    used_day, used_month = await queries.quota_used(call.ctx.db, account.id)
     return Balance(
         account.name,
         "postpaid" if found.credit_floor < 0 else "prepaid",
@@ -101,7 +100,7 @@ async def get_usage(call: Call) -> Usage:
         raise Invalid("PARAM_INVALID", field="to_day", reason="日期超出允许的范围") from exc
     mine = call.account.id
     seen = subtree(call.ctx.snapshots.current.accounts(), mine) if query.below else {mine}
-    lines = await billing_usage.ask(
+    lines = await queries.usage(
         call.ctx.db, first=first, last=last, group=query.group.split(","), accounts=sorted(seen)
     )
     return Usage(

@@ -21,9 +21,9 @@ from smsgw.core.addresses import parse_address, place_of, within
 from smsgw.core.bucket import TokenBucket
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.ids import CHINA
+from smsgw.core.keys import ApiKey
 from smsgw.core.model import Account
 from smsgw.pipeline.snapshot import Snapshots
-from smsgw.store.config.keys import ApiKey
 
 MAX_SKEW = 300
 """Seconds that a signed request's timestamp may differ from our clock."""

@@ -16,8 +16,8 @@ from smsgw.core import numbers
 from smsgw.core.blocklist import MANUAL, OPT_OUT, SOURCE_ZH, Scope
 from smsgw.core.errors import Invalid, message_of
 from smsgw.core.model import MessageType
-from smsgw.store.config import blocklist
-from smsgw.store.engine.database import Row
+from smsgw.platform.lists import queries, service
+from smsgw.platform.lists.model import BlockEntry as Entry
 
 Numbers = Annotated[list[Number], Meta(min_length=1, max_length=MAX_NUMBERS, description="1-1000 numbers.")]
 Sign = Annotated[str, Meta(max_length=20, description="Only messages with this signature; empty: all.")]
@@ -105,9 +105,7 @@ async def block(call: Call) -> BlockChanged:
         raise Invalid("PARAM_INVALID", field="expires_at", reason="须晚于当前时间")
     good, rejected = _read(call, body.numbers)
     scope = Scope(call.account.id, body.type or "", body.sign)
-    changed = await blocklist.add(
-        call.ctx.db, good, scope, MANUAL, body.reason, actor=call.key.key_id, expires_at=until
-    )
+    changed = await service.block(call.change(), good, scope, MANUAL, body.reason, expires_at=until)
     return BlockChanged(changed, rejected)
 
 
@@ -115,9 +113,7 @@ async def unblock(call: Call) -> BlockChanged:
     """``POST /blocklist/remove``."""
     body: UnblockBody = call.body
     good, rejected = _read(call, body.numbers)
-    gone = await blocklist.remove_own(
-        call.ctx.db, call.account.id, good, MANUAL, actor=call.key.key_id, reason=body.reason
-    )
+    gone = await service.unblock_own(call.change(), call.account.id, good, MANUAL, reason=body.reason)
     return BlockChanged(gone, rejected)
 
 
@@ -130,16 +126,16 @@ async def list_blocked(call: Call) -> BlockPage:
             number = numbers.normalize(query.number)
         except numbers.InvalidNumber as exc:
             raise Invalid("NUMBER_INVALID") from exc
-    rows = await blocklist.page(
+    found = await queries.page(
         call.ctx.db,
-        call.account.id,
+        accounts=(call.account.id,),
         number=number,
         source=query.source,
         before=id_of(query.cursor),
         limit=query.limit,
     )
-    cursor = str(rows[-1]["version"]) if len(rows) == query.limit else None
-    return BlockPage([_entry(row) for row in rows], cursor)
+    cursor = str(found[-1].version) if len(found) == query.limit else None
+    return BlockPage([_entry(one) for one in found], cursor)
 
 
 async def opt_out(call: Call) -> BlockChanged:
@@ -147,9 +143,7 @@ async def opt_out(call: Call) -> BlockChanged:
     body: OptOutBody = call.body
     good, rejected = _read(call, body.numbers)
     scope = Scope(call.account.id, MessageType.MARKETING, body.sign)
-    changed = await blocklist.add(
-        call.ctx.db, good, scope, OPT_OUT, body.reason, actor=call.key.key_id, ids=call.ctx.ids
-    )
+    changed = await service.block(call.change(), good, scope, OPT_OUT, body.reason, tell=True)
     call.ctx.bell.ring([call.account.id], "optout.created")
     return BlockChanged(changed, rejected)
 
@@ -166,16 +160,16 @@ def _read(call: Call, given: list[str]) -> tuple[list[str], list[RefusedNumber]]
     return good, rejected
 
 
-def _entry(row: Row) -> BlockEntry:
+def _entry(entry: Entry) -> BlockEntry:
     return BlockEntry(
-        str(row["number"]),
-        row["type"],
-        row["sign"],
-        row["source"],
-        SOURCE_ZH[row["source"]],
-        row["reason"],
-        china(row["since"]),
-        china(row["expires_at"]),
+        entry.number,
+        entry.type,
+        entry.sign,
+        entry.source,
+        SOURCE_ZH[entry.source],
+        entry.reason,
+        china(entry.since),
+        china(entry.expires_at),
     )
 
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from smsgw.api.bodies import Bodies
 from smsgw.core.actor import Actor
 from smsgw.core.guessing import Guesses
+from smsgw.core.keys import ApiKey
 from smsgw.core.model import Account
 from smsgw.pipeline.accept.acceptor import Acceptor
 from smsgw.pipeline.accept.nonces import Nonces
@@ -20,14 +21,13 @@ from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.snapshot import Snapshots
+from smsgw.platform.audit.readings import Readings
 from smsgw.platform.campaigns.files import Incoming
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.change import Change
 from smsgw.runtime.shares import Pace, Shares
-from smsgw.store.config.keys import ApiKey
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
-from smsgw.store.records.readings import Readings
 from smsgw.web import serving
 
 READS = 16

@@ -19,8 +19,8 @@ from smsgw.core import numbers
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import STATUS_ZH
-from smsgw.store.messages import lookup
-from smsgw.store.messages.lookup import MessageView, PartView
+from smsgw.platform.messages import queries
+from smsgw.platform.messages.model import MessageView, PartView
 
 SLICE = 100
 """Messages that are put into words at a time; a page of more is a large one."""
@@ -132,9 +132,7 @@ class MessageTrace(msgspec.Struct):
 
 async def get_message(call: Call) -> Message:
     """``GET /messages/{id}``."""
-    found = await lookup.get_message(
-        call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.key.test
-    )
+    found = await queries.get(call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.key.test)
     if found is None:
         raise Refused("NOT_FOUND")
     return _message(found)
@@ -145,7 +143,7 @@ async def query_messages(call: Call) -> Messages:
     body: QueryBody = call.body
     ids = sorted({min(int(one), MAX_ID) for one in body.ids})
     async with _page(call, len(ids)):
-        found = await lookup.get_messages(call.ctx.db, ids, accounts=(call.account.id,), test=call.key.test)
+        found = await queries.several(call.ctx.db, ids, accounts=(call.account.id,), test=call.key.test)
         return Messages(await _messages(call, found))
 
 
@@ -159,7 +157,7 @@ async def search(call: Call) -> MessagePage:
         except numbers.InvalidNumber as exc:
             raise Invalid("NUMBER_INVALID") from exc
     async with _page(call, query.limit):
-        found = await lookup.search_messages(
+        found = await queries.search(
             call.ctx.db,
             accounts=(call.account.id,),
             batch_id=id_of(query.batch_id),
@@ -186,9 +184,7 @@ async def cancel(call: Call) -> Message:
 
 async def trace(call: Call) -> MessageTrace:
     """``GET /messages/{id}/trace``."""
-    found = await lookup.trace_message(
-        call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.key.test
-    )
+    found = await queries.trace(call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.key.test)
     if found is None:
         raise Refused("NOT_FOUND")
     steps = [Step(china(s.at), s.step, s.label, s.part, s.detail) for s in found.steps]

@@ -15,8 +15,8 @@ from smsgw.api.shapes import MAX_NUMBERS, Number, Request
 from smsgw.api.values import china
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid
-from smsgw.core.number_state import SOURCE_ZH, STATE_ZH, UNKNOWN, UNKNOWN_ZH
-from smsgw.store.config import number_status
+from smsgw.core.number_state import SOURCE_ZH, STATE_ZH, UNKNOWN, UNKNOWN_ZH, NumberState
+from smsgw.platform.numbers import queries
 
 
 class CheckBody(Request):
@@ -57,20 +57,18 @@ async def check(call: Call) -> NumbersChecked:
         except numbers.InvalidNumber:
             read.append(None)
     days = call.ctx.snapshots.current.settings.number_status_days
-    known = await number_status.get(call.ctx.db, [n for n in read if n is not None], days)
+    known = await queries.known(call.ctx.db, [n for n in read if n is not None], days)
     items = []
     for given, number in zip(body.numbers, read, strict=True):
-        row = known.get(number or "")
+        found = known.get(number or "")
         if number is None:
             items.append(NumberKnown(given, "invalid", "格式错误"))
-        elif row is None:
+        elif found is None:
             items.append(NumberKnown(given, UNKNOWN, UNKNOWN_ZH))
         else:
-            source = row["source"]
+            zh = STATE_ZH[NumberState(found.state)]
             items.append(
-                NumberKnown(
-                    given, row["state"], STATE_ZH[row["state"]], source, SOURCE_ZH[source], _day(row["at"])
-                )
+                NumberKnown(given, found.state, zh, found.source, SOURCE_ZH[found.source], _day(found.at))
             )
     return NumbersChecked(items, dict(Counter(i.state for i in items)))
 

@@ -14,8 +14,8 @@ from smsgw.api.shapes import MAX_TEXT, Id, Request
 from smsgw.api.values import china, id_of, path_id
 from smsgw.core.model import MessageType
 from smsgw.core.templates import DEFAULT_LENGTH, MAX_VALUE, Form, Registration, Review, Variable
-from smsgw.platform.content import registry
-from smsgw.platform.content.registry import SIGN, TEMPLATE, Entry
+from smsgw.platform.content import queries, service
+from smsgw.platform.content.model import SIGN, TEMPLATE, Entry
 
 
 class SignBody(Request):
@@ -152,10 +152,10 @@ def _template(entry: Entry) -> TemplateEntry:
 async def add_sign(call: Call) -> SignEntry:
     """``POST /signs``."""
     body: SignBody = call.body
-    id_ = await registry.add_sign(
-        call.ctx.db, call.account.id, body.sign, source=body.source, note=body.note, actor=call.key.key_id
+    id_ = await service.add_sign(
+        call.change(), call.account.id, body.sign, source=body.source, note=body.note
     )
-    return _sign(await registry.get(call.ctx.db, SIGN, id_, accounts=[call.account.id]))
+    return _sign(await queries.get(call.ctx.db, SIGN, id_, accounts=[call.account.id]))
 
 
 async def add_template(call: Call) -> TemplateEntry:
@@ -164,22 +164,21 @@ async def add_template(call: Call) -> TemplateEntry:
     variables = {
         name: Variable(v.form, v.max_length or DEFAULT_LENGTH[v.form]) for name, v in body.variables.items()
     }
-    id_ = await registry.add_template(
-        call.ctx.db,
+    id_ = await service.add_template(
+        call.change(),
         call.account.id,
         body.name,
         body.type,
         body.content,
         variables,
         sign=body.sign,
-        actor=call.key.key_id,
     )
-    return _template(await registry.get(call.ctx.db, TEMPLATE, id_, accounts=[call.account.id]))
+    return _template(await queries.get(call.ctx.db, TEMPLATE, id_, accounts=[call.account.id]))
 
 
 async def _page(call: Call, kind: str) -> tuple[list[Entry], str | None]:
     query: RegistryQuery = call.query or RegistryQuery()
-    found = await registry.list_(
+    found = await queries.page(
         call.ctx.db,
         kind,
         accounts=[call.account.id],
@@ -204,12 +203,12 @@ async def list_templates(call: Call) -> TemplatePage:
 
 async def get_sign(call: Call) -> SignEntry:
     """``GET /signs/{id}``."""
-    return _sign(await registry.get(call.ctx.db, SIGN, path_id(call), accounts=[call.account.id]))
+    return _sign(await queries.get(call.ctx.db, SIGN, path_id(call), accounts=[call.account.id]))
 
 
 async def get_template(call: Call) -> TemplateEntry:
     """``GET /templates/{id}``."""
-    return _template(await registry.get(call.ctx.db, TEMPLATE, path_id(call), accounts=[call.account.id]))
+    return _template(await queries.get(call.ctx.db, TEMPLATE, path_id(call), accounts=[call.account.id]))
 
 
 _NEW = ("STATE_CONFLICT", *STORAGE)

@@ -12,9 +12,8 @@ from smsgw.api.context import Call
 from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import Id, Request
 from smsgw.api.values import dated
-from smsgw.core.webhooks import MO, REPORT, Way, type_of
+from smsgw.pipeline.delivery import pulling
 from smsgw.pipeline.delivery.events import OTHERS
-from smsgw.store.messages import events
 
 MAX_WAITING = 16
 """Long polls of one key that may wait at the same time; further ones are answered at once."""
@@ -49,9 +48,6 @@ class Acknowledged(msgspec.Struct):
     """How many events this call has put away; 0 when the batch was acknowledged before or has lapsed."""
 
     acknowledged: int
-
-
-_KINDS = {REPORT: (REPORT,), MO: (MO,), OTHERS: events.OTHER_KINDS}
 
 
 async def pull_reports(call: Call) -> Pulled:
@@ -110,17 +106,16 @@ async def _pull(call: Call, kind: str) -> Pulled:
 
 
 async def _take(call: Call, kind: str, limit: int) -> Pulled:
-    hooks = call.ctx.snapshots.current.hooks
-    kinds = {k: hooks.way(call.account.id, type_of(k)) is Way.PULL for k in _KINDS[kind]}
-    batch, items, more = await events.pull_events(
-        call.ctx.db, call.account.id, kinds, limit, ids=call.ctx.ids, test=call.key.test
+    ctx = call.ctx
+    batch, items, more = await pulling.take(
+        ctx.db, ctx.snapshots.current.hooks, call.account.id, kind, limit, ids=ctx.ids, test=call.key.test
     )
     return Pulled(None if batch is None else str(batch), dated(items), more)
 
 
 async def _ack(call: Call, kind: str) -> Acknowledged:
     body: AckBody = call.body
-    return Acknowledged(await events.ack_events(call.ctx.db, call.account.id, _KINDS[kind], int(body.batch)))
+    return Acknowledged(await pulling.acknowledge(call.ctx.db, call.account.id, kind, int(body.batch)))
 
 
 ROUTES = (

@@ -13,9 +13,10 @@ from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import Request, Sign
 from smsgw.api.values import china
 from smsgw.core.errors import Invalid
-from smsgw.core.ids import CHINA, time_of
+from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
-from smsgw.store.messages import daily
+from smsgw.platform.statistics import queries
+from smsgw.platform.statistics.model import STATUSES, Line
 
 DEFAULT_DAYS = 7
 
@@ -79,8 +80,8 @@ async def get_statistics(call: Call) -> Statistics:
         first = query.from_day or last - timedelta(days=DEFAULT_DAYS - 1)
     except OverflowError as exc:
         raise Invalid("PARAM_INVALID", field="to_day", reason="日期超出允许的范围") from exc
-    counted_to = time_of(await daily.up_to(call.ctx.db))
-    lines = await daily.ask(
+    counted_to = await queries.counted_to(call.ctx.db)
+    lines = await queries.by_day(
         call.ctx.db,
         first=first,
         last=last,
@@ -92,8 +93,8 @@ async def get_statistics(call: Call) -> Statistics:
     return Statistics([_line(line) for line in lines], china(counted_to))
 
 
-def _line(line: daily.Line) -> StatisticsLine:
-    ended = {status: line.ended.get(status, 0) for status in daily.STATUSES}
+def _line(line: Line) -> StatisticsLine:
+    ended = {status: line.ended.get(status, 0) for status in STATUSES}
     tried = sum(ended.values()) - ended["rejected"] - ended["cancelled"]
     return StatisticsLine(
         accepted=line.accepted,

@@ -13,7 +13,8 @@ from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import Id, Request
 from smsgw.api.values import china, id_of, path_id
 from smsgw.core.url_filings import FILING_ZH, MAX_TARGET, Filing
-from smsgw.platform.content import url_filings
+from smsgw.platform.url_filings import queries, service
+from smsgw.platform.url_filings.model import FiledLink
 
 
 class FilingBody(Request):
@@ -70,7 +71,7 @@ class FilingRemoved(msgspec.Struct):
     filing_id: Annotated[str, Meta(description="Id of the filing.")]
 
 
-def _entry(one: url_filings.FiledLink) -> FilingEntry:
+def _entry(one: FiledLink) -> FilingEntry:
     carriers = {c: FilingState(s.state, FILING_ZH[s.state], s.note) for c, s in one.carriers.items()}
     return FilingEntry(str(one.id), one.target, one.icp, one.note, carriers, china(one.created_at))
 
@@ -79,16 +80,14 @@ async def file(call: Call) -> FilingEntry:
     """``POST /links/filings``."""
     body: FilingBody = call.body
     return _entry(
-        await url_filings.file(
-            call.ctx.db, call.account.id, body.target, icp=body.icp, note=body.note, actor=call.key.key_id
-        )
+        await service.file(call.change(), call.account.id, body.target, icp=body.icp, note=body.note)
     )
 
 
 async def list_filings(call: Call) -> FilingPage:
     """``GET /links/filings``."""
     query: FilingsQuery = call.query or FilingsQuery()
-    found = await url_filings.list_(
+    found = await queries.page(
         call.ctx.db, accounts=[call.account.id], before=id_of(query.cursor), limit=query.limit
     )
     return FilingPage(
@@ -98,13 +97,13 @@ async def list_filings(call: Call) -> FilingPage:
 
 async def get_filing(call: Call) -> FilingEntry:
     """``GET /links/filings/{id}``."""
-    return _entry(await url_filings.get(call.ctx.db, path_id(call), accounts=[call.account.id]))
+    return _entry(await queries.get(call.ctx.db, path_id(call), accounts=[call.account.id]))
 
 
 async def remove_filing(call: Call) -> FilingRemoved:
     """``DELETE /links/filings/{id}``."""
     id_ = path_id(call)
-    await url_filings.remove(call.ctx.db, id_, accounts=[call.account.id], actor=call.key.key_id)
+    await service.remove(call.change(), id_)
     return FilingRemoved(str(id_))
 
 

@@ -13,10 +13,9 @@ from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import Id, Request, Time
 from smsgw.api.values import china, id_of, in_span
 from smsgw.core.errors import Invalid, Refused
-from smsgw.core.webhooks import MO, NAME, Endpoint, Way, kind_of, type_of
-from smsgw.store.config import webhooks
-from smsgw.store.config.webhooks import EndpointRow, EventSetting, Wanted
-from smsgw.store.messages import pushing
+from smsgw.core.webhooks import NAME, Endpoint, kind_of, type_of
+from smsgw.platform.webhooks import queries, service
+from smsgw.platform.webhooks.model import MAX_REDELIVERED, EndpointView, Wanted
 
 State = Literal["waiting", "delivered", "dead"]
 AnyState = Literal["any", "waiting", "delivered", "dead"]
@@ -224,18 +223,15 @@ class Redelivered(msgspec.Struct):
 
 async def list_webhooks(call: Call) -> Webhooks:
     """``GET /webhooks``."""
-    setting = await webhooks.setting(call.ctx.db, call.account.id)
-    rows = await webhooks.list_endpoints(call.ctx.db, call.account.id)
+    setting = await queries.setting(call.ctx.db, call.account.id)
+    rows = await queries.endpoints(call.ctx.db, (call.account.id,))
     return Webhooks(setting.way, setting.balance_below or 0, [_webhook(row) for row in rows])
 
 
 async def set_webhooks(call: Call) -> Webhooks:
     """``PUT /webhooks``."""
     body: WebhookSettings = call.body
-    now = await webhooks.setting(call.ctx.db, call.account.id)
-    below = now.balance_below if body.balance_below is None else body.balance_below or None
-    wanted = EventSetting(body.way or now.way, below)
-    await webhooks.set_setting(call.ctx.db, call.account.id, wanted, actor=call.key.key_id)
+    await service.edit_setting(call.change(), call.account.id, way=body.way, balance_below=body.balance_below)
     return await list_webhooks(call)
 
 
@@ -247,35 +243,31 @@ async def get_webhook(call: Call) -> Webhook:
 async def put_webhook(call: Call) -> WebhookPut:
     """``PUT /webhooks/{name}``."""
     body: WebhookBody = call.body
-    name, events = _name(call), tuple(body.events or ())
-    if (not events or any(kind_of(e) == MO for e in events)) and "mo" not in call.key.scopes:
-        raise Refused("SCOPE_DENIED", scope="mo")
     options = msgspec.to_builtins(body.options) if body.options is not None else {}
     wanted = Wanted(
-        name, body.url, events, tuple(body.hosts or ()), {k: v for k, v in options.items() if v is not None}
-    )
-    secret = await webhooks.put_endpoint(
-        call.ctx.db, call.ctx.sealer, call.account.id, wanted, call.ctx.pusher.destinations.reach,
-        actor=call.key.key_id, operator="admin" in call.key.scopes,
+        _name(call), body.url, tuple(body.events or ()), tuple(body.hosts or ()),
+        {k: v for k, v in options.items() if v is not None},
     )  # fmt: skip
+    reach = call.ctx.pusher.destinations.reach
+    secret = await service.put(call.change(), call.ctx.sealer, call.account.id, wanted, reach)
     return WebhookPut(_webhook(await _row(call)), secret)
 
 
 async def delete_webhook(call: Call) -> Webhooks:
     """``DELETE /webhooks/{name}``."""
-    await webhooks.delete_endpoint(call.ctx.db, call.account.id, _name(call), actor=call.key.key_id)
+    await service.delete(call.change(), call.account.id, _name(call))
     return await list_webhooks(call)
 
 
 async def enable_webhook(call: Call) -> Webhook:
     """``POST /webhooks/{name}/enable``."""
-    await webhooks.set_status(call.ctx.db, call.account.id, _name(call), active=True, actor=call.key.key_id)
+    await service.set_status(call.change(), call.account.id, _name(call), active=True)
     return _webhook(await _row(call))
 
 
 async def disable_webhook(call: Call) -> Webhook:
     """``POST /webhooks/{name}/disable``."""
-    await webhooks.set_status(call.ctx.db, call.account.id, _name(call), active=False, actor=call.key.key_id)
+    await service.set_status(call.change(), call.account.id, _name(call), active=False)
     return _webhook(await _row(call))
 
 
@@ -284,13 +276,8 @@ async def rotate_webhook_secret(call: Call) -> WebhookSecret:
     body: SecretBody = call.body
     hours = 24 if body.keep_old_hours is None else body.keep_old_hours
     return WebhookSecret(
-        await webhooks.rotate_secret(
-            call.ctx.db,
-            call.ctx.sealer,
-            call.account.id,
-            _name(call),
-            keep_old_hours=hours,
-            actor=call.key.key_id,
+        await service.rotate_secret(
+            call.change(), call.ctx.sealer, call.account.id, _name(call), keep_old_hours=hours
         )
     )
 
@@ -310,7 +297,7 @@ async def webhook_calls(call: Call) -> WebhookCalls:
     """``GET /webhooks/{name}/calls``."""
     query: AttemptQuery = call.query
     name = _name(call)
-    found = await pushing.list_attempts(
+    found = await queries.attempts(
         call.ctx.db, call.account.id, name, before_id=id_of(query.cursor), limit=query.limit
     )
     items = [
@@ -323,8 +310,8 @@ async def webhook_calls(call: Call) -> WebhookCalls:
 async def list_deliveries(call: Call) -> Deliveries:
     """``GET /webhooks/deliveries``."""
     query: DeliveryQuery = call.query
-    found = await pushing.list_deliveries(
-        call.ctx.db, call.account.id, state=None if query.state == "any" else query.state, kind=_kind(query.type),
+    found = await queries.deliveries(
+        call.ctx.db, (call.account.id,), state=None if query.state == "any" else query.state, kind=_kind(query.type),
         message_id=id_of(query.message_id),
         since=_now(call) - SEARCHED, before_id=id_of(query.cursor), limit=query.limit,
     )  # fmt: skip
@@ -352,17 +339,17 @@ async def redeliver(call: Call) -> Redelivered:
     if not any((body.state, body.from_time, body.to_time, body.event_ids, body.message_ids)):
         raise Invalid("PARAM_MISSING", field="state, from_time, event_ids, message_ids")
     now = _now(call)
-    counts = await pushing.redeliver(
-        call.ctx.db, call.account.id, state=body.state, kind=_kind(body.type),
+    counts = await service.redeliver(
+        call.change(), call.account.id, state=body.state, kind=_kind(body.type),
         since=in_span(body.from_time) or now - SEARCHED, until=in_span(body.to_time) or now + timedelta(days=1),
         event_ids=None if body.event_ids is None else [id_of(i) or 0 for i in body.event_ids],
         message_ids=None if body.message_ids is None else [id_of(i) or 0 for i in body.message_ids],
-        way=None if body.way is None else Way(body.way),
+        way=body.way,
     )  # fmt: skip
     for kind in counts:
         call.ctx.bell.ring([call.account.id], kind)
     total = sum(counts.values())
-    return Redelivered({type_of(k): n for k, n in counts.items()}, total >= pushing.MAX_REDELIVERED)
+    return Redelivered({type_of(k): n for k, n in counts.items()}, total >= MAX_REDELIVERED)
 
 
 def find(endpoints: Any, account_id: int, name: str) -> Endpoint | None:
@@ -385,14 +372,14 @@ def _name(call: Call) -> str:
     return name
 
 
-async def _row(call: Call) -> EndpointRow:
-    rows = await webhooks.list_endpoints(call.ctx.db, call.account.id, _name(call))
+async def _row(call: Call) -> EndpointView:
+    rows = await queries.endpoints(call.ctx.db, (call.account.id,), _name(call))
     if not rows:
         raise Refused("NOT_FOUND")
     return rows[0]
 
 
-def _webhook(row: EndpointRow) -> Webhook:
+def _webhook(row: EndpointView) -> Webhook:
     return Webhook(
         name=row.name,
         url=row.url,

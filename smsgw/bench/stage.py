@@ -17,13 +17,22 @@ from pathlib import Path
 from typing import IO, Any
 
 from smsgw.bench import processes
+from smsgw.core.actor import Actor
 from smsgw.core.ids import IdSource
+from smsgw.core.keys import MAX_REQUESTS_PER_SECOND
 from smsgw.core.keywords import Word
+from smsgw.core.partners import MAX_WINDOW
 from smsgw.core.webhooks import Reach, parse_networks
 from smsgw.node import control_client
-from smsgw.platform.content import words
-from smsgw.store.config import accounts, channels, keys, partners, policies, webhooks
-from smsgw.store.config.webhooks import Wanted
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.change import Change
+from smsgw.platform.keys import service as keys
+from smsgw.platform.partners import service as partners
+from smsgw.platform.policies import service as policies
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import Wanted
+from smsgw.platform.words import service as words
+from smsgw.store.config import channels
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.secrets import load_key
@@ -35,7 +44,7 @@ STOP_TIMEOUT = 40.0
 ACCOUNT = "bench"
 USER = "900001"
 MESSAGES_PER_SECOND = 1_000_000
-REQUESTS_PER_SECOND = keys.MAX_REQUESTS_PER_SECOND
+REQUESTS_PER_SECOND = MAX_REQUESTS_PER_SECOND
 BALANCE = 1_000_000_000
 POLICIES = {"frequency": "100000/1d", "identical_seconds": "off", "hours": "off"}
 """Its numbers come again and again: they are counted, and never too many."""
@@ -242,7 +251,9 @@ async def _ready(daemon: asyncio.subprocess.Process, folder: Path) -> dict[str, 
             words = (folder / "daemon.log").read_text("utf-8", "replace").strip()[-2000:]
             raise RuntimeError(f"the daemon ended with {daemon.returncode}: {words}")
         with contextlib.suppress(control_client.DaemonAway):
-            status: dict[str, Any] = await control_client.call(folder / "data" / "control.sock", "GET", "/status")
+            status: dict[str, Any] = await control_client.call(
+                folder / "data" / "control.sock", "GET", "/status"
+            )
             if status["ready"]:
                 return status
         await asyncio.sleep(0.1)
@@ -263,22 +274,18 @@ async def _seed(
     await database.open()
     try:
         ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
-        account = await accounts.add_account(
-            database, ACCOUNT, actor="bench", default_sign="压测", rate=MESSAGES_PER_SECOND,
-            webhook_networks="127.0.0.0/8",
-        )  # fmt: skip
-        for name, value in POLICIES.items():
-            await policies.put(database, name, value, actor="bench")
-        await words.put(database, [Word(f"压测词{n:05d}") for n in range(WORDS)], actor="bench")
-        await accounts.top_up(database, account, BALANCE, "bench", actor="bench", ids=ids.next)
-        key = await keys.add_key(
-            database, sealer, account, actor="bench", requests_per_second=REQUESTS_PER_SECOND
+        change = Change(database, Actor.system("bench"), ids=ids.next)
+        account = await accounts.add(
+            change, ACCOUNT, default_sign="压测", rate=MESSAGES_PER_SECOND, webhook_networks="127.0.0.0/8"
         )
+        for name, value in POLICIES.items():
+            await policies.put(change, name, value)
+        await words.put(change, [Word(f"压测词{n:05d}") for n in range(WORDS)])
+        await accounts.top_up(change, account, BALANCE, "bench")
+        key = await keys.add(change, sealer, account, requests_per_second=REQUESTS_PER_SECOND)
         if setting.partner:
-            limits = {"max_binds": setting.partner, "window": partners.MAX_WINDOW}
-            await partners.add_partner(
-                database, sealer, account, "smpp", ACCOUNT, password, limits, actor="bench"
-            )
+            limits = {"max_binds": setting.partner, "window": MAX_WINDOW}
+            await partners.add(change, sealer, account, "smpp", ACCOUNT, password, limits)
         for n in range(setting.channels):
             protocol, _, carrier, _ = KINDS[n % len(KINDS)]
             fields = {
@@ -293,9 +300,7 @@ async def _seed(
         if setting.push_to:
             reach = Reach(http=True, networks=parse_networks(["127.0.0.0/8"]), ports=((1, 65535),))
             wanted = Wanted("bench", setting.push_to)
-            made = await webhooks.put_endpoint(
-                database, sealer, account, wanted, reach, actor="bench", operator=True
-            )
+            made = await webhooks.put(change, sealer, account, wanted, reach)
             secret = made or ""
         return key.bearer, {name: await database.fetchval(f"SHOW {name}") for name in names}, secret
     finally:

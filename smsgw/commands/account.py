@@ -12,7 +12,6 @@ import click
 from smsgw.commands.base import (
     Context,
     Failed,
-    actor,
     json_option,
     pass_context,
     print_json,
@@ -20,12 +19,12 @@ from smsgw.commands.base import (
     run_async,
 )
 from smsgw.core.accounts import FIELDS, subtree
+from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
+from smsgw.platform.accounts import queries, service
+from smsgw.platform.accounts.model import USAGE_DIMENSIONS, AccountView
 from smsgw.runtime import clock
-from smsgw.store.config import accounts
-from smsgw.store.config.accounts import AccountRow
 from smsgw.store.engine.database import Database
-from smsgw.store.messages import billing_usage
 
 
 @click.group()
@@ -82,11 +81,10 @@ async def account_add(
     if units is not None:
         fields |= dict.fromkeys(("units_otp", "units_notice", "units_marketing"), units)
     async with ctx.database() as database:
-        account_id = await accounts.add_account(database, name, actor=actor().label, **fields)
+        change = ctx.change(database)
+        account_id = await service.add(change, name, **fields)
         if balance:
-            await accounts.top_up(
-                database, account_id, balance, "opening balance", actor=actor().label, ids=ctx.ids()
-            )
+            await service.top_up(change, account_id, balance, "opening balance")
     await ctx.tell_daemon()
     if as_json:
         print_json({"id": account_id, "name": name})
@@ -94,7 +92,7 @@ async def account_add(
         click.echo(f"account {name} made (id {account_id}); give it a key with: smsgwctl key add {name}")
 
 
-def _line(row: AccountRow, names: dict[int, str]) -> dict[str, Any]:
+def _line(row: AccountView, names: dict[int, str]) -> dict[str, Any]:
     line = asdict(row.account) | {
         "parent": names.get(row.account.parent_id or 0, ""),
         "billing": "postpaid" if row.account.credit_floor < 0 else "prepaid",
@@ -113,7 +111,7 @@ def _line(row: AccountRow, names: dict[int, str]) -> dict[str, Any]:
 
 async def _lines(ctx: Context) -> list[dict[str, Any]]:
     async with ctx.database() as database:
-        rows = await accounts.list_accounts(database)
+        rows = await queries.accounts(database)
     names = {row.account.id: row.account.name for row in rows}
     return [_line(row, names) for row in rows]
 
@@ -151,7 +149,7 @@ async def account_show(ctx: Context, name: str, as_json: bool) -> None:
     if line is None:
         raise Failed(f"no account {name}; see: smsgwctl account list")
     async with ctx.database() as database:
-        used = await accounts.quota_used(database, line["id"])
+        used = await queries.quota_used(database, line["id"])
     line |= {"used_day": used[0], "used_month": used[1]}
     if as_json:
         print_json(line)
@@ -167,7 +165,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 
 @account.command("usage")
 @click.argument("name")
-@click.option("--by", "group", default="day", help=f"Comma-separated: {', '.join(billing_usage.DIMENSIONS)}.")
+@click.option("--by", "group", default="day", help=f"Comma-separated: {', '.join(USAGE_DIMENSIONS)}.")
 @click.option("--from", "first", type=_DAY, help="First day; 7 days are shown without one.")
 @click.option("--to", "last", type=_DAY, help="Last day; today without one.")
 @click.option("--below", is_flag=True, help="Also the accounts below.")
@@ -187,8 +185,8 @@ async def account_usage(
     to = last.date() if last else clock.now().astimezone(CHINA).date()
     async with ctx.database() as database:
         found = await account_id(database, name)
-        tree = (row.account for row in await accounts.list_accounts(database))
-        lines = await billing_usage.ask(
+        tree = (row.account for row in await queries.accounts(database))
+        lines = await queries.usage(
             database, first=first.date() if first else to - timedelta(days=6), last=to, group=group.split(","),
             accounts=sorted(subtree(tree, found)) if below else [found],
         )  # fmt: skip
@@ -250,13 +248,13 @@ async def account_set(ctx: Context, name: str, changes: tuple[str, ...]) -> None
             raise click.BadParameter(f"{change}: FIELD=VALUE is wanted", param_hint="CHANGES")
         fields[field] = value
     async with ctx.database() as database:
-        await accounts.set_account(database, name, fields, actor=actor().label)
+        await service.edit(ctx.change(database), await queries.id_of(database, name), fields)
     await ctx.tell_daemon()
 
 
 async def _set_status(ctx: Context, name: str, status: str) -> None:
     async with ctx.database() as database:
-        await accounts.set_status(database, name, status, actor=actor().label)
+        await service.set_status(ctx.change(database), await queries.id_of(database, name), status)
     await ctx.tell_daemon()
     click.echo(f"account {name} is {status}")
 
@@ -289,12 +287,13 @@ async def account_topup(ctx: Context, name: str, units: int, note: str) -> None:
     """Add units to an account; a negative number takes away."""
     async with ctx.database() as database:
         found = await account_id(database, name)
-        new = await accounts.top_up(database, found, units, note, actor=actor().label, ids=ctx.ids())
+        new = await service.top_up(ctx.change(database), found, units, note)
     click.echo(f"balance of {name}: {new}")
 
 
 async def account_id(database: Database, name: str) -> int:
-    for row in await accounts.list_accounts(database):
-        if row.account.name == name:
-            return row.account.id
-    raise Failed(f"no account {name}; see: smsgwctl account list")
+    """The account that a command names."""
+    try:
+        return await queries.id_of(database, name)
+    except Invalid as exc:
+        raise Failed(f"no account {name}; see: smsgwctl account list") from exc

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import chain
 from pathlib import Path
 
 import click
@@ -26,12 +24,11 @@ from smsgw.commands.base import (
     run_async,
     say,
 )
+from smsgw.core.audit import Report
+from smsgw.platform.accounts import reconciliation
+from smsgw.platform.audit import service as auditing
 from smsgw.store import staff
-from smsgw.store.engine.database import Database
-from smsgw.store.messages import ledger as books
-from smsgw.store.records import anchors, audit_chain
 from smsgw.store.records import audit as records
-from smsgw.store.records.audit_chain import Report
 
 
 @click.group()
@@ -180,7 +177,7 @@ def ledger() -> None:
 async def ledger_check(ctx: Context, as_json: bool) -> None:
     """Compare the ledger with the messages: debits, refunds and balances must agree."""
     async with ctx.database() as database:
-        lines = await books.check_ledger(database)
+        lines = await reconciliation.check_ledger(database)
     if as_json:
         print_json([asdict(line) | {"problems": line.problems} for line in lines])
     else:
@@ -207,13 +204,6 @@ _anchor_option = click.option(
 )  # fmt: skip
 
 
-async def _verify(ctx: Context, database: Database, files: Sequence[Path]) -> Report:
-    settings = ctx.settings
-    own = anchors.AnchorFile(settings.anchor_file, limit=0)
-    everything = chain(own.read(), *(anchors.read(file) for file in files))
-    return await audit_chain.verify(database, ctx.sealer(), everything)
-
-
 @audit.command("verify")
 @_anchor_option
 @json_option
@@ -222,7 +212,7 @@ async def _verify(ctx: Context, database: Database, files: Sequence[Path]) -> Re
 async def audit_verify(ctx: Context, files: tuple[Path, ...], as_json: bool) -> None:
     """Check every row, the chain over them, and the chain against its anchors; exit 1 when something does not fit."""
     async with ctx.database() as database:
-        report = await _verify(ctx, database, files)
+        report = await auditing.verify(database, ctx.sealer(), ctx.settings.anchor_file, files)
     if as_json:
         print_json(
             {
@@ -261,7 +251,7 @@ def _tell(report: Report) -> None:
 async def audit_accept(ctx: Context, reason: str, files: tuple[Path, ...]) -> None:
     """Write into the log that what verify finds now is known, and why; it is told apart from new things then."""
     async with ctx.database() as database:
-        report = await _verify(ctx, database, files)
-        number = await audit_chain.accept(database, report, reason, actor=actor().label)
+        report = await auditing.verify(database, ctx.sealer(), ctx.settings.anchor_file, files)
+        number = await auditing.accept(ctx.change(database), report, reason)
     _tell(report)
     click.echo(f"{number} problems are known from now on" if number else "there is nothing to accept")

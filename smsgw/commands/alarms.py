@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import click
 
-from smsgw.commands.base import Context, actor, json_option, pass_context, print_json, print_table, run_async
-from smsgw.store.records import alarms as store
+from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
+from smsgw.platform.alarms import queries, service
 
 
 @click.group()
@@ -24,7 +24,7 @@ def alarm() -> None:
 async def alarm_list(ctx: Context, everything: bool, limit: int, as_json: bool) -> None:
     """Open alarms, the gravest first."""
     async with ctx.database() as database:
-        lines = [asdict(a) for a in await store.list_(database, everything=everything, limit=limit)]
+        lines = [asdict(a) for a in await queries.page(database, everything=everything, limit=limit)]
     if as_json:
         print_json(lines)
     else:
@@ -39,4 +39,4 @@ async def alarm_list(ctx: Context, everything: bool, limit: int, as_json: bool) 
 async def alarm_ack(ctx: Context, ids: tuple[int, ...]) -> None:
     """Say that you look after these alarms; they stay open until the trouble is over."""
     async with ctx.database() as database:
-        click.echo(f"{await store.acknowledge(database, ids, actor=actor().label)} alarm(s) acknowledged")
+        click.echo(f"{await service.acknowledge(ctx.change(database), ids)} alarm(s) acknowledged")

@@ -15,7 +15,7 @@ from smsgw.bench.run import MAX_ARRIVALS, Options, run
 from smsgw.bench.stage import KINDS, Setting
 from smsgw.commands.base import Failed, json_option, print_json
 from smsgw.core.errors import SmsgwError
-from smsgw.store.config.partners import MAX_WINDOW
+from smsgw.core.partners import MAX_WINDOW
 from smsgw.store.engine.embedded import EmbeddedError
 
 PARTNER_BINDS = 4

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from smsgw.commands.account import account_id
 from smsgw.commands.base import (
     Context,
     Failed,
-    actor,
     json_option,
     pass_context,
     print_json,
@@ -20,14 +21,17 @@ from smsgw.commands.base import (
     say,
 )
 from smsgw.core import policy as core_policy
-from smsgw.core.keywords import Action, Plain, Word, WordFilter, replaced
+from smsgw.core.keywords import Action, Word, replaced
 from smsgw.core.model import MessageType
 from smsgw.core.numbers import InvalidNumber, mask, normalize
 from smsgw.core.policy import LISTED_ZH, Listed
-from smsgw.platform.content import words
-from smsgw.store.config import accounts, policies, traditional
+from smsgw.platform.lists import queries as list_queries
+from smsgw.platform.lists import service as lists
+from smsgw.platform.policies import queries as policy_queries
+from smsgw.platform.policies import service as policies
+from smsgw.platform.words import queries as word_queries
+from smsgw.platform.words import service as words
 from smsgw.store.engine.database import Database
-from smsgw.store.records import audit
 
 TYPES = click.Choice([str(x) for x in MessageType])
 ACTIONS = click.Choice([str(x) for x in Action])
@@ -35,12 +39,7 @@ ACTIONS = click.Choice([str(x) for x in Action])
 
 async def account_id_of(database: Database, name: str) -> int:
     """The id of an account; 0 without a name."""
-    if not name:
-        return 0
-    for row in await accounts.list_accounts(database):
-        if row.account.name == name:
-            return row.account.id
-    raise Failed(f"no account {name}; see: smsgwctl account list")
+    return await account_id(database, name) if name else 0
 
 
 def scope_options(function: Any) -> Any:
@@ -83,7 +82,7 @@ async def word_add(
     async with ctx.database() as database:
         scope = await account_id_of(database, account)
         wanted = [Word(t.strip(), category, Action(action), replacement, scope, kind or "") for t in texts]
-        n = await words.put(database, wanted, actor=actor().label)
+        n = await words.put(ctx.change(database), wanted)
     await ctx.tell_daemon()
     click.echo(f"{n} word(s)")
 
@@ -119,7 +118,7 @@ async def word_import(
             wanted.append(
                 Word(cells[0], cells[1] or category, Action(how), cells[3] or replacement, scope, kind or "")
             )
-        n = await words.put(database, wanted, actor=actor().label)
+        n = await words.put(ctx.change(database), wanted)
     await ctx.tell_daemon()
     click.echo(f"{n} word(s)")
 
@@ -134,7 +133,7 @@ async def word_remove(ctx: Context, text: str, category: str, account: str) -> N
     """Take a word, or a category, off the list."""
     async with ctx.database() as database:
         scope = await account_id_of(database, account) if account else None
-        n = await words.remove(database, word=text, category=category, account_id=scope, actor=actor().label)
+        n = await words.remove(ctx.change(database), word=text, category=category, account_id=scope)
     if not n:
         raise Failed("no such word; see: smsgwctl word list")
     await ctx.tell_daemon()
@@ -150,7 +149,7 @@ async def word_remove(ctx: Context, text: str, category: str, account: str) -> N
 async def word_category(ctx: Context, name: str, action: str, replacement: str) -> None:
     """What happens to texts with a word of the category: block, review or replace."""
     async with ctx.database() as database:
-        n = await words.treat(database, name, Action(action), replacement, actor=actor().label)
+        n = await words.treat(ctx.change(database), name, Action(action), replacement)
     if not n:
         raise Failed(f"no words of the category {name}")
     await ctx.tell_daemon()
@@ -168,8 +167,10 @@ async def word_list(ctx: Context, category: str, like: str, limit: int, as_json:
     """The list."""
     async with ctx.database() as database:
         lines = [
-            dict(row) | {"account": row["account"] or "all", "type": row["type"] or "all"}
-            for row in await words.list_(database, category=category, like=like, limit=limit)
+            asdict(one) | {"account": one.account or "all", "type": one.type or "all"}
+            for one in await word_queries.page(
+                database, accounts=None, category=category, like=like, limit=limit
+            )
         ]
     if as_json:
         print_json(lines)
@@ -191,11 +192,8 @@ async def word_test(ctx: Context, text: str, account: str, kind: str | None, as_
     """Which words are found in a text, where, and what becomes of it."""
     async with ctx.database() as database:
         scope = await account_id_of(database, account)
-        listed = [
-            Word(r["word"], r["category"], Action(r["action"]), r["replacement"], r["account_id"], r["type"])
-            for r in await words.list_(database, limit=1_000_000)
-        ]
-    hits = WordFilter(listed, Plain(traditional.load())).find(text, (scope,), kind or "")
+        found = await word_queries.word_filter(database)
+    hits = found.find(text, (scope,), kind or "")
     after = replaced(text, [h for h in hits if h.word.action is Action.REPLACE])
     lines = [
         {
@@ -240,8 +238,8 @@ async def allow_add(ctx: Context, kind: str, numbers: tuple[str, ...], account: 
     """Put numbers on the list."""
     async with ctx.database() as database:
         scope = await account_id_of(database, account)
-        await words.allow(
-            database, _numbers(numbers), Listed(kind), account_id=scope, note=note, actor=actor().label
+        await lists.allow(
+            ctx.change(database), _numbers(numbers), Listed(kind), account_id=scope, note=note
         )
     await ctx.tell_daemon()
     click.echo(f"{len(numbers)} number(s): {kind}({LISTED_ZH[Listed(kind)]})")
@@ -257,7 +255,7 @@ async def allow_remove(ctx: Context, kind: str, numbers: tuple[str, ...], accoun
     """Take numbers off the list."""
     async with ctx.database() as database:
         scope = await account_id_of(database, account)
-        n = await words.disallow(database, _numbers(numbers), Listed(kind), account_id=scope, actor=actor().label)
+        n = await lists.disallow(ctx.change(database), _numbers(numbers), Listed(kind), account_id=scope)
     if not n:
         raise Failed("no such entry; see: smsgwctl allow list")
     await ctx.tell_daemon()
@@ -274,13 +272,17 @@ async def allow_remove(ctx: Context, kind: str, numbers: tuple[str, ...], accoun
 async def allow_list(ctx: Context, kind: str | None, limit: int, unmask: bool, as_json: bool) -> None:
     """The newest entries."""
     async with ctx.database() as database:
-        lines = [
-            dict(row)
-            | {"number": row["number"] if unmask else mask(row["number"]), "account": row["account"] or "all"}
-            for row in await words.list_allowed(database, kind=kind or "", limit=limit)
-        ]
         if unmask:
-            await audit.record(database, actor(), "numbers.unmask", "allow", after={"numbers": len(lines)})
+            found = await lists.unmask_allowed(ctx.change(database), kind=kind or "", limit=limit)
+        else:
+            found = await list_queries.newest_allowed(
+                database, accounts=None, kind=kind or "", limit=limit
+            )
+    lines = [
+        asdict(one)
+        | {"number": one.number if unmask else mask(one.number), "account": one.account or "all"}
+        for one in found
+    ]
     if as_json:
         print_json(lines)
     else:
@@ -305,7 +307,7 @@ async def policy_set(ctx: Context, name: str, value: str, account: str, kind: st
     """Change a policy (frequency "1/1m 5/1h 10/1d", hours 08:00-21:00, optout require|append|off …)."""
     async with ctx.database() as database:
         scope = await account_id_of(database, account)
-        await policies.put(database, name, value, account_id=scope, type_=kind or "", actor=actor().label)
+        await policies.put(ctx.change(database), name, value, account_id=scope, type_=kind or "")
     await ctx.tell_daemon()
 
 
@@ -318,7 +320,7 @@ async def policy_clear(ctx: Context, name: str, account: str, kind: str | None) 
     """Go back to what is less particular."""
     async with ctx.database() as database:
         scope = await account_id_of(database, account)
-        found = await policies.clear(database, name, account_id=scope, type_=kind or "", actor=actor().label)
+        found = await policies.clear(ctx.change(database), name, account_id=scope, type_=kind or "")
     if not found:
         raise Failed("nothing was set there; see: smsgwctl policy list")
     await ctx.tell_daemon()
@@ -331,15 +333,15 @@ async def policy_clear(ctx: Context, name: str, account: str, kind: str | None) 
 async def policy_list(ctx: Context, as_json: bool) -> None:
     """What differs from the defaults, after the defaults by type."""
     async with ctx.database() as database:
-        changed = await policies.list_(database)
+        changed = await policy_queries.deviations(database, accounts=None)
     lines: list[Mapping[str, Any]] = [
         {"name": name, "account": "default", "type": kind, "value": core_policy.shown(getattr(limits, name))}
         for name in core_policy.FORMS
         for kind, limits in core_policy.DEFAULTS.items()
     ]
     lines += [
-        {"name": r["name"], "account": r["account"] or "all", "type": r["type"] or "all", "value": r["value"]}
-        for r in changed
+        {"name": d.name, "account": d.account or "all", "type": d.type or "all", "value": d.value}
+        for d in changed
     ]
     if as_json:
         print_json(lines)

@@ -19,16 +19,21 @@ import uvloop
 from smsgw.admin.hashing import hash_password
 from smsgw.admin.strength import one_time_password
 from smsgw.commands.base import BadConfiguration, Failed
+from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.node import life
 from smsgw.node.build import Node
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.change import Change
+from smsgw.platform.keys import service as keys
+from smsgw.platform.policies import service as policies
 from smsgw.runtime import log
 from smsgw.runtime.config import Config, ConfigError, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig, load
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Rule
 from smsgw.store import staff
-from smsgw.store.config import accounts, channels, keys, policies
+from smsgw.store.config import channels
 from smsgw.store.engine.embedded import EmbeddedError
 from smsgw.store.engine.secrets import KeyFileError
 
@@ -80,6 +85,10 @@ def demo(port: int, data_dir: Path, no_browser: bool) -> None:
             runner.run(show.run())
     except (RuntimeError, OSError, SmsgwError, EmbeddedError, KeyFileError) as exc:
         raise Failed(str(exc)) from exc
+
+
+def _change(node: Node) -> Change:
+    return Change(node.database, Actor.system("demo"), ids=node.ids.next)
 
 
 class Demo:
@@ -140,7 +149,7 @@ class Demo:
         account = await self._account(node)
         await self._channels(node)
         password = await self._admin(node)
-        new_key = await keys.add_key(node.database, node.sealer, account.id, actor="demo")
+        new_key = await keys.add(_change(node), node.sealer, account.id)
         await node.channels.follow_now()
         await self._all_bound(node)
         first = await self._first_message(node, account)
@@ -151,14 +160,11 @@ class Demo:
 
     async def _account(self, node: Node) -> Account:
         if node.snapshots.current.account_by_name(ACCOUNT) is None:
-            account_id = await accounts.add_account(
-                node.database, ACCOUNT, actor="demo", display_name="演示账号", default_sign=SIGN
-            )
-            await accounts.top_up(
-                node.database, account_id, BALANCE, "演示额度", actor="demo", ids=node.ids.next
-            )
+            change = _change(node)
+            account_id = await accounts.add(change, ACCOUNT, display_name="演示账号", default_sign=SIGN)
+            await accounts.top_up(change, account_id, BALANCE, "演示额度")
             for name in ("frequency", "identical_seconds"):  # people try the same thing again and again
-                await policies.put(node.database, name, "off", actor="demo")
+                await policies.put(change, name, "off")
             await node.snapshots.follow()
         account = node.snapshots.current.account_by_name(ACCOUNT)
         if account is None:

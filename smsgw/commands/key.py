@@ -11,7 +11,6 @@ import click
 from smsgw.commands.account import account_id
 from smsgw.commands.base import (
     Context,
-    actor,
     json_option,
     pass_context,
     print_json,
@@ -19,12 +18,15 @@ from smsgw.commands.base import (
     run_async,
 )
 from smsgw.core.ids import CHINA
-from smsgw.store.config import keys
+from smsgw.core.keys import MAX_REQUESTS_PER_SECOND, REQUESTS_PER_SECOND, Network
+from smsgw.core.permissions import SCOPES
+from smsgw.platform.keys import queries, service
+from smsgw.platform.keys.model import NewKey
 
 EXPIRY = click.DateTime(["%Y-%m-%d"])
 
 
-def _networks(texts: tuple[str, ...]) -> tuple[keys.Network, ...]:
+def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
     try:
         return tuple(ipaddress.ip_network(n, strict=False) for n in texts)
     except ValueError as exc:
@@ -42,7 +44,7 @@ def key() -> None:
 
 @key.command("add")
 @click.argument("account_name", metavar="ACCOUNT")
-@click.option("--scope", "scopes", multiple=True, help=f"One of {', '.join(keys.SCOPES)}; may be repeated.")
+@click.option("--scope", "scopes", multiple=True, help=f"One of {', '.join(SCOPES)}; may be repeated.")
 @click.option(
     "--test", is_flag=True, help="Messages go to a simulated carrier inside the daemon and cost nothing."
 )
@@ -52,8 +54,8 @@ def key() -> None:
 @click.option("--expires", type=EXPIRY, help="Day after which it is good no more (China), as 2026-12-31.")
 @click.option(
     "--requests-per-second",
-    type=click.IntRange(1, keys.MAX_REQUESTS_PER_SECOND),
-    default=keys.REQUESTS_PER_SECOND,
+    type=click.IntRange(1, MAX_REQUESTS_PER_SECOND),
+    default=REQUESTS_PER_SECOND,
     show_default=True,
     help="Calls of the API; twice as many may come at once.",
 )
@@ -76,11 +78,10 @@ async def key_add(
     async with ctx.database() as database:
         owner = await account_id(database, account_name)
         options: dict[str, Any] = {"scopes": scopes} if scopes else {}
-        new = await keys.add_key(
-            database,
+        new = await service.add(
+            ctx.change(database),
             sealer,
             owner,
-            actor=actor().label,
             test=test,
             ip_allow=allowed,
             expires_at=_end_of(expires),
@@ -91,7 +92,7 @@ async def key_add(
     _show(new, as_json)
 
 
-def _show(new: keys.NewKey, as_json: bool) -> None:
+def _show(new: NewKey, as_json: bool) -> None:
     if as_json:
         print_json({"key_id": new.key_id, "secret": new.secret, "bearer": new.bearer})
     else:
@@ -109,7 +110,7 @@ async def key_list(ctx: Context, account_name: str, as_json: bool) -> None:
     """Keys, of an account or all, with when and from where they were last used."""
     async with ctx.database() as database:
         owners = [await account_id(database, account_name)] if account_name else None
-        lines = await keys.list_keys(database, accounts=owners)
+        lines = await queries.keys(database, accounts=owners)
     if as_json:
         print_json(lines)
     else:
@@ -130,7 +131,7 @@ async def key_list(ctx: Context, account_name: str, as_json: bool) -> None:
 )
 @click.option("--expires", type=EXPIRY, help="Day after which it is good no more (China).")
 @click.option("--no-expiry", is_flag=True, help="It does not expire.")
-@click.option("--requests-per-second", type=click.IntRange(1, keys.MAX_REQUESTS_PER_SECOND))
+@click.option("--requests-per-second", type=click.IntRange(1, MAX_REQUESTS_PER_SECOND))
 @pass_context
 @run_async
 async def key_set(
@@ -154,7 +155,7 @@ async def key_set(
 
 async def _change(ctx: Context, key_id: str, changes: dict[str, Any]) -> None:
     async with ctx.database() as database:
-        await keys.set_key(database, key_id, changes, actor=actor().label)
+        await service.edit(ctx.change(database), key_id, changes)
     await ctx.tell_daemon()
 
 
@@ -185,7 +186,7 @@ async def key_rotate(ctx: Context, key_id: str, as_json: bool) -> None:
     """Give a key a new secret and bearer token, shown once. The old ones stay good until `key retire`."""
     sealer = ctx.sealer()
     async with ctx.database() as database:
-        new = await keys.rotate_key(database, sealer, key_id, actor=actor().label)
+        new = await service.rotate(ctx.change(database), sealer, key_id)
     await ctx.tell_daemon()
     _show(new, as_json)
 
@@ -197,6 +198,6 @@ async def key_rotate(ctx: Context, key_id: str, as_json: bool) -> None:
 async def key_retire(ctx: Context, key_id: str) -> None:
     """Refuse the secret and token from before the rotation."""
     async with ctx.database() as database:
-        await keys.retire_key(database, key_id, actor=actor().label)
+        await service.retire(ctx.change(database), key_id)
     await ctx.tell_daemon()
     click.echo(f"key {key_id}: only the new secret and token are good now")

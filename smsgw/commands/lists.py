@@ -4,7 +4,6 @@ send from, and what operators may adjust."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import click
 
+from smsgw.commands.account import account_id
 from smsgw.commands.base import (
     Context,
     Failed,
@@ -25,12 +25,16 @@ from smsgw.commands.base import (
 from smsgw.core import settings as core_settings
 from smsgw.core.blocklist import MANUAL, SOURCES, Scope
 from smsgw.core.numbers import InvalidNumber, mask, normalize
+from smsgw.platform.accounts import queries as account_queries
+from smsgw.platform.accounts import service as account_service
+from smsgw.platform.accounts.extensions import MATCHED_DAYS
+from smsgw.platform.lists import queries, service
+from smsgw.platform.lists.model import BlockEntry
+from smsgw.platform.settings import queries as settings_queries
+from smsgw.platform.settings import service as settings_service
 from smsgw.runtime import clock
-from smsgw.store.config import accounts, blocklist, codes
-from smsgw.store.config import settings as settings_store
-from smsgw.store.config.extensions import MATCHED_DAYS
+from smsgw.store.config import codes
 from smsgw.store.engine.database import Database
-from smsgw.store.messages import complaints
 
 MAX_IMPORT = 2_000_000
 TYPES = click.Choice(("otp", "notice", "marketing"))
@@ -46,10 +50,7 @@ def _number(text: str) -> str:
 async def _scope(database: Database, account: str, kind: str, sign: str) -> Scope:
     if not account:
         return Scope(0, kind, sign)
-    for row in await accounts.list_accounts(database):
-        if row.account.name == account:
-            return Scope(row.account.id, kind, sign)
-    raise Failed(f"no account {account}; see: smsgwctl account list")
+    return Scope(await account_id(database, account), kind, sign)
 
 
 # --- block list ------------------------------------------------------------------------------------------------------
@@ -102,8 +103,8 @@ async def block_add(
     wanted = [_number(n) for n in numbers]
     async with ctx.database() as database:
         scope = await _scope(database, account, kind or "", sign)
-        await blocklist.add(
-            database, wanted, scope, source, reason, actor=actor().label, expires_at=_until(days), ids=ctx.ids()
+        await service.block(
+            ctx.change(database), wanted, scope, source, reason, expires_at=_until(days), tell=True
         )
     await ctx.tell_daemon()
     click.echo(f"{len(wanted)} number(s) blocked")
@@ -142,8 +143,8 @@ async def block_import(
         raise Failed(f"at most {MAX_IMPORT} numbers")
     async with ctx.database() as database:
         scope = await _scope(database, account, kind or "", sign)
-        await blocklist.add(
-            database, wanted, scope, source, reason or file.name, actor=actor().label, expires_at=_until(days)
+        await service.block(
+            ctx.change(database), wanted, scope, source, reason or file.name, expires_at=_until(days)
         )
     await ctx.tell_daemon()
     click.echo(f"{len(wanted)} number(s) blocked")
@@ -164,7 +165,7 @@ async def block_remove(
     """Take an entry off the list: that with exactly these conditions."""
     async with ctx.database() as database:
         scope = None if everything else await _scope(database, account, kind or "", sign)
-        gone = await blocklist.remove(database, _number(number), scope, actor=actor().label, reason=reason)
+        gone = await service.unblock(ctx.change(database), _number(number), scope, reason=reason)
     if not gone:
         raise Failed(f"no such entry; see: smsgwctl block find {number}")
     await ctx.tell_daemon()
@@ -174,13 +175,12 @@ async def block_remove(
 _COLUMNS = ("number", "scope", "source", "reason", "actor", "since", "expires_at")
 
 
-def _line(row: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
-    number = str(row["number"])
-    conditions = {"account": row["account"], "type": row["type"], "sign": row["sign"]}
+def _line(entry: BlockEntry, *, whole: bool) -> dict[str, Any]:
+    conditions = {"account": entry.account, "type": entry.type, "sign": entry.sign}
     scope = " ".join(f"{k}={v}" for k, v in conditions.items() if v) or "global"
     return {
-        "number": number if whole else mask(number), "scope": scope, "source": row["source"],
-        "reason": row["reason"], "actor": row["actor"], "since": row["since"], "expires_at": row["expires_at"],
+        "number": entry.number if whole else mask(entry.number), "scope": scope, "source": entry.source,
+        "reason": entry.reason, "actor": entry.actor, "since": entry.since, "expires_at": entry.expires_at,
     }  # fmt: skip
 
 
@@ -192,7 +192,8 @@ def _line(row: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
 async def block_find(ctx: Context, number: str, as_json: bool) -> None:
     """All entries of a number."""
     async with ctx.database() as database:
-        lines = [_line(dict(row), whole=True) for row in await blocklist.find(database, _number(number))]
+        found = await queries.find(database, _number(number), accounts=None)
+    lines = [_line(entry, whole=True) for entry in found]
     if as_json:
         print_json(lines)
     else:
@@ -209,9 +210,9 @@ async def block_find(ctx: Context, number: str, as_json: bool) -> None:
 async def block_list(ctx: Context, source: str | None, limit: int, unmask: bool, as_json: bool) -> None:
     """The newest entries, and how many there are."""
     async with ctx.database() as database:
-        counts = await blocklist.count(database)
-        rows = await blocklist.list_(database, source=source or "", limit=limit)
-    lines = [_line(dict(row), whole=unmask) for row in rows]
+        counts = await queries.count(database, accounts=None)
+        newest = await queries.page(database, accounts=None, source=source, limit=limit)
+    lines = [_line(entry, whole=unmask) for entry in newest]
     if as_json:
         print_json({"counts": counts, "entries": lines})
         return
@@ -242,15 +243,9 @@ async def complaint_add(
     """Enter a complaint; the number gets no marketing any more."""
     e164 = _number(number)
     async with ctx.database() as database:
-        days = (await settings_store.load(database)).complaint_days
-        entered = await complaints.add(
-            database, e164, sign=sign, channel=channel, note=note, actor=actor().label, days=days
+        entered = await service.enter_complaint(
+            ctx.change(database), e164, sign=sign, channel=channel, note=note, block_number=not no_block
         )
-        if not no_block:
-            reason = f"complaint {entered.id}"
-            await blocklist.add(
-                database, [e164], Scope(0, "marketing", ""), "complaint", reason, actor=actor().label
-            )
     await ctx.tell_daemon()
     if as_json:
         print_json(asdict(entered))
@@ -267,11 +262,8 @@ async def complaint_add(
 async def complaint_list(ctx: Context, limit: int, as_json: bool) -> None:
     """The newest complaints."""
     async with ctx.database() as database:
-        rows = await complaints.list_(database, limit=limit)
-    lines = [
-        dict(row) | {"number": mask(row["number"]), "message_id": str(row["message_id"] or "")}
-        for row in rows
-    ]
+        newest = await queries.newest_complaints(database, accounts=None, limit=limit)
+    lines = [asdict(c) | {"number": mask(c.number), "message_id": str(c.message_id or "")} for c in newest]
     if as_json:
         print_json(lines)
     else:
@@ -289,8 +281,8 @@ async def complaint_list(ctx: Context, limit: int, as_json: bool) -> None:
 async def complaint_rates(ctx: Context, as_json: bool) -> None:
     """Complaints per million sent, by channel and signature, against the ceiling."""
     async with ctx.database() as database:
-        limits = await settings_store.load(database)
-        found = await complaints.rates(database, limits)
+        limits = await settings_queries.current(database)
+        found = await queries.complaint_rates(database, limits)
     lines = [
         {
             "of": "sign" if r.channel_id is None else "channel", "name": r.name, "complaints": r.complaints,
@@ -331,11 +323,10 @@ async def access_code_move(ctx: Context, channel: str, account: str, sign: str, 
         if channel:
             before = await codes.move_channel(database, channel, to, actor=actor().label)
         else:
-            before = await codes.move_extension(database, account, sign, to, actor=actor().label)
+            owner = await account_queries.id_of(database, account)
+            before = await account_service.move_extension(ctx.change(database), owner, sign, to)
     await ctx.tell_daemon()
-    click.echo(
-        f"{before or '(none)'} → {to}; replies to the former are matched for {MATCHED_DAYS} days"
-    )
+    click.echo(f"{before or '(none)'} → {to}; replies to the former are matched for {MATCHED_DAYS} days")
 
 
 @access_code.command("list")
@@ -345,7 +336,7 @@ async def access_code_move(ctx: Context, channel: str, account: str, sign: str, 
 async def access_code_list(ctx: Context, as_json: bool) -> None:
     """All codes, then the former ones that are still matched."""
     async with ctx.database() as database:
-        lines = [dict(row) for row in await codes.list_(database)]
+        lines = [dict(row) for row in await account_queries.codes(database)]
     if as_json:
         print_json(lines)
     else:
@@ -367,7 +358,7 @@ def setting() -> None:
 async def setting_list(ctx: Context, as_json: bool) -> None:
     """All settings."""
     async with ctx.database() as database:
-        values = asdict(await settings_store.load(database))
+        values = asdict(await settings_queries.current(database))
     if as_json:
         print_json(values)
     else:
@@ -390,5 +381,5 @@ async def setting_set(ctx: Context, name: str, values: tuple[str, ...]) -> None:
         except ValueError:
             value = values[0]
     async with ctx.database() as database:
-        await settings_store.put(database, name, value, actor=actor().label)
+        await settings_service.put(ctx.change(database), name, value)
     await ctx.tell_daemon()

@@ -10,7 +10,6 @@ import click
 from smsgw.commands.base import (
     Context,
     Failed,
-    actor,
     json_option,
     pass_context,
     print_json,
@@ -21,8 +20,7 @@ from smsgw.commands.base import (
 )
 from smsgw.core.numbers import mask
 from smsgw.core.states import DECISIONS, STATUS_ZH
-from smsgw.store.messages import lookup
-from smsgw.store.records import audit
+from smsgw.platform.messages import queries, service
 
 TYPES = click.Choice(("otp", "notice", "marketing"))
 
@@ -114,9 +112,7 @@ async def explain(
 async def trace(ctx: Context, message_id: int, unmask: bool, as_json: bool) -> None:
     """The story of one message, from acceptance to the customer's acknowledgement."""
     async with ctx.database() as database:
-        story = await lookup.trace_message(database, message_id, accounts=None)
-        if story is not None:
-            await audit.record(database, actor(), "message.read", f"message/{message_id}", after={"unmasked": unmask})
+        story = await service.read(ctx.change(database), message_id, unmasked=unmask)
     if story is None:
         raise Failed(f"no message {message_id}")
     message = story.message
@@ -181,7 +177,7 @@ def unknown() -> None:
 async def unknown_list(ctx: Context, limit: int, as_json: bool) -> None:
     """Written to a carrier, and the answer was lost; oldest first."""
     async with ctx.database() as database:
-        rows = await lookup.list_unknown(database, limit=limit)
+        rows = await queries.unknown(database, limit=limit)
     lines = [
         {
             "message_id": str(r["id"]), "part": r["part"], "account": r["account_name"], "channel": r["channel_name"],

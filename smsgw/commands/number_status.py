@@ -11,7 +11,6 @@ import click
 from smsgw.commands.base import (
     Context,
     Failed,
-    actor,
     json_option,
     pass_context,
     print_json,
@@ -20,11 +19,10 @@ from smsgw.commands.base import (
 )
 from smsgw.core.number_state import SOURCE_ZH, STATE_ZH, NumberState, parse
 from smsgw.core.numbers import InvalidNumber, mask, normalize
+from smsgw.platform.numbers import queries, service
+from smsgw.platform.numbers.model import KnownNumber
+from smsgw.platform.settings import queries as settings
 from smsgw.runtime import clock
-from smsgw.store.config import number_status as store
-from smsgw.store.config import settings as settings_store
-from smsgw.store.engine.database import Database, Row
-from smsgw.store.records import audit
 
 STATES = click.Choice([str(s) for s in NumberState])
 _COLUMNS = ("number", "state", "meaning", "source", "code", "at")
@@ -42,16 +40,11 @@ def _number(text: str) -> str:
         raise Failed(f"{text}: {exc}") from exc
 
 
-def _line(row: Row, *, whole: bool) -> dict[str, object]:
-    written = str(row["number"])
+def _line(one: KnownNumber, *, whole: bool) -> dict[str, object]:
     return {
-        "number": written if whole else mask(written), "state": row["state"], "meaning": STATE_ZH[row["state"]],
-        "source": SOURCE_ZH[row["source"]], "code": row["code"], "at": row["at"],
+        "number": one.number if whole else mask(one.number), "state": one.state,
+        "meaning": STATE_ZH[NumberState(one.state)], "source": SOURCE_ZH[one.source], "code": one.code, "at": one.at,
     }  # fmt: skip
-
-
-async def _days(database: Database) -> int:
-    return (await settings_store.load(database)).number_status_days
 
 
 @number_status.command("import")
@@ -80,17 +73,17 @@ async def status_import(ctx: Context, file: Path, state: str, days_old: int) -> 
                     wanted[normalize(cells[0])] = parse(said)
                 except ValueError as exc:
                     problems.append(f"line {line}: {','.join(cells)[:40]}: {exc}")
-                if len(problems) > 20 or len(wanted) > store.MAX_KNOWN:
+                if len(problems) > 20 or len(wanted) > service.MAX_KNOWN:
                     break
     except (UnicodeDecodeError, csv.Error) as exc:
         raise Failed(f"{file} cannot be read: {exc}") from exc
     if problems:
         raise Failed("\n".join(["nothing was imported:", *problems[:20]]))
-    if len(wanted) > store.MAX_KNOWN:
-        raise Failed(f"at most {store.MAX_KNOWN} numbers")
+    if len(wanted) > service.MAX_KNOWN:
+        raise Failed(f"at most {service.MAX_KNOWN} numbers")
     async with ctx.database() as database:
         at = clock.now() - timedelta(days=days_old)
-        changed = await store.put(database, wanted, at, actor=actor().label)
+        changed = await service.learn(ctx.change(database), wanted, at)
     await ctx.tell_daemon()
     click.echo(f"{len(wanted)} numbers read, {changed} entries new or changed")
 
@@ -103,8 +96,9 @@ async def status_import(ctx: Context, file: Path, state: str, days_old: int) -> 
 async def status_find(ctx: Context, numbers: tuple[str, ...], as_json: bool) -> None:
     """What is known of numbers and not too old (setting number_status_days)."""
     async with ctx.database() as database:
-        found = await store.get(database, [_number(n) for n in numbers], await _days(database))
-    lines = [_line(row, whole=True) for row in found.values()]
+        days = (await settings.current(database)).number_status_days
+        found = await queries.known(database, [_number(n) for n in numbers], days)
+    lines = [_line(one, whole=True) for one in found.values()]
     if as_json:
         print_json(lines)
     else:
@@ -121,12 +115,13 @@ async def status_find(ctx: Context, numbers: tuple[str, ...], as_json: bool) -> 
 async def status_list(ctx: Context, state: str | None, limit: int, unmask: bool, as_json: bool) -> None:
     """What was learned or imported last, and how many numbers there are of each state."""
     async with ctx.database() as database:
-        days = await _days(database)
-        counts = await store.count(database, days)
-        rows = await store.list_(database, days, state=state or "", limit=limit)
+        days = (await settings.current(database)).number_status_days
+        counts = await queries.count(database, days)
         if unmask:
-            await audit.record(database, actor(), "numbers.unmask", "number-status", after={"numbers": len(rows)})
-    lines = [_line(row, whole=unmask) for row in rows]
+            newest = await service.unmask(ctx.change(database), days, state=state or "", limit=limit)
+        else:
+            newest = await queries.newest(database, days, state=state or "", limit=limit)
+    lines = [_line(one, whole=unmask) for one in newest]
     if as_json:
         print_json({"counts": counts, "entries": lines})
         return
@@ -143,7 +138,7 @@ async def status_list(ctx: Context, state: str | None, limit: int, unmask: bool,
 async def status_remove(ctx: Context, numbers: tuple[str, ...]) -> None:
     """Forget what is known of numbers."""
     async with ctx.database() as database:
-        gone = await store.remove(database, [_number(n) for n in numbers], actor=actor().label)
+        gone = await service.forget(ctx.change(database), [_number(n) for n in numbers])
     if not gone:
         raise Failed("nothing is known of them")
     await ctx.tell_daemon()

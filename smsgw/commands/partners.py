@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 from typing import Any
 
 import click
@@ -11,7 +10,6 @@ import click
 from smsgw.commands.base import (
     Context,
     Failed,
-    actor,
     ask_password,
     json_option,
     pass_context,
@@ -20,9 +18,10 @@ from smsgw.commands.base import (
     print_table,
     run_async,
 )
+from smsgw.core.errors import Invalid
 from smsgw.core.partners import PROTOCOLS
-from smsgw.store.config import accounts
-from smsgw.store.config import partners as store
+from smsgw.platform.accounts.queries import id_of
+from smsgw.platform.partners import queries, service
 
 BIND_COLUMNS = (
     "protocol", "user", "account", "version", "mode", "ip", "submits", "refused", "unanswered", "deliveries", "window",
@@ -128,14 +127,12 @@ async def partner_add(
         password = ask_password()
     sealer = ctx.sealer()
     async with ctx.database() as database:
-        account_id = next(
-            (row.account.id for row in await accounts.list_accounts(database) if row.account.name == account),
-            None,
-        )
-        if account_id is None:
-            raise Failed(f"no account {account}")
-        partner_id = await store.add_partner(
-            database, sealer, account_id, protocol, username, password, fields, actor=actor().label
+        try:
+            account_id = await id_of(database, account)
+        except Invalid as exc:
+            raise Failed(f"no account {account}") from exc
+        partner_id = await service.add(
+            ctx.change(database), sealer, account_id, protocol, username, password, fields
         )
     await ctx.tell_daemon()
     if as_json:
@@ -165,7 +162,7 @@ async def partner_set(
         raise click.UsageError("nothing to change; see --help")
     sealer = ctx.sealer()
     async with ctx.database() as database:
-        await store.set_partner(database, sealer, user, protocol, fields, password=password, actor=actor().label)
+        await service.edit(ctx.change(database), sealer, user, protocol, fields, password=password)
     await ctx.tell_daemon()
 
 
@@ -177,7 +174,7 @@ async def partner_set(
 async def partner_remove(ctx: Context, user: str, protocol: str | None) -> None:
     """Take a login away and end its binds. Its messages stay; their reports can be pulled."""
     async with ctx.database() as database:
-        await store.remove_partner(database, user, protocol, actor=actor().label)
+        await service.remove(ctx.change(database), user, protocol)
     await ctx.tell_daemon()
 
 
@@ -189,7 +186,7 @@ async def partner_remove(ctx: Context, user: str, protocol: str | None) -> None:
 async def partner_kick(ctx: Context, user: str, protocol: str | None) -> None:
     """End its binds on all nodes within seconds. It may bind again: to keep it out, use ``partner set --stop``."""
     async with ctx.database() as database:
-        n = await store.kick(database, user, protocol, actor=actor().label)
+        n = await service.kick(ctx.change(database), user, protocol)
     click.echo(f"{n} binds are being ended")
 
 
@@ -200,11 +197,7 @@ async def partner_kick(ctx: Context, user: str, protocol: str | None) -> None:
 async def partner_list(ctx: Context, as_json: bool) -> None:
     """Logins, and the binds of all nodes."""
     async with ctx.database() as database:
-        rows = await store.list_partners(database)
-    lines = [
-        {**row, "ip_allow": [str(n) for n in row["ip_allow"]], "binds": json.loads(row["binds"])}
-        for row in rows
-    ]
+        lines = await queries.partners(database)
     if as_json:
         print_json(lines)
         return

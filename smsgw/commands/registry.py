@@ -10,7 +10,6 @@ import click
 from smsgw.commands.base import (
     Context,
     Failed,
-    actor,
     json_option,
     pass_context,
     print_json,
@@ -20,8 +19,8 @@ from smsgw.commands.base import (
 from smsgw.commands.content import TYPES, account_id_of
 from smsgw.core.ids import CHINA
 from smsgw.core.templates import CARRIERS, DEFAULT_LENGTH, Form, Registration, Review, Variable
-from smsgw.platform.content import registry
-from smsgw.platform.content.registry import SIGN, TEMPLATE, Entry
+from smsgw.platform.content import queries, service
+from smsgw.platform.content.model import SIGN, TEMPLATE, Entry
 
 
 @click.group()
@@ -50,8 +49,8 @@ async def sign_add(
     until = expires.replace(tzinfo=CHINA) if expires else None
     async with ctx.database() as database:
         owner = await account_id_of(database, account)
-        id_ = await registry.add_sign(
-            database, owner, text, source=source, note=note, expires_at=until, actor=actor().label
+        id_ = await service.add_sign(
+            ctx.change(database), owner, text, source=source, note=note, expires_at=until
         )
     await ctx.tell_daemon()
     _made(id_, as_json, "sign")
@@ -83,8 +82,8 @@ async def template_add(
         given[called] = Variable(Form(form), int(most or DEFAULT_LENGTH[Form(form)]))
     async with ctx.database() as database:
         owner = await account_id_of(database, account)
-        id_ = await registry.add_template(
-            database, owner, name, kind, content, given, sign=sign_, actor=actor().label
+        id_ = await service.add_template(
+            ctx.change(database), owner, name, kind, content, given, sign=sign_
         )
     await ctx.tell_daemon()
     _made(id_, as_json, "template")
@@ -117,7 +116,7 @@ def _commands(group: click.Group, kind: str, columns: tuple[str, ...]) -> None:
         """The newest, and how they stand."""
         async with ctx.database() as database:
             seen = [await account_id_of(database, account)] if account else None
-            found = await registry.list_(database, kind, accounts=seen, state=state or "", limit=limit)
+            found = await queries.page(database, kind, accounts=seen, state=state or "", limit=limit)
         lines = [_line(e) for e in found]
         if as_json:
             print_json(lines)
@@ -132,7 +131,7 @@ def _commands(group: click.Group, kind: str, columns: tuple[str, ...]) -> None:
     async def show(ctx: Context, id_: int, as_json: bool) -> None:
         """Everything about one."""
         async with ctx.database() as database:
-            line = _line(await registry.get(database, kind, id_, accounts=None))
+            line = _line(await queries.get(database, kind, id_, accounts=None))
         if as_json:
             print_json(line)
         else:
@@ -141,7 +140,7 @@ def _commands(group: click.Group, kind: str, columns: tuple[str, ...]) -> None:
 
     async def decide(ctx: Context, id_: int, state: Review, reason: str) -> None:
         async with ctx.database() as database:
-            await registry.review(database, kind, id_, state, reason=reason, actor=actor().label, ids=ctx.ids())
+            await service.review(ctx.change(database), kind, id_, state, reason=reason)
         await ctx.tell_daemon()
         click.echo(f"{kind} {id_}: {state.value}")
 
@@ -172,10 +171,8 @@ def _commands(group: click.Group, kind: str, columns: tuple[str, ...]) -> None:
     async def register(ctx: Context, id_: int, state: str, carriers: tuple[str, ...], note: str) -> None:
         """What carriers say of it (报备)."""
         async with ctx.database() as database:
-            await registry.register(
-                database, kind, id_, carriers or CARRIERS, Registration(state), note=note, actor=actor().label,
-                ids=ctx.ids(),
-            )  # fmt: skip
+            change = ctx.change(database)
+            await service.register(change, kind, id_, carriers or CARRIERS, Registration(state), note=note)
         await ctx.tell_daemon()
         click.echo(f"{kind} {id_}: {state} with {', '.join(carriers or CARRIERS)}")
 

@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 
 import click
 
+from smsgw.commands.account import account_id
 from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
+from smsgw.platform.statistics import queries, service
+from smsgw.platform.statistics.model import DIMENSIONS, STATUSES
 from smsgw.runtime import clock
-from smsgw.store.config import accounts
-from smsgw.store.messages import daily
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -22,7 +23,7 @@ def stats() -> None:
 
 
 @stats.command("show")
-@click.option("--by", "group", default="day", help=f"Comma-separated: {', '.join(daily.DIMENSIONS)}.")
+@click.option("--by", "group", default="day", help=f"Comma-separated: {', '.join(DIMENSIONS)}.")
 @click.option("--from", "first", type=_DAY, help="First day; 7 days are shown without one.")
 @click.option("--to", "last", type=_DAY, help="Last day; today without one.")
 @click.option("--account", help="Only this account.")
@@ -39,23 +40,15 @@ async def stats_show(
     to = last.date() if last else clock.now().astimezone(CHINA).date()
     names = group.split(",")
     async with ctx.database() as database:
-        only = None
-        if account is not None:
-            only = [
-                row.account.id
-                for row in await accounts.list_accounts(database)
-                if row.account.name == account
-            ]
-            if not only:
-                raise Failed(f"no account {account}; see: smsgwctl account list")
-        lines = await daily.ask(
+        only = None if account is None else [await account_id(database, account)]
+        lines = await queries.by_day(
             database, first=first.date() if first else to - timedelta(days=6), last=to, group=names,
             accounts=only, type_=type_, sign=sign,
         )  # fmt: skip
     rows = [
         {name: str(value) for name, value in line.keys.items()}
         | {"accepted": line.accepted, "parts": line.parts, "units": line.units}
-        | {status: line.ended.get(status, 0) for status in daily.STATUSES}
+        | {status: line.ended.get(status, 0) for status in STATUSES}
         for line in lines
     ]
     if as_json:
@@ -63,7 +56,7 @@ async def stats_show(
         return
     print_table(
         rows,
-        (*dict.fromkeys(names), "accepted", "parts", "units", *daily.STATUSES),
+        (*dict.fromkeys(names), "accepted", "parts", "units", *STATUSES),
         empty="nothing was sent",
     )
 
@@ -78,5 +71,5 @@ async def stats_recount(ctx: Context, day: datetime) -> None:
     if day.date() < oldest:
         raise Failed(f"reports are kept since {oldest}; an older day cannot be counted again")
     async with ctx.database() as database:
-        await daily.recount(database, day.date())
+        await service.recount(database, day.date())
     click.echo(f"{day:%Y-%m-%d} counted anew")

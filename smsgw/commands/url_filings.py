@@ -8,7 +8,6 @@ import click
 
 from smsgw.commands.base import (
     Context,
-    actor,
     json_option,
     pass_context,
     print_json,
@@ -18,9 +17,8 @@ from smsgw.commands.base import (
 from smsgw.commands.content import account_id_of
 from smsgw.core.templates import CARRIERS
 from smsgw.core.url_filings import FILING_ZH, Filing, found_in
-from smsgw.platform.content import url_filings
-from smsgw.platform.content.url_filings import FiledLink
-from smsgw.store.config.policies import load_links
+from smsgw.platform.url_filings import queries, service
+from smsgw.platform.url_filings.model import FiledLink
 
 _COLUMNS = ("id", "target", "account", "icp", "CMCC", "CUCC", "CTCC", "CBN", "note")
 
@@ -61,7 +59,7 @@ async def link_file(ctx: Context, target: str, account: str, icp: str, note: str
     """File a domain (with all below it) or the beginning of a link (t.cn/abc); once more after a refusal."""
     async with ctx.database() as database:
         owner = await account_id_of(database, account)
-        filed = await url_filings.file(database, owner, target, icp=icp, note=note, actor=actor().label)
+        filed = await service.file(ctx.change(database), owner, target, icp=icp, note=note)
     await ctx.tell_daemon()
     if as_json:
         print_json(_json(filed))
@@ -83,7 +81,7 @@ async def link_file(ctx: Context, target: str, account: str, icp: str, note: str
 async def link_set(ctx: Context, id_: int, state: str, carriers: tuple[str, ...], note: str) -> None:
     """How a filing stands with carriers: pending 待报备, submitted 报备中, registered 通过, refused 驳回."""
     async with ctx.database() as database:
-        filed = await url_filings.set_state(database, id_, Filing(state), carriers, note=note, actor=actor().label)
+        filed = await service.set_state(ctx.change(database), id_, Filing(state), carriers, note=note)
     await ctx.tell_daemon()
     click.echo(f"link {filed.id}: " + ", ".join(f"{c} {s.state.value}" for c, s in filed.carriers.items()))
 
@@ -98,7 +96,7 @@ async def link_list(ctx: Context, account: str, limit: int, as_json: bool) -> No
     """The newest filings, and how they stand."""
     async with ctx.database() as database:
         seen = [await account_id_of(database, account)] if account else None
-        found = await url_filings.list_(database, accounts=seen, limit=limit)
+        found = await queries.page(database, accounts=seen, limit=limit)
     if as_json:
         print_json([_json(one) for one in found])
     else:
@@ -112,7 +110,7 @@ async def link_list(ctx: Context, account: str, limit: int, as_json: bool) -> No
 async def link_remove(ctx: Context, id_: int) -> None:
     """Take back a filing."""
     async with ctx.database() as database:
-        await url_filings.remove(database, id_, actor=actor().label)
+        await service.remove(ctx.change(database), id_)
     await ctx.tell_daemon()
     click.echo(f"link {id_} removed")
 
@@ -127,7 +125,7 @@ async def link_test(ctx: Context, text: str, account: str, as_json: bool) -> Non
     """Which links are found in a text, and which carriers have them on file."""
     async with ctx.database() as database:
         owner = await account_id_of(database, account)
-        book = await load_links(database)
+        book = await queries.book(database)
     lines = [
         {"link": one.text, "host": one.host, "path": one.path,
          "registered": [c for c in CARRIERS if book.filed(one, (owner,), (c,))]}

@@ -12,30 +12,30 @@ import click
 from smsgw.commands.base import (
     Context,
     Failed,
-    actor,
     json_option,
     pass_context,
     print_json,
     print_table,
     run_async,
 )
+from smsgw.core.errors import Invalid
 from smsgw.core.webhooks import TYPES, Way, kind_of, type_of
+from smsgw.platform.accounts.queries import id_of
+from smsgw.platform.webhooks import queries, service
+from smsgw.platform.webhooks.model import MAX_REDELIVERED, STATES, Wanted
 from smsgw.runtime import clock
-from smsgw.store.config import webhooks
-from smsgw.store.config.webhooks import EventSetting, Wanted
 from smsgw.store.engine.database import Database
-from smsgw.store.messages import pushing
 
-STATES = click.Choice(pushing.STATES)
+STATE = click.Choice(STATES)
 WAYS = click.Choice([str(w) for w in Way])
 TYPE = click.Choice(list(TYPES))
 
 
 async def _account(database: Database, name: str) -> int:
-    account_id: int | None = await database.fetchval("SELECT id FROM account WHERE name = $1", name)
-    if account_id is None:
-        raise Failed(f"no account {name}")
-    return account_id
+    try:
+        return await id_of(database, name)
+    except Invalid as exc:
+        raise Failed(f"no account {name}") from exc
 
 
 @click.group()
@@ -51,11 +51,11 @@ def webhook() -> None:
 async def webhook_list(ctx: Context, account: str | None, as_json: bool) -> None:
     """Endpoints of an account, or of all."""
     async with ctx.database() as database:
-        account_id = await _account(database, account) if account else None
-        rows = await webhooks.list_endpoints(database, account_id)
+        seen = (await _account(database, account),) if account else None
+        rows = await queries.endpoints(database, seen)
         lines = []
         for row in rows:
-            setting = await webhooks.setting(database, row.account_id)
+            setting = await queries.setting(database, row.account_id)
             lines.append(asdict(row) | {"way": setting.way})
     if as_json:
         print_json(lines)
@@ -87,11 +87,11 @@ async def webhook_way(
     """How an account gets its events: pull, webhook or bind (the partner's connection)."""
     async with ctx.database() as database:
         account_id = await _account(database, account)
-        now = await webhooks.setting(database, account_id)
+        now = await queries.setting(database, account_id)
         if way is not None or balance_below is not None:
-            below = now.balance_below if balance_below is None else balance_below or None
-            now = EventSetting(way or now.way, below)
-            await webhooks.set_setting(database, account_id, now, actor=actor().label)
+            now = await service.edit_setting(
+                ctx.change(database), account_id, way=way, balance_below=balance_below
+            )
     await ctx.tell_daemon()
     if as_json:
         print_json(asdict(now))
@@ -125,10 +125,9 @@ async def webhook_set(
     reach = ctx.settings.webhooks.reach
     async with ctx.database() as database:
         account_id = await _account(database, account)
-        secret = await webhooks.put_endpoint(
-            database, ctx.sealer(), account_id, Wanted(name, url, events, hosts, given), reach, actor=actor().label,
-            operator=True,
-        )  # fmt: skip
+        secret = await service.put(
+            ctx.change(database), ctx.sealer(), account_id, Wanted(name, url, events, hosts, given), reach
+        )
     await ctx.tell_daemon()
     if as_json:
         print_json({"account": account, "name": name, "secret": secret})
@@ -144,14 +143,14 @@ async def webhook_set(
 async def webhook_delete(ctx: Context, account: str, name: str) -> None:
     """Remove an endpoint; its events go to the endpoint for the rest, or are pulled."""
     async with ctx.database() as database:
-        await webhooks.delete_endpoint(database, await _account(database, account), name, actor=actor().label)
+        await service.delete(ctx.change(database), await _account(database, account), name)
     await ctx.tell_daemon()
 
 
 async def _switch(ctx: Context, account: str, name: str, *, active: bool) -> None:
     async with ctx.database() as database:
         account_id = await _account(database, account)
-        await webhooks.set_status(database, account_id, name, active=active, actor=actor().label)
+        await service.set_status(ctx.change(database), account_id, name, active=active)
     await ctx.tell_daemon()
 
 
@@ -185,13 +184,12 @@ async def webhook_enable(ctx: Context, account: str, name: str) -> None:
 async def webhook_rotate(ctx: Context, account: str, name: str, keep_old: int, as_json: bool) -> None:
     """A new secret; the present one signs beside it for a while."""
     async with ctx.database() as database:
-        secret = await webhooks.rotate_secret(
-            database,
+        secret = await service.rotate_secret(
+            ctx.change(database),
             ctx.sealer(),
             await _account(database, account),
             name,
             keep_old_hours=keep_old,
-            actor=actor().label,
         )
     await ctx.tell_daemon()
     if as_json:
@@ -220,7 +218,7 @@ async def webhook_test(ctx: Context, account: str, name: str, as_json: bool) -> 
 
 @webhook.command("deliveries")
 @click.argument("account", required=False)
-@click.option("--state", type=STATES)
+@click.option("--state", type=STATE)
 @click.option("--type", "type_", type=TYPE)
 @click.option("--message", type=int, help="Events about this message.")
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
@@ -233,9 +231,9 @@ async def webhook_deliveries(
 ) -> None:  # fmt: skip
     """Events and how their delivery stands, newest first."""
     async with ctx.database() as database:
-        account_id = await _account(database, account) if account else None
-        found = await pushing.list_deliveries(
-            database, account_id, state=state, kind=kind_of(type_) if type_ else None, message_id=message,
+        seen = (await _account(database, account),) if account else None
+        found = await queries.deliveries(
+            database, seen, state=state, kind=kind_of(type_) if type_ else None, message_id=message,
             since=clock.now() - timedelta(days=31), limit=limit,
         )  # fmt: skip
     lines = [
@@ -262,7 +260,7 @@ async def webhook_deliveries(
 
 @webhook.command("redeliver")
 @click.argument("account")
-@click.option("--state", type=STATES, default="dead", show_default=True)
+@click.option("--state", type=STATE, default="dead", show_default=True)
 @click.option("--type", "type_", type=TYPE)
 @click.option(
     "--hours", type=click.IntRange(1, 24 * 31), default=24 * 31, help="Events of so many last hours."
@@ -283,15 +281,15 @@ async def webhook_redeliver(
     async with ctx.database() as database:
         account_id = await _account(database, account)
         while True:
-            done = await pushing.redeliver(
-                database, account_id, state=state, kind=kind_of(type_) if type_ else None,
+            done = await service.redeliver(
+                ctx.change(database), account_id, state=state, kind=kind_of(type_) if type_ else None,
                 since=now - timedelta(hours=hours), until=now, event_ids=events or None, message_ids=messages or None,
                 way=way,
             )  # fmt: skip
             for kind, n in done.items():
                 counts[type_of(kind)] = counts.get(type_of(kind), 0) + n
             # Events that wait stay so: only what leaves its state by this can be gone through in steps.
-            if sum(done.values()) < pushing.MAX_REDELIVERED or state == "waiting":
+            if sum(done.values()) < MAX_REDELIVERED or state == "waiting":
                 break
     if as_json:
         print_json(counts)

@@ -15,6 +15,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 PROTOCOLS = ("smpp", "cmpp")
 MAX_USERNAME = {"smpp": 15, "cmpp": 6}
 """Characters of SMPP system_id, octets of CMPP Source_Addr."""
+MAX_WINDOW = 1000
+"""Of ``Partner.window``."""
 
 
 @dataclass(frozen=True, slots=True)

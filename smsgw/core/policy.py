@@ -13,6 +13,7 @@ from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
 
+from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.core.keywords import WordFilter
 from smsgw.core.model import Account, MessageType
@@ -250,6 +251,12 @@ FORMS: Mapping[str, Callable[[str], Any]] = {
     "abroad_countries": _whole(0, 300),
 }
 """Name of a policy -> what makes its value of text, or raises ``ValueError`` that says what is wanted."""
+
+
+def check_type(type_: str) -> None:
+    """``PARAM_INVALID`` for a type of message that does not exist; "" is all."""
+    if type_ and type_ not in [str(t) for t in MessageType]:
+        raise Invalid("PARAM_INVALID", field="type", reason=f"可选 {', '.join(MessageType)}")
 
 
 def parse(name: str, text: str) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from smsgw.core import retry
 from smsgw.core.code_book import CodeBook
+from smsgw.core.keys import ApiKey
 from smsgw.core.model import Account, ChannelSpec
 from smsgw.core.numbers import Overrides
 from smsgw.core.partners import Partner
@@ -37,7 +38,6 @@ from smsgw.store.config import sections as sections_store
 from smsgw.store.config import settings as settings_store
 from smsgw.store.config import webhooks as webhooks_store
 from smsgw.store.config.codes import AccessCode, Extension
-from smsgw.store.config.keys import ApiKey
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import report_ids as reportids_store

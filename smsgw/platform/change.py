@@ -28,6 +28,9 @@ from smsgw.store.records import audit
 
 JsonObject = Mapping[str, Any]
 
+EVERYBODY = 0
+"""In the place of an account: what holds for all of them. Only whoever may see all may change it."""
+
 
 class Unrecorded(RuntimeError):
     """A unit was left without an entry in the audit log, and without saying that nothing has changed: a mistake of
@@ -119,8 +122,9 @@ class Change:
     ) -> AsyncIterator[Unit]:
         """A transaction for what the permission allows, with this account's data; commits when the block ends.
 
-        ``account_id`` None: what belongs to no single account; for that the actor's scope has to be looked at by the
-        function itself. Inside another unit of the same change it is part of that one, and needs its own entry.
+        ``account_id`` ``EVERYBODY``: what holds for all accounts, for actors whose scope is all. None: what belongs to
+        no account; the actor's scope, if it matters, has to be looked at by the function itself. Inside another unit of
+        the same change it is part of that one, and needs its own entry.
         ``timeout`` in seconds, waiting for a connection included. Raises ``PERMISSION_DENIED``, ``NOT_FOUND`` for an
         account out of the actor's scope, ``STORAGE_UNAVAILABLE``, and ``Unrecorded``.
         """

@@ -14,17 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from changes import by_test
 from harness import until
 from partner_client import PASSWORD, PartnerClient, PartnerSite, cmpp_client, smpp_client, submit, submit_sm
 
 from smsgw.core.guard import PARTNERS
 from smsgw.node import control_client
+from smsgw.platform.partners import service as partners
 from smsgw.protocols.cmpp.pdus import ActiveTest, Deliver, DeliverResp
 from smsgw.protocols.dialects import CMPP30, SMPP34, Dialect
 from smsgw.protocols.pdu import RESPONSE, Pdu
 from smsgw.protocols.smpp.pdus import EnquireLink
 from smsgw.runtime import aio
-from smsgw.store.config import partners
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
@@ -91,9 +92,7 @@ def calls(n_regular: int) -> Iterator[Call]:
         attacker = f"127.0.2.{1 + n // 20 % ATTACKERS}"
         if turn < 3:
             protocol, user, ip = next(right)
-            yield Call(
-                "right", protocol, user, PASSWORD, ip, MODES[n // 7 % 3], 0x20 if n // 7 % 2 else 0x30
-            )
+            yield Call("right", protocol, user, PASSWORD, ip, MODES[n // 7 % 3], 0x20 if n // 7 % 2 else 0x30)
         elif turn == 3:
             yield Call("eager", protocol, "eager", PASSWORD, "127.0.1.200")
         elif turn < 6:
@@ -135,9 +134,7 @@ async def add_logins(here: PartnerSite, n_regular: int) -> None:
             for user, fields in wanted:
                 if user == "fixed":
                     fields = {"ip_allow": [ipaddress.ip_network("192.0.2.0/24")]}
-                await partners.add_partner(
-                    database, sealer, account_id, protocol, user, PASSWORD, fields, actor="test"
-                )
+                await partners.add(by_test(database), sealer, account_id, protocol, user, PASSWORD, fields)
     finally:
         await database.close()
     await control_client.call(here.node.data_dir / "control.sock", "POST", "/reload")
@@ -161,7 +158,10 @@ class Steady:
         for name, work in (
             ("smpp", self._send(smpp, submit_sm)),
             ("cmpp", self._send(cmpp, submit)),
-            ("test", self._keep_alive(self.here.smpp_port, SMPP34, smpp_client(bind="transmitter"), EnquireLink)),
+            (
+                "test",
+                self._keep_alive(self.here.smpp_port, SMPP34, smpp_client(bind="transmitter"), EnquireLink),
+            ),
             ("test", self._keep_alive(self.here.cmpp_port, CMPP30, cmpp_client(), ActiveTest)),
         ):
             self._tasks.append(aio.spawn(work, name=name))
@@ -219,7 +219,9 @@ class Steady:
 
 def status_of(answer: Pdu) -> int:
     """Of either protocol."""
-    return int(next((getattr(answer, n) for n in ("command_status", "result", "status") if hasattr(answer, n)), 0))
+    return int(
+        next((getattr(answer, n) for n in ("command_status", "result", "status") if hasattr(answer, n)), 0)
+    )
 
 
 def quantiles(seconds: list[float]) -> str:
@@ -261,7 +263,9 @@ async def silent(here: PartnerSite, seconds: float) -> int:
             "127.0.0.1", (here.smpp_port, here.cmpp_port)[n % 2], local_addr=(f"127.0.4.{1 + n % 20}", 0)
         )
         if n % 3 == 0:
-            writer.write((b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\x10\0\0", b"\x16\3\1\2\0\1\0\1\xfc\3\3")[n % 9 // 3])
+            writer.write(
+                (b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\x10\0\0", b"\x16\3\1\2\0\1\0\1\xfc\3\3")[n % 9 // 3]
+            )
         try:
             async with asyncio.timeout(40):
                 while await reader.read(1000):
@@ -343,7 +347,9 @@ async def binds(here: PartnerSite, total: int, seconds: float, *, n_regular: int
         **{what: dict(found) for what, found in sorted(answers.items())},
         "right ones answered": quantiles([o.seconds for o in outcomes if o.status == 0]),
         "wrong ones answered": quantiles([o.seconds for o in outcomes if o.status == WRONG[o.call.protocol]]),
-        "others refused": quantiles([o.seconds for o in outcomes if o.status not in (0, WRONG[o.call.protocol])]),
+        "others refused": quantiles(
+            [o.seconds for o in outcomes if o.status not in (0, WRONG[o.call.protocol])]
+        ),
         "silent and senseless connections, all closed": closed,
         **{f"bound partners before, {what}": found for what, found in alone.items()},
         **{f"bound partners meanwhile, {what}": found for what, found in beside.items()},

@@ -13,22 +13,27 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from changes import by_test
 from databases import migrated
 from dbproxy import DatabaseProxy
 from harness import CHANNELS, Answer, Client, Customer, Node, Site, free_port, site, until
 from hooks import OPEN
 
 from smsgw.core.ids import IdSource
+from smsgw.core.permissions import SCOPES
 from smsgw.node import control_client
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.keys import service as keys
+from smsgw.platform.messages import queries
+from smsgw.platform.partners import service as partners
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import Wanted
 from smsgw.runtime import failpoints
 from smsgw.runtime.config import WebhooksConfig
 from smsgw.simulator import Behaviour, Delay
-from smsgw.store.config import accounts, keys, partners, webhooks
-from smsgw.store.config.webhooks import Wanted
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
-from smsgw.store.messages import lookup
 
 ACTOR = "test"
 PARTNER, PARTNER_PASSWORD = "shop", "secret12"
@@ -109,17 +114,19 @@ class Ground(Site):
         ids = IdSource(1023, lambda: int(asyncio.get_running_loop().time() * 1000))
         sealer = secrets.load_key(self.node.data_dir / "secret.key", create=False)
         async with self.ledger_open() as database:
-            account = await accounts.add_account(
-                database, name, actor=ACTOR, sign_required=False, webhook_networks="127.0.0.0/8"
+            account = await accounts.add(
+                by_test(database), name, sign_required=False, webhook_networks="127.0.0.0/8"
             )
-            await accounts.top_up(database, account, 1_000_000, "", actor=ACTOR, ids=ids.next)
-            new = await keys.add_key(
-                database, sealer, account, actor=ACTOR, scopes=tuple(keys.SCOPES), requests_per_second=1000
-            )
+            await accounts.top_up(by_test(database, ids.next), account, 1_000_000, "")
+            new = await keys.add(by_test(database), sealer, account, scopes=SCOPES, requests_per_second=1000)
             if pushed:
-                await webhooks.put_endpoint(
-                    database, sealer, account, Wanted("main", f"{self.hook}/{name}"), REACH, actor=ACTOR, operator=True
-                )  # fmt: skip
+                await webhooks.put(
+                    by_test(database, actor=ACTOR),
+                    sealer,
+                    account,
+                    Wanted("main", f"{self.hook}/{name}"),
+                    REACH,
+                )
         for node in self.nodes:
             if node.process is not None:
                 await control_client.call(node.data_dir / "control.sock", "POST", "/reload")
@@ -136,17 +143,17 @@ class Ground(Site):
         sealer = secrets.load_key(self.node.data_dir / "secret.key", create=False)
         ids = IdSource(1023, lambda: int(asyncio.get_running_loop().time() * 1000))
         async with self.ledger_open() as database:
-            account = await accounts.add_account(database, "partner", actor=ACTOR, sign_required=False)
-            await accounts.top_up(database, account, 1_000_000, "", actor=ACTOR, ids=ids.next)
+            account = await accounts.add(by_test(database), "partner", sign_required=False)
+            await accounts.top_up(by_test(database, ids.next), account, 1_000_000, "")
             fields = {"max_binds": 50, "any_source": True, "type": "otp"}  # whose unknown ends are told soon
-            await partners.add_partner(
-                database, sealer, account, "smpp", PARTNER, PARTNER_PASSWORD, fields, actor=ACTOR
-            )  # fmt: skip
+            await partners.add(
+                by_test(database, actor=ACTOR), sealer, account, "smpp", PARTNER, PARTNER_PASSWORD, fields
+            )
         await control_client.call(self.node.data_dir / "control.sock", "POST", "/reload")
 
     async def unknown(self) -> set[str]:
         async with self.ledger_open() as database:
-            return {str(row["id"]) for row in await lookup.list_unknown(database, limit=100_000)}
+            return {str(row["id"]) for row in await queries.unknown(database, limit=100_000)}
 
     async def owners(self) -> set[int]:
         """Numbers of the nodes that own channels now."""

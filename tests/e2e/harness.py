@@ -32,13 +32,14 @@ from typing import Any, TypeVar
 from unittest import mock
 
 import aiohttp
+from changes import by_test
 from click.testing import CliRunner
 
 from smsgw.cli import main
 from smsgw.node import control_client
+from smsgw.platform.policies.service import relax
 from smsgw.runtime import log
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
-from smsgw.store.config.policies import relax
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.secrets import load_key
@@ -815,7 +816,7 @@ async def _relax(node: Node) -> None:
     database = Database(dsn, size=1)
     await database.open()
     try:
-        await relax(database, actor="test")
+        await relax(by_test(database))
     finally:
         await database.close()
 

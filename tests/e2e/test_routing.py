@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from changes import by_test
 from harness import CHANNELS, Client, Site, site, until
 from trials import another_channel, deaths, die, hot_plug, load
 
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.node import control_client
+from smsgw.platform.accounts import queries as account_queries
+from smsgw.platform.lists import service as lists
+from smsgw.platform.settings import service as settings
 from smsgw.runtime import aio
 from smsgw.simulator import Delay
-from smsgw.store.config import accounts, blocklist, numbers, settings
+from smsgw.store.config import numbers
 from smsgw.store.engine.database import Database
-from smsgw.store.messages import complaints
 
 MESSAGES = int(os.environ.get("TEST_EXPLAIN_MESSAGES", "400"))
 
@@ -101,7 +104,7 @@ async def furnish(built: Site, dsn: str, dice: random.Random) -> dict[str, Clien
     database = Database(dsn, size=2)
     await database.open()
     try:
-        ids = {row.account.name: row.account.id for row in await accounts.list_accounts(database)}
+        ids = {row.account.name: row.account.id for row in await account_queries.accounts(database)}
         listed = [f"86{p}{n:07d}" for p in PREFIXES[:4] for n in range(MESSAGES) if n % 10 == 0]
         scopes = [
             Scope(), Scope(ids["shop1"]), Scope(0, "marketing"), Scope(0, "", "电力"),
@@ -109,11 +112,11 @@ async def furnish(built: Site, dsn: str, dice: random.Random) -> dict[str, Clien
         ]  # fmt: skip
         for number in listed:
             source = dice.choice([MANUAL, OPT_OUT])
-            await blocklist.add(database, [number], dice.choice(scopes), source, "", actor="test")
-        await complaints.add(
-            database, "8613999999999", sign="罚单", channel="", note="", actor="test", days=30
+            await lists.block(by_test(database), [number], dice.choice(scopes), source, "")
+        await lists.enter_complaint(
+            by_test(database), "8613999999999", sign="罚单", channel="", note="", block_number=False
         )
-        await settings.put(database, "complaint_minimum", 1, actor="test")
+        await settings.put(by_test(database), "complaint_minimum", 1)
         await numbers.put_overrides(
             database, [(f"{p}{n:07d}", dice.choice(["CMCC", "CUCC", "CTCC"]), "") for p in PREFIXES[:3]
                        for n in range(MESSAGES) if n % 10 == 5], actor="test",
@@ -332,7 +335,9 @@ async def test_a_channel_that_stops_slowly_holds_up_no_other(dsn: str, data_dir:
         await built.customer.send("cmpp30")
         await until(lambda: slow.counts.submits, what="a submit that is not answered")
         logins = other.counts.logins
-        changing = aio.spawn(built.node.ctl("channel", "set", "cmpp30", "--access-code", "10691111"), name="slow")
+        changing = aio.spawn(
+            built.node.ctl("channel", "set", "cmpp30", "--access-code", "10691111"), name="slow"
+        )
 
         async def stopping() -> bool:
             return (await built.channel("cmpp30"))["state"] != "bound"

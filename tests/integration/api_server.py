@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, quote
 
 import aiohttp
 from aiohttp import web
+from changes import by_test
 from receiver import LOOPBACK
 from snapshots import Overlay
 from standins import Alone, AnyDestination, AnyFleet
@@ -43,12 +44,13 @@ from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
+from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.keys import service as keys
+from smsgw.platform.keys.model import NewKey
 from smsgw.runtime import clock
 from smsgw.runtime.config import DurabilityConfig
-from smsgw.store.config import accounts, keys
-from smsgw.store.config.keys import NewKey
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, boot_id
 from smsgw.store.engine.secrets import Sealer
@@ -101,7 +103,7 @@ class Api:
     """Why the node is not ready; empty when it is."""
 
     async def add_key(self, account_id: int | None = None, **how: Any) -> NewKey:
-        new = await keys.add_key(self.ctx.db, self.sealer, account_id or self.account_id, actor="test", **how)
+        new = await keys.add(by_test(self.ctx.db), self.sealer, account_id or self.account_id, **how)
         await self.ctx.snapshots.follow()
         return new
 
@@ -218,11 +220,9 @@ async def running(
     await db.open()
     sealer = Sealer(secrets.token_bytes(32))
     ids = IdSource(1, lambda: int(time.time() * 1000))
-    account_id = await accounts.add_account(
-        db, "acme", actor="test", default_sign="测试", webhook_networks="0.0.0.0/0"
-    )
-    await accounts.top_up(db, account_id, 10_000, "", actor="test", ids=ids.next)
-    key = await keys.add_key(db, sealer, account_id, actor="test", scopes=DEFAULT_SCOPES)
+    account_id = await accounts.add(by_test(db), "acme", default_sign="测试", webhook_networks="0.0.0.0/0")
+    await accounts.top_up(by_test(db, ids.next), account_id, 10_000, "")
+    key = await keys.add(by_test(db), sealer, account_id, scopes=DEFAULT_SCOPES)
     snapshots = SnapshotFollower(db, sealer)
     await snapshots.follow()
     blocked: set[str] = set()

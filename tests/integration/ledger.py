@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
+from changes import by_test
 from databases import change
 from snapshots import FixedSnapshots, snapshot_of
 from standins import AnyFleet, AnyRouter, NoNumbers
@@ -19,13 +20,14 @@ from smsgw.core.model import Account, Claimed, Outcome, OutcomeKind, UnknownPoli
 from smsgw.core.states import TRANSITIONS, PartState
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.outcomes.writer import Outcomes
+from smsgw.platform.accounts import queries as account_queries
+from smsgw.platform.accounts import reconciliation
+from smsgw.platform.accounts import service as accounts
 from smsgw.runtime.config import DurabilityConfig
-from smsgw.store.config import accounts
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database, connect
 from smsgw.store.engine.journal import Journal
 from smsgw.store.messages import claiming
-from smsgw.store.messages import ledger as books
 from smsgw.store.messages.accepting import commit_calls
 from smsgw.store.messages.calls import NewCall, RequestKey
 from smsgw.store.messages.claiming import Fence
@@ -82,8 +84,8 @@ class Ledger:
             "INSERT INTO allowed VALUES ($1, $2)",
             [(s, t) for s, targets in TRANSITIONS.items() for t in targets],
         )
-        self.account_id = await accounts.add_account(self.database, "shop", actor="test", default_sign="小店")
-        await accounts.top_up(self.database, self.account_id, BALANCE, "", actor="test", ids=self.ids.next)
+        self.account_id = await accounts.add(by_test(self.database), "shop", default_sign="小店")
+        await accounts.top_up(by_test(self.database, self.ids.next), self.account_id, BALANCE, "")
         for name in ("a", "b"):
             self.channels[name] = await self.connection.fetchval(
                 "INSERT INTO channel (name, protocol, host, port, username, password_sealed) "
@@ -217,13 +219,13 @@ class Ledger:
 
     async def balance(self) -> int:
         """Units that are left."""
-        left = await accounts.balance(self.database, self.account_id)
+        left = await account_queries.balance(self.database, self.account_id)
         assert left is not None
         return left.balance
 
     async def problems(self) -> list[str]:
         """What ``smsgwctl ledger check`` finds."""
-        lines = await books.check_ledger(self.database)
+        lines = await reconciliation.check_ledger(self.database)
         return [problem for line in lines for problem in line.problems]
 
     def age(self, days: float) -> None:

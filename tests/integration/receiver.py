@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiohttp import web
+from changes import by_test
 
 from smsgw.core.ids import IdSource
 from smsgw.core.webhooks import Reach
@@ -24,8 +25,9 @@ from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.delivery.push_http import Sender
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.periodic import Supervisor
-from smsgw.store.config import accounts, webhooks
-from smsgw.store.config.webhooks import Wanted
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import Wanted
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 
@@ -122,9 +124,7 @@ class Stage:
 
     async def open(self) -> None:
         await self.database.open()
-        self.account_id = await accounts.add_account(
-            self.database, "acme", actor="test", webhook_networks="0.0.0.0/0"
-        )
+        self.account_id = await accounts.add(by_test(self.database), "acme", webhook_networks="0.0.0.0/0")
 
     def make_pusher(self, *, node: int = 1, reach: Reach = LOOPBACK) -> Pusher:
         return Pusher(
@@ -153,10 +153,13 @@ class Stage:
         self, name: str, url: str = "", *, account_id: int | None = None, hosts: tuple[str, ...] = (),
         events: tuple[str, ...] = (), **options: Any,
     ) -> str | None:  # fmt: skip
-        return await webhooks.put_endpoint(
-            self.database, self.sealer, account_id or self.account_id, Wanted(name, url, events, hosts, options),
-            LOOPBACK, actor="test", operator=True,
-        )  # fmt: skip
+        return await webhooks.put(
+            by_test(self.database),
+            self.sealer,
+            account_id or self.account_id,
+            Wanted(name, url, events, hosts, options),
+            LOOPBACK,
+        )
 
     async def reports(
         self,

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from changes import by_test
 from standins import Alone, AnyDestination, AnyFleet, NoLists, NoNumbers
 
 from smsgw.core.ids import CHINA, IdSource
@@ -26,12 +27,13 @@ from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
+from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.model import TaskSpec
 from smsgw.platform.campaigns.service import Tasks, TaskView
+from smsgw.platform.policies import service as policies
 from smsgw.runtime.config import DurabilityConfig
-from smsgw.store.config import accounts, policies
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, boot_id
 from smsgw.store.engine.secrets import Sealer
@@ -130,10 +132,10 @@ async def desk(
     database = Database(dsn)
     await database.open()
     ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
-    account_id = await accounts.add_account(database, "acme", actor="t", default_sign="测试")
-    await accounts.top_up(database, account_id, balance, "", actor="t", ids=ids.next)
+    account_id = await accounts.add(by_test(database), "acme", default_sign="测试")
+    await accounts.top_up(by_test(database, ids.next), account_id, balance, "")
     for policy in ("frequency", "identical_seconds"):  # the same numbers are written to again and again
-        await policies.put(database, policy, "off", actor="t")
+        await policies.put(by_test(database), policy, "off")
     snapshots = SnapshotFollower(database, Sealer(secrets.token_bytes(32)))
     await snapshots.follow()
     found: list[Desk] = []

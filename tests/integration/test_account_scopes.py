@@ -9,20 +9,21 @@ from typing import Any
 
 import pytest
 from api_server import running as api_running
+from changes import by_test
 from portal_site import Site
 from portal_site import running as portal_running
 from test_portal import Browser
 from test_portal import send as submit
 
 from smsgw.core.states import PartState
-from smsgw.store.config import accounts
-from smsgw.store.messages import counters
-from smsgw.store.messages import lookup as store
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.messages import queries
+from smsgw.platform.statistics import queries as statistics
 
 
 async def test_messages_of_another_account_are_neither_found_nor_cancelled(dsn: str, tmp_path: Path) -> None:
     async with api_running(dsn, tmp_path) as api:
-        other = await accounts.add_account(api.ctx.db, "other", actor="test", default_sign="别家")
+        other = await accounts.add(by_test(api.ctx.db), "other", default_sign="别家")
         theirs = await api.add_key(other, scopes=("send", "query"))
         mine = (await api.post("/messages", {"to": ["13800138000"], "content": "您好"})).data
         id_ = mine["items"][0]["message_id"]
@@ -74,9 +75,9 @@ async def test_home_counts_the_accounts_of_the_one_who_looks(dsn: str, tmp_path:
             "both": (5, 5, 4, 1),
             "none": (0, 0, 0, 0),
         }
-        chart = await counters.per_minute(site.db, accounts=(site.accounts["clinic"],))
+        chart = await statistics.per_minute(site.db, accounts=(site.accounts["clinic"],))
         assert sum(n for _, metric, n in chart if metric == "accepted") == 2
-        assert await counters.per_minute(site.db, accounts=()) == []
+        assert await statistics.per_minute(site.db, accounts=()) == []
 
 
 async def _traffic(site: Site) -> None:
@@ -96,15 +97,15 @@ async def test_what_is_read_for_accounts_is_theirs_in_sql(dsn: str, tmp_path: Pa
         for seen in (["hall"], ["hall", "clinic"], [], None):
             given = None if seen is None else tuple(site.accounts[name] for name in seen)
             seen = list(ids) if seen is None else seen
-            several = await store.get_messages(site.db, list(ids.values()), accounts=given)
+            several = await queries.several(site.db, list(ids.values()), accounts=given)
             assert sorted(v.account_name for v in several) == sorted(seen)
             since = min(
-                v.accepted_at for v in await store.get_messages(site.db, [*ids.values()], accounts=None)
+                v.accepted_at for v in await queries.several(site.db, [*ids.values()], accounts=None)
             )
-            searched = await store.search_messages(
+            searched = await queries.search(
                 site.db, accounts=given, from_time=since - timedelta(days=1), now=since + timedelta(days=1)
             )
             assert sorted(v.account_name for v in searched) == sorted(seen)
             for name, id_ in ids.items():
-                assert (await store.get_message(site.db, id_, accounts=given) is not None) == (name in seen)
-                assert (await store.trace_message(site.db, id_, accounts=given) is not None) == (name in seen)
+                assert (await queries.get(site.db, id_, accounts=given) is not None) == (name in seen)
+                assert (await queries.trace(site.db, id_, accounts=given) is not None) == (name in seen)

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from api_server import Answer, Api, running
+from changes import by_test
 
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
+from smsgw.platform.accounts import queries as account_queries
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts.queries import id_of
+from smsgw.platform.keys.model import NewKey
 from smsgw.store import staff
-from smsgw.store.config import accounts
-from smsgw.store.config.keys import NewKey
 
 ONE = {"to": ["13800138000"], "content": "您的验证码是 1234"}
 
@@ -37,15 +40,19 @@ class Tree:
     async def add(self, name: str, parent: str = "", **fields: object) -> None:
         db = self.api.ctx.db
         fields = {"default_sign": "测试", "parent": parent, "credit_floor": -1000} | fields
-        self.ids[name] = await accounts.add_account(db, name, actor="test", **fields)
+        self.ids[name] = await accounts.add(by_test(db), name, **fields)
         self.keys[name] = await self.api.add_key(self.ids[name])
 
     async def set(self, name: str, **changes: object) -> None:
-        await accounts.set_account(self.api.ctx.db, name, changes, actor="test")
+        await accounts.edit(by_test(self.api.ctx.db), await id_of(self.api.ctx.db, name), changes)
         await self.api.ctx.snapshots.follow()
 
     async def status(self, name: str, status: str) -> None:
-        await accounts.set_status(self.api.ctx.db, name, status, actor="test")
+        await accounts.set_status(
+            by_test(self.api.ctx.db),
+            await id_of(self.api.ctx.db, name),
+            status,
+        )
         await self.api.ctx.snapshots.follow()
 
     async def send(self, name: str, n: int = 1, **fields: object) -> Answer:
@@ -78,7 +85,11 @@ async def test_a_stopped_account_stops_those_below_and_nobody_else(tree: Tree) -
 
 async def test_a_stop_holds_for_what_is_already_past_the_first_check(tree: Tree) -> None:
     # The snapshot of this node has not heard of it yet: the transaction knows.
-    await accounts.set_status(tree.api.ctx.db, "acme", "stopped", actor="test")
+    await accounts.set_status(
+        by_test(tree.api.ctx.db),
+        await id_of(tree.api.ctx.db, "acme"),
+        "stopped",
+    )
     assert (await tree.send("shop")).code == "ACCOUNT_STOPPED"
 
 
@@ -135,8 +146,8 @@ async def test_a_quota_counts_all_below(tree: Tree) -> None:
     assert (await tree.send("sales")).status == 202
     assert (await tree.send("acme")).code == "QUOTA_DAY_EXCEEDED"
     # What was refused has cost nothing and counts nowhere.
-    assert await accounts.quota_used(tree.api.ctx.db, tree.ids["acme"]) == (10, 10)
-    assert await accounts.quota_used(tree.api.ctx.db, tree.ids["sales"]) == (5, 5)
+    assert await account_queries.quota_used(tree.api.ctx.db, tree.ids["acme"]) == (10, 10)
+    assert await account_queries.quota_used(tree.api.ctx.db, tree.ids["sales"]) == (5, 5)
     await tree.set("acme", quota_day="")
     assert (await tree.send("acme")).status == 202
 
@@ -147,7 +158,7 @@ async def test_a_quota_counts_parts_and_is_never_passed_by_many_at_once(tree: Tr
     answers = await asyncio.gather(*(tree.send(n, content=long) for n in ("shop", "care", "sales") * 20))
     assert [a.status for a in answers].count(202) == 16
     assert {a.code for a in answers if a.status != 202} == {"QUOTA_DAY_EXCEEDED"}
-    assert await accounts.quota_used(tree.api.ctx.db, tree.ids["acme"]) == (48, 48)
+    assert await account_queries.quota_used(tree.api.ctx.db, tree.ids["acme"]) == (48, 48)
 
 
 async def test_a_new_day_has_a_quota_of_its_own(tree: Tree) -> None:
@@ -207,7 +218,7 @@ async def test_parts_cost_what_their_type_costs(tree: Tree) -> None:
     assert (await tree.send("shop", content="长" * 100, type="otp")).status == 202
     assert (await tree.send("shop", 3, type="notice")).status == 202
     assert (await tree.send("shop", 50, type="marketing")).status == 202
-    money = await accounts.balance(db, tree.ids["shop"])
+    money = await account_queries.balance(db, tree.ids["shop"])
     assert money is not None
     assert money.balance == -7
     refused = await tree.send("shop", 2, type="otp")

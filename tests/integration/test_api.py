@@ -16,16 +16,20 @@ from typing import Any
 import asyncpg
 import pytest
 from api_server import BASE, Answer, Api, running
+from changes import by_test
 from structlog.testing import capture_logs
 
 from smsgw.api.auth import Failures
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.core.errors import CODES
 from smsgw.core.states import PartState
+from smsgw.platform.accounts import queries as account_queries
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts.queries import id_of
+from smsgw.platform.messages import queries
+from smsgw.platform.messages.model import MessageView
 from smsgw.runtime.aio import spawn
-from smsgw.store.config import accounts
-from smsgw.store.messages import lookup, outcomes
-from smsgw.store.messages.lookup import MessageView
+from smsgw.store.messages import outcomes
 from smsgw.web import listening
 
 ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
@@ -184,10 +188,14 @@ async def test_refusals_of_the_account_and_the_route(api: Api) -> None:
     assert "未接收" in answer.body["message"]
     assert answer.headers["Retry-After"] == "10"
     api.blocked.clear()
-    poor = await accounts.add_account(api.ctx.db, "poor", actor="test", default_sign="测试")
+    poor = await accounts.add(by_test(api.ctx.db), "poor", default_sign="测试")
     key = await api.add_key(poor)
     check(await api.post("/messages", ONE, key=key), 402, "BALANCE_INSUFFICIENT")
-    await accounts.set_status(api.ctx.db, "poor", "stopped", actor="test")
+    await accounts.set_status(
+        by_test(api.ctx.db),
+        await id_of(api.ctx.db, "poor"),
+        "stopped",
+    )
     await api.ctx.snapshots.follow()
     check(await api.post("/messages", ONE, key=key), 403, "ACCOUNT_STOPPED")
     check(await api.get("/balance", key=key), 200, "OK")  # looking is still allowed
@@ -198,14 +206,14 @@ async def test_a_test_key_sends_for_nothing_and_sees_its_own_messages_alone(api:
     key = await api.add_key(test=True)
     line = check(await api.post("/messages/explain", ONE, key=key), 200, "OK")["items"][0]
     assert (line["price"], line["pool"]) == (0, "@test")
-    before = await accounts.balance(api.ctx.db, api.account_id)
-    await accounts.set_account(api.ctx.db, "acme", {"quota_day": 1}, actor="test")
+    before = await account_queries.balance(api.ctx.db, api.account_id)
+    await accounts.edit(by_test(api.ctx.db), api.account_id, {"quota_day": 1})
     await api.ctx.snapshots.follow()
     tried = check(await api.post("/messages", ONE | {"to": TWO}, key=key), 202, "OK")["items"][0][
         "message_id"
     ]
-    assert await accounts.quota_used(api.ctx.db, api.account_id) == (0, 0)
-    assert await accounts.balance(api.ctx.db, api.account_id) == before
+    assert await account_queries.quota_used(api.ctx.db, api.account_id) == (0, 0)
+    assert await account_queries.balance(api.ctx.db, api.account_id) == before
     meant = check(await api.post("/messages", ONE), 202, "OK")["items"][0]["message_id"]
     for mine, own, other in ((key, tried, meant), (api.key, meant, tried)):
         found = check(await api.get("/messages", key=mine), 200, "OK")["items"]
@@ -306,7 +314,7 @@ async def test_an_emergency_needs_the_right_of_the_key_and_of_the_account(api: A
     key = await api.add_key(scopes=("send", "emergency"))
     check(await api.post("/messages", urgent, key=key), 403, "EMERGENCY_DENIED")
     name = api.ctx.snapshots.current.account(api.account_id).name  # type: ignore[union-attr]
-    await accounts.set_account(api.ctx.db, name, {"emergency": "true"}, actor="test")
+    await accounts.edit(by_test(api.ctx.db), await id_of(api.ctx.db, name), {"emergency": "true"})
     await api.ctx.snapshots.follow()
     assert await stored(api) == 0
     data = check(await api.post("/messages", urgent | {"type": "marketing"}, key=key), 400, "PARAM_INVALID")
@@ -588,7 +596,7 @@ async def test_large_pages_of_an_account_are_made_one_after_the_other(api: Api) 
     await api.ctx.reads.take(api.account_id)
     waiting = spawn(api.get("/messages?limit=500"), name="large")
     check(await api.get("/messages?limit=100"), 200, "OK")
-    other = await accounts.add_account(api.ctx.db, "other", actor="test")
+    other = await accounts.add(by_test(api.ctx.db), "other")
     key = await api.add_key(other)
     check(await api.get("/messages?limit=500", key=key), 200, "OK")
     assert not waiting.done()
@@ -605,7 +613,7 @@ async def test_a_large_page_is_put_together_in_slices_and_at_the_accounts_pace(
     made: list[int] = []
     in_a_row: list[int] = []
     paid: list[float] = []
-    view = lookup._view
+    view = queries._view
 
     def counted(row: Any) -> MessageView:
         if not made:
@@ -617,11 +625,11 @@ async def test_a_large_page_is_put_together_in_slices_and_at_the_accounts_pace(
         assert owner == api.account_id
         paid.append(n)
 
-    monkeypatch.setattr(lookup, "_view", counted)
+    monkeypatch.setattr(queries, "_view", counted)
     monkeypatch.setattr(api.ctx.read_pace, "pay", pay)
     assert len((await api.get("/messages?limit=500")).data["items"]) == 210
     assert sum(in_a_row) == 210
-    assert max(in_a_row) <= lookup.SLICE, "the event loop turned in between"
+    assert max(in_a_row) <= queries.SLICE, "the event loop turned in between"
     assert len((await api.get("/messages?limit=100")).data["items"]) == 100
     check(await api.get("/messages?limit=500&to=13800130001"), 200, "OK")
     assert paid == [210], "pages that are small cost nothing, and those that turn out to be"
@@ -659,7 +667,7 @@ async def test_pages_of_messages(api: Api) -> None:
 
 async def test_others_messages_do_not_exist(api: Api) -> None:
     mine = check(await api.post("/messages", ONE), 202, "OK")["items"][0]["message_id"]
-    key = await api.add_key(await accounts.add_account(api.ctx.db, "other", actor="test"))
+    key = await api.add_key(await accounts.add(by_test(api.ctx.db), "other"))
     check(await api.get(f"/messages/{mine}", key=key), 404, "NOT_FOUND")
     check(await api.get(f"/messages/{mine}/trace", key=key), 404, "NOT_FOUND")
     assert check(await api.get("/messages", key=key), 200, "OK")["items"] == []
@@ -704,7 +712,7 @@ async def test_reports_are_pulled_and_acknowledged(api: Api) -> None:
     assert datetime.fromisoformat(item["done_at"]).utcoffset() == timedelta(hours=8)
     # held for this caller
     assert check(await api.post("/reports/pull", b""), 200, "OK")["batch"] is None
-    other = await api.add_key(await accounts.add_account(api.ctx.db, "other", actor="test"))
+    other = await api.add_key(await accounts.add(by_test(api.ctx.db), "other"))
     ack = {"batch": pulled["batch"]}
     assert check(await api.post("/reports/ack", ack, key=other), 200, "OK") == {"acknowledged": 0}
     assert check(await api.post("/mo/ack", ack), 200, "OK") == {"acknowledged": 0}

@@ -8,15 +8,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from api_server import Api, running
+from changes import by_test
 
-from smsgw.store.config import accounts, blocklist
-from smsgw.store.config.keys import SCOPES, NewKey
+from smsgw.core.permissions import SCOPES
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.keys.model import NewKey
+from smsgw.platform.lists import queries as list_queries
 
 A, B = "13800138000", "13900139000"
 
 
 async def other_account(api: Api) -> NewKey:
-    return await api.add_key(await accounts.add_account(api.ctx.db, "other", actor="test"), scopes=SCOPES)
+    return await api.add_key(await accounts.add(by_test(api.ctx.db), "other"), scopes=SCOPES)
 
 
 @contextlib.asynccontextmanager
@@ -157,8 +160,8 @@ async def test_numbers_are_blocked_for_the_account_and_taken_off_again(dsn: str,
         assert len(first.data["items"] + rest.data["items"]) == 3
 
         # what the accept path would follow
-        entries = await blocklist.find(api.ctx.db, "86" + A)
-        assert {(e["account"], e["source"]) for e in entries} == {("acme", "manual"), ("acme", "opt_out")}
+        entries = await list_queries.find(api.ctx.db, "86" + A, accounts=None)
+        assert {(e.account, e.source) for e in entries} == {("acme", "manual"), ("acme", "opt_out")}
 
         gone = await api.post("/blocklist/remove", {"numbers": [A, B], "reason": "误加"})
         assert gone.data["changed"] == 2

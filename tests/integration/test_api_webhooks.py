@@ -11,14 +11,16 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from api_server import Api, running
+from changes import by_test
 from receiver import Receiver, Stage, receiving
 
 from smsgw.core import optout
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.model import Inbound
-from smsgw.store.config import blocklist, webhooks
-from smsgw.store.config.keys import SCOPES
-from smsgw.store.config.webhooks import EventSetting
+from smsgw.core.permissions import SCOPES
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.lists import service as lists
+from smsgw.platform.webhooks import service as webhooks
 from smsgw.store.messages import account_events, inbound
 from smsgw.store.messages.inbound import Arrived
 
@@ -131,10 +133,9 @@ async def test_a_type_has_one_endpoint_and_some_need_more_rights(api: Api) -> No
 
 
 async def test_nobody_sees_or_moves_anothers(api: Api) -> None:
-    from smsgw.store.config import accounts
 
     await api.call("PUT", "/webhooks/main", {"url": "https://example.org/"})
-    other = await accounts.add_account(api.ctx.db, "other", actor="test")
+    other = await accounts.add(by_test(api.ctx.db), "other")
     key = await api.add_key(other, scopes=SCOPES)
     assert (await api.get("/webhooks/main", key=key)).code == "NOT_FOUND"
     assert (await api.call("DELETE", "/webhooks/main", key=key)).code == "NOT_FOUND"
@@ -180,7 +181,7 @@ async def test_opt_outs_that_are_recorded_are_told_once(stage: Stage) -> None:
 
     async def told(new: list[str], scope: Scope, source: str = OPT_OUT) -> list[str]:
         before = {row["id"] for row in await stage.rows()}
-        await blocklist.add(stage.database, new, scope, source, "来电", actor="t", ids=stage.ids.next)
+        await lists.block(by_test(stage.database, stage.ids.next), new, scope, source, "来电", tell=True)
         rows = [row for row in await stage.rows() if row["id"] not in before]
         assert {row["kind"] for row in rows} <= {"optout.created"}
         details = [json.loads(row["detail"]) for row in rows]
@@ -192,25 +193,22 @@ async def test_opt_outs_that_are_recorded_are_told_once(stage: Stage) -> None:
     assert await told(numbers, everybodys) == []
     assert await told(numbers, ours, MANUAL) == []
     assert await told(numbers, ours) == numbers
-    await blocklist.remove(stage.database, numbers[0], ours, actor="t", reason="")
+    await lists.unblock(by_test(stage.database), numbers[0], ours, reason="")
     assert await told(numbers, ours) == numbers[:1]
 
 
 async def test_a_low_balance_is_told_once_until_it_is_filled_up(stage: Stage) -> None:
-    from smsgw.store.config import accounts
 
     async def told() -> int:
         await account_events.tell_low_balances(stage.database, stage.ids.next)
         return await stage.database.fetchval("SELECT count(*) FROM customer_event WHERE kind = 'balance.low'")
 
-    await accounts.top_up(stage.database, stage.account_id, 90, "", actor="test", ids=stage.ids.next)
-    await webhooks.set_setting(
-        stage.database, stage.account_id, EventSetting("pull", balance_below=100), actor="test"
-    )
+    await accounts.top_up(by_test(stage.database, stage.ids.next), stage.account_id, 90, "")
+    await webhooks.edit_setting(by_test(stage.database), stage.account_id, way="pull", balance_below=100)
     assert [await told(), await told()] == [1, 1]
-    await accounts.top_up(stage.database, stage.account_id, 50, "", actor="test", ids=stage.ids.next)
+    await accounts.top_up(by_test(stage.database, stage.ids.next), stage.account_id, 50, "")
     assert await told() == 1
-    await accounts.top_up(stage.database, stage.account_id, -60, "", actor="test", ids=stage.ids.next)
+    await accounts.top_up(by_test(stage.database, stage.ids.next), stage.account_id, -60, "")
     assert await told() == 2
 
 

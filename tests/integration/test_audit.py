@@ -15,15 +15,18 @@ import pytest
 import pytest_asyncio
 from databases import admin
 
+from smsgw.core.actor import Actor
+from smsgw.core.audit import Head, Report
 from smsgw.core.errors import Temporary
 from smsgw.pipeline.upkeep.auditing import Auditing
+from smsgw.platform.audit import service as auditing
+from smsgw.platform.change import Change
 from smsgw.runtime import clock
 from smsgw.runtime.config import AuditConfig, Config, NodeConfig
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.database_roles import APPLICATION
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records import anchors, audit, audit_chain
-from smsgw.store.records.audit_chain import Report
 
 KEY = b"k" * 32
 TABLES = ("audit", "audit_link", "audit_checkpoint")
@@ -231,7 +234,7 @@ async def test_a_restored_backup_is_found_and_accepted_once(log: Log) -> None:
     assert await log.alarms() == ["audit_changed"]
     report = await log.verify()
     assert not report.sound
-    assert await audit_chain.accept(log.database, report, "restored from the backup", actor="cli:li") == 1
+    assert await auditing.accept(Change(log.database, Actor.operator("li")), report, "restored from the backup") == 1
     report = await log.verify()
     assert report.sound
     assert "restored from the backup" in report.problems[0].known
@@ -426,12 +429,12 @@ def test_the_anchor_file_is_bounded_private_and_survives_a_torn_line(tmp_path: P
     file = anchors.AnchorFile(path, limit=8192)
     now = clock.now()
     for n in range(1, 201):
-        file.write(anchors.line(audit_chain.Head(n, bytes(32)), now, 1))
+        file.write(anchors.line(Head(n, bytes(32)), now, 1))
     assert path.stat().st_mode & 0o777 == 0o600
     assert sum(entry.stat().st_size for entry in tmp_path.iterdir()) <= 8192
     with path.open("ab") as torn:
         torn.write(b'{"audit": {"seq": 9')
-    file.write(anchors.line(audit_chain.Head(201, bytes(32)), now, 1))
+    file.write(anchors.line(Head(201, bytes(32)), now, 1))
     kept = [anchor.head.seq for anchor in file.read()]
     assert kept == list(range(kept[0], 202))
     assert len(kept) > 20
@@ -478,7 +481,7 @@ async def test_what_is_only_said_to_be_old_stays(log: Log, monkeypatch: pytest.M
     assert await audit_chain.prune(log.database, log.sealer, kept) == 1
     assert await audit_chain.prune(log.database, log.sealer, kept) == 0
     assert await log.problems() == [("gap", 2, 2), ("edited", 4, 7)]
-    await audit_chain.accept(log.database, await log.verify(), "looked into", actor="cli:li")
+    await auditing.accept(Change(log.database, Actor.operator("li")), await log.verify(), "looked into")
     assert await audit_chain.prune(log.database, log.sealer, kept) == 2 + 4  # what is known holds up nothing
     assert await log.problems() == []
 
@@ -496,7 +499,7 @@ async def test_a_checkpoint_that_is_put_in_hides_nothing_and_is_an_alarm(log: Lo
     assert await log.alarms() == ["audit_changed"]
     await log.attack("DELETE FROM audit WHERE id = 2")
     assert await log.problems() == [("beginning", 1000, 1000), ("deleted", 2, 2)]
-    await audit_chain.accept(log.database, await log.verify(), "looked into", actor="cli:li")
+    await auditing.accept(Change(log.database, Actor.operator("li")), await log.verify(), "looked into")
     await log.node._look_back()
     assert await log.alarms() == []
     await log.attack("DELETE FROM audit WHERE id = 3")

@@ -15,16 +15,18 @@ from typing import Any
 
 import pytest
 from api_server import BASE, Answer, Api, running
+from changes import by_test
 
 from smsgw.api.bodies import Bodies
 from smsgw.core.errors import Temporary
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns import files
+from smsgw.platform.keys import service as keys
+from smsgw.platform.keys.model import NewKey
 from smsgw.runtime import aio
 from smsgw.runtime.shares import MAX_PAYING
-from smsgw.store.config import accounts, keys
-from smsgw.store.config.keys import NewKey
 from smsgw.web import listening
 
 FORM = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n%b\r\n--b--\r\n'
@@ -42,8 +44,8 @@ async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 async def stranger(api: Api) -> NewKey:
     """A key of another account."""
-    account = await accounts.add_account(api.ctx.db, "other", actor="test", default_sign="测试")
-    await accounts.top_up(api.ctx.db, account, 1_000_000, "", actor="test", ids=api.ctx.ids)
+    account = await accounts.add(by_test(api.ctx.db), "other", default_sign="测试")
+    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), account, 1_000_000, "")
     return await api.add_key(account)
 
 
@@ -264,12 +266,15 @@ async def test_of_how_fast_strangers_send_so_much_is_remembered_and_no_more() ->
 async def test_who_is_stopped_while_a_body_is_on_its_way_sends_nothing(api: Api, told: bool) -> None:
     db, path = api.ctx.db, "/messages"
     for stop, code in (
-        (accounts.set_status(db, "acme", "stopped", actor="test"), "ACCOUNT_STOPPED"),
-        (keys.set_key(db, api.key.key_id, {"scopes": ("query",)}, actor="test"), "SCOPE_DENIED"),
-        (keys.set_key(db, api.key.key_id, {"status": "stopped"}, actor="test"), "AUTH_KEY_INVALID"),
+        (
+            accounts.set_status(by_test(db), api.account_id, "stopped"),
+            "ACCOUNT_STOPPED",
+        ),
+        (keys.edit(by_test(db), api.key.key_id, {"scopes": ("query",)}), "SCOPE_DENIED"),
+        (keys.edit(by_test(db), api.key.key_id, {"status": "stopped"}), "AUTH_KEY_INVALID"),
     ):
-        await accounts.set_status(db, "acme", "active", actor="test")
-        await keys.set_key(db, api.key.key_id, {"scopes": ("send",)}, actor="test")
+        await accounts.set_status(by_test(db), api.account_id, "active")
+        await keys.edit(by_test(db), api.key.key_id, {"scopes": ("send",)})
         await api.ctx.directory.reload(db)
         body = ONE.ljust(100_000)
         headers = hashed(api, path, body) if told else api.signed("POST", BASE + path, body)

@@ -24,11 +24,12 @@ from smsgw.store.engine import cluster_roles, database_roles, migrate
 from smsgw.store.engine.embedded import EmbeddedError, EmbeddedPostgres
 
 ROOT = Path(__file__).parents[2]
+THEN = "smsgw/store"
+"""Where the database's modules stood in that release."""
 EARLIER = """
-import asyncio, pathlib, sys
-from smsgw.store.engine.embedded import EmbeddedPostgres
-from smsgw.store.engine.migrate import migrate
-from smsgw.store.engine.database import connect
+import asyncio, importlib, pathlib, sys
+embedded, migrate, db = (importlib.import_module(f"smsgw.store.{name}") for name in ("embedded", "migrate", "db"))
+EmbeddedPostgres, migrate, connect = embedded.EmbeddedPostgres, migrate.migrate, db.connect
 
 async def main():
     pg = EmbeddedPostgres(pathlib.Path(sys.argv[1]))
@@ -53,8 +54,8 @@ def _git(*args: str) -> bytes:
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program as it was before it had roles."""
-    made = _git("log", "--diff-filter=A", "--format=%H", "--", "smsgw/store/engine/cluster_roles.py").split()
-    assert made, "smsgw/store/engine/cluster_roles.py is not committed"
+    made = _git("log", "--diff-filter=A", "--format=%H", "--", f"{THEN}/clusterroles.py").split()
+    assert made, "the history of the repository is needed"
     folder = tmp_path_factory.mktemp("earlier")
     with tarfile.open(fileobj=BytesIO(_git("archive", f"{made[-1].decode()}^", "smsgw"))) as archive:
         archive.extractall(folder, filter="data")

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from api_server import BASE, Answer, Api, running
+from changes import by_test
 from standins import AnyFleet
 
 from smsgw.core.actor import Actor
@@ -26,18 +27,25 @@ from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Word
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.number_state import NumberState
+from smsgw.core.permissions import SCOPES
 from smsgw.core.policy import Listed
 from smsgw.core.templates import Review
 from smsgw.pipeline.accept import repeats
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.pipeline.accept.reviewing import Reviewing
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.audience import service as audience
 from smsgw.platform.change import Change
-from smsgw.platform.content import registry, words
+from smsgw.platform.content import service as registry
+from smsgw.platform.keys.model import NewKey
+from smsgw.platform.lists import queries as list_queries
+from smsgw.platform.lists import service as lists
+from smsgw.platform.numbers import service as number_service
+from smsgw.platform.policies import service as policies
+from smsgw.platform.words import service as words
 from smsgw.runtime.aio import spawn
 from smsgw.runtime.config import HttpConfig
-from smsgw.store.config import accounts, blocklist, number_status, policies
-from smsgw.store.config.keys import SCOPES, NewKey
 from smsgw.store.messages import complaints
 from smsgw.web import listening, plain_http
 
@@ -95,11 +103,11 @@ class Own:
         return found
 
     async def set(self, **changes: Any) -> None:
-        await accounts.set_account(self.api.ctx.db, self.name, changes, actor="t")
+        await accounts.edit(by_test(self.api.ctx.db), await id_of(self.api.ctx.db, self.name), changes)
         await self.reload()
 
     async def policy(self, name: str, value: str) -> None:
-        await policies.put(self.api.ctx.db, name, value, account_id=self.id, actor="t")
+        await policies.put(by_test(self.api.ctx.db), name, value, account_id=self.id)
         await self.reload()
 
     async def reload(self) -> None:
@@ -172,8 +180,8 @@ def case(code: str) -> Callable[[Case], Case]:
 @pytest.mark.parametrize("code", sorted(CODES))
 async def test_code(api: Api, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     n = sorted(CODES).index(code)
-    id_ = await accounts.add_account(api.ctx.db, f"c{n}", actor="t", default_sign="测试")
-    await accounts.top_up(api.ctx.db, id_, 100, "", actor="t", ids=api.ctx.ids)
+    id_ = await accounts.add(by_test(api.ctx.db), f"c{n}", default_sign="测试")
+    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), id_, 100, "")
     own = Own(api, id_, f"c{n}", await api.add_key(id_, scopes=SCOPES), f"138{n:08d}", monkeypatch)
     assert code in CASES, "no case"
     found = await CASES[code](own)
@@ -308,17 +316,17 @@ async def _(own: Own) -> Provoked:
 
 @case("NUMBER_BLACKLISTED")
 async def _(own: Own) -> Provoked:
-    await blocklist.add(own.api.ctx.db, ["86" + own.phone], Scope(), MANUAL, "", actor="t")
+    await lists.block(by_test(own.api.ctx.db), ["86" + own.phone], Scope(), MANUAL, "")
     await own.api.lists.follow()
     return await own.refused({"list": "人工黑名单"})
 
 
 @case("NUMBER_OPTED_OUT")
 async def _(own: Own) -> Provoked:
-    await blocklist.add(own.api.ctx.db, ["86" + own.phone], Scope(own.id), OPT_OUT, "", actor="t")
+    await lists.block(by_test(own.api.ctx.db), ["86" + own.phone], Scope(own.id), OPT_OUT, "")
     await own.api.lists.follow()
-    (entry,) = await blocklist.find(own.api.ctx.db, "86" + own.phone)
-    return await own.refused({"time": f"{entry['since'].astimezone(CHINA):%Y-%m-%d %H:%M}"})
+    (entry,) = await list_queries.find(own.api.ctx.db, "86" + own.phone, accounts=None)
+    return await own.refused({"time": f"{entry.since.astimezone(CHINA):%Y-%m-%d %H:%M}"})
 
 
 @case("COMPLAINT_CEILING")
@@ -326,8 +334,8 @@ async def _(own: Own) -> Provoked:
     async with own.api.ctx.db.transaction() as connection:
         await complaints.count_sent(connection, 1, datetime.now(CHINA).date(), {"投诉多": 10})
     for n in range(own.api.ctx.snapshots.current.settings.complaint_minimum):
-        await complaints.add(
-            own.api.ctx.db, f"8613900{n:06d}", sign="投诉多", channel="", note="", actor="t", days=30
+        await lists.enter_complaint(
+            by_test(own.api.ctx.db), f"8613900{n:06d}", sign="投诉多", channel="", note="", block_number=False
         )
     await own.api.lists.judge()
     return await own.refused({"object": "签名 投诉多"}, "大促,拒收请回复R", type="marketing", sign="投诉多")
@@ -335,7 +343,7 @@ async def _(own: Own) -> Provoked:
 
 @case("NUMBER_NOT_ALLOWED")
 async def _(own: Own) -> Provoked:
-    await words.allow(own.api.ctx.db, ["8613900139000"], Listed.ONLY, account_id=own.id, actor="t")
+    await lists.allow(by_test(own.api.ctx.db), ["8613900139000"], Listed.ONLY, account_id=own.id)
     await own.reload()
     return await own.refused({})
 
@@ -343,7 +351,7 @@ async def _(own: Own) -> Provoked:
 @case("NUMBER_EMPTY")
 async def _(own: Own) -> Provoked:
     db = own.api.ctx.db
-    await number_status.put(db, {"86" + own.phone: NumberState.EMPTY}, datetime.now(UTC), actor="t")
+    await number_service.learn(by_test(db), {"86" + own.phone: NumberState.EMPTY}, datetime.now(UTC))
     await own.api.numbers.step()
     await own.policy("drop_empty", "true")
     return await own.refused({})
@@ -389,7 +397,7 @@ async def _(own: Own) -> Provoked:
 
 @case("CONTENT_SENSITIVE")
 async def _(own: Own) -> Provoked:
-    await words.put(own.api.ctx.db, [Word("赌博", "涉赌", account_id=own.id)], actor="t")
+    await words.put(by_test(own.api.ctx.db), [Word("赌博", "涉赌", account_id=own.id)])
     await own.reload()
     return await own.refused({"words": "赌博(涉赌)"}, "来赌博吧")
 
@@ -427,7 +435,7 @@ async def _(own: Own) -> Provoked:
 async def _(own: Own) -> Provoked:
     made = await own.post("/signs", {"sign": "报备", "source": "公司"})
     id_ = int(made.data["sign_id"])
-    await registry.review(own.api.ctx.db, "sign", id_, Review.APPROVED, actor="t", ids=own.api.ctx.ids)
+    await registry.review(by_test(own.api.ctx.db, own.api.ctx.ids), "sign", id_, Review.APPROVED)
     await own.policy("sign_policy", "registered")
     return await own.refused({"sign": "报备", "carrier": "中国移动"}, sign="报备")
 
@@ -446,9 +454,7 @@ async def _(own: Own) -> Provoked:
 @case("TEMPLATE_PARAM_INVALID")
 async def _(own: Own) -> Provoked:
     id_ = await own.template("编号 {no}")
-    await registry.review(
-        own.api.ctx.db, "template", int(id_), Review.APPROVED, actor="t", ids=own.api.ctx.ids
-    )
+    await registry.review(by_test(own.api.ctx.db, own.api.ctx.ids), "template", int(id_), Review.APPROVED)
     await own.reload()
     return await own.refused({"name": "no"}, None, template_id=id_, params={})
 
@@ -466,7 +472,9 @@ async def _(own: Own) -> Provoked:
     assert held["items"][0]["status"] == "held"
     ctx = own.api.ctx
     reviewing = Reviewing(ctx.db, own.api.outcomes, ctx.snapshots, AnyFleet(), ctx.tasks)
-    await reviewing.decide(int(held["batch_id"]), passes=False, actor=Actor.operator("root"), reason="内容不合规")
+    await reviewing.decide(
+        int(held["batch_id"]), passes=False, actor=Actor.operator("root"), reason="内容不合规"
+    )
     message_id = held["items"][0]["message_id"]
     record = (await own.api.get(f"/messages/{message_id}", key=own.key)).data
     return Provoked(
@@ -480,7 +488,7 @@ async def _(own: Own) -> Provoked:
 @case("EXTEND_CODE_INVALID")
 async def _(own: Own) -> Provoked:
     assert (await own.send(extend_code="12a")).code == "EXTEND_CODE_INVALID"
-    await accounts.add_account(own.api.ctx.db, f"{own.name}-other", actor="t", extend_code="7710")
+    await accounts.add(by_test(own.api.ctx.db), f"{own.name}-other", extend_code="7710")
     await own.reload()
     return Provoked({}, await own.send(extend_code="77101"))
 
@@ -567,7 +575,11 @@ async def _(own: Own) -> Provoked:
 
 @case("ACCOUNT_STOPPED")
 async def _(own: Own) -> Provoked:
-    await accounts.set_status(own.api.ctx.db, own.name, "stopped", actor="t")
+    await accounts.set_status(
+        by_test(own.api.ctx.db),
+        await id_of(own.api.ctx.db, own.name),
+        "stopped",
+    )
     await own.reload()
     return Provoked({}, await own.send())
 

@@ -12,14 +12,17 @@ from typing import Any
 
 import pytest_asyncio
 from api_server import Answer, Api, running
+from changes import by_test
 from databases import change
 
 from smsgw.api.routes import ROUTES
 from smsgw.core.ids import CHINA
+from smsgw.core.permissions import SCOPES
 from smsgw.core.templates import Review
-from smsgw.platform.content import registry
-from smsgw.store.config import accounts
-from smsgw.store.config.keys import SCOPES, NewKey
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.content import service as registry
+from smsgw.platform.content.model import TEMPLATE
+from smsgw.platform.keys.model import NewKey
 
 MARK = "甲方机密"
 """In all that the owner has; it is never told to anybody else."""
@@ -133,12 +136,7 @@ async def owned(api: Api) -> dict[str, str]:
     sign = await made("POST", "/signs", {"sign": MARK})
     template = await made("POST", "/templates", {"name": MARK, "content": MARK})
     await registry.review(
-        api.ctx.db,
-        registry.TEMPLATE,
-        int(template["template_id"]),
-        Review.APPROVED,
-        actor="t",
-        ids=api.ctx.ids,
+        by_test(api.ctx.db, api.ctx.ids), TEMPLATE, int(template["template_id"]), Review.APPROVED
     )
     await api.ctx.snapshots.follow()
     audience = await made("POST", "/audiences", {"name": MARK})
@@ -260,10 +258,10 @@ def test_every_operation_has_its_case() -> None:
 async def test_nothing_of_another_account_is_read_or_changed(api: Api) -> None:
     await change(api.ctx.db.dsn, _LARGE_IDS)
     ids = await owned(api)
-    stranger = await accounts.add_account(api.ctx.db, "stranger", actor="t", default_sign="测试")
-    await accounts.top_up(api.ctx.db, stranger, 1000, "", actor="t", ids=api.ctx.ids)
-    other = await accounts.add_account(api.ctx.db, "nobody", actor="t", default_sign="测试")
-    await accounts.top_up(api.ctx.db, other, 1000, "", actor="t", ids=api.ctx.ids)
+    stranger = await accounts.add(by_test(api.ctx.db), "stranger", default_sign="测试")
+    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), stranger, 1000, "")
+    other = await accounts.add(by_test(api.ctx.db), "nobody", default_sign="测试")
+    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), other, 1000, "")
     key, plain = await api.add_key(stranger, scopes=SCOPES), await api.add_key(other, scopes=SCOPES)
     before = await books(api, api.account_id)
     none = nobodys(ids)

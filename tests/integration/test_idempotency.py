@@ -11,9 +11,10 @@ from pathlib import Path
 import asyncpg
 import pytest_asyncio
 from api_server import Answer, Api, running
+from changes import by_test
 
-from smsgw.store.config import accounts
-from smsgw.store.config.keys import SCOPES
+from smsgw.core.permissions import SCOPES
+from smsgw.platform.accounts import service as accounts
 
 ONE = {"to": ["13800138000"], "content": "您的验证码是 1234"}
 OTHER = ONE | {"content": "您的验证码是 9999"}
@@ -73,7 +74,7 @@ async def test_two_requests_with_one_key_at_once(api: Api) -> None:
 
 
 async def test_a_first_call_that_is_refused_leaves_the_key_to_the_others(api: Api) -> None:
-    poor = await accounts.add_account(api.ctx.db, "poor", actor="test", default_sign="测试", credit_floor=-1)
+    poor = await accounts.add(by_test(api.ctx.db), "poor", default_sign="测试", credit_floor=-1)
     key = await api.add_key(poor)
     long = ONE | {"content": "长" * 100}
     answers = await asyncio.gather(
@@ -104,12 +105,12 @@ async def test_what_was_accepted_is_answered_so_whatever_has_happened_since(api:
     assert (await post(api, ONE, "new")).code == "NO_ROUTE"
     assert await again() == {202}
     api.blocked.clear()
-    await accounts.set_account(api.ctx.db, "acme", {"rate": 1}, actor="test")
+    await accounts.edit(by_test(api.ctx.db), api.account_id, {"rate": 1})
     await api.ctx.snapshots.follow()
     await api.post("/messages", ONE)
     assert (await post(api, ONE, "new")).code == "RATE_LIMITED"
     assert await again() == {202}
-    await accounts.set_status(api.ctx.db, "acme", "stopped", actor="test")
+    await accounts.set_status(by_test(api.ctx.db), api.account_id, "stopped")
     await api.ctx.snapshots.follow()
     assert (await post(api, ONE, "new")).code == "ACCOUNT_STOPPED"
     assert (

@@ -7,9 +7,18 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 
 from smsgw.core.webhooks import Reach
-from smsgw.store.config import accounts, channels, keys, partners, webhooks
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.keys import service as keys
+from smsgw.platform.partners import service as partners
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import Wanted
+from smsgw.store.config import channels
+from smsgw.store.config import keys as keys_store
+from smsgw.store.config import partners as partners_store
+from smsgw.store.config import webhooks as webhooks_store
 from smsgw.store.engine import resealing
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
@@ -32,14 +41,12 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 
 async def _furnish(database: Database, sealer: Sealer) -> list[str]:
     """Something sealed in every place; what must never be seen again."""
-    account = await accounts.add_account(database, "acme", actor="test")
+    account = await accounts.add(by_test(database), "acme")
     await channels.add_channel(database, sealer, "unicom", SGIP, actor="test")
-    key = await keys.add_key(database, sealer, account, actor="test")
-    await partners.add_partner(database, sealer, account, "smpp", "shop", "prtnr-pw", {}, actor="test")
-    wanted = webhooks.Wanted(name="main", url="https://hook.example.com/sms", events=("message.report",))
-    hook = await webhooks.put_endpoint(
-        database, sealer, account, wanted, Reach(), actor="test", operator=True
-    )
+    key = await keys.add(by_test(database), sealer, account)
+    await partners.add(by_test(database), sealer, account, "smpp", "shop", "prtnr-pw", {})
+    wanted = Wanted(name="main", url="https://hook.example.com/sms", events=("message.report",))
+    hook = await webhooks.put(by_test(database), sealer, account, wanted, Reach())
     assert hook is not None
     return ["channel-pass-word", "peer-pass-word", key.secret, key.bearer, "prtnr-pw", hook]
 
@@ -47,9 +54,9 @@ async def _furnish(database: Database, sealer: Sealer) -> list[str]:
 async def _opens(database: Database, sealer: Sealer) -> None:
     (spec,) = [c for c in await channels.load_channels(database, sealer) if c.name == "unicom"]
     assert (spec.password, spec.profile["peer_password"]) == ("channel-pass-word", "peer-pass-word")
-    assert (await keys.load_keys(database, sealer))[0].secrets[0]
-    assert (await partners.load_partners(database, sealer))[0].password == "prtnr-pw"
-    assert (await webhooks.load(database, sealer)).endpoints
+    assert (await keys_store.load_keys(database, sealer))[0].secrets[0]
+    assert (await partners_store.load_partners(database, sealer))[0].password == "prtnr-pw"
+    assert (await webhooks_store.load(database, sealer)).endpoints
 
 
 async def test_secrets_are_sealed_anew_step_by_step(
@@ -102,7 +109,7 @@ async def test_no_secret_gets_into_the_audit_log(database: Database) -> None:
         database, sealer, "unicom", {"password": "other-channel-pass", "profile": profile}, actor="test"
     )
     key_id = await database.fetchval("SELECT key_id FROM api_key")
-    rotated = await keys.rotate_key(database, sealer, key_id, actor="test")
+    rotated = await keys.rotate(by_test(database), sealer, key_id)
     sealed = [
         value.hex()
         for row in await database.fetch(

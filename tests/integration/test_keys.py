@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from api_server import BASE, Api, running
+from changes import by_test
 
 from smsgw.core.errors import Invalid
-from smsgw.store.config import keys
-from smsgw.store.config.keys import NewKey
+from smsgw.platform.keys import queries
+from smsgw.platform.keys import service as keys
+from smsgw.platform.keys.model import NewKey
+from smsgw.store.config import keys as keys_store
 
 PATH = BASE + "/balance"
 
@@ -33,25 +36,25 @@ async def codes(api: Api, key: NewKey) -> tuple[str, str]:
 
 async def test_both_secrets_are_good_until_the_old_one_is_retired(api: Api) -> None:
     old = api.key
-    new = await keys.rotate_key(api.ctx.db, api.sealer, old.key_id, actor="test")
+    new = await keys.rotate(by_test(api.ctx.db), api.sealer, old.key_id)
     await api.ctx.snapshots.follow()
     assert new.key_id == old.key_id
     assert await codes(api, old) == await codes(api, new) == ("OK", "OK")
     with pytest.raises(Invalid, match="轮换"):
-        await keys.rotate_key(api.ctx.db, api.sealer, old.key_id, actor="test")
-    await keys.retire_key(api.ctx.db, old.key_id, actor="test")
+        await keys.rotate(by_test(api.ctx.db), api.sealer, old.key_id)
+    await keys.retire(by_test(api.ctx.db), old.key_id)
     await api.ctx.snapshots.follow()
     assert await codes(api, new) == ("OK", "OK")
     assert await codes(api, old) == ("AUTH_SIGNATURE_INVALID", "AUTH_KEY_INVALID")
     with pytest.raises(Invalid, match="没有待停用"):
-        await keys.retire_key(api.ctx.db, old.key_id, actor="test")
-    again = await keys.rotate_key(api.ctx.db, api.sealer, old.key_id, actor="test")
+        await keys.retire(by_test(api.ctx.db), old.key_id)
+    again = await keys.rotate(by_test(api.ctx.db), api.sealer, old.key_id)
     await api.ctx.snapshots.follow()
     assert await codes(api, again) == await codes(api, new) == ("OK", "OK")
 
 
 async def change(api: Api, **changes: object) -> str:
-    await keys.set_key(api.ctx.db, api.key.key_id, changes, actor="test")
+    await keys.edit(by_test(api.ctx.db), api.key.key_id, changes)
     await api.ctx.snapshots.follow()
     return (await api.get("/balance")).code
 
@@ -66,7 +69,7 @@ async def test_what_a_key_may_do_is_changed(api: Api) -> None:
     assert await change(api, status="active") == "OK"
     for wrong in ({"scopes": ("all",)}, {"requests_per_second": 0}):
         with pytest.raises(Invalid):
-            await keys.set_key(api.ctx.db, api.key.key_id, wrong, actor="test")
+            await keys.edit(by_test(api.ctx.db), api.key.key_id, wrong)
     audited = await api.ctx.db.fetchval("SELECT count(*) FROM audit WHERE action = 'key.set'")
     assert audited == 7
 
@@ -75,10 +78,10 @@ async def test_when_and_from_where_a_key_was_used(api: Api) -> None:
     await asyncio.gather(*(api.get("/balance") for _ in range(20)))
     used = {k: (datetime.fromtimestamp(at, UTC), ip) for k, (at, ip) in api.ctx.used_keys.items()}
     assert used.keys() == {api.key.key_id}
-    await keys.note_used(api.ctx.db, used)
+    await keys_store.note_used(api.ctx.db, used)
     older = {api.key.key_id: (datetime(2024, 1, 1, tzinfo=UTC), "10.0.0.1")}
-    await keys.note_used(api.ctx.db, older)  # another node's, from before
-    (line,) = await keys.list_keys(api.ctx.db)
+    await keys_store.note_used(api.ctx.db, older)  # another node's, from before
+    (line,) = await queries.keys(api.ctx.db)
     assert line["last_used_ip"] == "127.0.0.1"
     assert datetime.now(UTC) - line["last_used_at"] < timedelta(minutes=1)
     assert not {"secret", "secrets_sealed", "bearer_sha256"} & line.keys()

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
+from changes import by_test
 from databases import change
 
 from smsgw.core.accounts import networks
 from smsgw.core.webhooks import Reach
-from smsgw.store.config import accounts, keys, webhooks
-from smsgw.store.config.webhooks import EventSetting, Wanted
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.keys import service as keys
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import Wanted
+from smsgw.store.config import accounts as accounts_store
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.migrate import migrations
 from smsgw.store.engine.secrets import Sealer
@@ -26,22 +30,16 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 
 async def test_rights_that_were_used_are_kept(database: Database) -> None:
     sealer = Sealer(bytes(32))
-    shop = await accounts.add_account(database, "shop", actor="t")
-    bank = await accounts.add_account(database, "bank", actor="t")
+    shop = await accounts.add(by_test(database), "shop")
+    bank = await accounts.add(by_test(database), "bank")
     made = {
-        name: (await keys.add_key(database, sealer, shop, actor="t", scopes=("send", scope))).key_id
+        name: (await keys.add(by_test(database), sealer, shop, scopes=("send", scope))).key_id
         for name, scope in (("pushed", "report"), ("way", "report"), ("read", "report"), ("sends", "balance"))
     }
-    await webhooks.put_endpoint(
-        database,
-        sealer,
-        shop,
-        Wanted("main", "https://example.org/"),
-        Reach(),
-        actor=made["pushed"],
-        operator=False,
+    await webhooks.put(
+        by_test(database, actor=made["pushed"]), sealer, shop, Wanted("main", "https://example.org/"), Reach()
     )
-    await webhooks.set_setting(database, shop, EventSetting("pull"), actor=made["way"])
+    await webhooks.edit_setting(by_test(database, actor=made["way"]), shop, way="pull")
     (migration,) = (m for m in migrations() if m.number == 33)
     await change(database.dsn, "ALTER TABLE account DROP COLUMN webhook_networks", migration.sql)
     found = {row["key_id"]: set(row["scopes"]) for row in await database.fetch("SELECT * FROM api_key")}
@@ -49,6 +47,7 @@ async def test_rights_that_were_used_are_kept(database: Database) -> None:
         "pushed": True, "way": True, "read": False, "sends": False,
     }  # fmt: skip
     granted = {
-        row.account.id: list(row.account.webhook_networks) for row in await accounts.list_accounts(database)
+        row.account.id: list(row.account.webhook_networks)
+        for row in await accounts_store.list_accounts(database)
     }
     assert granted == {shop: networks("0.0.0.0/0,::/0"), bank: []}

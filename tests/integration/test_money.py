@@ -11,14 +11,16 @@ from pathlib import Path
 
 import pytest_asyncio
 from api_server import Api, running
+from changes import by_test
 from ledger import BALANCE, Ledger
 
 from smsgw.core.ids import CHINA, first_id
 from smsgw.core.model import OutcomeKind
-from smsgw.store.config import accounts
+from smsgw.platform.accounts import queries as account_queries
+from smsgw.platform.accounts import reconciliation
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts.queries import id_of
 from smsgw.store.engine import partitions
-from smsgw.store.messages import billing_usage
-from smsgw.store.messages import ledger as books
 
 
 @pytest_asyncio.fixture
@@ -29,11 +31,9 @@ async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 async def test_use_by_key_account_and_department(api: Api) -> None:
     db = api.ctx.db
-    hall = await accounts.add_account(
-        db, "hall", actor="test", default_sign="大厅", parent="acme", department="办事大厅", credit_floor=-100,
-        units_notice=3, unit_price="0.0385",
-    )  # fmt: skip
-    beside = await accounts.add_account(db, "beside", actor="test", default_sign="旁边", credit_floor=-100)
+    hall = await accounts.add(by_test(db), "hall", default_sign="大厅", parent="acme", department="办事大厅",
+                              credit_floor=-100, units_notice=3, unit_price="0.0385")  # fmt: skip
+    beside = await accounts.add(by_test(db), "beside", default_sign="旁边", credit_floor=-100)
     key, other = await api.add_key(hall), await api.add_key(beside)
     serial = itertools.count()
 
@@ -68,8 +68,8 @@ async def test_use_by_key_account_and_department(api: Api) -> None:
 
 
 async def test_many_at_once_and_the_balance_ends_at_its_floor(api: Api) -> None:
-    poor = await accounts.add_account(api.ctx.db, "poor", actor="test", default_sign="测试", credit_floor=-7)
-    await accounts.top_up(api.ctx.db, poor, 30, "", actor="test", ids=api.ctx.ids)
+    poor = await accounts.add(by_test(api.ctx.db), "poor", default_sign="测试", credit_floor=-7)
+    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), poor, 30, "")
     key = await api.add_key(poor)
 
     async def send(n: int) -> str:
@@ -79,10 +79,10 @@ async def test_many_at_once_and_the_balance_ends_at_its_floor(api: Api) -> None:
     codes = await asyncio.gather(*(send(n) for n in range(100)))
     assert codes.count("OK") == 18
     assert set(codes) == {"OK", "BALANCE_INSUFFICIENT"}
-    money = await accounts.balance(api.ctx.db, poor)
+    money = await account_queries.balance(api.ctx.db, poor)
     assert money is not None
     assert money.available == 1
-    lines = {line.account: line for line in await books.check_ledger(api.ctx.db)}
+    lines = {line.account: line for line in await reconciliation.check_ledger(api.ctx.db)}
     assert lines["poor"].problems == []
     assert (lines["poor"].debits, lines["poor"].paid) == (36, {"queued": 36})
 
@@ -93,13 +93,13 @@ async def test_the_check_finds_what_was_tampered_with(ledger: Ledger) -> None:
     (claimed, other) = await ledger.claim()
     await ledger.answer(OutcomeKind.REFUSED, claimed)
     await ledger.answer(OutcomeKind.ACCEPTED, other)
-    (line,) = await books.check_ledger(ledger.database)
+    (line,) = await reconciliation.check_ledger(ledger.database)
     assert (line.problems, line.refundable, line.paid) == ([], 1, {"submitted": 1})
 
     async def found(sql: str) -> str:
         async with ledger.connection.transaction():
             await ledger.change(sql)
-        (line,) = await books.check_ledger(ledger.database)
+        (line,) = await reconciliation.check_ledger(ledger.database)
         return " ".join(line.problems)
 
     assert "balance" in await found("UPDATE account SET balance = balance + 1")
@@ -149,8 +149,10 @@ async def test_the_books_are_sums_over_calls_batches_and_keys(ledger: Ledger) ->
 async def test_use_is_summed_over_what_it_is_not_asked_by(ledger: Ledger) -> None:
     today = datetime.now(CHINA).date()
     yesterday, before = today - timedelta(days=1), today - timedelta(days=2)
-    beside = await accounts.add_account(ledger.database, "beside", actor="test", default_sign="旁边")
-    await accounts.set_account(ledger.database, "shop", {"unit_price": "0.05"}, actor="test")
+    beside = await accounts.add(by_test(ledger.database), "beside", default_sign="旁边")
+    await accounts.edit(
+        by_test(ledger.database), await id_of(ledger.database, "shop"), {"unit_price": "0.05"}
+    )
     rows = [
         (ledger.account_id, today, "k1", "otp", 1, 2, 30, 4),
         (ledger.account_id, today, "k2", "otp", 10, 20, 300, 40),
@@ -166,15 +168,17 @@ async def test_use_is_summed_over_what_it_is_not_asked_by(ledger: Ledger) -> Non
     ledger.balanced = False
 
     async def asked(*group: str, first: date = yesterday, last: date = today) -> list[tuple[object, ...]]:
-        lines = await billing_usage.ask(
+        lines = await account_queries.usage(
             ledger.database, first=first, last=last, group=group, accounts=[ledger.account_id]
         )
-        return [(*(line.keys.values()), line.messages, line.parts, line.units, line.refunded) for line in lines]
+        return [
+            (*(line.keys.values()), line.messages, line.parts, line.units, line.refunded) for line in lines
+        ]
 
     assert await asked("account") == [("shop", 111, 222, 3330, 444)]
     assert await asked("day") == [(yesterday, 100, 200, 3000, 400), (today, 11, 22, 330, 44)]
     assert await asked("key", last=yesterday, first=before) == [("k1", 1100, 2200, 33000, 4400)]
-    (line,) = await billing_usage.ask(
+    (line,) = await account_queries.usage(
         ledger.database, first=today, last=today, group=("type",), accounts=[ledger.account_id]
     )
     assert line.amount == (330 - 44) * Decimal("0.05")

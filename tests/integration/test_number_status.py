@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from api_server import Answer, Api, running
+from changes import by_test
 
 from smsgw.core import number_state
 from smsgw.core.model import Report
 from smsgw.core.number_state import NumberState
+from smsgw.core.permissions import SCOPES
 from smsgw.core.states import PartState
+from smsgw.platform.numbers import service as number_service
+from smsgw.platform.policies import service as policies
+from smsgw.platform.settings import service as settings_service
 from smsgw.store.config import number_status as store
-from smsgw.store.config import policies
-from smsgw.store.config import settings as settings_store
-from smsgw.store.config.keys import SCOPES
 
 PHONE, OTHER = "13800138000", "13800138001"
 NOW = datetime.now(UTC)
@@ -27,8 +29,8 @@ NOW = datetime.now(UTC)
 @pytest_asyncio.fixture
 async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
     async with running(dsn, tmp_path, now=lambda: NOW) as built:
-        await policies.put(built.ctx.db, "drop_empty", "true", actor="t")
-        await policies.put(built.ctx.db, "identical_seconds", "off", actor="t")
+        await policies.put(by_test(built.ctx.db), "drop_empty", "true")
+        await policies.put(by_test(built.ctx.db), "identical_seconds", "off")
         await built.ctx.snapshots.follow()
         yield built
 
@@ -72,11 +74,11 @@ async def test_a_report_teaches_and_a_delivery_takes_it_back(api: Api) -> None:
     assert (await send(api, OTHER)).status == 202
 
     # Somebody whose policy lets it, sends, and it arrives.
-    await policies.put(api.ctx.db, "drop_empty", "false", account_id=api.account_id, actor="t")
+    await policies.put(by_test(api.ctx.db), "drop_empty", "false", account_id=api.account_id)
     await api.ctx.snapshots.follow()
     await reported(api, "")
     assert await known(api) == ["live"]
-    await policies.put(api.ctx.db, "drop_empty", "true", account_id=api.account_id, actor="t")
+    await policies.put(by_test(api.ctx.db), "drop_empty", "true", account_id=api.account_id)
     await api.ctx.snapshots.follow()
     assert (await send(api)).status == 202
 
@@ -94,10 +96,10 @@ async def test_test_messages_teach_nothing(api: Api) -> None:
 
 
 async def test_our_own_refusals_teach_nothing(api: Api) -> None:
-    await store.put(api.ctx.db, {f"86{PHONE}": NumberState.EMPTY}, NOW, actor="t")
+    await number_service.learn(by_test(api.ctx.db), {f"86{PHONE}": NumberState.EMPTY}, NOW)
     await api.numbers.step()
     message_id = (await send(api)).data["items"][0]["message_id"]
-    await store.remove(api.ctx.db, [f"86{PHONE}"], actor="t")
+    await number_service.forget(by_test(api.ctx.db), [f"86{PHONE}"])
     await api.numbers.step()
     assert (await send(api)).status == 202
     async with api.ctx.db.transaction() as connection:
@@ -106,22 +108,22 @@ async def test_our_own_refusals_teach_nothing(api: Api) -> None:
 
 async def test_the_newest_word_counts_and_old_ones_do_not(api: Api) -> None:
     db, number = api.ctx.db, f"86{PHONE}"
-    assert await store.put(db, {number: NumberState.LIVE}, NOW, actor="t") == 1
-    assert await store.put(db, {number: NumberState.EMPTY}, NOW - timedelta(days=1), actor="t") == 0
+    assert await number_service.learn(by_test(db), {number: NumberState.LIVE}, NOW) == 1
+    assert await number_service.learn(by_test(db), {number: NumberState.EMPTY}, NOW - timedelta(days=1)) == 0
     assert await known(api) == ["live"]
-    assert await store.put(db, {number: NumberState.EMPTY}, NOW + timedelta(seconds=1), actor="t") == 1
+    assert await number_service.learn(by_test(db), {number: NumberState.EMPTY}, NOW + timedelta(seconds=1)) == 1
     await api.numbers.step()
     assert api.numbers.empty(number)
 
-    await store.remove(db, [number], actor="t")
-    assert await store.put(db, {number: NumberState.EMPTY}, NOW - timedelta(days=80), actor="t") == 0, (
+    await number_service.forget(by_test(db), [number])
+    assert await number_service.learn(by_test(db), {number: NumberState.EMPTY}, NOW - timedelta(days=80)) == 0, (
         "it was forgotten since"
     )
     other = f"86{OTHER}"
-    assert await store.put(db, {other: NumberState.EMPTY}, NOW - timedelta(days=80), actor="t") == 1
+    assert await number_service.learn(by_test(db), {other: NumberState.EMPTY}, NOW - timedelta(days=80)) == 1
     await api.numbers.step()
     assert (api.numbers.empty(number), api.numbers.empty(other)) == (False, True)
-    await settings_store.put(db, "number_status_days", 60, actor="t")
+    await settings_service.put(by_test(db), "number_status_days", 60)
     await api.ctx.snapshots.follow()
     await api.numbers.step()
     assert not api.numbers.empty(other)
@@ -135,9 +137,9 @@ async def test_there_is_room_for_so_many_and_the_newest_stay(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     db = api.ctx.db
-    monkeypatch.setattr(store, "CHUNK", 2)
+    monkeypatch.setattr(number_service, "CHUNK", 2)
     for n in range(5):
-        await store.put(db, {f"86138{n:08d}": NumberState.EMPTY}, NOW, actor="t")
+        await number_service.learn(by_test(db), {f"86138{n:08d}": NumberState.EMPTY}, NOW)
     monkeypatch.setattr(store, "MAX_KNOWN", 3)
     await api.numbers.load()
     assert [n for n in range(5) if api.numbers.empty(f"86138{n:08d}")] == [2, 3, 4]
@@ -147,7 +149,7 @@ async def test_there_is_room_for_so_many_and_the_newest_stay(
 
 
 async def test_what_is_asked_is_answered_in_order(api: Api) -> None:
-    await store.put(api.ctx.db, {f"86{OTHER}": NumberState.SILENT}, NOW, actor="t")
+    await number_service.learn(by_test(api.ctx.db), {f"86{OTHER}": NumberState.SILENT}, NOW)
     key = await api.add_key(scopes=SCOPES)
     answer = await api.post("/numbers/check", {"numbers": [PHONE, OTHER, "12"]}, key=key)
     assert answer.data["counts"] == {"unknown": 1, "silent": 1, "invalid": 1}

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 from databases import change
 from snapshots import FixedSnapshots
 
@@ -22,8 +23,15 @@ from smsgw.core.settings import Settings
 from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.snapshot import Snapshot
 from smsgw.pipeline.upkeep.alarms import AlarmTable
+from smsgw.platform.accounts import extensions
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts.queries import id_of
+from smsgw.platform.alarms import service as alarm_service
+from smsgw.platform.lists import queries as list_queries
+from smsgw.platform.lists import service as list_service
+from smsgw.platform.settings import service as settings_service
 from smsgw.runtime import aio
-from smsgw.store.config import accounts, blocklist, codes, extensions, numbers, settings
+from smsgw.store.config import blocklist, codes, numbers, settings
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import complaints
 from smsgw.store.records import alarms, audit, audit_chain
@@ -61,9 +69,9 @@ async def lists(database: Database, limits: Settings | None = None) -> NumberLis
 async def test_the_audit_log_has_no_whole_number(database: Database) -> None:
     """Wherever it stands, also in what people write (the fixture ``dsn`` looks at what all tests have written)."""
     told = "用户 13800138000 来电"
-    await blocklist.add(database, [PHONE, "447700900123"], ALL, MANUAL, told, actor="t")
-    await blocklist.remove(database, PHONE, None, actor="t", reason=told)
-    await blocklist.remove(database, "447700900123", None, actor="t", reason="")
+    await list_service.block(by_test(database), [PHONE, "447700900123"], ALL, MANUAL, told)
+    await list_service.unblock(by_test(database), PHONE, None, reason=told)
+    await list_service.unblock(by_test(database), "447700900123", None, reason="")
     await numbers.put_overrides(database, [("13800138000", "CMCC", "")], actor="t")
     await numbers.remove_override(database, "13800138000", actor="t")
     await numbers.remove_override(database, "1380013", actor="t")
@@ -78,13 +86,13 @@ async def test_the_audit_log_has_no_whole_number(database: Database) -> None:
 
 
 async def test_what_is_added_and_removed_reaches_a_node_that_follows(database: Database) -> None:
-    await blocklist.add(database, [PHONE], ALL, MANUAL, "asked", actor="t")
+    await list_service.block(by_test(database), [PHONE], ALL, MANUAL, "asked")
     node = await lists(database)
     assert len(node) == 1
     assert node.refusal(PHONE, 1, MessageType.OTP, "") == ("NUMBER_BLACKLISTED", {"list": "人工黑名单"})
     assert node.refusal(OTHER, 1, MessageType.OTP, "") is None
 
-    await blocklist.add(database, [OTHER], Scope(7, "marketing", "店"), COMPLAINT, "", actor="t")
+    await list_service.block(by_test(database), [OTHER], Scope(7, "marketing", "店"), COMPLAINT, "")
     assert node.refusal(OTHER, 7, MARKETING, "店") is None  # not yet seen
     await node.follow()
     assert node.refusal(OTHER, 7, MARKETING, "店") == ("NUMBER_BLACKLISTED", {"list": "投诉黑名单"})
@@ -92,18 +100,18 @@ async def test_what_is_added_and_removed_reaches_a_node_that_follows(database: D
     assert node.refusal(OTHER, 7, MessageType.NOTICE, "店") is None
     assert node.refusal(OTHER, 8, MARKETING, "店") is None
 
-    assert await blocklist.remove(database, PHONE, Scope(1), actor="t", reason="") == 0
-    assert await blocklist.remove(database, PHONE, ALL, actor="t", reason="asked again") == 1
+    assert await list_service.unblock(by_test(database), PHONE, Scope(1), reason="") == 0
+    assert await list_service.unblock(by_test(database), PHONE, ALL, reason="asked again") == 1
     await node.follow()
     assert node.refusal(PHONE, 1, MessageType.OTP, "") is None
     assert (await lists(database)).refusal(PHONE, 1, MessageType.OTP, "") is None
-    assert await blocklist.find(database, PHONE) == []
+    assert await list_queries.find(database, PHONE, accounts=None) == []
     assert (await audit_chain.verify(database, audit.keys())).problems == []
 
 
 async def test_an_entry_ends_by_itself(database: Database) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=30)
-    await blocklist.add(database, [PHONE], ALL, MANUAL, "", actor="t", expires_at=soon)
+    await list_service.block(by_test(database), [PHONE], ALL, MANUAL, "", expires_at=soon)
     now = datetime.now(UTC).timestamp()
     for seconds, blocked in ((0, True), (60, False)):
         node = NumberLists(database, FixedSnapshots(), clock=lambda at=now + seconds: at)  # type: ignore[misc]
@@ -121,10 +129,10 @@ async def test_an_opt_out_says_since_when_and_yields_to_a_block(database: Databa
     node = await lists(database)
     assert node.refusal(PHONE, 7, MARKETING, "店") == ("NUMBER_OPTED_OUT", {"time": "2026-03-01 12:30"})
     assert node.refusal(PHONE, 7, MessageType.OTP, "店") is None
-    await blocklist.add(database, [PHONE], ALL, MANUAL, "", actor="t")
+    await list_service.block(by_test(database), [PHONE], ALL, MANUAL, "")
     await node.follow()
     assert node.refusal(PHONE, 7, MARKETING, "店") == ("NUMBER_BLACKLISTED", {"list": "人工黑名单"})
-    assert await blocklist.count(database) == {MANUAL: 1, OPT_OUT: 1}
+    assert await list_queries.count(database, accounts=None) == {MANUAL: 1, OPT_OUT: 1}
 
 
 async def test_who_opted_out_again_after_being_taken_off_is_on_the_list_again(database: Database) -> None:
@@ -133,7 +141,7 @@ async def test_who_opted_out_again_after_being_taken_off_is_on_the_list_again(da
     for _ in range(2):
         async with database.transaction() as connection:
             assert await blocklist.put(connection, [entry], replace=False) == 1
-        assert await blocklist.remove(database, PHONE, None, actor="t", reason="consented") == 1
+        assert await list_service.unblock(by_test(database), PHONE, None, reason="consented") == 1
 
 
 async def test_only_telephone_numbers_opt_out() -> None:
@@ -169,7 +177,7 @@ async def test_many_changes_are_folded_in(database: Database, monkeypatch: pytes
     monkeypatch.setattr("smsgw.core.blocklist.FOLD_AT", 100)
     node = await lists(database)
     numbers = [f"8613800{n:06d}" for n in range(12_000)]
-    await blocklist.add(database, numbers, ALL, MANUAL, "", actor="t")
+    await list_service.block(by_test(database), numbers, ALL, MANUAL, "")
     await node.follow()
     assert len(node) == 12_000
     assert node.refusal(numbers[-1], 1, MessageType.OTP, "") is not None
@@ -265,14 +273,14 @@ async def test_acknowledging(database: Database) -> None:
     watch = keeper(database, trouble)
     await watch.look()
     (alarm,) = await alarms.list_(database)
-    assert await alarms.acknowledge(database, [alarm.id], actor="me") == 1
+    assert await alarm_service.acknowledge(by_test(database, actor="me"), [alarm.id]) == 1
     await watch.look()
     (taken,) = await alarms.list_(database)
     assert taken.acked_by == "me"
     trouble.found = []
     await watch.look()
     with refused("NOT_FOUND"):
-        await alarms.acknowledge(database, [alarm.id], actor="me")
+        await alarm_service.acknowledge(by_test(database, actor="me"), [alarm.id])
 
 
 # --- complaints ------------------------------------------------------------------------------------------------------
@@ -299,7 +307,9 @@ async def test_complaints_above_the_ceiling_stop_marketing_there(database: Datab
     limits = Settings(complaint_ceiling=100, complaint_minimum=2)
 
     for n, stopped in enumerate((False, True)):
-        await complaints.add(database, PHONE, sign="店", channel="a", note="", actor="t", days=30)
+        await list_service.enter_complaint(
+            by_test(database), PHONE, sign="店", channel="a", note="", block_number=False
+        )
         node = await lists(database, limits)
         assert (
             node.marketing_stopped(channel_id) is stopped
@@ -309,8 +319,12 @@ async def test_complaints_above_the_ceiling_stop_marketing_there(database: Datab
         assert rates == {"a": (n + 1, 10_000), "店": (n + 1, 200_000)}
     assert [f.object for f in node.findings()] == ["channel/a"]
 
-    await complaints.add(database, PHONE, sign="别家", channel="", note="", actor="t", days=30)
-    await complaints.add(database, PHONE, sign="别家", channel="", note="", actor="t", days=30)
+    await list_service.enter_complaint(
+        by_test(database), PHONE, sign="别家", channel="", note="", block_number=False
+    )
+    await list_service.enter_complaint(
+        by_test(database), PHONE, sign="别家", channel="", note="", block_number=False
+    )
     await node.judge()
     assert node.refusal(OTHER, 1, MARKETING, "别家") == ("COMPLAINT_CEILING", {"object": "签名 别家"})
     assert node.refusal(OTHER, 1, MessageType.NOTICE, "别家") is None
@@ -328,14 +342,22 @@ async def test_a_complaint_is_about_the_newest_message_that_fits(database: Datab
             "coding, parts, concat_ref, price) VALUES ($1, $1, 1, 'api', 'notice', $2, '', '', '', $3, '', 1, 1, 1)",
             id_, PHONE, sign,
         )  # fmt: skip
-    about = await complaints.add(database, PHONE, sign="", channel="", note="", actor="t", days=30)
+    about = await list_service.enter_complaint(
+        by_test(database), PHONE, sign="", channel="", note="", block_number=False
+    )
     assert (about.message_id, about.sign) == (now - 1, "别家")
-    about = await complaints.add(database, PHONE, sign="店", channel="", note="", actor="t", days=30)
+    about = await list_service.enter_complaint(
+        by_test(database), PHONE, sign="店", channel="", note="", block_number=False
+    )
     assert (about.message_id, about.sign) == (now - 2, "店")
-    about = await complaints.add(database, OTHER, sign="", channel="", note="", actor="t", days=30)
+    about = await list_service.enter_complaint(
+        by_test(database), OTHER, sign="", channel="", note="", block_number=False
+    )
     assert (about.message_id, about.sign) == (None, "")
     with refused("NOT_FOUND"):
-        await complaints.add(database, OTHER, sign="", channel="nowhere", note="", actor="t", days=30)
+        await list_service.enter_complaint(
+            by_test(database), OTHER, sign="", channel="nowhere", note="", block_number=False
+        )
 
 
 # --- codes and settings ----------------------------------------------------------------------------------------------
@@ -343,12 +365,12 @@ async def test_a_complaint_is_about_the_newest_message_that_fits(database: Datab
 
 async def test_a_move_keeps_the_number_before(database: Database) -> None:
     channel_id = await channel(database)
-    one = await accounts.add_account(database, "one", actor="t", extend_code="55")
-    await accounts.add_account(database, "two", actor="t", extend_code="66")
+    one = await accounts.add(by_test(database), "one", extend_code="55")
+    await accounts.add(by_test(database), "two", extend_code="66")
     assert await codes.move_channel(database, "a", "1070", actor="t") == "1069"
-    assert await codes.move_extension(database, "one", "", "56", actor="t") == "55"
-    assert await codes.move_extension(database, "one", "店", "88", actor="t") == "56"
-    assert await codes.move_extension(database, "one", "店", "89", actor="t") == "88"
+    assert await accounts.move_extension(by_test(database), one, "", "56") == "55"
+    assert await accounts.move_extension(by_test(database), one, "店", "88") == "56"
+    assert await accounts.move_extension(by_test(database), one, "店", "89") == "88"
     extensions, former = await codes.load(database)
     assert former == [codes.AccessCode(channel_id, "1069")]
     assert set(extensions) == {
@@ -358,7 +380,7 @@ async def test_a_move_keeps_the_number_before(database: Database) -> None:
     for taken in ("55", "66", "89"):
         name = "one" if taken == "66" else "two"
         with refused("STATE_CONFLICT"):
-            await codes.move_extension(database, name, "", taken, actor="t")
+            await accounts.move_extension(by_test(database), await id_of(database, name), "", taken)
     assert (await codes.load(database))[0] == extensions
 
     await change(database.dsn, "UPDATE old_code SET until = now() - interval '1 second'")
@@ -372,28 +394,30 @@ async def test_moves_that_make_no_sense(database: Database) -> None:
     with refused("NOT_FOUND"):
         await codes.move_channel(database, "nowhere", "1070", actor="t")
     with refused("NOT_FOUND"):
-        await codes.move_extension(database, "nobody", "", "1", actor="t")
+        await accounts.move_extension(by_test(database), 0, "", "1")
     with refused("EXTEND_CODE_INVALID"):
-        await codes.move_extension(database, "nobody", "", "x", actor="t")
+        await accounts.move_extension(by_test(database), 0, "", "x")
 
 
 async def test_settings_are_kept_and_checked(database: Database) -> None:
-    await settings.put(database, "optout_words", ["Ｎ"], actor="t")
-    await settings.put(database, "complaint_ceiling", 7, actor="t")
+    await settings_service.put(by_test(database), "optout_words", ["Ｎ"])
+    await settings_service.put(by_test(database), "complaint_ceiling", 7)
     assert await settings.load(database) == Settings(optout_words=("n",), complaint_ceiling=7)
     with refused("PARAM_INVALID"):
-        await settings.put(database, "complaint_ceiling", -1, actor="t")
+        await settings_service.put(by_test(database), "complaint_ceiling", -1)
 
 
 async def test_an_extension_is_given_however_many_messages_have_to_be_looked_at(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Days of messages take their time; the account goes on sending meanwhile."""
-    await accounts.add_account(database, "acme", actor="t")
+    await accounts.add(by_test(database), "acme")
     slow = "SELECT NULL FROM pg_sleep(5.5) WHERE ($1::text, $2::bigint, $3::bigint) IS NOT NULL"
     monkeypatch.setattr(extensions, "_IN_USE", slow)
     async with asyncio.TaskGroup() as group:
-        given = group.create_task(codes.move_extension(database, "acme", "", "12", actor="t"))
+        given = group.create_task(
+            accounts.move_extension(by_test(database), await id_of(database, "acme"), "", "12")
+        )
         await asyncio.sleep(0.5)
         await database.execute("UPDATE account SET balance = balance + 1 WHERE name = 'acme'", timeout=2)
         assert not given.done()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from api_server import Answer, Api, running
+from changes import by_test
 from standins import Alone, AnyDestination
 
 from smsgw.core.errors import Invalid, message_of
@@ -22,8 +23,12 @@ from smsgw.core.policy import Listed
 from smsgw.core.templates import CARRIERS, Registration, Review
 from smsgw.core.url_filings import Filing
 from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
-from smsgw.platform.content import registry, url_filings, words
-from smsgw.store.config import accounts, policies
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.content import service as registry
+from smsgw.platform.lists import service as lists
+from smsgw.platform.policies import service as policies
+from smsgw.platform.url_filings import service as url_filings
+from smsgw.platform.words import service as words
 from smsgw.store.messages import abroad
 
 NOON = datetime.now(CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -87,7 +92,7 @@ async def spent(api: Api) -> int:
 
 async def test_a_word_in_disguise(api: Api) -> None:
     listed = [Word("赌博", "涉赌"), Word("发票", "票务", Action.REPLACE, "**")]
-    await words.put(api.ctx.db, listed, actor="t")
+    await words.put(by_test(api.ctx.db), listed)
     await changed(api)
     await refused(api, await post(api, content="来 賭－博 吧"), "CONTENT_SENSITIVE", words="赌博(涉赌)")
     assert await spent(api) == 0
@@ -106,16 +111,14 @@ async def test_a_word_in_disguise(api: Api) -> None:
     assert {m["status"] for m in batch} == {"queued", "rejected"}
     assert await spent(api) == 2
 
-    assert await words.remove(api.ctx.db, category="涉赌", actor="t") == 1
+    assert await words.remove(by_test(api.ctx.db), category="涉赌") == 1
     await changed(api)
     assert (await post(api, content="赌博")).status == 202
 
 
 async def test_words_of_an_account_and_a_type(api: Api) -> None:
     await words.put(
-        api.ctx.db,
-        [Word("甲", account_id=api.account_id, type="notice"), Word("乙", account_id=99)],
-        actor="t",
+        by_test(api.ctx.db), [Word("甲", account_id=api.account_id, type="notice"), Word("乙", account_id=99)]
     )
     await changed(api)
     assert (await post(api, content="甲", type="otp")).status == 202
@@ -140,7 +143,7 @@ async def test_quiet_hours_and_opt_out_wording(api: Api, clock: Clock) -> None:
     await refused(api, bare, "CONTENT_OPTOUT_MISSING", wording="拒收请回复R")
     assert (await post(api, **sale)).status == 202
 
-    await policies.put(api.ctx.db, "optout", "append", account_id=api.account_id, actor="t")
+    await policies.put(by_test(api.ctx.db), "optout", "append", account_id=api.account_id)
     await changed(api)
     answer = await post(api, OTHER, content="大促", type="marketing")
     record = (await api.get(f"/messages/{answer.data['items'][0]['message_id']}")).data
@@ -157,15 +160,15 @@ async def test_quiet_hours_and_opt_out_wording(api: Api, clock: Clock) -> None:
     ] == "scheduled"
     night = tomorrow.replace(hour=22)
     assert (await post(api, **sale, send_at=night.isoformat())).code == "TIME_WINDOW_CLOSED"
-    await words.allow(api.ctx.db, ["86" + PHONE], Listed.TEST, actor="t")
-    await policies.put(api.ctx.db, "hours", "22:00-06:00", type_="notice", actor="t")
+    await lists.allow(by_test(api.ctx.db), ["86" + PHONE], Listed.TEST)
+    await policies.put(by_test(api.ctx.db), "hours", "22:00-06:00", type_="notice")
     await changed(api)
     assert (await post(api, PHONE, **sale)).status == 202
     assert (await post(api, OTHER, content="您好")).code == "TIME_WINDOW_CLOSED"
 
 
 async def test_an_account_that_sends_to_its_list_alone(api: Api) -> None:
-    await words.allow(api.ctx.db, ["86" + PHONE], Listed.ONLY, account_id=api.account_id, actor="t")
+    await lists.allow(by_test(api.ctx.db), ["86" + PHONE], Listed.ONLY, account_id=api.account_id)
     await changed(api)
     answer = await post(api, PHONE, OTHER)
     assert [i["status"] for i in answer.data["items"]] == ["queued", "rejected"]
@@ -174,7 +177,7 @@ async def test_an_account_that_sends_to_its_list_alone(api: Api) -> None:
 
 
 async def test_an_explanation_shows_every_check(api: Api) -> None:
-    await words.put(api.ctx.db, [Word("赌博")], actor="t")
+    await words.put(by_test(api.ctx.db), [Word("赌博")])
     await changed(api)
     body = {"to": [PHONE, "13900", OTHER], "content": "赌博 {name}"}
     good, bad, _ = (await api.post("/messages/explain", body)).data["items"]
@@ -190,7 +193,7 @@ async def test_a_repeat_of_an_accepted_call_is_answered_though_it_would_be_refus
     body = {"to": [PHONE], "content": "赌博", "client_ref": "A1"}
     first = await api.post("/messages", body, Idempotency_Key="k1")
     assert first.status == 202
-    await words.put(api.ctx.db, [Word("赌博")], actor="t")
+    await words.put(by_test(api.ctx.db), [Word("赌博")])
     await changed(api)
     again = await api.post("/messages", body, Idempotency_Key="k1")
     assert (again.status, again.data) == (202, first.data)
@@ -204,7 +207,7 @@ async def test_a_repeat_of_an_accepted_call_is_answered_though_it_would_be_refus
 @pytest.mark.parametrize("value", ["1/0m", "abc", "1/1m " * 9, "5/31d"])
 async def test_a_policy_that_cannot_be(api: Api, value: str) -> None:
     with pytest.raises(Invalid, match="frequency"):
-        await policies.put(api.ctx.db, "frequency", value, actor="t")
+        await policies.put(by_test(api.ctx.db), "frequency", value)
 
 
 # --- signatures and templates ---------------------------------------------------------------------------------------
@@ -212,18 +215,18 @@ async def test_a_policy_that_cannot_be(api: Api, value: str) -> None:
 
 async def test_signatures_are_approved_and_registered(api: Api) -> None:
     db, ids = api.ctx.db, api.ctx.ids
-    await policies.put(db, "sign_policy", "registered", actor="t")
+    await policies.put(by_test(db), "sign_policy", "registered")
     await changed(api)
     await refused(api, await post(api), "SIGN_NOT_APPROVED", sign="测试")
     key = await api.add_key(scopes=("send", "query", "report", "template"))
     made = await api.post("/signs", {"sign": "【测试】", "source": "公司"}, key=key)
     assert made.data["state"] == "pending"
     id_ = int(made.data["sign_id"])
-    await registry.review(db, "sign", id_, Review.APPROVED, actor="t", ids=ids)
-    await registry.register(db, "sign", id_, ["CUCC"], Registration.REGISTERED, actor="t", ids=ids)
+    await registry.review(by_test(db, ids), "sign", id_, Review.APPROVED)
+    await registry.register(by_test(db, ids), "sign", id_, ["CUCC"], Registration.REGISTERED)
     await changed(api)
     await refused(api, await post(api), "SIGN_NOT_REGISTERED", sign="测试", carrier="中国移动")
-    await registry.register(db, "sign", id_, CARRIERS, Registration.REGISTERED, actor="t", ids=ids)
+    await registry.register(by_test(db, ids), "sign", id_, CARRIERS, Registration.REGISTERED)
     await changed(api)
     assert (await post(api)).status == 202
     assert (await post(api, "+85261234567", content="【别人】abroad")).status == 202
@@ -232,7 +235,7 @@ async def test_signatures_are_approved_and_registered(api: Api) -> None:
     told = (await api.post("/events/pull", {"limit": 100}, key=key)).data["items"]
     assert [t["type"] for t in told] == ["sign.reviewed"] * 3
     assert told[0]["state"] == "approved"
-    await registry.review(db, "sign", id_, Review.REFUSED, reason="资质过期", actor="t", ids=ids)
+    await registry.review(by_test(db, ids), "sign", id_, Review.REFUSED, reason="资质过期")
     await changed(api)
     assert (await post(api)).code == "SIGN_NOT_APPROVED"
     assert (await api.post("/signs", {"sign": "测试"}, key=key)).data["state"] == "pending"
@@ -252,7 +255,7 @@ async def test_a_message_of_a_template(api: Api) -> None:
     send = {"template_id": str(id_), "params": {"code": "8848", "n": "5"}, "type": "otp", "to": [PHONE]}
     await changed(api)
     await refused(api, await api.post("/messages", send), "TEMPLATE_NOT_APPROVED", id=str(id_))
-    await registry.review(db, "template", id_, Review.APPROVED, actor="t", ids=ids)
+    await registry.review(by_test(db, ids), "template", id_, Review.APPROVED)
     await changed(api)
     await refused(api, await api.post("/messages", send | {"template_id": "9"}), "TEMPLATE_NOT_FOUND", id="9")
     for params in ({"code": "88x", "n": "5"}, {"code": "1" * 7, "n": "5"}, {"n": "5"}):
@@ -274,7 +277,7 @@ async def test_a_message_of_a_template(api: Api) -> None:
     assert [i["status"] for i in answer.data["items"]] == ["queued", "rejected"]
     assert (await api.post("/messages", send | {"type": "notice"})).code == "PARAM_INVALID"
     assert (await api.post("/messages", send | {"content": "x"})).code == "PARAM_INVALID"
-    await registry.register(db, "template", id_, ["CMCC"], Registration.REFUSED, actor="t", ids=ids)
+    await registry.register(by_test(db, ids), "template", id_, ["CMCC"], Registration.REFUSED)
     await changed(api)
     await refused(
         api, await api.post("/messages", send | {"to": ["13800138009"]}), "TEMPLATE_NOT_APPROVED", id=str(id_)
@@ -284,8 +287,8 @@ async def test_a_message_of_a_template(api: Api) -> None:
 async def test_an_account_that_sends_templates_alone(api: Api) -> None:
     db, ids = api.ctx.db, api.ctx.ids
     id_ = await template(api, "{name}您好,快递 {no} 已到", "快递", variables={"no": {"form": "alnum"}})
-    await registry.review(db, "template", id_, Review.APPROVED, actor="t", ids=ids)
-    await policies.put(db, "templates_only", "true", account_id=api.account_id, actor="t")
+    await registry.review(by_test(db, ids), "template", id_, Review.APPROVED)
+    await policies.put(by_test(db), "templates_only", "true", account_id=api.account_id)
     await changed(api)
     await refused(api, await post(api, content="随便说说"), "TEMPLATE_REQUIRED")
     answer = await post(api, content="张三您好,快递 SF1234 已到")
@@ -325,15 +328,15 @@ async def test_how_often_a_number_gets_a_code(api: Api, clock: Clock) -> None:
     assert (checks["频控"], checks["余额"]) == ("NUMBER_FREQ_LIMITED", "OK")
     clock.now += timedelta(hours=1)
     assert (await code(9)).status == 202
-    await words.allow(api.ctx.db, ["86" + PHONE], Listed.EXEMPT, actor="t")
+    await lists.allow(by_test(api.ctx.db), ["86" + PHONE], Listed.EXEMPT)
     await changed(api)
     assert (await code(10)).status == 202
 
 
 async def test_marketing_of_an_account(api: Api, clock: Clock) -> None:
     sale = {"type": "marketing"}
-    account_id = await accounts.add_account(api.ctx.db, "other", actor="t", default_sign="别家")
-    await accounts.top_up(api.ctx.db, account_id, 100, "", actor="t", ids=api.ctx.ids)
+    account_id = await accounts.add(by_test(api.ctx.db), "other", default_sign="别家")
+    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), account_id, 100, "")
     key = await api.add_key(account_id)
     assert (await post(api, content="大促一,拒收请回复R", **sale)).status == 202
     assert (
@@ -421,7 +424,7 @@ async def _later(api: Api, passed: timedelta) -> None:
 
 
 async def _abroad(api: Api, name: str, value: str) -> None:
-    await policies.put(api.ctx.db, name, value, account_id=api.account_id, actor="t")
+    await policies.put(by_test(api.ctx.db), name, value, account_id=api.account_id)
     await changed(api)
 
 
@@ -439,7 +442,7 @@ async def test_how_much_an_account_sends_abroad(api: Api) -> None:
     (alarm,) = await abroad.findings(api.ctx.db)
     assert (alarm.kind, alarm.object) == ("toll_fraud", "account/acme")
     assert alarm.detail == "2 messages abroad were refused in the last hour, 5 accepted; 1 countries were new"
-    other = await api.add_key(await accounts.add_account(api.ctx.db, "other", actor="t", credit_floor=-10))
+    other = await api.add_key(await accounts.add(by_test(api.ctx.db), "other", credit_floor=-10))
     answer = await api.post("/messages", {"to": [hong_kong[8]], "content": "【店】您好"}, key=other)
     assert answer.status == 202, "each account counts for itself"
     await _later(api, timedelta(minutes=59))
@@ -506,20 +509,20 @@ async def test_two_nodes_count_abroad_together(api: Api, dsn: str, clock: Clock)
 async def test_links_of_marketing_are_on_file_with_the_carrier(api: Api) -> None:
     db, sale = api.ctx.db, {"type": "marketing"}
     key = await api.add_key(scopes=("link",))
-    await policies.put(db, "filed_links", "marketing", actor="t")
-    await policies.put(db, "frequency", "off", type_="marketing", actor="t")
+    await policies.put(by_test(db), "filed_links", "marketing")
+    await policies.put(by_test(db), "frequency", "off", type_="marketing")
     text = "大促 https://m.example.com/x?a=1,拒收请回复R"
     made = await api.post("/links/filings", {"target": "https://Example.com", "icp": "京ICP备1号"}, key=key)
     assert made.status == 200, made.body
     assert (made.data["target"], made.data["carriers"]["CMCC"]["state_name"]) == ("example.com", "待报备")
     id_ = int(made.data["filing_id"])
-    await url_filings.set_state(db, id_, Filing.SUBMITTED, actor="t")
+    await url_filings.set_state(by_test(db), id_, Filing.SUBMITTED)
     await changed(api)
     named = {"link": "https://m.example.com/x?a=1", "carrier": "中国移动"}
     await refused(api, await post(api, content=text, **sale), "LINK_NOT_FILED", **named)
     line = (await api.post("/messages/explain", {"to": [PHONE], "content": text, **sale})).data["items"][0]
     assert {c["check"]: c["code"] for c in line["checks"]}["链接报备"] == "LINK_NOT_FILED"
-    await url_filings.set_state(db, id_, Filing.REGISTERED, ["CMCC"], actor="t")
+    await url_filings.set_state(by_test(db), id_, Filing.REGISTERED, ["CMCC"])
     await changed(api)
     assert (await post(api, content=text, **sale)).status == 202
     mixed = await post(api, PHONE, "13000138000", content=text + " ", **sale)
@@ -528,7 +531,7 @@ async def test_links_of_marketing_are_on_file_with_the_carrier(api: Api) -> None
 
     # Of a variable, too.
     id_t = await template(api, "{name}大促,拒收请回复R", "促销", type="marketing")
-    await registry.review(db, "template", id_t, Review.APPROVED, actor="t", ids=api.ctx.ids)
+    await registry.review(by_test(db, api.ctx.ids), "template", id_t, Review.APPROVED)
     await changed(api)
     send = {"to": [OTHER], "template_id": str(id_t), "type": "marketing"}
     filled = await api.post("/messages", send | {"params": {"name": "看ｅｖｉｌ．ｃｎ／ｘ吧"}})
@@ -536,7 +539,7 @@ async def test_links_of_marketing_are_on_file_with_the_carrier(api: Api) -> None
     assert (await api.post("/messages", send | {"params": {"name": "看example.com/y吧"}})).status == 202
 
     assert [f["target"] for f in (await api.get("/links/filings", key=key)).data["items"]] == ["example.com"]
-    other = await api.add_key(await accounts.add_account(db, "other", actor="t"), scopes=("link",))
+    other = await api.add_key(await accounts.add(by_test(db), "other"), scopes=("link",))
     for method in ("GET", "DELETE"):
         assert (await api.call(method, f"/links/filings/{id_}", key=other)).code == "NOT_FOUND"
     assert (await api.post("/links/filings", {"target": "看看"}, key=key)).code == "PARAM_INVALID"
@@ -547,9 +550,9 @@ async def test_links_of_marketing_are_on_file_with_the_carrier(api: Api) -> None
 
 async def test_what_a_carrier_refused_is_filed_again(api: Api) -> None:
     db = api.ctx.db
-    filed = await url_filings.file(db, 0, "t.cn/a", actor="t")
-    await url_filings.set_state(db, filed.id, Filing.REFUSED, ["CUCC"], note="无备案", actor="t")
-    await url_filings.set_state(db, filed.id, Filing.REGISTERED, ["CMCC"], actor="t")
-    again = await url_filings.file(db, 0, "t.cn/a", icp="京1", actor="t")
+    filed = await url_filings.file(by_test(db), 0, "t.cn/a")
+    await url_filings.set_state(by_test(db), filed.id, Filing.REFUSED, ["CUCC"], note="无备案")
+    await url_filings.set_state(by_test(db), filed.id, Filing.REGISTERED, ["CMCC"])
+    again = await url_filings.file(by_test(db), 0, "t.cn/a", icp="京1")
     assert again.id == filed.id
     assert [again.carriers[c].state for c in ("CMCC", "CUCC", "CBN")] == ["registered", "pending", "pending"]

@@ -617,7 +617,7 @@ async def test_who_has_looked_is_in_the_audit_log_once_a_day(
         await other.get(looks[1])  # the piece of the page alone is a look as well
         assert (await readings())[len(once) :] == [("auditor", "message.read", f"message/{message_id}")]
         tomorrow = clock.now() + timedelta(days=1)
-        monkeypatch.setattr("smsgw.store.records.readings.clock.now", lambda: tomorrow)
+        monkeypatch.setattr("smsgw.platform.audit.readings.clock.now", lambda: tomorrow)
         await other.get(looks[0])
         assert len(await readings()) == len(once) + 2
     text = await site.db.fetchval("SELECT string_agg(audit::text, ' ') FROM audit")

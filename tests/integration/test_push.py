@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, parse_qsl
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from changes import by_test
 from receiver import LOOPBACK, Received, Receiver, Stage, receiving, repeated
 from standins import AnyFleet
 
@@ -25,10 +26,12 @@ from smsgw.core.push_format import Call
 from smsgw.core.webhooks import SCHEDULE, Endpoint, Reach, parse_networks
 from smsgw.pipeline.delivery.push_http import Sender
 from smsgw.pipeline.upkeep.maintenance import Maintenance
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts.queries import id_of
+from smsgw.platform.webhooks import queries as webhook_queries
+from smsgw.platform.webhooks import service as webhooks
 from smsgw.runtime import aio
 from smsgw.runtime.config import Config
-from smsgw.store.config import accounts, webhooks
-from smsgw.store.config.webhooks import EventSetting
 from smsgw.store.engine import partitions
 from smsgw.store.messages import pushing
 
@@ -82,7 +85,7 @@ async def test_events_are_pushed_in_signed_batches(stage: Stage, receiver: Recei
 async def test_both_secrets_sign_while_one_is_being_replaced(stage: Stage, receiver: Receiver) -> None:
     await stage.put("main", receiver.origin, linger_ms=0)
     new = await webhooks.rotate_secret(
-        stage.database, stage.sealer, stage.account_id, "main", keep_old_hours=1, actor="test"
+        by_test(stage.database), stage.sealer, stage.account_id, "main", keep_old_hours=1
     )
     await stage.reload()
     await stage.reports()
@@ -155,20 +158,20 @@ async def test_an_event_is_given_up_after_its_schedule_and_can_be_offered_again(
     assert (row["attempts"], row["problem"]) == (12, "HTTP 500")
     found = {f.kind: f for f in await stage.pusher.findings()}
     assert found["webhook_dead"].object == "webhook/acme/main"
-    (dead,) = await pushing.list_deliveries(
-        stage.database, stage.account_id, state="dead", since=stage.now() - timedelta(days=3)
+    (dead,) = await webhook_queries.deliveries(
+        stage.database, (stage.account_id,), state="dead", since=stage.now() - timedelta(days=3)
     )
     assert (dead.id, dead.state, dead.tries) == (event, "dead", 12)
 
     receiver.reply = lambda _: web.Response()
     since = stage.now() - timedelta(days=3)
-    assert await pushing.redeliver(
-        stage.database, stage.account_id, state="dead", since=since, until=stage.now()
+    assert await webhooks.redeliver(
+        by_test(stage.database), stage.account_id, state="dead", since=since, until=stage.now()
     ) == {"report": 1}
     await stage.quiet()
     assert receiver.events == [str(event)]
     assert [f.kind for f in await stage.pusher.findings()] == []
-    attempts = await pushing.list_attempts(stage.database, stage.account_id, "main")
+    attempts = await webhook_queries.attempts(stage.database, stage.account_id, "main")
     assert [a.status for a in attempts] == [200] + [500] * 12
 
 
@@ -224,18 +227,14 @@ async def test_a_hanging_receiver_holds_up_nobody(stage: Stage, receiver: Receiv
         bad.reply = lambda call: hang(call) if call.path == "/hang" else slow(call)
         failing.reply = lambda _: web.Response(status=500)
         hanging = [
-            await accounts.add_account(
-                stage.database, f"hanging{n}", actor="test", webhook_networks="127.0.0.0/8"
-            )
+            await accounts.add(by_test(stage.database), f"hanging{n}", webhook_networks="127.0.0.0/8")
             for n in range(20)
         ]
         for n, account_id in enumerate(hanging):
             url = bad.origin + ("/hang" if n % 2 else "/slow")
             await stage.put("main", url, account_id=account_id, linger_ms=0)
         refusing = [
-            await accounts.add_account(
-                stage.database, f"refusing{n}", actor="test", webhook_networks="127.0.0.0/8"
-            )
+            await accounts.add(by_test(stage.database), f"refusing{n}", webhook_networks="127.0.0.0/8")
             for n in range(5)
         ]
         for account_id in refusing:
@@ -292,11 +291,11 @@ async def test_gone_switches_an_endpoint_off_and_its_events_wait(stage: Stage, r
     stage.shift += timedelta(days=1)
     await stage.quiet()
     assert len(receiver.calls) == 1
-    (endpoint,) = await webhooks.list_endpoints(stage.database)
+    (endpoint,) = await webhook_queries.endpoints(stage.database)
     assert (endpoint.status, endpoint.reason) == ("disabled", "HTTP 410")
     assert [f.kind for f in await stage.pusher.findings()] == ["webhook_failing"]
     receiver.reply = lambda _: web.Response()
-    await webhooks.set_status(stage.database, stage.account_id, "main", active=True, actor="test")
+    await webhooks.set_status(by_test(stage.database), stage.account_id, "main", active=True)
     await stage.reload()
     await stage.quiet()
     assert len(receiver.events) == 5
@@ -322,11 +321,13 @@ async def test_what_may_not_be_reached_is_not_reached(stage: Stage, receiver: Re
 
 async def test_a_connection_of_one_account_serves_no_other(stage: Stage, receiver: Receiver) -> None:
     """The granted one's connection is kept open; who may not go there does not find it."""
-    other = await accounts.add_account(stage.database, "other", actor="test", webhook_networks="127.0.0.0/8")
+    other = await accounts.add(by_test(stage.database), "other", webhook_networks="127.0.0.0/8")
     url = f"http://localhost:{receiver.origin.rpartition(':')[2]}/"
     await stage.put("main", url, linger_ms=0)
     await stage.put("main", url, account_id=other, linger_ms=0)
-    await accounts.set_account(stage.database, "other", {"webhook_networks": ""}, actor="test")
+    await accounts.edit(
+        by_test(stage.database), await id_of(stage.database, "other"), {"webhook_networks": ""}
+    )
     await stage.reload()
     mine, foreign = (find(stage, account_id) for account_id in (stage.account_id, other))
     for _ in range(2):
@@ -509,19 +510,24 @@ async def test_two_nodes_push_an_endpoint_once(stage: Stage, receiver: Receiver)
 
 async def test_events_change_over_with_the_way_of_their_account(stage: Stage, receiver: Receiver) -> None:
     await stage.put("main", receiver.origin, linger_ms=0)
-    await webhooks.set_setting(stage.database, stage.account_id, EventSetting("pull"), actor="test")
+    await webhooks.edit_setting(by_test(stage.database), stage.account_id, way="pull")
     await stage.reload()
     made = await stage.reports(3)
     await stage.quiet()
     assert receiver.calls == []
-    counts = await pushing.redeliver(
-        stage.database, stage.account_id, state="waiting", since=stage.now() - timedelta(hours=1),
-        until=stage.now() + timedelta(hours=1), event_ids=made[:1], way="webhook",
-    )  # fmt: skip
+    counts = await webhooks.redeliver(
+        by_test(stage.database),
+        stage.account_id,
+        state="waiting",
+        since=stage.now() - timedelta(hours=1),
+        until=stage.now() + timedelta(hours=1),
+        event_ids=made[:1],
+        way="webhook",
+    )
     assert counts == {"report": 1}
     await stage.quiet()
     assert receiver.events == [str(made[0])]
-    await webhooks.set_setting(stage.database, stage.account_id, EventSetting("webhook"), actor="test")
+    await webhooks.edit_setting(by_test(stage.database), stage.account_id, way="webhook")
     await stage.reload()
     await stage.quiet()
     assert receiver.events == [str(i) for i in made]

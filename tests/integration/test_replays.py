@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 from api_server import BASE, Api, running
+from changes import by_test
 from structlog.testing import capture_logs
 
 from smsgw.core.errors import Refused
 from smsgw.pipeline.accept.nonces import NONCES_KEPT
+from smsgw.platform.accounts import service as accounts
 from smsgw.runtime import clock
-from smsgw.store.config import accounts
 from smsgw.store.messages import replaying, request_keys
 from smsgw.store.messages.calls import NewCall, Stored
 
@@ -118,10 +119,10 @@ async def test_a_table_is_not_written_to_who_comes_with_it_again(api: Api) -> No
 
 async def test_what_was_refused_cannot_be_sent_later_by_somebody_else(api: Api) -> None:
     """Its caller was told that nothing was sent."""
-    await accounts.top_up(api.ctx.db, api.account_id, -10_000, "", actor="test", ids=api.ctx.ids)
+    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), api.account_id, -10_000, "")
     headers = api.signed("POST", SEND, BODY)
     assert (await api.send("POST", SEND, data=BODY, headers=headers)).code == "BALANCE_INSUFFICIENT"
-    await accounts.top_up(api.ctx.db, api.account_id, 10_000, "", actor="test", ids=api.ctx.ids)
+    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), api.account_id, 10_000, "")
     await api.ctx.nonces.settled()
     async with api.another_node() as other:
         assert (await other.send("POST", SEND, data=BODY, headers=headers)).code == "AUTH_NONCE_REPLAYED"
@@ -189,12 +190,14 @@ async def test_what_was_accepted_is_sent_though_another_node_refused_it_when_it_
     headers = api.signed("POST", SEND, BODY)
     async with api.another_node() as other:
         spooled = [await _spooled(node, headers, monkeypatch) for node in (api, other)]
-    await accounts.top_up(api.ctx.db, api.account_id, -10_000, "", actor="test", ids=api.ctx.ids)
+    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), api.account_id, -10_000, "")
     async with api.another_node() as other:
         assert (await other.send("POST", SEND, data=BODY, headers=headers)).code == "BALANCE_INSUFFICIENT"
         await other.ctx.nonces.settled()
-    await accounts.top_up(api.ctx.db, api.account_id, 10_000, "", actor="test", ids=api.ctx.ids)
-    results = await asyncio.gather(*(api.acceptor._writer.put(call) for call in spooled), return_exceptions=True)
+    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), api.account_id, 10_000, "")
+    results = await asyncio.gather(
+        *(api.acceptor._writer.put(call) for call in spooled), return_exceptions=True
+    )
     assert [type(result) for result in results] == [Stored, Refused], "and once"
     async with api.another_node() as other:
         assert (await other.send("POST", SEND, data=BODY, headers=headers)).code == "AUTH_NONCE_REPLAYED"

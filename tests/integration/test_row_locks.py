@@ -10,6 +10,7 @@ from dataclasses import replace
 import asyncpg
 import pytest
 import pytest_asyncio
+from changes import by_test
 from ledger import BALANCE, NODE, Ledger, carrier_id
 from receiver import LOOPBACK
 
@@ -17,10 +18,11 @@ from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.model import Claimed, OutcomeKind, Report
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.cancellation import Cancelling
+from smsgw.platform.keys import service as keys
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import Wanted
 from smsgw.runtime import aio
 from smsgw.store import staff
-from smsgw.store.config import keys, webhooks
-from smsgw.store.config.webhooks import Wanted
 from smsgw.store.engine.database import Database, connect
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import task_parts
@@ -172,20 +174,18 @@ async def test_a_key_is_rotated_by_one_at_a_time(
     ledger: Ledger, other: asyncpg.Connection, ours: str
 ) -> None:
     sealer = Sealer(bytes(32))
-    key = await keys.add_key(ledger.database, sealer, ledger.account_id, actor="t")
+    key = await keys.add(by_test(ledger.database), sealer, ledger.account_id)
     if ours == "retire":
-        await keys.rotate_key(ledger.database, sealer, key.key_id, actor="t")
+        await keys.rotate(by_test(ledger.database), sealer, key.key_id)
     theirs = {
         "rotate": "UPDATE api_key SET secrets_sealed = secrets_sealed || secrets_sealed",
         "retire": "UPDATE api_key SET secrets_sealed = secrets_sealed[1:1]",
     }[ours]
 
     async def again() -> str:
-        rotating = (
-            keys.rotate_key(ledger.database, sealer, key.key_id, actor="t") if ours == "rotate" else None
-        )
+        rotating = keys.rotate(by_test(ledger.database), sealer, key.key_id) if ours == "rotate" else None
         with pytest.raises(Invalid) as caught:
-            await (rotating or keys.retire_key(ledger.database, key.key_id, actor="t"))
+            await (rotating or keys.retire(by_test(ledger.database), key.key_id))
         return caught.value.code
 
     assert await beside(other, lambda: other.execute(theirs), again) == "STATE_CONFLICT"
@@ -209,9 +209,7 @@ async def test_a_type_of_event_has_one_endpoint_though_two_are_made_at_once(
 
     async def put(database: Database, name: str) -> None:
         wanted = Wanted(name, "http://127.0.0.1:9/", ("message.report",))
-        await webhooks.put_endpoint(
-            database, sealer, ledger.account_id, wanted, LOOPBACK, actor="t", operator=True
-        )
+        await webhooks.put(by_test(database), sealer, ledger.account_id, wanted, LOOPBACK)
 
     async def ours() -> str:
         with pytest.raises(Invalid) as caught:

@@ -11,22 +11,57 @@ import inspect
 import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, get_type_hints
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 
 import smsgw.platform
 from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope
+from smsgw.core.audit import Report
+from smsgw.core.blocklist import Scope as BlockScope
 from smsgw.core.errors import SmsgwError
+from smsgw.core.ids import IdSource
+from smsgw.core.keywords import Action, Word
+from smsgw.core.number_state import NumberState
 from smsgw.core.permissions import ALL, Permission
+from smsgw.core.policy import Listed
+from smsgw.core.states import PartState
+from smsgw.core.templates import Registration, Review
+from smsgw.core.url_filings import Filing
+from smsgw.core.webhooks import Reach
+from smsgw.platform.accounts import queries as account_queries
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.alarms import service as alarms
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
+from smsgw.platform.audit import service as auditing
 from smsgw.platform.change import Change, Unrecorded
-from smsgw.store.config import accounts
+from smsgw.platform.content import service as content
+from smsgw.platform.content.model import SIGN, TEMPLATE
+from smsgw.platform.keys import queries as key_queries
+from smsgw.platform.keys import service as keys
+from smsgw.platform.lists import service as lists
+from smsgw.platform.messages import service as messages
+from smsgw.platform.numbers import service as numbers
+from smsgw.platform.partners import queries as partner_queries
+from smsgw.platform.partners import service as partners
+from smsgw.platform.policies import service as policies
+from smsgw.platform.settings import service as settings
+from smsgw.platform.url_filings import service as url_filings
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import Wanted
+from smsgw.platform.words import service as words
+from smsgw.runtime import clock
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages.accepting import commit_calls
+from smsgw.store.messages.calls import NewCall, Stored
+from smsgw.store.records import alarms as store_alarms
 from smsgw.store.records import audit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -39,6 +74,7 @@ class World:
 
     database: Database
     account_id: int
+    sealer: Sealer
     ids: Callable[[], int]
     change: Change = field(init=False)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -65,8 +101,8 @@ async def world(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     audit.use(lambda: sealer)
     database = Database(await postgres.make("changes", postgres.template))
     await database.open()
-    account_id = await accounts.add_account(database, "own", actor="test")
-    yield World(database, account_id, count(1 << 40).__next__)
+    account_id = await accounts.add(by_test(database), "own")
+    yield World(database, account_id, sealer, count(1 << 40).__next__)
     await database.close()
     await postgres.drop("changes")
 
@@ -206,17 +242,215 @@ async def test_what_is_out_of_scope_is_not_found(world: World, scope: Scope) -> 
     assert refused.value.code == "NOT_FOUND"
 
 
+async def test_what_holds_for_everybody_is_not_for_those_who_see_one_account(world: World) -> None:
+    own = Actor(ActorKind.PERSON, "own", 4, ALL, Scope((world.account_id,)))
+    await policies.put(world.by(own), "frequency", "off", account_id=world.account_id)
+    with pytest.raises(SmsgwError) as refused:
+        await policies.put(world.by(own), "frequency", "off")
+    assert refused.value.code == "NOT_FOUND"
+
+
 async def test_a_change_tells_the_customer_with_it(world: World) -> None:
     async with world.change.unit(Permission.SIGN_DECIDE, world.account_id) as unit:
         unit.record("sign.approved", "sign/1")
         unit.tell(world.account_id, "sign.reviewed", {"sign": "测试"})
     events = await world.database.fetch(
-        "SELECT kind FROM customer_event WHERE account_id = $1", world.account_id
+        "SELECT kind FROM customer_event WHERE account_id = $1 AND detail->>'sign' = '测试'", world.account_id
     )
     assert [row["kind"] for row in events] == ["sign.reviewed"]
 
 
 # --- the examples ----------------------------------------------------------------------------------------------------
+
+
+async def sent(world: World, state: PartState = PartState.QUEUED) -> int:
+    """A message of the account; its id."""
+    now = datetime.now(UTC)
+    id_ = IdSource(1, clock.ms).next()
+    message = (
+        id_, id_, world.account_id, "api", "notice", f"86{NUMBER}", "CMCC", "", "你好", "", "ucs2", 1, 1, 1, "", "", "",
+        "", False, False, 0,
+    )  # fmt: skip
+    part = (
+        id_,
+        1,
+        1,
+        world.account_id,
+        1,
+        2,
+        int(state),
+        None,
+        now,
+        now + timedelta(days=1),
+        "",
+        "",
+        False,
+        now,
+        None,
+    )
+    call = NewCall(world.account_id, id_, [message], [part], 0, (), b"")
+    async with world.database.transaction() as connection:
+        (stored,) = await commit_calls(connection, [call], False, node=1)
+    assert isinstance(stored, Stored), stored
+    return id_
+
+
+@example(settings.put, "setting.set")
+async def _(world: World, change: Change) -> None:
+    await settings.put(change, "complaint_days", 31)
+
+
+@example(policies.put, "policy.set")
+async def _(world: World, change: Change) -> None:
+    await policies.put(change, "frequency", "off", account_id=world.account_id)
+
+
+@example(policies.clear, "policy.clear")
+async def _(world: World, change: Change) -> None:
+    await policies.put(world.change, "frequency", "off", account_id=world.account_id, type_="otp")
+    assert await policies.clear(change, "frequency", account_id=world.account_id, type_="otp")
+
+
+@example(policies.relax, "policy.set")
+async def _(world: World, change: Change) -> None:
+    await policies.relax(change)
+
+
+@example(lists.block, "block.add")
+async def _(world: World, change: Change) -> None:
+    scope = BlockScope(world.account_id, "marketing", world.name())
+    assert await lists.block(change, [f"86{NUMBER}"], scope, "opt_out", "来电", tell=True) == 1
+
+
+@example(lists.unblock, "block.remove")
+async def _(world: World, change: Change) -> None:
+    scope = BlockScope(0, "", world.name())
+    await lists.block(world.change, [f"86{NUMBER}"], scope, "manual", "")
+    assert await lists.unblock(change, f"86{NUMBER}", scope, reason="") == 1
+
+
+@example(lists.unblock_own, "block.remove")
+async def _(world: World, change: Change) -> None:
+    await lists.block(world.change, [f"86{NUMBER}"], BlockScope(world.account_id), "manual", "")
+    assert await lists.unblock_own(change, world.account_id, [f"86{NUMBER}"], "manual", reason="") == 1
+
+
+@example(lists.enter_complaint, "complaint.add")
+async def _(world: World, change: Change) -> None:
+    await lists.enter_complaint(change, f"86{NUMBER}", sign="", channel="", note="", block_number=True)
+
+
+@example(lists.allow, "allow.add")
+async def _(world: World, change: Change) -> None:
+    await lists.allow(change, [f"86{NUMBER}"], Listed.EXEMPT)
+
+
+@example(lists.disallow, "allow.remove")
+async def _(world: World, change: Change) -> None:
+    await lists.allow(world.change, [f"86{NUMBER}"], Listed.ONLY, account_id=world.account_id)
+    assert await lists.disallow(change, [f"86{NUMBER}"], Listed.ONLY, account_id=world.account_id) == 1
+
+
+@example(lists.unmask_allowed, "numbers.unmask")
+async def _(world: World, change: Change) -> None:
+    await lists.unmask_allowed(change)
+
+
+@example(words.put, "word.put")
+async def _(world: World, change: Change) -> None:
+    assert await words.put(change, [Word(world.name(), "涉赌", account_id=world.account_id)]) == 1
+
+
+@example(words.remove, "word.remove")
+async def _(world: World, change: Change) -> None:
+    word = world.name()
+    await words.put(world.change, [Word(word)])
+    assert await words.remove(change, word=word) == 1
+
+
+@example(words.treat, "word.category")
+async def _(world: World, change: Change) -> None:
+    await words.treat(change, "涉赌", Action.REVIEW, "")
+
+
+@example(content.add_sign, "sign.add")
+async def _(world: World, change: Change) -> None:
+    await content.add_sign(change, world.account_id, f"签名{world.name()}")
+
+
+async def template(world: World, change: Change) -> int:
+    return await content.add_template(change, world.account_id, world.name(), "notice", "你好{name}", {})
+
+
+@example(content.add_template, "template.add")
+async def _(world: World, change: Change) -> None:
+    await template(world, change)
+
+
+@example(content.review, "template.approved")
+async def _(world: World, change: Change) -> None:
+    id_ = await template(world, world.change)
+    assert await content.review(change, TEMPLATE, id_, Review.APPROVED) == world.account_id
+
+
+@example(content.register, "sign.register")
+async def _(world: World, change: Change) -> None:
+    id_ = await content.add_sign(world.change, world.account_id, f"签名{world.name()}")
+    await content.register(change, SIGN, id_, ["CMCC"], Registration.REGISTERED)
+
+
+@example(url_filings.file, "link.file")
+async def _(world: World, change: Change) -> None:
+    await url_filings.file(change, world.account_id, f"{world.name()}.example.com")
+
+
+@example(url_filings.set_state, "link.set")
+async def _(world: World, change: Change) -> None:
+    filed = await url_filings.file(world.change, 0, f"{world.name()}.example.com")
+    assert (await url_filings.set_state(change, filed.id, Filing.REGISTERED)).id == filed.id
+
+
+@example(url_filings.remove, "link.remove")
+async def _(world: World, change: Change) -> None:
+    filed = await url_filings.file(world.change, world.account_id, f"{world.name()}.example.com")
+    await url_filings.remove(change, filed.id)
+
+
+@example(numbers.learn, "number_status.import")
+async def _(world: World, change: Change) -> None:
+    await numbers.learn(change, {f"86{NUMBER}": NumberState.EMPTY}, datetime.now(UTC))
+
+
+@example(numbers.forget, "number_status.remove")
+async def _(world: World, change: Change) -> None:
+    await numbers.learn(world.change, {f"86{NUMBER}": NumberState.EMPTY}, datetime.now(UTC))
+    assert await numbers.forget(change, [f"86{NUMBER}"]) == 1
+
+
+@example(numbers.unmask, "numbers.unmask")
+async def _(world: World, change: Change) -> None:
+    await numbers.unmask(change, 90)
+
+
+@example(alarms.acknowledge, "alarm.ack")
+async def _(world: World, change: Change) -> None:
+    object_ = world.name()
+    async with world.database.transaction() as connection:
+        await store_alarms.raise_(connection, "disk_low", object_, "warning", "", now=datetime.now(UTC))
+    (standing,) = [a for a in await store_alarms.list_(world.database) if a.object == object_]
+    assert await alarms.acknowledge(change, [standing.id]) == 1
+
+
+@example(auditing.accept, "audit.accept")
+async def _(world: World, change: Change) -> None:
+    report = Report()
+    report.add("deleted", 1)
+    assert await auditing.accept(change, report, "restored") == 1
+
+
+@example(messages.read, "message.read")
+async def _(world: World, change: Change) -> None:
+    assert await messages.read(change, await sent(world), unmasked=True)
 
 
 @example(audience.put, "contact.put")
@@ -247,3 +481,196 @@ async def _(world: World, change: Change) -> None:
     made = await audience.add_audience(world.change, world.account_id, world.name())
     await audience.put(world.change, world.account_id, [ContactInput(NUMBER)])
     await audience.change_members(change, world.account_id, made.id, add=[NUMBER], take=[])
+
+
+# --- accounts --------------------------------------------------------------------------------------------------------
+
+
+@example(accounts.add, "account.add")
+async def _(world: World, change: Change) -> None:
+    await accounts.add(change, world.name(), parent="own")
+
+
+@example(accounts.edit, "account.set")
+async def _(world: World, change: Change) -> None:
+    await accounts.edit(change, world.account_id, {"rate": 100})
+
+
+@example(accounts.set_status, "account.start")
+async def _(world: World, change: Change) -> None:
+    await accounts.set_status(change, world.account_id, "active")
+
+
+@example(accounts.top_up, "account.topup")
+async def _(world: World, change: Change) -> None:
+    await accounts.top_up(change, world.account_id, 100, "")
+
+
+@example(accounts.move_extension, "access_code.move")
+async def _(world: World, change: Change) -> None:
+    await accounts.move_extension(change, world.account_id, "", str(world.ids() % 10**12))
+
+
+async def test_who_sees_one_account_makes_others_below_it_only(world: World) -> None:
+    mine = world.by(Actor(ActorKind.PERSON, "mine", 4, ALL, Scope((world.account_id,))))
+    foreign = world.name()
+    await accounts.add(world.change, foreign)
+    below = await accounts.add(mine, world.name(), parent="own")
+    for parent in ({}, {"parent": ""}, {"parent": foreign}):
+        with pytest.raises(SmsgwError) as refused:
+            await accounts.add(mine, world.name(), **parent)
+        assert (refused.value.code, refused.value.detail["field"]) == ("PARAM_INVALID", "parent")
+    with pytest.raises(SmsgwError) as refused:
+        await accounts.edit(mine, below, {"rate": 1})  # its scope is what it was when it was made
+    assert refused.value.code == "NOT_FOUND"
+    assert [a.account.name for a in await account_queries.accounts(world.database, (world.account_id,))] == [
+        "own"
+    ]
+
+
+async def test_what_an_account_costs_takes_a_permission_of_its_own(world: World) -> None:
+    clerk = world.by(Actor(ActorKind.PERSON, "clerk", 5, frozenset({Permission.ACCOUNT_EDIT}), EVERYTHING))
+    await accounts.edit(clerk, world.account_id, {"rate": 101})
+    with pytest.raises(SmsgwError) as refused:
+        await accounts.edit(clerk, world.account_id, {"credit_floor": -5})
+    assert refused.value.detail["permission"] == Permission.BALANCE_EDIT
+
+
+# --- API keys --------------------------------------------------------------------------------------------------------
+
+
+@example(keys.add, "key.add")
+async def _(world: World, change: Change) -> None:
+    await keys.add(change, world.sealer, world.account_id)
+
+
+@example(keys.edit, "key.set")
+async def _(world: World, change: Change) -> None:
+    made = await keys.add(world.change, world.sealer, world.account_id)
+    await keys.edit(change, made.key_id, {"status": "stopped"})
+
+
+@example(keys.rotate, "key.rotate")
+async def _(world: World, change: Change) -> None:
+    made = await keys.add(world.change, world.sealer, world.account_id)
+    await keys.rotate(change, world.sealer, made.key_id)
+
+
+@example(keys.retire, "key.retire")
+async def _(world: World, change: Change) -> None:
+    made = await keys.add(world.change, world.sealer, world.account_id)
+    await keys.rotate(world.change, world.sealer, made.key_id)
+    await keys.retire(change, made.key_id)
+
+
+async def test_a_key_of_an_account_out_of_scope_is_not_found(world: World) -> None:
+    made = await keys.add(world.change, world.sealer, world.account_id)
+    elsewhere = world.by(Actor(ActorKind.PERSON, "elsewhere", 3, ALL, Scope((1 << 50,))))
+    with pytest.raises(SmsgwError) as refused:
+        await keys.edit(elsewhere, made.key_id, {"status": "stopped"})
+    assert refused.value.code == "NOT_FOUND"
+    assert await key_queries.keys(world.database, accounts=(1 << 50,)) == []
+
+
+# --- webhooks --------------------------------------------------------------------------------------------------------
+
+REACH = Reach(http=True)
+
+
+async def hook(world: World, change: Change) -> str:
+    """An endpoint that names no type that another one of the account has."""
+    await webhooks.put(
+        change, world.sealer, world.account_id, Wanted("callback", hosts=("example.com",)), REACH
+    )
+    return "callback"
+
+
+@example(webhooks.put, "webhook.add")
+async def _(world: World, change: Change) -> None:
+    owner = await accounts.add(world.change, world.name())
+    await webhooks.put(change, world.sealer, owner, Wanted("main", "http://example.com/"), REACH)
+
+
+@example(webhooks.delete, "webhook.delete")
+async def _(world: World, change: Change) -> None:
+    await webhooks.delete(change, world.account_id, await hook(world, world.change))
+
+
+@example(webhooks.set_status, "webhook.disable")
+async def _(world: World, change: Change) -> None:
+    await webhooks.set_status(change, world.account_id, await hook(world, world.change), active=False)
+
+
+@example(webhooks.rotate_secret, "webhook.rotate")
+async def _(world: World, change: Change) -> None:
+    name = await hook(world, world.change)
+    await webhooks.rotate_secret(change, world.sealer, world.account_id, name, keep_old_hours=1)
+
+
+@example(webhooks.edit_setting, "events.set")
+async def _(world: World, change: Change) -> None:
+    await webhooks.edit_setting(change, world.account_id, way="pull")
+
+
+@example(webhooks.redeliver, "events.redeliver")
+async def _(world: World, change: Change) -> None:
+    owner = await accounts.add(world.change, world.name())
+    async with world.change.unit(Permission.SIGN_DECIDE, owner) as unit:
+        unit.record("sign.approved", "sign/1")
+        unit.tell(owner, "sign.reviewed", {"sign": "测试"})
+    ever, tomorrow = datetime(2000, 1, 1, tzinfo=UTC), clock.now() + timedelta(days=1)
+    await webhooks.redeliver(change, owner, state="waiting", since=ever, until=tomorrow)
+
+
+async def test_who_may_not_read_what_phones_send_does_not_have_it_pushed(world: World) -> None:
+    clerk = world.by(Actor(ActorKind.PERSON, "clerk", 5, frozenset({Permission.WEBHOOK_EDIT}), EVERYTHING))
+    for events in ((), ("message.mo",)):
+        with pytest.raises(SmsgwError) as refused:
+            await webhooks.put(
+                clerk, world.sealer, world.account_id, Wanted("main", "http://example.com/", events), REACH
+            )
+        assert (refused.value.code, refused.value.detail["scope"]) == ("SCOPE_DENIED", "mo")
+
+
+# --- partners --------------------------------------------------------------------------------------------------------
+
+
+async def login(world: World, change: Change) -> str:
+    name = world.name()
+    await partners.add(change, world.sealer, world.account_id, "smpp", name, "secret12", {})
+    return name
+
+
+@example(partners.add, "partner.add")
+async def _(world: World, change: Change) -> None:
+    await login(world, change)
+
+
+@example(partners.edit, "partner.set")
+async def _(world: World, change: Change) -> None:
+    await partners.edit(
+        change, world.sealer, await login(world, world.change), None, {"rate": 7}, password="other"
+    )
+
+
+@example(partners.remove, "partner.remove")
+async def _(world: World, change: Change) -> None:
+    await partners.remove(change, await login(world, world.change), "smpp")
+
+
+@example(partners.kick, "partner.kick")
+async def _(world: World, change: Change) -> None:
+    await partners.kick(change, await login(world, world.change), None)
+
+
+async def test_a_login_of_an_account_out_of_scope_is_not_found(world: World) -> None:
+    name = await login(world, world.change)
+    elsewhere = world.by(Actor(ActorKind.PERSON, "elsewhere", 3, ALL, Scope((1 << 50,))))
+    for refused in (partners.kick(elsewhere, name, None), partners.remove(elsewhere, name, None)):
+        with pytest.raises(SmsgwError) as exc:
+            await refused
+        assert exc.value.code == "NOT_FOUND"
+    assert name in [
+        line["user"] for line in await partner_queries.partners(world.database, [world.account_id])
+    ]
+    assert await partner_queries.partners(world.database, [1 << 50]) == []

@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 import pytest_asyncio
+from changes import by_test
 from databases import change, owner
 
 from smsgw.pipeline.snapshot import POLICIES, SnapshotFollower
+from smsgw.platform.accounts import service as accounts
 from smsgw.runtime import aio
-from smsgw.store.config import accounts, channels
+from smsgw.store.config import channels
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 
@@ -29,7 +31,7 @@ async def database(dsn: str) -> AsyncIterator[Database]:
     one = Database(dsn)
     await one.open()
     await channels.add_channel(one, SEALER, "old", CHANNEL, actor="test")
-    await accounts.add_account(one, "old", actor="test")
+    await accounts.add(by_test(one), "old")
     yield one
     await one.close()
 
@@ -64,7 +66,9 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("section", CHANGES)
-async def test_what_has_moved_is_read_again_and_nothing_else(database: Database, dsn: str, section: str) -> None:
+async def test_what_has_moved_is_read_again_and_nothing_else(
+    database: Database, dsn: str, section: str
+) -> None:
     follower = await followed(database)
     before = follower.current
     assert not await follower.follow()
@@ -99,7 +103,9 @@ async def test_every_table_that_is_read_moves_its_section(database: Database) ->
     assert {name for name, watched in read.items() if not watched} == {"config_section"}
 
 
-async def test_a_change_that_is_not_committed_yet_is_not_overlooked_later(database: Database, dsn: str) -> None:
+async def test_a_change_that_is_not_committed_yet_is_not_overlooked_later(
+    database: Database, dsn: str
+) -> None:
     follower = await followed(database)
     writer = await asyncpg.connect(owner(dsn))
     try:

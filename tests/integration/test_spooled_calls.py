@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest_asyncio
 from api_server import Api, running
+from changes import by_test
 from standins import AnyFleet
 
 from smsgw.core.actor import Actor
@@ -20,8 +21,8 @@ from smsgw.core.keywords import Word
 from smsgw.core.model import MessageType, Origin
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.pipeline.accept.reviewing import Reviewing
-from smsgw.platform.content import words
-from smsgw.store.config import policies
+from smsgw.platform.policies import service as policies
+from smsgw.platform.words import service as words
 from smsgw.store.messages import replaying
 
 NOON = datetime.now(CHINA).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -33,7 +34,7 @@ ADDRESS = "https://reports.example.com/"
 @pytest_asyncio.fixture
 async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
     async with running(dsn, tmp_path, now=lambda: NOON) as built:
-        await words.put(built.ctx.db, [Word("赌博")], actor="t")
+        await words.put(by_test(built.ctx.db), [Word("赌博")])
         await built.ctx.snapshots.follow()
         yield built
 
@@ -115,7 +116,7 @@ async def test_too_many_to_a_number_are_found_out_then(api: Api) -> None:
 
 
 async def test_too_many_abroad_are_found_out_then(api: Api) -> None:
-    await policies.put(api.ctx.db, "abroad_hourly", "2", actor="t")
+    await policies.put(by_test(api.ctx.db), "abroad_hourly", "2")
     await api.ctx.snapshots.follow()
     first = await spooled(api, ("+85261230001", "您好"), BAD)
     second = await spooled(api, ("13800138000", "您好"), ("+85261230002", "您好"), ("+85261230003", "您好"))
@@ -134,7 +135,7 @@ async def test_a_partner_who_holds_an_answer_is_told_of_the_end(api: Api) -> Non
 
 
 async def test_what_is_held_waits_for_its_reviewer(api: Api) -> None:
-    await policies.put(api.ctx.db, "review", "all", actor="t")
+    await policies.put(by_test(api.ctx.db), "review", "all")
     await api.ctx.snapshots.follow()
     ids = await spooled(api, GOOD, BAD)
     assert await ends(api, ids) == [("held", "", ""), REJECTED]

@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 
 from smsgw.core.ids import IdSource
 from smsgw.core.webhooks import Way
-from smsgw.store.config import accounts, webhooks
-from smsgw.store.config.webhooks import EventSetting
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.webhooks import queries as webhook_queries
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import EventSetting
+from smsgw.store.config import webhooks as webhooks_store
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import events
@@ -63,7 +67,7 @@ class Stage:
 async def stage(dsn: str) -> AsyncIterator[Stage]:
     database = Database(dsn)
     await database.open()
-    account_id = await accounts.add_account(database, "acme", actor="test")
+    account_id = await accounts.add(by_test(database), "acme")
     yield Stage(database, account_id)
     await database.close()
 
@@ -122,7 +126,7 @@ async def test_many_connections_claim_without_overlap(stage: Stage) -> None:
 
 @pytest.mark.asyncio
 async def test_only_the_accounts_own_events(stage: Stage) -> None:
-    other = await accounts.add_account(stage.database, "other", actor="test")
+    other = await accounts.add(by_test(stage.database), "other")
     (theirs,) = await stage.reports(stage.ids.next(), account_id=other)
     assert await stage.claim() == []
     assert await events.ack_bound(stage.database, stage.account_id, [theirs]) == 0
@@ -161,11 +165,9 @@ async def test_recorded_events_are_pulled_with_what_they_say(stage: Stage) -> No
 @pytest.mark.asyncio
 async def test_the_way_is_set_and_followed(stage: Stage) -> None:
     sealer = Sealer(secrets.token_bytes(32))
-    assert (await webhooks.load(stage.database, sealer)).account_way(stage.account_id) is Way.PULL
-    await webhooks.set_setting(
-        stage.database, stage.account_id, EventSetting("bind", balance_below=50), actor="test"
-    )
-    hooks = await webhooks.load(stage.database, sealer)
+    assert (await webhooks_store.load(stage.database, sealer)).account_way(stage.account_id) is Way.PULL
+    await webhooks.edit_setting(by_test(stage.database), stage.account_id, way="bind", balance_below=50)
+    hooks = await webhooks_store.load(stage.database, sealer)
     assert hooks.way(stage.account_id, "message.report") is Way.BIND
     assert hooks.way(stage.account_id, "balance.low") is Way.PULL, "a connection takes only messages"
-    assert await webhooks.setting(stage.database, stage.account_id) == EventSetting("bind", 50)
+    assert await webhook_queries.setting(stage.database, stage.account_id) == EventSetting("bind", 50)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from changes import by_test
 from ledger import BALANCE, Ledger
 from snapshots import FixedSnapshots, snapshot_of
 
@@ -15,7 +16,9 @@ from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.pipeline.upkeep.holding import Holding
 from smsgw.pipeline.upkeep.periodic import Supervisor
-from smsgw.store.config import accounts
+from smsgw.platform.accounts import queries as account_queries
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts.queries import id_of
 from smsgw.store.messages import claiming, holding, sweeps
 
 S = PartState
@@ -30,11 +33,15 @@ class Job:
         self.holding = Holding(ledger.database, self.snapshots, ledger.fleet)
 
     async def switch(self, status: str) -> None:
-        await accounts.set_status(self.ledger.database, "shop", status, actor="test")
+        await accounts.set_status(
+            by_test(self.ledger.database),
+            self.ledger.account_id,
+            status,
+        )
         await self.follow()
 
     async def follow(self) -> None:
-        rows = await accounts.list_accounts(self.ledger.database)
+        rows = await account_queries.accounts(self.ledger.database)
         self.snapshots.current = snapshot_of(row.account for row in rows)
 
     async def claim(self) -> list[int]:
@@ -130,7 +137,7 @@ async def test_a_start_in_the_middle_ends_the_holding(ledger: Ledger, job: Job) 
     """A batch acts on what the account is at that moment, whatever the node believes."""
     queued = await ledger.accept()
     await job.switch("stopped")
-    await accounts.set_status(ledger.database, "shop", "active", actor="test")
+    await accounts.set_status(by_test(ledger.database), ledger.account_id, "active")
     assert await holding.hold(ledger.connection, ledger.account_id, ledger.clock, 0) == []
     await job.holding.step()
     assert await ledger.state(queued) == S.QUEUED
@@ -143,14 +150,22 @@ async def test_a_start_in_the_middle_ends_the_holding(ledger: Ledger, job: Job) 
 async def test_an_account_below_a_stopped_one_is_held_and_what_waits_for_review_is_not_released(
     ledger: Ledger, job: Job
 ) -> None:
-    await accounts.add_account(ledger.database, "group", actor="test")
-    await accounts.set_account(ledger.database, "shop", {"parent": "group"}, actor="test")
+    await accounts.add(by_test(ledger.database), "group")
+    await accounts.edit(by_test(ledger.database), ledger.account_id, {"parent": "group"})
     queued, review = await ledger.accept(), await ledger.accept(state=S.HELD)
-    await accounts.set_status(ledger.database, "group", "stopped", actor="test")
+    await accounts.set_status(
+        by_test(ledger.database),
+        await id_of(ledger.database, "group"),
+        "stopped",
+    )
     await job.follow()
     await job.holding.step()
     assert await ledger.state(queued) == S.HELD
-    await accounts.set_status(ledger.database, "group", "active", actor="test")
+    await accounts.set_status(
+        by_test(ledger.database),
+        await id_of(ledger.database, "group"),
+        "active",
+    )
     await job.follow()
     await job.holding.step()
     assert [await ledger.state(m) for m in (queued, review)] == [S.QUEUED, S.HELD]

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 from ledger import Ledger
 from snapshots import FixedSnapshots, snapshot_of
 from structlog.testing import capture_logs
@@ -16,7 +17,8 @@ from structlog.testing import capture_logs
 from smsgw.core.model import Account, Inbound, MessageType
 from smsgw.core.settings import Settings
 from smsgw.pipeline.accept.number_lists import NumberLists
-from smsgw.store.config import accounts, blocklist
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.lists import queries as list_queries
 from smsgw.store.config.codes import AccessCode
 from smsgw.store.engine import partitions
 from smsgw.store.messages import inbound as inbound_store
@@ -76,7 +78,7 @@ async def reply(
 
 
 async def other_account(ledger: Ledger, extend_code: str = "") -> Account:
-    id_ = await accounts.add_account(ledger.database, "bank", actor="t", extend_code=extend_code)
+    id_ = await accounts.add(by_test(ledger.database), "bank", extend_code=extend_code)
     return Account(id_, "bank", "active", extend_code=extend_code)
 
 
@@ -360,10 +362,10 @@ async def test_an_opt_out_that_is_nobodys_is_for_all_marketing(ledger: Ledger) -
 async def test_other_words_and_edited_words(ledger: Ledger) -> None:
     owned(ledger)
     await reply(ledger, "10690001", "T恤多少钱")
-    assert await blocklist.count(ledger.database) == {}
+    assert await list_queries.count(ledger.database, accounts=None) == {}
     ledger.snapshots.change(settings=Settings(optout_words=("不要",)))
     await reply(ledger, "10690001", "R")
-    assert await blocklist.count(ledger.database) == {}
+    assert await list_queries.count(ledger.database, accounts=None) == {}
     await reply(ledger, "10690001", "不要!")
     await reply(ledger, "10690001", "不要")
-    assert await blocklist.count(ledger.database) == {"opt_out": 1}
+    assert await list_queries.count(ledger.database, accounts=None) == {"opt_out": 1}

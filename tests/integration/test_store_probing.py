@@ -16,7 +16,8 @@ from smsgw.channels.profiles import Profile
 from smsgw.core.errors import Invalid
 from smsgw.core.model import PROBE_ACCOUNT, ChannelSpec, Claimed, OutcomeKind, Report
 from smsgw.core.states import PartState
-from smsgw.store.messages import claiming, counters
+from smsgw.platform.statistics import queries as statistics
+from smsgw.store.messages import claiming
 
 S, K = PartState, OutcomeKind
 WEEK = timedelta(days=7)
@@ -98,7 +99,8 @@ async def test_a_probe_is_for_its_channel_and_costs_and_tells_nobody_anything(le
     assert [tuple(row) for row in counted] == [
         (PROBE_ACCOUNT, "probe_delivered"), (PROBE_ACCOUNT, "probe_submitted"),
     ]  # fmt: skip
-    assert not any(n for m, n in (await counters.today(ledger.database)).items() if not m.startswith("probe_"))
+    today = await statistics.today(ledger.database, accounts=None)
+    assert not any(n for m, n in today.items() if not m.startswith("probe_"))
     with pytest.raises(asyncpg.CheckViolationError):
         await ledger.connection.execute("UPDATE message SET price = 1 WHERE account_id = -2")
 

@@ -8,11 +8,14 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import pytest_asyncio
+from changes import by_test
 
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA, first_id
 from smsgw.core.states import PartState
-from smsgw.store.config import accounts
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.statistics import queries as statistics
+from smsgw.platform.statistics.model import Line
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import daily
 
@@ -61,8 +64,8 @@ class Book:
         while await daily.roll_up(self.database, now):
             pass
 
-    async def ask(self, *group: str, first: date = TODAY - timedelta(days=1)) -> list[daily.Line]:
-        return await daily.ask(
+    async def ask(self, *group: str, first: date = TODAY - timedelta(days=1)) -> list[Line]:
+        return await statistics.by_day(
             self.database, first=first, last=TODAY, group=group or ("day",), accounts=(self.account_id,)
         )
 
@@ -71,7 +74,7 @@ class Book:
 async def book(dsn: str) -> AsyncIterator[Book]:
     database = Database(dsn)
     await database.open()
-    yield Book(database, await accounts.add_account(database, "acme", actor="test"))
+    yield Book(database, await accounts.add(by_test(database), "acme"))
     await database.close()
 
 
@@ -153,6 +156,7 @@ async def test_settled_days_are_recounted_once(book: Book) -> None:
 
 async def test_questions_that_make_no_sense_are_refused(book: Book) -> None:
     with pytest.raises(Invalid, match="group"):
-        await daily.ask(book.database, first=TODAY, last=TODAY, group=("number",))
+        await statistics.by_day(book.database, first=TODAY, last=TODAY, group=("number",), accounts=None)
+    last = TODAY - timedelta(days=1)
     with pytest.raises(Invalid, match="to_day"):
-        await daily.ask(book.database, first=TODAY, last=TODAY - timedelta(days=1), group=("day",))
+        await statistics.by_day(book.database, first=TODAY, last=last, group=("day",), accounts=None)

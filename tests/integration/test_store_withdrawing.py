@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from changes import by_test
 from ledger import BALANCE, Ledger
 
 from smsgw.core.actor import Actor
@@ -13,7 +14,7 @@ from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import OutcomeKind
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.cancellation import LATECOMERS, Cancelled, Cancelling, Recall
-from smsgw.store.config import blocklist
+from smsgw.platform.lists import service as lists
 
 S = PartState
 NUMBER = "8613800138000"
@@ -114,7 +115,7 @@ async def test_a_blocked_number_gets_nothing_that_still_waits(ledger: Ledger, jo
     queued, review = await ledger.accept(parts=2), await ledger.accept(state=S.HELD)
     await job.recall.step()
     assert await ledger.states(queued) == [S.QUEUED] * 2
-    await blocklist.add(ledger.database, [NUMBER], Scope(), MANUAL, "asked", actor="t")
+    await lists.block(by_test(ledger.database), [NUMBER], Scope(), MANUAL, "asked")
     await job.recall.step()
     for message_id in (queued, review):
         assert set(await ledger.states(message_id)) == {S.REJECTED}
@@ -125,18 +126,16 @@ async def test_a_blocked_number_gets_nothing_that_still_waits(ledger: Ledger, jo
 
 async def test_only_what_falls_under_the_entry(ledger: Ledger, job: Job) -> None:
     notice = await ledger.accept()
-    add = blocklist.add
-    await add(ledger.database, ["8613800138001"], Scope(), MANUAL, "", actor="t")
-    await add(ledger.database, [NUMBER], Scope(0, "marketing", ""), OPT_OUT, "", actor="t")
-    await add(ledger.database, [NUMBER], Scope(ledger.account_id + 1, "", ""), MANUAL, "", actor="t")
-    await add(ledger.database, [NUMBER], Scope(0, "", "别家"), MANUAL, "", actor="t")
-    await add(
-        ledger.database, [NUMBER], Scope(), MANUAL, "", actor="t", expires_at=datetime(2026, 1, 1, tzinfo=UTC)
-    )
+    change = by_test(ledger.database)
+    await lists.block(change, ["8613800138001"], Scope(), MANUAL, "")
+    await lists.block(change, [NUMBER], Scope(0, "marketing", ""), OPT_OUT, "")
+    await lists.block(change, [NUMBER], Scope(ledger.account_id + 1, "", ""), MANUAL, "")
+    await lists.block(change, [NUMBER], Scope(0, "", "别家"), MANUAL, "")
+    await lists.block(change, [NUMBER], Scope(), MANUAL, "", expires_at=datetime(2026, 1, 1, tzinfo=UTC))
     await job.recall.step()
     assert await ledger.state(notice) == S.QUEUED
     await ledger.connection.execute("UPDATE message SET type = 'marketing', sign = '店'")
-    await add(ledger.database, [NUMBER], Scope(ledger.account_id, "marketing", "店"), OPT_OUT, "", actor="t")
+    await lists.block(change, [NUMBER], Scope(ledger.account_id, "marketing", "店"), OPT_OUT, "")
     await job.recall.step()
     assert await ledger.state(notice) == S.REJECTED
     assert await code_of(ledger, notice) == "NUMBER_OPTED_OUT"
@@ -147,7 +146,7 @@ async def test_what_a_carrier_may_have_is_not_recalled(ledger: Ledger, job: Job)
     one, two = await ledger.claim()
     await ledger.answer(OutcomeKind.ACCEPTED, one)
     await ledger.answer(OutcomeKind.DEFERRED, two)
-    await blocklist.add(ledger.database, [NUMBER], Scope(), MANUAL, "", actor="t")
+    await lists.block(by_test(ledger.database), [NUMBER], Scope(), MANUAL, "")
     await job.recall.step()
     assert await ledger.states(half) == [S.SENT, S.DEFERRED]
 
@@ -156,7 +155,7 @@ async def test_what_was_being_accepted_meanwhile_is_found_by_the_second_look(
     ledger: Ledger, job: Job
 ) -> None:
     """And a restart looks again: only the second look is remembered."""
-    await blocklist.add(ledger.database, [NUMBER], Scope(), MANUAL, "", actor="t")
+    await lists.block(by_test(ledger.database), [NUMBER], Scope(), MANUAL, "")
     await job.recall.step()
     late = await ledger.accept()
     job.clock += LATECOMERS - 1
@@ -171,7 +170,7 @@ async def test_what_was_being_accepted_meanwhile_is_found_by_the_second_look(
     await job.recall.step()
     assert await ledger.state(later) == S.QUEUED, "done for good"
 
-    await blocklist.add(ledger.database, ["8613800138001", NUMBER], Scope(), MANUAL, "", actor="t")
+    await lists.block(by_test(ledger.database), ["8613800138001", NUMBER], Scope(), MANUAL, "")
     await job.recall.step()
     assert await ledger.state(later) == S.REJECTED
     after_restart = await ledger.accept()
@@ -182,7 +181,7 @@ async def test_what_was_being_accepted_meanwhile_is_found_by_the_second_look(
 async def test_many_entries_and_many_messages_go_step_by_step(ledger: Ledger, job: Job) -> None:
     await ledger.store(ledger.call(messages=1300))
     many = [f"86139{n:08d}" for n in range(1200)]
-    await blocklist.add(ledger.database, [*many, NUMBER], Scope(), MANUAL, "", actor="t")
+    await lists.block(by_test(ledger.database), [*many, NUMBER], Scope(), MANUAL, "")
     await job.recall.step()
     counts = await ledger.connection.fetch("SELECT state, count(*) FROM part GROUP BY state")
     assert [tuple(row) for row in counts] == [(S.REJECTED, 1300)]

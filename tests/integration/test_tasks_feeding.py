@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from changes import by_test
 from taskdesk import desk
 
 from smsgw.core.actor import EVERYTHING, Actor, ActorKind, Scope
@@ -17,10 +18,11 @@ from smsgw.core.permissions import ALL
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.pipeline.upkeep.periodic import Supervisor
+from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns import feeder as feeding
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.feeder import Feeder
-from smsgw.store.config import accounts, policies
+from smsgw.platform.policies import service as policies
 from smsgw.store.messages import reviews
 
 
@@ -100,11 +102,12 @@ async def test_a_task_goes_on_soon_after_its_account_is_started_though_the_door_
 ) -> None:
     async with desk(dsn, tmp_path) as d:
         task_id = await d.make(30)
-        await accounts.set_status(d.database, "acme", "stopped", actor="t")  # this node has not heard of it
+        # This node has not heard of it.
+        await accounts.set_status(by_test(d.database), d.account_id, "stopped")
         await d.feed()
         view = await d.view(task_id)
         assert (view.task.state, view.task.reason) == ("paused", "ACCOUNT_STOPPED")
-        await accounts.set_status(d.database, "acme", "active", actor="t")
+        await accounts.set_status(by_test(d.database), d.account_id, "active")
         d.later(seconds=2)
         await d.feed()
         assert (await d.view(task_id)).progress.statuses == {"queued": 30}
@@ -113,7 +116,7 @@ async def test_a_task_goes_on_soon_after_its_account_is_started_though_the_door_
 async def test_hours_are_those_of_the_policies(dsn: str, tmp_path: Path) -> None:
     async with desk(dsn, tmp_path) as d:
         await policies.put(
-            d.database, "hours", "10:00-11:00", account_id=d.account_id, type_="notice", actor="t"
+            by_test(d.database), "hours", "10:00-11:00", account_id=d.account_id, type_="notice"
         )
         await d.snapshots.follow()
         d.at("09:00")
@@ -359,10 +362,10 @@ async def test_what_policies_want_reviewed_is_reviewed_once_for_a_whole_task(
     dsn: str, tmp_path: Path
 ) -> None:
     async with desk(dsn, tmp_path) as d:
-        await policies.put(d.database, "review_over", "100", actor="t")
+        await policies.put(by_test(d.database), "review_over", "100")
         await d.snapshots.follow()
         small, large = await d.make(100), await d.make(101)
-        await policies.put(d.database, "review", "all", actor="t")
+        await policies.put(by_test(d.database), "review", "all")
         await d.snapshots.follow()
         seen = await d.make(250)
         await d.feed()
@@ -381,7 +384,12 @@ async def test_what_policies_want_reviewed_is_reviewed_once_for_a_whole_task(
 async def test_only_one_node_feeds(dsn: str, tmp_path: Path) -> None:
     async with desk(dsn, tmp_path) as d:
         other = Feeder(
-            d.database, d.tasks, d.feeder._acceptor, ids=d.ids, snapshots=d.snapshots, now=d.now
+            d.database,
+            d.tasks,
+            d.feeder._acceptor,
+            ids=d.ids,
+            snapshots=d.snapshots,
+            now=d.now,
         )
         first, second = Supervisor(d.database, 1), Supervisor(d.database, 2)
         mine, theirs = first.run(d.feeder.periodics()), second.run(other.periodics())

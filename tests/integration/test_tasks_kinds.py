@@ -5,19 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from changes import by_test
 from taskdesk import Desk, desk
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import MessageType
 from smsgw.core.templates import Form, Review, Variable
+from smsgw.platform.accounts import service as accounts
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.change import Change
-from smsgw.platform.content import registry
-from smsgw.store.config import accounts
+from smsgw.platform.content import service as registry
+from smsgw.platform.content.model import TEMPLATE
 
 CSV = """手机号,订单,备注
 13800000001,A1,x
@@ -29,10 +31,8 @@ CSV = """手机号,订单,备注
 
 async def template(d: Desk, content: str, state: Review = Review.APPROVED, **variables: Variable) -> int:
     # The variables are not in the order of their names: that of the text counts.
-    made = await registry.add_template(d.database, d.account_id, "t", "notice", content, variables, actor="t")
-    await registry.review(
-        d.database, registry.TEMPLATE, made, state, reason="x", actor="reviewer", ids=d.ids.next
-    )
+    made = await registry.add_template(by_test(d.database), d.account_id, "t", "notice", content, variables)
+    await registry.review(by_test(d.database, d.ids.next, actor="reviewer"), TEMPLATE, made, state, reason="x")
     await d.snapshots.follow()
     return made
 
@@ -88,14 +88,10 @@ async def test_a_template_must_be_approved_and_a_task_waits_when_it_is_not_any_m
         with pytest.raises(SmsgwError) as refused:
             await d.make(to=numbers, content="", template_id=order)
         assert refused.value.code == "TEMPLATE_NOT_APPROVED"
-        await registry.review(
-            d.database, registry.TEMPLATE, order, Review.APPROVED, actor="r", ids=d.ids.next
-        )
+        await registry.review(by_test(d.database, d.ids.next, actor="r"), TEMPLATE, order, Review.APPROVED)
         await d.snapshots.follow()
         task_id = await d.make(to=numbers, content="", template_id=order)
-        await registry.review(
-            d.database, registry.TEMPLATE, order, Review.REFUSED, reason="x", actor="r", ids=d.ids.next
-        )
+        await registry.review(by_test(d.database, d.ids.next, actor="r"), TEMPLATE, order, Review.REFUSED, reason="x")
         await d.snapshots.follow()
         await d.feed()
         view = await d.view(task_id)
@@ -121,7 +117,7 @@ async def test_an_audience_is_written_to_with_its_contacts_fields(dsn: str, tmp_
         ]
         await audience.put(change, d.account_id, people, made.id)
         await audience.put(change, d.account_id, [ContactInput("13800000009", "无关")])
-        other = await accounts.add_account(d.database, "other", actor="t")
+        other = await accounts.add(by_test(d.database), "other")
         theirs = await audience.add_audience(change, other, "别人的")
         with pytest.raises(SmsgwError) as unknown:
             await d.make(rows=0, content="您好", audience_id=theirs.id)
@@ -172,17 +168,17 @@ async def test_a_task_waits_when_its_digits_have_become_anothers(
 ) -> None:
     """All of its rows are alike in that: none of them is used up by it, though each may have a text of its own."""
     async with desk(dsn, tmp_path) as d:
-        await accounts.set_account(d.database, "acme", {"extend_code": "12"}, actor="t")
+        await accounts.edit(by_test(d.database), d.account_id, {"extend_code": "12"})
         await d.snapshots.follow()
         with pytest.raises(SmsgwError) as refused:
-            await accounts.add_account(d.database, "bank", actor="t", extend_code="12")
+            await accounts.add(by_test(d.database), "bank", extend_code="12")
         assert refused.value.code == "STATE_CONFLICT"
         incoming = await d.tasks.files.receive(d.account_id, len(CSV))
         incoming.path.write_bytes(CSV)
         file = await d.tasks.files.keep(incoming, "t")
         task_id = await d.make(0, content, upload_id=file.id, extend_code="3")
         await imported(d)
-        await accounts.add_account(d.database, "bank", actor="t", extend_code="123")
+        await accounts.add(by_test(d.database), "bank", extend_code="123")
         await d.snapshots.follow()
         await d.feed()
         view = await d.view(task_id)

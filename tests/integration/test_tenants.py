@@ -10,17 +10,23 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from api_server import Answer, Api, running
+from changes import by_test
 
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.number_state import NumberState
 from smsgw.core.partners import Partner, ReplyTo, Wanted
+from smsgw.core.permissions import SCOPES
 from smsgw.partners.smpp import SmppServer
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts.queries import id_of
+from smsgw.platform.keys.model import NewKey
+from smsgw.platform.numbers import service as number_service
+from smsgw.platform.policies import service as policies
 from smsgw.protocols.smpp.pdus import DeliverSm
-from smsgw.store.config import accounts, blocklist, channels, codes, number_status, policies, routes
-from smsgw.store.config.keys import SCOPES, NewKey
+from smsgw.store.config import blocklist, channels, routes
 from smsgw.store.messages import bind_events
 from smsgw.store.messages.events import BoundEvent
 
@@ -50,13 +56,13 @@ async def api(dsn: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Api]:
 
 async def tenant(api: Api, name: str, **fields: Any) -> NewKey:
     """Another account with money, and its key."""
-    id_ = await accounts.add_account(api.ctx.db, name, actor="t", default_sign="测试", **fields)
-    await accounts.top_up(api.ctx.db, id_, 10_000, "", actor="t", ids=api.ctx.ids)
+    id_ = await accounts.add(by_test(api.ctx.db), name, default_sign="测试", **fields)
+    await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), id_, 10_000, "")
     return await api.add_key(id_, scopes=SCOPES)
 
 
 async def extension(api: Api, name: str, digits: str) -> None:
-    await accounts.set_account(api.ctx.db, name, {"extend_code": digits}, actor="t")
+    await accounts.edit(by_test(api.ctx.db), await id_of(api.ctx.db, name), {"extend_code": digits})
     await api.ctx.snapshots.follow()
 
 
@@ -147,12 +153,12 @@ async def test_a_code_does_not_change_hands_while_it_is_answered(api: Api) -> No
     await extension(api, "acme", "44")
     for taken in ("12", "123", "44"):
         with pytest.raises(Invalid) as caught:
-            await accounts.set_account(db, "bank", {"extend_code": taken}, actor="t")
+            await accounts.edit(by_test(db), await id_of(db, "bank"), {"extend_code": taken})
         assert caught.value.code == "STATE_CONFLICT"
         with pytest.raises(Invalid):
-            await codes.move_extension(db, "bank", "", taken, actor="t")
+            await accounts.move_extension(by_test(db), await id_of(db, "bank"), "", taken)
         with pytest.raises(Invalid):
-            await accounts.add_account(db, f"new{taken}", actor="t", extend_code=taken)
+            await accounts.add(by_test(db), f"new{taken}", extend_code=taken)
     await extension(api, "bank", "124")  # nobody has sent from there
     owner, rest = api.ctx.snapshots.current.numbering.owner_of("12345")
     assert owner is not None
@@ -183,8 +189,8 @@ async def test_one_account_does_not_use_up_the_limits_of_another(api: Api, clock
     """However much one sends: others keep their own limits, and the same text is theirs to send as well."""
     bank = await tenant(api, "bank")
     text = "您好,拒收请回复R" if type_ == "marketing" else "您好"
-    await policies.put(api.ctx.db, "frequency", "100/1d", account_id=api.account_id, actor="t")
-    await policies.put(api.ctx.db, "identical_seconds", "off", account_id=api.account_id, actor="t")
+    await policies.put(by_test(api.ctx.db), "frequency", "100/1d", account_id=api.account_id)
+    await policies.put(by_test(api.ctx.db), "identical_seconds", "off", account_id=api.account_id)
     await api.ctx.snapshots.follow()
     for _ in range(60):
         assert (await send(api, api.key, content=text, type=type_)).status == 202
@@ -199,7 +205,7 @@ async def test_one_account_does_not_use_up_the_limits_of_another(api: Api, clock
 async def test_the_platform_has_a_ceiling_of_its_own(api: Api, clock: Clock) -> None:
     """What all others send together, each counted for a third of it at most, in words that tell nothing of them."""
     keys = [await tenant(api, f"bank{n}") for n in range(4)]
-    await policies.put(api.ctx.db, "frequency_all", "3/1h", type_="otp", actor="t")
+    await policies.put(by_test(api.ctx.db), "frequency_all", "3/1h", type_="otp")
     await api.ctx.snapshots.follow()
     for n, key in enumerate(keys[:3]):
         assert await frequency_of(api, keys[3], "验证码 9", "otp") == ("OK", "成功")
@@ -214,7 +220,7 @@ async def test_the_platform_has_a_ceiling_of_its_own(api: Api, clock: Clock) -> 
     assert (await send(api, keys[0], content="验证码 8", type="otp")).status == 202, (
         "nor is who sent a part of it"
     )
-    await policies.put(api.ctx.db, "frequency_all", "off", type_="otp", actor="t")
+    await policies.put(by_test(api.ctx.db), "frequency_all", "off", type_="otp")
     await api.ctx.snapshots.follow()
     assert await frequency_of(api, keys[3], "验证码 9", "otp") == ("OK", "成功")
 
@@ -230,7 +236,7 @@ async def test_dedupe_knows_the_callers_own_messages(api: Api, clock: Clock) -> 
 async def test_what_is_known_of_a_number_has_no_hour(api: Api) -> None:
     """Whose message taught it, and when that came back, is nobody's business; the day says how old it is."""
     bank, at = await tenant(api, "bank"), datetime.now(CHINA).replace(microsecond=123456)
-    await number_status.put(api.ctx.db, {"86" + PHONE: NumberState.EMPTY}, at, actor="t")
+    await number_service.learn(by_test(api.ctx.db), {"86" + PHONE: NumberState.EMPTY}, at)
     (known,) = (await api.post("/numbers/check", {"numbers": [PHONE]}, key=bank)).data["items"]
     assert known["state"] == "empty"
     assert datetime.fromisoformat(known["seen_at"]) == at.replace(hour=0, minute=0, second=0, microsecond=0)

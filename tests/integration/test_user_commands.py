@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from changes import by_test
 from click.testing import CliRunner, Result
 
 from smsgw.cli import main
+from smsgw.platform.accounts import service as accounts
 from smsgw.store import staff
 from smsgw.store.config import partners
-from smsgw.store.config.accounts import add_account
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
 
@@ -100,7 +101,7 @@ async def test_passwords_of_partners_and_channels_come_from_a_file(
     db = Database(dsn)
     await db.open()
     try:
-        await add_account(db, "acme", actor="test")
+        await accounts.add(by_test(db), "acme")
         partner = ("partner", "add", "acme", "--protocol", "smpp", "--user", "shop")
         added = await ctl(*partner, "--password-file", "-", stdin="secret12\n")
         assert added.exit_code == 0, added.output

@@ -150,3 +150,14 @@ def test_every_migration_has_a_number_of_its_own() -> None:
     """Of two with one number the second is never applied to a database that has the first."""
     numbers = [path.name[:4] for path in (PACKAGE / "store" / "migrations").glob("*.sql")]
     assert sorted(numbers) == sorted(set(numbers))
+
+
+def test_states_stand_in_statements_by_their_names() -> None:
+    literal = re.compile(r"\bstate\s*(=|<>|!=|<=|>=|<|>|IN|NOT IN)\s*\(?\s*\d|\bstate = CASE\b.*\b(THEN|ELSE) \d+\b")
+    found = [
+        f"{path.relative_to(ROOT)}:{number} {line.strip()}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if literal.search(line)
+    ]
+    assert not found, found

@@ -11,10 +11,10 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.rights import route
 from smsgw.core.ids import CHINA
+from smsgw.platform.alarms import queries as alarms
+from smsgw.platform.messages import queries as messages
+from smsgw.platform.statistics import queries as statistics
 from smsgw.runtime import clock
-from smsgw.store.messages import counters
-from smsgw.store.messages.lookup import search_messages
-from smsgw.store.records import alarms
 
 MINUTES = 60
 LATEST = 8
@@ -38,15 +38,15 @@ async def _live(call: Call) -> dict[str, Any]:
     now = clock.now()
     values: dict[str, Any] = {"alarms": None, "channels": None, "today": None, "chart": None, "latest": None}
     if call.may("alarms.view"):
-        values["alarms"] = await alarms.list_(call.db, limit=ALARMS)
+        values["alarms"] = await alarms.page(call.db, limit=ALARMS)
     if call.may("channels.view"):
         values["channels"] = sorted(call.portal.context.channel_status(), key=lambda c: c.name)
     if call.may("traffic.view"):
-        values["today"] = await counters.today(call.db, accounts=call.accounts)
-        minutes = await counters.per_minute(call.db, minutes=MINUTES, accounts=call.accounts)
+        values["today"] = await statistics.today(call.db, accounts=call.accounts)
+        minutes = await statistics.per_minute(call.db, minutes=MINUTES, accounts=call.accounts)
         values["chart"] = series(minutes, now)
     if call.may("records.view"):
-        values["latest"] = await search_messages(
+        values["latest"] = await messages.search(
             call.db, accounts=call.accounts, from_time=now - timedelta(days=7), limit=LATEST, now=now
         )
     return values

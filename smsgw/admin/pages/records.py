@@ -8,8 +8,9 @@ from smsgw.admin.call import Call
 from smsgw.admin.forms import PERIODS, RecordFilter
 from smsgw.admin.rights import route
 from smsgw.core.numbers import mask
+from smsgw.platform.messages import queries
+from smsgw.platform.messages.model import MessageView
 from smsgw.runtime import clock
-from smsgw.store.messages.lookup import MessageView, search_messages
 
 PAGE = 50
 
@@ -21,7 +22,7 @@ async def show(call: Call) -> web.StreamResponse:
     rows: list[MessageView] = []
     if not wanted.errors:
         await call.reads("records.search", "records", **_asked(wanted))
-        rows = await search_messages(
+        rows = await queries.search(
             call.db,
             accounts=_scope(call.accounts, wanted.account_id),
             batch_id=wanted.batch_id,

@@ -30,9 +30,10 @@ from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.numbers import normalize
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest, SendResult
+from smsgw.platform.accounts.queries import balance
+from smsgw.platform.messages import queries
+from smsgw.platform.messages.model import MessageView
 from smsgw.runtime import clock
-from smsgw.store.config.accounts import balance
-from smsgw.store.messages.lookup import MAX_PAGE, MessageView, search_messages
 from smsgw.store.messages.request_keys import answer_of
 from smsgw.store.records import audit
 
@@ -320,16 +321,16 @@ async def _batch(call: Call, account: int, batch_id: int) -> dict[int, MessageVi
     found: dict[int, MessageView] = {}
     before: int | None = None
     while len(found) < MAX_RECIPIENTS:
-        page = await search_messages(
+        page = await queries.search(
             call.db,
             accounts=(account,),
             batch_id=batch_id,
             before_id=before,
-            limit=MAX_PAGE,
+            limit=queries.MAX_PAGE,
             now=clock.now(),
         )
         found |= {message.id: message for message in page}
-        if len(page) < MAX_PAGE:
+        if len(page) < queries.MAX_PAGE:
             break
         before = page[-1].id
     return found

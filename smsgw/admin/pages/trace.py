@@ -11,7 +11,8 @@ from aiohttp import web
 from smsgw.admin import words
 from smsgw.admin.call import Call
 from smsgw.admin.rights import route
-from smsgw.store.messages.lookup import Trace, TraceStep, trace_message
+from smsgw.platform.messages import queries
+from smsgw.platform.messages.model import Trace, TraceStep
 
 
 @route("GET", "/records/{id:[0-9]{1,19}}", "records.view")
@@ -28,7 +29,7 @@ async def live(call: Call) -> web.StreamResponse:
 
 async def _values(call: Call) -> dict[str, Any]:
     message_id = int(call.request.match_info["id"])
-    found = await trace_message(call.db, message_id, accounts=call.accounts)
+    found = await queries.trace(call.db, message_id, accounts=call.accounts)
     if found is None:
         raise web.HTTPNotFound
     content = call.may("records.content")

@@ -330,7 +330,5 @@ class Pusher:
         queue = self._queues.get(endpoint.id)
         if queue is not None:
             queue.closed = True
-        await store.set_status(
-            self._database, endpoint.account_id, endpoint.name, active=False, reason=reason, actor="push"
-        )
+        await store.disable(self._database, endpoint.account_id, endpoint.name, reason, actor="push")
         await self._snapshots.follow()

@@ -14,6 +14,7 @@ from datetime import timedelta
 import structlog
 
 from smsgw.core.alarms import CRITICAL, Finding
+from smsgw.core.audit import Anchor, Head, Problem
 from smsgw.core.errors import SmsgwError
 from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
@@ -21,7 +22,6 @@ from smsgw.runtime.config import Config
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records import anchors, audit_chain
-from smsgw.store.records.audit_chain import Anchor, Head, Problem
 
 log = structlog.get_logger(__name__)
 

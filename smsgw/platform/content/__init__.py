@@ -1,1 +1,1 @@
-"""What may be said: words, signatures, templates, and who decides about them."""
+"""Signatures and templates of accounts: applied for, reviewed, and registered with the carriers (报备)."""

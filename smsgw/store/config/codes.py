@@ -10,10 +10,8 @@ import re
 from dataclasses import dataclass
 
 from smsgw.core.errors import Invalid
-from smsgw.store.config import extensions
 from smsgw.store.config.accounts import BUMP
-from smsgw.store.config.extensions import MATCHED_DAYS
-from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.database import Connection, Database
 from smsgw.store.records import audit
 
 
@@ -49,28 +47,13 @@ async def load(source: Connection | Database) -> tuple[list[Extension], list[Acc
     return extensions, [AccessCode(*row.values()) for row in await source.fetch(_FORMER_ACCESS)]
 
 
+MATCHED_DAYS = 30
+"""For which replies to a former access code are matched."""
+
 _KEEP = """
 INSERT INTO old_code (channel_id, account_id, sign, code, until)
 VALUES ($1, NULL, '', $2, now() + make_interval(days => $3))
 """
-
-
-async def move_extension(database: Database, account: str, sign: str, to: str, *, actor: str) -> str:
-    """Give an account (or with ``sign``: that signature of it) another extension; the former one.
-
-    ``NOT_FOUND`` for an account that does not exist, ``STATE_CONFLICT`` when the digits are another's
-    (``store.extensions``).
-    """
-    if not re.fullmatch(r"[0-9]{1,12}", to):
-        raise Invalid("EXTEND_CODE_INVALID")
-    async with database.transaction(timeout=extensions.PATIENCE) as connection:
-        row = await connection.fetchrow("SELECT id FROM account WHERE name = $1", account)
-        if row is None:
-            raise Invalid("NOT_FOUND")
-        before = await extensions.give(connection, row["id"], sign, to)
-        object_ = f"account/{account}" + (f"/sign/{sign}" if sign else "")
-        await _record(connection, object_, before, to, actor)
-    return before
 
 
 async def move_channel(database: Database, channel: str, to: str, *, actor: str) -> str:
@@ -101,24 +84,6 @@ async def _record(connection: Connection, object_: str, before: str, after: str,
         after={"code": after},
     )  # fmt: skip
     await connection.execute(BUMP)
-
-
-_LIST = """
-SELECT 'channel' AS kind, c.name, '' AS sign, c.access_code AS code, NULL::timestamptz AS until
-FROM channel c WHERE c.removed_at IS NULL AND c.access_code <> ''
-UNION ALL SELECT 'account', a.name, '', a.extend_code, NULL FROM account a WHERE a.extend_code <> ''
-UNION ALL SELECT 'sign', a.name, s.sign, s.extend_code, NULL FROM sign_code s JOIN account a ON a.id = s.account_id
-UNION ALL SELECT CASE WHEN o.channel_id IS NULL THEN 'former extension' ELSE 'former access code' END,
-                 COALESCE(c.name, a.name), o.sign, o.code, o.until
-FROM old_code o LEFT JOIN channel c ON c.id = o.channel_id LEFT JOIN account a ON a.id = o.account_id
-WHERE o.until > now()
-ORDER BY 5 NULLS FIRST, 1, 2, 3
-"""
-
-
-async def list_(database: Database) -> list[Row]:
-    """All codes in use, then the former ones with the time until which replies to them are matched."""
-    return await database.fetch(_LIST)
 
 
 _SWEEP = "DELETE FROM old_code WHERE until < now()"

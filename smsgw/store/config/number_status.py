@@ -12,7 +12,7 @@ from datetime import datetime
 from smsgw.core.blocklist import BlockList, Entry, Scope
 from smsgw.core.number_state import IMPORT, OF_CLASS, REPORT, NumberState
 from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.records import audit
+from smsgw.store.engine.states import by_name
 
 LOCK = 0x6E756D737461  # "numsta"
 MAX_KNOWN = 2_000_000
@@ -20,7 +20,6 @@ MAX_KNOWN = 2_000_000
 KEPT = (NumberState.EMPTY, NumberState.SUSPENDED)
 """What nodes hold in memory: 20 octets a number."""
 PAGE = 20_000
-CHUNK = 5000
 TOMBSTONES_KEPT_DAYS = 7
 _EVERYWHERE = Scope()
 
@@ -35,36 +34,33 @@ WHERE s.at <= excluded.at
 """
 
 
-async def put(database: Database, states: Mapping[str, NumberState], at: datetime, *, actor: str) -> int:
-    """Enter what a provider has told (E.164 digits -> state), in steps of ``CHUNK``; how many entries have changed."""
-    changed = 0
-    ordered = sorted(states)
-    for start in range(0, len(ordered), CHUNK):
-        some = ordered[start : start + CHUNK]
-        async with database.transaction(timeout=60) as connection:
-            await connection.execute(_TAKE_TURNS, LOCK)
-            done = await connection.execute(
-                _PUT, [int(n) for n in some], [states[n] for n in some], [IMPORT] * len(some), [""] * len(some),
-                [at] * len(some),
-            )  # fmt: skip
-        changed += int(done.rpartition(" ")[2])
-    async with database.transaction() as connection:
-        await audit.append(
-            connection, actor=actor, action="number_status.import", object="number_status",
-            after={"numbers": len(ordered)},
-        )  # fmt: skip
-    return changed
+async def take_turns(connection: Connection) -> None:
+    """Wait until nobody else writes, and let nobody else until the caller's transaction ends."""
+    await connection.execute(_TAKE_TURNS, LOCK)
+
+
+async def put(connection: Connection, states: Mapping[str, NumberState], at: datetime) -> int:
+    """Enter what a provider has told (E.164 digits -> state), inside the caller's transaction; how many entries have
+    changed."""
+    some = sorted(states)
+    await take_turns(connection)
+    done = await connection.execute(
+        _PUT, [int(n) for n in some], [states[n] for n in some], [IMPORT] * len(some), [""] * len(some),
+        [at] * len(some),
+    )  # fmt: skip
+    return int(done.rpartition(" ")[2])
 
 
 # By part, and again from the ledger: whoever asks for it may have been told of a transaction that was undone. A number
 # may have several parts and messages: the newest counts. Our own refusals teach nothing.
-_LEARN = """
+_LEARN = by_name("""
 SELECT DISTINCT ON (m.number) m.number::bigint AS number, p.class, p.code, p.final_at
 FROM part p JOIN message m ON m.id = p.id AND m.id >= $2
-WHERE p.id = ANY($1::bigint[]) AND p.id >= $2 AND p.class = ANY($3::text[]) AND p.state IN (41, 45) AND NOT p.by_us
+WHERE p.id = ANY($1::bigint[]) AND p.id >= $2 AND p.class = ANY($3::text[]) AND p.state IN (:UNDELIVERABLE, :REJECTED)
+    AND NOT p.by_us
   AND p.final_at IS NOT NULL AND NOT m.test AND m.number ~ '^[0-9]{7,15}$'
 ORDER BY m.number, p.final_at DESC
-"""
+""")
 _UNLEARN = """
 UPDATE number_status s SET state = 'live', source = 'report', code = '', at = d.at,
     version = nextval('number_status_version')
@@ -77,7 +73,7 @@ async def learn(connection: Connection, ids: Sequence[int], delivered: Mapping[i
     """What final parts of these messages tell of their numbers, and which numbers a report has reached since; how many
     entries have changed."""
     rows = await connection.fetch(_LEARN, list(ids), min(ids), list(OF_CLASS)) if ids else []
-    await connection.execute(_TAKE_TURNS, LOCK)
+    await take_turns(connection)
     changed = 0
     if rows:
         done = await connection.execute(
@@ -89,56 +85,6 @@ async def learn(connection: Connection, ids: Sequence[int], delivered: Mapping[i
         done = await connection.execute(_UNLEARN, list(delivered), list(delivered.values()))
         changed += int(done.rpartition(" ")[2])
     return changed
-
-
-_REMOVE = """
-UPDATE number_status SET removed_at = now(), version = nextval('number_status_version')
-WHERE number = ANY($1::bigint[]) AND removed_at IS NULL
-"""
-
-
-async def remove(database: Database, numbers: Sequence[str], *, actor: str) -> int:
-    """Forget what is known of numbers; of how many something was."""
-    async with database.transaction(timeout=60) as connection:
-        await connection.execute(_TAKE_TURNS, LOCK)
-        done = await connection.execute(_REMOVE, [int(n) for n in numbers])
-        gone = int(done.rpartition(" ")[2])
-        await audit.append(
-            connection, actor=actor, action="number_status.remove", object="number_status",
-            after={"numbers": len(numbers), "entries": gone},
-        )  # fmt: skip
-    return gone
-
-
-_GET = """
-SELECT number, state, source, code, at FROM number_status
-WHERE number = ANY($1::bigint[]) AND removed_at IS NULL AND at > now() - make_interval(days => $2)
-"""
-_LIST = """
-SELECT number, state, source, code, at FROM number_status
-WHERE removed_at IS NULL AND at > now() - make_interval(days => $2) AND ($1 = '' OR state = $1)
-ORDER BY version DESC LIMIT $3
-"""
-_COUNT = """
-SELECT state, count(*) AS n FROM number_status
-WHERE removed_at IS NULL AND at > now() - make_interval(days => $1) GROUP BY state
-"""
-
-
-async def get(database: Database, numbers: Sequence[str], days: int) -> dict[str, Row]:
-    """What is known of numbers (E.164 digits) and not older than so many days."""
-    rows = await database.fetch(_GET, [int(n) for n in numbers], days)
-    return {str(row["number"]): row for row in rows}
-
-
-async def list_(database: Database, days: int, *, state: str = "", limit: int = 100) -> list[Row]:
-    """What was learned or imported last."""
-    return await database.fetch(_LIST, state, days, limit)
-
-
-async def count(database: Database, days: int) -> dict[str, int]:
-    """State -> numbers."""
-    return {row["state"]: row["n"] for row in await database.fetch(_COUNT, days, timeout=30)}
 
 
 # --- following -------------------------------------------------------------------------------------------------------

@@ -1,37 +1,24 @@
-"""Partners' logins, and who is bound where."""
+"""Partners' logins as the configuration in memory has them, and what nodes tell each other of binds."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-import asyncpg
-
-from smsgw.core.errors import Invalid
 from smsgw.core.model import MessageType
-from smsgw.core.partners import MAX_USERNAME, PROTOCOLS, Partner
+from smsgw.core.partners import Partner
 from smsgw.core.text import Coding
-from smsgw.store.config.accounts import BUMP
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.secrets import Sealer
-from smsgw.store.records import audit
 
-SETTABLE = (
-    "max_binds", "window", "rate", "ip_allow", "type", "code", "any_source", "any_clock", "alphabet", "message_ids",
-    "long_mo", "status",
-)  # fmt: skip
-"""Fields of ``Partner`` that can be changed, beside the password."""
-_COLUMN = {"window": "send_window"}
-MAX_PASSWORD = 64
-MAX_WINDOW = 1000
 BIND_TTL = 15
 """Seconds after which a bind that its node has not confirmed does not count."""
 
 
-def _context(protocol: str, username: str) -> str:
+def secret_context(protocol: str, username: str) -> str:
+    """What the password of a login is sealed for."""
     return f"partner/{protocol}/{username}"
 
 
@@ -41,7 +28,7 @@ def _partner(row: Row, sealer: Sealer) -> Partner:
         account_id=row["account_id"],
         protocol=row["protocol"],
         username=row["username"],
-        password=sealer.open(row["password_sealed"], _context(row["protocol"], row["username"])),
+        password=sealer.open(row["password_sealed"], secret_context(row["protocol"], row["username"])),
         max_binds=row["max_binds"],
         window=row["send_window"],
         rate=row["rate"],
@@ -60,137 +47,6 @@ def _partner(row: Row, sealer: Sealer) -> Partner:
 async def load_partners(source: Connection | Database, sealer: Sealer) -> list[Partner]:
     """All of them, their passwords opened."""
     return [_partner(row, sealer) for row in await source.fetch("SELECT * FROM partner ORDER BY id")]
-
-
-_ADD = "INSERT INTO partner (account_id, protocol, username, password_sealed) VALUES ($1, $2, $3, $4) RETURNING id"
-
-
-# Where nobody has chosen a way for the account's events, they go where it is bound.
-_WAY = "INSERT INTO event_setting (account_id, way) VALUES ($1, 'bind') ON CONFLICT DO NOTHING"
-
-
-def _checked_password(protocol: str, password: str) -> str:
-    if not 1 <= len(password) <= MAX_PASSWORD or not password.isascii() or not password.isprintable():
-        raise Invalid("PARAM_INVALID", field="password", reason=f"须为 1 到 {MAX_PASSWORD} 个可见 ASCII 字符")
-    return password
-
-
-async def add_partner(
-    database: Database,
-    sealer: Sealer,
-    account_id: int,
-    protocol: str,
-    username: str,
-    password: str,
-    fields: Mapping[str, Any],
-    *,
-    actor: str,
-) -> int:
-    """Make a login; its id. ``PARAM_INVALID`` for what cannot be, such as a name that the protocol has taken.
-
-    An account whose events have no way yet gets them by its binds from now on.
-    """
-    if protocol not in PROTOCOLS:
-        raise Invalid("PARAM_INVALID", field="protocol", reason=f"可选 {', '.join(PROTOCOLS)}")
-    if not 1 <= len(username) <= MAX_USERNAME[protocol]:
-        raise Invalid("PARAM_INVALID", field="user", reason=f"须为 1 到 {MAX_USERNAME[protocol]} 个字符")
-    _checked_password(protocol, password)
-    _check_fields(fields)
-    try:
-        async with database.transaction() as connection:
-            sealed = sealer.seal(password, _context(protocol, username))
-            partner_id: int = await connection.fetchval(_ADD, account_id, protocol, username, sealed)
-            await _update(connection, partner_id, fields)
-            await connection.execute(_WAY, account_id)
-            await audit.append(
-                connection, actor=actor, action="partner.add", object=f"partner/{protocol}/{username}",
-                after={"account_id": account_id, **_shown(fields)},
-            )  # fmt: skip
-            await connection.execute(BUMP)
-    except asyncpg.UniqueViolationError as exc:
-        raise Invalid("PARAM_INVALID", field="user", reason=f"{protocol} 用户名 {username} 已存在") from exc
-    except asyncpg.CheckViolationError as exc:
-        raise Invalid("PARAM_INVALID", field=_field(exc), reason="超出允许范围或格式不正确") from exc
-    return partner_id
-
-
-def _field(exc: asyncpg.CheckViolationError) -> str:
-    name = str(exc.constraint_name).removeprefix("partner_").removesuffix("_check")
-    return {"send_window": "window", "username": "user"}.get(name, name)
-
-
-def _check_fields(fields: Mapping[str, Any]) -> None:
-    for field in fields:
-        if field not in SETTABLE:
-            raise Invalid("PARAM_INVALID", field=field, reason=f"可修改的字段为 {', '.join(SETTABLE)}")
-
-
-def _shown(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: [str(n) for n in v] if k == "ip_allow" else v for k, v in fields.items()}
-
-
-async def _update(connection: Connection, partner_id: int, fields: Mapping[str, Any]) -> None:
-    for field, value in fields.items():
-        column = _COLUMN.get(field, field)
-        await connection.execute(f"UPDATE partner SET {column} = $2 WHERE id = $1", partner_id, value)  # noqa: S608
-
-
-_ONE = "SELECT * FROM partner WHERE username = $1 AND ($2::text IS NULL OR protocol = $2) FOR UPDATE"
-
-
-async def _find(connection: Connection, username: str, protocol: str | None) -> Row:
-    rows = await connection.fetch(_ONE, username, protocol)
-    if not rows:
-        raise Invalid("NOT_FOUND")
-    if len(rows) > 1:
-        raise Invalid("PARAM_MISSING", field="protocol")
-    return rows[0]
-
-
-async def set_partner(
-    database: Database,
-    sealer: Sealer,
-    username: str,
-    protocol: str | None,
-    fields: Mapping[str, Any],
-    *,
-    password: str | None = None,
-    actor: str,
-) -> None:
-    """Change a login. Without ``protocol`` the name must be unique among both."""
-    _check_fields(fields)
-    try:
-        async with database.transaction() as connection:
-            row = await _find(connection, username, protocol)
-            await _update(connection, row["id"], fields)
-            if password is not None:
-                sealed = sealer.seal(
-                    _checked_password(row["protocol"], password), _context(row["protocol"], username)
-                )
-                await connection.execute(
-                    "UPDATE partner SET password_sealed = $2 WHERE id = $1", row["id"], sealed
-                )
-            before = {k: row[_COLUMN.get(k, k)] for k in fields}
-            after = _shown(fields) | ({"password": "changed"} if password is not None else {})
-            await audit.append(
-                connection, actor=actor, action="partner.set", object=f"partner/{row['protocol']}/{username}",
-                before=_shown(before), after=after,
-            )  # fmt: skip
-            await connection.execute(BUMP)
-    except asyncpg.CheckViolationError as exc:
-        raise Invalid("PARAM_INVALID", field=_field(exc), reason="超出允许范围或格式不正确") from exc
-
-
-async def remove_partner(database: Database, username: str, protocol: str | None, *, actor: str) -> None:
-    """Take a login away; its binds end. What it has sent stays, and its reports can be pulled."""
-    async with database.transaction() as connection:
-        row = await _find(connection, username, protocol)
-        await connection.execute("DELETE FROM partner WHERE id = $1", row["id"])
-        await audit.append(
-            connection, actor=actor, action="partner.remove", object=f"partner/{row['protocol']}/{username}",
-            before={"account_id": row["account_id"]},
-        )  # fmt: skip
-        await connection.execute(BUMP)
 
 
 # --- binds -----------------------------------------------------------------------------------------------------
@@ -242,37 +98,6 @@ async def confirm_binds(
         )
         elsewhere = await connection.fetch(_ELSEWHERE, node, BIND_TTL)
     return [row["number"] for row in rows if row["kick"]], {r["partner_id"]: r["n"] for r in elsewhere}
-
-
-_LIST = """
-SELECT a.name AS account, p.protocol, p.username AS user, p.status, p.max_binds, p.send_window AS window, p.rate,
-       p.ip_allow, p.type, p.code, p.any_source, p.any_clock, p.alphabet, p.message_ids, p.long_mo,
-       COALESCE((SELECT json_agg(json_build_object('node', b.node, 'mode', b.mode, 'ip', b.ip, 'bound_at', b.bound_at)
-                                 ORDER BY b.bound_at)
-                 FROM partner_bind b
-                 WHERE b.partner_id = p.id AND b.seen_at > clock_timestamp() - $1 * interval '1 second'),
-                '[]') AS binds
-FROM partner p JOIN account a ON a.id = p.account_id ORDER BY a.name, p.protocol, p.username
-"""
-
-
-async def list_partners(database: Database) -> list[Row]:
-    """Logins as operators see them, with the binds of all nodes."""
-    return await database.fetch(_LIST, BIND_TTL)
-
-
-_KICK = "UPDATE partner_bind SET kick = true WHERE partner_id = $1"
-
-
-async def kick(database: Database, username: str, protocol: str | None, *, actor: str) -> int:
-    """Ask the nodes to end the binds of a login; how many there are. They may bind again."""
-    async with database.transaction() as connection:
-        row = await _find(connection, username, protocol)
-        tag = await connection.execute(_KICK, row["id"])
-        await audit.append(
-            connection, actor=actor, action="partner.kick", object=f"partner/{row['protocol']}/{username}"
-        )
-    return int(tag.rpartition(" ")[2])
 
 
 # --- addresses -------------------------------------------------------------------------------------------------

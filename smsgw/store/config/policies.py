@@ -1,4 +1,4 @@
-"""Policies in the database: what a node loads, and how they are changed."""
+"""Policies in the database: what a node loads."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from collections import defaultdict
 from typing import Any
 
 from smsgw.core import policy
-from smsgw.core.errors import Invalid
 from smsgw.core.keywords import Action, Plain, Word, WordFilter
-from smsgw.core.model import MessageType
 from smsgw.core.policy import Key, Listed
 from smsgw.core.templates import ContentBook, Form, Registration, Review, Sign, Template, Variable
 from smsgw.core.url_filings import Filed, LinkBook
 from smsgw.store.config import traditional
-from smsgw.store.config.accounts import BUMP
 from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.records import audit
 
 _POLICIES = "SELECT account_id, type, name, value FROM policy"
 _WORDS = "SELECT word, category, action, replacement, account_id, type FROM word ORDER BY id"
@@ -118,66 +114,3 @@ class ContentLoader:
         self._templates = {r["id"]: (r, t) for r, t in templates}
         return ContentBook(signs, [t for _, t in templates])
 
-
-# --- changing -------------------------------------------------------------------------------------------------------
-
-_PUT = """
-INSERT INTO policy (account_id, type, name, value) VALUES ($1, $2, $3, $4)
-ON CONFLICT (account_id, type, name) DO UPDATE SET value = excluded.value, at = now()
-"""
-_CLEAR = "DELETE FROM policy WHERE account_id = $1 AND type = $2 AND name = $3 RETURNING value"
-_GET = "SELECT value FROM policy WHERE account_id = $1 AND type = $2 AND name = $3"
-_LIST = """
-SELECT p.*, a.name AS account FROM policy p LEFT JOIN account a ON a.id = p.account_id
-ORDER BY p.name, a.name NULLS FIRST, p.type
-"""
-
-
-def check_type(type_: str) -> None:
-    """``PARAM_INVALID`` for a type that does not exist; "" is all."""
-    if type_ and type_ not in [str(t) for t in MessageType]:
-        raise Invalid("PARAM_INVALID", field="type", reason=f"可选 {', '.join(MessageType)}")
-
-
-async def put(
-    database: Database, name: str, text: str, *, account_id: int = 0, type_: str = "", actor: str
-) -> None:
-    """Change a policy for an account (0: all) and type ("": all). ``PARAM_INVALID`` says what is wanted."""
-    check_type(type_)
-    try:
-        value = policy.shown(policy.parse(name, text))
-    except ValueError as exc:
-        raise Invalid("PARAM_INVALID", field=name, reason=str(exc)) from exc
-    async with database.transaction() as connection:
-        before = await connection.fetchval(_GET, account_id, type_, name)
-        await connection.execute(_PUT, account_id, type_, name, value)
-        await audit.append(
-            connection, actor=actor, action="policy.set", object=f"policy/{name}",
-            before={"value": before}, after={"account": account_id, "type": type_, "value": value},
-        )  # fmt: skip
-        await connection.execute(BUMP)
-
-
-async def clear(database: Database, name: str, *, account_id: int = 0, type_: str = "", actor: str) -> bool:
-    """Go back to what is less particular; whether there was anything to take back."""
-    async with database.transaction() as connection:
-        before = await connection.fetchval(_CLEAR, account_id, type_, name)
-        if before is None:
-            return False
-        await audit.append(
-            connection, actor=actor, action="policy.clear", object=f"policy/{name}",
-            before={"account": account_id, "type": type_, "value": before},
-        )  # fmt: skip
-        await connection.execute(BUMP)
-    return True
-
-
-async def list_(database: Database) -> list[Row]:
-    """All values that differ from the defaults."""
-    return await database.fetch(_LIST)
-
-
-async def relax(database: Database, *, actor: str) -> None:
-    """No limits of frequency, no quiet hours, no opt-out wording demanded: for benches and demonstrations."""
-    for name in policy.RELAXED:
-        await put(database, name, "off", actor=actor)

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from smsgw.core.ids import first_id, time_of
 from smsgw.core.states import PartState, allowed
 from smsgw.store.engine.database import Connection, Database, Row, as_writer
+from smsgw.store.engine.states import by_name
 from smsgw.store.messages.sweeps import COLUMNS
 
 WAITING = frozenset({PartState.HELD, PartState.SCHEDULED, PartState.QUEUED, PartState.DEFERRED})
@@ -94,7 +95,7 @@ ENTRIES = 500
 
 # By number, then by what the entry says; a message of several entries is told of the most general, as at acceptance.
 # Step by step: left to itself the planner would walk the messages in the order of their ids, as the answer wants them.
-_WAITING = """
+_WAITING = by_name("""
 WITH b AS MATERIALIZED (
     SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[])
     AS b(number, account_id, type, sign, source)
@@ -111,10 +112,10 @@ hit AS MATERIALIZED (
 ),
 waits AS MATERIALIZED (
     SELECT hit.id, hit.source FROM hit JOIN part p ON p.id = hit.id AND p.part = 1 AND p.id >= $6
-    WHERE p.state IN (1, 2, 10, 11)
+    WHERE p.state IN (:HELD, :SCHEDULED, :QUEUED, :DEFERRED)
 )
 SELECT id, min(source) FILTER (WHERE source <> 'opt_out') AS source FROM waits GROUP BY id ORDER BY id LIMIT $8
-"""
+""")
 
 
 async def position(connection: Connection) -> int:

@@ -8,21 +8,22 @@ from datetime import datetime
 
 from smsgw.core.model import TEST_CHANNEL, TEST_POOL, Claimed
 from smsgw.store.engine.database import Connection, Row
+from smsgw.store.engine.states import by_name
 
 LAST_ID = 2**63 - 1
 
 # The head of a queue. Plain equality and ORDER BY id would let the planner read the day by its primary key, where most
 # rows seem to fit when a million wait, and then all of it for a lane that is empty: this order only part_claim has.
 # The upper bound comes from a row: it keeps days to come from being looked at, and two constants would look narrow.
-_HEAD = """
+_HEAD = by_name("""
         WHERE (p.pool_id, p.lane, p.id) >= (q.pool_id, q.lane, {oldest}) AND (p.pool_id, p.lane) <= (q.pool_id, q.lane)
-          AND p.state = 10 AND p.part = 1 AND p.id >= {oldest} AND p.id <= q.newest{more}
-        ORDER BY p.pool_id, p.lane, p.id"""
+          AND p.state = :QUEUED AND p.part = 1 AND p.id >= {oldest} AND p.id <= q.newest{more}
+        ORDER BY p.pool_id, p.lane, p.id""")
 
 # Whole messages by their first part, in the order of the given (pool, lane) pairs, as many as fit into $4 parts.
 # The claim holds only while the channel's lease is ours by the database's clock. Test messages are for the test channel
 # and for no other, whatever a caller asks for.
-_CLAIM = f"""
+_CLAIM = by_name(f"""
 WITH own AS MATERIALIZED (
     SELECT 1 FROM lease WHERE resource = $1 AND node = $2 AND epoch = $3 AND expires_at > clock_timestamp() FOR SHARE
 ),
@@ -44,14 +45,15 @@ pick AS MATERIALIZED (
     WHERE running - total < $4
 ),
 mine AS (
-    UPDATE part p SET state = 20, channel_id = $8, epoch = $3, attempt = p.attempt + 1, claimed_at = clock_timestamp()
-    FROM pick WHERE p.id = pick.id AND p.state = 10 AND p.id >= $7
+    UPDATE part p SET state = :SENDING, channel_id = $8, epoch = $3, attempt = p.attempt + 1,
+        claimed_at = clock_timestamp()
+    FROM pick WHERE p.id = pick.id AND p.state = :QUEUED AND p.id >= $7
     RETURNING p.id, p.part, p.total, p.attempt, p.lane, p.pool_id, p.expires_at, p.account_id
 )
 SELECT mine.*, m.number, m.content, m.coding, m.extend_code, m.concat_ref
 FROM mine JOIN message m ON m.id = mine.id AND m.id >= $7
 ORDER BY mine.lane, mine.id, mine.part
-"""  # noqa: S608 - constant text
+""")  # noqa: S608 - constant text
 
 # The same while accounts are stopped: theirs are passed over. What a stopped account has queued is being moved away
 # (store/messages/holding.py); until then so many of the head are looked at, and a claim never costs more.
@@ -65,10 +67,10 @@ _CLAIM_PAST = _CLAIM.replace(
 ).replace(
     """        LIMIT $4 FOR UPDATE SKIP LOCKED
 """,
-    f"""        LIMIT {LOOK}) h JOIN part p ON p.id = h.id AND p.part = 1 AND p.state = 10 AND p.id >= $7
+    by_name(f"""        LIMIT {LOOK}) h JOIN part p ON p.id = h.id AND p.part = 1 AND p.state = :QUEUED AND p.id >= $7
         WHERE h.account_id <> ALL($10::bigint[])
         ORDER BY h.pool_id, h.lane, h.id LIMIT $4 FOR UPDATE OF p SKIP LOCKED
-""",
+"""),
 )
 
 # The same, among messages that some other channel has failed at.
@@ -77,25 +79,26 @@ _CLAIM_AGAIN = _CLAIM.replace(
 )
 
 # What this channel has to take up again.
-_CLAIM_DEFERRED = """
+_CLAIM_DEFERRED = by_name("""
 WITH own AS MATERIALIZED (
     SELECT 1 FROM lease WHERE resource = $1 AND node = $2 AND epoch = $3 AND expires_at > clock_timestamp() FOR SHARE
 ),
 pick AS MATERIALIZED (
     SELECT p.id, p.part FROM part p
-    WHERE p.channel_id = $5 AND p.state = 11 AND p.next_at <= $8 AND p.id >= $6
+    WHERE p.channel_id = $5 AND p.state = :DEFERRED AND p.next_at <= $8 AND p.id >= $6
       AND p.account_id <> ALL($7::bigint[]) AND EXISTS (SELECT 1 FROM own)
     ORDER BY p.next_at LIMIT $4 FOR UPDATE SKIP LOCKED
 ),
 mine AS (
-    UPDATE part p SET state = 20, epoch = $3, attempt = p.attempt + 1, claimed_at = clock_timestamp(), next_at = NULL
+    UPDATE part p SET state = :SENDING, epoch = $3, attempt = p.attempt + 1, claimed_at = clock_timestamp(),
+        next_at = NULL
     FROM pick WHERE p.id = pick.id AND p.part = pick.part AND p.id >= $6
     RETURNING p.id, p.part, p.total, p.attempt, p.lane, p.pool_id, p.expires_at, p.account_id
 )
 SELECT mine.*, m.number, m.content, m.coding, m.extend_code, m.concat_ref
 FROM mine JOIN message m ON m.id = mine.id AND m.id >= $6
 ORDER BY mine.lane, mine.id, mine.part
-"""
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +187,7 @@ def _claimed(row: Row) -> Claimed:
     )
 
 
-_NEXT_DEFERRED = "SELECT min(next_at) FROM part WHERE channel_id = $1 AND state = 11 AND id >= $2"
+_NEXT_DEFERRED = by_name("SELECT min(next_at) FROM part WHERE channel_id = $1 AND state = :DEFERRED AND id >= $2")
 
 
 async def next_deferred(connection: Connection, channel_id: int, oldest: int) -> datetime | None:
@@ -214,11 +217,11 @@ async def oldest_queued(
 
 # By part_open, never along the primary key. What was claimed under an epoch that is given up is looked at whatever its
 # age: nothing of it is on its way any more.
-_HELD = """
+_HELD = by_name("""
 SELECT id, part, attempt, epoch FROM part
-WHERE channel_id = $1 AND epoch = ANY($2::bigint[]) AND state = 20
+WHERE channel_id = $1 AND epoch = ANY($2::bigint[]) AND state = :SENDING
   AND (epoch <> $3 OR claimed_at < clock_timestamp() - $4::float8 * interval '1 second')
-"""
+""")
 
 
 async def held(
@@ -229,13 +232,13 @@ async def held(
 
 
 # By part_open, too: at most some windows of parts are SENDING.
-_INTERRUPTED = """
+_INTERRUPTED = by_name("""
 WITH left_over AS MATERIALIZED (
     SELECT id, part, attempt, epoch FROM part
-    WHERE channel_id = $1 AND epoch < $2 AND state = 20 AND (id, part) > ($3, $4)
+    WHERE channel_id = $1 AND epoch < $2 AND state = :SENDING AND (id, part) > ($3, $4)
 )
 SELECT * FROM left_over ORDER BY id, part LIMIT 5000
-"""
+""")
 
 
 async def interrupted(
@@ -246,15 +249,15 @@ async def interrupted(
 
 
 # By part_open, too.
-_TAKEN_OVER = """
+_TAKEN_OVER = by_name("""
 WITH unknown AS MATERIALIZED (
     SELECT p.id, p.part, p.attempt, p.epoch FROM channel c, LATERAL (
         SELECT id, part, attempt, epoch FROM part
-        WHERE channel_id = c.id AND state = 31 AND code = 'TAKEN_OVER' AND (id, part) > ($1, $2)
+        WHERE channel_id = c.id AND state = :UNKNOWN AND code = 'TAKEN_OVER' AND (id, part) > ($1, $2)
     ) p
 )
 SELECT * FROM unknown ORDER BY id, part LIMIT 5000
-"""
+""")
 
 
 async def taken_over(connection: Connection, after: tuple[int, int]) -> list[Row]:
@@ -262,10 +265,10 @@ async def taken_over(connection: Connection, after: tuple[int, int]) -> list[Row
     return await connection.fetch(_TAKEN_OVER, *after)
 
 
-_LEFT = """
+_LEFT = by_name("""
 SELECT c.id, c.name, c.unknown_policy FROM channel c
-WHERE c.id <> ALL($1::int[]) AND EXISTS (SELECT 1 FROM part p WHERE p.channel_id = c.id AND p.state = 20)
-"""
+WHERE c.id <> ALL($1::int[]) AND EXISTS (SELECT 1 FROM part p WHERE p.channel_id = c.id AND p.state = :SENDING)
+""")
 
 
 async def left_behind(connection: Connection, running: Sequence[int]) -> list[Row]:

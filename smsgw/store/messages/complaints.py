@@ -1,81 +1,13 @@
-"""The register of complaints, and where there are too many for what was sent."""
+"""Where there are too many complaints for what was sent."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from smsgw.core.errors import Invalid
-from smsgw.core.ids import first_id
 from smsgw.core.settings import Settings
 from smsgw.runtime import clock
-from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.records import audit
-
-# What the person complains about: the newest message that fits.
-_ABOUT = """
-SELECT m.id, m.account_id, m.sign, p.channel_id FROM message m LEFT JOIN part p ON p.id = m.id AND p.part = 1
-WHERE m.number = $1 AND m.id >= $2 AND ($3 = '' OR m.sign = $3) AND ($4::int IS NULL OR p.channel_id = $4)
-ORDER BY m.id DESC LIMIT 1
-"""
-_ADD = """
-INSERT INTO complaint (number, message_id, account_id, channel_id, sign, note, actor)
-VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """A complaint as it was entered."""
-
-    id: int
-    message_id: int | None
-    channel_id: int | None
-    sign: str
-
-
-async def add(
-    database: Database, number: str, *, sign: str, channel: str, note: str, actor: str, days: int
-) -> Registered:
-    """Enter a complaint of a number (E.164 digits); what is not given is taken from its newest message.
-
-    ``NOT_FOUND`` for a channel that does not exist.
-    """
-    async with database.transaction() as connection:
-        channel_id: int | None = None
-        if channel:
-            channel_id = await connection.fetchval("SELECT id FROM channel WHERE name = $1", channel)
-            if channel_id is None:
-                raise Invalid("NOT_FOUND")
-        since = first_id(clock.now() - timedelta(days=days))
-        about = await connection.fetchrow(_ABOUT, number, since, sign, channel_id)
-        entered = Registered(
-            0,
-            about["id"] if about else None,
-            channel_id if channel_id is not None or about is None else about["channel_id"],
-            sign or (about["sign"] if about else ""),
-        )
-        account_id = about["account_id"] if about else None
-        id_ = await connection.fetchval(
-            _ADD, number, entered.message_id, account_id, entered.channel_id, entered.sign, note, actor
-        )
-        await audit.append(
-            connection, actor=actor, action="complaint.add", object=f"complaint/{id_}",
-            after={"message_id": str(entered.message_id or ""), "sign": entered.sign, "channel_id": entered.channel_id},
-        )  # fmt: skip
-    return Registered(id_, entered.message_id, entered.channel_id, entered.sign)
-
-
-_LIST = """
-SELECT k.*, a.name AS account, c.name AS channel FROM complaint k
-LEFT JOIN account a ON a.id = k.account_id LEFT JOIN channel c ON c.id = k.channel_id
-ORDER BY k.id DESC LIMIT $1
-"""
-
-
-async def list_(database: Database, *, limit: int = 100) -> list[Row]:
-    """The newest complaints."""
-    return await database.fetch(_LIST, limit)
+from smsgw.store.engine.database import Connection, Database
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import datetime
 
 from smsgw.core.model import PROBE_ACCOUNT, TEST_CHANNEL
 from smsgw.store.engine.database import Connection, Database
@@ -36,42 +34,6 @@ async def add(connection: Connection, node: int, delta: Delta) -> None:
             [f"probe_{k[2]}" if k[0] == PROBE_ACCOUNT else k[2] for k in keys],
             [delta[k] for k in keys],
         )
-
-
-_PER_MINUTE = """
-SELECT minute, metric, sum(n)::bigint AS n
-FROM stat_minute
-WHERE minute >= date_trunc('minute', now()) - ($1 - 1) * interval '1 minute'
-  AND ($2::bigint[] IS NULL OR account_id = ANY($2)) AND ($3::int IS NULL OR channel_id = $3)
-GROUP BY minute, metric ORDER BY minute
-"""
-
-
-async def per_minute(
-    database: Database,
-    *,
-    minutes: int = 60,
-    accounts: Sequence[int] | None = None,
-    channel_id: int | None = None,
-) -> list[tuple[datetime, str, int]]:
-    """(minute, metric, parts) of the last ``minutes`` minutes; minutes without traffic are absent."""
-    accounts = None if accounts is None else list(accounts)
-    rows = await database.fetch(_PER_MINUTE, minutes, accounts, channel_id)
-    return [(row["minute"], row["metric"], row["n"]) for row in rows]
-
-
-_TODAY = """
-SELECT metric, sum(n)::bigint AS n
-FROM stat_minute
-WHERE minute >= date_trunc('day', now(), 'Asia/Shanghai') AND ($1::bigint[] IS NULL OR account_id = ANY($1))
-GROUP BY metric
-"""
-
-
-async def today(database: Database, *, accounts: Sequence[int] | None = None) -> dict[str, int]:
-    """Metric -> parts since midnight in China; every metric is present."""
-    rows = await database.fetch(_TODAY, None if accounts is None else list(accounts))
-    return dict.fromkeys(METRICS, 0) | {row["metric"]: row["n"] for row in rows}
 
 
 _CHANNELS_TODAY = """

@@ -6,11 +6,8 @@ Nothing is counted on the hot path. A roll-up reads what has been written since 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA, EPOCH_MS, day_of, day_range, first_id
 from smsgw.store.engine.database import Connection, Database, Row
 
@@ -24,20 +21,6 @@ SETTLED = 4
 RECOUNT_PATIENCE = 300.0
 """Seconds for a statement over a whole day."""
 
-DIMENSIONS = ("day", "account", "type", "sign", "channel", "carrier", "province", "origin")
-STATUSES = (
-    "delivered",
-    "failed",
-    "expired",
-    "no_report",
-    "unconfirmed",
-    "rejected",
-    "cancelled",
-    "duplicate",
-)
-"""How messages end."""
-MAX_ROWS = 10_000
-MAX_DAYS = 366
 
 # Another node is at it: nothing to do.
 _CURSOR = "SELECT message_id, event_id, recounted FROM stat_cursor FOR UPDATE SKIP LOCKED"
@@ -160,93 +143,3 @@ async def recount_settled(database: Database, now: datetime, events_kept: int) -
         await _recount(connection, cursor, first)
         await connection.execute(_RECOUNTED, first + timedelta(days=1))
     return first
-
-
-# --- asking ----------------------------------------------------------------------------------------------------------
-
-_COLUMN = {
-    "day": "s.day",
-    "account": "a.name",
-    "type": "s.type",
-    "sign": "s.sign",
-    "channel": "COALESCE(c.name, '')",
-    "carrier": "s.carrier",
-    "province": "s.province",
-    "origin": "s.origin",
-}
-_COUNTS = ", ".join(
-    f"COALESCE(sum(s.messages) FILTER (WHERE s.status = '{status}'), 0)::bigint AS {status}"
-    for status in STATUSES
-)
-_ASK = """
-SELECT {keys}
-       COALESCE(sum(s.messages) FILTER (WHERE s.status = 'accepted'), 0)::bigint AS accepted,
-       COALESCE(sum(s.parts) FILTER (WHERE s.status = 'accepted'), 0)::bigint AS parts,
-       COALESCE(sum(s.units) FILTER (WHERE s.status = 'accepted'), 0)::bigint AS units,
-       {counts}
-FROM stat_day s JOIN account a ON a.id = s.account_id LEFT JOIN channel c ON c.id = s.channel_id
-WHERE s.day >= $1 AND s.day <= $2 AND ($3::bigint[] IS NULL OR s.account_id = ANY($3))
-      AND ($4::text IS NULL OR s.type = $4) AND ($5::text IS NULL OR s.sign = $5)
-{group} LIMIT $6
-"""
-_UP_TO = "SELECT LEAST(message_id, event_id) FROM stat_cursor"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Counts of one group. All are messages but ``parts`` and ``units`` (billable parts, before refunds)."""
-
-    keys: Mapping[str, str | date]
-    accepted: int
-    parts: int
-    units: int
-    ended: Mapping[str, int]
-    """Final status -> messages; what is missing from ``accepted`` is on its way."""
-
-
-async def ask(
-    database: Database,
-    *,
-    first: date,
-    last: date,
-    group: Sequence[str],
-    accounts: Sequence[int] | None = None,
-    type_: str | None = None,
-    sign: str | None = None,
-) -> list[Line]:
-    """Counts from day ``first`` to day ``last``, in groups; at most ``MAX_ROWS``. ``accounts`` None: all.
-
-    By channel the ends of messages are counted, and what was accepted stands in the group without a channel.
-    Raises ``PARAM_INVALID`` for an unknown group or too many days.
-    """
-    if not group:
-        raise Invalid("PARAM_MISSING", field="group")
-    if unknown := [name for name in group if name not in DIMENSIONS]:
-        raise Invalid(
-            "PARAM_INVALID", field="group", reason=f"{unknown[0]} 不可用,可选 {', '.join(DIMENSIONS)}"
-        )
-    if not timedelta(0) <= last - first < timedelta(days=MAX_DAYS):
-        raise Invalid("PARAM_INVALID", field="to_day", reason=f"须不早于 from_day,最多跨 {MAX_DAYS} 天")
-    names = list(dict.fromkeys(group))
-    keys = "".join(f"{_COLUMN[name]} AS {name}_, " for name in names)
-    by = ", ".join(str(n) for n in range(1, len(names) + 1))
-    query = _ASK.format(keys=keys, counts=_COUNTS, group=f"GROUP BY {by} ORDER BY {by}")
-    rows = await database.fetch(
-        query, first, last, None if accounts is None else list(accounts), type_, sign, MAX_ROWS
-    )
-    return [
-        Line(
-            {name: row[f"{name}_"] for name in names},
-            row["accepted"],
-            row["parts"],
-            row["units"],
-            {status: row[status] for status in STATUSES if row[status]},
-        )
-        for row in rows
-    ]
-
-
-async def up_to(database: Database) -> int:
-    """The id up to which everything is counted."""
-    found: int = await database.fetchval(_UP_TO)
-    return found

@@ -10,24 +10,26 @@ from __future__ import annotations
 from datetime import datetime
 
 from smsgw.store.engine.database import Connection, Row
+from smsgw.store.engine.states import by_name
 
 BATCH = 2000
 """Messages a batch: the account's row is locked no longer than they take."""
 
 # In the order of the index and one at most: nothing else is as cheap, whatever the planner believes of an account.
-_WITH_WAITING = """
+_WITH_WAITING = by_name("""
 SELECT a.id FROM account a, LATERAL (
-    SELECT 1 FROM part p WHERE p.account_id = a.id AND p.state IN (10, 11) AND p.account_id > 0 AND p.id >= $1
+    SELECT 1 FROM part p WHERE p.account_id = a.id AND p.state IN (:QUEUED, :DEFERRED) AND p.account_id > 0
+        AND p.id >= $1
     ORDER BY p.expires_at LIMIT 1
 ) w WHERE a.halted ORDER BY a.id
-"""
+""")
 
-_WITH_HELD = """
+_WITH_HELD = by_name("""
 SELECT a.id FROM account a, LATERAL (
-    SELECT 1 FROM part p WHERE p.account_id = a.id AND p.state = 1 AND p.held_for = 'account' AND p.id >= $1
+    SELECT 1 FROM part p WHERE p.account_id = a.id AND p.state = :HELD AND p.held_for = 'account' AND p.id >= $1
     ORDER BY p.expires_at LIMIT 1
 ) w WHERE NOT a.halted ORDER BY a.id
-"""
+""")
 
 
 async def stopped_with_waiting(connection: Connection, oldest: int) -> list[int]:
@@ -64,16 +66,16 @@ SELECT pool_id, lane, count(*) AS parts, array_agg(id) FILTER (WHERE channel_id 
 FROM moved GROUP BY pool_id, lane
 """
 
-_HOLD = _BATCH.format(
+_HOLD = by_name(_BATCH.format(
     account="halted", states="IN (10, 11) AND p.account_id > 0", batch=BATCH, event="held",
-    change="state = 1, held_for = 'account', next_at = NULL",
-)  # fmt: skip
+    change="state = :HELD, held_for = 'account', next_at = NULL",
+))  # fmt: skip
 
-_RESUME = _BATCH.format(
+_RESUME = by_name(_BATCH.format(
     account="NOT halted", states="= 1 AND p.held_for = 'account'", batch=BATCH, event="resumed",
-    change="state = CASE WHEN p.channel_id IS NULL THEN 10 ELSE 11 END, held_for = NULL, "
+    change="state = CASE WHEN p.channel_id IS NULL THEN :QUEUED ELSE :DEFERRED END, held_for = NULL, "
            "next_at = CASE WHEN p.channel_id IS NOT NULL THEN $3::timestamptz END",
-)  # fmt: skip
+))  # fmt: skip
 
 
 async def hold(connection: Connection, account_id: int, now: datetime, oldest: int) -> list[Row]:

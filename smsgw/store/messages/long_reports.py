@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from smsgw.core.model import Report
 from smsgw.store.engine.database import Connection, Row
+from smsgw.store.engine.states import by_name
 from smsgw.store.messages.matching import chosen, tails
 
 # Parts that wait for their report on the same channel, and of one that this report is for.
-_SIBLINGS = f"""
+_SIBLINGS = by_name(f"""
 WITH r AS MATERIALIZED (
     SELECT *, $4::bigint AS newest
     FROM unnest($1::int[], $2::text[], $5::text[]) WITH ORDINALITY AS r(channel_id, carrier_id, tail, n)
@@ -17,9 +18,9 @@ WITH r AS MATERIALIZED (
 hit AS MATERIALIZED ({chosen("p.id, p.part, p.state, p.total, p.channel_id", "$3")})
 SELECT DISTINCT p.n, s.part, s.carrier_id
 FROM hit p JOIN part s ON s.id = p.id AND s.part <> p.part AND s.id >= $3
-WHERE p.state = 30 AND p.total > 1 AND s.state = 30 AND s.channel_id = p.channel_id AND s.carrier_id IS NOT NULL
+WHERE p.state = :SENT AND p.total > 1 AND s.state = :SENT AND s.channel_id = p.channel_id AND s.carrier_id IS NOT NULL
 ORDER BY p.n, s.part
-"""  # noqa: S608 - constant text
+""")  # noqa: S608 - constant text
 
 
 async def siblings(
@@ -37,13 +38,13 @@ async def siblings(
     return [(row["n"] - 1, row["carrier_id"]) for row in rows]
 
 
-_TOLD = """
+_TOLD = by_name("""
 SELECT DISTINCT ON (k.n) k.n, s.state, s.code, s.class
 FROM unnest($1::bigint[], $2::smallint[], $3::int[]) WITH ORDINALITY AS k(id, part, channel_id, n)
 JOIN part s ON s.id = k.id AND s.part <> k.part AND s.channel_id = k.channel_id AND s.id >= $4
-WHERE s.state IN (40, 41) AND s.answered_at IS NOT NULL
+WHERE s.state IN (:DELIVERED, :UNDELIVERABLE) AND s.answered_at IS NOT NULL
 ORDER BY k.n, s.part
-"""
+""")
 
 
 async def told(connection: Connection, parts: Sequence[Row]) -> list[tuple[int, Row]]:

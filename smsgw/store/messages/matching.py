@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from smsgw.core.model import Report
 from smsgw.core.numbers import tail
+from smsgw.store.engine.states import by_name
 
 FITS = "right(m.number, length(r.tail)) = r.tail"
 """A message ``m`` has the number of a report ``r``, however that is spelled. True when the report says none."""
@@ -19,13 +20,13 @@ def chosen(columns: str, oldest: str) -> str:
     the id is ``oldest``; the upper one comes from a row, because the planner would take two constants for a narrow
     range and read the day by its primary key instead of part_carrier.
     """
-    return f"""
+    return by_name(f"""
     SELECT DISTINCT ON (r.n) r.n, {columns}
     FROM r JOIN part p ON p.channel_id = r.channel_id AND p.carrier_id = r.carrier_id
                       AND p.id >= {oldest} AND p.id <= r.newest
            JOIN message m ON m.id = p.id AND m.id >= {oldest} AND {FITS}
-    ORDER BY r.n, (r.tail <> '' AND p.state = 30) DESC, p.id DESC, p.part
-    """  # noqa: S608 - constant text
+    ORDER BY r.n, (r.tail <> '' AND p.state = :SENT) DESC, p.id DESC, p.part
+    """)  # noqa: S608 - constant text
 
 
 def tails(reports: Sequence[Report]) -> list[str]:

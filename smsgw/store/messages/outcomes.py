@@ -23,6 +23,7 @@ from smsgw.core.model import (
 )
 from smsgw.core.states import PartState
 from smsgw.store.engine.database import Connection, Row
+from smsgw.store.engine.states import by_name
 from smsgw.store.messages import counters
 from smsgw.store.messages.matching import chosen, tails
 from smsgw.store.messages.reattempt import late_reports
@@ -74,24 +75,25 @@ _TARGET = {
 
 # The whole message, or none of it, goes back to its pool: a claim begins with part 1 and takes what is queued. What is
 # sent twice stays where its first attempt may still arrive.
-_GIVE_BACK = """
+_GIVE_BACK = by_name("""
 WITH a AS (
     SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::timestamptz[]) AS a(id, part, attempt, at)
 ),
 mine AS MATERIALIZED (
     SELECT p.id, p.total, p.resent, a.at FROM a JOIN part p ON p.id = a.id AND p.part = a.part
-    WHERE p.attempt = a.attempt AND p.state IN (20, 31) AND p.id >= $5 ORDER BY p.id, p.part FOR UPDATE OF p
+    WHERE p.attempt = a.attempt AND p.state IN (:SENDING, :UNKNOWN) AND p.id >= $5 ORDER BY p.id, p.part FOR UPDATE OF p
 ),
 whole AS (SELECT id, max(at) AS at FROM mine GROUP BY id, total HAVING count(*) = total AND max(resent) = 0)
 UPDATE part p SET
-    state = CASE WHEN p.expires_at > whole.at THEN 10 WHEN p.resent > 0 THEN 44 WHEN p.failed THEN 41 ELSE 42 END,
+    state = CASE WHEN p.expires_at > whole.at THEN :QUEUED WHEN p.resent > 0 THEN :UNCONFIRMED
+        WHEN p.failed THEN :UNDELIVERABLE ELSE :EXPIRED END,
     channel_id = NULL, epoch = NULL, claimed_at = NULL, next_at = NULL,
     code = CASE WHEN p.failed THEN p.code ELSE '' END, class = CASE WHEN p.failed THEN p.class ELSE '' END,
     final_at = CASE WHEN p.expires_at <= whole.at THEN whole.at END
 FROM whole WHERE p.id = whole.id AND p.id >= $5
 RETURNING p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
           p.answered_at, p.claimed_at, p.final_at
-"""
+""")
 
 
 async def commit_given_back(
@@ -122,7 +124,7 @@ async def commit_given_back(
 # final. When a part was sent twice, a refusal of the second does not tell whether the first has arrived; when a carrier
 # has taken it before and reported a failure, that stands. Early reports of the ids that just became known are handed
 # over.
-_ANSWERS = """
+_ANSWERS = by_name("""
 WITH a AS (
     SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::smallint[], $5::text[], $6::text[],
                          $7::text[], $8::timestamptz[], $9::timestamptz[], $10::text[])
@@ -130,25 +132,26 @@ WITH a AS (
 ),
 done AS (
     UPDATE part p SET
-        state = CASE WHEN a.state = 45 OR (a.state = 11 AND p.expires_at <= a.at)
-                     THEN CASE WHEN p.resent > 0 THEN 44 WHEN p.failed THEN 41 WHEN a.state = 45 THEN 45 ELSE 42 END
+        state = CASE WHEN a.state = :REJECTED OR (a.state = :DEFERRED AND p.expires_at <= a.at)
+                     THEN CASE WHEN p.resent > 0 THEN :UNCONFIRMED WHEN p.failed THEN :UNDELIVERABLE
+                         WHEN a.state = :REJECTED THEN :REJECTED ELSE :EXPIRED END
                      ELSE a.state END,
         carrier_id = COALESCE(NULLIF(a.carrier_id, ''), p.carrier_id),
         code = a.code, class = a.class,
-        answered_at = CASE WHEN a.state IN (30, 45) THEN a.at ELSE p.answered_at END,
-        next_at = CASE WHEN a.state = 31 THEN a.at + CASE COALESCE(p.unknown_policy, a.policy)
+        answered_at = CASE WHEN a.state IN (:SENT, :REJECTED) THEN a.at ELSE p.answered_at END,
+        next_at = CASE WHEN a.state = :UNKNOWN THEN a.at + CASE COALESCE(p.unknown_policy, a.policy)
                                                      WHEN 'hold_short' THEN $12::interval
                                                      WHEN 'resend' THEN $13::interval ELSE $11::interval END
                        ELSE a.next_at END,
-        final_at = CASE WHEN a.state = 45 OR (a.state = 11 AND p.expires_at <= a.at) THEN a.at END
+        final_at = CASE WHEN a.state = :REJECTED OR (a.state = :DEFERRED AND p.expires_at <= a.at) THEN a.at END
     FROM a
     WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt AND p.id >= $14
-      AND (p.state = 20 OR (p.state = 31 AND a.state <> 31))
+      AND (p.state = :SENDING OR (p.state = :UNKNOWN AND a.state <> :UNKNOWN))
     RETURNING p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
               p.answered_at, p.claimed_at, p.final_at, p.attempt
 )
 SELECT * FROM done
-"""
+""")
 
 _EARLY = """
 DELETE FROM receipt_orphan o USING unnest($1::int[], $2::text[]) AS k(channel_id, carrier_id)
@@ -161,7 +164,7 @@ _ANY_EARLY = "SELECT EXISTS (SELECT 1 FROM receipt_orphan)"
 # A report that hits nothing which it can change is settled only by a part whose end is told: that of a part which waits
 # for another attempt, or which changed under way, is still to be heard. The last row names the reports (``hit``) whose
 # part could have been changed, and those (``ended``) whose part had its end before.
-_REPORTS = f"""
+_REPORTS = by_name(f"""
 WITH r AS MATERIALIZED (
     SELECT *, $8::bigint AS newest
     FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::text[], $6::timestamptz[], $9::text[])
@@ -174,7 +177,8 @@ first AS MATERIALIZED (
 done AS (
     UPDATE part p SET state = f.state, code = f.code, class = f.class, final_at = f.at, next_at = NULL
     FROM first f
-    WHERE p.id = f.id AND p.part = f.part AND p.state IN (30, 31, 43, 44) AND p.carrier_id = f.carrier_id AND p.id >= $7
+    WHERE p.id = f.id AND p.part = f.part AND p.state IN (:SENT, :UNKNOWN, :NO_REPORT, :UNCONFIRMED)
+        AND p.carrier_id = f.carrier_id AND p.id >= $7
     RETURNING f.n, p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
               p.answered_at, p.claimed_at, p.final_at
 )
@@ -183,7 +187,7 @@ UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
        array_agg(n) FILTER (WHERE was IN (30, 31, 43, 44)), array_agg(n) FILTER (WHERE was IN (40, 41, 42, 45, 46, 47))
 FROM hit
-"""  # noqa: S608 - constant text
+""")  # noqa: S608 - constant text
 
 _PARK = """
 INSERT INTO receipt_orphan (channel_id, carrier_id, state, code, class, number, received_at, reference, by_number,
@@ -253,13 +257,13 @@ async def commit_answers(
 
 # The answer came after the policy had acted, or after an earlier attempt had turned out to be delivered: its id lets
 # a report find home.
-_TOO_LATE = """
+_TOO_LATE = by_name("""
 UPDATE part p SET carrier_id = a.carrier_id
 FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::text[]) AS a(id, part, attempt, carrier_id)
-WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt AND p.state IN (40, 44) AND p.id >= $5
+WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt AND p.state IN (:DELIVERED, :UNCONFIRMED) AND p.id >= $5
   AND p.carrier_id IS NULL
 RETURNING p.channel_id, p.carrier_id
-"""
+""")
 
 
 # … or the part was sent again: the attempt that the answer is about lies aside by then.
@@ -297,14 +301,14 @@ async def _too_late(
 
 
 # The first owner does not know either, and has settled its books: whatever it says later proves nothing.
-_STILL_UNKNOWN = """
+_STILL_UNKNOWN = by_name("""
 UPDATE part p SET code = a.code, carrier_id = COALESCE(NULLIF(a.carrier_id, ''), p.carrier_id)
 FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::text[], $5::text[])
     AS a(id, part, attempt, code, carrier_id)
-WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt AND p.state = 31 AND p.id >= $6
+WHERE p.id = a.id AND p.part = a.part AND p.attempt = a.attempt AND p.state = :UNKNOWN AND p.id >= $6
   AND p.code = 'TAKEN_OVER'
 RETURNING p.channel_id, p.carrier_id
-"""
+""")
 
 
 async def _still_unknown(

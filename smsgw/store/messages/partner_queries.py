@@ -11,6 +11,7 @@ from smsgw.core.partners import ReplyTo
 from smsgw.core.states import PartState
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Database, Row
+from smsgw.store.engine.states import by_name
 
 # An id of a part leads to the message that it has become part of; while it waits for its siblings it is "held".
 _MESSAGE_OF = "SELECT message_id FROM partner_part WHERE id = $1 AND account_id = $2"
@@ -57,12 +58,12 @@ async def of_submit(database: Database, account_id: int, id_: int) -> list[int]:
     return [joined] if joined is not None and joined != id_ else []
 
 
-_WAITING = """
+_WAITING = by_name("""
 SELECT m.id, m.ext FROM message m
 WHERE m.number = $2 AND m.account_id = $1 AND m.id >= $3
-  AND EXISTS (SELECT 1 FROM part p WHERE p.id = m.id AND p.state IN (1, 2, 10, 11))
+  AND EXISTS (SELECT 1 FROM part p WHERE p.id = m.id AND p.state IN (:HELD, :SCHEDULED, :QUEUED, :DEFERRED))
 ORDER BY m.id LIMIT $4
-"""
+""")
 
 
 async def waiting(

@@ -9,6 +9,7 @@ from smsgw.core.model import PROBE_ACCOUNT, PROBE_POOL, Lane
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding
 from smsgw.store.engine.database import Connection, Database
+from smsgw.store.engine.states import by_name
 from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS
 
 
@@ -87,7 +88,10 @@ async def state_of(database: Database, message_id: int) -> tuple[PartState, str]
 
 
 # The sweep of what waits goes by account, and this one has no row.
-_EXPIRE = "UPDATE part SET state = 42, final_at = $2, next_at = NULL WHERE id = $1 AND state IN (10, 11) RETURNING id"
+_EXPIRE = by_name("""
+UPDATE part SET state = :EXPIRED, final_at = $2, next_at = NULL
+WHERE id = $1 AND state IN (:QUEUED, :DEFERRED) RETURNING id
+""")
 
 
 async def expire(database: Database, message_id: int, now: datetime) -> bool:

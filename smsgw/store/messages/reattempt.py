@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from smsgw.core.model import Outcome, Report
 from smsgw.core.states import PartState
 from smsgw.store.engine.database import Connection, Row
+from smsgw.store.engine.states import by_name
 from smsgw.store.messages.matching import FITS, chosen, tails
 from smsgw.store.messages.sweeps import STEP
 
@@ -24,12 +25,12 @@ _COLUMNS = (
     "p.channel_id, p.accepted_at, p.expires_at, p.account_id"
 )
 
-_LOOK_ANSWERS = f"""
+_LOOK_ANSWERS = by_name(f"""
 SELECT k.n, {_COLUMNS}
 FROM unnest($1::bigint[], $2::smallint[], $3::smallint[]) WITH ORDINALITY AS k(id, part, attempt, n)
 JOIN part p ON p.id = k.id AND p.part = k.part
-WHERE p.attempt = k.attempt AND p.state IN (20, 31) AND p.id >= $4
-"""  # noqa: S608 - constant text
+WHERE p.attempt = k.attempt AND p.state IN (:SENDING, :UNKNOWN) AND p.id >= $4
+""")  # noqa: S608 - constant text
 
 
 async def parts_of_answers(connection: Connection, outcomes: Sequence[Outcome]) -> dict[int, Row]:
@@ -41,13 +42,13 @@ async def parts_of_answers(connection: Connection, outcomes: Sequence[Outcome]) 
     return {row["n"] - 1: row for row in rows}
 
 
-_LOOK_REPORTS = f"""
+_LOOK_REPORTS = by_name(f"""
 WITH r AS MATERIALIZED (
     SELECT *, $4::bigint AS newest
     FROM unnest($1::int[], $2::text[], $5::text[]) WITH ORDINALITY AS r(channel_id, carrier_id, tail, n)
 )
-SELECT * FROM ({chosen(_COLUMNS, "$3")}) hit WHERE state = 30
-"""  # noqa: S608
+SELECT * FROM ({chosen(_COLUMNS, "$3")}) hit WHERE state = :SENT
+""")  # noqa: S608
 
 
 async def parts_of_reports(
@@ -105,7 +106,7 @@ class Again:
 
 
 # What was taken, or failed for good on this channel, is kept; a mere "not now" leaves nothing behind but its event.
-_AGAIN = """
+_AGAIN = by_name("""
 WITH a AS (
     SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::timestamptz[], $5::bool[], $6::int[],
                          $7::bool[], $8::bool[], $9::text[], $10::text[])
@@ -115,7 +116,7 @@ was AS MATERIALIZED (
     SELECT a.*, p.channel_id, p.carrier_id, p.claimed_at, p.answered_at
     FROM a JOIN part p ON p.id = a.id AND p.part = a.part
     WHERE p.attempt = a.attempt AND p.id >= $11
-      AND (CASE WHEN a.reported THEN p.state = 30 ELSE p.state IN (20, 31) END)
+      AND (CASE WHEN a.reported THEN p.state = :SENT ELSE p.state IN (:SENDING, :UNKNOWN) END)
     ORDER BY p.id, p.part FOR UPDATE OF p
 ),
 kept AS (
@@ -123,29 +124,30 @@ kept AS (
     SELECT id, part, attempt, channel_id, carrier_id, code, claimed_at, answered_at FROM was WHERE reported OR other
     ON CONFLICT DO NOTHING
 )
-UPDATE part p SET state = 11, next_at = was.due, elsewhere = was.other, code = was.code, class = was.class,
+UPDATE part p SET state = :DEFERRED, next_at = was.due, elsewhere = was.other, code = was.code, class = was.class,
     tries = p.tries + was.counted::int, failed = p.failed OR was.reported, carrier_id = NULL, answered_at = NULL,
     pool_id = was.pool_id
 FROM was WHERE p.id = was.id AND p.part = was.part AND p.id >= $11
 RETURNING p.id, p.part, p.channel_id, p.account_id
-"""
+""")
 
 # Whole messages whose parts all want to leave.
-_LEAVE = """
+_LEAVE = by_name("""
 WITH whole AS MATERIALIZED (
     SELECT id, array_agg(DISTINCT channel_id) AS channels, max(next_at) AS due, max(pool_id) AS pool_id,
            bool_or(total > 1) AS several
     FROM part WHERE id = ANY($1::bigint[]) AND id >= $4 GROUP BY id
-    HAVING bool_and(state = 11 AND elsewhere AND channel_id IS NOT NULL)
+    HAVING bool_and(state = :DEFERRED AND elsewhere AND channel_id IS NOT NULL)
 )
 UPDATE part p SET
-    state = CASE WHEN whole.due - (CASE WHEN whole.several THEN $3 ELSE interval '0' END) <= $2 THEN 10 ELSE 11 END,
+    state = CASE WHEN whole.due - (CASE WHEN whole.several THEN $3 ELSE interval '0' END) <= $2 THEN :QUEUED
+        ELSE :DEFERRED END,
     next_at = CASE WHEN whole.due - (CASE WHEN whole.several THEN $3 ELSE interval '0' END) > $2 THEN whole.due END,
     avoid_channels = p.avoid_channels || whole.channels, elsewhere = false, pool_id = whole.pool_id,
     channel_id = NULL, epoch = NULL, claimed_at = NULL
 FROM whole WHERE p.id = whole.id AND p.id >= $4
 RETURNING p.id, p.part, p.state, p.pool_id, p.lane
-"""
+""")
 
 
 async def try_again(connection: Connection, again: Sequence[Again]) -> list[Row]:
@@ -173,16 +175,16 @@ async def try_again(connection: Connection, again: Sequence[Again]) -> list[Row]
     return rows
 
 
-_RELEASE = f"""
+_RELEASE = by_name(f"""
 WITH due AS (
-    SELECT id FROM part WHERE channel_id IS NULL AND state = 11 AND part = 1 AND next_at <= $1 AND id >= $2
+    SELECT id FROM part WHERE channel_id IS NULL AND state = :DEFERRED AND part = 1 AND next_at <= $1 AND id >= $2
     ORDER BY next_at LIMIT {STEP} FOR UPDATE SKIP LOCKED
 )
-UPDATE part p SET state = 10, next_at = NULL FROM due
-WHERE p.id = due.id AND p.state = 11 AND p.channel_id IS NULL AND p.id >= $2
+UPDATE part p SET state = :QUEUED, next_at = NULL FROM due
+WHERE p.id = due.id AND p.state = :DEFERRED AND p.channel_id IS NULL AND p.id >= $2
 RETURNING p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class, p.by_us,
     p.answered_at, p.claimed_at, p.final_at, p.lane, p.pool_id
-"""  # noqa: S608
+""")  # noqa: S608
 
 
 async def release(connection: Connection, now: datetime, oldest: int) -> list[Row]:
@@ -191,7 +193,7 @@ async def release(connection: Connection, now: datetime, oldest: int) -> list[Ro
 
 
 # The parts of a message that wait in a pool stay together: there a late delivery of one of them has to wait.
-_LATE = f"""
+_LATE = by_name(f"""
 WITH r AS MATERIALIZED (
     SELECT * FROM unnest($1::int[], $2::text[], $3::smallint[], $4::text[], $5::timestamptz[], $7::text[])
     WITH ORDINALITY AS r(channel_id, carrier_id, state, code, at, tail, n)
@@ -202,11 +204,12 @@ hit AS MATERIALIZED (
            JOIN message m ON m.id = a.id AND m.id >= $6 AND {FITS}
     ORDER BY r.n, a.id DESC, a.attempt DESC
 ),
-first AS MATERIALIZED (SELECT DISTINCT ON (id, part) * FROM hit WHERE state = 40 ORDER BY id, part, n),
+first AS MATERIALIZED (SELECT DISTINCT ON (id, part) * FROM hit WHERE state = :DELIVERED ORDER BY id, part, n),
 done AS (
-    UPDATE part p SET state = 40, code = f.code, class = '', final_at = f.at, next_at = NULL
+    UPDATE part p SET state = :DELIVERED, code = f.code, class = '', final_at = f.at, next_at = NULL
     FROM first f
-    WHERE p.id = f.id AND p.part = f.part AND p.state IN (1, 10, 11, 20, 30, 31, 43, 44) AND p.id >= $6
+    WHERE p.id = f.id AND p.part = f.part
+        AND p.state IN (:HELD, :QUEUED, :DEFERRED, :SENDING, :SENT, :UNKNOWN, :NO_REPORT, :UNCONFIRMED) AND p.id >= $6
       AND (p.total = 1 OR p.channel_id IS NOT NULL)
     RETURNING f.n, p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class,
               p.answered_at, p.claimed_at, p.final_at
@@ -214,12 +217,13 @@ done AS (
 SELECT *, NULL::bigint AS hit_id, NULL::smallint AS hit_part FROM done
 UNION ALL
 SELECT n, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, id, part FROM hit
-"""  # noqa: S608
+""")  # noqa: S608
 
-_ENDED = """
+_ENDED = by_name("""
 SELECT k.n FROM unnest($1::bigint[], $2::smallint[]) WITH ORDINALITY AS k(id, part, n)
-JOIN part p ON p.id = k.id AND p.part = k.part AND p.id >= $3 WHERE p.state IN (40, 41, 42, 45, 46, 47)
-"""
+JOIN part p ON p.id = k.id AND p.part = k.part AND p.id >= $3
+    WHERE p.state IN (:DELIVERED, :UNDELIVERABLE, :EXPIRED, :REJECTED, :CANCELLED, :DUPLICATE)
+""")
 
 
 async def late_reports(

@@ -8,22 +8,23 @@ from smsgw.core.model import Report
 from smsgw.core.references import Candidate
 from smsgw.core.states import PartState
 from smsgw.store.engine.database import Connection, Row
+from smsgw.store.engine.states import by_name
 from smsgw.store.messages.report_ids import report_of
 
 NEWEST = 50
 """Parts to one number that are looked at."""
 
-_CANDIDATES = """
+_CANDIDATES = by_name("""
 SELECT k.n, p.id, p.part, p.state, COALESCE(p.carrier_id, '') AS carrier_id, p.claimed_at
 FROM unnest($1::int[], $2::text[]) WITH ORDINALITY AS k(channel_id, number, n),
 LATERAL (
     SELECT p.id, p.part, p.state, p.carrier_id, p.claimed_at
     FROM message m JOIN part p ON p.id = m.id
     WHERE m.number = k.number AND m.id >= $3 AND m.id < $5 AND p.id >= $3 AND p.id < $5
-      AND p.channel_id = k.channel_id AND p.state IN (20, 30, 31, 43, 44)
+      AND p.channel_id = k.channel_id AND p.state IN (:SENDING, :SENT, :UNKNOWN, :NO_REPORT, :UNCONFIRMED)
     ORDER BY m.id DESC LIMIT $4
 ) p
-"""
+""")
 
 
 async def candidates(
@@ -39,11 +40,12 @@ async def candidates(
     return found
 
 
-_ADOPT = """
+_ADOPT = by_name("""
 UPDATE part p SET carrier_id = a.carrier_id
 FROM unnest($1::bigint[], $2::smallint[], $3::text[]) AS a(id, part, carrier_id)
-WHERE p.id = a.id AND p.part = a.part AND p.carrier_id IS NULL AND p.state IN (30, 31, 43, 44)
-"""
+WHERE p.id = a.id AND p.part = a.part AND p.carrier_id IS NULL
+    AND p.state IN (:SENT, :UNKNOWN, :NO_REPORT, :UNCONFIRMED)
+""")
 
 
 async def adopt(connection: Connection, ids: Sequence[tuple[Candidate, str]]) -> None:

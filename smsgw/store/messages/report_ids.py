@@ -12,6 +12,7 @@ from smsgw.core.report_ids import OTHERS, Spelling, respell
 from smsgw.core.states import PartState
 from smsgw.store.config.accounts import BUMP
 from smsgw.store.engine.database import Connection, Database
+from smsgw.store.engine.states import by_name
 from smsgw.store.records import audit
 
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
@@ -19,12 +20,13 @@ Fit = tuple[Spelling, int, int]
 """(spelling, message id, part)."""
 
 # Only a part that waits for a report to this very number counts: two bases give many numbers in common.
-_FITS = """
+_FITS = by_name("""
 SELECT c.n, c.spelling, p.id, p.part
 FROM unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::text[]) AS c(n, channel_id, carrier_id, spelling, number)
-JOIN part p ON p.channel_id = c.channel_id AND p.carrier_id = c.carrier_id AND p.id >= $6 AND p.state IN (30, 43)
+JOIN part p ON p.channel_id = c.channel_id AND p.carrier_id = c.carrier_id AND p.id >= $6
+    AND p.state IN (:SENT, :NO_REPORT)
 JOIN message m ON m.id = p.id AND m.number = c.number
-"""
+""")
 
 
 async def fits(connection: Connection, reports: Sequence[Report], *, oldest: int) -> dict[int, list[Fit]]:

@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from smsgw.store.engine.database import Connection, Row
+from smsgw.store.engine.states import by_name
 from smsgw.store.messages.sweeps import STEP
 
 # In the order of part_claim, by which a queue is also claimed: each message is looked at once.
-_QUEUED = f"""
+_QUEUED = by_name(f"""
 SELECT p.id FROM part p
 WHERE (p.pool_id, p.lane, p.id) > ($1, $2, $3) AND (p.pool_id, p.lane) <= ($1, $2)
-  AND p.state = 10 AND p.part = 1 AND p.id >= $4
+  AND p.state = :QUEUED AND p.part = 1 AND p.id >= $4
 ORDER BY p.pool_id, p.lane, p.id LIMIT {STEP}
-"""  # noqa: S608 - constant text
+""")  # noqa: S608 - constant text
 
 
 async def queued(connection: Connection, pool_id: int, lane: int, after: int, oldest: int) -> list[int]:
@@ -22,11 +23,11 @@ async def queued(connection: Connection, pool_id: int, lane: int, after: int, ol
     return [row["id"] for row in await connection.fetch(_QUEUED, pool_id, lane, after, oldest)]
 
 
-_SUBJECTS = """
+_SUBJECTS = by_name("""
 SELECT m.id, p.pool_id, a.name AS account, m.type, m.number, m.carrier, m.province, m.sign, m.content
 FROM message m JOIN account a ON a.id = m.account_id JOIN part p ON p.id = m.id AND p.part = 1
-WHERE m.id = ANY($1::bigint[]) AND m.id >= $2 AND p.id >= $2 AND p.state = 10 AND p.pool_id > 0
-"""
+WHERE m.id = ANY($1::bigint[]) AND m.id >= $2 AND p.id >= $2 AND p.state = :QUEUED AND p.pool_id > 0
+""")
 
 
 async def subjects(connection: Connection, ids: Sequence[int]) -> list[Row]:
@@ -35,18 +36,18 @@ async def subjects(connection: Connection, ids: Sequence[int]) -> list[Row]:
 
 
 # What is just being claimed, or ended, is passed over.
-_MOVE = """
+_MOVE = by_name("""
 WITH free AS MATERIALIZED (
     SELECT p.id, w.pool_id
     FROM unnest($1::bigint[], $2::int[]) AS w(id, pool_id) JOIN part p ON p.id = w.id AND p.part = 1
-    WHERE p.state = 10 AND p.id >= $3 ORDER BY p.id FOR UPDATE OF p SKIP LOCKED
+    WHERE p.state = :QUEUED AND p.id >= $3 ORDER BY p.id FOR UPDATE OF p SKIP LOCKED
 ),
 told AS (
     INSERT INTO event (id, at, part, kind) SELECT id, $4, 0, 'rerouted' FROM free
 )
-UPDATE part p SET pool_id = free.pool_id FROM free WHERE p.id = free.id AND p.state = 10 AND p.id >= $3
+UPDATE part p SET pool_id = free.pool_id FROM free WHERE p.id = free.id AND p.state = :QUEUED AND p.id >= $3
 RETURNING p.id, p.part, p.pool_id, p.lane
-"""
+""")
 
 
 async def move(connection: Connection, pools: Mapping[int, int], now: datetime) -> list[Row]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.states import by_name
 from smsgw.store.messages.sweeps import COLUMNS
 
 MAX_BLOCK = 4096
@@ -68,25 +69,26 @@ _DECIDE = """
 UPDATE review SET state = $2, decided_by = $3, decided_at = $4, reason = $5
 WHERE batch_id = $1 AND state = 'pending' RETURNING batch_id
 """
-_RELEASE = f"""
-UPDATE part p SET state = CASE WHEN $2::timestamptz > $3::timestamptz THEN 2 ELSE 10 END,
+_RELEASE = by_name(f"""
+UPDATE part p SET state = CASE WHEN $2::timestamptz > $3::timestamptz THEN :SCHEDULED ELSE :QUEUED END,
     next_at = CASE WHEN $2::timestamptz > $3::timestamptz THEN $2::timestamptz END, expires_at = $4
 FROM message m
 WHERE m.batch_id = $1 AND m.id >= $1 AND m.id < $1 + {MAX_BLOCK} AND p.id = m.id
-  AND p.id >= $1 AND p.id < $1 + {MAX_BLOCK} AND p.state = 1 AND p.held_for IS NULL
+  AND p.id >= $1 AND p.id < $1 + {MAX_BLOCK} AND p.state = :HELD AND p.held_for IS NULL
 RETURNING {COLUMNS}, p.lane, p.pool_id
-"""  # noqa: S608 - constants
-_REJECT = f"""
+""")  # noqa: S608 - constants
+_REJECT = by_name(f"""
 WITH told AS (
     UPDATE message SET refusal = $3 WHERE batch_id = $1 AND id >= $1 AND id < $1 + {MAX_BLOCK}
       AND EXISTS (SELECT 1 FROM part p
-                  WHERE p.id = message.id AND p.id >= $1 AND p.id < $1 + {MAX_BLOCK} AND p.state = 1)
+                  WHERE p.id = message.id AND p.id >= $1 AND p.id < $1 + {MAX_BLOCK} AND p.state = :HELD)
     RETURNING id
 )
-UPDATE part p SET state = 45, code = 'REVIEW_REJECTED', class = 'POLICY', by_us = true, final_at = $2, next_at = NULL
-FROM told WHERE p.id = told.id AND p.id >= $1 AND p.id < $1 + {MAX_BLOCK} AND p.state = 1 AND p.held_for IS NULL
+UPDATE part p SET state = :REJECTED, code = 'REVIEW_REJECTED', class = 'POLICY', by_us = true, final_at = $2,
+    next_at = NULL
+FROM told WHERE p.id = told.id AND p.id >= $1 AND p.id < $1 + {MAX_BLOCK} AND p.state = :HELD AND p.held_for IS NULL
 RETURNING {COLUMNS}
-"""  # noqa: S608
+""")  # noqa: S608
 
 
 _OF_TASK = """

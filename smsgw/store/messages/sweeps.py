@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from smsgw.store.engine.database import Connection, Row
+from smsgw.store.engine.states import by_name
 
 COLUMNS = (
     "p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class, p.by_us, "
@@ -14,14 +15,15 @@ COLUMNS = (
 STEP = 1000
 """Rows that one step changes at most. Written into the statements: the planner must know how few are wanted."""
 
-_RELEASE_SCHEDULED = f"""
+_RELEASE_SCHEDULED = by_name(f"""
 WITH due AS (
-    SELECT id FROM part WHERE state = 2 AND next_at <= $1 AND part = 1 AND id >= $2 ORDER BY next_at LIMIT {STEP}
+    SELECT id FROM part WHERE state = :SCHEDULED AND next_at <= $1 AND part = 1 AND id >= $2 ORDER BY next_at
+        LIMIT {STEP}
     FOR UPDATE SKIP LOCKED
 )
-UPDATE part p SET state = 10, next_at = NULL FROM due WHERE p.id = due.id AND p.state = 2 AND p.id >= $2
+UPDATE part p SET state = :QUEUED, next_at = NULL FROM due WHERE p.id = due.id AND p.state = :SCHEDULED AND p.id >= $2
 RETURNING {COLUMNS}, p.lane
-"""  # noqa: S608 - constant text
+""")  # noqa: S608 - constant text
 
 
 async def release_scheduled(connection: Connection, now: datetime, oldest: int) -> list[Row]:
@@ -38,21 +40,22 @@ ON CONFLICT DO NOTHING
 """
 _OF_ATTEMPT = "p.attempt, p.channel_id, p.carrier_id, p.code, p.claimed_at, p.answered_at"
 
-_RESOLVE_UNKNOWN = f"""
+_RESOLVE_UNKNOWN = by_name(f"""
 WITH due AS MATERIALIZED (
     SELECT p.id, p.part, {_OF_ATTEMPT},
            COALESCE(p.unknown_policy, c.unknown_policy) = 'resend' AND p.resent < 1 AND p.expires_at > $1 AS resend
     FROM part p JOIN channel c ON c.id = p.channel_id
-    WHERE p.state = 31 AND p.next_at <= $1 AND p.id >= $2 ORDER BY p.next_at LIMIT {STEP} FOR UPDATE OF p SKIP LOCKED
+    WHERE p.state = :UNKNOWN AND p.next_at <= $1 AND p.id >= $2 ORDER BY p.next_at LIMIT {STEP}
+        FOR UPDATE OF p SKIP LOCKED
 ),
 aside AS ({_SET_ASIDE})
-UPDATE part p SET state = CASE WHEN due.resend THEN 11 ELSE 44 END,
+UPDATE part p SET state = CASE WHEN due.resend THEN :DEFERRED ELSE :UNCONFIRMED END,
                   resent = p.resent + due.resend::int,
                   carrier_id = CASE WHEN NOT due.resend THEN p.carrier_id END,
                   next_at = CASE WHEN due.resend THEN $1 END,
                   final_at = CASE WHEN due.resend THEN NULL ELSE $1 END
-FROM due WHERE p.id = due.id AND p.part = due.part AND p.state = 31 AND p.id >= $2 RETURNING {COLUMNS}
-"""  # noqa: S608
+FROM due WHERE p.id = due.id AND p.part = due.part AND p.state = :UNKNOWN AND p.id >= $2 RETURNING {COLUMNS}
+""")  # noqa: S608
 
 
 async def resolve_unknown(connection: Connection, now: datetime, oldest: int) -> list[Row]:
@@ -60,18 +63,18 @@ async def resolve_unknown(connection: Connection, now: datetime, oldest: int) ->
     return await connection.fetch(_RESOLVE_UNKNOWN, now, oldest)
 
 
-_DECIDE_UNKNOWN = f"""
+_DECIDE_UNKNOWN = by_name(f"""
 WITH due AS MATERIALIZED (
     SELECT p.id, p.part, {_OF_ATTEMPT}, $3 = 11 AS resend FROM part p
-    WHERE p.id = $1 AND ($2 = 0 OR p.part = $2) AND p.state = 31 ORDER BY p.part FOR UPDATE
+    WHERE p.id = $1 AND ($2 = 0 OR p.part = $2) AND p.state = :UNKNOWN ORDER BY p.part FOR UPDATE
 ),
 aside AS ({_SET_ASIDE})
 UPDATE part p SET state = $3::smallint, code = CASE WHEN resend THEN '' ELSE $5 END, resent = p.resent + resend::int,
     carrier_id = CASE WHEN NOT resend THEN p.carrier_id END,
     next_at = CASE WHEN resend THEN $4::timestamptz END, final_at = CASE WHEN NOT resend THEN $4::timestamptz END,
     expires_at = CASE WHEN resend THEN greatest(p.expires_at, $4::timestamptz + interval '10 minutes') ELSE p.expires_at END
-FROM due WHERE p.id = due.id AND p.part = due.part AND p.id = $1 AND p.state = 31 RETURNING {COLUMNS}
-"""  # noqa: S608, E501
+FROM due WHERE p.id = due.id AND p.part = due.part AND p.id = $1 AND p.state = :UNKNOWN RETURNING {COLUMNS}
+""")  # noqa: S608, E501
 
 
 async def decide_unknown(
@@ -81,11 +84,12 @@ async def decide_unknown(
     return await connection.fetch(_DECIDE_UNKNOWN, message_id, part, state, now, code)
 
 
-_RESTING = """
+_RESTING = by_name("""
 SELECT DISTINCT c.name FROM part p JOIN channel c ON c.id = p.channel_id
-WHERE p.id = $1 AND ($2 = 0 OR p.part = $2) AND p.state = 31 AND (c.removed_at IS NOT NULL OR c.desired <> 'started')
+WHERE p.id = $1 AND ($2 = 0 OR p.part = $2) AND p.state = :UNKNOWN AND (c.removed_at IS NOT NULL
+    OR c.desired <> 'started')
 ORDER BY c.name
-"""
+""")
 
 
 async def resting_channels(connection: Connection, message_id: int, part: int) -> list[str]:
@@ -94,7 +98,7 @@ async def resting_channels(connection: Connection, message_id: int, part: int) -
 
 
 # What waits in a pool goes as a whole message, by its first part; what waits at a channel goes part by part.
-_EXPIRE = f"""
+_EXPIRE = by_name(f"""
 WITH due AS MATERIALIZED (
     SELECT w.* FROM account a, LATERAL (
         SELECT p.id, p.part, p.state, p.channel_id FROM part p
@@ -103,14 +107,15 @@ WITH due AS MATERIALIZED (
         ORDER BY p.expires_at LIMIT {STEP} FOR UPDATE SKIP LOCKED
     ) w LIMIT {STEP}
 )
-UPDATE part p SET state = CASE WHEN p.resent > 0 THEN 44 WHEN p.failed THEN 41 ELSE 42 END, final_at = $1,
+UPDATE part p SET state = CASE WHEN p.resent > 0 THEN :UNCONFIRMED WHEN p.failed THEN :UNDELIVERABLE
+    ELSE :EXPIRED END, final_at = $1,
     code = CASE WHEN p.failed OR (p.channel_id IS NOT NULL AND p.code <> '') THEN p.code ELSE 'EXPIRED' END,
     by_us = true, next_at = NULL
 FROM due
 WHERE p.id = due.id AND p.state = due.state AND p.id >= $2
   AND (p.part = due.part OR (p.channel_id IS NULL AND due.channel_id IS NULL))
 RETURNING {COLUMNS}
-"""  # noqa: S608
+""")  # noqa: S608
 _EXPIRE_WAITING = _EXPIRE.format(waiting="IN (10, 11) AND p.account_id > 0")
 _EXPIRE_HELD = _EXPIRE.format(waiting="= 1")
 
@@ -121,14 +126,14 @@ async def expire(connection: Connection, now: datetime, oldest: int) -> list[Row
     return rows + await connection.fetch(_EXPIRE_HELD, now, oldest)
 
 
-_END_REPORT_WAIT = f"""
+_END_REPORT_WAIT = by_name(f"""
 WITH late AS (
-    SELECT id, part FROM part WHERE state = 30 AND next_at <= $1 AND id >= $2 ORDER BY next_at LIMIT {STEP}
+    SELECT id, part FROM part WHERE state = :SENT AND next_at <= $1 AND id >= $2 ORDER BY next_at LIMIT {STEP}
     FOR UPDATE SKIP LOCKED
 )
-UPDATE part p SET state = 43, final_at = $1, next_at = NULL FROM late
-WHERE p.id = late.id AND p.part = late.part AND p.state = 30 AND p.id >= $2 RETURNING {COLUMNS}
-"""  # noqa: S608
+UPDATE part p SET state = :NO_REPORT, final_at = $1, next_at = NULL FROM late
+WHERE p.id = late.id AND p.part = late.part AND p.state = :SENT AND p.id >= $2 RETURNING {COLUMNS}
+""")  # noqa: S608
 
 
 async def end_report_wait(connection: Connection, now: datetime, oldest: int) -> list[Row]:

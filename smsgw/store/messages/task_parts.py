@@ -12,6 +12,7 @@ from smsgw.core import states
 from smsgw.core.ids import time_of
 from smsgw.core.states import PartState
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.states import by_name
 from smsgw.store.messages.tasks import Chunk
 
 _COLUMNS = (
@@ -55,17 +56,17 @@ async def open_chunks(
 
 
 # $6 and $7 bound the partitions that are looked at.
-_COUNT = f"""
+_COUNT = by_name(f"""
 SELECT c.run, c.first, s.k, s.waits, s.unclaimed, count(*) AS n
 FROM unnest($1::int[], $2::int[], $3::bigint[], $4::int[]) AS c(run, first, base_id, size)
 CROSS JOIN LATERAL (
-    SELECT min(($5::int[])[p.state + 1] * 2 + (p.by_us AND p.state = 45)::int) AS k,
-           bool_or(p.state IN {_WAITING}) AS waits, bool_or(p.state IN (1, 2, 10)) AS unclaimed
+    SELECT min(($5::int[])[p.state + 1] * 2 + (p.by_us AND p.state = :REJECTED)::int) AS k,
+           bool_or(p.state IN {_WAITING}) AS waits, bool_or(p.state IN (:HELD, :SCHEDULED, :QUEUED)) AS unclaimed
     FROM part p WHERE p.id >= c.base_id AND p.id < c.base_id + c.size AND p.id >= $6 AND p.id < $7
     GROUP BY p.id
 ) s
 GROUP BY c.run, c.first, s.k, s.waits, s.unclaimed
-"""  # noqa: S608 - constant text
+""")  # noqa: S608 - constant text
 
 # A chunk that has got messages since it was looked at is counted another time. What is kept of its run holds
 # no more; whoever is just summing it up holds the row, and is waited for.
@@ -184,33 +185,36 @@ ORDER BY p.id FOR UPDATE OF p
 """
 
 # What is held for its account is the task's from now on: the account may be started before the task goes on.
-_MINE = "(p.state IN (2, 10) OR (p.state = 1 AND p.held_for = 'account' AND p.channel_id IS NULL))"
-_HOLD = f"""
+_MINE = by_name("""
+(p.state IN (:SCHEDULED, :QUEUED) OR (p.state = :HELD AND p.held_for = 'account' AND p.channel_id IS NULL))
+""")
+_HOLD = by_name(f"""
 WITH head AS MATERIALIZED ({_HEADS.format(which=_MINE)})
-UPDATE part p SET state = 1, held_for = 'task', expires_at = greatest(p.expires_at, $5)
+UPDATE part p SET state = :HELD, held_for = 'task', expires_at = greatest(p.expires_at, $5)
 FROM head WHERE p.id = head.id AND {_MINE} RETURNING {_COLUMNS}
-"""  # noqa: S608
+""")  # noqa: S608
 
-_RELEASE = f"""
-WITH head AS MATERIALIZED ({_HEADS.format(which="p.state = 1 AND p.held_for = 'task'")})
-UPDATE part p SET state = CASE WHEN p.next_at > $6 THEN 2 ELSE 10 END,
+_RELEASE = by_name(f"""
+WITH head AS MATERIALIZED ({_HEADS.format(which="p.state = :HELD AND p.held_for = 'task'")})
+UPDATE part p SET state = CASE WHEN p.next_at > $6 THEN :SCHEDULED ELSE :QUEUED END,
     next_at = CASE WHEN p.next_at > $6 THEN p.next_at END, held_for = NULL, expires_at = $5
-FROM head WHERE p.id = head.id AND p.state = 1 AND p.held_for = 'task' RETURNING {_COLUMNS}
-"""  # noqa: S608
+FROM head WHERE p.id = head.id AND p.state = :HELD AND p.held_for = 'task' RETURNING {_COLUMNS}
+""")  # noqa: S608
 
 # All parts are locked before the message is judged: one of them may be on its way.
-_CANCEL = f"""
+_CANCEL = by_name(f"""
 WITH mine AS MATERIALIZED (
     SELECT p.id, p.part, p.state, p.failed, p.resent FROM unnest($1::bigint[], $2::int[]) AS c(base_id, size)
     JOIN part p ON p.id >= c.base_id AND p.id < c.base_id + c.size AND p.id >= $3 AND p.id < $4
     ORDER BY p.id, p.part FOR UPDATE OF p
 ),
 whole AS (
-    SELECT id FROM mine GROUP BY id HAVING bool_and(state IN (1, 2, 10, 11) AND NOT failed AND resent = 0)
+    SELECT id FROM mine GROUP BY id HAVING bool_and(state IN (:HELD, :SCHEDULED, :QUEUED, :DEFERRED) AND NOT failed
+        AND resent = 0)
 )
-UPDATE part p SET state = 46, final_at = $5, next_at = NULL, held_for = NULL, code = $6, by_us = true
+UPDATE part p SET state = :CANCELLED, final_at = $5, next_at = NULL, held_for = NULL, code = $6, by_us = true
 FROM whole WHERE p.id = whole.id RETURNING {_COLUMNS}
-"""  # noqa: S608
+""")  # noqa: S608
 
 
 def _ranges(chunks: Sequence[Chunk]) -> tuple[list[int], list[int], int, int]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from smsgw.core.errors import Invalid
 from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.records import audit
 
 KEPT_DAYS = 90
 """How long a cleared alarm is remembered."""
@@ -84,22 +81,6 @@ def _alarm(row: Row) -> Alarm:
 async def list_(database: Database, *, everything: bool = False, limit: int = 200) -> list[Alarm]:
     """Open alarms, the gravest first; with ``everything`` the cleared ones after them."""
     return [_alarm(row) for row in await database.fetch(_LIST, everything, limit)]
-
-
-_ACK = """
-UPDATE alarm SET acked_at = now(), acked_by = $2 WHERE id = ANY($1::bigint[]) AND cleared_at IS NULL RETURNING id
-"""
-
-
-async def acknowledge(database: Database, ids: Sequence[int], *, actor: str) -> int:
-    """Somebody looks after these: they stay open, and are shown as taken. ``NOT_FOUND`` when none is open."""
-    async with database.transaction() as connection:
-        rows = await connection.fetch(_ACK, list(ids), actor)
-        if not rows:
-            raise Invalid("NOT_FOUND")
-        for row in rows:
-            await audit.append(connection, actor=actor, action="alarm.ack", object=f"alarm/{row['id']}")
-    return len(rows)
 
 
 UNMATCHED_MANY = 20

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from logging.handlers import SysLogHandler
 from pathlib import Path
 
-from smsgw.store.records.audit_chain import Anchor, Head
+from smsgw.core.audit import Anchor, Head
 
 LONGEST_LINE = 4096
 SYSLOG_PATIENCE = 2.0

@@ -11,11 +11,11 @@ import contextlib
 import hmac
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
+from smsgw.core.audit import ACCEPT, MAX_PROBLEMS, Anchor, Head, Problem, Report
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records import audit
@@ -28,17 +28,8 @@ BATCH = 1000
 PRUNED_AT_ONCE = 20_000
 """… and that one takes out."""
 PAGE = 2000
-MAX_PROBLEMS = 200
-"""Told one by one; the rest is counted."""
 PATIENCE = 60.0
 """Seconds for a statement that may look at the whole log."""
-
-
-class Head(NamedTuple):
-    """A link: its number (the first is 1) and its HMAC."""
-
-    seq: int
-    mac: bytes
 
 
 def _link_mac(key: bytes, previous: bytes, seq: int, id_: int, row: bytes) -> bytes:
@@ -152,99 +143,6 @@ async def prune(database: Database, sealer: Sealer, before: datetime) -> int:
 
 
 # --- verification -----------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Problem:
-    """Something that does not fit, in rows or links ``first`` to ``last``."""
-
-    kind: str
-    first: int
-    last: int
-    detail: str = ""
-    at: str = ""
-    """When it was still otherwise, as far as an anchor knows; what was taken note of before then was another one."""
-    known: str = ""
-    """Who has taken note of it, when and why."""
-
-    def __str__(self) -> str:
-        what, remedy = _SAID[self.kind]
-        span = str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
-        return f"{what.format(span=span)}{f' ({self.detail})' if self.detail else ''}: {remedy}"
-
-
-ACCEPT = "audit.accept"
-_RESTORE = (
-    "compare with the last good backup, find out who could write to the database, then smsgwctl audit accept"
-)
-_SAID = {
-    "edited": ("row {span} was changed after it was written", _RESTORE),
-    "foreign": ("row {span} was not written by smsgw: it is not signed", _RESTORE),
-    "deleted": ("row {span} was deleted", _RESTORE),
-    "not_in_chain": ("row {span} is not in the chain: it was put in by hand, or its link was deleted", _RESTORE),
-    "moved": ("link {span} does not follow from the one before: links were changed, reordered or exchanged", _RESTORE),
-    "gap": ("links {span} are missing: rows were deleted together with their links", _RESTORE),
-    "end_missing": (
-        "links {span} were anchored and are not in the chain",
-        "rows were deleted at the end, or the database was restored from an older backup; if it was, smsgwctl audit "
-        "accept says so in the log, else " + _RESTORE,
-    ),
-    "beginning": ("the checkpoint {span} at which the chain begins is not genuine or is missing", _RESTORE),
-    "legacy": ("the chain from before does not fit at row {span}", _RESTORE),
-    "key_missing": (
-        "row or link {span} cannot be checked",
-        "put the key back into the key file ([security] key_file), as an additional line",
-    ),
-    "no_anchor": (
-        "no anchor: what may be missing after link {span} cannot be told",
-        "look for the anchor file ([audit] anchor) of a node, or give others with --anchor",
-    ),
-}  # fmt: skip
-
-
-@dataclass(slots=True)
-class Report:
-    """What ``verify`` has found."""
-
-    rows: int = 0
-    """In the chain and sound."""
-    legacy: int = 0
-    """From before the chain was keyed."""
-    open: int = 0
-    """Not in the chain yet."""
-    pruned: int = 0
-    """Dropped when retention was over: links before the checkpoint."""
-    anchors: int = 0
-    head: Head | None = None
-    problems: list[Problem] = field(default_factory=list)
-    more: int = 0
-    """Problems beyond those that are listed."""
-
-    @property
-    def sound(self) -> bool:
-        """Whether nothing is wrong but what is known."""
-        return not self.more and all(problem.known for problem in self.problems)
-
-    def add(self, kind: str, number: int, detail: str = "", *, last: int | None = None) -> None:
-        """Note a problem; neighbours of a kind are one."""
-        if self.problems:
-            before = self.problems[-1]
-            if before.kind == kind and before.last + 1 == number and before.detail == detail:
-                before.last = last or number
-                return
-        if len(self.problems) >= MAX_PROBLEMS:
-            self.more += 1
-            return
-        self.problems.append(Problem(kind, number, last or number, detail))
-
-
-@dataclass(frozen=True, slots=True)
-class Anchor:
-    """A head as it was written down outside."""
-
-    head: Head
-    at: str
-    where: str
 
 
 _CHECKPOINTS = """
@@ -500,12 +398,3 @@ async def broken_ends(database: Database, sealer: Sealer, anchors: Iterable[Anch
     if verifier.report.problems:
         await verifier.mark_known()
     return [problem for problem in verifier.report.problems if not problem.known]
-
-
-async def accept(database: Database, report: Report, reason: str, *, actor: str) -> int:
-    """Write into the log that the problems of a report are known, and why; how many."""
-    fresh = [problem for problem in report.problems if not problem.known]
-    if fresh:
-        said = [[problem.kind, problem.first, problem.last] for problem in fresh]
-        await audit.record(database, actor, ACCEPT, "audit", after={"reason": reason, "problems": said})
-    return len(fresh)

@@ -16,7 +16,7 @@ from smsgw.store.engine.database import Connection
 
 MATCHED_DAYS = 30
 ANSWERED_WITHIN = timedelta(hours=72)
-"""A reply later than this is tied to no message (``store.inbound``)."""
+"""A reply later than this is tied to no message (``store.messages.inbound``)."""
 PATIENCE = 300.0
 """Seconds to look through the messages of those days, of which there may be a hundred million."""
 

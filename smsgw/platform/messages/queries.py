@@ -1,99 +1,23 @@
-"""Reading messages: one, many, and the story of one. ``accounts`` (None: all) is who may be seen, in SQL."""
+"""The queries of messages: one, many, and the story of one. ``accounts`` (None: all) is who may be seen, in SQL."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from smsgw.core import states
 from smsgw.core.ids import CHINA, first_id, time_of
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import PartState
-from smsgw.store.engine.database import Database, Row
+from smsgw.platform.messages.model import MessageView, PartView, Trace, TraceStep
+from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.states import by_name
 
 MAX_PAGE = 500
 SLICE = 50
 """Messages that are put together before the event loop turns."""
-
-
-@dataclass(frozen=True, slots=True)
-class MessageView:
-    """One message with the state of its parts summed up."""
-
-    id: int
-    batch_id: int
-    account_id: int
-    account_name: str
-    origin: str
-    type: str
-    number: str
-    carrier: str
-    province: str
-    content: str
-    sign: str
-    coding: str
-    parts: int
-    price: int
-    client_ref: str
-    ext: str
-    extend_code: str
-    submitter: str
-    status: str
-    cls: str
-    code: str
-    channel_id: int | None
-    channel_name: str | None
-    accepted_at: datetime
-    submitted_at: datetime | None
-    done_at: datetime | None
-    parts_ok: int
-    refusal: str = ""
-    """Why we have refused it, for people."""
-    test: bool = False
-    """Of a test key: it has never left the house."""
-
-
-@dataclass(frozen=True, slots=True)
-class PartView:
-    """One part with its last attempt."""
-
-    part: int
-    state: str
-    status: str
-    channel_id: int | None
-    channel_name: str | None
-    attempt: int
-    carrier_id: str | None
-    code: str
-    cls: str
-    claimed_at: datetime | None
-    answered_at: datetime | None
-    final_at: datetime | None
-    next_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class TraceStep:
-    """One moment in a message's life; ``part`` 0 is the whole message."""
-
-    at: datetime
-    step: str
-    label: str
-    part: int = 0
-    detail: dict[str, str | int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """A message, its parts and its story in order of time."""
-
-    message: MessageView
-    parts: list[PartView]
-    steps: list[TraceStep]
-
 
 # The parts of a page of messages ride along as arrays: a message has few.
 _SELECT = """
@@ -186,8 +110,12 @@ async def _views(rows: Sequence[Row]) -> list[MessageView]:
     return made
 
 
-async def get_message(
-    database: Database, message_id: int, *, accounts: Sequence[int] | None, test: bool | None = None
+async def get(
+    database: Database | Connection,
+    message_id: int,
+    *,
+    accounts: Sequence[int] | None,
+    test: bool | None = None,
 ) -> MessageView | None:
     """One message, or None when there is none that the accounts may see. ``test``: only (or no) test messages."""
     if not 0 < message_id < 2**63:
@@ -196,7 +124,7 @@ async def get_message(
     return None if row is None else _view(row)
 
 
-async def get_messages(
+async def several(
     database: Database,
     message_ids: Sequence[int],
     *,
@@ -218,7 +146,7 @@ def states_of(status: str) -> tuple[list[int], bool | None]:
     return found, (False if status == "failed" else None)
 
 
-async def search_messages(
+async def search(
     database: Database,
     *,
     accounts: Sequence[int] | None,
@@ -290,11 +218,15 @@ EVENT_LABELS = {
 }
 
 
-async def trace_message(
-    database: Database, message_id: int, *, accounts: Sequence[int] | None, test: bool | None = None
+async def trace(
+    database: Database | Connection,
+    message_id: int,
+    *,
+    accounts: Sequence[int] | None,
+    test: bool | None = None,
 ) -> Trace | None:
     """The whole story of a message, or None when there is none that the accounts may see."""
-    view = await get_message(database, message_id, accounts=accounts, test=test)
+    view = await get(database, message_id, accounts=accounts, test=test)
     if view is None:
         return None
     rows = await database.fetch(_PARTS, message_id)
@@ -419,14 +351,14 @@ def _part_steps(part: PartView) -> list[TraceStep]:
     return steps
 
 
-_UNKNOWN = """
+_UNKNOWN = by_name("""
 SELECT p.id, p.part, p.account_id, a.name AS account_name, c.name AS channel_name, m.number, p.state, p.claimed_at,
        p.next_at, p.code, COALESCE(p.unknown_policy, c.unknown_policy) AS policy
 FROM part p JOIN message m ON m.id = p.id JOIN account a ON a.id = p.account_id JOIN channel c ON c.id = p.channel_id
-WHERE p.state = 31 AND p.id > $1 ORDER BY p.id LIMIT $2
-"""
+WHERE p.state = :UNKNOWN AND p.id > $1 ORDER BY p.id LIMIT $2
+""")
 
 
-async def list_unknown(database: Database, *, after_id: int = 0, limit: int = 500) -> list[Row]:
+async def unknown(database: Database, *, after_id: int = 0, limit: int = 500) -> list[Row]:
     """Parts whose outcome is unknown, oldest first."""
     return await database.fetch(_UNKNOWN, after_id, limit)

@@ -1,4 +1,4 @@
-"""The books held against the messages."""
+"""Reconciliation of ledger and balances with the messages."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Sending accounts: their tree, their limits and extensions, their money."""

@@ -1,0 +1,1 @@
+"""Alarms for people: what stands, what was, and who looks after it."""

@@ -1,0 +1,1 @@
+"""The audit log for people: what it says, and that somebody has looked."""

@@ -1,0 +1,159 @@
+"""Changes of signatures and templates: applied for, reviewed, registered with carriers. Every node follows within
+seconds; the account is told what was decided."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from smsgw.core.errors import Invalid, Refused
+from smsgw.core.permissions import Permission
+from smsgw.core.policy import check_type
+from smsgw.core.templates import CARRIERS, MAX_CONTENT, Registration, Review, Variable, variables_of
+from smsgw.platform.change import Change, Unit
+from smsgw.platform.content.model import SIGN, TEMPLATE
+from smsgw.store.engine.database import Row
+
+MAX_SIGNS, MAX_TEMPLATES = 1000, 2000
+"""Of an account."""
+EVENT = {SIGN: "sign.reviewed", TEMPLATE: "template.reviewed"}
+_DECIDE = {SIGN: Permission.SIGN_DECIDE, TEMPLATE: Permission.TEMPLATE_DECIDE}
+
+_NEW_SIGN = """
+INSERT INTO sign (account_id, sign, source, note, expires_at)
+SELECT $1, $2, $3, $4, $5 WHERE (SELECT count(*) FROM sign WHERE account_id = $1) < $6
+ON CONFLICT (account_id, sign) DO UPDATE
+SET source = excluded.source, note = excluded.note, expires_at = excluded.expires_at, state = 'pending', reason = ''
+WHERE sign.state = 'refused' RETURNING id
+"""
+_NEW_TEMPLATE = """
+INSERT INTO template (account_id, name, type, content, variables, sign)
+SELECT $1, $2, $3, $4, $5, $6 WHERE (SELECT count(*) FROM template WHERE account_id = $1) < $7 RETURNING id
+"""
+_REVIEW = """
+UPDATE {kind} SET state = $2, reason = $3, reviewed_by = $4, reviewed_at = now() WHERE id = $1
+RETURNING account_id, {label} AS label
+"""
+_REGISTER = """
+INSERT INTO registration (kind, id, carrier, state, note) SELECT $1, $2, c, $4, $5 FROM unnest($3::text[]) AS c
+ON CONFLICT (kind, id, carrier) DO UPDATE SET state = excluded.state, note = excluded.note, at = now()
+"""
+_OWNER = "SELECT account_id, {label} AS label FROM {kind} WHERE id = $1"
+_LABEL = {SIGN: "sign", TEMPLATE: "name"}
+
+
+def _of_kinds(text: str) -> dict[str, str]:
+    return {kind: text.format(kind=kind, label=label) for kind, label in _LABEL.items()}
+
+
+_REVIEWS, _OWNERS = _of_kinds(_REVIEW), _of_kinds(_OWNER)
+
+
+async def add_sign(
+    change: Change,
+    account_id: int,
+    sign: str,
+    *,
+    source: str = "",
+    note: str = "",
+    expires_at: datetime | None = None,
+) -> int:
+    """Apply for a signature (again, when it was refused); its id."""
+    sign = sign.strip().strip("【】")
+    if not 2 <= len(sign) <= 20 or re.search(r"[【】\s]", sign):
+        raise Invalid("PARAM_INVALID", field="sign", reason="签名须为 2 到 20 个字符,不含【】和空白")
+    async with change.unit(Permission.SIGN_EDIT, account_id) as unit:
+        id_: int | None = await unit.connection.fetchval(
+            _NEW_SIGN, account_id, sign, source[:200], note[:500], expires_at, MAX_SIGNS
+        )
+        if id_ is None:
+            raise Refused("STATE_CONFLICT", reason=f"签名已申请,或已达上限 {MAX_SIGNS} 个")
+        unit.record("sign.add", f"sign/{id_}", after={"account": account_id, "sign": sign})
+    return id_
+
+
+async def add_template(
+    change: Change,
+    account_id: int,
+    name: str,
+    type_: str,
+    content: str,
+    variables: Mapping[str, Variable],
+    *,
+    sign: str = "",
+) -> int:
+    """Apply for a template; its id."""
+    check_type(type_)
+    if not name.strip() or len(name) > 64:
+        raise Invalid("PARAM_INVALID", field="name", reason="名称须为 1 到 64 个字符")
+    if not content.strip() or len(content) > MAX_CONTENT or content.startswith("【"):
+        raise Invalid(
+            "PARAM_INVALID", field="content", reason=f"内容须为 1 到 {MAX_CONTENT} 字,不含签名(签名另填)"
+        )
+    try:
+        whole = variables_of(content, variables)
+    except ValueError as exc:
+        raise Invalid("PARAM_INVALID", field="content", reason=str(exc)) from exc
+    stored = json.dumps({n: {"form": v.form, "most": v.most} for n, v in whole.items()}, ensure_ascii=False)
+    async with change.unit(Permission.TEMPLATE_EDIT, account_id) as unit:
+        try:
+            id_: int | None = await unit.connection.fetchval(
+                _NEW_TEMPLATE,
+                account_id,
+                name.strip(),
+                type_,
+                content,
+                stored,
+                sign.strip("【】"),
+                MAX_TEMPLATES,
+            )
+        except asyncpg.UniqueViolationError as exc:
+            raise Refused("STATE_CONFLICT", reason=f"模板名称 {name} 已使用") from exc
+        if id_ is None:
+            raise Refused("STATE_CONFLICT", reason=f"模板已达上限 {MAX_TEMPLATES} 个")
+        unit.record("template.add", f"template/{id_}", after={"account": account_id, "content": content})
+    return id_
+
+
+async def review(change: Change, kind: str, id_: int, state: Review, *, reason: str = "") -> int:
+    """The reviewer's word; the account is told of it. Its account."""
+    if state is Review.REFUSED and not reason.strip():
+        raise Invalid("PARAM_MISSING", field="reason")
+    async with change.unit(_DECIDE[kind]) as unit:
+        row = await unit.connection.fetchrow(
+            _REVIEWS[kind], id_, state.value, reason[:500], change.actor.label
+        )
+        owner = _tell(unit, kind, id_, row, {"state": state.value, "reason": reason})
+        unit.record(f"{kind}.{state.value}", f"{kind}/{id_}", after={"reason": reason})
+    return owner
+
+
+async def register(
+    change: Change, kind: str, id_: int, carriers: Sequence[str], state: Registration, *, note: str = ""
+) -> int:
+    """What carriers say; the account is told of it. Its account."""
+    if not carriers or not set(carriers) <= set(CARRIERS):
+        raise Invalid("PARAM_INVALID", field="carrier", reason=f"可选 {', '.join(CARRIERS)}")
+    async with change.unit(_DECIDE[kind]) as unit:
+        row = await unit.connection.fetchrow(_OWNERS[kind], id_)
+        said = {"carriers": dict.fromkeys(sorted(set(carriers)), state.value), "reason": note}
+        owner = _tell(unit, kind, id_, row, said)
+        await unit.connection.execute(_REGISTER, kind, id_, sorted(set(carriers)), state.value, note[:500])
+        unit.record(f"{kind}.register", f"{kind}/{id_}", after=said)
+    return owner
+
+
+def _tell(unit: Unit, kind: str, id_: int, row: Row | None, said: Mapping[str, Any]) -> int:
+    """Tell the account of it; its id. ``NOT_FOUND`` when there is none, or none that the actor may see."""
+    if row is None:
+        raise Refused("NOT_FOUND")
+    owner: int = row["account_id"]
+    unit.actor.require(_DECIDE[kind], owner)
+    detail = {f"{kind}_id": str(id_), _LABEL[kind]: row["label"], **said}
+    unit.tell(owner, EVENT[kind], detail, subject=id_)
+    return owner

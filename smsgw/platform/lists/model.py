@@ -1,0 +1,63 @@
+"""Entries of the block list, the allow list and the register of complaints as everybody above sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BlockEntry:
+    """An entry that holds now; ``number`` in E.164 digits. ``account`` None, ``type`` and ``sign`` empty: all."""
+
+    number: str
+    account: str | None
+    type: str
+    sign: str
+    source: str
+    reason: str
+    actor: str
+    since: datetime
+    expires_at: datetime | None
+    version: int
+    """Grows with every change: the order of pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowEntry:
+    """A number that is treated apart; ``kind`` is one of ``core.policy.Listed``. ``account`` None: for all."""
+
+    number: str
+    account_id: int
+    kind: str
+    note: str
+    actor: str
+    at: datetime
+    account: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """A complaint; ``account`` and ``channel`` are names, None when they are gone or were never known."""
+
+    id: int
+    number: str
+    message_id: int | None
+    account_id: int | None
+    channel_id: int | None
+    sign: str
+    note: str
+    actor: str
+    at: datetime
+    account: str | None
+    channel: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A complaint as it was entered."""
+
+    id: int
+    message_id: int | None
+    channel_id: int | None
+    sign: str

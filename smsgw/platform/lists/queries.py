@@ -1,0 +1,99 @@
+"""The statements that read the lists and the complaints; ``accounts`` (None: all) is whose entries may be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from smsgw.core.settings import Settings
+from smsgw.platform.lists.model import AllowEntry, BlockEntry, Complaint
+from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.messages import complaints
+from smsgw.store.messages.complaints import Rate
+
+_LIVE = "removed_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
+_ENTRIES = f"""
+SELECT b.number, a.name AS account, b.type, b.sign, b.source, b.reason, b.actor, b.since, b.expires_at, b.version
+FROM block_list b LEFT JOIN account a ON a.id = b.account_id
+WHERE {_LIVE} AND ($1::bigint[] IS NULL OR b.account_id = ANY($1))
+"""  # noqa: S608 - constants
+_FIND = f"{_ENTRIES} AND b.number = $2 ORDER BY b.account_id, b.type, b.sign"
+_PAGE = f"""
+{_ENTRIES} AND ($2::bigint IS NULL OR b.number = $2) AND ($3::text IS NULL OR b.source = $3)
+AND ($4::bigint IS NULL OR b.version < $4) ORDER BY b.version DESC LIMIT $5
+"""
+_COUNT = f"""
+SELECT source, count(*) AS n FROM block_list WHERE {_LIVE} AND ($1::bigint[] IS NULL OR account_id = ANY($1))
+GROUP BY source
+"""  # noqa: S608
+
+
+def _entry(row: Row) -> BlockEntry:
+    number, *rest = row.values()
+    return BlockEntry(str(number), *rest)
+
+
+def _whose(accounts: Sequence[int] | None) -> list[int] | None:
+    return None if accounts is None else list(accounts)
+
+
+async def find(database: Database, number: str, *, accounts: Sequence[int] | None) -> list[BlockEntry]:
+    """All entries of a number (E.164 digits) that hold now."""
+    return [_entry(row) for row in await database.fetch(_FIND, _whose(accounts), int(number))]
+
+
+async def page(
+    database: Database,
+    *,
+    accounts: Sequence[int] | None,
+    number: str | None = None,
+    source: str | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> list[BlockEntry]:
+    """Entries that hold now and match all that is given, newest first; ``before`` is the last ``version`` seen."""
+    value = None if number is None else int(number)
+    rows = await database.fetch(_PAGE, _whose(accounts), value, source, before, limit)
+    return [_entry(row) for row in rows]
+
+
+async def count(database: Database, *, accounts: Sequence[int] | None) -> dict[str, int]:
+    """Source -> entries that hold now."""
+    rows = await database.fetch(_COUNT, _whose(accounts), timeout=30)
+    return {row["source"]: row["n"] for row in rows}
+
+
+_ALLOWED = """
+SELECT l.number, l.account_id, l.kind, l.note, l.actor, l.at, a.name AS account
+FROM allow_list l LEFT JOIN account a ON a.id = l.account_id
+WHERE ($1 = '' OR l.kind = $1) AND ($2::bigint[] IS NULL OR l.account_id = ANY($2))
+ORDER BY l.at DESC, l.number LIMIT $3
+"""
+
+
+async def newest_allowed(
+    database: Database | Connection, *, accounts: Sequence[int] | None, kind: str = "", limit: int = 100
+) -> list[AllowEntry]:
+    """Entries of the allow list, the newest first."""
+    rows = await database.fetch(_ALLOWED, kind, _whose(accounts), limit)
+    return [AllowEntry(*row.values()) for row in rows]
+
+
+_COMPLAINTS = """
+SELECT k.id, k.number, k.message_id, k.account_id, k.channel_id, k.sign, k.note, k.actor, k.at, a.name AS account,
+       c.name AS channel
+FROM complaint k LEFT JOIN account a ON a.id = k.account_id LEFT JOIN channel c ON c.id = k.channel_id
+WHERE $1::bigint[] IS NULL OR k.account_id = ANY($1)
+ORDER BY k.id DESC LIMIT $2
+"""
+
+
+async def newest_complaints(
+    database: Database, *, accounts: Sequence[int] | None, limit: int = 100
+) -> list[Complaint]:
+    """The newest complaints."""
+    return [Complaint(*row.values()) for row in await database.fetch(_COMPLAINTS, _whose(accounts), limit)]
+
+
+async def complaint_rates(database: Database, settings: Settings) -> list[Rate]:
+    """Complaints of the last days against what was sent, of every channel and signature that has some."""
+    return await complaints.rates(database, settings)

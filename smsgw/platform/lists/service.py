@@ -1,0 +1,232 @@
+"""Changes of the block list and the allow list, and complaints that are entered.
+
+Numbers are E.164 digits. Every node takes a change up within a second or so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from smsgw.core import policy
+from smsgw.core.blocklist import COMPLAINT, OPT_OUT, SOURCES, Scope
+from smsgw.core.errors import Invalid
+from smsgw.core.ids import first_id
+from smsgw.core.model import MessageType
+from smsgw.core.numbers import mask
+from smsgw.core.permissions import Permission
+from smsgw.core.policy import MAX_ALLOWED, Listed
+from smsgw.platform.change import EVERYBODY, Change, Unit
+from smsgw.platform.lists import queries
+from smsgw.platform.lists.model import AllowEntry, Registered
+from smsgw.runtime import clock
+from smsgw.store.config import blocklist, settings
+from smsgw.store.config.blocklist import NewEntry
+from smsgw.store.messages import events
+
+CHUNK = 5000
+"""Entries that are written at a time: nobody waits for the list's lock for longer than that takes."""
+
+_OPTED_OUT = """
+SELECT number FROM block_list
+WHERE number = ANY($1::bigint[]) AND account_id = $2 AND type = $3 AND sign = $4 AND source = 'opt_out'
+  AND removed_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+"""
+
+
+async def block(
+    change: Change,
+    numbers: Sequence[str],
+    scope: Scope,
+    source: str,
+    reason: str,
+    *,
+    expires_at: datetime | None = None,
+    tell: bool = False,
+) -> int:
+    """Block numbers; how many entries were made or changed.
+
+    More than ``CHUNK`` are written in several steps, each for itself; the entry in the audit log comes with the first.
+    ``tell`` the scope's account of opt-outs that are new, as it is told of those by reply. Raises ``PARAM_INVALID``.
+    """
+    _check(scope, source)
+    now = clock.now()
+    changed = 0
+    for start in range(0, max(len(numbers), 1), CHUNK):
+        some = list(dict.fromkeys(numbers[start : start + CHUNK]))
+        async with change.unit(Permission.BLOCK_EDIT, scope.account_id, timeout=60) as unit:
+            if start == 0:
+                _record(unit, numbers, scope, source, reason)
+            else:
+                unit.unchanged()  # its entry came with the first
+            if tell and source == OPT_OUT and scope.account_id:
+                await _tell(change, unit, some, scope, reason, now)
+            entries = [NewEntry(n, scope, source, reason, change.actor.label, now) for n in some]
+            changed += await blocklist.put(unit.connection, entries, replace=True, expires_at=expires_at)
+    return changed
+
+
+def _record(unit: Unit, numbers: Sequence[str], scope: Scope, source: str, reason: str) -> None:
+    after = {"numbers": len(numbers), "scope": scope._asdict(), "source": source, "reason": reason}
+    unit.record("block.add", "block_list", after=after)
+
+
+async def _tell(
+    change: Change, unit: Unit, numbers: Sequence[str], scope: Scope, reason: str, now: datetime
+) -> None:
+    await blocklist.take_turns(unit.connection)
+    rows = await unit.connection.fetch(_OPTED_OUT, [int(n) for n in numbers], *scope)
+    known = {str(row["number"]) for row in rows}
+    said = {"sign": scope.sign, "content": reason[:50], "at": now.isoformat(timespec="seconds")}
+    told = [(scope.account_id, {"number": n} | said) for n in numbers if n not in known]
+    await events.record(unit.connection, "optout.created", told, ids=change.ids)
+
+
+def _check(scope: Scope, source: str) -> None:
+    policy.check_type(scope.type)
+    if source not in SOURCES:
+        raise Invalid("PARAM_INVALID", field="source", reason=f"可选 {', '.join(SOURCES)}")
+
+
+_REMOVE = """
+UPDATE block_list SET removed_at = now(), version = nextval('block_version')
+WHERE number = $1 AND removed_at IS NULL AND ($2::bigint IS NULL OR (account_id = $2 AND type = $3 AND sign = $4))
+RETURNING account_id, type, sign, source
+"""
+
+
+async def unblock(change: Change, number: str, scope: Scope | None, *, reason: str) -> int:
+    """Take a number off the list: one scope, or (None) all of them; how many entries went."""
+    conditions = (None, None, None) if scope is None else tuple(scope)
+    async with change.unit(Permission.BLOCK_EDIT, scope.account_id if scope else EVERYBODY) as unit:
+        await blocklist.take_turns(unit.connection)
+        rows = await unit.connection.fetch(_REMOVE, int(number), *conditions)
+        for row in rows:
+            unit.record(
+                "block.remove", f"block_list/{mask(number)}", before=dict(row), after={"reason": reason}
+            )
+        if not rows:
+            unit.unchanged()
+    return len(rows)
+
+
+_REMOVE_OWN = """
+UPDATE block_list SET removed_at = now(), version = nextval('block_version')
+WHERE account_id = $1 AND number = ANY($2::bigint[]) AND source = $3 AND removed_at IS NULL
+"""
+
+
+async def unblock_own(
+    change: Change, account_id: int, numbers: Sequence[str], source: str, *, reason: str
+) -> int:
+    """Take an account's own entries of one source off the list; how many went."""
+    async with change.unit(Permission.BLOCK_EDIT, account_id, timeout=60) as unit:
+        await blocklist.take_turns(unit.connection)
+        done = await unit.connection.execute(_REMOVE_OWN, account_id, [int(n) for n in numbers], source)
+        gone = int(done.rpartition(" ")[2])
+        after = {"account": account_id, "numbers": len(numbers), "entries": gone, "reason": reason}
+        unit.record("block.remove", "block_list", after=after)
+    return gone
+
+
+_ALLOW_TURNS = "SELECT pg_advisory_xact_lock(hashtextextended('content', 0))"
+_ALLOW = """
+INSERT INTO allow_list (number, account_id, kind, note, actor, at)
+SELECT n, $2, $3, $4, $5, $6 FROM unnest($1::text[]) AS n
+ON CONFLICT (number, account_id, kind) DO UPDATE SET note = excluded.note, actor = excluded.actor, at = excluded.at
+"""
+_COUNT_ALLOWED = "SELECT count(*) FROM allow_list"
+_DISALLOW = """
+DELETE FROM allow_list WHERE number = ANY($1::text[]) AND account_id = $2 AND kind = $3 RETURNING number
+"""
+
+
+async def allow(
+    change: Change, numbers: Sequence[str], kind: Listed, *, account_id: int = EVERYBODY, note: str = ""
+) -> None:
+    """Put numbers on the allow list. ``only`` needs an account. At most ``MAX_ALLOWED`` in all."""
+    if kind is Listed.ONLY and not account_id:
+        raise Invalid("PARAM_MISSING", field="account")
+    given = (account_id, kind.value, note[:200], change.actor.label, clock.now())
+    async with change.unit(Permission.ALLOW_EDIT, account_id) as unit:
+        await unit.connection.execute(_ALLOW_TURNS)
+        await unit.connection.execute(_ALLOW, sorted(set(numbers)), *given)
+        if await unit.connection.fetchval(_COUNT_ALLOWED) > MAX_ALLOWED:
+            raise Invalid("PARAM_INVALID", field="number", reason=f"白名单最多 {MAX_ALLOWED} 条")
+        after = {"numbers": len(numbers), "kind": kind.value, "account": account_id, "note": note}
+        unit.record("allow.add", "allow_list", after=after)
+
+
+async def disallow(
+    change: Change, numbers: Sequence[str], kind: Listed, *, account_id: int = EVERYBODY
+) -> int:
+    """Take numbers off the allow list; how many were there."""
+    async with change.unit(Permission.ALLOW_EDIT, account_id) as unit:
+        gone = await unit.connection.fetch(_DISALLOW, list(numbers), account_id, kind.value)
+        if gone:
+            before = {"numbers": len(gone), "kind": kind.value, "account": account_id}
+            unit.record("allow.remove", "allow_list", before=before)
+        else:
+            unit.unchanged()
+    return len(gone)
+
+
+async def unmask_allowed(change: Change, *, kind: str = "", limit: int = 100) -> list[AllowEntry]:
+    """Entries of the allow list, to be shown with whole numbers: that is entered into the audit log."""
+    async with change.unit(Permission.ALLOW_VIEW) as unit:
+        unit.actor.require(Permission.MESSAGE_UNMASK)
+        seen = change.actor.scope.whole
+        found = await queries.newest_allowed(unit.connection, accounts=seen, kind=kind, limit=limit)
+        unit.record("numbers.unmask", "allow", after={"numbers": len(found)})
+    return found
+
+
+# What the person complains about: the newest message that fits.
+_ABOUT = """
+SELECT m.id, m.account_id, m.sign, p.channel_id FROM message m LEFT JOIN part p ON p.id = m.id AND p.part = 1
+WHERE m.number = $1 AND m.id >= $2 AND ($3 = '' OR m.sign = $3) AND ($4::int IS NULL OR p.channel_id = $4)
+  AND ($5::bigint[] IS NULL OR m.account_id = ANY($5))
+ORDER BY m.id DESC LIMIT 1
+"""
+_ENTER = """
+INSERT INTO complaint (number, message_id, account_id, channel_id, sign, note, actor)
+VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id
+"""
+
+
+async def enter_complaint(
+    change: Change, number: str, *, sign: str, channel: str, note: str, block_number: bool
+) -> Registered:
+    """Enter a complaint; what is not given is taken from the number's newest message that the actor may see.
+
+    ``block_number``: it gets no marketing any more, of any account. Raises ``NOT_FOUND`` for a channel that does not
+    exist.
+    """
+    days = (await settings.load(change.database)).complaint_days
+    async with change.unit(Permission.COMPLAINT_EDIT) as unit:
+        channel_id: int | None = None
+        if channel:
+            channel_id = await unit.connection.fetchval("SELECT id FROM channel WHERE name = $1", channel)
+            if channel_id is None:
+                raise Invalid("NOT_FOUND")
+        seen = change.actor.scope.whole
+        about = await unit.connection.fetchrow(
+            _ABOUT, number, first_id(clock.now() - timedelta(days=days)), sign, channel_id,
+            None if seen is None else list(seen),
+        )  # fmt: skip
+        message_id = about["id"] if about else None
+        account_id = about["account_id"] if about else None
+        if about:
+            channel_id, sign = channel_id or about["channel_id"], sign or about["sign"]
+        id_: int = await unit.connection.fetchval(
+            _ENTER, number, message_id, account_id, channel_id, sign, note, change.actor.label
+        )
+        after = {"message_id": str(message_id or ""), "sign": sign, "channel_id": channel_id}
+        unit.record("complaint.add", f"complaint/{id_}", after=after)
+        if block_number:
+            change.actor.require(Permission.BLOCK_EDIT, EVERYBODY)
+            scope, reason = Scope(EVERYBODY, MessageType.MARKETING, ""), f"complaint {id_}"
+            _record(unit, [number], scope, COMPLAINT, reason)
+            entry = NewEntry(number, scope, COMPLAINT, reason, change.actor.label, clock.now())
+            await blocklist.put(unit.connection, [entry], replace=True)
+    return Registered(id_, message_id, channel_id, sign)

@@ -1,0 +1,82 @@
+"""Messages as those see them who look for them: one, its parts, and its story."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """One message with the state of its parts summed up."""
+
+    id: int
+    batch_id: int
+    account_id: int
+    account_name: str
+    origin: str
+    type: str
+    number: str
+    carrier: str
+    province: str
+    content: str
+    sign: str
+    coding: str
+    parts: int
+    price: int
+    client_ref: str
+    ext: str
+    extend_code: str
+    submitter: str
+    status: str
+    cls: str
+    code: str
+    channel_id: int | None
+    channel_name: str | None
+    accepted_at: datetime
+    submitted_at: datetime | None
+    done_at: datetime | None
+    parts_ok: int
+    refusal: str = ""
+    """Why we have refused it, for people."""
+    test: bool = False
+    """Of a test key: it has never left the house."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartView:
+    """One part with its last attempt."""
+
+    part: int
+    state: str
+    status: str
+    channel_id: int | None
+    channel_name: str | None
+    attempt: int
+    carrier_id: str | None
+    code: str
+    cls: str
+    claimed_at: datetime | None
+    answered_at: datetime | None
+    final_at: datetime | None
+    next_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TraceStep:
+    """One moment in a message's life; ``part`` 0 is the whole message."""
+
+    at: datetime
+    step: str
+    label: str
+    part: int = 0
+    detail: dict[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A message, its parts and its story in order of time."""
+
+    message: MessageView
+    parts: list[PartView]
+    steps: list[TraceStep]

@@ -1,0 +1,24 @@
+"""Reading a message that others must be able to ask about."""
+
+from __future__ import annotations
+
+from smsgw.core.permissions import Permission
+from smsgw.platform.change import Change
+from smsgw.platform.messages import queries
+from smsgw.platform.messages.model import Trace
+
+
+async def read(change: Change, message_id: int, *, unmasked: bool) -> Trace | None:
+    """The story of a message, entered into the audit log; None when there is none that the actor may see.
+
+    ``unmasked``: the whole number will be shown.
+    """
+    if unmasked:
+        change.actor.require(Permission.MESSAGE_UNMASK)
+    async with change.unit(Permission.MESSAGE_READ) as unit:
+        found = await queries.trace(unit.connection, message_id, accounts=change.actor.scope.whole)
+        if found is None:
+            unit.unchanged()
+        else:
+            unit.record("message.read", f"message/{message_id}", after={"unmasked": unmasked})
+    return found

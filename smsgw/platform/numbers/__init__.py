@@ -1,0 +1,1 @@
+"""What is known of numbers (空号、停机 …): learned from reports, or imported."""

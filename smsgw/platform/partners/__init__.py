@@ -1,0 +1,1 @@
+"""Logins of accounts for SMPP and CMPP, and their binds."""

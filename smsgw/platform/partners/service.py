@@ -1,0 +1,154 @@
+"""Changes of partners' logins, and ending their binds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+
+from smsgw.core.errors import Invalid
+from smsgw.core.partners import MAX_USERNAME, PROTOCOLS
+from smsgw.core.permissions import Permission
+from smsgw.platform.change import Change, Unit
+from smsgw.store.config.partners import secret_context
+from smsgw.store.engine.database import Connection, Row
+from smsgw.store.engine.secrets import Sealer
+
+SETTABLE = (
+    "max_binds", "window", "rate", "ip_allow", "type", "code", "any_source", "any_clock", "alphabet", "message_ids",
+    "long_mo", "status",
+)  # fmt: skip
+"""Fields of ``Partner`` that can be changed, beside the password."""
+_COLUMN = {"window": "send_window"}
+MAX_PASSWORD = 64
+
+_ADD = "INSERT INTO partner (account_id, protocol, username, password_sealed) VALUES ($1, $2, $3, $4) RETURNING id"
+
+
+# Where nobody has chosen a way for the account's events, they go where it is bound.
+_WAY = "INSERT INTO event_setting (account_id, way) VALUES ($1, 'bind') ON CONFLICT DO NOTHING"
+
+
+def _checked_password(protocol: str, password: str) -> str:
+    if not 1 <= len(password) <= MAX_PASSWORD or not password.isascii() or not password.isprintable():
+        raise Invalid("PARAM_INVALID", field="password", reason=f"须为 1 到 {MAX_PASSWORD} 个可见 ASCII 字符")
+    return password
+
+
+async def add(
+    change: Change,
+    sealer: Sealer,
+    account_id: int,
+    protocol: str,
+    username: str,
+    password: str,
+    fields: Mapping[str, Any],
+) -> int:
+    """Make a login; its id. ``PARAM_INVALID`` for what cannot be, such as a name that the protocol has taken.
+
+    An account whose events have no way yet gets them by its binds from now on.
+    """
+    if protocol not in PROTOCOLS:
+        raise Invalid("PARAM_INVALID", field="protocol", reason=f"可选 {', '.join(PROTOCOLS)}")
+    if not 1 <= len(username) <= MAX_USERNAME[protocol]:
+        raise Invalid("PARAM_INVALID", field="user", reason=f"须为 1 到 {MAX_USERNAME[protocol]} 个字符")
+    _checked_password(protocol, password)
+    _check_fields(fields)
+    try:
+        async with change.unit(Permission.PARTNER_EDIT, account_id) as unit:
+            sealed = sealer.seal(password, secret_context(protocol, username))
+            partner_id: int = await unit.connection.fetchval(_ADD, account_id, protocol, username, sealed)
+            await _update(unit.connection, partner_id, fields)
+            await unit.connection.execute(_WAY, account_id)
+            after = {"account_id": account_id, **_shown(fields)}
+            unit.record("partner.add", f"partner/{protocol}/{username}", after=after)
+    except asyncpg.UniqueViolationError as exc:
+        raise Invalid("PARAM_INVALID", field="user", reason=f"{protocol} 用户名 {username} 已存在") from exc
+    except asyncpg.CheckViolationError as exc:
+        raise Invalid("PARAM_INVALID", field=_field(exc), reason="超出允许范围或格式不正确") from exc
+    return partner_id
+
+
+def _field(exc: asyncpg.CheckViolationError) -> str:
+    name = str(exc.constraint_name).removeprefix("partner_").removesuffix("_check")
+    return {"send_window": "window", "username": "user"}.get(name, name)
+
+
+def _check_fields(fields: Mapping[str, Any]) -> None:
+    for field in fields:
+        if field not in SETTABLE:
+            raise Invalid("PARAM_INVALID", field=field, reason=f"可修改的字段为 {', '.join(SETTABLE)}")
+
+
+def _shown(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: [str(n) for n in v] if k == "ip_allow" else v for k, v in fields.items()}
+
+
+async def _update(connection: Connection, partner_id: int, fields: Mapping[str, Any]) -> None:
+    for field, value in fields.items():
+        column = _COLUMN.get(field, field)
+        await connection.execute(f"UPDATE partner SET {column} = $2 WHERE id = $1", partner_id, value)  # noqa: S608
+
+
+_SET_SEALED = "UPDATE partner SET password_sealed = $2 WHERE id = $1"
+_ONE = "SELECT * FROM partner WHERE username = $1 AND ($2::text IS NULL OR protocol = $2) FOR UPDATE"
+
+
+async def _find(unit: Unit, username: str, protocol: str | None) -> Row:
+    """The row of a login that the actor may see, held until the end. ``NOT_FOUND``, ``PARAM_MISSING``."""
+    rows = await unit.connection.fetch(_ONE, username, protocol)
+    rows = [row for row in rows if unit.actor.scope.covers(row["account_id"])]
+    if not rows:
+        raise Invalid("NOT_FOUND")
+    if len(rows) > 1:
+        raise Invalid("PARAM_MISSING", field="protocol")
+    return rows[0]
+
+
+async def edit(
+    change: Change,
+    sealer: Sealer,
+    username: str,
+    protocol: str | None,
+    fields: Mapping[str, Any],
+    *,
+    password: str | None = None,
+) -> None:
+    """Change a login. Without ``protocol`` the name must be unique among both. ``NOT_FOUND``, ``PARAM_INVALID``."""
+    _check_fields(fields)
+    try:
+        async with change.unit(Permission.PARTNER_EDIT) as unit:
+            row = await _find(unit, username, protocol)
+            await _update(unit.connection, row["id"], fields)
+            if password is not None:
+                context = secret_context(row["protocol"], username)
+                sealed = sealer.seal(_checked_password(row["protocol"], password), context)
+                await unit.connection.execute(_SET_SEALED, row["id"], sealed)
+            before = {k: row[_COLUMN.get(k, k)] for k in fields}
+            after = _shown(fields) | ({"password": "changed"} if password is not None else {})
+            object_ = f"partner/{row['protocol']}/{username}"
+            unit.record("partner.set", object_, before=_shown(before), after=after)
+    except asyncpg.CheckViolationError as exc:
+        raise Invalid("PARAM_INVALID", field=_field(exc), reason="超出允许范围或格式不正确") from exc
+
+
+async def remove(change: Change, username: str, protocol: str | None) -> None:
+    """Take a login away; its binds end. What it has sent stays, and its reports can be pulled. ``NOT_FOUND``."""
+    async with change.unit(Permission.PARTNER_EDIT) as unit:
+        row = await _find(unit, username, protocol)
+        await unit.connection.execute("DELETE FROM partner WHERE id = $1", row["id"])
+        before = {"account_id": row["account_id"]}
+        unit.record("partner.remove", f"partner/{row['protocol']}/{username}", before=before)
+
+
+_KICK = "UPDATE partner_bind SET kick = true WHERE partner_id = $1"
+
+
+async def kick(change: Change, username: str, protocol: str | None) -> int:
+    """Ask the nodes to end the binds of a login; how many there are. They may bind again. ``NOT_FOUND``."""
+    async with change.unit(Permission.PARTNER_KICK) as unit:
+        row = await _find(unit, username, protocol)
+        tag = await unit.connection.execute(_KICK, row["id"])
+        unit.record("partner.kick", f"partner/{row['protocol']}/{username}")
+    return int(tag.rpartition(" ")[2])

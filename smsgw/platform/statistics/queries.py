@@ -1,0 +1,125 @@
+"""The statements that read figures; ``accounts`` (None: all) is whose are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+from smsgw.core.errors import Invalid
+from smsgw.core.ids import time_of
+from smsgw.platform.statistics.model import DIMENSIONS, STATUSES, Line
+from smsgw.store.engine.database import Database
+from smsgw.store.messages.counters import METRICS
+
+MAX_ROWS = 10_000
+MAX_DAYS = 366
+
+_COLUMN = {
+    "day": "s.day",
+    "account": "a.name",
+    "type": "s.type",
+    "sign": "s.sign",
+    "channel": "COALESCE(c.name, '')",
+    "carrier": "s.carrier",
+    "province": "s.province",
+    "origin": "s.origin",
+}
+_COUNTS = ", ".join(
+    f"COALESCE(sum(s.messages) FILTER (WHERE s.status = '{status}'), 0)::bigint AS {status}"
+    for status in STATUSES
+)
+_ASK = """
+SELECT {keys}
+       COALESCE(sum(s.messages) FILTER (WHERE s.status = 'accepted'), 0)::bigint AS accepted,
+       COALESCE(sum(s.parts) FILTER (WHERE s.status = 'accepted'), 0)::bigint AS parts,
+       COALESCE(sum(s.units) FILTER (WHERE s.status = 'accepted'), 0)::bigint AS units,
+       {counts}
+FROM stat_day s JOIN account a ON a.id = s.account_id LEFT JOIN channel c ON c.id = s.channel_id
+WHERE s.day >= $1 AND s.day <= $2 AND ($3::bigint[] IS NULL OR s.account_id = ANY($3))
+      AND ($4::text IS NULL OR s.type = $4) AND ($5::text IS NULL OR s.sign = $5)
+{group} LIMIT $6
+"""
+_UP_TO = "SELECT LEAST(message_id, event_id) FROM stat_cursor"
+
+
+async def by_day(
+    database: Database,
+    *,
+    first: date,
+    last: date,
+    group: Sequence[str],
+    accounts: Sequence[int] | None,
+    type_: str | None = None,
+    sign: str | None = None,
+) -> list[Line]:
+    """Counts from day ``first`` to day ``last``, in groups; at most ``MAX_ROWS``. ``accounts`` None: all.
+
+    By channel the ends of messages are counted, and what was accepted stands in the group without a channel.
+    Raises ``PARAM_INVALID`` for an unknown group or too many days.
+    """
+    if not group:
+        raise Invalid("PARAM_MISSING", field="group")
+    if unknown := [name for name in group if name not in DIMENSIONS]:
+        raise Invalid(
+            "PARAM_INVALID", field="group", reason=f"{unknown[0]} 不可用,可选 {', '.join(DIMENSIONS)}"
+        )
+    if not timedelta(0) <= last - first < timedelta(days=MAX_DAYS):
+        raise Invalid("PARAM_INVALID", field="to_day", reason=f"须不早于 from_day,最多跨 {MAX_DAYS} 天")
+    names = list(dict.fromkeys(group))
+    keys = "".join(f"{_COLUMN[name]} AS {name}_, " for name in names)
+    by = ", ".join(str(n) for n in range(1, len(names) + 1))
+    query = _ASK.format(keys=keys, counts=_COUNTS, group=f"GROUP BY {by} ORDER BY {by}")
+    rows = await database.fetch(
+        query, first, last, None if accounts is None else list(accounts), type_, sign, MAX_ROWS
+    )
+    return [
+        Line(
+            {name: row[f"{name}_"] for name in names},
+            row["accepted"],
+            row["parts"],
+            row["units"],
+            {status: row[status] for status in STATUSES if row[status]},
+        )
+        for row in rows
+    ]
+
+
+async def counted_to(database: Database) -> datetime:
+    """What happened after this is not in the figures by day yet."""
+    return time_of(await database.fetchval(_UP_TO))
+
+
+_PER_MINUTE = """
+SELECT minute, metric, sum(n)::bigint AS n
+FROM stat_minute
+WHERE minute >= date_trunc('minute', now()) - ($1 - 1) * interval '1 minute'
+  AND ($2::bigint[] IS NULL OR account_id = ANY($2)) AND ($3::int IS NULL OR channel_id = $3)
+GROUP BY minute, metric ORDER BY minute
+"""
+
+
+async def per_minute(
+    database: Database,
+    *,
+    minutes: int = 60,
+    accounts: Sequence[int] | None,
+    channel_id: int | None = None,
+) -> list[tuple[datetime, str, int]]:
+    """(minute, metric, parts) of the last ``minutes`` minutes; minutes without traffic are absent."""
+    accounts = None if accounts is None else list(accounts)
+    rows = await database.fetch(_PER_MINUTE, minutes, accounts, channel_id)
+    return [(row["minute"], row["metric"], row["n"]) for row in rows]
+
+
+_TODAY = """
+SELECT metric, sum(n)::bigint AS n
+FROM stat_minute
+WHERE minute >= date_trunc('day', now(), 'Asia/Shanghai') AND ($1::bigint[] IS NULL OR account_id = ANY($1))
+GROUP BY metric
+"""
+
+
+async def today(database: Database, *, accounts: Sequence[int] | None) -> dict[str, int]:
+    """Metric -> parts since midnight in China; every metric is present."""
+    rows = await database.fetch(_TODAY, None if accounts is None else list(accounts))
+    return dict.fromkeys(METRICS, 0) | {row["metric"]: row["n"] for row in rows}

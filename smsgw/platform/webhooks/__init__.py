@@ -1,0 +1,1 @@
+"""Where events of accounts go, and how their delivery stands."""

@@ -1,0 +1,76 @@
+"""Endpoints, ways and deliveries as people see them and ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from smsgw.core.webhooks import TYPES, kind_of
+
+STATES = ("waiting", "delivered", "dead")
+"""Of a delivery."""
+KINDS = tuple(kind_of(t) for t in TYPES)
+MAX_REDELIVERED = 10_000
+"""Events that one call offers again."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointView:
+    """An endpoint as people see it; without secrets."""
+
+    id: int
+    account_id: int
+    account: str
+    name: str
+    url: str
+    hosts: tuple[str, ...]
+    events: tuple[str, ...]
+    options: dict[str, Any]
+    status: str
+    reason: str
+    created_at: datetime
+    failing_since: datetime | None
+    last_error: str
+    last_ok_at: datetime | None
+    old_secret_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An endpoint as it is asked for."""
+
+    name: str
+    url: str = ""
+    events: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EventSetting:
+    """How an account gets its events."""
+
+    way: str = "pull"
+    balance_below: int | None = None
+    """Units that can be spent; below it ``balance.low`` is told once, until it is above again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event and how its delivery stands."""
+
+    id: int
+    account_id: int
+    kind: str
+    message_id: int
+    state: str
+    tries: int
+    """Failed ones."""
+    problem: str
+    next_at: datetime | None
+    done_at: datetime | None
+    done_by: str
+    way: str | None
+    target: str | None

@@ -1,0 +1,340 @@
+"""Changes of endpoints and ways, and offering events again."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from smsgw.core.errors import Invalid, Refused
+from smsgw.core.ids import first_id
+from smsgw.core.permissions import Permission
+from smsgw.core.webhooks import (
+    CALLBACK,
+    MAX_ENDPOINTS,
+    MO,
+    NAME,
+    OPERATORS_ONLY,
+    PLACEHOLDER,
+    TYPES,
+    Format,
+    Options,
+    Reach,
+    Way,
+    Wrong,
+    check_hosts,
+    check_url,
+    kind_of,
+    parse_networks,
+    parse_options,
+    type_of,
+)
+from smsgw.platform.change import Change, Unit
+from smsgw.platform.webhooks import queries
+from smsgw.platform.webhooks.model import KINDS, MAX_REDELIVERED, EventSetting, Wanted
+from smsgw.platform.webhooks.queries import INDEXED_CLAUSES, STATE_CLAUSES
+from smsgw.runtime import clock
+from smsgw.store.config.webhooks import lease_of, secret_context
+from smsgw.store.engine.secrets import Sealer
+
+SECRET_OCTETS = 32
+PREFIX = "whsec_"
+MAX_OLD_HOURS = 168
+"""How long the former secret may sign beside the new one."""
+
+_COUNT = "SELECT count(*) FROM webhook WHERE account_id = $1 AND name <> $2"
+_RIVAL = """
+SELECT name FROM webhook WHERE account_id = $1 AND name <> $2 AND name <> 'callback'
+  AND (events && $3::text[] OR (events = '{}' AND $3::text[] = '{}')) LIMIT 1
+"""
+_PUT = """
+INSERT INTO webhook AS w (account_id, name, url, hosts, events, options, secrets_sealed)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (account_id, name) DO UPDATE SET url = excluded.url, hosts = excluded.hosts, events = excluded.events,
+    options = excluded.options, status = 'active', reason = '', failing_since = NULL
+RETURNING xmax = 0 AS made
+"""
+_USE_PUSH = """
+INSERT INTO event_setting AS s (account_id, way) VALUES ($1, 'webhook')
+ON CONFLICT (account_id) DO UPDATE SET way = 'webhook' WHERE s.way = 'pull'
+"""
+_LOCK_ACCOUNT = "SELECT name, webhook_networks FROM account WHERE id = $1 FOR UPDATE"
+
+
+async def put(change: Change, sealer: Sealer, account_id: int, wanted: Wanted, reach: Reach) -> str | None:
+    """Make or change an endpoint; its secret when it is new.
+
+    An account that pulled is pushed to from now on. ``reach`` is that of the platform, of which the account has what it
+    was granted. ``PARAM_INVALID``, ``SCOPE_DENIED`` for types of events that the actor may not have, ``NOT_FOUND``.
+    """
+    key = secrets.token_bytes(SECRET_OCTETS)
+    events = sorted(set(wanted.events))
+    async with change.unit(Permission.WEBHOOK_EDIT, account_id) as unit:
+        _check_types(unit, wanted)
+        account = await unit.connection.fetchrow(_LOCK_ACCOUNT, account_id)
+        if account is None:
+            raise Invalid("NOT_FOUND")
+        granted = parse_networks(list(map(str, account["webhook_networks"])))
+        options, hosts = check(wanted, reach.narrowed(granted))
+        if OPERATORS_ONLY.intersection(events) and not unit.actor.may(Permission.WEBHOOK_INTERNAL):
+            raise Refused("SCOPE_DENIED", scope="admin")
+        await _check_others(unit, account_id, wanted.name, events)
+        row = await unit.connection.fetchrow(
+            _PUT, account_id, wanted.name, wanted.url, list(hosts), events,
+            json.dumps(options.stored(), ensure_ascii=False), [_sealed(sealer, key, account_id, wanted.name)],
+        )  # fmt: skip
+        made = bool(row and row["made"])
+        if wanted.name != CALLBACK:
+            await unit.connection.execute(_USE_PUSH, account_id)
+        unit.record(
+            "webhook.add" if made else "webhook.set", f"webhook/{account['name']}/{wanted.name}",
+            after={"url": wanted.url, "events": events, "hosts": list(hosts), "options": options.stored()},
+        )  # fmt: skip
+    return _shown(key) if made else None
+
+
+def _check_types(unit: Unit, wanted: Wanted) -> None:
+    """Whoever may not read what phones have sent does not have it pushed somewhere, either."""
+    inbound = not wanted.events or any(kind_of(event) == MO for event in wanted.events)
+    if inbound and not unit.actor.may(Permission.INBOUND_VIEW):
+        raise Refused("SCOPE_DENIED", scope="mo")
+
+
+async def _check_others(unit: Unit, account_id: int, name: str, events: list[str]) -> None:
+    """An account has so many endpoints, and a type has one."""
+    if await unit.connection.fetchval(_COUNT, account_id, name) >= MAX_ENDPOINTS:
+        raise Refused(
+            "STATE_CONFLICT", reason=f"每个账号最多 {MAX_ENDPOINTS} 个推送地址",
+            reason_en=f"at most {MAX_ENDPOINTS} endpoints an account",
+        )  # fmt: skip
+    if name == CALLBACK:
+        return
+    rival = await unit.connection.fetchval(_RIVAL, account_id, name, events)
+    if rival is not None:
+        raise Invalid(
+            "PARAM_INVALID", field="events", reason=f"这些事件已推送到 {rival},一种事件只能有一个地址",
+            reason_en=f"these events go to {rival} already; a type has one endpoint",
+        )  # fmt: skip
+
+
+def _sealed(sealer: Sealer, key: bytes, account_id: int, name: str) -> bytes:
+    return sealer.seal(base64.b64encode(key).decode(), secret_context(account_id, name))
+
+
+def _shown(key: bytes) -> str:
+    """A secret as the customer gets it: ``whsec_`` and the key in base64."""
+    return PREFIX + base64.b64encode(key).decode()
+
+
+def check(wanted: Wanted, reach: Reach) -> tuple[Options, tuple[str, ...]]:
+    """The options and hosts of what is asked for. ``PARAM_INVALID`` says what is wrong."""
+    try:
+        if not NAME.fullmatch(wanted.name):
+            raise Wrong("name", "须为 1 到 64 位字母、数字、点、横线或下划线", "1 to 64 of A-Z a-z 0-9 _ . -")
+        options = parse_options(wanted.options)
+        unknown = sorted(set(wanted.events) - TYPES.keys())
+        if unknown:
+            raise Wrong(
+                "events", f"未知事件 {unknown[0][:40]};可选 {', '.join(TYPES)}", f"one of {', '.join(TYPES)}"
+            )
+        if wanted.name == CALLBACK:
+            if wanted.url or wanted.events:
+                raise Wrong(
+                    "url", "callback 的地址来自消息的 callback_url,请设置 hosts",
+                    "callback has no address or events of its own; set hosts",
+                )  # fmt: skip
+            if options.format is Format.GET:
+                raise Wrong("format", "callback 不支持 get", "callback does not take get")
+            return options, check_hosts(wanted.hosts)
+        if wanted.hosts:
+            raise Wrong("hosts", "只有 callback 可设置 hosts", "only callback has hosts")
+        template = options.format is Format.GET
+        check_url(wanted.url, reach, placeholders=template)
+        if template and not PLACEHOLDER.search(wanted.url):
+            raise Wrong(
+                "url", "get 格式的地址须含占位符,如 {message_id}", "get needs placeholders, as {message_id}"
+            )
+    except Wrong as exc:
+        raise Invalid("PARAM_INVALID", field=exc.field, reason=exc.reason, reason_en=exc.reason_en) from exc
+    return options, ()
+
+
+_DELETE = "DELETE FROM webhook WHERE account_id = $1 AND name = $2 RETURNING id, url"
+_FREE = "DELETE FROM lease WHERE resource = $1"
+_HOMELESS = """
+UPDATE customer_event SET target = NULL, leased_until = NULL
+WHERE account_id = $1 AND target IS NOT NULL AND acknowledged_at IS NULL
+"""
+
+
+async def delete(change: Change, account_id: int, name: str) -> None:
+    """Take an endpoint away: its types go to the endpoint for the rest, or are pulled. ``NOT_FOUND``."""
+    async with change.unit(Permission.WEBHOOK_EDIT, account_id, timeout=60) as unit:
+        row = await unit.connection.fetchrow(_DELETE, account_id, name)
+        if row is None:
+            raise Invalid("NOT_FOUND")
+        await unit.connection.execute(_FREE, lease_of(row["id"]))
+        if name == CALLBACK:
+            await unit.connection.execute(_HOMELESS, account_id)
+        await _record(unit, "webhook.delete", account_id, name, {"url": row["url"]})
+
+
+_STATUS = """
+UPDATE webhook SET status = $3, reason = '', failing_since = NULL WHERE account_id = $1 AND name = $2 RETURNING id
+"""
+
+
+async def set_status(change: Change, account_id: int, name: str, *, active: bool) -> None:
+    """Stop pushing to an endpoint (its events wait), or begin again. ``NOT_FOUND``."""
+    async with change.unit(Permission.WEBHOOK_EDIT, account_id) as unit:
+        status = "active" if active else "disabled"
+        if await unit.connection.fetchval(_STATUS, account_id, name, status) is None:
+            raise Invalid("NOT_FOUND")
+        action = "webhook.enable" if active else "webhook.disable"
+        await _record(unit, action, account_id, name, {"reason": ""})
+
+
+_ROTATE = """
+UPDATE webhook SET secrets_sealed = ARRAY[$3::bytea] || secrets_sealed[1:1], old_until = $4
+WHERE account_id = $1 AND name = $2 RETURNING id
+"""
+
+
+async def rotate_secret(
+    change: Change, sealer: Sealer, account_id: int, name: str, *, keep_old_hours: int
+) -> str:
+    """A new secret; the present one signs beside it for ``keep_old_hours`` more (0: it is no longer used).
+
+    ``NOT_FOUND``, ``PARAM_INVALID``.
+    """
+    if not 0 <= keep_old_hours <= MAX_OLD_HOURS:
+        raise Invalid("PARAM_INVALID", field="keep_old_hours", reason=f"须为 0 到 {MAX_OLD_HOURS}")
+    key = secrets.token_bytes(SECRET_OCTETS)
+    sealed = _sealed(sealer, key, account_id, name)
+    until = clock.now() + timedelta(hours=keep_old_hours)
+    async with change.unit(Permission.WEBHOOK_EDIT, account_id) as unit:
+        if await unit.connection.fetchval(_ROTATE, account_id, name, sealed, until) is None:
+            raise Invalid("NOT_FOUND")
+        await _record(unit, "webhook.rotate", account_id, name, {"keep_old_hours": keep_old_hours})
+    return _shown(key)
+
+
+async def _record(unit: Unit, action: str, account_id: int, name: str, after: dict[str, Any]) -> None:
+    account = await unit.connection.fetchval("SELECT name FROM account WHERE id = $1", account_id)
+    unit.record(action, f"webhook/{account}/{name}", after=after)
+
+
+# --- the way of an account -------------------------------------------------------------------------------------------
+
+_SET = """
+INSERT INTO event_setting (account_id, way, balance_below) VALUES ($1, $2, $3)
+ON CONFLICT (account_id) DO UPDATE SET way = excluded.way, balance_below = excluded.balance_below,
+    balance_told = event_setting.balance_told
+                   AND event_setting.balance_below IS NOT DISTINCT FROM excluded.balance_below
+"""
+
+
+async def edit_setting(
+    change: Change, account_id: int, *, way: str | None = None, balance_below: int | None = None
+) -> EventSetting:
+    """Change how the account gets its events; what holds then. What waits goes the new way at once.
+
+    None leaves it as it is; ``balance_below`` 0: it is told of no balance. ``PARAM_INVALID``, ``NOT_FOUND``.
+    """
+    if way is not None and way not in list(Way):
+        raise Invalid("PARAM_INVALID", field="way", reason=f"可选 {', '.join(Way)}")
+    if balance_below is not None and not 0 <= balance_below < 2**62:
+        raise Invalid("PARAM_INVALID", field="balance_below", reason="须为正整数")
+    async with change.unit(Permission.WEBHOOK_EDIT, account_id) as unit:
+        account = await unit.connection.fetchrow(_LOCK_ACCOUNT, account_id)
+        if account is None:
+            raise Invalid("NOT_FOUND")
+        before = await queries.setting(unit.connection, account_id)
+        below = before.balance_below if balance_below is None else balance_below or None
+        now = EventSetting(way or before.way, below)
+        await unit.connection.execute(_SET, account_id, now.way, now.balance_below)
+        unit.record(
+            "events.set", f"account/{account['name']}",
+            before={"way": before.way, "balance_below": before.balance_below},
+            after={"way": now.way, "balance_below": now.balance_below},
+        )  # fmt: skip
+    return now
+
+
+# --- offering again --------------------------------------------------------------------------------------------------
+_BY_ID = "id = ANY($7::bigint[])"
+_BY_MESSAGE = "message_id = ANY($7::bigint[])"
+_BY_BOTH = f"{_BY_ID} AND message_id = ANY($8::bigint[])"
+
+_AGAIN = """
+WITH pick AS MATERIALIZED (SELECT id FROM ({pick}) p ORDER BY id LIMIT $6)
+UPDATE customer_event e SET acknowledged_at = NULL, dead_at = NULL, done_by = '', attempts = 0, problem = '',
+    leased_until = NULL, batch_id = NULL, way = $5,
+    target = CASE WHEN $5 IN ('pull', 'bind') THEN NULL ELSE e.target END
+FROM pick WHERE e.id = pick.id RETURNING e.kind
+"""
+# The oldest of each kind by its index, as for ``_PAGES``.
+_OLDEST = """
+SELECT e.id FROM unnest($4::text[]) AS k(kind), LATERAL (
+    SELECT id FROM customer_event
+    WHERE account_id = $1 AND kind = k.kind AND id >= $2 AND id < $3 AND {state} ORDER BY id LIMIT $6
+    FOR UPDATE SKIP LOCKED
+) e
+"""
+_NAMED = """
+SELECT id FROM customer_event
+WHERE {named} AND account_id = $1 AND kind = ANY($4::text[]) AND id >= $2 AND id < $3 AND {state} FOR UPDATE SKIP LOCKED
+"""
+_AGAINS = {
+    state: _AGAIN.format(pick=" UNION ALL ".join(_OLDEST.format(state=clause) for clause in clauses))
+    for state, clauses in INDEXED_CLAUSES.items()
+}
+_AGAINS_NAMED = {
+    (state, named): _AGAIN.format(pick=_NAMED.format(named=named, state=clause))
+    for state, clause in STATE_CLAUSES.items()
+    for named in (_BY_ID, _BY_MESSAGE, _BY_BOTH)
+}
+
+
+async def redeliver(
+    change: Change,
+    account_id: int,
+    *,
+    state: str | None,
+    since: datetime,
+    until: datetime,
+    kind: str | None = None,
+    event_ids: Sequence[int] | None = None,
+    message_ids: Sequence[int] | None = None,
+    way: str | None = None,
+) -> dict[str, int]:
+    """Offer events again as if for the first time; how many, by kind (at most ``MAX_REDELIVERED`` altogether).
+
+    ``way`` None: the account's own.
+    """
+    kinds = KINDS if kind is None else (kind,)
+    arguments = account_id, max(0, first_id(since)), max(0, first_id(until)), kinds, way, MAX_REDELIVERED
+    if event_ids is None and message_ids is None:
+        statement, ids = _AGAINS[state], []
+    elif event_ids is None or message_ids is None:
+        statement = _AGAINS_NAMED[state, _BY_MESSAGE if event_ids is None else _BY_ID]
+        ids = [message_ids if event_ids is None else event_ids]
+    else:
+        statement, ids = _AGAINS_NAMED[state, _BY_BOTH], [event_ids, message_ids]
+    counts: dict[str, int] = {}
+    async with change.unit(Permission.EVENT_REPEAT, account_id, timeout=30) as unit:
+        for row in await unit.connection.fetch(statement, *arguments, *ids, timeout=30):
+            counts[row["kind"]] = counts.get(row["kind"], 0) + 1
+        if counts:
+            after = {
+                "events": {type_of(k): n for k, n in counts.items()},
+                "state": state or "",
+                "way": way or "",
+            }
+            unit.record("events.redeliver", f"account/{account_id}", after=after)
+        else:
+            unit.unchanged()
+    return counts

@@ -1,0 +1,84 @@
+"""Changes of the list of words; every node follows within seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from smsgw.core.errors import Invalid
+from smsgw.core.keywords import MAX_LENGTH, MAX_WORDS, Action, Plain, Word
+from smsgw.core.permissions import Permission
+from smsgw.core.policy import check_type
+from smsgw.platform.change import EVERYBODY, Change
+
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('content', 0))"
+_COUNT = "SELECT count(*) FROM word"
+_PUT = """
+INSERT INTO word (account_id, type, word, category, action, replacement)
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+ON CONFLICT (account_id, type, word)
+DO UPDATE SET category = excluded.category, action = excluded.action, replacement = excluded.replacement, at = now()
+"""
+_REMOVE = """
+DELETE FROM word WHERE ($1 = '' OR word = $1) AND ($2 = '' OR category = $2)
+  AND ($3::bigint IS NULL OR account_id = $3) RETURNING word
+"""
+_TREAT = "UPDATE word SET action = $2, replacement = $3, at = now() WHERE category = $1"
+
+
+def _check(words: Sequence[Word]) -> None:
+    """``PARAM_INVALID`` for a word that cannot be on the list."""
+    plain = Plain()
+    for word in words:
+        check_type(word.type)
+        if not plain.of(word.word) or len(word.word) > MAX_LENGTH:
+            reason = f"“{word.word[:20]}”须为 1 到 {MAX_LENGTH} 个字,且含有文字或数字"
+            raise Invalid("PARAM_INVALID", field="word", reason=reason)
+        if len(word.category) > 20 or len(word.replacement) > MAX_LENGTH:
+            raise Invalid("PARAM_INVALID", field="category", reason="类别最多 20 字,替换文字最多 64 字")
+
+
+async def put(change: Change, words: Sequence[Word]) -> int:
+    """Add words, or change those that are there; how many. At most ``MAX_WORDS`` in all. ``PARAM_INVALID``."""
+    _check(words)
+    unique = {(w.account_id, w.type, w.word): w for w in words}
+    rows = [unique[key] for key in sorted(unique)]
+    async with change.unit(Permission.WORD_EDIT, timeout=60) as unit:
+        for account_id in {w.account_id for w in rows}:
+            unit.actor.require(Permission.WORD_EDIT, account_id)
+        await unit.connection.execute(_LOCK)
+        await unit.connection.execute(
+            _PUT,
+            [w.account_id for w in rows],
+            [w.type for w in rows],
+            [w.word for w in rows],
+            [w.category for w in rows],
+            [w.action.value for w in rows],
+            [w.replacement for w in rows],
+        )
+        if await unit.connection.fetchval(_COUNT) > MAX_WORDS:
+            raise Invalid("PARAM_INVALID", field="word", reason=f"敏感词最多 {MAX_WORDS} 个")
+        unit.record("word.put", "words", after={"n": len(rows), "words": [w.word for w in rows[:20]]})
+    return len(rows)
+
+
+async def remove(change: Change, *, word: str = "", category: str = "", account_id: int | None = None) -> int:
+    """Take a word, or a category, off the list (``account_id`` None: wherever it stands); how many went."""
+    if not word and not category:
+        raise Invalid("PARAM_MISSING", field="word")
+    async with change.unit(Permission.WORD_EDIT, account_id or EVERYBODY) as unit:
+        gone = await unit.connection.fetch(_REMOVE, word, category, account_id)
+        if gone:
+            before = {"n": len(gone), "words": [r["word"] for r in gone[:20]]}
+            unit.record("word.remove", "words", before=before)
+        else:
+            unit.unchanged()
+    return len(gone)
+
+
+async def treat(change: Change, category: str, action: Action, replacement: str) -> int:
+    """All words of a category, of all accounts, are treated so from now on; how many there are."""
+    async with change.unit(Permission.WORD_EDIT, EVERYBODY) as unit:
+        tag = await unit.connection.execute(_TREAT, category, action.value, replacement)
+        after = {"action": action.value, "replacement": replacement}
+        unit.record("word.category", f"words/{category}", after=after)
+    return int(tag.rpartition(" ")[2])

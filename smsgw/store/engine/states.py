@@ -1,0 +1,17 @@
+"""States of parts in statements: written by name, sent as the numbers that partial indexes are made with."""
+
+from __future__ import annotations
+
+import re
+
+from smsgw.core.states import PartState
+
+_NAME = re.compile(rf"(?<![:\w]):({'|'.join(PartState.__members__)})\b")
+
+
+def by_name(statement: str) -> str:
+    """The statement with the number of a ``PartState`` for each ``:NAME`` of one.
+
+    The numbers stand in the text and are no parameters: a plan for any value of a parameter uses no partial index.
+    """
+    return _NAME.sub(lambda found: str(PartState[found[1]].value), statement)
