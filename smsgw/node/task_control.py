@@ -86,13 +86,12 @@ async def _take(node: Node, account_id: int, path: Path, actor: str) -> int:
     except OSError as exc:
         raise Invalid("FILE_INVALID", reason=f"{path}: {exc.strerror}") from exc
     files = node.tasks.files
-    incoming = await files.receive(account_id, min(size, MAX_SIZE + 1))
+    incoming = await files.receive(account_id, min(size, MAX_SIZE + 1), path.name)
     try:
         await asyncio.to_thread(shutil.copyfile, path, incoming.path)
     except BaseException:
         files.drop(incoming)
         raise
-    incoming.name = path.name
     return (await files.keep(incoming, actor)).id
 
 

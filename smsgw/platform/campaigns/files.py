@@ -87,7 +87,7 @@ class Files:
         """Where the octets of a file of this node lie."""
         return self._folder / str(upload_id)
 
-    async def receive(self, account_id: int, size: int) -> Incoming:
+    async def receive(self, account_id: int, size: int, name: str = "") -> Incoming:
         """Room for a file of at most ``size`` octets (0: not known), as soon as others of the account's are done. End
         with ``keep`` or ``drop``. ``FILE_TOO_LARGE``, ``BACKPRESSURE``, ``STORAGE_UNAVAILABLE``."""
         if size > MAX_SIZE:
@@ -95,7 +95,7 @@ class Files:
         self._disk.check()
         await self._slots.take(account_id)
         upload_id = self._ids.next()
-        incoming = Incoming(upload_id, self._folder / f"{upload_id}{PART}", account_id)
+        incoming = Incoming(upload_id, self._folder / f"{upload_id}{PART}", account_id, name=name)
         self._arriving[incoming.id] = incoming
         try:
             await self._reserve(incoming, size)
