@@ -12,12 +12,14 @@ from pathlib import Path
 
 from aiohttp import web
 from changes import by_test
+from following import follow
 from snapshots import Overlay
 from standins import Alone, AnyDestination, AnyFleet, NoLists, NoNumbers
 
 from smsgw.admin.app import PortalContext, setup
 from smsgw.admin.hashing import hash_password
 from smsgw.api.app import runner_options
+from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network
 from smsgw.core.ids import IdSource
 from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
@@ -30,8 +32,9 @@ from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.platform.accounts import service as account_service
-from smsgw.store import staff
-from smsgw.store.config.channels import add_channel
+from smsgw.platform.change import Change
+from smsgw.platform.channels import service as channel_service
+from smsgw.platform.org import service as org
 from smsgw.store.config.segments import load_segments
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
@@ -64,9 +67,9 @@ class Site:
 
     async def add_staff(self, login: str, role: str, *accounts: str, must_change: bool = False) -> int:
         """A person whose password is ``PASSWORD``."""
-        return await staff.add_staff(
-            self.db, login, f"{login} 先生", role, _HASH, [self.accounts[a] for a in accounts],
-            must_change=must_change,
+        return await org.add_person(
+            Change(self.db, Actor.system("test")), login, f"{login} 先生", [role], _HASH,
+            accounts=[self.accounts[a] for a in accounts], must_change=must_change,
         )  # fmt: skip
 
     async def carrier_takes(self) -> list[tuple[int, int]]:
@@ -114,7 +117,7 @@ class Site:
             rows, _ = await outcomes.match_reports(
                 connection, reports, outcomes.Tally(), recent=0, oldest=0, newest=2**63 - 1
             )
-            await outcomes.settle(connection, rows, self.ids.next)
+            await follow(connection, rows, self.ids.next)
             await self._count(connection, rows)
 
     async def _count(self, connection, rows) -> None:  # type: ignore[no-untyped-def]
@@ -142,7 +145,7 @@ async def running(
         "protocol": "cmpp30", "host": "127.0.0.1", "port": 7890, "username": "900001", "password": "secret",
         "access_code": "10690001",
     }  # fmt: skip
-    channel_id = await add_channel(db, sealer, "mobile-a", channel, actor="test")
+    channel_id = await channel_service.add(by_test(db), sealer, "mobile-a", channel)
     snapshots = SnapshotFollower(db, sealer)
     await snapshots.follow()
     unavailable: set[str] = set()
@@ -155,7 +158,7 @@ async def running(
     channels: list[ChannelStatus] = []
     app = web.Application()
     context = PortalContext(
-        db, snapshots, acceptor, lambda: channels, secure_cookies, NODE, sealer, trusted_proxies
+        db, snapshots, acceptor, lambda: channels, secure_cookies, NODE, ids.next, sealer, trusted_proxies
     )
     periodic = Supervisor(db, NODE).run(setup(app, context))
     runner = web.AppRunner(app, **runner_options())

@@ -16,6 +16,7 @@ import functools
 import os
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ QUICK = 15.0
 """Seconds."""
 TURNS = 30
 """In which every story is told in all its variants."""
+WORTH_A_LOOK = 60.0
+"""Seconds of all tests from which on the files that took most of it are named."""
 _SERIAL = "pytest.mark.serial"
 
 _OTHER_USER = "user_only" if os.geteuid() == 0 else "root_only"
@@ -177,8 +180,22 @@ def _load() -> float:
     return os.getloadavg()[0] / len(os.sched_getaffinity(0))
 
 
+def _spent(reporter: pytest.TerminalReporter) -> Counter[str]:
+    """Seconds by file, of setting up and taking down as well."""
+    spent: Counter[str] = Counter()
+    for reports in reporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                spent[report.nodeid.partition("::")[0]] += report.duration  # type: ignore[assignment]
+    return spent
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Name what this run left out because of who runs it (skips are named by pytest itself)."""
+    spent = _spent(terminalreporter)
+    if spent.total() > WORTH_A_LOOK:
+        for file, seconds in spent.most_common(5):
+            terminalreporter.write_line(f"SLOW FILE {file}: {seconds:.0f} s of {spent.total():.0f}")
     turn = os.environ["TEST_PROTOCOLS"]
     terminalreporter.write_line(
         f"TEST_PROTOCOLS={turn}: which protocols stories were told over (scripts/matrix: all)"

@@ -109,8 +109,8 @@ def services(
     dsn: str, node: int, journal: Any, outcomes: Any, tables: Any, ids: Any, snapshots: Any = None
 ) -> Any:
     """What channels share, where there is one node."""
-    from smsgw.channels.listener import Listeners
     from smsgw.channels.services import Services
+    from smsgw.channels.wire.listener import Listeners
 
     return Services(
         dsn, Alone(node), ids, snapshots or FixedSnapshots(), journal, outcomes, AnyFleet(), tables, Listeners()

@@ -24,7 +24,7 @@ from smsgw.admin.call import (
 )
 from smsgw.admin.i18n import DEFAULT, LANGUAGES
 from smsgw.admin.pages import errors, home, language, login, password, records, send, trace
-from smsgw.admin.rights import PUBLIC, SELF, Route
+from smsgw.admin.rights import PUBLIC, SELF, Open, Route
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER, same_origin, same_token, secure
 from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views
@@ -152,7 +152,7 @@ async def _answer(call: Call, route: Route) -> web.StreamResponse:
     if call.staff is not None and route.action != PUBLIC:
         if call.staff.must_change and route.action != SELF:
             return call.redirect("/password")
-        if route.action != SELF and not call.may(route.action):
+        if not isinstance(route.action, Open) and not call.may(route.action):
             raise web.HTTPForbidden
     response = await route.handler(call)
     if fresh_visitor and isinstance(response, web.Response) and call.staff is None:
@@ -167,7 +167,7 @@ async def _identify(call: Call, route: Route) -> bool:
     if token and token.isascii():
         session = await call.portal.auth.session(token, passive=route.passive)
         if session:
-            call.staff, call.csrf, call.token = session.staff, session.csrf, token
+            call.staff, call.csrf, call.token = session.person, session.csrf, token
             return False
     visitor = cookies.get(call.portal.cookie(call.request, VISITOR_COOKIE), "")
     if re.fullmatch(r"[A-Za-z0-9_-]{32}", visitor):

@@ -21,12 +21,12 @@ from smsgw.admin.turns import Rank
 from smsgw.core.addresses import place_of
 from smsgw.core.guard import PORTAL, Guard
 from smsgw.core.guessing import Guesses
+from smsgw.platform.change import Change
+from smsgw.platform.org import queries, service, sessions
+from smsgw.platform.org.model import OpenSession, Person
 from smsgw.runtime import clock
-from smsgw.store import staff
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
-from smsgw.store.records import audit
-from smsgw.store.staff import Staff, StaffSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class NewSession:
     """A session just opened: the token goes into the cookie and is kept nowhere else."""
 
     token: str
-    staff: Staff
+    person: Person
 
 
 class Slowed(Exception):
@@ -65,15 +65,14 @@ class Auth:
         self._hold_back(self.guard.wait(address, login, clock.steady(), device), login, ip)
         async with self.passwords.turn(login if device else place_of(address), self._rank(address, device)):
             self._hold_back(self.guard.admit(address, login, clock.steady(), device), login, ip)
-            found = await staff.find_login(self._db, login) if password else None
+            found = await queries.person_to_check(self._db, login) if password else None
             person, password_hash = found if found else (None, None)
             if not await self.passwords.verify(password_hash, password) or person is None:
                 self.guard.failed(address, login, clock.steady(), device)
                 self.failures.note(login, ip)
                 return None
             self.guard.succeeded(address, login, clock.steady(), device)
-        await staff.note_login(self._db, person.id)
-        await audit.record(self._db, person.login, "login", "portal", ip=ip)
+        await sessions.log_in(self._db, person, ip)
         return await self.open(person, ip)
 
     def _rank(self, address: str, device: str) -> Rank:
@@ -86,26 +85,26 @@ class Auth:
             self.failures.note(login, ip, slowed=True)
             raise Slowed(wait)
 
-    async def open(self, person: Staff, ip: str | None) -> NewSession:
+    async def open(self, person: Person, ip: str | None) -> NewSession:
         """A session for somebody whose password was checked."""
         token = secrets.token_urlsafe(32)
-        await staff.create_session(self._db, token_sha256(token), person.id, secrets.token_urlsafe(24), ip)
+        csrf = secrets.token_urlsafe(24)
+        await sessions.open_session(self._db, person, token_sha256(token), csrf, ip)
         return NewSession(token, person)
 
-    async def session(self, token: str, *, passive: bool) -> StaffSession | None:
+    async def session(self, token: str, *, passive: bool) -> OpenSession | None:
         """The live session of a token; a ``passive`` look does not keep it alive."""
         digest = token_sha256(token)
-        found = await staff.get_session(self._db, digest)
+        found = await queries.session(self._db, digest)
         if found and not passive:
-            await staff.touch(self._db, digest)
+            await sessions.touch(self._db, digest)
         return found
 
-    async def logout(self, token: str, person: Staff, ip: str | None) -> None:
+    async def logout(self, token: str, person: Person, ip: str | None) -> None:
         """End the session of a token."""
-        if await staff.delete_session(self._db, token_sha256(token)):
-            await audit.record(self._db, person.login, "logout", "portal", ip=ip)
+        await sessions.close_session(self._db, person, token_sha256(token), ip)
 
-    async def change_password(self, person: Staff, old: str, new: str, ip: str | None) -> str | None:
+    async def change_password(self, change: Change, person: Person, old: str, new: str) -> str | None:
         """Set a new password and end all sessions; gives what is wrong (Chinese source text) or ``None``."""
         if old == new:
             return N_("新密码不能与当前密码相同")
@@ -115,15 +114,15 @@ class Auth:
                 return N_("尝试次数过多，请稍后再试")
             if problem := await asyncio.to_thread(password_problem, new, login=login, name=person.name):
                 return problem
-            found = await staff.find_login(self._db, login)
+            found = await queries.person_to_check(self._db, login)
             if not await self.passwords.verify(found[1] if found else None, old):
                 self.guard.failed("", login, clock.steady(), place)
                 return N_("当前密码不正确")
+            for earlier in await queries.earlier_passwords(self._db, person.id):
+                if await self.passwords.verify(earlier, new):
+                    return N_("新密码不能与最近使用过的密码相同")
             hashed = await self.passwords.hash(new)
-        ended = await staff.set_password(self._db, person.id, hashed)
-        await audit.record(
-            self._db, login, "password.change", f"staff:{login}", after={"sessions_ended": ended}, ip=ip
-        )
+        await service.change_password(change, hashed)
         return None
 
 

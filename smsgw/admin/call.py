@@ -9,12 +9,14 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from smsgw.admin import rights
 from smsgw.admin.i18n import translations
+from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network
 from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelStatus
-from smsgw.store.staff import Staff
+from smsgw.core.permissions import Permission
+from smsgw.platform.change import Change
+from smsgw.platform.org.model import Person
 from smsgw.web import serving
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class PortalContext:
     secure_cookies: bool
     """Cookies ``__Host-``, Secure, whatever a request has come by; without it those of requests that came by TLS."""
     node: int
+    ids: Callable[[], int]
+    """Makes ids of rows and events."""
     sealer: Sealer
     """Seals what only we may have written into a cookie; the same on all nodes."""
     trusted_proxies: Sequence[Network] = ()
@@ -80,8 +84,9 @@ class Call:
     request_id: str
     language: str
     csrf: str = ""
-    staff: Staff | None = None
+    staff: Person | None = None
     token: str | None = field(default=None, repr=False)
+    _actor: Actor | None = None
 
     @property
     def db(self) -> Database:
@@ -89,16 +94,27 @@ class Call:
         return self.portal.context.db
 
     @property
-    def who(self) -> Staff:
+    def who(self) -> Person:
         """The person who is logged in; only behind a right."""
         if self.staff is None:
             raise web.HTTPForbidden
         return self.staff
 
     @property
+    def actor(self) -> Actor:
+        """The person as the one who acts; only behind a right."""
+        if self._actor is None:
+            self._actor = self.who.actor(self.ip)
+        return self._actor
+
+    def change(self) -> Change:
+        """What the person wishes to change, for a service."""
+        return Change(self.db, self.actor, ids=self.portal.context.ids)
+
+    @property
     def accounts(self) -> tuple[int, ...] | None:
         """The account scope for every query; ``None`` is all."""
-        return self.who.accounts
+        return self.actor.scope.whole
 
     @property
     def ip(self) -> str | None:
@@ -119,11 +135,11 @@ class Call:
 
     async def reads(self, action: str, object: str, **details: Any) -> None:
         """The person is about to see something that others must be able to ask about: audited, once a day."""
-        await self.portal.readings.note(self.db, self.who.login, action, object, details, self.ip)
+        await self.portal.readings.note(self.db, self.actor, action, object, details)
 
-    def may(self, action: str) -> bool:
-        """Whether the person has a right."""
-        return self.staff is not None and rights.allowed(self.staff.role, action)
+    def may(self, permission: Permission) -> bool:
+        """Whether the person has a permission."""
+        return self.staff is not None and self.actor.may(permission)
 
     def gettext(self, text: str) -> str:
         """A text in the language of the request."""

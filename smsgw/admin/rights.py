@@ -1,17 +1,19 @@
-"""Who may do what: THE table of actions and roles, and the one decorator that puts a handler behind it.
+"""Pages and the permissions they need: the one decorator that puts a handler behind a permission, and the menu.
 
-There is no other way to register a page, so what the table does not allow is denied.
+There is no other way to register a page; who has which permission is said by roles (``platform/org``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
 
 from smsgw.admin.i18n import N_
+from smsgw.core.permissions import Permission
 
 if TYPE_CHECKING:
     from smsgw.admin.call import Call
@@ -19,40 +21,24 @@ if TYPE_CHECKING:
 Handler = Callable[["Call"], Awaitable[web.StreamResponse]]
 H = TypeVar("H", bound=Handler)
 
-ROLES: dict[str, str] = {
-    "super": N_("平台超管"),
-    "sysadmin": N_("系统管理员"),
-    "secadmin": N_("安全管理员"),
-    "auditor": N_("安全审计员"),
-    "admin": N_("业务管理员"),
-    "dept": N_("部门管理员"),
-    "operator": N_("操作员"),
-    "reviewer": N_("审核员"),
-    "finance": N_("财务"),
-    "ops": N_("运维"),
-    "dev": N_("对接开发"),
-}
-
-PUBLIC = "public"
-"""Everybody, logged in or not."""
-SELF = "self"
-"""Everybody who is logged in, even while the password must be changed."""
-
-_EVERYONE = frozenset(ROLES)
-ACTIONS: dict[str, frozenset[str]] = {
-    "home.view": _EVERYONE,
-    "alarms.view": frozenset({"super", "sysadmin", "auditor", "admin", "ops"}),
-    "channels.view": frozenset({"super", "admin", "ops"}),
-    "traffic.view": _EVERYONE - {"sysadmin", "secadmin"},
-    "send.create": frozenset({"super", "admin", "dept", "operator"}),
-    "records.view": frozenset({"super", "auditor", "admin", "dept", "operator", "finance", "ops", "dev"}),
-    "records.content": frozenset({"super", "auditor", "admin", "dept", "operator", "ops", "dev"}),
-}
+BUILTIN = (
+    N_("平台超管"), N_("系统管理员"), N_("安全管理员"), N_("安全审计员"), N_("业务管理员"), N_("部门管理员"),
+    N_("操作员"), N_("审核员"), N_("财务"), N_("运维"), N_("对接开发"),
+)  # fmt: skip
+"""Names of the roles that come with the program, to be translated; all others are shown as they were given."""
 
 
-def allowed(role: str, action: str) -> bool:
-    """Whether a role has the right; an unknown action is nobody's."""
-    return role in ACTIONS.get(action, ())
+class Open(StrEnum):
+    """What needs no permission."""
+
+    PUBLIC = "public"
+    """Everybody, logged in or not."""
+    SELF = "self"
+    """Everybody who is logged in, even while the password must be changed."""
+
+
+PUBLIC, SELF = Open.PUBLIC, Open.SELF
+Right = Permission | Open
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +47,16 @@ class Route:
 
     method: str
     path: str
-    action: str
+    action: Right
     handler: Handler
     passive: bool
     """Called by the page, not by the person: does not keep an idle session alive."""
 
 
-def route(method: str, path: str, action: str, *, passive: bool = False) -> Callable[[H], H]:
+def route(method: str, path: str, action: Right, *, passive: bool = False) -> Callable[[H], H]:
     """Declare a handler's address and the right it needs; changes are POST, everything else GET."""
-    if action not in ACTIONS and action not in (PUBLIC, SELF):
-        raise ValueError(f"{path}: no such action {action!r}")
+    if not isinstance(action, Permission | Open):
+        raise ValueError(f"{path}: no permission {action!r}")
     if method not in ("GET", "POST"):
         raise ValueError(f"{path}: pages are read by GET and changed by POST")
 
@@ -88,7 +74,7 @@ class Entry:
 
     label: str
     path: str
-    action: str
+    permission: Permission
     icon: str
 
 
@@ -101,13 +87,13 @@ class Group:
 
 
 MENU: tuple[Group, ...] = (
-    Group("", (Entry(N_("首页"), "/", "home.view", "home"),)),
-    Group(N_("统一发送"), (Entry(N_("发送短信"), "/send", "send.create", "send"),)),
-    Group(N_("记录与报表"), (Entry(N_("发送记录"), "/records", "records.view", "list"),)),
+    Group("", (Entry(N_("首页"), "/", Permission.HOME_VIEW, "home"),)),
+    Group(N_("统一发送"), (Entry(N_("发送短信"), "/send", Permission.MESSAGE_SEND, "send"),)),
+    Group(N_("记录与报表"), (Entry(N_("发送记录"), "/records", Permission.MESSAGE_VIEW, "list"),)),
 )
 
 
-def menu_for(role: str) -> list[Group]:
-    """The menu as this role sees it: entries without a right, and groups left empty, do not exist."""
-    groups = (Group(g.label, tuple(e for e in g.entries if allowed(role, e.action))) for g in MENU)
+def menu_for(permissions: Collection[Permission]) -> list[Group]:
+    """The menu with these permissions: entries that need others, and groups left empty, do not exist."""
+    groups = (Group(g.label, tuple(e for e in g.entries if e.permission in permissions)) for g in MENU)
     return [group for group in groups if group.entries]

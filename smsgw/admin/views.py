@@ -14,6 +14,7 @@ from smsgw.admin.i18n import LANGUAGES, translations
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
 from smsgw.core import numbers
 from smsgw.core.ids import CHINA
+from smsgw.core.permissions import Permission
 
 if TYPE_CHECKING:
     from smsgw.admin.call import Call
@@ -92,7 +93,7 @@ class Views:
             languages=LANGUAGES,
             csrf_name=CSRF_FIELD,
             csrf_header=CSRF_HEADER,
-            roles=rights.ROLES,
+            permission=Permission,
             menu_for=rights.menu_for,
         )
         return env

@@ -439,7 +439,7 @@ async def task_report(call: Call) -> web.StreamResponse:
         else recipients.report(call.ctx.db, view.task, run, over)
     )
     what = f"task/{view.task.id}"
-    await call.ctx.readings.note(call.ctx.db, f"key:{call.key.key_id}", "task.export", what, {"rows": query.rows})
+    await call.ctx.readings.note(call.ctx.db, call.actor, "task.export", what, {"rows": query.rows})
     first = await anext(pieces)  # what fails at once still gets an answer that says so
     response = web.StreamResponse(headers={**call.headers, "Content-Type": "text/csv; charset=utf-8"})
     response.headers["Content-Disposition"] = f'attachment; filename="task-{view.task.id}-{query.rows}.csv"'

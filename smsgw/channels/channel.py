@@ -1,18 +1,17 @@
-"""One carrier account, as this node runs it: its links, and the dispatcher that sends over them."""
+"""One carrier account, as this node runs it: its transport, and the dispatcher that sends over it."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import replace
 
+from smsgw.channels import profiles
 from smsgw.channels.claims import Claims
 from smsgw.channels.dispatcher import Dispatcher
-from smsgw.channels.links import Links
-from smsgw.channels.profiles import Profile
-from smsgw.channels.recording import ChannelRecording
 from smsgw.channels.services import Services
+from smsgw.channels.transport import Transport
+from smsgw.channels.wire.transport import WireTransport
 from smsgw.core.model import ChannelSpec, ChannelStatus
 from smsgw.pipeline.fleet import Membership, Queue
 from smsgw.store.engine.leases import Lease
@@ -38,8 +37,12 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._claims = Claims(spec.id, spec.name, lease, pools, services)
         self._dispatcher = Dispatcher(spec, lease, self._claims, services)
-        self._links = Links(spec, self._dispatcher, services.listeners, services.numberings)
-        self._dispatcher.links = self._links
+        self.profile = profiles.parse(spec.profile, spec.protocol)
+        """How its carrier differs."""
+        self._transport: Transport = WireTransport(
+            spec, self.profile, self._dispatcher, services.listeners, services.numberings
+        )
+        self._dispatcher.transport = self._transport
         self._stopping = False
         self.left = False
         """Logged out because its lease could not be renewed in time."""
@@ -49,31 +52,31 @@ class Channel:
     def start(self) -> None:
         """Recovery is done and the lease is ours: connect and dispatch."""
         self._services.tables.sit(self.spec.id, self, self._claims.pools)
-        self._links.start()
+        self._transport.start()
         self._dispatcher.start()
 
     async def stop(self, why: str = "stopped", *, patience: float = STOP_PATIENCE) -> None:
         """Stop claiming, wait for answers that are under way, log out, give back what was never written."""
         self._stopping = True
         self._services.tables.leave(self.spec.id)
-        pending = [*self._dispatcher.stop(), *await self._links.close(why)]
+        pending = [*self._dispatcher.stop(), *await self._transport.close(why)]
         if pending:
             await asyncio.wait(pending, timeout=patience)
-        await self._links.abort(why)
+        await self._transport.abort(why)
         await self._dispatcher.end()
 
     async def leave(self) -> None:
         """Log out at the lease's deadline: a carrier that takes one login must be free for the next owner's."""
         self.left = True
-        gone = await self._links.close(LEFT)
+        gone = await self._transport.close(LEFT)
         if gone:
             await asyncio.wait(gone, timeout=LEAVE_PATIENCE)
-        await self._links.abort(LEFT)
+        await self._transport.abort(LEFT)
 
     def change(self, spec: ChannelSpec) -> None:
         """Follow a change of window, rate or desired state while running (other changes restart the channel)."""
         self.spec = spec
-        self._links.change(spec)
+        self._transport.change(spec)
         self._dispatcher.change(spec)
 
     def pull_from(self, pools: dict[int, Membership]) -> None:
@@ -102,11 +105,6 @@ class Channel:
         self._dispatcher.wake()
 
     @property
-    def profile(self) -> Profile:
-        """How its carrier differs."""
-        return self._links.profile
-
-    @property
     def delivered_at(self) -> float:
         """When the last report of a delivery came, on the loop's clock."""
         return self._dispatcher.delivered_at
@@ -121,28 +119,21 @@ class Channel:
         if self._claims.announce(queues):
             self._dispatcher.wake()
 
-    async def record(self, *, seconds: float, max_bytes: int) -> AsyncGenerator[bytes, None]:
-        """All that passes on the wire, masked, as the lines of a file. ``STATE_CONFLICT`` while another one runs."""
-        recording = ChannelRecording(self.spec, self._links.profile, seconds=seconds, max_bytes=max_bytes)
-        self._links.record(recording)
-        try:
-            async with contextlib.aclosing(recording.lines()) as lines:
-                async for piece in lines:
-                    yield piece
-        finally:
-            self._links.record(None)
+    def record(self, *, seconds: float, max_bytes: int) -> AsyncGenerator[bytes, None]:
+        """All that passes, masked, as the lines of a file. ``STATE_CONFLICT`` while another one runs."""
+        return self._transport.record(seconds=seconds, max_bytes=max_bytes)
 
     # --- what others may know ----------------------------------------------------------------------------------
 
     @property
     def reachable(self) -> int:
-        """Links that are logged in or would be as soon as there is something to send."""
-        return self._links.reachable
+        """Connections that are logged in or would be as soon as there is something to send."""
+        return self._transport.reachable
 
     @property
     def last_error(self) -> str:
-        """What is wrong with the links, or was at last."""
-        return self._links.last_error
+        """What is wrong with the connections, or was at last."""
+        return self._transport.last_error
 
     @property
     def _over(self) -> bool:
@@ -155,8 +146,8 @@ class Channel:
             return False
         if self.reachable:
             return True
-        lost_at = self._links.unbound_since
-        bound_before = self._links.last_bound_at is not None
+        lost_at = self._transport.unbound_since
+        bound_before = self._transport.last_bound_at is not None
         return bound_before and (lost_at is None or self._loop.time() - lost_at < GRACE)
 
     def healthy(self) -> bool:
@@ -169,12 +160,9 @@ class Channel:
 
     def status(self, submitted_today: int, pools: tuple[str, ...]) -> ChannelStatus:
         """For people. ``pools`` are the names of the pools it pulls from."""
-        links = self._links
-        sending = links.sending
-        used = sum(link.session.outstanding for link in sending)
-        window = sum(link.session.window for link in sending)
+        window, used = self._transport.window, self._transport.window_used
         state = self._state()
-        if not sending:
+        if not window:
             reason = "nothing to send" if state == "idle" else "not bound"
         elif self._dispatcher.stalled() or self._dispatcher.pacer.slowed:
             reason = "carrier slow"
@@ -187,15 +175,16 @@ class Channel:
         return ChannelStatus(
             id=self.spec.id, name=self.spec.name, protocol=self.spec.protocol,
             carriers=tuple(sorted(self.spec.carriers)), access_code=self.spec.access_code, state=state,
-            bound=links.whole, connections=self.spec.connections, window_used=used, window=window,
+            bound=self._transport.bound, connections=self.spec.connections, window_used=used, window=window,
             rate_now=self._dispatcher.rate_now, rate_limit=self.spec.rate, submitted_today=submitted_today,
             last_error=self.last_error, pools=pools, reason=reason,
         )  # fmt: skip
 
     def _state(self) -> str:
-        links = self._links
         if self._over:
-            return "draining" if links.sending else "stopped"
-        if links.whole:
+            return "draining" if self._transport.window else "stopped"
+        if self._transport.bound:
             return "bound"
-        return "refused" if links.refused else "idle" if links.asleep else "connecting"
+        if self._transport.refused:
+            return "refused"
+        return "idle" if self._transport.asleep else "connecting"

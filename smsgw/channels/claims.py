@@ -209,7 +209,7 @@ class Claims:
     async def _unaccounted(self, connection: Connection, in_hand: Iterable[Claimed]) -> set[Key]:
         """What is ours in the database and unknown to us. It was not written: a WRITE record comes before that."""
         # Taken before the rows are read: what is written or answered meanwhile must not look lost.
-        known: set[Key] = self._services.journal.open_keys() | {(c.id, c.part, c.attempt) for c in in_hand}
+        known: set[Key] = self._services.journal.open_keys() | {c.key for c in in_hand}
         lease = self._lease
         async with aio.timeout(CLAIM_TIMEOUT):
             rows = await claiming.held(connection, self._channel_id, lease.epochs, lease.epoch, LOST_AFTER)

@@ -1,7 +1,7 @@
-"""The sender of one channel: claim, write, outcome.
+"""The sender of one channel: claim, submit, outcome.
 
-It claims whole messages ahead of window and rate, so that the wire never waits for a commit.
-Before parts are handed to a transport their WRITE record is in the journal; what was claimed and never written goes
+It claims whole messages ahead of window and rate, so that the carrier never waits for a commit.
+Before parts are handed to the transport their WRITE record is in the journal; what was claimed and never written goes
 back when the channel stops or its carrier falls silent.
 """
 
@@ -10,26 +10,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from typing import Any
 
 import structlog
 
-from smsgw.channels import profiles
 from smsgw.channels.claims import Claims
 from smsgw.channels.intake import Intake
-from smsgw.channels.links import Links
-from smsgw.channels.mapping import mapping_for
 from smsgw.channels.ready import Ready
 from smsgw.channels.services import Services
-from smsgw.core.model import ChannelSpec, Claimed, Lane, Outcome, OutcomeKind
+from smsgw.channels.transport import Request, Source, Transport
+from smsgw.core.model import ChannelSpec, Claimed, Inbound, Lane, Outcome, OutcomeKind, Report
 from smsgw.core.pacing import Pacer
-from smsgw.net.connection import Link
-from smsgw.protocols.events import Answer, Closed, Event, Expired, Late, Request
-from smsgw.protocols.pdu import Pdu
-from smsgw.protocols.session import NotBound, WindowFull
 from smsgw.runtime import aio, clock, failpoints
 from smsgw.runtime.sparing import Sparing
 from smsgw.store.engine.database import CONFLICT, OUTAGE
-from smsgw.store.engine.journal import Key
 from smsgw.store.engine.leases import Lease
 
 log = structlog.get_logger(__name__)
@@ -52,21 +46,18 @@ JOURNAL_PAUSE = 1.0
 
 
 class Dispatcher:
-    """Runs from ``start`` to ``stop``; it is the ``links.Traffic`` of the channel."""
+    """Runs from ``start`` to ``stop``; it is the ``transport.Traffic`` of the channel."""
 
     def __init__(self, spec: ChannelSpec, lease: Lease, claims: Claims, services: Services) -> None:
         self.spec = spec
         self.lease = lease
-        self.links: Links
+        self.transport: Transport
         """Given by the channel before ``start``."""
         self._claims = claims
-        self._mapping = mapping_for(spec, profiles.parse(spec.profile, spec.protocol))
-        self._intake = Intake(spec.name, self._mapping, services.outcomes)
+        self._intake = Intake(services.outcomes)
         self._services = services
         self._loop = asyncio.get_running_loop()
         self._ready = Ready()
-        self._written: dict[Key, str] = {}
-        """Carrier's ids of parts that wait for their answer, where the id is ours to make."""
         self.pacer = Pacer(spec.rate, time.monotonic())
         self._paused_until = 0.0
         self._answered_at = self._loop.time()
@@ -82,7 +73,7 @@ class Dispatcher:
     # --- life --------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Claim, and write to the links."""
+        """Claim, and submit."""
         self._task = aio.spawn(self._run(), name=f"dispatch.{self.spec.name}")
 
     def stop(self) -> list[asyncio.Future[None]]:
@@ -139,7 +130,7 @@ class Dispatcher:
 
     def stalled(self) -> bool:
         """Whether parts are out and the carrier has answered nothing for a while."""
-        if not self.links.outstanding:
+        if not self.transport.outstanding:
             self._answered_at = self._loop.time()
         return self._loop.time() - self._answered_at > STALLED_AFTER
 
@@ -149,11 +140,8 @@ class Dispatcher:
         return (
             now >= self._paused_until
             and self.pacer.next_at(now) <= now
-            and (self.links.asleep > 0 or bool(self._open_links()))
+            and (self.transport.asleep > 0 or self.transport.room > 0)
         )
-
-    def _open_links(self) -> list[Link]:
-        return [link for link in self.links.sending if link.writable and link.session.window_free]
 
     # --- news --------------------------------------------------------------------------------------------------
 
@@ -167,11 +155,11 @@ class Dispatcher:
         self._wake.set()
 
     def on_change(self) -> None:
-        """``links.Traffic``: a link has logged in, or the last one is gone."""
+        """``transport.Traffic``: there may be somewhere to send now."""
         self.look_everywhere()
 
-    def on_writable(self) -> None:
-        """``links.Traffic``: a link takes octets again."""
+    def on_room(self) -> None:
+        """``transport.Traffic``: a connection takes octets again."""
         self._pump()
 
     # --- claim -------------------------------------------------------------------------------------------------
@@ -207,7 +195,7 @@ class Dispatcher:
 
     def _tend(self) -> None:
         """Things to look at now and then."""
-        lost_at = self.links.unbound_since
+        lost_at = self.transport.unbound_since
         if self.stalled() or (lost_at is not None and self._loop.time() - lost_at > RELEASE_AFTER):
             self.give_back()
         self._pump()
@@ -238,7 +226,7 @@ class Dispatcher:
         reserve) though others have taken all of it.
         """
         if (
-            not self.links.reachable
+            not self.transport.reachable
             or self._stopping
             or self.draining
             or not self.lease.still_mine()
@@ -257,15 +245,14 @@ class Dispatcher:
     def _ahead(self) -> int:
         """Parts that may be claimed and not written: a window, or where the rate holds the channel back, its work of
         a moment, so that a commit that takes long costs none of it (a second that was not full is not made up for)."""
-        window = sum(link.session.window for link in self.links.sending) or self.spec.window
+        window = self.transport.window or self.spec.window
         if not self.spec.rate:
             return window
         return max(1, min(WINDOWS_AHEAD * window, int(self.pacer.rate * AHEAD)))
 
     def _reserve(self) -> int:
         """Places of the window that are for emergency messages."""
-        window = sum(link.session.window for link in self.links.sending)
-        return window * self._services.snapshots.current.settings.emergency_reserve // 100
+        return self.transport.window * self._services.snapshots.current.settings.emergency_reserve // 100
 
     def give_back(self) -> None:
         """Return claimed parts that were never written: whole messages to the pool, others stay with the channel."""
@@ -283,7 +270,7 @@ class Dispatcher:
     # --- write -------------------------------------------------------------------------------------------------
 
     def _pump(self) -> None:
-        """Hand ready parts to links, as far as window, rate and lease allow. Journal first, then the sockets."""
+        """Submit ready parts, as far as window, rate and lease allow. Journal first, then the transport."""
         if not self._ready or self._stopping:
             return
         now = time.monotonic()
@@ -292,10 +279,9 @@ class Dispatcher:
             return
         if not self.lease.still_mine():
             return
-        links = self._open_links()
-        free = sum(link.session.window_free for link in links)
+        free = self.transport.room
         if free < len(self._ready):
-            self.links.call()
+            self.transport.call()
         budget = min(free, len(self._ready))
         if now < self._urgent_until:
             budget = min(budget, max(self._ready.urgent, free - self._reserve()))
@@ -308,60 +294,45 @@ class Dispatcher:
             budget = granted
         if not budget:
             return
-        self._write(self._ready.take(budget), links, now)
+        self._write(self._ready.take(budget), now)
         self.pacer.wrote(time.monotonic(), budget)
         if len(self._ready) * 2 <= self._ahead():
             self._wake.set()
 
-    def _write(self, batch: list[Claimed], links: list[Link], now: float) -> None:
-        """Write the parts; the links have window for all of them."""
+    def _write(self, batch: list[Claimed], now: float) -> None:
+        """Write the parts; the transport has room for all of them."""
         wall = clock.now()
         refused: list[Outcome] = []
         unsent: list[Claimed] = []
-        planned: list[tuple[Claimed, Pdu]] = []
+        prepared: list[tuple[Claimed, Request]] = []
         for claimed in batch:
             if claimed.valid_until is not None and claimed.valid_until <= wall:
                 unsent.append(claimed)  # becomes EXPIRED
                 continue
             try:
-                planned.append((claimed, self._mapping.submit(claimed)))
+                prepared.append((claimed, self.transport.prepare(claimed)))
             except ValueError as exc:
                 refused.append(self._unencodable(claimed, exc))
         try:
-            self._services.journal.write([_key(c) for c, _ in planned])
+            self._services.journal.write([claimed.key for claimed, _ in prepared])
             failpoints.reach("dispatch.recorded")
         except OSError as exc:
             log.error("journal.failed", channel=self.spec.name, error=str(exc))
-            self._ready.put_back([claimed for claimed, _ in planned])
-            planned = []
+            self._ready.put_back([claimed for claimed, _ in prepared])
+            prepared = []
             self._paused_until = now + JOURNAL_PAUSE
             self._pump_at(self._paused_until)
         if not self.lease.still_mine():  # the disk, or whoever has stopped this process, has taken its time
-            unsent += [claimed for claimed, _ in planned]
-            planned = []
-        spread = iter(sorted(links, key=lambda link: -link.session.window_free))
-        link = next(spread)
-        touched = [link]
-        names: list[tuple[Key, str]] = []
-        for claimed, pdu in planned:
-            while not link.session.window_free and (after := next(spread, None)) is not None:
-                link = after
-                touched.append(link)
-            try:
-                link.session.request(pdu, now, claimed)
-                if carrier_id := self._mapping.written(pdu):
-                    self._written[_key(claimed)] = carrier_id
-                    names.append((_key(claimed), carrier_id))
-            except ValueError as exc:
-                refused.append(self._unencodable(claimed, exc))
-            except (NotBound, WindowFull):  # the session has ended in the middle of this batch
-                unsent.append(claimed)
-        if names:  # still before the first octet is written
-            self._services.journal.name(names)
-        for link in touched:
-            link.flush()
+            unsent += [claimed for claimed, _ in prepared]
+            prepared = []
+        submitted = self.transport.submit(prepared, now)
+        refused += [self._unencodable(claimed, exc) for claimed, exc in submitted.refused]
+        unsent += submitted.unsent
+        if submitted.named:  # still before the first octet is written
+            self._services.journal.name(submitted.named)
+        self.transport.flush()
         failpoints.reach("dispatch.written")
-        self._count(int(now), len(planned))
+        self._count(int(now), len(prepared))
         if refused:
             self._services.outcomes.answered(refused, self.spec.unknown_policy)
         if unsent:
@@ -370,7 +341,7 @@ class Dispatcher:
     def _unencodable(self, claimed: Claimed, exc: ValueError) -> Outcome:
         name = self.spec.name
         sparing.error("part.unencodable", name, channel=name, id=str(claimed.id), error=str(exc))
-        return Outcome(*_key(claimed), OutcomeKind.REFUSED, code="UNENCODABLE", cls="CHANNEL")
+        return Outcome(*claimed.key, OutcomeKind.REFUSED, code="UNENCODABLE", cls="CHANNEL")
 
     def _pump_at(self, when: float) -> None:
         """Pump again at that time, or before."""
@@ -392,60 +363,31 @@ class Dispatcher:
 
     # --- outcome -----------------------------------------------------------------------------------------------
 
-    def on_events(self, link: Link, events: list[Event]) -> None:
-        """``links.Traffic``: sort what a link says into outcomes, reports and messages."""
-        outcomes: list[Outcome] = []
-        taken = too_fast = 0
-        for event in events:
-            match event:
-                case (
-                    Answer(tag=Claimed() as tag, pdu=pdu, status=status)
-                    | Late(tag=Claimed() as tag, pdu=pdu, status=status)
-                ):
-                    self._answered_at = self._loop.time()
-                    self._written.pop(_key(tag), None)
-                    outcome = self._outcome(tag, pdu, status)
-                    if outcome.kind is OutcomeKind.DEFERRED:
-                        self._claims.deferred_in(outcome.delay)
-                    if outcome.cls == "FREQ_CARRIER":
-                        too_fast += 1
-                    else:
-                        taken += 1
-                    outcomes.append(outcome)
-                case Request():
-                    self._intake.take(link, event)
-                case Expired(tag=Claimed() as tag):
-                    outcomes.append(self._unknown(tag, "ANSWER_TIMEOUT"))
-                case Closed(why=why, lost=lost) if lost:
-                    log.warning("link.lost_window", channel=self.spec.name, parts=len(lost), why=why)
-                    outcomes += [self._unknown(tag, "LINK_LOST") for tag in lost if isinstance(tag, Claimed)]
-                case _:
-                    pass
-        if taken or too_fast:
-            self.pacer.answered(time.monotonic(), taken, too_fast)
-        if outcomes:
-            failpoints.reach("answer.read")
-            self._services.outcomes.answered(outcomes, self.spec.unknown_policy)
-            self._pump()
+    def on_answers(self, outcomes: list[Outcome]) -> None:
+        """``transport.Traffic``: the carrier has answered."""
+        self._answered_at = self._loop.time()
+        too_fast = 0
+        for outcome in outcomes:
+            if outcome.kind is OutcomeKind.DEFERRED:
+                self._claims.deferred_in(outcome.delay)
+            if outcome.cls == "FREQ_CARRIER":
+                too_fast += 1
+        self.pacer.answered(time.monotonic(), len(outcomes) - too_fast, too_fast)
+        self._deliver(outcomes)
 
-    def _outcome(self, claimed: Claimed, answer: Pdu, status: int) -> Outcome:
-        try:
-            return self._mapping.outcome(claimed, answer, status)
-        except Exception:  # what cannot be understood is not known; its neighbours must not suffer
-            sparing.error(
-                "answer.unreadable", self.spec.name,
-                channel=self.spec.name, id=str(claimed.id), answer=type(answer).__name__, exc_info=True,
-            )  # fmt: skip
-            return self._unknown(claimed, "ANSWER_UNREADABLE")
+    def on_lost(self, outcomes: list[Outcome]) -> None:
+        """``transport.Traffic``: there will be no answer."""
+        self._deliver(outcomes)
 
-    def _unknown(self, claimed: Claimed, why: str) -> Outcome:
-        carrier_id = self._written.pop(_key(claimed), "")
-        return Outcome(*_key(claimed), OutcomeKind.UNKNOWN, carrier_id=carrier_id, code=why)
+    def _deliver(self, outcomes: list[Outcome]) -> None:
+        failpoints.reach("answer.read")
+        self._services.outcomes.answered(outcomes, self.spec.unknown_policy)
+        self._pump()
 
-
-def _key(claimed: Claimed) -> Key:
-    return claimed.id, claimed.part, claimed.attempt
+    def on_incoming(self, incoming: Report | Inbound, source: Source) -> asyncio.Future[Any]:
+        """``transport.Traffic``: a report, or a message from a phone."""
+        return self._intake.take(incoming, source)
 
 
 def _unsent(claimed: Claimed) -> Outcome:
-    return Outcome(*_key(claimed), OutcomeKind.UNSENT)
+    return Outcome(*claimed.key, OutcomeKind.UNSENT)

@@ -162,10 +162,11 @@ class ChannelManager:
                 return channel
         raise Invalid("NOT_FOUND")
 
-    async def probe(self, name: str, to: str) -> int:
-        """Send a probe through a channel that runs here; its id."""
+    async def probe(self, name: str, to: str) -> tuple[int, int]:
+        """Send a probe through a channel that runs here: (channel id, message id)."""
+        channel = self.channel(name)
         await self._probing.follow()
-        return await self._probing.send(self.channel(name), to)
+        return channel.spec.id, await self._probing.send(channel, to)
 
     # --- configuration and leases ------------------------------------------------------------------------------
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid
-from smsgw.protocols.smpp.ids import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Profile:
     dest_ton: int = 1
     dest_npi: int = 1
     system_type: str = ""
-    receipt_id: Mode = "text"
+    receipt_id: Literal["text", "hex-dec", "dec-hex", "hex", "dec"] = "text"
     """Spelling of message ids in answer and receipt (SMPP): text, hex-dec, dec-hex, hex, dec."""
     message_reference: bool = False
     """SMPP: send user_message_reference; a receipt that repeats it finds its part though the answer was lost."""

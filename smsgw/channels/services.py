@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from smsgw.channels.listener import Listeners, Numberings
 from smsgw.channels.pool_shares import PoolShares
+from smsgw.channels.wire.listener import Listeners, Numberings
 from smsgw.core.ids import IdSource
 from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.heartbeat import Cluster

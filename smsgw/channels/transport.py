@@ -1,51 +1,150 @@
-"""Connecting to a carrier: plain or over TLS, from a chosen address."""
+"""The transport of a channel: how parts reach a carrier, and how its answers, reports and replies come back.
+
+A channel claims, paces and records; its transport knows the carrier's language, and nothing of the database. A part
+goes through it in two steps, so that the journal can stand between them: ``prepare`` makes the request, ``submit`` puts
+it in the window, and no octet is written before ``flush``.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import ssl
-from typing import Any
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
 
-from smsgw.net.connection import Link
+from smsgw.core.model import ChannelSpec, Claimed, Inbound, Outcome, Report
+from smsgw.store.engine.journal import Key
 
-TLS_SHUTDOWN = 2.0
-"""Seconds for the last words of TLS; asyncio would wait half a minute for a peer that is gone."""
-
-
-def tls_context(ca: str, *, insecure: bool) -> ssl.SSLContext:
-    """Trust in the authorities of the file ``ca``, or of the system. Reads files.
-
-    OSError, with the file's name, when it cannot be read or is no certificate.
-    """
-    try:
-        context = ssl.create_default_context(cafile=ca or None)
-    except OSError as exc:
-        raise OSError(f"tls_ca {ca}: {exc.strerror or exc}") from exc
-    if insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+Request: TypeAlias = Any
+"""A part in the carrier's language: made and read by the transport alone."""
 
 
-async def open_link(
-    link: Link, host: str, port: int, *, source: str = "", tls: ssl.SSLContext | None = None, name: str = ""
-) -> None:
-    """Connect. ``source`` is the local address; with ``tls`` the certificate must be for ``name`` or the host.
+@dataclass(slots=True)
+class Submitted:
+    """What became of a batch that was handed over, where it is not simply on its way."""
 
-    OSError when there is no connection; what is wrong with a certificate is in its text. The caller limits the time.
-    """
-    how: dict[str, Any] = {}
-    if source:
-        how["local_addr"] = (source, 0)
-    if tls is not None:
-        how |= {"ssl": tls, "server_hostname": name or host, "ssl_shutdown_timeout": TLS_SHUTDOWN}
-    try:
-        await asyncio.get_running_loop().create_connection(lambda: link, host, port, **how)
-    except ssl.SSLCertVerificationError as exc:
-        raise OSError(f"TLS: the carrier's certificate is refused: {exc.verify_message}") from exc
-    except ssl.SSLError as exc:
-        raise OSError(f"TLS: {exc.reason or exc}") from exc
-    except OSError as exc:
-        if source:  # the event loop does not say which address could not be had
-            raise OSError(f"from {source}: {exc}") from exc
-        raise
+    named: list[tuple[Key, str]] = field(default_factory=list)
+    """Parts whose id at the carrier is ours to make: it is known before they are written."""
+    refused: list[tuple[Claimed, ValueError]] = field(default_factory=list)
+    """Parts that the carrier's language cannot express after all."""
+    unsent: list[Claimed] = field(default_factory=list)
+    """Parts of which no octet will be written: the connection has ended in the middle of the batch."""
+
+
+class Source(Protocol):
+    """Where something came from: a connection that can be left unread."""
+
+    closed: asyncio.Future[str]
+    """Done when it is gone."""
+
+    def pause_reading(self) -> None:
+        """Leave with the carrier what it sends until ``resume_reading``."""
+
+    def resume_reading(self) -> None:
+        """Read on."""
+
+
+class Traffic(Protocol):
+    """The channel, as its transport sees it. None of it may raise."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to submit."""
+
+    def on_answers(self, outcomes: list[Outcome]) -> None:
+        """The carrier has answered these submits, for the first time or after all."""
+
+    def on_lost(self, outcomes: list[Outcome]) -> None:
+        """These submits have no answer and may have arrived: UNKNOWN, each with its reason."""
+
+    def on_incoming(self, incoming: Report | Inbound, source: Source) -> asyncio.Future[Any]:
+        """A report, or a message from a phone; done when it is durable: only then may the carrier be answered."""
+
+    def on_change(self) -> None:
+        """It has become reachable, or is not any more."""
+
+    def on_room(self) -> None:
+        """A connection takes octets again."""
+
+
+class Transport(Protocol):
+    """One account at a carrier: runs from ``start`` to ``abort``."""
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to connect."""
+
+    async def close(self, why: str) -> list[asyncio.Future[Any]]:
+        """Log out after the outstanding answers; done when the connections are gone."""
+
+    async def abort(self, why: str) -> None:
+        """Close at once what is still open."""
+
+    def change(self, spec: ChannelSpec) -> None:
+        """Follow a change of window."""
+
+    def record(self, *, seconds: float, max_bytes: int) -> AsyncGenerator[bytes, None]:
+        """All that passes, masked, as the lines of a file. ``STATE_CONFLICT`` while another one runs."""
+
+    # --- room --------------------------------------------------------------------------------------------------
+
+    @property
+    def room(self) -> int:
+        """Parts that can be submitted at once."""
+
+    @property
+    def window(self) -> int:
+        """Parts that may be without an answer over what is open now; 0 while nothing can be sent."""
+
+    @property
+    def window_used(self) -> int:
+        """How many of these places are taken."""
+
+    @property
+    def outstanding(self) -> int:
+        """Submits without an answer, those over connections that are being closed included."""
+
+    def call(self) -> None:
+        """There is more to submit than there is room for: open what is asleep."""
+
+    # --- submit ------------------------------------------------------------------------------------------------
+
+    def prepare(self, claimed: Claimed) -> Request:
+        """The part in the carrier's language. Raises ``ValueError`` when it cannot be expressed."""
+
+    def submit(self, prepared: Sequence[tuple[Claimed, Request]], now: float) -> Submitted:
+        """Put them in the window, of which there is ``room`` for all. ``now`` is the loop's time."""
+
+    def flush(self) -> None:
+        """Write what was submitted."""
+
+    # --- how it is ---------------------------------------------------------------------------------------------
+
+    @property
+    def reachable(self) -> int:
+        """Connections that are logged in or would be as soon as there is something to send."""
+
+    @property
+    def asleep(self) -> int:
+        """Those of them that are closed because there is nothing to send."""
+
+    @property
+    def bound(self) -> int:
+        """Connections that are logged in for both directions."""
+
+    @property
+    def unbound_since(self) -> float | None:
+        """Since when nothing can be sent, on the loop's clock; None while it can, or could on demand."""
+
+    @property
+    def last_bound_at(self) -> float | None:
+        """When it was last logged in for sending; None: never."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether the carrier has refused the last login."""
+
+    @property
+    def last_error(self) -> str:
+        """What is wrong, or was at last; empty after a login."""

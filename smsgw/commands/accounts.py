@@ -15,7 +15,6 @@ from smsgw.commands.account import account_id
 from smsgw.commands.base import (
     Context,
     Failed,
-    actor,
     json_option,
     pass_context,
     print_json,
@@ -24,11 +23,14 @@ from smsgw.commands.base import (
     run_async,
     say,
 )
+from smsgw.core.actor import EVERYTHING
 from smsgw.core.audit import Report
+from smsgw.core.errors import Refused
+from smsgw.core.numbers import mask
 from smsgw.platform.accounts import reconciliation
 from smsgw.platform.audit import service as auditing
-from smsgw.store import staff
-from smsgw.store.records import audit as records
+from smsgw.platform.org import queries
+from smsgw.platform.org import service as org
 
 
 @click.group()
@@ -38,7 +40,10 @@ def user() -> None:
 
 @user.command("add")
 @click.argument("login")
-@click.option("--role", default="operator", show_default=True, help="super, admin, operator, ops, auditor, …")
+@click.option(
+    "--role", "roles", multiple=True, default=("operator",), show_default=True,
+    help="super, admin, operator, ops, auditor, …; several with several options.",
+)
 @click.option("--name", default="", help="Name of the person.")
 @click.option("--account", "account_names", multiple=True, help="Sending account the person may see.")
 @click.option(
@@ -50,7 +55,7 @@ def user() -> None:
 async def user_add(
     ctx: Context,
     login: str,
-    role: str,
+    roles: tuple[str, ...],
     name: str,
     account_names: tuple[str, ...],
     password_file: str | None,
@@ -60,16 +65,8 @@ async def user_add(
     password = _one_time(password_file, login, name)
     async with ctx.database() as database:
         ids = [await account_id(database, account_name) for account_name in account_names]
-        await staff.add_staff(
-            database,
-            login,
-            name or login,
-            role,
-            await asyncio.to_thread(hash_password, password),
-            accounts=ids,
-            must_change=True,
-        )
-        await records.record(database, actor(), "staff.add", f"staff/{login}", after={"role": role})
+        hashed = await asyncio.to_thread(hash_password, password)
+        await org.add_person(ctx.change(database), login, name or login, roles, hashed, accounts=ids)
     _show_password(login, password, as_json, made=password_file is None)
 
 
@@ -84,15 +81,12 @@ async def user_add(
 async def user_reset(ctx: Context, login: str, password_file: str | None, as_json: bool) -> None:
     """Give a person a new one-time password, and end their sessions."""
     async with ctx.database() as database:
-        person = await staff.get_staff_by_login(database, login)
+        person = await queries.person(database, login)
         if person is None:
             raise Failed(f"no person {login}, or stopped (smsgwctl user start)")
         password = _one_time(password_file, login, person.name)
         hashed = await asyncio.to_thread(hash_password, password)
-        ended = await staff.set_password(database, person.id, hashed, must_change=True)
-        await records.record(
-            database, actor(), "staff.reset", f"staff/{login}", after={"sessions_ended": ended}
-        )
+        await org.reset_password(ctx.change(database), login, hashed)
     _show_password(login, password, as_json, made=password_file is None)
 
 
@@ -103,12 +97,17 @@ async def user_reset(ctx: Context, login: str, password_file: str | None, as_jso
 @run_async
 async def user_stop(ctx: Context, login: str, force: bool) -> None:
     """Let a person in no more; their sessions end at once."""
-    try:
-        await _set_status(ctx, login, stopped=True, force=force)
-    except staff.LastAdministrator as exc:
-        raise Failed(
-            f"{exc}: make another one first (smsgwctl user add --role super), or give --force"
-        ) from exc
+    async with ctx.database() as database:
+        try:
+            ended = await org.stop_person(ctx.change(database), login, force=force)
+        except Refused as exc:
+            if exc.code != "LAST_ADMINISTRATOR":
+                raise _unknown(exc, login) from exc
+            raise Failed(
+                f"{login} is the last administrator: make another one first (smsgwctl user add --role super), "
+                "or give --force"
+            ) from exc
+    say(f"{login} is stopped; {ended} session(s) ended")
 
 
 @user.command("start")
@@ -117,15 +116,16 @@ async def user_stop(ctx: Context, login: str, force: bool) -> None:
 @run_async
 async def user_start(ctx: Context, login: str) -> None:
     """Let a stopped person in again, with the password they had."""
-    await _set_status(ctx, login, stopped=False)
-
-
-async def _set_status(ctx: Context, login: str, *, stopped: bool, force: bool = False) -> None:
     async with ctx.database() as database:
-        ended = await staff.set_status(database, login, stopped=stopped, force=force, actor=actor().label)
-    if ended is None:
-        raise Failed(f"no person {login}")
-    say(f"{login} is {'stopped' if stopped else 'active'}; {ended} session(s) ended")
+        try:
+            ended = await org.start_person(ctx.change(database), login)
+        except Refused as exc:
+            raise _unknown(exc, login) from exc
+    say(f"{login} is active; {ended} session(s) ended")
+
+
+def _unknown(exc: Refused, login: str) -> Exception:
+    return Failed(f"no person {login}") if exc.code == "NOT_FOUND" else exc
 
 
 @user.command("list")
@@ -135,7 +135,8 @@ async def _set_status(ctx: Context, login: str, *, stopped: bool, force: bool = 
 async def user_list(ctx: Context, as_json: bool) -> None:
     """Everybody who may log in or might once."""
     async with ctx.database() as database:
-        lines = [dict(row) for row in await staff.list_staff(database)]
+        people = [dict(row) for row in await queries.people(database, EVERYTHING)]
+    lines = [p | {"role": ",".join(p["roles"]), "phone": mask(p["phone"])} for p in people]
     if as_json:
         print_json(lines)
     else:

@@ -27,13 +27,15 @@ from smsgw.node.build import Node
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
+from smsgw.platform.channels import queries as channel_queries
+from smsgw.platform.channels import service as channels
 from smsgw.platform.keys import service as keys
+from smsgw.platform.org import queries
+from smsgw.platform.org import service as org
 from smsgw.platform.policies import service as policies
 from smsgw.runtime import log
 from smsgw.runtime.config import Config, ConfigError, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig, load
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Rule
-from smsgw.store import staff
-from smsgw.store.config import channels
 from smsgw.store.engine.embedded import EmbeddedError
 from smsgw.store.engine.secrets import KeyFileError
 
@@ -173,13 +175,13 @@ class Demo:
 
     async def _channels(self, node: Node) -> None:
         """Make the channels, or point them at this run's carriers (their ports are free ones each time)."""
-        known = {spec.name: spec for spec in await channels.load_channels(node.database, node.sealer)}
+        known = {view.name: view for view in await channel_queries.channels(node.database)}
         for name, (protocol, _, carriers, access_code) in CARRIERS.items():
             place = {"host": "127.0.0.1", "port": self._carriers[name].port, "password": self._password}
             if name in known:
                 if known[name].port == place["port"]:
                     continue
-                await channels.set_channel(node.database, node.sealer, name, place, actor="demo")
+                await channels.edit(_change(node), node.sealer, name, place)
             else:
                 fields = place | {
                     "protocol": protocol,
@@ -188,16 +190,16 @@ class Demo:
                     "carriers": carriers,
                     "rate": 400,
                 }
-                await channels.add_channel(node.database, node.sealer, name, fields, actor="demo")
+                await channels.add(_change(node), node.sealer, name, fields)
 
     async def _admin(self, node: Node) -> str | None:
         """The password of the first administrator when it was made in this run."""
-        if await staff.get_staff_by_login(node.database, LOGIN) is not None:
+        if await queries.person(node.database, LOGIN) is not None:
             return None
         password = await asyncio.to_thread(one_time_password, LOGIN, "管理员")
-        await staff.add_staff(
-            node.database, LOGIN, "管理员", "super", await asyncio.to_thread(hash_password, password)
-        )
+        hashed = await asyncio.to_thread(hash_password, password)
+        change = Change(node.database, Actor.system("demo"))
+        await org.add_person(change, LOGIN, "管理员", ["super"], hashed, must_change=False)
         return password
 
     async def _all_bound(self, node: Node) -> None:

@@ -168,6 +168,11 @@ class Claimed:
     pool_id: int = 0
     account_id: int = 0
 
+    @property
+    def key(self) -> tuple[int, int, int]:
+        """(message id, part, attempt): what an outcome is about."""
+        return self.id, self.part, self.attempt
+
 
 class OutcomeKind(StrEnum):
     """What a channel can say about a part; nothing else comes back."""

@@ -14,10 +14,10 @@ from pathlib import Path
 from smsgw.admin.call import PortalContext
 from smsgw.api.bodies import Bodies
 from smsgw.api.context import ApiContext
-from smsgw.channels.listener import Listeners
 from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pool_shares import PoolShares
 from smsgw.channels.services import Services
+from smsgw.channels.wire.listener import Listeners
 from smsgw.core.guessing import Guesses
 from smsgw.core.ids import IdSource
 from smsgw.core.numbers import Segments
@@ -241,6 +241,7 @@ def build(ground: Ground) -> Node:
             channel_status=channels.status,
             secure_cookies=not is_loopback(settings.admin.listen or settings.http.listen),
             node=number,
+            ids=ids.next,
             sealer=ground.sealer,
             trusted_proxies=proxies,
             guesses=guesses,

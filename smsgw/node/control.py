@@ -19,7 +19,7 @@ import structlog
 from aiohttp import web
 
 from smsgw import __version__
-from smsgw.channels.recording import MAX_BYTES, MAX_SECONDS
+from smsgw.channels.wire.recording import MAX_BYTES, MAX_SECONDS
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, SmsgwError, http_status
 from smsgw.core.model import MessageType, Origin
@@ -27,9 +27,11 @@ from smsgw.core.report_ids import Spelling
 from smsgw.node import operators, task_control
 from smsgw.node.operators import ACTOR
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
-from smsgw.pipeline.outcomes import parking, resolving
+from smsgw.pipeline.outcomes import resolving
+from smsgw.platform.change import Change
+from smsgw.platform.channels import queries as channel_queries
+from smsgw.platform.channels import service as channel_service
 from smsgw.runtime.sparing import Sparing
-from smsgw.store.messages import report_ids
 from smsgw.store.records import audit
 from smsgw.web.listening import longest
 
@@ -43,6 +45,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 WRITE_TIMEOUT = 10.0
 """Seconds that the reader of a stream may take for a piece."""
+
 
 def _json(data: Any, status: int = 200) -> web.Response:
     return web.Response(body=msgspec.json.encode(data), status=status, content_type="application/json")
@@ -152,23 +155,19 @@ def application(node: Node) -> web.Application:
         body = await request.json()
         channel_id = None
         if body.get("channel"):
-            channel_id = await report_ids.channel_id_of(node.database, body["channel"])
+            channel_id = await channel_queries.id_of(node.database, body["channel"])
         if body.get("mode"):
             if channel_id is None:
                 raise Invalid("PARAM_INVALID", field="mode", reason="须同时指定通道")
-            await report_ids.set_spelling(
-                node.database, channel_id, Spelling(body["mode"]), actor=request[ACTOR].label
-            )
+            change = Change(node.database, request[ACTOR])
+            await channel_service.set_spelling(change, channel_id, Spelling(body["mode"]))
             await node.channels.follow_now()
         return _json({"matched": await node.outcomes.rematch(channel_id)})
 
     async def retry_facts(request: web.Request) -> web.Response:
         body = await request.json()
-        applied, refused = await parking.retry(node.database, node.outcomes, body.get("ids"))
-        await audit.record(
-            node.database, request[ACTOR], "fact.retry", "facts/parked",
-            after={"applied": applied, "refused": refused},
-        )  # fmt: skip
+        change = Change(node.database, request[ACTOR])
+        applied, refused = await channel_service.retry_facts(change, node.outcomes, body.get("ids"))
         return _json({"applied": applied, "refused": refused})
 
     async def record(request: web.Request) -> web.StreamResponse:
@@ -185,7 +184,9 @@ def application(node: Node) -> web.Application:
             response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
             await response.prepare(request)
             await response.write(first)
-            with contextlib.suppress(ConnectionError, TimeoutError):  # whoever asked has gone: the recording is over
+            with contextlib.suppress(
+                ConnectionError, TimeoutError
+            ):  # whoever asked has gone: the recording is over
                 async for piece in pieces:
                     if request.transport is None:
                         break
@@ -224,14 +225,11 @@ def application(node: Node) -> web.Application:
     app.router.add_post("/webhooks/test", test_webhook)
     app.router.add_post("/reports/rematch", rematch)
     app.router.add_post("/facts/retry", retry_facts)
+
     async def probe(request: web.Request) -> web.Response:
         body = await request.json()
-        channel = node.channels.channel(body["channel"])
-        message_id = await node.channels.probe(body["channel"], body["number"])
-        await audit.record(
-            node.database, request[ACTOR], "channel.probe", f"channel/{channel.spec.id}",
-            after={"message_id": str(message_id)},
-        )  # fmt: skip
+        change = Change(node.database, request[ACTOR])
+        message_id = await channel_service.probe(change, node.channels, body["channel"], body["number"])
         return _json({"message_id": str(message_id)})
 
     app.router.add_post("/channels/record", record)

@@ -28,7 +28,7 @@ from smsgw.api.context import Call
 from smsgw.api.decode import decode_body, decode_query
 from smsgw.api.routes import ROUTES
 from smsgw.channels import profiles
-from smsgw.channels.mapping import mapping_for
+from smsgw.channels.wire.mapping import mapping_for
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA
 from smsgw.core.model import ChannelSpec, Inbound, MessageType, Origin, Report

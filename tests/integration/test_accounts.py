@@ -12,13 +12,16 @@ import pytest_asyncio
 from api_server import Answer, Api, running
 from changes import by_test
 
+from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
+from smsgw.platform.change import Change
 from smsgw.platform.keys.model import NewKey
-from smsgw.store import staff
+from smsgw.platform.org import queries
+from smsgw.platform.org import service as org
 
 ONE = {"to": ["13800138000"], "content": "您的验证码是 1234"}
 
@@ -229,11 +232,12 @@ async def test_parts_cost_what_their_type_costs(tree: Tree) -> None:
 
 async def test_people_see_their_accounts_and_all_below(tree: Tree) -> None:
     db = tree.api.ctx.db
-    await staff.add_staff(db, "li", "李", "dept", "x", [tree.ids["sales"]])
-    person = await staff.get_staff_by_login(db, "li")
+    change = Change(db, Actor.operator("test"))
+    await org.add_person(change, "li", "李", ["dept"], "x", accounts=[tree.ids["sales"]])
+    person = await queries.person(db, "li")
     assert person is not None
-    assert person.accounts == tuple(sorted((tree.ids["sales"], tree.ids["shop"])))
+    assert person.scope.accounts == tuple(sorted((tree.ids["sales"], tree.ids["shop"])))
     await tree.set("shop", parent="care")
-    person = await staff.get_staff_by_login(db, "li")
+    person = await queries.person(db, "li")
     assert person is not None
-    assert person.accounts == (tree.ids["sales"],)
+    assert person.scope.accounts == (tree.ids["sales"],)

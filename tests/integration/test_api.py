@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 from api_server import BASE, Answer, Api, running
 from changes import by_test
+from following import follow
 from structlog.testing import capture_logs
 
 from smsgw.api.auth import Failures
@@ -29,7 +30,6 @@ from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.messages import queries
 from smsgw.platform.messages.model import MessageView
 from smsgw.runtime.aio import spawn
-from smsgw.store.messages import outcomes
 from smsgw.web import listening
 
 ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
@@ -692,7 +692,7 @@ async def deliver(api: Api, message_ids: list[str]) -> None:
             [int(i) for i in message_ids],
             int(PartState.DELIVERED),
         )
-        told = await outcomes.settle(connection, rows, api.ctx.ids)
+        told = await follow(connection, rows, api.ctx.ids)
     api.ctx.bell.ring(told, "report")
 
 

@@ -42,6 +42,8 @@ from smsgw.platform.keys.model import NewKey
 from smsgw.platform.lists import queries as list_queries
 from smsgw.platform.lists import service as lists
 from smsgw.platform.numbers import service as number_service
+from smsgw.platform.org import factors, queries
+from smsgw.platform.org import service as org
 from smsgw.platform.policies import service as policies
 from smsgw.platform.words import service as words
 from smsgw.runtime.aio import spawn
@@ -675,6 +677,61 @@ async def _(own: Own) -> Provoked:
     with pytest.raises(SmsgwError) as caught:
         await audience.add_audience(reader, own.id, "老客户")
     return Provoked(caught.value.detail, said=[(caught.value.code, str(caught.value))])
+
+
+async def of_people(own: Own, code: str, doing: Callable[[Change], Awaitable[Any]], *roles: str) -> Provoked:
+    """Of the portal alone: somebody with these roles tries something."""
+    machine = Change(own.api.ctx.db, Actor.operator("root"))
+    login = f"p{code.lower()}"
+    await org.add_person(machine, login, login, roles, "x")
+    person = await queries.person(own.api.ctx.db, login)
+    assert person is not None
+    with pytest.raises(SmsgwError) as caught:
+        await doing(Change(own.api.ctx.db, person.actor()))
+    return Provoked(caught.value.detail, said=[(caught.value.code, str(caught.value))])
+
+
+@case("GRANT_EXCEEDED")
+async def _(own: Own) -> Provoked:
+    code = "GRANT_EXCEEDED"
+    return await of_people(own, code, lambda c: org.add_person(c, "new", "", ["super"], "x"), "admin")
+
+
+@case("RIGHTS_OWN")
+async def _(own: Own) -> Provoked:
+    return await of_people(own, "RIGHTS_OWN", lambda c: org.grant(c, c.actor.name, ["dev"]), "admin")
+
+
+@case("PERSON_ABOVE")
+async def _(own: Own) -> Provoked:
+    await org.add_person(Change(own.api.ctx.db, Actor.operator("root")), "above", "", ["ops"], "x")
+    return await of_people(own, "PERSON_ABOVE", lambda c: org.reset_password(c, "above", "y"), "admin")
+
+
+@case("DUTIES_CONFLICT")
+async def _(own: Own) -> Provoked:
+    code = "DUTIES_CONFLICT"
+    return await of_people(own, code, lambda c: org.add_person(c, "two", "", ["sysadmin", "auditor"], "x"), "super")
+
+
+@case("LAST_ADMINISTRATOR")
+async def _(own: Own) -> Provoked:
+    await own.api.ctx.db.execute("UPDATE staff SET status = 'stopped'")
+
+    async def stop(change: Change) -> None:
+        await org.stop_person(Change(change.database, Actor.operator("root")), change.actor.name)
+
+    return await of_people(own, "LAST_ADMINISTRATOR", stop, "super")
+
+
+@case("ROLE_PROTECTED")
+async def _(own: Own) -> Provoked:
+    return await of_people(own, "ROLE_PROTECTED", lambda c: org.remove_role(c, "dev"), "super")
+
+
+@case("CODE_WRONG")
+async def _(own: Own) -> Provoked:
+    return await of_people(own, "CODE_WRONG", lambda c: factors.confirm_totp(c, own.api.sealer, "123456"))
 
 
 @case("STATE_CONFLICT")

@@ -17,7 +17,8 @@ import pytest_asyncio
 from portal_site import PASSWORD, Site, running
 
 from smsgw.admin.auth import Auth, Slowed
-from smsgw.store import staff
+from smsgw.platform.change import Change
+from smsgw.platform.org import queries
 from smsgw.store.engine.secrets import Sealer
 
 TOKEN = "A" * 32
@@ -186,13 +187,14 @@ async def test_guesses_at_the_present_password_with_a_stolen_session_are_slowed_
     site: Site, auth: Auth
 ) -> None:
     id_ = await site.add_staff("zhang", "admin")
-    person = await staff.get_staff_by_login(site.db, "zhang")
+    person = await queries.person(site.db, "zhang")
     assert person
     assert person.id == id_
-    said = [await auth.change_password(person, f"{WRONG}{n}", "Other-Horse-8", None) for n in range(8)]
+    change = Change(site.db, person.actor())
+    said = [await auth.change_password(change, person, f"{WRONG}{n}", "Other-Horse-8") for n in range(8)]
     assert said == ["当前密码不正确"] * 5 + ["尝试次数过多，请稍后再试"] * 3
     assert await auth.login("zhang", PASSWORD, "127.0.7.1"), "which does not keep the person out"
-    assert await auth.change_password(person, PASSWORD, "Password123!", None) is not None, "common"
+    assert await auth.change_password(change, person, PASSWORD, "Password123!") is not None, "common"
 
 
 async def test_new_passwords_are_judged_no_faster_than_a_person_thinks_of_them(
@@ -200,9 +202,10 @@ async def test_new_passwords_are_judged_no_faster_than_a_person_thinks_of_them(
 ) -> None:
     """Each costs up to a tenth of a second, which everybody else on the platform waits for."""
     await site.add_staff("zhang", "admin")
-    person = await staff.get_staff_by_login(site.db, "zhang")
+    person = await queries.person(site.db, "zhang")
     assert person
-    said = Counter([await auth.change_password(person, PASSWORD, f"Password{n}!", None) for n in range(40)])
+    change = Change(site.db, person.actor())
+    said = Counter([await auth.change_password(change, person, PASSWORD, f"Password{n}!") for n in range(40)])
     assert said["尝试次数过多，请稍后再试"] > 20
 
 

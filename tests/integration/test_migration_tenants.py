@@ -41,7 +41,8 @@ async def test_rights_that_were_used_are_kept(database: Database) -> None:
     )
     await webhooks.edit_setting(by_test(database, actor=made["way"]), shop, way="pull")
     (migration,) = (m for m in migrations() if m.number == 33)
-    await change(database.dsn, "ALTER TABLE account DROP COLUMN webhook_networks", migration.sql)
+    undo = ("DROP TRIGGER config_moved ON account", "ALTER TABLE account DROP COLUMN webhook_networks")
+    await change(database.dsn, *undo, migration.sql)
     found = {row["key_id"]: set(row["scopes"]) for row in await database.fetch("SELECT * FROM api_key")}
     assert {name: "webhook" in found[id_] for name, id_ in made.items()} == {
         "pushed": True, "way": True, "read": False, "sends": False,

@@ -27,11 +27,13 @@ from smsgw.platform.accounts import extensions
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.alarms import service as alarm_service
+from smsgw.platform.channels import service as channels
 from smsgw.platform.lists import queries as list_queries
 from smsgw.platform.lists import service as list_service
+from smsgw.platform.routing import service as routing
 from smsgw.platform.settings import service as settings_service
 from smsgw.runtime import aio
-from smsgw.store.config import blocklist, codes, numbers, settings
+from smsgw.store.config import blocklist, codes, settings
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import complaints
 from smsgw.store.records import alarms, audit, audit_chain
@@ -72,9 +74,9 @@ async def test_the_audit_log_has_no_whole_number(database: Database) -> None:
     await list_service.block(by_test(database), [PHONE, "447700900123"], ALL, MANUAL, told)
     await list_service.unblock(by_test(database), PHONE, None, reason=told)
     await list_service.unblock(by_test(database), "447700900123", None, reason="")
-    await numbers.put_overrides(database, [("13800138000", "CMCC", "")], actor="t")
-    await numbers.remove_override(database, "13800138000", actor="t")
-    await numbers.remove_override(database, "1380013", actor="t")
+    await routing.import_overrides(by_test(database), [("13800138000", "CMCC", "")])
+    await routing.remove_override(by_test(database), "13800138000")
+    await routing.remove_override(by_test(database), "1380013")
     await audit.record(database, "t", "x", "x/1", after={"n": [8613800138000], "id": 288230376151711744})
     rows = await database.fetch("SELECT object, before, after FROM audit ORDER BY id")
     assert [row["object"] for row in rows] == [
@@ -367,7 +369,7 @@ async def test_a_move_keeps_the_number_before(database: Database) -> None:
     channel_id = await channel(database)
     one = await accounts.add(by_test(database), "one", extend_code="55")
     await accounts.add(by_test(database), "two", extend_code="66")
-    assert await codes.move_channel(database, "a", "1070", actor="t") == "1069"
+    assert await channels.move_access_code(by_test(database), "a", "1070") == "1069"
     assert await accounts.move_extension(by_test(database), one, "", "56") == "55"
     assert await accounts.move_extension(by_test(database), one, "店", "88") == "56"
     assert await accounts.move_extension(by_test(database), one, "店", "89") == "88"
@@ -392,7 +394,7 @@ async def test_a_move_keeps_the_number_before(database: Database) -> None:
 
 async def test_moves_that_make_no_sense(database: Database) -> None:
     with refused("NOT_FOUND"):
-        await codes.move_channel(database, "nowhere", "1070", actor="t")
+        await channels.move_access_code(by_test(database), "nowhere", "1070")
     with refused("NOT_FOUND"):
         await accounts.move_extension(by_test(database), 0, "", "1")
     with refused("EXTEND_CODE_INVALID"):

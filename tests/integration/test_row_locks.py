@@ -14,15 +14,17 @@ from changes import by_test
 from ledger import BALANCE, NODE, Ledger, carrier_id
 from receiver import LOOPBACK
 
+from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.model import Claimed, OutcomeKind, Report
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.cancellation import Cancelling
+from smsgw.platform.change import Change
 from smsgw.platform.keys import service as keys
+from smsgw.platform.org import service as org
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
 from smsgw.runtime import aio
-from smsgw.store import staff
 from smsgw.store.engine.database import Database, connect
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import task_parts
@@ -68,7 +70,7 @@ async def test_a_message_that_is_just_being_claimed_is_not_cancelled(
 
     async def ours() -> str:
         with pytest.raises(Invalid) as caught:
-            await cancelling.message(message_id, accounts=None, actor="t")
+            await cancelling.message(message_id, Actor.system("t"))
         return caught.value.code
 
     claim = other.execute
@@ -157,12 +159,14 @@ async def test_what_two_nodes_accept_for_an_account_stays_within_its_limits(
 async def test_of_two_administrators_who_stop_each_other_one_is_left(
     ledger: Ledger, other: asyncpg.Connection
 ) -> None:
+    change = Change(ledger.database, Actor.operator("one"))
     for login in ("one", "two"):
-        await staff.add_staff(ledger.database, login, login, "sysadmin", "x")
+        await org.add_person(change, login, login, ["sysadmin"], "x")
 
     async def ours() -> None:
-        with pytest.raises(staff.LastAdministrator):
-            await staff.set_status(ledger.database, "two", stopped=True, force=False, actor="one")
+        with pytest.raises(Refused) as refused:
+            await org.stop_person(change, "two")
+        assert refused.value.code == "LAST_ADMINISTRATOR"
 
     await beside(
         other, lambda: other.execute("UPDATE staff SET status = 'stopped' WHERE login = 'one'"), ours

@@ -1,12 +1,13 @@
 """Every function that changes something is found, and held to its permission and to its entry in the audit log.
 
-What is found: in the modules ``smsgw.platform.*.service``, each function (and method) whose first parameter is
+What is found: in all modules of ``smsgw.platform``, each function (and method) whose first parameter is
 ``change: Change``. Each has an example here; one without fails.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import base64
+import importlib
 import inspect
 import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -20,15 +21,20 @@ import pytest_asyncio
 from changes import by_test
 
 import smsgw.platform
-from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope
+from smsgw.core import totp
+from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope, ScopeKind
 from smsgw.core.audit import Report
 from smsgw.core.blocklist import Scope as BlockScope
+from smsgw.core.code_book import Source
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import IdSource
 from smsgw.core.keywords import Action, Word
+from smsgw.core.model import MessageType
 from smsgw.core.number_state import NumberState
 from smsgw.core.permissions import ALL, Permission
 from smsgw.core.policy import Listed
+from smsgw.core.report_ids import Spelling
+from smsgw.core.retry import Fault, How, Rule
 from smsgw.core.states import PartState
 from smsgw.core.templates import Registration, Review
 from smsgw.core.url_filings import Filing
@@ -40,6 +46,8 @@ from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.audit import service as auditing
 from smsgw.platform.change import Change, Unrecorded
+from smsgw.platform.channels import queries as channel_queries
+from smsgw.platform.channels import service as channels
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN, TEMPLATE
 from smsgw.platform.keys import queries as key_queries
@@ -47,9 +55,12 @@ from smsgw.platform.keys import service as keys
 from smsgw.platform.lists import service as lists
 from smsgw.platform.messages import service as messages
 from smsgw.platform.numbers import service as numbers
+from smsgw.platform.org import factors, queries, sessions
+from smsgw.platform.org import service as org
 from smsgw.platform.partners import queries as partner_queries
 from smsgw.platform.partners import service as partners
 from smsgw.platform.policies import service as policies
+from smsgw.platform.routing import service as routing
 from smsgw.platform.settings import service as settings
 from smsgw.platform.url_filings import service as url_filings
 from smsgw.platform.webhooks import service as webhooks
@@ -76,6 +87,8 @@ class World:
     account_id: int
     sealer: Sealer
     ids: Callable[[], int]
+    able: Actor
+    """Somebody in the portal who may do everything."""
     change: Change = field(init=False)
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -102,7 +115,12 @@ async def world(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     database = Database(await postgres.make("changes", postgres.template))
     await database.open()
     account_id = await accounts.add(by_test(database), "own")
-    yield World(database, account_id, sealer, count(1 << 40).__next__)
+    await org.add_person(
+        Change(database, Actor.system("test")), "able", "", ["super"], "x", must_change=False
+    )
+    able = await queries.person(database, "able")
+    assert able is not None
+    yield World(database, account_id, sealer, count(1 << 40).__next__, able.actor("192.0.2.7"))
     await database.close()
     await postgres.drop("changes")
 
@@ -128,11 +146,8 @@ def example(function: Callable[..., Any], action: str) -> Callable[[Example], Ex
 def changing() -> dict[str, Callable[..., Any]]:
     """Every function that takes a change, by its full name."""
     found = {}
-    for package in pkgutil.iter_modules(smsgw.platform.__path__, "smsgw.platform."):
-        name = f"{package.name}.service"
-        if not package.ispkg or importlib.util.find_spec(name) is None:
-            continue
-        module = importlib.import_module(name)
+    for found_module in pkgutil.walk_packages(smsgw.platform.__path__, "smsgw.platform."):
+        module = importlib.import_module(found_module.name)
         own = [v for v in vars(module).values() if getattr(v, "__module__", "") == module.__name__]
         methods = [m for v in own if inspect.isclass(v) for m in vars(v).values() if inspect.isfunction(m)]
         for function in (*filter(inspect.isfunction, own), *methods):
@@ -151,7 +166,7 @@ async def test_a_change_is_permitted_and_recorded(world: World, name: str) -> No
     assert CHANGING[name] in EXAMPLES, "no example"
     action, run = EXAMPLES[CHANGING[name]]
 
-    stranger = Actor(ActorKind.PERSON, "stranger", 1, frozenset(), EVERYTHING)
+    stranger = Actor(ActorKind.PERSON, "stranger", world.able.id, frozenset(), EVERYTHING)
     with pytest.raises(SmsgwError) as refused:
         await run(world, world.by(stranger))
     assert refused.value.code == "PERMISSION_DENIED"
@@ -159,15 +174,11 @@ async def test_a_change_is_permitted_and_recorded(world: World, name: str) -> No
     before = await world.entries()
     assert all(actor != "stranger" for actor, _ in before)
 
-    able = Actor(ActorKind.PERSON, f"able-{name}", 2, ALL, EVERYTHING, "192.0.2.7")
-    await run(world, world.by(able))
-    after = await world.entries()
-    assert (able.label, action) in after[len(before) :], (needed, after[len(before) :])
-    (address,) = {
-        row["ip"]
-        for row in await world.database.fetch("SELECT host(ip) AS ip FROM audit WHERE actor = $1", able.label)
-    }
-    assert address == "192.0.2.7"
+    await run(world, world.by(world.able))
+    new = (await world.entries())[len(before) :]
+    assert ("able", action) in new, (needed, new)
+    rows = await world.database.fetch("SELECT DISTINCT host(ip) AS ip FROM audit WHERE actor = 'able'")
+    assert [row["ip"] for row in rows] == ["192.0.2.7"]
 
 
 async def test_no_example_is_of_another_time() -> None:
@@ -483,6 +494,196 @@ async def _(world: World, change: Change) -> None:
     await audience.change_members(change, world.account_id, made.id, add=[NUMBER], take=[])
 
 
+async def person(world: World, *roles: str) -> str:
+    """Somebody new, by the login."""
+    login = world.name()
+    await org.add_person(world.change, login, login, roles, "x")
+    return login
+
+
+async def own(world: World) -> int:
+    """The id of a session of the person who acts."""
+    able = await queries.person(world.database, "able")
+    assert able is not None
+    await sessions.open_session(world.database, able, world.name().encode(), "c", None)
+    return (await queries.sessions(world.database, "able"))[0].id
+
+
+async def department(world: World) -> int:
+    return await org.add_department(world.change, world.name())
+
+
+async def role(world: World) -> str:
+    code = world.name()
+    await org.add_role(world.change, code, code, {Permission.HOME_VIEW}, ScopeKind.ALL)
+    return code
+
+
+@example(org.add_person, "staff.add")
+async def _(world: World, change: Change) -> None:
+    await org.add_person(change, world.name(), "", ["operator"], "x")
+
+
+@example(org.set_person, "staff.set")
+async def _(world: World, change: Change) -> None:
+    await org.set_person(change, await person(world), {"phone": NUMBER, "accounts": [world.account_id]})
+
+
+@example(org.set_contact, "staff.contact")
+async def _(world: World, change: Change) -> None:
+    await org.set_contact(change, {"email": "able@example.com", "phone": NUMBER})
+
+
+@example(org.stop_person, "staff.stop")
+async def _(world: World, change: Change) -> None:
+    await org.stop_person(change, await person(world))
+
+
+@example(org.start_person, "staff.start")
+async def _(world: World, change: Change) -> None:
+    await org.start_person(change, await person(world))
+
+
+@example(org.remove_person, "staff.remove")
+async def _(world: World, change: Change) -> None:
+    await org.remove_person(change, await person(world))
+
+
+@example(org.grant, "staff.grant")
+async def _(world: World, change: Change) -> None:
+    await org.grant(change, await person(world), ["operator", "reviewer"])
+
+
+@example(org.set_permissions, "staff.permissions")
+async def _(world: World, change: Change) -> None:
+    await org.set_permissions(change, await person(world), allowed=[Permission.MESSAGE_EXPORT], withheld=[])
+
+
+@example(org.add_role, "role.add")
+async def _(world: World, change: Change) -> None:
+    await org.add_role(change, world.name(), "角色", {Permission.HOME_VIEW}, ScopeKind.OWN)
+
+
+@example(org.copy_role, "role.copy")
+async def _(world: World, change: Change) -> None:
+    await org.copy_role(change, "operator", world.name(), "操作员(副本)")
+
+
+@example(org.set_role, "role.set")
+async def _(world: World, change: Change) -> None:
+    some = {Permission.HOME_VIEW, Permission.MESSAGE_VIEW}
+    await org.set_role(change, await role(world), name="角色", permissions=some, scope=ScopeKind.OWN)
+
+
+@example(org.remove_role, "role.remove")
+async def _(world: World, change: Change) -> None:
+    await org.remove_role(change, await role(world))
+
+
+@example(org.reset_password, "staff.reset")
+async def _(world: World, change: Change) -> None:
+    await org.reset_password(change, await person(world), "y")
+
+
+@example(org.change_password, "password.change")
+async def _(world: World, change: Change) -> None:
+    await org.change_password(change, world.name())
+
+
+@example(org.set_password_policy, "password.policy")
+async def _(world: World, change: Change) -> None:
+    await org.set_password_policy(change, history=5, days=90)
+
+
+@example(org.end_session, "session.end")
+async def _(world: World, change: Change) -> None:
+    await org.end_session(change, await own(world))
+
+
+@example(org.add_department, "department.add")
+async def _(world: World, change: Change) -> None:
+    await org.add_department(change, world.name())
+
+
+@example(org.set_department, "department.set")
+async def _(world: World, change: Change) -> None:
+    id_, manager = await department(world), await person(world)
+    await org.set_department(change, id_, name=world.name(), manager=manager, month_quota=1000)
+
+
+@example(org.move_department, "department.move")
+async def _(world: World, change: Change) -> None:
+    await org.move_department(change, await department(world), await department(world))
+
+
+@example(org.remove_department, "department.remove")
+async def _(world: World, change: Change) -> None:
+    await org.remove_department(change, await department(world))
+
+
+@example(org.place_account, "account.department")
+async def _(world: World, change: Change) -> None:
+    await org.place_account(change, world.account_id, await department(world))
+
+
+async def without_app(world: World) -> None:
+    await world.database.execute("DELETE FROM staff_totp")
+
+
+async def code(world: World, change: Change) -> str:
+    """What the app shows that the person has just begun to bind."""
+    await without_app(world)
+    secret = await factors.begin_totp(world.by(world.able), world.sealer)
+    return totp.code_at(base64.b32decode(secret), int(clock.time()) // totp.STEP)
+
+
+@example(factors.begin_totp, "factor.begin")
+async def _(world: World, change: Change) -> None:
+    await without_app(world)
+    await factors.begin_totp(change, world.sealer)
+
+
+@example(factors.confirm_totp, "factor.add")
+async def _(world: World, change: Change) -> None:
+    await factors.confirm_totp(change, world.sealer, await code(world, change))
+
+
+@example(factors.remove_totp, "factor.remove")
+async def _(world: World, change: Change) -> None:
+    await code(world, change)
+    await factors.remove_totp(change)
+
+
+@example(factors.make_recovery_codes, "factor.add")
+async def _(world: World, change: Change) -> None:
+    await factors.make_recovery_codes(change)
+
+
+@example(factors.add_passkey, "factor.add")
+async def _(world: World, change: Change) -> None:
+    await factors.add_passkey(change, world.name().encode(), b"key", 0, "笔记本")
+
+
+@example(factors.remove_passkey, "factor.remove")
+async def _(world: World, change: Change) -> None:
+    id_ = world.name().encode()
+    await factors.add_passkey(world.by(world.able), id_, b"key", 0, "笔记本")
+    await factors.remove_passkey(change, id_)
+
+
+@example(factors.verify_phone, "factor.add")
+async def _(world: World, change: Change) -> None:
+    await org.set_contact(world.by(world.able), {"phone": NUMBER})
+    await world.database.execute("DELETE FROM staff_sms_code")
+    _, sent = await factors.new_sms_code(world.database, world.sealer, world.able.id, "phone")
+    await factors.verify_phone(change, world.sealer, sent)
+
+
+@example(factors.reset_factors, "factor.reset")
+async def _(world: World, change: Change) -> None:
+    await factors.reset_factors(change, await person(world))
+
+
 # --- accounts --------------------------------------------------------------------------------------------------------
 
 
@@ -674,3 +875,122 @@ async def test_a_login_of_an_account_out_of_scope_is_not_found(world: World) -> 
         line["user"] for line in await partner_queries.partners(world.database, [world.account_id])
     ]
     assert await partner_queries.partners(world.database, [1 << 50]) == []
+
+
+# --- channels --------------------------------------------------------------------------------------------------------
+
+CHANNEL = {
+    "protocol": "smpp34", "host": "127.0.0.1", "port": 2775, "username": "u", "password": "secret",
+    "access_code": "1069", "profile": {"peer_password": "other"},
+}  # fmt: skip
+
+
+async def channel(world: World, change: Change) -> str:
+    name = world.name()
+    await channels.add(change, world.sealer, name, CHANNEL)
+    return name
+
+
+@example(channels.add, "channel.add")
+async def _(world: World, change: Change) -> None:
+    await channel(world, change)
+
+
+@example(channels.edit, "channel.set")
+async def _(world: World, change: Change) -> None:
+    await channels.edit(change, world.sealer, await channel(world, world.change), {"rate": 7})
+
+
+@example(channels.remove, "channel.remove")
+async def _(world: World, change: Change) -> None:
+    await channels.remove(change, await channel(world, world.change))
+
+
+@example(channels.move_access_code, "access_code.move")
+async def _(world: World, change: Change) -> None:
+    await channels.move_access_code(change, await channel(world, world.change), "1070")
+
+
+@example(channels.set_spelling, "report.spelling")
+async def _(world: World, change: Change) -> None:
+    channel_id = await channel_queries.id_of(world.database, await channel(world, world.change))
+    await channels.set_spelling(change, channel_id, Spelling.HEX_DEC)
+
+
+@example(channels.probe, "channel.probe")
+async def _(world: World, change: Change) -> None:
+    class Here:
+        async def probe(self, name: str, to: str) -> tuple[int, int]:
+            return 1, 2
+
+    assert await channels.probe(change, Here(), "a", NUMBER) == 2
+
+
+@example(channels.retry_facts, "fact.retry")
+async def _(world: World, change: Change) -> None:
+    nothing: Any = None  # nobody is told anything: nothing lies aside
+    assert await channels.retry_facts(change, nothing) == (0, 0)
+
+
+async def test_passwords_of_channels_are_not_shown(world: World) -> None:
+    (shown,) = await channel_queries.channels(world.database, await channel(world, world.change))
+    assert shown.profile == {"peer_password": "***"}
+    assert "secret" not in repr(shown)
+
+
+# --- routing ---------------------------------------------------------------------------------------------------------
+
+TABLE: dict[str, list[Any]] = {"pool": [], "rule": []}
+CELL = (Fault.NETWORK, MessageType.OTP)
+
+
+@example(routing.publish, "route.publish")
+async def _(world: World, change: Change) -> None:
+    await routing.publish(change, TABLE, "")
+
+
+@example(routing.rollback, "route.publish")
+async def _(world: World, change: Change) -> None:
+    await routing.rollback(change, await routing.publish(world.change, TABLE, ""))
+
+
+@example(routing.move, "route.publish")
+async def _(world: World, change: Change) -> None:
+    await routing.move(change, "account", "own", await channel(world, world.change), "")
+
+
+@example(routing.set_rule, "retry.set")
+async def _(world: World, change: Change) -> None:
+    await routing.set_rule(change, *CELL, Rule(How.NEVER, 1, 0, 0, 0))
+
+
+@example(routing.reset_rules, "retry.reset")
+async def _(world: World, change: Change) -> None:
+    await routing.reset_rules(change, *CELL)
+
+
+@example(routing.set_code, "code.set")
+async def _(world: World, change: Change) -> None:
+    await routing.set_code(change, None, Source.REPORT, "XX:9", "NETWORK", Fault.NETWORK)
+
+
+@example(routing.remove_code, "code.remove")
+async def _(world: World, change: Change) -> None:
+    await routing.remove_code(change, None, Source.REPORT, "XX:9")
+
+
+@example(routing.import_overrides, "number.import")
+async def _(world: World, change: Change) -> None:
+    await routing.import_overrides(change, [("1709999", "CMCC", "")])
+
+
+@example(routing.remove_override, "number.remove")
+async def _(world: World, change: Change) -> None:
+    await routing.remove_override(change, "1709999")
+
+
+async def test_an_account_out_of_scope_is_given_to_no_channel(world: World) -> None:
+    elsewhere = world.by(Actor(ActorKind.PERSON, "elsewhere", 3, ALL, Scope((1 << 50,))))
+    with pytest.raises(SmsgwError) as refused:
+        await routing.move(elsewhere, "account", "own", await channel(world, world.change), "")
+    assert refused.value.code == "NOT_FOUND"

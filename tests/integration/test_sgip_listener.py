@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from smsgw.channels import profiles
-from smsgw.channels.listener import Listeners, ListenerTaken, SgipListener
+from smsgw.channels.wire.listener import Listeners, ListenerTaken, SgipListener
 from smsgw.core.model import ChannelSpec
 from smsgw.net.connection import Link
 from smsgw.protocols.dialects import SGIP12

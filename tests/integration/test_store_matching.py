@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from following import follow
 from ledger import Ledger, carrier_id
 
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, Report, UnknownPolicy
@@ -292,7 +293,7 @@ async def test_an_answer_that_another_node_commits_between_two_statements_loses_
         between: Any = Between(ledger.connection, then)
         rows, unmatched = await outcomes.match_reports(between, [report(ledger, "7")], tally, **ALL)
         await outcomes.park(between, unmatched, tally)
-        await outcomes.settle(ledger.connection, rows, ledger.ids.next)
+        await follow(ledger.connection, rows, ledger.ids.next)
     if seen <= at:
         pytest.skip("fewer statements than that")
     await other.close()

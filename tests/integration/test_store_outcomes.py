@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from following import follow
 from ledger import BALANCE, Ledger, carrier_id
 
 from smsgw.core.errors import Temporary
 from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
+from smsgw.pipeline.outcomes import effects
 from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.runtime import aio
 from smsgw.store.engine.database import connect
@@ -143,7 +145,7 @@ async def test_two_writers_finish_the_parts_of_one_message_at_once(ledger: Ledge
             if inside >= 2:
                 both.set()
             await asyncio.wait_for(both.wait(), 5)  # both hold their rows before either looks at the other's
-            await outcomes.settle(connection, rows, ledger.ids.next)
+            await follow(connection, rows, ledger.ids.next)
             return [0] * len(items)
 
         writer: Batcher[Report, int] = Batcher(f"node{part}", ledger.dsn, commit)  # type: ignore[arg-type]
@@ -154,6 +156,35 @@ async def test_two_writers_finish_the_parts_of_one_message_at_once(ledger: Ledge
     await asyncio.gather(finish(1), finish(2))
     for message_id in ids:
         assert await ledger.events(message_id) == ["delivered"]
+
+
+async def test_a_step_withholds_a_report_and_money_and_counters_are_as_ever(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does that sends the same by another way: the failure is not the end for the customer."""
+
+    async def fall_back(made: effects.Effects) -> None:
+        made.withheld |= {id_ for id_, parts in made.ended.items() if parts[0]["state"] == S.UNDELIVERABLE}
+
+    steps = list(effects.STEPS)
+    steps.insert(steps.index(effects.report), fall_back)
+    monkeypatch.setattr(effects, "STEPS", tuple(steps))
+    ledger.refund_failed = True
+    failed, delivered = [await ledger.accept() for _ in range(2)]
+    one, other = await ledger.claim()
+    await ledger.answer(K.ACCEPTED, one, other)
+    await ledger.outcomes.report(report(ledger, one, S.UNDELIVERABLE))
+    assert await ledger.state(failed) is S.UNDELIVERABLE
+    assert await ledger.events(failed) == []
+    assert await ledger.balance() == BALANCE - 1
+    await ledger.outcomes.report(report(ledger, other))
+    assert await ledger.events() == ["delivered"]
+    assert await ledger.events(delivered) == ["delivered"]
+    counted = await ledger.connection.fetch(
+        "SELECT metric, sum(n)::int AS n FROM stat_minute GROUP BY metric"
+    )
+    assert {"submitted": 2, "delivered": 1, "failed": 1}.items() <= dict(counted).items()
+    assert await ledger.problems() == []
 
 
 # --- UNKNOWN ---------------------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ import pytest
 import structlog
 from ledger import Ledger
 
-from smsgw.channels.intake import Intake
-from smsgw.channels.mapping import INTERMEDIATE
-from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
+from smsgw.channels.wire.mapping import INTERMEDIATE
+from smsgw.channels.wire.transport import WireTransport
+from smsgw.core.model import ChannelSpec, Claimed, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes import parking
 from smsgw.protocols.cmpp import pdus as cmpp
@@ -176,8 +176,10 @@ def test_a_delivery_that_cannot_be_read_leaves_no_text_in_the_log(logged: io.Str
 
     octets = TEXT.encode("utf-16-be")
     pdu = cmpp.Deliver(src_terminal_id=NUMBER, dest_id="106", msg_fmt=8, msg_content=octets)
-    intake = Intake("a", Broken(), None)  # type: ignore[arg-type]
-    assert intake._read(pdu) is INTERMEDIATE
+    transport = WireTransport.__new__(WireTransport)
+    transport._spec = ChannelSpec(1, "a", "cmpp20", "h", 1, "u", "p")
+    transport._mapping = Broken()  # type: ignore[assignment]
+    assert transport._read(pdu) is INTERMEDIATE
     said = logged.getvalue()
     assert "incoming.failed" in said
     assert "Deliver" in said

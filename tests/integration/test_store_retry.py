@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from changes import by_test
 from ledger import BALANCE, LANE, NODE, POOL, Ledger, carrier_id
 
 from smsgw.core.code_book import CodeBook, Entry, Source
@@ -13,7 +14,9 @@ from smsgw.core.numbers import CTCC, CUCC
 from smsgw.core.retry import DEFAULTS, Fault, How, Rule
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import Sweep
-from smsgw.store.config import numbers, retry_rules
+from smsgw.platform.routing import queries as routing_queries
+from smsgw.platform.routing import service as routing
+from smsgw.store.config import retry_rules
 from smsgw.store.messages import claiming, reattempt, sweeps
 from smsgw.store.messages.claiming import Fence
 
@@ -270,7 +273,7 @@ async def test_a_ported_number_goes_to_another_carriers_pool(ledger: Ledger) -> 
     assert await claim(ledger, "b") == []
     (second,) = await claim(ledger, "b", pool=OTHER_POOL)
     assert second.id == message_id
-    assert await numbers.find_overrides(ledger.database, "138") == []
+    assert await routing_queries.overrides(ledger.database, "138") == []
 
 
 async def test_a_code_that_names_the_carrier_teaches_it(ledger: Ledger) -> None:
@@ -279,7 +282,7 @@ async def test_a_code_that_names_the_carrier_teaches_it(ledger: Ledger) -> None:
     ledger.router.others = {CTCC: OTHER_POOL}
     _, (first,) = await sent(ledger)
     await ledger.outcomes.report(report(ledger, first, "NP:1243"))
-    (learned,) = await numbers.find_overrides(ledger.database, "13800138000")
+    (learned,) = await routing_queries.overrides(ledger.database, "13800138000")
     assert (learned["carrier"], learned["source"], learned["learned_code"]) == (CTCC, "learned", "NP:1243")
     assert len(await claim(ledger, "b", pool=OTHER_POOL)) == 1
 
@@ -287,20 +290,20 @@ async def test_a_code_that_names_the_carrier_teaches_it(ledger: Ledger) -> None:
 async def test_tables_are_stored_and_reset(ledger: Ledger) -> None:
     cell = (Fault.ABSENT, MessageType.OTP)
     rule = Rule(How.SAME, tries=2, deadline=600, first=60, most=60)
-    await retry_rules.set_rule(ledger.database, *cell, rule, actor="test")
+    await routing.set_rule(by_test(ledger.database), *cell, rule)
     assert (await retry_rules.load_rules(ledger.database))[cell] == rule
     with pytest.raises(Exception, match="不允许重发"):
-        await retry_rules.set_rule(ledger.database, Fault.UNCERTAIN, MessageType.OTP, rule, actor="test")
-    assert await retry_rules.reset_rules(ledger.database, None, MessageType.OTP, actor="test") == 1
+        await routing.set_rule(by_test(ledger.database), Fault.UNCERTAIN, MessageType.OTP, rule)
+    assert await routing.reset_rules(by_test(ledger.database), None, MessageType.OTP) == 1
     assert await retry_rules.load_rules(ledger.database) == DEFAULTS
 
-    set_code = retry_rules.set_code
-    await set_code(ledger.database, None, Source.REPORT, "xx:1", "NETWORK", Fault.NETWORK, actor="test")
-    await set_code(ledger.database, "a", Source.REPORT, "XX:1", "HANDSET", Fault.ABSENT, actor="test")
-    await set_code(ledger.database, "a", Source.REPORT, "XX:1", "HANDSET", Fault.PERMANENT, actor="test")
+    admin = by_test(ledger.database)
+    await routing.set_code(admin, None, Source.REPORT, "xx:1", "NETWORK", Fault.NETWORK)
+    await routing.set_code(admin, "a", Source.REPORT, "XX:1", "HANDSET", Fault.ABSENT)
+    await routing.set_code(admin, "a", Source.REPORT, "XX:1", "HANDSET", Fault.PERMANENT)
     book = await retry_rules.load_codes(ledger.database)
     assert book.report(ledger.channels["a"], "XX:1/012").fault is Fault.PERMANENT
     assert book.report(ledger.channels["b"], "xx:1").fault is Fault.NETWORK
-    assert await retry_rules.remove_code(ledger.database, "a", Source.REPORT, "XX:1", actor="test")
+    assert await routing.remove_code(by_test(ledger.database), "a", Source.REPORT, "XX:1")
     book = await retry_rules.load_codes(ledger.database)
     assert book.report(ledger.channels["a"], "XX:1").fault is Fault.NETWORK

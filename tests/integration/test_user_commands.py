@@ -12,8 +12,11 @@ from changes import by_test
 from click.testing import CliRunner, Result
 
 from smsgw.cli import main
+from smsgw.core.actor import Actor
 from smsgw.platform.accounts import service as accounts
-from smsgw.store import staff
+from smsgw.platform.change import Change
+from smsgw.platform.org import queries, sessions
+from smsgw.platform.org import service as org
 from smsgw.store.config import partners
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
@@ -38,19 +41,19 @@ async def test_who_is_stopped_is_out_at_once_and_the_last_administrator_stays(ds
     try:
         for login, role in (("boss", "super"), ("zhang", "operator")):
             assert (await ctl("user", "add", login, "--role", role)).exit_code == 0
-        person = await staff.get_staff_by_login(db, "zhang")
+        person = await queries.person(db, "zhang")
         assert person
-        await staff.create_session(db, b"t" * 32, person.id, "c", None)
-        assert await staff.get_session(db, b"t" * 32)
+        await sessions.open_session(db, person, b"t" * 32, "c", None)
+        assert await queries.session(db, b"t" * 32)
 
         assert (await ctl("user", "stop", "zhang")).exit_code == 0
-        assert await staff.get_session(db, b"t" * 32) is None
-        assert await staff.find_login(db, "zhang") is None
+        assert await queries.session(db, b"t" * 32) is None
+        assert await queries.person_to_check(db, "zhang") is None
         listed = json.loads((await ctl("user", "list", "--json")).output)
         assert {p["login"]: p["status"] for p in listed} == {"boss": "active", "zhang": "stopped"}
         assert (await ctl("user", "start", "zhang")).exit_code == 0
-        assert await staff.find_login(db, "zhang")
-        assert await staff.get_session(db, b"t" * 32) is None, "what has ended stays ended"
+        assert await queries.person_to_check(db, "zhang")
+        assert await queries.session(db, b"t" * 32) is None, "what has ended stays ended"
         assert (await ctl("user", "stop", "nobody")).exit_code == 1
 
         refused = await ctl("user", "stop", "boss")
@@ -72,13 +75,13 @@ async def test_two_administrators_who_stop_each_other_do_not_both_succeed(dsn: s
     db = Database(dsn)
     await db.open()
     try:
+        change = Change(db, Actor.operator("test"))
         for login in ("one", "two"):
-            await staff.add_staff(db, login, login, "super", "x")
+            await org.add_person(change, login, login, ["super"], "x")
         results = await asyncio.gather(
-            *(staff.set_status(db, one, stopped=True, force=False, actor="test") for one in ("one", "two")),
-            return_exceptions=True,
+            *(org.stop_person(Change(db, change.actor), one) for one in ("one", "two")), return_exceptions=True
         )
-        assert sorted(type(r).__name__ for r in results) == ["LastAdministrator", "int"]
+        assert sorted(getattr(r, "code", str(r)) for r in results) == ["0", "LAST_ADMINISTRATOR"]
     finally:
         await db.close()
 

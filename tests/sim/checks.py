@@ -27,7 +27,7 @@ from virtual import Process, VirtualLoop, here
 from wires import Wire
 
 from smsgw.channels import profiles
-from smsgw.channels.mapping import mapping_for
+from smsgw.channels.wire.mapping import mapping_for
 from smsgw.core.model import ChannelSpec, Outcome, OutcomeKind, Report
 from smsgw.core.states import FINAL, REFUNDED, PartState
 from smsgw.protocols.events import Answer, Closed, Event, Expired, Late

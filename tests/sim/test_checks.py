@@ -19,6 +19,7 @@ from world import Setting
 from smsgw.core.model import OutcomeKind
 from smsgw.core.pacing import Pacer
 from smsgw.net import connection as link
+from smsgw.pipeline.outcomes import effects
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.protocols.events import Closed
 from smsgw.protocols.session import Session
@@ -27,7 +28,6 @@ from smsgw.runtime.clock import Clock
 from smsgw.store.engine import leases
 from smsgw.store.engine.journal import Journal
 from smsgw.store.engine.leases import Lease
-from smsgw.store.messages import outcomes as store
 
 pytestmark = pytest.mark.xdist_group("sim")
 
@@ -86,11 +86,8 @@ def forgets_what_is_lost(real: Any) -> Any:
     return closed
 
 
-def tells_nobody(_: Any) -> Any:
-    async def settle(*args: Any, **how: Any) -> set[int]:
-        return set()
-
-    return settle
+def tells_nobody(steps: Any) -> Any:
+    return tuple(step for step in steps if step is not effects.report)
 
 
 def nothing(_: Any) -> Any:
@@ -116,7 +113,7 @@ MUTATIONS: dict[str, tuple[str, Mutation]] = {
     "a lost link forgets its requests": ("tags", changed(Session, "closed", forgets_what_is_lost)),
     "a closed connection is kept": ("end", changed(link, "LETS_GO_AFTER", lambda _: 1e6)),
     "what was not written is not given back": ("stranded", changed(Outcomes, "unsent", nothing)),
-    "the customer is not told": ("end", changed(store, "settle", tells_nobody)),
+    "the customer is not told": ("end", changed(effects, "STEPS", tells_nobody)),
 }
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from following import follow
 from modeldb import PART, Model, Transaction
 from virtual import dice_of
 
@@ -286,7 +287,7 @@ class Pair:
         async def apply(side: Side) -> Any:
             tally = Tally()
             rows, early = await outcomes.commit_answers(side.connection, answers, tally, PATIENCE)
-            told = await outcomes.settle(side.connection, rows, self._event_ids())
+            told = await follow(side.connection, rows, self._event_ids())
             return _keyed(rows), [(r.carrier_id, r.state, r.code) for r in early], tally, told
 
         await self.both(f"answers {[(a.outcome.kind.value, a.outcome.id % 1000) for a in answers]}", apply)
@@ -312,7 +313,7 @@ class Pair:
         async def apply(side: Side) -> Any:
             rows, pinned = await outcomes.commit_given_back(side.connection, given)
             more, _ = await outcomes.commit_answers(side.connection, pinned, Tally(), PATIENCE)
-            told = await outcomes.settle(side.connection, [*rows, *more], self._event_ids())
+            told = await follow(side.connection, [*rows, *more], self._event_ids())
             return _keyed(rows), _keyed(more), told
 
         await self.both("give back", apply)
@@ -336,7 +337,7 @@ class Pair:
                 side.connection, said, tally, recent=0, oldest=0, newest=claiming.LAST_ID
             )
             await outcomes.park(side.connection, left, tally)
-            told = await outcomes.settle(side.connection, rows, self._event_ids())
+            told = await follow(side.connection, rows, self._event_ids())
             return _keyed(rows), [r.carrier_id for r in left], tally, told
 
         await self.both(f"reports {twice}", apply)

@@ -114,6 +114,21 @@ async def test_nothing_is_claimed_nor_written_after_the_lease(stage: Stage) -> N
     assert len(stage.queues.asked) == asked
 
 
+@staged(window=1)
+async def test_what_is_in_hand_when_the_lease_is_over_is_not_even_recorded(stage: Stage) -> None:
+    stage.carrier.change(answer_delay="500")
+    first, second = stage.queue(2)
+    await stage.until(lambda: stage.arrived)
+    await asyncio.sleep(0.2)
+    assert not stage.queues.waiting
+    stage.lease.deadline = stage.loop.time()
+    recorded = stage.order.count("journal")
+    await asyncio.sleep(2.0)
+    assert stage.verdicts.of(K.ACCEPTED) == [first]
+    assert stage.order.count("journal") == recorded
+    assert second not in stage.reached
+
+
 @staged(window=4)
 async def test_a_lease_that_ends_while_the_journal_is_written_stops_the_write(stage: Stage) -> None:
     def over() -> None:
@@ -230,14 +245,14 @@ async def test_what_expires_in_hand_is_not_written(stage: Stage) -> None:
 
 
 @staged(window=4)
-async def test_a_text_that_cannot_be_encoded_is_refused_alone(stage: Stage) -> None:
+async def test_what_cannot_be_encoded_is_refused_alone(stage: Stage) -> None:
     good = stage.queue(2)
-    bad = replace(stage.part(), number="8" * 40)
-    stage.queues.waiting.append(bad)
+    bad = [replace(stage.part(), number="8" * 40), replace(stage.part(), coding="ascii", content="汉字")]
+    stage.queues.waiting += bad
     good += stage.queue(2)
-    await stage.until(lambda: len(stage.verdicts.said) == 5)
-    assert stage.verdicts.of(K.REFUSED) == [bad.id]
-    assert stage.verdicts.codes() == {"UNENCODABLE": 1}
+    await stage.until(lambda: len(stage.verdicts.said) == 6)
+    assert sorted(stage.verdicts.of(K.REFUSED)) == [part.id for part in bad]
+    assert stage.verdicts.codes() == {"UNENCODABLE": 2}
     assert sorted(stage.reached) == good
 
 

@@ -22,10 +22,10 @@ from standins import Alone, NoComplaints, NoNumbers
 from virtual import EPOCH, Process, VirtualLoop, dice_of
 from wires import Network, Wire
 
-from smsgw.channels.listener import Listeners
 from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pool_shares import PoolShares
 from smsgw.channels.services import Services
+from smsgw.channels.wire.listener import Listeners
 from smsgw.core.errors import SmsgwError
 from smsgw.core.guessing import Guesses
 from smsgw.core.ids import IdSource, first_id

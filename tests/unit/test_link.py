@@ -6,12 +6,17 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from smsgw.channels.intake import Intake
+from smsgw.channels.profiles import Profile
+from smsgw.channels.wire.listener import Listeners, Numberings
+from smsgw.channels.wire.transport import WireTransport
+from smsgw.core.model import ChannelSpec
 from smsgw.net.connection import Link
 from smsgw.protocols.dialects import SMPP34
 from smsgw.protocols.events import Answer, Closed, Event, LoginRequest, Request, Violation
@@ -254,12 +259,16 @@ class Reading:
 async def test_links_are_read_again_when_the_ledger_has_room(peer: Peer) -> None:
     await peer.connect()
     side, ledger = peer.side, Ledger()
-    intake = Intake("c", Reading(), ledger)  # type: ignore[arg-type]
+    intake = Intake(ledger)  # type: ignore[arg-type]
+    traffic: Any = SimpleNamespace(on_incoming=intake.take)
+    spec = ChannelSpec(1, "c", "smpp34", "h", 1, "u", "p")
+    transport = WireTransport(spec, Profile(), traffic, Listeners(), Numberings())
+    transport._mapping = Reading()  # type: ignore[assignment]
     ledger.full = True
     peer.say(*submits(2))
     await until(lambda: side.seen == 2)
     for request in side.requests:
-        intake.take(side.link, request)
+        transport.on_events(side.link, [request])
     peer.say(*submits(5))
     await asyncio.sleep(0.2)
     assert side.seen == 2

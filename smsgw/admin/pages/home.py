@@ -11,6 +11,7 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.rights import route
 from smsgw.core.ids import CHINA
+from smsgw.core.permissions import Permission
 from smsgw.platform.alarms import queries as alarms
 from smsgw.platform.messages import queries as messages
 from smsgw.platform.statistics import queries as statistics
@@ -22,13 +23,13 @@ ALARMS = 20
 CHART_METRICS = ("submitted", "delivered", "failed")
 
 
-@route("GET", "/", "home.view")
+@route("GET", "/", Permission.HOME_VIEW)
 async def show(call: Call) -> web.StreamResponse:
     """The whole page."""
     return call.render("pages/home.html", notice=call.request.query.get("notice", ""), **await _live(call))
 
 
-@route("GET", "/home/live", "home.view", passive=True)
+@route("GET", "/home/live", Permission.HOME_VIEW, passive=True)
 async def live(call: Call) -> web.StreamResponse:
     """The part that changes."""
     return call.render("parts/home_live.html", **await _live(call))
@@ -37,15 +38,15 @@ async def live(call: Call) -> web.StreamResponse:
 async def _live(call: Call) -> dict[str, Any]:
     now = clock.now()
     values: dict[str, Any] = {"alarms": None, "channels": None, "today": None, "chart": None, "latest": None}
-    if call.may("alarms.view"):
+    if call.may(Permission.ALARM_VIEW):
         values["alarms"] = await alarms.page(call.db, limit=ALARMS)
-    if call.may("channels.view"):
+    if call.may(Permission.CHANNEL_VIEW):
         values["channels"] = sorted(call.portal.context.channel_status(), key=lambda c: c.name)
-    if call.may("traffic.view"):
+    if call.may(Permission.STATISTICS_VIEW):
         values["today"] = await statistics.today(call.db, accounts=call.accounts)
         minutes = await statistics.per_minute(call.db, minutes=MINUTES, accounts=call.accounts)
         values["chart"] = series(minutes, now)
-    if call.may("records.view"):
+    if call.may(Permission.MESSAGE_VIEW):
         values["latest"] = await messages.search(
             call.db, accounts=call.accounts, from_time=now - timedelta(days=7), limit=LATEST, now=now
         )

@@ -52,7 +52,7 @@ async def enter(call: Call) -> web.StreamResponse:
         return _page(call, onward, login=login, error=call.gettext(WRONG), status=401)
     if call.token and call.staff:  # the old session of this browser ends with the new login
         await auth.logout(call.token, call.staff, call.ip)
-    response = call.redirect("/password" if opened.staff.must_change else onward)
+    response = call.redirect("/password" if opened.person.must_change else onward)
     call.set_cookie(response, SESSION_COOKIE, opened.token)
     renewed = auth.devices.renew(cookie, login, now)
     call.set_cookie(response, DEVICE_COOKIE, renewed, max_age=devices.DAYS * 86_400)

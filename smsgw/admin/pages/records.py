@@ -8,6 +8,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.forms import PERIODS, RecordFilter
 from smsgw.admin.rights import route
 from smsgw.core.numbers import mask
+from smsgw.core.permissions import Permission
 from smsgw.platform.messages import queries
 from smsgw.platform.messages.model import MessageView
 from smsgw.runtime import clock
@@ -15,7 +16,7 @@ from smsgw.runtime import clock
 PAGE = 50
 
 
-@route("GET", "/records", "records.view")
+@route("GET", "/records", Permission.MESSAGE_VIEW)
 async def show(call: Call) -> web.StreamResponse:
     """The list for the filter in the address."""
     wanted = RecordFilter.read(call.request.query, clock.now())
@@ -45,7 +46,7 @@ async def show(call: Call) -> web.StreamResponse:
         older=older,
         accounts=accounts,
         periods=PERIODS,
-        content=call.may("records.content"),
+        content=call.may(Permission.MESSAGE_READ),
     )
 
 

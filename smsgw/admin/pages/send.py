@@ -29,6 +29,7 @@ from smsgw.core import text
 from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.numbers import normalize
+from smsgw.core.permissions import Permission
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest, SendResult
 from smsgw.platform.accounts.queries import balance
 from smsgw.platform.messages import queries
@@ -126,33 +127,33 @@ def effect(explained: Sequence[Mapping[str, Any]], *, english: bool) -> Effect:
     )
 
 
-@route("GET", "/send", "send.create")
+@route("GET", "/send", Permission.MESSAGE_SEND)
 async def show(call: Call) -> web.StreamResponse:
     """An empty form."""
     return _form(call, SendForm(key=secrets.token_urlsafe(18)))
 
 
-@route("GET", "/send/confirm", "send.create")
-@route("GET", "/send/edit", "send.create")
+@route("GET", "/send/confirm", Permission.MESSAGE_SEND)
+@route("GET", "/send/edit", Permission.MESSAGE_SEND)
 async def again(call: Call) -> web.StreamResponse:
     """A step in the middle cannot be opened by its address (after a change of language, say): begin anew."""
     return call.redirect("/send")
 
 
-@route("POST", "/send/preview", "send.create")
+@route("POST", "/send/preview", Permission.MESSAGE_SEND)
 async def live_preview(call: Call) -> web.StreamResponse:
     """The counts beside the form while somebody types."""
     form = await _read(call)
     return call.render("parts/send_preview.html", **_preview_values(call, form))
 
 
-@route("POST", "/send/edit", "send.create")
+@route("POST", "/send/edit", Permission.MESSAGE_SEND)
 async def edit(call: Call) -> web.StreamResponse:
     """Back from the confirmation, with everything as typed."""
     return _form(call, await _read(call))
 
 
-@route("POST", "/send/confirm", "send.create")
+@route("POST", "/send/confirm", Permission.MESSAGE_SEND)
 async def confirm(call: Call) -> web.StreamResponse:
     """What would happen, in numbers; nothing is sent yet."""
     form = await _read(call)
@@ -175,7 +176,7 @@ async def confirm(call: Call) -> web.StreamResponse:
     )
 
 
-@route("POST", "/send", "send.create")
+@route("POST", "/send", Permission.MESSAGE_SEND)
 async def submit(call: Call) -> web.StreamResponse:
     """Send; a second press of the button finds the first one's result."""
     form = await _read(call)
@@ -191,17 +192,17 @@ async def submit(call: Call) -> web.StreamResponse:
         return _form(call, _with_refusal(form, result))
     if not result.replayed:
         after = {"batch": str(result.batch_id), "accepted": result.accepted, "rejected": result.rejected}
-        await audit.record(call.db, call.who.login, "send", f"account:{account.name}", None, after, call.ip)
+        await audit.record(call.db, call.actor, "send", f"account:{account.name}", after=after)
     return call.redirect("/send/result", account=str(account.id), key=form.key)
 
 
-@route("GET", "/send/result", "send.create")
+@route("GET", "/send/result", Permission.MESSAGE_SEND)
 async def result(call: Call) -> web.StreamResponse:
     """What became of every number."""
     return call.render("pages/send_result.html", **await _result(call))
 
 
-@route("GET", "/send/result/live", "send.create", passive=True)
+@route("GET", "/send/result/live", Permission.MESSAGE_SEND, passive=True)
 async def live_result(call: Call) -> web.StreamResponse:
     """The part that changes until every message has come to its end."""
     return call.render("parts/send_result_live.html", **await _result(call))
@@ -235,7 +236,7 @@ def _request(call: Call, form: SendForm, account: Account, to: Recipients) -> Se
         items=items,
         type=MessageType(form.type),
         origin=Origin.PORTAL,
-        submitter=call.who.login,
+        submitter=call.actor.label,
         idempotency_key=form.key,
         request_sha256=hashlib.sha256(body.encode()).digest(),
     )

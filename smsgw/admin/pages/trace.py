@@ -11,17 +11,18 @@ from aiohttp import web
 from smsgw.admin import words
 from smsgw.admin.call import Call
 from smsgw.admin.rights import route
+from smsgw.core.permissions import Permission
 from smsgw.platform.messages import queries
 from smsgw.platform.messages.model import Trace, TraceStep
 
 
-@route("GET", "/records/{id:[0-9]{1,19}}", "records.view")
+@route("GET", "/records/{id:[0-9]{1,19}}", Permission.MESSAGE_VIEW)
 async def show(call: Call) -> web.StreamResponse:
     """The page."""
     return call.render("pages/trace.html", **await _values(call))
 
 
-@route("GET", "/records/{id:[0-9]{1,19}}/live", "records.view", passive=True)
+@route("GET", "/records/{id:[0-9]{1,19}}/live", Permission.MESSAGE_VIEW, passive=True)
 async def live(call: Call) -> web.StreamResponse:
     """The part that changes until the message has come to its end."""
     return call.render("parts/trace_live.html", **await _values(call))
@@ -32,7 +33,7 @@ async def _values(call: Call) -> dict[str, Any]:
     found = await queries.trace(call.db, message_id, accounts=call.accounts)
     if found is None:
         raise web.HTTPNotFound
-    content = call.may("records.content")
+    content = call.may(Permission.MESSAGE_READ)
     await call.reads("message.read", f"message/{message_id}", content=content)
     return {
         "trace": found,

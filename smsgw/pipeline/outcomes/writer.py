@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -23,6 +22,7 @@ from smsgw.core.model import LONGEST_VALIDITY, Inbound, Outcome, OutcomeKind, Re
 from smsgw.core.states import PartState
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.outcomes import references
+from smsgw.pipeline.outcomes.effects import Effects, follow_up
 from smsgw.pipeline.outcomes.long_reports import LongReports
 from smsgw.pipeline.outcomes.parking import PARKED, Parking
 from smsgw.pipeline.outcomes.reattempt import Event, Retrying
@@ -35,8 +35,6 @@ from smsgw.runtime.sparing import Sparing
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.group_commit import Batcher
 from smsgw.store.engine.journal import Journal, Key
-from smsgw.store.messages import counters
-from smsgw.store.messages import inbound as inbound_store
 from smsgw.store.messages import outcomes as store
 from smsgw.store.messages import references as references_store
 from smsgw.store.messages import report_ids as reportids_store
@@ -272,7 +270,7 @@ class Outcomes:
         reports = [i for i in items if isinstance(i, Report)]
         arrived = [i for i in items if isinstance(i, Arrived)]
         sweeps = [] if again else [i for i in items if isinstance(i, Sweep)]
-        events: list[tuple[int, datetime, int, str, str]] = []
+        events: list[Event] = []
         rematches = [i for i in items if isinstance(i, Rematch)]
 
         changed, pinned = await store.commit_given_back(connection, given)
@@ -321,23 +319,15 @@ class Outcomes:
                 for row in rows
                 if row["state"] in sweep.kinds
             ]
-        self._told["report"] |= await store.settle(
-            connection, changed, self._ids.next, self._snapshots.current.hooks.callbacks
-        )
-        told, new = await inbound_store.commit_inbound(
-            connection, arrived, self._ids.next, self._snapshots.current.settings.optout_words
-        )
-        self._told["mo"] |= told
-        self._numbers.note(changed, reports)
-        await store.add_events(connection, events)
-        delta: counters.Delta = Counter()
-        store.count(changed, delta)
-        for row in retried:
-            delta[row["account_id"], row["channel_id"] or 0, "retried"] += 1
-        for one in new:
-            delta[one.account_id or 0, one.inbound.channel_id, "mo"] += one.inbound.concat_number == 1
-        await counters.add(connection, self._node, +delta)
-
+        snapshot = self._snapshots.current
+        effects = Effects(
+            connection, self._node, self._ids.next, snapshot.hooks.callbacks, snapshot.settings.optout_words,
+            self._numbers.note,
+            changed=changed, retried=retried, reports=reports, arrived=arrived, trace=events,
+        )  # fmt: skip
+        await follow_up(effects)
+        for kind, accounts in effects.told.items():
+            self._told[kind] |= accounts
         self._account_for(tally)
         away = Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason="数据库连接中断,请确认结果后重试")
         return [swept.get(id(item), away) if isinstance(item, Sweep) else len(changed) for item in items]
@@ -433,7 +423,7 @@ class Outcomes:
             )
 
     @staticmethod
-    def _answer_events(answers: list[Answer], rows: list[Row]) -> list[tuple[int, datetime, int, str, str]]:
+    def _answer_events(answers: list[Answer], rows: list[Row]) -> list[Event]:
         """What is out of the ordinary among applied answers."""
         applied = {(row["id"], row["part"]) for row in rows}
         events = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from datetime import date
 
+from smsgw.core.actor import Actor
 from smsgw.core.ids import CHINA
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
@@ -25,22 +26,21 @@ class Readings:
     async def note(
         self,
         database: Database,
-        actor: str,
+        actor: Actor,
         action: str,
         object: str,
         details: JsonObject | None = None,
-        ip: str | None = None,
     ) -> None:
         """Write a reading down if it is the first of its kind today (China). Call it before anything is shown."""
         today = clock.now().astimezone(CHINA).date()
         if today != self._day:
             self._seen.clear()
             self._day = today
-        key = (actor, action, f"{object} {sorted(details.items()) if details else ''}")
+        key = (actor.label, action, f"{object} {sorted(details.items()) if details else ''}")
         if key in self._seen:
             self._seen.move_to_end(key)
             return
-        await audit.record(database, actor, action, object, after=details, ip=ip)
+        await audit.record(database, actor, action, object, after=details)
         self._seen[key] = None
         if len(self._seen) > CAPACITY:
             self._seen.popitem(last=False)

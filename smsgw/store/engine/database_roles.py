@@ -38,20 +38,29 @@ def _each(rights: frozenset[str], names: str) -> dict[str, frozenset[str]]:
 
 TABLES = {
     **_each(_READ, "schema_info"),
-    **_each(_SET, "config_section job_position stat_cursor"),
-    **_each(_APPEND, "audit audit_checkpoint audit_link complaint event event_lost ledger mo pool webhook_attempt"),
+    **_each(_SET, "config_section job_position password_policy stat_cursor"),
+    **_each(
+        _APPEND,
+        "audit audit_checkpoint audit_link complaint department_place event event_lost ledger mo pool "
+        "webhook_attempt",
+    ),
     **_each(
         _PUT,
         "account api_key attempt channel channel_probe channel_spelling channel_state channel_told "
-        "customer_event event_setting filed_link_state message node part quota_used registration review route_version "
-        "setting sign sign_code stat_minute task_chunk task_run template usage_day",
+        "customer_event department event_setting filed_link_state message node part quota_used registration review "
+        "route_version setting sign sign_code stat_minute task_chunk task_run template usage_day",
     ),
-    **_each(_LIST, "audience audience_member audit_open old_code parked_fact staff_account task_problem task_row"),
+    **_each(
+        _LIST,
+        "audience audience_member audit_open old_code parked_fact staff_account staff_password staff_permission "
+        "staff_role task_problem task_row",
+    ),
     **_each(
         _ALL,
         "abroad_country abroad_minute alarm allow_list block_list code_class contact filed_link lease mo_part "
         "number_override number_recent number_status partner partner_address partner_bind partner_connect "
-        "partner_part policy portal_session receipt_orphan request_key retry_rule sign_day staff stat_day task "
+        "partner_part policy portal_session receipt_orphan request_key retry_rule role sign_day staff staff_passkey "
+        "staff_recovery_code staff_sms_code staff_totp stat_day task "
         "upload webhook word",
     ),
 }

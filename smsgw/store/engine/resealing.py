@@ -42,6 +42,12 @@ _PLACES = {
         "UPDATE webhook SET secrets_sealed = $2 WHERE id = $1 AND secrets_sealed = $3",
         0,
     ),
+    "authenticators": (
+        "SELECT staff_id AS id, 'staff_totp/' || staff_id AS context, ARRAY[secret_sealed] AS sealed"
+        " FROM staff_totp WHERE staff_id > $1 ORDER BY staff_id LIMIT $2",
+        "UPDATE staff_totp SET secret_sealed = ($2::bytea[])[1] WHERE staff_id = $1 AND ARRAY[secret_sealed] = $3",
+        0,
+    ),
 }  # fmt: skip
 """What is sealed: how to read it page by page, how to put it back if nobody has changed it since, and where to begin.
 

@@ -1,4 +1,4 @@
-"""What carriers say, made durable: answers, reports, inbound messages, and what follows when a message is final.
+"""What carriers say of parts, made durable: answers and reports; refunds and the report to the customer.
 
 All of it runs in the transactions of one writer a node, so within a node nothing overtakes; rows of a message that
 several nodes may touch are locked before its end is judged.
@@ -7,7 +7,7 @@ several nodes may touch are locked before its end is judged.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -450,7 +450,7 @@ ON CONFLICT (account_id, day, submitter, type) DO UPDATE SET refunded = u.refund
 """
 
 
-async def _refund(connection: Connection, finals: Iterable[Row]) -> None:
+async def refund(connection: Connection, finals: Iterable[Row]) -> None:
     """Give back the price of parts that no carrier has taken, and of failed ones where the account was promised so."""
     unsent = Counter(row["id"] for row in finals if row["state"] in states.REFUNDED)
     failed = Counter(row["id"] for row in finals if row["state"] == PartState.UNDELIVERABLE)
@@ -468,20 +468,16 @@ WHERE e.id = ANY($1::bigint[]) AND m.id = e.message_id AND m.callback_url <> ''
 """
 
 
-async def settle(
-    connection: Connection, rows: Iterable[Row], ids: Ids, callbacks: Container[int] = ()
-) -> set[int]:
-    """Follow up rows whose part has just become final: refunds, and the report to the customer once all parts are.
+def final_parts(rows: Iterable[Row]) -> list[Row]:
+    """Of rows whose state has changed, those that have become final; probes concern no customer."""
+    return [row for row in rows if row["state"] in states.FINAL and row["account_id"] != PROBE_ACCOUNT]
 
-    Rows need id, part, total, state, account_id, code, class, answered_at, claimed_at, final_at. ``callbacks``:
-    accounts whose messages may have an address of their own. Returns the
-    accounts that have new events.
+
+async def ended_messages(connection: Connection, finals: Sequence[Row]) -> dict[int, list[Row]]:
+    """The messages that have ended with these parts, in the order of their ids, each with all its parts.
+
+    Rows need id, part, total, state, account_id, code, class, answered_at, claimed_at, final_at.
     """
-    finals = [row for row in rows if row["state"] in states.FINAL and row["account_id"] != PROBE_ACCOUNT]
-    if not finals:
-        return set()
-    await _refund(connection, finals)
-
     messages: dict[int, list[Row]] = {row["id"]: [row] for row in finals if row["total"] == 1}
     several = sorted({row["id"] for row in finals if row["total"] > 1})
     if several:
@@ -491,14 +487,22 @@ async def settle(
         messages |= {
             id_: parts for id_, parts in siblings.items() if all(p["state"] in states.FINAL for p in parts)
         }
-    records = [_report_event(id_, parts, ids) for id_, parts in sorted(messages.items())]
-    if records:
-        await connection.copy_records_to_table(
-            "customer_event", records=records, columns=EVENT_COLUMNS, timeout=10
-        )
-        if callbacks and (own := [record[0] for record in records if record[1] in callbacks]):
-            await connection.execute(_OWN_ADDRESS, own)
-    return {parts[0]["account_id"] for parts in messages.values()}
+    return dict(sorted(messages.items()))
+
+
+async def report(
+    connection: Connection, messages: Mapping[int, list[Row]], ids: Ids, callbacks: Container[int] = ()
+) -> None:
+    """Record the report of each message for its customer. ``callbacks``: accounts whose messages may have an address
+    of their own."""
+    if not messages:
+        return
+    records = [_report_event(id_, parts, ids) for id_, parts in messages.items()]
+    await connection.copy_records_to_table(
+        "customer_event", records=records, columns=EVENT_COLUMNS, timeout=10
+    )
+    if callbacks and (own := [record[0] for record in records if record[1] in callbacks]):
+        await connection.execute(_OWN_ADDRESS, own)
 
 
 def _report_event(id_: int, parts: list[Row], ids: Ids) -> tuple[object, ...]:

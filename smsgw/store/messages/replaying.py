@@ -143,6 +143,5 @@ async def _store_ended(
     )
     await outcomes.add_events(connection, events)
     rows = [p | {"channel_id": None, "answered_at": None, "claimed_at": None} for p in parts]
-    await outcomes.settle(
-        connection, cast("list[Row]", rows), ids, callbacks={call.account_id for call in with_address}
-    )
+    finished = await outcomes.ended_messages(connection, cast("list[Row]", rows))
+    await outcomes.report(connection, finished, ids, callbacks={call.account_id for call in with_address})

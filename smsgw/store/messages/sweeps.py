@@ -1,4 +1,4 @@
-"""State changes that come with time or by an operator's hand. Each gives the changed rows, for ``outcomes.settle``."""
+"""State changes that come with time or by an operator's hand. Each gives the changed rows, for their effects."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ async def parts_of(
     return chunks, found
 
 
-# --- state changes; each gives the changed rows, for ``outcomes.settle`` ----------------------------------------------
+# --- state changes; each gives the changed rows, for their effects ---------------------------------------------------
 
 # What a carrier has already had in its hands (sent again, or failed there) goes on: it was claimed before.
 _HEADS = """

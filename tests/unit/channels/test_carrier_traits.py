@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from smsgw.channels import profiles
-from smsgw.channels.mapping import Mapping, mapping_for
 from smsgw.channels.profiles import Profile
+from smsgw.channels.wire.mapping import Mapping, mapping_for
 from smsgw.core.errors import Invalid
 from smsgw.core.model import ChannelSpec, Claimed, Inbound
 from smsgw.core.text import Coding

@@ -13,7 +13,9 @@ import pytest
 import pytest_asyncio
 
 from smsgw.channels.dispatcher import Dispatcher
-from smsgw.core.model import ChannelSpec, Claimed, Lane, Outcome
+from smsgw.channels.transport import Submitted
+from smsgw.core.model import ChannelSpec, Claimed, Lane, Outcome, OutcomeKind, UnknownPolicy
+from smsgw.core.pacing import Pacer
 from smsgw.runtime import clock
 from smsgw.store.engine.journal import Journal
 
@@ -27,6 +29,7 @@ class Queue:
     parts: list[Claimed] = field(default_factory=list)
     asked: list[tuple[int, bool]] = field(default_factory=list)
     pause: float = 0.0
+    deferred: list[float] = field(default_factory=list)
 
     @property
     def emergency(self) -> bool:
@@ -39,7 +42,7 @@ class Queue:
         return found
 
     def deferred_in(self, seconds: float) -> None:
-        """Nothing is deferred here."""
+        self.deferred.append(seconds)
 
     def drop(self) -> None:
         """There is no connection."""
@@ -51,6 +54,10 @@ class Books:
 
     full: bool = False
     back: list[int] = field(default_factory=list)
+    said: list[Outcome] = field(default_factory=list)
+
+    def answered(self, outcomes: Sequence[Outcome], policy: UnknownPolicy) -> None:
+        self.said += outcomes
 
     def unsent(self, outcomes: Sequence[Outcome]) -> None:
         self.back += [outcome.id for outcome in outcomes]
@@ -58,28 +65,55 @@ class Books:
 
 @dataclass
 class Line:
-    """As a link and its session, to a carrier that answers when the test says so."""
+    """As ``Transport``, to a carrier that answers when the test says so."""
 
     written: list[int] = field(default_factory=list)
     out: int = 0
     window: int = WINDOW
-    writable: bool = True
+    reachable: int = 1
+    outstanding: int = 0
+    asleep: int = 0
+    unbound_since: float | None = None
+    cannot: dict[int, str] = field(default_factory=dict)
+    """Message ids that cannot be prepared, or only not be submitted, or for which the connection ends."""
+    names: dict[int, str] = field(default_factory=dict)
+    """Ids at the carrier that are ours to make."""
+    on_flush: Callable[[], None] = lambda: None
+    _batch: list[int] = field(default_factory=list)
 
     @property
-    def session(self) -> Line:
-        return self
-
-    @property
-    def window_free(self) -> int:
+    def room(self) -> int:
         return self.window - self.out
 
-    def request(self, pdu: object, now: float, claimed: Claimed) -> None:
-        assert self.window_free > 0
-        self.out += 1
-        self.written.append(claimed.id)
+    def call(self) -> None:
+        """Nothing is asleep."""
+
+    def prepare(self, claimed: Claimed) -> str:
+        if self.cannot.get(claimed.id) == "prepare":
+            raise ValueError("not in this alphabet")
+        return f"request {claimed.id}"
+
+    def submit(self, prepared: Sequence[tuple[Claimed, str]], now: float) -> Submitted:
+        assert len(prepared) <= self.room
+        submitted = Submitted()
+        for claimed, request in prepared:
+            assert request == f"request {claimed.id}"
+            match self.cannot.get(claimed.id):
+                case "submit":
+                    submitted.refused.append((claimed, ValueError("too long")))
+                case "end":
+                    submitted.unsent.append(claimed)
+                case _:
+                    self.out += 1
+                    self._batch.append(claimed.id)
+                    if claimed.id in self.names:
+                        submitted.named.append((claimed.key, self.names[claimed.id]))
+        return submitted
 
     def flush(self) -> None:
-        """It is written by now."""
+        self.on_flush()
+        self.written += self._batch
+        self._batch.clear()
 
 
 class Bench:
@@ -102,15 +136,8 @@ class Bench:
         spec = ChannelSpec(1, "a", "cmpp20", "h", 1, "900001", "secret", access_code="1069", window=WINDOW)
         queue: Any = self.queue
         self.dispatcher = Dispatcher(spec, lease, queue, services)
-        links: Any = SimpleNamespace(
-            sending=[self.line],
-            outstanding=0,
-            asleep=0,
-            unbound_since=None,
-            call=lambda: None,
-            reachable=True,
-        )
-        self.dispatcher.links = self.links = links
+        line: Any = self.line
+        self.dispatcher.transport = line
         self._ids = iter(range(1, 1000))
 
     def part(self, lane: Lane = Lane.NOTICE, seconds: float | None = 60.0) -> Claimed:
@@ -182,7 +209,7 @@ async def test_places_of_the_window_are_kept_for_emergencies_while_there_are_any
     more = [bench.part(Lane.EMERGENCY) for _ in range(3)]
     await bench.claim(*more)
     assert bench.line.written[-3:] == [part.id for part in more], "and they are for those"
-    assert bench.line.window_free == 0
+    assert bench.line.room == 0
 
 
 async def test_without_emergencies_the_whole_window_is_for_everybody(bench: Bench) -> None:
@@ -226,9 +253,9 @@ async def test_nothing_is_claimed_when(bench: Bench, why: str) -> None:
         "draining": lambda: setattr(
             bench.dispatcher, "spec", replace(bench.dispatcher.spec, desired="draining")
         ),
-        "unreachable": lambda: setattr(bench.links, "reachable", False),
+        "unreachable": lambda: setattr(bench.line, "reachable", 0),
         "stalled": lambda: (
-            setattr(bench.links, "outstanding", 1),
+            setattr(bench.line, "outstanding", 1),
             setattr(bench.dispatcher, "_answered_at", 0.0),
         ),
         "stopping": bench.dispatcher.stop,
@@ -247,3 +274,78 @@ async def test_what_is_given_back_is_what_was_not_written(bench: Bench) -> None:
     assert bench.books.back == [parts[1].id, parts[2].id]
     bench.answer(WINDOW)
     assert bench.line.written == [parts[0].id]
+
+
+@pytest.mark.parametrize("where", ["prepare", "submit"])
+async def test_what_the_carriers_language_cannot_express_is_refused_and_its_neighbours_go_out(
+    bench: Bench, where: str
+) -> None:
+    bad, good = bench.part(), bench.part()
+    bench.line.cannot[bad.id] = where
+    await bench.claim(bad, good)
+    assert bench.line.written == [good.id]
+    assert [(o.id, o.kind, o.code) for o in bench.books.said] == [
+        (bad.id, OutcomeKind.REFUSED, "UNENCODABLE")
+    ]
+    assert bench.books.back == []
+
+
+async def test_what_is_not_written_because_the_connection_has_ended_goes_back(bench: Bench) -> None:
+    parts = [bench.part() for _ in range(3)]
+    bench.line.cannot = {parts[1].id: "end", parts[2].id: "end"}
+    await bench.claim(*parts)
+    assert bench.line.written == [parts[0].id]
+    assert bench.books.back == [parts[1].id, parts[2].id]
+
+
+async def test_ids_that_are_ours_to_make_are_in_the_journal_before_anything_is_written(bench: Bench) -> None:
+    part = bench.part()
+    bench.line.names[part.id] = "301000001112416300000000"
+    seen: list[dict[Any, Any]] = []
+    name = bench.journal.name
+
+    def named(names: Any) -> None:
+        name(names)
+        seen.append(dict(names))
+        assert bench.line.written == []
+
+    bench.journal.name = named  # type: ignore[method-assign]
+    bench.line.on_flush = lambda: seen.append({"flushed": len(seen)})
+    await bench.claim(part)
+    assert seen == [{part.key: bench.line.names[part.id]}, {"flushed": 1}]
+
+
+def answered(claimed: Claimed, kind: OutcomeKind, cls: str = "", delay: float = 0.0) -> Outcome:
+    return Outcome(*claimed.key, kind, cls=cls, delay=delay)
+
+
+async def test_answers_make_room_slow_the_pace_and_call_deferred_parts_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [bench.part() for _ in range(WINDOW + 1)]
+    await bench.claim(*parts[:WINDOW])
+    await bench.claim(parts[WINDOW])
+    bench.dispatcher._answered_at = 0.0
+    bench.line.out -= 2
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(Pacer, "answered", lambda _, now, taken, too_fast: told.append((taken, too_fast)))
+    bench.dispatcher.on_answers(
+        [
+            answered(parts[0], OutcomeKind.ACCEPTED),
+            answered(parts[1], OutcomeKind.DEFERRED, "FREQ_CARRIER", 2.0),
+        ]
+    )
+    assert told == [(1, 1)]
+    assert bench.queue.deferred == [2.0]
+    assert bench.dispatcher._answered_at > 0.0
+    assert [o.id for o in bench.books.said] == [parts[0].id, parts[1].id]
+    assert bench.line.written[-1] == parts[WINDOW].id, "what waited has the place that is free"
+
+
+async def test_a_submit_without_an_answer_is_no_sign_of_life(bench: Bench) -> None:
+    part = bench.part()
+    await bench.claim(part)
+    bench.dispatcher._answered_at = 0.0
+    bench.dispatcher.on_lost([answered(part, OutcomeKind.UNKNOWN)])
+    assert bench.dispatcher._answered_at == 0.0
+    assert [o.kind for o in bench.books.said] == [OutcomeKind.UNKNOWN]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smsgw.channels import profiles
-from smsgw.channels.mapping import INTERMEDIATE, mapping_for
-from smsgw.channels.mapping.base import MAX_RETRY
+from smsgw.channels.wire.mapping import INTERMEDIATE, mapping_for
+from smsgw.channels.wire.mapping.base import MAX_RETRY
 from smsgw.core.model import ChannelSpec, Claimed, Inbound, OutcomeKind, Report
 from smsgw.core.references import reference_of
 from smsgw.core.text import Coding, split

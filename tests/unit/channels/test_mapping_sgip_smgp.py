@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from smsgw.channels import profiles
-from smsgw.channels.mapping import INTERMEDIATE, mapping_for
+from smsgw.channels.wire.mapping import INTERMEDIATE, mapping_for
 from smsgw.core import text
 from smsgw.core.errors import Invalid
 from smsgw.core.model import ChannelSpec, Claimed, Inbound, OutcomeKind, Report

@@ -50,13 +50,13 @@ class Receiver(Protocol):
         """Own a link whose gateway has proved who it is, from now on; 0, or the Result of a refusal."""
 
     def on_connected(self, link: Link) -> None:
-        """As ``transport.Owner``."""
+        """As ``connection.Owner``."""
 
     def on_events(self, link: Link, events: list[Event]) -> None:
-        """As ``transport.Owner``."""
+        """As ``connection.Owner``."""
 
     def on_writable(self, link: Link) -> None:
-        """As ``transport.Owner``."""
+        """As ``connection.Owner``."""
 
 
 def _login_of(receiver: Receiver) -> tuple[str, str]:
@@ -105,7 +105,7 @@ class SgipListener:
         )
         return Link(Session(made, config=config), self, f"sgip {self.address}")
 
-    # --- transport.Owner, until a channel has taken the link over -----------------------------------------------
+    # --- connection.Owner, until a channel has taken the link over ----------------------------------------------
 
     def on_connected(self, link: Link) -> None:
         """A stranger has connected."""

@@ -127,7 +127,7 @@ class Cutter:
 
 def judge(claimed: Claimed, code: Code, raw: str, carrier_id: str) -> Outcome:
     """The outcome that goes with the class of an answer's status."""
-    base = (claimed.id, claimed.part, claimed.attempt)
+    base = claimed.key
     if code.kind is CodeClass.OK:
         return Outcome(*base, OutcomeKind.ACCEPTED, carrier_id=carrier_id)
     if code.kind is CodeClass.THROTTLE:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from smsgw.channels.mapping.base import (
+from smsgw.channels.profiles import Profile
+from smsgw.channels.wire.mapping.base import (
     INTERMEDIATE,
     PLAIN_FORMAT,
     Cutter,
@@ -16,7 +17,6 @@ from smsgw.channels.mapping.base import (
     number_of,
     plain_coding,
 )
-from smsgw.channels.profiles import Profile
 from smsgw.core import numbers
 from smsgw.core.model import ChannelSpec, Claimed, Outcome, Report
 from smsgw.core.references import written_time

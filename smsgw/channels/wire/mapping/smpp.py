@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from smsgw.channels.mapping.base import (
+from smsgw.channels.profiles import Profile
+from smsgw.channels.wire.mapping.base import (
     INTERMEDIATE,
     MAX_ID,
     Cutter,
@@ -14,7 +15,6 @@ from smsgw.channels.mapping.base import (
     now,
     number_of,
 )
-from smsgw.channels.profiles import Profile
 from smsgw.core.model import ChannelSpec, Claimed, Inbound, Outcome, Report
 from smsgw.core.references import reference_of, written_time
 from smsgw.core.report_codes import DELIVERED, class_of

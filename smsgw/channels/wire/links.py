@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 import structlog
 
-from smsgw.channels import profiles
-from smsgw.channels.listener import Listeners, ListenerTaken, Numberings
-from smsgw.channels.login import china_timestamp, session_for
-from smsgw.channels.recording import ChannelRecording
-from smsgw.channels.transport import open_link, tls_context
+from smsgw.channels.profiles import Profile
+from smsgw.channels.wire.dial import open_link, tls_context
+from smsgw.channels.wire.listener import Listeners, ListenerTaken, Numberings
+from smsgw.channels.wire.login import china_timestamp, session_for
+from smsgw.channels.wire.recording import ChannelRecording
 from smsgw.core.errors import Invalid
 from smsgw.core.model import ChannelSpec
 from smsgw.net.connection import Link
@@ -42,8 +42,8 @@ LISTEN_AGAIN = 5.0
 ABORT_PATIENCE = 1.0
 
 
-class Traffic(Protocol):
-    """What goes over the links, and has an interest in how they are."""
+class Owner(Protocol):
+    """Whoever sends over the links."""
 
     @property
     def waiting(self) -> bool:
@@ -63,12 +63,12 @@ class Links:
     """``spec.connections`` links to the carrier, and what its SGIP gateway has opened to us."""
 
     def __init__(
-        self, spec: ChannelSpec, traffic: Traffic, listeners: Listeners, numberings: Numberings
+        self, spec: ChannelSpec, profile: Profile, owner: Owner, listeners: Listeners, numberings: Numberings
     ) -> None:
         self.spec = spec
-        self.profile = profiles.parse(spec.profile, spec.protocol)
+        self.profile = profile
         self.numbering = numberings.of(self.profile.node, china_timestamp, secrets.randbelow(1 << 31))
-        self._traffic = traffic
+        self._owner = owner
         self._listeners = listeners
         self._loop = asyncio.get_running_loop()
         self.outgoing: list[Link] = []
@@ -205,7 +205,7 @@ class Links:
             log.warning("link.down", channel=self.spec.name, link=number, why=why, retry_in_s=round(wait, 1))
             if not self.sending and self.unbound_since is None:
                 self.unbound_since = self._loop.time()
-                self._traffic.on_change()
+                self._owner.on_change()
             await asyncio.sleep(wait)
 
     async def _connect(self, number: int, bind: str) -> Link:
@@ -236,7 +236,7 @@ class Links:
         """Until there is something to send."""
         self.asleep += 1
         self.unbound_since = None
-        if self._traffic.waiting:
+        if self._owner.waiting:
             self._demand.set()
         try:
             await self._demand.wait()
@@ -275,7 +275,7 @@ class Links:
         sparing.info("sgip.gateway_bound", self.spec.name, channel=self.spec.name, peer=link.peer)
         return 0
 
-    # --- transport.Owner ---------------------------------------------------------------------------------------
+    # --- connection.Owner --------------------------------------------------------------------------------------
 
     def on_connected(self, link: Link) -> None:
         """The session says what is to be said."""
@@ -284,10 +284,10 @@ class Links:
 
     def on_writable(self, link: Link) -> None:
         """The kernel takes octets again."""
-        self._traffic.on_writable()
+        self._owner.on_writable()
 
     def on_events(self, link: Link, events: list[Event]) -> None:
-        """See to what concerns the link itself; the rest is the traffic's."""
+        """See to what concerns the link itself; the rest is the owner's."""
         for event in events:
             match event:
                 case Bound():
@@ -310,7 +310,7 @@ class Links:
                     )  # fmt: skip
                 case _:
                     pass
-        self._traffic.on_events(link, events)
+        self._owner.on_events(link, events)
 
     def _on_bound(self, link: Link) -> None:
         link.bound_at = self._loop.time()
@@ -320,4 +320,4 @@ class Links:
             self.last_bound_at = link.bound_at
         self._link_error = ""
         log.info("link.bound", channel=self.spec.name, link=link.name, dialect=link.session.dialect.name)
-        self._traffic.on_change()
+        self._owner.on_change()

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from smsgw.channels.mapping.base import INTERMEDIATE, MAX_RETRY, Incoming, Mapping
-from smsgw.channels.mapping.cmpp import CmppMapping
-from smsgw.channels.mapping.sgip import SgipMapping
-from smsgw.channels.mapping.smgp import SmgpMapping
-from smsgw.channels.mapping.smpp import SmppMapping
 from smsgw.channels.profiles import Profile
+from smsgw.channels.wire.mapping.base import INTERMEDIATE, MAX_RETRY, Incoming, Mapping
+from smsgw.channels.wire.mapping.cmpp import CmppMapping
+from smsgw.channels.wire.mapping.sgip import SgipMapping
+from smsgw.channels.wire.mapping.smgp import SmgpMapping
+from smsgw.channels.wire.mapping.smpp import SmppMapping
 from smsgw.core.model import ChannelSpec
 
 __all__ = ["INTERMEDIATE", "MAX_RETRY", "Incoming", "Mapping", "mapping_for"]

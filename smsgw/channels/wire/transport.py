@@ -1,0 +1,271 @@
+"""The transport of the four wire protocols: parts become submits of a session, and its events what a channel knows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import structlog
+
+from smsgw.channels.profiles import Profile
+from smsgw.channels.transport import Submitted, Traffic
+from smsgw.channels.wire.links import Links
+from smsgw.channels.wire.listener import Listeners, Numberings
+from smsgw.channels.wire.mapping import INTERMEDIATE, Incoming, mapping_for
+from smsgw.channels.wire.mapping.base import Intermediate
+from smsgw.channels.wire.recording import ChannelRecording
+from smsgw.core.model import ChannelSpec, Claimed, Outcome, OutcomeKind
+from smsgw.net.connection import Link
+from smsgw.protocols.events import Answer, Closed, Event, Expired, Late, Request
+from smsgw.protocols.pdu import Pdu
+from smsgw.protocols.session import NotBound, WindowFull
+from smsgw.runtime.sparing import Sparing
+from smsgw.store.engine.journal import Key
+
+log = structlog.get_logger(__name__)
+sparing = Sparing(log)
+
+
+class WireTransport:
+    """A ``channels.transport.Transport`` over ``Links``, which is told of them as their ``links.Owner``."""
+
+    def __init__(
+        self,
+        spec: ChannelSpec,
+        profile: Profile,
+        traffic: Traffic,
+        listeners: Listeners,
+        numberings: Numberings,
+    ) -> None:
+        self._spec = spec
+        self._profile = profile
+        self._traffic = traffic
+        self._mapping = mapping_for(spec, profile)
+        self._links = Links(spec, profile, self, listeners, numberings)
+        self._touched: list[Link] = []
+        """Links that have submits to write."""
+        self._written: dict[Key, str] = {}
+        """Carrier's ids of parts that wait for their answer, where the id is ours to make."""
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._links.start()
+
+    async def close(self, why: str) -> list[asyncio.Future[Any]]:
+        """Log out after the outstanding answers; done when the links are gone."""
+        return await self._links.close(why)
+
+    async def abort(self, why: str) -> None:
+        """Close at once what is still open."""
+        await self._links.abort(why)
+
+    def change(self, spec: ChannelSpec) -> None:
+        """Follow a change of window."""
+        self._spec = spec
+        self._links.change(spec)
+
+    async def record(self, *, seconds: float, max_bytes: int) -> AsyncGenerator[bytes, None]:
+        """All that passes on the wire, masked, as the lines of a file. ``STATE_CONFLICT`` while another one runs."""
+        recording = ChannelRecording(self._spec, self._profile, seconds=seconds, max_bytes=max_bytes)
+        self._links.record(recording)
+        try:
+            async with contextlib.aclosing(recording.lines()) as lines:
+                async for piece in lines:
+                    yield piece
+        finally:
+            self._links.record(None)
+
+    # --- room --------------------------------------------------------------------------------------------------
+
+    def _open_links(self) -> list[Link]:
+        return [link for link in self._links.sending if link.writable and link.session.window_free]
+
+    @property
+    def room(self) -> int:
+        """Places in the windows of links that take octets."""
+        return sum(link.session.window_free for link in self._links.sending if link.writable)
+
+    @property
+    def window(self) -> int:
+        """Of all links that may be written to."""
+        return sum(link.session.window for link in self._links.sending)
+
+    @property
+    def window_used(self) -> int:
+        """Places that are taken."""
+        return sum(link.session.outstanding for link in self._links.sending)
+
+    @property
+    def outstanding(self) -> int:
+        """Submits without an answer."""
+        return self._links.outstanding
+
+    def call(self) -> None:
+        """Open the links that are asleep."""
+        self._links.call()
+
+    # --- submit ------------------------------------------------------------------------------------------------
+
+    def prepare(self, claimed: Claimed) -> Pdu:
+        """The submit that carries the part."""
+        return self._mapping.submit(claimed)
+
+    def submit(self, prepared: Sequence[tuple[Claimed, Pdu]], now: float) -> Submitted:
+        """Fill the windows, the emptiest first."""
+        submitted = Submitted()
+        spread = iter(sorted(self._open_links(), key=lambda link: -link.session.window_free))
+        link = next(spread, None)
+        if link is None:
+            submitted.unsent += [claimed for claimed, _ in prepared]
+            return submitted
+        self._touched.append(link)
+        for claimed, pdu in prepared:
+            while not link.session.window_free and (after := next(spread, None)) is not None:
+                link = after
+                self._touched.append(link)
+            try:
+                link.session.request(pdu, now, claimed)
+                if carrier_id := self._mapping.written(pdu):
+                    self._written[claimed.key] = carrier_id
+                    submitted.named.append((claimed.key, carrier_id))
+            except ValueError as exc:
+                submitted.refused.append((claimed, exc))
+            except (NotBound, WindowFull):  # the session has ended in the middle of this batch
+                submitted.unsent.append(claimed)
+        return submitted
+
+    def flush(self) -> None:
+        """Hand to the sockets what was submitted."""
+        touched, self._touched = self._touched, []
+        for link in touched:
+            link.flush()
+
+    # --- how it is ---------------------------------------------------------------------------------------------
+
+    @property
+    def reachable(self) -> int:
+        """Links that are logged in or would be as soon as there is something to send."""
+        return self._links.reachable
+
+    @property
+    def asleep(self) -> int:
+        """SGIP: connections that were closed because there was nothing to send."""
+        return self._links.asleep
+
+    @property
+    def bound(self) -> int:
+        """Connections that are logged in for both directions."""
+        return self._links.whole
+
+    @property
+    def unbound_since(self) -> float | None:
+        """Since when nothing can be sent."""
+        return self._links.unbound_since
+
+    @property
+    def last_bound_at(self) -> float | None:
+        """When a link that may be written to has last logged in."""
+        return self._links.last_bound_at
+
+    @property
+    def refused(self) -> bool:
+        """Whether the carrier has refused the last login."""
+        return self._links.refused
+
+    @property
+    def last_error(self) -> str:
+        """What is wrong with the links, or was at last."""
+        return self._links.last_error
+
+    # --- links.Owner -------------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the channel has something to submit."""
+        return self._traffic.waiting
+
+    def on_change(self) -> None:
+        """A link has logged in, or the last one is gone."""
+        self._traffic.on_change()
+
+    def on_writable(self) -> None:
+        """A link takes octets again."""
+        self._traffic.on_room()
+
+    def on_events(self, link: Link, events: list[Event]) -> None:
+        """Sort what a link says into outcomes, reports and messages."""
+        answered: list[Outcome] = []
+        lost: list[Outcome] = []
+        for event in events:
+            match event:
+                case (
+                    Answer(tag=Claimed() as tag, pdu=pdu, status=status)
+                    | Late(tag=Claimed() as tag, pdu=pdu, status=status)
+                ):
+                    answered.append(self._outcome(tag, pdu, status))
+                case Request():
+                    self._take(link, event)
+                case Expired(tag=Claimed() as tag):
+                    lost.append(self._unknown(tag, "ANSWER_TIMEOUT"))
+                case Closed(why=why, lost=tags) if tags:
+                    log.warning("link.lost_window", channel=self._spec.name, parts=len(tags), why=why)
+                    lost += [self._unknown(tag, "LINK_LOST") for tag in tags if isinstance(tag, Claimed)]
+                case _:
+                    pass
+        if answered:
+            self._traffic.on_answers(answered)
+        if lost:
+            self._traffic.on_lost(lost)
+
+    def _outcome(self, claimed: Claimed, answer: Pdu, status: int) -> Outcome:
+        self._written.pop(claimed.key, None)
+        try:
+            return self._mapping.outcome(claimed, answer, status)
+        except Exception:  # what cannot be understood is not known; its neighbours must not suffer
+            sparing.error(
+                "answer.unreadable", self._spec.name,
+                channel=self._spec.name, id=str(claimed.id), answer=type(answer).__name__, exc_info=True,
+            )  # fmt: skip
+            return self._unknown(claimed, "ANSWER_UNREADABLE")
+
+    def _unknown(self, claimed: Claimed, why: str) -> Outcome:
+        carrier_id = self._written.pop(claimed.key, "")
+        return Outcome(*claimed.key, OutcomeKind.UNKNOWN, carrier_id=carrier_id, code=why)
+
+    def _take(self, link: Link, request: Request) -> None:
+        """Answer a request of the carrier when what it brings is durable; at once where there is nothing to store."""
+        incoming = self._read(request.pdu)
+        if incoming is None:
+            link.session.forget(request)
+        elif isinstance(incoming, Intermediate):
+            link.session.answer(request)
+            link.flush_soon()
+        else:
+            durable = self._traffic.on_incoming(incoming, link)
+            durable.add_done_callback(lambda done: _acknowledge(link, request, done))
+
+    def _read(self, pdu: Pdu) -> Incoming | None:
+        name = self._spec.name
+        try:
+            return self._mapping.incoming(pdu)
+        except ValueError as exc:
+            # Nothing can be made of it, and a refusal would make the carrier send it for ever.
+            sparing.warning("incoming.unreadable", name, channel=name, error=str(exc))
+        except (OSError, MemoryError) as exc:  # the machine lacks something: not answered, so it comes again
+            sparing.error("incoming.put_off", name, channel=name, error=repr(exc))
+            return None
+        except Exception:  # a mistake of ours must not take the link, and all that is on it, down
+            sparing.error("incoming.failed", name, channel=name, pdu=type(pdu).__name__, exc_info=True)
+        return INTERMEDIATE
+
+
+def _acknowledge(link: Link, request: Request, done: asyncio.Future[Any]) -> None:
+    if done.cancelled() or done.exception() is not None:
+        link.session.forget(request)  # not stored: not answered, so the carrier keeps it and sends it again
+    else:
+        link.session.answer(request)
+    link.flush_soon()

@@ -1,0 +1,1 @@
+"""The organisation: departments, people, what they may do, and how they prove who they are."""

@@ -1,0 +1,159 @@
+"""Departments, people, roles and sessions as everybody above sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope, ScopeKind
+from smsgw.core.permissions import ALL, Duty, Permission, duties_of
+
+MAX_DEPTH = 8
+"""Levels of departments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role: permissions and a data scope. What is ``builtin`` comes with the program and stays as it is."""
+
+    id: int
+    code: str
+    name: str
+    permissions: frozenset[Permission]
+    scope: ScopeKind
+    builtin: bool = False
+    everything: bool = False
+    """Whatever permissions there are: for who sets the platform up, and for emergencies."""
+
+    @property
+    def duties(self) -> frozenset[Duty]:
+        """Which of the three administrators (三员) it is; a role for everything stands outside of them."""
+        return frozenset() if self.everything else duties_of(self.permissions)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a person is entrusted with, from which a role's scope makes accounts and departments."""
+
+    assigned: tuple[int, ...] = ()
+    """Accounts that are listed for the person, and all below them."""
+    managed: tuple[int, ...] = ()
+    """Departments that the person manages, and all below them."""
+    department: int | None = None
+    below: tuple[int, ...] = ()
+    """The person's department and all below it."""
+    department_accounts: tuple[int, ...] = ()
+    """Accounts of the person's department, and all below them."""
+    below_accounts: tuple[int, ...] = ()
+    """The same of the department and all below it."""
+
+    def scope(self, kind: ScopeKind, login: str) -> Scope:
+        """The scope that a role of this kind gives."""
+        if kind is ScopeKind.ALL:
+            return EVERYTHING
+        if kind is ScopeKind.DEPARTMENT:
+            own = () if self.department is None else (self.department,)
+            return Scope(self.department_accounts, tuple(sorted({*own, *self.managed})))
+        if kind is ScopeKind.BELOW:
+            return Scope(self.below_accounts, tuple(sorted({*self.below, *self.managed})))
+        return Scope(self.assigned, self.managed, login if kind is ScopeKind.OWN else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who logs in to the portal, with what the roles of that moment let them do."""
+
+    id: int
+    login: str
+    name: str
+    roles: tuple[Role, ...] = ()
+    reach: Reach = Reach()
+    allowed: frozenset[Permission] = frozenset()
+    """Beyond the roles."""
+    withheld: frozenset[Permission] = frozenset()
+    """Though a role has it."""
+    must_change: bool = False
+    """The password, before anything else."""
+    status: str = "active"
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        """What the person may do."""
+        of_roles = (ALL if role.everything else role.permissions for role in self.roles)
+        return (frozenset().union(*of_roles) | self.allowed) - self.withheld
+
+    @property
+    def scope(self) -> Scope:
+        """Whose data the person sees: what any of the roles lets them see."""
+        scope: Scope | None = None
+        for role in self.roles:
+            other = self.reach.scope(role.scope, self.login)
+            scope = other if scope is None else scope | other
+        return NOTHING if scope is None else scope
+
+    @property
+    def duties(self) -> frozenset[Duty]:
+        """Which of the three administrators the person is; nobody may be two of them."""
+        return duties_of(self.allowed).union(*(role.duties for role in self.roles))
+
+    @property
+    def administrator(self) -> bool:
+        """Whether the person can give others what they need: without one the platform could not be managed."""
+        return _ADMINISTRATOR <= self.permissions and self.scope.accounts is None
+
+    def actor(self, address: str | None = None) -> Actor:
+        """The person as the one who acts. Everybody may change what is their own."""
+        permissions = self.permissions | {Permission.SELF_EDIT}
+        return Actor(ActorKind.PERSON, self.login, self.id, permissions, self.scope, address)
+
+
+_ADMINISTRATOR = frozenset({Permission.PERSON_EDIT, Permission.PERSON_GRANT, Permission.ROLE_EDIT})
+
+
+def within(scope: Scope, other: Scope) -> bool:
+    """Whether everything in a scope is in another one as well."""
+    if other.submitter is not None and other.submitter != scope.submitter:
+        return not scope.accounts and _part(scope.departments, other.departments)
+    return _part(scope.accounts, other.accounts) and _part(scope.departments, other.departments)
+
+
+def _part(some: Sequence[int] | None, whole: Sequence[int] | None) -> bool:
+    if whole is None:
+        return True
+    return some is not None and set(some) <= set(whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Department:
+    """One department; ``parent_id`` None: at the top."""
+
+    id: int
+    name: str
+    parent_id: int | None
+    manager_id: int | None
+    month_quota: int | None
+    """Parts a month; None: none of its own."""
+    people: int
+    accounts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A live session of a person."""
+
+    id: int
+    login: str
+    address: str | None
+    created_at: datetime
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """The session of a request: whose it is, and its CSRF token."""
+
+    id: int
+    person: Person
+    csrf: str
+    created_at: datetime

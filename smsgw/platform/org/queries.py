@@ -1,0 +1,266 @@
+"""The statements of departments, people, roles and sessions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from smsgw.core.actor import Scope, ScopeKind
+from smsgw.core.permissions import Permission
+from smsgw.platform.org.model import MAX_DEPTH, Department, OpenSession, Person, Reach, Role, Session
+from smsgw.store.engine.database import Connection, Database, Row
+
+IDLE_MINUTES = 30
+"""A session ends when nothing was done for so long …"""
+ABSOLUTE_HOURS = 12
+"""… and in any case after this."""
+
+_KNOWN = {permission.value: permission for permission in Permission}
+
+
+def permissions_of(names: Sequence[str]) -> frozenset[Permission]:
+    """Permissions by their names; those of a later program are passed over."""
+    return frozenset(_KNOWN[name] for name in names if name in _KNOWN)
+
+
+# --- people ------------------------------------------------------------------------------------------------------
+
+
+def _accounts_below(roots: str) -> str:
+    """Accounts that a condition on ``account`` names, and all below them."""
+    return f"""ARRAY(
+        WITH RECURSIVE seen(id) AS (
+            SELECT id FROM account WHERE {roots}
+            UNION SELECT a.id FROM account a JOIN seen ON a.parent_id = seen.id
+        )
+        SELECT id FROM seen ORDER BY id
+    )"""  # noqa: S608 - constant text
+
+
+def _departments_below(roots: str) -> str:
+    return f"""ARRAY(
+        WITH RECURSIVE seen(id) AS (
+            SELECT id FROM department WHERE removed_at IS NULL AND {roots}
+            UNION SELECT d.id FROM department d JOIN seen ON d.parent_id = seen.id WHERE d.removed_at IS NULL
+        )
+        SELECT id FROM seen ORDER BY id
+    )"""  # noqa: S608 - constant text
+
+
+_BELOW = _departments_below("id = s.department_id")
+_PERSON = f"""s.id, s.login, s.name, s.status, s.department_id,
+    s.must_change OR s.password_changed_at < now() - make_interval(days => NULLIF(p.days, 0)) IS TRUE AS must_change,
+    (SELECT COALESCE(jsonb_agg(jsonb_build_object(
+        'id', r.id, 'code', r.code, 'name', r.name, 'permissions', r.permissions, 'scope', r.scope,
+        'builtin', r.builtin, 'everything', r.everything) ORDER BY r.id), '[]')
+     FROM staff_role x JOIN role r ON r.id = x.role_id WHERE x.staff_id = s.id) AS roles,
+    ARRAY(SELECT permission FROM staff_permission x WHERE x.staff_id = s.id AND x.allowed) AS allowed,
+    ARRAY(SELECT permission FROM staff_permission x WHERE x.staff_id = s.id AND NOT x.allowed) AS withheld,
+    {_accounts_below("id IN (SELECT account_id FROM staff_account x WHERE x.staff_id = s.id)")} AS assigned,
+    {_departments_below("manager_id = s.id")} AS managed,
+    {_BELOW} AS below,
+    {_accounts_below("department_id = s.department_id")} AS department_accounts,
+    {_accounts_below(f"department_id = ANY ({_BELOW})")} AS below_accounts"""  # noqa: S608 - constant text
+_FROM = "FROM staff s CROSS JOIN password_policy p"
+_BY_LOGIN = f"SELECT {_PERSON}, s.password_hash {_FROM} WHERE s.login = $1 AND s.status = ANY($2::text[])"
+_WITH_ROLE = f"""
+SELECT {_PERSON} {_FROM} JOIN staff_role y ON y.staff_id = s.id WHERE y.role_id = $1 AND s.status <> 'removed'
+"""
+_ACTIVE = f"SELECT {_PERSON} {_FROM} WHERE s.status = 'active' ORDER BY s.id"
+
+
+def _role(values: Mapping[str, Any] | Row) -> Role:
+    return Role(
+        values["id"],
+        values["code"],
+        values["name"],
+        permissions_of(values["permissions"]),
+        ScopeKind(values["scope"]),
+        values["builtin"],
+        values["everything"],
+    )
+
+
+def _person(row: Row) -> Person:
+    reach = Reach(
+        tuple(row["assigned"]),
+        tuple(row["managed"]),
+        row["department_id"],
+        tuple(row["below"]),
+        tuple(row["department_accounts"]),
+        tuple(row["below_accounts"]),
+    )
+    return Person(
+        row["id"],
+        row["login"],
+        row["name"],
+        tuple(_role(values) for values in json.loads(row["roles"])),
+        reach,
+        permissions_of(row["allowed"]),
+        permissions_of(row["withheld"]),
+        row["must_change"],
+        row["status"],
+    )
+
+
+async def person(
+    database: Database | Connection, login: str, *, status: Sequence[str] = ("active",)
+) -> Person | None:
+    """Somebody by login; None when nobody with one of these states has it."""
+    row = await database.fetchrow(_BY_LOGIN, login, list(status))
+    return None if row is None else _person(row)
+
+
+async def person_to_check(database: Database, login: str) -> tuple[Person, str] | None:
+    """The active person and the hash of the password."""
+    row = await database.fetchrow(_BY_LOGIN, login, ["active"])
+    return None if row is None else (_person(row), row["password_hash"])
+
+
+async def holders(connection: Connection, role_id: int) -> list[Person]:
+    """Everybody who has a role."""
+    return [_person(row) for row in await connection.fetch(_WITH_ROLE, role_id)]
+
+
+async def active(connection: Connection) -> list[Person]:
+    """Everybody who may log in."""
+    return [_person(row) for row in await connection.fetch(_ACTIVE)]
+
+
+_LIST = """
+SELECT s.login, s.name, s.status, s.must_change, s.last_login_at, s.created_at, s.phone, s.email, d.name AS department,
+       (SELECT count(*) FROM portal_session p WHERE p.staff_id = s.id
+        AND p.created_at > now() - make_interval(hours => $1)
+        AND p.seen_at > now() - make_interval(mins => $2)) AS sessions,
+       ARRAY(SELECT r.code FROM staff_role x JOIN role r ON r.id = x.role_id
+             WHERE x.staff_id = s.id ORDER BY r.id) AS roles,
+       ARRAY(SELECT a.name FROM staff_account x JOIN account a ON a.id = x.account_id
+             WHERE x.staff_id = s.id ORDER BY a.name) AS accounts
+FROM staff s LEFT JOIN department d ON d.id = s.department_id
+WHERE s.status <> 'removed' AND ($3::bigint[] IS NULL OR s.department_id = ANY($3)) ORDER BY s.login
+"""
+
+
+async def people(database: Database, scope: Scope) -> list[Row]:
+    """Everybody in the scope: login, name, status, roles, accounts, department, phone, email, must_change, sessions,
+    last_login_at, created_at."""
+    departments = None if scope.departments is None else list(scope.departments)
+    return await database.fetch(_LIST, ABSOLUTE_HOURS, IDLE_MINUTES, departments)
+
+
+_PASSWORDS = """
+SELECT password_hash FROM staff_password WHERE staff_id = $1 ORDER BY until DESC
+LIMIT (SELECT history FROM password_policy)
+"""
+
+
+async def earlier_passwords(database: Database, staff_id: int) -> list[str]:
+    """Hashes of the passwords that must not be taken again, the newest first."""
+    return [row["password_hash"] for row in await database.fetch(_PASSWORDS, staff_id)]
+
+
+# --- roles -------------------------------------------------------------------------------------------------------
+
+_ROLES = """
+SELECT id, code, name, permissions, scope, builtin, everything FROM role WHERE $1::text IS NULL OR code = $1 ORDER BY id
+"""
+
+
+async def roles(database: Database | Connection) -> list[Role]:
+    """All roles, those that come with the program first."""
+    return [_role(row) for row in await database.fetch(_ROLES, None)]
+
+
+async def role(database: Database | Connection, code: str) -> Role | None:
+    """A role by its code."""
+    row = await database.fetchrow(_ROLES, code)
+    return None if row is None else _role(row)
+
+
+# --- departments -------------------------------------------------------------------------------------------------
+
+_DEPARTMENTS = """
+SELECT d.id, d.name, d.parent_id, d.manager_id, d.month_quota,
+       (SELECT count(*) FROM staff s WHERE s.department_id = d.id AND s.status <> 'removed') AS people,
+       (SELECT count(*) FROM account a WHERE a.department_id = d.id) AS accounts
+FROM department d WHERE d.removed_at IS NULL AND ($1::bigint[] IS NULL OR d.id = ANY($1)) ORDER BY d.name, d.id
+"""
+
+
+async def departments(database: Database | Connection, scope: Scope) -> list[Department]:
+    """The departments in the scope, by name; a tree by ``parent_id``."""
+    ids = None if scope.departments is None else list(scope.departments)
+    return [Department(**dict(row)) for row in await database.fetch(_DEPARTMENTS, ids)]
+
+
+_PARENT_AT = """
+SELECT parent_id FROM department_place WHERE department_id = $1 AND since <= $2 ORDER BY since DESC LIMIT 1
+"""
+
+
+async def parent_at(database: Database, department_id: int, at: Any) -> int | None:
+    """What a department was part of at a time; None: of nothing, or it was not there yet."""
+    parent: int | None = await database.fetchval(_PARENT_AT, department_id, at)
+    return parent
+
+
+_SUBTREE = f"""
+WITH RECURSIVE below(id, depth) AS (
+    SELECT id, 1 FROM department WHERE id = $1 AND removed_at IS NULL
+    UNION ALL
+    SELECT d.id, b.depth + 1 FROM department d JOIN below b ON d.parent_id = b.id
+    WHERE d.removed_at IS NULL AND b.depth <= {MAX_DEPTH}
+)
+SELECT id, depth FROM below
+"""  # noqa: S608 - constant text
+_DEPTH = f"""
+WITH RECURSIVE above(id, parent_id, depth) AS (
+    SELECT id, parent_id, 1 FROM department WHERE id = $1 AND removed_at IS NULL
+    UNION ALL
+    SELECT d.id, d.parent_id, a.depth + 1 FROM department d JOIN above a ON d.id = a.parent_id
+    WHERE a.depth <= {MAX_DEPTH}
+)
+SELECT COALESCE(max(depth), 0) FROM above
+"""  # noqa: S608 - constant text
+
+
+async def subtree(connection: Connection, department_id: int) -> dict[int, int]:
+    """A department and all below it: id -> how deep, 1 for itself; empty when there is none."""
+    return {row["id"]: row["depth"] for row in await connection.fetch(_SUBTREE, department_id)}
+
+
+async def depth(connection: Connection, department_id: int) -> int:
+    """The level of a department, 1 at the top; 0: there is none."""
+    found: int = await connection.fetchval(_DEPTH, department_id)
+    return found
+
+
+# --- sessions ----------------------------------------------------------------------------------------------------
+
+_LIVE = """
+x.created_at > now() - make_interval(hours => $2) AND x.seen_at > now() - make_interval(mins => $3)
+"""
+_SESSION = f"""
+SELECT x.id AS session_id, x.csrf, x.created_at, {_PERSON}
+{_FROM} JOIN portal_session x ON x.staff_id = s.id
+WHERE x.token_sha256 = $1 AND s.status = 'active' AND {_LIVE}
+"""
+_SESSIONS = f"""
+SELECT x.id, s.login, host(x.ip) AS address, x.created_at, x.seen_at
+FROM portal_session x JOIN staff s ON s.id = x.staff_id WHERE s.login = $1 AND {_LIVE} ORDER BY x.id DESC
+"""  # noqa: S608 - constant text
+
+
+async def session(database: Database, token_sha256: bytes) -> OpenSession | None:
+    """The session of a token while it lives and its person is active."""
+    row = await database.fetchrow(_SESSION, token_sha256, ABSOLUTE_HOURS, IDLE_MINUTES)
+    if row is None:
+        return None
+    return OpenSession(row["session_id"], _person(row), row["csrf"], row["created_at"])
+
+
+async def sessions(database: Database, login: str) -> list[Session]:
+    """A person's live sessions, the newest first."""
+    rows = await database.fetch(_SESSIONS, login, ABSOLUTE_HOURS, IDLE_MINUTES)
+    return [Session(**dict(row)) for row in rows]

@@ -1,0 +1,507 @@
+"""Departments, people, roles: what is kept, and what nobody gets by asking for it the wrong way round."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from smsgw.core import totp
+from smsgw.core.actor import EVERYTHING, Actor, Scope, ScopeKind
+from smsgw.core.errors import SmsgwError
+from smsgw.core.permissions import Permission
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.change import Change
+from smsgw.platform.org import factors, queries, service, sessions
+from smsgw.platform.org.model import MAX_DEPTH, Person
+from smsgw.runtime import clock
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.secrets import Sealer
+
+P = Permission
+PAGES = {
+    "super": "home alarms channels traffic send records content",
+    "sysadmin": "home alarms",
+    "secadmin": "home",
+    "auditor": "home alarms traffic records content",
+    "admin": "home alarms channels traffic send records content",
+    "dept": "home traffic send records content",
+    "operator": "home traffic send records content",
+    "reviewer": "home traffic",
+    "finance": "home traffic records",
+    "ops": "home alarms channels traffic records content",
+    "dev": "home traffic records content",
+}
+"""What each built-in role opens of the pages that there were before roles were rows, written down a second time."""
+NEEDED = {
+    "home": P.HOME_VIEW, "alarms": P.ALARM_VIEW, "channels": P.CHANNEL_VIEW, "traffic": P.STATISTICS_VIEW,
+    "send": P.MESSAGE_SEND, "records": P.MESSAGE_VIEW, "content": P.MESSAGE_READ,
+}  # fmt: skip
+SEES_ASSIGNED = {"dept", "operator", "dev"}
+
+
+@dataclass
+class Org:
+    """A platform with a first administrator, at whose machine somebody is."""
+
+    db: Database
+    machine: Change
+
+    async def person(self, login: str) -> Person:
+        found = await queries.person(self.db, login, status=service.PRESENT)
+        assert found is not None
+        return found
+
+    async def by(self, login: str) -> Change:
+        return Change(self.db, (await self.person(login)).actor("192.0.2.1"))
+
+    async def add(self, login: str, *roles: str, **how: Any) -> int:
+        return await service.add_person(self.machine, login, login, roles, "x", **how)
+
+    async def account(self, name: str) -> int:
+        return await accounts.add(self.machine, name)
+
+
+@pytest_asyncio.fixture
+async def org(dsn: str) -> AsyncIterator[Org]:
+    db = Database(dsn)
+    await db.open()
+    yield Org(db, Change(db, Actor.operator("root")))
+    await db.close()
+
+
+async def refused(doing: Awaitable[Any]) -> str:
+    with pytest.raises(SmsgwError) as caught:
+        await doing
+    return caught.value.code
+
+
+# --- built-in roles --------------------------------------------------------------------------------------------------
+
+
+async def test_built_in_roles_open_and_see_what_they_did_before(org: Org) -> None:
+    account = await org.account("one")
+    known = {role.code: role for role in await queries.roles(org.db)}
+    assert known.keys() == PAGES.keys()
+    for code, words in PAGES.items():
+        await org.add(code, code, accounts=[account])
+        person = await org.person(code)
+        assert {p for p in NEEDED.values() if p in person.permissions} == {
+            NEEDED[w] for w in words.split()
+        }, code
+        assert person.scope.accounts == ((account,) if code in SEES_ASSIGNED else None), code
+        assert known[code].builtin
+        assert len(person.duties) <= 1
+    assert (await org.person("super")).permissions == frozenset(P)
+    assert {code for code, role in known.items() if role.duties} == {"sysadmin", "secadmin", "auditor"}
+
+
+@pytest.mark.parametrize("code", PAGES)
+async def test_a_built_in_role_stays_as_it_is(org: Org, code: str) -> None:
+    change = org.machine
+    wanted = {"name": "别的", "permissions": {P.HOME_VIEW}, "scope": ScopeKind.ALL}
+    assert await refused(service.set_role(change, code, **wanted)) == "ROLE_PROTECTED"  # type: ignore[arg-type]
+    assert await refused(service.remove_role(change, code)) == "ROLE_PROTECTED"
+
+
+async def test_a_role_is_copied_changed_and_removed_when_nobody_has_it(org: Org) -> None:
+    await service.copy_role(org.machine, "operator", "clerk", "窗口人员")
+    copied, original = await queries.role(org.db, "clerk"), await queries.role(org.db, "operator")
+    assert copied
+    assert original
+    assert (copied.permissions, copied.scope, copied.builtin) == (original.permissions, original.scope, False)
+    await org.add("li", "clerk")
+    await service.set_role(org.machine, "clerk", name="窗口", permissions={P.HOME_VIEW}, scope=ScopeKind.OWN)
+    assert (await org.person("li")).permissions == {P.HOME_VIEW}  # from the next request on
+    assert await refused(service.remove_role(org.machine, "clerk")) == "STATE_CONFLICT"
+    await service.grant(org.machine, "li", [])
+    await service.remove_role(org.machine, "clerk")
+    assert await queries.role(org.db, "clerk") is None
+
+
+async def test_what_a_later_program_allows_is_passed_over(org: Org) -> None:
+    await org.db.execute(
+        "INSERT INTO role (code, name, permissions, scope) VALUES ('new', 'n', '{a.b,home.view}', 'own')"
+    )
+    await org.add("li", "new")
+    assert (await org.person("li")).permissions == {P.HOME_VIEW}
+
+
+# --- attacks ---------------------------------------------------------------------------------------------------------
+
+
+async def test_nobody_gives_what_they_lack(org: Org) -> None:
+    await org.add("boss", "admin")
+    await org.add("zhang", "operator")
+    boss = await org.by("boss")
+    for stronger in ("super", "sysadmin", "secadmin", "auditor", "finance", "ops"):
+        assert await refused(service.grant(boss, "zhang", [stronger])) == "GRANT_EXCEEDED"
+        assert (
+            await refused(service.add_person(boss, f"x-{stronger}", "", [stronger], "x")) == "GRANT_EXCEEDED"
+        )
+        assert await queries.person(org.db, f"x-{stronger}") is None
+    wanted = {P.ROLE_EDIT}
+    assert (
+        await refused(service.set_permissions(boss, "zhang", allowed=wanted, withheld=())) == "GRANT_EXCEEDED"
+    )
+    await service.grant(boss, "zhang", ["operator", "reviewer"])
+    assert {r.code for r in (await org.person("zhang")).roles} == {"operator", "reviewer"}
+
+
+async def test_a_role_is_not_made_stronger_than_its_maker(org: Org) -> None:
+    await org.add("sys", "sysadmin")
+    sys = await org.by("sys")
+    strong = {P.ROLE_EDIT, P.CHANNEL_EDIT}
+    assert await refused(service.add_role(sys, "strong", "强", strong, ScopeKind.ALL)) == "GRANT_EXCEEDED"
+    assert await refused(service.copy_role(sys, "super", "strong", "强")) == "GRANT_EXCEEDED"
+    assert await refused(service.copy_role(sys, "ops", "strong", "强")) == "GRANT_EXCEEDED"
+    await service.add_role(sys, "weak", "弱", {P.HOME_VIEW}, ScopeKind.ALL)
+    wanted = {"name": "弱", "permissions": strong, "scope": ScopeKind.ALL}
+    assert await refused(service.set_role(sys, "weak", **wanted)) == "GRANT_EXCEEDED"  # type: ignore[arg-type]
+
+
+async def test_nobody_changes_their_own_rights(org: Org) -> None:
+    account = await org.account("one")
+    department = await service.add_department(org.machine, "总部")
+    await org.add("boss", "super")
+    await org.add("other", "super")
+    await service.add_role(org.machine, "own", "自", {P.HOME_VIEW, P.ROLE_EDIT, P.ROLE_VIEW}, ScopeKind.ALL)
+    await org.add("sys", "own")
+    boss = await org.by("boss")
+    attempts: list[Callable[[], Awaitable[Any]]] = [
+        lambda: service.grant(boss, "boss", ["super", "dev"]),
+        lambda: service.set_permissions(boss, "boss", allowed=(), withheld=[P.HOME_VIEW]),
+        lambda: service.set_person(boss, "boss", {"accounts": [account]}),
+        lambda: service.set_person(boss, "boss", {"department_id": department}),
+        lambda: service.set_contact(boss, {"accounts": [account]}),
+        lambda: service.set_department(boss, department, name="总部", manager="boss", month_quota=None),
+        lambda: service.stop_person(boss, "boss"),
+        lambda: service.remove_person(boss, "boss"),
+    ]
+    for attempt in attempts:
+        assert await refused(attempt()) == "RIGHTS_OWN"
+    sys = await org.by("sys")
+    more = {P.HOME_VIEW, P.ROLE_EDIT}
+    assert (
+        await refused(service.set_role(sys, "own", name="自", permissions=more, scope=ScopeKind.ALL))
+        == "RIGHTS_OWN"
+    )
+    await service.set_contact(boss, {"name": "老板", "email": "boss@example.com"})
+    assert (await org.person("boss")).name == "老板"
+
+
+async def test_who_has_more_is_not_managed(org: Org) -> None:
+    """A new password for somebody stronger would be their rights."""
+    await org.add("boss", "super")
+    await org.add("admin", "admin")
+    admin = await org.by("admin")
+    for attempt in (
+        service.reset_password(admin, "boss", "y"),
+        service.set_person(admin, "boss", {"phone": "13800138000"}),
+        service.stop_person(admin, "boss"),
+        service.remove_person(admin, "boss"),
+        service.grant(admin, "boss", ["operator"]),
+        service.set_permissions(admin, "boss", allowed=(), withheld=list(P)),
+        factors.reset_factors(admin, "boss"),
+    ):
+        assert await refused(attempt) == "PERSON_ABOVE"
+    boss = await org.person("boss")
+    await sessions.open_session(org.db, boss, b"t" * 32, "c", None)
+    (session,) = await queries.sessions(org.db, "boss")
+    assert await refused(service.end_session(admin, session.id)) == "PERSON_ABOVE"
+    assert await refused(service.end_session(await _operator(org), session.id)) == "NOT_FOUND"
+    await service.end_session(await org.by("boss"), session.id)
+    assert await queries.sessions(org.db, "boss") == []
+
+
+async def _operator(org: Org) -> Change:
+    await org.add("operator", "operator")
+    return await org.by("operator")
+
+
+async def test_nobody_is_two_of_the_three_administrators(org: Org) -> None:
+    pairs = [("sysadmin", "secadmin"), ("secadmin", "auditor"), ("auditor", "sysadmin")]
+    for one, two in pairs:
+        assert await refused(org.add(f"{one}-{two}", one, two)) == "DUTIES_CONFLICT"
+    await org.add("li", "auditor")
+    assert await refused(service.grant(org.machine, "li", ["auditor", "secadmin"])) == "DUTIES_CONFLICT"
+    some = {P.SETTING_EDIT}
+    assert (
+        await refused(service.set_permissions(org.machine, "li", allowed=some, withheld=()))
+        == "DUTIES_CONFLICT"
+    )
+    both = {P.AUDIT_VIEW, P.SECURITY_EDIT}
+    assert await refused(service.add_role(org.machine, "two", "二", both, ScopeKind.ALL)) == "DUTIES_CONFLICT"
+    assert await refused(service.copy_role(org.machine, "super", "two", "二")) == "DUTIES_CONFLICT"
+    # Nor by way of a role that becomes one when somebody has it already.
+    await service.add_role(org.machine, "harmless", "无", {P.HOME_VIEW}, ScopeKind.ALL)
+    await service.grant(org.machine, "li", ["auditor", "harmless"])
+    wanted = {"name": "无", "permissions": {P.SECURITY_EDIT}, "scope": ScopeKind.ALL}
+    assert await refused(service.set_role(org.machine, "harmless", **wanted)) == "DUTIES_CONFLICT"  # type: ignore[arg-type]
+    assert {r.code for r in (await org.person("li")).roles} == {"auditor", "harmless"}
+
+
+async def test_the_last_administrator_stays_whichever_way_one_goes(org: Org) -> None:
+    await org.add("one", "sysadmin")
+    await org.add("two", "admin")
+    attempts: list[Callable[[], Awaitable[Any]]] = [
+        lambda: service.stop_person(org.machine, "one"),
+        lambda: service.remove_person(org.machine, "one"),
+        lambda: service.grant(org.machine, "one", ["operator"]),
+        lambda: service.set_permissions(org.machine, "one", allowed=(), withheld=[P.PERSON_GRANT]),
+    ]
+    for attempt in attempts:
+        assert await refused(attempt()) == "LAST_ADMINISTRATOR"
+    await service.copy_role(org.machine, "sysadmin", "copied", "系统管理员(副本)")
+    await org.add("three", "copied")
+    await service.stop_person(org.machine, "one")
+    wanted = {"name": "无", "permissions": {P.HOME_VIEW}, "scope": ScopeKind.ALL}
+    assert await refused(service.set_role(org.machine, "copied", **wanted)) == "LAST_ADMINISTRATOR"  # type: ignore[arg-type]
+    await org.add("boss", "super")
+    boss = await org.by("boss")
+    await service.stop_person(boss, "three")
+    forced = service.stop_person(await org.by("boss"), "boss", force=True)
+    assert await refused(forced) == "RIGHTS_OWN"
+    await service.stop_person(org.machine, "boss", force=True)  # who is at the machine may
+
+
+async def test_of_two_administrators_who_take_each_others_roles_one_is_left(org: Org) -> None:
+    for login in ("one", "two"):
+        await org.add(login, "super")
+    one, two = await org.by("one"), await org.by("two")
+    results = await asyncio.gather(
+        service.grant(one, "two", ["operator"]),
+        service.grant(two, "one", ["operator"]),
+        return_exceptions=True,
+    )
+    codes = sorted(getattr(r, "code", "done") for r in results)
+    # The second has lost the rights to do so while it waited.
+    assert codes == ["PERMISSION_DENIED", "done"]
+    left = [login for login in ("one", "two") if (await org.person(login)).administrator]
+    assert len(left) == 1
+
+
+async def test_rights_that_are_gone_are_gone_for_a_request_under_way(org: Org) -> None:
+    await org.add("boss", "admin")
+    await org.add("li", "operator")
+    boss = await org.by("boss")
+    await service.grant(org.machine, "boss", ["operator"])
+    assert await refused(service.stop_person(boss, "li")) == "PERMISSION_DENIED"
+    await service.grant(org.machine, "boss", ["admin"])
+    await service.stop_person(org.machine, "boss")
+    assert await refused(service.stop_person(boss, "li")) == "PERMISSION_DENIED"
+
+
+async def test_another_departments_person_is_not_there(org: Org) -> None:
+    top = await service.add_department(org.machine, "总部")
+    north = await service.add_department(org.machine, "北区", top)
+    south = await service.add_department(org.machine, "南区", top)
+    account, elsewhere = await org.account("one"), await org.account("two")
+    for login, department in (("north", north), ("south", south)):
+        await org.add(login, "operator", department_id=department, accounts=[account])
+    await org.add("nobody", "operator")
+    await org.add("chief", "dept", department_id=north, accounts=[account])
+    await service.set_department(org.machine, north, name="北区", manager="chief", month_quota=1000)
+    chief = await org.by("chief")
+    assert chief.actor.scope == Scope((account,), (north,))
+    seen = [row["login"] for row in await queries.people(org.db, chief.actor.scope)]
+    assert seen == ["chief", "north"]
+    for login in ("south", "nobody"):
+        for attempt in (
+            service.set_person(chief, login, {"name": "x"}),
+            service.reset_password(chief, login, "y"),
+            service.stop_person(chief, login),
+            service.grant(chief, login, ["operator"]),
+        ):
+            assert await refused(attempt) == "NOT_FOUND"
+    await service.set_person(chief, "north", {"name": "小北", "phone": "13800138000"})
+    assert await refused(service.set_person(chief, "north", {"department_id": south})) == "NOT_FOUND"
+    assert await refused(service.set_person(chief, "north", {"department_id": None})) == "NOT_FOUND"
+    assert await refused(service.set_person(chief, "north", {"accounts": [elsewhere]})) == "GRANT_EXCEEDED"
+    assert (
+        await refused(service.add_person(chief, "new", "", ["operator"], "x", department_id=south))
+        == "NOT_FOUND"
+    )
+    await service.add_person(chief, "new", "", ["operator"], "x", department_id=north, accounts=[account])
+
+
+# --- departments -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_department_moves_with_all_below_it_and_its_past_is_kept(org: Org) -> None:
+    a = await service.add_department(org.machine, "A")
+    b = await service.add_department(org.machine, "B")
+    child = await service.add_department(org.machine, "C", a)
+    leaf = await service.add_department(org.machine, "D", child)
+    before: Any = await org.db.fetchval("SELECT clock_timestamp()")
+    await service.move_department(org.machine, child, b)
+    now: Any = await org.db.fetchval("SELECT clock_timestamp()")
+    assert (await queries.parent_at(org.db, child, before), await queries.parent_at(org.db, child, now)) == (
+        a,
+        b,
+    )
+    tree = {d.id: d.parent_id for d in await queries.departments(org.db, EVERYTHING)}
+    assert tree == {a: None, b: None, child: b, leaf: child}
+    for wrong in (child, leaf):
+        assert await refused(service.move_department(org.machine, child, wrong)) == "PARAM_INVALID"
+    assert await refused(service.add_department(org.machine, "A")) == "PARAM_INVALID"
+    assert await refused(service.remove_department(org.machine, child)) == "STATE_CONFLICT"
+    await service.remove_department(org.machine, leaf)
+    await service.remove_department(org.machine, child)
+    assert await refused(service.add_department(org.machine, "E", child)) == "NOT_FOUND"
+
+
+async def test_the_tree_has_a_depth(org: Org) -> None:
+    parent = None
+    for n in range(MAX_DEPTH):
+        parent = await service.add_department(org.machine, f"L{n}", parent)
+    assert await refused(service.add_department(org.machine, "L", parent)) == "PARAM_INVALID"
+
+
+async def test_two_moves_at_the_same_moment_close_no_circle(org: Org) -> None:
+    a = await service.add_department(org.machine, "A")
+    b = await service.add_department(org.machine, "B")
+    results = await asyncio.gather(
+        *(service.move_department(Change(org.db, org.machine.actor), x, y) for x, y in ((a, b), (b, a))),
+        return_exceptions=True,
+    )
+    assert sorted(getattr(r, "code", "done") for r in results) == ["PARAM_INVALID", "done"]
+
+
+async def test_a_scope_of_departments_is_their_accounts_and_what_is_below(org: Org) -> None:
+    top = await service.add_department(org.machine, "总部")
+    low = await service.add_department(org.machine, "北区", top)
+    one, two, three = [await org.account(name) for name in ("one", "two", "three")]
+    await accounts.edit(org.machine, three, {"parent": "two"})
+    await service.place_account(org.machine, one, top)
+    await service.place_account(org.machine, two, low)
+    for kind in ScopeKind:
+        await service.add_role(org.machine, f"role-{kind}", kind, {P.HOME_VIEW}, kind)
+        await org.add(f"p-{kind}", f"role-{kind}", department_id=top, accounts=[two])
+    scopes = {kind: (await org.person(f"p-{kind}")).scope for kind in ScopeKind}
+    assert scopes[ScopeKind.ALL] == EVERYTHING
+    assert scopes[ScopeKind.DEPARTMENT] == Scope((one,), (top,))
+    assert scopes[ScopeKind.BELOW] == Scope((one, two, three), (top, low))
+    assert scopes[ScopeKind.ACCOUNTS] == Scope((two, three), ())
+    own = scopes[ScopeKind.OWN]
+    assert (own.accounts, own.submitter, own.whole) == ((two, three), "p-own", ())
+
+
+# --- people ----------------------------------------------------------------------------------------------------------
+
+
+async def test_who_is_removed_is_gone_from_all_lists_and_the_login_is_not_given_again(org: Org) -> None:
+    await org.add("li", "operator")
+    await sessions.open_session(org.db, await org.person("li"), b"t" * 32, "c", None)
+    assert await service.remove_person(org.machine, "li") == 1
+    assert await queries.session(org.db, b"t" * 32) is None
+    assert await queries.people(org.db, EVERYTHING) == []
+    assert await refused(service.start_person(org.machine, "li")) == "NOT_FOUND"
+    assert await refused(org.add("li", "operator")) == "PARAM_INVALID"
+
+
+async def test_boxes_add_to_roles_and_take_from_them(org: Org) -> None:
+    await org.add("li", "operator")
+    await service.set_permissions(
+        org.machine, "li", allowed=[P.MESSAGE_EXPORT], withheld=[P.MESSAGE_READ, P.MESSAGE_SEND]
+    )
+    person = await org.person("li")
+    assert P.MESSAGE_EXPORT in person.permissions
+    assert not {P.MESSAGE_READ, P.MESSAGE_SEND} & person.permissions
+    assert person.actor().may(P.SELF_EDIT)
+
+
+async def test_earlier_passwords_are_kept_as_many_as_the_policy_says(org: Org) -> None:
+    id_ = await org.add("li", "operator", must_change=False)
+    li = await org.by("li")
+    for n in range(5):
+        await service.change_password(li, f"hash{n}")
+    assert await queries.earlier_passwords(org.db, id_) == []  # as long as nobody wants it
+    await service.set_password_policy(org.machine, history=3, days=90)
+    assert await queries.earlier_passwords(org.db, id_) == ["hash3", "hash2", "hash1"]
+    assert not (await org.person("li")).must_change
+    await org.db.execute("UPDATE staff SET password_changed_at = now() - interval '91 days'")
+    assert (await org.person("li")).must_change
+
+
+# --- factors ---------------------------------------------------------------------------------------------------------
+
+SEALER = Sealer(b"k" * 32)
+
+
+def code_now(secret: str, steps: int = 0) -> str:
+    return totp.code_at(base64.b32decode(secret), int(clock.time()) // totp.STEP + steps)
+
+
+async def test_a_code_of_the_app_is_good_once_and_only_when_confirmed(org: Org) -> None:
+    id_ = await org.add("li", "operator")
+    li = await org.by("li")
+    secret = await factors.begin_totp(li, SEALER)
+    assert not await factors.check_totp(org.db, SEALER, id_, code_now(secret))
+    assert await refused(factors.confirm_totp(li, SEALER, "000000x")) == "CODE_WRONG"
+    await factors.confirm_totp(li, SEALER, code_now(secret))
+    assert not await factors.check_totp(org.db, SEALER, id_, code_now(secret)), "it was used to confirm"
+    assert await factors.check_totp(org.db, SEALER, id_, code_now(secret, 1))
+    assert not await factors.check_totp(org.db, SEALER, id_, code_now(secret, 1))
+    assert await refused(factors.begin_totp(li, SEALER)) == "STATE_CONFLICT"
+    assert (await factors.factors(org.db, id_)).totp
+    assert secret.encode() not in (await org.db.fetchval("SELECT secret_sealed FROM staff_totp"))
+    await factors.remove_totp(li)
+    assert not (await factors.factors(org.db, id_)).totp
+
+
+async def test_a_recovery_code_is_good_once_and_until_there_are_new_ones(org: Org) -> None:
+    id_ = await org.add("li", "operator")
+    codes = await factors.make_recovery_codes(await org.by("li"))
+    assert len(set(codes)) == factors.RECOVERY_CODES
+    used = await asyncio.gather(*(factors.use_recovery_code(org.db, id_, codes[0].lower()) for _ in range(4)))
+    assert sorted(used) == [False, False, False, True]
+    assert (await factors.factors(org.db, id_)).recovery_codes == factors.RECOVERY_CODES - 1
+    await factors.make_recovery_codes(await org.by("li"))
+    assert not await factors.use_recovery_code(org.db, id_, codes[1])
+
+
+async def test_a_code_sent_to_a_phone_has_five_tries(org: Org) -> None:
+    id_ = await org.add("li", "operator")
+    li = await org.by("li")
+    assert await refused(factors.new_sms_code(org.db, SEALER, id_, "phone")) == "STATE_CONFLICT"
+    await service.set_contact(li, {"phone": "13800138000"})
+    assert await refused(factors.new_sms_code(org.db, SEALER, id_, "login")) == "STATE_CONFLICT", (
+        "not verified"
+    )
+    number, code = await factors.new_sms_code(org.db, SEALER, id_, "phone")
+    assert number == "8613800138000"
+    assert await refused(factors.new_sms_code(org.db, SEALER, id_, "phone")) == "RATE_LIMITED"
+    assert not await factors.check_sms_code(org.db, SEALER, id_, "login", code), "of another purpose"
+    await factors.verify_phone(li, SEALER, code)
+    assert (await factors.factors(org.db, id_)).phone
+
+    await org.db.execute("DELETE FROM staff_sms_code")
+    _, code = await factors.new_sms_code(org.db, SEALER, id_, "login")
+    wrong = f"{(int(code) + 1) % 10**6:06d}"
+    tries = [
+        await factors.check_sms_code(org.db, SEALER, id_, "login", wrong) for _ in range(factors.SMS_TRIES)
+    ]
+    assert not any(tries)
+    assert not await factors.check_sms_code(org.db, SEALER, id_, "login", code), "too late"
+    # A new number has to be verified anew.
+    await service.set_contact(li, {"phone": "13900139000"})
+    assert not (await factors.factors(org.db, id_)).phone
+
+
+async def test_lost_factors_are_taken_away_by_another(org: Org) -> None:
+    id_ = await org.add("li", "operator")
+    await org.add("boss", "admin")
+    li, boss = await org.by("li"), await org.by("boss")
+    await factors.add_passkey(li, b"id", b"key", 0, "笔记本")
+    assert await refused(factors.add_passkey(li, b"id", b"key", 0, "again")) == "STATE_CONFLICT"
+    await factors.make_recovery_codes(li)
+    assert await refused(factors.reset_factors(boss, "boss")) == "RIGHTS_OWN"
+    await factors.reset_factors(boss, "li")
+    left = await factors.factors(org.db, id_)
+    assert (left.totp, left.passkeys, left.recovery_codes, left.phone) == (False, 0, 0, False)

@@ -1,0 +1,263 @@
+"""What the wire makes of a session's events, and of parts: without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from smsgw.channels import profiles
+from smsgw.channels.wire.listener import Listeners, Numberings
+from smsgw.channels.wire.mapping import INTERMEDIATE
+from smsgw.channels.wire.transport import WireTransport
+from smsgw.core.model import ChannelSpec, Claimed, Outcome, OutcomeKind
+from smsgw.protocols.events import Answer, Closed, Expired, Late, Request
+from smsgw.protocols.session import NotBound
+from smsgw.protocols.states import SENDING
+
+SPEC = ChannelSpec(1, "a", "cmpp20", "h", 1, "900001", "secret", access_code="1069")
+
+
+class Channel:
+    """As ``Traffic``."""
+
+    waiting = False
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, list[Any]]] = []
+        self.durable: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def on_answers(self, outcomes: list[Outcome]) -> None:
+        self.told.append(("answers", outcomes))
+
+    def on_lost(self, outcomes: list[Outcome]) -> None:
+        self.told.append(("lost", outcomes))
+
+    def on_incoming(self, incoming: object, source: object) -> asyncio.Future[Any]:
+        self.told.append(("incoming", [incoming]))
+        return self.durable
+
+    def on_change(self) -> None: ...
+
+    def on_room(self) -> None: ...
+
+
+class Session:
+    """With a window, and what it was asked to do."""
+
+    def __init__(self, window: int = 4) -> None:
+        self.window = window
+        self.state = next(iter(SENDING))
+        self.out: list[Any] = []
+        self.answered: list[Request] = []
+        self.forgotten: list[Request] = []
+        self.over = False
+
+    @property
+    def window_free(self) -> int:
+        return self.window - len(self.out)
+
+    @property
+    def outstanding(self) -> int:
+        return len(self.out)
+
+    def request(self, pdu: Any, now: float, tag: Claimed) -> None:
+        if self.over:
+            raise NotBound
+        if pdu == "too long":
+            raise ValueError(pdu)
+        self.out.append(tag)
+
+    def answer(self, request: Request) -> None:
+        self.answered.append(request)
+
+    def forget(self, request: Request) -> None:
+        self.forgotten.append(request)
+
+
+class Link:
+    """With a session of its own."""
+
+    def __init__(self, window: int = 4) -> None:
+        self.session = Session(window)
+        self.writable = True
+        self.flushed = 0
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+    flush_soon = flush
+
+
+class Mapping:
+    """Of which each test says what it makes."""
+
+    incoming_is: Any = INTERMEDIATE
+    outcome_is: Any = OutcomeKind.ACCEPTED
+    name = ""
+
+    def submit(self, claimed: Claimed) -> str:
+        return claimed.content
+
+    def written(self, pdu: str) -> str:
+        return self.name and self.name + pdu
+
+    def incoming(self, pdu: object) -> Any:
+        if isinstance(self.incoming_is, Exception):
+            raise self.incoming_is
+        return self.incoming_is
+
+    def outcome(self, claimed: Claimed, answer: object, status: int) -> Outcome:
+        if isinstance(self.outcome_is, Exception):
+            raise self.outcome_is
+        return Outcome(*claimed.key, self.outcome_is)
+
+
+class Wire:
+    def __init__(self) -> None:
+        self.channel, self.mapping = Channel(), Mapping()
+        profile = profiles.parse({}, SPEC.protocol)
+        self.transport: Any = WireTransport(SPEC, profile, self.channel, Listeners(), Numberings())
+        self.transport._mapping = self.mapping
+
+    def links(self, *windows: int) -> list[Link]:
+        self.transport._links.outgoing[:] = made = [Link(window) for window in windows]
+        return made
+
+    def submit(self, *parts: Claimed) -> Any:
+        return self.transport.submit([(part, self.transport.prepare(part)) for part in parts], 0.0)
+
+
+@pytest.fixture
+async def wire() -> Wire:
+    return Wire()
+
+
+def part(id_: int, content: str = "x") -> Claimed:
+    return Claimed(id_, 1, 1, 1, "8613800138000", content, "ascii", "", 2, None, 5, 1, 1)
+
+
+def request() -> Request:
+    return Request(pdu=None, serial=1)  # type: ignore[arg-type]
+
+
+async def test_parts_go_to_the_emptiest_link_first_and_only_links_with_submits_are_written(
+    wire: Wire,
+) -> None:
+    small, large, idle, deaf = wire.links(2, 3, 1, 9)
+    deaf.writable = False
+    assert (wire.transport.room, wire.transport.window) == (6, 15)
+    submitted = wire.submit(*(part(n) for n in range(1, 6)))
+    assert (submitted.named, submitted.refused, submitted.unsent) == ([], [], [])
+    assert [p.id for p in large.session.out] == [1, 2, 3]
+    assert [p.id for p in small.session.out] == [4, 5]
+    assert not small.flushed + large.flushed, "not an octet before it is told to"
+    wire.transport.flush()
+    wire.transport.flush()
+    assert [link.flushed for link in (small, large, idle, deaf)] == [1, 1, 0, 0]
+    assert (wire.transport.room, wire.transport.window_used) == (1, 5)
+
+
+async def test_what_is_not_on_its_way_is_told(wire: Wire) -> None:
+    (link,) = wire.links(4)
+    submitted = wire.submit(part(1, "too long"), part(2))
+    ((refused, _),) = submitted.refused
+    assert refused.id == 1
+    link.session.over = True
+    assert [p.id for p in wire.submit(part(3)).unsent] == [3]
+    wire.links()
+    assert [p.id for p in wire.submit(part(4)).unsent] == [4]
+
+
+async def test_an_id_of_our_own_is_told_before_it_is_written_and_again_when_the_answer_is_lost(
+    wire: Wire,
+) -> None:
+    (link,) = wire.links(4)
+    wire.mapping.name = "our-"
+    one, two, three = part(1, "a"), part(2, "b"), part(3, "c")
+    assert wire.submit(one, two, three).named == [
+        (one.key, "our-a"),
+        (two.key, "our-b"),
+        (three.key, "our-c"),
+    ]
+    wire.transport.on_events(link, [Expired(tag=one), Closed(why="reset", lost=(two,))])
+    ((_, lost),) = wire.channel.told
+    assert [(o.kind, o.code, o.carrier_id) for o in lost] == [
+        (OutcomeKind.UNKNOWN, "ANSWER_TIMEOUT", "our-a"),
+        (OutcomeKind.UNKNOWN, "LINK_LOST", "our-b"),
+    ]
+    wire.transport.on_events(link, [Answer(tag=three, pdu=None, status=0, elapsed=0.0)])  # type: ignore[arg-type]
+    assert wire.transport._written == {}
+
+
+async def test_answers_of_one_moment_are_told_together_late_ones_included(wire: Wire) -> None:
+    (link,) = wire.links(4)
+    events: Any = [
+        Answer(tag=part(1), pdu=None, status=0, elapsed=0.0),
+        Late(tag=part(2), pdu=None, status=0),
+    ]
+    wire.transport.on_events(link, events)
+    assert [(how, [o.id for o in outcomes]) for how, outcomes in wire.channel.told] == [("answers", [1, 2])]
+
+
+async def test_an_answer_that_cannot_be_understood_is_unknown_and_its_neighbours_do_not_suffer(
+    wire: Wire,
+) -> None:
+    (link,) = wire.links(4)
+    wire.mapping.outcome_is = RuntimeError("a mistake")
+    wire.transport.on_events(link, [Answer(tag=part(1), pdu=None, status=0, elapsed=0.0)])  # type: ignore[arg-type]
+    ((how, (outcome,)),) = wire.channel.told
+    assert (how, outcome.kind, outcome.code) == ("answers", OutcomeKind.UNKNOWN, "ANSWER_UNREADABLE")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), MemoryError()], ids=repr)
+async def test_what_cannot_be_read_for_want_of_something_is_not_answered(
+    wire: Wire, error: Exception
+) -> None:
+    (link,) = wire.links(4)
+    wire.mapping.incoming_is = error
+    wire.transport.on_events(link, [request()])
+    assert (len(link.session.forgotten), len(link.session.answered)) == (1, 0)
+
+
+@pytest.mark.parametrize("incoming", [INTERMEDIATE, ValueError("no sense"), RuntimeError("ours")], ids=repr)
+async def test_what_there_is_nothing_to_store_of_is_answered_at_once(wire: Wire, incoming: Any) -> None:
+    (link,) = wire.links(4)
+    wire.mapping.incoming_is = incoming
+    wire.transport.on_events(link, [request()])
+    assert (len(link.session.forgotten), len(link.session.answered)) == (0, 1)
+    assert wire.channel.told == []
+
+
+@pytest.mark.parametrize("end", ["stored", "failed", "cancelled"])
+async def test_the_carrier_is_answered_when_what_it_brought_is_durable(wire: Wire, end: str) -> None:
+    (link,) = wire.links(4)
+    wire.mapping.incoming_is = "a report"
+    wire.transport.on_events(link, [request()])
+    await asyncio.sleep(0)
+    assert (link.session.forgotten, link.session.answered) == ([], [])
+    match end:
+        case "stored":
+            wire.channel.durable.set_result(1)
+        case "failed":
+            wire.channel.durable.set_exception(ValueError("of this one"))
+        case _:
+            wire.channel.durable.cancel()
+    await asyncio.sleep(0)
+    stored = end == "stored"
+    assert (len(link.session.answered), len(link.session.forgotten)) == (stored, not stored)
+
+
+def test_nothing_of_a_report_is_read_from_disk_when_the_first_one_comes() -> None:
+    code = (
+        "import sys, smsgw.channels.wire.mapping, smsgw.core.text;"
+        "print({'_strptime', 'encodings.utf_16_be', 'encodings.gb18030'} - sys.modules.keys())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "set()\n"

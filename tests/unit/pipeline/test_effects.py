@@ -1,0 +1,123 @@
+"""The steps that follow a batch of outcomes: their order, and that a batch of many costs what a batch of one does."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+
+from smsgw.core.model import PROBE_ACCOUNT, Inbound
+from smsgw.core.states import PartState
+from smsgw.pipeline.outcomes import effects as module
+from smsgw.pipeline.outcomes.effects import STEPS, Effects, follow_up
+from smsgw.store.messages.inbound import Arrived
+
+S = PartState
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+class Connection:
+    """Remembers which table each statement is about."""
+
+    def __init__(self, siblings: list[dict[str, Any]]) -> None:
+        self.siblings = siblings
+        self.asked: list[str] = []
+        self.events: list[tuple[Any, ...]] = []
+
+    async def fetch(self, sql: str, *args: Any) -> list[dict[str, Any]]:
+        self.asked.append("siblings" if "by_us" in sql else "replies")
+        return self.siblings if "by_us" in sql else []
+
+    async def execute(self, sql: str, *args: Any) -> None:
+        tables = ("INTO ledger", "usage_day", "callback_url", "INTO event ", "stat_minute")
+        self.asked.append(next(table for table in tables if table in sql))
+
+    async def copy_records_to_table(self, table: str, *, records: Any, **_: Any) -> None:
+        self.asked.append(table)
+        self.events += records
+
+
+def part(id_: int, state: PartState, number: int = 1, total: int = 1, account: int = 5) -> dict[str, Any]:
+    return {
+        "id": id_, "part": number, "total": total, "state": int(state), "account_id": account, "by_us": False,
+        "code": "c", "class": "k", "channel_id": 1, "pool_id": 2, "answered_at": NOON, "claimed_at": NOON,
+        "final_at": NOON + timedelta(seconds=9),
+    }  # fmt: skip
+
+
+def batch(n: int) -> Effects:
+    """Of every sort ``n``: delivered, rejected, the last part of a long one, sent; a report and a reply."""
+    rows: list[Any] = []
+    siblings: list[Any] = []
+    for base in range(100, 100 * (n + 1), 100):
+        rows += [part(base, S.DELIVERED), part(base + 1, S.REJECTED), part(base + 2, S.DELIVERED, 2, 2)]
+        rows += [part(base + 3, S.DELIVERED, 1, 2), part(base + 4, S.SENT)]
+        rows.append(part(base + 5, S.DELIVERED, account=PROBE_ACCOUNT))
+        siblings += [part(base + 2, S.UNDELIVERABLE, 1, 2), part(base + 2, S.DELIVERED, 2, 2)]
+        siblings += [part(base + 3, S.DELIVERED, 1, 2), part(base + 3, S.SENT, 2, 2)]
+    reply = Inbound(channel_id=1, carrier_id="7", number="1", to_code="2", text="x", received_at=NOON)
+    connection: Any = Connection(siblings)
+    return Effects(
+        connection, 1, count(1).__next__, {5}, (), lambda *_: connection.asked.append("numbers"),
+        changed=rows, arrived=[Arrived(reply, 5, "")] * n, trace=[(1, NOON, 1, "unknown", "{}")] * n,
+    )  # fmt: skip
+
+
+ORDER = [
+    "INTO ledger", "usage_day", "siblings", "customer_event", "callback_url", "replies", "numbers", "INTO event ",
+    "stat_minute",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [1, 40])
+async def test_each_step_is_one_statement_or_two_whatever_the_size_of_the_batch(n: int) -> None:
+    effects = batch(n)
+    await follow_up(effects)
+    assert effects.connection.asked == ORDER  # type: ignore[attr-defined]
+
+
+async def test_a_batch_without_an_end_is_only_counted() -> None:
+    connection: Any = Connection([])
+    effects = Effects(connection, 1, count(1).__next__, (), (), lambda *_: None, changed=[part(1, S.SENT)])  # type: ignore[list-item]
+    await follow_up(effects)
+    assert connection.asked == ["stat_minute"]
+
+
+async def test_whole_messages_are_reported_in_the_order_of_their_ids_and_probes_are_not() -> None:
+    effects = batch(2)
+    await follow_up(effects)
+    connection: Any = effects.connection
+    assert [event[3] for event in connection.events] == [100, 101, 102, 200, 201, 202]
+    assert effects.told == {"report": {5}, "mo": set()}
+
+
+async def test_a_step_withholds_the_report_of_a_message_from_those_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fall_back(effects: Effects) -> None:
+        """Undelivered messages are told another way first."""
+        for id_, parts in effects.ended.items():
+            if any(p["state"] == S.UNDELIVERABLE for p in parts):
+                effects.withheld.add(id_)
+
+    before = STEPS.index(module.report)
+    monkeypatch.setattr(module, "STEPS", (*STEPS[:before], fall_back, *STEPS[before:]))
+    effects = batch(1)
+    await follow_up(effects)
+    connection: Any = effects.connection
+    assert [event[3] for event in connection.events] == [100, 101]
+    assert sorted(effects.ended) == [100, 101, 102]
+    assert connection.asked == ORDER, "money, trace and counters are as they were"
+
+
+async def test_whoever_is_told_nothing_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def withhold_all(effects: Effects) -> None:
+        effects.withheld |= effects.ended.keys()
+
+    monkeypatch.setattr(module, "STEPS", (STEPS[0], STEPS[1], withhold_all, *STEPS[2:]))
+    effects = batch(1)
+    await follow_up(effects)
+    assert effects.told["report"] == set()
+    assert "customer_event" not in effects.connection.asked  # type: ignore[attr-defined]
