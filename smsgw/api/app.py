@@ -183,7 +183,7 @@ class _Server:
             finally:
                 body.leave()
                 if call is not None and call.incoming is not None:
-                    self._ctx.tasks.files.drop(call.incoming)
+                    self._ctx.tasks.files.store.drop(call.incoming)
 
         return handle
 
@@ -300,7 +300,7 @@ class _Server:
         if route.upload:
             files = self._ctx.tasks.files
             incoming = call.incoming = await files.receive(call.account.id, request.content_length or 0)
-            incoming.name, digest = await receive(request, incoming.path, partial(files.reserve, incoming))
+            incoming.name, digest = await receive(request, incoming.path, partial(files.store.reserve, incoming))
             check_sha256(given, digest)
             return
         rooms = self._ctx.bodies

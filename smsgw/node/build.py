@@ -52,6 +52,9 @@ from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.files.service import FileStore
+from smsgw.platform.jobs.runner import JobRunner
+from smsgw.platform.statistics import recount
 from smsgw.runtime import clock, config
 from smsgw.runtime.config import Config
 from smsgw.store.engine.database import Database
@@ -113,6 +116,7 @@ class Parts:
     tasks: Tasks
     feeder: Feeder
     importer: Importer
+    jobs: JobRunner
     reviewing: Reviewing
     health: Health
     connections: Connections
@@ -172,14 +176,15 @@ def build(ground: Ground) -> Node:
     )  # fmt: skip
     cancelling = Cancelling(database, outcomes)
 
-    files = Files(
-        database, data_dir / "files", node=number, ids=ids, disk=disk,
-        total_mb=settings.files.total_mb, keep_days=settings.files.keep_days,
-    )  # fmt: skip
+    store = FileStore(
+        database, data_dir / "files", node=number, ids=ids.next, disk=disk, total_mb=settings.files.total_mb
+    )
+    files = Files(database, store, node=number, keep_days=settings.files.keep_days)
     tasks = Tasks(
         database, acceptor=acceptor, outcomes=outcomes, files=files, ids=ids, fleet=fleet, bell=hub,
         snapshots=snapshots,
     )  # fmt: skip
+    importer = Importer(database, tasks, keep_days=settings.retention.messages_days)
     health = Health(heartbeat, channels, acceptor, partners)
     proxies = [ipaddress.ip_network(n) for n in settings.http.trusted_proxies]
     parts = Parts(
@@ -211,7 +216,8 @@ def build(ground: Ground) -> Node:
         keeper=Maintenance(database, outcomes, snapshots, hub, ids, settings, fleet),
         tasks=tasks,
         feeder=Feeder(database, tasks, acceptor, ids=ids, snapshots=snapshots),
-        importer=Importer(database, tasks, node=number, keep_days=settings.retention.messages_days),
+        importer=importer,
+        jobs=JobRunner(database, number, (importer.kind(), recount.kind(database))),
         reviewing=Reviewing(database, outcomes, snapshots, fleet, tasks),
         health=health,
         connections=Connections(most_connections(), settings.http.connections_per_address, proxies),

@@ -68,9 +68,9 @@ def probes(parts: Parts) -> dict[str, Probe]:
         return [
             Finding(
                 "claims_lost", f"channel/{name}", WARNING,
-                f"{parts} claimed parts were in nobody's hands in the last 10 minutes; they were not sent and are back",
+                f"{lost} claimed parts were in nobody's hands in the last 10 minutes; they were not sent and are back",
             )
-            for name, parts in parts.channels.lost_claims().items()
+            for name, lost in parts.channels.lost_claims().items()
         ]  # fmt: skip
 
     async def facts() -> Iterable[Finding]:

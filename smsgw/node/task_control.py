@@ -1,4 +1,4 @@
-"""Tasks on the control socket: what ``smsgwctl task`` asks of the node."""
+"""Tasks on the control socket: what ``smsgwctl task`` asks of the daemon."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def _take(node: Node, account_id: int, path: Path, actor: str) -> int:
     try:
         await asyncio.to_thread(shutil.copyfile, path, incoming.path)
     except BaseException:
-        files.drop(incoming)
+        files.store.drop(incoming)
         raise
     return (await files.keep(incoming, actor)).id
 

@@ -47,6 +47,7 @@ from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.files.service import FileStore
 from smsgw.platform.keys import service as keys
 from smsgw.platform.keys.model import NewKey
 from smsgw.runtime import clock
@@ -256,10 +257,9 @@ async def running(
         durability=DurabilityConfig(),
     )
     await outcomes.start()
+    files = Files(db, FileStore(db, data_dir / "files", node=1, ids=ids.next, disk=acceptor.disk), node=1)
     tasks = Tasks(
-        db, acceptor=acceptor, outcomes=outcomes,
-        files=Files(db, data_dir / "files", node=1, ids=ids, disk=acceptor.disk), ids=ids, fleet=fleet, bell=bell,
-        snapshots=relaxed,
+        db, acceptor=acceptor, outcomes=outcomes, files=files, ids=ids, fleet=fleet, bell=bell, snapshots=relaxed,
     )  # fmt: skip
     ctx = ApiContext(
         db=db,

@@ -32,6 +32,7 @@ from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.model import TaskSpec
 from smsgw.platform.campaigns.service import Tasks, TaskView
+from smsgw.platform.files.service import FileStore
 from smsgw.platform.policies import service as policies
 from smsgw.runtime.config import DurabilityConfig
 from smsgw.store.engine.database import Database
@@ -155,7 +156,7 @@ async def desk(
         database, ids, snapshots, Checker(router, SomeBlocked(), NoNumbers()), disk, bell,
         destinations or AnyDestination(), Alone(), None, now=now,
     )  # fmt: skip
-    files = Files(database, folder / "files", node=1, ids=ids, disk=disk)
+    files = Files(database, FileStore(database, folder / "files", node=1, ids=ids.next, disk=disk), node=1)
     tasks = Tasks(
         database, acceptor=acceptor, outcomes=outcomes, files=files, ids=ids, fleet=router.fleet, bell=bell,
         snapshots=snapshots, now=now,

@@ -30,6 +30,7 @@ from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.audience import queries
+from smsgw.platform.campaigns import imports
 from smsgw.platform.campaigns.body_template import Forms, forms_of, wording
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.members import Members, look
@@ -46,13 +47,13 @@ from smsgw.platform.campaigns.model import (
 )  # fmt: skip
 from smsgw.platform.campaigns.rows import Plan, RowValidator
 from smsgw.platform.campaigns.sheets import letter
+from smsgw.platform.campaigns.uploads import Upload
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import events, reviews, task_parts
 from smsgw.store.messages import tasks as store
 from smsgw.store.messages.tasks import Chunk, Task
 from smsgw.store.records import audit
-from smsgw.store.uploads import Upload
 
 log = structlog.get_logger(__name__)
 
@@ -163,6 +164,8 @@ class Tasks:
                 await store.imported(
                     connection, task.id, sieve.total, sieve.valid, sieve.problems, after_import(task)
                 )
+            elif made:
+                await imports.enqueue(connection, task.id)
         if not made:  # somebody was faster with the same key
             if (same := await self._same(spec)) is not None:
                 return same, True

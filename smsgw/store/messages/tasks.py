@@ -222,17 +222,6 @@ async def live(database: Database, before: datetime, *, after: int, limit: int) 
     return [_task(row) for row in await database.fetch(_LIVE, before, after, limit)]
 
 
-_TO_IMPORT = """
-SELECT t.* FROM task t LEFT JOIN upload u ON u.id = t.upload_id
-WHERE t.state = 'importing' AND COALESCE(u.node, (t.id >> 12 & 1023)::int) = $1 ORDER BY t.id LIMIT $2
-"""
-
-
-async def to_import(database: Database, node: int, limit: int) -> list[Task]:
-    """Tasks whose rows the node has to bring in: their file lies on it, or it has made them (an id tells its node)."""
-    return [_task(row) for row in await database.fetch(_TO_IMPORT, node, limit)]
-
-
 _LOCK = "SELECT * FROM task WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2)) FOR UPDATE"
 
 
