@@ -44,6 +44,7 @@ from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
+from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.service import Tasks
@@ -243,6 +244,7 @@ async def running(
         outage, now=now or clock.now,
     )  # fmt: skip
     await acceptor.start()
+    replaying = Supervisor(db, 1).run(acceptor.periodics())
     journal = Journal(data_dir / "api-journal", 1, boot_id())
     journal.open()
     outcomes = Outcomes(
@@ -312,6 +314,7 @@ async def running(
     finally:
         await runner.cleanup()
         await ctx.nonces.stop()
+        await replaying.stop()
         await acceptor.stop()
         await outcomes.stop()
         journal.close()
