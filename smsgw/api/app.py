@@ -36,6 +36,7 @@ from smsgw.api.shapes import LanguageQuery, NoQuery, ServerTime
 from smsgw.core.addresses import place_of
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.core.ids import CHINA
+from smsgw.pipeline.accept.kept_answers import KeptAnswers
 from smsgw.runtime import clock
 from smsgw.runtime.sparing import Sparing
 from smsgw.web import serving
@@ -144,7 +145,7 @@ class _Server:
         )
         ctx.used_keys = self._auth.used
         self._request_ids = RequestIds(ctx.clock)
-        self._repeating = Repeating(ctx.db, ctx.sealer)
+        self._repeating = Repeating(KeptAnswers(ctx.db, ctx.sealer))
         self._pages: dict[str, str] = {}
         self._documents = {
             lang: msgspec.json.encode(openapi.document(chinese=lang == "zh")) for lang in ("en", "zh")

@@ -31,7 +31,6 @@ from smsgw.pipeline.accept.checks import Checker
 from smsgw.pipeline.accept.nonces import Nonces
 from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.accept.number_status import NumberStatus
-from smsgw.pipeline.accept.reviewing import Reviewing
 from smsgw.pipeline.accept.spooling import OutageSpool
 from smsgw.pipeline.delivery.account_events import Notices
 from smsgw.pipeline.delivery.destinations import Destinations
@@ -54,6 +53,7 @@ from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
+from smsgw.platform.review.service import Reviewing
 from smsgw.platform.statistics import recount
 from smsgw.runtime import clock, config
 from smsgw.runtime.config import Config

@@ -206,9 +206,9 @@ def application(node: Node) -> web.Application:
     async def review(request: web.Request) -> web.Response:
         body = await request.json()
         parts = await node.reviewing.decide(
+            Change(node.database, request[ACTOR], ids=node.ids.next),
             int(body["batch_id"]),
             passes=body["passes"] is True,
-            actor=request[ACTOR],
             reason=body.get("reason", ""),
         )
         return _json({"parts": parts})

@@ -1,4 +1,4 @@
-"""Tasks on the control socket: what ``smsgwctl task`` asks of the daemon."""
+"""Tasks on the control socket: what ``smsgwctl task`` asks of the node."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from smsgw.core.model import MessageType, Origin
 from smsgw.node.operators import ACTOR
 from smsgw.platform.audience import service as audience
 from smsgw.platform.campaigns.files import MAX_SIZE
-from smsgw.platform.campaigns.model import STATES, TaskSpec
-from smsgw.platform.campaigns.service import TaskView
+from smsgw.platform.campaigns.model import STATES, TaskSpec, TaskView
+from smsgw.platform.change import Change
 
 if TYPE_CHECKING:
     from smsgw.node.build import Node
@@ -53,13 +53,14 @@ def add(app: web.Application, node: Node) -> None:
 
     async def command(request: web.Request) -> web.Response:
         body = await request.json()
-        task_id, actor = int(body["task"]), request[ACTOR]
+        task_id = int(body["task"])
+        change = Change(node.database, request[ACTOR], ids=node.ids.next)
         verb = request.match_info["verb"]
         if verb in ("pause", "resume", "cancel"):
-            await getattr(node.tasks, verb)(task_id, accounts=None, actor=actor.label)
+            await getattr(node.tasks, verb)(change, task_id)
         elif verb in ("pass", "reject"):
             await node.reviewing.decide(
-                task_id, passes=verb == "pass", actor=actor, reason=body.get("reason", "")
+                change, task_id, passes=verb == "pass", reason=body.get("reason", "")
             )
         elif verb != "show":
             raise web.HTTPNotFound

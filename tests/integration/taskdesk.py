@@ -22,7 +22,6 @@ from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import Acceptor, Callbacks, DiskGuard
 from smsgw.pipeline.accept.checks import Checker
 from smsgw.pipeline.accept.number_lists import Reason
-from smsgw.pipeline.accept.reviewing import Reviewing
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.routing import Router
@@ -30,10 +29,11 @@ from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
-from smsgw.platform.campaigns.model import TaskSpec
-from smsgw.platform.campaigns.service import Tasks, TaskView
+from smsgw.platform.campaigns.model import TaskSpec, TaskView
+from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.policies import service as policies
+from smsgw.platform.review.service import Reviewing
 from smsgw.runtime.config import DurabilityConfig
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, boot_id

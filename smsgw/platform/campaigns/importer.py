@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from smsgw.core.errors import SmsgwError, Temporary
+from smsgw.core.tasks import Task
 from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.platform.campaigns import imports, uploads
 from smsgw.platform.campaigns.service import Tasks, after_import, members_of, plan_of
@@ -21,7 +22,6 @@ from smsgw.platform.jobs.runner import JobContext, JobKind
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import tasks as store
-from smsgw.store.messages.tasks import Task
 
 log = structlog.get_logger(__name__)
 
