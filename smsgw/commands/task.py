@@ -20,10 +20,10 @@ from smsgw.commands.base import (
 )  # fmt: skip
 from smsgw.core.ids import CHINA
 from smsgw.node import control_client
+from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.model import STATES, progress
 from smsgw.platform.campaigns.service import feeding_over
-from smsgw.store.config import accounts
 from smsgw.store.messages import tasks as store
 from smsgw.store.messages.tasks import Task
 
@@ -144,7 +144,7 @@ async def add(
 async def list_tasks(ctx: Context, account: str | None, state: str | None, limit: int, as_json: bool) -> None:
     """Tasks, newest first, as they were last counted."""
     async with ctx.database() as database:
-        names = {row.account.id: row.account.name for row in await accounts.list_accounts(database)}
+        names = {row.account.id: row.account.name for row in await account_queries.accounts(database)}
         ids = None if account is None else [i for i, n in names.items() if n == account]
         if ids == []:
             raise Failed(f"no account {account}")
