@@ -196,9 +196,9 @@ def application(daemon: Daemon) -> web.Application:
     async def review(request: web.Request) -> web.Response:
         body = await request.json()
         parts = await daemon.reviewing.decide(
+            Change(daemon.database, request[ACTOR], ids=daemon.ids.next),
             int(body["batch_id"]),
             passes=body["passes"] is True,
-            actor=request[ACTOR],
             reason=body.get("reason", ""),
         )
         return _json({"parts": parts})

@@ -27,7 +27,6 @@ from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pool_shares import PoolShares
 from smsgw.channels.services import Services
 from smsgw.channels.wire.listener import Listeners
-from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.core.guessing import Guesses
 from smsgw.core.ids import CHINA, IdSource
@@ -44,7 +43,6 @@ from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
 from smsgw.pipeline.accept.nonces import Nonces
 from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.accept.number_status import NumberStatus
-from smsgw.pipeline.accept.reviewing import Reviewing
 from smsgw.pipeline.delivery.account_events import Notices
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push import Pusher
@@ -61,6 +59,11 @@ from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.change import Change
+from smsgw.platform.files.service import FileStore
+from smsgw.platform.jobs.runner import JobRunner
+from smsgw.platform.review.service import Reviewing
+from smsgw.platform.statistics import recount
 from smsgw.runtime import aio, clock, config, failpoints, private
 from smsgw.runtime.config import Config
 from smsgw.store.config import keys, segments
@@ -271,7 +274,7 @@ class Daemon:
         self._closers.append(("keeper", self.keeper.stop))
         self._run("keeper", self.keeper.periodics())
 
-        self._start_tasks()
+        await self._start_tasks()
         self._run("database", (Periodic("database.check", DATABASE_CHECK_EVERY, self._check_database),))
         self.alarms = AlarmTable(self.database, settings.node.number, probes(self))
         self._run("alarms", self.alarms.periodics())
@@ -306,16 +309,17 @@ class Daemon:
         self.settings = replace(self.settings, node=replace(self.settings.node, number=self.number.number))
         return self.settings
 
-    async def _task_reviewed(self, task_id: int, *, passes: bool, actor: Actor, reason: str) -> int:
-        return await self.tasks.reviewed(task_id, passes=passes, actor=actor, reason=reason)
+    async def _task_reviewed(self, change: Change, task_id: int, *, passes: bool, reason: str) -> int:
+        return await self.tasks.reviewed(change, task_id, passes=passes, reason=reason)
 
-    def _start_tasks(self) -> None:
+    async def _start_tasks(self) -> None:
         settings = self.settings
         node = settings.node.number
-        files = Files(
+        store = FileStore(
             self.database, settings.node.data_dir / "files", node=node, ids=self.ids.next,
-            total_mb=settings.files.total_mb, keep_days=settings.files.keep_days, check_disk=self.acceptor.disk.check,
+            total_mb=settings.files.total_mb, check_disk=self.acceptor.disk.check,
         )  # fmt: skip
+        files = Files(self.database, store, node=node, keep_days=settings.files.keep_days)
         self.tasks = Tasks(
             self.database, acceptor=self.acceptor, outcomes=self.outcomes, files=files, ids=self.ids.next,
             on_queued=self.channels.announce, bell=self.bell, policies=lambda: self.snapshots.current.policies,
@@ -325,8 +329,12 @@ class Daemon:
             account=lambda account_id: self.snapshots.current.account(account_id),
             policies=lambda: self.snapshots.current.policies,
         )  # fmt: skip
-        importer = Importer(self.database, self.tasks, node=node, keep_days=settings.retention.messages_days)
+        importer = Importer(self.database, self.tasks, keep_days=settings.retention.messages_days)
         self._run("tasks", (*self.feeder.periodics(), *importer.periodics()))
+        runner = JobRunner(self.database, node, (importer.kind(), recount.kind(self.database)))
+        await runner.start()
+        self._closers.append(("jobs", runner.stop))
+        self._run("jobs", runner.periodics())
 
     def _route_as(self, router: Router, message: Row, carrier: str) -> int:
         """The pool of a stored message whose number turned out to be another carrier's."""

@@ -16,8 +16,8 @@ from smsgw.core.model import MessageType, Origin
 from smsgw.node.operators import ACTOR
 from smsgw.platform.audience import service as audience
 from smsgw.platform.campaigns.files import MAX_SIZE
-from smsgw.platform.campaigns.model import STATES, TaskSpec
-from smsgw.platform.campaigns.service import TaskView
+from smsgw.platform.campaigns.model import STATES, TaskSpec, TaskView
+from smsgw.platform.change import Change
 
 if TYPE_CHECKING:
     from smsgw.node.life import Daemon
@@ -53,13 +53,14 @@ def add(app: web.Application, daemon: Daemon) -> None:
 
     async def command(request: web.Request) -> web.Response:
         body = await request.json()
-        task_id, actor = int(body["task"]), request[ACTOR]
+        task_id = int(body["task"])
+        change = Change(daemon.database, request[ACTOR], ids=daemon.ids.next)
         verb = request.match_info["verb"]
         if verb in ("pause", "resume", "cancel"):
-            await getattr(daemon.tasks, verb)(task_id, accounts=None, actor=actor.label)
+            await getattr(daemon.tasks, verb)(change, task_id)
         elif verb in ("pass", "reject"):
             await daemon.reviewing.decide(
-                task_id, passes=verb == "pass", actor=actor, reason=body.get("reason", "")
+                change, task_id, passes=verb == "pass", reason=body.get("reason", "")
             )
         elif verb != "show":
             raise web.HTTPNotFound
@@ -90,7 +91,7 @@ async def _take(daemon: Daemon, account_id: int, path: Path, actor: str) -> int:
     try:
         await asyncio.to_thread(shutil.copyfile, path, incoming.path)
     except BaseException:
-        files.drop(incoming)
+        files.store.drop(incoming)
         raise
     incoming.name = path.name
     return (await files.keep(incoming, actor)).id

@@ -42,6 +42,7 @@ from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.files.service import FileStore
 from smsgw.platform.keys import service as keys
 from smsgw.platform.keys.model import NewKey
 from smsgw.runtime.config import DurabilityConfig
@@ -262,8 +263,9 @@ async def running(
         learn=numbers.note,
     )
     await outcomes.start()
+    files = Files(db, FileStore(db, data_dir / "files", node=1, ids=ids.next), node=1)
     tasks = Tasks(
-        db, acceptor=acceptor, outcomes=outcomes, files=Files(db, data_dir / "files", node=1, ids=ids.next),
+        db, acceptor=acceptor, outcomes=outcomes, files=files,
         ids=ids.next, on_queued=lambda queues: None, bell=bell,
     )  # fmt: skip
     ctx = ApiContext(

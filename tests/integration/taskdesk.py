@@ -19,7 +19,6 @@ from smsgw.core.model import Origin
 from smsgw.core.numbers import Segments
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
-from smsgw.pipeline.accept.reviewing import Reviewing
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.routing import Router
@@ -27,9 +26,11 @@ from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
-from smsgw.platform.campaigns.model import TaskSpec
-from smsgw.platform.campaigns.service import Tasks, TaskView
+from smsgw.platform.campaigns.model import TaskSpec, TaskView
+from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.files.service import FileStore
 from smsgw.platform.policies import service as policies
+from smsgw.platform.review.service import Reviewing
 from smsgw.runtime.config import DurabilityConfig
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, boot_id
@@ -148,8 +149,9 @@ async def desk(
         owns=lambda *a: snapshots.current.numbering.owns(*a),
         refusal=lambda number, *_: BLOCKED if number.startswith("86139") and number[-1] == "7" else None,
     )  # fmt: skip
+    files = Files(database, FileStore(database, folder / "files", node=1, ids=ids.next), node=1)
     tasks = Tasks(
-        database, acceptor=acceptor, outcomes=outcomes, files=Files(database, folder / "files", node=1, ids=ids.next),
+        database, acceptor=acceptor, outcomes=outcomes, files=files,
         ids=ids.next, on_queued=lambda _: None, bell=bell, now=now, policies=lambda: snapshots.current.policies,
     )  # fmt: skip
     feeder = Feeder(

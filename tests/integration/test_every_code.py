@@ -31,7 +31,6 @@ from smsgw.core.policy import Listed
 from smsgw.core.templates import Review
 from smsgw.pipeline.accept import repeats
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
-from smsgw.pipeline.accept.reviewing import Reviewing
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.audience import service as audience
@@ -44,6 +43,7 @@ from smsgw.platform.numbers import service as number_service
 from smsgw.platform.org import factors, queries
 from smsgw.platform.org import service as org
 from smsgw.platform.policies import service as policies
+from smsgw.platform.review.service import Reviewing
 from smsgw.platform.words import service as words
 from smsgw.runtime.aio import spawn
 from smsgw.runtime.config import HttpConfig
@@ -473,9 +473,8 @@ async def _(own: Own) -> Provoked:
     assert held["items"][0]["status"] == "held"
     ctx = own.api.ctx
     reviewing = Reviewing(ctx.db, own.api.outcomes, ctx.snapshots, lambda _: None, ctx.tasks.reviewed)
-    await reviewing.decide(
-        int(held["batch_id"]), passes=False, actor=Actor.operator("root"), reason="内容不合规"
-    )
+    change = Change(ctx.db, Actor.operator("root"))
+    await reviewing.decide(change, int(held["batch_id"]), passes=False, reason="内容不合规")
     message_id = held["items"][0]["message_id"]
     record = (await own.api.get(f"/messages/{message_id}", key=own.key)).data
     return Provoked(

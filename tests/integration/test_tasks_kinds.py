@@ -20,6 +20,7 @@ from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.change import Change
 from smsgw.platform.content import service as registry
 from smsgw.platform.content.model import TEMPLATE
+from smsgw.platform.jobs.runner import JobRunner
 
 CSV = """手机号,订单,备注
 13800000001,A1,x
@@ -42,7 +43,9 @@ async def texts(d: Desk, column: str = "content") -> list[str]:
 
 
 async def imported(d: Desk) -> None:
-    await Importer(d.database, d.tasks, node=1, keep_days=1)._look()
+    runner = JobRunner(d.database, 1, [Importer(d.database, d.tasks, keep_days=1).kind()])
+    while await runner.claim():
+        await runner.settled()
 
 
 async def test_a_template_is_filled_from_columns_and_values_of_the_task(dsn: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Approval (审核): a reviewer passes or rejects a HELD call, or a task. Command line and portal use the same."""
+"""Decisions of reviewers: a HELD call, or a task, passes or is rejected."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from smsgw.core.actor import Actor, ActorKind
+from smsgw.core.actor import ActorKind
 from smsgw.core.alarms import WARNING, Finding
 from smsgw.core.errors import Invalid, Refused, message_of
 from smsgw.core.ids import CHINA, time_of
@@ -16,16 +16,27 @@ from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep import rerouting
+from smsgw.platform.change import Change
+from smsgw.platform.review import queries
+from smsgw.platform.review.model import Reviewed, Sample
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import reviews
-from smsgw.store.records import audit
+
+
+async def unmask(change: Change, review: Reviewed, limit: int = 10) -> list[Sample]:
+    """The first messages or rows, to be shown with whole numbers: that is entered into the audit log."""
+    async with change.unit(Permission.REVIEW_VIEW, review.account_id) as unit:
+        unit.actor.require(Permission.MESSAGE_UNMASK)
+        found = await queries.sample(unit.connection, review, limit)
+        unit.record("numbers.unmask", f"review/{review.batch_id}", after={"numbers": len(found)})
+    return found
 
 
 class TaskDecision(Protocol):
     """What a decision about a task does; how many rows it has."""
 
-    async def __call__(self, task_id: int, *, passes: bool, actor: Actor, reason: str) -> int: ...
+    async def __call__(self, change: Change, task_id: int, *, passes: bool, reason: str) -> int: ...
 
 
 class Reviewing:
@@ -47,51 +58,49 @@ class Reviewing:
         self._task = task
         self._now = now
 
-    async def decide(
-        self,
-        batch_id: int,
-        *,
-        passes: bool,
-        actor: Actor,
-        reason: str = "",
-    ) -> int:
+    async def decide(self, change: Change, batch_id: int, *, passes: bool, reason: str = "") -> int:
         """Pass or reject a call or task; how many parts (of a task: rows) it had.
 
         Who sent it cannot decide about it (``STATE_CONFLICT``), but for operators, nor anybody twice; a rejection needs
         a reason. ``PERMISSION_DENIED``; ``NOT_FOUND`` for what is out of the reviewer's scope.
         """
+        actor = change.actor
         actor.require(Permission.REVIEW_DECIDE)
         if not passes and not reason.strip():
             raise Invalid("PARAM_MISSING", field="reason")
-        row = await reviews.get(self._database, batch_id, accounts=actor.scope.whole)
+        row = await queries.get(self._database, batch_id, accounts=actor.scope.whole)
         if row is None:
             raise Refused("NOT_FOUND")
-        if row["submitter"] == actor.label and actor.kind is not ActorKind.OPERATOR:
+        if row.submitter == actor.label and actor.kind is not ActorKind.OPERATOR:
             raise Refused("STATE_CONFLICT", reason="不能审核自己提交的短信,请由其他审核员处理")
-        if row["task"]:
-            return await self._task(batch_id, passes=passes, actor=actor, reason=reason)
+        if row.task:
+            return await self._task(change, batch_id, passes=passes, reason=reason)
         queues: set[tuple[int, int]] = set()
 
         async def run(connection: Connection, now: datetime) -> list[Row]:
-            if passes:
-                start = self._start(row, now)
-                latest = time_of(batch_id) + MAX_AGE
-                rows = await reviews.release(
-                    connection, batch_id, now, start=start, expires=min(start + row["validity"], latest),
-                    actor=actor.label, reason=reason,
-                )  # fmt: skip
-                queued = [r for r in rows if r["state"] == PartState.QUEUED]
-                ids, snapshot = sorted({r["id"] for r in queued}), self._snapshots.current
-                _, moved = await rerouting.follow(connection, snapshot.table, snapshot.pools, ids, now)
-                queues.update((r["pool_id"], r["lane"]) for r in (*queued, *moved))
-            else:
-                text = message_of("REVIEW_REJECTED", {"reason": reason})
-                rows = await reviews.reject(connection, batch_id, now, text=text, actor=actor.label, reason=reason)
-            if rows:
-                await audit.append(
-                    connection, actor=actor, action="review.pass" if passes else "review.reject",
-                    object=f"message/{batch_id}", after={"reason": reason, "parts": len(rows)},
-                )  # fmt: skip
+            async with change.within(connection, Permission.REVIEW_DECIDE, row.account_id) as unit:
+                if passes:
+                    start = self._start(row, now)
+                    latest = time_of(batch_id) + MAX_AGE
+                    rows = await reviews.release(
+                        connection, batch_id, now, start=start, expires=min(start + row.validity, latest),
+                        actor=actor.label, reason=reason,
+                    )  # fmt: skip
+                    queued = [r for r in rows if r["state"] == PartState.QUEUED]
+                    ids, snapshot = sorted({r["id"] for r in queued}), self._snapshots.current
+                    _, moved = await rerouting.follow(connection, snapshot.table, snapshot.pools, ids, now)
+                    queues.update((r["pool_id"], r["lane"]) for r in (*queued, *moved))
+                else:
+                    text = message_of("REVIEW_REJECTED", {"reason": reason})
+                    rows = await reviews.reject(
+                        connection, batch_id, now, text=text, actor=actor.label, reason=reason
+                    )
+                if rows:
+                    action = "review.pass" if passes else "review.reject"
+                    after = {"reason": reason, "parts": len(rows)}
+                    unit.record(action, f"message/{batch_id}", after=after)
+                else:
+                    unit.unchanged()
             return rows
 
         kinds: dict[int, str] = {
@@ -105,13 +114,13 @@ class Reviewing:
         self._on_queued(queues)
         return changed
 
-    def _start(self, row: Row, now: datetime) -> datetime:
+    def _start(self, row: Reviewed, now: datetime) -> datetime:
         """When it may go: not before its time, and not in quiet hours."""
-        start: datetime = max(now, row["due_at"] or now)
-        account = self._snapshots.current.account(row["account_id"])
+        start: datetime = max(now, row.due_at or now)
+        account = self._snapshots.current.account(row.account_id)
         if account is None:
             return start
-        limits = self._snapshots.current.policies.limits(account, MessageType(row["type"]))
+        limits = self._snapshots.current.policies.limits(account, MessageType(row.type))
         return limits.hours.opens(start) or start
 
     async def findings(self) -> Iterable[Finding]:
