@@ -13,6 +13,8 @@ from pathlib import Path
 from aiohttp import web
 from changes import by_test
 from following import follow
+from snapshots import Overlay
+from standins import Alone, AnyDestination, AnyFleet, NoLists, NoNumbers
 
 from smsgw.admin.app import PortalContext, setup
 from smsgw.admin.hashing import hash_password
@@ -21,8 +23,11 @@ from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network
 from smsgw.core.ids import IdSource
 from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
+from smsgw.core.policy import NO_POLICY
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
+from smsgw.pipeline.accept.checks import Checker
+from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.periodic import Supervisor
@@ -144,19 +149,11 @@ async def running(
     snapshots = SnapshotFollower(db, sealer)
     await snapshots.follow()
     unavailable: set[str] = set()
+    router = Router(_SEGMENTS, AnyFleet(unavailable, narrow={"CUCC"}))
     acceptor = Acceptor(
-        dsn,
-        node=NODE,
-        ids=ids,
-        router=Router(
-            _SEGMENTS,
-            snapshots,
-            available=lambda pool: pool not in unavailable,
-            ascii_only=lambda pool: pool == "CUCC",
-        ),
-        disk=DiskGuard([folder], 0),
-        on_queued=lambda queues: None,
-    )
+        db, ids, Overlay(snapshots, policies=NO_POLICY), Checker(router, NoLists(), NoNumbers()),
+        DiskGuard([folder], 0), EventHub(), AnyDestination(), Alone(NODE), None,
+    )  # fmt: skip
     await acceptor.start()
     channels: list[ChannelStatus] = []
     app = web.Application()
