@@ -12,6 +12,8 @@ from pathlib import Path
 from aiohttp import web
 from changes import by_test
 from following import follow
+from snapshots import Overlay
+from standins import Alone, AnyDestination, AnyFleet, NoLists, NoNumbers
 
 from smsgw.admin.app import PortalContext, setup
 from smsgw.admin.hashing import hash_password
@@ -20,15 +22,18 @@ from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network
 from smsgw.core.ids import IdSource
 from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
+from smsgw.core.policy import NO_POLICY
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
+from smsgw.pipeline.accept.checks import Checker
+from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.platform.accounts import service as account_service
 from smsgw.platform.change import Change
+from smsgw.platform.channels import service as channel_service
 from smsgw.platform.org import service as org
-from smsgw.store.config.channels import add_channel
 from smsgw.store.config.segments import load_segments
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
@@ -133,23 +138,15 @@ async def running(
         "protocol": "cmpp30", "host": "127.0.0.1", "port": 7890, "username": "900001", "password": "secret",
         "access_code": "10690001",
     }  # fmt: skip
-    channel_id = await add_channel(db, sealer, "mobile-a", channel, actor="test")
+    channel_id = await channel_service.add(by_test(db), sealer, "mobile-a", channel)
     snapshots = SnapshotFollower(db, sealer)
     await snapshots.follow()
     unavailable: set[str] = set()
+    router = Router(_SEGMENTS, AnyFleet(unavailable, narrow={"CUCC"}))
     acceptor = Acceptor(
-        dsn,
-        node=NODE,
-        ids=ids,
-        router=Router(
-            _SEGMENTS,
-            snapshots,
-            available=lambda pool: pool not in unavailable,
-            ascii_only=lambda pool: pool == "CUCC",
-        ),
-        disk=DiskGuard([folder], 0),
-        on_queued=lambda queues: None,
-    )
+        db, ids, Overlay(snapshots, policies=NO_POLICY), Checker(router, NoLists(), NoNumbers()),
+        DiskGuard([folder], 0), EventHub(), AnyDestination(), Alone(NODE), None,
+    )  # fmt: skip
     await acceptor.start()
     channels: list[ChannelStatus] = []
     app = web.Application()

@@ -26,13 +26,13 @@ from smsgw.core.webhooks import Reach, parse_networks
 from smsgw.node import control_client
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
+from smsgw.platform.channels import service as channels
 from smsgw.platform.keys import service as keys
 from smsgw.platform.partners import service as partners
 from smsgw.platform.policies import service as policies
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
 from smsgw.platform.words import service as words
-from smsgw.store.config import channels
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.secrets import load_key
@@ -294,7 +294,7 @@ async def _seed(
                 "connections": setting.links, "window": setting.window, "rate": setting.channel_rate,
                 "carriers": [carrier],
             }  # fmt: skip
-            await channels.add_channel(database, sealer, f"bench-{n}", fields, actor="bench")
+            await channels.add(change, sealer, f"bench-{n}", fields)
         names = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
         secret = ""
         if setting.push_to:

@@ -18,7 +18,6 @@ from smsgw.channels.wire.recording import MAX_BYTES, MAX_SECONDS
 from smsgw.commands.base import (
     Context,
     Failed,
-    actor,
     ask_password,
     json_option,
     pass_context,
@@ -29,10 +28,8 @@ from smsgw.commands.base import (
 )
 from smsgw.core.states import FINAL, STATUS, PartState
 from smsgw.node.control_client import DaemonAway
-from smsgw.store.config import channels as store
+from smsgw.platform.channels import queries, service
 from smsgw.store.engine.database import Database
-from smsgw.store.engine.secrets import Sealer
-from smsgw.store.messages import probing
 
 PROTOCOLS = ("cmpp30", "cmpp20", "smpp34", "sgip12", "smgp30")
 CARRIERS = ("CMCC", "CUCC", "CTCC", "CBN", "INTL")
@@ -119,7 +116,7 @@ async def channel_add(ctx: Context, name: str, priority_lanes: bool, as_json: bo
     profiles.parse(fields.get("profile", {}), fields["protocol"])
     sealer = ctx.sealer()
     async with ctx.database() as database:
-        channel_id = await store.add_channel(database, sealer, name, fields, actor=actor().label)
+        channel_id = await service.add(ctx.change(database), sealer, name, fields)
     await ctx.tell_daemon()
     if as_json:
         print_json({"id": channel_id, "name": name})
@@ -144,16 +141,15 @@ async def _change(ctx: Context, name: str, fields: dict[str, Any]) -> None:
     sealer = ctx.sealer()
     async with ctx.database() as database:
         if fields.keys() & {"profile", "protocol"}:
-            await _check_profile(database, sealer, name, fields)
-        await store.set_channel(database, sealer, name, fields, actor=actor().label)
+            await _check_profile(database, name, fields)
+        await service.edit(ctx.change(database), sealer, name, fields)
     await ctx.tell_daemon()
 
 
-async def _check_profile(database: Database, sealer: Sealer, name: str, fields: dict[str, Any]) -> None:
+async def _check_profile(database: Database, name: str, fields: dict[str, Any]) -> None:
     """What the protocol cannot do without, or with, is said now and not when the channel starts."""
-    spec = next((s for s in await store.load_channels(database, sealer) if s.name == name), None)
-    if spec is not None:
-        profiles.parse(fields.get("profile", spec.profile), fields.get("protocol", spec.protocol))
+    for known in await queries.channels(database, name):
+        profiles.parse(fields.get("profile", known.profile), fields.get("protocol", known.protocol))
 
 
 @channel.command("start")
@@ -190,7 +186,7 @@ async def channel_drain(ctx: Context, name: str) -> None:
 async def channel_remove(ctx: Context, name: str) -> None:
     """Take a channel out of use; its history stays. Reports that it still owes are not received: drain it first."""
     async with ctx.database() as database:
-        await store.remove_channel(database, name, actor=actor().label)
+        await service.remove(ctx.change(database), name)
     await ctx.tell_daemon()
 
 
@@ -203,9 +199,8 @@ async def channel_list(ctx: Context, as_json: bool) -> None:
     try:
         lines = (await ctx.daemon("GET", "/status"))["channels"]
     except DaemonAway:
-        sealer = ctx.sealer()
         async with ctx.database() as database:
-            specs = await store.load_channels(database, sealer)
+            specs = await queries.channels(database)
         lines = [
             {
                 "name": s.name, "protocol": s.protocol, "state": "daemon not running", "carriers": sorted(s.carriers),
@@ -227,8 +222,12 @@ async def channel_list(ctx: Context, as_json: bool) -> None:
 
 @channel.command("test")
 @click.argument("name")
-@click.option("--to", "number", help="Send a probe to this phone number, too: it costs what the carrier takes.")
-@click.option("--wait", type=click.IntRange(1, 600), default=60, show_default=True, help="Seconds for its report.")
+@click.option(
+    "--to", "number", help="Send a probe to this phone number, too: it costs what the carrier takes."
+)
+@click.option(
+    "--wait", type=click.IntRange(1, 600), default=60, show_default=True, help="Seconds for its report."
+)
 @pass_context
 @run_async
 async def channel_test(ctx: Context, name: str, number: str | None, wait: int) -> None:
@@ -244,14 +243,16 @@ async def _probe(ctx: Context, name: str, number: str, wait: int) -> None:
     began = time.monotonic()
     async with ctx.database() as database:
         while True:
-            state, code = await probing.state_of(database, int(message_id)) or (PartState.EXPIRED, "")
+            state, code = await queries.probe_state(database, int(message_id)) or (PartState.EXPIRED, "")
             if state is PartState.DELIVERED:
                 click.echo(f"{message_id} was delivered after {time.monotonic() - began:.1f} s")
                 return
             if state in FINAL:
                 raise Failed(f"{message_id} has failed: {STATUS[state]} {code}".rstrip())
             if time.monotonic() - began > wait:
-                raise Failed(f"{message_id} is {STATUS[state]} after {wait} s; see: smsgwctl trace {message_id}")
+                raise Failed(
+                    f"{message_id} is {STATUS[state]} after {wait} s; see: smsgwctl trace {message_id}"
+                )
             await asyncio.sleep(0.3)
 
 

@@ -5,26 +5,12 @@ from __future__ import annotations
 import click
 
 from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
-from smsgw.store.messages import parked as store
-from smsgw.store.messages.inbound import Arrived
-from smsgw.store.messages.outcomes import Answer, GivenBack
+from smsgw.platform.channels import queries
 
 
 @click.group()
 def fact() -> None:
     """Answers, reports and messages that the ledger has refused; they lie aside."""
-
-
-def _about(one: store.Fact) -> str:
-    """Which part or id it is about: no text, no number."""
-    match one:
-        case Answer(outcome=o):
-            return f"message {o.id} part {o.part} attempt {o.attempt}: {o.kind}"
-        case GivenBack(outcomes=outcomes):
-            return f"message {outcomes[0].id}: never written"
-        case Arrived(inbound=inbound):
-            return f"channel {inbound.channel_id} id {inbound.carrier_id}"
-    return f"channel {one.channel_id} id {one.carrier_id}: {one.code}"
 
 
 @fact.command("list")
@@ -37,10 +23,10 @@ async def fact_list(ctx: Context, limit: int, as_json: bool) -> None:
     async with ctx.database() as database:
         lines = [
             {
-                "id": p.id, "kind": p.kind, "about": _about(p.fact), "error": p.error, "node": p.node,
+                "id": p.id, "kind": p.kind, "about": p.about, "error": p.error, "node": p.node,
                 "parked_at": p.parked_at,
             }
-            for p in await store.list_(database, limit=limit)
+            for p in await queries.parked_facts(database, limit=limit)
         ]  # fmt: skip
     if as_json:
         print_json(lines)

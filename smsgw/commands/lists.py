@@ -15,7 +15,6 @@ from smsgw.commands.account import account_id
 from smsgw.commands.base import (
     Context,
     Failed,
-    actor,
     json_option,
     pass_context,
     print_json,
@@ -28,12 +27,12 @@ from smsgw.core.numbers import InvalidNumber, mask, normalize
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as account_service
 from smsgw.platform.accounts.extensions import MATCHED_DAYS
+from smsgw.platform.channels import service as channel_service
 from smsgw.platform.lists import queries, service
 from smsgw.platform.lists.model import BlockEntry
 from smsgw.platform.settings import queries as settings_queries
 from smsgw.platform.settings import service as settings_service
 from smsgw.runtime import clock
-from smsgw.store.config import codes
 from smsgw.store.engine.database import Database
 
 MAX_IMPORT = 2_000_000
@@ -321,7 +320,7 @@ async def access_code_move(ctx: Context, channel: str, account: str, sign: str, 
         raise click.UsageError("give either --channel, or --account (with or without --sign)")
     async with ctx.database() as database:
         if channel:
-            before = await codes.move_channel(database, channel, to, actor=actor().label)
+            before = await channel_service.move_access_code(ctx.change(database), channel, to)
         else:
             owner = await account_queries.id_of(database, account)
             before = await account_service.move_extension(ctx.change(database), owner, sign, to)

@@ -10,7 +10,6 @@ import click
 from smsgw.commands.base import (
     Context,
     Failed,
-    actor,
     json_option,
     pass_context,
     print_json,
@@ -18,8 +17,8 @@ from smsgw.commands.base import (
     run_async,
 )
 from smsgw.commands.number_status import number_status
-from smsgw.core.numbers import CBN, CMCC, CTCC, CUCC
-from smsgw.store.config import numbers as store
+from smsgw.core.numbers import CBN, CMCC, CTCC, CUCC, MAX_OVERRIDES
+from smsgw.platform.routing import queries, service
 
 CARRIERS = {
     **dict.fromkeys(("CMCC", "移动", "中国移动"), CMCC),
@@ -58,7 +57,7 @@ async def number_import(ctx: Context, file: Path) -> None:
                     problems.append(f"line {line}: {','.join(cells)[:80]}")
                 else:
                     entries.append((prefix, carrier, cells[2] if len(cells) > 2 else ""))
-                if len(entries) > store.MAX_OVERRIDES or len(problems) > 20:
+                if len(entries) > MAX_OVERRIDES or len(problems) > 20:
                     break
     except UnicodeDecodeError as exc:
         raise Failed(f"{file} is not UTF-8: {exc}") from exc
@@ -68,10 +67,10 @@ async def number_import(ctx: Context, file: Path) -> None:
             ["nothing was imported; wanted: prefix (3–11 digits), carrier, province", *problems[:20]]
         )
         raise Failed(f"{shown}\ncarriers: {known}")
-    if len(entries) > store.MAX_OVERRIDES:
-        raise Failed(f"at most {store.MAX_OVERRIDES} entries")
+    if len(entries) > MAX_OVERRIDES:
+        raise Failed(f"at most {MAX_OVERRIDES} entries")
     async with ctx.database() as database:
-        await store.put_overrides(database, entries, actor=actor().label)
+        await service.import_overrides(ctx.change(database), entries)
     await ctx.tell_daemon()
     click.echo(f"{len(entries)} entries imported")
 
@@ -86,7 +85,7 @@ async def number_find(ctx: Context, prefix: str, as_json: bool) -> None:
     if not prefix.isdigit():
         raise click.BadParameter("digits only", param_hint="PREFIX")
     async with ctx.database() as database:
-        lines = [dict(row) for row in await store.find_overrides(database, prefix)]
+        lines = [dict(row) for row in await queries.overrides(database, prefix)]
     if as_json:
         print_json(lines)
     else:
@@ -103,6 +102,6 @@ async def number_find(ctx: Context, prefix: str, as_json: bool) -> None:
 async def number_remove(ctx: Context, prefix: str) -> None:
     """Forget one override."""
     async with ctx.database() as database:
-        if not await store.remove_override(database, prefix, actor=actor().label):
+        if not await service.remove_override(ctx.change(database), prefix):
             raise Failed(f"no override {prefix}")
     await ctx.tell_daemon()

@@ -17,8 +17,8 @@ from smsgw.commands.base import (
 from smsgw.core import numbers
 from smsgw.core.ids import first_id
 from smsgw.core.report_ids import Spelling
+from smsgw.platform.channels import queries
 from smsgw.runtime import clock
-from smsgw.store.messages import report_ids as store
 
 LOOK_BACK = timedelta(days=13)
 
@@ -38,7 +38,7 @@ async def report_unmatched(ctx: Context, channel: str | None, limit: int, as_jso
     """Reports without a message, newest first, and the spelling under which each would fit exactly one."""
     async with ctx.database() as database:
         oldest = first_id(clock.now() - LOOK_BACK)
-        lines = await store.unmatched(database, channel, limit=limit, oldest=oldest)
+        lines = await queries.unmatched_reports(database, channel, limit=limit, oldest=oldest)
     for line in lines:
         line["number"] = numbers.mask(line["number"])
     if as_json:

@@ -7,7 +7,6 @@ import click
 from smsgw.commands.base import (
     Context,
     Failed,
-    actor,
     json_option,
     pass_context,
     print_json,
@@ -18,7 +17,8 @@ from smsgw.core import report_codes
 from smsgw.core.code_book import Source
 from smsgw.core.model import REPORT_CLASSES, MessageType
 from smsgw.core.retry import DEFAULTS, NEVER_RETRIED, Fault, How, Rule
-from smsgw.store.config import retry_rules as store
+from smsgw.platform.routing import queries, service
+from smsgw.platform.routing.model import CARRIERS
 
 FAULTS = click.Choice([str(f) for f in Fault])
 TYPES = click.Choice([str(t) for t in MessageType])
@@ -37,7 +37,7 @@ def retry() -> None:
 async def retry_list(ctx: Context, as_json: bool) -> None:
     """Every cell of the table in force; times in seconds, tries 0 is without limit, deadline 0 the validity."""
     async with ctx.database() as database:
-        changed = await store.changed_rules(database)
+        changed = await queries.changed_rules(database)
     lines = [
         {
             "fault": str(fault), "type": str(kind), "how": str(rule.how), "tries": rule.tries,
@@ -82,7 +82,7 @@ async def retry_set(
         raise click.BadParameter("below --first", param_hint="--most")
     rule = Rule(How(how), tries, deadline, first, longest)
     async with ctx.database() as database:
-        await store.set_rule(database, Fault(fault), MessageType(kind), rule, actor=actor().label)
+        await service.set_rule(ctx.change(database), Fault(fault), MessageType(kind), rule)
     await ctx.tell_daemon()
 
 
@@ -94,8 +94,8 @@ async def retry_set(
 async def retry_reset(ctx: Context, fault: str | None, kind: str | None) -> None:
     """Back to the built-in table: one cell, one fault, or all of it."""
     async with ctx.database() as database:
-        gone = await store.reset_rules(
-            database, Fault(fault) if fault else None, MessageType(kind) if kind else None, actor=actor().label
+        gone = await service.reset_rules(
+            ctx.change(database), Fault(fault) if fault else None, MessageType(kind) if kind else None
         )
     await ctx.tell_daemon()
     click.echo(f"{gone} cells reset")
@@ -116,7 +116,7 @@ async def code_list(ctx: Context, everything: bool, as_json: bool) -> None:
     async with ctx.database() as database:
         lines = [{"channel": row["channel"] or "*", "source": row["source"], "code": row["code"],
                   "class": row["class"], "fault": row["fault"], "carrier": row["carrier"], "from": "set"}
-                 for row in await store.list_codes(database)]  # fmt: skip
+                 for row in await queries.code_classes(database)]  # fmt: skip
     if everything:
         lines += [{"channel": "*", "source": "report", "code": listed, "class": cls, "fault": str(fault), "carrier": "",
                    "from": "built-in"} for listed, (cls, fault) in report_codes.listed().items()]  # fmt: skip
@@ -139,7 +139,7 @@ _channel = click.option("--channel", help="For this channel only.")
 @click.argument("value", metavar="CODE")
 @click.option("--class", "cls", type=CLASSES, required=True, help="What the customer is told.")
 @click.option("--fault", type=FAULTS, required=True, help="The row of the retry table.")
-@click.option("--carrier", type=click.Choice(store.CARRIERS), help="With ported: whose the number is now.")
+@click.option("--carrier", type=click.Choice(CARRIERS), help="With ported: whose the number is now.")
 @_answer
 @_channel
 @pass_context
@@ -149,8 +149,8 @@ async def code_set(
 ) -> None:
     """Say what a code means."""
     async with ctx.database() as database:
-        await store.set_code(
-            database, channel, _source(answer), value, cls, Fault(fault), carrier=carrier or "", actor=actor().label
+        await service.set_code(
+            ctx.change(database), channel, _source(answer), value, cls, Fault(fault), carrier=carrier or ""
         )
     await ctx.tell_daemon()
 
@@ -164,6 +164,6 @@ async def code_set(
 async def code_reset(ctx: Context, value: str, answer: bool, channel: str | None) -> None:
     """Back to the built-in meaning."""
     async with ctx.database() as database:
-        if not await store.remove_code(database, channel, _source(answer), value, actor=actor().label):
+        if not await service.remove_code(ctx.change(database), channel, _source(answer), value):
             raise Failed(f"no line for {value}")
     await ctx.tell_daemon()

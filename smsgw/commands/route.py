@@ -14,7 +14,6 @@ import click
 from smsgw.commands.base import (
     Context,
     Failed,
-    actor,
     json_option,
     pass_context,
     print_json,
@@ -23,9 +22,9 @@ from smsgw.commands.base import (
 )
 from smsgw.core import routes as core
 from smsgw.core.routes import InvalidRoutes
-from smsgw.pipeline.upkeep import rerouting
-from smsgw.store.config import routes as store
-from smsgw.store.config.channels import load_pools
+from smsgw.pipeline.upkeep.rerouting import Followed
+from smsgw.platform.routing import queries, service
+from smsgw.platform.routing.model import EMPTY
 from smsgw.store.engine.database import Database
 
 LATECOMERS = 2.0
@@ -76,8 +75,8 @@ def _value(value: Any) -> str:
 async def route_show(ctx: Context, version: int | None, as_json: bool) -> None:
     """Print the table, in the form that `publish` reads."""
     async with ctx.database() as database:
-        found = await (store.get(database, version) if version else store.newest(database))
-    document = found.document if found else dict(store.EMPTY)
+        found = await (queries.version(database, version) if version else queries.newest(database))
+    document = found.document if found else dict(EMPTY)
     if as_json:
         print_json({"version": found.version if found else 0, "document": document})
         return
@@ -98,7 +97,7 @@ async def route_check(ctx: Context, file: Path) -> None:
     """Check a table against the channels that exist; publishes nothing."""
     document = _read(file)
     async with ctx.database() as database:
-        known = await store.channel_names(database)
+        known = await queries.channel_names(database)
     try:
         table = core.parse(document, version=0, channels=known)
     except InvalidRoutes as exc:
@@ -117,13 +116,13 @@ async def route_simulate(ctx: Context, file: Path, sample: int, as_json: bool) -
     """Which of the last messages would go another way under this table; sends and publishes nothing."""
     document = _read(file)
     async with ctx.database() as database:
-        known = await store.channel_names(database)
+        known = await queries.channel_names(database)
         try:
             planned = core.parse(document, version=0, channels=known)
         except InvalidRoutes as exc:
             raise Failed("\n".join(["the table cannot be used:", *(f"  {p}" for p in exc.problems)])) from exc
-        current = await store.load(database)
-        subjects = await store.recent_subjects(database, sample)
+        current = await queries.table(database)
+        subjects = await queries.recent_subjects(database, sample)
     moves: dict[tuple[str, str], int] = {}
     for subject in subjects:
         move = (current.pool_for(subject), planned.pool_for(subject))
@@ -147,7 +146,7 @@ async def route_publish(ctx: Context, file: Path, note: str) -> None:
     """Put a table in force. What is queued stays in its pool, while there is one."""
     document = _read(file)
     async with ctx.database() as database:
-        version = await store.publish(database, document, note, actor=actor().label)
+        version = await service.publish(ctx.change(database), document, note)
         await ctx.tell_daemon()
         await _in_force(database, version)
 
@@ -170,7 +169,7 @@ async def route_move(ctx: Context, account: str, sign: str, channel: str, note: 
     kind, value = ("account", account) if account else ("sign", sign)
     note = note or f"{kind} {value} to {channel}"
     async with ctx.database() as database:
-        version = await store.move(database, kind, value, channel, note, actor=actor().label)
+        version = await service.move(ctx.change(database), kind, value, channel, note)
         await ctx.tell_daemon()
         await _in_force(database, version)
 
@@ -178,12 +177,12 @@ async def route_move(ctx: Context, account: str, sign: str, channel: str, note: 
 async def _in_force(database: Database, version: int) -> None:
     """Say so, and let what is queued follow."""
     click.echo(f"version {version} is in force; back with: smsgwctl route rollback {version - 1}")
-    followed = await rerouting.follow_queued(database, await store.load(database), await load_pools(database))
+    followed = await service.follow_queued(database)
     if followed.moved or followed.busy:
         # Other nodes take up the table within a second or two: what they have accepted meanwhile follows as well.
         await asyncio.sleep(LATECOMERS)
-        late = await rerouting.follow_queued(database, await store.load(database), await load_pools(database))
-        followed = rerouting.Followed(followed.moved + late.moved, followed.busy + late.busy)
+        late = await service.follow_queued(database)
+        followed = Followed(followed.moved + late.moved, followed.busy + late.busy)
     click.echo(f"{followed.moved} queued messages moved; {followed.busy} were just being taken by a channel")
 
 
@@ -194,7 +193,7 @@ async def _in_force(database: Database, version: int) -> None:
 async def route_rollback(ctx: Context, version: int) -> None:
     """Put an old version in force again."""
     async with ctx.database() as database:
-        new = await store.rollback(database, version, actor=actor().label)
+        new = await service.rollback(ctx.change(database), version)
         await ctx.tell_daemon()
         click.echo(f"version {new} is the same as version {version}")
         await _in_force(database, new)
@@ -207,7 +206,7 @@ async def route_rollback(ctx: Context, version: int) -> None:
 async def route_versions(ctx: Context, as_json: bool) -> None:
     """What was published, newest first."""
     async with ctx.database() as database:
-        found = await store.versions(database)
+        found = await queries.versions(database)
     lines = [
         {"version": v.version, "published_at": v.published_at, "actor": v.actor, "note": v.note,
          "rules": len(v.document.get("rule", [])), "pools": len(v.document.get("pool", []))}
@@ -231,7 +230,7 @@ async def route_versions(ctx: Context, as_json: bool) -> None:
 async def route_diff(ctx: Context, old: int, new: int) -> None:
     """What changed between two versions."""
     async with ctx.database() as database:
-        before, after = await store.get(database, old), await store.get(database, new)
+        before, after = await queries.version(database, old), await queries.version(database, new)
     lines = difflib.unified_diff(
         _toml(before.document).splitlines(), _toml(after.document).splitlines(),
         f"version {old}", f"version {new}", lineterm="",

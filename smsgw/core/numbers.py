@@ -231,6 +231,9 @@ class Segments:
         return None
 
 
+MAX_OVERRIDES = 2_000_000
+
+
 class Overrides:
     """What is known better than the segments: ported numbers and segments the data does not have yet.
 

@@ -20,10 +20,10 @@ from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.node import control_client
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.lists import service as lists
+from smsgw.platform.routing import service as routing
 from smsgw.platform.settings import service as settings
 from smsgw.runtime import aio
 from smsgw.simulator import Delay
-from smsgw.store.config import numbers
 from smsgw.store.engine.database import Database
 
 MESSAGES = int(os.environ.get("TEST_EXPLAIN_MESSAGES", "400"))
@@ -117,10 +117,9 @@ async def furnish(built: Site, dsn: str, dice: random.Random) -> dict[str, Clien
             by_test(database), "8613999999999", sign="罚单", channel="", note="", block_number=False
         )
         await settings.put(by_test(database), "complaint_minimum", 1)
-        await numbers.put_overrides(
-            database, [(f"{p}{n:07d}", dice.choice(["CMCC", "CUCC", "CTCC"]), "") for p in PREFIXES[:3]
-                       for n in range(MESSAGES) if n % 10 == 5], actor="test",
-        )  # fmt: skip
+        ported = [f"{p}{n:07d}" for p in PREFIXES[:3] for n in range(MESSAGES) if n % 10 == 5]
+        carriers = [(number, dice.choice(["CMCC", "CUCC", "CTCC"]), "") for number in ported]
+        await routing.import_overrides(by_test(database), carriers)
     finally:
         await database.close()
     return {name: Client(built.node, key) for name, key in keys.items()}

@@ -19,8 +19,10 @@ from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.model import Inbound
 from smsgw.core.permissions import SCOPES
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.channels import service as channels
 from smsgw.platform.lists import service as lists
 from smsgw.platform.webhooks import service as webhooks
+from smsgw.store.config import channels as channels_store
 from smsgw.store.messages import account_events, inbound
 from smsgw.store.messages.inbound import Arrived
 
@@ -144,7 +146,7 @@ async def test_nobody_sees_or_moves_anothers(api: Api) -> None:
 
 
 async def test_a_message_may_name_an_address_of_the_accounts_list(api: Api) -> None:
-    api.acceptor._check_callback = api.ctx.pusher.check_callback
+    api.acceptor._destinations = api.ctx.pusher.destinations
     body = {"to": ["13800138000"], "content": "x", "callback_url": "https://hooks.example.org/a"}
     refused = await api.post("/messages", body)
     assert (refused.code, refused.data["field"]) == ("PARAM_INVALID", "callback_url")
@@ -213,21 +215,19 @@ async def test_a_low_balance_is_told_once_until_it_is_filled_up(stage: Stage) ->
 
 
 async def test_changes_of_a_channel_are_told_in_order_to_who_asked(stage: Stage) -> None:
-    from smsgw.store.config import channels
-
     fields = {
         "protocol": "smpp34", "host": "127.0.0.1", "port": 1, "username": "u", "password": "p",
         "carriers": ["CTCC"],
     }  # fmt: skip
-    await channels.add_channel(stage.database, stage.sealer, "one", fields, actor="test")
+    await channels.add(by_test(stage.database), stage.sealer, "one", fields)
     channel_id = await stage.database.fetchval("SELECT id FROM channel WHERE name = 'one'")
     accounts = [stage.account_id]
     told = await account_events.tell_channels(stage.database, accounts, stage.ids.next)
     assert told == 0, "the first look tells nothing"
-    await channels.say(stage.database, 1, [(channel_id, 1, "")])
+    await channels_store.say(stage.database, 1, [(channel_id, 1, "")])
     assert await account_events.tell_channels(stage.database, accounts, stage.ids.next) == 1
     assert await account_events.tell_channels(stage.database, accounts, stage.ids.next) == 0
-    await channels.say(stage.database, 1, [(channel_id, 0, "reset by peer")])
+    await channels_store.say(stage.database, 1, [(channel_id, 0, "reset by peer")])
     assert await account_events.tell_channels(stage.database, accounts, stage.ids.next) == 1
     rows = await stage.rows()
     assert [row["message_id"] for row in rows] == [channel_id] * 2

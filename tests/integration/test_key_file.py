@@ -13,13 +13,14 @@ from smsgw.core.actor import Actor
 from smsgw.core.webhooks import Reach
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
+from smsgw.platform.channels import service as channels
 from smsgw.platform.keys import service as keys
 from smsgw.platform.org import factors, queries
 from smsgw.platform.org import service as org
 from smsgw.platform.partners import service as partners
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
-from smsgw.store.config import channels
+from smsgw.store.config import channels as channels_store
 from smsgw.store.config import keys as keys_store
 from smsgw.store.config import partners as partners_store
 from smsgw.store.config import webhooks as webhooks_store
@@ -46,7 +47,7 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 async def _furnish(database: Database, sealer: Sealer) -> list[str]:
     """Something sealed in every place; what must never be seen again."""
     account = await accounts.add(by_test(database), "acme")
-    await channels.add_channel(database, sealer, "unicom", SGIP, actor="test")
+    await channels.add(by_test(database), sealer, "unicom", SGIP)
     key = await keys.add(by_test(database), sealer, account)
     await partners.add(by_test(database), sealer, account, "smpp", "shop", "prtnr-pw", {})
     wanted = Wanted(name="main", url="https://hook.example.com/sms", events=("message.report",))
@@ -60,7 +61,7 @@ async def _furnish(database: Database, sealer: Sealer) -> list[str]:
 
 
 async def _opens(database: Database, sealer: Sealer) -> None:
-    (spec,) = [c for c in await channels.load_channels(database, sealer) if c.name == "unicom"]
+    (spec,) = [c for c in await channels_store.load_channels(database, sealer) if c.name == "unicom"]
     assert (spec.password, spec.profile["peer_password"]) == ("channel-pass-word", "peer-pass-word")
     assert (await keys_store.load_keys(database, sealer))[0].secrets[0]
     assert (await partners_store.load_partners(database, sealer))[0].password == "prtnr-pw"
@@ -90,7 +91,7 @@ async def test_what_is_changed_meanwhile_stays_and_what_does_not_open_is_named(d
     both = Sealer(NEW, OLD)
     _, update, _ = resealing._PLACES["channels"]
     old = await database.fetchval("SELECT password_sealed FROM channel WHERE name = 'unicom'")
-    await channels.set_channel(database, both, "unicom", {"password": "channel-pass-word"}, actor="test")
+    await channels.edit(by_test(database), both, "unicom", {"password": "channel-pass-word"})
     id_ = await database.fetchval("SELECT id FROM channel WHERE name = 'unicom'")
     assert await database.execute(update, id_, [both.seal("stale", "channel/unicom")], [old]) == "UPDATE 0"
     stuck = await resealing.reseal(database, Sealer(b"x" * 32, NEW))
@@ -116,8 +117,8 @@ async def test_no_secret_gets_into_the_audit_log(database: Database) -> None:
     sealer = Sealer(OLD)
     told = await _furnish(database, sealer)
     profile: dict[str, Any] = {"node": 3021000001, "corp_id": "10001", "peer_password": "other-peer-pass"}
-    await channels.set_channel(
-        database, sealer, "unicom", {"password": "other-channel-pass", "profile": profile}, actor="test"
+    await channels.edit(
+        by_test(database), sealer, "unicom", {"password": "other-channel-pass", "profile": profile}
     )
     key_id = await database.fetchval("SELECT key_id FROM api_key")
     rotated = await keys.rotate(by_test(database), sealer, key_id)

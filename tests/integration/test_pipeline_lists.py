@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from changes import by_test
 from databases import change
+from snapshots import FixedSnapshots
 
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
 from smsgw.core.blocklist import COMPLAINT, MANUAL, OPT_OUT, Scope
@@ -20,16 +21,19 @@ from smsgw.core.ids import first_id
 from smsgw.core.model import MessageType
 from smsgw.core.settings import Settings
 from smsgw.pipeline.accept.number_lists import NumberLists
+from smsgw.pipeline.snapshot import Snapshot
 from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.platform.accounts import extensions
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.alarms import service as alarm_service
+from smsgw.platform.channels import service as channels
 from smsgw.platform.lists import queries as list_queries
 from smsgw.platform.lists import service as list_service
+from smsgw.platform.routing import service as routing
 from smsgw.platform.settings import service as settings_service
 from smsgw.runtime import aio
-from smsgw.store.config import blocklist, codes, numbers, settings
+from smsgw.store.config import blocklist, codes, settings
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import complaints
 from smsgw.store.records import alarms, audit, audit_chain
@@ -56,8 +60,8 @@ def refused(code: str) -> Iterator[None]:
 
 
 async def lists(database: Database, limits: Settings | None = None) -> NumberLists:
-    found = NumberLists(lambda: limits or Settings())
-    await found.load(database)
+    found = NumberLists(database, FixedSnapshots(Snapshot(settings=limits or Settings())))
+    await found.load()
     return found
 
 
@@ -70,9 +74,9 @@ async def test_the_audit_log_has_no_whole_number(database: Database) -> None:
     await list_service.block(by_test(database), [PHONE, "447700900123"], ALL, MANUAL, told)
     await list_service.unblock(by_test(database), PHONE, None, reason=told)
     await list_service.unblock(by_test(database), "447700900123", None, reason="")
-    await numbers.put_overrides(database, [("13800138000", "CMCC", "")], actor="t")
-    await numbers.remove_override(database, "13800138000", actor="t")
-    await numbers.remove_override(database, "1380013", actor="t")
+    await routing.import_overrides(by_test(database), [("13800138000", "CMCC", "")])
+    await routing.remove_override(by_test(database), "13800138000")
+    await routing.remove_override(by_test(database), "1380013")
     await audit.record(database, "t", "x", "x/1", after={"n": [8613800138000], "id": 288230376151711744})
     rows = await database.fetch("SELECT object, before, after FROM audit ORDER BY id")
     assert [row["object"] for row in rows] == [
@@ -92,7 +96,7 @@ async def test_what_is_added_and_removed_reaches_a_node_that_follows(database: D
 
     await list_service.block(by_test(database), [OTHER], Scope(7, "marketing", "店"), COMPLAINT, "")
     assert node.refusal(OTHER, 7, MARKETING, "店") is None  # not yet seen
-    await node.follow(database)
+    await node.follow()
     assert node.refusal(OTHER, 7, MARKETING, "店") == ("NUMBER_BLACKLISTED", {"list": "投诉黑名单"})
     assert node.refusal(OTHER, 7, MARKETING, "别家") is None
     assert node.refusal(OTHER, 7, MessageType.NOTICE, "店") is None
@@ -100,7 +104,7 @@ async def test_what_is_added_and_removed_reaches_a_node_that_follows(database: D
 
     assert await list_service.unblock(by_test(database), PHONE, Scope(1), reason="") == 0
     assert await list_service.unblock(by_test(database), PHONE, ALL, reason="asked again") == 1
-    await node.follow(database)
+    await node.follow()
     assert node.refusal(PHONE, 1, MessageType.OTP, "") is None
     assert (await lists(database)).refusal(PHONE, 1, MessageType.OTP, "") is None
     assert await list_queries.find(database, PHONE, accounts=None) == []
@@ -112,8 +116,8 @@ async def test_an_entry_ends_by_itself(database: Database) -> None:
     await list_service.block(by_test(database), [PHONE], ALL, MANUAL, "", expires_at=soon)
     now = datetime.now(UTC).timestamp()
     for seconds, blocked in ((0, True), (60, False)):
-        node = NumberLists(Settings, clock=lambda at=now + seconds: at)  # type: ignore[misc]
-        await node.load(database)
+        node = NumberLists(database, FixedSnapshots(), clock=lambda at=now + seconds: at)  # type: ignore[misc]
+        await node.load()
         assert (node.refusal(PHONE, 1, MessageType.OTP, "") is not None) is blocked
 
 
@@ -128,7 +132,7 @@ async def test_an_opt_out_says_since_when_and_yields_to_a_block(database: Databa
     assert node.refusal(PHONE, 7, MARKETING, "店") == ("NUMBER_OPTED_OUT", {"time": "2026-03-01 12:30"})
     assert node.refusal(PHONE, 7, MessageType.OTP, "店") is None
     await list_service.block(by_test(database), [PHONE], ALL, MANUAL, "")
-    await node.follow(database)
+    await node.follow()
     assert node.refusal(PHONE, 7, MARKETING, "店") == ("NUMBER_BLACKLISTED", {"list": "人工黑名单"})
     assert await list_queries.count(database, accounts=None) == {MANUAL: 1, OPT_OUT: 1}
 
@@ -157,11 +161,11 @@ async def test_writers_take_turns_so_that_no_change_is_overlooked(database: Data
         await transaction.start()
         await blocklist.put(slow, [entries[PHONE]], replace=False)  # type: ignore[list-item]
         fast = aio.spawn(_put(database, entries[OTHER]), name="fast")
-        await node.follow(database)
+        await node.follow()
         assert not fast.done()
         await transaction.commit()
     await fast
-    await node.follow(database)
+    await node.follow()
     for number in (PHONE, OTHER):
         assert node.refusal(number, 1, MARKETING, "") is not None
 
@@ -176,7 +180,7 @@ async def test_many_changes_are_folded_in(database: Database, monkeypatch: pytes
     node = await lists(database)
     numbers = [f"8613800{n:06d}" for n in range(12_000)]
     await list_service.block(by_test(database), numbers, ALL, MANUAL, "")
-    await node.follow(database)
+    await node.follow()
     assert len(node) == 12_000
     assert node.refusal(numbers[-1], 1, MessageType.OTP, "") is not None
     assert node.refusal(PHONE, 1, MessageType.OTP, "") is None
@@ -323,7 +327,7 @@ async def test_complaints_above_the_ceiling_stop_marketing_there(database: Datab
     await list_service.enter_complaint(
         by_test(database), PHONE, sign="别家", channel="", note="", block_number=False
     )
-    await node.judge(database)
+    await node.judge()
     assert node.refusal(OTHER, 1, MARKETING, "别家") == ("COMPLAINT_CEILING", {"object": "签名 别家"})
     assert node.refusal(OTHER, 1, MessageType.NOTICE, "别家") is None
     assert {f.object for f in node.findings()} == {"channel/a", "sign/别家"}
@@ -365,7 +369,7 @@ async def test_a_move_keeps_the_number_before(database: Database) -> None:
     channel_id = await channel(database)
     one = await accounts.add(by_test(database), "one", extend_code="55")
     await accounts.add(by_test(database), "two", extend_code="66")
-    assert await codes.move_channel(database, "a", "1070", actor="t") == "1069"
+    assert await channels.move_access_code(by_test(database), "a", "1070") == "1069"
     assert await accounts.move_extension(by_test(database), one, "", "56") == "55"
     assert await accounts.move_extension(by_test(database), one, "店", "88") == "56"
     assert await accounts.move_extension(by_test(database), one, "店", "89") == "88"
@@ -390,7 +394,7 @@ async def test_a_move_keeps_the_number_before(database: Database) -> None:
 
 async def test_moves_that_make_no_sense(database: Database) -> None:
     with refused("NOT_FOUND"):
-        await codes.move_channel(database, "nowhere", "1070", actor="t")
+        await channels.move_access_code(by_test(database), "nowhere", "1070")
     with refused("NOT_FOUND"):
         await accounts.move_extension(by_test(database), 0, "", "1")
     with refused("EXTEND_CODE_INVALID"):

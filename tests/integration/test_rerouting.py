@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from changes import by_test
 from ledger import Ledger
 
 from smsgw.core.states import PartState
 from smsgw.pipeline.upkeep import rerouting
+from smsgw.platform.routing import service as routing
 from smsgw.store.config import routes
 from smsgw.store.config.channels import load_pools
 from smsgw.store.engine.database import connect
@@ -44,7 +46,7 @@ async def test_what_is_queued_follows_a_move_and_comes_back_with_its_pool(
     await ledger.connection.execute("UPDATE message SET sign = '别家' WHERE id = $1", theirs)
     await ledger.connection.execute("UPDATE message SET sign = '小店' WHERE id <> $1", theirs)
     assert await follow(ledger) == rerouting.Followed()
-    await routes.move(ledger.database, "sign", "小店", "b", "", actor="t")
+    await routing.move(by_test(ledger.database), "sign", "小店", "b", "")
     busy = await connect(dsn)
     transaction = busy.transaction()
     await transaction.start()
@@ -56,11 +58,11 @@ async def test_what_is_queued_follows_a_move_and_comes_back_with_its_pool(
     assert await follow(ledger) == rerouting.Followed()
     assert await where(ledger) == {**{i: {"only-b"} for i in mine}, taken: {"CMCC"}, theirs: {"CMCC"}}
     # The account as a whole is of another mind: its rule comes first.
-    await routes.move(ledger.database, "account", "shop", "a", "", actor="t")
+    await routing.move(by_test(ledger.database), "account", "shop", "a", "")
     assert await follow(ledger) == rerouting.Followed(11, 0)
     assert (await where(ledger))[theirs] == {"only-a"}
     # Without the rules their pools are no more: nothing stays where nobody looks.
-    await routes.rollback(ledger.database, 0, actor="t")
+    await routing.rollback(by_test(ledger.database), 0)
     assert await follow(ledger) == rerouting.Followed(11, 0)
     assert set().union(*(await where(ledger)).values()) == {"CMCC"}
     kinds = await ledger.connection.fetch("SELECT kind FROM event WHERE id = $1", mine[1])
@@ -73,7 +75,7 @@ async def test_a_new_table_leaves_the_others_where_they_are(ledger: Ledger) -> N
         "pool": [{"name": "own", "channels": ["b"]}],
         "rule": [{"name": "all", "account": ["shop"], "pool": "own"}],
     }
-    await routes.publish(ledger.database, document, "", actor="t")
+    await routing.publish(by_test(ledger.database), document, "")
     assert await follow(ledger) == rerouting.Followed()
     assert await where(ledger) == {message_id: {"CMCC"}}
 
@@ -82,7 +84,7 @@ async def test_a_new_table_leaves_the_others_where_they_are(ledger: Ledger) -> N
 async def test_what_waits_for_something_follows_when_it_is_released(ledger: Ledger, state: PartState) -> None:
     message_id = await ledger.accept(parts=2, state=state)
     await ledger.connection.execute("UPDATE part SET next_at = now(), held_for = 'account'")
-    await routes.move(ledger.database, "account", "shop", "b", "", actor="t")
+    await routing.move(by_test(ledger.database), "account", "shop", "b", "")
     assert await follow(ledger) == rerouting.Followed()
     table, pools = await routes.load(ledger.database), await load_pools(ledger.database)
     now = datetime.now(UTC)

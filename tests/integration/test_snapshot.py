@@ -14,8 +14,8 @@ from databases import change, owner
 
 from smsgw.pipeline.snapshot import POLICIES, SnapshotFollower
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.channels import service as channels
 from smsgw.runtime import aio
-from smsgw.store.config import channels
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 
@@ -30,7 +30,7 @@ CHANNEL: dict[str, object] = {
 async def database(dsn: str) -> AsyncIterator[Database]:
     one = Database(dsn)
     await one.open()
-    await channels.add_channel(one, SEALER, "old", CHANNEL, actor="test")
+    await channels.add(by_test(one), SEALER, "old", CHANNEL)
     await accounts.add(by_test(one), "old")
     yield one
     await one.close()

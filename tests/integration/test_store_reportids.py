@@ -7,12 +7,15 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from changes import by_test
 from ledger import Ledger
 
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.report_ids import ENOUGH, Spelling
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import Sweep
+from smsgw.platform.channels import queries as channel_queries
+from smsgw.platform.channels import service as channels
 from smsgw.protocols.smpp.ids import canonical
 from smsgw.store.messages import report_ids, sweeps
 
@@ -124,10 +127,10 @@ async def test_an_operator_sees_the_proposal_and_adopts_it(ledger: Ledger) -> No
     (claimed,) = await ledger.claim()
     accept(ledger, claimed, f"{FIRST:x}")
     await ledger.outcomes.report(report(ledger, str(FIRST)))
-    (line,) = await report_ids.unmatched(ledger.database, "a", limit=10, oldest=0)
+    (line,) = await channel_queries.unmatched_reports(ledger.database, "a", limit=10, oldest=0)
     assert (line["proposed"], line["message_id"]) == ("hex-dec", str(message_id))
-    channel_id = await report_ids.channel_id_of(ledger.database, "a")
-    await report_ids.set_spelling(ledger.database, channel_id, Spelling.HEX_DEC, actor="test")
+    channel_id = await channel_queries.id_of(ledger.database, "a")
+    await channels.set_spelling(by_test(ledger.database), channel_id, Spelling.HEX_DEC)
     ledger.outcomes.report_ids._learned.update(await report_ids.load(ledger.database))
     assert await ledger.outcomes.rematch(channel_id) == 1
     assert await ledger.state(message_id) is S.DELIVERED

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
+from changes import by_test
 from ledger import BALANCE, LANE, NODE, POOL, Ledger, carrier_id
 
 from smsgw.core.code_book import CodeBook, Entry, Source
@@ -14,7 +14,9 @@ from smsgw.core.numbers import CTCC, CUCC
 from smsgw.core.retry import DEFAULTS, Fault, How, Rule
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import Sweep
-from smsgw.store.config import numbers, retry_rules
+from smsgw.platform.routing import queries as routing_queries
+from smsgw.platform.routing import service as routing
+from smsgw.store.config import retry_rules
 from smsgw.store.messages import claiming, reattempt, sweeps
 from smsgw.store.messages.claiming import Fence
 
@@ -26,13 +28,13 @@ OTHER_POOL = 2
 @pytest.fixture
 def ledger(ledger: Ledger) -> Ledger:
     """Both channels serve every pool."""
-    ledger.outcomes.retrying.serving = lambda pool: frozenset(ledger.channels.values())
+    ledger.fleet.served_by = lambda pool: frozenset(ledger.channels.values())
     return ledger
 
 
 def tables(ledger: Ledger, **about: object) -> None:
     """Put tables in force."""
-    ledger.outcomes.retrying._knowledge = SimpleNamespace(**{"retry": DEFAULTS, "codes": CodeBook()} | about)
+    ledger.snapshots.change(**about)
 
 
 async def claim(ledger: Ledger, channel: str, *, pool: int = POOL, again: bool = False) -> list[Claimed]:
@@ -146,7 +148,7 @@ async def test_what_may_have_arrived_or_would_fail_again_is_final(ledger: Ledger
 
 
 async def test_without_another_channel_a_channels_fault_is_final(ledger: Ledger) -> None:
-    ledger.outcomes.retrying.serving = lambda pool: frozenset({ledger.channels["a"]})
+    ledger.fleet.served_by = lambda pool: frozenset({ledger.channels["a"]})
     message_id, (first,) = await sent(ledger)
     await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
     assert await ledger.state(message_id) is S.UNDELIVERABLE
@@ -262,9 +264,8 @@ async def test_what_was_sent_twice_is_not_sent_a_third_time(ledger: Ledger) -> N
 
 
 async def test_a_ported_number_goes_to_another_carriers_pool(ledger: Ledger) -> None:
-    pools = {CUCC: OTHER_POOL, CTCC: 3}
-    ledger.outcomes.retrying.route_as = lambda message, carrier: pools[carrier]
-    ledger.outcomes.retrying.serving = lambda pool: frozenset(
+    ledger.router.others = {CUCC: OTHER_POOL, CTCC: 3}
+    ledger.fleet.served_by = lambda pool: frozenset(
         {ledger.channels["b"]} if pool == OTHER_POOL else {ledger.channels["a"]}
     )
     message_id, (first,) = await sent(ledger)
@@ -272,16 +273,16 @@ async def test_a_ported_number_goes_to_another_carriers_pool(ledger: Ledger) -> 
     assert await claim(ledger, "b") == []
     (second,) = await claim(ledger, "b", pool=OTHER_POOL)
     assert second.id == message_id
-    assert await numbers.find_overrides(ledger.database, "138") == []
+    assert await routing_queries.overrides(ledger.database, "138") == []
 
 
 async def test_a_code_that_names_the_carrier_teaches_it(ledger: Ledger) -> None:
     entry = Entry(ledger.channels["a"], Source.REPORT, "NP:1243", "CHANNEL", Fault.PORTED, CTCC)
     tables(ledger, codes=CodeBook([entry]))
-    ledger.outcomes.retrying.route_as = lambda message, carrier: {CTCC: OTHER_POOL}[carrier]
+    ledger.router.others = {CTCC: OTHER_POOL}
     _, (first,) = await sent(ledger)
     await ledger.outcomes.report(report(ledger, first, "NP:1243"))
-    (learned,) = await numbers.find_overrides(ledger.database, "13800138000")
+    (learned,) = await routing_queries.overrides(ledger.database, "13800138000")
     assert (learned["carrier"], learned["source"], learned["learned_code"]) == (CTCC, "learned", "NP:1243")
     assert len(await claim(ledger, "b", pool=OTHER_POOL)) == 1
 
@@ -289,20 +290,20 @@ async def test_a_code_that_names_the_carrier_teaches_it(ledger: Ledger) -> None:
 async def test_tables_are_stored_and_reset(ledger: Ledger) -> None:
     cell = (Fault.ABSENT, MessageType.OTP)
     rule = Rule(How.SAME, tries=2, deadline=600, first=60, most=60)
-    await retry_rules.set_rule(ledger.database, *cell, rule, actor="test")
+    await routing.set_rule(by_test(ledger.database), *cell, rule)
     assert (await retry_rules.load_rules(ledger.database))[cell] == rule
     with pytest.raises(Exception, match="不允许重发"):
-        await retry_rules.set_rule(ledger.database, Fault.UNCERTAIN, MessageType.OTP, rule, actor="test")
-    assert await retry_rules.reset_rules(ledger.database, None, MessageType.OTP, actor="test") == 1
+        await routing.set_rule(by_test(ledger.database), Fault.UNCERTAIN, MessageType.OTP, rule)
+    assert await routing.reset_rules(by_test(ledger.database), None, MessageType.OTP) == 1
     assert await retry_rules.load_rules(ledger.database) == DEFAULTS
 
-    set_code = retry_rules.set_code
-    await set_code(ledger.database, None, Source.REPORT, "xx:1", "NETWORK", Fault.NETWORK, actor="test")
-    await set_code(ledger.database, "a", Source.REPORT, "XX:1", "HANDSET", Fault.ABSENT, actor="test")
-    await set_code(ledger.database, "a", Source.REPORT, "XX:1", "HANDSET", Fault.PERMANENT, actor="test")
+    admin = by_test(ledger.database)
+    await routing.set_code(admin, None, Source.REPORT, "xx:1", "NETWORK", Fault.NETWORK)
+    await routing.set_code(admin, "a", Source.REPORT, "XX:1", "HANDSET", Fault.ABSENT)
+    await routing.set_code(admin, "a", Source.REPORT, "XX:1", "HANDSET", Fault.PERMANENT)
     book = await retry_rules.load_codes(ledger.database)
     assert book.report(ledger.channels["a"], "XX:1/012").fault is Fault.PERMANENT
     assert book.report(ledger.channels["b"], "xx:1").fault is Fault.NETWORK
-    assert await retry_rules.remove_code(ledger.database, "a", Source.REPORT, "XX:1", actor="test")
+    assert await routing.remove_code(by_test(ledger.database), "a", Source.REPORT, "XX:1")
     book = await retry_rules.load_codes(ledger.database)
     assert book.report(ledger.channels["a"], "XX:1").fault is Fault.NETWORK

@@ -22,11 +22,13 @@ from smsgw.partners.smpp import SmppServer
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
+from smsgw.platform.channels import service as channels
 from smsgw.platform.keys.model import NewKey
 from smsgw.platform.numbers import service as number_service
 from smsgw.platform.policies import service as policies
+from smsgw.platform.routing import service as routing
 from smsgw.protocols.smpp.pdus import DeliverSm
-from smsgw.store.config import blocklist, channels, routes
+from smsgw.store.config import blocklist
 from smsgw.store.messages import bind_events
 from smsgw.store.messages.events import BoundEvent
 
@@ -134,11 +136,19 @@ async def test_every_way_in_asks_the_same(api: Api) -> None:
 async def test_a_reply_may_come_by_a_channel_with_a_longer_number(api: Api) -> None:
     """Behind 1069 the digits 0012 are the account's own; behind 106900, which is a channel too, 12 is the bank's."""
     for name, code in (("a", "1069"), ("b", "106900")):
-        await channels.add_channel(
-            api.ctx.db, api.sealer, name,
-            {"protocol": "cmpp20", "host": "h", "port": 1, "username": "u", "password": "p", "access_code": code},
-            actor="t",
-        )  # fmt: skip
+        await channels.add(
+            by_test(api.ctx.db),
+            api.sealer,
+            name,
+            {
+                "protocol": "cmpp20",
+                "host": "h",
+                "port": 1,
+                "username": "u",
+                "password": "p",
+                "access_code": code,
+            },
+        )
     await tenant(api, "bank", extend_code="12")
     assert (await send(api, api.key, extend_code="0012")).code == "EXTEND_CODE_INVALID"
     assert (await send(api, api.key, extend_code="0013")).status == 202
@@ -250,7 +260,7 @@ async def test_an_opt_out_from_everybody_has_no_hour_either(api: Api) -> None:
             entry = blocklist.opt_out(number, account, "", "TD", at)
             assert entry is not None
             await blocklist.put(connection, [entry], replace=False)
-    await api.lists.follow(api.ctx.db)
+    await api.lists.follow()
     sale = {"content": "大促,拒收请回复R", "type": "marketing"}
     foreign = await send(api, bank, **sale)
     own = await send(api, api.key, OTHER, **sale)
@@ -290,10 +300,10 @@ async def test_a_receipt_begins_with_the_partners_own_text(api: Api, written: st
 
 async def test_an_explanation_names_no_rules_made_for_others(api: Api) -> None:
     fields = {"protocol": "cmpp20", "host": "h", "port": 1, "username": "u", "password": "p"}
-    await channels.add_channel(api.ctx.db, api.sealer, "a", fields, actor="t")
+    await channels.add(by_test(api.ctx.db), api.sealer, "a", fields)
     await tenant(api, "bank-secret")
     for name in ("acme", "bank-secret"):
-        await routes.move(api.ctx.db, "account", name, "a", "", actor="t")
+        await routing.move(by_test(api.ctx.db), "account", name, "a", "")
     await api.ctx.snapshots.follow()
     for path in ("/messages/explain", "/messages"):
         answer = await api.post(path, {"to": [PHONE], "content": "您好", "dry_run": True})

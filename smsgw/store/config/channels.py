@@ -1,42 +1,38 @@
-"""Configuration of channels, and what their owners say about them."""
+"""Channels, as the configuration in memory has them, and what their owners say about them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import asyncpg
-
-from smsgw.core.errors import Invalid
 from smsgw.core.model import ChannelSpec, UnknownPolicy
-from smsgw.store.config.accounts import BUMP
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.secrets import Sealer
-from smsgw.store.records import audit
 
 # The channel of test keys (core.model.TEST_CHANNEL) has a row for others to refer to; what it is, its node knows.
 _LOAD = "SELECT * FROM channel WHERE removed_at IS NULL AND id > 0 ORDER BY name"
 
-FIELDS = (
-    "protocol", "host", "port", "username", "password", "access_code", "connections", "window", "rate", "carriers",
-    "unknown_policy", "profile", "desired",
-)  # fmt: skip
-_COLUMN = {"window": "send_window", "password": "password_sealed"}
-_SECRET = "peer_password"  # noqa: S105 - a name
+SECRET = "peer_password"  # noqa: S105 - a name
 """The key of a profile that is a password: sealed inside it."""
 
 
-def _purpose(name: str) -> str:
-    return f"channel/{name}/{_SECRET}"
+def secret_context(name: str) -> str:
+    """What the password of a channel is sealed for."""
+    return f"channel/{name}"
+
+
+def profile_context(name: str) -> str:
+    """What the password of a profile is sealed for."""
+    return f"channel/{name}/{SECRET}"
 
 
 def _profile(row: Row, sealer: Sealer) -> dict[str, str | int | bool]:
     profile: dict[str, str | int | bool] = json.loads(row["profile"])
-    sealed = profile.get(_SECRET)
+    sealed = profile.get(SECRET)
     if sealed:
-        profile[_SECRET] = sealer.open(bytes.fromhex(str(sealed)), _purpose(row["name"]))
+        profile[SECRET] = sealer.open(bytes.fromhex(str(sealed)), profile_context(row["name"]))
     return profile
 
 
@@ -48,7 +44,7 @@ def _spec(row: Row, sealer: Sealer) -> ChannelSpec:
         host=row["host"],
         port=row["port"],
         username=row["username"],
-        password=sealer.open(row["password_sealed"], f"channel/{row['name']}"),
+        password=sealer.open(row["password_sealed"], secret_context(row["name"])),
         access_code=row["access_code"],
         connections=row["connections"],
         window=row["send_window"],
@@ -64,101 +60,6 @@ def _spec(row: Row, sealer: Sealer) -> ChannelSpec:
 async def load_channels(source: Connection | Database, sealer: Sealer) -> list[ChannelSpec]:
     """All channels that were not removed, by name, their passwords opened."""
     return [_spec(row, sealer) for row in await source.fetch(_LOAD)]
-
-
-def _stored(name: str, fields: Mapping[str, object], sealer: Sealer) -> dict[str, object]:
-    values: dict[str, object] = {}
-    for field, value in fields.items():
-        if field not in FIELDS:
-            raise Invalid("PARAM_INVALID", field=field, reason=f"可用字段为 {', '.join(FIELDS)}")
-        if field == "password":
-            value = sealer.seal(str(value), f"channel/{name}")
-        elif field == "profile":
-            profile = dict(value)  # type: ignore[call-overload]
-            if profile.get(_SECRET):
-                profile[_SECRET] = sealer.seal(str(profile[_SECRET]), _purpose(name)).hex()
-            value = json.dumps(profile)
-        values[_COLUMN.get(field, field)] = value
-    return values
-
-
-def _public(fields: Mapping[str, object]) -> dict[str, object]:
-    public = {k: ("***" if k == "password" else v) for k, v in fields.items()}
-    profile = public.get("profile")
-    if isinstance(profile, dict) and profile.get(_SECRET):
-        public["profile"] = {**profile, _SECRET: "***"}
-    return public
-
-
-async def add_channel(
-    database: Database, sealer: Sealer, name: str, fields: Mapping[str, object], *, actor: str
-) -> int:
-    """Make a channel; its id. ``PARAM_INVALID`` for a taken name or impossible values."""
-    values = _stored(name, fields, sealer)
-    columns = ", ".join(values)
-    places = ", ".join(f"${n}" for n in range(2, len(values) + 2))
-    try:
-        async with database.transaction() as connection:
-            channel_id: int = await connection.fetchval(
-                f"INSERT INTO channel (name, {columns}, version) VALUES ($1, {places}, nextval('config_version')) "  # noqa: S608
-                "RETURNING id",
-                name,
-                *values.values(),
-            )
-            await audit.append(
-                connection, actor=actor, action="channel.add", object=f"channel/{name}", after=_public(fields)
-            )
-            await connection.execute(BUMP)
-    except asyncpg.UniqueViolationError as exc:
-        raise Invalid("PARAM_INVALID", field="name", reason=f"通道 {name} 已存在(含已移除的通道)") from exc
-    except (asyncpg.CheckViolationError, asyncpg.NotNullViolationError) as exc:
-        raise Invalid("PARAM_INVALID", field="channel", reason=str(exc)) from exc
-    return channel_id
-
-
-async def set_channel(
-    database: Database, sealer: Sealer, name: str, changes: Mapping[str, object], *, actor: str
-) -> None:
-    """Change fields of a channel; every node follows within seconds."""
-    values = _stored(name, changes, sealer)
-    sets = ", ".join(f"{column} = ${n}" for n, column in enumerate(values, 2))
-    try:
-        async with database.transaction() as connection:
-            before = await connection.fetchrow(
-                "SELECT * FROM channel WHERE name = $1 AND removed_at IS NULL AND id > 0 FOR UPDATE", name
-            )
-            if before is None:
-                raise Invalid("NOT_FOUND")
-            await connection.execute(
-                f"UPDATE channel SET {sets}, version = nextval('config_version') WHERE name = $1",  # noqa: S608
-                name,
-                *values.values(),
-            )
-            known = {f: before[_COLUMN.get(f, f)] for f in changes if f != "password"}
-            if "profile" in known:
-                known["profile"] = json.loads(known["profile"])
-            await audit.append(
-                connection, actor=actor, action="channel.set", object=f"channel/{name}",
-                before=_public(known), after=_public(changes),
-            )  # fmt: skip
-            await connection.execute(BUMP)
-    except (asyncpg.CheckViolationError, asyncpg.NotNullViolationError) as exc:
-        raise Invalid("PARAM_INVALID", field="channel", reason=str(exc)) from exc
-
-
-_REMOVE = """
-UPDATE channel SET removed_at = now(), desired = 'stopped', version = nextval('config_version')
-WHERE name = $1 AND removed_at IS NULL AND id > 0
-"""
-
-
-async def remove_channel(database: Database, name: str, *, actor: str) -> None:
-    """Take a channel out of use; its history stays."""
-    async with database.transaction() as connection:
-        if await connection.execute(_REMOVE, name) != "UPDATE 1":
-            raise Invalid("NOT_FOUND")
-        await audit.append(connection, actor=actor, action="channel.remove", object=f"channel/{name}")
-        await connection.execute(BUMP)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from smsgw.core.numbers import Home, Overrides
-from smsgw.store.config.accounts import BUMP
-from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.records import audit
-
-MAX_OVERRIDES = 2_000_000
+from smsgw.core.numbers import MAX_OVERRIDES, Home, Overrides
+from smsgw.store.engine.database import Connection, Database
 
 _LOAD = "SELECT prefix, carrier, province FROM number_override LIMIT $1"
 
@@ -29,45 +23,18 @@ ON CONFLICT (prefix) DO UPDATE SET carrier = excluded.carrier, province = exclud
 """
 
 
-async def put_overrides(
-    database: Database, entries: Sequence[tuple[str, str, str]], *, actor: str, source: str = "import"
+async def put(
+    connection: Connection,
+    prefixes: list[str],
+    carriers: list[str],
+    provinces: list[str],
+    source: str,
+    code: str = "",
 ) -> None:
-    """Add or replace (prefix, carrier, province) entries; the last of a prefix given twice counts."""
-    unique = {prefix: (carrier, province) for prefix, carrier, province in entries}
-    async with database.transaction(timeout=120) as connection:
-        await connection.execute(
-            _PUT, list(unique), [v[0] for v in unique.values()], [v[1] for v in unique.values()], source, ""
-        )
-        await audit.append(
-            connection,
-            actor=actor,
-            action="number.import",
-            object="number_override",
-            after={"count": len(unique)},
-        )
-        await connection.execute(BUMP)
+    """Add or replace overrides. ``source`` says where they come from, ``code`` which code of a carrier has said so."""
+    await connection.execute(_PUT, prefixes, carriers, provinces, source, code)
 
 
 async def learn(connection: Connection, number: str, carrier: str, code: str) -> None:
     """A carrier's code has said that this national number is another carrier's."""
-    await connection.execute(_PUT, [number], [carrier], [""], "learned", code)
-    await connection.execute(BUMP)
-
-
-_FIND = "SELECT * FROM number_override WHERE prefix LIKE $1 || '%' ORDER BY prefix LIMIT $2"
-
-
-async def find_overrides(database: Database, prefix: str, *, limit: int = 100) -> list[Row]:
-    """Overrides that begin with these digits."""
-    return await database.fetch(_FIND, prefix, limit)
-
-
-async def remove_override(database: Database, prefix: str, *, actor: str) -> bool:
-    """Forget one override; whether it was there."""
-    async with database.transaction() as connection:
-        gone = await connection.execute("DELETE FROM number_override WHERE prefix = $1", prefix) == "DELETE 1"
-        await audit.append(
-            connection, actor=actor, action="number.remove", object=f"number_override/{prefix}"
-        )
-        await connection.execute(BUMP)
-    return gone
+    await put(connection, [number], [carrier], [""], "learned", code)

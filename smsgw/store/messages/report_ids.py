@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from smsgw.core.errors import Invalid
 from smsgw.core.model import Report
 from smsgw.core.report_ids import OTHERS, Spelling, respell
 from smsgw.core.states import PartState
-from smsgw.store.config.accounts import BUMP
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.states import by_name
-from smsgw.store.records import audit
 
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
 Fit = tuple[Spelling, int, int]
@@ -59,31 +56,14 @@ ON CONFLICT (channel_id) DO UPDATE SET mode = excluded.mode, source = excluded.s
 """
 
 
+async def set_to(connection: Connection, channel_id: int, spelling: Spelling) -> None:
+    """Somebody has said how a channel spells; nothing is learned about it any more."""
+    await connection.execute(_PUT, channel_id, spelling, "set", 0)
+
+
 async def learned(connection: Connection, channel_id: int, spelling: Spelling, matches: int) -> None:
     """Evidence has shown how a channel spells."""
     await connection.execute(_PUT, channel_id, spelling, "learned", matches)
-    await connection.execute(BUMP)
-
-
-_CHANNEL = "SELECT id FROM channel WHERE name = $1"
-
-
-async def channel_id_of(database: Database, name: str) -> int:
-    """``NOT_FOUND`` when there is no such channel."""
-    found: int | None = await database.fetchval(_CHANNEL, name)
-    if found is None:
-        raise Invalid("NOT_FOUND")
-    return found
-
-
-async def set_spelling(database: Database, channel_id: int, spelling: Spelling, *, actor: str) -> None:
-    """An operator says how a channel spells; nothing is learned about it any more."""
-    async with database.transaction() as connection:
-        await connection.execute(_PUT, channel_id, spelling, "set", 0)
-        await audit.append(
-            connection, actor=actor, action="report.spelling", object=f"channel/{channel_id}", after={"mode": spelling}
-        )  # fmt: skip
-        await connection.execute(BUMP)
 
 
 _TAKE = """
@@ -91,10 +71,6 @@ DELETE FROM receipt_orphan WHERE ctid IN (
     SELECT ctid FROM receipt_orphan WHERE ($1::int IS NULL OR channel_id = $1) AND received_at >= $3
     ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED
 ) RETURNING *
-"""
-_LIST = """
-SELECT o.*, c.name AS channel FROM receipt_orphan o LEFT JOIN channel c ON c.id = o.channel_id
-WHERE $1::text IS NULL OR c.name = $1 ORDER BY o.received_at DESC LIMIT $2
 """
 
 
@@ -120,24 +96,3 @@ async def take(
     """Take unmatched reports out of the list, of one channel or of all, oldest first; they must be matched anew."""
     rows = await connection.fetch(_TAKE, channel_id, limit, since)
     return sorted(map(report_of, rows), key=lambda r: r.received_at)
-
-
-async def unmatched(
-    database: Database, channel: str | None, *, limit: int, oldest: int
-) -> list[dict[str, Any]]:
-    """The newest unmatched reports, each with the spelling under which it would fit exactly one waiting part."""
-    async with database.acquire() as connection:
-        rows = await connection.fetch(_LIST, channel, limit)
-        found = await fits(connection, [report_of(row) for row in rows], oldest=oldest)
-    lines = []
-    for n, row in enumerate(rows):
-        fit = found.get(n, [])
-        one = fit[0] if len(fit) == 1 else None
-        lines.append(
-            {
-                "channel": row["channel"] or str(row["channel_id"]), "carrier_id": row["carrier_id"],
-                "number": row["number"], "code": row["code"], "received_at": row["received_at"],
-                "proposed": str(one[0]) if one else "", "message_id": str(one[1]) if one else "",
-            }
-        )  # fmt: skip
-    return lines

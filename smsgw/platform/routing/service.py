@@ -1,0 +1,208 @@
+"""Changes of routes, retry rules, classes of codes and number overrides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+
+from smsgw.core import routes
+from smsgw.core.code_book import Source
+from smsgw.core.errors import Invalid
+from smsgw.core.model import REPORT_CLASSES, MessageType
+from smsgw.core.permissions import Permission
+from smsgw.core.retry import NEVER_RETRIED, Fault, How, Rule
+from smsgw.core.routes import InvalidRoutes
+from smsgw.pipeline.upkeep import rerouting
+from smsgw.pipeline.upkeep.rerouting import Followed
+from smsgw.platform.change import Change, Unit
+from smsgw.platform.routing import queries
+from smsgw.platform.routing.model import CARRIERS, EMPTY
+from smsgw.store.config import numbers
+from smsgw.store.config.channels import load_pools
+from smsgw.store.engine.database import Database
+
+_ADD = "INSERT INTO route_version (document, note, actor) VALUES ($1, $2, $3) RETURNING version"
+_POOL = "INSERT INTO pool (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING"
+# Serialises publishers, so that the check against channels and the newest version hold.
+_LOCK = "LOCK TABLE route_version IN EXCLUSIVE MODE"
+
+
+async def publish(change: Change, document: Mapping[str, Any], note: str) -> int:
+    """Check the document against the channels that exist and put it in force; its version.
+
+    ``PARAM_INVALID`` names everything that is wrong. Messages that are queued stay in their pools.
+    """
+    async with change.unit(Permission.ROUTE_EDIT) as unit:
+        await unit.connection.execute(_LOCK)
+        return await _publish(unit, document, note)
+
+
+async def _publish(unit: Unit, document: Mapping[str, Any], note: str) -> int:
+    known = await queries.channel_names(unit.connection)
+    try:
+        table = routes.parse(document, version=0, channels=known)
+    except InvalidRoutes as exc:
+        raise Invalid("PARAM_INVALID", field="routes", reason="; ".join(exc.problems)) from exc
+    await unit.connection.execute(_POOL, list(table.pools))
+    text = json.dumps(document, ensure_ascii=False)
+    version: int = await unit.connection.fetchval(_ADD, text, note, unit.actor.label)
+    unit.record("route.publish", f"route/{version}", after={"note": note})
+    return version
+
+
+async def rollback(change: Change, version: int) -> int:
+    """Publish an old version again, 0 being that without rules; the new version's number. ``NOT_FOUND``."""
+    async with change.unit(Permission.ROUTE_EDIT) as unit:
+        await unit.connection.execute(_LOCK)
+        old = (await queries.version(unit.connection, version)).document if version else EMPTY
+        return await _publish(unit, old, f"rollback to version {version}")
+
+
+_CARRIERS = "SELECT carriers FROM channel WHERE name = $1 AND removed_at IS NULL"
+_ACCOUNT = "SELECT id FROM account WHERE name = $1"
+
+
+async def move(change: Change, kind: str, value: str, channel: str, note: str) -> int:
+    """Give an account or a signature (``kind``) to one channel, by a rule before all others; the new version.
+
+    ``NOT_FOUND`` for a channel or an account that does not exist.
+    """
+    async with change.unit(Permission.ROUTE_EDIT) as unit:
+        await unit.connection.execute(_LOCK)
+        row = await unit.connection.fetchrow(_CARRIERS, channel)
+        if row is None:
+            raise Invalid("NOT_FOUND")
+        if kind == "account":
+            account_id = await unit.connection.fetchval(_ACCOUNT, value)
+            if account_id is None or not unit.actor.scope.covers(account_id):
+                raise Invalid("NOT_FOUND")
+        newest = await queries.newest(unit.connection)
+        document = newest.document if newest is not None else EMPTY
+        changed = routes.moved(document, kind=kind, value=value, channel=channel, carriers=row["carriers"])
+        return await _publish(unit, changed, note)
+
+
+async def follow_queued(database: Database) -> Followed:
+    """Let what is queued follow the table in force."""
+    return await rerouting.follow_queued(database, await queries.table(database), await load_pools(database))
+
+
+# --- retry rules -----------------------------------------------------------------------------------------------------
+
+_SET_RULE = """
+INSERT INTO retry_rule (fault, type, how, tries, deadline_s, first_s, most_s) VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (fault, type) DO UPDATE SET how = excluded.how, tries = excluded.tries, deadline_s = excluded.deadline_s,
+    first_s = excluded.first_s, most_s = excluded.most_s
+"""
+
+
+async def set_rule(change: Change, fault: Fault, kind: MessageType, rule: Rule) -> None:
+    """Change one cell. ``PARAM_INVALID`` for what may never be retried, or impossible values."""
+    if fault in NEVER_RETRIED and rule.how is not How.NEVER:
+        raise Invalid("PARAM_INVALID", field="fault", reason=f"{fault} 可能已送达或含义未知,不允许重发")
+    try:
+        async with change.unit(Permission.ROUTE_EDIT) as unit:
+            await unit.connection.execute(
+                _SET_RULE, fault, kind, rule.how, rule.tries, rule.deadline, rule.first, rule.most
+            )
+            after = {
+                "how": rule.how, "tries": rule.tries, "deadline_s": rule.deadline, "first_s": rule.first,
+                "most_s": rule.most,
+            }  # fmt: skip
+            unit.record("retry.set", f"retry/{fault}/{kind}", after=after)
+    except asyncpg.CheckViolationError as exc:
+        raise Invalid("PARAM_INVALID", field="retry", reason=str(exc)) from exc
+
+
+_RESET = "DELETE FROM retry_rule WHERE ($1::text IS NULL OR fault = $1) AND ($2::text IS NULL OR type = $2)"
+
+
+async def reset_rules(change: Change, fault: Fault | None, kind: MessageType | None) -> int:
+    """Back to the built-in cells: one, all of a fault or of a type, or all. How many were set."""
+    async with change.unit(Permission.ROUTE_EDIT) as unit:
+        gone = await unit.connection.execute(_RESET, fault, kind)
+        unit.record("retry.reset", f"retry/{fault or '*'}/{kind or '*'}")
+    return int(gone.split()[1])
+
+
+# --- classes of codes ------------------------------------------------------------------------------------------------
+
+_SET_CODE = """
+INSERT INTO code_class (channel_id, source, code, class, fault, carrier) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (COALESCE(channel_id, 0), source, code)
+DO UPDATE SET class = excluded.class, fault = excluded.fault, carrier = excluded.carrier
+"""
+_CHANNEL = "SELECT id FROM channel WHERE name = $1 AND removed_at IS NULL"
+
+
+async def set_code(
+    change: Change,
+    channel: str | None,
+    source: Source,
+    code: str,
+    cls: str,
+    fault: Fault,
+    *,
+    carrier: str = "",
+) -> None:
+    """Say what a code means, for one channel or for all. ``PARAM_INVALID``, ``NOT_FOUND``."""
+    if cls not in REPORT_CLASSES or not cls:
+        known = ", ".join(c for c in REPORT_CLASSES if c)
+        raise Invalid("PARAM_INVALID", field="class", reason=f"可选 {known}")
+    if carrier and (fault is not Fault.PORTED or carrier not in CARRIERS):
+        raise Invalid("PARAM_INVALID", field="carrier", reason=f"仅用于 ported,可选 {', '.join(CARRIERS)}")
+    if not 0 < len(code.strip()) <= 64:
+        raise Invalid("PARAM_INVALID", field="code", reason="1–64 个字符")
+    code = code.strip().upper()
+    async with change.unit(Permission.CODE_EDIT) as unit:
+        channel_id = None
+        if channel is not None:
+            channel_id = await unit.connection.fetchval(_CHANNEL, channel)
+            if channel_id is None:
+                raise Invalid("NOT_FOUND")
+        await unit.connection.execute(_SET_CODE, channel_id, source, code, cls, fault, carrier)
+        after = {"class": cls, "fault": fault, "carrier": carrier}
+        unit.record("code.set", f"code/{channel or '*'}/{source}/{code}", after=after)
+
+
+_REMOVE_CODE = """
+DELETE FROM code_class WHERE COALESCE(channel_id, 0) = COALESCE((SELECT id FROM channel WHERE name = $1), 0)
+AND source = $2 AND code = $3
+"""
+
+
+async def remove_code(change: Change, channel: str | None, source: Source, code: str) -> bool:
+    """Back to the built-in meaning; whether there was a line."""
+    code = code.strip().upper()
+    async with change.unit(Permission.CODE_EDIT) as unit:
+        gone = await unit.connection.execute(_REMOVE_CODE, channel, source, code) == "DELETE 1"
+        unit.record("code.remove", f"code/{channel or '*'}/{source}/{code}")
+    return gone
+
+
+# --- number overrides ------------------------------------------------------------------------------------------------
+
+
+async def import_overrides(change: Change, entries: Sequence[tuple[str, str, str]]) -> None:
+    """Add or replace (prefix, carrier, province) entries; the last of a prefix given twice counts."""
+    unique = {prefix: (carrier, province) for prefix, carrier, province in entries}
+    async with change.unit(Permission.NUMBER_EDIT, timeout=120) as unit:
+        await numbers.put(
+            unit.connection,
+            list(unique),
+            [v[0] for v in unique.values()],
+            [v[1] for v in unique.values()],
+            "import",
+        )
+        unit.record("number.import", "number_override", after={"count": len(unique)})
+
+
+async def remove_override(change: Change, prefix: str) -> bool:
+    """Forget one override; whether it was there."""
+    async with change.unit(Permission.NUMBER_EDIT) as unit:
+        tag = await unit.connection.execute("DELETE FROM number_override WHERE prefix = $1", prefix)
+        unit.record("number.remove", f"number_override/{prefix}")
+    return tag == "DELETE 1"
