@@ -17,7 +17,7 @@ from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import ALL
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
-from smsgw.pipeline.upkeep.periodic import Supervisor
+from smsgw.pipeline.periodic import Supervisor
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns import feeder as feeding
 from smsgw.platform.campaigns import recipients
@@ -389,7 +389,7 @@ async def test_only_one_node_feeds(dsn: str, tmp_path: Path) -> None:
             d.tasks,
             d.feeder._acceptor,
             ids=d.ids,
-            account=lambda id_: d.snapshots.current.account(id_),
+            snapshots=d.snapshots,
             now=d.now,
         )
         first, second = Supervisor(d.database, 1), Supervisor(d.database, 2)
