@@ -248,7 +248,8 @@ async def put_webhook(call: Call) -> WebhookPut:
         _name(call), body.url, tuple(body.events or ()), tuple(body.hosts or ()),
         {k: v for k, v in options.items() if v is not None},
     )  # fmt: skip
-    secret = await service.put(call.change(), call.ctx.sealer, call.account.id, wanted, call.ctx.pusher.reach)
+    reach = call.ctx.pusher.destinations.reach
+    secret = await service.put(call.change(), call.ctx.sealer, call.account.id, wanted, reach)
     return WebhookPut(_webhook(await _row(call)), secret)
 
 

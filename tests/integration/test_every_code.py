@@ -18,6 +18,7 @@ import pytest
 import pytest_asyncio
 from api_server import BASE, Answer, Api, running
 from changes import by_test
+from standins import AnyFleet
 
 from smsgw.core.actor import Actor
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
@@ -318,14 +319,14 @@ async def _(own: Own) -> Provoked:
 @case("NUMBER_BLACKLISTED")
 async def _(own: Own) -> Provoked:
     await lists.block(by_test(own.api.ctx.db), ["86" + own.phone], Scope(), MANUAL, "")
-    await own.api.lists.follow(own.api.ctx.db)
+    await own.api.lists.follow()
     return await own.refused({"list": "人工黑名单"})
 
 
 @case("NUMBER_OPTED_OUT")
 async def _(own: Own) -> Provoked:
     await lists.block(by_test(own.api.ctx.db), ["86" + own.phone], Scope(own.id), OPT_OUT, "")
-    await own.api.lists.follow(own.api.ctx.db)
+    await own.api.lists.follow()
     (entry,) = await list_queries.find(own.api.ctx.db, "86" + own.phone, accounts=None)
     return await own.refused({"time": f"{entry.since.astimezone(CHINA):%Y-%m-%d %H:%M}"})
 
@@ -338,7 +339,7 @@ async def _(own: Own) -> Provoked:
         await lists.enter_complaint(
             by_test(own.api.ctx.db), f"8613900{n:06d}", sign="投诉多", channel="", note="", block_number=False
         )
-    await own.api.lists.judge(own.api.ctx.db)
+    await own.api.lists.judge()
     return await own.refused({"object": "签名 投诉多"}, "大促,拒收请回复R", type="marketing", sign="投诉多")
 
 
@@ -353,7 +354,7 @@ async def _(own: Own) -> Provoked:
 async def _(own: Own) -> Provoked:
     db = own.api.ctx.db
     await number_service.learn(by_test(db), {"86" + own.phone: NumberState.EMPTY}, datetime.now(UTC))
-    await own.api.numbers.step(db)
+    await own.api.numbers.step()
     await own.policy("drop_empty", "true")
     return await own.refused({})
 
@@ -472,7 +473,7 @@ async def _(own: Own) -> Provoked:
     held = (await own.send()).data
     assert held["items"][0]["status"] == "held"
     ctx = own.api.ctx
-    reviewing = Reviewing(ctx.db, own.api.outcomes, ctx.snapshots, lambda _: None, ctx.tasks.reviewed)
+    reviewing = Reviewing(ctx.db, own.api.outcomes, ctx.snapshots, AnyFleet(), ctx.tasks)
     change = Change(ctx.db, Actor.operator("root"))
     await reviewing.decide(change, int(held["batch_id"]), passes=False, reason="内容不合规")
     message_id = held["items"][0]["message_id"]

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
@@ -43,7 +44,8 @@ class Shelf:
 
     def make(self, node: int = 1, total_mb: int = 1) -> FileStore:
         return FileStore(
-            self.database, self.folder, node=node, ids=self.id, total_mb=total_mb, check_disk=self.check_disk,
+            self.database, self.folder, node=node, ids=self.id, total_mb=total_mb,
+            disk=SimpleNamespace(check=self.check_disk),
             now=self.now,
         )  # fmt: skip
 

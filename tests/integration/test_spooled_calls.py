@@ -12,6 +12,7 @@ from typing import Any
 import pytest_asyncio
 from api_server import Api, running
 from changes import by_test
+from standins import AnyFleet
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError, message_of
@@ -139,7 +140,7 @@ async def test_what_is_held_waits_for_its_reviewer(api: Api) -> None:
     await api.ctx.snapshots.follow()
     ids = await spooled(api, GOOD, BAD)
     assert await ends(api, ids) == [("held", "", ""), REJECTED]
-    reviewing = Reviewing(api.ctx.db, api.outcomes, api.ctx.snapshots, lambda _: None, api.ctx.tasks.reviewed)
+    reviewing = Reviewing(api.ctx.db, api.outcomes, api.ctx.snapshots, AnyFleet(), api.ctx.tasks)
     assert await reviewing.decide(Change(api.ctx.db, Actor.operator("root")), int(ids[0]), passes=True) == 1
     assert await ends(api, ids) == [QUEUED, REJECTED]
 

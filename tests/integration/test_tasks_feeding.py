@@ -389,7 +389,7 @@ async def test_only_one_node_feeds(dsn: str, tmp_path: Path) -> None:
             d.tasks,
             d.feeder._acceptor,
             ids=d.ids,
-            account=lambda id_: d.snapshots.current.account(id_),
+            snapshots=d.snapshots,
             now=d.now,
         )
         first, second = Supervisor(d.database, 1), Supervisor(d.database, 2)

@@ -148,14 +148,15 @@ async def test_an_audience_is_written_to_with_its_contacts_fields(dsn: str, tmp_
 
 
 async def test_reports_of_a_task_go_to_its_own_address(dsn: str, tmp_path: Path) -> None:
-    asked = []
+    asked: list[str] = []
 
-    def check(account: object, url: str) -> None:
-        asked.append(url)
-        if "bad" in url:
-            raise SmsgwError("CALLBACK_NOT_ALLOWED")
+    class Some:
+        def check_callback(self, account: object, url: str) -> None:
+            asked.append(url)
+            if "bad" in url:
+                raise SmsgwError("CALLBACK_NOT_ALLOWED")
 
-    async with desk(dsn, tmp_path, check_callback=check) as d:
+    async with desk(dsn, tmp_path, destinations=Some()) as d:
         with pytest.raises(SmsgwError):
             await d.make(callback_url="https://bad.example/r")
         task_id = await d.make(3, callback_url="https://good.example/r")

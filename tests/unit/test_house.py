@@ -105,6 +105,54 @@ def test_core_and_protocols_have_no_clock() -> None:
     assert not found, found
 
 
+WIRED = [PACKAGE / name for name in ("pipeline", "platform", "channels", "partners")]
+MOST_PARAMETERS = 10
+
+
+def constructors() -> Iterator[tuple[str, ast.arguments]]:
+    for path, tree in modules(*WIRED):
+        for found in ast.walk(tree):
+            if isinstance(found, ast.FunctionDef) and found.name == "__init__":
+                yield f"{path.relative_to(ROOT)}:{found.lineno}", found.args
+
+
+def test_constructors_take_few_parameters() -> None:
+    found = {
+        where: n
+        for where, args in constructors()
+        if (n := len(args.posonlyargs) + len(args.args) + len(args.kwonlyargs) - 1) > MOST_PARAMETERS
+    }
+    assert not found, found
+
+
+def test_no_constructor_has_a_default_that_switches_something_off() -> None:
+    """A lambda as a default is a check that nobody misses."""
+    found = [
+        where
+        for where, args in constructors()
+        if any(isinstance(default, ast.Lambda) for default in (*args.defaults, *args.kw_defaults))
+    ]
+    assert not found, found
+
+
+def test_a_node_is_not_patched_after_it_was_built() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{target.lineno} {ast.unparse(target)}"
+        for path, tree in modules(PACKAGE / "node")
+        for node in ast.walk(tree)
+        for target in _targets(node)
+        if isinstance(target, ast.Attribute)
+        and not (isinstance(target.value, ast.Name) and target.value.id == "self")
+    ]
+    assert not found, found
+
+
+def _targets(node: ast.AST) -> list[ast.expr]:
+    if isinstance(node, ast.Assign):
+        return node.targets
+    return [node.target] if isinstance(node, ast.AugAssign | ast.AnnAssign) else []
+
+
 OWN_TIME = ("simulator", "bench", "api/manual", "clock.py", "store/engine/embedded.py")
 """Other programs than the daemon; the clock itself; what compares with the times of files."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
 
 import structlog
 
@@ -16,7 +15,7 @@ from smsgw.core.alarms import CRITICAL, Finding
 from smsgw.core.blocklist import OPT_OUT, SOURCE_ZH, BlockList
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
-from smsgw.core.settings import Settings
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.store.config import blocklist as store
@@ -36,9 +35,12 @@ Reason = tuple[str, dict[str, str]]
 class NumberLists:
     """The lists of a node. Without ``load`` they are empty."""
 
-    def __init__(self, settings: Callable[[], Settings], clock: Callable[[], float] = clock.time) -> None:
-        """``settings`` gives what holds now, ``clock`` seconds since 1970."""
-        self._settings = settings
+    def __init__(
+        self, database: Database, snapshots: Snapshots, clock: Callable[[], float] = clock.time
+    ) -> None:
+        """``clock`` gives seconds since 1970."""
+        self._database = database
+        self._snapshots = snapshots
         self._clock = clock
         self._blocked = BlockList()
         self._version = 0
@@ -47,41 +49,41 @@ class NumberLists:
         self._over_channels: frozenset[int] = frozenset()
         self._following = asyncio.Lock()
 
-    async def load(self, database: Database) -> None:
+    async def load(self) -> None:
         """Read everything."""
-        self._blocked, self._version = await store.load(database)
-        await self.judge(database)
+        self._blocked, self._version = await store.load(self._database)
+        await self.judge()
 
-    def periodics(self, database: Database) -> Sequence[Periodic]:
+    def periodics(self) -> Sequence[Periodic]:
         """What follows the database; ``load`` comes first."""
         return (
-            Periodic("lists.follow", FOLLOW_EVERY, partial(self.follow, database)),
-            Periodic("lists.judge", RATES_EVERY, partial(self.judge, database)),
+            Periodic("lists.follow", FOLLOW_EVERY, self.follow),
+            Periodic("lists.judge", RATES_EVERY, self.judge),
         )
 
-    async def follow(self, database: Database) -> None:
+    async def follow(self) -> None:
         """Take up what has changed in the block list."""
         async with (
             self._following
         ):  # a change that comes while the list is folded would be gone with the old one
-            async for entries, version in store.changes(database, self._version):
+            async for entries, version in store.changes(self._database, self._version):
                 for entry in entries:
                     self._blocked.change(entry)
                 self._version = version
                 if self._blocked.heavy:
                     self._blocked = await asyncio.to_thread(self._blocked.folded)
 
-    async def judge(self, database: Database) -> None:
+    async def judge(self) -> None:
         """Compare complaints with the ceiling."""
-        settings = self._settings()
-        over = tuple(r for r in await complaints.rates(database, settings) if r.over(settings))
+        settings = self._snapshots.current.settings
+        over = tuple(r for r in await complaints.rates(self._database, settings) if r.over(settings))
         self._over = over
         self._over_signs = frozenset(r.name for r in over if r.channel_id is None)
         self._over_channels = frozenset(r.channel_id for r in over if r.channel_id is not None)
 
     def findings(self) -> list[Finding]:
         """Where complaints are above the ceiling."""
-        ceiling = self._settings().complaint_ceiling
+        ceiling = self._snapshots.current.settings.complaint_ceiling
         return [
             Finding(
                 "complaint_ceiling",

@@ -9,15 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from functools import partial
 
 import structlog
 
 from smsgw.core.blocklist import BlockList
 from smsgw.core.model import TEST_CHANNEL, Report
 from smsgw.core.number_state import OF_CLASS, NumberState
-from smsgw.core.settings import Settings
 from smsgw.core.states import PartState
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.store.config import number_status as store
@@ -36,9 +35,12 @@ ROOM = store.MAX_KNOWN + store.MAX_KNOWN // 10
 class NumberStatus:
     """Without ``load`` nothing is known."""
 
-    def __init__(self, settings: Callable[[], Settings], clock: Callable[[], float] = clock.time) -> None:
-        """``settings`` gives what holds now, ``clock`` seconds since 1970."""
-        self._settings = settings
+    def __init__(
+        self, database: Database, snapshots: Snapshots, clock: Callable[[], float] = clock.time
+    ) -> None:
+        """``clock`` gives seconds since 1970."""
+        self._database = database
+        self._snapshots = snapshots
         self._clock = clock
         self._known = BlockList()
         self._version = 0
@@ -48,34 +50,34 @@ class NumberStatus:
         self._delivered: dict[int, datetime] = {}
         """Numbers that a report has reached."""
 
-    async def load(self, database: Database) -> None:
+    async def load(self) -> None:
         """Read everything."""
-        days = self._settings().number_status_days
-        self._known, self._version = await store.load(database, days)
+        days = self._snapshots.current.settings.number_status_days
+        self._known, self._version = await store.load(self._database, days)
         self._days = days
 
-    def periodics(self, database: Database) -> Sequence[Periodic]:
+    def periodics(self) -> Sequence[Periodic]:
         """What learns, and follows the database; ``load`` comes first."""
-        return (Periodic("numbers.follow", EVERY, partial(self.step, database)),)
+        return (Periodic("numbers.follow", EVERY, self.step),)
 
-    async def step(self, database: Database) -> None:
+    async def step(self) -> None:
         """Enter what was noted, and take up what has changed."""
         while self._failed or self._delivered:
-            await self._enter(database)
-        if self._settings().number_status_days != self._days or len(self._known) > ROOM:
-            await self.load(database)
+            await self._enter()
+        if self._snapshots.current.settings.number_status_days != self._days or len(self._known) > ROOM:
+            await self.load()
             return
-        async for entries, version in store.changes(database, self._version, self._days):
+        async for entries, version in store.changes(self._database, self._version, self._days):
             for entry in entries:
                 self._known.change(entry)
             self._version = version
             if self._known.heavy:
                 self._known = await asyncio.to_thread(self._known.folded)
 
-    async def _enter(self, database: Database) -> None:
+    async def _enter(self) -> None:
         ids = [id_ for id_, _ in zip(self._failed, range(STEP), strict=False)]
         delivered = dict(item for item, _ in zip(self._delivered.items(), range(STEP), strict=False))
-        async with database.transaction(timeout=30) as connection:
+        async with self._database.transaction(timeout=30) as connection:
             changed = await store.learn(connection, ids, delivered)
         for id_ in ids:
             self._failed.pop(id_, None)

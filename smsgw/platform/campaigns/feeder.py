@@ -21,11 +21,12 @@ from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, SmsgwError, Temporary
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import Account, MessageType, Origin
-from smsgw.core.policy import NO_POLICY, TYPE_ZH, PolicySet
+from smsgw.core.policy import TYPE_ZH
 from smsgw.core.schedule import Hours
 from smsgw.core.tasks import Chunk, Recipient, Task
 from smsgw.core.templates import Review
 from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.platform.campaigns.body_template import wording_of
 from smsgw.platform.campaigns.chunk_guard import AsideGate, ChunkGuard
@@ -112,16 +113,14 @@ class Feeder:
         acceptor: Acceptor,
         *,
         ids: IdSource,
-        account: Callable[[int], Account | None],
-        policies: Callable[[], PolicySet] = lambda: NO_POLICY,
+        snapshots: Snapshots,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._database = database
         self._tasks = tasks
         self._acceptor = acceptor
         self._ids = ids
-        self._account = account
-        self._policies = policies
+        self._snapshots = snapshots
         self._now = now
         self._feeds: dict[int, _Feed] = {}
         self._paced: dict[int, float] = {}
@@ -200,7 +199,7 @@ class Feeder:
 
     async def _prepare(self, task: Task, now: datetime) -> Task | None:
         """The task when it may be fed now; begins, pauses and resumes it as the rules say."""
-        account = self._account(task.account_id)
+        account = self._snapshots.current.account(task.account_id)
         if account is None or account.halted:
             if task.state != "paused":
                 await self._tasks.pause(self._rule(), task.id, reason="ACCOUNT_STOPPED", by_rule=True)
@@ -228,7 +227,7 @@ class Feeder:
 
     def _hours(self, task: Task, account: Account) -> Hours:
         """When it may send: by the policies of its account and type, and by its own windows."""
-        return hours_of(task, self._policies().limits(account, MessageType(task.type)).hours.windows)
+        return hours_of(task, self._snapshots.current.policies.limits(account, MessageType(task.type)).hours.windows)
 
     def _rule(self) -> Change:
         """What the rules want, not a person."""
@@ -288,7 +287,7 @@ class Feeder:
         clock = time.monotonic()
         if clock < feed.not_before:
             return 0
-        account = self._account(task.account_id)
+        account = self._snapshots.current.account(task.account_id)
         if (
             account is None
             or self._paced.get(account.id, 0.0) > clock
@@ -336,7 +335,7 @@ class Feeder:
         """Its template is not approved any more: it waits for somebody, rather than that all its rows are refused."""
         if task.template_id is None:
             return False
-        found = self._policies().book.template((account.id, *account.above), task.template_id)
+        found = self._snapshots.current.policies.book.template((account.id, *account.above), task.template_id)
         if found is not None and found.state is Review.APPROVED:
             return False
         code = "TEMPLATE_NOT_FOUND" if found is None else "TEMPLATE_NOT_APPROVED"

@@ -59,9 +59,9 @@ class Files:
         """Where an earlier release has put it."""
         return self.store.folder / str(upload_id)
 
-    async def receive(self, account_id: int, size: int) -> Incoming:
+    async def receive(self, account_id: int, size: int, name: str = "") -> Incoming:
         """Room for a file (``FileStore.receive``)."""
-        return await self.store.receive(self.kind, account_id, size)
+        return await self.store.receive(self.kind, account_id, size, name)
 
     async def keep(self, incoming: Incoming, submitter: str) -> Upload:
         """The file is complete: look at it and enter it. ``FILE_INVALID`` says why it cannot be used."""

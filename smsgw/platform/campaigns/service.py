@@ -17,10 +17,9 @@ from msgspec import convert, structs
 
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid, Refused, SmsgwError
-from smsgw.core.ids import CHINA, time_of
+from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
-from smsgw.core.policy import NO_POLICY, PolicySet
 from smsgw.core.states import PartState
 from smsgw.core.tasks import Chunk, Task
 from smsgw.core.templates import Review
@@ -28,7 +27,9 @@ from smsgw.pipeline.accept.acceptor import VALIDITY, Acceptor, SendItem, SendReq
 from smsgw.pipeline.accept.checks import MAX_CHARACTERS
 from smsgw.pipeline.accept.number_lists import Reason
 from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.audience import queries
 from smsgw.platform.campaigns import imports
 from smsgw.platform.campaigns import queries as campaign_queries
@@ -81,10 +82,10 @@ class Tasks:
         acceptor: Acceptor,
         outcomes: Outcomes,
         files: Files,
-        ids: Callable[[], int],
-        on_queued: Callable[[set[tuple[int, int]]], None],
+        ids: IdSource,
+        fleet: Fleet,
         bell: EventHub,
-        policies: Callable[[], PolicySet] = lambda: NO_POLICY,
+        snapshots: Snapshots,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self.database = database
@@ -92,9 +93,9 @@ class Tasks:
         self._acceptor = acceptor
         self._outcomes = outcomes
         self._ids = ids
-        self._on_queued = on_queued
+        self._fleet = fleet
         self._bell = bell
-        self._policies = policies
+        self._snapshots = snapshots
         self._now = now
         self.wake = asyncio.Event()
         """Set when there is something to feed or to import."""
@@ -120,7 +121,7 @@ class Tasks:
         kind = spec.type or MessageType.NOTICE
         plan, rows, count = await self._rows(spec, forms)
         reasons = self._try_text(spec, kind, plan, rows)
-        limit = self._policies().limits(spec.account, kind).review_over
+        limit = self._snapshots.current.policies.limits(spec.account, kind).review_over
         if limit and count > limit:
             reasons.append(f"号码数 {count} 超过 {limit}")
         if spec.review and not reasons:
@@ -177,7 +178,7 @@ class Tasks:
         if spec.content:
             raise invalid("content", "与 template_id 只能填写一个", "either this or template_id")
         line = (spec.account.id, *spec.account.above)
-        template = self._policies().book.template(line, spec.template_id)
+        template = self._snapshots.current.policies.book.template(line, spec.template_id)
         if template is None:
             raise Invalid("TEMPLATE_NOT_FOUND", id=str(spec.template_id))
         if template.state is not Review.APPROVED:
@@ -206,7 +207,7 @@ class Tasks:
             name = unknown[0]
             raise invalid("mapping.variables", f"内容中没有变量 {name}", f"the text has no variable {name}")
         plan = Plan(
-            self._ids(), 0, spec.content, names=names, one_each=spec.one_each, room=room, forms=forms,
+            self._ids.next(), 0, spec.content, names=names, one_each=spec.one_each, room=room, forms=forms,
             fixed=dict(spec.params),
         )  # fmt: skip
         if spec.upload_id is not None:
@@ -491,7 +492,7 @@ class Tasks:
             PartState.CANCELLED: "task_cancelled",
         }  # fmt: skip
         await self._outcomes.sweep(Sweep(run, kinds, {"task": str(task.id)}))
-        self._on_queued(queues)
+        self._fleet.announce(queues)
 
     async def finish(self, task_id: int, run: int) -> None:
         """All messages of a run have come to an end: the run is over, and the task with its last one."""
@@ -515,7 +516,7 @@ class Tasks:
                 "finished_at": now.astimezone(CHINA).isoformat(timespec="seconds"),
             }  # fmt: skip
             await events.record(
-                connection, "task.finished", [(task.account_id, told)], ids=self._ids, subject=task_id
+                connection, "task.finished", [(task.account_id, told)], ids=self._ids.next, subject=task_id
             )
         self._bell.ring([task.account_id], "task.finished")
         log.info("task.finished", task=task_id, run=run)

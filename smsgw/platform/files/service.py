@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 
 from smsgw.core.errors import Invalid, Temporary
+from smsgw.pipeline.accept.disk import DiskGuard
 from smsgw.platform.files import queries
 from smsgw.platform.files.model import Elsewhere, FileKind, Incoming, StoredFile, plain_name
 from smsgw.runtime import clock
@@ -55,8 +56,8 @@ class FileStore:
         *,
         node: int,
         ids: Callable[[], int],
+        disk: DiskGuard,
         total_mb: int = 2048,
-        check_disk: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._database = database
@@ -64,22 +65,22 @@ class FileStore:
         self._node = node
         self._ids = ids
         self._room = total_mb * 1024 * 1024
-        self._check_disk = check_disk
+        self._disk = disk
         self._now = now
         self._slots = Shares(MAX_INCOMING, OWN_INCOMING, patience=PATIENCE)
         self._arriving: dict[int, Incoming] = {}
 
     # --- coming in -----------------------------------------------------------------------------------------------
 
-    async def receive(self, kind: FileKind, account_id: int, size: int) -> Incoming:
+    async def receive(self, kind: FileKind, account_id: int, size: int, name: str = "") -> Incoming:
         """Room for a file of at most ``size`` octets (0: not known), as soon as others of the owner's are done. End
         with ``keep`` or ``drop``. ``FILE_TOO_LARGE``, ``BACKPRESSURE``, ``STORAGE_UNAVAILABLE``."""
         if size > kind.most:
             raise Invalid("FILE_TOO_LARGE")
-        self._check_disk()
+        self._disk.check()
         await self._slots.take(account_id)
         file_id = self._ids()
-        incoming = Incoming(file_id, kind, self.folder / f"{file_id}{PART}", account_id)
+        incoming = Incoming(file_id, kind, self.folder / f"{file_id}{PART}", account_id, name=name)
         self._arriving[incoming.id] = incoming
         try:
             await self._reserve(incoming, size)
@@ -97,7 +98,7 @@ class FileStore:
     async def _reserve(self, incoming: Incoming, room: int) -> None:
         before, incoming.room = incoming.room, room
         try:
-            self._check_disk()
+            self._disk.check()
             total, own = await queries.used(self._database, self._node, incoming.account_id)
             total += sum(one.room for one in self._arriving.values())
             own += sum(one.room for one in self._arriving.values() if one.account_id == incoming.account_id)

@@ -13,6 +13,7 @@ from smsgw.core.ids import CHINA, time_of
 from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
+from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep import rerouting
@@ -33,10 +34,11 @@ async def unmask(change: Change, review: Reviewed, limit: int = 10) -> list[Samp
     return found
 
 
-class TaskDecision(Protocol):
-    """What a decision about a task does; how many rows it has."""
+class ReviewedTasks(Protocol):
+    """Tasks that wait for a reviewer."""
 
-    async def __call__(self, change: Change, task_id: int, *, passes: bool, reason: str) -> int: ...
+    async def reviewed(self, change: Change, task_id: int, *, passes: bool, reason: str) -> int:
+        """A reviewer's word: it may begin, or it never will. How many rows it has."""
 
 
 class Reviewing:
@@ -47,15 +49,15 @@ class Reviewing:
         database: Database,
         outcomes: Outcomes,
         snapshots: Snapshots,
-        on_queued: Callable[[set[tuple[int, int]]], None],
-        task: TaskDecision,
+        fleet: Fleet,
+        tasks: ReviewedTasks,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._database = database
         self._outcomes = outcomes
         self._snapshots = snapshots
-        self._on_queued = on_queued
-        self._task = task
+        self._fleet = fleet
+        self._tasks = tasks
         self._now = now
 
     async def decide(self, change: Change, batch_id: int, *, passes: bool, reason: str = "") -> int:
@@ -74,7 +76,7 @@ class Reviewing:
         if row.submitter == actor.label and actor.kind is not ActorKind.OPERATOR:
             raise Refused("STATE_CONFLICT", reason="不能审核自己提交的短信,请由其他审核员处理")
         if row.task:
-            return await self._task(change, batch_id, passes=passes, reason=reason)
+            return await self._tasks.reviewed(change, batch_id, passes=passes, reason=reason)
         queues: set[tuple[int, int]] = set()
 
         async def run(connection: Connection, now: datetime) -> list[Row]:
@@ -111,7 +113,7 @@ class Reviewing:
         changed = await self._outcomes.sweep(Sweep(run, kinds, {"actor": actor.label, "reason": reason}))
         if not changed:
             raise Refused("STATE_CONFLICT", reason="已审核、已撤销或已过期")
-        self._on_queued(queues)
+        self._fleet.announce(queues)
         return changed
 
     def _start(self, row: Reviewed, now: datetime) -> datetime:
