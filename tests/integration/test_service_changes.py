@@ -52,6 +52,9 @@ from smsgw.platform.channels import queries as channel_queries
 from smsgw.platform.channels import service as channels
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN, TEMPLATE
+from smsgw.platform.jobs import queries as job_queries
+from smsgw.platform.jobs import service as jobs
+from smsgw.platform.jobs.model import NewJob
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
 from smsgw.platform.lists import service as lists
@@ -524,6 +527,15 @@ async def _(world: World, change: Change) -> None:
     found = await review_queries.get(world.database, await task(world, "review"), accounts=None)
     assert found
     await reviews.unmask(change, found)
+
+
+@example(jobs.cancel, "job.cancel")
+async def _(world: World, change: Change) -> None:
+    wanted = NewJob("statistics.recount", {}, "test", subject=world.name(), account_id=world.account_id)
+    async with world.database.transaction() as connection:
+        id_ = await job_queries.add(connection, wanted)
+    assert id_ is not None
+    await jobs.cancel(change, id_)
 
 
 @example(messages.sent, "send")
