@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -39,7 +38,7 @@ from smsgw.store.config.segments import load_segments
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
-from smsgw.store.messages import claiming, counters, outcomes
+from smsgw.store.messages import claiming, outcomes
 
 PASSWORD = "Right-Horse-7"
 NODE = 1
@@ -94,7 +93,7 @@ class Site:
                 for c in claimed
             ]
             rows, _ = await outcomes.commit_answers(connection, answers, outcomes.Tally(), PATIENCE)
-            await self._count(connection, rows)
+            await follow(connection, rows, self.ids.next)
         return [(c.id, c.part) for c in claimed]
 
     async def carrier_reports(
@@ -118,12 +117,6 @@ class Site:
                 connection, reports, outcomes.Tally(), recent=0, oldest=0, newest=2**63 - 1
             )
             await follow(connection, rows, self.ids.next)
-            await self._count(connection, rows)
-
-    async def _count(self, connection, rows) -> None:  # type: ignore[no-untyped-def]
-        delta: counters.Delta = Counter()
-        outcomes.count(rows, delta)
-        await counters.add(connection, NODE, delta)
 
 
 @contextlib.asynccontextmanager
