@@ -22,6 +22,7 @@ from smsgw.core.guessing import Guesses
 from smsgw.core.ids import IdSource
 from smsgw.core.numbers import Segments
 from smsgw.node.health import Health
+from smsgw.node.parts import Parts
 from smsgw.node.probes import probes
 from smsgw.node.test_carrier import TestCarrier
 from smsgw.node.watchdog import Watchdog
@@ -81,49 +82,6 @@ class Ground:
     segments: Segments
     folders: Sequence[Path]
     """That need room for new messages."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """The parts of a node, but for the alarms that look at them."""
-
-    settings: Config
-    database: Database
-    sealer: Sealer
-    ids: IdSource
-    journal: Journal
-    heartbeat: Heartbeat
-    periodic: Supervisor
-    watchdog: Watchdog
-    guesses: Guesses
-    auditing: Auditing
-    snapshots: SnapshotFollower
-    hub: EventHub
-    lists: NumberLists
-    numbers: NumberStatus
-    fleet: Fleet
-    router: Router
-    outcomes: Outcomes
-    test_carrier: TestCarrier
-    channels: ChannelManager
-    acceptor: Acceptor
-    nonces: Nonces
-    partners: Partners
-    pusher: Pusher
-    notices: Notices
-    cancelling: Cancelling
-    keeper: Maintenance
-    tasks: Tasks
-    feeder: Feeder
-    importer: Importer
-    jobs: JobRunner
-    reviewing: Reviewing
-    health: Health
-    connections: Connections
-    api: ApiContext
-    portal: PortalContext
-    urls: dict[str, str]
-    """Where its servers listen, by name; entered as they are opened."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
 from smsgw.core.ids import CHINA
+from smsgw.node.parts import Parts
 from smsgw.pipeline.outcomes import parking
 from smsgw.pipeline.upkeep.alarms import Probe, channel_findings, standby_findings
 from smsgw.runtime import clock
 from smsgw.store.engine import partitions
 from smsgw.store.messages import abroad
 from smsgw.store.records import alarms as store
-
-if TYPE_CHECKING:
-    from smsgw.node.build import Parts
 
 OUTAGE = 5.0
 """Seconds without a commit, or without the database, that are an alarm."""

@@ -7,7 +7,7 @@ import configparser
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -209,3 +209,41 @@ def test_states_stand_in_statements_by_their_names() -> None:
         if literal.search(line)
     ]
     assert not found, found
+
+
+def test_no_module_needs_itself() -> None:
+    """Imports between modules make no circle, those for types alone included: each can be read on its own."""
+    trees = {path.relative_to(ROOT): tree for path, tree in modules(PACKAGE)}
+    names = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): tree for path, tree in trees.items()}
+    imports = {name: imported(tree, names.keys()) - {name} for name, tree in names.items()}
+    assert not circles(imports)
+
+
+def imported(tree: ast.Module, names: Collection[str]) -> set[str]:
+    """Which of the modules a module imports, wherever in it."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= inner & names or {node.module}
+    return found & set(names)
+
+
+def circles(imports: Mapping[str, Collection[str]]) -> list[list[str]]:
+    """The modules that import each other, by whatever detour: what is left when those are taken away, again and again,
+    that import nothing that is left, or that nothing that is left imports."""
+    left = {name: set(found) for name, found in imports.items()}
+    while True:
+        wanted = set().union(*left.values()) if left else set()
+        kept = {name: found & left.keys() for name, found in left.items() if found & left.keys() and name in wanted}
+        if kept == left:
+            return sorted(sorted({name, *found}) for name, found in left.items())
+        left = kept
+
+
+def test_circles_are_found_whatever_their_length() -> None:
+    line = {"a": {"b"}, "b": {"c"}, "c": set[str]()}
+    assert circles(line) == []
+    assert circles(line | {"c": {"a"}, "d": {"a"}}) == [["a", "b"], ["a", "c"], ["b", "c"]]
