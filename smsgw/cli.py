@@ -21,6 +21,7 @@ _MODULES = {
     "content": ("allow", "policy", "word"),
     "demo": ("demo",),
     "facts": ("fact",),
+    "jobs": ("job",),
     "key": ("key",),
     "key_file": ("key-file",),
     "url_filings": ("link",),

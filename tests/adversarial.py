@@ -12,16 +12,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from snapshots import FixedSnapshots
+from standins import AnyFleet, NoLists, NoNumbers
 
 from smsgw.core.keywords import Action, Plain, Word, WordFilter
 from smsgw.core.model import Account
 from smsgw.core.numbers import Segments
-from smsgw.core.optout import DEFAULT_WORDS
 from smsgw.core.policy import PolicySet, parse
 from smsgw.core.routes import DEFAULT_POOL
 from smsgw.core.templates import ContentBook, Review, Sign, Template, variables_of
 from smsgw.pipeline.accept.checks import Checker
+from smsgw.pipeline.accept.requests import SendRequest
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import Snapshot
 from smsgw.store.config import traditional
@@ -144,7 +144,19 @@ ACCOUNT = Account(1, "acme", "active", default_sign="测试")
 TEMPLATES = ("尊敬的{a},{b},{c},{d},{e},{f}。", "{a}{b}{c}{d}{e}{f}", "{a}{b}{a}", "{a}的{b},{a}的{b}")
 
 
-def checker(**changes: str) -> Checker:
+class OwnChecker(Checker):
+    """Goes by a snapshot of its own, whichever it is given."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        fleet = AnyFleet(narrow=snapshot.pools)
+        super().__init__(Router(Segments(), fleet), NoLists(), NoNumbers())
+        self.snapshot = snapshot
+
+    def steps(self, request: SendRequest, snapshot: Snapshot, *args: Any, **how: Any) -> Any:
+        return super().steps(request, self.snapshot, *args, **how)
+
+
+def checker(**changes: str) -> OwnChecker:
     """All checks of a text, with words, a signature and templates; ``changes`` are policies."""
     words = {"赌博": Action.REVIEW, "sex": Action.REPLACE, "aaaa": Action.REVIEW, "a": Action.REVIEW}
     policies = PolicySet(
@@ -158,6 +170,5 @@ def checker(**changes: str) -> Checker:
             ],
         ),
     )
-    known = FixedSnapshots(Snapshot(pools={p: n for n, p in enumerate(DEFAULT_POOL.values(), 1)}))
-    router = Router(Segments(), known, available=lambda _: True, ascii_only=lambda _: True)
-    return Checker(router, policies=lambda: policies, optout_words=lambda: DEFAULT_WORDS)
+    pools = {p: n for n, p in enumerate(DEFAULT_POOL.values(), 1)}
+    return OwnChecker(Snapshot(pools=pools, policies=policies))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,8 @@ from pathlib import Path
 from aiohttp import web
 from changes import by_test
 from following import follow
+from snapshots import Overlay
+from standins import Alone, AnyDestination, AnyFleet, NoLists, NoNumbers
 
 from smsgw.admin.app import PortalContext, setup
 from smsgw.admin.hashing import hash_password
@@ -21,8 +22,11 @@ from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network
 from smsgw.core.ids import IdSource
 from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
+from smsgw.core.policy import NO_POLICY
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
+from smsgw.pipeline.accept.checks import Checker
+from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.periodic import Supervisor
@@ -34,7 +38,7 @@ from smsgw.store.config.segments import load_segments
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
-from smsgw.store.messages import claiming, counters, outcomes
+from smsgw.store.messages import claiming, outcomes
 
 PASSWORD = "Right-Horse-7"
 NODE = 1
@@ -89,7 +93,7 @@ class Site:
                 for c in claimed
             ]
             rows, _ = await outcomes.commit_answers(connection, answers, outcomes.Tally(), PATIENCE)
-            await self._count(connection, rows)
+            await follow(connection, rows, self.ids.next)
         return [(c.id, c.part) for c in claimed]
 
     async def carrier_reports(
@@ -113,12 +117,6 @@ class Site:
                 connection, reports, outcomes.Tally(), recent=0, oldest=0, newest=2**63 - 1
             )
             await follow(connection, rows, self.ids.next)
-            await self._count(connection, rows)
-
-    async def _count(self, connection, rows) -> None:  # type: ignore[no-untyped-def]
-        delta: counters.Delta = Counter()
-        outcomes.count(rows, delta)
-        await counters.add(connection, NODE, delta)
 
 
 @contextlib.asynccontextmanager
@@ -144,19 +142,11 @@ async def running(
     snapshots = SnapshotFollower(db, sealer)
     await snapshots.follow()
     unavailable: set[str] = set()
+    router = Router(_SEGMENTS, AnyFleet(unavailable, narrow={"CUCC"}))
     acceptor = Acceptor(
-        dsn,
-        node=NODE,
-        ids=ids,
-        router=Router(
-            _SEGMENTS,
-            snapshots,
-            available=lambda pool: pool not in unavailable,
-            ascii_only=lambda pool: pool == "CUCC",
-        ),
-        disk=DiskGuard([folder], 0),
-        on_queued=lambda queues: None,
-    )
+        db, ids, Overlay(snapshots, policies=NO_POLICY), Checker(router, NoLists(), NoNumbers()),
+        DiskGuard([folder], 0), EventHub(), AnyDestination(), Alone(NODE), None,
+    )  # fmt: skip
     await acceptor.start()
     channels: list[ChannelStatus] = []
     app = web.Application()

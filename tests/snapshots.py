@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from smsgw.core.model import Account
-from smsgw.pipeline.snapshot import Accounts, Snapshot
+from smsgw.pipeline.snapshot import Accounts, Snapshot, Snapshots
 from smsgw.store.config.codes import AccessCode, Extension
 
 
@@ -39,3 +39,25 @@ class FixedSnapshots:
     async def follow(self) -> bool:
         """There is nothing to follow."""
         return False
+
+
+class Overlay:
+    """Snapshots of others with some fields as the test wants them."""
+
+    def __init__(self, below: Snapshots, **fields: Any) -> None:
+        self._below = below
+        self._fields = fields
+        self._seen: Snapshot | None = None
+        self._made = Snapshot()
+
+    @property
+    def current(self) -> Snapshot:
+        """Made anew when there is another below."""
+        if self._below.current is not self._seen:
+            self._seen = self._below.current
+            self._made = replace(self._seen, **self._fields)
+        return self._made
+
+    async def follow(self) -> bool:
+        """Let the others follow."""
+        return await self._below.follow()

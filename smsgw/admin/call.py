@@ -147,7 +147,7 @@ class Call:
 
     def render(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
         """A page or a piece of one."""
-        text = self.portal.views.render(template, self, values)
+        text = self.portal.views.render(template, self.language, {"call": self, **values})
         return web.Response(text=text, content_type="text/html", status=status)
 
     def redirect(self, path: str, **query: str) -> web.Response:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from smsgw.admin import rights, words
+from smsgw.admin import menu, words
 from smsgw.admin.i18n import LANGUAGES, translations
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
 from smsgw.core import numbers
@@ -17,7 +17,6 @@ from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 
 if TYPE_CHECKING:
-    from smsgw.admin.call import Call
     from smsgw.admin.staticfiles import StaticFiles
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -94,11 +93,10 @@ class Views:
             csrf_name=CSRF_FIELD,
             csrf_header=CSRF_HEADER,
             permission=Permission,
-            menu_for=rights.menu_for,
+            menu_for=menu.menu_for,
         )
         return env
 
-    def render(self, template: str, call: Call, values: Mapping[str, Any]) -> str:
+    def render(self, template: str, language: str, values: Mapping[str, Any]) -> str:
         """The text of a template."""
-        env = self._environments[call.language]
-        return env.get_template(template).render({"call": call, **values})
+        return self._environments[language].get_template(template).render(values)

@@ -36,6 +36,7 @@ from smsgw.api.shapes import LanguageQuery, NoQuery, ServerTime
 from smsgw.core.addresses import place_of
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.core.ids import CHINA
+from smsgw.pipeline.accept.kept_answers import KeptAnswers
 from smsgw.runtime import clock
 from smsgw.runtime.sparing import Sparing
 from smsgw.web import serving
@@ -144,7 +145,7 @@ class _Server:
         )
         ctx.used_keys = self._auth.used
         self._request_ids = RequestIds(ctx.clock)
-        self._repeating = Repeating(ctx.db, ctx.sealer)
+        self._repeating = Repeating(KeptAnswers(ctx.db, ctx.sealer))
         self._pages: dict[str, str] = {}
         self._documents = {
             lang: msgspec.json.encode(openapi.document(chinese=lang == "zh")) for lang in ("en", "zh")
@@ -183,7 +184,7 @@ class _Server:
             finally:
                 body.leave()
                 if call is not None and call.incoming is not None:
-                    self._ctx.tasks.files.drop(call.incoming)
+                    self._ctx.tasks.files.store.drop(call.incoming)
 
         return handle
 
@@ -300,7 +301,7 @@ class _Server:
         if route.upload:
             files = self._ctx.tasks.files
             incoming = call.incoming = await files.receive(call.account.id, request.content_length or 0)
-            incoming.name, digest = await receive(request, incoming.path, partial(files.reserve, incoming))
+            incoming.name, digest = await receive(request, incoming.path, partial(files.store.reserve, incoming))
             check_sha256(given, digest)
             return
         rooms = self._ctx.bodies

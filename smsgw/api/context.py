@@ -22,9 +22,9 @@ from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.audit.readings import Readings
-from smsgw.platform.campaigns.files import Incoming
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.change import Change
+from smsgw.platform.files.model import Incoming
 from smsgw.runtime.shares import Pace, Shares
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer

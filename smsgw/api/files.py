@@ -11,7 +11,7 @@ from smsgw.api.context import Call
 from smsgw.api.route import STORAGE, Route
 from smsgw.api.values import china, path_id
 from smsgw.platform.campaigns.sheets import letter
-from smsgw.store.uploads import Upload
+from smsgw.platform.campaigns.uploads import Upload
 
 
 class Column(msgspec.Struct):

@@ -1,14 +1,13 @@
 """The Idempotency-Key of calls that change something and send nothing: the first answer is kept, and given again.
 
 Calls that send keep it in the transaction of what they store; here the key is taken before the call, and the answer
-kept after it. A program that dies in between leaves a key without an answer: after ``ABANDONED`` a repeat makes the
-call once more, which is safe for what these calls do.
+kept after it. A program that dies in between leaves a key without an answer: after ``kept_answers.ABANDONED`` a
+repeat makes the call once more, which is safe for what these calls do.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -16,14 +15,9 @@ import msgspec
 from smsgw.api import decode
 from smsgw.api.context import Call
 from smsgw.api.route import Route
-from smsgw.core.errors import Invalid, SmsgwError, Temporary
+from smsgw.core.errors import SmsgwError
+from smsgw.pipeline.accept.kept_answers import KeptAnswers
 from smsgw.pipeline.accept.repeats import Repeats
-from smsgw.store.engine.database import Database
-from smsgw.store.engine.secrets import Sealer
-from smsgw.store.messages import request_keys
-
-ABANDONED = timedelta(minutes=2)
-"""A call takes less: a key that has had no answer for so long will get none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +41,8 @@ def _again(answer: _Answer) -> _Answer:
 class Repeating:
     """Makes a call once for each key."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
-        self._database = database
-        self._sealer = sealer
+    def __init__(self, kept: KeptAnswers) -> None:
+        self._kept = kept
         self._repeats = Repeats[_Answer](again=_again)
 
     async def handle(self, route: Route, call: Call) -> Any:
@@ -71,23 +64,14 @@ class Repeating:
         return answer.data
 
     async def _first(self, route: Route, call: Call, request: _Request) -> _Answer:
-        account, key = call.account.id, request.idempotency_key
-        context = f"answer/{account}/{key}"
-        taken = await request_keys.take(self._database, account, key, request.request_sha256, ABANDONED)
-        if taken is None:
-            found = await request_keys.recall(self._database, account, "k", key)
-            if found is not None and found[0] != request.request_sha256:
-                raise Invalid("IDEMPOTENCY_MISMATCH")
-            if found is None or not found[1]:
-                raise Temporary("IDEMPOTENCY_IN_PROGRESS", retry_after=1)
-            kept = self._sealer.open(found[1], context)
-            return _again(msgspec.json.decode(kept, type=_Answer))
+        taken = await self._kept.take(call.account.id, request.idempotency_key, request.request_sha256)
+        if isinstance(taken, str):
+            return _again(msgspec.json.decode(taken, type=_Answer))
         try:
             data = await route.handler(call)
         except SmsgwError:
-            await request_keys.release(self._database, account, key, taken)
+            await self._kept.release(taken)
             raise
         answer = _Answer(call.status or route.status, msgspec.Raw(msgspec.json.encode(data)))
-        sealed = self._sealer.seal(msgspec.json.encode(answer).decode(), context)
-        await request_keys.keep(self._database, account, key, taken, sealed)
+        await self._kept.keep(taken, msgspec.json.encode(answer).decode())
         return answer

@@ -29,10 +29,9 @@ from smsgw.api.values import FIRST_TIME, LAST_TIME, china, id_of, path_id
 from smsgw.core.errors import CODES, Invalid, Refused, message_of
 from smsgw.core.model import REPORT_CLASSES, MessageType, Origin
 from smsgw.core.states import STATUS_ZH
+from smsgw.core.tasks import Task
 from smsgw.platform.campaigns import recipients
-from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, MAX_TO, STATES, TaskSpec
-from smsgw.platform.campaigns.service import TaskView
-from smsgw.store.messages.tasks import Task
+from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, MAX_TO, STATES, TaskSpec, TaskView
 
 Clock = Annotated[
     str, Meta(max_length=8, pattern="^[0-9]{2}:[0-9]{2}(:[0-9]{2})?$", description="HH:MM or HH:MM:SS.")
@@ -391,28 +390,28 @@ async def change_task(call: Call) -> TaskDetail:
     for field in ("send_at", "expire_at"):
         _in_span(changes.get(field), field)
     task_id = path_id(call)
-    await call.ctx.tasks.change(task_id, accounts=(call.account.id,), actor=call.key.key_id, changes=changes)
+    await call.ctx.tasks.edit(call.change(), task_id, changes)
     return await _detail(call, task_id)
 
 
 async def pause_task(call: Call) -> TaskDetail:
     """``POST /tasks/{id}/pause``."""
     task_id = path_id(call)
-    await call.ctx.tasks.pause(task_id, accounts=(call.account.id,), actor=call.key.key_id)
+    await call.ctx.tasks.pause(call.change(), task_id)
     return await _detail(call, task_id)
 
 
 async def resume_task(call: Call) -> TaskDetail:
     """``POST /tasks/{id}/resume``."""
     task_id = path_id(call)
-    await call.ctx.tasks.resume(task_id, accounts=(call.account.id,), actor=call.key.key_id)
+    await call.ctx.tasks.resume(call.change(), task_id)
     return await _detail(call, task_id)
 
 
 async def cancel_task(call: Call) -> TaskDetail:
     """``POST /tasks/{id}/cancel``."""
     task_id = path_id(call)
-    await call.ctx.tasks.cancel(task_id, accounts=(call.account.id,), actor=call.key.key_id)
+    await call.ctx.tasks.cancel(call.change(), task_id)
     return await _detail(call, task_id)
 
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 from smsgw.channels import profiles
 from smsgw.channels.claims import Claims
 from smsgw.channels.dispatcher import Dispatcher
-from smsgw.channels.services import Queue, Services
+from smsgw.channels.services import Services
 from smsgw.channels.transport import Transport
 from smsgw.channels.wire.transport import WireTransport
 from smsgw.core.model import ChannelSpec, ChannelStatus
-from smsgw.pipeline.routing import Membership
+from smsgw.pipeline.fleet import Membership, Queue
 from smsgw.store.engine.leases import Lease
 
 GRACE = 60.0

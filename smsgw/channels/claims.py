@@ -13,11 +13,11 @@ from collections.abc import Iterable
 
 import structlog
 
-from smsgw.channels.services import Queue, Services
+from smsgw.channels.services import Services
 from smsgw.core.ids import first_id
 from smsgw.core.model import Claimed, Lane, Outcome, OutcomeKind
+from smsgw.pipeline.fleet import Membership, Queue
 from smsgw.pipeline.outcomes.writer import MAX_AGE
-from smsgw.pipeline.routing import Membership
 from smsgw.runtime import aio, clock, failpoints
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Connection, connect
@@ -106,10 +106,10 @@ class Claims:
             return []
         fence = claiming.Fence(self._lease.resource, self._lease.node, self._lease.epoch, self._channel_id)
         now = clock.now()
-        oldest, newest = first_id(now - MAX_AGE), self._services.newest(now)
+        oldest, newest = first_id(now - MAX_AGE), self._services.ids.newest(now)
         # Operators send again what is older than anything that is queued.
         oldest_deferred = first_id(now - self._services.outcomes.open_for)
-        halted = self._services.halted()
+        halted = self._services.halted
         claimed: list[Claimed] = []
         hot, self._hot = self._hot, {}
         queues: list[Queue] = []
@@ -165,7 +165,7 @@ class Claims:
             lane = -queue[1] if other_end and queue[1] != Lane.EMERGENCY else queue[1]
             return lane, (queue[0] + turn) % max(1, len(self.pools))
 
-        stopped = self._services.marketing_stopped(self._channel_id)
+        stopped = self._services.fleet.marketing_stopped(self._channel_id)
         queues = (q for q in hot if may[q[0], q[1] == Lane.EMERGENCY])
         return sorted((q for q in queues if not (stopped and q[1] == Lane.MARKETING)), key=rank)
 

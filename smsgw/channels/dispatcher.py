@@ -252,7 +252,7 @@ class Dispatcher:
 
     def _reserve(self) -> int:
         """Places of the window that are for emergency messages."""
-        return self.transport.window * self._services.emergency_reserve() // 100
+        return self.transport.window * self._services.snapshots.current.settings.emergency_reserve // 100
 
     def give_back(self) -> None:
         """Return claimed parts that were never written: whole messages to the pool, others stay with the channel."""
@@ -264,7 +264,7 @@ class Dispatcher:
 
     def set_aside(self) -> None:
         """Return what is in hand of accounts that are stopped; it is held where it goes."""
-        if (halted := self._services.halted()) and (aside := self._ready.remove(halted)):
+        if (halted := self._services.halted) and (aside := self._ready.remove(halted)):
             self._services.outcomes.unsent([_unsent(claimed) for claimed in aside])
 
     # --- write -------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import structlog
 from asyncpg import PostgresError
@@ -13,14 +14,14 @@ from smsgw.channels import profiles
 from smsgw.channels.changes import Changes
 from smsgw.channels.channel import GRACE, STOP_PATIENCE, Channel
 from smsgw.channels.probing import Probing
-from smsgw.channels.services import Queue, Services
+from smsgw.channels.services import Services
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.ids import first_id, time_of
 from smsgw.core.model import TEST_CHANNEL, ChannelSpec, ChannelStatus, UnknownPolicy
+from smsgw.pipeline.fleet import Membership, membership, pools_of
 from smsgw.pipeline.outcomes.recovery import correct_taken_over, recover_channel
 from smsgw.pipeline.outcomes.writer import MAX_AGE
-from smsgw.pipeline.routing import Membership, membership, pools_of
-from smsgw.pipeline.snapshot import Snapshot, Snapshots
+from smsgw.pipeline.snapshot import Snapshot
 from smsgw.pipeline.upkeep import failover
 from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock, failpoints
@@ -50,12 +51,21 @@ FRESH = 15.0
 """Seconds for which another node's word about its channels counts."""
 
 
+class TestChannel(Protocol):
+    """The carrier of test keys."""
+
+    async def channel(self) -> ChannelSpec:
+        """The channel that leads there, its carrier running."""
+
+
 class ChannelManager:
     """Runs the started channels whose lease this node holds."""
 
-    def __init__(self, database: Database, snapshots: Snapshots, services: Services, replay: Replay) -> None:
+    def __init__(self, database: Database, services: Services, replay: Replay, test_carrier: TestChannel) -> None:
         self._database = database
-        self._snapshots = snapshots
+        self._snapshots = services.snapshots
+        self._fleet = services.fleet
+        self._test_carrier = test_carrier
         self._services = services
         self._replay = replay
         self._specs: dict[int, ChannelSpec] = {}
@@ -67,22 +77,17 @@ class ChannelManager:
         self._elsewhere: dict[int, store.ChannelSaid] = {}
         self._others: set[int] = set()
         """Channels that another node has spoken of a moment ago."""
-        self._said_at = 0.0
-        self._bound_at: dict[int, float] = {}
-        """When an owner, whichever, was last logged in; as of ``_said_at``, on this loop's clock."""
         self._removed: Sequence[int] = ()
         """Channels that are no more, and may still have something waiting."""
         self._well_at: dict[int, float] = {}
         """When each channel was last seen healthy."""
-        self._probing = Probing(database, services.new_id)
+        self._probing = Probing(database, services.ids)
         self._past: dict[int, set[int]] = {}
         """Epochs of this run under which a channel may still have claims that were never written."""
         self._following = asyncio.Lock()
         self._changes = Changes()
         self._starting = asyncio.Semaphore(STARTING)
         self._stopping = False
-        self.reporting_once: frozenset[int] = frozenset()
-        """Ids of the channels whose carriers report a long message once."""
 
     async def start(self) -> None:
         """Take what is free, and recover it."""
@@ -116,62 +121,6 @@ class ChannelManager:
         return [self._changes.begin(id_, self._stop_channel(id_, "shutting down")) for id_ in idle]
 
     # --- what others ask ---------------------------------------------------------------------------------------
-
-    def announce(self, queues: set[Queue]) -> None:
-        """Messages have been queued: wake the channels that pull from there."""
-        for channel in self._channels.values():
-            channel.announce(queues)
-
-    def available(self, pool: str) -> bool:
-        """Whether messages may be routed to the pool: a channel of it, here or on another node, is logged in or was
-        a moment ago.
-
-        What waits belongs to the pool and not to a channel: it goes to whichever logs in first.
-        """
-        return any(self._takes(spec) and self._serves(spec, pool) for spec in self._specs.values())
-
-    def _takes(self, spec: ChannelSpec) -> bool:
-        channel = self._channels.get(spec.id)
-        if channel is not None and channel.available():
-            return True
-        if spec.desired != "started":
-            return False
-        # The last owner was logged in a moment ago: the next one will be. While the database is away the clock of this
-        # stands still: nothing new is heard of anybody.
-        bound_at = self._bound_at.get(spec.id)
-        return bound_at is not None and self._said_at - bound_at < GRACE
-
-    def serving(self, pool_id: int) -> frozenset[int]:
-        """Ids of the channels, here or on another node, that can take messages of the pool now."""
-        name = next((name for name, id_ in self._snapshots.current.pools.items() if id_ == pool_id), None)
-        if name is None:
-            return frozenset()
-        here = {c.spec.id for c in self._channels.values() if c.available() and self._serves(c.spec, name)}
-        there = {
-            channel_id
-            for channel_id, said in self._elsewhere.items()
-            if said.bound > 0
-            and channel_id not in self._channels
-            and channel_id in self._specs
-            and self._serves(self._specs[channel_id], name)
-        }
-        return frozenset(here | there)
-
-    def ascii_only(self, pool: str) -> bool:
-        """Whether some channel of the pool cannot carry GSM 7-bit text beyond ASCII."""
-        return any(not s.protocol.startswith("smpp") for s in self._specs.values() if self._serves(s, pool))
-
-    def single_limit(self, pool: str) -> int:
-        """Characters in 7 bits that every channel of the pool takes in one part."""
-        limits = [
-            int(s.profile.get("single_limit", 160)) for s in self._specs.values() if self._serves(s, pool)
-        ]
-        return min(limits, default=160)
-
-    def marketing_open(self, pool: str) -> bool:
-        """Whether complaints leave a channel of the pool for marketing."""
-        serving = [s for s in self._specs.values() if self._serves(s, pool)]
-        return not serving or not all(self._services.marketing_stopped(s.id) for s in serving)
 
     def _serves(self, spec: ChannelSpec, pool: str) -> bool:
         return membership(spec, pool, self._snapshots.current.table) is not None
@@ -252,12 +201,10 @@ class ChannelManager:
             for channel in self._channels.values():
                 channel.set_aside()
         specs = {s.id: s for s in snapshot.channels}
-        if snapshot.keys.tests and self._services.test_channel is not None:
-            specs[TEST_CHANNEL] = await self._services.test_channel()
+        if snapshot.keys.tests:
+            specs[TEST_CHANNEL] = await self._test_carrier.channel()
         self._specs = specs
-        self.reporting_once = frozenset(
-            id_ for id_, s in self._specs.items() if s.profile.get("long_reports") == "first"
-        )
+        self._fleet.configured(specs)
         self._removed = await store.removed_since(self._database, clock.now() - MAX_AGE)
 
     # --- changes of single channels ----------------------------------------------------------------------------
@@ -302,13 +249,14 @@ class ChannelManager:
             return
         channel = Channel(spec, lease, self._pools_of(spec), self._services)
         self._channels[spec.id] = channel
+        self._fleet.begun(spec.id, channel)
         channel.start()
         log.info("channel.started", channel=spec.name, protocol=spec.protocol, epoch=lease.epoch)
 
     async def _take(self, channel_id: int, name: str, policy: UnknownPolicy) -> Lease | None:
         """Lease a channel and settle what its last owner left; None while another node owns it."""
         journal = self._services.journal
-        lease = await leases.acquire(self._database, f"channel/{channel_id}", self._services.node)
+        lease = await leases.acquire(self._database, f"channel/{channel_id}", self._services.cluster.node)
         if lease is None:
             return None
         self._leases[channel_id] = lease
@@ -337,6 +285,7 @@ class ChannelManager:
     async def _stop_channel(self, channel_id: int, why: str) -> None:
         """Stop a channel; its lease is kept until what it had in hand is committed."""
         channel = self._channels.pop(channel_id)
+        self._fleet.ended(channel_id)
         try:
             await channel.stop(why)
             async with asyncio.timeout(COMMIT_PATIENCE):
@@ -387,7 +336,7 @@ class ChannelManager:
 
     async def _lapse(self) -> None:
         """A lease is at its deadline and was not renewed: where other nodes live one of them will have the channel."""
-        if self._services.nodes() < 2:
+        if self._services.cluster.live < 2:
             return  # nobody waits for it: the links stay and receive, and nothing is submitted
         late = [c for c in self._channels.values() if not c.left and not c.lease.still_mine()]
         for channel in late:
@@ -413,7 +362,7 @@ class ChannelManager:
         gone = {id_ for id_ in known - self._others if now - self._well_at[id_] > GONE_AFTER}
         serving = [(pool_id, id_) for id_ in sorted(well) for pool_id in self._pools_of(self._specs[id_])]
         if serving:
-            self.announce(await failover.free(self._services.outcomes, gone, serving))
+            self._fleet.announce(await failover.free(self._services.outcomes, gone, serving))
 
     async def _say(self) -> None:
         async with self._database.acquire() as connection:
@@ -422,20 +371,16 @@ class ChannelManager:
                 connection,
                 list(self._snapshots.current.pools.values()),
                 first_id(now - MAX_AGE),
-                self._services.newest(now),
+                self._services.ids.newest(now),
             )
         waits = {pool_id: (now - time_of(id_)).total_seconds() for pool_id, id_ in oldest.items()}
         self._services.tables.waits(waits)
         self._today = await counters.submitted_today(self._database)
         mine = [(c.spec.id, c.reachable, c.last_error[:500]) for c in self._channels.values()]
-        await store.say(self._database, self._services.node, mine)
+        await store.say(self._database, self._services.cluster.node, mine)
         said = await store.said(self._database)
-        self._said_at = asyncio.get_running_loop().time()
-        self._bound_at = {
-            id_: self._said_at - s.bound_ago for id_, s in said.items() if s.bound_ago is not None
-        }
         last = max((s.updated_at for s in said.values()), default=None)
-        self._elsewhere = {id_: s for id_, s in said.items() if s.node != self._services.node}
+        self._elsewhere = {id_: s for id_, s in said.items() if s.node != self._services.cluster.node}
         self._others = {
             id_
             for id_, s in self._elsewhere.items()
@@ -443,3 +388,5 @@ class ChannelManager:
         }
         for id_ in self._elsewhere.keys() - self._others:
             self._elsewhere[id_] = replace(self._elsewhere[id_], bound=0)
+        lately = [id_ for id_, s in said.items() if s.bound_ago is not None and s.bound_ago < GRACE]
+        self._fleet.heard(lately, (id_ for id_, s in self._elsewhere.items() if s.bound > 0))

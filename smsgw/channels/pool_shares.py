@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from smsgw.pipeline.routing import Membership
+from smsgw.pipeline.fleet import Membership
 
 FADE = 20.0
 """Seconds after which a pulled message counts about a third: shares are those of the last minute."""

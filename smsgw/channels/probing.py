@@ -16,7 +16,7 @@ import structlog
 from smsgw.channels.channel import Channel
 from smsgw.core import numbers, text
 from smsgw.core.errors import Invalid
-from smsgw.core.ids import CHINA
+from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import ChannelSpec
 from smsgw.core.states import FINAL, PartState
 from smsgw.runtime import clock
@@ -38,10 +38,10 @@ class Probing:
     """Of a node: makes probes for its channels, and judges them."""
 
     def __init__(
-        self, database: Database, new_id: Callable[[], int], now: Callable[[], datetime] = clock.now
+        self, database: Database, ids: IdSource, now: Callable[[], datetime] = clock.now
     ) -> None:  # fmt: skip
         self._database = database
-        self._new_id = new_id
+        self._ids = ids
         self._now = now
         self._last: dict[int, Probe] = {}
 
@@ -95,7 +95,7 @@ class Probing:
         now = self._now()
         number = numbers.normalize(to)
         content = f"{channel.profile.probe_text} {now.astimezone(CHINA):%H:%M:%S}"
-        message_id = self._new_id()
+        message_id = self._ids.next()
         async with self._database.transaction() as connection:
             made = await store.make(
                 connection, channel_id=channel.spec.id, message_id=message_id, number=number,

@@ -23,7 +23,7 @@ from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.node import life
-from smsgw.node.life import Daemon
+from smsgw.node.build import Node
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
@@ -89,8 +89,8 @@ def demo(port: int, data_dir: Path, no_browser: bool) -> None:
         raise Failed(str(exc)) from exc
 
 
-def _change(daemon: Daemon) -> Change:
-    return Change(daemon.database, Actor.system("demo"), ids=daemon.ids.next)
+def _change(node: Node) -> Change:
+    return Change(node.database, Actor.system("demo"), ids=node.ids.next)
 
 
 class Demo:
@@ -147,41 +147,41 @@ class Demo:
         self._ports_file.parent.mkdir(parents=True, exist_ok=True)
         self._ports_file.write_text(json.dumps({n: c.port for n, c in self._carriers.items()}), "ascii")
 
-    async def _ready(self, daemon: Daemon) -> None:
-        account = await self._account(daemon)
-        await self._channels(daemon)
-        password = await self._admin(daemon)
-        new_key = await keys.add(_change(daemon), daemon.sealer, account.id)
-        await daemon.channels.follow_now()
-        await self._all_bound(daemon)
-        first = await self._first_message(daemon, account)
-        url = daemon.urls["http"]
+    async def _ready(self, node: Node) -> None:
+        account = await self._account(node)
+        await self._channels(node)
+        password = await self._admin(node)
+        new_key = await keys.add(_change(node), node.sealer, account.id)
+        await node.channels.follow_now()
+        await self._all_bound(node)
+        first = await self._first_message(node, account)
+        url = node.urls["http"]
         self._print(url, password, new_key.bearer, first)
         if self._open_browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             await asyncio.to_thread(webbrowser.open, url)
 
-    async def _account(self, daemon: Daemon) -> Account:
-        if daemon.snapshots.current.account_by_name(ACCOUNT) is None:
-            change = _change(daemon)
+    async def _account(self, node: Node) -> Account:
+        if node.snapshots.current.account_by_name(ACCOUNT) is None:
+            change = _change(node)
             account_id = await accounts.add(change, ACCOUNT, display_name="演示账号", default_sign=SIGN)
             await accounts.top_up(change, account_id, BALANCE, "演示额度")
             for name in ("frequency", "identical_seconds"):  # people try the same thing again and again
                 await policies.put(change, name, "off")
-            await daemon.snapshots.follow()
-        account = daemon.snapshots.current.account_by_name(ACCOUNT)
+            await node.snapshots.follow()
+        account = node.snapshots.current.account_by_name(ACCOUNT)
         if account is None:
             raise RuntimeError("the demo account has vanished")
         return account
 
-    async def _channels(self, daemon: Daemon) -> None:
+    async def _channels(self, node: Node) -> None:
         """Make the channels, or point them at this run's carriers (their ports are free ones each time)."""
-        known = {view.name: view for view in await channel_queries.channels(daemon.database)}
+        known = {view.name: view for view in await channel_queries.channels(node.database)}
         for name, (protocol, _, carriers, access_code) in CARRIERS.items():
             place = {"host": "127.0.0.1", "port": self._carriers[name].port, "password": self._password}
             if name in known:
                 if known[name].port == place["port"]:
                     continue
-                await channels.edit(_change(daemon), daemon.sealer, name, place)
+                await channels.edit(_change(node), node.sealer, name, place)
             else:
                 fields = place | {
                     "protocol": protocol,
@@ -190,26 +190,26 @@ class Demo:
                     "carriers": carriers,
                     "rate": 400,
                 }
-                await channels.add(_change(daemon), daemon.sealer, name, fields)
+                await channels.add(_change(node), node.sealer, name, fields)
 
-    async def _admin(self, daemon: Daemon) -> str | None:
+    async def _admin(self, node: Node) -> str | None:
         """The password of the first administrator when it was made in this run."""
-        if await queries.person(daemon.database, LOGIN) is not None:
+        if await queries.person(node.database, LOGIN) is not None:
             return None
         password = await asyncio.to_thread(one_time_password, LOGIN, "管理员")
         hashed = await asyncio.to_thread(hash_password, password)
-        change = Change(daemon.database, Actor.system("demo"))
+        change = Change(node.database, Actor.system("demo"))
         await org.add_person(change, LOGIN, "管理员", ["super"], hashed, must_change=False)
         return password
 
-    async def _all_bound(self, daemon: Daemon) -> None:
+    async def _all_bound(self, node: Node) -> None:
         async with asyncio.timeout(BOUND_WITHIN):
-            while not all(s.state == "bound" for s in daemon.channels.status() if s.name in CARRIERS):  # noqa: ASYNC110
+            while not all(s.state == "bound" for s in node.channels.status() if s.name in CARRIERS):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
-    async def _first_message(self, daemon: Daemon, account: Account) -> str:
+    async def _first_message(self, node: Node, account: Account) -> str:
         item = SendItem(FIRST_NUMBER, "您好,这是 smsgw 发出的第一条短信。")
-        result = await daemon.acceptor.send(
+        result = await node.acceptor.send(
             SendRequest(account, (item,), MessageType.NOTICE, Origin.CLI, "demo")
         )
         message_id = result.items[0].message_id

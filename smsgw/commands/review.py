@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -9,7 +10,6 @@ import click
 from smsgw.commands.base import (
     Context,
     Failed,
-    actor,
     json_option,
     pass_context,
     print_json,
@@ -19,9 +19,8 @@ from smsgw.commands.base import (
     show_time,
 )
 from smsgw.core.numbers import mask
-from smsgw.store.engine.database import Row
-from smsgw.store.messages import reviews
-from smsgw.store.records import audit
+from smsgw.platform.review import queries, service
+from smsgw.platform.review.model import Reviewed
 
 STATES = ("pending", "passed", "rejected", "expired")
 
@@ -31,14 +30,18 @@ def review() -> None:
     """Messages and tasks that a reviewer has to see first (审核)."""
 
 
-def _line(row: Row) -> dict[str, Any]:
+def _line(one: Reviewed) -> dict[str, Any]:
     """An id is that of the call or task; what is asked about a task has no end."""
-    what = "task" if row["task"] else "call"
-    line = {name: value for name, value in row.items() if name != "task"}
-    expires = None if row["task"] else row["expires_at"]
+    what = "task" if one.task else "call"
+    line = asdict(one)
+    del line["task"]
+    expires = None if one.task else one.expires_at
     return line | {
-        "batch_id": str(row["batch_id"]), "what": what, "validity": str(row["validity"]), "expires_at": expires,
-    }  # fmt: skip
+        "batch_id": str(one.batch_id),
+        "what": what,
+        "validity": str(one.validity),
+        "expires_at": expires,
+    }
 
 
 @review.command("list")
@@ -50,7 +53,7 @@ def _line(row: Row) -> dict[str, Any]:
 async def review_list(ctx: Context, state: str, limit: int, as_json: bool) -> None:
     """What waits, the newest first."""
     async with ctx.database() as database:
-        rows = await reviews.list_(database, state="" if state == "all" else state, accounts=None, limit=limit)
+        rows = await queries.page(database, state="" if state == "all" else state, accounts=None, limit=limit)
     lines = [_line(r) for r in rows]
     if as_json:
         print_json(lines)
@@ -70,16 +73,15 @@ async def review_list(ctx: Context, state: str, limit: int, as_json: bool) -> No
 async def review_show(ctx: Context, batch_id: int, unmask: bool, as_json: bool) -> None:
     """One of them, with its first messages."""
     async with ctx.database() as database:
-        row = await reviews.get(database, batch_id, accounts=None)
+        row = await queries.get(database, batch_id, accounts=None)
         if row is None:
             raise Failed(f"no review {batch_id}; see: smsgwctl review list --state all")
-        sample = [
-            dict(m) | {"id": str(m["id"]), "number": m["number"] if unmask else mask(m["number"])}
-            for m in await reviews.sample(database, row)
-        ]
-        if unmask:
-            seen = {"numbers": len(sample)}
-            await audit.record(database, actor(), "numbers.unmask", f"review/{batch_id}", after=seen)
+        found = (
+            await service.unmask(ctx.change(database), row) if unmask else await queries.sample(database, row)
+        )
+    sample = [
+        m._asdict() | {"id": str(m.id), "number": m.number if unmask else mask(m.number)} for m in found
+    ]
     if as_json:
         print_json(_line(row) | {"messages": sample})
         return

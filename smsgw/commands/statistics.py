@@ -7,10 +7,19 @@ from datetime import datetime, timedelta
 import click
 
 from smsgw.commands.account import account_id
-from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import (
+    Context,
+    Failed,
+    actor,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+)
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
-from smsgw.platform.statistics import queries, service
+from smsgw.platform.statistics import queries, recount, service
 from smsgw.platform.statistics.model import DIMENSIONS, STATUSES
 from smsgw.runtime import clock
 
@@ -63,13 +72,22 @@ async def stats_show(
 
 @stats.command("recount")
 @click.argument("day", type=_DAY)
+@click.option("--to", "last", type=_DAY, help="Last of several days; the daemon counts them, as a job.")
 @pass_context
 @run_async
-async def stats_recount(ctx: Context, day: datetime) -> None:
+async def stats_recount(ctx: Context, day: datetime, last: datetime | None) -> None:
     """Count a day anew; its reports must not have passed their retention."""
     oldest = clock.now().astimezone(CHINA).date() - timedelta(days=ctx.settings.retention.events_days - 1)
     if day.date() < oldest:
         raise Failed(f"reports are kept since {oldest}; an older day cannot be counted again")
+    if last is not None and not 0 <= (last - day).days < recount.MAX_DAYS:
+        raise Failed("--to: not before the first day, and at most a year behind it")
     async with ctx.database() as database:
+        if last is not None:
+            job = await recount.begin(database, day.date(), last.date(), actor())
+            if job is None:
+                raise Failed("these days are being counted already; see: smsgwctl job list")
+            click.echo(f"job {job}; see: smsgwctl job show {job}")
+            return
         await service.recount(database, day.date())
     click.echo(f"{day:%Y-%m-%d} counted anew")

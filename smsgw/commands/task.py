@@ -20,12 +20,9 @@ from smsgw.commands.base import (
 )  # fmt: skip
 from smsgw.core.ids import CHINA
 from smsgw.node import control_client
-from smsgw.platform.campaigns import recipients
-from smsgw.platform.campaigns.model import STATES, progress
-from smsgw.platform.campaigns.service import feeding_over
-from smsgw.store.config import accounts
-from smsgw.store.messages import tasks as store
-from smsgw.store.messages.tasks import Task
+from smsgw.platform.accounts import queries as accounts
+from smsgw.platform.campaigns import queries, recipients
+from smsgw.platform.campaigns.model import STATES
 
 TYPES = click.Choice(("otp", "notice", "marketing"))
 PATIENCE = 900.0
@@ -81,7 +78,11 @@ def _windows(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> l
 @click.option("--text", help="{variable} stands for a row's own value.")
 @click.option("--template", type=int, help="Id of an approved template, instead of a text.")
 @click.option(
-    "--param", "params", multiple=True, callback=_pairs, help="VARIABLE=VALUE, the same for all; may be repeated."
+    "--param",
+    "params",
+    multiple=True,
+    callback=_pairs,
+    help="VARIABLE=VALUE, the same for all; may be repeated.",
 )
 @click.option("--phone-column", help="By name or letter; guessed when not given.")
 @click.option(
@@ -144,17 +145,16 @@ async def add(
 async def list_tasks(ctx: Context, account: str | None, state: str | None, limit: int, as_json: bool) -> None:
     """Tasks, newest first, as they were last counted."""
     async with ctx.database() as database:
-        names = {row.account.id: row.account.name for row in await accounts.list_accounts(database)}
+        names = {view.account.id: view.account.name for view in await accounts.accounts(database)}
         ids = None if account is None else [i for i, n in names.items() if n == account]
         if ids == []:
             raise Failed(f"no account {account}")
-        found = await store.page(
+        found = await queries.page(
             database, accounts=ids, states=None if state is None else [state], limit=limit
         )
-        counted = await store.totals(database, [(t.id, t.run) for t in found])
     lines = []
-    for one in found:
-        sums = progress(one, counted[one.id], feeding_over(one))
+    for view in found:
+        one, sums = view.task, view.progress
         lines.append(
             {
                 "task": str(one.id), "name": one.name, "account": names.get(one.account_id), "state": one.state,
@@ -235,17 +235,14 @@ async def errors(ctx: Context, task_id: int, run_number: int | None, output: Any
 
 async def _table(ctx: Context, task_id: int, run_number: int | None, output: Any, *, errors: bool) -> None:
     async with ctx.database() as database:
-        found: Task | None = await store.get(database, task_id, accounts=None)
+        found = await queries.get(database, task_id, accounts=None)
         if found is None:
             raise Failed(f"no task {task_id}")
         run = found.run if run_number is None else run_number
-        feeding_over = any(
-            row["run"] == run and row["fed"] is not None for row in await store.runs(database, task_id, 1000)
-        )
         pieces: AsyncIterator[bytes] = (
             recipients.errors(database, found, run)
             if errors
-            else recipients.report(database, found, run, feeding_over)
+            else recipients.report(database, found, run, await queries.fed(database, task_id, run))
         )
         async for piece in pieces:
             output.write(piece)

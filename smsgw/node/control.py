@@ -28,15 +28,18 @@ from smsgw.node import operators, task_control
 from smsgw.node.operators import ACTOR
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.pipeline.outcomes import resolving
+from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.change import Change
 from smsgw.platform.channels import queries as channel_queries
 from smsgw.platform.channels import service as channel_service
+from smsgw.platform.webhooks import service as webhook_service
 from smsgw.runtime.sparing import Sparing
 from smsgw.store.records import audit
 from smsgw.web.listening import longest
 
 if TYPE_CHECKING:
-    from smsgw.node.life import Daemon
+
+    from smsgw.node.build import Node
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)
@@ -90,45 +93,54 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _json({"code": "INTERNAL", "message": f"{type(exc).__name__}: see the daemon's log"}, 500)
 
 
-def application(daemon: Daemon) -> web.Application:
+async def follow_now(node: Node) -> None:
+    """Take up at once what was changed in the database."""
+    await node.channels.follow_now()
+    await node.partners.reload()
+    await node.lists.follow()
+    await node.lists.judge()
+    await node.numbers.step()
+
+
+def application(node: Node) -> web.Application:
     """The application behind the socket."""
 
     async def status(_: web.Request) -> web.Response:
-        ready, checks = daemon.ready()
+        ready, checks = node.health.ready()
         return _json(
             {
                 "version": __version__,
-                "node": daemon.settings.node.number,
-                "nodes": daemon.nodes,
+                "node": node.settings.node.number,
+                "nodes": node.heartbeat.live,
                 "ready": ready,
                 "checks": checks,
-                "urls": daemon.urls,
-                "waiting": {"accept": daemon.acceptor.waiting, "outcomes": daemon.outcomes.waiting},
+                "urls": node.urls,
+                "waiting": {"accept": node.acceptor.waiting, "outcomes": node.outcomes.waiting},
                 "channels": [
-                    asdict(s) | {"report_ids": str(daemon.outcomes.report_ids.spelling(s.id) or "")}
-                    for s in daemon.channels.status()
+                    asdict(s) | {"report_ids": str(node.outcomes.report_ids.spelling(s.id) or "")}
+                    for s in node.channels.status()
                 ],
-                "partners": daemon.partners.status(),
-                "alarms": [asdict(a) for a in daemon.alarms.standing],
+                "partners": node.partners.status(),
+                "alarms": [asdict(a) for a in node.alarms.standing],
             }
         )
 
     async def reload(_: web.Request) -> web.Response:
-        await daemon.reload()
+        await follow_now(node)
         return _json({})
 
     async def send(request: web.Request) -> web.Response:
-        result = await daemon.acceptor.send(_send_request(daemon, await request.json(), request[ACTOR]))
+        result = await node.acceptor.send(_send_request(node, await request.json(), request[ACTOR]))
         return _json(result)
 
     async def explain(request: web.Request) -> web.Response:
-        lines = await daemon.acceptor.explain(_send_request(daemon, await request.json(), request[ACTOR]))
-        return _json({"items": lines, "channels": [asdict(s) for s in daemon.channels.status()]})
+        lines = await node.acceptor.explain(_send_request(node, await request.json(), request[ACTOR]))
+        return _json({"items": lines, "channels": [asdict(s) for s in node.channels.status()]})
 
     async def resolve(request: web.Request) -> web.Response:
         body = await request.json()
         changed = await resolving.resolve(
-            daemon.outcomes, int(body["message_id"]), int(body.get("part", 0)), body["decision"],
+            node.outcomes, int(body["message_id"]), int(body.get("part", 0)), body["decision"],
             actor=request[ACTOR],
         )  # fmt: skip
         return _json({"parts": changed})
@@ -136,39 +148,39 @@ def application(daemon: Daemon) -> web.Application:
     async def cancel(request: web.Request) -> web.Response:
         body = await request.json()
         if batch_id := int(body.get("batch_id", 0)):
-            done = await daemon.cancelling.batch(batch_id, request[ACTOR])
+            done = await node.cancelling.batch(batch_id, request[ACTOR])
             return _json({"messages": done.messages, "cancelled": done.cancelled})
-        await daemon.cancelling.message(int(body["message_id"]), request[ACTOR])
+        await node.cancelling.message(int(body["message_id"]), request[ACTOR])
         return _json({"messages": 1, "cancelled": 1})
 
     async def rematch(request: web.Request) -> web.Response:
         body = await request.json()
         channel_id = None
         if body.get("channel"):
-            channel_id = await channel_queries.id_of(daemon.database, body["channel"])
+            channel_id = await channel_queries.id_of(node.database, body["channel"])
         if body.get("mode"):
             if channel_id is None:
                 raise Invalid("PARAM_INVALID", field="mode", reason="须同时指定通道")
-            change = Change(daemon.database, request[ACTOR])
+            change = Change(node.database, request[ACTOR])
             await channel_service.set_spelling(change, channel_id, Spelling(body["mode"]))
-            await daemon.channels.follow_now()
-        return _json({"matched": await daemon.outcomes.rematch(channel_id)})
+            await node.channels.follow_now()
+        return _json({"matched": await node.outcomes.rematch(channel_id)})
 
     async def retry_facts(request: web.Request) -> web.Response:
         body = await request.json()
-        change = Change(daemon.database, request[ACTOR])
-        applied, refused = await channel_service.retry_facts(change, daemon.outcomes, body.get("ids"))
+        change = Change(node.database, request[ACTOR])
+        applied, refused = await channel_service.retry_facts(change, node.outcomes, body.get("ids"))
         return _json({"applied": applied, "refused": refused})
 
     async def record(request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        channel = daemon.channels.channel(body["channel"])
+        channel = node.channels.channel(body["channel"])
         seconds = min(max(float(body["seconds"]), 1.0), MAX_SECONDS)
         size = min(max(int(body["max_bytes"]), 1024), MAX_BYTES)
         async with contextlib.aclosing(channel.record(seconds=seconds, max_bytes=size)) as pieces:
             first = await anext(pieces)  # what stands against it is said before the answer has begun
             await audit.record(
-                daemon.database, request[ACTOR], "channel.record", f"channel/{channel.spec.id}",
+                node.database, request[ACTOR], "channel.record", f"channel/{channel.spec.id}",
                 after={"seconds": seconds},
             )  # fmt: skip
             response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
@@ -187,24 +199,24 @@ def application(daemon: Daemon) -> web.Application:
 
     async def test_webhook(request: web.Request) -> web.Response:
         body = await request.json()
-        await daemon.snapshots.follow()
-        for endpoint in daemon.snapshots.current.hooks.endpoints.values():
-            if (endpoint.account, endpoint.name) == (body["account"], body["name"]):
-                return _json(await daemon.pusher.test(endpoint))
-        raise Invalid("NOT_FOUND")
+        account_id = await account_queries.id_of(node.database, body["account"])
+        answer = await webhook_service.send_sample(
+            request[ACTOR], node.snapshots, node.pusher, account_id, body["name"]
+        )
+        return _json(answer)
 
     async def review(request: web.Request) -> web.Response:
         body = await request.json()
-        parts = await daemon.reviewing.decide(
+        parts = await node.reviewing.decide(
+            Change(node.database, request[ACTOR], ids=node.ids.next),
             int(body["batch_id"]),
             passes=body["passes"] is True,
-            actor=request[ACTOR],
             reason=body.get("reason", ""),
         )
         return _json({"parts": parts})
 
     app = web.Application(middlewares=[only_ours, _errors])
-    task_control.add(app, daemon)
+    task_control.add(app, node)
     app.router.add_get("/status", status)
     app.router.add_post("/reload", reload)
     app.router.add_post("/send", send)
@@ -218,8 +230,8 @@ def application(daemon: Daemon) -> web.Application:
 
     async def probe(request: web.Request) -> web.Response:
         body = await request.json()
-        change = Change(daemon.database, request[ACTOR])
-        message_id = await channel_service.probe(change, daemon.channels, body["channel"], body["number"])
+        change = Change(node.database, request[ACTOR])
+        message_id = await channel_service.probe(change, node.channels, body["channel"], body["number"])
         return _json({"message_id": str(message_id)})
 
     app.router.add_post("/channels/record", record)
@@ -227,8 +239,8 @@ def application(daemon: Daemon) -> web.Application:
     return app
 
 
-def _send_request(daemon: Daemon, body: dict[str, Any], actor: Actor) -> SendRequest:
-    account = daemon.snapshots.current.account_by_name(body["account"])
+def _send_request(node: Node, body: dict[str, Any], actor: Actor) -> SendRequest:
+    account = node.snapshots.current.account_by_name(body["account"])
     if account is None:
         raise Invalid("PARAM_INVALID", field="account", reason=f"账号 {body['account']} 不存在")
     items = tuple(SendItem(to=to, content=body["text"], sign=body.get("sign", "")) for to in body["to"])

@@ -1,17 +1,16 @@
-"""The composition root: the only place that builds the parts of the daemon, starts and stops them in order."""
+"""The life of a node: what is opened before it, the start and stop of its parts in order, its heartbeat, signals."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import fcntl
-import ipaddress
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -21,60 +20,27 @@ from aiohttp import web
 
 from smsgw.admin import app as portal
 from smsgw.api import app as api
-from smsgw.api.bodies import Bodies
 from smsgw.api.context import ApiContext
-from smsgw.channels.manager import ChannelManager
-from smsgw.channels.pool_shares import PoolShares
-from smsgw.channels.services import Services
-from smsgw.channels.wire.listener import Listeners
-from smsgw.core.actor import Actor
-from smsgw.core.errors import SmsgwError
-from smsgw.core.guessing import Guesses
 from smsgw.core.ids import CHINA, IdSource
-from smsgw.core.model import TEST_CHANNEL, MessageType
 from smsgw.net import tls as certificates
 from smsgw.net import unix_paths
 from smsgw.net.tls import Certificate
 from smsgw.node import control, metrics
-from smsgw.node.probes import probes
-from smsgw.node.test_carrier import TestCarrier
-from smsgw.node.watchdog import Watchdog
-from smsgw.partners.service import Partners
-from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
-from smsgw.pipeline.accept.nonces import Nonces
-from smsgw.pipeline.accept.number_lists import NumberLists
-from smsgw.pipeline.accept.number_status import NumberStatus
-from smsgw.pipeline.accept.reviewing import Reviewing
-from smsgw.pipeline.delivery.account_events import Notices
-from smsgw.pipeline.delivery.events import EventHub
-from smsgw.pipeline.delivery.push import Pusher
-from smsgw.pipeline.delivery.push_http import Sender
-from smsgw.pipeline.outcomes.cancellation import Cancelling
-from smsgw.pipeline.outcomes.writer import Outcomes
-from smsgw.pipeline.routing import Router
-from smsgw.pipeline.snapshot import SnapshotFollower
-from smsgw.pipeline.upkeep.alarms import AlarmTable
-from smsgw.pipeline.upkeep.auditing import Auditing
-from smsgw.pipeline.upkeep.maintenance import Maintenance
-from smsgw.pipeline.upkeep.periodic import Periodic, Supervisor
-from smsgw.platform.campaigns.feeder import Feeder
-from smsgw.platform.campaigns.files import Files
-from smsgw.platform.campaigns.importer import Importer
-from smsgw.platform.campaigns.service import Tasks
+from smsgw.node.build import Ground, Node, build
+from smsgw.node.control import follow_now
+from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import aio, clock, config, failpoints, private
 from smsgw.runtime.config import Config
 from smsgw.store.config import keys, segments
 from smsgw.store.engine import journal as journals
 from smsgw.store.engine import migrate, nodes, partitions, secrets
-from smsgw.store.engine.database import Database, Row, forgive_abandoned
+from smsgw.store.engine.database import Database, forgive_abandoned
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.journal import Journal, boot_id
-from smsgw.store.engine.spool import Spool
-from smsgw.store.messages import request_keys
 from smsgw.store.records import audit
 from smsgw.web import plain_http, serving
 from smsgw.web.health import add_health
-from smsgw.web.listening import Connections, Listener, most_connections
+from smsgw.web.listening import Connections, Listener
 
 log = structlog.get_logger(__name__)
 
@@ -99,29 +65,35 @@ class Daemon:
     """One node. ``start`` returns when it serves; ``stop`` when everything accepted is safe and all is closed."""
 
     def __init__(self, settings: Config) -> None:
-        self.settings = settings
-        self.urls: dict[str, str] = {}
-        self.guesses = Guesses()
+        self._settings = settings
+        self._node: Node | None = None
         self._closers: list[tuple[str, Callable[[], Any]]] = []
         self._lock: IO[str] | None = None
-        self._database_ok = False
-        self._nodes = 1
-        """Live nodes when the database answered last; accounts' rates are divided by them."""
         self.stop_asked = asyncio.Event()
-        self.watchdog = Watchdog()
         self.fatal: Exception | None = None
         """Why the node has to stop although nobody has asked for it."""
+
+    @property
+    def node(self) -> Node:
+        """Its parts; once it was started."""
+        if self._node is None:
+            raise RuntimeError("the node is not built yet")
+        return self._node
 
     async def start(self) -> None:
         """Bring everything up. Raises with nothing left running when a step fails."""
         try:
-            await self._start()
+            node = self._node = build(await self._open())
+            await self._begin(node)
+            await self._listen(node)
         except BaseException:
             await self.stop()
             raise
+        log.info("daemon.started", node=node.settings.node.number, **node.urls)
 
-    async def _start(self) -> None:
-        settings = self.settings
+    async def _open(self) -> Ground:
+        """Everything that is there before the parts are."""
+        settings = self._settings
         if armed := failpoints.armed():
             log.warning("failpoints.armed", places=armed)
         data_dir = settings.node.data_dir
@@ -135,260 +107,103 @@ class Daemon:
             dsn, owner = await embedded.start(), embedded.owner_dsn
             self._closers.append(("postgres", embedded.stop))
             folders.append(embedded.home)
-        self.dsn = dsn
         await migrate.migrate(owner, application=dsn)
-        self.database = Database(dsn, size=settings.database.pool)
-        await self.database.open()
-        self._closers.append(("database", self.database.close))
-        self._database_ok = True
+        database = Database(dsn, size=settings.database.pool)
+        await database.open()
+        self._closers.append(("database", database.close))
 
-        settings = await self._become_a_node()
-        self.sealer = secrets.load_key(settings.key_file, create=not settings.security.key_file)
-        audit.use(lambda: self.sealer)
-        self.auditing = Auditing(self.database, self.sealer, settings)
-        await self.auditing.start()
-        self._closers.append(("audit", self.auditing.stop))
-        self.periodic = Supervisor(self.database, settings.node.number)
-        self._run("audit", self.auditing.periodics())
-        self.snapshots = SnapshotFollower(self.database, self.sealer)
-        await self.snapshots.follow()
-        self.bell = EventHub()
-
-        self.lists = NumberLists(lambda: self.snapshots.current.settings)
-        await self.lists.load(self.database)
-        self._run("lists", self.lists.periodics(self.database))
-
-        self.numbers = NumberStatus(lambda: self.snapshots.current.settings)
-        await self.numbers.load(self.database)
-        self._run("numbers", self.numbers.periodics(self.database))
-
-        self.journal = journal = Journal(data_dir / "journal", settings.node.number, boot_id())
+        number = await self._take_number(database)
+        settings = replace(settings, node=replace(settings.node, number=number.number))
+        ids = IdSource(number.number, clock.ms, after=number.after)
+        async with database.acquire(timeout=60) as connection:
+            await partitions.ensure(connection, clock.now().astimezone(CHINA).date(), newest=ids.newest_made)
+        sealer = secrets.load_key(settings.key_file, create=not settings.security.key_file)
+        audit.use(lambda: sealer)
+        journal = Journal(data_dir / "journal", number.number, boot_id())
         replay = journal.open()
         self._closers.append(("journal", lambda: asyncio.to_thread(journal.close)))
-        self.outcomes = Outcomes(
-            dsn, node=settings.node.number, ids=self.ids, journal=journal, snapshots=self.snapshots, bell=self.bell,
-            durability=settings.durability, learn=self.numbers.note,
+        return Ground(
+            settings=settings, database=database, number=number, ids=ids, sealer=sealer, journal=journal, replay=replay,
+            segments=await asyncio.to_thread(segments.load_segments), folders=folders,
         )  # fmt: skip
-        await self.outcomes.start()
-        self._closers.append(("outcomes", self.outcomes.stop))
 
-        tables = PoolShares(asyncio.get_running_loop().time)
-        test_carrier = TestCarrier()
-        self._closers.append(("test carrier", test_carrier.stop))
-        services = Services(
-            dsn,
-            settings.node.number,
-            journal,
-            self.outcomes,
-            tables,
-            self.ids.next,
-            marketing_stopped=self.lists.marketing_stopped,
-            nodes=lambda: self.nodes,
-            halted=lambda: self.snapshots.current.halted,
-            emergency_reserve=lambda: self.snapshots.current.settings.emergency_reserve,
-            test_channel=test_carrier.channel,
-            newest=self.ids.newest,
-            listeners=Listeners(self.guesses),
-        )
-        self.channels = ChannelManager(self.database, self.snapshots, services, replay)
-        self.outcomes.long_reports.channels = lambda: self.channels.reporting_once
-        self._closers.append(("channels", self.channels.stop))
-        await self.channels.start()
-        following = Periodic("config.follow", FOLLOW_EVERY, self._follow)
-        self._run("channels", (*self.channels.periodics(), following))
-
-        router = Router(
-            await asyncio.to_thread(segments.load_segments),
-            self.snapshots,
-            available=self.channels.available,
-            ascii_only=self.channels.ascii_only,
-            single_limit=self.channels.single_limit,
-            marketing_open=self.channels.marketing_open,
-        )
-        self.outcomes.retrying.serving = self.channels.serving
-        self.outcomes.retrying.route_as = lambda message, carrier: self._route_as(router, message, carrier)
-        spool = None
-        if settings.durability.outage == "spool":
-            spool = Spool(data_dir / "spool", limit=settings.durability.spool_mb * 1024 * 1024)
-        self.acceptor = Acceptor(
-            dsn, node=settings.node.number, ids=self.ids, router=router,
-            disk=DiskGuard(folders, settings.durability.min_free_mb), on_queued=self.channels.announce,
-            patience=lambda: timedelta(hours=self.snapshots.current.settings.review_expire_hours),
-            database=self.database, policies=lambda: self.snapshots.current.policies,
-            optout_words=lambda: self.snapshots.current.settings.optout_words,
-            on_refused=lambda accounts: self.bell.ring(accounts, "report"),
-            refusal=self.lists.refusal, empty=self.numbers.empty,
-            extension=lambda account, sign: self.snapshots.current.numbering.extension_of(account, sign),
-            owns=lambda account, sign, digits: self.snapshots.current.numbering.owns(account, sign, digits),
-            nodes=lambda: self._nodes,
-            recall=partial(request_keys.recall, self.database), spool=spool,
-            spool_seconds=settings.durability.spool_seconds, available=lambda: self.snapshots.current.available,
-            away=lambda: not self._database_ok, freshen=lambda: self.lists.follow(self.database),
-            check_callback=lambda account, url: self.pusher.check_callback(account, url),
-        )  # fmt: skip
-        self.nonces = Nonces(dsn)
-        await self.nonces.start()
-        self._closers.append(("nonces", self.nonces.stop))
-        self.reviewing = Reviewing(
-            self.database, self.outcomes, self.snapshots, self.channels.announce, self._task_reviewed
-        )
-        await self.acceptor.start()
-        self._closers.append(("acceptor", self.acceptor.stop))
-        self._run("acceptor", self.acceptor.periodics())
-        await self.acceptor.caught_up()
-        self.partners = Partners(
-            settings,
-            self.database,
-            self.snapshots,
-            self.acceptor,
-            self.outcomes,
-            self.bell,
-            self.ids,
-            self.guesses,
-        )
-
-        self.pusher = Pusher(
-            dsn, self.database, node=settings.node.number, ids=self.ids.next, snapshots=self.snapshots, bell=self.bell,
-            reach=settings.webhooks.reach,
-            sender=Sender(ca_file=settings.webhooks.ca_file, own_ports=settings.ports),
-        )  # fmt: skip
-        await self.pusher.start()
-        self._closers.append(("pusher", self.pusher.stop))
-        self._run("pusher", self.pusher.periodics())
-        notices = Notices(self.database, self.snapshots, self.bell, self.ids.next)
-        self._run("notices", notices.periodics())
-
-        self.cancelling = Cancelling(self.database, self.outcomes)
-        self.keeper = Maintenance(
-            self.database,
-            self.outcomes,
-            self.snapshots,
-            self.bell,
-            self.ids,
-            settings,
-            self.channels.announce,
-        )
-        self._closers.append(("keeper", self.keeper.stop))
-        self._run("keeper", self.keeper.periodics())
-
-        self._start_tasks()
-        self._run("database", (Periodic("database.check", DATABASE_CHECK_EVERY, self._check_database),))
-        self.alarms = AlarmTable(self.database, settings.node.number, probes(self))
-        self._run("alarms", self.alarms.periodics())
-        self._closers.append(("partners", self.partners.stop))
-        await self.partners.start()
-        self._run("partners", self.partners.periodics())
-        self._closers.append(("partners' logins", self.partners.log_out))
-        self.urls |= self.partners.urls
-        await self._listen()
-        log.info("daemon.started", node=settings.node.number, **self.urls)
-
-    def _run(self, name: str, work: Sequence[Periodic]) -> None:
-        """Let periodic work run until the stop comes to it."""
-        group = self.periodic.run(work)
-        self._closers.append((f"{name}: periodic work", group.stop))
-
-    async def _become_a_node(self) -> Config:
-        """Take the database's time and a node number; the settings with that number in them."""
-        clock.hear(await nodes.ask_time(self.database))
+    async def _take_number(self, database: Database) -> nodes.Number:
+        """Take the database's time and a node number."""
+        clock.hear(await nodes.ask_time(database))
         problem, grave = clock.trouble()
         if grave:
             raise ClockWrong(f"{problem}: set the one that is wrong (NTP) and start again")
-        data_dir = self.settings.node.data_dir
+        data_dir = self._settings.node.data_dir
         who = nodes.identity(data_dir, had=journals.node_of(data_dir / "journal"))
-        self.number = await nodes.take(self.database, who, self.settings.node.number)
-        self.ids = IdSource(self.number.number, clock.ms, after=self.number.after)
-        self._closers.append(("node", self._leave))
-        async with self.database.acquire(timeout=60) as connection:
-            await partitions.ensure(
-                connection, clock.now().astimezone(CHINA).date(), newest=self.ids.newest_made
-            )
-        self.settings = replace(self.settings, node=replace(self.settings.node, number=self.number.number))
-        return self.settings
+        return await nodes.take(database, who, self._settings.node.number)
 
-    async def _task_reviewed(self, task_id: int, *, passes: bool, actor: Actor, reason: str) -> int:
-        return await self.tasks.reviewed(task_id, passes=passes, actor=actor, reason=reason)
+    async def _begin(self, node: Node) -> None:
+        """Start the parts, each after those that it needs."""
+        self._closers.append(("node", node.heartbeat.leave))
+        await node.auditing.start()
+        self._closers.append(("audit", node.auditing.stop))
+        self._run("audit", node.auditing.periodics())
+        await node.snapshots.follow()
+        await node.lists.load()
+        self._run("lists", node.lists.periodics())
+        await node.numbers.load()
+        self._run("numbers", node.numbers.periodics())
+        await node.outcomes.start()
+        self._closers.append(("outcomes", node.outcomes.stop))
 
-    def _start_tasks(self) -> None:
-        settings = self.settings
-        node = settings.node.number
-        files = Files(
-            self.database, settings.node.data_dir / "files", node=node, ids=self.ids.next,
-            total_mb=settings.files.total_mb, keep_days=settings.files.keep_days, check_disk=self.acceptor.disk.check,
-        )  # fmt: skip
-        self.tasks = Tasks(
-            self.database, acceptor=self.acceptor, outcomes=self.outcomes, files=files, ids=self.ids.next,
-            on_queued=self.channels.announce, bell=self.bell, policies=lambda: self.snapshots.current.policies,
-        )  # fmt: skip
-        self.feeder = Feeder(
-            self.database, self.tasks, self.acceptor, ids=self.ids,
-            account=lambda account_id: self.snapshots.current.account(account_id),
-            policies=lambda: self.snapshots.current.policies,
-        )  # fmt: skip
-        importer = Importer(self.database, self.tasks, node=node, keep_days=settings.retention.messages_days)
-        self._run("tasks", (*self.feeder.periodics(), *importer.periodics()))
+        self._closers.append(("test carrier", node.test_carrier.stop))
+        self._closers.append(("channels", node.channels.stop))
+        await node.channels.start()
+        following = Periodic("config.follow", FOLLOW_EVERY, self._follow)
+        self._run("channels", (*node.channels.periodics(), following))
 
-    def _route_as(self, router: Router, message: Row, carrier: str) -> int:
-        """The pool of a stored message whose number turned out to be another carrier's."""
-        account = self.snapshots.current.account(message["account_id"])
-        name = account.name if account else ""
-        kind = MessageType(message["type"])
-        home = replace(router.home(message["number"]), carrier=carrier, known_by="override")
-        now = clock.now()
-        return router.route(
-            name, kind, message["number"], home, message["sign"], message["content"], now
-        ).pool_id
+        await node.nonces.start()
+        self._closers.append(("nonces", node.nonces.stop))
+        await node.acceptor.start()
+        self._closers.append(("acceptor", node.acceptor.stop))
+        self._run("acceptor", node.acceptor.periodics())
+        await node.acceptor.caught_up()
 
-    async def _listen(self) -> None:
-        settings = self.settings
-        proxies = [ipaddress.ip_network(n) for n in settings.http.trusted_proxies]
-        self.connections = Connections(most_connections(), settings.http.connections_per_address, proxies)
-        loopback = _is_loopback(settings.http.listen)
+        await node.pusher.start()
+        self._closers.append(("pusher", node.pusher.stop))
+        self._run("pusher", node.pusher.periodics())
+        self._run("notices", node.notices.periodics())
+        self._closers.append(("keeper", node.keeper.stop))
+        self._run("keeper", node.keeper.periodics())
+        self._run("tasks", (*node.feeder.periodics(), *node.importer.periodics()))
+        await node.jobs.start()
+        self._closers.append(("jobs", node.jobs.stop))
+        self._run("jobs", node.jobs.periodics())
+        self._run("database", (Periodic("database.check", DATABASE_CHECK_EVERY, self._beat),))
+        self._run("alarms", node.alarms.periodics())
+        self._closers.append(("partners", node.partners.stop))
+        await node.partners.start()
+        self._run("partners", node.partners.periodics())
+        self._closers.append(("partners' logins", node.partners.log_out))
+        node.urls.update(node.partners.urls)
+
+    def _run(self, name: str, work: Sequence[Periodic]) -> None:
+        """Let periodic work run until the stop comes to it."""
+        group = self.node.periodic.run(work)
+        self._closers.append((f"{name}: periodic work", group.stop))
+
+    # --- servers -----------------------------------------------------------------------------------------------
+
+    async def _listen(self, node: Node) -> None:
+        settings = node.settings
+        proxies = node.api.trusted_proxies
         application = web.Application(client_max_size=3 * 1024 * 1024)
-        context = ApiContext(
-            db=self.database,
-            snapshots=self.snapshots,
-            acceptor=self.acceptor,
-            cancelling=self.cancelling,
-            bell=self.bell,
-            ids=self.ids.next,
-            clock=clock.time,
-            ready=self.ready,
-            pusher=self.pusher,
-            sealer=self.sealer,
-            tasks=self.tasks,
-            bodies=Bodies(settings.http.bodies_mb * 1024 * 1024),
-            allow_insecure_bearer=bool(settings.http.insecure_bearer and loopback),
-            trusted_proxies=proxies,
-            nonces=self.nonces,
-            signature_v1_until=settings.http.signature_v1_day,
-            guesses=self.guesses,
-        )
         if settings.http.tls_listen:
             application.middlewares.append(plain_http.only_tls(settings.http, proxies))
-        api.setup(application, context)
-        self._run("keys", (Periodic("keys.used", NOTE_KEYS_EVERY, partial(self._note_keys, context)),))
+        api.setup(application, node.api)
+        self._run("keys", (Periodic("keys.used", NOTE_KEYS_EVERY, partial(self._note_keys, node.api)),))
         pages = application
         if settings.admin.listen:
             pages = web.Application(client_max_size=3 * 1024 * 1024)
             serving.dress_answers(pages, proxies)
-            add_health(pages, self.ready)
-        of_portal = portal.setup(
-            pages,
-            portal.PortalContext(
-                db=self.database,
-                snapshots=self.snapshots,
-                acceptor=self.acceptor,
-                channel_status=self.channels.status,
-                secure_cookies=not _is_loopback(settings.admin.listen or settings.http.listen),
-                node=settings.node.number,
-                ids=self.ids.next,
-                sealer=self.sealer,
-                trusted_proxies=proxies,
-                guesses=self.guesses,
-            ),
-        )
-        shared = self.connections
+            add_health(pages, node.health.ready)
+        of_portal = portal.setup(pages, node.portal)
+        shared = node.connections
         await self._serve(
             application, "http", shared, settings.http.listen, settings.http.tls, settings.http.tls_listen
         )
@@ -398,13 +213,13 @@ class Daemon:
 
         ops = web.Application()
         serving.dress_answers(ops, ())
-        add_health(ops, self.ready)
-        ops.router.add_get("/metrics", metrics.handler(self))
+        add_health(ops, node.health.ready)
+        ops.router.add_get("/metrics", metrics.handler(node))
         await self._serve(ops, "ops", Connections(OPS_CONNECTIONS), settings.ops.listen)
 
         socket_path = settings.control_socket
         socket_path.unlink(missing_ok=True)
-        runner = web.AppRunner(control.application(self), access_log=None, keepalive_timeout=75.0)
+        runner = web.AppRunner(control.application(node), access_log=None, keepalive_timeout=75.0)
         await runner.setup()
         old_mask = os.umask(0o177)
         try:
@@ -420,7 +235,7 @@ class Daemon:
         context.used_keys.clear()
         try:
             await keys.note_used(
-                self.database,
+                self.node.database,
                 {k: (datetime.fromtimestamp(at, UTC), ip or None) for k, (at, ip) in used.items()},
             )
         except Exception:
@@ -450,13 +265,13 @@ class Daemon:
             self._run(f"{name} certificate", (look,))
         if certificate is None or tls_listen:
             site = partial(Listener, runner, connections=connections, options=options)
-            self.urls[name] = await self._site(site, f"[{name}] listen", listen)
+            self.node.urls[name] = await self._site(site, f"[{name}] listen", listen)
         if certificate is not None:
             site = partial(
                 Listener, runner, connections=connections, options=options, context=certificate.context
             )
             url = await self._site(site, f"[{name}] tls", tls_listen or listen)
-            self.urls[f"{name}s" if tls_listen else name] = url
+            self.node.urls[f"{name}s" if tls_listen else name] = url
 
     @staticmethod
     async def _site(make: Callable[[str, int], Listener], setting: str, listen: str) -> str:
@@ -470,8 +285,8 @@ class Daemon:
 
     async def stop(self) -> None:
         """Stop in the reverse order of the start; each step is bounded and none keeps the next from happening."""
-        if hasattr(self, "acceptor"):
-            self.acceptor.open = False
+        if self._node is not None:
+            self._node.acceptor.refuse()
         for name, close in reversed(self._closers):
             try:
                 await asyncio.wait_for(close(), STEP_PATIENCE)
@@ -504,94 +319,30 @@ class Daemon:
         self._lock.write(f"{os.getpid()}\n")
         self._lock.flush()
 
-    @property
-    def database_ok(self) -> bool:
-        """Whether the database answered when it was last asked."""
-        return self._database_ok
-
-    @property
-    def nodes(self) -> int:
-        """Nodes that lived when the database answered last."""
-        return self._nodes
-
-    async def reload(self) -> None:
-        """Take up at once what was changed in the database."""
-        await self.channels.follow_now()
-        await self.partners.reload()
-        await self.lists.follow(self.database)
-        await self.lists.judge(self.database)
-        await self.numbers.step(self.database)
+    # --- while it runs -----------------------------------------------------------------------------------------
 
     async def _follow(self) -> None:
         """Take up what has changed in the configuration; channels are told, the others see it when they look."""
-        if await self.snapshots.follow():
-            await self.channels.follow()
-
-    # --- health ------------------------------------------------------------------------------------------------
-
-    async def _check_database(self) -> None:
-        try:
-            await self._beat()
-            self._database_ok = True
-        except nodes.NumberTaken as exc:
-            self._end(exc)
-        except Exception:
-            self._database_ok = False
-            raise
+        if await self.node.snapshots.follow():
+            await self.node.channels.follow()
 
     async def _beat(self) -> None:
-        heard = await nodes.beat(self.database, self.number, self.ids.last)
-        clock.hear(heard.word)
-        self.ids.seen(heard.newest)
-        self._nodes = heard.live
-
-    async def _leave(self) -> None:
-        with contextlib.suppress(SmsgwError):  # the database is away: the lease ends by itself
-            await nodes.leave(self.database, self.number, self.ids.last)
+        try:
+            await self.node.heartbeat.beat()
+        except nodes.NumberTaken as exc:
+            self._end(exc)
 
     def _end(self, why: Exception) -> None:
         """Nothing more may be done under this node's number."""
         if self.fatal is None:
-            log.critical("node.number_lost", number=self.number.number, error=str(why))
+            log.critical("node.number_lost", number=self.node.heartbeat.node, error=str(why))
             self.fatal = why
-            self.ids.revoke()
-            self.acceptor.open = False
+            self.node.ids.revoke()
+            self.node.acceptor.refuse()
             self.stop_asked.set()
 
-    def ready(self) -> tuple[bool, dict[str, Any]]:
-        """Whether messages can be accepted, by every server that is configured, and the checks behind the verdict."""
-        bound = sum(s.id != TEST_CHANNEL and s.state in ("bound", "idle") for s in self.channels.status())
-        accepting = self._accepting()
-        checks = {
-            "database": "ok" if self._database_ok else "unavailable",
-            "accepting": accepting,
-            "channels_bound": bound,
-        }
-        spooling = self.acceptor.spooling
-        if spooling is not None and spooling.calls:
-            how = "draining" if spooling.draining else "waiting for the database"
-            checks["spool"] = f"{spooling.calls} calls, {spooling.octets} octets, {how}"
-        silent = self.partners.silent
-        if self.partners.listeners:
-            checks["partners"] = f"not listening: {', '.join(silent)}" if silent else "ok"
-        return accepting in ("ok", "spool") and not silent, checks
 
-    def _accepting(self) -> str:
-        """What becomes of a call that comes now."""
-        if not self.acceptor.open:
-            return "stopping"
-        spooling = self.acceptor.spooling
-        if self._database_ok and not (spooling and spooling.active):
-            return "ok"
-        return "spool" if spooling and spooling.open and not spooling.problem else "refused"
-
-
-def _is_loopback(listen: str) -> bool:
-    host, _ = config.split_address(listen)
-    return host == "localhost" or (host != "" and ipaddress.ip_address(host).is_loopback)
-
-
-async def run(settings: Config, *, on_ready: Callable[[Daemon], Any] | None = None) -> None:
+async def run(settings: Config, *, on_ready: Callable[[Node], Any] | None = None) -> None:
     """Run a node until SIGTERM or SIGINT (a second signal does not wait for a clean stop); SIGHUP reloads."""
     daemon = Daemon(settings)
     loop = asyncio.get_running_loop()
@@ -618,15 +369,15 @@ async def run(settings: Config, *, on_ready: Callable[[Daemon], Any] | None = No
         return
     starting.result()
     aio.settle_memory()
-    daemon.watchdog.notify("READY=1")
-    alive = aio.spawn(daemon.watchdog.run(), name="watchdog")
+    daemon.node.watchdog.notify("READY=1")
+    alive = aio.spawn(daemon.node.watchdog.run(), name="watchdog")
     reloading = aio.spawn(_reload(daemon, reload_asked), name="daemon.reload")
     try:
         if on_ready is not None:
-            await on_ready(daemon)
+            await on_ready(daemon.node)
         await daemon.stop_asked.wait()
     finally:
-        daemon.watchdog.notify("STOPPING=1")
+        daemon.node.watchdog.notify("STOPPING=1")
         await aio.cancel(reloading)
         with contextlib.suppress(asyncio.CancelledError):
             await daemon.stop()
@@ -645,6 +396,6 @@ async def _reload(daemon: Daemon, asked: asyncio.Event) -> None:
         await asked.wait()
         asked.clear()
         try:
-            await daemon.reload()
+            await follow_now(daemon.node)
         except Exception as exc:  # a supervisor: what was asked for may be asked for again
             log.error("daemon.reload_failed", error=exc)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -12,30 +12,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 
-from smsgw.channels.manager import ChannelManager
 from smsgw.partners.service import Partners
-from smsgw.pipeline.accept.acceptor import Acceptor
-from smsgw.pipeline.accept.number_lists import NumberLists
-from smsgw.pipeline.accept.number_status import NumberStatus
 from smsgw.pipeline.delivery.push import Pusher
-from smsgw.pipeline.outcomes.writer import Outcomes
-from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.runtime import clock
-from smsgw.web.listening import Connections
 
-
-class Node(Protocol):
-    """The parts that are measured."""
-
-    acceptor: Acceptor
-    outcomes: Outcomes
-    channels: ChannelManager
-    alarms: AlarmTable
-    connections: Connections
-    lists: NumberLists
-    numbers: NumberStatus
-    partners: Partners
-    pusher: Pusher
+if TYPE_CHECKING:
+    from smsgw.node.build import Node
 
 
 class _Collector:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
 from smsgw.core.ids import CHINA
+from smsgw.node.parts import Parts
 from smsgw.pipeline.outcomes import parking
 from smsgw.pipeline.upkeep.alarms import Probe, channel_findings, standby_findings
 from smsgw.runtime import clock
@@ -14,16 +14,13 @@ from smsgw.store.engine import partitions
 from smsgw.store.messages import abroad
 from smsgw.store.records import alarms as store
 
-if TYPE_CHECKING:
-    from smsgw.node.life import Daemon
-
 OUTAGE = 5.0
 """Seconds without a commit, or without the database, that are an alarm."""
 
 
-def probes(daemon: Daemon) -> dict[str, Probe]:
+def probes(parts: Parts) -> dict[str, Probe]:
     """All probes of a node, by name."""
-    node = f"node/{daemon.settings.node.number}"
+    node = f"node/{parts.settings.node.number}"
 
     def here(kind: str, problem: Callable[[], str], after: float = 0.0) -> Probe:
         async def probe() -> Iterable[Finding]:
@@ -33,48 +30,48 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
         return probe
 
     def stalled() -> str:
-        parts = {
-            "accept": daemon.acceptor.outage,
-            "outcomes": daemon.outcomes.outage,
-            "push": daemon.pusher.outage,
+        writers = {
+            "accept": parts.acceptor.outage,
+            "outcomes": parts.outcomes.outage,
+            "push": parts.pusher.outage,
         }
-        return ", ".join(f"writer {n} is stuck" for n, seconds in parts.items() if seconds > OUTAGE)
+        return ", ".join(f"writer {n} is stuck" for n, seconds in writers.items() if seconds > OUTAGE)
 
     async def channels() -> Iterable[Finding]:
-        status, settings = daemon.channels.status(), daemon.snapshots.current.settings
+        status, settings = parts.channels.status(), parts.snapshots.current.settings
         return [
             *channel_findings(status, settings),
-            *standby_findings(daemon.snapshots.current.table, status, settings),
+            *standby_findings(parts.snapshots.current.table, status, settings),
         ]
 
     async def spool() -> Iterable[Finding]:
-        spooling = daemon.acceptor.spooling
+        spooling = parts.acceptor.spooling
         return spooling.findings(node) if spooling else []
 
     async def complaints() -> Iterable[Finding]:
-        return daemon.lists.findings()
+        return parts.lists.findings()
 
     async def unknown_codes() -> Iterable[Finding]:
-        names = {c.id: c.name for c in daemon.channels.status()}
+        names = {c.id: c.name for c in parts.channels.status()}
         return [
             Finding(
                 "unknown_code", f"channel/{names.get(channel_id, channel_id)}", WARNING,
                 "codes without a meaning in the last 10 minutes: " + ", ".join(codes),
             )
-            for channel_id, codes in daemon.outcomes.retrying.unlisted_codes().items()
+            for channel_id, codes in parts.outcomes.retrying.unlisted_codes().items()
         ]  # fmt: skip
 
     async def claims() -> Iterable[Finding]:
         return [
             Finding(
                 "claims_lost", f"channel/{name}", WARNING,
-                f"{parts} claimed parts were in nobody's hands in the last 10 minutes; they were not sent and are back",
+                f"{lost} claimed parts were in nobody's hands in the last 10 minutes; they were not sent and are back",
             )
-            for name, parts in daemon.channels.lost_claims().items()
+            for name, lost in parts.channels.lost_claims().items()
         ]  # fmt: skip
 
     async def facts() -> Iterable[Finding]:
-        return await parking.findings(daemon.database)
+        return await parking.findings(parts.database)
 
     async def unmatched() -> Iterable[Finding]:
         return [
@@ -82,7 +79,7 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
                 "unmatched_reports", f"channel/{row['channel']}", WARNING,
                 f"{row['unmatched']} reports of the last hour belong to no message, {row['matched']} do",
             )
-            for row in await store.unmatched_reports(daemon.database)
+            for row in await store.unmatched_reports(parts.database)
         ]  # fmt: skip
 
     async def clocks() -> Iterable[Finding]:
@@ -91,18 +88,18 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
 
     async def missing() -> Iterable[Finding]:
         today = clock.now().astimezone(CHINA).date()
-        detail = await partitions.trouble(daemon.database, daemon.ids.newest_made, today)
+        detail = await partitions.trouble(parts.database, parts.ids.newest_made, today)
         return [Finding("partition_missing", "database", CRITICAL, detail)] if detail else []
 
     async def stalls() -> Iterable[Finding]:
-        detail = daemon.watchdog.trouble()
+        detail = parts.watchdog.trouble()
         return [Finding("loop_stalled", node, WARNING, detail)] if detail else []
 
     async def guessing() -> Iterable[Finding]:
-        return daemon.guesses.findings(node, clock.steady())
+        return parts.guesses.findings(node, clock.steady())
 
     async def held() -> Iterable[Finding]:
-        days = ", ".join(map(str, daemon.keeper.kept[:10]))
+        days = ", ".join(map(str, parts.keeper.kept[:10]))
         detail = f"unfinished parts keep these days beyond their retention: {days}"
         return [Finding("retention_held", "database", WARNING, detail)] if days else []
 
@@ -111,11 +108,11 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
         "stalls": stalls,
         "partitions": missing,
         "retention": held,
-        "database": here("database_down", lambda: "" if daemon.database_ok else "no answer", OUTAGE),
+        "database": here("database_down", lambda: "no answer" if parts.heartbeat.away else "", OUTAGE),
         "writers": here("writer_stalled", stalled),
-        "disk": here("disk_low", lambda: daemon.acceptor.disk.low),
-        "journal": here("journal_full", lambda: "disk full?" if daemon.journal.full else ""),
-        "audit": daemon.auditing.findings,
+        "disk": here("disk_low", lambda: parts.acceptor.disk.low),
+        "journal": here("journal_full", lambda: "disk full?" if parts.journal.full else ""),
+        "audit": parts.auditing.findings,
         "spool": spool,
         "channels": channels,
         "claims": claims,
@@ -124,7 +121,7 @@ def probes(daemon: Daemon) -> dict[str, Probe]:
         "unmatched": unmatched,
         "facts": facts,
         "guessing": guessing,
-        "abroad": lambda: abroad.findings(daemon.database),
-        "reviews": daemon.reviewing.findings,
-        "webhooks": daemon.pusher.findings,
+        "abroad": lambda: abroad.findings(parts.database),
+        "reviews": parts.reviewing.findings,
+        "webhooks": parts.pusher.findings,
     }

@@ -1,4 +1,4 @@
-"""Tasks on the control socket: what ``smsgwctl task`` asks of the daemon."""
+"""Tasks on the control socket: what ``smsgwctl task`` asks of the node."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from smsgw.core.model import MessageType, Origin
 from smsgw.node.operators import ACTOR
 from smsgw.platform.audience import service as audience
 from smsgw.platform.campaigns.files import MAX_SIZE
-from smsgw.platform.campaigns.model import STATES, TaskSpec
-from smsgw.platform.campaigns.service import TaskView
+from smsgw.platform.campaigns.model import STATES, TaskSpec, TaskView
+from smsgw.platform.change import Change
 
 if TYPE_CHECKING:
-    from smsgw.node.life import Daemon
+    from smsgw.node.build import Node
 
 
-def add(app: web.Application, daemon: Daemon) -> None:
+def add(app: web.Application, node: Node) -> None:
     """Add the paths."""
 
     async def create(request: web.Request) -> web.Response:
         body = await request.json()
-        account = daemon.snapshots.current.account_by_name(body["account"])
+        account = node.snapshots.current.account_by_name(body["account"])
         if account is None:
             raise Invalid("PARAM_INVALID", field="account", reason=f"账号 {body['account']} 不存在")
         upload_id = None
         if body.get("file"):
-            upload_id = await _take(daemon, account.id, Path(body["file"]), request[ACTOR].label)
+            upload_id = await _take(node, account.id, Path(body["file"]), request[ACTOR].label)
         kind = body.get("type")
-        task, _ = await daemon.tasks.create(
+        task, _ = await node.tasks.create(
             TaskSpec(
                 account, body["name"], body.get("text") or "", Origin.CLI, request[ACTOR].label,
                 to=tuple(body.get("to", ())),
-                upload_id=upload_id, audience_id=await _audience(daemon, account.id, body.get("audience")),
+                upload_id=upload_id, audience_id=await _audience(node, account.id, body.get("audience")),
                 template_id=body.get("template"), params=body.get("params", {}),
                 callback_url=body.get("callback_url") or "",
                 phone=body.get("phone"), variables=body.get("variables", {}),
@@ -49,50 +49,50 @@ def add(app: web.Application, daemon: Daemon) -> None:
                 review=body.get("review", False), client_ref=body.get("client_ref", ""),
             )
         )  # fmt: skip
-        return _json(view_of(await daemon.tasks.get(task.id, accounts=None)))
+        return _json(view_of(await node.tasks.get(task.id, accounts=None)))
 
     async def command(request: web.Request) -> web.Response:
         body = await request.json()
-        task_id, actor = int(body["task"]), request[ACTOR]
+        task_id = int(body["task"])
+        change = Change(node.database, request[ACTOR], ids=node.ids.next)
         verb = request.match_info["verb"]
         if verb in ("pause", "resume", "cancel"):
-            await getattr(daemon.tasks, verb)(task_id, accounts=None, actor=actor.label)
+            await getattr(node.tasks, verb)(change, task_id)
         elif verb in ("pass", "reject"):
-            await daemon.reviewing.decide(
-                task_id, passes=verb == "pass", actor=actor, reason=body.get("reason", "")
+            await node.reviewing.decide(
+                change, task_id, passes=verb == "pass", reason=body.get("reason", "")
             )
         elif verb != "show":
             raise web.HTTPNotFound
-        return _json(view_of(await daemon.tasks.get(task_id, accounts=None)))
+        return _json(view_of(await node.tasks.get(task_id, accounts=None)))
 
     app.router.add_post("/tasks", create)
     app.router.add_post("/tasks/{verb}", command)
 
 
-async def _audience(daemon: Daemon, account_id: int, name: str | None) -> int | None:
+async def _audience(node: Node, account_id: int, name: str | None) -> int | None:
     """The audience of that name."""
     if not name:
         return None
-    known = {a.name: a.id for a in await audience.audiences(daemon.database, account_id)}
+    known = {a.name: a.id for a in await audience.audiences(node.database, account_id)}
     if name not in known:
         raise Invalid("PARAM_INVALID", field="audience", reason=f"账号没有人群 {name}")
     return known[name]
 
 
-async def _take(daemon: Daemon, account_id: int, path: Path, actor: str) -> int:
+async def _take(node: Node, account_id: int, path: Path, actor: str) -> int:
     """A copy of a file of this machine."""
     try:
         size = (await asyncio.to_thread(path.stat)).st_size
     except OSError as exc:
         raise Invalid("FILE_INVALID", reason=f"{path}: {exc.strerror}") from exc
-    files = daemon.tasks.files
-    incoming = await files.receive(account_id, min(size, MAX_SIZE + 1))
+    files = node.tasks.files
+    incoming = await files.receive(account_id, min(size, MAX_SIZE + 1), path.name)
     try:
         await asyncio.to_thread(shutil.copyfile, path, incoming.path)
     except BaseException:
-        files.drop(incoming)
+        files.store.drop(incoming)
         raise
-    incoming.name = path.name
     return (await files.keep(incoming, actor)).id
 
 

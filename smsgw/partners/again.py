@@ -10,17 +10,24 @@ from __future__ import annotations
 import dataclasses
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from smsgw.protocols.events import Request
 from smsgw.protocols.pdu import Pdu
 
-if TYPE_CHECKING:
-    from smsgw.partners.bind import Bind
-
 MAX_LEFT = 10_000
 GOOD_FOR = 240.0
 """Seconds after which nobody sends a submit again: CMPP's T, 60 s, N + 1 times."""
+
+
+class Asking(Protocol):
+    """A connection by which a submit came again."""
+
+    def tell(self, request: Request, pdu: Pdu) -> bool:
+        """Answer a submit that was accepted; False when nobody is there to read it."""
+
+    def turn_down(self, request: Request, pdu: Pdu) -> None:
+        """Answer a submit that was refused."""
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -28,7 +35,7 @@ class UnderWay:
     """A submit that has no answer, and its repeats."""
 
     request: Request
-    again: list[tuple[Bind, Request]] = dataclasses.field(default_factory=list)
+    again: list[tuple[Asking, Request]] = dataclasses.field(default_factory=list)
     """At most as many as windows allow."""
     answer: Pdu | None = None
     """Given when its connection was gone."""

@@ -7,17 +7,19 @@ import dataclasses
 from collections import OrderedDict
 from collections.abc import Coroutine, Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import structlog
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused, SmsgwError
+from smsgw.core.ids import IdSource
 from smsgw.core.model import Account
 from smsgw.core.partners import Partner, ReplyTo
 from smsgw.net.connection import Link
-from smsgw.partners.again import UnderWay
+from smsgw.partners.again import Left, UnderWay
 from smsgw.partners.delivery import Delivery, Feed
+from smsgw.partners.parts import Parts
 from smsgw.partners.protocol_server import (
     Cancel,
     Count,
@@ -25,21 +27,20 @@ from smsgw.partners.protocol_server import (
     NotText,
     ProtocolServer,
     Query,
+    Standing,
     Submit,
     Unfit,
     text_of,
 )
 from smsgw.partners.sources import extension_of
-from smsgw.pipeline.accept.acceptor import ItemResult, SendItem, SendRequest
+from smsgw.pipeline.accept.acceptor import Acceptor, ItemResult, SendItem, SendRequest
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.protocols.events import Answer, Closed, Event, Expired, Late, Request, Violation
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.states import RECEIVING
 from smsgw.runtime import aio, clock
 from smsgw.runtime.sparing import Sparing
 from smsgw.store.messages.partner_parts import Part
-
-if TYPE_CHECKING:
-    from smsgw.partners.service import Partners
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)
@@ -55,12 +56,58 @@ Entry = tuple[Request, Submit, str, str]
 """A request, what it says, its text, and its extension."""
 
 
+class Service(Protocol):
+    """What all bound connections of a node share."""
+
+    snapshots: Snapshots
+    acceptor: Acceptor
+    ids: IdSource
+    left: Left
+    parts: Parts
+
+    def read_on(self, bind: Bind) -> None:
+        """Read again, unless something else stands against it."""
+
+    def read_later(self, bind: Bind) -> None:
+        """Leave what it sends in the kernel for now."""
+
+    def slow_down(self, bind: Bind) -> None:
+        """Stop reading from it while too much waits for its commit."""
+
+    def unbound(self, bind: Bind, why: str) -> None:
+        """A bind is over."""
+
+    def within_rate(self, partner: Partner, n: int) -> bool:
+        """Take ``n`` destinations from the partner's rate, all or nothing."""
+
+    def no_longer(self, expire_at: datetime | None) -> datetime | None:
+        """An end of validity that can be kept."""
+
+    def count_refusal(self, bind: Bind, why: str) -> None:
+        """A request was answered with a refusal."""
+
+    def count_violation(self, bind: Bind, kind: str, detail: str) -> None:
+        """A partner has broken the protocol."""
+
+    async def note_refused(self, refused: Sequence[tuple[Part, str]]) -> None:
+        """Destinations of a group get a report each instead of a message."""
+
+    async def standing(self, account_id: int, id_: int) -> Standing | None:
+        """Where a message, or the message of a part, of this account stands."""
+
+    async def counts(self, account_id: int, day: str) -> dict[str, int]:
+        """The account's counters of a day, YYYYMMDD."""
+
+    async def cancel(self, actor: Actor, account_id: int, order: Cancel) -> bool:
+        """Withdraw what was not handed to a carrier yet; whether there was anything."""
+
+
 class Bind:
     """The owner of a link whose partner has proved who it is."""
 
     def __init__(
         self,
-        service: Partners,
+        service: Service,
         link: Link,
         face: ProtocolServer,
         partner: Partner,
@@ -227,14 +274,17 @@ class Bind:
         self.last_error = why
         self._service.count_refusal(self, why)
         pdu = self.face.refused(request.pdu, status)
-        if self.link.session.owes(request):
-            self._answer(request, pdu)
+        self.turn_down(request, pdu)
         first = self._ended(request)
         if first is not None:
             self._service.left.drop(first)
             for bind, again in first.again:
-                if bind.link.session.owes(again):
-                    bind._answer(again, dataclasses.replace(pdu))
+                bind.turn_down(again, dataclasses.replace(pdu))
+
+    def turn_down(self, request: Request, pdu: Pdu) -> None:
+        """Answer a submit that was refused, unless nobody is there to read it."""
+        if self.link.session.owes(request):
+            self._answer(request, pdu)
 
     def _repeated(self, request: Request) -> bool:
         """Whether a submit has come before; it has, or will have, the answer of the first, and is not done again."""
@@ -257,7 +307,7 @@ class Bind:
             first.again.append((self, request))
         else:
             left.drop(first)
-            self._tell(request, dataclasses.replace(first.answer))
+            self.tell(request, dataclasses.replace(first.answer))
         return True
 
     def _ended(self, request: Request) -> UnderWay | None:
@@ -266,18 +316,18 @@ class Bind:
 
     def _accepted(self, request: Request, pdu: Pdu) -> None:
         first = self._ended(request)
-        told = self._tell(request, pdu)
+        told = self.tell(request, pdu)
         if first is None:
             return
         for bind, again in first.again:
-            told |= bind._tell(again, dataclasses.replace(pdu))
+            told |= bind.tell(again, dataclasses.replace(pdu))
         if told:
             self._service.left.drop(first)
         else:
             first.answer = pdu
             self._leave([first])
 
-    def _tell(self, request: Request, pdu: Pdu) -> bool:
+    def tell(self, request: Request, pdu: Pdu) -> bool:
         """Answer a submit that was accepted, and remember the answer; False when nobody is there to read it."""
         if not self.link.session.owes(request):
             return False

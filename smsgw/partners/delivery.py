@@ -13,12 +13,15 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import structlog
 
 from smsgw.core.errors import SmsgwError, Temporary
+from smsgw.core.partners import Partner
 from smsgw.core.webhooks import MO, REPORT, Way
+from smsgw.net.connection import Link
+from smsgw.partners.protocol_server import ProtocolServer
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import NotBound, WindowFull
@@ -30,9 +33,6 @@ from smsgw.store.messages import bind_events as store
 from smsgw.store.messages import events
 from smsgw.store.messages.bind_events import Claimed
 from smsgw.store.messages.events import MAX_PULL, BoundEvent
-
-if TYPE_CHECKING:
-    from smsgw.partners.bind import Bind
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)
@@ -52,12 +52,27 @@ STOP_PATIENCE = STATEMENT_TIMEOUT + 1.0
 """Seconds that a claim under way may take when its feed ends."""
 
 
+class Receiver(Protocol):
+    """A bound connection of the partner that takes deliveries."""
+
+    link: Link
+    face: ProtocolServer
+    partner: Partner
+    tlvs: bool
+    """Whether it takes optional parameters."""
+    gone: bool
+
+    @property
+    def room(self) -> int:
+        """Deliveries that may be written now."""
+
+
 @dataclass(slots=True, eq=False)
 class Delivery:
     """An event under way to the partner."""
 
     claimed: Claimed
-    bind: Bind | None = None
+    bind: Receiver | None = None
     pdus: list[Pdu] | None = None
     reference: int | None = None
     """Of the parts of a long message."""
@@ -151,7 +166,7 @@ class Feed:
         first_ref: int,
     ) -> None:
         self.account_id = account_id
-        self.binds: list[Bind] = []
+        self.binds: list[Receiver] = []
         self.delivered = 0
         self.refused = 0
         self._database = database
@@ -191,12 +206,12 @@ class Feed:
         self._hot |= dict.fromkeys(k for k in kinds if k in KINDS)
         self.wake()
 
-    def add(self, bind: Bind) -> None:
+    def add(self, bind: Receiver) -> None:
         """A receiving bind more."""
         self.binds.append(bind)
         self.look(*KINDS)
 
-    def remove(self, bind: Bind) -> None:
+    def remove(self, bind: Receiver) -> None:
         """It is gone; its session gives back what was unanswered."""
         if bind in self.binds:
             self.binds.remove(bind)
@@ -263,7 +278,7 @@ class Feed:
             raise
 
     def _pump(self) -> None:
-        touched: list[Bind] = []
+        touched: list[Receiver] = []
         stuck: list[Delivery] = []
         now = asyncio.get_running_loop().time()
         while self._queue:
@@ -289,7 +304,7 @@ class Feed:
         for bind in touched:
             bind.link.flush_soon()
 
-    def _prepare(self, delivery: Delivery, bind: Bind) -> bool:
+    def _prepare(self, delivery: Delivery, bind: Receiver) -> bool:
         """Render it for this bind; False when there is nothing to tell."""
         claimed = delivery.claimed
         try:

@@ -229,8 +229,7 @@ class SnapshotFollower:
         return snapshot.numbered() if NUMBERING & moved else snapshot
 
     async def _accounts(self, connection: Connection) -> Changes:
-        rows = await accounts_store.list_accounts(connection)
-        return {"tree": Accounts(row.account for row in rows)}
+        return {"tree": Accounts(await accounts_store.load_accounts(connection))}
 
     async def _keys(self, connection: Connection) -> Changes:
         return {"keys": Keys(await keys_store.load_keys(connection, self._sealer))}

@@ -145,3 +145,14 @@ class Change:
                     self._open = None
         except CONFLICT as exc:  # two changes at the same moment, each waiting for the other
             raise Temporary("BACKPRESSURE", retry_after=1, n=1) from exc
+
+    @contextlib.asynccontextmanager
+    async def within(
+        self, connection: Connection, permission: Permission, account_id: int | None = None
+    ) -> AsyncIterator[Unit]:
+        """As ``unit``, in a transaction that somebody else begins and ends: what is done for people by those who write
+        in batches (``Outcomes.sweep``). Its entries are written when the block ends."""
+        self.actor.require(permission, account_id)
+        unit = Unit(connection, self.actor)
+        yield unit
+        await unit._finish(self._ids)

@@ -11,12 +11,9 @@ import dataclasses
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from smsgw.protocols.errors import FieldError
-
-if TYPE_CHECKING:
-    from smsgw.protocols.layout import Layout
 
 Triple = tuple[int, int, int]
 _U32 = struct.Struct(">I")
@@ -32,13 +29,13 @@ class Tlv(NamedTuple):
     value: bytes
 
 
-def _expect(value: object, kinds: type | tuple[type, ...], what: str) -> None:
+def expect(value: object, kinds: type | tuple[type, ...], what: str) -> None:
     if not isinstance(value, kinds) or isinstance(value, bool):
         raise FieldError("structure", f"{what} expected, got {type(value).__name__}")
 
 
 def _latin1(value: object) -> bytes:
-    _expect(value, str, "text")
+    expect(value, str, "text")
     try:
         raw = str(value).encode("latin-1")
     except UnicodeEncodeError as exc:
@@ -50,7 +47,7 @@ def _latin1(value: object) -> bytes:
 
 def unhex(value: object) -> bytes:
     """Octets from hexadecimal JSON text; FieldError when it is none."""
-    _expect(value, str, "hexadecimal text")
+    expect(value, str, "hexadecimal text")
     try:
         return bytes.fromhex(str(value))
     except ValueError as exc:
@@ -133,7 +130,7 @@ class UInt(Kind):
         return int.from_bytes(data[pos:end], "big"), end
 
     def write(self, value: Any) -> bytes:
-        _expect(value, int, "integer")
+        expect(value, int, "integer")
         if not 0 <= value < 1 << 8 * self.width:
             raise FieldError("structure", f"{value} does not fit {self.width} octet(s) unsigned")
         return int(value).to_bytes(self.width, "big")
@@ -210,7 +207,7 @@ class Raw(Kind):
         return data[pos:end], end
 
     def write(self, value: Any) -> bytes:
-        _expect(value, (bytes, bytearray), "octets")
+        expect(value, (bytes, bytearray), "octets")
         if len(value) != self.size:
             raise FieldError("structure", f"{self.size} octets expected, got {len(value)}")
         return bytes(value)
@@ -295,7 +292,7 @@ class Octets(Kind):
         return data[start:end], end
 
     def write(self, value: Any) -> bytes:
-        _expect(value, (bytes, bytearray), "octets")
+        expect(value, (bytes, bytearray), "octets")
         if len(value) > self.limit:
             raise FieldError("text-too-long", f"{len(value)} octets where {self.limit} are allowed")
         return len(value).to_bytes(self.width, "big") + bytes(value)
@@ -339,7 +336,7 @@ class Numbers(Kind):
         return values, pos + count * size
 
     def write(self, value: Any) -> bytes:
-        _expect(value, (tuple, list), "list of numbers")
+        expect(value, (tuple, list), "list of numbers")
         if len(value) == 1:
             return b"\x01" + self.item.write(value[0])
         if len(value) > self.limit:
@@ -356,83 +353,6 @@ class Numbers(Kind):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Records(Kind):
-    """A counted list of records with a table of their own.
-
-    With `choices` the record type follows from a leading tag octet named `tag`; with one `plain`
-    record type there is no tag.
-    """
-
-    count: str
-    tag: str = ""
-    choices: tuple[tuple[int, Layout], ...] = ()
-    plain: Layout | None = None
-    limit: int = 255
-    default: Any = ()
-
-    def read(self, data: bytes, pos: int) -> tuple[Any, int]:
-        if pos >= len(data):
-            raise FieldError("length", f"{self.count} is missing", pos, self.count)
-        count = data[pos]
-        pos += 1
-        values = []
-        for number in range(count):
-            if pos >= len(data):
-                # A record of C-octet strings would read as empty from nothing.
-                raise FieldError("length", f"entry {number + 1} of {count} is missing", pos, self.spec)
-            if self.plain is None:
-                layout = self._choose(data[pos], pos)
-                pos += 1
-            else:
-                layout = self.plain
-            record, pos = layout.read_record(data, pos)
-            values.append(record)
-        return tuple(values), pos
-
-    def _choose(self, tag: object, pos: int | None = None) -> Layout:
-        for number, layout in self.choices:
-            if number == tag:
-                return layout
-        raise FieldError("structure", f"{self.tag} {tag!r} is not defined", pos, self.tag)
-
-    def _layout_of(self, record: object) -> tuple[bytes, Layout]:
-        if self.plain is not None and isinstance(record, self.plain.cls):
-            return b"", self.plain
-        for number, layout in self.choices:
-            if isinstance(record, layout.cls):
-                return number.to_bytes(1, "big"), layout
-        raise FieldError("structure", f"{type(record).__name__} cannot stand in {self.spec}")
-
-    def write(self, value: Any) -> bytes:
-        _expect(value, (tuple, list), "list of records")
-        if len(value) > self.limit:
-            raise FieldError("structure", f"{len(value)} entries where {self.limit} are allowed")
-        parts = [len(value).to_bytes(1, "big")]
-        for record in value:
-            tag, layout = self._layout_of(record)
-            parts += (tag, layout.write_record(record))
-        return b"".join(parts)
-
-    def render(self, value: Any) -> dict[str, Any]:
-        entries = []
-        for record in value:
-            tag, layout = self._layout_of(record)
-            entries.append({**({self.tag: tag[0]} if tag else {}), **layout.render_record(record)})
-        return {self.count: len(value), self.spec: entries}
-
-    def parse(self, fields: Mapping[str, Any]) -> Any:
-        values = []
-        entries = fields.get(self.spec, ())
-        _expect(entries, (tuple, list), "list of records")
-        for entry in entries:
-            _expect(entry, dict, "object")
-            layout = self.plain if self.plain is not None else self._choose(entry.get(self.tag))
-            values.append(layout.parse_record(entry))
-        self.write(values)
-        return tuple(values)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class SequenceTriple(Kind):
     """The three-part sequence number that SGIP uses as a message id: node, MMDDHHMMSS, counter."""
 
@@ -444,7 +364,7 @@ class SequenceTriple(Kind):
         return _TRIPLE.unpack_from(data, pos), pos + 12
 
     def write(self, value: Any) -> bytes:
-        _expect(value, (tuple, list), "three integers")
+        expect(value, (tuple, list), "three integers")
         try:
             return _TRIPLE.pack(*value)
         except struct.error as exc:
@@ -510,7 +430,7 @@ class Tlvs(Kind):
         return tuple(tlvs), fault
 
     def write(self, value: Any) -> bytes:
-        _expect(value, (tuple, list), "list of parameters")
+        expect(value, (tuple, list), "list of parameters")
         parts = []
         for tag, octets in value:
             try:
@@ -538,10 +458,10 @@ class Tlvs(Kind):
 
     def parse(self, fields: Mapping[str, Any]) -> Any:
         entries = fields.get(self.spec, ())
-        _expect(entries, (tuple, list), "list of parameters")
+        expect(entries, (tuple, list), "list of parameters")
         tlvs = []
         for entry in entries:
-            _expect(entry, dict, "object")
+            expect(entry, dict, "object")
             tag = entry.get("tag")
             try:
                 number = int(tag, 16) if isinstance(tag, str) else int(tag)

@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
-from smsgw.protocols.fields import Kind, Records, Tlv
+from smsgw.protocols.fields import Kind, Tlv
 from smsgw.protocols.layout import Layout, collect, rows_for
+from smsgw.protocols.record_lists import Records
 
 __all__ = ["RESPONSE", "Header", "Pdu", "Protocol", "Tlv", "Unknown", "base", "pdu", "record", "records"]
 

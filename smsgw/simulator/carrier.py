@@ -34,7 +34,8 @@ from smsgw.protocols.events import (
     Violation,
 )
 from smsgw.protocols.pdu import Pdu
-from smsgw.protocols.session import SessionConfig
+from smsgw.protocols.rules import Rules
+from smsgw.protocols.session import Session, SessionConfig
 from smsgw.protocols.sgip import rules as sgip_rules
 from smsgw.runtime.aio import Backoff, cancel, spawn
 from smsgw.simulator.config import (
@@ -215,7 +216,7 @@ class Carrier:
             except OSError as exc:
                 raise OSError(f"certificate {self.config.tls_cert}: {exc.strerror or exc}") from exc
         self._server = await loop.create_server(
-            self._connected, self.config.host, self.port, backlog=_BACKLOG, reuse_address=True, ssl=tls
+            self._link, self.config.host, self.port, backlog=_BACKLOG, reuse_address=True, ssl=tls
         )
         self.port = self._server.sockets[0].getsockname()[1]
         self._limit(loop.time())
@@ -418,9 +419,20 @@ class Carrier:
 
     # -- connections --------------------------------------------------------------------------------------------
 
-    def _connected(self) -> Link:
+    def _link(self, rules: Rules | None = None) -> Link:
+        """A connection of a client; with ``rules`` one that we open."""
         self.counts.connections += 1
-        return Link(self, self.counts.connections, self._session_config)
+        number = self.counts.connections
+        session = Session(rules or self.voice.rules(), config=self._session_config)
+
+        def dialect() -> Dialect:
+            return session.dialect
+
+        return Link(
+            self, number, session, outgoing=rules is not None,
+            tap=self.wirelog.tap(self.config.name, number, dialect) if self.wirelog is not None else None,
+            recorded=self.recording.tap(dialect) if self.recording is not None else None,
+        )  # fmt: skip
 
     def link_made(self, link: Link) -> None:
         """A client has connected, or we to it."""
@@ -453,10 +465,7 @@ class Carrier:
         name, password = config.deliver_user or user, config.deliver_password or config.users[user]
         try:
             while self._outboxes[user].waiting and not self._outboxes[user].links:
-                self.counts.connections += 1
-                link = Link(
-                    self, self.counts.connections, self._session_config, self.voice.caller(name, password)
-                )
+                link = self._link(self.voice.caller(name, password))
                 link.user = user
                 with contextlib.suppress(OSError, TimeoutError):
                     async with asyncio.timeout(_CALL_TIMEOUT):

@@ -5,29 +5,56 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from smsgw import recording
-from smsgw.protocols.rules import Rules
-from smsgw.protocols.session import Session, SessionConfig
+from smsgw.protocols.events import Event
+from smsgw.protocols.session import Session
 from smsgw.simulator.wirelog import Tap
 
-if TYPE_CHECKING:
-    from smsgw.simulator.carrier import Carrier
-
 _RESET = struct.pack("ii", 1, 0)
+
+
+class Owner(Protocol):
+    """The simulated carrier, as its connections see it."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is to be read."""
+
+    def now(self) -> float:
+        """The time of sessions."""
+
+    def link_made(self, link: Link) -> None:
+        """The transport is there."""
+
+    def handle(self, link: Link, events: list[Event], now: float) -> None:
+        """Things have happened on the connection, in this order."""
+
+    def link_lost(self, link: Link, why: str) -> None:
+        """The transport is gone."""
+
+    def mark(self, link: Link) -> None:
+        """Something is to be written at the end of this turn of the loop."""
 
 
 class Link(asyncio.Protocol):
     """Octets in, events to the carrier; what the session says goes out once per turn of the event loop."""
 
     def __init__(
-        self, carrier: Carrier, number: int, config: SessionConfig, rules: Rules | None = None
+        self,
+        carrier: Owner,
+        number: int,
+        session: Session,
+        *,
+        outgoing: bool,
+        tap: Tap | None,
+        recorded: recording.Tap | None,
     ) -> None:
         self.carrier = carrier
         self.number = number
-        self.session = Session(rules or carrier.voice.rules(), config=config)
-        self.outgoing = rules is not None
+        self.session = session
+        self.outgoing = outgoing
         """Opened by us (SGIP)."""
         self.settled = asyncio.Event()
         """Opened by us: logged in, or over."""
@@ -44,12 +71,8 @@ class Link(asyncio.Protocol):
         self._out: list[bytes] = []
         self._frozen = False
         self._reset = False
-        self._tap: Tap | None = None
-        if carrier.wirelog is not None:
-            self._tap = carrier.wirelog.tap(carrier.config.name, number, lambda: self.session.dialect)
-        self._recorded: recording.Tap | None = None
-        if carrier.recording is not None:
-            self._recorded = carrier.recording.tap(lambda: self.session.dialect)
+        self._tap = tap
+        self._recorded = recorded
 
     @property
     def peer(self) -> str:

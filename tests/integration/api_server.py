@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import hashlib
 import hmac
 import io
@@ -23,15 +22,21 @@ import aiohttp
 from aiohttp import web
 from changes import by_test
 from receiver import LOOPBACK
+from snapshots import Overlay
+from standins import Alone, AnyDestination, AnyFleet
 
 from smsgw.api.app import runner_options, setup
 from smsgw.api.context import ApiContext
 from smsgw.core.ids import IdSource
 from smsgw.core.numbers import Segments
+from smsgw.core.policy import NO_POLICY
 from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
+from smsgw.pipeline.accept.checks import Checker
 from smsgw.pipeline.accept.nonces import Nonces
 from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.accept.number_status import NumberStatus
+from smsgw.pipeline.accept.spooling import OutageSpool
+from smsgw.pipeline.delivery.destinations import Destinations
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.delivery.push_http import Sender
@@ -39,16 +44,18 @@ from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
+from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.files.service import FileStore
 from smsgw.platform.keys import service as keys
 from smsgw.platform.keys.model import NewKey
+from smsgw.runtime import clock
 from smsgw.runtime.config import DurabilityConfig
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, boot_id
 from smsgw.store.engine.secrets import Sealer
-from smsgw.store.messages import request_keys
 
 BASE = "/api/v1"
 DEFAULT_SCOPES = ("send", "query", "report", "mo", "balance", "webhook")
@@ -204,10 +211,12 @@ async def running(
     *,
     runner_changes: Mapping[str, Any] = MappingProxyType({}),
     now: Callable[[], datetime] | None = None,
-    accepting: Mapping[str, Any] = MappingProxyType({}),
+    outage: OutageSpool | None = None,
+    configured: Mapping[str, Any] | None = None,
     **how: Any,
 ) -> AsyncIterator[Api]:
-    """The API over the database; ``how`` goes to ``ApiContext``, ``accepting`` to ``Acceptor``. With ``now`` (the
+    """The API over the database; ``how`` goes to ``ApiContext``, ``configured`` is put over the configuration
+    that accepting goes by. With ``now`` (the
     acceptor's clock) policies count."""
     db = Database(dsn)
     await db.open()
@@ -220,35 +229,22 @@ async def running(
     await snapshots.follow()
     blocked: set[str] = set()
     checks: dict[str, Any] = {}
-    router = Router(
-        Segments(),
-        snapshots,
-        available=lambda pool: pool not in blocked,
-        ascii_only=lambda pool: False,
-    )
-    lists = NumberLists(lambda: snapshots.current.settings)
-    await lists.load(db)
-    numbers = NumberStatus(lambda: snapshots.current.settings)
-    await numbers.load(db)
-    acceptor = Acceptor(
-        dsn,
-        node=1,
-        ids=ids,
-        router=router,
-        disk=DiskGuard([data_dir], 1),
-        on_queued=lambda queues: None,
-        refusal=lists.refusal,
-        empty=numbers.empty,
-        recall=functools.partial(request_keys.recall, db),
-        database=db,
-        freshen=lambda: lists.follow(db),
-        extension=lambda *a: snapshots.current.numbering.extension_of(*a),
-        owns=lambda *a: snapshots.current.numbering.owns(*a),
-        **({"policies": lambda: snapshots.current.policies, "now": now} if now else {}),
-        **accepting,
-    )
-    await acceptor.start()
+    fleet = AnyFleet(blocked)
+    lists = NumberLists(db, snapshots)
+    await lists.load()
+    numbers = NumberStatus(db, snapshots)
+    await numbers.load()
     bell = EventHub()
+    relaxed = Overlay(snapshots, **({} if now else {"policies": NO_POLICY}), **(configured or {}))
+    router = Router(Segments(), fleet)
+    destinations = Destinations(snapshots, LOOPBACK)
+    cluster = Alone()
+    acceptor = Acceptor(
+        db, ids, relaxed, Checker(router, lists, numbers), DiskGuard([data_dir], 1), bell, AnyDestination(), cluster,
+        outage, now=now or clock.now,
+    )  # fmt: skip
+    await acceptor.start()
+    replaying = Supervisor(db, 1).run(acceptor.periodics())
     journal = Journal(data_dir / "api-journal", 1, boot_id())
     journal.open()
     outcomes = Outcomes(
@@ -257,14 +253,15 @@ async def running(
         ids=ids,
         journal=journal,
         snapshots=snapshots,
+        router=router,
+        numbers=numbers,
         bell=bell,
         durability=DurabilityConfig(),
-        learn=numbers.note,
     )
     await outcomes.start()
+    files = Files(db, FileStore(db, data_dir / "files", node=1, ids=ids.next, disk=acceptor.disk), node=1)
     tasks = Tasks(
-        db, acceptor=acceptor, outcomes=outcomes, files=Files(db, data_dir / "files", node=1, ids=ids.next),
-        ids=ids.next, on_queued=lambda queues: None, bell=bell,
+        db, acceptor=acceptor, outcomes=outcomes, files=files, ids=ids, fleet=fleet, bell=bell, snapshots=relaxed,
     )  # fmt: skip
     ctx = ApiContext(
         db=db,
@@ -275,13 +272,12 @@ async def running(
         ids=ids.next,
         clock=time.time,
         pusher=Pusher(
-            dsn,
             db,
             node=1,
-            ids=ids.next,
+            ids=ids,
             snapshots=snapshots,
             bell=bell,
-            reach=LOOPBACK,
+            destinations=destinations,
             sender=Sender(),
         ),
         sealer=sealer,
@@ -318,6 +314,7 @@ async def running(
     finally:
         await runner.cleanup()
         await ctx.nonces.stop()
+        await replaying.stop()
         await acceptor.stop()
         await outcomes.stop()
         journal.close()

@@ -13,6 +13,7 @@ import asyncpg
 from changes import by_test
 from databases import change
 from snapshots import FixedSnapshots, snapshot_of
+from standins import AnyFleet, AnyRouter, NoNumbers
 
 from smsgw.core.ids import IdSource
 from smsgw.core.model import Account, Claimed, Outcome, OutcomeKind, UnknownPolicy
@@ -70,6 +71,8 @@ class Ledger:
         self.leases: dict[str, leases.Lease] = {}
         self.bell = EventHub()
         self.snapshots = FixedSnapshots()
+        self.fleet = AnyFleet()
+        self.router = AnyRouter(self.fleet)
         self.journal = Journal(folder, NODE, "0" * 36, segment_bytes=1 << 16)
         self.outcomes: Outcomes
 
@@ -92,7 +95,8 @@ class Ledger:
         self.journal.open()
         self.snapshots.current = snapshot_of([Account(self.account_id, "shop", "active")], {"CMCC": POOL})
         self.outcomes = Outcomes(
-            self.dsn, node=NODE, ids=self.ids, journal=self.journal, snapshots=self.snapshots, bell=self.bell,
+            self.dsn, node=NODE, ids=self.ids, journal=self.journal, snapshots=self.snapshots, router=self.router,
+            numbers=NoNumbers(), bell=self.bell,
             durability=DurabilityConfig(), now=lambda: self.clock,
         )  # fmt: skip
         await self.outcomes.start()

@@ -19,6 +19,7 @@ from changes import by_test
 
 from smsgw.core.ids import IdSource
 from smsgw.core.webhooks import Reach
+from smsgw.pipeline.delivery.destinations import Destinations
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.delivery.push_http import Sender
@@ -127,8 +128,8 @@ class Stage:
 
     def make_pusher(self, *, node: int = 1, reach: Reach = LOOPBACK) -> Pusher:
         return Pusher(
-            self.dsn, self.database, node=node, ids=self.ids.next, snapshots=self.snapshots, bell=self.bell,
-            reach=reach, sender=Sender(), now=self.now, chance=lambda: 0.5,
+            self.database, node=node, ids=self.ids, snapshots=self.snapshots, bell=self.bell,
+            destinations=Destinations(self.snapshots, reach), sender=Sender(), now=self.now, chance=lambda: 0.5,
         )  # fmt: skip
 
     async def start(self) -> None:

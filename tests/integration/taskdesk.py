@@ -6,20 +6,22 @@ import contextlib
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from changes import by_test
+from standins import Alone, AnyDestination, AnyFleet, NoLists, NoNumbers
 
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Origin
 from smsgw.core.numbers import Segments
 from smsgw.core.states import PartState
-from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
-from smsgw.pipeline.accept.reviewing import Reviewing
+from smsgw.pipeline.accept.acceptor import Acceptor, Callbacks, DiskGuard
+from smsgw.pipeline.accept.checks import Checker
+from smsgw.pipeline.accept.number_lists import Reason
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.routing import Router
@@ -27,9 +29,11 @@ from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
-from smsgw.platform.campaigns.model import TaskSpec
-from smsgw.platform.campaigns.service import Tasks, TaskView
+from smsgw.platform.campaigns.model import TaskSpec, TaskView
+from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.files.service import FileStore
 from smsgw.platform.policies import service as policies
+from smsgw.platform.review.service import Reviewing
 from smsgw.runtime.config import DurabilityConfig
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, boot_id
@@ -114,9 +118,17 @@ class Desk:
         return int(done.split()[1])
 
 
+class SomeBlocked(NoLists):
+    """Numbers of 139 that end with a seven are on the list."""
+
+    def refusal(self, number: str, *_: Any) -> Reason | None:
+        """As said."""
+        return BLOCKED if number.startswith("86139") and number[-1] == "7" else None
+
+
 @contextlib.asynccontextmanager
 async def desk(
-    dsn: str, folder: Path, *, balance: int = 100_000, check_callback: Callable[..., None] = lambda *_: None
+    dsn: str, folder: Path, *, balance: int = 100_000, destinations: Callbacks | None = None
 ) -> AsyncIterator[Desk]:
     database = Database(dsn)
     await database.open()
@@ -133,31 +145,24 @@ async def desk(
         return found[0].now() if found else datetime.now(UTC)
 
     bell = EventHub()
-    outcomes = Outcomes(
-        dsn, node=1, ids=ids, journal=Journal(folder / "journal", 1, boot_id()), snapshots=snapshots, bell=bell,
-        durability=DurabilityConfig(), now=now,
-    )  # fmt: skip
     away: set[str] = set()
-    router = Router(
-        Segments(), snapshots, available=lambda pool: pool not in away, ascii_only=lambda _: False
-    )
+    router = Router(Segments(), AnyFleet(away))
+    outcomes = Outcomes(
+        dsn, node=1, ids=ids, journal=Journal(folder / "journal", 1, boot_id()), snapshots=snapshots, router=router,
+        numbers=NoNumbers(), bell=bell, durability=DurabilityConfig(), now=now,
+    )  # fmt: skip
+    disk = DiskGuard([folder], 1)
     acceptor = Acceptor(
-        dsn, node=1, ids=ids, router=router, disk=DiskGuard([folder], 1), on_queued=lambda _: None, now=now,
-        policies=lambda: snapshots.current.policies, check_callback=check_callback,
-        extension=lambda *a: snapshots.current.numbering.extension_of(*a),
-        owns=lambda *a: snapshots.current.numbering.owns(*a),
-        refusal=lambda number, *_: BLOCKED if number.startswith("86139") and number[-1] == "7" else None,
+        database, ids, snapshots, Checker(router, SomeBlocked(), NoNumbers()), disk, bell,
+        destinations or AnyDestination(), Alone(), None, now=now,
     )  # fmt: skip
+    files = Files(database, FileStore(database, folder / "files", node=1, ids=ids.next, disk=disk), node=1)
     tasks = Tasks(
-        database, acceptor=acceptor, outcomes=outcomes, files=Files(database, folder / "files", node=1, ids=ids.next),
-        ids=ids.next, on_queued=lambda _: None, bell=bell, now=now, policies=lambda: snapshots.current.policies,
+        database, acceptor=acceptor, outcomes=outcomes, files=files, ids=ids, fleet=router.fleet, bell=bell,
+        snapshots=snapshots, now=now,
     )  # fmt: skip
-    feeder = Feeder(
-        database, tasks, acceptor, ids=ids, account=lambda id_: snapshots.current.account(id_),
-        policies=lambda: snapshots.current.policies,
-        now=now,
-    )  # fmt: skip
-    reviewing = Reviewing(database, outcomes, snapshots, lambda _: None, tasks.reviewed, now=now)
+    feeder = Feeder(database, tasks, acceptor, ids=ids, snapshots=snapshots, now=now)
+    reviewing = Reviewing(database, outcomes, snapshots, router.fleet, tasks, now=now)
     found.append(Desk(database, snapshots, acceptor, tasks, feeder, reviewing, ids, account_id, away))
     await acceptor.start()
     await outcomes.start()

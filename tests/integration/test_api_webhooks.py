@@ -146,7 +146,7 @@ async def test_nobody_sees_or_moves_anothers(api: Api) -> None:
 
 
 async def test_a_message_may_name_an_address_of_the_accounts_list(api: Api) -> None:
-    api.acceptor._check_callback = api.ctx.pusher.check_callback
+    api.acceptor._destinations = api.ctx.pusher.destinations
     body = {"to": ["13800138000"], "content": "x", "callback_url": "https://hooks.example.org/a"}
     refused = await api.post("/messages", body)
     assert (refused.code, refused.data["field"]) == ("PARAM_INVALID", "callback_url")

@@ -446,7 +446,7 @@ async def test_a_large_log_is_verified_page_by_page(log: Log, monkeypatch: pytes
     await log.write(40)
     await log.attack("DELETE FROM audit WHERE id IN (7, 8, 21)")
     assert await log.problems() == [("deleted", 7, 8), ("deleted", 21, 21)]
-    monkeypatch.setattr(audit_chain, "MAX_PROBLEMS", 1)
+    monkeypatch.setattr("smsgw.core.audit.MAX_PROBLEMS", 1)
     report = await log.verify()
     assert (len(report.problems), report.more, report.sound) == (1, 1, False)
 

@@ -22,7 +22,7 @@ from smsgw.core.errors import Temporary
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
-from smsgw.platform.campaigns import files
+from smsgw.platform.files.service import OWN_INCOMING
 from smsgw.platform.keys import service as keys
 from smsgw.platform.keys.model import NewKey
 from smsgw.runtime import aio
@@ -136,7 +136,7 @@ async def test_trickling_uploads_keep_nobody_from_his(api: Api) -> None:
             writer.write(
                 head("/files", len(body), hashed(api, "/files", body, key=slow) | MULTIPART) + body[:100]
             )
-        await until(lambda: len(api.ctx.tasks.files._arriving) == files.OWN_INCOMING)
+        await until(lambda: len(api.ctx.tasks.files.store._arriving) == OWN_INCOMING)
         answers = await asyncio.gather(*(upload(api) for _ in range(4)))
         assert [a.status for a in answers] == [201] * 4, answers
 
@@ -171,12 +171,13 @@ async def test_what_trickles_is_cut_off_and_what_is_merely_slow_is_not(
 
 
 async def test_the_disk_is_promised_once(api: Api) -> None:
-    store = api.ctx.tasks.files
+    store = api.ctx.tasks.files.store
     store._room = 10_000_000
     async with connected(api) as (_, writer):
         body = TABLE.ljust(4_000_000)
         writer.write(head("/files", len(body), hashed(api, "/files", body) | MULTIPART) + body[:100])
-        await until(lambda: [one.room for one in store._arriving.values()] == [len(body)])
+        await until(lambda: [one.path.exists() for one in store._arriving.values()] == [True])
+        assert [one.room for one in store._arriving.values()] == [len(body)]
         got = await upload(api, FORM % (b"13800000001\n" * 170_000))
         assert got.code == "STORAGE_UNAVAILABLE", "half of the room is all that one account may have"
         assert (await upload(api, key=await stranger(api))).status == 201
@@ -185,7 +186,7 @@ async def test_the_disk_is_promised_once(api: Api) -> None:
 
 
 async def test_a_body_of_unknown_size_is_kept_within_the_room(api: Api) -> None:
-    api.ctx.tasks.files._room = 4_000_000
+    api.ctx.tasks.files.store._room = 4_000_000
 
     async def endless() -> AsyncIterator[bytes]:
         yield TABLE[:80]
@@ -198,7 +199,7 @@ async def test_a_body_of_unknown_size_is_kept_within_the_room(api: Api) -> None:
 
 
 async def test_what_a_killed_process_left_is_removed(api: Api, tmp_path: Path) -> None:
-    store = api.ctx.tasks.files
+    files = api.ctx.tasks.files
     folder = tmp_path / "files"
     folder.mkdir()
     left = [folder / f"{api.ctx.ids()}{end}" for end in (".part", ".file")]
@@ -207,8 +208,8 @@ async def test_what_a_killed_process_left_is_removed(api: Api, tmp_path: Path) -
     async with connected(api) as (_, writer):
         writer.write(head("/files", 1000, hashed(api, "/files", b"x" * 1000) | MULTIPART) + b"--b\r\n")
         await until(lambda: len(list(folder.iterdir())) == 3)
-        await store.sweep()
-        (arriving,) = store._arriving.values()
+        await files.sweep()
+        (arriving,) = files.store._arriving.values()
         assert list(folder.iterdir()) == [arriving.path], "what arrives is left alone"
 
 

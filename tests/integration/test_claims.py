@@ -12,15 +12,15 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from ledger import LANE, NODE, POOL, Ledger
+from standins import services
 
 from smsgw.channels import claims as claims_module
 from smsgw.channels.claims import Claims
 from smsgw.channels.pool_shares import PoolShares
-from smsgw.channels.services import Services
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
+from smsgw.pipeline.fleet import Membership
 from smsgw.pipeline.outcomes import parking
-from smsgw.pipeline.routing import Membership
 from smsgw.runtime import aio
 from smsgw.store.engine import group_commit, leases
 from smsgw.store.engine.database import CONFLICT, OUTAGE, connect
@@ -47,7 +47,7 @@ class Sender:
         self.channel_id = ledger.channels["a"]
         tables.sit(self.channel_id, Seat(), pools)
         self.lease = lease
-        self.services = Services(ledger.dsn, NODE, ledger.journal, ledger.outcomes, tables, ledger.ids.next)
+        self.services = services(ledger.dsn, NODE, ledger.journal, ledger.outcomes, tables, ledger.ids)
         self.claims = Claims(self.channel_id, "a", lease, pools, self.services)
         self.in_hand: list[Claimed] = []
         ledger.journal.own(lease.epoch)

@@ -18,6 +18,7 @@ import pytest
 import pytest_asyncio
 from api_server import BASE, Answer, Api, running
 from changes import by_test
+from standins import AnyFleet
 
 from smsgw.core.actor import Actor
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
@@ -31,7 +32,6 @@ from smsgw.core.policy import Listed
 from smsgw.core.templates import Review
 from smsgw.pipeline.accept import repeats
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
-from smsgw.pipeline.accept.reviewing import Reviewing
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.audience import service as audience
@@ -44,6 +44,7 @@ from smsgw.platform.numbers import service as number_service
 from smsgw.platform.org import factors, queries
 from smsgw.platform.org import service as org
 from smsgw.platform.policies import service as policies
+from smsgw.platform.review.service import Reviewing
 from smsgw.platform.words import service as words
 from smsgw.runtime.aio import spawn
 from smsgw.runtime.config import HttpConfig
@@ -318,14 +319,14 @@ async def _(own: Own) -> Provoked:
 @case("NUMBER_BLACKLISTED")
 async def _(own: Own) -> Provoked:
     await lists.block(by_test(own.api.ctx.db), ["86" + own.phone], Scope(), MANUAL, "")
-    await own.api.lists.follow(own.api.ctx.db)
+    await own.api.lists.follow()
     return await own.refused({"list": "人工黑名单"})
 
 
 @case("NUMBER_OPTED_OUT")
 async def _(own: Own) -> Provoked:
     await lists.block(by_test(own.api.ctx.db), ["86" + own.phone], Scope(own.id), OPT_OUT, "")
-    await own.api.lists.follow(own.api.ctx.db)
+    await own.api.lists.follow()
     (entry,) = await list_queries.find(own.api.ctx.db, "86" + own.phone, accounts=None)
     return await own.refused({"time": f"{entry.since.astimezone(CHINA):%Y-%m-%d %H:%M}"})
 
@@ -338,7 +339,7 @@ async def _(own: Own) -> Provoked:
         await lists.enter_complaint(
             by_test(own.api.ctx.db), f"8613900{n:06d}", sign="投诉多", channel="", note="", block_number=False
         )
-    await own.api.lists.judge(own.api.ctx.db)
+    await own.api.lists.judge()
     return await own.refused({"object": "签名 投诉多"}, "大促,拒收请回复R", type="marketing", sign="投诉多")
 
 
@@ -353,7 +354,7 @@ async def _(own: Own) -> Provoked:
 async def _(own: Own) -> Provoked:
     db = own.api.ctx.db
     await number_service.learn(by_test(db), {"86" + own.phone: NumberState.EMPTY}, datetime.now(UTC))
-    await own.api.numbers.step(db)
+    await own.api.numbers.step()
     await own.policy("drop_empty", "true")
     return await own.refused({})
 
@@ -472,10 +473,9 @@ async def _(own: Own) -> Provoked:
     held = (await own.send()).data
     assert held["items"][0]["status"] == "held"
     ctx = own.api.ctx
-    reviewing = Reviewing(ctx.db, own.api.outcomes, ctx.snapshots, lambda _: None, ctx.tasks.reviewed)
-    await reviewing.decide(
-        int(held["batch_id"]), passes=False, actor=Actor.operator("root"), reason="内容不合规"
-    )
+    reviewing = Reviewing(ctx.db, own.api.outcomes, ctx.snapshots, AnyFleet(), ctx.tasks)
+    change = Change(ctx.db, Actor.operator("root"))
+    await reviewing.decide(change, int(held["batch_id"]), passes=False, reason="内容不合规")
     message_id = held["items"][0]["message_id"]
     record = (await own.api.get(f"/messages/{message_id}", key=own.key)).data
     return Provoked(

@@ -130,7 +130,7 @@ async def owned(api: Api) -> dict[str, str]:
         "POST", "/messages", {"to": [PHONE], "content": MARK, "client_ref": "ref-1", "send_at": far()}
     )
     await made("POST", "/blocklist", {"numbers": [BLOCKED], "reason": MARK})
-    await api.lists.follow(api.ctx.db)
+    await api.lists.follow()
     refused = (await api.post("/messages", {"to": [BLOCKED], "content": MARK})).data["items"][0]["message_id"]
     pulled = await made("POST", "/reports/pull", {})
     sign = await made("POST", "/signs", {"sign": MARK})

@@ -12,17 +12,17 @@ import pytest
 from dbproxy import DatabaseProxy
 from harness import dice as make_dice
 from ledger import POOL, Ledger
+from standins import NoNumbers, services
 
 from smsgw.channels import claims as claims_module
 from smsgw.channels.claims import Claims
 from smsgw.channels.pool_shares import PoolShares
-from smsgw.channels.services import Services
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
+from smsgw.pipeline.fleet import Membership
 from smsgw.pipeline.outcomes.recovery import recover_channel
 from smsgw.pipeline.outcomes.writer import Outcomes
-from smsgw.pipeline.routing import Membership
 from smsgw.runtime import aio
 from smsgw.runtime.aio import boottime
 from smsgw.runtime.config import DurabilityConfig
@@ -55,6 +55,8 @@ class Node:
         self.journal.open()
         self.outcomes = Outcomes(
             ledger.dsn, node=number, ids=ledger.ids, journal=self.journal, snapshots=ledger.snapshots,
+            router=ledger.router,
+            numbers=NoNumbers(),
             bell=ledger.bell, durability=DurabilityConfig(),
         )  # fmt: skip
         self.writes: list[tuple[float, int, Claimed]] = []
@@ -94,10 +96,10 @@ class Node:
         tables = PoolShares(asyncio.get_running_loop().time)
         pools = {POOL: Membership()}
         tables.sit(channel_id, Seat(), pools)
-        services = Services(
-            self.proxy.dsn, self.number, self.journal, self.outcomes, tables, self.ledger.ids.next
+        given = services(
+            self.proxy.dsn, self.number, self.journal, self.outcomes, tables, self.ledger.ids
         )
-        claims = Claims(channel_id, "a", lease, pools, services)
+        claims = Claims(channel_id, "a", lease, pools, given)
         hand: list[Claimed] = []
         try:
             while lease.still_mine():

@@ -48,7 +48,6 @@ async def test_rights_that_were_used_are_kept(database: Database) -> None:
         "pushed": True, "way": True, "read": False, "sends": False,
     }  # fmt: skip
     granted = {
-        row.account.id: list(row.account.webhook_networks)
-        for row in await accounts_store.list_accounts(database)
+        account.id: list(account.webhook_networks) for account in await accounts_store.load_accounts(database)
     }
     assert granted == {shop: networks("0.0.0.0/0,::/0"), bank: []}

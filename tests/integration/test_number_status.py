@@ -52,7 +52,7 @@ async def reported(api: Api, cls: str, to: str = PHONE, *, test: bool = False) -
     )  # fmt: skip
     state = PartState.UNDELIVERABLE if cls else PartState.DELIVERED
     await api.outcomes.report(Report(channel, str(id_), state, "X", cls, f"86{to}", datetime.now(UTC)))
-    await api.numbers.step(api.ctx.db)
+    await api.numbers.step()
 
 
 async def known(api: Api, *numbers: str) -> list[str]:
@@ -97,10 +97,10 @@ async def test_test_messages_teach_nothing(api: Api) -> None:
 
 async def test_our_own_refusals_teach_nothing(api: Api) -> None:
     await number_service.learn(by_test(api.ctx.db), {f"86{PHONE}": NumberState.EMPTY}, NOW)
-    await api.numbers.step(api.ctx.db)
+    await api.numbers.step()
     message_id = (await send(api)).data["items"][0]["message_id"]
     await number_service.forget(by_test(api.ctx.db), [f"86{PHONE}"])
-    await api.numbers.step(api.ctx.db)
+    await api.numbers.step()
     assert (await send(api)).status == 202
     async with api.ctx.db.transaction() as connection:
         assert await store.learn(connection, [int(message_id)], {}) == 0
@@ -112,7 +112,7 @@ async def test_the_newest_word_counts_and_old_ones_do_not(api: Api) -> None:
     assert await number_service.learn(by_test(db), {number: NumberState.EMPTY}, NOW - timedelta(days=1)) == 0
     assert await known(api) == ["live"]
     assert await number_service.learn(by_test(db), {number: NumberState.EMPTY}, NOW + timedelta(seconds=1)) == 1
-    await api.numbers.step(db)
+    await api.numbers.step()
     assert api.numbers.empty(number)
 
     await number_service.forget(by_test(db), [number])
@@ -121,11 +121,11 @@ async def test_the_newest_word_counts_and_old_ones_do_not(api: Api) -> None:
     )
     other = f"86{OTHER}"
     assert await number_service.learn(by_test(db), {other: NumberState.EMPTY}, NOW - timedelta(days=80)) == 1
-    await api.numbers.step(db)
+    await api.numbers.step()
     assert (api.numbers.empty(number), api.numbers.empty(other)) == (False, True)
     await settings_service.put(by_test(db), "number_status_days", 60)
     await api.ctx.snapshots.follow()
-    await api.numbers.step(db)
+    await api.numbers.step()
     assert not api.numbers.empty(other)
     assert await known(api, OTHER) == ["unknown"]
     async with db.transaction() as connection:
@@ -141,7 +141,7 @@ async def test_there_is_room_for_so_many_and_the_newest_stay(
     for n in range(5):
         await number_service.learn(by_test(db), {f"86138{n:08d}": NumberState.EMPTY}, NOW)
     monkeypatch.setattr(store, "MAX_KNOWN", 3)
-    await api.numbers.load(db)
+    await api.numbers.load()
     assert [n for n in range(5) if api.numbers.empty(f"86138{n:08d}")] == [2, 3, 4]
     async with db.transaction() as connection:
         await store.sweep(connection, 90, 3)

@@ -22,6 +22,7 @@ from harness import until
 
 from smsgw.core.errors import message_of
 from smsgw.pipeline.accept import acceptor, spooling
+from smsgw.pipeline.accept.spooling import OutageSpool
 from smsgw.runtime import aio
 from smsgw.store.engine.spool import Spool
 
@@ -70,8 +71,9 @@ def numbers(n: int) -> list[str]:
 async def gateway(dsn: str, tmp_path: Path) -> AsyncIterator[Gateway]:
     folder = tmp_path / "spool"
     async with DatabaseProxy(dsn) as proxy:
-        accepting = {"spool": Spool(folder, limit=1 << 26), "available": lambda: {1: 10_000, 2: 10_000}}
-        async with running(proxy.dsn, tmp_path, accepting=accepting) as api:
+        outage = OutageSpool(Spool(folder, limit=1 << 26), 600.0)
+        known = {"available": {1: 10_000, 2: 10_000}}
+        async with running(proxy.dsn, tmp_path, outage=outage, configured=known) as api:
             yield Gateway(api, proxy, folder)
 
 

@@ -109,8 +109,9 @@ class Stage:
                 bind = Bind(service, link, FACE, PARTNER, login, len(self.binds), "transceiver")
                 link.hand_over(bind, "smpp/shop")
                 if self.feed is None:
-                    hooks: Any = SimpleNamespace(hooks=SimpleNamespace(account_way=lambda _: Way.BIND))
-                    self.feed = Feed(1, self.database, self.settler, hooks, 1, len(self.binds) * 100)
+                    ways = SimpleNamespace(account_way=lambda _: Way.BIND)
+                    snapshots: Any = SimpleNamespace(current=SimpleNamespace(hooks=ways))
+                    self.feed = Feed(1, self.database, self.settler, snapshots, 1, len(self.binds) * 100)
                 bind.feed = self.feed
                 self.binds.append(bind)
                 self.feed.add(bind)

@@ -54,11 +54,12 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 async def feed(database: Database) -> AsyncIterator[Callable[[], Feed]]:
     settler = Settler(database.dsn)
     await settler.start()
-    hooks: Any = SimpleNamespace(hooks=SimpleNamespace(account_way=lambda _: Way.BIND))
+    ways = SimpleNamespace(account_way=lambda _: Way.BIND)
+    snapshots: Any = SimpleNamespace(current=SimpleNamespace(hooks=ways))
     made: list[Feed] = []
 
     def make() -> Feed:
-        made.append(Feed(ACCOUNT, database, settler, hooks, 1, 0))
+        made.append(Feed(ACCOUNT, database, settler, snapshots, 1, 0))
         made[-1].add(Bind())  # type: ignore[arg-type]
         return made[-1]
 

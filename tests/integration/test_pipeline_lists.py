@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from changes import by_test
 from databases import change
+from snapshots import FixedSnapshots
 
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
 from smsgw.core.blocklist import COMPLAINT, MANUAL, OPT_OUT, Scope
@@ -20,6 +21,7 @@ from smsgw.core.ids import first_id
 from smsgw.core.model import MessageType
 from smsgw.core.settings import Settings
 from smsgw.pipeline.accept.number_lists import NumberLists
+from smsgw.pipeline.snapshot import Snapshot
 from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.platform.accounts import extensions
 from smsgw.platform.accounts import service as accounts
@@ -58,8 +60,8 @@ def refused(code: str) -> Iterator[None]:
 
 
 async def lists(database: Database, limits: Settings | None = None) -> NumberLists:
-    found = NumberLists(lambda: limits or Settings())
-    await found.load(database)
+    found = NumberLists(database, FixedSnapshots(Snapshot(settings=limits or Settings())))
+    await found.load()
     return found
 
 
@@ -94,7 +96,7 @@ async def test_what_is_added_and_removed_reaches_a_node_that_follows(database: D
 
     await list_service.block(by_test(database), [OTHER], Scope(7, "marketing", "店"), COMPLAINT, "")
     assert node.refusal(OTHER, 7, MARKETING, "店") is None  # not yet seen
-    await node.follow(database)
+    await node.follow()
     assert node.refusal(OTHER, 7, MARKETING, "店") == ("NUMBER_BLACKLISTED", {"list": "投诉黑名单"})
     assert node.refusal(OTHER, 7, MARKETING, "别家") is None
     assert node.refusal(OTHER, 7, MessageType.NOTICE, "店") is None
@@ -102,7 +104,7 @@ async def test_what_is_added_and_removed_reaches_a_node_that_follows(database: D
 
     assert await list_service.unblock(by_test(database), PHONE, Scope(1), reason="") == 0
     assert await list_service.unblock(by_test(database), PHONE, ALL, reason="asked again") == 1
-    await node.follow(database)
+    await node.follow()
     assert node.refusal(PHONE, 1, MessageType.OTP, "") is None
     assert (await lists(database)).refusal(PHONE, 1, MessageType.OTP, "") is None
     assert await list_queries.find(database, PHONE, accounts=None) == []
@@ -114,8 +116,8 @@ async def test_an_entry_ends_by_itself(database: Database) -> None:
     await list_service.block(by_test(database), [PHONE], ALL, MANUAL, "", expires_at=soon)
     now = datetime.now(UTC).timestamp()
     for seconds, blocked in ((0, True), (60, False)):
-        node = NumberLists(Settings, clock=lambda at=now + seconds: at)  # type: ignore[misc]
-        await node.load(database)
+        node = NumberLists(database, FixedSnapshots(), clock=lambda at=now + seconds: at)  # type: ignore[misc]
+        await node.load()
         assert (node.refusal(PHONE, 1, MessageType.OTP, "") is not None) is blocked
 
 
@@ -130,7 +132,7 @@ async def test_an_opt_out_says_since_when_and_yields_to_a_block(database: Databa
     assert node.refusal(PHONE, 7, MARKETING, "店") == ("NUMBER_OPTED_OUT", {"time": "2026-03-01 12:30"})
     assert node.refusal(PHONE, 7, MessageType.OTP, "店") is None
     await list_service.block(by_test(database), [PHONE], ALL, MANUAL, "")
-    await node.follow(database)
+    await node.follow()
     assert node.refusal(PHONE, 7, MARKETING, "店") == ("NUMBER_BLACKLISTED", {"list": "人工黑名单"})
     assert await list_queries.count(database, accounts=None) == {MANUAL: 1, OPT_OUT: 1}
 
@@ -159,11 +161,11 @@ async def test_writers_take_turns_so_that_no_change_is_overlooked(database: Data
         await transaction.start()
         await blocklist.put(slow, [entries[PHONE]], replace=False)  # type: ignore[list-item]
         fast = aio.spawn(_put(database, entries[OTHER]), name="fast")
-        await node.follow(database)
+        await node.follow()
         assert not fast.done()
         await transaction.commit()
     await fast
-    await node.follow(database)
+    await node.follow()
     for number in (PHONE, OTHER):
         assert node.refusal(number, 1, MARKETING, "") is not None
 
@@ -178,7 +180,7 @@ async def test_many_changes_are_folded_in(database: Database, monkeypatch: pytes
     node = await lists(database)
     numbers = [f"8613800{n:06d}" for n in range(12_000)]
     await list_service.block(by_test(database), numbers, ALL, MANUAL, "")
-    await node.follow(database)
+    await node.follow()
     assert len(node) == 12_000
     assert node.refusal(numbers[-1], 1, MessageType.OTP, "") is not None
     assert node.refusal(PHONE, 1, MessageType.OTP, "") is None
@@ -325,7 +327,7 @@ async def test_complaints_above_the_ceiling_stop_marketing_there(database: Datab
     await list_service.enter_complaint(
         by_test(database), PHONE, sign="别家", channel="", note="", block_number=False
     )
-    await node.judge(database)
+    await node.judge()
     assert node.refusal(OTHER, 1, MARKETING, "别家") == ("COMPLAINT_CEILING", {"object": "签名 别家"})
     assert node.refusal(OTHER, 1, MessageType.NOTICE, "别家") is None
     assert {f.object for f in node.findings()} == {"channel/a", "sign/别家"}

@@ -18,6 +18,9 @@ import pytest_asyncio
 from databases import change
 
 from smsgw.core.ids import CHINA, first_id
+from smsgw.platform.webhooks import queries as webhook_queries
+from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks.model import KINDS
 from smsgw.store.engine import partitions
 from smsgw.store.engine.database import WRITER_SETTINGS, Connection, connect
 from smsgw.store.messages import (
@@ -28,7 +31,6 @@ from smsgw.store.messages import (
     holding,
     long_reports,
     outcomes,
-    pushing,
     reattempt,
     sweeps,
 )
@@ -278,24 +280,24 @@ async def test_deliveries_are_not_looked_for_among_others(day: Day, state: str |
     for name in WRITER_SETTINGS:
         if name.startswith("enable_"):  # who lists is no writer
             await day.connection.execute(f"SET {name} = on")
-    kinds = listed(pushing.KINDS)
+    kinds = listed(KINDS)
     plan = await day.cheap(
-        pushing._LISTS[state], "'{2}'", kinds, str(NEWEST), str(OLDEST), "50", rows=max(rows, 20)
+        webhook_queries._LISTS[state], "'{2}'", kinds, str(NEWEST), str(OLDEST), "50", rows=max(rows, 20)
     )
     assert plan.root["Plan"]["Actual Rows"] == rows
     plan = await day.cheap(
-        pushing._LISTS_ABOUT[state], str(FIRST - 16), "'{2}'", kinds, str(NEWEST), str(OLDEST), "50"
+        webhook_queries._LISTS_ABOUT[state], str(FIRST - 16), "'{2}'", kinds, str(NEWEST), str(OLDEST), "50"
     )
     assert plan.root["Plan"]["Actual Rows"] == (state in ("waiting", None))
     span = ("2", str(OLDEST), str(NEWEST), kinds, "NULL", "10000")
-    assert (await day.cheap(pushing._AGAINS[state], *span, rows=20)).root["Plan"]["Actual Rows"] == rows
+    assert (await day.cheap(webhooks._AGAINS[state], *span, rows=20)).root["Plan"]["Actual Rows"] == rows
     one = f"'{{{FIRST - 16}}}'"
     for named, arguments in (
-        (pushing._BY_ID, (one,)),
-        (pushing._BY_MESSAGE, (one,)),
-        (pushing._BY_BOTH, (one, one)),
+        (webhooks._BY_ID, (one,)),
+        (webhooks._BY_MESSAGE, (one,)),
+        (webhooks._BY_BOTH, (one, one)),
     ):
-        plan = await day.cheap(pushing._AGAINS_NAMED[state, named], *span, *arguments)
+        plan = await day.cheap(webhooks._AGAINS_NAMED[state, named], *span, *arguments)
         assert plan.root["Plan"]["Actual Rows"] == (state in ("waiting", None))
 
 

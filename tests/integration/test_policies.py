@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from api_server import Answer, Api, running
 from changes import by_test
+from standins import Alone, AnyDestination
 
 from smsgw.core.errors import Invalid, message_of
 from smsgw.core.ids import CHINA, IdSource
@@ -384,9 +385,8 @@ async def test_the_same_text_twice(api: Api, clock: Clock) -> None:
 async def test_two_at_once_cannot_both_pass(api: Api, dsn: str, clock: Clock) -> None:
     """Two nodes, two writers: only the ledger can tell."""
     other = Acceptor(
-        dsn, node=2, ids=IdSource(2, lambda: int(time.time() * 1000)), router=api.acceptor._router,
-        disk=api.acceptor.disk, on_queued=lambda queues: None, policies=lambda: api.ctx.snapshots.current.policies,
-        now=clock,
+        api.ctx.db, IdSource(2, lambda: int(time.time() * 1000)), api.ctx.snapshots, api.acceptor._checker,
+        api.acceptor.disk, api.ctx.bell, AnyDestination(), Alone(2), None, now=clock,
     )  # fmt: skip
     await other.start()
     try:
@@ -476,9 +476,8 @@ async def test_two_nodes_count_abroad_together(api: Api, dsn: str, clock: Clock)
     await _abroad(api, "abroad_hourly", "50")
     await _abroad(api, "abroad_countries", "3")
     other = Acceptor(
-        dsn, node=2, ids=IdSource(2, lambda: int(time.time() * 1000)), router=api.acceptor._router,
-        disk=api.acceptor.disk, on_queued=lambda queues: None, policies=lambda: api.ctx.snapshots.current.policies,
-        now=clock,
+        api.ctx.db, IdSource(2, lambda: int(time.time() * 1000)), api.ctx.snapshots, api.acceptor._checker,
+        api.acceptor.disk, api.ctx.bell, AnyDestination(), Alone(2), None, now=clock,
     )  # fmt: skip
     await other.start()
     try:

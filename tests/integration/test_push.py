@@ -19,6 +19,7 @@ import pytest_asyncio
 from aiohttp import web
 from changes import by_test
 from receiver import LOOPBACK, Received, Receiver, Stage, receiving, repeated
+from standins import AnyFleet
 
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.push_format import Call
@@ -562,7 +563,7 @@ async def test_events_that_nobody_took_before_their_time_was_over_are_told_of(
     )  # fmt: skip
     nothing: Any = None  # the job of the days settles no outcomes
     keeper = Maintenance(
-        stage.database, nothing, stage.snapshots, stage.bell, stage.ids, config, lambda _: None
+        stage.database, nothing, stage.snapshots, stage.bell, stage.ids, config, AnyFleet()
     )
     await keeper._partitions()
     await keeper._partitions()

@@ -18,6 +18,7 @@ from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.model import Claimed, OutcomeKind, Report
 from smsgw.core.states import PartState
+from smsgw.core.tasks import Chunk
 from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.platform.change import Change
 from smsgw.platform.keys import service as keys
@@ -30,7 +31,6 @@ from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import task_parts
 from smsgw.store.messages.accepting import commit_calls
 from smsgw.store.messages.calls import NewCall
-from smsgw.store.messages.tasks import Chunk
 
 S = PartState
 CLAIMED = "UPDATE part SET state = 20, channel_id = $2, attempt = 1, claimed_at = now() WHERE id = $1"

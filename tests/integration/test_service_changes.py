@@ -36,6 +36,7 @@ from smsgw.core.policy import Listed
 from smsgw.core.report_ids import Spelling
 from smsgw.core.retry import Fault, How, Rule
 from smsgw.core.states import PartState
+from smsgw.core.tasks import Task
 from smsgw.core.templates import Registration, Review
 from smsgw.core.url_filings import Filing
 from smsgw.core.webhooks import Reach
@@ -45,11 +46,15 @@ from smsgw.platform.alarms import service as alarms
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.audit import service as auditing
+from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.change import Change, Unrecorded
 from smsgw.platform.channels import queries as channel_queries
 from smsgw.platform.channels import service as channels
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN, TEMPLATE
+from smsgw.platform.jobs import queries as job_queries
+from smsgw.platform.jobs import service as jobs
+from smsgw.platform.jobs.model import NewJob
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
 from smsgw.platform.lists import service as lists
@@ -60,6 +65,8 @@ from smsgw.platform.org import service as org
 from smsgw.platform.partners import queries as partner_queries
 from smsgw.platform.partners import service as partners
 from smsgw.platform.policies import service as policies
+from smsgw.platform.review import queries as review_queries
+from smsgw.platform.review import service as reviews
 from smsgw.platform.routing import service as routing
 from smsgw.platform.settings import service as settings
 from smsgw.platform.url_filings import service as url_filings
@@ -70,6 +77,8 @@ from smsgw.runtime import clock
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
+from smsgw.store.messages import reviews as store_reviews
+from smsgw.store.messages import tasks as store_tasks
 from smsgw.store.messages.accepting import commit_calls
 from smsgw.store.messages.calls import NewCall, Stored
 from smsgw.store.records import alarms as store_alarms
@@ -274,7 +283,7 @@ async def test_a_change_tells_the_customer_with_it(world: World) -> None:
 # --- the examples ----------------------------------------------------------------------------------------------------
 
 
-async def sent(world: World, state: PartState = PartState.QUEUED) -> int:
+async def a_message(world: World, state: PartState = PartState.QUEUED) -> int:
     """A message of the account; its id."""
     now = datetime.now(UTC)
     id_ = IdSource(1, clock.ms).next()
@@ -459,9 +468,84 @@ async def _(world: World, change: Change) -> None:
     assert await auditing.accept(change, report, "restored") == 1
 
 
+def tasks(world: World) -> Tasks:
+    """With no more than what commands about tasks without messages need."""
+    nothing: Any = None
+    parts = {"acceptor": nothing, "outcomes": nothing, "files": nothing, "on_queued": nothing, "bell": nothing}
+    return Tasks(world.database, ids=world.ids, **parts)
+
+
+async def task(world: World, state: str) -> int:
+    """A task of the account, without rows."""
+    now, id_ = datetime.now(UTC), world.ids()
+    made = Task(
+        id_, world.account_id, "通知", state, "cli", "li", "notice", "你好", now, review_reasons=["x"], next_at=now
+    )
+    async with world.database.transaction() as connection:
+        assert await store_tasks.insert(connection, made)
+        if state == "review":
+            await store_reviews.ask_for_task(connection, id_)
+    return id_
+
+
+@example(Tasks.pause, "task.pause")
+async def _(world: World, change: Change) -> None:
+    assert (await tasks(world).pause(change, await task(world, "scheduled"))).state == "paused"
+
+
+@example(Tasks.resume, "task.resume")
+async def _(world: World, change: Change) -> None:
+    id_ = await task(world, "scheduled")
+    await tasks(world).pause(world.change, id_)
+    assert (await tasks(world).resume(change, id_)).state == "scheduled"
+
+
+@example(Tasks.cancel, "task.cancel")
+async def _(world: World, change: Change) -> None:
+    assert (await tasks(world).cancel(change, await task(world, "scheduled"))).state == "cancelled"
+
+
+@example(Tasks.edit, "task.change")
+async def _(world: World, change: Change) -> None:
+    assert (await tasks(world).edit(change, await task(world, "scheduled"), {"rate": 7})).rate == 7
+
+
+@example(Tasks.reviewed, "task.pass")
+async def _(world: World, change: Change) -> None:
+    await tasks(world).reviewed(change, await task(world, "review"), passes=True, reason="")
+
+
+@example(reviews.Reviewing.decide, "task.reject")
+async def _(world: World, change: Change) -> None:
+    nothing: Any = None
+    reviewing = reviews.Reviewing(world.database, nothing, nothing, nothing, tasks(world).reviewed)
+    await reviewing.decide(change, await task(world, "review"), passes=False, reason="内容不妥")
+
+
+@example(reviews.unmask, "numbers.unmask")
+async def _(world: World, change: Change) -> None:
+    found = await review_queries.get(world.database, await task(world, "review"), accounts=None)
+    assert found
+    await reviews.unmask(change, found)
+
+
+@example(jobs.cancel, "job.cancel")
+async def _(world: World, change: Change) -> None:
+    wanted = NewJob("statistics.recount", {}, "test", subject=world.name(), account_id=world.account_id)
+    async with world.database.transaction() as connection:
+        id_ = await job_queries.add(connection, wanted)
+    assert id_ is not None
+    await jobs.cancel(change, id_)
+
+
+@example(messages.sent, "send")
+async def _(world: World, change: Change) -> None:
+    await messages.sent(change, "own", batch_id="1", accepted=1, rejected=0)
+
+
 @example(messages.read, "message.read")
 async def _(world: World, change: Change) -> None:
-    assert await messages.read(change, await sent(world), unmasked=True)
+    assert await messages.read(change, await a_message(world), unmasked=True)
 
 
 @example(audience.put, "contact.put")

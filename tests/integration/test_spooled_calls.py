@@ -12,6 +12,7 @@ from typing import Any
 import pytest_asyncio
 from api_server import Api, running
 from changes import by_test
+from standins import AnyFleet
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError, message_of
@@ -19,8 +20,9 @@ from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Word
 from smsgw.core.model import MessageType, Origin
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
-from smsgw.pipeline.accept.reviewing import Reviewing
+from smsgw.platform.change import Change
 from smsgw.platform.policies import service as policies
+from smsgw.platform.review.service import Reviewing
 from smsgw.platform.words import service as words
 from smsgw.store.messages import replaying
 
@@ -138,8 +140,8 @@ async def test_what_is_held_waits_for_its_reviewer(api: Api) -> None:
     await api.ctx.snapshots.follow()
     ids = await spooled(api, GOOD, BAD)
     assert await ends(api, ids) == [("held", "", ""), REJECTED]
-    reviewing = Reviewing(api.ctx.db, api.outcomes, api.ctx.snapshots, lambda _: None, api.ctx.tasks.reviewed)
-    assert await reviewing.decide(int(ids[0]), passes=True, actor=Actor.operator("root")) == 1
+    reviewing = Reviewing(api.ctx.db, api.outcomes, api.ctx.snapshots, AnyFleet(), api.ctx.tasks)
+    assert await reviewing.decide(Change(api.ctx.db, Actor.operator("root")), int(ids[0]), passes=True) == 1
     assert await ends(api, ids) == [QUEUED, REJECTED]
 
     ids = await spooled(api, GOOD, BAD, meanwhile="UPDATE account SET balance = 0")

@@ -30,8 +30,7 @@ class Job:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.snapshots = FixedSnapshots()
-        self.queues: set[tuple[int, int]] = set()
-        self.holding = Holding(ledger.database, self.snapshots, self.queues.update)
+        self.holding = Holding(ledger.database, self.snapshots, ledger.fleet)
 
     async def switch(self, status: str) -> None:
         await accounts.set_status(
@@ -93,12 +92,12 @@ async def test_queued_and_deferred_are_held_and_go_back_where_they_were(ledger: 
     kinds = [r[0] for r in await ledger.connection.fetch("SELECT kind FROM event WHERE id = $1", queued)]
     assert kinds == ["held"]
 
-    job.queues.clear()
+    job.ledger.fleet.queues.clear()
     await job.switch("active")
     await job.holding.step()
     assert await ledger.states(long) == [S.SENT, S.DEFERRED, S.DEFERRED]
     assert await ledger.states(queued) == [S.QUEUED, S.QUEUED]
-    assert job.queues == {(1, 2)}
+    assert job.ledger.fleet.queues == {(1, 2)}
     assert sorted(await job.claim()) == sorted([long, long, queued, queued])
     await job.holding.step()
     assert await ledger.states(queued) == [S.SENDING, S.SENDING]

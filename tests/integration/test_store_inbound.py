@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from changes import by_test
 from ledger import Ledger
-from snapshots import snapshot_of
+from snapshots import FixedSnapshots, snapshot_of
 from structlog.testing import capture_logs
 
 from smsgw.core.model import Account, Inbound, MessageType
@@ -321,8 +321,8 @@ async def test_a_channel_without_an_access_code(ledger: Ledger) -> None:
 
 
 async def lists(ledger: Ledger) -> NumberLists:
-    found = NumberLists(Settings)
-    await found.load(ledger.database)
+    found = NumberLists(ledger.database, FixedSnapshots())
+    await found.load()
     return found
 
 

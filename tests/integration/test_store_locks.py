@@ -26,7 +26,7 @@ K = OutcomeKind
 @pytest.fixture
 def ledger(ledger: Ledger) -> Ledger:
     """Both channels serve every pool."""
-    ledger.outcomes.retrying.serving = lambda pool: frozenset(ledger.channels.values())
+    ledger.fleet.served_by = lambda pool: frozenset(ledger.channels.values())
     return ledger
 
 

@@ -14,7 +14,7 @@ S, K = PartState, OutcomeKind
 @pytest.fixture
 def ledger(ledger: Ledger) -> Ledger:
     """The carrier of channel ``a`` reports long messages once."""
-    ledger.outcomes.long_reports.channels = lambda: {ledger.channels["a"]}
+    ledger.fleet.reporting_once = frozenset({ledger.channels["a"]})
     return ledger
 
 

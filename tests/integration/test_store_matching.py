@@ -76,7 +76,7 @@ async def test_two_numbers_under_one_id_have_each_its_own_result(
 @pytest.mark.parametrize("code", ["DELIVRD", "MK:0001", "NOROUTE"])
 async def test_a_report_about_another_number_is_not_applied(ledger: Ledger, code: str) -> None:
     """Also not where a failure would be tried again."""
-    ledger.outcomes.retrying.serving = lambda pool: frozenset(ledger.channels.values())
+    ledger.fleet.served_by = lambda pool: frozenset(ledger.channels.values())
     message_id = await sent(ledger, "7")
     await ledger.outcomes.report(report(ledger, "7", OTHER, code))
     assert await ledger.state(message_id) is S.SENT
@@ -229,7 +229,7 @@ async def test_an_answer_after_the_resend_leads_its_report_home(
 async def test_a_delivery_of_an_attempt_whose_message_waits_in_a_pool_is_kept_until_it_can_be_applied(
     ledger: Ledger,
 ) -> None:
-    ledger.outcomes.retrying.serving = lambda pool: frozenset(ledger.channels.values())
+    ledger.fleet.served_by = lambda pool: frozenset(ledger.channels.values())
     message_id = await ledger.accept(parts=2)
     claimed = await ledger.claim()
     await ledger.answer(K.ACCEPTED, *claimed)

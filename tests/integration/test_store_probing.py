@@ -55,7 +55,7 @@ class Trier:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.channel = channel(ledger)
-        self.probing = Probing(ledger.database, ledger.ids.next, lambda: ledger.clock)
+        self.probing = Probing(ledger.database, ledger.ids, lambda: ledger.clock)
 
     async def look(self) -> tuple[str, str]:
         """A round; the verdict after it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
 from changes import by_test
@@ -29,13 +28,13 @@ OTHER_POOL = 2
 @pytest.fixture
 def ledger(ledger: Ledger) -> Ledger:
     """Both channels serve every pool."""
-    ledger.outcomes.retrying.serving = lambda pool: frozenset(ledger.channels.values())
+    ledger.fleet.served_by = lambda pool: frozenset(ledger.channels.values())
     return ledger
 
 
 def tables(ledger: Ledger, **about: object) -> None:
     """Put tables in force."""
-    ledger.outcomes.retrying._knowledge = SimpleNamespace(**{"retry": DEFAULTS, "codes": CodeBook()} | about)
+    ledger.snapshots.change(**about)
 
 
 async def claim(ledger: Ledger, channel: str, *, pool: int = POOL, again: bool = False) -> list[Claimed]:
@@ -149,7 +148,7 @@ async def test_what_may_have_arrived_or_would_fail_again_is_final(ledger: Ledger
 
 
 async def test_without_another_channel_a_channels_fault_is_final(ledger: Ledger) -> None:
-    ledger.outcomes.retrying.serving = lambda pool: frozenset({ledger.channels["a"]})
+    ledger.fleet.served_by = lambda pool: frozenset({ledger.channels["a"]})
     message_id, (first,) = await sent(ledger)
     await ledger.outcomes.report(report(ledger, first, "NOROUTE"))
     assert await ledger.state(message_id) is S.UNDELIVERABLE
@@ -265,9 +264,8 @@ async def test_what_was_sent_twice_is_not_sent_a_third_time(ledger: Ledger) -> N
 
 
 async def test_a_ported_number_goes_to_another_carriers_pool(ledger: Ledger) -> None:
-    pools = {CUCC: OTHER_POOL, CTCC: 3}
-    ledger.outcomes.retrying.route_as = lambda message, carrier: pools[carrier]
-    ledger.outcomes.retrying.serving = lambda pool: frozenset(
+    ledger.router.others = {CUCC: OTHER_POOL, CTCC: 3}
+    ledger.fleet.served_by = lambda pool: frozenset(
         {ledger.channels["b"]} if pool == OTHER_POOL else {ledger.channels["a"]}
     )
     message_id, (first,) = await sent(ledger)
@@ -281,7 +279,7 @@ async def test_a_ported_number_goes_to_another_carriers_pool(ledger: Ledger) -> 
 async def test_a_code_that_names_the_carrier_teaches_it(ledger: Ledger) -> None:
     entry = Entry(ledger.channels["a"], Source.REPORT, "NP:1243", "CHANNEL", Fault.PORTED, CTCC)
     tables(ledger, codes=CodeBook([entry]))
-    ledger.outcomes.retrying.route_as = lambda message, carrier: {CTCC: OTHER_POOL}[carrier]
+    ledger.router.others = {CTCC: OTHER_POOL}
     _, (first,) = await sent(ledger)
     await ledger.outcomes.report(report(ledger, first, "NP:1243"))
     (learned,) = await routing_queries.overrides(ledger.database, "13800138000")

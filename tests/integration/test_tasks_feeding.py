@@ -22,8 +22,9 @@ from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns import feeder as feeding
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.feeder import Feeder
+from smsgw.platform.change import Change
 from smsgw.platform.policies import service as policies
-from smsgw.store.messages import reviews
+from smsgw.platform.review import queries as reviews
 
 
 async def test_no_more_is_fed_than_may_wait(
@@ -152,12 +153,12 @@ async def test_rows_without_a_channel_wait_and_the_others_go_on(dsn: str, tmp_pa
             d.database, view.task, 1, False, status="pending", after=0, limit=500
         )
         assert [r.number for r in found] == ["86" + n for n in numbers[1::2]]
-        await d.tasks.pause(task_id, accounts=None, actor="t")
+        await d.tasks.pause(by_test(d.database, actor="t"), task_id)
         d.away.clear()
         d.later(seconds=11)
         await d.feed()
         assert (await d.view(task_id)).progress.statuses == {"delivered": 250}
-        await d.tasks.resume(task_id, accounts=None, actor="t")
+        await d.tasks.resume(by_test(d.database, actor="t"), task_id)
         await d.feed()
         view = await d.view(task_id)
         assert (view.task.state, view.task.reason) == ("sent", "")
@@ -193,7 +194,7 @@ async def test_rows_that_wait_for_a_channel_are_cancelled_with_their_task(dsn: s
         task_id = await d.make(300)
         await d.feed()
         assert (await d.view(task_id)).progress.pending == 300
-        await d.tasks.cancel(task_id, accounts=None, actor="t")
+        await d.tasks.cancel(by_test(d.database, actor="t"), task_id)
         d.away.clear()
         d.later(seconds=11)
         await d.feed()
@@ -211,13 +212,13 @@ async def test_messages_are_made_shortly_before_their_time(dsn: str, tmp_path: P
         d.later(seconds=31)
         await d.feed()
         assert await d.states() == {PartState.SCHEDULED: 30}
-        await d.tasks.pause(task_id, accounts=None, actor="t")
+        await d.tasks.pause(by_test(d.database, actor="t"), task_id)
         assert await d.states() == {PartState.HELD: 30}
-        await d.tasks.resume(task_id, accounts=None, actor="t")
+        await d.tasks.resume(by_test(d.database, actor="t"), task_id)
         assert await d.states() == {PartState.SCHEDULED: 30}
-        await d.tasks.pause(task_id, accounts=None, actor="t")
+        await d.tasks.pause(by_test(d.database, actor="t"), task_id)
         d.later(seconds=60)
-        await d.tasks.resume(task_id, accounts=None, actor="t")
+        await d.tasks.resume(by_test(d.database, actor="t"), task_id)
         assert await d.states() == {PartState.QUEUED: 30}
 
 
@@ -272,14 +273,14 @@ async def test_a_call_that_was_prepared_before_a_pause_adds_nothing(dsn: str, tm
         real = d.feeder._acceptor.send
 
         async def pausing(request: Any) -> Any:
-            await d.tasks.pause(task_id, accounts=None, actor="t")
+            await d.tasks.pause(by_test(d.database, actor="t"), task_id)
             return await real(request)
 
         d.feeder._acceptor.send = pausing  # type: ignore[method-assign]
         await d.feed(3)
         assert await d.states() == {}
         d.feeder._acceptor.send = real  # type: ignore[method-assign]
-        await d.tasks.resume(task_id, accounts=None, actor="t")
+        await d.tasks.resume(by_test(d.database, actor="t"), task_id)
         await d.feed()
         assert await d.states() == {PartState.QUEUED: 50}
         assert (await d.view(task_id)).progress.statuses == {"queued": 50}
@@ -314,11 +315,11 @@ async def test_a_hold_of_days_ends_as_cancelled_and_the_rest_is_sent(
     async with desk(dsn, tmp_path) as d:
         task_id = await d.make(500)
         await d.feed()
-        await d.tasks.pause(task_id, accounts=None, actor="t")
+        await d.tasks.pause(by_test(d.database, actor="t"), task_id)
         d.later(days=5, hours=1)
         await d.tasks.end_long_holds(task_id)
         assert await d.states() == {PartState.CANCELLED: 400}
-        await d.tasks.resume(task_id, accounts=None, actor="t")
+        await d.tasks.resume(by_test(d.database, actor="t"), task_id)
         await d.feed()
         assert (await d.view(task_id)).progress.statuses == {"cancelled": 400, "queued": 100}
 
@@ -330,27 +331,27 @@ async def test_a_reviewer_decides_and_not_about_own_tasks(dsn: str, tmp_path: Pa
         await d.feed()
         assert await d.states() == {}
         withdrawn = await d.make(5, review=True)
-        await d.tasks.cancel(withdrawn, accounts=None, actor="key")
-        waiting = await reviews.list_(d.database, accounts=[d.account_id])
-        assert [(r["batch_id"], r["task"], r["numbers"]) for r in waiting if r["task"]] == [
+        await d.tasks.cancel(by_test(d.database, actor="key"), withdrawn)
+        waiting = await reviews.page(d.database, accounts=[d.account_id])
+        assert [(r.batch_id, r.task, r.numbers) for r in waiting if r.task] == [
             (other, True, 5),
             (task_id, True, 5),
         ]
         assert len(await reviews.sample(d.database, waiting[0])) == 5
         with pytest.raises(Refused):
-            await d.reviewing.decide(task_id, passes=True, actor=Actor.system("key"))
+            await d.reviewing.decide(Change(d.database, Actor.system("key")), task_id, passes=True)
         boss = Actor(ActorKind.PERSON, "boss", 1, ALL, EVERYTHING)
         elsewhere = Actor(ActorKind.PERSON, "boss", 1, ALL, Scope((d.account_id + 1,)))
         with pytest.raises(Refused):
-            await d.reviewing.decide(task_id, passes=True, actor=elsewhere)
-        assert await d.reviewing.decide(task_id, passes=True, actor=boss) == 5
+            await d.reviewing.decide(Change(d.database, elsewhere), task_id, passes=True)
+        assert await d.reviewing.decide(Change(d.database, boss), task_id, passes=True) == 5
         with pytest.raises(Refused):
-            await d.reviewing.decide(task_id, passes=True, actor=boss)
-        await d.reviewing.decide(other, passes=False, actor=boss, reason="内容不妥")
+            await d.reviewing.decide(Change(d.database, boss), task_id, passes=True)
+        await d.reviewing.decide(Change(d.database, boss), other, passes=False, reason="内容不妥")
         await d.feed()
-        assert not await reviews.list_(d.database, accounts=None)
-        decided = await reviews.list_(d.database, state="", accounts=None)
-        assert [(r["state"], r["decided_by"]) for r in decided] == [
+        assert not await reviews.page(d.database, accounts=None)
+        decided = await reviews.page(d.database, state="", accounts=None)
+        assert [(r.state, r.decided_by) for r in decided] == [
             ("expired", ""), ("rejected", "boss"), ("passed", "boss"),
         ]  # fmt: skip
         assert await d.states() == {PartState.QUEUED: 5}
@@ -369,16 +370,16 @@ async def test_what_policies_want_reviewed_is_reviewed_once_for_a_whole_task(
         await d.snapshots.follow()
         seen = await d.make(250)
         await d.feed()
-        waiting = await reviews.list_(d.database, accounts=None)
-        assert [(r["batch_id"], r["reasons"]) for r in waiting if r["task"]] == [
+        waiting = await reviews.page(d.database, accounts=None)
+        assert [(r.batch_id, r.reasons) for r in waiting if r.task] == [
             (seen, ["该账号或类型的短信须审核", "号码数 250 超过 100"]), (large, ["号码数 101 超过 100"]),
         ]  # fmt: skip
-        await d.reviewing.decide(seen, passes=True, actor=Actor.system("boss"))
+        await d.reviewing.decide(Change(d.database, Actor.system("boss")), seen, passes=True)
         await d.feed()
         assert (await d.view(seen)).progress.statuses == {"queued": 250}
         # One that began before the policy came is seen call by call.
         assert (await d.view(small)).progress.statuses == {"held": 100}
-        assert [r["task"] for r in await reviews.list_(d.database, accounts=None)] == [False, True]
+        assert [r.task for r in await reviews.page(d.database, accounts=None)] == [False, True]
 
 
 async def test_only_one_node_feeds(dsn: str, tmp_path: Path) -> None:
@@ -388,7 +389,7 @@ async def test_only_one_node_feeds(dsn: str, tmp_path: Path) -> None:
             d.tasks,
             d.feeder._acceptor,
             ids=d.ids,
-            account=lambda id_: d.snapshots.current.account(id_),
+            snapshots=d.snapshots,
             now=d.now,
         )
         first, second = Supervisor(d.database, 1), Supervisor(d.database, 2)
@@ -407,17 +408,14 @@ async def test_only_one_node_feeds(dsn: str, tmp_path: Path) -> None:
 async def test_changes_until_it_begins(dsn: str, tmp_path: Path) -> None:
     async with desk(dsn, tmp_path) as d:
         task_id = await d.make(5, send_at=d.now() + timedelta(hours=5))
-        await d.tasks.change(
-            task_id,
-            accounts=(d.account_id,),
-            actor="t",
-            changes={"name": "新名称", "rate": 10, "send_at": None},
-        )
+        own = Actor(ActorKind.PERSON, "t", 1, ALL, Scope((d.account_id,)))
+        await d.tasks.edit(Change(d.database, own), task_id, {"name": "新名称", "rate": 10, "send_at": None})
         await d.feed()
         assert await d.states() == {PartState.QUEUED: 5}
         with pytest.raises(SmsgwError) as caught:
-            await d.tasks.change(task_id, accounts=None, actor="t", changes={"send_at": d.now()})
+            await d.tasks.edit(by_test(d.database, actor="t"), task_id, {"send_at": d.now()})
         assert caught.value.code == "STATE_CONFLICT"
+        elsewhere = Actor(ActorKind.PERSON, "t", 1, ALL, Scope((d.account_id + 1,)))
         with pytest.raises(SmsgwError) as caught:
-            await d.tasks.pause(task_id, accounts=(d.account_id + 1,), actor="t")
+            await d.tasks.pause(Change(d.database, elsewhere), task_id)
         assert caught.value.code == "NOT_FOUND"

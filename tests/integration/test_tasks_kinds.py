@@ -20,6 +20,7 @@ from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.change import Change
 from smsgw.platform.content import service as registry
 from smsgw.platform.content.model import TEMPLATE
+from smsgw.platform.jobs.runner import JobRunner
 
 CSV = """手机号,订单,备注
 13800000001,A1,x
@@ -42,7 +43,9 @@ async def texts(d: Desk, column: str = "content") -> list[str]:
 
 
 async def imported(d: Desk) -> None:
-    await Importer(d.database, d.tasks, node=1, keep_days=1)._look()
+    runner = JobRunner(d.database, 1, [Importer(d.database, d.tasks, keep_days=1).kind()])
+    while await runner.claim():
+        await runner.settled()
 
 
 async def test_a_template_is_filled_from_columns_and_values_of_the_task(dsn: str, tmp_path: Path) -> None:
@@ -145,14 +148,15 @@ async def test_an_audience_is_written_to_with_its_contacts_fields(dsn: str, tmp_
 
 
 async def test_reports_of_a_task_go_to_its_own_address(dsn: str, tmp_path: Path) -> None:
-    asked = []
+    asked: list[str] = []
 
-    def check(account: object, url: str) -> None:
-        asked.append(url)
-        if "bad" in url:
-            raise SmsgwError("CALLBACK_NOT_ALLOWED")
+    class Some:
+        def check_callback(self, account: object, url: str) -> None:
+            asked.append(url)
+            if "bad" in url:
+                raise SmsgwError("CALLBACK_NOT_ALLOWED")
 
-    async with desk(dsn, tmp_path, check_callback=check) as d:
+    async with desk(dsn, tmp_path, destinations=Some()) as d:
         with pytest.raises(SmsgwError):
             await d.make(callback_url="https://bad.example/r")
         task_id = await d.make(3, callback_url="https://good.example/r")

@@ -260,7 +260,7 @@ async def test_an_opt_out_from_everybody_has_no_hour_either(api: Api) -> None:
             entry = blocklist.opt_out(number, account, "", "TD", at)
             assert entry is not None
             await blocklist.put(connection, [entry], replace=False)
-    await api.lists.follow(api.ctx.db)
+    await api.lists.follow()
     sale = {"content": "大促,拒收请回复R", "type": "marketing"}
     foreign = await send(api, bank, **sale)
     own = await send(api, api.key, OTHER, **sale)

@@ -18,7 +18,6 @@ from smsgw.protocols.fields import (
     Numbers,
     Octets,
     Raw,
-    Records,
     SequenceTriple,
     Tlv,
     Tlvs,
@@ -26,6 +25,7 @@ from smsgw.protocols.fields import (
 )
 from smsgw.protocols.layout import Layout
 from smsgw.protocols.pdu import Pdu, Unknown
+from smsgw.protocols.record_lists import Records
 from smsgw.protocols.render import from_fields, to_fields
 
 U32 = st.integers(0, 0xFFFFFFFF)

@@ -19,16 +19,18 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+from snapshots import FixedSnapshots
+from standins import services
 from virtual import EPOCH, Process, VirtualLoop, dice_of, simulated
 from wires import Network, Transport, Wire
 
 from smsgw.channels import claims
 from smsgw.channels.channel import Channel
 from smsgw.channels.pool_shares import PoolShares
-from smsgw.channels.services import Services
 from smsgw.core.errors import SmsgwError
+from smsgw.core.ids import AHEAD, first_id
 from smsgw.core.model import ChannelSpec, Claimed, Inbound, Lane, Outcome, OutcomeKind, Report, UnknownPolicy
-from smsgw.pipeline.routing import Membership
+from smsgw.pipeline.fleet import Membership
 from smsgw.simulator.carrier import Carrier
 from smsgw.simulator.config import CarrierConfig
 from smsgw.store.engine.journal import Journal, Key
@@ -220,8 +222,7 @@ class Stage:
         self.queues = Queues(loop)
         self.verdicts = Verdicts(loop, self.journal)
         self.lease = Lease("channel/1", 1, 7, float("inf"))
-        self.halted: frozenset[int] = frozenset()
-        self.reserve = 0
+        self.snapshots = FixedSnapshots()
         self._ids = itertools.count(1)
         self.channel: Channel
 
@@ -239,11 +240,9 @@ class Stage:
 
         self.journal.write = recorded  # type: ignore[method-assign]
         outcomes: Any = self.verdicts
-        services = Services(
-            "model", 1, self.journal, outcomes, PoolShares(self.loop.time), lambda: next(self._ids),
-            halted=lambda: self.halted, emergency_reserve=lambda: self.reserve,
-        )  # fmt: skip
-        self.channel = Channel(self.spec, self.lease, {POOL: Membership()}, services)
+        ids: Any = SimpleNamespace(next=lambda: next(self._ids), newest=lambda now: first_id(now + AHEAD))
+        given = services("model", 1, self.journal, outcomes, PoolShares(self.loop.time), ids, self.snapshots)
+        self.channel = Channel(self.spec, self.lease, {POOL: Membership()}, given)
         await self.loop.create_task(self.carrier.start(), context=self.carrier_is)
         voice = self.carrier.voice
         read = voice.read

@@ -11,8 +11,10 @@ import asyncpg
 from stage import POOL, Stage, staged
 from virtual import EPOCH
 
-from smsgw.core.model import Lane, OutcomeKind
-from smsgw.pipeline.routing import Membership
+from smsgw.core.model import Account, Lane, OutcomeKind
+from smsgw.core.settings import Settings
+from smsgw.pipeline.fleet import Membership
+from smsgw.pipeline.snapshot import Accounts
 from smsgw.simulator import Rule
 
 K = OutcomeKind
@@ -217,7 +219,7 @@ async def test_claims_ask_for_urgent_lanes_first_and_now_and_then_last(stage: St
 
 @staged(window=10)
 async def test_after_an_emergency_a_part_of_the_window_is_kept_for_the_next(stage: Stage) -> None:
-    stage.reserve = 30
+    stage.snapshots.change(settings=Settings(emergency_reserve=30))
     stage.carrier.change(silent=True)
     stage.queue(1, Lane.EMERGENCY)
     await stage.until(lambda: stage.arrived)
@@ -261,7 +263,7 @@ async def test_what_is_in_hand_of_an_account_that_is_stopped_goes_back(stage: St
     await stage.until(lambda: len(stage.arrived) == 2)
     held, others = stage.queue(1, account=5), stage.queue(1, account=6)
     await asyncio.sleep(0.2)
-    stage.halted = frozenset({5})
+    stage.snapshots.change(tree=Accounts([Account(5, "stopped", "stopped", halted=True)]))
     stage.channel.set_aside()
     assert stage.verdicts.of(K.UNSENT) == held
     stage.queue(3, account=5)

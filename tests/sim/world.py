@@ -18,18 +18,24 @@ from checks import Checks, Watcher
 from driver import Server
 from modeldb import PART, Model, Transaction
 from snapshots import FixedSnapshots, snapshot_of
+from standins import Alone, NoComplaints, NoNumbers
 from virtual import EPOCH, Process, VirtualLoop, dice_of
 from wires import Network, Wire
 
 from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pool_shares import PoolShares
 from smsgw.channels.services import Services
+from smsgw.channels.wire.listener import Listeners
 from smsgw.core.errors import SmsgwError
+from smsgw.core.guessing import Guesses
 from smsgw.core.ids import IdSource, first_id
 from smsgw.core.model import ChannelSpec
+from smsgw.core.numbers import Segments
 from smsgw.core.report_ids import Spelling
 from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
+from smsgw.pipeline.routing import Router
 from smsgw.pipeline.upkeep.maintenance import REMATCH_WITHIN
 from smsgw.pipeline.upkeep.periodic import Periodic, Supervisor
 from smsgw.protocols.session import Session
@@ -74,6 +80,13 @@ class Setting:
     """By how much the clocks of the nodes' machines are ahead."""
 
 
+class NoTestChannel:
+    """There are no test keys."""
+
+    async def channel(self) -> ChannelSpec:
+        raise NotImplementedError
+
+
 class Node:
     """A machine with a data directory, on which the program is started again when it has died."""
 
@@ -88,7 +101,6 @@ class Node:
         self.outcomes: Outcomes | None = None
         self.starts = 0
         self.restart_after = 1.0
-        self.live = 1
         self._stop: asyncio.Event
         self.stopped: asyncio.Future[None]
 
@@ -131,29 +143,24 @@ class Node:
         number = await nodes.take(database, Identity(self.folder, self.name, self.number), wanted=self.number)
         ids = IdSource(number.number, clock.ms, after=number.after)
         snapshots = configured(world.setting.channels)
+        fleet = Fleet(snapshots, NoComplaints())
         outcomes = Outcomes(
-            "model", node=self.number, ids=ids, journal=journal, snapshots=snapshots, bell=EventHub(),
-            durability=DurabilityConfig(),
+            "model", node=self.number, ids=ids, journal=journal, snapshots=snapshots, router=Router(Segments(), fleet),
+            numbers=NoNumbers(), bell=EventHub(), durability=DurabilityConfig(),
         )  # fmt: skip
         await outcomes.start()
         tables = PoolShares(world.loop.time)
+        cluster = Alone(self.number)
         services = Services(
-            "model",
-            self.number,
-            journal,
-            outcomes,
-            tables,
-            ids.next,
-            nodes=lambda: self.live,
-            newest=ids.newest,
+            "model", cluster, ids, snapshots, journal, outcomes, fleet, tables, Listeners(Guesses())
         )
-        manager = ChannelManager(database, snapshots, services, replay)
+        manager = ChannelManager(database, services, replay, NoTestChannel())
 
         async def beat() -> None:
             heard = await nodes.beat(database, number, ids.last)
             clock.hear(heard.word)
             ids.seen(heard.newest)
-            self.live = heard.live
+            cluster.live = heard.live
 
         async def release() -> None:
             oldest = first_id(clock.now() - MAX_AGE)
@@ -162,7 +169,6 @@ class Node:
         async def rematch() -> None:
             await outcomes.rematch(since=clock.now() - REMATCH_WITHIN)
 
-        self.live = 1
         await manager.start()
         jobs = Supervisor(database, number.number).run(
             (
@@ -172,7 +178,7 @@ class Node:
                 Periodic("rematch", 10.0, rematch),
             )
         )
-        self.manager, self.outcomes = manager, outcomes
+        self.manager, self.outcomes, self.fleet = manager, outcomes, fleet
         await self._stop.wait()
         await jobs.stop()
         await manager.stop()
@@ -189,7 +195,7 @@ class Node:
     def announce(self) -> None:
         """Tell it that messages are queued, as its accept writer would."""
         if self.manager is not None and not self.process.dead and not self.process.frozen:
-            self.process.context().run(self.manager.announce, {(POOL, LANE)})
+            self.process.context().run(self.fleet.announce, {(POOL, LANE)})
 
 
 class World:

@@ -7,7 +7,7 @@ import configparser
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -105,6 +105,54 @@ def test_core_and_protocols_have_no_clock() -> None:
     assert not found, found
 
 
+WIRED = [PACKAGE / name for name in ("pipeline", "platform", "channels", "partners")]
+MOST_PARAMETERS = 10
+
+
+def constructors() -> Iterator[tuple[str, ast.arguments]]:
+    for path, tree in modules(*WIRED):
+        for found in ast.walk(tree):
+            if isinstance(found, ast.FunctionDef) and found.name == "__init__":
+                yield f"{path.relative_to(ROOT)}:{found.lineno}", found.args
+
+
+def test_constructors_take_few_parameters() -> None:
+    found = {
+        where: n
+        for where, args in constructors()
+        if (n := len(args.posonlyargs) + len(args.args) + len(args.kwonlyargs) - 1) > MOST_PARAMETERS
+    }
+    assert not found, found
+
+
+def test_no_constructor_has_a_default_that_switches_something_off() -> None:
+    """A lambda as a default is a check that nobody misses."""
+    found = [
+        where
+        for where, args in constructors()
+        if any(isinstance(default, ast.Lambda) for default in (*args.defaults, *args.kw_defaults))
+    ]
+    assert not found, found
+
+
+def test_a_node_is_not_patched_after_it_was_built() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{target.lineno} {ast.unparse(target)}"
+        for path, tree in modules(PACKAGE / "node")
+        for node in ast.walk(tree)
+        for target in _targets(node)
+        if isinstance(target, ast.Attribute)
+        and not (isinstance(target.value, ast.Name) and target.value.id == "self")
+    ]
+    assert not found, found
+
+
+def _targets(node: ast.AST) -> list[ast.expr]:
+    if isinstance(node, ast.Assign):
+        return node.targets
+    return [node.target] if isinstance(node, ast.AugAssign | ast.AnnAssign) else []
+
+
 OWN_TIME = ("simulator", "bench", "api/manual", "clock.py", "store/engine/embedded.py")
 """Other programs than the daemon; the clock itself; what compares with the times of files."""
 
@@ -161,3 +209,41 @@ def test_states_stand_in_statements_by_their_names() -> None:
         if literal.search(line)
     ]
     assert not found, found
+
+
+def test_no_module_needs_itself() -> None:
+    """Imports between modules make no circle, those for types alone included: each can be read on its own."""
+    trees = {path.relative_to(ROOT): tree for path, tree in modules(PACKAGE)}
+    names = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): tree for path, tree in trees.items()}
+    imports = {name: imported(tree, names.keys()) - {name} for name, tree in names.items()}
+    assert not circles(imports)
+
+
+def imported(tree: ast.Module, names: Collection[str]) -> set[str]:
+    """Which of the modules a module imports, wherever in it."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= inner & names or {node.module}
+    return found & set(names)
+
+
+def circles(imports: Mapping[str, Collection[str]]) -> list[list[str]]:
+    """The modules that import each other, by whatever detour: what is left when those are taken away, again and again,
+    that import nothing that is left, or that nothing that is left imports."""
+    left = {name: set(found) for name, found in imports.items()}
+    while True:
+        wanted = set().union(*left.values()) if left else set()
+        kept = {name: found & left.keys() for name, found in left.items() if found & left.keys() and name in wanted}
+        if kept == left:
+            return sorted(sorted({name, *found}) for name, found in left.items())
+        left = kept
+
+
+def test_circles_are_found_whatever_their_length() -> None:
+    line = {"a": {"b"}, "b": {"c"}, "c": set[str]()}
+    assert circles(line) == []
+    assert circles(line | {"c": {"a"}, "d": {"a"}}) == [["a", "b"], ["a", "c"], ["b", "c"]]

@@ -32,11 +32,9 @@ from smsgw.core.numbers import normalize
 from smsgw.core.permissions import Permission
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest, SendResult
 from smsgw.platform.accounts.queries import balance
-from smsgw.platform.messages import queries
+from smsgw.platform.messages import queries, service
 from smsgw.platform.messages.model import MessageView
 from smsgw.runtime import clock
-from smsgw.store.messages.request_keys import answer_of
-from smsgw.store.records import audit
 
 FIELD_OF_CODE = {"CONTENT": "content", "SIGN": "sign", "TO": "to", "NUMBER": "to"}
 """Start of an error code → the field to show it at; everything else belongs to the account."""
@@ -191,8 +189,9 @@ async def submit(call: Call) -> web.StreamResponse:
     if not result.accepted:  # nothing was kept under the form's key, so there is no result to show later
         return _form(call, _with_refusal(form, result))
     if not result.replayed:
-        after = {"batch": str(result.batch_id), "accepted": result.accepted, "rejected": result.rejected}
-        await audit.record(call.db, call.actor, "send", f"account:{account.name}", after=after)
+        await service.sent(
+            call.change(), account.name, batch_id=result.batch_id, accepted=result.accepted, rejected=result.rejected
+        )
     return call.redirect("/send/result", account=str(account.id), key=form.key)
 
 
@@ -295,7 +294,7 @@ def _form(call: Call, form: SendForm) -> web.Response:
 async def _result(call: Call) -> dict[str, Any]:
     """The stored answer of the sending, each number with its message as it is now."""
     account = _allowed_account(call, call.request.query.get("account", ""))
-    answer = account and await answer_of(call.db, account.id, call.request.query.get("key", ""))
+    answer = account and await queries.answer_of(call.db, account.id, call.request.query.get("key", ""))
     if not account or not answer:
         raise web.HTTPNotFound
     first = msgspec.json.decode(answer, type=SendResult)

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Protocol
 
 import msgspec
 
-from smsgw.core import optout, text
+from smsgw.core import text
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary, message_of
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Account, Lane, MessageType
-from smsgw.core.policy import NO_POLICY, PolicySet
 from smsgw.core.rates import Meter
-from smsgw.core.states import PartState
 from smsgw.pipeline.accept.admission import PATIENCE, SHARE, Turns
-from smsgw.pipeline.accept.checks import Checker, Failed, Owns, Passed, Tried
-from smsgw.pipeline.accept.checks import Refusal as Asked
+from smsgw.pipeline.accept.checks import Checker, Failed, Passed, Tried
 from smsgw.pipeline.accept.disk import DiskGuard
 from smsgw.pipeline.accept.entering import Entering, Writer
 from smsgw.pipeline.accept.number_lists import Reason
 from smsgw.pipeline.accept.repeats import Repeats, recalled
 from smsgw.pipeline.accept.requests import ItemResult, SendItem, SendRequest, SendResult
 from smsgw.pipeline.accept.rows import Builder, Prepared, abroad_of, lane_of, price_of, watch_of
-from smsgw.pipeline.accept.spooling import REPLAY_PATIENCE, Known, Spooling, weight_of
+from smsgw.pipeline.accept.spooling import REPLAY_PATIENCE, Known, OutageSpool, Spooling, weight_of
+from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.heartbeat import Cluster
 from smsgw.pipeline.outcomes.writer import MAX_AGE
-from smsgw.pipeline.routing import CARRIER_ZH, Router
+from smsgw.pipeline.routing import CARRIER_ZH
+from smsgw.pipeline.snapshot import Snapshot, Snapshots
 from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.group_commit import Batcher
-from smsgw.store.engine.spool import Spool
-from smsgw.store.messages import abroad, credit, frequency, replaying
-from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, Stored
+from smsgw.store.messages import abroad, credit, frequency, replaying, request_keys
+from smsgw.store.messages.calls import NewCall, Stored
 
 __all__ = ["Acceptor", "DiskGuard", "ItemResult", "SendItem", "SendRequest", "SendResult"]
 
@@ -53,11 +53,6 @@ MAX_SCHEDULE = timedelta(days=6)
 """Partitions are made a week ahead; what is later belongs into a task."""
 
 
-def _queues_of(call: NewCall) -> set[tuple[int, int]]:
-    """Where the messages of a call wait to be sent."""
-    return {(part[_POOL], part[_LANE]) for part in call.parts if part[_STATE] == PartState.QUEUED}  # type: ignore[misc]
-
-
 def _told(tried: Sequence[Tried]) -> list[dict[str, object]]:
     """The checks for people."""
     return [
@@ -71,13 +66,17 @@ def _told(tried: Sequence[Tried]) -> list[dict[str, object]]:
     ]
 
 
-_POOL, _LANE, _STATE = (PART_COLUMNS.index(c) for c in ("pool_id", "lane", "state"))
-_NUMBER, _TYPE, _SIGN = (MESSAGE_COLUMNS.index(c) for c in ("number", "type", "sign"))
-
 _OF_THE_CALL = frozenset({"BALANCE_INSUFFICIENT", "QUOTA_DAY_EXCEEDED", "QUOTA_MONTH_EXCEEDED"})
 """What refuses all of a call, not a number of it."""
 
 _decode = msgspec.json.Decoder(SendResult).decode
+
+
+class Callbacks(Protocol):
+    """Where messages may have their reports pushed to."""
+
+    def check_callback(self, account: Account, url: str) -> None:
+        """Whether a message of the account may name this address. ``PARAM_INVALID``."""
 
 
 class Acceptor:
@@ -85,65 +84,45 @@ class Acceptor:
 
     def __init__(
         self,
-        dsn: str,
-        *,
-        node: int,
+        database: Database,
         ids: IdSource,
-        router: Router,
+        snapshots: Snapshots,
+        checker: Checker,
         disk: DiskGuard,
-        on_queued: Callable[[set[tuple[int, int]]], None],
-        check_callback: Callable[[Account, str], None] = lambda *_: None,
-        refusal: Asked = lambda *_: None,
-        empty: Callable[[str], bool] = lambda _: False,
-        policies: Callable[[], PolicySet] = lambda: NO_POLICY,
-        optout_words: Callable[[], tuple[str, ...]] = lambda: optout.DEFAULT_WORDS,
-        on_refused: Callable[[set[int]], None] = lambda _: None,
-        database: Database | None = None,
-        patience: Callable[[], timedelta] = lambda: timedelta(hours=24),
-        extension: Callable[[Account, str], str] = lambda account, _: account.extend_code,
-        owns: Owns = lambda *_: True,
-        nodes: Callable[[], int] = lambda: 1,
-        spool: Spool | None = None,
-        spool_seconds: float = 600.0,
-        available: Callable[[], Mapping[int, int]] = dict,
-        away: Callable[[], bool] = lambda: False,
-        freshen: Callable[[], Awaitable[None]] | None = None,
-        recall: Callable[[int, str, str], Awaitable[tuple[bytes, bytes] | None]] | None = None,
+        hub: EventHub,
+        destinations: Callbacks,
+        cluster: Cluster,
+        outage: OutageSpool | None,
+        *,
         now: Callable[[], datetime] = clock.now,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``refusal``, ``empty``, ``policies``: what checks ask, in memory; ``freshen`` reads ``refusal``'s lists
-        anew, for calls that were judged before an outage. ``away``: the database did not answer when last asked."""
-        self._builder = Builder(ids, extension, patience)
-        self._refusal = refusal
+        """``outage`` None: while the database is away calls are refused."""
+        self._builder = Builder(ids)
         self._database = database
-        self._router = router
+        self._snapshots = snapshots
+        self._router = checker.router
         self._disk = disk
-        self._checker = Checker(
-            router, refusal=refusal, empty=empty, policies=policies, optout_words=optout_words, owns=owns
-        )
-        self._on_refused = on_refused
-        self._check_callback = check_callback
-        self._on_queued = on_queued
-        self._nodes = nodes
-        self._recall = recall
+        self._checker = checker
+        self._hub = hub
+        self._destinations = destinations
+        self._fleet = checker.router.fleet
+        self._cluster = cluster
         self._repeats: Repeats[SendResult] = Repeats(lambda r: msgspec.structs.replace(r, replayed=True))
         self._now = now
-        self._monotonic = monotonic
+        self._monotonic = time.monotonic
         self._meters: dict[int, Meter] = {}
         """By account; only accounts that exist have one."""
-        self._away = away
-        self._turns = Turns(MAX_QUEUED_PARTS, monotonic=monotonic)
-        known = Known(available)
+        self._turns = Turns(MAX_QUEUED_PARTS, monotonic=self._monotonic)
+        known = Known(snapshots)
         commit: Callable[[Connection, list[NewCall], bool], object] = partial(
-            replaying.commit, node=node, ids=ids.next, seen=known.note, revise=self._builder.revise,
+            replaying.commit, node=cluster.node, ids=ids.next, seen=known.note, revise=self._builder.revise,
             reserved=lambda account_id: self._spooling.reserved(account_id) if self._spooling else 0,
         )  # fmt: skip
 
         def writer() -> Writer:
             return Batcher(
                 "accept",
-                dsn,
+                database.dsn,
                 commit,  # type: ignore[arg-type]
                 weigh=weight_of,
                 max_batch=2000,
@@ -154,11 +133,10 @@ class Acceptor:
 
         self._writer = Entering(writer, weight_of)
         self._spooling: Spooling | None = None
-        if spool is not None:
+        if outage is not None:
             self._spooling = Spooling(
-                spool, self._writer, seconds=spool_seconds, available=known, nodes=nodes, on_queued=on_queued,
-                queues_of=_queues_of, on_refused=on_refused, judged=self._judged, freshen=freshen,
-            )  # fmt: skip
+                outage, self._writer, known, cluster, self._fleet, hub, checker.lists, self._builder
+            )
         self.called = float("-inf")
         """When a call last came of whose answer somebody waits: of all but tasks. Monotonic."""
         self.open = True
@@ -179,9 +157,13 @@ class Acceptor:
         if self._spooling is not None:
             await self._spooling.caught_up()
 
+    def refuse(self) -> None:
+        """Take no more calls."""
+        self.open = False
+
     async def stop(self) -> None:
         """Refuse new calls and commit those that wait."""
-        self.open = False
+        self.refuse()
         if self._spooling is not None:
             await self._spooling.stop()
         await self._writer.stop()
@@ -230,9 +212,7 @@ class Acceptor:
 
     async def _again(self, request: SendRequest, refusal: SmsgwError) -> SendResult:
         """The answer of an accepted call that this one, which would be refused now, repeats; raises the refusal."""
-        if self._recall is None:
-            raise refusal
-        known = partial(self._recall, request.account.id)
+        known = partial(request_keys.recall, self._database, request.account.id)
         single = request.items[0].client_ref or request.batch_client_ref if len(request.items) == 1 else ""
         answer = await recalled(request, single, known, refusal)
         return msgspec.structs.replace(_decode(answer), replayed=True)
@@ -245,19 +225,19 @@ class Acceptor:
             await self._turns.wait(request.account.id, messages, urgent=urgent, begun=done > 0)
 
     async def _prepare(self, request: SendRequest) -> Prepared:
-        now = self._now()
+        now, snapshot = self._now(), self._snapshots.current
         due, expires = self._times(request, now)
-        passed, failed = await self._check(request, now, due or now)
-        if self._spooling is None or not (self._spooling.unsettled or self._away()):
+        passed, failed = await self._check(request, snapshot, now, due or now)
+        if self._spooling is None or not (self._spooling.unsettled or self._cluster.away):
             # Without the database channels let go of their carriers; what is spooled waits for them.
             passed, failed = self._routed(request, passed, failed)
-        return self._builder.build(request, passed, failed, now, due, expires)
+        return self._builder.build(request, snapshot, passed, failed, now, due, expires)
 
     async def _check(
-        self, request: SendRequest, now: datetime, at: datetime, *, explain: bool = False
+        self, request: SendRequest, snapshot: Snapshot, now: datetime, at: datetime, *, explain: bool = False
     ) -> tuple[list[Passed], list[Failed]]:
         """What the checks say, a turn's share of recipients at a time, or fewer when their texts take long."""
-        steps = self._checker.steps(request, now, at, explain=explain)
+        steps = self._checker.steps(request, snapshot, now, at, explain=explain)
         until = self._monotonic() + PATIENCE
         for done in itertools.count(1):
             try:
@@ -281,10 +261,10 @@ class Acceptor:
             return msgspec.structs.replace(first, replayed=True)
         revised = stored.revised if isinstance(stored, Stored) else None
         if call.refused or revised:
-            self._on_refused({request.account.id})
+            self._hub.ring({request.account.id}, "report")
         outcome = _decode(revised) if revised else prepared.outcome
         if prepared.queues and outcome.accepted:
-            self._on_queued(prepared.queues)
+            self._fleet.announce(prepared.queues)
         return outcome
 
     async def _commit(self, call: NewCall) -> Stored | SmsgwError:
@@ -306,17 +286,6 @@ class Acceptor:
             spooling.remember(call)
         return stored
 
-    def _judged(self, call: NewCall) -> NewCall:
-        """A spooled call without the messages that the lists keep from their numbers by now."""
-        reasons: dict[int, Reason] = {}
-        for index, row in enumerate(call.messages):
-            said = self._refusal(
-                str(row[_NUMBER]), call.account_id, MessageType(str(row[_TYPE])), str(row[_SIGN])
-            )
-            if said is not None:
-                reasons[index] = said
-        return self._builder.revise(call, reasons) if reasons else call
-
     @property
     def spooling(self) -> Spooling | None:
         """What is done while the database is away; None: calls are refused."""
@@ -327,15 +296,15 @@ class Acceptor:
         self._admit(request)
         now = self._now()
         due, _ = self._times(request, now)
-        return self._checker.check(request, now, due or now)
+        return self._checker.check(request, self._snapshots.current, now, due or now)
 
     async def explain(self, request: SendRequest) -> list[dict[str, object]]:
         """What would become of each recipient: the same checks as ``send``, all of them, and nothing is stored."""
         self._admit(request)
         await self._turn(request, 0)
-        now = self._now()
+        now, snapshot = self._now(), self._snapshots.current
         due, _ = self._times(request, now)
-        passed, failed = await self._check(request, now, due or now, explain=True)
+        passed, failed = await self._check(request, snapshot, now, due or now, explain=True)
         without = set(self._router.unavailable({p.subject.route.pool for p in passed}))
         lines: dict[int, dict[str, object]] = {
             f.position: {
@@ -352,7 +321,7 @@ class Acceptor:
             if done % SHARE == 0:
                 await self._turn(request, done - 1)
             tried = (*one.tried, *asked.get(one.position, ()))
-            line = self._explain_one(request, one, tried, blocked=one.subject.route.pool in without)
+            line = self._explain_one(request, snapshot, one, tried, blocked=one.subject.route.pool in without)
             lines[one.position] = line
         return [lines[position] for position in sorted(lines)]
 
@@ -360,8 +329,6 @@ class Acceptor:
         self, request: SendRequest, passed: Sequence[Passed], at: datetime
     ) -> dict[int, tuple[Tried, ...]]:
         """What the ledger would say now of frequency and balance, by position."""
-        if self._database is None:
-            return {}
         watches = [watch_of(request, n, one.subject, at) for n, one in enumerate(passed)]
         wanted = [w for w in watches if w is not None]
         too_many = await frequency.peek(self._database, wanted) if wanted else {}
@@ -393,12 +360,12 @@ class Acceptor:
         }
 
     def _explain_one(
-        self, request: SendRequest, one: Passed, tried: Sequence[Tried], *, blocked: bool
+        self, request: SendRequest, snapshot: Snapshot, one: Passed, tried: Sequence[Tried], *, blocked: bool
     ) -> dict[str, object]:
         subject, draft = one.subject, one.subject.draft
         home, content = subject.home, draft.content
         version, considered = self._router.explain(
-            request.account.name, request.type, subject.number, home, draft.sign, content, self._now()
+            snapshot, request.account.name, request.type, subject.number, home, draft.sign, content, self._now()
         )
         said = next((t.reason for t in tried if t.reason is not None), None)
         verdict = "accepted" if said is None else "rejected"
@@ -447,7 +414,7 @@ class Acceptor:
         if len(request.items) > MAX_RECIPIENTS:
             raise Invalid("TO_TOO_MANY")
         if request.callback_url:
-            self._check_callback(request.account, request.callback_url)
+            self._destinations.check_callback(request.account, request.callback_url)
         self._disk.check()
 
     def _in_force(self, account: Account) -> None:
@@ -468,7 +435,7 @@ class Acceptor:
         meter = self._meters.get(account.id)
         if meter is None:
             meter = self._meters[account.id] = Meter()
-        rate = account.rate / max(1, self._nodes())
+        rate = account.rate / max(1, self._cluster.live)
         wait = meter.take(rate, now, len(request.items))
         if wait:
             raise Temporary(

@@ -11,20 +11,22 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from typing import Protocol
 
 from smsgw.core import numbers, optout, policy, text
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Action, named, replaced
-from smsgw.core.model import Account, MessageType
+from smsgw.core.model import MessageType
 from smsgw.core.numbers import InvalidNumber
-from smsgw.core.policy import NO_POLICY, TYPE_ZH, Limits, Listed, Mode, PolicySet, Reviewed, SignPolicy
+from smsgw.core.policy import TYPE_ZH, Limits, Listed, Mode, PolicySet, Reviewed, SignPolicy
 from smsgw.core.templates import CARRIERS, Misfit, Registration, Review, Sign, Template
 from smsgw.core.text import Coding, Unencodable
 from smsgw.core.url_filings import Link, found_in
 from smsgw.pipeline.accept.number_lists import Reason
 from smsgw.pipeline.accept.requests import SendItem, SendRequest
 from smsgw.pipeline.routing import CARRIER_ZH, Home, Route, Router
+from smsgw.pipeline.snapshot import Snapshot
 
 MAX_CHARACTERS = 1000
 
@@ -265,9 +267,21 @@ def _links(subject: Subject) -> Reason | None:
     return None
 
 
-Refusal = Callable[[str, int, MessageType, str], Reason | None]
-Owns = Callable[[Account, str, str], bool]
-"""Whether an account may send with this signature from behind its number with these further digits."""
+class Refusals(Protocol):
+    """The block list, and where marketing has been stopped."""
+
+    def refusal(self, number: str, account_id: int, type_: MessageType, sign: str) -> Reason | None:
+        """Why nothing of this kind may go to the number; None: it may."""
+
+    async def follow(self) -> None:
+        """Take up what has changed. ``STORAGE_UNAVAILABLE``."""
+
+
+class EmptyNumbers(Protocol):
+    """What is known of numbers."""
+
+    def empty(self, number: str) -> bool:
+        """Whether there is no telephone behind the number (E.164 digits)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +289,7 @@ class _Frame:
     """What holds for all of a call."""
 
     request: SendRequest
+    snapshot: Snapshot
     limits: Limits
     policies: PolicySet
     line: tuple[int, ...]
@@ -302,22 +317,10 @@ class _Frame:
 class Checker:
     """Runs the checks of calls; what they ask is in memory."""
 
-    def __init__(
-        self,
-        router: Router,
-        *,
-        refusal: Refusal = lambda *_: None,
-        empty: Callable[[str], bool] = lambda _: False,
-        policies: Callable[[], PolicySet] = lambda: NO_POLICY,
-        optout_words: Callable[[], tuple[str, ...]] = lambda: optout.DEFAULT_WORDS,
-        owns: Owns = lambda *_: True,
-    ) -> None:
-        self._router = router
-        self._owns = owns
-        self._refusal = refusal
-        self._known_empty = empty
-        self._policies = policies
-        self._optout_words = optout_words
+    def __init__(self, router: Router, lists: Refusals, numbers: EmptyNumbers) -> None:
+        self.router = router
+        self.lists = lists
+        self._numbers = numbers
         self._number_checks: tuple[tuple[str, Callable[[Subject], Reason | None]], ...] = (
             ("仅限名单", _only),
             ("黑名单", self._blocked),
@@ -329,13 +332,13 @@ class Checker:
         )
 
     def check(
-        self, request: SendRequest, now: datetime, at: datetime, *, explain: bool = False
+        self, request: SendRequest, snapshot: Snapshot, now: datetime, at: datetime, *, explain: bool = False
     ) -> tuple[list[Passed], list[Failed]]:
         """Which recipients can be sent to, and which not, in order. ``at``: when it is due.
 
         With ``explain`` every check is run and told of; otherwise the first that refuses ends it.
         """
-        steps = self.steps(request, now, at, explain=explain)
+        steps = self.steps(request, snapshot, now, at, explain=explain)
         while True:
             try:
                 next(steps)
@@ -344,14 +347,15 @@ class Checker:
                 return found
 
     def steps(
-        self, request: SendRequest, now: datetime, at: datetime, *, explain: bool = False
+        self, request: SendRequest, snapshot: Snapshot, now: datetime, at: datetime, *, explain: bool = False
     ) -> Generator[None, None, tuple[list[Passed], list[Failed]]]:
         """``check``, a recipient at a time: a call may have a thousand texts, and each may be dear."""
         _check_shape(request.items)
-        policies = self._policies()
+        policies = snapshot.policies
         limits = policies.limits(request.account, request.type)
         frame = _Frame(
-            request, limits, policies, (request.account.id, *request.account.above), limits.hours.opens(at), at
+            request, snapshot, limits, policies, (request.account.id, *request.account.above), limits.hours.opens(at),
+            at,
         )
         passed: list[Passed] = []
         failed: list[Failed] = []
@@ -373,7 +377,7 @@ class Checker:
                 failed.append(Failed(position, item, ("NUMBER_DUPLICATE", {})))
                 continue
             seen.add((number, text_))
-            home = self._router.home(number)
+            home = self.router.home(snapshot, number)
             key = (item.sign, text_, home.carrier == numbers.INTL)
             draft = drafts.get(key)
             if draft is None:
@@ -381,10 +385,10 @@ class Checker:
                     frame, item, abroad=home.carrier == numbers.INTL, explain=explain
                 )
             if item.extend_code and (source := (draft.sign, item.extend_code)) not in sources:
-                if not self._owns(request.account, *source):
+                if not snapshot.numbering.owns(request.account, *source):
                     raise Invalid("EXTEND_CODE_INVALID")
                 sources.add(source)
-            route = self._route(request, number, home, draft, now)
+            route = self._route(frame, number, home, draft, now)
             listed = policies.listed(number, draft.line)
             subject = Subject(draft, number, home, route, listed)
             reason = draft.reason
@@ -419,7 +423,7 @@ class Checker:
         given = item.sign or (template.sign if template else "")
         sign, content = _compose(given, content, frame.request.account.default_sign)
         _check_length(content)  # before any check looks at it: they may take time that grows with it
-        words = self._optout_words() if frame.limits.optout is not Mode.OFF else ()
+        words = frame.snapshot.settings.optout_words if frame.limits.optout is not Mode.OFF else ()
         draft = Draft(
             frame.request, frame.limits, frame.policies, frame.line, sign, content, abroad, frame.opens, words,
             frame.at, template, misfit,
@@ -435,25 +439,26 @@ class Checker:
         _check_length(draft.content)
         return draft
 
-    def _route(self, request: SendRequest, number: str, home: Home, draft: Draft, now: datetime) -> Route:
+    def _route(self, frame: _Frame, number: str, home: Home, draft: Draft, now: datetime) -> Route:
+        request = frame.request
         if request.test:
-            return self._router.test_route(home)
-        return self._router.route(
-            request.account.name, request.type, number, home, draft.sign, draft.content, now
+            return self.router.test_route(home)
+        return self.router.route(
+            frame.snapshot, request.account.name, request.type, number, home, draft.sign, draft.content, now
         )
 
     def _blocked(self, subject: Subject) -> Reason | None:
         request = subject.draft.request
-        return self._refusal(subject.number, request.account.id, request.type, subject.draft.sign)
+        return self.lists.refusal(subject.number, request.account.id, request.type, subject.draft.sign)
 
     def _empty(self, subject: Subject) -> Reason | None:
-        if subject.draft.limits.drop_empty and self._known_empty(subject.number):
+        if subject.draft.limits.drop_empty and self._numbers.empty(subject.number):
             return "NUMBER_EMPTY", {}
         return None
 
     def _complaints(self, subject: Subject) -> Reason | None:
         pool = subject.route.pool
-        if subject.draft.request.type is MessageType.MARKETING and not self._router.marketing_open(pool):
+        if subject.draft.request.type is MessageType.MARKETING and not self.router.fleet.marketing_open(pool):
             return "COMPLAINT_CEILING", {"object": f"通道池 {pool}"}
         return None
 
@@ -461,9 +466,9 @@ class Checker:
         """Coding and number of parts, as every channel of the pool can carry them."""
         try:
             coding = text.choose(content)
-            if coding is Coding.GSM7 and not content.isascii() and self._router.ascii_only(pool):
+            if coding is Coding.GSM7 and not content.isascii() and self.router.fleet.ascii_only(pool):
                 coding = Coding.UCS2
-            single = self._router.single_limit(pool) if coding is Coding.GSM7 and len(content) == 160 else None
+            single = self.router.fleet.single_limit(pool) if coding is Coding.GSM7 and len(content) == 160 else None
             return Coded(coding, text.count_parts(content, coding, single_limit=single))
         except Unencodable as exc:
             raise Invalid("CONTENT_UNENCODABLE") from exc

@@ -5,18 +5,17 @@ Kept in memory and followed from the database every second or so, change by chan
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
 
 import structlog
 
 from smsgw.core.alarms import CRITICAL, Finding
-from smsgw.core.blocklist import OPT_OUT, SOURCE_ZH, BlockList
+from smsgw.core.blocklist import OPT_OUT, SOURCE_ZH, BlockList, Entry
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
-from smsgw.core.settings import Settings
+from smsgw.pipeline.accept.followed_table import FollowedTable
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.store.config import blocklist as store
@@ -33,55 +32,50 @@ Reason = tuple[str, dict[str, str]]
 """Code and detail of a refusal."""
 
 
-class NumberLists:
+class NumberLists(FollowedTable):
     """The lists of a node. Without ``load`` they are empty."""
 
-    def __init__(self, settings: Callable[[], Settings], clock: Callable[[], float] = clock.time) -> None:
-        """``settings`` gives what holds now, ``clock`` seconds since 1970."""
-        self._settings = settings
+    def __init__(
+        self, database: Database, snapshots: Snapshots, clock: Callable[[], float] = clock.time
+    ) -> None:
+        """``clock`` gives seconds since 1970."""
+        super().__init__()
+        self._database = database
+        self._snapshots = snapshots
         self._clock = clock
-        self._blocked = BlockList()
-        self._version = 0
         self._over: tuple[Rate, ...] = ()
         self._over_signs: frozenset[str] = frozenset()
         self._over_channels: frozenset[int] = frozenset()
-        self._following = asyncio.Lock()
 
-    async def load(self, database: Database) -> None:
+    async def _read(self) -> tuple[BlockList, int]:
+        return await store.load(self._database)
+
+    def _changes(self, version: int) -> AsyncIterator[tuple[list[Entry], int]]:
+        return store.changes(self._database, version)
+
+    async def load(self) -> None:
         """Read everything."""
-        self._blocked, self._version = await store.load(database)
-        await self.judge(database)
+        await super().load()
+        await self.judge()
 
-    def periodics(self, database: Database) -> Sequence[Periodic]:
+    def periodics(self) -> Sequence[Periodic]:
         """What follows the database; ``load`` comes first."""
         return (
-            Periodic("lists.follow", FOLLOW_EVERY, partial(self.follow, database)),
-            Periodic("lists.judge", RATES_EVERY, partial(self.judge, database)),
+            Periodic("lists.follow", FOLLOW_EVERY, self.follow),
+            Periodic("lists.judge", RATES_EVERY, self.judge),
         )
 
-    async def follow(self, database: Database) -> None:
-        """Take up what has changed in the block list."""
-        async with (
-            self._following
-        ):  # a change that comes while the list is folded would be gone with the old one
-            async for entries, version in store.changes(database, self._version):
-                for entry in entries:
-                    self._blocked.change(entry)
-                self._version = version
-                if self._blocked.heavy:
-                    self._blocked = await asyncio.to_thread(self._blocked.folded)
-
-    async def judge(self, database: Database) -> None:
+    async def judge(self) -> None:
         """Compare complaints with the ceiling."""
-        settings = self._settings()
-        over = tuple(r for r in await complaints.rates(database, settings) if r.over(settings))
+        settings = self._snapshots.current.settings
+        over = tuple(r for r in await complaints.rates(self._database, settings) if r.over(settings))
         self._over = over
         self._over_signs = frozenset(r.name for r in over if r.channel_id is None)
         self._over_channels = frozenset(r.channel_id for r in over if r.channel_id is not None)
 
     def findings(self) -> list[Finding]:
         """Where complaints are above the ceiling."""
-        ceiling = self._settings().complaint_ceiling
+        ceiling = self._snapshots.current.settings.complaint_ceiling
         return [
             Finding(
                 "complaint_ceiling",
@@ -102,12 +96,9 @@ class NumberLists:
         """Channels that marketing is kept off."""
         return self._over_channels
 
-    def __len__(self) -> int:
-        return len(self._blocked)
-
     def refusal(self, number: str, account_id: int, type_: MessageType, sign: str) -> Reason | None:
         """Why nothing of this kind may go to the number; None: it may."""
-        entry = self._blocked.find(number, account_id, type_, sign, self._clock())
+        entry = self.rows.find(number, account_id, type_, sign, self._clock())
         if entry is not None:
             if entry.source == OPT_OUT:
                 at = datetime.fromtimestamp(entry.since, UTC).astimezone(CHINA)

@@ -6,18 +6,17 @@ transaction of its own. What a crash takes with it is learned again from the nex
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import datetime
-from functools import partial
 
 import structlog
 
-from smsgw.core.blocklist import BlockList
+from smsgw.core.blocklist import BlockList, Entry
 from smsgw.core.model import TEST_CHANNEL, Report
 from smsgw.core.number_state import OF_CLASS, NumberState
-from smsgw.core.settings import Settings
 from smsgw.core.states import PartState
+from smsgw.pipeline.accept.followed_table import FollowedTable
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.store.config import number_status as store
@@ -33,49 +32,49 @@ ROOM = store.MAX_KNOWN + store.MAX_KNOWN // 10
 """With more numbers than this in memory all is read again: the newest ``MAX_KNOWN``."""
 
 
-class NumberStatus:
+class NumberStatus(FollowedTable):
     """Without ``load`` nothing is known."""
 
-    def __init__(self, settings: Callable[[], Settings], clock: Callable[[], float] = clock.time) -> None:
-        """``settings`` gives what holds now, ``clock`` seconds since 1970."""
-        self._settings = settings
+    def __init__(
+        self, database: Database, snapshots: Snapshots, clock: Callable[[], float] = clock.time
+    ) -> None:
+        """``clock`` gives seconds since 1970."""
+        super().__init__()
+        self._database = database
+        self._snapshots = snapshots
         self._clock = clock
-        self._known = BlockList()
-        self._version = 0
         self._days = 0
         self._failed: dict[int, None] = {}
         """Messages whose numbers have something to tell, in order."""
         self._delivered: dict[int, datetime] = {}
         """Numbers that a report has reached."""
 
-    async def load(self, database: Database) -> None:
-        """Read everything."""
-        days = self._settings().number_status_days
-        self._known, self._version = await store.load(database, days)
+    async def _read(self) -> tuple[BlockList, int]:
+        days = self._snapshots.current.settings.number_status_days
+        found = await store.load(self._database, days)
         self._days = days
+        return found
 
-    def periodics(self, database: Database) -> Sequence[Periodic]:
+    def _changes(self, version: int) -> AsyncIterator[tuple[list[Entry], int]]:
+        return store.changes(self._database, version, self._days)
+
+    def periodics(self) -> Sequence[Periodic]:
         """What learns, and follows the database; ``load`` comes first."""
-        return (Periodic("numbers.follow", EVERY, partial(self.step, database)),)
+        return (Periodic("numbers.follow", EVERY, self.step),)
 
-    async def step(self, database: Database) -> None:
+    async def step(self) -> None:
         """Enter what was noted, and take up what has changed."""
         while self._failed or self._delivered:
-            await self._enter(database)
-        if self._settings().number_status_days != self._days or len(self._known) > ROOM:
-            await self.load(database)
+            await self._enter()
+        if self._snapshots.current.settings.number_status_days != self._days or len(self) > ROOM:
+            await self.load()
             return
-        async for entries, version in store.changes(database, self._version, self._days):
-            for entry in entries:
-                self._known.change(entry)
-            self._version = version
-            if self._known.heavy:
-                self._known = await asyncio.to_thread(self._known.folded)
+        await self.follow()
 
-    async def _enter(self, database: Database) -> None:
+    async def _enter(self) -> None:
         ids = [id_ for id_, _ in zip(self._failed, range(STEP), strict=False)]
         delivered = dict(item for item, _ in zip(self._delivered.items(), range(STEP), strict=False))
-        async with database.transaction(timeout=30) as connection:
+        async with self._database.transaction(timeout=30) as connection:
             changed = await store.learn(connection, ids, delivered)
         for id_ in ids:
             self._failed.pop(id_, None)
@@ -85,12 +84,9 @@ class NumberStatus:
         if changed:
             log.info("numbers.learned", changed=changed)
 
-    def __len__(self) -> int:
-        return len(self._known)
-
     def empty(self, number: str) -> bool:
         """Whether there is no telephone behind the number (E.164 digits)."""
-        entry = self._known.find(number, 0, "", "", self._clock())
+        entry = self.rows.find(number, 0, "", "", self._clock())
         return entry is not None and entry.source == NumberState.EMPTY
 
     def note(self, rows: Iterable[Row], reports: Sequence[Report]) -> None:
@@ -102,11 +98,11 @@ class NumberStatus:
                 and len(self._failed) < MAX_NOTED
             ):
                 self._failed[row["id"]] = None
-        if not self._known:
+        if not self.rows:
             return
         for report in reports:
             if report.state is not PartState.DELIVERED or not report.number.isdecimal():
                 continue
-            known = self._known.find(report.number, 0, "", "", self._clock())
+            known = self.rows.find(report.number, 0, "", "", self._clock())
             if known is not None and len(self._delivered) < MAX_NOTED:
                 self._delivered[int(report.number)] = report.received_at

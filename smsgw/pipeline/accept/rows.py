@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -15,13 +15,15 @@ from smsgw.core.accounts import units_per_part
 from smsgw.core.errors import messages_of
 from smsgw.core.frequency import Watch, scope_of, seconds_of
 from smsgw.core.ids import IdSource
-from smsgw.core.model import LANE_OF, Account, Lane, MessageType, Origin, UnknownPolicy
+from smsgw.core.model import LANE_OF, Lane, MessageType, Origin, UnknownPolicy
 from smsgw.core.policy import TYPE_ZH, Listed
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding
 from smsgw.pipeline.accept.checks import Failed, Passed, Subject
 from smsgw.pipeline.accept.number_lists import Reason
 from smsgw.pipeline.accept.requests import ItemResult, SendItem, SendRequest, SendResult
+from smsgw.pipeline.numbering import Numbering
+from smsgw.pipeline.snapshot import Snapshot
 from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, NewReview, Refusal, RequestKey
 
 DEFAULT_POLICY = {MessageType.OTP: UnknownPolicy.HOLD_SHORT}
@@ -112,18 +114,14 @@ def abroad_of(request: SendRequest, index: int, subject: Subject) -> Abroad | No
 class Builder:
     """Makes rows."""
 
-    def __init__(
-        self, ids: IdSource, extension: Callable[[Account, str], str], patience: Callable[[], timedelta]
-    ) -> None:
-        """``patience``: how long a call waits for its reviewer."""
-        self._patience = patience
+    def __init__(self, ids: IdSource) -> None:
         self._ids = ids
-        self._extension = extension
         self._refs = 0
 
     def build(
         self,
         request: SendRequest,
+        snapshot: Snapshot,
         passed: Sequence[Passed],
         failed: Sequence[Failed],
         now: datetime,
@@ -159,7 +157,8 @@ class Builder:
         )
         validity_s = (expires - (due or now)).total_seconds()
         if why:
-            expires = now + self._patience()  # its own validity begins with its release
+            # Until it is reviewed; its own validity begins with its release
+            expires = now + timedelta(hours=snapshot.settings.review_expire_hours)
         state = PartState.HELD if why else PartState.QUEUED if due is None else PartState.SCHEDULED
         status = states.STATUS[state]
         policy = request.account.unknown_policy or DEFAULT_POLICY.get(request.type)
@@ -188,7 +187,7 @@ class Builder:
             if far is not None:
                 abroad.append(far)
             coded = (one.coded.coding, total, ref, total * per_part)
-            messages.append(self._row(request, item, one.subject, message_id, batch_id, coded))
+            messages.append(self._row(request, snapshot.numbering, item, one.subject, message_id, batch_id, coded))
             whole = (total, request.account.id, route.pool_id, lane, int(state), policy, next_at, expires)
             parts.extend((message_id, n, *whole, "", "", False, now, None) for n in range(1, total + 1))
             results[one.position] = ItemResult(item.to, str(message_id), status, total)
@@ -201,7 +200,8 @@ class Builder:
                 continue
             message_id = ids[bad.position]
             code, words = bad.reason[0], messages_of(*bad.reason)
-            row = self._row(request, bad.item, subject, message_id, batch_id, (Coding.UCS2, 1, 0, 0))
+            coded = (Coding.UCS2, 1, 0, 0)
+            row = self._row(request, snapshot.numbering, bad.item, subject, message_id, batch_id, coded)
             place = (request.account.id, subject.route.pool_id, lane)
             end = (int(PartState.REJECTED), policy, None, expires, code, CLASS_OF.get(code, "POLICY"))
             part = (message_id, 1, 1, *place, *end, True, now, now)
@@ -235,6 +235,7 @@ class Builder:
     def _row(
         self,
         request: SendRequest,
+        numbering: Numbering,
         item: SendItem,
         subject: Subject,
         message_id: int,
@@ -261,7 +262,7 @@ class Builder:
             price,
             item.client_ref or request.batch_client_ref,
             item.ext,
-            self._extension(request.account, draft.sign) + item.extend_code,
+            numbering.extension_of(request.account, draft.sign) + item.extend_code,
             request.submitter,
             request.account.refund_failed,
             request.test,

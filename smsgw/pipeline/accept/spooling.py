@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,12 +21,21 @@ import structlog
 
 from smsgw.core.alarms import CRITICAL, Finding
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
+from smsgw.core.model import MessageType
+from smsgw.core.states import PartState
+from smsgw.pipeline.accept.checks import Refusals
 from smsgw.pipeline.accept.entering import Entering
+from smsgw.pipeline.accept.number_lists import Reason
+from smsgw.pipeline.accept.rows import Builder
+from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.fleet import Fleet, Queue
+from smsgw.pipeline.heartbeat import Cluster
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import failpoints
 from smsgw.store.engine.spool import KEPT, TORN, Reader, Spool
 from smsgw.store.messages import replaying
-from smsgw.store.messages.calls import NewCall, Stored
+from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, Stored
 
 log = structlog.get_logger(__name__)
 
@@ -70,38 +79,51 @@ def weight_of(call: NewCall) -> int:
     return max(1, len(call.parts) + len(call.refused))
 
 
+def queues_of(call: NewCall) -> set[Queue]:
+    """Where the messages of a call wait to be sent."""
+    return {(part[_POOL], part[_LANE]) for part in call.parts if part[_STATE] == PartState.QUEUED}  # type: ignore[misc]
+
+
+_POOL, _LANE, _STATE = (PART_COLUMNS.index(c) for c in ("pool_id", "lane", "state"))
+_NUMBER, _TYPE, _SIGN = (MESSAGE_COLUMNS.index(c) for c in ("number", "type", "sign"))
+
+
+@dataclass(frozen=True, slots=True)
+class OutageSpool:
+    """Where calls go while the database is away, and for how long."""
+
+    spool: Spool
+    seconds: float
+    """After so long an outage calls are refused."""
+
+
 class Spooling:
     """The way around a database that is away. ``active`` from the first call that could not be committed until the
     database commits again."""
 
     def __init__(
         self,
-        spool: Spool,
+        outage: OutageSpool,
         writer: Entering,
+        available: Known,
+        cluster: Cluster,
+        fleet: Fleet,
+        hub: EventHub,
+        lists: Refusals,
+        builder: Builder,
         *,
-        seconds: float,
-        available: Callable[[int], int],
-        nodes: Callable[[], int],
-        on_queued: Callable[[set[tuple[int, int]]], None],
-        queues_of: Callable[[NewCall], set[tuple[int, int]]],
-        on_refused: Callable[[set[int]], None] = lambda _: None,
-        judged: Callable[[NewCall], NewCall] = lambda call: call,
-        freshen: Callable[[], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``seconds``: how long nothing may be committed until calls are refused. ``available``: the units an account
-        had when it was last seen. ``judged`` gives a call without what may not be sent any more, by the lists that
-        ``freshen`` has just read (it raises ``STORAGE_UNAVAILABLE``)."""
-        self._spool = spool
+        """``lists`` are read anew before spooled calls are judged by them."""
+        self._spool = outage.spool
+        self._seconds = outage.seconds
         self._writer = writer
-        self._seconds = seconds
         self._available = available
-        self._nodes = nodes
-        self._on_queued = on_queued
-        self._queues_of = queues_of
-        self._on_refused = on_refused
-        self._judged = judged
-        self._freshen = freshen
+        self._cluster = cluster
+        self._fleet = fleet
+        self._hub = hub
+        self._lists = lists
+        self._builder = builder
         self._clock = clock
         self._since: float | None = None
         self._over = float("-inf")
@@ -248,7 +270,7 @@ class Spooling:
             raise problem or _unavailable(f"数据库不可用,本地缓存{why}")
         if (first := await self.repeated(call, recent=True)) is not None:
             return first
-        left = self._available(call.account_id) // max(1, self._nodes()) - self.reserved(call.account_id)
+        left = self._available(call.account_id) // max(1, self._cluster.live) - self.reserved(call.account_id)
         if call.units > max(0, left):
             raise Refused("BALANCE_INSUFFICIENT", need=call.units, left=max(0, left))
         if self._since is None:
@@ -302,11 +324,21 @@ class Spooling:
         if self.active:
             self._end()
 
+    def _judged(self, call: NewCall) -> NewCall:
+        """A spooled call without the messages that the lists keep from their numbers by now."""
+        reasons: dict[int, Reason] = {}
+        for index, row in enumerate(call.messages):
+            said = self._lists.refusal(
+                str(row[_NUMBER]), call.account_id, MessageType(str(row[_TYPE])), str(row[_SIGN])
+            )
+            if said is not None:
+                reasons[index] = said
+        return self._builder.revise(call, reasons) if reasons else call
+
     async def _fresh(self) -> bool:
         """What spooled calls are judged by is as the database has it; False when that is away."""
         try:
-            if self._freshen is not None:
-                await self._freshen()
+            await self._lists.follow()
         except SmsgwError:
             return False
         return True
@@ -377,7 +409,7 @@ class Spooling:
                 self._failed += 1
                 log.error("spool.call_failed", batch=call.batch_id)
             else:
-                queues |= self._queues_of(entered)
+                queues |= queues_of(entered)
                 if entered.refused or result.revised or result.replay is not None:
                     told.add(call.account_id)
         done = len(chunk) - len(left)
@@ -385,8 +417,8 @@ class Spooling:
             failpoints.reach("replay.committed")
         self._read[: len(chunk)] = left
         self.replayed += done
-        self._on_queued(queues)
-        self._on_refused(told)
+        self._fleet.announce(queues)
+        self._hub.ring(told, "report")
         if done and self._since is not None:
             self._since = self._clock()  # it is not away; it may be slow
             if self._clock() - began < QUICK:
@@ -450,10 +482,10 @@ async def _safe(synced: asyncio.Future[None]) -> None:
 
 
 class Known:
-    """The units that accounts could spend when last seen: by the last commit of this node, else by its directory."""
+    """The units that accounts could spend when last seen: by the last commit of this node, else by its snapshot."""
 
-    def __init__(self, directory: Callable[[], Mapping[int, int]]) -> None:
-        self._directory = directory
+    def __init__(self, snapshots: Snapshots) -> None:
+        self._snapshots = snapshots
         self._seen: dict[int, int] = {}
 
     def note(self, available: Mapping[int, int]) -> None:
@@ -463,4 +495,4 @@ class Known:
     def __call__(self, account_id: int) -> int:
         """Units."""
         seen = self._seen.get(account_id)
-        return self._directory().get(account_id, 0) if seen is None else seen
+        return self._snapshots.current.available.get(account_id, 0) if seen is None else seen

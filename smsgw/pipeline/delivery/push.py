@@ -15,10 +15,10 @@ import structlog
 
 from smsgw.core import push_format, webhooks
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
-from smsgw.core.errors import Invalid, Refused, SmsgwError
-from smsgw.core.ids import time_of
-from smsgw.core.model import Account
-from smsgw.core.webhooks import REPORT, Endpoint, EndpointState, Reach, Way, Wrong, check_url, host_allowed
+from smsgw.core.errors import Refused, SmsgwError
+from smsgw.core.ids import IdSource, time_of
+from smsgw.core.webhooks import REPORT, Endpoint, EndpointState, Way, Wrong
+from smsgw.pipeline.delivery.destinations import Destinations
 from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push_http import Answer, Sender
 from smsgw.pipeline.delivery.push_queue import PushQueue
@@ -54,14 +54,13 @@ class Pusher:
 
     def __init__(
         self,
-        dsn: str,
         database: Database,
         *,
         node: int,
-        ids: Callable[[], int],
+        ids: IdSource,
         snapshots: Snapshots,
         bell: EventHub,
-        reach: Reach,
+        destinations: Destinations,
         sender: Sender,
         now: Callable[[], datetime] = clock.now,
         chance: Callable[[], float] = random.random,
@@ -70,18 +69,18 @@ class Pusher:
         self._node = node
         self._snapshots = snapshots
         self._bell = bell
-        self.reach = reach
+        self.destinations = destinations
         self._sender = sender
         self.now = now
         self.chance = chance
-        self.new_id = ids
+        self.new_id = ids.next
         self._queues: dict[int, PushQueue] = {}
         self._held = 0
         self._claims = asyncio.Semaphore(CLAIMS)
         self._turn = 0
         self._seen: object = None
         self._writer: Batcher[Result, int | SmsgwError] = Batcher(
-            "push", dsn, pushing.commit, max_batch=500, limit=20_000, interval=COMMIT_INTERVAL
+            "push", database.dsn, pushing.commit, max_batch=500, limit=20_000, interval=COMMIT_INTERVAL
         )
 
     async def start(self) -> None:
@@ -260,7 +259,7 @@ class Pusher:
             endpoint, endpoint.url, "webhook.test", [item], f"msg_test_{self.new_id()}", now
         )
         try:
-            self.check(endpoint, endpoint.url)
+            self.destinations.check(endpoint, endpoint.url)
             answer = await self.call(endpoint, call)
         except Wrong as exc:
             answer = Answer(False, 0, 0, str(exc))
@@ -313,36 +312,8 @@ class Pusher:
         """One call, to where the endpoint's account may push."""
         account_id = endpoint.account_id
         return await self._sender.send(
-            call, self._reach_of(account_id), owner=account_id, expect=endpoint.options.expect
+            call, self.destinations.reach_of(account_id), owner=account_id, expect=endpoint.options.expect
         )
-
-    def _reach_of(self, account_id: int) -> Reach:
-        account = self._snapshots.current.account(account_id)
-        return self.reach.narrowed(account.webhook_networks if account is not None else ())
-
-    def check(self, endpoint: Endpoint, url: str) -> None:
-        """Whether the address may be pushed to now. Raises ``Wrong``."""
-        field = "callback_url" if endpoint.callback else "url"
-        host = check_url(
-            url, self._reach_of(endpoint.account_id), field=field, placeholders=not endpoint.callback
-        )
-        if endpoint.callback and not host_allowed(host, endpoint.hosts):
-            raise Wrong(field, "主机不在允许列表", "the host is not on the account's list")
-
-    def check_callback(self, account: Account, url: str) -> None:
-        """Whether a message of the account may name this address. ``PARAM_INVALID``."""
-        endpoint = self._snapshots.current.hooks.callbacks.get(account.id)
-        try:
-            if endpoint is None or endpoint.status != "active":
-                raise Wrong(
-                    "callback_url", "账号未设置允许的主机,请先设置推送地址 callback",
-                    "the account has no list of hosts; set up the endpoint `callback` first",
-                )  # fmt: skip
-            self.check(endpoint, url)
-        except Wrong as exc:
-            raise Invalid(
-                "PARAM_INVALID", field=exc.field, reason=exc.reason, reason_en=exc.reason_en
-            ) from exc
 
     async def write(self, result: Result) -> None:
         """Returns when it is committed."""

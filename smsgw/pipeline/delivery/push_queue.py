@@ -19,6 +19,7 @@ import structlog
 from smsgw.core import push_format, webhooks
 from smsgw.core.errors import SmsgwError
 from smsgw.core.webhooks import FAILING_AFTER, Endpoint, Wrong
+from smsgw.pipeline.delivery.destinations import Destinations
 from smsgw.pipeline.delivery.push_http import Answer
 from smsgw.runtime import aio, failpoints
 from smsgw.store.engine.leases import Lease
@@ -38,6 +39,8 @@ GONE = 410
 class Services(Protocol):
     """What all queues of a node share."""
 
+    destinations: Destinations
+
     def now(self) -> datetime: ...
     def chance(self) -> float: ...
     def new_id(self) -> int: ...
@@ -54,7 +57,6 @@ class Services(Protocol):
         busy: list[str],
     ) -> list[Due]: ...
     async def call(self, endpoint: Endpoint, call: push_format.Call) -> Answer: ...
-    def check(self, endpoint: Endpoint, url: str) -> None: ...
     async def write(self, result: Result) -> None: ...
     async def bring_forward(self, endpoint: Endpoint, host: str | None) -> None: ...
     async def disable(self, endpoint: Endpoint, reason: str) -> None: ...
@@ -327,7 +329,7 @@ class PushQueue:
         now = services.now()
         ids = [e.id for e in batch.events]
         try:
-            services.check(endpoint, batch.url)
+            services.destinations.check(endpoint, batch.url)
         except Wrong as exc:
             if not endpoint.callback:
                 await services.disable(endpoint, f"{exc}")

@@ -6,30 +6,28 @@ whether it has taken them get none: a report does not tell.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from smsgw.core.model import Report
 from smsgw.core.states import PartState
+from smsgw.pipeline.fleet import Fleet
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.messages import long_reports as store
-
-Channels = Callable[[], Collection[int]]
 
 
 class LongReports:
     """Used by the outcomes' writer, inside its transactions."""
 
-    def __init__(self) -> None:
-        self.channels: Channels = frozenset
-        """Ids of the channels that report a long message once."""
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
 
     async def with_siblings(
         self, connection: Connection, reports: Sequence[Report], *, oldest: int, newest: int
     ) -> list[Report]:
         """The reports, each followed by its copies for the other parts of its message."""
-        channels = self.channels()
+        channels = self._fleet.reporting_once
         shared = [r for r in reports if r.channel_id in channels] if channels else []
         if not shared:
             return list(reports)
@@ -46,7 +44,7 @@ class LongReports:
         self, connection: Connection, changed: Sequence[Row], now: datetime
     ) -> list[Report]:
         """Reports for parts just answered, whose message was reported before."""
-        channels = self.channels()
+        channels = self._fleet.reporting_once
         if not channels:
             return []
         sent = [

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import structlog
 
 from smsgw.core.alarms import CRITICAL, Finding
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.messages import parked as store
-
-if TYPE_CHECKING:
-    from smsgw.pipeline.outcomes.writer import Outcomes
 
 log = structlog.get_logger(__name__)
 
@@ -42,14 +39,21 @@ class Parking:
         return PARKED
 
 
-async def retry(database: Database, outcomes: Outcomes, ids: Sequence[int] | None = None) -> tuple[int, int]:
+class Writer(Protocol):
+    """The outcome writer, as far as it is needed to try a fact again."""
+
+    def again(self, fact: Any) -> asyncio.Future[Any]:
+        """Done when it is committed, or laid aside again (``PARKED``)."""
+
+
+async def retry(database: Database, writer: Writer, ids: Sequence[int] | None = None) -> tuple[int, int]:
     """Try facts again that lie aside: all of them, or these. How many were applied, and how many were not.
 
     A fact is told again before its line is taken away; should the process end between the two, it is told twice, which
     changes nothing.
     """
     lines = await store.list_(database, ids, limit=RETRIES)
-    told = {outcomes.again(line.fact): line.id for line in lines}
+    told = {writer.again(line.fact): line.id for line in lines}
     if not told:
         return 0, 0
     done, _ = await asyncio.wait(told, timeout=RETRY_WITHIN)

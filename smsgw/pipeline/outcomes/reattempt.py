@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from math import inf
@@ -17,6 +17,7 @@ from smsgw.core.model import PROBE_POOL, TEST_POOL, MessageType, Outcome, Outcom
 from smsgw.core.numbers import CMCC, CTCC, CUCC
 from smsgw.core.retry import NEVER, NEVER_RETRIED, Decision, Fault, How, decide
 from smsgw.core.states import PartState
+from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.store.config import numbers as numbers_store
 from smsgw.store.engine.database import Connection, Row
@@ -35,19 +36,12 @@ UNLISTED_MANY = 1000
 
 Event = tuple[int, datetime, int, str, str]
 
-Serving = Callable[[int], frozenset[int]]
-"""Pool id -> ids of the channels that could take its messages now."""
-RouteAs = Callable[[Row, str], int]
-"""A message and the carrier that its number turned out to belong to -> pool id."""
-
-
 class Retrying:
     """Judges refusals and failed reports by the tables. One a node, used by the outcomes' writer."""
 
-    def __init__(self, snapshots: Snapshots) -> None:
+    def __init__(self, snapshots: Snapshots, router: Router) -> None:
         self._snapshots = snapshots
-        self.serving: Serving = lambda _: frozenset()
-        self.route_as: RouteAs | None = None
+        self._router = router
         self._unlisted: dict[tuple[int, str], float] = {}
         """(channel id, code) -> when it was last met."""
         self.unlisted = 0
@@ -181,7 +175,7 @@ class Retrying:
                     number = core_numbers.national(message["number"])
                     if len(number) == 11:
                         await numbers_store.learn(connection, number, meaning.carrier, code)
-                pool_id = self._pool_of_other_carrier(row, message, meaning.carrier)
+                pool_id = self._pool_of_other_carrier(row, message, meaning.carrier, now)
             decision = self._decide(row, meaning.fault, pool_id, now)
             if decision is None:
                 result.append(None)
@@ -209,15 +203,14 @@ class Retrying:
         )
 
     def _others(self, row: Row, pool_id: int) -> frozenset[int]:
-        return self.serving(pool_id) - {*row["avoid_channels"], row["channel_id"]}
+        return self._router.fleet.serving(pool_id) - {*row["avoid_channels"], row["channel_id"]}
 
-    def _pool_of_other_carrier(self, row: Row, message: Row, carrier: str) -> int:
+    def _pool_of_other_carrier(self, row: Row, message: Row, carrier: str, now: datetime) -> int:
         """The pool of the carrier that the code names, else of the first other one that was not tried yet."""
         pool_id: int = row["pool_id"]
-        if self.route_as is None:
-            return pool_id
         candidates = [carrier] if carrier else [c for c in (CMCC, CUCC, CTCC) if c != message["carrier"]]
-        pools = [self.route_as(message, candidate) for candidate in candidates]
+        snapshot = self._snapshots.current
+        pools = [self._router.reroute(snapshot, message, candidate, now) for candidate in candidates]
         return next((pool for pool in pools if pool != pool_id and self._others(row, pool)), pool_id)
 
     async def _apply(

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -27,6 +27,7 @@ from smsgw.pipeline.outcomes.long_reports import LongReports
 from smsgw.pipeline.outcomes.parking import PARKED, Parking
 from smsgw.pipeline.outcomes.reattempt import Event, Retrying
 from smsgw.pipeline.outcomes.report_ids import ReportIds
+from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.runtime import clock, failpoints
 from smsgw.runtime.config import DurabilityConfig
@@ -84,6 +85,13 @@ Applied = int
 """Rows that an item's batch or sweep changed (sweeps: their own)."""
 
 
+class Learner(Protocol):
+    """What is learned about numbers."""
+
+    def note(self, rows: Iterable[Row], reports: Sequence[Report]) -> None:
+        """Parts whose state an outcome has changed, and the reports that came with them. Nothing there waits."""
+
+
 class Outcomes:
     """The writer of everything that follows acceptance."""
 
@@ -95,9 +103,10 @@ class Outcomes:
         ids: IdSource,
         journal: Journal,
         snapshots: Snapshots,
+        router: Router,
+        numbers: Learner,
         bell: EventHub,
         durability: DurabilityConfig,
-        learn: Callable[[Sequence[Row], Sequence[Report]], None] = lambda *_: None,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._node = node
@@ -105,16 +114,16 @@ class Outcomes:
         self._journal = journal
         self._snapshots = snapshots
         self._bell = bell
-        self._learn = learn
+        self._numbers = numbers
         self._now = now
         self._patience = Patience(
             hold=timedelta(hours=durability.unknown_hold_hours),
             hold_short=timedelta(seconds=durability.unknown_short_seconds),
             resend=timedelta(seconds=durability.unknown_resend_seconds),
         )
-        self.retrying = Retrying(snapshots)
+        self.retrying = Retrying(snapshots, router)
         self.report_ids = ReportIds(snapshots)
-        self.long_reports = LongReports()
+        self.long_reports = LongReports(router.fleet)
         self._report_wait = timedelta(hours=durability.report_wait_hours)
         self.open_for = durability.open_for
         """From acceptance until nothing can be open any more."""
@@ -313,7 +322,7 @@ class Outcomes:
         snapshot = self._snapshots.current
         effects = Effects(
             connection, self._node, self._ids.next, snapshot.hooks.callbacks, snapshot.settings.optout_words,
-            self._learn,
+            self._numbers.note,
             changed=changed, retried=retried, reports=reports, arrived=arrived, trace=events,
         )  # fmt: skip
         await follow_up(effects)

@@ -14,6 +14,7 @@ from datetime import datetime
 import structlog
 
 from smsgw.core.ids import first_id
+from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import MAX_AGE
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep import rerouting
@@ -40,11 +41,11 @@ class Holding:
         self,
         database: Database,
         snapshots: Snapshots,
-        on_queued: Callable[[set[tuple[int, int]]], None],
+        fleet: Fleet,
     ) -> None:
         self._database = database
         self._snapshots = snapshots
-        self._on_queued = on_queued
+        self._fleet = fleet
         self._resumed_for: frozenset[int] | None = None
         """The stopped accounts when nothing of the others was held."""
         self._looked_at = 0.0
@@ -109,5 +110,5 @@ class Holding:
                 )
                 snapshot = self._snapshots.current
                 _, moved = await rerouting.follow(connection, snapshot.table, snapshot.pools, ids, now)
-        self._on_queued({(row["pool_id"], row["lane"]) for row in (*rows, *moved)})
+        self._fleet.announce({(row["pool_id"], row["lane"]) for row in (*rows, *moved)})
         return sum(row["parts"] for row in rows)

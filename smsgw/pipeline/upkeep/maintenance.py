@@ -16,6 +16,7 @@ from smsgw.core.ids import CHINA, IdSource, first_id
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.nonces import NONCES_KEPT
 from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.cancellation import Recall
 from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
 from smsgw.pipeline.snapshot import Snapshots
@@ -76,7 +77,7 @@ class Maintenance:
         bell: EventHub,
         ids: IdSource,
         config: Config,
-        on_queued: Callable[[set[tuple[int, int]]], None],
+        fleet: Fleet,
     ) -> None:
         self._database = database
         self._outcomes = outcomes
@@ -84,8 +85,8 @@ class Maintenance:
         self._bell = bell
         self._ids = ids
         self._config = config
-        self._on_queued = on_queued
-        self._holding = Holding(database, snapshots, on_queued)
+        self._fleet = fleet
+        self._holding = Holding(database, snapshots, fleet)
         self._recall = Recall(database, outcomes)
         self._swept = 0
         """Number up to which the recent messages were swept."""
@@ -148,7 +149,7 @@ class Maintenance:
             return run
 
         def announce() -> None:
-            self._on_queued(queues)
+            self._fleet.announce(queues)
 
         await self._sweep(
             "scheduled", noting(sweeps.release_scheduled), {PartState.QUEUED: "released"}, announce

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from smsgw.core import templates, variables
+from smsgw.core.tasks import Task
 from smsgw.core.templates import Form, Variable
-from smsgw.store.messages.tasks import Task
 
 Forms = tuple[tuple[str, str, int], ...]
 """Variables of a template: name, form, and how long a value may be; in the order of a row's values."""

@@ -8,12 +8,12 @@ from datetime import datetime
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.model import MessageType
 from smsgw.core.policy import TYPE_ZH
+from smsgw.core.tasks import Chunk, Recipient, Task
 from smsgw.pipeline.accept.requests import ItemResult
 from smsgw.store.engine.database import Connection
 from smsgw.store.messages import task_aside
 from smsgw.store.messages import tasks as store
 from smsgw.store.messages.task_aside import Aside
-from smsgw.store.messages.tasks import Chunk, Recipient, Task
 
 AGAIN = 0.25
 """Seconds after which somebody else will have let go of the task."""

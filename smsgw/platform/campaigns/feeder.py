@@ -17,23 +17,26 @@ from typing import Any
 
 import structlog
 
+from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, SmsgwError, Temporary
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import Account, MessageType, Origin
-from smsgw.core.policy import NO_POLICY, TYPE_ZH, PolicySet
+from smsgw.core.policy import TYPE_ZH
 from smsgw.core.schedule import Hours
+from smsgw.core.tasks import Chunk, Recipient, Task
 from smsgw.core.templates import Review
 from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.platform.campaigns.body_template import wording_of
 from smsgw.platform.campaigns.chunk_guard import AsideGate, ChunkGuard
 from smsgw.platform.campaigns.model import AHEAD, GRACE, hours_of, recurrence_of
 from smsgw.platform.campaigns.service import Tasks
+from smsgw.platform.change import Change
 from smsgw.runtime import clock, failpoints
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import task_aside, task_parts
 from smsgw.store.messages import tasks as store
-from smsgw.store.messages.tasks import Chunk, Recipient, Task
 
 log = structlog.get_logger(__name__)
 
@@ -110,16 +113,14 @@ class Feeder:
         acceptor: Acceptor,
         *,
         ids: IdSource,
-        account: Callable[[int], Account | None],
-        policies: Callable[[], PolicySet] = lambda: NO_POLICY,
+        snapshots: Snapshots,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self._database = database
         self._tasks = tasks
         self._acceptor = acceptor
         self._ids = ids
-        self._account = account
-        self._policies = policies
+        self._snapshots = snapshots
         self._now = now
         self._feeds: dict[int, _Feed] = {}
         self._paced: dict[int, float] = {}
@@ -198,18 +199,16 @@ class Feeder:
 
     async def _prepare(self, task: Task, now: datetime) -> Task | None:
         """The task when it may be fed now; begins, pauses and resumes it as the rules say."""
-        account = self._account(task.account_id)
+        account = self._snapshots.current.account(task.account_id)
         if account is None or account.halted:
             if task.state != "paused":
-                await self._tasks.pause(
-                    task.id, accounts=None, actor="rule", reason="ACCOUNT_STOPPED", by_rule=True
-                )
+                await self._tasks.pause(self._rule(), task.id, reason="ACCOUNT_STOPPED", by_rule=True)
             return None
         hours = self._hours(task, account)
         if task.state == "paused":
             until = task.detail.get("until")
             if (until is None or datetime.fromisoformat(until) <= now) and hours.open_until(now) is not None:
-                await self._tasks.resume(task.id, accounts=None, actor="rule", by_rule=True)
+                await self._tasks.resume(self._rule(), task.id, by_rule=True)
             return None
         if task.state == "sent" or (
             task.next_at is not None and task.next_at > now + AHEAD and task.state == "scheduled"
@@ -228,14 +227,18 @@ class Feeder:
 
     def _hours(self, task: Task, account: Account) -> Hours:
         """When it may send: by the policies of its account and type, and by its own windows."""
-        return hours_of(task, self._policies().limits(account, MessageType(task.type)).hours.windows)
+        return hours_of(task, self._snapshots.current.policies.limits(account, MessageType(task.type)).hours.windows)
+
+    def _rule(self) -> Change:
+        """What the rules want, not a person."""
+        return Change(self._database, Actor.system("rule"))
 
     async def _close(self, task: Task, opens: datetime | None) -> None:
         """Its hours are over: it goes on by itself when they come again."""
+        detail = {"type": TYPE_ZH[MessageType(task.type)], **_when(opens)}
         await self._tasks.pause(
-            task.id, accounts=None, actor="rule", reason="TIME_WINDOW_CLOSED", by_rule=True,
-            detail={"type": TYPE_ZH[MessageType(task.type)], **_when(opens)},
-        )  # fmt: skip
+            self._rule(), task.id, reason="TIME_WINDOW_CLOSED", detail=detail, by_rule=True
+        )
 
     async def _begin(self, task: Task, now: datetime) -> Task | None:
         """The run that is due, if there is one."""
@@ -284,7 +287,7 @@ class Feeder:
         clock = time.monotonic()
         if clock < feed.not_before:
             return 0
-        account = self._account(task.account_id)
+        account = self._snapshots.current.account(task.account_id)
         if (
             account is None
             or self._paced.get(account.id, 0.0) > clock
@@ -332,12 +335,12 @@ class Feeder:
         """Its template is not approved any more: it waits for somebody, rather than that all its rows are refused."""
         if task.template_id is None:
             return False
-        found = self._policies().book.template((account.id, *account.above), task.template_id)
+        found = self._snapshots.current.policies.book.template((account.id, *account.above), task.template_id)
         if found is not None and found.state is Review.APPROVED:
             return False
         code = "TEMPLATE_NOT_FOUND" if found is None else "TEMPLATE_NOT_APPROVED"
         detail = {"id": str(task.template_id)}
-        await self._tasks.pause(task.id, accounts=None, actor="rule", reason=code, detail=detail)
+        await self._tasks.pause(self._rule(), task.id, reason=code, detail=detail)
         return True
 
     async def _next_rows(self, task: Task, feed: _Feed) -> list[Recipient]:
@@ -448,9 +451,7 @@ class Feeder:
         until = _until(exc, self._now())
         if until is not None:
             detail["until"] = until.isoformat()
-        await self._tasks.pause(
-            task.id, accounts=None, actor="rule", reason=exc.code, detail=detail, by_rule=until is not None
-        )
+        await self._tasks.pause(self._rule(), task.id, reason=exc.code, detail=detail, by_rule=until is not None)
         if until is None:
             log.warning("task.stopped", task=task.id, code=exc.code)
         return 0

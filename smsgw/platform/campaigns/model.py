@@ -10,11 +10,12 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from smsgw.core import schedule
-from smsgw.core.errors import Invalid, SmsgwError
+from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.schedule import ALL_DAYS, Hours, Recurrence, Window, Windows
 from smsgw.core.states import FINAL, STATUS
-from smsgw.store.messages.tasks import Task
+from smsgw.core.tasks import Task
+from smsgw.store.engine.database import Row
 
 MAX_TO = 10_000
 """Numbers in a call; more come in a file."""
@@ -185,3 +186,27 @@ def recurrence_of(given: Mapping[str, Any]) -> Recurrence:
 def hours_of(task: Task, allowed: Windows) -> Hours:
     """When a task may send: within its own windows, and the hours that the policies allow its account and type."""
     return Hours((windows_of(task.windows), allowed))
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """A task with its progress."""
+
+    task: Task
+    progress: Progress
+    runs: tuple[Row, ...] = ()
+
+    def at(self, run: int | None) -> tuple[int, bool]:
+        """A run (None: the latest), and whether it gets no more messages. ``NOT_FOUND`` when there is no such run."""
+        wanted = self.task.run if run is None else run
+        found = next((row for row in self.runs if row["run"] == wanted), None)
+        if found is None:
+            if run is not None:
+                raise Refused("NOT_FOUND")
+            return wanted, False
+        return wanted, found["fed"] is not None
+
+
+def feeding_over(task: Task) -> bool:
+    """Whether the latest run gets no more messages, as far as the task's state tells."""
+    return (task.paused_from or task.state) in ("scheduled", "sent", "finished")

@@ -14,10 +14,10 @@ from smsgw.core.ids import CHINA
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.numbers import national
 from smsgw.core.states import STATUS_ZH, PartState
+from smsgw.core.tasks import Recipient, Task
 from smsgw.store.engine.database import Database, Row
 from smsgw.store.messages import task_parts
 from smsgw.store.messages import tasks as store
-from smsgw.store.messages.tasks import Recipient, Task
 
 PAGE = 1000
 MAX_SEARCHED = 20_000

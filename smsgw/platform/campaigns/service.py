@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,19 +16,23 @@ import structlog
 from msgspec import convert, structs
 
 from smsgw.core import numbers
-from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused, SmsgwError
-from smsgw.core.ids import CHINA, time_of
+from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import MessageType, Origin
-from smsgw.core.policy import NO_POLICY, PolicySet
+from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
+from smsgw.core.tasks import Chunk, Task
 from smsgw.core.templates import Review
 from smsgw.pipeline.accept.acceptor import VALIDITY, Acceptor, SendItem, SendRequest
 from smsgw.pipeline.accept.checks import MAX_CHARACTERS
 from smsgw.pipeline.accept.number_lists import Reason
 from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.audience import queries
+from smsgw.platform.campaigns import imports
+from smsgw.platform.campaigns import queries as campaign_queries
 from smsgw.platform.campaigns.body_template import Forms, forms_of, wording
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.members import Members, look
@@ -36,8 +40,8 @@ from smsgw.platform.campaigns.model import (
     MAX_AHEAD,
     MAX_TO,
     STATES,
-    Progress,
     TaskSpec,
+    TaskView,
     invalid,
     progress,
     recurrence_of,
@@ -45,13 +49,12 @@ from smsgw.platform.campaigns.model import (
 )  # fmt: skip
 from smsgw.platform.campaigns.rows import Plan, RowValidator
 from smsgw.platform.campaigns.sheets import letter
+from smsgw.platform.campaigns.uploads import Upload
+from smsgw.platform.change import Change, Unit
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import events, reviews, task_parts
 from smsgw.store.messages import tasks as store
-from smsgw.store.messages.tasks import Chunk, Task
-from smsgw.store.records import audit
-from smsgw.store.uploads import Upload
 
 log = structlog.get_logger(__name__)
 
@@ -69,25 +72,6 @@ SETTLED = timedelta(days=8)
 """Older finals are not corrected by reports any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskView:
-    """A task with its progress."""
-
-    task: Task
-    progress: Progress
-    runs: tuple[Row, ...] = ()
-
-    def at(self, run: int | None) -> tuple[int, bool]:
-        """A run (None: the latest), and whether it gets no more messages. ``NOT_FOUND`` when there is no such run."""
-        wanted = self.task.run if run is None else run
-        found = next((row for row in self.runs if row["run"] == wanted), None)
-        if found is None:
-            if run is not None:
-                raise Refused("NOT_FOUND")
-            return wanted, False
-        return wanted, found["fed"] is not None
-
-
 class Tasks:
     """The tasks of all accounts, as seen from this node."""
 
@@ -98,10 +82,10 @@ class Tasks:
         acceptor: Acceptor,
         outcomes: Outcomes,
         files: Files,
-        ids: Callable[[], int],
-        on_queued: Callable[[set[tuple[int, int]]], None],
+        ids: IdSource,
+        fleet: Fleet,
         bell: EventHub,
-        policies: Callable[[], PolicySet] = lambda: NO_POLICY,
+        snapshots: Snapshots,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self.database = database
@@ -109,9 +93,9 @@ class Tasks:
         self._acceptor = acceptor
         self._outcomes = outcomes
         self._ids = ids
-        self._on_queued = on_queued
+        self._fleet = fleet
         self._bell = bell
-        self._policies = policies
+        self._snapshots = snapshots
         self._now = now
         self.wake = asyncio.Event()
         """Set when there is something to feed or to import."""
@@ -137,7 +121,7 @@ class Tasks:
         kind = spec.type or MessageType.NOTICE
         plan, rows, count = await self._rows(spec, forms)
         reasons = self._try_text(spec, kind, plan, rows)
-        limit = self._policies().limits(spec.account, kind).review_over
+        limit = self._snapshots.current.policies.limits(spec.account, kind).review_over
         if limit and count > limit:
             reasons.append(f"号码数 {count} 超过 {limit}")
         if spec.review and not reasons:
@@ -162,6 +146,8 @@ class Tasks:
                 await store.imported(
                     connection, task.id, sieve.total, sieve.valid, sieve.problems, after_import(task)
                 )
+            elif made:
+                await imports.enqueue(connection, task.id)
         if not made:  # somebody was faster with the same key
             if (same := await self._same(spec)) is not None:
                 return same, True
@@ -192,7 +178,7 @@ class Tasks:
         if spec.content:
             raise invalid("content", "与 template_id 只能填写一个", "either this or template_id")
         line = (spec.account.id, *spec.account.above)
-        template = self._policies().book.template(line, spec.template_id)
+        template = self._snapshots.current.policies.book.template(line, spec.template_id)
         if template is None:
             raise Invalid("TEMPLATE_NOT_FOUND", id=str(spec.template_id))
         if template.state is not Review.APPROVED:
@@ -221,7 +207,7 @@ class Tasks:
             name = unknown[0]
             raise invalid("mapping.variables", f"内容中没有变量 {name}", f"the text has no variable {name}")
         plan = Plan(
-            self._ids(), 0, spec.content, names=names, one_each=spec.one_each, room=room, forms=forms,
+            self._ids.next(), 0, spec.content, names=names, one_each=spec.one_each, room=room, forms=forms,
             fixed=dict(spec.params),
         )  # fmt: skip
         if spec.upload_id is not None:
@@ -319,10 +305,7 @@ class Tasks:
 
     async def page(self, *, accounts: Sequence[int] | None, **how: Any) -> list[TaskView]:
         """Tasks, newest first, with their progress as last counted; parameters of ``store.page``."""
-        async with store.snapshot(self.database) as connection:
-            found = await store.page(connection, accounts=accounts, **how)
-            counted = await store.totals(connection, [(t.id, t.run) for t in found])
-        return [TaskView(t, progress(t, counted[t.id], feeding_over(t))) for t in found]
+        return await campaign_queries.page(self.database, accounts=accounts, **how)
 
     async def count(self, task_id: int, run: int | None, limit: int, *, stale: bool = False) -> int:
         """Count messages of open chunks anew; how many of them no channel has claimed.
@@ -343,114 +326,105 @@ class Tasks:
 
     async def pause(
         self,
+        change: Change,
         task_id: int,
         *,
-        accounts: Sequence[int] | None,
-        actor: str,
         reason: str = "PAUSED",
         detail: dict[str, Any] | None = None,
         by_rule: bool = False,
     ) -> Task:
-        """From the return on nothing of the task is sent but what a channel had claimed before."""
-        async with self.database.transaction() as connection:
-            task = await self._locked(connection, task_id, accounts)
+        """From the return on nothing of the task is sent but what a channel had claimed before.
+
+        ``by_rule``: the clock or a stopped account wants it, it goes on by itself, and the audit log has no entry.
+        """
+        async with change.unit(Permission.TASK_EDIT) as unit:
+            task = await _locked(unit, task_id)
             if task.state == "paused":
                 if by_rule:
+                    unit.unchanged()
                     return task
-                await store.change(connection, task.id, self_paused=False)
+                await store.change(unit.connection, task.id, self_paused=False)
             elif task.state in ("scheduled", "running", "sent"):
                 await store.change(
-                    connection, task.id, state="paused", paused_from=task.state, self_paused=by_rule,
+                    unit.connection, task.id, state="paused", paused_from=task.state, self_paused=by_rule,
                     reason=reason, detail=detail or {},
                 )  # fmt: skip
             else:
                 raise _conflict(task, "暂停", "paused")
-            if not by_rule:
-                await self._record(connection, actor, "task.pause", task)
+            _record(unit, "task.pause", task, by_rule=by_rule)
         await self.settle_queue(task.id)
-        log.info("task.paused", task=task.id, reason=reason, by=actor)
+        log.info("task.paused", task=task.id, reason=reason, by=change.actor.label)
         return await self._task(task.id)
 
-    async def resume(
-        self, task_id: int, *, accounts: Sequence[int] | None, actor: str, by_rule: bool = False
-    ) -> Task:
+    async def resume(self, change: Change, task_id: int, *, by_rule: bool = False) -> Task:
         """It goes on where it was."""
         now = self._now()
-        async with self.database.transaction() as connection:
-            task = await self._locked(connection, task_id, accounts)
+        async with change.unit(Permission.TASK_EDIT) as unit:
+            task = await _locked(unit, task_id)
             if task.state != "paused" or (by_rule and not task.self_paused):
                 if by_rule:
+                    unit.unchanged()
                     return task
                 raise _conflict(task, "继续", "resumed")
             await store.change(
-                connection, task.id, state=task.paused_from, paused_from=None, self_paused=False, reason="", detail={},
-                due_at=None if task.due_at is None else max(task.due_at, now),
+                unit.connection, task.id, state=task.paused_from, paused_from=None, self_paused=False, reason="",
+                detail={}, due_at=None if task.due_at is None else max(task.due_at, now),
             )  # fmt: skip
-            if not by_rule:
-                await self._record(connection, actor, "task.resume", task)
+            _record(unit, "task.resume", task, by_rule=by_rule)
         await self.settle_queue(task.id)
         self.wake.set()
-        log.info("task.resumed", task=task.id, by=actor)
+        log.info("task.resumed", task=task.id, by=change.actor.label)
         return await self._task(task.id)
 
-    async def cancel(self, task_id: int, *, accounts: Sequence[int] | None, actor: str) -> Task:
+    async def cancel(self, change: Change, task_id: int) -> Task:
         """For good: what no carrier has in its hands is cancelled and its price goes back."""
         now = self._now()
-        async with self.database.transaction() as connection:
-            task = await self._locked(connection, task_id, accounts)
+        async with change.unit(Permission.TASK_EDIT) as unit:
+            task = await _locked(unit, task_id)
             if task.state in store.ENDED:
                 raise _conflict(task, "取消", "cancelled")
             await store.change(
-                connection, task.id, state="cancelled", self_paused=False, reason="", ended_at=now
+                unit.connection, task.id, state="cancelled", self_paused=False, reason="", ended_at=now
             )
             if task.run:
-                await store.end_feeding(connection, task.id, task.run, task.fed)
+                await store.end_feeding(unit.connection, task.id, task.run, task.fed)
             if task.state == "review":
-                await reviews.end_task(connection, task.id, now)
-            await self._record(connection, actor, "task.cancel", task)
+                await reviews.end_task(unit.connection, task.id, now)
+            _record(unit, "task.cancel", task)
         await self.settle_queue(task.id)
         self.wake.set()
-        log.info("task.cancelled", task=task.id, by=actor)
+        log.info("task.cancelled", task=task.id, by=change.actor.label)
         return await self._task(task.id)
 
-    async def reviewed(self, task_id: int, *, passes: bool, actor: Actor, reason: str) -> int:
+    async def reviewed(self, change: Change, task_id: int, *, passes: bool, reason: str) -> int:
         """A reviewer's word (``Reviewing.decide``): it may begin, or it never will. How many rows it has."""
-        now = self._now()
-        async with self.database.transaction() as connection:
-            task = await self._locked(connection, task_id, None)
+        now, reviewer = self._now(), change.actor.label
+        async with change.unit(Permission.REVIEW_DECIDE) as unit:
+            task = await _locked(unit, task_id)
             if task.state != "review":
                 raise _conflict(task, "审核", "reviewed")
             await reviews.decide_task(
-                connection, task.id, now, passes=passes, actor=actor.label, reason=reason[:500]
+                unit.connection, task.id, now, passes=passes, actor=reviewer, reason=reason[:500]
             )
             if passes:
-                await store.change(connection, task.id, state="scheduled", next_at=task.next_at or now)
+                await store.change(unit.connection, task.id, state="scheduled", next_at=task.next_at or now)
             else:
                 await store.change(
-                    connection, task.id, state="cancelled", ended_at=now, reason="REVIEW_REJECTED",
-                    detail={"reviewer": actor.label, "reason": reason[:500]},
+                    unit.connection, task.id, state="cancelled", ended_at=now, reason="REVIEW_REJECTED",
+                    detail={"reviewer": reviewer, "reason": reason[:500]},
                 )  # fmt: skip
-            await self._record(
-                connection, actor.label, "task.pass" if passes else "task.reject", task, reason=reason[:500]
-            )
+            _record(unit, "task.pass" if passes else "task.reject", task, reason=reason[:500])
         self.wake.set()
         return task.valid
 
-    async def change(
-        self,
-        task_id: int,
-        *,
-        accounts: Sequence[int] | None,
-        actor: str,
-        changes: dict[str, Any],
-    ) -> Task:
+    async def edit(self, change: Change, task_id: int, changes: dict[str, Any]) -> Task:
         """Change ``name``, ``rate``, ``window``; before it has begun also ``send_at``, ``expire_at``, ``recurring``.
 
         ``send_at`` None means now.
         """
         now = self._now()
-        async with self.database.transaction() as connection:
-            task = await self._locked(connection, task_id, accounts)
+        async with change.unit(Permission.TASK_EDIT) as unit:
+            task = await _locked(unit, task_id)
             if task.state in store.ENDED or task.state == "importing":
                 raise _conflict(task, "修改", "changed")
             times = changes.keys() & {"send_at", "expire_at", "recurring"}
@@ -463,8 +437,8 @@ class Tasks:
                 values["windows"] = [dict(w) for w in changes["window"]]
             if times:
                 values |= self._new_times(task, changes, now)
-            await store.change(connection, task.id, **values)
-            await self._record(connection, actor, "task.change", task, changed=sorted(changes))
+            await store.change(unit.connection, task.id, **values)
+            _record(unit, "task.change", task, changed=sorted(changes))
         self.wake.set()
         return await self._task(task.id)
 
@@ -480,19 +454,6 @@ class Tasks:
             "send_at": send_at, "expire_at": expire_at, "recurring": _plain(recurring),
             "next_at": next_at or (now if task.state != "review" else None),
         }  # fmt: skip
-
-    async def _locked(self, connection: Connection, task_id: int, accounts: Sequence[int] | None) -> Task:
-        task = await store.lock(connection, task_id, accounts=accounts)
-        if task is None:
-            raise Refused("NOT_FOUND")
-        return task
-
-    @staticmethod
-    async def _record(connection: Connection, actor: str, action: str, task: Task, **after: Any) -> None:
-        await audit.append(
-            connection, actor=actor, action=action, object=f"task/{task.id}",
-            before={"state": task.state, "fed": task.fed}, after=after or None,
-        )  # fmt: skip
 
     # --- the queue -------------------------------------------------------------------------------------------------
 
@@ -531,13 +492,15 @@ class Tasks:
             PartState.CANCELLED: "task_cancelled",
         }  # fmt: skip
         await self._outcomes.sweep(Sweep(run, kinds, {"task": str(task.id)}))
-        self._on_queued(queues)
+        self._fleet.announce(queues)
 
     async def finish(self, task_id: int, run: int) -> None:
         """All messages of a run have come to an end: the run is over, and the task with its last one."""
         now = self._now()
         async with self.database.transaction() as connection:
-            task = await self._locked(connection, task_id, None)
+            task = await store.lock(connection, task_id)
+            if task is None:
+                raise Refused("NOT_FOUND")
             first, left = await store.finish_run(connection, task_id, run, now)
             if not first:
                 return
@@ -553,7 +516,7 @@ class Tasks:
                 "finished_at": now.astimezone(CHINA).isoformat(timespec="seconds"),
             }  # fmt: skip
             await events.record(
-                connection, "task.finished", [(task.account_id, told)], ids=self._ids, subject=task_id
+                connection, "task.finished", [(task.account_id, told)], ids=self._ids.next, subject=task_id
             )
         self._bell.ring([task.account_id], "task.finished")
         log.info("task.finished", task=task_id, run=run)
@@ -577,6 +540,22 @@ class Tasks:
             )
 
 
+async def _locked(unit: Unit, task_id: int) -> Task:
+    """The task, if the actor may see it."""
+    task = await store.lock(unit.connection, task_id, accounts=unit.actor.scope.whole)
+    if task is None:
+        raise Refused("NOT_FOUND")
+    return task
+
+
+def _record(unit: Unit, action: str, task: Task, *, by_rule: bool = False, **after: Any) -> None:
+    if by_rule:
+        unit.unchanged()
+    else:
+        before = {"state": task.state, "fed": task.fed}
+        unit.record(action, f"task/{task.id}", before=before, after=after or None)
+
+
 def _first_time(
     send_at: datetime | None, expire_at: datetime | None, recurring: Mapping[str, Any] | None, now: datetime
 ) -> datetime | None:
@@ -593,11 +572,6 @@ def _first_time(
     if first is None:
         raise Invalid("TIME_INVALID", reason="周期内没有可发送的时间", reason_en="it never comes round")
     return first
-
-
-def feeding_over(task: Task) -> bool:
-    """Whether the latest run gets no more messages, as far as the task's state tells."""
-    return (task.paused_from or task.state) in ("scheduled", "sent", "finished")
 
 
 def after_import(task: Task) -> str:

@@ -14,6 +14,7 @@ from smsgw.core.states import PartState
 from smsgw.platform.messages.model import MessageView, PartView, Trace, TraceStep
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
+from smsgw.store.messages import request_keys
 
 MAX_PAGE = 500
 SLICE = 50
@@ -362,3 +363,8 @@ WHERE p.state = :UNKNOWN AND p.id > $1 ORDER BY p.id LIMIT $2
 async def unknown(database: Database, *, after_id: int = 0, limit: int = 500) -> list[Row]:
     """Parts whose outcome is unknown, oldest first."""
     return await database.fetch(_UNKNOWN, after_id, limit)
+
+
+async def answer_of(database: Database, account_id: int, key: str) -> bytes | None:
+    """What a send call was answered, by its idempotency key."""
+    return await request_keys.answer_of(database, account_id, key)

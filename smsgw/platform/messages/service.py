@@ -1,4 +1,4 @@
-"""Reading a message that others must be able to ask about."""
+"""What people do with messages that others must be able to ask about: read one, have sent some."""
 
 from __future__ import annotations
 
@@ -22,3 +22,10 @@ async def read(change: Change, message_id: int, *, unmasked: bool) -> Trace | No
         else:
             unit.record("message.read", f"message/{message_id}", after={"unmasked": unmasked})
     return found
+
+
+async def sent(change: Change, account: str, *, batch_id: str, accepted: int, rejected: int) -> None:
+    """Enter into the audit log that a person has sent as the account of this name."""
+    after = {"batch": batch_id, "accepted": accepted, "rejected": rejected}
+    async with change.unit(Permission.MESSAGE_SEND) as unit:
+        unit.record("send", f"account:{account}", after=after)

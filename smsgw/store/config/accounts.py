@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 
 from smsgw.core.accounts import resolve
 from smsgw.core.model import Account, UnknownPolicy
 from smsgw.store.engine.database import Connection, Database, Row
-
-
-@dataclass(frozen=True, slots=True)
-class AccountRow:
-    """An account and its units."""
-
-    account: Account
-    balance: int
-
 
 _LIST = "SELECT * FROM account ORDER BY name"
 
@@ -55,11 +45,9 @@ def account_of(row: Row) -> Account:
     )
 
 
-async def list_accounts(source: Connection | Database) -> list[AccountRow]:
+async def load_accounts(source: Connection | Database) -> list[Account]:
     """All accounts by name, with what follows from those above them."""
-    rows = await source.fetch(_LIST)
-    resolved = {a.id: a for a in resolve(account_of(row) for row in rows)}
-    return [AccountRow(resolved[row["id"]], row["balance"]) for row in rows]
+    return resolve(account_of(row) for row in await source.fetch(_LIST))
 
 
 _AVAILABLE = "SELECT id, balance - credit_floor FROM account"
@@ -68,13 +56,3 @@ _AVAILABLE = "SELECT id, balance - credit_floor FROM account"
 async def available(source: Connection | Database) -> dict[int, int]:
     """Account id -> units that it can spend."""
     return {row[0]: row[1] for row in await source.fetch(_AVAILABLE)}
-
-
-CONFIG_LOCK = 0x636F6E66
-"""Advisory lock that every transaction shares which changes operating data: earlier programs, which run beside this one
-during an update, look at it."""
-
-# A sequence moves at once, the change itself is seen only after the commit: the lock tells that there is one to come.
-BUMP = f"""
-SELECT CASE WHEN pg_advisory_xact_lock_shared({CONFIG_LOCK}) IS NOT NULL THEN nextval('config_version') END
-"""

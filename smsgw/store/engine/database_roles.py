@@ -57,7 +57,8 @@ TABLES = {
     ),
     **_each(
         _ALL,
-        "abroad_country abroad_minute alarm allow_list block_list code_class contact filed_link lease mo_part "
+        "abroad_country abroad_minute alarm allow_list block_list code_class contact file filed_link job lease "
+        "mo_part "
         "number_override number_recent number_status partner partner_address partner_bind partner_connect "
         "partner_part policy portal_session receipt_orphan request_key retry_rule role sign_day staff staff_passkey "
         "staff_recovery_code staff_sms_code staff_totp stat_day task "

@@ -1,11 +1,10 @@
-"""Calls and tasks that wait for a reviewer: the list, and what follows a decision.
+"""Calls and tasks that wait for a reviewer: what follows a decision.
 
 The messages of a call are HELD meanwhile, under its ``batch_id``; of a task, whose id stands there, there are none yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from smsgw.store.engine.database import Connection, Database, Row
@@ -15,49 +14,7 @@ from smsgw.store.messages.sweeps import COLUMNS
 MAX_BLOCK = 4096
 """Ids of a call follow each other: at most so many."""
 
-_LIST = """
-SELECT r.*, a.name AS account FROM review r JOIN account a ON a.id = r.account_id
-WHERE ($1 = '' OR r.state = $1) AND ($2::bigint[] IS NULL OR r.account_id = ANY($2))
-  AND ($3::bigint IS NULL OR r.batch_id < $3)
-ORDER BY r.batch_id DESC LIMIT $4
-"""
-_ONE = """
-SELECT r.*, a.name AS account FROM review r JOIN account a ON a.id = r.account_id
-WHERE r.batch_id = $1 AND ($2::bigint[] IS NULL OR r.account_id = ANY($2))
-"""
-_SAMPLE = """
-SELECT id, number, carrier, content, sign FROM message
-WHERE batch_id = $1 AND id >= $1 AND id < $1 + 4096 ORDER BY id LIMIT $2
-"""
-_FIRST_ROWS = """
-SELECT n AS id, number, '' AS carrier, array_to_string(vals, ' ') AS content, '' AS sign FROM task_row
-WHERE task_id = $1 ORDER BY n LIMIT $2
-"""
 _WAITING = "SELECT count(*) AS n, min(created_at) AS oldest FROM review WHERE state = 'pending' AND created_at < $1"
-
-
-async def list_(
-    database: Database,
-    *,
-    state: str = "pending",
-    accounts: Sequence[int] | None,
-    before: int | None = None,
-    limit: int = 100,
-) -> list[Row]:
-    """Reviews that people of these accounts (None: all) may see, the newest first."""
-    return await database.fetch(_LIST, state, None if accounts is None else list(accounts), before, limit)
-
-
-async def get(database: Database, batch_id: int, *, accounts: Sequence[int] | None) -> Row | None:
-    """One review."""
-    if not 0 < batch_id < 2**63:
-        return None
-    return await database.fetchrow(_ONE, batch_id, None if accounts is None else list(accounts))
-
-
-async def sample(database: Database, review: Row, limit: int = 10) -> list[Row]:
-    """The first messages of the call; of a task its first rows with their values."""
-    return await database.fetch(_FIRST_ROWS if review["task"] else _SAMPLE, review["batch_id"], limit)
 
 
 async def waiting(database: Database, before: datetime) -> Row | None:

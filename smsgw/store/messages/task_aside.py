@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from smsgw.core.tasks import Chunk, Recipient
 from smsgw.store.engine.database import Connection, Database
-from smsgw.store.messages.tasks import Chunk, Recipient, recipient
+from smsgw.store.messages.tasks import recipient
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from datetime import datetime
 from smsgw.core import states
 from smsgw.core.ids import time_of
 from smsgw.core.states import PartState
+from smsgw.core.tasks import Chunk
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
-from smsgw.store.messages.tasks import Chunk
 
 _COLUMNS = (
     "p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_id, p.code, p.class, p.by_us, "

@@ -10,11 +10,11 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from smsgw.core.errors import Invalid
+from smsgw.core.tasks import Chunk, Recipient, Task
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import reviews
 
@@ -29,78 +29,6 @@ ROW_COLUMNS = ("task_id", "n", "line", "number", "ext", "vals")
 PROBLEM_COLUMNS = ("task_id", "run", "line", "n", "number", "code", "message", "cells")
 COPY_TIMEOUT = 60.0
 ENDED = frozenset({"finished", "cancelled", "failed"})
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A task as it stands."""
-
-    id: int
-    account_id: int
-    name: str
-    state: str
-    origin: str
-    submitter: str
-    type: str
-    content: str
-    created_at: datetime
-    paused_from: str | None = None
-    self_paused: bool = False
-    reason: str = ""
-    detail: dict[str, Any] = field(default_factory=dict)
-    client_ref: str = ""
-    request_key: str = ""
-    request_sha256: bytes = b""
-    sign: str = ""
-    template_id: int | None = None
-    ext: str = ""
-    extend_code: str = ""
-    callback_url: str = ""
-    upload_id: int | None = None
-    audience_id: int | None = None
-    mapping: dict[str, Any] = field(default_factory=dict)
-    one_each: str = "number"
-    review: bool = False
-    """A reviewer has to pass it; one that has begun was passed."""
-    review_reasons: Sequence[str] = ()
-    send_at: datetime | None = None
-    expire_at: datetime | None = None
-    windows: list[Any] = field(default_factory=list)
-    recurring: dict[str, Any] | None = None
-    rate: int = 0
-    total: int = 0
-    valid: int = 0
-    problems: dict[str, int] = field(default_factory=dict)
-    run: int = 0
-    next_at: datetime | None = None
-    due_at: datetime | None = None
-    fed: int = 0
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """A row of a task."""
-
-    n: int
-    line: int
-    number: str
-    ext: str | None
-    values: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Rows ``first`` … ``first + size - 1`` of a run; their messages begin at ``base_id``."""
-
-    task_id: int
-    run: int
-    first: int
-    size: int
-    base_id: int
-    feeds: int = 1
-    """How often it has got messages."""
 
 
 @contextlib.asynccontextmanager
@@ -220,17 +148,6 @@ async def live(database: Database, before: datetime, *, after: int, limit: int) 
     """Tasks for which something may have to be done: those that run, are due ``before``, were paused by a rule, or
     have something left in the queue."""
     return [_task(row) for row in await database.fetch(_LIVE, before, after, limit)]
-
-
-_TO_IMPORT = """
-SELECT t.* FROM task t LEFT JOIN upload u ON u.id = t.upload_id
-WHERE t.state = 'importing' AND COALESCE(u.node, (t.id >> 12 & 1023)::int) = $1 ORDER BY t.id LIMIT $2
-"""
-
-
-async def to_import(database: Database, node: int, limit: int) -> list[Task]:
-    """Tasks whose rows the node has to bring in: their file lies on it, or it has made them (an id tells its node)."""
-    return [_task(row) for row in await database.fetch(_TO_IMPORT, node, limit)]
 
 
 _LOCK = "SELECT * FROM task WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2)) FOR UPDATE"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from smsgw.admin import app, rights
+from smsgw.admin import app, menu, rights
 from smsgw.admin.call import local_path
 from smsgw.admin.hashing import hash_password
 from smsgw.admin.security import same_origin, same_token
@@ -63,7 +63,7 @@ def test_a_page_needs_a_permission_that_there_is() -> None:
 
 def test_the_menu_shows_only_what_one_may_open() -> None:
     def paths(*permissions: Permission) -> list[str]:
-        groups = rights.menu_for(permissions)
+        groups = menu.menu_for(permissions)
         assert all(group.entries for group in groups)
         return [entry.path for group in groups for entry in group.entries]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from smsgw.channels.pool_shares import FADE, STANDBY_AFTER, PoolShares
-from smsgw.pipeline.routing import Membership
+from smsgw.pipeline.fleet import Membership
 
 POOL = 1
 

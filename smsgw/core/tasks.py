@@ -1,0 +1,80 @@
+"""Sending tasks (发送任务): a task, its rows, and the chunks in which it gets its messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task as it stands."""
+
+    id: int
+    account_id: int
+    name: str
+    state: str
+    origin: str
+    submitter: str
+    type: str
+    content: str
+    created_at: datetime
+    paused_from: str | None = None
+    self_paused: bool = False
+    reason: str = ""
+    detail: dict[str, Any] = field(default_factory=dict)
+    client_ref: str = ""
+    request_key: str = ""
+    request_sha256: bytes = b""
+    sign: str = ""
+    template_id: int | None = None
+    ext: str = ""
+    extend_code: str = ""
+    callback_url: str = ""
+    upload_id: int | None = None
+    audience_id: int | None = None
+    mapping: dict[str, Any] = field(default_factory=dict)
+    one_each: str = "number"
+    review: bool = False
+    """A reviewer has to pass it; one that has begun was passed."""
+    review_reasons: Sequence[str] = ()
+    send_at: datetime | None = None
+    expire_at: datetime | None = None
+    windows: list[Any] = field(default_factory=list)
+    recurring: dict[str, Any] | None = None
+    rate: int = 0
+    total: int = 0
+    valid: int = 0
+    problems: dict[str, int] = field(default_factory=dict)
+    run: int = 0
+    next_at: datetime | None = None
+    due_at: datetime | None = None
+    fed: int = 0
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A row of a task."""
+
+    n: int
+    line: int
+    number: str
+    ext: str | None
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows ``first`` … ``first + size - 1`` of a run; their messages begin at ``base_id``."""
+
+    task_id: int
+    run: int
+    first: int
+    size: int
+    base_id: int
+    feeds: int = 1
+    """How often it has got messages."""

@@ -1,0 +1,69 @@
+"""A stored file: what it is, whose it is, how long it is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+MAX_NAME = 128
+
+
+@dataclass(frozen=True, slots=True)
+class FileKind:
+    """A sort of files, and the rules for it."""
+
+    name: str
+    most: int
+    """Octets that one may have."""
+    kept: timedelta
+    held: Callable[[Sequence[int]], Awaitable[set[int]]] | None = None
+    """Which of these files are in use, so that they stay although their time is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file."""
+
+    id: int
+    node: int
+    """Where its octets lie."""
+    kind: str
+    name: str
+    """As its owner calls it; never a path."""
+    media_type: str
+    """By its content, not by its name."""
+    size: int
+    sha256: bytes
+    account_id: int | None
+    submitter: str
+    expires_at: datetime
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A file on its way in; ``path`` is written by whoever receives it."""
+
+    id: int
+    kind: FileKind
+    path: Path
+    account_id: int
+    room: int = 0
+    """Octets that are kept free for it."""
+    name: str = ""
+    """As its sender calls it."""
+
+
+class Elsewhere(Exception):
+    """The octets lie on another node."""
+
+    def __init__(self, node: int) -> None:
+        super().__init__(f"the file lies on node {node}")
+        self.node = node
+
+
+def plain_name(name: str) -> str:
+    """The last part of a name, as it can be shown: whatever it holds, it leads nowhere."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(c for c in last if c.isprintable())[:MAX_NAME] or "file"

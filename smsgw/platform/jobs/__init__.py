@@ -1,0 +1,1 @@
+"""Durable jobs: long work that outlives a process, with progress, cancel and an end that is told."""

@@ -1,0 +1,1 @@
+"""Approval (审核): calls and tasks that a reviewer passes or rejects."""

@@ -1,0 +1,46 @@
+"""What waits for a reviewer, as reviewers see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """A call or task that waits, or has waited, for a reviewer. Its id is that of the call or task."""
+
+    batch_id: int
+    account_id: int
+    type: str
+    origin: str
+    submitter: str
+    reasons: list[str]
+    """Why somebody has to see it, for people."""
+    numbers: int
+    parts: int
+    content: str
+    """Of the first message."""
+    due_at: datetime | None
+    validity: timedelta
+    """From the release on."""
+    expires_at: datetime
+    """Nobody is asked any more. Of a task: without an end."""
+    state: str
+    decided_by: str
+    decided_at: datetime | None
+    reason: str
+    created_at: datetime
+    task: bool
+    account: str
+
+
+class Sample(NamedTuple):
+    """A message of a call; of a task a row, with its values for content."""
+
+    id: int
+    number: str
+    carrier: str
+    content: str
+    sign: str

@@ -1,0 +1,58 @@
+"""The statements that read what waits for a reviewer; ``accounts`` (None: all) is whose may be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from smsgw.platform.review.model import Reviewed, Sample
+from smsgw.store.engine.database import Connection, Database
+
+_COLUMNS = """
+r.batch_id, r.account_id, r.type, r.origin, r.submitter, r.reasons, r.numbers, r.parts, r.content, r.due_at, r.validity,
+r.expires_at, r.state, r.decided_by, r.decided_at, r.reason, r.created_at, r.task, a.name AS account
+"""
+_PAGE = f"""
+SELECT {_COLUMNS} FROM review r JOIN account a ON a.id = r.account_id
+WHERE ($1 = '' OR r.state = $1) AND ($2::bigint[] IS NULL OR r.account_id = ANY($2))
+  AND ($3::bigint IS NULL OR r.batch_id < $3)
+ORDER BY r.batch_id DESC LIMIT $4
+"""  # noqa: S608 - a constant
+_ONE = f"""
+SELECT {_COLUMNS} FROM review r JOIN account a ON a.id = r.account_id
+WHERE r.batch_id = $1 AND ($2::bigint[] IS NULL OR r.account_id = ANY($2))
+"""  # noqa: S608
+_SAMPLE = """
+SELECT id, number, carrier, content, sign FROM message
+WHERE batch_id = $1 AND id >= $1 AND id < $1 + 4096 ORDER BY id LIMIT $2
+"""
+_FIRST_ROWS = """
+SELECT n AS id, number, '' AS carrier, array_to_string(vals, ' ') AS content, '' AS sign FROM task_row
+WHERE task_id = $1 ORDER BY n LIMIT $2
+"""
+
+
+async def page(
+    database: Database,
+    *,
+    state: str = "pending",
+    accounts: Sequence[int] | None,
+    before: int | None = None,
+    limit: int = 100,
+) -> list[Reviewed]:
+    """What is in the state (empty: any), the newest first."""
+    seen = None if accounts is None else list(accounts)
+    return [Reviewed(*row.values()) for row in await database.fetch(_PAGE, state, seen, before, limit)]
+
+
+async def get(database: Database, batch_id: int, *, accounts: Sequence[int] | None) -> Reviewed | None:
+    """One of them."""
+    if not 0 < batch_id < 2**63:
+        return None
+    row = await database.fetchrow(_ONE, batch_id, None if accounts is None else list(accounts))
+    return None if row is None else Reviewed(*row.values())
+
+
+async def sample(database: Database | Connection, review: Reviewed, limit: int = 10) -> list[Sample]:
+    """The first messages of the call; of a task its first rows with their values."""
+    rows = await database.fetch(_FIRST_ROWS if review.task else _SAMPLE, review.batch_id, limit)
+    return [Sample(*row.values()) for row in rows]

@@ -1,0 +1,41 @@
+"""Recounts of business days as a durable job: a day a transaction, in which the job's checkpoint moves on, too."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from smsgw.core.actor import Actor
+from smsgw.platform.jobs import queries
+from smsgw.platform.jobs.model import NewJob
+from smsgw.platform.jobs.runner import JobContext, JobKind
+from smsgw.store.engine.database import Database
+from smsgw.store.messages import daily
+
+NAME = "statistics.recount"
+PATIENCE = 4 * 3600.0
+MAX_DAYS = 366
+"""Days of one job."""
+
+
+async def begin(database: Database, first: date, last: date, actor: Actor) -> int | None:
+    """Have the days counted anew, the first to the last; the job, None when there is one that does it."""
+    days = {"first": first.isoformat(), "last": last.isoformat()}
+    async with database.transaction() as connection:
+        return await queries.add(connection, NewJob(NAME, days, actor.label, subject=f"{first} {last}"))
+
+
+def kind(database: Database) -> JobKind:
+    """How a node does it."""
+
+    async def run(context: JobContext) -> None:
+        params = context.job.params
+        first, last = date.fromisoformat(params["first"]), date.fromisoformat(params["last"])
+        total = (last - first).days + 1
+        done: int = context.job.checkpoint.get("days", 0)
+        while done < total:
+            async with database.transaction(timeout=2 * daily.RECOUNT_PATIENCE) as connection:
+                await daily.recount_in(connection, first + timedelta(days=done))
+                done += 1
+                await context.progress(done, total, checkpoint={"days": done}, connection=connection)
+
+    return JobKind(NAME, run, at_once=1, patience=PATIENCE)

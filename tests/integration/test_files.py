@@ -1,0 +1,246 @@
+"""Stored files: by content, within bounds, gone when nothing means them, with what an earlier release has left."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import time
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import pytest_asyncio
+from changes import by_test
+
+from smsgw.core.errors import Invalid, SmsgwError, Temporary
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.campaigns import uploads
+from smsgw.platform.campaigns.files import Files
+from smsgw.platform.campaigns.uploads import Upload
+from smsgw.platform.files import queries
+from smsgw.platform.files.model import Elsewhere, FileKind, Incoming, StoredFile, plain_name
+from smsgw.platform.files.service import FileStore
+from smsgw.store.engine.database import Connection, Database
+
+DAY = timedelta(days=1)
+KIND = FileKind("test", 1000, DAY)
+
+
+class Shelf:
+    """A file store with a clock of its own."""
+
+    def __init__(self, database: Database, folder: Path, account_id: int) -> None:
+        self.database = database
+        self.folder = folder
+        self.account_id = account_id
+        self.later = timedelta(0)
+        self.full = False
+        self.last = 10**17
+        self.store = self.make()
+
+    def make(self, node: int = 1, total_mb: int = 1) -> FileStore:
+        return FileStore(
+            self.database, self.folder, node=node, ids=self.id, total_mb=total_mb,
+            disk=SimpleNamespace(check=self.check_disk),
+            now=self.now,
+        )  # fmt: skip
+
+    def id(self) -> int:
+        self.last += 1
+        return self.last
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.later
+
+    def check_disk(self) -> None:
+        if self.full:
+            raise Temporary("STORAGE_UNAVAILABLE", reason="disk")
+
+    async def coming(self, octets: bytes, kind: FileKind = KIND, name: str = "a.csv") -> Incoming:
+        incoming = await self.store.receive(kind, self.account_id, len(octets))
+        incoming.path.write_bytes(octets)
+        incoming.name = name
+        return incoming
+
+    async def keep(self, octets: bytes, kind: FileKind = KIND, name: str = "a.csv") -> StoredFile:
+        return await self.store.keep(await self.coming(octets, kind, name), "text/csv", "li")
+
+    def content(self, octets: bytes) -> Path:
+        name = sha256(octets).hexdigest()
+        return self.folder / name[:2] / name[2:4] / name
+
+    def files(self) -> list[str]:
+        return sorted(path.name for path in self.folder.rglob("*") if path.is_file())
+
+
+@pytest_asyncio.fixture
+async def shelf(dsn: str, tmp_path: Path) -> AsyncIterator[Shelf]:
+    database = Database(dsn, size=6)
+    await database.open()
+    account_id = await accounts.add(by_test(database), "acme")
+    yield Shelf(database, tmp_path / "files", account_id)
+    await database.close()
+
+
+async def test_a_file_lies_by_its_content_and_is_ours_alone(shelf: Shelf) -> None:
+    file = await shelf.keep(b"one")
+    path = await shelf.store.path(file.id)
+    assert path == shelf.content(b"one")
+    assert path.read_bytes() == b"one"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert (file.size, file.sha256, file.media_type) == (3, sha256(b"one").digest(), "text/csv")
+    assert await shelf.store.path(1) is None
+    assert shelf.files() == [path.name], "no parts are left"
+
+
+async def test_the_same_octets_lie_once_and_stay_until_the_last_has_gone(shelf: Shelf) -> None:
+    first = await shelf.keep(b"one")
+    shelf.later = DAY / 2
+    second = await shelf.keep(b"one")
+    assert len(shelf.files()) == 1
+    shelf.later = DAY * 1.2
+    assert await shelf.store.sweep([KIND]) == 1
+    assert await shelf.store.path(first.id) is None
+    assert (await shelf.store.path(second.id) or Path()).read_bytes() == b"one"
+    shelf.later = DAY * 2
+    assert await shelf.store.sweep([KIND]) == 1
+    assert shelf.files() == []
+
+
+async def test_what_is_held_stays(shelf: Shelf) -> None:
+    held: set[int] = set()
+
+    async def which(ids: Sequence[int]) -> set[int]:
+        return held & set(ids)
+
+    kind = FileKind("held", 1000, DAY, which)
+    file = await shelf.keep(b"one", kind)
+    held.add(file.id)
+    shelf.later = 2 * DAY
+    assert await shelf.store.sweep([kind]) == 0
+    held.clear()
+    assert await shelf.store.sweep([KIND]) == 0, "of a kind that is not swept here"
+    assert await shelf.store.sweep([kind]) == 1
+
+
+async def test_bounds(shelf: Shelf) -> None:
+    shelf.store = shelf.make(total_mb=1)
+    half = FileKind("half", 2**20, DAY)
+    with pytest.raises(Invalid):
+        await shelf.coming(b"x" * 1001)
+    small = await shelf.store.receive(KIND, shelf.account_id, 10)
+    small.path.write_bytes(b"x" * 1001)
+    with pytest.raises(Invalid):
+        await shelf.store.keep(small, "text/csv", "li")
+    await shelf.keep(b"x" * 2**19, half)
+    with pytest.raises(Temporary, match="空间已满"):
+        await shelf.coming(b"y", half)
+    other = await accounts.add(by_test(shelf.database), "other")
+    incoming = await shelf.store.receive(half, other, 2**18)
+    with pytest.raises(Temporary):
+        await shelf.store.reserve(incoming, 2**20)
+    shelf.full = True
+    with pytest.raises(Temporary):
+        await shelf.store.reserve(incoming, 2**18 + 1)
+    shelf.store.drop(incoming)
+    with pytest.raises(Temporary):
+        await shelf.store.receive(half, other, 1)
+    assert shelf.files() == [sha256(b"x" * 2**19).hexdigest()]
+
+
+async def test_a_write_that_fails_leaves_nothing(shelf: Shelf) -> None:
+    async def refuse(connection: Connection, file: StoredFile) -> None:
+        raise Temporary("STORAGE_UNAVAILABLE")
+
+    incoming = await shelf.coming(b"one")
+    with pytest.raises(Temporary):
+        await shelf.store.keep(incoming, "text/csv", "li", refuse)
+    assert await queries.get(shelf.database, incoming.id) is None
+    assert not incoming.path.exists()
+    await shelf.store.sweep([KIND])
+    assert len(shelf.files()) == 1, "somebody may be entering them"
+    for path in shelf.folder.rglob("*"):
+        os.utime(path, (time.time() - 3 * 3600,) * 2)
+    await shelf.store.sweep([KIND])
+    assert shelf.files() == []
+
+
+async def test_a_killed_process_leaves_parts_that_are_swept(shelf: Shelf) -> None:
+    await shelf.coming(b"one")
+    arriving = await shelf.coming(b"two")
+    shelf.store._arriving = {arriving.id: arriving}
+    await shelf.store.sweep([KIND])
+    assert shelf.files() == [arriving.path.name]
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("../../etc/passwd", "passwd"), ("C:\\a\\b.csv", "b.csv"), ("", "file"), ("..", ".."), ("a/", "file"),
+        ("\x00\x1b[31m\u202eevil\n.csv", "[31mevil.csv"), ("长" * 500, "长" * 128), ("/", "file"),
+    ],
+)  # fmt: skip
+async def test_names_lead_nowhere(shelf: Shelf, given: str, shown: str) -> None:
+    assert plain_name(given) == shown
+    file = await shelf.keep(given.encode() + b"x", FileKind("test", 10_000, DAY), given)
+    assert file.name == shown
+    assert (await shelf.store.path(file.id) or Path()).is_relative_to(shelf.folder)
+
+
+async def test_another_node_s_file_is_told_to_be_there(shelf: Shelf) -> None:
+    file = await shelf.keep(b"one")
+    with pytest.raises(Elsewhere) as caught:
+        await shelf.make(node=2).path(file.id)
+    assert caught.value.node == 1
+    shelf.later = 2 * DAY
+    assert await shelf.make(node=2).sweep([KIND]) == 0
+    assert shelf.files()
+
+
+async def test_entering_and_removing_the_same_octets_at_once_loses_none(shelf: Shelf) -> None:
+    for _ in range(15):
+        old = await shelf.keep(b"one", FileKind("test", 1000, -DAY))
+        fresh, _ = await asyncio.gather(shelf.keep(b"one"), shelf.store.sweep([KIND]))
+        assert await shelf.store.path(old.id) is None
+        assert (await shelf.store.path(fresh.id) or Path()).read_bytes() == b"one"
+        await shelf.database.execute("DELETE FROM file")
+
+
+async def test_what_an_earlier_release_has_left_is_taken_over(shelf: Shelf) -> None:
+    """Its files lie under their ids; they can be read before and after, and go when their time is over."""
+    files = Files(shelf.database, shelf.store, node=1, now=shelf.now)
+    shelf.folder.mkdir()
+    made: dict[int, bytes] = {}
+    for n, octets in enumerate((b"13800000001", b"13800000001", b"13800000002")):
+        id_ = shelf.id()
+        upload = Upload(
+            id=id_, account_id=shelf.account_id, node=1, name="a.csv", size=len(octets), form={"kind": "csv"},
+            columns=("A",), phone_column=0, first_rows=[], rows=1, submitter="li",
+            expires_at=shelf.now() + (DAY if n else -DAY),
+        )  # fmt: skip
+        async with shelf.database.transaction() as connection:
+            await uploads.add(connection, upload)
+        (shelf.folder / str(id_)).write_bytes(octets)
+        made[id_] = octets
+    stranger = shelf.folder / str(shelf.id())
+    stranger.write_bytes(b"never entered")
+    expired, *good = made
+    for id_ in good:
+        assert (await files.path(id_) or Path()).read_bytes() == made[id_]
+    await files.sweep()
+    assert shelf.files() == sorted({sha256(made[id_]).hexdigest() for id_ in good})
+    for id_ in good:
+        assert (await files.path(id_) or Path()).read_bytes() == made[id_]
+        assert (await files.get(id_, accounts=None)).name == "a.csv"
+    assert await files.path(expired) is None
+    await files.sweep()
+    assert len(shelf.files()) == 2
+    shelf.later = 2 * DAY
+    await files.sweep()
+    assert shelf.files() == []
+    with pytest.raises(SmsgwError):
+        await files.get(good[0], accounts=None)

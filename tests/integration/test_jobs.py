@@ -1,0 +1,378 @@
+"""Durable jobs: claimed once, resumed from their checkpoint, cancelled, limited, fenced by their epoch."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+from changes import by_test
+
+from smsgw.core.actor import Actor, ActorKind, Scope
+from smsgw.core.errors import Refused, SmsgwError, Temporary
+from smsgw.core.permissions import Permission
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.change import Change
+from smsgw.platform.jobs import queries, runner, service
+from smsgw.platform.jobs.model import CRASHED, EXPIRED, Job, JobState, NewJob
+from smsgw.platform.jobs.runner import JobContext, JobKind, JobLost, JobRunner
+from smsgw.runtime import aio
+from smsgw.store.engine.database import Database
+
+EVERYTHING = Actor.operator("root").scope
+UNITS = 40
+
+
+async def until(true: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not await true():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.02)
+
+
+@pytest_asyncio.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    made = Database(dsn, size=6)
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def put(database: Database, kind: str = "test", **how: object) -> int:
+    async with database.transaction() as connection:
+        id_ = await queries.add(connection, NewJob(kind, {}, "li", **how))  # type: ignore[arg-type]
+    assert id_ is not None
+    return id_
+
+
+async def job(database: Database, id_: int) -> Job:
+    found = await queries.get(database, EVERYTHING, id_)
+    assert found is not None
+    return found
+
+
+async def finish(jobs: JobRunner) -> None:
+    while await jobs.claim():
+        await jobs.settled()
+
+
+async def nothing(_: JobContext) -> None:
+    """A run that has nothing to do."""
+
+
+async def hang(_: JobContext) -> None:
+    await asyncio.sleep(3600)
+
+
+async def count(context: JobContext, database: Database, pause: float = 0.0) -> None:
+    """Write a row for each unit, with the checkpoint in the same transaction."""
+    done: int = context.job.checkpoint.get("done", 0)
+    while done < UNITS:
+        async with database.transaction() as connection:
+            await connection.execute(
+                "UPDATE setting SET value = (value::text::int + 1)::text::jsonb WHERE name = 'counted'"
+            )
+            done += 1
+            await context.progress(done, UNITS, checkpoint={"done": done}, connection=connection)
+        await asyncio.sleep(pause)
+
+
+async def prepare(database: Database) -> None:
+    await database.execute("INSERT INTO setting (name, value) VALUES ('counted', '0')")
+
+
+async def counted(database: Database) -> int:
+    return int(json.loads(await database.fetchval("SELECT value FROM setting WHERE name = 'counted'")))
+
+
+async def test_a_job_is_done_and_told(database: Database) -> None:
+    await prepare(database)
+    id_ = await put(database)
+    await finish(JobRunner(database, 1, [JobKind("test", lambda c: count(c, database))]))
+    found = await job(database, id_)
+    assert (found.state, found.done, found.total, found.attempts) == (JobState.DONE, UNITS, UNITS, 1)
+    assert await counted(database) == UNITS
+    assert found.ended_at is not None
+    assert found.speed(found.ended_at) > 0
+
+
+CHILD = """
+import asyncio, sys
+from test_jobs import count
+from smsgw.platform.jobs.runner import JobKind, JobRunner
+from smsgw.store.engine.database import Database
+
+async def main():
+    database = Database(sys.argv[1], size=2)
+    await database.open()
+    jobs = JobRunner(database, 7, [JobKind("test", lambda c: count(c, database, 0.05))])
+    await jobs.claim()
+    await jobs.settled()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_process_s_job_goes_on_elsewhere_from_its_checkpoint(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await prepare(database)
+    id_ = await put(database)
+    paths = os.pathsep.join(["tests", "tests/integration", os.getcwd()])
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, database.dsn, env=os.environ | {"PYTHONPATH": paths}
+    )
+    try:
+
+        async def under_way() -> bool:
+            return 3 <= (await job(database, id_)).done < UNITS
+
+        await until(under_way, 60)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+    left = await job(database, id_)
+    assert (left.state, left.runner) == (JobState.RUNNING, 7)
+    jobs = JobRunner(database, 1, [JobKind("test", lambda c: count(c, database))])
+    assert not await jobs.claim(), "it is leased"
+    await database.execute("UPDATE job SET leased_until = clock_timestamp()")
+    await finish(jobs)
+    found = await job(database, id_)
+    assert (found.state, found.attempts, found.crashes, found.epoch) == (JobState.DONE, 2, 1, 2)
+    assert await counted(database) == UNITS, "no unit twice, none left out"
+
+
+async def test_a_node_takes_its_own_up_again_at_once(database: Database) -> None:
+    id_ = await put(database)
+    assert await queries.claim(database, 1, {"test": 1}, timedelta(hours=1))
+    jobs = JobRunner(database, 1, [JobKind("test", nothing)])
+    await jobs.start()
+    await finish(jobs)
+    assert (await job(database, id_)).state is JobState.DONE
+
+
+async def test_two_nodes_that_claim_at_once_get_each_job_once(database: Database) -> None:
+    for _ in range(20):
+        await put(database)
+    ran: list[int] = []
+
+    async def run(context: JobContext) -> None:
+        ran.append(context.job.id)
+
+    kind = JobKind("test", run, per_owner=100, at_once=100)
+    await asyncio.gather(*(finish(JobRunner(database, node, [kind])) for node in (1, 2, 3)))
+    assert len(ran) == len(set(ran)) == 20
+
+
+async def test_limits_by_owner_and_by_kind(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = await accounts.add(by_test(database), "one")
+    other = await accounts.add(by_test(database), "other")
+    for account_id in (one, one, one, other):
+        await put(database, account_id=account_id)
+    kinds = [JobKind("test", hang, per_owner=1, at_once=3)]
+    first, second = JobRunner(database, 1, kinds), JobRunner(database, 2, kinds)
+    begun = [await jobs.claim() for jobs in (first, second, first, second)]
+    assert begun == [True, True, False, False], "one of each account, on all nodes together"
+    await database.execute("UPDATE job SET account_id = NULL, submitter = 's' || id")
+    assert [await first.claim() for _ in range(3)] == [True, True, False], "three on a node"
+    monkeypatch.setattr(runner, "AT_ONCE", 1)
+    assert not await second.claim()
+    await first.stop()
+    await second.stop()
+    states = {row["state"] for row in await database.fetch("SELECT state FROM job")}
+    assert states == {"waiting"}, "what a stop has cut off goes on at the next start"
+
+
+async def test_of_a_subject_there_is_one_unfinished_job(database: Database) -> None:
+    await put(database, subject="a")
+    async with database.transaction() as connection:
+        assert await queries.add(connection, NewJob("test", {}, "li", subject="a")) is None
+        assert await queries.add(connection, NewJob("other", {}, "li", subject="a")) is not None
+    await finish(JobRunner(database, 1, [JobKind("test", nothing)]))
+    await put(database, subject="a")
+
+
+async def test_a_job_for_one_node_is_left_to_it(database: Database) -> None:
+    id_ = await put(database, node=2)
+    await finish(JobRunner(database, 1, [JobKind("test", nothing)]))
+    assert (await job(database, id_)).state is JobState.WAITING
+    await finish(JobRunner(database, 2, [JobKind("test", nothing)]))
+    assert (await job(database, id_)).state is JobState.DONE
+
+
+async def test_cancel_while_it_waits_and_while_it_runs(database: Database) -> None:
+    change_ = Change(database, Actor.operator("root"))
+    waiting, running = await put(database, "waits"), await put(database)
+    assert (await service.cancel(change_, waiting)).state is JobState.CANCELLED
+    jobs = JobRunner(database, 1, [JobKind("test", hang), JobKind("waits", nothing)])
+    await jobs.claim()
+    assert (await service.cancel(change_, running)).state is JobState.RUNNING
+    await jobs.renew()
+    await jobs.settled()
+    assert (await job(database, running)).state is JobState.CANCELLED
+    assert not await jobs.claim()
+    with pytest.raises(Refused, match="结束"):
+        await service.cancel(change_, running)
+    with pytest.raises(Refused):
+        await service.cancel(change_, 12345)
+    told = await database.fetch("SELECT object FROM audit WHERE action = 'job.cancel' ORDER BY id")
+    assert [row["object"] for row in told] == [f"job/{waiting}", f"job/{running}"]
+
+
+async def test_a_run_that_tells_its_progress_hears_of_the_cancel(database: Database) -> None:
+    id_ = await put(database)
+    heard = asyncio.Event()
+
+    async def run(context: JobContext) -> None:
+        try:
+            for n in range(1000):
+                await context.progress(n, 1000, checkpoint={"n": n})
+                await asyncio.sleep(0.01)
+        except asyncio.CancelledError:
+            heard.set()
+            raise
+
+    jobs = JobRunner(database, 1, [JobKind("test", run)])
+    await jobs.claim()
+    await service.cancel(Change(database, Actor.operator("root")), id_)
+    await jobs.settled()
+    assert heard.is_set()
+    found = await job(database, id_)
+    assert found.state is JobState.CANCELLED
+
+
+async def test_what_a_dead_runner_did_not_hear_is_cancelled_by_the_next(database: Database) -> None:
+    id_ = await put(database)
+    await queries.claim(database, 9, {"test": 1}, timedelta(seconds=-1))
+    await service.cancel(Change(database, Actor.operator("root")), id_)
+    await finish(JobRunner(database, 1, [JobKind("test", hang)]))
+    assert (await job(database, id_)).state is JobState.CANCELLED
+
+
+async def test_an_old_runner_s_word_has_no_effect(database: Database) -> None:
+    id_ = await put(database)
+    old = await queries.claim(database, 1, {"test": 1}, timedelta(seconds=-1))
+    new = await queries.claim(database, 2, {"test": 1}, timedelta(hours=1))
+    assert old is not None
+    assert new is not None
+    assert (old.id, new.id, new.epoch) == (id_, id_, old.epoch + 1)
+    with pytest.raises(JobLost):
+        await JobContext(database, old).progress(5, 10, checkpoint={"n": 5})
+    assert not await queries.end(database, old, JobState.DONE, service.KEPT)
+    await queries.put_back(database, old, timedelta(0), crashed=True, error="X")
+    assert await queries.renew(database, [(old.id, old.epoch)], timedelta(hours=9)) == {}
+    found = await job(database, id_)
+    assert (found.state, found.done, found.checkpoint, found.runner) == (JobState.RUNNING, 0, {}, 2)
+    await JobContext(database, new).progress(5, 10, checkpoint={"n": 5})
+    assert (await job(database, id_)).checkpoint == {"n": 5}
+
+
+async def test_a_runner_that_has_lost_its_lease_stops(database: Database) -> None:
+    await put(database)
+    jobs = JobRunner(database, 1, [JobKind("test", hang)])
+    await jobs.claim()
+    await database.execute("UPDATE job SET epoch = epoch + 1, runner = 2")
+    await jobs.renew()
+    await jobs.settled()
+    assert await database.fetchval("SELECT (state, runner, epoch)::text FROM job") == "(running,2,2)"
+
+
+async def test_a_runner_without_database_stops_before_another_begins(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "LEASE", timedelta(seconds=2.1))
+    await put(database)
+    lost = Database(database.dsn, size=2)
+    await lost.open()
+    jobs = JobRunner(lost, 1, [JobKind("test", hang)])
+    await jobs.claim()
+    await lost.close()
+    await asyncio.sleep(0.2)
+    with pytest.raises(Temporary):
+        await jobs.renew()
+    await jobs.settled()
+    assert await database.fetchval("SELECT state FROM job") == "running", "it could tell nobody"
+
+
+async def test_how_a_job_fails(database: Database) -> None:
+    failed: list[tuple[int, str | None]] = []
+
+    async def tell(which: Job, error: SmsgwError | None) -> None:
+        failed.append((which.id, error and error.code))
+
+    async def refuse(_: JobContext) -> None:
+        raise Refused("STATE_CONFLICT", reason="x")
+
+    async def crash(_: JobContext) -> None:
+        raise ValueError("x")
+
+    async def put_off(context: JobContext) -> None:
+        if context.job.attempts < 3:
+            raise Temporary("STORAGE_UNAVAILABLE")
+
+    refused, crashed, put_off_, slow = [
+        await put(database, kind) for kind in ("refuse", "crash", "later", "slow")
+    ]
+    jobs = JobRunner(
+        database, 1,
+        [JobKind("refuse", refuse, failed=tell), JobKind("crash", crash, failed=tell), JobKind("later", put_off),
+         JobKind("slow", hang, patience=0.05, failed=tell)],
+    )  # fmt: skip
+
+    async def over() -> bool:
+        await database.execute("UPDATE job SET not_before = now() WHERE state = 'waiting'")
+        await finish(jobs)
+        return not await database.fetchval("SELECT count(*) FROM job WHERE ended_at IS NULL")
+
+    await until(over)
+    assert {id_: (await job(database, id_)).error for id_ in (refused, crashed, slow)} == {
+        refused: "STATE_CONFLICT", crashed: CRASHED, slow: CRASHED,
+    }  # fmt: skip
+    assert sorted(failed) == [(refused, "STATE_CONFLICT"), (crashed, None), (slow, None)]
+    assert ((await job(database, put_off_)).state, (await job(database, put_off_)).attempts) == ("done", 3)
+
+
+async def test_what_never_comes_to_an_end_expires_and_what_is_over_is_forgotten(database: Database) -> None:
+    failed: list[int] = []
+
+    async def tell(which: Job, error: SmsgwError | None) -> None:
+        failed.append(which.id)
+
+    jobs = JobRunner(database, 1, [JobKind("test", hang, failed=tell)])
+    late, early = await put(database, lasts=timedelta(seconds=-1)), await put(database)
+    await jobs.sweep()
+    found = await job(database, late)
+    assert (found.state, found.error, failed) == (JobState.FAILED, EXPIRED, [late])
+    await database.execute("UPDATE job SET expires_at = now() WHERE id = $1", late)
+    await jobs.sweep()
+    assert [one.id for one in await queries.page(database, EVERYTHING)] == [early]
+
+
+async def test_people_see_and_cancel_what_is_in_their_scope(database: Database) -> None:
+    one = await accounts.add(by_test(database), "one")
+    other = await accounts.add(by_test(database), "other")
+    mine, theirs = await put(database, account_id=one), await put(database, account_id=other)
+    nobodys = await put(database)
+    person = Actor(
+        ActorKind.PERSON, "wang", 3, frozenset({Permission.TASK_EDIT}), Scope(accounts=(one,), departments=())
+    )
+    assert [found.id for found in await queries.page(database, person.scope)] == [mine]
+    for id_ in (theirs, nobodys):
+        with pytest.raises(Refused):
+            await service.cancel(Change(database, person), id_)
+    await service.cancel(Change(database, person), mine)
+
+
+async def test_stop_leaves_nothing_running(database: Database) -> None:
+    await put(database)
+    jobs = JobRunner(database, 1, [JobKind("test", hang)])
+    await jobs.claim()
+    stopping = aio.spawn(jobs.stop(), name="stop")
+    async with asyncio.timeout(5):
+        await stopping
+    assert await database.fetchval("SELECT (state, crashes)::text FROM job") == "(waiting,0)"
