@@ -13,7 +13,7 @@ from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import Id, Request, Time
 from smsgw.api.values import china, id_of, in_span
 from smsgw.core.errors import Invalid, Refused
-from smsgw.core.webhooks import NAME, Endpoint, kind_of, type_of
+from smsgw.core.webhooks import NAME, kind_of, type_of
 from smsgw.platform.webhooks import queries, service
 from smsgw.platform.webhooks.model import MAX_REDELIVERED, EndpointView, Wanted
 
@@ -284,12 +284,9 @@ async def rotate_webhook_secret(call: Call) -> WebhookSecret:
 
 async def test_webhook(call: Call) -> WebhookTested:
     """``POST /webhooks/{name}/test``."""
-    name = _name(call)
-    await call.ctx.snapshots.follow()
-    endpoint = find(call.ctx.snapshots.current.hooks.endpoints.values(), call.account.id, name)
-    if endpoint is None:
-        raise Refused("NOT_FOUND")
-    answer = await call.ctx.pusher.test(endpoint)
+    answer = await service.send_sample(
+        call.actor, call.ctx.snapshots, call.ctx.pusher, call.account.id, _name(call)
+    )
     return WebhookTested(answer.ok, answer.status, answer.ms, answer.problem)
 
 
@@ -350,11 +347,6 @@ async def redeliver(call: Call) -> Redelivered:
         call.ctx.bell.ring([call.account.id], kind)
     total = sum(counts.values())
     return Redelivered({type_of(k): n for k, n in counts.items()}, total >= MAX_REDELIVERED)
-
-
-def find(endpoints: Any, account_id: int, name: str) -> Endpoint | None:
-    """The account's endpoint of that name."""
-    return next((e for e in endpoints if e.account_id == account_id and e.name == name), None)
 
 
 def _now(call: Call) -> datetime:

@@ -28,9 +28,11 @@ from smsgw.node import operators, task_control
 from smsgw.node.operators import ACTOR
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.pipeline.outcomes import resolving
+from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.change import Change
 from smsgw.platform.channels import queries as channel_queries
 from smsgw.platform.channels import service as channel_service
+from smsgw.platform.webhooks import service as webhook_service
 from smsgw.runtime.sparing import Sparing
 from smsgw.store.records import audit
 from smsgw.web.listening import longest
@@ -197,11 +199,11 @@ def application(node: Node) -> web.Application:
 
     async def test_webhook(request: web.Request) -> web.Response:
         body = await request.json()
-        await node.snapshots.follow()
-        for endpoint in node.snapshots.current.hooks.endpoints.values():
-            if (endpoint.account, endpoint.name) == (body["account"], body["name"]):
-                return _json(await node.pusher.test(endpoint))
-        raise Invalid("NOT_FOUND")
+        account_id = await account_queries.id_of(node.database, body["account"])
+        answer = await webhook_service.send_sample(
+            request[ACTOR], node.snapshots, node.pusher, account_id, body["name"]
+        )
+        return _json(answer)
 
     async def review(request: web.Request) -> web.Response:
         body = await request.json()

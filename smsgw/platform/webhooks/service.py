@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import first_id
 from smsgw.core.permissions import Permission
@@ -32,6 +33,9 @@ from smsgw.core.webhooks import (
     parse_options,
     type_of,
 )
+from smsgw.pipeline.delivery.push import Pusher
+from smsgw.pipeline.delivery.push_http import Answer
+from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.change import Change, Unit
 from smsgw.platform.webhooks import queries
 from smsgw.platform.webhooks.model import KINDS, MAX_REDELIVERED, EventSetting, Wanted
@@ -262,6 +266,21 @@ async def edit_setting(
             after={"way": now.way, "balance_below": now.balance_below},
         )  # fmt: skip
     return now
+
+
+async def send_sample(
+    actor: Actor, snapshots: Snapshots, pusher: Pusher, account_id: int, name: str
+) -> Answer:
+    """Send a sample to an endpoint at once, past the queue; what its receiver has said.
+
+    ``NOT_FOUND``; ``STATE_CONFLICT`` for ``callback``, which has no address.
+    """
+    actor.require(Permission.WEBHOOK_EDIT, account_id)
+    await snapshots.follow()
+    for endpoint in snapshots.current.hooks.endpoints.values():
+        if (endpoint.account_id, endpoint.name) == (account_id, name):
+            return await pusher.test(endpoint)
+    raise Refused("NOT_FOUND")
 
 
 # --- offering again --------------------------------------------------------------------------------------------------
