@@ -322,12 +322,123 @@ async def test_another_departments_person_is_not_there(org: Org) -> None:
     await service.set_person(chief, "north", {"name": "小北", "phone": "13800138000"})
     assert await refused(service.set_person(chief, "north", {"department_id": south})) == "NOT_FOUND"
     assert await refused(service.set_person(chief, "north", {"department_id": None})) == "NOT_FOUND"
-    assert await refused(service.set_person(chief, "north", {"accounts": [elsewhere]})) == "GRANT_EXCEEDED"
+    assert await refused(service.set_person(chief, "north", {"accounts": [elsewhere]})) == "NOT_FOUND"
     assert (
         await refused(service.add_person(chief, "new", "", ["operator"], "x", department_id=south))
         == "NOT_FOUND"
     )
     await service.add_person(chief, "new", "", ["operator"], "x", department_id=north, accounts=[account])
+
+
+async def test_a_department_is_not_moved_to_see_its_accounts(org: Org) -> None:
+    """Whoever manages a department and sees the accounts of another one does not get those of both."""
+    mine, managed = [await service.add_department(org.machine, name) for name in ("A", "B")]
+    one, two = [await org.account(name) for name in ("one", "two")]
+    await service.place_account(org.machine, one, mine)
+    await service.place_account(org.machine, two, managed)
+    rights = {P.HOME_VIEW, P.DEPARTMENT_EDIT}
+    await service.add_role(org.machine, "keeper", "部门", rights, ScopeKind.BELOW)
+    await service.add_role(org.machine, "reader", "看", {P.HOME_VIEW}, ScopeKind.BELOW)
+    await org.add("li", "keeper", department_id=mine)
+    await service.set_department(org.machine, managed, name="B", manager="li", month_quota=None)
+    li = await org.by("li")
+    assert li.actor.scope == Scope((one,), (mine, managed))
+    assert await refused(service.move_department(li, managed, mine)) == "RIGHTS_OWN"
+    # Nor for somebody else.
+    below = await service.add_department(org.machine, "C", managed)
+    await service.place_account(org.machine, two, below)
+    elsewhere = await service.add_department(org.machine, "D", managed)
+    await org.add("friend", "reader", department_id=elsewhere)
+    li = await org.by("li")
+    assert await refused(service.move_department(li, below, elsewhere)) == "GRANT_EXCEEDED"
+    assert (await org.person("friend")).scope.accounts == ()
+    await service.move_department(org.machine, below, elsewhere)
+    assert (await org.person("friend")).scope.accounts == (two,)
+
+
+async def test_what_one_may_do_is_not_given_where_it_is_for_more_than_ones_own_data(org: Org) -> None:
+    """A permission that the giver has in a department is not given to who sees everything, and a department not to
+    who may do more there than the giver."""
+    top = await service.add_department(org.machine, "A")
+    rights = {P.HOME_VIEW, P.ROLE_EDIT, P.PERSON_EDIT, P.DEPARTMENT_EDIT, P.BLOCK_EDIT}
+    await service.add_role(org.machine, "chief", "部门", rights, ScopeKind.BELOW)
+    await service.add_role(org.machine, "shared", "共", {P.HOME_VIEW}, ScopeKind.BELOW)
+    await service.add_role(org.machine, "seer", "全", {P.HOME_VIEW}, ScopeKind.ALL)
+    await service.add_role(org.machine, "setter", "重置", {P.HOME_VIEW, P.PERSON_RESET}, ScopeKind.BELOW)
+    await org.add("chief", "chief", department_id=top)
+    await org.add("seer", "seer", "shared", department_id=top)
+    low = await service.add_department(org.machine, "B", top)
+    other = await service.add_department(org.machine, "C", top)
+    await org.add("setter", "setter", department_id=low)
+    chief = await org.by("chief")
+    more = {"name": "共", "permissions": {P.HOME_VIEW, P.BLOCK_EDIT}, "scope": ScopeKind.BELOW}
+    assert await refused(service.set_role(chief, "shared", **more)) == "GRANT_EXCEEDED"  # type: ignore[arg-type]
+    wanted = {"name": "C", "month_quota": None}
+    assert await refused(service.set_department(chief, other, manager="setter", **wanted)) == "GRANT_EXCEEDED"  # type: ignore[arg-type]
+    await service.grant(org.machine, "setter", ["shared"])
+    await service.set_department(chief, other, manager="setter", **wanted)  # type: ignore[arg-type]
+    await service.set_department(chief, other, manager="setter", **(wanted | {"month_quota": 5}))  # type: ignore[arg-type]
+
+
+async def test_accounts_are_not_assigned_before_their_time(org: Org) -> None:
+    """To somebody without a role they mean nothing yet: with the next role they would."""
+    north = await service.add_department(org.machine, "北区")
+    own, foreign = [await org.account(name) for name in ("one", "two")]
+    await org.add("chief", "dept", department_id=north, accounts=[own])
+    await org.add("li", department_id=north, accounts=[foreign])
+    await service.set_department(org.machine, north, name="北区", manager="chief", month_quota=None)
+    chief = await org.by("chief")
+    for account in (foreign, foreign + 1000):  # nor is it told which there are
+        adding = service.add_person(chief, "new", "", [], "x", department_id=north, accounts=[account])
+        assert await refused(adding) == "NOT_FOUND"
+    assert (
+        await refused(service.set_person(chief, "li", {"accounts": [foreign, foreign + 1000]})) == "NOT_FOUND"
+    )
+    assert await refused(org.add("new", accounts=[foreign + 1000])) == "NOT_FOUND"
+    await service.set_person(chief, "li", {"accounts": [own, foreign]})  # what somebody gave before is kept
+    await service.set_person(chief, "li", {"accounts": [own]})
+
+
+async def test_nobody_is_put_into_a_department_that_is_gone(org: Org) -> None:
+    gone = await service.add_department(org.machine, "A")
+    await service.remove_department(org.machine, gone)
+    await org.add("li", "operator")
+    assert await refused(org.add("new", "operator", department_id=gone)) == "NOT_FOUND"
+    assert await refused(service.set_person(org.machine, "li", {"department_id": gone})) == "NOT_FOUND"
+
+
+async def test_an_account_is_placed_by_the_rights_of_now(org: Org) -> None:
+    top = await service.add_department(org.machine, "A")
+    account = await org.account("one")
+    await service.add_role(org.machine, "mover", "移", {P.ACCOUNT_EDIT}, ScopeKind.ACCOUNTS)
+    await org.add("li", "mover", accounts=[account])
+    await service.set_department(org.machine, top, name="A", manager="li", month_quota=None)
+    li = await org.by("li")
+    await service.set_person(org.machine, "li", {"accounts": []})
+    assert await refused(service.place_account(li, account, top)) == "NOT_FOUND"
+
+
+async def test_ones_own_password_is_not_reset(org: Org) -> None:
+    """With a stolen session it would be taken over: one's own needs the former one."""
+    await org.add("boss", "super")
+    assert await refused(service.reset_password(await org.by("boss"), "boss", "y")) == "RIGHTS_OWN"
+
+
+async def test_a_role_is_removed_when_its_last_holder_was(org: Org) -> None:
+    await service.add_role(org.machine, "clerk", "窗口", {P.HOME_VIEW}, ScopeKind.OWN)
+    await org.add("li", "clerk")
+    await service.remove_person(org.machine, "li")
+    await service.remove_role(org.machine, "clerk")
+
+
+async def test_a_code_that_went_to_an_earlier_phone_is_good_no_more(org: Org) -> None:
+    id_ = await org.add("li", "operator")
+    li = await org.by("li")
+    await service.set_contact(li, {"phone": "13800138000"})
+    await factors.verify_phone(li, SEALER, (await factors.new_sms_code(org.db, SEALER, id_, "phone"))[1])
+    _, code = await factors.new_sms_code(org.db, SEALER, id_, "login")
+    await service.set_contact(li, {"phone": "13900139000"})
+    assert not await factors.check_sms_code(org.db, SEALER, id_, "login", code)
 
 
 # --- departments -----------------------------------------------------------------------------------------------------

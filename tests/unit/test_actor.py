@@ -7,6 +7,7 @@ import pytest
 from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope
 from smsgw.core.errors import Refused
 from smsgw.core.permissions import ALL, SCOPES, Duty, Permission, duties_of, of_scopes
+from smsgw.platform.org.model import within
 
 
 @pytest.mark.parametrize(
@@ -84,3 +85,11 @@ def test_duties_are_known_by_their_permissions() -> None:
     assert duties_of(ALL) == set(Duty)
     assert duties_of({Permission.MESSAGE_SEND}) == set()
     assert duties_of({Permission.AUDIT_VIEW, Permission.ROLE_EDIT}) == {Duty.AUDIT, Duty.SYSTEM}
+
+
+def test_everything_is_not_within_ones_own_submissions() -> None:
+    own = Scope((1,), (), "li")
+    assert not within(Scope(None, ()), own)
+    assert within(NOTHING, own)
+    assert within(own, own)
+    assert not within(Scope((1,)), own)

@@ -215,6 +215,7 @@ ON CONFLICT (staff_id) DO UPDATE SET phone = excluded.phone, purpose = excluded.
 _TRY_SMS = """
 UPDATE staff_sms_code SET tries = tries + 1
 WHERE staff_id = $1 AND purpose = $2 AND tries < $3 AND sent_at > now() - make_interval(secs => $4)
+  AND phone = (SELECT phone FROM staff WHERE id = $1)
 RETURNING code_mac, phone
 """
 _PHONE = "SELECT phone, phone_verified_at FROM staff WHERE id = $1 AND status = 'active' FOR UPDATE"

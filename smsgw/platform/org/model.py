@@ -114,7 +114,7 @@ _ADMINISTRATOR = frozenset({Permission.PERSON_EDIT, Permission.PERSON_GRANT, Per
 def within(scope: Scope, other: Scope) -> bool:
     """Whether everything in a scope is in another one as well."""
     if other.submitter is not None and other.submitter != scope.submitter:
-        return not scope.accounts and _part(scope.departments, other.departments)
+        return scope.accounts == () and _part(scope.departments, other.departments)
     return _part(scope.accounts, other.accounts) and _part(scope.departments, other.departments)
 
 

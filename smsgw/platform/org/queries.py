@@ -67,7 +67,11 @@ _BY_LOGIN = f"SELECT {_PERSON}, s.password_hash {_FROM} WHERE s.login = $1 AND s
 _WITH_ROLE = f"""
 SELECT {_PERSON} {_FROM} JOIN staff_role y ON y.staff_id = s.id WHERE y.role_id = $1 AND s.status <> 'removed'
 """
-_ACTIVE = f"SELECT {_PERSON} {_FROM} WHERE s.status = 'active' ORDER BY s.id"
+_OF_DEPARTMENTS = f"""
+SELECT {_PERSON} {_FROM} WHERE s.status <> 'removed' AND (
+    s.department_id = ANY($1) OR s.id IN (SELECT manager_id FROM department WHERE id = ANY($1)))
+ORDER BY s.id
+"""  # noqa: S608 - constant text
 
 
 def _role(values: Mapping[str, Any] | Row) -> Role:
@@ -123,9 +127,9 @@ async def holders(connection: Connection, role_id: int) -> list[Person]:
     return [_person(row) for row in await connection.fetch(_WITH_ROLE, role_id)]
 
 
-async def active(connection: Connection) -> list[Person]:
-    """Everybody who may log in."""
-    return [_person(row) for row in await connection.fetch(_ACTIVE)]
+async def people_of(connection: Connection, departments: Sequence[int]) -> list[Person]:
+    """Everybody who is in one of these departments or manages one."""
+    return [_person(row) for row in await connection.fetch(_OF_DEPARTMENTS, list(departments))]
 
 
 _LIST = """
@@ -214,14 +218,14 @@ WITH RECURSIVE below(id, depth) AS (
 )
 SELECT id, depth FROM below
 """  # noqa: S608 - constant text
-_DEPTH = f"""
+_ABOVE = f"""
 WITH RECURSIVE above(id, parent_id, depth) AS (
     SELECT id, parent_id, 1 FROM department WHERE id = $1 AND removed_at IS NULL
     UNION ALL
     SELECT d.id, d.parent_id, a.depth + 1 FROM department d JOIN above a ON d.id = a.parent_id
     WHERE a.depth <= {MAX_DEPTH}
 )
-SELECT COALESCE(max(depth), 0) FROM above
+SELECT id FROM above ORDER BY depth
 """  # noqa: S608 - constant text
 
 
@@ -230,10 +234,9 @@ async def subtree(connection: Connection, department_id: int) -> dict[int, int]:
     return {row["id"]: row["depth"] for row in await connection.fetch(_SUBTREE, department_id)}
 
 
-async def depth(connection: Connection, department_id: int) -> int:
-    """The level of a department, 1 at the top; 0: there is none."""
-    found: int = await connection.fetchval(_DEPTH, department_id)
-    return found
+async def above(connection: Connection, department_id: int) -> list[int]:
+    """A department and all above it, as many as it is deep; empty when there is none."""
+    return [row["id"] for row in await connection.fetch(_ABOVE, department_id)]
 
 
 # --- sessions ----------------------------------------------------------------------------------------------------

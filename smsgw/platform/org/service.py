@@ -77,15 +77,18 @@ def _is(actor: Actor, person: Person) -> bool:
 
 
 async def _granted(unit: Unit, actor: Actor, before: Person | None, login: str) -> Person:
-    """The person with the new rights, which must not be more than the actor's where they are new.
+    """The person with the new rights, which must not be more than the actor's where they are new: a new permission in
+    all of the scope, all permissions in a wider scope.
 
     Raises ``GRANT_EXCEEDED``, ``DUTIES_CONFLICT``.
     """
     person = await queries.person(unit.connection, login, status=PRESENT)
     if person is None:
         raise Refused("NOT_FOUND")
-    _check_grant(actor, person.permissions - (before.permissions if before else frozenset()))
-    if not within(person.scope, actor.scope) and not (before and within(person.scope, before.scope)):
+    wider = before is None or not within(person.scope, before.scope)
+    given = person.permissions if before is None or wider else person.permissions - before.permissions
+    _check_grant(actor, given)
+    if (wider or given) and not within(person.scope, actor.scope):
         raise Refused("GRANT_EXCEEDED", permission="scope")
     if len(person.duties) > 1:
         raise Refused("DUTIES_CONFLICT")
@@ -146,14 +149,14 @@ async def add_person(
     """Make a person with these roles (their codes) and assigned accounts; the id.
 
     ``must_change`` demands a new password at the first login. Raises ``PARAM_INVALID``, ``GRANT_EXCEEDED``,
-    ``DUTIES_CONFLICT``; ``NOT_FOUND`` for a department out of scope.
+    ``DUTIES_CONFLICT``; ``NOT_FOUND`` for a department or an account out of scope.
     """
     if not _LOGIN.fullmatch(login):
         raise Invalid("PARAM_INVALID", field="login", reason="须为 1–64 个字符,不含空白、斜线和冒号")
     async with change.unit(Permission.PERSON_EDIT) as unit:
         actor = await _turn(unit, Permission.PERSON_EDIT)
-        if not actor.scope.covers_department(department_id):
-            raise Refused("NOT_FOUND")
+        await _check_place(unit, actor, department_id)
+        _check_accounts(actor, accounts)
         if roles:
             actor.require(Permission.PERSON_GRANT)
         given = await _roles(unit, roles)
@@ -161,11 +164,11 @@ async def add_person(
             staff_id: int = await unit.connection.fetchval(
                 _ADD, login, name.strip()[:64], password_hash, must_change, department_id
             )
+            await unit.connection.execute(_ASSIGN, staff_id, sorted(set(accounts)))
         except asyncpg.UniqueViolationError as exc:
             raise Invalid("PARAM_INVALID", field="login", reason=f"登录名 {login} 已使用") from exc
         except asyncpg.ForeignKeyViolationError as exc:
             raise Refused("NOT_FOUND") from exc
-        await unit.connection.execute(_ASSIGN, staff_id, sorted(set(accounts)))
         await unit.connection.execute(_GIVE, staff_id, [role.id for role in given])
         await _granted(unit, actor, None, login)
         after: dict[str, Any] = {"role": ",".join(role.code for role in given)}
@@ -175,6 +178,20 @@ async def add_person(
             after["department"] = department_id
         unit.record("staff.add", f"staff/{login}", after=after)
         return staff_id
+
+
+async def _check_place(unit: Unit, actor: Actor, department_id: int | None) -> None:
+    """Whether somebody may be put into the department; None: into none. Raises ``NOT_FOUND``."""
+    if department_id is not None:
+        await _own_department(unit, actor, department_id)
+    elif not actor.scope.covers_department(None):
+        raise Refused("NOT_FOUND")
+
+
+def _check_accounts(actor: Actor, accounts: Collection[int]) -> None:
+    """Accounts that are newly assigned to somebody, whose roles may yet come. Raises ``NOT_FOUND``."""
+    if not all(actor.scope.covers(account_id) for account_id in accounts):
+        raise Refused("NOT_FOUND")
 
 
 async def _roles(unit: Unit, codes: Sequence[str]) -> list[Role]:
@@ -203,9 +220,10 @@ async def set_person(change: Change, login: str, changes: Mapping[str, Any]) -> 
         rights = values.keys() & {"department_id", "accounts"}
         if rights and _is(actor, person):
             raise Refused("RIGHTS_OWN")
-        if "department_id" in values and not actor.scope.covers_department(values["department_id"]):
-            raise Refused("NOT_FOUND")
+        if "department_id" in values:
+            await _check_place(unit, actor, values["department_id"])
         before = await _set(unit, person.id, values)
+        _check_accounts(actor, set(values.get("accounts", ())) - set(before.get("accounts", ())))
         if rights:
             await _granted(unit, actor, person, login)
         unit.record("staff.set", f"staff/{login}", before=_shown(before), after=_shown(values))
@@ -297,7 +315,9 @@ async def start_person(change: Change, login: str) -> int:
 
 
 async def remove_person(change: Change, login: str) -> int:
-    """Take a person out of all lists; what they have done stays, and nobody else gets the login. Sessions ended.
+    """Take a person out of all lists, and out of the roles; what they have done stays, and nobody else gets the login.
+    Sessions ended.
+
     Raises ``NOT_FOUND``, ``PERSON_ABOVE``, ``RIGHTS_OWN``, ``LAST_ADMINISTRATOR``."""
     return await _set_status(change, login, "removed", "staff.remove")
 
@@ -310,6 +330,8 @@ async def _set_status(change: Change, login: str, status: str, action: str, *, f
         await unit.connection.execute(_STATUS, person.id, status)
         if not (force and actor.kind is ActorKind.OPERATOR):
             await _keep_administrator(unit, administrators)
+        if status == "removed":
+            await unit.connection.execute("DELETE FROM staff_role WHERE staff_id = $1", person.id)
         ended = await end_sessions(unit, person.id)
         unit.record(
             action, f"staff/{login}", before={"status": person.status},
@@ -506,11 +528,10 @@ UPDATE staff SET password_hash = $2, must_change = $3, password_changed_at = now
 async def reset_password(change: Change, login: str, password_hash: str) -> int:
     """Give a person a one-time password, to be changed at the next login; how many sessions that has ended.
 
-    Raises ``NOT_FOUND`` (also for who is stopped), ``PERSON_ABOVE``.
+    Raises ``NOT_FOUND`` (also for who is stopped), ``PERSON_ABOVE``; ``RIGHTS_OWN``: one's own takes the former one.
     """
     async with change.unit(Permission.PERSON_RESET) as unit:
-        actor = await _turn(unit, Permission.PERSON_RESET)
-        person = await _managed(unit, actor, login)
+        person = await another(unit, Permission.PERSON_RESET, login)
         if person.status != "active":
             raise Refused("NOT_FOUND")
         ended = await _set_password(unit, person.id, password_hash, must_change=True)
@@ -610,15 +631,16 @@ def _name_taken(name: str) -> Invalid:
     return Invalid("PARAM_INVALID", field="name", reason=f"同级部门中已有 {name}")
 
 
-async def _parent(unit: Unit, actor: Actor, parent_id: int | None, *, height: int) -> None:
-    """Whether a branch so high may be put there."""
+async def _parent(unit: Unit, actor: Actor, parent_id: int | None, *, height: int) -> list[int]:
+    """Whether a branch so high may be put there; the departments that it is then below."""
     if not actor.scope.covers_department(parent_id):
         raise Refused("NOT_FOUND")
-    above = 0 if parent_id is None else await queries.depth(unit.connection, parent_id)
+    above = [] if parent_id is None else await queries.above(unit.connection, parent_id)
     if parent_id is not None and not above:
         raise Refused("NOT_FOUND")
-    if above + height > MAX_DEPTH:
+    if len(above) + height > MAX_DEPTH:
         raise Invalid("PARAM_INVALID", field="parent", reason=f"部门层级最多 {MAX_DEPTH} 层")
+    return above
 
 
 async def _own_department(unit: Unit, actor: Actor, department_id: int) -> Mapping[str, Any]:
@@ -662,15 +684,19 @@ async def set_department(
 
 
 async def move_department(change: Change, department_id: int, parent_id: int | None) -> None:
-    """Put a department with all below it elsewhere; where it was before is kept. Raises ``NOT_FOUND``,
-    ``PARAM_INVALID``."""
+    """Put a department with all below it elsewhere; where it was before is kept. Who sees the department above it sees
+    it from then on.
+
+    Raises ``NOT_FOUND``, ``PARAM_INVALID``; ``RIGHTS_OWN``, ``GRANT_EXCEEDED`` for accounts that its mover has not.
+    """
     async with change.unit(Permission.DEPARTMENT_EDIT) as unit:
         actor = await _turn(unit, Permission.DEPARTMENT_EDIT)
         before = await _own_department(unit, actor, department_id)
         below = await queries.subtree(unit.connection, department_id)
         if parent_id in below:
             raise Invalid("PARAM_INVALID", field="parent", reason="上级部门不能是本部门或其下级")
-        await _parent(unit, actor, parent_id, height=max(below.values()))
+        above = await _parent(unit, actor, parent_id, height=max(below.values()))
+        people = await queries.people_of(unit.connection, above)
         try:
             await unit.connection.execute(
                 "UPDATE department SET parent_id = $2 WHERE id = $1", department_id, parent_id
@@ -678,10 +704,22 @@ async def move_department(change: Change, department_id: int, parent_id: int | N
         except asyncpg.UniqueViolationError as exc:
             raise _name_taken(before["name"]) from exc
         await unit.connection.execute(_PLACE, department_id, parent_id)
+        _check_reach(actor, people, await queries.people_of(unit.connection, above))
         unit.record(
             "department.move", f"department/{department_id}",
             before={"parent": before["parent_id"]}, after={"parent": parent_id},
         )  # fmt: skip
+
+
+def _check_reach(actor: Actor, before: Sequence[Person], after: Sequence[Person]) -> None:
+    """Whether people see no more than before, or nothing that the actor does not see. The same people, in order."""
+    for was, person in zip(before, after, strict=True):
+        if within(person.scope, was.scope):
+            continue
+        if _is(actor, person):
+            raise Refused("RIGHTS_OWN")
+        if not within(person.scope, actor.scope):
+            raise Refused("GRANT_EXCEEDED", permission="scope")
 
 
 _IN_USE = """
@@ -710,6 +748,7 @@ async def place_account(change: Change, account_id: int, department_id: int | No
     """Say which department a sending account belongs to; who sees the department sees it. Raises ``NOT_FOUND``."""
     async with change.unit(Permission.ACCOUNT_EDIT, account_id) as unit:
         actor = await _turn(unit, Permission.ACCOUNT_EDIT)
+        actor.require(Permission.ACCOUNT_EDIT, account_id)
         if department_id is not None:
             await _own_department(unit, actor, department_id)
         row = await unit.connection.fetchrow(
