@@ -13,7 +13,8 @@ from ledger import BALANCE, Ledger, carrier_id
 from smsgw.core.errors import Temporary
 from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
-from smsgw.pipeline.outcomes.writer import Sweep, effects
+from smsgw.pipeline.outcomes import effects
+from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.runtime import aio
 from smsgw.store.engine.database import connect
 from smsgw.store.engine.group_commit import Batcher

@@ -19,7 +19,8 @@ from world import Setting
 from smsgw.core.model import OutcomeKind
 from smsgw.core.pacing import Pacer
 from smsgw.net import connection as link
-from smsgw.pipeline.outcomes.writer import Outcomes, effects
+from smsgw.pipeline.outcomes import effects
+from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.protocols.events import Closed
 from smsgw.protocols.session import Session
 from smsgw.protocols.states import Role

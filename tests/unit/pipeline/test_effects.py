@@ -10,8 +10,8 @@ import pytest
 
 from smsgw.core.model import PROBE_ACCOUNT, Inbound
 from smsgw.core.states import PartState
+from smsgw.pipeline.outcomes import effects as module
 from smsgw.pipeline.outcomes.effects import STEPS, Effects, follow_up
-from smsgw.pipeline.outcomes.writer import effects as module
 from smsgw.store.messages.inbound import Arrived
 
 S = PartState
