@@ -158,7 +158,8 @@ def changing() -> dict[str, Callable[..., Any]]:
     for found_module in pkgutil.walk_packages(smsgw.platform.__path__, "smsgw.platform."):
         module = importlib.import_module(found_module.name)
         own = [v for v in vars(module).values() if getattr(v, "__module__", "") == module.__name__]
-        methods = [m for v in own if inspect.isclass(v) for m in vars(v).values() if inspect.isfunction(m)]
+        classes = [v for v in own if inspect.isclass(v) and not getattr(v, "_is_protocol", False)]
+        methods = [m for v in classes for m in vars(v).values() if inspect.isfunction(m)]
         for function in (*filter(inspect.isfunction, own), *methods):
             names = [name for name in inspect.signature(function).parameters if name != "self"]
             hints = get_type_hints(function, include_extras=True) if names[:1] == ["change"] else {}
@@ -471,8 +472,8 @@ async def _(world: World, change: Change) -> None:
 def tasks(world: World) -> Tasks:
     """With no more than what commands about tasks without messages need."""
     nothing: Any = None
-    parts = {"acceptor": nothing, "outcomes": nothing, "files": nothing, "on_queued": nothing, "bell": nothing}
-    return Tasks(world.database, ids=world.ids, **parts)
+    names = ("acceptor", "outcomes", "files", "ids", "fleet", "bell", "snapshots")
+    return Tasks(world.database, **dict.fromkeys(names, nothing))
 
 
 async def task(world: World, state: str) -> int:
@@ -518,7 +519,7 @@ async def _(world: World, change: Change) -> None:
 @example(reviews.Reviewing.decide, "task.reject")
 async def _(world: World, change: Change) -> None:
     nothing: Any = None
-    reviewing = reviews.Reviewing(world.database, nothing, nothing, nothing, tasks(world).reviewed)
+    reviewing = reviews.Reviewing(world.database, nothing, nothing, nothing, tasks(world))
     await reviewing.decide(change, await task(world, "review"), passes=False, reason="内容不妥")
 
 

@@ -125,13 +125,13 @@ class Bench:
         self.journal.open()
         self.journal.own(1)
         self.mine = True
-        self.reserve = 30
+        self.settings = SimpleNamespace(emergency_reserve=30)
         lease: Any = SimpleNamespace(still_mine=lambda: self.mine)
         services: Any = SimpleNamespace(
             journal=self.journal,
             outcomes=self.books,
-            emergency_reserve=lambda: self.reserve,
-            halted=frozenset,
+            snapshots=SimpleNamespace(current=SimpleNamespace(settings=self.settings)),
+            halted=frozenset(),
         )
         spec = ChannelSpec(1, "a", "cmpp20", "h", 1, "900001", "secret", access_code="1069", window=WINDOW)
         queue: Any = self.queue
@@ -228,7 +228,7 @@ async def test_an_emergency_finds_room_though_others_have_taken_all_of_it(bench:
     bench.queue.asked.clear()
     assert not await bench.claim()
     assert bench.queue.asked == [], "the reserve, and no more"
-    bench.reserve = 0
+    bench.settings.emergency_reserve = 0
     bench.dispatcher._ready.clear()
     bench.queue.parts = [bench.part(Lane.EMERGENCY) for _ in range(2)]
     bench.dispatcher._ready.add([bench.part() for _ in range(WINDOW)])
