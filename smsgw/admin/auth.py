@@ -72,8 +72,10 @@ class Auth:
                 self.failures.note(login, ip)
                 return None
             self.guard.succeeded(address, login, clock.steady(), device)
-        await sessions.log_in(self._db, person, ip)
-        return await self.open(person, ip)
+        opened = await self._open(person, str(password_hash), ip)
+        if opened is not None:
+            await sessions.log_in(self._db, person, ip)
+        return opened
 
     def _rank(self, address: str, device: str) -> Rank:
         if device:
@@ -85,12 +87,12 @@ class Auth:
             self.failures.note(login, ip, slowed=True)
             raise Slowed(wait)
 
-    async def open(self, person: Person, ip: str | None) -> NewSession:
-        """A session for somebody whose password was checked."""
+    async def _open(self, person: Person, password_hash: str, ip: str | None) -> NewSession | None:
+        """A session for somebody whose password was checked against this hash; None: it is another one by now."""
         token = secrets.token_urlsafe(32)
         csrf = secrets.token_urlsafe(24)
-        await sessions.open_session(self._db, person, token_sha256(token), csrf, ip)
-        return NewSession(token, person)
+        opened = await sessions.open_session(self._db, person, password_hash, token_sha256(token), csrf, ip)
+        return NewSession(token, person) if opened else None
 
     async def session(self, token: str, *, passive: bool) -> OpenSession | None:
         """The live session of a token; a ``passive`` look does not keep it alive."""
@@ -104,8 +106,10 @@ class Auth:
         """End the session of a token."""
         await sessions.close_session(self._db, person, token_sha256(token), ip)
 
-    async def change_password(self, change: Change, person: Person, old: str, new: str) -> str | None:
-        """Set a new password and end all sessions; gives what is wrong (Chinese source text) or ``None``."""
+    async def change_password(
+        self, change: Change, person: Person, old: str, new: str, ip: str | None
+    ) -> NewSession | str:
+        """Set a new password, end all sessions and open one; or what is wrong (Chinese source text)."""
         if old == new:
             return N_("新密码不能与当前密码相同")
         place, login = "a session", person.login  # guesses with a stolen session are counted by themselves
@@ -115,15 +119,16 @@ class Auth:
             if problem := await asyncio.to_thread(password_problem, new, login=login, name=person.name):
                 return problem
             found = await queries.person_to_check(self._db, login)
-            if not await self.passwords.verify(found[1] if found else None, old):
+            former = found[1] if found else None
+            if not await self.passwords.verify(former, old):
                 self.guard.failed("", login, clock.steady(), place)
                 return N_("当前密码不正确")
             for earlier in await queries.earlier_passwords(self._db, person.id):
                 if await self.passwords.verify(earlier, new):
                     return N_("新密码不能与最近使用过的密码相同")
             hashed = await self.passwords.hash(new)
-        await service.change_password(change, hashed)
-        return None
+        await service.change_password(change, hashed, former=str(former))
+        return await self._open(person, hashed, ip) or N_("当前密码不正确")  # reset meanwhile
 
 
 def token_sha256(token: str) -> bytes:

@@ -17,8 +17,10 @@ import pytest_asyncio
 from portal_site import PASSWORD, Site, running
 
 from smsgw.admin.auth import Auth, Slowed
+from smsgw.core.actor import Actor
+from smsgw.core.errors import Refused
 from smsgw.platform.change import Change
-from smsgw.platform.org import queries
+from smsgw.platform.org import queries, service
 from smsgw.store.engine.secrets import Sealer
 
 TOKEN = "A" * 32
@@ -180,7 +182,7 @@ async def test_the_end_of_a_session_is_in_the_audit_log(site: Site) -> None:
     actions = [
         r["action"] for r in await site.db.fetch("SELECT action FROM audit WHERE actor = 'zhang' ORDER BY id")
     ]
-    assert actions == ["login", "login", "session.over"]
+    assert actions == ["login", "session.over", "login"]
 
 
 async def test_guesses_at_the_present_password_with_a_stolen_session_are_slowed_down(
@@ -191,10 +193,14 @@ async def test_guesses_at_the_present_password_with_a_stolen_session_are_slowed_
     assert person
     assert person.id == id_
     change = Change(site.db, person.actor())
-    said = [await auth.change_password(change, person, f"{WRONG}{n}", "Other-Horse-8") for n in range(8)]
+    said = [
+        await auth.change_password(change, person, f"{WRONG}{n}", "Other-Horse-8", None) for n in range(8)
+    ]
     assert said == ["当前密码不正确"] * 5 + ["尝试次数过多，请稍后再试"] * 3
     assert await auth.login("zhang", PASSWORD, "127.0.7.1"), "which does not keep the person out"
-    assert await auth.change_password(change, person, PASSWORD, "Password123!") is not None, "common"
+    assert isinstance(await auth.change_password(change, person, PASSWORD, "Password123!", None), str), (
+        "common"
+    )
 
 
 async def test_new_passwords_are_judged_no_faster_than_a_person_thinks_of_them(
@@ -205,8 +211,37 @@ async def test_new_passwords_are_judged_no_faster_than_a_person_thinks_of_them(
     person = await queries.person(site.db, "zhang")
     assert person
     change = Change(site.db, person.actor())
-    said = Counter([await auth.change_password(change, person, PASSWORD, f"Password{n}!") for n in range(40)])
+    said = Counter(
+        [await auth.change_password(change, person, PASSWORD, f"Password{n}!", None) for n in range(40)]
+    )
     assert said["尝试次数过多，请稍后再试"] > 20
+
+
+async def test_a_reset_ends_what_is_under_way_with_the_former_password(
+    site: Site, auth: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The password is reset because somebody else knows it, who logs in, or changes it, at that moment."""
+    verify = auth.passwords.verify
+
+    async def reset_meanwhile(password_hash: str | None, password: str) -> bool:
+        right = await verify(password_hash, password)
+        machine = Change(site.db, Actor.operator("root"))
+        await service.reset_password(machine, "zhang", "one-time")
+        return right
+
+    await site.add_staff("zhang", "admin")
+    person, hashed = await queries.person_to_check(site.db, "zhang") or (None, "")
+    assert person
+    monkeypatch.setattr(auth.passwords, "verify", reset_meanwhile)
+    assert await auth.login("zhang", PASSWORD, "127.0.7.1") is None
+    assert await queries.sessions(site.db, "zhang") == []
+    await site.db.execute("UPDATE staff SET password_hash = $1", hashed)
+    change = Change(site.db, person.actor())
+    with pytest.raises(Refused, match="重置"):
+        await auth.change_password(change, person, PASSWORD, "Other-Horse-8", None)
+    _, now = await queries.person_to_check(site.db, "zhang") or (None, "")
+    assert now == "one-time"
+    assert await queries.sessions(site.db, "zhang") == []
 
 
 async def test_forged_forms_do_not_fill_the_log(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

@@ -211,7 +211,7 @@ async def test_who_has_more_is_not_managed(org: Org) -> None:
     ):
         assert await refused(attempt) == "PERSON_ABOVE"
     boss = await org.person("boss")
-    await sessions.open_session(org.db, boss, b"t" * 32, "c", None)
+    assert await sessions.open_session(org.db, boss, "x", b"t" * 32, "c", None)
     (session,) = await queries.sessions(org.db, "boss")
     assert await refused(service.end_session(admin, session.id)) == "PERSON_ABOVE"
     assert await refused(service.end_session(await _operator(org), session.id)) == "NOT_FOUND"
@@ -508,7 +508,7 @@ async def test_a_scope_of_departments_is_their_accounts_and_what_is_below(org: O
 
 async def test_who_is_removed_is_gone_from_all_lists_and_the_login_is_not_given_again(org: Org) -> None:
     await org.add("li", "operator")
-    await sessions.open_session(org.db, await org.person("li"), b"t" * 32, "c", None)
+    assert await sessions.open_session(org.db, await org.person("li"), "x", b"t" * 32, "c", None)
     assert await service.remove_person(org.machine, "li") == 1
     assert await queries.session(org.db, b"t" * 32) is None
     assert await queries.people(org.db, EVERYTHING) == []
@@ -530,8 +530,10 @@ async def test_boxes_add_to_roles_and_take_from_them(org: Org) -> None:
 async def test_earlier_passwords_are_kept_as_many_as_the_policy_says(org: Org) -> None:
     id_ = await org.add("li", "operator", must_change=False)
     li = await org.by("li")
+    former = "x"
     for n in range(5):
-        await service.change_password(li, f"hash{n}")
+        await service.change_password(li, f"hash{n}", former=former)
+        former = f"hash{n}"
     assert await queries.earlier_passwords(org.db, id_) == []  # as long as nobody wants it
     await service.set_password_policy(org.machine, history=3, days=90)
     assert await queries.earlier_passwords(org.db, id_) == ["hash3", "hash2", "hash1"]

@@ -590,7 +590,8 @@ async def own(world: World) -> int:
     """The id of a session of the person who acts."""
     able = await queries.person(world.database, "able")
     assert able is not None
-    await sessions.open_session(world.database, able, world.name().encode(), "c", None)
+    _, hashed = await queries.person_to_check(world.database, "able") or (None, "")
+    assert await sessions.open_session(world.database, able, hashed, world.name().encode(), "c", None)
     return (await queries.sessions(world.database, "able"))[0].id
 
 
@@ -672,7 +673,8 @@ async def _(world: World, change: Change) -> None:
 
 @example(org.change_password, "password.change")
 async def _(world: World, change: Change) -> None:
-    await org.change_password(change, world.name())
+    _, former = await queries.person_to_check(world.database, change.actor.name) or (None, "")
+    await org.change_password(change, world.name(), former=former)
 
 
 @example(org.set_password_policy, "password.policy")

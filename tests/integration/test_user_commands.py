@@ -43,7 +43,8 @@ async def test_who_is_stopped_is_out_at_once_and_the_last_administrator_stays(ds
             assert (await ctl("user", "add", login, "--role", role)).exit_code == 0
         person = await queries.person(db, "zhang")
         assert person
-        await sessions.open_session(db, person, b"t" * 32, "c", None)
+        _, hashed = await queries.person_to_check(db, "zhang") or (person, "")
+        assert await sessions.open_session(db, person, hashed, b"t" * 32, "c", None)
         assert await queries.session(db, b"t" * 32)
 
         assert (await ctl("user", "stop", "zhang")).exit_code == 0

@@ -23,9 +23,9 @@ async def change(call: Call) -> web.StreamResponse:
     old, new = str(form.get("old", "")), str(form.get("new", ""))
     if new != str(form.get("again", "")):
         return _page(call, N_("两次输入的新密码不一致"))
-    if problem := await call.portal.auth.change_password(call.change(), call.who, old, new):
-        return _page(call, problem)
-    opened = await call.portal.auth.open(call.who, call.ip)
+    opened = await call.portal.auth.change_password(call.change(), call.who, old, new, call.ip)
+    if isinstance(opened, str):
+        return _page(call, opened)
     response = call.redirect("/", notice="password")
     call.set_cookie(response, SESSION_COOKIE, opened.token)
     return response

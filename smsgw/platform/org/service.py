@@ -539,9 +539,18 @@ async def reset_password(change: Change, login: str, password_hash: str) -> int:
         return ended
 
 
-async def change_password(change: Change, password_hash: str) -> int:
-    """Set one's own password, which was judged and is none of the earlier ones; sessions ended: all."""
+_HELD = "SELECT password_hash FROM staff WHERE id = $1 AND status = 'active' FOR UPDATE"
+
+
+async def change_password(change: Change, password_hash: str, *, former: str) -> int:
+    """Set one's own password, which was judged and is none of the earlier ones, in the place of the one with the hash
+    ``former``, which one has shown to know; sessions ended: all.
+
+    Raises ``STATE_CONFLICT`` when it is another by now.
+    """
     async with change.unit(Permission.SELF_EDIT) as unit:
+        if await unit.connection.fetchval(_HELD, unit.actor.id) != former:
+            raise Refused("STATE_CONFLICT", reason="密码已被重置,请重新登录")
         ended = await _set_password(unit, unit.actor.id, password_hash, must_change=False)
         unit.record("password.change", f"staff:{unit.actor.name}", after={"sessions_ended": ended})
         return ended

@@ -9,7 +9,12 @@ from smsgw.store.engine.database import Database
 from smsgw.store.records import audit
 
 _LOGGED_IN = "UPDATE staff SET last_login_at = now() WHERE id = $1"
-_OPEN = "INSERT INTO portal_session (token_sha256, staff_id, csrf, ip) VALUES ($1, $2, $3, $4::text::inet)"
+# The lock: a password that is changed or a person who is stopped at this moment ends the session, or it is not opened.
+_OPEN = """
+INSERT INTO portal_session (token_sha256, staff_id, csrf, ip)
+SELECT $1, s.id, $3, $4::text::inet FROM staff s
+WHERE s.id = $2 AND s.status = 'active' AND s.password_hash = $5 FOR SHARE OF s
+"""
 _SWEEP = """
 WITH over AS (
     DELETE FROM portal_session
@@ -22,16 +27,23 @@ GROUP BY s.login ORDER BY s.login
 
 
 async def open_session(
-    database: Database, person: Person, token_sha256: bytes, csrf: str, address: str | None
-) -> None:
-    """Store a session (only the hash of its token), and sweep those that are over."""
+    database: Database,
+    person: Person,
+    password_hash: str,
+    token_sha256: bytes,
+    csrf: str,
+    address: str | None,
+) -> bool:
+    """Store a session (only the hash of its token) for whoever has shown the password with this hash, and sweep those
+    that are over; whether it still is the person's password, and they may still log in."""
     async with database.transaction() as connection:
         for row in await connection.fetch(_SWEEP, ABSOLUTE_HOURS, IDLE_MINUTES):
             after = {"sessions_ended": row["n"], "last_seen": row["seen_at"].isoformat(timespec="seconds")}
             await audit.append(
                 connection, Actor.recorded(row["login"]), "session.over", "portal", after=after
             )
-        await connection.execute(_OPEN, token_sha256, person.id, csrf, address)
+        tag = await connection.execute(_OPEN, token_sha256, person.id, csrf, address, password_hash)
+    return tag == "INSERT 0 1"
 
 
 async def log_in(database: Database, person: Person, address: str | None) -> None:
