@@ -26,10 +26,10 @@ from smsgw.core.policy import NO_POLICY
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
 from smsgw.pipeline.accept.checks import Checker
-from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.events import EventHub
+from smsgw.pipeline.periodic import Supervisor
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
-from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.platform.accounts import service as account_service
 from smsgw.platform.change import Change
 from smsgw.platform.channels import service as channel_service

@@ -30,7 +30,7 @@ from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views
 from smsgw.core.addresses import place_of
 from smsgw.core.errors import SmsgwError, http_status
-from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.audit.readings import Readings
 from smsgw.runtime.sparing import Sparing
 from smsgw.web import serving

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from smsgw.core.addresses import place_of
 from smsgw.core.guessing import Guesses
-from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.pipeline.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
 from smsgw.store.records import audit

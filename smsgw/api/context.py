@@ -17,8 +17,8 @@ from smsgw.core.keys import ApiKey
 from smsgw.core.model import Account
 from smsgw.pipeline.accept.acceptor import Acceptor
 from smsgw.pipeline.accept.nonces import Nonces
-from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push import Pusher
+from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.audit.readings import Readings

@@ -13,7 +13,7 @@ from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import Id, Request
 from smsgw.api.values import dated
 from smsgw.pipeline.delivery import pulling
-from smsgw.pipeline.delivery.events import OTHERS
+from smsgw.pipeline.events import OTHERS
 
 MAX_WAITING = 16
 """Long polls of one key that may wait at the same time; further ones are answered at once."""

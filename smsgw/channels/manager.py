@@ -21,9 +21,9 @@ from smsgw.core.model import TEST_CHANNEL, ChannelSpec, ChannelStatus, UnknownPo
 from smsgw.pipeline.fleet import Membership, membership, pools_of
 from smsgw.pipeline.outcomes.recovery import correct_taken_over, recover_channel
 from smsgw.pipeline.outcomes.writer import MAX_AGE
+from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshot
 from smsgw.pipeline.upkeep import failover
-from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock, failpoints
 from smsgw.store.config import channels as store
 from smsgw.store.engine import leases

@@ -28,7 +28,7 @@ from smsgw.net.tls import Certificate
 from smsgw.node import control, metrics
 from smsgw.node.build import Ground, Node, build
 from smsgw.node.control import follow_now
-from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.pipeline.periodic import Periodic
 from smsgw.runtime import aio, clock, config, failpoints, private
 from smsgw.runtime.config import Config
 from smsgw.store.config import keys, segments

@@ -17,7 +17,7 @@ from smsgw.net import tls
 from smsgw.net.connection import Link
 from smsgw.net.tls import HANDSHAKE_TIMEOUT, Certificate
 from smsgw.partners.protocol_server import ProtocolServer
-from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.pipeline.periodic import Periodic
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.runtime import clock

@@ -15,9 +15,9 @@ from smsgw.core.partners import IN_PARTS, Partner
 from smsgw.core.text import Coding
 from smsgw.partners.protocol_server import NotText, text_of
 from smsgw.pipeline.accept.acceptor import OUTAGE_PATIENCE, Acceptor, SendItem, SendRequest
-from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.events import EventHub
+from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
-from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.group_commit import Batcher

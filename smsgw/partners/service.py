@@ -33,11 +33,11 @@ from smsgw.partners.parts import Parts
 from smsgw.partners.protocol_server import Cancel, Login, ProtocolServer, Standing, Unfit
 from smsgw.partners.smpp import SmppServer
 from smsgw.pipeline.accept.acceptor import Acceptor
-from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes
+from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshot, Snapshots
-from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.protocols.events import LoginRequest
 from smsgw.protocols.states import State
 from smsgw.runtime import aio, clock

@@ -1,4 +1,4 @@
-"""Lists of records: the kind of field whose values have a table of their own."""
+"""NumberLists of records: the kind of field whose values have a table of their own."""
 
 from __future__ import annotations
 

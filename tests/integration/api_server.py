@@ -37,14 +37,14 @@ from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.accept.number_status import NumberStatus
 from smsgw.pipeline.accept.spooling import OutageSpool
 from smsgw.pipeline.delivery.destinations import Destinations
-from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.delivery.push_http import Sender
+from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.outcomes.writer import Outcomes
+from smsgw.pipeline.periodic import Supervisor
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
-from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.service import Tasks

@@ -18,7 +18,7 @@ from standins import AnyFleet, AnyRouter, NoNumbers
 from smsgw.core.ids import IdSource
 from smsgw.core.model import Account, Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import TRANSITIONS, PartState
-from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import reconciliation

@@ -20,11 +20,11 @@ from changes import by_test
 from smsgw.core.ids import IdSource
 from smsgw.core.webhooks import Reach
 from smsgw.pipeline.delivery.destinations import Destinations
-from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.delivery.push_http import Sender
+from smsgw.pipeline.events import EventHub
+from smsgw.pipeline.periodic import Supervisor
 from smsgw.pipeline.snapshot import SnapshotFollower
-from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted

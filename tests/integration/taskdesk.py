@@ -22,7 +22,7 @@ from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import Acceptor, Callbacks, DiskGuard
 from smsgw.pipeline.accept.checks import Checker
 from smsgw.pipeline.accept.number_lists import Reason
-from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower

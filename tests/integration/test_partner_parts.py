@@ -15,7 +15,7 @@ from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.partners import Partner, ReplyTo
 from smsgw.partners import parts as parts_module
 from smsgw.partners.parts import Parts
-from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.events import EventHub
 from smsgw.store.messages.partner_parts import Part
 
 

@@ -10,8 +10,8 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from smsgw.core.errors import Refused, SmsgwError, Temporary
-from smsgw.pipeline.upkeep import periodic
-from smsgw.pipeline.upkeep.periodic import CutOff, Periodic, Supervisor
+from smsgw.pipeline import periodic
+from smsgw.pipeline.periodic import CutOff, Periodic, Supervisor
 from smsgw.runtime import aio, sparing
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database

@@ -14,8 +14,8 @@ from smsgw.core.errors import Refused
 from smsgw.core.model import OutcomeKind
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import Sweep
+from smsgw.pipeline.periodic import Supervisor
 from smsgw.pipeline.upkeep.holding import Holding
-from smsgw.pipeline.upkeep.periodic import Supervisor
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of

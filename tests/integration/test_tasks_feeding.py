@@ -17,7 +17,7 @@ from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import ALL
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
-from smsgw.pipeline.upkeep.periodic import Supervisor
+from smsgw.pipeline.periodic import Supervisor
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns import feeder as feeding
 from smsgw.platform.campaigns import recipients

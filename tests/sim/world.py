@@ -32,12 +32,12 @@ from smsgw.core.ids import IdSource, first_id
 from smsgw.core.model import ChannelSpec
 from smsgw.core.numbers import Segments
 from smsgw.core.report_ids import Spelling
-from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
+from smsgw.pipeline.periodic import Periodic, Supervisor
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.upkeep.maintenance import REMATCH_WITHIN
-from smsgw.pipeline.upkeep.periodic import Periodic, Supervisor
 from smsgw.protocols.session import Session
 from smsgw.runtime import clock
 from smsgw.runtime.config import DurabilityConfig

@@ -25,12 +25,12 @@ from smsgw.pipeline.accept.repeats import Repeats, recalled
 from smsgw.pipeline.accept.requests import ItemResult, SendItem, SendRequest, SendResult
 from smsgw.pipeline.accept.rows import Builder, Prepared, abroad_of, lane_of, price_of, watch_of
 from smsgw.pipeline.accept.spooling import REPLAY_PATIENCE, Known, OutageSpool, Spooling, weight_of
-from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.heartbeat import Cluster
 from smsgw.pipeline.outcomes.writer import MAX_AGE
+from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.routing import CARRIER_ZH
 from smsgw.pipeline.snapshot import Snapshot, Snapshots
-from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.group_commit import Batcher

@@ -15,8 +15,8 @@ from smsgw.core.blocklist import OPT_OUT, SOURCE_ZH, BlockList, Entry
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
 from smsgw.pipeline.accept.followed_table import FollowedTable
+from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
-from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.store.config import blocklist as store
 from smsgw.store.engine.database import Database

@@ -16,8 +16,8 @@ from smsgw.core.model import TEST_CHANNEL, Report
 from smsgw.core.number_state import OF_CLASS, NumberState
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.followed_table import FollowedTable
+from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
-from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.store.config import number_status as store
 from smsgw.store.engine.database import Database, Row

@@ -27,11 +27,11 @@ from smsgw.pipeline.accept.checks import Refusals
 from smsgw.pipeline.accept.entering import Entering
 from smsgw.pipeline.accept.number_lists import Reason
 from smsgw.pipeline.accept.rows import Builder
-from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.fleet import Fleet, Queue
 from smsgw.pipeline.heartbeat import Cluster
+from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
-from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import failpoints
 from smsgw.store.engine.spool import KEPT, TORN, Reader, Spool
 from smsgw.store.messages import replaying

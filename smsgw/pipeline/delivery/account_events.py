@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.events import EventHub
+from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
-from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import account_events as store
 

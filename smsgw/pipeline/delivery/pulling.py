@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from smsgw.core.webhooks import MO, REPORT, Hooks, Way, type_of
-from smsgw.pipeline.delivery.events import OTHERS
+from smsgw.pipeline.events import OTHERS
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import events
 

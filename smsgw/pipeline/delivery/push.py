@@ -19,11 +19,11 @@ from smsgw.core.errors import Refused, SmsgwError
 from smsgw.core.ids import IdSource, time_of
 from smsgw.core.webhooks import REPORT, Endpoint, EndpointState, Way, Wrong
 from smsgw.pipeline.delivery.destinations import Destinations
-from smsgw.pipeline.delivery.events import EventHub
 from smsgw.pipeline.delivery.push_http import Answer, Sender
 from smsgw.pipeline.delivery.push_queue import PushQueue
+from smsgw.pipeline.events import EventHub
+from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
-from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.store.config import webhooks as store
 from smsgw.store.engine import leases

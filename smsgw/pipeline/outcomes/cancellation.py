@@ -17,7 +17,7 @@ from smsgw.core.ids import first_id
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
-from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.pipeline.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import cancellation as store

@@ -20,7 +20,7 @@ from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.ids import IdSource, first_id
 from smsgw.core.model import LONGEST_VALIDITY, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
-from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.outcomes import references
 from smsgw.pipeline.outcomes.effects import Effects, follow_up
 from smsgw.pipeline.outcomes.long_reports import LongReports

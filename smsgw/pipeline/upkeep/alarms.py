@@ -18,7 +18,7 @@ from smsgw.core.errors import SmsgwError
 from smsgw.core.model import ChannelStatus
 from smsgw.core.routes import RouteTable
 from smsgw.core.settings import Settings
-from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.pipeline.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
 from smsgw.store.records import alarms as store

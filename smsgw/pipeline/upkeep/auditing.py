@@ -16,7 +16,7 @@ import structlog
 from smsgw.core.alarms import CRITICAL, Finding
 from smsgw.core.audit import Anchor, Head, Problem
 from smsgw.core.errors import SmsgwError
-from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.pipeline.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.runtime.config import Config
 from smsgw.store.engine.database import Database

@@ -16,9 +16,9 @@ import structlog
 from smsgw.core.ids import first_id
 from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import MAX_AGE
+from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep import rerouting
-from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.store.engine.database import CONFLICT, OUTAGE, Connection, Database, Row, connect, unavailable
 from smsgw.store.messages import holding as store

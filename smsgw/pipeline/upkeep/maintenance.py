@@ -15,14 +15,14 @@ from smsgw.core.frequency import seconds_of
 from smsgw.core.ids import CHINA, IdSource, first_id
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.nonces import NONCES_KEPT
-from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.cancellation import Recall
 from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
+from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep import rerouting
 from smsgw.pipeline.upkeep.holding import Holding
-from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.runtime.config import Config
 from smsgw.store.config import blocklist, codes, number_status

@@ -26,8 +26,8 @@ from smsgw.core.schedule import Hours
 from smsgw.core.tasks import Chunk, Recipient, Task
 from smsgw.core.templates import Review
 from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
+from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
-from smsgw.pipeline.upkeep.periodic import Periodic
 from smsgw.platform.campaigns.body_template import wording_of
 from smsgw.platform.campaigns.chunk_guard import AsideGate, ChunkGuard
 from smsgw.platform.campaigns.model import AHEAD, GRACE, hours_of, recurrence_of

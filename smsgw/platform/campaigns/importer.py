@@ -11,7 +11,7 @@ import structlog
 
 from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.tasks import Task
-from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.campaigns import imports, uploads
 from smsgw.platform.campaigns.service import Tasks, after_import, members_of, plan_of
 from smsgw.platform.campaigns.sheets import Form

@@ -26,7 +26,7 @@ from smsgw.core.templates import Review
 from smsgw.pipeline.accept.acceptor import VALIDITY, Acceptor, SendItem, SendRequest
 from smsgw.pipeline.accept.checks import MAX_CHARACTERS
 from smsgw.pipeline.accept.number_lists import Reason
-from smsgw.pipeline.delivery.events import EventHub
+from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
 from smsgw.pipeline.snapshot import Snapshots

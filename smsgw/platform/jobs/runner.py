@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from smsgw.core.errors import SmsgwError, Temporary
-from smsgw.pipeline.upkeep.periodic import Periodic
+from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.jobs import queries
 from smsgw.platform.jobs.model import CRASHED, Job, JobState
 from smsgw.platform.jobs.service import KEPT
