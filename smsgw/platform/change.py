@@ -14,6 +14,7 @@ database's: the version of the section (``config_section``) by triggers on its t
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -104,6 +105,8 @@ class Change:
         self.actor = actor
         self._ids = ids
         self._open: Unit | None = None
+        self._task: asyncio.Task[Any] | None = None
+        """Whose unit that is."""
 
     @property
     def ids(self) -> Callable[[], int]:
@@ -126,10 +129,13 @@ class Change:
         no account; the actor's scope, if it matters, has to be looked at by the function itself. Inside another unit of
         the same change it is part of that one, and needs its own entry.
         ``timeout`` in seconds, waiting for a connection included. Raises ``PERMISSION_DENIED``, ``NOT_FOUND`` for an
-        account out of the actor's scope, ``STORAGE_UNAVAILABLE``, and ``Unrecorded``.
+        account out of the actor's scope, ``STORAGE_UNAVAILABLE``, and ``Unrecorded``; ``RuntimeError`` inside another
+        task's unit, which could commit the half of this one.
         """
         self.actor.require(permission, account_id)
         if self._open is not None:
+            if asyncio.current_task() is not self._task:
+                raise RuntimeError("a change belongs to one task at a time")
             async with self._open.connection.transaction():  # whoever catches its error keeps nothing of it
                 inner = Unit(self._open.connection, self.actor)
                 yield inner
@@ -138,6 +144,7 @@ class Change:
         try:
             async with self.database.transaction(timeout=timeout) as connection:
                 unit = self._open = Unit(connection, self.actor)
+                self._task = asyncio.current_task()
                 try:
                     yield unit
                     await unit._finish(self._ids)

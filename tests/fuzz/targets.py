@@ -440,7 +440,7 @@ def run_api(data: bytes) -> None:
     make = sending._from_batch if route.path == "/messages/batch" else sending._from_send
     try:
         request = make(call, body)  # type: ignore[arg-type]
-        passed, failed = checks().check(request, NOW, NOW)
+        passed, failed = checks().check(request, checks().snapshot, NOW, NOW)
     except SmsgwError:
         return
     assert len(passed) + len(failed) == len(request.items)

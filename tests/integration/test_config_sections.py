@@ -11,6 +11,7 @@ from changes import by_test
 
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.settings import service as settings_service
+from smsgw.store.config import codes
 from smsgw.store.engine.database import Database
 
 PASSED_OVER = {
@@ -111,3 +112,18 @@ async def test_changes_at_the_same_moment_are_all_counted(database: Database) ->
         for n in range(8):
             group.create_task(database.execute("INSERT INTO account (name) VALUES ($1)", f"a{n}", timeout=30))
     assert (await versions(database))["accounts"] == before + 8
+
+
+async def test_a_sweep_that_finds_nothing_moves_nothing(database: Database) -> None:
+    """It comes round every ten minutes; all nodes would read the codes again."""
+    account_id = await accounts.add(by_test(database), "one")
+    add = "INSERT INTO old_code (account_id, code, until) VALUES ($1, $2, now() + make_interval(hours => $3))"
+    await database.execute(add, account_id, "1", 1)
+    before = await versions(database)
+    async with database.acquire() as connection:
+        await codes.sweep(connection)
+    assert await moved(database, before) == set()
+    await database.execute(add, account_id, "2", -1)
+    async with database.acquire() as connection:
+        await codes.sweep(connection)
+    assert [row["code"] for row in await database.fetch("SELECT code FROM old_code")] == ["1"]

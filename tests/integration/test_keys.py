@@ -13,7 +13,10 @@ import pytest_asyncio
 from api_server import BASE, Api, running
 from changes import by_test
 
-from smsgw.core.errors import Invalid
+from smsgw.core.actor import Actor, ActorKind, Scope
+from smsgw.core.errors import Invalid, Refused
+from smsgw.core.permissions import Permission
+from smsgw.platform.change import Change
 from smsgw.platform.keys import queries
 from smsgw.platform.keys import service as keys
 from smsgw.platform.keys.model import NewKey
@@ -72,6 +75,25 @@ async def test_what_a_key_may_do_is_changed(api: Api) -> None:
             await keys.edit(by_test(api.ctx.db), api.key.key_id, wrong)
     audited = await api.ctx.db.fetchval("SELECT count(*) FROM audit WHERE action = 'key.set'")
     assert audited == 7
+
+
+async def test_a_key_is_let_do_no_more_than_who_makes_it_beyond_the_account(api: Api) -> None:
+    """Nor is the secret of such a key got by rotating it."""
+    account_id = await api.ctx.db.fetchval("SELECT account_id FROM api_key LIMIT 1")
+    person = Actor(ActorKind.PERSON, "dev", 3, frozenset({Permission.KEY_EDIT}), Scope((account_id,)))
+    dev = Change(api.ctx.db, person)
+    strong = await keys.add(by_test(api.ctx.db), api.sealer, account_id, scopes=("send", "admin"))
+    for attempt in (
+        keys.add(dev, api.sealer, account_id, scopes=("send", "admin")),
+        keys.add(dev, api.sealer, account_id, scopes=("emergency",)),
+        keys.edit(dev, api.key.key_id, {"scopes": ("send", "emergency")}),
+        keys.rotate(dev, api.sealer, strong.key_id),
+    ):
+        with pytest.raises(Refused) as refused:
+            await attempt
+        assert refused.value.code == "GRANT_EXCEEDED"
+    await keys.add(dev, api.sealer, account_id, scopes=("send", "query"))
+    await keys.edit(dev, strong.key_id, {"status": "stopped"})
 
 
 async def test_when_and_from_where_a_key_was_used(api: Api) -> None:

@@ -424,6 +424,19 @@ async def test_ones_own_password_is_not_reset(org: Org) -> None:
     assert await refused(service.reset_password(await org.by("boss"), "boss", "y")) == "RIGHTS_OWN"
 
 
+async def test_a_name_is_kept_without_what_stands_around_it(org: Org) -> None:
+    await org.add("li", "operator")
+    await service.set_contact(await org.by("li"), {"name": " " * 5000 + "李四 "})
+    assert (await org.person("li")).name == "李四"
+
+
+async def test_the_password_policy_is_set_by_the_rights_of_now(org: Org) -> None:
+    await org.add("sec", "secadmin")
+    sec = await org.by("sec")
+    await service.grant(org.machine, "sec", ["operator"])
+    assert await refused(service.set_password_policy(sec, history=0, days=0)) == "PERMISSION_DENIED"
+
+
 async def test_a_role_is_removed_when_its_last_holder_was(org: Org) -> None:
     await service.add_role(org.machine, "clerk", "窗口", {P.HOME_VIEW}, ScopeKind.OWN)
     await org.add("li", "clerk")

@@ -8,10 +8,11 @@ import pytest
 from ledger import Ledger
 from test_claims import Sender
 
-from smsgw.core.actor import Actor
-from smsgw.core.errors import Invalid
+from smsgw.core.actor import Actor, ActorKind, Scope
+from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import CHINA
 from smsgw.core.model import OutcomeKind, Report
+from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.resolving import resolve
 from smsgw.store.engine import partitions
@@ -74,3 +75,17 @@ async def test_what_cannot_be_sent_again_is_refused_and_stays_unknown(ledger: Le
         await resolve(ledger.outcomes, old, 0, "delivered", actor=Actor.operator("kim"))
     with pytest.raises(Invalid, match="可选"):
         await resolve(ledger.outcomes, resting, 0, "guess", actor=Actor.operator("kim"))
+
+
+async def test_nobody_decides_about_another_accounts_message(ledger: Ledger) -> None:
+    message_id = await unknown(ledger, 0)
+    account_id = await ledger.connection.fetchval("SELECT account_id FROM message WHERE id = $1", message_id)
+    rights = frozenset({Permission.MESSAGE_RESOLVE})
+    for scope in (Scope((account_id + 1,)), Scope((account_id,), (), "li")):
+        stranger = Actor(ActorKind.PERSON, "li", 3, rights, scope)
+        with pytest.raises(Refused) as refused:
+            await resolve(ledger.outcomes, message_id, 0, "delivered", actor=stranger)
+        assert refused.value.code == "NOT_FOUND"
+        assert await ledger.state(message_id) is S.UNKNOWN
+    own = Actor(ActorKind.PERSON, "li", 3, rights, Scope((account_id,)))
+    assert await resolve(ledger.outcomes, message_id, 0, "delivered", actor=own) == 1

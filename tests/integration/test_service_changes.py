@@ -6,6 +6,7 @@ What is found: in all modules of ``smsgw.platform``, each function (and method) 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import importlib
 import inspect
@@ -73,7 +74,7 @@ from smsgw.platform.url_filings import service as url_filings
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
 from smsgw.platform.words import service as words
-from smsgw.runtime import clock
+from smsgw.runtime import aio, clock
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
@@ -253,6 +254,29 @@ async def test_a_unit_inside_another_stands_and_falls_with_it(world: World) -> N
                 await insert(inner, world.account_id, "8613800000004")
     assert await contacts(world) == before  # whose error was caught has left nothing
     assert len(await world.entries()) == len(logged) + 1
+
+
+async def test_two_tasks_do_not_share_a_unit(world: World) -> None:
+    """What the one does would be committed, or not, with the other's."""
+    logged, opened, over = await world.entries(), asyncio.Event(), asyncio.Event()
+
+    async def first() -> None:
+        async with world.change.unit(Permission.CONTACT_EDIT, world.account_id) as unit:
+            unit.unchanged()
+            opened.set()
+            await over.wait()
+
+    async def second() -> None:
+        await opened.wait()
+        async with world.change.unit(Permission.CONTACT_EDIT, world.account_id) as unit:
+            unit.record("contact.put", "contacts")
+
+    task = aio.spawn(first(), name="first")
+    with pytest.raises(RuntimeError, match="one task"):
+        await second()
+    over.set()
+    await task
+    assert await world.entries() == logged
 
 
 @pytest.mark.parametrize("scope", [NOTHING, Scope((1 << 50,)), Scope(None, None, "li")])

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from smsgw.core.errors import Invalid
+from smsgw.core.errors import Invalid, Refused
 from smsgw.core.keys import MAX_REQUESTS_PER_SECOND, REQUESTS_PER_SECOND, Network
 from smsgw.core.permissions import SCOPES, Permission
 from smsgw.platform.change import Change, Unit
@@ -18,6 +18,8 @@ from smsgw.store.engine.secrets import Sealer
 
 FIELDS = ("scopes", "ip_allow", "expires_at", "requests_per_second", "status")
 """What can be changed of a key."""
+_GUARDED = frozenset({"emergency", "admin"})
+"""Scopes that reach beyond the account's own data: only who may do so lets a key do it."""
 
 
 _ADD = """
@@ -38,11 +40,12 @@ async def add(
     expires_at: datetime | None = None,
     requests_per_second: int = REQUESTS_PER_SECOND,
 ) -> NewKey:
-    """Make a key. ``PARAM_INVALID`` for a scope that there is not, or an impossible limit."""
+    """Make a key. ``PARAM_INVALID`` for a scope that there is not, or an impossible limit; ``GRANT_EXCEEDED``."""
     _check({"scopes": scopes, "requests_per_second": requests_per_second})
     key_id = f"ak_{'test' if test else 'live'}_{secrets.token_hex(8)}"
     new = _new(key_id, test=test)
     async with change.unit(Permission.KEY_EDIT, account_id) as unit:
+        _check_given(unit, scopes)
         await unit.connection.execute(
             _ADD, key_id, account_id, _digest(new.bearer), [_sealed(sealer, new)],
             list(scopes), test, list(ip_allow), expires_at, requests_per_second,
@@ -69,6 +72,13 @@ def _sealed(sealer: Sealer, new: NewKey) -> bytes:
     return sealer.seal(new.secret, f"api_key/{new.key_id}")
 
 
+def _check_given(unit: Unit, scopes: Collection[str]) -> None:
+    """Whether the actor may let a key do that. Raises ``GRANT_EXCEEDED``."""
+    for scope in sorted(_GUARDED.intersection(scopes)):
+        for permission in sorted(SCOPES[scope] - unit.actor.permissions):
+            raise Refused("GRANT_EXCEEDED", permission=permission.value)
+
+
 def _check(fields: Mapping[str, Any]) -> None:
     unknown = sorted(set(fields.get("scopes", ())) - set(SCOPES))
     if unknown:
@@ -82,12 +92,13 @@ def _check(fields: Mapping[str, Any]) -> None:
 
 
 async def edit(change: Change, key_id: str, changes: Mapping[str, Any]) -> None:
-    """Change a key: any of ``FIELDS``. ``NOT_FOUND``, ``PARAM_INVALID``."""
+    """Change a key: any of ``FIELDS``. ``NOT_FOUND``, ``PARAM_INVALID``, ``GRANT_EXCEEDED``."""
     _check(changes)
     values = {f: list(v) if f in ("scopes", "ip_allow") else v for f, v in changes.items() if f in FIELDS}
     sets = ", ".join(f"{field} = ${n}" for n, field in enumerate(values, 2))
     async with change.unit(Permission.KEY_EDIT) as unit:
         before = await _locked(unit, key_id)
+        _check_given(unit, set(changes.get("scopes", ())) - set(before["scopes"]))
         update = f"UPDATE api_key SET {sets} WHERE key_id = $1"  # noqa: S608 - names of ours
         await unit.connection.execute(update, key_id, *values.values())
         unit.record(
@@ -122,9 +133,10 @@ _RETIRE = (
 
 async def rotate(change: Change, sealer: Sealer, key_id: str) -> NewKey:
     """Give a key a new secret and token. The old ones stay good until ``retire``; a key has two at most, so the next
-    rotation needs that first (``STATE_CONFLICT``). ``NOT_FOUND``."""
+    rotation needs that first (``STATE_CONFLICT``). ``NOT_FOUND``; ``GRANT_EXCEEDED`` for a key that may do more."""
     async with change.unit(Permission.KEY_EDIT) as unit:
         row = await _locked(unit, key_id)
+        _check_given(unit, row["scopes"])
         if len(row["secrets_sealed"]) > 1:
             raise Invalid("STATE_CONFLICT", reason="密钥正在轮换,请先停用旧密文(key retire)")
         new = _new(key_id, test=row["test"])

@@ -245,8 +245,10 @@ def _checked(changes: Mapping[str, Any]) -> dict[str, Any]:
     if unknown or not values:
         field = unknown[0] if unknown else "changes"
         raise Invalid("PARAM_INVALID", field=field, reason=f"可用字段为 {', '.join(_FIELDS)}")
-    if "name" in values and not 0 < len(str(values["name"]).strip()) <= 64:
-        raise Invalid("PARAM_INVALID", field="name", reason="须为 1–64 个字符")
+    if "name" in values:
+        values["name"] = str(values["name"] or "").strip()
+        if not 0 < len(values["name"]) <= 64:
+            raise Invalid("PARAM_INVALID", field="name", reason="须为 1–64 个字符")
     if values.get("email") and not _EMAIL.fullmatch(str(values["email"])):
         raise Invalid("PARAM_INVALID", field="email", reason="不是邮箱地址")
     if values.get("phone"):
@@ -573,6 +575,7 @@ async def set_password_policy(change: Change, *, history: int, days: int) -> Non
     if not 0 <= history <= MAX_HISTORY or not 0 <= days <= 3650:
         raise Invalid("PARAM_INVALID", field="policy", reason=f"历史 0–{MAX_HISTORY} 个,有效期 0–3650 天")
     async with change.unit(Permission.SECURITY_EDIT) as unit:
+        await _turn(unit, Permission.SECURITY_EDIT)
         before = await unit.connection.fetchrow("SELECT history, days FROM password_policy FOR UPDATE")
         await unit.connection.execute(_POLICY, history, days)
         unit.record(

@@ -55,7 +55,7 @@ _MADE_WITHIN = timedelta(seconds=10)
 _STATES = "SELECT DISTINCT state FROM part WHERE id = $1"
 
 
-async def message(database: Database, message_id: int, accounts: Sequence[int] | None) -> bool:
+async def message(database: Database | Connection, message_id: int, accounts: Sequence[int] | None) -> bool:
     """Whether there is such a message of these accounts (None: of any)."""
     if not 0 < message_id < 2**63:
         return False
