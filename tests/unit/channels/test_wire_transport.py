@@ -224,7 +224,11 @@ async def test_what_cannot_be_read_for_want_of_something_is_not_answered(
     assert (len(link.session.forgotten), len(link.session.answered)) == (1, 0)
 
 
-@pytest.mark.parametrize("incoming", [INTERMEDIATE, ValueError("no sense"), RuntimeError("ours")], ids=["intermediate", "ValueError", "RuntimeError"])
+@pytest.mark.parametrize(
+    "incoming",
+    [INTERMEDIATE, ValueError("no sense"), RuntimeError("ours")],
+    ids=["intermediate", "ValueError", "RuntimeError"],
+)
 async def test_what_there_is_nothing_to_store_of_is_answered_at_once(wire: Wire, incoming: Any) -> None:
     (link,) = wire.links(4)
     wire.mapping.incoming_is = incoming
