@@ -8,6 +8,7 @@ statement, and a step that is under way when its lease is over is cut off.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -228,10 +229,9 @@ class _Runner:
 
     async def _pause(self) -> None:
         seconds = self.work.every + random.random() * self.work.jitter  # noqa: S311 - spreading load, not a secret
-        try:
-            await asyncio.wait_for(self._wake.wait(), seconds)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
 
     async def _supervised(self) -> bool:
         name = self.work.name

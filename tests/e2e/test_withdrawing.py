@@ -50,6 +50,6 @@ async def test_what_no_carrier_has_is_cancelled_or_recalled(dsn: str, data_dir: 
         gone = {one.message_id, two.message_id, *(m.message_id for m in batch)}
         assert not any(carrier.inbox.tokens[MARK.search(customer.sent[i].content)[0]] for i in gone)  # type: ignore[index]
         steps = (await client.get(f"/messages/{one.message_id}/trace")).data["steps"]
-        assert any(s["step"] == "cancelled" and s["detail"]["actor"].startswith("key:") for s in steps)
+        assert any(s["step"] == "cancelled" and s["detail"]["actor"].startswith("ak_") for s in steps)
         books = await built.clean()
         assert books.statuses == {"delivered": 2, "cancelled": 6, "rejected": 1}

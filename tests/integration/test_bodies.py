@@ -276,7 +276,7 @@ async def test_who_is_stopped_while_a_body_is_on_its_way_sends_nothing(api: Api,
     ):
         await accounts.set_status(by_test(db), api.account_id, "active")
         await keys.edit(by_test(db), api.key.key_id, {"scopes": ("send",)})
-        await api.ctx.directory.reload(db)
+        await api.ctx.snapshots.follow()
         body = ONE.ljust(100_000)
         headers = hashed(api, path, body) if told else api.signed("POST", BASE + path, body)
         async with connected(api) as (reader, writer):

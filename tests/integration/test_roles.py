@@ -278,6 +278,7 @@ async def test_one_role_for_all_works_and_is_warned_of(dsn: str) -> None:
 
 async def test_the_commands_with_two_roles_and_with_one(postgres: Any, tmp_path: Path) -> None:
     dsn = await postgres.make("two_roles")
+    await durable(postgres, "on")
 
     async def ctl(*words: str, **settings: str) -> tuple[int, str]:
         environ = {
@@ -306,4 +307,20 @@ async def test_the_commands_with_two_roles_and_with_one(postgres: Any, tmp_path:
         code, said = await ctl("migrate", "--dsn", owner(dsn), SMSGW_DATABASE_DSN="")
         assert (code, "--dsn is for" in said) == (1, True), said
     finally:
+        await durable(postgres, "off")
         await postgres.drop("two_roles")
+
+
+async def durable(postgres: Any, state: str) -> None:
+    """The tests' server does without fsync; ``check`` rightly refuses one that does."""
+    connection = await asyncpg.connect(
+        postgres.embedded.address(database_roles.ADMIN), timeout=10, command_timeout=30
+    )
+    try:
+        await connection.execute(f"ALTER SYSTEM SET fsync = {state}")
+        await connection.execute("SELECT pg_reload_conf()")
+        async with asyncio.timeout(20):
+            while await connection.fetchval("SHOW fsync") != state:  # noqa: ASYNC110 - another process's
+                await asyncio.sleep(0.05)
+    finally:
+        await connection.close()

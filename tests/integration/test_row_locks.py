@@ -205,7 +205,7 @@ async def test_a_type_of_event_has_one_endpoint_though_two_are_made_at_once(
         """Whose transactions are part of the one that the other node has open."""
 
         @contextlib.asynccontextmanager
-        async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        async def transaction(self, **_: object) -> AsyncIterator[asyncpg.Connection]:
             yield other
 
     theirs = Theirs(ledger.dsn)

@@ -23,7 +23,7 @@ FROM file WHERE node = $1
 _DUE = "SELECT * FROM file WHERE node = $1 AND expires_at <= $2 AND id > $3 ORDER BY id LIMIT 200"
 _REMOVE = "DELETE FROM file WHERE id = $1"
 _IN_USE = "SELECT EXISTS (SELECT FROM file WHERE node = $1 AND sha256 = $2)"
-_KNOWN = "SELECT DISTINCT sha256 FROM file WHERE node = $1 AND sha256 = ANY($2::bytea[])"
+_KNOWN = "SELECT DISTINCT sha256 FROM file WHERE sha256 = ANY($1::bytea[])"
 
 
 async def take_turn(connection: Connection, node: int, sha256: bytes) -> None:
@@ -64,15 +64,9 @@ async def remove(connection: Connection, file: StoredFile) -> bool:
     return shared
 
 
-async def in_use(connection: Connection, node: int, sha256: bytes) -> bool:
-    """Whether a file of the node has these octets."""
-    found: bool = await connection.fetchval(_IN_USE, node, sha256)
-    return found
-
-
-async def known(database: Database, node: int, hashes: Sequence[bytes]) -> set[bytes]:
-    """Which of the hashes are those of files on the node."""
-    return {row["sha256"] for row in await database.fetch(_KNOWN, node, list(hashes))}
+async def known(database: Database | Connection, hashes: Sequence[bytes]) -> set[bytes]:
+    """Which of the hashes are those of files, on whichever node: a data directory may have got another number."""
+    return {row["sha256"] for row in await database.fetch(_KNOWN, list(hashes))}
 
 
 def _file(row: Row) -> StoredFile:

@@ -211,11 +211,11 @@ class FileStore:
                 path.unlink(missing_ok=True)
         for at in range(0, len(old), KNOWN_AT_ONCE):
             some = old[at : at + KNOWN_AT_ONCE]
-            known = await queries.known(self._database, self._node, some)
+            known = await queries.known(self._database, some)
             for sha256 in set(some) - known:
                 async with self._database.transaction() as connection:
                     await queries.take_turn(connection, self._node, sha256)
-                    if not await queries.in_use(connection, self._node, sha256):
+                    if not await queries.known(connection, [sha256]):
                         self._content(sha256).unlink(missing_ok=True)
 
 
