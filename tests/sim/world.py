@@ -84,7 +84,7 @@ class NoTestChannel:
     """There are no test keys."""
 
     async def channel(self) -> ChannelSpec:
-        raise NotImplementedError
+        raise AssertionError("a run has no test keys: nobody asks for their channel")
 
 
 class Node:
