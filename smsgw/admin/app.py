@@ -184,6 +184,8 @@ async def _check_change(call: Call) -> None:
         raise web.HTTPBadRequest
     given = call.request.headers.get(CSRF_HEADER) or str(form.get(CSRF_FIELD, ""))
     if not same_origin(call.request) or not same_token(call.csrf, given):
+        if call.staff is None:
+            await call.unwelcome()
         sparing.info("portal.csrf", place_of(call.ip or ""), ip=call.ip, **_told(call))
         raise errors.Stale
 

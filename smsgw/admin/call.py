@@ -11,12 +11,13 @@ from aiohttp import web
 
 from smsgw.admin.i18n import translations
 from smsgw.core.actor import Actor
-from smsgw.core.addresses import Network
+from smsgw.core.addresses import Network, place_of
 from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
 from smsgw.platform.org.model import Person
+from smsgw.runtime.tarpit import Tarpit
 from smsgw.web import serving
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class Portal:
     views: Views
     auth: Auth
     readings: Readings
+    tarpit: Tarpit = field(default_factory=Tarpit)
+    """For passwords that are wrong over and over, and forms that are none of ours."""
 
     def secure(self, request: web.Request) -> bool:
         """Whether the cookies of this request are for TLS only."""
@@ -127,6 +130,10 @@ class Call:
         if self.request.method not in ("GET", "HEAD"):
             return local_path(self.request.path)
         return local_path(self.request.path_qs)
+
+    async def unwelcome(self) -> None:
+        """A stranger was wrong: return at once or, for one who is so over and over, later."""
+        await self.portal.tarpit.wait(place_of(self.ip or ""))
 
     @property
     def is_htmx(self) -> bool:

@@ -34,7 +34,7 @@ from smsgw.api.route import Route
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.api.shapes import LanguageQuery, NoQuery, ServerTime
 from smsgw.core.addresses import place_of
-from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
+from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary, http_status
 from smsgw.core.ids import CHINA
 from smsgw.pipeline.accept.kept_answers import KeptAnswers
 from smsgw.runtime import clock
@@ -169,6 +169,8 @@ class _Server:
                 answer = success(data, request_id, english=english)
                 return _respond(call.status or operation.route.status, answer, request_id, call.headers)
             except SmsgwError as exc:
+                if call is None and http_status(exc.code) in (401, 429):  # who is wrong over and over is told so later
+                    await self._ctx.tarpit.wait(place_of(serving.address_of(request, self._ctx.trusted_proxies)))
                 return self._refuse(request, exc, request_id, english, call)
             except ConnectionError:
                 return web.Response(status=400)  # its sender has gone: nobody hears it

@@ -26,6 +26,7 @@ from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.change import Change
 from smsgw.platform.files.model import Incoming
 from smsgw.runtime.shares import Pace, Shares
+from smsgw.runtime.tarpit import Tarpit
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 from smsgw.web import serving
@@ -34,7 +35,7 @@ READS = 16
 """Large pages that are made at a time."""
 READ_PATIENCE = 30.0
 """Seconds that one waits for its turn."""
-READ_RATE = 5_000.0
+READ_RATE = 2_000.0
 """Messages a second in large pages of one account, …"""
 READ_BURST = 4.0
 """… beyond what comes in so many seconds: each is some ten microseconds of the event loop's, and more of the
@@ -72,6 +73,8 @@ class ApiContext:
     """Long polls waiting, by key; only keys with some are in it."""
     used_keys: dict[str, tuple[float, str]] = field(default_factory=dict, init=False)
     """Keys used lately: when (wall clock), and from which address. Whoever writes them down empties it."""
+    tarpit: Tarpit = field(default_factory=Tarpit, init=False)
+    """For callers that are not who they say."""
     reads: Shares = field(default_factory=lambda: Shares(READS, 1, patience=READ_PATIENCE), init=False)
     """Large pages under way: one at a time of an account, as each takes the processor for ten milliseconds."""
     read_pace: Pace = field(default_factory=lambda: Pace(READ_RATE, READ_BURST), init=False)

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from smsgw.core.guard import Buckets, Rate
 
-FREE = Rate(30, 1.0)
-"""What is wrong at one place without a wait."""
+FREE = Rate(30, 0.1)
+"""What is wrong at one place without a wait: a slip of somebody's, not the habit of a program."""
 SECONDS = 1.0
 """The wait."""
 OF_ONE = 16

@@ -417,6 +417,8 @@ async def beside(built: Any, smpp: int, cmpp: int, seconds: float, *, per_second
         "good calls alone": quantiles(alone),
         "good calls beside": quantiles(meanwhile),
         "p99 beside, ms": round(quantile(meanwhile, 0.99) * 1000, 1),
+        "p99 by tenths of the time, ms": [round(quantile(part, 0.99) * 1000) for part in tenths(meanwhile)],
+        "slower than 100 ms, by tenths": [sum(s > 0.1 for s in part) for part in tenths(meanwhile)],
         "status calls beside": quantiles(turns),
         "daemon memory, MiB": round(resident(built.node.pid)),
         "log lines": len(built.node.log_lines()),
@@ -468,6 +470,12 @@ async def good(built: Any, seconds: float, per_second: int) -> list[float]:
 def quantile(seconds: list[float], q: float) -> float:
     """Of a list that has some."""
     return sorted(seconds)[int(len(seconds) * q)]
+
+
+def tenths(seconds: list[float]) -> list[list[float]]:
+    """In the order they ended: whether what was slow came at once or all the time."""
+    step = len(seconds) // 10 or 1
+    return [seconds[n : n + step] for n in range(0, len(seconds), step)][:10]
 
 
 def quantiles(seconds: list[float]) -> str:

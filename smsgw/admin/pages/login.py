@@ -43,12 +43,14 @@ async def enter(call: Call) -> web.StreamResponse:
             else None
         )
     except Slowed as exc:
+        await call.unwelcome()
         wait = math.ceil(exc.wait)
         message = call.gettext("尝试过于频繁，请 %(n)s 秒后再试。") % {"n": wait}
         response = _page(call, onward, login=login, error=message, status=429)
         response.headers["Retry-After"] = str(wait)
         return response
     if opened is None:
+        await call.unwelcome()
         return _page(call, onward, login=login, error=call.gettext(WRONG), status=401)
     if call.token and call.staff:  # the old session of this browser ends with the new login
         await auth.logout(call.token, call.staff, call.ip)

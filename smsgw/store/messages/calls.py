@@ -12,15 +12,20 @@ from smsgw.core.errors import SmsgwError
 from smsgw.core.frequency import Watch
 from smsgw.store.engine.database import Connection
 
-MESSAGE_COLUMNS = (
-    "id", "batch_id", "account_id", "origin", "type", "number", "carrier", "province", "content", "sign",
-    "coding", "parts", "concat_ref", "price", "client_ref", "ext", "extend_code", "submitter", "refund_failed",
-    "test", "template_id",
-)  # fmt: skip
-PART_COLUMNS = (
-    "id", "part", "total", "account_id", "pool_id", "lane", "state", "unknown_policy", "next_at", "expires_at",
-    "code", "class", "by_us", "accepted_at", "final_at",
-)  # fmt: skip
+MESSAGE_TYPES = {
+    "id": "bigint", "batch_id": "bigint", "account_id": "bigint", "origin": "text", "type": "text", "number": "text",
+    "carrier": "text", "province": "text", "content": "text", "sign": "text", "coding": "text", "parts": "smallint",
+    "concat_ref": "smallint", "price": "int", "client_ref": "text", "ext": "text", "extend_code": "text",
+    "submitter": "text", "refund_failed": "boolean", "test": "boolean", "template_id": "bigint",
+}  # fmt: skip
+"""The columns that a call fills in, as PostgreSQL has them."""
+PART_TYPES = {
+    "id": "bigint", "part": "smallint", "total": "smallint", "account_id": "bigint", "pool_id": "int",
+    "lane": "smallint", "state": "smallint", "unknown_policy": "text", "next_at": "timestamptz",
+    "expires_at": "timestamptz", "code": "text", "class": "text", "by_us": "boolean", "accepted_at": "timestamptz",
+    "final_at": "timestamptz",
+}  # fmt: skip
+MESSAGE_COLUMNS, PART_COLUMNS = tuple(MESSAGE_TYPES), tuple(PART_TYPES)
 
 
 @dataclass(frozen=True, slots=True)
