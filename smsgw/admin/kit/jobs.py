@@ -75,7 +75,7 @@ def _buttons(call: Call, job: Job) -> Sequence[Button]:
     own = job.submitter == call.actor.label
     if job.kind == EXPORT and job.state is JobState.DONE and own and "file" in job.checkpoint:
         return (Button(words.DOWNLOAD, f"/jobs/{job.id}/link", primary=True),)
-    if job.state in _OPEN and (own or call.may(Permission.TASK_EDIT)):
+    if job.state in _OPEN and (own or call.may(Permission.JOB_EDIT)):
         return (Button(words.CANCEL_JOB, "/jobs/-/effect/cancel", True, fields={"id": str(job.id)}, asks=True),)
     return ()
 

@@ -206,7 +206,8 @@ ORDERS = {"created_at": Order("created_at", "timestamptz"), "kind": Order("kind"
 
 def _seen(actor: Actor) -> tuple[object, ...]:
     accounts, departments, submitter = _scope(actor.scope)
-    return (actor.label, actor.may(Permission.TASK_VIEW), accounts, departments, submitter)
+    others = actor.may(Permission.TASK_VIEW) or actor.may(Permission.JOB_EDIT)
+    return (actor.label, others, accounts, departments, submitter)
 
 
 async def search(

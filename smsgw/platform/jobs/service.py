@@ -26,7 +26,7 @@ async def cancel(change: Change, job_id: int) -> Job:
     if found is None:
         raise Refused("NOT_FOUND")
     own = actor.kind is ActorKind.PERSON and found.submitter == actor.label
-    permission, account_id = (Permission.SELF_EDIT, None) if own else (Permission.TASK_EDIT, found.account_id)
+    permission, account_id = (Permission.SELF_EDIT, None) if own else (Permission.JOB_EDIT, found.account_id)
     async with change.unit(permission, account_id) as unit:
         job = await queries.cancel(unit.connection, job_id, KEPT)
         if job is None:
