@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -123,7 +124,7 @@ async def test_a_killed_process_s_job_goes_on_elsewhere_from_its_checkpoint(
 ) -> None:
     await prepare(database)
     id_ = await put(database)
-    paths = os.pathsep.join(["tests", "tests/integration", os.getcwd()])
+    paths = os.pathsep.join(["tests", "tests/integration", str(Path(__file__).parent), os.getcwd()])
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", CHILD, database.dsn, env=os.environ | {"PYTHONPATH": paths}
     )

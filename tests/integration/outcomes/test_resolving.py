@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from claiming_sender import Sender
 from ledger import Ledger
-from test_claims import Sender
 
 from smsgw.core.actor import Actor, ActorKind, Scope
 from smsgw.core.errors import Invalid, Refused
