@@ -149,7 +149,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "TIME_WINDOW_CLOSED": (
         "当前时段不允许发送{type},下次可发 {time}",
-        "{type} may not be sent at this hour; next {time}",
+        "Not allowed at this hour ({type}); next {time}",
     ),
     "LINK_NOT_FILED": (
         "短链未报备,不能用于营销:{link},请先在{carrier}报备",

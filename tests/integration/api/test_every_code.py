@@ -365,14 +365,15 @@ async def _(own: Own) -> Provoked:
 @case("NUMBER_FREQ_LIMITED")
 async def _(own: Own) -> Provoked:
     assert (await own.send("验证码 1", type="otp")).status == 202
-    return await own.refused({"rule": "验证码短信 1 分钟内最多 1 条"}, "验证码 2", type="otp")
+    rule = {"rule": "验证码短信 1 分钟内最多 1 条", "rule_en": "one-time code messages: at most 1 in 1 min"}
+    return await own.refused(rule, "验证码 2", type="otp")
 
 
 @case("INTERNATIONAL_LIMITED")
 async def _(own: Own) -> Provoked:
     await own.policy("abroad_hourly", "1")
     assert (await own.send(to=["+85261230001"])).status == 202
-    return await own.refused({"rule": "1 小时内最多 1 条"}, to=["+85261230002"])
+    return await own.refused({"rule": "1 小时内最多 1 条", "rule_en": "at most 1 in an hour"}, to=["+85261230002"])
 
 
 @case("CONTENT_DUPLICATE")
@@ -507,7 +508,7 @@ async def _(own: Own) -> Provoked:
 @case("TIME_WINDOW_CLOSED")
 async def _(own: Own) -> Provoked:
     await own.policy("hours", "08:00-11:00")
-    return await own.refused({"type": "通知", "time": f"{TOMORROW:%Y-%m-%d} 08:00"})
+    return await own.refused({"type": "通知", "type_en": "notice", "time": f"{TOMORROW:%Y-%m-%d} 08:00"})
 
 
 # --- who is calling -------------------------------------------------------------------------------------------------
