@@ -266,9 +266,16 @@ def _number(text: str, _: Mapping[str, str]) -> Read:
 
 def _address(text: str, _: Mapping[str, str]) -> Read:
     try:
-        return None, str(ipaddress.ip_network(text, strict=False))
+        return None, network(text)
     except ValueError:
         return Problem(words.BAD_ADDRESS), None
+
+
+def network(text: str) -> str:
+    """An address or a network as the database knows it, without what a zone (``%eth0``) says. Raises ``ValueError``."""
+    if "%" in text:
+        raise ValueError(text)
+    return str(ipaddress.ip_network(text, strict=False))
 
 
 _READERS: dict[FieldKind, Callable[[str, Mapping[str, str]], Read]] = {

@@ -6,14 +6,13 @@ field itself, 422 while it is wrong. What services refuse is told at the field t
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from smsgw.admin.kit.filters import Problem, read_id
+from smsgw.admin.kit.filters import Problem, network, read_id
 from smsgw.admin.words import kit as words
 from smsgw.admin.words.terms import TERMS
 from smsgw.core import numbers
@@ -244,7 +243,7 @@ def _networks(one: Field, texts: Sequence[str], __: Mapping[str, str]) -> Read:
     if one.most is not None and len(lines) > one.most:
         return Problem(words.TOO_LARGE, {"n": one.most}), None
     try:
-        return None, tuple(dict.fromkeys(str(ipaddress.ip_network(line, strict=False)) for line in lines))
+        return None, tuple(dict.fromkeys(network(line) for line in lines))
     except ValueError:
         return Problem(words.BAD_ADDRESS), None
 

@@ -50,4 +50,7 @@ def _text(octets: bytes) -> str:
 
 
 def _octets(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    octets = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    if _text(octets) != text:  # one value has one token
+        raise ValueError(text)
+    return octets

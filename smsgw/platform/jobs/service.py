@@ -24,6 +24,7 @@ async def cancel(change: Change, job_id: int) -> Job:
     actor = change.actor
     found = await queries.own(change.database, actor, job_id)
     if found is None:
+        actor.require(Permission.JOB_EDIT)
         raise Refused("NOT_FOUND")
     own = actor.kind is ActorKind.PERSON and found.submitter == actor.label
     permission, account_id = (Permission.SELF_EDIT, None) if own else (Permission.JOB_EDIT, found.account_id)
