@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smsgw.core.actor import Actor
+from smsgw.core.actor import Author
 from smsgw.platform.org.model import Person
 from smsgw.platform.org.queries import ABSOLUTE_HOURS, IDLE_MINUTES
 from smsgw.store.engine.database import Database
@@ -40,7 +40,7 @@ async def open_session(
         for row in await connection.fetch(_SWEEP, ABSOLUTE_HOURS, IDLE_MINUTES):
             after = {"sessions_ended": row["n"], "last_seen": row["seen_at"].isoformat(timespec="seconds")}
             await audit.append(
-                connection, Actor.recorded(row["login"]), "session.over", "portal", after=after
+                connection, Author(row["login"]), "session.over", "portal", after=after
             )
         tag = await connection.execute(_OPEN, token_sha256, person.id, csrf, address, password_hash)
     return tag == "INSERT 0 1"
@@ -50,7 +50,7 @@ async def log_in(database: Database, person: Person, address: str | None) -> Non
     """Note that a person has proven who they are."""
     async with database.transaction() as connection:
         await connection.execute(_LOGGED_IN, person.id)
-        await audit.append(connection, person.actor(address), "login", "portal")
+        await audit.append(connection, person.actor(address).author, "login", "portal")
 
 
 _TOUCH = """
@@ -69,5 +69,5 @@ async def close_session(database: Database, person: Person, token_sha256: bytes,
         tag = await connection.execute("DELETE FROM portal_session WHERE token_sha256 = $1", token_sha256)
         if tag == "DELETE 0":
             return False
-        await audit.append(connection, person.actor(address), "logout", "portal")
+        await audit.append(connection, person.actor(address).author, "logout", "portal")
     return True

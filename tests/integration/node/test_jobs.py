@@ -360,7 +360,7 @@ async def test_people_see_and_cancel_what_is_in_their_scope(database: Database) 
     mine, theirs = await put(database, account_id=one), await put(database, account_id=other)
     nobodys = await put(database)
     person = Actor(
-        ActorKind.PERSON, "wang", 3, frozenset({Permission.TASK_EDIT}), Scope(accounts=(one,), departments=())
+        ActorKind.PERSON, "wang", 3, frozenset({Permission.JOB_EDIT}), Scope(accounts=(one,), departments=())
     )
     assert [found.id for found in await queries.page(database, person.scope)] == [mine]
     for id_ in (theirs, nobodys):
