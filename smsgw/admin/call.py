@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from smsgw.pipeline.snapshot import Snapshots
     from smsgw.platform.audit.readings import Readings
     from smsgw.platform.files.service import FileStore
-    from smsgw.store.engine.database import Database
-    from smsgw.store.engine.secrets import Sealer
+    from smsgw.platform.handles import Database, Sealer
 
 
 SESSION_COOKIE = "smsgw"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import xlsxwriter
 
@@ -25,11 +25,11 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.exports.model import FILES, MEDIA_TYPES, MOST_ROWS, NAME, Format
 from smsgw.platform.files.model import Incoming, StoredFile
 from smsgw.platform.files.service import FileStore
+from smsgw.platform.handles import Database
 from smsgw.platform.jobs.model import Job
 from smsgw.platform.jobs.runner import JobContext, JobKind
 from smsgw.platform.org import queries as people
 from smsgw.platform.paging import Window
-from smsgw.store.engine.database import Connection, Database
 
 AT_ONCE = 500
 """Rows of one read."""
@@ -210,7 +210,7 @@ class _Making:
             return 0
         return await self._page.count(self._database, self._actor, self._found, MOST_ROWS)
 
-    async def entered(self, connection: Connection, file: StoredFile) -> None:
+    async def entered(self, connection: Any, file: StoredFile) -> None:
         """In the transaction that enters the file: the job knows it."""
         made = {"file": file.id, "size": file.size, "until": file.expires_at.isoformat()}
         await self._context.progress(self._done, self._done, checkpoint=made, connection=connection)

@@ -34,12 +34,12 @@ from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import LEAST_REASON, MOST_REASON, Export, Format
+from smsgw.platform.handles import Database
 from smsgw.platform.paging import Slice, Window
 from smsgw.platform.preferences import queries as preferences
 from smsgw.platform.preferences import service as preference_service
 from smsgw.platform.preferences.queries import View
 from smsgw.runtime import clock
-from smsgw.store.engine.database import Database
 
 MOST_COUNTED = 100_000
 """Rows beyond which a list says "more than"."""

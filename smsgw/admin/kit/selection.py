@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from smsgw.admin.kit import tokens
 from smsgw.admin.kit.filters import Problem, read_id
 from smsgw.admin.words import kit as words
-from smsgw.store.engine.secrets import Sealer
+from smsgw.platform.handles import Sealer
 
 LASTS = timedelta(minutes=15)
 MOST = 1000

@@ -10,8 +10,8 @@ from typing import Any
 
 from smsgw.admin.kit import tokens
 from smsgw.core.permissions import Permission
+from smsgw.platform.handles import Sealer
 from smsgw.platform.paging import Window
-from smsgw.store.engine.secrets import Sealer
 
 PAGE_SIZES = (10, 20, 50, 100)
 DENSITIES = ("normal", "compact")

@@ -8,7 +8,7 @@ import hmac
 import json
 from typing import Any
 
-from smsgw.store.engine.secrets import Sealer
+from smsgw.platform.handles import Sealer
 
 MOST = 3000
 """Characters of a token."""

@@ -9,11 +9,10 @@ from aiohttp import web
 from smsgw.admin import devices
 from smsgw.admin.auth import Slowed
 from smsgw.admin.call import DEVICE_COOKIE, SESSION_COOKIE, Call, local_path
-from smsgw.admin.i18n import N_
 from smsgw.admin.rights import PUBLIC, SELF, route
+from smsgw.admin.words.entry import SLOWED, WRONG
 from smsgw.runtime import clock
 
-WRONG = N_("账号或密码不正确。多次失败后须等待片刻再试；如忘记密码，请联系管理员重置。")
 MAX_LOGIN, MAX_PASSWORD = 128, 1024
 """Characters that are looked at."""
 
@@ -45,7 +44,7 @@ async def enter(call: Call) -> web.StreamResponse:
     except Slowed as exc:
         await call.unwelcome()
         wait = math.ceil(exc.wait)
-        message = call.gettext("尝试过于频繁，请 %(n)s 秒后再试。") % {"n": wait}
+        message = call.gettext(SLOWED) % {"n": wait}
         response = _page(call, onward, login=login, error=message, status=429)
         response.headers["Retry-After"] = str(wait)
         return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
@@ -15,7 +16,6 @@ from smsgw.admin.words import lists as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.org import queries, service
 from smsgw.platform.org.model import WantedPeople
-from smsgw.store.engine.database import Row
 
 MENU = Entry("people.staff", "/staff", Permission.PERSON_VIEW)
 FILTER = Filter(
@@ -49,7 +49,7 @@ def _wanted(found: Found) -> WantedPeople:
     return WantedPeople(**texts, department_id=department, account_id=account, logged_in_from=first, logged_in_to=last)
 
 
-async def _detail(_: Call, person: Row) -> Detail:
+async def _detail(_: Call, person: Any) -> Detail:
     return Detail(person["name"], [Section(COLUMNS, person)])
 
 

@@ -19,8 +19,8 @@ from smsgw.admin.words import lists as words
 from smsgw.admin.words.terms import TERMS
 from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
+from smsgw.platform.handles import Database
 from smsgw.platform.paging import Slice, Window
-from smsgw.store.engine.database import Database
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 VALUES = {

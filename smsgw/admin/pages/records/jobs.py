@@ -13,11 +13,11 @@ from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import lists as words
 from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
+from smsgw.platform.handles import Database
 from smsgw.platform.jobs import queries, service
 from smsgw.platform.jobs.model import Job
 from smsgw.platform.paging import Slice, Window
 from smsgw.runtime import clock
-from smsgw.store.engine.database import Database
 
 MENU = Entry("records.exports", "/jobs", Permission.SELF_EDIT)
 FILTER = Filter(
