@@ -162,7 +162,7 @@ class ListPage:
         if self.count is not None:
             found.append(self._route("GET", "/-/total", self._total, passive=True))
         if self.detail is not None:
-            found.append(self._route("GET", "/{id:[0-9]+}", self._detail))
+            found.append(self._route("GET", "/{id:[0-9]{1,19}}", self._detail))
         if self.export is not None:
             found += [self._route(m, "/-/export", self._export, self.export) for m in ("GET", "POST")]
         for action in self.actions:

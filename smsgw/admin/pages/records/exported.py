@@ -15,7 +15,7 @@ from smsgw.platform.exports import service
 from smsgw.platform.files.model import Elsewhere
 
 
-@route("POST", "/jobs/{id:[0-9]+}/link", Permission.SELF_EDIT)
+@route("POST", "/jobs/{id:[0-9]{1,19}}/link", Permission.SELF_EDIT)
 async def link(call: Call) -> web.StreamResponse:
     """Make the link and follow it."""
     job_id = read_id(call.request.match_info["id"]) or 0
@@ -23,10 +23,10 @@ async def link(call: Call) -> web.StreamResponse:
     return call.redirect(f"/exported/{token}")
 
 
-@route("GET", "/exported/{token:[A-Za-z0-9_-]{32}}", Permission.SELF_EDIT)
+@route("GET", "/exported/{id:[A-Za-z0-9_-]{1,64}}", Permission.SELF_EDIT)
 async def fetch(call: Call) -> web.StreamResponse:
     """The file; the link is used up."""
-    file = await service.fetch(call.change(), call.request.match_info["token"], call.token or "")
+    file = await service.fetch(call.change(), call.request.match_info["id"], call.token or "")
     try:
         path = await call.portal.context.files.path(file.id)
     except Elsewhere as exc:
