@@ -147,7 +147,7 @@ def _parse(name: str, value: str) -> str:
         if not _COLOUR.fullmatch(value):
             raise ValueError(name)
     elif name == "login_style":
-        if value not in LoginStyle:
+        if value not in set(LoginStyle):
             raise ValueError(name)
         return LoginStyle(value)
     elif value and not _DIGEST.fullmatch(value):

@@ -18,6 +18,8 @@ FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 """What is taken besides SVG. Animated and layered formats are not."""
 _SVG_DATA = {"image": ["png", "jpeg"]}
 """Of the pictures within a picture, these; nothing that lies elsewhere."""
+MOVING = frozenset({"set", "animate", "animateColor", "animateMotion", "animateTransform", "discard", "handler"})
+"""Elements that change others later: their attributes name what a cleaner has taken out."""
 SVG_DEPTH = 64
 SVG_ELEMENTS = 20_000
 
@@ -41,13 +43,14 @@ def _clean_svg(octets: bytes) -> Picture:
 
 
 def _bound(octets: bytes) -> None:
-    """``ValueError`` for what is no SVG, has entities, or nests deeper than a reader that recurses can bear."""
+    """``ValueError`` for what is no still SVG, has entities, or nests deeper than a reader that recurses can bear."""
     parser = expat.ParserCreate()
     depth = elements = 0
 
     def begin(name: str, _: dict[str, str]) -> None:
         nonlocal depth, elements
-        if not elements and name.rpartition(":")[2] != "svg":
+        plain = name.rpartition(":")[2]
+        if plain in MOVING or (not elements and plain != "svg"):
             raise ValueError(name)
         depth, elements = depth + 1, elements + 1
         if depth > SVG_DEPTH or elements > SVG_ELEMENTS:
