@@ -260,11 +260,10 @@ class Daemon:
         self._closers.append((name, runner.cleanup))
         certificate = None
         if tls:
-            certificate = Certificate(tls, f"[{name}] tls")
-            await certificate.start()
             by_host = HostCertificates(self.node.snapshots)
             await by_host.look()
-            certificate.context.sni_callback = by_host.choose
+            certificate = Certificate(tls, f"[{name}] tls", by_host.choose)
+            await certificate.start()
             self._run(f"{name} certificate", (
                 Periodic(f"certificate.{name}", certificates.LOOK_EVERY, certificate.look),
                 Periodic(f"certificate.{name}.hosts", certificates.LOOK_EVERY, by_host.look),
