@@ -176,6 +176,8 @@ async def test_people_are_found_by_many_fields(site: Site, boss: Browser) -> Non
         "last_login_at_from=2026-01-01": 1,
         "last_login_at_to=2026-01-01": 0, "login=%25": 0, "login=p0&status=active": 2,
     }  # fmt: skip
+    for query in ("action=staff&actor=test&object=staff/p0", "address=127.0.0.0/8", "action=staff.add"):
+        assert rows(await boss.get(f"/audit?{query}")), query
     for query, n in found.items():
         assert len(rows(await boss.get(f"/staff?{query}"))) == n, query
     shown = await boss.get("/staff?login=p001")
