@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 from portal_site import Site, running
 from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
 
