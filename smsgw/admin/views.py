@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from smsgw.admin import menu, words
-from smsgw.admin.i18n import LANGUAGES, translations
+from smsgw.admin.i18n import translations
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
+from smsgw.admin.words_languages import LANGUAGES
 from smsgw.core import numbers
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission

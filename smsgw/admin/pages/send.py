@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from smsgw.admin import words
+from smsgw.admin import words, words_pages
 from smsgw.admin.call import Call
 from smsgw.admin.forms import (
     MAX_CONTENT,
@@ -23,7 +23,7 @@ from smsgw.admin.forms import (
     read_id,
     recipients,
 )
-from smsgw.admin.i18n import DEFAULT, N_
+from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.rights import route
 from smsgw.core import text
 from smsgw.core.errors import SmsgwError, message_of
@@ -216,7 +216,7 @@ def _account(call: Call, form: SendForm) -> Account | None:
     """The chosen account, if the person may use it; says so in the form otherwise."""
     account = _allowed_account(call, form.account)
     if account is None:
-        form.errors["account"] = N_("请选择发送账号")
+        form.errors["account"] = words_pages.NO_ACCOUNT
     return account
 
 
@@ -254,7 +254,7 @@ def _with_refusal(form: SendForm, result: SendResult) -> SendForm:
     """Nobody gets anything: say why at the field that can be changed."""
     first = next((item for item in result.items if item.message_id), None)
     if first is None:
-        form.errors["to"] = N_("没有有效的手机号码，请检查后重新填写")
+        form.errors["to"] = words_pages.NO_GOOD_NUMBER
     else:
         place = FIELD_OF_CODE.get((first.code or "").partition("_")[0], "account")
         form.errors[place] = first.message or ""
