@@ -787,6 +787,7 @@ async def test_time_and_health(api: Api) -> None:
     assert check(await api.send("GET", "/health"), 200, "OK")["status"] == "ok"
 
 
+@pytest.mark.usefixtures("hurried")
 async def test_every_route_is_in_the_document_and_answers(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Failures, "AT_ONCE", 1000.0)
     document = json.loads((await api.send("GET", f"{BASE}/openapi.json")).raw)
