@@ -31,7 +31,7 @@ class NumberKnown(msgspec.Struct):
 
     number: str
     state: Annotated[str, Meta(description="empty, live, suspended, silent, risky, unknown or invalid.")]
-    state_name: Annotated[str, Meta(description="The number's state in Chinese.")]
+    state_name: Annotated[str, Meta(description="The number's state in words.")]
     source: Annotated[str | None, Meta(description="report: a carrier said so; import.")] = None
     source_name: str | None = None
     seen_at: Annotated[datetime | None, Meta(description="The day when it was so, at 00:00 in China.")] = None

@@ -10,6 +10,7 @@ from smsgw.admin import words_pages
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.core.errors import SmsgwError, message_of
+from smsgw.core.words import spoken
 
 
 class Stale(web.HTTPForbidden):
@@ -39,7 +40,7 @@ def page(call: Call, status: int, error: SmsgwError | None = None) -> web.Respon
     if error is not None:
         detail = message_of(error.code, error.detail, english=call.language != DEFAULT)
         if storage:  # its message speaks of a message not accepted; here the reason is enough
-            detail = str(error.detail.get("reason", ""))
+            detail = str(spoken(error.detail.get("reason", ""), call.language != DEFAULT))
     headers = {"Retry-After": str(round(error.retry_after))} if error and error.retry_after else {}
     if call.is_htmx:
         number = call.gettext(words_pages.REQUEST_NUMBER)

@@ -11,7 +11,7 @@ import asyncpg
 from smsgw.core.accounts import FIELDS, MAX_DEPTH, NAME
 from smsgw.core.errors import Invalid
 from smsgw.core.permissions import Permission
-from smsgw.core.words import phrase
+from smsgw.core.words import phrase, reason_of
 from smsgw.platform.accounts import extensions
 from smsgw.platform.change import Change, Unit
 from smsgw.store.engine.database import STATEMENT_TIMEOUT, Connection
@@ -113,7 +113,7 @@ def _parsed(fields: Mapping[str, object]) -> dict[str, Any]:
         try:
             values[field] = FIELDS[field](value)
         except ValueError as exc:
-            raise Invalid("PARAM_INVALID", field=field, reason=str(exc)) from exc
+            raise Invalid("PARAM_INVALID", field=field, reason=reason_of(exc)) from exc
     return values
 
 

@@ -15,7 +15,7 @@ from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.core.policy import check_type
 from smsgw.core.templates import CARRIERS, MAX_CONTENT, Registration, Review, Variable, variables_of
-from smsgw.core.words import phrase
+from smsgw.core.words import phrase, reason_of
 from smsgw.platform.change import Change, Unit
 from smsgw.platform.content.model import SIGN, TEMPLATE
 from smsgw.store.engine.database import Row
@@ -98,7 +98,7 @@ async def add_template(
     try:
         whole = variables_of(content, variables)
     except ValueError as exc:
-        raise Invalid("PARAM_INVALID", field="content", reason=str(exc)) from exc
+        raise Invalid("PARAM_INVALID", field="content", reason=reason_of(exc)) from exc
     stored = json.dumps({n: {"form": v.form, "most": v.most} for n, v in whole.items()}, ensure_ascii=False)
     async with change.unit(Permission.TEMPLATE_EDIT, account_id) as unit:
         try:

@@ -15,7 +15,7 @@ from smsgw.core.model import REPORT_CLASSES, MessageType
 from smsgw.core.permissions import Permission
 from smsgw.core.retry import NEVER_RETRIED, Fault, How, Rule
 from smsgw.core.routes import InvalidRoutes
-from smsgw.core.words import phrase
+from smsgw.core.words import phrase, reason_of
 from smsgw.pipeline.upkeep import rerouting
 from smsgw.pipeline.upkeep.rerouting import Followed
 from smsgw.platform.change import Change, Unit
@@ -115,7 +115,7 @@ async def set_rule(change: Change, fault: Fault, kind: MessageType, rule: Rule) 
             }  # fmt: skip
             unit.record("retry.set", f"retry/{fault}/{kind}", after=after)
     except asyncpg.CheckViolationError as exc:
-        raise Invalid("PARAM_INVALID", field="retry", reason=str(exc)) from exc
+        raise Invalid("PARAM_INVALID", field="retry", reason=reason_of(exc)) from exc
 
 
 _RESET = "DELETE FROM retry_rule WHERE ($1::text IS NULL OR fault = $1) AND ($2::text IS NULL OR type = $2)"

@@ -8,7 +8,7 @@ from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.core.templates import CARRIERS
 from smsgw.core.url_filings import MAX_FILED, Filing, target_of
-from smsgw.core.words import phrase
+from smsgw.core.words import phrase, reason_of
 from smsgw.platform.change import Change
 from smsgw.platform.url_filings import queries
 from smsgw.platform.url_filings.model import FiledLink
@@ -42,9 +42,7 @@ async def file(change: Change, account_id: int, target: str, *, icp: str = "", n
     try:
         wanted = target_of(target)
     except ValueError as exc:
-        raise Invalid(
-            "PARAM_INVALID", field="target", reason=str(exc), reason_en="a domain or the beginning of a link"
-        ) from exc
+        raise Invalid("PARAM_INVALID", field="target", reason=reason_of(exc)) from exc
     given = (icp.strip()[:64], note[:500], change.actor.label)
     async with change.unit(Permission.FILING_EDIT, account_id) as unit:
         await unit.connection.execute(_TAKE_TURNS)
