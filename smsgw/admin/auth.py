@@ -12,21 +12,20 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 
-from smsgw.admin import words_pages
 from smsgw.admin.devices import Devices
-from smsgw.admin.failures import FailedLogins
 from smsgw.admin.passwords import Passwords
 from smsgw.admin.strength import password_problem
 from smsgw.admin.turns import Rank
+from smsgw.admin.words import passwords as said
 from smsgw.core.addresses import place_of
 from smsgw.core.guard import PORTAL, Guard
 from smsgw.core.guessing import Guesses
 from smsgw.platform.change import Change
+from smsgw.platform.handles import Database, Sealer
 from smsgw.platform.org import queries, service, sessions
+from smsgw.platform.org.failed_logins import FailedLogins
 from smsgw.platform.org.model import OpenSession, Person
 from smsgw.runtime import clock
-from smsgw.store.engine.database import Database
-from smsgw.store.engine.secrets import Sealer
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,24 +110,24 @@ class Auth:
     ) -> NewSession | str:
         """Set a new password, end all sessions and open one; or what is wrong (Chinese source text)."""
         if old == new:
-            return words_pages.SAME_PASSWORD
+            return said.SAME_PASSWORD
         place, login = "a session", person.login  # guesses with a stolen session are counted by themselves
         async with self.passwords.turn(login, Rank.KNOWN):
             if self.guard.admit("", login, clock.steady(), place):  # first: judging one is work, too
-                return words_pages.TOO_MANY_TRIES
+                return said.TOO_MANY_TRIES
             if problem := await asyncio.to_thread(password_problem, new, login=login, name=person.name):
                 return problem
             found = await queries.person_to_check(self._db, login)
             former = found[1] if found else None
             if not await self.passwords.verify(former, old):
                 self.guard.failed("", login, clock.steady(), place)
-                return words_pages.WRONG_PASSWORD
+                return said.WRONG_PASSWORD
             for earlier in await queries.earlier_passwords(self._db, person.id):
                 if await self.passwords.verify(earlier, new):
-                    return words_pages.USED_PASSWORD
+                    return said.USED_PASSWORD
             hashed = await self.passwords.hash(new)
         await service.change_password(change, hashed, former=str(former))
-        return await self._open(person, hashed, ip) or words_pages.WRONG_PASSWORD  # reset meanwhile
+        return await self._open(person, hashed, ip) or said.WRONG_PASSWORD  # reset meanwhile
 
 
 def token_sha256(token: str) -> bytes:

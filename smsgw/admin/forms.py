@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
 
-from smsgw.admin import words_pages
 from smsgw.admin.words import STATUS
+from smsgw.admin.words import forms as said
 from smsgw.core import numbers
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
@@ -98,25 +98,25 @@ class SendForm:
     def check(self, to: Recipients) -> bool:
         """Whether it can be sent as far as the form can tell; fills ``errors``."""
         if not to.total:
-            self.errors["to"] = words_pages.NO_NUMBER
+            self.errors["to"] = said.NO_NUMBER
         elif not to.valid:
-            self.errors["to"] = words_pages.NO_GOOD_NUMBER
+            self.errors["to"] = said.NO_GOOD_NUMBER
         elif len(to.valid) > MAX_RECIPIENTS:
-            self.errors["to"] = words_pages.TOO_MANY_NUMBERS
+            self.errors["to"] = said.TOO_MANY_NUMBERS
         if self.type not in set(MessageType):
-            self.errors["type"] = words_pages.NO_TYPE
+            self.errors["type"] = said.NO_TYPE
         if self.sign and (not MIN_SIGN <= len(self.sign) <= MAX_SIGN or re.search(r"[【】\n]", self.sign)):
-            self.errors["sign"] = words_pages.SIGN_FORM
+            self.errors["sign"] = said.SIGN_FORM
         if not self.content:
-            self.errors["content"] = words_pages.NO_CONTENT
+            self.errors["content"] = said.NO_CONTENT
         elif len(self.content) > MAX_CONTENT:
-            self.errors["content"] = words_pages.LONG_CONTENT
+            self.errors["content"] = said.LONG_CONTENT
         if not re.fullmatch(r"[A-Za-z0-9_-]{16,64}", self.key):
-            self.errors["account"] = words_pages.OLD_PAGE
+            self.errors["account"] = said.OLD_PAGE
         return not self.errors
 
 
-PERIODS = words_pages.PERIODS
+PERIODS = said.PERIODS
 
 
 @dataclass(slots=True)
@@ -160,7 +160,7 @@ class RecordFilter:
             try:
                 wanted.number = numbers.normalize(wanted.phone)
             except numbers.InvalidNumber:
-                wanted.errors["phone"] = words_pages.WRONG_PHONE
+                wanted.errors["phone"] = said.WRONG_PHONE
         return wanted
 
     def _set_times(self, now: datetime) -> None:
@@ -178,11 +178,11 @@ class RecordFilter:
             self.from_time = datetime(first.year, first.month, first.day, tzinfo=CHINA)
             self.to_time = datetime(last.year, last.month, last.day, tzinfo=CHINA) + timedelta(days=1)
         except (ValueError, OverflowError):
-            self.errors["time"] = words_pages.WRONG_DATE
+            self.errors["time"] = said.WRONG_DATE
             self.from_time, self.to_time = midnight, midnight + timedelta(days=1)
             return
         if first > last:
-            self.errors["time"] = words_pages.DATES_TURNED
+            self.errors["time"] = said.DATES_TURNED
 
     @property
     def is_plain(self) -> bool:

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterable
 from functools import cache
 
-from smsgw.admin import words_pages
+from smsgw.admin.words import passwords as said
 
 MIN_PASSWORD = 10
 MAX_PASSWORD = 128
@@ -66,17 +66,17 @@ def password_problem(password: str, *, login: str, name: str = "", brand: Iterab
     worst a tenth of a second: for a thread.
     """
     if len(password) < MIN_PASSWORD:
-        return words_pages.SHORT_PASSWORD
+        return said.SHORT_PASSWORD
     if len(password) > MAX_PASSWORD:
-        return words_pages.LONG_PASSWORD
+        return said.LONG_PASSWORD
     if sum(bool(re.search(kind, password)) for kind in _KINDS) < 3:
-        return words_pages.FEW_KINDS
+        return said.FEW_KINDS
     if login and login.lower() in password.lower():
-        return words_pages.LOGIN_IN_PASSWORD
+        return said.LOGIN_IN_PASSWORD
     about = {word for text in (login, name, *PRODUCT, *brand) for word in _words(text)}
     judged = _PHONE.sub("", password)  # a phone number is no secret, but eleven digits to a machine
     if _one_word(judged, about) or _guesses(judged[:_JUDGED], about) < MIN_GUESSES:
-        return words_pages.COMMON_PASSWORD
+        return said.COMMON_PASSWORD
     return None
 
 
