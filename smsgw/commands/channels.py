@@ -30,7 +30,7 @@ from smsgw.core.states import FINAL, STATUS, PartState
 from smsgw.core.words import phrase
 from smsgw.node.control_client import DaemonAway
 from smsgw.platform.channels import queries, service
-from smsgw.store.engine.database import Database
+from smsgw.platform.handles import Database
 
 PROTOCOLS = ("cmpp30", "cmpp20", "smpp34", "sgip12", "smgp30")
 CARRIERS = ("CMCC", "CUCC", "CTCC", "CBN", "INTL")
