@@ -320,6 +320,7 @@ WORDS = ("core/words/", "admin/words", "api/words")
 """Where sentences have their home, and Chinese that is data (core/words/heard.py, samples.py)."""
 HAN = re.compile("[\u3400-\u9fff]")
 
+
 def literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """The texts of a module, those left out that only say something to its reader."""
     said = {
@@ -403,9 +404,7 @@ def test_chinese_stands_in_the_modules_of_words() -> None:
         lines = [line for line, text in literals(tree) if HAN.search(text)]
         if lines and not name.startswith(WORDS):
             found[name] = lines
-    waiting = {
-        f"{top}/{name}" for top in NOT_YET_ABOVE for name in NOT_YET_ABOVE[top]
-    }
+    waiting = {f"{top}/{name}" for top in NOT_YET_ABOVE for name in NOT_YET_ABOVE[top]}
     assert {name: lines for name, lines in found.items() if name not in waiting} == {}
 
 

@@ -115,7 +115,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "replace": ("替换", "replace"),
     },
     "blocked_by": {
-        "manual": ("人工黑名单", "block list"),
+        "manual": ("人工黑名单", "entered by hand"),
         "opt_out": ("退订名单", "opt-out list"),
         "complaint": ("投诉黑名单", "complaints"),
         "carrier": ("运营商黑名单", "carrier's block list"),
