@@ -13,7 +13,6 @@ import secrets
 from dataclasses import dataclass
 
 from smsgw.admin.devices import Devices
-from smsgw.admin.failures import FailedLogins
 from smsgw.admin.i18n import N_
 from smsgw.admin.passwords import Passwords
 from smsgw.admin.strength import password_problem
@@ -22,11 +21,11 @@ from smsgw.core.addresses import place_of
 from smsgw.core.guard import PORTAL, Guard
 from smsgw.core.guessing import Guesses
 from smsgw.platform.change import Change
+from smsgw.platform.handles import Database, Sealer
 from smsgw.platform.org import queries, service, sessions
+from smsgw.platform.org.failed_logins import FailedLogins
 from smsgw.platform.org.model import OpenSession, Person
 from smsgw.runtime import clock
-from smsgw.store.engine.database import Database
-from smsgw.store.engine.secrets import Sealer
 
 
 @dataclass(frozen=True, slots=True)
