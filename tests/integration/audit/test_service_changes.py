@@ -20,6 +20,7 @@ from typing import Any, get_type_hints
 
 import pytest
 import pytest_asyncio
+from certificates import certified
 from changes import by_test
 
 import smsgw.platform
@@ -49,12 +50,18 @@ from smsgw.platform.alarms import service as alarms
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.audit import service as auditing
+from smsgw.platform.audit import verification
+from smsgw.platform.brand import service as brands
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.change import Change, Unrecorded
 from smsgw.platform.channels import queries as channel_queries
 from smsgw.platform.channels import service as channels
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN, TEMPLATE
+from smsgw.platform.exports import service as exports
+from smsgw.platform.exports.model import Export, Format
+from smsgw.platform.files import queries as file_queries
+from smsgw.platform.files.model import StoredFile
 from smsgw.platform.jobs import queries as job_queries
 from smsgw.platform.jobs import service as jobs
 from smsgw.platform.jobs.model import NewJob
@@ -69,6 +76,7 @@ from smsgw.platform.org import service as org
 from smsgw.platform.partners import queries as partner_queries
 from smsgw.platform.partners import service as partners
 from smsgw.platform.policies import service as policies
+from smsgw.platform.preferences import service as preferences
 from smsgw.platform.review import queries as review_queries
 from smsgw.platform.review import service as reviews
 from smsgw.platform.routing import service as routing
@@ -353,6 +361,56 @@ async def _(world: World, change: Change) -> None:
     await settings.put(change, "complaint_days", 31)
 
 
+def _drawing(n: int) -> bytes:
+    return f'<svg xmlns="http://www.w3.org/2000/svg"><rect width="{n}" height="2"/></svg>'.encode()
+
+
+async def _brand(world: World) -> int:
+    return await brands.add(world.change, [f"{world.name()}.example"])
+
+
+@example(brands.add, "brand.add")
+async def _(world: World, change: Change) -> None:
+    await brands.add(change, [f"{world.name()}.example"])
+
+
+@example(brands.set_hosts, "brand.hosts")
+async def _(world: World, change: Change) -> None:
+    await brands.set_hosts(change, await _brand(world), [f"{world.name()}.example"])
+
+
+@example(brands.draft, "brand.draft")
+async def _(world: World, change: Change) -> None:
+    await brands.draft(change, await _brand(world), {"name": "City"})
+
+
+@example(brands.publish, "brand.publish")
+async def _(world: World, change: Change) -> None:
+    await brands.publish(change, await _brand(world))
+
+
+@example(brands.remove, "brand.remove")
+async def _(world: World, change: Change) -> None:
+    await brands.remove(change, await _brand(world))
+
+
+@example(brands.put_picture, "brand.picture")
+async def _(world: World, change: Change) -> None:
+    await brands.put_picture(change, _drawing(3))
+
+
+@example(brands.put_certificate, "brand.certificate")
+async def _(world: World, change: Change) -> None:
+    await brands.put_certificate(change, await _brand(world), *certified("a.example"), world.sealer)
+
+
+@example(brands.remove_certificate, "brand.certificate")
+async def _(world: World, change: Change) -> None:
+    id_ = await _brand(world)
+    await brands.put_certificate(world.change, id_, *certified("a.example"), world.sealer)
+    await brands.remove_certificate(change, id_)
+
+
 @example(policies.put, "policy.set")
 async def _(world: World, change: Change) -> None:
     await policies.put(change, "frequency", "off", account_id=world.account_id)
@@ -504,7 +562,7 @@ async def _(world: World, change: Change) -> None:
 def tasks(world: World) -> Tasks:
     """With no more than what commands about tasks without messages need."""
     nothing: Any = None
-    names = ("acceptor", "outcomes", "files", "ids", "fleet", "bell", "snapshots")
+    names = ("acceptor", "outcomes", "files", "ids", "fleet", "hub", "snapshots")
     return Tasks(world.database, **dict.fromkeys(names, nothing))
 
 
@@ -560,6 +618,61 @@ async def _(world: World, change: Change) -> None:
     found = await review_queries.get(world.database, await task(world, "review"), accounts=None)
     assert found
     await reviews.unmask(change, found)
+
+
+EXPORT = Export("audit", Permission.AUDIT_EXPORT, {}, ["at"], Format.CSV, "because", "zh")
+
+
+@example(exports.request, "export.request")
+async def _(world: World, change: Change) -> None:
+    await exports.request(change, EXPORT, node=1)
+
+
+async def made(world: World, change: Change) -> int:
+    """An export of whoever changes, with its file."""
+    file = StoredFile(world.ids(), 1, "export", "a.csv", "text/csv", 1, b"x" * 32, None, "x", clock.now())
+    params = {"permission": EXPORT.permission.value}
+    async with world.database.transaction() as connection:
+        await file_queries.add(connection, file)
+        id_ = await job_queries.add(connection, NewJob("export", params, change.actor.label))
+        await connection.execute(
+            "UPDATE job SET state = 'done', checkpoint = $2 WHERE id = $1", id_, f'{{"file": {file.id}}}'
+        )
+    assert id_ is not None
+    return id_
+
+
+@example(exports.link, "export.link")
+async def _(world: World, change: Change) -> None:
+    await exports.link(change, await made(world, change), "session")
+
+
+@example(exports.fetch, "export.fetch")
+async def _(world: World, change: Change) -> None:
+    by_able = world.by(world.able)
+    token = await exports.link(by_able, await made(world, by_able), "session")
+    await exports.fetch(change, token, "session")
+
+
+@example(verification.begin, "audit.verify")
+async def _(world: World, change: Change) -> None:
+    await verification.begin(change, node=world.ids() % 1000)
+
+
+@example(preferences.set_value, "preference.set")
+async def _(world: World, change: Change) -> None:
+    await preferences.set_value(change, world.name(), {"size": 20})
+
+
+@example(preferences.save_view, "view.save")
+async def _(world: World, change: Change) -> None:
+    await preferences.save_view(change, "audit", world.name(), "time=30d")
+
+
+@example(preferences.remove_view, "view.remove")
+async def _(world: World, change: Change) -> None:
+    view = await preferences.save_view(world.by(world.able), "audit", world.name(), "")
+    await preferences.remove_view(change, view)
 
 
 @example(jobs.cancel, "job.cancel")
@@ -680,6 +793,14 @@ async def _(world: World, change: Change) -> None:
 @example(org.stop_person, "staff.stop")
 async def _(world: World, change: Change) -> None:
     await org.stop_person(change, await person(world))
+
+
+@example(org.unlock_person, "staff.unlock")
+async def _(world: World, change: Change) -> None:
+    forgiven: list[str] = []
+    login = await person(world)
+    await org.unlock_person(change, login, forgiven.append)
+    assert forgiven == [login]
 
 
 @example(org.start_person, "staff.start")
