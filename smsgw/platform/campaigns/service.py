@@ -274,7 +274,7 @@ class Tasks:
             )
             passed, failed = self._acceptor.judge(request)
             for one in passed:
-                reviews_ |= dict.fromkeys(one.subject.draft.reviews)
+                reviews_ |= dict.fromkeys(map(str, one.subject.draft.reviews))
             ours = bool(failed) and failed[0].reason[0].startswith(("CONTENT_", "SIGN_", "TEMPLATE_"))
             refused.append(failed[0].reason if ours else None)
         if refused and refused[0] and all(refused):  # one that passes: it was for the values of a row
