@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from smsgw.admin import words
 from smsgw.admin.i18n import LANGUAGES, translations
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
+from smsgw.admin.words import kit as words_kit
 from smsgw.admin.words import times
 from smsgw.admin.words.menu import SIDES
 from smsgw.admin.words.person import THEMES
@@ -109,6 +110,7 @@ class Views:
             grouped=grouped,
             mask=numbers.mask,
             initial=initial,
+            filled=lambda text, values: text % values,
             t=lambda text: catalogue.gettext(text) if text else "",
             trouble=partial(trouble, say=catalogue.gettext),
             cause=lambda row: catalogue.gettext(cause(row.cls, row.code)),
@@ -116,6 +118,7 @@ class Views:
         )
         env.globals.update(
             words=words,
+            words_kit=words_kit,
             static=self.static.url,
             languages=LANGUAGES,
             csrf_name=CSRF_FIELD,
