@@ -166,7 +166,8 @@ STEP: dict[str, str] = {
     "accepted": N_("平台受理"),
     "queued": N_("路由并排队"),
     "scheduled": N_("等待发送时间"),
-    "held": N_("等待审批"),
+    "held_for_review": N_("等待审批"),
+    "held": N_("账号停用，暂停发送"),
     "rejected": N_("平台拒绝"),
     "recalled": N_("号码进入黑名单或已退订，撤回未发短信"),
     "resumed": N_("账号启用，恢复发送"),
@@ -203,7 +204,8 @@ STEP: dict[str, str] = {
     "cancelled": N_("撤销"),
 }
 STEP_COLOUR: dict[str, str] = {
-    "held": "purple",
+    "held_for_review": "purple",
+    "held": "yellow",
     "scheduled": "purple",
     "rejected": "red",
     "push_failed": "yellow",
