@@ -277,12 +277,12 @@ async def window(
         await context.close()
 
 
-async def log_in(context: BrowserContext, login: str) -> None:
+async def log_in(context: BrowserContext, login: str, password: str = PASSWORD) -> None:
     """In a page of its own, so that nothing of it is counted."""
     page = await context.new_page()
     await page.goto("/login")
     await page.fill("#login", login)
-    await page.fill("#password", PASSWORD)
+    await page.fill("#password", password)
     await page.click("form.entry-form button[type=submit]")
     await page.wait_for_url(lambda url: "/login" not in url)
     await page.close()
