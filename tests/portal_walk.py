@@ -249,7 +249,9 @@ class Looker:
         await self.page.wait_for_function("document.fonts.status === 'loaded'")
 
     async def screens_of_ten(self) -> float:
-        """Height in screens, of no more than ``LIST_ROWS`` rows a table."""
+        """Height in screens of a list, with no more than ``LIST_ROWS`` rows; 0 for what is no list."""
+        if await self.page.locator("main table").count() != 1:
+            return 0.0
         await self.page.evaluate(_SHORTEN)
         return float(await self.page.evaluate(_HEIGHT))
 
