@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from smsgw.pipeline.accept.acceptor import Acceptor
     from smsgw.pipeline.snapshot import Snapshots
     from smsgw.platform.audit.readings import Readings
+    from smsgw.platform.files.service import FileStore
     from smsgw.platform.handles import Database, Sealer
 
 
@@ -63,6 +65,9 @@ class PortalContext:
     """Makes ids of rows and events."""
     sealer: Sealer
     """Seals what only we may have written into a cookie; the same on all nodes."""
+    files: FileStore
+    jobs: asyncio.Event
+    """Set it when a durable job was entered: it begins at once."""
     trusted_proxies: Sequence[Network] = ()
     """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
     guesses: Guesses = field(default_factory=Guesses)

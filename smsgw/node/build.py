@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from smsgw.admin.call import PortalContext
+from smsgw.admin.kit.exports import Exporter
 from smsgw.api.bodies import Bodies
 from smsgw.api.context import ApiContext
 from smsgw.channels.manager import ChannelManager
@@ -33,7 +34,7 @@ from smsgw.pipeline.accept.nonces import Nonces
 from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.accept.number_status import NumberStatus
 from smsgw.pipeline.accept.spooling import OutageSpool
-from smsgw.pipeline.delivery.account_events import Notices
+from smsgw.pipeline.delivery.account_events import AccountEvents
 from smsgw.pipeline.delivery.destinations import Destinations
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.delivery.push_http import Sender
@@ -48,6 +49,7 @@ from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.pipeline.upkeep.auditing import Auditing
 from smsgw.pipeline.upkeep.maintenance import Maintenance
+from smsgw.platform.audit import verification
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.importer import Importer
@@ -107,7 +109,7 @@ def build(ground: Ground) -> Node:
     router = Router(ground.segments, fleet)
     outcomes = Outcomes(
         database.dsn, node=number, ids=ids, journal=ground.journal, snapshots=snapshots, router=router,
-        numbers=numbers, bell=hub, durability=settings.durability,
+        numbers=numbers, hub=hub, durability=settings.durability,
     )  # fmt: skip
 
     test_carrier = TestCarrier()
@@ -129,7 +131,7 @@ def build(ground: Ground) -> Node:
     nonces = Nonces(database.dsn)
     partners = Partners(settings, database, snapshots, acceptor, outcomes, hub, ids, guesses)
     pusher = Pusher(
-        database, node=number, ids=ids, snapshots=snapshots, bell=hub, destinations=destinations,
+        database, node=number, ids=ids, snapshots=snapshots, hub=hub, destinations=destinations,
         sender=Sender(ca_file=settings.webhooks.ca_file, own_ports=settings.ports),
     )  # fmt: skip
     cancelling = Cancelling(database, outcomes)
@@ -139,10 +141,17 @@ def build(ground: Ground) -> Node:
     )
     files = Files(database, store, node=number, keep_days=settings.files.keep_days)
     tasks = Tasks(
-        database, acceptor=acceptor, outcomes=outcomes, files=files, ids=ids, fleet=fleet, bell=hub,
+        database, acceptor=acceptor, outcomes=outcomes, files=files, ids=ids, fleet=fleet, hub=hub,
         snapshots=snapshots,
     )  # fmt: skip
     importer = Importer(database, tasks, keep_days=settings.retention.messages_days)
+    jobs = JobRunner(
+        database, number,
+        (
+            importer.kind(), recount.kind(database), Exporter(database, store).kind(),
+            verification.kind(database, ground.sealer, settings.anchor_file),
+        ),
+    )  # fmt: skip
     health = Health(heartbeat, channels, acceptor, partners)
     proxies = [ipaddress.ip_network(n) for n in settings.http.trusted_proxies]
     parts = Parts(
@@ -169,13 +178,13 @@ def build(ground: Ground) -> Node:
         nonces=nonces,
         partners=partners,
         pusher=pusher,
-        notices=Notices(database, snapshots, hub, ids.next),
+        account_events=AccountEvents(database, snapshots, hub, ids.next),
         cancelling=cancelling,
-        keeper=Maintenance(database, outcomes, snapshots, hub, ids, settings, fleet),
+        maintenance=Maintenance(database, outcomes, snapshots, hub, ids, settings, fleet),
         tasks=tasks,
         feeder=Feeder(database, tasks, acceptor, ids=ids, snapshots=snapshots),
         importer=importer,
-        jobs=JobRunner(database, number, (importer.kind(), recount.kind(database))),
+        jobs=jobs,
         reviewing=Reviewing(database, outcomes, snapshots, fleet, tasks),
         health=health,
         connections=Connections(most_connections(), settings.http.connections_per_address, proxies),
@@ -184,7 +193,7 @@ def build(ground: Ground) -> Node:
             snapshots=snapshots,
             acceptor=acceptor,
             cancelling=cancelling,
-            bell=hub,
+            hub=hub,
             ids=ids.next,
             clock=clock.time,
             ready=health.ready,
@@ -207,6 +216,8 @@ def build(ground: Ground) -> Node:
             node=number,
             ids=ids.next,
             sealer=ground.sealer,
+            files=store,
+            jobs=jobs.wake,
             trusted_proxies=proxies,
             guesses=guesses,
         ),

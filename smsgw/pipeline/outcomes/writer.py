@@ -20,6 +20,7 @@ from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.ids import IdSource, first_id
 from smsgw.core.model import LONGEST_VALIDITY, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
+from smsgw.core.words import phrase
 from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.outcomes import references
 from smsgw.pipeline.outcomes.effects import Effects, follow_up
@@ -105,7 +106,7 @@ class Outcomes:
         snapshots: Snapshots,
         router: Router,
         numbers: Learner,
-        bell: EventHub,
+        hub: EventHub,
         durability: DurabilityConfig,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
@@ -113,7 +114,7 @@ class Outcomes:
         self._ids = ids
         self._journal = journal
         self._snapshots = snapshots
-        self._bell = bell
+        self._hub = hub
         self._numbers = numbers
         self._now = now
         self._patience = Patience(
@@ -138,7 +139,7 @@ class Outcomes:
             max_batch=2000,
             limit=MAX_WAITING,
             interval=COMMIT_INTERVAL,
-            after_commit=self._ring,
+            after_commit=self._notify,
             parking=Parking(node),
         )
         self.tally = Tally()
@@ -188,7 +189,7 @@ class Outcomes:
     # --- what channels say -------------------------------------------------------------------------------------
 
     def answered(self, outcomes: list[Outcome], policy: UnknownPolicy) -> None:
-        """Outcomes of a channel whose own policy for lost answers is ``policy``. Journal first, then the ledger."""
+        """Outcomes of a channel whose own policy for lost answers is ``policy``. Journal first, then the database."""
         known = [
             o for o in outcomes if o.kind is not OutcomeKind.UNKNOWN and o.kind is not OutcomeKind.UNSENT
         ]
@@ -329,7 +330,7 @@ class Outcomes:
         for kind, accounts in effects.told.items():
             self._told[kind] |= accounts
         self._account_for(tally)
-        away = Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason="数据库连接中断,请确认结果后重试")
+        away = Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason=phrase("storage.cut_off"))
         return [swept.get(id(item), away) if isinstance(item, Sweep) else len(changed) for item in items]
 
     async def _match(
@@ -405,9 +406,9 @@ class Outcomes:
         await self._writer.put(item)
         return item.found
 
-    def _ring(self) -> None:
+    def _notify(self) -> None:
         for kind, accounts in self._told.items():
-            self._bell.ring(accounts, kind)
+            self._hub.notify(accounts, kind)
             accounts.clear()
 
     def _account_for(self, tally: Tally) -> None:

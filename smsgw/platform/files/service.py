@@ -72,7 +72,7 @@ class FileStore:
 
     # --- coming in -----------------------------------------------------------------------------------------------
 
-    async def receive(self, kind: FileKind, account_id: int, size: int, name: str = "") -> Incoming:
+    async def receive(self, kind: FileKind, account_id: int | None, size: int, name: str = "") -> Incoming:
         """Room for a file of at most ``size`` octets (0: not known), as soon as others of the owner's are done. End
         with ``keep`` or ``drop``. ``FILE_TOO_LARGE``, ``BACKPRESSURE``, ``STORAGE_UNAVAILABLE``."""
         if size > kind.most:

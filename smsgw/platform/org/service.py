@@ -8,7 +8,7 @@ turns, and goes by the rights that its actor has at that moment.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -340,6 +340,17 @@ async def _set_status(change: Change, login: str, status: str, action: str, *, f
             after={"status": status, "sessions_ended": ended},
         )  # fmt: skip
         return ended
+
+
+async def unlock_person(change: Change, login: str, forgive: Callable[[str], None]) -> None:
+    """Let a person who was wrong too often try again at once. ``forgive`` makes this node forget what was wrong; on
+    others the waits end by themselves, after a minute at most. Raises ``NOT_FOUND``, ``PERSON_ABOVE``, ``RIGHTS_OWN``.
+    """
+    async with change.unit(Permission.PERSON_STOP) as unit:
+        actor = await _turn(unit, Permission.PERSON_STOP)
+        person = await _others(unit, actor, login)
+        unit.record("staff.unlock", f"staff/{person.login}")
+    forgive(person.login)
 
 
 # --- rights ------------------------------------------------------------------------------------------------------

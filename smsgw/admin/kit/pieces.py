@@ -1,0 +1,28 @@
+"""Answers to a dialog: the piece of a page instead of the page, and where to go on to instead of a redirect.
+
+A dialog says ``X-Dialog``. It cannot follow a redirect, which would use up the next page's messages: it is told the
+place in ``X-Go``.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from smsgw.admin.call import Call
+
+ASKS, GO = "X-Dialog", "X-Go"
+
+
+def in_dialog(call: Call) -> bool:
+    """Whether a dialog asks, so that a piece is enough."""
+    return call.request.headers.get(ASKS) == "1"
+
+
+def go(call: Call, path: str, **query: str) -> web.Response:
+    """On to another page, whoever asks."""
+    if not in_dialog(call):
+        return call.redirect(path, **query)
+    place = path + ("?" + urlencode(query) if query else "")
+    return web.Response(status=204, headers={GO: place})
