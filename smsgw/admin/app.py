@@ -23,12 +23,13 @@ from smsgw.admin.call import (
     PortalContext,
     local_path,
 )
-from smsgw.admin.i18n import DEFAULT, LANGUAGES
+from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.discovery import entries, routes
 from smsgw.admin.rights import PUBLIC, SELF, Open, Route
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER, same_origin, same_token, secure
 from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views
+from smsgw.admin.words.languages import LANGUAGES
 from smsgw.core.addresses import place_of
 from smsgw.core.errors import SmsgwError, http_status
 from smsgw.pipeline.periodic import Periodic

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from smsgw.admin import words
-from smsgw.admin.i18n import LANGUAGES, translations
+from smsgw.admin.i18n import translations
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
 from smsgw.admin.words import kit as words_kit
 from smsgw.admin.words import times
+from smsgw.admin.words.languages import LANGUAGES
 from smsgw.admin.words.menu import SIDES
 from smsgw.admin.words.person import THEMES
 from smsgw.core import numbers

@@ -148,7 +148,7 @@ async def trace(ctx: Context, message_id: int, unmask: bool, as_json: bool) -> N
         after = (step.at - begin).total_seconds() * 1000
         rows.append(
             {"time": show_time(step.at), "+ms": f"{after:.0f}", "part": step.part or "-", "step": step.step,
-             "": step.label, "detail": detail}
+             "": str(step.label), "detail": detail}
         )  # fmt: skip
     print_table(rows, ("time", "+ms", "part", "step", "", "detail"), empty="")
 

@@ -102,7 +102,7 @@ def view_of(view: TaskView) -> dict[str, Any]:
     """A task for people at the command line."""
     task, progress = view.task, view.progress
     return {
-        "task": str(task.id), "name": task.name, "state": task.state, "state_name": STATES[task.state],
+        "task": str(task.id), "name": task.name, "state": task.state, "state_name": str(STATES[task.state]),
         "reason": task.reason, "detail": task.detail, "account_id": task.account_id, "type": task.type,
         "rate": task.rate, "send_at": task.send_at, "next_at": task.next_at, "run": task.run, "total": task.total,
         "valid": task.valid, "problems": task.problems, "pending": progress.pending, "counts": progress.statuses,

@@ -206,7 +206,8 @@ class ListPage:
         window = tables.window(sealer, place, cursor, sort, shown.layout.size)
         notice = words.OLD_CURSOR if window is None else ""
         window = window or Window(sort.key, sort.descending, limit=shown.layout.size)
-        await call.reads(f"{self.name}.search", self.name, **asked(found))
+        readings = call.portal.readings
+        await readings.note(call.db, call.actor, f"{self.name}.search", self.name, asked(found))
         got = await self.rows(call.db, call.actor, found, window)
         following = got.more or window.backwards
         before = window.after is not None and (got.more or not window.backwards)

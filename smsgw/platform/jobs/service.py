@@ -7,6 +7,7 @@ from datetime import timedelta
 from smsgw.core.actor import ActorKind
 from smsgw.core.errors import Refused
 from smsgw.core.permissions import Permission
+from smsgw.core.words import phrase
 from smsgw.platform.change import Change
 from smsgw.platform.jobs import queries
 from smsgw.platform.jobs.model import Job
@@ -31,6 +32,6 @@ async def cancel(change: Change, job_id: int) -> Job:
     async with change.unit(permission, account_id) as unit:
         job = await queries.cancel(unit.connection, job_id, KEPT)
         if job is None:
-            raise Refused("STATE_CONFLICT", reason="作业已结束", reason_en="it has ended")
+            raise Refused("STATE_CONFLICT", reason=phrase("job.over"))
         unit.record("job.cancel", f"job/{job_id}", before={"state": found.state}, after={"state": job.state})
     return job

@@ -21,6 +21,7 @@ from portal_site import Site, running
 from smsgw.admin import pages
 from smsgw.admin.kit import discovery, selection
 from smsgw.admin.kit.lists import ListPage
+from smsgw.admin.pages.person import gallery
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
@@ -176,6 +177,8 @@ async def test_people_are_found_by_many_fields(site: Site, boss: Browser) -> Non
         "last_login_at_from=2026-01-01": 1,
         "last_login_at_to=2026-01-01": 0, "login=%25": 0, "login=p0&status=active": 2,
     }  # fmt: skip
+    for query in ("action=staff&actor=test&object=staff/p0", "address=127.0.0.0/8", "action=staff.add"):
+        assert rows(await boss.get(f"/audit?{query}")), query
     for query, n in found.items():
         assert len(rows(await boss.get(f"/staff?{query}"))) == n, query
     shown = await boss.get("/staff?login=p001")
@@ -537,3 +540,29 @@ async def test_ones_own_jobs_are_seen_and_cancelled(site: Site) -> None:
         assert "将取消 1 个任务" in await one.post("/jobs/-/effect/cancel", {"id": str(id_), "q": ""})
         assert "已处理 1 条" in await one.post("/jobs/-/do/cancel", {"id": str(id_), "q": ""})
     assert await site.db.fetchval("SELECT state FROM job") == "cancelled"
+
+
+# --- forms -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_field_is_checked_when_it_is_left_and_a_form_keeps_what_was_typed(site: Site, boss: Browser) -> None:
+    page = await boss.get("/_ui")
+    key = re.search(r'<input class="form-control" type="text" value="[^"]*" autocomplete="off" id="(\w+)" name', page)
+    assert key
+    wrong = dict.fromkeys(gallery.KEYS.values(), "\x07typed")
+    piece = await boss.post("/_ui", wrong | {"check": key[1]})
+    assert boss.status == 422
+    assert piece.strip().startswith(f'<div class="field" id="field-{key[1]}"')
+    assert f'aria-describedby="{key[1]}-problem' in piece
+    assert (await boss.post("/_ui", {key[1]: "fine", "check": key[1]})).count("field-problem") == 0
+    assert boss.status == 200
+    page = await boss.post("/_ui", wrong)
+    assert boss.status == 422
+    assert "处需要修改" in page
+    assert 'value="\x07typed"' in page
+    assert page.count("autofocus") == 1
+    async with Browser(site) as other:
+        await site.add_staff("lee", "admin")
+        await other.login("lee")
+        await other.get("/_ui")
+        assert other.status == 404

@@ -13,6 +13,7 @@ from smsgw.admin.kit.charts import Chart, Series
 from smsgw.admin.kit.details import Section, differences
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Period
 from smsgw.admin.kit.lists import Empty, ListPage, Shown
+from smsgw.admin.kit.pieces import field_alone
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort, layout
 from smsgw.admin.rights import route
 from smsgw.admin.words import lists as words
@@ -87,16 +88,35 @@ def _charts() -> list[Chart]:
     return [*made, Chart("empty", charts.Kind.LINE, labels, [Series("a", [None] * 24)])]
 
 
+def _for_builders(call: Call) -> None:
+    if not any(role.everything for role in call.who.roles):
+        raise web.HTTPNotFound
+
+
 @route("GET", "/_ui", Permission.SELF_EDIT)
 async def show(call: Call) -> web.StreamResponse:
     """All of it; only for whoever may do everything."""
-    if not any(role.everything for role in call.who.roles):
-        raise web.HTTPNotFound
+    _for_builders(call)
+    return _sheet(call, FORM.read({KEYS[Kind.LONG]: "\x07"}))
+
+
+@route("POST", "/_ui", Permission.SELF_EDIT)
+async def check(call: Call) -> web.StreamResponse:
+    """What the form of the gallery says to what was typed; nothing comes of it."""
+    _for_builders(call)
+    data = await call.request.post()
+    filled = FORM.read(data)
+    if alone := field_alone(call, filled, data):
+        return alone
+    return call.redirect("/_ui") if filled.good else _sheet(call, filled, status=422)
+
+
+def _sheet(call: Call, wrong: forms.Filled, *, status: int = 200) -> web.Response:
     node = SimpleNamespace(id=1, label="a", count=1234, children=())
     right = SimpleNamespace(value="x.view", given=True)
     return call.render(
-        "ui/gallery.html", page=_PAGE[0], sheets={state: _shown(state) for state in SHEETS}, charts=_charts(),
-        filled=FORM.blank({KEYS[cell]: "1" for cell in Kind}), wrong=FORM.read({KEYS[Kind.LONG]: "\x07"}),
+        "ui/gallery.html", status=status, page=_PAGE[0], sheets={state: _shown(state) for state in SHEETS},
+        charts=_charts(), filled=FORM.blank({KEYS[cell]: "1" for cell in Kind}), wrong=wrong,
         section=Section(COLUMNS, _shown("list").rows[0]), diff=differences({"a": 1, "b": "x"}, {"a": 2, "c": "y"}),
         nodes=[SimpleNamespace(id=2, label="b", count=None, children=(node, node)), node],
         modules=[SimpleNamespace(label=words.STOP, rights={"view": right})],
