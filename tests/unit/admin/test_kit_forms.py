@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from multidict import MultiDict
+from aiohttp.typedefs import MultiDict
 
 from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.forms import Field, Form, Kind, Section
