@@ -17,12 +17,13 @@ from standins import Alone, AnyDestination, AnyFleet, NoLists, NoNumbers
 
 from smsgw.admin.app import PortalContext, setup
 from smsgw.admin.hashing import hash_password
+from smsgw.admin.kit.exports import Exporter
 from smsgw.api.app import runner_options
 from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network
 from smsgw.core.ids import IdSource
 from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
-from smsgw.core.policy import NO_POLICY
+from smsgw.core.policy import NO_POLICY, RELAXED, PolicySet, parse
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
 from smsgw.pipeline.accept.checks import Checker
@@ -31,8 +32,11 @@ from smsgw.pipeline.periodic import Supervisor
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.platform.accounts import service as account_service
+from smsgw.platform.audit import verification
 from smsgw.platform.change import Change
 from smsgw.platform.channels import service as channel_service
+from smsgw.platform.files.service import FileStore
+from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.org import service as org
 from smsgw.store.config.segments import load_segments
 from smsgw.store.engine import leases
@@ -63,6 +67,14 @@ class Site:
     channels: list[ChannelStatus] = field(default_factory=list)
     unavailable: set[str] = field(default_factory=set)
     """Pools that no channel serves at the moment."""
+    overlay: Overlay | None = None
+    """What the acceptor goes by."""
+
+    def review_all(self) -> None:
+        """From now on every message waits for an approval."""
+        assert self.overlay
+        fields = {name: parse(name, "off") for name in RELAXED} | {"review": parse("review", "all")}
+        self.overlay.change(policies=PolicySet({(0, ""): fields}))
 
     async def add_staff(self, login: str, role: str, *accounts: str, must_change: bool = False) -> int:
         """A person whose password is ``PASSWORD``."""
@@ -143,17 +155,23 @@ async def running(
     await snapshots.follow()
     unavailable: set[str] = set()
     router = Router(_SEGMENTS, AnyFleet(unavailable, narrow={"CUCC"}))
+    overlay = Overlay(snapshots, policies=NO_POLICY)
     acceptor = Acceptor(
-        db, ids, Overlay(snapshots, policies=NO_POLICY), Checker(router, NoLists(), NoNumbers()),
+        db, ids, overlay, Checker(router, NoLists(), NoNumbers()),
         DiskGuard([folder], 0), EventHub(), AnyDestination(), Alone(NODE), None,
     )  # fmt: skip
     await acceptor.start()
     channels: list[ChannelStatus] = []
     app = web.Application()
-    context = PortalContext(
-        db, snapshots, acceptor, lambda: channels, secure_cookies, NODE, ids.next, sealer, trusted_proxies
+    store = FileStore(db, folder / "files", node=NODE, ids=ids.next, disk=acceptor.disk)
+    jobs = JobRunner(
+        db, NODE, (Exporter(db, store).kind(), verification.kind(db, sealer, folder / "audit.anchors"))
     )
-    periodic = Supervisor(db, NODE).run(setup(app, context))
+    context = PortalContext(
+        db, snapshots, acceptor, lambda: channels, secure_cookies, NODE, ids.next, sealer, store, jobs.wake,
+        trusted_proxies,
+    )  # fmt: skip
+    periodic = Supervisor(db, NODE).run((*setup(app, context), *jobs.periodics()))
     runner = web.AppRunner(app, **runner_options())
     await runner.setup()
     listener = web.TCPSite(runner, "127.0.0.1", 0)
@@ -170,9 +188,11 @@ async def running(
             ids,
             channels,
             unavailable,
+            overlay,
         )
     finally:
         await periodic.stop()
+        await jobs.stop()
         await runner.cleanup()
         await acceptor.stop()
         await db.close()

@@ -16,6 +16,7 @@ this process's own, and gone with it: an attacker who waits for a restart gets h
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -96,6 +97,10 @@ class Bounded(Generic[K, V]):
         """Forget."""
         self._entries.pop(key, None)
 
+    def keys(self) -> list[K]:
+        """All of them."""
+        return list(self._entries)
+
 
 class Buckets(Generic[K]):
     """Token buckets of one rate, by key. What was never used is full and takes no room."""
@@ -119,6 +124,11 @@ class Buckets(Generic[K]):
         """Seconds until there is one."""
         bucket = self._buckets.get(key)
         return 0.0 if bucket is None else bucket.next_at(now) - now
+
+    def forget(self, chosen: Callable[[K], bool]) -> None:
+        """Fill those again whose key is chosen."""
+        for key in filter(chosen, self._buckets.keys()):
+            self._buckets.drop(key)
 
     def full(self, key: K, now: float) -> bool:
         """Whether none was taken lately."""
@@ -156,6 +166,11 @@ class Waits(Generic[K]):
     def forget(self, key: K) -> None:
         """It was right."""
         self._failures.drop(key)
+
+    def forget_all(self, chosen: Callable[[K], bool]) -> None:
+        """Those whose key is chosen count no more."""
+        for key in filter(chosen, self._failures.keys()):
+            self._failures.drop(key)
 
 
 class Guard:
@@ -221,6 +236,15 @@ class Guard:
     def learn(self, network: str, user: str, now: float) -> None:
         """The user has logged in from there, on this node or another, now or before."""
         self._good.put((network, user), now)
+
+    def forgive(self, user: str) -> None:
+        """Somebody in charge says so: what was wrong about this user counts no more. What networks were wrong about
+        stays counted for them."""
+        self._waits.forget_all(lambda key: key[1] == user)
+        self._attempts.forget(lambda key: key[1] == user)
+        self._sites.forget(lambda key: key[1] == user)
+        for users in (self._users, self._newcomers):
+            users.forget(lambda key: key == user)
 
     def spotless(self, ip: str, now: float) -> bool:
         """Whether nothing was wrong from there lately."""

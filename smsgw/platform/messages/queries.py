@@ -11,6 +11,7 @@ from smsgw.core import states
 from smsgw.core.ids import CHINA, first_id, time_of
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import PartState
+from smsgw.core.words import labels_of, phrase
 from smsgw.platform.messages.model import MessageView, PartView, Trace, TraceStep
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
@@ -183,6 +184,41 @@ async def search(
     return await _views(rows)
 
 
+TALLIED = 100_000
+"""Messages that are counted; of more it is said that there are more."""
+_TALLY = """
+WITH m AS MATERIALIZED (
+    SELECT id FROM message
+    WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3)) ORDER BY id DESC LIMIT $4
+)
+SELECT '' AS word, count(*) AS n FROM m
+UNION ALL
+SELECT w.word, count(DISTINCT p.id)
+FROM m JOIN part p ON p.id = m.id AND p.id >= $1 AND p.id < $2
+JOIN unnest($5::text[], $6::smallint[], $7::bool[]) AS w (word, state, by_us)
+     ON w.state = p.state AND (w.by_us IS NULL OR w.by_us = p.by_us)
+GROUP BY w.word
+"""
+
+
+async def tally(
+    database: Database, *, accounts: Sequence[int] | None, from_time: datetime, to_time: datetime
+) -> dict[str, int]:
+    """Status -> messages that ``search`` finds by it in that time; ``""`` -> all. At most ``TALLIED`` are looked at."""
+    rows = [
+        (status, state, by_us)
+        for status in states.STATUS_ZH
+        for found, by_us in [states_of(status)]
+        for state in found
+    ]
+    words, numbers, bys = zip(*rows, strict=True)
+    found = await database.fetch(
+        _TALLY, first_id(from_time), first_id(to_time), None if accounts is None else list(accounts), TALLIED,
+        list(words), list(numbers), list(bys),
+    )  # fmt: skip
+    return dict.fromkeys(states.STATUS_ZH, 0) | {row["word"]: row["n"] for row in found}
+
+
 _PARTS = """
 SELECT p.*, c.name AS channel_name FROM part p LEFT JOIN channel c ON c.id = p.channel_id
 WHERE p.id = $1 ORDER BY p.part
@@ -190,33 +226,8 @@ WHERE p.id = $1 ORDER BY p.part
 _EVENTS = "SELECT at, part, kind, detail FROM event WHERE id = $1 ORDER BY at LIMIT 1000"
 _OFFERS = "SELECT * FROM customer_event WHERE message_id = $1 AND kind = 'report' AND id >= $1 ORDER BY id"
 
-EVENT_LABELS = {
-    "deferred": "运营商暂缓,稍后重试",
-    "unknown": "应答丢失,结果未知",
-    "resent": "按策略重发",
-    "retried": "明确失败,按重试表再次发送",
-    "decided": "人工处理",
-    "never_written": "确认未写出,重新排队",
-    "moved_on": "通道不可用,转由其他通道发送",
-    "rerouted": "路由已变更,改由新的通道发送",
-    "late_answer": "迟到的应答",
-    "early_report": "回执先于应答到达",
-    "by_reference": "回执带回我方参考号,据此确认",
-    "inferred": "回执的编号未知,按号码和时间推断",
-    "scheduled": "等待定时发送",
-    "released": "到时,进入队列",
-    "review_passed": "审核通过",
-    "review_rejected": "审核驳回",
-    "cancelled": "撤销",
-    "recalled": "号码进入黑名单或已退订,撤回未发短信",
-    "held": "账号停用,暂停发送",
-    "resumed": "账号启用,恢复发送",
-    "spooled": "接收时数据库中断,先写入本地,恢复后入库",
-    "refused": "恢复入库时被拒绝,未发送",
-    "task_paused": "任务暂停,暂不发送",
-    "task_resumed": "任务继续,重新排队",
-    "task_cancelled": "任务取消,撤销",
-}
+STEPS = labels_of("step")
+"""What the steps of a message's story are called: events by their kind, and what is told of rows."""
 
 
 async def trace(
@@ -238,26 +249,23 @@ async def trace(
         "origin": view.origin, "account": view.account_name, "parts": view.parts, "coding": view.coding
     }  # fmt: skip
     home: dict[str, str | int] = {"carrier": view.carrier, "province": view.province}
-    waits = rows[0]["state"] == PartState.SCHEDULED
-    steps = [
-        TraceStep(view.accepted_at, "accepted", "接收并落库", 0, origin),
-        TraceStep(
-            view.accepted_at,
-            "scheduled" if waits else "queued",
-            "等待发送时间" if waits else "路由并排队",
-            0,
-            home,
-        ),
-    ]
+    steps = [TraceStep(view.accepted_at, "accepted", STEPS["accepted"], 0, origin)]
+    review = await database.fetchrow(_REVIEW, view.batch_id)
+    if review is not None:
+        steps.append(TraceStep(view.accepted_at, "held_for_review", STEPS["held_for_review"], 0, _why_held(review)))
+    elif rows[0]["state"] == PartState.SCHEDULED:
+        steps.append(TraceStep(view.accepted_at, "scheduled", STEPS["waiting"], 0, home | _planned(rows[0]["next_at"])))
+    elif not _refused_at_once(parts):
+        steps.append(TraceStep(view.accepted_at, "queued", STEPS["queued"], 0, home))
     for part in parts:
-        steps += _part_steps(part)
+        steps += _part_steps(part, view)
     for event in events:
         detail = json.loads(event["detail"])
         steps.append(
             TraceStep(
                 event["at"],
                 event["kind"],
-                EVENT_LABELS.get(event["kind"], event["kind"]),
+                STEPS.get(event["kind"], event["kind"]),
                 event["part"],
                 detail,
             )
@@ -266,12 +274,13 @@ async def trace(
         about: dict[str, str | int] = {
             "status": states.STATUS_ZH[offer["status"]], "event_id": str(offer["id"])
         }  # fmt: skip
-        steps.append(TraceStep(time_of(offer["id"]), "report_ready", "最终状态已生成回执", 0, about))
+        steps.append(TraceStep(time_of(offer["id"]), "report_ready", STEPS["report_ready"], 0, about))
         steps += _offered(offer)
     order = {
         "accepted": 0,
         "queued": 1,
         "scheduled": 1,
+        "held_for_review": 1,
         "claimed": 2,
         "submitted": 3,
         "report": 5,
@@ -281,25 +290,41 @@ async def trace(
     return Trace(view, parts, steps)
 
 
+_REVIEW = "SELECT reasons, due_at FROM review WHERE batch_id = $1"
+
+
+def _why_held(review: Row) -> dict[str, str | int]:
+    return {"reason": "; ".join(review["reasons"])} | _planned(review["due_at"])
+
+
+def _planned(at: datetime | None) -> dict[str, str | int]:
+    return {"planned_at": f"{at.astimezone(CHINA):%Y-%m-%d %H:%M:%S}"} if at else {}
+
+
+def _refused_at_once(parts: Sequence[PartView]) -> bool:
+    """Whether no part of a message has ever been on its way."""
+    return all(part.status == "rejected" and part.claimed_at is None for part in parts)
+
+
 def _offered(offer: Row) -> list[TraceStep]:
     """How a report went to the customer."""
     steps = []
     done = offer["acknowledged_at"]
     if offer["batch_id"] and offer["leased_until"] and not offer["attempts"]:
-        steps.append(TraceStep(offer["leased_until"] - timedelta(seconds=60), "offered", "客户取走回执"))
+        steps.append(TraceStep(offer["leased_until"] - timedelta(seconds=60), "offered", STEPS["offered"]))
     if offer["attempts"] and offer["problem"] and done is None:
         about: dict[str, str | int] = {"tries": offer["attempts"], "problem": offer["problem"]}
         if offer["leased_until"]:
             about["next_at"] = offer["leased_until"].astimezone(CHINA).isoformat(timespec="seconds")
-        steps.append(TraceStep(time_of(offer["id"]), "push_failed", "推送失败,等待重试", 0, about))
+        steps.append(TraceStep(time_of(offer["id"]), "push_failed", STEPS["push_failed"], 0, about))
     if offer["dead_at"]:
         about = {"tries": offer["attempts"], "problem": offer["problem"]}
-        steps.append(TraceStep(offer["dead_at"], "push_dead", "推送多次失败,已放弃", 0, about))
+        steps.append(TraceStep(offer["dead_at"], "push_dead", STEPS["push_dead"], 0, about))
     elif done and offer["done_by"] in ("webhook", "bind"):
-        label = "已推送到客户地址" if offer["done_by"] == "webhook" else "已送达合作方连接"
+        label = STEPS[f"pushed_{offer['done_by']}"]
         steps.append(TraceStep(done, "pushed", label, 0, {"tries": offer["attempts"] + 1}))
     elif done:
-        steps.append(TraceStep(done, "acknowledged", "客户确认回执"))
+        steps.append(TraceStep(done, "acknowledged", STEPS["acknowledged"]))
     return steps
 
 
@@ -322,29 +347,35 @@ def _part(row: Row) -> PartView:
     )
 
 
-def _part_steps(part: PartView) -> list[TraceStep]:
+def _part_steps(part: PartView, view: MessageView) -> list[TraceStep]:
     steps = []
     channel: dict[str, str | int] = {"channel": part.channel_name or ""}
     if part.claimed_at:
         steps.append(
             TraceStep(
-                part.claimed_at, "claimed", "通道取走并提交", part.part, channel | {"attempt": part.attempt}
+                part.claimed_at, "claimed", STEPS["claimed"], part.part, channel | {"attempt": part.attempt}
             )
         )
-    if part.answered_at:
+    ours = part.status == "rejected"
+    if part.answered_at and not ours:
         if part.state != "REJECTED":
             detail = channel | {"carrier_id": part.carrier_id or ""}
-            steps.append(TraceStep(part.answered_at, "submitted", "运营商已接收", part.part, detail))
+            steps.append(TraceStep(part.answered_at, "submitted", STEPS["submitted"], part.part, detail))
         else:
             detail = channel | {"code": part.code}
-            steps.append(TraceStep(part.answered_at, "refused", "运营商拒绝", part.part, detail))
-    if part.final_at and part.status in ("delivered", "failed") and part.carrier_id:
-        zh = states.STATUS_ZH[part.status]
+            steps.append(TraceStep(part.answered_at, "refused", STEPS["refused_by_carrier"], part.part, detail))
+    if part.final_at and ours:
+        # Refused at the call: its time is taken a moment before the id that the message's time stands in.
+        at = max(part.final_at, view.accepted_at)
+        about: dict[str, str | int] = {"code": part.code, "reason": view.refusal}
+        steps.append(TraceStep(at, "rejected", STEPS["rejected"], part.part, about))
+    elif part.final_at and part.status in ("delivered", "failed") and part.carrier_id:
+        said = phrase("step.report", status=states.STATUS_ZH[part.status])
         reason = REPORT_CLASSES.get(part.cls, part.cls)
         detail = {"code": part.code}
         if reason:
             detail["class"] = reason
-        steps.append(TraceStep(part.final_at, "report", f"状态报告:{zh}", part.part, detail))
+        steps.append(TraceStep(part.final_at, "report", said, part.part, detail))
     elif part.final_at and part.status not in ("delivered", "failed"):
         steps.append(
             TraceStep(part.final_at, "final", states.STATUS_ZH[part.status], part.part, {"code": part.code})
