@@ -211,7 +211,10 @@ class Call:
 
     def piece(self, template: str, **values: Any) -> web.Response:
         """A piece that refreshes itself: 204 when the page has this text already. It has no form of its own."""
-        response = self.render(template, **values)
+        return self.unless_known(self.render(template, **values))
+
+    def unless_known(self, response: web.Response) -> web.Response:
+        """An answer with a text; 204 when the page says that it has this one already."""
         made = hashlib.sha256(str(response.text).encode()).hexdigest()[:16]
         if self.request.headers.get(HAVE_HEADER) == made:
             return web.Response(status=204)
@@ -226,7 +229,9 @@ class Call:
             if self.is_htmx and response.status < 300:
                 response.headers["HX-Trigger"] = toasts.to_header(self.toasts)
             else:
-                self.set_cookie(response, toasts.COOKIE, toasts.to_cookie(self.toasts, self.portal.context.sealer))
+                self.set_cookie(
+                    response, toasts.COOKIE, toasts.to_cookie(self.toasts, self.portal.context.sealer)
+                )
         await compress(self.request, response)
 
     def redirect(self, path: str, **query: str) -> web.Response:
