@@ -79,7 +79,7 @@ def setup(app: web.Application, ctx: PortalContext) -> Sequence[Periodic]:
     app.router.add_route(
         "*", r"/{tail:(?!(?:api|health|ready|metrics|openapi)\b).*}", _endpoint(portal, missing)
     )
-    return portal.auth.failures.periodics()
+    return portal.auth.periodics()
 
 
 def _life(portal: Portal) -> Callable[[web.Application], AsyncIterator[None]]:

@@ -59,18 +59,27 @@ _LEET = str.maketrans("@4310$5!7+8", "aaeiossitt" + "b")
 _SHIFT = str.maketrans("!@#$%^&*()", "1234567890")
 
 
-def password_problem(password: str, *, login: str, name: str = "", brand: Iterable[str] = ()) -> str | None:
+def password_problem(
+    password: str, *, login: str, name: str = "", brand: Iterable[str] = (), length: int = MIN_PASSWORD,
+    classes: int = 3,
+) -> str | None:  # fmt: skip
     """Why a new password is not good enough (Chinese source text), or ``None``.
 
-    ``login`` and ``name`` are the person's, ``brand`` what the platform is called. Takes milliseconds, at
+    ``login`` and ``name`` are the person's, ``brand`` what the platform is called; ``length`` and ``classes`` of
+    characters are the policy's, never less than ours. Takes milliseconds, at
     worst a tenth of a second: for a thread.
     """
     if len(password) < MIN_PASSWORD:
         return N_("密码至少 10 位")
+    if len(password) < length:
+        return N_("密码位数少于密码策略的要求")
     if len(password) > MAX_PASSWORD:
         return N_("密码最多 128 位")
-    if sum(bool(re.search(kind, password)) for kind in _KINDS) < 3:
+    kinds = sum(bool(re.search(kind, password)) for kind in _KINDS)
+    if kinds < 3:
         return N_("密码须包含大写字母、小写字母、数字、符号中的至少三种")
+    if kinds < classes:
+        return N_("密码须同时包含大写字母、小写字母、数字和符号")
     if login and login.lower() in password.lower():
         return N_("密码不能包含登录账号")
     about = {word for text in (login, name, *PRODUCT, *brand) for word in _words(text)}

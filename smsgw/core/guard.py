@@ -16,6 +16,7 @@ this process's own, and gone with it: an attacker who waits for a restart gets h
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -62,6 +63,14 @@ class Limits:
 
 
 PORTAL = Limits(network=Rate(30, 0.2), user=Rate(5, 0.2), newcomers=Rate(300, 2.0), attempts=Rate(10, 0.5))
+FACTORS = Limits(
+    network=Rate(10, 1 / 60),
+    user=Rate(5, 1 / 360),
+    newcomers=Rate(10, 1 / 360),
+    attempts=Rate(10, 0.5),
+    longest=900.0,
+)
+"""Of second factors, by people whose password was right: a code of an app is one of a million, and three are good."""
 PARTNERS = Limits(
     network=Rate(10, 0.2),
     user=Rate(5, 0.2),
@@ -96,6 +105,11 @@ class Bounded(Generic[K, V]):
         """Forget."""
         self._entries.pop(key, None)
 
+    def drop_all(self, about: Callable[[K], bool]) -> None:
+        """Forget those whose key is about something. Goes through all: for what people do, not for what guessers do."""
+        for key in [key for key in self._entries if about(key)]:
+            del self._entries[key]
+
 
 class Buckets(Generic[K]):
     """Token buckets of one rate, by key. What was never used is full and takes no room."""
@@ -119,6 +133,10 @@ class Buckets(Generic[K]):
         """Seconds until there is one."""
         bucket = self._buckets.get(key)
         return 0.0 if bucket is None else bucket.next_at(now) - now
+
+    def refill(self, about: Callable[[K], bool]) -> None:
+        """As if none had been taken."""
+        self._buckets.drop_all(about)
 
     def full(self, key: K, now: float) -> bool:
         """Whether none was taken lately."""
@@ -156,6 +174,10 @@ class Waits(Generic[K]):
     def forget(self, key: K) -> None:
         """It was right."""
         self._failures.drop(key)
+
+    def forget_all(self, about: Callable[[K], bool]) -> None:
+        """Forget those whose key is about something."""
+        self._failures.drop_all(about)
 
 
 class Guard:
@@ -221,6 +243,14 @@ class Guard:
     def learn(self, network: str, user: str, now: float) -> None:
         """The user has logged in from there, on this node or another, now or before."""
         self._good.put((network, user), now)
+
+    def forgive(self, user: str) -> None:
+        """An administrator says that what was wrong about this user counts no more."""
+        self._waits.forget_all(lambda key: key[1] == user)
+        self._attempts.refill(lambda key: key[1] == user)
+        self._sites.refill(lambda key: key[1] == user)
+        self._users.refill(lambda key: key == user)
+        self._newcomers.refill(lambda key: key == user)
 
     def spotless(self, ip: str, now: float) -> bool:
         """Whether nothing was wrong from there lately."""

@@ -11,11 +11,11 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.org.model import MAX_DEPTH, Department, OpenSession, Person, Reach, Role, Session
 from smsgw.store.engine.database import Connection, Database, Row
 
-IDLE_MINUTES = 30
-"""A session ends when nothing was done for so long …"""
-ABSOLUTE_HOURS = 12
-"""… and in any case after this."""
-
+LIVE = """
+x.created_at > now() - (SELECT make_interval(hours => session_hours) FROM login_policy)
+AND x.seen_at > now() - (SELECT make_interval(mins => idle_minutes) FROM login_policy)
+"""
+"""Of ``portal_session x``: that it is not over."""
 _KNOWN = {permission.value: permission for permission in Permission}
 
 
@@ -132,25 +132,23 @@ async def people_of(connection: Connection, departments: Sequence[int]) -> list[
     return [_person(row) for row in await connection.fetch(_OF_DEPARTMENTS, list(departments))]
 
 
-_LIST = """
+_LIST = f"""
 SELECT s.login, s.name, s.status, s.must_change, s.last_login_at, s.created_at, s.phone, s.email, d.name AS department,
-       (SELECT count(*) FROM portal_session p WHERE p.staff_id = s.id
-        AND p.created_at > now() - make_interval(hours => $1)
-        AND p.seen_at > now() - make_interval(mins => $2)) AS sessions,
+       (SELECT count(*) FROM portal_session x WHERE x.staff_id = s.id AND {LIVE}) AS sessions,
        ARRAY(SELECT r.code FROM staff_role x JOIN role r ON r.id = x.role_id
              WHERE x.staff_id = s.id ORDER BY r.id) AS roles,
        ARRAY(SELECT a.name FROM staff_account x JOIN account a ON a.id = x.account_id
              WHERE x.staff_id = s.id ORDER BY a.name) AS accounts
 FROM staff s LEFT JOIN department d ON d.id = s.department_id
-WHERE s.status <> 'removed' AND ($3::bigint[] IS NULL OR s.department_id = ANY($3)) ORDER BY s.login
-"""
+WHERE s.status <> 'removed' AND ($1::bigint[] IS NULL OR s.department_id = ANY($1)) ORDER BY s.login
+"""  # noqa: S608 - constant text
 
 
 async def people(database: Database, scope: Scope) -> list[Row]:
     """Everybody in the scope: login, name, status, roles, accounts, department, phone, email, must_change, sessions,
     last_login_at, created_at."""
     departments = None if scope.departments is None else list(scope.departments)
-    return await database.fetch(_LIST, ABSOLUTE_HOURS, IDLE_MINUTES, departments)
+    return await database.fetch(_LIST, departments)
 
 
 _PASSWORDS = """
@@ -241,29 +239,37 @@ async def above(connection: Connection, department_id: int) -> list[int]:
 
 # --- sessions ----------------------------------------------------------------------------------------------------
 
-_LIVE = """
-x.created_at > now() - make_interval(hours => $2) AND x.seen_at > now() - make_interval(mins => $3)
-"""
 _SESSION = f"""
-SELECT x.id AS session_id, x.csrf, x.created_at, {_PERSON}
+SELECT NOT EXISTS (
+    SELECT FROM (
+        SELECT networks FROM login_policy
+        UNION ALL SELECT l.networks FROM role_login l JOIN staff_role y ON y.role_id = l.role_id WHERE y.staff_id = s.id
+        UNION ALL SELECT networks FROM staff_login WHERE staff_id = s.id
+    ) d WHERE cardinality(networks) > 0 AND NOT COALESCE($2::text::inet <<= ANY (networks), false)
+) AS admitted, x.id AS session_id, x.csrf, x.created_at AS opened_at, x.proven_at, x.factor_at, x.former_login_at,
+       host(x.former_login_ip) AS former_login_ip, x.challenge, {_PERSON}
 {_FROM} JOIN portal_session x ON x.staff_id = s.id
-WHERE x.token_sha256 = $1 AND s.status = 'active' AND {_LIVE}
+WHERE x.token_sha256 = $1 AND s.status = 'active' AND {LIVE}
 """
 _SESSIONS = f"""
-SELECT x.id, s.login, host(x.ip) AS address, x.created_at, x.seen_at
-FROM portal_session x JOIN staff s ON s.id = x.staff_id WHERE s.login = $1 AND {_LIVE} ORDER BY x.id DESC
+SELECT x.id, s.login, host(x.ip) AS address, x.created_at, x.seen_at, x.agent, x.factors
+FROM portal_session x JOIN staff s ON s.id = x.staff_id WHERE s.login = $1 AND {LIVE} ORDER BY x.id DESC LIMIT 200
 """  # noqa: S608 - constant text
 
 
-async def session(database: Database, token_sha256: bytes) -> OpenSession | None:
-    """The session of a token while it lives and its person is active."""
-    row = await database.fetchrow(_SESSION, token_sha256, ABSOLUTE_HOURS, IDLE_MINUTES)
+async def session(
+    database: Database, token_sha256: bytes, address: str | None = None
+) -> OpenSession | None:
+    """The session of a token while it lives and its person is active; ``address`` is where the request comes from."""
+    row = await database.fetchrow(_SESSION, token_sha256, address)
     if row is None:
         return None
-    return OpenSession(row["session_id"], _person(row), row["csrf"], row["created_at"])
+    return OpenSession(
+        row["session_id"], _person(row), row["csrf"], row["opened_at"], row["proven_at"], row["factor_at"],
+        row["former_login_at"], row["former_login_ip"], row["challenge"], row["admitted"],
+    )  # fmt: skip
 
 
 async def sessions(database: Database, login: str) -> list[Session]:
     """A person's live sessions, the newest first."""
-    rows = await database.fetch(_SESSIONS, login, ABSOLUTE_HOURS, IDLE_MINUTES)
-    return [Session(**dict(row)) for row in rows]
+    return [Session(**dict(row)) for row in await database.fetch(_SESSIONS, login)]
