@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from smsgw.core.actor import ActorLabel, Author
 from smsgw.core.addresses import place_of
 from smsgw.core.guessing import Guesses
 from smsgw.pipeline.periodic import Periodic
@@ -74,7 +75,8 @@ class FailedLogins:
                 del self._counts[login, network]
                 continue
             after = {"wrong": wrong, "refused_unseen": slowed}
-            await audit.record(self._db, login, "login.failed", "portal", after=after, ip=count.ip)
+            author = Author(ActorLabel(login), count.ip)  # what was typed: nobody has proven to be that
+            await audit.record(self._db, author, "login.failed", "portal", after=after)
             count.wrong -= wrong
             count.slowed -= slowed
             count.next = now + SPAN

@@ -75,7 +75,7 @@ async def key_file_add(ctx: Context) -> None:
     path, new = ctx.settings.key_file, random.token_bytes(32)
     async with ctx.database() as database:
         secrets.change_keys(path, lambda keys: (*keys, new))
-        await audit.record(database, actor(), "key_file.add", f"key/{key_id(new)}")
+        await audit.record(database, actor().author, "key_file.add", f"key/{key_id(new)}")
     click.echo(key_id(new))
 
 
@@ -114,7 +114,7 @@ async def key_file_rotate(ctx: Context, id_: str | None) -> None:
         if first != before[0]:
             await audit.record(
                 database,
-                actor(),
+                actor().author,
                 "key_file.rotate",
                 f"key/{key_id(first)}",
                 before={"key": key_id(before[0])},
@@ -137,7 +137,7 @@ async def _reseal(database: Database, sealer: Sealer) -> None:
     changed = sum(place.changed for place in places)
     if changed:
         await audit.record(
-            database, actor(), "key_file.reseal", f"key/{sealer.ids[0]}", after={"values": changed}
+            database, actor().author, "key_file.reseal", f"key/{sealer.ids[0]}", after={"values": changed}
         )
     click.echo(f"{changed} of {sum(place.values for place in places)} stored secrets were sealed anew")
     stuck = [context for place in places for context in place.stuck]

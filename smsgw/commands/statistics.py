@@ -10,7 +10,6 @@ from smsgw.commands.account import account_id
 from smsgw.commands.base import (
     Context,
     Failed,
-    actor,
     json_option,
     pass_context,
     print_json,
@@ -84,10 +83,10 @@ async def stats_recount(ctx: Context, day: datetime, last: datetime | None) -> N
         raise Failed("--to: not before the first day, and at most a year behind it")
     async with ctx.database() as database:
         if last is not None:
-            job = await recount.begin(database, day.date(), last.date(), actor())
+            job = await recount.begin(ctx.change(database), day.date(), last.date())
             if job is None:
                 raise Failed("these days are being counted already; see: smsgwctl job list")
             click.echo(f"job {job}; see: smsgwctl job show {job}")
             return
-        await service.recount(database, day.date())
+        await service.recount(ctx.change(database), day.date())
     click.echo(f"{day:%Y-%m-%d} counted anew")

@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NewType
 
 from smsgw.core.errors import Refused
 from smsgw.core.permissions import ALL, Permission, of_scopes
+
+ActorLabel = NewType("ActorLabel", str)
+"""An actor as stored rows name it: the audit log, submitters, reviewers, who has entered what. It lends no rights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """What the audit log writes down of whoever did something: ``Actor.author``, or what was kept of one."""
+
+    label: ActorLabel
+    address: str | None = None
+    """Where a request came from; None: from nowhere outside."""
 
 
 class ActorKind(StrEnum):
@@ -117,15 +130,15 @@ class Actor:
             ActorKind.PARTNER, f"{protocol}:{username}", account_id, allowed, Scope((account_id,)), address
         )
 
-    @classmethod
-    def recorded(cls, label: str) -> Actor:
-        """Somebody of whom only the label was kept, to be named once more; it may do nothing."""
-        return cls(ActorKind.SYSTEM, label)
+    @property
+    def label(self) -> ActorLabel:
+        """As stored rows name it."""
+        return ActorLabel(f"cli:{self.name}" if self.kind is ActorKind.OPERATOR else self.name)
 
     @property
-    def label(self) -> str:
-        """As stored rows name it: the audit log, submitters, reviewers, who has entered what."""
-        return f"cli:{self.name}" if self.kind is ActorKind.OPERATOR else self.name
+    def author(self) -> Author:
+        """As the audit log names it."""
+        return Author(self.label, self.address)
 
     def may(self, permission: Permission) -> bool:
         """Whether it has the permission."""

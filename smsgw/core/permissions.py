@@ -38,6 +38,8 @@ class Permission(StrEnum):
     """Offer events again, and go through parked ones."""
     TASK_VIEW = "task.view"
     TASK_EDIT = "task.edit"
+    JOB_EDIT = "job.edit"
+    """End long work that somebody has begun: an import, an export, a recount."""
     REVIEW_VIEW = "review.view"
     REVIEW_DECIDE = "review.decide"
 
@@ -70,6 +72,8 @@ class Permission(StrEnum):
 
     STATISTICS_VIEW = "statistics.view"
     STATISTICS_EXPORT = "statistics.export"
+    STATISTICS_EDIT = "statistics.edit"
+    """Have days counted anew."""
     BALANCE_VIEW = "balance.view"
     BALANCE_EDIT = "balance.edit"
 

@@ -27,11 +27,11 @@ from smsgw.core.report_ids import Spelling
 from smsgw.node import operators, task_control
 from smsgw.node.operators import ACTOR
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
-from smsgw.pipeline.outcomes import resolving
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.change import Change
 from smsgw.platform.channels import queries as channel_queries
 from smsgw.platform.channels import service as channel_service
+from smsgw.platform.messages import service as message_service
 from smsgw.platform.webhooks import service as webhook_service
 from smsgw.runtime.sparing import Sparing
 from smsgw.store.records import audit
@@ -139,9 +139,9 @@ def application(node: Node) -> web.Application:
 
     async def resolve(request: web.Request) -> web.Response:
         body = await request.json()
-        changed = await resolving.resolve(
-            node.outcomes, int(body["message_id"]), int(body.get("part", 0)), body["decision"],
-            actor=request[ACTOR],
+        changed = await message_service.resolve(
+            Change(node.database, request[ACTOR]), node.outcomes, int(body["message_id"]), int(body.get("part", 0)),
+            body["decision"],
         )  # fmt: skip
         return _json({"parts": changed})
 
@@ -180,7 +180,7 @@ def application(node: Node) -> web.Application:
         async with contextlib.aclosing(channel.record(seconds=seconds, max_bytes=size)) as pieces:
             first = await anext(pieces)  # what stands against it is said before the answer has begun
             await audit.record(
-                node.database, request[ACTOR], "channel.record", f"channel/{channel.spec.id}",
+                node.database, request[ACTOR].author, "channel.record", f"channel/{channel.spec.id}",
                 after={"seconds": seconds},
             )  # fmt: skip
             response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp import web
 
+from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid
 from smsgw.core.model import MessageType, Origin
 from smsgw.node.operators import ACTOR
@@ -33,7 +34,7 @@ def add(app: web.Application, node: Node) -> None:
             raise Invalid("PARAM_INVALID", field="account", reason=f"账号 {body['account']} 不存在")
         upload_id = None
         if body.get("file"):
-            upload_id = await _take(node, account.id, Path(body["file"]), request[ACTOR].label)
+            upload_id = await _take(node, account.id, Path(body["file"]), request[ACTOR])
         kind = body.get("type")
         task, _ = await node.tasks.create(
             TaskSpec(
@@ -80,7 +81,7 @@ async def _audience(node: Node, account_id: int, name: str | None) -> int | None
     return known[name]
 
 
-async def _take(node: Node, account_id: int, path: Path, actor: str) -> int:
+async def _take(node: Node, account_id: int, path: Path, actor: Actor) -> int:
     """A copy of a file of this machine."""
     try:
         size = (await asyncio.to_thread(path.stat)).st_size
@@ -93,7 +94,7 @@ async def _take(node: Node, account_id: int, path: Path, actor: str) -> int:
     except BaseException:
         files.store.drop(incoming)
         raise
-    return (await files.keep(incoming, actor)).id
+    return (await files.keep(incoming, actor.label)).id
 
 
 def view_of(view: TaskView) -> dict[str, Any]:

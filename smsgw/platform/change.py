@@ -91,7 +91,7 @@ class Unit:
             )
         for entry in self._entries:
             await audit.append(
-                self.connection, self.actor, entry.action, entry.object, entry.before, entry.after
+                self.connection, self.actor.author, entry.action, entry.object, entry.before, entry.after
             )
 
 

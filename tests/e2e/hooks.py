@@ -1,7 +1,7 @@
 """Receivers of pushes that hang, are slow or refuse, beside others: how long events wait for those.
 
 At full length: ``scripts/trials --only webhooks``. The same with more hanging calls, and without a daemon, is in
-tests/integration/test_push.py.
+tests/integration/delivery/test_push.py.
 """
 
 from __future__ import annotations

@@ -15,11 +15,16 @@ ALWAYS = ["tests/unit", "tests/property"]
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     folder = tmp_path / "tests" / "integration"
-    folder.mkdir(parents=True)
+    (folder / "api").mkdir(parents=True)
     (folder / "test_a.py").write_text("from smsgw.store import engine\nimport ledger\n")
     (folder / "test_b.py").write_text("async def test():\n    from smsgw.store.engine import leases\n")
-    (folder / "test_c.py").write_text("import smsgw.api.app\n")
+    (folder / "api" / "test_c.py").write_text("import smsgw.api.app\n")
     return tmp_path
+
+
+def path_of(test: str) -> str:
+    folder, _, name = test.rpartition("/")
+    return f"tests/integration/{folder}{'/' if folder else ''}test_{name}.py"
 
 
 @pytest.mark.parametrize(
@@ -27,14 +32,14 @@ def checkout(tmp_path: Path) -> Path:
     [
         ("smsgw/store/engine/leases.py", ["b"]),
         ("smsgw/store/engine/__init__.py", ["a", "b"]),
-        ("smsgw/api/app.py", ["c"]),
+        ("smsgw/api/app.py", ["api/c"]),
         ("smsgw/api/other.py", []),
         ("tests/integration/ledger.py", ["a"]),
-        ("tests/integration/test_c.py", ["c"]),
+        ("tests/integration/api/test_c.py", ["api/c"]),
         ("tests/e2e/test_nodes.py", []),
         ("tests/integration/test_removed.py", []),
         ("docs/api.md", []),
     ],
 )
 def test_the_tests_of_a_change(file: str, tests: list[str], checkout: Path) -> None:
-    assert AFFECTED([file], checkout) == [*ALWAYS, *(f"tests/integration/test_{name}.py" for name in tests)]
+    assert AFFECTED([file], checkout) == [*ALWAYS, *map(path_of, tests)]

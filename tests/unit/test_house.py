@@ -211,6 +211,30 @@ def test_states_stand_in_statements_by_their_names() -> None:
     assert not found, found
 
 
+def test_who_acts_is_no_string() -> None:
+    """An actor is ``core.actor.Actor``; what is written down of one is an ``ActorLabel``, in the audit log
+    an ``Author``."""
+    found = [
+        f"{path.relative_to(ROOT)}:{annotation.lineno} {name}: {ast.unparse(annotation)}"
+        for path, tree in modules(PACKAGE)
+        for node in ast.walk(tree)
+        for name, annotation in _annotated(node)
+        if (text := {part.strip() for part in ast.unparse(annotation).split("|")}) and "str" in text
+        if "actor" in name.split("_") or text & {"Actor", "Author", "ActorLabel"}
+    ]
+    assert not found, found
+
+
+def _annotated(node: ast.AST) -> list[tuple[str, ast.expr]]:
+    if isinstance(node, ast.arg) and node.annotation is not None:
+        return [(node.arg, node.annotation)]
+    if isinstance(node, ast.AnnAssign):
+        return [(ast.unparse(node.target).rpartition(".")[2], node.annotation)]
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.returns is not None:
+        return [(node.name, node.returns)]
+    return []
+
+
 def test_no_module_needs_itself() -> None:
     """Imports between modules make no circle, those for types alone included: each can be read on its own."""
     trees = {path.relative_to(ROOT): tree for path, tree in modules(PACKAGE)}

@@ -12,6 +12,7 @@ import msgspec
 from smsgw.core import numbers, states
 from smsgw.core.abroad import Abroad
 from smsgw.core.accounts import units_per_part
+from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import messages_of
 from smsgw.core.frequency import Watch, scope_of, seconds_of
 from smsgw.core.ids import IdSource
@@ -218,7 +219,7 @@ class Builder:
             sum([p.coded.parts for p in passed]) * per_part,
             tuple(keys),
             _encode(outcome),
-            (request.submitter or request.origin) if request.emergency and passed else "",
+            ActorLabel(request.submitter or request.origin) if request.emergency and passed else None,
             above=request.account.above,
             guards=() if request.test else request.account.guards,
             test=request.test,
@@ -315,7 +316,7 @@ class Builder:
                 if k.kind == "n" or (left and (k.kind == "k" or k.message_id not in gone))
             ),
             answer=_encode(result_of(call.batch_id, results)),
-            emergency_by=call.emergency_by if left else "",
+            emergency_by=call.emergency_by if left else None,
             joins=call.joins if left else (),
             refused=tuple(refused),
             watches=tuple(

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from smsgw.core import push_format, webhooks
+from smsgw.core.actor import Actor
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
 from smsgw.core.errors import Refused, SmsgwError
 from smsgw.core.ids import IdSource, time_of
@@ -34,6 +35,8 @@ from smsgw.store.messages.pushing import Attempt, Due, Question, Result
 
 log = structlog.get_logger(__name__)
 
+PUSH = Actor.system("push")
+"""Whom the audit log names for an endpoint that is stopped because its receiver wants nothing more."""
 LOOK_EVERY = 2.0
 FOLLOW_EVERY = 1.0
 SAMPLE_EVERY = 15.0
@@ -330,5 +333,5 @@ class Pusher:
         queue = self._queues.get(endpoint.id)
         if queue is not None:
             queue.closed = True
-        await store.disable(self._database, endpoint.account_id, endpoint.name, reason, actor="push")
+        await store.disable(self._database, endpoint.account_id, endpoint.name, reason, by=PUSH.author)
         await self._snapshots.follow()

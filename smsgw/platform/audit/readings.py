@@ -40,7 +40,7 @@ class Readings:
         if key in self._seen:
             self._seen.move_to_end(key)
             return
-        await audit.record(database, actor, action, object, after=details)
+        await audit.record(database, actor.author, action, object, after=details)
         self._seen[key] = None
         if len(self._seen) > CAPACITY:
             self._seen.popitem(last=False)

@@ -404,7 +404,7 @@ class Tasks:
             if task.state != "review":
                 raise _conflict(task, "审核", "reviewed")
             await reviews.decide_task(
-                unit.connection, task.id, now, passes=passes, actor=reviewer, reason=reason[:500]
+                unit.connection, task.id, now, passes=passes, by=reviewer, reason=reason[:500]
             )
             if passes:
                 await store.change(unit.connection, task.id, state="scheduled", next_at=task.next_at or now)

@@ -22,7 +22,7 @@ async def cancel(change: Change, job_id: int) -> Job:
     found = await queries.get(change.database, change.actor.scope, job_id)
     if found is None:
         raise Refused("NOT_FOUND")
-    async with change.unit(Permission.TASK_EDIT, found.account_id) as unit:
+    async with change.unit(Permission.JOB_EDIT, found.account_id) as unit:
         job = await queries.cancel(unit.connection, job_id, KEPT)
         if job is None:
             raise Refused("STATE_CONFLICT", reason="作业已结束", reason_en="it has ended")

@@ -98,6 +98,9 @@ async def edit(change: Change, key_id: str, changes: Mapping[str, Any]) -> None:
     sets = ", ".join(f"{field} = ${n}" for n, field in enumerate(values, 2))
     async with change.unit(Permission.KEY_EDIT) as unit:
         before = await _locked(unit, key_id)
+        if not values:
+            unit.unchanged()
+            return
         _check_given(unit, set(changes.get("scopes", ())) - set(before["scopes"]))
         update = f"UPDATE api_key SET {sets} WHERE key_id = $1"  # noqa: S608 - names of ours
         await unit.connection.execute(update, key_id, *values.values())

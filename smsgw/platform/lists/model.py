@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from smsgw.core.actor import ActorLabel
+
 
 @dataclass(frozen=True, slots=True)
 class BlockEntry:
@@ -16,7 +18,7 @@ class BlockEntry:
     sign: str
     source: str
     reason: str
-    actor: str
+    actor: ActorLabel
     since: datetime
     expires_at: datetime | None
     version: int
@@ -31,7 +33,7 @@ class AllowEntry:
     account_id: int
     kind: str
     note: str
-    actor: str
+    actor: ActorLabel
     at: datetime
     account: str | None
 
@@ -47,7 +49,7 @@ class Complaint:
     channel_id: int | None
     sign: str
     note: str
-    actor: str
+    actor: ActorLabel
     at: datetime
     account: str | None
     channel: str | None

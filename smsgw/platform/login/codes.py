@@ -17,14 +17,14 @@ from smsgw.pipeline.accept.acceptor import Acceptor
 from smsgw.pipeline.accept.requests import SendItem, SendRequest
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.login import queries
+from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.org import factors
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 
 log = structlog.get_logger(__name__)
 
-SENDER = Actor.system("login")
-"""Who sends them, as the records have it."""
+SENDER = Actor.system(CODE_SENDER)
 
 
 class LoginCodes:

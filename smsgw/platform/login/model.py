@@ -9,6 +9,10 @@ from enum import StrEnum
 from smsgw.core.addresses import Network, within
 
 
+CODE_SENDER = "portal/login"
+"""Who sends login codes, as the records have it; nobody's login has a slash."""
+
+
 class Factor(StrEnum):
     """What somebody can show beside the password."""
 

@@ -1,11 +1,21 @@
-"""What people do with messages that others must be able to ask about: read one, have sent some."""
+"""What people do with messages that others must be able to ask about: read one, have sent some, decide about parts
+whose outcome is unknown."""
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from smsgw.core.actor import Actor
+from smsgw.core.errors import Invalid, Refused, SmsgwError
+from smsgw.core.ids import first_id
 from smsgw.core.permissions import Permission
+from smsgw.core.states import DECISIONS, PartState
+from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
 from smsgw.platform.change import Change
 from smsgw.platform.messages import queries
 from smsgw.platform.messages.model import Trace
+from smsgw.store.engine.database import Connection, Row
+from smsgw.store.messages import cancellation, sweeps
 
 
 async def read(change: Change, message_id: int, *, unmasked: bool) -> Trace | None:
@@ -29,3 +39,62 @@ async def sent(change: Change, account: str, *, batch_id: str, accepted: int, re
     after = {"batch": batch_id, "accepted": accepted, "rejected": rejected}
     async with change.unit(Permission.MESSAGE_SEND) as unit:
         unit.record("send", f"account:{account}", after=after)
+
+
+async def resolve(change: Change, outcomes: Outcomes, message_id: int, part: int, decision: str) -> int:
+    """Decide about a part whose outcome is unknown (0: all that are); how many it was.
+
+    ``PERMISSION_DENIED``; ``NOT_FOUND`` out of the actor's scope; ``PARAM_INVALID`` for what is no decision;
+    ``STATE_CONFLICT`` when nothing of the message is unknown, or it is to be sent again and cannot be: it is too old
+    for its report to be matched, or its channel does not send.
+    """
+    change.actor.require(Permission.MESSAGE_RESOLVE)
+    state = DECISIONS.get(decision)
+    if state is None:
+        raise Invalid("PARAM_INVALID", field="decision", reason=f"可选 {', '.join(DECISIONS)}")
+    refusal: SmsgwError = Refused("STATE_CONFLICT", reason="没有结果未知的分段")
+
+    async def run(connection: Connection, now: datetime) -> list[Row]:
+        nonlocal refusal
+        try:
+            await _may_resolve(connection, outcomes, change.actor, message_id, part, state, now)
+        except SmsgwError as exc:
+            refusal = exc
+            return []
+        async with change.within(connection, Permission.MESSAGE_RESOLVE) as unit:
+            code = f"OPERATOR:{decision.upper()}"
+            rows = await sweeps.decide_unknown(connection, message_id, part, int(state), now, code)
+            if rows:
+                after = {"decision": decision, "parts": len(rows)}
+                unit.record("message.resolve", f"message/{message_id}", after=after)
+            else:
+                unit.unchanged()
+        return rows
+
+    detail = {"decision": decision, "actor": change.actor.label}
+    changed = await outcomes.sweep(Sweep(run, dict.fromkeys(DECISIONS.values(), "decided"), detail))
+    if not changed:
+        raise refusal
+    return changed
+
+
+async def _may_resolve(
+    connection: Connection,
+    outcomes: Outcomes,
+    actor: Actor,
+    message_id: int,
+    part: int,
+    state: PartState,
+    now: datetime,
+) -> None:
+    """Refuse what is out of scope, and what is to be sent again and cannot be."""
+    seen = actor.scope.whole
+    if seen is not None and not await cancellation.message(connection, message_id, seen):
+        raise Refused("NOT_FOUND")
+    if state is not PartState.DEFERRED:
+        return
+    if message_id < first_id(now - outcomes.resend_within):
+        days = outcomes.resend_within.days
+        raise Refused("STATE_CONFLICT", reason=f"短信受理已超过 {days} 天,不能重发,请改为其他裁定")
+    if resting := await sweeps.resting_channels(connection, message_id, part):
+        raise Refused("STATE_CONFLICT", reason=f"通道 {', '.join(resting)} 未启动或已删除,不能重发")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from smsgw.core.actor import Actor
+from smsgw.core.actor import Author
 from smsgw.platform.org.model import Person
 from smsgw.platform.org.queries import LIVE
 from smsgw.store.engine.database import Database
@@ -54,7 +54,7 @@ async def open_session(
         for row in await connection.fetch(_SWEEP):
             after = {"sessions_ended": row["n"], "last_seen": row["seen_at"].isoformat(timespec="seconds")}
             await audit.append(
-                connection, Actor.recorded(row["login"]), "session.over", "portal", after=after
+                connection, Author(row["login"]), "session.over", "portal", after=after
             )
         tag = await connection.execute(
             _OPEN, token_sha256, person.id, csrf, address, password_hash, agent[:MAX_AGENT], sorted(factors), strong
@@ -62,7 +62,7 @@ async def open_session(
         over = await connection.execute(_TOO_MANY, person.id)
         if over != "DELETE 0":
             after = {"sessions_ended": int(over.rpartition(" ")[2]), "reason": "limit"}
-            await audit.append(connection, person.actor(address), "session.over", "portal", after=after)
+            await audit.append(connection, person.actor(address).author, "session.over", "portal", after=after)
     return tag == "INSERT 0 1"
 
 
@@ -73,13 +73,13 @@ async def log_in(
     async with database.transaction() as connection:
         await connection.execute(_LOGGED_IN, person.id, address)
         after = {"factors": sorted(factors)} if factors else None
-        await audit.append(connection, person.actor(address), "login", "portal", after=after)
+        await audit.append(connection, person.actor(address).author, "login", "portal", after=after)
 
 
 async def refused(database: Database, person: Person, address: str | None) -> None:
     """Note that a person with the right password came from where they must not."""
     async with database.transaction() as connection:
-        await audit.append(connection, person.actor(address), "login.refused", "portal", after={"reason": "address"})
+        await audit.append(connection, person.actor(address).author, "login.refused", "portal", after={"reason": "address"})
 
 
 _TOUCH = """
@@ -104,7 +104,7 @@ async def prove(
     """Note that password or factor were shown again in a session; ``factor`` names it, ``password`` too."""
     async with database.transaction() as connection:
         await connection.execute(_PROVEN, session_id, factor in ("totp", "passkey"))
-        await audit.append(connection, person.actor(address), "session.prove", "portal", after={"factor": factor})
+        await audit.append(connection, person.actor(address).author, "session.prove", "portal", after={"factor": factor})
 
 
 async def challenge(database: Database, session_id: int, octets: bytes | None) -> None:
@@ -118,5 +118,5 @@ async def close_session(database: Database, person: Person, token_sha256: bytes,
         tag = await connection.execute("DELETE FROM portal_session WHERE token_sha256 = $1", token_sha256)
         if tag == "DELETE 0":
             return False
-        await audit.append(connection, person.actor(address), "logout", "portal")
+        await audit.append(connection, person.actor(address).author, "logout", "portal")
     return True

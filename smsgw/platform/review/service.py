@@ -86,7 +86,7 @@ class Reviewing:
                     latest = time_of(batch_id) + MAX_AGE
                     rows = await reviews.release(
                         connection, batch_id, now, start=start, expires=min(start + row.validity, latest),
-                        actor=actor.label, reason=reason,
+                        by=actor.label, reason=reason,
                     )  # fmt: skip
                     queued = [r for r in rows if r["state"] == PartState.QUEUED]
                     ids, snapshot = sorted({r["id"] for r in queued}), self._snapshots.current
@@ -95,7 +95,7 @@ class Reviewing:
                 else:
                     text = message_of("REVIEW_REJECTED", {"reason": reason})
                     rows = await reviews.reject(
-                        connection, batch_id, now, text=text, actor=actor.label, reason=reason
+                        connection, batch_id, now, text=text, by=actor.label, reason=reason
                     )
                 if rows:
                     action = "review.pass" if passes else "review.reject"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from smsgw.core.actor import ActorLabel
 from smsgw.core.numbers import CBN, CMCC, CTCC, CUCC
 
 EMPTY: Mapping[str, Any] = {"pool": [], "rule": []}
@@ -21,5 +22,5 @@ class RouteVersion:
     version: int
     document: dict[str, Any]
     note: str
-    actor: str
+    actor: ActorLabel
     published_at: datetime

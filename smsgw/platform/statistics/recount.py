@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from smsgw.core.actor import Actor
+from smsgw.core.permissions import Permission
+from smsgw.platform.change import EVERYBODY, Change
 from smsgw.platform.jobs import queries
 from smsgw.platform.jobs.model import NewJob
 from smsgw.platform.jobs.runner import JobContext, JobKind
@@ -17,11 +18,18 @@ MAX_DAYS = 366
 """Days of one job."""
 
 
-async def begin(database: Database, first: date, last: date, actor: Actor) -> int | None:
+async def begin(change: Change, first: date, last: date) -> int | None:
     """Have the days counted anew, the first to the last; the job, None when there is one that does it."""
     days = {"first": first.isoformat(), "last": last.isoformat()}
-    async with database.transaction() as connection:
-        return await queries.add(connection, NewJob(NAME, days, actor.label, subject=f"{first} {last}"))
+    async with change.unit(Permission.STATISTICS_EDIT, EVERYBODY) as unit:
+        job = await queries.add(
+            unit.connection, NewJob(NAME, days, change.actor.label, subject=f"{first} {last}")
+        )
+        if job is None:
+            unit.unchanged()
+        else:
+            unit.record("statistics.recount", f"job/{job}", after=days)
+    return job
 
 
 def kind(database: Database) -> JobKind:
@@ -34,7 +42,7 @@ def kind(database: Database) -> JobKind:
         done: int = context.job.checkpoint.get("days", 0)
         while done < total:
             async with database.transaction(timeout=2 * daily.RECOUNT_PATIENCE) as connection:
-                await daily.recount_in(connection, first + timedelta(days=done))
+                await daily.recount(connection, first + timedelta(days=done))
                 done += 1
                 await context.progress(done, total, checkpoint={"days": done}, connection=connection)
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from smsgw.core.actor import ActorLabel
 from smsgw.core.blocklist import OPT_OUT, BlockList, Entry, Scope
 from smsgw.core.model import MessageType
 from smsgw.store.engine.database import Connection, Database, Row
@@ -41,7 +42,7 @@ class NewEntry:
     scope: Scope
     source: str
     reason: str
-    actor: str
+    actor: ActorLabel
     since: datetime
 
 
@@ -146,4 +147,4 @@ def opt_out(number: str, account_id: int | None, sign: str, words: str, at: date
     if not (number.isascii() and number.isdigit() and 7 <= len(number) <= 15):
         return None
     scope = Scope(account_id or 0, MessageType.MARKETING.value, sign)
-    return NewEntry(number, scope, OPT_OUT, f"回复 {words[:50]}", "mo", at)
+    return NewEntry(number, scope, OPT_OUT, f"回复 {words[:50]}", ActorLabel("mo"), at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
+from smsgw.core.actor import Author
 from smsgw.core.errors import Invalid
 from smsgw.core.webhooks import Endpoint, Hooks, Options, Way, Wrong, parse_options
 from smsgw.store.engine.database import Connection, Database, Row
@@ -61,13 +62,12 @@ WHERE w.account_id = $1 AND w.name = $2 AND a.id = w.account_id RETURNING a.name
 """
 
 
-async def disable(database: Database, account_id: int, name: str, reason: str, *, actor: str) -> None:
+async def disable(database: Database, account_id: int, name: str, reason: str, *, by: Author) -> None:
     """Stop pushing to an endpoint whose receiver wants nothing more; its events wait. ``NOT_FOUND``."""
     async with database.transaction() as connection:
         account = await connection.fetchval(_DISABLE, account_id, name, reason[:200])
         if account is None:
             raise Invalid("NOT_FOUND")
         await audit.append(
-            connection, actor=actor, action="webhook.disable", object=f"webhook/{account}/{name}",
-            after={"reason": reason},
-        )  # fmt: skip
+            connection, by, "webhook.disable", f"webhook/{account}/{name}", after={"reason": reason}
+        )

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
+from smsgw.core.actor import Author
 from smsgw.core.errors import Refused, SmsgwError
 from smsgw.core.frequency import Reason, seconds_of
 from smsgw.core.ids import day_of, time_of
@@ -218,8 +219,8 @@ async def _follow_up(connection: Connection, calls: Sequence[NewCall]) -> None:
             await call.gate.mark(connection)
         if call.emergency_by:
             await audit.append(
-                connection, actor=call.emergency_by, action="message.emergency",
-                object=f"message/{call.batch_id}", after={"account": call.account_id, "parts": len(call.parts)},
+                connection, Author(call.emergency_by), "message.emergency",
+                f"message/{call.batch_id}", after={"account": call.account_id, "parts": len(call.parts)},
             )  # fmt: skip
     joined = {part_id: call.batch_id for call in calls for part_id in call.joins}
     if joined:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from smsgw.core.abroad import Abroad
+from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import SmsgwError
 from smsgw.core.frequency import Watch
 from smsgw.store.engine.database import Connection
@@ -95,7 +96,7 @@ class NewCall:
     keys: tuple[RequestKey, ...]
     answer: bytes
     """What a repeat of the call is answered with."""
-    emergency_by: str = ""
+    emergency_by: ActorLabel | None = None
     """Who has sent it on the emergency lane: that is audited."""
     above: tuple[int, ...] = ()
     """Accounts above, whose quotas count it."""

@@ -112,14 +112,9 @@ GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 )
 
 
-async def recount(database: Database, day: date) -> None:
-    """Count a business day anew, up to where the roll-up has come. Its events must all still be there."""
-    async with database.transaction(timeout=2 * RECOUNT_PATIENCE) as connection:
-        await recount_in(connection, day)
-
-
-async def recount_in(connection: Connection, day: date) -> None:
-    """The same in a transaction of the caller's."""
+async def recount(connection: Connection, day: date) -> None:
+    """Count a business day anew, up to where the roll-up has come, in a transaction that lasts ``2 * RECOUNT_PATIENCE``
+    at most. Its events must all still be there."""
     await _recount(connection, await connection.fetchrow(_CURSOR_WAIT), day)
 
 

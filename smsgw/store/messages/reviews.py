@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from smsgw.core.actor import ActorLabel
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
 from smsgw.store.messages.sweeps import COLUMNS
@@ -64,11 +65,11 @@ async def ask_for_task(connection: Connection, task_id: int) -> None:
 
 
 async def decide_task(
-    connection: Connection, task_id: int, now: datetime, *, passes: bool, actor: str, reason: str
+    connection: Connection, task_id: int, now: datetime, *, passes: bool, by: ActorLabel, reason: str
 ) -> None:
     """The word about a task that the transaction has locked."""
     state = "passed" if passes else "rejected"
-    await connection.execute(_DECIDE, task_id, state, actor, now, reason)
+    await connection.execute(_DECIDE, task_id, state, by, now, reason)
 
 
 async def end_task(connection: Connection, task_id: int, now: datetime) -> None:
@@ -77,19 +78,26 @@ async def end_task(connection: Connection, task_id: int, now: datetime) -> None:
 
 
 async def release(
-    connection: Connection, batch_id: int, now: datetime, *, start: datetime, expires: datetime, actor: str, reason: str
+    connection: Connection,
+    batch_id: int,
+    now: datetime,
+    *,
+    start: datetime,
+    expires: datetime,
+    by: ActorLabel,
+    reason: str,
 ) -> list[Row]:
     """The call may go: QUEUED, or SCHEDULED for ``start``. No rows when it was decided before."""
-    if await connection.fetchval(_DECIDE, batch_id, "passed", actor, now, reason) is None:
+    if await connection.fetchval(_DECIDE, batch_id, "passed", by, now, reason) is None:
         return []
     return await connection.fetch(_RELEASE, batch_id, start, now, expires)
 
 
 async def reject(
-    connection: Connection, batch_id: int, now: datetime, *, text: str, actor: str, reason: str
+    connection: Connection, batch_id: int, now: datetime, *, text: str, by: ActorLabel, reason: str
 ) -> list[Row]:
     """The call never leaves. No rows when it was decided before."""
-    if await connection.fetchval(_DECIDE, batch_id, "rejected", actor, now, reason) is None:
+    if await connection.fetchval(_DECIDE, batch_id, "rejected", by, now, reason) is None:
         return []
     return await connection.fetch(_REJECT, batch_id, now, text)
 

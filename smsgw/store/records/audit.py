@@ -17,7 +17,7 @@ from decimal import Decimal
 from ipaddress import ip_address, ip_interface
 from typing import TYPE_CHECKING, Any
 
-from smsgw.core.actor import Actor
+from smsgw.core.actor import Author
 from smsgw.core.numbers import masked
 from smsgw.runtime import clock
 
@@ -53,15 +53,15 @@ def keys() -> Sealer:
 
 
 def row_mac(
-    key: bytes, id_: int, at: datetime, actor: str, ip: str | None, action: str, object_: str,
-    before: str | None, after: str | None,
+    key: bytes, id_: int, at: datetime, author: Author, action: str, object_: str, before: str | None, after: str | None
 ) -> bytes:  # fmt: skip
-    """HMAC-SHA-256 of a row. ``before`` and ``after`` are what PostgreSQL writes for the ``jsonb``, ``ip`` its host."""
+    """HMAC-SHA-256 of a row. ``before`` and ``after`` are what PostgreSQL writes for the ``jsonb``, the author's
+    address its host."""
     row = [
         id_,
         at.astimezone(UTC).isoformat(timespec="microseconds"),
-        actor,
-        ip,
+        author.label,
+        author.address,
         action,
         object_,
         before,
@@ -98,16 +98,15 @@ def _json(value: JsonObject | None) -> str | None:
 
 async def record(
     db: Database,
-    actor: Actor | str,
+    author: Author,
     action: str,
     object: str,
     before: JsonObject | None = None,
     after: JsonObject | None = None,
-    ip: str | None = None,
 ) -> None:
     """Append a row in a transaction of its own."""
     async with db.transaction() as connection:
-        await append(connection, actor, action, object, before, after, ip)
+        await append(connection, author, action, object, before, after)
 
 
 CLOCKS_APART = timedelta(minutes=5)
@@ -130,17 +129,14 @@ INSERT INTO audit_open (id) SELECT id FROM entry
 
 async def append(
     connection: Connection,
-    actor: Actor | str,
+    author: Author,
     action: str,
     object: str,
     before: JsonObject | None = None,
     after: JsonObject | None = None,
-    ip: str | None = None,
 ) -> None:
     """Append a row inside the caller's transaction: the change and its record stand or fall together."""
-    if isinstance(actor, Actor):
-        ip = ip or actor.address
-        actor = actor.label
+    ip = author.address
     key, secret = keys().derive(PURPOSE)
     object = masked(object)
     said = _json(before), _json(after)
@@ -151,8 +147,9 @@ async def append(
         raise RuntimeError("the database gives an audit row back as other than what was said")
     now = clock.now()
     at = row["at"] if abs(row["at"] - now) < CLOCKS_APART else now
-    whole = (row["id"], at, actor, row["ip"], action, object, row["before"], row["after"])
-    await connection.execute(_APPEND, *whole, key, row_mac(secret, *whole))
+    what = (action, object, row["before"], row["after"])
+    mac = row_mac(secret, row["id"], at, Author(author.label, row["ip"]), *what)
+    await connection.execute(_APPEND, row["id"], at, author.label, row["ip"], *what, key, mac)
 
 
 def _same(said: str | None, given_back: str | None) -> bool:
@@ -172,8 +169,7 @@ def row_hash(
     previous: bytes,
     *,
     at: datetime,
-    actor: str,
-    ip: str | None,
+    author: Author,
     action: str,
     object: str,
     before: JsonObject | None,
@@ -182,8 +178,8 @@ def row_hash(
     """The chain from before, without a key: SHA-256 over the previous hash and the row as canonical JSON."""
     row = {
         "at": at.astimezone(UTC).isoformat(timespec="microseconds"),
-        "actor": actor,
-        "ip": ip,
+        "actor": author.label,
+        "ip": author.address,
         "action": action,
         "object": object,
         "before": before,

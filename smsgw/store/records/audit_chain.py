@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
+from smsgw.core.actor import Author
 from smsgw.core.audit import ACCEPT, MAX_PROBLEMS, Anchor, Head, Problem, Report
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.secrets import Sealer
@@ -195,8 +196,8 @@ class Verifier:
         return hmac.compare_digest(
             row["mac"],
             row_mac(
-                key, row["id"], row["at"], row["actor"], row["ip"], row["action"], row["object"], row["before"],
-                row["after"],
+                key, row["id"], row["at"], Author(row["actor"], row["ip"]), row["action"], row["object"],
+                row["before"], row["after"],
             ),
         )  # fmt: skip
 
@@ -311,7 +312,7 @@ class Verifier:
             for row in rows:
                 digest = row_hash(
                     previous,
-                    at=row["at"], actor=row["actor"], ip=row["ip"], action=row["action"], object=row["object"],
+                    at=row["at"], author=Author(row["actor"], row["ip"]), action=row["action"], object=row["object"],
                     before=json.loads(row["before"]) if row["before"] is not None else None,
                     after=json.loads(row["after"]) if row["after"] is not None else None,
                 )  # fmt: skip

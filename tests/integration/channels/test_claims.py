@@ -11,15 +11,12 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 import pytest_asyncio
+from claiming_sender import Sender
 from ledger import LANE, NODE, POOL, Ledger
-from standins import services
 
 from smsgw.channels import claims as claims_module
-from smsgw.channels.claims import Claims
-from smsgw.channels.pool_shares import PoolShares
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
-from smsgw.pipeline.fleet import Membership
 from smsgw.pipeline.outcomes import parking
 from smsgw.runtime import aio
 from smsgw.store.engine import group_commit, leases
@@ -28,39 +25,6 @@ from smsgw.store.messages import claiming
 
 S = PartState
 SENDING = "SELECT id, part, attempt, epoch FROM part WHERE state = 20 ORDER BY id, part"
-
-
-class Seat:
-    def healthy(self) -> bool:
-        return True
-
-    def has_room(self) -> bool:
-        return True
-
-
-class Sender:
-    """A channel that claims and has everything in hand until the test takes it away."""
-
-    def __init__(self, ledger: Ledger, lease: leases.Lease) -> None:
-        tables = PoolShares(asyncio.get_running_loop().time)
-        pools = {POOL: Membership()}
-        self.channel_id = ledger.channels["a"]
-        tables.sit(self.channel_id, Seat(), pools)
-        self.lease = lease
-        self.services = services(ledger.dsn, NODE, ledger.journal, ledger.outcomes, tables, ledger.ids)
-        self.claims = Claims(self.channel_id, "a", lease, pools, self.services)
-        self.in_hand: list[Claimed] = []
-        ledger.journal.own(lease.epoch)
-
-    async def take(self, room: int = 1000) -> list[Claimed]:
-        self.claims.look_everywhere()
-        try:
-            claimed = await self.claims.take(room, urgent=False, in_hand=self.in_hand)
-        except (*OUTAGE, *CONFLICT):
-            self.claims.drop()
-            raise
-        self.in_hand += claimed
-        return claimed
 
 
 @pytest_asyncio.fixture

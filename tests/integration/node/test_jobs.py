@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -123,7 +124,7 @@ async def test_a_killed_process_s_job_goes_on_elsewhere_from_its_checkpoint(
 ) -> None:
     await prepare(database)
     id_ = await put(database)
-    paths = os.pathsep.join(["tests", "tests/integration", os.getcwd()])
+    paths = os.pathsep.join(["tests", "tests/integration", str(Path(__file__).parent), os.getcwd()])
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", CHILD, database.dsn, env=os.environ | {"PYTHONPATH": paths}
     )
@@ -359,7 +360,7 @@ async def test_people_see_and_cancel_what_is_in_their_scope(database: Database) 
     mine, theirs = await put(database, account_id=one), await put(database, account_id=other)
     nobodys = await put(database)
     person = Actor(
-        ActorKind.PERSON, "wang", 3, frozenset({Permission.TASK_EDIT}), Scope(accounts=(one,), departments=())
+        ActorKind.PERSON, "wang", 3, frozenset({Permission.JOB_EDIT}), Scope(accounts=(one,), departments=())
     )
     assert [found.id for found in await queries.page(database, person.scope)] == [mine]
     for id_ in (theirs, nobodys):

@@ -10,7 +10,7 @@ from typing import Any
 
 from api_server import running
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
 
 
 def example(language: str, mark: str) -> str:

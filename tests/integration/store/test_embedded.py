@@ -80,7 +80,7 @@ async def start_daemon(data_dir: Path) -> tuple[subprocess.Popen[str], int]:
         [sys.executable, "-c", DAEMON, str(data_dir)],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         start_new_session=True,
     )
     assert process.stdout is not None

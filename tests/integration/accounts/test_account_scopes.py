@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from api_server import running as api_running
+from browsing import Browser
+from browsing import send as submit
 from changes import by_test
 from portal_site import Site
 from portal_site import running as portal_running
-from test_portal import Browser
-from test_portal import send as submit
 
 from smsgw.core.states import PartState
 from smsgw.platform.accounts import service as accounts

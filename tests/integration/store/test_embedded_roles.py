@@ -23,7 +23,7 @@ import pytest_asyncio
 from smsgw.store.engine import cluster_roles, database_roles, migrate
 from smsgw.store.engine.embedded import EmbeddedError, EmbeddedPostgres
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 THEN = "smsgw/store"
 """Where the database's modules stood in that release."""
 EARLIER = """

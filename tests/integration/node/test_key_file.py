@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from changes import by_test
 
-from smsgw.core.actor import Actor
+from smsgw.core.actor import Actor, ActorLabel, Author
 from smsgw.core.webhooks import Reach
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
@@ -137,7 +137,7 @@ async def test_no_secret_gets_into_the_audit_log(database: Database) -> None:
         "password": "lk-1", "new": {"Bearer_Token": "lk-2", "list": [{"shared_secret": "lk-3"}]},
         "url": "https://user:lk-4@example.com/x", "note": f"key {rotated.bearer} was made", "rate": 5, "secrets": 2,
     }  # fmt: skip
-    await audit.record(database, "li", "leak", "thing", leaky, leaky)
+    await audit.record(database, Author(ActorLabel("li")), "leak", "thing", leaky, leaky)
     rows = await database.fetch("SELECT audit::text AS text FROM audit")
     text = "\n".join(row["text"] for row in rows)
     for secret in (*told, *sealed, rotated.secret, rotated.bearer, "other-channel-pass", "other-peer-pass"):

@@ -6,7 +6,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import pytest
 import pytest_asyncio
+from browsing import Browser, send
 from databases import change
 from portal_site import PASSWORD, Site, running
 from structlog.testing import capture_logs
@@ -38,59 +39,6 @@ NEW_PASSWORD = "Other-Horse-8"
 async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
     async with running(dsn, tmp_path) as site:
         yield site
-
-
-class Browser:
-    """An HTTP client that keeps cookies and fills in the token of the last page's forms."""
-
-    def __init__(self, site: Site) -> None:
-        self.session = aiohttp.ClientSession(site.url, cookie_jar=aiohttp.CookieJar(unsafe=True))
-        self.csrf = ""
-        self.status = 0
-        self.headers: Mapping[str, str] = {}
-        self.path = ""
-
-    async def __aenter__(self) -> Browser:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.session.close()
-
-    async def _read(self, response: aiohttp.ClientResponse) -> str:
-        text = await response.text()
-        self.status, self.headers, self.path = response.status, response.headers, response.url.path_qs
-        if found := re.search(r'name="csrf" value="([^"]+)"', text):
-            self.csrf = found[1]
-        return text
-
-    async def get(self, path: str, *, headers: dict[str, str] | None = None) -> str:
-        async with self.session.get(path, headers=headers) as response:
-            return await self._read(response)
-
-    async def post(
-        self, path: str, data: dict[str, str], *, headers: dict[str, str] | None = None, follow: bool = True
-    ) -> str:
-        fields = {"csrf": self.csrf} | data
-        async with self.session.post(path, data=fields, headers=headers, allow_redirects=follow) as response:
-            return await self._read(response)
-
-    async def login(self, login: str, password: str = PASSWORD, onward: str = "/") -> str:
-        await self.get("/login")
-        return await self.post("/login", {"login": login, "password": password, "next": onward})
-
-    @property
-    def cookies(self) -> dict[str, str]:
-        return {c.key: c.value for c in self.session.cookie_jar}
-
-
-async def send(site: Site, account: str = "hall", *, to: str = "13800138000", content: str = "您好") -> int:
-    """A message by the API's door; its id."""
-    chosen = site.snapshots.current.account(site.accounts[account])
-    assert chosen
-    items = (SendItem(to=to, content=content),)
-    result = await site.acceptor.send(SendRequest(chosen, items, MessageType.NOTICE, Origin.API, "key-1"))
-    assert result.items[0].message_id
-    return int(result.items[0].message_id)
 
 
 # --- login and session ----------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from databases import admin
 
-from smsgw.core.actor import Actor
+from smsgw.core.actor import Actor, ActorLabel, Author
 from smsgw.core.audit import Head, Report
 from smsgw.core.errors import Temporary
 from smsgw.pipeline.upkeep.auditing import Auditing
@@ -29,6 +29,8 @@ from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records import anchors, audit, audit_chain
 
 KEY = b"k" * 32
+LI, WANG = Author(ActorLabel("li")), Author(ActorLabel("wang"))
+LI_FROM_AFAR, LI_BY_V6 = Author(LI.label, "192.0.2.7"), Author(LI.label, "2001:DB8:0::1")
 TABLES = ("audit", "audit_link", "audit_checkpoint")
 
 
@@ -54,7 +56,7 @@ class Log:
         """Append rows and let the node take them in."""
         for n in range(count):
             await audit.record(
-                self.database, "li", action, f"thing/{n}", {"rate": n}, {"rate": n + 1}, "192.0.2.7"
+                self.database, LI_FROM_AFAR, action, f"thing/{n}", {"rate": n}, {"rate": n + 1}
             )
         await self.node.step()
 
@@ -105,8 +107,8 @@ async def log(dsn: str, tmp_path: Path) -> AsyncIterator[Log]:
 async def test_an_honest_log_is_sound(log: Log) -> None:
     await log.write(5)
     odd = {"中": [1.50, 1e22, None]}
-    await audit.record(log.database, "li", "odd", "thing", odd, {"b": 1, "a": 2}, "2001:DB8:0::1")
-    await audit.record(log.database, "li", "waits", "thing")
+    await audit.record(log.database, LI_BY_V6, "odd", "thing", odd, {"b": 1, "a": 2})
+    await audit.record(log.database, LI, "waits", "thing")
     report = await log.verify()
     assert (report.rows, report.open, report.problems) == (5, 2, [])
     await log.node.step()
@@ -201,7 +203,7 @@ async def test_rewriting_the_log_with_our_own_functions_needs_the_key(log: Log) 
     other = Sealer(b"x" * 32)
     audit.use(lambda: other)
     for n in range(10):
-        await audit.record(log.database, "wang", "test", f"thing/{n}")
+        await audit.record(log.database, WANG, "test", f"thing/{n}")
     while await audit_chain.seal(log.database, other):
         pass
     problems = await log.problems()
@@ -270,8 +272,7 @@ async def test_the_chain_from_before_is_sealed_in_the_new_one(dsn: str, tmp_path
     for n in range(5):
         at = clock.now()
         said = {
-            "actor": "li",
-            "ip": None,
+            "author": LI,
             "action": "old",
             "object": f"thing/{n}",
             "before": None,
@@ -296,7 +297,7 @@ async def test_the_chain_from_before_is_sealed_in_the_new_one(dsn: str, tmp_path
     previous = audit.FIRST
     for row in await root.fetch("SELECT * FROM audit WHERE mac IS NULL ORDER BY id"):
         previous = audit.row_hash(
-            previous, at=row["at"], actor=row["actor"], ip=None, action="old", object=row["object"], before=None,
+            previous, at=row["at"], author=Author(row["actor"]), action="old", object=row["object"], before=None,
             after=json.loads(row["after"]),
         )  # fmt: skip
         await log.attack(f"UPDATE audit SET hash = '\\x{previous.hex()}' WHERE id = {row['id']}")  # noqa: S608
@@ -337,7 +338,7 @@ async def test_writers_do_not_wait_for_each_other(log: Log) -> None:
     """A transaction that has written to the log and goes on holds up nobody, and is taken in when it has ended."""
     slow = log.root.transaction()
     await slow.start()
-    await audit.append(log.root, "slow", "test", "thing")
+    await audit.append(log.root, Author(ActorLabel("slow")), "test", "thing")
     async with asyncio.timeout(2):
         await log.write(3)
     assert (await log.verify()).rows == 3
@@ -354,13 +355,13 @@ async def test_nodes_share_one_chain_and_each_anchors_it(log: Log, tmp_path: Pat
     second = Auditing(log.database, log.sealer, config)
     await second.start()
 
-    async def writes(who: str, node: Auditing) -> None:
+    async def writes(who: Author, node: Auditing) -> None:
         for n in range(30):
             await audit.record(log.database, who, "test", f"thing/{n}")
             if n % 3 == 0:
                 await node.step()
 
-    await asyncio.gather(writes("li", log.node), writes("wang", second))
+    await asyncio.gather(writes(LI, log.node), writes(WANG, second))
     await log.node.step()
     await second.step()
     head = await audit_chain.head(log.database)
@@ -375,7 +376,7 @@ async def test_nodes_share_one_chain_and_each_anchors_it(log: Log, tmp_path: Pat
 
 
 async def test_what_stop_finds_is_sealed_and_anchored(log: Log) -> None:
-    await audit.record(log.database, "li", "test", "thing")
+    await audit.record(log.database, LI, "test", "thing")
     await log.node.stop()
     assert (await log.verify()).open == 0
     assert await log.problems() == []
@@ -546,7 +547,7 @@ async def test_nothing_is_signed_that_was_not_said(log: Log) -> None:
         await database.open()
         try:
             said = {"rate": 1e23, "text": "\u2028 中"}
-            await audit.record(database, "li", "test", "thing", said, None, "2001:DB8:0::1")
+            await audit.record(database, LI_BY_V6, "test", "thing", said, None)
         finally:
             await database.close()
 

@@ -19,7 +19,7 @@ from smsgw.core.errors import Temporary
 from smsgw.pipeline.accept.acceptor import SendRequest, SendResult
 from smsgw.store.engine.database import Database
 
-FOLDER = Path(__file__).parents[2] / "smsgw" / "api" / "manual" / "examples"
+FOLDER = Path(__file__).parents[3] / "smsgw" / "api" / "manual" / "examples"
 COMMANDS = {
     "python": ["python3", "python/smsgw_client.py"],
     "node": ["node", "node/smsgw_client.mjs"],

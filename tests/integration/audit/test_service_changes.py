@@ -13,7 +13,7 @@ import inspect
 import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any, get_type_hints
 
@@ -41,6 +41,7 @@ from smsgw.core.tasks import Task
 from smsgw.core.templates import Registration, Review
 from smsgw.core.url_filings import Filing
 from smsgw.core.webhooks import Reach
+from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.alarms import service as alarms
@@ -70,6 +71,8 @@ from smsgw.platform.review import queries as review_queries
 from smsgw.platform.review import service as reviews
 from smsgw.platform.routing import service as routing
 from smsgw.platform.settings import service as settings
+from smsgw.platform.statistics import recount
+from smsgw.platform.statistics import service as statistics
 from smsgw.platform.url_filings import service as url_filings
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
@@ -563,6 +566,31 @@ async def _(world: World, change: Change) -> None:
     await jobs.cancel(change, id_)
 
 
+@example(recount.begin, "statistics.recount")
+async def _(world: World, change: Change) -> None:
+    day = date(2026, 1, 1) + timedelta(days=int(world.name()[1:]))
+    assert await recount.begin(change, day, day) is not None
+
+
+@example(statistics.recount, "statistics.recount")
+async def _(world: World, change: Change) -> None:
+    await statistics.recount(change, date(2026, 1, 1))
+
+
+@example(messages.resolve, "message.resolve")
+async def _(world: World, change: Change) -> None:
+    class Writer:
+        """Of outcomes: sweeps alone."""
+
+        async def sweep(self, wanted: Sweep) -> int:
+            async with world.database.transaction() as connection:
+                return len(await wanted.run(connection, clock.now()))
+
+    writer: Any = Writer()
+    message_id = await a_message(world, PartState.UNKNOWN)
+    assert await messages.resolve(change, writer, message_id, 0, "delivered") == 1
+
+
 @example(messages.sent, "send")
 async def _(world: World, change: Change) -> None:
     await messages.sent(change, "own", batch_id="1", accepted=1, rejected=0)
@@ -860,6 +888,13 @@ async def _(world: World, change: Change) -> None:
 async def _(world: World, change: Change) -> None:
     made = await keys.add(world.change, world.sealer, world.account_id)
     await keys.edit(change, made.key_id, {"status": "stopped"})
+
+
+async def test_a_key_of_which_nothing_is_changed_stays_as_it_is(world: World) -> None:
+    made = await keys.add(world.change, world.sealer, world.account_id)
+    logged = await world.entries()
+    await keys.edit(world.change, made.key_id, {})
+    assert await world.entries() == logged
 
 
 @example(keys.rotate, "key.rotate")

@@ -14,6 +14,7 @@ from changes import by_test
 from databases import change
 from snapshots import FixedSnapshots
 
+from smsgw.core.actor import ActorLabel, Author
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
 from smsgw.core.blocklist import COMPLAINT, MANUAL, OPT_OUT, Scope
 from smsgw.core.errors import Invalid
@@ -77,7 +78,8 @@ async def test_the_audit_log_has_no_whole_number(database: Database) -> None:
     await routing.import_overrides(by_test(database), [("13800138000", "CMCC", "")])
     await routing.remove_override(by_test(database), "13800138000")
     await routing.remove_override(by_test(database), "1380013")
-    await audit.record(database, "t", "x", "x/1", after={"n": [8613800138000], "id": 288230376151711744})
+    author, numbers = Author(ActorLabel("t")), {"n": [8613800138000], "id": 288230376151711744}
+    await audit.record(database, author, "x", "x/1", after=numbers)
     rows = await database.fetch("SELECT object, before, after FROM audit ORDER BY id")
     assert [row["object"] for row in rows] == [
         "block_list", "block_list/138****8000", "block_list/447****0123", "number_override",

@@ -1,0 +1,25 @@
+"""Calls as the spool keeps them: what an earlier program has left is read."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from smsgw.core.actor import ActorLabel
+from smsgw.store.messages import replaying
+from smsgw.store.messages.calls import NewCall
+
+
+@pytest.mark.parametrize("by", [None, ActorLabel("smpp:bank")])
+def test_a_call_is_read_as_it_was_written(by: ActorLabel | None) -> None:
+    call = NewCall(7, 1, [], [], 3, (), b"{}", by, spooled=True)
+    assert replaying.from_bytes(replaying.to_bytes(call)) == call
+
+
+@pytest.mark.parametrize("by", ["", "ak_live_1"])
+def test_who_has_sent_an_emergency_is_a_string_in_the_spool(by: str) -> None:
+    """As it was before it had a type of its own, nobody being the empty one."""
+    written = msgspec.msgpack.decode(replaying.to_bytes(NewCall(7, 1, [], [], 3, (), b"{}", ActorLabel("x"))))
+    assert written["emergency_by"] == "x"
+    read = replaying.from_bytes(msgspec.msgpack.encode(written | {"emergency_by": by}))
+    assert (read.emergency_by or "") == by
