@@ -200,9 +200,7 @@ class Auth:
         if not await pending.end(self._db, now):
             return None
         self.guard.succeeded(ip or "", person.login, clock.steady(), device)
-        return await self._open(
-            person, now.password_hash, ip, agent=now.agent, proven=now.proven, log=True
-        )
+        return await self._open(person, now.password_hash, ip, agent=now.agent, proven=now.proven, log=True)
 
     async def know_password(self, person: Person, password: str) -> bool:
         """Whether it is the person's password, asked for within a session, whose guesses are counted by themselves.
@@ -247,7 +245,12 @@ class Auth:
                 return N_("尝试次数过多，请稍后再试")
             policy = await login_queries.password_policy(self._db)
             if problem := await asyncio.to_thread(
-                password_problem, new, login=login, name=person.name, length=policy.length, classes=policy.classes
+                password_problem,
+                new,
+                login=login,
+                name=person.name,
+                length=policy.length,
+                classes=policy.classes,
             ):
                 return problem
             found = await queries.person_to_check(self._db, login)

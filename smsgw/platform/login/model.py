@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from smsgw.core.addresses import Network, within
 
-
 CODE_SENDER = "portal/login"
 """Who sends login codes, as the records have it; nobody's login has a slash."""
 
@@ -85,7 +84,9 @@ class Standing:
             return frozenset()
         wanted = _all(demand.missing(proven) for demand in self.asked) & self.enrolled
         if not wanted and not self.enrolled & frozenset(proven):
-            wanted = self.enrolled - {Factor.RECOVERY}  # not what is demanded: shown before another one is set up
+            wanted = self.enrolled - {
+                Factor.RECOVERY
+            }  # not what is demanded: shown before another one is set up
         spare = self.enrolled & {Factor.RECOVERY}
         return wanted | spare if wanted else wanted
 

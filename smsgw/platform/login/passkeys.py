@@ -133,7 +133,9 @@ async def authentication(database: Database, staff_id: int, site: Site) -> tuple
     return webauthn.options_to_json(options), options.challenge
 
 
-async def check(database: Database, staff_id: int, response: str, challenge: bytes | None, site: Site) -> bool:
+async def check(
+    database: Database, staff_id: int, response: str, challenge: bytes | None, site: Site
+) -> bool:
     """Whether it is an answer of one of the person's passkeys for this host to this challenge, of a device that has
     not been copied as far as its counter says."""
     if challenge is None or len(response) > MAX_RESPONSE:

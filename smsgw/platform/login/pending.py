@@ -17,7 +17,8 @@ MAX_BEGUN = 20
 
 _SWEEP = "DELETE FROM portal_login WHERE created_at < now() - make_interval(mins => $1)"
 _BEGIN = """
-INSERT INTO portal_login (token_sha256, staff_id, csrf, password_hash, ip, agent) VALUES ($1, $2, $3, $4, $5::text::inet, $6)
+INSERT INTO portal_login (token_sha256, staff_id, csrf, password_hash, ip, agent)
+VALUES ($1, $2, $3, $4, $5::text::inet, $6)
 """
 _TOO_MANY = """
 DELETE FROM portal_login WHERE token_sha256 IN (

@@ -1,7 +1,7 @@
 """The rules of the entrance: demands on logins, the allow-list of networks, and help for who cannot get in.
 
-Whoever changes a demand can still meet it: a change that would shut out its own editor is refused. ``smsgwctl login`` is
-the way back in for whoever is at the machine, and is held to nothing of this.
+Whoever changes a demand can still meet it: a change that would shut out its own editor is refused. ``smsgwctl login``
+is the way back in for whoever is at the machine, and is held to nothing of this.
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ async def set_policy(change: Change, changes: Mapping[str, Any]) -> None:
     async with change.unit(Permission.SECURITY_EDIT) as unit:
         await unit.connection.execute("SELECT FROM login_policy FOR UPDATE")
         before = await queries.policy(unit.connection)
-        was = _told(before.demand) | {name: getattr(before, name) for name in ("enrol_reset", "sms_text", *RANGES)}
+        was = _told(before.demand) | {
+            name: getattr(before, name) for name in ("enrol_reset", "sms_text", *RANGES)
+        }
         was["sms_accounts"] = list(before.sms_accounts)
         now = was | dict(changes)
         demand = Demand(

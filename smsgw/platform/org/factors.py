@@ -186,7 +186,8 @@ _REMOVE_PASSKEY = "DELETE FROM staff_passkey WHERE staff_id = $1 AND credential_
 async def add_passkey(
     change: Change, credential_id: bytes, public_key: bytes, sign_count: int, name: str, *, rp_id: str = ""
 ) -> None:
-    """Keep a passkey whose registration was verified, for the host ``rp_id``. Raises ``PARAM_INVALID``, ``STATE_CONFLICT``."""
+    """Keep a passkey whose registration was verified, for the host ``rp_id``.
+    Raises ``PARAM_INVALID``, ``STATE_CONFLICT``."""
     name = name.strip()
     if not 0 < len(name) <= 64:
         raise Invalid("PARAM_INVALID", field="name", reason="须为 1–64 个字符")

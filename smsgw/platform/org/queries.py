@@ -257,9 +257,7 @@ FROM portal_session x JOIN staff s ON s.id = x.staff_id WHERE s.login = $1 AND {
 """  # noqa: S608 - constant text
 
 
-async def session(
-    database: Database, token_sha256: bytes, address: str | None = None
-) -> OpenSession | None:
+async def session(database: Database, token_sha256: bytes, address: str | None = None) -> OpenSession | None:
     """The session of a token while it lives and its person is active; ``address`` is where the request comes from."""
     row = await database.fetchrow(_SESSION, token_sha256, address)
     if row is None:

@@ -53,16 +53,16 @@ async def open_session(
     async with database.transaction() as connection:
         for row in await connection.fetch(_SWEEP):
             after = {"sessions_ended": row["n"], "last_seen": row["seen_at"].isoformat(timespec="seconds")}
-            await audit.append(
-                connection, Author(row["login"]), "session.over", "portal", after=after
-            )
+            await audit.append(connection, Author(row["login"]), "session.over", "portal", after=after)
         tag = await connection.execute(
             _OPEN, token_sha256, person.id, csrf, address, password_hash, agent[:MAX_AGENT], sorted(factors), strong
         )  # fmt: skip
         over = await connection.execute(_TOO_MANY, person.id)
         if over != "DELETE 0":
             after = {"sessions_ended": int(over.rpartition(" ")[2]), "reason": "limit"}
-            await audit.append(connection, person.actor(address).author, "session.over", "portal", after=after)
+            await audit.append(
+                connection, person.actor(address).author, "session.over", "portal", after=after
+            )
     return tag == "INSERT 0 1"
 
 
@@ -79,7 +79,9 @@ async def log_in(
 async def refused(database: Database, person: Person, address: str | None) -> None:
     """Note that a person with the right password came from where they must not."""
     async with database.transaction() as connection:
-        await audit.append(connection, person.actor(address).author, "login.refused", "portal", after={"reason": "address"})
+        await audit.append(
+            connection, person.actor(address).author, "login.refused", "portal", after={"reason": "address"}
+        )
 
 
 _TOUCH = """
@@ -104,7 +106,9 @@ async def prove(
     """Note that password or factor were shown again in a session; ``factor`` names it, ``password`` too."""
     async with database.transaction() as connection:
         await connection.execute(_PROVEN, session_id, factor in ("totp", "passkey"))
-        await audit.append(connection, person.actor(address).author, "session.prove", "portal", after={"factor": factor})
+        await audit.append(
+            connection, person.actor(address).author, "session.prove", "portal", after={"factor": factor}
+        )
 
 
 async def challenge(database: Database, session_id: int, octets: bytes | None) -> None:
