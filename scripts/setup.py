@@ -27,6 +27,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 ASSETS = ROOT / "smsgw" / "admin" / "assets"
 VENDOR = ROOT / "smsgw" / "admin" / "static" / "vendor"
+SPRITE = "icons.svg"
 PEERS = ROOT / "tests" / "interop" / "npm"
 OLDEST_NODE = 20
 LOCKS = ROOT / "requirements"
@@ -90,19 +91,35 @@ def front_end() -> None:
     if not (ASSETS / "package.json").exists():
         return
     files: dict[str, str] = json.loads((ASSETS / "package.json").read_text())["smsgwVendor"]
-    lock = digest([ASSETS / "package.json", ASSETS / "package-lock.json"])
+    lock = digest([ASSETS / "package.json", ASSETS / "package-lock.json", ASSETS / "icons.txt"])
     stamp = VENDOR / ".stamp"
-    if stamp.exists() and stamp.read_text() == lock and all((VENDOR / f).exists() for f in files.values()):
+    made = [*files.values(), SPRITE]
+    if stamp.exists() and stamp.read_text() == lock and all((VENDOR / f).exists() for f in made):
         return
     say("fetching front-end files")
     with tempfile.TemporaryDirectory(prefix="smsgw-assets-") as work:
         modules = npm_ci(ASSETS, Path(work))
-        VENDOR.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(VENDOR, ignore_errors=True)
+        VENDOR.mkdir(parents=True)
         for source, name in files.items():
             target = VENDOR / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(modules / source, target)
+        icons = modules / "@tabler" / "icons" / "icons" / "outline"
+        (VENDOR / SPRITE).write_text(sprite(icons, (ASSETS / "icons.txt").read_text().split()))
     stamp.write_text(lock)
+
+
+def sprite(icons: Path, names: list[str]) -> str:
+    """One file of the icons that the portal uses, each a symbol by its name."""
+    symbols = []
+    for name in names:
+        drawing = re.search(r"<svg[^>]*>(.*)</svg>", (icons / f"{name}.svg").read_text(), re.DOTALL)
+        if drawing is None:
+            fail(f"{icons / name}.svg is no drawing")
+        lines = [line.strip() for line in drawing[1].splitlines() if 'd="M0 0h24v24H0z"' not in line]
+        symbols.append(f'<symbol id="{name}" viewBox="0 0 24 24">{"".join(lines)}</symbol>')
+    return '<svg xmlns="http://www.w3.org/2000/svg">\n' + "\n".join(symbols) + "\n</svg>\n"
 
 
 def peers() -> None:

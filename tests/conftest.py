@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from smsgw.runtime import tarpit
 from smsgw.store.engine.cluster_roles import only_for_ours
 from smsgw.store.engine.database_roles import ADMIN, APPLICATION, OWNER
 from smsgw.store.engine.embedded import EmbeddedError, EmbeddedPostgres
@@ -76,6 +77,12 @@ def audit_key() -> None:
 
     sealer = Sealer(b"audit key of the tests".ljust(32))
     audit.use(lambda: sealer)
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is wrong over and over is told so soon: for tests that are so and are about something else."""
+    monkeypatch.setattr(tarpit, "SECONDS", 0.001)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

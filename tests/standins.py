@@ -9,9 +9,9 @@ from typing import Any
 
 from snapshots import FixedSnapshots
 
+from smsgw.core.errors import Reason
 from smsgw.core.model import Account, MessageType, Report
 from smsgw.core.numbers import Segments
-from smsgw.pipeline.accept.number_lists import Reason
 from smsgw.pipeline.fleet import Fleet, Queue
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import Snapshot

@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from smsgw.admin import errors
 from smsgw.admin.auth import Auth
 from smsgw.admin.call import (
     LANGUAGE_COOKIE,
@@ -23,7 +24,7 @@ from smsgw.admin.call import (
     local_path,
 )
 from smsgw.admin.i18n import DEFAULT, LANGUAGES
-from smsgw.admin.pages import errors, home, language, login, password, records, send, trace
+from smsgw.admin.kit.discovery import entries, routes
 from smsgw.admin.rights import PUBLIC, SELF, Open, Route
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER, same_origin, same_token, secure
 from smsgw.admin.staticfiles import StaticFiles
@@ -36,12 +37,11 @@ from smsgw.runtime.sparing import Sparing
 from smsgw.web import serving
 from smsgw.web.listening import longest
 
-__all__ = ["PortalContext", "setup"]
+__all__ = ["PortalContext", "routes", "setup"]
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log, at_once=5)
 
-PAGES = (home, language, login, password, records, send, trace)
 MAX_FORM = 512 * 1024
 """Octets; the largest form, 1,000 numbers and 1,000 characters, has a tenth of it."""
 MAX_VISITOR_FORM = 16 * 1024
@@ -55,18 +55,13 @@ SLOW = 1.0
 """Seconds from which a page is logged as slow."""
 
 
-def routes() -> list[Route]:
-    """Every address of the portal, from the pages."""
-    return [r for page in PAGES for handler in vars(page).values() for r in getattr(handler, "routes", ())]
-
-
 def setup(app: web.Application, ctx: PortalContext) -> Sequence[Periodic]:
     """Mount the portal at ``/``. Paths that belong to others (``/api``, ``/health`` …) are left alone.
 
     Returns what has to come round while it is served.
     """
     static = StaticFiles()
-    portal = Portal(ctx, Views(static), Auth(ctx.db, ctx.sealer, ctx.guesses), Readings())
+    portal = Portal(ctx, Views(static), Auth(ctx.db, ctx.sealer, ctx.guesses), Readings(), tuple(entries()))
     app.cleanup_ctx.append(_life(portal))
     serving.dress_answers(app, ctx.trusted_proxies)
     app.router.add_get("/static/{version}/{name:.+}", _guard_static(static.serve, portal))
@@ -132,6 +127,7 @@ def _endpoint(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable
             response = errors.page(call, 500)
         if response.status in (408, 413):  # the rest of the form is not worth reading
             response.force_close()
+        await call.finish(response)
         secure(response, https=portal.secure(request), local=serving.is_local(request))
         response.headers["X-Request-Id"] = call.request_id
         if (elapsed := time.monotonic() - started) > SLOW:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,11 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from smsgw.admin.i18n import translations
+from smsgw.admin.kit import toasts
+from smsgw.admin.kit.compression import compress
+from smsgw.admin.kit.menu import Entry, Menu, menu_for
+from smsgw.admin.kit.toasts import Kind, Toast
+from smsgw.admin.security import masked
 from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network, place_of
 from smsgw.core.guessing import Guesses
@@ -34,6 +40,11 @@ SESSION_COOKIE = "smsgw"
 VISITOR_COOKIE = "smsgw-visitor"
 """The CSRF token of those who are not logged in (double submit)."""
 LANGUAGE_COOKIE = "smsgw-language"
+THEME_COOKIE = "smsgw-theme"
+THEMES = ("auto", "light", "dark")
+"""Colours of the portal: as the system's, or always these."""
+HAVE_HEADER, PIECE_HEADER = "X-Have", "X-Piece"
+"""What a page's script has of a piece that refreshes itself, and what it was given: a fingerprint of its text."""
 DEVICE_COOKIE = "smsgw-device"
 """Says whose own device this is (``admin/devices``)."""
 
@@ -66,6 +77,8 @@ class Portal:
     views: Views
     auth: Auth
     readings: Readings
+    entries: Sequence[Entry] = ()
+    """The menu's, of all pages."""
     tarpit: Tarpit = field(default_factory=Tarpit)
     """For passwords that are wrong over and over, and forms that are none of ours."""
 
@@ -89,7 +102,32 @@ class Call:
     csrf: str = ""
     staff: Person | None = None
     token: str | None = field(default=None, repr=False)
+    toasts: list[Toast] = field(default_factory=list)
+    """To be shown with the answer, or on the page that a redirect leads to."""
     _actor: Actor | None = None
+    _masked: str = field(default="", repr=False)
+    _menu: Menu | None = None
+    _shows_toasts: bool = False
+
+    @property
+    def csrf_token(self) -> str:
+        """The CSRF token as it stands in this answer."""
+        if not self._masked:
+            self._masked = masked(self.csrf)
+        return self._masked
+
+    @property
+    def theme(self) -> str:
+        """The colours that this browser has chosen; ``auto`` follows the system's."""
+        wanted = self.cookie(THEME_COOKIE)
+        return wanted if wanted in THEMES else THEMES[0]
+
+    @property
+    def menu(self) -> Menu:
+        """The person's menu, with the place of this page in it."""
+        if self._menu is None:
+            self._menu = menu_for(self.portal.entries, self.actor.permissions, self.request.path)
+        return self._menu
 
     @property
     def db(self) -> Database:
@@ -152,10 +190,40 @@ class Call:
         """A text in the language of the request."""
         return translations(self.language).gettext(text)
 
+    def toast(self, text: str, kind: Kind = Kind.GOOD) -> None:
+        """Say something short about what was done; ``text`` is in the reader's language already."""
+        self.toasts.append(Toast(text, kind))
+
+    def take_toasts(self) -> tuple[Toast, ...]:
+        """What a page has to show: its own toasts and those of the page before. For the frame, once."""
+        self._shows_toasts = True
+        carried = toasts.from_cookie(self.cookie(toasts.COOKIE), self.portal.context.sealer)
+        return (*carried, *self.toasts)
+
     def render(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
         """A page or a piece of one."""
         text = self.portal.views.render(template, self.language, {"call": self, **values})
         return web.Response(text=text, content_type="text/html", status=status)
+
+    def piece(self, template: str, **values: Any) -> web.Response:
+        """A piece that refreshes itself: 204 when the page has this text already. It has no form of its own."""
+        response = self.render(template, **values)
+        made = hashlib.sha256(str(response.text).encode()).hexdigest()[:16]
+        if self.request.headers.get(HAVE_HEADER) == made:
+            return web.Response(status=204)
+        response.headers[PIECE_HEADER] = made
+        return response
+
+    async def finish(self, response: web.StreamResponse) -> None:
+        """Put the toasts on an answer that is ready, and make it small."""
+        if self._shows_toasts and self.cookie(toasts.COOKIE):
+            self.del_cookie(response, toasts.COOKIE)
+        elif self.toasts and not self._shows_toasts:
+            if self.is_htmx and response.status < 300:
+                response.headers["HX-Trigger"] = toasts.to_header(self.toasts)
+            else:
+                self.set_cookie(response, toasts.COOKIE, toasts.to_cookie(self.toasts, self.portal.context.sealer))
+        await compress(self.request, response)
 
     def redirect(self, path: str, **query: str) -> web.Response:
         """See other: after a change, and to the login page."""
@@ -168,7 +236,7 @@ class Call:
         return self.request.cookies.get(self.portal.cookie(self.request, name), "")
 
     def set_cookie(
-        self, response: web.Response, name: str, value: str, *, max_age: int | None = None
+        self, response: web.StreamResponse, name: str, value: str, *, max_age: int | None = None
     ) -> None:
         """Set a cookie of the portal; HttpOnly, same site only."""
         response.set_cookie(
@@ -181,7 +249,7 @@ class Call:
             samesite="Strict",
         )
 
-    def del_cookie(self, response: web.Response, name: str) -> None:
+    def del_cookie(self, response: web.StreamResponse, name: str) -> None:
         """Forget a cookie."""
         response.del_cookie(
             self.portal.cookie(self.request, name), path="/", secure=self.portal.secure(self.request), httponly=True,

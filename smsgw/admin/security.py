@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hmac
+import secrets
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -56,6 +59,23 @@ def same_origin(request: web.Request) -> bool:
         return False
 
 
+def masked(token: str) -> str:
+    """A CSRF token as it stands in one answer: different each time, so that compression tells nothing of it."""
+    octets = token.encode()
+    mask = secrets.token_bytes(len(octets))
+    hidden = bytes(a ^ b for a, b in zip(octets, mask, strict=True))
+    return base64.urlsafe_b64encode(mask + hidden).decode().rstrip("=")
+
+
 def same_token(expected: str, given: str | None) -> bool:
-    """Compare CSRF tokens in constant time; an empty one never fits."""
-    return bool(expected) and hmac.compare_digest(expected.encode(), (given or "").encode("utf-8", "surrogateescape"))
+    """Whether ``given`` is the token ``expected``, masked; compared in constant time. An empty one never fits."""
+    return bool(expected) and hmac.compare_digest(expected.encode(), _unmasked(given or ""))
+
+
+def _unmasked(given: str) -> bytes:
+    try:
+        octets = base64.urlsafe_b64decode(given.encode("ascii") + b"=" * (-len(given) % 4))
+    except (UnicodeEncodeError, binascii.Error, ValueError):
+        return b""
+    half = len(octets) // 2
+    return bytes(a ^ b for a, b in zip(octets[:half], octets[half:], strict=False))

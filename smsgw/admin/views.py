@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from smsgw.admin import menu, words
+from smsgw.admin import words
 from smsgw.admin.i18n import LANGUAGES, translations
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
+from smsgw.admin.words import times
+from smsgw.admin.words.menu import SIDES
+from smsgw.admin.words.person import THEMES
 from smsgw.core import numbers
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
@@ -32,19 +36,19 @@ def milliseconds(at: datetime | None) -> str:
     return at.astimezone(CHINA).strftime("%H:%M:%S.%f")[:-3] if at else "—"
 
 
-def duration(span: timedelta | None) -> str:
-    """A span in the unit that fits: 12 ms, 3.4 s, 2 min 5 s, 3 h 10 min."""
+def duration(span: timedelta | None, say: Callable[[str], str] = str) -> str:
+    """A span in the unit that fits: 12 ms, 3.4 s, 2 min 5 s, 3 h 10 min; ``say`` puts the units into a language."""
     if span is None:
         return ""
     seconds = span.total_seconds()
     if abs(seconds) < 0.9995:
-        return f"{round(seconds * 1000)} ms"
+        return f"{round(seconds * 1000)} {say(times.MILLISECOND)}"
     if abs(seconds) < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f} {say(times.SECOND)}"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+        return f"{minutes} {say(times.MINUTE)} {rest} {say(times.SECOND)}"
+    return f"{minutes // 60} {say(times.HOUR)} {minutes % 60} {say(times.MINUTE)}"
 
 
 def grouped(number: float) -> str:
@@ -79,7 +83,7 @@ class Views:
         env.filters.update(
             time=china_time,
             ms=milliseconds,
-            duration=duration,
+            duration=partial(duration, say=catalogue.gettext),
             grouped=grouped,
             mask=numbers.mask,
             initial=initial,
@@ -93,7 +97,9 @@ class Views:
             csrf_name=CSRF_FIELD,
             csrf_header=CSRF_HEADER,
             permission=Permission,
-            menu_for=menu.menu_for,
+            terms=words.TERMS,
+            sides=SIDES,
+            themes=THEMES,
         )
         return env
 

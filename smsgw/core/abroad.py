@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-Reason = tuple[str, dict[str, str]]
+from smsgw.core.errors import Reason
+from smsgw.core.words import phrase
+
 CODE = "INTERNATIONAL_LIMITED"
 
 
@@ -42,9 +44,9 @@ class Velocity:
         for one in messages:
             new = one.country not in self.known
             if one.hourly and self.sent >= one.hourly:
-                refused[one.index] = CODE, {"rule": f"1 小时内最多 {one.hourly} 条"}
+                refused[one.index] = CODE, {"rule": phrase("abroad.hourly", most=one.hourly)}
             elif new and one.countries and self.fresh >= one.countries:
-                rule = f"1 小时内最多 {one.countries} 个近 30 天未发送过的国家或地区"
+                rule = phrase("abroad.countries", most=one.countries)
                 refused[one.index] = CODE, {"rule": rule}
             else:
                 self.sent += 1

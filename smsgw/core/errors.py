@@ -1,11 +1,17 @@
-"""Errors with a stable code for programs and a Chinese message for people that says what to do.
+"""Errors with a stable code for programs and a message for people, whose words are in the catalogue (core/words).
 
 The codes are those of the HTTP API (docs/api.md); extend, never rename.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+from smsgw.core import words
+
+Reason = tuple[str, dict[str, Any]]
+"""A code and the parameters of its message: why a single item is refused."""
 
 
 class SmsgwError(Exception):
@@ -37,118 +43,107 @@ class Temporary(SmsgwError):
     """Not now: nothing was stored, and the same call may succeed later."""
 
 
-# code -> (HTTP status, Chinese message, English message). "item" errors have status 400 when they stand alone.
-CODES: dict[str, tuple[int, str, str]] = {
-    "OK": (200, "成功", "OK"),
-    "PARAM_MISSING": (400, "缺少参数:{field}", "Missing parameter: {field}"),
-    "PARAM_INVALID": (400, "参数格式不正确:{field},{reason}", "Invalid parameter {field}: {reason}"),
-    "JSON_INVALID": (400, "请求体不是合法的 JSON,请检查格式与 UTF-8 编码", "The body is not valid JSON in UTF-8"),
-    "BODY_TOO_LARGE": (413, "请求体超过 2MB,请改用任务接口", "The body exceeds 2 MB; use a task"),
-    "TO_EMPTY": (400, "号码为空,请在 to 中至少填写一个号码", "No number given in `to`"),
-    "TO_TOO_MANY": (400, "单次最多 1000 个号码,请分批提交或改用任务接口", "At most 1000 numbers in a call"),
-    "NUMBER_INVALID": (400, "手机号码格式不正确,请检查后重新提交", "Invalid phone number"),
-    "NUMBER_DUPLICATE": (400, "本次请求内号码重复,已合并", "Number repeated in this call; merged"),
-    "NUMBER_BLACKLISTED": (400, "号码在黑名单中({list}),未发送", "Number is on a block list ({list})"),
-    "NUMBER_OPTED_OUT": (400, "用户已退订({time}),未发送", "The user opted out ({time})"),
-    "COMPLAINT_CEILING": (400, "投诉率超过上限,营销短信已停发({object})", "Too many complaints; marketing stopped ({object})"),
-    "EMERGENCY_DENIED": (403, "账号没有特发权限,请联系管理员开通", "The account may not send emergency messages"),
-    "NUMBER_FREQ_LIMITED": (400, "该号码发送过于频繁:{rule}", "Too frequent for this number: {rule}"),
-    "INTERNATIONAL_LIMITED": (400, "发往境外(含港澳台)的短信超出限制:{rule};请检查密钥是否被盗用,确有业务需要请联系管理员放宽", "Too many messages outside mainland China: {rule}; check that your key was not stolen, or ask for more"),
-    "NUMBER_NOT_ALLOWED": (400, "账号只能发送到仅限名单中的号码,请联系管理员添加", "The account sends to the numbers of its list alone"),
-    "NUMBER_EMPTY": (400, "号码状态为空号,已过滤", "Number is not in service"),
-    "CONTENT_EMPTY": (400, "内容为空,请填写 content", "Content is empty"),
-    "CONTENT_UNENCODABLE": (400, "内容含有无法发送的字符,请删除后重试", "Content has a character that cannot be sent"),
-    "CONTENT_TOO_LONG": (400, "内容超过 1000 字(现有 {length} 字),请缩短后重发", "Content exceeds 1000 characters"),
-    "CONTENT_SENSITIVE": (400, "内容包含敏感词:{words},请修改后重发", "Content contains banned words: {words}"),
-    "CONTENT_VARIABLE_UNRESOLVED": (400, "变量未替换:{name},请填写后重发", "Unresolved variable: {name}"),
-    "CONTENT_OPTOUT_MISSING": (400, '营销短信须以"{wording}"结尾,请补充后重发', "Marketing must end with the opt-out wording"),
-    "SIGN_MISSING": (400, "缺少签名,请填写 sign 或在内容前加【签名】", "Signature is missing"),
-    "SIGN_NOT_APPROVED": (400, "签名“{sign}”未审核通过,请先申请并等待审核", "Signature is not approved"),
-    "SIGN_NOT_REGISTERED": (400, "签名“{sign}”未在{carrier}报备,请先报备或更换签名", "Signature is not registered with the carrier"),
-    "TEMPLATE_NOT_FOUND": (400, "模板 {id} 不存在,请核对 template_id", "No such template"),
-    "TEMPLATE_NOT_APPROVED": (400, "模板 {id} 未审核通过,请等待审核或更换模板", "Template is not approved"),
-    "TEMPLATE_PARAM_INVALID": (400, "模板变量不符:{name},请按模板定义的变量与格式填写", "Template parameter mismatch: {name}"),
-    "REVIEW_REJECTED": (400, "审核未通过:{reason}", "Rejected by the reviewer: {reason}"),
-    "TEMPLATE_REQUIRED": (400, "账号只能发送已审核模板的内容,请使用 template_id 或按模板填写", "The account sends texts of approved templates alone"),
-    "CONTENT_DUPLICATE": (400, "{n} 秒内已向该号码发送过相同内容,未重复发送", "The same text went to this number within {n} s"),
-    "FILE_INVALID": (400, "文件无法使用:{reason}", "The file cannot be used: {reason}"),
-    "FILE_TOO_LARGE": (413, "文件超过 200MB,请拆分后分别上传", "The file exceeds 200 MB; split it"),
-    "EXTEND_CODE_INVALID": (400, "扩展号不合法或不属于本账号,应为不超过 12 位的数字", "Invalid extension code"),
-    "TIME_INVALID": (400, "发送时间不合法:{reason}", "Invalid time: {reason}"),
-    "TIME_WINDOW_CLOSED": (400, "当前时段不允许发送{type},下次可发 {time}", "Not allowed at this hour; next {time}"),
-    "LINK_NOT_FILED": (400, "短链未报备,不能用于营销:{link},请先在{carrier}报备", "The link is not filed: {link}"),
-    "AUTH_MISSING": (401, "缺少认证信息,请提供签名头或 Authorization: Bearer", "Credentials are missing"),
-    "AUTH_KEY_INVALID": (401, "密钥不存在或已停用,请核对密钥", "Unknown or disabled key"),
-    "AUTH_SIGNATURE_INVALID": (401, "签名校验失败,请按文档核对签名原文与密钥", "Signature mismatch"),
-    "TLS_REQUIRED": (403, "此地址只提供 HTTPS,请改用 https:// 地址", "HTTPS only: use the https:// address"),
-    "AUTH_SIGNATURE_OUTDATED": (401, "签名版本 v1 已停用,请按接口文档改用 v2(待签名串包含 Idempotency-Key)", "Signature version 1 is good no more; sign version 2"),
-    "AUTH_TIMESTAMP_EXPIRED": (401, "时间戳与服务器相差超过 5 分钟,请校准时钟后重试,服务器时间 {time}", "Clock skew; server time {time}"),
-    "AUTH_NONCE_REPLAYED": (401, "随机数已使用,请为每次请求生成新的随机数", "Nonce was used before"),
-    "AUTH_BEARER_INSECURE": (403, "Bearer 令牌不可用:{reason},请改用签名认证或调整配置", "Bearer is refused: {reason}"),
-    "AUTH_IP_DENIED": (403, "来源 IP {ip} 不在白名单", "Source address {ip} is not allowed"),
-    "SCOPE_DENIED": (403, "密钥没有权限:{scope}", "The key lacks the scope {scope}"),
-    "PERMISSION_DENIED": (403, "没有权限:{permission},请联系管理员开通", "Permission denied: {permission}"),
-    "GRANT_EXCEEDED": (403, "不能授予自己没有的权限:{permission}", "You cannot give what you lack: {permission}"),
-    "RIGHTS_OWN": (403, "不能修改自己的角色、权限或数据范围,请由其他管理员处理", "Your own rights are changed by somebody else"),
-    "PERSON_ABOVE": (403, "不能管理权限高于自己的人员:{login}", "{login} has more rights than you"),
-    "DUTIES_CONFLICT": (409, "系统管理、安全管理、安全审计三员不能由同一人或同一角色兼任",
-                        "Nobody is two of system, security and audit administrator"),
-    "LAST_ADMINISTRATOR": (409, "{login} 是最后一位管理员,请先设置另一位管理员", "{login} is the last administrator"),
-    "ROLE_PROTECTED": (409, "内置角色 {role} 不能修改或删除,请复制后修改", "The role {role} is built in; change a copy"),
-    "LOGIN_LOCKED_OUT": (409, "按此设置,您自己所在的地址 {address} 将无法登录;请先把它加入名单", "You would lock yourself out: {address} is not on the list"),
-    "LOGIN_UNENROLLED": (409, "按此设置,您自己将无法登录;请先绑定所要求的验证方式", "You would lock yourself out: set up what you demand first"),
-    "LOGIN_SMS_UNSET": (409, "尚未指定发送登录验证码的短信账号,不能要求短信验证码", "No account sends login codes yet"),
-    "LOGIN_SMS_FAILED": (503, "验证码短信暂时无法发送,请稍后重试,或改用其他验证方式", "The code cannot be sent now; use another way"),
-    "NETWORK_INVALID": (400, "不是 IP 地址或网段:{text}", "Not an address or network: {text}"),
-    "CODE_WRONG": (400, "验证码不正确或已失效,请重新获取", "The code is wrong or was used"),
-    "ACCOUNT_STOPPED": (403, "账号已停用,请联系管理员", "The account is stopped"),
-    "ACCOUNT_EXPIRED": (403, "合同已于 {date} 到期,请联系管理员续约", "The contract ended on {date}"),
-    "ACCOUNT_NOT_BEGUN": (403, "合同尚未生效,{date} 起可用", "The contract begins on {date}"),
-    "PROTOCOL_DENIED": (403, "账号未开通 {protocol} 接入,请联系管理员开通", "The account may not use {protocol}"),
-    "BALANCE_INSUFFICIENT": (402, "余额不足,需要 {need} 条,剩余 {left} 条,请充值后重试", "Balance too low: need {need}, have {left}"),
-    "QUOTA_DAY_EXCEEDED": (429, "超过日发送上限 {limit} 条,今日还可发送 {left} 条,请明日再发或联系管理员调整",
-                           "Daily quota of {limit} parts exceeded; {left} left today"),
-    "QUOTA_MONTH_EXCEEDED": (429, "超过月发送上限 {limit} 条,本月还可发送 {left} 条,请下月再发或联系管理员调整",
-                             "Monthly quota of {limit} parts exceeded; {left} left this month"),
-    "RATE_LIMITED": (429, "请求过快,请 {n} 秒后重试", "Too many requests; retry in {n} s"),
-    "IDEMPOTENCY_IN_PROGRESS": (409, "相同请求正在处理,请稍后重试", "The same request is being processed"),
-    "IDEMPOTENCY_MISMATCH": (422, "幂等键已用于不同内容,请更换 Idempotency-Key", "Idempotency key used with another body"),
-    "CLIENT_REF_EXISTS": (409, "客户流水号已存在,消息 {id}", "client_ref exists: message {id}"),
-    "CONTACTS_FULL": (409, "联系人已达上限 {most} 个,请删除不用的联系人后重试", "The account has its {most} contacts"),
-    "AUDIENCES_FULL": (409, "人群已达上限 {most} 个,请删除不用的人群后重试", "The account has its {most} audiences"),
-    "TASK_REF_EXISTS": (409, "客户流水号已存在,任务 {id}", "client_ref exists: task {id}"),
-    "NOT_FOUND": (404, "记录不存在或无权查看", "Not found, or not yours"),
-    "METHOD_NOT_ALLOWED": (405, "该地址不支持此方法,请查看接口文档", "Method not allowed here"),
-    "REQUEST_TIMEOUT": (408, "请求体未在 {n} 秒内传完,请检查网络后重试", "The body did not arrive within {n} s; retry"),
-    "STATE_CONFLICT": (409, "当前状态不允许此操作:{reason}", "Not possible in the present state: {reason}"),
-    "NO_ROUTE": (503, "没有可用通道({carrier}),消息未接收,请稍后用相同请求重试或联系管理员检查通道",
-                 "No channel available ({carrier}); not accepted, retry later"),
-    "BACKPRESSURE": (503, "系统繁忙,请 {n} 秒后重试", "Busy; retry in {n} s"),
-    "STORAGE_UNAVAILABLE": (503, "数据库不可用,消息未接收,请重试({reason})",
-                            "Storage unavailable, not accepted, retry ({reason})"),
-    "NOT_READY": (503, "服务尚未就绪,请稍后重试", "Not ready; retry later"),
-    "INTERNAL": (500, "系统错误,请提供请求号 {request_id}", "Internal error; quote request id {request_id}"),
-}  # fmt: skip
-
-
-class _Blank(dict[str, Any]):
-    def __missing__(self, key: str) -> str:
-        return ""
+CODES: dict[str, int] = {
+    "OK": 200,
+    "PARAM_MISSING": 400,
+    "PARAM_INVALID": 400,
+    "JSON_INVALID": 400,
+    "BODY_TOO_LARGE": 413,
+    "TO_EMPTY": 400,
+    "TO_TOO_MANY": 400,
+    "NUMBER_INVALID": 400,
+    "NUMBER_DUPLICATE": 400,
+    "NUMBER_BLACKLISTED": 400,
+    "NUMBER_OPTED_OUT": 400,
+    "COMPLAINT_CEILING": 400,
+    "EMERGENCY_DENIED": 403,
+    "NUMBER_FREQ_LIMITED": 400,
+    "INTERNATIONAL_LIMITED": 400,
+    "NUMBER_NOT_ALLOWED": 400,
+    "NUMBER_EMPTY": 400,
+    "CONTENT_EMPTY": 400,
+    "CONTENT_UNENCODABLE": 400,
+    "CONTENT_TOO_LONG": 400,
+    "CONTENT_SENSITIVE": 400,
+    "CONTENT_VARIABLE_UNRESOLVED": 400,
+    "CONTENT_OPTOUT_MISSING": 400,
+    "SIGN_MISSING": 400,
+    "SIGN_NOT_APPROVED": 400,
+    "SIGN_NOT_REGISTERED": 400,
+    "TEMPLATE_NOT_FOUND": 400,
+    "TEMPLATE_NOT_APPROVED": 400,
+    "TEMPLATE_PARAM_INVALID": 400,
+    "REVIEW_REJECTED": 400,
+    "TEMPLATE_REQUIRED": 400,
+    "CONTENT_DUPLICATE": 400,
+    "FILE_INVALID": 400,
+    "FILE_TOO_LARGE": 413,
+    "EXTEND_CODE_INVALID": 400,
+    "TIME_INVALID": 400,
+    "TIME_WINDOW_CLOSED": 400,
+    "LINK_NOT_FILED": 400,
+    "AUTH_MISSING": 401,
+    "AUTH_KEY_INVALID": 401,
+    "AUTH_SIGNATURE_INVALID": 401,
+    "TLS_REQUIRED": 403,
+    "AUTH_SIGNATURE_OUTDATED": 401,
+    "AUTH_TIMESTAMP_EXPIRED": 401,
+    "AUTH_NONCE_REPLAYED": 401,
+    "AUTH_BEARER_INSECURE": 403,
+    "AUTH_IP_DENIED": 403,
+    "SCOPE_DENIED": 403,
+    "PERMISSION_DENIED": 403,
+    "GRANT_EXCEEDED": 403,
+    "RIGHTS_OWN": 403,
+    "PERSON_ABOVE": 403,
+    "DUTIES_CONFLICT": 409,
+    "LAST_ADMINISTRATOR": 409,
+    "ROLE_PROTECTED": 409,
+    "LOGIN_LOCKED_OUT": 409,
+    "LOGIN_UNENROLLED": 409,
+    "LOGIN_SMS_UNSET": 409,
+    "LOGIN_SMS_FAILED": 503,
+    "NETWORK_INVALID": 400,
+    "CODE_WRONG": 400,
+    "ACCOUNT_STOPPED": 403,
+    "ACCOUNT_EXPIRED": 403,
+    "ACCOUNT_NOT_BEGUN": 403,
+    "PROTOCOL_DENIED": 403,
+    "BALANCE_INSUFFICIENT": 402,
+    "QUOTA_DAY_EXCEEDED": 429,
+    "QUOTA_MONTH_EXCEEDED": 429,
+    "RATE_LIMITED": 429,
+    "IDEMPOTENCY_IN_PROGRESS": 409,
+    "IDEMPOTENCY_MISMATCH": 422,
+    "CLIENT_REF_EXISTS": 409,
+    "CONTACTS_FULL": 409,
+    "AUDIENCES_FULL": 409,
+    "TASK_REF_EXISTS": 409,
+    "NOT_FOUND": 404,
+    "METHOD_NOT_ALLOWED": 405,
+    "REQUEST_TIMEOUT": 408,
+    "STATE_CONFLICT": 409,
+    "NO_ROUTE": 503,
+    "BACKPRESSURE": 503,
+    "STORAGE_UNAVAILABLE": 503,
+    "NOT_READY": 503,
+    "INTERNAL": 500,
+}
+"""Code -> HTTP status; "item" errors have status 400 when they stand alone. What they say: core/words/refusals.py."""
 
 
 def http_status(code: str) -> int:
     """The HTTP status that goes with a code."""
-    return CODES[code][0]
+    return CODES[code]
 
 
-def message_of(code: str, detail: dict[str, Any] | None = None, *, english: bool = False) -> str:
-    """The message of a code with its place holders filled."""
-    _, chinese, other = CODES[code]
-    return (other if english else chinese).format_map(_Blank(detail or {}))
+def message_of(code: str, detail: Mapping[str, Any] | None = None, *, english: bool = False) -> str:
+    """The message of a code with its place holders filled; wording among the details in the same language."""
+    return words.fill(words.CODES[code], detail or {}, english=english)
 
 
-def messages_of(code: str, detail: dict[str, Any]) -> tuple[str, str]:
+def messages_of(code: str, detail: Mapping[str, Any]) -> tuple[str, str]:
     """The messages in Chinese and in English; a name of the detail that ends in ``_en`` is the English wording of the
     one without."""
-    english = detail | {name[:-3]: value for name, value in detail.items() if name.endswith("_en")}
+    english = dict(detail) | {name[:-3]: value for name, value in detail.items() if name.endswith("_en")}
     return message_of(code, detail), message_of(code, english, english=True)

@@ -12,22 +12,20 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from smsgw.core.errors import Reason
 from smsgw.core.model import MessageType
 from smsgw.core.policy import Rate
+from smsgw.core.words import Wording, phrase
 
 EPOCH = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
 MAX_ENTRIES = 256
 """Messages that are remembered of a number at most; those that matter the shortest are forgotten first."""
 SHARES = 3
 """So many other accounts at least have to have sent before a ceiling is reached."""
-PLATFORM_RULE = "已达到平台对单个号码的保护上限,请稍后重试"
-PLATFORM_RULE_EN = "the platform's own limit for a single number is reached; try again later"
 _WIDTH = 4
 _BITS = 15
 _MASK = (1 << _BITS) - 1
 _TYPE_OF = {MessageType.OTP: 1, MessageType.NOTICE: 2, MessageType.MARKETING: 3}
-
-Reason = tuple[str, dict[str, str]]
 
 
 def seconds_of(at: datetime) -> int:
@@ -64,7 +62,7 @@ class Watch:
     """Seconds in which the same text goes out once; 0: no such limit."""
     dedupe: int
     """The same, as the caller wants it."""
-    label: str
+    label: Wording
     """What is limited, for people."""
     ceiling: tuple[Rate, ...] = ()
     """What may go to the number from all other accounts together."""
@@ -103,16 +101,18 @@ class History:
             if nearest is not None and nearest < watch.dedupe:
                 return "CONTENT_DUPLICATE", {"n": str(watch.dedupe)}
             if nearest is not None and nearest < watch.identical:
-                return "NUMBER_FREQ_LIMITED", {"rule": f"相同内容 {watch.identical} 秒内最多 1 条"}
+                return "NUMBER_FREQ_LIMITED", {"rule": phrase("frequency.identical", seconds=watch.identical)}
         if watch.rates:
             near = [
                 abs(watch.at - sent[n]) for n in range(0, len(sent), _WIDTH) if sent[n + 1] == watch.scope
             ]
             for rate in watch.rates:
                 if sum(distance < rate.seconds for distance in near) >= rate.most:
-                    return "NUMBER_FREQ_LIMITED", {"rule": f"{watch.label} {rate.text}"}
+                    return "NUMBER_FREQ_LIMITED", {
+                        "rule": phrase("frequency.rule", what=watch.label, rate=rate.text)
+                    }
         if watch.ceiling and self._crowded(watch):
-            return "NUMBER_FREQ_LIMITED", {"rule": PLATFORM_RULE, "rule_en": PLATFORM_RULE_EN}
+            return "NUMBER_FREQ_LIMITED", {"rule": phrase("frequency.platform")}
         return None
 
     def _crowded(self, watch: Watch) -> bool:
@@ -154,4 +154,3 @@ class History:
     def stored(self) -> bytes:
         """As octets."""
         return self._sent.tobytes()
-

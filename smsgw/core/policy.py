@@ -20,8 +20,8 @@ from smsgw.core.model import Account, MessageType
 from smsgw.core.schedule import Window, Windows
 from smsgw.core.templates import ContentBook
 from smsgw.core.url_filings import LinkBook
+from smsgw.core.words import Wording, phrase
 
-TYPE_ZH = {MessageType.OTP: "验证码", MessageType.NOTICE: "通知", MessageType.MARKETING: "营销"}
 MAX_RATES = 8
 LONGEST = 30 * 86_400
 """Seconds of the longest period that is counted."""
@@ -41,12 +41,12 @@ class Rate:
         return f"{self.most}/{self.seconds}s"
 
     @property
-    def text(self) -> str:
+    def text(self) -> Wording:
         """For people."""
-        for unit, size in (("天", 86_400), ("小时", 3600), ("分钟", 60)):
+        for unit, size in (("rate.days", 86_400), ("rate.hours", 3600), ("rate.minutes", 60)):
             if self.seconds % size == 0:
-                return f"{self.seconds // size} {unit}内最多 {self.most} 条"
-        return f"{self.seconds} 秒内最多 {self.most} 条"
+                return phrase(unit, n=self.seconds // size, most=self.most)
+        return phrase("rate.seconds", n=self.seconds, most=self.most)
 
 
 class Mode(StrEnum):
@@ -320,7 +320,15 @@ class PolicySet:
         return frozenset(kind for account_id, kind in entries if not account_id or account_id in accounts)
 
 
-RELAXED = ("frequency", "frequency_all", "identical_seconds", "hours", "optout", "abroad_hourly", "abroad_countries")
+RELAXED = (
+    "frequency",
+    "frequency_all",
+    "identical_seconds",
+    "hours",
+    "optout",
+    "abroad_hourly",
+    "abroad_countries",
+)
 """What limits by default."""
 NO_POLICY = PolicySet({(0, ""): {name: parse(name, "off") for name in RELAXED}})
 """Everything goes; for parts of the program that are run without a database of policies."""

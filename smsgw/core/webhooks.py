@@ -17,23 +17,13 @@ from urllib.parse import urlsplit
 
 from smsgw.core import public_networks
 from smsgw.core.public_networks import Network
+from smsgw.core.words import Label, Wording, labels_of, phrase
 
 REPORT, MO = "report", "mo"
 """Kinds of events about messages as the ledger names them; all others have the name of their type."""
 
-TYPES: Mapping[str, str] = MappingProxyType(
-    {
-        "message.report": "状态报告",
-        "message.mo": "上行短信",
-        "task.finished": "任务完成",
-        "template.reviewed": "模板审核结果",
-        "sign.reviewed": "签名审核结果",
-        "optout.created": "用户退订",
-        "balance.low": "余额不足",
-        "channel.state": "通道状态变化",
-    }
-)
-"""What a customer can be told of, with its Chinese name."""
+TYPES: Mapping[str, Label] = labels_of("event")
+"""What a customer can be told of, with its name."""
 OPERATORS_ONLY = frozenset({"channel.state"})
 """Types that show the operator's own affairs: an endpoint must name them, and a key needs the scope ``admin``."""
 
@@ -95,13 +85,13 @@ _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9](
 
 
 class Wrong(ValueError):
-    """An option or address that cannot be: which field, and why in Chinese and English."""
+    """An option or address that cannot be: which field, and why."""
 
-    def __init__(self, field: str, reason: str, reason_en: str) -> None:
-        super().__init__(f"{field}: {reason_en}")
+    def __init__(self, field: str, reason: Wording | str, reason_en: str = "") -> None:
+        super().__init__(field, reason)
         self.field = field
         self.reason = reason
-        self.reason_en = reason_en
+        self.reason_en = reason.english if isinstance(reason, Wording) else reason_en
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,29 +134,27 @@ def parse_options(given: Mapping[str, Any]) -> Options:
     known = {f.name for f in fields(Options)}
     for name in values:
         if name not in known:
-            raise Wrong(
-                name, f"可用选项为 {', '.join(sorted(known))}", f"known are {', '.join(sorted(known))}"
-            )
+            raise Wrong(name, phrase("webhook.options", known=", ".join(sorted(known))))
     try:
         format_ = Format(values.get("format", Format.JSON))
     except ValueError:
-        raise Wrong("format", f"可选 {', '.join(Format)}", f"one of {', '.join(Format)}") from None
+        raise Wrong("format", phrase("choice.of", known=", ".join(Format))) from None
     values["format"] = format_
     if format_ in SINGLE:
         if values.setdefault("max_items", 1) != 1:
-            raise Wrong("max_items", f"{format_} 每次只能推送 1 条", f"{format_} carries one item")
+            raise Wrong("max_items", phrase("webhook.single", format=format_))
         values.setdefault("linger_ms", 0)
     for name, (low, high) in _RANGES.items():
         value = values.get(name, low)
         if type(value) is not int or not low <= value <= high:
-            raise Wrong(name, f"须为 {low} 到 {high} 的整数", f"a whole number from {low} to {high}")
+            raise Wrong(name, phrase("number.between", low=low, high=high))
     _texts(values)
     mapping = values.get("fields", {})
     if not isinstance(mapping, Mapping) or len(mapping) > 40:
-        raise Wrong("fields", "须为不超过 40 项的对象", "an object of at most 40 members")
+        raise Wrong("fields", phrase("webhook.fields_many"))
     for name, path in mapping.items():
         if not isinstance(path, str) or not PATH.fullmatch(path) or not _FIELD.fullmatch(name):
-            raise Wrong("fields", f"{name!r} 的字段名或取值不合法", f"{name!r} is no usable name or field")
+            raise Wrong("fields", phrase("webhook.field_name", name=repr(name)))
     values["fields"] = MappingProxyType(dict(mapping))
     return Options(**values)
 
@@ -175,9 +163,9 @@ def _texts(values: Mapping[str, Any]) -> None:
     for name, limit in (("expect", 200), ("items_field", 64), ("times", 40)):
         value = values.get(name, "iso")
         if not isinstance(value, str) or len(value) > limit:
-            raise Wrong(name, f"须为不超过 {limit} 个字符的文本", f"a text of at most {limit} characters")
+            raise Wrong(name, phrase("text.at_most", limit=limit))
     if not _FIELD.fullmatch(values.get("items_field", "items")):
-        raise Wrong("items_field", "须为字母、数字、_ . - [ ]", "letters, digits, _ . - [ ]")
+        raise Wrong("items_field", phrase("webhook.items_field"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +264,7 @@ class Hooks:
 
 # --- addresses --------------------------------------------------------------------------------------------------
 
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """Where pushes may go; ``[webhooks]`` of the configuration."""
@@ -316,40 +305,32 @@ def parse_ports(texts: Sequence[str]) -> tuple[tuple[int, int], ...]:
 def check_url(url: str, reach: Reach, *, field: str = "url", placeholders: bool = False) -> str:
     """The host of an address that may be pushed to. Raises ``Wrong``."""
 
-    def wrong(reason: str, reason_en: str) -> Wrong:
-        return Wrong(field, reason, reason_en)
+    def wrong(reason: Wording) -> Wrong:
+        return Wrong(field, reason)
 
     if not url.isascii() or not url.isprintable() or " " in url or not 1 <= len(url) <= 2000:
-        raise wrong(
-            "须为不超过 2000 个字符的 URL,非 ASCII 字符须转义", "a URL of at most 2000 ASCII characters"
-        )
+        raise wrong(phrase("url.ascii"))
     try:
         parts = urlsplit(url)
         port = parts.port
         host = parts.hostname or ""
     except ValueError:
-        raise wrong("不是合法的 URL", "not a URL") from None
+        raise wrong(phrase("url.none")) from None
     if parts.scheme not in (("https", "http") if reach.http else ("https",)):
-        raise wrong(
-            "须以 http:// 或 https:// 开头" if reach.http else "须以 https:// 开头",
-            "http:// or https:// is wanted" if reach.http else "https:// is wanted",
-        )
+        raise wrong(phrase("url.http_or_https" if reach.http else "url.https"))
     if parts.username is not None or parts.password is not None or parts.fragment:
-        raise wrong("不能含用户名、密码或 #", "no user name, password or fragment")
+        raise wrong(phrase("url.bare"))
     if "{" in parts.netloc or "}" in parts.netloc or (not placeholders and ("{" in url or "}" in url)):
-        raise wrong(
-            "只有 get 格式可在路径与参数中使用占位符",
-            "placeholders only with the format get, behind the host",
-        )
+        raise wrong(phrase("url.places"))
     literal = _literal(host)
     if literal is None and not _HOST.fullmatch(host):
-        raise wrong("主机名不合法", "not a host name")
+        raise wrong(phrase("host.name"))
     if literal is not None and not reach.allows(literal):
-        raise wrong("不允许推送到该地址", "this address may not be pushed to")
+        raise wrong(phrase("host.denied"))
     number = port if port is not None else 443 if parts.scheme == "https" else 80
     plain = number == 80 and reach.http and port is None
     if not plain and not any(low <= number <= high for low, high in reach.ports):
-        raise wrong(f"不允许的端口 {number}", f"port {number} is not allowed")
+        raise wrong(phrase("host.port", port=number))
     return host.lower()
 
 
@@ -368,10 +349,10 @@ def _literal(host: str) -> str | None:
 def check_hosts(hosts: Sequence[str]) -> tuple[str, ...]:
     """Hosts that ``callback_url`` may name, in lower case. Raises ``Wrong``."""
     if not 1 <= len(hosts) <= MAX_HOSTS:
-        raise Wrong("hosts", f"须为 1 到 {MAX_HOSTS} 个主机名", f"1 to {MAX_HOSTS} host names")
+        raise Wrong("hosts", phrase("hosts.count", most=MAX_HOSTS))
     for host in hosts:
         if _literal(host) is None and not _HOST.fullmatch(host.removeprefix(".")):
-            raise Wrong("hosts", f"{host[:80]} 不是主机名", f"{host[:80]} is not a host name")
+            raise Wrong("hosts", phrase("hosts.one", host=host[:80]))
     return tuple(dict.fromkeys(host.lower() for host in hosts))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from smsgw.core.errors import CODES, SmsgwError, http_status, message_of, messages_of
+from smsgw.core.words import spoken
 
 JSON = "application/json"
 
@@ -86,9 +87,9 @@ def failure(error: SmsgwError, request_id: str, *, english: bool) -> tuple[int, 
         chinese, in_english, data = error.message, error.message_en, error.data
     else:
         data = {
-            name: value
+            name: text
             for name, value in detail.items()
-            if not name.endswith("_en") and isinstance(value, _PLAIN)
+            if not name.endswith("_en") and isinstance(text := spoken(value, english), _PLAIN)
         }
     body = _encoder.encode(
         {

@@ -107,7 +107,7 @@ async def test_log_in_send_watch_it_arrive_open_its_trace(
     async with opened(chromium, site, size, "admin") as page:
         await fits(page)
         if size == PHONE:
-            await page.click("[data-toggle=menu]")
+            await page.click("[data-drawer=menu]")
         await page.click("nav a[href='/send']")
         await page.select_option("#account", str(site.accounts["hall"]))
         await page.fill("#to", "138 0013 8000\n13800138001\n13800138001\nabc")
@@ -210,7 +210,8 @@ async def test_first_password_and_language(chromium: Browser, site: Site) -> Non
         await page.fill("#old", PASSWORD)
         await page.fill("#again", "Other-Horse-8")
         await page.click("text=保存新密码")
-        await expect(page.locator(".note-green")).to_contain_text("新密码已生效")
+        await expect(page.locator(".toast-good")).to_contain_text("新密码已生效")
+        await page.click(".person summary")
         await page.click(".languages button[value=en]")
         await expect(page.locator("h1")).to_have_text("Dashboard")
         await fits(page)

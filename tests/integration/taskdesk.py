@@ -15,13 +15,13 @@ from typing import Any
 from changes import by_test
 from standins import Alone, AnyDestination, AnyFleet, NoLists, NoNumbers
 
+from smsgw.core.errors import Reason
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Origin
 from smsgw.core.numbers import Segments
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import Acceptor, Callbacks, DiskGuard
 from smsgw.pipeline.accept.checks import Checker
-from smsgw.pipeline.accept.number_lists import Reason
 from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.routing import Router

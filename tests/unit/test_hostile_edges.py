@@ -16,7 +16,7 @@ from snapshots import FixedSnapshots
 from targets import CARRIERS, PARTNERS
 
 from smsgw.admin.forms import RecordFilter, SendForm, read_id, recipients
-from smsgw.admin.pages.send import preview
+from smsgw.admin.pages.sending.send import preview
 from smsgw.api import receiving
 from smsgw.api.auth import Authenticator, canonical_query
 from smsgw.api.decode import decode_body, decode_query, explain, idempotency_key

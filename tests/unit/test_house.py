@@ -5,13 +5,19 @@ from __future__ import annotations
 import ast
 import configparser
 import re
+import string
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+
+from smsgw.core import words as catalogue
+from smsgw.core.errors import CODES
+from smsgw.core.words import business, interface, output, reasons
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "smsgw"
@@ -42,10 +48,15 @@ def test_tool_has_nothing_to_say(command: tuple[str, ...]) -> None:
     assert not said, said
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
 def modules(*folders: Path) -> Iterator[tuple[Path, ast.Module]]:
     for folder in folders:
         for path in sorted(folder.rglob("*.py")):
-            yield path, ast.parse(path.read_text(encoding="utf-8"), str(path))
+            yield path, parsed(path)
 
 
 def requirements(*where: tuple[str, str]) -> list[str]:
@@ -164,7 +175,8 @@ def test_the_wall_clock_is_looked_at_in_one_place() -> None:
         if not str(path.relative_to(PACKAGE)).startswith(OWN_TIME)
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute)
-        and ast.unparse(node) in ("time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "date.today")
+        and ast.unparse(node)
+        in ("time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "date.today")
     ]
     assert not found, found
 
@@ -201,7 +213,9 @@ def test_every_migration_has_a_number_of_its_own() -> None:
 
 
 def test_states_stand_in_statements_by_their_names() -> None:
-    literal = re.compile(r"\bstate\s*(=|<>|!=|<=|>=|<|>|IN|NOT IN)\s*\(?\s*\d|\bstate = CASE\b.*\b(THEN|ELSE) \d+\b")
+    literal = re.compile(
+        r"\bstate\s*(=|<>|!=|<=|>=|<|>|IN|NOT IN)\s*\(?\s*\d|\bstate = CASE\b.*\b(THEN|ELSE) \d+\b"
+    )
     found = [
         f"{path.relative_to(ROOT)}:{number} {line.strip()}"
         for path in sorted(PACKAGE.rglob("*.py"))
@@ -238,7 +252,9 @@ def _annotated(node: ast.AST) -> list[tuple[str, ast.expr]]:
 def test_no_module_needs_itself() -> None:
     """Imports between modules make no circle, those for types alone included: each can be read on its own."""
     trees = {path.relative_to(ROOT): tree for path, tree in modules(PACKAGE)}
-    names = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): tree for path, tree in trees.items()}
+    names = {
+        ".".join(path.with_suffix("").parts).removesuffix(".__init__"): tree for path, tree in trees.items()
+    }
     imports = {name: imported(tree, names.keys()) - {name} for name, tree in names.items()}
     assert not circles(imports)
 
@@ -261,7 +277,11 @@ def circles(imports: Mapping[str, Collection[str]]) -> list[list[str]]:
     left = {name: set(found) for name, found in imports.items()}
     while True:
         wanted = set().union(*left.values()) if left else set()
-        kept = {name: found & left.keys() for name, found in left.items() if found & left.keys() and name in wanted}
+        kept = {
+            name: found & left.keys()
+            for name, found in left.items()
+            if found & left.keys() and name in wanted
+        }
         if kept == left:
             return sorted(sorted({name, *found}) for name, found in left.items())
         left = kept
@@ -271,3 +291,222 @@ def test_circles_are_found_whatever_their_length() -> None:
     line = {"a": {"b"}, "b": {"c"}, "c": set[str]()}
     assert circles(line) == []
     assert circles(line | {"c": {"a"}, "d": {"a"}}) == [["a", "b"], ["a", "c"], ["b", "c"]]
+
+
+WORDS = ("core/words/", "admin/words", "api/words")
+"""Where sentences have their home, and Chinese that is data (core/words/heard.py, samples.py)."""
+HAN = re.compile("[\u3400-\u9fff]")
+
+NOT_YET_BELOW: dict[str, set[str]] = {
+    "bench": {
+        "load.py",
+        "run.py",
+        "stage.py",
+    },
+    "channels": {
+        "probing.py",
+        "profiles.py",
+        "wire/links.py",
+    },
+    "commands": {
+        "account.py",
+        "channels.py",
+        "demo.py",
+        "messages.py",
+        "number_status.py",
+        "numbers.py",
+        "task.py",
+        "url_filings.py",
+    },
+    "core": {
+        "accounts.py",
+        "alarms.py",
+        "blocklist.py",
+        "keywords.py",
+        "model.py",
+        "number_state.py",
+        "optout.py",
+        "policy.py",
+        "push_format.py",
+        "states.py",
+        "templates.py",
+        "url_filings.py",
+    },
+    "node": {
+        "control.py",
+        "task_control.py",
+    },
+    "pipeline": {
+        "accept/acceptor.py",
+        "accept/checks.py",
+        "accept/disk.py",
+        "accept/number_lists.py",
+        "accept/spooling.py",
+        "delivery/push.py",
+        "outcomes/cancellation.py",
+        "outcomes/writer.py",
+        "routing.py",
+    },
+    "store": {
+        "config/blocklist.py",
+        "engine/database.py",
+        "engine/group_commit.py",
+        "messages/accepting.py",
+        "messages/tasks.py",
+    },
+}
+"""Files of the lower layers whose words are still in the code."""
+
+
+def literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """The texts of a module, those left out that only say something to its reader."""
+    said = {
+        id(line.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        for line in node.body
+        if isinstance(line, ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said:
+            yield node.lineno, node.value
+
+
+NOT_YET_ABOVE: dict[str, set[str]] = {
+    "admin": {
+        "auth.py",
+        "forms.py",
+        "i18n.py",
+        "menu.py",
+        "pages/errors.py",
+        "pages/login.py",
+        "pages/password.py",
+        "pages/send.py",
+        "rights.py",
+        "strength.py",
+    },
+    "api": {
+        "account.py",
+        "auth.py",
+        "blocklist.py",
+        "bodies.py",
+        "decode.py",
+        "manual/__init__.py",
+        "numbers.py",
+        "receiving.py",
+        "sending.py",
+        "statistics.py",
+        "tasks.py",
+    },
+    "platform": {
+        "accounts/extensions.py",
+        "accounts/queries.py",
+        "accounts/service.py",
+        "audience/service.py",
+        "campaigns/chunk_guard.py",
+        "campaigns/importer.py",
+        "campaigns/members.py",
+        "campaigns/model.py",
+        "campaigns/recipients.py",
+        "campaigns/service.py",
+        "campaigns/sheets.py",
+        "campaigns/worker.py",
+        "campaigns/workers.py",
+        "channels/service.py",
+        "content/service.py",
+        "files/service.py",
+        "jobs/service.py",
+        "keys/service.py",
+        "lists/service.py",
+        "messages/queries.py",
+        "messages/service.py",
+        "org/factors.py",
+        "org/service.py",
+        "partners/service.py",
+        "review/service.py",
+        "routing/service.py",
+        "statistics/queries.py",
+        "url_filings/service.py",
+        "webhooks/service.py",
+        "words/service.py",
+    },
+}
+"""Files of the platform and the edges whose words are still in the code."""
+
+
+def test_chinese_stands_in_the_modules_of_words() -> None:
+    found: dict[str, list[int]] = {}
+    for path, tree in modules(PACKAGE):
+        name = str(path.relative_to(PACKAGE))
+        lines = [line for line, text in literals(tree) if HAN.search(text)]
+        if lines and not name.startswith(WORDS):
+            found[name] = lines
+    waiting = {
+        f"{top}/{name}" for part in (NOT_YET_BELOW, NOT_YET_ABOVE) for top in part for name in part[top]
+    }
+    assert {name: lines for name, lines in found.items() if name not in waiting} == {}
+
+
+def calls_of(tree: ast.AST, *names: str) -> Iterator[ast.Call]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in names:
+            yield node
+
+
+def choices(node: ast.expr) -> Iterator[str]:
+    """The texts that an argument may be, as far as it shows."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from choices(node.body)
+        yield from choices(node.orelse)
+
+
+def places(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_every_phrase_is_in_the_catalogue_with_the_parameters_it_is_given() -> None:
+    wrong = []
+    for path, tree in modules(PACKAGE):
+        for call in calls_of(tree, "phrase"):
+            given = {word.arg for word in call.keywords}
+            for key in choices(call.args[0]) if call.args else ():
+                where = f"{path.relative_to(ROOT)}:{call.lineno} {key}"
+                if key not in catalogue.PHRASES:
+                    wrong.append(f"{where}: not in the catalogue")
+                elif None not in given and given != places(catalogue.PHRASES[key][0]):
+                    wrong.append(f"{where}: given {given}, said {places(catalogue.PHRASES[key][0])}")
+        for call in calls_of(tree, "label", "labels_of"):
+            wrong += [
+                f"{path}:{call.lineno}" for kind in choices(call.args[0]) if kind not in catalogue.LABELS
+            ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_catalogue_has_no_words_that_nobody_says() -> None:
+    used = {
+        text
+        for path, tree in modules(PACKAGE)
+        if not str(path.relative_to(PACKAGE)).startswith("core/words/")
+        for _, text in literals(tree)
+    }
+    assert set(catalogue.PHRASES) - used == set()
+    assert set(catalogue.LABELS) - used == set()
+    assert set(catalogue.CODES) - used == set()
+
+
+def test_chinese_and_english_of_the_catalogue_agree() -> None:
+    every = [*catalogue.CODES.items(), *catalogue.PHRASES.items()]
+    every += [
+        (f"{kind}.{value}", both) for kind, of in catalogue.LABELS.items() for value, both in of.items()
+    ]
+    wrong = [
+        key
+        for key, (chinese, english) in every
+        if places(chinese) != places(english) or not chinese or not english or HAN.search(english)
+    ]
+    assert not wrong, wrong
+    parts = (reasons, business, interface, output)
+    assert sum(len(part.WORDS) for part in parts) == len(catalogue.PHRASES), "a key stands twice"
+    assert set(catalogue.CODES) == set(CODES)

@@ -1,1 +1,1 @@
-"""One module a page: thin handlers behind ``rights.route``; the template of the same name shows what they found."""
+"""Pages, one module each, in a folder a menu group: what stands here is found (``kit/discovery``)."""

@@ -16,6 +16,7 @@ from smsgw import __version__
 from smsgw.api import openapi, words
 from smsgw.api.route import Route
 from smsgw.api.routes import PUBLIC, ROUTES
+from smsgw.core import words as catalogue
 from smsgw.core.errors import CODES
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import CORRECTABLE, FINAL, STATUS, STATUS_ZH
@@ -91,7 +92,9 @@ def chapters() -> tuple[Chapter, ...]:
     for route in ROUTES:
         node = document["paths"][API_BASE + route.path][route.method.lower()]
         tags.setdefault(node["tags"][0], []).append(_operation(route, node, document))
-    public = [Operation("GET", p.path if p.root else API_BASE + p.path, words.chinese(p.summary)) for p in PUBLIC]
+    public = [
+        Operation("GET", p.path if p.root else API_BASE + p.path, words.chinese(p.summary)) for p in PUBLIC
+    ]
     shown = [Chapter(_CHAPTERS.get(tag, tag), tuple(found)) for tag, found in tags.items()]
     return (*shown, Chapter(_CHAPTERS["server"], tuple(public)))
 
@@ -255,7 +258,7 @@ def page(*, alone: bool = False) -> str:
         chapters=chapters(),
         statuses=[(word, zh, word in final, word in corrected) for word, zh in STATUS_ZH.items()],
         classes=[(word, zh) for word, zh in REPORT_CLASSES.items() if word],
-        codes=[(code, status, zh, en) for code, (status, zh, en) in CODES.items()],
+        codes=[(code, status, *catalogue.CODES[code]) for code, status in CODES.items()],
         examples=examples(),
         style=style() if alone else "",
     )

@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from smsgw.core import text
-from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary, message_of
+from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError, Temporary, message_of
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Account, Lane, MessageType
 from smsgw.core.rates import Meter
@@ -20,7 +20,6 @@ from smsgw.pipeline.accept.admission import PATIENCE, SHARE, Turns
 from smsgw.pipeline.accept.checks import Checker, Failed, Passed, Tried
 from smsgw.pipeline.accept.disk import DiskGuard
 from smsgw.pipeline.accept.entering import Entering, Writer
-from smsgw.pipeline.accept.number_lists import Reason
 from smsgw.pipeline.accept.repeats import Repeats, recalled
 from smsgw.pipeline.accept.requests import ItemResult, SendItem, SendRequest, SendResult
 from smsgw.pipeline.accept.rows import Builder, Prepared, abroad_of, lane_of, price_of, watch_of
@@ -365,7 +364,14 @@ class Acceptor:
         subject, draft = one.subject, one.subject.draft
         home, content = subject.home, draft.content
         version, considered = self._router.explain(
-            snapshot, request.account.name, request.type, subject.number, home, draft.sign, content, self._now()
+            snapshot,
+            request.account.name,
+            request.type,
+            subject.number,
+            home,
+            draft.sign,
+            content,
+            self._now(),
         )
         said = next((t.reason for t in tried if t.reason is not None), None)
         verdict = "accepted" if said is None else "rejected"

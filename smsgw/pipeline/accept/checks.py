@@ -14,16 +14,16 @@ from functools import lru_cache
 from typing import Protocol
 
 from smsgw.core import numbers, optout, policy, text
-from smsgw.core.errors import Invalid
+from smsgw.core.errors import Invalid, Reason
 from smsgw.core.ids import CHINA
 from smsgw.core.keywords import Action, named, replaced
 from smsgw.core.model import MessageType
 from smsgw.core.numbers import InvalidNumber
-from smsgw.core.policy import TYPE_ZH, Limits, Listed, Mode, PolicySet, Reviewed, SignPolicy
+from smsgw.core.policy import Limits, Listed, Mode, PolicySet, Reviewed, SignPolicy
 from smsgw.core.templates import CARRIERS, Misfit, Registration, Review, Sign, Template
 from smsgw.core.text import Coding, Unencodable
 from smsgw.core.url_filings import Link, found_in
-from smsgw.pipeline.accept.number_lists import Reason
+from smsgw.core.words import label
 from smsgw.pipeline.accept.requests import SendItem, SendRequest
 from smsgw.pipeline.routing import CARRIER_ZH, Home, Route, Router
 from smsgw.pipeline.snapshot import Snapshot
@@ -235,7 +235,7 @@ def _hours(subject: Subject) -> Reason | None:
     if opens is None or Listed.TEST in subject.listed:
         return None
     when = f"{opens.astimezone(CHINA):%Y-%m-%d %H:%M}"
-    return "TIME_WINDOW_CLOSED", {"type": TYPE_ZH[subject.draft.request.type], "time": when}
+    return "TIME_WINDOW_CLOSED", {"type": label("type", subject.draft.request.type), "time": when}
 
 
 def _registered(subject: Subject) -> Reason | None:
@@ -354,7 +354,12 @@ class Checker:
         policies = snapshot.policies
         limits = policies.limits(request.account, request.type)
         frame = _Frame(
-            request, snapshot, limits, policies, (request.account.id, *request.account.above), limits.hours.opens(at),
+            request,
+            snapshot,
+            limits,
+            policies,
+            (request.account.id, *request.account.above),
+            limits.hours.opens(at),
             at,
         )
         passed: list[Passed] = []
@@ -468,7 +473,11 @@ class Checker:
             coding = text.choose(content)
             if coding is Coding.GSM7 and not content.isascii() and self.router.fleet.ascii_only(pool):
                 coding = Coding.UCS2
-            single = self.router.fleet.single_limit(pool) if coding is Coding.GSM7 and len(content) == 160 else None
+            single = (
+                self.router.fleet.single_limit(pool)
+                if coding is Coding.GSM7 and len(content) == 160
+                else None
+            )
             return Coded(coding, text.count_parts(content, coding, single_limit=single))
         except Unencodable as exc:
             raise Invalid("CONTENT_UNENCODABLE") from exc

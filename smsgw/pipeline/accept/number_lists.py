@@ -12,6 +12,7 @@ import structlog
 
 from smsgw.core.alarms import CRITICAL, Finding
 from smsgw.core.blocklist import OPT_OUT, SOURCE_ZH, BlockList, Entry
+from smsgw.core.errors import Reason
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
 from smsgw.pipeline.accept.followed_table import FollowedTable
@@ -28,7 +29,6 @@ log = structlog.get_logger(__name__)
 FOLLOW_EVERY = 1.0
 RATES_EVERY = 300.0
 
-Reason = tuple[str, dict[str, str]]
 """Code and detail of a refusal."""
 
 

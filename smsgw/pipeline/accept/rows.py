@@ -13,15 +13,15 @@ from smsgw.core import numbers, states
 from smsgw.core.abroad import Abroad
 from smsgw.core.accounts import units_per_part
 from smsgw.core.actor import ActorLabel
-from smsgw.core.errors import messages_of
+from smsgw.core.errors import Reason, messages_of
 from smsgw.core.frequency import Watch, scope_of, seconds_of
 from smsgw.core.ids import IdSource
 from smsgw.core.model import LANE_OF, Lane, MessageType, Origin, UnknownPolicy
-from smsgw.core.policy import TYPE_ZH, Listed
+from smsgw.core.policy import Listed
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding
+from smsgw.core.words import label, phrase
 from smsgw.pipeline.accept.checks import Failed, Passed, Subject
-from smsgw.pipeline.accept.number_lists import Reason
 from smsgw.pipeline.accept.requests import ItemResult, SendItem, SendRequest, SendResult
 from smsgw.pipeline.numbering import Numbering
 from smsgw.pipeline.snapshot import Snapshot
@@ -99,7 +99,7 @@ def watch_of(request: SendRequest, index: int, subject: Subject, at: datetime) -
         () if exempt else limits.frequency,
         0 if exempt else limits.identical_seconds,
         request.dedupe,
-        f"{TYPE_ZH[request.type]}短信",
+        phrase("messages.of_type", type=label("type", request.type)),
         limits.frequency_all if limits.frequency and not exempt else (),
     )
 
@@ -188,7 +188,9 @@ class Builder:
             if far is not None:
                 abroad.append(far)
             coded = (one.coded.coding, total, ref, total * per_part)
-            messages.append(self._row(request, snapshot.numbering, item, one.subject, message_id, batch_id, coded))
+            messages.append(
+                self._row(request, snapshot.numbering, item, one.subject, message_id, batch_id, coded)
+            )
             whole = (total, request.account.id, route.pool_id, lane, int(state), policy, next_at, expires)
             parts.extend((message_id, n, *whole, "", "", False, now, None) for n in range(1, total + 1))
             results[one.position] = ItemResult(item.to, str(message_id), status, total)

@@ -20,12 +20,11 @@ from functools import partial
 import structlog
 
 from smsgw.core.alarms import CRITICAL, Finding
-from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
+from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError, Temporary
 from smsgw.core.model import MessageType
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.checks import Refusals
 from smsgw.pipeline.accept.entering import Entering
-from smsgw.pipeline.accept.number_lists import Reason
 from smsgw.pipeline.accept.rows import Builder
 from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.fleet import Fleet, Queue

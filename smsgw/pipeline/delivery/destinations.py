@@ -5,6 +5,7 @@ from __future__ import annotations
 from smsgw.core.errors import Invalid
 from smsgw.core.model import Account
 from smsgw.core.webhooks import Endpoint, Reach, Wrong, check_url, host_allowed
+from smsgw.core.words import phrase
 from smsgw.pipeline.snapshot import Snapshots
 
 
@@ -27,19 +28,14 @@ class Destinations:
             url, self.reach_of(endpoint.account_id), field=field, placeholders=not endpoint.callback
         )
         if endpoint.callback and not host_allowed(host, endpoint.hosts):
-            raise Wrong(field, "主机不在允许列表", "the host is not on the account's list")
+            raise Wrong(field, phrase("callback.host"))
 
     def check_callback(self, account: Account, url: str) -> None:
         """Whether a message of the account may name this address. ``PARAM_INVALID``."""
         endpoint = self._snapshots.current.hooks.callbacks.get(account.id)
         try:
             if endpoint is None or endpoint.status != "active":
-                raise Wrong(
-                    "callback_url", "账号未设置允许的主机,请先设置推送地址 callback",
-                    "the account has no list of hosts; set up the endpoint `callback` first",
-                )  # fmt: skip
+                raise Wrong("callback_url", phrase("callback.missing"))
             self.check(endpoint, url)
         except Wrong as exc:
-            raise Invalid(
-                "PARAM_INVALID", field=exc.field, reason=exc.reason, reason_en=exc.reason_en
-            ) from exc
+            raise Invalid("PARAM_INVALID", field=exc.field, reason=exc.reason) from exc

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from smsgw.core.errors import Refused, SmsgwError, Temporary
-from smsgw.core.model import MessageType
-from smsgw.core.policy import TYPE_ZH
 from smsgw.core.tasks import Chunk, Recipient, Task
+from smsgw.core.words import label
 from smsgw.pipeline.accept.requests import ItemResult
 from smsgw.store.engine.database import Connection
 from smsgw.store.messages import task_aside
@@ -70,7 +69,7 @@ class ChunkGuard:
         if not runs or not await self.comes_next(connection, task):
             return Refused("STATE_CONFLICT", reason="任务状态已变化")
         if self.closed:
-            return Refused("TIME_WINDOW_CLOSED", type=TYPE_ZH[MessageType(self.task.type)])
+            return Refused("TIME_WINDOW_CLOSED", type=label("type", self.task.type))
         return None
 
     async def comes_next(self, connection: Connection, task: Task) -> bool:

@@ -21,10 +21,10 @@ from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, SmsgwError, Temporary
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import Account, MessageType, Origin
-from smsgw.core.policy import TYPE_ZH
 from smsgw.core.schedule import Hours
 from smsgw.core.tasks import Chunk, Recipient, Task
 from smsgw.core.templates import Review
+from smsgw.core.words import label
 from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
 from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
@@ -227,7 +227,9 @@ class Feeder:
 
     def _hours(self, task: Task, account: Account) -> Hours:
         """When it may send: by the policies of its account and type, and by its own windows."""
-        return hours_of(task, self._snapshots.current.policies.limits(account, MessageType(task.type)).hours.windows)
+        return hours_of(
+            task, self._snapshots.current.policies.limits(account, MessageType(task.type)).hours.windows
+        )
 
     def _rule(self) -> Change:
         """What the rules want, not a person."""
@@ -235,7 +237,7 @@ class Feeder:
 
     async def _close(self, task: Task, opens: datetime | None) -> None:
         """Its hours are over: it goes on by itself when they come again."""
-        detail = {"type": TYPE_ZH[MessageType(task.type)], **_when(opens)}
+        detail = {"type": str(label("type", task.type)), **_when(opens)}
         await self._tasks.pause(
             self._rule(), task.id, reason="TIME_WINDOW_CLOSED", detail=detail, by_rule=True
         )
@@ -451,7 +453,9 @@ class Feeder:
         until = _until(exc, self._now())
         if until is not None:
             detail["until"] = until.isoformat()
-        await self._tasks.pause(self._rule(), task.id, reason=exc.code, detail=detail, by_rule=until is not None)
+        await self._tasks.pause(
+            self._rule(), task.id, reason=exc.code, detail=detail, by_rule=until is not None
+        )
         if until is None:
             log.warning("task.stopped", task=task.id, code=exc.code)
         return 0

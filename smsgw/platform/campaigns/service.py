@@ -16,7 +16,7 @@ import structlog
 from msgspec import convert, structs
 
 from smsgw.core import numbers
-from smsgw.core.errors import Invalid, Refused, SmsgwError
+from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
@@ -25,7 +25,6 @@ from smsgw.core.tasks import Chunk, Task
 from smsgw.core.templates import Review
 from smsgw.pipeline.accept.acceptor import VALIDITY, Acceptor, SendItem, SendRequest
 from smsgw.pipeline.accept.checks import MAX_CHARACTERS
-from smsgw.pipeline.accept.number_lists import Reason
 from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import Outcomes, Sweep

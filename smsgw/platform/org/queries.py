@@ -250,7 +250,7 @@ SELECT NOT EXISTS (
        host(x.former_login_ip) AS former_login_ip, x.challenge, {_PERSON}
 {_FROM} JOIN portal_session x ON x.staff_id = s.id
 WHERE x.token_sha256 = $1 AND s.status = 'active' AND {LIVE}
-"""
+"""  # noqa: S608 - constant text
 _SESSIONS = f"""
 SELECT x.id, s.login, host(x.ip) AS address, x.created_at, x.seen_at, x.agent, x.factors
 FROM portal_session x JOIN staff s ON s.id = x.staff_id WHERE s.login = $1 AND {LIVE} ORDER BY x.id DESC LIMIT 200

@@ -15,7 +15,8 @@ MAX_AGENT = 200
 _LOGGED_IN = "UPDATE staff SET last_login_at = now(), last_login_ip = $2::text::inet WHERE id = $1"
 # The lock: a password that is changed or a person who is stopped at this moment ends the session, or it is not opened.
 _OPEN = """
-INSERT INTO portal_session (token_sha256, staff_id, csrf, ip, agent, factors, factor_at, former_login_at, former_login_ip)
+INSERT INTO portal_session (token_sha256, staff_id, csrf, ip, agent, factors, factor_at, former_login_at,
+                            former_login_ip)
 SELECT $1, s.id, $3, $4::text::inet, $6, $7, CASE WHEN $8 THEN now() END, s.last_login_at, s.last_login_ip FROM staff s
 WHERE s.id = $2 AND s.status = 'active' AND s.password_hash = $5 FOR SHARE OF s
 """

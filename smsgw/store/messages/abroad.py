@@ -10,8 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from smsgw.core.abroad import Abroad, Reason, Velocity
+from smsgw.core.abroad import Abroad, Velocity
 from smsgw.core.alarms import CRITICAL, Finding
+from smsgw.core.errors import Reason
 from smsgw.store.engine.database import Connection, Database, Row
 
 # Minutes count as a whole: what was sent within one is forgotten up to a minute late, never early.

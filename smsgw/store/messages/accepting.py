@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 from smsgw.core.actor import Author
-from smsgw.core.errors import Refused, SmsgwError
-from smsgw.core.frequency import Reason, seconds_of
+from smsgw.core.errors import Reason, Refused, SmsgwError
+from smsgw.core.frequency import seconds_of
 from smsgw.core.ids import day_of, time_of
 from smsgw.core.states import PartState, status_of
 from smsgw.store.engine.database import Connection

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from smsgw.core.frequency import History, Reason, Watch
+from smsgw.core.errors import Reason
+from smsgw.core.frequency import History, Watch
 from smsgw.store.engine.database import Connection, Database, Row
 
 ROUNDS = 3

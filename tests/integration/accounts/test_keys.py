@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -20,6 +21,7 @@ from smsgw.platform.change import Change
 from smsgw.platform.keys import queries
 from smsgw.platform.keys import service as keys
 from smsgw.platform.keys.model import NewKey
+from smsgw.runtime import aio, tarpit
 from smsgw.store.config import keys as keys_store
 
 PATH = BASE + "/balance"
@@ -109,6 +111,7 @@ async def test_when_and_from_where_a_key_was_used(api: Api) -> None:
     assert not {"secret", "secrets_sealed", "bearer_sha256"} & line.keys()
 
 
+@pytest.mark.usefixtures("hurried")
 async def test_an_address_that_fails_too_often_is_slowed_and_good_calls_from_there_are_not(api: Api) -> None:
     headers = {"Authorization": "Bearer smk_live_wrong"}
     answers = [await api.send("GET", PATH, headers=headers) for _ in range(40)]
@@ -119,6 +122,22 @@ async def test_an_address_that_fails_too_often_is_slowed_and_good_calls_from_the
     wrong = api.signed("GET", PATH, secret="not it")
     assert (await api.send("GET", PATH, headers=wrong)).status == 429
     assert (await api.send("GET", PATH, headers=api.signed("GET", PATH))).status == 200
+
+
+async def test_who_is_wrong_over_and_over_is_told_so_later_and_good_calls_from_there_are_answered(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tarpit, "SECONDS", 3.0)
+    wrong, begun = {"Authorization": "Bearer smk_live_wrong"}, time.monotonic()
+    free = int(tarpit.FREE.at_once)
+    calls = [aio.spawn(api.send("GET", PATH, headers=wrong), name="wrong") for _ in range(free + 1)]
+    async with asyncio.timeout(20):
+        while sum(call.done() for call in calls) < free:  # noqa: ASYNC110 - whichever they are
+            await asyncio.sleep(0.01)
+        assert (await api.get("/balance")).status == 200
+        assert [call.done() for call in calls].count(False) == 1, "and one of them has an answer"
+        assert {answer.status for answer in await asyncio.gather(*calls)} <= {401, 429}
+    assert time.monotonic() - begun > 2.9
 
 
 async def test_a_test_key_is_shown_what_the_server_has_signed(api: Api) -> None:

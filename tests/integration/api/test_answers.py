@@ -94,7 +94,7 @@ async def test_every_answer_of_the_portal_has_its_headers(site: Site) -> None:
             "/login",
             "/none",
             "/static/1/none.css",
-            "/static/1/portal.css",
+            "/static/1/css/base.css",
             "/static/1/logo.svg",
             "/favicon.ico",
             "/records",

@@ -20,6 +20,7 @@ from api_server import BASE, Answer, Api, running
 from changes import by_test
 from standins import AnyFleet
 
+from smsgw.core import words as catalogue
 from smsgw.core.actor import Actor
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.errors import CODES, SmsgwError, message_of
@@ -189,7 +190,9 @@ async def test_code(api: Api, monkeypatch: pytest.MonkeyPatch, code: str) -> Non
     own = Own(api, id_, f"c{n}", await api.add_key(id_, scopes=SCOPES), f"138{n:08d}", monkeypatch)
     assert code in CASES, "no case"
     found = await CASES[code](own)
-    places = {name for text in CODES[code][1:] for _, name, _, _ in string.Formatter().parse(text) if name}
+    places = {
+        name for text in catalogue.CODES[code] for _, name, _, _ in string.Formatter().parse(text) if name
+    }
     detail = found.detail
     if found.answer is not None:
         answer = found.answer
@@ -199,7 +202,7 @@ async def test_code(api: Api, monkeypatch: pytest.MonkeyPatch, code: str) -> Non
     chinese = message_of(code, detail)
     if found.answer is not None:
         in_english = {name: detail.get(f"{name}_en", value) for name, value in detail.items()}
-        assert (answer.status, answer.code) == (CODES[code][0], code), answer.body
+        assert (answer.status, answer.code) == (CODES[code], code), answer.body
         assert answer.body["message"] == chinese
         assert answer.body["message_en"] == message_of(code, in_english, english=True)
     assert found.answer is not None or found.said
@@ -364,14 +367,15 @@ async def _(own: Own) -> Provoked:
 @case("NUMBER_FREQ_LIMITED")
 async def _(own: Own) -> Provoked:
     assert (await own.send("验证码 1", type="otp")).status == 202
-    return await own.refused({"rule": "验证码短信 1 分钟内最多 1 条"}, "验证码 2", type="otp")
+    rule = {"rule": "验证码短信 1 分钟内最多 1 条", "rule_en": "one-time code messages: at most 1 in 1 min"}
+    return await own.refused(rule, "验证码 2", type="otp")
 
 
 @case("INTERNATIONAL_LIMITED")
 async def _(own: Own) -> Provoked:
     await own.policy("abroad_hourly", "1")
     assert (await own.send(to=["+85261230001"])).status == 202
-    return await own.refused({"rule": "1 小时内最多 1 条"}, to=["+85261230002"])
+    return await own.refused({"rule": "1 小时内最多 1 条", "rule_en": "at most 1 in an hour"}, to=["+85261230002"])
 
 
 @case("CONTENT_DUPLICATE")
@@ -506,7 +510,7 @@ async def _(own: Own) -> Provoked:
 @case("TIME_WINDOW_CLOSED")
 async def _(own: Own) -> Provoked:
     await own.policy("hours", "08:00-11:00")
-    return await own.refused({"type": "通知", "time": f"{TOMORROW:%Y-%m-%d} 08:00"})
+    return await own.refused({"type": "通知", "type_en": "notice", "time": f"{TOMORROW:%Y-%m-%d} 08:00"})
 
 
 # --- who is calling -------------------------------------------------------------------------------------------------
@@ -712,7 +716,9 @@ async def _(own: Own) -> Provoked:
 @case("DUTIES_CONFLICT")
 async def _(own: Own) -> Provoked:
     code = "DUTIES_CONFLICT"
-    return await of_people(own, code, lambda c: org.add_person(c, "two", "", ["sysadmin", "auditor"], "x"), "super")
+    return await of_people(
+        own, code, lambda c: org.add_person(c, "two", "", ["sysadmin", "auditor"], "x"), "super"
+    )
 
 
 @case("LAST_ADMINISTRATOR")

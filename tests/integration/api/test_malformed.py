@@ -142,6 +142,7 @@ async def test_the_api_refuses_what_is_malformed(api: Api, caplog: pytest.LogCap
     assert not tracebacks(logs, caplog)
 
 
+@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("known", [False, True])
 async def test_the_portal_refuses_what_is_malformed(
     site: Site, known: bool, caplog: pytest.LogCaptureFixture

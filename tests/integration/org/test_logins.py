@@ -21,6 +21,7 @@ from smsgw.core.actor import Actor
 from smsgw.core.errors import Refused
 from smsgw.platform.change import Change
 from smsgw.platform.org import queries, service
+from smsgw.runtime import aio, tarpit
 from smsgw.store.engine.secrets import Sealer
 
 TOKEN = "A" * 32
@@ -244,6 +245,7 @@ async def test_a_reset_ends_what_is_under_way_with_the_former_password(
     assert await queries.sessions(site.db, "zhang") == []
 
 
+@pytest.mark.usefixtures("hurried")
 async def test_forged_forms_do_not_fill_the_log(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     async with Visitor(site, "127.0.0.9") as attacker:
         for _ in range(50):
@@ -251,6 +253,26 @@ async def test_forged_forms_do_not_fill_the_log(site: Site, capsys: pytest.Captu
                 assert response.status == 403
     told = capsys.readouterr()
     assert (told.out + told.err).count("portal.csrf") == 5
+
+
+async def test_who_is_wrong_over_and_over_is_told_so_later_and_others_there_get_in(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await site.add_staff("zhang", "admin")
+    await site.add_staff("wang", "operator")
+    monkeypatch.setattr(tarpit, "SECONDS", 4.0)
+    free, begun = int(tarpit.FREE.at_once), time.monotonic()
+    async with contextlib.AsyncExitStack() as stack:
+        visitors = [await stack.enter_async_context(Visitor(site, "127.0.0.9")) for _ in range(free + 2)]
+        person = visitors.pop()
+        tries = [aio.spawn(visitor.login("zhang", WRONG), name="wrong") for visitor in visitors]
+        async with asyncio.timeout(20):
+            while sum(one.done() for one in tries) < free:  # noqa: ASYNC110 - whichever they are
+                await asyncio.sleep(0.01)
+            assert await person.login("wang") == 303
+            assert [one.done() for one in tries].count(False) == 1, "and one of them has an answer"
+            assert set(await asyncio.gather(*tries)) == {401, 429}
+    assert time.monotonic() - begun > 3.9
 
 
 async def test_parallel_guesses_gain_no_more_than_those_that_are_looked_at_together(

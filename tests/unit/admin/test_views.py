@@ -8,8 +8,9 @@ import pytest
 from jinja2 import UndefinedError
 
 from smsgw.admin import words
-from smsgw.admin.pages.home import series
-from smsgw.admin.pages.send import effect, preview
+from smsgw.admin.i18n import translations
+from smsgw.admin.pages.home.workbench import series
+from smsgw.admin.pages.sending.send import effect, preview
 from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views, china_time, duration
 from smsgw.core.states import STATUS_ZH
@@ -27,7 +28,12 @@ from smsgw.core.states import STATUS_ZH
     ],
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert duration(timedelta(seconds=seconds)) == text
+    assert duration(timedelta(seconds=seconds), translations("en").gettext) == text
+
+
+def test_durations_in_chinese() -> None:
+    assert duration(timedelta(seconds=60)) == "1 分 0 秒"
+    assert duration(timedelta(seconds=11400)) == "3 小时 10 分"
 
 
 def test_times_are_chinas() -> None:

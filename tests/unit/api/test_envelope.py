@@ -7,6 +7,7 @@ import re
 import msgspec
 import pytest
 
+from smsgw.core import words
 from smsgw.core.errors import CODES, SmsgwError, Temporary
 from smsgw.web import envelope
 from smsgw.web.request_ids import RequestIds
@@ -20,17 +21,17 @@ def test_success() -> None:
 
 @pytest.mark.parametrize("code", sorted(set(CODES) - {"OK"}))
 def test_every_code_has_its_status_and_both_messages(code: str) -> None:
-    places = set(re.findall(r"\{(\w+)\}", CODES[code][1] + CODES[code][2]))
+    places = set(re.findall(r"\{(\w+)\}", "".join(words.CODES[code])))
     error = SmsgwError(code, **{name: f"<{name}>" for name in places})
     status, body, _ = envelope.failure(error, "REQ", english=False)
     answer = msgspec.json.decode(body)
-    assert status == CODES[code][0]
+    assert status == CODES[code]
     assert answer["code"] == code
     assert answer["request_id"] == "REQ"
     assert re.search(r"[\u4e00-\u9fff]", answer["message"])
     assert not re.search(r"[\u4e00-\u9fff]", answer["message_en"])
     assert "{" not in answer["message"] + answer["message_en"]
-    for name in re.findall(r"\{(\w+)\}", CODES[code][1]):
+    for name in re.findall(r"\{(\w+)\}", words.CODES[code][0]):
         assert ("REQ" if code == "INTERNAL" else f"<{name}>") in answer["message"]
 
 

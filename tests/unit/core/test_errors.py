@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from smsgw.core import words
 from smsgw.core.errors import CODES, Refused, message_of
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.report_codes import class_of
@@ -13,7 +14,7 @@ from smsgw.core.report_codes import class_of
 
 @pytest.mark.parametrize("code", CODES)
 def test_a_message_says_something_with_and_without_its_details(code: str) -> None:
-    status, chinese, _ = CODES[code]
+    status, (chinese, _) = CODES[code], words.CODES[code]
     assert 200 <= status < 600
     details = dict.fromkeys(re.findall(r"{(\w+)}", chinese), "X7")
     assert message_of(code, details).count("X7") == len(re.findall(r"{\w+}", chinese))

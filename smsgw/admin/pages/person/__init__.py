@@ -1,0 +1,1 @@
+"""What a person sets for the own eyes: language, colours."""

@@ -1,0 +1,1 @@
+"""Records and reports (记录与报表)."""

@@ -1,0 +1,66 @@
+"""The whole way of one message (P8.2): time line with durations, parts, raw codes, what it means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from aiohttp import web
+
+from smsgw.admin import words
+from smsgw.admin.call import Call
+from smsgw.admin.rights import route
+from smsgw.core.permissions import Permission
+from smsgw.platform.messages import queries
+from smsgw.platform.messages.model import Trace, TraceStep
+
+
+@route("GET", "/records/{id:[0-9]{1,19}}", Permission.MESSAGE_VIEW)
+async def show(call: Call) -> web.StreamResponse:
+    """The page."""
+    return call.render("records/trace.html", **await _values(call))
+
+
+@route("GET", "/records/{id:[0-9]{1,19}}/live", Permission.MESSAGE_VIEW, passive=True)
+async def live(call: Call) -> web.StreamResponse:
+    """The part that changes until the message has come to its end."""
+    return call.piece("records/trace_live.html", **await _values(call))
+
+
+async def _values(call: Call) -> dict[str, Any]:
+    message_id = int(call.request.match_info["id"])
+    found = await queries.trace(call.db, message_id, accounts=call.accounts)
+    if found is None:
+        raise web.HTTPNotFound
+    content = call.may(Permission.MESSAGE_READ)
+    await call.reads("message.read", f"message/{message_id}", content=content)
+    return {
+        "trace": found,
+        "message": found.message,
+        "steps": timeline(found),
+        "final": found.message.status in words.FINAL_STATUSES,
+        "content": content,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A step of the time line with the time since the one before it."""
+
+    step: TraceStep
+    since_previous: timedelta | None
+    since_start: timedelta
+    colour: str
+
+
+def timeline(trace: Trace) -> list[Stop]:
+    """The steps with their durations; a report has the colour of what it reports."""
+    stops: list[Stop] = []
+    outcome = {part.part: words.STATUS_COLOUR.get(part.status, "") for part in trace.parts}
+    for step in trace.steps:
+        previous = stops[-1].step.at if stops else None
+        since_previous = step.at - previous if previous else None
+        colour = outcome.get(step.part) if step.step == "report" else words.STEP_COLOUR.get(step.step)
+        stops.append(Stop(step, since_previous, step.at - trace.steps[0].at, colour or "plain"))
+    return stops

@@ -1,0 +1,78 @@
+"""The menu from what pages declare, and pages found by folder."""
+
+from __future__ import annotations
+
+import pytest
+
+from smsgw.admin.kit import discovery
+from smsgw.admin.kit.menu import Entry, menu_for
+from smsgw.admin.words.menu import ENTRIES, GROUPS, Side
+from smsgw.core.permissions import Permission
+
+P = Permission
+
+
+def paths(*permissions: Permission) -> list[str]:
+    menu = menu_for(discovery.entries(), permissions)
+    assert all(group.entries for group in menu.groups)
+    return [entry.path for group in menu.groups for entry in group.entries]
+
+
+def test_the_menu_shows_only_what_one_may_open() -> None:
+    assert paths() == []
+    assert paths(P.HOME_VIEW) == ["/"]
+    assert paths(P.MESSAGE_VIEW) == ["/records"]
+    everything = paths(*Permission)
+    assert [p for p in everything if p in ("/", "/send", "/records")] == ["/", "/send", "/records"]
+
+
+def test_every_entry_leads_to_a_page_that_needs_the_same_permission() -> None:
+    reached = {(r.path, r.action) for r in discovery.routes() if r.method == "GET"}
+    for entry in discovery.entries():
+        assert (entry.path, entry.permission) in reached, entry
+    keys = [entry.key for entry in discovery.entries()]
+    assert len(keys) == len(set(keys))
+
+
+def test_an_entry_without_words_is_refused() -> None:
+    with pytest.raises(ValueError, match="no such entry"):
+        Entry("records.nothing", "/nothing", P.HOME_VIEW)
+
+
+def test_the_words_of_the_tender_stand_in_the_menu() -> None:
+    labels = {words.label for words in ENTRIES.values()} | {words.heading for words in ENTRIES.values()}
+    for name in (
+        "发送记录 日报表 月报表 返点记录 短链报表 业务管理 员工管理 充值管理 短信订单 退款单 "
+        "流量订单 流量退单 话费订单 话费退单 自定义发送 定时短信记录 联系人 日常用语 黑名单 制作中心 "
+        "发送大数据短信 大数据短信任务 大数据短信草稿箱 签名设置 部门管理 人员管理 平台设置 角色管理 用户管理"
+    ).split():
+        assert name in labels, name
+    assert any("上行记录" in label and "回复记录" in label for label in labels)
+    assert {key.partition(".")[0] for key in ENTRIES} == GROUPS.keys()
+
+
+def test_the_longest_beginning_of_the_address_is_where_one_is() -> None:
+    entries = [
+        Entry("home.workbench", "/", P.HOME_VIEW), Entry("records.sent", "/records", P.HOME_VIEW),
+        Entry("records.daily", "/records/daily", P.HOME_VIEW), Entry("routing.channels", "/channels", P.HOME_VIEW),
+    ]  # fmt: skip
+    for path, key, side in (
+        ("/", "home.workbench", Side.BUSINESS), ("/records/17", "records.sent", Side.BUSINESS),
+        ("/records/daily/x", "records.daily", Side.BUSINESS), ("/channels/1", "routing.channels", Side.OPERATIONS),
+    ):  # fmt: skip
+        menu = menu_for(entries, {P.HOME_VIEW}, path)
+        assert menu.here
+        assert menu.here.here
+        assert menu.here.here.key == key
+        assert menu.side is side
+    assert menu_for(entries, {P.HOME_VIEW}, "/recordsx").here is None
+    assert menu_for(entries, {P.HOME_VIEW}).sides == (Side.BUSINESS, Side.OPERATIONS)
+    assert menu_for(entries, {P.HOME_VIEW}, "/").opened == "records"
+    assert menu_for(entries, {P.HOME_VIEW}).first(Side.OPERATIONS) == "/channels"
+
+
+def test_an_address_belongs_to_one_page_and_fixed_ones_come_first() -> None:
+    routes = discovery.routes()
+    assert len({(r.method, r.path) for r in routes}) == len(routes)
+    with_place = ["{" in r.path for r in routes]
+    assert with_place == sorted(with_place)
