@@ -30,7 +30,7 @@ from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER, same_origin, same_toke
 from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views
 from smsgw.core.addresses import place_of
-from smsgw.core.errors import SmsgwError, http_status
+from smsgw.core.errors import Refused, SmsgwError, http_status
 from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.audit.readings import Readings
 from smsgw.runtime.sparing import Sparing
@@ -161,10 +161,16 @@ async def _identify(call: Call, route: Route) -> bool:
     cookies = call.request.cookies
     token = cookies.get(call.portal.cookie(call.request, SESSION_COOKIE))
     if token and token.isascii():
-        session = await call.portal.auth.session(token, passive=route.passive)
+        session = await call.portal.auth.session(token, passive=route.passive, address=call.ip)
         if session:
             call.staff, call.csrf, call.token = session.person, session.csrf, token
+            call.session = session
+            if not session.admitted:
+                await call.reads("session.elsewhere", "portal")
+                raise Refused("AUTH_IP_DENIED", ip=call.ip or "-")
             return False
+    if not await call.portal.auth.admits(call.ip):
+        raise Refused("AUTH_IP_DENIED", ip=call.ip or "-")
     visitor = cookies.get(call.portal.cookie(call.request, VISITOR_COOKIE), "")
     if re.fullmatch(r"[A-Za-z0-9_-]{32}", visitor):
         call.csrf = visitor

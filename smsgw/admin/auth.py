@@ -22,13 +22,14 @@ from smsgw.admin.passwords import Passwords
 from smsgw.admin.strength import password_problem
 from smsgw.admin.turns import Rank
 from smsgw.core.addresses import place_of
+from smsgw.core.errors import Temporary
 from smsgw.core.guard import FACTORS, PORTAL, Guard
 from smsgw.core.guessing import Guesses
 from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.change import Change
 from smsgw.platform.login import passkeys, pending
 from smsgw.platform.login import queries as login_queries
-from smsgw.platform.login.model import STRONG, Begun, Factor
+from smsgw.platform.login.model import STRONG, Begun, Demand, Factor
 from smsgw.platform.login.passkeys import Site
 from smsgw.platform.org import factors, queries, service, sessions
 from smsgw.platform.org.model import OpenSession, Person
@@ -36,6 +37,7 @@ from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 
+GATE_SECONDS = 2.0
 FORGIVEN_EVERY = 5.0
 """Seconds between two looks for people whose waits an administrator has ended."""
 
@@ -79,6 +81,8 @@ class Auth:
         self.guard = Guard(PORTAL)
         self.factor_guard = Guard(FACTORS)
         self._forgiven: datetime | None = None
+        self._gate: Demand | None = None
+        self._gate_until = 0.0
         self.devices = Devices(sealer)
         self.failures = FailedLogins(db, guesses or Guesses())
 
@@ -112,8 +116,8 @@ class Auth:
         if standing.through(()):
             self.guard.succeeded(ip or "", person.login, clock.steady(), device)
             return await self._open(person, password_hash, ip, agent=agent, log=True)
-        token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
-        await pending.begin(self._db, person, password_hash, token_sha256(token), csrf, ip, agent)
+        token = secrets.token_urlsafe(32)
+        await pending.begin(self._db, person, password_hash, token_sha256(token), ip, agent)
         return BegunLogin(token, person)
 
     def _rank(self, address: str, device: str) -> Rank:
@@ -148,6 +152,19 @@ class Auth:
         if found and found.admitted and not passive:
             await sessions.touch(self._db, digest)
         return found
+
+    async def admits(self, ip: str | None) -> bool:
+        """Whether visitors from this address see the portal at all. Looked up every two seconds: a flood of visitors
+        costs the database nothing; while it is away, what was known holds."""
+        now = clock.steady()
+        if self._gate is None or now >= self._gate_until:
+            self._gate_until = now + GATE_SECONDS
+            try:
+                self._gate = (await login_queries.policy(self._db)).demand
+            except Temporary:
+                if self._gate is None:
+                    raise
+        return self._gate.admits(ip)
 
     # --- second factors ------------------------------------------------------------------------------------------
 

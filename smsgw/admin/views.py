@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from smsgw.admin import words
 from smsgw.admin.i18n import LANGUAGES, translations
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
-from smsgw.admin.words import times
+from smsgw.admin.words import login, times
 from smsgw.admin.words.menu import SIDES
 from smsgw.admin.words.person import THEMES
 from smsgw.core import numbers
@@ -100,6 +100,7 @@ class Views:
             terms=words.TERMS,
             sides=SIDES,
             themes=THEMES,
+            login_words=login,
         )
         return env
 

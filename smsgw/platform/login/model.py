@@ -135,7 +135,6 @@ class Begun:
 
     staff_id: int
     login: str
-    csrf: str
     password_hash: str = field(repr=False)
     proven: frozenset[Factor]
     challenge: bytes | None

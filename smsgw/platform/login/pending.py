@@ -17,15 +17,15 @@ MAX_BEGUN = 20
 
 _SWEEP = "DELETE FROM portal_login WHERE created_at < now() - make_interval(mins => $1)"
 _BEGIN = """
-INSERT INTO portal_login (token_sha256, staff_id, csrf, password_hash, ip, agent)
-VALUES ($1, $2, $3, $4, $5::text::inet, $6)
+INSERT INTO portal_login (token_sha256, staff_id, password_hash, ip, agent)
+VALUES ($1, $2, $3, $4::text::inet, $5)
 """
 _TOO_MANY = """
 DELETE FROM portal_login WHERE token_sha256 IN (
     SELECT token_sha256 FROM portal_login WHERE staff_id = $1 ORDER BY created_at DESC OFFSET $2)
 """
 _FIND = """
-SELECT x.staff_id, s.login, x.csrf, x.password_hash, x.proven, x.challenge, x.tries, x.sent, x.agent, x.token_sha256
+SELECT x.staff_id, s.login, x.password_hash, x.proven, x.challenge, x.tries, x.sent, x.agent, x.token_sha256
 FROM portal_login x JOIN staff s ON s.id = x.staff_id AND s.password_hash = x.password_hash AND s.status = 'active'
 WHERE x.token_sha256 = $1 AND x.tries < $2 AND x.created_at > now() - make_interval(mins => $3)
 """
@@ -36,7 +36,6 @@ async def begin(
     person: Person,
     password_hash: str,
     token_sha256: bytes,
-    csrf: str,
     address: str | None,
     agent: str,
 ) -> None:
@@ -44,7 +43,7 @@ async def begin(
     async with database.transaction() as connection:
         await connection.execute(_SWEEP, MINUTES)
         await connection.execute(
-            _BEGIN, token_sha256, person.id, csrf, password_hash, address, agent[:MAX_AGENT]
+            _BEGIN, token_sha256, person.id, password_hash, address, agent[:MAX_AGENT]
         )
         await connection.execute(_TOO_MANY, person.id, MAX_BEGUN)
 

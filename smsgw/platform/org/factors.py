@@ -125,6 +125,14 @@ async def remove_totp(change: Change) -> None:
         unit.record("factor.remove", f"staff/{unit.actor.name}", before={"factor": "totp"})
 
 
+async def begun_totp(database: Database, sealer: Sealer, staff_id: int) -> str | None:
+    """The secret that was begun and not confirmed, to be shown again after a wrong code; None: there is none."""
+    row = await database.fetchrow(
+        "SELECT secret_sealed FROM staff_totp WHERE staff_id = $1 AND confirmed_at IS NULL", staff_id
+    )
+    return None if row is None else sealer.open(row["secret_sealed"], _context(staff_id))
+
+
 async def check_totp(database: Database, sealer: Sealer, staff_id: int, code: str) -> bool:
     """Whether it is the code that the person's app shows now; each is good once."""
     async with database.transaction() as connection:
@@ -306,6 +314,27 @@ async def verify_phone(change: Change, sealer: Sealer, code: str) -> None:
 
 
 # --- taken away --------------------------------------------------------------------------------------------------
+
+_CONTACT = "SELECT phone, phone_verified_at IS NOT NULL AS verified, email FROM staff WHERE id = $1"
+
+
+async def contact(database: Database, staff_id: int) -> tuple[str, bool, str]:
+    """The person's number (empty: none), whether it was verified, and the mail address."""
+    row = await database.fetchrow(_CONTACT, staff_id)
+    return ("", False, "") if row is None else (row["phone"], row["verified"], row["email"])
+
+
+_WAIT = """
+SELECT EXTRACT(epoch FROM sent_at + make_interval(secs => $2) - now())::float
+FROM staff_sms_code WHERE staff_id = $1 AND sent_at > '-infinity'
+"""
+
+
+async def sms_wait(database: Database, staff_id: int) -> int:
+    """Seconds until another code is sent."""
+    left = await database.fetchval(_WAIT, staff_id, SMS_AGAIN)
+    return 0 if left is None or left <= 0 else min(int(left) + 1, int(SMS_AGAIN))
+
 
 _FORGET = ("staff_totp", "staff_passkey", "staff_recovery_code", "staff_sms_code")
 

@@ -40,7 +40,6 @@ CREATE TABLE staff_login (
 CREATE TABLE portal_login (
     token_sha256 bytea PRIMARY KEY,
     staff_id bigint NOT NULL REFERENCES staff ON DELETE CASCADE,
-    csrf text NOT NULL,
     password_hash text NOT NULL,                 -- that was right; another one by now ends it
     ip inet,
     agent text NOT NULL DEFAULT '',
