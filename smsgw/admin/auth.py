@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from smsgw.admin.devices import Devices
-from smsgw.admin.failures import FailedLogins
 from smsgw.admin.i18n import N_
 from smsgw.admin.passwords import Passwords
 from smsgw.admin.strength import password_problem
@@ -27,15 +26,15 @@ from smsgw.core.guard import FACTORS, PORTAL, Guard
 from smsgw.core.guessing import Guesses
 from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.change import Change
+from smsgw.platform.handles import Database, Sealer
 from smsgw.platform.login import passkeys, pending
 from smsgw.platform.login import queries as login_queries
 from smsgw.platform.login.model import STRONG, Begun, Demand, Factor
 from smsgw.platform.login.passkeys import Site
 from smsgw.platform.org import factors, queries, service, sessions
+from smsgw.platform.org.failed_logins import FailedLogins
 from smsgw.platform.org.model import OpenSession, Person
 from smsgw.runtime import clock
-from smsgw.store.engine.database import Database
-from smsgw.store.engine.secrets import Sealer
 
 GATE_SECONDS = 2.0
 FORGIVEN_EVERY = 5.0

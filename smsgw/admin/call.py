@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from smsgw.pipeline.accept.acceptor import Acceptor
     from smsgw.pipeline.snapshot import Snapshots
     from smsgw.platform.audit.readings import Readings
-    from smsgw.store.engine.database import Database
-    from smsgw.store.engine.secrets import Sealer
+    from smsgw.platform.handles import Database, Sealer
 
 
 SESSION_COOKIE = "smsgw"

@@ -12,7 +12,7 @@ import binascii
 import secrets
 from collections.abc import Iterator
 
-from smsgw.store.engine.secrets import KeyFileError, Sealer
+from smsgw.platform.handles import KeyFileError, Sealer
 
 DAYS = 180
 """After the last login from it a device is forgotten."""

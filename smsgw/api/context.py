@@ -25,10 +25,9 @@ from smsgw.platform.audit.readings import Readings
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.change import Change
 from smsgw.platform.files.model import Incoming
+from smsgw.platform.handles import Database, Sealer
 from smsgw.runtime.shares import Pace, Shares
 from smsgw.runtime.tarpit import Tarpit
-from smsgw.store.engine.database import Database
-from smsgw.store.engine.secrets import Sealer
 from smsgw.web import serving
 
 READS = 16

@@ -23,8 +23,8 @@ from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.platform.accounts import queries, service
 from smsgw.platform.accounts.model import USAGE_DIMENSIONS, AccountView
+from smsgw.platform.handles import Database
 from smsgw.runtime import clock
-from smsgw.store.engine.database import Database
 
 
 @click.group()

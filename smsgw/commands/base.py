@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import json
 import os
 import re
@@ -22,15 +21,11 @@ from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA, COMMANDS, IdSource
 from smsgw.core.printable import printable
-from smsgw.node import control_client, operators
+from smsgw.node import control_client, opening, operators
 from smsgw.platform.change import Change
-from smsgw.runtime import clock, config, private
+from smsgw.platform.handles import Database, Sealer
+from smsgw.runtime import clock, config
 from smsgw.runtime.config import Config, ConfigError
-from smsgw.store.engine import migrate, secrets
-from smsgw.store.engine.database import Database
-from smsgw.store.engine.embedded import EmbeddedError, EmbeddedPostgres
-from smsgw.store.engine.secrets import KeyFileError, Sealer
-from smsgw.store.records import audit
 
 T = TypeVar("T")
 
@@ -69,30 +64,12 @@ class Context:
             raise BadConfiguration(str(exc)) from exc
         return settings
 
-    @contextlib.asynccontextmanager
-    async def database(self, *, owner_dsn: str = "") -> AsyncIterator[Database]:
+    def database(self, *, owner_dsn: str = "") -> contextlib.AbstractAsyncContextManager[Database]:
         """The database of the configuration, brought to this program's schema (as ``owner_dsn`` if given).
 
         An embedded database is used where it runs, or started for the moment.
         """
-        settings = self.settings
-        audit.use(functools.cache(self.sealer))
-        async with contextlib.AsyncExitStack() as stack:
-            dsn: str | None = settings.database.dsn
-            owner = owner_dsn or settings.database.owner_dsn or settings.database.dsn
-            if not dsn:
-                embedded = EmbeddedPostgres(settings.node.data_dir)
-                dsn = await embedded.find()
-                if dsn is None:
-                    private.close(settings.node.data_dir)
-                    dsn = await embedded.start()
-                    stack.push_async_callback(embedded.stop)
-                owner = embedded.owner_dsn
-            await migrate.migrate(owner, application=dsn)
-            database = Database(dsn, size=2)
-            await database.open()
-            stack.push_async_callback(database.close)
-            yield database
+        return opening.database(self.settings, owner_dsn=owner_dsn)
 
     def ids(self) -> Callable[[], int]:
         """Makes ids of no node, so that a daemon may make some at the same moment."""
@@ -100,8 +77,7 @@ class Context:
 
     def sealer(self) -> Sealer:
         """The key that seals stored secrets."""
-        settings = self.settings
-        return secrets.load_key(settings.key_file, create=not settings.security.key_file)
+        return opening.sealer(self.settings)
 
     async def daemon(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the running daemon."""
@@ -132,7 +108,7 @@ def run_async(function: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., 
     def wrapper(*args: Any, **kwargs: Any) -> T:
         try:
             return asyncio.run(function(*args, **kwargs))
-        except (SmsgwError, RuntimeError, KeyFileError, EmbeddedError, OSError) as exc:
+        except (SmsgwError, RuntimeError, OSError) as exc:
             code = f"{exc.code}: " if isinstance(exc, SmsgwError) else ""
             raise Failed(f"{code}{exc}") from exc
 

@@ -16,7 +16,6 @@ from smsgw.bench.stage import KINDS, Setting
 from smsgw.commands.base import Failed, json_option, print_json
 from smsgw.core.errors import SmsgwError
 from smsgw.core.partners import MAX_WINDOW
-from smsgw.store.engine.embedded import EmbeddedError
 
 PARTNER_BINDS = 4
 
@@ -83,7 +82,7 @@ def bench(
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             result = runner.run(run(options))
-    except (OSError, RuntimeError, ValueError, SmsgwError, EmbeddedError) as exc:
+    except (OSError, RuntimeError, ValueError, SmsgwError) as exc:
         raise Failed(str(exc) or type(exc).__name__) from exc
     if as_json:
         print_json(result.as_json())

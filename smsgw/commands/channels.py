@@ -29,7 +29,7 @@ from smsgw.commands.base import (
 from smsgw.core.states import FINAL, STATUS, PartState
 from smsgw.node.control_client import DaemonAway
 from smsgw.platform.channels import queries, service
-from smsgw.store.engine.database import Database
+from smsgw.platform.handles import Database
 
 PROTOCOLS = ("cmpp30", "cmpp20", "smpp34", "sgip12", "smgp30")
 CARRIERS = ("CMCC", "CUCC", "CTCC", "CBN", "INTL")

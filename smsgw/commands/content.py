@@ -25,13 +25,13 @@ from smsgw.core.keywords import Action, Word, replaced
 from smsgw.core.model import MessageType
 from smsgw.core.numbers import InvalidNumber, mask, normalize
 from smsgw.core.policy import LISTED_ZH, Listed
+from smsgw.platform.handles import Database
 from smsgw.platform.lists import queries as list_queries
 from smsgw.platform.lists import service as lists
 from smsgw.platform.policies import queries as policy_queries
 from smsgw.platform.policies import service as policies
 from smsgw.platform.words import queries as word_queries
 from smsgw.platform.words import service as words
-from smsgw.store.engine.database import Database
 
 TYPES = click.Choice([str(x) for x in MessageType])
 ACTIONS = click.Choice([str(x) for x in Action])

@@ -36,8 +36,6 @@ from smsgw.platform.policies import service as policies
 from smsgw.runtime import log
 from smsgw.runtime.config import Config, ConfigError, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig, load
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Rule
-from smsgw.store.engine.embedded import EmbeddedError
-from smsgw.store.engine.secrets import KeyFileError
 
 ACCOUNT = "demo"
 LOGIN = "admin"
@@ -85,7 +83,7 @@ def demo(port: int, data_dir: Path, no_browser: bool) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(show.run())
-    except (RuntimeError, OSError, SmsgwError, EmbeddedError, KeyFileError) as exc:
+    except (RuntimeError, OSError, SmsgwError) as exc:
         raise Failed(str(exc)) from exc
 
 

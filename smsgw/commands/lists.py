@@ -28,12 +28,12 @@ from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as account_service
 from smsgw.platform.accounts.extensions import MATCHED_DAYS
 from smsgw.platform.channels import service as channel_service
+from smsgw.platform.handles import Database
 from smsgw.platform.lists import queries, service
 from smsgw.platform.lists.model import BlockEntry
 from smsgw.platform.settings import queries as settings_queries
 from smsgw.platform.settings import service as settings_service
 from smsgw.runtime import clock
-from smsgw.store.engine.database import Database
 
 MAX_IMPORT = 2_000_000
 TYPES = click.Choice(("otp", "notice", "marketing"))

@@ -11,9 +11,8 @@ import uvloop
 
 from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async
 from smsgw.commands.partners import BIND_COLUMNS
+from smsgw.platform.database import queries
 from smsgw.runtime import log
-from smsgw.store.engine import database_roles
-from smsgw.store.engine import migrate as migration
 
 
 @click.command()
@@ -42,8 +41,8 @@ async def migrate(ctx: Context, owner_dsn: str) -> None:
     if owner_dsn and not ctx.settings.database.dsn:
         raise Failed("the embedded database has roles of its own: --dsn is for [database] dsn")
     async with ctx.database(owner_dsn=owner_dsn) as database:
-        version = await database.fetchval("SELECT version FROM schema_info")
-    click.echo(f"schema {version} (this program knows {migration.SCHEMA_VERSION})")
+        version = await queries.schema(database)
+    click.echo(f"schema {version} (this program knows {queries.KNOWN_SCHEMA})")
 
 
 @click.command()
@@ -53,17 +52,17 @@ async def check(ctx: Context) -> None:
     """Check the configuration and whether the database can be reached; changes nothing else."""
     settings = ctx.settings
     async with ctx.database() as database:
-        server = await database.fetchval("SHOW server_version")
-        fsync = await database.fetchval("SHOW fsync")
-        commit = await database.fetchval("SHOW synchronous_commit")
-        role, may = await database.fetchrow(database_roles.WALLS) or ("", "")
+        server = await queries.server(database)
     where = "external" if settings.database.dsn else f"embedded in {settings.node.data_dir}"
     click.echo(f"configuration  ok ({ctx.config_path or 'defaults'})")
-    click.echo(f"database       PostgreSQL {server}, {where}, fsync {fsync}, synchronous_commit {commit}")
-    click.echo(f"role           {role}{', WARNING: ' + may if may else ''}")
-    if may:
+    click.echo(
+        f"database       PostgreSQL {server.version}, {where}, fsync {server.fsync}, "
+        f"synchronous_commit {server.synchronous_commit}"
+    )
+    click.echo(f"role           {server.role}{', WARNING: ' + server.excess if server.excess else ''}")
+    if server.excess:
         click.echo("               smsgw needs none of that while it runs: two roles are better (docs/operations.md)")
-    if "off" in (fsync, commit):
+    if not server.durable:
         raise Failed("accepted would not mean durable: switch fsync and synchronous_commit on")
 
 

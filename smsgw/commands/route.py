@@ -23,9 +23,9 @@ from smsgw.commands.base import (
 from smsgw.core import routes as core
 from smsgw.core.routes import InvalidRoutes
 from smsgw.pipeline.upkeep.rerouting import Followed
+from smsgw.platform.handles import Database
 from smsgw.platform.routing import queries, service
 from smsgw.platform.routing.model import EMPTY
-from smsgw.store.engine.database import Database
 
 LATECOMERS = 2.0
 """Seconds after which every node has taken up a table."""

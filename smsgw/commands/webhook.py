@@ -21,10 +21,10 @@ from smsgw.commands.base import (
 from smsgw.core.errors import Invalid
 from smsgw.core.webhooks import TYPES, Way, kind_of, type_of
 from smsgw.platform.accounts.queries import id_of
+from smsgw.platform.handles import Database
 from smsgw.platform.webhooks import queries, service
 from smsgw.platform.webhooks.model import MAX_REDELIVERED, STATES, Wanted
 from smsgw.runtime import clock
-from smsgw.store.engine.database import Database
 
 STATE = click.Choice(STATES)
 WAYS = click.Choice([str(w) for w in Way])

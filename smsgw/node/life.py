@@ -25,7 +25,7 @@ from smsgw.core.ids import CHINA, IdSource
 from smsgw.net import tls as certificates
 from smsgw.net import unix_paths
 from smsgw.net.tls import Certificate
-from smsgw.node import control, metrics
+from smsgw.node import control, metrics, opening
 from smsgw.node.build import Ground, Node, build
 from smsgw.node.control import follow_now
 from smsgw.pipeline.periodic import Periodic
@@ -33,7 +33,7 @@ from smsgw.runtime import aio, clock, config, failpoints, private
 from smsgw.runtime.config import Config
 from smsgw.store.config import keys, segments
 from smsgw.store.engine import journal as journals
-from smsgw.store.engine import migrate, nodes, partitions, secrets
+from smsgw.store.engine import migrate, nodes, partitions
 from smsgw.store.engine.database import Database, forgive_abandoned
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.journal import Journal, boot_id
@@ -117,7 +117,7 @@ class Daemon:
         ids = IdSource(number.number, clock.ms, after=number.after)
         async with database.acquire(timeout=60) as connection:
             await partitions.ensure(connection, clock.now().astimezone(CHINA).date(), newest=ids.newest_made)
-        sealer = secrets.load_key(settings.key_file, create=not settings.security.key_file)
+        sealer = opening.sealer(settings)
         audit.use(lambda: sealer)
         journal = Journal(data_dir / "journal", number.number, boot_id())
         replay = journal.open()

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from smsgw.admin.words.menu import ENTRIES, GROUPS, Side
 from smsgw.core.permissions import Permission
 
-if TYPE_CHECKING:
-    from smsgw.admin.call import Call
-
-Badge = Callable[["Call"], Awaitable[int]]
-"""How many wait there for the person."""
+Badge = Callable[[Any], Awaitable[int]]
+"""How many wait there for the person of a ``Call``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from smsgw.store.engine.secrets import KeyFileError, Sealer
+from smsgw.platform.handles import KeyFileError, Sealer
 
 COOKIE = "smsgw-toast"
 MAX = 5

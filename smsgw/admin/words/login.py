@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from smsgw.admin.i18n import N_
 
-WRONG = N_("账号或密码不正确。多次失败后须等待片刻再试；如忘记密码，请联系管理员重置。")
-SLOWED = N_("尝试过于频繁，请 %(n)s 秒后再试。")
 ELSEWHERE = N_("您当前的地址 %(address)s 不在此账号允许登录的范围内，本次登录已记录。如需开通，请联系安全管理员。")
 OVER = N_("登录已超时或尝试次数过多，请重新输入账号和密码。")
 FACTOR_WRONG = N_("验证未通过，请核对后重试。动态口令与恢复码每个只能使用一次。")
 SENT = N_("验证码已发送至 %(phone)s，5 分钟内有效。")
 LAST_LOGIN = N_("上次登录：%(time)s，地址 %(address)s。如非本人操作，请立即修改密码。")
 CLOSED = N_("您的账号须使用二次验证，但尚未绑定。请联系管理员重置密码，再用一次性密码登录并绑定。")
+
+PRODUCT = N_("短信平台")
+"""As authenticator apps and devices show it."""
+DEVICE = N_("我的设备")
 
 FACTORS: dict[str, str] = {
     "sms": N_("短信验证码"),

@@ -66,7 +66,7 @@ _LOG_FILE_MB = 10
 _LOG_FILES = 5
 
 
-class EmbeddedError(Exception):
+class EmbeddedError(RuntimeError):
     """The embedded database cannot be started; the text says what to do."""
 
 

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
@@ -58,6 +59,7 @@ from smsgw.platform.content.model import SIGN, TEMPLATE
 from smsgw.platform.jobs import queries as job_queries
 from smsgw.platform.jobs import service as jobs
 from smsgw.platform.jobs.model import NewJob
+from smsgw.platform.key_file import service as key_files
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
 from smsgw.platform.lists import service as lists
@@ -104,6 +106,8 @@ class World:
     database: Database
     account_id: int
     sealer: Sealer
+    """With the keys of ``key_file``, which it follows."""
+    key_file: Path
     ids: Callable[[], int]
     able: Actor
     """Somebody in the portal who may do everything."""
@@ -128,7 +132,8 @@ class World:
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def world(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """One database for all examples."""
-    sealer = secrets.load_key(tmp_path_factory.mktemp("changes") / "key", create=True)
+    key_file = tmp_path_factory.mktemp("changes") / "key"
+    sealer = secrets.load_key(key_file, create=True)
     audit.use(lambda: sealer)
     database = Database(await postgres.make("changes", postgres.template))
     await database.open()
@@ -138,7 +143,7 @@ async def world(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     )
     able = await queries.person(database, "able")
     assert able is not None
-    yield World(database, account_id, sealer, count(1 << 40).__next__, able.actor("192.0.2.7"))
+    yield World(database, account_id, sealer, key_file, count(1 << 40).__next__, able.actor("192.0.2.7"))
     await database.close()
     await postgres.drop("changes")
 
@@ -1186,3 +1191,23 @@ async def test_an_account_out_of_scope_is_given_to_no_channel(world: World) -> N
     with pytest.raises(SmsgwError) as refused:
         await routing.move(elsewhere, "account", "own", await channel(world, world.change), "")
     assert refused.value.code == "NOT_FOUND"
+
+
+# --- key file --------------------------------------------------------------------------------------------------------
+
+
+@example(key_files.add, "key_file.add")
+async def _(world: World, change: Change) -> None:
+    await key_files.add(change, world.key_file)
+
+
+@example(key_files.rotate, "key_file.rotate")
+async def _(world: World, change: Change) -> None:
+    await key_files.rotate(change, world.key_file, None)
+
+
+@example(key_files.reseal, "key_file.reseal")
+async def _(world: World, change: Change) -> None:
+    await keys.add(world.change, world.sealer, world.account_id)
+    await key_files.rotate(world.change, world.key_file, None)
+    await key_files.reseal(change, world.sealer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from smsgw.core.webhooks import Reach
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
 from smsgw.platform.channels import service as channels
+from smsgw.platform.key_file import queries as queries_of_keys
+from smsgw.platform.key_file import service as key_file
 from smsgw.platform.keys import service as keys
 from smsgw.platform.org import factors, queries
 from smsgw.platform.org import service as org
@@ -26,7 +29,7 @@ from smsgw.store.config import partners as partners_store
 from smsgw.store.config import webhooks as webhooks_store
 from smsgw.store.engine import resealing
 from smsgw.store.engine.database import Database
-from smsgw.store.engine.secrets import Sealer
+from smsgw.store.engine.secrets import KeyFileError, Sealer, load_key
 from smsgw.store.records import audit
 
 OLD, NEW = b"o" * 32, b"n" * 32
@@ -111,6 +114,48 @@ async def test_every_sealed_column_is_known_to_it(database: Database) -> None:
     for (column,) in columns:
         table, _, name = column.partition(".")
         assert f"UPDATE {table} SET {name} =" in statements, column  # noqa: S608
+
+
+async def test_a_new_key_waits_its_turn_and_takes_it(
+    database: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "key"
+    sealer = load_key(path, create=True)
+    audit.use(lambda: sealer)
+    await _furnish(database, sealer)
+    (old,) = sealer.ids
+    new = await key_file.add(by_test(database), path)
+    assert sealer.ids == (old, new)
+    with pytest.raises(KeyFileError, match=f"no key deadbeef in .*: it has {old}, {new}"):
+        await key_file.rotate(by_test(database), path, "deadbeef")
+    assert await key_file.rotate(by_test(database), path, old) == old, "it seals already"
+    assert await key_file.rotate(by_test(database), path, new) == new
+    found = await queries_of_keys.uses(database, sealer)
+    assert [(key.id, key.seals) for key in found.keys] == [(new, True), (old, False)]
+    assert (found.under_old_keys, found.missing, found.stuck) == (6, [], [])
+    done = await key_file.reseal(by_test(database), sealer)
+    assert (done.changed, done.of, done.stuck) == (6, 6, [])
+    assert (await key_file.reseal(by_test(database), sealer)).changed == 0
+    rows = await database.fetch("SELECT action, object FROM audit WHERE action LIKE 'key_file%' ORDER BY id")
+    assert [tuple(row) for row in rows] == [
+        ("key_file.add", f"key/{new}"), ("key_file.rotate", f"key/{new}"), ("key_file.reseal", f"key/{new}"),
+    ]  # fmt: skip
+
+
+async def test_a_key_that_another_node_may_not_have_does_not_seal(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    (old,) = load_key(path, create=True).ids
+    for n in (1, 2):
+        await database.execute(
+            "INSERT INTO lease (resource, node, epoch, expires_at) VALUES ($1, $2, 1, now() + interval '1 minute')",
+            f"node/{n}",
+            n,
+        )
+    with pytest.raises(KeyFileError, match="more nodes than one"):
+        await key_file.rotate(by_test(database), path, None)
+    assert load_key(path, create=False).ids == (old,)
+    new = await key_file.add(by_test(database), path)
+    assert await key_file.rotate(by_test(database), path, new) == new
 
 
 async def test_no_secret_gets_into_the_audit_log(database: Database) -> None:

@@ -12,7 +12,8 @@ from smsgw.admin.call import DEVICE_COOKIE, LOGIN_COOKIE, SESSION_COOKIE, Call, 
 from smsgw.admin.kit.toasts import Kind
 from smsgw.admin.rights import PUBLIC, SELF, route
 from smsgw.admin.views import china_time
-from smsgw.admin.words.login import ELSEWHERE, LAST_LOGIN, OVER, SLOWED, WRONG
+from smsgw.admin.words.entry import SLOWED, WRONG
+from smsgw.admin.words.login import ELSEWHERE, LAST_LOGIN, OVER
 from smsgw.runtime import clock
 
 MAX_LOGIN, MAX_PASSWORD = 128, 1024

@@ -5,8 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from smsgw.admin.call import SESSION_COOKIE, Call
-from smsgw.admin.i18n import N_
 from smsgw.admin.rights import SELF, route
+from smsgw.admin.words.entry import NOT_AGAIN
 from smsgw.admin.words.person import PASSWORD_SET
 from smsgw.platform.login import queries
 
@@ -23,7 +23,7 @@ async def change(call: Call) -> web.StreamResponse:
     form = await call.request.post()
     old, new = str(form.get("old", "")), str(form.get("new", ""))
     if new != str(form.get("again", "")):
-        return await _page(call, N_("两次输入的新密码不一致"))
+        return await _page(call, NOT_AGAIN)
     opened = await call.portal.auth.change_password(call.change(), call.who, old, new, call.ip, call.agent)
     if isinstance(opened, str):
         return await _page(call, opened)

@@ -13,7 +13,7 @@ from smsgw.admin.call import LOGIN_COOKIE, Call, local_path
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.pages.entry.login import device, elsewhere, page, slowed, through, wait
 from smsgw.admin.rights import PUBLIC, route
-from smsgw.admin.words.login import FACTOR_WRONG, SENT
+from smsgw.admin.words.login import DEVICE, FACTOR_WRONG, PRODUCT, SENT
 from smsgw.core import totp
 from smsgw.core.actor import NOTHING, Actor, ActorKind
 from smsgw.core.errors import SmsgwError, message_of
@@ -164,7 +164,7 @@ async def options(call: Call) -> web.StreamResponse:
     if Factor.PASSKEY in step.enrol:
         context = call.portal.context
         text, challenge = await passkeys.registration(
-            call.db, context.sealer, step.person, call.site, call.gettext("短信平台")
+            call.db, context.sealer, step.person, call.site, call.gettext(PRODUCT)
         )
     elif Factor.PASSKEY in step.standing.ask(step.begun.proven):
         text, challenge = await passkeys.authentication(call.db, step.person.id, call.site)
@@ -216,7 +216,7 @@ async def _with_number(call: Call, step: Step, given: str) -> web.StreamResponse
 
 def show_app(call: Call, template: str, secret: str, login: str, *, error: str = "", **values: object) -> web.Response:
     """A secret for an authenticator app, as text and as a picture that is made here."""
-    address = totp.address(secret, login, call.gettext("短信平台"))
+    address = totp.address(secret, login, call.gettext(PRODUCT))
     picture = segno.make(address, error="m").svg_data_uri(scale=5, border=2, dark="#000", light="#fff")
     spaced = " ".join(secret[n : n + 4] for n in range(0, len(secret), 4))
     status = 422 if error else 200
@@ -241,7 +241,7 @@ async def confirm(call: Call) -> web.StreamResponse:
             await factors.verify_phone(step.change(call), sealer, shown)
         else:
             challenge = await pending.take_challenge(call.db, step.begun) or b""
-            label = str(form.get("name", "")).strip() or call.gettext("我的设备")
+            label = str(form.get("name", "")).strip() or call.gettext(DEVICE)
             await passkeys.register(step.change(call), shown, challenge, call.site, label)
     except SmsgwError as exc:
         await call.portal.auth.wrong(step.begun)

@@ -10,7 +10,7 @@ from smsgw.admin.forms import read_id
 from smsgw.admin.pages.entry.step import show_app
 from smsgw.admin.pages.person.centre import said
 from smsgw.admin.rights import SELF, route
-from smsgw.admin.words.login import BOUND, ENDED, ENDED_OTHERS, UNBOUND
+from smsgw.admin.words.login import BOUND, ENDED, ENDED_OTHERS, PRODUCT, UNBOUND
 from smsgw.core.errors import SmsgwError
 from smsgw.platform.login import passkeys
 from smsgw.platform.org import factors, queries, service, sessions
@@ -81,7 +81,7 @@ async def passkey_options(call: Call) -> web.StreamResponse:
     if call.session is None or call.step_up(strong=False, back=PAGE):
         raise web.HTTPForbidden
     text, challenge = await passkeys.registration(
-        call.db, call.portal.context.sealer, call.who, call.site, call.gettext("短信平台")
+        call.db, call.portal.context.sealer, call.who, call.site, call.gettext(PRODUCT)
     )
     await sessions.challenge(call.db, call.session.id, challenge)
     return web.Response(text=text, content_type="application/json")

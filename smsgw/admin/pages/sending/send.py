@@ -23,10 +23,10 @@ from smsgw.admin.forms import (
     read_id,
     recipients,
 )
-from smsgw.admin.i18n import DEFAULT, N_
+from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.rights import route
-from smsgw.admin.words.sending import STEPS
+from smsgw.admin.words.sending import NO_ACCOUNT, NO_NUMBER, STEPS
 from smsgw.core import text
 from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.model import Account, MessageType, Origin
@@ -221,7 +221,7 @@ def _account(call: Call, form: SendForm) -> Account | None:
     """The chosen account, if the person may use it; says so in the form otherwise."""
     account = _allowed_account(call, form.account)
     if account is None:
-        form.errors["account"] = N_("请选择发送账号")
+        form.errors["account"] = NO_ACCOUNT
     return account
 
 
@@ -259,7 +259,7 @@ def _with_refusal(form: SendForm, result: SendResult) -> SendForm:
     """Nobody gets anything: say why at the field that can be changed."""
     first = next((item for item in result.items if item.message_id), None)
     if first is None:
-        form.errors["to"] = N_("没有有效的手机号码，请检查后重新填写")
+        form.errors["to"] = NO_NUMBER
     else:
         place = FIELD_OF_CODE.get((first.code or "").partition("_")[0], "account")
         form.errors[place] = first.message or ""

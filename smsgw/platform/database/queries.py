@@ -1,0 +1,47 @@
+"""The schema of a database, and whether accepted means durable in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from smsgw.store.engine import database_roles, migrate
+from smsgw.store.engine.database import Database
+
+KNOWN_SCHEMA = migrate.SCHEMA_VERSION
+"""What this program was written for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What matters of a server."""
+
+    version: str
+    fsync: str
+    synchronous_commit: str
+    role: str
+    """Ours."""
+    excess: str
+    """What that role may do without need; empty when there is a wall."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether what it has committed survives a power cut."""
+        return "off" not in (self.fsync, self.synchronous_commit)
+
+
+_SERVER = """
+SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync,
+       current_setting('synchronous_commit') AS synchronous_commit
+"""
+
+
+async def server(database: Database) -> Server:
+    """How the server is set up, for this connection."""
+    (row,) = await database.fetch(_SERVER)
+    role, excess = await database.fetchrow(database_roles.WALLS) or ("", "")
+    return Server(row["version"], row["fsync"], row["synchronous_commit"], role, excess or "")
+
+
+async def schema(database: Database) -> int:
+    """The number of the last migration."""
+    return int(await database.fetchval("SELECT version FROM schema_info"))
