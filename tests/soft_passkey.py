@@ -7,10 +7,9 @@ import json
 import os
 from dataclasses import dataclass, field
 
-import cbor2
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
+from webauthn.helpers import base64url_to_bytes, bytes_to_base64url, encode_cbor
 
 PRESENT, VERIFIED, ATTESTED = 0x01, 0x04, 0x40
 
@@ -37,7 +36,7 @@ class SoftPasskey:
     def register(self, options: str, *, verified: bool = True) -> str:
         """The answer of ``navigator.credentials.create``."""
         numbers = self.key.public_key().public_numbers()
-        public = cbor2.dumps(
+        public = encode_cbor(
             {1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")}
         )
         credential = bytes(16) + len(self.id).to_bytes(2, "big") + self.id + public
@@ -46,7 +45,7 @@ class SoftPasskey:
         return self._answer(
             {
                 "clientDataJSON": bytes_to_base64url(self._client("webauthn.create", options)),
-                "attestationObject": bytes_to_base64url(cbor2.dumps(attestation)),
+                "attestationObject": bytes_to_base64url(encode_cbor(attestation)),
             }
         )
 
