@@ -21,6 +21,7 @@ _MODULES = {
     "channels": ("channel",),
     "content": ("allow", "policy", "word"),
     "demo": ("demo",),
+    "demo_data": ("demo-data",),
     "facts": ("fact",),
     "jobs": ("job",),
     "key": ("key",),

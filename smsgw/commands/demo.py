@@ -22,6 +22,7 @@ from smsgw.commands.base import BadConfiguration, Failed
 from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
+from smsgw.demo.carriers import CHANNELS, NOWHERE, SECRET, USER
 from smsgw.node import life
 from smsgw.node.build import Node
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
@@ -47,9 +48,8 @@ DELIVERED_WITHIN = 10.0
 
 CARRIERS = {
     # channel name: (protocol of the channel, protocol of the simulator, carriers, access code)
-    "mobile-cmpp30": ("cmpp30", "cmpp", ["CMCC", "CBN"], "10690001"),
-    "unicom-cmpp20": ("cmpp20", "cmpp", ["CUCC"], "10690002"),
-    "telecom-smpp": ("smpp34", "smpp", ["CTCC", "INTL"], "10690003"),
+    name: (protocol, protocol[:4], list(carriers), access_code)
+    for name, (protocol, carriers, access_code) in CHANNELS.items()
 }
 RULES = (
     Rule(suffix="0001", report="UNDELIV"),
@@ -97,7 +97,7 @@ class Demo:
     def __init__(self, settings: Config, *, open_browser: bool) -> None:
         self._settings = settings
         self._open_browser = open_browser
-        self._password = "demo-secret"  # noqa: S105 - of simulated carriers that listen on loopback only
+        self._password = SECRET  # of simulated carriers that listen on loopback only
         self._carriers: dict[str, Carrier] = {}
 
     async def run(self) -> None:
@@ -110,7 +110,7 @@ class Demo:
                     answer_delay=Delay(0.005, 0.03), report_delay=Delay(0.3, 1.2), rules=RULES
                 )
                 config = CarrierConfig(
-                    name=name, protocol=protocol, users={"900001": self._password}, behaviour=behaviour
+                    name=name, protocol=protocol, users={USER: self._password}, behaviour=behaviour
                 )
                 self._carriers[name] = await self._start_carrier(config, ports.get(name, 0))
             self._keep_ports()
@@ -179,11 +179,12 @@ class Demo:
             if name in known:
                 if known[name].port == place["port"]:
                     continue
-                await channels.edit(_change(node), node.sealer, name, place)
+                started = {"desired": "started"} if known[name].port == NOWHERE else {}
+                await channels.edit(_change(node), node.sealer, name, place | started)
             else:
                 fields = place | {
                     "protocol": protocol,
-                    "username": "900001",
+                    "username": USER,
                     "access_code": access_code,
                     "carriers": carriers,
                     "rate": 400,

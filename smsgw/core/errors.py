@@ -127,6 +127,13 @@ CODES: dict[str, int] = {
     "BACKPRESSURE": 503,
     "STORAGE_UNAVAILABLE": 503,
     "NOT_READY": 503,
+    "BRANDS_FULL": 409,
+    "BRAND_HOST_TAKEN": 409,
+    "BRAND_HOSTS_INVALID": 400,
+    "BRAND_FIELD_INVALID": 400,
+    "PICTURE_TOO_LARGE": 413,
+    "PICTURE_INVALID": 400,
+    "CERTIFICATE_INVALID": 400,
     "INTERNAL": 500,
 }
 """Code -> HTTP status; "item" errors have status 400 when they stand alone. What they say: core/words/refusals.py."""

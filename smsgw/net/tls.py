@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -15,16 +15,21 @@ LOOK_EVERY = 5.0
 """Seconds between looks at the files, for whoever follows them."""
 HANDSHAKE_TIMEOUT = 10.0
 
+ByName = Callable[[ssl.SSLObject, str | None, ssl.SSLContext], None]
+"""Looks at the name that a client asks for (``ssl.SSLContext.sni_callback``)."""
+
 
 class Certificate:
     """Certificate chain and key, from one file or two (PEM). ``context`` is for the socket."""
 
-    def __init__(self, files: Sequence[str], setting: str) -> None:
-        """``setting`` names the configuration key in errors."""
+    def __init__(self, files: Sequence[str], setting: str, by_name: ByName | None = None) -> None:
+        """``setting`` names the configuration key in errors; ``by_name`` may give a connection another certificate."""
         self.files = tuple(files)
         self._setting = setting
         self._stamps: list[tuple[int, int]] = []
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if by_name is not None:
+            self.context.sni_callback = by_name
 
     async def start(self) -> None:
         """Read the files. Raises ``OSError`` that says what is wrong with them."""

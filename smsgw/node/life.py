@@ -40,6 +40,7 @@ from smsgw.store.engine.journal import Journal, boot_id
 from smsgw.store.records import audit
 from smsgw.web import plain_http, serving
 from smsgw.web.health import add_health
+from smsgw.web.host_certificates import HostCertificates
 from smsgw.web.listening import Connections, Listener
 
 log = structlog.get_logger(__name__)
@@ -259,10 +260,14 @@ class Daemon:
         self._closers.append((name, runner.cleanup))
         certificate = None
         if tls:
-            certificate = Certificate(tls, f"[{name}] tls")
+            by_host = HostCertificates(self.node.snapshots)
+            await by_host.look()
+            certificate = Certificate(tls, f"[{name}] tls", by_host.choose)
             await certificate.start()
-            look = Periodic(f"certificate.{name}", certificates.LOOK_EVERY, certificate.look)
-            self._run(f"{name} certificate", (look,))
+            self._run(f"{name} certificate", (
+                Periodic(f"certificate.{name}", certificates.LOOK_EVERY, certificate.look),
+                Periodic(f"certificate.{name}.hosts", certificates.LOOK_EVERY, by_host.look),
+            ))  # fmt: skip
         if certificate is None or tls_listen:
             site = partial(Listener, runner, connections=connections, options=options)
             self.node.urls[name] = await self._site(site, f"[{name}] listen", listen)

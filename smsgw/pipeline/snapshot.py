@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from smsgw.core import retry
+from smsgw.core.brand import Brands
 from smsgw.core.code_book import CodeBook
 from smsgw.core.keys import ApiKey
 from smsgw.core.model import Account, ChannelSpec
@@ -26,6 +27,7 @@ from smsgw.core.settings import Settings
 from smsgw.core.webhooks import Hooks
 from smsgw.pipeline.numbering import Numbering
 from smsgw.store.config import accounts as accounts_store
+from smsgw.store.config import brands as brands_store
 from smsgw.store.config import channels as channels_store
 from smsgw.store.config import codes as codes_store
 from smsgw.store.config import keys as keys_store
@@ -37,6 +39,7 @@ from smsgw.store.config import routes as routes_store
 from smsgw.store.config import sections as sections_store
 from smsgw.store.config import settings as settings_store
 from smsgw.store.config import webhooks as webhooks_store
+from smsgw.store.config.brands import HostCertificate
 from smsgw.store.config.codes import AccessCode, Extension
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.secrets import Sealer
@@ -110,6 +113,9 @@ class Snapshot:
     partners: Mapping[tuple[str, str], Partner] = field(default_factory=dict)
     """By protocol and user name."""
     policies: PolicySet = field(default_factory=PolicySet)
+    brands: Brands = field(default_factory=Brands)
+    certificates: tuple[HostCertificate, ...] = ()
+    """Those of brands' hosts."""
     numbering: Numbering = field(default_factory=Numbering)
 
     @property
@@ -191,6 +197,7 @@ class SnapshotFollower:
             "lists": _lists,
             "content": self._content,
             "url_filings": _url_filings,
+            "brands": self._brands,
         }
 
     @property
@@ -243,6 +250,10 @@ class SnapshotFollower:
     async def _partners(self, connection: Connection) -> Changes:
         partners = await partners_store.load_partners(connection, self._sealer)
         return {"partners": MappingProxyType({(p.protocol, p.username): p for p in partners})}
+
+    async def _brands(self, connection: Connection) -> Changes:
+        brands, certificates = await brands_store.load(connection, self._sealer)
+        return {"brands": Brands.of(brands), "certificates": tuple(certificates)}
 
     async def _content(self, connection: Connection) -> Changes:
         return {"book": await self._templates.load(connection)}

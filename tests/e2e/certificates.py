@@ -14,6 +14,25 @@ from cryptography.x509.oid import NameOID
 HERE = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
 
 
+def certified(*names: str, days: int = 30) -> tuple[str, str]:
+    """A certificate that nobody has signed but itself, and its key, PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "self")])
+    now = datetime.datetime.now(datetime.UTC)
+    built = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    return (
+        built.public_bytes(pem).decode(),
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode(),
+    )
+
+
 class Authority:
     """Signs certificates; what it is known by is in the file ``path``."""
 

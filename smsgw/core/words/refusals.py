@@ -332,6 +332,25 @@ WORDS: dict[str, tuple[str, str]] = {
         "服务尚未就绪,请稍后重试",
         "Not ready; retry later",
     ),
+    "BRANDS_FULL": ("品牌已达上限 {most} 个,请删除不用的品牌后重试", "There are {most} brands already; remove one"),
+    "BRAND_HOST_TAKEN": (
+        "域名 {host} 已属于另一品牌,请先在那里移除",
+        "Another brand has the host {host}; remove it there first",
+    ),
+    "BRAND_HOSTS_INVALID": (
+        "域名不正确:{host},请填写 1 到 {most} 个域名或 IP 地址,* 表示其他所有域名",
+        "Not a host: {host}; give 1 to {most} names or addresses, * for all others",
+    ),
+    "BRAND_FIELD_INVALID": ("内容过长或格式不正确:{field}", "Too long or malformed: {field}"),
+    "PICTURE_TOO_LARGE": ("图片超过 {most} KB,请压缩后重新上传", "The picture exceeds {most} KB; make it smaller"),
+    "PICTURE_INVALID": (
+        "图片无法使用,请上传 PNG、JPEG、WebP 或不含实体声明的 SVG",
+        "Not a picture: bring PNG, JPEG, WebP, or SVG without entities",
+    ),
+    "CERTIFICATE_INVALID": (
+        "证书或私钥无法使用,请上传 PEM 格式的证书链与对应的未加密私钥",
+        "The certificate or key is unusable: PEM, the key unencrypted and of this certificate",
+    ),
     "INTERNAL": (
         "系统错误,请提供请求号 {request_id}",
         "Internal error; quote request id {request_id}",

@@ -42,6 +42,12 @@ _PLACES = {
         "UPDATE webhook SET secrets_sealed = $2 WHERE id = $1 AND secrets_sealed = $3",
         0,
     ),
+    "certificates": (
+        "SELECT id, 'brand/' || id || '/key' AS context, ARRAY[key_sealed] AS sealed"
+        " FROM brand WHERE id > $1 AND key_sealed IS NOT NULL ORDER BY id LIMIT $2",
+        "UPDATE brand SET key_sealed = ($2::bytea[])[1] WHERE id = $1 AND ARRAY[key_sealed] = $3",
+        0,
+    ),
     "authenticators": (
         "SELECT staff_id AS id, 'staff_totp/' || staff_id AS context, ARRAY[secret_sealed] AS sealed"
         " FROM staff_totp WHERE staff_id > $1 ORDER BY staff_id LIMIT $2",

@@ -744,8 +744,11 @@ async def _(own: Own) -> Provoked:
 
 @case("LOGIN_UNENROLLED")
 async def _(own: Own) -> Provoked:
-    code, wanted = "LOGIN_UNENROLLED", {"factors": ["totp"], "enrol_reset": True}
-    return await of_people(own, code, lambda c: logins.set_policy(c, wanted), "super")
+    async def demand(change: Change) -> None:
+        await change.database.execute("UPDATE staff SET must_change = false")
+        await logins.set_policy(change, {"factors": ["totp"], "enrol_reset": True})
+
+    return await of_people(own, "LOGIN_UNENROLLED", demand, "super")
 
 
 @case("LOGIN_SMS_UNSET")

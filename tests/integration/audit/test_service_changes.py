@@ -20,6 +20,7 @@ from typing import Any, get_type_hints
 
 import pytest
 import pytest_asyncio
+from certificates import certified
 from changes import by_test
 from soft_passkey import SoftPasskey
 
@@ -50,6 +51,7 @@ from smsgw.platform.alarms import service as alarms
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.audit import service as auditing
+from smsgw.platform.brand import service as brands
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.change import Change, Unrecorded
 from smsgw.platform.channels import queries as channel_queries
@@ -356,6 +358,56 @@ async def a_message(world: World, state: PartState = PartState.QUEUED) -> int:
 @example(settings.put, "setting.set")
 async def _(world: World, change: Change) -> None:
     await settings.put(change, "complaint_days", 31)
+
+
+def _drawing(n: int) -> bytes:
+    return f'<svg xmlns="http://www.w3.org/2000/svg"><rect width="{n}" height="2"/></svg>'.encode()
+
+
+async def _brand(world: World) -> int:
+    return await brands.add(world.change, [f"{world.name()}.example"])
+
+
+@example(brands.add, "brand.add")
+async def _(world: World, change: Change) -> None:
+    await brands.add(change, [f"{world.name()}.example"])
+
+
+@example(brands.set_hosts, "brand.hosts")
+async def _(world: World, change: Change) -> None:
+    await brands.set_hosts(change, await _brand(world), [f"{world.name()}.example"])
+
+
+@example(brands.draft, "brand.draft")
+async def _(world: World, change: Change) -> None:
+    await brands.draft(change, await _brand(world), {"name": "City"})
+
+
+@example(brands.publish, "brand.publish")
+async def _(world: World, change: Change) -> None:
+    await brands.publish(change, await _brand(world))
+
+
+@example(brands.remove, "brand.remove")
+async def _(world: World, change: Change) -> None:
+    await brands.remove(change, await _brand(world))
+
+
+@example(brands.put_picture, "brand.picture")
+async def _(world: World, change: Change) -> None:
+    await brands.put_picture(change, _drawing(3))
+
+
+@example(brands.put_certificate, "brand.certificate")
+async def _(world: World, change: Change) -> None:
+    await brands.put_certificate(change, await _brand(world), *certified("a.example"), world.sealer)
+
+
+@example(brands.remove_certificate, "brand.certificate")
+async def _(world: World, change: Change) -> None:
+    id_ = await _brand(world)
+    await brands.put_certificate(world.change, id_, *certified("a.example"), world.sealer)
+    await brands.remove_certificate(change, id_)
 
 
 @example(policies.put, "policy.set")

@@ -61,6 +61,7 @@ CHANGES = {
     "lists": "DELETE FROM allow_list",
     "content": "UPDATE sign SET state = 'approved'",
     "url_filings": "DELETE FROM filed_link",
+    "brands": "UPDATE brand SET published = draft",
 }
 """A change of every section, by hand."""
 

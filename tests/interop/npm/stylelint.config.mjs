@@ -1,0 +1,45 @@
+// Style sheets of our own: mistakes, and what the oldest browsers that we promise do not know.
+export default {
+  plugins: ["stylelint-no-unsupported-browser-features"],
+  rules: {
+    "plugin/no-unsupported-browser-features": [
+      true,
+      {
+        browsers: ["chrome 92", "firefox 102"],
+        ignorePartialSupport: true,
+        // Nothing is lost where they are not known.
+        ignore: ["view-transitions", "cross-document-view-transitions", "css-scrollbar", "css-forced-colors-adjust"],
+      },
+    ],
+    // The same, where the tables of the rule above have gaps.
+    "function-disallowed-list": ["color-mix", "color-contrast", "lab", "lch", "light-dark", "oklab", "oklch", "linear"],
+    "at-rule-disallowed-list": ["container", "layer", "nest", "scope", "starting-style"],
+    "unit-disallowed-list": ["dvh", "dvw", "lvh", "lvw", "svh", "svw", "cqw", "cqh", "cqi", "cqb"],
+    "annotation-no-unknown": true,
+    "at-rule-no-unknown": true,
+    "block-no-empty": true,
+    "color-no-invalid-hex": true,
+    "custom-property-no-missing-var-function": true,
+    "declaration-block-no-duplicate-custom-properties": true,
+    "declaration-block-no-duplicate-properties": [true, { ignore: ["consecutive-duplicates-with-different-values"] }],
+    "declaration-block-no-shorthand-property-overrides": true,
+    "font-family-no-duplicate-names": true,
+    "font-family-no-missing-generic-family-keyword": true,
+    "function-calc-no-unspaced-operator": true,
+    "function-no-unknown": true,
+    "keyframe-block-no-duplicate-selectors": true,
+    "keyframe-declaration-no-important": true,
+    "media-feature-name-no-unknown": true,
+    "named-grid-areas-no-invalid": true,
+    "no-duplicate-at-import-rules": true,
+    "no-duplicate-selectors": true,
+    "no-invalid-double-slash-comments": true,
+    "no-invalid-position-at-import-rule": true,
+    "property-no-unknown": true,
+    "selector-pseudo-class-no-unknown": true,
+    "selector-pseudo-element-no-unknown": true,
+    "selector-type-no-unknown": true,
+    "string-no-newline": true,
+    "unit-no-unknown": true,
+  },
+};

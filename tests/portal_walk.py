@@ -1,0 +1,304 @@
+"""Every page of the portal, from its route table: with examples for its parameters, opened in a browser, measured."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from demo_site import PASSWORD, DemoSite
+from playwright.async_api import Browser, BrowserContext, Page
+
+from smsgw.admin.app import routes
+from smsgw.admin.rights import Open, Route
+
+AXE = Path(__file__).parent / "interop" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
+SIZES = {"desktop": (1366, 768), "phone": (390, 844)}
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run",
+)  # fmt: skip
+GRAVE = ("serious", "critical")
+LIST_ROWS = 10
+"""A list of so many rows has to fit on three screens of a phone."""
+
+_MESSAGE = "SELECT id FROM part WHERE state = {state} AND part = 1 ORDER BY id DESC LIMIT 1"
+EXAMPLES: dict[str, dict[str, str]] = {
+    # the path up to the parameter: {what is to be seen there: query for the parameter's value}
+    "/records/{id}": {
+        "delivered": "SELECT id FROM part WHERE state = 40 AND part = 2 ORDER BY id DESC LIMIT 1",
+        "failed": _MESSAGE.format(state=41), "held": _MESSAGE.format(state=1), "scheduled": _MESSAGE.format(state=2),
+        "unknown": _MESSAGE.format(state=31),
+        "retried": "SELECT id FROM attempt ORDER BY id DESC LIMIT 1",
+        "refused": "SELECT id FROM part WHERE state = 45 AND by_us ORDER BY id DESC LIMIT 1",
+    },
+}  # fmt: skip
+_SENT = (
+    "SELECT 'account=' || account_id || '&key=' || key FROM request_key WHERE kind = 'k' ORDER BY key LIMIT 1"
+)
+QUERIES: dict[str, dict[str, str]] = {
+    # the path: {what is to be seen there: query for what stands behind its question mark}
+    "/send/result": {"": _SENT},
+    "/send/result/live": {"": _SENT},
+    "/records": {"": "SELECT 'time=7d'"},
+}
+ELSEWHERE = {"/send/confirm", "/send/edit"}
+"""Addresses that only lead back to a form when they are opened without one."""
+ENTRANCE = {"/login"}
+"""For those who have not logged in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One address of the walk."""
+
+    name: str
+    """For files: from the route's path and what is to be seen."""
+    route: Route
+    address: str
+    role: str
+    """Whose person opens it; empty: nobody's."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was found at a stop."""
+
+    name: str
+    address: str
+    role: str
+    status: int = 0
+    cold_octets: int = 0
+    """On the wire, of everything that a browser without a cache loads, charts excepted."""
+    chart_octets: int = 0
+    warm_octets: int = 0
+    """With what a browser keeps."""
+    warm_ms: float = 0.0
+    """From the request to the last octet of the page: the median."""
+    ready_ms: float = 0.0
+    """To the end of its load event: the median."""
+    screens: float = 0.0
+    sticks_out: bool = False
+    console: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    axe: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def grave(self) -> list[str]:
+        """Findings of axe that nobody should have to live with."""
+        return [
+            f"{f['id']}: {f['help']} ({', '.join(f['where'][:3])})" for f in self.axe if f["impact"] in GRAVE
+        ]
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def pages() -> list[Route]:
+    """What is opened with a browser's address line: no changes, nothing that pages ask for themselves."""
+    return [r for r in routes() if r.method == "GET" and not r.passive and r.path not in ELSEWHERE]
+
+
+def polls() -> list[Route]:
+    """Pieces that pages ask for again and again."""
+    return [r for r in routes() if r.method == "GET" and r.passive]
+
+
+def shape(path: str) -> str:
+    """A route's path with nothing but the names of its parameters."""
+    return re.sub(r"{(\w+)(?::(?:[^{}]|{[^{}]*})*)?}", r"{\1}", path)
+
+
+class NoExample(LookupError):
+    """A route has a parameter of which the demo data, or the table of examples, has no value."""
+
+
+async def stops(site: DemoSite, wanted: Sequence[Route]) -> list[Stop]:
+    """Every address of these routes. Raises ``NoExample``."""
+    found: list[Stop] = []
+    for route in wanted:
+        path = shape(route.path)
+        role = _role(site, route, path)
+        for what, address in (await _addresses(site, path)).items():
+            name = re.sub(r"\W+", "-", f"{path} {what}").strip("-") or "home"
+            found.append(Stop(name, route, address, role))
+    return found
+
+
+def _role(site: DemoSite, route: Route, path: str) -> str:
+    if path in ENTRANCE:
+        return ""
+    return "admin" if isinstance(route.action, Open) else site.role_for(route.action)
+
+
+async def _addresses(site: DemoSite, path: str) -> dict[str, str]:
+    found = {"": path}
+    while "{" in next(iter(found.values())):
+        found = await _filled(site, found)
+    for what, query in QUERIES.get(path, {}).items():
+        found = {
+            f"{seen} {what}".strip(): f"{a}?{await _value(site, path, query)}" for seen, a in found.items()
+        }
+    return found
+
+
+async def _filled(site: DemoSite, addresses: dict[str, str]) -> dict[str, str]:
+    """The addresses with a value for their first parameter."""
+    filled = {}
+    for seen, address in addresses.items():
+        upto = address[: address.index("}") + 1]
+        key = re.sub(r"/\d+(?=/)", "/{id}", upto)
+        if key not in EXAMPLES:
+            raise NoExample(f"{address}: no example for {key}; give one in EXAMPLES of tests/portal_walk.py")
+        for what, query in EXAMPLES[key].items():
+            value = await _value(site, key, query)
+            filled[f"{seen} {what}".strip()] = upto[: upto.index("{")] + value + address[len(upto) :]
+    return filled
+
+
+async def _value(site: DemoSite, path: str, query: str) -> str:
+    value = await site.database.fetchval(query)
+    if value is None:
+        raise NoExample(f"{path}: the demo data have nothing for {query}")
+    return str(value)
+
+
+# --- looking ---------------------------------------------------------------------------------------------------------
+
+_LISTEN = """
+window.smsgwViolations = [];
+document.addEventListener("securitypolicyviolation",
+    (e) => window.smsgwViolations.push(`${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`));
+"""
+_AXE_RUN = """
+async () => (await axe.run(document, {resultTypes: ["violations"]})).violations.map((v) => ({
+    id: v.id, impact: v.impact, help: v.help, where: v.nodes.map((n) => n.target.join(" "))}))
+"""
+_HEIGHT = "document.documentElement.scrollHeight / window.innerHeight"
+_STICKS_OUT = "document.documentElement.scrollWidth > window.innerWidth"
+_TIMES = """
+() => { const [n] = performance.getEntriesByType("navigation");
+    return [n.responseEnd - n.requestStart, n.loadEventEnd - n.startTime]; }
+"""
+_SHORTEN = f"""
+() => document.querySelectorAll("main tbody").forEach((body) =>
+    [...body.rows].slice({LIST_ROWS}).forEach((row) => row.remove()))
+"""
+
+
+class Looker:
+    """A browser's window with somebody's session, whose console and traffic are written down."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self._console: list[str] = []
+        self._octets: dict[str, int] = {}
+        self._urls: dict[str, str] = {}
+        page.on("console", lambda m: self._console.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda e: self._console.append(str(e)))
+
+    async def watch(self) -> None:
+        """Begin to count what is on the wire."""
+        session = await self.page.context.new_cdp_session(self.page)
+        await session.send("Network.enable")
+        session.on(
+            "Network.requestWillBeSent", lambda e: self._urls.update({e["requestId"]: e["request"]["url"]})
+        )
+        session.on("Network.loadingFinished", self._finished)
+        await self.page.add_init_script(_LISTEN)
+
+    def _finished(self, event: dict[str, Any]) -> None:
+        url = self._urls.get(event["requestId"], "")
+        self._octets[url] = self._octets.get(url, 0) + int(event["encodedDataLength"])
+
+    async def look(self, stop: Stop, *, times: int = 0, axe: bool = True) -> Seen:
+        """Open an address; ``times`` is how often more it is opened to see how long it takes."""
+        seen = Seen(stop.name, stop.address, stop.role)
+        self._console.clear()
+        await self._open(stop, seen)
+        seen.chart_octets = sum(n for url, n in self._octets.items() if "echarts" in url)
+        seen.cold_octets = sum(self._octets.values()) - seen.chart_octets
+        took = []
+        for _ in range(times):
+            await self._open(stop, seen)
+            took.append(await self.page.evaluate(_TIMES))
+        if took:
+            seen.warm_octets = sum(self._octets.values())
+            seen.warm_ms, seen.ready_ms = (
+                round(statistics.median(each), 1) for each in zip(*took, strict=True)
+            )
+        seen.sticks_out = await self.page.evaluate(_STICKS_OUT)
+        if axe:
+            await self.page.evaluate(AXE.read_text("utf-8"))
+            seen.axe = await self.page.evaluate(_AXE_RUN)
+        seen.violations = await self.page.evaluate("window.smsgwViolations")
+        seen.console = list(self._console)
+        seen.screens = round(await self.page.evaluate(_HEIGHT), 2)
+        return seen
+
+    async def _open(self, stop: Stop, seen: Seen) -> None:
+        self._octets.clear()
+        response = await self.page.goto(stop.address, wait_until="load")
+        seen.status = response.status if response else 0
+        await self.page.wait_for_function("document.fonts.status === 'loaded'")
+
+    async def screens_of_ten(self) -> float:
+        """Height in screens, of no more than ``LIST_ROWS`` rows a table."""
+        await self.page.evaluate(_SHORTEN)
+        return float(await self.page.evaluate(_HEIGHT))
+
+
+@asynccontextmanager
+async def window(
+    browser: Browser, site: DemoSite, size: str, *, language: str = "zh", theme: str = "light", role: str = ""
+) -> AsyncIterator[Looker]:
+    """A window of that size, in that language and those colours, with the role's person logged in."""
+    width, height = SIZES[size]
+    context = await browser.new_context(
+        viewport={"width": width, "height": height}, base_url=site.url, locale="zh-CN", reduced_motion="reduce",
+        color_scheme="dark" if theme == "dark" else "light", timezone_id="Asia/Shanghai",
+    )  # fmt: skip
+    context.set_default_timeout(20_000)
+    await context.add_cookies([{"name": "smsgw-language", "value": language, "url": site.url},
+                               {"name": "smsgw-theme", "value": theme, "url": site.url}])  # fmt: skip
+    try:
+        if role:
+            await log_in(context, site.login_of(role))
+        looker = Looker(await context.new_page())
+        await looker.watch()
+        yield looker
+    finally:
+        await context.close()
+
+
+async def log_in(context: BrowserContext, login: str) -> None:
+    """In a page of its own, so that nothing of it is counted."""
+    page = await context.new_page()
+    await page.goto("/login")
+    await page.fill("#login", login)
+    await page.fill("#password", PASSWORD)
+    await page.click("form.entry-form button[type=submit]")
+    await page.wait_for_url(lambda url: "/login" not in url)
+    await page.close()
+
+
+async def poll_octets(looker: Looker, stop: Stop) -> tuple[int, int]:
+    """Status and octets on the wire, headers too, of a poll that has nothing new: asked as a page asks it."""
+    request = looker.page.context.request
+    headers = {"HX-Request": "true", "Accept-Encoding": "gzip"}
+    first = await request.get(stop.address, headers=headers)
+    known = {"X-Have": first.headers["x-piece"]} if "x-piece" in first.headers else {}
+    second = await request.get(stop.address, headers=headers | known)
+    wire = sum(len(h["name"]) + len(h["value"]) + 4 for h in second.headers_array)
+    return second.status, len("HTTP/1.1 204 No Content\r\n\r\n") + wire + len(await second.body())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A file for people and programs."""
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", "utf-8")
