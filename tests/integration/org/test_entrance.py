@@ -508,12 +508,12 @@ async def test_wrong_and_unknown_take_the_same_with_factors(site: Site, auth: Au
     times: list[float] = []
     await took("warm")
     known, unknown = [], []
-    for n in range(5):  # in turns: the machine's own humours meet both
+    for n in range(8):  # in turns, and the quickest of each: what else the machine has to do only adds
         known.append(await took("li"))
         times.append(known[-1])
         unknown.append(await took(f"nobody{n}"))
         times.append(unknown[-1])
-    assert 0.5 < sorted(known)[2] / sorted(unknown)[2] < 2.0, (known, unknown)
+    assert 0.6 < min(known) / min(unknown) < 1.7, (known, unknown)
 
 
 async def test_a_token_is_known_by_its_hash_alone(site: Site, auth: Auth) -> None:
