@@ -28,8 +28,8 @@ from smsgw.pipeline.snapshot import Snapshots
 MAX_SKEW = 300
 """Seconds that a signed request's timestamp may differ from our clock."""
 NONCE_SECONDS = 600
-"""A nonce is remembered at least this long: twice the skew, so none outlives its memory. Here for this node; the ledger
-remembers it for all of them (``smsgw.pipeline.accept.nonces``)."""
+"""A nonce is remembered at least this long: twice the skew, so none outlives its memory. Here for this node; the
+database remembers it for all of them (``smsgw.pipeline.accept.nonces``)."""
 NONCE_ROOM = 1.6
 """Nonces remembered per generation, as a multiple of what a key's request limit lets through in its time."""
 BURST_SECONDS = 2.0
@@ -105,7 +105,7 @@ class Claim:
 
     @property
     def nonce_key(self) -> str:
-        """The nonce as the ledger keeps it; empty for a bearer. Whose key it is belongs to it."""
+        """The nonce as the database keeps it; empty for a bearer. Whose key it is belongs to it."""
         if not self.nonce:
             return ""
         return hashlib.blake2b(f"{self.key.key_id}\n{self.nonce}".encode(), digest_size=16).hexdigest()

@@ -144,7 +144,7 @@ async def opt_out(call: Call) -> BlockChanged:
     good, rejected = _read(call, body.numbers)
     scope = Scope(call.account.id, MessageType.MARKETING, body.sign)
     changed = await service.block(call.change(), good, scope, OPT_OUT, body.reason, tell=True)
-    call.ctx.bell.ring([call.account.id], "optout.created")
+    call.ctx.hub.notify([call.account.id], "optout.created")
     return BlockChanged(changed, rejected)
 
 

@@ -49,7 +49,7 @@ class ApiContext:
     snapshots: Snapshots
     acceptor: Acceptor
     cancelling: Cancelling
-    bell: EventHub
+    hub: EventHub
     ids: Callable[[], int]
     """Makes the ids of pulled batches."""
     clock: Callable[[], float]
@@ -100,7 +100,7 @@ class Call:
     incoming: Incoming | None = None
     """The body of a route that takes a file."""
     nonce: str = ""
-    """Of its signature, as the ledger keeps it; empty for a bearer."""
+    """Of its signature, as the database keeps it; empty for a bearer."""
     request_sha256: bytes = b""
     """Hash of method, path and body: whether a repetition is one."""
     status: int | None = None

@@ -92,7 +92,7 @@ async def _pull(call: Call, kind: str) -> Pulled:
     waiting[key_id] = waiting.get(key_id, 0) + 1
     try:
         while pulled.batch is None and not call.ctx.closing and (left := deadline - loop.time()) > 0:
-            if await call.ctx.bell.wait(call.account.id, kind, min(left, WAIT_STEP_S)):
+            if await call.ctx.hub.wait(call.account.id, kind, min(left, WAIT_STEP_S)):
                 await asyncio.sleep(min(left, LINGER_S))
             transport = call.request.transport
             if transport is None or transport.is_closing():  # nobody is left to take the batch

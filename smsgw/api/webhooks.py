@@ -344,7 +344,7 @@ async def redeliver(call: Call) -> Redelivered:
         way=body.way,
     )  # fmt: skip
     for kind in counts:
-        call.ctx.bell.ring([call.account.id], kind)
+        call.ctx.hub.notify([call.account.id], kind)
     total = sum(counts.values())
     return Redelivered({type_of(k): n for k, n in counts.items()}, total >= MAX_REDELIVERED)
 

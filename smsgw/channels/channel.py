@@ -51,14 +51,14 @@ class Channel:
 
     def start(self) -> None:
         """Recovery is done and the lease is ours: connect and dispatch."""
-        self._services.tables.sit(self.spec.id, self, self._claims.pools)
+        self._services.shares.join(self.spec.id, self, self._claims.pools)
         self._transport.start()
         self._dispatcher.start()
 
     async def stop(self, why: str = "stopped", *, patience: float = STOP_PATIENCE) -> None:
         """Stop claiming, wait for answers that are under way, log out, give back what was never written."""
         self._stopping = True
-        self._services.tables.leave(self.spec.id)
+        self._services.shares.leave(self.spec.id)
         pending = [*self._dispatcher.stop(), *await self._transport.close(why)]
         if pending:
             await asyncio.wait(pending, timeout=patience)
@@ -83,7 +83,7 @@ class Channel:
         """Follow a change of routes."""
         if pools != self._claims.pools:
             self._claims.pools = pools
-            self._services.tables.sit(self.spec.id, self, pools)
+            self._services.shares.join(self.spec.id, self, pools)
             self._dispatcher.look_everywhere()
 
     def set_aside(self) -> None:

@@ -147,14 +147,14 @@ class Claims:
         else:
             self._next_at = self._loop.time() + CLAIM_INTERVAL
         for part in claimed:
-            self._services.tables.pulled(self._channel_id, part.pool_id, 1)
+            self._services.shares.pulled(self._channel_id, part.pool_id, 1)
         return claimed
 
     def _order(self, hot: Iterable[Queue]) -> list[Queue]:
         """The queues to claim from, in turn: urgent lanes first, now and then last; only pools that are ours now."""
-        tables = self._services.tables
+        shares = self._services.shares
         may = {
-            (pool, urgent): (tables.may_borrow if urgent else tables.may_pull)(self._channel_id, pool)
+            (pool, urgent): (shares.may_borrow if urgent else shares.may_pull)(self._channel_id, pool)
             for pool, urgent in {(q[0], q[1] == Lane.EMERGENCY) for q in hot}
         }
         self._made += 1

@@ -11,7 +11,7 @@ from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import Outcomes
 
 LOOK_AT_ROOM = 0.05
-"""Seconds between two looks whether the ledger has caught up, while connections wait for it."""
+"""Seconds between two looks whether the database has caught up, while connections wait for it."""
 
 
 class Intake:
@@ -22,10 +22,10 @@ class Intake:
         self.delivered_at = float("-inf")
         """When the last report of a delivery came, on the loop's clock."""
         self._waiting: set[Source] = set()
-        """Connections that are not read because the ledger cannot keep up."""
+        """Connections that are not read because the database cannot keep up."""
 
     def take(self, incoming: Report | Inbound, source: Source) -> asyncio.Future[Any]:
-        """Done when it is durable. The source is read no further while the ledger cannot keep up."""
+        """Done when it is durable. The source is read no further while the database cannot keep up."""
         if isinstance(incoming, Report):
             if incoming.state is PartState.DELIVERED:
                 self.delivered_at = asyncio.get_running_loop().time()

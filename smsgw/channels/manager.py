@@ -374,7 +374,7 @@ class ChannelManager:
                 self._services.ids.newest(now),
             )
         waits = {pool_id: (now - time_of(id_)).total_seconds() for pool_id, id_ in oldest.items()}
-        self._services.tables.waits(waits)
+        self._services.shares.waits(waits)
         self._today = await counters.submitted_today(self._database)
         mine = [(c.spec.id, c.reachable, c.last_error[:500]) for c in self._channels.values()]
         await store.say(self._database, self._services.cluster.node, mine)

@@ -1,6 +1,6 @@
 """Who pulls from which pool: shares by weight, and standbys that wait for trouble.
 
-All channels of a node sit at the same tables. A channel yields a pool for the moment when it has had more than its
+All channels of a node share the same pools. A channel yields a pool for the moment when it has had more than its
 share and a healthy neighbour with room could take the messages; a standby pulls only while no primary is healthy or
 the oldest message has waited too long. Nobody is assigned anything: what one leaves, the next finds in the queue.
 """
@@ -34,80 +34,80 @@ class PoolMember(Protocol):
 
 
 @dataclass(slots=True)
-class _Seat:
+class _Member:
     holder: PoolMember
     membership: Membership
     pulled: float = 0.0
 
 
 @dataclass(slots=True)
-class _Table:
-    seats: dict[int, _Seat] = field(default_factory=dict)
+class _Pool:
+    members: dict[int, _Member] = field(default_factory=dict)
     faded_at: float = 0.0
     oldest_wait: float = 0.0
 
     def fade(self, now: float) -> None:
         if now > self.faded_at:
             factor = math.exp((self.faded_at - now) / FADE)
-            for seat in self.seats.values():
-                seat.pulled *= factor
+            for member in self.members.values():
+                member.pulled *= factor
             self.faded_at = now
 
 
 class PoolShares:
-    """The tables of a node."""
+    """The pools of a node, and which channels share them."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._tables: dict[int, _Table] = {}
+        self._pools: dict[int, _Pool] = {}
 
-    def sit(self, channel_id: int, holder: PoolMember, pools: Mapping[int, Membership]) -> None:
-        """Take the seats of a channel; those it had elsewhere are given up, counts are kept."""
-        for pool_id, table in self._tables.items():
+    def join(self, channel_id: int, holder: PoolMember, pools: Mapping[int, Membership]) -> None:
+        """Make a channel a member of these pools and of no others; counts are kept."""
+        for pool_id, pool in self._pools.items():
             if pool_id not in pools:
-                table.seats.pop(channel_id, None)
+                pool.members.pop(channel_id, None)
         for pool_id, membership in pools.items():
-            table = self._tables.setdefault(pool_id, _Table(faded_at=self._clock()))
-            old = table.seats.get(channel_id)
-            table.seats[channel_id] = _Seat(holder, membership, old.pulled if old else 0.0)
+            pool = self._pools.setdefault(pool_id, _Pool(faded_at=self._clock()))
+            old = pool.members.get(channel_id)
+            pool.members[channel_id] = _Member(holder, membership, old.pulled if old else 0.0)
 
     def leave(self, channel_id: int) -> None:
-        """Give up all seats of a channel."""
-        for table in self._tables.values():
-            table.seats.pop(channel_id, None)
+        """It is a member of none any more."""
+        for pool in self._pools.values():
+            pool.members.pop(channel_id, None)
 
     def waits(self, waits: Mapping[int, float]) -> None:
         """How many seconds the oldest message of each pool has waited; absent: nothing waits."""
-        for pool_id, table in self._tables.items():
-            table.oldest_wait = waits.get(pool_id, 0.0)
+        for pool_id, pool in self._pools.items():
+            pool.oldest_wait = waits.get(pool_id, 0.0)
 
     def pulled(self, channel_id: int, pool_id: int, parts: int) -> None:
         """A channel has claimed parts from a pool."""
-        table = self._tables.get(pool_id)
-        if table is not None and channel_id in table.seats:
-            table.fade(self._clock())
-            table.seats[channel_id].pulled += parts
+        pool = self._pools.get(pool_id)
+        if pool is not None and channel_id in pool.members:
+            pool.fade(self._clock())
+            pool.members[channel_id].pulled += parts
 
     def may_pull(self, channel_id: int, pool_id: int) -> bool:
         """Whether the channel may claim from the pool now."""
-        table = self._tables.get(pool_id)
-        seat = table.seats.get(channel_id) if table else None
-        if table is None or seat is None:
+        pool = self._pools.get(pool_id)
+        member = pool.members.get(channel_id) if pool else None
+        if pool is None or member is None:
             return False
-        if seat.membership.standby and not self.standby_called(pool_id):
+        if member.membership.standby and not self.standby_called(pool_id):
             return False
-        if len(table.seats) == 1:
+        if len(pool.members) == 1:
             return True
-        table.fade(self._clock())
-        peers = [s for s in table.seats.values() if s.membership.standby == seat.membership.standby]
+        pool.fade(self._clock())
+        peers = [s for s in pool.members.values() if s.membership.standby == member.membership.standby]
         total = sum(s.pulled for s in peers)
         weights = sum(s.membership.weight for s in peers if s.holder.healthy())
         if total < FEW or not weights:
             return True
-        if seat.pulled / total <= seat.membership.weight / weights * TOLERANCE:
+        if member.pulled / total <= member.membership.weight / weights * TOLERANCE:
             return True
         return not any(
-            s is not seat
+            s is not member
             and s.pulled / total < s.membership.weight / weights
             and s.holder.healthy()
             and s.holder.has_room()
@@ -117,25 +117,25 @@ class PoolShares:
     def may_borrow(self, channel_id: int, pool_id: int) -> bool:
         """Whether the channel may claim emergency messages of the pool now: shares do not count, and a standby helps
         as soon as no primary has room."""
-        table = self._tables.get(pool_id)
-        seat = table.seats.get(channel_id) if table else None
-        if table is None or seat is None:
+        pool = self._pools.get(pool_id)
+        member = pool.members.get(channel_id) if pool else None
+        if pool is None or member is None:
             return False
-        return not seat.membership.standby or not any(
-            s.holder.healthy() and s.holder.has_room() for s in table.seats.values() if not s.membership.standby
+        return not member.membership.standby or not any(
+            s.holder.healthy() and s.holder.has_room() for s in pool.members.values() if not s.membership.standby
         )
 
     def standby_called(self, pool_id: int) -> bool:
         """Whether standbys pull: no primary is healthy, or the backlog is too old."""
-        table = self._tables.get(pool_id)
-        if table is None:
+        pool = self._pools.get(pool_id)
+        if pool is None:
             return False
-        primaries = [s for s in table.seats.values() if not s.membership.standby]
-        return table.oldest_wait > STANDBY_AFTER or not any(s.holder.healthy() for s in primaries)
+        primaries = [s for s in pool.members.values() if not s.membership.standby]
+        return pool.oldest_wait > STANDBY_AFTER or not any(s.holder.healthy() for s in primaries)
 
     def healthy(self, pool_id: int) -> tuple[int, int]:
         """(primaries, standbys) of the pool that are healthy."""
-        table = self._tables.get(pool_id)
-        seats = [s for s in table.seats.values() if s.holder.healthy()] if table else []
-        standbys = sum(s.membership.standby for s in seats)
-        return len(seats) - standbys, standbys
+        pool = self._pools.get(pool_id)
+        members = [s for s in pool.members.values() if s.holder.healthy()] if pool else []
+        standbys = sum(s.membership.standby for s in members)
+        return len(members) - standbys, standbys

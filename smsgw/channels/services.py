@@ -25,7 +25,7 @@ class Services:
     journal: Journal
     outcomes: Outcomes
     fleet: Fleet
-    tables: PoolShares
+    shares: PoolShares
     listeners: Listeners
     numberings: Numberings = field(default_factory=Numberings)
 

@@ -1,4 +1,4 @@
-"""``smsgwctl fact``: what carriers have said and the ledger could not take."""
+"""``smsgwctl fact``: what carriers have said and the database could not take."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from smsgw.platform.channels import queries
 
 @click.group()
 def fact() -> None:
-    """Answers, reports and messages that the ledger has refused; they lie aside."""
+    """Answers, reports and messages that the database has refused; they lie aside."""
 
 
 @fact.command("list")

@@ -20,7 +20,7 @@ from smsgw.core.public_networks import Network
 from smsgw.core.words import Label, Wording, labels_of, phrase
 
 REPORT, MO = "report", "mo"
-"""Kinds of events about messages as the ledger names them; all others have the name of their type."""
+"""Kinds of events about messages as the database names them; all others have the name of their type."""
 
 TYPES: Mapping[str, Label] = labels_of("event")
 """What a customer can be told of, with its name."""
@@ -32,12 +32,12 @@ _TYPE_OF = {kind: name for name, kind in _KINDS.items()}
 
 
 def kind_of(type_: str) -> str:
-    """How the ledger names a type."""
+    """How the database names a type."""
     return _KINDS.get(type_, type_)
 
 
 def type_of(kind: str) -> str:
-    """The type of an event of the ledger."""
+    """The type of an event of the database."""
     return _TYPE_OF.get(kind, kind)
 
 
@@ -252,7 +252,7 @@ class Hooks:
         return way
 
     def kinds(self, endpoint: Endpoint) -> tuple[str, ...]:
-        """Kinds of the ledger that go to this endpoint."""
+        """Kinds of the database that go to this endpoint."""
         if endpoint.callback:
             return (REPORT,)
         return tuple(kind_of(t) for t in TYPES if self.endpoint(endpoint.account_id, t) is endpoint)

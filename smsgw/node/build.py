@@ -33,7 +33,7 @@ from smsgw.pipeline.accept.nonces import Nonces
 from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.accept.number_status import NumberStatus
 from smsgw.pipeline.accept.spooling import OutageSpool
-from smsgw.pipeline.delivery.account_events import Notices
+from smsgw.pipeline.delivery.account_events import AccountEvents
 from smsgw.pipeline.delivery.destinations import Destinations
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.delivery.push_http import Sender
@@ -107,7 +107,7 @@ def build(ground: Ground) -> Node:
     router = Router(ground.segments, fleet)
     outcomes = Outcomes(
         database.dsn, node=number, ids=ids, journal=ground.journal, snapshots=snapshots, router=router,
-        numbers=numbers, bell=hub, durability=settings.durability,
+        numbers=numbers, hub=hub, durability=settings.durability,
     )  # fmt: skip
 
     test_carrier = TestCarrier()
@@ -129,7 +129,7 @@ def build(ground: Ground) -> Node:
     nonces = Nonces(database.dsn)
     partners = Partners(settings, database, snapshots, acceptor, outcomes, hub, ids, guesses)
     pusher = Pusher(
-        database, node=number, ids=ids, snapshots=snapshots, bell=hub, destinations=destinations,
+        database, node=number, ids=ids, snapshots=snapshots, hub=hub, destinations=destinations,
         sender=Sender(ca_file=settings.webhooks.ca_file, own_ports=settings.ports),
     )  # fmt: skip
     cancelling = Cancelling(database, outcomes)
@@ -139,7 +139,7 @@ def build(ground: Ground) -> Node:
     )
     files = Files(database, store, node=number, keep_days=settings.files.keep_days)
     tasks = Tasks(
-        database, acceptor=acceptor, outcomes=outcomes, files=files, ids=ids, fleet=fleet, bell=hub,
+        database, acceptor=acceptor, outcomes=outcomes, files=files, ids=ids, fleet=fleet, hub=hub,
         snapshots=snapshots,
     )  # fmt: skip
     importer = Importer(database, tasks, keep_days=settings.retention.messages_days)
@@ -169,9 +169,9 @@ def build(ground: Ground) -> Node:
         nonces=nonces,
         partners=partners,
         pusher=pusher,
-        notices=Notices(database, snapshots, hub, ids.next),
+        account_events=AccountEvents(database, snapshots, hub, ids.next),
         cancelling=cancelling,
-        keeper=Maintenance(database, outcomes, snapshots, hub, ids, settings, fleet),
+        maintenance=Maintenance(database, outcomes, snapshots, hub, ids, settings, fleet),
         tasks=tasks,
         feeder=Feeder(database, tasks, acceptor, ids=ids, snapshots=snapshots),
         importer=importer,
@@ -184,7 +184,7 @@ def build(ground: Ground) -> Node:
             snapshots=snapshots,
             acceptor=acceptor,
             cancelling=cancelling,
-            bell=hub,
+            hub=hub,
             ids=ids.next,
             clock=clock.time,
             ready=health.ready,

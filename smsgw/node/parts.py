@@ -17,7 +17,7 @@ from smsgw.pipeline.accept.acceptor import Acceptor
 from smsgw.pipeline.accept.nonces import Nonces
 from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.accept.number_status import NumberStatus
-from smsgw.pipeline.delivery.account_events import Notices
+from smsgw.pipeline.delivery.account_events import AccountEvents
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.fleet import Fleet
@@ -68,9 +68,9 @@ class Parts:
     nonces: Nonces
     partners: Partners
     pusher: Pusher
-    notices: Notices
+    account_events: AccountEvents
     cancelling: Cancelling
-    keeper: Maintenance
+    maintenance: Maintenance
     tasks: Tasks
     feeder: Feeder
     importer: Importer

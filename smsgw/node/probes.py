@@ -99,7 +99,7 @@ def probes(parts: Parts) -> dict[str, Probe]:
         return parts.guesses.findings(node, clock.steady())
 
     async def held() -> Iterable[Finding]:
-        days = ", ".join(map(str, parts.keeper.kept[:10]))
+        days = ", ".join(map(str, parts.maintenance.kept[:10]))
         detail = f"unfinished parts keep these days beyond their retention: {days}"
         return [Finding("retention_held", "database", WARNING, detail)] if days else []
 

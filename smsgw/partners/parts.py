@@ -38,12 +38,12 @@ class Parts:
     """Keeps parts and joins them."""
 
     def __init__(
-        self, database: Database, acceptor: Acceptor, snapshots: Snapshots, bell: EventHub, ids: IdSource
+        self, database: Database, acceptor: Acceptor, snapshots: Snapshots, hub: EventHub, ids: IdSource
     ) -> None:
         self._database = database
         self._acceptor = acceptor
         self._snapshots = snapshots
-        self._bell = bell
+        self._hub = hub
         self._ids = ids
         self._writer: Batcher[Part, Kept | SmsgwError] = Batcher(
             "partner.parts",
@@ -80,7 +80,7 @@ class Parts:
             raise kept
         if self._told:
             told, self._told = self._told, set()
-            self._bell.ring(told, "report")
+            self._hub.notify(told, "report")
         if kept.whole:
             rows = await store.open_parts(self._database, kept.whole)
             try:
@@ -151,7 +151,7 @@ class Parts:
     async def _tell(self, work: Work) -> int:
         async with self._database.transaction() as connection:
             told = await work(connection)
-        self._bell.ring(told, "report")
+        self._hub.notify(told, "report")
         return len(told)
 
     async def _sweep(self) -> None:

@@ -97,7 +97,7 @@ class Partners:
         snapshots: Snapshots,
         acceptor: Acceptor,
         outcomes: Outcomes,
-        bell: EventHub,
+        hub: EventHub,
         ids: IdSource,
         guesses: Guesses,
     ) -> None:
@@ -114,7 +114,7 @@ class Partners:
         self._node = settings.node.number
         self._database = database
         self._cancelling = Cancelling(database, outcomes)
-        self._bell = bell
+        self._hub = hub
         self._guard = Guard(PARTNERS)
         self._guesses = guesses
         self._connects = Connects()
@@ -132,7 +132,7 @@ class Partners:
         self._meters: dict[int, TokenBucket] = {}
         self._feeds: dict[int, Feed] = {}
         self._settler = Settler(database.dsn)
-        self.parts = Parts(database, acceptor, snapshots, bell, ids)
+        self.parts = Parts(database, acceptor, snapshots, hub, ids)
         self._elsewhere: dict[int, int] = {}
         self._followed: Snapshot | None = None
         self._paused: dict[int, Bind] = {}
@@ -156,7 +156,7 @@ class Partners:
         await events.release_bound(self._database, self._node)
         await self._addresses()
         await self._follow_connects()
-        self._bell.listeners.append(self._rung)
+        self._hub.listeners.append(self._notified)
         for listener in self.listeners:
             await listener.open()
 
@@ -191,8 +191,8 @@ class Partners:
         """Log out who is left, and settle what is known of partners' events."""
         if not self._stopping:
             await self.log_out()
-        if self._rung in self._bell.listeners:
-            self._bell.listeners.remove(self._rung)
+        if self._notified in self._hub.listeners:
+            self._hub.listeners.remove(self._notified)
         await self.parts.stop()
         await self._settler.stop()
         if self._news:
@@ -486,7 +486,7 @@ class Partners:
         """Destinations of a group get a report each instead of a message."""
         async with self._database.transaction() as connection:
             told = await partner_parts.note_refused(connection, refused, self.ids.next)
-        self._bell.ring(told, "report")
+        self._hub.notify(told, "report")
 
     async def standing(self, account_id: int, id_: int) -> Standing | None:
         """Where a message, or the message of a part, of this account stands."""
@@ -513,7 +513,7 @@ class Partners:
 
     # --- events ------------------------------------------------------------------------------------------------
 
-    def _rung(self, account_id: int, kind: str) -> None:
+    def _notified(self, account_id: int, kind: str) -> None:
         feed = self._feeds.get(account_id)
         if feed is not None:
             feed.look(kind)

@@ -14,12 +14,12 @@ Listener = Callable[[int, str], None]
 
 
 class EventHub:
-    """``wait`` returns when ``ring`` is called for the account and kind, or when the time is over."""
+    """``wait`` returns when ``notify`` is called for the account and kind, or when the time is over."""
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[int, str], set[asyncio.Future[None]]] = {}
         self.listeners: list[Listener] = []
-        """Called with each account and kind that is rung for; they must be quick."""
+        """Called with each account and kind that is notified; they must be quick."""
 
     async def wait(self, account_id: int, kind: str, timeout_s: float) -> bool:
         """Sleep until there may be something new; False when only the time is over."""
@@ -34,7 +34,7 @@ class EventHub:
             if not waiters:
                 self._waiting.pop((account_id, kind), None)
 
-    def ring(self, account_ids: Iterable[int], kind: str) -> None:
+    def notify(self, account_ids: Iterable[int], kind: str) -> None:
         """Wake all who wait for events of this kind for these accounts."""
         waited_for = kind if kind in (REPORT, MO) else OTHERS
         for account_id in account_ids:

@@ -49,7 +49,7 @@ from smsgw.simulator.config import (
     check,
     parse_behaviour,
 )
-from smsgw.simulator.dialects import CarrierDialect, Reply, Report, SgipDialect, Submission, Wish, voice_of
+from smsgw.simulator.dialects import CarrierDialect, Reply, Report, SgipDialect, Submission, Wish, dialect_of
 from smsgw.simulator.inbox import Inbox, Received
 from smsgw.simulator.link import Link
 from smsgw.simulator.plan import Delivery, Try
@@ -166,7 +166,7 @@ class Carrier:
         self.port = config.port
         """The port listened on; known from `start` on when the configuration says 0."""
         self._dice = random.Random(config.seed)  # noqa: S311  scripted misbehaviour, not a secret
-        self.voice: CarrierDialect = voice_of(config, self._dice, lambda: self.port)
+        self.dialect: CarrierDialect = dialect_of(config, self._dice, lambda: self.port)
         self._session_config = SessionConfig(
             window=config.window,
             response_timeout=config.response_timeout,
@@ -379,7 +379,7 @@ class Carrier:
         user = next(iter(self.config.users)) if user is None else user
         if user not in self.config.users:
             raise ValueError(f"nobody is called {user!r}")
-        coding = coding or texts.choose(text, self.voice.mo_codings)
+        coding = coding or texts.choose(text, self.dialect.mo_codings)
         ref = self._dice.randrange(1 << 16) if ref is None else ref
         segments = texts.split(text, coding, ref=ref, ref16=ref16)
         numbers = range(1, len(segments) + 1) if order is None else order
@@ -387,7 +387,7 @@ class Carrier:
             raise ValueError(f"the message has {len(segments)} parts")
         for number in numbers:
             part = segments[number - 1]
-            reply = Reply(self.voice.new_id(1), source, destination, coding, part.octets, part.udh)
+            reply = Reply(self.dialect.new_id(1), source, destination, coding, part.octets, part.udh)
             self._enqueue(_Delivery(user, reply))
         return len(numbers)
 
@@ -423,7 +423,7 @@ class Carrier:
         """A connection of a client; with ``rules`` one that we open."""
         self.counts.connections += 1
         number = self.counts.connections
-        session = Session(rules or self.voice.rules(), config=self._session_config)
+        session = Session(rules or self.dialect.rules(), config=self._session_config)
 
         def dialect() -> Dialect:
             return session.dialect
@@ -458,14 +458,14 @@ class Carrier:
             self._calls[user] = spawn(self._calling(user), name=f"call.{self.config.name}.{user}")
 
     async def _calling(self, user: str) -> None:
-        assert isinstance(self.voice, SgipDialect)  # noqa: S101  only there are listeners called
+        assert isinstance(self.dialect, SgipDialect)  # noqa: S101  only there are listeners called
         config = self.config
         host, _, port = config.deliver_to.rpartition(":")
         backoff = Backoff(0.1, 2.0)
         name, password = config.deliver_user or user, config.deliver_password or config.users[user]
         try:
             while self._outboxes[user].waiting and not self._outboxes[user].links:
-                link = self._link(self.voice.caller(name, password))
+                link = self._link(self.dialect.caller(name, password))
                 link.user = user
                 with contextlib.suppress(OSError, TimeoutError):
                     async with asyncio.timeout(_CALL_TIMEOUT):
@@ -535,11 +535,11 @@ class Carrier:
                 )
 
     def _login(self, link: Link, login: LoginRequest, now: float) -> None:
-        user, status, details = self.voice.login(login.pdu)
+        user, status, details = self.dialect.login(login.pdu)
         if self.behaviour.refuse_login is not None:
             status = self.behaviour.refuse_login
         elif not status and self.bound >= self.behaviour.max_connections:
-            status = self.voice.full_status
+            status = self.dialect.full_status
         elif not status and self.replay is not None:
             status = self.replay.login()
         if status:
@@ -550,7 +550,7 @@ class Carrier:
             return
         self.counts.logins += 1
         link.user = user
-        link.receives = self.voice.receives(login.pdu)
+        link.receives = self.dialect.receives(login.pdu)
         if link.receives:
             self._outboxes.setdefault(user, _Outbox()).links.append(link)
         if self.replay is not None and not self._begun:
@@ -563,9 +563,9 @@ class Carrier:
     # -- submits ------------------------------------------------------------------------------------------------
 
     def _request(self, link: Link, request: Request, now: float) -> None:
-        submission = self.voice.read(request.pdu)
+        submission = self.dialect.read(request.pdu)
         if submission is None:
-            status, fields = self.voice.other(request.pdu)
+            status, fields = self.dialect.other(request.pdu)
             link.session.answer(request, status=status, **fields)
             return
         if self.config.protocol == "sgip" and not self._first_time(link, request):
@@ -582,13 +582,13 @@ class Carrier:
         rule = self._rule(submission) if behaviour.rules else None
         status = behaviour.answers.draw(self._dice) if rule is None or rule.answer is None else rule.answer
         if status == 0 and self._bucket is not None and not self._within_rate(now, n):
-            status = behaviour.throttle_status or self.voice.throttle_status
+            status = behaviour.throttle_status or self.dialect.throttle_status
         id = 0
         early = False
         if status:
             counts.refused[status] += n
         else:
-            id = self.voice.id_of(request.pdu, n)
+            id = self.dialect.id_of(request.pdu, n)
             self._accept(link, submission, now)
             if submission.wish is not Wish.NONE and not behaviour.silent:
                 early = self._chance(behaviour.early_reports)
@@ -600,7 +600,7 @@ class Carrier:
             return
         if early:
             self._pump(self._outboxes[link.user], now)
-        self._schedule_answer(link, request, self.voice.answer(request.pdu, status, id), rule, now)
+        self._schedule_answer(link, request, self.dialect.answer(request.pdu, status, id), rule, now)
 
     def _accept(self, link: Link, submission: Submission, now: float) -> None:
         self.counts.accepted += len(submission.destinations)
@@ -703,7 +703,7 @@ class Carrier:
         assert self.replay is not None  # noqa: S101
         assert self._timers is not None  # noqa: S101
         speed = self.config.replay_speed
-        status = self.voice.status(attempt.answers[0][1]) if attempt.answers else 0
+        status = self.dialect.status(attempt.answers[0][1]) if attempt.answers else 0
         if status:
             self.counts.refused[status] += len(submission.destinations)
         else:
@@ -770,8 +770,8 @@ class Carrier:
                 continue
             error = "000" if state == "DELIVRD" else "001"
             report = Report(
-                self.voice.id_after(id, k),
-                self.voice.new_id(1),
+                self.dialect.id_after(id, k),
+                self.dialect.new_id(1),
                 destination,
                 submission.source,
                 state,
@@ -840,7 +840,7 @@ class Carrier:
     def _pdu(self, item: Report | Reply | _Recorded, dialect: Dialect) -> Pdu:
         if isinstance(item, _Recorded):
             return item.pdu.replace()
-        return self.voice.report(item, dialect) if isinstance(item, Report) else self.voice.reply(item)
+        return self.dialect.report(item, dialect) if isinstance(item, Report) else self.dialect.reply(item)
 
     def _written(self, delivery: _Delivery) -> None:
         if delivery.report:

@@ -156,8 +156,8 @@ class CarrierDialect(Protocol):
         ...
 
 
-def voice_of(config: CarrierConfig, dice: random.Random, port: Callable[[], int]) -> CarrierDialect:
-    """The voice that a configuration asks for."""
+def dialect_of(config: CarrierConfig, dice: random.Random, port: Callable[[], int]) -> CarrierDialect:
+    """The dialect that a configuration asks for."""
     if config.protocol == "cmpp":
         return CmppDialect(config, port)
     if config.protocol == "sgip":

@@ -234,13 +234,13 @@ async def running(
     await lists.load()
     numbers = NumberStatus(db, snapshots)
     await numbers.load()
-    bell = EventHub()
+    hub = EventHub()
     relaxed = Overlay(snapshots, **({} if now else {"policies": NO_POLICY}), **(configured or {}))
     router = Router(Segments(), fleet)
     destinations = Destinations(snapshots, LOOPBACK)
     cluster = Alone()
     acceptor = Acceptor(
-        db, ids, relaxed, Checker(router, lists, numbers), DiskGuard([data_dir], 1), bell, AnyDestination(), cluster,
+        db, ids, relaxed, Checker(router, lists, numbers), DiskGuard([data_dir], 1), hub, AnyDestination(), cluster,
         outage, now=now or clock.now,
     )  # fmt: skip
     await acceptor.start()
@@ -255,20 +255,20 @@ async def running(
         snapshots=snapshots,
         router=router,
         numbers=numbers,
-        bell=bell,
+        hub=hub,
         durability=DurabilityConfig(),
     )
     await outcomes.start()
     files = Files(db, FileStore(db, data_dir / "files", node=1, ids=ids.next, disk=acceptor.disk), node=1)
     tasks = Tasks(
-        db, acceptor=acceptor, outcomes=outcomes, files=files, ids=ids, fleet=fleet, bell=bell, snapshots=relaxed,
+        db, acceptor=acceptor, outcomes=outcomes, files=files, ids=ids, fleet=fleet, hub=hub, snapshots=relaxed,
     )  # fmt: skip
     ctx = ApiContext(
         db=db,
         snapshots=snapshots,
         acceptor=acceptor,
         cancelling=Cancelling(db, outcomes),
-        bell=bell,
+        hub=hub,
         ids=ids.next,
         clock=time.time,
         pusher=Pusher(
@@ -276,7 +276,7 @@ async def running(
             node=1,
             ids=ids,
             snapshots=snapshots,
-            bell=bell,
+            hub=hub,
             destinations=destinations,
             sender=Sender(),
         ),

@@ -15,7 +15,7 @@ from smsgw.store.engine import leases
 from smsgw.store.engine.database import CONFLICT, OUTAGE
 
 
-class Seat:
+class Neighbour:
     def healthy(self) -> bool:
         return True
 
@@ -27,12 +27,12 @@ class Sender:
     """A channel that claims and has everything in hand until the test takes it away."""
 
     def __init__(self, ledger: Ledger, lease: leases.Lease) -> None:
-        tables = PoolShares(asyncio.get_running_loop().time)
+        shares = PoolShares(asyncio.get_running_loop().time)
         pools = {POOL: Membership()}
         self.channel_id = ledger.channels["a"]
-        tables.sit(self.channel_id, Seat(), pools)
+        shares.join(self.channel_id, Neighbour(), pools)
         self.lease = lease
-        self.services = services(ledger.dsn, NODE, ledger.journal, ledger.outcomes, tables, ledger.ids)
+        self.services = services(ledger.dsn, NODE, ledger.journal, ledger.outcomes, shares, ledger.ids)
         self.claims = Claims(self.channel_id, "a", lease, pools, self.services)
         self.in_hand: list[Claimed] = []
         ledger.journal.own(lease.epoch)

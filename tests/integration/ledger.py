@@ -69,7 +69,7 @@ class Ledger:
         """Whether its books have to balance when the test is done."""
         self.channels: dict[str, int] = {}
         self.leases: dict[str, leases.Lease] = {}
-        self.bell = EventHub()
+        self.hub = EventHub()
         self.snapshots = FixedSnapshots()
         self.fleet = AnyFleet()
         self.router = AnyRouter(self.fleet)
@@ -96,7 +96,7 @@ class Ledger:
         self.snapshots.current = snapshot_of([Account(self.account_id, "shop", "active")], {"CMCC": POOL})
         self.outcomes = Outcomes(
             self.dsn, node=NODE, ids=self.ids, journal=self.journal, snapshots=self.snapshots, router=self.router,
-            numbers=NoNumbers(), bell=self.bell,
+            numbers=NoNumbers(), hub=self.hub,
             durability=DurabilityConfig(), now=lambda: self.clock,
         )  # fmt: skip
         await self.outcomes.start()

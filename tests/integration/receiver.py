@@ -114,7 +114,7 @@ class Stage:
         self.sealer = Sealer(secrets.token_bytes(32))
         self.ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
         self.snapshots = SnapshotFollower(self.database, self.sealer)
-        self.bell = EventHub()
+        self.hub = EventHub()
         self.shift = timedelta()
         self.account_id = 0
         self.pusher: Pusher
@@ -128,7 +128,7 @@ class Stage:
 
     def make_pusher(self, *, node: int = 1, reach: Reach = LOOPBACK) -> Pusher:
         return Pusher(
-            self.database, node=node, ids=self.ids, snapshots=self.snapshots, bell=self.bell,
+            self.database, node=node, ids=self.ids, snapshots=self.snapshots, hub=self.hub,
             destinations=Destinations(self.snapshots, reach), sender=Sender(), now=self.now, chance=lambda: 0.5,
         )  # fmt: skip
 
@@ -169,7 +169,7 @@ class Stage:
         account_id: int | None = None,
         target: str | None = None,
     ) -> list[int]:
-        """New reports, about one message or about one each; their ids. The bell rings."""
+        """New reports, about one message or about one each; their ids. The hub is notified."""
         account_id = account_id or self.account_id
         made, messages = [], []
         for _ in range(count):
@@ -190,7 +190,7 @@ class Stage:
                FROM unnest($1::bigint[], $3::bigint[]) AS d(e, m)""",
             made, account_id, messages, target,
         )  # fmt: skip
-        self.bell.ring([account_id], "report")
+        self.hub.notify([account_id], "report")
         return made
 
     async def quiet(self, *, within: float = 20.0) -> None:

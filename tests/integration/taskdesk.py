@@ -144,21 +144,21 @@ async def desk(
     def now() -> datetime:
         return found[0].now() if found else datetime.now(UTC)
 
-    bell = EventHub()
+    hub = EventHub()
     away: set[str] = set()
     router = Router(Segments(), AnyFleet(away))
     outcomes = Outcomes(
         dsn, node=1, ids=ids, journal=Journal(folder / "journal", 1, boot_id()), snapshots=snapshots, router=router,
-        numbers=NoNumbers(), bell=bell, durability=DurabilityConfig(), now=now,
+        numbers=NoNumbers(), hub=hub, durability=DurabilityConfig(), now=now,
     )  # fmt: skip
     disk = DiskGuard([folder], 1)
     acceptor = Acceptor(
-        database, ids, snapshots, Checker(router, SomeBlocked(), NoNumbers()), disk, bell,
+        database, ids, snapshots, Checker(router, SomeBlocked(), NoNumbers()), disk, hub,
         destinations or AnyDestination(), Alone(), None, now=now,
     )  # fmt: skip
     files = Files(database, FileStore(database, folder / "files", node=1, ids=ids.next, disk=disk), node=1)
     tasks = Tasks(
-        database, acceptor=acceptor, outcomes=outcomes, files=files, ids=ids, fleet=router.fleet, bell=bell,
+        database, acceptor=acceptor, outcomes=outcomes, files=files, ids=ids, fleet=router.fleet, hub=hub,
         snapshots=snapshots, now=now,
     )  # fmt: skip
     feeder = Feeder(database, tasks, acceptor, ids=ids, snapshots=snapshots, now=now)

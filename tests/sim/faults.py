@@ -179,7 +179,7 @@ class Faults:
         dice = self.dice
         _, carrier = self._carrier()
         refusal = REFUSALS[carrier.config.protocol]
-        throttle = carrier.voice.throttle_status
+        throttle = carrier.dialect.throttle_status
         manners: dict[str, dict[str, Any]] = {
             "slow": {"answer_delay": Delay(0.0, dice.choice((0.5, 5.0)))},
             "loses answers": {"lose_answers": dice.choice((0.1, 0.5))},
@@ -198,7 +198,7 @@ class Faults:
             "reports at once": {"report_delay": Delay(0.0, 0.0)},
             "silent": {"silent": True},
             "leaves": {"disconnect_after": dice.choice((1, 5, 20)), "disconnect_rst": dice.random() < 0.5},
-            "takes no login": {"refuse_login": carrier.voice.full_status},
+            "takes no login": {"refuse_login": carrier.dialect.full_status},
             "well": {},
         }
         names = dice.sample(sorted(manners), dice.randint(1, 3))

@@ -244,7 +244,7 @@ class Stage:
         given = services("model", 1, self.journal, outcomes, PoolShares(self.loop.time), ids, self.snapshots)
         self.channel = Channel(self.spec, self.lease, {POOL: Membership()}, given)
         await self.loop.create_task(self.carrier.start(), context=self.carrier_is)
-        voice = self.carrier.voice
+        voice = self.carrier.dialect
         read = voice.read
 
         def reading(pdu: Any) -> Any:

@@ -146,7 +146,7 @@ class Node:
         fleet = Fleet(snapshots, NoComplaints())
         outcomes = Outcomes(
             "model", node=self.number, ids=ids, journal=journal, snapshots=snapshots, router=Router(Segments(), fleet),
-            numbers=NoNumbers(), bell=EventHub(), durability=DurabilityConfig(),
+            numbers=NoNumbers(), hub=EventHub(), durability=DurabilityConfig(),
         )  # fmt: skip
         await outcomes.start()
         tables = PoolShares(world.loop.time)
@@ -242,7 +242,7 @@ class World:
 
     def _watch(self, wire: Wire) -> Watcher:
         n = self._by_port[wire.port]
-        return Watcher(self.checks, wire, self.setting.channels[n], self.carriers[n].voice)
+        return Watcher(self.checks, wire, self.setting.channels[n], self.carriers[n].dialect)
 
     async def open_carriers(self) -> None:
         """Each is a process of its own, which never dies."""

@@ -260,14 +260,14 @@ class Acceptor:
             return msgspec.structs.replace(first, replayed=True)
         revised = stored.revised if isinstance(stored, Stored) else None
         if call.refused or revised:
-            self._hub.ring({request.account.id}, "report")
+            self._hub.notify({request.account.id}, "report")
         outcome = _decode(revised) if revised else prepared.outcome
         if prepared.queues and outcome.accepted:
             self._fleet.announce(prepared.queues)
         return outcome
 
     async def _commit(self, call: NewCall) -> Stored | SmsgwError:
-        """Into the ledger, or into the spool while that is away; what is fed from the ledger waits for it."""
+        """Into the database, or into the spool while that is away; what is fed from the database waits for it."""
         spooling = self._spooling
         if spooling is not None:
             if spooling.active:
@@ -327,7 +327,7 @@ class Acceptor:
     async def _asked(
         self, request: SendRequest, passed: Sequence[Passed], at: datetime
     ) -> dict[int, tuple[Tried, ...]]:
-        """What the ledger would say now of frequency and balance, by position."""
+        """What the database would say now of frequency and balance, by position."""
         watches = [watch_of(request, n, one.subject, at) for n, one in enumerate(passed)]
         wanted = [w for w in watches if w is not None]
         too_many = await frequency.peek(self._database, wanted) if wanted else {}

@@ -1,4 +1,4 @@
-"""Entering accepted calls into the ledger: small ones do not wait behind large ones.
+"""Entering accepted calls into the database: small ones do not wait behind large ones.
 
 A call of a thousand long texts is fourteen thousand rows, which the database takes a third of a second to write. So
 there are two writers, each with a connection of its own: one for large calls, and for all that the accounts of these

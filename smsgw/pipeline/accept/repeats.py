@@ -1,6 +1,6 @@
 """Repeated calls: one set of messages and one answer for each Idempotency-Key, however often and when it is repeated.
 
-The ledger decides (the key is stored in the transaction of the messages). Here is what lies around that: repeats that
+The database decides (the key is stored in the transaction of the messages). Here is what lies around that: repeats that
 come while the first call is under way, and repeats that would be refused today although the first was accepted.
 """
 

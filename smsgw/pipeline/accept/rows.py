@@ -1,4 +1,4 @@
-"""From checked recipients to the rows of a call, and what becomes of them when the ledger finds one too frequent."""
+"""From checked recipients to the rows of a call, and what becomes of them when the database finds one too frequent."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def result_of(batch_id: int, results: Mapping[int, ItemResult]) -> SendResult:
 
 
 def watch_of(request: SendRequest, index: int, subject: Subject, at: datetime) -> Watch | None:
-    """How the ledger counts a message; None: it does not."""
+    """How the database counts a message; None: it does not."""
     draft, limits = subject.draft, subject.draft.limits
     if not (limits.frequency or limits.identical_seconds or request.dedupe) or request.test:
         return None
@@ -105,7 +105,7 @@ def watch_of(request: SendRequest, index: int, subject: Subject, at: datetime) -
 
 
 def abroad_of(request: SendRequest, index: int, subject: Subject) -> Abroad | None:
-    """How the ledger counts a message outside mainland China; None: it does not, or it is not."""
+    """How the database counts a message outside mainland China; None: it does not, or it is not."""
     if not subject.draft.abroad or request.test or not _UNCOUNTED.isdisjoint(subject.listed):
         return None
     limits = subject.draft.limits

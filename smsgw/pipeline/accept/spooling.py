@@ -1,10 +1,10 @@
-"""Accepting while the database is away: calls go to the spool, and into the ledger when it is back, exactly once.
+"""Accepting while the database is away: calls go to the spool, and into the database when it is back, exactly once.
 
 Nothing spooled is sent before that: without the database there is no fencing. A call keeps its ids, so that a repeat of
 the replay, or a first try whose commit was lost, changes nothing.
 
 An outage is over when the database commits again, not when the spool is empty: from then on new calls go their usual
-way and the spool drains beside them. What spooled calls hold (keys, units) stays theirs until each is in the ledger.
+way and the spool drains beside them. What spooled calls hold (keys, units) stays theirs until each is in the database.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Spooling:
         self._reader: Reader | None = None
         """Where the replay is."""
         self._read: list[NewCall] = []
-        """Calls that were read and are not in the ledger."""
+        """Calls that were read and are not in the database."""
         self._failed = 0
         """Calls of the segment that cannot be entered."""
         self._drained = asyncio.Event()
@@ -143,7 +143,7 @@ class Spooling:
         """In the spool."""
         self.replayed = 0
         self.refused = 0
-        """Spooled calls that the ledger has refused."""
+        """Spooled calls that the database has refused."""
         self.problem = ""
         """Why the last call could not be spooled; empty when it could."""
 
@@ -198,7 +198,7 @@ class Spooling:
 
     @property
     def draining(self) -> bool:
-        """The outage is over, and what it has left is on its way into the ledger."""
+        """The outage is over, and what it has left is on its way into the database."""
         return not self.active and not self._spool.empty
 
     def findings(self, node: str) -> list[Finding]:
@@ -261,8 +261,8 @@ class Spooling:
     # --- taking calls ------------------------------------------------------------------------------------------
 
     async def put(self, call: NewCall, problem: Temporary | None = None) -> Stored:
-        """Returns when the call is on disk; raises when it cannot be taken. ``problem`` is why the ledger did not."""
-        if call.joins or call.gate is not None:  # they come from the ledger, and wait for it
+        """Returns when the call is on disk; raises when it cannot be taken. ``problem`` is why the database did not."""
+        if call.joins or call.gate is not None:  # they come from the database, and wait for it
             raise problem or _unavailable("数据库不可用")
         if not self.open:
             why = "磁盘故障" if self._spool.broken else "已到时限"
@@ -343,7 +343,7 @@ class Spooling:
         return True
 
     def _end(self) -> None:
-        """Calls go to the ledger again."""
+        """Calls go to the database again."""
         self._since = None
         self._over = self._clock()
         if not self._spool.broken:
@@ -386,7 +386,7 @@ class Spooling:
         return calls
 
     async def _replay(self, chunk: list[NewCall]) -> bool:
-        """Bring calls into the ledger; False when the database is (still, or again) away."""
+        """Bring calls into the database; False when the database is (still, or again) away."""
         began = self._clock()
         judged = [self._judged(call) for call in chunk]
         commits = [self._writer.submit(call, beyond=True) for call in judged]
@@ -417,7 +417,7 @@ class Spooling:
         self._read[: len(chunk)] = left
         self.replayed += done
         self._fleet.announce(queues)
-        self._hub.ring(told, "report")
+        self._hub.notify(told, "report")
         if done and self._since is not None:
             self._since = self._clock()  # it is not away; it may be slow
             if self._clock() - began < QUICK:
@@ -425,7 +425,7 @@ class Spooling:
         return not left
 
     def _entered(self, call: NewCall, entered: NewCall, commit: asyncio.Future[Stored | SmsgwError]) -> None:
-        """What the call held is in the ledger, or free, with its own commit: others of its chunk may take longer."""
+        """What the call held is in the database, or free, with its own commit: others of its chunk may take longer."""
         if commit.cancelled() or isinstance(commit.exception(), Temporary):
             return  # it stays in the spool
         self._let_go(call)

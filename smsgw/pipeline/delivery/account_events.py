@@ -14,15 +14,15 @@ BALANCE_EVERY = 10.0
 CHANNELS_EVERY = 5.0
 
 
-class Notices:
+class AccountEvents:
     """The jobs of one node; on several nodes they exclude each other by locks."""
 
     def __init__(
-        self, database: Database, snapshots: Snapshots, bell: EventHub, ids: Callable[[], int]
+        self, database: Database, snapshots: Snapshots, hub: EventHub, ids: Callable[[], int]
     ) -> None:
         self._database = database
         self._snapshots = snapshots
-        self._bell = bell
+        self._hub = hub
         self._ids = ids
 
     def periodics(self) -> Sequence[Periodic]:
@@ -35,10 +35,10 @@ class Notices:
     async def balance(self) -> None:
         """``balance.low``, once for each time that an account falls below its mark."""
         told = await store.tell_low_balances(self._database, self._ids)
-        self._bell.ring(told, "balance.low")
+        self._hub.notify(told, "balance.low")
 
     async def channels(self) -> None:
         """``channel.state`` to the accounts that have asked for it by name."""
         accounts = self._snapshots.current.hooks.subscribers("channel.state")
         if await store.tell_channels(self._database, accounts, self._ids):
-            self._bell.ring(accounts, "channel.state")
+            self._hub.notify(accounts, "channel.state")

@@ -1,6 +1,6 @@
 """Pushing events to customers' webhooks: which endpoints this node pushes, and what they share.
 
-An endpoint is pushed by the node that holds its lease. Work is announced by the bell; what nobody rings for here
+An endpoint is pushed by the node that holds its lease. Work is announced by the hub; what nobody tells it of here
 (other nodes' events, tries that are due, a start) is found by a look every two seconds.
 """
 
@@ -62,7 +62,7 @@ class Pusher:
         node: int,
         ids: IdSource,
         snapshots: Snapshots,
-        bell: EventHub,
+        hub: EventHub,
         destinations: Destinations,
         sender: Sender,
         now: Callable[[], datetime] = clock.now,
@@ -71,7 +71,7 @@ class Pusher:
         self._database = database
         self._node = node
         self._snapshots = snapshots
-        self._bell = bell
+        self._hub = hub
         self.destinations = destinations
         self._sender = sender
         self.now = now
@@ -90,7 +90,7 @@ class Pusher:
         """Take the endpoints that are free."""
         await self._sender.start()
         await self._writer.start()
-        self._bell.listeners.append(self._rung)
+        self._hub.listeners.append(self._notified)
         await self.follow()
 
     def periodics(self) -> Sequence[Periodic]:
@@ -107,8 +107,8 @@ class Pusher:
 
     async def stop(self) -> None:
         """Let calls under way end for a moment, write down what became of them, and give the leases back."""
-        if self._rung in self._bell.listeners:
-            self._bell.listeners.remove(self._rung)
+        if self._notified in self._hub.listeners:
+            self._hub.listeners.remove(self._notified)
         queues, self._queues = self._queues, {}
         await asyncio.gather(*(queue.close(patience=STOP_PATIENCE) for queue in queues.values()))
         for queue in queues.values():
@@ -168,7 +168,7 @@ class Pusher:
 
     # --- when there is work ------------------------------------------------------------------------------------
 
-    def _rung(self, account_id: int, kind: str) -> None:
+    def _notified(self, account_id: int, kind: str) -> None:
         hooks = self._snapshots.current.hooks
         endpoint = hooks.endpoint(account_id, webhooks.type_of(kind))
         if endpoint is not None and (queue := self._queues.get(endpoint.id)) is not None:
@@ -179,7 +179,7 @@ class Pusher:
                 queue.poke(kind)
 
     async def look(self) -> None:
-        """Find what is due and was not rung for."""
+        """Find what is due and was not announced."""
         asked: dict[Question, PushQueue] = {}
         for queue in list(self._queues.values()):
             if queue.resting:

@@ -27,14 +27,14 @@ log = structlog.get_logger(__name__)
 TIMEOUT = 30.0
 
 
-async def _take_back(
+async def _end_waiting(
     outcomes: Outcomes, ids: Sequence[int], state: PartState, code: str, cls: str, event: str, detail: dict[str, str]
 ) -> int:  # fmt: skip
     """In the writer's order; how many messages."""
     taken: set[int] = set()
 
     async def run(connection: Connection, now: datetime) -> list[Row]:
-        rows = await store.take_back(connection, ids, state, code, cls, now)
+        rows = await store.end_waiting(connection, ids, state, code, cls, now)
         taken.update(row["id"] for row in rows)
         return rows
 
@@ -57,8 +57,8 @@ class Cancelling:
     def __init__(self, database: Database, outcomes: Outcomes) -> None:
         self._database = database
         self._outcomes = outcomes
-        self._take_back = partial(
-            _take_back, outcomes, state=PartState.CANCELLED, code="CANCELLED", cls="", event="cancelled"
+        self._end_waiting = partial(
+            _end_waiting, outcomes, state=PartState.CANCELLED, code="CANCELLED", cls="", event="cancelled"
         )
 
     async def message(self, message_id: int, actor: Actor) -> None:
@@ -79,7 +79,7 @@ class Cancelling:
         """Cancel messages that were found by other means to be the caller's; how many it was not too late for."""
         done = 0
         for start in range(0, len(ids), store.STEP):
-            done += await self._take_back(ids[start : start + store.STEP], detail={"actor": actor.label})
+            done += await self._end_waiting(ids[start : start + store.STEP], detail={"actor": actor.label})
         return done
 
     async def batch(self, batch_id: int, actor: Actor) -> Cancelled:
@@ -177,7 +177,7 @@ class Recall:
                 ids = [row["id"] for row in found if (row["source"] is None) == opted_out]
                 if ids:
                     code = "NUMBER_OPTED_OUT" if opted_out else "NUMBER_BLACKLISTED"
-                    recalled += await _take_back(
+                    recalled += await _end_waiting(
                         self._outcomes, ids, PartState.REJECTED, code, "BLACKLIST_LOCAL", "recalled", {"code": code}
                     )  # fmt: skip
             if len(found) < store.STEP:

@@ -1,4 +1,4 @@
-"""Facts that the ledger refuses, however often they are tried: laid aside durably, and tried again when told to."""
+"""Facts that the database refuses, however often they are tried: laid aside durably, and tried again when told to."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class Retrying:
             o = answer.outcome
             row = parts.get(n)
             if row is None or (o.id, o.part) in taken or row["expires_at"] <= now:
-                rest.append(answer)  # too late, or said twice: the ledger's guard tells
+                rest.append(answer)  # too late, or said twice: the database's guard tells
                 continue
             meaning = self._of_answer(row["channel_id"], o)
             self._note(row["channel_id"], "answer", o.code, meaning.fault)

@@ -74,8 +74,8 @@ async def recover_channel(
 async def correct_taken_over(database: Database, outcomes: Outcomes, replay: Replay) -> dict[OutcomeKind, int]:
     """What another node has called unknown and this node's journal knows better, told at its start; how many of each.
 
-    The next owner had only the ledger: what this node had claimed and not written, or what had been answered, it could
-    not tell. Must be done before the segments of the journal are let go.
+    The next owner had only the database: what this node had claimed and not written, or what had been answered, it
+    could not tell. Must be done before the segments of the journal are let go.
     """
     counts: dict[OutcomeKind, int] = {}
     if not replay.epochs and not replay.answers:

@@ -105,7 +105,7 @@ class Outcomes:
         snapshots: Snapshots,
         router: Router,
         numbers: Learner,
-        bell: EventHub,
+        hub: EventHub,
         durability: DurabilityConfig,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
@@ -113,7 +113,7 @@ class Outcomes:
         self._ids = ids
         self._journal = journal
         self._snapshots = snapshots
-        self._bell = bell
+        self._hub = hub
         self._numbers = numbers
         self._now = now
         self._patience = Patience(
@@ -138,7 +138,7 @@ class Outcomes:
             max_batch=2000,
             limit=MAX_WAITING,
             interval=COMMIT_INTERVAL,
-            after_commit=self._ring,
+            after_commit=self._notify,
             parking=Parking(node),
         )
         self.tally = Tally()
@@ -188,7 +188,7 @@ class Outcomes:
     # --- what channels say -------------------------------------------------------------------------------------
 
     def answered(self, outcomes: list[Outcome], policy: UnknownPolicy) -> None:
-        """Outcomes of a channel whose own policy for lost answers is ``policy``. Journal first, then the ledger."""
+        """Outcomes of a channel whose own policy for lost answers is ``policy``. Journal first, then the database."""
         known = [
             o for o in outcomes if o.kind is not OutcomeKind.UNKNOWN and o.kind is not OutcomeKind.UNSENT
         ]
@@ -405,9 +405,9 @@ class Outcomes:
         await self._writer.put(item)
         return item.found
 
-    def _ring(self) -> None:
+    def _notify(self) -> None:
         for kind, accounts in self._told.items():
-            self._bell.ring(accounts, kind)
+            self._hub.notify(accounts, kind)
             accounts.clear()
 
     def _account_for(self, tally: Tally) -> None:

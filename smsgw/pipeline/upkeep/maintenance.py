@@ -74,7 +74,7 @@ class Maintenance:
         database: Database,
         outcomes: Outcomes,
         snapshots: Snapshots,
-        bell: EventHub,
+        hub: EventHub,
         ids: IdSource,
         config: Config,
         fleet: Fleet,
@@ -82,7 +82,7 @@ class Maintenance:
         self._database = database
         self._outcomes = outcomes
         self._snapshots = snapshots
-        self._bell = bell
+        self._hub = hub
         self._ids = ids
         self._config = config
         self._fleet = fleet
@@ -199,7 +199,7 @@ class Maintenance:
                 told |= await inbound.give_up_joining(
                     connection, row, account_id, extend_code, self._ids.next
                 )
-        self._bell.ring(told, "mo")
+        self._hub.notify(told, "mo")
 
     async def _roll_up(self) -> None:
         for _ in range(ROLL_UPS):

@@ -83,7 +83,7 @@ class Tasks:
         files: Files,
         ids: IdSource,
         fleet: Fleet,
-        bell: EventHub,
+        hub: EventHub,
         snapshots: Snapshots,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
@@ -93,7 +93,7 @@ class Tasks:
         self._outcomes = outcomes
         self._ids = ids
         self._fleet = fleet
-        self._bell = bell
+        self._hub = hub
         self._snapshots = snapshots
         self._now = now
         self.wake = asyncio.Event()
@@ -139,11 +139,11 @@ class Tasks:
         async with self.database.transaction(timeout=30) as connection:
             made = await store.insert(connection, task)
             if made and spec.to:
-                sieve = RowValidator(plan)
-                for good, bad in sieve.sift(enumerate(([number] for number in spec.to), 1)):
+                validator = RowValidator(plan)
+                for good, bad in validator.validate(enumerate(([number] for number in spec.to), 1)):
                     await store.add_rows(connection, good, bad)
                 await store.imported(
-                    connection, task.id, sieve.total, sieve.valid, sieve.problems, after_import(task)
+                    connection, task.id, validator.total, validator.valid, validator.problems, after_import(task)
                 )
             elif made:
                 await imports.enqueue(connection, task.id)
@@ -517,7 +517,7 @@ class Tasks:
             await events.record(
                 connection, "task.finished", [(task.account_id, told)], ids=self._ids.next, subject=task_id
             )
-        self._bell.ring([task.account_id], "task.finished")
+        self._hub.notify([task.account_id], "task.finished")
         log.info("task.finished", task=task_id, run=run)
 
     async def end_long_holds(self, task_id: int) -> None:

@@ -72,22 +72,22 @@ async def load(job: ImportJob) -> Imported:
     """All rows, or none; none, too, when the task has been cancelled meanwhile."""
     connection = await connect(job.dsn)
     try:
-        sieve = RowValidator(job.plan)
+        validator = RowValidator(job.plan)
         async with connection.transaction():
             await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '120s'")
             await store.clear_rows(connection, job.plan.task_id)
             if job.members is not None:
                 async for rows in job.members.pages(connection):
-                    for good, bad in sieve.sift(rows):
+                    for good, bad in validator.validate(rows):
                         await store.add_rows(connection, good, bad)
             else:
                 assert job.form is not None  # noqa: S101 - one of the two
-                for good, bad in sieve.sift(sheets.read(Path(job.path), job.form)):
+                for good, bad in validator.validate(sheets.read(Path(job.path), job.form)):
                     await store.add_rows(connection, good, bad)
             await store.imported(
-                connection, job.plan.task_id, sieve.total, sieve.valid, sieve.problems, job.next_state
+                connection, job.plan.task_id, validator.total, validator.valid, validator.problems, job.next_state
             )
-        return Imported(sieve.total, sieve.valid, dict(sieve.problems))
+        return Imported(validator.total, validator.valid, dict(validator.problems))
     finally:
         await connection.close(timeout=5)
 

@@ -51,8 +51,8 @@ async def put(connection: Connection, states: Mapping[str, NumberState], at: dat
     return int(done.rpartition(" ")[2])
 
 
-# By part, and again from the ledger: whoever asks for it may have been told of a transaction that was undone. A number
-# may have several parts and messages: the newest counts. Our own refusals teach nothing.
+# By part, and again from the database: whoever asks for it may have been told of a transaction that was undone. A
+# number may have several parts and messages: the newest counts. Our own refusals teach nothing.
 _LEARN = by_name("""
 SELECT DISTINCT ON (m.number) m.number::bigint AS number, p.class, p.code, p.final_at
 FROM part p JOIN message m ON m.id = p.id AND m.id >= $2

@@ -191,7 +191,7 @@ class Journal:
             log.exception("journal.failed", lost="name record")
 
     def answer(self, outcomes: Iterable[Outcome]) -> None:
-        """Record what carriers have answered. A full disk is logged, not raised: the ledger is told anyway."""
+        """Record what carriers have answered. A full disk is logged, not raised: the database is told anyway."""
         try:
             for outcome in outcomes:
                 self._append(_ANSWER, _encoder.encode(outcome))

@@ -2,8 +2,8 @@
 
 Append-only segments in a folder of their own. A record is a mark (4 octets that no text has), length (u32), CRC-32
 (u32), body. Appends of one moment share one ``fdatasync``, in a thread. Closed segments are read back, once and in
-pieces, and removed when everything in them is in the ledger. What is no record is passed over to the next one, and the
-file is kept; at the end of what a crash has left it was never acknowledged. After a failed sync nothing is known of
+pieces, and removed when everything in them is in the database. What is no record is passed over to the next one, and
+the file is kept; at the end of what a crash has left it was never acknowledged. After a failed sync nothing is known of
 what the disk holds: the spool takes nothing more in this run.
 """
 
@@ -228,7 +228,7 @@ class Spool:
         return segments[0] if segments else None
 
     async def remove(self, segment: Segment) -> None:
-        """Everything in it is in the ledger."""
+        """Everything in it is in the database."""
         await asyncio.to_thread(segment.path.unlink, missing_ok=True)
         self._closed.remove(segment)
 

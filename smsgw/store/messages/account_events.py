@@ -1,4 +1,4 @@
-"""What accounts are told once: low balances, channels that go and come back. What was told is in the ledger."""
+"""What accounts are told once: low balances, channels that go and come back. What was told is in the database."""
 
 from __future__ import annotations
 

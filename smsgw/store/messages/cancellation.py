@@ -22,13 +22,13 @@ _LOCK = """
 SELECT id, state, resent, failed FROM part WHERE id = ANY($1::bigint[]) AND id >= $2 ORDER BY id, part FOR UPDATE
 """
 
-_TAKE_BACK = f"""
+_END_WAITING = f"""
 UPDATE part p SET state = $3, final_at = $4, next_at = NULL, held_for = NULL, code = $5, class = $6, by_us = true
 WHERE p.id = ANY($1::bigint[]) AND p.id >= $2 RETURNING {COLUMNS}
 """  # noqa: S608 - constant text
 
 
-async def take_back(
+async def end_waiting(
     connection: Connection, ids: Sequence[int], state: PartState, code: str, cls: str, now: datetime
 ) -> list[Row]:
     """End the messages in ``state`` (CANCELLED, REJECTED); the rows of those for which it was not too late."""
@@ -42,7 +42,7 @@ async def take_back(
             whole.discard(row["id"])
     if not whole:
         return []
-    return await connection.fetch(_TAKE_BACK, sorted(whole), min(whole), int(state), now, code, cls)
+    return await connection.fetch(_END_WAITING, sorted(whole), min(whole), int(state), now, code, cls)
 
 
 _MESSAGE = "SELECT id FROM message WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2))"

@@ -1,4 +1,4 @@
-"""Events to customers in the ledger: recorded with what they tell of, leased to pullers and to partners' connections.
+"""Events to customers in the database: recorded with what they tell of, leased to pullers and to partners' connections.
 
 An event is offered by its account's primary way (``core.webhooks.Way``) until somebody has it; a row with a way of its
 own is offered by that one alone. Pushing to webhooks is in ``store/messages/pushing.py``.
@@ -41,7 +41,7 @@ async def record(
     """Tell accounts of something, in the caller's transaction: (account id, what to say as JSON).
 
     ``type_`` is one of ``core.webhooks.TYPES`` other than reports and inbound messages. Events with the same
-    ``subject`` (an id in the domain of the type) are pushed one after the other. After the commit ring the bell with
+    ``subject`` (an id in the domain of the type) are pushed one after the other. After the commit notify the hub with
     the accounts and the type.
     """
     if type_ not in OTHER_KINDS:

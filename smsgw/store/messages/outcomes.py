@@ -37,7 +37,7 @@ TAKEN_OVER = "TAKEN_OVER"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An outcome with the times the ledger needs."""
+    """An outcome with the times the database needs."""
 
     outcome: Outcome
     at: datetime

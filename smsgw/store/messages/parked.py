@@ -1,4 +1,4 @@
-"""Facts that the ledger has refused as often as they were tried: kept as they were said, until an operator looks."""
+"""Facts that the database has refused as often as they were tried: kept as they were said, until an operator looks."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The accept transaction with what a replay of the spool adds: what the ledger refuses then ends as a message that was
-never sent, with its reason and a report, because its caller holds an answer that says accepted."""
+"""The accept transaction with what a replay of the spool adds: what the database refuses then ends as a message that
+was never sent, with its reason and a report, because its caller holds an answer that says accepted."""
 
 from __future__ import annotations
 

@@ -386,7 +386,7 @@ async def test_two_at_once_cannot_both_pass(api: Api, dsn: str, clock: Clock) ->
     """Two nodes, two writers: only the ledger can tell."""
     other = Acceptor(
         api.ctx.db, IdSource(2, lambda: int(time.time() * 1000)), api.ctx.snapshots, api.acceptor._checker,
-        api.acceptor.disk, api.ctx.bell, AnyDestination(), Alone(2), None, now=clock,
+        api.acceptor.disk, api.ctx.hub, AnyDestination(), Alone(2), None, now=clock,
     )  # fmt: skip
     await other.start()
     try:
@@ -477,7 +477,7 @@ async def test_two_nodes_count_abroad_together(api: Api, dsn: str, clock: Clock)
     await _abroad(api, "abroad_countries", "3")
     other = Acceptor(
         api.ctx.db, IdSource(2, lambda: int(time.time() * 1000)), api.ctx.snapshots, api.acceptor._checker,
-        api.acceptor.disk, api.ctx.bell, AnyDestination(), Alone(2), None, now=clock,
+        api.acceptor.disk, api.ctx.hub, AnyDestination(), Alone(2), None, now=clock,
     )  # fmt: skip
     await other.start()
     try:

@@ -693,7 +693,7 @@ async def deliver(api: Api, message_ids: list[str]) -> None:
             int(PartState.DELIVERED),
         )
         told = await follow(connection, rows, api.ctx.ids)
-    api.ctx.bell.ring(told, "report")
+    api.ctx.hub.notify(told, "report")
 
 
 async def test_reports_are_pulled_and_acknowledged(api: Api) -> None:

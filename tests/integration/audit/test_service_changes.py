@@ -561,7 +561,7 @@ async def _(world: World, change: Change) -> None:
 def tasks(world: World) -> Tasks:
     """With no more than what commands about tasks without messages need."""
     nothing: Any = None
-    names = ("acceptor", "outcomes", "files", "ids", "fleet", "bell", "snapshots")
+    names = ("acceptor", "outcomes", "files", "ids", "fleet", "hub", "snapshots")
     return Tasks(world.database, **dict.fromkeys(names, nothing))
 
 

@@ -37,7 +37,7 @@ ROOM = 5
 MESSAGES = 1000
 
 
-class Seat:
+class Neighbour:
     def healthy(self) -> bool:
         return True
 
@@ -57,7 +57,7 @@ class Node:
             ledger.dsn, node=number, ids=ledger.ids, journal=self.journal, snapshots=ledger.snapshots,
             router=ledger.router,
             numbers=NoNumbers(),
-            bell=ledger.bell, durability=DurabilityConfig(),
+            hub=ledger.hub, durability=DurabilityConfig(),
         )  # fmt: skip
         self.writes: list[tuple[float, int, Claimed]] = []
         self.lease: leases.Lease | None = None
@@ -93,11 +93,11 @@ class Node:
         self.journal.own(lease.epoch)
         self.lease = lease
         self.owned += 1
-        tables = PoolShares(asyncio.get_running_loop().time)
+        shares = PoolShares(asyncio.get_running_loop().time)
         pools = {POOL: Membership()}
-        tables.sit(channel_id, Seat(), pools)
+        shares.join(channel_id, Neighbour(), pools)
         given = services(
-            self.proxy.dsn, self.number, self.journal, self.outcomes, tables, self.ledger.ids
+            self.proxy.dsn, self.number, self.journal, self.outcomes, shares, self.ledger.ids
         )
         claims = Claims(channel_id, "a", lease, pools, given)
         hand: list[Claimed] = []

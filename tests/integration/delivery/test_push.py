@@ -562,11 +562,11 @@ async def test_events_that_nobody_took_before_their_time_was_over_are_told_of(
         "WHERE id = ANY($2)", dead, [dead, taken],
     )  # fmt: skip
     nothing: Any = None  # the job of the days settles no outcomes
-    keeper = Maintenance(
-        stage.database, nothing, stage.snapshots, stage.bell, stage.ids, config, AnyFleet()
+    maintenance = Maintenance(
+        stage.database, nothing, stage.snapshots, stage.hub, stage.ids, config, AnyFleet()
     )
-    await keeper._partitions()
-    await keeper._partitions()
+    await maintenance._partitions()
+    await maintenance._partitions()
     assert await stage.rows() == []
     rows = await stage.database.fetch("SELECT day, account_id, kind, n FROM event_lost")
     assert [tuple(row) for row in rows] == [(old.date(), stage.account_id, "report", 4)]

@@ -298,7 +298,7 @@ async def test_an_answer_that_another_node_commits_between_two_statements_loses_
         pytest.skip("fewer statements than that")
     await other.close()
     assert tally.duplicate_reports == 0
-    await ledger.outcomes.rematch()  # as the keeper does
+    await ledger.outcomes.rematch()  # as maintenance does
     assert await ledger.state(message_id) is S.DELIVERED
     assert await ledger.events() == ["delivered"]
     assert await orphans(ledger) == []

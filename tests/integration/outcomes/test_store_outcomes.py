@@ -19,7 +19,7 @@ from smsgw.runtime import aio
 from smsgw.store.engine.database import connect
 from smsgw.store.engine.group_commit import Batcher
 from smsgw.store.messages import inbound, outcomes, sweeps
-from smsgw.store.messages.cancellation import take_back
+from smsgw.store.messages.cancellation import end_waiting
 from smsgw.store.messages.inbound import Arrived
 from smsgw.store.messages.outcomes import Answer, Tally
 
@@ -429,7 +429,7 @@ async def test_scheduled_messages_are_released_whole(ledger: Ledger) -> None:
 
 async def test_only_what_no_carrier_has_seen_is_cancelled(ledger: Ledger) -> None:
     message_id = await ledger.accept(parts=2)
-    run = Sweep(lambda c, now: take_back(c, [message_id], S.CANCELLED, "CANCELLED", "", now))
+    run = Sweep(lambda c, now: end_waiting(c, [message_id], S.CANCELLED, "CANCELLED", "", now))
     claimed = await ledger.claim()
     assert await ledger.outcomes.sweep(run) == 0
     await ledger.answer(K.UNSENT, *claimed)

@@ -337,7 +337,7 @@ async def test_a_bell_that_breaks_does_not_end_the_writer(dsn: str, side: asyncp
     book = Book()
 
     def ring() -> None:
-        raise RuntimeError("broken bell")
+        raise RuntimeError("broken hub")
 
     writer: Writer = Batcher("test", dsn, book.commit, after_commit=ring)
     await writer.start()

@@ -23,22 +23,22 @@ class Carrier:
 class Hall:
     def __init__(self, **weights: int | str) -> None:
         self.now = 0.0
-        self.tables = PoolShares(lambda: self.now)
+        self.shares = PoolShares(lambda: self.now)
         self.carriers = {name: Carrier() for name in weights}
         self.ids = {name: n for n, name in enumerate(weights, 1)}
         for name, weight in weights.items():
             standby = weight == "standby"
-            self.tables.sit(
+            self.shares.join(
                 self.ids[name],
                 self.carriers[name],
                 {POOL: Membership(1 if standby else int(weight), standby)},
             )
 
     def may(self, name: str) -> bool:
-        return self.tables.may_pull(self.ids[name], POOL)
+        return self.shares.may_pull(self.ids[name], POOL)
 
     def pulls(self, name: str, parts: int = 1) -> None:
-        self.tables.pulled(self.ids[name], POOL, parts)
+        self.shares.pulled(self.ids[name], POOL, parts)
 
     def share(self, rounds: int = 4000) -> dict[str, float]:
         """Everybody claims as often as allowed, in turn."""
@@ -87,10 +87,10 @@ def test_a_standby_waits_until_no_primary_is_healthy() -> None:
 
 def test_a_standby_helps_when_the_backlog_is_old() -> None:
     hall = Hall(a=1, s="standby")
-    hall.tables.waits({POOL: STANDBY_AFTER + 1})
+    hall.shares.waits({POOL: STANDBY_AFTER + 1})
     assert hall.may("s")
     assert hall.may("a")
-    hall.tables.waits({})
+    hall.shares.waits({})
     assert not hall.may("s")
 
 
@@ -104,7 +104,7 @@ def test_somebody_may_always_pull() -> None:
 
 def test_who_has_left_the_table_pulls_nothing() -> None:
     hall = Hall(a=1, b=1)
-    hall.tables.leave(hall.ids["a"])
+    hall.shares.leave(hall.ids["a"])
     assert not hall.may("a")
     assert hall.may("b")
 
@@ -113,7 +113,7 @@ def test_an_emergency_borrows_a_standby_as_soon_as_no_primary_has_room() -> None
     hall = Hall(a=9, b=1, c="standby")
 
     def borrow() -> list[str]:
-        return [name for name, id_ in hall.ids.items() if hall.tables.may_borrow(id_, POOL)]
+        return [name for name, id_ in hall.ids.items() if hall.shares.may_borrow(id_, POOL)]
 
     hall.pulls("b", 1000)  # shares do not count
     assert (hall.may("b"), borrow()) == (False, ["a", "b"])
@@ -121,5 +121,5 @@ def test_an_emergency_borrows_a_standby_as_soon_as_no_primary_has_room() -> None
     assert borrow() == ["a", "b"]
     hall.carriers["b"].well = False
     assert (hall.may("c"), borrow()) == (False, ["a", "b", "c"])
-    hall.tables.leave(hall.ids["c"])
+    hall.shares.leave(hall.ids["c"])
     assert borrow() == ["a", "b"]

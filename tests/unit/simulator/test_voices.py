@@ -15,7 +15,7 @@ from smsgw.protocols.dialects import SMPP34, by_name
 from smsgw.protocols.pdu import Tlv
 from smsgw.protocols.smpp import pdus as smpp
 from smsgw.simulator.config import CarrierConfig
-from smsgw.simulator.dialects import CmppDialect, SmppDialect, Wish, coding_of, voice_of
+from smsgw.simulator.dialects import CmppDialect, SmppDialect, Wish, coding_of, dialect_of
 from smsgw.simulator.inbox import Inbox
 from smsgw.simulator.timers import Timers
 
@@ -101,7 +101,7 @@ def test_vector_parts_by_sar_in_any_order() -> None:
 @pytest.mark.parametrize("name", ["cmpp20", "cmpp30", "smpp34"])
 def test_every_submit_of_the_vectors_is_read(name: str) -> None:
     config = CarrierConfig(protocol=name[:4])
-    voice = voice_of(config, Random(1), lambda: 1)  # noqa: S311
+    voice = dialect_of(config, Random(1), lambda: 1)  # noqa: S311
     read = {}
     told = {}
     for vector in VECTORS["pdus"]:

@@ -147,7 +147,7 @@ def _delay(first: float, attempt: int) -> float:
 
 
 def clean(raw: str) -> str:
-    """What the ledger can hold: PostgreSQL has no NUL character, and a carrier's fields may hold anything."""
+    """What the database can hold: PostgreSQL has no NUL character, and a carrier's fields may hold anything."""
     return raw.replace("\0", "")
 
 
