@@ -62,7 +62,7 @@ async def _saved(call: Call, error: SmsgwError | None) -> web.StreamResponse:
     if error is not None:
         return await _page(call, said(call, error), 422)
     call.toast(call.gettext(SAVED))
-    return call.redirect(POLICY)
+    return call.redirect(POLICY if call.may(Permission.SECURITY_VIEW) else "/")
 
 
 @route("POST", POLICY, Permission.SECURITY_EDIT)

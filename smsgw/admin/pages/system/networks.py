@@ -49,4 +49,4 @@ async def save(call: Call) -> web.StreamResponse:
     except SmsgwError as exc:
         return await _page(call, typed=text, error=said(call, exc), status=422)
     call.toast(call.gettext(SAVED))
-    return call.redirect(PAGE)
+    return call.redirect(PAGE if call.may(Permission.SECURITY_VIEW) else "/")
