@@ -17,6 +17,7 @@ from standins import Alone, AnyDestination, AnyFleet, NoLists, NoNumbers
 
 from smsgw.admin.app import PortalContext, setup
 from smsgw.admin.hashing import hash_password
+from smsgw.admin.kit.exports import Exporter
 from smsgw.api.app import runner_options
 from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network
@@ -31,8 +32,11 @@ from smsgw.pipeline.periodic import Supervisor
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.platform.accounts import service as account_service
+from smsgw.platform.audit import verification
 from smsgw.platform.change import Change
 from smsgw.platform.channels import service as channel_service
+from smsgw.platform.files.service import FileStore
+from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.org import service as org
 from smsgw.store.config.segments import load_segments
 from smsgw.store.engine import leases
@@ -150,10 +154,15 @@ async def running(
     await acceptor.start()
     channels: list[ChannelStatus] = []
     app = web.Application()
-    context = PortalContext(
-        db, snapshots, acceptor, lambda: channels, secure_cookies, NODE, ids.next, sealer, trusted_proxies
+    store = FileStore(db, folder / "files", node=NODE, ids=ids.next, disk=acceptor.disk)
+    jobs = JobRunner(
+        db, NODE, (Exporter(db, store).kind(), verification.kind(db, sealer, folder / "audit.anchors"))
     )
-    periodic = Supervisor(db, NODE).run(setup(app, context))
+    context = PortalContext(
+        db, snapshots, acceptor, lambda: channels, secure_cookies, NODE, ids.next, sealer, store, jobs.wake,
+        trusted_proxies,
+    )  # fmt: skip
+    periodic = Supervisor(db, NODE).run((*setup(app, context), *jobs.periodics()))
     runner = web.AppRunner(app, **runner_options())
     await runner.setup()
     listener = web.TCPSite(runner, "127.0.0.1", 0)
@@ -173,6 +182,7 @@ async def running(
         )
     finally:
         await periodic.stop()
+        await jobs.stop()
         await runner.cleanup()
         await acceptor.stop()
         await db.close()

@@ -30,6 +30,15 @@ LIST_ROWS = 10
 _MESSAGE = "SELECT id FROM part WHERE state = {state} AND part = 1 ORDER BY id DESC LIMIT 1"
 EXAMPLES: dict[str, dict[str, str]] = {
     # the path up to the parameter: {what is to be seen there: query for the parameter's value}
+    "/audit/{id}": {
+        "": "SELECT id FROM audit WHERE after IS NOT NULL AND before IS NULL ORDER BY id DESC LIMIT 1",
+        "change": "SELECT id FROM audit WHERE before IS NOT NULL ORDER BY id DESC LIMIT 1",
+    },
+    "/jobs/{id}": {
+        "": "SELECT id FROM job WHERE state = 'done' ORDER BY id LIMIT 1",
+        "cancelled": "SELECT id FROM job WHERE state = 'cancelled' ORDER BY id LIMIT 1",
+    },
+    "/staff/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},
     "/records/{id}": {
         "delivered": "SELECT id FROM part WHERE state = 40 AND part = 2 ORDER BY id DESC LIMIT 1",
         "failed": _MESSAGE.format(state=41), "held": _MESSAGE.format(state=1), "scheduled": _MESSAGE.format(state=2),
@@ -47,8 +56,10 @@ QUERIES: dict[str, dict[str, str]] = {
     "/send/result/live": {"": _SENT},
     "/records": {"": "SELECT 'time=7d'"},
 }
-ELSEWHERE = {"/send/confirm", "/send/edit"}
-"""Addresses that only lead back to a form when they are opened without one."""
+ELSEWHERE = {"/send/confirm", "/send/edit", "/exported/{id}"}
+"""Addresses that are no pages: they lead back to a form when they are opened without one, or give a file once."""
+PIECE = "/-/"
+"""In the address of what is asked for by a list, for itself."""
 ENTRANCE = {"/login"}
 """For those who have not logged in."""
 
@@ -102,12 +113,13 @@ class Seen:
 
 def pages() -> list[Route]:
     """What is opened with a browser's address line: no changes, nothing that pages ask for themselves."""
-    return [r for r in routes() if r.method == "GET" and not r.passive and r.path not in ELSEWHERE]
+    found = [r for r in routes() if r.method == "GET" and not r.passive]
+    return [r for r in found if shape(r.path) not in ELSEWHERE and PIECE not in r.path]
 
 
 def polls() -> list[Route]:
-    """Pieces that pages ask for again and again."""
-    return [r for r in routes() if r.method == "GET" and r.passive]
+    """Pieces that pages ask for again and again; the sums of a list are asked for once."""
+    return [r for r in routes() if r.method == "GET" and r.passive and not r.path.endswith("/-/total")]
 
 
 def shape(path: str) -> str:
@@ -249,7 +261,9 @@ class Looker:
         await self.page.wait_for_function("document.fonts.status === 'loaded'")
 
     async def screens_of_ten(self) -> float:
-        """Height in screens, of no more than ``LIST_ROWS`` rows a table."""
+        """Height in screens of a list, with no more than ``LIST_ROWS`` rows; 0 for what is no list."""
+        if await self.page.locator("main table").count() != 1:
+            return 0.0
         await self.page.evaluate(_SHORTEN)
         return float(await self.page.evaluate(_HEIGHT))
 
@@ -277,12 +291,12 @@ async def window(
         await context.close()
 
 
-async def log_in(context: BrowserContext, login: str) -> None:
+async def log_in(context: BrowserContext, login: str, password: str = PASSWORD) -> None:
     """In a page of its own, so that nothing of it is counted."""
     page = await context.new_page()
     await page.goto("/login")
     await page.fill("#login", login)
-    await page.fill("#password", PASSWORD)
+    await page.fill("#password", password)
     await page.click("form.entry-form button[type=submit]")
     await page.wait_for_url(lambda url: "/login" not in url)
     await page.close()

@@ -7,6 +7,8 @@
   than it has cores it may take so many times longer; ``TEST_PATIENCE`` is one more factor.
 * Which protocols stories are told over (``e2e/rotation.py``) is decided once for all workers, and printed.
 * With ``TEST_REQUIRE_ALL`` a skipped test fails the run.
+* Compiled code is kept, also where the environment says not to: some hundred processes are started, as programs are
+  where they are installed, and each would compile half a thousand modules.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import ast
 import functools
 import os
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Generator
@@ -36,6 +39,9 @@ _SERIAL = "pytest.mark.serial"
 
 _OTHER_USER = "user_only" if os.geteuid() == 0 else "root_only"
 _left_out = pytest.StashKey[list[str]]()
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -23,16 +23,18 @@ from smsgw.admin.call import (
     PortalContext,
     local_path,
 )
-from smsgw.admin.i18n import DEFAULT, LANGUAGES
+from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.discovery import entries, routes
 from smsgw.admin.rights import PUBLIC, SELF, Open, Route
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER, same_origin, same_token, secure
 from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views
+from smsgw.admin.words.languages import LANGUAGES
 from smsgw.core.addresses import place_of
 from smsgw.core.errors import Refused, SmsgwError, http_status
 from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.audit.readings import Readings
+from smsgw.platform.exports.model import FILES
 from smsgw.runtime.sparing import Sparing
 from smsgw.web import serving
 from smsgw.web.listening import longest
@@ -51,6 +53,7 @@ VISITOR_SECONDS = 15.0
 MAX_FIELDS = 500
 FORM = "application/x-www-form-urlencoded"
 _SURROGATE = re.compile("[\ud800-\udfff]")
+EXPORTS_SWEPT_EVERY = 3600.0
 SLOW = 1.0
 """Seconds from which a page is logged as slow."""
 
@@ -74,7 +77,8 @@ def setup(app: web.Application, ctx: PortalContext) -> Sequence[Periodic]:
     app.router.add_route(
         "*", r"/{tail:(?!(?:api|health|ready|metrics|openapi)\b).*}", _endpoint(portal, missing)
     )
-    return portal.auth.periodics()
+    sweep = Periodic("exports.sweep", EXPORTS_SWEPT_EVERY, lambda: ctx.files.sweep([FILES]))
+    return (*portal.auth.periodics(), sweep)
 
 
 def _life(portal: Portal) -> Callable[[web.Application], AsyncIterator[None]]:

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from smsgw.admin.devices import Devices
-from smsgw.admin.i18n import N_
 from smsgw.admin.passwords import Passwords
 from smsgw.admin.strength import password_problem
 from smsgw.admin.turns import Rank
+from smsgw.admin.words import passwords as said
 from smsgw.core.addresses import place_of
 from smsgw.core.errors import Temporary
 from smsgw.core.guard import FACTORS, PORTAL, Guard
@@ -254,11 +254,11 @@ class Auth:
     ) -> NewSession | str:
         """Set a new password, end all sessions and open one; or what is wrong (Chinese source text)."""
         if old == new:
-            return N_("新密码不能与当前密码相同")
+            return said.SAME_PASSWORD
         place, login = "a session", person.login  # guesses with a stolen session are counted by themselves
         async with self.passwords.turn(login, Rank.KNOWN):
             if self.guard.admit("", login, clock.steady(), place):  # first: judging one is work, too
-                return N_("尝试次数过多，请稍后再试")
+                return said.TOO_MANY_TRIES
             policy = await login_queries.password_policy(self._db)
             if problem := await asyncio.to_thread(
                 password_problem,
@@ -273,13 +273,13 @@ class Auth:
             former = found[1] if found else None
             if not await self.passwords.verify(former, old):
                 self.guard.failed("", login, clock.steady(), place)
-                return N_("当前密码不正确")
+                return said.WRONG_PASSWORD
             for earlier in await queries.earlier_passwords(self._db, person.id):
                 if await self.passwords.verify(earlier, new):
-                    return N_("新密码不能与最近使用过的密码相同")
+                    return said.USED_PASSWORD
             hashed = await self.passwords.hash(new)
         await service.change_password(change, hashed, former=str(former))
-        return await self._open(person, hashed, ip, agent=agent) or N_("当前密码不正确")  # reset meanwhile
+        return await self._open(person, hashed, ip, agent=agent) or said.WRONG_PASSWORD  # reset meanwhile
 
 
 def token_sha256(token: str) -> bytes:

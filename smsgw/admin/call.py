@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from smsgw.pipeline.accept.acceptor import Acceptor
     from smsgw.pipeline.snapshot import Snapshots
     from smsgw.platform.audit.readings import Readings
+    from smsgw.platform.files.service import FileStore
     from smsgw.platform.handles import Database, Sealer
 
 
@@ -69,6 +71,9 @@ class PortalContext:
     """Makes ids of rows and events."""
     sealer: Sealer
     """Seals what only we may have written into a cookie; the same on all nodes."""
+    files: FileStore
+    jobs: asyncio.Event
+    """Set it when a durable job was entered: it begins at once."""
     trusted_proxies: Sequence[Network] = ()
     """Whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed."""
     guesses: Guesses = field(default_factory=Guesses)
@@ -237,7 +242,10 @@ class Call:
 
     def piece(self, template: str, **values: Any) -> web.Response:
         """A piece that refreshes itself: 204 when the page has this text already. It has no form of its own."""
-        response = self.render(template, **values)
+        return self.unless_known(self.render(template, **values))
+
+    def unless_known(self, response: web.Response) -> web.Response:
+        """An answer with a text; 204 when the page says that it has this one already."""
         made = hashlib.sha256(str(response.text).encode()).hexdigest()[:16]
         if self.request.headers.get(HAVE_HEADER) == made:
             return web.Response(status=204)
@@ -252,7 +260,9 @@ class Call:
             if self.is_htmx and response.status < 300:
                 response.headers["HX-Trigger"] = toasts.to_header(self.toasts)
             else:
-                self.set_cookie(response, toasts.COOKIE, toasts.to_cookie(self.toasts, self.portal.context.sealer))
+                self.set_cookie(
+                    response, toasts.COOKIE, toasts.to_cookie(self.toasts, self.portal.context.sealer)
+                )
         await compress(self.request, response)
 
     def redirect(self, path: str, **query: str) -> web.Response:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
 
-from smsgw.admin.i18n import N_
 from smsgw.admin.words import STATUS
+from smsgw.admin.words import forms as said
 from smsgw.core import numbers
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
@@ -98,31 +98,25 @@ class SendForm:
     def check(self, to: Recipients) -> bool:
         """Whether it can be sent as far as the form can tell; fills ``errors``."""
         if not to.total:
-            self.errors["to"] = N_("请填写至少一个手机号码")
+            self.errors["to"] = said.NO_NUMBER
         elif not to.valid:
-            self.errors["to"] = N_("没有有效的手机号码，请检查后重新填写")
+            self.errors["to"] = said.NO_GOOD_NUMBER
         elif len(to.valid) > MAX_RECIPIENTS:
-            self.errors["to"] = N_("单次最多 1,000 个号码，请分批发送")
+            self.errors["to"] = said.TOO_MANY_NUMBERS
         if self.type not in set(MessageType):
-            self.errors["type"] = N_("请选择短信类型")
+            self.errors["type"] = said.NO_TYPE
         if self.sign and (not MIN_SIGN <= len(self.sign) <= MAX_SIGN or re.search(r"[【】\n]", self.sign)):
-            self.errors["sign"] = N_("签名须为 2 到 20 个字，不含【】")
+            self.errors["sign"] = said.SIGN_FORM
         if not self.content:
-            self.errors["content"] = N_("请填写短信内容")
+            self.errors["content"] = said.NO_CONTENT
         elif len(self.content) > MAX_CONTENT:
-            self.errors["content"] = N_("内容最多 1,000 字，请缩短后重试")
+            self.errors["content"] = said.LONG_CONTENT
         if not re.fullmatch(r"[A-Za-z0-9_-]{16,64}", self.key):
-            self.errors["account"] = N_("页面已过期，请刷新后重新填写")
+            self.errors["account"] = said.OLD_PAGE
         return not self.errors
 
 
-PERIODS: dict[str, str] = {
-    "today": N_("今天"),
-    "yesterday": N_("昨天"),
-    "7d": N_("近 7 天"),
-    "30d": N_("近 30 天"),
-    "custom": N_("自定义"),
-}
+PERIODS = said.PERIODS
 
 
 @dataclass(slots=True)
@@ -166,7 +160,7 @@ class RecordFilter:
             try:
                 wanted.number = numbers.normalize(wanted.phone)
             except numbers.InvalidNumber:
-                wanted.errors["phone"] = N_("手机号码格式不正确，请输入完整号码")
+                wanted.errors["phone"] = said.WRONG_PHONE
         return wanted
 
     def _set_times(self, now: datetime) -> None:
@@ -184,11 +178,11 @@ class RecordFilter:
             self.from_time = datetime(first.year, first.month, first.day, tzinfo=CHINA)
             self.to_time = datetime(last.year, last.month, last.day, tzinfo=CHINA) + timedelta(days=1)
         except (ValueError, OverflowError):
-            self.errors["time"] = N_("日期格式不正确")
+            self.errors["time"] = said.WRONG_DATE
             self.from_time, self.to_time = midnight, midnight + timedelta(days=1)
             return
         if first > last:
-            self.errors["time"] = N_("开始日期不能晚于结束日期")
+            self.errors["time"] = said.DATES_TURNED
 
     @property
     def is_plain(self) -> bool:

@@ -6,12 +6,15 @@ a line on standard output. Nothing of the daemon is imported here, so that the p
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import secrets
 import sys
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import ARGON2_VERSION
 
 NICENESS = 10
 """Of the process: where processors are short, messages and the database go first."""
@@ -21,6 +24,16 @@ _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type
 def hash_password(password: str) -> str:
     """The argon2id hash to store; takes some 20 ms of CPU: not for the event loop."""
     return _HASHER.hash(password)
+
+
+def nobodys_hash() -> str:
+    """What no password fits, which takes as long to find out as for any other; made without hashing."""
+    salt, digest = (
+        base64.b64encode(secrets.token_bytes(octets)).rstrip(b"=").decode()
+        for octets in (_HASHER.salt_len, _HASHER.hash_len)
+    )
+    costs = f"m={_HASHER.memory_cost},t={_HASHER.time_cost},p={_HASHER.parallelism}"
+    return f"$argon2id$v={ARGON2_VERSION}${costs}${salt}${digest}"
 
 
 def verify_password(stored: str, password: str) -> bool:

@@ -13,8 +13,6 @@ from pathlib import Path
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-LANGUAGES: dict[str, str] = {"zh": "中文", "en": "English"}
-"""Code of a language → its own name; the first is the source's."""
 DEFAULT = "zh"
 CATALOGUES = Path(__file__).parent / "locale"
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import secrets
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 
 import structlog
 
-from smsgw.admin.hashing import hash_password
+from smsgw.admin.hashing import nobodys_hash
 from smsgw.admin.turns import Rank, Turns
 from smsgw.core.errors import Temporary
 from smsgw.runtime import aio
@@ -28,7 +27,7 @@ PATIENCE = 30.0
 """Seconds for one hash, and for the start of its process."""
 TRIES = 2
 """A process that has come to its end meanwhile is replaced once."""
-_NOBODY = hash_password(secrets.token_urlsafe(16))
+_NOBODY = nobodys_hash()
 """Checked for logins that do not exist, so that they take as long as those that do."""
 
 

@@ -36,8 +36,9 @@ def secure(response: web.StreamResponse, *, https: bool, local: bool = False) ->
 
     ``local``: the browser is on this machine, whose other servers must not be pinned to TLS.
     """
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
+    if response.status != serving.NO_CONTENT:
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
     if https and not local:
         response.headers.setdefault("Strict-Transport-Security", serving.HSTS)
     response.headers.setdefault("Cache-Control", "no-store")

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterable
 from functools import cache
 
-from smsgw.admin.i18n import N_
+from smsgw.admin.words import passwords as said
 
 MIN_PASSWORD = 10
 MAX_PASSWORD = 128
@@ -70,22 +70,22 @@ def password_problem(
     worst a tenth of a second: for a thread.
     """
     if len(password) < MIN_PASSWORD:
-        return N_("密码至少 10 位")
+        return said.SHORT_PASSWORD
     if len(password) < length:
-        return N_("密码位数少于密码策略的要求")
+        return said.SHORTER_THAN_POLICY
     if len(password) > MAX_PASSWORD:
-        return N_("密码最多 128 位")
+        return said.LONG_PASSWORD
     kinds = sum(bool(re.search(kind, password)) for kind in _KINDS)
     if kinds < 3:
-        return N_("密码须包含大写字母、小写字母、数字、符号中的至少三种")
+        return said.FEW_KINDS
     if kinds < classes:
-        return N_("密码须同时包含大写字母、小写字母、数字和符号")
+        return said.ALL_KINDS
     if login and login.lower() in password.lower():
-        return N_("密码不能包含登录账号")
+        return said.LOGIN_IN_PASSWORD
     about = {word for text in (login, name, *PRODUCT, *brand) for word in _words(text)}
     judged = _PHONE.sub("", password)  # a phone number is no secret, but eleven digits to a machine
     if _one_word(judged, about) or _guesses(judged[:_JUDGED], about) < MIN_GUESSES:
-        return N_("密码太常见，容易被猜到：请避免常用词、姓名、手机号、年份、键盘顺序及其简单变形")
+        return said.COMMON_PASSWORD
     return None
 
 

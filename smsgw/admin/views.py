@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from smsgw.admin import words
-from smsgw.admin.i18n import LANGUAGES, translations
+from smsgw.admin.i18n import translations
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
+from smsgw.admin.words import kit as words_kit
 from smsgw.admin.words import login, times
+from smsgw.admin.words.languages import LANGUAGES
 from smsgw.admin.words.menu import SIDES
 from smsgw.admin.words.person import THEMES
 from smsgw.core import numbers
@@ -87,11 +89,13 @@ class Views:
             grouped=grouped,
             mask=numbers.mask,
             initial=initial,
+            filled=lambda text, values: text % values,
             t=lambda text: catalogue.gettext(text) if text else "",
             word=lambda key, table: catalogue.gettext(table[key]) if table.get(key) else key,
         )
         env.globals.update(
             words=words,
+            words_kit=words_kit,
             static=self.static.url,
             languages=LANGUAGES,
             csrf_name=CSRF_FIELD,

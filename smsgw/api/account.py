@@ -14,6 +14,7 @@ from smsgw.api.shapes import Request
 from smsgw.core.accounts import subtree
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import CHINA
+from smsgw.core.words import phrase
 from smsgw.platform.accounts import queries
 
 DEFAULT_DAYS = 7
@@ -97,7 +98,7 @@ async def get_usage(call: Call) -> Usage:
     try:
         first = query.from_day or last - timedelta(days=DEFAULT_DAYS - 1)
     except OverflowError as exc:
-        raise Invalid("PARAM_INVALID", field="to_day", reason="日期超出允许的范围") from exc
+        raise Invalid("PARAM_INVALID", field="to_day", reason=phrase("date.range")) from exc
     mine = call.account.id
     seen = subtree(call.ctx.snapshots.current.accounts(), mine) if query.below else {mine}
     lines = await queries.usage(

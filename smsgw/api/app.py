@@ -147,9 +147,6 @@ class _Server:
         self._request_ids = RequestIds(ctx.clock)
         self._repeating = Repeating(KeptAnswers(ctx.db, ctx.sealer))
         self._pages: dict[str, str] = {}
-        self._documents = {
-            lang: msgspec.json.encode(openapi.document(chinese=lang == "zh")) for lang in ("en", "zh")
-        }
 
     def serve(self, operations: _Operations) -> _Handler:
         """The handler of one path with its methods; without any, the path does not exist."""
@@ -239,7 +236,7 @@ class _Server:
                     query = decode_query(LanguageQuery, request.raw_path.partition("?")[2])
                 except SmsgwError as exc:
                     return self._refuse(request, exc, request_id, english, None)
-                return _respond(200, self._documents[query.lang], request_id, {})
+                return _respond(200, await asyncio.to_thread(openapi.encoded, query.lang), request_id, {})
             if name == "docs":
                 return await self._read(manual.page, "text/html")
             if name == "docs_style":

@@ -23,6 +23,7 @@ from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.ids import CHINA
 from smsgw.core.keys import ApiKey
 from smsgw.core.model import Account
+from smsgw.core.words import phrase
 from smsgw.pipeline.snapshot import Snapshots
 
 MAX_SKEW = 300
@@ -307,8 +308,7 @@ class Authenticator:
             raise Refused(
                 "PARAM_INVALID",
                 field="X-Sms-Nonce",
-                reason="应为 16 至 64 位字母、数字或连字符",
-                reason_en="16 to 64 letters, digits or hyphens",
+                reason=phrase("nonce.form"),
             )
         version = 1 if signature.startswith("v1=") else 2
         if version == 1 and now >= self._v1_until:
@@ -320,13 +320,9 @@ class Authenticator:
         key, account = self._live(self._snapshots.current.key_by_bearer_sha256(digest))
         if not (self._insecure_bearer and _loopback(address)):
             if not secure:
-                raise Refused("AUTH_BEARER_INSECURE", reason="只能经 HTTPS 使用", reason_en="it needs HTTPS")
+                raise Refused("AUTH_BEARER_INSECURE", reason=phrase("bearer.https"))
             if not key.ip_allow and not account.ip_allow:
-                raise Refused(
-                    "AUTH_BEARER_INSECURE",
-                    reason="密钥须设置 IP 白名单",
-                    reason_en="the key needs an IP allow-list",
-                )
+                raise Refused("AUTH_BEARER_INSECURE", reason=phrase("bearer.allow_list"))
         return Claim(key, account)
 
     def _live(self, key: ApiKey | None) -> tuple[ApiKey, Account]:

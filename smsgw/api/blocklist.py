@@ -16,6 +16,7 @@ from smsgw.core import numbers
 from smsgw.core.blocklist import MANUAL, OPT_OUT, SOURCE_ZH, Scope
 from smsgw.core.errors import Invalid, message_of
 from smsgw.core.model import MessageType
+from smsgw.core.words import phrase
 from smsgw.platform.lists import queries, service
 from smsgw.platform.lists.model import BlockEntry as Entry
 
@@ -102,7 +103,7 @@ async def block(call: Call) -> BlockChanged:
         until is not None
         and not max(FIRST_TIME, datetime.fromtimestamp(call.ctx.clock(), UTC)) < until <= LAST_TIME
     ):
-        raise Invalid("PARAM_INVALID", field="expires_at", reason="须晚于当前时间")
+        raise Invalid("PARAM_INVALID", field="expires_at", reason=phrase("expires.past"))
     good, rejected = _read(call, body.numbers)
     scope = Scope(call.account.id, body.type or "", body.sign)
     changed = await service.block(call.change(), good, scope, MANUAL, body.reason, expires_at=until)

@@ -10,6 +10,7 @@ from aiohttp import ClientPayloadError, web
 
 from smsgw.api.shapes import MAX_BODY
 from smsgw.core.errors import Invalid, SmsgwError, Temporary
+from smsgw.core.words import Phrase, phrase
 from smsgw.runtime.shares import Pace, Shares
 from smsgw.web import listening
 
@@ -36,16 +37,14 @@ def claimed_sha256(request: web.Request) -> str | None:
     """What the header says of the body; None: nothing. ``PARAM_INVALID``."""
     given = request.headers.get(CONTENT_SHA256)
     if given is not None and not _SHA256.fullmatch(given):
-        raise invalid(
-            CONTENT_SHA256, "应为请求体 SHA-256 的 64 位小写十六进制", "64 lower hex digits, the SHA-256 of the body"
-        )
+        raise invalid(CONTENT_SHA256, phrase("sha256.form"))
     return given
 
 
 def check_sha256(given: str | None, digest: bytes) -> None:
     """The body is the one that was announced. ``PARAM_INVALID``."""
     if given is not None and given != digest.hex():
-        raise invalid(CONTENT_SHA256, "与请求体不符", "not that of the body")
+        raise invalid(CONTENT_SHA256, phrase("sha256.other"))
 
 
 class Bodies:
@@ -128,7 +127,7 @@ class Body:
 def refuse_packed(request: web.Request) -> None:
     """``PARAM_INVALID`` for a compressed body."""
     if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise invalid("Content-Encoding", "不支持压缩的请求体", "compressed bodies are not accepted")
+        raise invalid("Content-Encoding", phrase("body.packed"))
 
 
 def too_slow() -> SmsgwError:
@@ -136,6 +135,6 @@ def too_slow() -> SmsgwError:
     return Temporary("REQUEST_TIMEOUT", n=max(1, round(listening.GRACE)))
 
 
-def invalid(field: str, chinese: str, english: str) -> SmsgwError:
+def invalid(field: str, reason: Phrase) -> SmsgwError:
     """A part of the request that cannot be used."""
-    return Invalid("PARAM_INVALID", field=field, reason=chinese, reason_en=english)
+    return Invalid("PARAM_INVALID", field=field, reason=reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -10,6 +11,7 @@ import msgspec
 
 from smsgw.api.shapes import NOT_AVAILABLE
 from smsgw.core.errors import Invalid, SmsgwError
+from smsgw.core.words import Phrase, Wording, labels_of, phrase
 
 T = TypeVar("T")
 
@@ -25,10 +27,8 @@ _LOST_PLUS = {
     "from_time": re.compile(r" (?=\d\d:\d\d$)"),
     "to_time": re.compile(r" (?=\d\d:\d\d$)"),
 }
-_TYPES = {
-    "str": "字符串", "int": "整数", "float": "小数", "bool": "布尔值", "array": "数组", "object": "对象",
-    "null": "null", "datetime": "ISO 8601 时间",
-}  # fmt: skip
+_TYPES = labels_of("json_type")
+_SOME_TIME = "2026-05-01T09:00:00+08:00"
 
 
 def decode_body(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
@@ -52,14 +52,14 @@ def decode_query(kind: type[T], raw_query: str) -> T:
             raw_query.encode()  # octets that are no UTF-8 came as lone surrogates
             pairs = parse_qsl(raw_query, keep_blank_values=True, errors="strict", max_num_fields=50)
         except UnicodeError:
-            raise _invalid("query", "不是合法的 UTF-8", "not valid UTF-8") from None
+            raise _invalid("query", phrase("query.utf8")) from None
         except ValueError:
-            raise _invalid("query", "参数过多", "too many parameters") from None
+            raise _invalid("query", phrase("query.many")) from None
         for name, value in pairs:
             if name in values:
-                raise _invalid(name, "参数重复", "given more than once")
+                raise _invalid(name, phrase("query.twice"))
             if "\0" in value:
-                raise _invalid(name, "含有 NUL 字符", "contains a NUL character")
+                raise _invalid(name, phrase("value.nul"))
             values[name] = value
         for name, blank in _LOST_PLUS.items():
             if name in values:
@@ -70,14 +70,14 @@ def decode_query(kind: type[T], raw_query: str) -> T:
         raise explain(str(exc)) from None
     for name in values:  # "null" reads as None: absent is how a parameter is left out
         if getattr(query, name) is None:
-            raise _invalid(name, "取值不合法", "null is no value")
+            raise _invalid(name, phrase("value.null"))
     return query
 
 
 def idempotency_key(value: str | None) -> str | None:
     """The header's value when it is usable. Raises ``PARAM_INVALID``."""
     if value is not None and not _IDEMPOTENCY_KEY.fullmatch(value):
-        raise _invalid("Idempotency-Key", "应为 1 至 64 个可见字符", "1 to 64 visible ASCII characters")
+        raise _invalid("Idempotency-Key", phrase("idempotency.form"))
     return value
 
 
@@ -91,48 +91,47 @@ def explain(problem: str) -> SmsgwError:
         return Invalid("PARAM_MISSING", field=_join(field, missing[1]))
     if unknown := _UNKNOWN.match(what):
         name = _join(field, unknown[1][:64])
-        return _invalid(name, "未知的参数", "unknown field")
+        return _invalid(name, phrase("field.unknown"))
     top = re.split(r"[.\[]", field, maxsplit=1)[0]
     last = field.rsplit(".", 1)[-1].split("[", 1)[0]
     if top in NOT_AVAILABLE or last in NOT_AVAILABLE:
         return not_available(top if top in NOT_AVAILABLE else field)
     if field == "kind" and what.startswith("Invalid enum"):
         return not_available(field)
-    return _invalid(field or "body", *_reason(what))
+    return _invalid(field or "body", _reason(what))
 
 
 def not_available(field: str) -> SmsgwError:
     """A field of the contract that this server cannot serve; ignoring it would send something else than asked."""
-    return _invalid(field, "本服务器不支持此参数", "not available on this server")
+    return _invalid(field, phrase("field.not_available"))
 
 
-def _reason(what: str) -> tuple[str, str]:
-    english = what[:200].replace("`", "")
+def _reason(what: str) -> Phrase:
     if match := _EXPECTED.match(what):
-        wanted, got = (
-            "或".join(
-                _TYPES.get(name, name) for name in side.split(" | ") if name != "null" or side == "null"
-            )
-            for side in match.groups()
-        )
-        return f"应为{wanted},实为{got}", english
+        wanted, got = map(_types, match.groups())
+        return phrase("type.expected", wanted=wanted, got=got)
     if match := _LENGTH.match(what):
-        return f"长度应{'不超过' if match[1] == '<=' else '不少于'} {match[2]}", english
+        return phrase("length.at_most" if match[1] == "<=" else "length.at_least", n=match[2])
     if match := _RANGE.match(what):
-        return f"应{'不大于' if match[1] == '<=' else '不小于'} {match[2]}", english
+        return phrase("value.at_most" if match[1] == "<=" else "value.at_least", n=match[2])
     if "timezone" in what:
-        return "时间须带时区,如 2026-05-01T09:00:00+08:00", english
+        return phrase("time.zone", example=_SOME_TIME)
     if "datetime" in what:
-        return "应为 ISO 8601 时间,如 2026-05-01T09:00:00+08:00", english
+        return phrase("time.iso", example=_SOME_TIME)
     if what.startswith("Invalid enum value"):
-        return "不是允许的取值", english
-    if "regex" in what:
-        return "含有不允许的字符", english
-    return "取值不合法", english
+        return phrase("value.enum")
+    return phrase("value.pattern" if "regex" in what else "value.wrong")
 
 
-def _invalid(field: str, reason: str, reason_en: str) -> SmsgwError:
-    return Invalid("PARAM_INVALID", field=field, reason=reason, reason_en=reason_en)
+def _types(side: str) -> Wording | str:
+    """One side of what msgspec says was expected: a type, or some."""
+    names = [name for name in side.split(" | ") if name != "null" or side == "null"]
+    said: list[Wording | str] = [_TYPES.get(name, name) for name in names]
+    return functools.reduce(lambda one, other: phrase("either", one=one, other=other), said)
+
+
+def _invalid(field: str, reason: Phrase) -> SmsgwError:
+    return Invalid("PARAM_INVALID", field=field, reason=reason)
 
 
 def _join(path: str, name: str) -> str:
@@ -143,7 +142,7 @@ def _refuse_nul(value: Any, path: str) -> None:
     """PostgreSQL's text cannot hold U+0000, and no phone could show it."""
     if isinstance(value, str):
         if "\0" in value:
-            raise _invalid(path or "body", "含有 NUL 字符", "contains a NUL character")
+            raise _invalid(path or "body", phrase("value.nul"))
     elif isinstance(value, dict):
         for name, item in value.items():
             _refuse_nul(item, _join(path, name))

@@ -19,8 +19,9 @@ from smsgw.core import numbers
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import STATUS_ZH
+from smsgw.core.words import spoken
 from smsgw.platform.messages import queries
-from smsgw.platform.messages.model import MessageView, PartView
+from smsgw.platform.messages.model import MessageView, PartView, TraceStep
 
 SLICE = 100
 """Messages that are put into words at a time; a page of more is a large one."""
@@ -135,7 +136,7 @@ async def get_message(call: Call) -> Message:
     found = await queries.get(call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.key.test)
     if found is None:
         raise Refused("NOT_FOUND")
-    return _message(found)
+    return _message(found, call.english)
 
 
 async def query_messages(call: Call) -> Messages:
@@ -187,8 +188,13 @@ async def trace(call: Call) -> MessageTrace:
     found = await queries.trace(call.ctx.db, path_id(call), accounts=(call.account.id,), test=call.key.test)
     if found is None:
         raise Refused("NOT_FOUND")
-    steps = [Step(china(s.at), s.step, s.label, s.part, s.detail) for s in found.steps]
-    return MessageTrace(_message(found.message), [_part(p) for p in found.parts], steps)
+    steps = [_step(step, call.english) for step in found.steps]
+    return MessageTrace(_message(found.message, call.english), [_part(p) for p in found.parts], steps)
+
+
+def _step(step: TraceStep, english: bool) -> Step:
+    detail = {name: spoken(value, english) for name, value in step.detail.items()}
+    return Step(china(step.at), step.step, spoken(step.label, english), step.part, detail)
 
 
 @contextlib.asynccontextmanager
@@ -213,11 +219,11 @@ async def _messages(call: Call, views: Sequence[MessageView]) -> list[Message]:
     for begin in range(0, len(views), SLICE):
         if begin:
             await asyncio.sleep(0)
-        made += [_message(view) for view in views[begin : begin + SLICE]]
+        made += [_message(view, call.english) for view in views[begin : begin + SLICE]]
     return made
 
 
-def _message(view: MessageView) -> Message:
+def _message(view: MessageView, english: bool) -> Message:
     return Message(
         message_id=str(view.id),
         batch_id=str(view.batch_id),
@@ -232,7 +238,7 @@ def _message(view: MessageView) -> Message:
         status=view.status,
         class_=view.cls,
         carrier_code=view.code,
-        description=view.refusal or REPORT_CLASSES.get(view.cls) or STATUS_ZH[view.status],
+        description=spoken(view.refusal or REPORT_CLASSES.get(view.cls) or STATUS_ZH[view.status], english),
         parts=Parts(view.parts, view.parts_ok),
         price=view.price,
         test=view.test,

@@ -16,6 +16,7 @@ from smsgw.api.values import china
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid
 from smsgw.core.number_state import SOURCE_ZH, STATE_ZH, UNKNOWN, UNKNOWN_ZH, NumberState
+from smsgw.core.words import phrase, spoken
 from smsgw.platform.numbers import queries
 
 
@@ -30,7 +31,7 @@ class NumberKnown(msgspec.Struct):
 
     number: str
     state: Annotated[str, Meta(description="empty, live, suspended, silent, risky, unknown or invalid.")]
-    state_name: Annotated[str, Meta(description="The number's state in Chinese.")]
+    state_name: Annotated[str, Meta(description="The number's state in words.")]
     source: Annotated[str | None, Meta(description="report: a carrier said so; import.")] = None
     source_name: str | None = None
     seen_at: Annotated[datetime | None, Meta(description="The day when it was so, at 00:00 in China.")] = None
@@ -62,14 +63,13 @@ async def check(call: Call) -> NumbersChecked:
     for given, number in zip(body.numbers, read, strict=True):
         found = known.get(number or "")
         if number is None:
-            items.append(NumberKnown(given, "invalid", "格式错误"))
+            items.append(NumberKnown(given, "invalid", phrase("number.malformed").text(call.english)))
         elif found is None:
-            items.append(NumberKnown(given, UNKNOWN, UNKNOWN_ZH))
+            items.append(NumberKnown(given, UNKNOWN, spoken(UNKNOWN_ZH, call.english)))
         else:
-            zh = STATE_ZH[NumberState(found.state)]
-            items.append(
-                NumberKnown(given, found.state, zh, found.source, SOURCE_ZH[found.source], _day(found.at))
-            )
+            state = spoken(STATE_ZH[NumberState(found.state)], call.english)
+            source = spoken(SOURCE_ZH[found.source], call.english)
+            items.append(NumberKnown(given, found.state, state, found.source, source, _day(found.at)))
     return NumbersChecked(items, dict(Counter(i.state for i in items)))
 
 

@@ -17,6 +17,7 @@ from aiohttp import ClientPayloadError, web
 
 from smsgw.api.bodies import invalid, refuse_packed, too_slow
 from smsgw.core.errors import Invalid, SmsgwError
+from smsgw.core.words import phrase
 from smsgw.platform.campaigns.files import MAX_SIZE
 from smsgw.web import listening
 
@@ -122,8 +123,4 @@ async def receive(
 
 
 def _multipart() -> SmsgwError:
-    return invalid(
-        "body",
-        '应为 multipart/form-data,文件放在名为 "file" 的字段中',
-        'multipart/form-data with a field "file"',
-    )
+    return invalid("body", phrase("upload.form"))

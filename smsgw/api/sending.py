@@ -27,6 +27,7 @@ from smsgw.api.shapes import (
 from smsgw.api.values import FIRST_TIME, LAST_TIME, id_of
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import MessageType, Origin
+from smsgw.core.words import phrase
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest, SendResult
 from smsgw.web.envelope import AllRejected
 
@@ -212,9 +213,7 @@ def _request(
         raise decode.not_available("report")
     for field, at in (("send_at", body.send_at), ("expire_at", body.expire_at)):
         if at is not None and not FIRST_TIME <= at <= LAST_TIME:
-            raise Invalid(
-                "TIME_INVALID", reason=f"{field} 超出允许的范围", reason_en=f"{field} is out of range"
-            )
+            raise Invalid("TIME_INVALID", reason=phrase("time.range", field=field))
     key = call.key
     if body.emergency and "emergency" not in key.scopes:
         raise Refused("SCOPE_DENIED", scope="emergency")

@@ -15,6 +15,7 @@ from smsgw.api.values import china
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
+from smsgw.core.words import phrase
 from smsgw.platform.statistics import queries
 from smsgw.platform.statistics.model import STATUSES, Line
 
@@ -79,7 +80,7 @@ async def get_statistics(call: Call) -> Statistics:
     try:
         first = query.from_day or last - timedelta(days=DEFAULT_DAYS - 1)
     except OverflowError as exc:
-        raise Invalid("PARAM_INVALID", field="to_day", reason="日期超出允许的范围") from exc
+        raise Invalid("PARAM_INVALID", field="to_day", reason=phrase("date.range")) from exc
     counted_to = await queries.counted_to(call.ctx.db)
     lines = await queries.by_day(
         call.ctx.db,

@@ -30,6 +30,7 @@ from smsgw.core.errors import CODES, Invalid, Refused, message_of
 from smsgw.core.model import REPORT_CLASSES, MessageType, Origin
 from smsgw.core.states import STATUS_ZH
 from smsgw.core.tasks import Task
+from smsgw.core.words import labels_of, phrase, spoken
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, MAX_TO, STATES, TaskSpec, TaskView
 
@@ -40,14 +41,7 @@ State = Literal[
     "importing", "review", "scheduled", "running", "paused", "sent", "finished", "cancelled", "failed"
 ]
 ColumnName = Annotated[str, Meta(min_length=1, max_length=64, description="A column by its name or letter.")]
-PAUSED = {
-    "PAUSED": ("已手动暂停", "Paused by hand"),
-    "REVIEW_REJECTED": ("审核未通过", "Rejected by a reviewer"),
-    "NO_ROUTE": (
-        "部分号码暂无可用通道,24 小时内通道恢复后自动发送,逾期列入错误报告",
-        "Some numbers have no channel now; they are sent when there is one within 24 h, else refused",
-    ),
-}
+PAUSED = labels_of("task_reason")
 """Reasons that are no errors."""
 
 
@@ -309,10 +303,7 @@ class RecipientPage(msgspec.Struct):
 async def create_task(call: Call) -> TaskInfo:
     """``POST /tasks``."""
     if call.key.test:
-        raise Refused(
-            "STATE_CONFLICT", reason="测试密钥不能创建任务,请使用正式密钥",
-            reason_en="a test key cannot make tasks; use a live key",
-        )  # fmt: skip
+        raise Refused("STATE_CONFLICT", reason=phrase("task.test_key"))
     body: TaskBody = call.body
     mapping = body.mapping or Mapping()
     task, replayed = await call.ctx.tasks.create(
@@ -424,7 +415,7 @@ async def task_recipients(call: Call) -> RecipientPage:
         call.ctx.db, view.task, run, over, status=query.status, after=min(int(query.cursor or 0), 2**31 - 1),
         limit=query.limit,
     )  # fmt: skip
-    return RecipientPage([_recipient(one) for one in found], None if after is None else str(after))
+    return RecipientPage([_recipient(one, call.english) for one in found], None if after is None else str(after))
 
 
 async def task_report(call: Call) -> web.StreamResponse:
@@ -433,9 +424,9 @@ async def task_report(call: Call) -> web.StreamResponse:
     view = await call.ctx.tasks.get(path_id(call), accounts=(call.account.id,))
     run, over = view.at(query.run)
     pieces: AsyncIterator[bytes] = (
-        recipients.errors(call.ctx.db, view.task, run)
+        recipients.errors(call.ctx.db, view.task, run, english=call.english)
         if query.rows == "errors"
-        else recipients.report(call.ctx.db, view.task, run, over)
+        else recipients.report(call.ctx.db, view.task, run, over, english=call.english)
     )
     what = f"task/{view.task.id}"
     await call.ctx.readings.note(call.ctx.db, call.actor, "task.export", what, {"rows": query.rows})
@@ -461,7 +452,7 @@ async def _detail(call: Call, task_id: int) -> TaskDetail:
 
 def _in_span(at: datetime | None, field: str) -> datetime | None:
     if at is not None and not FIRST_TIME <= at <= LAST_TIME:
-        raise Invalid("TIME_INVALID", reason=f"{field} 超出允许的范围", reason_en=f"{field} is out of range")
+        raise Invalid("TIME_INVALID", reason=phrase("time.range", field=field))
     return at
 
 
@@ -477,8 +468,15 @@ def _recurring(given: Recurring) -> dict[str, Any]:
 def reason_text(task: Task, *, english: bool = False) -> str:
     """Why a task is as it is, for people."""
     if task.reason in PAUSED:
-        return PAUSED[task.reason][english]
-    return message_of(task.reason, task.detail, english=english) if task.reason in CODES else task.reason
+        return PAUSED[task.reason].text(english)
+    return message_of(task.reason, _told(task, english), english=english) if task.reason in CODES else task.reason
+
+
+def _told(task: Task, english: bool) -> dict[str, Any]:
+    """The details of a reason: what ends in ``_en`` is the English of the one without."""
+    plain = {name: value for name, value in task.detail.items() if not name.endswith("_en")}
+    both = {name[:-3]: value for name, value in task.detail.items() if name.endswith("_en")}
+    return plain | both if english else plain
 
 
 def _info(view: TaskView, english: bool) -> TaskInfo:
@@ -488,10 +486,10 @@ def _info(view: TaskView, english: bool) -> TaskInfo:
         name=task.name,
         kind="sms",
         state=task.state,
-        state_name=STATES[task.state],
+        state_name=STATES[task.state].text(english),
         reason=task.reason,
         message=reason_text(task, english=english),
-        detail=task.detail,
+        detail=_told(task, english),
         type=task.type,
         sign=task.sign,
         content=task.content,
@@ -521,8 +519,9 @@ def _info(view: TaskView, english: bool) -> TaskInfo:
     )
 
 
-def _recipient(one: recipients.Outcome) -> TaskRecipient:
-    said = one.message or REPORT_CLASSES.get(one.cls) or STATUS_ZH.get(one.status, recipients.PENDING_ZH)
+def _recipient(one: recipients.Outcome, english: bool) -> TaskRecipient:
+    ended = REPORT_CLASSES.get(one.cls) or STATUS_ZH.get(one.status)
+    said = spoken(one.message or ended or recipients.PENDING, english)
     return TaskRecipient(
         row=one.n,
         line=one.line,

@@ -43,7 +43,7 @@ class FilingState(msgspec.Struct):
     """How a filing stands with a carrier."""
 
     state: Annotated[Filing, Meta(description="pending, submitted, registered or refused.")]
-    state_name: Annotated[str, Meta(description="The filing's state in Chinese.")]
+    state_name: Annotated[str, Meta(description="The filing's state in words.")]
     note: str
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from smsgw.bench.sink import Event, Sink
 from smsgw.bench.wire import Answer, Connection, Endpoint
+from smsgw.core.words import samples
 from smsgw.runtime import aio
 
 CALL_TIMEOUT = 30.0
@@ -110,7 +111,7 @@ def message_of(load: Load, serial: int) -> tuple[str, str]:
     prefixes = load.prefixes
     return (
         f"{prefixes[serial % len(prefixes)]}{serial % 100_000_000:08d}",
-        f"您的取件码是{serial:09d},请于今日二十点前到一号门领取。",
+        samples.BENCH.format(serial=serial),
     )
 
 

@@ -32,6 +32,7 @@ from smsgw.bench.stage import (
 )
 from smsgw.bench.wire import Endpoint
 from smsgw.bench.wiretap import WireTap
+from smsgw.core.words import samples
 from smsgw.runtime import aio
 from smsgw.runtime.config import split_address
 
@@ -39,7 +40,7 @@ MAX_ARRIVALS = 200_000
 """Messages whose arrival at the carrier is timed: the last ones."""
 MEMORY_EVERY = 10.0
 """Seconds between looks at the daemon's memory."""
-_SERIAL = re.compile(r"取件码是(\d{9})")
+_SERIAL = re.compile(samples.BENCH_SERIAL)
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ from smsgw.core.keys import MAX_REQUESTS_PER_SECOND
 from smsgw.core.keywords import Word
 from smsgw.core.partners import MAX_WINDOW
 from smsgw.core.webhooks import Reach, parse_networks
+from smsgw.core.words import samples
 from smsgw.node import control_client
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
@@ -276,11 +277,11 @@ async def _seed(
         ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
         change = Change(database, Actor.system("bench"), ids=ids.next)
         account = await accounts.add(
-            change, ACCOUNT, default_sign="压测", rate=MESSAGES_PER_SECOND, webhook_networks="127.0.0.0/8"
+            change, ACCOUNT, default_sign=samples.BENCH_SIGN, rate=MESSAGES_PER_SECOND, webhook_networks="127.0.0.0/8"
         )
         for name, value in POLICIES.items():
             await policies.put(change, name, value)
-        await words.put(change, [Word(f"压测词{n:05d}") for n in range(WORDS)])
+        await words.put(change, [Word(samples.BENCH_WORD.format(n=n)) for n in range(WORDS)])
         await accounts.top_up(change, account, BALANCE, "bench")
         key = await keys.add(change, sealer, account, requests_per_second=REQUESTS_PER_SECOND)
         if setting.partner:

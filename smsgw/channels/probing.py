@@ -19,6 +19,7 @@ from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import ChannelSpec
 from smsgw.core.states import FINAL, PartState
+from smsgw.core.words import phrase
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import probing as store
@@ -103,7 +104,7 @@ class Probing:
                 coding=text.choose(content, (text.Coding.ASCII, text.Coding.UCS2)), now=now, expires=now + VALID,
             )  # fmt: skip
         if not made:
-            raise Invalid("STATE_CONFLICT", reason="该通道的上一次探测尚未结束")
+            raise Invalid("STATE_CONFLICT", reason=phrase("probe.under_way"))
         channel.look_for_deferred()
         log.info("channel.probed", channel=channel.spec.name, id=str(message_id))
         return message_id

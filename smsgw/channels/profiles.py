@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid
+from smsgw.core.words import Wording, listed, phrase, reason_of, samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Profile:
     """A phone number of our own, to which a probe goes when the channel carries nothing; empty: its login is enough."""
     probe_interval: int = 604_800
     """Seconds without a delivery after which a probe goes out: a week."""
-    probe_text: str = "通道探测"
+    probe_text: str = samples.PROBE
     """Text of a probe, with the signature that the carrier wants; the time is put behind it."""
     match_by_destination: bool = False
     """A report with an id that nobody knows is of the only part to its number whose answer was lost."""
@@ -84,6 +85,14 @@ class Profile:
     """Address of this machine to connect from, where the carrier lets in only one of several."""
 
 
+def _wrong(key: str, reason: Wording | str) -> Invalid:
+    return Invalid("PARAM_INVALID", field=f"profile.{key}", reason=reason)
+
+
+def _one_of(*known: object) -> Wording:
+    return phrase("profile.one_of", known=listed(known))
+
+
 def parse(given: dict[str, Any], protocol: str = "") -> Profile:
     """A profile from its JSON form; ``PARAM_INVALID`` for an unknown key or a value of the wrong kind.
 
@@ -92,21 +101,19 @@ def parse(given: dict[str, Any], protocol: str = "") -> Profile:
     known = {f.name: type(getattr(Profile(), f.name)) for f in fields(Profile)}
     for key, value in given.items():
         if key not in known:
-            raise Invalid("PARAM_INVALID", field=f"profile.{key}", reason=f"可用的键:{', '.join(known)}")
+            raise _wrong(key, phrase("profile.keys", known=", ".join(known)))
         if type(value) is not known[key]:
-            raise Invalid("PARAM_INVALID", field=f"profile.{key}", reason=f"类型应为 {known[key].__name__}")
+            raise _wrong(key, phrase("profile.kind", kind=known[key].__name__))
     profile = Profile(**given)
     _check(profile)
     if protocol == "sgip12" and not profile.node:
-        raise Invalid("PARAM_INVALID", field="profile.node", reason="SGIP 通道需要节点编号,如 3010012345")
+        raise _wrong("node", phrase("profile.sgip_node"))
     if protocol == "sgip12" and profile.match_by_destination:
-        raise Invalid(
-            "PARAM_INVALID", field="profile.match_by_destination", reason="SGIP 的编号由我方生成,无需推断"
-        )
+        raise _wrong("match_by_destination", phrase("profile.sgip_ids"))
     if protocol and protocol != "smpp34":
         for key in ("tls", "bind", "message_reference"):
             if getattr(profile, key) != getattr(Profile(), key):
-                raise Invalid("PARAM_INVALID", field=f"profile.{key}", reason="仅用于 SMPP 通道")
+                raise _wrong(key, phrase("profile.smpp_only"))
     return profile
 
 
@@ -125,44 +132,42 @@ def listen_address(written: str) -> tuple[str, int]:
 
 def _check(profile: Profile) -> None:
     if profile.smgp_version not in ("3.0", "1.3"):
-        raise Invalid("PARAM_INVALID", field="profile.smgp_version", reason="可选 3.0、1.3")
+        raise _wrong("smgp_version", _one_of("3.0", "1.3"))
     if not 0 <= profile.node <= 0xFFFFFFFF:
-        raise Invalid("PARAM_INVALID", field="profile.node", reason="节点编号应为 0 到 4294967295")
+        raise _wrong("node", phrase("profile.node"))
     if profile.long_reports not in ("each", "first"):
-        raise Invalid("PARAM_INVALID", field="profile.long_reports", reason="可选 each、first")
+        raise _wrong("long_reports", _one_of("each", "first"))
     if profile.probe_number:
         try:
             numbers.normalize(profile.probe_number)
         except numbers.InvalidNumber as exc:
-            raise Invalid("PARAM_INVALID", field="profile.probe_number", reason="不是有效的手机号码") from exc
+            raise _wrong("probe_number", phrase("profile.number")) from exc
     if profile.probe_interval < 60:
-        raise Invalid("PARAM_INVALID", field="profile.probe_interval", reason="至少 60 秒")
+        raise _wrong("probe_interval", phrase("profile.seconds", least=60))
     if not 0 < len(profile.probe_text) <= 60:
-        raise Invalid("PARAM_INVALID", field="profile.probe_text", reason="须为 1 到 60 个字符")
+        raise _wrong("probe_text", phrase("profile.text"))
     if profile.signature not in ("sent", "added"):
-        raise Invalid("PARAM_INVALID", field="profile.signature", reason="可选 sent、added")
+        raise _wrong("signature", _one_of("sent", "added"))
     if profile.single_limit not in (159, 160):
-        raise Invalid("PARAM_INVALID", field="profile.single_limit", reason="可选 159、160")
+        raise _wrong("single_limit", _one_of(159, 160))
     if profile.bind not in ("transceiver", "pair"):
-        raise Invalid("PARAM_INVALID", field="profile.bind", reason="可选 transceiver、pair")
+        raise _wrong("bind", _one_of("transceiver", "pair"))
     if (profile.tls_ca or profile.tls_name or profile.tls_insecure) and not profile.tls:
         # Whoever names a certificate must not find the passwords on the wire in clear.
-        raise Invalid(
-            "PARAM_INVALID", field="profile.tls", reason="使用 tls_ca、tls_name、tls_insecure 时须设为 true"
-        )
+        raise _wrong("tls", phrase("profile.tls"))
     if profile.source_address:
         try:
             ipaddress.ip_address(profile.source_address)
         except ValueError as exc:
-            raise Invalid("PARAM_INVALID", field="profile.source_address", reason=str(exc)) from exc
+            raise _wrong("source_address", reason_of(exc)) from exc
     if profile.idle < 1:
-        raise Invalid("PARAM_INVALID", field="profile.idle", reason="至少 1 秒")
+        raise _wrong("idle", phrase("profile.seconds", least=1))
     try:
         networks(profile.peer_addresses)
     except ValueError as exc:
-        raise Invalid("PARAM_INVALID", field="profile.peer_addresses", reason=str(exc)) from exc
+        raise _wrong("peer_addresses", reason_of(exc)) from exc
     if profile.sgip_listen:
         try:
             listen_address(profile.sgip_listen)
         except ValueError as exc:
-            raise Invalid("PARAM_INVALID", field="profile.sgip_listen", reason="格式为 主机:端口") from exc
+            raise _wrong("sgip_listen", phrase("profile.listen")) from exc

@@ -21,6 +21,7 @@ from smsgw.commands.base import (
 from smsgw.core.accounts import FIELDS, subtree
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
+from smsgw.core.words import phrase
 from smsgw.platform.accounts import queries, service
 from smsgw.platform.accounts.model import USAGE_DIMENSIONS, AccountView
 from smsgw.platform.handles import Database
@@ -130,7 +131,7 @@ async def account_list(ctx: Context, as_json: bool) -> None:
             [line | {"status": _standing(line)} for line in lines],
             ("name", "display_name", "parent", "department", "status", "balance", "credit_floor", "default_sign",
              "extend_code"),
-            empty="no accounts yet; make one with: smsgwctl account add NAME --sign 签名 --balance 10000",
+            empty=str(phrase("account.empty")),
         )  # fmt: skip
 
 

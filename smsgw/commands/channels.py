@@ -27,6 +27,7 @@ from smsgw.commands.base import (
     run_async,
 )
 from smsgw.core.states import FINAL, STATUS, PartState
+from smsgw.core.words import phrase
 from smsgw.node.control_client import DaemonAway
 from smsgw.platform.channels import queries, service
 from smsgw.platform.handles import Database
@@ -65,10 +66,10 @@ def _options(function: Any) -> Any:
         click.option(
             "--user",
             "username",
-            help="CMPP Source_Addr (企业代码), SGIP LoginName, SMGP ClientID, SMPP system_id.",
+            help=str(phrase("help.user")),
         ),
         password_options,
-        click.option("--access-code", help="Service number (接入码), 106…"),
+        click.option("--access-code", help=str(phrase("help.access_code"))),
         click.option("--connections", type=click.IntRange(1, 64)),
         click.option(
             "--window", type=click.IntRange(1, 1000), help="Submits without an answer, per connection."

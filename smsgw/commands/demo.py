@@ -22,6 +22,7 @@ from smsgw.commands.base import BadConfiguration, Failed
 from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
+from smsgw.core.words import samples
 from smsgw.demo.carriers import CHANNELS, NOWHERE, SECRET, USER
 from smsgw.node import life
 from smsgw.node.build import Node
@@ -40,7 +41,7 @@ from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Rule
 
 ACCOUNT = "demo"
 LOGIN = "admin"
-SIGN = "示例单位"
+SIGN = samples.DEMO_SIGN
 BALANCE = 1_000_000
 FIRST_NUMBER = "13800138000"
 BOUND_WITHIN = 15.0
@@ -161,8 +162,8 @@ class Demo:
     async def _account(self, node: Node) -> Account:
         if node.snapshots.current.account_by_name(ACCOUNT) is None:
             change = _change(node)
-            account_id = await accounts.add(change, ACCOUNT, display_name="演示账号", default_sign=SIGN)
-            await accounts.top_up(change, account_id, BALANCE, "演示额度")
+            account_id = await accounts.add(change, ACCOUNT, display_name=samples.DEMO_ACCOUNT, default_sign=SIGN)
+            await accounts.top_up(change, account_id, BALANCE, samples.DEMO_BALANCE)
             for name in ("frequency", "identical_seconds"):  # people try the same thing again and again
                 await policies.put(change, name, "off")
             await node.snapshots.follow()
@@ -195,10 +196,10 @@ class Demo:
         """The password of the first administrator when it was made in this run."""
         if await queries.person(node.database, LOGIN) is not None:
             return None
-        password = await asyncio.to_thread(one_time_password, LOGIN, "管理员")
+        password = await asyncio.to_thread(one_time_password, LOGIN, samples.DEMO_PERSON)
         hashed = await asyncio.to_thread(hash_password, password)
         change = Change(node.database, Actor.system("demo"))
-        await org.add_person(change, LOGIN, "管理员", ["super"], hashed, must_change=False)
+        await org.add_person(change, LOGIN, samples.DEMO_PERSON, ["super"], hashed, must_change=False)
         return password
 
     async def _all_bound(self, node: Node) -> None:
@@ -207,7 +208,7 @@ class Demo:
                 await asyncio.sleep(0.05)
 
     async def _first_message(self, node: Node, account: Account) -> str:
-        item = SendItem(FIRST_NUMBER, "您好,这是 smsgw 发出的第一条短信。")
+        item = SendItem(FIRST_NUMBER, samples.DEMO_FIRST)
         result = await node.acceptor.send(
             SendRequest(account, (item,), MessageType.NOTICE, Origin.CLI, "demo")
         )
@@ -218,7 +219,7 @@ class Demo:
 
     def _print(self, url: str, password: str | None, bearer: str, first: str) -> None:
         ctl = "smsgwctl"
-        body = '{"to":["13900139000"],"type":"notice","content":"您的预约已确认,请准时到场。"}'
+        body = f'{{"to":["13900139000"],"type":"notice","content":"{samples.DEMO_NOTICE}"}}'
         where = self._settings.node.data_dir
         curl = (
             f"curl -sS -X POST {url}/api/v1/messages -H 'Authorization: Bearer {bearer}' "

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from smsgw.api import manual as document
+from smsgw.api import words_manual
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path(f"{document.TITLE}.html"),
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path(f"{words_manual.TITLE}.html"),
               show_default=True, help="File to write.")  # fmt: skip
 def manual(out: Path) -> None:
     """Write the API's manual 《短信平台标准接口文档》 (Chinese) as one HTML file, laid out for A4.

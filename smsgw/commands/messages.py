@@ -20,6 +20,7 @@ from smsgw.commands.base import (
 )
 from smsgw.core.numbers import mask
 from smsgw.core.states import DECISIONS, STATUS_ZH
+from smsgw.core.words import Wording, listed, phrase
 from smsgw.platform.messages import queries, service
 
 TYPES = click.Choice(("otp", "notice", "marketing"))
@@ -31,7 +32,7 @@ TYPES = click.Choice(("otp", "notice", "marketing"))
 @click.option("--text", required=True)
 @click.option("--sign", default="", help="Signature; the account's when not given.")
 @click.option("--type", "kind", type=TYPES, default="notice", show_default=True)
-@click.option("--emergency", is_flag=True, help="Before everything else (特发); the account needs the right.")
+@click.option("--emergency", is_flag=True, help=str(phrase("help.emergency")))
 @json_option
 @pass_context
 @run_async
@@ -86,21 +87,30 @@ async def explain(
     for item in result["items"]:
         say(f"{item['to']}: {item['verdict']} ({item['code']}) {item['message']}")
         for check in item["checks"]:
-            say(f"  检查    {check['check']}  {'通过' if check['ok'] else check['message']}")
+            passed = phrase("explain.passed") if check["ok"] else check["message"]
+            say(f"  {phrase('explain.check', check=check['check'], said=passed)}")
         if item.get("held"):
-            say(f"  审核    {'、'.join(item['held'])}")
+            say(f"  {phrase('explain.review', why=listed(item['held']))}")
         if "pool" in item:
-            home = f"{item['carrier_name']} {item['province']}(依据 {item['carrier_known_by']})"
-            say(f"  号码    {item['number']}  {home}")
-            say(f"  内容    {item['content']}")
-            size = f"{item['coding']},{item['units']} 单位,{item['parts']} 条"
-            say(f"  编码    {size},计费 {item['price']},优先级 {item['lane']}")
-            for line in item["rules"]:
-                name = line["rule"] or f"默认:{item['carrier_name']}"
-                verdict = f"不满足 {line['miss']}" if line["miss"] else f"命中 → {line['pool']}"
-                say(f"  规则    {name}  {verdict}")
-            shown = ", ".join(f"{c['name']}({c['state']})" for c in item["channels"]) or "无"
-            say(f"  通道池  {item['pool']}:{shown}")
+            for line in _explained(item):
+                say(f"  {line}")
+
+
+def _explained(item: dict[str, Any]) -> list[Wording]:
+    """Where a message would go, line by line."""
+    names = ("carrier_name", "province", "carrier_known_by")
+    lines: list[Wording] = [
+        phrase("explain.number", number=item["number"], **{name: item[name] for name in names}),
+        phrase("explain.content", content=item["content"]),
+        phrase("explain.coding", **{name: item[name] for name in ("coding", "units", "parts", "price", "lane")}),
+    ]
+    for rule in item["rules"]:
+        name = rule["rule"] or phrase("explain.default", carrier=item["carrier_name"])
+        missed = phrase("explain.missed", miss=rule["miss"])
+        verdict = missed if rule["miss"] else phrase("explain.hit", pool=rule["pool"])
+        lines.append(phrase("explain.rule", name=name, verdict=verdict))
+    shown = ", ".join(f"{c['name']}({c['state']})" for c in item["channels"]) or phrase("explain.none")
+    return [*lines, phrase("explain.pool", pool=item["pool"], channels=shown)]
 
 
 @click.command()
@@ -138,7 +148,7 @@ async def trace(ctx: Context, message_id: int, unmask: bool, as_json: bool) -> N
         after = (step.at - begin).total_seconds() * 1000
         rows.append(
             {"time": show_time(step.at), "+ms": f"{after:.0f}", "part": step.part or "-", "step": step.step,
-             "": step.label, "detail": detail}
+             "": str(step.label), "detail": detail}
         )  # fmt: skip
     print_table(rows, ("time", "+ms", "part", "step", "", "detail"), empty="")
 

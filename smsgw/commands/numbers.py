@@ -17,15 +17,12 @@ from smsgw.commands.base import (
     run_async,
 )
 from smsgw.commands.number_status import number_status
-from smsgw.core.numbers import CBN, CMCC, CTCC, CUCC, MAX_OVERRIDES
+from smsgw.core.numbers import MAX_OVERRIDES
+from smsgw.core.words import heard
 from smsgw.platform.routing import queries, service
 
-CARRIERS = {
-    **dict.fromkeys(("CMCC", "移动", "中国移动"), CMCC),
-    **dict.fromkeys(("CUCC", "联通", "中国联通"), CUCC),
-    **dict.fromkeys(("CTCC", "电信", "中国电信"), CTCC),
-    **dict.fromkeys(("CBN", "广电", "中国广电"), CBN),
-}
+CARRIERS = {name: id_ for id_, names in heard.CARRIERS.items() for name in (id_, *names)}
+"""What a carrier may be called -> its id."""
 
 
 @click.group()

@@ -19,6 +19,7 @@ from smsgw.commands.base import (
     run_async,
 )  # fmt: skip
 from smsgw.core.ids import CHINA
+from smsgw.core.words import phrase
 from smsgw.node import control_client
 from smsgw.platform.accounts import queries as accounts
 from smsgw.platform.campaigns import queries, recipients
@@ -66,7 +67,7 @@ def _windows(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> l
 
 @task.command("add")
 @click.option("--account", required=True)
-@click.option("--name", required=True, help="What it is about (发送主题).")
+@click.option("--name", required=True, help=str(phrase("help.task_name")))
 @click.option(
     "--file",
     "path",

@@ -17,6 +17,7 @@ from smsgw.commands.base import (
 from smsgw.commands.content import account_id_of
 from smsgw.core.templates import CARRIERS
 from smsgw.core.url_filings import FILING_ZH, Filing, found_in
+from smsgw.core.words import phrase
 from smsgw.platform.url_filings import queries, service
 from smsgw.platform.url_filings.model import FiledLink
 
@@ -50,7 +51,7 @@ def _json(one: FiledLink) -> dict[str, object]:
 @link.command("file")
 @click.argument("target")
 @click.option("--account", default="", help="Only for this account and those below it.")
-@click.option("--icp", default="", help="Licence number of the site (ICP 备案号).")
+@click.option("--icp", default="", help=str(phrase("help.icp")))
 @click.option("--note", default="", help="What it shows, and what proves it.")
 @json_option
 @pass_context

@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from smsgw.core.model import Account, MessageType, UnknownPolicy
+from smsgw.core.words import phrase
 
 MAX_DEPTH = 32
 """Levels of the tree."""
@@ -60,7 +61,7 @@ def _text(most: int) -> Callable[[Any], str]:
     def parse(value: Any) -> str:
         text = str(value).strip()
         if len(text) > most or not text.isprintable():
-            raise ValueError(f"最多 {most} 个字符")
+            raise ValueError(phrase("text.most", most=most))
         return text
 
     return parse
@@ -70,7 +71,7 @@ def _bool(value: Any) -> bool:
     known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
     word = str(value).strip().lower()
     if word not in known:
-        raise ValueError("应为 true 或 false")
+        raise ValueError(phrase("flag.wanted"))
     return known[word]
 
 
@@ -79,9 +80,9 @@ def _int(low: int, high: int) -> Callable[[Any], int]:
         try:
             number = int(str(value).strip())
         except ValueError:
-            raise ValueError("应为整数") from None
+            raise ValueError(phrase("number.whole")) from None
         if not low <= number <= high:
-            raise ValueError(f"须在 {low} 到 {high} 之间")
+            raise ValueError(phrase("number.range", low=low, high=high))
         return number
 
     return parse
@@ -97,21 +98,21 @@ def _none_or(inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _digits(value: Any) -> str:
     text = str(value).strip()
     if not re.fullmatch(r"[0-9]{0,12}", text, re.ASCII):
-        raise ValueError("应为不超过 12 位的数字")
+        raise ValueError(phrase("digits.at_most_12"))
     return text
 
 
 def _sign(value: Any) -> str:
     text = str(value).strip()
     if text and (not 2 <= len(text) <= 20 or "【" in text or "】" in text):
-        raise ValueError("签名须为 2 到 20 个字符,不含【】")
+        raise ValueError(phrase("sign.form"))
     return text
 
 
 def _name(value: Any) -> str:
     text = str(value).strip()
     if text and not NAME.fullmatch(text):
-        raise ValueError("应为已有账号的名称")
+        raise ValueError(phrase("account.name_of_one"))
     return text
 
 
@@ -119,7 +120,7 @@ def _policy(value: Any) -> str:
     try:
         return UnknownPolicy(str(value).strip()).value
     except ValueError:
-        raise ValueError(f"可用 {', '.join(UnknownPolicy)}") from None
+        raise ValueError(phrase("known", known=", ".join(UnknownPolicy))) from None
 
 
 def _date(value: Any) -> date:
@@ -128,7 +129,7 @@ def _date(value: Any) -> date:
     try:
         return date.fromisoformat(str(value).strip())
     except ValueError:
-        raise ValueError("应为 2026-12-31 这样的日期") from None
+        raise ValueError(phrase("date.wanted")) from None
 
 
 def _items(value: Any) -> list[str]:
@@ -139,7 +140,7 @@ def _items(value: Any) -> list[str]:
 def _protocols(value: Any) -> list[str]:
     items = _items(value)
     if not set(items) <= set(PROTOCOLS):
-        raise ValueError(f"可用 {', '.join(PROTOCOLS)}")
+        raise ValueError(phrase("known", known=", ".join(PROTOCOLS)))
     return items
 
 
@@ -147,20 +148,20 @@ def networks(value: Any) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     """Addresses and networks, from a list or separated by commas. Raises ``ValueError`` that says what is wanted."""
     items = _items(value)
     if len(items) > MAX_NETWORKS:
-        raise ValueError(f"最多 {MAX_NETWORKS} 个地址")
+        raise ValueError(phrase("networks.many", most=MAX_NETWORKS))
     try:
         return [ipaddress.ip_network(item, strict=False) for item in items]
     except ValueError:
-        raise ValueError("应为 IP 地址或网段,如 10.0.0.0/8,以逗号分隔") from None
+        raise ValueError(phrase("networks.wanted")) from None
 
 
 def _price(value: Any) -> Decimal:
     try:
         price = Decimal(str(value).strip())
     except InvalidOperation:
-        raise ValueError("应为以元计的单价,如 0.04") from None
+        raise ValueError(phrase("price.wanted")) from None
     if not price.is_finite() or not 0 <= price < 1000 or price != price.quantize(Decimal("0.0001")):
-        raise ValueError("单价须在 0 到 1000 元之间,最多 4 位小数")
+        raise ValueError(phrase("price.range"))
     return price
 
 

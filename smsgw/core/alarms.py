@@ -5,38 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from smsgw.core.words import chinese_of
+
 WARNING = "warning"
 CRITICAL = "critical"
 
-KINDS: dict[str, str] = {
-    "channel_down": "通道断开",
-    "login_refused": "通道登录被拒",
-    "standby_low": "备用通道不足",
-    "probe_failed": "通道探测失败",
-    "unknown_code": "未知结果码",
-    "claims_lost": "已认领的短信失去跟踪",
-    "unmatched_reports": "无法匹配的回执过多",
-    "facts_parked": "上行或回执无法入账",
-    "journal_full": "本地日志写满",
-    "disk_low": "磁盘空间不足",
-    "spool_failed": "本地缓存不可用",
-    "spool_damaged": "本地缓存有内容未能入库",
-    "database_down": "数据库不可用",
-    "writer_stalled": "写库停滞",
-    "clock_wrong": "时钟不一致",
-    "loop_stalled": "程序停顿",
-    "partition_missing": "数据分区缺失",
-    "audit_changed": "审计日志被改动",
-    "audit_anchor": "审计日志锚点写入失败",
-    "retention_held": "过期数据未能清理",
-    "complaint_ceiling": "投诉率超限",
-    "toll_fraud": "疑似盗发国际短信",
-    "guessing": "疑似猜测密码或密钥",
-    "review_waiting": "短信待审核过久",
-    "webhook_failing": "推送地址持续失败",
-    "webhook_dead": "推送已放弃",
-    "events_lost": "事件过期未送达",
-}
+KINDS = chinese_of("alarm")
 """Kinds of alarms, with their Chinese names."""
 
 

@@ -8,17 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from smsgw.core.words import chinese_of
+
 MANUAL: Final = "manual"
 OPT_OUT: Final = "opt_out"
 COMPLAINT: Final = "complaint"
 CARRIER: Final = "carrier"
 SOURCES: Final = (MANUAL, OPT_OUT, COMPLAINT, CARRIER)
-SOURCE_ZH: Final = {
-    MANUAL: "人工黑名单",
-    OPT_OUT: "退订名单",
-    COMPLAINT: "投诉黑名单",
-    CARRIER: "运营商黑名单",
-}
+SOURCE_ZH: Final = chinese_of("blocked_by")
 
 
 class Scope(NamedTuple):

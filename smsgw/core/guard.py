@@ -105,10 +105,9 @@ class Bounded(Generic[K, V]):
         """Forget."""
         self._entries.pop(key, None)
 
-    def drop_all(self, about: Callable[[K], bool]) -> None:
-        """Forget those whose key is about something. Goes through all: for what people do, not for what guessers do."""
-        for key in [key for key in self._entries if about(key)]:
-            del self._entries[key]
+    def keys(self) -> list[K]:
+        """All of them."""
+        return list(self._entries)
 
 
 class Buckets(Generic[K]):
@@ -134,9 +133,10 @@ class Buckets(Generic[K]):
         bucket = self._buckets.get(key)
         return 0.0 if bucket is None else bucket.next_at(now) - now
 
-    def refill(self, about: Callable[[K], bool]) -> None:
-        """As if none had been taken."""
-        self._buckets.drop_all(about)
+    def forget(self, chosen: Callable[[K], bool]) -> None:
+        """Fill those again whose key is chosen."""
+        for key in filter(chosen, self._buckets.keys()):
+            self._buckets.drop(key)
 
     def full(self, key: K, now: float) -> bool:
         """Whether none was taken lately."""
@@ -175,9 +175,10 @@ class Waits(Generic[K]):
         """It was right."""
         self._failures.drop(key)
 
-    def forget_all(self, about: Callable[[K], bool]) -> None:
-        """Forget those whose key is about something."""
-        self._failures.drop_all(about)
+    def forget_all(self, chosen: Callable[[K], bool]) -> None:
+        """Those whose key is chosen count no more."""
+        for key in filter(chosen, self._failures.keys()):
+            self._failures.drop(key)
 
 
 class Guard:
@@ -245,12 +246,13 @@ class Guard:
         self._good.put((network, user), now)
 
     def forgive(self, user: str) -> None:
-        """An administrator says that what was wrong about this user counts no more."""
+        """Somebody in charge says so: what was wrong about this user counts no more. What networks were wrong about
+        stays counted for them."""
         self._waits.forget_all(lambda key: key[1] == user)
-        self._attempts.refill(lambda key: key[1] == user)
-        self._sites.refill(lambda key: key[1] == user)
-        self._users.refill(lambda key: key == user)
-        self._newcomers.refill(lambda key: key == user)
+        self._attempts.forget(lambda key: key[1] == user)
+        self._sites.forget(lambda key: key[1] == user)
+        for users in (self._users, self._newcomers):
+            users.forget(lambda key: key == user)
 
     def spotless(self, ip: str, now: float) -> bool:
         """Whether nothing was wrong from there lately."""

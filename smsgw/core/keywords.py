@@ -13,6 +13,8 @@ from enum import StrEnum
 
 from ahocorasick_rs import AhoCorasick
 
+from smsgw.core.words import chinese_of
+
 MAX_WORDS = 50_000
 MAX_LENGTH = 64
 """Characters of a word."""
@@ -27,7 +29,7 @@ class Action(StrEnum):
     REPLACE = "replace"
 
 
-ACTION_ZH = {Action.BLOCK: "拦截", Action.REVIEW: "审核", Action.REPLACE: "替换"}
+ACTION_ZH = chinese_of("word_action")
 
 
 @dataclass(frozen=True, slots=True)

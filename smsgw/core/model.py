@@ -9,6 +9,7 @@ from enum import IntEnum, StrEnum
 from ipaddress import IPv4Network, IPv6Network
 
 from smsgw.core.states import PartState
+from smsgw.core.words import chinese_of
 
 
 class MessageType(StrEnum):
@@ -243,24 +244,7 @@ class Inbound:
     concat_number: int = 1
 
 
-REPORT_CLASSES: dict[str, str] = {
-    "": "",
-    "EMPTY_NUMBER": "空号",
-    "POWERED_OFF": "关机",
-    "SUSPENDED": "停机",
-    "BLACKLIST_CARRIER": "运营商黑名单",
-    "BLACKLIST_LOCAL": "平台黑名单",
-    "CONTENT_BLOCKED": "内容拦截",
-    "FREQ_CARRIER": "运营商频控",
-    "FREQ_LOCAL": "平台频控",
-    "POLICY": "平台策略",
-    "SIGN_UNREGISTERED": "签名未报备",
-    "HANDSET": "手机原因",
-    "NETWORK": "网络",
-    "TIMEOUT": "超时",
-    "CHANNEL": "通道",
-    "UNKNOWN": "未知",
-}
+REPORT_CLASSES: dict[str, str] = {"": "", **chinese_of("failure")}
 """Stable class of a failure, with its Chinese name."""
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from smsgw.core.words import chinese_of, heard, phrase
+
 
 class NumberState(StrEnum):
     """States as providers of number look-ups tell them, and as carriers' reports do."""
@@ -15,15 +17,9 @@ class NumberState(StrEnum):
     RISKY = "risky"
 
 
-STATE_ZH = {
-    NumberState.EMPTY: "空号",
-    NumberState.LIVE: "实号",
-    NumberState.SUSPENDED: "停机",
-    NumberState.SILENT: "沉默号",
-    NumberState.RISKY: "风险号",
-}
+STATE_ZH = chinese_of("number_state")
 UNKNOWN = "unknown"
-UNKNOWN_ZH = "未知"
+UNKNOWN_ZH = STATE_ZH[UNKNOWN]
 """Of a number that nothing is known of, or what is known is too old."""
 
 OF_CLASS = {"EMPTY_NUMBER": NumberState.EMPTY, "SUSPENDED": NumberState.SUSPENDED}
@@ -31,19 +27,19 @@ OF_CLASS = {"EMPTY_NUMBER": NumberState.EMPTY, "SUSPENDED": NumberState.SUSPENDE
 
 REPORT = "report"
 IMPORT = "import"
-SOURCE_ZH = {REPORT: "状态报告", IMPORT: "导入"}
+SOURCE_ZH = chinese_of("number_source")
 
 _NAMES = {
     **{str(state): state for state in NumberState},
-    **{chinese: state for state, chinese in STATE_ZH.items()},
+    **{STATE_ZH[state]: state for state in NumberState},
     # The codes that most providers answer with; 3 (库无) tells nothing.
     "0": NumberState.EMPTY,
     "1": NumberState.LIVE,
     "2": NumberState.SUSPENDED,
     "4": NumberState.SILENT,
     "5": NumberState.RISKY,
-    "沉默": NumberState.SILENT,
-    "风险": NumberState.RISKY,
+    heard.SILENT: NumberState.SILENT,
+    heard.RISKY: NumberState.RISKY,
 }
 
 
@@ -52,4 +48,7 @@ def parse(text: str) -> NumberState:
     try:
         return _NAMES[text.strip().lower()]
     except KeyError:
-        raise ValueError(f"应为 {'、'.join(STATE_ZH.values())},或 {', '.join(NumberState)}") from None
+        chinese = "、".join(STATE_ZH[state] for state in NumberState)
+        raise ValueError(
+            phrase("number_state.wanted", chinese=chinese, known=", ".join(NumberState))
+        ) from None

@@ -20,7 +20,7 @@ from smsgw.core.model import Account, MessageType
 from smsgw.core.schedule import Window, Windows
 from smsgw.core.templates import ContentBook
 from smsgw.core.url_filings import LinkBook
-from smsgw.core.words import Wording, phrase
+from smsgw.core.words import Wording, chinese_of, heard, phrase
 
 MAX_RATES = 8
 LONGEST = 30 * 86_400
@@ -88,7 +88,7 @@ class Listed(StrEnum):
     """Our own phones: no limits of frequency, no quiet hours, no review."""
 
 
-LISTED_ZH = {Listed.EXEMPT: "免频控", Listed.ONLY: "仅限", Listed.TEST: "测试"}
+LISTED_ZH = chinese_of("listed")
 MAX_ALLOWED = 20_000
 """Entries of the allow list."""
 
@@ -189,10 +189,10 @@ def _rates(text: str) -> tuple[Rate, ...]:
         match = _RATE.fullmatch(word)
         seconds = int(match[2] or 1) * _UNIT[match[3]] if match else 0
         if match is None or not 0 < seconds <= LONGEST:
-            raise ValueError("应为 off,或 1/1m 5/1h 10/1d 这样的次数/时长(最长 30d)")
+            raise ValueError(phrase("policy.rates"))
         rates.append(Rate(int(match[1]), seconds))
     if not 0 < len(rates) <= MAX_RATES:
-        raise ValueError(f"应为 off,或 1 到 {MAX_RATES} 条限制")
+        raise ValueError(phrase("policy.rates_many", most=MAX_RATES))
     return tuple(sorted(rates, key=lambda r: r.seconds))
 
 
@@ -201,10 +201,10 @@ def _hours(text: str) -> Hours:
         return Hours()
     match = _HOURS.fullmatch(text)
     if match is None:
-        raise ValueError("应为 off,或 08:00-21:00 这样的时段")
+        raise ValueError(phrase("policy.hours"))
     begin, end = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
     if end > 1440 or begin == end:
-        raise ValueError("应为 off,或 08:00-21:00 这样的时段")
+        raise ValueError(phrase("policy.hours"))
     return Hours(begin, end)
 
 
@@ -212,7 +212,7 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         text = "0" if text == "off" else text
         if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
-            raise ValueError(f"应为 {low} 到 {high} 的整数")
+            raise ValueError(phrase("policy.whole", low=low, high=high))
         return int(text)
 
     return parse
@@ -221,7 +221,7 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
 def _word(*known: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in known:
-            raise ValueError(f"可用 {', '.join(known)}")
+            raise ValueError(phrase("known", known=", ".join(known)))
         return text
 
     return parse
@@ -229,7 +229,7 @@ def _word(*known: str) -> Callable[[str], str]:
 
 def _flag(text: str) -> bool:
     if text not in ("true", "false", "on", "off"):
-        raise ValueError("应为 true 或 false")
+        raise ValueError(phrase("flag.wanted"))
     return text in ("true", "on")
 
 
@@ -256,13 +256,13 @@ FORMS: Mapping[str, Callable[[str], Any]] = {
 def check_type(type_: str) -> None:
     """``PARAM_INVALID`` for a type of message that does not exist; "" is all."""
     if type_ and type_ not in [str(t) for t in MessageType]:
-        raise Invalid("PARAM_INVALID", field="type", reason=f"可选 {', '.join(MessageType)}")
+        raise Invalid("PARAM_INVALID", field="type", reason=phrase("choice.of", known=", ".join(MessageType)))
 
 
 def parse(name: str, text: str) -> Any:
     """The value of a policy. Raises ``ValueError`` that says what is wanted."""
     if name not in FORMS:
-        raise ValueError(f"没有策略 {name};可用 {', '.join(FORMS)}")
+        raise ValueError(phrase("policy.none", name=name, known=", ".join(FORMS)))
     return FORMS[name](text.strip())
 
 
@@ -340,11 +340,10 @@ NO_POLICY = PolicySet({(0, ""): {name: parse(name, "off") for name in RELAXED}})
 def optout_pattern(words: Iterable[str]) -> re.Pattern[str]:
     """Finds, at the end of a text, that a reply of one of these words (in plain form) ends such messages."""
     known = "|".join(sorted((re.escape(w) for w in words), key=len, reverse=True))
-    say = r"(?:请?(?:直接)?(?:回复?|回信|发送))"
-    out = r"(?:拒收|退订|不再接收|取消)"
+    say, out = heard.REPLY, heard.OUT
     return re.compile(
-        rf"(?:{out}{say}(?:{known})|{say}(?:{known})(?:可)?{out}|reply(?:{known})to(?:stop|unsubscribe|optout))$"
+        rf"(?:{out}{say}(?:{known})|{say}(?:{known}){heard.MAY}{out}|reply(?:{known})to(?:stop|unsubscribe|optout))$"
     )
 
 
-OPTOUT_WORDING = "拒收请回复{word}"
+OPTOUT_WORDING = heard.OPT_OUT_ENDING

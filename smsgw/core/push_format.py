@@ -19,6 +19,7 @@ import msgspec
 
 from smsgw.core.ids import CHINA
 from smsgw.core.webhooks import PLACEHOLDER, Endpoint, Format, Options
+from smsgw.core.words import label, samples
 
 Item = Mapping[str, Any]
 
@@ -172,18 +173,21 @@ def satisfied(expect: str, answer: bytes) -> bool:
         return False
 
 
+_DELIVERED = label("status", "delivered")
+
+
 def sample(type_: str, now: datetime) -> dict[str, Any]:
     """An item such as a test sends: no such message exists."""
     at = now.replace(microsecond=0)
     if type_ == "message.mo":
         return {
             "event_id": "0", "mo_id": "0", "from": "8613800138000", "to_code": "10690001", "extend_code": "",
-            "content": "测试", "received_at": at, "in_reply_to": None, "complete": True,
+            "content": samples.TEST, "received_at": at, "in_reply_to": None, "complete": True,
         }  # fmt: skip
     if type_ == "message.report":
         return {
             "event_id": "0", "message_id": "0", "client_ref": "test", "ext": "", "to": "8613800138000",
-            "status": "delivered", "class": "", "carrier_code": "DELIVRD", "description": "成功",
+            "status": "delivered", "class": "", "carrier_code": "DELIVRD", "description": str(_DELIVERED),
             "parts": {"total": 1, "ok": 1}, "kind": "sms", "submitted_at": at, "done_at": at,
         }  # fmt: skip
     return {"event_id": "0", "type": type_, "created_at": at.astimezone(UTC)}

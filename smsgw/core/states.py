@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import IntEnum
 
+from smsgw.core.words import chinese_of
+
 
 class PartState(IntEnum):
     """State of one part (one wire segment of a message). The numbers are stored; never renumber."""
@@ -152,21 +154,7 @@ STATUS: dict[PartState, str] = {
     S.DUPLICATE: "duplicate",
 }
 
-STATUS_ZH: dict[str, str] = {
-    "held": "审核中",
-    "scheduled": "待发送",
-    "queued": "排队中",
-    "submitted": "已提交",
-    "uncertain": "结果未知",
-    "unconfirmed": "结果未知(已结束)",
-    "delivered": "成功",
-    "failed": "失败",
-    "expired": "已过期未发",
-    "no_report": "未收到回执",
-    "rejected": "已拒绝",
-    "cancelled": "已撤销",
-    "duplicate": "重复",
-}
+STATUS_ZH = chinese_of("status")
 
 
 def status_of(state: PartState, by_us: bool = False) -> str:

@@ -11,6 +11,7 @@ from functools import cached_property
 
 from smsgw.core import numbers
 from smsgw.core.fitting import Literal, Patience, Piece, Place, fits
+from smsgw.core.words import chinese_of, heard, phrase
 
 MAX_CONTENT = 1000
 MAX_VARIABLES = 30
@@ -47,13 +48,13 @@ class Form(StrEnum):
     DATE = "date"
 
 
-FORM_ZH = {Form.TEXT: "文字", Form.DIGITS: "数字", Form.ALNUM: "字母数字", Form.AMOUNT: "金额", Form.DATE: "日期时间"}
+FORM_ZH = chinese_of("form")
 _VALUES = {
     Form.TEXT: re.compile(r"[^\r\n【】]+"),
     Form.DIGITS: re.compile(r"[0-9]+"),
     Form.ALNUM: re.compile(r"[A-Za-z0-9]+"),
     Form.AMOUNT: re.compile(r"[0-9.,+\-]+"),
-    Form.DATE: re.compile(r"[0-9年月日时分秒号点星期周上下午一二三四五六天 :/.\-]+"),
+    Form.DATE: re.compile(heard.DATE),
 }
 """What the values of a form are made of."""
 DEFAULT_LENGTH = {Form.TEXT: 35, Form.DIGITS: 20, Form.ALNUM: 20, Form.AMOUNT: 16, Form.DATE: 30}
@@ -125,14 +126,14 @@ def variables_of(content: str, given: Mapping[str, Variable]) -> dict[str, Varia
     says what is wrong."""
     names = list(dict.fromkeys(PLACE.findall(content)))
     if len(names) > MAX_VARIABLES:
-        raise ValueError(f"变量最多 {MAX_VARIABLES} 个")
+        raise ValueError(phrase("variables.many", most=MAX_VARIABLES))
     left = PLACE.sub("", content)
     if "{" in left or "}" in left:
-        raise ValueError("变量须写成 {name},名称为字母、汉字、下划线开头的最多 32 个字符")
+        raise ValueError(phrase("variables.form"))
     if unknown := [name for name in given if name not in names]:
-        raise ValueError(f"内容中没有变量 {unknown[0]}")
+        raise ValueError(phrase("variables.unknown", name=unknown[0]))
     if any(not 1 <= variable.most <= MAX_VALUE for variable in given.values()):
-        raise ValueError(f"变量长度须为 1 到 {MAX_VALUE}")
+        raise ValueError(phrase("variables.length", most=MAX_VALUE))
     return {name: given.get(name, Variable()) for name in names}
 
 

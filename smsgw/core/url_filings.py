@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address
 
+from smsgw.core.words import chinese_of, heard, phrase
+
 MAX_FILED = 20_000
 """Filings of all accounts."""
 MAX_TARGET = 200
@@ -23,12 +25,7 @@ class Filing(StrEnum):
     REFUSED = "refused"
 
 
-FILING_ZH = {
-    Filing.PENDING: "待报备",
-    Filing.SUBMITTED: "报备中",
-    Filing.REGISTERED: "通过",
-    Filing.REFUSED: "驳回",
-}
+FILING_ZH = chinese_of("filing")
 
 # Without a scheme only what a phone would take for an address: the domains of countries, and those in use here.
 _GENERIC = (
@@ -49,9 +46,8 @@ _COUNTRIES = (
     "pm pn pr ps pt pw py qa re ro rs ru rw sa sb sc sd se sg sh si sk sl sm sn so sr ss st su sv sx sy sz tc "
     "td tf tg th tj tk tl tm tn to tr tt tv tw tz ua ug uk us uy uz va vc ve vg vi vn vu wf ws ye yt za zm zw"
 )
-_CHINESE = "中国 公司 网络 网址 集团 在线 中文网 商城 网店 手机 我爱你 商标 购物"
 _TOP = "|".join(sorted({*_GENERIC.split(), *_COUNTRIES.split()}, key=len, reverse=True))
-_TOP_CHINESE = "|".join((*_CHINESE.split(), "com", "cn", "net", "org", "top", "vip", "xyz", "shop"))
+_TOP_CHINESE = "|".join((*heard.DOMAINS, "com", "cn", "net", "org", "top", "vip", "xyz", "shop"))
 
 _LABEL = r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 _REST = r"[a-z0-9\-._~:/?#\[\]@!$&'()*+,;=%\\|]"
@@ -114,11 +110,11 @@ def target_of(text: str) -> str:
     wanted."""
     links = found_in(text.strip()) if len(text) <= 2 * MAX_TARGET else ()
     if len(links) != 1 or len(text.strip()) > MAX_TARGET:
-        raise ValueError("应为一个域名或链接前缀,如 example.com 或 t.cn/abc")
+        raise ValueError(phrase("link.target"))
     link = links[0]
     path = link.path.partition("?")[0].partition("#")[0].rstrip("/")
     if _DOTS.search(path) or _end(text) != _end(link.text):
-        raise ValueError("应为一个域名或链接前缀,如 example.com 或 t.cn/abc")
+        raise ValueError(phrase("link.target"))
     return link.host + path
 
 

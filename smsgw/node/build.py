@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from smsgw.admin.call import PortalContext
+from smsgw.admin.kit.exports import Exporter
 from smsgw.api.bodies import Bodies
 from smsgw.api.context import ApiContext
 from smsgw.channels.manager import ChannelManager
@@ -48,6 +49,7 @@ from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.pipeline.upkeep.auditing import Auditing
 from smsgw.pipeline.upkeep.maintenance import Maintenance
+from smsgw.platform.audit import verification
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.importer import Importer
@@ -143,6 +145,13 @@ def build(ground: Ground) -> Node:
         snapshots=snapshots,
     )  # fmt: skip
     importer = Importer(database, tasks, keep_days=settings.retention.messages_days)
+    jobs = JobRunner(
+        database, number,
+        (
+            importer.kind(), recount.kind(database), Exporter(database, store).kind(),
+            verification.kind(database, ground.sealer, settings.anchor_file),
+        ),
+    )  # fmt: skip
     health = Health(heartbeat, channels, acceptor, partners)
     proxies = [ipaddress.ip_network(n) for n in settings.http.trusted_proxies]
     parts = Parts(
@@ -175,7 +184,7 @@ def build(ground: Ground) -> Node:
         tasks=tasks,
         feeder=Feeder(database, tasks, acceptor, ids=ids, snapshots=snapshots),
         importer=importer,
-        jobs=JobRunner(database, number, (importer.kind(), recount.kind(database))),
+        jobs=jobs,
         reviewing=Reviewing(database, outcomes, snapshots, fleet, tasks),
         health=health,
         connections=Connections(most_connections(), settings.http.connections_per_address, proxies),
@@ -207,6 +216,8 @@ def build(ground: Ground) -> Node:
             node=number,
             ids=ids.next,
             sealer=ground.sealer,
+            files=store,
+            jobs=jobs.wake,
             trusted_proxies=proxies,
             guesses=guesses,
         ),

@@ -24,6 +24,7 @@ from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, SmsgwError, http_status
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.report_ids import Spelling
+from smsgw.core.words import phrase
 from smsgw.node import operators, task_control
 from smsgw.node.operators import ACTOR
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
@@ -160,7 +161,7 @@ def application(node: Node) -> web.Application:
             channel_id = await channel_queries.id_of(node.database, body["channel"])
         if body.get("mode"):
             if channel_id is None:
-                raise Invalid("PARAM_INVALID", field="mode", reason="须同时指定通道")
+                raise Invalid("PARAM_INVALID", field="mode", reason=phrase("probe.channel_too"))
             change = Change(node.database, request[ACTOR])
             await channel_service.set_spelling(change, channel_id, Spelling(body["mode"]))
             await node.channels.follow_now()
@@ -242,7 +243,7 @@ def application(node: Node) -> web.Application:
 def _send_request(node: Node, body: dict[str, Any], actor: Actor) -> SendRequest:
     account = node.snapshots.current.account_by_name(body["account"])
     if account is None:
-        raise Invalid("PARAM_INVALID", field="account", reason=f"账号 {body['account']} 不存在")
+        raise Invalid("PARAM_INVALID", field="account", reason=phrase("account.none", name=body["account"]))
     items = tuple(SendItem(to=to, content=body["text"], sign=body.get("sign", "")) for to in body["to"])
     return SendRequest(
         account=account,

@@ -14,6 +14,7 @@ from aiohttp import web
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid
 from smsgw.core.model import MessageType, Origin
+from smsgw.core.words import phrase
 from smsgw.node.operators import ACTOR
 from smsgw.platform.audience import service as audience
 from smsgw.platform.campaigns.files import MAX_SIZE
@@ -31,7 +32,7 @@ def add(app: web.Application, node: Node) -> None:
         body = await request.json()
         account = node.snapshots.current.account_by_name(body["account"])
         if account is None:
-            raise Invalid("PARAM_INVALID", field="account", reason=f"账号 {body['account']} 不存在")
+            raise Invalid("PARAM_INVALID", field="account", reason=phrase("account.none", name=body["account"]))
         upload_id = None
         if body.get("file"):
             upload_id = await _take(node, account.id, Path(body["file"]), request[ACTOR])
@@ -77,7 +78,7 @@ async def _audience(node: Node, account_id: int, name: str | None) -> int | None
         return None
     known = {a.name: a.id for a in await audience.audiences(node.database, account_id)}
     if name not in known:
-        raise Invalid("PARAM_INVALID", field="audience", reason=f"账号没有人群 {name}")
+        raise Invalid("PARAM_INVALID", field="audience", reason=phrase("audience.none", name=name))
     return known[name]
 
 
@@ -101,7 +102,7 @@ def view_of(view: TaskView) -> dict[str, Any]:
     """A task for people at the command line."""
     task, progress = view.task, view.progress
     return {
-        "task": str(task.id), "name": task.name, "state": task.state, "state_name": STATES[task.state],
+        "task": str(task.id), "name": task.name, "state": task.state, "state_name": str(STATES[task.state]),
         "reason": task.reason, "detail": task.detail, "account_id": task.account_id, "type": task.type,
         "rate": task.rate, "send_at": task.send_at, "next_at": task.next_at, "run": task.run, "total": task.total,
         "valid": task.valid, "problems": task.problems, "pending": progress.pending, "counts": progress.statuses,

@@ -11,18 +11,12 @@ from smsgw.core.ids import CHINA
 from smsgw.core.model import TEST_POOL, TEST_POOL_NAME, MessageType
 from smsgw.core.numbers import Segments
 from smsgw.core.routes import DEFAULT_POOL, Considered, Subject
+from smsgw.core.words import chinese_of
 from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.snapshot import Snapshot
 from smsgw.store.engine.database import Row
 
-CARRIER_ZH = {
-    numbers.CMCC: "中国移动",
-    numbers.CUCC: "中国联通",
-    numbers.CTCC: "中国电信",
-    numbers.CBN: "中国广电",
-    numbers.INTL: "国际/港澳台",
-    numbers.UNKNOWN: "未知号段",
-}
+CARRIER_ZH = chinese_of("carrier")
 
 
 @dataclass(frozen=True, slots=True)

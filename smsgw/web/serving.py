@@ -20,6 +20,8 @@ DATA_POLICY = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 """Content security policy of an answer that is no page."""
 _DRESSED: web.AppKey[bool] = web.AppKey("smsgw.dressed", bool)
 HSTS = "max-age=31536000"
+NO_CONTENT = 204
+"""Status of an answer that a browser cannot show, frame or run: polls get it all day long, and it is to be short."""
 
 
 def address_of(request: web.BaseRequest, trusted: Sequence[Network]) -> str:
@@ -41,9 +43,10 @@ def dress(answer: web.StreamResponse, *, https: bool, local: bool) -> None:
     ``local``: the client is on this machine, whose other servers must not be pinned to TLS.
     """
     headers = answer.headers
-    for name, value in HEADERS.items():
-        headers.setdefault(name, value)
-    headers.setdefault("Content-Security-Policy", DATA_POLICY)
+    if answer.status != NO_CONTENT:
+        for name, value in HEADERS.items():
+            headers.setdefault(name, value)
+        headers.setdefault("Content-Security-Policy", DATA_POLICY)
     headers.setdefault("Cache-Control", "no-store")
     if https and not local:
         headers.setdefault("Strict-Transport-Security", HSTS)

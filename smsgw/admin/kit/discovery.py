@@ -24,7 +24,8 @@ def routes() -> list[Route]:
 
     Raises ``ValueError`` when two pages claim one address.
     """
-    handlers = {id(h): h for module in modules() for h in vars(module).values() if hasattr(h, "routes")}
+    declared = (h for module in modules() for h in vars(module).values() if not isinstance(h, type))
+    handlers = {id(h): h for h in declared if hasattr(h, "routes")}
     found: list[Route] = [route for handler in handlers.values() for route in handler.routes]
     known: set[tuple[str, str]] = set()
     for route in found:

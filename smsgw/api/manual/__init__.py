@@ -13,25 +13,18 @@ from typing import Any
 import jinja2
 
 from smsgw import __version__
-from smsgw.api import openapi, words
+from smsgw.api import openapi, words, words_manual
 from smsgw.api.route import Route
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.core import words as catalogue
-from smsgw.core.errors import CODES
+from smsgw.core.errors import CODES, message_of
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import CORRECTABLE, FINAL, STATUS, STATUS_ZH
 from smsgw.web.serving import API_BASE
 
-TITLE = "短信平台标准接口文档"
 MAX_DEPTH = 4
 """Levels of fields that a table shows."""
 _REF = "#/components/schemas/"
-_TYPES = {
-    "string": "字符串", "integer": "整数", "number": "小数", "boolean": "布尔", "array": "数组", "object": "对象",
-    "null": "空",
-}  # fmt: skip
-_FORMATS = {"date-time": "时间", "date": "日期"}
-_LIMITS = {"maxLength": "最长 {}", "maxItems": "最多 {} 个", "minimum": "最小 {}", "maximum": "最大 {}"}
 _PYTHON = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "object": dict}
 _EXAMPLES = (
     ("Python", "python/smsgw_client.py"),
@@ -40,13 +33,6 @@ _EXAMPLES = (
     ("Go", "go/smsgw_client.go"),
     ("Node.js", "node/smsgw_client.mjs"),
 )
-_CHAPTERS = {
-    "messages": "发送与查询", "reports": "状态报告", "mo": "上行短信", "events": "其他事件", "statistics": "统计",
-    "balance": "余额", "usage": "用量",
-    "templates": "模板", "signs": "签名", "links": "链接", "tasks": "任务", "files": "文件", "webhooks": "推送地址",
-    "blocklist": "黑名单", "optouts": "退订", "contacts": "联系人", "audiences": "人群", "numbers": "号码",
-    "server": "服务状态",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +81,8 @@ def chapters() -> tuple[Chapter, ...]:
     public = [
         Operation("GET", p.path if p.root else API_BASE + p.path, words.chinese(p.summary)) for p in PUBLIC
     ]
-    shown = [Chapter(_CHAPTERS.get(tag, tag), tuple(found)) for tag, found in tags.items()]
-    return (*shown, Chapter(_CHAPTERS["server"], tuple(public)))
+    shown = [Chapter(words_manual.CHAPTERS.get(tag, tag), tuple(found)) for tag, found in tags.items()]
+    return (*shown, Chapter(words_manual.CHAPTERS["server"], tuple(public)))
 
 
 def _operation(route: Route, node: dict[str, Any], document: dict[str, Any]) -> Operation:
@@ -105,8 +91,13 @@ def _operation(route: Route, node: dict[str, Any], document: dict[str, Any]) -> 
     shape = next(iter(body["content"].values()))["schema"] if body else None
     json_body = body is not None and "application/json" in body["content"]
     data = answer["schema"]["properties"]["data"] if answer else {}
-    sample = {"code": "OK", "message": "成功", "message_en": "OK", "request_id": words.FIELDS["request_id"].sample,
-              "data": _sample(data, document)}  # fmt: skip
+    sample = {
+        "code": "OK",
+        "message": message_of("OK"),
+        "message_en": message_of("OK", english=True),
+        "request_id": words.FIELDS["request_id"].sample,
+        "data": _sample(data, document),
+    }
     return Operation(
         route.method,
         API_BASE + route.path,
@@ -161,10 +152,11 @@ def _type(shape: dict[str, Any], document: dict[str, Any]) -> str:
     if isinstance(kind, list):
         kind = next((k for k in kind if k != "null"), "null")
     if kind == "array":
-        return f"{_type(resolved.get('items', {}), document)}数组"
+        return f"{_type(resolved.get('items', {}), document)}{words_manual.MANY}"
     if "enum" in resolved or "const" in resolved:
-        return "枚举"
-    return _FORMATS.get(resolved.get("format", "")) or _TYPES.get(kind, "对象")
+        return words_manual.ENUM
+    formats, types = words_manual.FORMATS, words_manual.TYPES
+    return formats.get(resolved.get("format", "")) or types.get(kind, types["object"])
 
 
 def _text(shape: dict[str, Any], document: dict[str, Any], text: str = "") -> str:
@@ -178,10 +170,10 @@ def _text(shape: dict[str, Any], document: dict[str, Any], text: str = "") -> st
     )
     limits = []
     if options := _resolve(shape, document).get("enum"):
-        limits.append("可选 " + "、".join(str(v) for v in options if v is not None))
-    limits += [pattern.format(given[key]) for key, pattern in _LIMITS.items() if key in given]
+        limits.append(words_manual.OPTIONS + "、".join(str(v) for v in options if v is not None))
+    limits += [pattern.format(given[key]) for key, pattern in words_manual.LIMITS.items() if key in given]
     if shape.get("default") not in (None, "", [], {}):
-        limits.append(f"缺省 {json.dumps(shape['default'], ensure_ascii=False)}")
+        limits.append(f"{words_manual.DEFAULT}{json.dumps(shape['default'], ensure_ascii=False)}")
     return ";".join(filter(None, (text.replace("``", ""), ",".join(limits))))
 
 
@@ -252,7 +244,7 @@ def page(*, alone: bool = False) -> str:
     final = {STATUS[state] for state in FINAL} | {"rejected"}
     corrected = {STATUS[state] for state in CORRECTABLE}
     return template.render(
-        title=TITLE,
+        title=words_manual.TITLE,
         version=__version__,
         base=API_BASE,
         chapters=chapters(),

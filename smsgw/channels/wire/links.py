@@ -19,6 +19,7 @@ from smsgw.channels.wire.login import china_timestamp, session_for
 from smsgw.channels.wire.recording import ChannelRecording
 from smsgw.core.errors import Invalid
 from smsgw.core.model import ChannelSpec
+from smsgw.core.words import phrase
 from smsgw.net.connection import Link
 from smsgw.protocols.events import Bound, Closed, Event, Refused, Violation
 from smsgw.protocols.sgip import rules as sgip_rules
@@ -128,7 +129,7 @@ class Links:
     def record(self, recording: ChannelRecording | None) -> None:
         """Record all that passes from now on; None: no more. ``STATE_CONFLICT``: it is being recorded already."""
         if recording is not None and self._recording is not None:
-            raise Invalid("STATE_CONFLICT", reason="该通道正在录制,请等待其结束")
+            raise Invalid("STATE_CONFLICT", reason=phrase("recording.under_way"))
         self._recording = recording
         for link in self.all:
             link.tap = recording.tap(link) if recording is not None else None

@@ -121,6 +121,12 @@ def labels_of(kind: str) -> Mapping[str, Label]:
     return MappingProxyType({value: Label(kind, value) for value in LABELS[kind]})
 
 
+@lru_cache(maxsize=64)
+def chinese_of(kind: str) -> Mapping[str, str]:
+    """The Chinese names of a kind, for what is always Chinese."""
+    return MappingProxyType({value: chinese for value, (chinese, _) in LABELS[kind].items()})
+
+
 def listed(items: Iterable[Any]) -> Listing:
     """Several in a row, with the comma of the language."""
     return Listing(tuple(items))

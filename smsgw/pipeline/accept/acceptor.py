@@ -16,6 +16,7 @@ from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError, Temporary, m
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Account, Lane, MessageType
 from smsgw.core.rates import Meter
+from smsgw.core.words import label, labels_of, listed, phrase
 from smsgw.pipeline.accept.admission import PATIENCE, SHARE, Turns
 from smsgw.pipeline.accept.checks import Checker, Failed, Passed, Tried
 from smsgw.pipeline.accept.disk import DiskGuard
@@ -56,7 +57,7 @@ def _told(tried: Sequence[Tried]) -> list[dict[str, object]]:
     """The checks for people."""
     return [
         {
-            "check": t.check,
+            "check": str(t.check),
             "ok": t.reason is None,
             "code": t.reason[0] if t.reason else "OK",
             "message": message_of(*t.reason) if t.reason else message_of("OK"),
@@ -350,10 +351,10 @@ class Acceptor:
                 over = passing.code, {name: str(value) for name, value in passing.detail.items()}
         return {
             one.position: (
-                Tried("境外", far.get(n)),
-                Tried("频控", too_many.get(n)),
-                Tried("余额", short),
-                Tried("配额", over),
+                Tried(label("check", "abroad"), far.get(n)),
+                Tried(label("check", "frequency"), too_many.get(n)),
+                Tried(label("check", "balance"), short),
+                Tried(label("check", "quota"), over),
             )
             for n, one in enumerate(passed)
         }
@@ -376,7 +377,7 @@ class Acceptor:
         said = next((t.reason for t in tried if t.reason is not None), None)
         verdict = "accepted" if said is None else "rejected"
         if blocked:
-            verdict, said = "refused", ("NO_ROUTE", {"carrier": CARRIER_ZH[home.carrier]})
+            verdict, said = "refused", ("NO_ROUTE", {"carrier": label("carrier", home.carrier)})
         elif said is not None and said[0] in _OF_THE_CALL:
             verdict = "refused"
         return {
@@ -384,7 +385,7 @@ class Acceptor:
             "verdict": verdict,
             "code": said[0] if said else "OK",
             "message": message_of(*said) if said else message_of("OK"),
-            "held": list(draft.reviews),
+            "held": [str(reason) for reason in draft.reviews],
             "checks": _told(tried),
             "number": subject.number,
             "carrier": home.carrier,
@@ -414,7 +415,7 @@ class Acceptor:
         if request.emergency and not request.account.emergency:
             raise Refused("EMERGENCY_DENIED")
         if request.emergency and request.type is MessageType.MARKETING:
-            raise Invalid("PARAM_INVALID", field="type", reason="特发短信不能是营销类型")
+            raise Invalid("PARAM_INVALID", field="type", reason=phrase("emergency.marketing"))
         if not request.items:
             raise Invalid("TO_EMPTY")
         if len(request.items) > MAX_RECIPIENTS:
@@ -455,15 +456,14 @@ class Acceptor:
         if due is not None and due > now + MAX_SCHEDULE:
             raise Invalid(
                 "TIME_INVALID",
-                reason=f"send_at 最多可提前 {MAX_SCHEDULE.days} 天,更晚的请使用任务接口 POST /tasks",
-                reason_en=f"at most {MAX_SCHEDULE.days} days ahead; for later times use POST /tasks",
+                reason=phrase("send_at.far", days=MAX_SCHEDULE.days),
             )
         start = due or now
         expires = request.expire_at or start + VALIDITY[request.type]
         if expires <= start:
-            raise Invalid("TIME_INVALID", reason="expire_at 须晚于发送时间")
+            raise Invalid("TIME_INVALID", reason=phrase("expire_at.early"))
         if expires > now + MAX_AGE:
-            raise Invalid("TIME_INVALID", reason=f"expire_at 最多可晚于当前时间 {MAX_AGE.days} 天")
+            raise Invalid("TIME_INVALID", reason=phrase("expire_at.late", days=MAX_AGE.days))
         return due, expires
 
     def _routed(
@@ -473,9 +473,9 @@ class Acceptor:
         missing = self._router.unavailable(sorted({p.subject.route.pool for p in passed}))
         if not missing:
             return passed, failed
-        names = {pool: CARRIER_ZH.get(pool, pool) for pool in missing}
+        names = {pool: labels_of("carrier").get(pool, pool) for pool in missing}
         if request.gate is None:
-            raise Temporary("NO_ROUTE", retry_after=10, carrier="、".join(names.values()))
+            raise Temporary("NO_ROUTE", retry_after=10, carrier=listed(names.values()))
         without = [p for p in passed if p.subject.route.pool in names]
         unsent = [
             Failed(p.position, p.item, ("NO_ROUTE", {"carrier": names[p.subject.route.pool]}))

@@ -23,9 +23,9 @@ from smsgw.core.policy import Limits, Listed, Mode, PolicySet, Reviewed, SignPol
 from smsgw.core.templates import CARRIERS, Misfit, Registration, Review, Sign, Template
 from smsgw.core.text import Coding, Unencodable
 from smsgw.core.url_filings import Link, found_in
-from smsgw.core.words import label
+from smsgw.core.words import Wording, label, phrase
 from smsgw.pipeline.accept.requests import SendItem, SendRequest
-from smsgw.pipeline.routing import CARRIER_ZH, Home, Route, Router
+from smsgw.pipeline.routing import Home, Route, Router
 from smsgw.pipeline.snapshot import Snapshot
 
 MAX_CHARACTERS = 1000
@@ -61,7 +61,7 @@ class Draft:
     """The signature as the account has it; only where a policy asks."""
     links: tuple[Link, ...] | None = None
     """In the content; None: nobody has looked yet."""
-    reviews: list[str] = field(default_factory=list)
+    reviews: list[Wording] = field(default_factory=list)
     """Why a reviewer has to see it first."""
     reason: Reason | None = None
     tried: list[Tried] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Draft:
 class Tried:
     """A check and what it said; only for explanations."""
 
-    check: str
+    check: Wording
     reason: Reason | None
 
 
@@ -170,7 +170,7 @@ def _words(draft: Draft) -> Reason | None:
         return "CONTENT_SENSITIVE", {"words": named(refused)}
     seen = [h for h in hits if h.word.action is Action.REVIEW]
     if seen:
-        draft.reviews.append(f"敏感词:{named(seen)}")
+        draft.reviews.append(phrase("review.words", words=named(seen)))
     draft.content = replaced(draft.content, [h for h in hits if h.word.action is Action.REPLACE])
     return None
 
@@ -195,28 +195,28 @@ def _reviewed(draft: Draft) -> Reason | None:
     """Refuses nothing: says why a reviewer has to see it first."""
     limits, reviews = draft.limits, draft.reviews
     if limits.review is Reviewed.ALL:
-        reviews.append("该账号或类型的短信须审核")
+        reviews.append(phrase("review.all"))
     elif limits.review is Reviewed.UNTEMPLATED and draft.template is None:
         body = draft.content.removeprefix(f"【{draft.sign}】")
         if not draft.policies.book.matching(draft.line, draft.request.type, draft.sign, body):
-            reviews.append("未使用已审核的模板")
+            reviews.append(phrase("review.untemplated"))
     if limits.review_new_sign and draft.sign:
         known = draft.policies.book.sign(draft.line, draft.sign)
         since = known.approved_at if known and known.state is Review.APPROVED else None
         if since is None or (draft.at - since).days < limits.review_new_sign:
-            reviews.append(f"新签名:{draft.sign}")
+            reviews.append(phrase("review.new_sign", sign=draft.sign))
     if limits.review_over and len(draft.request.items) > limits.review_over:
-        reviews.append(f"号码数 {len(draft.request.items)} 超过 {limits.review_over}")
+        reviews.append(phrase("review.many", n=len(draft.request.items), over=limits.review_over))
     return None
 
 
-TEXT_CHECKS: tuple[tuple[str, Callable[[Draft], Reason | None]], ...] = (
-    ("模板", _templated),
-    ("变量", _variables),
-    ("签名", _signed),
-    ("敏感词", _words),
-    ("退订提示", _optout),
-    ("审核", _reviewed),
+TEXT_CHECKS: tuple[tuple[Wording, Callable[[Draft], Reason | None]], ...] = (
+    (label("check", "template"), _templated),
+    (label("check", "variable"), _variables),
+    (label("check", "sign"), _signed),
+    (label("check", "word"), _words),
+    (label("check", "opt_out"), _optout),
+    (label("check", "review"), _reviewed),
 )
 
 
@@ -250,7 +250,7 @@ def _registered(subject: Subject) -> Reason | None:
     if draft.limits.sign_policy is SignPolicy.REGISTERED and draft.sign:
         said = draft.known_sign.carriers if draft.known_sign else {}
         if not all(said.get(c) is Registration.REGISTERED for c in asked):
-            return "SIGN_NOT_REGISTERED", {"sign": draft.sign, "carrier": CARRIER_ZH[carrier]}
+            return "SIGN_NOT_REGISTERED", {"sign": draft.sign, "carrier": label("carrier", carrier)}
     return None
 
 
@@ -263,7 +263,7 @@ def _links(subject: Subject) -> Reason | None:
     asked = (carrier,) if carrier in CARRIERS else CARRIERS
     for link in draft.links:
         if not draft.policies.links.filed(link, draft.line, asked):
-            return "LINK_NOT_FILED", {"link": link.text, "carrier": CARRIER_ZH[carrier]}
+            return "LINK_NOT_FILED", {"link": link.text, "carrier": label("carrier", carrier)}
     return None
 
 
@@ -305,9 +305,9 @@ class _Frame:
         if found.state is not Review.APPROVED:
             return found, found.content, ("TEMPLATE_NOT_APPROVED", named)
         if found.type != self.request.type:
-            raise Invalid("PARAM_INVALID", field="type", reason=f"模板 {found.id} 的类型是 {found.type}")
+            raise Invalid("PARAM_INVALID", field="type", reason=phrase("template.type", id=found.id, type=found.type))
         if item.sign and found.sign and item.sign != found.sign:
-            raise Invalid("PARAM_INVALID", field="sign", reason=f"模板 {found.id} 的签名是 {found.sign}")
+            raise Invalid("PARAM_INVALID", field="sign", reason=phrase("template.sign", id=found.id, sign=found.sign))
         try:
             return found, found.fill(item.params or {}), None
         except Misfit as exc:
@@ -321,14 +321,14 @@ class Checker:
         self.router = router
         self.lists = lists
         self._numbers = numbers
-        self._number_checks: tuple[tuple[str, Callable[[Subject], Reason | None]], ...] = (
-            ("仅限名单", _only),
-            ("黑名单", self._blocked),
-            ("空号", self._empty),
-            ("时段", _hours),
-            ("签名报备", _registered),
-            ("链接报备", _links),
-            ("投诉率", self._complaints),
+        self._number_checks: tuple[tuple[Wording, Callable[[Subject], Reason | None]], ...] = (
+            (label("check", "only"), _only),
+            (label("check", "block_list"), self._blocked),
+            (label("check", "empty"), self._empty),
+            (label("check", "hours"), _hours),
+            (label("check", "registration"), _registered),
+            (label("check", "link"), _links),
+            (label("check", "complaints"), self._complaints),
         )
 
     def check(
@@ -464,7 +464,7 @@ class Checker:
     def _complaints(self, subject: Subject) -> Reason | None:
         pool = subject.route.pool
         if subject.draft.request.type is MessageType.MARKETING and not self.router.fleet.marketing_open(pool):
-            return "COMPLAINT_CEILING", {"object": f"通道池 {pool}"}
+            return "COMPLAINT_CEILING", {"object": phrase("complaint.pool", name=pool)}
         return None
 
     def _code(self, content: str, pool: str) -> Coded:
@@ -488,14 +488,14 @@ def _check_shape(items: Sequence[SendItem]) -> None:
     for item in items:
         if item.template_id:
             if item.content:
-                raise Invalid("PARAM_INVALID", field="content", reason="与 template_id 只能填写一个")
+                raise Invalid("PARAM_INVALID", field="content", reason=phrase("content.or_template"))
         elif not item.content.strip():
             raise Invalid("CONTENT_EMPTY")
         if not _EXTEND.fullmatch(item.extend_code):
             raise Invalid("EXTEND_CODE_INVALID")
     refs = [item.client_ref for item in items if item.client_ref]
     if len(set(refs)) < len(refs):
-        raise Invalid("PARAM_INVALID", field="client_ref", reason="同一请求内流水号重复")
+        raise Invalid("PARAM_INVALID", field="client_ref", reason=phrase("client_ref.twice"))
 
 
 def _check_length(content: str) -> None:
@@ -509,9 +509,9 @@ def _compose(given: str, content: str, default_sign: str) -> tuple[str, str]:
     sign = given or (leading[1] if leading else default_sign)
     if sign:
         if not 2 <= len(sign) <= 20 or "【" in sign or "】" in sign:
-            raise Invalid("PARAM_INVALID", field="sign", reason="签名须为 2 到 20 个字符,不含【】")
+            raise Invalid("PARAM_INVALID", field="sign", reason=phrase("sign.form"))
         if leading is None:
             content = f"【{sign}】{content}"
         elif given and leading[1] != given:
-            raise Invalid("PARAM_INVALID", field="sign", reason="与内容开头的签名不一致")
+            raise Invalid("PARAM_INVALID", field="sign", reason=phrase("sign.other"))
     return sign, content

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from smsgw.core.errors import Temporary
+from smsgw.core.words import phrase
 
 
 class DiskGuard:
@@ -47,5 +48,5 @@ class DiskGuard:
             raise Temporary(
                 "STORAGE_UNAVAILABLE",
                 retry_after=30,
-                reason=f"数据目录剩余空间 {free_mb} MB,低于下限 {need_mb} MB,请联系管理员清理磁盘",
+                reason=phrase("disk.low", free=free_mb, need=need_mb),
             )

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 import structlog
 
 from smsgw.core.alarms import CRITICAL, Finding
-from smsgw.core.blocklist import OPT_OUT, SOURCE_ZH, BlockList, Entry
+from smsgw.core.blocklist import OPT_OUT, BlockList, Entry
 from smsgw.core.errors import Reason
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
+from smsgw.core.words import label, phrase
 from smsgw.pipeline.accept.followed_table import FollowedTable
 from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
@@ -105,7 +106,7 @@ class NumberLists(FollowedTable):
                 # Of one that is not the account's own it is told the day alone.
                 form = "%Y-%m-%d %H:%M" if entry.scope.account_id else "%Y-%m-%d"
                 return "NUMBER_OPTED_OUT", {"time": at.strftime(form)}
-            return "NUMBER_BLACKLISTED", {"list": SOURCE_ZH[entry.source]}
+            return "NUMBER_BLACKLISTED", {"list": label("blocked_by", entry.source)}
         if type_ is MessageType.MARKETING and sign in self._over_signs:
-            return "COMPLAINT_CEILING", {"object": f"签名 {sign}"}
+            return "COMPLAINT_CEILING", {"object": phrase("complaint.sign", sign=sign)}
         return None

@@ -150,7 +150,7 @@ class Builder:
         lane = int(lane_of(request))
         why = list(
             dict.fromkeys(
-                reason
+                str(reason)
                 for p in passed
                 if not request.reviewed and p.subject.draft.reviews and Listed.TEST not in p.subject.listed
                 for reason in p.subject.draft.reviews

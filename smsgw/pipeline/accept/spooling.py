@@ -23,6 +23,7 @@ from smsgw.core.alarms import CRITICAL, Finding
 from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError, Temporary
 from smsgw.core.model import MessageType
 from smsgw.core.states import PartState
+from smsgw.core.words import Wording, phrase
 from smsgw.pipeline.accept.checks import Refusals
 from smsgw.pipeline.accept.entering import Entering
 from smsgw.pipeline.accept.rows import Builder
@@ -263,10 +264,10 @@ class Spooling:
     async def put(self, call: NewCall, problem: Temporary | None = None) -> Stored:
         """Returns when the call is on disk; raises when it cannot be taken. ``problem`` is why the database did not."""
         if call.joins or call.gate is not None:  # they come from the database, and wait for it
-            raise problem or _unavailable("数据库不可用")
+            raise problem or _unavailable(phrase("storage.down"))
         if not self.open:
-            why = "磁盘故障" if self._spool.broken else "已到时限"
-            raise problem or _unavailable(f"数据库不可用,本地缓存{why}")
+            why = "storage.down_broken" if self._spool.broken else "storage.down_long"
+            raise problem or _unavailable(phrase(why))
         if (first := await self.repeated(call, recent=True)) is not None:
             return first
         left = self._available(call.account_id) // max(1, self._cluster.live) - self.reserved(call.account_id)
@@ -463,13 +464,13 @@ def _held(call: NewCall, synced: asyncio.Future[None] | None) -> list[tuple[KeyO
     ]
 
 
-def _unavailable(reason: str) -> Temporary:
+def _unavailable(reason: Wording) -> Temporary:
     return Temporary("STORAGE_UNAVAILABLE", retry_after=5, reason=reason)
 
 
 def _not_stored(error: BaseException) -> Temporary:
     why = error.strerror if isinstance(error, OSError) else type(error).__name__
-    return _unavailable(f"数据库不可用,本地缓存已满或磁盘故障({why})")
+    return _unavailable(phrase("storage.not_spooled", why=why))
 
 
 async def _safe(synced: asyncio.Future[None]) -> None:

@@ -19,6 +19,7 @@ from smsgw.core.alarms import CRITICAL, WARNING, Finding
 from smsgw.core.errors import Refused, SmsgwError
 from smsgw.core.ids import IdSource, time_of
 from smsgw.core.webhooks import REPORT, Endpoint, EndpointState, Way, Wrong
+from smsgw.core.words import phrase
 from smsgw.pipeline.delivery.destinations import Destinations
 from smsgw.pipeline.delivery.push_http import Answer, Sender
 from smsgw.pipeline.delivery.push_queue import PushQueue
@@ -252,8 +253,7 @@ class Pusher:
         if endpoint.callback:
             raise Refused(
                 "STATE_CONFLICT",
-                reason="callback 没有固定地址,无法测试",
-                reason_en="callback has no address of its own",
+                reason=phrase("callback.untested"),
             )
         now = self.now()
         kinds = self._snapshots.current.hooks.kinds(endpoint) or (REPORT,)

@@ -16,6 +16,7 @@ from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import first_id
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
+from smsgw.core.words import phrase
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
 from smsgw.pipeline.periodic import Periodic
 from smsgw.runtime import clock
@@ -73,7 +74,7 @@ class Cancelling:
         if await self.these([message_id], actor):
             return
         if not await store.is_cancelled(self._database, message_id):
-            raise Invalid("STATE_CONFLICT", reason="短信已提交运营商或已结束,不能撤销")
+            raise Invalid("STATE_CONFLICT", reason=phrase("message.gone"))
 
     async def these(self, ids: Sequence[int], actor: Actor) -> int:
         """Cancel messages that were found by other means to be the caller's; how many it was not too late for."""

@@ -20,6 +20,7 @@ from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.ids import IdSource, first_id
 from smsgw.core.model import LONGEST_VALIDITY, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
+from smsgw.core.words import phrase
 from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.outcomes import references
 from smsgw.pipeline.outcomes.effects import Effects, follow_up
@@ -329,7 +330,7 @@ class Outcomes:
         for kind, accounts in effects.told.items():
             self._told[kind] |= accounts
         self._account_for(tally)
-        away = Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason="数据库连接中断,请确认结果后重试")
+        away = Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason=phrase("storage.cut_off"))
         return [swept.get(id(item), away) if isinstance(item, Sweep) else len(changed) for item in items]
 
     async def _match(

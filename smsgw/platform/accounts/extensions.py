@@ -11,6 +11,7 @@ from datetime import timedelta
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import first_id
 from smsgw.core.model import LONGEST_VALIDITY
+from smsgw.core.words import phrase
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection
 
@@ -87,13 +88,11 @@ async def _free(connection: Connection, account_id: int, sign: str, to: str) -> 
     if taken is not None:
         raise Invalid(
             "STATE_CONFLICT",
-            reason=f"扩展号 {to} 属于账号 {taken}(含 {MATCHED_DAYS} 天内使用过的)",
-            reason_en=f"{to} belongs to account {taken}, or did within {MATCHED_DAYS} days",
+            reason=phrase("extension.taken", to=to, account=taken, days=MATCHED_DAYS),
         )
     user = await connection.fetchval(_IN_USE, to, account_id, _lately(), timeout=PATIENCE)
     if user is not None:
         raise Invalid(
             "STATE_CONFLICT",
-            reason=f"账号 {user} 近期以 {to} 开头的扩展号发送过短信,仍可能收到回复",
-            reason_en=f"account {user} has lately sent from {to}, and may still be answered",
+            reason=phrase("extension.in_use", to=to, account=user),
         )

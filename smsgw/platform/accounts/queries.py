@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 from smsgw.core.accounts import resolve
 from smsgw.core.errors import Invalid
+from smsgw.core.words import phrase
 from smsgw.platform.accounts.model import USAGE_DIMENSIONS, AccountView, Balance, UsageLine
 from smsgw.store.config.accounts import account_of
 from smsgw.store.engine.database import Database, Row
@@ -88,11 +89,10 @@ async def usage(
     ``PARAM_INVALID`` for groups that there are not, and for more than ``MAX_USAGE_DAYS``.
     """
     if unknown := [name for name in group if name not in _DIMENSIONS]:
-        raise Invalid(
-            "PARAM_INVALID", field="group", reason=f"{unknown[0]} 不可用,可选 {', '.join(_DIMENSIONS)}"
-        )
+        reason = phrase("group.unknown", name=unknown[0], known=", ".join(_DIMENSIONS))
+        raise Invalid("PARAM_INVALID", field="group", reason=reason)
     if not timedelta(0) <= last - first < timedelta(days=MAX_USAGE_DAYS):
-        raise Invalid("PARAM_INVALID", field="to_day", reason=f"须不早于 from_day,最多跨 {MAX_USAGE_DAYS} 天")
+        raise Invalid("PARAM_INVALID", field="to_day", reason=phrase("span.days", days=MAX_USAGE_DAYS))
     names = list(dict.fromkeys(group))
     by = ", ".join(str(n) for n in range(1, len(names) + 1))
     query = _USAGE.format(

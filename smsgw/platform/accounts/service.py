@@ -11,6 +11,7 @@ import asyncpg
 from smsgw.core.accounts import FIELDS, MAX_DEPTH, NAME
 from smsgw.core.errors import Invalid
 from smsgw.core.permissions import Permission
+from smsgw.core.words import phrase, reason_of
 from smsgw.platform.accounts import extensions
 from smsgw.platform.change import Change, Unit
 from smsgw.store.engine.database import STATEMENT_TIMEOUT, Connection
@@ -55,7 +56,7 @@ async def add(change: Change, name: str, **fields: object) -> int:
     """Make an account; its id. ``fields`` as in ``core.accounts.FIELDS``. ``PARAM_INVALID`` for a name that is taken
     or malformed, and for impossible values."""
     if not NAME.fullmatch(name):
-        raise Invalid("PARAM_INVALID", field="name", reason="名称为 1 到 64 位字母、数字、点、横线或下划线")
+        raise Invalid("PARAM_INVALID", field="name", reason=phrase("account.name"))
     values = _parsed(fields)
     try:
         async with change.unit(Permission.ACCOUNT_EDIT, timeout=_patience(values)) as unit:
@@ -68,7 +69,7 @@ async def add(change: Change, name: str, **fields: object) -> int:
             await _apply(unit, account_id, values)
             unit.record("account.add", f"account/{name}", after=_shown(values))
     except asyncpg.UniqueViolationError as exc:
-        raise Invalid("PARAM_INVALID", field="name", reason=f"账号 {name} 已存在") from exc
+        raise Invalid("PARAM_INVALID", field="name", reason=phrase("account.exists", name=name)) from exc
     except asyncpg.CheckViolationError as exc:
         raise _impossible(exc) from exc
     return account_id
@@ -108,11 +109,11 @@ def _parsed(fields: Mapping[str, object]) -> dict[str, Any]:
     values = {}
     for field, value in fields.items():
         if field not in FIELDS:
-            raise Invalid("PARAM_INVALID", field=field, reason=f"可修改的字段为 {', '.join(FIELDS)}")
+            raise Invalid("PARAM_INVALID", field=field, reason=phrase("fields.settable", known=", ".join(FIELDS)))
         try:
             values[field] = FIELDS[field](value)
         except ValueError as exc:
-            raise Invalid("PARAM_INVALID", field=field, reason=str(exc)) from exc
+            raise Invalid("PARAM_INVALID", field=field, reason=reason_of(exc)) from exc
     return values
 
 
@@ -146,11 +147,11 @@ async def _parent(unit: Unit, name: str, below: list[int], height: int) -> int |
         return None
     parent: int | None = await unit.connection.fetchval("SELECT id FROM account WHERE name = $1", name)
     if parent is None or not unit.actor.scope.covers(parent):
-        raise Invalid("PARAM_INVALID", field="parent", reason=f"账号 {name} 不存在")
+        raise Invalid("PARAM_INVALID", field="parent", reason=phrase("account.unknown", name=name))
     if parent in below:
-        raise Invalid("PARAM_INVALID", field="parent", reason="上级账号不能是本账号或其下级")
+        raise Invalid("PARAM_INVALID", field="parent", reason=phrase("account.parent_below"))
     if await unit.connection.fetchval(_DEPTH, parent) + height > MAX_DEPTH:
-        raise Invalid("PARAM_INVALID", field="parent", reason=f"账号层级最多 {MAX_DEPTH} 层")
+        raise Invalid("PARAM_INVALID", field="parent", reason=phrase("account.depth", most=MAX_DEPTH))
     return parent
 
 
@@ -162,7 +163,7 @@ def _check_money(unit: Unit, values: Mapping[str, Any]) -> None:
 def _check_top(unit: Unit) -> None:
     """Only who sees all accounts makes one that is below none."""
     if unit.actor.scope.accounts is not None:
-        raise Invalid("PARAM_INVALID", field="parent", reason="须为可管理的账号")
+        raise Invalid("PARAM_INVALID", field="parent", reason=phrase("account.parent_managed"))
 
 
 def _shown(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,9 +180,9 @@ def _shown(values: Mapping[str, Any]) -> dict[str, Any]:
 def _impossible(exc: asyncpg.CheckViolationError) -> Invalid:
     constraint = str(exc.constraint_name)
     if constraint == "account_ends_on":
-        return Invalid("PARAM_INVALID", field="ends_on", reason="合同结束日期不能早于开始日期")
+        return Invalid("PARAM_INVALID", field="ends_on", reason=phrase("account.ends_on"))
     if constraint == "account_check":
-        return Invalid("PARAM_INVALID", field="credit_floor", reason="余额已低于该授信下限")
+        return Invalid("PARAM_INVALID", field="credit_floor", reason=phrase("account.floor"))
     return Invalid("PARAM_INVALID", field="account", reason=constraint)
 
 
@@ -202,7 +203,7 @@ async def top_up(change: Change, account_id: int, units: int, note: str) -> int:
                 "account.topup", f"account/{account_id}", after={"units": units, "note": note, "balance": new}
             )
     except asyncpg.CheckViolationError as exc:
-        raise Invalid("STATE_CONFLICT", reason="余额不能低于授信下限") from exc
+        raise Invalid("STATE_CONFLICT", reason=phrase("balance.floor")) from exc
     return new
 
 

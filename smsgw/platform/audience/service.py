@@ -13,6 +13,7 @@ import asyncpg
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
+from smsgw.core.words import Phrase, phrase
 from smsgw.platform.audience import queries
 from smsgw.platform.audience.model import Audience, Contact, ContactInput, Imported
 from smsgw.platform.change import Change
@@ -77,19 +78,19 @@ async def put(
 
 
 def _check(position: int, item: ContactInput) -> None:
-    def wrong(field: str, reason: str) -> Invalid:
+    def wrong(field: str, reason: Phrase) -> Invalid:
         return Invalid("PARAM_INVALID", field=f"items[{position}].{field}", reason=reason)
 
     if item.name is not None and len(item.name) > 64:
-        raise wrong("name", "最长 64 个字符")
+        raise wrong("name", phrase("contact.name"))
     tags: Sequence[str] = item.tags or ()
     if len(tags) > MAX_TAGS or not all(0 < len(tag.strip()) <= MAX_TAG for tag in tags):
-        raise wrong("tags", f"最多 {MAX_TAGS} 个标签,每个 1–{MAX_TAG} 个字符")
+        raise wrong("tags", phrase("contact.tags", most=MAX_TAGS, longest=MAX_TAG))
     fields: Mapping[str, str] = item.fields or {}
     if len(fields) > MAX_FIELDS or not all(_FIELD.fullmatch(name) for name in fields):
-        raise wrong("fields", f"最多 {MAX_FIELDS} 项,名称为 1–32 个字母、数字、汉字或下划线,不以数字开头")
+        raise wrong("fields", phrase("contact.fields", most=MAX_FIELDS))
     if not all(len(value) <= MAX_VALUE for value in fields.values()):
-        raise wrong("fields", f"每项的值最长 {MAX_VALUE} 个字符")
+        raise wrong("fields", phrase("contact.values", longest=MAX_VALUE))
 
 
 async def find(
@@ -140,7 +141,7 @@ async def add_audience(change: Change, account_id: int, name: str) -> Audience:
     """A new, empty audience. Raises ``PARAM_INVALID``, ``AUDIENCES_FULL``."""
     name = name.strip()
     if not 0 < len(name) <= 64:
-        raise Invalid("PARAM_INVALID", field="name", reason="须为 1–64 个字符")
+        raise Invalid("PARAM_INVALID", field="name", reason=phrase("text.between", low=1, high=64))
     try:
         async with change.unit(Permission.CONTACT_EDIT, account_id) as unit:
             audience_id = await queries.add_audience(unit.connection, account_id, name, MAX_AUDIENCES)
@@ -150,7 +151,7 @@ async def add_audience(change: Change, account_id: int, name: str) -> Audience:
             unit.record("audience.add", f"audience/{audience_id}", after=after)
             return (await queries.audiences(unit.connection, account_id, audience_id, 1))[0]
     except asyncpg.UniqueViolationError as exc:
-        raise Invalid("PARAM_INVALID", field="name", reason="已有同名人群,请换一个名称") from exc
+        raise Invalid("PARAM_INVALID", field="name", reason=phrase("audience.exists")) from exc
 
 
 async def remove_audience(change: Change, account_id: int, audience_id: int) -> None:

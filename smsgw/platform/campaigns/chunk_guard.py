@@ -7,7 +7,7 @@ from datetime import datetime
 
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.tasks import Chunk, Recipient, Task
-from smsgw.core.words import label
+from smsgw.core.words import label, phrase
 from smsgw.pipeline.accept.requests import ItemResult
 from smsgw.store.engine.database import Connection
 from smsgw.store.messages import task_aside
@@ -67,7 +67,7 @@ class ChunkGuard:
             return Temporary("BACKPRESSURE", retry_after=AGAIN)
         runs = (task.state, task.run) == ("running", self.task.run)
         if not runs or not await self.comes_next(connection, task):
-            return Refused("STATE_CONFLICT", reason="任务状态已变化")
+            return Refused("STATE_CONFLICT", reason=phrase("task.changed"))
         if self.closed:
             return Refused("TIME_WINDOW_CLOSED", type=label("type", self.task.type))
         return None

@@ -66,16 +66,17 @@ class Files:
     async def keep(self, incoming: Incoming, submitter: str) -> Upload:
         """The file is complete: look at it and enter it. ``FILE_INVALID`` says why it cannot be used."""
         made: list[Upload] = []
+        account_id = incoming.account_id or 0
         try:
             self.store.check(incoming)
-            result = await self._workers.run(incoming.account_id, Job(inspect=str(incoming.path)))
+            result = await self._workers.run(account_id, Job(inspect=str(incoming.path)))
             assert result.preview is not None  # noqa: S101 - what an inspection gives
             preview = result.preview
 
             async def enter(connection: Connection, file: StoredFile) -> None:
                 upload = Upload(
                     id=file.id,
-                    account_id=incoming.account_id,
+                    account_id=account_id,
                     node=file.node,
                     name=file.name,
                     size=file.size,

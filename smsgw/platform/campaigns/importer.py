@@ -11,6 +11,7 @@ import structlog
 
 from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.tasks import Task
+from smsgw.core.words import phrase, spoken
 from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.campaigns import imports, uploads
 from smsgw.platform.campaigns.service import Tasks, after_import, members_of, plan_of
@@ -58,7 +59,7 @@ class Importer:
             return
         job = await self._job(task)
         if job is None:
-            raise bad_file("文件已被清除,请重新上传", "the file is not there any more; upload it again")
+            raise bad_file(phrase("file.gone"))
         try:
             result = await self._workers.run(task.account_id, Job(load=job))
         except Temporary:
@@ -91,14 +92,15 @@ class Importer:
         return job
 
     async def _failed(self, job: jobs.Job, error: SmsgwError | None) -> None:
-        reason = "导入未能完成,请重新提交" if error is None else str(error.detail.get("reason", error))
+        reason = phrase("import.failed") if error is None else error.detail.get("reason", error)
+        detail = {"reason": str(reason)[:500], "reason_en": str(spoken(reason, True))[:500]}
         task_id = int(job.params["task"])
         async with self._database.transaction() as connection:
             current = await store.lock(connection, task_id)
             if current is None or current.state != "importing":
                 return
             await store.change(
-                connection, task_id, state="failed", reason="FILE_INVALID", detail={"reason": reason[:500]},
+                connection, task_id, state="failed", reason="FILE_INVALID", detail=detail,
                 ended_at=clock.now(),
             )  # fmt: skip
         log.warning("task.import_failed", task=task_id)

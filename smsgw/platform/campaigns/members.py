@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from smsgw.core.errors import Invalid
+from smsgw.core.words import columns
 from smsgw.platform.audience import queries
 from smsgw.store.engine.database import Connection, Database, Row
 
 PAGE = 5000
-NAME = ("姓名", "name")
+NAME = columns.NAME
 """What stands for a contact's name, unless it has a field of that name."""
 LOOKED_AT = 50
 """Members that are looked at before there is a task."""

@@ -15,6 +15,7 @@ from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.schedule import ALL_DAYS, Hours, Recurrence, Window, Windows
 from smsgw.core.states import FINAL, STATUS
 from smsgw.core.tasks import Task
+from smsgw.core.words import Phrase, labels_of, phrase
 from smsgw.store.engine.database import Row
 
 MAX_TO = 10_000
@@ -27,17 +28,8 @@ AHEAD = timedelta(seconds=30)
 GRACE = timedelta(hours=1)
 """A run that comes round again starts at most this late; later it has been missed."""
 
-STATES: dict[str, str] = {
-    "importing": "导入中",
-    "review": "待审核",
-    "scheduled": "待发送",
-    "running": "发送中",
-    "paused": "已暂停",
-    "sent": "已发完,等待回执",
-    "finished": "已完成",
-    "cancelled": "已取消",
-    "failed": "失败",
-}
+STATES = labels_of("task_state")
+"""Their names, for people."""
 FINAL_STATUSES = frozenset(STATUS[state] for state in FINAL) | {"rejected"}
 
 
@@ -121,9 +113,9 @@ def progress(task: Task, counted: Counter[str], feeding_over: bool) -> Progress:
 _CLOCK = re.compile(r"([01]\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 
 
-def invalid(field_: str, chinese: str, english: str) -> SmsgwError:
+def invalid(field_: str, reason: Phrase) -> SmsgwError:
     """A field that cannot be used."""
-    return Invalid("PARAM_INVALID", field=field_, reason=chinese, reason_en=english)
+    return Invalid("PARAM_INVALID", field=field_, reason=reason)
 
 
 def clock(text: Any, field_: str) -> time:
@@ -131,28 +123,29 @@ def clock(text: Any, field_: str) -> time:
     match = _CLOCK.fullmatch(text) if isinstance(text, str) else None
     hour = int(match[1]) if match else 0
     if match is None or (hour == 24 and (match[2] != "00" or match[3] not in (None, "00"))):
-        raise invalid(field_, "应为 HH:MM 或 HH:MM:SS", "HH:MM or HH:MM:SS")
+        raise invalid(field_, phrase("time.clock"))
     return time(hour % 24, int(match[2]), int(match[3] or 0))
 
 
 def _days(given: Any, allowed: frozenset[int], field_: str) -> frozenset[int]:
     if not isinstance(given, list | tuple | set | frozenset) or not given or not allowed >= set(given):
         low, high = min(d for d in allowed if d > 0), max(allowed)
-        extra = ",-1 表示最后一天" if -1 in allowed else ""
-        raise invalid(field_, f"应为 {low} 至 {high} 的列表{extra}", f"a list of {low} to {high}")
+        raise invalid(
+            field_, phrase("time.days_last" if -1 in allowed else "time.days", low=low, high=high)
+        )
     return frozenset(given)
 
 
 def windows_of(given: Sequence[Mapping[str, Any]], field_: str = "window") -> Windows:
     """``[{"from": "09:00", "to": "18:00", "days": [1, 2, 3, 4, 5]}, …]``."""
     if len(given) > schedule.MAX_WINDOWS:
-        raise invalid(field_, f"最多 {schedule.MAX_WINDOWS} 个时段", f"at most {schedule.MAX_WINDOWS}")
+        raise invalid(field_, phrase("time.windows", most=schedule.MAX_WINDOWS))
     spans = []
     for index, one in enumerate(given):
         begin = clock(one.get("from"), f"{field_}[{index}].from")
         end = clock(one.get("to"), f"{field_}[{index}].to")
         if begin == end and begin != time(0):
-            raise invalid(f"{field_}[{index}]", "开始与结束时间相同", "it begins when it ends")
+            raise invalid(f"{field_}[{index}]", phrase("time.window_empty"))
         days = one.get("days")
         spans.append(
             Window(begin, end, ALL_DAYS if days is None else _days(days, ALL_DAYS, f"{field_}[{index}].days"))
@@ -166,7 +159,7 @@ def recurrence_of(given: Mapping[str, Any]) -> Recurrence:
     at = given.get("at")
     at = [at] if isinstance(at, str) else at
     if not isinstance(at, list | tuple) or not 0 < len(at) <= schedule.MAX_TIMES:
-        raise invalid("recurring.at", "应为 1 至 24 个时刻", "1 to 24 times of the day")
+        raise invalid("recurring.at", phrase("recurring.at"))
     times = tuple(sorted({clock(t, f"recurring.at[{i}]") for i, t in enumerate(at)}))
     on: frozenset[int] = frozenset()
     if every == "week":
@@ -174,9 +167,9 @@ def recurrence_of(given: Mapping[str, Any]) -> Recurrence:
     elif every == "month":
         on = _days(given.get("on"), frozenset(range(1, 32)) | {-1}, "recurring.on")
     elif every != "day":
-        raise invalid("recurring.every", "可选 day、week、month", "day, week or month")
+        raise invalid("recurring.every", phrase("recurring.every"))
     elif given.get("on") is not None:
-        raise invalid("recurring.on", "每天发送时不能指定", "not with every day")
+        raise invalid("recurring.on", phrase("recurring.on"))
     until = given.get("until")
     if isinstance(until, str):
         until = datetime.fromisoformat(until)

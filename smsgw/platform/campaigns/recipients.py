@@ -15,6 +15,7 @@ from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.numbers import national
 from smsgw.core.states import STATUS_ZH, PartState
 from smsgw.core.tasks import Recipient, Task
+from smsgw.core.words import label, labels_of, spoken
 from smsgw.store.engine.database import Database, Row
 from smsgw.store.messages import task_parts
 from smsgw.store.messages import tasks as store
@@ -23,7 +24,8 @@ PAGE = 1000
 MAX_SEARCHED = 20_000
 """Rows that one page with a filter looks at."""
 BOM = "\ufeff"
-PENDING_ZH = "待提交"
+PENDING = label("recipient", "pending")
+"""A row without a message yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,43 +122,32 @@ async def search(
 
 # --- tables ----------------------------------------------------------------------------------------------------------
 
-_REPORT = (
-    "行号",
-    "手机号码",
-    "状态",
-    "状态说明",
-    "失败类别",
-    "状态码",
-    "说明",
-    "消息编号",
-    "条数",
-    "提交时间",
-    "完成时间",
-    "附加数据",
-)
-_ERRORS = ("行号", "手机号码", "错误码", "错误说明", "原始数据")
+_REPORT = labels_of("report_column")
+_ERRORS = labels_of("error_column")
 
 
-async def report(database: Database, task: Task, run: int, over: bool) -> AsyncIterator[bytes]:
+async def report(
+    database: Database, task: Task, run: int, over: bool, *, english: bool = False
+) -> AsyncIterator[bytes]:
     """All recipients of a run as CSV in UTF-8 with a mark, so that spreadsheets show it right."""
     names = tuple(task.mapping.get("names", ()))
-    yield _lines([_REPORT + names], first=True)
+    yield _lines([(*(name.text(english) for name in _REPORT.values()), *names)], first=True)
     after = 0
     while page := await outcomes(database, task, run, over, after, PAGE):
         after = page[-1].n
         yield _lines(
             (
-                o.line, national(o.number), o.status, STATUS_ZH.get(o.status, PENDING_ZH),
-                REPORT_CLASSES.get(o.cls, o.cls), o.code, o.message, o.message_id or "", o.parts or "",
+                o.line, national(o.number), o.status, spoken(STATUS_ZH.get(o.status, PENDING), english),
+                spoken(REPORT_CLASSES.get(o.cls, o.cls), english), o.code, o.message, o.message_id or "", o.parts or "",
                 _time(o.submitted_at), _time(o.done_at), o.ext, *o.values,
             )
             for o in page
         )  # fmt: skip
 
 
-async def errors(database: Database, task: Task, run: int) -> AsyncIterator[bytes]:
+async def errors(database: Database, task: Task, run: int, *, english: bool = False) -> AsyncIterator[bytes]:
     """Rows that got no message, with the reason and the row as it was in the file: to be put right and sent again."""
-    yield _lines([_ERRORS], first=True)
+    yield _lines([[name.text(english) for name in _ERRORS.values()]], first=True)
     after = (-1, 0)
     while page := await store.problems(database, task.id, sorted({0, run}), after, PAGE):
         after = page[-1]["run"], page[-1]["line"]

@@ -23,6 +23,7 @@ from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
 from smsgw.core.tasks import Chunk, Task
 from smsgw.core.templates import Review
+from smsgw.core.words import label, listed, phrase
 from smsgw.pipeline.accept.acceptor import VALIDITY, Acceptor, SendItem, SendRequest
 from smsgw.pipeline.accept.checks import MAX_CHARACTERS
 from smsgw.pipeline.events import EventHub
@@ -113,18 +114,16 @@ class Tasks:
         next_at = _first_time(spec.send_at, spec.expire_at, spec.recurring, now)
         windows_of(spec.windows)
         if (spec.upload_id is not None) + (spec.audience_id is not None) + bool(spec.to) > 1:
-            raise invalid(
-                "to", "与 file_id、audience_id 只能填写一个", "one of this, file_id and audience_id"
-            )
+            raise invalid("to", phrase("task.one_source"))
         spec, forms = self._text(spec)
         kind = spec.type or MessageType.NOTICE
         plan, rows, count = await self._rows(spec, forms)
         reasons = self._try_text(spec, kind, plan, rows)
         limit = self._snapshots.current.policies.limits(spec.account, kind).review_over
         if limit and count > limit:
-            reasons.append(f"号码数 {count} 超过 {limit}")
+            reasons.append(str(phrase("review.numbers", count=count, limit=limit)))
         if spec.review and not reasons:
-            reasons.append("提交时要求审核")
+            reasons.append(str(phrase("review.wanted")))
         task = Task(
             id=plan.task_id, account_id=spec.account.id, name=spec.name, state="importing", origin=spec.origin,
             submitter=spec.submitter, type=kind, content=spec.content, created_at=now,
@@ -150,7 +149,7 @@ class Tasks:
         if not made:  # somebody was faster with the same key
             if (same := await self._same(spec)) is not None:
                 return same, True
-            raise Refused("STATE_CONFLICT", reason="请重试", reason_en="try again")
+            raise Refused("STATE_CONFLICT", reason=phrase("task.again"))
         log.info("task.created", task=task.id, account=task.account_id, by=task.submitter)
         self.wake.set()
         return await self._task(task.id), False
@@ -172,10 +171,10 @@ class Tasks:
             if not spec.content:
                 raise Invalid("CONTENT_EMPTY")
             if spec.params:
-                raise invalid("params", "只能与 template_id 一起使用", "only with template_id")
+                raise invalid("params", phrase("task.only_template"))
             return spec, None
         if spec.content:
-            raise invalid("content", "与 template_id 只能填写一个", "either this or template_id")
+            raise invalid("content", phrase("task.or_template"))
         line = (spec.account.id, *spec.account.above)
         template = self._snapshots.current.policies.book.template(line, spec.template_id)
         if template is None:
@@ -184,13 +183,9 @@ class Tasks:
             raise Invalid("TEMPLATE_NOT_APPROVED", id=str(template.id))
         kind = MessageType(template.type)
         if spec.type not in (None, kind):
-            raise invalid(
-                "type", f"模板 {template.id} 的类型是 {kind}", f"template {template.id} is of type {kind}"
-            )
+            raise invalid("type", phrase("task.template_type", template=template.id, type=kind))
         if template.sign and spec.sign not in ("", template.sign):
-            raise invalid(
-                "sign", f"模板 {template.id} 的签名是 {template.sign}", f"template {template.id} has another"
-            )
+            raise invalid("sign", phrase("task.template_sign", template=template.id, sign=template.sign))
         forms = forms_of(template)
         if unknown := sorted(set(spec.params) - set(template.variables)):
             raise Invalid("TEMPLATE_PARAM_INVALID", name=unknown[0][:32])
@@ -203,8 +198,7 @@ class Tasks:
         sign = spec.sign or spec.account.default_sign
         room = MAX_CHARACTERS - (len(sign) + 2 if sign and not spec.content.startswith("【") else 0)
         if unknown := sorted(set(spec.variables) - set(names)):
-            name = unknown[0]
-            raise invalid("mapping.variables", f"内容中没有变量 {name}", f"the text has no variable {name}")
+            raise invalid("mapping.variables", phrase("task.no_variable", name=unknown[0]))
         plan = Plan(
             self._ids.next(), 0, spec.content, names=names, one_each=spec.one_each, room=room, forms=forms,
             fixed=dict(spec.params),
@@ -228,9 +222,7 @@ class Tasks:
         if not spec.to:
             raise Invalid("TO_EMPTY")
         if len(spec.to) > MAX_TO:
-            raise invalid(
-                "to", f"最多 {MAX_TO} 个号码,更多请上传文件", f"at most {MAX_TO}; use a file for more"
-            )
+            raise invalid("to", phrase("task.to", most=MAX_TO))
         if names:
             raise Invalid("CONTENT_VARIABLE_UNRESOLVED", name=names[0])
         return plan, [[number] for number in spec.to[:50]], len(spec.to)
@@ -239,9 +231,7 @@ class Tasks:
     def _of_file(spec: TaskSpec, plan: Plan, upload: Upload) -> Plan:
         phone = upload.phone_column if spec.phone is None else _column(upload, spec.phone, "mapping.phone")
         if phone is None:
-            raise invalid(
-                "mapping.phone", "未能识别号码所在的列,请指定", "no column seems to hold numbers; name it"
-            )
+            raise invalid("mapping.phone", phrase("task.no_phone"))
         columns = []
         for name in plan.names:
             wanted = spec.variables.get(name, name)
@@ -274,7 +264,7 @@ class Tasks:
             )
             passed, failed = self._acceptor.judge(request)
             for one in passed:
-                reviews_ |= dict.fromkeys(one.subject.draft.reviews)
+                reviews_ |= dict.fromkeys(map(str, one.subject.draft.reviews))
             ours = bool(failed) and failed[0].reason[0].startswith(("CONTENT_", "SIGN_", "TEMPLATE_"))
             refused.append(failed[0].reason if ours else None)
         if refused and refused[0] and all(refused):  # one that passes: it was for the values of a row
@@ -349,7 +339,7 @@ class Tasks:
                     reason=reason, detail=detail or {},
                 )  # fmt: skip
             else:
-                raise _conflict(task, "暂停", "paused")
+                raise _conflict(task, "pause")
             _record(unit, "task.pause", task, by_rule=by_rule)
         await self.settle_queue(task.id)
         log.info("task.paused", task=task.id, reason=reason, by=change.actor.label)
@@ -364,7 +354,7 @@ class Tasks:
                 if by_rule:
                     unit.unchanged()
                     return task
-                raise _conflict(task, "继续", "resumed")
+                raise _conflict(task, "resume")
             await store.change(
                 unit.connection, task.id, state=task.paused_from, paused_from=None, self_paused=False, reason="",
                 detail={}, due_at=None if task.due_at is None else max(task.due_at, now),
@@ -381,7 +371,7 @@ class Tasks:
         async with change.unit(Permission.TASK_EDIT) as unit:
             task = await _locked(unit, task_id)
             if task.state in store.ENDED:
-                raise _conflict(task, "取消", "cancelled")
+                raise _conflict(task, "cancel")
             await store.change(
                 unit.connection, task.id, state="cancelled", self_paused=False, reason="", ended_at=now
             )
@@ -401,7 +391,7 @@ class Tasks:
         async with change.unit(Permission.REVIEW_DECIDE) as unit:
             task = await _locked(unit, task_id)
             if task.state != "review":
-                raise _conflict(task, "审核", "reviewed")
+                raise _conflict(task, "review")
             await reviews.decide_task(
                 unit.connection, task.id, now, passes=passes, by=reviewer, reason=reason[:500]
             )
@@ -425,11 +415,11 @@ class Tasks:
         async with change.unit(Permission.TASK_EDIT) as unit:
             task = await _locked(unit, task_id)
             if task.state in store.ENDED or task.state == "importing":
-                raise _conflict(task, "修改", "changed")
+                raise _conflict(task, "edit")
             times = changes.keys() & {"send_at", "expire_at", "recurring"}
             begun = task.state not in ("scheduled", "review") and task.paused_from != "scheduled"
             if times and begun:
-                raise _conflict(task, "修改发送时间", "given another time")
+                raise _conflict(task, "reschedule")
             values: dict[str, Any] = {n: v for n, v in changes.items() if n in ("name", "rate")}
             if "window" in changes:
                 windows_of(changes["window"])
@@ -445,7 +435,7 @@ class Tasks:
     def _new_times(task: Task, changes: dict[str, Any], now: datetime) -> dict[str, Any]:
         recurring = changes.get("recurring", task.recurring)
         if (recurring is None) != (task.recurring is None):
-            raise invalid("recurring", "不能在单次与周期之间转换", "once cannot become again and again")
+            raise invalid("recurring", phrase("task.kind_stays"))
         send_at = changes.get("send_at", task.send_at)
         expire_at = changes.get("expire_at", task.expire_at)
         next_at = _first_time(send_at, expire_at, recurring, now)
@@ -560,16 +550,16 @@ def _first_time(
 ) -> datetime | None:
     """When a task first begins; None: as soon as it can. Raises ``TIME_INVALID``, ``PARAM_INVALID``."""
     if send_at is not None and send_at > now + MAX_AHEAD:
-        raise Invalid("TIME_INVALID", reason="send_at 最多可提前 366 天", reason_en="at most 366 days ahead")
+        raise Invalid("TIME_INVALID", reason=phrase("send_at.ahead"))
     if expire_at is not None and expire_at <= max(now, send_at or now):
-        raise Invalid("TIME_INVALID", reason="expire_at 须晚于发送时间", reason_en="expire_at must be later")
+        raise Invalid("TIME_INVALID", reason=phrase("expire_at.before"))
     if recurring is None:
         return send_at
     if expire_at is not None:
-        raise invalid("expire_at", "周期任务请使用 recurring.until", "use recurring.until")
+        raise invalid("expire_at", phrase("expire_at.recurring"))
     first = recurrence_of(recurring).after(max(now, send_at or now))
     if first is None:
-        raise Invalid("TIME_INVALID", reason="周期内没有可发送的时间", reason_en="it never comes round")
+        raise Invalid("TIME_INVALID", reason=phrase("recurring.never"))
     return first
 
 
@@ -606,10 +596,8 @@ def _column(upload: Upload, wanted: str, field: str) -> int:
     letters = [letter(i) for i in range(len(upload.columns))]
     if wanted.upper() in letters:
         return letters.index(wanted.upper())
-    known = "、".join(upload.columns[:20])
-    raise invalid(
-        field, f"没有名为 {wanted[:64]} 的列,可选 {known}", f"no column {wanted[:64]}; there are {known}"
-    )
+    known = listed(upload.columns[:20])
+    raise invalid(field, phrase("task.no_column", name=wanted[:64], known=known))
 
 
 def _is_number(written: str) -> bool:
@@ -626,8 +614,6 @@ def _plain(recurring: Any) -> dict[str, Any] | None:
     return {n: v.isoformat() if isinstance(v, datetime) else v for n, v in recurring.items() if v is not None}
 
 
-def _conflict(task: Task, chinese: str, english: str) -> SmsgwError:
-    return Refused(
-        "STATE_CONFLICT", reason=f"任务{STATES[task.state]},不能{chinese}",
-        reason_en=f"a task that is {task.state} cannot be {english}",
-    )  # fmt: skip
+def _conflict(task: Task, action: str) -> SmsgwError:
+    reason = phrase("task.state", state=STATES[task.state], action=label("task_action", action))
+    return Refused("STATE_CONFLICT", reason=reason)

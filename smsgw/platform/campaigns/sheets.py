@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from smsgw.core import numbers
+from smsgw.core.words import Phrase, columns, phrase
 
 MAX_ROWS = 2_000_000
 MAX_COLUMNS = 256
@@ -35,19 +36,19 @@ MAX_ENTRIES = 2000
 """Files inside an XLSX."""
 LOOK_AT = 50
 """Rows from which header, delimiter and the column with the numbers are guessed."""
-_PHONE_NAMES = re.compile(r"手机|电话|号码|phone|mobile|msisdn|tel\b|cell|^number$|^to$", re.IGNORECASE)
-_BEST_PHONE_NAMES = re.compile(r"手机|phone|mobile|msisdn", re.IGNORECASE)
+_PHONE_NAMES = re.compile(columns.PHONE, re.IGNORECASE)
+_BEST_PHONE_NAMES = re.compile(columns.BEST_PHONE, re.IGNORECASE)
 
 Row = tuple[int, list[str]]
 """The line as the customer's program numbers it, and the cells."""
 
 
 class BadFile(ValueError):
-    """The file cannot be used; the message (Chinese, English) says what to do."""
+    """The file cannot be used; the reason says what to do."""
 
-    def __init__(self, chinese: str, english: str) -> None:
-        super().__init__(chinese)
-        self.english = english
+    def __init__(self, reason: Phrase) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +100,11 @@ def inspect(path: Path) -> Preview:
     with path.open("rb") as file:
         head = file.read(8)
     if not head:
-        raise BadFile("文件为空", "the file is empty")
+        raise BadFile(phrase("file.empty"))
     if head.startswith(b"PK"):
         form = Form("xlsx", sheet=_sheet(path))
     elif head.startswith(b"\xd0\xcf\x11\xe0"):
-        raise BadFile(
-            "不支持 .xls 或加密的工作簿,请另存为未加密的 .xlsx 或 CSV",
-            "neither .xls nor encrypted workbooks are read; save as .xlsx or CSV",
-        )
+        raise BadFile(phrase("file.xls"))
     else:
         encoding = _encoding(path, head)
         form = Form("csv", encoding, _delimiter(path, encoding))
@@ -117,7 +115,7 @@ def inspect(path: Path) -> Preview:
             start.append(cells)
         rows += 1
     if not rows:
-        raise BadFile("文件中没有数据", "the file has no rows")
+        raise BadFile(phrase("file.no_rows"))
     header = not any(_is_number(cell) for cell in start[0])
     body = start[1:] if header else start
     width = max(len(row) for row in start)
@@ -145,13 +143,9 @@ def _all_rows(path: Path, form: Form) -> Iterator[Row]:
             continue
         count += 1
         if count > MAX_ROWS + 1:
-            raise BadFile(
-                f"超过 {MAX_ROWS} 行,请拆分后分别上传", f"more than {MAX_ROWS} rows; split the file"
-            )
+            raise BadFile(phrase("file.rows", most=MAX_ROWS))
         if len(cells) > MAX_COLUMNS:
-            raise BadFile(
-                f"第 {line} 行超过 {MAX_COLUMNS} 列", f"line {line} has more than {MAX_COLUMNS} columns"
-            )
+            raise BadFile(phrase("file.columns", line=line, most=MAX_COLUMNS))
         yield line, cells
 
 
@@ -172,12 +166,12 @@ def _encoding(path: Path, head: bytes) -> str:
             with path.open("rb") as file:
                 while block := file.read(1 << 20):
                     if "\0" in decoder.decode(block):
-                        raise BadFile("文件不是文本,请上传 CSV 或 XLSX", "not a text file; send CSV or XLSX")
+                        raise BadFile(phrase("file.no_text"))
                 decoder.decode(b"", final=True)
             return name
         except UnicodeError:
             continue
-    raise BadFile("文字编码无法识别,请用 UTF-8 或 GBK 保存", "unknown encoding; save as UTF-8 or GBK")
+    raise BadFile(phrase("file.encoding"))
 
 
 def _delimiter(path: Path, encoding: str) -> str:
@@ -209,10 +203,7 @@ def _csv_rows(path: Path, form: Form) -> Iterator[Row]:
             except StopIteration:
                 return
             except csv.Error as exc:
-                raise BadFile(
-                    f"第 {line} 行无法读取(引号不成对或单元格过长)",
-                    f"line {line} cannot be read (unbalanced quotes or a cell too long)",
-                ) from exc
+                raise BadFile(phrase("file.line", line=line)) from exc
             yield line, [cell.strip()[:MAX_CELL] for cell in cells]
             line = reader.line_num + 1
 
@@ -222,7 +213,7 @@ def _lines(file: Any) -> Iterator[str]:
     limit = MAX_COLUMNS * MAX_CELL
     while text := file.readline(limit):
         if len(text) >= limit:
-            raise BadFile("文件中有过长的行", "a line is too long")
+            raise BadFile(phrase("file.long_line"))
         yield text
 
 
@@ -242,9 +233,9 @@ def _sheet(path: Path) -> str:
             if m.typ == SheetTypeEnum.WorkSheet and m.visible == SheetVisibleEnum.Visible
         ]
     except Exception as exc:  # whatever a broken file makes the library say
-        raise BadFile("不是有效的 XLSX 文件", "not a valid XLSX file") from exc
+        raise BadFile(phrase("file.no_xlsx")) from exc
     if not names:
-        raise BadFile("工作簿中没有可见的工作表", "the workbook has no visible sheet")
+        raise BadFile(phrase("file.no_sheet"))
     return names[0]
 
 
@@ -256,7 +247,7 @@ def _weigh(path: Path) -> None:
             if len(entries) > MAX_ENTRIES or sum(e.file_size for e in entries) > MAX_UNPACKED:
                 raise _too_large()
             if any(e.flag_bits & 1 for e in entries):
-                raise BadFile("文件已加密,请去除密码后上传", "the file is encrypted")
+                raise BadFile(phrase("file.encrypted"))
             for entry in entries:
                 name = entry.filename.lower()
                 if not name.endswith((".xml", ".rels")):  # nothing else is read
@@ -272,11 +263,11 @@ def _weigh(path: Path) -> None:
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as exc:
         if isinstance(exc, BadFile):
             raise
-        raise BadFile("不是有效的 XLSX 文件", "not a valid XLSX file") from exc
+        raise BadFile(phrase("file.no_xlsx")) from exc
 
 
 def _too_large() -> BadFile:
-    return BadFile("解压后过大,请另存为 CSV 后上传", "too large when unpacked; save as CSV")
+    return BadFile(phrase("file.unpacked"))
 
 
 def _xlsx_rows(path: Path, form: Form) -> Iterator[Row]:
@@ -287,9 +278,9 @@ def _xlsx_rows(path: Path, form: Form) -> Iterator[Row]:
         left = [""] * (sheet.start[1] if sheet.start else 0)  # rows come from the first on, columns do not
         rows = sheet.iter_rows()
     except Exception as exc:  # whatever a broken file makes the library say
-        raise BadFile("工作表无法读取", "the sheet cannot be read") from exc
+        raise BadFile(phrase("file.sheet")) from exc
     if sheet.total_width > MAX_COLUMNS + 1:
-        raise BadFile(f"工作表超过 {MAX_COLUMNS} 列", f"the sheet has more than {MAX_COLUMNS} columns")
+        raise BadFile(phrase("file.wide", most=MAX_COLUMNS))
     for line, row in enumerate(rows, 1):
         yield line, left + [_text(cell) for cell in row]
 

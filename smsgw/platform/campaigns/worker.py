@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from smsgw.core.words import phrase
 from smsgw.platform.campaigns import sheets
 from smsgw.platform.campaigns.members import Members
 from smsgw.platform.campaigns.rows import Plan, RowValidator
@@ -58,11 +59,11 @@ class Imported(msgspec.Struct):
 
 
 class Result(msgspec.Struct):
-    """What has become of a job. ``error``: the file cannot be used, in Chinese and English."""
+    """What has become of a job. ``error``: the file cannot be used; key and parameters of the phrase."""
 
     preview: Preview | None = None
     imported: Imported | None = None
-    error: tuple[str, str] | None = None
+    error: tuple[str, dict[str, str | int]] | None = None
     again: bool = False
     """The database was away."""
     peak_mb: int = 0
@@ -100,11 +101,9 @@ def perform(job: Job) -> Result:
         if job.load is not None:
             return Result(imported=asyncio.run(load(job.load)))
     except BadFile as exc:
-        return Result(error=(str(exc), exc.english))
+        return Result(error=(exc.reason.key, dict(exc.reason.params)))
     except MemoryError:
-        return Result(
-            error=("文件展开后过大,请拆分或另存为 CSV", "too large when unpacked; split it or save as CSV")
-        )
+        return Result(error=(phrase("file.memory").key, {}))
     except OUTAGE:
         return Result(again=True)
     return Result()

@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from smsgw.core.errors import Invalid, Temporary
+from smsgw.core.words import Phrase, phrase
 from smsgw.platform.campaigns.worker import Job, Result
 from smsgw.runtime.shares import Shares
 
@@ -24,9 +25,9 @@ MAX_WAITING = 16
 """Jobs of one account that wait for their turn."""
 
 
-def bad_file(chinese: str, english: str) -> Invalid:
+def bad_file(reason: Phrase) -> Invalid:
     """A file that cannot be used."""
-    return Invalid("FILE_INVALID", reason=chinese, reason_en=english)
+    return Invalid("FILE_INVALID", reason=reason)
 
 
 def environment(job: Job) -> dict[str, str]:
@@ -54,14 +55,12 @@ class Workers:
         finally:
             self._turns.give(account_id)
         if result is None:
-            raise bad_file(
-                "文件无法解析(内容过大或已损坏),请另存为 CSV 后重试",
-                "the file cannot be read (too large or broken); save as CSV",
-            )
+            raise bad_file(phrase("file.reader"))
         if result.error is not None:
-            raise bad_file(*result.error)
+            key, params = result.error
+            raise bad_file(Phrase(key, tuple(params.items())))
         if result.again:
-            raise Temporary("STORAGE_UNAVAILABLE", retry_after=5, reason="数据库连接中断")
+            raise Temporary("STORAGE_UNAVAILABLE", retry_after=5, reason=phrase("database.lost"))
         return result
 
     @staticmethod

@@ -12,6 +12,7 @@ import asyncpg
 from smsgw.core.errors import Invalid
 from smsgw.core.permissions import Permission
 from smsgw.core.report_ids import Spelling
+from smsgw.core.words import phrase
 from smsgw.pipeline.outcomes import parking
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.platform.accounts.extensions import MATCHED_DAYS
@@ -42,7 +43,7 @@ async def add(change: Change, sealer: Sealer, name: str, fields: Mapping[str, ob
             channel_id: int = await unit.connection.fetchval(insert, name, *values.values())
             unit.record("channel.add", f"channel/{name}", after=_public(fields))
     except asyncpg.UniqueViolationError as exc:
-        raise Invalid("PARAM_INVALID", field="name", reason=f"通道 {name} 已存在(含已移除的通道)") from exc
+        raise Invalid("PARAM_INVALID", field="name", reason=phrase("channel.exists", name=name)) from exc
     except (asyncpg.CheckViolationError, asyncpg.NotNullViolationError) as exc:
         raise Invalid("PARAM_INVALID", field="channel", reason=str(exc)) from exc
     return channel_id
@@ -79,7 +80,7 @@ def _stored(name: str, fields: Mapping[str, object], sealer: Sealer) -> dict[str
     values: dict[str, object] = {}
     for field, value in fields.items():
         if field not in FIELDS:
-            raise Invalid("PARAM_INVALID", field=field, reason=f"可用字段为 {', '.join(FIELDS)}")
+            raise Invalid("PARAM_INVALID", field=field, reason=phrase("fields.known", known=", ".join(FIELDS)))
         if field == "password":
             value = sealer.seal(str(value), secret_context(name))
         elif field == "profile":
@@ -126,7 +127,7 @@ async def move_access_code(change: Change, name: str, to: str) -> str:
     ``MATCHED_DAYS``. ``NOT_FOUND``, ``PARAM_INVALID``.
     """
     if not re.fullmatch(r"[0-9]{1,20}", to):
-        raise Invalid("PARAM_INVALID", field="access_code", reason="应为不超过 20 位的数字")
+        raise Invalid("PARAM_INVALID", field="access_code", reason=phrase("channel.access_code"))
     async with change.unit(Permission.CODE_EDIT) as unit:
         row = await _locked(unit, name)
         before: str = row["access_code"]

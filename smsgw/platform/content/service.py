@@ -15,6 +15,7 @@ from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.core.policy import check_type
 from smsgw.core.templates import CARRIERS, MAX_CONTENT, Registration, Review, Variable, variables_of
+from smsgw.core.words import phrase, reason_of
 from smsgw.platform.change import Change, Unit
 from smsgw.platform.content.model import SIGN, TEMPLATE
 from smsgw.store.engine.database import Row
@@ -66,13 +67,13 @@ async def add_sign(
     """Apply for a signature (again, when it was refused); its id."""
     sign = sign.strip().strip("【】")
     if not 2 <= len(sign) <= 20 or re.search(r"[【】\s]", sign):
-        raise Invalid("PARAM_INVALID", field="sign", reason="签名须为 2 到 20 个字符,不含【】和空白")
+        raise Invalid("PARAM_INVALID", field="sign", reason=phrase("sign.text"))
     async with change.unit(Permission.SIGN_EDIT, account_id) as unit:
         id_: int | None = await unit.connection.fetchval(
             _NEW_SIGN, account_id, sign, source[:200], note[:500], expires_at, MAX_SIGNS
         )
         if id_ is None:
-            raise Refused("STATE_CONFLICT", reason=f"签名已申请,或已达上限 {MAX_SIGNS} 个")
+            raise Refused("STATE_CONFLICT", reason=phrase("sign.asked", most=MAX_SIGNS))
         unit.record("sign.add", f"sign/{id_}", after={"account": account_id, "sign": sign})
     return id_
 
@@ -90,15 +91,14 @@ async def add_template(
     """Apply for a template; its id."""
     check_type(type_)
     if not name.strip() or len(name) > 64:
-        raise Invalid("PARAM_INVALID", field="name", reason="名称须为 1 到 64 个字符")
+        raise Invalid("PARAM_INVALID", field="name", reason=phrase("template.name"))
     if not content.strip() or len(content) > MAX_CONTENT or content.startswith("【"):
-        raise Invalid(
-            "PARAM_INVALID", field="content", reason=f"内容须为 1 到 {MAX_CONTENT} 字,不含签名(签名另填)"
-        )
+        reason = phrase("template.content", most=MAX_CONTENT)
+        raise Invalid("PARAM_INVALID", field="content", reason=reason)
     try:
         whole = variables_of(content, variables)
     except ValueError as exc:
-        raise Invalid("PARAM_INVALID", field="content", reason=str(exc)) from exc
+        raise Invalid("PARAM_INVALID", field="content", reason=reason_of(exc)) from exc
     stored = json.dumps({n: {"form": v.form, "most": v.most} for n, v in whole.items()}, ensure_ascii=False)
     async with change.unit(Permission.TEMPLATE_EDIT, account_id) as unit:
         try:
@@ -113,9 +113,9 @@ async def add_template(
                 MAX_TEMPLATES,
             )
         except asyncpg.UniqueViolationError as exc:
-            raise Refused("STATE_CONFLICT", reason=f"模板名称 {name} 已使用") from exc
+            raise Refused("STATE_CONFLICT", reason=phrase("template.exists", name=name)) from exc
         if id_ is None:
-            raise Refused("STATE_CONFLICT", reason=f"模板已达上限 {MAX_TEMPLATES} 个")
+            raise Refused("STATE_CONFLICT", reason=phrase("template.full", most=MAX_TEMPLATES))
         unit.record("template.add", f"template/{id_}", after={"account": account_id, "content": content})
     return id_
 
@@ -138,7 +138,7 @@ async def register(
 ) -> int:
     """What carriers say; the account is told of it. Its account."""
     if not carriers or not set(carriers) <= set(CARRIERS):
-        raise Invalid("PARAM_INVALID", field="carrier", reason=f"可选 {', '.join(CARRIERS)}")
+        raise Invalid("PARAM_INVALID", field="carrier", reason=phrase("choice.of", known=", ".join(CARRIERS)))
     async with change.unit(_DECIDE[kind]) as unit:
         row = await unit.connection.fetchrow(_OWNERS[kind], id_)
         said = {"carriers": dict.fromkeys(sorted(set(carriers)), state.value), "reason": note}

@@ -48,7 +48,7 @@ class Incoming:
     id: int
     kind: FileKind
     path: Path
-    account_id: int
+    account_id: int | None
     room: int = 0
     """Octets that are kept free for it."""
     name: str = ""

@@ -39,14 +39,14 @@ async def add(connection: Connection, file: StoredFile) -> None:
     )  # fmt: skip
 
 
-async def get(database: Database, file_id: int) -> StoredFile | None:
+async def get(database: Database | Connection, file_id: int) -> StoredFile | None:
     """A file."""
     row = await database.fetchrow(_GET, file_id)
     return None if row is None else _file(row)
 
 
-async def used(database: Database, node: int, account_id: int) -> tuple[int, int]:
-    """Octets of files on the node: of all owners, of this one."""
+async def used(database: Database, node: int, account_id: int | None) -> tuple[int, int]:
+    """Octets of files on the node: of all owners, of this one (None: of nobody, 0)."""
     row = await database.fetchrow(_USED, node, account_id)
     assert row is not None  # noqa: S101 - an aggregate
     return row["total"], row["own"]

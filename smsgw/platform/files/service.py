@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 
 from smsgw.core.errors import Invalid, Temporary
+from smsgw.core.words import phrase
 from smsgw.pipeline.accept.disk import DiskGuard
 from smsgw.platform.files import queries
 from smsgw.platform.files.model import Elsewhere, FileKind, Incoming, StoredFile, plain_name
@@ -72,7 +73,7 @@ class FileStore:
 
     # --- coming in -----------------------------------------------------------------------------------------------
 
-    async def receive(self, kind: FileKind, account_id: int, size: int, name: str = "") -> Incoming:
+    async def receive(self, kind: FileKind, account_id: int | None, size: int, name: str = "") -> Incoming:
         """Room for a file of at most ``size`` octets (0: not known), as soon as others of the owner's are done. End
         with ``keep`` or ``drop``. ``FILE_TOO_LARGE``, ``BACKPRESSURE``, ``STORAGE_UNAVAILABLE``."""
         if size > kind.most:
@@ -103,10 +104,7 @@ class FileStore:
             total += sum(one.room for one in self._arriving.values())
             own += sum(one.room for one in self._arriving.values() if one.account_id == incoming.account_id)
             if total > self._room or own > self._room * OWN_SHARE:
-                raise Temporary(
-                    "STORAGE_UNAVAILABLE", retry_after=3600,
-                    reason="上传文件的空间已满,请等待旧文件过期或联系管理员",
-                )  # fmt: skip
+                raise Temporary("STORAGE_UNAVAILABLE", retry_after=3600, reason=phrase("file.room"))
         except BaseException:
             incoming.room = before
             raise

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from smsgw.core.actor import Scope
+from smsgw.core.actor import Actor, Scope
+from smsgw.core.permissions import Permission
 from smsgw.platform.jobs.model import EXPIRED, Job, JobState, NewJob
+from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
 from smsgw.store.engine.database import Connection, Database, Row
 
 _ADD = """
@@ -182,6 +184,56 @@ async def page(
 async def get(database: Database, scope: Scope, id_: int) -> Job | None:
     """One job that the scope lets see."""
     row = await database.fetchrow(_GET, *_scope(scope), id_)
+    return None if row is None else _job(row)
+
+
+# What somebody has submitted is theirs to see, whatever their scope; the rest is seen by those whose scope has it, and
+# who may see what others have under way.
+_SEEN = """
+(submitter = $1 OR $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3))
+  AND ($4::bigint[] IS NULL OR department_id = ANY($4) OR account_id = ANY($3))
+  AND ($5::text IS NULL OR submitter = $5))
+"""
+_SEARCH = f"""
+SELECT *, {{key}} AS _key FROM job WHERE {_SEEN}
+  AND ($6::text IS NULL OR kind = $6) AND ($7::text IS NULL OR state = $7)
+  AND ($8::text IS NULL OR submitter = $8)
+  AND created_at >= $9 AND created_at < $10 AND {{where}} ORDER BY {{order}}
+"""  # noqa: S608
+_OWN = f"SELECT * FROM job WHERE {_SEEN} AND id = $6"  # noqa: S608
+ORDERS = {"created_at": Order("created_at", "timestamptz"), "kind": Order("kind", "text")}
+
+
+def _seen(actor: Actor) -> tuple[object, ...]:
+    accounts, departments, submitter = _scope(actor.scope)
+    others = actor.may(Permission.TASK_VIEW) or actor.may(Permission.JOB_EDIT)
+    return (actor.label, others, accounts, departments, submitter)
+
+
+async def search(
+    database: Database,
+    actor: Actor,
+    window: Window,
+    *,
+    from_time: datetime,
+    to_time: datetime,
+    kind: str | None = None,
+    state: str | None = None,
+    submitter: str | None = None,
+) -> Slice[Job]:
+    """The actor's own jobs, and those of others as far as the actor may see them."""
+    c = clauses(ORDERS, window, id_="id", first=11)
+    statement = _SEARCH.format(key=c.key, where=c.where, order=c.order)
+    rows = await database.fetch(
+        statement, *_seen(actor), kind, state, submitter, from_time, to_time, *c.arguments
+    )
+    found = slice_of(rows, window, c.limit)
+    return Slice([_job(row) for row in found.rows], found.keys, found.more)
+
+
+async def own(database: Database | Connection, actor: Actor, id_: int) -> Job | None:
+    """One job that is the actor's own, or that the actor may see."""
+    row = await database.fetchrow(_OWN, *_seen(actor), id_)
     return None if row is None else _job(row)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from smsgw.core.actor import ActorKind
 from smsgw.core.errors import Refused
 from smsgw.core.permissions import Permission
+from smsgw.core.words import phrase
 from smsgw.platform.change import Change
 from smsgw.platform.jobs import queries
 from smsgw.platform.jobs.model import Job
@@ -15,16 +17,21 @@ KEPT = timedelta(days=30)
 
 
 async def cancel(change: Change, job_id: int) -> Job:
-    """End a job: at once when it waits, within some seconds when it runs. What it has done stays done.
+    """End a job, one's own or somebody's: at once when it waits, within some seconds when it runs. What it has done
+    stays done.
 
     ``NOT_FOUND``; ``STATE_CONFLICT`` when it has ended.
     """
-    found = await queries.get(change.database, change.actor.scope, job_id)
+    actor = change.actor
+    found = await queries.own(change.database, actor, job_id)
     if found is None:
+        actor.require(Permission.JOB_EDIT)
         raise Refused("NOT_FOUND")
-    async with change.unit(Permission.JOB_EDIT, found.account_id) as unit:
+    own = actor.kind is ActorKind.PERSON and found.submitter == actor.label
+    permission, account_id = (Permission.SELF_EDIT, None) if own else (Permission.JOB_EDIT, found.account_id)
+    async with change.unit(permission, account_id) as unit:
         job = await queries.cancel(unit.connection, job_id, KEPT)
         if job is None:
-            raise Refused("STATE_CONFLICT", reason="作业已结束", reason_en="it has ended")
+            raise Refused("STATE_CONFLICT", reason=phrase("job.over"))
         unit.record("job.cancel", f"job/{job_id}", before={"state": found.state}, after={"state": job.state})
     return job

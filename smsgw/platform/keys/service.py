@@ -11,6 +11,7 @@ from typing import Any
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.keys import MAX_REQUESTS_PER_SECOND, REQUESTS_PER_SECOND, Network
 from smsgw.core.permissions import SCOPES, Permission
+from smsgw.core.words import phrase
 from smsgw.platform.change import Change, Unit
 from smsgw.platform.keys.model import NewKey
 from smsgw.store.engine.database import Row
@@ -82,13 +83,11 @@ def _check_given(unit: Unit, scopes: Collection[str]) -> None:
 def _check(fields: Mapping[str, Any]) -> None:
     unknown = sorted(set(fields.get("scopes", ())) - set(SCOPES))
     if unknown:
-        raise Invalid(
-            "PARAM_INVALID", field="scopes", reason=f"未知权限 {', '.join(unknown)};可用 {', '.join(SCOPES)}"
-        )
+        reason = phrase("key.scopes", unknown=", ".join(unknown), known=", ".join(SCOPES))
+        raise Invalid("PARAM_INVALID", field="scopes", reason=reason)
     if not 1 <= fields.get("requests_per_second", 1) <= MAX_REQUESTS_PER_SECOND:
-        raise Invalid(
-            "PARAM_INVALID", field="requests_per_second", reason=f"须在 1 到 {MAX_REQUESTS_PER_SECOND} 之间"
-        )
+        reason = phrase("number.in", low=1, high=MAX_REQUESTS_PER_SECOND)
+        raise Invalid("PARAM_INVALID", field="requests_per_second", reason=reason)
 
 
 async def edit(change: Change, key_id: str, changes: Mapping[str, Any]) -> None:
@@ -141,7 +140,7 @@ async def rotate(change: Change, sealer: Sealer, key_id: str) -> NewKey:
         row = await _locked(unit, key_id)
         _check_given(unit, row["scopes"])
         if len(row["secrets_sealed"]) > 1:
-            raise Invalid("STATE_CONFLICT", reason="密钥正在轮换,请先停用旧密文(key retire)")
+            raise Invalid("STATE_CONFLICT", reason=phrase("key.rotating"))
         new = _new(key_id, test=row["test"])
         await unit.connection.execute(_ROTATE, key_id, _sealed(sealer, new), _digest(new.bearer))
         unit.record("key.rotate", f"key/{key_id}")
@@ -154,6 +153,6 @@ async def retire(change: Change, key_id: str) -> None:
     async with change.unit(Permission.KEY_EDIT) as unit:
         row = await _locked(unit, key_id)
         if len(row["secrets_sealed"]) == 1:
-            raise Invalid("STATE_CONFLICT", reason="密钥没有待停用的旧密文")
+            raise Invalid("STATE_CONFLICT", reason=phrase("key.not_rotating"))
         await unit.connection.execute(_RETIRE, key_id)
         unit.record("key.retire", f"key/{key_id}")

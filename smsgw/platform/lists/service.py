@@ -16,6 +16,7 @@ from smsgw.core.model import MessageType
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.core.policy import MAX_ALLOWED, Listed
+from smsgw.core.words import phrase
 from smsgw.platform.change import EVERYBODY, Change, Unit
 from smsgw.platform.lists import queries
 from smsgw.platform.lists.model import AllowEntry, Registered
@@ -85,7 +86,7 @@ async def _tell(
 def _check(scope: Scope, source: str) -> None:
     policy.check_type(scope.type)
     if source not in SOURCES:
-        raise Invalid("PARAM_INVALID", field="source", reason=f"可选 {', '.join(SOURCES)}")
+        raise Invalid("PARAM_INVALID", field="source", reason=phrase("choice.of", known=", ".join(SOURCES)))
 
 
 _REMOVE = """
@@ -152,7 +153,7 @@ async def allow(
         await unit.connection.execute(_ALLOW_TURNS)
         await unit.connection.execute(_ALLOW, sorted(set(numbers)), *given)
         if await unit.connection.fetchval(_COUNT_ALLOWED) > MAX_ALLOWED:
-            raise Invalid("PARAM_INVALID", field="number", reason=f"白名单最多 {MAX_ALLOWED} 条")
+            raise Invalid("PARAM_INVALID", field="number", reason=phrase("allow.full", most=MAX_ALLOWED))
         after = {"numbers": len(numbers), "kind": kind.value, "account": account_id, "note": note}
         unit.record("allow.add", "allow_list", after=after)
 

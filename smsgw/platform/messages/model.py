@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from smsgw.core.words import Wording
+
 
 @dataclass(frozen=True, slots=True)
 class MessageView:
@@ -68,7 +70,7 @@ class TraceStep:
 
     at: datetime
     step: str
-    label: str
+    label: Wording | str
     part: int = 0
     detail: dict[str, str | int] = field(default_factory=dict)
 

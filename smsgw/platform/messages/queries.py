@@ -12,6 +12,7 @@ from smsgw.core import states
 from smsgw.core.ids import CHINA, first_id, time_of
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import PartState
+from smsgw.core.words import labels_of, phrase
 from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.messages.model import MessageView, PartView, Trace, TraceStep
 from smsgw.store.engine.database import Connection, Database, Row
@@ -197,33 +198,8 @@ WHERE p.id = $1 ORDER BY p.part
 _EVENTS = "SELECT at, part, kind, detail FROM event WHERE id = $1 ORDER BY at LIMIT 1000"
 _OFFERS = "SELECT * FROM customer_event WHERE message_id = $1 AND kind = 'report' AND id >= $1 ORDER BY id"
 
-EVENT_LABELS = {
-    "deferred": "运营商暂缓,稍后重试",
-    "unknown": "应答丢失,结果未知",
-    "resent": "按策略重发",
-    "retried": "明确失败,按重试表再次发送",
-    "decided": "人工处理",
-    "never_written": "确认未写出,重新排队",
-    "moved_on": "通道不可用,转由其他通道发送",
-    "rerouted": "路由已变更,改由新的通道发送",
-    "late_answer": "迟到的应答",
-    "early_report": "回执先于应答到达",
-    "by_reference": "回执带回我方参考号,据此确认",
-    "inferred": "回执的编号未知,按号码和时间推断",
-    "scheduled": "等待定时发送",
-    "released": "到时,进入队列",
-    "review_passed": "审核通过",
-    "review_rejected": "审核驳回",
-    "cancelled": "撤销",
-    "recalled": "号码进入黑名单或已退订,撤回未发短信",
-    "held": "账号停用,暂停发送",
-    "resumed": "账号启用,恢复发送",
-    "spooled": "接收时数据库中断,先写入本地,恢复后入库",
-    "refused": "恢复入库时被拒绝,未发送",
-    "task_paused": "任务暂停,暂不发送",
-    "task_resumed": "任务继续,重新排队",
-    "task_cancelled": "任务取消,撤销",
-}
+STEPS = labels_of("step")
+"""What the steps of a message's story are called: events by their kind, and what is told of rows."""
 
 
 async def trace(
@@ -247,11 +223,11 @@ async def trace(
     home: dict[str, str | int] = {"carrier": view.carrier, "province": view.province}
     waits = rows[0]["state"] == PartState.SCHEDULED
     steps = [
-        TraceStep(view.accepted_at, "accepted", "接收并落库", 0, origin),
+        TraceStep(view.accepted_at, "accepted", STEPS["accepted"], 0, origin),
         TraceStep(
             view.accepted_at,
             "scheduled" if waits else "queued",
-            "等待发送时间" if waits else "路由并排队",
+            STEPS["waiting" if waits else "queued"],
             0,
             home,
         ),
@@ -264,7 +240,7 @@ async def trace(
             TraceStep(
                 event["at"],
                 event["kind"],
-                EVENT_LABELS.get(event["kind"], event["kind"]),
+                STEPS.get(event["kind"], event["kind"]),
                 event["part"],
                 detail,
             )
@@ -273,7 +249,7 @@ async def trace(
         about: dict[str, str | int] = {
             "status": states.STATUS_ZH[offer["status"]], "event_id": str(offer["id"])
         }  # fmt: skip
-        steps.append(TraceStep(time_of(offer["id"]), "report_ready", "最终状态已生成回执", 0, about))
+        steps.append(TraceStep(time_of(offer["id"]), "report_ready", STEPS["report_ready"], 0, about))
         steps += _offered(offer)
     order = {
         "accepted": 0,
@@ -293,20 +269,20 @@ def _offered(offer: Row) -> list[TraceStep]:
     steps = []
     done = offer["acknowledged_at"]
     if offer["batch_id"] and offer["leased_until"] and not offer["attempts"]:
-        steps.append(TraceStep(offer["leased_until"] - timedelta(seconds=60), "offered", "客户取走回执"))
+        steps.append(TraceStep(offer["leased_until"] - timedelta(seconds=60), "offered", STEPS["offered"]))
     if offer["attempts"] and offer["problem"] and done is None:
         about: dict[str, str | int] = {"tries": offer["attempts"], "problem": offer["problem"]}
         if offer["leased_until"]:
             about["next_at"] = offer["leased_until"].astimezone(CHINA).isoformat(timespec="seconds")
-        steps.append(TraceStep(time_of(offer["id"]), "push_failed", "推送失败,等待重试", 0, about))
+        steps.append(TraceStep(time_of(offer["id"]), "push_failed", STEPS["push_failed"], 0, about))
     if offer["dead_at"]:
         about = {"tries": offer["attempts"], "problem": offer["problem"]}
-        steps.append(TraceStep(offer["dead_at"], "push_dead", "推送多次失败,已放弃", 0, about))
+        steps.append(TraceStep(offer["dead_at"], "push_dead", STEPS["push_dead"], 0, about))
     elif done and offer["done_by"] in ("webhook", "bind"):
-        label = "已推送到客户地址" if offer["done_by"] == "webhook" else "已送达合作方连接"
+        label = STEPS[f"pushed_{offer['done_by']}"]
         steps.append(TraceStep(done, "pushed", label, 0, {"tries": offer["attempts"] + 1}))
     elif done:
-        steps.append(TraceStep(done, "acknowledged", "客户确认回执"))
+        steps.append(TraceStep(done, "acknowledged", STEPS["acknowledged"]))
     return steps
 
 
@@ -335,23 +311,23 @@ def _part_steps(part: PartView) -> list[TraceStep]:
     if part.claimed_at:
         steps.append(
             TraceStep(
-                part.claimed_at, "claimed", "通道取走并提交", part.part, channel | {"attempt": part.attempt}
+                part.claimed_at, "claimed", STEPS["claimed"], part.part, channel | {"attempt": part.attempt}
             )
         )
     if part.answered_at:
         if part.state != "REJECTED":
             detail = channel | {"carrier_id": part.carrier_id or ""}
-            steps.append(TraceStep(part.answered_at, "submitted", "运营商已接收", part.part, detail))
+            steps.append(TraceStep(part.answered_at, "submitted", STEPS["submitted"], part.part, detail))
         else:
             detail = channel | {"code": part.code}
-            steps.append(TraceStep(part.answered_at, "refused", "运营商拒绝", part.part, detail))
+            steps.append(TraceStep(part.answered_at, "refused", STEPS["refused_by_carrier"], part.part, detail))
     if part.final_at and part.status in ("delivered", "failed") and part.carrier_id:
-        zh = states.STATUS_ZH[part.status]
+        said = phrase("step.report", status=states.STATUS_ZH[part.status])
         reason = REPORT_CLASSES.get(part.cls, part.cls)
         detail = {"code": part.code}
         if reason:
             detail["class"] = reason
-        steps.append(TraceStep(part.final_at, "report", f"状态报告:{zh}", part.part, detail))
+        steps.append(TraceStep(part.final_at, "report", said, part.part, detail))
     elif part.final_at and part.status not in ("delivered", "failed"):
         steps.append(
             TraceStep(part.final_at, "final", states.STATUS_ZH[part.status], part.part, {"code": part.code})

@@ -10,6 +10,7 @@ from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.ids import first_id
 from smsgw.core.permissions import Permission
 from smsgw.core.states import DECISIONS, PartState
+from smsgw.core.words import phrase
 from smsgw.pipeline.outcomes.writer import Outcomes, Sweep
 from smsgw.platform.change import Change
 from smsgw.platform.messages import queries
@@ -51,8 +52,8 @@ async def resolve(change: Change, outcomes: Outcomes, message_id: int, part: int
     change.actor.require(Permission.MESSAGE_RESOLVE)
     state = DECISIONS.get(decision)
     if state is None:
-        raise Invalid("PARAM_INVALID", field="decision", reason=f"可选 {', '.join(DECISIONS)}")
-    refusal: SmsgwError = Refused("STATE_CONFLICT", reason="没有结果未知的分段")
+        raise Invalid("PARAM_INVALID", field="decision", reason=phrase("choice.of", known=", ".join(DECISIONS)))
+    refusal: SmsgwError = Refused("STATE_CONFLICT", reason=phrase("unknown.none"))
 
     async def run(connection: Connection, now: datetime) -> list[Row]:
         nonlocal refusal
@@ -95,6 +96,6 @@ async def _may_resolve(
         return
     if message_id < first_id(now - outcomes.resend_within):
         days = outcomes.resend_within.days
-        raise Refused("STATE_CONFLICT", reason=f"短信受理已超过 {days} 天,不能重发,请改为其他裁定")
+        raise Refused("STATE_CONFLICT", reason=phrase("unknown.old", days=days))
     if resting := await sweeps.resting_channels(connection, message_id, part):
-        raise Refused("STATE_CONFLICT", reason=f"通道 {', '.join(resting)} 未启动或已删除,不能重发")
+        raise Refused("STATE_CONFLICT", reason=phrase("unknown.resting", channels=", ".join(resting)))

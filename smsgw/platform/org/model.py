@@ -125,6 +125,25 @@ def _part(some: Sequence[int] | None, whole: Sequence[int] | None) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class WantedPeople:
+    """Who is looked for; empty: anybody. Texts are looked for anywhere in the value, in any case."""
+
+    login: str = ""
+    name: str = ""
+    phone: str = ""
+    """The whole number."""
+    email: str = ""
+    department_id: int | None = None
+    status: str = ""
+    role: str = ""
+    """Code."""
+    account_id: int | None = None
+    logged_in_from: datetime | None = None
+    """The last time."""
+    logged_in_to: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Department:
     """One department; ``parent_id`` None: at the top."""
 

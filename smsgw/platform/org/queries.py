@@ -8,7 +8,17 @@ from typing import Any
 
 from smsgw.core.actor import Scope, ScopeKind
 from smsgw.core.permissions import Permission
-from smsgw.platform.org.model import MAX_DEPTH, Department, OpenSession, Person, Reach, Role, Session
+from smsgw.platform.org.model import (
+    MAX_DEPTH,
+    Department,
+    OpenSession,
+    Person,
+    Reach,
+    Role,
+    Session,
+    WantedPeople,
+)
+from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
 from smsgw.store.engine.database import Connection, Database, Row
 
 LIVE = """
@@ -149,6 +159,72 @@ async def people(database: Database, scope: Scope) -> list[Row]:
     last_login_at, created_at."""
     departments = None if scope.departments is None else list(scope.departments)
     return await database.fetch(_LIST, departments)
+
+
+# A person's last login is null until the first: such a one stands before all times.
+ORDERS = {
+    "login": Order("s.login", "text"),
+    "name": Order("s.name", "text"),
+    "department": Order("COALESCE(d.name, '')", "text"),
+    "last_login_at": Order("COALESCE(s.last_login_at, '-infinity')", "timestamptz"),
+    "created_at": Order("s.created_at", "timestamptz"),
+}
+_LISTED = f"""
+s.id, s.login, s.name, s.status, s.must_change, s.last_login_at, s.created_at, s.phone, s.email,
+COALESCE(d.name, '') AS department,
+(SELECT count(*) FROM portal_session x WHERE x.staff_id = s.id AND {LIVE}) AS sessions,
+ARRAY(SELECT r.name FROM staff_role x JOIN role r ON r.id = x.role_id WHERE x.staff_id = s.id ORDER BY r.id) AS roles,
+ARRAY(SELECT a.name FROM staff_account x JOIN account a ON a.id = x.account_id
+      WHERE x.staff_id = s.id ORDER BY a.name LIMIT 20) AS accounts
+"""  # noqa: S608 - constant text
+_FOUND = """
+s.status <> 'removed' AND ($1::bigint[] IS NULL OR s.department_id = ANY($1))
+  AND ($2 = '' OR strpos(lower(s.login), lower($2)) > 0) AND ($3 = '' OR strpos(lower(s.name), lower($3)) > 0)
+  AND ($4 = '' OR s.phone = $4) AND ($5 = '' OR strpos(lower(s.email), lower($5)) > 0)
+  AND ($6::bigint IS NULL OR s.department_id = $6) AND ($7 = '' OR s.status = $7)
+  AND ($8 = '' OR s.id IN (SELECT x.staff_id FROM staff_role x JOIN role r ON r.id = x.role_id WHERE r.code = $8))
+  AND ($9::bigint IS NULL OR s.id IN (SELECT staff_id FROM staff_account WHERE account_id = $9))
+  AND ($10::timestamptz IS NULL OR s.last_login_at >= $10) AND ($11::timestamptz IS NULL OR s.last_login_at < $11)
+"""
+_SEARCH = f"""
+SELECT {_LISTED}, {{key}} AS _key FROM staff s LEFT JOIN department d ON d.id = s.department_id
+WHERE {_FOUND} AND {{where}} ORDER BY {{order}}
+"""  # noqa: S608 - constant text
+_ONE = f"""
+SELECT {_LISTED} FROM staff s LEFT JOIN department d ON d.id = s.department_id
+WHERE s.status <> 'removed' AND ($1::bigint[] IS NULL OR s.department_id = ANY($1)) AND s.id = $2
+"""  # noqa: S608 - constant text
+_HOW_MANY = f"""
+SELECT count(*) FROM staff s WHERE {_FOUND}
+"""  # noqa: S608 - constant text
+
+
+def _found(scope: Scope, wanted: WantedPeople) -> tuple[object, ...]:
+    departments = None if scope.departments is None else list(scope.departments)
+    w = wanted
+    return (
+        departments, w.login, w.name, w.phone, w.email, w.department_id, w.status, w.role,
+        w.account_id, w.logged_in_from, w.logged_in_to,
+    )  # fmt: skip
+
+
+async def search(database: Database, scope: Scope, wanted: WantedPeople, window: Window) -> Slice[Row]:
+    """People in the scope, a window of them: as ``people`` gives them, with id and names of roles."""
+    c = clauses(ORDERS, window, id_="s.id", first=12)
+    statement = _SEARCH.format(key=c.key, where=c.where, order=c.order)
+    return slice_of(await database.fetch(statement, *_found(scope, wanted), *c.arguments), window, c.limit)
+
+
+async def how_many(database: Database, scope: Scope, wanted: WantedPeople) -> int:
+    """How many people there are."""
+    number: int = await database.fetchval(_HOW_MANY, *_found(scope, wanted))
+    return number
+
+
+async def listed(database: Database, scope: Scope, id_: int) -> Row | None:
+    """One person in the scope, as ``search`` gives them."""
+    departments = None if scope.departments is None else list(scope.departments)
+    return await database.fetchrow(_ONE, departments, id_)
 
 
 _PASSWORDS = """

@@ -8,7 +8,7 @@ turns, and goes by the rights that its actor has at that moment.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -17,6 +17,7 @@ from smsgw.core import numbers
 from smsgw.core.actor import EVERYTHING, Actor, ActorKind, ScopeKind
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission, duties_of
+from smsgw.core.words import phrase
 from smsgw.platform.change import Change, Unit
 from smsgw.platform.org import queries
 from smsgw.platform.org.model import MAX_DEPTH, Person, Role, within
@@ -164,7 +165,7 @@ async def add_person(
     ``DUTIES_CONFLICT``; ``NOT_FOUND`` for a department or an account out of scope.
     """
     if not _LOGIN.fullmatch(login):
-        raise Invalid("PARAM_INVALID", field="login", reason="须为 1–64 个字符,不含空白、斜线和冒号")
+        raise Invalid("PARAM_INVALID", field="login", reason=phrase("person.login"))
     async with change.unit(Permission.PERSON_EDIT) as unit:
         actor = await _turn(unit, Permission.PERSON_EDIT)
         await _check_place(unit, actor, department_id)
@@ -178,7 +179,7 @@ async def add_person(
             )
             await unit.connection.execute(_ASSIGN, staff_id, sorted(set(accounts)))
         except asyncpg.UniqueViolationError as exc:
-            raise Invalid("PARAM_INVALID", field="login", reason=f"登录名 {login} 已使用") from exc
+            raise Invalid("PARAM_INVALID", field="login", reason=phrase("person.login_taken", login=login)) from exc
         except asyncpg.ForeignKeyViolationError as exc:
             raise Refused("NOT_FOUND") from exc
         await unit.connection.execute(_GIVE, staff_id, [role.id for role in given])
@@ -210,9 +211,8 @@ async def _roles(unit: Unit, codes: Sequence[str]) -> list[Role]:
     known = {role.code: role for role in await queries.roles(unit.connection)}
     missing = [code for code in codes if code not in known]
     if missing:
-        raise Invalid(
-            "PARAM_INVALID", field="role", reason=f"角色 {missing[0]} 不存在;可用 {', '.join(known)}"
-        )
+        reason = phrase("role.unknown", code=missing[0], known=", ".join(known))
+        raise Invalid("PARAM_INVALID", field="role", reason=reason)
     return [known[code] for code in dict.fromkeys(codes)]
 
 
@@ -256,13 +256,13 @@ def _checked(changes: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(values.keys() - set(_FIELDS))
     if unknown or not values:
         field = unknown[0] if unknown else "changes"
-        raise Invalid("PARAM_INVALID", field=field, reason=f"可用字段为 {', '.join(_FIELDS)}")
+        raise Invalid("PARAM_INVALID", field=field, reason=phrase("fields.known", known=", ".join(_FIELDS)))
     if "name" in values:
         values["name"] = str(values["name"] or "").strip()
         if not 0 < len(values["name"]) <= 64:
-            raise Invalid("PARAM_INVALID", field="name", reason="须为 1–64 个字符")
+            raise Invalid("PARAM_INVALID", field="name", reason=phrase("text.between", low=1, high=64))
     if values.get("email") and not _EMAIL.fullmatch(str(values["email"])):
-        raise Invalid("PARAM_INVALID", field="email", reason="不是邮箱地址")
+        raise Invalid("PARAM_INVALID", field="email", reason=phrase("email.wrong"))
     if values.get("phone"):
         try:
             values["phone"] = numbers.normalize(str(values["phone"]))
@@ -354,6 +354,18 @@ async def _set_status(change: Change, login: str, status: str, action: str, *, f
         return ended
 
 
+async def unlock_person(change: Change, login: str, forgive: Callable[[str], None]) -> None:
+    """Let a person who was wrong too often try again at once. ``forgive`` makes this node forget what was wrong; others
+    follow within seconds. Raises ``NOT_FOUND``, ``PERSON_ABOVE``, ``RIGHTS_OWN``.
+    """
+    async with change.unit(Permission.PERSON_STOP) as unit:
+        actor = await _turn(unit, Permission.PERSON_STOP)
+        person = await _others(unit, actor, login)
+        await unit.connection.execute("UPDATE staff SET forgiven_at = now() WHERE id = $1", person.id)
+        unit.record("staff.unlock", f"staff/{person.login}")
+    forgive(person.login)
+
+
 # --- rights ------------------------------------------------------------------------------------------------------
 
 
@@ -435,9 +447,7 @@ async def _add_role(
     scope: ScopeKind,
 ) -> int:  # fmt: skip
     if not _CODE.fullmatch(code):
-        raise Invalid(
-            "PARAM_INVALID", field="code", reason="须为 1–32 个小写字母、数字、横线或下划线,以字母开头"
-        )
+        raise Invalid("PARAM_INVALID", field="code", reason=phrase("role.code"))
     name = _role_name(name)
     _check_role(actor, permissions, scope)
     try:
@@ -445,7 +455,7 @@ async def _add_role(
             _ADD_ROLE, code, name, sorted(p.value for p in permissions), scope.value
         )
     except asyncpg.UniqueViolationError as exc:
-        raise Invalid("PARAM_INVALID", field="code", reason=f"角色 {code} 已存在") from exc
+        raise Invalid("PARAM_INVALID", field="code", reason=phrase("role.exists", code=code)) from exc
     unit.record(action, f"role/{code}", after=_described(name, permissions, scope))
     return role_id
 
@@ -453,7 +463,7 @@ async def _add_role(
 def _role_name(name: str) -> str:
     name = name.strip()
     if not 0 < len(name) <= 64:
-        raise Invalid("PARAM_INVALID", field="name", reason="须为 1–64 个字符")
+        raise Invalid("PARAM_INVALID", field="name", reason=phrase("text.between", low=1, high=64))
     return name
 
 
@@ -520,7 +530,7 @@ async def remove_role(change: Change, code: str) -> None:
         actor = await _turn(unit, Permission.ROLE_EDIT)
         role = await _own_role(unit, actor, code)
         if await unit.connection.fetchval("SELECT count(*) FROM staff_role WHERE role_id = $1", role.id):
-            raise Refused("STATE_CONFLICT", reason="仍有人员使用该角色,请先更换其角色")
+            raise Refused("STATE_CONFLICT", reason=phrase("role.used"))
         await unit.connection.execute("DELETE FROM role WHERE id = $1", role.id)
         unit.record("role.remove", f"role/{code}", before=_described(role.name, role.permissions, role.scope))
 
@@ -564,7 +574,7 @@ async def change_password(change: Change, password_hash: str, *, former: str) ->
     """
     async with change.unit(Permission.SELF_EDIT) as unit:
         if await unit.connection.fetchval(_HELD, unit.actor.id) != former:
-            raise Refused("STATE_CONFLICT", reason="密码已被重置,请重新登录")
+            raise Refused("STATE_CONFLICT", reason=phrase("password.reset_meanwhile"))
         ended = await _set_password(unit, unit.actor.id, password_hash, must_change=False)
         unit.record("password.change", f"staff:{unit.actor.name}", after={"sessions_ended": ended})
         return ended
@@ -650,7 +660,7 @@ _DEPARTMENT = "SELECT * FROM department WHERE id = $1 AND removed_at IS NULL FOR
 def _department_name(name: str) -> str:
     name = name.strip()
     if not 0 < len(name) <= 64:
-        raise Invalid("PARAM_INVALID", field="name", reason="须为 1–64 个字符")
+        raise Invalid("PARAM_INVALID", field="name", reason=phrase("text.between", low=1, high=64))
     return name
 
 
@@ -672,7 +682,7 @@ async def add_department(change: Change, name: str, parent_id: int | None = None
 
 
 def _name_taken(name: str) -> Invalid:
-    return Invalid("PARAM_INVALID", field="name", reason=f"同级部门中已有 {name}")
+    return Invalid("PARAM_INVALID", field="name", reason=phrase("department.exists", name=name))
 
 
 async def _parent(unit: Unit, actor: Actor, parent_id: int | None, *, height: int) -> list[int]:
@@ -683,7 +693,7 @@ async def _parent(unit: Unit, actor: Actor, parent_id: int | None, *, height: in
     if parent_id is not None and not above:
         raise Refused("NOT_FOUND")
     if len(above) + height > MAX_DEPTH:
-        raise Invalid("PARAM_INVALID", field="parent", reason=f"部门层级最多 {MAX_DEPTH} 层")
+        raise Invalid("PARAM_INVALID", field="parent", reason=phrase("department.depth", most=MAX_DEPTH))
     return above
 
 
@@ -706,7 +716,7 @@ async def set_department(
     """
     name = _department_name(name)
     if month_quota is not None and month_quota < 1:
-        raise Invalid("PARAM_INVALID", field="month_quota", reason="须为正整数")
+        raise Invalid("PARAM_INVALID", field="month_quota", reason=phrase("number.positive"))
     async with change.unit(Permission.DEPARTMENT_EDIT) as unit:
         actor = await _turn(unit, Permission.DEPARTMENT_EDIT)
         before = await _own_department(unit, actor, department_id)
@@ -738,7 +748,7 @@ async def move_department(change: Change, department_id: int, parent_id: int | N
         before = await _own_department(unit, actor, department_id)
         below = await queries.subtree(unit.connection, department_id)
         if parent_id in below:
-            raise Invalid("PARAM_INVALID", field="parent", reason="上级部门不能是本部门或其下级")
+            raise Invalid("PARAM_INVALID", field="parent", reason=phrase("department.parent_below"))
         above = await _parent(unit, actor, parent_id, height=max(below.values()))
         people = await queries.people_of(unit.connection, above)
         try:
@@ -780,7 +790,7 @@ async def remove_department(change: Change, department_id: int) -> None:
         actor = await _turn(unit, Permission.DEPARTMENT_EDIT)
         before = await _own_department(unit, actor, department_id)
         if await unit.connection.fetchval(_IN_USE, department_id):
-            raise Refused("STATE_CONFLICT", reason="部门下仍有子部门、人员或账号")
+            raise Refused("STATE_CONFLICT", reason=phrase("department.used"))
         await unit.connection.execute(_REMOVE_DEPARTMENT, department_id)
         unit.record("department.remove", f"department/{department_id}", before={"name": before["name"]})
 

@@ -10,6 +10,7 @@ import asyncpg
 from smsgw.core.errors import Invalid
 from smsgw.core.partners import MAX_USERNAME, PROTOCOLS
 from smsgw.core.permissions import Permission
+from smsgw.core.words import phrase
 from smsgw.platform.change import Change, Unit
 from smsgw.store.config.partners import secret_context
 from smsgw.store.engine.database import Connection, Row
@@ -32,7 +33,7 @@ _WAY = "INSERT INTO event_setting (account_id, way) VALUES ($1, 'bind') ON CONFL
 
 def _checked_password(protocol: str, password: str) -> str:
     if not 1 <= len(password) <= MAX_PASSWORD or not password.isascii() or not password.isprintable():
-        raise Invalid("PARAM_INVALID", field="password", reason=f"须为 1 到 {MAX_PASSWORD} 个可见 ASCII 字符")
+        raise Invalid("PARAM_INVALID", field="password", reason=phrase("password.printable", most=MAX_PASSWORD))
     return password
 
 
@@ -50,9 +51,9 @@ async def add(
     An account whose events have no way yet gets them by its binds from now on.
     """
     if protocol not in PROTOCOLS:
-        raise Invalid("PARAM_INVALID", field="protocol", reason=f"可选 {', '.join(PROTOCOLS)}")
+        raise Invalid("PARAM_INVALID", field="protocol", reason=phrase("choice.of", known=", ".join(PROTOCOLS)))
     if not 1 <= len(username) <= MAX_USERNAME[protocol]:
-        raise Invalid("PARAM_INVALID", field="user", reason=f"须为 1 到 {MAX_USERNAME[protocol]} 个字符")
+        raise Invalid("PARAM_INVALID", field="user", reason=phrase("text.length", most=MAX_USERNAME[protocol]))
     _checked_password(protocol, password)
     _check_fields(fields)
     try:
@@ -64,9 +65,10 @@ async def add(
             after = {"account_id": account_id, **_shown(fields)}
             unit.record("partner.add", f"partner/{protocol}/{username}", after=after)
     except asyncpg.UniqueViolationError as exc:
-        raise Invalid("PARAM_INVALID", field="user", reason=f"{protocol} 用户名 {username} 已存在") from exc
+        reason = phrase("partner.exists", protocol=protocol, username=username)
+        raise Invalid("PARAM_INVALID", field="user", reason=reason) from exc
     except asyncpg.CheckViolationError as exc:
-        raise Invalid("PARAM_INVALID", field=_field(exc), reason="超出允许范围或格式不正确") from exc
+        raise Invalid("PARAM_INVALID", field=_field(exc), reason=phrase("value.impossible")) from exc
     return partner_id
 
 
@@ -78,7 +80,7 @@ def _field(exc: asyncpg.CheckViolationError) -> str:
 def _check_fields(fields: Mapping[str, Any]) -> None:
     for field in fields:
         if field not in SETTABLE:
-            raise Invalid("PARAM_INVALID", field=field, reason=f"可修改的字段为 {', '.join(SETTABLE)}")
+            raise Invalid("PARAM_INVALID", field=field, reason=phrase("fields.settable", known=", ".join(SETTABLE)))
 
 
 def _shown(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +132,7 @@ async def edit(
             object_ = f"partner/{row['protocol']}/{username}"
             unit.record("partner.set", object_, before=_shown(before), after=after)
     except asyncpg.CheckViolationError as exc:
-        raise Invalid("PARAM_INVALID", field=_field(exc), reason="超出允许范围或格式不正确") from exc
+        raise Invalid("PARAM_INVALID", field=_field(exc), reason=phrase("value.impossible")) from exc
 
 
 async def remove(change: Change, username: str, protocol: str | None) -> None:

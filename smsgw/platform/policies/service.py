@@ -5,6 +5,7 @@ from __future__ import annotations
 from smsgw.core import policy
 from smsgw.core.errors import Invalid
 from smsgw.core.permissions import Permission
+from smsgw.core.words import reason_of
 from smsgw.platform.change import Change
 
 _PUT = """
@@ -21,7 +22,7 @@ async def put(change: Change, name: str, text: str, *, account_id: int = 0, type
     try:
         value = policy.shown(policy.parse(name, text))
     except ValueError as exc:
-        raise Invalid("PARAM_INVALID", field=name, reason=str(exc)) from exc
+        raise Invalid("PARAM_INVALID", field=name, reason=reason_of(exc)) from exc
     async with change.unit(Permission.POLICY_EDIT, account_id) as unit:
         before = await unit.connection.fetchval(_GET, account_id, type_, name)
         await unit.connection.execute(_PUT, account_id, type_, name, value)

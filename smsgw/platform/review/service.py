@@ -13,6 +13,7 @@ from smsgw.core.ids import CHINA, time_of
 from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
+from smsgw.core.words import phrase
 from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
 from smsgw.pipeline.snapshot import Snapshots
@@ -74,7 +75,7 @@ class Reviewing:
         if row is None:
             raise Refused("NOT_FOUND")
         if row.submitter == actor.label and actor.kind is not ActorKind.OPERATOR:
-            raise Refused("STATE_CONFLICT", reason="不能审核自己提交的短信,请由其他审核员处理")
+            raise Refused("STATE_CONFLICT", reason=phrase("review.own"))
         if row.task:
             return await self._tasks.reviewed(change, batch_id, passes=passes, reason=reason)
         queues: set[tuple[int, int]] = set()
@@ -112,7 +113,7 @@ class Reviewing:
         }
         changed = await self._outcomes.sweep(Sweep(run, kinds, {"actor": actor.label, "reason": reason}))
         if not changed:
-            raise Refused("STATE_CONFLICT", reason="已审核、已撤销或已过期")
+            raise Refused("STATE_CONFLICT", reason=phrase("review.over"))
         self._fleet.announce(queues)
         return changed
 

@@ -15,6 +15,7 @@ from smsgw.core.model import REPORT_CLASSES, MessageType
 from smsgw.core.permissions import Permission
 from smsgw.core.retry import NEVER_RETRIED, Fault, How, Rule
 from smsgw.core.routes import InvalidRoutes
+from smsgw.core.words import phrase, reason_of
 from smsgw.pipeline.upkeep import rerouting
 from smsgw.pipeline.upkeep.rerouting import Followed
 from smsgw.platform.change import Change, Unit
@@ -102,7 +103,7 @@ ON CONFLICT (fault, type) DO UPDATE SET how = excluded.how, tries = excluded.tri
 async def set_rule(change: Change, fault: Fault, kind: MessageType, rule: Rule) -> None:
     """Change one cell. ``PARAM_INVALID`` for what may never be retried, or impossible values."""
     if fault in NEVER_RETRIED and rule.how is not How.NEVER:
-        raise Invalid("PARAM_INVALID", field="fault", reason=f"{fault} 可能已送达或含义未知,不允许重发")
+        raise Invalid("PARAM_INVALID", field="fault", reason=phrase("retry.never", fault=fault))
     try:
         async with change.unit(Permission.ROUTE_EDIT) as unit:
             await unit.connection.execute(
@@ -114,7 +115,7 @@ async def set_rule(change: Change, fault: Fault, kind: MessageType, rule: Rule) 
             }  # fmt: skip
             unit.record("retry.set", f"retry/{fault}/{kind}", after=after)
     except asyncpg.CheckViolationError as exc:
-        raise Invalid("PARAM_INVALID", field="retry", reason=str(exc)) from exc
+        raise Invalid("PARAM_INVALID", field="retry", reason=reason_of(exc)) from exc
 
 
 _RESET = "DELETE FROM retry_rule WHERE ($1::text IS NULL OR fault = $1) AND ($2::text IS NULL OR type = $2)"
@@ -151,11 +152,12 @@ async def set_code(
     """Say what a code means, for one channel or for all. ``PARAM_INVALID``, ``NOT_FOUND``."""
     if cls not in REPORT_CLASSES or not cls:
         known = ", ".join(c for c in REPORT_CLASSES if c)
-        raise Invalid("PARAM_INVALID", field="class", reason=f"可选 {known}")
+        raise Invalid("PARAM_INVALID", field="class", reason=phrase("choice.of", known=known))
     if carrier and (fault is not Fault.PORTED or carrier not in CARRIERS):
-        raise Invalid("PARAM_INVALID", field="carrier", reason=f"仅用于 ported,可选 {', '.join(CARRIERS)}")
+        reason = phrase("code.carrier", known=", ".join(CARRIERS))
+        raise Invalid("PARAM_INVALID", field="carrier", reason=reason)
     if not 0 < len(code.strip()) <= 64:
-        raise Invalid("PARAM_INVALID", field="code", reason="1–64 个字符")
+        raise Invalid("PARAM_INVALID", field="code", reason=phrase("code.length"))
     code = code.strip().upper()
     async with change.unit(Permission.CODE_EDIT) as unit:
         channel_id = None

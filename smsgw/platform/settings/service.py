@@ -8,6 +8,7 @@ from typing import Any
 from smsgw.core import settings
 from smsgw.core.errors import Invalid
 from smsgw.core.permissions import Permission
+from smsgw.core.words import reason_of
 from smsgw.platform.change import Change
 from smsgw.platform.settings import queries
 
@@ -22,7 +23,7 @@ async def put(change: Change, name: str, value: Any) -> None:
     try:
         checked = settings.parse(name, value)
     except ValueError as exc:
-        raise Invalid("PARAM_INVALID", field=name, reason=str(exc)) from exc
+        raise Invalid("PARAM_INVALID", field=name, reason=reason_of(exc)) from exc
     before = await queries.current(change.database)
     async with change.unit(Permission.SETTING_EDIT) as unit:
         await unit.connection.execute(_PUT, name, json.dumps(checked, ensure_ascii=False))

@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import time_of
+from smsgw.core.words import phrase
 from smsgw.platform.statistics.model import DIMENSIONS, STATUSES, Line
 from smsgw.store.engine.database import Database
 from smsgw.store.messages.counters import METRICS
@@ -60,11 +61,10 @@ async def by_day(
     if not group:
         raise Invalid("PARAM_MISSING", field="group")
     if unknown := [name for name in group if name not in DIMENSIONS]:
-        raise Invalid(
-            "PARAM_INVALID", field="group", reason=f"{unknown[0]} 不可用,可选 {', '.join(DIMENSIONS)}"
-        )
+        reason = phrase("group.unknown", name=unknown[0], known=", ".join(DIMENSIONS))
+        raise Invalid("PARAM_INVALID", field="group", reason=reason)
     if not timedelta(0) <= last - first < timedelta(days=MAX_DAYS):
-        raise Invalid("PARAM_INVALID", field="to_day", reason=f"须不早于 from_day,最多跨 {MAX_DAYS} 天")
+        raise Invalid("PARAM_INVALID", field="to_day", reason=phrase("span.days", days=MAX_DAYS))
     names = list(dict.fromkeys(group))
     keys = "".join(f"{_COLUMN[name]} AS {name}_, " for name in names)
     by = ", ".join(str(n) for n in range(1, len(names) + 1))

@@ -8,6 +8,7 @@ from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.core.templates import CARRIERS
 from smsgw.core.url_filings import MAX_FILED, Filing, target_of
+from smsgw.core.words import phrase, reason_of
 from smsgw.platform.change import Change
 from smsgw.platform.url_filings import queries
 from smsgw.platform.url_filings.model import FiledLink
@@ -41,18 +42,15 @@ async def file(change: Change, account_id: int, target: str, *, icp: str = "", n
     try:
         wanted = target_of(target)
     except ValueError as exc:
-        raise Invalid(
-            "PARAM_INVALID", field="target", reason=str(exc), reason_en="a domain or the beginning of a link"
-        ) from exc
+        raise Invalid("PARAM_INVALID", field="target", reason=reason_of(exc)) from exc
     given = (icp.strip()[:64], note[:500], change.actor.label)
     async with change.unit(Permission.FILING_EDIT, account_id) as unit:
         await unit.connection.execute(_TAKE_TURNS)
         (room,) = await unit.connection.fetch(_ROOM, account_id)
         (row,) = await unit.connection.fetch(_FILE, account_id, wanted, *given)
         if row["made"] and (room["n"] >= MAX_FILED or (account_id and room["own"] >= MAX_OWN)):
-            raise Refused(
-                "STATE_CONFLICT", reason=f"链接报备已达上限 {MAX_OWN if account_id else MAX_FILED} 条"
-            )
+            most = MAX_OWN if account_id else MAX_FILED
+            raise Refused("STATE_CONFLICT", reason=phrase("filing.full", most=most))
         await unit.connection.execute(_AGAIN, row["id"])
         after = {"account": account_id, "target": wanted, "icp": given[0]}
         unit.record("link.file", f"filed_link/{row['id']}", after=after)
@@ -65,7 +63,7 @@ async def set_state(
     """What carriers say (none given: all). ``NOT_FOUND``, ``PARAM_INVALID``."""
     told = sorted(set(carriers or CARRIERS))
     if not set(told) <= set(CARRIERS):
-        raise Invalid("PARAM_INVALID", field="carrier", reason=f"可选 {', '.join(CARRIERS)}")
+        raise Invalid("PARAM_INVALID", field="carrier", reason=phrase("choice.of", known=", ".join(CARRIERS)))
     async with change.unit(Permission.FILING_DECIDE) as unit:
         owner = await unit.connection.fetchval(_LOCK, id_)
         if owner is None:

@@ -33,6 +33,7 @@ from smsgw.core.webhooks import (
     parse_options,
     type_of,
 )
+from smsgw.core.words import phrase
 from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.delivery.push_http import Answer
 from smsgw.pipeline.snapshot import Snapshots
@@ -110,18 +111,12 @@ def _check_types(unit: Unit, wanted: Wanted) -> None:
 async def _check_others(unit: Unit, account_id: int, name: str, events: list[str]) -> None:
     """An account has so many endpoints, and a type has one."""
     if await unit.connection.fetchval(_COUNT, account_id, name) >= MAX_ENDPOINTS:
-        raise Refused(
-            "STATE_CONFLICT", reason=f"每个账号最多 {MAX_ENDPOINTS} 个推送地址",
-            reason_en=f"at most {MAX_ENDPOINTS} endpoints an account",
-        )  # fmt: skip
+        raise Refused("STATE_CONFLICT", reason=phrase("webhook.endpoints", most=MAX_ENDPOINTS))
     if name == CALLBACK:
         return
     rival = await unit.connection.fetchval(_RIVAL, account_id, name, events)
     if rival is not None:
-        raise Invalid(
-            "PARAM_INVALID", field="events", reason=f"这些事件已推送到 {rival},一种事件只能有一个地址",
-            reason_en=f"these events go to {rival} already; a type has one endpoint",
-        )  # fmt: skip
+        raise Invalid("PARAM_INVALID", field="events", reason=phrase("webhook.rival", rival=rival))
 
 
 def _sealed(sealer: Sealer, key: bytes, account_id: int, name: str) -> bytes:
@@ -137,32 +132,26 @@ def check(wanted: Wanted, reach: Reach) -> tuple[Options, tuple[str, ...]]:
     """The options and hosts of what is asked for. ``PARAM_INVALID`` says what is wrong."""
     try:
         if not NAME.fullmatch(wanted.name):
-            raise Wrong("name", "须为 1 到 64 位字母、数字、点、横线或下划线", "1 to 64 of A-Z a-z 0-9 _ . -")
+            raise Wrong("name", phrase("webhook.name"))
         options = parse_options(wanted.options)
         unknown = sorted(set(wanted.events) - TYPES.keys())
         if unknown:
-            raise Wrong(
-                "events", f"未知事件 {unknown[0][:40]};可选 {', '.join(TYPES)}", f"one of {', '.join(TYPES)}"
-            )
+            reason = phrase("webhook.event", event=unknown[0][:40], known=", ".join(TYPES))
+            raise Wrong("events", reason)
         if wanted.name == CALLBACK:
             if wanted.url or wanted.events:
-                raise Wrong(
-                    "url", "callback 的地址来自消息的 callback_url,请设置 hosts",
-                    "callback has no address or events of its own; set hosts",
-                )  # fmt: skip
+                raise Wrong("url", phrase("callback.address"))
             if options.format is Format.GET:
-                raise Wrong("format", "callback 不支持 get", "callback does not take get")
+                raise Wrong("format", phrase("callback.get"))
             return options, check_hosts(wanted.hosts)
         if wanted.hosts:
-            raise Wrong("hosts", "只有 callback 可设置 hosts", "only callback has hosts")
+            raise Wrong("hosts", phrase("callback.only_hosts"))
         template = options.format is Format.GET
         check_url(wanted.url, reach, placeholders=template)
         if template and not PLACEHOLDER.search(wanted.url):
-            raise Wrong(
-                "url", "get 格式的地址须含占位符,如 {message_id}", "get needs placeholders, as {message_id}"
-            )
+            raise Wrong("url", phrase("webhook.placeholder", example="{message_id}"))
     except Wrong as exc:
-        raise Invalid("PARAM_INVALID", field=exc.field, reason=exc.reason, reason_en=exc.reason_en) from exc
+        raise Invalid("PARAM_INVALID", field=exc.field, reason=exc.reason) from exc
     return options, ()
 
 
@@ -215,7 +204,7 @@ async def rotate_secret(
     ``NOT_FOUND``, ``PARAM_INVALID``.
     """
     if not 0 <= keep_old_hours <= MAX_OLD_HOURS:
-        raise Invalid("PARAM_INVALID", field="keep_old_hours", reason=f"须为 0 到 {MAX_OLD_HOURS}")
+        raise Invalid("PARAM_INVALID", field="keep_old_hours", reason=phrase("number.to", low=0, high=MAX_OLD_HOURS))
     key = secrets.token_bytes(SECRET_OCTETS)
     sealed = _sealed(sealer, key, account_id, name)
     until = clock.now() + timedelta(hours=keep_old_hours)
@@ -249,9 +238,9 @@ async def edit_setting(
     None leaves it as it is; ``balance_below`` 0: it is told of no balance. ``PARAM_INVALID``, ``NOT_FOUND``.
     """
     if way is not None and way not in list(Way):
-        raise Invalid("PARAM_INVALID", field="way", reason=f"可选 {', '.join(Way)}")
+        raise Invalid("PARAM_INVALID", field="way", reason=phrase("choice.of", known=", ".join(Way)))
     if balance_below is not None and not 0 <= balance_below < 2**62:
-        raise Invalid("PARAM_INVALID", field="balance_below", reason="须为正整数")
+        raise Invalid("PARAM_INVALID", field="balance_below", reason=phrase("number.positive"))
     async with change.unit(Permission.WEBHOOK_EDIT, account_id) as unit:
         account = await unit.connection.fetchrow(_LOCK_ACCOUNT, account_id)
         if account is None:

@@ -8,6 +8,7 @@ from smsgw.core.errors import Invalid
 from smsgw.core.keywords import MAX_LENGTH, MAX_WORDS, Action, Plain, Word
 from smsgw.core.permissions import Permission
 from smsgw.core.policy import check_type
+from smsgw.core.words import phrase
 from smsgw.platform.change import EVERYBODY, Change
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('content', 0))"
@@ -31,10 +32,10 @@ def _check(words: Sequence[Word]) -> None:
     for word in words:
         check_type(word.type)
         if not plain.of(word.word) or len(word.word) > MAX_LENGTH:
-            reason = f"“{word.word[:20]}”须为 1 到 {MAX_LENGTH} 个字,且含有文字或数字"
+            reason = phrase("word.text", word=word.word[:20], most=MAX_LENGTH)
             raise Invalid("PARAM_INVALID", field="word", reason=reason)
         if len(word.category) > 20 or len(word.replacement) > MAX_LENGTH:
-            raise Invalid("PARAM_INVALID", field="category", reason="类别最多 20 字,替换文字最多 64 字")
+            raise Invalid("PARAM_INVALID", field="category", reason=phrase("word.category"))
 
 
 async def put(change: Change, words: Sequence[Word]) -> int:
@@ -56,7 +57,7 @@ async def put(change: Change, words: Sequence[Word]) -> int:
             [w.replacement for w in rows],
         )
         if await unit.connection.fetchval(_COUNT) > MAX_WORDS:
-            raise Invalid("PARAM_INVALID", field="word", reason=f"敏感词最多 {MAX_WORDS} 个")
+            raise Invalid("PARAM_INVALID", field="word", reason=phrase("word.full", most=MAX_WORDS))
         unit.record("word.put", "words", after={"n": len(rows), "words": [w.word for w in rows[:20]]})
     return len(rows)
 

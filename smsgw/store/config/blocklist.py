@@ -13,6 +13,7 @@ from datetime import datetime
 from smsgw.core.actor import ActorLabel
 from smsgw.core.blocklist import OPT_OUT, BlockList, Entry, Scope
 from smsgw.core.model import MessageType
+from smsgw.core.words import phrase
 from smsgw.store.engine.database import Connection, Database, Row
 
 LOCK = 0x626C6F636B  # "block"
@@ -147,4 +148,4 @@ def opt_out(number: str, account_id: int | None, sign: str, words: str, at: date
     if not (number.isascii() and number.isdigit() and 7 <= len(number) <= 15):
         return None
     scope = Scope(account_id or 0, MessageType.MARKETING.value, sign)
-    return NewEntry(number, scope, OPT_OUT, f"回复 {words[:50]}", ActorLabel("mo"), at)
+    return NewEntry(number, scope, OPT_OUT, str(phrase("optout.note", words=words[:50])), ActorLabel("mo"), at)

@@ -11,6 +11,7 @@ import asyncpg
 import structlog
 
 from smsgw.core.errors import Temporary
+from smsgw.core.words import phrase
 from smsgw.runtime import aio
 
 log = structlog.get_logger(__name__)
@@ -94,16 +95,16 @@ async def as_writer(connection: Connection) -> None:
 def unavailable(exc: BaseException) -> Temporary:
     """The error that callers see for an outage; its reason says what an operator has to look at."""
     if isinstance(exc, asyncpg.DiskFullError):
-        reason = "数据库磁盘空间不足,请清理磁盘"
+        reason = "storage.disk"
     elif isinstance(exc, asyncpg.ReadOnlySQLTransactionError):
-        reason = "数据库处于只读状态"
+        reason = "storage.read_only"
     elif isinstance(exc, asyncpg.TooManyConnectionsError):
-        reason = "数据库连接数已满"
+        reason = "storage.connections"
     elif isinstance(exc, TimeoutError | asyncpg.QueryCanceledError):
-        reason = "数据库响应超时"
+        reason = "storage.slow"
     else:
-        reason = "数据库连接失败"
-    return Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason=reason)
+        reason = "storage.connect"
+    return Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason=phrase(reason))
 
 
 async def connect(
@@ -168,7 +169,7 @@ class Database:
     async def acquire(self, *, timeout: float = STATEMENT_TIMEOUT) -> AsyncIterator[Connection]:  # noqa: ASYNC109
         """A pooled connection for at most ``timeout`` seconds, waiting for it included."""
         if self._pool is None:
-            raise Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason="数据库未连接")
+            raise Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason=phrase("storage.unconnected"))
         try:
             async with aio.timeout(timeout), self._pool.acquire() as connection:
                 if timeout > SERVER_TIMEOUT:  # the pool takes it back with the connection

@@ -19,6 +19,7 @@ from typing import Generic, Protocol, TypeVar
 import structlog
 
 from smsgw.core.errors import SmsgwError, Temporary
+from smsgw.core.words import phrase
 from smsgw.runtime import aio, failpoints
 from smsgw.store.engine.database import (
     CONFLICT,
@@ -173,7 +174,7 @@ class Batcher(Generic[Item, Result]):
         for _, timer in self._later.values():
             timer.cancel()
         left = (*((item, future) for future, item in self._under_way.items()), *self._queue, *later)
-        self._fail(left, Temporary("STORAGE_UNAVAILABLE", reason="服务正在停止"))
+        self._fail(left, Temporary("STORAGE_UNAVAILABLE", reason=phrase("storage.stopping")))
         self._queue.clear()
         if self._connection is not None:
             self._connection.terminate()
@@ -232,7 +233,7 @@ class Batcher(Generic[Item, Result]):
                 await self._settle(batch)
             except Exception:  # a supervisor: whatever it was, the next batch must have its writer
                 log.exception("writer.failed", writer=self.name)
-                self._fail(batch, Temporary("STORAGE_UNAVAILABLE", reason="内部错误"))
+                self._fail(batch, Temporary("STORAGE_UNAVAILABLE", reason=phrase("storage.internal")))
             self._weight -= sum(self._weigh(item) for item in self._under_way.values())
             self._under_way = {}
 

@@ -11,6 +11,7 @@ from smsgw.core.errors import Reason, Refused, SmsgwError
 from smsgw.core.frequency import seconds_of
 from smsgw.core.ids import day_of, time_of
 from smsgw.core.states import PartState, status_of
+from smsgw.core.words import phrase
 from smsgw.store.engine.database import Connection
 from smsgw.store.messages import abroad, complaints, counters, credit, frequency, partner_parts, request_keys
 from smsgw.store.messages.calls import (
@@ -122,7 +123,7 @@ async def _not_joinable(connection: Connection, joining: Sequence[NewCall]) -> R
         if open_parts.issuperset(call.joins):
             open_parts.difference_update(call.joins)
         else:
-            lost[id(call)] = Refused("STATE_CONFLICT", reason="长短信分段已被合并")
+            lost[id(call)] = Refused("STATE_CONFLICT", reason=phrase("parts.joined"))
     return lost
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from smsgw.core.errors import Invalid
 from smsgw.core.tasks import Chunk, Recipient, Task
+from smsgw.core.words import phrase
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import reviews
 
@@ -226,7 +227,7 @@ async def imported(
     """
     became = await connection.fetchval(_IMPORTED, task_id, total, valid, _json(dict(problems)), state)
     if became is None:
-        raise Invalid("STATE_CONFLICT", reason="任务已不在导入状态")
+        raise Invalid("STATE_CONFLICT", reason=phrase("task.not_importing"))
     if became == "review":
         await reviews.ask_for_task(connection, task_id)
 

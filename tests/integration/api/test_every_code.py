@@ -31,6 +31,7 @@ from smsgw.core.number_state import NumberState
 from smsgw.core.permissions import SCOPES
 from smsgw.core.policy import Listed
 from smsgw.core.templates import Review
+from smsgw.core.words import phrase
 from smsgw.pipeline.accept import repeats
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
@@ -325,7 +326,7 @@ async def _(own: Own) -> Provoked:
 async def _(own: Own) -> Provoked:
     await lists.block(by_test(own.api.ctx.db), ["86" + own.phone], Scope(), MANUAL, "")
     await own.api.lists.follow()
-    return await own.refused({"list": "人工黑名单"})
+    return await own.refused({"list": "人工黑名单", "list_en": "entered by hand"})
 
 
 @case("NUMBER_OPTED_OUT")
@@ -345,7 +346,8 @@ async def _(own: Own) -> Provoked:
             by_test(own.api.ctx.db), f"8613900{n:06d}", sign="投诉多", channel="", note="", block_number=False
         )
     await own.api.lists.judge()
-    return await own.refused({"object": "签名 投诉多"}, "大促,拒收请回复R", type="marketing", sign="投诉多")
+    said = {"object": "签名 投诉多", "object_en": "signature 投诉多"}
+    return await own.refused(said, "大促,拒收请回复R", type="marketing", sign="投诉多")
 
 
 @case("NUMBER_NOT_ALLOWED")
@@ -423,7 +425,7 @@ async def _(own: Own) -> Provoked:
 @case("LINK_NOT_FILED")
 async def _(own: Own) -> Provoked:
     await own.policy("filed_links", "marketing")
-    detail = {"link": "https://t.cn/Ab", "carrier": "中国移动"}
+    detail = {"link": "https://t.cn/Ab", "carrier": "中国移动", "carrier_en": "China Mobile"}
     return await own.refused(detail, "大促 https://t.cn/Ab,拒收请回复R", type="marketing")
 
 
@@ -445,7 +447,8 @@ async def _(own: Own) -> Provoked:
     id_ = int(made.data["sign_id"])
     await registry.review(by_test(own.api.ctx.db, own.api.ctx.ids), "sign", id_, Review.APPROVED)
     await own.policy("sign_policy", "registered")
-    return await own.refused({"sign": "报备", "carrier": "中国移动"}, sign="报备")
+    said = {"sign": "报备", "carrier": "中国移动", "carrier_en": "China Mobile"}
+    return await own.refused(said, sign="报备")
 
 
 @case("TEMPLATE_NOT_FOUND")
@@ -788,7 +791,8 @@ async def _(own: Own) -> Provoked:
 async def _(own: Own) -> Provoked:
     message_id = (await own.send("您好${姓名}")).data["items"][0]["message_id"]
     answer = await own.post(f"/messages/{message_id}/cancel")
-    return Provoked({"reason": "短信已提交运营商或已结束,不能撤销"}, answer)
+    gone = phrase("message.gone")
+    return Provoked({"reason": str(gone), "reason_en": gone.english}, answer)
 
 
 # --- what is full, or away ------------------------------------------------------------------------------------------
@@ -812,7 +816,7 @@ async def _(own: Own) -> Provoked:
 async def _(own: Own) -> Provoked:
     own.api.blocked.add("CMCC")
     try:
-        return Provoked({"carrier": "中国移动"}, await own.send())
+        return Provoked({"carrier": "中国移动", "carrier_en": "China Mobile"}, await own.send())
     finally:
         own.api.blocked.clear()
 
@@ -828,7 +832,9 @@ async def _(own: Own) -> Provoked:
     own.patch.setattr(own.api.acceptor.disk, "_min_free", 1 << 60)
     answer = await own.send()
     assert "请联系管理员清理磁盘" in answer.data["reason"]
-    return Provoked({"reason": answer.data["reason"]}, answer)
+    english = str(answer.body["message_en"]).partition("(")[2].removesuffix(")")
+    assert english.endswith("the disk has to be cleared")
+    return Provoked({"reason": answer.data["reason"], "reason_en": english}, answer)
 
 
 @case("NOT_READY")

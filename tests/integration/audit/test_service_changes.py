@@ -51,6 +51,7 @@ from smsgw.platform.alarms import service as alarms
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.audit import service as auditing
+from smsgw.platform.audit import verification
 from smsgw.platform.brand import service as brands
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.change import Change, Unrecorded
@@ -58,6 +59,10 @@ from smsgw.platform.channels import queries as channel_queries
 from smsgw.platform.channels import service as channels
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN, TEMPLATE
+from smsgw.platform.exports import service as exports
+from smsgw.platform.exports.model import Export, Format
+from smsgw.platform.files import queries as file_queries
+from smsgw.platform.files.model import StoredFile
 from smsgw.platform.jobs import queries as job_queries
 from smsgw.platform.jobs import service as jobs
 from smsgw.platform.jobs.model import NewJob
@@ -76,6 +81,7 @@ from smsgw.platform.org import service as org
 from smsgw.platform.partners import queries as partner_queries
 from smsgw.platform.partners import service as partners
 from smsgw.platform.policies import service as policies
+from smsgw.platform.preferences import service as preferences
 from smsgw.platform.review import queries as review_queries
 from smsgw.platform.review import service as reviews
 from smsgw.platform.routing import service as routing
@@ -619,6 +625,61 @@ async def _(world: World, change: Change) -> None:
     await reviews.unmask(change, found)
 
 
+EXPORT = Export("audit", Permission.AUDIT_EXPORT, {}, ["at"], Format.CSV, "because", "zh")
+
+
+@example(exports.request, "export.request")
+async def _(world: World, change: Change) -> None:
+    await exports.request(change, EXPORT, node=1)
+
+
+async def made(world: World, change: Change) -> int:
+    """An export of whoever changes, with its file."""
+    file = StoredFile(world.ids(), 1, "export", "a.csv", "text/csv", 1, b"x" * 32, None, "x", clock.now())
+    params = {"permission": EXPORT.permission.value}
+    async with world.database.transaction() as connection:
+        await file_queries.add(connection, file)
+        id_ = await job_queries.add(connection, NewJob("export", params, change.actor.label))
+        await connection.execute(
+            "UPDATE job SET state = 'done', checkpoint = $2 WHERE id = $1", id_, f'{{"file": {file.id}}}'
+        )
+    assert id_ is not None
+    return id_
+
+
+@example(exports.link, "export.link")
+async def _(world: World, change: Change) -> None:
+    await exports.link(change, await made(world, change), "session")
+
+
+@example(exports.fetch, "export.fetch")
+async def _(world: World, change: Change) -> None:
+    by_able = world.by(world.able)
+    token = await exports.link(by_able, await made(world, by_able), "session")
+    await exports.fetch(change, token, "session")
+
+
+@example(verification.begin, "audit.verify")
+async def _(world: World, change: Change) -> None:
+    await verification.begin(change, node=world.ids() % 1000)
+
+
+@example(preferences.set_value, "preference.set")
+async def _(world: World, change: Change) -> None:
+    await preferences.set_value(change, world.name(), {"size": 20})
+
+
+@example(preferences.save_view, "view.save")
+async def _(world: World, change: Change) -> None:
+    await preferences.save_view(change, "audit", world.name(), "time=30d")
+
+
+@example(preferences.remove_view, "view.remove")
+async def _(world: World, change: Change) -> None:
+    view = await preferences.save_view(world.by(world.able), "audit", world.name(), "")
+    await preferences.remove_view(change, view)
+
+
 @example(jobs.cancel, "job.cancel")
 async def _(world: World, change: Change) -> None:
     wanted = NewJob("statistics.recount", {}, "test", subject=world.name(), account_id=world.account_id)
@@ -737,6 +798,14 @@ async def _(world: World, change: Change) -> None:
 @example(org.stop_person, "staff.stop")
 async def _(world: World, change: Change) -> None:
     await org.stop_person(change, await person(world))
+
+
+@example(org.unlock_person, "staff.unlock")
+async def _(world: World, change: Change) -> None:
+    forgiven: list[str] = []
+    login = await person(world)
+    await org.unlock_person(change, login, forgiven.append)
+    assert forgiven == [login]
 
 
 @example(org.start_person, "staff.start")

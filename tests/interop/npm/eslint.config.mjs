@@ -25,7 +25,6 @@ export default [
       "no-use-before-define": ["error", { functions: false }],
       "no-var": "error",
       "prefer-const": "error",
-      "require-atomic-updates": "error",
       "no-restricted-properties": [
         "error",
         { property: "innerHTML", message: "build nodes: text of others must not become markup" },

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from smsgw.core import numbers
@@ -75,6 +77,29 @@ def test_mask_and_national() -> None:
     assert numbers.mask("") == "****"
     assert numbers.national("8613800138000") == "13800138000"
     assert numbers.national("85291234567") == "85291234567"
+
+
+def test_segments_given_as_numbers_are_like_others_before_all_others() -> None:
+    north, south = Home(numbers.CTCC, "北京"), Home(numbers.CUCC, "广东")
+
+    def sevens() -> Iterator[tuple[int, Home]]:
+        yield 1_300_000, north
+        for prefix in range(1_380_000, 1_380_200):  # homes that nobody keeps
+            yield prefix, Home(numbers.CMCC, f"{prefix}")
+        yield 1_999_999, south
+        yield 1_234_567, south
+
+    segments = Segments([("1380013", south)], sevens=sevens())
+    assert len(segments) == 204
+    assert segments.home("8613000001111") == north
+    assert segments.home("8619999991111") == south
+    assert segments.home("8612345671111") == south, "outside of the table"
+    assert segments.home("8613800131111") == south
+    assert {segments.home(f"86{prefix}1111") for prefix in range(1_380_014, 1_380_200)} == {
+        Home(numbers.CMCC, f"{prefix}") for prefix in range(1_380_014, 1_380_200)
+    }
+    with pytest.raises(ValueError, match="2000000"):
+        Segments(sevens=[(2_000_000, north)])
 
 
 def test_segments_longest_prefix_wins() -> None:

@@ -16,4 +16,4 @@ async def counts(call: Call) -> web.StreamResponse:
         for entry in group.entries:
             if entry.badge is not None:
                 found[entry.key] = await entry.badge(call)
-    return web.json_response(found)
+    return call.unless_known(web.json_response(found))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from smsgw.admin.call import LANGUAGE_COOKIE, Call, local_path
-from smsgw.admin.i18n import LANGUAGES
 from smsgw.admin.rights import PUBLIC, route
+from smsgw.admin.words.languages import LANGUAGES
 
 _YEAR = 365 * 86400
 

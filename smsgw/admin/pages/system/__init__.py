@@ -1,1 +1,1 @@
-"""System and security."""
+"""System and security (系统与安全)."""

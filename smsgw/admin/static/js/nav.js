@@ -48,10 +48,13 @@ if (menu) {
     all("[data-show-side]", menu).forEach((each) => each.toggleAttribute("aria-current", each === link));
   }));
   if (menu.dataset.badges) {
+    let have = "";
     const count = async () => {
       if (document.hidden) return;
-      const answer = await fetch(menu.dataset.badges, { headers: { Accept: "application/json", "HX-Request": "true" } }).catch(() => null);
-      if (!answer || !answer.ok) return;
+      const headers = { Accept: "application/json", "HX-Request": "true", "X-Have": have };
+      const answer = await fetch(menu.dataset.badges, { headers }).catch(() => null);
+      if (!answer || answer.status !== 200) return;
+      have = answer.headers.get("X-Piece") || "";
       const counts = await answer.json();
       all("[data-badge]", menu).forEach((badge) => {
         const n = counts[badge.dataset.badge] || 0;

@@ -1,0 +1,82 @@
+"""Cells as plain values: what a file, or a chart as a table, has of a column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from smsgw.admin.kit.tables import Column, Kind
+from smsgw.admin.words import kit as words
+from smsgw.admin.words.terms import TERMS
+from smsgw.core import numbers
+from smsgw.core.ids import CHINA
+
+Say = Callable[[str], str]
+"""A text in the reader's language."""
+Cell = str | int | float | Decimal
+
+
+def heading(column: Column, say: Say) -> str:
+    """The label of a column."""
+    return say(TERMS[column.label or column.key])
+
+
+def plain(column: Column, row: Any, say: Say) -> Cell:
+    """The value of a cell as text or number; phone numbers masked, states and words by their labels."""
+    value = column.of(row)
+    if value is None or value == "":
+        return ""
+    return _PLAIN.get(column.kind, _text)(value, column, say)
+
+
+def _text(value: Any, _: Column, __: Say) -> Cell:
+    return value if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else str(value)
+
+
+def _time(value: Any, _: Column, __: Say) -> Cell:
+    return f"{value.astimezone(CHINA):%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
+
+
+def _span(value: Any, _: Column, __: Say) -> Cell:
+    return round(value.total_seconds(), 3) if isinstance(value, timedelta) else str(value)
+
+
+def _phone(value: Any, _: Column, __: Say) -> Cell:
+    return numbers.mask(str(value))
+
+
+def _word(value: Any, column: Column, say: Say) -> Cell:
+    label = column.words.get(str(value))
+    return say(label) if label else str(value)
+
+
+def _bool(value: Any, _: Column, say: Say) -> Cell:
+    return say(words.YES if value else words.NO)
+
+
+def _first(value: Any, _: Column, __: Say) -> Cell:
+    return str(value[0])
+
+
+def _user(value: Any, _: Column, __: Say) -> Cell:
+    name, login = value
+    return f"{name} ({login})" if name and name != login else str(login)
+
+
+def _tags(value: Any, _: Column, say: Say) -> Cell:
+    return ", ".join(say(str(one)) for one in value)
+
+
+_PLAIN: dict[Kind, Callable[[Any, Column, Say], Cell]] = {
+    Kind.TIME: _time,
+    Kind.SPAN: _span,
+    Kind.PHONE: _phone,
+    Kind.STATE: _word,
+    Kind.WORD: _word,
+    Kind.BOOL: _bool,
+    Kind.LINK: _first,
+    Kind.USER: _user,
+    Kind.TAGS: _tags,
+}

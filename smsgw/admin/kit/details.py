@@ -1,0 +1,79 @@
+"""Details of one row: sections of labelled values, and what a change has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from smsgw.admin.kit.tables import Column
+
+MOST_DIFFERENCES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Values under a heading; ``row`` has what the columns show."""
+
+    columns: Sequence[Column]
+    row: Any
+    heading: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One value before and after; None: it was, or is, not there."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+    @property
+    def changed(self) -> bool:
+        """Whether it is another one now."""
+        return self.before != self.after
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A change that a detail offers: a form of one button. ``asks``: its answer is a dialog about the effect."""
+
+    label: str
+    path: str
+    danger: bool = False
+    primary: bool = False
+    fields: Mapping[str, str] = field(default_factory=dict)
+    asks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What is shown of one row, on a page of its own or in the drawer. ``refresh``: seconds, while it changes."""
+
+    title: str
+    sections: Sequence[Section]
+    differences: Sequence[Difference] = ()
+    buttons: Sequence[Button] = ()
+    refresh: int = 0
+    notice: str = ""
+    good: bool = True
+    """Whether the notice is a good one."""
+
+
+def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> list[Difference]:
+    """The values of two objects side by side, those within them by their path; in the order of names."""
+    old, new = _flat(before or {}), _flat(after or {})
+    names = sorted(old.keys() | new.keys())[:MOST_DIFFERENCES]
+    return [Difference(name, old.get(name), new.get(name)) for name in names]
+
+
+def _flat(values: Mapping[str, Any], path: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found |= _flat(value, f"{path}{name}.")
+        elif isinstance(value, list):
+            found[f"{path}{name}"] = ", ".join(map(str, value)) or "—"
+        else:
+            found[f"{path}{name}"] = "—" if value is None else str(value)
+    return found

@@ -1,0 +1,237 @@
+"""Exports of lists as a durable job: the list's own rows, in its own scope, written into a file a page at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import xlsxwriter
+
+from smsgw.admin.i18n import translations
+from smsgw.admin.kit import cells, discovery, tables
+from smsgw.admin.kit.cells import Cell
+from smsgw.admin.kit.lists import ListPage
+from smsgw.admin.words import kit as words
+from smsgw.core.actor import Actor
+from smsgw.core.cells import harmless
+from smsgw.core.errors import Refused
+from smsgw.core.ids import CHINA
+from smsgw.core.permissions import Permission
+from smsgw.platform.exports.model import FILES, MEDIA_TYPES, MOST_ROWS, NAME, Format
+from smsgw.platform.files.model import Incoming, StoredFile
+from smsgw.platform.files.service import FileStore
+from smsgw.platform.handles import Database
+from smsgw.platform.jobs.model import Job
+from smsgw.platform.jobs.runner import JobContext, JobKind
+from smsgw.platform.org import queries as people
+from smsgw.platform.paging import Window
+
+AT_ONCE = 500
+"""Rows of one read."""
+PATIENCE = 1800.0
+LONGEST_CELL = 32_767
+"""Characters; spreadsheets have no room for more."""
+
+
+class Writer(Protocol):
+    """Writes rows into a file."""
+
+    def rows(self, rows: Sequence[Sequence[Cell]]) -> None:
+        """Some rows more."""
+
+    def end(self, mark: Sequence[str]) -> None:
+        """The last lines: the watermark."""
+
+
+class _Csv:
+    def __init__(self, path: Path, head: Sequence[str], mark: str) -> None:
+        del mark  # it stands at the end: the first line has the names of the columns
+        self._file = path.open("w", encoding="utf-8-sig", newline="")
+        self._csv = csv.writer(self._file)
+        self._csv.writerow(harmless(cell) for cell in head)
+
+    def rows(self, rows: Sequence[Sequence[Cell]]) -> None:
+        self._csv.writerows([harmless(cell) for cell in row] for row in rows)
+
+    def end(self, mark: Sequence[str]) -> None:
+        self._csv.writerows([harmless(line)] for line in mark)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Xlsx:
+    def __init__(self, path: Path, head: Sequence[str], mark: str) -> None:
+        self._book = xlsxwriter.Workbook(
+            str(path),
+            {
+                "constant_memory": True, "tmpdir": str(path.parent), "strings_to_formulas": False,
+                "strings_to_urls": False,
+            },
+        )  # fmt: skip
+        self._sheet = self._book.add_worksheet()
+        bold = self._book.add_format({"bold": True})
+        self._sheet.freeze_panes(1, 0)
+        self._sheet.repeat_rows(0)
+        self._sheet.set_footer(f"&L{mark.replace('&', '&&')[:200]}&R&P/&N")
+        for at, cell in enumerate(head):
+            self._sheet.set_column(at, at, 18)
+            self._sheet.write_string(0, at, str(harmless(cell)), bold)
+        self._at = 1
+
+    def rows(self, rows: Sequence[Sequence[Cell]]) -> None:
+        for row in rows:
+            for at, cell in enumerate(row):
+                if isinstance(cell, str):
+                    self._sheet.write_string(self._at, at, str(harmless(cell))[:LONGEST_CELL])
+                else:
+                    self._sheet.write_number(self._at, at, float(cell))
+            self._at += 1
+
+    def end(self, mark: Sequence[str]) -> None:
+        self.rows([[line] for line in mark])
+
+    def close(self) -> None:
+        self._book.close()
+
+
+_WRITERS: dict[Format, Callable[[Path, Sequence[str], str], _Csv | _Xlsx]] = {Format.CSV: _Csv, Format.XLSX: _Xlsx}
+
+
+@asynccontextmanager
+async def writing(format_: Format, path: Path, head: Sequence[str], mark: str) -> AsyncIterator[Writer]:
+    """A file of a format with these names of columns; closed in any case. ``mark``: the watermark."""
+    writer = await asyncio.to_thread(_WRITERS[format_], path, head, mark)
+    try:
+        yield writer
+    finally:
+        await asyncio.to_thread(writer.close)
+
+
+def page_of(name: str) -> ListPage:
+    """The list of a name. ``NOT_FOUND``: of an earlier program."""
+    for module in discovery.modules():
+        for value in vars(module).values():
+            if isinstance(value, ListPage) and value.name == name:
+                return value
+    raise Refused("NOT_FOUND")
+
+
+class Exporter:
+    """Makes the files of exports on one node."""
+
+    def __init__(self, database: Database, store: FileStore) -> None:
+        self._database = database
+        self._store = store
+
+    def kind(self) -> JobKind:
+        """The kind of its jobs. One that is cut off begins anew: a file is whole or not there."""
+        return JobKind(NAME, self._run, per_owner=1, at_once=1, patience=PATIENCE)
+
+    async def _run(self, context: JobContext) -> None:
+        job = context.job
+        actor, name = await self._who(job)
+        page = page_of(job.params["list"])
+        incoming = await self._store.receive(FILES, None, 0, _file_name(page, job))
+        try:
+            making = _Making(self._database, self._store, page, actor, name, context)
+            await making.write(incoming)
+            await self._store.keep(incoming, MEDIA_TYPES[making.format], job.submitter, making.entered)
+        finally:
+            self._store.drop(incoming)
+
+    async def _who(self, job: Job) -> tuple[Actor, str]:
+        """Whoever has asked for it, with the rights of now. ``PERMISSION_DENIED``."""
+        person = await people.person(self._database, job.submitter)
+        permission = Permission(job.params["permission"])
+        if person is None:
+            raise Refused("PERMISSION_DENIED", permission=permission.value)
+        actor = person.actor()
+        actor.require(permission)
+        return actor, person.name
+
+
+class _Making:
+    """One export on its way."""
+
+    def __init__(
+        self, database: Database, store: FileStore, page: ListPage, actor: Actor, name: str, context: JobContext
+    ) -> None:
+        params, job = context.job.params, context.job
+        self._database, self._store, self._page, self._actor, self._context = database, store, page, actor, context
+        actor.require(page.permission)
+        self.format = Format(params["format"])
+        self._say = translations(params["language"]).gettext
+        columns = {column.key: column for column in tables.allowed(page.columns, actor.permissions)}
+        self._columns = [columns[key] for key in params["columns"] if key in columns]
+        self._found = page.filter.read(params["query"], job.created_at, _Anything.of(page))
+        self._sort = tables.read_sort(params["query"].get("sort", ""), page.columns, page.sort)
+        self._mark = self._say(words.WATERMARK) % {
+            "who": f"{name} ({actor.label})", "when": _shown(job.created_at), "why": params["reason"],
+        }  # fmt: skip
+        self._done = 0
+
+    async def write(self, incoming: Incoming) -> None:
+        """The file, page by page, up to the limit."""
+        total, more = await self._total(), False
+        head = [cells.heading(column, self._say) for column in self._columns]
+        async with writing(self.format, incoming.path, head, self._mark) as writer:
+            async for rows, further in self._pages():
+                await asyncio.to_thread(writer.rows, rows)
+                self._done, more = self._done + len(rows), further
+                await self._reserve(incoming)
+                await self._context.progress(self._done, max(total, self._done))
+            cut = [self._say(words.CUT_OFF) % {"n": f"{MOST_ROWS:,}"}] if more else []
+            await asyncio.to_thread(writer.end, [*cut, self._mark])
+        await self._reserve(incoming)
+
+    async def _reserve(self, incoming: Incoming) -> None:
+        if incoming.path.exists():  # a spreadsheet is put together at its end
+            await self._store.reserve(incoming, incoming.path.stat().st_size)
+
+    async def _pages(self) -> AsyncIterator[tuple[Sequence[Sequence[Cell]], bool]]:
+        window = Window(self._sort.key, self._sort.descending, limit=AT_ONCE)
+        while True:
+            got = await self._page.rows(self._database, self._actor, self._found, window)
+            rows = [[cells.plain(column, row, self._say) for column in self._columns] for row in got.rows]
+            full = self._done + len(rows) >= MOST_ROWS
+            yield rows[: MOST_ROWS - self._done], got.more
+            if not got.more or full:
+                return
+            window = Window(self._sort.key, self._sort.descending, got.keys[-1], limit=AT_ONCE)
+
+    async def _total(self) -> int:
+        if self._page.count is None:
+            return 0
+        return await self._page.count(self._database, self._actor, self._found, MOST_ROWS)
+
+    async def entered(self, connection: Any, file: StoredFile) -> None:
+        """In the transaction that enters the file: the job knows it."""
+        made = {"file": file.id, "size": file.size, "until": file.expires_at.isoformat()}
+        await self._context.progress(self._done, self._done, checkpoint=made, connection=connection)
+
+
+class _Anything(dict[str, str]):
+    """Choices that were looked at when the export was asked for: any value is one."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+    @classmethod
+    def of(cls, page: ListPage) -> Mapping[str, Mapping[str, str]]:
+        return {} if page.choices is None else {one.key: cls() for one in page.filter.fields if not one.choices}
+
+
+def _file_name(page: ListPage, job: Job) -> str:
+    at = job.created_at.astimezone(CHINA)
+    return f"{page.name}-{at:%Y%m%d-%H%M%S}-{job.submitter}.{job.params['format']}"
+
+
+def _shown(at: datetime) -> str:
+    return f"{at.astimezone(CHINA):%Y-%m-%d %H:%M:%S}"
+

@@ -1,0 +1,271 @@
+"""Forms: declared fields, read from what was typed, checked, and shown again with all of it.
+
+A page checks the whole form when it is sent, and one field when it is left (``field`` in the form): the answer is the
+field itself, 422 while it is wrong. What services refuse is told at the field that they name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from smsgw.admin.kit.filters import Problem, network, read_id
+from smsgw.admin.words import kit as words
+from smsgw.admin.words.terms import TERMS
+from smsgw.core import numbers
+from smsgw.core.errors import SmsgwError
+
+ONE_FIELD = "check"
+"""Name of the field of a form that says which one is to be checked alone."""
+MOST_LINES = 20_000
+
+
+class Kind(StrEnum):
+    """What a field takes."""
+
+    TEXT = "text"
+    LINES = "lines"
+    """A text of several lines."""
+    SECRET = "secret"  # noqa: S105 - a kind
+    """Never shown again."""
+    NUMBER = "number"
+    CHOICE = "choice"
+    CHOICES = "choices"
+    """Several of them."""
+    SWITCH = "switch"
+    PHONE = "phone"
+    EMAIL = "email"
+    NETWORKS = "networks"
+    """Addresses and networks, one a line."""
+    ID = "id"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field. ``label``: a term; empty: the one of the key. ``help``: a sentence of ``words``."""
+
+    key: str
+    kind: Kind = Kind.TEXT
+    label: str = ""
+    help: str = ""
+    required: bool = False
+    least: int | None = None
+    """Characters of a text, or the smallest number; …"""
+    most: int | None = None
+    """… the most, or the largest."""
+    pattern: str = ""
+    problem: str = ""
+    """What is said of a text that has not the pattern."""
+    choices: Mapping[str, str] = field(default_factory=dict)
+    check: Callable[[Any], Problem | None] | None = None
+    """What else has to be true of a value."""
+    autocomplete: str = "off"
+
+    @property
+    def term(self) -> str:
+        """Chinese source text of its label."""
+        return TERMS[self.label or self.key]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Fields that belong together, under a heading (a sentence of ``words``)."""
+
+    fields: Sequence[Field]
+    heading: str = ""
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form of a page. ``check``: what has to be true of several fields together, by key."""
+
+    sections: Sequence[Section]
+    check: Callable[[Mapping[str, Any]], Mapping[str, Problem]] | None = None
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """All of them, in their order."""
+        return tuple(one for section in self.sections for one in section.fields)
+
+    def blank(self, values: Mapping[str, Any] | None = None) -> Filled:
+        """The form before anything was typed, with the values that there are."""
+        return Filled(self, {one.key: _typed(one, (values or {}).get(one.key)) for one in self.fields}, {})
+
+    def read(self, data: Mapping[str, Any], choices: Mapping[str, Mapping[str, str]] | None = None) -> Filled:
+        """What was typed, as values, with what is wrong. ``choices``: those that depend on who asks."""
+        filled = Filled(self, {}, {}, choices=dict(choices or {}))
+        for one in self.fields:
+            filled.texts[one.key] = texts = _texts(one, data)
+            problem, value = _value(one, texts, filled.of(one))
+            if problem is not None:
+                filled.errors[one.key] = problem
+            else:
+                filled.values[one.key] = value
+        if self.check is not None and not filled.errors:
+            filled.errors |= self.check(filled.values)
+        return filled
+
+
+@dataclass(slots=True)
+class Filled:
+    """A form with what was typed."""
+
+    form: Form
+    texts: dict[str, list[str]]
+    """By key; one text but for fields of several."""
+    values: dict[str, Any]
+    errors: dict[str, Problem] = field(default_factory=dict)
+    choices: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    refused: str = ""
+    """What a service has said of the whole, in the reader's language."""
+
+    def text(self, key: str) -> str:
+        """What stands in a field of one text."""
+        return next(iter(self.texts.get(key, [])), "")
+
+    def of(self, one: Field) -> Mapping[str, str]:
+        """The choices of a field."""
+        return self.choices.get(one.key, one.choices)
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.errors and not self.refused
+
+    @property
+    def first(self) -> str:
+        """The field that is to be mended first; empty: none."""
+        return next((one.key for one in self.form.fields if one.key in self.errors), "")
+
+    def refuse(self, error: SmsgwError, message: str) -> None:
+        """A service has refused the values: told at the field that it names, or for the whole."""
+        key = str(error.detail.get("field", ""))
+        if any(one.key == key for one in self.form.fields):
+            self.errors[key] = Problem("%(said)s", {"said": message})
+        else:
+            self.refused = message
+
+
+def _typed(one: Field, value: Any) -> list[str]:
+    """A value as it stands in a field."""
+    if value is None or one.kind is Kind.SECRET:
+        return []
+    if isinstance(value, list | tuple | set | frozenset):
+        texts = [str(item) for item in value]
+        return ["\n".join(texts)] if one.kind is Kind.NETWORKS else texts
+    if isinstance(value, bool):
+        return ["1"] if value else []
+    return [str(value)]
+
+
+def _texts(one: Field, data: Mapping[str, Any]) -> list[str]:
+    several = getattr(data, "getall", None)
+    given = several(one.key, []) if several is not None else [data[one.key]] if one.key in data else []
+    texts = [text.replace("\r\n", "\n") for text in given if isinstance(text, str)]
+    if one.kind is Kind.CHOICES:
+        return [text for text in texts if text]
+    if one.kind is Kind.SECRET:
+        return texts[:1]
+    return [text.strip() for text in texts[:1]]
+
+
+Read = tuple[Problem | None, Any]
+
+
+def _value(one: Field, texts: Sequence[str], choices: Mapping[str, str]) -> Read:
+    if one.kind is Kind.SWITCH:
+        return None, bool(texts and texts[0])
+    if not any(texts):
+        empty: Any = () if one.kind in (Kind.CHOICES, Kind.NETWORKS) else None if one.kind in _NONE else ""
+        return (Problem(words.REQUIRED), None) if one.required else (None, empty)
+    problem, value = _READERS[one.kind](one, texts, choices)
+    if problem is None and one.check is not None:
+        problem = one.check(value)
+    return problem, value
+
+
+def _text(one: Field, texts: Sequence[str], _: Mapping[str, str]) -> Read:
+    text = texts[0]
+    if one.least is not None and len(text) < one.least:
+        return Problem(words.TOO_SHORT, {"n": one.least}), None
+    most = one.most if one.most is not None else MOST_LINES if one.kind is Kind.LINES else 255
+    if len(text) > most:
+        return Problem(words.TOO_LONG, {"n": most}), None
+    lines = text.replace("\n", "").replace("\t", "") if one.kind is Kind.LINES else text
+    if not lines.isprintable():
+        return Problem(words.UNPRINTABLE), None
+    if one.pattern and not re.fullmatch(one.pattern, text):
+        return Problem(one.problem or words.BAD_VALUE), None
+    return None, text
+
+
+def _number(one: Field, texts: Sequence[str], _: Mapping[str, str]) -> Read:
+    text = texts[0].replace(",", "")
+    if not re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII):
+        return Problem(words.BAD_NUMBER), None
+    number = int(text)
+    if one.least is not None and number < one.least:
+        return Problem(words.TOO_SMALL, {"n": one.least}), None
+    if one.most is not None and number > one.most:
+        return Problem(words.TOO_LARGE, {"n": one.most}), None
+    return None, number
+
+
+def _choice(_: Field, texts: Sequence[str], choices: Mapping[str, str]) -> Read:
+    return (None, texts[0]) if texts[0] in choices else (Problem(words.NO_SUCH_CHOICE), None)
+
+
+def _choices(_: Field, texts: Sequence[str], choices: Mapping[str, str]) -> Read:
+    if all(text in choices for text in texts):
+        return None, tuple(dict.fromkeys(texts))
+    return Problem(words.NO_SUCH_CHOICE), None
+
+
+def _phone(_: Field, texts: Sequence[str], __: Mapping[str, str]) -> Read:
+    try:
+        return None, numbers.normalize(texts[0])
+    except numbers.InvalidNumber:
+        return Problem(words.BAD_PHONE), None
+
+
+def _email(_: Field, texts: Sequence[str], __: Mapping[str, str]) -> Read:
+    if re.fullmatch(r"[^\s@]{1,64}@[^\s@]{1,190}", texts[0]):
+        return None, texts[0]
+    return Problem(words.BAD_EMAIL), None
+
+
+def _networks(one: Field, texts: Sequence[str], __: Mapping[str, str]) -> Read:
+    lines = [line for text in texts for line in re.split(r"[\s,;]+", text) if line]
+    if one.most is not None and len(lines) > one.most:
+        return Problem(words.TOO_LARGE, {"n": one.most}), None
+    try:
+        return None, tuple(dict.fromkeys(network(line) for line in lines))
+    except ValueError:
+        return Problem(words.BAD_ADDRESS), None
+
+
+def _id(_: Field, texts: Sequence[str], choices: Mapping[str, str]) -> Read:
+    value = read_id(texts[0])
+    if value is None or (choices and texts[0] not in choices):
+        return Problem(words.NO_SUCH_CHOICE), None
+    return None, value
+
+
+_NONE = frozenset({Kind.NUMBER, Kind.ID})
+"""Kinds whose empty value is None."""
+_READERS: dict[Kind, Callable[[Field, Sequence[str], Mapping[str, str]], Read]] = {
+    Kind.TEXT: _text,
+    Kind.LINES: _text,
+    Kind.SECRET: _text,
+    Kind.NUMBER: _number,
+    Kind.CHOICE: _choice,
+    Kind.CHOICES: _choices,
+    Kind.PHONE: _phone,
+    Kind.EMAIL: _email,
+    Kind.NETWORKS: _networks,
+    Kind.ID: _id,
+}

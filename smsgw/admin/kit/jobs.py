@@ -1,0 +1,97 @@
+"""Details of a job, and the way to the file that it has made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from smsgw.admin.call import Call
+from smsgw.admin.i18n import DEFAULT
+from smsgw.admin.kit.details import Button, Detail, Section
+from smsgw.admin.kit.tables import Column, Kind
+from smsgw.admin.words import lists as words
+from smsgw.core.errors import CODES, message_of
+from smsgw.core.permissions import Permission
+from smsgw.platform.audit import verification
+from smsgw.platform.exports.model import NAME as EXPORT
+from smsgw.platform.jobs.model import Job, JobState
+from smsgw.runtime import clock
+
+REFRESH = 2
+"""Seconds between two looks at one that is under way."""
+_OPEN = (JobState.WAITING, JobState.RUNNING)
+
+
+def percent(job: Job) -> int | None:
+    """How far it is; None: cannot be told."""
+    if job.state is JobState.DONE:
+        return 100
+    return min(99, job.done * 100 // job.total) if job.total else None
+
+
+def _until(job: Job) -> datetime | None:
+    until = job.checkpoint.get("until")
+    return datetime.fromisoformat(until) if until else None
+
+
+_ABOUT = (
+    Column("kind", Kind.WORD, "job_kind", words=words.JOB_KIND),
+    Column("state", Kind.STATE, "status", words=words.JOB_STATE, tones=words.JOB_TONE),
+    Column("progress", Kind.PROGRESS, value=percent),
+    Column("done", Kind.NUMBER, "handled"),
+    Column("speed", Kind.NUMBER, value=lambda job: round(job.speed(clock.now()), 1)),
+    Column("remaining", Kind.SPAN, value=lambda job: job.remaining(clock.now())),
+    Column("submitter"),
+    Column("created_at", Kind.TIME),
+    Column("started_at", Kind.TIME),
+    Column("ended_at", Kind.TIME, "done_at"),
+)
+_EXPORT = (
+    Column("reason", value=lambda job: job.params["reason"]),
+    Column("format", value=lambda job: str(job.params["format"]).upper()),
+    Column("size", Kind.SIZE, value=lambda job: job.checkpoint.get("size")),
+    Column("fetched", Kind.NUMBER, value=lambda job: job.checkpoint.get("fetched", 0)),
+    Column("expires_at", Kind.TIME, value=_until),
+)
+
+
+async def detail(call: Call, job: Job) -> Detail:
+    """What a job is, how far, and what one can do with it."""
+    sections = [Section(_ABOUT, job)]
+    notice, good = "", True
+    if job.kind == EXPORT:
+        sections.append(Section(_EXPORT, job))
+    elif job.kind == verification.NAME and job.state is JobState.DONE:
+        notice, good = _verified(call, job.checkpoint)
+    if job.state is JobState.FAILED:
+        notice, good = _failed(call, job), False
+    title = f"{call.gettext(words.JOB_KIND.get(job.kind, job.kind))} #{job.id}"
+    refresh = REFRESH if job.state in _OPEN else 0
+    return Detail(title, sections, buttons=_buttons(call, job), refresh=refresh, notice=notice, good=good)
+
+
+def _buttons(call: Call, job: Job) -> Sequence[Button]:
+    own = job.submitter == call.actor.label
+    if job.kind == EXPORT and job.state is JobState.DONE and own and "file" in job.checkpoint:
+        return (Button(words.DOWNLOAD, f"/jobs/{job.id}/link", primary=True),)
+    if job.state in _OPEN and (own or call.may(Permission.JOB_EDIT)):
+        return (Button(words.CANCEL_JOB, "/jobs/-/effect/cancel", True, fields={"id": str(job.id)}, asks=True),)
+    return ()
+
+
+def _verified(call: Call, found: Any) -> tuple[str, bool]:
+    if found.get("sound"):
+        return call.gettext(words.VERIFY_SOUND) % {"rows": f"{found['rows']:,}"}, True
+    problems = [p for p in found.get("problems", []) if not p[3]]
+    said = [f"{call.gettext(words.AUDIT_PROBLEM.get(p[0], p[0]))} ({p[1]}–{p[2]})" for p in problems]
+    number = len(problems) + found.get("more", 0)
+    return "\n".join([call.gettext(words.VERIFY_BROKEN) % {"n": number}, *said]), False
+
+
+def _failed(call: Call, job: Job) -> str:
+    if job.error in words.JOB_ERROR:
+        return call.gettext(words.JOB_ERROR[job.error])
+    if job.error in CODES:
+        return message_of(job.error, dict(job.detail), english=call.language != DEFAULT)
+    return job.error

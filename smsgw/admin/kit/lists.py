@@ -1,0 +1,435 @@
+"""List pages: filter bar, table, details, actions and export of one kind of rows, from what a page declares.
+
+A page says what there is and who may see it; its addresses are all made here::
+
+    PAGE = ListPage("audit", "/audit", "system.audit", Permission.AUDIT_VIEW, FILTER, COLUMNS, rows=…)
+
+``path`` is the list, ``path/ID`` the details of a row, and everything else stands below ``path/-/``. The same address
+gives a whole page, or to a script (htmx) the piece of it that it asks for; all of it works without scripts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from smsgw.admin.call import Call
+from smsgw.admin.i18n import DEFAULT
+from smsgw.admin.kit import filters, selection, tables
+from smsgw.admin.kit.details import Detail
+from smsgw.admin.kit.filters import Filter, Found, Problem
+from smsgw.admin.kit.pieces import go, in_dialog
+from smsgw.admin.kit.tables import Column, Layout, Sort
+from smsgw.admin.kit.toasts import Kind
+from smsgw.admin.rights import Handler, Route
+from smsgw.admin.words import kit as words
+from smsgw.admin.words.menu import ENTRIES
+from smsgw.core.actor import Actor
+from smsgw.core.errors import SmsgwError, message_of
+from smsgw.core.numbers import mask
+from smsgw.core.permissions import Permission
+from smsgw.platform.exports import service as exports
+from smsgw.platform.exports.model import LEAST_REASON, MOST_REASON, Export, Format
+from smsgw.platform.handles import Database
+from smsgw.platform.paging import Slice, Window
+from smsgw.platform.preferences import queries as preferences
+from smsgw.platform.preferences import service as preference_service
+from smsgw.platform.preferences.queries import View
+from smsgw.runtime import clock
+
+MOST_COUNTED = 100_000
+"""Rows beyond which a list says "more than"."""
+
+Rows = Callable[[Database, Actor, Found, Window], Awaitable[Slice[Any]]]
+Count = Callable[[Database, Actor, Found, int], Awaitable[int]]
+Choices = Callable[[Call], Awaitable[Mapping[str, Mapping[str, str]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What an action will do, in numbers: a sentence and what fills it. ``typed``: what the person has to type first,
+    for what cannot be undone."""
+
+    text: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    typed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that can be done to rows: one after the other, each by the domain's own service and rules."""
+
+    key: str
+    label: str
+    permission: Permission
+    run: Callable[[Call, Any], Awaitable[object]]
+    """Does it to one row; raises what the service refuses."""
+    effect: Callable[[Call, Sequence[Any]], Awaitable[Effect]]
+    danger: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """What stands where there are no rows yet: what this is, and where to begin."""
+
+    title: str
+    text: str
+    button: str = ""
+    path: str = ""
+    permission: Permission | None = None
+    icon: str = "list"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One page of a list, for its template."""
+
+    page: ListPage
+    found: Found
+    columns: tuple[Column, ...]
+    """All that the person may have."""
+    layout: Layout
+    sort: Sort
+    actions: tuple[Action, ...]
+    views: Sequence[View] = ()
+    rows: Sequence[Any] = ()
+    next: str = ""
+    previous: str = ""
+    notice: str = ""
+
+    def query(self, **changes: str) -> str:
+        """The query of an address for this list with some names changed; it begins at the first page."""
+        plain = "" if self.sort == self.page.sort else str(self.sort)
+        return self.found.query(**({"sort": plain} | changes))
+
+    def sorted_by(self, key: str) -> str:
+        """The query for the order of a column: turned round when it has it already."""
+        turned = Sort(key, not self.sort.descending) if key == self.sort.key else Sort(key)
+        return self.query(sort=str(turned))
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """A list page. Collected for its ``routes``, like every handler."""
+
+    name: str
+    """Of preferences, views, tokens, exports and audit entries: never changed."""
+    path: str
+    title: str
+    """Key of the menu's words."""
+    permission: Permission
+    filter: Filter
+    columns: Sequence[Column]
+    rows: Rows
+    sort: Sort
+    empty: Empty
+    count: Count | None = None
+    choices: Choices | None = None
+    one: Callable[[Database, Actor, int], Awaitable[Any | None]] | None = None
+    """A row by its id, in the actor's scope; needed for details and actions."""
+    detail: Callable[[Call, Any], Awaitable[Detail]] | None = None
+    actions: Sequence[Action] = ()
+    buttons: Sequence[tuple[str, str, Permission]] = ()
+    """Changes of the whole: label, address below ``path/-/`` of a POST, permission."""
+    export: Permission | None = None
+    live: int = 0
+    """Seconds between two looks for what is new; 0: it does not change by itself."""
+
+    @property
+    def label(self) -> str:
+        """Chinese source text of the title."""
+        return ENTRIES[self.title].label
+
+    def id_of(self, row: Any) -> int:
+        """The id of a row."""
+        return int(row.id if hasattr(row, "id") else row["id"])
+
+    @property
+    def routes(self) -> list[Route]:
+        """Its addresses."""
+        found = [
+            self._route("GET", "", self._show),
+            self._route("POST", "/-/layout", self._set_layout),
+            self._route("POST", "/-/views", self._save_view),
+            self._route("POST", "/-/views/remove", self._remove_view),
+        ]
+        if self.live:
+            found.append(self._route("GET", "/-/rows", self._rows, passive=True))
+        if self.count is not None:
+            found.append(self._route("GET", "/-/total", self._total, passive=True))
+        if self.detail is not None:
+            found.append(self._route("GET", "/{id:[0-9]{1,19}}", self._detail))
+        if self.export is not None:
+            found += [self._route(m, "/-/export", self._export, self.export) for m in ("GET", "POST")]
+        for action in self.actions:
+            acts, asks = _Acting(self, action), f"/-/effect/{action.key}"
+            found.append(self._route("POST", asks, acts.ask, action.permission))
+            found.append(self._route("POST", f"/-/do/{action.key}", acts.do, action.permission))
+        return found
+
+    def _route(
+        self, method: str, below: str, handler: Handler, permission: Permission | None = None, *, passive: bool = False
+    ) -> Route:
+        return Route(method, self.path + below, permission or self.permission, handler, passive)
+
+    # --- the list ------------------------------------------------------------------------------------------------
+
+    async def _show(self, call: Call) -> web.StreamResponse:
+        shown = await self.shown(call)
+        return call.render("ui/list.html", shown=shown, page=self)
+
+    async def _rows(self, call: Call) -> web.StreamResponse:
+        """The rows alone, looked at again and again."""
+        return call.piece("ui/rows.html", shown=await self.shown(call), page=self)
+
+    async def shown(self, call: Call) -> Shown:
+        """What the address of a request asks for."""
+        query = call.request.query
+        found = await self.read(call, query)
+        columns = tables.allowed(self.columns, call.actor.permissions)
+        chosen = await preferences.value(call.db, call.actor, self._preference)
+        layout = tables.layout(columns, chosen)
+        sort = tables.read_sort(query.get("sort", ""), columns, self.sort)
+        actions = tuple(a for a in self.actions if call.may(a.permission))
+        shown = Shown(
+            self, found, columns, layout, sort, actions, await preferences.views(call.db, call.actor, self.name)
+        )
+        return shown if found.errors else await self._filled(call, shown, query.get("at", ""))
+
+    async def _filled(self, call: Call, shown: Shown, cursor: str) -> Shown:
+        sealer, found, sort = call.portal.context.sealer, shown.found, shown.sort
+        place = tables.place(self.name, call.who.login, found.state, sort)
+        window = tables.window(sealer, place, cursor, sort, shown.layout.size)
+        notice = words.OLD_CURSOR if window is None else ""
+        window = window or Window(sort.key, sort.descending, limit=shown.layout.size)
+        readings = call.portal.readings
+        await readings.note(call.db, call.actor, f"{self.name}.search", self.name, asked(found))
+        got = await self.rows(call.db, call.actor, found, window)
+        following = got.more or window.backwards
+        before = window.after is not None and (got.more or not window.backwards)
+        return Shown(
+            self, found, shown.columns, shown.layout, sort, shown.actions, shown.views, got.rows,
+            tables.cursor(sealer, place, got.keys[-1]) if got.rows and following else "",
+            tables.cursor(sealer, place, got.keys[0], backwards=True) if got.rows and before else "",
+            notice,
+        )  # fmt: skip
+
+    async def read(self, call: Call, query: Mapping[str, str]) -> Found:
+        """The filter of an address, with the choices that the person has."""
+        choices = await self.choices(call) if self.choices is not None else None
+        return self.filter.read(query, clock.now(), choices)
+
+    async def _total(self, call: Call) -> web.StreamResponse:
+        found = await self.read(call, call.request.query)
+        number = None
+        token = ""
+        if not found.errors and self.count is not None:
+            number = await self.count(call.db, call.actor, found, MOST_COUNTED)
+            if number and any(call.may(action.permission) for action in self.actions):
+                sealer, login = call.portal.context.sealer, call.who.login
+                token = selection.token(sealer, self.name, login, found.state, number, clock.now())
+        return call.render("ui/total.html", page=self, number=number, most=MOST_COUNTED, token=token)
+
+    async def _detail(self, call: Call) -> web.StreamResponse:
+        row = await self._row(call, call.request.match_info["id"])
+        if row is None or self.detail is None:
+            raise web.HTTPNotFound
+        await call.reads(f"{self.name}.open", f"{self.name}/{self.id_of(row)}")
+        detail = await self.detail(call, row)
+        return call.render("ui/detail.html", page=self, row=row, detail=detail, dialog=in_dialog(call))
+
+    async def _row(self, call: Call, text: str) -> Any | None:
+        id_ = filters.read_id(text)
+        return None if id_ is None or self.one is None else await self.one(call.db, call.actor, id_)
+
+    # --- what a person likes -------------------------------------------------------------------------------------
+
+    @property
+    def _preference(self) -> str:
+        return f"list/{self.name}"
+
+    async def _set_layout(self, call: Call) -> web.StreamResponse:
+        form = await call.request.post()
+        known = {column.key for column in tables.allowed(self.columns, call.actor.permissions)}
+        keys = [key for key in form.getall("columns", []) if isinstance(key, str) and key in known]
+        size = filters.read_id(str(form.get("size", ""))) or 0
+        chosen = {"columns": keys[: tables.MOST_COLUMNS], "density": str(form.get("density", "")), "size": size}
+        if "reset" in form:
+            chosen = {}
+        elif not keys:
+            return self._back(call, form, words.NO_COLUMNS, good=False)
+        await preference_service.set_value(call.change(), self._preference, chosen)
+        return self._back(call, form)
+
+    async def _save_view(self, call: Call) -> web.StreamResponse:
+        form = await call.request.post()
+        state = self._state(str(form.get("q", "")))
+        name = " ".join(str(form.get("name", "")).split())
+        if not name:
+            return self._back(call, form, words.REQUIRED, good=False)
+        if len(await preferences.views(call.db, call.actor, self.name)) >= preference_service.MOST_VIEWS:
+            n = preference_service.MOST_VIEWS
+            return self._back(call, form, words.TOO_MANY_VIEWS, good=False, n=n)
+        query = self.filter.read(state, clock.now()).query(sort=state.get("sort", ""))
+        await preference_service.save_view(call.change(), self.name, name[: preference_service.MOST_NAME], query)
+        return self._back(call, form, words.SAVED_VIEW)
+
+    async def _remove_view(self, call: Call) -> web.StreamResponse:
+        form = await call.request.post()
+        await preference_service.remove_view(call.change(), filters.read_id(str(form.get("id", ""))) or 0)
+        return self._back(call, form, words.REMOVED_VIEW)
+
+    def _state(self, query: str) -> dict[str, str]:
+        """The names of a query that are this list's."""
+        known = {*self.filter.keys, "sort"}
+        return {key: text for key, text in parse_qsl(query[: filters.MOST_QUERY]) if key in known}
+
+    def _back(
+        self, call: Call, form: Mapping[str, Any], said: str = "", *, good: bool = True, **values: Any
+    ) -> web.Response:
+        """To the list as the person had it, with a word about what was done."""
+        if said:
+            call.toast(call.gettext(said) % values, Kind.GOOD if good else Kind.BAD)
+        return go(call, self.path, **self._state(str(form.get("q", ""))))
+
+    # --- taking it away ------------------------------------------------------------------------------------------
+
+    async def _export(self, call: Call) -> web.StreamResponse:
+        if call.request.method != "POST":
+            query = self._state(call.request.query_string)
+            return await self._ask_export(call, query)
+        form = await call.request.post()
+        state, reason = self._state(str(form.get("q", ""))), " ".join(str(form.get("reason", "")).split())
+        format_ = str(form.get("format", ""))
+        problem = _reason_problem(reason)
+        if problem is not None or format_ not in set(Format) or self.export is None:
+            return await self._ask_export(call, state, reason=reason, problem=problem)
+        found = await self.read(call, state)
+        if found.errors:
+            return self._back(call, form)
+        chosen = await preferences.value(call.db, call.actor, self._preference)
+        layout = tables.layout(tables.allowed(self.columns, call.actor.permissions), chosen)
+        sort = tables.read_sort(state.get("sort", ""), layout.columns, self.sort)
+        wanted = Export(
+            self.name, self.export, found.state | {"sort": str(sort)}, [c.key for c in layout.columns],
+            Format(format_), reason, call.language,
+        )  # fmt: skip
+        id_ = await exports.request(call.change(), wanted, node=call.portal.context.node)
+        call.portal.context.jobs.set()
+        call.toast(call.gettext(words.EXPORT_BEGUN))
+        return go(call, f"/jobs/{id_}")
+
+    async def _ask_export(
+        self, call: Call, state: Mapping[str, str], *, reason: str = "", problem: Problem | None = None
+    ) -> web.Response:
+        found = await self.read(call, state)
+        number = None
+        if self.count is not None and not found.errors:
+            number = await self.count(call.db, call.actor, found, MOST_COUNTED)
+        return call.render(
+            "ui/export.html", status=422 if problem else 200, page=self, found=found, sort=state.get("sort", ""),
+            number=number, reason=reason, problem=problem, formats=words.FORMAT, most=MOST_REASON,
+            dialog=in_dialog(call),
+        )  # fmt: skip
+
+
+def _reason_problem(reason: str) -> Problem | None:
+    if len(reason) < LEAST_REASON:
+        return Problem(words.TOO_SHORT if reason else words.REQUIRED, {"n": LEAST_REASON})
+    if len(reason) > MOST_REASON:
+        return Problem(words.TOO_LONG, {"n": MOST_REASON})
+    return None if reason.isprintable() else Problem(words.UNPRINTABLE)
+
+
+def refusal(call: Call, error: SmsgwError) -> str:
+    """What a service says no with, in the reader's language."""
+    return message_of(error.code, error.detail, english=call.language != DEFAULT)
+
+
+def asked(found: Found) -> dict[str, str]:
+    """What is looked for, for the audit log: without the page, numbers as everybody sees them."""
+    phones = {one.key for one in found.filter.fields if one.kind is filters.FieldKind.PHONE}
+    texts = {key: mask(text) if key in phones else text for key, text in found.texts.items()}
+    return ({"time": found.preset} if found.preset else {}) | texts
+
+
+# --- acting on rows --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Acting:
+    """The two steps of an action: what it will do, and doing it."""
+
+    page: ListPage
+    action: Action
+
+    async def ask(self, call: Call) -> web.StreamResponse:
+        """The effect in numbers, to be confirmed."""
+        chosen = await self._chosen(call)
+        return await self._dialog(call, chosen)
+
+    async def do(self, call: Call) -> web.StreamResponse:
+        """Act on each of the rows; what was refused is said with the reason."""
+        page, form = self.page, await call.request.post()
+        chosen = await self._chosen(call)
+        if isinstance(chosen, Problem):
+            return await self._dialog(call, chosen)
+        effect = await self.action.effect(call, chosen)
+        if effect.typed and str(form.get("typed", "")).strip() != effect.typed:
+            return await self._dialog(call, chosen, Problem(words.WRONG_NAME))
+        done, refused = await self._each(call, chosen)
+        why = refusal(call, refused[0]) if refused else ""
+        said = words.DONE_SOME if refused else words.DONE_MANY
+        return page._back(call, form, said, good=not refused, done=done, refused=len(refused), why=why)
+
+    async def _each(self, call: Call, rows: Iterable[Any]) -> tuple[int, list[SmsgwError]]:
+        done, refused = 0, list[SmsgwError]()
+        for row in rows:
+            try:
+                await self.action.run(call, row)
+            except SmsgwError as exc:
+                refused.append(exc)
+            else:
+                done += 1
+        return done, refused
+
+    async def _chosen(self, call: Call) -> Sequence[Any] | Problem:
+        """The rows of the form, as far as the person may see them now."""
+        form, page = await call.request.post(), self.page
+        ids = [id_ for id_ in form.getall("id", []) if isinstance(id_, str)]
+        chosen = selection.read(
+            call.portal.context.sealer, page.name, call.who.login, ids, str(form.get("selection", "")), clock.now()
+        )
+        if isinstance(chosen, Problem):
+            return chosen
+        if chosen.all:
+            return await self._all(call, chosen)
+        rows = [row for id_ in chosen.ids if page.one and (row := await page.one(call.db, call.actor, id_)) is not None]
+        return rows or Problem(words.OLD_SELECTION)
+
+    async def _all(self, call: Call, chosen: selection.Selection) -> Sequence[Any] | Problem:
+        page = self.page
+        choices = await page.choices(call) if page.choices is not None else None
+        found = page.filter.read(chosen.state or {}, chosen.at or clock.now(), choices)
+        if found.errors:
+            return Problem(words.OLD_SELECTION)
+        window = Window(page.sort.key, page.sort.descending, limit=selection.MOST)
+        got = await page.rows(call.db, call.actor, found, window)
+        return selection.grown(chosen, len(got.rows) + got.more) or got.rows or Problem(words.OLD_SELECTION)
+
+    async def _dialog(
+        self, call: Call, chosen: Sequence[Any] | Problem, problem: Problem | None = None
+    ) -> web.Response:
+        form = await call.request.post()
+        rows = [] if isinstance(chosen, Problem) else chosen
+        said = chosen if isinstance(chosen, Problem) else problem
+        effect = await self.action.effect(call, rows) if rows else None
+        return call.render(
+            "ui/effect.html", status=422 if said else 200, page=self.page, action=self.action, effect=effect,
+            problem=said, ids=[self.page.id_of(row) for row in rows] if not form.get("selection") else [],
+            selection=str(form.get("selection", "")), q=str(form.get("q", "")), dialog=in_dialog(call),
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Organisation and rights (组织与权限)."""

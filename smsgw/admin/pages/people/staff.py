@@ -1,0 +1,71 @@
+"""Staff (P12.2, 员工管理): who logs in, with which roles and accounts; stopping, letting in again, unlocking."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from smsgw.admin.call import Call
+from smsgw.admin.kit.details import Detail, Section
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
+from smsgw.admin.kit.lists import Action, Empty, ListPage
+from smsgw.admin.kit.menu import Entry
+from smsgw.admin.kit.people import choices, effect
+from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.words import lists as words
+from smsgw.core.permissions import Permission
+from smsgw.platform.org import queries, service
+from smsgw.platform.org.model import WantedPeople
+
+MENU = Entry("people.staff", "/staff", Permission.PERSON_VIEW)
+FILTER = Filter(
+    (
+        Field("login", hint="login"), Field("name", label="person", hint="name"),
+        Field("phone", FieldKind.PHONE, "number"), Field("status", FieldKind.CHOICE, choices=words.STAFF_STATUS),
+        Field("role", FieldKind.CHOICE), Field("department", FieldKind.CHOICE),
+        Field("account", FieldKind.CHOICE, more=True), Field("email", more=True),
+        Field("last_login_at", FieldKind.DAYS, more=True),
+    ),
+    period=None,
+)  # fmt: skip
+COLUMNS = (
+    Column("name", Kind.USER, "person", sort=True, value=lambda p: (p["name"], p["login"]), phone=Phone.TITLE),
+    Column("phone", Kind.PHONE, "number"),
+    Column("department", sort=True, phone=Phone.SECOND),
+    Column("roles", Kind.TAGS, "role", phone=Phone.SECOND),
+    Column("accounts", Kind.TAGS, "account", phone=Phone.AWAY),
+    Column("email", shown=False, phone=Phone.AWAY),
+    Column("status", Kind.STATE, words=words.STAFF_STATUS, tones=words.STAFF_TONE, phone=Phone.BESIDE),
+    Column("sessions", Kind.NUMBER, phone=Phone.AWAY),
+    Column("last_login_at", Kind.TIME, sort=True),
+    Column("created_at", Kind.TIME, sort=True, shown=False, phone=Phone.AWAY),
+)
+
+
+def _wanted(found: Found) -> WantedPeople:
+    get, (first, last) = found.get, found.get("last_login_at", (None, None))
+    department, account = (int(get(key)) if get(key) else None for key in ("department", "account"))
+    texts = {key: get(key) for key in ("login", "name", "phone", "email", "status", "role")}
+    return WantedPeople(**texts, department_id=department, account_id=account, logged_in_from=first, logged_in_to=last)
+
+
+async def _detail(_: Call, person: Any) -> Detail:
+    return Detail(person["name"], [Section(COLUMNS, person)])
+
+
+_may = partial(Action, permission=Permission.PERSON_STOP)
+PAGE = ListPage(
+    "staff", "/staff", "people.staff", Permission.PERSON_VIEW, FILTER, COLUMNS, choices=choices, detail=_detail,
+    rows=lambda db, actor, found, window: queries.search(db, actor.scope, _wanted(found), window),
+    count=lambda db, actor, found, most: queries.how_many(db, actor.scope, _wanted(found)),
+    one=lambda db, actor, id_: queries.listed(db, actor.scope, id_),
+    actions=(
+        _may("stop", words.STOP, run=lambda c, p: service.stop_person(c.change(), p["login"]),
+             effect=effect(words.STOP_EFFECT), danger=True),
+        _may("start", words.START, run=lambda c, p: service.start_person(c.change(), p["login"]),
+             effect=effect(words.START_EFFECT)),
+        _may("unlock", words.UNLOCK, effect=effect(words.UNLOCK_EFFECT),
+             run=lambda c, p: service.unlock_person(c.change(), p["login"], c.portal.auth.guard.forgive)),
+    ),
+    sort=Sort("name", descending=False), empty=Empty(words.STAFF_EMPTY, words.STAFF_TEACHES),
+)  # fmt: skip

@@ -1,0 +1,124 @@
+"""The gallery of the kit: every component in every state, for those who build pages and for the visual tests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+from aiohttp import web
+
+from smsgw.admin.call import Call
+from smsgw.admin.kit import charts, forms
+from smsgw.admin.kit.charts import Chart, Series
+from smsgw.admin.kit.details import Section, differences
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Period
+from smsgw.admin.kit.lists import Empty, ListPage, Shown
+from smsgw.admin.kit.pieces import field_alone
+from smsgw.admin.kit.tables import Column, Kind, Phone, Sort, layout
+from smsgw.admin.rights import route
+from smsgw.admin.words import lists as words
+from smsgw.admin.words.terms import TERMS
+from smsgw.core.actor import Actor
+from smsgw.core.permissions import Permission
+from smsgw.platform.handles import Database
+from smsgw.platform.paging import Slice, Window
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+VALUES = {
+    Kind.TEXT: "text", Kind.LONG: "long " * 40, Kind.CODE: "code.of", Kind.NUMBER: 1234567, Kind.MONEY: 1234.5,
+    Kind.TIME: AT, Kind.SPAN: timedelta(minutes=3), Kind.SIZE: 123456, Kind.PHONE: "8613800138000", Kind.STATE: "done",
+    Kind.WORD: "export", Kind.BOOL: True, Kind.LINK: ("link", "/_ui"), Kind.PROGRESS: 42, Kind.USER: ("Li", "li"),
+    Kind.TAGS: ["a", "b"],
+}  # fmt: skip
+"""One value of each kind of cell."""
+KEYS = dict(zip(Kind, sorted(TERMS), strict=False))
+COLUMNS = tuple(
+    Column(
+        KEYS[kind], kind, sort=kind in (Kind.TEXT, Kind.TIME), words=words.JOB_STATE | words.JOB_KIND,
+        tones=words.JOB_TONE, phone=tuple(Phone)[at % len(Phone)],
+    )
+    for at, kind in enumerate(Kind)
+)  # fmt: skip
+FILTER = Filter(
+    tuple(Field(KEYS[cell], kind, choices=words.JOB_STATE, more=at > 4)
+          for at, (kind, cell) in enumerate(zip(FieldKind, Kind, strict=False))),
+    Period("7d"),
+)  # fmt: skip
+FORM = forms.Form(
+    (
+        forms.Section(
+            tuple(
+                forms.Field(
+                    KEYS[cell], kind, required=kind is forms.Kind.TEXT, choices=words.JOB_STATE, help=words.START
+                )
+                for kind, cell in zip(forms.Kind, Kind, strict=False)
+            ),
+            words.STOP,
+        ),
+    )
+)
+
+
+async def _none(_: Database, __: Actor, ___: object, ____: Window) -> Slice[object]:
+    return Slice([], [], more=False)
+
+
+_PAGE = (ListPage(
+    "gallery", "/_ui", "system.audit", Permission.SELF_EDIT, FILTER, COLUMNS, _none, Sort(KEYS[Kind.TEXT]),
+    Empty(words.JOBS_EMPTY, words.JOBS_TEACH, words.VERIFY, "/_ui"),
+),)  # fmt: skip
+"""The list that is shown; in a tuple, for what stands by itself in a module of a page is mounted."""
+SHEETS = {"list": 10, "empty": 0, "error": 0, "none": 0}
+"""States of a list, and how many rows each has."""
+
+
+def _shown(state: str) -> Shown:
+    wrong = {KEYS[Kind.NUMBER]: "x", "time": "custom", "from": "x"}
+    query = {"error": wrong, "none": {KEYS[Kind.TEXT]: "x"}}.get(state, {})
+    found = FILTER.read(query, AT)
+    row = SimpleNamespace(**{KEYS[kind]: value for kind, value in VALUES.items()})
+    rows = [SimpleNamespace(**{**vars(row), "id": n + 1}) for n in range(SHEETS[state])]
+    return Shown(_PAGE[0], found, COLUMNS, layout(COLUMNS, {}), _PAGE[0].sort, (), (), rows, "x" if rows else "", "")
+
+
+def _charts() -> list[Chart]:
+    labels = [f"{hour:02}:00" for hour in range(24)]
+    values = [Series("a", [hour * hour % 37 for hour in range(24)]), Series("b", [hour % 7 for hour in range(24)])]
+    made = [Chart(kind.value, kind, labels, values, "n", f"{kind.value}, 24 h") for kind in charts.Kind]
+    return [*made, Chart("empty", charts.Kind.LINE, labels, [Series("a", [None] * 24)])]
+
+
+def _for_builders(call: Call) -> None:
+    if not any(role.everything for role in call.who.roles):
+        raise web.HTTPNotFound
+
+
+@route("GET", "/_ui", Permission.SELF_EDIT)
+async def show(call: Call) -> web.StreamResponse:
+    """All of it; only for whoever may do everything."""
+    _for_builders(call)
+    return _sheet(call, FORM.read({KEYS[Kind.LONG]: "\x07"}))
+
+
+@route("POST", "/_ui", Permission.SELF_EDIT)
+async def check(call: Call) -> web.StreamResponse:
+    """What the form of the gallery says to what was typed; nothing comes of it."""
+    _for_builders(call)
+    data = await call.request.post()
+    filled = FORM.read(data)
+    if alone := field_alone(call, filled, data):
+        return alone
+    return call.redirect("/_ui") if filled.good else _sheet(call, filled, status=422)
+
+
+def _sheet(call: Call, wrong: forms.Filled, *, status: int = 200) -> web.Response:
+    node = SimpleNamespace(id=1, label="a", count=1234, children=())
+    right = SimpleNamespace(value="x.view", given=True)
+    return call.render(
+        "ui/gallery.html", status=status, page=_PAGE[0], sheets={state: _shown(state) for state in SHEETS},
+        charts=_charts(), filled=FORM.blank({KEYS[cell]: "1" for cell in Kind}), wrong=wrong,
+        section=Section(COLUMNS, _shown("list").rows[0]), diff=differences({"a": 1, "b": "x"}, {"a": 2, "c": "y"}),
+        nodes=[SimpleNamespace(id=2, label="b", count=None, children=(node, node)), node],
+        modules=[SimpleNamespace(label=words.STOP, rights={"view": right})],
+        verbs={"view": words.START, "edit": words.STOP}, at=AT,
+    )  # fmt: skip

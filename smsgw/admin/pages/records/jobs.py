@@ -1,0 +1,59 @@
+"""Long work in the background (P8.11, 任务中心 and 导出中心): how far it is, its end, and its file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from smsgw.admin.call import Call
+from smsgw.admin.kit import jobs
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
+from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
+from smsgw.admin.kit.menu import Entry
+from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.words import lists as words
+from smsgw.core.actor import Actor
+from smsgw.core.permissions import Permission
+from smsgw.platform.handles import Database
+from smsgw.platform.jobs import queries, service
+from smsgw.platform.jobs.model import Job
+from smsgw.platform.paging import Slice, Window
+from smsgw.runtime import clock
+
+MENU = Entry("records.exports", "/jobs", Permission.SELF_EDIT)
+FILTER = Filter(
+    (Field("kind", FieldKind.CHOICE, "job_kind", words.JOB_KIND),
+     Field("status", FieldKind.CHOICE, choices=words.JOB_STATE), Field("submitter", more=True)),
+    Period("7d"),
+)  # fmt: skip
+COLUMNS = (
+    Column("kind", Kind.WORD, "job_kind", sort=True, words=words.JOB_KIND, phone=Phone.TITLE),
+    Column("state", Kind.STATE, "status", words=words.JOB_STATE, tones=words.JOB_TONE, phone=Phone.BESIDE),
+    Column("progress", Kind.PROGRESS, value=jobs.percent, phone=Phone.SECOND),
+    Column("done", Kind.NUMBER, "handled"),
+    Column("speed", Kind.NUMBER, value=lambda j: round(j.speed(clock.now()), 1), phone=Phone.AWAY),
+    Column("remaining", Kind.SPAN, value=lambda j: j.remaining(clock.now())),
+    Column("submitter", phone=Phone.AWAY),
+    Column("created_at", Kind.TIME, sort=True),
+    Column("ended_at", Kind.TIME, "done_at", shown=False, phone=Phone.AWAY),
+)
+
+
+async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Slice[Job]:
+    first, last = found.times
+    return await queries.search(
+        db, actor, window, from_time=first, to_time=last, kind=found.get("kind", None),
+        state=found.get("status", None), submitter=found.get("submitter", None),
+    )  # fmt: skip
+
+
+async def _cancelled(_: Call, rows: Sequence[Job]) -> Effect:
+    return Effect(words.CANCEL_EFFECT, {"n": len(rows)})
+
+
+PAGE = ListPage(
+    "jobs", "/jobs", "records.exports", Permission.SELF_EDIT, FILTER, COLUMNS, rows=_rows, one=queries.own,
+    detail=jobs.detail, sort=Sort("created_at"), live=3,
+    actions=(Action("cancel", words.CANCEL, Permission.SELF_EDIT,
+                    lambda call, job: service.cancel(call.change(), job.id), _cancelled, danger=True),),
+    empty=Empty(words.JOBS_EMPTY, words.JOBS_TEACH),
+)  # fmt: skip

@@ -1,0 +1,68 @@
+// Charts: options come from the server; here colours are put in from the theme, and the library is fetched when the
+// first chart is seen.
+import { all, one } from "./dom.js";
+
+const charts = new Map();
+let library = null;
+
+function colour(name) { return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim(); }
+
+function load() {
+  library ??= window.echarts ? Promise.resolve() : new Promise((done, failed) => {
+    const script = document.createElement("script");
+    script.src = one("meta[name=echarts]").content;
+    script.onload = done;
+    script.onerror = failed;
+    document.head.append(script);
+  });
+  return library;
+}
+
+// A tone stands for a colour of the theme, wherever it is.
+function tinted(options) {
+  const quiet = colour("quiet"), edge = colour("edge");
+  const axis = { axisLine: { lineStyle: { color: edge } }, axisLabel: { color: quiet }, splitLine: { lineStyle: { color: edge } } };
+  const mark = (item) => (item && item.tone ? { ...item, itemStyle: { color: colour(item.tone) } } : item);
+  const made = JSON.parse(JSON.stringify(options));
+  made.animation = false;
+  made.textStyle = { fontFamily: "inherit", color: colour("ink") };
+  if (made.legend) made.legend.textStyle = { color: quiet };
+  if (made.tooltip) Object.assign(made.tooltip, { renderMode: "richText" });
+  for (const name of ["xAxis", "yAxis"]) if (made[name]) made[name] = { ...axis, ...made[name], nameTextStyle: { color: quiet } };
+  if (made.visualMap) Object.assign(made.visualMap, { inRange: { color: [colour("card-2"), colour(made.visualMap.tone)] }, textStyle: { color: quiet } });
+  made.series = made.series.map((series) => ({ ...mark(series), data: series.data.map(mark) }));
+  return made;
+}
+
+async function draw(place) {
+  try { await load(); } catch { return; }
+  let chart = charts.get(place);
+  if (!chart) {
+    place.replaceChildren();
+    chart = window.echarts.init(place, null, { renderer: "canvas" });
+    charts.set(place, chart);
+    new ResizeObserver(() => chart.resize()).observe(place);
+    const picture = one(`[data-chart-picture="${place.id}"]`);
+    if (picture) picture.hidden = false;
+  }
+  chart.setOption(tinted(JSON.parse(place.dataset.options)), true);
+}
+
+const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
+  if (!entry.isIntersecting) return;
+  seen.unobserve(entry.target);
+  draw(entry.target);
+}), { rootMargin: "200px" });
+const look = () => all("[data-options]").forEach((place) => (charts.has(place) ? draw(place) : seen.observe(place)));
+look();
+document.addEventListener("htmx:after:swap", look);
+new MutationObserver(look).observe(document.documentElement, { attributes: true, attributeFilter: ["data-bs-theme"] });
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-chart-picture]");
+  if (!button) return;
+  const link = document.createElement("a");
+  link.href = charts.get(document.getElementById(button.dataset.chartPicture)).getDataURL({ pixelRatio: 2, backgroundColor: colour("card") });
+  link.download = `${button.dataset.chartPicture}.png`;
+  link.click();
+});

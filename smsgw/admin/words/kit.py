@@ -1,0 +1,61 @@
+"""The words of the kit: what filters, tables, exports and forms say, and the states of jobs and people."""
+
+from __future__ import annotations
+
+from smsgw.admin.i18n import N_
+
+# --- what is wrong with a value --------------------------------------------------------------------------------------
+
+BAD_DAY = N_("日期格式不正确，应为 2026-01-31")
+FAR_DAY = N_("日期须在 %(first)s 至 %(last)s 之间")
+DAYS_TURNED = N_("开始日期不能晚于结束日期")
+TOO_MANY_DAYS = N_("时间跨度最多 %(n)s 天，请缩小范围")
+TOO_LONG = N_("最多 %(n)s 个字")
+TOO_SHORT = N_("至少 %(n)s 个字")
+UNPRINTABLE = N_("含有无法显示的字符，请删除后重试")
+NO_SUCH_CHOICE = N_("没有这个选项，请重新选择")
+BAD_PHONE = N_("手机号码格式不正确，请输入完整号码")
+BAD_ID = N_("编号应为正整数")
+BAD_NUMBER = N_("请填写整数")
+TOO_SMALL = N_("不能小于 %(n)s")
+TOO_LARGE = N_("不能大于 %(n)s")
+BAD_ADDRESS = N_("IP 地址格式不正确，可填写地址或网段，如 10.0.0.0/8")
+BAD_EMAIL = N_("邮箱格式不正确")
+BAD_VALUE = N_("格式不正确")
+REQUIRED = N_("此项必填")
+NO_COLUMNS = N_("请至少选择一列")
+OLD_CURSOR = N_("列表条件已变化，已回到第一页")
+OLD_SELECTION = N_("所选记录已过期，请重新选择")
+NOTHING_SELECTED = N_("请先选择记录")
+GROWN_SELECTION = N_("符合条件的记录已增加到 %(now)s 条（选择时为 %(then)s 条），请重新选择")
+TOO_MANY_SELECTED = N_("一次最多处理 %(most)s 条，请缩小范围")
+WRONG_NAME = N_("输入的名称不一致")
+TOO_MANY_VIEWS = N_("最多保存 %(n)s 个视图，请先删除不用的")
+
+# --- filters, tables, actions ----------------------------------------------------------------------------------------
+
+PRESET: dict[str, str] = {
+    "today": N_("今天"),
+    "yesterday": N_("昨天"),
+    "7d": N_("近 7 天"),
+    "30d": N_("近 30 天"),
+    "custom": N_("自定义"),
+}
+DENSITY: dict[str, str] = {"normal": N_("标准"), "compact": N_("紧凑")}
+FORMAT: dict[str, str] = {"xlsx": "XLSX", "csv": "CSV"}
+HINTS: dict[str, str] = {
+    "phone": N_("完整号码"),
+    "action": N_("如 staff 或 staff.stop"),
+    "object": N_("如 staff/zhang"),
+    "address": N_("地址或网段"),
+    "login": N_("账号的一部分"),
+    "name": N_("姓名的一部分"),
+}
+DONE_MANY = N_("已处理 %(done)s 条")
+DONE_SOME = N_("已处理 %(done)s 条，%(refused)s 条未处理：%(why)s")
+EXPORT_BEGUN = N_("导出已开始，完成后可在此下载")
+SAVED_VIEW = N_("视图已保存")
+REMOVED_VIEW = N_("视图已删除")
+YES, NO = N_("是"), N_("否")
+WATERMARK = N_("导出人：%(who)s　导出时间：%(when)s　原因：%(why)s")
+CUT_OFF = N_("仅含前 %(n)s 行，请缩小范围后分批导出")

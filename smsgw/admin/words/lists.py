@@ -1,0 +1,69 @@
+"""The words of list pages: their states, buttons and effects, and what they say while there is nothing in them."""
+
+from __future__ import annotations
+
+from smsgw.admin.i18n import N_
+
+VERIFY = N_("校验完整性")
+AUDIT_EMPTY = N_("这段时间没有操作记录")
+AUDIT_TEACHES = N_("登录、查看、修改、导出等操作都会记录在这里，记录不可修改或删除，可随时校验。")
+CANCEL = N_("取消任务")
+CANCEL_EFFECT = N_("将取消 %(n)s 个任务。已完成的部分不会撤回。")
+JOBS_EMPTY = N_("这段时间没有后台任务")
+JOBS_TEACH = N_("导出、导入、重算等耗时操作在后台进行，进度和结果都在这里。从任一列表点“导出”即可开始。")
+STOP = N_("停用")
+STOP_EFFECT = N_("将停用 %(n)s 名员工（%(names)s）：不能再登录，正在使用的 %(sessions)s 个会话立即结束。")
+START = N_("恢复")
+START_EFFECT = N_("将恢复 %(n)s 名员工（%(names)s）：可用原密码登录。")
+UNLOCK = N_("解锁")
+UNLOCK_EFFECT = N_("将清除 %(n)s 名员工（%(names)s）的登录失败记录，可立即重试登录。")
+STAFF_EMPTY = N_("还没有员工")
+STAFF_TEACHES = N_("员工是登录本平台的人员；角色决定能做什么，部门和账号决定能看到哪些数据。")
+
+# --- jobs ------------------------------------------------------------------------------------------------------------
+
+JOB_KIND: dict[str, str] = {
+    "export": N_("导出"),
+    "task.import": N_("导入号码"),
+    "statistics.recount": N_("统计重算"),
+    "audit.verify": N_("审计日志校验"),
+}
+JOB_STATE: dict[str, str] = {
+    "waiting": N_("排队中"),
+    "running": N_("进行中"),
+    "done": N_("已完成"),
+    "failed": N_("失败"),
+    "cancelled": N_("已取消"),
+}
+JOB_TONE: dict[str, str] = {
+    "waiting": "secondary",
+    "running": "blue",
+    "done": "green",
+    "failed": "red",
+    "cancelled": "secondary",
+}
+JOB_ERROR: dict[str, str] = {
+    "JOB_EXPIRED": N_("未能在规定时间内完成，请重新提交"),
+    "JOB_CRASHED": N_("多次运行失败，请联系运维人员"),
+}
+VERIFY_SOUND = N_("校验通过：%(rows)s 条记录完整，未被改动")
+VERIFY_BROKEN = N_("校验发现 %(n)s 处异常，请立即联系安全管理员")
+AUDIT_PROBLEM: dict[str, str] = {
+    "edited": N_("记录被改动"),
+    "foreign": N_("记录不是本系统写入的"),
+    "deleted": N_("记录被删除"),
+    "not_in_chain": N_("记录不在校验链中"),
+    "moved": N_("校验链顺序被改动"),
+    "gap": N_("校验链有缺失"),
+    "end_missing": N_("末尾记录缺失"),
+    "beginning": N_("起点不可信"),
+    "legacy": N_("旧版校验链不符"),
+    "key_missing": N_("缺少密钥，无法校验"),
+    "no_anchor": N_("缺少锚点，无法确认末尾是否完整"),
+}
+
+# --- people ----------------------------------------------------------------------------------------------------------
+
+STAFF_STATUS: dict[str, str] = {"active": N_("正常"), "stopped": N_("已停用")}
+STAFF_TONE: dict[str, str] = {"active": "green", "stopped": "secondary"}
+DOWNLOAD, CANCEL_JOB = N_("下载"), N_("取消任务")

@@ -1,0 +1,21 @@
+"""Texts of tests, demonstrations and benches, which are sent and never translated."""
+from __future__ import annotations
+
+TEST = "测试"
+"""The content of the sample that a test of an endpoint sends."""
+PROBE = "通道探测"
+"""The content of the probe of a channel, unless its profile has another."""
+
+DEMO_SIGN = "示例单位"
+DEMO_ACCOUNT = "演示账号"
+DEMO_BALANCE = "演示额度"
+DEMO_PERSON = "管理员"
+DEMO_FIRST = "您好,这是 smsgw 发出的第一条短信。"
+DEMO_NOTICE = "您的预约已确认,请准时到场。"
+"""Of ``smsgwctl demo``."""
+
+BENCH = "您的取件码是{serial:09d},请于今日二十点前到一号门领取。"
+BENCH_SERIAL = r"取件码是(\d{9})"
+"""A message of a bench, and what finds its serial number in it."""
+BENCH_SIGN = "压测"
+BENCH_WORD = "压测词{n:05d}"

@@ -1,0 +1,105 @@
+"""The statements that read the audit log for people."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from smsgw.core.actor import Scope
+from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.store.engine.database import Database, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the log."""
+
+    id: int
+    at: datetime
+    actor: str
+    name: str
+    """Of the person, when the actor is one."""
+    address: str
+    action: str
+    object: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    sealed: bool
+    """It is in the chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is looked for; empty: anything."""
+
+    from_time: datetime
+    to_time: datetime
+    actor: str = ""
+    action: str = ""
+    """All of it, or what it begins with up to a dot."""
+    object: str = ""
+    """All of it, or what it begins with."""
+    address: str = ""
+    """An address or a network."""
+
+
+ORDERS = {"at": Order("a.at", "timestamptz")}
+
+# Whoever sees all departments sees all of it; others what people of their departments have done.
+_SCOPE = """
+($1::bigint[] IS NULL OR a.actor IN (SELECT login FROM staff WHERE department_id = ANY($1)))
+"""
+_ENTRY = """
+a.id, a.at, a.actor, COALESCE(s.name, '') AS name, COALESCE(host(a.ip), '') AS address, a.action, a.object,
+a.before, a.after, NOT EXISTS (SELECT FROM audit_open o WHERE o.id = a.id) AS sealed
+"""
+_WHERE = f"""
+{_SCOPE} AND a.at >= $2 AND a.at < $3 AND ($4 = '' OR a.actor = $4)
+  AND ($5 = '' OR a.action = $5 OR starts_with(a.action, $5 || '.'))
+  AND ($6 = '' OR starts_with(a.object, $6)) AND ($7 = '' OR a.ip <<= $7::text::inet)
+"""
+_SEARCH = f"""
+SELECT {_ENTRY}, {{key}} AS _key FROM audit a LEFT JOIN staff s ON s.login = a.actor
+WHERE {_WHERE} AND {{where}} ORDER BY {{order}}
+"""  # noqa: S608
+_COUNT = f"SELECT count(*) FROM (SELECT FROM audit a WHERE {_WHERE} LIMIT $8) few"  # noqa: S608
+_GET = f"""
+SELECT {_ENTRY} FROM audit a LEFT JOIN staff s ON s.login = a.actor WHERE {_SCOPE} AND a.id = $2
+"""  # noqa: S608
+
+
+def _arguments(scope: Scope, wanted: Wanted) -> tuple[object, ...]:
+    departments = None if scope.departments is None else list(scope.departments)
+    return (
+        departments, wanted.from_time, wanted.to_time, wanted.actor, wanted.action, wanted.object, wanted.address,
+    )  # fmt: skip
+
+
+async def search(database: Database, scope: Scope, wanted: Wanted, window: Window) -> Slice[Entry]:
+    """Entries in the scope, a window of them."""
+    c = clauses(ORDERS, window, id_="a.id", first=8)
+    statement = _SEARCH.format(key=c.key, where=c.where, order=c.order)
+    found = slice_of(await database.fetch(statement, *_arguments(scope, wanted), *c.arguments), window, c.limit)
+    return Slice([_entry(row) for row in found.rows], found.keys, found.more)
+
+
+async def count(database: Database, scope: Scope, wanted: Wanted, most: int) -> int:
+    """How many entries there are; not counted beyond ``most``."""
+    number: int = await database.fetchval(_COUNT, *_arguments(scope, wanted), most)
+    return number
+
+
+async def get(database: Database, scope: Scope, id_: int) -> Entry | None:
+    """One entry in the scope."""
+    departments = None if scope.departments is None else list(scope.departments)
+    row = await database.fetchrow(_GET, departments, id_)
+    return None if row is None else _entry(row)
+
+
+def _entry(row: Row) -> Entry:
+    values = {name: row[name] for name in Entry.__dataclass_fields__}
+    for name in ("before", "after"):
+        values[name] = None if values[name] is None else json.loads(values[name])
+    return Entry(**values)

@@ -1,0 +1,50 @@
+"""An export: which list, narrowed how, as what kind of file, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from smsgw.core.permissions import Permission
+from smsgw.platform.files.model import FileKind
+
+NAME = "export"
+"""Of its kind of job."""
+FILES = FileKind("export", most=200 * 1024 * 1024, kept=timedelta(days=7))
+MOST_ROWS = 100_000
+"""Of one file."""
+MOST_OPEN = 3
+"""Exports of one person that have not come to an end."""
+LEAST_REASON, MOST_REASON = 2, 200
+LINK_LASTS = timedelta(minutes=5)
+
+
+class Format(StrEnum):
+    """Kinds of files."""
+
+    CSV = "csv"
+    XLSX = "xlsx"
+
+
+MEDIA_TYPES: dict[Format, str] = {
+    Format.CSV: "text/csv",
+    Format.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What somebody wants to take away."""
+
+    list: str
+    """Name of the list."""
+    permission: Permission
+    """That it takes, when it is asked for, made, and fetched."""
+    query: Mapping[str, str]
+    """The filter, as in the address of the list."""
+    columns: Sequence[str]
+    format: Format
+    reason: str
+    language: str

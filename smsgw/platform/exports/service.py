@@ -1,0 +1,128 @@
+"""Exports as people ask for them and fetch them. What may be seen is looked at three times: when an export is asked
+for, when it is made, and when its file is fetched."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+
+from smsgw.core.errors import Invalid, Refused
+from smsgw.core.permissions import Permission
+from smsgw.platform.change import Change, Unit
+from smsgw.platform.exports.model import LEAST_REASON, LINK_LASTS, MOST_OPEN, MOST_REASON, NAME, Export
+from smsgw.platform.files import queries as files
+from smsgw.platform.files.model import StoredFile
+from smsgw.platform.jobs import queries as jobs
+from smsgw.platform.jobs.model import Job, JobState, NewJob
+from smsgw.store.engine.database import Connection, Database
+
+LASTS = timedelta(hours=6)
+"""An export that has not come to an end by then fails."""
+_TAKE_TURNS = "SELECT pg_advisory_xact_lock(hashtextextended('export ' || $1, 0))"
+_OPEN = """
+SELECT count(*) FROM job WHERE kind = $1 AND submitter = $2 AND state IN ('waiting', 'running')
+"""
+
+
+async def request(change: Change, wanted: Export, *, node: int) -> int:
+    """Have a list made into a file; the job, which runs on the node where the file will lie.
+
+    ``PARAM_INVALID`` without a reason; ``RATE_LIMITED`` when the person has too many that are under way.
+    """
+    reason = " ".join(wanted.reason.split())
+    if not LEAST_REASON <= len(reason) <= MOST_REASON:
+        raise Invalid("PARAM_INVALID", field="reason", reason=f"{LEAST_REASON}-{MOST_REASON}")
+    params = {
+        "list": wanted.list, "permission": wanted.permission.value, "query": dict(wanted.query),
+        "columns": list(wanted.columns), "format": wanted.format.value, "reason": reason, "language": wanted.language,
+    }  # fmt: skip
+    async with change.unit(wanted.permission) as unit:
+        await unit.connection.execute(_TAKE_TURNS, change.actor.label)
+        if await unit.connection.fetchval(_OPEN, NAME, change.actor.label) >= MOST_OPEN:
+            raise Refused("RATE_LIMITED", retry_after=60, n=60)
+        id_ = await jobs.add(
+            unit.connection, NewJob(NAME, params, change.actor.label, node=node, lasts=LASTS)
+        )
+        unit.record("export.request", f"job/{id_}", after=params)
+    if id_ is None:
+        raise Refused("NOT_FOUND")
+    return id_
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An export that has come to a good end."""
+
+    job: Job
+    permission: Permission
+    file_id: int
+
+
+def made(job: Job | None, submitter: str) -> Made:
+    """The export of a job, which its own submitter may fetch. ``NOT_FOUND``."""
+    file_id = 0 if job is None else int(job.checkpoint.get("file", 0))
+    if job is None or job.kind != NAME or job.submitter != submitter or job.state is not JobState.DONE or not file_id:
+        raise Refused("NOT_FOUND")
+    return Made(job, Permission(job.params["permission"]), file_id)
+
+
+_ADD_LINK = """
+INSERT INTO export_link (token_sha256, job_id, session_sha256, expires_at)
+VALUES ($1, $2, $3, clock_timestamp() + $4)
+"""
+_FORGET = "DELETE FROM export_link WHERE expires_at < clock_timestamp()"
+
+
+async def link(change: Change, job_id: int, session: str) -> str:
+    """A token that opens the file of one's own export once, within minutes, in this session. ``NOT_FOUND``;
+    ``PERMISSION_DENIED`` for whoever may not take the list away any more."""
+    export = made(await jobs.own(change.database, change.actor, job_id), change.actor.label)
+    token = secrets.token_urlsafe(24)
+    async with change.unit(export.permission) as unit:
+        await unit.connection.execute(_FORGET)
+        await unit.connection.execute(_ADD_LINK, _digest(token), job_id, _digest(session), LINK_LASTS)
+        unit.record("export.link", f"job/{job_id}")
+    return token
+
+
+_TAKE_LINK = """
+DELETE FROM export_link WHERE token_sha256 = $1 AND session_sha256 = $2 AND expires_at > clock_timestamp()
+RETURNING job_id
+"""
+
+
+async def fetch(change: Change, token: str, session: str) -> StoredFile:
+    """The file that a link opens; the link is used up. ``NOT_FOUND`` for any other, and in another session;
+    ``PERMISSION_DENIED`` as for ``link``."""
+    async with change.unit(Permission.SELF_EDIT) as unit:
+        job_id = await unit.connection.fetchval(_TAKE_LINK, _digest(token), _digest(session))
+        if job_id is None:
+            raise Refused("NOT_FOUND")
+        return await _fetched(unit, job_id)
+
+
+async def _fetched(unit: Unit, job_id: int) -> StoredFile:
+    export = made(await jobs.own(unit.connection, unit.actor, job_id), unit.actor.label)
+    unit.actor.require(export.permission)
+    file = await files.get(unit.connection, export.file_id)
+    if file is None:
+        raise Refused("NOT_FOUND")
+    await _count(unit.connection, job_id)
+    unit.record("export.fetch", f"job/{job_id}", after={"size": file.size, "rows": export.job.done})
+    return file
+
+
+_COUNT = """
+UPDATE job SET checkpoint = checkpoint || jsonb_build_object('fetched', COALESCE((checkpoint->>'fetched')::int, 0) + 1)
+WHERE id = $1
+"""
+
+
+async def _count(connection: Connection | Database, job_id: int) -> None:
+    await connection.execute(_COUNT, job_id)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

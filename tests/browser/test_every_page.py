@@ -1,0 +1,123 @@
+"""Every page of the portal, from its route table, over the demo data: nobody is shut out, nothing is heavier than it
+may be, and the console and the content policy have nothing to say."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import portal_walk
+import pytest
+import pytest_asyncio
+from demo_site import DemoSite, demo_site
+from playwright.async_api import Browser, async_playwright
+from portal_walk import ARGUMENTS, AXE, SIZES, Looker, Stop, pages, polls, stops, window
+
+from smsgw.admin.rights import PUBLIC, Route
+from smsgw.admin.staticfiles import ROOT, VENDOR
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+AT_ONCE = 25
+"""Pages of a test."""
+MOST_OCTETS = 120 * 1024
+"""On the wire, of a page for a browser that has nothing of it yet, charts excepted."""
+MOST_OF_A_POLL = 300
+MOST_SCREENS = 3.0
+"""Of a phone, for a list of ten."""
+DAYS, DAILY = 4, 80
+KNOWN = {
+    "/records?time=7d": r"^3\.\d screens",
+    "/_ui": r"^nested-interactive|does not conform to the required format",
+}
+"""Address -> what of its faults is known and not mended: a row of the records is too tall on a phone; the tree has
+controls inside a control, and the gallery shows a wrong date as browsers do not."""
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: pages were not looked at"),
+    pytest.mark.skipif(
+        not AXE.exists() or not all((ROOT / name).exists() for name in VENDOR),
+        reason="no front-end files here: pages were not looked at",
+    ),
+]
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[DemoSite]:
+    async with demo_site(dsn, tmp_path / "data", days=DAYS, daily=DAILY) as site:
+        yield site
+
+
+@pytest_asyncio.fixture
+async def chromium() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS])
+        yield browser
+        await browser.close()
+
+
+def chunks() -> list[list[Route]]:
+    found = pages()
+    return [found[n : n + AT_ONCE] for n in range(0, len(found), AT_ONCE)]
+
+
+@pytest.mark.parametrize("some", chunks(), ids=lambda some: f"from {some[0].path}")
+@pytest.mark.slow
+async def test_pages_are_open_to_all_light_and_quiet(
+    chromium: Browser, site: DemoSite, some: list[Route]
+) -> None:
+    faults: list[str] = []
+    found = await stops(site, some)
+    for role, of_role in by_role(found).items():
+        for size in SIZES:
+            async with window(chromium, site, size, role=role) as looker:
+                for stop in of_role if size == "desktop" else first_of_each(of_role):
+                    place = f"{stop.address} ({role or 'nobody'}, {size})"
+                    faults += [f"{place}: {fault}" for fault in await faults_of(looker, stop, size)]
+    assert not faults, "\n".join(faults)
+
+
+def first_of_each(found: list[Stop]) -> list[Stop]:
+    """One example of each route."""
+    return list({stop.route.path: stop for stop in reversed(found)}.values())
+
+
+def by_role(found: list[Stop]) -> dict[str, list[Stop]]:
+    roles: dict[str, list[Stop]] = {}
+    for stop in found:
+        roles.setdefault(stop.role, []).append(stop)
+    return roles
+
+
+async def faults_of(looker: Looker, stop: Stop, size: str) -> list[str]:
+    seen = await looker.look(stop)
+    faults = [*seen.grave, *seen.console, *seen.violations]
+    if seen.status != 200:
+        faults.append(f"answered with {seen.status}")
+    if seen.sticks_out:
+        faults.append("wider than the window")
+    if seen.cold_octets > MOST_OCTETS:
+        faults.append(f"{seen.cold_octets} octets on the wire")
+    if size == "phone" and (screens := await looker.screens_of_ten()) > MOST_SCREENS:
+        faults.append(f"{screens:.1f} screens for a list of ten")
+    known = KNOWN.get(stop.address)
+    return [fault for fault in faults if known is None or not re.search(known, fault)]
+
+
+async def test_a_poll_without_news_costs_next_to_nothing(chromium: Browser, site: DemoSite) -> None:
+    asked = {}
+    for role, of_role in by_role(await stops(site, polls())).items():
+        async with window(chromium, site, "desktop", role=role) as looker:
+            for stop in of_role:
+                if "unknown" not in stop.name:  # decided by policy in between
+                    asked[stop.address] = await portal_walk.poll_octets(looker, stop)
+    assert asked
+    assert {a: (s, n) for a, (s, n) in asked.items() if s != 204 or n > MOST_OF_A_POLL} == {}
+
+
+def test_a_page_without_an_example_is_named() -> None:
+    route = Route("GET", "/nothing/{id:[0-9]{1,19}}", PUBLIC, pages()[0].handler, passive=False)
+    with pytest.raises(portal_walk.NoExample, match=r"/nothing/{id}"):
+        asyncio.run(stops(None, [route]))  # type: ignore[arg-type]

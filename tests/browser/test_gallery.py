@@ -1,0 +1,51 @@
+"""Pages without data look as they did when their pictures were taken (scripts/screenshots --baseline)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import gallery
+import pytest
+import pytest_asyncio
+from PIL import Image, ImageDraw
+from playwright.async_api import Browser, async_playwright
+from portal_site import PASSWORD, running
+from portal_walk import ARGUMENTS
+
+from smsgw.admin.staticfiles import ROOT, VENDOR
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None or not all((ROOT / name).exists() for name in VENDOR),
+    reason="no chromium or front-end files here: the look of pages was not compared",
+)
+
+
+@pytest_asyncio.fixture
+async def chromium() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS])
+        yield browser
+        await browser.close()
+
+
+async def test_pages_look_as_they_did(chromium: Browser, dsn: str, tmp_path: Path) -> None:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("super", "super")
+        served = gallery.Served(site.url, "super", PASSWORD)
+        assert await gallery.check(chromium, served, tmp_path) == []
+
+
+@pytest.mark.parametrize("exact", [True, False], ids=["same fonts", "other fonts"])
+def test_a_change_is_seen(exact: bool, tmp_path: Path) -> None:
+    kept = sorted(gallery.KEPT.glob("*.png"))[0]
+    assert gallery.difference(kept, kept, tmp_path, exact=exact) == ""
+    with Image.open(kept) as image:
+        changed = image.convert("RGB")
+    wide, high = changed.size
+    ImageDraw.Draw(changed).rectangle((wide // 4, high // 4, wide // 2, high // 2), fill=(200, 30, 30))
+    changed.save(tmp_path / kept.name)
+    assert "pixels differ" in gallery.difference(kept, tmp_path / kept.name, tmp_path, exact=exact)

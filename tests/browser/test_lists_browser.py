@@ -1,0 +1,130 @@
+"""List pages in a real browser: order, filter, columns, selection, drawer, export to the downloaded file, by keys, on a
+phone; and the gallery of all components."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+from portal_site import Site, running
+from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
+
+__all__ = ("chromium", "pytestmark")
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("admin", "super")
+        for n in range(24):
+            await site.add_staff(f"p{n:02}", "operator", "hall")
+        yield site
+
+
+
+async def test_sort_filter_and_columns(chromium: Browser, site: Site) -> None:
+    async with opened(chromium, site, DESKTOP, "admin") as page:
+        await page.goto("/staff")
+        await expect(page.locator("#list-total")).to_contain_text("共 25 条")
+        await page.click("th a.sort >> nth=0")
+        await expect(page.locator("th[aria-sort=descending]")).to_have_count(1)
+        await expect(page.locator("td.at-title").first).to_contain_text("p23")
+        await page.click("a[rel=next]")
+        await expect(page.locator("tbody tr")).to_have_count(5)
+        await page.select_option("select[name=role]", "operator")  # is sent by itself
+        await page.wait_for_url("**role=operator*")
+        await page.fill("input[name=login]", "p0")
+        await page.press("input[name=login]", "Enter")
+        await expect(page.locator("tbody tr")).to_have_count(10)
+        await page.fill("input[name=phone]", "12")
+        await page.press("input[name=phone]", "Enter")
+        await expect(page.locator("#phone-problem")).to_contain_text("手机号码格式不正确")
+        await expect(page.locator("input[name=phone]")).to_be_focused()
+
+        await page.goto("/staff")
+        await page.click(".tool >> nth=1")
+        await page.uncheck("input[name=columns][value=phone]")
+        await page.check("input[name=columns][value=created_at]")
+        await page.click(".tool-buttons .btn-primary")
+        await expect(page.locator("th", has_text="创建时间")).to_have_count(1)
+        await expect(page.locator("th", has_text="手机号")).to_have_count(0)
+        await fits(page)
+
+
+async def test_pick_all_that_match_and_stop_them(chromium: Browser, site: Site) -> None:
+    async with opened(chromium, site, DESKTOP, "admin") as page:
+        await page.goto("/staff?role=operator")
+        await expect(page.locator("#list-total")).to_contain_text("共 24 条")
+        await expect(page.locator("[data-batch]")).not_to_be_visible()
+        await page.focus("[data-pick] >> nth=0")
+        await page.keyboard.press("Space")
+        await page.keyboard.press("ArrowDown")
+        await page.keyboard.press("Space")
+        await expect(page.locator("[data-picked-words]")).to_have_text("已选 2 条")
+        await page.check("[data-pick-all]")
+        await page.click("[data-pick-found]")
+        await expect(page.locator("[data-picked-words]")).to_have_text("已选 24 条")
+        await page.click("[data-batch] button:has-text('停用')")
+        await expect(page.locator("#ask .effect")).to_contain_text("将停用 24 名员工")
+        await page.keyboard.press("Escape")
+        await expect(page.locator("#ask")).not_to_be_visible()
+        await page.click("[data-batch] button:has-text('停用')")
+        await page.click("#ask .btn-danger")
+        await expect(page.locator(".toast-line")).to_contain_text("已处理 24 条")
+        await expect(page.locator("tbody .state", has_text="已停用")).to_have_count(20)
+
+
+async def test_the_drawer_and_an_export(chromium: Browser, site: Site) -> None:
+    async with opened(chromium, site, DESKTOP, "admin") as page:
+        await page.goto("/audit?action=staff.add")
+        await page.focus(".row-link >> nth=0")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#drawer h2")).to_have_text("staff.add")
+        await expect(page.locator("#drawer .diff")).to_contain_text("p23")
+        await page.keyboard.press("Escape")
+        await expect(page.locator(".row-link").first).to_be_focused()
+        await page.locator("tbody tr td.is-code").first.click()
+        await expect(page.locator("#drawer")).to_be_visible()
+        await page.click("#drawer [data-whole]")
+        await expect(page.locator("h1")).to_have_text("staff.add")
+        await page.go_back()
+
+        await page.click("a[data-ask]:has-text('导出')")
+        await expect(page.locator("#ask .effect")).to_contain_text("25 条记录")
+        await page.fill("#ask #reason", "x")
+        await page.click("#ask .btn-primary")
+        await expect(page.locator("#ask #reason-problem")).to_have_text("至少 2 个字")
+        await page.fill("#ask #reason", "浏览器检查")
+        await page.check("#ask input[value=csv]")
+        await page.click("#ask .btn-primary")
+        await page.wait_for_url("**/jobs/*")
+        await expect(page.locator(".toast-line")).to_contain_text("导出已开始")
+        async with page.expect_download() as download:
+            await page.click("text=下载 >> visible=true")
+        made = await download.value
+        text = (await made.path()).read_text("utf-8-sig")
+        assert made.suggested_filename.startswith("audit-")
+        assert text.count("staff.add") == 25
+        assert "浏览器检查" in text
+        page.allowed += ["422"]  # type: ignore[attr-defined]
+
+
+async def test_ten_rows_on_a_phone_are_three_screens(chromium: Browser, site: Site) -> None:
+    async with opened(chromium, site, PHONE, "admin") as page:
+        for path in ("/staff", "/audit"):
+            await page.goto(path)
+            await page.wait_for_selector("tbody tr >> nth=9")
+            bottom = await page.locator("tbody tr >> nth=9").evaluate("row => row.getBoundingClientRect().bottom")
+            assert bottom <= 3 * PHONE[1], (path, bottom)
+            await fits(page)
+
+
+async def test_the_gallery_has_no_errors(chromium: Browser, site: Site) -> None:
+    for size in (DESKTOP, PHONE):
+        async with opened(chromium, site, size, "admin") as page:
+            await page.goto("/_ui")
+            await page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+            await expect(page.locator("#chart-1 canvas")).to_have_count(1)
+            await fits(page)

@@ -1,0 +1,568 @@
+"""List pages made of the kit: who sees what, filters and pages, columns and views, details, actions, exports."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import csv
+import html
+import io
+import re
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+import pytest_asyncio
+from browsing import Browser
+from portal_site import Site, running
+
+from smsgw.admin import pages
+from smsgw.admin.kit import discovery, selection
+from smsgw.admin.kit.lists import ListPage
+from smsgw.admin.pages.person import gallery
+from smsgw.core.actor import Actor, ScopeKind
+from smsgw.core.permissions import Permission
+from smsgw.platform.change import Change
+from smsgw.platform.org import service as org
+from smsgw.store.records import audit
+
+DIALOG = {"X-Dialog": "1"}
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        yield site
+
+
+@pytest_asyncio.fixture
+async def boss(site: Site) -> AsyncIterator[Browser]:
+    async with Browser(site) as browser:
+        await browser.login("boss")
+        yield browser
+
+
+def rows(page: str) -> list[str]:
+    """The rows of a list's table, as text."""
+    body = re.search(r"<tbody>(.*?)</tbody>", page, re.S)
+    found = re.findall(r"<tr\b.*?</tr>", body[1], re.S) if body else []
+    return [text(row) for row in found]
+
+
+def text(piece: str) -> str:
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", piece)).split())
+
+
+def links(page: str, rel: str) -> list[str]:
+    return [html.unescape(found) for found in re.findall(rf'rel="{rel}" href="([^"]+)"', page)]
+
+
+async def staff(site: Site, n: int) -> None:
+    for at in range(n):
+        await site.add_staff(f"p{at:03}", "operator", "hall")
+
+
+async def ids_of(site: Site, *logins: str) -> list[str]:
+    found = await site.db.fetch("SELECT id FROM staff WHERE login = ANY($1) ORDER BY login", list(logins))
+    return [str(row["id"]) for row in found]
+
+
+async def actions(site: Site, prefix: str) -> list[tuple[str, str, str]]:
+    found = await site.db.fetch(
+        "SELECT actor, action, object FROM audit WHERE starts_with(action, $1) ORDER BY id", prefix
+    )
+    return [(row["actor"], row["action"], row["object"]) for row in found]
+
+
+# --- what pages are made of ------------------------------------------------------------------------------------------
+
+MOST_LINES = 60
+
+
+def lists() -> dict[str, ListPage]:
+    found = [v for m in discovery.modules() for v in vars(m).values() if isinstance(v, ListPage)]
+    return {page.name: page for page in found}
+
+
+@pytest.mark.parametrize("name", ["system/audit", "people/staff", "records/jobs"])
+def test_a_list_page_is_short_and_has_no_template(name: str) -> None:
+    root = Path(str(pages.__file__)).parent
+    source = (root / f"{name}.py").read_text("utf-8")
+    body = ast.parse(source).body
+    code = [line for line in source.splitlines()[body[1].lineno - 1 :] if line.strip()]
+    assert len(code) <= MOST_LINES, f"{name}: {len(code)} lines"
+    assert "render(" not in source
+    templates = root.parent / "templates"
+    assert not [p for p in templates.rglob(f"{name.rpartition('/')[2]}*") if "ui" not in p.parts]
+
+
+async def test_every_list_opens_in_every_state(site: Site, boss: Browser) -> None:
+    assert set(lists()) >= {"audit", "staff", "jobs"}
+    for page in lists().values():
+        for query in ("", "?time=custom&from=2026-13-40", "?time=30d&actor=nobody&login=nobody&submitter=nobody"):
+            for language in ("zh", "en"):
+                await boss.get("/")
+                await boss.post("/language", {"language": language, "next": "/"})
+                shown = await boss.get(page.path + query)
+                assert boss.status == 200, (page.path, query)
+                assert "<h1" in shown
+
+
+# --- paging and order ------------------------------------------------------------------------------------------------
+
+
+async def test_a_list_goes_on_by_cursor_and_back(site: Site, boss: Browser) -> None:
+    await staff(site, 45)
+    first = await boss.get("/staff")
+    assert len(rows(first)) == 20
+    assert not links(first, "prev")
+    second = await boss.get(links(first, "next")[0])
+    third = await boss.get(links(second, "next")[0])
+    assert len(rows(third)) == 6
+    assert not links(third, "next")
+    assert len({*rows(first), *rows(second), *rows(third)}) == 46, "each person once"
+    back = await boss.get(links(third, "prev")[0])
+    assert rows(back) == rows(second)
+    assert rows(await boss.get(links(back, "prev")[0])) == rows(first)
+
+
+async def test_a_list_is_sorted_by_what_it_knows_alone(site: Site, boss: Browser) -> None:
+    await staff(site, 25)
+    up = await boss.get("/staff?sort=name")
+    down = await boss.get("/staff?sort=-name")
+    assert rows(down)[0].startswith("p024")
+    assert 'aria-sort="descending"' in down
+    for evil in ("phone", "password_hash", "name;DROP TABLE staff", "s.name", "-", "--name"):
+        assert rows(await boss.get(f"/staff?{urlencode({'sort': evil})}")) == rows(up)
+    for key in ("department", "last_login_at", "created_at"):
+        for sign in ("", "-"):
+            first = await boss.get(f"/staff?sort={sign}{key}")
+            second = await boss.get(links(first, "next")[0])
+            assert len({*rows(first), *rows(second)}) == 26, "nobody twice, nobody left out"
+
+
+async def test_a_cursor_is_good_for_its_own_list_alone(site: Site, boss: Browser) -> None:
+    await staff(site, 25)
+    first = await boss.get("/staff")
+    cursor = re.search(r"at=([^&]+)", links(first, "next")[0])
+    assert cursor
+    other_filter = await boss.get(f"/staff?login=p0&at={cursor[1]}")
+    assert "已回到第一页" in other_filter
+    assert "p000" in rows(other_filter)[0]
+    for broken in (cursor[1][:-2] + "xx", "x", "a.b.c", "..", "é", "x" * 5000):
+        page = await boss.get(f"/staff?{urlencode({'at': broken})}")
+        assert boss.status == 200
+        assert rows(page) == rows(first)
+    async with Browser(site) as other:
+        await site.add_staff("boss2", "super")
+        await other.login("boss2")
+        assert "已回到第一页" in await other.get(f"/staff?at={cursor[1]}")
+
+
+# --- filters ---------------------------------------------------------------------------------------------------------
+
+
+async def test_people_are_found_by_many_fields(site: Site, boss: Browser) -> None:
+    by_test = Change(site.db, Actor.system("test"))
+    unit = await org.add_department(by_test, "财政局")
+    await staff(site, 3)
+    await org.set_person(by_test, "p001", {"phone": "13800138001", "email": "li@gov.cn", "department_id": unit})
+    await org.stop_person(by_test, "p002")
+    found = {
+        "login=P00": 3, "name=p001": 1, "phone=138+0013+8001": 1, "email=GOV": 1, f"department={unit}": 1,
+        "status=stopped": 1, "role=operator": 3, f"account={site.accounts['hall']}": 3,
+        "last_login_at_from=2026-01-01": 1,
+        "last_login_at_to=2026-01-01": 0, "login=%25": 0, "login=p0&status=active": 2,
+    }  # fmt: skip
+    for query in ("action=staff&actor=test&object=staff/p0", "address=127.0.0.0/8", "action=staff.add"):
+        assert rows(await boss.get(f"/audit?{query}")), query
+    for query, n in found.items():
+        assert len(rows(await boss.get(f"/staff?{query}"))) == n, query
+    shown = await boss.get("/staff?login=p001")
+    assert "13800138001" not in shown
+    assert "138****8001" in shown
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("/staff?phone=12", "手机号码格式不正确"),
+        ("/staff?status=gone", "没有这个选项"),
+        ("/staff?last_login_at_from=x", "日期格式不正确"),
+        ("/staff?last_login_at_from=2026-02-01&last_login_at_to=2026-01-01", "开始日期不能晚于结束日期"),
+        ("/staff?login=" + "x" * 300, "最多 64 个字"),
+        ("/audit?address=1.2.3", "IP 地址格式不正确"),
+        ("/audit?time=custom&from=0001-01-01", "日期须在"),
+        ("/audit?time=custom&from=2020-01-01&to=2026-01-01", "时间跨度最多 366 天"),
+        ("/jobs?kind=%27%22%3E%3Cscript%3E", "没有这个选项"),
+    ],
+)
+async def test_a_bad_value_is_told_at_its_field(site: Site, boss: Browser, query: str, said: str) -> None:
+    page = await boss.get(query)
+    assert boss.status == 200
+    assert said in page
+    assert 'aria-invalid="true"' in page
+    assert "<script>" not in page.replace("<script src", "")
+    assert rows(page) == []
+
+
+# --- columns, views --------------------------------------------------------------------------------------------------
+
+
+async def test_columns_and_density_are_kept_for_the_person(site: Site, boss: Browser) -> None:
+    await staff(site, 12)
+    await boss.get("/staff?role=operator")
+    form = urlencode(
+        [("csrf", boss.csrf), ("q", "role=operator"), ("columns", "name"), ("columns", "created_at"),
+         ("columns", "evil"), ("density", "compact"), ("size", "10")]
+    )  # fmt: skip
+    async with boss.session.post(
+        "/staff/-/layout", data=form, headers={"Content-Type": "application/x-www-form-urlencoded"}
+    ) as response:
+        page = await response.text()
+        assert str(response.url.relative()) == "/staff?role=operator"
+    assert page.count("<th scope") == 2
+    assert "kit-compact" in page
+    assert len(rows(page)) == 10
+    async with Browser(site) as other:
+        await site.add_staff("boss2", "super")
+        await other.login("boss2")
+        assert (await other.get("/staff")).count("<th scope") == 8
+    page = await boss.post("/staff/-/layout", {"reset": "1", "q": ""})
+    assert page.count("<th scope") == 8
+
+
+async def test_views_are_kept_and_dropped(site: Site, boss: Browser) -> None:
+    await boss.get("/audit?actor=boss&time=30d")
+    page = await boss.post("/audit/-/views", {"q": "actor=boss&time=30d&evil=1", "name": "<b>我的</b>"})
+    assert "视图已保存" in page
+    assert "&lt;b&gt;我的&lt;/b&gt;" in page
+    assert 'href="/audit?time=30d&amp;actor=boss"' in page
+    id_ = await site.db.fetchval("SELECT id FROM staff_view")
+    async with Browser(site) as other:
+        await site.add_staff("boss2", "super")
+        await other.login("boss2")
+        await other.get("/audit")
+        await other.post("/audit/-/views/remove", {"id": str(id_), "q": ""})
+        assert other.status == 404, "somebody else's"
+    assert "视图已删除" in await boss.post("/audit/-/views/remove", {"id": str(id_), "q": ""})
+
+
+# --- details ---------------------------------------------------------------------------------------------------------
+
+
+async def test_an_entry_shows_before_and_after_as_page_and_as_piece(site: Site, boss: Browser) -> None:
+    await staff(site, 1)
+    await org.stop_person(Change(site.db, Actor.system("test")), "p000")
+    id_ = await site.db.fetchval("SELECT id FROM audit WHERE action = 'staff.stop'")
+    page = await boss.get(f"/audit/{id_}")
+    assert "<h1" in page
+    assert "<del>active</del>" in page
+    assert "<ins>stopped</ins>" in page
+    piece = await boss.get(f"/audit/{id_}", headers=DIALOG)
+    assert "<html" not in piece
+    assert "<ins>stopped</ins>" in piece
+    for nowhere in ("999999999999", "0", "99999999999999999999999"):
+        await boss.get(f"/audit/{nowhere}")
+        assert boss.status == 404
+
+
+# --- who sees what ---------------------------------------------------------------------------------------------------
+
+
+async def test_lists_are_for_those_with_the_right(site: Site) -> None:
+    allowed = {"auditor": {"/audit", "/jobs", "/staff"}, "operator": {"/jobs"}, "sysadmin": {"/jobs", "/staff"}}
+    for role, own in allowed.items():
+        await site.add_staff(role, role)
+        async with Browser(site) as browser:
+            await browser.login(role)
+            for path in ("/audit", "/jobs", "/staff"):
+                await browser.get(path)
+                assert browser.status == (200 if path in own else 403), (role, path)
+
+
+async def test_a_department_sees_its_own_people_and_acts_on_no_others(site: Site, boss: Browser) -> None:
+    by_test = Change(site.db, Actor.system("test"))
+    ours, theirs = [await org.add_department(by_test, name) for name in ("甲", "乙")]
+    rights = [Permission.PERSON_VIEW, Permission.PERSON_STOP, Permission.AUDIT_VIEW]
+    await org.add_role(by_test, "chief", "科长", rights, ScopeKind.DEPARTMENT)
+    for login, unit in (("chief", ours), ("mine", ours), ("other", theirs)):
+        await site.add_staff(login, "chief" if login == "chief" else "operator")
+        await org.set_person(by_test, login, {"department_id": unit})
+    mine, other = await ids_of(site, "mine", "other")
+    async with Browser(site) as browser:
+        await browser.login("chief")
+        assert {row.split()[2] for row in rows(await browser.get("/staff"))} == {"chief", "mine"}
+        await browser.get(f"/staff/{other}")
+        assert browser.status == 404
+        said = await browser.post("/staff/-/do/stop", {"id": other, "q": ""})
+        assert browser.status == 422
+        assert "已过期" in said
+        total = await browser.get("/staff/-/total")
+        assert "共 2 条" in total
+        assert {row.split()[2] for row in rows(await browser.get("/audit?time=today"))} == {"chief"}
+    status = await site.db.fetchval("SELECT status FROM staff WHERE login = 'other'")
+    assert status == "active"
+    assert mine
+
+
+# --- actions ---------------------------------------------------------------------------------------------------------
+
+
+async def test_people_are_stopped_after_the_effect_was_told(site: Site, boss: Browser) -> None:
+    await staff(site, 3)
+    first, second = (await ids_of(site, "p000", "p001"))[:2]
+    await boss.get("/staff")
+    fields = [("csrf", boss.csrf), ("q", "role=operator"), ("id", first), ("id", second), ("selection", "")]
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    async with boss.session.post("/staff/-/effect/stop", data=urlencode(fields), headers=kind | DIALOG) as response:
+        asked = await response.text()
+    assert "将停用 2 名员工（p000 先生, p001 先生）" in asked
+    assert "<html" not in asked
+    async with boss.session.post("/staff/-/do/stop", data=urlencode(fields), headers=kind) as response:
+        page = await response.text()
+    assert "已处理 2 条" in page
+    assert len(rows(await boss.get("/staff?status=stopped"))) == 2
+    assert ("boss", "staff.stop", "staff/p001") in await actions(site, "staff.stop")
+    own = (await ids_of(site, "boss"))[0]
+    said = await boss.post("/staff/-/do/stop", {"id": own, "q": ""})
+    assert "1 条未处理" in said
+    assert "不能修改自己" in said
+
+
+async def test_all_that_a_filter_finds_is_a_token_of_the_server(site: Site, boss: Browser) -> None:
+    await staff(site, 30)
+    total = await boss.get("/staff/-/total?role=operator")
+    assert "共 30 条" in total
+    token = re.search(r'data-pick-found="([^"]+)"', total)
+    assert token
+    await boss.get("/staff")
+    asked = await boss.post("/staff/-/effect/stop", {"selection": token[1], "q": ""})
+    assert "将停用 30 名员工" in asked
+    await site.add_staff("late", "operator", "hall")
+    said = await boss.post("/staff/-/do/stop", {"selection": token[1], "q": ""})
+    assert boss.status == 422
+    assert "已增加到 31 条（选择时为 30 条）" in said
+    assert await actions(site, "staff.stop") == []
+    for forged in (token[1][:-1] + ("A" if token[1][-1] != "A" else "B"), "x.y.z"):
+        assert "已过期" in await boss.post("/staff/-/do/stop", {"selection": forged, "q": ""})
+    async with Browser(site) as other:
+        await site.add_staff("boss2", "super")
+        await other.login("boss2")
+        await other.get("/staff")
+        assert "已过期" in await other.post("/staff/-/do/stop", {"selection": token[1], "q": ""})
+    total = await boss.get("/staff/-/total?role=operator")
+    token = re.search(r'data-pick-found="([^"]+)"', total)
+    assert token
+    assert "已处理 31 条" in await boss.post("/staff/-/do/stop", {"selection": token[1], "q": ""})
+
+
+async def test_who_was_wrong_too_often_is_let_try_again(site: Site, boss: Browser) -> None:
+    await staff(site, 1)
+    async with Browser(site) as browser:
+        for _ in range(8):
+            await browser.login("p000", "wrong")
+        await browser.login("p000")
+        assert "smsgw" not in browser.cookies, "has to wait"
+        (id_,) = await ids_of(site, "p000")
+        await boss.get("/staff")
+        assert "已处理 1 条" in await boss.post("/staff/-/do/unlock", {"id": id_, "q": ""})
+        await browser.login("p000")
+        assert "smsgw" in browser.cookies
+    assert ("boss", "staff.unlock", "staff/p000") in await actions(site, "staff.unlock")
+
+
+async def test_nothing_selected_is_told(site: Site, boss: Browser) -> None:
+    await boss.get("/staff")
+    assert "请先选择记录" in await boss.post("/staff/-/effect/stop", {"q": ""})
+    assert boss.status == 422
+    many = urlencode([("csrf", boss.csrf), *(("id", str(n)) for n in range(1, 400))])
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    async with boss.session.post("/staff/-/effect/stop", data=many, headers=kind) as response:
+        assert response.status in (200, 422)
+    assert selection.MOST == 1000
+
+
+# --- exports ---------------------------------------------------------------------------------------------------------
+
+
+async def job_done(boss: Browser, path: str) -> str:
+    for _ in range(100):
+        page = await boss.get(path)
+        if "data-again" not in page:
+            return page
+        await asyncio.sleep(0.1)
+    raise AssertionError("the job does not end")
+
+
+async def exported(boss: Browser, form: dict[str, str], path: str = "/audit") -> bytes:
+    await boss.get(path)
+    await boss.post(f"{path}/-/export", form)
+    assert boss.path.startswith("/jobs/"), boss.status
+    job = boss.path
+    assert "已完成" in await job_done(boss, job)
+    async with boss.session.post(f"{job}/link", data={"csrf": boss.csrf}) as response:
+        assert response.status == 200
+        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["Content-Disposition"].startswith("attachment; filename*=UTF-8''audit-")
+        octets = await response.read()
+        address = response.url.path
+    await boss.get(address)
+    assert boss.status == 404, "the link opens once"
+    return octets
+
+
+async def test_an_export_holds_what_the_list_shows(site: Site, boss: Browser) -> None:
+    await audit.record(site.db, Actor.system("=cmd|'/C calc'!A0").author, "test.evil", "＝HYPERLINK(1)")
+    await audit.record(site.db, Actor.system("x").author, "test.other", "13800138000")
+    form = {"q": "action=test&time=today", "reason": "审计检查", "format": "csv"}
+    octets = await exported(boss, form)
+    table = list(csv.reader(io.StringIO(octets.decode("utf-8-sig"))))
+    assert table[0] == ["时间", "操作人", "操作", "对象", "来源地址"]
+    assert [row[2] for row in table[1:3]] == ["test.other", "test.evil"]
+    assert table[2][1].startswith("'=cmd")
+    assert table[2][3].startswith("'＝")
+    assert "13800138000" not in octets.decode()
+    assert "导出人：boss 先生 (boss)" in table[-1][0]
+    assert "审计检查" in table[-1][0]
+    steps = [action for _, action, _ in await actions(site, "export.")]
+    assert steps == ["export.request", "export.link", "export.fetch"]
+
+
+async def test_a_spreadsheet_has_no_formula(site: Site, boss: Browser) -> None:
+    await audit.record(site.db, Actor.system("=1+1").author, "test.evil", "@SUM(1)")
+    octets = await exported(boss, {"q": "action=test", "reason": "审计检查", "format": "xlsx"})
+    with zipfile.ZipFile(io.BytesIO(octets)) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+        words = "".join(book.read(name).decode() for name in book.namelist() if name.endswith(".xml"))
+    assert "<f>" not in sheet
+    assert "&apos;=1+1" in words or "'=1+1" in words
+    assert "导出人" in words
+
+
+async def test_an_export_needs_a_reason(site: Site, boss: Browser) -> None:
+    await boss.get("/audit")
+    for reason, said in (("", "此项必填"), ("x", "至少 2 个字"), ("x" * 201, "最多 200 个字")):
+        page = await boss.post("/audit/-/export", {"q": "", "reason": reason, "format": "csv"})
+        assert boss.status == 422
+        assert said in page
+    piece = await boss.get("/audit/-/export?time=today", headers=DIALOG)
+    assert "<html" not in piece
+    assert "条记录" in piece
+    assert await site.db.fetchval("SELECT count(*) FROM job") == 0
+
+
+async def test_a_file_is_for_who_asked_for_it_in_that_session(site: Site, boss: Browser) -> None:
+    await boss.get("/audit")
+    await boss.post("/audit/-/export", {"q": "", "reason": "审计检查", "format": "csv"})
+    job = boss.path
+    await job_done(boss, job)
+    async with Browser(site) as other:
+        await site.add_staff("boss2", "super")
+        await other.login("boss2")
+        assert "下载" not in text(await other.get(job)).replace("下载次数", "")
+        await other.post(f"{job}/link", {})
+        assert other.status == 404
+        async with boss.session.post(f"{job}/link", data={"csrf": boss.csrf}, allow_redirects=False) as response:
+            address = response.headers["Location"]
+        await other.get(address)
+        assert other.status == 404, "somebody else's"
+        async with Browser(site) as again:
+            await again.login("boss")
+            await again.get(address)
+            assert again.status == 404, "another session of the same person"
+
+
+async def test_the_right_is_looked_at_again_when_the_file_is_made_and_fetched(site: Site) -> None:
+    await site.add_staff("auditor", "auditor")
+    by_test = Change(site.db, Actor.system("test"))
+    async with Browser(site) as browser:
+        await browser.login("auditor")
+        await browser.get("/audit")
+        await browser.post("/audit/-/export", {"q": "", "reason": "审计检查", "format": "csv"})
+        job = browser.path
+        assert "已完成" in await job_done(browser, job)
+        await org.set_permissions(by_test, "auditor", allowed=(), withheld=[Permission.AUDIT_EXPORT])
+        await browser.post(f"{job}/link", {})
+        assert browser.status == 403
+        id_ = await site.db.fetchval(
+            "INSERT INTO job (kind, params, submitter, node, expires_at)"
+            " SELECT kind, params, submitter, node, expires_at FROM job WHERE kind = 'export' RETURNING id"
+        )
+        page = await job_done(browser, f"/jobs/{id_}")
+        assert "没有权限" in page
+
+
+async def test_three_exports_at_a_time(site: Site, boss: Browser) -> None:
+    await site.db.execute(
+        "INSERT INTO job (kind, submitter, node, expires_at) SELECT 'export', 'boss', 9, now() + interval '1 h'"
+        " FROM generate_series(1, 3)"
+    )
+    await boss.get("/audit")
+    await boss.post("/audit/-/export", {"q": "", "reason": "审计检查", "format": "csv"})
+    assert boss.status == 429
+
+
+# --- jobs ------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_chain_is_verified_by_a_button(site: Site, boss: Browser) -> None:
+    await boss.get("/audit")
+    page = await boss.post("/audit/-/verify", {})
+    assert boss.path.startswith("/jobs/")
+    page = await job_done(boss, boss.path)
+    assert "校验" in page
+    assert ("boss", "audit.verify") in [(a, b) for a, b, _ in await actions(site, "audit.verify")]
+
+
+async def test_ones_own_jobs_are_seen_and_cancelled(site: Site) -> None:
+    await site.add_staff("one", "operator", "hall")
+    await site.add_staff("two", "operator", "hall")
+    id_ = await site.db.fetchval(
+        "INSERT INTO job (kind, submitter, node, expires_at) VALUES ('export', 'one', 9, now() + interval '1 h')"
+        " RETURNING id"
+    )
+    async with Browser(site) as one, Browser(site) as two:
+        await one.login("one")
+        await two.login("two")
+        assert rows(await two.get("/jobs")) == []
+        await two.get(f"/jobs/{id_}")
+        assert two.status == 404
+        await two.post("/jobs/-/do/cancel", {"id": str(id_), "q": ""})
+        assert two.status == 422
+        assert len(rows(await one.get("/jobs"))) == 1
+        piece = await one.get("/jobs/-/rows?")
+        assert "<html" not in piece
+        assert len(rows(piece)) == 1
+        assert "将取消 1 个任务" in await one.post("/jobs/-/effect/cancel", {"id": str(id_), "q": ""})
+        assert "已处理 1 条" in await one.post("/jobs/-/do/cancel", {"id": str(id_), "q": ""})
+    assert await site.db.fetchval("SELECT state FROM job") == "cancelled"
+
+
+# --- forms -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_field_is_checked_when_it_is_left_and_a_form_keeps_what_was_typed(site: Site, boss: Browser) -> None:
+    page = await boss.get("/_ui")
+    key = re.search(r'<input class="form-control" type="text" value="[^"]*" autocomplete="off" id="(\w+)" name', page)
+    assert key
+    wrong = dict.fromkeys(gallery.KEYS.values(), "\x07typed")
+    piece = await boss.post("/_ui", wrong | {"check": key[1]})
+    assert boss.status == 422
+    assert piece.strip().startswith(f'<div class="field" id="field-{key[1]}"')
+    assert f'aria-describedby="{key[1]}-problem' in piece
+    assert (await boss.post("/_ui", {key[1]: "fine", "check": key[1]})).count("field-problem") == 0
+    assert boss.status == 200
+    page = await boss.post("/_ui", wrong)
+    assert boss.status == 422
+    assert "处需要修改" in page
+    assert 'value="\x07typed"' in page
+    assert page.count("autofocus") == 1
+    async with Browser(site) as other:
+        await site.add_staff("lee", "admin")
+        await other.login("lee")
+        await other.get("/_ui")
+        assert other.status == 404

