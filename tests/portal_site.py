@@ -23,7 +23,7 @@ from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network
 from smsgw.core.ids import IdSource
 from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
-from smsgw.core.policy import NO_POLICY
+from smsgw.core.policy import NO_POLICY, RELAXED, PolicySet, parse
 from smsgw.core.states import PartState
 from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
 from smsgw.pipeline.accept.checks import Checker
@@ -67,6 +67,14 @@ class Site:
     channels: list[ChannelStatus] = field(default_factory=list)
     unavailable: set[str] = field(default_factory=set)
     """Pools that no channel serves at the moment."""
+    overlay: Overlay | None = None
+    """What the acceptor goes by."""
+
+    def review_all(self) -> None:
+        """From now on every message waits for an approval."""
+        assert self.overlay
+        fields = {name: parse(name, "off") for name in RELAXED} | {"review": parse("review", "all")}
+        self.overlay.change(policies=PolicySet({(0, ""): fields}))
 
     async def add_staff(self, login: str, role: str, *accounts: str, must_change: bool = False) -> int:
         """A person whose password is ``PASSWORD``."""
@@ -147,8 +155,9 @@ async def running(
     await snapshots.follow()
     unavailable: set[str] = set()
     router = Router(_SEGMENTS, AnyFleet(unavailable, narrow={"CUCC"}))
+    overlay = Overlay(snapshots, policies=NO_POLICY)
     acceptor = Acceptor(
-        db, ids, Overlay(snapshots, policies=NO_POLICY), Checker(router, NoLists(), NoNumbers()),
+        db, ids, overlay, Checker(router, NoLists(), NoNumbers()),
         DiskGuard([folder], 0), EventHub(), AnyDestination(), Alone(NODE), None,
     )  # fmt: skip
     await acceptor.start()
@@ -179,6 +188,7 @@ async def running(
             ids,
             channels,
             unavailable,
+            overlay,
         )
     finally:
         await periodic.stop()

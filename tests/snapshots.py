@@ -50,6 +50,11 @@ class Overlay:
         self._seen: Snapshot | None = None
         self._made = Snapshot()
 
+    def change(self, **fields: Any) -> None:
+        """Other fields as the test wants them, from now on."""
+        self._fields |= fields
+        self._seen = None
+
     @property
     def current(self) -> Snapshot:
         """Made anew when there is another below."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,6 +22,7 @@ from smsgw.admin.words.person import THEMES
 from smsgw.core import numbers
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
+from smsgw.core.report_codes import head_of
 
 if TYPE_CHECKING:
     from smsgw.admin.staticfiles import StaticFiles
@@ -63,6 +65,26 @@ def initial(name: str) -> str:
     return name.strip()[:1].upper() or "?"
 
 
+def cause(cls: str, code: str) -> str:
+    """Why a message was not delivered, as Chinese source text: what the class says, or what a code without one says."""
+    if cls == "UNKNOWN":
+        return words.UNSAID.get(head_of(code), words.CLASS[cls])
+    return words.CLASS.get(cls, cls)
+
+
+_ERRNO = re.compile(r"\[Errno (-?\d+)\] *(?:Connect call failed )?(?:\('([^']+)', (\d+)[^)]*\))?[^;,]*")
+
+
+def trouble(text: str, say: Callable[[str], str] = str) -> str:
+    """What went wrong with a connection, without the operating system's numbers."""
+
+    def told(found: re.Match[str]) -> str:
+        words_ = say(words.NETWORK_PROBLEM.get(int(found[1]), words.NETWORK_TROUBLE))
+        return f"{words_} {found[2]}:{found[3]}" if found[2] else words_
+
+    return _ERRNO.sub(told, text)
+
+
 class Views:
     """Renders templates for calls."""
 
@@ -91,6 +113,8 @@ class Views:
             initial=initial,
             filled=lambda text, values: text % values,
             t=lambda text: catalogue.gettext(text) if text else "",
+            trouble=partial(trouble, say=catalogue.gettext),
+            cause=lambda row: catalogue.gettext(cause(row.cls, row.code)),
             word=lambda key, table: catalogue.gettext(table[key]) if table.get(key) else key,
         )
         env.globals.update(

@@ -20,6 +20,8 @@ from smsgw.admin.words.messages import (
     EXPLANATION,
     FINAL_STATUSES,
     METRIC,
+    NETWORK_PROBLEM,
+    NETWORK_TROUBLE,
     NUMBER_PROBLEM,
     ORIGIN,
     PROTOCOL,
@@ -28,11 +30,13 @@ from smsgw.admin.words.messages import (
     STEP,
     STEP_COLOUR,
     TYPE,
+    UNSAID,
 )
 from smsgw.admin.words.terms import TERMS
 
 __all__ = [
     "ALARM", "CARRIER", "CHANNEL_REASON", "CHANNEL_STATE", "CLASS", "CLASS_ADVICE", "CODING", "DETAIL", "DETAIL_VALUES",
-    "EXPLANATION", "FINAL_STATUSES", "METRIC", "NUMBER_PROBLEM", "ORIGIN", "PROTOCOL", "STATUS", "STATUS_COLOUR",
-    "STEP", "STEP_COLOUR", "TERMS", "TYPE",
+    "EXPLANATION", "FINAL_STATUSES", "METRIC", "NETWORK_PROBLEM",
+    "NETWORK_TROUBLE", "NUMBER_PROBLEM", "ORIGIN", "PROTOCOL", "STATUS", "STATUS_COLOUR",
+    "STEP", "STEP_COLOUR", "TERMS", "TYPE", "UNSAID",
 ]  # fmt: skip

@@ -31,7 +31,7 @@ STATUS: dict[str, str] = {
     "queued": N_("排队中"),
     "submitted": N_("已提交"),
     "uncertain": N_("结果未知"),
-    "unconfirmed": N_("结果未知(已结束)"),
+    "unconfirmed": N_("结果未知（已结束）"),
     "delivered": N_("成功"),
     "failed": N_("失败"),
     "expired": N_("已过期未发"),
@@ -57,6 +57,13 @@ CLASS: dict[str, str] = {
     "CHANNEL": N_("通道"),
     "UNKNOWN": N_("未知"),
 }
+
+UNSAID: dict[str, str] = {
+    "UNDELIV": N_("未送达，运营商未给出原因"),
+    "REJECTD": N_("运营商拒收，未给出原因"),
+    "DELETED": N_("运营商已删除，未给出原因"),
+}
+"""Raw codes that tell what has become of a message, and not why."""
 
 TYPE: dict[str, str] = {"otp": N_("验证码"), "notice": N_("通知"), "marketing": N_("营销")}
 CARRIER: dict[str, str] = {
@@ -84,7 +91,7 @@ PROTOCOL: dict[str, str] = {
 }
 CODING: dict[str, str] = {
     "gsm7": N_("GSM 7 位"),
-    "ucs2": N_("UCS-2(中文)"),
+    "ucs2": N_("UCS-2（中文）"),
     "gb18030": "GB18030",
     "latin1": "Latin-1",
     "ascii": "ASCII",
@@ -136,6 +143,18 @@ CHANNEL_REASON: dict[str, str] = {
 }
 if CLASS.keys() != REPORT_CLASSES.keys() - {""} or STATUS.keys() != STATUS_ZH.keys() or ALARM != KINDS:
     raise RuntimeError("the portal's words have fallen behind core")
+NETWORK_PROBLEM: dict[int, str] = {
+    -3: N_("暂时无法解析主机名"),
+    -2: N_("主机名不存在"),
+    32: N_("连接已被对方关闭"),
+    101: N_("网络不可达"),
+    104: N_("连接被对方中断"),
+    110: N_("连接超时"),
+    111: N_("连接被对方拒绝"),
+    113: N_("主机不可达"),
+}
+NETWORK_TROUBLE = N_("网络错误")
+"""Of the operating system's errors, by number; and of all others."""
 NUMBER_PROBLEM: dict[str, str] = {
     "empty": N_("号码为空"),
     "characters": N_("含有非数字字符"),
@@ -146,7 +165,19 @@ NUMBER_PROBLEM: dict[str, str] = {
 STEP: dict[str, str] = {
     "accepted": N_("平台受理"),
     "queued": N_("路由并排队"),
-    "scheduled": N_("等待定时发送"),
+    "scheduled": N_("等待发送时间"),
+    "held_for_review": N_("等待审批"),
+    "held": N_("账号停用，暂停发送"),
+    "rejected": N_("平台拒绝"),
+    "recalled": N_("号码进入黑名单或已退订，撤回未发短信"),
+    "resumed": N_("账号启用，恢复发送"),
+    "spooled": N_("接收时数据库中断，先写入本地，恢复后入库"),
+    "task_paused": N_("任务暂停，暂不发送"),
+    "task_resumed": N_("任务继续，重新排队"),
+    "task_cancelled": N_("任务取消，撤销"),
+    "push_failed": N_("推送失败，等待重试"),
+    "push_dead": N_("推送多次失败，已放弃"),
+    "pushed": N_("回执已送达客户"),
     "released": N_("到时，进入队列"),
     "review_passed": N_("审核通过"),
     "review_rejected": N_("审核驳回"),
@@ -173,6 +204,12 @@ STEP: dict[str, str] = {
     "cancelled": N_("撤销"),
 }
 STEP_COLOUR: dict[str, str] = {
+    "held_for_review": "purple",
+    "held": "yellow",
+    "scheduled": "purple",
+    "rejected": "red",
+    "push_failed": "yellow",
+    "push_dead": "red",
     "refused": "red",
     "deferred": "yellow",
     "unknown": "orange",
@@ -183,17 +220,17 @@ STEP_COLOUR: dict[str, str] = {
     "rerouted": "yellow",
 }
 METRIC: dict[str, tuple[str, str, str]] = {
-    # metric: label, colour, status to filter the records by
-    "accepted": (N_("今日接收"), "secondary", ""),
-    "submitted": (N_("已提交"), "blue", ""),
+    # name: label, colour, status to filter the records by; counted are the records that the filter finds
+    "accepted": (N_("今日受理"), "secondary", ""),
+    "submitted": (N_("待回执"), "blue", "submitted"),
     "delivered": (N_("成功"), "green", "delivered"),
     "failed": (N_("失败"), "red", "failed"),
     "unknown": (N_("结果未知"), "orange", "uncertain"),
     "rejected": (N_("已拒绝"), "red", "rejected"),
 }
 EXPLANATION: dict[str, str] = {
-    "held": N_("正在等待审核员审批，通过后自动发送。"),
-    "scheduled": N_("未到计划时间，到时自动发送。"),
+    "held": N_("正在等待审核员审批，原因见时间线；通过后自动发送。"),
+    "scheduled": N_("未到计划时间（见时间线），到时自动发送。"),
     "queued": N_("已落库，正在等待通道取走。若长时间停留，请查看首页的通道状态。"),
     "submitted": N_("运营商已接收，正在等待状态报告。通常几秒内返回，手机关机时可能要等到开机。"),
     "uncertain": N_(
@@ -219,11 +256,11 @@ CLASS_ADVICE: dict[str, str] = {
     "FREQ_LOCAL": N_("平台限制了对该号码的频率：请拉长间隔，或请管理员调整频控。"),
     "POLICY": N_("平台的发送策略拒绝了这条短信：请按说明修改后重发。"),
     "SIGN_UNREGISTERED": N_("签名未在该运营商报备：请先完成报备或更换签名。"),
-    "HANDSET": N_("手机原因(存储已满、终端错误等)：请用户检查手机。"),
+    "HANDSET": N_("手机原因（存储已满、终端错误等）：请用户检查手机。"),
     "NETWORK": N_("运营商网络原因：可稍后重发。"),
     "TIMEOUT": N_("运营商在有效期内未能送达：可稍后重发。"),
     "CHANNEL": N_("通道参数或状态问题：请运维检查通道配置与余额。"),
-    "UNKNOWN": N_("运营商给出的原因不在映射表中：请把原始码提供给运维核对。"),
+    "UNKNOWN": N_("原始码不在映射表中，或未说明原因：可稍后重发；如反复出现，请把原始码提供给运维核对。"),
 }
 DETAIL: dict[str, str] = {
     "account": N_("账号"),
@@ -234,12 +271,16 @@ DETAIL: dict[str, str] = {
     "class": N_("原因"),
     "code": N_("原始码"),
     "coding": N_("编码"),
-    "delay": N_("延迟(秒)"),
+    "delay": N_("延迟（秒）"),
     "event_id": N_("回执号"),
     "origin": N_("来源"),
     "parts": N_("条数"),
     "province": N_("归属地"),
     "reason": N_("说明"),
+    "planned_at": N_("计划时间"),
+    "tries": N_("推送次数"),
+    "problem": N_("问题"),
+    "next_at": N_("下次"),
     "status": N_("状态"),
 }
 DETAIL_VALUES: dict[str, dict[str, str]] = {"origin": ORIGIN, "coding": CODING, "carrier": CARRIER}

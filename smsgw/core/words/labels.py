@@ -47,6 +47,8 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "cells": ("原始数据", "row as it was"),
     },
     "step": {
+        "held_for_review": ("等待审批", "waiting for approval"),
+        "rejected": ("平台拒绝", "refused by the platform"),
         "deferred": ("运营商暂缓,稍后重试", "put off by the carrier; tried again later"),
         "unknown": ("应答丢失,结果未知", "the answer was lost; its outcome is unknown"),
         "resent": ("按策略重发", "sent again by policy"),

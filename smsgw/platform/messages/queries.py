@@ -191,6 +191,41 @@ async def search(
     return await _views(rows)
 
 
+TALLIED = 100_000
+"""Messages that are counted; of more it is said that there are more."""
+_TALLY = """
+WITH m AS MATERIALIZED (
+    SELECT id FROM message
+    WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3)) ORDER BY id DESC LIMIT $4
+)
+SELECT '' AS word, count(*) AS n FROM m
+UNION ALL
+SELECT w.word, count(DISTINCT p.id)
+FROM m JOIN part p ON p.id = m.id AND p.id >= $1 AND p.id < $2
+JOIN unnest($5::text[], $6::smallint[], $7::bool[]) AS w (word, state, by_us)
+     ON w.state = p.state AND (w.by_us IS NULL OR w.by_us = p.by_us)
+GROUP BY w.word
+"""
+
+
+async def tally(
+    database: Database, *, accounts: Sequence[int] | None, from_time: datetime, to_time: datetime
+) -> dict[str, int]:
+    """Status -> messages that ``search`` finds by it in that time; ``""`` -> all. At most ``TALLIED`` are looked at."""
+    rows = [
+        (status, state, by_us)
+        for status in states.STATUS_ZH
+        for found, by_us in [states_of(status)]
+        for state in found
+    ]
+    words, numbers, bys = zip(*rows, strict=True)
+    found = await database.fetch(
+        _TALLY, first_id(from_time), first_id(to_time), None if accounts is None else list(accounts), TALLIED,
+        list(words), list(numbers), list(bys),
+    )  # fmt: skip
+    return dict.fromkeys(states.STATUS_ZH, 0) | {row["word"]: row["n"] for row in found}
+
+
 _PARTS = """
 SELECT p.*, c.name AS channel_name FROM part p LEFT JOIN channel c ON c.id = p.channel_id
 WHERE p.id = $1 ORDER BY p.part
@@ -221,19 +256,16 @@ async def trace(
         "origin": view.origin, "account": view.account_name, "parts": view.parts, "coding": view.coding
     }  # fmt: skip
     home: dict[str, str | int] = {"carrier": view.carrier, "province": view.province}
-    waits = rows[0]["state"] == PartState.SCHEDULED
-    steps = [
-        TraceStep(view.accepted_at, "accepted", STEPS["accepted"], 0, origin),
-        TraceStep(
-            view.accepted_at,
-            "scheduled" if waits else "queued",
-            STEPS["waiting" if waits else "queued"],
-            0,
-            home,
-        ),
-    ]
+    steps = [TraceStep(view.accepted_at, "accepted", STEPS["accepted"], 0, origin)]
+    review = await database.fetchrow(_REVIEW, view.batch_id)
+    if review is not None:
+        steps.append(TraceStep(view.accepted_at, "held_for_review", STEPS["held_for_review"], 0, _why_held(review)))
+    elif rows[0]["state"] == PartState.SCHEDULED:
+        steps.append(TraceStep(view.accepted_at, "scheduled", STEPS["waiting"], 0, home | _planned(rows[0]["next_at"])))
+    elif not _refused_at_once(parts):
+        steps.append(TraceStep(view.accepted_at, "queued", STEPS["queued"], 0, home))
     for part in parts:
-        steps += _part_steps(part)
+        steps += _part_steps(part, view)
     for event in events:
         detail = json.loads(event["detail"])
         steps.append(
@@ -255,6 +287,7 @@ async def trace(
         "accepted": 0,
         "queued": 1,
         "scheduled": 1,
+        "held_for_review": 1,
         "claimed": 2,
         "submitted": 3,
         "report": 5,
@@ -262,6 +295,22 @@ async def trace(
     }
     steps.sort(key=lambda s: (s.at, order.get(s.step, 6), s.part))
     return Trace(view, parts, steps)
+
+
+_REVIEW = "SELECT reasons, due_at FROM review WHERE batch_id = $1"
+
+
+def _why_held(review: Row) -> dict[str, str | int]:
+    return {"reason": "; ".join(review["reasons"])} | _planned(review["due_at"])
+
+
+def _planned(at: datetime | None) -> dict[str, str | int]:
+    return {"planned_at": f"{at.astimezone(CHINA):%Y-%m-%d %H:%M:%S}"} if at else {}
+
+
+def _refused_at_once(parts: Sequence[PartView]) -> bool:
+    """Whether no part of a message has ever been on its way."""
+    return all(part.status == "rejected" and part.claimed_at is None for part in parts)
 
 
 def _offered(offer: Row) -> list[TraceStep]:
@@ -305,7 +354,7 @@ def _part(row: Row) -> PartView:
     )
 
 
-def _part_steps(part: PartView) -> list[TraceStep]:
+def _part_steps(part: PartView, view: MessageView) -> list[TraceStep]:
     steps = []
     channel: dict[str, str | int] = {"channel": part.channel_name or ""}
     if part.claimed_at:
@@ -314,14 +363,20 @@ def _part_steps(part: PartView) -> list[TraceStep]:
                 part.claimed_at, "claimed", STEPS["claimed"], part.part, channel | {"attempt": part.attempt}
             )
         )
-    if part.answered_at:
+    ours = part.status == "rejected"
+    if part.answered_at and not ours:
         if part.state != "REJECTED":
             detail = channel | {"carrier_id": part.carrier_id or ""}
             steps.append(TraceStep(part.answered_at, "submitted", STEPS["submitted"], part.part, detail))
         else:
             detail = channel | {"code": part.code}
             steps.append(TraceStep(part.answered_at, "refused", STEPS["refused_by_carrier"], part.part, detail))
-    if part.final_at and part.status in ("delivered", "failed") and part.carrier_id:
+    if part.final_at and ours:
+        # Refused at the call: its time is taken a moment before the id that the message's time stands in.
+        at = max(part.final_at, view.accepted_at)
+        about: dict[str, str | int] = {"code": part.code, "reason": view.refusal}
+        steps.append(TraceStep(at, "rejected", STEPS["rejected"], part.part, about))
+    elif part.final_at and part.status in ("delivered", "failed") and part.carrier_id:
         said = phrase("step.report", status=states.STATUS_ZH[part.status])
         reason = REPORT_CLASSES.get(part.cls, part.cls)
         detail = {"code": part.code}

@@ -836,9 +836,9 @@ async def test_open_alarms_stand_on_the_home_page_of_those_who_can_act(site: Sit
         await alarms.clear(connection, "disk_low", "node/1", now=now)
     async with Browser(site) as browser:
         page = await browser.login("admin")
-        assert re.findall(r'note-(\w+)" role="status" data-alarm="(\w+)"', page) == [
-            ("red", "channel_down"),
-            ("yellow", "standby_low"),
+        assert re.findall(r'data-alarm="(\w+)">\s*<div class="note note-(\w+)" role="status"', page) == [
+            ("channel_down", "bad"),
+            ("standby_low", "warning"),
         ]
         assert "通道断开" in page
         assert "mobile-a · &lt;no answer&gt;" in page

@@ -90,7 +90,8 @@ def test_templates_are_strict_and_escape() -> None:
 
 
 def test_statuses_read_as_in_the_api() -> None:
-    assert words.STATUS == STATUS_ZH
+    in_full_width = str.maketrans("()", "（）")
+    assert {key: zh.translate(in_full_width) for key, zh in STATUS_ZH.items()} == words.STATUS
     assert words.STATUS_COLOUR.keys() == STATUS_ZH.keys() == words.EXPLANATION.keys()
 
 

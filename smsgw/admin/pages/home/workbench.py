@@ -11,6 +11,7 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.rights import route
+from smsgw.admin.words import METRIC
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.alarms import queries as alarms
@@ -39,13 +40,14 @@ async def live(call: Call) -> web.StreamResponse:
 
 async def _live(call: Call) -> dict[str, Any]:
     now = clock.now()
-    values: dict[str, Any] = {"alarms": None, "channels": None, "today": None, "chart": None, "latest": None}
+    values: dict[str, Any] = dict.fromkeys(("alarms", "channels", "today", "chart", "latest"))
+    values["tallied"] = messages.TALLIED
     if call.may(Permission.ALARM_VIEW):
         values["alarms"] = await alarms.page(call.db, limit=ALARMS)
     if call.may(Permission.CHANNEL_VIEW):
         values["channels"] = sorted(call.portal.context.channel_status(), key=lambda c: c.name)
     if call.may(Permission.STATISTICS_VIEW):
-        values["today"] = await statistics.today(call.db, accounts=call.accounts)
+        values["today"] = await _today(call, now)
         minutes = await statistics.per_minute(call.db, minutes=MINUTES, accounts=call.accounts)
         values["chart"] = series(minutes, now)
     if call.may(Permission.MESSAGE_VIEW):
@@ -53,6 +55,15 @@ async def _live(call: Call) -> dict[str, Any]:
             call.db, accounts=call.accounts, from_time=now - timedelta(days=7), limit=LATEST, now=now
         )
     return values
+
+
+async def _today(call: Call, now: datetime) -> dict[str, int]:
+    """What the records of today say, counted as their filter counts."""
+    midnight = datetime.combine(now.astimezone(CHINA).date(), datetime.min.time(), CHINA)
+    counts = await messages.tally(
+        call.db, accounts=call.accounts, from_time=midnight, to_time=midnight + timedelta(days=1)
+    )
+    return {name: counts[status] for name, (_, _, status) in METRIC.items()}
 
 
 def series(rows: Sequence[tuple[datetime, str, int]], now: datetime) -> dict[str, list[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -38,7 +39,7 @@ async def _values(call: Call) -> dict[str, Any]:
     return {
         "trace": found,
         "message": found.message,
-        "steps": timeline(found),
+        "steps": timeline(found, call.gettext),
         "final": found.message.status in words.FINAL_STATUSES,
         "content": content,
     }
@@ -52,9 +53,11 @@ class Stop:
     since_previous: timedelta | None
     since_start: timedelta
     colour: str
+    facts: tuple[tuple[str, str], ...] = ()
+    """What is told beside it: name and value, in the reader's language."""
 
 
-def timeline(trace: Trace) -> list[Stop]:
+def timeline(trace: Trace, say: Callable[[str], str] = str) -> list[Stop]:
     """The steps with their durations; a report has the colour of what it reports."""
     stops: list[Stop] = []
     outcome = {part.part: words.STATUS_COLOUR.get(part.status, "") for part in trace.parts}
@@ -62,5 +65,15 @@ def timeline(trace: Trace) -> list[Stop]:
         previous = stops[-1].step.at if stops else None
         since_previous = step.at - previous if previous else None
         colour = outcome.get(step.part) if step.step == "report" else words.STEP_COLOUR.get(step.step)
-        stops.append(Stop(step, since_previous, step.at - trace.steps[0].at, colour or "plain"))
+        since_start = step.at - trace.steps[0].at
+        stops.append(Stop(step, since_previous, since_start, colour or "plain", _facts(step, say)))
     return stops
+
+
+def _facts(step: TraceStep, say: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
+    told = []
+    for key, value in step.detail.items():
+        if value not in ("", None):
+            known = words.DETAIL_VALUES.get(key, {}).get(str(value), str(value))
+            told.append((say(words.DETAIL.get(key, key)), say(known)))
+    return tuple(told)

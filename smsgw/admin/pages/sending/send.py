@@ -29,7 +29,7 @@ from smsgw.admin.rights import route
 from smsgw.admin.words.sending import NO_ACCOUNT, NO_NUMBER, STEPS
 from smsgw.core import text
 from smsgw.core.errors import SmsgwError, message_of
-from smsgw.core.model import Account, MessageType, Origin
+from smsgw.core.model import Account, ChannelStatus, MessageType, Origin
 from smsgw.core.numbers import normalize
 from smsgw.core.permissions import Permission
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest, SendResult
@@ -70,6 +70,12 @@ class Effect:
     """Number and the reason, in the reader's language."""
     blocked: tuple[str, ...] = ()
     """Carriers without a channel at the moment: sending would be refused as a whole."""
+    held: int = 0
+    """Numbers whose message would wait for an approval, …"""
+    reasons: tuple[str, ...] = ()
+    """… and why."""
+    waiting: tuple[str, ...] = ()
+    """Carriers whose channels are all down: their messages would wait in the queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +107,10 @@ def preview(sign: str, content: str) -> Preview:
     )
 
 
-def effect(explained: Sequence[Mapping[str, Any]], *, english: bool) -> Effect:
-    """Sum up what the pipeline says about every number."""
+def effect(
+    explained: Sequence[Mapping[str, Any]], *, english: bool, channels: Sequence[ChannelStatus] = ()
+) -> Effect:
+    """Sum up what the pipeline says about every number, and what the channels are able to do."""
     # The balance is shown beside; what it does not cover is not the number's fault.
     fine = ("OK", "BALANCE_INSUFFICIENT")
     good = [line for line in explained if line["code"] in fine]
@@ -125,7 +133,16 @@ def effect(explained: Sequence[Mapping[str, Any]], *, english: bool) -> Effect:
             if line["code"] != "NO_ROUTE"
         ),
         blocked=tuple(blocked),
+        held=sum(bool(line.get("held")) for line in good),
+        reasons=tuple(dict.fromkeys(str(why) for line in good for why in line.get("held", ()))),
+        waiting=tuple(sorted({line["carrier"] for line in good if line.get("pool") in _down(channels)})),
     )
+
+
+def _down(channels: Sequence[ChannelStatus]) -> set[str]:
+    """Pools that channels pull from, none of which is connected."""
+    up = {pool for channel in channels if channel.state in ("bound", "idle") for pool in channel.pools}
+    return {pool for channel in channels for pool in channel.pools} - up
 
 
 @route("GET", "/send", Permission.MESSAGE_SEND)
@@ -173,7 +190,9 @@ async def confirm(call: Call) -> web.StreamResponse:
         form=form,
         to=to,
         account=account,
-        effect=effect(explained, english=call.language != DEFAULT),
+        effect=effect(
+            explained, english=call.language != DEFAULT, channels=call.portal.context.channel_status()
+        ),
         preview=preview(form.sign or account.default_sign, form.content),
         balance=await balance(call.db, account.id),
     )
