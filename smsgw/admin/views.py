@@ -15,7 +15,7 @@ from smsgw.admin import words
 from smsgw.admin.i18n import translations
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
 from smsgw.admin.words import kit as words_kit
-from smsgw.admin.words import times
+from smsgw.admin.words import login, times
 from smsgw.admin.words.languages import LANGUAGES
 from smsgw.admin.words.menu import SIDES
 from smsgw.admin.words.person import THEMES
@@ -128,6 +128,7 @@ class Views:
             terms=words.TERMS,
             sides=SIDES,
             themes=THEMES,
+            login_words=login,
         )
         return env
 
