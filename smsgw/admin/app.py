@@ -32,7 +32,7 @@ from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views
 from smsgw.admin.words.languages import LANGUAGES
 from smsgw.core.addresses import place_of
-from smsgw.core.errors import SmsgwError, http_status
+from smsgw.core.errors import Refused, SmsgwError, http_status
 from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.audit.readings import Readings
 from smsgw.platform.exports.model import FILES
@@ -82,7 +82,7 @@ def setup(app: web.Application, ctx: PortalContext) -> Sequence[Periodic]:
         "*", r"/{tail:(?!(?:api|health|ready|metrics|openapi)\b).*}", _endpoint(portal, missing)
     )
     sweep = Periodic("exports.sweep", EXPORTS_SWEPT_EVERY, lambda: ctx.files.sweep([FILES]))
-    return (*portal.auth.failures.periodics(), sweep)
+    return (*portal.auth.periodics(), sweep)
 
 
 def _life(portal: Portal) -> Callable[[web.Application], AsyncIterator[None]]:
@@ -186,10 +186,16 @@ async def _identify(call: Call, route: Route) -> bool:
     cookies = call.request.cookies
     token = cookies.get(call.portal.cookie(call.request, SESSION_COOKIE))
     if token and token.isascii():
-        session = await call.portal.auth.session(token, passive=route.passive)
+        session = await call.portal.auth.session(token, passive=route.passive, address=call.ip)
         if session:
             call.staff, call.csrf, call.token = session.person, session.csrf, token
+            call.session = session
+            if not session.admitted:
+                await call.reads("session.elsewhere", "portal")
+                raise Refused("AUTH_IP_DENIED", ip=call.ip or "-")
             return False
+    if not await call.portal.auth.admits(call.ip):
+        raise Refused("AUTH_IP_DENIED", ip=call.ip or "-")
     visitor = cookies.get(call.portal.cookie(call.request, VISITOR_COOKIE), "")
     if re.fullmatch(r"[A-Za-z0-9_-]{32}", visitor):
         call.csrf = visitor

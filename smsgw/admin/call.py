@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -25,7 +26,9 @@ from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
-from smsgw.platform.org.model import Person
+from smsgw.platform.login.passkeys import Site
+from smsgw.platform.org.model import OpenSession, Person
+from smsgw.runtime import clock
 from smsgw.runtime.tarpit import Tarpit
 from smsgw.web import serving
 
@@ -40,6 +43,9 @@ if TYPE_CHECKING:
 
 
 SESSION_COOKIE = "smsgw"
+LOGIN_COOKIE = "smsgw-login"
+"""A login whose second factor is still to come; opens nothing."""
+STEP_UP = timedelta(minutes=10)
 VISITOR_COOKIE = "smsgw-visitor"
 """The CSRF token of those who are not logged in (double submit)."""
 LANGUAGE_COOKIE = "smsgw-language"
@@ -107,6 +113,7 @@ class Call:
     language: str
     csrf: str = ""
     staff: Person | None = None
+    session: OpenSession | None = None
     token: str | None = field(default=None, repr=False)
     parts: MultipartReader | None = None
     """The rest of a form with files, whose first field was the token; not read yet."""
@@ -172,6 +179,30 @@ class Call:
         if self._actor is None:
             self._actor = self.who.actor(self.ip)
         return self._actor
+
+    @property
+    def site(self) -> Site:
+        """Where the browser says it is, for passkeys."""
+        scheme = "https" if self.portal.secure(self.request) else "http"
+        return Site(f"{scheme}://{self.request.host}")
+
+    @property
+    def agent(self) -> str:
+        """How the browser calls itself."""
+        return self.request.headers.get("User-Agent", "")[:200]
+
+    def step_up(self, *, strong: bool = True, back: str = "") -> web.Response | None:
+        """For the first line of a dangerous page: None, or where to go to show a second factor first, if none was shown
+        within ten minutes. ``strong``: an app or a passkey; otherwise the password will do for who has neither.
+        ``back``: where the person goes on then; otherwise this page."""
+        at = None if self.session is None else (self.session.factor_at if strong else self.session.proven_at)
+        if at is not None and clock.now() - at < STEP_UP:
+            return None
+        wanted = {"next": back or self.here} | ({"strong": "1"} if strong else {})
+        response = self.redirect("/proof", **wanted)
+        if self.is_htmx:
+            return web.Response(status=401, headers={"HX-Redirect": response.headers["Location"]})
+        return response
 
     def change(self) -> Change:
         """What the person wishes to change, for a service."""

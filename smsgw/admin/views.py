@@ -17,7 +17,7 @@ from smsgw.admin.kit.brand import REGISTER
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
 from smsgw.admin.words import brand as words_brand
 from smsgw.admin.words import kit as words_kit
-from smsgw.admin.words import times
+from smsgw.admin.words import login, times
 from smsgw.admin.words.languages import LANGUAGES
 from smsgw.admin.words.menu import SIDES
 from smsgw.admin.words.person import THEMES
@@ -132,6 +132,7 @@ class Views:
             sides=SIDES,
             themes=THEMES,
             icp_register=REGISTER,
+            login_words=login,
         )
         return env
 

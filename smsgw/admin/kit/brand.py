@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from smsgw.core.brand import NEUTRAL, Look, LoginStyle, contrast
+from smsgw.core.brand import NEUTRAL, LoginStyle, Look, contrast
 from smsgw.platform.brand import queries
 from smsgw.platform.brand.model import Picture
 

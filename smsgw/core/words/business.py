@@ -94,10 +94,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "people still have this role; give them another first",
     ),
     "password.reset_meanwhile": ("密码已被重置,请重新登录", "the password was reset; log in again"),
-    "password.policy": (
-        "历史 0–{most} 个,有效期 0–3650 天",
-        "0 to {most} earlier ones, good for 0 to 3650 days",
-    ),
     "department.exists": ("同级部门中已有 {name}", "there is a department {name} beside it already"),
     "department.depth": ("部门层级最多 {most} 层", "departments have at most {most} levels"),
     "department.parent_below": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -12,6 +13,7 @@ from smsgw.core.ids import CHINA, first_id, time_of
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import PartState
 from smsgw.core.words import labels_of, phrase
+from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.messages.model import MessageView, PartView, Trace, TraceStep
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
@@ -79,7 +81,7 @@ def _view(row: Row) -> MessageView:
         number=row["number"],
         carrier=row["carrier"],
         province=row["province"],
-        content=row["content"],
+        content=_shown(row["content"], row["submitter"]),
         sign=row["sign"],
         coding=row["coding"],
         parts=row["parts"],
@@ -100,6 +102,11 @@ def _view(row: Row) -> MessageView:
         refusal=row["refusal"],
         test=row["test"],
     )
+
+
+def _shown(content: str, submitter: str) -> str:
+    """The text; a login code in it is for the person's phone alone."""
+    return re.sub(r"[0-9]{4,}", "******", content) if submitter == CODE_SENDER else content
 
 
 async def _views(rows: Sequence[Row]) -> list[MessageView]:

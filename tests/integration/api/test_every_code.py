@@ -42,6 +42,8 @@ from smsgw.platform.content import service as registry
 from smsgw.platform.keys.model import NewKey
 from smsgw.platform.lists import queries as list_queries
 from smsgw.platform.lists import service as lists
+from smsgw.platform.login import service as logins
+from smsgw.platform.login.codes import LoginCodes
 from smsgw.platform.numbers import service as number_service
 from smsgw.platform.org import factors, queries
 from smsgw.platform.org import service as org
@@ -735,6 +737,49 @@ async def _(own: Own) -> Provoked:
 @case("ROLE_PROTECTED")
 async def _(own: Own) -> Provoked:
     return await of_people(own, "ROLE_PROTECTED", lambda c: org.remove_role(c, "dev"), "super")
+
+
+@case("LOGIN_LOCKED_OUT")
+async def _(own: Own) -> Provoked:
+    code, wanted = "LOGIN_LOCKED_OUT", {"networks": ["198.51.100.0/24"]}
+    return await of_people(own, code, lambda c: logins.set_policy(c, wanted), "super")
+
+
+@case("LOGIN_UNENROLLED")
+async def _(own: Own) -> Provoked:
+    async def demand(change: Change) -> None:
+        await change.database.execute("UPDATE staff SET must_change = false")
+        await logins.set_policy(change, {"factors": ["totp"], "enrol_reset": True})
+
+    return await of_people(own, "LOGIN_UNENROLLED", demand, "super")
+
+
+@case("LOGIN_SMS_UNSET")
+async def _(own: Own) -> Provoked:
+    return await of_people(own, "LOGIN_SMS_UNSET", lambda c: logins.set_policy(c, {"factors": ["sms"]}), "super")
+
+
+@case("LOGIN_SMS_FAILED")
+async def _(own: Own) -> Provoked:
+    async def send(change: Change) -> None:
+        await logins.set_policy(change, {"sms_accounts": [own.id]})
+        try:
+            await change.database.execute("UPDATE staff SET phone = '8613800138000', phone_verified_at = now()")
+            own.patch.setattr(own.api.acceptor, "open", False)
+            codes = LoginCodes(change.database, own.api.sealer, own.api.acceptor, own.api.ctx.snapshots)
+            await codes.send(change.actor.id, "login")
+        finally:
+            await logins.set_policy(change, {"sms_accounts": []})
+
+    return await of_people(own, "LOGIN_SMS_FAILED", send, "super")
+
+
+@case("NETWORK_INVALID")
+async def _(own: Own) -> Provoked:
+    async def read(change: Change) -> None:
+        logins.networks_of(["192.0.2"])
+
+    return await of_people(own, "NETWORK_INVALID", read)
 
 
 @case("CODE_WRONG")

@@ -41,7 +41,9 @@ def _text(key: str, kind: Kind = Kind.TEXT, **more: Any) -> Field:
 
 
 FORM = Form((
-    Section((_text("name", label="brand_name", required=True), _text("purchaser")), words.IDENTITY, words.IDENTITY_HELP),
+    Section(
+        (_text("name", label="brand_name", required=True), _text("purchaser")), words.IDENTITY, words.IDENTITY_HELP,
+    ),
     Section(
         (
             Field("colour", required=True, most=7, pattern="#[0-9a-fA-F]{6}", problem=words.COLOUR_PROBLEM,
@@ -190,7 +192,7 @@ async def picture(call: Call) -> web.StreamResponse:
 def warnings_of(hosts: tuple[str, ...], certificate: CertificateInfo | None) -> dict[str, Any]:
     """What is wrong with a certificate: hosts that it does not name, and whether it ends soon or has ended."""
     if certificate is None:
-        return {}
+        return {"missing": [], "ended": False, "soon": False, "days": 0}
     missing = [host for host in hosts if host != ANY_HOST and not _names(certificate.names, host)]
     left = certificate.ends - clock.now()
     return {"missing": missing, "ended": left <= timedelta(0), "soon": left <= SOON, "days": max(left.days, 0)}
