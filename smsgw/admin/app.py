@@ -69,7 +69,7 @@ def setup(app: web.Application, ctx: PortalContext) -> Sequence[Periodic]:
     app.cleanup_ctx.append(_life(portal))
     serving.dress_answers(app, ctx.trusted_proxies)
     app.router.add_get("/static/{version}/{name:.+}", _guard_static(static.serve, portal))
-    brands = BrandFiles(ctx)
+    brands = BrandFiles(ctx.db, ctx.snapshots)
     app.router.add_get("/favicon.ico", _guard_static(brands.icon, portal))
     app.router.add_get("/brand.css", _guard_static(brands.style, portal))
     app.router.add_get("/brand/{sha256}", _guard_static(brands.picture, portal))

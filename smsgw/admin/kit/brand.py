@@ -14,7 +14,8 @@ from smsgw.platform.brand import queries
 from smsgw.platform.brand.model import Picture
 
 if TYPE_CHECKING:
-    from smsgw.admin.call import PortalContext
+    from smsgw.pipeline.snapshot import Snapshots
+    from smsgw.platform.handles import Database
 
 STYLE = "/brand.css"
 PICTURES = "/brand/"
@@ -126,12 +127,12 @@ def _version(text: str) -> str:
 class BrandFiles:
     """What belongs to published brands, for everybody: style sheets and pictures."""
 
-    def __init__(self, context: PortalContext) -> None:
-        self._context = context
+    def __init__(self, database: Database, snapshots: Snapshots) -> None:
+        self._database, self._snapshots = database, snapshots
 
     async def style(self, request: web.Request) -> web.StreamResponse:
         """``GET /brand.css``: of the host that it is asked at; kept for good under its version."""
-        text = style_of(self._context.snapshots.current.brands.look(request.host))
+        text = style_of(self._snapshots.current.brands.look(request.host))
         current = request.query.get("v") == _version(text)
         headers = {"Cache-Control": FOREVER if current else "no-cache"}
         return web.Response(text=text, content_type="text/css", headers=headers)
@@ -140,15 +141,15 @@ class BrandFiles:
         """``GET /brand/{sha256}``: one that some brand shows."""
         sha256 = request.match_info["sha256"]
         found = None
-        if _SHA256.fullmatch(sha256) and sha256 in self._context.snapshots.current.brands.pictures:
-            found = await queries.picture(self._context.db, sha256)
+        if _SHA256.fullmatch(sha256) and sha256 in self._snapshots.current.brands.pictures:
+            found = await queries.picture(self._database, sha256)
         if found is None:
             raise web.HTTPNotFound
         return picture_answer(found)
 
     async def icon(self, request: web.Request) -> web.StreamResponse:
         """``GET /favicon.ico``, of browsers that do not read the page: the host's icon, or nothing."""
-        at = shown(self._context.snapshots.current.brands.look(request.host)).icon
+        at = shown(self._snapshots.current.brands.look(request.host)).icon
         cached = {"Cache-Control": "public, max-age=3600"}
         if at:
             return web.Response(status=302, headers={"Location": at} | cached)
