@@ -8,7 +8,7 @@ turns, and goes by the rights that its actor has at that moment.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -352,18 +352,6 @@ async def _set_status(change: Change, login: str, status: str, action: str, *, f
             after={"status": status, "sessions_ended": ended},
         )  # fmt: skip
         return ended
-
-
-async def unlock_person(change: Change, login: str, forgive: Callable[[str], None]) -> None:
-    """Let a person who was wrong too often try again at once. ``forgive`` makes this node forget what was wrong; others
-    follow within seconds. Raises ``NOT_FOUND``, ``PERSON_ABOVE``, ``RIGHTS_OWN``.
-    """
-    async with change.unit(Permission.PERSON_STOP) as unit:
-        actor = await _turn(unit, Permission.PERSON_STOP)
-        person = await _others(unit, actor, login)
-        await unit.connection.execute("UPDATE staff SET forgiven_at = now() WHERE id = $1", person.id)
-        unit.record("staff.unlock", f"staff/{person.login}")
-    forgive(person.login)
 
 
 # --- rights ------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from smsgw.admin.kit.people import choices, effect
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import lists as words
 from smsgw.core.permissions import Permission
+from smsgw.platform.login import service as entrance
 from smsgw.platform.org import queries, service
 from smsgw.platform.org.model import WantedPeople
 
@@ -53,6 +54,11 @@ async def _detail(_: Call, person: Any) -> Detail:
     return Detail(person["name"], [Section(COLUMNS, person)])
 
 
+async def _unlock(call: Call, person: Any) -> None:
+    await entrance.unlock(call.change(), person["login"])
+    call.portal.auth.forgive(person["login"])
+
+
 _may = partial(Action, permission=Permission.PERSON_STOP)
 PAGE = ListPage(
     "staff", "/staff", "people.staff", Permission.PERSON_VIEW, FILTER, COLUMNS, choices=choices, detail=_detail,
@@ -65,7 +71,7 @@ PAGE = ListPage(
         _may("start", words.START, run=lambda c, p: service.start_person(c.change(), p["login"]),
              effect=effect(words.START_EFFECT)),
         _may("unlock", words.UNLOCK, effect=effect(words.UNLOCK_EFFECT),
-             run=lambda c, p: service.unlock_person(c.change(), p["login"], c.portal.auth.guard.forgive)),
+             run=_unlock),
     ),
     sort=Sort("name", descending=False), empty=Empty(words.STAFF_EMPTY, words.STAFF_TEACHES),
 )  # fmt: skip
