@@ -15,6 +15,7 @@ from smsgw.admin import words
 from smsgw.admin.i18n import translations
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
 from smsgw.admin.words import kit as words_kit
+from smsgw.admin.words import people as words_people
 from smsgw.admin.words import times
 from smsgw.admin.words.languages import LANGUAGES
 from smsgw.admin.words.menu import SIDES
@@ -111,6 +112,7 @@ class Views:
             grouped=grouped,
             mask=numbers.mask,
             initial=initial,
+            of_module=lambda names, module: [name for name in names if name.startswith(f"{module}.")],
             filled=lambda text, values: text % values,
             t=lambda text: catalogue.gettext(text) if text else "",
             trouble=partial(trouble, say=catalogue.gettext),
@@ -120,6 +122,7 @@ class Views:
         env.globals.update(
             words=words,
             words_kit=words_kit,
+            words_people=words_people,
             static=self.static.url,
             languages=LANGUAGES,
             csrf_name=CSRF_FIELD,

@@ -145,6 +145,8 @@ async def add_person(
     *,
     accounts: Sequence[int] = (),
     department_id: int | None = None,
+    email: str = "",
+    phone: str = "",
     must_change: bool = True,
 ) -> int:
     """Make a person with these roles (their codes) and assigned accounts; the id.
@@ -154,6 +156,7 @@ async def add_person(
     """
     if not _LOGIN.fullmatch(login):
         raise Invalid("PARAM_INVALID", field="login", reason=phrase("person.login"))
+    contact = _checked({"email": email, "phone": phone})
     async with change.unit(Permission.PERSON_EDIT) as unit:
         actor = await _turn(unit, Permission.PERSON_EDIT)
         await _check_place(unit, actor, department_id)
@@ -166,6 +169,7 @@ async def add_person(
                 _ADD, login, name.strip()[:64], password_hash, must_change, department_id
             )
             await unit.connection.execute(_ASSIGN, staff_id, sorted(set(accounts)))
+            await _set(unit, staff_id, contact)
         except asyncpg.UniqueViolationError as exc:
             raise Invalid("PARAM_INVALID", field="login", reason=phrase("person.login_taken", login=login)) from exc
         except asyncpg.ForeignKeyViolationError as exc:
@@ -177,6 +181,7 @@ async def add_person(
             after["accounts"] = sorted(set(accounts))
         if department_id is not None:
             after["department"] = department_id
+        after |= {field: value for field, value in _shown(contact).items() if value}
         unit.record("staff.add", f"staff/{login}", after=after)
         return staff_id
 

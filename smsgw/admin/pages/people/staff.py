@@ -12,7 +12,9 @@ from smsgw.admin.kit.lists import Action, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import choices, effect
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.pages.people.staff_forms import links
 from smsgw.admin.words import lists as words
+from smsgw.admin.words.people import PERSON_NEW, REMOVE, REMOVE_EFFECT
 from smsgw.core.permissions import Permission
 from smsgw.platform.org import queries, service
 from smsgw.platform.org.model import WantedPeople
@@ -49,8 +51,8 @@ def _wanted(found: Found) -> WantedPeople:
     return WantedPeople(**texts, department_id=department, account_id=account, logged_in_from=first, logged_in_to=last)
 
 
-async def _detail(_: Call, person: Any) -> Detail:
-    return Detail(person["name"], [Section(COLUMNS, person)])
+async def _detail(call: Call, person: Any) -> Detail:
+    return Detail(person["name"] or person["login"], [Section(COLUMNS, person)], links=links(call, person["id"]))
 
 
 _may = partial(Action, permission=Permission.PERSON_STOP)
@@ -66,6 +68,9 @@ PAGE = ListPage(
              effect=effect(words.START_EFFECT)),
         _may("unlock", words.UNLOCK, effect=effect(words.UNLOCK_EFFECT),
              run=lambda c, p: service.unlock_person(c.change(), p["login"], c.portal.auth.guard.forgive)),
+        _may("remove", REMOVE, run=lambda c, p: service.remove_person(c.change(), p["login"]),
+             effect=effect(REMOVE_EFFECT), danger=True),
     ),
+    links=((PERSON_NEW, "/staff/-/new", Permission.PERSON_EDIT),),
     sort=Sort("name", descending=False), empty=Empty(words.STAFF_EMPTY, words.STAFF_TEACHES),
 )  # fmt: skip
