@@ -15,6 +15,7 @@ from smsgw.runtime import log, private
 _MODULES = {
     "account": ("account",),
     "accounts": ("audit", "ledger", "user"),
+    "login": ("login",),
     "alarms": ("alarm",),
     "bench": ("bench",),
     "channels": ("channel",),

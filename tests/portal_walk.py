@@ -38,6 +38,8 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "": "SELECT id FROM job WHERE state = 'done' ORDER BY id LIMIT 1",
         "cancelled": "SELECT id FROM job WHERE state = 'cancelled' ORDER BY id LIMIT 1",
     },
+    "/platform/{id}": {"": "SELECT id FROM brand ORDER BY id LIMIT 1"},
+    "/platform/{id}/{what}": {"": "SELECT 'publish'"},
     "/staff/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},
     "/departments/{id}": {"": "SELECT id FROM department WHERE parent_id IS NOT NULL ORDER BY id LIMIT 1"},
     "/users/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},

@@ -6,24 +6,29 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from aiohttp import web
+from aiohttp import BodyPartReader, MultipartReader, web
 
 from smsgw.admin.i18n import translations
 from smsgw.admin.kit import toasts
+from smsgw.admin.kit.brand import Shown, shown
 from smsgw.admin.kit.compression import compress
 from smsgw.admin.kit.menu import Entry, Menu, menu_for
 from smsgw.admin.kit.toasts import Kind, Toast
 from smsgw.admin.security import masked
+from smsgw.admin.words.brand import PRODUCT
 from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network, place_of
 from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
-from smsgw.platform.org.model import Person
+from smsgw.platform.login.passkeys import Site
+from smsgw.platform.org.model import OpenSession, Person
+from smsgw.runtime import clock
 from smsgw.runtime.tarpit import Tarpit
 from smsgw.web import serving
 
@@ -38,6 +43,9 @@ if TYPE_CHECKING:
 
 
 SESSION_COOKIE = "smsgw"
+LOGIN_COOKIE = "smsgw-login"
+"""A login whose second factor is still to come; opens nothing."""
+STEP_UP = timedelta(minutes=10)
 VISITOR_COOKIE = "smsgw-visitor"
 """The CSRF token of those who are not logged in (double submit)."""
 LANGUAGE_COOKIE = "smsgw-language"
@@ -105,9 +113,13 @@ class Call:
     language: str
     csrf: str = ""
     staff: Person | None = None
+    session: OpenSession | None = None
     token: str | None = field(default=None, repr=False)
+    parts: MultipartReader | None = None
+    """The rest of a form with files, whose first field was the token; not read yet."""
     toasts: list[Toast] = field(default_factory=list)
     """To be shown with the answer, or on the page that a redirect leads to."""
+    _brand: Shown | None = None
     _actor: Actor | None = None
     _masked: str = field(default="", repr=False)
     _menu: Menu | None = None
@@ -119,6 +131,22 @@ class Call:
         if not self._masked:
             self._masked = masked(self.csrf)
         return self._masked
+
+    @property
+    def brand(self) -> Shown:
+        """Whose platform it is, by the host that the request has come to."""
+        if self._brand is None:
+            self._brand = shown(self.portal.context.snapshots.current.brands.look(self.request.host))
+        return self._brand
+
+    def preview(self, draft: Shown) -> None:
+        """Show this page in a look that is not published."""
+        self._brand = draft
+
+    @property
+    def product(self) -> str:
+        """What the platform is called here."""
+        return self.brand.look.name or self.gettext(PRODUCT)
 
     @property
     def theme(self) -> str:
@@ -151,6 +179,30 @@ class Call:
         if self._actor is None:
             self._actor = self.who.actor(self.ip)
         return self._actor
+
+    @property
+    def site(self) -> Site:
+        """Where the browser says it is, for passkeys."""
+        scheme = "https" if self.portal.secure(self.request) else "http"
+        return Site(f"{scheme}://{self.request.host}")
+
+    @property
+    def agent(self) -> str:
+        """How the browser calls itself."""
+        return self.request.headers.get("User-Agent", "")[:200]
+
+    def step_up(self, *, strong: bool = True, back: str = "") -> web.Response | None:
+        """For the first line of a dangerous page: None, or where to go to show a second factor first, if none was shown
+        within ten minutes. ``strong``: an app or a passkey; otherwise the password will do for who has neither.
+        ``back``: where the person goes on then; otherwise this page."""
+        at = None if self.session is None else (self.session.factor_at if strong else self.session.proven_at)
+        if at is not None and clock.now() - at < STEP_UP:
+            return None
+        wanted = {"next": back or self.here} | ({"strong": "1"} if strong else {})
+        response = self.redirect("/proof", **wanted)
+        if self.is_htmx:
+            return web.Response(status=401, headers={"HX-Redirect": response.headers["Location"]})
+        return response
 
     def change(self) -> Change:
         """What the person wishes to change, for a service."""
@@ -233,6 +285,18 @@ class Call:
                     response, toasts.COOKIE, toasts.to_cookie(self.toasts, self.portal.context.sealer)
                 )
         await compress(self.request, response)
+
+    async def file(self, most: int) -> bytes:
+        """The next file of the form, read as it comes; empty: there is none. 413 beyond ``most`` octets."""
+        part = await self.parts.next() if self.parts is not None else None
+        if not isinstance(part, BodyPartReader):
+            return b""
+        octets = bytearray()
+        while piece := await part.read_chunk():
+            octets += piece
+            if len(octets) > most:
+                raise web.HTTPRequestEntityTooLarge(most, len(octets))
+        return bytes(octets)
 
     def redirect(self, path: str, **query: str) -> web.Response:
         """See other: after a change, and to the login page."""

@@ -59,18 +59,27 @@ _LEET = str.maketrans("@4310$5!7+8", "aaeiossitt" + "b")
 _SHIFT = str.maketrans("!@#$%^&*()", "1234567890")
 
 
-def password_problem(password: str, *, login: str, name: str = "", brand: Iterable[str] = ()) -> str | None:
+def password_problem(
+    password: str, *, login: str, name: str = "", brand: Iterable[str] = (), length: int = MIN_PASSWORD,
+    classes: int = 3,
+) -> str | None:  # fmt: skip
     """Why a new password is not good enough (Chinese source text), or ``None``.
 
-    ``login`` and ``name`` are the person's, ``brand`` what the platform is called. Takes milliseconds, at
+    ``login`` and ``name`` are the person's, ``brand`` what the platform is called; ``length`` and ``classes`` of
+    characters are the policy's, never less than ours. Takes milliseconds, at
     worst a tenth of a second: for a thread.
     """
     if len(password) < MIN_PASSWORD:
         return said.SHORT_PASSWORD
+    if len(password) < length:
+        return said.SHORTER_THAN_POLICY
     if len(password) > MAX_PASSWORD:
         return said.LONG_PASSWORD
-    if sum(bool(re.search(kind, password)) for kind in _KINDS) < 3:
+    kinds = sum(bool(re.search(kind, password)) for kind in _KINDS)
+    if kinds < 3:
         return said.FEW_KINDS
+    if kinds < classes:
+        return said.ALL_KINDS
     if login and login.lower() in password.lower():
         return said.LOGIN_IN_PASSWORD
     about = {word for text in (login, name, *PRODUCT, *brand) for word in _words(text)}

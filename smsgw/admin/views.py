@@ -13,10 +13,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from smsgw.admin import words
 from smsgw.admin.i18n import translations
+from smsgw.admin.kit.brand import REGISTER
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
+from smsgw.admin.words import brand as words_brand
 from smsgw.admin.words import kit as words_kit
+from smsgw.admin.words import login, times
 from smsgw.admin.words import people as words_people
-from smsgw.admin.words import times
 from smsgw.admin.words.languages import LANGUAGES
 from smsgw.admin.words.menu import SIDES
 from smsgw.admin.words.person import THEMES
@@ -123,6 +125,7 @@ class Views:
             words=words,
             words_kit=words_kit,
             words_people=words_people,
+            words_brand=words_brand,
             static=self.static.url,
             languages=LANGUAGES,
             csrf_name=CSRF_FIELD,
@@ -131,6 +134,8 @@ class Views:
             terms=words.TERMS,
             sides=SIDES,
             themes=THEMES,
+            icp_register=REGISTER,
+            login_words=login,
         )
         return env
 

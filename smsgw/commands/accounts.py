@@ -29,7 +29,8 @@ from smsgw.core.errors import Refused
 from smsgw.core.numbers import mask
 from smsgw.platform.accounts import reconciliation
 from smsgw.platform.audit import service as auditing
-from smsgw.platform.org import queries
+from smsgw.platform.login import service as entrance
+from smsgw.platform.org import factors, queries
 from smsgw.platform.org import service as org
 
 
@@ -41,7 +42,11 @@ def user() -> None:
 @user.command("add")
 @click.argument("login")
 @click.option(
-    "--role", "roles", multiple=True, default=("operator",), show_default=True,
+    "--role",
+    "roles",
+    multiple=True,
+    default=("operator",),
+    show_default=True,
     help="super, admin, operator, ops, auditor, …; several with several options.",
 )
 @click.option("--name", default="", help="Name of the person.")
@@ -126,6 +131,48 @@ async def user_start(ctx: Context, login: str) -> None:
 
 def _unknown(exc: Refused, login: str) -> Exception:
     return Failed(f"no person {login}") if exc.code == "NOT_FOUND" else exc
+
+
+@user.command("unlock")
+@click.argument("login")
+@pass_context
+@run_async
+async def user_unlock(ctx: Context, login: str) -> None:
+    """Forget what was wrong at logins of a person: they need not wait any more."""
+    async with ctx.database() as database:
+        try:
+            await entrance.unlock(ctx.change(database), login)
+        except Refused as exc:
+            raise _unknown(exc, login) from exc
+    say(f"{login} need not wait any more; running nodes follow within seconds")
+
+
+@user.command("code")
+@click.argument("login")
+@pass_context
+@run_async
+async def user_code(ctx: Context, login: str) -> None:
+    """Make one recovery code for a person who has lost phone and app: good once, beside the password."""
+    async with ctx.database() as database:
+        try:
+            code = await entrance.emergency_code(ctx.change(database), login)
+        except Refused as exc:
+            raise _unknown(exc, login) from exc
+    click.echo(f"{code}\nIt is not shown again and is good once.")
+
+
+@user.command("reset-factors")
+@click.argument("login")
+@pass_context
+@run_async
+async def user_reset_factors(ctx: Context, login: str) -> None:
+    """Take app, passkeys, recovery codes and the verified number from a person, and end their sessions."""
+    async with ctx.database() as database:
+        try:
+            await factors.reset_factors(ctx.change(database), login)
+        except Refused as exc:
+            raise _unknown(exc, login) from exc
+    say(f"{login} has no second factor any more")
 
 
 @user.command("list")

@@ -82,7 +82,8 @@ async def test_the_drawer_and_an_export(chromium: Browser, site: Site) -> None:
         await page.focus(".row-link >> nth=0")
         await page.keyboard.press("Enter")
         await expect(page.locator("#drawer h2")).to_have_text("staff.add")
-        await expect(page.locator("#drawer .diff")).to_contain_text("p23")
+        await expect(page.locator("#drawer .facts")).to_contain_text("staff/p23")
+        await expect(page.locator("#drawer .diff ins")).to_contain_text(["operator"])
         await page.keyboard.press("Escape")
         await expect(page.locator(".row-link").first).to_be_focused()
         await page.locator("tbody tr td.is-code").first.click()
@@ -102,7 +103,7 @@ async def test_the_drawer_and_an_export(chromium: Browser, site: Site) -> None:
         await page.wait_for_url("**/jobs/*")
         await expect(page.locator(".toast-line")).to_contain_text("导出已开始")
         async with page.expect_download() as download:
-            await page.click("text=下载 >> visible=true")
+            await page.click(".detail-buttons button:has-text('下载')")
         made = await download.value
         text = (await made.path()).read_text("utf-8-sig")
         assert made.suggested_filename.startswith("audit-")

@@ -137,6 +137,11 @@ class Found:
         """The choices of a field."""
         return self.choices.get(one.key, one.choices)
 
+    def day(self, key: str) -> str:
+        """The day of a name in the address, as a date field can show it; empty when it is none."""
+        text = self.texts.get(key, "")
+        return text if len(text) == 10 and _day(Found(self.filter, {}, {}), key, text) else ""
+
     @property
     def plain(self) -> bool:
         """Whether nothing but the time narrows the list."""

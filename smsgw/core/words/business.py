@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 WORDS: dict[str, tuple[str, str]] = {
+    "demo.not_empty": (
+        "数据库中已有数据,演示数据只能写入空数据库",
+        "the database has data already; demo data are for an empty one",
+    ),
     "step.report": ("状态报告:{status}", "report: {status}"),
     "extension.taken": (
         "扩展号 {to} 属于账号 {account}(含 {days} 天内使用过的)",
@@ -94,10 +98,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "people still have this role; give them another first",
     ),
     "password.reset_meanwhile": ("密码已被重置,请重新登录", "the password was reset; log in again"),
-    "password.policy": (
-        "历史 0–{most} 个,有效期 0–3650 天",
-        "0 to {most} earlier ones, good for 0 to 3650 days",
-    ),
     "department.exists": ("同级部门中已有 {name}", "there is a department {name} beside it already"),
     "department.depth": ("部门层级最多 {most} 层", "departments have at most {most} levels"),
     "department.parent_below": (

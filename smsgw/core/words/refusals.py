@@ -223,6 +223,23 @@ WORDS: dict[str, tuple[str, str]] = {
         "内置角色 {role} 不能修改或删除,请复制后修改",
         "The role {role} is built in; change a copy",
     ),
+    "LOGIN_LOCKED_OUT": (
+        "按此设置,您自己所在的地址 {address} 将无法登录;请先把它加入名单",
+        "You would lock yourself out: {address} is not on the list",
+    ),
+    "LOGIN_UNENROLLED": (
+        "按此设置,您自己将无法登录;请先绑定所要求的验证方式",
+        "You would lock yourself out: set up what you demand first",
+    ),
+    "LOGIN_SMS_UNSET": (
+        "尚未指定发送登录验证码的短信账号,不能要求短信验证码",
+        "No account sends login codes yet",
+    ),
+    "LOGIN_SMS_FAILED": (
+        "验证码短信暂时无法发送,请稍后重试,或改用其他验证方式",
+        "The code cannot be sent now; use another way",
+    ),
+    "NETWORK_INVALID": ("不是 IP 地址或网段:{text}", "Not an address or network: {text}"),
     "CODE_WRONG": (
         "验证码不正确或已失效,请重新获取",
         "The code is wrong or was used",

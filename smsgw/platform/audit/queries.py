@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from smsgw.core.actor import Scope
+from smsgw.core.actor import ActorLabel, Scope
 from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
 from smsgw.store.engine.database import Database, Row
 
@@ -18,7 +18,7 @@ class Entry:
 
     id: int
     at: datetime
-    actor: str
+    actor: ActorLabel
     name: str
     """Of the person, when the actor is one."""
     address: str
@@ -36,7 +36,8 @@ class Wanted:
 
     from_time: datetime
     to_time: datetime
-    actor: str = ""
+    who: str = ""
+    """Login, key or part of the program."""
     action: str = ""
     """All of it, or what it begins with up to a dot."""
     object: str = ""
@@ -73,7 +74,7 @@ SELECT {_ENTRY} FROM audit a LEFT JOIN staff s ON s.login = a.actor WHERE {_SCOP
 def _arguments(scope: Scope, wanted: Wanted) -> tuple[object, ...]:
     departments = None if scope.departments is None else list(scope.departments)
     return (
-        departments, wanted.from_time, wanted.to_time, wanted.actor, wanted.action, wanted.object, wanted.address,
+        departments, wanted.from_time, wanted.to_time, wanted.who, wanted.action, wanted.object, wanted.address,
     )  # fmt: skip
 
 

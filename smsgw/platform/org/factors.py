@@ -29,6 +29,10 @@ SMS_SECONDS = 300.0
 SMS_AGAIN = 60.0
 """Seconds until another one is sent."""
 SMS_TRIES = 5
+SMS_A_DAY = 20
+"""Codes to one person in a day: who has the password must not spend the money of all."""
+OWN = Permission.SELF_EDIT
+"""What setting up one's factors takes."""
 _PURPOSE = "smsgw sms code v1"
 
 
@@ -121,6 +125,14 @@ async def remove_totp(change: Change) -> None:
         unit.record("factor.remove", f"staff/{unit.actor.name}", before={"factor": "totp"})
 
 
+async def begun_totp(database: Database, sealer: Sealer, staff_id: int) -> str | None:
+    """The secret that was begun and not confirmed, to be shown again after a wrong code; None: there is none."""
+    row = await database.fetchrow(
+        "SELECT secret_sealed FROM staff_totp WHERE staff_id = $1 AND confirmed_at IS NULL", staff_id
+    )
+    return None if row is None else sealer.open(row["secret_sealed"], _context(staff_id))
+
+
 async def check_totp(database: Database, sealer: Sealer, staff_id: int, code: str) -> bool:
     """Whether it is the code that the person's app shows now; each is good once."""
     async with database.transaction() as connection:
@@ -172,23 +184,24 @@ async def use_recovery_code(database: Database, staff_id: int, code: str) -> boo
 # --- passkeys ----------------------------------------------------------------------------------------------------
 
 _ADD_PASSKEY = """
-INSERT INTO staff_passkey (credential_id, staff_id, public_key, sign_count, name)
-SELECT $1, $2, $3, $4, $5 WHERE (SELECT count(*) FROM staff_passkey WHERE staff_id = $2) < $6
+INSERT INTO staff_passkey (credential_id, staff_id, public_key, sign_count, name, rp_id)
+SELECT $1, $2, $3, $4, $5, $7 WHERE (SELECT count(*) FROM staff_passkey WHERE staff_id = $2) < $6
 ON CONFLICT DO NOTHING RETURNING staff_id
 """
 _REMOVE_PASSKEY = "DELETE FROM staff_passkey WHERE staff_id = $1 AND credential_id = $2 RETURNING name"
 
 
 async def add_passkey(
-    change: Change, credential_id: bytes, public_key: bytes, sign_count: int, name: str
+    change: Change, credential_id: bytes, public_key: bytes, sign_count: int, name: str, *, rp_id: str = ""
 ) -> None:
-    """Keep a passkey whose registration was verified. Raises ``PARAM_INVALID``, ``STATE_CONFLICT``."""
+    """Keep a passkey whose registration was verified, for the host ``rp_id``.
+    Raises ``PARAM_INVALID``, ``STATE_CONFLICT``."""
     name = name.strip()
     if not 0 < len(name) <= 64:
         raise Invalid("PARAM_INVALID", field="name", reason="须为 1–64 个字符")
     async with change.unit(Permission.SELF_EDIT) as unit:
         added = await unit.connection.fetchval(
-            _ADD_PASSKEY, credential_id, _own(unit), public_key, sign_count, name, MAX_PASSKEYS
+            _ADD_PASSKEY, credential_id, _own(unit), public_key, sign_count, name, MAX_PASSKEYS, rp_id
         )
         if added is None:
             raise Refused("STATE_CONFLICT", reason=f"该通行密钥已登记,或已达上限 {MAX_PASSKEYS} 个")
@@ -206,12 +219,18 @@ async def remove_passkey(change: Change, credential_id: bytes) -> None:
 
 # --- codes sent to a phone ---------------------------------------------------------------------------------------
 
-_SMS_ROOM = "SELECT sent_at FROM staff_sms_code WHERE staff_id = $1 FOR UPDATE"
-_PUT_SMS = """
-INSERT INTO staff_sms_code (staff_id, phone, purpose, code_mac) VALUES ($1, $2, $3, $4)
-ON CONFLICT (staff_id) DO UPDATE SET phone = excluded.phone, purpose = excluded.purpose, code_mac = excluded.code_mac,
-    sent_at = now(), tries = 0
+_SMS_ROOM = """
+SELECT sent_at, CASE WHEN day = current_date THEN sent_today ELSE 0 END AS today
+FROM staff_sms_code WHERE staff_id = $1 FOR UPDATE
 """
+_PUT_SMS = """
+INSERT INTO staff_sms_code AS c (staff_id, phone, purpose, code_mac, day, sent_today)
+VALUES ($1, $2, $3, $4, current_date, 1)
+ON CONFLICT (staff_id) DO UPDATE SET phone = excluded.phone, purpose = excluded.purpose, code_mac = excluded.code_mac,
+    sent_at = now(), tries = 0, day = current_date,
+    sent_today = CASE WHEN c.day = current_date THEN c.sent_today ELSE 0 END + 1
+"""
+_USE_UP = "UPDATE staff_sms_code SET tries = $2, sent_at = '-infinity' WHERE staff_id = $1"
 _TRY_SMS = """
 UPDATE staff_sms_code SET tries = tries + 1
 WHERE staff_id = $1 AND purpose = $2 AND tries < $3 AND sent_at > now() - make_interval(secs => $4)
@@ -242,14 +261,27 @@ async def new_sms_code(database: Database, sealer: Sealer, staff_id: int, purpos
             or (purpose == "login" and person["phone_verified_at"] is None)
         ):
             raise Refused("STATE_CONFLICT", reason="没有已验证的手机号码")
-        sent_at: datetime | None = await connection.fetchval(_SMS_ROOM, staff_id)
-        now: datetime = await connection.fetchval("SELECT now()")
-        if sent_at is not None and (left := SMS_AGAIN - (now - sent_at).total_seconds()) > 0:
-            raise Temporary("RATE_LIMITED", retry_after=left, n=round(left))
+        row = await connection.fetchrow(_SMS_ROOM, staff_id)
+        if row is not None:
+            now: datetime = await connection.fetchval("SELECT now()")
+            _check_room(row["sent_at"], row["today"], now)
         await connection.execute(
             _PUT_SMS, staff_id, person["phone"], purpose, _mac(sealer, staff_id, purpose, code)
         )
     return person["phone"], code
+
+
+def _check_room(sent_at: datetime, today: int, now: datetime) -> None:
+    left = SMS_AGAIN - (now - sent_at).total_seconds() if sent_at.year > 1 else 0.0
+    if today >= SMS_A_DAY:
+        left = 86_400.0
+    if left > 0:
+        raise Temporary("RATE_LIMITED", retry_after=left, n=max(1, round(left)))
+
+
+async def unsent(database: Database, staff_id: int) -> None:
+    """The code could not be sent: it is good for nothing, and another one need not wait."""
+    await database.execute(_USE_UP, staff_id, SMS_TRIES)
 
 
 async def check_sms_code(database: Database, sealer: Sealer, staff_id: int, purpose: str, code: str) -> bool:
@@ -264,7 +296,7 @@ async def _sent(
         row = await connection.fetchrow(_TRY_SMS, staff_id, purpose, SMS_TRIES, SMS_SECONDS)
         if row is None or not hmac.compare_digest(row["code_mac"], _mac(sealer, staff_id, purpose, code)):
             return None
-        await connection.execute("DELETE FROM staff_sms_code WHERE staff_id = $1", staff_id)
+        await connection.execute(_USE_UP, staff_id, SMS_TRIES)
         return {"phone": row["phone"]}
 
 
@@ -282,6 +314,27 @@ async def verify_phone(change: Change, sealer: Sealer, code: str) -> None:
 
 
 # --- taken away --------------------------------------------------------------------------------------------------
+
+_CONTACT = "SELECT phone, phone_verified_at IS NOT NULL AS verified, email FROM staff WHERE id = $1"
+
+
+async def contact(database: Database, staff_id: int) -> tuple[str, bool, str]:
+    """The person's number (empty: none), whether it was verified, and the mail address."""
+    row = await database.fetchrow(_CONTACT, staff_id)
+    return ("", False, "") if row is None else (row["phone"], row["verified"], row["email"])
+
+
+_WAIT = """
+SELECT EXTRACT(epoch FROM sent_at + make_interval(secs => $2) - now())::float
+FROM staff_sms_code WHERE staff_id = $1 AND sent_at > '-infinity'
+"""
+
+
+async def sms_wait(database: Database, staff_id: int) -> int:
+    """Seconds until another code is sent."""
+    left = await database.fetchval(_WAIT, staff_id, SMS_AGAIN)
+    return 0 if left is None or left <= 0 else min(int(left) + 1, int(SMS_AGAIN))
+
 
 _FORGET = ("staff_totp", "staff_passkey", "staff_recovery_code", "staff_sms_code")
 

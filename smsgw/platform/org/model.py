@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope, ScopeKind
@@ -224,6 +224,10 @@ class Session:
     address: str | None
     created_at: datetime
     seen_at: datetime
+    agent: str = ""
+    """The browser, as it calls itself."""
+    factors: tuple[str, ...] = ()
+    """Shown beside the password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,3 +238,14 @@ class OpenSession:
     person: Person
     csrf: str
     created_at: datetime
+    proven_at: datetime
+    """When password or factor was shown last …"""
+    factor_at: datetime | None = None
+    """… and when an app or a passkey was."""
+    former_login_at: datetime | None = None
+    """The login before this one, …"""
+    former_login_ip: str | None = None
+    """… and where it came from."""
+    challenge: bytes | None = field(default=None, repr=False)
+    admitted: bool = True
+    """The request comes from an address that the person may come from."""

@@ -25,11 +25,11 @@ from smsgw.platform.org.model import (
 from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
 from smsgw.store.engine.database import Connection, Database, Row
 
-IDLE_MINUTES = 30
-"""A session ends when nothing was done for so long …"""
-ABSOLUTE_HOURS = 12
-"""… and in any case after this."""
-
+LIVE = """
+x.created_at > now() - (SELECT make_interval(hours => session_hours) FROM login_policy)
+AND x.seen_at > now() - (SELECT make_interval(mins => idle_minutes) FROM login_policy)
+"""
+"""Of ``portal_session x``: that it is not over."""
 _KNOWN = {permission.value: permission for permission in Permission}
 
 
@@ -146,25 +146,23 @@ async def people_of(connection: Connection, departments: Sequence[int]) -> list[
     return [_person(row) for row in await connection.fetch(_OF_DEPARTMENTS, list(departments))]
 
 
-_LIST = """
+_LIST = f"""
 SELECT s.login, s.name, s.status, s.must_change, s.last_login_at, s.created_at, s.phone, s.email, d.name AS department,
-       (SELECT count(*) FROM portal_session p WHERE p.staff_id = s.id
-        AND p.created_at > now() - make_interval(hours => $1)
-        AND p.seen_at > now() - make_interval(mins => $2)) AS sessions,
+       (SELECT count(*) FROM portal_session x WHERE x.staff_id = s.id AND {LIVE}) AS sessions,
        ARRAY(SELECT r.code FROM staff_role x JOIN role r ON r.id = x.role_id
              WHERE x.staff_id = s.id ORDER BY r.id) AS roles,
        ARRAY(SELECT a.name FROM staff_account x JOIN account a ON a.id = x.account_id
              WHERE x.staff_id = s.id ORDER BY a.name) AS accounts
 FROM staff s LEFT JOIN department d ON d.id = s.department_id
-WHERE s.status <> 'removed' AND ($3::bigint[] IS NULL OR s.department_id = ANY($3)) ORDER BY s.login
-"""
+WHERE s.status <> 'removed' AND ($1::bigint[] IS NULL OR s.department_id = ANY($1)) ORDER BY s.login
+"""  # noqa: S608 - constant text
 
 
 async def people(database: Database, scope: Scope) -> list[Row]:
     """Everybody in the scope: login, name, status, roles, accounts, department, phone, email, must_change, sessions,
     last_login_at, created_at."""
     departments = None if scope.departments is None else list(scope.departments)
-    return await database.fetch(_LIST, ABSOLUTE_HOURS, IDLE_MINUTES, departments)
+    return await database.fetch(_LIST, departments)
 
 
 # A person's last login is null until the first: such a one stands before all times.
@@ -175,23 +173,22 @@ ORDERS = {
     "last_login_at": Order("COALESCE(s.last_login_at, '-infinity')", "timestamptz"),
     "created_at": Order("s.created_at", "timestamptz"),
 }
-_LISTED = """
+_LISTED = f"""
 s.id, s.login, s.name, s.status, s.must_change, s.last_login_at, s.created_at, s.phone, s.email,
 COALESCE(d.name, '') AS department,
-(SELECT count(*) FROM portal_session p WHERE p.staff_id = s.id AND p.created_at > now() - make_interval(hours => $1)
- AND p.seen_at > now() - make_interval(mins => $2)) AS sessions,
+(SELECT count(*) FROM portal_session x WHERE x.staff_id = s.id AND {LIVE}) AS sessions,
 ARRAY(SELECT r.name FROM staff_role x JOIN role r ON r.id = x.role_id WHERE x.staff_id = s.id ORDER BY r.id) AS roles,
 ARRAY(SELECT a.name FROM staff_account x JOIN account a ON a.id = x.account_id
       WHERE x.staff_id = s.id ORDER BY a.name LIMIT 20) AS accounts
-"""
+"""  # noqa: S608 - constant text
 _FOUND = """
-s.status <> 'removed' AND ($3::bigint[] IS NULL OR s.department_id = ANY($3))
-  AND ($4 = '' OR strpos(lower(s.login), lower($4)) > 0) AND ($5 = '' OR strpos(lower(s.name), lower($5)) > 0)
-  AND ($6 = '' OR s.phone = $6) AND ($7 = '' OR strpos(lower(s.email), lower($7)) > 0)
-  AND ($8::bigint IS NULL OR s.department_id = $8) AND ($9 = '' OR s.status = $9)
-  AND ($10 = '' OR s.id IN (SELECT x.staff_id FROM staff_role x JOIN role r ON r.id = x.role_id WHERE r.code = $10))
-  AND ($11::bigint IS NULL OR s.id IN (SELECT staff_id FROM staff_account WHERE account_id = $11))
-  AND ($12::timestamptz IS NULL OR s.last_login_at >= $12) AND ($13::timestamptz IS NULL OR s.last_login_at < $13)
+s.status <> 'removed' AND ($1::bigint[] IS NULL OR s.department_id = ANY($1))
+  AND ($2 = '' OR strpos(lower(s.login), lower($2)) > 0) AND ($3 = '' OR strpos(lower(s.name), lower($3)) > 0)
+  AND ($4 = '' OR s.phone = $4) AND ($5 = '' OR strpos(lower(s.email), lower($5)) > 0)
+  AND ($6::bigint IS NULL OR s.department_id = $6) AND ($7 = '' OR s.status = $7)
+  AND ($8 = '' OR s.id IN (SELECT x.staff_id FROM staff_role x JOIN role r ON r.id = x.role_id WHERE r.code = $8))
+  AND ($9::bigint IS NULL OR s.id IN (SELECT staff_id FROM staff_account WHERE account_id = $9))
+  AND ($10::timestamptz IS NULL OR s.last_login_at >= $10) AND ($11::timestamptz IS NULL OR s.last_login_at < $11)
 """
 _SEARCH = f"""
 SELECT {_LISTED}, {{key}} AS _key FROM staff s LEFT JOIN department d ON d.id = s.department_id
@@ -199,10 +196,10 @@ WHERE {_FOUND} AND {{where}} ORDER BY {{order}}
 """  # noqa: S608 - constant text
 _ONE = f"""
 SELECT {_LISTED} FROM staff s LEFT JOIN department d ON d.id = s.department_id
-WHERE s.status <> 'removed' AND ($3::bigint[] IS NULL OR s.department_id = ANY($3)) AND s.id = $4
+WHERE s.status <> 'removed' AND ($1::bigint[] IS NULL OR s.department_id = ANY($1)) AND s.id = $2
 """  # noqa: S608 - constant text
 _HOW_MANY = f"""
-SELECT count(*) FROM staff s WHERE $1::int > 0 AND $2::int > 0 AND {_FOUND}
+SELECT count(*) FROM staff s WHERE {_FOUND}
 """  # noqa: S608 - constant text
 
 
@@ -210,14 +207,14 @@ def _found(scope: Scope, wanted: WantedPeople) -> tuple[object, ...]:
     departments = None if scope.departments is None else list(scope.departments)
     w = wanted
     return (
-        ABSOLUTE_HOURS, IDLE_MINUTES, departments, w.login, w.name, w.phone, w.email, w.department_id, w.status, w.role,
+        departments, w.login, w.name, w.phone, w.email, w.department_id, w.status, w.role,
         w.account_id, w.logged_in_from, w.logged_in_to,
     )  # fmt: skip
 
 
 async def search(database: Database, scope: Scope, wanted: WantedPeople, window: Window) -> Slice[Row]:
     """People in the scope, a window of them: as ``people`` gives them, with id and names of roles."""
-    c = clauses(ORDERS, window, id_="s.id", first=14)
+    c = clauses(ORDERS, window, id_="s.id", first=12)
     statement = _SEARCH.format(key=c.key, where=c.where, order=c.order)
     return slice_of(await database.fetch(statement, *_found(scope, wanted), *c.arguments), window, c.limit)
 
@@ -231,23 +228,21 @@ async def how_many(database: Database, scope: Scope, wanted: WantedPeople) -> in
 async def listed(database: Database, scope: Scope, id_: int) -> Row | None:
     """One person in the scope, as ``search`` gives them."""
     departments = None if scope.departments is None else list(scope.departments)
-    return await database.fetchrow(_ONE, ABSOLUTE_HOURS, IDLE_MINUTES, departments, id_)
+    return await database.fetchrow(_ONE, departments, id_)
 
 
-_CONTACT = """
+_CONTACT = f"""
 SELECT s.id, s.login, s.name, s.status, s.email, s.department_id,
        ARRAY(SELECT account_id FROM staff_account x WHERE x.staff_id = s.id ORDER BY account_id) AS accounts,
-       (SELECT count(*) FROM portal_session p WHERE p.staff_id = s.id
-        AND p.created_at > now() - make_interval(hours => $1)
-        AND p.seen_at > now() - make_interval(mins => $2)) AS sessions
-FROM staff s WHERE s.status <> 'removed' AND s.id = $4 AND ($3::bigint[] IS NULL OR s.department_id = ANY($3))
-"""
+       (SELECT count(*) FROM portal_session x WHERE x.staff_id = s.id AND {LIVE}) AS sessions
+FROM staff s WHERE s.status <> 'removed' AND s.id = $2 AND ($1::bigint[] IS NULL OR s.department_id = ANY($1))
+"""  # noqa: S608 - constant text
 
 
 async def contact(database: Database, scope: Scope, id_: int) -> Contact | None:
     """What is known of a person in the scope."""
     departments = None if scope.departments is None else list(scope.departments)
-    row = await database.fetchrow(_CONTACT, ABSOLUTE_HOURS, IDLE_MINUTES, departments, id_)
+    row = await database.fetchrow(_CONTACT, departments, id_)
     return None if row is None else Contact(**(dict(row) | {"accounts": tuple(row["accounts"])}))
 
 
@@ -417,29 +412,35 @@ async def above(connection: Connection, department_id: int) -> list[int]:
 
 # --- sessions ----------------------------------------------------------------------------------------------------
 
-_LIVE = """
-x.created_at > now() - make_interval(hours => $2) AND x.seen_at > now() - make_interval(mins => $3)
-"""
 _SESSION = f"""
-SELECT x.id AS session_id, x.csrf, x.created_at, {_PERSON}
+SELECT NOT EXISTS (
+    SELECT FROM (
+        SELECT networks FROM login_policy
+        UNION ALL SELECT l.networks FROM role_login l JOIN staff_role y ON y.role_id = l.role_id WHERE y.staff_id = s.id
+        UNION ALL SELECT networks FROM staff_login WHERE staff_id = s.id
+    ) d WHERE cardinality(networks) > 0 AND NOT COALESCE($2::text::inet <<= ANY (networks), false)
+) AS admitted, x.id AS session_id, x.csrf, x.created_at AS opened_at, x.proven_at, x.factor_at, x.former_login_at,
+       host(x.former_login_ip) AS former_login_ip, x.challenge, {_PERSON}
 {_FROM} JOIN portal_session x ON x.staff_id = s.id
-WHERE x.token_sha256 = $1 AND s.status = 'active' AND {_LIVE}
-"""
+WHERE x.token_sha256 = $1 AND s.status = 'active' AND {LIVE}
+"""  # noqa: S608 - constant text
 _SESSIONS = f"""
-SELECT x.id, s.login, host(x.ip) AS address, x.created_at, x.seen_at
-FROM portal_session x JOIN staff s ON s.id = x.staff_id WHERE s.login = $1 AND {_LIVE} ORDER BY x.id DESC
+SELECT x.id, s.login, host(x.ip) AS address, x.created_at, x.seen_at, x.agent, x.factors
+FROM portal_session x JOIN staff s ON s.id = x.staff_id WHERE s.login = $1 AND {LIVE} ORDER BY x.id DESC LIMIT 200
 """  # noqa: S608 - constant text
 
 
-async def session(database: Database, token_sha256: bytes) -> OpenSession | None:
-    """The session of a token while it lives and its person is active."""
-    row = await database.fetchrow(_SESSION, token_sha256, ABSOLUTE_HOURS, IDLE_MINUTES)
+async def session(database: Database, token_sha256: bytes, address: str | None = None) -> OpenSession | None:
+    """The session of a token while it lives and its person is active; ``address`` is where the request comes from."""
+    row = await database.fetchrow(_SESSION, token_sha256, address)
     if row is None:
         return None
-    return OpenSession(row["session_id"], _person(row), row["csrf"], row["created_at"])
+    return OpenSession(
+        row["session_id"], _person(row), row["csrf"], row["opened_at"], row["proven_at"], row["factor_at"],
+        row["former_login_at"], row["former_login_ip"], row["challenge"], row["admitted"],
+    )  # fmt: skip
 
 
 async def sessions(database: Database, login: str) -> list[Session]:
     """A person's live sessions, the newest first."""
-    rows = await database.fetch(_SESSIONS, login, ABSOLUTE_HOURS, IDLE_MINUTES)
-    return [Session(**dict(row)) for row in rows]
+    return [Session(**dict(row)) for row in await database.fetch(_SESSIONS, login)]

@@ -24,6 +24,9 @@ from smsgw.platform.org.model import MAX_DEPTH, Person, Role, within
 
 MAX_HISTORY = 24
 """Earlier passwords that are kept of a person."""
+PASSWORD_RANGES: Mapping[str, tuple[int, int]] = {
+    "history": (0, MAX_HISTORY), "days": (0, 3650), "length": (10, 64), "classes": (3, 4),
+}  # fmt: skip
 PRESENT = ("active", "stopped")
 """Who has not been removed."""
 _LOGIN = re.compile(r"[^\s\x00-\x1f/:]{1,64}")
@@ -71,6 +74,15 @@ async def another(unit: Unit, permission: Permission, login: str) -> Person:
     """Another person, whom the actor may manage, in turn with all that bears on rights.
     Raises ``NOT_FOUND``, ``PERSON_ABOVE``, ``RIGHTS_OWN``."""
     return await _others(unit, await _turn(unit, permission), login)
+
+
+async def other(unit: Unit, permission: Permission, login: str) -> Person:
+    """Another person whom the actor may see, in turn as ``another``. Raises ``NOT_FOUND``, ``RIGHTS_OWN``."""
+    actor = await _turn(unit, permission)
+    person = await _known(unit, actor, login)
+    if _is(actor, person):
+        raise Refused("RIGHTS_OWN")
+    return person
 
 
 def _is(actor: Actor, person: Person) -> bool:
@@ -348,12 +360,13 @@ async def _set_status(change: Change, login: str, status: str, action: str, *, f
 
 
 async def unlock_person(change: Change, login: str, forgive: Callable[[str], None]) -> None:
-    """Let a person who was wrong too often try again at once. ``forgive`` makes this node forget what was wrong; on
-    others the waits end by themselves, after a minute at most. Raises ``NOT_FOUND``, ``PERSON_ABOVE``, ``RIGHTS_OWN``.
+    """Let a person who was wrong too often try again at once. ``forgive`` makes this node forget what was wrong; others
+    follow within seconds. Raises ``NOT_FOUND``, ``PERSON_ABOVE``, ``RIGHTS_OWN``.
     """
     async with change.unit(Permission.PERSON_STOP) as unit:
         actor = await _turn(unit, Permission.PERSON_STOP)
         person = await _others(unit, actor, login)
+        await unit.connection.execute("UPDATE staff SET forgiven_at = now() WHERE id = $1", person.id)
         unit.record("staff.unlock", f"staff/{person.login}")
     forgive(person.login)
 
@@ -580,21 +593,26 @@ async def _set_password(unit: Unit, staff_id: int, password_hash: str, *, must_c
     return await end_sessions(unit, staff_id)
 
 
-_POLICY = "UPDATE password_policy SET history = $1, days = $2"
+_POLICY = "UPDATE password_policy SET history = $1, days = $2, length = $3, classes = $4"
+_POLICY_NOW = "SELECT history, days, length, classes FROM password_policy FOR UPDATE"
 
 
-async def set_password_policy(change: Change, *, history: int, days: int) -> None:
-    """Say how many earlier passwords are not taken again, and after how many days one has to be changed (0: never).
-    Raises ``PARAM_INVALID``."""
-    if not 0 <= history <= MAX_HISTORY or not 0 <= days <= 3650:
-        raise Invalid("PARAM_INVALID", field="policy", reason=phrase("password.policy", most=MAX_HISTORY))
+async def set_password_policy(
+    change: Change, *, history: int, days: int, length: int = 10, classes: int = 3
+) -> None:
+    """Say how many earlier passwords are not taken again, after how many days one has to be changed (0: never), how
+    many characters and how many kinds of them it has. Raises ``PARAM_INVALID``."""
+    wanted = {"history": history, "days": days, "length": length, "classes": classes}
+    for name, (least, most) in PASSWORD_RANGES.items():
+        if not least <= wanted[name] <= most:
+            raise Invalid("PARAM_INVALID", field=name, reason=f"{least}–{most}")
     async with change.unit(Permission.SECURITY_EDIT) as unit:
         await _turn(unit, Permission.SECURITY_EDIT)
-        before = await unit.connection.fetchrow("SELECT history, days FROM password_policy FOR UPDATE")
-        await unit.connection.execute(_POLICY, history, days)
+        before = await unit.connection.fetchrow(_POLICY_NOW)
+        await unit.connection.execute(_POLICY, *wanted.values())
         unit.record(
             "password.policy", "password_policy",
-            before=None if before is None else dict(before), after={"history": history, "days": days},
+            before=None if before is None else dict(before), after=wanted,
         )  # fmt: skip
 
 
@@ -616,8 +634,23 @@ async def end_session(change: Change, session_id: int) -> None:
         unit.record("session.end", f"staff/{row['login']}", before={"session": session_id})
 
 
+async def end_other_sessions(change: Change, keep: int) -> int:
+    """End one's own sessions but this one; how many those were."""
+    async with change.unit(Permission.SELF_EDIT) as unit:
+        if unit.actor.kind is not ActorKind.PERSON:
+            raise Refused("PERMISSION_DENIED", permission=Permission.SELF_EDIT.value)
+        tag = await unit.connection.execute(
+            "DELETE FROM portal_session WHERE staff_id = $1 AND id <> $2", unit.actor.id, keep
+        )
+        ended = int(tag.rpartition(" ")[2])
+        unit.record("session.end", f"staff/{unit.actor.name}", after={"sessions_ended": ended})
+        return ended
+
+
 async def end_sessions(unit: Unit, staff_id: int) -> int:
-    """End all sessions of a person, as part of what changes something about them; how many those were."""
+    """End all sessions of a person, and logins under way, as part of what changes something about them; how many
+    sessions those were."""
+    await unit.connection.execute("DELETE FROM portal_login WHERE staff_id = $1", staff_id)
     tag = await unit.connection.execute("DELETE FROM portal_session WHERE staff_id = $1", staff_id)
     return int(tag.rpartition(" ")[2])
 

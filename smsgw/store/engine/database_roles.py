@@ -38,7 +38,7 @@ def _each(rights: frozenset[str], names: str) -> dict[str, frozenset[str]]:
 
 TABLES = {
     **_each(_READ, "schema_info"),
-    **_each(_SET, "config_section job_position password_policy stat_cursor"),
+    **_each(_SET, "config_section job_position login_policy password_policy stat_cursor"),
     **_each(
         _APPEND,
         "audit audit_checkpoint audit_link complaint department_place event event_lost ledger mo pool "
@@ -60,7 +60,8 @@ TABLES = {
         "abroad_country abroad_minute alarm allow_list block_list code_class contact file filed_link job lease "
         "mo_part "
         "number_override number_recent number_status partner partner_address partner_bind partner_connect "
-        "partner_part policy portal_session receipt_orphan request_key retry_rule role sign_day staff staff_passkey "
+        "partner_part policy portal_login portal_session receipt_orphan request_key retry_rule role role_login "
+        "sign_day staff staff_login staff_passkey "
         "staff_recovery_code staff_sms_code staff_totp stat_day task "
         "upload webhook word",
     ),

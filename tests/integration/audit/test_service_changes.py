@@ -22,6 +22,7 @@ import pytest
 import pytest_asyncio
 from certificates import certified
 from changes import by_test
+from soft_passkey import SoftPasskey
 
 import smsgw.platform
 from smsgw.core import totp
@@ -69,6 +70,10 @@ from smsgw.platform.key_file import service as key_files
 from smsgw.platform.keys import queries as key_queries
 from smsgw.platform.keys import service as keys
 from smsgw.platform.lists import service as lists
+from smsgw.platform.login import passkeys
+from smsgw.platform.login import queries as login_queries
+from smsgw.platform.login import service as logins
+from smsgw.platform.login.model import Demand, Factor
 from smsgw.platform.messages import service as messages
 from smsgw.platform.numbers import service as numbers
 from smsgw.platform.org import factors, queries, sessions
@@ -387,6 +392,11 @@ async def _(world: World, change: Change) -> None:
 @example(brands.publish, "brand.publish")
 async def _(world: World, change: Change) -> None:
     await brands.publish(change, await _brand(world))
+
+
+@example(brands.discard, "brand.discard")
+async def _(world: World, change: Change) -> None:
+    await brands.discard(change, await _brand(world))
 
 
 @example(brands.remove, "brand.remove")
@@ -863,6 +873,47 @@ async def _(world: World, change: Change) -> None:
 @example(org.end_session, "session.end")
 async def _(world: World, change: Change) -> None:
     await org.end_session(change, await own(world))
+
+
+@example(org.end_other_sessions, "session.end")
+async def _(world: World, change: Change) -> None:
+    await org.end_other_sessions(change, await own(world))
+
+
+@example(logins.set_policy, "login.policy")
+async def _(world: World, change: Change) -> None:
+    now = await login_queries.policy(world.database)
+    await logins.set_policy(change, {"sessions": now.sessions % 100 + 1})
+
+
+@example(logins.set_role, "login.role")
+async def _(world: World, change: Change) -> None:
+    await logins.set_role(change, await role(world), Demand(frozenset({Factor.TOTP})))
+
+
+@example(logins.set_person, "login.person")
+async def _(world: World, change: Change) -> None:
+    await logins.set_person(change, await person(world), Demand(frozenset({Factor.TOTP})))
+
+
+@example(logins.unlock, "staff.unlock")
+async def _(world: World, change: Change) -> None:
+    await logins.unlock(change, await person(world))
+
+
+@example(logins.emergency_code, "factor.emergency")
+async def _(world: World, change: Change) -> None:
+    await logins.emergency_code(change, await person(world))
+
+
+@example(passkeys.register, "factor.add")
+async def _(world: World, change: Change) -> None:
+    able = await queries.person(world.database, "able")
+    assert able is not None
+    here = passkeys.Site("https://sms.example.com")
+    options, challenge = await passkeys.registration(world.database, world.sealer, able, here, "smsgw")
+    key = SoftPasskey(here.rp_id, here.origin)
+    await passkeys.register(change, key.register(options), challenge, here, world.name())
 
 
 @example(org.add_department, "department.add")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from aiohttp.typedefs import MultiDict
 from hypothesis import given
 from hypothesis import strategies as st
-from multidict import MultiDict
 
 from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.forms import Field, Form, Kind, Section

@@ -6,15 +6,15 @@ from aiohttp import web
 
 from smsgw.admin.call import SESSION_COOKIE, Call
 from smsgw.admin.rights import SELF, route
-from smsgw.admin.strength import MIN_PASSWORD
 from smsgw.admin.words.entry import NOT_AGAIN
 from smsgw.admin.words.person import PASSWORD_SET
+from smsgw.platform.login import queries
 
 
 @route("GET", "/password", SELF)
 async def show(call: Call) -> web.StreamResponse:
     """The form."""
-    return _page(call)
+    return await _page(call)
 
 
 @route("POST", "/password", SELF)
@@ -23,15 +23,18 @@ async def change(call: Call) -> web.StreamResponse:
     form = await call.request.post()
     old, new = str(form.get("old", "")), str(form.get("new", ""))
     if new != str(form.get("again", "")):
-        return _page(call, NOT_AGAIN)
-    opened = await call.portal.auth.change_password(call.change(), call.who, old, new, call.ip)
+        return await _page(call, NOT_AGAIN)
+    opened = await call.portal.auth.change_password(call.change(), call.who, old, new, call.ip, call.agent)
     if isinstance(opened, str):
-        return _page(call, opened)
+        return await _page(call, opened)
     call.toast(call.gettext(PASSWORD_SET))
     response = call.redirect("/")
     call.set_cookie(response, SESSION_COOKIE, opened.token)
     return response
 
 
-def _page(call: Call, error: str = "") -> web.Response:
-    return call.render("entry/password.html", status=422 if error else 200, error=error, minimum=MIN_PASSWORD)
+async def _page(call: Call, error: str = "") -> web.Response:
+    policy = await queries.password_policy(call.db)
+    return call.render(
+        "entry/password.html", status=422 if error else 200, error=error, minimum=policy.length, policy=policy
+    )

@@ -1,0 +1,72 @@
+"""The words of the entrance: factors, what went wrong at it, the checks of security."""
+
+from __future__ import annotations
+
+from smsgw.admin.i18n import N_
+
+ELSEWHERE = N_("您当前的地址 %(address)s 不在此账号允许登录的范围内，本次登录已记录。如需开通，请联系安全管理员。")
+OVER = N_("登录已超时或尝试次数过多，请重新输入账号和密码。")
+FACTOR_WRONG = N_("验证未通过，请核对后重试。动态口令与恢复码每个只能使用一次。")
+SENT = N_("验证码已发送至 %(phone)s，5 分钟内有效。")
+LAST_LOGIN = N_("上次登录：%(time)s，地址 %(address)s。如非本人操作，请立即修改密码。")
+CLOSED = N_("您的账号须使用二次验证，但尚未绑定。请联系管理员重置密码，再用一次性密码登录并绑定。")
+
+PRODUCT = N_("短信平台")
+"""As authenticator apps and devices show it."""
+DEVICE = N_("我的设备")
+
+FACTORS: dict[str, str] = {
+    "sms": N_("短信验证码"),
+    "totp": N_("动态口令（TOTP）"),
+    "passkey": N_("通行密钥"),
+    "recovery": N_("恢复码"),
+}
+FACTOR_ICONS: dict[str, str] = {
+    "sms": "device-mobile-message", "totp": "clock", "passkey": "fingerprint", "recovery": "first-aid-kit",
+}  # fmt: skip
+FACTOR_HELP: dict[str, str] = {
+    "sms": N_("把 6 位验证码发送到已验证的手机号码"),
+    "totp": N_("输入身份验证器应用当前显示的 6 位数字"),
+    "passkey": N_("用本机指纹、面容、PIN 或安全密钥验证"),
+    "recovery": N_("手机丢失时使用，每个恢复码只能用一次"),
+}
+
+# --- the personal centre ---
+SAVED = N_("已保存。")
+BOUND = N_("已绑定。")
+UNBOUND = N_("已解除绑定。")
+PHONE_VERIFIED = N_("手机号码已验证，可用于接收登录验证码。")
+ENDED = N_("会话已结束。")
+ENDED_OTHERS = N_("已结束其他 %(n)s 个会话。")
+PROVEN = N_("身份已确认，10 分钟内有效。")
+
+# --- checks ---
+STATES: dict[str, tuple[str, str]] = {
+    "good": (N_("合格"), "green"),
+    "warning": (N_("建议改进"), "orange"),
+    "bad": (N_("不合格"), "red"),
+    "unknown": (N_("无法确认"), "secondary"),
+}
+CHECKS: dict[str, tuple[str, str]] = {
+    "factor_administrators": (
+        N_("管理人员须二次验证"), N_("能管理人员、权限或安全设置的 %(n)s 人中，%(bad)s 人仅凭密码即可登录。"),
+    ),
+    "factor_everybody": (N_("全员二次验证"), N_("%(n)s 名在用人员中，%(bad)s 人仅凭密码即可登录。")),
+    "password": (
+        N_("密码策略"),
+        N_("至少 %(length)s 位、%(classes)s 种字符、不重复最近 %(history)s 个、%(days)s 天更换（0 为不要求）。"),
+    ),
+    "networks": (N_("登录地址白名单"), N_("全局白名单有 %(n)s 个网段；0 表示任何地址都能打开登录页。")),
+    "sessions": (N_("会话时限"), N_("无操作 %(idle)s 分钟、最长 %(hours)s 小时后退出，每人最多 %(n)s 个会话。")),
+    "tls": (N_("加密访问（HTTPS）"), N_("当前页面是否经由 HTTPS 访问；否则密码会在网络上明文传输。")),
+    "key_file": (N_("密钥文件"), N_("密钥文件含 %(n)s 个密钥；多于 1 个表示轮换尚未完成。")),
+    "walls": (N_("数据库账号最小权限"), N_("程序所用数据库账号多出的权限：%(may)s。")),
+    "audit": (N_("审计链完整"), N_("最早一条未入链的审计记录已等待 %(n)s 秒；入链的记录由链保护。")),
+    "duties": (N_("三员分立"), N_("系统管理 %(system)s 人、安全管理 %(security)s 人、安全审计 %(audit)s 人。")),
+    "super": (N_("超级管理员数量"), N_("平台超管有 %(n)s 人；日常应使用分权角色，超管仅供应急。")),
+    "dormant": (N_("长期未登录人员"), N_("%(n)s 人超过 90 天未登录，仍可登录。")),
+    "one_time": (N_("未修改的一次性密码"), N_("%(n)s 人仍在使用管理员发放超过 7 天的一次性密码。")),
+    "keys": (N_("接口密钥来源限制"), N_("%(n)s 个在用接口密钥没有限制来源地址。")),
+    "backup": (N_("数据备份"), N_("最近一次归档备份距今 %(n)s 小时；系统中没有备份记录时无法确认。")),
+}
+"""Title, and why."""

@@ -1,0 +1,168 @@
+"""The entrance in a real browser: a code by SMS, an authenticator app, a passkey of a virtual authenticator."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+from portal_site import PASSWORD, Site, running
+from test_portal_browser import DESKTOP, PHONE, fits, opened, pytestmark
+
+from smsgw.core import totp
+from smsgw.core.actor import Actor
+from smsgw.platform.change import Change
+from smsgw.platform.login import service
+from smsgw.platform.login.model import Demand, Factor
+from smsgw.platform.org import service as org
+from smsgw.runtime import clock
+
+__all__ = ("chromium", "pytestmark")
+from test_portal_browser import chromium
+
+PICTURES = os.environ.get("SMSGW_PICTURES", "")
+"""A folder for pictures of what the tests see."""
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        site.url = site.url.replace("127.0.0.1", "localhost")  # a passkey belongs to a name
+        yield site
+
+
+def machine(site: Site) -> Change:
+    return Change(site.db, Actor.operator("root"), ids=site.ids.next)
+
+
+async def picture(page: Page, name: str) -> None:
+    if PICTURES:
+        await page.screenshot(path=f"{PICTURES}/{name}.png", full_page=True)
+
+
+async def logs_in(page: Page, login: str = "boss") -> None:
+    await page.goto("/login")
+    await page.fill("#login", login)
+    await page.fill("#password", PASSWORD)
+    await page.click("form.entry-form button[type=submit]")
+    await page.wait_for_url(lambda url: not url.endswith("/login"))
+
+
+async def virtual_authenticator(page: Page) -> Any:
+    """A device of the browser that makes passkeys and verifies its person."""
+    session = await page.context.new_cdp_session(page)
+    await session.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
+        "isUserVerified": True, "automaticPresenceSimulation": True,
+    }  # fmt: skip
+    await session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    return session
+
+
+async def code_shown(page: Page, later: int = 0) -> str:
+    secret = (await page.locator("code.secret").inner_text()).replace(" ", "")
+    return totp.code_at(base64.b32decode(secret), int(clock.time()) // totp.STEP + later)
+
+
+async def test_a_passkey_is_made_at_the_login_and_opens_the_next_one(chromium: Browser, site: Site) -> None:
+    await service.set_person(machine(site), "boss", Demand(frozenset({Factor.PASSKEY, Factor.TOTP})))
+    async with opened(chromium, site, DESKTOP) as page:
+        await virtual_authenticator(page)
+        await logs_in(page)
+        await expect(page.locator("h1")).to_have_text("绑定二次验证")
+        await picture(page, "enrol")
+        await page.click("form[data-passkey=create] button[type=submit]")
+        await page.wait_for_url("**/")
+        await page.click(".person summary")
+        await page.click("text=退出登录")
+        await page.wait_for_url("**/login")
+        await logs_in(page)
+        await picture(page, "passkey")
+        await page.click("form[data-passkey=get] button[type=submit]")
+        await page.wait_for_url("**/")
+        await page.goto("/me/security")
+        await expect(page.locator("body")).to_contain_text("我的设备")
+        await picture(page, "security")
+        await site.db.execute("UPDATE portal_session SET proven_at = now() - interval '1 hour'")
+        await page.click("text=生成新的恢复码")
+        await expect(page.locator("h1")).to_have_text("确认身份")
+        await page.click("form[data-passkey=get] button[type=submit]")
+        await page.wait_for_url("**/me/security")
+        await page.click("text=生成新的恢复码")
+        await expect(page.locator(".codes li")).to_have_count(10)
+        await picture(page, "codes")
+
+
+async def test_an_app_is_bound_in_the_personal_centre_and_asked_for(chromium: Browser, site: Site) -> None:
+    async with opened(chromium, site, PHONE) as page:
+        page.allowed.append("401|429")  # type: ignore[attr-defined]
+        await logs_in(page)
+        await page.goto("/me/security")
+        await fits(page)
+        await picture(page, "security-phone")
+        await page.click("text=绑定动态口令")
+        await picture(page, "app-phone")
+        await fits(page)
+        first, then = await code_shown(page), await code_shown(page, 1)
+        await page.fill("#shown", first)
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/me/security")
+        await page.context.clear_cookies()
+        await logs_in(page)
+        await fits(page)
+        await page.fill("#shown", first)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_contain_text("验证未通过")
+        await picture(page, "totp-phone")
+        await page.fill("#shown", then)
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/")
+
+
+async def test_a_code_comes_by_sms_with_a_countdown(chromium: Browser, site: Site) -> None:
+    await site.add_staff("li", "operator")
+    await service.set_policy(machine(site), {"sms_accounts": [site.accounts["hall"]]})
+    await service.set_person(machine(site), "li", Demand(frozenset({Factor.SMS})))
+    await org.set_person(machine(site), "li", {"phone": "13800138000"})
+    await site.db.execute("UPDATE staff SET phone_verified_at = now()")
+    async with opened(chromium, site, DESKTOP) as page:
+        await logs_in(page, "li")
+        await expect(page.locator("body")).to_contain_text("138****8000")
+        await page.click("text=获取验证码")
+        button = page.locator("button[data-countdown]")
+        await expect(button).to_be_disabled()
+        await expect(button).to_contain_text("(")
+        await picture(page, "sms")
+        taken = await site.carrier_takes()
+        row = await site.db.fetchrow("SELECT content FROM message WHERE id = $1", taken[0][0])
+        assert row is not None
+        found = re.search(r"[0-9]{6}", row["content"])
+        assert found is not None
+        await page.fill("#shown", found[0])
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/")
+
+
+async def test_login_security_and_the_allow_list(chromium: Browser, site: Site) -> None:
+    for size, name in ((DESKTOP, "desktop"), (PHONE, "phone")):
+        async with opened(chromium, site, size, "boss") as page:
+            page.allowed.append("422")  # type: ignore[attr-defined]
+            for path, label in (
+                ("/security", "check"), ("/security/login", "policy"), ("/security/networks", "networks"),
+                ("/me", "me"),
+            ):  # fmt: skip
+                await page.goto(path)
+                await fits(page)
+                await picture(page, f"{label}-{name}")
+            await page.goto("/security/networks")
+            await page.fill("#networks", "198.51.100.0/24")
+            await page.click("main button[type=submit]")
+            await expect(page.get_by_role("alert")).to_contain_text("无法登录")
+            await picture(page, f"locked-out-{name}")

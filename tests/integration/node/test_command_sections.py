@@ -1,0 +1,307 @@
+"""Commands against a node that follows the configuration: each makes it read again the sections it has moved, no other.
+
+The table is held against the tree of commands: a new command has no place in it yet, and fails here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+from click.testing import CliRunner, Result
+from databases import change, owner
+
+from smsgw.cli import main
+from smsgw.pipeline.snapshot import NEEDS, SnapshotFollower
+from smsgw.runtime import clock
+from smsgw.store.engine import secrets
+from smsgw.store.engine.database import Database
+
+FILES = {
+    "block.txt": "13800138001\n",
+    "status.csv": "13800138002,empty\n",
+    "numbers.csv": "1380013,CUCC,\n",
+    "words.txt": "赌博,gambling,block\n",
+    "routes.toml": '[[pool]]\nname = "all"\nchannels = ["main"]\n\n[[rule]]\nname = "rest"\npool = "all"\n',
+    "password": "Right-Horse-7\n",
+}
+
+
+class Step(NamedTuple):
+    """A command, what it is given, and the sections that it moves. ``{sign add[id]}``: what a step before printed."""
+
+    command: str
+    given: str = ""
+    sections: str = ""
+    exit_code: int = 0
+
+
+STEPS = (
+    Step("migrate", "--dsn {owner}"),
+    Step("check", exit_code=1),  # the tests' server does without fsync
+    Step("account add", "acme --sign acme --extend-code 11 --balance 100 --json", "accounts webhooks"),
+    Step("account add", "shop --parent acme", "accounts webhooks"),
+    Step("account topup", "acme 10"),
+    Step("account set", "shop rate=7", "accounts webhooks"),
+    Step("account stop", "shop", "accounts webhooks"),
+    Step("account start", "shop", "accounts webhooks"),
+    Step("account list"),
+    Step("account show", "acme"),
+    Step("account tree"),
+    Step("account usage", "acme"),
+    Step("user add", "boss --role super --password-file {password}"),
+    Step("user add", "zhang --account acme"),
+    Step("user reset", "zhang"),
+    Step("user stop", "zhang"),
+    Step("user start", "zhang"),
+    Step("user list"),
+    Step("ledger check"),
+    Step("audit verify"),
+    Step("audit accept", "--reason restored"),
+    Step("alarm list"),
+    Step("alarm ack", "1"),
+    Step("key add", "acme --json", "keys"),
+    Step("key set", "{key add[key_id]} --requests-per-second 9", "keys"),
+    Step("key rotate", "{key add[key_id]}", "keys"),
+    Step("key retire", "{key add[key_id]}", "keys"),
+    Step("key stop", "{key add[key_id]}", "keys"),
+    Step("key start", "{key add[key_id]}", "keys"),
+    Step("key list"),
+    Step(
+        "channel add",
+        "main --protocol cmpp30 --host 127.0.0.1 --port 7890 --user 900001 --access-code 10690"
+        " --password-file {password}",
+        "channels",
+    ),
+    Step("channel set", "main --rate 50", "channels"),
+    Step("channel start", "main", "channels"),
+    Step("channel drain", "main", "channels"),
+    Step("channel stop", "main", "channels"),
+    Step("channel list"),
+    Step("access-code move", "--account acme 12", "accounts access_codes webhooks"),
+    Step("access-code move", "--channel main 10691", "channels access_codes"),
+    Step("access-code list"),
+    Step("route check", "{routes}"),
+    Step("route simulate", "{routes}"),
+    Step("route publish", "{routes} --note first", "routes"),
+    Step("route move", "--account acme --to main", "routes"),
+    Step("route rollback", "1", "routes"),
+    Step("route show"),
+    Step("route versions"),
+    Step("route diff", "1 2"),
+    Step("number import", "{numbers}", "numbers"),
+    Step("number find", "13800138000"),
+    Step("number remove", "1380013", "numbers"),
+    Step("number status import", "{status}"),
+    Step("number status find", "13800138002"),
+    Step("number status list"),
+    Step("number status remove", "13800138002"),
+    Step("retry set", "busy otp --how same --tries 2 --first 1", "retry_rules"),
+    Step("retry reset", "busy otp", "retry_rules"),
+    Step("retry list"),
+    Step("code set", "XY:01 --class NETWORK --fault network", "code_classes"),
+    Step("code reset", "XY:01", "code_classes"),
+    Step("code list"),
+    Step("setting set", "complaint_days 3", "settings"),
+    Step("setting list"),
+    Step("webhook set", "acme main https://hooks.example.com/sms", "webhooks"),
+    Step("webhook disable", "acme main", "webhooks"),
+    Step("webhook enable", "acme main", "webhooks"),
+    Step("webhook rotate", "acme main", "webhooks"),
+    Step("webhook way", "acme webhook", "webhooks"),
+    Step("webhook list"),
+    Step("webhook deliveries", "acme"),
+    Step("webhook redeliver", "acme"),
+    Step("partner add", "acme --protocol smpp --user shop --password-file {password}", "partners webhooks"),
+    Step("partner set", "shop --rate 5", "partners"),
+    Step("partner list"),
+    Step("partner kick", "shop"),
+    Step("policy set", "hours off", "policies"),
+    Step("policy clear", "hours", "policies"),
+    Step("policy list"),
+    Step("word add", "casino --category gambling", "words"),
+    Step("word import", "{words}", "words"),
+    Step("word category", "gambling review", "words"),
+    Step("word remove", "casino", "words"),
+    Step("word list"),
+    Step("word test", "casino"),
+    Step("allow add", "exempt 13800138003", "lists"),
+    Step("allow remove", "exempt 13800138003", "lists"),
+    Step("allow list"),
+    Step("block add", "13800138004"),
+    Step("block import", "{block}"),
+    Step("block find", "13800138004"),
+    Step("block list"),
+    Step("block remove", "13800138004"),
+    Step("complaint add", "13800138005 --json"),
+    Step("complaint list"),
+    Step("complaint rates"),
+    Step("sign add", "shop --account acme --json", "content"),
+    Step("sign approve", "{sign add[id]}", "content"),
+    Step("sign register", "{sign add[id]} registered", "content"),
+    Step("sign show", "{sign add[id]}"),
+    Step("sign list"),
+    Step("sign add", "other --account acme --json", "content"),
+    Step("sign refuse", "{sign add[id]} doubtful", "content"),
+    Step("template add", "one text --account acme --json", "content"),
+    Step("template approve", "{template add[id]}", "content"),
+    Step("template register", "{template add[id]} registered", "content"),
+    Step("template show", "{template add[id]}"),
+    Step("template list"),
+    Step("template add", "two other --account acme --json", "content"),
+    Step("template refuse", "{template add[id]} doubtful", "content"),
+    Step("link file", "shop.example.com --json", "url_filings"),
+    Step("link set", "{link file[id]} registered", "url_filings"),
+    Step("link list"),
+    Step("link test", "shop.example.com/a"),
+    Step("link remove", "{link file[id]}", "url_filings"),
+    Step("stats recount", "{today} --to {today}"),
+    Step("stats show"),
+    Step("job list", "--json"),
+    Step("job show", "{job list[0][id]}"),
+    Step("job cancel", "{job list[0][id]}"),
+    Step("fact list"),
+    Step("report unmatched"),
+    Step("review list"),
+    Step("review show", "1", exit_code=1),
+    Step("task list"),
+    Step("trace", "1", exit_code=1),
+    Step("unknown list"),
+    Step("key-file show"),
+    Step("key-file add"),
+    Step("key-file rotate", "", "channels keys partners webhooks"),
+    Step("key-file reseal"),
+    Step("partner remove", "shop", "partners"),
+    Step("webhook delete", "acme main", "webhooks"),
+    Step("channel remove", "main", "channels"),
+    Step("manual", "--out {manual}"),
+    Step("pdu decode", "--protocol cmpp30 0000000c0000000800000001"),
+)
+"""In this order, as each finds what those before have left."""
+ALARM = "INSERT INTO alarm (kind, object, severity, since, last) VALUES ('disk', 'node 1', 'warning', now(), now())"
+
+OF_A_NODE = (
+    Step("status"),
+    Step("send", "--account acme --to 13800138000 --text hello"),
+    Step("explain", "--account acme --to 13800138000 --text hello"),
+    Step("cancel", "1"),
+    Step("unknown resolve", "1 --as delivered"),
+    Step("review pass", "1"),
+    Step("review reject", "1 no"),
+    Step("report rematch"),
+    Step("fact retry"),
+    Step("webhook test", "acme main"),
+    Step("channel test", "main"),
+    Step("channel record", "main {recorded}"),
+    Step("task add", "--account acme --name n --to 13800138000 --text hello"),
+    Step("task show", "1"),
+    Step("task pause", "1"),
+    Step("task resume", "1"),
+    Step("task cancel", "1"),
+    Step("task pass", "1"),
+    Step("task reject", "1 --reason no"),
+)
+"""What a running node does when it is asked: without one they do nothing at all."""
+
+PROGRAMS = {
+    "run", "bench", "simulate", "demo",  # run until they are ended, with a database of their own or none
+    "demo-data",  # fills an empty database with 90 days; tests/integration/demo
+    "pdu encode",  # from standard input
+    "task errors", "task report",  # streams of the node
+}  # fmt: skip
+
+
+def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[str]:
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from _commands(below, (*path, name))
+    else:
+        yield " ".join(path)
+
+
+def test_every_command_has_its_line_here() -> None:
+    tested, of_a_node = ({step.command for step in steps} for steps in (STEPS, OF_A_NODE))
+    assert set(_commands(main)) == tested | of_a_node | PROGRAMS
+    assert not tested & of_a_node
+    assert not (tested | of_a_node) & PROGRAMS
+
+
+class Runner:
+    """Runs commands as processes of their own would; ``known`` is what their arguments are filled with."""
+
+    def __init__(self, dsn: str, folder: Path) -> None:
+        self._settings = {"SMSGW_DATABASE_DSN": dsn, "SMSGW_NODE_DATA_DIR": str(folder)}
+        self.known: dict[str, Any] = {
+            Path(name).stem: folder / name for name in (*FILES, "manual", "recorded")
+        }
+        self.known |= {"owner": owner(dsn), "today": f"{clock.now():%Y-%m-%d}"}
+        for name, text in FILES.items():
+            (folder / name).write_text(text, "utf-8")
+
+    async def run(self, step: Step) -> Result:
+        """The result of a step; what it has printed as JSON is known from now on."""
+        args = [*step.command.split(), *(word.format_map(self.known) for word in _words(step.given))]
+        result = await asyncio.to_thread(CliRunner(env=self._settings).invoke, main, args)
+        if "--json" in args and result.exit_code == 0:
+            self.known[step.command] = json.loads(result.output)
+        return result
+
+
+def _words(given: str) -> list[str]:
+    return [word.replace("\0", " ") for word in _joined(given).split()]
+
+
+def _joined(given: str) -> str:
+    """Spaces within braces do not divide."""
+    inside, out = False, []
+    for character in given:
+        inside = character == "{" or (inside and character != "}")
+        out.append("\0" if inside and character == " " else character)
+    return "".join(out)
+
+
+async def test_a_command_makes_a_node_read_again_what_it_has_moved_and_nothing_else(
+    dsn: str, tmp_path: Path
+) -> None:
+    runner = Runner(dsn, tmp_path)
+    await change(dsn, ALARM)
+    database = Database(dsn)
+    await database.open()
+    try:
+        follower = SnapshotFollower(database, secrets.load_key(tmp_path / "secret.key", create=True))
+        await follower.follow()
+        wrong: list[tuple[object, ...]] = []
+        for step in STEPS:
+            follower.loads.clear()
+            result = await runner.run(step)
+            await follower.follow()
+            if result.exit_code != step.exit_code:
+                wrong.append((step, result.output, result.exception))
+            elif follower.loads != Counter(step.sections.split()):
+                wrong.append((step, sorted(follower.loads.elements())))
+        assert wrong == []
+    finally:
+        await database.close()
+
+
+async def test_what_is_asked_of_a_node_is_not_done_without_one(dsn: str, tmp_path: Path) -> None:
+    runner = Runner(dsn, tmp_path)
+    for step in OF_A_NODE:
+        result = await runner.run(step)
+        assert result.exit_code == 1, (step, result.output)
+        assert "no daemon answers" in result.output, (step, result.output)
+
+
+def test_sections_that_are_read_together_stand_together() -> None:
+    for step in STEPS:
+        moved = set(step.sections.split())
+        for section, needs in NEEDS.items():
+            assert not needs & moved or section in moved, step

@@ -1,0 +1,256 @@
+"""The pages of the entrance over real HTTP: the second step, the personal centre, login security, the allow-list."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+from browsing import Browser
+from portal_site import PASSWORD, Site, running
+
+from smsgw.core import totp
+from smsgw.core.actor import Actor
+from smsgw.platform.change import Change
+from smsgw.platform.login import service
+from smsgw.platform.login.model import Demand, Factor
+from smsgw.platform.org import queries
+from smsgw.platform.org import service as org
+from smsgw.runtime import clock
+
+NEW_PASSWORD = "Other-Horse-8"
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        yield site
+
+
+def machine(site: Site) -> Change:
+    return Change(site.db, Actor.operator("root"), ids=site.ids.next)
+
+
+def code_of(page: str, later: int = 0) -> str:
+    """What an app shows for the secret on a page."""
+    found = re.search(r'<code class="secret">([A-Z2-7 ]+)</code>', page)
+    assert found is not None, page
+    return totp.code_at(base64.b32decode(found[1].replace(" ", "")), int(clock.time()) // totp.STEP + later)
+
+
+async def sent_code(site: Site) -> str:
+    row = await site.db.fetchrow("SELECT content FROM message ORDER BY id DESC LIMIT 1")
+    assert row is not None
+    found = re.search(r"[0-9]{6}", row["content"])
+    assert found is not None
+    return found[0]
+
+
+async def test_who_must_have_an_app_binds_one_at_the_login_and_is_asked_for_it_then(site: Site) -> None:
+    await site.add_staff("zhang", "admin")
+    await service.set_person(machine(site), "zhang", Demand(frozenset({Factor.TOTP})))
+    async with Browser(site) as one:
+        page = await one.login("zhang")
+        assert one.path == "/login/step"
+        assert "绑定二次验证" in page
+        await one.get("/")
+        assert one.path.startswith("/login"), "the password alone opens nothing"
+        await one.get("/login/step")
+        page = await one.post("/login/enrol", {"factor": "totp"})
+        assert "data:image/svg+xml" in page
+        assert (await one.post("/login/enrol/confirm", {"factor": "totp", "shown": "000000"})).count("secret") > 0
+        assert one.status == 422
+        used = code_of(page)
+        await one.post("/login/enrol/confirm", {"factor": "totp", "shown": used})
+        assert one.path == "/"
+    async with Browser(site) as two:
+        await two.login("zhang")
+        assert two.path == "/login/step"
+        await two.post("/login/step", {"factor": "totp", "shown": used})
+        assert two.status == 401, "it was used to bind"
+        page = await two.post("/login/step", {"factor": "totp", "shown": code_of(page, 1)})
+        assert two.path == "/"
+        assert "上次登录" in page
+
+
+async def test_a_code_goes_to_the_phone_and_lets_in(site: Site) -> None:
+    await site.add_staff("zhang", "admin")
+    await service.set_policy(machine(site), {"sms_accounts": [site.accounts["hall"]], "factors": ["sms"]})
+    await org.set_person(machine(site), "zhang", {"phone": "13800138000"})
+    async with Browser(site) as one:
+        await one.login("zhang")
+        page = await one.post("/login/enrol", {"factor": "sms", "phone": "13900139000"})
+        assert "138****8000" in page, "the number that the administrator gave, not another"
+        await one.post("/login/enrol/confirm", {"factor": "sms", "shown": await sent_code(site)})
+        assert one.path == "/"
+    async with Browser(site) as two:
+        page = await two.login("zhang")
+        assert "138****8000" in page
+        page = await two.post("/login/step/sms", {})
+        assert 'data-countdown="60"' in page or 'data-countdown="59"' in page
+        await two.post("/login/step/sms", {})
+        assert two.status == 429
+        await two.post("/login/step", {"factor": "sms", "shown": await sent_code(site)})
+        assert two.path == "/"
+        page = await two.get("/records")
+        assert "******" in page
+        assert await sent_code(site) not in page
+
+
+async def test_a_second_step_cannot_be_stepped_over(site: Site) -> None:
+    await site.add_staff("zhang", "admin")
+    await service.set_person(machine(site), "zhang", Demand(frozenset({Factor.TOTP})))
+    async with Browser(site) as one:
+        await one.login("zhang")
+        page = await one.post("/login/enrol", {"factor": "totp"})
+        await one.post("/login/enrol/confirm", {"factor": "totp", "shown": code_of(page)})
+    async with Browser(site) as two:
+        await two.login("zhang")
+        for path, form in (
+            ("/login/enrol", {"factor": "totp"}), ("/login/enrol", {"factor": "sms", "phone": "13900139000"}),
+            ("/login/enrol/confirm", {"factor": "totp", "shown": code_of(page, 1)}),
+            ("/login/step", {"factor": "recovery", "shown": "AAAA"}), ("/login/step", {"factor": "password"}),
+        ):  # fmt: skip
+            await two.post(path, form)
+            assert two.path == "/login/step", path
+        await two.post("/login/step/passkey", {})
+        assert two.status == 403
+        for path in ("/", "/me", "/me/security", "/password", "/security"):
+            await two.get(path)
+            assert two.path.startswith("/login"), path
+        await two.get("/login/step")
+        await two.post("/login/cancel", {})
+        assert two.path == "/login"
+        await two.get("/login/step")
+        assert two.path == "/login?over=1"
+
+
+async def test_the_personal_centre(site: Site) -> None:
+    change = machine(site)
+    department = await org.add_department(change, "办公室")
+    for login, role in (("zhang", "admin"), ("wang", "operator")):
+        await site.add_staff(login, role)
+        await org.set_person(change, login, {"department_id": department, "phone": "13700137000"})
+    await service.set_policy(change, {"sms_accounts": [site.accounts["hall"]]})
+    async with Browser(site) as one, Browser(site) as two:
+        await one.login("zhang")
+        await two.login("zhang")
+        page = await one.get("/me")
+        assert "wang" in page
+        assert "13700137000" not in page
+        await one.post("/me/contact", {"name": "张三", "email": "z@example.com", "phone": "13800138000"})
+        assert one.status == 200
+        await one.post("/me/phone/code", {})
+        await one.post("/me/phone", {"shown": "000000"})
+        assert one.status == 422
+        page = await one.post("/me/phone", {"shown": await sent_code(site)})
+        assert "已验证" in page
+        page = await one.post("/me/app", {})
+        await one.post("/me/app/confirm", {"shown": code_of(page)})
+        page = await one.post("/me/recovery", {})
+        assert len(re.findall(r"<li>([A-Z2-7]{4}-){3}[A-Z2-7]{4}</li>", page)) == 10
+        page = await one.get("/me/security")
+        assert page.count("python") + page.count("Python") >= 2, "two sessions, by their browsers"
+        await one.post("/me/sessions/end", {"id": "others"})
+        await two.get("/me")
+        assert two.path.startswith("/login")
+        foreign = await site.db.fetchval("SELECT id FROM portal_session LIMIT 1")
+        async with Browser(site) as other:
+            await other.login("wang")
+            await other.post("/me/sessions/end", {"id": str(foreign)})
+        await one.get("/me")
+        assert one.path == "/me", "ended by somebody else"
+
+
+async def test_changes_of_ones_own_security_take_a_fresh_proof(site: Site) -> None:
+    await site.add_staff("zhang", "admin")
+    async with Browser(site) as one:
+        await one.login("zhang")
+        await site.db.execute("UPDATE portal_session SET proven_at = now() - interval '11 minutes'")
+        await one.get("/me/security")
+        for path in ("/me/app", "/me/recovery", "/me/contact", "/me/passkey", "/me/app/remove", "/me/passkey/remove"):
+            await one.post(path, {})
+            assert one.path.startswith("/proof"), path
+        await one.post("/proof", {"next": "/me/security", "factor": "password", "shown": "Wrong-Horse-7"})
+        assert one.status == 422
+        await one.post("/proof", {"next": "/me/security", "factor": "password", "shown": PASSWORD})
+        assert one.path == "/me/security"
+        page = await one.post("/me/app", {})
+        assert "secret" in page
+        page = await one.get("/proof?strong=1&next=/me")
+        assert "您尚未绑定" in page
+        await one.post("/proof", {"next": "/me", "strong": "1", "factor": "password", "shown": PASSWORD})
+        assert await site.db.fetchval("SELECT factor_at FROM portal_session") is None
+
+
+async def test_login_security_is_shown_and_changed(site: Site) -> None:
+    await site.add_staff("sec", "secadmin")
+    await site.add_staff("boss", "super")
+    async with Browser(site) as one:
+        await one.login("sec")
+        page = await one.get("/security")
+        assert one.status == 200
+        before = int(re.findall(r'class="score-number">(\d+)<', page)[0])
+        page = await one.get("/security/login")
+        wanted = {
+            "factors": "totp", "idle_minutes": "20", "session_hours": "8", "sessions": "3", "sms_first": "",
+            "sms_spare": "", "sms_text": "验证码{code}",
+        }  # fmt: skip
+        await one.post("/security/login", wanted)
+        assert one.status == 200
+        await one.post("/security/login", wanted | {"idle_minutes": "99999"})
+        assert one.status == 422
+        await one.post("/security/password", {"length": "12", "classes": "4", "history": "6", "days": "90"})
+        assert one.status == 200
+        await one.post("/security/role", {"role": "operator", "factors": "passkey", "networks": "127.0.0.0/8"})
+        assert one.status == 200
+        after = int(re.findall(r'class="score-number">(\d+)<', await one.get("/security"))[0])
+        assert after > before, "what was mended counts"
+    person = await queries.person(site.db, "sec")
+    assert person is not None
+    row = await site.db.fetchrow("SELECT * FROM login_policy")
+    assert row is not None
+    assert (row["factors"], row["idle_minutes"], row["sessions"]) == (["totp"], 20, 3)
+
+
+async def test_the_allow_list_keeps_others_out_and_not_its_editor(site: Site) -> None:
+    await site.add_staff("sec", "secadmin")
+    async with Browser(site) as one:
+        await one.login("sec")
+        await one.get("/security/networks")
+        page = await one.post("/security/networks", {"networks": "198.51.100.0/24"})
+        assert one.status == 422
+        assert "127.0.0.1" in page
+        assert "198.51.100.0/24" in page, "what was typed is still there"
+        await one.post("/security/networks", {"networks": "127.0.0.0/8\n198.51.100.0/24"})
+        assert one.status == 200
+        await service.set_policy(machine(site), {"networks": ["198.51.100.0/24"]})
+        await one.get("/security/networks")
+        assert one.status == 403, "at the next request"
+        assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'session.elsewhere'") == 1
+    async with Browser(site) as two:
+        page = ""
+        for _ in range(40):
+            page = await two.get("/login")
+            if two.status == 403:
+                break
+            await site.db.fetchval("SELECT pg_sleep(0.1)")
+        assert two.status == 403
+        assert "127.0.0.1" in page
+        assert 'name="password"' not in page
+
+
+async def test_a_policy_longer_than_ours_is_shown_and_holds(site: Site) -> None:
+    await site.add_staff("zhang", "admin", must_change=True)
+    await org.set_password_policy(machine(site), history=5, days=90, length=14, classes=4)
+    async with Browser(site) as one:
+        page = await one.login("zhang")
+        assert one.path == "/password"
+        assert 'data-minimum="14"' in page
+        await one.post("/password", {"old": PASSWORD, "new": NEW_PASSWORD, "again": NEW_PASSWORD})
+        assert one.status == 422
+        longer = NEW_PASSWORD + "-Kettle"
+        await one.post("/password", {"old": PASSWORD, "new": longer, "again": longer})
+        assert one.path == "/"
