@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -13,9 +14,10 @@ from smsgw.admin.kit import people
 from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.form_pages import FormPage, Wrong
 from smsgw.admin.kit.forms import Field, Form, Kind, Section
-from smsgw.admin.kit.lists import Effect
+from smsgw.admin.kit.lists import Action, Effect
 from smsgw.admin.strength import one_time_password
 from smsgw.admin.turns import Rank
+from smsgw.admin.words import lists
 from smsgw.admin.words import people as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.org import queries, service
@@ -152,3 +154,17 @@ LINKS = (
 def links(call: Call, id_: int) -> list[tuple[str, str]]:
     """The forms of one person that the reader may open."""
     return [(text, f"{PATH}/{id_}/{below}") for text, below, right in LINKS if call.may(right)]
+
+
+_may = partial(Action, permission=Permission.PERSON_STOP)
+ACTIONS = (
+    _may("stop", lists.STOP, run=lambda c, p: service.stop_person(c.change(), p["login"]),
+         effect=people.effect(lists.STOP_EFFECT), danger=True),
+    _may("start", lists.START, run=lambda c, p: service.start_person(c.change(), p["login"]),
+         effect=people.effect(lists.START_EFFECT)),
+    _may("unlock", lists.UNLOCK, effect=people.effect(lists.UNLOCK_EFFECT),
+         run=lambda c, p: service.unlock_person(c.change(), p["login"], c.portal.auth.guard.forgive)),
+    _may("remove", words.REMOVE, run=lambda c, p: service.remove_person(c.change(), p["login"]),
+         effect=people.effect(words.REMOVE_EFFECT), danger=True),
+)  # fmt: skip
+"""What the list of staff does to people."""
