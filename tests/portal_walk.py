@@ -61,7 +61,7 @@ QUERIES: dict[str, dict[str, str]] = {
     "/send/result/live": {"": _SENT},
     "/records": {"": "SELECT 'time=7d'"},
 }
-ELSEWHERE = {"/send/confirm", "/send/edit", "/exported/{id}"}
+ELSEWHERE = {"/setup", "/setup/brand", "/setup/administrator", "/send/confirm", "/send/edit", "/exported/{id}"}
 """Addresses that are no pages: they lead back to a form when they are opened without one, or give a file once."""
 PIECE = "/-/"
 """In the address of what is asked for by a list, for itself."""

@@ -38,6 +38,11 @@ def permissions_of(names: Sequence[str]) -> frozenset[Permission]:
     return frozenset(_KNOWN[name] for name in names if name in _KNOWN)
 
 
+async def inhabited(database: Database | Connection) -> bool:
+    """Whether anybody was ever entered, removed ones too."""
+    return bool(await database.fetchval("SELECT EXISTS (SELECT FROM staff)"))
+
+
 # --- people ------------------------------------------------------------------------------------------------------
 
 

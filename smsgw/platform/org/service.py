@@ -160,10 +160,12 @@ async def add_person(
     email: str = "",
     phone: str = "",
     must_change: bool = True,
+    first: bool = False,
 ) -> int:
     """Make a person with these roles (their codes) and assigned accounts; the id.
 
-    ``must_change`` demands a new password at the first login. Raises ``PARAM_INVALID``, ``GRANT_EXCEEDED``,
+    ``must_change`` demands a new password at the first login. ``first``: only where nobody has ever been entered, else
+    ``NOT_FOUND``. Raises ``PARAM_INVALID``, ``GRANT_EXCEEDED``,
     ``DUTIES_CONFLICT``; ``NOT_FOUND`` for a department or an account out of scope.
     """
     if not _LOGIN.fullmatch(login):
@@ -171,6 +173,8 @@ async def add_person(
     contact = _checked({"email": email, "phone": phone})
     async with change.unit(Permission.PERSON_EDIT) as unit:
         actor = await _turn(unit, Permission.PERSON_EDIT)
+        if first and await queries.inhabited(unit.connection):
+            raise Refused("NOT_FOUND")
         await _check_place(unit, actor, department_id)
         _check_accounts(actor, accounts)
         if roles:
