@@ -11,9 +11,10 @@ _CONTROL = "\t\r\n"
 
 def harmless(cell: object) -> object:
     """The cell so that no spreadsheet takes it for a formula: such a text gets an apostrophe in front."""
-    if isinstance(cell, str) and (begins := _begins(cell)) and normalize("NFKC", begins) in _FORMULA:
-        return "'" + cell
-    return cell
+    if not isinstance(cell, str) or cell[:1].isalnum():  # as most are
+        return cell
+    begins = _begins(cell)
+    return "'" + cell if begins and normalize("NFKC", begins) in _FORMULA else cell
 
 
 def _begins(cell: str) -> str:

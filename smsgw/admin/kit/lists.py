@@ -135,6 +135,10 @@ class ListPage:
     actions: Sequence[Action] = ()
     buttons: Sequence[tuple[str, str, Permission]] = ()
     """Changes of the whole: label, address below ``path/-/`` of a POST, permission."""
+    links: Sequence[tuple[str, str, Permission]] = ()
+    """Pages that the head leads to: label, address, permission."""
+    lead: str = ""
+    """A sentence under the title."""
     export: Permission | None = None
     live: int = 0
     """Seconds between two looks for what is new; 0: it does not change by itself."""

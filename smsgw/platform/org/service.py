@@ -157,6 +157,8 @@ async def add_person(
     *,
     accounts: Sequence[int] = (),
     department_id: int | None = None,
+    email: str = "",
+    phone: str = "",
     must_change: bool = True,
     first: bool = False,
 ) -> int:
@@ -168,6 +170,7 @@ async def add_person(
     """
     if not _LOGIN.fullmatch(login):
         raise Invalid("PARAM_INVALID", field="login", reason=phrase("person.login"))
+    contact = _checked({"email": email, "phone": phone})
     async with change.unit(Permission.PERSON_EDIT) as unit:
         actor = await _turn(unit, Permission.PERSON_EDIT)
         if first and await queries.inhabited(unit.connection):
@@ -182,6 +185,7 @@ async def add_person(
                 _ADD, login, name.strip()[:64], password_hash, must_change, department_id
             )
             await unit.connection.execute(_ASSIGN, staff_id, sorted(set(accounts)))
+            await _set(unit, staff_id, contact)
         except asyncpg.UniqueViolationError as exc:
             raise Invalid("PARAM_INVALID", field="login", reason=phrase("person.login_taken", login=login)) from exc
         except asyncpg.ForeignKeyViolationError as exc:
@@ -193,6 +197,7 @@ async def add_person(
             after["accounts"] = sorted(set(accounts))
         if department_id is not None:
             after["department"] = department_id
+        after |= {field: value for field, value in _shown(contact).items() if value}
         unit.record("staff.add", f"staff/{login}", after=after)
         return staff_id
 
