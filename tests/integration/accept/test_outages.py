@@ -27,6 +27,10 @@ from smsgw.runtime import aio
 from smsgw.store.engine.spool import Spool
 
 
+TEXT = "您好".encode()
+"""Of a message: a transaction in which it goes to the database enters messages."""
+
+
 @dataclass
 class Gateway:
     """An API whose database is behind a proxy, and whose calls go to a spool while that is away."""
@@ -39,7 +43,7 @@ class Gateway:
     def spooling(self) -> Any:
         return self.api.acceptor.spooling
 
-    async def post(self, *to: str, text: str = "您好", key: str = "", **fields: Any) -> Answer:
+    async def post(self, *to: str, text: str = TEXT.decode(), key: str = "", **fields: Any) -> Answer:
         body = {"to": list(to), "content": text, **fields}
         return await self.api.post("/messages", body, **({"Idempotency_Key": key} if key else {}))
 
@@ -203,7 +207,7 @@ async def test_a_commit_in_doubt_is_found_out(dsn: str, tmp_path: Path, late: fl
     """Without a key, and with the first COMMIT still under way in the server when it is repeated."""
     async with gateway(dsn, tmp_path) as here:
         assert (await here.post(*numbers(1))).status == 202
-        here.proxy.lose_commits(of=b'COPY "message"', late=late)
+        here.proxy.lose_commits(of=TEXT, late=late)
         answer = await here.post(*numbers(1))
         assert here.proxy.lost == 1
         assert answer.status == 202, answer.body
@@ -277,7 +281,7 @@ async def test_the_database_goes_again_while_the_spool_drains(
         here.back()
         await until(lambda: here.spooling.draining, every=0.002, what="it drains")
         posts: list[asyncio.Task[Answer]] = []
-        here.proxy.lose_commits(of=b'COPY "message"', late=0.2)
+        here.proxy.lose_commits(of=TEXT, late=0.2)
         while not here.proxy.lost:
             posts.append(aio.spawn(here.post(*numbers(1)), name="post"))
             await asyncio.sleep(0.005)

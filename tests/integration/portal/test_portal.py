@@ -394,6 +394,7 @@ async def test_a_page_that_the_role_may_not_open_is_refused_with_a_line(site: Si
 
 
 async def test_nothing_behind_a_right_opens_without_a_login(site: Site) -> None:
+    await site.add_staff("admin", "admin")  # without anybody there is the first run
     async with Browser(site) as browser:
         await browser.get("/login")
         for route in app.routes():
