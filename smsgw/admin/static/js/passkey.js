@@ -42,7 +42,7 @@ all("form[data-passkey]").forEach((form) => {
     try {
       one("input[name=shown]", form).value = told(await answered(form));
       form.submit();
-    } catch (error) {
+    } catch {
       problem.hidden = false;
       button.disabled = false;
       button.focus();
