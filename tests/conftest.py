@@ -69,9 +69,19 @@ async def _sweep() -> None:
                 await _remove(left)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def audit_key_from_the_start() -> None:
+    """What the fixtures of a module let write to the audit log is signed as well."""
+    _sign_audit()
+
+
 @pytest.fixture(autouse=True)
 def audit_key() -> None:
-    """Whatever a test lets write to the audit log is signed."""
+    """Whatever a test lets write to the audit log is signed, whichever key the test before has named."""
+    _sign_audit()
+
+
+def _sign_audit() -> None:
     from smsgw.store.engine.secrets import Sealer
     from smsgw.store.records import audit
 
@@ -138,7 +148,10 @@ async def _numbers_in_audit(dsn: str) -> list[tuple[str, ...]]:
             " WHERE concat_ws(' ', object, before::text, after::text) ~ $1",
             _TELLING,
         )
-    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):  # the test has made something else of it
+    except (
+        asyncpg.UndefinedTableError,
+        asyncpg.UndefinedColumnError,
+    ):  # the test has made something else of it
         return []
     finally:
         await connection.close()

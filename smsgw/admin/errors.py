@@ -8,6 +8,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.words.errors import BY_STATUS, REQUEST_ID, STORAGE
 from smsgw.core.errors import SmsgwError, message_of
+from smsgw.core.words import spoken
 
 
 class Stale(web.HTTPForbidden):
@@ -25,9 +26,10 @@ def page(call: Call, status: int, error: SmsgwError | None = None) -> web.Respon
     words = STORAGE if storage else BY_STATUS.get(status, BY_STATUS[500 if status >= 500 else 400])
     detail = ""
     if error is not None:
-        detail = message_of(error.code, error.detail, english=call.language != DEFAULT)
+        english = call.language != DEFAULT
+        detail = message_of(error.code, error.detail, english=english)
         if storage:  # its message speaks of a message not accepted; here the reason is enough
-            detail = str(error.detail.get("reason", ""))
+            detail = str(spoken(error.detail.get("reason", ""), english))
     headers = {"Retry-After": str(round(error.retry_after))} if error and error.retry_after else {}
     if call.is_htmx:
         number = call.gettext(REQUEST_ID)

@@ -11,7 +11,6 @@ import hmac
 import math
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +19,7 @@ from urllib.parse import parse_qsl, quote
 from smsgw.core.addresses import parse_address, place_of, within
 from smsgw.core.bucket import TokenBucket
 from smsgw.core.errors import Refused, SmsgwError, Temporary
+from smsgw.core.guard import Buckets, Rate
 from smsgw.core.ids import CHINA
 from smsgw.core.keys import ApiKey
 from smsgw.core.model import Account
@@ -164,32 +164,8 @@ class TooManyFailures(Temporary):
     """The address has failed too often: it is told so, and nothing more is written about it."""
 
 
-class Failures:
-    """Slows down addresses whose authentication keeps failing; good requests from there are not touched.
-
-    Bounded: the addresses longest unseen are forgotten first.
-    """
-
-    PER_SECOND = 1.0
-    AT_ONCE = 30.0
-    CAPACITY = 10_000
-
-    def __init__(self) -> None:
-        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
-
-    def count(self, address: str, now: float) -> None:
-        """Note a failure. Raises ``TooManyFailures`` when there were too many."""
-        key = place_of(address)
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            while len(self._buckets) >= self.CAPACITY:
-                self._buckets.popitem(last=False)
-            bucket = self._buckets[key] = TokenBucket(self.PER_SECOND, self.AT_ONCE, now=now)
-        self._buckets.move_to_end(key)
-        if not bucket.take(now):
-            raise TooManyFailures("RATE_LIMITED", retry_after=bucket.next_at(now) - now)
-
-
+FAILURES = Rate(30, 1.0)
+"""Failed authentications of one address; for those beyond it waits, while good requests from there are not touched."""
 _FAILURES = frozenset({"AUTH_MISSING", "AUTH_KEY_INVALID", "AUTH_SIGNATURE_INVALID", "AUTH_TIMESTAMP_EXPIRED",
                        "AUTH_BEARER_INSECURE", "AUTH_IP_DENIED"})  # fmt: skip
 
@@ -213,7 +189,7 @@ class Authenticator:
         self._monotonic = monotonic
         self._insecure_bearer = allow_insecure_bearer
         self._usage: dict[str, _Usage] = {}
-        self._failures = Failures()
+        self._failures: Buckets[str] = Buckets(FAILURES)
         self.used: dict[str, tuple[float, str]] = {}
         """Keys that have proven themselves since this was last emptied: when (wall clock), and from which address."""
 
@@ -260,8 +236,11 @@ class Authenticator:
 
     def failed(self, error: SmsgwError, address: str) -> None:
         """Count what has just failed against its address. Raises ``TooManyFailures`` when there were too many."""
-        if error.code in _FAILURES:
-            self._failures.count(address, self._monotonic())
+        if error.code not in _FAILURES:
+            return
+        place, now = place_of(address), self._monotonic()
+        if not self._failures.take(place, now):
+            raise TooManyFailures("RATE_LIMITED", retry_after=self._failures.wait(place, now))
 
     def good(self, claim: Claim, address: str) -> None:
         """The caller has proven to be who it claims to be."""

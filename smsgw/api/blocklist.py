@@ -13,7 +13,7 @@ from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import MAX_NUMBERS, Id, Number, Request
 from smsgw.api.values import FIRST_TIME, LAST_TIME, china, id_of
 from smsgw.core import numbers
-from smsgw.core.blocklist import MANUAL, OPT_OUT, SOURCE_ZH, Scope
+from smsgw.core.blocklist import MANUAL, OPT_OUT, SOURCE_NAMES, Scope
 from smsgw.core.errors import Invalid, message_of
 from smsgw.core.model import MessageType
 from smsgw.core.words import phrase
@@ -136,7 +136,7 @@ async def list_blocked(call: Call) -> BlockPage:
         limit=query.limit,
     )
     cursor = str(found[-1].version) if len(found) == query.limit else None
-    return BlockPage([_entry(one) for one in found], cursor)
+    return BlockPage([_entry(one, call.english) for one in found], cursor)
 
 
 async def opt_out(call: Call) -> BlockChanged:
@@ -161,13 +161,13 @@ def _read(call: Call, given: list[str]) -> tuple[list[str], list[RefusedNumber]]
     return good, rejected
 
 
-def _entry(entry: Entry) -> BlockEntry:
+def _entry(entry: Entry, english: bool) -> BlockEntry:
     return BlockEntry(
         entry.number,
         entry.type,
         entry.sign,
         entry.source,
-        SOURCE_ZH[entry.source],
+        SOURCE_NAMES[entry.source].text(english),
         entry.reason,
         china(entry.since),
         china(entry.expires_at),

@@ -16,9 +16,9 @@ from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import ClientRef, Id, Number, Request
 from smsgw.api.values import MAX_ID, china, id_of, in_span, path_id
 from smsgw.core import numbers
-from smsgw.core.errors import Invalid, Refused
+from smsgw.core.errors import Invalid, Recorded, Refused
 from smsgw.core.model import REPORT_CLASSES
-from smsgw.core.states import STATUS_ZH
+from smsgw.core.states import STATUS_NAMES
 from smsgw.core.words import spoken
 from smsgw.platform.messages import queries
 from smsgw.platform.messages.model import MessageView, PartView, TraceStep
@@ -223,6 +223,11 @@ async def _messages(call: Call, views: Sequence[MessageView]) -> list[Message]:
     return made
 
 
+def _description(view: MessageView, english: bool) -> str:
+    name = REPORT_CLASSES.get(view.cls) or STATUS_NAMES[view.status]
+    return Recorded(view.code, view.refusal).text(english) or name.text(english)
+
+
 def _message(view: MessageView, english: bool) -> Message:
     return Message(
         message_id=str(view.id),
@@ -238,7 +243,7 @@ def _message(view: MessageView, english: bool) -> Message:
         status=view.status,
         class_=view.cls,
         carrier_code=view.code,
-        description=spoken(view.refusal or REPORT_CLASSES.get(view.cls) or STATUS_ZH[view.status], english),
+        description=_description(view, english),
         parts=Parts(view.parts, view.parts_ok),
         price=view.price,
         test=view.test,

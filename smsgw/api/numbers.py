@@ -15,8 +15,8 @@ from smsgw.api.shapes import MAX_NUMBERS, Number, Request
 from smsgw.api.values import china
 from smsgw.core import numbers
 from smsgw.core.errors import Invalid
-from smsgw.core.number_state import SOURCE_ZH, STATE_ZH, UNKNOWN, UNKNOWN_ZH, NumberState
-from smsgw.core.words import phrase, spoken
+from smsgw.core.number_state import SOURCE_NAMES, STATE_NAMES, UNKNOWN, NumberState
+from smsgw.core.words import phrase
 from smsgw.platform.numbers import queries
 
 
@@ -65,10 +65,10 @@ async def check(call: Call) -> NumbersChecked:
         if number is None:
             items.append(NumberKnown(given, "invalid", phrase("number.malformed").text(call.english)))
         elif found is None:
-            items.append(NumberKnown(given, UNKNOWN, spoken(UNKNOWN_ZH, call.english)))
+            items.append(NumberKnown(given, UNKNOWN, STATE_NAMES[UNKNOWN].text(call.english)))
         else:
-            state = spoken(STATE_ZH[NumberState(found.state)], call.english)
-            source = spoken(SOURCE_ZH[found.source], call.english)
+            state = STATE_NAMES[NumberState(found.state)].text(call.english)
+            source = SOURCE_NAMES[found.source].text(call.english)
             items.append(NumberKnown(given, found.state, state, found.source, source, _day(found.at)))
     return NumbersChecked(items, dict(Counter(i.state for i in items)))
 

@@ -26,11 +26,11 @@ from smsgw.api.shapes import (
     Text,
 )
 from smsgw.api.values import FIRST_TIME, LAST_TIME, china, id_of, path_id
-from smsgw.core.errors import CODES, Invalid, Refused, message_of
+from smsgw.core.errors import CODES, Invalid, Recorded, Refused, message_of
 from smsgw.core.model import REPORT_CLASSES, MessageType, Origin
-from smsgw.core.states import STATUS_ZH
+from smsgw.core.states import STATUS_NAMES
 from smsgw.core.tasks import Task
-from smsgw.core.words import labels_of, phrase, spoken
+from smsgw.core.words import labels_of, phrase
 from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, MAX_TO, STATES, TaskSpec, TaskView
 
@@ -415,7 +415,9 @@ async def task_recipients(call: Call) -> RecipientPage:
         call.ctx.db, view.task, run, over, status=query.status, after=min(int(query.cursor or 0), 2**31 - 1),
         limit=query.limit,
     )  # fmt: skip
-    return RecipientPage([_recipient(one, call.english) for one in found], None if after is None else str(after))
+    return RecipientPage(
+        [_recipient(one, call.english) for one in found], None if after is None else str(after)
+    )
 
 
 async def task_report(call: Call) -> web.StreamResponse:
@@ -469,7 +471,11 @@ def reason_text(task: Task, *, english: bool = False) -> str:
     """Why a task is as it is, for people."""
     if task.reason in PAUSED:
         return PAUSED[task.reason].text(english)
-    return message_of(task.reason, _told(task, english), english=english) if task.reason in CODES else task.reason
+    return (
+        message_of(task.reason, _told(task, english), english=english)
+        if task.reason in CODES
+        else task.reason
+    )
 
 
 def _told(task: Task, english: bool) -> dict[str, Any]:
@@ -520,8 +526,8 @@ def _info(view: TaskView, english: bool) -> TaskInfo:
 
 
 def _recipient(one: recipients.Outcome, english: bool) -> TaskRecipient:
-    ended = REPORT_CLASSES.get(one.cls) or STATUS_ZH.get(one.status)
-    said = spoken(one.message or ended or recipients.PENDING, english)
+    name = REPORT_CLASSES.get(one.cls) or STATUS_NAMES.get(one.status, recipients.PENDING)
+    said = Recorded(one.code, one.message).text(english) or name.text(english)
     return TaskRecipient(
         row=one.n,
         line=one.line,

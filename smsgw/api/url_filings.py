@@ -12,7 +12,7 @@ from smsgw.api.context import Call
 from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import Id, Request
 from smsgw.api.values import china, id_of, path_id
-from smsgw.core.url_filings import FILING_ZH, MAX_TARGET, Filing
+from smsgw.core.url_filings import FILING_NAMES, MAX_TARGET, Filing
 from smsgw.platform.url_filings import queries, service
 from smsgw.platform.url_filings.model import FiledLink
 
@@ -71,17 +71,18 @@ class FilingRemoved(msgspec.Struct):
     filing_id: Annotated[str, Meta(description="Id of the filing.")]
 
 
-def _entry(one: FiledLink) -> FilingEntry:
-    carriers = {c: FilingState(s.state, FILING_ZH[s.state], s.note) for c, s in one.carriers.items()}
+def _entry(one: FiledLink, english: bool) -> FilingEntry:
+    carriers = {
+        c: FilingState(s.state, FILING_NAMES[s.state].text(english), s.note) for c, s in one.carriers.items()
+    }
     return FilingEntry(str(one.id), one.target, one.icp, one.note, carriers, china(one.created_at))
 
 
 async def file(call: Call) -> FilingEntry:
     """``POST /links/filings``."""
     body: FilingBody = call.body
-    return _entry(
-        await service.file(call.change(), call.account.id, body.target, icp=body.icp, note=body.note)
-    )
+    filed = await service.file(call.change(), call.account.id, body.target, icp=body.icp, note=body.note)
+    return _entry(filed, call.english)
 
 
 async def list_filings(call: Call) -> FilingPage:
@@ -91,13 +92,13 @@ async def list_filings(call: Call) -> FilingPage:
         call.ctx.db, accounts=[call.account.id], before=id_of(query.cursor), limit=query.limit
     )
     return FilingPage(
-        [_entry(one) for one in found], str(found[-1].id) if len(found) == query.limit else None
+        [_entry(one, call.english) for one in found], str(found[-1].id) if len(found) == query.limit else None
     )
 
 
 async def get_filing(call: Call) -> FilingEntry:
     """``GET /links/filings/{id}``."""
-    return _entry(await queries.get(call.ctx.db, path_id(call), accounts=[call.account.id]))
+    return _entry(await queries.get(call.ctx.db, path_id(call), accounts=[call.account.id]), call.english)
 
 
 async def remove_filing(call: Call) -> FilingRemoved:

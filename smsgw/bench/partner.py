@@ -7,7 +7,7 @@ import time
 from array import array
 
 from smsgw.bench.load import Load, Observed, message_of
-from smsgw.net.connection import Link
+from smsgw.net.connection import Connection
 from smsgw.protocols.events import Answer, Bound, Closed, Event, Expired, Refused, Request
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.protocols.smpp import codes, pdus, rules
@@ -121,19 +121,19 @@ class _Bind:
 
     def __init__(self, customer: PartnerCustomer, user: str, password: str, window: int) -> None:
         session = Session(rules.client(user, password), config=SessionConfig(window=window))
-        self.link = Link(session, self, "bench")
+        self.link = Connection(session, self, "bench")
         self.bound: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.lost = False
         self._customer = customer
 
-    def on_connected(self, link: Link) -> None:
+    def on_connected(self, link: Connection) -> None:
         """As ``link.Owner``."""
 
-    def on_writable(self, link: Link) -> None:
+    def on_writable(self, link: Connection) -> None:
         """As ``link.Owner``."""
         self.pump()
 
-    def on_events(self, link: Link, events: list[Event]) -> None:
+    def on_events(self, link: Connection, events: list[Event]) -> None:
         """Answers make room for submits; receipts are answered."""
         for event in events:
             match event:

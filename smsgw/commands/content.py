@@ -24,7 +24,7 @@ from smsgw.core import policy as core_policy
 from smsgw.core.keywords import Action, Word, replaced
 from smsgw.core.model import MessageType
 from smsgw.core.numbers import InvalidNumber, mask, normalize
-from smsgw.core.policy import LISTED_ZH, Listed
+from smsgw.core.policy import LISTED_NAMES, Listed
 from smsgw.platform.handles import Database
 from smsgw.platform.lists import queries as list_queries
 from smsgw.platform.lists import service as lists
@@ -238,11 +238,9 @@ async def allow_add(ctx: Context, kind: str, numbers: tuple[str, ...], account: 
     """Put numbers on the list."""
     async with ctx.database() as database:
         scope = await account_id_of(database, account)
-        await lists.allow(
-            ctx.change(database), _numbers(numbers), Listed(kind), account_id=scope, note=note
-        )
+        await lists.allow(ctx.change(database), _numbers(numbers), Listed(kind), account_id=scope, note=note)
     await ctx.tell_daemon()
-    click.echo(f"{len(numbers)} number(s): {kind}({LISTED_ZH[Listed(kind)]})")
+    click.echo(f"{len(numbers)} number(s): {kind}({LISTED_NAMES[Listed(kind)]})")
 
 
 @allow.command("remove")
@@ -275,12 +273,9 @@ async def allow_list(ctx: Context, kind: str | None, limit: int, unmask: bool, a
         if unmask:
             found = await lists.unmask_allowed(ctx.change(database), kind=kind or "", limit=limit)
         else:
-            found = await list_queries.newest_allowed(
-                database, accounts=None, kind=kind or "", limit=limit
-            )
+            found = await list_queries.newest_allowed(database, accounts=None, kind=kind or "", limit=limit)
     lines = [
-        asdict(one)
-        | {"number": one.number if unmask else mask(one.number), "account": one.account or "all"}
+        asdict(one) | {"number": one.number if unmask else mask(one.number), "account": one.account or "all"}
         for one in found
     ]
     if as_json:

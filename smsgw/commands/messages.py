@@ -19,9 +19,10 @@ from smsgw.commands.base import (
     show_time,
 )
 from smsgw.core.numbers import mask
-from smsgw.core.states import DECISIONS, STATUS_ZH
-from smsgw.core.words import Wording, listed, phrase
+from smsgw.core.states import DECISIONS, STATUS_NAMES
+from smsgw.core.words import Wording, listed, phrase, spoken
 from smsgw.platform.messages import queries, service
+from smsgw.platform.messages.model import TraceStep
 
 TYPES = click.Choice(("otp", "notice", "marketing"))
 
@@ -49,7 +50,7 @@ async def send(
         print_json(result)
     else:
         rows = [
-            item | {"message": item.get("message") or STATUS_ZH.get(item["status"], "")}
+            item | {"message": item.get("message") or str(STATUS_NAMES.get(item["status"], ""))}
             for item in result["items"]
         ]
         print_table(
@@ -102,7 +103,9 @@ def _explained(item: dict[str, Any]) -> list[Wording]:
     lines: list[Wording] = [
         phrase("explain.number", number=item["number"], **{name: item[name] for name in names}),
         phrase("explain.content", content=item["content"]),
-        phrase("explain.coding", **{name: item[name] for name in ("coding", "units", "parts", "price", "lane")}),
+        phrase(
+            "explain.coding", **{name: item[name] for name in ("coding", "units", "parts", "price", "lane")}
+        ),
     ]
     for rule in item["rules"]:
         name = rule["rule"] or phrase("explain.default", carrier=item["carrier_name"])
@@ -132,9 +135,10 @@ async def trace(ctx: Context, message_id: int, unmask: bool, as_json: bool) -> N
         data["message"]["number"] = number
         data["message"]["id"] = str(message.id)
         data["message"]["batch_id"] = str(message.batch_id)
+        data["steps"] = [_step(step) for step in story.steps]
         print_json(data)
         return
-    say(f"message  {message.id}  {message.status}({STATUS_ZH[message.status]})  {message.cls}")
+    say(f"message  {message.id}  {message.status}({STATUS_NAMES[message.status]})  {message.cls}")
     say(f"to       {number}  {message.carrier} {message.province}")
     say(
         f"account  {message.account_name}  type {message.type}  by {message.origin}/{message.submitter or '-'}"
@@ -151,6 +155,12 @@ async def trace(ctx: Context, message_id: int, unmask: bool, as_json: bool) -> N
              "": str(step.label), "detail": detail}
         )  # fmt: skip
     print_table(rows, ("time", "+ms", "part", "step", "", "detail"), empty="")
+
+
+def _step(step: TraceStep) -> dict[str, Any]:
+    """For JSON: what ``asdict`` would take apart, in words."""
+    detail = {name: spoken(value, False) for name, value in step.detail.items()}
+    return {"at": step.at, "step": step.step, "label": str(step.label), "part": step.part, "detail": detail}
 
 
 @click.command()

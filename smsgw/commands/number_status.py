@@ -17,7 +17,7 @@ from smsgw.commands.base import (
     print_table,
     run_async,
 )
-from smsgw.core.number_state import SOURCE_ZH, STATE_ZH, NumberState, parse
+from smsgw.core.number_state import SOURCE_NAMES, STATE_NAMES, NumberState, parse
 from smsgw.core.numbers import InvalidNumber, mask, normalize
 from smsgw.core.words import heard
 from smsgw.platform.numbers import queries, service
@@ -44,7 +44,8 @@ def _number(text: str) -> str:
 def _line(one: KnownNumber, *, whole: bool) -> dict[str, object]:
     return {
         "number": one.number if whole else mask(one.number), "state": one.state,
-        "meaning": STATE_ZH[NumberState(one.state)], "source": SOURCE_ZH[one.source], "code": one.code, "at": one.at,
+        "meaning": str(STATE_NAMES[NumberState(one.state)]), "source": str(SOURCE_NAMES[one.source]),
+        "code": one.code, "at": one.at,
     }  # fmt: skip
 
 
@@ -127,7 +128,8 @@ async def status_list(ctx: Context, state: str | None, limit: int, unmask: bool,
         print_json({"counts": counts, "entries": lines})
         return
     click.echo(
-        ", ".join(f"{n} {STATE_ZH[NumberState(name)]}" for name, n in sorted(counts.items())) or "0 numbers"
+        ", ".join(f"{n} {STATE_NAMES[NumberState(name)]}" for name, n in sorted(counts.items()))
+        or "0 numbers"
     )
     print_table(lines, _COLUMNS, empty="nothing is known")
 

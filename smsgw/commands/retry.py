@@ -22,7 +22,7 @@ from smsgw.platform.routing.model import CARRIERS
 
 FAULTS = click.Choice([str(f) for f in Fault])
 TYPES = click.Choice([str(t) for t in MessageType])
-CLASSES = click.Choice([c for c in REPORT_CLASSES if c])
+CLASSES = click.Choice([*REPORT_CLASSES])
 
 
 @click.group()

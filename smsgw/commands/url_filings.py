@@ -16,7 +16,7 @@ from smsgw.commands.base import (
 )
 from smsgw.commands.content import account_id_of
 from smsgw.core.templates import CARRIERS
-from smsgw.core.url_filings import FILING_ZH, Filing, found_in
+from smsgw.core.url_filings import FILING_NAMES, Filing, found_in
 from smsgw.core.words import phrase
 from smsgw.platform.url_filings import queries, service
 from smsgw.platform.url_filings.model import FiledLink
@@ -30,7 +30,7 @@ def link() -> None:
 
 
 def _line(one: FiledLink) -> dict[str, Any]:
-    said = {carrier: FILING_ZH[says.state] for carrier, says in one.carriers.items()}
+    said = {carrier: str(FILING_NAMES[says.state]) for carrier, says in one.carriers.items()}
     return {
         "id": str(one.id),
         "target": one.target,

@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from smsgw.core.words import chinese_of
-
 WARNING = "warning"
 CRITICAL = "critical"
-
-KINDS = chinese_of("alarm")
-"""Kinds of alarms, with their Chinese names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from smsgw.core.words import chinese_of
+from smsgw.core.words import labels_of
 
 MANUAL: Final = "manual"
 OPT_OUT: Final = "opt_out"
 COMPLAINT: Final = "complaint"
 CARRIER: Final = "carrier"
 SOURCES: Final = (MANUAL, OPT_OUT, COMPLAINT, CARRIER)
-SOURCE_ZH: Final = chinese_of("blocked_by")
+SOURCE_NAMES: Final = labels_of("blocked_by")
 
 
 class Scope(NamedTuple):

@@ -5,7 +5,9 @@ The codes are those of the HTTP API (docs/api.md); extend, never rename.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from smsgw.core import words
@@ -144,13 +146,32 @@ def http_status(code: str) -> int:
     return CODES[code]
 
 
+_PLACE = re.compile(r"\{\w+\}")
+
+
 def message_of(code: str, detail: Mapping[str, Any] | None = None, *, english: bool = False) -> str:
     """The message of a code with its place holders filled; wording among the details in the same language."""
     return words.fill(words.CODES[code], detail or {}, english=english)
 
 
 def messages_of(code: str, detail: Mapping[str, Any]) -> tuple[str, str]:
-    """The messages in Chinese and in English; a name of the detail that ends in ``_en`` is the English wording of the
-    one without."""
-    english = dict(detail) | {name[:-3]: value for name, value in detail.items() if name.endswith("_en")}
-    return message_of(code, detail), message_of(code, english, english=True)
+    """The messages in Chinese and in English."""
+    return message_of(code, detail), message_of(code, detail, english=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded(words.Wording):
+    """A refusal that was written down in Chinese. In English it is the message of its code, with "…" for what filled
+    it; empty without a code of ours."""
+
+    code: str
+    chinese: str
+
+    def text(self, english: bool) -> str:
+        """The words in one language."""
+        if not english or not self.chinese:
+            return self.chinese
+        _, message = words.CODES.get(self.code, ("", ""))
+        return _PLACE.sub("…", message)
+
+    __str__ = words.Wording.__str__

@@ -13,8 +13,6 @@ from enum import StrEnum
 
 from ahocorasick_rs import AhoCorasick
 
-from smsgw.core.words import chinese_of
-
 MAX_WORDS = 50_000
 MAX_LENGTH = 64
 """Characters of a word."""
@@ -27,9 +25,6 @@ class Action(StrEnum):
     BLOCK = "block"
     REVIEW = "review"
     REPLACE = "replace"
-
-
-ACTION_ZH = chinese_of("word_action")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from enum import IntEnum, StrEnum
 from ipaddress import IPv4Network, IPv6Network
 
 from smsgw.core.states import PartState
-from smsgw.core.words import chinese_of
+from smsgw.core.words import labels_of
 
 
 class MessageType(StrEnum):
@@ -244,7 +244,7 @@ class Inbound:
     concat_number: int = 1
 
 
-REPORT_CLASSES: dict[str, str] = {"": "", **chinese_of("failure")}
+REPORT_CLASSES = labels_of("failure")
 """Stable class of a failure, with its Chinese name."""
 
 

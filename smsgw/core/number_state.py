@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from smsgw.core.words import chinese_of, heard, phrase
+from smsgw.core.words import heard, labels_of, phrase
 
 
 class NumberState(StrEnum):
@@ -17,9 +17,8 @@ class NumberState(StrEnum):
     RISKY = "risky"
 
 
-STATE_ZH = chinese_of("number_state")
+STATE_NAMES = labels_of("number_state")
 UNKNOWN = "unknown"
-UNKNOWN_ZH = STATE_ZH[UNKNOWN]
 """Of a number that nothing is known of, or what is known is too old."""
 
 OF_CLASS = {"EMPTY_NUMBER": NumberState.EMPTY, "SUSPENDED": NumberState.SUSPENDED}
@@ -27,11 +26,11 @@ OF_CLASS = {"EMPTY_NUMBER": NumberState.EMPTY, "SUSPENDED": NumberState.SUSPENDE
 
 REPORT = "report"
 IMPORT = "import"
-SOURCE_ZH = chinese_of("number_source")
+SOURCE_NAMES = labels_of("number_source")
 
 _NAMES = {
     **{str(state): state for state in NumberState},
-    **{STATE_ZH[state]: state for state in NumberState},
+    **{str(STATE_NAMES[state]): state for state in NumberState},
     # The codes that most providers answer with; 3 (库无) tells nothing.
     "0": NumberState.EMPTY,
     "1": NumberState.LIVE,
@@ -48,7 +47,7 @@ def parse(text: str) -> NumberState:
     try:
         return _NAMES[text.strip().lower()]
     except KeyError:
-        chinese = "、".join(STATE_ZH[state] for state in NumberState)
+        chinese = "、".join(str(STATE_NAMES[state]) for state in NumberState)
         raise ValueError(
             phrase("number_state.wanted", chinese=chinese, known=", ".join(NumberState))
         ) from None

@@ -20,7 +20,7 @@ from smsgw.core.model import Account, MessageType
 from smsgw.core.schedule import Window, Windows
 from smsgw.core.templates import ContentBook
 from smsgw.core.url_filings import LinkBook
-from smsgw.core.words import Wording, chinese_of, heard, phrase
+from smsgw.core.words import Wording, heard, labels_of, phrase
 
 MAX_RATES = 8
 LONGEST = 30 * 86_400
@@ -88,7 +88,7 @@ class Listed(StrEnum):
     """Our own phones: no limits of frequency, no quiet hours, no review."""
 
 
-LISTED_ZH = chinese_of("listed")
+LISTED_NAMES = labels_of("listed")
 MAX_ALLOWED = 20_000
 """Entries of the allow list."""
 

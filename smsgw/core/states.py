@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import IntEnum
 
-from smsgw.core.words import chinese_of
+from smsgw.core.words import labels_of
 
 
 class PartState(IntEnum):
@@ -154,7 +154,8 @@ STATUS: dict[PartState, str] = {
     S.DUPLICATE: "duplicate",
 }
 
-STATUS_ZH = chinese_of("status")
+STATUS_NAMES = labels_of("status")
+"""Status -> its name, in the order of a message's life."""
 
 
 def status_of(state: PartState, by_us: bool = False) -> str:

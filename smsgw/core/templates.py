@@ -11,7 +11,7 @@ from functools import cached_property
 
 from smsgw.core import numbers
 from smsgw.core.fitting import Literal, Patience, Piece, Place, fits
-from smsgw.core.words import chinese_of, heard, phrase
+from smsgw.core.words import heard, phrase
 
 MAX_CONTENT = 1000
 MAX_VARIABLES = 30
@@ -48,7 +48,6 @@ class Form(StrEnum):
     DATE = "date"
 
 
-FORM_ZH = chinese_of("form")
 _VALUES = {
     Form.TEXT: re.compile(r"[^\r\n【】]+"),
     Form.DIGITS: re.compile(r"[0-9]+"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address
 
-from smsgw.core.words import chinese_of, heard, phrase
+from smsgw.core.words import heard, labels_of, phrase
 
 MAX_FILED = 20_000
 """Filings of all accounts."""
@@ -25,7 +25,7 @@ class Filing(StrEnum):
     REFUSED = "refused"
 
 
-FILING_ZH = chinese_of("filing")
+FILING_NAMES = labels_of("filing")
 
 # Without a scheme only what a phone would take for an address: the domains of countries, and those in use here.
 _GENERIC = (

@@ -87,11 +87,10 @@ _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9](
 class Wrong(ValueError):
     """An option or address that cannot be: which field, and why."""
 
-    def __init__(self, field: str, reason: Wording | str, reason_en: str = "") -> None:
+    def __init__(self, field: str, reason: Wording) -> None:
         super().__init__(field, reason)
         self.field = field
         self.reason = reason
-        self.reason_en = reason.english if isinstance(reason, Wording) else reason_en
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Refused
+from smsgw.core.words import phrase
 from smsgw.demo import carriers, content, course, figures, messages, organisation, tasks
 from smsgw.demo.world import World, texts
 from smsgw.store.config.segments import load_segments
@@ -53,11 +54,7 @@ async def fill(
     """
     used = await database.fetchrow(_USED)
     if used is None or any(used.values()):
-        raise Refused(
-            "STATE_CONFLICT",
-            reason="demo data are for an empty database",
-            reason_en="demo data are for an empty database",
-        )
+        raise Refused("STATE_CONFLICT", reason=phrase("demo.not_empty"))
     world = World(database, sealer, load_segments(), now, days, daily, seed, password_hash, dict(ports or {}))
     with world.then(world.start):
         after = {"days": days, "seed": seed, "note": texts()["fill"]}

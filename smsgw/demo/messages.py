@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from smsgw.core import states
-from smsgw.core.errors import messages_of
+from smsgw.core.errors import message_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import LANE_OF, MessageType, Origin
 from smsgw.core.report_codes import class_of
@@ -253,7 +253,7 @@ def _refused(call: Call, chance: float) -> _End:
         ("NUMBER_OPTED_OUT", "BLACKLIST_LOCAL") if chance < 0.002 else ("NUMBER_EMPTY", "EMPTY_NUMBER")
     )
     since = (call.at - timedelta(days=3)).astimezone(CHINA).strftime("%Y-%m-%d %H:%M")
-    said, _ = messages_of(code, {"time": since})
+    said = message_of(code, {"time": since})
     return _End(PartState.REJECTED, final=call.at, code=code, cls=cls, by_us=True, refusal=said)
 
 

@@ -18,19 +18,19 @@ keep it for as long as TCP is patient, and with it every request that has no ans
 
 
 class Owner(Protocol):
-    """Whoever runs the link."""
+    """Whoever runs the connection."""
 
-    def on_connected(self, link: Link) -> None:
+    def on_connected(self, link: Connection) -> None:
         """The transport is there; the session is about to start."""
 
-    def on_events(self, link: Link, events: list[Event]) -> None:
-        """Things have happened on the link, in this order. Must not raise."""
+    def on_events(self, link: Connection, events: list[Event]) -> None:
+        """Things have happened on the connection, in this order. Must not raise."""
 
-    def on_writable(self, link: Link) -> None:
+    def on_writable(self, link: Connection) -> None:
         """The transport takes octets again."""
 
 
-class Link(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """A thin shell: all decisions are the session's or the owner's."""
 
     def __init__(self, session: Session, owner: Owner, name: str) -> None:

@@ -16,7 +16,7 @@ from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.ids import IdSource
 from smsgw.core.model import Account
 from smsgw.core.partners import Partner, ReplyTo
-from smsgw.net.connection import Link
+from smsgw.net.connection import Connection
 from smsgw.partners.again import Left, UnderWay
 from smsgw.partners.delivery import Delivery, Feed
 from smsgw.partners.parts import Parts
@@ -108,7 +108,7 @@ class Bind:
     def __init__(
         self,
         service: Service,
-        link: Link,
+        link: Connection,
         face: ProtocolServer,
         partner: Partner,
         login: Login,
@@ -152,16 +152,16 @@ class Bind:
 
     # --- link.Owner --------------------------------------------------------------------------------------------
 
-    def on_connected(self, link: Link) -> None:
+    def on_connected(self, link: Connection) -> None:
         """Long ago."""
 
-    def on_writable(self, link: Link) -> None:
+    def on_writable(self, link: Connection) -> None:
         """The partner reads again."""
         self._service.read_on(self)
         if self.feed is not None:
             self.feed.wake()
 
-    def on_events(self, link: Link, events: list[Event]) -> None:
+    def on_events(self, link: Connection, events: list[Event]) -> None:
         """Submits first come, first served; what came in one read is accepted together."""
         requests: list[Request] = []
         feed = self.feed

@@ -20,7 +20,7 @@ import structlog
 from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.partners import Partner
 from smsgw.core.webhooks import MO, REPORT, Way
-from smsgw.net.connection import Link
+from smsgw.net import connection as net
 from smsgw.partners.protocol_server import ProtocolServer
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.protocols.pdu import Pdu
@@ -55,7 +55,7 @@ STOP_PATIENCE = STATEMENT_TIMEOUT + 1.0
 class Receiver(Protocol):
     """A bound connection of the partner that takes deliveries."""
 
-    link: Link
+    link: net.Connection
     face: ProtocolServer
     partner: Partner
     tlvs: bool

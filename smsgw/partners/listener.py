@@ -14,7 +14,7 @@ import structlog
 from smsgw.core.addresses import place_of
 from smsgw.core.guard import Buckets, Rate
 from smsgw.net import tls
-from smsgw.net.connection import Link
+from smsgw.net.connection import Connection
 from smsgw.net.tls import HANDSHAKE_TIMEOUT, Certificate
 from smsgw.partners.protocol_server import ProtocolServer
 from smsgw.pipeline.periodic import Periodic
@@ -56,7 +56,7 @@ class Listener:
         face: ProtocolServer,
         address: str,
         files: Sequence[str],
-        on_login: Callable[[Link, LoginRequest], None],
+        on_login: Callable[[Connection, LoginRequest], None],
     ) -> None:
         self.face = face
         self.address = address
@@ -65,7 +65,7 @@ class Listener:
         self.violations: Counter[str] = Counter()
         self._certificate = Certificate(files, f"[partners.{face.protocol}] tls") if files else None
         self._on_login = on_login
-        self._strangers: dict[Link, str] = {}
+        self._strangers: dict[Connection, str] = {}
         self._by_ip: Counter[str] = Counter()
         self._new: Buckets[str] = Buckets(CONNECTIONS)
         self.tarpit = Tarpit()
@@ -128,7 +128,7 @@ class Listener:
         for link in list(self._strangers):
             link.abort("listener closed")
 
-    def dismiss(self, link: Link) -> None:
+    def dismiss(self, link: Connection) -> None:
         """It has logged in, and is somebody else's."""
         ip = self._strangers.pop(link, None)
         if ip is not None:
@@ -142,12 +142,12 @@ class Listener:
         if self._certificate is not None:
             await self._certificate.look()
 
-    def _connected(self) -> Link:
-        return Link(Session(self.face.rules(), config=STRANGER), self, f"{self.face.protocol} {self.address}")
+    def _connected(self) -> Connection:
+        return Connection(Session(self.face.rules(), config=STRANGER), self, f"{self.face.protocol} {self.address}")
 
     # --- link.Owner, until the login ---------------------------------------------------------------------------
 
-    def on_connected(self, link: Link) -> None:
+    def on_connected(self, link: Connection) -> None:
         """A stranger."""
         ip = place_of(link.peer)
         if not self._new.take(ip, clock.steady()):
@@ -167,10 +167,10 @@ class Listener:
         self._strangers[link] = ip
         self._by_ip[ip] += 1
 
-    def on_writable(self, link: Link) -> None:
+    def on_writable(self, link: Connection) -> None:
         """Nothing waits to be written to a stranger."""
 
-    def on_events(self, link: Link, events: list[Event]) -> None:
+    def on_events(self, link: Connection, events: list[Event]) -> None:
         """Wait for the login."""
         for event in events:
             match event:

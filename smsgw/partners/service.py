@@ -22,7 +22,7 @@ from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Account
 from smsgw.core.partners import Partner, admits
 from smsgw.core.states import PartState
-from smsgw.net.connection import Link
+from smsgw.net.connection import Connection
 from smsgw.partners.again import Left
 from smsgw.partners.bind import Bind
 from smsgw.partners.cmpp import CmppServer
@@ -214,12 +214,12 @@ class Partners:
     # --- logins ------------------------------------------------------------------------------------------------
 
     def _login_at(self, face: ProtocolServer) -> Any:
-        def login(link: Link, event: LoginRequest) -> None:
+        def login(link: Connection, event: LoginRequest) -> None:
             self._login(face, link, event)
 
         return login
 
-    def _login(self, face: ProtocolServer, link: Link, event: LoginRequest) -> None:
+    def _login(self, face: ProtocolServer, link: Connection, event: LoginRequest) -> None:
         now = asyncio.get_running_loop().time()
         ip = link.peer
         try:
@@ -267,18 +267,18 @@ class Partners:
             return
         self._bind(face, link, event, partner, asked)
 
-    def _refuse_now(self, link: Link, event: LoginRequest, status: int) -> None:
+    def _refuse_now(self, link: Connection, event: LoginRequest, status: int) -> None:
         link.session.refuse(event, status, now=asyncio.get_running_loop().time())
         link.flush()
 
-    def _refuse_held(self, network: str, link: Link, event: LoginRequest, status: int) -> None:
+    def _refuse_held(self, network: str, link: Connection, event: LoginRequest, status: int) -> None:
         self._held[network] -= 1
         if not self._held[network]:
             del self._held[network]
         self._refuse_now(link, event, status)
 
     def _refuse_login(
-        self, face: ProtocolServer, link: Link, event: LoginRequest, asked: Login, status: int, why: str
+        self, face: ProtocolServer, link: Connection, event: LoginRequest, asked: Login, status: int, why: str
     ) -> None:
         self.logins[face.protocol, why] += 1
         loop = asyncio.get_running_loop()
@@ -319,7 +319,7 @@ class Partners:
         return admits(account.ip_allow, ip) and admits(partner.ip_allow, ip)
 
     def _bind(
-        self, face: ProtocolServer, link: Link, event: LoginRequest, partner: Partner, asked: Login
+        self, face: ProtocolServer, link: Connection, event: LoginRequest, partner: Partner, asked: Login
     ) -> None:
         session = link.session
         session.config = dataclasses.replace(PARTNER, max_unanswered_in=partner.window, refuses_beyond=True)

@@ -11,12 +11,9 @@ from smsgw.core.ids import CHINA
 from smsgw.core.model import TEST_POOL, TEST_POOL_NAME, MessageType
 from smsgw.core.numbers import Segments
 from smsgw.core.routes import DEFAULT_POOL, Considered, Subject
-from smsgw.core.words import chinese_of
 from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.snapshot import Snapshot
 from smsgw.store.engine.database import Row
-
-CARRIER_ZH = chinese_of("carrier")
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,8 +68,7 @@ def success(data: Any, request_id: str, *, english: bool) -> bytes:
 def failure(error: SmsgwError, request_id: str, *, english: bool) -> tuple[int, bytes, dict[str, str]]:
     """Status, body and extra headers of a refused or failed call.
 
-    ``detail`` of the error fills the message and becomes ``data``; a key ending in ``_en`` is the English wording of
-    the one without.
+    ``detail`` of the error fills the message and becomes ``data``, wording in the language of the answer.
     """
     code = error.code if error.code in CODES else "INTERNAL"
     detail: dict[str, Any] = {"request_id": request_id} if code == "INTERNAL" else dict(error.detail)
@@ -87,9 +86,7 @@ def failure(error: SmsgwError, request_id: str, *, english: bool) -> tuple[int, 
         chinese, in_english, data = error.message, error.message_en, error.data
     else:
         data = {
-            name: text
-            for name, value in detail.items()
-            if not name.endswith("_en") and isinstance(text := spoken(value, english), _PLAIN)
+            name: text for name, value in detail.items() if isinstance(text := spoken(value, english), _PLAIN)
         }
     body = _encoder.encode(
         {

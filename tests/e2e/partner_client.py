@@ -14,7 +14,7 @@ import asyncpg
 from harness import Site, free_port, site, until
 
 from smsgw.core import udh
-from smsgw.net.connection import Link
+from smsgw.net.connection import Connection
 from smsgw.protocols.cmpp import pdus as cmpp
 from smsgw.protocols.cmpp import reports as cmpp_reports
 from smsgw.protocols.cmpp import rules as cmpp_rules
@@ -34,7 +34,7 @@ class PartnerClient:
 
     def __init__(self, rules: Any, *, window: int = 1000) -> None:
         self.session = Session(rules, config=SessionConfig(window=window, keepalive_interval=None))
-        self.link = Link(self.session, self, "partner")
+        self.link = Connection(self.session, self, "partner")
         self.bound: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """Done with the login's status."""
         self.delivered: list[Pdu] = []
@@ -56,13 +56,13 @@ class PartnerClient:
 
     # --- link.Owner --------------------------------------------------------------------------------------------
 
-    def on_connected(self, link: Link) -> None:
+    def on_connected(self, link: Connection) -> None:
         pass
 
-    def on_writable(self, link: Link) -> None:
+    def on_writable(self, link: Connection) -> None:
         pass
 
-    def on_events(self, link: Link, events: list[Event]) -> None:
+    def on_events(self, link: Connection, events: list[Event]) -> None:
         for event in events:
             match event:
                 case Bound() | Refused() if not self.bound.done():

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from smsgw.api import auth
-from smsgw.core.states import CORRECTABLE, FINAL, STATUS, STATUS_ZH
+from smsgw.core.states import CORRECTABLE, FINAL, STATUS
+from smsgw.core.words import chinese_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +23,7 @@ def read(name: str) -> str:
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
 def test_readme_has_the_status_words_as_they_are(name: str) -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\S+) \| (✓?) ?\| ", read(name), re.MULTILINE)
-    assert {word: chinese for word, chinese, _ in rows} == STATUS_ZH
+    assert {word: chinese for word, chinese, _ in rows} == chinese_of("status")
     final = {STATUS[state] for state in FINAL} | {"rejected"}
     assert {word for word, _, mark in rows if mark} == final
     corrected = next(

@@ -116,6 +116,51 @@ def test_core_and_protocols_have_no_clock() -> None:
     assert not found, found
 
 
+CLIENT_ADDRESS = {"smsgw/web/serving.py"}
+"""Where it is found out who asks: ``serving.address_of``, and nowhere else."""
+BUCKETS = {
+    "smsgw/core/guard.py",  # Buckets: by address, user and the like, with a limit
+    "smsgw/core/pacing.py",  # a channel's submits
+    "smsgw/api/auth.py",  # requests of a key, at the key's rate
+    "smsgw/partners/service.py",  # destinations of a partner, at the partner's rate
+    "smsgw/simulator/carrier.py",  # submits that a simulated carrier takes
+}
+"""Who makes a ``TokenBucket``. Limits by what outsiders choose (addresses, names) are ``Buckets`` of ``core/guard``."""
+
+
+def _named(name: str) -> set[str]:
+    """Modules that use a name, as a variable, an attribute or a header."""
+    return {
+        str(path.relative_to(ROOT))
+        for path, tree in modules(PACKAGE)
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == name)
+        or (isinstance(node, ast.Constant) and node.value == name)
+    }
+
+
+def test_there_is_one_way_to_a_clients_address() -> None:
+    assert _named("client_address") == _named("X-Forwarded-For") == CLIENT_ADDRESS
+    asked = {
+        str(path.relative_to(ROOT))
+        for path, tree in modules(PACKAGE)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "remote"
+    }
+    assert asked == CLIENT_ADDRESS
+
+
+def test_there_is_one_kind_of_bucket() -> None:
+    defined = {
+        f"{path.relative_to(ROOT)} {node.name}"
+        for path, tree in modules(PACKAGE)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and re.search("Bucket|Limiter|Throttle", node.name)
+    }
+    assert defined == {"smsgw/core/bucket.py TokenBucket", "smsgw/core/guard.py Buckets"}
+    assert _named("TokenBucket") == BUCKETS
+
+
 WIRED = [PACKAGE / name for name in ("pipeline", "platform", "channels", "partners")]
 MOST_PARAMETERS = 10
 
@@ -290,7 +335,7 @@ def imported(tree: ast.Module, names: Collection[str]) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= inner & names or {node.module}
+            found |= inner & set(names) or {node.module}
     return found & set(names)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from smsgw.admin.i18n import N_
-from smsgw.core.alarms import KINDS
 from smsgw.core.model import REPORT_CLASSES
-from smsgw.core.states import STATUS_ZH
+from smsgw.core.states import STATUS_NAMES
+from smsgw.core.words import chinese_of
 
 STATUS_COLOUR: dict[str, str] = {
     "held": "purple",
@@ -22,7 +22,7 @@ STATUS_COLOUR: dict[str, str] = {
     "cancelled": "secondary",
     "duplicate": "secondary",
 }
-FINAL_STATUSES = frozenset(STATUS_ZH) - {"held", "scheduled", "queued", "submitted", "uncertain"}
+FINAL_STATUSES = frozenset(STATUS_NAMES) - {"held", "scheduled", "queued", "submitted", "uncertain"}
 
 # The words below stand in core; repeated here so that they are found for translation. A test compares.
 STATUS: dict[str, str] = {
@@ -141,7 +141,11 @@ CHANNEL_REASON: dict[str, str] = {
     "nothing to send": N_("没有待发短信"),
     "not bound": N_("通道未连接"),
 }
-if CLASS.keys() != REPORT_CLASSES.keys() - {""} or STATUS.keys() != STATUS_ZH.keys() or ALARM != KINDS:
+if (
+    CLASS.keys() != REPORT_CLASSES.keys()
+    or STATUS.keys() != STATUS_NAMES.keys()
+    or ALARM != chinese_of("alarm")
+):
     raise RuntimeError("the portal's words have fallen behind core")
 NETWORK_PROBLEM: dict[int, str] = {
     -3: N_("暂时无法解析主机名"),

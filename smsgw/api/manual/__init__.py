@@ -19,7 +19,7 @@ from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.core import words as catalogue
 from smsgw.core.errors import CODES, message_of
 from smsgw.core.model import REPORT_CLASSES
-from smsgw.core.states import CORRECTABLE, FINAL, STATUS, STATUS_ZH
+from smsgw.core.states import CORRECTABLE, FINAL, STATUS, STATUS_NAMES
 from smsgw.web.serving import API_BASE
 
 MAX_DEPTH = 4
@@ -248,8 +248,8 @@ def page(*, alone: bool = False) -> str:
         version=__version__,
         base=API_BASE,
         chapters=chapters(),
-        statuses=[(word, zh, word in final, word in corrected) for word, zh in STATUS_ZH.items()],
-        classes=[(word, zh) for word, zh in REPORT_CLASSES.items() if word],
+        statuses=[(word, str(name), word in final, word in corrected) for word, name in STATUS_NAMES.items()],
+        classes=[(word, str(name)) for word, name in REPORT_CLASSES.items()],
         codes=[(code, status, *catalogue.CODES[code]) for code, status in CODES.items()],
         examples=examples(),
         style=style() if alone else "",

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from typing import Any
 
-from smsgw.net.connection import Link
+from smsgw.net.connection import Connection
 
 TLS_SHUTDOWN = 2.0
 """Seconds for the last words of TLS; asyncio would wait half a minute for a peer that is gone."""
@@ -28,7 +28,7 @@ def tls_context(ca: str, *, insecure: bool) -> ssl.SSLContext:
 
 
 async def open_link(
-    link: Link, host: str, port: int, *, source: str = "", tls: ssl.SSLContext | None = None, name: str = ""
+    link: Connection, host: str, port: int, *, source: str = "", tls: ssl.SSLContext | None = None, name: str = ""
 ) -> None:
     """Connect. ``source`` is the local address; with ``tls`` the certificate must be for ``name`` or the host.
 

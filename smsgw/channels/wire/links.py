@@ -20,7 +20,7 @@ from smsgw.channels.wire.recording import ChannelRecording
 from smsgw.core.errors import Invalid
 from smsgw.core.model import ChannelSpec
 from smsgw.core.words import phrase
-from smsgw.net.connection import Link
+from smsgw.net.connection import Connection
 from smsgw.protocols.events import Bound, Closed, Event, Refused, Violation
 from smsgw.protocols.sgip import rules as sgip_rules
 from smsgw.protocols.states import RECEIVING, SENDING
@@ -50,7 +50,7 @@ class Owner(Protocol):
     def waiting(self) -> bool:
         """Whether there is something to write."""
 
-    def on_events(self, link: Link, events: list[Event]) -> None:
+    def on_events(self, link: Connection, events: list[Event]) -> None:
         """Answers, requests and losses, in this order. Must not raise."""
 
     def on_change(self) -> None:
@@ -72,8 +72,8 @@ class Links:
         self._owner = owner
         self._listeners = listeners
         self._loop = asyncio.get_running_loop()
-        self.outgoing: list[Link] = []
-        self._incoming: list[Link] = []
+        self.outgoing: list[Connection] = []
+        self._incoming: list[Connection] = []
         self._on_demand = spec.protocol == "sgip12"
         self.asleep = 0
         """SGIP: connections that were closed because there was nothing to send."""
@@ -137,12 +137,12 @@ class Links:
     # --- how they are ------------------------------------------------------------------------------------------
 
     @property
-    def all(self) -> list[Link]:
+    def all(self) -> list[Connection]:
         """In both directions."""
         return [*self.outgoing, *self._incoming]
 
     @property
-    def sending(self) -> list[Link]:
+    def sending(self) -> list[Connection]:
         """Those that may be written to: all that are logged in, or the transmitters of pairs."""
         return [link for link in self.outgoing if link.session.state in SENDING]
 
@@ -178,7 +178,7 @@ class Links:
         """Connect, stay until the link is gone, and come back with growing, jittered pauses."""
         backoff = aio.Backoff(0.5, 30.0)
         while not self._stopping:
-            link: Link | None = None
+            link: Connection | None = None
             started = self._loop.time()
             try:
                 link = await self._connect(number, bind)
@@ -209,10 +209,10 @@ class Links:
                 self._owner.on_change()
             await asyncio.sleep(wait)
 
-    async def _connect(self, number: int, bind: str) -> Link:
+    async def _connect(self, number: int, bind: str) -> Connection:
         profile = self.profile
         name = f"{self.spec.name}/{number}" + ("" if bind == "transceiver" else f"/{bind}")
-        link = Link(session_for(self.spec, profile, self.numbering, bind), self, name)
+        link = Connection(session_for(self.spec, profile, self.numbering, bind), self, name)
         tls = None
         async with asyncio.timeout(CONNECT_TIMEOUT):
             if profile.tls:
@@ -228,7 +228,7 @@ class Links:
             link.close("stopped")
         return link
 
-    def _was_quiet(self, link: Link) -> bool:
+    def _was_quiet(self, link: Connection) -> bool:
         """Whether an SGIP connection ended because nothing went over it, by whichever side."""
         quiet = min(QUIET_AFTER, self.profile.idle)
         return link.bound_at is not None and not link.lost and self._loop.time() - link.bound_at >= quiet
@@ -264,7 +264,7 @@ class Links:
                 self._listen_error = ""
                 return
 
-    def take_over(self, link: Link) -> int:
+    def take_over(self, link: Connection) -> int:
         """Own a connection of the gateway; 0 or the Result of a refusal."""
         if self._stopping:
             return sgip_rules.NODE_BUSY
@@ -278,16 +278,16 @@ class Links:
 
     # --- connection.Owner --------------------------------------------------------------------------------------
 
-    def on_connected(self, link: Link) -> None:
+    def on_connected(self, link: Connection) -> None:
         """The session says what is to be said."""
         if self._recording is not None:
             link.tap = self._recording.tap(link)
 
-    def on_writable(self, link: Link) -> None:
+    def on_writable(self, link: Connection) -> None:
         """The kernel takes octets again."""
         self._owner.on_writable()
 
-    def on_events(self, link: Link, events: list[Event]) -> None:
+    def on_events(self, link: Connection, events: list[Event]) -> None:
         """See to what concerns the link itself; the rest is the owner's."""
         for event in events:
             match event:
@@ -313,7 +313,7 @@ class Links:
                     pass
         self._owner.on_events(link, events)
 
-    def _on_bound(self, link: Link) -> None:
+    def _on_bound(self, link: Connection) -> None:
         link.bound_at = self._loop.time()
         self.refused = False
         if link.session.state in SENDING:

@@ -17,7 +17,7 @@ from smsgw.core.addresses import place_of
 from smsgw.core.guard import PARTNERS, Guard
 from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelSpec
-from smsgw.net.connection import Link
+from smsgw.net.connection import Connection
 from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violation
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.protocols.sgip import rules
@@ -46,16 +46,16 @@ class Receiver(Protocol):
     profile: profiles.Profile
     numbering: rules.Numbering
 
-    def take_over(self, link: Link) -> int:
+    def take_over(self, link: Connection) -> int:
         """Own a link whose gateway has proved who it is, from now on; 0, or the Result of a refusal."""
 
-    def on_connected(self, link: Link) -> None:
+    def on_connected(self, link: Connection) -> None:
         """As ``connection.Owner``."""
 
-    def on_events(self, link: Link, events: list[Event]) -> None:
+    def on_events(self, link: Connection, events: list[Event]) -> None:
         """As ``connection.Owner``."""
 
-    def on_writable(self, link: Link) -> None:
+    def on_writable(self, link: Connection) -> None:
         """As ``connection.Owner``."""
 
 
@@ -71,7 +71,7 @@ class SgipListener:
         self.address = address
         self._guesses = guesses
         self.receivers: list[Receiver] = []
-        self._strangers: dict[Link, str] = {}
+        self._strangers: dict[Connection, str] = {}
         self._guard = Guard(PARTNERS)
         self._server: asyncio.Server | None = None
 
@@ -95,7 +95,7 @@ class SgipListener:
         for link in list(self._strangers):
             link.abort("listener closed")
 
-    def _connected(self) -> Link:
+    def _connected(self) -> Connection:
         # Any channel's numbers will do: what a listener sends of its own accord is a logout at most.
         made = rules.server(numbering=self.receivers[0].numbering, login_type=rules.SMG_TO_SP)
         config = SessionConfig(
@@ -103,11 +103,11 @@ class SgipListener:
             keepalive_interval=None,
             idle_timeout=rules.IDLE_TIMEOUT,
         )
-        return Link(Session(made, config=config), self, f"sgip {self.address}")
+        return Connection(Session(made, config=config), self, f"sgip {self.address}")
 
     # --- connection.Owner, until a channel has taken the link over ----------------------------------------------
 
-    def on_connected(self, link: Link) -> None:
+    def on_connected(self, link: Connection) -> None:
         """A stranger has connected."""
         network = place_of(link.peer)
         mine = sum(one == network for one in self._strangers.values()) >= MAX_STRANGERS_OF_ONE
@@ -123,10 +123,10 @@ class SgipListener:
             oldest.abort("newer connections without a login")
         self._strangers[link] = network
 
-    def on_writable(self, link: Link) -> None:
+    def on_writable(self, link: Connection) -> None:
         """Nothing waits to be written to a stranger."""
 
-    def on_events(self, link: Link, events: list[Event]) -> None:
+    def on_events(self, link: Connection, events: list[Event]) -> None:
         """Wait for the login and hand the link to its channel."""
         for event in events:
             match event:
@@ -144,7 +144,7 @@ class SgipListener:
                 case _:
                     pass
 
-    def _login(self, link: Link, login: LoginRequest, bind: Bind) -> None:
+    def _login(self, link: Connection, login: LoginRequest, bind: Bind) -> None:
         now = asyncio.get_running_loop().time()
         if self._guard.wait(
             link.peer, bind.login_name, now
@@ -172,7 +172,7 @@ class SgipListener:
         link.hand_over(receiver, f"{receiver.spec.name}/gateway")
         link.session.admit(login, now=now)
 
-    def _tell_refused(self, link: Link, **fields: object) -> None:
+    def _tell_refused(self, link: Connection, **fields: object) -> None:
         about = (self.address, link.peer)
         sparing.warning("sgip.gateway_refused", about, address=self.address, peer=link.peer, **fields)
 

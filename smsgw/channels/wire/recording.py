@@ -14,7 +14,7 @@ from smsgw.runtime import clock
 
 if TYPE_CHECKING:
     from smsgw.channels.profiles import Profile
-    from smsgw.net.connection import Link
+    from smsgw.net.connection import Connection
 
 MAX_SECONDS = 3600.0
 MAX_BYTES = 256 * 1024 * 1024
@@ -47,7 +47,7 @@ class ChannelRecording:
         }
         self._recorder = Recorder(head, masker, self._loop.time(), max_bytes=max_bytes, ring=self._news.set)
 
-    def tap(self, link: Link) -> Tap:
+    def tap(self, link: Connection) -> Tap:
         """What is to listen to this connection."""
         return self._recorder.tap(
             lambda: link.session.dialect, self._loop.time(), we_are="client", held=link.session.half_frame

@@ -17,7 +17,7 @@ from smsgw.channels.wire.mapping import INTERMEDIATE, Incoming, mapping_for
 from smsgw.channels.wire.mapping.base import Intermediate
 from smsgw.channels.wire.recording import ChannelRecording
 from smsgw.core.model import ChannelSpec, Claimed, Outcome, OutcomeKind
-from smsgw.net.connection import Link
+from smsgw.net.connection import Connection
 from smsgw.protocols.events import Answer, Closed, Event, Expired, Late, Request
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import NotBound, WindowFull
@@ -44,7 +44,7 @@ class WireTransport:
         self._traffic = traffic
         self._mapping = mapping_for(spec, profile)
         self._links = Links(spec, profile, self, listeners, numberings)
-        self._touched: list[Link] = []
+        self._touched: list[Connection] = []
         """Links that have submits to write."""
         self._written: dict[Key, str] = {}
         """Carrier's ids of parts that wait for their answer, where the id is ours to make."""
@@ -81,7 +81,7 @@ class WireTransport:
 
     # --- room --------------------------------------------------------------------------------------------------
 
-    def _open_links(self) -> list[Link]:
+    def _open_links(self) -> list[Connection]:
         return [link for link in self._links.sending if link.writable and link.session.window_free]
 
     @property
@@ -196,7 +196,7 @@ class WireTransport:
         """A link takes octets again."""
         self._traffic.on_room()
 
-    def on_events(self, link: Link, events: list[Event]) -> None:
+    def on_events(self, link: Connection, events: list[Event]) -> None:
         """Sort what a link says into outcomes, reports and messages."""
         answered: list[Outcome] = []
         lost: list[Outcome] = []
@@ -236,7 +236,7 @@ class WireTransport:
         carrier_id = self._written.pop(claimed.key, "")
         return Outcome(*claimed.key, OutcomeKind.UNKNOWN, carrier_id=carrier_id, code=why)
 
-    def _take(self, link: Link, request: Request) -> None:
+    def _take(self, link: Connection, request: Request) -> None:
         """Answer a request of the carrier when what it brings is durable; at once where there is nothing to store."""
         incoming = self._read(request.pdu)
         if incoming is None:
@@ -263,7 +263,7 @@ class WireTransport:
         return INTERMEDIATE
 
 
-def _acknowledge(link: Link, request: Request, done: asyncio.Future[Any]) -> None:
+def _acknowledge(link: Connection, request: Request, done: asyncio.Future[Any]) -> None:
     if done.cancelled() or done.exception() is not None:
         link.session.forget(request)  # not stored: not answered, so the carrier keeps it and sends it again
     else:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 WORDS: dict[str, tuple[str, str]] = {
+    "demo.not_empty": (
+        "数据库中已有数据,演示数据只能写入空数据库",
+        "the database has data already; demo data are for an empty one",
+    ),
     "step.report": ("状态报告:{status}", "report: {status}"),
     "extension.taken": (
         "扩展号 {to} 属于账号 {account}(含 {days} 天内使用过的)",

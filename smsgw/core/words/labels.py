@@ -196,13 +196,6 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "only": ("仅限", "nobody else"),
         "test": ("测试", "test"),
     },
-    "form": {
-        "text": ("文字", "text"),
-        "digits": ("数字", "digits"),
-        "alnum": ("字母数字", "letters and digits"),
-        "amount": ("金额", "amount"),
-        "date": ("日期时间", "date or time"),
-    },
     "filing": {
         "pending": ("待报备", "to be filed"),
         "submitted": ("报备中", "being filed"),
@@ -220,11 +213,6 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
     "number_source": {
         "report": ("状态报告", "delivery report"),
         "import": ("导入", "import"),
-    },
-    "word_action": {
-        "block": ("拦截", "block"),
-        "review": ("审核", "review"),
-        "replace": ("替换", "replace"),
     },
     "blocked_by": {
         "manual": ("人工黑名单", "entered by hand"),

@@ -29,7 +29,6 @@ from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.heartbeat import Cluster
 from smsgw.pipeline.outcomes.writer import MAX_AGE
 from smsgw.pipeline.periodic import Periodic
-from smsgw.pipeline.routing import CARRIER_ZH
 from smsgw.pipeline.snapshot import Snapshot, Snapshots
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database
@@ -389,7 +388,7 @@ class Acceptor:
             "checks": _told(tried),
             "number": subject.number,
             "carrier": home.carrier,
-            "carrier_name": CARRIER_ZH[home.carrier],
+            "carrier_name": str(label("carrier", home.carrier)),
             "carrier_known_by": home.known_by,
             "province": home.province,
             "pool": subject.route.pool,

@@ -28,8 +28,8 @@ class AccountEvents:
     def periodics(self) -> Sequence[Periodic]:
         """What comes round."""
         return (
-            Periodic("notices.balance", BALANCE_EVERY, self.balance, jitter=BALANCE_EVERY / 10),
-            Periodic("notices.channels", CHANNELS_EVERY, self.channels, jitter=CHANNELS_EVERY / 10),
+            Periodic("account_events.balance", BALANCE_EVERY, self.balance, jitter=BALANCE_EVERY / 10),
+            Periodic("account_events.channels", CHANNELS_EVERY, self.channels, jitter=CHANNELS_EVERY / 10),
         )
 
     async def balance(self) -> None:

@@ -334,7 +334,7 @@ class PushQueue:
             if not endpoint.callback:
                 await services.disable(endpoint, f"{exc}")
                 return
-            answer = Answer(False, GONE, 0, f"callback_url: {exc.reason_en}")
+            answer = Answer(False, GONE, 0, f"callback_url: {exc.reason.english}")
         else:
             type_ = webhooks.type_of(batch.kind)
             items = [e.item for e in batch.events]

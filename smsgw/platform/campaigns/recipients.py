@@ -10,10 +10,11 @@ from datetime import datetime
 
 from smsgw.core import states
 from smsgw.core.cells import harmless
+from smsgw.core.errors import Recorded
 from smsgw.core.ids import CHINA
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.numbers import national
-from smsgw.core.states import STATUS_ZH, PartState
+from smsgw.core.states import STATUS_NAMES, PartState
 from smsgw.core.tasks import Recipient, Task
 from smsgw.core.words import label, labels_of, spoken
 from smsgw.store.engine.database import Database, Row
@@ -137,8 +138,9 @@ async def report(
         after = page[-1].n
         yield _lines(
             (
-                o.line, national(o.number), o.status, spoken(STATUS_ZH.get(o.status, PENDING), english),
-                spoken(REPORT_CLASSES.get(o.cls, o.cls), english), o.code, o.message, o.message_id or "", o.parts or "",
+                o.line, national(o.number), o.status, STATUS_NAMES.get(o.status, PENDING).text(english),
+                spoken(REPORT_CLASSES.get(o.cls, o.cls), english), o.code,
+                Recorded(o.code, o.message).text(english), o.message_id or "", o.parts or "",
                 _time(o.submitted_at), _time(o.done_at), o.ext, *o.values,
             )
             for o in page
@@ -151,7 +153,8 @@ async def errors(database: Database, task: Task, run: int, *, english: bool = Fa
     after = (-1, 0)
     while page := await store.problems(database, task.id, sorted({0, run}), after, PAGE):
         after = page[-1]["run"], page[-1]["line"]
-        yield _lines((r["line"], r["number"], r["code"], r["message"], *(r["cells"] or ())) for r in page)
+        said = ((r, Recorded(r["code"], r["message"]).text(english)) for r in page)
+        yield _lines((r["line"], r["number"], r["code"], text, *(r["cells"] or ())) for r, text in said)
 
 
 def _lines(rows: object, *, first: bool = False) -> bytes:

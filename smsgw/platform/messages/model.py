@@ -72,7 +72,7 @@ class TraceStep:
     step: str
     label: Wording | str
     part: int = 0
-    detail: dict[str, str | int] = field(default_factory=dict)
+    detail: dict[str, str | int | Wording] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from smsgw.core import states
+from smsgw.core.errors import Recorded
 from smsgw.core.ids import CHINA, first_id, time_of
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import PartState
-from smsgw.core.words import labels_of, phrase
+from smsgw.core.words import Wording, labels_of, phrase
 from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.messages.model import MessageView, PartView, Trace, TraceStep
 from smsgw.store.engine.database import Connection, Database, Row
@@ -214,7 +215,7 @@ async def tally(
     """Status -> messages that ``search`` finds by it in that time; ``""`` -> all. At most ``TALLIED`` are looked at."""
     rows = [
         (status, state, by_us)
-        for status in states.STATUS_ZH
+        for status in states.STATUS_NAMES
         for found, by_us in [states_of(status)]
         for state in found
     ]
@@ -223,7 +224,7 @@ async def tally(
         _TALLY, first_id(from_time), first_id(to_time), None if accounts is None else list(accounts), TALLIED,
         list(words), list(numbers), list(bys),
     )  # fmt: skip
-    return dict.fromkeys(states.STATUS_ZH, 0) | {row["word"]: row["n"] for row in found}
+    return dict.fromkeys(states.STATUS_NAMES, 0) | {row["word"]: row["n"] for row in found}
 
 
 _PARTS = """
@@ -252,16 +253,20 @@ async def trace(
     events = await database.fetch(_EVENTS, message_id)
     offers = await database.fetch(_OFFERS, message_id)
     parts = [_part(row) for row in rows]
-    origin: dict[str, str | int] = {
+    origin: dict[str, str | int | Wording] = {
         "origin": view.origin, "account": view.account_name, "parts": view.parts, "coding": view.coding
     }  # fmt: skip
-    home: dict[str, str | int] = {"carrier": view.carrier, "province": view.province}
+    home: dict[str, str | int | Wording] = {"carrier": view.carrier, "province": view.province}
     steps = [TraceStep(view.accepted_at, "accepted", STEPS["accepted"], 0, origin)]
     review = await database.fetchrow(_REVIEW, view.batch_id)
     if review is not None:
-        steps.append(TraceStep(view.accepted_at, "held_for_review", STEPS["held_for_review"], 0, _why_held(review)))
+        steps.append(
+            TraceStep(view.accepted_at, "held_for_review", STEPS["held_for_review"], 0, _why_held(review))
+        )
     elif rows[0]["state"] == PartState.SCHEDULED:
-        steps.append(TraceStep(view.accepted_at, "scheduled", STEPS["waiting"], 0, home | _planned(rows[0]["next_at"])))
+        steps.append(
+            TraceStep(view.accepted_at, "scheduled", STEPS["waiting"], 0, home | _planned(rows[0]["next_at"]))
+        )
     elif not _refused_at_once(parts):
         steps.append(TraceStep(view.accepted_at, "queued", STEPS["queued"], 0, home))
     for part in parts:
@@ -278,8 +283,8 @@ async def trace(
             )
         )
     for offer in offers:
-        about: dict[str, str | int] = {
-            "status": states.STATUS_ZH[offer["status"]], "event_id": str(offer["id"])
+        about: dict[str, str | int | Wording] = {
+            "status": states.STATUS_NAMES[offer["status"]], "event_id": str(offer["id"])
         }  # fmt: skip
         steps.append(TraceStep(time_of(offer["id"]), "report_ready", STEPS["report_ready"], 0, about))
         steps += _offered(offer)
@@ -305,11 +310,11 @@ def _millisecond(at: datetime) -> datetime:
 _REVIEW = "SELECT reasons, due_at FROM review WHERE batch_id = $1"
 
 
-def _why_held(review: Row) -> dict[str, str | int]:
+def _why_held(review: Row) -> dict[str, str | int | Wording]:
     return {"reason": "; ".join(review["reasons"])} | _planned(review["due_at"])
 
 
-def _planned(at: datetime | None) -> dict[str, str | int]:
+def _planned(at: datetime | None) -> dict[str, str | int | Wording]:
     return {"planned_at": f"{at.astimezone(CHINA):%Y-%m-%d %H:%M:%S}"} if at else {}
 
 
@@ -325,7 +330,7 @@ def _offered(offer: Row) -> list[TraceStep]:
     if offer["batch_id"] and offer["leased_until"] and not offer["attempts"]:
         steps.append(TraceStep(offer["leased_until"] - timedelta(seconds=60), "offered", STEPS["offered"]))
     if offer["attempts"] and offer["problem"] and done is None:
-        about: dict[str, str | int] = {"tries": offer["attempts"], "problem": offer["problem"]}
+        about: dict[str, str | int | Wording] = {"tries": offer["attempts"], "problem": offer["problem"]}
         if offer["leased_until"]:
             about["next_at"] = offer["leased_until"].astimezone(CHINA).isoformat(timespec="seconds")
         steps.append(TraceStep(time_of(offer["id"]), "push_failed", STEPS["push_failed"], 0, about))
@@ -361,7 +366,7 @@ def _part(row: Row) -> PartView:
 
 def _part_steps(part: PartView, view: MessageView) -> list[TraceStep]:
     steps = []
-    channel: dict[str, str | int] = {"channel": part.channel_name or ""}
+    channel: dict[str, str | int | Wording] = {"channel": part.channel_name or ""}
     if part.claimed_at:
         steps.append(
             TraceStep(
@@ -375,14 +380,16 @@ def _part_steps(part: PartView, view: MessageView) -> list[TraceStep]:
             steps.append(TraceStep(part.answered_at, "submitted", STEPS["submitted"], part.part, detail))
         else:
             detail = channel | {"code": part.code}
-            steps.append(TraceStep(part.answered_at, "refused", STEPS["refused_by_carrier"], part.part, detail))
+            steps.append(
+                TraceStep(part.answered_at, "refused", STEPS["refused_by_carrier"], part.part, detail)
+            )
     if part.final_at and ours:
         # Refused at the call: its time is taken a moment before the id that the message's time stands in.
         at = max(part.final_at, view.accepted_at)
-        about: dict[str, str | int] = {"code": part.code, "reason": view.refusal}
+        about: dict[str, str | int | Wording] = {"code": part.code, "reason": Recorded(part.code, view.refusal)}
         steps.append(TraceStep(at, "rejected", STEPS["rejected"], part.part, about))
     elif part.final_at and part.status in ("delivered", "failed") and part.carrier_id:
-        said = phrase("step.report", status=states.STATUS_ZH[part.status])
+        said = phrase("step.report", status=states.STATUS_NAMES[part.status])
         reason = REPORT_CLASSES.get(part.cls, part.cls)
         detail = {"code": part.code}
         if reason:
@@ -390,7 +397,9 @@ def _part_steps(part: PartView, view: MessageView) -> list[TraceStep]:
         steps.append(TraceStep(part.final_at, "report", said, part.part, detail))
     elif part.final_at and part.status not in ("delivered", "failed"):
         steps.append(
-            TraceStep(part.final_at, "final", states.STATUS_ZH[part.status], part.part, {"code": part.code})
+            TraceStep(
+                part.final_at, "final", states.STATUS_NAMES[part.status], part.part, {"code": part.code}
+            )
         )
     return steps
 

@@ -150,8 +150,8 @@ async def set_code(
     carrier: str = "",
 ) -> None:
     """Say what a code means, for one channel or for all. ``PARAM_INVALID``, ``NOT_FOUND``."""
-    if cls not in REPORT_CLASSES or not cls:
-        known = ", ".join(c for c in REPORT_CLASSES if c)
+    if cls not in REPORT_CLASSES:
+        known = ", ".join(REPORT_CLASSES)
         raise Invalid("PARAM_INVALID", field="class", reason=phrase("choice.of", known=known))
     if carrier and (fault is not Fault.PORTED or carrier not in CARRIERS):
         reason = phrase("code.carrier", known=", ".join(CARRIERS))

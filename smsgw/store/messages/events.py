@@ -14,7 +14,7 @@ from typing import Any
 
 from smsgw.core.ids import day_range, time_of
 from smsgw.core.model import REPORT_CLASSES
-from smsgw.core.states import STATUS_ZH
+from smsgw.core.states import STATUS_NAMES
 from smsgw.core.webhooks import MO, REPORT, TYPES, kind_of
 from smsgw.store.engine.database import Connection, Database, Row
 
@@ -61,7 +61,9 @@ async def record(
 
 # --- what an event says -----------------------------------------------------------------------------------------
 
-_MESSAGES = "SELECT id, client_ref, ext, number, parts, test, refusal FROM message WHERE id = ANY($1::bigint[])"
+_MESSAGES = (
+    "SELECT id, client_ref, ext, number, parts, test, refusal FROM message WHERE id = ANY($1::bigint[])"
+)
 
 _INBOUND = """
 SELECT o.*, m.client_ref FROM mo o LEFT JOIN message m ON m.id = o.in_reply_to WHERE o.id = ANY($1::bigint[])
@@ -93,7 +95,8 @@ def _report(event: Row, message: Row) -> dict[str, object]:
         "status": event["status"],
         "class": cls,
         "carrier_code": event["code"],
-        "description": message["refusal"] or REPORT_CLASSES.get(cls, cls) or STATUS_ZH[event["status"]],
+        "description": message["refusal"]
+        or str(REPORT_CLASSES.get(cls, cls) or STATUS_NAMES[event["status"]]),
         "parts": {"total": message["parts"], "ok": event["parts_ok"]},
         "kind": "sms",
         "test": message["test"],

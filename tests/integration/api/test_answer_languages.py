@@ -272,6 +272,30 @@ async def test_the_story_of_a_message_is_told_in_the_language(api: Api) -> None:
     assert [step["label"] for step in english.data["steps"]] == ["accepted and stored", "routed and queued"]
 
 
+async def test_names_of_values_are_in_the_language(api: Api) -> None:
+    assert (await api.post("/blocklist", {"numbers": ["13900000001"]})).status == 200
+    assert (await api.post("/links/filings", {"target": "a.example.com"})).status in (200, 201)
+    blocked = await both(api, get("/blocklist", ""))
+    filed = await both(api, get("/links/filings", ""))
+    assert [answer.data["items"][0]["source_name"] for answer in blocked] == ["人工黑名单", "entered by hand"]
+    states = [answer.data["items"][0]["carriers"]["CMCC"]["state_name"] for answer in filed]
+    assert states == ["待报备", "to be filed"]
+    in_english(blocked[1])
+    in_english(filed[1])
+
+
+async def test_what_became_of_a_refused_message_is_in_the_language(api: Api) -> None:
+    assert (await api.post("/blocklist", {"numbers": ["13900000002"]})).status == 200
+    await api.lists.follow()
+    sent = (await api.post("/messages", {"to": ["13900000002"], "content": "hi", "sign": "ACME"})).data["items"][0]
+    assert sent["code"] == "NUMBER_BLACKLISTED"
+    chinese, english = await both(api, get(f"/messages/{sent['message_id']}/trace", ""))
+    assert chinese.data["message"]["description"] == sent["message"]
+    assert "人工黑名单" in sent["message"]
+    assert "…" in english.data["message"]["description"]
+    in_english(english)
+
+
 async def test_a_table_of_recipients_has_its_headings_in_the_language(api: Api) -> None:
     made = (await api.post("/tasks", TASK)).data["task_id"]
     for rows, first in (("all", ("行号", "line")), ("errors", ("行号", "line"))):

@@ -20,7 +20,7 @@ from changes import by_test
 from following import follow
 from structlog.testing import capture_logs
 
-from smsgw.api.auth import Failures
+from smsgw.api.auth import Authenticator
 from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.core.errors import CODES
 from smsgw.core.states import PartState
@@ -785,7 +785,7 @@ async def test_time_and_health(api: Api) -> None:
 
 @pytest.mark.usefixtures("hurried")
 async def test_every_route_is_in_the_document_and_answers(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Failures, "AT_ONCE", 1000.0)
+    monkeypatch.setattr(Authenticator, "failed", lambda *_: None)  # every route is asked without a key
     document = json.loads((await api.send("GET", f"{BASE}/openapi.json")).raw)
     assert document["openapi"] == "3.1.0"
     documented = {

@@ -17,6 +17,7 @@ from schemathesis.specs.openapi import checks
 
 from smsgw.api import auth
 from smsgw.api.routes import PUBLIC, ROUTES
+from smsgw.core.guard import Rate
 from smsgw.core.permissions import SCOPES
 
 EXAMPLES = 15
@@ -71,9 +72,8 @@ def fuzz(origin: str, tokens: dict[str, str]) -> dict[str, int]:
 
 @pytest.mark.slow
 async def test_the_api_is_as_documented(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        auth.Failures, "AT_ONCE", 100_000
-    )  # every operation is tried with wrong credentials, too
+    # every operation is tried with wrong credentials, too
+    monkeypatch.setattr(auth, "FAILURES", Rate(100_000, 1.0))
     async with running(dsn, tmp_path) as api:
         labels = {f"{route.method} {BASE}{route.path}" for route in ROUTES}
         tokens = {

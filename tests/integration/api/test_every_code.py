@@ -31,7 +31,7 @@ from smsgw.core.number_state import NumberState
 from smsgw.core.permissions import SCOPES
 from smsgw.core.policy import Listed
 from smsgw.core.templates import Review
-from smsgw.core.words import phrase
+from smsgw.core.words import Wording, phrase
 from smsgw.pipeline.accept import repeats
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
@@ -75,6 +75,19 @@ async def api(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
     ) as built:
         yield built
     await postgres.drop("every_code")
+
+
+@dataclass(frozen=True)
+class Said(Wording):
+    """What a reason has to read as, in either language."""
+
+    chinese: str
+    in_english: str
+
+    def text(self, english: bool) -> str:
+        return self.in_english if english else self.chinese
+
+    __str__ = Wording.__str__
 
 
 @dataclass
@@ -202,10 +215,9 @@ async def test_code(api: Api, monkeypatch: pytest.MonkeyPatch, code: str) -> Non
     assert all(str(detail.get(name) or "") not in ("", "None") for name in places), (places, detail)
     chinese = message_of(code, detail)
     if found.answer is not None:
-        in_english = {name: detail.get(f"{name}_en", value) for name, value in detail.items()}
         assert (answer.status, answer.code) == (CODES[code], code), answer.body
         assert answer.body["message"] == chinese
-        assert answer.body["message_en"] == message_of(code, in_english, english=True)
+        assert answer.body["message_en"] == message_of(code, detail, english=True)
     assert found.answer is not None or found.said
     assert found.said == [(code, chinese)] * len(found.said)
     if found.message is not None:
@@ -248,7 +260,7 @@ async def _(own: Own) -> Provoked:
 @case("PARAM_INVALID")
 async def _(own: Own) -> Provoked:
     answer = await own.send(report=False)
-    reason = {"reason": "本服务器不支持此参数", "reason_en": "not available on this server"}
+    reason = {"reason": Said("本服务器不支持此参数", "not available on this server")}
     return Provoked({"field": "report", **reason}, answer)
 
 
@@ -276,7 +288,7 @@ async def _(own: Own) -> Provoked:
 @case("FILE_INVALID")
 async def _(own: Own) -> Provoked:
     answer = await own.upload(b"PK\3\4 no workbook")
-    return Provoked({"reason": answer.data["reason"], "reason_en": english_of(answer)}, answer)
+    return Provoked({"reason": Said(answer.data["reason"], english_of(answer))}, answer)
 
 
 def english_of(answer: Answer) -> str:
@@ -326,7 +338,7 @@ async def _(own: Own) -> Provoked:
 async def _(own: Own) -> Provoked:
     await lists.block(by_test(own.api.ctx.db), ["86" + own.phone], Scope(), MANUAL, "")
     await own.api.lists.follow()
-    return await own.refused({"list": "人工黑名单", "list_en": "entered by hand"})
+    return await own.refused({"list": Said("人工黑名单", "entered by hand")})
 
 
 @case("NUMBER_OPTED_OUT")
@@ -346,7 +358,7 @@ async def _(own: Own) -> Provoked:
             by_test(own.api.ctx.db), f"8613900{n:06d}", sign="投诉多", channel="", note="", block_number=False
         )
     await own.api.lists.judge()
-    said = {"object": "签名 投诉多", "object_en": "signature 投诉多"}
+    said = {"object": Said("签名 投诉多", "signature 投诉多")}
     return await own.refused(said, "大促,拒收请回复R", type="marketing", sign="投诉多")
 
 
@@ -369,7 +381,7 @@ async def _(own: Own) -> Provoked:
 @case("NUMBER_FREQ_LIMITED")
 async def _(own: Own) -> Provoked:
     assert (await own.send("验证码 1", type="otp")).status == 202
-    rule = {"rule": "验证码短信 1 分钟内最多 1 条", "rule_en": "one-time code messages: at most 1 in 1 min"}
+    rule = {"rule": Said("验证码短信 1 分钟内最多 1 条", "one-time code messages: at most 1 in 1 min")}
     return await own.refused(rule, "验证码 2", type="otp")
 
 
@@ -377,7 +389,7 @@ async def _(own: Own) -> Provoked:
 async def _(own: Own) -> Provoked:
     await own.policy("abroad_hourly", "1")
     assert (await own.send(to=["+85261230001"])).status == 202
-    return await own.refused({"rule": "1 小时内最多 1 条", "rule_en": "at most 1 in an hour"}, to=["+85261230002"])
+    return await own.refused({"rule": Said("1 小时内最多 1 条", "at most 1 in an hour")}, to=["+85261230002"])
 
 
 @case("CONTENT_DUPLICATE")
@@ -425,7 +437,7 @@ async def _(own: Own) -> Provoked:
 @case("LINK_NOT_FILED")
 async def _(own: Own) -> Provoked:
     await own.policy("filed_links", "marketing")
-    detail = {"link": "https://t.cn/Ab", "carrier": "中国移动", "carrier_en": "China Mobile"}
+    detail = {"link": "https://t.cn/Ab", "carrier": Said("中国移动", "China Mobile")}
     return await own.refused(detail, "大促 https://t.cn/Ab,拒收请回复R", type="marketing")
 
 
@@ -447,7 +459,7 @@ async def _(own: Own) -> Provoked:
     id_ = int(made.data["sign_id"])
     await registry.review(by_test(own.api.ctx.db, own.api.ctx.ids), "sign", id_, Review.APPROVED)
     await own.policy("sign_policy", "registered")
-    said = {"sign": "报备", "carrier": "中国移动", "carrier_en": "China Mobile"}
+    said = {"sign": "报备", "carrier": Said("中国移动", "China Mobile")}
     return await own.refused(said, sign="报备")
 
 
@@ -506,14 +518,14 @@ async def _(own: Own) -> Provoked:
 @case("TIME_INVALID")
 async def _(own: Own) -> Provoked:
     answer = await own.send(send_at="0001-01-01T00:00:00+08:00")
-    said = {"reason": "send_at 超出允许的范围", "reason_en": "send_at is out of range"}
+    said = {"reason": Said("send_at 超出允许的范围", "send_at is out of range")}
     return Provoked(said, answer)
 
 
 @case("TIME_WINDOW_CLOSED")
 async def _(own: Own) -> Provoked:
     await own.policy("hours", "08:00-11:00")
-    return await own.refused({"type": "通知", "type_en": "notice", "time": f"{TOMORROW:%Y-%m-%d} 08:00"})
+    return await own.refused({"type": Said("通知", "notice"), "time": f"{TOMORROW:%Y-%m-%d} 08:00"})
 
 
 # --- who is calling -------------------------------------------------------------------------------------------------
@@ -565,7 +577,7 @@ async def _(own: Own) -> Provoked:
 @case("AUTH_BEARER_INSECURE")
 async def _(own: Own) -> Provoked:
     answer = await own.api.get("/balance", key=own.key, X_Forwarded_For="192.0.2.1")
-    return Provoked({"reason": "只能经 HTTPS 使用", "reason_en": "it needs HTTPS"}, answer)
+    return Provoked({"reason": Said("只能经 HTTPS 使用", "it needs HTTPS")}, answer)
 
 
 @case("AUTH_IP_DENIED")
@@ -792,7 +804,7 @@ async def _(own: Own) -> Provoked:
     message_id = (await own.send("您好${姓名}")).data["items"][0]["message_id"]
     answer = await own.post(f"/messages/{message_id}/cancel")
     gone = phrase("message.gone")
-    return Provoked({"reason": str(gone), "reason_en": gone.english}, answer)
+    return Provoked({"reason": gone}, answer)
 
 
 # --- what is full, or away ------------------------------------------------------------------------------------------
@@ -816,7 +828,7 @@ async def _(own: Own) -> Provoked:
 async def _(own: Own) -> Provoked:
     own.api.blocked.add("CMCC")
     try:
-        return Provoked({"carrier": "中国移动", "carrier_en": "China Mobile"}, await own.send())
+        return Provoked({"carrier": Said("中国移动", "China Mobile")}, await own.send())
     finally:
         own.api.blocked.clear()
 
@@ -834,7 +846,7 @@ async def _(own: Own) -> Provoked:
     assert "请联系管理员清理磁盘" in answer.data["reason"]
     english = str(answer.body["message_en"]).partition("(")[2].removesuffix(")")
     assert english.endswith("the disk has to be cleared")
-    return Provoked({"reason": answer.data["reason"], "reason_en": english}, answer)
+    return Provoked({"reason": Said(answer.data["reason"], english)}, answer)
 
 
 @case("NOT_READY")

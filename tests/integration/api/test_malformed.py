@@ -152,7 +152,10 @@ async def test_the_portal_refuses_what_is_malformed(
     token = "v" * 32
     if known:
         await site.add_staff("admin", "admin")
-        form = f"login=admin&password={PASSWORD}&csrf={token}&next=/".encode()
+        _, raw = await wire.say("GET", "/login", cookie)
+        masked = re.search(rb'name="csrf" value="([^"]+)"', raw)
+        assert masked
+        form = f"login=admin&password={PASSWORD}&csrf={masked[1].decode()}&next=/".encode()
         _, raw = await wire.say("POST", "/login", cookie | {"Content-Type": FORM}, form)
         session = re.search(rb"Set-Cookie: (smsgw=[^;]+)", raw)
         assert session

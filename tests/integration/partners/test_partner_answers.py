@@ -20,7 +20,7 @@ from smsgw.core import udh
 from smsgw.core.ids import IdSource
 from smsgw.core.partners import Partner
 from smsgw.core.webhooks import Way
-from smsgw.net.connection import Link
+from smsgw.net.connection import Connection
 from smsgw.partners import bind as binds
 from smsgw.partners import delivery as feeds
 from smsgw.partners.again import Left
@@ -46,7 +46,7 @@ class Slow(PartnerClient):
         super().__init__(rules, window=window)
         self.asked: list[Request] = []
 
-    def on_events(self, link: Link, events: list[Event]) -> None:
+    def on_events(self, link: Connection, events: list[Event]) -> None:
         self.asked += [event for event in events if isinstance(event, Request)]
         super().on_events(link, [event for event in events if not isinstance(event, Request)])
 
@@ -90,13 +90,13 @@ class Stage:
 
     # --- link.Owner, until the login ---------------------------------------------------------------------------
 
-    def on_connected(self, link: Link) -> None:
+    def on_connected(self, link: Connection) -> None:
         pass
 
-    def on_writable(self, link: Link) -> None:
+    def on_writable(self, link: Connection) -> None:
         pass
 
-    def on_events(self, link: Link, events: list[Event]) -> None:
+    def on_events(self, link: Connection, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, LoginRequest):
                 link.session.admit(event, now=asyncio.get_running_loop().time())
@@ -125,9 +125,9 @@ class Stage:
 
     # --- for tests ---------------------------------------------------------------------------------------------
 
-    def connected(self) -> Link:
+    def connected(self) -> Connection:
         config = SessionConfig(response_timeout=self.response_timeout, window=64)
-        return Link(Session(FACE.rules(), config=config), self, "stage")
+        return Connection(Session(FACE.rules(), config=config), self, "stage")
 
     async def client(self) -> Slow:
         client = await Slow.connect(self.port, smpp_client())

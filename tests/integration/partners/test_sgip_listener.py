@@ -12,7 +12,7 @@ import pytest
 from smsgw.channels import profiles
 from smsgw.channels.wire.listener import Listeners, ListenerTaken, SgipListener
 from smsgw.core.model import ChannelSpec
-from smsgw.net.connection import Link
+from smsgw.net.connection import Connection
 from smsgw.protocols.dialects import SGIP12
 from smsgw.protocols.events import Closed, Event, Request
 from smsgw.protocols.sgip import rules
@@ -26,23 +26,23 @@ class Owner:
         self.spec = ChannelSpec(1, name, "sgip12", "h", 1, f"login-{name}", f"secret-{name}")
         self.profile = profiles.parse({"node": 3010012345, "sgip_listen": listen, **profile}, "sgip12")
         self.numbering = rules.Numbering(3010012345, lambda: 1124163000)
-        self.links: list[Link] = []
+        self.links: list[Connection] = []
         self.reports: list[Any] = []
         self.refuse_with = 0
         self.closed = asyncio.Event()
 
-    def take_over(self, link: Link) -> int:
+    def take_over(self, link: Connection) -> int:
         if not self.refuse_with:
             self.links.append(link)
         return self.refuse_with
 
-    def on_connected(self, link: Link) -> None:
+    def on_connected(self, link: Connection) -> None:
         raise AssertionError("it was connected before")
 
-    def on_writable(self, link: Link) -> None:
+    def on_writable(self, link: Connection) -> None:
         pass
 
-    def on_events(self, link: Link, events: list[Event]) -> None:
+    def on_events(self, link: Connection, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, Request):
                 self.reports.append(event.pdu)

@@ -13,7 +13,8 @@ from smsgw.admin.pages.home.workbench import series
 from smsgw.admin.pages.sending.send import effect, preview
 from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views, china_time, duration
-from smsgw.core.states import STATUS_ZH
+from smsgw.core.states import STATUS_NAMES
+from smsgw.core.words import chinese_of
 
 
 @pytest.mark.parametrize(
@@ -91,8 +92,8 @@ def test_templates_are_strict_and_escape() -> None:
 
 def test_statuses_read_as_in_the_api() -> None:
     in_full_width = str.maketrans("()", "（）")
-    assert {key: zh.translate(in_full_width) for key, zh in STATUS_ZH.items()} == words.STATUS
-    assert words.STATUS_COLOUR.keys() == STATUS_ZH.keys() == words.EXPLANATION.keys()
+    assert {key: zh.translate(in_full_width) for key, zh in chinese_of("status").items()} == words.STATUS
+    assert words.STATUS_COLOUR.keys() == STATUS_NAMES.keys() == words.EXPLANATION.keys()
 
 
 def test_addresses_of_files_change_with_their_content(tmp_path) -> None:  # type: ignore[no-untyped-def]

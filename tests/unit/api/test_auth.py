@@ -11,7 +11,7 @@ from ipaddress import ip_network
 import pytest
 
 from smsgw.api import auth
-from smsgw.core.errors import SmsgwError
+from smsgw.core.errors import Refused, SmsgwError
 from smsgw.core.model import Account
 
 NOW = 1_790_000_000.0
@@ -303,3 +303,18 @@ def test_a_key_spends_its_limit_and_regains_it() -> None:
     assert authenticator.spend(replace(key, key_id="k2")).wait == 0.0
     clock.now += 0.5
     assert authenticator.spend(key).wait == 0.0
+
+
+def test_who_fails_over_and_over_is_told_to_wait_and_nobody_else() -> None:
+    authenticator, clock = make(Key())
+    wrong = Refused("AUTH_KEY_INVALID")
+    for _ in range(int(auth.FAILURES.at_once)):
+        authenticator.failed(wrong, "192.0.2.1")
+    with pytest.raises(auth.TooManyFailures) as caught:
+        authenticator.failed(wrong, "192.0.2.1")
+    assert caught.value.retry_after == pytest.approx(1 / auth.FAILURES.per_second)
+    authenticator.failed(wrong, "192.0.2.2")
+    authenticator.failed(Refused("NOT_FOUND"), "192.0.2.1")  # of one who has proven who he is
+    enter(authenticator, signed())
+    clock.now += 1 / auth.FAILURES.per_second
+    authenticator.failed(wrong, "192.0.2.1")

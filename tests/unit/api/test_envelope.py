@@ -36,10 +36,12 @@ def test_every_code_has_its_status_and_both_messages(code: str) -> None:
 
 
 def test_the_english_wording_of_a_detail() -> None:
-    error = SmsgwError("PARAM_INVALID", field="to", reason="太长", reason_en="too long")
+    error = SmsgwError("PARAM_INVALID", field="to", reason=words.phrase("text.at_most", limit=5))
     answer = msgspec.json.decode(envelope.failure(error, "R", english=True)[1])
-    assert answer["message"] == answer["message_en"] == "Invalid parameter to: too long"
-    assert answer["data"] == {"field": "to", "reason": "太长"}
+    said = error.detail["reason"].english
+    assert answer["message"] == answer["message_en"] == f"Invalid parameter to: {said}"
+    assert answer["data"] == {"field": "to", "reason": said}
+    assert said.isascii()
 
 
 def test_an_unknown_code_is_internal_and_says_nothing() -> None:

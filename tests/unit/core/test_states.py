@@ -12,7 +12,7 @@ S = PartState
 
 def test_every_state_has_its_row_word_and_rank() -> None:
     assert set(TRANSITIONS) == set(S) == set(states.STATUS) == set(states.RANK)
-    assert set(states.STATUS.values()) | {"rejected"} == set(states.STATUS_ZH)
+    assert set(states.STATUS.values()) | {"rejected"} == set(states.STATUS_NAMES)
 
 
 def test_every_state_can_be_left_unless_it_is_final() -> None:

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from smsgw.core.guard import Rate
-from smsgw.net.connection import Link
+from smsgw.net.connection import Connection
 from smsgw.partners.listener import MAX_STRANGERS, MAX_STRANGERS_OF_ONE, STRANGER, Listener
 from smsgw.partners.smpp import SmppServer
 from smsgw.protocols.dialects import SMPP34
@@ -30,7 +30,7 @@ class House:
         self.port = 0
         self._writers: list[asyncio.StreamWriter] = []
 
-    def _login(self, link: Link, event: LoginRequest) -> None:
+    def _login(self, link: Connection, event: LoginRequest) -> None:
         link.session.admit(event, now=0.0)
         self.listener.dismiss(link)
 

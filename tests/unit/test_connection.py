@@ -17,7 +17,7 @@ from smsgw.channels.profiles import Profile
 from smsgw.channels.wire.listener import Listeners, Numberings
 from smsgw.channels.wire.transport import WireTransport
 from smsgw.core.model import ChannelSpec
-from smsgw.net.connection import Link
+from smsgw.net.connection import Connection
 from smsgw.protocols.dialects import SMPP34
 from smsgw.protocols.events import Answer, Closed, Event, LoginRequest, Request, Violation
 from smsgw.protocols.session import Session, SessionConfig
@@ -40,22 +40,22 @@ class Side:
     def __init__(self) -> None:
         self.config = QUIET
         self.at_once = False
-        self.link: Link
+        self.link: Connection
         self.requests: list[Request] = []
         self.seen = 0
         self.answers = 0
         self.violations = 0
         self.lost: list[object] = []
 
-    def connected(self) -> Link:
-        self.link = Link(Session(rules.server(system_id="smsc"), config=self.config), self, "server")
+    def connected(self) -> Connection:
+        self.link = Connection(Session(rules.server(system_id="smsc"), config=self.config), self, "server")
         return self.link
 
-    def on_connected(self, link: Link) -> None: ...
+    def on_connected(self, link: Connection) -> None: ...
 
-    def on_writable(self, link: Link) -> None: ...
+    def on_writable(self, link: Connection) -> None: ...
 
-    def on_events(self, link: Link, events: list[Event]) -> None:
+    def on_events(self, link: Connection, events: list[Event]) -> None:
         for event in events:
             match event:
                 case LoginRequest():
