@@ -145,6 +145,7 @@ async def _variant(
                 name = f"{stop.name}.{size}.{language}.{theme}.png"
                 height = min(WIDEST, round(seen.screens * SIZES[size][1]))
                 clip = {"x": 0, "y": 0, "width": SIZES[size][0], "height": max(height, SIZES[size][1])}
+                await looker.page.evaluate("window.scrollTo(0, 0)")
                 await looker.page.screenshot(
                     path=folder / name, full_page=True, clip=clip, animations="disabled"
                 )
