@@ -53,7 +53,9 @@ def arguments() -> argparse.Namespace:
         "--role", action="append", choices=ROLES, help="whose first page is seen; all without it"
     )
     parser.add_argument("--days", type=int, default=90)
-    parser.add_argument("--times", type=int, default=TIMES, help="how often a page is opened again; 0: no times")
+    parser.add_argument(
+        "--times", type=int, default=TIMES, help="how often a page is opened again; 0: no times"
+    )
     parser.add_argument("--daily", type=int, default=350)
     parser.add_argument("--print", dest="printed", action="store_true", help="pages on paper, too")
     parser.add_argument(

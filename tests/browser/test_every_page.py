@@ -23,7 +23,7 @@ MOST_OCTETS = 120 * 1024
 MOST_OF_A_POLL = 300
 MOST_SCREENS = 3.0
 """Of a phone, for a list of ten."""
-DAYS, DAILY = 2, 60
+DAYS, DAILY = 4, 80
 """Of demo data, which are made once for all tests here."""
 
 pytestmark = [
