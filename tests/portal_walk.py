@@ -38,6 +38,8 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "": "SELECT id FROM job WHERE state = 'done' ORDER BY id LIMIT 1",
         "cancelled": "SELECT id FROM job WHERE state = 'cancelled' ORDER BY id LIMIT 1",
     },
+    "/platform/{id}": {"": "SELECT id FROM brand ORDER BY id LIMIT 1"},
+    "/platform/{id}/{what}": {"": "SELECT 'publish'"},
     "/staff/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},
     "/records/{id}": {
         "delivered": "SELECT id FROM part WHERE state = 40 AND part = 2 ORDER BY id DESC LIMIT 1",

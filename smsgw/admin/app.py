@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 import structlog
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from smsgw.admin import errors
@@ -24,6 +24,7 @@ from smsgw.admin.call import (
     local_path,
 )
 from smsgw.admin.i18n import DEFAULT
+from smsgw.admin.kit.brand import BrandFiles
 from smsgw.admin.kit.discovery import entries, routes
 from smsgw.admin.rights import PUBLIC, SELF, Open, Route
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER, same_origin, same_token, secure
@@ -68,7 +69,10 @@ def setup(app: web.Application, ctx: PortalContext) -> Sequence[Periodic]:
     app.cleanup_ctx.append(_life(portal))
     serving.dress_answers(app, ctx.trusted_proxies)
     app.router.add_get("/static/{version}/{name:.+}", _guard_static(static.serve, portal))
-    app.router.add_get("/favicon.ico", _guard_static(_favicon, portal))
+    brands = BrandFiles(ctx.db, ctx.snapshots)
+    app.router.add_get("/favicon.ico", _guard_static(brands.icon, portal))
+    app.router.add_get("/brand.css", _guard_static(brands.style, portal))
+    app.router.add_get("/brand/{sha256}", _guard_static(brands.picture, portal))
     for route in routes():
         add = app.router.add_get if route.method == "GET" else app.router.add_post
         add(route.path, _endpoint(portal, route))
@@ -90,10 +94,6 @@ def _life(portal: Portal) -> Callable[[web.Application], AsyncIterator[None]]:
     return life
 
 
-async def _favicon(request: web.Request) -> web.StreamResponse:
-    return web.Response(status=204, headers={"Cache-Control": "public, max-age=86400"})
-
-
 def _guard_static(
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]], portal: Portal
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -102,6 +102,8 @@ def _guard_static(
             response = await handler(request)
         except web.HTTPNotFound as exc:
             response = web.Response(status=404, text=exc.reason)
+        except SmsgwError as exc:  # as the database's, when it is away
+            response = web.Response(status=http_status(exc.code), text=exc.code)
         secure(response, https=portal.secure(request), local=serving.is_local(request))
         return response
 
@@ -148,16 +150,35 @@ async def _answer(call: Call, route: Route) -> web.StreamResponse:
     if route.action != PUBLIC and call.staff is None:
         return _to_login(call)
     if call.request.method not in ("GET", "HEAD"):
-        await _check_change(call)
+        if route.files:  # nothing of a file is read for those who may not bring one
+            _check_right(call, route)
+        await _check_change(call, route)
     if call.staff is not None and route.action != PUBLIC:
         if call.staff.must_change and route.action != SELF:
             return call.redirect("/password")
-        if not isinstance(route.action, Open) and not call.may(route.action):
-            raise web.HTTPForbidden
-    response = await route.handler(call)
+        _check_right(call, route)
+    response = await _in_time(call, route)
     if fresh_visitor and isinstance(response, web.Response) and call.staff is None:
         call.set_cookie(response, VISITOR_COOKIE, call.csrf)
     return response
+
+
+def _check_right(call: Call, route: Route) -> None:
+    if not isinstance(route.action, Open) and not call.may(route.action):
+        raise web.HTTPForbidden
+
+
+async def _in_time(call: Call, route: Route) -> web.StreamResponse:
+    """The handler's answer; files have to be there within the time that their size takes on a slow line."""
+    if not route.files:
+        return await route.handler(call)
+    try:
+        async with asyncio.timeout(longest(route.files)):
+            return await route.handler(call)
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    except (ConnectionError, ValueError) as exc:  # its sender has gone, or what came is no such form
+        raise web.HTTPBadRequest from exc
 
 
 async def _identify(call: Call, route: Route) -> bool:
@@ -183,9 +204,9 @@ async def _identify(call: Call, route: Route) -> bool:
     return True
 
 
-async def _check_change(call: Call) -> None:
+async def _check_change(call: Call, route: Route) -> None:
     """A change must come from our own page: by origin and by token."""
-    form = await _form(call)
+    form = await (_begin_files(call, route) if route.files else _form(call))
     if not all(map(_is_text, form.values())):
         raise web.HTTPBadRequest
     given = call.request.headers.get(CSRF_HEADER) or str(form.get(CSRF_FIELD, ""))
@@ -202,7 +223,7 @@ async def _form(call: Call) -> Mapping[str, object]:
     most = MAX_FORM if call.staff else MAX_VISITOR_FORM
     if length is None or length > most:  # browsers always say how long a form is
         raise web.HTTPRequestEntityTooLarge(most, length or 0)
-    if length and request.content_type != FORM:  # no form of ours has files
+    if length and request.content_type != FORM:  # forms with files go another way
         raise web.HTTPBadRequest
     try:
         async with asyncio.timeout(longest(length) if call.staff else VISITOR_SECONDS):
@@ -218,6 +239,27 @@ async def _form(call: Call) -> Mapping[str, object]:
     except (LookupError, ValueError, HttpProcessingError) as exc:  # charset, octets: all wrong
         raise web.HTTPBadRequest from exc
     return form
+
+
+async def _begin_files(call: Call, route: Route) -> Mapping[str, object]:
+    """The token of a form with files, which is its first field; the files are left to be read."""
+    request, length = call.request, call.request.content_length
+    most = route.files + MAX_VISITOR_FORM
+    if length is None or length > most:
+        raise web.HTTPRequestEntityTooLarge(most, length or 0)
+    if request.content_type != "multipart/form-data":
+        raise web.HTTPBadRequest
+    try:
+        async with asyncio.timeout(VISITOR_SECONDS):
+            call.parts = await request.multipart()
+            first = await call.parts.next()
+            if not isinstance(first, BodyPartReader) or first.name != CSRF_FIELD:
+                raise web.HTTPBadRequest
+            return {CSRF_FIELD: (await first.read_chunk(1024)).decode("ascii")}
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    except (ConnectionError, ValueError, HttpProcessingError) as exc:
+        raise web.HTTPBadRequest from exc
 
 
 def _is_text(value: object) -> bool:

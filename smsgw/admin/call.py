@@ -10,14 +10,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from aiohttp import web
+from aiohttp import BodyPartReader, MultipartReader, web
 
 from smsgw.admin.i18n import translations
 from smsgw.admin.kit import toasts
+from smsgw.admin.kit.brand import Shown, shown
 from smsgw.admin.kit.compression import compress
 from smsgw.admin.kit.menu import Entry, Menu, menu_for
 from smsgw.admin.kit.toasts import Kind, Toast
 from smsgw.admin.security import masked
+from smsgw.admin.words.brand import PRODUCT
 from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network, place_of
 from smsgw.core.guessing import Guesses
@@ -113,8 +115,11 @@ class Call:
     staff: Person | None = None
     session: OpenSession | None = None
     token: str | None = field(default=None, repr=False)
+    parts: MultipartReader | None = None
+    """The rest of a form with files, whose first field was the token; not read yet."""
     toasts: list[Toast] = field(default_factory=list)
     """To be shown with the answer, or on the page that a redirect leads to."""
+    _brand: Shown | None = None
     _actor: Actor | None = None
     _masked: str = field(default="", repr=False)
     _menu: Menu | None = None
@@ -126,6 +131,22 @@ class Call:
         if not self._masked:
             self._masked = masked(self.csrf)
         return self._masked
+
+    @property
+    def brand(self) -> Shown:
+        """Whose platform it is, by the host that the request has come to."""
+        if self._brand is None:
+            self._brand = shown(self.portal.context.snapshots.current.brands.look(self.request.host))
+        return self._brand
+
+    def preview(self, draft: Shown) -> None:
+        """Show this page in a look that is not published."""
+        self._brand = draft
+
+    @property
+    def product(self) -> str:
+        """What the platform is called here."""
+        return self.brand.look.name or self.gettext(PRODUCT)
 
     @property
     def theme(self) -> str:
@@ -264,6 +285,18 @@ class Call:
                     response, toasts.COOKIE, toasts.to_cookie(self.toasts, self.portal.context.sealer)
                 )
         await compress(self.request, response)
+
+    async def file(self, most: int) -> bytes:
+        """The next file of the form, read as it comes; empty: there is none. 413 beyond ``most`` octets."""
+        part = await self.parts.next() if self.parts is not None else None
+        if not isinstance(part, BodyPartReader):
+            return b""
+        octets = bytearray()
+        while piece := await part.read_chunk():
+            octets += piece
+            if len(octets) > most:
+                raise web.HTTPRequestEntityTooLarge(most, len(octets))
+        return bytes(octets)
 
     def redirect(self, path: str, **query: str) -> web.Response:
         """See other: after a change, and to the login page."""

@@ -45,10 +45,13 @@ class Route:
     handler: Handler
     passive: bool
     """Called by the page, not by the person: does not keep an idle session alive."""
+    files: int = 0
+    """Octets of a form with files that it takes; 0: it takes none."""
 
 
-def route(method: str, path: str, action: Right, *, passive: bool = False) -> Callable[[H], H]:
-    """Declare a handler's address and the right it needs; changes are POST, everything else GET."""
+def route(method: str, path: str, action: Right, *, passive: bool = False, files: int = 0) -> Callable[[H], H]:
+    """Declare a handler's address and the right it needs; changes are POST, everything else GET. ``files``: octets of
+    the files that come with its form, which it reads from ``call.parts`` once it is called."""
     if not isinstance(action, Permission | Open):
         raise ValueError(f"{path}: no permission {action!r}")
     if method not in ("GET", "POST"):
@@ -56,7 +59,7 @@ def route(method: str, path: str, action: Right, *, passive: bool = False) -> Ca
 
     def declare(handler: H) -> H:
         declared: list[Route] = getattr(handler, "routes", [])
-        handler.routes = [*declared, Route(method, path, action, handler, passive)]  # type: ignore[attr-defined]
+        handler.routes = [*declared, Route(method, path, action, handler, passive, files)]  # type: ignore[attr-defined]
         return handler
 
     return declare

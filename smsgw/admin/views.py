@@ -13,7 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from smsgw.admin import words
 from smsgw.admin.i18n import translations
+from smsgw.admin.kit.brand import REGISTER
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
+from smsgw.admin.words import brand as words_brand
 from smsgw.admin.words import kit as words_kit
 from smsgw.admin.words import login, times
 from smsgw.admin.words.languages import LANGUAGES
@@ -120,6 +122,7 @@ class Views:
         env.globals.update(
             words=words,
             words_kit=words_kit,
+            words_brand=words_brand,
             static=self.static.url,
             languages=LANGUAGES,
             csrf_name=CSRF_FIELD,
@@ -128,6 +131,7 @@ class Views:
             terms=words.TERMS,
             sides=SIDES,
             themes=THEMES,
+            icp_register=REGISTER,
             login_words=login,
         )
         return env

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from smsgw.demo.world import Sender, World, texts
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.brand import service as brands
 from smsgw.platform.keys import service as keys
 from smsgw.platform.org import service as org
 
@@ -17,6 +18,7 @@ async def fill(world: World) -> None:
         for row in texts()["department"]:
             parent = world.departments.get(row.get("parent", ""), top)
             world.departments[row["key"]] = await org.add_department(world.change(), row["name"], parent)
+        await _brand(world)
     for hours, row in enumerate(texts()["account"], 2):
         with world.then(world.start + timedelta(hours=hours)):
             await _account(world, row)
@@ -31,6 +33,14 @@ async def fill(world: World) -> None:
         await world.date(
             "department.created_at account.created_at api_key.created_at staff.created_at staff.password_changed_at"
         )
+
+
+async def _brand(world: World) -> None:
+    """At one host the platform is an organisation's."""
+    host, *_ = texts()["brand_hosts"]
+    id_ = await brands.add(world.change(), [host])
+    await brands.draft(world.change(), id_, texts()["brand"])
+    await brands.publish(world.change(), id_)
 
 
 async def _account(world: World, row: dict[str, object]) -> None:

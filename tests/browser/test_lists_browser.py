@@ -103,7 +103,7 @@ async def test_the_drawer_and_an_export(chromium: Browser, site: Site) -> None:
         await page.wait_for_url("**/jobs/*")
         await expect(page.locator(".toast-line")).to_contain_text("导出已开始")
         async with page.expect_download() as download:
-            await page.click("text=下载 >> visible=true")
+            await page.click(".detail-buttons button:has-text('下载')")
         made = await download.value
         text = (await made.path()).read_text("utf-8-sig")
         assert made.suggested_filename.startswith("audit-")

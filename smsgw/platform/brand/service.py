@@ -28,6 +28,7 @@ _CLEAR_HOSTS = "DELETE FROM brand_host WHERE brand_id = $1 AND host <> ALL($2::t
 _ADD_HOSTS = "INSERT INTO brand_host (brand_id, host) SELECT $1, unnest($2::text[]) ON CONFLICT (host) DO NOTHING"
 _DRAFT = "UPDATE brand SET draft = $2, drafted_at = now() WHERE id = $1"
 _PUBLISH = "UPDATE brand SET published = draft, published_at = now() WHERE id = $1"
+_DISCARD = "UPDATE brand SET draft = COALESCE(published, '{}'), drafted_at = now() WHERE id = $1"
 _REMOVE = "DELETE FROM brand WHERE id = $1"
 _CERTIFICATE = "UPDATE brand SET certificate = $2, key_sealed = $3 WHERE id = $1"
 _KEEP_PICTURE = """
@@ -88,6 +89,14 @@ async def publish(change: Change, brand_id: int) -> None:
         await unit.connection.execute(_PUBLISH, brand_id)
         await unit.connection.execute(_SWEEP_PICTURES)
         unit.record("brand.publish", f"brand/{brand_id}", **_difference(before.published or Look(), before.draft))
+
+
+async def discard(change: Change, brand_id: int) -> None:
+    """Take the draft back to what is published. ``NOT_FOUND``."""
+    async with change.unit(Permission.SETTING_EDIT) as unit:
+        before = await _known(unit, brand_id)
+        await unit.connection.execute(_DISCARD, brand_id)
+        unit.record("brand.discard", f"brand/{brand_id}", **_difference(before.draft, before.published or Look()))
 
 
 async def remove(change: Change, brand_id: int) -> None:

@@ -21,6 +21,7 @@ from smsgw.core.errors import Invalid
 from smsgw.core.ids import first_id
 from smsgw.core.model import MessageType
 from smsgw.core.settings import Settings
+from smsgw.core.words import label, phrase
 from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.snapshot import Snapshot
 from smsgw.pipeline.upkeep.alarms import AlarmTable
@@ -93,13 +94,13 @@ async def test_what_is_added_and_removed_reaches_a_node_that_follows(database: D
     await list_service.block(by_test(database), [PHONE], ALL, MANUAL, "asked")
     node = await lists(database)
     assert len(node) == 1
-    assert node.refusal(PHONE, 1, MessageType.OTP, "") == ("NUMBER_BLACKLISTED", {"list": "人工黑名单"})
+    assert node.refusal(PHONE, 1, MessageType.OTP, "") == ("NUMBER_BLACKLISTED", {"list": label("blocked_by", MANUAL)})
     assert node.refusal(OTHER, 1, MessageType.OTP, "") is None
 
     await list_service.block(by_test(database), [OTHER], Scope(7, "marketing", "店"), COMPLAINT, "")
     assert node.refusal(OTHER, 7, MARKETING, "店") is None  # not yet seen
     await node.follow()
-    assert node.refusal(OTHER, 7, MARKETING, "店") == ("NUMBER_BLACKLISTED", {"list": "投诉黑名单"})
+    assert node.refusal(OTHER, 7, MARKETING, "店") == ("NUMBER_BLACKLISTED", {"list": label("blocked_by", COMPLAINT)})
     assert node.refusal(OTHER, 7, MARKETING, "别家") is None
     assert node.refusal(OTHER, 7, MessageType.NOTICE, "店") is None
     assert node.refusal(OTHER, 8, MARKETING, "店") is None
@@ -135,7 +136,7 @@ async def test_an_opt_out_says_since_when_and_yields_to_a_block(database: Databa
     assert node.refusal(PHONE, 7, MessageType.OTP, "店") is None
     await list_service.block(by_test(database), [PHONE], ALL, MANUAL, "")
     await node.follow()
-    assert node.refusal(PHONE, 7, MARKETING, "店") == ("NUMBER_BLACKLISTED", {"list": "人工黑名单"})
+    assert node.refusal(PHONE, 7, MARKETING, "店") == ("NUMBER_BLACKLISTED", {"list": label("blocked_by", MANUAL)})
     assert await list_queries.count(database, accounts=None) == {MANUAL: 1, OPT_OUT: 1}
 
 
@@ -330,7 +331,8 @@ async def test_complaints_above_the_ceiling_stop_marketing_there(database: Datab
         by_test(database), PHONE, sign="别家", channel="", note="", block_number=False
     )
     await node.judge()
-    assert node.refusal(OTHER, 1, MARKETING, "别家") == ("COMPLAINT_CEILING", {"object": "签名 别家"})
+    named = {"object": phrase("complaint.sign", sign="别家")}
+    assert node.refusal(OTHER, 1, MARKETING, "别家") == ("COMPLAINT_CEILING", named)
     assert node.refusal(OTHER, 1, MessageType.NOTICE, "别家") is None
     assert {f.object for f in node.findings()} == {"channel/a", "sign/别家"}
 

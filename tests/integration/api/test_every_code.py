@@ -37,6 +37,7 @@ from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.audience import service as audience
+from smsgw.platform.brand import service as brands
 from smsgw.platform.change import Change
 from smsgw.platform.content import service as registry
 from smsgw.platform.keys.model import NewKey
@@ -805,6 +806,55 @@ async def _(own: Own) -> Provoked:
     answer = await own.post(f"/messages/{message_id}/cancel")
     gone = phrase("message.gone")
     return Provoked({"reason": gone}, answer)
+
+
+# --- the portal's brands --------------------------------------------------------------------------------------------
+
+
+async def of_brands(own: Own, code: str, doing: Callable[[Change], Awaitable[Any]]) -> Provoked:
+    return await of_people(own, code, doing, "super")
+
+
+@case("BRANDS_FULL")
+async def _(own: Own) -> Provoked:
+    await brands.add(by_test(own.api.ctx.db), ["first.example"])
+    own.patch.setattr(brands, "MAX_BRANDS", 1)
+    return await of_brands(own, "BRANDS_FULL", lambda c: brands.add(c, ["full.example"]))
+
+
+@case("BRAND_HOST_TAKEN")
+async def _(own: Own) -> Provoked:
+    await brands.add(by_test(own.api.ctx.db), ["taken.example"])
+    return await of_brands(own, "BRAND_HOST_TAKEN", lambda c: brands.add(c, ["taken.example"]))
+
+
+@case("BRAND_HOSTS_INVALID")
+async def _(own: Own) -> Provoked:
+    return await of_brands(own, "BRAND_HOSTS_INVALID", lambda c: brands.add(c, ["no host"]))
+
+
+@case("BRAND_FIELD_INVALID")
+async def _(own: Own) -> Provoked:
+    brand = await brands.add(by_test(own.api.ctx.db), ["field.example"])
+    return await of_brands(own, "BRAND_FIELD_INVALID", lambda c: brands.draft(c, brand, {"name": "x" * 1000}))
+
+
+@case("PICTURE_TOO_LARGE")
+async def _(own: Own) -> Provoked:
+    return await of_brands(own, "PICTURE_TOO_LARGE", lambda c: brands.put_picture(c, bytes(2 << 20)))
+
+
+@case("PICTURE_INVALID")
+async def _(own: Own) -> Provoked:
+    return await of_brands(own, "PICTURE_INVALID", lambda c: brands.put_picture(c, b"no picture"))
+
+
+@case("CERTIFICATE_INVALID")
+async def _(own: Own) -> Provoked:
+    brand, sealer = await brands.add(by_test(own.api.ctx.db), ["certificate.example"]), own.api.sealer
+    return await of_brands(
+        own, "CERTIFICATE_INVALID", lambda c: brands.put_certificate(c, brand, "chain", "key", sealer)
+    )
 
 
 # --- what is full, or away ------------------------------------------------------------------------------------------

@@ -394,6 +394,11 @@ async def _(world: World, change: Change) -> None:
     await brands.publish(change, await _brand(world))
 
 
+@example(brands.discard, "brand.discard")
+async def _(world: World, change: Change) -> None:
+    await brands.discard(change, await _brand(world))
+
+
 @example(brands.remove, "brand.remove")
 async def _(world: World, change: Change) -> None:
     await brands.remove(change, await _brand(world))
