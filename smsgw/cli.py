@@ -15,7 +15,7 @@ from smsgw.runtime import log, private
 _MODULES = {
     "account": ("account",),
     "accounts": ("audit", "ledger", "user"),
-    "login": ("login",),
+    "login": ("login", "setup-code"),
     "alarms": ("alarm",),
     "bench": ("bench",),
     "channels": ("channel",),

@@ -41,6 +41,9 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/platform/{id}": {"": "SELECT id FROM brand ORDER BY id LIMIT 1"},
     "/platform/{id}/{what}": {"": "SELECT 'publish'"},
     "/staff/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},
+    "/departments/{id}": {"": "SELECT id FROM department WHERE parent_id IS NOT NULL ORDER BY id LIMIT 1"},
+    "/users/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},
+    "/roles/{id}": {"": "SELECT id FROM role WHERE code = 'operator'"},
     "/records/{id}": {
         "delivered": "SELECT id FROM part WHERE state = 40 AND part = 2 ORDER BY id DESC LIMIT 1",
         "failed": _MESSAGE.format(state=41), "held": _MESSAGE.format(state=1), "scheduled": _MESSAGE.format(state=2),
@@ -58,7 +61,9 @@ QUERIES: dict[str, dict[str, str]] = {
     "/send/result/live": {"": _SENT},
     "/records": {"": "SELECT 'time=7d'"},
 }
-ELSEWHERE = {"/login/step", "/send/confirm", "/send/edit", "/exported/{id}"}
+ELSEWHERE = {
+    "/login/step", "/setup", "/setup/brand", "/setup/administrator", "/send/confirm", "/send/edit", "/exported/{id}",
+}  # fmt: skip
 """Addresses that are no pages: they lead back to a form when they are opened without one, or give a file once."""
 PIECE = "/-/"
 """In the address of what is asked for by a list, for itself."""

@@ -27,7 +27,7 @@ from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.brand import BrandFiles
 from smsgw.admin.kit.discovery import entries, routes
 from smsgw.admin.rights import PUBLIC, SELF, Open, Route
-from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER, same_origin, same_token, secure
+from smsgw.admin.security import CONTENT_SECURITY_POLICY, CSRF_FIELD, CSRF_HEADER, same_origin, same_token
 from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views
 from smsgw.admin.words.languages import LANGUAGES
@@ -94,6 +94,11 @@ def _life(portal: Portal) -> Callable[[web.Application], AsyncIterator[None]]:
     return life
 
 
+def _dress(response: web.StreamResponse, portal: Portal, request: web.Request) -> None:
+    https, local = portal.secure(request), serving.is_local(request)
+    serving.dress(response, https=https, local=local, page=CONTENT_SECURITY_POLICY)
+
+
 def _guard_static(
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]], portal: Portal
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -104,7 +109,7 @@ def _guard_static(
             response = web.Response(status=404, text=exc.reason)
         except SmsgwError as exc:  # as the database's, when it is away
             response = web.Response(status=http_status(exc.code), text=exc.code)
-        secure(response, https=portal.secure(request), local=serving.is_local(request))
+        _dress(response, portal, request)
         return response
 
     return serve
@@ -134,7 +139,7 @@ def _endpoint(portal: Portal, route: Route) -> Callable[[web.Request], Awaitable
         if response.status in (408, 413):  # the rest of the form is not worth reading
             response.force_close()
         await call.finish(response)
-        secure(response, https=portal.secure(request), local=serving.is_local(request))
+        _dress(response, portal, request)
         response.headers["X-Request-Id"] = call.request_id
         if (elapsed := time.monotonic() - started) > SLOW:
             sparing.warning("portal.slow", route.path, seconds=round(elapsed, 3), **_told(call))

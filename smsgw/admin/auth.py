@@ -238,8 +238,12 @@ class Auth:
         """Take up whose waits an administrator has ended, here or on another node."""
         for login, at in await login_queries.forgiven(self._db, self._forgiven):
             self._forgiven = at
-            self.guard.forgive(login)
-            self.factor_guard.forgive(login)
+            self.forgive(login)
+
+    def forgive(self, login: str) -> None:
+        """This node forgets what was wrong about a person; others follow within seconds."""
+        self.guard.forgive(login)
+        self.factor_guard.forgive(login)
 
     def periodics(self) -> Sequence[Periodic]:
         """What comes round."""

@@ -22,6 +22,7 @@ from smsgw.admin.security import masked
 from smsgw.admin.words.brand import PRODUCT
 from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network, place_of
+from smsgw.core.guard import FACTORS, Guard
 from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission
@@ -93,6 +94,8 @@ class Portal:
     """The menu's, of all pages."""
     tarpit: Tarpit = field(default_factory=Tarpit)
     """For passwords that are wrong over and over, and forms that are none of ours."""
+    setup_guard: Guard = field(default_factory=lambda: Guard(FACTORS))
+    """For codes of the first run."""
 
     def secure(self, request: web.Request) -> bool:
         """Whether the cookies of this request are for TLS only."""

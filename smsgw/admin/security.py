@@ -1,4 +1,4 @@
-"""What every answer carries and every change must show: headers, CSRF and origin checks."""
+"""What pages may load, and what every change must show: content security policy, CSRF and origin checks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from smsgw.web import serving
-
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -22,26 +20,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "form-action 'self'",
     )
 )
-HEADERS = serving.HEADERS | {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-}
 CSRF_FIELD = "csrf"
 CSRF_HEADER = "X-CSRF-Token"
-
-
-def secure(response: web.StreamResponse, *, https: bool, local: bool = False) -> None:
-    """Put the headers on an answer; what says nothing about caching must not be stored.
-
-    ``local``: the browser is on this machine, whose other servers must not be pinned to TLS.
-    """
-    if response.status != serving.NO_CONTENT:
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-    if https and not local:
-        response.headers.setdefault("Strict-Transport-Security", serving.HSTS)
-    response.headers.setdefault("Cache-Control", "no-store")
 
 
 def same_origin(request: web.Request) -> bool:

@@ -18,6 +18,7 @@ from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
 from smsgw.admin.words import brand as words_brand
 from smsgw.admin.words import kit as words_kit
 from smsgw.admin.words import login, times
+from smsgw.admin.words import people as words_people
 from smsgw.admin.words.languages import LANGUAGES
 from smsgw.admin.words.menu import SIDES
 from smsgw.admin.words.person import THEMES
@@ -113,6 +114,7 @@ class Views:
             grouped=grouped,
             mask=numbers.mask,
             initial=initial,
+            of_module=lambda names, module: [name for name in names if name.startswith(f"{module}.")],
             filled=lambda text, values: text % values,
             t=lambda text: catalogue.gettext(text) if text else "",
             trouble=partial(trouble, say=catalogue.gettext),
@@ -122,6 +124,7 @@ class Views:
         env.globals.update(
             words=words,
             words_kit=words_kit,
+            words_people=words_people,
             words_brand=words_brand,
             static=self.static.url,
             languages=LANGUAGES,

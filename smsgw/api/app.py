@@ -25,10 +25,9 @@ from structlog.contextvars import bind_contextvars
 
 from smsgw.api import manual, openapi
 from smsgw.api.auth import Authenticator, TooManyFailures
-from smsgw.api.bodies import CONTENT_SHA256, Body, check_sha256, claimed_sha256
+from smsgw.api.body_digest import CONTENT_SHA256, check_sha256, claimed_sha256
 from smsgw.api.context import ApiContext, Call
 from smsgw.api.decode import decode_body, decode_query
-from smsgw.api.receiving import receive
 from smsgw.api.repeating import Repeating
 from smsgw.api.route import Route
 from smsgw.api.routes import PUBLIC, ROUTES
@@ -37,9 +36,11 @@ from smsgw.core.addresses import place_of
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary, http_status
 from smsgw.core.ids import CHINA
 from smsgw.pipeline.accept.kept_answers import KeptAnswers
+from smsgw.platform.campaigns.files import MAX_SIZE
 from smsgw.runtime import clock
 from smsgw.runtime.sparing import Sparing
-from smsgw.web import serving
+from smsgw.web import serving, uploads
+from smsgw.web.bodies import Body
 from smsgw.web.envelope import JSON, failure, prefers_english, success
 from smsgw.web.health import add_health
 from smsgw.web.request_ids import RequestIds
@@ -300,7 +301,8 @@ class _Server:
         if route.upload:
             files = self._ctx.tasks.files
             incoming = call.incoming = await files.receive(call.account.id, request.content_length or 0)
-            incoming.name, digest = await receive(request, incoming.path, partial(files.store.reserve, incoming))
+            reserve = partial(files.store.reserve, incoming)
+            incoming.name, digest = await uploads.receive(request, incoming.path, MAX_SIZE, reserve)
             check_sha256(given, digest)
             return
         rooms = self._ctx.bodies

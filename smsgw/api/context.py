@@ -10,7 +10,6 @@ from typing import Any
 
 from aiohttp import web
 
-from smsgw.api.bodies import Bodies
 from smsgw.core.actor import Actor
 from smsgw.core.guessing import Guesses
 from smsgw.core.keys import ApiKey
@@ -29,6 +28,7 @@ from smsgw.platform.handles import Database, Sealer
 from smsgw.runtime.shares import Pace, Shares
 from smsgw.runtime.tarpit import Tarpit
 from smsgw.web import serving
+from smsgw.web.bodies import Bodies
 
 READS = 16
 """Large pages that are made at a time."""

@@ -13,8 +13,6 @@ from msgspec import Meta
 
 from smsgw.core.templates import MAX_VALUE
 
-MAX_BODY = 2 * 1024 * 1024
-"""Octets of a request body."""
 MAX_NUMBERS = 1000
 """Numbers (or items) in a call."""
 MAX_TEXT = 1000

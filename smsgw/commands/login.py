@@ -7,15 +7,37 @@ from typing import Any
 import click
 
 from smsgw.commands.account import account_id
-from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async, say
+from smsgw.commands.base import (
+    Context,
+    Failed,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+    say,
+)
 from smsgw.platform.login import queries, service
 from smsgw.platform.login.model import Demand
 from smsgw.platform.org import service as org
+from smsgw.platform.org import setup_code as setup_codes
 
 
 @click.group()
 def login() -> None:
     """The portal's entrance: second factors, networks, sessions, passwords."""
+
+
+@click.command("setup-code")
+@pass_context
+@run_async
+async def setup_code(ctx: Context) -> None:
+    """The code of the portal's first run, while nobody has been entered."""
+    async with ctx.database() as database:
+        code = await setup_codes.waiting(database, ctx.sealer())
+    if not code:
+        raise Failed("the first run is over: somebody was entered (smsgwctl user list)")
+    say(code)
 
 
 _factor = click.option(

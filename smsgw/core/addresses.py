@@ -8,6 +8,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+MAPPED = 96
+"""Bits of IPv6 before an IPv4 address that is mapped into it."""
 
 
 @lru_cache(maxsize=4096)
@@ -20,6 +22,18 @@ def parse_address(text: str) -> Address | None:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
+
+
+def network_of(text: str) -> Network:
+    """The network that a text names, an address alone as well; an IPv4 one even when it is written mapped into IPv6,
+    as no address comes so. Raises ``ValueError``, for a zone too: it says something on one machine alone."""
+    if "%" in text:
+        raise ValueError(text)
+    network = ip_network(text, strict=False)
+    mapped = parse_address(str(network.network_address))
+    if isinstance(mapped, IPv4Address) and network.version == 6 and network.prefixlen >= MAPPED:
+        return ip_network((mapped, network.prefixlen - MAPPED))
+    return network
 
 
 def within(address: str, networks: Iterable[Network]) -> bool:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-_FORMULA = frozenset("=+-@|\t\r\n＝＋－＠｜")
-"""Full-width ones, too: spreadsheets in China take them for the same."""
-_BLANK = " \u00a0\u2000\u200b\u3000\ufeff"
-"""What some spreadsheets skip in front."""
+from unicodedata import category, normalize
+
+_FORMULA = frozenset("=+-@|\t\r\n\u2212")
+"""And what is another form of one of them (full-width, small): spreadsheets in China take it for the same."""
+_CONTROL = "\t\r\n"
 
 
 def harmless(cell: object) -> object:
     """The cell so that no spreadsheet takes it for a formula: such a text gets an apostrophe in front."""
-    if isinstance(cell, str) and cell.lstrip(_BLANK)[:1] in _FORMULA and cell.strip(_BLANK):
-        return "'" + cell
-    return cell
+    if not isinstance(cell, str) or cell[:1].isalnum():  # as most are
+        return cell
+    begins = _begins(cell)
+    return "'" + cell if begins and normalize("NFKC", begins) in _FORMULA else cell
+
+
+def _begins(cell: str) -> str:
+    """The first character that a spreadsheet does not skip."""
+    return next((c for c in cell if c in _CONTROL or not (c.isspace() or category(c) in ("Cf", "Cc"))), "")

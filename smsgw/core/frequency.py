@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from smsgw.core.errors import Reason
 from smsgw.core.model import MessageType
 from smsgw.core.policy import Rate
-from smsgw.core.words import Wording, phrase
+from smsgw.core.words import Wording, label, phrase
 
 EPOCH = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
 MAX_ENTRIES = 256
@@ -40,6 +40,12 @@ def scope_of(account_id: int, kind: MessageType, part: str = "") -> int:
     return _TYPE_OF[kind] << 2 * _BITS | (account_id & _MASK) << _BITS | apart
 
 
+def _limited(scope: int) -> Wording:
+    """What is limited, for people."""
+    kind = next(kind for kind, number in _TYPE_OF.items() if number == scope >> 2 * _BITS & 3)
+    return phrase("messages.of_type", type=label("type", kind))
+
+
 def _account(scope: int) -> int:
     return scope >> _BITS & _MASK
 
@@ -62,8 +68,6 @@ class Watch:
     """Seconds in which the same text goes out once; 0: no such limit."""
     dedupe: int
     """The same, as the caller wants it."""
-    label: Wording
-    """What is limited, for people."""
     ceiling: tuple[Rate, ...] = ()
     """What may go to the number from all other accounts together."""
 
@@ -109,7 +113,7 @@ class History:
             for rate in watch.rates:
                 if sum(distance < rate.seconds for distance in near) >= rate.most:
                     return "NUMBER_FREQ_LIMITED", {
-                        "rule": phrase("frequency.rule", what=watch.label, rate=rate.text)
+                        "rule": phrase("frequency.rule", what=_limited(watch.scope), rate=rate.text)
                     }
         if watch.ceiling and self._crowded(watch):
             return "NUMBER_FREQ_LIMITED", {"rule": phrase("frequency.platform")}

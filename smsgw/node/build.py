@@ -13,7 +13,6 @@ from pathlib import Path
 
 from smsgw.admin.call import PortalContext
 from smsgw.admin.kit.exports import Exporter
-from smsgw.api.bodies import Bodies
 from smsgw.api.context import ApiContext
 from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pool_shares import PoolShares
@@ -65,6 +64,7 @@ from smsgw.store.engine.journal import Journal, Replay
 from smsgw.store.engine.nodes import Number
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.engine.spool import Spool
+from smsgw.web.bodies import Bodies
 from smsgw.web.listening import Connections, most_connections
 
 

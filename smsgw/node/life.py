@@ -29,6 +29,7 @@ from smsgw.node import control, metrics, opening
 from smsgw.node.build import Ground, Node, build
 from smsgw.node.control import follow_now
 from smsgw.pipeline.periodic import Periodic
+from smsgw.platform.org import setup_code
 from smsgw.runtime import aio, clock, config, failpoints, private
 from smsgw.runtime.config import Config
 from smsgw.store.config import keys, segments
@@ -380,6 +381,8 @@ async def run(settings: Config, *, on_ready: Callable[[Node], Any] | None = None
     try:
         if on_ready is not None:
             await on_ready(daemon.node)
+        if code := await setup_code.waiting(daemon.node.database, daemon.node.sealer):
+            log.warning("setup.waiting", code=code, urls=daemon.node.urls, hint="open the portal and enter the code")
         await daemon.stop_asked.wait()
     finally:
         daemon.node.watchdog.notify("STOPPING=1")

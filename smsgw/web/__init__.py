@@ -1,1 +1,1 @@
-"""What every HTTP edge shares: connections and their limits, whose a request is, health."""
+"""What every HTTP edge shares: connections and their limits, bodies, uploads, whose a request is, headers, health."""

@@ -16,6 +16,10 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }
+PAGE_HEADERS = HEADERS | {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
 DATA_POLICY = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 """Content security policy of an answer that is no page."""
 _DRESSED: web.AppKey[bool] = web.AppKey("smsgw.dressed", bool)
@@ -37,16 +41,17 @@ def over_tls(request: web.BaseRequest, trusted: Sequence[Network]) -> bool:
     return client_speaks_tls(request.remote, request.headers.getall("X-Forwarded-Proto", ()), trusted)
 
 
-def dress(answer: web.StreamResponse, *, https: bool, local: bool) -> None:
+def dress(answer: web.StreamResponse, *, https: bool, local: bool, page: str = "") -> None:
     """Put on an answer what each must have, unless it says otherwise; what says nothing of caching must not be stored.
 
-    ``local``: the client is on this machine, whose other servers must not be pinned to TLS.
+    ``local``: the client is on this machine, whose other servers must not be pinned to TLS. ``page``: the content
+    security policy of an answer that is one.
     """
     headers = answer.headers
     if answer.status != NO_CONTENT:
-        for name, value in HEADERS.items():
+        for name, value in (PAGE_HEADERS if page else HEADERS).items():
             headers.setdefault(name, value)
-        headers.setdefault("Content-Security-Policy", DATA_POLICY)
+        headers.setdefault("Content-Security-Policy", page or DATA_POLICY)
     headers.setdefault("Cache-Control", "no-store")
     if https and not local:
         headers.setdefault("Strict-Transport-Security", HSTS)

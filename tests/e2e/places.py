@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import random
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import aiohttp
 from ground import Ground, NotPassed
-from harness import MARK, Books, Sent, until
+from harness import BASE, MARK, Books, Client, Sent, until
 from partner_client import PartnerClient, smpp_client
 from storm import WINDOW, load
 from tasking import shown, upload
@@ -17,6 +20,8 @@ from test_partners_hard import Sender
 from smsgw.runtime import aio
 from smsgw.runtime.failpoints import FALLIBLE, PLACES
 
+SIGNED = "/balance"
+"""A call that is signed and sends nothing."""
 LOAD = 300
 """Messages of a scenario."""
 
@@ -206,10 +211,38 @@ async def partnering(built: Ground, dice: random.Random, place: str, action: str
     return windows(built)
 
 
+async def signing(built: Ground, dice: random.Random, place: str, action: str, n: int) -> int:
+    """Signed calls that change nothing: none of those that were answered is good a second time."""
+    await built.arm(place, action, n)
+    answered: list[dict[str, str]] = []
+
+    async def calls(client: Client) -> None:
+        while True:
+            headers = client.signature("GET", BASE + SIGNED)
+            with contextlib.suppress(OSError, aiohttp.ClientError, TimeoutError):
+                if (await client.call("GET", SIGNED, headers=headers)).status == 200:
+                    answered.append(headers)
+            await asyncio.sleep(0.005)
+
+    async with Client(built.node, built.client.key, signed=True) as client:
+        work = aio.spawn(calls(client), name="signed")
+        try:
+            await _happens(built, place, action)
+            before = len(answered)
+            await until(lambda: len(answered) > before + 20, within=20, what="signed calls are answered")
+        finally:
+            await aio.cancel(work)
+        for headers in answered[max(0, before - 20) : before + 20]:
+            again = await client.call("GET", SIGNED, headers=headers)
+            assert (again.status, again.code) == (401, "AUTH_NONCE_REPLAYED"), again.body
+    return 0
+
+
 def _scenario(place: str) -> Scenario:
     first = place.split(".")[0]
     return {
         "push": Scenario(sending, pushed=True),
+        "nonces": Scenario(signing),
         "partner": Scenario(partnering),
         "spool": Scenario(spooling),
         "replay": Scenario(spooling),

@@ -23,7 +23,7 @@ from typing import Any, cast
 import msgspec
 from adversarial import ACCOUNT, OwnChecker, checker
 
-from smsgw.api import receiving, sending
+from smsgw.api import sending
 from smsgw.api.context import Call
 from smsgw.api.decode import decode_body, decode_query
 from smsgw.api.routes import ROUTES
@@ -57,6 +57,7 @@ from smsgw.protocols.smpp import reports as smpp_reports
 from smsgw.protocols.smpp import rules as smpp
 from smsgw.protocols.smpp import tlvs
 from smsgw.recording.masking import Masker
+from smsgw.web import uploads
 from smsgw.web.envelope import failure
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "vectors.json"
@@ -475,7 +476,7 @@ def run_multipart(data: bytes) -> None:
     """A body with a file in it: its name, and the file."""
     kind, _, body = data.partition(b"\n")
     try:
-        name, octets = receiving.extract(body, kind.decode("latin-1"))
+        name, octets = uploads.extract(body, kind.decode("latin-1"))
     except SmsgwError:
         return
     assert isinstance(name, str)

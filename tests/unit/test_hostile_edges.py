@@ -17,7 +17,6 @@ from targets import CARRIERS, PARTNERS
 
 from smsgw.admin.forms import RecordFilter, SendForm, read_id, recipients
 from smsgw.admin.pages.sending.send import preview
-from smsgw.api import receiving
 from smsgw.api.auth import Authenticator, canonical_query
 from smsgw.api.decode import decode_body, decode_query, explain, idempotency_key
 from smsgw.api.routes import ROUTES
@@ -41,6 +40,7 @@ from smsgw.protocols.smpp import pdus as smpp
 from smsgw.protocols.smpp import reports as smpp_reports
 from smsgw.protocols.smpp import tlvs
 from smsgw.recording.masking import Masker
+from smsgw.web import uploads
 from smsgw.web.envelope import failure, prefers_english
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -143,7 +143,7 @@ def test_queries_and_headers() -> None:
             {f"X-Sms-{name}": t for name in ("Key", "Timestamp", "Nonce", "Signature")}, secure=True, address="1.1.1.1"
         ),
         "Authorization": lambda t: auth.identify({"Authorization": "Bearer " + t}, secure=True, address="1.1.1.1"),
-        "Content-Type": lambda t: receiving.extract(b"", "multipart/form-data; boundary=" + t),
+        "Content-Type": lambda t: uploads.extract(b"", "multipart/form-data; boundary=" + t),
         "canonical": canonical_query,
         "signed query": lambda t: canonical_query("&".join(f"{c}=1" for c in t[:2000])),
         **{name: lambda t, q=q: decode_query(q, t) for name, q in QUERIES.items()},

@@ -150,6 +150,13 @@ def test_there_is_one_way_to_a_clients_address() -> None:
     assert asked == CLIENT_ADDRESS
 
 
+@pytest.mark.parametrize(
+    "header", ["X-Frame-Options", "X-Content-Type-Options", "Permissions-Policy", "Strict-Transport-Security"]
+)
+def test_security_headers_are_put_on_in_one_place(header: str) -> None:
+    assert _named(header) == {"smsgw/web/serving.py"}
+
+
 def test_there_is_one_kind_of_bucket() -> None:
     defined = {
         f"{path.relative_to(ROOT)} {node.name}"

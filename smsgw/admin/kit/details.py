@@ -54,6 +54,8 @@ class Detail:
     sections: Sequence[Section]
     differences: Sequence[Difference] = ()
     buttons: Sequence[Button] = ()
+    links: Sequence[tuple[str, str]] = ()
+    """Pages that change it: label, address."""
     refresh: int = 0
     notice: str = ""
     good: bool = True

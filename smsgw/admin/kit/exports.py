@@ -23,6 +23,7 @@ from smsgw.core.errors import Refused
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.exports.model import FILES, MEDIA_TYPES, MOST_ROWS, NAME, Format
+from smsgw.platform.exports.service import seen
 from smsgw.platform.files.model import Incoming, StoredFile
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.handles import Database
@@ -36,6 +37,8 @@ AT_ONCE = 500
 PATIENCE = 1800.0
 LONGEST_CELL = 32_767
 """Characters; spreadsheets have no room for more."""
+EXACT = 10**15
+"""Spreadsheets keep 15 digits of a number; a longer one, as an id, is text."""
 
 
 class Writer(Protocol):
@@ -78,7 +81,7 @@ class _Xlsx:
         bold = self._book.add_format({"bold": True})
         self._sheet.freeze_panes(1, 0)
         self._sheet.repeat_rows(0)
-        self._sheet.set_footer(f"&L{mark.replace('&', '&&')[:200]}&R&P/&N")
+        self._sheet.set_footer(f"&L{mark.replace('&', ' ')[:200]}&R&P/&N")
         for at, cell in enumerate(head):
             self._sheet.set_column(at, at, 18)
             self._sheet.write_string(0, at, str(harmless(cell)), bold)
@@ -89,8 +92,10 @@ class _Xlsx:
             for at, cell in enumerate(row):
                 if isinstance(cell, str):
                     self._sheet.write_string(self._at, at, str(harmless(cell))[:LONGEST_CELL])
-                else:
+                elif abs(float(cell)) < EXACT:
                     self._sheet.write_number(self._at, at, float(cell))
+                else:
+                    self._sheet.write_string(self._at, at, str(cell))
             self._at += 1
 
     def end(self, mark: Sequence[str]) -> None:
@@ -212,7 +217,8 @@ class _Making:
 
     async def entered(self, connection: Any, file: StoredFile) -> None:
         """In the transaction that enters the file: the job knows it."""
-        made = {"file": file.id, "size": file.size, "until": file.expires_at.isoformat()}
+        rights = {self._page.permission, *(c.permission for c in self._columns if c.permission is not None)}
+        made = {"file": file.id, "size": file.size, "until": file.expires_at.isoformat(), **seen(self._actor, rights)}
         await self._context.progress(self._done, self._done, checkpoint=made, connection=connection)
 
 

@@ -20,8 +20,8 @@ from smsgw.core.ids import CHINA
 
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 12, 31)
 MOST_TEXT = 64
-MOST_QUERY = 1500
-"""Characters of a whole filter in an address."""
+MOST_QUERY = 8000
+"""Characters of a whole filter in an address; a longer one is refused: a part of it would find more."""
 
 
 class FieldKind(StrEnum):
@@ -227,6 +227,8 @@ def _read_field(one: Field, found: Found, query: Mapping[str, str]) -> None:
         found.errors[one.key] = problem
     else:
         found.values[one.key] = value
+    if one.kind is FieldKind.PHONE and problem is None:  # in one form, in which logs know and mask it
+        found.texts[one.key] = numbers.national(value) if numbers.is_mainland(value) else f"+{value}"
 
 
 def _read_days(one: Field, found: Found, texts: Mapping[str, str]) -> None:

@@ -35,6 +35,8 @@ class Kind(StrEnum):
     CHOICE = "choice"
     CHOICES = "choices"
     """Several of them."""
+    RIGHTS = "rights"
+    """Several permissions, as a table of modules and actions."""
     SWITCH = "switch"
     PHONE = "phone"
     EMAIL = "email"
@@ -166,7 +168,7 @@ def _texts(one: Field, data: Mapping[str, Any]) -> list[str]:
     several = getattr(data, "getall", None)
     given = several(one.key, []) if several is not None else [data[one.key]] if one.key in data else []
     texts = [text.replace("\r\n", "\n") for text in given if isinstance(text, str)]
-    if one.kind is Kind.CHOICES:
+    if one.kind in (Kind.CHOICES, Kind.RIGHTS):
         return [text for text in texts if text]
     if one.kind is Kind.SECRET:
         return texts[:1]
@@ -180,7 +182,7 @@ def _value(one: Field, texts: Sequence[str], choices: Mapping[str, str]) -> Read
     if one.kind is Kind.SWITCH:
         return None, bool(texts and texts[0])
     if not any(texts):
-        empty: Any = () if one.kind in (Kind.CHOICES, Kind.NETWORKS) else None if one.kind in _NONE else ""
+        empty: Any = () if one.kind in (Kind.CHOICES, Kind.RIGHTS, Kind.NETWORKS) else None if one.kind in _NONE else ""
         return (Problem(words.REQUIRED), None) if one.required else (None, empty)
     problem, value = _READERS[one.kind](one, texts, choices)
     if problem is None and one.check is not None:
@@ -264,6 +266,7 @@ _READERS: dict[Kind, Callable[[Field, Sequence[str], Mapping[str, str]], Read]] 
     Kind.NUMBER: _number,
     Kind.CHOICE: _choice,
     Kind.CHOICES: _choices,
+    Kind.RIGHTS: _choices,
     Kind.PHONE: _phone,
     Kind.EMAIL: _email,
     Kind.NETWORKS: _networks,

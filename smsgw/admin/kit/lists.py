@@ -135,6 +135,10 @@ class ListPage:
     actions: Sequence[Action] = ()
     buttons: Sequence[tuple[str, str, Permission]] = ()
     """Changes of the whole: label, address below ``path/-/`` of a POST, permission."""
+    links: Sequence[tuple[str, str, Permission]] = ()
+    """Pages that the head leads to: label, address, permission."""
+    lead: str = ""
+    """A sentence under the title."""
     export: Permission | None = None
     live: int = 0
     """Seconds between two looks for what is new; 0: it does not change by itself."""
@@ -271,7 +275,8 @@ class ListPage:
         name = " ".join(str(form.get("name", "")).split())
         if not name:
             return self._back(call, form, words.REQUIRED, good=False)
-        if len(await preferences.views(call.db, call.actor, self.name)) >= preference_service.MOST_VIEWS:
+        there = {view.name for view in await preferences.views(call.db, call.actor, self.name)}
+        if name not in there and len(there) >= preference_service.MOST_VIEWS:
             n = preference_service.MOST_VIEWS
             return self._back(call, form, words.TOO_MANY_VIEWS, good=False, n=n)
         query = self.filter.read(state, clock.now()).query(sort=state.get("sort", ""))
@@ -285,8 +290,12 @@ class ListPage:
 
     def _state(self, query: str) -> dict[str, str]:
         """The names of a query that are this list's."""
-        known = {*self.filter.keys, "sort"}
-        return {key: text for key, text in parse_qsl(query[: filters.MOST_QUERY]) if key in known}
+        if len(query) > filters.MOST_QUERY:
+            raise web.HTTPBadRequest
+        return self._own(dict(parse_qsl(query)))
+
+    def _own(self, query: Mapping[str, str]) -> dict[str, str]:
+        return {key: query[key] for key in (*self.filter.keys, "sort") if key in query}
 
     def _back(
         self, call: Call, form: Mapping[str, Any], said: str = "", *, good: bool = True, **values: Any
@@ -300,8 +309,7 @@ class ListPage:
 
     async def _export(self, call: Call) -> web.StreamResponse:
         if call.request.method != "POST":
-            query = self._state(call.request.query_string)
-            return await self._ask_export(call, query)
+            return await self._ask_export(call, self._own(call.request.query))
         form = await call.request.post()
         state, reason = self._state(str(form.get("q", ""))), " ".join(str(form.get("reason", "")).split())
         format_ = str(form.get("format", ""))

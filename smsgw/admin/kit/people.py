@@ -1,4 +1,4 @@
-"""What lists of people share: the choices of their filters, and effects in numbers."""
+"""What lists and forms of people share: the choices that a person has, what they may give, and effects in numbers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from smsgw.admin.call import Call
+from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.lists import Effect
+from smsgw.admin.words import people as words
+from smsgw.core.actor import EVERYTHING, Actor, ScopeKind
+from smsgw.core.permissions import ALL, Permission
 from smsgw.platform.org import queries
+from smsgw.platform.org.model import Contact, Role
 
 
 async def choices(call: Call) -> Mapping[str, Mapping[str, str]]:
@@ -20,6 +25,31 @@ async def choices(call: Call) -> Mapping[str, Mapping[str, str]]:
         "department": {str(one.id): one.name for one in departments},
         "account": {str(one.id): one.name for one in accounts if own is None or one.id in own},
     }
+
+
+def may_give(actor: Actor, role: Role) -> bool:
+    """Whether an actor has all that a role gives. The service asks again, for the person it is given to."""
+    permissions = ALL if role.everything else role.permissions
+    return permissions <= actor.permissions and (role.scope is not ScopeKind.ALL or actor.scope == EVERYTHING)
+
+
+async def given(call: Call) -> Mapping[str, Mapping[str, str]]:
+    """The same, of roles those that the person may give."""
+    found = dict(await choices(call))
+    found["role"] = {role.code: role.name for role in await queries.roles(call.db) if may_give(call.actor, role)}
+    return found
+
+
+async def contact(call: Call) -> Contact | None:
+    """Whom the address of a page names, in the person's scope."""
+    id_ = read_id(call.request.match_info["id"])
+    return None if id_ is None else await queries.contact(call.db, call.actor.scope, id_)
+
+
+def label(call: Call, permission: Permission) -> str:
+    """A permission by its module and action, in the reader's language."""
+    module, _, action = permission.value.partition(".")
+    return f"{call.gettext(words.MODULES[module])} · {call.gettext(words.ACTIONS[action])}"
 
 
 def effect(text: str) -> Callable[[Call, Sequence[Any]], Awaitable[Effect]]:

@@ -20,7 +20,6 @@ from smsgw.core.model import LANE_OF, Lane, MessageType, Origin, UnknownPolicy
 from smsgw.core.policy import Listed
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding
-from smsgw.core.words import label, phrase
 from smsgw.pipeline.accept.checks import Failed, Passed, Subject
 from smsgw.pipeline.accept.requests import ItemResult, SendItem, SendRequest, SendResult
 from smsgw.pipeline.numbering import Numbering
@@ -99,7 +98,6 @@ def watch_of(request: SendRequest, index: int, subject: Subject, at: datetime) -
         () if exempt else limits.frequency,
         0 if exempt else limits.identical_seconds,
         request.dedupe,
-        phrase("messages.of_type", type=label("type", request.type)),
         limits.frequency_all if limits.frequency and not exempt else (),
     )
 

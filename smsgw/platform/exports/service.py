@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import timedelta
+from typing import Any
 
+from smsgw.core.actor import EVERYTHING, Actor, Scope
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change, Unit
@@ -16,6 +19,7 @@ from smsgw.platform.files import queries as files
 from smsgw.platform.files.model import StoredFile
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import Job, JobState, NewJob
+from smsgw.platform.org.model import within
 from smsgw.store.engine.database import Connection, Database
 
 LASTS = timedelta(hours=6)
@@ -58,6 +62,17 @@ class Made:
     job: Job
     permission: Permission
     file_id: int
+    rights: tuple[Permission, ...]
+    """That its rows and columns took, …"""
+    scope: Scope
+    """… and whose data they are; all when it is not known."""
+
+    def check(self, actor: Actor) -> None:
+        """Refuse whoever would not see all of it in the list any more. ``PERMISSION_DENIED``."""
+        for right in (self.permission, *self.rights):
+            actor.require(right)
+        if not within(self.scope, actor.scope):
+            raise Refused("PERMISSION_DENIED", permission=self.permission.value)
 
 
 def made(job: Job | None, submitter: str) -> Made:
@@ -65,7 +80,20 @@ def made(job: Job | None, submitter: str) -> Made:
     file_id = 0 if job is None else int(job.checkpoint.get("file", 0))
     if job is None or job.kind != NAME or job.submitter != submitter or job.state is not JobState.DONE or not file_id:
         raise Refused("NOT_FOUND")
-    return Made(job, Permission(job.params["permission"]), file_id)
+    rights = tuple(map(Permission, job.checkpoint.get("rights", ())))
+    return Made(job, Permission(job.params["permission"]), file_id, rights, _scope(job.checkpoint.get("scope")))
+
+
+def seen(actor: Actor, rights: Iterable[Permission]) -> Mapping[str, Any]:
+    """What the checkpoint of an export says of the rights and the scope that it was made with."""
+    return {"rights": sorted({right.value for right in rights}), "scope": asdict(actor.scope)}
+
+
+def _scope(said: Mapping[str, Any] | None) -> Scope:
+    if said is None:
+        return EVERYTHING
+    accounts, departments = (None if said[key] is None else tuple(said[key]) for key in ("accounts", "departments"))
+    return Scope(accounts, departments, said["submitter"])
 
 
 _ADD_LINK = """
@@ -79,6 +107,7 @@ async def link(change: Change, job_id: int, session: str) -> str:
     """A token that opens the file of one's own export once, within minutes, in this session. ``NOT_FOUND``;
     ``PERMISSION_DENIED`` for whoever may not take the list away any more."""
     export = made(await jobs.own(change.database, change.actor, job_id), change.actor.label)
+    export.check(change.actor)
     token = secrets.token_urlsafe(24)
     async with change.unit(export.permission) as unit:
         await unit.connection.execute(_FORGET)
@@ -105,7 +134,7 @@ async def fetch(change: Change, token: str, session: str) -> StoredFile:
 
 async def _fetched(unit: Unit, job_id: int) -> StoredFile:
     export = made(await jobs.own(unit.connection, unit.actor, job_id), unit.actor.label)
-    unit.actor.require(export.permission)
+    export.check(unit.actor)
     file = await files.get(unit.connection, export.file_id)
     if file is None:
         raise Refused("NOT_FOUND")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Any
 
+from smsgw.core.addresses import Network
 from smsgw.core.permissions import Duty, Permission
 from smsgw.platform.login import queries
 from smsgw.platform.login.model import LoginPolicy, PasswordPolicy
@@ -65,6 +67,7 @@ async def run(database: Database, facts: Facts) -> list[Check]:
 async def _people(database: Database) -> list[Check]:
     everybody = managing = 0
     bare = bare_managing = 0
+    unbound = unbound_managing = 0
     duties = dict.fromkeys(Duty, 0)
     supers = 0
     for row in await database.fetch(_ACTIVE, MAX_PEOPLE):
@@ -76,14 +79,17 @@ async def _people(database: Database) -> list[Check]:
         everybody, managing = everybody + 1, managing + manages
         if standing.through(()):
             bare, bare_managing = bare + 1, bare_managing + manages
+        elif standing.enrol(()):  # whoever has the password sets up the factor
+            unbound, unbound_managing = unbound + 1, unbound_managing + manages
         for duty in person.duties:
             duties[duty] += 1
         supers += any(role.everything for role in person.roles)
     missing = [duty for duty, n in duties.items() if not n]
     return [
-        Check("factor_administrators", "bad" if bare_managing else "good", 20, "/security/login",
-              {"n": managing, "bad": bare_managing}),
-        Check("factor_everybody", "warning" if bare else "good", 10, "/security/login", {"n": everybody, "bad": bare}),
+        Check("factor_administrators", "bad" if bare_managing else "warning" if unbound_managing else "good", 20,
+              "/security/login", {"n": managing, "bad": bare_managing, "unbound": unbound_managing}),
+        Check("factor_everybody", "warning" if bare or unbound else "good", 10, "/security/login",
+              {"n": everybody, "bad": bare, "unbound": unbound}),
         Check("duties", "bad" if len(missing) == len(duties) else "warning" if missing else "good", 8, "",
               {duty.value: n for duty, n in duties.items()}),
         Check("super", "good" if supers <= 2 else "warning", 4, "", {"n": supers}),
@@ -97,15 +103,22 @@ def _password(policy: PasswordPolicy) -> Check:
 
 
 def _entrance(policy: LoginPolicy, facts: Facts) -> list[Check]:
-    listed = len(policy.demand.networks)
+    listed, everywhere = len(policy.demand.networks), _everywhere(policy.demand.networks)
     short = policy.idle_minutes <= 30 and policy.session_hours <= 24
     told = {"idle": policy.idle_minutes, "hours": policy.session_hours, "n": policy.sessions}
     return [
-        Check("networks", "good" if listed else "warning", 8, "/security/networks", {"n": listed}),
+        Check("networks", "good" if listed and not everywhere else "warning", 8, "/security/networks", {"n": listed}),
         Check("sessions", "good" if short else "warning", 4, "/security/login", told),
         Check("tls", "good" if facts.tls else "bad", 12),
         Check("key_file", "good" if facts.keys == 1 else "warning", 4, "", {"n": facts.keys}),
     ]
+
+
+def _everywhere(networks: Sequence[Network]) -> bool:
+    """Whether they hold all addresses of a kind: then the list keeps out nobody."""
+    v4 = collapse_addresses(n for n in networks if isinstance(n, IPv4Network))
+    v6 = collapse_addresses(n for n in networks if isinstance(n, IPv6Network))
+    return any(n.prefixlen == 0 for n in v4) or any(n.prefixlen == 0 for n in v6)
 
 
 async def _walls(database: Database) -> Check:
@@ -120,20 +133,23 @@ SELECT (SELECT count(*) FROM staff WHERE status = 'active' AND NOT must_change
           AND COALESCE(last_login_at, created_at) < now() - interval '90 days') AS dormant,
        (SELECT count(*) FROM staff WHERE status = 'active' AND must_change
           AND password_changed_at < now() - interval '7 days') AS one_time,
-       (SELECT count(*) FROM api_key WHERE status = 'active' AND cardinality(ip_allow) = 0) AS keys,
+       (SELECT count(*) FROM api_key WHERE status = 'active' AND cardinality(ip_allow) = 0
+          AND (expires_at IS NULL OR expires_at > now())) AS keys,
        (SELECT EXTRACT(epoch FROM now() - min(a.at))::float FROM audit_open o JOIN audit a ON a.id = o.id) AS open_for,
-       (SELECT EXTRACT(epoch FROM now() - last_archived_time)::float FROM pg_stat_archiver) AS archived
+       (SELECT EXTRACT(epoch FROM now() - last_archived_time)::float FROM pg_stat_archiver) AS archived,
+       (SELECT COALESCE(last_failed_time > COALESCE(last_archived_time, '-infinity'), false)
+        FROM pg_stat_archiver) AS failing
 """
 
 
 def _figures(row: Row) -> list[Check]:
     waiting = row["open_for"] or 0.0
     hours = None if row["archived"] is None else row["archived"] / 3600
-    backup = "unknown" if hours is None else "good" if hours <= 24 else "bad"
+    archive = "unknown" if hours is None else "good" if hours <= 24 else "bad"
     return [
         Check("audit", "good" if waiting < LATE else "bad", 10, "", {"n": round(waiting)}),
         Check("dormant", "warning" if row["dormant"] else "good", 4, "", {"n": row["dormant"]}),
         Check("one_time", "warning" if row["one_time"] else "good", 4, "", {"n": row["one_time"]}),
         Check("keys", "warning" if row["keys"] else "good", 4, "", {"n": row["keys"]}),
-        Check("backup", backup, 8, "", {"n": "—" if hours is None else round(hours)}),
+        Check("archive", "bad" if row["failing"] else archive, 8, "", {"n": "—" if hours is None else round(hours)}),
     ]

@@ -88,7 +88,7 @@ class Standing:
                 Factor.RECOVERY
             }  # not what is demanded: shown before another one is set up
         spare = self.enrolled & {Factor.RECOVERY}
-        return wanted | spare if wanted else wanted
+        return wanted | spare if wanted or not self.enrolled & frozenset(proven) else wanted
 
     def enrol(self, proven: Collection[Factor]) -> frozenset[Factor]:
         """Which factors are to be set up now, as nothing that the person has would do: the clear rule for those who

@@ -28,6 +28,8 @@ from smsgw.store.engine.secrets import Sealer
 
 MAX_RESPONSE = 16 * 1024
 """Characters of what a browser answers."""
+_NO_ANSWER = (WebAuthnException, ValueError, RecursionError)
+"""What the library says of what is none: JSON can be nested deeper than its reader goes."""
 TIMEOUT = 120_000
 """Milliseconds that the browser lets the person take."""
 
@@ -116,7 +118,7 @@ async def register(change: Change, response: str, challenge: bytes, site: Site, 
             credential=response[:MAX_RESPONSE], expected_challenge=challenge, expected_rp_id=site.rp_id,
             expected_origin=site.origin, require_user_verification=True,
         )  # fmt: skip
-    except (WebAuthnException, ValueError) as exc:
+    except _NO_ANSWER as exc:
         change.actor.require(factors.OWN)
         raise Invalid("CODE_WRONG") from exc
     await factors.add_passkey(
@@ -151,7 +153,7 @@ async def check(
             expected_origin=site.origin, credential_public_key=row["public_key"],
             credential_current_sign_count=row["sign_count"], require_user_verification=True,
         )  # fmt: skip
-    except (WebAuthnException, ValueError):
+    except _NO_ANSWER:
         return False
     used = await database.execute(_USED, staff_id, credential_id, done.new_sign_count)
     return bool(used == "UPDATE 1")

@@ -14,7 +14,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from smsgw.core.actor import ActorKind
-from smsgw.core.addresses import Network
+from smsgw.core.addresses import Network, network_of
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change, Unit
@@ -38,7 +38,7 @@ def networks_of(lines: Iterable[str]) -> tuple[Network, ...]:
         if not text:
             continue
         try:
-            found[ip_network(text, strict=False)] = None
+            found[network_of(text)] = None
         except ValueError as exc:
             raise Invalid("NETWORK_INVALID", text=text[:64]) from exc
     if len(found) > MAX_NETWORKS:
@@ -59,18 +59,28 @@ def _checked(demand: Demand) -> None:
         raise Invalid("PARAM_INVALID", field="networks", reason=f"1–{MAX_NETWORKS}")
 
 
+# All demands bear on each other: two editors at the same moment would each not see what shuts them out.
+_ONE_EDITOR = "SELECT FROM login_policy FOR UPDATE"
+_SMS_DEMANDED = """
+SELECT EXISTS (
+    SELECT FROM (SELECT factors FROM login_policy UNION ALL SELECT factors FROM role_login
+                 UNION ALL SELECT factors FROM staff_login) d WHERE 'sms' = ANY (factors))
+"""
+
+
 async def _still_in(unit: Unit, demand: Demand) -> None:
     """Whether the editor would still get in, and codes that are demanded can be sent.
     Raises ``LOGIN_LOCKED_OUT``, ``LOGIN_UNENROLLED``, ``LOGIN_SMS_UNSET``."""
-    if demand.factors == {Factor.SMS} or (demand.every and Factor.SMS in demand.factors):
-        if not (await queries.policy(unit.connection)).sms_accounts:
-            raise Refused("LOGIN_SMS_UNSET")
+    sends = bool((await queries.policy(unit.connection)).sms_accounts)
+    if not sends and (demand.factors == {Factor.SMS} or (demand.every and Factor.SMS in demand.factors)):
+        raise Refused("LOGIN_SMS_UNSET")
     if unit.actor.kind is not ActorKind.PERSON:
         return
     standing = await queries.standing(unit.connection, unit.actor.id)
     if not standing.admits(unit.actor.address):
         raise Refused("LOGIN_LOCKED_OUT", address=unit.actor.address or "-")
-    if not (standing.through(()) or standing.ask(()) or standing.enrol(())):
+    unsent = frozenset() if sends else {Factor.SMS}
+    if not (standing.through(()) or standing.ask(()) - unsent or standing.enrol(()) - unsent):
         raise Refused("LOGIN_UNENROLLED")
 
 
@@ -93,7 +103,7 @@ async def set_policy(change: Change, changes: Mapping[str, Any]) -> None:
     """
     _in_range(changes)
     async with change.unit(Permission.SECURITY_EDIT) as unit:
-        await unit.connection.execute("SELECT FROM login_policy FOR UPDATE")
+        await unit.connection.execute(_ONE_EDITOR)
         before = await queries.policy(unit.connection)
         was = _told(before.demand) | {
             name: getattr(before, name) for name in ("enrol_reset", "sms_text", *RANGES)
@@ -112,6 +122,8 @@ async def set_policy(change: Change, changes: Mapping[str, Any]) -> None:
             _SET, sorted(demand.factors), demand.every, [str(n) for n in demand.networks], bool(now["enrol_reset"]),
             now["idle_minutes"], now["session_hours"], now["sessions"], accounts, now["sms_text"],
         )  # fmt: skip
+        if before.sms_accounts and not accounts and await unit.connection.fetchval(_SMS_DEMANDED):
+            raise Refused("LOGIN_SMS_UNSET")
         await _still_in(unit, demand)
         now |= _told(demand) | {"sms_accounts": accounts}
         moved = [name for name in now if now[name] != was[name]]
@@ -158,6 +170,7 @@ async def set_role(change: Change, code: str, demand: Demand) -> None:
     Raises ``NOT_FOUND``, ``PARAM_INVALID``, and as ``_still_in``."""
     _checked(demand)
     async with change.unit(Permission.SECURITY_EDIT) as unit:
+        await unit.connection.execute(_ONE_EDITOR)
         row = await unit.connection.fetchrow(f"{_ROLE} WHERE r.code = $1 FOR UPDATE OF r", code)
         if row is None:
             raise Refused("NOT_FOUND")
@@ -177,6 +190,7 @@ async def set_person(change: Change, login: str, demand: Demand) -> None:
     async with change.unit(permission) as unit:
         find = org.other if security else org.another
         person = await find(unit, permission, login)
+        await unit.connection.execute(_ONE_EDITOR)
         before = queries.demand_of(await unit.connection.fetchrow(_OF_PERSON, person.id))
         await unit.connection.execute(_PUT_PERSON, person.id, *_values(demand))
         await _still_in(unit, demand)
@@ -185,7 +199,7 @@ async def set_person(change: Change, login: str, demand: Demand) -> None:
 
 # --- help --------------------------------------------------------------------------------------------------------
 
-_FORGIVE = "UPDATE staff SET forgiven_at = now() WHERE id = $1"
+_FORGIVE = "UPDATE staff SET forgiven_at = clock_timestamp() WHERE id = $1"
 
 
 async def unlock(change: Change, login: str) -> None:

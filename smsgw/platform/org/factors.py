@@ -31,6 +31,8 @@ SMS_AGAIN = 60.0
 SMS_TRIES = 5
 SMS_A_DAY = 20
 """Codes to one person in a day: who has the password must not spend the money of all."""
+SMS_A_DAY_TO_ONE = 30
+"""Codes to one number in a day, of all people together: who has several logins must not pester a stranger."""
 OWN = Permission.SELF_EDIT
 """What setting up one's factors takes."""
 _PURPOSE = "smsgw sms code v1"
@@ -223,6 +225,11 @@ _SMS_ROOM = """
 SELECT sent_at, CASE WHEN day = current_date THEN sent_today ELSE 0 END AS today
 FROM staff_sms_code WHERE staff_id = $1 FOR UPDATE
 """
+_ONE_BY_ONE = "SELECT pg_advisory_xact_lock(hashtextextended('login code ' || $1, 0))"
+_TO_NUMBER = """
+SELECT max(sent_at) FILTER (WHERE sent_at > '-infinity') AS sent_at, COALESCE(sum(sent_today), 0) AS today
+FROM staff_sms_code WHERE phone = $1 AND day = current_date AND staff_id <> $2
+"""
 _PUT_SMS = """
 INSERT INTO staff_sms_code AS c (staff_id, phone, purpose, code_mac, day, sent_today)
 VALUES ($1, $2, $3, $4, current_date, 1)
@@ -265,15 +272,25 @@ async def new_sms_code(database: Database, sealer: Sealer, staff_id: int, purpos
         if row is not None:
             now: datetime = await connection.fetchval("SELECT now()")
             _check_room(row["sent_at"], row["today"], now)
+        await _check_number(connection, staff_id, person["phone"], 0 if row is None else row["today"])
         await connection.execute(
             _PUT_SMS, staff_id, person["phone"], purpose, _mac(sealer, staff_id, purpose, code)
         )
     return person["phone"], code
 
 
-def _check_room(sent_at: datetime, today: int, now: datetime) -> None:
+async def _check_number(connection: asyncpg.Connection, staff_id: int, phone: str, today: int) -> None:
+    """Whether the number takes one more, whoever asked for those before."""
+    await connection.execute(_ONE_BY_ONE, phone)
+    row = await connection.fetchrow(_TO_NUMBER, phone, staff_id)
+    if row is not None and row["sent_at"] is not None:
+        now: datetime = await connection.fetchval("SELECT clock_timestamp()")
+        _check_room(row["sent_at"], row["today"] + today, now, SMS_A_DAY_TO_ONE)
+
+
+def _check_room(sent_at: datetime, today: int, now: datetime, most: int = SMS_A_DAY) -> None:
     left = SMS_AGAIN - (now - sent_at).total_seconds() if sent_at.year > 1 else 0.0
-    if today >= SMS_A_DAY:
+    if today >= most:
         left = 86_400.0
     if left > 0:
         raise Temporary("RATE_LIMITED", retry_after=left, n=max(1, round(left)))

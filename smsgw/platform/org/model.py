@@ -33,6 +33,24 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedRole:
+    """A role, and how many people have it."""
+
+    role: Role
+    holders: int
+
+    @property
+    def id(self) -> int:
+        """Of the role."""
+        return self.role.id
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        """What it lets do."""
+        return ALL if self.role.everything else self.role.permissions
+
+
+@dataclass(frozen=True, slots=True)
 class Reach:
     """What a person is entrusted with, from which a role's scope makes accounts and departments."""
 
@@ -155,6 +173,46 @@ class Department:
     """Parts a month; None: none of its own."""
     people: int
     accounts: int
+    manager: str = ""
+    """Login; empty: it has none."""
+    manager_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """How much a department and all below it hold."""
+
+    departments: int
+    people: int
+    accounts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """What is known of a person, to be changed."""
+
+    id: int
+    login: str
+    name: str
+    status: str
+    email: str
+    department_id: int | None
+    accounts: tuple[int, ...]
+    """Those assigned, without what is below them."""
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class WantedRoles:
+    """Which roles are looked for; empty: any."""
+
+    name: str = ""
+    """Anywhere in the name or the code."""
+    source: str = ""
+    """``builtin`` or ``own``."""
+    scope: str = ""
+    permission: str = ""
+    """Roles that have it."""
 
 
 @dataclass(frozen=True, slots=True)

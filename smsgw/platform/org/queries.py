@@ -10,13 +10,17 @@ from smsgw.core.actor import Scope, ScopeKind
 from smsgw.core.permissions import Permission
 from smsgw.platform.org.model import (
     MAX_DEPTH,
+    Branch,
+    Contact,
     Department,
+    ListedRole,
     OpenSession,
     Person,
     Reach,
     Role,
     Session,
     WantedPeople,
+    WantedRoles,
 )
 from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
 from smsgw.store.engine.database import Connection, Database, Row
@@ -32,6 +36,11 @@ _KNOWN = {permission.value: permission for permission in Permission}
 def permissions_of(names: Sequence[str]) -> frozenset[Permission]:
     """Permissions by their names; those of a later program are passed over."""
     return frozenset(_KNOWN[name] for name in names if name in _KNOWN)
+
+
+async def inhabited(database: Database | Connection) -> bool:
+    """Whether anybody was ever entered, removed ones too."""
+    return bool(await database.fetchval("SELECT EXISTS (SELECT FROM staff)"))
 
 
 # --- people ------------------------------------------------------------------------------------------------------
@@ -227,6 +236,21 @@ async def listed(database: Database, scope: Scope, id_: int) -> Row | None:
     return await database.fetchrow(_ONE, departments, id_)
 
 
+_CONTACT = f"""
+SELECT s.id, s.login, s.name, s.status, s.email, s.department_id,
+       ARRAY(SELECT account_id FROM staff_account x WHERE x.staff_id = s.id ORDER BY account_id) AS accounts,
+       (SELECT count(*) FROM portal_session x WHERE x.staff_id = s.id AND {LIVE}) AS sessions
+FROM staff s WHERE s.status <> 'removed' AND s.id = $2 AND ($1::bigint[] IS NULL OR s.department_id = ANY($1))
+"""  # noqa: S608 - constant text
+
+
+async def contact(database: Database, scope: Scope, id_: int) -> Contact | None:
+    """What is known of a person in the scope."""
+    departments = None if scope.departments is None else list(scope.departments)
+    row = await database.fetchrow(_CONTACT, departments, id_)
+    return None if row is None else Contact(**(dict(row) | {"accounts": tuple(row["accounts"])}))
+
+
 _PASSWORDS = """
 SELECT password_hash FROM staff_password WHERE staff_id = $1 ORDER BY until DESC
 LIMIT (SELECT history FROM password_policy)
@@ -256,13 +280,76 @@ async def role(database: Database | Connection, code: str) -> Role | None:
     return None if row is None else _role(row)
 
 
+ROLE_ORDERS = {
+    "name": Order("r.name", "text"),
+    "code": Order("r.code", "text"),
+    "holders": Order("(SELECT count(*) FROM staff_role x WHERE x.role_id = r.id)", "bigint"),
+}
+_FOUND_ROLES = """
+($1 = '' OR strpos(lower(r.name), lower($1)) > 0 OR strpos(r.code, lower($1)) > 0)
+  AND ($2 = '' OR r.builtin = ($2 = 'builtin')) AND ($3 = '' OR r.scope = $3)
+  AND ($4 = '' OR r.everything OR $4 = ANY (r.permissions))
+"""
+_LISTED_ROLES = """
+r.id, r.code, r.name, r.permissions, r.scope, r.builtin, r.everything,
+(SELECT count(*) FROM staff_role x WHERE x.role_id = r.id) AS holders
+"""
+_SEARCH_ROLES = f"""
+SELECT {_LISTED_ROLES}, {{key}} AS _key FROM role r WHERE {_FOUND_ROLES} AND {{where}} ORDER BY {{order}}
+"""  # noqa: S608 - constant text
+_HOW_MANY_ROLES = f"SELECT count(*) FROM role r WHERE {_FOUND_ROLES}"  # noqa: S608 - constant text
+_ONE_ROLE = f"SELECT {_LISTED_ROLES} FROM role r WHERE r.id = $1"  # noqa: S608 - constant text
+
+
+def _listed_role(row: Row) -> ListedRole:
+    return ListedRole(_role(row), row["holders"])
+
+
+async def search_roles(database: Database, wanted: WantedRoles, window: Window) -> Slice[ListedRole]:
+    """Roles with how many have each, a window of them; who may see roles sees all."""
+    c = clauses(ROLE_ORDERS, window, id_="r.id", first=5)
+    statement = _SEARCH_ROLES.format(key=c.key, where=c.where, order=c.order)
+    w = wanted
+    rows = await database.fetch(statement, w.name, w.source, w.scope, w.permission, *c.arguments)
+    got = slice_of(rows, window, c.limit)
+    return Slice([_listed_role(row) for row in got.rows], got.keys, got.more)
+
+
+async def how_many_roles(database: Database, wanted: WantedRoles) -> int:
+    """How many roles there are."""
+    w = wanted
+    number: int = await database.fetchval(_HOW_MANY_ROLES, w.name, w.source, w.scope, w.permission)
+    return number
+
+
+async def listed_role(database: Database, id_: int) -> ListedRole | None:
+    """One role with how many have it."""
+    row = await database.fetchrow(_ONE_ROLE, id_)
+    return None if row is None else _listed_role(row)
+
+
+_HOLDERS = """
+SELECT s.name, s.login FROM staff s JOIN staff_role x ON x.staff_id = s.id
+WHERE x.role_id = $1 AND s.status <> 'removed' AND ($2::bigint[] IS NULL OR s.department_id = ANY($2))
+ORDER BY s.login LIMIT 100
+"""
+
+
+async def names_of_holders(database: Database, scope: Scope, role_id: int) -> list[str]:
+    """Who in the scope has a role, the first hundred."""
+    departments = None if scope.departments is None else list(scope.departments)
+    return [row["name"] or row["login"] for row in await database.fetch(_HOLDERS, role_id, departments)]
+
+
 # --- departments -------------------------------------------------------------------------------------------------
 
 _DEPARTMENTS = """
 SELECT d.id, d.name, d.parent_id, d.manager_id, d.month_quota,
        (SELECT count(*) FROM staff s WHERE s.department_id = d.id AND s.status <> 'removed') AS people,
-       (SELECT count(*) FROM account a WHERE a.department_id = d.id) AS accounts
-FROM department d WHERE d.removed_at IS NULL AND ($1::bigint[] IS NULL OR d.id = ANY($1)) ORDER BY d.name, d.id
+       (SELECT count(*) FROM account a WHERE a.department_id = d.id) AS accounts,
+       COALESCE(m.login, '') AS manager, COALESCE(m.name, '') AS manager_name
+FROM department d LEFT JOIN staff m ON m.id = d.manager_id
+WHERE d.removed_at IS NULL AND ($1::bigint[] IS NULL OR d.id = ANY($1)) ORDER BY d.name, d.id
 """
 
 
@@ -270,6 +357,21 @@ async def departments(database: Database | Connection, scope: Scope) -> list[Dep
     """The departments in the scope, by name; a tree by ``parent_id``."""
     ids = None if scope.departments is None else list(scope.departments)
     return [Department(**dict(row)) for row in await database.fetch(_DEPARTMENTS, ids)]
+
+
+_BRANCH = f"""
+WITH below AS (SELECT unnest({_departments_below("id = $1 AND ($2::bigint[] IS NULL OR id = ANY($2))")}) AS id)
+SELECT (SELECT count(*) FROM below) AS departments,
+       (SELECT count(*) FROM staff s JOIN below b ON b.id = s.department_id WHERE s.status <> 'removed') AS people,
+       (SELECT count(*) FROM account a JOIN below b ON b.id = a.department_id) AS accounts
+"""  # noqa: S608 - constant text
+
+
+async def branch(database: Database, scope: Scope, department_id: int) -> Branch:
+    """How much a department in the scope and all below it hold."""
+    ids = None if scope.departments is None else list(scope.departments)
+    row = await database.fetchrow(_BRANCH, department_id, ids)
+    return Branch(**dict(row)) if row else Branch(0, 0, 0)
 
 
 _PARENT_AT = """

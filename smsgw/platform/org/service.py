@@ -8,7 +8,7 @@ turns, and goes by the rights that its actor has at that moment.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -157,17 +157,24 @@ async def add_person(
     *,
     accounts: Sequence[int] = (),
     department_id: int | None = None,
+    email: str = "",
+    phone: str = "",
     must_change: bool = True,
+    first: bool = False,
 ) -> int:
     """Make a person with these roles (their codes) and assigned accounts; the id.
 
-    ``must_change`` demands a new password at the first login. Raises ``PARAM_INVALID``, ``GRANT_EXCEEDED``,
+    ``must_change`` demands a new password at the first login. ``first``: only where nobody has ever been entered, else
+    ``NOT_FOUND``. Raises ``PARAM_INVALID``, ``GRANT_EXCEEDED``,
     ``DUTIES_CONFLICT``; ``NOT_FOUND`` for a department or an account out of scope.
     """
     if not _LOGIN.fullmatch(login):
         raise Invalid("PARAM_INVALID", field="login", reason=phrase("person.login"))
+    contact = _checked({"email": email, "phone": phone})
     async with change.unit(Permission.PERSON_EDIT) as unit:
         actor = await _turn(unit, Permission.PERSON_EDIT)
+        if first and await queries.inhabited(unit.connection):
+            raise Refused("NOT_FOUND")
         await _check_place(unit, actor, department_id)
         _check_accounts(actor, accounts)
         if roles:
@@ -178,6 +185,7 @@ async def add_person(
                 _ADD, login, name.strip()[:64], password_hash, must_change, department_id
             )
             await unit.connection.execute(_ASSIGN, staff_id, sorted(set(accounts)))
+            await _set(unit, staff_id, contact)
         except asyncpg.UniqueViolationError as exc:
             raise Invalid("PARAM_INVALID", field="login", reason=phrase("person.login_taken", login=login)) from exc
         except asyncpg.ForeignKeyViolationError as exc:
@@ -189,6 +197,7 @@ async def add_person(
             after["accounts"] = sorted(set(accounts))
         if department_id is not None:
             after["department"] = department_id
+        after |= {field: value for field, value in _shown(contact).items() if value}
         unit.record("staff.add", f"staff/{login}", after=after)
         return staff_id
 
@@ -352,18 +361,6 @@ async def _set_status(change: Change, login: str, status: str, action: str, *, f
             after={"status": status, "sessions_ended": ended},
         )  # fmt: skip
         return ended
-
-
-async def unlock_person(change: Change, login: str, forgive: Callable[[str], None]) -> None:
-    """Let a person who was wrong too often try again at once. ``forgive`` makes this node forget what was wrong; others
-    follow within seconds. Raises ``NOT_FOUND``, ``PERSON_ABOVE``, ``RIGHTS_OWN``.
-    """
-    async with change.unit(Permission.PERSON_STOP) as unit:
-        actor = await _turn(unit, Permission.PERSON_STOP)
-        person = await _others(unit, actor, login)
-        await unit.connection.execute("UPDATE staff SET forgiven_at = now() WHERE id = $1", person.id)
-        unit.record("staff.unlock", f"staff/{person.login}")
-    forgive(person.login)
 
 
 # --- rights ------------------------------------------------------------------------------------------------------

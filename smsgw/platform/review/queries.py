@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.review.model import Reviewed, Sample
 from smsgw.store.engine.database import Connection, Database
 
-_COLUMNS = """
-r.batch_id, r.account_id, r.type, r.origin, r.submitter, r.reasons, r.numbers, r.parts, r.content, r.due_at, r.validity,
-r.expires_at, r.state, r.decided_by, r.decided_at, r.reason, r.created_at, r.task, a.name AS account
+_NO_CODE = f"""
+CASE WHEN {{0}}.submitter = '{CODE_SENDER}' THEN regexp_replace({{0}}.content, '[0-9]{{{{4,}}}}', '******', 'g')
+     ELSE {{0}}.content END AS content
+"""
+"""A login code that is held must not let its reviewer in as somebody else."""
+_COLUMNS = f"""
+r.batch_id, r.account_id, r.type, r.origin, r.submitter, r.reasons, r.numbers, r.parts, {_NO_CODE.format("r")},
+r.due_at, r.validity, r.expires_at, r.state, r.decided_by, r.decided_at, r.reason, r.created_at, r.task,
+a.name AS account
 """
 _PAGE = f"""
 SELECT {_COLUMNS} FROM review r JOIN account a ON a.id = r.account_id
@@ -21,10 +28,10 @@ _ONE = f"""
 SELECT {_COLUMNS} FROM review r JOIN account a ON a.id = r.account_id
 WHERE r.batch_id = $1 AND ($2::bigint[] IS NULL OR r.account_id = ANY($2))
 """  # noqa: S608
-_SAMPLE = """
-SELECT id, number, carrier, content, sign FROM message
+_SAMPLE = f"""
+SELECT id, number, carrier, {_NO_CODE.format("message")}, sign FROM message
 WHERE batch_id = $1 AND id >= $1 AND id < $1 + 4096 ORDER BY id LIMIT $2
-"""
+"""  # noqa: S608 - constant text
 _FIRST_ROWS = """
 SELECT n AS id, number, '' AS carrier, array_to_string(vals, ' ') AS content, '' AS sign FROM task_row
 WHERE task_id = $1 ORDER BY n LIMIT $2

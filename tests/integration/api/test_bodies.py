@@ -17,7 +17,6 @@ import pytest
 from api_server import BASE, Answer, Api, running
 from changes import by_test
 
-from smsgw.api.bodies import Bodies
 from smsgw.core.errors import Temporary
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
@@ -28,6 +27,7 @@ from smsgw.platform.keys.model import NewKey
 from smsgw.runtime import aio
 from smsgw.runtime.shares import MAX_PAYING
 from smsgw.web import listening
+from smsgw.web.bodies import Bodies
 
 FORM = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n%b\r\n--b--\r\n'
 TABLE = FORM % b"13800000001\n13800000002\n"

@@ -805,14 +805,6 @@ async def _(world: World, change: Change) -> None:
     await org.stop_person(change, await person(world))
 
 
-@example(org.unlock_person, "staff.unlock")
-async def _(world: World, change: Change) -> None:
-    forgiven: list[str] = []
-    login = await person(world)
-    await org.unlock_person(change, login, forgiven.append)
-    assert forgiven == [login]
-
-
 @example(org.start_person, "staff.start")
 async def _(world: World, change: Change) -> None:
     await org.start_person(change, await person(world))

@@ -20,7 +20,7 @@ from smsgw.core import totp
 from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.platform.change import Change
-from smsgw.platform.login import passkeys, pending, service
+from smsgw.platform.login import checks, passkeys, pending, service
 from smsgw.platform.login import queries as login_queries
 from smsgw.platform.login.codes import LoginCodes
 from smsgw.platform.login.model import Begun, Demand, Factor, Standing
@@ -28,6 +28,7 @@ from smsgw.platform.login.passkeys import Site as Host
 from smsgw.platform.messages import queries as message_queries
 from smsgw.platform.org import factors, queries
 from smsgw.platform.org import service as org
+from smsgw.platform.review import queries as review_queries
 from smsgw.runtime import clock
 from smsgw.store.engine.secrets import Sealer
 
@@ -527,3 +528,121 @@ async def test_a_token_is_known_by_its_hash_alone(site: Site, auth: Auth) -> Non
     assert [row["token_sha256"] for row in rows] == [token_sha256(begun.token)]
     await asyncio.gather(*(auth.login("li", PASSWORD, HOME) for _ in range(5)))
     assert await site.db.fetchval("SELECT count(*) FROM portal_login") <= pending.MAX_BEGUN
+
+
+# --- those who try to go round -----------------------------------------------------------------------------------
+
+
+async def test_two_editors_at_the_same_moment_do_not_shut_out_each_other(site: Site) -> None:
+    await site.add_staff("sec", "secadmin")
+    boss, sec = await by(site, "boss", "192.0.2.7"), await by(site, "sec", "198.51.100.7")
+    await site.db.execute("INSERT INTO role_login (role_id) SELECT id FROM role")
+    done = await asyncio.gather(
+        service.set_policy(boss, {"networks": ["192.0.2.0/24"]}),
+        service.set_role(sec, "super", nets("198.51.100.0/24")),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(each, SmsgwError) for each in done) == 1, "who comes second sees what the first has done"
+    inside = [(await login_queries.standing(site.db, c.actor.id)).admits(c.actor.address) for c in (boss, sec)]
+    assert any(inside)
+
+
+async def test_codes_that_cannot_be_sent_let_nobody_in(site: Site, auth: Auth) -> None:
+    await with_phone(site, "boss")
+    boss = await by(site, "boss")
+    assert await refused(service.set_policy(boss, {"factors": ["totp"]})) == "LOGIN_UNENROLLED"
+    hall = [site.accounts["hall"]]
+    await service.set_policy(boss, {"factors": ["totp"], "sms_accounts": hall})
+    assert await refused(service.set_policy(boss, {"sms_accounts": []})) == "LOGIN_UNENROLLED"
+    await service.set_policy(machine(site), {"factors": []})
+    await service.set_role(machine(site), "operator", asks(Factor.SMS))
+    for change in (boss, machine(site)):
+        assert await refused(service.set_policy(change, {"sms_accounts": []})) == "LOGIN_SMS_UNSET"
+
+
+async def test_who_has_a_recovery_code_alone_shows_it_before_anything_is_set_up(site: Site, auth: Auth) -> None:
+    await site.add_staff("li", "operator")
+    await service.set_policy(machine(site), {"factors": ["totp"], "enrol_reset": True})
+    code = await service.emergency_code(machine(site), "li")
+    begun = await begin(auth, "li")
+    standing = await login_queries.standing(site.db, begun.staff_id)
+    assert standing.ask(()) == {Factor.RECOVERY}
+    assert not standing.enrol(()), "who has only the password sets up nothing"
+    assert isinstance(await shows(auth, begun, Factor.RECOVERY, code), NewSession)
+
+
+async def test_one_number_gets_no_more_codes_because_several_people_have_it(site: Site) -> None:
+    ids = [await site.add_staff(login, "operator") for login in ("li", "wu", "xu")]
+    for login in ("li", "wu", "xu"):
+        await org.set_contact(await by(site, login), {"phone": PHONE})
+    await factors.new_sms_code(site.db, SEALER, ids[0], "phone")
+    assert await refused(factors.new_sms_code(site.db, SEALER, ids[1], "phone")) == "RATE_LIMITED"
+    await site.db.execute("UPDATE staff_sms_code SET sent_at = now() - interval '2 minutes', sent_today = 19")
+    await factors.new_sms_code(site.db, SEALER, ids[1], "phone")
+    await site.db.execute("UPDATE staff_sms_code SET sent_at = now() - interval '2 minutes', sent_today = 15")
+    for id_ in ids[1:]:
+        assert await refused(factors.new_sms_code(site.db, SEALER, id_, "phone")) == "RATE_LIMITED"
+
+
+def test_networks_are_those_that_addresses_come_from() -> None:
+    assert service.networks_of(["::ffff:192.0.2.0/120"]) == (ip_network("192.0.2.0/24"),)
+    assert service.networks_of(["::ffff:192.0.2.9"]) == (ip_network("192.0.2.9/32"),)
+    assert service.networks_of(["::/0"]) == (ip_network("::/0"),)
+    with pytest.raises(SmsgwError) as caught:
+        service.networks_of(["fe80::1%eth0"])
+    assert caught.value.code == "NETWORK_INVALID"
+
+
+async def test_what_is_no_answer_of_a_passkey_is_wrong(site: Site) -> None:
+    change = await by(site, "boss")
+    for nothing in ("", "[]", "null", '"x"', "{}", "[" * passkeys.MAX_RESPONSE, '{"id":"\\ud800"}'):
+        assert not await passkeys.check(site.db, change.actor.id, nothing, b"c" * 32, HERE), nothing[:20]
+        assert await refused(passkeys.register(change, nothing, b"c" * 32, HERE, "x")) == "CODE_WRONG"
+
+
+async def test_an_unlocked_person_may_show_codes_again_too(site: Site, auth: Auth) -> None:
+    await site.add_staff("li", "operator")
+    secret = await with_app(site, "li")
+    for n in range(5):
+        assert await shows(auth, await begin(auth, "li"), Factor.TOTP, f"{n:06d}") is None
+    with pytest.raises(Slowed):
+        await shows(auth, await begin(auth, "li"), Factor.TOTP, code_of(secret))
+    auth.forgive("li")
+    assert isinstance(await shows(auth, await begin(auth, "li"), Factor.TOTP, code_of(secret)), NewSession)
+
+
+async def test_the_check_says_what_is_so(site: Site) -> None:
+    facts = checks.Facts(tls=True, keys=1)
+
+    async def states() -> dict[str, str]:
+        return {check.code: check.state for check in await checks.run(site.db, facts)}
+
+    assert (await states())["factor_administrators"] == "bad"
+    await service.set_policy(machine(site), {"factors": ["totp"], "networks": ["0.0.0.0/1", "128.0.0.0/1"]})
+    found = await states()
+    assert found["factor_administrators"] == "warning", "whoever has the password would set it up"
+    assert found["networks"] == "warning", "it keeps out nobody"
+    await with_app(site, "boss")
+    await service.set_policy(machine(site), {"networks": ["192.0.2.0/24"]})
+    found = await states()
+    assert (found["factor_administrators"], found["factor_everybody"], found["networks"]) == ("good",) * 3
+    assert "audit" in found
+    assert found["archive"] == "unknown"
+
+
+async def test_a_reviewer_does_not_see_login_codes(site: Site) -> None:
+    await with_phone(site, "boss")
+    await service.set_policy(machine(site), {"sms_accounts": [site.accounts["hall"]]})
+    codes = LoginCodes(site.db, SEALER, site.acceptor, site.snapshots)
+    await codes.send((await by(site, "boss")).actor.id, "login")
+    batch = await site.db.fetchval("SELECT batch_id FROM message")
+    await site.db.execute(
+        """INSERT INTO review (batch_id, account_id, type, origin, submitter, reasons, numbers, parts, content,
+           validity, expires_at)
+           SELECT batch_id, account_id, type, origin, submitter, '{}', 1, 1, content, '1 hour', now() FROM message"""
+    )
+    held = await review_queries.get(site.db, batch, accounts=None)
+    assert held is not None
+    shown = [held.content, *(sample.content for sample in await review_queries.sample(site.db, held))]
+    assert len(shown) == 2
+    assert all("******" in text for text in shown)

@@ -7,6 +7,7 @@ import asyncio
 import csv
 import html
 import io
+import json
 import re
 import zipfile
 from collections.abc import AsyncIterator
@@ -249,6 +250,31 @@ async def test_views_are_kept_and_dropped(site: Site, boss: Browser) -> None:
         await other.post("/audit/-/views/remove", {"id": str(id_), "q": ""})
         assert other.status == 404, "somebody else's"
     assert "视图已删除" in await boss.post("/audit/-/views/remove", {"id": str(id_), "q": ""})
+
+
+async def test_a_number_that_is_looked_for_is_masked_in_the_audit_log(site: Site, boss: Browser) -> None:
+    await boss.get("/staff?phone=138+0013-8001")
+    await boss.post("/staff/-/views", {"q": "phone=138+0013-8001", "name": "一"})
+    await boss.post("/staff/-/views", {"q": urlencode({"phone": "+852 5123-4567"}), "name": "二"})
+    assert [row["query"] for row in await site.db.fetch("SELECT query FROM staff_view ORDER BY id")] == [
+        "phone=13800138001", "phone=%2B85251234567",
+    ]  # fmt: skip
+    entries = await site.db.fetch("SELECT coalesce(after::text, '') AS said FROM audit WHERE action ~ '^(staff|view)'")
+    said = " ".join(row["said"] for row in entries)
+    assert said.count("138****8001") == 2, "the search and the view"
+    assert not re.search(r"138\D*0013\D*8001", said)
+
+
+async def test_a_view_is_put_in_place_of_its_namesake_though_there_are_as_many_as_there_may_be(
+    site: Site, boss: Browser
+) -> None:
+    await boss.get("/audit")
+    for n in range(20):
+        await boss.post("/audit/-/views", {"q": "actor=a", "name": f"n{n}"})
+    assert "视图已保存" in await boss.post("/audit/-/views", {"q": "actor=b", "name": "n3"})
+    assert "视图已保存" not in await boss.post("/audit/-/views", {"q": "actor=b", "name": "n20"})
+    assert await site.db.fetchval("SELECT count(*) FROM staff_view") == 20
+    assert await site.db.fetchval("SELECT query FROM staff_view WHERE name = 'n3'") == "actor=b"
 
 
 # --- details ---------------------------------------------------------------------------------------------------------
@@ -494,6 +520,70 @@ async def test_the_right_is_looked_at_again_when_the_file_is_made_and_fetched(si
         )
         page = await job_done(browser, f"/jobs/{id_}")
         assert "没有权限" in page
+
+
+async def test_a_link_is_not_used_up_by_who_only_looks_ahead(site: Site, boss: Browser) -> None:
+    await boss.get("/audit")
+    await boss.post("/audit/-/export", {"q": "", "reason": "审计检查", "format": "csv"})
+    job = boss.path
+    await job_done(boss, job)
+    async with boss.session.post(f"{job}/link", data={"csrf": boss.csrf}, allow_redirects=False) as response:
+        address = response.headers["Location"]
+    async with boss.session.head(address) as response:
+        assert response.status == 400
+    for purpose in ("prefetch", "prefetch;prerender"):
+        await boss.get(address, headers={"Sec-Purpose": purpose})
+        assert boss.status == 400
+    assert [action for _, action, _ in await actions(site, "export.fetch")] == []
+    async with boss.session.get(address) as response:
+        assert response.status == 200
+        assert "审计检查" in await response.text("utf-8-sig")
+
+
+async def test_a_file_is_only_for_who_would_still_see_all_of_it(site: Site) -> None:
+    by_test = Change(site.db, Actor.system("test"))
+    unit = await org.add_department(by_test, "甲")
+    rights = [Permission.AUDIT_VIEW, Permission.AUDIT_EXPORT]
+    await org.add_role(by_test, "wide", "全", rights, ScopeKind.ALL)
+    await org.add_role(by_test, "narrow", "窄", rights, ScopeKind.DEPARTMENT)
+    await site.add_staff("one", "wide")
+    await org.set_person(by_test, "one", {"department_id": unit})
+    async with Browser(site) as browser:
+        await browser.login("one")
+        await browser.get("/audit")
+        await browser.post("/audit/-/export", {"q": "", "reason": "审计检查", "format": "csv"})
+        job = browser.path
+        await job_done(browser, job)
+        async with browser.session.post(f"{job}/link", data={"csrf": browser.csrf}, allow_redirects=False) as response:
+            address = response.headers["Location"]
+        await org.grant(by_test, "one", ["narrow"])
+        await browser.get("/audit")
+        assert browser.status == 200, "logged in, with the list"
+        await browser.get(address)
+        assert browser.status == 403
+        await browser.post(f"{job}/link", {})
+        assert browser.status == 403
+        await org.grant(by_test, "one", ["wide"])
+        await org.set_permissions(by_test, "one", allowed=(), withheld=[Permission.AUDIT_VIEW])
+        await browser.get(address)
+        assert browser.status == 403, "may export what cannot be seen"
+        await org.set_permissions(by_test, "one", allowed=(), withheld=())
+        async with browser.session.get(address) as response:
+            assert response.status == 200, "a refusal uses no link up"
+
+
+async def test_a_long_filter_is_exported_whole_or_not_at_all(site: Site, boss: Browser) -> None:
+    wanted = {"actor": "甲" * 64, "action": "乙" * 64, "object": "100%41 a+b&c=" + "丙" * 50, "address": "10.0.0.0/8"}
+    asked = await boss.get(f"/audit/-/export?{urlencode(wanted)}")
+    query = re.search(r'name="q" value="([^"]*)"', asked)
+    assert query
+    await boss.post("/audit/-/export", {"q": html.unescape(query[1]), "reason": "审计检查", "format": "csv"})
+    assert boss.path.startswith("/jobs/"), boss.status
+    params = json.loads(await site.db.fetchval("SELECT params FROM job"))
+    assert params["query"] == wanted | {"sort": "-at"}
+    await boss.post("/audit/-/export", {"q": "x=" + "x" * 9000, "reason": "审计检查", "format": "csv"})
+    assert boss.status == 400
+    assert await site.db.fetchval("SELECT count(*) FROM job") == 1
 
 
 async def test_three_exports_at_a_time(site: Site, boss: Browser) -> None:

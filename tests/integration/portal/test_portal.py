@@ -347,6 +347,7 @@ async def test_files_may_be_kept_for_ever_under_their_fingerprint_only(site: Sit
             assert browser.status == 404, path
 
 
+@pytest.mark.slow
 async def test_every_role_reaches_exactly_what_it_has(site: Site) -> None:
     """Those that come with the program, and some that are made by chance."""
     message_id = await send(site)

@@ -7,8 +7,8 @@ import pytest
 from smsgw.core.cells import harmless
 
 
-@pytest.mark.parametrize("first", [*"=+-@|", "\t", "\r", "\n", *"＝＋－＠｜"])
-@pytest.mark.parametrize("before", ["", " ", "\u3000", "\ufeff"])
+@pytest.mark.parametrize("first", [*"=+-@|", "\t", "\r", "\n", *"＝＋－＠｜", *"﹦﹢﹣﹫−⁺"])
+@pytest.mark.parametrize("before", ["", " ", "\u3000", "\ufeff", "\u2003", "\u2060\u200d", "\x01", "\x0b \x85"])
 def test_what_begins_like_a_formula_is_text(first: str, before: str) -> None:
     cell = f"{before}{first}cmd|' /C calc'!A0"
     assert harmless(cell) == "'" + cell

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from smsgw.core import optout, policy
-from smsgw.core.frequency import MAX_ENTRIES, History, Watch
+from smsgw.core.frequency import MAX_ENTRIES, History, Watch, scope_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import Account, MessageType
 from smsgw.core.policy import Hours, PolicySet, Rate
@@ -90,8 +90,11 @@ def test_opt_out_wording(text: str, says: bool) -> None:
     assert (pattern.search(optout.plain(text)) is not None) is says
 
 
-def watch(at: int, *rates: Rate, text: int = 1, scope: int = 1, identical: int = 0) -> Watch:
-    return Watch(0, 1, at, scope, text, rates, identical, 0, "短信")
+NOTICE = scope_of(1, MessageType.NOTICE)
+
+
+def watch(at: int, *rates: Rate, text: int = 1, scope: int = NOTICE, identical: int = 0) -> Watch:
+    return Watch(0, 1, at, scope, text, rates, identical, 0)
 
 
 def test_any_window_of_the_length_counts() -> None:

@@ -14,6 +14,7 @@ from smsgw.admin.rights import PUBLIC, SELF, route
 from smsgw.admin.views import china_time
 from smsgw.admin.words.entry import SLOWED, WRONG
 from smsgw.admin.words.login import ELSEWHERE, LAST_LOGIN, OVER
+from smsgw.platform.org import queries
 from smsgw.runtime import clock
 
 MAX_LOGIN, MAX_PASSWORD = 128, 1024
@@ -26,6 +27,8 @@ async def show(call: Call) -> web.StreamResponse:
     onward = local_path(call.request.query.get("next"))
     if call.staff is not None:
         return call.redirect(onward)
+    if not await queries.inhabited(call.db):
+        return call.redirect("/setup")
     return page(call, onward, error=call.gettext(OVER) if "over" in call.request.query else "")
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
-from smsgw.admin.kit.lists import Action, Empty, ListPage
+from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.people import choices, effect
+from smsgw.admin.kit.people import choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.pages.people.staff_forms import ACTIONS, links
 from smsgw.admin.words import lists as words
+from smsgw.admin.words.people import PERSON_NEW
 from smsgw.core.permissions import Permission
-from smsgw.platform.org import queries, service
+from smsgw.platform.org import queries
 from smsgw.platform.org.model import WantedPeople
 
 MENU = Entry("people.staff", "/staff", Permission.PERSON_VIEW)
@@ -49,23 +50,16 @@ def _wanted(found: Found) -> WantedPeople:
     return WantedPeople(**texts, department_id=department, account_id=account, logged_in_from=first, logged_in_to=last)
 
 
-async def _detail(_: Call, person: Any) -> Detail:
-    return Detail(person["name"], [Section(COLUMNS, person)])
+async def _detail(call: Call, person: Any) -> Detail:
+    return Detail(person["name"] or person["login"], [Section(COLUMNS, person)], links=links(call, person["id"]))
 
 
-_may = partial(Action, permission=Permission.PERSON_STOP)
 PAGE = ListPage(
     "staff", "/staff", "people.staff", Permission.PERSON_VIEW, FILTER, COLUMNS, choices=choices, detail=_detail,
     rows=lambda db, actor, found, window: queries.search(db, actor.scope, _wanted(found), window),
     count=lambda db, actor, found, most: queries.how_many(db, actor.scope, _wanted(found)),
     one=lambda db, actor, id_: queries.listed(db, actor.scope, id_),
-    actions=(
-        _may("stop", words.STOP, run=lambda c, p: service.stop_person(c.change(), p["login"]),
-             effect=effect(words.STOP_EFFECT), danger=True),
-        _may("start", words.START, run=lambda c, p: service.start_person(c.change(), p["login"]),
-             effect=effect(words.START_EFFECT)),
-        _may("unlock", words.UNLOCK, effect=effect(words.UNLOCK_EFFECT),
-             run=lambda c, p: service.unlock_person(c.change(), p["login"], c.portal.auth.guard.forgive)),
-    ),
+    actions=ACTIONS,
+    links=((PERSON_NEW, "/staff/-/new", Permission.PERSON_EDIT),),
     sort=Sort("name", descending=False), empty=Empty(words.STAFF_EMPTY, words.STAFF_TEACHES),
 )  # fmt: skip

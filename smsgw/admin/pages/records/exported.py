@@ -25,7 +25,9 @@ async def link(call: Call) -> web.StreamResponse:
 
 @route("GET", "/exported/{id:[A-Za-z0-9_-]{1,64}}", Permission.SELF_EDIT)
 async def fetch(call: Call) -> web.StreamResponse:
-    """The file; the link is used up."""
+    """The file; the link is used up, though not by who only looks what there is, or looks ahead."""
+    if call.request.method != "GET" or "prefetch" in call.request.headers.get("Sec-Purpose", ""):
+        raise web.HTTPBadRequest
     file = await service.fetch(call.change(), call.request.match_info["id"], call.token or "")
     try:
         path = await call.portal.context.files.path(file.id)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Hashable
 
 from aiohttp import ClientPayloadError, web
 
-from smsgw.api.shapes import MAX_BODY
 from smsgw.core.errors import Invalid, SmsgwError, Temporary
 from smsgw.core.words import Phrase, phrase
 from smsgw.runtime.shares import Pace, Shares
 from smsgw.web import listening
 
-CONTENT_SHA256 = "X-Sms-Content-SHA256"
-"""Header with the body's SHA-256 in lower hex: the signature covers it, and can be held against it at once."""
+MAX_BODY = 2 * 1024 * 1024
+"""Octets of a body."""
 OWN_SHARE = 16
 """One account may hold a sixteenth of the room, one address without a proven key as much of its own."""
 STRANGERS_SHARE = 4
@@ -30,21 +28,6 @@ BURST = 1.0
 """Seconds of that rate which may come at once."""
 PATIENCE = 30.0
 """Seconds that a body waits for room."""
-_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-
-
-def claimed_sha256(request: web.Request) -> str | None:
-    """What the header says of the body; None: nothing. ``PARAM_INVALID``."""
-    given = request.headers.get(CONTENT_SHA256)
-    if given is not None and not _SHA256.fullmatch(given):
-        raise invalid(CONTENT_SHA256, phrase("sha256.form"))
-    return given
-
-
-def check_sha256(given: str | None, digest: bytes) -> None:
-    """The body is the one that was announced. ``PARAM_INVALID``."""
-    if given is not None and given != digest.hex():
-        raise invalid(CONTENT_SHA256, phrase("sha256.other"))
 
 
 class Bodies:

@@ -15,11 +15,10 @@ from typing import BinaryIO
 import multipart
 from aiohttp import ClientPayloadError, web
 
-from smsgw.api.bodies import invalid, refuse_packed, too_slow
 from smsgw.core.errors import Invalid, SmsgwError
 from smsgw.core.words import phrase
-from smsgw.platform.campaigns.files import MAX_SIZE
 from smsgw.web import listening
+from smsgw.web.bodies import invalid, refuse_packed, too_slow
 
 OVERHEAD = 64 * 1024
 """Octets around the file in the body."""
@@ -90,9 +89,9 @@ def extract(body: bytes, content_type: str) -> tuple[str, bytes]:
 
 
 async def receive(
-    request: web.Request, path: Path, reserve: Callable[[int], Awaitable[None]]
+    request: web.Request, path: Path, most: int, reserve: Callable[[int], Awaitable[None]]
 ) -> tuple[str, bytes]:
-    """Write the file in the body to ``path``; its name, and the SHA-256 of the body.
+    """Write the file in the body, of at most ``most`` octets, to ``path``; its name, and the SHA-256 of the body.
 
     ``reserve`` is told how many octets the body has by now, before they are written. Raises ``FILE_TOO_LARGE``,
     ``REQUEST_TIMEOUT``, ``PARAM_INVALID``, ``PARAM_MISSING``.
@@ -111,7 +110,7 @@ async def receive(
             async with asyncio.timeout(SECONDS):
                 async for block in listening.body_of(request.content, BLOCK):
                     size += len(block)
-                    if size > MAX_SIZE + OVERHEAD:
+                    if size > most + OVERHEAD:
                         raise Invalid("FILE_TOO_LARGE")
                     await reserve(size)
                     await asyncio.to_thread(work, block)

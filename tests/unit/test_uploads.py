@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from smsgw.api.receiving import Form, extract
 from smsgw.core.errors import Invalid
+from smsgw.web.uploads import Form, extract
 
 BOUNDARY = "----x42"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"

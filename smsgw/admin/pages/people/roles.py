@@ -1,0 +1,202 @@
+"""Roles (P12.4, 角色管理): modules, actions and data scope, who has each; own ones made, copied, changed, removed."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from smsgw.admin.call import Call
+from smsgw.admin.kit import people
+from smsgw.admin.kit.details import Detail
+from smsgw.admin.kit.details import Section as Facts
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
+from smsgw.admin.kit.form_pages import FormPage
+from smsgw.admin.kit.forms import Field as FormField
+from smsgw.admin.kit.forms import Form, Kind, Section
+from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
+from smsgw.admin.kit.menu import Entry
+from smsgw.admin.kit.tables import Column, Phone, Sort
+from smsgw.admin.kit.tables import Kind as Cell
+from smsgw.admin.rights import route
+from smsgw.admin.words import people as words
+from smsgw.admin.words.kit import NO, YES
+from smsgw.admin.words.roles import BUILTIN
+from smsgw.admin.words.terms import TERMS
+from smsgw.core.actor import EVERYTHING, ScopeKind
+from smsgw.core.cells import harmless
+from smsgw.core.permissions import ALL, Permission
+from smsgw.platform.org import queries, service
+from smsgw.platform.org.model import ListedRole, WantedRoles
+
+PATH = "/roles"
+_ONE = PATH + "/{id:[0-9]{1,19}}"
+MENU = Entry("people.roles", PATH, Permission.ROLE_VIEW)
+_NAMES = dict(zip(BUILTIN, BUILTIN, strict=True))
+GIVEN = ALL - {Permission.SELF_EDIT}
+"""What roles are about: one's own things are everybody's."""
+FILTER = Filter(
+    (
+        Field("name", label="role_name"), Field("origin", FieldKind.CHOICE, choices=words.SOURCE),
+        Field("scope", FieldKind.CHOICE, choices=words.SCOPES), Field("permission", FieldKind.CHOICE),
+    ),
+    period=None,
+)  # fmt: skip
+COLUMNS = (
+    Column("name", Cell.WORD, "role_name", sort=True, words=_NAMES, value=lambda r: r.role.name, phone=Phone.TITLE),
+    Column("code", Cell.CODE, "role_code", sort=True, value=lambda r: r.role.code, phone=Phone.SECOND),
+    Column("origin", Cell.STATE, words=words.SOURCE, tones=words.SOURCE_TONE, phone=Phone.BESIDE,
+           value=lambda r: "builtin" if r.role.builtin else "own"),
+    Column("scope", Cell.WORD, words=words.SCOPES, value=lambda r: r.role.scope.value, phone=Phone.SECOND),
+    Column("duties", Cell.TAGS, value=lambda r: [words.DUTIES[d] for d in sorted(r.role.duties)], phone=Phone.AWAY),
+    Column("rights", Cell.NUMBER, value=lambda r: len(r.permissions), phone=Phone.AWAY),
+    Column("holders", Cell.NUMBER, sort=True),
+)  # fmt: skip
+
+
+def _wanted(found: Found) -> WantedRoles:
+    get = found.get
+    return WantedRoles(get("name"), get("origin"), get("scope"), get("permission"))
+
+
+async def _labels(call: Call) -> Mapping[str, Mapping[str, str]]:
+    return {"permission": {p.value: people.label(call, p) for p in Permission if p in GIVEN}}
+
+
+async def _detail(call: Call, one: ListedRole) -> Detail:
+    facts = {
+        "permission": [people.label(call, p) for p in Permission if p in one.permissions],
+        "people": await queries.names_of_holders(call.db, call.actor.scope, one.id),
+    }
+    below = [Column("permission", Cell.TAGS)]
+    if call.may(Permission.PERSON_VIEW):
+        below.append(Column("people", Cell.TAGS))
+    links = []
+    if call.may(Permission.ROLE_EDIT):
+        links = [(words.COPY, f"{PATH}/{one.id}/copy")]
+        if not one.role.builtin:
+            links.insert(0, (words.EDIT, f"{PATH}/{one.id}/edit"))
+    return Detail(_name(call, one), [Facts(COLUMNS, one), Facts(below, facts)], links=links)
+
+
+def _name(call: Call, one: ListedRole) -> str:
+    return call.gettext(one.role.name) if one.role.builtin else one.role.name
+
+
+async def _remove_effect(call: Call, rows: Sequence[ListedRole]) -> Effect:
+    names = ", ".join(_name(call, one) for one in rows[:5])
+    return Effect(words.ROLE_REMOVE_EFFECT, {"names": names, "holders": sum(one.holders for one in rows)})
+
+
+PAGE = ListPage(
+    "roles", PATH, "people.roles", Permission.ROLE_VIEW, FILTER, COLUMNS, choices=_labels, detail=_detail,
+    rows=lambda db, _, found, window: queries.search_roles(db, _wanted(found), window),
+    count=lambda db, _, found, most: queries.how_many_roles(db, _wanted(found)),
+    one=lambda db, _, id_: queries.listed_role(db, id_),
+    actions=(
+        Action("remove", words.REMOVE, Permission.ROLE_EDIT, effect=_remove_effect, danger=True,
+               run=lambda call, one: service.remove_role(call.change(), one.role.code)),
+    ),
+    links=((words.ROLE_NEW, PATH + "/-/new", Permission.ROLE_EDIT),
+           (words.MATRIX, PATH + "/-/matrix.csv", Permission.ROLE_VIEW)),
+    lead=words.ROLES_TEACH, sort=Sort("holders"), empty=Empty(words.ROLES_EMPTY, words.ROLES_TEACH),
+)  # fmt: skip
+
+
+@route("GET", PATH + "/-/matrix.csv", Permission.ROLE_VIEW)
+async def matrix(call: Call) -> web.StreamResponse:
+    """All roles beside each other: permissions down, roles across."""
+    await call.reads("role.export", "role")
+    roles = await queries.roles(call.db)
+    file = io.StringIO()
+    table = csv.writer(file)
+    say = call.gettext
+    table.writerow([say(TERMS["permission"]), *(harmless(say(role.name)) for role in roles)])
+    table.writerow([say(TERMS["scope"]), *(say(words.SCOPES[role.scope.value]) for role in roles)])
+    for permission in (p for p in Permission if p in GIVEN):
+        has = (role.everything or permission in role.permissions for role in roles)
+        table.writerow([people.label(call, permission), *(say(YES if one else NO) for one in has)])
+    return web.Response(
+        body=file.getvalue().encode("utf-8-sig"), content_type="text/csv", charset="utf-8",
+        headers={"Content-Disposition": 'attachment; filename="roles.csv"'},
+    )  # fmt: skip
+
+
+# --- changes ---------------------------------------------------------------------------------------------------------
+
+_CODE = FormField("code", label="role_code", required=True, most=32, help=words.ROLE_CODE_HELP)
+_TITLE = FormField("name", label="role_name", required=True, most=64)
+_RIGHTS = (
+    FormField("scope", Kind.CHOICE, required=True, choices=words.SCOPES),
+    FormField("permission", Kind.RIGHTS, required=True),
+)
+
+
+async def _role(call: Call) -> ListedRole | None:
+    id_ = read_id(call.request.match_info["id"])
+    return None if id_ is None else await queries.listed_role(call.db, id_)
+
+
+async def _own_role(call: Call) -> ListedRole | None:
+    one = await _role(call)
+    return None if one is None or one.role.builtin else one
+
+
+async def _choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
+    """Only what the person has; the service says no to the rest."""
+    wide = call.actor.scope == EVERYTHING
+    return {
+        "permission": {p.value: p.value for p in Permission if p in GIVEN and call.may(p)},
+        "scope": {key: text for key, text in words.SCOPES.items() if wide or key != ScopeKind.ALL.value},
+    }
+
+
+def _back(one: ListedRole | tuple[()]) -> str:
+    return f"{PATH}/{one.id}" if isinstance(one, ListedRole) else PATH
+
+
+def _saved(call: Call, id_: int) -> web.Response:
+    call.toast(call.gettext(words.SAVED))
+    return call.redirect(f"{PATH}/{id_}")
+
+
+def _chosen(values: Mapping[str, Any]) -> tuple[frozenset[Permission], ScopeKind]:
+    return frozenset(map(Permission, values["permission"])), ScopeKind(values["scope"])
+
+
+async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
+    return _saved(call, await service.add_role(call.change(), values["code"], values["name"], *_chosen(values)))
+
+
+async def _set(call: Call, one: ListedRole, values: Mapping[str, Any]) -> web.Response:
+    permissions, scope = _chosen(values)
+    await service.set_role(call.change(), one.role.code, name=values["name"], permissions=permissions, scope=scope)
+    return _saved(call, one.id)
+
+
+async def _set_effect(_: Call, one: ListedRole, values: Mapping[str, Any]) -> Effect:
+    changed = len(_chosen(values)[0] ^ one.permissions)
+    return Effect(words.ROLE_SET_EFFECT, {"name": one.role.name, "n": changed, "holders": one.holders})
+
+
+async def _copy(call: Call, one: ListedRole, values: Mapping[str, Any]) -> web.Response:
+    return _saved(call, await service.copy_role(call.change(), one.role.code, values["code"], values["name"]))
+
+
+NEW = FormPage(
+    PATH + "/-/new", Permission.ROLE_EDIT, words.ROLE_NEW, words.CREATE, Form((Section((_CODE, _TITLE, *_RIGHTS)),)),
+    _add, _back, choices=_choices,
+)  # fmt: skip
+EDIT = FormPage(
+    _ONE + "/edit", Permission.ROLE_EDIT, words.ROLE_EDIT, words.SAVE, Form((Section((_TITLE, *_RIGHTS)),)),
+    _set, _back, _own_role, choices=_choices, effect=_set_effect, lead=lambda one: one.role.name,
+    values=lambda one: {"name": one.role.name, "scope": one.role.scope.value,
+                        "permission": sorted(p.value for p in one.permissions)},
+)  # fmt: skip
+COPY = FormPage(
+    _ONE + "/copy", Permission.ROLE_EDIT, words.ROLE_COPY, words.COPY, Form((Section((_CODE, _TITLE)),)),
+    _copy, _back, _role, lead=lambda one: one.role.name,
+)  # fmt: skip

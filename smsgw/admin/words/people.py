@@ -1,0 +1,116 @@
+"""The words of organisation and rights: departments, people, sub-accounts, roles."""
+
+from __future__ import annotations
+
+from smsgw.admin.i18n import N_
+
+SAVE, CREATE, MOVE, REMOVE, COPY, RESET = N_("保存"), N_("新建"), N_("移动"), N_("删除"), N_("复制"), N_("重置密码")
+SAVED = N_("已保存。")
+REMOVED = N_("已删除。")
+EDIT = N_("编辑")
+
+# --- departments -----------------------------------------------------------------------------------------------------
+
+DEPARTMENT_NEW = N_("新建部门")
+DEPARTMENT_EDIT = N_("编辑部门")
+DEPARTMENT_MOVE = N_("移动部门")
+DEPARTMENT_REMOVE = N_("删除部门")
+TOP = N_("（顶级）")
+PARENT_NEEDED = N_("请选择上级部门：您的数据范围不含顶级")
+PARENT_HELP = N_("留空为顶级部门。")
+MANAGER_HELP = N_("填写登录名；负责人可看到本部门及下级部门的人员。留空为没有负责人。")
+NO_SUCH_PERSON = N_("没有这个人员，或不在您的管理范围内")
+QUOTA_HELP = N_("仅作计划参考：系统不会按此值拦截发送。留空为不设。")
+DEPARTMENT_SET_EFFECT = N_("将修改部门“%(name)s”：本部门 %(people)s 名人员、%(accounts)s 个短信账号归属不变。")
+DEPARTMENT_MOVE_EFFECT = N_(
+    "将把“%(name)s”连同下级共 %(n)s 个部门、%(people)s 名人员、%(accounts)s 个短信账号移到“%(parent)s”之下；"
+    "新上级部门的有权人员随即可以看到它们，历史归属保留。"
+)
+DEPARTMENT_REMOVE_EFFECT = N_(
+    "将删除部门“%(name)s”：现有 %(n)s 个下级部门、%(people)s 名人员、%(accounts)s 个短信账号。只有空部门可以删除。"
+)
+
+# --- people ----------------------------------------------------------------------------------------------------------
+
+PERSON_NEW = N_("新建员工")
+PERSON_EDIT = N_("编辑员工")
+PERSON_ROLES = N_("分配角色")
+PERSON_RESET = N_("重置密码")
+DEPARTMENT_NEEDED = N_("请选择您管理范围内的部门")
+LOGIN_HELP = N_("1 到 64 个字符，不含空格、/ 和 :，创建后不能修改。")
+PHONE_HELP = N_("留空则不修改；修改后需重新验证。")
+ROLES_HELP = N_("可选多个；只列出您自己也具备全部权限的角色。")
+ACCOUNTS_HELP = N_("“指定账号”数据范围的角色按此处所选账号查看数据。")
+RESET_EFFECT = N_("将为 %(names)s 生成一次性密码：原密码立即失效，%(sessions)s 个会话立即结束，下次登录须修改密码。")
+REMOVE_EFFECT = N_(
+    "将删除 %(n)s 名员工（%(names)s）：不能再登录，%(sessions)s 个会话立即结束；操作记录保留，登录名不再分配给他人。"
+)
+ONE_TIME = N_("一次性密码")
+
+# --- sub-accounts ----------------------------------------------------------------------------------------------------
+
+USERS_EMPTY = N_("没有可管理的子账号")
+USERS_TEACH = N_("子账号是登录本平台的人员；在角色之外，可以逐项开通或收回单项权限。")
+RIGHTS_SET = N_("设置权限")
+RIGHTS_HELP = N_("勾选即开通，取消即收回，与角色无关；您没有的权限不能更改，不在此列出。")
+RIGHTS_EFFECT = N_("将为 %(name)s 在角色之外开通 %(more)s 项、收回 %(less)s 项权限，下一次操作即生效。")
+NAMED: dict[str, str] = {
+    "message.view": N_("搜索短信"),
+    "message.read": N_("查看短信内容"),
+    "message.unmask": N_("查看完整号码"),
+    "message.export": N_("导出下行记录"),
+    "inbound.view": N_("查看上行记录"),
+    "inbound.export": N_("导出上行记录"),
+    "account.stop": N_("业务启停"),
+    "person.reset": N_("修改子号密码"),
+    "message.send": N_("发送短信"),
+    "message.cancel": N_("取消发送"),
+    "statistics.view": N_("查看报表"),
+    "statistics.export": N_("导出报表"),
+    "contact.export": N_("导出联系人"),
+}
+"""The rights of a sub-account that the tender names, and those beside them."""
+
+# --- roles -----------------------------------------------------------------------------------------------------------
+
+ROLE_NEW = N_("新建角色")
+ROLE_EDIT = N_("编辑角色")
+ROLE_COPY = N_("复制角色")
+MATRIX = N_("导出权限矩阵")
+ROLE_CODE_HELP = N_("小写字母开头，可含小写字母、数字、- 和 _，最多 32 个字符，创建后不能修改。")
+ROLES_EMPTY = N_("没有符合条件的角色")
+ROLES_TEACH = N_(
+    "角色是一组权限加数据范围。三员分立：系统管理员管角色与设置，安全管理员管登录安全，安全审计员管审计日志；"
+    "一个角色、一个人员都不能兼任两员。内置角色不能修改，可以复制。"
+)
+ROLE_SET_EFFECT = N_("将修改角色“%(name)s”的 %(n)s 项权限；持有它的 %(holders)s 名人员下一次操作即生效。")
+ROLE_REMOVE_EFFECT = N_("将删除角色“%(names)s”，持有人员 %(holders)s 名。有人持有的角色不能删除。")
+SOURCE: dict[str, str] = {"builtin": N_("内置"), "own": N_("自建")}
+SOURCE_TONE: dict[str, str] = {"builtin": "secondary", "own": "blue"}
+SCOPES: dict[str, str] = {
+    "own": N_("仅本人提交"),
+    "department": N_("本部门"),
+    "below": N_("本部门及下级"),
+    "accounts": N_("指定账号"),
+    "all": N_("全部数据"),
+}
+DUTIES: dict[str, str] = {"system": N_("系统管理员"), "security": N_("安全管理员"), "audit": N_("安全审计员")}
+
+MODULES: dict[str, str] = {
+    "home": N_("首页"), "self": N_("个人中心"), "message": N_("下行短信"), "inbound": N_("上行短信"),
+    "event": N_("回执推送"), "task": N_("发送任务"), "job": N_("后台任务"), "review": N_("审批"),
+    "contact": N_("联系人"), "block": N_("黑名单"), "allow": N_("白名单"), "complaint": N_("投诉"),
+    "number": N_("号码信息"), "sign": N_("签名"), "template": N_("模板"), "filing": N_("短链报备"),
+    "word": N_("敏感词"), "policy": N_("频控与时段"), "statistics": N_("报表"), "balance": N_("账户余额"),
+    "account": N_("短信账号"), "key": N_("密钥"), "webhook": N_("推送地址"), "partner": N_("下游协议接入"),
+    "channel": N_("通道"), "route": N_("路由"), "code": N_("码号"), "alarm": N_("告警"), "node": N_("节点"),
+    "department": N_("部门"), "person": N_("人员"), "role": N_("角色"), "security": N_("登录安全"),
+    "setting": N_("系统参数"), "audit": N_("审计日志"),
+}  # fmt: skip
+ACTIONS: dict[str, str] = {
+    "view": N_("查看"), "edit": N_("编辑"), "export": N_("导出"), "decide": N_("审批"), "handle": N_("处理"),
+    "stop": N_("启停"), "send": N_("发送"), "urgent": N_("特急发送"), "read": N_("查看内容"),
+    "unmask": N_("完整号码"), "cancel": N_("取消"), "resolve": N_("认定结果"), "pull": N_("拉取"),
+    "repeat": N_("重推"), "internal": N_("内网地址"), "kick": N_("踢下线"), "test": N_("测试"),
+    "reset": N_("重置密码"), "grant": N_("授权"), "accept": N_("确认异常"),
+}  # fmt: skip

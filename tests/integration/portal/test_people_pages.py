@@ -1,0 +1,330 @@
+"""Departments, people, sub-accounts and roles in the portal: by role and scope, with strange ids, and told in words."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from browsing import Browser
+from portal_site import Site, running
+
+from smsgw.core.actor import Actor, ScopeKind
+from smsgw.core.permissions import Permission
+from smsgw.platform.change import Change
+from smsgw.platform.org import queries
+from smsgw.platform.org import service as org
+
+Fields = Sequence[tuple[str, str]]
+P = Permission
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        yield site
+
+
+@pytest_asyncio.fixture
+async def boss(site: Site) -> AsyncIterator[Browser]:
+    async with Browser(site) as browser:
+        await browser.login("boss")
+        yield browser
+
+
+def by_nobody(site: Site) -> Change:
+    return Change(site.db, Actor.system("test"))
+
+
+async def send(browser: Browser, path: str, *fields: tuple[str, str], confirmed: bool = True) -> str:
+    """Open a form and send it, its effect confirmed."""
+    await browser.get(path)
+    sure = [("confirmed", "1")] if confirmed else []
+    data = [("csrf", browser.csrf), *fields, *sure]
+    async with browser.session.post(path, data=data) as response:
+        return await browser._read(response)
+
+
+async def id_of(site: Site, login: str) -> int:
+    return int(await site.db.fetchval("SELECT id FROM staff WHERE login = $1", login))
+
+
+async def role_id(site: Site, code: str) -> int:
+    return int(await site.db.fetchval("SELECT id FROM role WHERE code = $1", code))
+
+
+async def two_departments(site: Site) -> tuple[int, int]:
+    """One with a manager of its people, ``chief``, and ``worker`` in it; another one with ``stranger`` in it."""
+    change = by_nobody(site)
+    own, other = await org.add_department(change, "一科"), await org.add_department(change, "二科")
+    rights = {P.HOME_VIEW, P.DEPARTMENT_VIEW, P.DEPARTMENT_EDIT, P.PERSON_VIEW, P.PERSON_EDIT, P.PERSON_GRANT,
+              P.PERSON_RESET, P.PERSON_STOP, P.ROLE_VIEW, P.MESSAGE_VIEW}  # fmt: skip
+    await org.add_role(change, "chief", "科长", rights, ScopeKind.BELOW)
+    await org.add_role(change, "clerk", "科员", {P.HOME_VIEW, P.MESSAGE_VIEW}, ScopeKind.BELOW)
+    for login, role, place in (("chief", "chief", own), ("worker", "clerk", own), ("stranger", "clerk", other)):
+        await site.add_staff(login, role)
+        await org.set_person(change, login, {"department_id": place})
+    return own, other
+
+
+# --- departments -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_department_is_made_changed_moved_and_removed(site: Site, boss: Browser) -> None:
+    page = await send(boss, "/departments/-/new", ("name", "办公室"))
+    assert "办公室" in page
+    top = int(boss.path.rpartition("/")[2])
+    await send(boss, "/departments/-/new", ("name", "科室"), ("parent", ""))
+    below = int(boss.path.rpartition("/")[2])
+    told = await send(boss, f"/departments/{below}/move", ("parent", str(top)), confirmed=False)
+    assert "共 1 个部门、0 名人员、0 个短信账号" in told
+    assert await site.db.fetchval("SELECT parent_id FROM department WHERE id = $1", below) is None, "asked only"
+    await send(boss, f"/departments/{below}/move", ("parent", str(top)))
+    assert await site.db.fetchval("SELECT parent_id FROM department WHERE id = $1", below) == top
+    page = await send(
+        boss, f"/departments/{below}/edit", ("name", "科室二"), ("manager", "boss"), ("month_quota", "500")
+    )
+    assert boss.status == 422, "oneself"
+    await site.add_staff("lead", "operator")
+    page = await send(
+        boss, f"/departments/{below}/edit", ("name", "科室二"), ("manager", "lead"), ("month_quota", "500")
+    )
+    assert "科室二" in page
+    assert "500" in page
+    assert "仅供参考，不拦截发送" in page
+    page = await send(boss, f"/departments/{top}/remove")
+    assert boss.status == 422
+    assert await site.db.fetchval("SELECT removed_at FROM department WHERE id = $1", top) is None
+    await send(boss, f"/departments/{below}/remove")
+    assert boss.path == "/departments"
+    await send(boss, f"/departments/{top}/remove")
+    assert (await queries.departments(site.db, Actor.system("test").scope)) == []
+    done = await site.db.fetch("SELECT action FROM audit WHERE starts_with(action, 'department.') ORDER BY id")
+    assert [row["action"].partition(".")[2] for row in done] == [
+        "add", "add", "move", "set", "remove", "remove"
+    ]  # fmt: skip
+
+
+async def test_what_a_service_refuses_stands_at_the_field_in_both_languages(site: Site, boss: Browser) -> None:
+    await send(boss, "/departments/-/new", ("name", "办公室"))
+    page = await send(boss, "/departments/-/new", ("name", "办公室"))
+    assert boss.status == 422
+    assert re.search(r'id="name-problem"[^>]*>[^<]*办公室', page)
+    await boss.post("/language", {"language": "en", "next": "/"})
+    page = await send(boss, "/departments/-/new", ("name", "办公室"))
+    problem = re.search(r'id="name-problem"[^>]*>([^<]*)', page)
+    assert problem
+    assert re.search(r"[a-z]{3}", problem[1])
+    page = await send(boss, "/staff/-/new", ("login", "a b"), ("name", "x"))
+    assert re.search(r'id="login-problem"[^>]*>[^<]*[a-z]', page)
+    fields = (("code", "Bad"), ("name", "x"), ("scope", "all"), ("permission", "home.view"))
+    page = await send(boss, "/roles/-/new", *fields)
+    assert re.search(r'id="code-problem"', page)
+
+
+# --- who reaches whom ------------------------------------------------------------------------------------------------
+
+
+async def test_another_departments_ids_are_not_there(site: Site) -> None:
+    own, other = await two_departments(site)
+    worker, stranger = await id_of(site, "worker"), await id_of(site, "stranger")
+    async with Browser(site) as chief:
+        await chief.login("chief")
+        page = await chief.get("/departments")
+        assert "一科" in page
+        assert "二科" not in page
+        for path in (f"/departments/{own}", f"/departments/{own}/edit", f"/staff/{worker}", f"/staff/{worker}/edit",
+                     f"/users/{worker}/rights"):  # fmt: skip
+            await chief.get(path)
+            assert chief.status == 200, path
+        hidden = [
+            *(f"/departments/{other}{below}" for below in ("", "/edit", "/move", "/remove")),
+            *(f"/staff/{stranger}{below}" for below in ("", "/edit", "/roles", "/reset")),
+            f"/users/{stranger}", f"/users/{stranger}/rights", "/staff/0/edit", "/staff/9223372036854775808/edit",
+            "/staff/9999999999999999999/reset", "/departments/9999999999999999999",
+        ]  # fmt: skip
+        for path in hidden:
+            assert "stranger" not in await chief.get(path), path
+            assert chief.status == 404, path
+        await chief.get("/staff")
+        for path in hidden:
+            if path.rpartition("/")[2] in ("edit", "move", "remove", "roles", "reset", "rights"):
+                await chief.post(path, {"name": "x", "confirmed": "1"})
+                assert chief.status == 404, path
+        await send(chief, f"/departments/{own}/move", ("parent", str(other)))
+        assert chief.status == 422, "no such choice"
+        await send(chief, f"/departments/{own}/move", ("parent", ""))
+        assert chief.status == 422, "the top is not theirs"
+        await send(chief, f"/staff/{worker}/edit", ("name", "x"), ("department", str(other)))
+        assert chief.status == 422
+        await send(chief, f"/staff/{worker}/edit", ("name", "x"), ("department", ""))
+        assert chief.status == 422
+    assert await site.db.fetchval("SELECT department_id FROM staff WHERE login = 'worker'") == own
+
+
+async def test_nobody_gives_what_they_lack(site: Site) -> None:
+    await two_departments(site)
+    worker = await id_of(site, "worker")
+    async with Browser(site) as chief:
+        await chief.login("chief")
+        page = await chief.get(f"/staff/{worker}/roles")
+        assert 'value="clerk"' in page
+        assert 'value="super"' not in page
+        await send(chief, f"/staff/{worker}/roles", ("role", "super"))
+        assert chief.status == 422
+        page = await chief.get(f"/users/{worker}/rights")
+        assert 'value="person.reset"' in page
+        assert 'value="message.export"' not in page
+        await send(chief, f"/users/{worker}/rights", ("permission", "message.export"))
+        assert chief.status == 422
+        await chief.get("/roles/-/new")
+        assert chief.status == 403, "hidden is forbidden, too"
+        await chief.get(f"/roles/{await role_id(site, 'clerk')}")
+        assert chief.status == 200
+        assert "新建角色" not in await chief.get("/roles")
+        own = await id_of(site, "chief")
+        await send(chief, f"/users/{own}/rights", ("permission", "message.view"))
+        assert chief.status == 422, "one's own rights"
+    person = await queries.person(site.db, "worker")
+    assert person
+    assert [role.code for role in person.roles] == ["clerk"]
+    assert not person.allowed
+
+
+@pytest.mark.parametrize("path", ["/departments/-/new", "/staff/-/new", "/roles/-/new"])
+async def test_a_form_without_its_token_changes_nothing(site: Site, boss: Browser, path: str) -> None:
+    await boss.get(path)
+    before = await site.db.fetchval("SELECT (SELECT count(*) FROM staff) + (SELECT count(*) FROM role)")
+    fields = {"csrf": "forged", "name": "x", "login": "x", "code": "x", "scope": "own", "permission": "home.view"}
+    await boss.post(path, fields)
+    assert boss.status == 403
+    after = await site.db.fetchval("SELECT (SELECT count(*) FROM staff) + (SELECT count(*) FROM role)")
+    assert (before, await site.db.fetchval("SELECT count(*) FROM department")) == (after, 0)
+
+
+# --- people ----------------------------------------------------------------------------------------------------------
+
+
+def one_time(page: str) -> str:
+    found = re.search(r'class="one-time">([^<]+)<', page)
+    assert found, page[-2000:]
+    return html.unescape(found[1])
+
+
+async def test_a_new_person_logs_in_with_the_password_that_was_shown_once(site: Site, boss: Browser) -> None:
+    page = await send(
+        boss, "/staff/-/new", ("login", "new"), ("name", "新人"), ("phone", "13800138000"), ("role", "operator"),
+        ("accounts", str(site.accounts["hall"])),
+    )  # fmt: skip
+    password = one_time(page)
+    assert "no-store" in boss.headers["Cache-Control"]
+    id_ = await id_of(site, "new")
+    page = await boss.get(f"/staff/{id_}")
+    assert password not in page
+    assert "13800138000" not in page
+    assert password not in str(await site.db.fetch("SELECT * FROM audit"))
+    async with Browser(site) as browser:
+        await browser.login("new", password)
+        assert browser.path == "/password"
+        await send(boss, f"/staff/{id_}/reset")
+        await browser.get("/")
+        assert browser.path.startswith("/login"), "the session ended"
+    await send(boss, f"/staff/{id_}/edit", ("name", "改名"), ("email", "a@b.cn"))
+    row = await site.db.fetchrow("SELECT name, email, phone FROM staff WHERE login = 'new'")
+    assert row
+    assert (row["name"], row["email"], bool(row["phone"])) == ("改名", "a@b.cn", True), "an empty number is kept"
+    await send(boss, f"/staff/{id_}/roles", ("role", "finance"), ("role", "operator"))
+    person = await queries.person(site.db, "new")
+    assert person
+    assert {role.code for role in person.roles} == {"finance", "operator"}
+    await boss.get("/staff")
+    await boss.post("/staff/-/do/remove", {"id": str(id_)})
+    assert await site.db.fetchval("SELECT status FROM staff WHERE login = 'new'") == "removed"
+    await boss.get(f"/staff/{id_}")
+    assert boss.status == 404
+
+
+# --- sub-accounts ----------------------------------------------------------------------------------------------------
+
+
+async def test_boxes_give_beyond_the_roles_and_take_from_them(site: Site, boss: Browser) -> None:
+    await site.add_staff("sub", "operator", "hall")
+    id_ = await id_of(site, "sub")
+    before = await queries.person(site.db, "sub")
+    assert before
+    assert P.MESSAGE_VIEW in before.permissions
+    assert P.ACCOUNT_STOP not in before.permissions
+    page = await boss.get(f"/users/{id_}/rights")
+    for label in ("导出下行记录", "导出上行记录", "业务启停", "修改子号密码", "搜索短信"):
+        assert label in page
+    async with Browser(site) as sub:
+        await sub.login("sub")
+        await sub.get("/records")
+        assert sub.status == 200
+        await send(boss, f"/users/{id_}/rights", ("permission", "account.stop"), ("permission", "message.export"))
+        await sub.get("/records")
+        assert sub.status == 403, "at the next request"
+        assert "/records" not in await sub.get("/")
+    person = await queries.person(site.db, "sub")
+    assert person
+    assert P.ACCOUNT_STOP in person.allowed
+    assert P.MESSAGE_VIEW in person.withheld
+    assert before.permissions - person.permissions <= {*map(P, ("message.view", "message.read", "message.unmask",
+        "message.send", "message.cancel", "inbound.view", "inbound.export", "statistics.view", "statistics.export",
+        "contact.export", "person.reset", "message.export"))}, "what is not offered stays"  # fmt: skip
+    page = await boss.get(f"/users/{id_}")
+    assert "短信账号 · 启停" in page
+
+
+# --- roles -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_role_is_made_copied_changed_and_removed(site: Site, boss: Browser) -> None:
+    await send(
+        boss, "/roles/-/new", ("code", "desk"), ("name", "窗口"), ("scope", "own"), ("permission", "home.view"),
+        ("permission", "message.send"), ("permission", "message.view"),
+    )  # fmt: skip
+    id_ = await role_id(site, "desk")
+    assert boss.path == f"/roles/{id_}"
+    await site.add_staff("li", "desk", "hall")
+    told = await send(
+        boss, f"/roles/{id_}/edit", ("name", "窗口"), ("scope", "own"), ("permission", "home.view"), confirmed=False
+    )
+    assert "2 项权限" in told
+    assert "1 名人员" in told
+    await send(boss, f"/roles/{id_}/edit", ("name", "窗口"), ("scope", "own"), ("permission", "home.view"))
+    role = await queries.role(site.db, "desk")
+    assert role
+    assert role.permissions == {P.HOME_VIEW}
+    await send(boss, f"/roles/{id_}/copy", ("code", "desk2"), ("name", "窗口二"))
+    assert (await queries.role(site.db, "desk2")) is not None
+    await boss.get("/roles")
+    await boss.post("/roles/-/do/remove", {"id": str(id_)})
+    assert await queries.role(site.db, "desk"), "somebody has it"
+    await boss.post("/roles/-/do/remove", {"id": str(await role_id(site, "desk2"))})
+    assert await queries.role(site.db, "desk2") is None
+    builtin = await role_id(site, "operator")
+    await boss.get(f"/roles/{builtin}/edit")
+    assert boss.status == 404, "those that come with the program stay"
+    page = await send(
+        boss, "/roles/-/new", ("code", "two"), ("name", "两员"), ("scope", "all"), ("permission", "role.edit"),
+        ("permission", "audit.view"),
+    )  # fmt: skip
+    assert boss.status == 422
+    assert await queries.role(site.db, "two") is None
+    assert 'role="alert"' in page
+
+
+async def test_the_matrix_of_all_roles_is_a_file(site: Site, boss: Browser) -> None:
+    await org.add_role(by_nobody(site), "evil", "=1+1", {P.HOME_VIEW}, ScopeKind.OWN)
+    text = await boss.get("/roles/-/matrix.csv")
+    lines = text.lstrip("\ufeff").splitlines()
+    assert len(lines) == len(Permission) + 1, "names, scopes, all but one's own"
+    assert "=1+1" in lines[0]
+    assert ",=1+1" not in lines[0]
+    assert re.search(r"下行短信 · 导出,是", text)
+    assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'role.export'") == 1
