@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from demo_site import PASSWORD, DemoSite
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, CDPSession, Page
 
 from smsgw.admin.app import routes
 from smsgw.admin.rights import Open, Route
@@ -61,7 +61,9 @@ QUERIES: dict[str, dict[str, str]] = {
     "/send/result/live": {"": _SENT},
     "/records": {"": "SELECT 'time=7d'"},
 }
-ELSEWHERE = {"/setup", "/setup/brand", "/setup/administrator", "/send/confirm", "/send/edit", "/exported/{id}"}
+ELSEWHERE = {
+    "/login/step", "/setup", "/setup/brand", "/setup/administrator", "/send/confirm", "/send/edit", "/exported/{id}",
+}  # fmt: skip
 """Addresses that are no pages: they lead back to a form when they are opened without one, or give a file once."""
 PIECE = "/-/"
 """In the address of what is asked for by a list, for itself."""
@@ -212,6 +214,8 @@ _SHORTEN = f"""
 class Looker:
     """A browser's window with somebody's session, whose console and traffic are written down."""
 
+    _session: CDPSession
+
     def __init__(self, page: Page) -> None:
         self.page = page
         self._console: list[str] = []
@@ -222,7 +226,7 @@ class Looker:
 
     async def watch(self) -> None:
         """Begin to count what is on the wire."""
-        session = await self.page.context.new_cdp_session(self.page)
+        self._session = session = await self.page.context.new_cdp_session(self.page)
         await session.send("Network.enable")
         session.on(
             "Network.requestWillBeSent", lambda e: self._urls.update({e["requestId"]: e["request"]["url"]})
@@ -234,10 +238,18 @@ class Looker:
         url = self._urls.get(event["requestId"], "")
         self._octets[url] = self._octets.get(url, 0) + int(event["encodedDataLength"])
 
-    async def look(self, stop: Stop, *, times: int = 0, axe: bool = True) -> Seen:
-        """Open an address; ``times`` is how often more it is opened to see how long it takes."""
+    async def resize(self, size: str) -> None:
+        """Make it a window of another size."""
+        width, height = SIZES[size]
+        await self.page.set_viewport_size({"width": width, "height": height})
+
+    async def look(self, stop: Stop, *, times: int = 0, cold: bool = False) -> Seen:
+        """Open an address, ``cold`` with nothing kept of former pages; ``times`` is how often more it is opened to see
+        how long it takes."""
         seen = Seen(stop.name, stop.address, stop.role)
         self._console.clear()
+        if cold:
+            await self._session.send("Network.clearBrowserCache")
         await self._open(stop, seen)
         seen.chart_octets = sum(n for url, n in self._octets.items() if "echarts" in url)
         seen.cold_octets = sum(self._octets.values()) - seen.chart_octets
@@ -251,9 +263,8 @@ class Looker:
                 round(statistics.median(each), 1) for each in zip(*took, strict=True)
             )
         seen.sticks_out = await self.page.evaluate(_STICKS_OUT)
-        if axe:
-            await self.page.evaluate(AXE.read_text("utf-8"))
-            seen.axe = await self.page.evaluate(_AXE_RUN)
+        await self.page.evaluate(AXE.read_text("utf-8"))
+        seen.axe = await self.page.evaluate(_AXE_RUN)
         seen.violations = await self.page.evaluate("window.smsgwViolations")
         seen.console = list(self._console)
         seen.screens = round(await self.page.evaluate(_HEIGHT), 2)

@@ -53,6 +53,9 @@ def arguments() -> argparse.Namespace:
         "--role", action="append", choices=ROLES, help="whose first page is seen; all without it"
     )
     parser.add_argument("--days", type=int, default=90)
+    parser.add_argument(
+        "--times", type=int, default=TIMES, help="how often a page is opened again; 0: no times"
+    )
     parser.add_argument("--daily", type=int, default=350)
     parser.add_argument("--print", dest="printed", action="store_true", help="pages on paper, too")
     parser.add_argument(
@@ -81,7 +84,8 @@ async def main() -> int:
         found = await _stops(site, asked)
         rows = []
         for variant in product(asked.size or SIZES, asked.lang or LANGUAGES, asked.theme or THEMES):
-            rows += await _variant(browser, site, found, variant, asked.folder, first=not rows)
+            times = 0 if rows else asked.times
+            rows += await _variant(browser, site, found, variant, asked.folder, times=times)
         if asked.printed:
             await _print(browser, site, found, asked.folder)
     portal_walk.write_json(asked.folder / "pages.json", rows)
@@ -132,17 +136,18 @@ async def _stops(site: DemoSite, asked: argparse.Namespace) -> list[Stop]:
 
 
 async def _variant(
-    browser: Browser, site: DemoSite, found: Sequence[Stop], variant: Variant, folder: Path, *, first: bool
+    browser: Browser, site: DemoSite, found: Sequence[Stop], variant: Variant, folder: Path, *, times: int
 ) -> list[dict[str, Any]]:
     size, language, theme = variant
     rows = []
     for role in dict.fromkeys(stop.role for stop in found):
         async with window(browser, site, size, language=language, theme=theme, role=role) as looker:
             for stop in (stop for stop in found if stop.role == role):
-                seen = await looker.look(stop, times=TIMES if first else 0)
+                seen = await looker.look(stop, times=times, cold=times > 0)
                 name = f"{stop.name}.{size}.{language}.{theme}.png"
                 height = min(WIDEST, round(seen.screens * SIZES[size][1]))
                 clip = {"x": 0, "y": 0, "width": SIZES[size][0], "height": max(height, SIZES[size][1])}
+                await looker.page.evaluate("window.scrollTo(0, 0)")
                 await looker.page.screenshot(
                     path=folder / name, full_page=True, clip=clip, animations="disabled"
                 )

@@ -287,5 +287,5 @@ DETAIL: dict[str, str] = {
     "next_at": N_("下次"),
     "status": N_("状态"),
 }
-DETAIL_VALUES: dict[str, dict[str, str]] = {"origin": ORIGIN, "coding": CODING, "carrier": CARRIER}
+DETAIL_VALUES: dict[str, dict[str, str]] = {"origin": ORIGIN, "coding": CODING, "carrier": CARRIER, "class": CLASS}
 """Names for the values of some details; texts that are Chinese already are looked up as they are."""

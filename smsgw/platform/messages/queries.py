@@ -297,9 +297,14 @@ async def trace(
         "submitted": 3,
         "report": 5,
         "report_ready": 8,
-    }
-    steps.sort(key=lambda s: (s.at, order.get(s.step, 6), s.part))
+    } | dict.fromkeys(("offered", "push_failed", "push_dead", "pushed", "acknowledged"), 9)
+    steps.sort(key=lambda s: (_millisecond(s.at), order.get(s.step, 6), s.part))
     return Trace(view, parts, steps)
+
+
+def _millisecond(at: datetime) -> datetime:
+    """What the time of an identifier is rounded down to: a report is older than what was made of it."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 _REVIEW = "SELECT reasons, due_at FROM review WHERE batch_id = $1"

@@ -533,7 +533,16 @@ async def test_a_token_is_known_by_its_hash_alone(site: Site, auth: Auth) -> Non
 # --- those who try to go round -----------------------------------------------------------------------------------
 
 
-async def test_two_editors_at_the_same_moment_do_not_shut_out_each_other(site: Site) -> None:
+async def test_two_editors_at_the_same_moment_do_not_shut_out_each_other(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = service._still_in
+
+    async def slowly(*given: Any) -> None:
+        await checked(*given)
+        await asyncio.sleep(0.5)  # what was written is not committed yet
+
+    monkeypatch.setattr(service, "_still_in", slowly)
     await site.add_staff("sec", "secadmin")
     boss, sec = await by(site, "boss", "192.0.2.7"), await by(site, "sec", "198.51.100.7")
     await site.db.execute("INSERT INTO role_login (role_id) SELECT id FROM role")

@@ -63,7 +63,7 @@ def timeline(trace: Trace, say: Callable[[str], str] = str) -> list[Stop]:
     outcome = {part.part: words.STATUS_COLOUR.get(part.status, "") for part in trace.parts}
     for step in trace.steps:
         previous = stops[-1].step.at if stops else None
-        since_previous = step.at - previous if previous else None
+        since_previous = max(step.at - previous, timedelta(0)) if previous else None
         colour = outcome.get(step.part) if step.step == "report" else words.STEP_COLOUR.get(step.step)
         since_start = step.at - trace.steps[0].at
         stops.append(Stop(step, since_previous, since_start, colour or "plain", _facts(step, say)))
