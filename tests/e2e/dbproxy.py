@@ -137,6 +137,10 @@ class DatabaseProxy:
         return await asyncio.open_connection(host, port)
 
 
+LOOKED_AT = 20_000
+"""Octets of each message of the client: a statement that is prepared is told by what it carries."""
+
+
 class _Link:
     """A connection through the proxy."""
 
@@ -178,7 +182,7 @@ class _Link:
         loop = asyncio.get_running_loop()
         try:
             async for message in self._messages():
-                said += message[:200]
+                said += message[:LOOKED_AT]
                 loss = None
                 if message[:1] in (b"Q", b"P") and _COMMIT.match(
                     message[5:].split(b"\0", 1)[message[:1] == b"P"]

@@ -283,6 +283,7 @@ async def test_the_database_goes_again_while_the_spool_drains(
         posts: list[asyncio.Task[Answer]] = []
         here.proxy.lose_commits(of=TEXT, late=0.2)
         while not here.proxy.lost:
+            assert len(posts) < 1000, "no commit was lost"
             posts.append(aio.spawn(here.post(*numbers(1)), name="post"))
             await asyncio.sleep(0.005)
         here.proxy.refusing = True
