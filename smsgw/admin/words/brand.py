@@ -16,7 +16,7 @@ CERTIFICATE_SAVED = N_("证书已保存，新连接立即使用")
 CERTIFICATE_REMOVED = N_("证书已移除，改用监听默认证书")
 
 IDENTITY = N_("名称")
-IDENTITY_HELP = N_("显示在登录页、页头、浏览器标题和导出文件中")
+IDENTITY_HELP = N_("显示在登录页、页头和浏览器标题中")
 LOOKS = N_("外观")
 WORDS = N_("文字")
 SUPPORT = N_("技术支持")

@@ -26,7 +26,6 @@ from smsgw.pipeline.accept.spooling import OutageSpool
 from smsgw.runtime import aio
 from smsgw.store.engine.spool import Spool
 
-
 TEXT = "您好".encode()
 """Of a message: a transaction in which it goes to the database enters messages."""
 
