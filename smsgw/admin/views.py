@@ -75,7 +75,7 @@ def cause(cls: str, code: str) -> str:
     return words.CLASS.get(cls, cls)
 
 
-_ERRNO = re.compile(r"\[Errno (-?\d+)\] *(?:Connect call failed )?(?:\('([^']+)', (\d+)[^)]*\))?[^;,]*")
+_ERRNO = re.compile(r"\[Errno (-?\d++)\] *+(?:Connect call failed )?+(?:\('([^']++)', (\d++)[^)]*+\))?+[^;,]*+")
 
 
 def trouble(text: str, say: Callable[[str], str] = str) -> str:
