@@ -60,6 +60,9 @@ STEPS = (
     Step("user stop", "zhang"),
     Step("user start", "zhang"),
     Step("user list"),
+    Step("user unlock", "zhang"), Step("user code", "zhang"), Step("user reset-factors", "zhang"),
+    Step("login show"), Step("login set", "--factor none --network any"), Step("login role", "operator --factor none"),
+    Step("login person", "zhang --factor none"), Step("login password", "--days 90"),
     Step("ledger check"),
     Step("audit verify"),
     Step("audit accept", "--reason restored"),
@@ -210,6 +213,7 @@ OF_A_NODE = (
 
 PROGRAMS = {
     "run", "bench", "simulate", "demo",  # run until they are ended, with a database of their own or none
+    "setup-code",  # shows what it derives, while there is nobody
     "demo-data",  # fills an empty database with 90 days; tests/integration/demo
     "pdu encode",  # from standard input
     "task errors", "task report",  # streams of the node

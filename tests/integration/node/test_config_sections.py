@@ -18,6 +18,8 @@ PASSED_OVER = {
     ("account", "balance"),
     ("api_key", "last_used_at"),
     ("api_key", "last_used_ip"),
+    ("brand", "draft"),
+    ("brand", "drafted_at"),
     ("event_setting", "balance_told"),
     ("webhook", "failing_since"),
     ("webhook", "last_error"),

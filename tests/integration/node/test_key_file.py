@@ -60,6 +60,10 @@ async def _furnish(database: Database, sealer: Sealer) -> list[str]:
     person = await queries.person(database, "li")
     assert person is not None
     shared = await factors.begin_totp(Change(database, person.actor()), sealer)
+    await database.execute(
+        "INSERT INTO brand (draft, certificate, key_sealed) VALUES ('{}', 'chain', $1)",
+        sealer.seal("key of the certificate", "brand/1/key"),
+    )
     return [shared, "channel-pass-word", "peer-pass-word", key.secret, key.bearer, "prtnr-pw", hook]
 
 
@@ -82,9 +86,9 @@ async def test_secrets_are_sealed_anew_step_by_step(
     both = Sealer(NEW, OLD)
     await _opens(database, both)
     dry = await resealing.reseal(database, both, dry=True)
-    assert sum(place.changed for place in dry) == 6
+    assert sum(place.changed for place in dry) == 7
     done = await resealing.reseal(database, both)
-    assert [(place.values, place.changed, place.stuck) for place in done] == [(1, 1, [])] * 6
+    assert [(place.values, place.changed, place.stuck) for place in done] == [(1, 1, [])] * 7
     assert sum(place.changed for place in await resealing.reseal(database, both)) == 0
     await _opens(database, Sealer(NEW))
 
@@ -132,7 +136,7 @@ async def test_a_new_key_waits_its_turn_and_takes_it(
     assert await key_file.rotate(by_test(database), path, new) == new
     found = await queries_of_keys.uses(database, sealer)
     assert [(key.id, key.seals) for key in found.keys] == [(new, True), (old, False)]
-    assert (found.under_old_keys, found.missing, found.stuck) == (6, [], [])
+    assert (found.under_old_keys, found.missing, found.stuck) == (7, [], [])
     done = await key_file.reseal(by_test(database), sealer)
     assert (done.changed, done.of, done.stuck) == (6, 6, [])
     assert (await key_file.reseal(by_test(database), sealer)).changed == 0
