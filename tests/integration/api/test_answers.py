@@ -200,7 +200,7 @@ async def flood(count: int, call: object) -> Counter[str]:
     "provoked", ["no key", "another key", "signature", "path", "parameter", "malformed", "v1"]
 )
 async def test_strangers_and_tenants_write_few_lines(
-    api: Api, provoked: str, caplog: pytest.LogCaptureFixture
+    api: Api, provoked: str, caplog: pytest.LogCaptureFixture, hurried: None
 ) -> None:
     key = await api.add_key(requests_per_second=10_000)
     auth = {"Authorization": f"Bearer {key.bearer}"}
