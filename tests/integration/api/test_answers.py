@@ -62,7 +62,7 @@ def decent(headers: aiohttp.typedefs.LooseHeaders) -> list[str]:
     return wrong
 
 
-async def test_every_answer_of_the_api_has_its_headers(api: Api) -> None:
+async def test_every_answer_of_the_api_has_its_headers(api: Api, hurried: None) -> None:
     paths = [(r.method, BASE + r.path) for r in ROUTES] + [
         ("GET", BASE + p.path) for p in PUBLIC if not p.root
     ]
