@@ -234,7 +234,7 @@ async def test_strangers_and_tenants_write_few_lines(
 
 @pytest.mark.parametrize("provoked", ["csrf", "form", "path", "crash"])
 async def test_visitors_of_the_portal_write_few_lines(
-    site: Site, provoked: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    site: Site, provoked: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, hurried: None
 ) -> None:
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("surprise")

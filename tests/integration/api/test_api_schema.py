@@ -71,6 +71,7 @@ def fuzz(origin: str, tokens: dict[str, str]) -> dict[str, int]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("hurried")
 async def test_the_api_is_as_documented(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # every operation is tried with wrong credentials, too
     monkeypatch.setattr(auth, "FAILURES", Rate(100_000, 1.0))

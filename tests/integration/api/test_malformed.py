@@ -143,7 +143,7 @@ async def test_the_api_refuses_what_is_malformed(api: Api, caplog: pytest.LogCap
 
 
 @pytest.mark.usefixtures("hurried")
-@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("known", [False, pytest.param(True, marks=pytest.mark.slow)])
 async def test_the_portal_refuses_what_is_malformed(
     site: Site, known: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
