@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from portal_site import all_proven
+
 from smsgw.admin.hashing import hash_password
 from smsgw.core.permissions import Permission
 from smsgw.demo.carriers import CHANNELS, SECRET, USER
@@ -81,6 +83,7 @@ async def demo_site(dsn: str, data_dir: Path, *, days: int, daily: int) -> Async
             database, sealer, password_hash=hash_password(PASSWORD), now=clock.now(), days=days, daily=daily,
             ports=ports,
         )  # fmt: skip
+        await all_proven(database)
         daemon = Daemon(settings)
         await daemon.start()
         stack.push_async_callback(daemon.stop)

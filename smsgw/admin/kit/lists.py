@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -25,7 +26,7 @@ from smsgw.admin.kit.filters import Filter, Found, Problem
 from smsgw.admin.kit.pieces import go, in_dialog
 from smsgw.admin.kit.tables import Column, Layout, Sort
 from smsgw.admin.kit.toasts import Kind
-from smsgw.admin.rights import Handler, Route
+from smsgw.admin.rights import Handler, Proof, Route
 from smsgw.admin.words import kit as words
 from smsgw.admin.words.menu import ENTRIES
 from smsgw.core.actor import Actor
@@ -168,7 +169,8 @@ class ListPage:
         if self.detail is not None:
             found.append(self._route("GET", "/{id:[0-9]{1,19}}", self._detail))
         if self.export is not None:
-            found += [self._route(m, "/-/export", self._export, self.export) for m in ("GET", "POST")]
+            export = partial(self._route, below="/-/export", handler=self._export, permission=self.export)
+            found += [export(method, step_up=Proof.FACTOR) for method in ("GET", "POST")]
         for action in self.actions:
             acts, asks = _Acting(self, action), f"/-/effect/{action.key}"
             found.append(self._route("POST", asks, acts.ask, action.permission))
@@ -176,9 +178,12 @@ class ListPage:
         return found
 
     def _route(
-        self, method: str, below: str, handler: Handler, permission: Permission | None = None, *, passive: bool = False
-    ) -> Route:
-        return Route(method, self.path + below, permission or self.permission, handler, passive)
+        self, method: str, below: str, handler: Handler, permission: Permission | None = None, *, passive: bool = False,
+        step_up: Proof | None = None,
+    ) -> Route:  # fmt: skip
+        return Route(
+            method, self.path + below, permission or self.permission, handler, passive, step_up=step_up
+        )
 
     # --- the list ------------------------------------------------------------------------------------------------
 

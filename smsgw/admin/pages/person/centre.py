@@ -6,7 +6,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
-from smsgw.admin.rights import SELF, route
+from smsgw.admin.rights import SELF, Proof, route
 from smsgw.admin.words.login import PHONE_VERIFIED, SAVED, SENT
 from smsgw.core.actor import Scope
 from smsgw.core.errors import SmsgwError, message_of
@@ -39,11 +39,9 @@ async def show(call: Call) -> web.StreamResponse:
     return await _page(call)
 
 
-@route("POST", "/me/contact", SELF)
+@route("POST", "/me/contact", SELF, step_up=Proof.PASSWORD)
 async def contact(call: Call) -> web.StreamResponse:
     """Change name, mail address, number; a new number has to be verified anew."""
-    if ask := call.step_up(strong=False, back=PAGE):
-        return ask
     form = await call.request.post()
     changes = {field: str(form.get(field, "")).strip()[:256] for field in ("name", "email", "phone")}
     if not changes["phone"]:  # the field is empty: the number is shown masked, and stays
@@ -69,11 +67,9 @@ async def send(call: Call) -> web.StreamResponse:
     return call.redirect(PAGE)
 
 
-@route("POST", "/me/phone", SELF)
+@route("POST", "/me/phone", SELF, step_up=Proof.PASSWORD)
 async def verify(call: Call) -> web.StreamResponse:
     """The code is shown: login codes may go to the number."""
-    if ask := call.step_up(strong=False, back=PAGE):
-        return ask
     form = await call.request.post()
     try:
         await factors.verify_phone(call.change(), call.portal.context.sealer, str(form.get("shown", "")).strip())

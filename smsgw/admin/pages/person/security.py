@@ -9,7 +9,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.forms import read_id
 from smsgw.admin.pages.entry.step import show_app
 from smsgw.admin.pages.person.centre import said
-from smsgw.admin.rights import SELF, route
+from smsgw.admin.rights import SELF, Proof, route
 from smsgw.admin.words.login import BOUND, ENDED, ENDED_OTHERS, PRODUCT, UNBOUND
 from smsgw.core.errors import SmsgwError
 from smsgw.platform.login import passkeys
@@ -32,11 +32,9 @@ async def show(call: Call) -> web.StreamResponse:
     return await _page(call)
 
 
-@route("POST", "/me/app", SELF)
+@route("POST", "/me/app", SELF, step_up=Proof.PASSWORD)
 async def begin_app(call: Call) -> web.StreamResponse:
     """Begin to bind an authenticator app: its secret is shown, once."""
-    if ask := call.step_up(strong=False, back=PAGE):
-        return ask
     try:
         secret = await factors.begin_totp(call.change(), call.portal.context.sealer)
     except SmsgwError as exc:
@@ -44,11 +42,9 @@ async def begin_app(call: Call) -> web.StreamResponse:
     return show_app(call, "person/app.html", secret, call.who.login)
 
 
-@route("POST", "/me/app/confirm", SELF)
+@route("POST", "/me/app/confirm", SELF, step_up=Proof.PASSWORD)
 async def confirm_app(call: Call) -> web.StreamResponse:
     """The app shows the right code."""
-    if ask := call.step_up(strong=False, back=PAGE):
-        return ask
     form = await call.request.post()
     sealer = call.portal.context.sealer
     try:
@@ -62,11 +58,9 @@ async def confirm_app(call: Call) -> web.StreamResponse:
     return call.redirect(PAGE)
 
 
-@route("POST", "/me/app/remove", SELF)
+@route("POST", "/me/app/remove", SELF, step_up=Proof.PASSWORD)
 async def remove_app(call: Call) -> web.StreamResponse:
     """Unbind the app."""
-    if ask := call.step_up(strong=False, back=PAGE):
-        return ask
     try:
         await factors.remove_totp(call.change())
     except SmsgwError as exc:
@@ -75,10 +69,10 @@ async def remove_app(call: Call) -> web.StreamResponse:
     return call.redirect(PAGE)
 
 
-@route("POST", "/me/passkey/options", SELF)
+@route("POST", "/me/passkey/options", SELF, step_up=Proof.PASSWORD, kept=False)
 async def passkey_options(call: Call) -> web.StreamResponse:
     """What the browser needs to make a passkey."""
-    if call.session is None or call.step_up(strong=False, back=PAGE):
+    if call.session is None:
         raise web.HTTPForbidden
     text, challenge = await passkeys.registration(
         call.db, call.portal.context.sealer, call.who, call.site, call.gettext(PRODUCT)
@@ -87,11 +81,9 @@ async def passkey_options(call: Call) -> web.StreamResponse:
     return web.Response(text=text, content_type="application/json")
 
 
-@route("POST", "/me/passkey", SELF)
+@route("POST", "/me/passkey", SELF, step_up=Proof.PASSWORD)
 async def add_passkey(call: Call) -> web.StreamResponse:
     """Keep the passkey that the device has made."""
-    if ask := call.step_up(strong=False, back=PAGE):
-        return ask
     form = await call.request.post()
     challenge = call.session.challenge if call.session else None
     if call.session is not None:
@@ -106,11 +98,9 @@ async def add_passkey(call: Call) -> web.StreamResponse:
     return call.redirect(PAGE)
 
 
-@route("POST", "/me/passkey/remove", SELF)
+@route("POST", "/me/passkey/remove", SELF, step_up=Proof.PASSWORD)
 async def remove_passkey(call: Call) -> web.StreamResponse:
     """Forget a passkey."""
-    if ask := call.step_up(strong=False, back=PAGE):
-        return ask
     form = await call.request.post()
     try:
         await factors.remove_passkey(call.change(), bytes.fromhex(str(form.get("id", ""))))
@@ -122,11 +112,9 @@ async def remove_passkey(call: Call) -> web.StreamResponse:
     return call.redirect(PAGE)
 
 
-@route("POST", "/me/recovery", SELF)
+@route("POST", "/me/recovery", SELF, step_up=Proof.PASSWORD)
 async def recovery(call: Call) -> web.StreamResponse:
     """New recovery codes, shown once."""
-    if ask := call.step_up(strong=False, back=PAGE):
-        return ask
     return call.render("person/codes.html", codes=await factors.make_recovery_codes(call.change()))
 
 

@@ -68,8 +68,6 @@ async def _saved(call: Call, error: SmsgwError | None) -> web.StreamResponse:
 @route("POST", POLICY, Permission.SECURITY_EDIT)
 async def save(call: Call) -> web.StreamResponse:
     """Demand it of everybody."""
-    if ask := call.step_up(strong=False, back=POLICY):
-        return ask
     form = await call.request.post()
     accounts = [str(form.get(name, "")) for name in ("sms_first", "sms_spare")]
     try:
@@ -88,8 +86,6 @@ async def save(call: Call) -> web.StreamResponse:
 @route("POST", "/security/password", Permission.SECURITY_EDIT)
 async def save_passwords(call: Call) -> web.StreamResponse:
     """Ask it of passwords."""
-    if ask := call.step_up(strong=False, back=POLICY):
-        return ask
     form = await call.request.post()
     try:
         values = {name: _number(form, name) for name in org.PASSWORD_RANGES}
@@ -102,8 +98,6 @@ async def save_passwords(call: Call) -> web.StreamResponse:
 @route("POST", "/security/role", Permission.SECURITY_EDIT)
 async def save_role(call: Call) -> web.StreamResponse:
     """Demand it of a role."""
-    if ask := call.step_up(strong=False, back=POLICY):
-        return ask
     form = await call.request.post()
     try:
         demand = Demand(
