@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 from changes import by_test
+from databases import change as as_owner
 from following import follow
 from snapshots import Overlay
 from standins import Alone, AnyDestination, AnyFleet, NoLists, NoNumbers
@@ -131,15 +132,16 @@ class Site:
             await follow(connection, rows, self.ids.next)
 
 
-_ALL_PROVEN = """
-CREATE FUNCTION test_proven() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.factor_at := now(); RETURN NEW; END';
-CREATE TRIGGER test_proven BEFORE INSERT ON portal_session FOR EACH ROW EXECUTE FUNCTION test_proven();
-"""
+_ALL_PROVEN = (
+    "CREATE FUNCTION test_proven() RETURNS trigger LANGUAGE plpgsql AS "
+    "'BEGIN NEW.factor_at := now(); RETURN NEW; END'",
+    "CREATE TRIGGER test_proven BEFORE INSERT ON portal_session FOR EACH ROW EXECUTE FUNCTION test_proven()",
+)
 
 
-async def all_proven(db: Database) -> None:
+async def all_proven(dsn: str) -> None:
     """From now on every session begins as if an app had just been shown."""
-    await db.execute(_ALL_PROVEN)
+    await as_owner(dsn, *_ALL_PROVEN)
 
 
 @contextlib.asynccontextmanager
@@ -152,7 +154,7 @@ async def running(
     db = Database(dsn)
     await db.open()
     if proven:
-        await all_proven(db)
+        await all_proven(dsn)
     sealer = Sealer(b"k" * 32)
     ids = IdSource(NODE, lambda: time.time_ns() // 1_000_000)
     accounts = {

@@ -7,13 +7,12 @@ proof, and come back to their own address with it (307), where they are checked 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
-from multidict import MultiMapping
 
 from smsgw.admin.call import Call, local_path
 from smsgw.admin.kit.forms import ONE_FIELD
@@ -52,7 +51,7 @@ class Asked:
         return cls(proof, local_path(query.get("next")), call.page)
 
     @classmethod
-    def of_form(cls, form: MultiMapping[Any]) -> Asked:
+    def of_form(cls, form: Mapping[str, Any]) -> Asked:
         """As its form says."""
         proof = Proof.PASSWORD if form.get(PREFIX + "of") == Proof.PASSWORD else Proof.FACTOR
         onward, back = (local_path(str(form.get(PREFIX + name, ""))) for name in ("next", "back"))
@@ -64,7 +63,7 @@ class Asked:
         return web.Response(status=status, headers={"Location": self.onward})
 
 
-def _fields(form: MultiMapping[Any]) -> list[tuple[str, str]]:
+def _fields(form: Mapping[str, Any]) -> list[tuple[str, str]]:
     ours = (CSRF_FIELD, PREFIX)
     return [(name, str(value)) for name, value in form.items() if not name.startswith(ours)]
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from smsgw.admin.call import Call
+from smsgw.admin.call import Call, local_path
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit import filters, selection, tables
 from smsgw.admin.kit.details import Detail
@@ -308,7 +308,14 @@ class ListPage:
         """To the list as the person had it, with a word about what was done."""
         if said:
             call.toast(call.gettext(said) % values, Kind.GOOD if good else Kind.BAD)
+        if to := self._within(form):
+            return go(call, to)
         return go(call, self.path, **self._state(str(form.get("q", ""))))
+
+    def _within(self, form: Mapping[str, Any]) -> str:
+        """The page of one row that an action was chosen on; empty: on the list."""
+        to = local_path(str(form.get("to", "")))
+        return to if to.startswith(f"{self.path}/") else ""
 
     # --- taking it away ------------------------------------------------------------------------------------------
 
@@ -444,5 +451,6 @@ class _Acting:
         return call.render(
             "ui/effect.html", status=422 if said else 200, page=self.page, action=self.action, effect=effect,
             problem=said, ids=[self.page.id_of(row) for row in rows] if not form.get("selection") else [],
-            selection=str(form.get("selection", "")), q=str(form.get("q", "")), dialog=in_dialog(call),
+            selection=str(form.get("selection", "")), q=str(form.get("q", "")), to=self.page._within(form),
+            dialog=in_dialog(call),
         )  # fmt: skip

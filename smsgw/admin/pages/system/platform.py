@@ -259,7 +259,10 @@ async def ask(call: Call) -> web.StreamResponse:
     brand, asked = await _brand(call), words.ASKED[call.request.match_info["what"]]
     changes = _changes(brand)
     values = {"hosts": ", ".join(brand.hosts), "n": len(changes)}
-    return call.render("system/brand_ask.html", brand=brand, asked=asked, values=values, differences=changes)
+    nothing = not asked.danger and not brand.changed
+    return call.render(
+        "system/brand_ask.html", brand=brand, asked=asked, values=values, differences=changes, nothing=nothing
+    )
 
 
 def _changes(brand: BrandEntry) -> list[Any]:
