@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from smsgw.platform.audit.readings import Readings
     from smsgw.platform.files.service import FileStore
     from smsgw.platform.handles import Database, Sealer
+    from smsgw.platform.sheets.service import Sheets
 
 
 SESSION_COOKIE = "smsgw"
@@ -90,6 +91,8 @@ class Portal:
     views: Views
     auth: Auth
     readings: Readings
+    sheets: Sheets
+    """Tables that people upload."""
     entries: Sequence[Entry] = ()
     """The menu's, of all pages."""
     tarpit: Tarpit = field(default_factory=Tarpit)

@@ -104,6 +104,17 @@ WORDS: dict[str, tuple[str, str]] = {
         "上级部门不能是本部门或其下级",
         "neither the department itself nor one below it",
     ),
+    "department.unknown": (
+        "没有部门 {path},或不在您的管理范围内",
+        "there is no department {path}, or none that you manage",
+    ),
+    "role.several": ("有多个角色名为 {name},请改填角色代码", "several roles are called {name}; say its code"),
+    "import.exists": ("登录名 {login} 已存在,未作改动", "there is a login {login} already; nothing was changed"),
+    "import.under_way": ("该文件正在导入,请等待完成", "this file is being brought in already"),
+    "import.passwords_gone": (
+        "初始密码已无法再次查看,请为相关人员重置密码",
+        "the first passwords can be told no more; reset those that are needed",
+    ),
     "department.used": ("部门下仍有子部门、人员或账号", "it still has departments, people or accounts"),
     "password.printable": ("须为 1 到 {most} 个可见 ASCII 字符", "1 to {most} visible ASCII characters"),
     "text.length": ("须为 1 到 {most} 个字符", "1 to {most} characters"),
