@@ -344,7 +344,7 @@ class ChannelManager:
     async def _lapse(self) -> None:
         """A lease is at its deadline and was not renewed: where other nodes live one of them will have the channel."""
         if self._services.cluster.live < 2:
-            return  # nobody waits for it: the links stay and receive, and nothing is submitted
+            return  # nobody waits for it: the connections stay and receive, and nothing is submitted
         late = [c for c in self._channels.values() if not c.left and not c.lease.still_mine()]
         for channel in late:
             log.error("channel.left", channel=channel.spec.name, why="the lease could not be renewed")

@@ -72,7 +72,7 @@ class Profile:
     idle: int = 50
     """SGIP: seconds without traffic after which a connection is closed; gateways do it after 60."""
     bind: str = "transceiver"
-    """SMPP: transceiver, or pair for carriers that want a transmitter and a receiver: two links a connection."""
+    """SMPP: transceiver, or pair for carriers that want a transmitter and a receiver: of TCP twice ``connections``."""
     tls: bool = False
     """SMPP over TLS; the carrier's certificate must be valid for ``tls_name``."""
     tls_ca: str = ""
