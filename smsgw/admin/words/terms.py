@@ -63,7 +63,7 @@ TERMS: dict[str, str] = {
     "kind": N_("类型"),
     "last_login_at": N_("最近登录"),
     "login": N_("登录名"),
-    "login_codes": N_("登录验证码"),
+    "login_codes": N_("用此账号发送登录验证码"),
     "login_style": N_("登录页样式"),
     "manager": N_("部门负责人"),
     "message_id": N_("流水号"),

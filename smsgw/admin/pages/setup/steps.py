@@ -59,7 +59,7 @@ async def todo(call: Call) -> list[Todo]:
     if (await preferences.value(call.db, call.actor, _PREFERENCE)).get("hidden"):
         return []
     found = [
-        Todo(*words.TODO[key], path, getattr(progress, key)) for key, path, may in _PLACES if call.may(may)
+        Todo(*words.LISTED[key], path, getattr(progress, key)) for key, path, may in _PLACES if call.may(may)
     ]
     return found if any(not one.done for one in found) else []
 
