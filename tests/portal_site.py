@@ -19,6 +19,7 @@ from standins import Alone, AnyDestination, AnyFleet, NoLists, NoNumbers
 from smsgw.admin.app import PortalContext, setup
 from smsgw.admin.hashing import hash_password
 from smsgw.admin.kit.exports import Exporter
+from smsgw.admin.passwords import hashing
 from smsgw.api.app import runner_options
 from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network
@@ -39,6 +40,8 @@ from smsgw.platform.channels import service as channel_service
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.org import service as org
+from smsgw.platform.org.importing import StaffImporter
+from smsgw.platform.sheets.service import Sheets
 from smsgw.store.config.segments import load_segments
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
@@ -181,9 +184,11 @@ async def running(
     channels: list[ChannelStatus] = []
     app = web.Application()
     store = FileStore(db, folder / "files", node=NODE, ids=ids.next, disk=acceptor.disk)
-    jobs = JobRunner(
-        db, NODE, (Exporter(db, store).kind(), verification.kind(db, sealer, folder / "audit.anchors"))
-    )
+    kinds = (
+        Exporter(db, store).kind(), verification.kind(db, sealer, folder / "audit.anchors"),
+        StaffImporter(db, Sheets(db, store), sealer, hashing).kind(),
+    )  # fmt: skip
+    jobs = JobRunner(db, NODE, kinds)
     context = PortalContext(
         db, snapshots, acceptor, lambda: channels, secure_cookies, NODE, ids.next, sealer, store, jobs.wake,
         trusted_proxies,

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from smsgw.platform.audit.readings import Readings
     from smsgw.platform.files.service import FileStore
     from smsgw.platform.handles import Database, Sealer
+    from smsgw.platform.sheets.service import Sheets
 
 
 SESSION_COOKIE = "smsgw"
@@ -87,12 +88,16 @@ class Portal:
     views: Views
     auth: Auth
     readings: Readings
+    sheets: Sheets
+    """Tables that people upload."""
     entries: Sequence[Entry] = ()
     """The menu's, of all pages."""
     tarpit: Tarpit = field(default_factory=Tarpit)
     """For passwords that are wrong over and over, and forms that are none of ours."""
     setup_guard: Guard = field(default_factory=lambda: Guard(FACTORS))
     """For codes of the first run."""
+    set_up: bool = False
+    """Everything of the first run is done: nobody need look again."""
 
     def secure(self, request: web.Request) -> bool:
         """Whether the cookies of this request are for TLS only."""

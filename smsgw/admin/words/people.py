@@ -65,6 +65,17 @@ FACTORS_RESET_EFFECT = N_(
 FACTORS_GONE = N_("二次验证已清除，会话已结束。")
 CODE_NEW = N_("发放临时恢复码")
 CODE_EFFECT = N_("将为 %(name)s 生成 1 个恢复码，可代替二次验证登录一次（仍须密码）；已绑定的验证方式不变。")
+IMPORT = N_("导入员工")
+STAFF = N_("员工管理")
+IMPORT_LEAD = N_("从 CSV 或 XLSX 表格批量新建员工；登录名已存在的行会跳过，重复导入不会重复新建。")
+DEFAULT_DEPARTMENT_HELP = N_("未填部门的行放入此部门。")
+DEFAULT_ROLE_HELP = N_("未填角色的行授予这些角色；您自己不具备的权限不能授予，这样的行会列为有误。")
+MAKE_DEPARTMENTS_HELP = N_("勾选后，表中有而平台没有的部门按路径（如 市局/办公室/一科）新建；不勾选则该行列为有误。")
+IMPORT_RESULT, FIRST_PASSWORDS = N_("下载导入结果"), N_("下载初始密码")
+PASSWORDS_EFFECT = N_(
+    "文件含 %(n)s 名尚未登录人员的登录名和一次性密码，首次登录须修改。请妥善转交并及时删除；本次下载会记入审计日志。"
+)
+OUTCOME: dict[str, str] = {"created": N_("新建"), "skipped": N_("已跳过"), "wrong": N_("有误")}
 
 # --- sub-accounts ----------------------------------------------------------------------------------------------------
 

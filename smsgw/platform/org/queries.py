@@ -153,6 +153,11 @@ async def people_of(connection: Connection, departments: Sequence[int]) -> list[
     return [_person(row) for row in await connection.fetch(_OF_DEPARTMENTS, list(departments))]
 
 
+async def taken(database: Database, login: str) -> bool:
+    """Whether somebody has, or had, this login."""
+    return bool(await database.fetchval("SELECT EXISTS (SELECT FROM staff WHERE login = $1)", login))
+
+
 _LIST = f"""
 SELECT s.login, s.name, s.status, s.must_change, s.last_login_at, s.created_at, s.phone, s.email, d.name AS department,
        (SELECT count(*) FROM portal_session x WHERE x.staff_id = s.id AND {LIVE}) AS sessions,

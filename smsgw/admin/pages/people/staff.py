@@ -13,7 +13,7 @@ from smsgw.admin.kit.people import choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.people.staff_forms import ACTIONS, links
 from smsgw.admin.words import lists as words
-from smsgw.admin.words.people import ENTRANCE, PERSON_NEW, PROFILE
+from smsgw.admin.words.people import ENTRANCE, IMPORT, PERSON_NEW, PROFILE
 from smsgw.core.permissions import Permission
 from smsgw.platform.org import queries
 from smsgw.platform.org.model import WantedPeople
@@ -64,6 +64,7 @@ PAGE = ListPage(
     count=lambda db, actor, found, most: queries.how_many(db, actor.scope, _wanted(found)),
     one=lambda db, actor, id_: queries.listed(db, actor.scope, id_),
     actions=ACTIONS,
-    links=((PERSON_NEW, "/staff/-/new", Permission.PERSON_EDIT),),
+    links=((PERSON_NEW, "/staff/-/new", Permission.PERSON_EDIT),
+           (IMPORT, "/staff/-/import", Permission.PERSON_EDIT)),
     sort=Sort("name", descending=False), empty=Empty(words.STAFF_EMPTY, words.STAFF_TEACHES),
 )  # fmt: skip
