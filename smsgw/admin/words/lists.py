@@ -25,6 +25,7 @@ STAFF_TEACHES = N_("员工是登录本平台的人员；角色决定能做什么
 JOB_KIND: dict[str, str] = {
     "export": N_("导出"),
     "task.import": N_("导入号码"),
+    "staff.import": N_("导入员工"),
     "statistics.recount": N_("统计重算"),
     "audit.verify": N_("审计日志校验"),
 }
