@@ -4,6 +4,7 @@ with the keyboard alone. A code by SMS goes through the lane of login codes and 
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from test_portal_browser import DESKTOP, chromium, opened, pytestmark
 
 from smsgw.admin.app import routes
 from smsgw.admin.rights import Open
+from smsgw.core import totp
 from smsgw.node.life import Daemon
 from smsgw.platform.org import setup_code
+from smsgw.runtime import clock
 from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
 
@@ -122,6 +125,25 @@ async def first_run(hand: Hand, empty: Empty) -> None:
     await expect(page.locator("#first-run")).to_have_count(0)  # nothing is left to do
 
 
+async def binds_an_app(hand: Hand) -> bytes:
+    """Rights are given by who has shown an app or a passkey; its secret."""
+    page = hand.page
+    await hand.press(".person summary")
+    await hand.press(".person-menu a[href='/me/security']")
+    await hand.press("form[action='/me/app'] button")
+    secret = base64.b32decode((await page.locator("code.secret").inner_text()).replace(" ", ""))
+    await hand.fill("#shown", totp.code_at(secret, int(clock.time()) // totp.STEP))
+    await hand.press("form[action='/me/app/confirm'] button[type=submit]")
+    await at(page, "/me/security")
+    return secret
+
+
+async def shows_it(hand: Hand, secret: bytes) -> None:
+    """The next code: each is good once."""
+    await hand.fill("#proof-shown", totp.code_at(secret, int(clock.time()) // totp.STEP + 1))
+    await hand.press("form[action='/proof'] button.btn-primary")
+
+
 async def a_person(hand: Hand) -> str:
     """A department, a role with three rights that wants a code, a person with it; the one-time password."""
     page = hand.page
@@ -130,8 +152,10 @@ async def a_person(hand: Hand) -> str:
     await hand.fill("#name", "信息中心")
     await hand.press(SEND)
     await at(page, r"/departments/\d+")
+    secret = await binds_an_app(hand)
     await goes(hand, "/roles")
     await hand.press("a[href='/roles/-/new']")
+    await shows_it(hand, secret)
     await hand.fill("#code", "clerk")
     await hand.fill("#name", "窗口")
     await hand.choose("#scope", "all")
