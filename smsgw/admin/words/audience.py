@@ -11,7 +11,8 @@ SOURCE: dict[str, str] = {
     "carrier": N_("运营商"),
 }
 SOURCE_TONE: dict[str, str] = {"manual": "secondary", "opt_out": "orange", "complaint": "red", "carrier": "blue"}
-TYPE: dict[str, str] = {"": N_("全部类型"), "otp": N_("验证码"), "notice": N_("通知"), "marketing": N_("营销")}
+ONE_TYPE: dict[str, str] = {"otp": N_("验证码"), "notice": N_("通知"), "marketing": N_("营销")}
+TYPE: dict[str, str] = {"*": N_("全部类型"), **ONE_TYPE}
 
 BLOCK_LEAD = N_("名单中的号码不再收到所选范围内的短信，改动约一秒内在所有节点生效。")
 BLOCK_EMPTY = N_("黑名单中没有号码")
@@ -31,6 +32,7 @@ BAD_LINES = N_("第 %(lines)s 个不是有效的手机号")
 NO_NUMBERS = N_("请填写至少一个手机号")
 TOO_MANY = N_("一次最多 %(n)s 个号码，现有 %(have)s 个")
 ALL_ACCOUNTS = N_("全部账号")
+EVERY_ACCOUNT: dict[str, str] = {"*": ALL_ACCOUNTS}
 ACCOUNT_NEEDED = N_("请选择账号")
 LIFT = N_("解除")
 LIFT_TITLE = N_("解除限制")

@@ -40,8 +40,8 @@ FILTER = Filter(
 COLUMNS = (
     Column("number", Cell.PHONE, sort=True, phone=Phone.TITLE),
     Column("kind", Cell.STATE, words=words.LISTED, tones=words.LISTED_TONE, phone=Phone.BESIDE),
-    Column("account", value=lambda one: one.account or "*", phone=Phone.SECOND),
-    Column("note", Cell.LONG),
+    Column("account", Cell.WORD, value=lambda one: one.account or "*", words=words.EVERY_ACCOUNT, phone=Phone.SECOND),
+    Column("note", Cell.LONG, phone=Phone.SECOND),
     Column("actor", phone=Phone.AWAY),
     Column("at", Cell.TIME, "time", sort=True),
 )

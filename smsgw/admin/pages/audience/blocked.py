@@ -37,17 +37,17 @@ MENU = (
 )  # fmt: skip
 _FIELDS = (
     Field("number", FieldKind.PHONE), Field("account", FieldKind.CHOICE), Field("reason"),
-    Field("type", FieldKind.CHOICE, choices={k: v for k, v in words.TYPE.items() if k}, more=True),
+    Field("type", FieldKind.CHOICE, choices=words.ONE_TYPE, more=True),
     Field("sign", more=True),
 )  # fmt: skip
 _SOURCE = Field("source", FieldKind.CHOICE, "origin", words.SOURCE)
 COLUMNS = (
     Column("number", Cell.PHONE, phone=Phone.TITLE),
     Column("source", Cell.STATE, "origin", words=words.SOURCE, tones=words.SOURCE_TONE, phone=Phone.BESIDE),
-    Column("account", value=lambda one: one.account or "*", phone=Phone.SECOND),
-    Column("type", Cell.WORD, words=words.TYPE, phone=Phone.SECOND),
+    Column("account", Cell.WORD, value=lambda one: one.account or "*", words=words.EVERY_ACCOUNT, phone=Phone.SECOND),
+    Column("type", Cell.WORD, value=lambda one: one.type or "*", words=words.TYPE, phone=Phone.SECOND),
     Column("sign", phone=Phone.SECOND),
-    Column("reason", Cell.LONG),
+    Column("reason", Cell.LONG, phone=Phone.SECOND),
     Column("actor", phone=Phone.AWAY),
     Column("since", Cell.TIME, "time", sort=True),
     Column("expires_at", Cell.TIME, phone=Phone.AWAY),
@@ -101,7 +101,7 @@ OPTED_OUT = _list(
 _REASON = Input("reason", required=True, least=2, most=200, help=words.REASON_HELP)
 _ADD = Form((Inputs((
     numbers.FIELD, _REASON, Input("account", Kind.CHOICE, help=words.ACCOUNT_HELP),
-    Input("type", Kind.CHOICE, choices={k: v for k, v in words.TYPE.items() if k}),
+    Input("type", Kind.CHOICE, choices=words.ONE_TYPE),
     Input("sign", most=20, help=words.SIGN_HELP),
     Input("days", Kind.NUMBER, least=1, most=36_500, help=words.DAYS_HELP),
 )),))  # fmt: skip
@@ -117,7 +117,7 @@ def _scope(call: Call, values: Mapping[str, Any]) -> Scope:
 def _told(call: Call, account: str, type_: str, sign: str) -> str:
     """A scope in the reader's language."""
     whose = account or call.gettext(words.ALL_ACCOUNTS)
-    return " · ".join(filter(None, (whose, call.gettext(words.TYPE[type_]), f"【{sign}】" if sign else "")))
+    return " · ".join(filter(None, (whose, call.gettext(words.TYPE[type_ or "*"]), f"【{sign}】" if sign else "")))
 
 
 async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
