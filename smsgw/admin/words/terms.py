@@ -51,6 +51,7 @@ TERMS: dict[str, str] = {
     "email": N_("邮箱"),
     "enabled": N_("启用"),
     "expires_at": N_("到期时间"),
+    "export_reason": N_("导出原因"),
     "extension": N_("扩展号"),
     "failed": N_("失败"),
     "fetched": N_("下载次数"),
