@@ -13,7 +13,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.cells import Cell
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field, Form, Kind, Section
-from smsgw.admin.rights import Route
+from smsgw.admin.rights import Proof, Route
 from smsgw.admin.words import kit as words
 from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
@@ -52,7 +52,7 @@ class TableExport:
         """Its addresses: where it is asked for."""
         page = FormPage(
             self.path, self.permission, self.title, words.EXPORT, _FORM, self._ask, lambda _: self.back,
-            values=lambda _: {"format": Format.XLSX.value}, lead=lambda _: words.EXPORT_LEAD,
+            values=lambda _: {"format": Format.XLSX.value}, lead=lambda _: words.EXPORT_LEAD, step_up=Proof.FACTOR,
         )  # fmt: skip
         return page.routes
 

@@ -50,6 +50,8 @@ HINTS: dict[str, str] = {
     "address": N_("地址或网段"),
     "login": N_("账号的一部分"),
     "name": N_("姓名的一部分"),
+    "person": N_("姓名或账号的一部分"),
+    "agent": N_("如 Firefox 或 Windows NT"),
 }
 DONE_MANY = N_("已处理 %(done)s 条")
 DONE_SOME = N_("已处理 %(done)s 条，%(refused)s 条未处理：%(why)s")

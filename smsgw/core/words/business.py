@@ -105,6 +105,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "仍有人员使用该角色,请先更换其角色",
         "people still have this role; give them another first",
     ),
+    "brand.unchanged": ("草稿与已发布的内容一致,没有可发布的修改", "the draft is published as it is"),
     "password.reset_meanwhile": ("密码已被重置,请重新登录", "the password was reset; log in again"),
     "department.exists": ("同级部门中已有 {name}", "there is a department {name} beside it already"),
     "department.depth": ("部门层级最多 {most} 层", "departments have at most {most} levels"),

@@ -891,6 +891,11 @@ async def _(world: World, change: Change) -> None:
     await org.end_session(change, await own(world))
 
 
+@example(org.end_sessions_of, "session.end")
+async def _(world: World, change: Change) -> None:
+    await org.end_sessions_of(change, await person(world))
+
+
 @example(org.end_other_sessions, "session.end")
 async def _(world: World, change: Change) -> None:
     await org.end_other_sessions(change, await own(world))

@@ -13,7 +13,7 @@ from smsgw.admin.kit.people import choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.people.staff_forms import ACTIONS, links
 from smsgw.admin.words import lists as words
-from smsgw.admin.words.people import IMPORT, PERSON_NEW, REMOVED_STAYS
+from smsgw.admin.words.people import ENTRANCE, IMPORT, PERSON_NEW, PROFILE, REMOVED_STAYS
 from smsgw.core.permissions import Permission
 from smsgw.platform.org import queries
 from smsgw.platform.org.model import WantedPeople
@@ -51,10 +51,12 @@ def _wanted(found: Found) -> WantedPeople:
 
 
 async def _detail(call: Call, person: Any) -> Detail:
-    removed = person["status"] == "removed"
-    below = [] if removed else links(call, person["id"])
-    said = call.gettext(REMOVED_STAYS) if removed else ""
-    return Detail(person["name"] or person["login"], [Section(COLUMNS, person)], links=below, notice=said, good=False)
+    here, title = f"/staff/{person['id']}", person["name"] or person["login"]
+    facts = [Section(COLUMNS, person)]
+    if person["status"] == "removed":
+        return Detail(title, facts, notice=call.gettext(REMOVED_STAYS), good=False)
+    tabs = ((PROFILE, here), (ENTRANCE, here + "/security"))
+    return Detail(title, facts, links=links(call, person["id"]), tabs=tabs)
 
 
 PAGE = ListPage(
