@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import xlsxwriter
 
-from smsgw.admin.i18n import translations
+from smsgw.admin.i18n import teller
 from smsgw.admin.kit import cells, discovery, tables
 from smsgw.admin.kit.cells import Cell
 from smsgw.admin.kit.lists import ListPage
@@ -171,7 +171,7 @@ class _Making:
         self._database, self._store, self._page, self._actor, self._context = database, store, page, actor, context
         actor.require(page.permission)
         self.format = Format(params["format"])
-        self._say = translations(params["language"]).gettext
+        self._say = teller(params["language"])
         columns = {column.key: column for column in tables.allowed(page.columns, actor.permissions)}
         self._columns = [columns[key] for key in params["columns"] if key in columns]
         self._found = page.filter.read(params["query"], job.created_at, _Anything.of(page))

@@ -45,7 +45,7 @@ DENSITY: dict[str, str] = {"normal": N_("标准"), "compact": N_("紧凑")}
 FORMAT: dict[str, str] = {"xlsx": "XLSX", "csv": "CSV"}
 HINTS: dict[str, str] = {
     "phone": N_("完整号码"),
-    "action": N_("如 staff 或 staff.stop"),
+    "action": N_("如 登录 或 staff.stop"),
     "object": N_("如 staff/zhang"),
     "address": N_("地址或网段"),
     "login": N_("账号的一部分"),

@@ -147,18 +147,6 @@ if (
     or ALARM != chinese_of("alarm")
 ):
     raise RuntimeError("the portal's words have fallen behind core")
-NETWORK_PROBLEM: dict[int, str] = {
-    -3: N_("暂时无法解析主机名"),
-    -2: N_("主机名不存在"),
-    32: N_("连接已被对方关闭"),
-    101: N_("网络不可达"),
-    104: N_("连接被对方中断"),
-    110: N_("连接超时"),
-    111: N_("连接被对方拒绝"),
-    113: N_("主机不可达"),
-}
-NETWORK_TROUBLE = N_("网络错误")
-"""Of the operating system's errors, by number; and of all others."""
 NUMBER_PROBLEM: dict[str, str] = {
     "empty": N_("号码为空"),
     "characters": N_("含有非数字字符"),

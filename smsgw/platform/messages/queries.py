@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from smsgw.core import states
+from smsgw.core.carried import Remembered
 from smsgw.core.errors import Recorded
 from smsgw.core.ids import CHINA, first_id, time_of
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import PartState
-from smsgw.core.words import Wording, labels_of, phrase
+from smsgw.core.words import Wording, labels_of, listed, phrase
 from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.messages.model import MessageView, PartView, Trace, TraceStep
 from smsgw.store.engine.database import Connection, Database, Row
@@ -311,7 +312,8 @@ _REVIEW = "SELECT reasons, due_at FROM review WHERE batch_id = $1"
 
 
 def _why_held(review: Row) -> dict[str, str | int | Wording]:
-    return {"reason": "; ".join(review["reasons"])} | _planned(review["due_at"])
+    reasons = [Remembered(reason, "review.") for reason in review["reasons"]]
+    return {"reason": listed(reasons)} | _planned(review["due_at"])
 
 
 def _planned(at: datetime | None) -> dict[str, str | int | Wording]:
