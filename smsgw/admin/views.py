@@ -25,8 +25,8 @@ from smsgw.core import numbers
 from smsgw.core.carried import Heard
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
-from smsgw.core.report_codes import head_of
 from smsgw.core.words import Wording, spoken
+from smsgw.runtime import clock
 
 if TYPE_CHECKING:
     from smsgw.admin.staticfiles import StaticFiles
@@ -69,13 +69,6 @@ def initial(name: str) -> str:
     return name.strip()[:1].upper() or "?"
 
 
-def cause(cls: str, code: str) -> str:
-    """Why a message was not delivered, as Chinese source text: what the class says, or what a code without one says."""
-    if cls == "UNKNOWN":
-        return words.UNSAID.get(head_of(code), words.CLASS[cls])
-    return words.CLASS.get(cls, cls)
-
-
 def trouble(value: str | Wording, language: str = DEFAULT) -> str:
     """What went wrong with a connection, in the reader's language and without the operating system's numbers."""
     said = Heard(value) if isinstance(value, str) else value
@@ -113,7 +106,7 @@ class Views:
             t=tell,
             said=lambda value: spoken(value, language != DEFAULT),
             trouble=partial(trouble, language=language),
-            cause=lambda row: catalogue.gettext(cause(row.cls, row.code)),
+            cause=lambda row: tell(words.CAUSE.get(key := words.cause_of(row), key)),
             word=lambda key, table: tell(table[key]) if table.get(key) else key,
         )
         env.globals.update(
@@ -131,6 +124,7 @@ class Views:
             themes=THEMES,
             icp_register=REGISTER,
             login_words=login,
+            now=clock.now,
         )
         return env
 
