@@ -6,7 +6,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from smsgw.admin.call import Call
-from smsgw.admin.forms import read_id
+from smsgw.admin.kit.filters import read_id
 from smsgw.admin.pages.entry.step import show_app
 from smsgw.admin.pages.person.centre import said
 from smsgw.admin.rights import SELF, route
