@@ -96,6 +96,8 @@ class Portal:
     """For passwords that are wrong over and over, and forms that are none of ours."""
     setup_guard: Guard = field(default_factory=lambda: Guard(FACTORS))
     """For codes of the first run."""
+    set_up: bool = False
+    """Everything of the first run is done: nobody need look again."""
 
     def secure(self, request: web.Request) -> bool:
         """Whether the cookies of this request are for TLS only."""

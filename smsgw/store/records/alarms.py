@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
+from smsgw.core.actor import ActorLabel
 from smsgw.core.carried import Heard, packed, unpacked
 from smsgw.core.words import Wording
 from smsgw.store.engine.database import Connection, Database, Row
@@ -29,7 +30,7 @@ class Alarm:
     last: datetime
     count: int
     acked_at: datetime | None
-    acked_by: str
+    acked_by: ActorLabel
     cleared_at: datetime | None
 
 
