@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from smsgw.core.actor import Actor
+from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.ids import first_id, time_of
 from smsgw.platform.messages.model import MessageView
 from smsgw.platform.messages.queries import SELECT, states_of, views
@@ -31,7 +31,7 @@ class Wanted:
     province: str | None = None
     """What it begins with."""
     origin: str | None = None
-    submitter: str | None = None
+    submitter: ActorLabel | None = None
     client_ref: str | None = None
     extension: str | None = None
     test: str | None = None
