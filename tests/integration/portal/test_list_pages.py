@@ -286,11 +286,13 @@ async def test_an_entry_shows_before_and_after_as_page_and_as_piece(site: Site, 
     id_ = await site.db.fetchval("SELECT id FROM audit WHERE action = 'staff.stop'")
     page = await boss.get(f"/audit/{id_}")
     assert "<h1" in page
-    assert "<del>active</del>" in page
-    assert "<ins>stopped</ins>" in page
+    assert "停用人员" in page
+    assert "<code class=\"diff-name\">status</code>" in page
+    assert "<del>正常</del>" in page
+    assert "<ins>已停用</ins>" in page
     piece = await boss.get(f"/audit/{id_}", headers=DIALOG)
     assert "<html" not in piece
-    assert "<ins>stopped</ins>" in piece
+    assert "<ins>已停用</ins>" in piece
     for nowhere in ("999999999999", "0", "99999999999999999999999"):
         await boss.get(f"/audit/{nowhere}")
         assert boss.status == 404
