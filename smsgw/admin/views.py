@@ -14,9 +14,10 @@ from smsgw.admin import words
 from smsgw.admin.i18n import DEFAULT, teller, translations
 from smsgw.admin.kit.brand import REGISTER
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
+from smsgw.admin.words import agents, login, times
 from smsgw.admin.words import brand as words_brand
 from smsgw.admin.words import kit as words_kit
-from smsgw.admin.words import login, times
+from smsgw.admin.words import lists as words_lists
 from smsgw.admin.words import people as words_people
 from smsgw.admin.words.languages import LANGUAGES
 from smsgw.admin.words.menu import SIDES
@@ -102,6 +103,7 @@ class Views:
             mask=numbers.mask,
             initial=initial,
             of_module=lambda names, module: [name for name in names if name.startswith(f"{module}.")],
+            device=partial(agents.device, say=catalogue.gettext),
             filled=lambda text, values: text % values,
             t=tell,
             said=lambda value: spoken(value, language != DEFAULT),
@@ -125,6 +127,7 @@ class Views:
             icp_register=REGISTER,
             login_words=login,
             now=clock.now,
+            words_lists=words_lists,
         )
         return env
 

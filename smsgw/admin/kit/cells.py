@@ -9,6 +9,7 @@ from typing import Any
 
 from smsgw.admin.kit.tables import Column, Kind
 from smsgw.admin.words import kit as words
+from smsgw.admin.words.agents import device
 from smsgw.admin.words.terms import TERMS
 from smsgw.core import numbers
 from smsgw.core.ids import CHINA
@@ -70,8 +71,12 @@ def _user(value: Any, _: Column, say: Say) -> Cell:
     return f"{name} ({login})" if name and name != login else str(login)
 
 
-def _tags(value: Any, _: Column, say: Say) -> Cell:
-    return ", ".join(say(str(one)) for one in value)
+def _tags(value: Any, column: Column, say: Say) -> Cell:
+    return ", ".join(say(column.words.get(str(one), str(one))) for one in value)
+
+
+def _device(value: Any, _: Column, say: Say) -> Cell:
+    return device(str(value), say)
 
 
 _PLAIN: dict[Kind, Callable[[Any, Column, Say], Cell]] = {
@@ -84,4 +89,5 @@ _PLAIN: dict[Kind, Callable[[Any, Column, Say], Cell]] = {
     Kind.LINK: _first,
     Kind.USER: _user,
     Kind.TAGS: _tags,
+    Kind.DEVICE: _device,
 }

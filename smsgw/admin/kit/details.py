@@ -68,6 +68,8 @@ class Detail:
     buttons: Sequence[Button] = ()
     links: Sequence[tuple[str, str]] = ()
     """Pages that change it: label, address."""
+    tabs: Sequence[tuple[str, str]] = ()
+    """Its other pages (label, address), the first one this; in the drawer links."""
     refresh: int = 0
     notice: str = ""
     good: bool = True

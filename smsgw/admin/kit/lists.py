@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from smsgw.admin.call import Call
+from smsgw.admin.call import Call, local_path
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit import filters, selection, tables
 from smsgw.admin.kit.details import Detail
@@ -25,7 +26,7 @@ from smsgw.admin.kit.filters import Filter, Found, Problem
 from smsgw.admin.kit.pieces import go, in_dialog
 from smsgw.admin.kit.tables import Column, Layout, Sort
 from smsgw.admin.kit.toasts import Kind
-from smsgw.admin.rights import Handler, Route
+from smsgw.admin.rights import Handler, Proof, Route
 from smsgw.admin.words import kit as words
 from smsgw.admin.words.menu import ENTRIES
 from smsgw.core.actor import Actor
@@ -186,7 +187,8 @@ class ListPage:
         if self.detail is not None:
             found.append(self._route("GET", "/{id:[0-9]{1,19}}", self._detail))
         if self.export is not None:
-            found += [self._route(m, "/-/export", self._export, self.export) for m in ("GET", "POST")]
+            export = partial(self._route, below="/-/export", handler=self._export, permission=self.export)
+            found += [export(method, step_up=Proof.FACTOR) for method in ("GET", "POST")]
         for action in self.actions:
             acts, asks = _Acting(self, action), f"/-/effect/{action.key}"
             found.append(self._route("POST", asks, acts.ask, action.permission))
@@ -194,9 +196,12 @@ class ListPage:
         return found
 
     def _route(
-        self, method: str, below: str, handler: Handler, permission: Permission | None = None, *, passive: bool = False
-    ) -> Route:
-        return Route(method, self.path + below, permission or self.permission, handler, passive)
+        self, method: str, below: str, handler: Handler, permission: Permission | None = None, *, passive: bool = False,
+        step_up: Proof | None = None,
+    ) -> Route:  # fmt: skip
+        return Route(
+            method, self.path + below, permission or self.permission, handler, passive, step_up=step_up
+        )
 
     # --- the list ------------------------------------------------------------------------------------------------
 
@@ -320,7 +325,14 @@ class ListPage:
         """To the list as the person had it, with a word about what was done."""
         if said:
             call.toast(call.gettext(said) % values, Kind.GOOD if good else Kind.BAD)
+        if to := self._within(form):
+            return go(call, to)
         return go(call, self.path, **self._state(str(form.get("q", ""))))
+
+    def _within(self, form: Mapping[str, Any]) -> str:
+        """The page of one row that an action was chosen on; empty: on the list."""
+        to = local_path(str(form.get("to", "")))
+        return to if to.startswith(f"{self.path}/") else ""
 
     # --- taking it away ------------------------------------------------------------------------------------------
 
@@ -454,5 +466,6 @@ class _Acting:
         return call.render(
             "ui/effect.html", status=422 if said else 200, page=self.page, action=self.action, effect=effect,
             problem=said, ids=[self.page.id_of(row) for row in rows] if not form.get("selection") else [],
-            selection=str(form.get("selection", "")), q=str(form.get("q", "")), dialog=in_dialog(call),
+            selection=str(form.get("selection", "")), q=str(form.get("q", "")), to=self.page._within(form),
+            dialog=in_dialog(call),
         )  # fmt: skip

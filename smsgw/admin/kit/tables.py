@@ -47,7 +47,9 @@ class Kind(StrEnum):
     USER = "user"
     """(name, login), or (what a code means, the code)."""
     TAGS = "tags"
-    """Several short texts."""
+    """Several short texts; ``words`` may have their labels."""
+    DEVICE = "device"
+    """How a browser calls itself, made readable; whole in its title."""
 
 
 class Phone(StrEnum):

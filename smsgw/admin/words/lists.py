@@ -42,6 +42,7 @@ def types_of(message: MessageView) -> tuple[str, ...]:
 JOB_KIND: dict[str, str] = {
     "export": N_("导出"),
     "task.import": N_("导入号码"),
+    "staff.import": N_("导入员工"),
     "statistics.recount": N_("统计重算"),
     "audit.verify": N_("审计日志校验"),
 }

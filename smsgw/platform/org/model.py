@@ -203,6 +203,40 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """How a person gets in."""
+
+    id: int
+    login: str
+    name: str
+    status: str
+    must_change: bool
+    """The password is one that an administrator gave."""
+    password_changed_at: datetime
+    last_login_at: datetime | None
+    last_login_ip: str | None
+    phone: str
+    verified: bool
+    """The number."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedSessions:
+    """Which sessions are looked for; empty: any."""
+
+    person: str = ""
+    """Anywhere in the login or the name."""
+    address: str = ""
+    """An address or a network."""
+    agent: str = ""
+    """Anywhere in what the browser calls itself."""
+    since: datetime | None = None
+    """Opened then or later …"""
+    until: datetime | None = None
+    """… and before this."""
+
+
+@dataclass(frozen=True, slots=True)
 class WantedRoles:
     """Which roles are looked for; empty: any."""
 
