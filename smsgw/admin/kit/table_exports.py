@@ -48,6 +48,11 @@ class TableExport:
     """The whole table as the actor may see it, in a language."""
 
     @property
+    def label(self) -> str:
+        """Chinese source text of its name."""
+        return self.title
+
+    @property
     def routes(self) -> list[Route]:
         """Its addresses: where it is asked for."""
         page = FormPage(
@@ -58,7 +63,7 @@ class TableExport:
 
     async def _ask(self, call: Call, _: Any, values: Mapping[str, Any]) -> web.StreamResponse:
         wanted = Export(
-            self.name, self.permission, {}, (), Format(values["format"]), values["reason"], call.language
+            self.name, self.permission, {}, (), Format(values["format"]), values["reason"], call.language, call.owner
         )
         id_ = await exports.request(call.change(), wanted, node=call.portal.context.node)
         call.portal.context.jobs.set()

@@ -45,7 +45,7 @@ DENSITY: dict[str, str] = {"normal": N_("标准"), "compact": N_("紧凑")}
 FORMAT: dict[str, str] = {"xlsx": "XLSX", "csv": "CSV"}
 HINTS: dict[str, str] = {
     "phone": N_("完整号码"),
-    "action": N_("如 staff 或 staff.stop"),
+    "action": N_("如 登录 或 staff.stop"),
     "object": N_("如 staff/zhang"),
     "address": N_("地址或网段"),
     "login": N_("账号的一部分"),
@@ -63,5 +63,5 @@ IMPORT_BEGUN = N_("导入已开始，进度和结果在此查看")
 SAVED_VIEW = N_("视图已保存")
 REMOVED_VIEW = N_("视图已删除")
 YES, NO = N_("是"), N_("否")
-WATERMARK = N_("导出人：%(who)s　导出时间：%(when)s　原因：%(why)s")
+WATERMARK = N_("%(platform)s　导出人：%(who)s　导出时间：%(when)s　原因：%(why)s")
 CUT_OFF = N_("仅含前 %(n)s 行，请缩小范围后分批导出")

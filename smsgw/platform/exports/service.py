@@ -57,6 +57,7 @@ async def request(change: Change, wanted: Export, *, node: int) -> int:
     params = {
         "list": wanted.list, "permission": wanted.permission.value, "query": dict(wanted.query),
         "columns": list(wanted.columns), "format": wanted.format.value, "reason": reason, "language": wanted.language,
+        "platform": wanted.platform,
     }  # fmt: skip
     async with change.unit(wanted.permission) as unit:
         await unit.connection.execute(_TAKE_TURNS, change.actor.label)
