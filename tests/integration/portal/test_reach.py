@@ -293,8 +293,9 @@ LAST = ("/logout", "/login")
 """What ends the walk, and what stands on a page that shows how the login looks."""
 LATER = re.compile(
     "/_ui|/-/do/|/views/remove|/exported/|/link$|GET /send/(confirm|edit|result)|POST /send(/edit)?$"
+    "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
 )
-"""What comes after a step, with a view of one's own, or is for those who build pages."""
+"""What comes after a step, with a view, a picture or a certificate of one's own, or is for those who build pages."""
 ELSEWHERE = re.compile(r"/(static|brand|favicon|docs|api|openapi)\b")
 
 
