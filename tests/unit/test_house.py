@@ -17,7 +17,7 @@ import pytest
 
 from smsgw.core import words as catalogue
 from smsgw.core.errors import CODES
-from smsgw.core.words import business, interface, output, reasons
+from smsgw.core.words import alarms, business, interface, output, reasons
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "smsgw"
@@ -300,6 +300,9 @@ def test_states_stand_in_statements_by_their_names() -> None:
     assert not found, found
 
 
+ACTING = {"submitter", "decided_by", "done_by", "acked_by", "emergency_by"}
+
+
 def test_who_acts_is_no_string() -> None:
     """An actor is ``core.actor.Actor``; what is written down of one is an ``ActorLabel``, in the audit log
     an ``Author``."""
@@ -309,7 +312,8 @@ def test_who_acts_is_no_string() -> None:
         for node in ast.walk(tree)
         for name, annotation in _annotated(node)
         if (text := {part.strip() for part in ast.unparse(annotation).split("|")}) and "str" in text
-        if "actor" in name.split("_") or text & {"Actor", "Author", "ActorLabel"}
+        if "actor" in name.split("_") or name in ACTING or text & {"Actor", "Author", "ActorLabel"}
+        if PACKAGE / "api" not in path.parents  # its models are what stands in JSON
     ]
     assert not found, found
 
@@ -466,6 +470,6 @@ def test_chinese_and_english_of_the_catalogue_agree() -> None:
         if places(chinese) != places(english) or not chinese or not english or HAN.search(english)
     ]
     assert not wrong, wrong
-    parts = (reasons, business, interface, output)
+    parts = (reasons, business, interface, output, alarms)
     assert sum(len(part.WORDS) for part in parts) == len(catalogue.PHRASES), "a key stands twice"
     assert set(catalogue.CODES) == set(CODES)

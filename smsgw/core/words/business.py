@@ -46,6 +46,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "contact.values": ("每项的值最长 {longest} 个字符", "values of at most {longest} characters each"),
     "audience.exists": ("已有同名人群,请换一个名称", "there is an audience of that name; take another"),
     "channel.exists": ("通道 {name} 已存在(含已移除的通道)", "there is, or was, a channel {name}"),
+    "channel.simulated": (
+        "仿真通道与真实通道不能同时启用,否则部分短信不会发给任何人;请先停用其中一种",
+        "simulated and real channels must not run together: some messages would reach nobody; stop one kind first",
+    ),
     "channel.access_code": ("应为不超过 20 位的数字", "at most 20 digits"),
     "sign.text": ("签名须为 2 到 20 个字符,不含【】和空白", "2 to 20 characters without brackets and blanks"),
     "sign.asked": (
@@ -97,12 +101,24 @@ WORDS: dict[str, tuple[str, str]] = {
         "仍有人员使用该角色,请先更换其角色",
         "people still have this role; give them another first",
     ),
+    "brand.unchanged": ("草稿与已发布的内容一致,没有可发布的修改", "the draft is published as it is"),
     "password.reset_meanwhile": ("密码已被重置,请重新登录", "the password was reset; log in again"),
     "department.exists": ("同级部门中已有 {name}", "there is a department {name} beside it already"),
     "department.depth": ("部门层级最多 {most} 层", "departments have at most {most} levels"),
     "department.parent_below": (
         "上级部门不能是本部门或其下级",
         "neither the department itself nor one below it",
+    ),
+    "department.unknown": (
+        "没有部门 {path},或不在您的管理范围内",
+        "there is no department {path}, or none that you manage",
+    ),
+    "role.several": ("有多个角色名为 {name},请改填角色代码", "several roles are called {name}; say its code"),
+    "import.exists": ("登录名 {login} 已存在,未作改动", "there is a login {login} already; nothing was changed"),
+    "import.under_way": ("该文件正在导入,请等待完成", "this file is being brought in already"),
+    "import.passwords_gone": (
+        "初始密码已无法再次查看,请为相关人员重置密码",
+        "the first passwords can be told no more; reset those that are needed",
     ),
     "department.used": ("部门下仍有子部门、人员或账号", "it still has departments, people or accounts"),
     "password.printable": ("须为 1 到 {most} 个可见 ASCII 字符", "1 to {most} visible ASCII characters"),

@@ -12,6 +12,7 @@ from typing import Any
 from smsgw.core.brand import MAX_HOSTS, Look, parse_host, parse_look
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
+from smsgw.core.words import phrase
 from smsgw.platform.brand import certificates, pictures, queries
 from smsgw.platform.brand.model import BrandEntry, CertificateInfo
 from smsgw.platform.change import Change, Unit
@@ -83,9 +84,11 @@ async def draft(change: Change, brand_id: int, values: Mapping[str, Any]) -> Loo
 
 
 async def publish(change: Change, brand_id: int) -> None:
-    """Show the draft from now on, at all nodes within seconds. ``NOT_FOUND``."""
+    """Show the draft from now on, at all nodes within seconds. ``NOT_FOUND``; ``STATE_CONFLICT`` when it is shown."""
     async with change.unit(Permission.SETTING_EDIT) as unit:
         before = await _known(unit, brand_id)
+        if not before.changed:
+            raise Refused("STATE_CONFLICT", reason=phrase("brand.unchanged"))
         await unit.connection.execute(_PUBLISH, brand_id)
         await unit.connection.execute(_SWEEP_PICTURES)
         unit.record("brand.publish", f"brand/{brand_id}", **_difference(before.published or Look(), before.draft))

@@ -48,3 +48,5 @@ class Export:
     format: Format
     reason: str
     language: str
+    platform: str
+    """Whose platform it was taken from: its name at the host where it was asked for."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope, ScopeKind
+from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, ActorLabel, Scope, ScopeKind
 from smsgw.core.permissions import ALL, Duty, Permission, duties_of
 
 MAX_DEPTH = 8
@@ -75,7 +75,7 @@ class Reach:
             return Scope(self.department_accounts, tuple(sorted({*own, *self.managed})))
         if kind is ScopeKind.BELOW:
             return Scope(self.below_accounts, tuple(sorted({*self.below, *self.managed})))
-        return Scope(self.assigned, self.managed, login if kind is ScopeKind.OWN else None)
+        return Scope(self.assigned, self.managed, ActorLabel(login) if kind is ScopeKind.OWN else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +200,40 @@ class Contact:
     accounts: tuple[int, ...]
     """Those assigned, without what is below them."""
     sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a person gets in."""
+
+    id: int
+    login: str
+    name: str
+    status: str
+    must_change: bool
+    """The password is one that an administrator gave."""
+    password_changed_at: datetime
+    last_login_at: datetime | None
+    last_login_ip: str | None
+    phone: str
+    verified: bool
+    """The number."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedSessions:
+    """Which sessions are looked for; empty: any."""
+
+    person: str = ""
+    """Anywhere in the login or the name."""
+    address: str = ""
+    """An address or a network."""
+    agent: str = ""
+    """Anywhere in what the browser calls itself."""
+    since: datetime | None = None
+    """Opened then or later …"""
+    until: datetime | None = None
+    """… and before this."""
 
 
 @dataclass(frozen=True, slots=True)

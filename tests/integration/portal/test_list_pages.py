@@ -12,7 +12,7 @@ import re
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 import pytest_asyncio
@@ -286,11 +286,13 @@ async def test_an_entry_shows_before_and_after_as_page_and_as_piece(site: Site, 
     id_ = await site.db.fetchval("SELECT id FROM audit WHERE action = 'staff.stop'")
     page = await boss.get(f"/audit/{id_}")
     assert "<h1" in page
-    assert "<del>active</del>" in page
-    assert "<ins>stopped</ins>" in page
+    assert "停用人员" in page
+    assert "<code class=\"diff-name\">status</code>" in page
+    assert "<del>正常</del>" in page
+    assert "<ins>已停用</ins>" in page
     piece = await boss.get(f"/audit/{id_}", headers=DIALOG)
     assert "<html" not in piece
-    assert "<ins>stopped</ins>" in piece
+    assert "<ins>已停用</ins>" in piece
     for nowhere in ("999999999999", "0", "99999999999999999999999"):
         await boss.get(f"/audit/{nowhere}")
         assert boss.status == 404
@@ -433,7 +435,8 @@ async def exported(boss: Browser, form: dict[str, str], path: str = "/audit") ->
     async with boss.session.post(f"{job}/link", data={"csrf": boss.csrf}) as response:
         assert response.status == 200
         assert response.headers["Cache-Control"] == "no-store"
-        assert response.headers["Content-Disposition"].startswith("attachment; filename*=UTF-8''audit-")
+        named = f"attachment; filename*=UTF-8''{quote('短信平台-审计日志-')}"
+        assert response.headers["Content-Disposition"].startswith(named)
         octets = await response.read()
         address = response.url.path
     await boss.get(address)
@@ -452,7 +455,7 @@ async def test_an_export_holds_what_the_list_shows(site: Site, boss: Browser) ->
     assert table[2][1].startswith("'=cmd")
     assert table[2][3].startswith("'＝")
     assert "13800138000" not in octets.decode()
-    assert "导出人：boss 先生 (boss)" in table[-1][0]
+    assert table[-1][0].startswith("短信平台　导出人：boss 先生 (boss)")
     assert "审计检查" in table[-1][0]
     steps = [action for _, action, _ in await actions(site, "export.")]
     assert steps == ["export.request", "export.link", "export.fetch"]

@@ -705,7 +705,7 @@ async def test_empty_pages_teach(site: Site) -> None:
     async with Browser(site) as browser:
         assert "发送第一条短信" in await browser.login("admin")
         assert "这段时间还没有短信" in await browser.get("/records")
-        assert "没有符合条件的短信" in await browser.get("/records?status=failed")
+        assert "没有符合条件的记录" in await browser.get("/records?status=failed")
 
 
 # --- language and errors ----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.menu import Entry
+from smsgw.admin.pages.setup import steps
 from smsgw.admin.rights import route
 from smsgw.admin.words import METRIC
 from smsgw.core.ids import CHINA
@@ -29,7 +30,7 @@ CHART_METRICS = ("submitted", "delivered", "failed")
 @route("GET", "/", Permission.HOME_VIEW)
 async def show(call: Call) -> web.StreamResponse:
     """The whole page."""
-    return call.render("home/workbench.html", **await _live(call))
+    return call.render("home/workbench.html", todo=await steps.todo(call), **await _live(call))
 
 
 @route("GET", "/home/live", Permission.HOME_VIEW, passive=True)

@@ -21,7 +21,7 @@ from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Phone, Sort
 from smsgw.admin.kit.tables import Kind as Cell
-from smsgw.admin.rights import route
+from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import people as words
 from smsgw.admin.words.kit import NO, YES
 from smsgw.admin.words.roles import BUILTIN
@@ -106,7 +106,7 @@ PAGE = ListPage(
 )  # fmt: skip
 
 
-@route("GET", PATH + "/-/matrix.csv", Permission.ROLE_VIEW)
+@route("GET", PATH + "/-/matrix.csv", Permission.ROLE_VIEW, step_up=Proof.FACTOR, kept=False)
 async def matrix(call: Call) -> web.StreamResponse:
     """All roles beside each other: permissions down, roles across."""
     await call.reads("role.export", "role")

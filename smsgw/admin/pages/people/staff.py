@@ -13,7 +13,7 @@ from smsgw.admin.kit.people import choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.people.staff_forms import ACTIONS, links
 from smsgw.admin.words import lists as words
-from smsgw.admin.words.people import PERSON_NEW
+from smsgw.admin.words.people import ENTRANCE, IMPORT, PERSON_NEW, PROFILE
 from smsgw.core.permissions import Permission
 from smsgw.platform.org import queries
 from smsgw.platform.org.model import WantedPeople
@@ -51,7 +51,11 @@ def _wanted(found: Found) -> WantedPeople:
 
 
 async def _detail(call: Call, person: Any) -> Detail:
-    return Detail(person["name"] or person["login"], [Section(COLUMNS, person)], links=links(call, person["id"]))
+    here = f"/staff/{person['id']}"
+    return Detail(
+        person["name"] or person["login"], [Section(COLUMNS, person)], links=links(call, person["id"]),
+        tabs=((PROFILE, here), (ENTRANCE, here + "/security")),
+    )  # fmt: skip
 
 
 PAGE = ListPage(
@@ -60,6 +64,7 @@ PAGE = ListPage(
     count=lambda db, actor, found, most: queries.how_many(db, actor.scope, _wanted(found)),
     one=lambda db, actor, id_: queries.listed(db, actor.scope, id_),
     actions=ACTIONS,
-    links=((PERSON_NEW, "/staff/-/new", Permission.PERSON_EDIT),),
+    links=((PERSON_NEW, "/staff/-/new", Permission.PERSON_EDIT),
+           (IMPORT, "/staff/-/import", Permission.PERSON_EDIT)),
     sort=Sort("name", descending=False), empty=Empty(words.STAFF_EMPTY, words.STAFF_TEACHES),
 )  # fmt: skip
