@@ -116,8 +116,8 @@ def _scope(call: Call, values: Mapping[str, Any]) -> Scope:
 
 def _told(call: Call, account: str, type_: str, sign: str) -> str:
     """A scope in the reader's language."""
-    whose = account or call.gettext(words.ALL_ACCOUNTS)
-    return " · ".join(filter(None, (whose, call.gettext(words.TYPE[type_ or "*"]), f"【{sign}】" if sign else "")))
+    whose, what = account or call.gettext(words.ALL_ACCOUNTS), words.TYPE[type_ or "*"]
+    return " · ".join(filter(None, (whose, call.gettext(what), f"【{sign}】" if sign else "")))
 
 
 async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
