@@ -154,6 +154,11 @@ class Call:
         return self.brand.look.name or self.gettext(PRODUCT)
 
     @property
+    def owner(self) -> str:
+        """The platform and whose it is, as it stands on what leaves it."""
+        return " · ".join(filter(None, (self.product, self.brand.look.purchaser)))
+
+    @property
     def theme(self) -> str:
         """The colours that this browser has chosen; ``auto`` follows the system's."""
         wanted = self.cookie(THEME_COOKIE)

@@ -45,6 +45,7 @@ RESET_EFFECT = N_("将为 %(names)s 生成一次性密码：原密码立即失�
 REMOVE_EFFECT = N_(
     "将删除 %(n)s 名员工（%(names)s）：不能再登录，%(sessions)s 个会话立即结束；操作记录保留，登录名不再分配给他人。"
 )
+REMOVED_STAYS = N_("该员工已删除，不能登录；姓名和操作记录保留，登录名不再分配给他人。")
 ONE_TIME = N_("一次性密码")
 PROFILE, ENTRANCE = N_("资料"), N_("登录与安全")
 DEMAND_SET = N_("登录限制")
@@ -83,6 +84,7 @@ USERS_EMPTY = N_("没有可管理的子账号")
 USERS_TEACH = N_("子账号是登录本平台的人员；在角色之外，可以逐项开通或收回单项权限。")
 RIGHTS_SET = N_("设置权限")
 RIGHTS_HELP = N_("勾选即开通，取消即收回，与角色无关；您没有的权限不能更改，不在此列出。")
+NOT_GOVERNED = N_("%s（门户尚无使用此项权限的页面）")
 RIGHTS_EFFECT = N_("将为 %(name)s 在角色之外开通 %(more)s 项、收回 %(less)s 项权限，下一次操作即生效。")
 NAMED: dict[str, str] = {
     "message.view": N_("搜索短信"),

@@ -153,6 +153,7 @@ class WantedPeople:
     email: str = ""
     department_id: int | None = None
     status: str = ""
+    """``removed``: those who have been taken out, whom nothing else shows."""
     role: str = ""
     """Code."""
     account_id: int | None = None
@@ -176,6 +177,17 @@ class Department:
     manager: str = ""
     """Login; empty: it has none."""
     manager_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a department was part of from a time on."""
+
+    since: datetime
+    parent_id: int | None
+    """None: of nothing, at the top."""
+    parent: str
+    """Its name; empty: at the top, or not in the scope of who asks."""
 
 
 @dataclass(frozen=True, slots=True)

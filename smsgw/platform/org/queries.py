@@ -17,6 +17,7 @@ from smsgw.platform.org.model import (
     ListedRole,
     OpenSession,
     Person,
+    Place,
     Reach,
     Role,
     Session,
@@ -213,7 +214,7 @@ ARRAY(SELECT a.name FROM staff_account x JOIN account a ON a.id = x.account_id
       WHERE x.staff_id = s.id ORDER BY a.name LIMIT 20) AS accounts
 """  # noqa: S608 - constant text
 _FOUND = """
-s.status <> 'removed' AND ($1::bigint[] IS NULL OR s.department_id = ANY($1))
+(s.status <> 'removed' OR $7 = 'removed') AND ($1::bigint[] IS NULL OR s.department_id = ANY($1))
   AND ($2 = '' OR strpos(lower(s.login), lower($2)) > 0) AND ($3 = '' OR strpos(lower(s.name), lower($3)) > 0)
   AND ($4 = '' OR s.phone = $4) AND ($5 = '' OR strpos(lower(s.email), lower($5)) > 0)
   AND ($6::bigint IS NULL OR s.department_id = $6) AND ($7 = '' OR s.status = $7)
@@ -227,7 +228,7 @@ WHERE {_FOUND} AND {{where}} ORDER BY {{order}}
 """  # noqa: S608 - constant text
 _ONE = f"""
 SELECT {_LISTED} FROM staff s LEFT JOIN department d ON d.id = s.department_id
-WHERE s.status <> 'removed' AND ($1::bigint[] IS NULL OR s.department_id = ANY($1)) AND s.id = $2
+WHERE ($1::bigint[] IS NULL OR s.department_id = ANY($1)) AND s.id = $2
 """  # noqa: S608 - constant text
 _HOW_MANY = f"""
 SELECT count(*) FROM staff s WHERE {_FOUND}
@@ -257,7 +258,7 @@ async def how_many(database: Database, scope: Scope, wanted: WantedPeople) -> in
 
 
 async def listed(database: Database, scope: Scope, id_: int) -> Row | None:
-    """One person in the scope, as ``search`` gives them."""
+    """One person in the scope, as ``search`` gives them; removed ones too."""
     departments = None if scope.departments is None else list(scope.departments)
     return await database.fetchrow(_ONE, departments, id_)
 
@@ -423,6 +424,20 @@ async def parent_at(database: Database, department_id: int, at: Any) -> int | No
     """What a department was part of at a time; None: of nothing, or it was not there yet."""
     parent: int | None = await database.fetchval(_PARENT_AT, department_id, at)
     return parent
+
+
+_PLACES = """
+SELECT p.since, p.parent_id, CASE WHEN $2::bigint[] IS NULL OR p.parent_id = ANY($2) THEN d.name END AS parent
+FROM department_place p LEFT JOIN department d ON d.id = p.parent_id
+WHERE p.department_id = $1 ORDER BY p.since DESC LIMIT 50
+"""
+
+
+async def places(database: Database, scope: Scope, department_id: int) -> list[Place]:
+    """What a department in the scope has been part of, the newest first."""
+    ids = None if scope.departments is None else list(scope.departments)
+    rows = await database.fetch(_PLACES, department_id, ids)
+    return [Place(row["since"], row["parent_id"], row["parent"] or "") for row in rows]
 
 
 _SUBTREE = f"""
