@@ -23,7 +23,7 @@ from smsgw.runtime import clock
 FACTOR = {
     # taking data away, asked for and fetched
     "GET /audit/-/export", "POST /audit/-/export", "POST /jobs/{id}/link", "GET /exported/{id}",
-    "GET /roles/-/matrix.csv",
+    "GET /roles/-/matrix", "POST /roles/-/matrix", "GET /staff/-/import", "POST /staff/-/import",
     # rights: of a role, of a person
     "GET /roles/-/new", "POST /roles/-/new", "GET /roles/{id}/edit", "POST /roles/{id}/edit", "GET /roles/{id}/copy",
     "POST /roles/{id}/copy", "POST /roles/-/effect/remove", "POST /roles/-/do/remove", "GET /staff/-/new",
@@ -160,11 +160,11 @@ async def test_a_download_leads_back_to_its_page(site: Site) -> None:
     async with Browser(site) as boss:
         await boss.login("boss")
         secret = await bound(site, boss)
-        page = await boss.get("/roles/-/matrix.csv", headers={"Referer": f"{site.url}/roles?name=x"})
+        page = await boss.get("/exported/abc", headers={"Referer": f"{site.url}/jobs?kind=export"})
         await boss.post("/proof", hidden(page) | {"proof-shown": await code(site, secret)})
-        assert boss.path == "/roles?name=x"
-        await boss.get("/roles/-/matrix.csv")
-        assert boss.headers["Content-Type"].startswith("text/csv")
+        assert boss.path == "/jobs?kind=export"
+        await boss.get("/exported/abc")
+        assert boss.status == 404, "there is no such file, and nothing is asked any more"
 
 
 async def test_a_dialog_asks_within_and_goes_on(site: Site) -> None:
