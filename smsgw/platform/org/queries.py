@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smsgw.core.actor import Scope, ScopeKind
+from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.org.model import (
     MAX_DEPTH,
@@ -26,7 +27,9 @@ from smsgw.platform.org.model import (
     WantedSessions,
 )
 from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.messages import credit
 
 LIVE = """
 x.created_at > now() - (SELECT make_interval(hours => session_hours) FROM login_policy)
@@ -394,6 +397,12 @@ async def branch(database: Database, scope: Scope, department_id: int) -> Branch
     ids = None if scope.departments is None else list(scope.departments)
     row = await database.fetchrow(_BRANCH, department_id, ids)
     return Branch(**dict(row)) if row else Branch(0, 0, 0)
+
+
+async def month_used(database: Database, department_id: int) -> int:
+    """Parts accepted this month (in China) for accounts of a department and those below it, as its quota counts."""
+    found = await credit.spent(database, [department_id], clock.now().astimezone(CHINA).date())
+    return found.get(department_id, 0)
 
 
 _PARENT_AT = """
