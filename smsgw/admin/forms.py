@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
 
-from smsgw.admin.words import STATUS
+from smsgw.admin.words import CLASS, STATUS
 from smsgw.admin.words import forms as said
 from smsgw.core import numbers
 from smsgw.core.ids import CHINA
@@ -130,6 +130,8 @@ class RecordFilter:
     phone: str = ""
     status: str = ""
     batch: str = ""
+    reason: str = ""
+    """Class of a failure."""
     before: int | None = None
     errors: dict[str, str] = field(default_factory=dict)
     from_time: datetime | None = None
@@ -149,6 +151,7 @@ class RecordFilter:
             phone=query.get("phone", "").strip(),
             status=query.get("status", "").strip(),
             batch=query.get("batch", "").strip(),
+            reason=query.get("reason", "").strip(),
         )
         wanted._set_times(now.astimezone(CHINA))
         wanted.before = read_id(query.get("before", ""))
@@ -156,6 +159,8 @@ class RecordFilter:
         wanted.batch_id = read_id(wanted.batch)
         if wanted.status and wanted.status not in STATUS:
             wanted.status = ""
+        if wanted.reason not in CLASS:
+            wanted.reason = ""
         if wanted.phone:
             try:
                 wanted.number = numbers.normalize(wanted.phone)
@@ -187,7 +192,7 @@ class RecordFilter:
     @property
     def is_plain(self) -> bool:
         """Whether nothing but the time narrows the list."""
-        return not (self.account or self.phone or self.status or self.batch)
+        return not (self.account or self.phone or self.status or self.batch or self.reason)
 
     def query(self, **changes: str) -> str:
         """The address' query for this filter with some fields changed; empty fields are left out."""
@@ -199,6 +204,7 @@ class RecordFilter:
             "phone": self.phone,
             "status": self.status,
             "batch": self.batch,
+            "reason": self.reason,
         } | changes
         return urlencode({key: value for key, value in state.items() if value})
 

@@ -16,8 +16,8 @@ from smsgw.admin.i18n import translations
 from smsgw.admin.kit.brand import REGISTER
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
 from smsgw.admin.words import brand as words_brand
+from smsgw.admin.words import home, login, times
 from smsgw.admin.words import kit as words_kit
-from smsgw.admin.words import login, times
 from smsgw.admin.words import people as words_people
 from smsgw.admin.words.languages import LANGUAGES
 from smsgw.admin.words.menu import SIDES
@@ -136,6 +136,7 @@ class Views:
             themes=THEMES,
             icp_register=REGISTER,
             login_words=login,
+            task_states=home.TASK_STATE,
         )
         return env
 

@@ -94,6 +94,15 @@ class Menu:
         """Whether anything is counted."""
         return any(entry.badge for group in self.groups for entry in group.entries)
 
+    @property
+    def paths(self) -> frozenset[str]:
+        """The addresses of all entries."""
+        return frozenset(entry.path for group in self.groups for entry in group.entries)
+
+    def path_of(self, key: str) -> str:
+        """The address of an entry; empty: the person has no such page."""
+        return next((e.path for group in self.groups for e in group.entries if e.key == key), "")
+
     def first(self, side: Side) -> str:
         """Where the switch to a side leads."""
         return next((group.entries[0].path for group in self.groups if group.side is side), "/")

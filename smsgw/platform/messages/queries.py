@@ -59,12 +59,14 @@ _PAGE = _SELECT.format(
       AND ($4::text IS NULL OR number = $4) AND ($5::text IS NULL OR (client_ref = $5 AND client_ref <> ''))
       AND ($6::bigint IS NULL OR batch_id = $6)
       AND ($7::smallint[] IS NULL OR EXISTS (
-          SELECT 1 FROM part s WHERE s.id = x.id AND s.state = ANY($7) AND ($8::bool IS NULL OR s.by_us = $8)))
+          SELECT 1 FROM part s WHERE s.id = x.id AND s.state = ANY($7) AND ($8::bool IS NULL OR s.by_us = $8)
+            AND ($11::text IS NULL OR s.class = $11)))
     ORDER BY id DESC LIMIT $9
     """
 )
 
 _HISTORY = timedelta(days=90)
+_FAILED = (int(PartState.UNDELIVERABLE), int(PartState.REJECTED))
 
 
 def _view(row: Row) -> MessageView:
@@ -166,6 +168,7 @@ async def search(
     from_time: datetime | None = None,
     to_time: datetime | None = None,
     status: str | None = None,
+    cls: str | None = None,
     before_id: int | None = None,
     limit: int = 50,
     now: datetime,
@@ -173,7 +176,8 @@ async def search(
 ) -> list[MessageView]:
     """Newest first; the next page begins before the last id. Without times: the last 90 days.
 
-    ``status`` matches messages that have a part in it.
+    ``status`` matches messages that have a part in it; ``cls`` those of which a part failed, or was refused, for that
+    reason, in that status if one is given.
     """
     low = first_id(from_time or now - _HISTORY)
     high = first_id(to_time or now + timedelta(days=1))
@@ -184,10 +188,10 @@ async def search(
         low, high = max(low, batch_id), min(high, first_id(time_of(batch_id) + timedelta(seconds=10)))
     if before_id is not None:
         high = min(high, before_id)
-    wanted, by_us = states_of(status) if status else (None, None)
+    wanted, by_us = states_of(status) if status else (list(_FAILED) if cls else None, None)
     rows = await database.fetch(
         _PAGE, max(low, 0), max(high, 0), None if accounts is None else list(accounts), number, client_ref, batch_id,
-        wanted, by_us, max(1, min(limit, MAX_PAGE)), test,
+        wanted, by_us, max(1, min(limit, MAX_PAGE)), test, cls,
     )  # fmt: skip
     return await _views(rows)
 
@@ -225,6 +229,29 @@ async def tally(
         list(words), list(numbers), list(bys),
     )  # fmt: skip
     return dict.fromkeys(states.STATUS_NAMES, 0) | {row["word"]: row["n"] for row in found}
+
+
+_REASONS = """
+WITH m AS MATERIALIZED (
+    SELECT id FROM message
+    WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3)) ORDER BY id DESC LIMIT $4
+)
+SELECT p.class, count(DISTINCT p.id) AS n
+FROM m JOIN part p ON p.id = m.id AND p.id >= $1 AND p.id < $2
+WHERE p.state = ANY($5) AND p.class <> '' GROUP BY p.class ORDER BY n DESC, p.class LIMIT $6
+"""
+
+
+async def reasons(
+    database: Database, *, accounts: Sequence[int] | None, from_time: datetime, to_time: datetime, limit: int = 5
+) -> list[tuple[str, int]]:
+    """Why messages of that time failed or were refused: (class, messages that ``search`` finds by it), the commonest
+    first. At most ``TALLIED`` messages are looked at."""
+    rows = await database.fetch(
+        _REASONS, first_id(from_time), first_id(to_time), None if accounts is None else list(accounts), TALLIED,
+        list(_FAILED), limit,
+    )  # fmt: skip
+    return [(row["class"], row["n"]) for row in rows]
 
 
 _PARTS = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from smsgw.core.actor import Scope, ScopeKind
@@ -255,6 +256,34 @@ _PASSWORDS = """
 SELECT password_hash FROM staff_password WHERE staff_id = $1 ORDER BY until DESC
 LIMIT (SELECT history FROM password_policy)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Headcount:
+    """People in a scope."""
+
+    active: int
+    stopped: int
+    one_time: int
+    """Active ones who have not chosen a password of their own yet."""
+    sessions: int
+    """Open ones."""
+
+
+_HEADCOUNT = f"""
+SELECT count(*) FILTER (WHERE s.status = 'active') AS active, count(*) FILTER (WHERE s.status = 'stopped') AS stopped,
+       count(*) FILTER (WHERE s.status = 'active' AND s.must_change) AS one_time,
+       COALESCE(sum((SELECT count(*) FROM portal_session x WHERE x.staff_id = s.id AND {LIVE}))
+                FILTER (WHERE s.status = 'active'), 0)::bigint AS sessions
+FROM staff s WHERE s.status <> 'removed' AND ($1::bigint[] IS NULL OR s.department_id = ANY($1))
+"""  # noqa: S608 - constant text
+
+
+async def headcount(database: Database, scope: Scope) -> Headcount:
+    """How many people there are."""
+    row = await database.fetchrow(_HEADCOUNT, None if scope.departments is None else list(scope.departments))
+    assert row is not None  # noqa: S101 - an aggregate has a row
+    return Headcount(**dict(row))
 
 
 async def earlier_passwords(database: Database, staff_id: int) -> list[str]:

@@ -33,6 +33,7 @@ async def show(call: Call) -> web.StreamResponse:
             from_time=wanted.from_time,
             to_time=wanted.to_time,
             status=wanted.status or None,
+            cls=wanted.reason or None,
             before_id=wanted.before,
             limit=PAGE + 1,
             now=clock.now(),
@@ -60,6 +61,7 @@ def _asked(wanted: RecordFilter) -> dict[str, str]:
         "account": wanted.account,
         "status": wanted.status,
         "batch": wanted.batch,
+        "reason": wanted.reason,
         "number": mask(wanted.number) if wanted.number else "",
     }
     return {name: value for name, value in asked.items() if value}
