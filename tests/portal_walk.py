@@ -38,6 +38,11 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "": "SELECT id FROM job WHERE state = 'done' ORDER BY id LIMIT 1",
         "cancelled": "SELECT id FROM job WHERE state = 'cancelled' ORDER BY id LIMIT 1",
     },
+    "/setup/channel/new/{protocol}": {
+        "cmpp": "SELECT 'cmpp30'", "smpp": "SELECT 'smpp34'", "sgip": "SELECT 'sgip12'", "smgp": "SELECT 'smgp30'",
+    },
+    "/setup/channel/{id}": {"": "SELECT id FROM channel WHERE id > 0 ORDER BY id LIMIT 1"},
+    "/setup/test/{id}": {"": "SELECT id FROM part WHERE state = 40 ORDER BY id DESC LIMIT 1"},
     "/platform/{id}": {"": "SELECT id FROM brand ORDER BY id LIMIT 1"},
     "/platform/{id}/{what}": {"": "SELECT 'publish'"},
     "/staff/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},

@@ -99,6 +99,8 @@ class Portal:
     """What pages need not find out again at once."""
     setup_guard: Guard = field(default_factory=lambda: Guard(FACTORS))
     """For codes of the first run."""
+    set_up: bool = False
+    """Everything of the first run is done: nobody need look again."""
 
     def secure(self, request: web.Request) -> bool:
         """Whether the cookies of this request are for TLS only."""
@@ -164,7 +166,8 @@ class Call:
     def menu(self) -> Menu:
         """The person's menu, with the place of this page in it."""
         if self._menu is None:
-            self._menu = menu_for(self.portal.entries, self.actor.permissions, self.request.path)
+            starred = self.session.favourites if self.session else ()
+            self._menu = menu_for(self.portal.entries, self.actor.permissions, self.request.path, starred)
         return self._menu
 
     @property

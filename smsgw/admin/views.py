@@ -85,7 +85,9 @@ def trouble(text: str, say: Callable[[str], str] = str) -> str:
         words_ = say(words.NETWORK_PROBLEM.get(int(found[1]), words.NETWORK_TROUBLE))
         return f"{words_} {found[2]}:{found[3]}" if found[2] else words_
 
-    return _ERRNO.sub(told, text)
+    begin = next((begin for begin in words.LINK_TROUBLE if text.startswith(begin)), "")
+    said = say(words.LINK_TROUBLE[begin]) if begin else ""
+    return said + _ERRNO.sub(told, text.removeprefix(begin))
 
 
 class Views:

@@ -38,7 +38,7 @@ class UploadedFile(msgspec.Struct):
 async def upload_file(call: Call) -> UploadedFile:
     """``POST /files``."""
     assert call.incoming is not None  # noqa: S101 - the route says so
-    return _file(await call.ctx.tasks.files.keep(call.incoming, call.key.key_id))
+    return _file(await call.ctx.tasks.files.keep(call.incoming, call.actor.label))
 
 
 async def get_file(call: Call) -> UploadedFile:

@@ -25,6 +25,7 @@ from smsgw.api.shapes import (
     Text,
 )
 from smsgw.api.values import FIRST_TIME, LAST_TIME, id_of
+from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.words import phrase
@@ -222,7 +223,7 @@ def _request(
         items=items,
         type=body.type or MessageType.NOTICE,
         origin=Origin.API,
-        submitter=key.key_id,
+        submitter=ActorLabel(key.key_id),
         idempotency_key=decode.idempotency_key(call.request.headers.get("Idempotency-Key")),
         request_sha256=call.request_sha256,
         nonce=call.nonce,

@@ -26,6 +26,7 @@ from smsgw.api.shapes import (
     Text,
 )
 from smsgw.api.values import FIRST_TIME, LAST_TIME, china, id_of, path_id
+from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import CODES, Invalid, Recorded, Refused, message_of
 from smsgw.core.model import REPORT_CLASSES, MessageType, Origin
 from smsgw.core.states import STATUS_NAMES
@@ -314,7 +315,7 @@ async def create_task(call: Call) -> TaskInfo:
             template_id=id_of(body.template_id),
             params=body.params or {},
             origin=Origin.API,
-            submitter=call.key.key_id,
+            submitter=ActorLabel(call.key.key_id),
             to=tuple(body.to or ()),
             upload_id=id_of(body.file_id),
             audience_id=id_of(body.audience_id),

@@ -1,1 +1,1 @@
-"""The edge towards carriers: links, dispatcher, channel manager."""
+"""The edge towards carriers: connections, dispatcher, channel manager."""

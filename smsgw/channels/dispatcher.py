@@ -32,7 +32,7 @@ sparing = Sparing(log)
 POLL = 0.5
 """Seconds between looks for work that nobody has announced: other nodes' messages, deferred parts come due."""
 RELEASE_AFTER = 2.0
-"""Claimed parts of a channel without a bound link go back to the pool after this many seconds."""
+"""Claimed parts of a channel without a bound connection go back to the pool after this many seconds."""
 STALLED_AFTER = 3.0
 """A carrier that answers nothing for so long gets no claims ahead; what is not written yet goes to its neighbours."""
 URGENT_FOR = 60.0

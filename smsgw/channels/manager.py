@@ -52,10 +52,13 @@ FRESH = 15.0
 
 
 class TestChannel(Protocol):
-    """The carrier of test keys."""
+    """The carrier that is simulated inside the daemon: that of test keys, and of channels that are said to be so."""
 
     async def channel(self) -> ChannelSpec:
-        """The channel that leads there, its carrier running."""
+        """The channel of test keys, its carrier running."""
+
+    async def lead(self, spec: ChannelSpec) -> ChannelSpec:
+        """The same channel, leading there."""
 
 
 class ChannelManager:
@@ -137,7 +140,8 @@ class ChannelManager:
             pools = tuple(name for name in self._snapshots.current.pools if self._serves(spec, name))
             line = channel.status(today, pools) if channel else self._status_elsewhere(spec, today, pools)
             probe, detail = self._probing.verdict(spec)
-            lines.append(replace(line, probe=probe, probe_detail=detail))
+            simulated = spec.profile.get("simulated") is True
+            lines.append(replace(line, probe=probe, probe_detail=detail, simulated=simulated))
         return lines
 
     def _status_elsewhere(self, spec: ChannelSpec, today: int, pools: tuple[str, ...]) -> ChannelStatus:
@@ -200,12 +204,15 @@ class ChannelManager:
         if snapshot.halted != self._snapshot.halted:
             for channel in self._channels.values():
                 channel.set_aside()
-        specs = {s.id: s for s in snapshot.channels}
+        specs = {s.id: await self._led(s) for s in snapshot.channels}
         if snapshot.keys.tests:
             specs[TEST_CHANNEL] = await self._test_carrier.channel()
         self._specs = specs
         self._fleet.configured(specs)
         self._removed = await store.removed_since(self._database, clock.now() - MAX_AGE)
+
+    async def _led(self, spec: ChannelSpec) -> ChannelSpec:
+        return await self._test_carrier.lead(spec) if spec.profile.get("simulated") else spec
 
     # --- changes of single channels ----------------------------------------------------------------------------
 
@@ -337,7 +344,7 @@ class ChannelManager:
     async def _lapse(self) -> None:
         """A lease is at its deadline and was not renewed: where other nodes live one of them will have the channel."""
         if self._services.cluster.live < 2:
-            return  # nobody waits for it: the links stay and receive, and nothing is submitted
+            return  # nobody waits for it: the connections stay and receive, and nothing is submitted
         late = [c for c in self._channels.values() if not c.left and not c.lease.still_mine()]
         for channel in late:
             log.error("channel.left", channel=channel.spec.name, why="the lease could not be renewed")

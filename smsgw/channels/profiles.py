@@ -72,7 +72,7 @@ class Profile:
     idle: int = 50
     """SGIP: seconds without traffic after which a connection is closed; gateways do it after 60."""
     bind: str = "transceiver"
-    """SMPP: transceiver, or pair for carriers that want a transmitter and a receiver: two links a connection."""
+    """SMPP: transceiver, or pair for carriers that want a transmitter and a receiver: of TCP twice ``connections``."""
     tls: bool = False
     """SMPP over TLS; the carrier's certificate must be valid for ``tls_name``."""
     tls_ca: str = ""
@@ -83,6 +83,9 @@ class Profile:
     """Take any certificate: keeps listeners out, and nobody who pretends to be the carrier."""
     source_address: str = ""
     """Address of this machine to connect from, where the carrier lets in only one of several."""
+    simulated: bool = False
+    """CMPP: it leads to the carrier that is simulated inside the daemon, whatever host and login say: nobody gets
+    anything."""
 
 
 def _wrong(key: str, reason: Wording | str) -> Invalid:
@@ -110,6 +113,8 @@ def parse(given: dict[str, Any], protocol: str = "") -> Profile:
         raise _wrong("node", phrase("profile.sgip_node"))
     if protocol == "sgip12" and profile.match_by_destination:
         raise _wrong("match_by_destination", phrase("profile.sgip_ids"))
+    if profile.simulated and protocol not in ("", "cmpp20", "cmpp30"):
+        raise _wrong("simulated", phrase("profile.simulated"))
     if protocol and protocol != "smpp34":
         for key in ("tls", "bind", "message_reference"):
             if getattr(profile, key) != getattr(Profile(), key):

@@ -19,7 +19,7 @@ import uvloop
 from smsgw.admin.hashing import hash_password
 from smsgw.admin.strength import one_time_password
 from smsgw.commands.base import BadConfiguration, Failed
-from smsgw.core.actor import Actor
+from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.words import samples
@@ -210,7 +210,7 @@ class Demo:
     async def _first_message(self, node: Node, account: Account) -> str:
         item = SendItem(FIRST_NUMBER, samples.DEMO_FIRST)
         result = await node.acceptor.send(
-            SendRequest(account, (item,), MessageType.NOTICE, Origin.CLI, "demo")
+            SendRequest(account, (item,), MessageType.NOTICE, Origin.CLI, ActorLabel("demo"))
         )
         message_id = result.items[0].message_id
         if message_id is None:

@@ -58,7 +58,7 @@ class Scope:
     """Ids of sending accounts; None: all."""
     departments: tuple[int, ...] | None = ()
     """Ids of departments, for people and what belongs to departments; None: all."""
-    submitter: str | None = None
+    submitter: ActorLabel | None = None
     """Of these accounts only what this one has submitted; None: what anybody has."""
 
     def __or__(self, other: Scope) -> Scope:

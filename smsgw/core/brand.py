@@ -73,6 +73,16 @@ NEUTRAL = Look()
 
 
 @dataclass(frozen=True, slots=True)
+class HostCertificate:
+    """What is shown to who asks for one of these hosts."""
+
+    hosts: tuple[str, ...]
+    chain: str
+    """PEM."""
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Brand:
     """A brand, as it is published."""
 

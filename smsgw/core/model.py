@@ -277,3 +277,5 @@ class ChannelStatus:
     probe: str = ""
     """What its last probe has shown: ``ok``, ``failed``, ``under way``; empty: it was not probed."""
     probe_detail: str = ""
+    simulated: bool = False
+    """Its carrier is the one inside the daemon: nobody gets what goes there."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from smsgw.core.actor import ActorLabel
 from smsgw.core.model import MessageType
 from smsgw.core.text import Coding
 
@@ -53,6 +54,11 @@ class Partner:
     long_mo: str = "udh"
     """How a long message from a phone goes to an SMPP partner: parts with a header (``udh``) or ``payload``."""
     status: str = "active"
+
+    @property
+    def label(self) -> ActorLabel:
+        """As stored rows name it."""
+        return ActorLabel(f"{self.protocol}:{self.username}")
 
 
 def admits(networks: Sequence[Network], address: str) -> bool:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from smsgw.core.actor import ActorLabel
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -17,7 +19,7 @@ class Task:
     name: str
     state: str
     origin: str
-    submitter: str
+    submitter: ActorLabel
     type: str
     content: str
     created_at: datetime

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from smsgw.core import states
+from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import message_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import LANE_OF, MessageType, Origin
@@ -34,6 +35,8 @@ CODES = {
     "DB:0141": 3, "MK:0015": 3, "CA:0051": 2,
 }  # fmt: skip
 """What carriers report of what was not delivered, and how often."""
+OPERATOR = ActorLabel("demo-operator")
+KEY = ActorLabel("demo-key")
 VALID = timedelta(hours=48)
 REPORT_WITHIN = timedelta(hours=72)
 FRESH = timedelta(seconds=40)
@@ -123,7 +126,7 @@ def _of_task(world: World, row: dict[str, Any]) -> Call:
     numbers = tuple(world.dice.sample(sorted(set(world.numbers)), row["rows"]))
     content = text_for(world, sender, sent.text)
     sent.call = Call(
-        at, sender, sent.text.type, Origin.TASK, "demo-operator", content, numbers, sent.text.id, task=sent
+        at, sender, sent.text.type, Origin.TASK, OPERATOR, content, numbers, sent.text.id, task=sent
     )
     world.tasks.append(sent)
     return sent.call
@@ -140,10 +143,10 @@ def _call(world: World, day: int) -> Call:
     if kind == MessageType.MARKETING:
         hour = min(max(hour, 9), 19)
     at = world.start + timedelta(days=day, hours=hour, seconds=dice.uniform(0, 3600))
-    origin, submitter = Origin.API, "demo-key"
+    origin, submitter = Origin.API, KEY
     size = 1
     if kind != MessageType.OTP and dice.random() < 0.04:
-        origin, submitter, size = Origin.PORTAL, "demo-operator", dice.randint(3, 24)
+        origin, submitter, size = Origin.PORTAL, OPERATOR, dice.randint(3, 24)
     numbers = tuple(dict.fromkeys(_someone(world) for _ in range(size)))
     return Call(at, sender, kind, origin, submitter, text_for(world, sender, text), numbers, text.id)
 
@@ -172,7 +175,7 @@ def _waiting(world: World) -> Iterator[Call]:
     def call(sender: Sender, minutes: float, content: str, numbers: tuple[str, ...], **more: Any) -> Call:
         at = world.now - timedelta(minutes=minutes)
         said = f"【{sender.sign}】{content}"
-        return Call(at, sender, "notice", Origin.PORTAL, "demo-operator", said, numbers, **more)
+        return Call(at, sender, "notice", Origin.PORTAL, OPERATOR, said, numbers, **more)
 
     yield call(hall, 50, values["review_content"], few, state=PartState.HELD)
     tomorrow = world.now.astimezone(CHINA).replace(hour=9, minute=0, second=0, microsecond=0) + timedelta(

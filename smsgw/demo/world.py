@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from smsgw.core.actor import Actor
+from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.numbers import Segments
 from smsgw.core.states import PartState
@@ -76,7 +76,7 @@ class Call:
     sender: Sender
     type: str
     origin: str
-    submitter: str
+    submitter: ActorLabel
     content: str
     """With the signature."""
     numbers: tuple[str, ...]

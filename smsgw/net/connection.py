@@ -20,13 +20,13 @@ keep it for as long as TCP is patient, and with it every request that has no ans
 class Owner(Protocol):
     """Whoever runs the connection."""
 
-    def on_connected(self, link: Connection) -> None:
+    def on_connected(self, connection: Connection) -> None:
         """The transport is there; the session is about to start."""
 
-    def on_events(self, link: Connection, events: list[Event]) -> None:
+    def on_events(self, connection: Connection, events: list[Event]) -> None:
         """Things have happened on the connection, in this order. Must not raise."""
 
-    def on_writable(self, link: Connection) -> None:
+    def on_writable(self, connection: Connection) -> None:
         """The transport takes octets again."""
 
 
@@ -162,7 +162,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def pause_reading(self) -> None:
-        """Leave what the peer sends in the kernel until ``resume_reading``, but for a link that is being closed."""
+        """Leave what the peer sends in the kernel until ``resume_reading``, but for one that is being closed."""
         self._owner_waits = not self._why
         self._listen()
 

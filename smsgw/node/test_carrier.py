@@ -1,16 +1,20 @@
-"""The carrier of test keys: simulated, inside the daemon, reached over a real link like any other.
+"""The carrier of test keys and of simulated channels: inside the daemon, reached over a real link like any other.
 
 The last four digits of a number choose what becomes of a message; any other number is delivered. Started when the first
-test key is there; every node has its own, and the node that owns the test channel uses it.
+test key or simulated channel is there; every node has its own, and the node that owns the channel uses it.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
+from dataclasses import replace
 
 from smsgw.core.model import TEST_CHANNEL, TEST_POOL_NAME, ChannelSpec
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Rule
+from smsgw.simulator.inbox import Received
 
+HOST = "127.0.0.1"
 USER = "999999"
 CONNECTIONS = 2
 
@@ -42,28 +46,42 @@ class TestCarrier:
         self._carrier: Carrier | None = None
 
     async def channel(self) -> ChannelSpec:
-        """The channel that leads here, its carrier running."""
+        """The channel of test keys, its carrier running."""
+        port = await self._port()
+        return ChannelSpec(
+            id=TEST_CHANNEL,
+            name=TEST_POOL_NAME,
+            protocol="cmpp30",
+            host=HOST,
+            port=port,
+            username=USER,
+            password=self._password,
+            connections=CONNECTIONS,
+            profile={"response_timeout": 5},
+        )
+
+    async def lead(self, spec: ChannelSpec) -> ChannelSpec:
+        """The same channel leading here, its carrier running. Host and login that it has are not used."""
+        port = await self._port()
+        return replace(spec, host=HOST, port=port, username=USER, password=self._password)
+
+    @property
+    def received(self) -> Sequence[Received]:
+        """The last ``MESSAGES_KEPT`` messages that phones would have got, the newest last."""
+        return () if self._carrier is None else tuple(self._carrier.inbox.messages)
+
+    async def _port(self) -> int:
         if self._carrier is None:
             carrier = Carrier(
                 CarrierConfig(
-                    name=TEST_POOL_NAME, protocol="cmpp", users={USER: self._password},
+                    name=TEST_POOL_NAME, protocol="cmpp", host=HOST, users={USER: self._password},
                     keep_messages=self.MESSAGES_KEPT, max_counted=self.MESSAGES_KEPT, max_pending=100_000,
                     behaviour=Behaviour(answer_delay=Delay(0.005, 0.03), report_delay=Delay(0.2, 0.6), rules=RULES),
                 )
             )  # fmt: skip
             await carrier.start()
             self._carrier = carrier
-        return ChannelSpec(
-            id=TEST_CHANNEL,
-            name=TEST_POOL_NAME,
-            protocol="cmpp30",
-            host="127.0.0.1",
-            port=self._carrier.port,
-            username=USER,
-            password=self._password,
-            connections=CONNECTIONS,
-            profile={"response_timeout": 5},
-        )
+        return self._carrier.port
 
     async def stop(self) -> None:
         """Stop the carrier."""

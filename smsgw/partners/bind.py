@@ -351,7 +351,7 @@ class Bind:
             items=items,
             type=partner.type,
             origin=self.face.origin,
-            submitter=f"{partner.protocol}:{partner.username}",
+            submitter=partner.label,
             send_at=order.send_at,
             expire_at=self._service.no_longer(order.expire_at),
             emergency=order.urgent and account.emergency,

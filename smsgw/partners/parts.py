@@ -119,7 +119,7 @@ class Parts:
             ),
             type=partner.type,
             origin=Origin(partner.protocol),
-            submitter=f"{partner.protocol}:{partner.username}",
+            submitter=partner.label,
             send_at=first["send_at"],
             expire_at=first["expire_at"],
             emergency=first["urgent"] and account.emergency,

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from smsgw.core import retry
-from smsgw.core.brand import Brands
+from smsgw.core.brand import Brands, HostCertificate
 from smsgw.core.code_book import CodeBook
 from smsgw.core.keys import ApiKey
 from smsgw.core.model import Account, ChannelSpec
@@ -39,7 +39,6 @@ from smsgw.store.config import routes as routes_store
 from smsgw.store.config import sections as sections_store
 from smsgw.store.config import settings as settings_store
 from smsgw.store.config import webhooks as webhooks_store
-from smsgw.store.config.brands import HostCertificate
 from smsgw.store.config.codes import AccessCode, Extension
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.secrets import Sealer

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from smsgw.core.brand import name_of
+from smsgw.core.brand import HostCertificate, name_of
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.platform.brand import certificates
-from smsgw.store.config.brands import HostCertificate
 
 log = structlog.get_logger(__name__)
 

@@ -68,6 +68,7 @@ async def test_both_ports_bearer_and_cookies(dsn: str, data_dir: Path, tmp_path:
     )  # fmt: skip
     await node.start()
     try:
+        await node.furnish("user", "add", "root")  # without anybody the login leads to the first run
         await node.furnish("account", "add", "acme", "--no-sign")
         key = (await node.furnish("key", "add", "acme", "--ip", "127.0.0.0/8", "--json")).data
         auth = {"Authorization": f"Bearer {key['bearer']}"}

@@ -20,10 +20,13 @@ async def test_a_deadline_counts_what_the_loop_has_run() -> None:
     loop.call_later(0.1, time.sleep, 1.0)
     await asyncio.sleep(0.2)  # returns late: the loop stood still
     assert not called
-    assert 0.8 < deadline.lag < 1.5
-    await asyncio.sleep(0.6)
+    assert deadline.lag > 0.8
+    async with asyncio.timeout(20):
+        while not called:  # noqa: ASYNC110 - what is awaited has no event
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)
     assert len(called) == 1
-    assert 1.2 < called[0] < 2.0
+    assert called[0] > 1.2
 
 
 async def test_a_timeout_is_one_when_the_loop_runs() -> None:
@@ -31,7 +34,7 @@ async def test_a_timeout_is_one_when_the_loop_runs() -> None:
     with pytest.raises(TimeoutError):
         async with aio.timeout(0.3):
             await asyncio.sleep(5)
-    assert 0.25 < time.monotonic() - began < 2.0
+    assert 0.25 < time.monotonic() - began < 4.5
 
 
 async def test_what_came_while_the_loop_stood_still_came_in_time() -> None:

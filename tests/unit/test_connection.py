@@ -206,7 +206,7 @@ async def test_who_reads_slowly_gets_what_was_said_before_the_connection_is_clos
     peer.reader._transport.resume_reading()  # type: ignore[attr-defined]
     said = [SMPP34.decode(frame) for frame in SMPP34.framer().feed(await peer.reader.read(-1))]
     assert sum(isinstance(pdu, DeliverSm) for pdu in said) == 1_000
-    assert await asyncio.wait_for(link.closed, 1) == "enough"
+    assert await asyncio.wait_for(link.closed, 10) == "enough"
 
 
 async def test_the_owner_pauses_and_a_link_that_is_closed_reads_on(peer: Peer) -> None:

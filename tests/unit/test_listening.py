@@ -89,7 +89,7 @@ async def answered(pair: Pair) -> bytes:
 async def closed(pair: Pair) -> bool:
     """Whether the other side has ended it, within a moment."""
     try:
-        return await asyncio.wait_for(pair[0].read(1), 0.3) == b""
+        return await asyncio.wait_for(pair[0].read(1), 1.0) == b""
     except ConnectionError:
         return True
     except TimeoutError:

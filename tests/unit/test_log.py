@@ -33,7 +33,7 @@ def test_a_pipe_that_nobody_reads_makes_nobody_wait_and_what_is_missing_is_said_
         began = time.monotonic()
         for n in range(2000):
             output.write(f"{n:99}\n")
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 10, "a tenth of a second for each line were minutes"
         kept = os.read(reading, 1 << 20).decode().splitlines()
         assert [int(line) for line in kept] == list(range(len(kept)))
         assert output.lost == 2000 - len(kept) > 0
@@ -73,7 +73,7 @@ def test_a_line_longer_than_the_pipe_gives_up_in_time() -> None:
         output = Output(writing)
         began = time.monotonic()
         output.write("x" * 1_000_000 + "\n")
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 10
         assert output.lost == 1
     finally:
         os.close(reading)

@@ -87,8 +87,9 @@ START = f"--{BOUNDARY}\r\n".encode()
          "nearly ended", "returns in the file", "line feeds", "many parts"],
 )  # fmt: skip
 def test_what_is_made_to_be_slow_is_not(octets: bytes) -> None:
-    """Eight megabytes in a second; read again and again, as headers once were, they would take hours."""
+    """Eight megabytes in a second (a few, where others are busy); read again and again, as headers once were, they
+    would take hours."""
     began = time.process_time()
     with pytest.raises(Invalid):
         extract(octets, TYPE)
-    assert time.process_time() - began < 1.0
+    assert time.process_time() - began < 5.0

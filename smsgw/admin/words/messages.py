@@ -158,6 +158,11 @@ NETWORK_PROBLEM: dict[int, str] = {
     113: N_("主机不可达"),
 }
 NETWORK_TROUBLE = N_("网络错误")
+LINK_TROUBLE: dict[str, str] = {
+    "cannot connect: ": N_("无法连接："),
+    "login refused: ": N_("登录被拒："),
+}
+"""How the errors of a channel begin, and what is said instead."""
 """Of the operating system's errors, by number; and of all others."""
 NUMBER_PROBLEM: dict[str, str] = {
     "empty": N_("号码为空"),

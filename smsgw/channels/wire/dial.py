@@ -27,8 +27,8 @@ def tls_context(ca: str, *, insecure: bool) -> ssl.SSLContext:
     return context
 
 
-async def open_link(
-    link: Connection, host: str, port: int, *, source: str = "", tls: ssl.SSLContext | None = None, name: str = ""
+async def open_connection(
+    connection: Connection, host: str, port: int, *, source: str = "", tls: ssl.SSLContext | None = None, name: str = ""
 ) -> None:
     """Connect. ``source`` is the local address; with ``tls`` the certificate must be for ``name`` or the host.
 
@@ -40,7 +40,7 @@ async def open_link(
     if tls is not None:
         how |= {"ssl": tls, "server_hostname": name or host, "ssl_shutdown_timeout": TLS_SHUTDOWN}
     try:
-        await asyncio.get_running_loop().create_connection(lambda: link, host, port, **how)
+        await asyncio.get_running_loop().create_connection(lambda: connection, host, port, **how)
     except ssl.SSLCertVerificationError as exc:
         raise OSError(f"TLS: the carrier's certificate is refused: {exc.verify_message}") from exc
     except ssl.SSLError as exc:

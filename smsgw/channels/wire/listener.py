@@ -46,16 +46,16 @@ class Receiver(Protocol):
     profile: profiles.Profile
     numbering: rules.Numbering
 
-    def take_over(self, link: Connection) -> int:
-        """Own a link whose gateway has proved who it is, from now on; 0, or the Result of a refusal."""
+    def take_over(self, connection: Connection) -> int:
+        """Own a connection whose gateway has proved who it is, from now on; 0, or the Result of a refusal."""
 
-    def on_connected(self, link: Connection) -> None:
+    def on_connected(self, connection: Connection) -> None:
         """As ``connection.Owner``."""
 
-    def on_events(self, link: Connection, events: list[Event]) -> None:
+    def on_events(self, connection: Connection, events: list[Event]) -> None:
         """As ``connection.Owner``."""
 
-    def on_writable(self, link: Connection) -> None:
+    def on_writable(self, connection: Connection) -> None:
         """As ``connection.Owner``."""
 
 
@@ -88,12 +88,12 @@ class SgipListener:
         return self._server.sockets[0].getsockname()[1] if self._server is not None else 0
 
     def close(self) -> None:
-        """Listen no more. Links that belong to channels are theirs."""
+        """Listen no more. Connections that belong to channels are theirs."""
         if self._server is not None:
             self._server.close()
             self._server = None
-        for link in list(self._strangers):
-            link.abort("listener closed")
+        for connection in list(self._strangers):
+            connection.abort("listener closed")
 
     def _connected(self) -> Connection:
         # Any channel's numbers will do: what a listener sends of its own accord is a logout at most.
@@ -105,76 +105,76 @@ class SgipListener:
         )
         return Connection(Session(made, config=config), self, f"sgip {self.address}")
 
-    # --- connection.Owner, until a channel has taken the link over ----------------------------------------------
+    # --- connection.Owner, until a channel has taken the connection over ----------------------------------------------
 
-    def on_connected(self, link: Connection) -> None:
+    def on_connected(self, connection: Connection) -> None:
         """A stranger has connected."""
-        network = place_of(link.peer)
+        network = place_of(connection.peer)
         mine = sum(one == network for one in self._strangers.values()) >= MAX_STRANGERS_OF_ONE
         if mine or len(self._strangers) >= MAX_STRANGERS:
-            sparing.warning("sgip.too_many_strangers", self.address, address=self.address, peer=link.peer)
+            sparing.warning("sgip.too_many_strangers", self.address, address=self.address, peer=connection.peer)
         if mine:
-            link.abort("too many connections without a login")
+            connection.abort("too many connections without a login")
             return
         if len(self._strangers) >= MAX_STRANGERS:
             # A gateway logs in at once, who only holds a place does not.
             oldest = next(iter(self._strangers))
             del self._strangers[oldest]
             oldest.abort("newer connections without a login")
-        self._strangers[link] = network
+        self._strangers[connection] = network
 
-    def on_writable(self, link: Connection) -> None:
+    def on_writable(self, connection: Connection) -> None:
         """Nothing waits to be written to a stranger."""
 
-    def on_events(self, link: Connection, events: list[Event]) -> None:
-        """Wait for the login and hand the link to its channel."""
+    def on_events(self, connection: Connection, events: list[Event]) -> None:
+        """Wait for the login and hand the connection to its channel."""
         for event in events:
             match event:
                 case LoginRequest(pdu=Bind() as bind):
-                    self._login(link, event, bind)
+                    self._login(connection, event, bind)
                 case Closed():
-                    self._strangers.pop(link, None)
+                    self._strangers.pop(connection, None)
                 case Refused(status=status):
-                    self._tell_refused(link, result=status)
+                    self._tell_refused(connection, result=status)
                 case Violation(kind=kind, detail=detail):
                     sparing.warning(
-                        "link.violation", (self.address, link.peer, kind),
-                        address=self.address, peer=link.peer, kind=kind, detail=detail,
+                        "link.violation", (self.address, connection.peer, kind),
+                        address=self.address, peer=connection.peer, kind=kind, detail=detail,
                     )  # fmt: skip
                 case _:
                     pass
 
-    def _login(self, link: Connection, login: LoginRequest, bind: Bind) -> None:
+    def _login(self, connection: Connection, login: LoginRequest, bind: Bind) -> None:
         now = asyncio.get_running_loop().time()
         if self._guard.wait(
-            link.peer, bind.login_name, now
+            connection.peer, bind.login_name, now
         ):  # who guesses; a gateway may log in as often as it likes
-            self._guesses.note("sgip", place_of(link.peer), clock.steady())
-            self._tell_refused(link, result=rules.NODE_BUSY)
-            link.session.refuse(login, rules.NODE_BUSY, now=now)
+            self._guesses.note("sgip", place_of(connection.peer), clock.steady())
+            self._tell_refused(connection, result=rules.NODE_BUSY)
+            connection.session.refuse(login, rules.NODE_BUSY, now=now)
             return
         receiver = next((r for r in self.receivers if rules.proves(bind, *_login_of(r))), None)
         if receiver is None:
-            self._guard.failed(link.peer, bind.login_name, now)
-            self._guesses.note("sgip", place_of(link.peer), clock.steady())
+            self._guard.failed(connection.peer, bind.login_name, now)
+            self._guesses.note("sgip", place_of(connection.peer), clock.steady())
             result = rules.ILLEGAL_LOGIN
-        elif not _admitted(receiver.profile, link.peer):
+        elif not _admitted(receiver.profile, connection.peer):
             result = rules.ADDRESS_NOT_ADMITTED
         else:
-            result = receiver.take_over(link)
+            result = receiver.take_over(connection)
         if receiver is not None and result != rules.ADDRESS_NOT_ADMITTED:
-            self._guard.succeeded(link.peer, bind.login_name, now)
+            self._guard.succeeded(connection.peer, bind.login_name, now)
         if receiver is None or result:
-            self._tell_refused(link, result=result, login=bind.login_name)
-            link.session.refuse(login, result, now=now)
+            self._tell_refused(connection, result=result, login=bind.login_name)
+            connection.session.refuse(login, result, now=now)
             return
-        self._strangers.pop(link, None)
-        link.hand_over(receiver, f"{receiver.spec.name}/gateway")
-        link.session.admit(login, now=now)
+        self._strangers.pop(connection, None)
+        connection.hand_over(receiver, f"{receiver.spec.name}/gateway")
+        connection.session.admit(login, now=now)
 
-    def _tell_refused(self, link: Connection, **fields: object) -> None:
-        about = (self.address, link.peer)
-        sparing.warning("sgip.gateway_refused", about, address=self.address, peer=link.peer, **fields)
+    def _tell_refused(self, connection: Connection, **fields: object) -> None:
+        about = (self.address, connection.peer)
+        sparing.warning("sgip.gateway_refused", about, address=self.address, peer=connection.peer, **fields)
 
 
 def _admitted(profile: profiles.Profile, peer: str) -> bool:

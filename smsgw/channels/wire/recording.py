@@ -47,10 +47,10 @@ class ChannelRecording:
         }
         self._recorder = Recorder(head, masker, self._loop.time(), max_bytes=max_bytes, ring=self._news.set)
 
-    def tap(self, link: Connection) -> Tap:
+    def tap(self, connection: Connection) -> Tap:
         """What is to listen to this connection."""
         return self._recorder.tap(
-            lambda: link.session.dialect, self._loop.time(), we_are="client", held=link.session.half_frame
+            lambda: connection.session.dialect, self._loop.time(), we_are="client", held=connection.session.half_frame
         )
 
     def stop(self, why: str) -> None:

@@ -11,7 +11,7 @@ import structlog
 
 from smsgw.channels.profiles import Profile
 from smsgw.channels.transport import Submitted, Traffic
-from smsgw.channels.wire.links import Links
+from smsgw.channels.wire.connections import Connections
 from smsgw.channels.wire.listener import Listeners, Numberings
 from smsgw.channels.wire.mapping import INTERMEDIATE, Incoming, mapping_for
 from smsgw.channels.wire.mapping.base import Intermediate
@@ -29,7 +29,7 @@ sparing = Sparing(log)
 
 
 class WireTransport:
-    """A ``channels.transport.Transport`` over ``Links``, which is told of them as their ``links.Owner``."""
+    """A ``channels.transport.Transport`` over ``Connections``, which is told of them as their ``connections.Owner``."""
 
     def __init__(
         self,
@@ -43,9 +43,9 @@ class WireTransport:
         self._profile = profile
         self._traffic = traffic
         self._mapping = mapping_for(spec, profile)
-        self._links = Links(spec, profile, self, listeners, numberings)
+        self._connections = Connections(spec, profile, self, listeners, numberings)
         self._touched: list[Connection] = []
-        """Links that have submits to write."""
+        """Connections that have submits to write."""
         self._written: dict[Key, str] = {}
         """Carrier's ids of parts that wait for their answer, where the id is ours to make."""
 
@@ -53,60 +53,60 @@ class WireTransport:
 
     def start(self) -> None:
         """Begin to connect."""
-        self._links.start()
+        self._connections.start()
 
     async def close(self, why: str) -> list[asyncio.Future[Any]]:
-        """Log out after the outstanding answers; done when the links are gone."""
-        return await self._links.close(why)
+        """Log out after the outstanding answers; done when the connections are gone."""
+        return await self._connections.close(why)
 
     async def abort(self, why: str) -> None:
         """Close at once what is still open."""
-        await self._links.abort(why)
+        await self._connections.abort(why)
 
     def change(self, spec: ChannelSpec) -> None:
         """Follow a change of window."""
         self._spec = spec
-        self._links.change(spec)
+        self._connections.change(spec)
 
     async def record(self, *, seconds: float, max_bytes: int) -> AsyncGenerator[bytes, None]:
         """All that passes on the wire, masked, as the lines of a file. ``STATE_CONFLICT`` while another one runs."""
         recording = ChannelRecording(self._spec, self._profile, seconds=seconds, max_bytes=max_bytes)
-        self._links.record(recording)
+        self._connections.record(recording)
         try:
             async with contextlib.aclosing(recording.lines()) as lines:
                 async for piece in lines:
                     yield piece
         finally:
-            self._links.record(None)
+            self._connections.record(None)
 
     # --- room --------------------------------------------------------------------------------------------------
 
-    def _open_links(self) -> list[Connection]:
-        return [link for link in self._links.sending if link.writable and link.session.window_free]
+    def _open_connections(self) -> list[Connection]:
+        return [one for one in self._connections.sending if one.writable and one.session.window_free]
 
     @property
     def room(self) -> int:
-        """Places in the windows of links that take octets."""
-        return sum(link.session.window_free for link in self._links.sending if link.writable)
+        """Places in the windows of connections that take octets."""
+        return sum(one.session.window_free for one in self._connections.sending if one.writable)
 
     @property
     def window(self) -> int:
-        """Of all links that may be written to."""
-        return sum(link.session.window for link in self._links.sending)
+        """Of all connections that may be written to."""
+        return sum(connection.session.window for connection in self._connections.sending)
 
     @property
     def window_used(self) -> int:
         """Places that are taken."""
-        return sum(link.session.outstanding for link in self._links.sending)
+        return sum(connection.session.outstanding for connection in self._connections.sending)
 
     @property
     def outstanding(self) -> int:
         """Submits without an answer."""
-        return self._links.outstanding
+        return self._connections.outstanding
 
     def call(self) -> None:
-        """Open the links that are asleep."""
-        self._links.call()
+        """Open the connections that are asleep."""
+        self._connections.call()
 
     # --- submit ------------------------------------------------------------------------------------------------
 
@@ -117,18 +117,18 @@ class WireTransport:
     def submit(self, prepared: Sequence[tuple[Claimed, Pdu]], now: float) -> Submitted:
         """Fill the windows, the emptiest first."""
         submitted = Submitted()
-        spread = iter(sorted(self._open_links(), key=lambda link: -link.session.window_free))
-        link = next(spread, None)
-        if link is None:
+        spread = iter(sorted(self._open_connections(), key=lambda one: -one.session.window_free))
+        connection = next(spread, None)
+        if connection is None:
             submitted.unsent += [claimed for claimed, _ in prepared]
             return submitted
-        self._touched.append(link)
+        self._touched.append(connection)
         for claimed, pdu in prepared:
-            while not link.session.window_free and (after := next(spread, None)) is not None:
-                link = after
-                self._touched.append(link)
+            while not connection.session.window_free and (after := next(spread, None)) is not None:
+                connection = after
+                self._touched.append(connection)
             try:
-                link.session.request(pdu, now, claimed)
+                connection.session.request(pdu, now, claimed)
                 if carrier_id := self._mapping.written(pdu):
                     self._written[claimed.key] = carrier_id
                     submitted.named.append((claimed.key, carrier_id))
@@ -141,47 +141,47 @@ class WireTransport:
     def flush(self) -> None:
         """Hand to the sockets what was submitted."""
         touched, self._touched = self._touched, []
-        for link in touched:
-            link.flush()
+        for connection in touched:
+            connection.flush()
 
     # --- how it is ---------------------------------------------------------------------------------------------
 
     @property
     def reachable(self) -> int:
-        """Links that are logged in or would be as soon as there is something to send."""
-        return self._links.reachable
+        """Connections that are logged in or would be as soon as there is something to send."""
+        return self._connections.reachable
 
     @property
     def asleep(self) -> int:
         """SGIP: connections that were closed because there was nothing to send."""
-        return self._links.asleep
+        return self._connections.asleep
 
     @property
     def bound(self) -> int:
         """Connections that are logged in for both directions."""
-        return self._links.whole
+        return self._connections.whole
 
     @property
     def unbound_since(self) -> float | None:
         """Since when nothing can be sent."""
-        return self._links.unbound_since
+        return self._connections.unbound_since
 
     @property
     def last_bound_at(self) -> float | None:
-        """When a link that may be written to has last logged in."""
-        return self._links.last_bound_at
+        """When a connection that may be written to has last logged in."""
+        return self._connections.last_bound_at
 
     @property
     def refused(self) -> bool:
         """Whether the carrier has refused the last login."""
-        return self._links.refused
+        return self._connections.refused
 
     @property
     def last_error(self) -> str:
-        """What is wrong with the links, or was at last."""
-        return self._links.last_error
+        """What is wrong with the connections, or was at last."""
+        return self._connections.last_error
 
-    # --- links.Owner -------------------------------------------------------------------------------------------
+    # --- connections.Owner -------------------------------------------------------------------------------------------
 
     @property
     def waiting(self) -> bool:
@@ -189,15 +189,15 @@ class WireTransport:
         return self._traffic.waiting
 
     def on_change(self) -> None:
-        """A link has logged in, or the last one is gone."""
+        """A connection has logged in, or the last one is gone."""
         self._traffic.on_change()
 
     def on_writable(self) -> None:
-        """A link takes octets again."""
+        """A connection takes octets again."""
         self._traffic.on_room()
 
-    def on_events(self, link: Connection, events: list[Event]) -> None:
-        """Sort what a link says into outcomes, reports and messages."""
+    def on_events(self, connection: Connection, events: list[Event]) -> None:
+        """Sort what a connection says into outcomes, reports and messages."""
         answered: list[Outcome] = []
         lost: list[Outcome] = []
         for event in events:
@@ -208,7 +208,7 @@ class WireTransport:
                 ):
                     answered.append(self._outcome(tag, pdu, status))
                 case Request():
-                    self._take(link, event)
+                    self._take(connection, event)
                 case Expired(tag=Claimed() as tag):
                     lost.append(self._unknown(tag, "ANSWER_TIMEOUT"))
                 case Closed(why=why, lost=tags) if tags:
@@ -236,17 +236,17 @@ class WireTransport:
         carrier_id = self._written.pop(claimed.key, "")
         return Outcome(*claimed.key, OutcomeKind.UNKNOWN, carrier_id=carrier_id, code=why)
 
-    def _take(self, link: Connection, request: Request) -> None:
+    def _take(self, connection: Connection, request: Request) -> None:
         """Answer a request of the carrier when what it brings is durable; at once where there is nothing to store."""
         incoming = self._read(request.pdu)
         if incoming is None:
-            link.session.forget(request)
+            connection.session.forget(request)
         elif isinstance(incoming, Intermediate):
-            link.session.answer(request)
-            link.flush_soon()
+            connection.session.answer(request)
+            connection.flush_soon()
         else:
-            durable = self._traffic.on_incoming(incoming, link)
-            durable.add_done_callback(lambda done: _acknowledge(link, request, done))
+            durable = self._traffic.on_incoming(incoming, connection)
+            durable.add_done_callback(lambda done: _acknowledge(connection, request, done))
 
     def _read(self, pdu: Pdu) -> Incoming | None:
         name = self._spec.name
@@ -258,14 +258,14 @@ class WireTransport:
         except (OSError, MemoryError) as exc:  # the machine lacks something: not answered, so it comes again
             sparing.error("incoming.put_off", name, channel=name, error=repr(exc))
             return None
-        except Exception:  # a mistake of ours must not take the link, and all that is on it, down
+        except Exception:  # a mistake of ours must not take the connection, and all that is on it, down
             sparing.error("incoming.failed", name, channel=name, pdu=type(pdu).__name__, exc_info=True)
         return INTERMEDIATE
 
 
-def _acknowledge(link: Connection, request: Request, done: asyncio.Future[Any]) -> None:
+def _acknowledge(connection: Connection, request: Request, done: asyncio.Future[Any]) -> None:
     if done.cancelled() or done.exception() is not None:
-        link.session.forget(request)  # not stored: not answered, so the carrier keeps it and sends it again
+        connection.session.forget(request)  # not stored: not answered, so the carrier keeps it and sends it again
     else:
-        link.session.answer(request)
-    link.flush_soon()
+        connection.session.answer(request)
+    connection.flush_soon()

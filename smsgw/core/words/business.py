@@ -46,6 +46,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "contact.values": ("每项的值最长 {longest} 个字符", "values of at most {longest} characters each"),
     "audience.exists": ("已有同名人群,请换一个名称", "there is an audience of that name; take another"),
     "channel.exists": ("通道 {name} 已存在(含已移除的通道)", "there is, or was, a channel {name}"),
+    "channel.simulated": (
+        "仿真通道与真实通道不能同时启用,否则部分短信不会发给任何人;请先停用其中一种",
+        "simulated and real channels must not run together: some messages would reach nobody; stop one kind first",
+    ),
     "channel.access_code": ("应为不超过 20 位的数字", "at most 20 digits"),
     "sign.text": ("签名须为 2 到 20 个字符,不含【】和空白", "2 to 20 characters without brackets and blanks"),
     "sign.asked": (

@@ -101,6 +101,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "an SGIP channel needs a node number such as 3010012345",
     ),
     "profile.sgip_ids": ("SGIP 的编号由我方生成,无需推断", "SGIP ids are ours and need not be guessed"),
+    "profile.simulated": ("仿真运营商只讲 CMPP", "the simulated carrier speaks CMPP"),
     "profile.smpp_only": ("仅用于 SMPP 通道", "for SMPP channels only"),
     "profile.one_of": ("可选 {known}", "one of {known}"),
     "profile.node": ("节点编号应为 0 到 4294967295", "a node number is 0 to 4294967295"),

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import msgspec
 
+from smsgw.core.actor import ActorLabel
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.store.messages.calls import ChunkGuard
 
@@ -36,7 +37,7 @@ class SendRequest:
     items: tuple[SendItem, ...]
     type: MessageType
     origin: Origin
-    submitter: str
+    submitter: ActorLabel
     idempotency_key: str | None = None
     request_sha256: bytes = b""
     nonce: str = ""

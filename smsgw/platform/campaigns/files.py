@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Refused
 from smsgw.platform.campaigns import uploads
 from smsgw.platform.campaigns.uploads import Upload
@@ -63,7 +64,7 @@ class Files:
         """Room for a file (``FileStore.receive``)."""
         return await self.store.receive(self.kind, account_id, size, name)
 
-    async def keep(self, incoming: Incoming, submitter: str) -> Upload:
+    async def keep(self, incoming: Incoming, submitter: ActorLabel) -> Upload:
         """The file is complete: look at it and enter it. ``FILE_INVALID`` says why it cannot be used."""
         made: list[Upload] = []
         account_id = incoming.account_id or 0

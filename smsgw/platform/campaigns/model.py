@@ -10,6 +10,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from smsgw.core import schedule
+from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid, Refused, SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.schedule import ALL_DAYS, Hours, Recurrence, Window, Windows
@@ -42,7 +43,7 @@ class TaskSpec:
     content: str
     """Empty when it is made of a template."""
     origin: Origin
-    submitter: str
+    submitter: ActorLabel
     to: tuple[str, ...] = ()
     upload_id: int | None = None
     audience_id: int | None = None

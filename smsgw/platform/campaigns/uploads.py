@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from smsgw.core.actor import ActorLabel
 from smsgw.store.engine.database import Connection, Database, Row
 
 
@@ -27,7 +28,7 @@ class Upload:
     """The column that seems to hold the numbers, from 0."""
     first_rows: list[list[str]]
     rows: int
-    submitter: str
+    submitter: ActorLabel
     expires_at: datetime
 
 

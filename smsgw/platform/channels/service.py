@@ -9,7 +9,7 @@ from typing import Protocol
 
 import asyncpg
 
-from smsgw.core.errors import Invalid
+from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.core.report_ids import Spelling
 from smsgw.core.words import phrase
@@ -30,7 +30,8 @@ _COLUMN = {"window": "send_window", "password": "password_sealed"}
 
 
 async def add(change: Change, sealer: Sealer, name: str, fields: Mapping[str, object]) -> int:
-    """Make a channel; its id. ``PARAM_INVALID`` for a taken name or impossible values."""
+    """Make a channel; its id. ``PARAM_INVALID`` for a taken name or impossible values, ``STATE_CONFLICT`` as
+    ``_not_both``."""
     values = _stored(name, fields, sealer)
     columns = ", ".join(values)
     places = ", ".join(f"${n}" for n in range(2, len(values) + 2))
@@ -41,6 +42,7 @@ async def add(change: Change, sealer: Sealer, name: str, fields: Mapping[str, ob
     try:
         async with change.unit(Permission.CHANNEL_EDIT) as unit:
             channel_id: int = await unit.connection.fetchval(insert, name, *values.values())
+            await _not_both(unit)
             unit.record("channel.add", f"channel/{name}", after=_public(fields))
     except asyncpg.UniqueViolationError as exc:
         raise Invalid("PARAM_INVALID", field="name", reason=phrase("channel.exists", name=name)) from exc
@@ -50,20 +52,57 @@ async def add(change: Change, sealer: Sealer, name: str, fields: Mapping[str, ob
 
 
 async def edit(change: Change, sealer: Sealer, name: str, changes: Mapping[str, object]) -> None:
-    """Change fields of a channel; every node follows within seconds. ``NOT_FOUND``, ``PARAM_INVALID``."""
+    """Change fields of a channel; every node follows within seconds. A profile with the masked password of the gateway
+    keeps it. ``NOT_FOUND``, ``PARAM_INVALID``, ``STATE_CONFLICT`` as ``_not_both``."""
     values = _stored(name, changes, sealer)
     sets = ", ".join(f"{column} = ${n}" for n, column in enumerate(values, 2))
     update = f"UPDATE channel SET {sets}, version = nextval('config_version') WHERE name = $1"  # noqa: S608
     try:
         async with change.unit(Permission.CHANNEL_EDIT) as unit:
             before = await _locked(unit, name)
+            if _keeps_password(changes):
+                values["profile"] = _with_password(str(values["profile"]), before["profile"])
             await unit.connection.execute(update, name, *values.values())
+            await _not_both(unit)
             known = {f: before[_COLUMN.get(f, f)] for f in changes if f != "password"}
             if "profile" in known:
                 known["profile"] = json.loads(known["profile"])
             unit.record("channel.set", f"channel/{name}", before=_public(known), after=_public(changes))
     except (asyncpg.CheckViolationError, asyncpg.NotNullViolationError) as exc:
         raise Invalid("PARAM_INVALID", field="channel", reason=str(exc)) from exc
+
+
+_LOCK = "SELECT pg_advisory_xact_lock(1633906544)"
+"""Who makes or starts channels looks at the others first, one after the other."""
+_STARTED = """
+SELECT count(*) FILTER (WHERE profile @> '{"simulated": true}') > 0
+   AND count(*) FILTER (WHERE NOT profile @> '{"simulated": true}') > 0
+FROM channel WHERE removed_at IS NULL AND id > 0 AND desired = 'started'
+"""
+
+
+async def _not_both(unit: Unit) -> None:
+    """Simulated and real channels take from the same queues: with both, some real messages would reach nobody.
+    ``STATE_CONFLICT``."""
+    await unit.connection.execute(_LOCK)
+    if await unit.connection.fetchval(_STARTED):
+        raise Refused("STATE_CONFLICT", reason=phrase("channel.simulated"))
+
+
+_MASKED = "***"
+
+
+def _keeps_password(changes: Mapping[str, object]) -> bool:
+    profile = changes.get("profile")
+    return isinstance(profile, Mapping) and profile.get(SECRET) == _MASKED
+
+
+def _with_password(profile: str, before: str) -> str:
+    """The profile with the sealed password of the one before."""
+    kept = json.loads(before).get(SECRET)
+    return json.dumps({**json.loads(profile), SECRET: kept} if kept else {
+        key: value for key, value in json.loads(profile).items() if key != SECRET
+    })  # fmt: skip
 
 
 async def _locked(unit: Unit, name: str) -> Row:
@@ -93,10 +132,10 @@ def _stored(name: str, fields: Mapping[str, object], sealer: Sealer) -> dict[str
 
 
 def _public(fields: Mapping[str, object]) -> dict[str, object]:
-    public = {k: ("***" if k == "password" else v) for k, v in fields.items()}
+    public = {k: (_MASKED if k == "password" else v) for k, v in fields.items()}
     profile = public.get("profile")
     if isinstance(profile, dict) and profile.get(SECRET):
-        public["profile"] = {**profile, SECRET: "***"}
+        public["profile"] = {**profile, SECRET: _MASKED}
     return public
 
 

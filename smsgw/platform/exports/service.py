@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
-from smsgw.core.actor import EVERYTHING, Actor, Scope
+from smsgw.core.actor import EVERYTHING, Actor, ActorLabel, Scope
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change, Unit
@@ -75,7 +75,7 @@ class Made:
             raise Refused("PERMISSION_DENIED", permission=self.permission.value)
 
 
-def made(job: Job | None, submitter: str) -> Made:
+def made(job: Job | None, submitter: ActorLabel) -> Made:
     """The export of a job, which its own submitter may fetch. ``NOT_FOUND``."""
     file_id = 0 if job is None else int(job.checkpoint.get("file", 0))
     if job is None or job.kind != NAME or job.submitter != submitter or job.state is not JobState.DONE or not file_id:

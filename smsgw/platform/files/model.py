@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from smsgw.core.actor import ActorLabel
+
 MAX_NAME = 128
 
 
@@ -37,7 +39,7 @@ class StoredFile:
     size: int
     sha256: bytes
     account_id: int | None
-    submitter: str
+    submitter: ActorLabel
     expires_at: datetime
 
 

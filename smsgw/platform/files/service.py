@@ -16,6 +16,7 @@ from pathlib import Path
 
 import structlog
 
+from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid, Temporary
 from smsgw.core.words import phrase
 from smsgw.pipeline.accept.disk import DiskGuard
@@ -124,7 +125,7 @@ class FileStore:
         return size
 
     async def keep(
-        self, incoming: Incoming, media_type: str, submitter: str, also: Entering | None = None
+        self, incoming: Incoming, media_type: str, submitter: ActorLabel, also: Entering | None = None
     ) -> StoredFile:
         """The file is complete, and of this type by its content: store and enter it, with what ``also`` writes in the
         same transaction. ``FILE_TOO_LARGE``."""

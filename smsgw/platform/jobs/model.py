@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from smsgw.core.actor import ActorLabel
+
 
 class JobState(StrEnum):
     """Where a job stands. The last three are ends."""
@@ -31,7 +33,7 @@ class NewJob:
 
     kind: str
     params: Mapping[str, Any]
-    submitter: str
+    submitter: ActorLabel
     """Label of who wants it."""
     subject: str = ""
     """What it is about. Of a kind there is one unfinished job for each; empty: any number."""
@@ -53,7 +55,7 @@ class Job:
     subject: str
     account_id: int | None
     department_id: int | None
-    submitter: str
+    submitter: ActorLabel
     node: int | None
     state: JobState
     done: int

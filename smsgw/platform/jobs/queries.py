@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from smsgw.core.actor import Actor, Scope
+from smsgw.core.actor import Actor, ActorLabel, Scope
 from smsgw.core.permissions import Permission
 from smsgw.platform.jobs.model import EXPIRED, Job, JobState, NewJob
 from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
@@ -219,7 +219,7 @@ async def search(
     to_time: datetime,
     kind: str | None = None,
     state: str | None = None,
-    submitter: str | None = None,
+    submitter: ActorLabel | None = None,
 ) -> Slice[Job]:
     """The actor's own jobs, and those of others as far as the actor may see them."""
     c = clauses(ORDERS, window, id_="id", first=11)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from smsgw.core.actor import ActorLabel
 from smsgw.core.words import Wording
 
 
@@ -29,7 +30,7 @@ class MessageView:
     client_ref: str
     ext: str
     extend_code: str
-    submitter: str
+    submitter: ActorLabel
     status: str
     cls: str
     code: str

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from smsgw.core import states
+from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Recorded
 from smsgw.core.ids import CHINA, first_id, time_of
 from smsgw.core.model import REPORT_CLASSES
@@ -107,7 +108,7 @@ def _view(row: Row) -> MessageView:
     )
 
 
-def _shown(content: str, submitter: str) -> str:
+def _shown(content: str, submitter: ActorLabel) -> str:
     """The text; a login code in it is for the person's phone alone."""
     return re.sub(r"[0-9]{4,}", "******", content) if submitter == CODE_SENDER else content
 

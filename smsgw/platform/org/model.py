@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, Scope, ScopeKind
+from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, ActorLabel, Scope, ScopeKind
 from smsgw.core.permissions import ALL, Duty, Permission, duties_of
 
 MAX_DEPTH = 8
@@ -75,7 +75,7 @@ class Reach:
             return Scope(self.department_accounts, tuple(sorted({*own, *self.managed})))
         if kind is ScopeKind.BELOW:
             return Scope(self.below_accounts, tuple(sorted({*self.below, *self.managed})))
-        return Scope(self.assigned, self.managed, login if kind is ScopeKind.OWN else None)
+        return Scope(self.assigned, self.managed, ActorLabel(login) if kind is ScopeKind.OWN else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,5 +247,7 @@ class OpenSession:
     former_login_ip: str | None = None
     """… and where it came from."""
     challenge: bytes | None = field(default=None, repr=False)
+    favourites: tuple[str, ...] = ()
+    """Keys of the pages that the person has starred."""
     admitted: bool = True
     """The request comes from an address that the person may come from."""

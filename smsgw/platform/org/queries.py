@@ -454,7 +454,9 @@ SELECT NOT EXISTS (
         UNION ALL SELECT networks FROM staff_login WHERE staff_id = s.id
     ) d WHERE cardinality(networks) > 0 AND NOT COALESCE($2::text::inet <<= ANY (networks), false)
 ) AS admitted, x.id AS session_id, x.csrf, x.created_at AS opened_at, x.proven_at, x.factor_at, x.former_login_at,
-       host(x.former_login_ip) AS former_login_ip, x.challenge, {_PERSON}
+       host(x.former_login_ip) AS former_login_ip, x.challenge,
+       (SELECT value -> 'keys' FROM staff_preference f WHERE f.staff_id = s.id AND f.name = 'favourites') AS starred,
+       {_PERSON}
 {_FROM} JOIN portal_session x ON x.staff_id = s.id
 WHERE x.token_sha256 = $1 AND s.status = 'active' AND {LIVE}
 """  # noqa: S608 - constant text
@@ -464,6 +466,11 @@ FROM portal_session x JOIN staff s ON s.id = x.staff_id WHERE s.login = $1 AND {
 """  # noqa: S608 - constant text
 
 
+def _keys(starred: str | None) -> tuple[str, ...]:
+    keys = json.loads(starred) if starred else []
+    return tuple(str(key) for key in keys) if isinstance(keys, list) else ()
+
+
 async def session(database: Database, token_sha256: bytes, address: str | None = None) -> OpenSession | None:
     """The session of a token while it lives and its person is active; ``address`` is where the request comes from."""
     row = await database.fetchrow(_SESSION, token_sha256, address)
@@ -471,7 +478,8 @@ async def session(database: Database, token_sha256: bytes, address: str | None =
         return None
     return OpenSession(
         row["session_id"], _person(row), row["csrf"], row["opened_at"], row["proven_at"], row["factor_at"],
-        row["former_login_at"], row["former_login_ip"], row["challenge"], row["admitted"],
+        row["former_login_at"], row["former_login_ip"], row["challenge"],
+        _keys(row["starred"]), row["admitted"],
     )  # fmt: skip
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from smsgw.core.actor import ActorLabel
+
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
@@ -15,7 +17,7 @@ class Reviewed:
     account_id: int
     type: str
     origin: str
-    submitter: str
+    submitter: ActorLabel
     reasons: list[str]
     """Why somebody has to see it, for people."""
     numbers: int
@@ -28,7 +30,7 @@ class Reviewed:
     expires_at: datetime
     """Nobody is asked any more. Of a task: without an end."""
     state: str
-    decided_by: str
+    decided_by: ActorLabel
     decided_at: datetime | None
     reason: str
     created_at: datetime

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from smsgw.core.actor import ActorLabel
 from smsgw.core.webhooks import TYPES, kind_of
 
 STATES = ("waiting", "delivered", "dead")
@@ -71,6 +72,6 @@ class Delivery:
     problem: str
     next_at: datetime | None
     done_at: datetime | None
-    done_by: str
+    done_by: ActorLabel
     way: str | None
     target: str | None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 
-from smsgw.core.brand import Brand, parse_look
+from smsgw.core.brand import Brand, HostCertificate, parse_look
 from smsgw.store.engine.database import Connection
 from smsgw.store.engine.secrets import Sealer
 
@@ -13,16 +12,6 @@ _LOAD = """
 SELECT b.id, array_agg(h.host ORDER BY h.host) AS hosts, b.published, b.certificate, b.key_sealed
 FROM brand b JOIN brand_host h ON h.brand_id = b.id WHERE b.published IS NOT NULL GROUP BY b.id ORDER BY b.id
 """
-
-
-@dataclass(frozen=True, slots=True)
-class HostCertificate:
-    """What is shown to who asks for one of these hosts."""
-
-    hosts: tuple[str, ...]
-    chain: str
-    """PEM."""
-    key: str = field(repr=False)
 
 
 def context_of(brand_id: int) -> str:

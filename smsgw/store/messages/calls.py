@@ -72,7 +72,7 @@ class NewReview:
 
     type: str
     origin: str
-    submitter: str
+    submitter: ActorLabel
     reasons: tuple[str, ...]
     numbers: int
     content: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from smsgw.core.actor import ActorLabel
 from smsgw.store.engine.database import Connection, Database, Row
 
 KEPT_DAYS = 90
@@ -24,7 +25,7 @@ class Alarm:
     last: datetime
     count: int
     acked_at: datetime | None
-    acked_by: str
+    acked_by: ActorLabel
     cleared_at: datetime | None
 
 

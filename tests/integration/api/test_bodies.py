@@ -145,7 +145,7 @@ async def test_what_trickles_is_cut_off_and_what_is_merely_slow_is_not(
     api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(listening, "GRACE", 0.5)
-    monkeypatch.setattr(listening, "SLOWEST", 2000)
+    monkeypatch.setattr(listening, "SLOWEST", 1000)
 
     async def paced(path: str, body: bytes, size: int) -> tuple[int, float]:
         began = time.monotonic()

@@ -98,7 +98,9 @@ async def test_a_burst_from_many_addresses_does_not_stop_who_is_known(site: Site
     await site.add_staff("zhang", "admin")
     async with contextlib.AsyncExitStack() as stack:
         person = await stack.enter_async_context(Visitor(site, "127.0.7.1"))
+        begun = time.monotonic()
         assert await person.login("zhang") == 303
+        alone = time.monotonic() - begun
         others = [await stack.enter_async_context(Visitor(site, f"127.0.1.{n}")) for n in range(1, 61)]
         tries = [asyncio.ensure_future(v.login(f"nobody{n}", WRONG)) for n, v in enumerate(others)]  # noqa: TID251
         await asyncio.wait(tries, timeout=10, return_when=asyncio.FIRST_COMPLETED)
@@ -106,7 +108,7 @@ async def test_a_burst_from_many_addresses_does_not_stop_who_is_known(site: Site
         statuses = [await person.login("zhang") for _ in range(3)]
         took = time.monotonic() - begun
         assert statuses == [303] * 3
-        assert took < 2.0, took
+        assert took < max(2.0, 10 * alone), (took, alone)
         assert set(await asyncio.gather(*tries)) == {401}, (
             "one try of each address is no attack, and can wait"
         )

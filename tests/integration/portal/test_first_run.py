@@ -49,7 +49,7 @@ async def test_the_first_run_ends_with_the_administrator(site: Site) -> None:
         assert (await chief.post("/setup/brand", "/setup/brand", **brand))[2] == "/setup/administrator"
         weak = WHO | {"password": "chief12345", "again": "chief12345"}
         assert (await chief.post("/setup/administrator", "/setup/administrator", **weak))[0] == 422
-        assert (await chief.post("/setup/administrator", "/setup/administrator", **WHO))[2] == "/"
+        assert (await chief.post("/setup/administrator", "/setup/administrator", **WHO))[2] == "/setup/channel"
         assert (await chief.get("/staff"))[0] == 200
         for page in ("/setup", "/setup/brand", "/setup/administrator"):
             assert (await chief.get(page))[0] == 404

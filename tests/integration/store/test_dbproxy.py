@@ -21,7 +21,7 @@ async def test_it_is_slow_frozen_and_cut(dsn: str) -> None:
         proxy.latency = 0.2
         began = time.monotonic()
         await connection.execute("SELECT 1")
-        assert 0.2 <= time.monotonic() - began < 1.0
+        assert 0.2 <= time.monotonic() - began < 10.0
         proxy.latency = 0.0
         with proxy.frozen():
             with pytest.raises(TimeoutError):

@@ -58,11 +58,11 @@ def test_good_passwords(password: str) -> None:
 
 
 def test_judging_takes_no_time_that_others_would_notice() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for made in (
         "Qz" + "4@8({[</369&#!1/|0$5+7%2" * 4,
         "aB1!" + "qwertyuiop[]asdfghjkl;" * 5,
         "2019-12-11Ab" * 10,
     ):
         password_problem(made[:128], login="zhang3")
-    assert time.perf_counter() - began < 3.0
+    assert time.process_time() - began < 3.0

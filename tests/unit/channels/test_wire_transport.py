@@ -125,7 +125,7 @@ class Wire:
         self.transport._mapping = self.mapping
 
     def links(self, *windows: int) -> list[Link]:
-        self.transport._links.outgoing[:] = made = [Link(window) for window in windows]
+        self.transport._connections.outgoing[:] = made = [Link(window) for window in windows]
         return made
 
     def submit(self, *parts: Claimed) -> Any:

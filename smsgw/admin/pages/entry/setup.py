@@ -1,10 +1,13 @@
-"""The first run (P0): setup code, brand, first administrator; there while nobody has ever been entered, then never."""
+"""The first run (P0): setup code, brand, first administrator; there while nobody has ever been entered, then never.
+
+Who is logged in then goes on with ``pages/setup``."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import binascii
+from typing import Any
 
 from aiohttp import web
 
@@ -12,6 +15,7 @@ from smsgw.admin.auth import NewSession, Slowed
 from smsgw.admin.call import Call
 from smsgw.admin.kit.lists import refusal
 from smsgw.admin.pages.entry import login
+from smsgw.admin.pages.setup import steps
 from smsgw.admin.rights import PUBLIC, route
 from smsgw.admin.strength import password_problem
 from smsgw.admin.turns import Rank
@@ -57,6 +61,11 @@ async def _has_shown(call: Call) -> bool:
     return setup_code.fits(code, shown) and 0 <= clock.time() - int(at) < MINUTES * 60
 
 
+def _page(call: Call, template: str, step: int, *, status: int = 200, **values: Any) -> web.Response:
+    done = set(range(1, step))
+    return call.render(template, status=status, steps=words.STEPS, step=step, done=done, links={}, **values)
+
+
 def _change(call: Call) -> Change:
     return Change(call.db, Actor.system("setup"), ids=call.portal.context.ids)
 
@@ -66,7 +75,7 @@ async def ask(call: Call) -> web.StreamResponse:
     """The form of the code."""
     if await _has_shown(call):
         return call.redirect("/setup/brand")
-    return call.render("entry/setup_code.html", error="")
+    return _page(call, "entry/setup_code.html", 1, error="")
 
 
 @route("POST", "/setup", PUBLIC)
@@ -77,11 +86,11 @@ async def check(call: Call) -> web.StreamResponse:
     if wait := guard.admit(address, COOKIE, clock.steady()):
         await call.unwelcome()
         error = call.gettext(SLOWED) % {"n": max(1, round(wait))}
-        return call.render("entry/setup_code.html", status=429, error=error)
+        return _page(call, "entry/setup_code.html", 1, status=429, error=error)
     if not setup_code.fits(code, given):
         guard.failed(address, COOKIE, clock.steady())
         await call.unwelcome()
-        return call.render("entry/setup_code.html", status=401, error=call.gettext(words.WRONG_CODE))
+        return _page(call, "entry/setup_code.html", 1, status=401, error=call.gettext(words.WRONG_CODE))
     sealed = call.portal.context.sealer.seal(f"{code} {int(clock.time())}", _CONTEXT)
     response = call.redirect("/setup/brand")
     call.set_cookie(response, COOKIE, base64.urlsafe_b64encode(sealed).decode().rstrip("="), max_age=MINUTES * 60)
@@ -93,7 +102,7 @@ async def show_brand(call: Call) -> web.StreamResponse:
     """What the platform is called; may be left out."""
     if not await _has_shown(call):
         return call.redirect("/setup")
-    return call.render("entry/setup_brand.html", error="", look=await _look(call))
+    return _page(call, "entry/setup_brand.html", 2, error="", look=await _look(call))
 
 
 async def _look(call: Call) -> Look:
@@ -114,7 +123,7 @@ async def set_brand(call: Call) -> web.StreamResponse:
         await brands.publish(change, id_)
     except SmsgwError as exc:
         look = Look(name=values["name"], purchaser=values["purchaser"])
-        return call.render("entry/setup_brand.html", status=422, error=refusal(call, exc), look=look)
+        return _page(call, "entry/setup_brand.html", 2, status=422, error=refusal(call, exc), look=look)
     return call.redirect("/setup/administrator")
 
 
@@ -128,8 +137,9 @@ async def show_administrator(call: Call) -> web.StreamResponse:
 
 async def _administrator(call: Call, error: str = "", who: str = "", name: str = "") -> web.Response:
     policy = await login_queries.password_policy(call.db)
-    return call.render(
-        "entry/setup_administrator.html", status=422 if error else 200, error=error, who=who, name=name, policy=policy,
+    return _page(
+        call, "entry/setup_administrator.html", 3, status=422 if error else 200, error=error, who=who, name=name,
+        policy=policy,
     )  # fmt: skip
 
 
@@ -166,6 +176,9 @@ async def _enter(call: Call, who: str, password: str) -> web.Response:
     except Slowed:
         opened = None
     call.toast(call.gettext(words.READY))
-    response = await login.through(call, opened, "/") if isinstance(opened, NewSession) else call.redirect("/login")
+    if isinstance(opened, NewSession):
+        response = await login.through(call, opened, steps.CHANNEL)
+    else:
+        response = call.redirect("/login")
     call.del_cookie(response, COOKIE)
     return response

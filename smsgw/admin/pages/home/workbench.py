@@ -15,6 +15,7 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.pages.home import figures
+from smsgw.admin.pages.setup import steps
 from smsgw.admin.rights import route
 from smsgw.admin.words import METRIC
 from smsgw.admin.words import home as words
@@ -42,7 +43,7 @@ SCORE_SECONDS = 300.0
 @route("GET", "/", P.HOME_VIEW)
 async def show(call: Call) -> web.StreamResponse:
     """The whole page."""
-    return call.render("home/workbench.html", **await _live(call))
+    return call.render("home/workbench.html", todo=await steps.todo(call), **await _live(call))
 
 
 @route("GET", "/home/live", P.HOME_VIEW, passive=True)

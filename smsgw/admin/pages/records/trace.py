@@ -20,16 +20,17 @@ from smsgw.platform.messages.model import Trace, TraceStep
 @route("GET", "/records/{id:[0-9]{1,19}}", Permission.MESSAGE_VIEW)
 async def show(call: Call) -> web.StreamResponse:
     """The page."""
-    return call.render("records/trace.html", **await _values(call))
+    return call.render("records/trace.html", **await values(call))
 
 
 @route("GET", "/records/{id:[0-9]{1,19}}/live", Permission.MESSAGE_VIEW, passive=True)
 async def live(call: Call) -> web.StreamResponse:
     """The part that changes until the message has come to its end."""
-    return call.piece("records/trace_live.html", **await _values(call))
+    return call.piece("records/trace_live.html", **await values(call))
 
 
-async def _values(call: Call) -> dict[str, Any]:
+async def values(call: Call) -> dict[str, Any]:
+    """What the page of a message shows; that it was read is entered. 404 for what is not there or not the person's."""
     message_id = int(call.request.match_info["id"])
     found = await queries.trace(call.db, message_id, accounts=call.accounts)
     if found is None:
@@ -39,7 +40,7 @@ async def _values(call: Call) -> dict[str, Any]:
     return {
         "trace": found,
         "message": found.message,
-        "steps": timeline(found, call.gettext),
+        "stops": timeline(found, call.gettext),
         "final": found.message.status in words.FINAL_STATUSES,
         "content": content,
     }

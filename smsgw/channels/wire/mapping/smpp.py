@@ -128,8 +128,8 @@ class SmppMapping:
             if pdu.data_coding in (0, 0xF0)
             else _SMPP_CODING.get(pdu.data_coding, Coding.LATIN1)
         )
-        # SMPP gives an inbound message no id of its own: sequence numbers start anew with each link, so the time
-        # makes the key. A repetition after a lost link arrives as a new message.
+        # SMPP gives an inbound message no id of its own: sequence numbers start anew with each connection, so the time
+        # makes the key. A repetition after a lost connection arrives as a new message.
         return inbound_of(
             self._spec.id, self._serial.next(), pdu.source_addr, pdu.destination_addr, octets,
             bool(pdu.esm_class & _UDHI), coding, self._sar(pdu),

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from smsgw.channels.profiles import Profile
-from smsgw.channels.wire.dial import open_link, tls_context
+from smsgw.channels.wire.dial import open_connection, tls_context
 from smsgw.channels.wire.listener import Listeners, ListenerTaken, Numberings
 from smsgw.channels.wire.login import china_timestamp, session_for
 from smsgw.channels.wire.recording import ChannelRecording
@@ -44,24 +44,24 @@ ABORT_PATIENCE = 1.0
 
 
 class Owner(Protocol):
-    """Whoever sends over the links."""
+    """Whoever sends over the connections."""
 
     @property
     def waiting(self) -> bool:
         """Whether there is something to write."""
 
-    def on_events(self, link: Connection, events: list[Event]) -> None:
+    def on_events(self, connection: Connection, events: list[Event]) -> None:
         """Answers, requests and losses, in this order. Must not raise."""
 
     def on_change(self) -> None:
-        """A link has logged in, or the last one is gone."""
+        """A connection has logged in, or the last one is gone."""
 
     def on_writable(self) -> None:
-        """A link takes octets again."""
+        """A connection takes octets again."""
 
 
-class Links:
-    """``spec.connections`` links to the carrier, and what its SGIP gateway has opened to us."""
+class Connections:
+    """``spec.connections`` of them to the carrier, and what its SGIP gateway has opened to us."""
 
     def __init__(
         self, spec: ChannelSpec, profile: Profile, owner: Owner, listeners: Listeners, numberings: Numberings
@@ -81,11 +81,11 @@ class Links:
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self.unbound_since: float | None = self._loop.time()
-        """Since when nothing can be sent; None while a link is logged in, or would be on demand."""
+        """Since when nothing can be sent; None while a connection is logged in, or would be on demand."""
         self.last_bound_at: float | None = None
         self.refused = False
         """Whether the carrier has refused the last login."""
-        self._link_error = ""
+        self._connect_error = ""
         self._listen_error = ""
         self._recording: ChannelRecording | None = None
 
@@ -101,21 +101,21 @@ class Links:
             self._tasks.append(aio.spawn(self._listen(), name=f"listen.{self.spec.name}"))
 
     async def close(self, why: str) -> list[asyncio.Future[Any]]:
-        """Log out after the outstanding answers; done when the links are gone."""
+        """Log out after the outstanding answers; done when the connections are gone."""
         self._stopping = True
         await self._listeners.leave(self)
-        links = self.all
-        for link in links:
-            link.close(why)
-        return [link.closed for link in links]
+        connections = self.all
+        for connection in connections:
+            connection.close(why)
+        return [connection.closed for connection in connections]
 
     async def abort(self, why: str) -> None:
         """Close at once what is still open."""
-        links = self.all
-        for link in links:
-            link.abort(why)
-        if links:
-            await asyncio.wait([link.closed for link in links], timeout=ABORT_PATIENCE)
+        connections = self.all
+        for connection in connections:
+            connection.abort(why)
+        if connections:
+            await asyncio.wait([connection.closed for connection in connections], timeout=ABORT_PATIENCE)
         await aio.cancel(*self._tasks)
         if self._recording is not None:
             self._recording.stop("the channel was stopped")
@@ -123,16 +123,16 @@ class Links:
     def change(self, spec: ChannelSpec) -> None:
         """Follow a change of window."""
         self.spec = spec
-        for link in self.outgoing:
-            link.session.window = spec.window
+        for connection in self.outgoing:
+            connection.session.window = spec.window
 
     def record(self, recording: ChannelRecording | None) -> None:
         """Record all that passes from now on; None: no more. ``STATE_CONFLICT``: it is being recorded already."""
         if recording is not None and self._recording is not None:
             raise Invalid("STATE_CONFLICT", reason=phrase("recording.under_way"))
         self._recording = recording
-        for link in self.all:
-            link.tap = recording.tap(link) if recording is not None else None
+        for connection in self.all:
+            connection.tap = recording.tap(connection) if recording is not None else None
 
     # --- how they are ------------------------------------------------------------------------------------------
 
@@ -144,64 +144,64 @@ class Links:
     @property
     def sending(self) -> list[Connection]:
         """Those that may be written to: all that are logged in, or the transmitters of pairs."""
-        return [link for link in self.outgoing if link.session.state in SENDING]
+        return [connection for connection in self.outgoing if connection.session.state in SENDING]
 
     @property
     def reachable(self) -> int:
-        """Links that are logged in or would be as soon as there is something to send."""
+        """Connections that are logged in or would be as soon as there is something to send."""
         return len(self.sending) + self.asleep
 
     @property
     def whole(self) -> int:
         """Connections that are logged in for both directions."""
-        receivers = sum(link.session.state in RECEIVING for link in self.outgoing)
+        receivers = sum(connection.session.state in RECEIVING for connection in self.outgoing)
         return len(self.sending) if self._on_demand else min(len(self.sending), receivers)
 
     @property
     def outstanding(self) -> int:
         """Requests without an answer."""
-        return sum(link.session.outstanding for link in self.outgoing)
+        return sum(connection.session.outstanding for connection in self.outgoing)
 
     @property
     def last_error(self) -> str:
         """What is wrong, or was at last; empty after a login."""
-        return self._link_error or self._listen_error
+        return self._connect_error or self._listen_error
 
     def call(self) -> None:
-        """There is more to send than the open links can take: open those that are asleep."""
+        """There is more to send than the open connections can take: open those that are asleep."""
         if self.asleep:
             self._demand.set()
 
     # --- to the carrier ----------------------------------------------------------------------------------------
 
     async def _keep(self, number: int, bind: str) -> None:
-        """Connect, stay until the link is gone, and come back with growing, jittered pauses."""
+        """Connect, stay until the connection is gone, and come back with growing, jittered pauses."""
         backoff = aio.Backoff(0.5, 30.0)
         while not self._stopping:
-            link: Connection | None = None
+            connection: Connection | None = None
             started = self._loop.time()
             try:
-                link = await self._connect(number, bind)
-                why = await link.closed
+                connection = await self._connect(number, bind)
+                why = await connection.closed
             except (OSError, TimeoutError) as exc:
                 why = f"cannot connect: {exc or type(exc).__name__}"
-            except Exception as exc:  # whatever it was, the link must be tried again
+            except Exception as exc:  # whatever it was, the connection must be tried again
                 log.exception("link.failed", channel=self.spec.name, link=number)
                 why = f"cannot connect: {exc!r}"
             finally:
-                if link is not None and link in self.outgoing:
-                    self.outgoing.remove(link)
+                if connection is not None and connection in self.outgoing:
+                    self.outgoing.remove(connection)
             if self._stopping:
                 return
-            if self._on_demand and link is not None and self._was_quiet(link):
+            if self._on_demand and connection is not None and self._was_quiet(connection):
                 log.info("link.idle", channel=self.spec.name, link=number, why=why)
                 await self._sleep()
                 backoff.reset()
                 continue
-            if link is not None and self._loop.time() - started > LASTED:
+            if connection is not None and self._loop.time() - started > LASTED:
                 backoff.reset()
             if not self.refused:
-                self._link_error = why
+                self._connect_error = why
             wait = backoff.next(REFUSED_FLOOR if self.refused else 0.0)
             log.warning("link.down", channel=self.spec.name, link=number, why=why, retry_in_s=round(wait, 1))
             if not self.sending and self.unbound_since is None:
@@ -212,26 +212,28 @@ class Links:
     async def _connect(self, number: int, bind: str) -> Connection:
         profile = self.profile
         name = f"{self.spec.name}/{number}" + ("" if bind == "transceiver" else f"/{bind}")
-        link = Connection(session_for(self.spec, profile, self.numbering, bind), self, name)
+        connection = Connection(session_for(self.spec, profile, self.numbering, bind), self, name)
         tls = None
         async with asyncio.timeout(CONNECT_TIMEOUT):
             if profile.tls:
                 tls = await asyncio.to_thread(tls_context, profile.tls_ca, insecure=profile.tls_insecure)
             if profile.tls_insecure:
                 log.warning("link.certificate_not_checked", channel=self.spec.name, link=name)
-            await open_link(
-                link, self.spec.host, self.spec.port,
+            await open_connection(
+                connection, self.spec.host, self.spec.port,
                 source=profile.source_address, tls=tls, name=profile.tls_name,
             )  # fmt: skip
-        self.outgoing.append(link)
+        self.outgoing.append(connection)
         if self._stopping:
-            link.close("stopped")
-        return link
+            connection.close("stopped")
+        return connection
 
-    def _was_quiet(self, link: Connection) -> bool:
+    def _was_quiet(self, connection: Connection) -> bool:
         """Whether an SGIP connection ended because nothing went over it, by whichever side."""
         quiet = min(QUIET_AFTER, self.profile.idle)
-        return link.bound_at is not None and not link.lost and self._loop.time() - link.bound_at >= quiet
+        if connection.bound_at is None or connection.lost:
+            return False
+        return self._loop.time() - connection.bound_at >= quiet
 
     async def _sleep(self) -> None:
         """Until there is something to send."""
@@ -264,61 +266,61 @@ class Links:
                 self._listen_error = ""
                 return
 
-    def take_over(self, link: Connection) -> int:
+    def take_over(self, connection: Connection) -> int:
         """Own a connection of the gateway; 0 or the Result of a refusal."""
         if self._stopping:
             return sgip_rules.NODE_BUSY
         if len(self._incoming) >= MAX_INCOMING:
             return sgip_rules.TOO_MANY_CONNECTIONS
-        self._incoming.append(link)
+        self._incoming.append(connection)
         if self._recording is not None:
-            link.tap = self._recording.tap(link)
-        sparing.info("sgip.gateway_bound", self.spec.name, channel=self.spec.name, peer=link.peer)
+            connection.tap = self._recording.tap(connection)
+        sparing.info("sgip.gateway_bound", self.spec.name, channel=self.spec.name, peer=connection.peer)
         return 0
 
     # --- connection.Owner --------------------------------------------------------------------------------------
 
-    def on_connected(self, link: Connection) -> None:
+    def on_connected(self, connection: Connection) -> None:
         """The session says what is to be said."""
         if self._recording is not None:
-            link.tap = self._recording.tap(link)
+            connection.tap = self._recording.tap(connection)
 
-    def on_writable(self, link: Connection) -> None:
+    def on_writable(self, connection: Connection) -> None:
         """The kernel takes octets again."""
         self._owner.on_writable()
 
-    def on_events(self, link: Connection, events: list[Event]) -> None:
-        """See to what concerns the link itself; the rest is the owner's."""
+    def on_events(self, connection: Connection, events: list[Event]) -> None:
+        """See to what concerns the connection itself; the rest is the owner's."""
         for event in events:
             match event:
                 case Bound():
-                    self._on_bound(link)
+                    self._on_bound(connection)
                 case Closed(lost=lost):
-                    link.lost = len(lost)
-                    if link in self._incoming:
-                        self._incoming.remove(link)
+                    connection.lost = len(lost)
+                    if connection in self._incoming:
+                        self._incoming.remove(connection)
                 case Refused(status=status, reason=reason):
                     self.refused = True
-                    self._link_error = f"login refused: {reason} (status {status})"
+                    self._connect_error = f"login refused: {reason} (status {status})"
                     log.error(  # a clock that is wrong fails the proof of CMPP and SMGP: theirs is in their log
                         "link.refused", channel=self.spec.name, status=status, reason=reason,
                         clock_in_china=f"{china_timestamp():010d}",
                     )  # fmt: skip
                 case Violation(kind=kind, detail=detail):
                     sparing.warning(
-                        "link.violation", (link.name, kind),
-                        channel=self.spec.name, link=link.name, kind=kind, detail=detail,
+                        "link.violation", (connection.name, kind),
+                        channel=self.spec.name, link=connection.name, kind=kind, detail=detail,
                     )  # fmt: skip
                 case _:
                     pass
-        self._owner.on_events(link, events)
+        self._owner.on_events(connection, events)
 
-    def _on_bound(self, link: Connection) -> None:
-        link.bound_at = self._loop.time()
+    def _on_bound(self, connection: Connection) -> None:
+        connection.bound_at = self._loop.time()
         self.refused = False
-        if link.session.state in SENDING:
+        if connection.session.state in SENDING:
             self.unbound_since = None
-            self.last_bound_at = link.bound_at
-        self._link_error = ""
-        log.info("link.bound", channel=self.spec.name, link=link.name, dialect=link.session.dialect.name)
+            self.last_bound_at = connection.bound_at
+        self._connect_error = ""
+        log.info("link.bound", channel=self.spec.name, link=connection.name, dialect=connection.session.dialect.name)
         self._owner.on_change()

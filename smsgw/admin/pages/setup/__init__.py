@@ -1,0 +1,1 @@
+"""The first run after the first administrator: channel, account and signature, a test."""
