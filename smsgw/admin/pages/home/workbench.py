@@ -27,6 +27,7 @@ from smsgw.platform.campaigns import queries as campaigns
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.login import checks
 from smsgw.platform.messages import queries as messages
+from smsgw.platform.notices import queries as notices
 from smsgw.platform.org import queries as org
 from smsgw.platform.review import queries as review
 from smsgw.runtime import clock
@@ -58,10 +59,16 @@ async def _live(call: Call) -> dict[str, Any]:
         _, find = CARDS[name]
         found[name] = await find(call)
     standing = await alarms.page(call.db, limit=ALARMS) if call.may(P.ALARM_VIEW) else []
-    return {"cards": found, "alarms": standing, "metrics": METRIC}
+    announced = found.pop("notices")
+    return {"cards": found, "notices": announced, "alarms": standing, "metrics": METRIC}
 
 
 # --- the cards: each with its permission ------------------------------------------------------------------------------
+
+
+async def _notices(call: Call) -> list[notices.Notice]:
+    roles = [role.id for role in call.who.roles]
+    return await notices.standing(call.db, roles=roles, department=call.who.reach.department, limit=3)
 
 
 async def _traffic(call: Call) -> dict[str, Any]:
@@ -129,6 +136,7 @@ async def _latest(call: Call) -> Any:
 
 
 CARDS: dict[str, tuple[P, Callable[[Call], Awaitable[Any]]]] = {
+    "notices": (P.HOME_VIEW, _notices),
     "traffic": (P.STATISTICS_VIEW, _traffic),
     "review": (P.REVIEW_VIEW, _review),
     "flow": (P.STATISTICS_VIEW, _flow),
