@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -138,7 +139,7 @@ def _accounts(call: Call, query: str) -> list[Hit]:
 async def _people(call: Call, query: str) -> list[Hit]:
     if not call.may(Permission.PERSON_VIEW):
         return []
-    found = {}
+    found: dict[int, Any] = {}
     for wanted in (WantedPeople(login=query), WantedPeople(name=query)):
         few = await org.search(call.db, call.actor.scope, wanted, Window(limit=MOST_OF_A_KIND))
         found |= {row["id"]: row for row in few.rows}
