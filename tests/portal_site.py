@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 from changes import by_test
+from databases import change as as_owner
 from following import follow
 from snapshots import Overlay
 from standins import Alone, AnyDestination, AnyFleet, NoLists, NoNumbers
@@ -18,6 +19,7 @@ from standins import Alone, AnyDestination, AnyFleet, NoLists, NoNumbers
 from smsgw.admin.app import PortalContext, setup
 from smsgw.admin.hashing import hash_password
 from smsgw.admin.kit.exports import Exporter
+from smsgw.admin.passwords import hashing
 from smsgw.api.app import runner_options
 from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network
@@ -38,6 +40,8 @@ from smsgw.platform.channels import service as channel_service
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.org import service as org
+from smsgw.platform.org.importing import StaffImporter
+from smsgw.platform.sheets.service import Sheets
 from smsgw.store.config.segments import load_segments
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
@@ -131,13 +135,29 @@ class Site:
             await follow(connection, rows, self.ids.next)
 
 
+_ALL_PROVEN = (
+    "CREATE FUNCTION test_proven() RETURNS trigger LANGUAGE plpgsql AS "
+    "'BEGIN NEW.factor_at := now(); RETURN NEW; END'",
+    "CREATE TRIGGER test_proven BEFORE INSERT ON portal_session FOR EACH ROW EXECUTE FUNCTION test_proven()",
+)
+
+
+async def all_proven(dsn: str) -> None:
+    """From now on every session begins as if an app had just been shown."""
+    await as_owner(dsn, *_ALL_PROVEN)
+
+
 @contextlib.asynccontextmanager
 async def running(
-    dsn: str, folder: Path, *, secure_cookies: bool = False, trusted_proxies: Sequence[Network] = ()
-) -> AsyncIterator[Site]:
-    """The portal on a free port of loopback, with two accounts and one channel; no staff yet."""
+    dsn: str, folder: Path, *, secure_cookies: bool = False, trusted_proxies: Sequence[Network] = (),
+    proven: bool = True,
+) -> AsyncIterator[Site]:  # fmt: skip
+    """The portal on a free port of loopback, with two accounts and one channel; no staff yet. ``proven``: every login
+    counts as one with an app, so that dangerous pages do not ask for it."""
     db = Database(dsn)
     await db.open()
+    if proven:
+        await all_proven(dsn)
     sealer = Sealer(b"k" * 32)
     ids = IdSource(NODE, lambda: time.time_ns() // 1_000_000)
     accounts = {
@@ -164,9 +184,11 @@ async def running(
     channels: list[ChannelStatus] = []
     app = web.Application()
     store = FileStore(db, folder / "files", node=NODE, ids=ids.next, disk=acceptor.disk)
-    jobs = JobRunner(
-        db, NODE, (Exporter(db, store).kind(), verification.kind(db, sealer, folder / "audit.anchors"))
-    )
+    kinds = (
+        Exporter(db, store).kind(), verification.kind(db, sealer, folder / "audit.anchors"),
+        StaffImporter(db, Sheets(db, store), sealer, hashing).kind(),
+    )  # fmt: skip
+    jobs = JobRunner(db, NODE, kinds)
     context = PortalContext(
         db, snapshots, acceptor, lambda: channels, secure_cookies, NODE, ids.next, sealer, store, jobs.wake,
         trusted_proxies,

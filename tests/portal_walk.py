@@ -51,9 +51,10 @@ EXAMPLES: dict[str, dict[str, str]] = {
     "/platform/{id}": {"": "SELECT id FROM brand ORDER BY id LIMIT 1"},
     "/platform/{id}/{what}": {"": "SELECT 'publish'"},
     "/staff/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},
+    "/sessions/{id}": {"": "SELECT id FROM portal_session ORDER BY id DESC LIMIT 1"},
     "/departments/{id}": {"": "SELECT id FROM department WHERE parent_id IS NOT NULL ORDER BY id LIMIT 1"},
     "/users/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},
-    "/roles/{id}": {"": "SELECT id FROM role WHERE code = 'operator'"},
+    "/roles/{id}": {"": "SELECT id FROM role WHERE NOT builtin ORDER BY id LIMIT 1"},
     "/records/{id}": {
         "delivered": "SELECT id FROM part WHERE state = 40 AND part = 2 ORDER BY id DESC LIMIT 1",
         "failed": _MESSAGE.format(state=41), "held": _MESSAGE.format(state=1), "scheduled": _MESSAGE.format(state=2),

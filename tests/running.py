@@ -16,6 +16,7 @@ from __future__ import annotations
 import ast
 import functools
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -56,6 +57,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_configure(config: pytest.Config) -> None:
     """Where several processes share the tests (pytest-xdist), the one that prints the summary asks them."""
     os.environ.setdefault("TEST_PROTOCOLS", _turn(config.rootpath))
+    # A run in the background of a script has interrupts ignored, and what it starts inherits that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.pluginmanager.hasplugin("dsession"):
         config.pluginmanager.register(_Workers(config), "workers")
 

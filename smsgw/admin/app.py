@@ -12,7 +12,7 @@ import structlog
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from smsgw.admin import errors
+from smsgw.admin import errors, proving
 from smsgw.admin.auth import Auth
 from smsgw.admin.call import (
     LANGUAGE_COOKIE,
@@ -35,7 +35,7 @@ from smsgw.core.addresses import place_of
 from smsgw.core.errors import Refused, SmsgwError, http_status
 from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.audit.readings import Readings
-from smsgw.platform.exports.model import FILES
+from smsgw.platform.sheets.service import Sheets
 from smsgw.runtime.sparing import Sparing
 from smsgw.web import serving
 from smsgw.web.listening import longest
@@ -65,7 +65,8 @@ def setup(app: web.Application, ctx: PortalContext) -> Sequence[Periodic]:
     Returns what has to come round while it is served.
     """
     static = StaticFiles()
-    portal = Portal(ctx, Views(static), Auth(ctx.db, ctx.sealer, ctx.guesses), Readings(), tuple(entries()))
+    auth, sheets = Auth(ctx.db, ctx.sealer, ctx.guesses), Sheets(ctx.db, ctx.files)
+    portal = Portal(ctx, Views(static), auth, Readings(), sheets, tuple(entries()))
     app.cleanup_ctx.append(_life(portal))
     serving.dress_answers(app, ctx.trusted_proxies)
     app.router.add_get("/static/{version}/{name:.+}", _guard_static(static.serve, portal))
@@ -81,7 +82,7 @@ def setup(app: web.Application, ctx: PortalContext) -> Sequence[Periodic]:
     app.router.add_route(
         "*", r"/{tail:(?!(?:api|health|ready|metrics|openapi)\b).*}", _endpoint(portal, missing)
     )
-    sweep = Periodic("exports.sweep", EXPORTS_SWEPT_EVERY, lambda: ctx.files.sweep([FILES]))
+    sweep = Periodic("exports.sweep", EXPORTS_SWEPT_EVERY, portal.sheets.sweep)
     return (*portal.auth.periodics(), sweep)
 
 
@@ -162,7 +163,7 @@ async def _answer(call: Call, route: Route) -> web.StreamResponse:
         if call.staff.must_change and route.action != SELF:
             return call.redirect("/password")
         _check_right(call, route)
-    response = await _in_time(call, route)
+    response = await proving.ask(call, route) or await _in_time(call, route)
     if fresh_visitor and isinstance(response, web.Response) and call.staff is None:
         call.set_cookie(response, VISITOR_COOKIE, call.csrf)
     return response

@@ -6,9 +6,8 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from aiohttp import BodyPartReader, MultipartReader, web
 
@@ -30,7 +29,6 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
 from smsgw.platform.login.passkeys import Site
 from smsgw.platform.org.model import OpenSession, Person
-from smsgw.runtime import clock
 from smsgw.runtime.tarpit import Tarpit
 from smsgw.web import serving
 
@@ -42,12 +40,12 @@ if TYPE_CHECKING:
     from smsgw.platform.audit.readings import Readings
     from smsgw.platform.files.service import FileStore
     from smsgw.platform.handles import Database, Sealer
+    from smsgw.platform.sheets.service import Sheets
 
 
 SESSION_COOKIE = "smsgw"
 LOGIN_COOKIE = "smsgw-login"
 """A login whose second factor is still to come; opens nothing."""
-STEP_UP = timedelta(minutes=10)
 VISITOR_COOKIE = "smsgw-visitor"
 """The CSRF token of those who are not logged in (double submit)."""
 LANGUAGE_COOKIE = "smsgw-language"
@@ -91,6 +89,8 @@ class Portal:
     views: Views
     auth: Auth
     readings: Readings
+    sheets: Sheets
+    """Tables that people upload."""
     entries: Sequence[Entry] = ()
     """The menu's, of all pages."""
     tarpit: Tarpit = field(default_factory=Tarpit)
@@ -157,6 +157,11 @@ class Call:
         return self.brand.look.name or self.gettext(PRODUCT)
 
     @property
+    def owner(self) -> str:
+        """The platform and whose it is, as it stands on what leaves it."""
+        return " · ".join(filter(None, (self.product, self.brand.look.purchaser)))
+
+    @property
     def theme(self) -> str:
         """The colours that this browser has chosen; ``auto`` follows the system's."""
         wanted = self.cookie(THEME_COOKIE)
@@ -200,19 +205,6 @@ class Call:
         """How the browser calls itself."""
         return self.request.headers.get("User-Agent", "")[:200]
 
-    def step_up(self, *, strong: bool = True, back: str = "") -> web.Response | None:
-        """For the first line of a dangerous page: None, or where to go to show a second factor first, if none was shown
-        within ten minutes. ``strong``: an app or a passkey; otherwise the password will do for who has neither.
-        ``back``: where the person goes on then; otherwise this page."""
-        at = None if self.session is None else (self.session.factor_at if strong else self.session.proven_at)
-        if at is not None and clock.now() - at < STEP_UP:
-            return None
-        wanted = {"next": back or self.here} | ({"strong": "1"} if strong else {})
-        response = self.redirect("/proof", **wanted)
-        if self.is_htmx:
-            return web.Response(status=401, headers={"HX-Redirect": response.headers["Location"]})
-        return response
-
     def change(self) -> Change:
         """What the person wishes to change, for a service."""
         return Change(self.db, self.actor, ids=self.portal.context.ids)
@@ -237,6 +229,18 @@ class Call:
     async def unwelcome(self) -> None:
         """A stranger was wrong: return at once or, for one who is so over and over, later."""
         await self.portal.tarpit.wait(place_of(self.ip or ""))
+
+    @property
+    def page(self) -> str:
+        """The page that this request was made from, as far as the browser says; else the first one."""
+        given = self.request.headers.get("HX-Current-URL") or self.request.headers.get("Referer", "")
+        try:
+            place = urlsplit(given)
+        except ValueError:
+            return "/"
+        if place.netloc.lower() != self.request.host.lower():
+            return "/"
+        return local_path(place.path + (f"?{place.query}" if place.query else ""))
 
     @property
     def is_htmx(self) -> bool:

@@ -12,7 +12,7 @@ import contextlib
 import json
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 
@@ -85,6 +85,16 @@ class Passwords:
             if process is not None:
                 await _end(process)
         raise Temporary("BACKPRESSURE", retry_after=5, n=5)
+
+
+@contextlib.asynccontextmanager
+async def hashing() -> AsyncIterator[Callable[[str], Awaitable[str]]]:
+    """Make hashes of many new passwords, one after the other, beside those of people who log in."""
+    passwords = Passwords(at_once=1)
+    try:
+        yield passwords.hash
+    finally:
+        await passwords.stop()
 
 
 async def _begin() -> Process:

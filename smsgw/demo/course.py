@@ -8,6 +8,7 @@ from functools import partial
 
 from smsgw.core.actor import ActorLabel, Author
 from smsgw.core.blocklist import MANUAL, Scope
+from smsgw.core.carried import Heard
 from smsgw.core.model import Inbound
 from smsgw.core.optout import DEFAULT_WORDS
 from smsgw.core.permissions import Permission
@@ -159,7 +160,7 @@ async def _alarm(world: World) -> None:
     """Of the two bad hours."""
     name = next(n for n, (_, carriers, _) in CHANNELS.items() if TROUBLE[2] in carriers)
     async with world.database.transaction() as connection:
-        detail = "0 of 1 connections bound"
+        detail = Heard("cannot connect: [Errno 110]")
         await alarms.raise_(connection, "channel_down", f"channel/{name}", "critical", detail, now=world.at)
         await alarms.clear(connection, "channel_down", f"channel/{name}", now=world.at + timedelta(hours=2))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from smsgw.admin.call import PortalContext
 from smsgw.admin.kit.exports import Exporter
+from smsgw.admin.passwords import hashing
 from smsgw.api.context import ApiContext
 from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pool_shares import PoolShares
@@ -55,7 +56,9 @@ from smsgw.platform.campaigns.importer import Importer
 from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs.runner import JobRunner
+from smsgw.platform.org.importing import StaffImporter
 from smsgw.platform.review.service import Reviewing
+from smsgw.platform.sheets.service import Sheets
 from smsgw.platform.statistics import recount
 from smsgw.runtime import clock, config
 from smsgw.runtime.config import Config
@@ -150,6 +153,7 @@ def build(ground: Ground) -> Node:
         (
             importer.kind(), recount.kind(database), Exporter(database, store).kind(),
             verification.kind(database, ground.sealer, settings.anchor_file),
+            StaffImporter(database, Sheets(database, store), ground.sealer, hashing).kind(),
         ),
     )  # fmt: skip
     health = Health(heartbeat, channels, acceptor, partners)

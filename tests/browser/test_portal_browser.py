@@ -174,7 +174,7 @@ async def test_records_filter_by_a_click_and_keep_it_in_the_address(chromium: Br
         await page.wait_for_url("**/records?time=7d")
         await page.select_option("select[name=status]", "failed")
         await page.wait_for_url("**/records?time=7d&status=failed")
-        await expect(page.locator(".nothing-title")).to_have_text("没有符合条件的短信")
+        await expect(page.locator(".nothing-title")).to_have_text("没有符合条件的记录")
         await page.get_by_label("自定义").check()
         await expect(page.locator("input[name=from]")).to_be_visible()
         await page.fill("input[name=from]", "2026-01-01")

@@ -16,7 +16,7 @@ from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.forms import Filled, Form
 from smsgw.admin.kit.lists import Effect, refusal
 from smsgw.admin.kit.pieces import field_alone
-from smsgw.admin.rights import Route
+from smsgw.admin.rights import PROOFS, Proof, Route
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 
@@ -64,11 +64,14 @@ class FormPage:
     lead: Callable[[Any], str] = lambda _: ""
     """What stands under the title: the name of what it is about."""
     danger: bool = False
+    step_up: Proof | None = None
+    """Beyond what its permission takes; asked for before the form is shown."""
 
     @property
     def routes(self) -> list[Route]:
         """Its addresses."""
-        return [Route(method, self.path, self.permission, handler, passive=False)
+        proof = self.step_up or PROOFS.get(self.permission)
+        return [Route(method, self.path, self.permission, handler, passive=False, step_up=proof)
                 for method, handler in (("GET", self._show), ("POST", self._send))]  # fmt: skip
 
     async def _subject(self, call: Call) -> Any:

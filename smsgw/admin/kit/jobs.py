@@ -11,11 +11,15 @@ from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.tables import Column, Kind
 from smsgw.admin.words import lists as words
+from smsgw.admin.words import people
 from smsgw.core.errors import CODES, message_of
 from smsgw.core.permissions import Permission
 from smsgw.platform.audit import verification
 from smsgw.platform.exports.model import NAME as EXPORT
 from smsgw.platform.jobs.model import Job, JobState
+from smsgw.platform.org import importing
+from smsgw.platform.sheets import queries as sheets
+from smsgw.platform.sheets.model import Outcome
 from smsgw.runtime import clock
 
 REFRESH = 2
@@ -55,21 +59,40 @@ _EXPORT = (
     Column("fetched", Kind.NUMBER, value=lambda job: job.checkpoint.get("fetched", 0)),
     Column("expires_at", Kind.TIME, value=_until),
 )
+_IMPORT = (
+    Column("file_name"), *(Column(one.value, Kind.NUMBER) for one in Outcome),
+)
 
 
 async def detail(call: Call, job: Job) -> Detail:
     """What a job is, how far, and what one can do with it."""
     sections = [Section(_ABOUT, job)]
     notice, good = "", True
+    links: Sequence[tuple[str, str]] = ()
     if job.kind == EXPORT:
         sections.append(Section(_EXPORT, job))
+    elif job.kind == importing.NAME:
+        counts = await sheets.counts(call.db, job.id)
+        told = {"file_name": job.params["file"], **{one.value: counts.get(one, 0) for one in Outcome}}
+        sections.append(Section(_IMPORT, told))
+        links = await _of_import(call, job)
     elif job.kind == verification.NAME and job.state is JobState.DONE:
         notice, good = _verified(call, job.checkpoint)
     if job.state is JobState.FAILED:
         notice, good = _failed(call, job), False
     title = f"{call.gettext(words.JOB_KIND.get(job.kind, job.kind))} #{job.id}"
     refresh = REFRESH if job.state in _OPEN else 0
-    return Detail(title, sections, buttons=_buttons(call, job), refresh=refresh, notice=notice, good=good)
+    return Detail(title, sections, buttons=_buttons(call, job), links=links, refresh=refresh, notice=notice, good=good)
+
+
+async def _of_import(call: Call, job: Job) -> Sequence[tuple[str, str]]:
+    """What an import of staff has to fetch, for who has begun it."""
+    if job.submitter != call.actor.label or not call.may(Permission.PERSON_EDIT) or job.state in _OPEN:
+        return ()
+    found = [(people.IMPORT_RESULT, f"/staff/-/import/{job.id}/result")]
+    if await importing.waiting(call.db, call.actor, job.id):
+        found.insert(0, (people.FIRST_PASSWORDS, f"/staff/-/import/{job.id}/passwords"))
+    return found
 
 
 def _buttons(call: Call, job: Job) -> Sequence[Button]:

@@ -11,8 +11,6 @@ SENT = N_("验证码已发送至 %(phone)s，5 分钟内有效。")
 LAST_LOGIN = N_("上次登录：%(time)s，地址 %(address)s。如非本人操作，请立即修改密码。")
 CLOSED = N_("您的账号须使用二次验证，但尚未绑定。请联系管理员重置密码，再用一次性密码登录并绑定。")
 
-PRODUCT = N_("短信平台")
-"""As authenticator apps and devices show it."""
 DEVICE = N_("我的设备")
 
 FACTORS: dict[str, str] = {
@@ -38,6 +36,12 @@ UNBOUND = N_("已解除绑定。")
 PHONE_VERIFIED = N_("手机号码已验证，可用于接收登录验证码。")
 ENDED = N_("会话已结束。")
 ENDED_OTHERS = N_("已结束其他 %(n)s 个会话。")
+END = N_("结束会话")
+END_EFFECT = N_("将结束 %(people)s 人的 %(n)s 个会话：其下次操作须重新登录。")
+END_OWN_EFFECT = N_("将结束 %(people)s 人的 %(n)s 个会话，其中包含您当前的会话：您也须重新登录。")
+SESSIONS_LEAD = N_("此刻登录在平台上的会话；超过无操作时限或最长时限的会话不在其中。")
+SESSIONS_EMPTY = N_("没有在线会话")
+OF_PERSON = N_("登录与安全")
 PROVEN = N_("身份已确认，10 分钟内有效。")
 
 # --- checks ---

@@ -137,6 +137,7 @@ ENTRIES: dict[str, EntryWords] = {
     "system.platform": EntryWords(N_("平台设置")),
     "system.login": EntryWords(N_("登录安全")),
     "system.addresses": EntryWords(N_("IP白名单")),
+    "system.sessions": EntryWords(N_("在线会话")),
     "system.audit": EntryWords(N_("审计日志")),
     "system.retention": EntryWords(N_("数据保留与脱敏")),
     "system.settings": EntryWords(N_("系统参数")),

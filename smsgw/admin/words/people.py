@@ -45,7 +45,38 @@ RESET_EFFECT = N_("将为 %(names)s 生成一次性密码：原密码立即失�
 REMOVE_EFFECT = N_(
     "将删除 %(n)s 名员工（%(names)s）：不能再登录，%(sessions)s 个会话立即结束；操作记录保留，登录名不再分配给他人。"
 )
+REMOVED_STAYS = N_("该员工已删除，不能登录；姓名和操作记录保留，登录名不再分配给他人。")
 ONE_TIME = N_("一次性密码")
+PROFILE, ENTRANCE = N_("资料"), N_("登录与安全")
+DEMAND_SET = N_("登录限制")
+BINDING, DYNAMIC = N_("IP绑定"), N_("动态口令")
+NETWORKS_HELP = N_("每行一个地址或网段，如 10.1.2.3 或 10.1.0.0/16；只能从这些地址登录和使用，空为不限。")
+FACTORS_HELP = N_("密码之外还须通过的验证；不选为不单独要求。")
+EVERY_HELP = N_("打开后所选各项全部须通过，否则任一即可。")
+BOUND_EFFECT = N_(
+    "%(name)s 此后只能从 %(n)s 个地址或网段登录；现有 %(sessions)s 个会话中 %(out)s 个不在其中，下次操作即被拒绝。"
+)
+UNBOUND_EFFECT = N_("%(name)s 此后不单独限制登录地址；现有 %(sessions)s 个会话不受影响。")
+ENDED_ALL = N_("全部会话已结束。")
+FACTORS_RESET = N_("重置二次验证")
+FACTORS_RESET_EFFECT = N_(
+    "将清除 %(name)s 的二次验证：动态口令 %(apps)s 个、通行密钥 %(passkeys)s 个、恢复码 %(codes)s 个、"
+    "已验证号码 %(phones)s 个；%(sessions)s 个会话立即结束，下次登录时按要求重新绑定。"
+)
+FACTORS_GONE = N_("二次验证已清除，会话已结束。")
+CODE_NEW = N_("发放临时恢复码")
+CODE_EFFECT = N_("将为 %(name)s 生成 1 个恢复码，可代替二次验证登录一次（仍须密码）；已绑定的验证方式不变。")
+IMPORT = N_("导入员工")
+STAFF = N_("员工管理")
+IMPORT_LEAD = N_("从 CSV 或 XLSX 表格批量新建员工；登录名已存在的行会跳过，重复导入不会重复新建。")
+DEFAULT_DEPARTMENT_HELP = N_("未填部门的行放入此部门。")
+DEFAULT_ROLE_HELP = N_("未填角色的行授予这些角色；您自己不具备的权限不能授予，这样的行会列为有误。")
+MAKE_DEPARTMENTS_HELP = N_("勾选后，表中有而平台没有的部门按路径（如 市局/办公室/一科）新建；不勾选则该行列为有误。")
+IMPORT_RESULT, FIRST_PASSWORDS = N_("下载导入结果"), N_("下载初始密码")
+PASSWORDS_EFFECT = N_(
+    "文件含 %(n)s 名尚未登录人员的登录名和一次性密码，首次登录须修改。请妥善转交并及时删除；本次下载会记入审计日志。"
+)
+OUTCOME: dict[str, str] = {"created": N_("新建"), "skipped": N_("已跳过"), "wrong": N_("有误")}
 
 # --- sub-accounts ----------------------------------------------------------------------------------------------------
 
@@ -53,6 +84,7 @@ USERS_EMPTY = N_("没有可管理的子账号")
 USERS_TEACH = N_("子账号是登录本平台的人员；在角色之外，可以逐项开通或收回单项权限。")
 RIGHTS_SET = N_("设置权限")
 RIGHTS_HELP = N_("勾选即开通，取消即收回，与角色无关；您没有的权限不能更改，不在此列出。")
+NOT_GOVERNED = N_("%s（门户尚无使用此项权限的页面）")
 RIGHTS_EFFECT = N_("将为 %(name)s 在角色之外开通 %(more)s 项、收回 %(less)s 项权限，下一次操作即生效。")
 NAMED: dict[str, str] = {
     "message.view": N_("搜索短信"),

@@ -8,3 +8,13 @@ BEST_PHONE = r"手机|phone|mobile|msisdn"
 """… and of what is believed first."""
 NAME = ("姓名", "name")
 """What stands for a contact's name."""
+STAFF: dict[str, tuple[str, ...]] = {
+    "login": ("登录名", "账号", "用户名", "工号", "login", "username", "user"),
+    "name": ("姓名", "员工姓名", "人员姓名", "name", "full name"),
+    "phone": ("手机号", "手机", "手机号码", "联系电话", "电话", "phone", "mobile"),
+    "email": ("邮箱", "电子邮箱", "邮件", "email", "e-mail", "mail"),
+    "department": ("部门", "部门路径", "所属部门", "科室", "单位", "department"),
+    "role": ("角色", "岗位角色", "role", "roles"),
+    "account": ("短信账号", "授权账号", "可用账号", "account", "accounts"),
+}
+"""What columns of tables of staff are called."""

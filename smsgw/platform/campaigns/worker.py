@@ -43,11 +43,24 @@ class ImportJob(msgspec.Struct):
     members: Members | None = None
 
 
+class ReadJob(msgspec.Struct):
+    """Give back some columns of a file's rows, of which there are not many."""
+
+    path: str
+    form: Form
+    columns: list[int]
+    most: int
+    """Rows; more are a bad file."""
+    longest: int
+    """Characters of a cell that are given."""
+
+
 class Job(msgspec.Struct):
-    """One of the two: look at a file, or import it."""
+    """One of the three: look at a file, import it, or read it out."""
 
     inspect: str | None = None
     load: ImportJob | None = None
+    read: ReadJob | None = None
 
 
 class Imported(msgspec.Struct):
@@ -63,6 +76,8 @@ class Result(msgspec.Struct):
 
     preview: Preview | None = None
     imported: Imported | None = None
+    rows: list[tuple[int, list[str]]] = []
+    """Line and cells."""
     error: tuple[str, dict[str, str | int]] | None = None
     again: bool = False
     """The database was away."""
@@ -93,6 +108,16 @@ async def load(job: ImportJob) -> Imported:
         await connection.close(timeout=5)
 
 
+def read(job: ReadJob) -> list[tuple[int, list[str]]]:
+    """The rows, cut down to what is wanted of them."""
+    rows: list[tuple[int, list[str]]] = []
+    for line, cells in sheets.read(Path(job.path), job.form):
+        if len(rows) == job.most:
+            raise BadFile(phrase("file.rows", most=job.most))
+        rows.append((line, [cells[at][: job.longest] if at < len(cells) else "" for at in job.columns]))
+    return rows
+
+
 def perform(job: Job) -> Result:
     """Do a job."""
     try:
@@ -100,6 +125,8 @@ def perform(job: Job) -> Result:
             return Result(preview=sheets.inspect(Path(job.inspect)))
         if job.load is not None:
             return Result(imported=asyncio.run(load(job.load)))
+        if job.read is not None:
+            return Result(rows=read(job.read))
     except BadFile as exc:
         return Result(error=(exc.reason.key, dict(exc.reason.params)))
     except MemoryError:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
+from collections.abc import Hashable
 
 import msgspec
 import structlog
@@ -46,14 +47,15 @@ class Workers:
     def __init__(self) -> None:
         self._turns = Shares(AT_ONCE, 1, patience=PATIENCE, waiting=MAX_WAITING)
 
-    async def run(self, account_id: int, job: Job) -> Result:
-        """Do an account's job in a process of its own. ``FILE_INVALID`` when the file cannot be used or breaks the
-        reader; ``BACKPRESSURE`` when too many wait; ``STORAGE_UNAVAILABLE`` when the database was away."""
-        await self._turns.take(account_id)
+    async def run(self, owner: Hashable, job: Job) -> Result:
+        """Do a job of an owner (an account, a person) in a process of its own. ``FILE_INVALID`` when the file cannot be
+        used or breaks the reader; ``BACKPRESSURE`` when too many wait; ``STORAGE_UNAVAILABLE`` when the database was
+        away."""
+        await self._turns.take(owner)
         try:
             result = await self._process(job)
         finally:
-            self._turns.give(account_id)
+            self._turns.give(owner)
         if result is None:
             raise bad_file(phrase("file.reader"))
         if result.error is not None:

@@ -61,6 +61,12 @@ async def of_people(database: Database, departments: tuple[int, ...] | None) -> 
     return {row["login"]: demand_of(row) for row in await database.fetch(_PEOPLE, ids)}
 
 
+async def of_person(database: Database, staff_id: int) -> Demand:
+    """What is demanded of one person beside what is of everybody and of the roles."""
+    return demand_of(await database.fetchrow(_OF_PERSON, staff_id))
+
+
+_OF_PERSON = "SELECT factors, every, networks FROM staff_login WHERE staff_id = $1"
 _DEMANDS = """
 SELECT factors, every, networks FROM login_policy
 UNION ALL SELECT l.factors, l.every, l.networks FROM role_login l JOIN staff_role x ON x.role_id = l.role_id

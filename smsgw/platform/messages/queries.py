@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 from smsgw.core import states
 from smsgw.core.actor import ActorLabel
-from smsgw.core.errors import Recorded
+from smsgw.core.carried import Remembered
 from smsgw.core.ids import CHINA, first_id, time_of
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import PartState
-from smsgw.core.words import Wording, labels_of, phrase
+from smsgw.core.words import Wording, labels_of, listed, phrase
 from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.messages.model import MessageView, PartView, Trace, TraceStep
 from smsgw.store.engine.database import Connection, Database, Row
@@ -26,7 +26,7 @@ SLICE = 50
 """Messages that are put together before the event loop turns."""
 
 # The parts of a page of messages ride along as arrays: a message has few.
-_SELECT = """
+SELECT = """
 SELECT m.*, COALESCE(a.name, '@probe') AS account_name, p.states, p.bys, p.codes, p.classes, p.channel_id,
        c.name AS channel_name, p.submitted_at, p.done_at
 FROM ({page}) m
@@ -39,20 +39,24 @@ CROSS JOIN LATERAL (
     FROM part WHERE part.id = m.id
 ) p
 LEFT JOIN channel c ON c.id = p.channel_id
-ORDER BY m.id DESC
+ORDER BY m.id {way}
 """
+"""Views of the messages of a page, in the order of their ids."""
 
-_ONE = _SELECT.format(
+_ONE = SELECT.format(
+    way="DESC",
     page="SELECT * FROM message WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2)) "
     "AND ($3::bool IS NULL OR test = $3)"
 )
 
-_SEVERAL = _SELECT.format(
+_SEVERAL = SELECT.format(
+    way="DESC",
     page="SELECT * FROM message WHERE id = ANY($1::bigint[]) AND ($2::bigint[] IS NULL OR account_id = ANY($2)) "
     "AND ($3::bool IS NULL OR test = $3)"
 )
 
-_PAGE = _SELECT.format(
+_PAGE = SELECT.format(
+    way="DESC",
     page="""
     SELECT * FROM message x
     WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3))
@@ -60,14 +64,12 @@ _PAGE = _SELECT.format(
       AND ($4::text IS NULL OR number = $4) AND ($5::text IS NULL OR (client_ref = $5 AND client_ref <> ''))
       AND ($6::bigint IS NULL OR batch_id = $6)
       AND ($7::smallint[] IS NULL OR EXISTS (
-          SELECT 1 FROM part s WHERE s.id = x.id AND s.state = ANY($7) AND ($8::bool IS NULL OR s.by_us = $8)
-            AND ($11::text IS NULL OR s.class = $11)))
+          SELECT 1 FROM part s WHERE s.id = x.id AND s.state = ANY($7) AND ($8::bool IS NULL OR s.by_us = $8)))
     ORDER BY id DESC LIMIT $9
     """
 )
 
 _HISTORY = timedelta(days=90)
-_FAILED = (int(PartState.UNDELIVERABLE), int(PartState.REJECTED))
 
 
 def _view(row: Row) -> MessageView:
@@ -105,6 +107,7 @@ def _view(row: Row) -> MessageView:
         parts_ok=sum(s is PartState.DELIVERED for s in part_states),
         refusal=row["refusal"],
         test=row["test"],
+        refund_failed=row["refund_failed"],
     )
 
 
@@ -113,8 +116,8 @@ def _shown(content: str, submitter: ActorLabel) -> str:
     return re.sub(r"[0-9]{4,}", "******", content) if submitter == CODE_SENDER else content
 
 
-async def _views(rows: Sequence[Row]) -> list[MessageView]:
-    """Of a page, however large, with others' turns in between: a message may have dozens of parts."""
+async def views(rows: Sequence[Row]) -> list[MessageView]:
+    """Of rows of ``SELECT``, however large, with others' turns in between: a message may have dozens of parts."""
     made: list[MessageView] = []
     for begin in range(0, len(rows), SLICE):
         if begin:
@@ -148,7 +151,7 @@ async def several(
     rows = await database.fetch(
         _SEVERAL, list(message_ids), None if accounts is None else list(accounts), test
     )
-    return await _views(rows)
+    return await views(rows)
 
 
 def states_of(status: str) -> tuple[list[int], bool | None]:
@@ -169,7 +172,6 @@ async def search(
     from_time: datetime | None = None,
     to_time: datetime | None = None,
     status: str | None = None,
-    cls: str | None = None,
     before_id: int | None = None,
     limit: int = 50,
     now: datetime,
@@ -177,8 +179,7 @@ async def search(
 ) -> list[MessageView]:
     """Newest first; the next page begins before the last id. Without times: the last 90 days.
 
-    ``status`` matches messages that have a part in it; ``cls`` those of which a part failed, or was refused, for that
-    reason, in that status if one is given.
+    ``status`` matches messages that have a part in it.
     """
     low = first_id(from_time or now - _HISTORY)
     high = first_id(to_time or now + timedelta(days=1))
@@ -189,12 +190,12 @@ async def search(
         low, high = max(low, batch_id), min(high, first_id(time_of(batch_id) + timedelta(seconds=10)))
     if before_id is not None:
         high = min(high, before_id)
-    wanted, by_us = states_of(status) if status else (list(_FAILED) if cls else None, None)
+    wanted, by_us = states_of(status) if status else (None, None)
     rows = await database.fetch(
         _PAGE, max(low, 0), max(high, 0), None if accounts is None else list(accounts), number, client_ref, batch_id,
-        wanted, by_us, max(1, min(limit, MAX_PAGE)), test, cls,
+        wanted, by_us, max(1, min(limit, MAX_PAGE)), test,
     )  # fmt: skip
-    return await _views(rows)
+    return await views(rows)
 
 
 TALLIED = 100_000
@@ -239,18 +240,18 @@ WITH m AS MATERIALIZED (
 )
 SELECT p.class, count(DISTINCT p.id) AS n
 FROM m JOIN part p ON p.id = m.id AND p.id >= $1 AND p.id < $2
-WHERE p.state = ANY($5) AND p.class <> '' GROUP BY p.class ORDER BY n DESC, p.class LIMIT $6
+WHERE p.class <> '' GROUP BY p.class ORDER BY n DESC, p.class LIMIT $5
 """
 
 
 async def reasons(
     database: Database, *, accounts: Sequence[int] | None, from_time: datetime, to_time: datetime, limit: int = 5
 ) -> list[tuple[str, int]]:
-    """Why messages of that time failed or were refused: (class, messages that ``search`` finds by it), the commonest
+    """Why messages of that time failed or were refused: (class, messages that have a part with it), the commonest
     first. At most ``TALLIED`` messages are looked at."""
     rows = await database.fetch(
         _REASONS, first_id(from_time), first_id(to_time), None if accounts is None else list(accounts), TALLIED,
-        list(_FAILED), limit,
+        limit,
     )  # fmt: skip
     return [(row["class"], row["n"]) for row in rows]
 
@@ -291,9 +292,9 @@ async def trace(
         steps.append(
             TraceStep(view.accepted_at, "held_for_review", STEPS["held_for_review"], 0, _why_held(review))
         )
-    elif rows[0]["state"] == PartState.SCHEDULED:
+    elif rows[0]["state"] == PartState.SCHEDULED or any(event["kind"] == "released" for event in events):
         steps.append(
-            TraceStep(view.accepted_at, "scheduled", STEPS["waiting"], 0, home | _planned(rows[0]["next_at"]))
+            TraceStep(view.accepted_at, "scheduled", STEPS["waiting"], 0, home | _due(rows[0]))
         )
     elif not _refused_at_once(parts):
         steps.append(TraceStep(view.accepted_at, "queued", STEPS["queued"], 0, home))
@@ -339,11 +340,17 @@ _REVIEW = "SELECT reasons, due_at FROM review WHERE batch_id = $1"
 
 
 def _why_held(review: Row) -> dict[str, str | int | Wording]:
-    return {"reason": "; ".join(review["reasons"])} | _planned(review["due_at"])
+    reasons = [Remembered(reason, "review.") for reason in review["reasons"]]
+    return {"reason": listed(reasons)} | _planned(review["due_at"])
 
 
 def _planned(at: datetime | None) -> dict[str, str | int | Wording]:
     return {"planned_at": f"{at.astimezone(CHINA):%Y-%m-%d %H:%M:%S}"} if at else {}
+
+
+def _due(part: Row) -> dict[str, str | int | Wording]:
+    """When a part that waits for its time goes; what it waited for is not kept."""
+    return _planned(part["next_at"]) if part["state"] == PartState.SCHEDULED else {}
 
 
 def _refused_at_once(parts: Sequence[PartView]) -> bool:
@@ -414,7 +421,7 @@ def _part_steps(part: PartView, view: MessageView) -> list[TraceStep]:
     if part.final_at and ours:
         # Refused at the call: its time is taken a moment before the id that the message's time stands in.
         at = max(part.final_at, view.accepted_at)
-        about: dict[str, str | int | Wording] = {"code": part.code, "reason": Recorded(part.code, view.refusal)}
+        about: dict[str, str | int | Wording] = {"code": part.code, "reason": view.refused}
         steps.append(TraceStep(at, "rejected", STEPS["rejected"], part.part, about))
     elif part.final_at and part.status in ("delivered", "failed") and part.carrier_id:
         said = phrase("step.report", status=states.STATUS_NAMES[part.status])

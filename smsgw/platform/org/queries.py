@@ -11,17 +11,20 @@ from smsgw.core.actor import Scope, ScopeKind
 from smsgw.core.permissions import Permission
 from smsgw.platform.org.model import (
     MAX_DEPTH,
+    Access,
     Branch,
     Contact,
     Department,
     ListedRole,
     OpenSession,
     Person,
+    Place,
     Reach,
     Role,
     Session,
     WantedPeople,
     WantedRoles,
+    WantedSessions,
 )
 from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
 from smsgw.store.engine.database import Connection, Database, Row
@@ -152,6 +155,11 @@ async def people_of(connection: Connection, departments: Sequence[int]) -> list[
     return [_person(row) for row in await connection.fetch(_OF_DEPARTMENTS, list(departments))]
 
 
+async def taken(database: Database, login: str) -> bool:
+    """Whether somebody has, or had, this login."""
+    return bool(await database.fetchval("SELECT EXISTS (SELECT FROM staff WHERE login = $1)", login))
+
+
 _LIST = f"""
 SELECT s.login, s.name, s.status, s.must_change, s.last_login_at, s.created_at, s.phone, s.email, d.name AS department,
        (SELECT count(*) FROM portal_session x WHERE x.staff_id = s.id AND {LIVE}) AS sessions,
@@ -188,7 +196,7 @@ ARRAY(SELECT a.name FROM staff_account x JOIN account a ON a.id = x.account_id
       WHERE x.staff_id = s.id ORDER BY a.name LIMIT 20) AS accounts
 """  # noqa: S608 - constant text
 _FOUND = """
-s.status <> 'removed' AND ($1::bigint[] IS NULL OR s.department_id = ANY($1))
+(s.status <> 'removed' OR $7 = 'removed') AND ($1::bigint[] IS NULL OR s.department_id = ANY($1))
   AND ($2 = '' OR strpos(lower(s.login), lower($2)) > 0) AND ($3 = '' OR strpos(lower(s.name), lower($3)) > 0)
   AND ($4 = '' OR s.phone = $4) AND ($5 = '' OR strpos(lower(s.email), lower($5)) > 0)
   AND ($6::bigint IS NULL OR s.department_id = $6) AND ($7 = '' OR s.status = $7)
@@ -202,7 +210,7 @@ WHERE {_FOUND} AND {{where}} ORDER BY {{order}}
 """  # noqa: S608 - constant text
 _ONE = f"""
 SELECT {_LISTED} FROM staff s LEFT JOIN department d ON d.id = s.department_id
-WHERE s.status <> 'removed' AND ($1::bigint[] IS NULL OR s.department_id = ANY($1)) AND s.id = $2
+WHERE ($1::bigint[] IS NULL OR s.department_id = ANY($1)) AND s.id = $2
 """  # noqa: S608 - constant text
 _HOW_MANY = f"""
 SELECT count(*) FROM staff s WHERE {_FOUND}
@@ -232,7 +240,7 @@ async def how_many(database: Database, scope: Scope, wanted: WantedPeople) -> in
 
 
 async def listed(database: Database, scope: Scope, id_: int) -> Row | None:
-    """One person in the scope, as ``search`` gives them."""
+    """One person in the scope, as ``search`` gives them; removed ones too."""
     departments = None if scope.departments is None else list(scope.departments)
     return await database.fetchrow(_ONE, departments, id_)
 
@@ -250,6 +258,20 @@ async def contact(database: Database, scope: Scope, id_: int) -> Contact | None:
     departments = None if scope.departments is None else list(scope.departments)
     row = await database.fetchrow(_CONTACT, departments, id_)
     return None if row is None else Contact(**(dict(row) | {"accounts": tuple(row["accounts"])}))
+
+
+_ACCESS = """
+SELECT s.id, s.login, s.name, s.status, s.must_change, s.password_changed_at, s.last_login_at,
+       host(s.last_login_ip) AS last_login_ip, s.phone, s.phone_verified_at IS NOT NULL AND s.phone <> '' AS verified
+FROM staff s WHERE s.status <> 'removed' AND s.id = $2 AND ($1::bigint[] IS NULL OR s.department_id = ANY($1))
+"""
+
+
+async def access(database: Database, scope: Scope, id_: int) -> Access | None:
+    """How a person in the scope gets in."""
+    departments = None if scope.departments is None else list(scope.departments)
+    row = await database.fetchrow(_ACCESS, departments, id_)
+    return None if row is None else Access(**dict(row))
 
 
 _PASSWORDS = """
@@ -414,6 +436,20 @@ async def parent_at(database: Database, department_id: int, at: Any) -> int | No
     return parent
 
 
+_PLACES = """
+SELECT p.since, p.parent_id, CASE WHEN $2::bigint[] IS NULL OR p.parent_id = ANY($2) THEN d.name END AS parent
+FROM department_place p LEFT JOIN department d ON d.id = p.parent_id
+WHERE p.department_id = $1 ORDER BY p.since DESC LIMIT 50
+"""
+
+
+async def places(database: Database, scope: Scope, department_id: int) -> list[Place]:
+    """What a department in the scope has been part of, the newest first."""
+    ids = None if scope.departments is None else list(scope.departments)
+    rows = await database.fetch(_PLACES, department_id, ids)
+    return [Place(row["since"], row["parent_id"], row["parent"] or "") for row in rows]
+
+
 _SUBTREE = f"""
 WITH RECURSIVE below(id, depth) AS (
     SELECT id, 1 FROM department WHERE id = $1 AND removed_at IS NULL
@@ -481,6 +517,62 @@ async def session(database: Database, token_sha256: bytes, address: str | None =
         row["former_login_at"], row["former_login_ip"], row["challenge"],
         _keys(row["starred"]), row["admitted"],
     )  # fmt: skip
+
+
+SESSION_ORDERS = {
+    "seen_at": Order("x.seen_at", "timestamptz"),
+    "created_at": Order("x.created_at", "timestamptz"),
+    "person": Order("s.login", "text"),
+}
+_LISTED_SESSIONS = """
+x.id, s.id AS staff_id, s.login, s.name, COALESCE(d.name, '') AS department, host(x.ip) AS address, x.created_at,
+x.seen_at, x.agent, x.factors
+"""
+_OF_SESSIONS = """
+FROM portal_session x JOIN staff s ON s.id = x.staff_id LEFT JOIN department d ON d.id = s.department_id
+"""
+_FOUND_SESSIONS = f"""
+{LIVE} AND ($1::bigint[] IS NULL OR s.department_id = ANY($1))
+  AND ($2 = '' OR strpos(lower(s.login), lower($2)) > 0 OR strpos(lower(s.name), lower($2)) > 0)
+  AND ($3 = '' OR x.ip <<= NULLIF($3, '')::inet) AND ($4 = '' OR strpos(lower(x.agent), lower($4)) > 0)
+  AND ($5::timestamptz IS NULL OR x.created_at >= $5) AND ($6::timestamptz IS NULL OR x.created_at < $6)
+"""
+_SEARCH_SESSIONS = f"""
+SELECT {_LISTED_SESSIONS}, {{key}} AS _key {_OF_SESSIONS} WHERE {_FOUND_SESSIONS} AND {{where}} ORDER BY {{order}}
+"""
+_HOW_MANY_SESSIONS = f"SELECT count(*) {_OF_SESSIONS} WHERE {_FOUND_SESSIONS}"
+_ONE_SESSION = f"""
+SELECT {_LISTED_SESSIONS} {_OF_SESSIONS}
+WHERE {LIVE} AND ($1::bigint[] IS NULL OR s.department_id = ANY($1)) AND x.id = $2
+"""
+
+
+def _found_sessions(scope: Scope, w: WantedSessions) -> tuple[object, ...]:
+    departments = None if scope.departments is None else list(scope.departments)
+    return (departments, w.person, w.address, w.agent, w.since, w.until)
+
+
+async def search_sessions(
+    database: Database, scope: Scope, wanted: WantedSessions, window: Window
+) -> Slice[Row]:
+    """Live sessions of people in the scope, a window of them: id, staff_id, login, name, department, address,
+    created_at, seen_at, agent, factors."""
+    c = clauses(SESSION_ORDERS, window, id_="x.id", first=7)
+    statement = _SEARCH_SESSIONS.format(key=c.key, where=c.where, order=c.order)
+    rows = await database.fetch(statement, *_found_sessions(scope, wanted), *c.arguments)
+    return slice_of(rows, window, c.limit)
+
+
+async def how_many_sessions(database: Database, scope: Scope, wanted: WantedSessions) -> int:
+    """How many live sessions there are."""
+    number: int = await database.fetchval(_HOW_MANY_SESSIONS, *_found_sessions(scope, wanted))
+    return number
+
+
+async def listed_session(database: Database, scope: Scope, id_: int) -> Row | None:
+    """One live session of somebody in the scope, as ``search_sessions`` gives them."""
+    departments = None if scope.departments is None else list(scope.departments)
+    return await database.fetchrow(_ONE_SESSION, departments, id_)
 
 
 async def sessions(database: Database, login: str) -> list[Session]:

@@ -76,7 +76,7 @@ from smsgw.platform.login import service as logins
 from smsgw.platform.login.model import Demand, Factor
 from smsgw.platform.messages import service as messages
 from smsgw.platform.numbers import service as numbers
-from smsgw.platform.org import factors, queries, sessions
+from smsgw.platform.org import factors, importing, queries, sessions
 from smsgw.platform.org import service as org
 from smsgw.platform.partners import queries as partner_queries
 from smsgw.platform.partners import service as partners
@@ -86,6 +86,8 @@ from smsgw.platform.review import queries as review_queries
 from smsgw.platform.review import service as reviews
 from smsgw.platform.routing import service as routing
 from smsgw.platform.settings import service as settings
+from smsgw.platform.sheets import queries as sheet_queries
+from smsgw.platform.sheets.model import Sheet
 from smsgw.platform.statistics import recount
 from smsgw.platform.statistics import service as statistics
 from smsgw.platform.url_filings import service as url_filings
@@ -630,7 +632,7 @@ async def _(world: World, change: Change) -> None:
     await reviews.unmask(change, found)
 
 
-EXPORT = Export("audit", Permission.AUDIT_EXPORT, {}, ["at"], Format.CSV, "because", "zh")
+EXPORT = Export("audit", Permission.AUDIT_EXPORT, {}, ["at"], Format.CSV, "because", "zh", "示例平台")
 
 
 @example(exports.request, "export.request")
@@ -662,6 +664,28 @@ async def _(world: World, change: Change) -> None:
     by_able = world.by(world.able)
     token = await exports.link(by_able, await made(world, by_able), "session")
     await exports.fetch(change, token, "session")
+
+
+async def sheet(world: World, change: Change) -> Sheet:
+    """A table of staff."""
+    made = Sheet(world.ids(), 1, importing.NAME, "a.csv", {}, ("a", "b"), [], 1, change.actor.label, clock.now())
+    async with world.database.transaction() as connection:
+        await sheet_queries.add(connection, made)
+    return made
+
+
+@example(importing.begin, "staff.import")
+async def _(world: World, change: Change) -> None:
+    plan = importing.Plan({"login": 0, "name": 1})
+    await importing.begin(change, await sheet(world, change), plan, world.sealer)
+
+
+@example(importing.first_passwords, "staff.import_passwords")
+async def _(world: World, change: Change) -> None:
+    plan = importing.Plan({"login": 0, "name": 1})
+    by_able = world.by(world.able)
+    job_id = await importing.begin(by_able, await sheet(world, by_able), plan, world.sealer)
+    await importing.first_passwords(change, job_id, world.sealer)
 
 
 @example(verification.begin, "audit.verify")
@@ -865,6 +889,11 @@ async def _(world: World, change: Change) -> None:
 @example(org.end_session, "session.end")
 async def _(world: World, change: Change) -> None:
     await org.end_session(change, await own(world))
+
+
+@example(org.end_sessions_of, "session.end")
+async def _(world: World, change: Change) -> None:
+    await org.end_sessions_of(change, await person(world))
 
 
 @example(org.end_other_sessions, "session.end")

@@ -257,7 +257,7 @@ async def test_mixes_are_drawn_by_weight(carrier: Start, spoken: str) -> None:
         for n in range(800):
             client.submit("13800138000", str(n))
         await client.until(lambda: len(client.answers) == 800)
-        await eventually(lambda: gate.counts.reports_acknowledged > 200)
+        await eventually(lambda: gate.counts.reports_acknowledged > 245)
     refused = sum(1 for answer in client.answers if answer.status == 8)
     assert 140 < refused < 260
     states = [state(pdu) for pdu in client.delivered]

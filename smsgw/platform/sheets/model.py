@@ -1,0 +1,61 @@
+"""An uploaded table, and what has become of one of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from smsgw.platform.files.model import FileKind
+
+FILES = FileKind("sheet", most=20 * 1024 * 1024, kept=timedelta(days=2))
+MOST_ROWS = 10_000
+MOST_COLUMNS = 64
+MOST_CELL = 200
+"""Characters of a cell that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One table."""
+
+    id: int
+    node: int
+    """Where its octets lie."""
+    purpose: str
+    name: str
+    form: dict[str, Any]
+    """How it is to be read."""
+    columns: tuple[str, ...]
+    first_rows: Sequence[Sequence[str]]
+    rows: int
+    submitter: str
+    expires_at: datetime
+
+
+class Outcome(StrEnum):
+    """What has become of a row."""
+
+    CREATED = "created"
+    SKIPPED = "skipped"
+    """There is such a thing already."""
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row of a table that was brought in."""
+
+    line: int
+    outcome: Outcome
+    key: str = ""
+    """What it is called by: of people the login."""
+    name: str = ""
+    row_id: int | None = None
+    """What was made of it."""
+    said: str = ""
+    """Why nothing was, …"""
+    said_en: str = ""
+    """… and in English."""

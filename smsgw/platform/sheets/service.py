@@ -1,0 +1,80 @@
+"""Uploaded tables: kept by the file store, and read by a process of their own, which reaches no database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from smsgw.core.errors import Refused
+from smsgw.core.words import phrase
+from smsgw.platform.campaigns.files import MEDIA_TYPES
+from smsgw.platform.campaigns.sheets import Form
+from smsgw.platform.campaigns.worker import Job, ReadJob
+from smsgw.platform.campaigns.workers import Workers, bad_file
+from smsgw.platform.exports.model import FILES as EXPORTS
+from smsgw.platform.files.model import Incoming, StoredFile
+from smsgw.platform.files.service import FileStore
+from smsgw.platform.sheets import queries
+from smsgw.platform.sheets.model import FILES, MOST_CELL, MOST_COLUMNS, MOST_ROWS, Sheet
+from smsgw.runtime import clock
+from smsgw.store.engine.database import Connection, Database
+
+
+class Sheets:
+    """The tables of this node."""
+
+    def __init__(self, database: Database, store: FileStore) -> None:
+        self.store = store
+        self._database = database
+        self._workers = Workers()
+
+    async def receive(self, size: int, name: str) -> Incoming:
+        """Room for a table (``FileStore.receive``)."""
+        return await self.store.receive(FILES, None, size, name)
+
+    async def keep(self, incoming: Incoming, purpose: str, submitter: str) -> Sheet:
+        """The table is complete: look at it and enter it. ``FILE_INVALID`` says why it cannot be used."""
+        made: list[Sheet] = []
+        try:
+            self.store.check(incoming)
+            preview = (await self._workers.run(submitter, Job(inspect=str(incoming.path)))).preview
+            assert preview is not None  # noqa: S101 - what an inspection gives
+            if preview.rows > MOST_ROWS:
+                raise bad_file(phrase("file.rows", most=MOST_ROWS))
+            if len(preview.columns) > MOST_COLUMNS:
+                raise bad_file(phrase("file.wide", most=MOST_COLUMNS))
+            first = [[cell[:MOST_CELL] for cell in row] for row in preview.first]
+
+            async def enter(connection: Connection, file: StoredFile) -> None:
+                sheet = Sheet(
+                    file.id, file.node, purpose, file.name, msgspec.to_builtins(preview.form), preview.columns, first,
+                    preview.rows, submitter, file.expires_at,
+                )  # fmt: skip
+                await queries.add(connection, sheet)
+                made.append(sheet)
+
+            await self.store.keep(incoming, MEDIA_TYPES.get(preview.form.kind, "text/csv"), submitter, enter)
+        finally:
+            self.store.drop(incoming)
+        return made[-1]
+
+    async def get(self, id_: int, purpose: str, submitter: str) -> Sheet:
+        """One's own table. ``NOT_FOUND``."""
+        sheet = await queries.get(self._database, id_, purpose, submitter)
+        if sheet is None:
+            raise Refused("NOT_FOUND")
+        return sheet
+
+    async def rows(self, sheet: Sheet, columns: Sequence[int]) -> list[tuple[int, list[str]]]:
+        """The rows, each with its line and the cells of these columns. ``FILE_INVALID`` when the file is gone."""
+        path = await self.store.path(sheet.id)
+        if path is None:
+            raise bad_file(phrase("file.gone"))
+        wanted = ReadJob(str(path), msgspec.convert(sheet.form, Form), list(columns), MOST_ROWS, MOST_CELL)
+        return (await self._workers.run(sheet.submitter, Job(read=wanted))).rows
+
+    async def sweep(self) -> None:
+        """Remove files of tables and of exports whose time is over, and what is known of such tables."""
+        await self.store.sweep((FILES, EXPORTS))
+        await queries.forget(self._database, clock.now())

@@ -1,0 +1,229 @@
+"""Staff brought in from a table: in the portal, by a durable job, by the rules of a single person."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from browsing import Browser
+from portal_site import Site, running
+
+from smsgw.core.actor import Actor, ScopeKind
+from smsgw.core.permissions import Permission
+from smsgw.platform.change import Change
+from smsgw.platform.org import queries
+from smsgw.platform.org import service as org
+from smsgw.platform.sheets.model import MOST_ROWS
+
+P = Permission
+HEAD = "姓名,登录名,手机号,部门,角色\n"
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        yield site
+
+
+@pytest_asyncio.fixture
+async def boss(site: Site) -> AsyncIterator[Browser]:
+    async with Browser(site) as browser:
+        await browser.login("boss")
+        yield browser
+
+
+async def upload(browser: Browser, octets: bytes, name: str = "staff.csv") -> str:
+    """Send a file; the page that follows."""
+    await browser.get("/staff/-/import")
+    form = aiohttp.FormData()
+    form.add_field("csrf", browser.csrf)
+    form.add_field("file", octets, filename=name, content_type="application/octet-stream")
+    async with browser.session.post("/staff/-/import", data=form) as response:
+        return await browser._read(response)
+
+
+def chosen(page: str) -> dict[str, str]:
+    """What the page has guessed of the columns."""
+    found = re.findall(r'name="(column_\w+)".*?</select>', page, re.S)
+    selects = re.findall(r'<select [^>]*name="(column_\w+)"[^>]*>(.*?)</select>', page, re.S)
+    assert len(found) == len(selects)
+    return {key: m[1] for key, body in selects if (m := re.search(r'value="(\d+)" selected', body))}
+
+
+async def bring(browser: Browser, octets: bytes, **fields: str) -> str:
+    """Upload, take the columns as guessed, wait for the job; its page."""
+    page = await upload(browser, octets)
+    assert browser.status == 200, page
+    await browser.post(browser.path, chosen(page) | fields)
+    assert re.fullmatch(r"/jobs/\d+", browser.path)
+    return await ended(browser, browser.path)
+
+
+async def ended(browser: Browser, path: str) -> str:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        page = await browser.get(path)
+        if "已完成" in page or "失败" in page:
+            return page
+        await asyncio.sleep(0.1)
+    raise AssertionError(page)
+
+
+async def results(browser: Browser) -> list[list[str]]:
+    async with browser.session.get(f"/staff/-/import/{browser.path.rpartition('/')[2]}/result") as response:
+        assert response.status == 200
+        assert response.headers["Cache-Control"] == "no-store"
+        return list(csv.reader(io.StringIO((await response.read()).decode("utf-8-sig"))))[1:]
+
+
+def table(*rows: str) -> bytes:
+    return (HEAD + "\n".join(rows) + "\n").encode("gb18030")
+
+
+async def test_people_come_in_once_with_departments_roles_and_first_passwords(site: Site, boss: Browser) -> None:
+    await org.add_department(Change(site.db, Actor.system("test")), "市局")
+    octets = table(
+        "王一,wang1,13800138001,市局/办公室,操作员",
+        "李二,li2,,市局,operator",
+        '=cmd,"=cmd|x",138,市局,操作员',
+        "赵三,zhao3,,,没有的角色",
+        "钱四,,,市局,操作员",
+    )
+    page = await bring(boss, octets, make_departments="1")
+    job = boss.path
+    counts = await site.db.fetchrow("SELECT checkpoint FROM job WHERE id = $1", int(job.rpartition("/")[2]))
+    assert '"created": 2' in counts["checkpoint"]
+    assert '"wrong": 3' in counts["checkpoint"]
+    assert "下载导入结果" in page
+    rows = await results(boss)
+    assert [row[3] for row in rows] == ["新建", "新建", "有误", "有误", "有误"]
+    assert rows[2][1] == "'=cmd|x", "no formula"
+    assert "角色 没有的角色 不存在" in rows[3][4]
+    person = await queries.person(site.db, "wang1")
+    assert person is not None
+    assert [role.code for role in person.roles] == ["operator"]
+    assert person.must_change
+    place = await site.db.fetchrow(
+        "SELECT d.name, p.name AS above FROM department d JOIN department p ON p.id = d.parent_id WHERE d.id = $1",
+        person.reach.department,
+    )
+    assert (place["name"], place["above"]) == ("办公室", "市局")
+
+    # The first passwords: told as a file, good once, not told for who has come in.
+    told = await boss.get(f"/staff/-/import/{job.rpartition('/')[2]}/passwords")
+    assert "文件含 2 名" in told
+    data = {"csrf": boss.csrf, "confirmed": "1"}
+    async with boss.session.post(boss.path, data=data) as response:
+        lines = list(csv.reader(io.StringIO((await response.read()).decode("utf-8-sig"))))
+    passwords = {row[0]: row[2] for row in lines[1:]}
+    assert sorted(passwords) == ["li2", "wang1"]
+    async with Browser(site) as browser:
+        await browser.login("wang1", passwords["wang1"])
+        assert browser.path.startswith("/password"), "to be changed first"
+    told = await boss.get(f"/staff/-/import/{job.rpartition('/')[2]}/passwords")
+    assert "文件含 1 名" in told
+    stored = await site.db.fetchval("SELECT string_agg(params::text || checkpoint::text, ' ') FROM job")
+    assert passwords["li2"] not in stored
+
+    # Again: nothing is made twice.
+    people, places = await site.db.fetchrow(
+        "SELECT (SELECT count(*) FROM staff), (SELECT count(*) FROM department)"
+    )
+    await bring(boss, octets, make_departments="1")
+    assert [row[3] for row in await results(boss)] == ["已跳过", "已跳过", "有误", "有误", "有误"]
+    assert (people, places) == tuple(
+        await site.db.fetchrow("SELECT (SELECT count(*) FROM staff), (SELECT count(*) FROM department)")
+    )
+    actions = {row["action"] for row in await site.db.fetch("SELECT DISTINCT action FROM audit")}
+    assert {"staff.import", "staff.import_passwords", "staff.add", "department.add"} <= actions
+
+
+async def test_nobody_gets_by_a_table_what_the_importer_could_not_give(site: Site) -> None:
+    change = Change(site.db, Actor.system("test"))
+    own, other = await org.add_department(change, "一科"), await org.add_department(change, "二科")
+    rights = {P.HOME_VIEW, P.PERSON_VIEW, P.PERSON_EDIT, P.PERSON_GRANT, P.MESSAGE_VIEW, P.DEPARTMENT_VIEW}
+    await org.add_role(change, "chief", "科长", rights, ScopeKind.BELOW)
+    await org.add_role(change, "clerk", "科员", {P.HOME_VIEW, P.MESSAGE_VIEW}, ScopeKind.BELOW)
+    await site.add_staff("chief", "chief")
+    await org.set_person(change, "chief", {"department_id": own})
+    async with Browser(site) as browser:
+        await browser.login("chief")
+        rows = ("甲,a1,,一科,科员", "乙,b1,,二科,科员", "丙,c1,,一科,平台超管", "丁,d1,,,科员")
+        octets = table(*rows, "戊,e1,,一科/新科,科员")
+        await bring(browser, octets, make_departments="1")
+        found = [row[3] for row in await results(browser)]
+        assert found == ["新建", "有误", "有误", "有误", "有误"]
+        job = browser.path.rpartition("/")[2]
+        assert await site.db.fetchval("SELECT count(*) FROM staff WHERE department_id = $1", other) == 0
+        assert await site.db.fetchval("SELECT count(*) FROM department") == 2
+    await site.add_staff("boss2", "super")
+    async with Browser(site) as stranger:
+        await stranger.login("boss2")
+        await stranger.get(f"/staff/-/import/{job}/result")
+        assert stranger.status == 404, "another's"
+        await stranger.get(f"/staff/-/import/{job}/passwords")
+        assert stranger.status == 404
+
+
+async def test_what_cannot_be_used_is_said_at_once(site: Site, boss: Browser) -> None:
+    page = await upload(boss, b"")
+    assert boss.status == 422
+    assert "文件为空" in page
+    await upload(boss, b"\x00\x01binary")
+    assert boss.status == 422
+    page = await upload(boss, ("登录名\n" + "".join(f"u{n}\n" for n in range(MOST_ROWS + 1))).encode())
+    assert boss.status == 422
+    assert "超过 10000 行" in page
+    page = await upload(boss, "甲列,乙列\n1,2\n".encode())
+    assert boss.status == 200
+    assert chosen(page) == {}
+    page = await boss.post(boss.path, {})
+    assert boss.status == 422
+    assert page.count("此项必填") == 2
+    assert await site.db.fetchval("SELECT count(*) FROM job") == 0
+    left = await site.db.fetchval("SELECT count(*) FROM file")
+    assert left == 1, "only what can be used is kept"
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+async def test_who_may_not_edit_people_brings_in_none(site: Site, method: str) -> None:
+    await site.add_staff("op", "operator", "hall")
+    async with Browser(site) as browser:
+        await browser.login("op")
+        if method == "get":
+            await browser.get("/staff/-/import")
+        else:
+            await browser.post("/staff/-/import", {})
+        assert browser.status == 403
+
+
+async def test_an_import_that_is_cut_off_goes_on_where_it_was(site: Site, boss: Browser) -> None:
+    """A line that was written down is not done again, whatever the job's run."""
+    page = await upload(boss, table("王一,wang1,,,操作员", "李二,li2,,,操作员"))
+    fields = chosen(page)
+    address = boss.path
+    job_id = await site.db.fetchval(
+        "INSERT INTO job (kind, params, submitter, subject, node, expires_at, not_before) VALUES"
+        " ('staff.import', '{}', 'boss', 'x', 1, now() + interval '1 day', now() + interval '1 hour') RETURNING id"
+    )
+    await site.db.execute(
+        "INSERT INTO sheet_result (job_id, line, outcome, key) VALUES ($1, 2, 'created', 'wang1')", job_id
+    )
+    await boss.post(address, fields)
+    ran = int(boss.path.rpartition("/")[2])
+    params = await site.db.fetchval("SELECT params FROM job WHERE id = $1", ran)
+    await ended(boss, boss.path)
+    await site.db.execute("DELETE FROM sheet_result WHERE job_id = $1", ran)
+    await site.db.execute("UPDATE job SET params = $2, not_before = now() WHERE id = $1", job_id, params)
+    await ended(boss, f"/jobs/{job_id}")
+    rows = await site.db.fetch("SELECT line, outcome FROM sheet_result WHERE job_id = $1 ORDER BY line", job_id)
+    assert [(row["line"], row["outcome"]) for row in rows] == [(2, "created"), (3, "skipped")]
