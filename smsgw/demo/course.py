@@ -12,6 +12,7 @@ from smsgw.core.carried import Heard
 from smsgw.core.model import Inbound
 from smsgw.core.optout import DEFAULT_WORDS
 from smsgw.core.permissions import Permission
+from smsgw.core.policy import Listed
 from smsgw.demo.carriers import CHANNELS
 from smsgw.demo.messages import TROUBLE
 from smsgw.demo.world import Sender, World, texts
@@ -100,6 +101,7 @@ def _lists(world: World) -> None:
         world.later.append((at, partial(_contacts, world, sender)))
     for day in range(2, world.days, 6):
         world.later.append((world.moment(day, 14), partial(_block, world, values["blocked"])))
+    world.later.append((world.moment(min(1, world.days - 1), 15), partial(_allow, world, values["own_phone"])))
     for day in range(2, world.days, 25):
         world.later.append((world.moment(day, 11), partial(_complaint, world, values["complaint"])))
 
@@ -122,6 +124,11 @@ async def _contacts(world: World, sender: Sender) -> None:
 
 async def _block(world: World, reason: str) -> None:
     await lists.block(world.change(), [world.dice.choice(world.numbers)], Scope(), MANUAL, reason)
+
+
+async def _allow(world: World, note: str) -> None:
+    await lists.allow(world.change(), world.dice.sample(sorted(set(world.numbers)), 3), Listed.TEST, note=note)
+    await world.date("allow_list.at")
 
 
 async def _complaint(world: World, note: str) -> None:

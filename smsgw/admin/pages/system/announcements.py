@@ -40,7 +40,7 @@ _FORM = Form((Fields((
     Field("content", Takes.LINES, required=True, most=service.MOST_CONTENT),
     Field("audience", Takes.CHOICE, required=True, choices=words.AUDIENCE),
     Field("roles", Takes.CHOICES, "role"), Field("departments", Takes.CHOICES, "department"),
-    Field("days", Takes.NUMBER, help=words.DAYS_HELP, required=True, least=1, most=365),
+    Field("days", Takes.NUMBER, "days_shown", help=words.DAYS_HELP, required=True, least=1, most=365),
 )),))  # fmt: skip
 
 
