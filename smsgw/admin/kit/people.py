@@ -20,13 +20,18 @@ from smsgw.platform.org.model import Contact, Role
 async def choices(call: Call) -> Mapping[str, Mapping[str, str]]:
     """Roles, and the departments and accounts that are in the person's scope."""
     departments = await queries.departments(call.db, call.actor.scope)
-    accounts = call.portal.context.snapshots.current.accounts()
-    own = call.actor.scope.accounts
     return {
         "role": {role.code: role.name for role in await queries.roles(call.db)},
         "department": {str(one.id): one.name for one in departments},
-        "account": {str(one.id): one.name for one in accounts if own is None or one.id in own},
+        "account": own_accounts(call),
     }
+
+
+def own_accounts(call: Call) -> dict[str, str]:
+    """The sending accounts in the person's scope: id -> name."""
+    own = call.actor.scope.accounts
+    accounts = call.portal.context.snapshots.current.accounts()
+    return {str(one.id): one.name for one in accounts if own is None or one.id in own}
 
 
 def may_give(actor: Actor, role: Role) -> bool:

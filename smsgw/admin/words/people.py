@@ -137,7 +137,7 @@ MODULES: dict[str, str] = {
     "account": N_("短信账号"), "key": N_("密钥"), "webhook": N_("推送地址"), "partner": N_("下游协议接入"),
     "channel": N_("通道"), "route": N_("路由"), "code": N_("码号"), "alarm": N_("告警"), "node": N_("节点"),
     "department": N_("部门"), "person": N_("人员"), "role": N_("角色"), "security": N_("登录安全"),
-    "setting": N_("系统参数"), "audit": N_("审计日志"),
+    "setting": N_("系统参数"), "notice": N_("公告"), "audit": N_("审计日志"),
 }  # fmt: skip
 ACTIONS: dict[str, str] = {
     "view": N_("查看"), "edit": N_("编辑"), "export": N_("导出"), "decide": N_("审批"), "handle": N_("处理"),

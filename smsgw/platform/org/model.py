@@ -293,5 +293,7 @@ class OpenSession:
     former_login_ip: str | None = None
     """… and where it came from."""
     challenge: bytes | None = field(default=None, repr=False)
+    favourites: tuple[str, ...] = ()
+    """Keys of the pages that the person has starred."""
     admitted: bool = True
     """The request comes from an address that the person may come from."""

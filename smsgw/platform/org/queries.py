@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from smsgw.core.actor import Scope, ScopeKind
@@ -282,6 +283,34 @@ LIMIT (SELECT history FROM password_policy)
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Headcount:
+    """People in a scope."""
+
+    active: int
+    stopped: int
+    one_time: int
+    """Active ones who have not chosen a password of their own yet."""
+    sessions: int
+    """Open ones."""
+
+
+_HEADCOUNT = f"""
+SELECT count(*) FILTER (WHERE s.status = 'active') AS active, count(*) FILTER (WHERE s.status = 'stopped') AS stopped,
+       count(*) FILTER (WHERE s.status = 'active' AND s.must_change) AS one_time,
+       COALESCE(sum((SELECT count(*) FROM portal_session x WHERE x.staff_id = s.id AND {LIVE}))
+                FILTER (WHERE s.status = 'active'), 0)::bigint AS sessions
+FROM staff s WHERE s.status <> 'removed' AND ($1::bigint[] IS NULL OR s.department_id = ANY($1))
+"""  # noqa: S608 - constant text
+
+
+async def headcount(database: Database, scope: Scope) -> Headcount:
+    """How many people there are."""
+    row = await database.fetchrow(_HEADCOUNT, None if scope.departments is None else list(scope.departments))
+    assert row is not None  # noqa: S101 - an aggregate has a row
+    return Headcount(**dict(row))
+
+
 async def earlier_passwords(database: Database, staff_id: int) -> list[str]:
     """Hashes of the passwords that must not be taken again, the newest first."""
     return [row["password_hash"] for row in await database.fetch(_PASSWORDS, staff_id)]
@@ -470,7 +499,9 @@ SELECT NOT EXISTS (
         UNION ALL SELECT networks FROM staff_login WHERE staff_id = s.id
     ) d WHERE cardinality(networks) > 0 AND NOT COALESCE($2::text::inet <<= ANY (networks), false)
 ) AS admitted, x.id AS session_id, x.csrf, x.created_at AS opened_at, x.proven_at, x.factor_at, x.former_login_at,
-       host(x.former_login_ip) AS former_login_ip, x.challenge, {_PERSON}
+       host(x.former_login_ip) AS former_login_ip, x.challenge,
+       (SELECT value -> 'keys' FROM staff_preference f WHERE f.staff_id = s.id AND f.name = 'favourites') AS starred,
+       {_PERSON}
 {_FROM} JOIN portal_session x ON x.staff_id = s.id
 WHERE x.token_sha256 = $1 AND s.status = 'active' AND {LIVE}
 """  # noqa: S608 - constant text
@@ -480,6 +511,11 @@ FROM portal_session x JOIN staff s ON s.id = x.staff_id WHERE s.login = $1 AND {
 """  # noqa: S608 - constant text
 
 
+def _keys(starred: str | None) -> tuple[str, ...]:
+    keys = json.loads(starred) if starred else []
+    return tuple(str(key) for key in keys) if isinstance(keys, list) else ()
+
+
 async def session(database: Database, token_sha256: bytes, address: str | None = None) -> OpenSession | None:
     """The session of a token while it lives and its person is active; ``address`` is where the request comes from."""
     row = await database.fetchrow(_SESSION, token_sha256, address)
@@ -487,7 +523,8 @@ async def session(database: Database, token_sha256: bytes, address: str | None =
         return None
     return OpenSession(
         row["session_id"], _person(row), row["csrf"], row["opened_at"], row["proven_at"], row["factor_at"],
-        row["former_login_at"], row["former_login_ip"], row["challenge"], row["admitted"],
+        row["former_login_at"], row["former_login_ip"], row["challenge"],
+        _keys(row["starred"]), row["admitted"],
     )  # fmt: skip
 
 
