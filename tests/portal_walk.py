@@ -44,6 +44,11 @@ EXAMPLES: dict[str, dict[str, str]] = {
     },
     "/setup/channel/{id}": {"": "SELECT id FROM channel WHERE id > 0 ORDER BY id LIMIT 1"},
     "/setup/test/{id}": {"": "SELECT id FROM part WHERE state = 40 ORDER BY id DESC LIMIT 1"},
+    "/notices/{id}": {
+        "": "SELECT i.id FROM inbox i JOIN staff s ON s.id = i.staff_id "
+        "WHERE s.login = 'demo-super' ORDER BY i.id LIMIT 1"
+    },
+    "/announcements/{id}": {"": "SELECT id FROM notice ORDER BY id LIMIT 1"},
     "/platform/{id}": {"": "SELECT id FROM brand ORDER BY id LIMIT 1"},
     "/platform/{id}/{what}": {"": "SELECT 'publish'"},
     "/blocked/{id}": {"": _BLOCKED.format(source="manual")},

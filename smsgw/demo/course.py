@@ -19,6 +19,7 @@ from smsgw.demo.world import Sender, World, texts
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.lists import service as lists
+from smsgw.platform.notices import service as notices
 from smsgw.store.messages.inbound import Arrived, commit_inbound
 from smsgw.store.records import alarms, audit
 
@@ -47,9 +48,17 @@ async def fill(world: World) -> None:
             world.later.append((at, partial(_reply, world)))
     world.later.append((world.start + timedelta(days=int(world.days * TROUBLE[0]), hours=TROUBLE[1] + 0.1),
                         partial(_alarm, world)))  # fmt: skip
+    world.later.append((world.moment(world.days - 1, 8), partial(_notice, world)))
     for back in (1, 3, 4):
         if back < world.days:
             world.later.append((world.moment(world.days - 1 - back, 16), partial(_job, world, back)))
+
+
+async def _notice(world: World) -> None:
+    """Something is announced; it stands for a month."""
+    until = world.now + timedelta(days=30)
+    said = texts()["notice"]
+    await notices.publish(world.change(), said["title"], said["content"], audience="all", targets=[], until=until)
 
 
 def _money(world: World) -> None:

@@ -171,7 +171,7 @@ class Department:
     parent_id: int | None
     manager_id: int | None
     month_quota: int | None
-    """Parts a month; None: none of its own."""
+    """Parts a month, of its accounts and those of all below it; None: none of its own."""
     people: int
     accounts: int
     manager: str = ""
@@ -293,5 +293,7 @@ class OpenSession:
     former_login_ip: str | None = None
     """… and where it came from."""
     challenge: bytes | None = field(default=None, repr=False)
+    favourites: tuple[str, ...] = ()
+    """Keys of the pages that the person has starred."""
     admitted: bool = True
     """The request comes from an address that the person may come from."""

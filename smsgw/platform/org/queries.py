@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from smsgw.core.actor import Scope, ScopeKind
+from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.org.model import (
     MAX_DEPTH,
@@ -26,7 +28,9 @@ from smsgw.platform.org.model import (
     WantedSessions,
 )
 from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.messages import credit
 
 LIVE = """
 x.created_at > now() - (SELECT make_interval(hours => session_hours) FROM login_policy)
@@ -298,6 +302,34 @@ LIMIT (SELECT history FROM password_policy)
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Headcount:
+    """People in a scope."""
+
+    active: int
+    stopped: int
+    one_time: int
+    """Active ones who have not chosen a password of their own yet."""
+    sessions: int
+    """Open ones."""
+
+
+_HEADCOUNT = f"""
+SELECT count(*) FILTER (WHERE s.status = 'active') AS active, count(*) FILTER (WHERE s.status = 'stopped') AS stopped,
+       count(*) FILTER (WHERE s.status = 'active' AND s.must_change) AS one_time,
+       COALESCE(sum((SELECT count(*) FROM portal_session x WHERE x.staff_id = s.id AND {LIVE}))
+                FILTER (WHERE s.status = 'active'), 0)::bigint AS sessions
+FROM staff s WHERE s.status <> 'removed' AND ($1::bigint[] IS NULL OR s.department_id = ANY($1))
+"""  # noqa: S608 - constant text
+
+
+async def headcount(database: Database, scope: Scope) -> Headcount:
+    """How many people there are."""
+    row = await database.fetchrow(_HEADCOUNT, None if scope.departments is None else list(scope.departments))
+    assert row is not None  # noqa: S101 - an aggregate has a row
+    return Headcount(**dict(row))
+
+
 async def earlier_passwords(database: Database, staff_id: int) -> list[str]:
     """Hashes of the passwords that must not be taken again, the newest first."""
     return [row["password_hash"] for row in await database.fetch(_PASSWORDS, staff_id)]
@@ -415,6 +447,12 @@ async def branch(database: Database, scope: Scope, department_id: int) -> Branch
     return Branch(**dict(row)) if row else Branch(0, 0, 0)
 
 
+async def month_used(database: Database, department_id: int) -> int:
+    """Parts accepted this month (in China) for accounts of a department and those below it, as its quota counts."""
+    found = await credit.spent(database, [department_id], clock.now().astimezone(CHINA).date())
+    return found.get(department_id, 0)
+
+
 _PARENT_AT = """
 SELECT parent_id FROM department_place WHERE department_id = $1 AND since <= $2 ORDER BY since DESC LIMIT 1
 """
@@ -480,7 +518,9 @@ SELECT NOT EXISTS (
         UNION ALL SELECT networks FROM staff_login WHERE staff_id = s.id
     ) d WHERE cardinality(networks) > 0 AND NOT COALESCE($2::text::inet <<= ANY (networks), false)
 ) AS admitted, x.id AS session_id, x.csrf, x.created_at AS opened_at, x.proven_at, x.factor_at, x.former_login_at,
-       host(x.former_login_ip) AS former_login_ip, x.challenge, {_PERSON}
+       host(x.former_login_ip) AS former_login_ip, x.challenge,
+       (SELECT value -> 'keys' FROM staff_preference f WHERE f.staff_id = s.id AND f.name = 'favourites') AS starred,
+       {_PERSON}
 {_FROM} JOIN portal_session x ON x.staff_id = s.id
 WHERE x.token_sha256 = $1 AND s.status = 'active' AND {LIVE}
 """  # noqa: S608 - constant text
@@ -490,6 +530,11 @@ FROM portal_session x JOIN staff s ON s.id = x.staff_id WHERE s.login = $1 AND {
 """  # noqa: S608 - constant text
 
 
+def _keys(starred: str | None) -> tuple[str, ...]:
+    keys = json.loads(starred) if starred else []
+    return tuple(str(key) for key in keys) if isinstance(keys, list) else ()
+
+
 async def session(database: Database, token_sha256: bytes, address: str | None = None) -> OpenSession | None:
     """The session of a token while it lives and its person is active; ``address`` is where the request comes from."""
     row = await database.fetchrow(_SESSION, token_sha256, address)
@@ -497,7 +542,8 @@ async def session(database: Database, token_sha256: bytes, address: str | None =
         return None
     return OpenSession(
         row["session_id"], _person(row), row["csrf"], row["opened_at"], row["proven_at"], row["factor_at"],
-        row["former_login_at"], row["former_login_ip"], row["challenge"], row["admitted"],
+        row["former_login_at"], row["former_login_ip"], row["challenge"],
+        _keys(row["starred"]), row["admitted"],
     )  # fmt: skip
 
 
