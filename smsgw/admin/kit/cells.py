@@ -13,8 +13,9 @@ from smsgw.admin.words.agents import device
 from smsgw.admin.words.terms import TERMS
 from smsgw.core import numbers
 from smsgw.core.ids import CHINA
+from smsgw.core.words import Wording
 
-Say = Callable[[str], str]
+Say = Callable[[str | Wording], str]
 """A text in the reader's language."""
 Cell = str | int | float | Decimal
 
@@ -32,7 +33,9 @@ def plain(column: Column, row: Any, say: Say) -> Cell:
     return _PLAIN.get(column.kind, _text)(value, column, say)
 
 
-def _text(value: Any, _: Column, __: Say) -> Cell:
+def _text(value: Any, _: Column, say: Say) -> Cell:
+    if isinstance(value, Wording):
+        return say(value)
     return value if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else str(value)
 
 
@@ -61,8 +64,10 @@ def _first(value: Any, _: Column, __: Say) -> Cell:
     return str(value[0])
 
 
-def _user(value: Any, _: Column, __: Say) -> Cell:
+def _user(value: Any, _: Column, say: Say) -> Cell:
     name, login = value
+    if isinstance(name, Wording):
+        name = say(name)
     return f"{name} ({login})" if name and name != login else str(login)
 
 

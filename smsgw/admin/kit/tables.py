@@ -45,7 +45,7 @@ class Kind(StrEnum):
     PROGRESS = "progress"
     """Percent, or None: not known."""
     USER = "user"
-    """(name, login)."""
+    """(name, login), or (what a code means, the code)."""
     TAGS = "tags"
     """Several short texts; ``words`` may have their labels."""
     DEVICE = "device"

@@ -632,7 +632,7 @@ async def _(world: World, change: Change) -> None:
     await reviews.unmask(change, found)
 
 
-EXPORT = Export("audit", Permission.AUDIT_EXPORT, {}, ["at"], Format.CSV, "because", "zh")
+EXPORT = Export("audit", Permission.AUDIT_EXPORT, {}, ["at"], Format.CSV, "because", "zh", "示例平台")
 
 
 @example(exports.request, "export.request")

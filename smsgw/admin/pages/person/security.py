@@ -6,8 +6,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from smsgw.admin.call import Call
-from smsgw.admin.forms import read_id
 from smsgw.admin.kit.attempts import attempt
+from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.lists import refusal
 from smsgw.admin.pages.entry.step import show_app
 from smsgw.admin.rights import SELF, Proof, route
