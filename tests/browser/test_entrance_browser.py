@@ -224,27 +224,6 @@ async def test_a_person_bound_to_addresses_comes_from_there_alone(chromium: Brow
         await picture(page, "bound")
 
 
-async def test_the_allow_list_keeps_others_from_the_login_page(chromium: Browser, placed: Site) -> None:
-    async with opened(chromium, placed, DESKTOP) as boss, opened(chromium, placed, DESKTOP) as page:
-        page.allowed.append("403")  # type: ignore[attr-defined]
-        await comes_from(boss, INSIDE)
-        await comes_from(page, OUTSIDE)
-        await logs_in(boss)
-        await boss.goto("/security/networks")
-        await boss.fill("#networks", "10.1.0.0/16")
-        await boss.click("main button[type=submit]")
-        await expect(boss.locator(".card-title .state")).to_have_text("已启用")
-        await page.goto("/login")
-        await expect(page.locator("#login")).to_have_count(0)
-        await expect(page.locator("main")).to_contain_text(OUTSIDE)
-        await boss.goto("/security/networks")
-        await boss.fill("#networks", "")
-        await boss.click("main button[type=submit]")
-        await expect(boss.locator(".card-title .state")).to_have_text("未启用")
-        await page.goto("/login")
-        await expect(page.locator("#login")).to_be_visible()
-
-
 @pytest.mark.usefixtures("hurried")
 async def test_who_guesses_waits_and_the_person_gets_in_from_elsewhere(chromium: Browser, placed: Site) -> None:
     async with opened(chromium, placed, DESKTOP) as page, opened(chromium, placed, DESKTOP) as own:
