@@ -20,7 +20,7 @@ PARENT_NEEDED = N_("请选择上级部门：您的数据范围不含顶级")
 PARENT_HELP = N_("留空为顶级部门。")
 MANAGER_HELP = N_("填写登录名；负责人可看到本部门及下级部门的人员。留空为没有负责人。")
 NO_SUCH_PERSON = N_("没有这个人员，或不在您的管理范围内")
-QUOTA_HELP = N_("仅作计划参考：系统不会按此值拦截发送。留空为不设。")
+QUOTA_HELP = N_("本部门及下级部门的短信账号每月（自然月）最多受理的条数，超出即拒绝。留空为不设。")
 DEPARTMENT_SET_EFFECT = N_("将修改部门“%(name)s”：本部门 %(people)s 名人员、%(accounts)s 个短信账号归属不变。")
 DEPARTMENT_MOVE_EFFECT = N_(
     "将把“%(name)s”连同下级共 %(n)s 个部门、%(people)s 名人员、%(accounts)s 个短信账号移到“%(parent)s”之下；"

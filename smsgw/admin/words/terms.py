@@ -85,7 +85,7 @@ TERMS: dict[str, str] = {
     "manager": N_("部门负责人"),
     "message_type": N_("短信类型"),
     "message_id": N_("流水号"),
-    "month_quota": N_("月度计划条数"),
+    "month_quota": N_("月度上限（条）"),
     "msg_src": N_("信息来源（Msg_src）"),
     "name": N_("名称"),
     "networks": N_("允许的地址"),

@@ -171,7 +171,7 @@ class Department:
     parent_id: int | None
     manager_id: int | None
     month_quota: int | None
-    """Parts a month; None: none of its own."""
+    """Parts a month, of its accounts and those of all below it; None: none of its own."""
     people: int
     accounts: int
     manager: str = ""

@@ -75,6 +75,7 @@ async def _page(call: Call, one: Department | None) -> web.Response:
     places = await queries.places(call.db, call.actor.scope, one.id) if one else []
     return call.render(
         "people/departments.html", nodes=tree(found), one=one, branch=branch, n=len(found), places=places,
+        used=await queries.month_used(call.db, one.id) if one else 0,
         above=next((other for other in found if one and other.id == one.parent_id), None),
     )  # fmt: skip
 
