@@ -89,5 +89,6 @@ AUDIT_PROBLEM: dict[str, str] = {
 # --- people ----------------------------------------------------------------------------------------------------------
 
 STAFF_STATUS: dict[str, str] = {"active": N_("正常"), "stopped": N_("已停用")}
-STAFF_TONE: dict[str, str] = {"active": "green", "stopped": "secondary"}
+STAFF_EVER: dict[str, str] = {**STAFF_STATUS, "removed": N_("已删除")}
+STAFF_TONE: dict[str, str] = {"active": "green", "stopped": "secondary", "removed": "red"}
 DOWNLOAD, CANCEL_JOB = N_("下载"), N_("取消任务")
