@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from portal_site import all_proven
+
 from smsgw.admin.hashing import hash_password
 from smsgw.core.permissions import Permission
 from smsgw.demo.carriers import CHANNELS, SECRET, USER
 from smsgw.demo.fill import fill
 from smsgw.node.life import Daemon
+from smsgw.platform.org import queries, sessions
 from smsgw.runtime import clock
 from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
@@ -81,10 +84,34 @@ async def demo_site(dsn: str, data_dir: Path, *, days: int, daily: int) -> Async
             database, sealer, password_hash=hash_password(PASSWORD), now=clock.now(), days=days, daily=daily,
             ports=ports,
         )  # fmt: skip
+        await all_proven(dsn)
+        await _logged_in(database)
         daemon = Daemon(settings)
         await daemon.start()
         stack.push_async_callback(daemon.stop)
         yield DemoSite(daemon.node.urls["http"], database, await _rights(database))
+
+
+_AGENTS = {
+    "demo-operator": "Mozilla/5.0 (Windows NT 6.1; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/108.0.5359.95 Safari/537.36 QIHU 360SE",
+    "demo-dept": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 "
+    "Safari/537.36 Edg/120.0.2210.91",
+    "demo-sysadmin": "Mozilla/5.0 (X11; Linux x86_64; rv:102.0) Gecko/20100101 Firefox/102.0",
+    "demo-reviewer": "Mozilla/5.0 (iPhone; CPU iPhone OS 17_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+    "Version/17.1 Mobile/15E148 Safari/604.1",
+}
+
+
+async def _logged_in(database: Database) -> None:
+    """Some of the people are at their desks, each at an own one."""
+    for n, (login, agent) in enumerate(_AGENTS.items()):
+        found = await queries.person_to_check(database, login)
+        assert found is not None
+        person, hashed = found
+        address, token = f"10.20.3.{n + 11}", login.encode()
+        assert await sessions.open_session(database, person, hashed, token, "c", address, agent=agent)
+        await sessions.log_in(database, person, address)
 
 
 async def _rights(database: Database) -> dict[str, frozenset[str] | None]:

@@ -12,7 +12,7 @@ import structlog
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from smsgw.admin import errors
+from smsgw.admin import errors, proving
 from smsgw.admin.auth import Auth
 from smsgw.admin.call import (
     LANGUAGE_COOKIE,
@@ -163,7 +163,7 @@ async def _answer(call: Call, route: Route) -> web.StreamResponse:
         if call.staff.must_change and route.action != SELF:
             return call.redirect("/password")
         _check_right(call, route)
-    response = await _in_time(call, route)
+    response = await proving.ask(call, route) or await _in_time(call, route)
     if fresh_visitor and isinstance(response, web.Response) and call.staff is None:
         call.set_cookie(response, VISITOR_COOKIE, call.csrf)
     return response

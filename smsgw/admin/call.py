@@ -6,9 +6,8 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 from aiohttp import BodyPartReader, MultipartReader, web
 
@@ -17,6 +16,7 @@ from smsgw.admin.kit import toasts
 from smsgw.admin.kit.brand import Shown, shown
 from smsgw.admin.kit.compression import compress
 from smsgw.admin.kit.menu import Entry, Menu, menu_for
+from smsgw.admin.kit.remembered import Remembered
 from smsgw.admin.kit.toasts import Kind, Toast
 from smsgw.admin.security import masked
 from smsgw.admin.words.brand import PRODUCT
@@ -29,7 +29,6 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
 from smsgw.platform.login.passkeys import Site
 from smsgw.platform.org.model import OpenSession, Person
-from smsgw.runtime import clock
 from smsgw.runtime.tarpit import Tarpit
 from smsgw.web import serving
 
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
 SESSION_COOKIE = "smsgw"
 LOGIN_COOKIE = "smsgw-login"
 """A login whose second factor is still to come; opens nothing."""
-STEP_UP = timedelta(minutes=10)
 VISITOR_COOKIE = "smsgw-visitor"
 """The CSRF token of those who are not logged in (double submit)."""
 LANGUAGE_COOKIE = "smsgw-language"
@@ -97,6 +95,8 @@ class Portal:
     """The menu's, of all pages."""
     tarpit: Tarpit = field(default_factory=Tarpit)
     """For passwords that are wrong over and over, and forms that are none of ours."""
+    remembered: Remembered = field(default_factory=Remembered)
+    """What pages need not find out again at once."""
     setup_guard: Guard = field(default_factory=lambda: Guard(FACTORS))
     """For codes of the first run."""
     set_up: bool = False
@@ -157,6 +157,11 @@ class Call:
         return self.brand.look.name or self.gettext(PRODUCT)
 
     @property
+    def owner(self) -> str:
+        """The platform and whose it is, as it stands on what leaves it."""
+        return " · ".join(filter(None, (self.product, self.brand.look.purchaser)))
+
+    @property
     def theme(self) -> str:
         """The colours that this browser has chosen; ``auto`` follows the system's."""
         wanted = self.cookie(THEME_COOKIE)
@@ -166,7 +171,8 @@ class Call:
     def menu(self) -> Menu:
         """The person's menu, with the place of this page in it."""
         if self._menu is None:
-            self._menu = menu_for(self.portal.entries, self.actor.permissions, self.request.path)
+            starred = self.session.favourites if self.session else ()
+            self._menu = menu_for(self.portal.entries, self.actor.permissions, self.request.path, starred)
         return self._menu
 
     @property
@@ -199,19 +205,6 @@ class Call:
         """How the browser calls itself."""
         return self.request.headers.get("User-Agent", "")[:200]
 
-    def step_up(self, *, strong: bool = True, back: str = "") -> web.Response | None:
-        """For the first line of a dangerous page: None, or where to go to show a second factor first, if none was shown
-        within ten minutes. ``strong``: an app or a passkey; otherwise the password will do for who has neither.
-        ``back``: where the person goes on then; otherwise this page."""
-        at = None if self.session is None else (self.session.factor_at if strong else self.session.proven_at)
-        if at is not None and clock.now() - at < STEP_UP:
-            return None
-        wanted = {"next": back or self.here} | ({"strong": "1"} if strong else {})
-        response = self.redirect("/proof", **wanted)
-        if self.is_htmx:
-            return web.Response(status=401, headers={"HX-Redirect": response.headers["Location"]})
-        return response
-
     def change(self) -> Change:
         """What the person wishes to change, for a service."""
         return Change(self.db, self.actor, ids=self.portal.context.ids)
@@ -236,6 +229,19 @@ class Call:
     async def unwelcome(self) -> None:
         """A stranger was wrong: return at once or, for one who is so over and over, later."""
         await self.portal.tarpit.wait(place_of(self.ip or ""))
+
+    @property
+    def page(self) -> str:
+        """The page that this request was made from, as far as the browser says; else the first one."""
+        headers = self.request.headers
+        given = str(headers.get("HX-Current-URL") or headers.get("Referer", ""))
+        try:
+            place: SplitResult = urlsplit(given)
+        except ValueError:
+            return "/"
+        if place.netloc.lower() != self.request.host.lower():
+            return "/"
+        return local_path(place.path + (f"?{place.query}" if place.query else ""))
 
     @property
     def is_htmx(self) -> bool:

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+
+from smsgw.core.words import Wording
 
 DEFAULT = "zh"
 CATALOGUES = Path(__file__).parent / "locale"
@@ -33,3 +36,16 @@ def translations(language: str) -> NullTranslations:
     write_mo(compiled, catalogue)
     compiled.seek(0)
     return GNUTranslations(compiled)
+
+
+@cache
+def teller(language: str) -> Callable[[str | Wording], str]:
+    """Puts Chinese source text, and what the catalogue of words says, into a language."""
+    catalogue = translations(language)
+
+    def tell(text: str | Wording) -> str:
+        if isinstance(text, Wording):
+            return text.text(language != DEFAULT)
+        return catalogue.gettext(text) if text else ""
+
+    return tell

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,20 +11,23 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from smsgw.admin import words
-from smsgw.admin.i18n import translations
+from smsgw.admin.i18n import DEFAULT, teller, translations
 from smsgw.admin.kit.brand import REGISTER
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
+from smsgw.admin.words import agents, home, login, times
 from smsgw.admin.words import brand as words_brand
 from smsgw.admin.words import kit as words_kit
-from smsgw.admin.words import login, times
+from smsgw.admin.words import lists as words_lists
 from smsgw.admin.words import people as words_people
 from smsgw.admin.words.languages import LANGUAGES
 from smsgw.admin.words.menu import SIDES
 from smsgw.admin.words.person import THEMES
 from smsgw.core import numbers
+from smsgw.core.carried import Heard
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
-from smsgw.core.report_codes import head_of
+from smsgw.core.words import Wording, spoken
+from smsgw.runtime import clock
 
 if TYPE_CHECKING:
     from smsgw.admin.staticfiles import StaticFiles
@@ -68,26 +70,10 @@ def initial(name: str) -> str:
     return name.strip()[:1].upper() or "?"
 
 
-def cause(cls: str, code: str) -> str:
-    """Why a message was not delivered, as Chinese source text: what the class says, or what a code without one says."""
-    if cls == "UNKNOWN":
-        return words.UNSAID.get(head_of(code), words.CLASS[cls])
-    return words.CLASS.get(cls, cls)
-
-
-_ERRNO = re.compile(r"\[Errno (-?\d++)\] *+(?:Connect call failed )?+(?:\('([^']++)', (\d++)[^)]*+\))?+[^;,]*+")
-
-
-def trouble(text: str, say: Callable[[str], str] = str) -> str:
-    """What went wrong with a connection, without the operating system's numbers."""
-
-    def told(found: re.Match[str]) -> str:
-        words_ = say(words.NETWORK_PROBLEM.get(int(found[1]), words.NETWORK_TROUBLE))
-        return f"{words_} {found[2]}:{found[3]}" if found[2] else words_
-
-    begin = next((begin for begin in words.LINK_TROUBLE if text.startswith(begin)), "")
-    said = say(words.LINK_TROUBLE[begin]) if begin else ""
-    return said + _ERRNO.sub(told, text.removeprefix(begin))
+def trouble(value: str | Wording, language: str = DEFAULT) -> str:
+    """What went wrong with a connection, in the reader's language and without the operating system's numbers."""
+    said = Heard(value) if isinstance(value, str) else value
+    return said.text(language != DEFAULT)
 
 
 class Views:
@@ -107,7 +93,7 @@ class Views:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        catalogue = translations(language)
+        catalogue, tell = translations(language), teller(language)
         env.install_gettext_translations(catalogue, newstyle=True)  # type: ignore[attr-defined]
         env.filters.update(
             time=china_time,
@@ -117,11 +103,13 @@ class Views:
             mask=numbers.mask,
             initial=initial,
             of_module=lambda names, module: [name for name in names if name.startswith(f"{module}.")],
+            device=partial(agents.device, say=catalogue.gettext),
             filled=lambda text, values: text % values,
-            t=lambda text: catalogue.gettext(text) if text else "",
-            trouble=partial(trouble, say=catalogue.gettext),
-            cause=lambda row: catalogue.gettext(cause(row.cls, row.code)),
-            word=lambda key, table: catalogue.gettext(table[key]) if table.get(key) else key,
+            t=tell,
+            said=lambda value: spoken(value, language != DEFAULT),
+            trouble=partial(trouble, language=language),
+            cause=lambda row: tell(words.CAUSE.get(key := words.cause_of(row), key)),
+            word=lambda key, table: tell(table[key]) if table.get(key) else key,
         )
         env.globals.update(
             words=words,
@@ -138,6 +126,9 @@ class Views:
             themes=THEMES,
             icp_register=REGISTER,
             login_words=login,
+            task_states=home.TASK_STATE,
+            now=clock.now,
+            words_lists=words_lists,
         )
         return env
 

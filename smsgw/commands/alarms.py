@@ -6,7 +6,15 @@ from dataclasses import asdict
 
 import click
 
-from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import (
+    Context,
+    in_locale,
+    json_option,
+    pass_context,
+    print_json,
+    print_table,
+    run_async,
+)
 from smsgw.platform.alarms import queries, service
 
 
@@ -24,10 +32,12 @@ def alarm() -> None:
 async def alarm_list(ctx: Context, everything: bool, limit: int, as_json: bool) -> None:
     """Open alarms, the gravest first."""
     async with ctx.database() as database:
-        lines = [asdict(a) for a in await queries.page(database, everything=everything, limit=limit)]
+        alarms = await queries.page(database, everything=everything, limit=limit)
+    lines = [asdict(a) | {"detail": a.detail.english, "detail_zh": str(a.detail)} for a in alarms]
     if as_json:
         print_json(lines)
     else:
+        lines = [line | {"detail": in_locale(a.detail)} for line, a in zip(lines, alarms, strict=True)]
         columns = ["id", "severity", "kind", "object", "since", "last", "count", "acked_by", "detail"]
         print_table(lines, [*columns, "cleared_at"] if everything else columns, empty="no alarms")
 

@@ -21,6 +21,7 @@ from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA, COMMANDS, IdSource
 from smsgw.core.printable import printable
+from smsgw.core.words import Wording
 from smsgw.node import control_client, opening, operators
 from smsgw.platform.change import Change
 from smsgw.platform.handles import Database, Sealer
@@ -226,3 +227,9 @@ def die(message: str) -> None:
 
 
 pass_context = click.make_pass_decorator(Context)
+
+
+def in_locale(words: Wording) -> str:
+    """Words in the language of the terminal (``LC_ALL``, ``LC_MESSAGES``, ``LANG``): Chinese or English."""
+    locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+    return words.text(not locale.lower().startswith("zh"))

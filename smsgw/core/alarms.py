@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from smsgw.core.words import Wording
+
 WARNING = "warning"
 CRITICAL = "critical"
 
@@ -17,7 +19,8 @@ class Finding:
     object: str
     """Whom it concerns: ``channel/NAME``, ``pool/NAME``, ``node/N``, ``sign/TEXT``."""
     severity: str
-    detail: str = ""
+    detail: Wording | str = ""
+    """What is told of it: words with their values, or what was heard from outside as it came."""
     after: float = 0.0
     """Seconds for which it must have been so."""
 

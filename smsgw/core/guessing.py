@@ -9,6 +9,7 @@ import math
 from collections import Counter, deque
 
 from smsgw.core.alarms import WARNING, Finding
+from smsgw.core.words import Phrase, label, listed, phrase
 
 SPAN = 600.0
 """Seconds that are looked back on, …"""
@@ -56,19 +57,21 @@ class Guesses:
 
     def findings(self, about: str, now: float) -> list[Finding]:
         """The alarm ``about`` a node, while there is something to tell."""
-        told = []
+        told: list[Phrase] = []
         for way, kept in self._ways.items():
             kept.forget(math.floor(now / SLICE))
             kept.alarming = kept.total >= MOST[way] / (2 if kept.alarming else 1)
             if kept.alarming:
-                told.append(f"{way}: {kept.total} in {SPAN / 60:.0f} minutes, {_most_active(kept)}")
-        detail = "wrong passwords, keys or signatures; " + "; ".join(told)
-        return [Finding("guessing", about, WARNING, detail)] if told else []
+                told.append(_told(way, kept))
+        return [Finding("guessing", about, WARNING, phrase("alarm.guessed", ways=listed(told)))] if told else []
 
 
-def _most_active(kept: _Way) -> str:
+def _told(way: str, kept: _Way) -> Phrase:
     sources: Counter[str] = Counter()
     for _, some in kept.steps:
         sources.update(some)
     named = [f"{source} ({n})" for source, n in sources.most_common(NAMED + 1) if source][:NAMED]
-    return f"{len(sources)} sources, most from {', '.join(named) or 'many'}"
+    return phrase(
+        "alarm.guessing", where=label("edge", way), n=kept.total, minutes=round(SPAN / 60), sources=len(sources),
+        most=listed(named) if named else phrase("alarm.many"),
+    )  # fmt: skip

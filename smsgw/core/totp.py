@@ -36,6 +36,9 @@ def step_of(secret: bytes, code: str, now: float, *, after: int = 0) -> int | No
 
 
 def address(secret: str, login: str, issuer: str) -> str:
-    """What an authenticator app reads (``otpauth://``); ``secret`` in base 32."""
-    label = quote(f"{issuer}:{login}", safe=":")
-    return f"otpauth://totp/{label}?{urlencode({'secret': secret, 'issuer': issuer})}"
+    """What an authenticator app reads (``otpauth://``); ``secret`` in base 32. A colon stands between issuer and login,
+    so the issuer has none."""
+    issuer = " ".join(issuer.replace(":", " ").split())
+    label = f"{quote(issuer, safe='')}:{quote(login, safe='')}"
+    query = urlencode({"secret": secret, "issuer": issuer}, quote_via=quote)  # apps show a plus as one
+    return f"otpauth://totp/{label}?{query}"

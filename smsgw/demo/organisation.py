@@ -1,9 +1,11 @@
-"""Departments, accounts with their balances, and a person for every role."""
+"""Departments, accounts with their balances, a role of the organisation's own, and a person for every other one."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
+from smsgw.core.actor import ScopeKind
+from smsgw.core.permissions import Permission
 from smsgw.demo.world import Sender, World, texts
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.brand import service as brands
@@ -19,6 +21,9 @@ async def fill(world: World) -> None:
             parent = world.departments.get(row.get("parent", ""), top)
             world.departments[row["key"]] = await org.add_department(world.change(), row["name"], parent)
         await _brand(world)
+        for row in texts()["role"]:
+            rights = map(Permission, row["permissions"])
+            await org.add_role(world.change(), row["code"], row["name"], set(rights), ScopeKind(row["scope"]))
     for hours, row in enumerate(texts()["account"], 2):
         with world.then(world.start + timedelta(hours=hours)):
             await _account(world, row)

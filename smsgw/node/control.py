@@ -24,7 +24,7 @@ from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, SmsgwError, http_status
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.report_ids import Spelling
-from smsgw.core.words import phrase
+from smsgw.core.words import english_of, phrase
 from smsgw.node import operators, task_control
 from smsgw.node.operators import ACTOR
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
@@ -122,7 +122,10 @@ def application(node: Node) -> web.Application:
                     for s in node.channels.status()
                 ],
                 "partners": node.partners.status(),
-                "alarms": [asdict(a) for a in node.alarms.standing],
+                "alarms": [
+                    {**asdict(a), "detail": english_of(a.detail), "detail_zh": str(a.detail)}
+                    for a in node.alarms.standing
+                ],
             }
         )
 

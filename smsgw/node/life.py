@@ -22,6 +22,7 @@ from smsgw.admin import app as portal
 from smsgw.api import app as api
 from smsgw.api.context import ApiContext
 from smsgw.core.ids import CHINA, IdSource
+from smsgw.core.words import english_of
 from smsgw.net import tls as certificates
 from smsgw.net import unix_paths
 from smsgw.net.tls import Certificate
@@ -134,7 +135,7 @@ class Daemon:
         clock.hear(await nodes.ask_time(database))
         problem, grave = clock.trouble()
         if grave:
-            raise ClockWrong(f"{problem}: set the one that is wrong (NTP) and start again")
+            raise ClockWrong(f"{english_of(problem or '')}: set the one that is wrong (NTP) and start again")
         data_dir = self._settings.node.data_dir
         who = nodes.identity(data_dir, had=journals.node_of(data_dir / "journal"))
         return await nodes.take(database, who, self._settings.node.number)

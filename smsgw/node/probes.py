@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
 from smsgw.core.ids import CHINA
+from smsgw.core.words import Wording, label, listed, phrase
 from smsgw.node.parts import Parts
 from smsgw.pipeline.outcomes import parking
 from smsgw.pipeline.upkeep.alarms import Probe, channel_findings, standby_findings
@@ -22,20 +23,21 @@ def probes(parts: Parts) -> dict[str, Probe]:
     """All probes of a node, by name."""
     node = f"node/{parts.settings.node.number}"
 
-    def here(kind: str, problem: Callable[[], str], after: float = 0.0) -> Probe:
+    def here(kind: str, problem: Callable[[], Wording | None], after: float = 0.0) -> Probe:
         async def probe() -> Iterable[Finding]:
             detail = problem()
-            return [Finding(kind, node, CRITICAL, detail, after)] if detail else []
+            return [Finding(kind, node, CRITICAL, detail, after)] if detail is not None else []
 
         return probe
 
-    def stalled() -> str:
+    def stalled() -> Wording | None:
         writers = {
             "accept": parts.acceptor.outage,
             "outcomes": parts.outcomes.outage,
             "push": parts.pusher.outage,
         }
-        return ", ".join(f"writer {n} is stuck" for n, seconds in writers.items() if seconds > OUTAGE)
+        stuck = [label("writer", name) for name, seconds in writers.items() if seconds > OUTAGE]
+        return phrase("alarm.writer", writers=listed(stuck)) if stuck else None
 
     async def channels() -> Iterable[Finding]:
         status, settings = parts.channels.status(), parts.snapshots.current.settings
@@ -56,19 +58,16 @@ def probes(parts: Parts) -> dict[str, Probe]:
         return [
             Finding(
                 "unknown_code", f"channel/{names.get(channel_id, channel_id)}", WARNING,
-                "codes without a meaning in the last 10 minutes: " + ", ".join(codes),
+                phrase("alarm.unlisted", codes=listed(codes)),
             )
             for channel_id, codes in parts.outcomes.retrying.unlisted_codes().items()
         ]  # fmt: skip
 
     async def claims() -> Iterable[Finding]:
         return [
-            Finding(
-                "claims_lost", f"channel/{name}", WARNING,
-                f"{lost} claimed parts were in nobody's hands in the last 10 minutes; they were not sent and are back",
-            )
+            Finding("claims_lost", f"channel/{name}", WARNING, phrase("alarm.claims", n=lost))
             for name, lost in parts.channels.lost_claims().items()
-        ]  # fmt: skip
+        ]
 
     async def facts() -> Iterable[Finding]:
         return await parking.findings(parts.database)
@@ -77,30 +76,30 @@ def probes(parts: Parts) -> dict[str, Probe]:
         return [
             Finding(
                 "unmatched_reports", f"channel/{row['channel']}", WARNING,
-                f"{row['unmatched']} reports of the last hour belong to no message, {row['matched']} do",
+                phrase("alarm.unmatched", unmatched=row["unmatched"], matched=row["matched"]),
             )
             for row in await store.unmatched_reports(parts.database)
         ]  # fmt: skip
 
     async def clocks() -> Iterable[Finding]:
         detail, grave = clock.trouble()
-        return [Finding("clock_wrong", node, CRITICAL if grave else WARNING, detail)] if detail else []
+        return [Finding("clock_wrong", node, CRITICAL if grave else WARNING, detail)] if detail is not None else []
 
     async def missing() -> Iterable[Finding]:
         today = clock.now().astimezone(CHINA).date()
         detail = await partitions.trouble(parts.database, parts.ids.newest_made, today)
-        return [Finding("partition_missing", "database", CRITICAL, detail)] if detail else []
+        return [Finding("partition_missing", "database", CRITICAL, detail)] if detail is not None else []
 
     async def stalls() -> Iterable[Finding]:
         detail = parts.watchdog.trouble()
-        return [Finding("loop_stalled", node, WARNING, detail)] if detail else []
+        return [Finding("loop_stalled", node, WARNING, detail)] if detail is not None else []
 
     async def guessing() -> Iterable[Finding]:
         return parts.guesses.findings(node, clock.steady())
 
     async def held() -> Iterable[Finding]:
-        days = ", ".join(map(str, parts.maintenance.kept[:10]))
-        detail = f"unfinished parts keep these days beyond their retention: {days}"
+        days = [str(day) for day in parts.maintenance.kept[:10]]
+        detail = phrase("alarm.retention", days=listed(days))
         return [Finding("retention_held", "database", WARNING, detail)] if days else []
 
     return {
@@ -108,10 +107,10 @@ def probes(parts: Parts) -> dict[str, Probe]:
         "stalls": stalls,
         "partitions": missing,
         "retention": held,
-        "database": here("database_down", lambda: "no answer" if parts.heartbeat.away else "", OUTAGE),
+        "database": here("database_down", lambda: phrase("alarm.no_answer") if parts.heartbeat.away else None, OUTAGE),
         "writers": here("writer_stalled", stalled),
         "disk": here("disk_low", lambda: parts.acceptor.disk.low),
-        "journal": here("journal_full", lambda: "disk full?" if parts.journal.full else ""),
+        "journal": here("journal_full", lambda: phrase("alarm.journal_full") if parts.journal.full else None),
         "audit": parts.auditing.findings,
         "spool": spool,
         "channels": channels,

@@ -11,6 +11,8 @@ from datetime import datetime
 import sdnotify
 import structlog
 
+from smsgw.core.carried import Moment
+from smsgw.core.words import Wording, phrase
 from smsgw.runtime import clock
 
 log = structlog.get_logger(__name__)
@@ -71,14 +73,11 @@ class Watchdog:
         if self._worst is None or seconds >= self._worst.seconds or now - self._worst.since > REMEMBERED:
             self._worst = Stall(seconds, clock.now(), now)
 
-    def trouble(self) -> str:
-        """How long the loop stood still lately, for people; empty: not for long."""
+    def trouble(self) -> Wording | None:
+        """How long the loop stood still lately, for people; None: not for long."""
         worst = self._worst
         if worst is None or worst.seconds < ALARM:
-            return ""
+            return None
         if asyncio.get_running_loop().time() - worst.since > REMEMBERED:
-            return ""
-        return (
-            f"nothing was done for {worst.seconds:.1f} s, until {worst.at:%H:%M:%S} UTC: a busy or sleeping machine, "
-            "or a fault"
-        )
+            return None
+        return phrase("alarm.stalled", seconds=f"{worst.seconds:.1f}", until=Moment(worst.at))

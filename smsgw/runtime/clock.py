@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from smsgw.core.words import Wording, listed, phrase
 from smsgw.runtime.aio import boottime
 
 SLEW = 0.1
@@ -92,19 +93,17 @@ class Clock:
             self._left = min(max(self._base, earliest), latest) - self._base
         self._since = steady
 
-    def trouble(self) -> tuple[str, bool]:
-        """What is wrong with the clocks, for people (empty: nothing), and whether it is grave."""
+    def trouble(self) -> tuple[Wording | None, bool]:
+        """What is wrong with the clocks, for people (None: nothing), and whether it is grave."""
         off, behind = self.machine_off, self.behind
         said = []
         if abs(off) > WARN:
-            way = "ahead of" if off > 0 else "behind"
-            said.append(f"this machine's clock is {abs(off):.0f} s {way} the database's")
+            way = "alarm.machine_ahead" if off > 0 else "alarm.machine_behind"
+            said.append(phrase(way, seconds=f"{abs(off):.0f}"))
         if abs(behind) > WARN:
-            way = "forward" if behind > 0 else "back"
-            said.append(
-                f"the database's clock was set {way}: {abs(behind):.0f} s are being made up, a restart takes its time"
-            )
-        return "; ".join(said), max(abs(off), abs(behind)) > LIMIT
+            way = "alarm.database_forward" if behind > 0 else "alarm.database_back"
+            said.append(phrase(way, seconds=f"{abs(behind):.0f}"))
+        return listed(said) if said else None, max(abs(off), abs(behind)) > LIMIT
 
 
 current: ContextVar[Clock] = ContextVar("clock", default=Clock())  # noqa: B039 - one for the whole process
@@ -136,6 +135,6 @@ def hear(word: Word) -> None:
     current.get().hear(word)
 
 
-def trouble() -> tuple[str, bool]:
+def trouble() -> tuple[Wording | None, bool]:
     """``Clock.trouble`` of this process."""
     return current.get().trouble()

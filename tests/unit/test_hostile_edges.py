@@ -15,7 +15,9 @@ from adversarial import SIZE, TEXTS, dear
 from snapshots import FixedSnapshots
 from targets import CARRIERS, PARTNERS
 
-from smsgw.admin.forms import RecordFilter, SendForm, read_id, recipients
+from smsgw.admin.kit.filters import read_id
+from smsgw.admin.pages.records.sent import FILTER
+from smsgw.admin.pages.sending.form import SendForm, recipients
 from smsgw.admin.pages.sending.send import preview
 from smsgw.api.auth import Authenticator, canonical_query
 from smsgw.api.decode import decode_body, decode_query, explain, idempotency_key
@@ -180,9 +182,8 @@ def _form(text: str) -> None:
 
 
 def _filter(text: str) -> None:
-    for names in (("phone", "account", "batch", "status"), ("time", "from", "to", "before")):
-        RecordFilter.read(dict.fromkeys(names, text), NOW).query()
-    RecordFilter.read({"time": "custom", "from": text, "to": text}, NOW)
+    FILTER.read(dict.fromkeys(FILTER.keys, text), NOW).query()
+    FILTER.read({"time": "custom", "from": text, "to": text}, NOW)
 
 
 def test_forms_of_the_portal() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from smsgw.core import words as catalogue
 from smsgw.core.errors import CODES
-from smsgw.core.words import business, interface, output, reasons
+from smsgw.core.words import alarms, business, interface, output, reasons
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "smsgw"
@@ -470,6 +470,6 @@ def test_chinese_and_english_of_the_catalogue_agree() -> None:
         if places(chinese) != places(english) or not chinese or not english or HAN.search(english)
     ]
     assert not wrong, wrong
-    parts = (reasons, business, interface, output)
+    parts = (reasons, business, interface, output, alarms)
     assert sum(len(part.WORDS) for part in parts) == len(catalogue.PHRASES), "a key stands twice"
     assert set(catalogue.CODES) == set(CODES)

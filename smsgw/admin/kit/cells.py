@@ -9,11 +9,13 @@ from typing import Any
 
 from smsgw.admin.kit.tables import Column, Kind
 from smsgw.admin.words import kit as words
+from smsgw.admin.words.agents import device
 from smsgw.admin.words.terms import TERMS
 from smsgw.core import numbers
 from smsgw.core.ids import CHINA
+from smsgw.core.words import Wording
 
-Say = Callable[[str], str]
+Say = Callable[[str | Wording], str]
 """A text in the reader's language."""
 Cell = str | int | float | Decimal
 
@@ -31,7 +33,9 @@ def plain(column: Column, row: Any, say: Say) -> Cell:
     return _PLAIN.get(column.kind, _text)(value, column, say)
 
 
-def _text(value: Any, _: Column, __: Say) -> Cell:
+def _text(value: Any, _: Column, say: Say) -> Cell:
+    if isinstance(value, Wording):
+        return say(value)
     return value if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else str(value)
 
 
@@ -60,13 +64,19 @@ def _first(value: Any, _: Column, __: Say) -> Cell:
     return str(value[0])
 
 
-def _user(value: Any, _: Column, __: Say) -> Cell:
+def _user(value: Any, _: Column, say: Say) -> Cell:
     name, login = value
+    if isinstance(name, Wording):
+        name = say(name)
     return f"{name} ({login})" if name and name != login else str(login)
 
 
-def _tags(value: Any, _: Column, say: Say) -> Cell:
-    return ", ".join(say(str(one)) for one in value)
+def _tags(value: Any, column: Column, say: Say) -> Cell:
+    return ", ".join(say(column.words.get(str(one), str(one))) for one in value)
+
+
+def _device(value: Any, _: Column, say: Say) -> Cell:
+    return device(str(value), say)
 
 
 _PLAIN: dict[Kind, Callable[[Any, Column, Say], Cell]] = {
@@ -79,4 +89,5 @@ _PLAIN: dict[Kind, Callable[[Any, Column, Say], Cell]] = {
     Kind.LINK: _first,
     Kind.USER: _user,
     Kind.TAGS: _tags,
+    Kind.DEVICE: _device,
 }

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from smsgw.admin.kit.tables import Column
+from smsgw.core.ids import CHINA
+from smsgw.core.words import Wording, labels_of, listed
 
 MOST_DIFFERENCES = 200
+NOTHING = "—"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +30,15 @@ class Difference:
     """One value before and after; None: it was, or is, not there."""
 
     name: str
-    before: str | None
-    after: str | None
+    """Its path, in the names of the program."""
+    before: str | Wording | None
+    after: str | Wording | None
+
+    @property
+    def terms(self) -> tuple[str | Wording, ...]:
+        """The path in words; a name that has none stands for itself."""
+        fields = labels_of("audit_field")
+        return tuple(fields.get(name, name) for name in self.name.split("."))
 
     @property
     def changed(self) -> bool:
@@ -50,12 +62,14 @@ class Button:
 class Detail:
     """What is shown of one row, on a page of its own or in the drawer. ``refresh``: seconds, while it changes."""
 
-    title: str
+    title: str | Wording
     sections: Sequence[Section]
     differences: Sequence[Difference] = ()
     buttons: Sequence[Button] = ()
     links: Sequence[tuple[str, str]] = ()
     """Pages that change it: label, address."""
+    tabs: Sequence[tuple[str, str]] = ()
+    """Its other pages (label, address), the first one this; in the drawer links."""
     refresh: int = 0
     notice: str = ""
     good: bool = True
@@ -69,13 +83,25 @@ def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any] | Non
     return [Difference(name, old.get(name), new.get(name)) for name in names]
 
 
-def _flat(values: Mapping[str, Any], path: str = "") -> dict[str, str]:
-    found: dict[str, str] = {}
+def _flat(values: Mapping[str, Any], path: str = "") -> dict[str, str | Wording]:
+    found: dict[str, str | Wording] = {}
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
             found |= _flat(value, f"{path}{name}.")
         elif isinstance(value, list):
-            found[f"{path}{name}"] = ", ".join(map(str, value)) or "—"
+            found[f"{path}{name}"] = listed(map(_said, value)) if value else NOTHING
         else:
-            found[f"{path}{name}"] = "—" if value is None else str(value)
+            found[f"{path}{name}"] = _said(value)
     return found
+
+
+def _said(value: Any) -> str | Wording:
+    """A value in words, if it is a code that has some; a moment as people here read it."""
+    if value is None or value == {}:
+        return NOTHING
+    text = str(value)
+    if len(text) >= 19 and text[4:5] == "-" and text[10:11] in "T ":
+        with contextlib.suppress(ValueError):
+            at = datetime.fromisoformat(text)
+            return f"{at.astimezone(CHINA) if at.tzinfo else at:%Y-%m-%d %H:%M:%S}"
+    return labels_of("audit_value").get(text, text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -12,11 +13,13 @@ from typing import Any, Protocol
 
 import xlsxwriter
 
-from smsgw.admin.i18n import translations
+from smsgw.admin.i18n import teller
 from smsgw.admin.kit import cells, discovery, tables
 from smsgw.admin.kit.cells import Cell
 from smsgw.admin.kit.lists import ListPage
+from smsgw.admin.kit.table_exports import TableExport
 from smsgw.admin.words import kit as words
+from smsgw.admin.words.brand import PRODUCT
 from smsgw.core.actor import Actor
 from smsgw.core.cells import harmless
 from smsgw.core.errors import Refused
@@ -32,11 +35,17 @@ from smsgw.platform.jobs.runner import JobContext, JobKind
 from smsgw.platform.org import queries as people
 from smsgw.platform.paging import Window
 
+MOST_NAMED = 30
+"""Characters of the platform in the name of a file."""
+_UNFIT = re.compile(r"[\s/\\:*?\"<>|.]+")
+"""What some system does not have in the name of a file."""
 AT_ONCE = 500
 """Rows of one read."""
 PATIENCE = 1800.0
 LONGEST_CELL = 32_767
 """Characters; spreadsheets have no room for more."""
+A4 = 9
+"""As spreadsheets number sizes of paper."""
 EXACT = 10**15
 """Spreadsheets keep 15 digits of a number; a longer one, as an id, is text."""
 
@@ -52,8 +61,8 @@ class Writer(Protocol):
 
 
 class _Csv:
-    def __init__(self, path: Path, head: Sequence[str], mark: str) -> None:
-        del mark  # it stands at the end: the first line has the names of the columns
+    def __init__(self, path: Path, head: Sequence[str], mark: str, title: str) -> None:
+        del mark, title  # it stands at the end: the first line has the names of the columns
         self._file = path.open("w", encoding="utf-8-sig", newline="")
         self._csv = csv.writer(self._file)
         self._csv.writerow(harmless(cell) for cell in head)
@@ -69,7 +78,7 @@ class _Csv:
 
 
 class _Xlsx:
-    def __init__(self, path: Path, head: Sequence[str], mark: str) -> None:
+    def __init__(self, path: Path, head: Sequence[str], mark: str, title: str) -> None:
         self._book = xlsxwriter.Workbook(
             str(path),
             {
@@ -81,6 +90,11 @@ class _Xlsx:
         bold = self._book.add_format({"bold": True})
         self._sheet.freeze_panes(1, 0)
         self._sheet.repeat_rows(0)
+        self._book.set_properties({"title": title, "comments": mark})
+        self._sheet.set_landscape()
+        self._sheet.set_paper(A4)
+        self._sheet.fit_to_pages(1, 0)
+        self._sheet.set_header(f"&L&B{title.replace('&', ' ')[:200]}")
         self._sheet.set_footer(f"&L{mark.replace('&', ' ')[:200]}&R&P/&N")
         for at, cell in enumerate(head):
             self._sheet.set_column(at, at, 18)
@@ -105,24 +119,27 @@ class _Xlsx:
         self._book.close()
 
 
-_WRITERS: dict[Format, Callable[[Path, Sequence[str], str], _Csv | _Xlsx]] = {Format.CSV: _Csv, Format.XLSX: _Xlsx}
+_WRITERS: dict[Format, Callable[[Path, Sequence[str], str, str], _Csv | _Xlsx]] = {Format.CSV: _Csv, Format.XLSX: _Xlsx}
 
 
 @asynccontextmanager
-async def writing(format_: Format, path: Path, head: Sequence[str], mark: str) -> AsyncIterator[Writer]:
-    """A file of a format with these names of columns; closed in any case. ``mark``: the watermark."""
-    writer = await asyncio.to_thread(_WRITERS[format_], path, head, mark)
+async def writing(
+    format_: Format, path: Path, head: Sequence[str], mark: str, title: str = ""
+) -> AsyncIterator[Writer]:
+    """A file of a format with these names of columns; closed in any case. ``mark``: the watermark; ``title``: of every
+    sheet, where the format has room for it."""
+    writer = await asyncio.to_thread(_WRITERS[format_], path, head, mark, title)
     try:
         yield writer
     finally:
         await asyncio.to_thread(writer.close)
 
 
-def page_of(name: str) -> ListPage:
-    """The list of a name. ``NOT_FOUND``: of an earlier program."""
+def page_of(name: str) -> ListPage | TableExport:
+    """The list, or the table, of a name. ``NOT_FOUND``: of an earlier program."""
     for module in discovery.modules():
         for value in vars(module).values():
-            if isinstance(value, ListPage) and value.name == name:
+            if isinstance(value, ListPage | TableExport) and value.name == name:
                 return value
     raise Refused("NOT_FOUND")
 
@@ -144,7 +161,11 @@ class Exporter:
         page = page_of(job.params["list"])
         incoming = await self._store.receive(FILES, None, 0, _file_name(page, job))
         try:
-            making = _Making(self._database, self._store, page, actor, name, context)
+            making: _Making | _MakingTable
+            if isinstance(page, TableExport):
+                making = _MakingTable(self._database, page, actor, name, context)
+            else:
+                making = _Making(self._database, self._store, page, actor, name, context)
             await making.write(incoming)
             await self._store.keep(incoming, MEDIA_TYPES[making.format], job.submitter, making.entered)
         finally:
@@ -171,21 +192,19 @@ class _Making:
         self._database, self._store, self._page, self._actor, self._context = database, store, page, actor, context
         actor.require(page.permission)
         self.format = Format(params["format"])
-        self._say = translations(params["language"]).gettext
+        self._say = teller(params["language"])
         columns = {column.key: column for column in tables.allowed(page.columns, actor.permissions)}
         self._columns = [columns[key] for key in params["columns"] if key in columns]
         self._found = page.filter.read(params["query"], job.created_at, _Anything.of(page))
         self._sort = tables.read_sort(params["query"].get("sort", ""), page.columns, page.sort)
-        self._mark = self._say(words.WATERMARK) % {
-            "who": f"{name} ({actor.label})", "when": _shown(job.created_at), "why": params["reason"],
-        }  # fmt: skip
+        self._title, self._mark = _marks(self._say, page, job, actor, name)
         self._done = 0
 
     async def write(self, incoming: Incoming) -> None:
         """The file, page by page, up to the limit."""
         total, more = await self._total(), False
         head = [cells.heading(column, self._say) for column in self._columns]
-        async with writing(self.format, incoming.path, head, self._mark) as writer:
+        async with writing(self.format, incoming.path, head, self._mark, self._title) as writer:
             async for rows, further in self._pages():
                 await asyncio.to_thread(writer.rows, rows)
                 self._done, more = self._done + len(rows), further
@@ -211,6 +230,8 @@ class _Making:
             window = Window(self._sort.key, self._sort.descending, got.keys[-1], limit=AT_ONCE)
 
     async def _total(self) -> int:
+        if self._page.sums is not None:
+            return int((await self._page.sums(self._database, self._actor, self._found, MOST_ROWS))[0])
         if self._page.count is None:
             return 0
         return await self._page.count(self._database, self._actor, self._found, MOST_ROWS)
@@ -220,6 +241,44 @@ class _Making:
         rights = {self._page.permission, *(c.permission for c in self._columns if c.permission is not None)}
         made = {"file": file.id, "size": file.size, "until": file.expires_at.isoformat(), **seen(self._actor, rights)}
         await self._context.progress(self._done, self._done, checkpoint=made, connection=connection)
+
+
+class _MakingTable:
+    """A table on its way: small enough to be made at once."""
+
+    def __init__(
+        self, database: Database, table: TableExport, actor: Actor, name: str, context: JobContext
+    ) -> None:
+        params = context.job.params
+        self._database, self._table, self._actor, self._context = database, table, actor, context
+        actor.require(table.permission)
+        self.format = Format(params["format"])
+        self._say = teller(params["language"])
+        self._title, self._mark = _marks(self._say, table, context.job, actor, name)
+        self._done = 0
+
+    async def write(self, incoming: Incoming) -> None:
+        """The file."""
+        head, rows = await self._table.make(self._database, self._actor, self._say)
+        async with writing(self.format, incoming.path, head, self._mark, self._title) as writer:
+            await asyncio.to_thread(writer.rows, rows)
+            await asyncio.to_thread(writer.end, [self._mark])
+        self._done = len(rows)
+
+    async def entered(self, connection: Any, file: StoredFile) -> None:
+        """As of a list."""
+        made = {"file": file.id, "size": file.size, "until": file.expires_at.isoformat(),
+                **seen(self._actor, {self._table.permission})}  # fmt: skip
+        await self._context.progress(self._done, self._done, checkpoint=made, connection=connection)
+
+
+def _marks(
+    say: Callable[[str], str], page: ListPage | TableExport, job: Job, actor: Actor, name: str
+) -> tuple[str, str]:
+    """Title and watermark of a file."""
+    platform = job.params.get("platform") or say(PRODUCT)
+    told = {"platform": platform, "who": f"{name} ({actor.label})", "when": _shown(job.created_at)}
+    return f"{platform} · {say(page.label)}", say(words.WATERMARK) % {**told, "why": job.params["reason"]}
 
 
 class _Anything(dict[str, str]):
@@ -233,9 +292,12 @@ class _Anything(dict[str, str]):
         return {} if page.choices is None else {one.key: cls() for one in page.filter.fields if not one.choices}
 
 
-def _file_name(page: ListPage, job: Job) -> str:
+def _file_name(page: ListPage | TableExport, job: Job) -> str:
     at = job.created_at.astimezone(CHINA)
-    return f"{page.name}-{at:%Y%m%d-%H%M%S}-{job.submitter}.{job.params['format']}"
+    say = teller(job.params["language"])
+    platform = (job.params.get("platform") or say(PRODUCT)).partition(" · ")[0]
+    about = _UNFIT.sub("-", f"{platform[:MOST_NAMED]}-{say(page.label)}")
+    return f"{about}-{at:%Y%m%d-%H%M%S}-{_UNFIT.sub('-', job.submitter)}.{job.params['format']}"
 
 
 def _shown(at: datetime) -> str:

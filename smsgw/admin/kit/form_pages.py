@@ -16,7 +16,7 @@ from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.forms import Filled, Form
 from smsgw.admin.kit.lists import Effect, refusal
 from smsgw.admin.kit.pieces import field_alone
-from smsgw.admin.rights import Route
+from smsgw.admin.rights import PROOFS, Proof, Route
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 
@@ -60,15 +60,18 @@ class FormPage:
     values: Callable[[Any], Mapping[str, Any]] = lambda _: {}
     choices: Callable[[Call, Any], Awaitable[Mapping[str, Mapping[str, str]]]] = _no_choices
     effect: Callable[[Call, Any, Mapping[str, Any]], Awaitable[Effect]] | None = None
-    """What it will do; None: it is done without asking."""
+    """What it will do, or ``Wrong``; None: it is done without asking."""
     lead: Callable[[Any], str] = lambda _: ""
     """What stands under the title: the name of what it is about."""
     danger: bool = False
+    step_up: Proof | None = None
+    """Beyond what its permission takes; asked for before the form is shown."""
 
     @property
     def routes(self) -> list[Route]:
         """Its addresses."""
-        return [Route(method, self.path, self.permission, handler, passive=False)
+        proof = self.step_up or PROOFS.get(self.permission)
+        return [Route(method, self.path, self.permission, handler, passive=False, step_up=proof)
                 for method, handler in (("GET", self._show), ("POST", self._send))]  # fmt: skip
 
     async def _subject(self, call: Call) -> Any:
@@ -91,7 +94,10 @@ class FormPage:
         if alone := field_alone(call, filled, data):
             return alone
         if filled.good and self.effect and CONFIRMED not in data:
-            return self._page(call, subject, filled, await self.effect(call, subject, filled.values))
+            try:
+                return self._page(call, subject, filled, await self.effect(call, subject, filled.values))
+            except Wrong as wrong:
+                filled.errors[wrong.key] = wrong.problem
         if filled.good and (answer := await self._saved(call, subject, filled)):
             return answer
         return self._page(call, subject, filled)

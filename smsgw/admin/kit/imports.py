@@ -17,7 +17,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Problem, read_id
 from smsgw.admin.kit.forms import Filled, Form
 from smsgw.admin.kit.lists import refusal
-from smsgw.admin.rights import Route
+from smsgw.admin.rights import Proof, Route
 from smsgw.admin.words import kit as words
 from smsgw.admin.words.terms import TERMS
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
@@ -73,6 +73,8 @@ class ImportPage:
     choices: Callable[[Call], Awaitable[Mapping[str, Mapping[str, str]]]]
     begin: Callable[[Call, Sheet, Mapping[str, int], Mapping[str, Any]], Awaitable[int]]
     """Begins the job with the columns (from 0) and what was asked for; its id. Raises what a service refuses."""
+    step_up: Proof | None = None
+    """Asked for before a file is chosen."""
 
     @property
     def routes(self) -> list[Route]:
@@ -80,11 +82,11 @@ class ImportPage:
         at = self.path + "/-/import"
         one = at + "/{id:[0-9]{1,19}}"
         return [
-            Route("GET", at, self.permission, self._ask, passive=False),
-            Route("POST", at, self.permission, self._take, passive=False, files=FILES.most),
+            Route("GET", at, self.permission, self._ask, passive=False, step_up=self.step_up),
+            Route("POST", at, self.permission, self._take, False, FILES.most, self.step_up),
             Route("GET", at + "/-/template", self.permission, self._template, passive=False),
-            Route("GET", one, self.permission, self._show, passive=False),
-            Route("POST", one, self.permission, self._begin, passive=False),
+            Route("GET", one, self.permission, self._show, passive=False, step_up=self.step_up),
+            Route("POST", one, self.permission, self._begin, passive=False, step_up=self.step_up),
         ]
 
     # --- the file ------------------------------------------------------------------------------------------------

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from smsgw.admin.call import Call
+from smsgw.admin.call import Call, local_path
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit import filters, selection, tables
 from smsgw.admin.kit.details import Detail
@@ -25,11 +26,11 @@ from smsgw.admin.kit.filters import Filter, Found, Problem
 from smsgw.admin.kit.pieces import go, in_dialog
 from smsgw.admin.kit.tables import Column, Layout, Sort
 from smsgw.admin.kit.toasts import Kind
-from smsgw.admin.rights import Handler, Route
+from smsgw.admin.rights import Handler, Proof, Route
 from smsgw.admin.words import kit as words
 from smsgw.admin.words.menu import ENTRIES
 from smsgw.core.actor import Actor
-from smsgw.core.errors import SmsgwError, message_of
+from smsgw.core.errors import Refused, SmsgwError, message_of
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.platform.exports import service as exports
@@ -46,6 +47,8 @@ MOST_COUNTED = 100_000
 
 Rows = Callable[[Database, Actor, Found, Window], Awaitable[Slice[Any]]]
 Count = Callable[[Database, Actor, Found, int], Awaitable[int]]
+Sums = Callable[[Database, Actor, Found, int], Awaitable[NamedTuple]]
+"""The first is how many there are; each is named by a term. At most so many rows are looked at."""
 Choices = Callable[[Call], Awaitable[Mapping[str, Mapping[str, str]]]]
 
 
@@ -128,6 +131,8 @@ class ListPage:
     sort: Sort
     empty: Empty
     count: Count | None = None
+    sums: Sums | None = None
+    """What all that is found comes to; it counts as well."""
     choices: Choices | None = None
     one: Callable[[Database, Actor, int], Awaitable[Any | None]] | None = None
     """A row by its id, in the actor's scope; needed for details and actions."""
@@ -140,6 +145,8 @@ class ListPage:
     lead: str = ""
     """A sentence under the title."""
     export: Permission | None = None
+    leads: bool = False
+    """``path/ID`` is a page of its own, which another module has."""
     live: int = 0
     """Seconds between two looks for what is new; 0: it does not change by itself."""
 
@@ -153,6 +160,18 @@ class ListPage:
         return int(row.id if hasattr(row, "id") else row["id"])
 
     @property
+    def counts(self) -> bool:
+        """Whether it can say how many rows there are."""
+        return self.count is not None or self.sums is not None
+
+    async def _summed(self, call: Call, found: Found) -> tuple[int | None, Sequence[tuple[str, int]]]:
+        """How many rows there are, and sums by their terms."""
+        if self.sums is not None:
+            number, *others = (got := await self.sums(call.db, call.actor, found, MOST_COUNTED))
+            return number, list(zip(got._fields[1:], others, strict=True))
+        return (await self.count(call.db, call.actor, found, MOST_COUNTED) if self.count is not None else None), ()
+
+    @property
     def routes(self) -> list[Route]:
         """Its addresses."""
         found = [
@@ -163,12 +182,13 @@ class ListPage:
         ]
         if self.live:
             found.append(self._route("GET", "/-/rows", self._rows, passive=True))
-        if self.count is not None:
+        if self.counts:
             found.append(self._route("GET", "/-/total", self._total, passive=True))
         if self.detail is not None:
             found.append(self._route("GET", "/{id:[0-9]{1,19}}", self._detail))
         if self.export is not None:
-            found += [self._route(m, "/-/export", self._export, self.export) for m in ("GET", "POST")]
+            export = partial(self._route, below="/-/export", handler=self._export, permission=self.export)
+            found += [export(method, step_up=Proof.FACTOR) for method in ("GET", "POST")]
         for action in self.actions:
             acts, asks = _Acting(self, action), f"/-/effect/{action.key}"
             found.append(self._route("POST", asks, acts.ask, action.permission))
@@ -176,9 +196,12 @@ class ListPage:
         return found
 
     def _route(
-        self, method: str, below: str, handler: Handler, permission: Permission | None = None, *, passive: bool = False
-    ) -> Route:
-        return Route(method, self.path + below, permission or self.permission, handler, passive)
+        self, method: str, below: str, handler: Handler, permission: Permission | None = None, *, passive: bool = False,
+        step_up: Proof | None = None,
+    ) -> Route:  # fmt: skip
+        return Route(
+            method, self.path + below, permission or self.permission, handler, passive, step_up=step_up
+        )
 
     # --- the list ------------------------------------------------------------------------------------------------
 
@@ -229,14 +252,13 @@ class ListPage:
 
     async def _total(self, call: Call) -> web.StreamResponse:
         found = await self.read(call, call.request.query)
-        number = None
+        number, sums = (None, ()) if found.errors else await self._summed(call, found)
         token = ""
-        if not found.errors and self.count is not None:
-            number = await self.count(call.db, call.actor, found, MOST_COUNTED)
+        if number is not None:
             if number and any(call.may(action.permission) for action in self.actions):
                 sealer, login = call.portal.context.sealer, call.who.login
                 token = selection.token(sealer, self.name, login, found.state, number, clock.now())
-        return call.render("ui/total.html", page=self, number=number, most=MOST_COUNTED, token=token)
+        return call.render("ui/total.html", page=self, number=number, sums=sums, most=MOST_COUNTED, token=token)
 
     async def _detail(self, call: Call) -> web.StreamResponse:
         row = await self._row(call, call.request.match_info["id"])
@@ -303,7 +325,14 @@ class ListPage:
         """To the list as the person had it, with a word about what was done."""
         if said:
             call.toast(call.gettext(said) % values, Kind.GOOD if good else Kind.BAD)
+        if to := self._within(form):
+            return go(call, to)
         return go(call, self.path, **self._state(str(form.get("q", ""))))
+
+    def _within(self, form: Mapping[str, Any]) -> str:
+        """The page of one row that an action was chosen on; empty: on the list."""
+        to = local_path(str(form.get("to", "")))
+        return to if to.startswith(f"{self.path}/") else ""
 
     # --- taking it away ------------------------------------------------------------------------------------------
 
@@ -324,9 +353,15 @@ class ListPage:
         sort = tables.read_sort(state.get("sort", ""), layout.columns, self.sort)
         wanted = Export(
             self.name, self.export, found.state | {"sort": str(sort)}, [c.key for c in layout.columns],
-            Format(format_), reason, call.language,
+            Format(format_), reason, call.language, call.owner,
         )  # fmt: skip
-        id_ = await exports.request(call.change(), wanted, node=call.portal.context.node)
+        try:
+            id_ = await exports.request(call.change(), wanted, node=call.portal.context.node)
+        except Refused as error:
+            if error.code != "STATE_CONFLICT":
+                raise
+            said = Problem("%(said)s", {"said": refusal(call, error)})
+            return await self._ask_export(call, state, reason=reason, problem=said)
         call.portal.context.jobs.set()
         call.toast(call.gettext(words.EXPORT_BEGUN))
         return go(call, f"/jobs/{id_}")
@@ -335,9 +370,7 @@ class ListPage:
         self, call: Call, state: Mapping[str, str], *, reason: str = "", problem: Problem | None = None
     ) -> web.Response:
         found = await self.read(call, state)
-        number = None
-        if self.count is not None and not found.errors:
-            number = await self.count(call.db, call.actor, found, MOST_COUNTED)
+        number, _ = (None, ()) if found.errors else await self._summed(call, found)
         return call.render(
             "ui/export.html", status=422 if problem else 200, page=self, found=found, sort=state.get("sort", ""),
             number=number, reason=reason, problem=problem, formats=words.FORMAT, most=MOST_REASON,
@@ -439,5 +472,6 @@ class _Acting:
         return call.render(
             "ui/effect.html", status=422 if said else 200, page=self.page, action=self.action, effect=effect,
             problem=said, ids=[self.page.id_of(row) for row in rows] if not form.get("selection") else [],
-            selection=str(form.get("selection", "")), q=str(form.get("q", "")), dialog=in_dialog(call),
+            selection=str(form.get("selection", "")), q=str(form.get("q", "")), to=self.page._within(form),
+            dialog=in_dialog(call),
         )  # fmt: skip

@@ -45,9 +45,11 @@ class Kind(StrEnum):
     PROGRESS = "progress"
     """Percent, or None: not known."""
     USER = "user"
-    """(name, login)."""
+    """(name, login), or (what a code means, the code)."""
     TAGS = "tags"
-    """Several short texts."""
+    """Several short texts; ``words`` may have their labels."""
+    DEVICE = "device"
+    """How a browser calls itself, made readable; whole in its title."""
 
 
 class Phone(StrEnum):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from smsgw.admin.words.messages import (
     ALARM,
     CARRIER,
+    CAUSE,
     CHANNEL_REASON,
     CHANNEL_STATE,
     CLASS,
@@ -19,10 +20,7 @@ from smsgw.admin.words.messages import (
     DETAIL_VALUES,
     EXPLANATION,
     FINAL_STATUSES,
-    LINK_TROUBLE,
     METRIC,
-    NETWORK_PROBLEM,
-    NETWORK_TROUBLE,
     NUMBER_PROBLEM,
     ORIGIN,
     PROTOCOL,
@@ -32,12 +30,12 @@ from smsgw.admin.words.messages import (
     STEP_COLOUR,
     TYPE,
     UNSAID,
+    cause_of,
 )
 from smsgw.admin.words.terms import TERMS
 
 __all__ = [
-    "ALARM", "CARRIER", "CHANNEL_REASON", "CHANNEL_STATE", "CLASS", "CLASS_ADVICE", "CODING", "DETAIL", "DETAIL_VALUES",
-    "EXPLANATION", "FINAL_STATUSES", "LINK_TROUBLE", "METRIC", "NETWORK_PROBLEM",
-    "NETWORK_TROUBLE", "NUMBER_PROBLEM", "ORIGIN", "PROTOCOL", "STATUS", "STATUS_COLOUR",
-    "STEP", "STEP_COLOUR", "TERMS", "TYPE", "UNSAID",
+    "ALARM", "CARRIER", "CAUSE", "CHANNEL_REASON", "CHANNEL_STATE", "CLASS", "CLASS_ADVICE", "CODING", "DETAIL",
+    "DETAIL_VALUES", "EXPLANATION", "FINAL_STATUSES", "METRIC", "NUMBER_PROBLEM", "ORIGIN", "PROTOCOL", "STATUS",
+    "STATUS_COLOUR", "STEP", "STEP_COLOUR", "TERMS", "TYPE", "UNSAID", "cause_of",
 ]  # fmt: skip

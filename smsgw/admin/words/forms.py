@@ -1,4 +1,4 @@
-"""What is wrong with what people typed into a form, and the periods they choose from."""
+"""What is wrong with what people typed into the form of a new sending."""
 
 from __future__ import annotations
 
@@ -12,14 +12,3 @@ SIGN_FORM = N_("签名须为 2 到 20 个字，不含【】")
 NO_CONTENT = N_("请填写短信内容")
 LONG_CONTENT = N_("内容最多 1,000 字，请缩短后重试")
 OLD_PAGE = N_("页面已过期，请刷新后重新填写")
-WRONG_PHONE = N_("手机号码格式不正确，请输入完整号码")
-WRONG_DATE = N_("日期格式不正确")
-DATES_TURNED = N_("开始日期不能晚于结束日期")
-
-PERIODS: dict[str, str] = {
-    "today": N_("今天"),
-    "yesterday": N_("昨天"),
-    "7d": N_("近 7 天"),
-    "30d": N_("近 30 天"),
-    "custom": N_("自定义"),
-}

@@ -45,19 +45,23 @@ DENSITY: dict[str, str] = {"normal": N_("标准"), "compact": N_("紧凑")}
 FORMAT: dict[str, str] = {"xlsx": "XLSX", "csv": "CSV"}
 HINTS: dict[str, str] = {
     "phone": N_("完整号码"),
-    "action": N_("如 staff 或 staff.stop"),
+    "action": N_("如 登录 或 staff.stop"),
     "object": N_("如 staff/zhang"),
     "address": N_("地址或网段"),
     "login": N_("账号的一部分"),
     "name": N_("姓名的一部分"),
+    "person": N_("姓名或账号的一部分"),
+    "agent": N_("如 Firefox 或 Windows NT"),
 }
 DONE_MANY = N_("已处理 %(done)s 条")
 DONE_SOME = N_("已处理 %(done)s 条，%(refused)s 条未处理：%(why)s")
+EXPORT = N_("导出")
+EXPORT_LEAD = N_("文件带水印，记录导出人、时间和原因；在后台生成，凭一次性链接下载。")
 EXPORT_BEGUN = N_("导出已开始，完成后可在此下载")
 NO_FILE = N_("请选择要上传的文件")
 IMPORT_BEGUN = N_("导入已开始，进度和结果在此查看")
 SAVED_VIEW = N_("视图已保存")
 REMOVED_VIEW = N_("视图已删除")
 YES, NO = N_("是"), N_("否")
-WATERMARK = N_("导出人：%(who)s　导出时间：%(when)s　原因：%(why)s")
+WATERMARK = N_("%(platform)s　导出人：%(who)s　导出时间：%(when)s　原因：%(why)s")
 CUT_OFF = N_("仅含前 %(n)s 行，请缩小范围后分批导出")

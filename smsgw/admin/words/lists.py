@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from smsgw.admin.i18n import N_
+from smsgw.admin.words.messages import TYPE
+from smsgw.platform.messages.model import MessageView
 
 VERIFY = N_("校验完整性")
 AUDIT_EMPTY = N_("这段时间没有操作记录")
@@ -19,6 +21,21 @@ UNLOCK = N_("解锁")
 UNLOCK_EFFECT = N_("将清除 %(n)s 名员工（%(names)s）的登录失败记录，可立即重试登录。")
 STAFF_EMPTY = N_("还没有员工")
 STAFF_TEACHES = N_("员工是登录本平台的人员；角色决定能做什么，部门和账号决定能看到哪些数据。")
+
+# --- sent records ----------------------------------------------------------------------------------------------------
+
+SEND = N_("短信发送")
+RECORDS_LEAD = N_("点击任意一行查看该短信的全链路")
+RECORDS_EMPTY = N_("这段时间还没有短信")
+RECORDS_TEACH = N_("每一条短信，无论来自页面还是接口，都会记录在这里，并可查看从接收到回执的全过程。")
+TEST: dict[str, str] = {"false": N_("正式短信"), "true": N_("测试短信")}
+TESTED = N_("测试")
+
+
+def types_of(message: MessageView) -> tuple[str, ...]:
+    """What kind of message it is; one of a test key is marked as such."""
+    return (TYPE.get(message.type, message.type), *((TESTED,) if message.test else ()))
+
 
 # --- jobs ------------------------------------------------------------------------------------------------------------
 
@@ -66,5 +83,6 @@ AUDIT_PROBLEM: dict[str, str] = {
 # --- people ----------------------------------------------------------------------------------------------------------
 
 STAFF_STATUS: dict[str, str] = {"active": N_("正常"), "stopped": N_("已停用")}
-STAFF_TONE: dict[str, str] = {"active": "green", "stopped": "secondary"}
+STAFF_EVER: dict[str, str] = {**STAFF_STATUS, "removed": N_("已删除")}
+STAFF_TONE: dict[str, str] = {"active": "green", "stopped": "secondary", "removed": "red"}
 DOWNLOAD, CANCEL_JOB = N_("下载"), N_("取消任务")

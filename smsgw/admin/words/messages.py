@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from smsgw.admin.i18n import N_
 from smsgw.core.model import REPORT_CLASSES
+from smsgw.core.report_codes import head_of
 from smsgw.core.states import STATUS_NAMES
 from smsgw.core.words import chinese_of
 
@@ -64,6 +67,26 @@ UNSAID: dict[str, str] = {
     "DELETED": N_("运营商已删除，未给出原因"),
 }
 """Raw codes that tell what has become of a message, and not why."""
+
+CAUSE = CLASS | UNSAID
+
+
+class Ended(Protocol):
+    """What has come to an end, or has not yet: a message, or a part of one."""
+
+    @property
+    def cls(self) -> str:
+        """Class of the failure; empty: none."""
+    @property
+    def code(self) -> str:
+        """As the carrier has given it."""
+
+
+def cause_of(ended: Ended) -> str:
+    """Key in ``CAUSE`` of why it was not delivered: the class, or what a code without one says."""
+    head = head_of(ended.code)
+    return head if ended.cls == "UNKNOWN" and head in UNSAID else ended.cls
+
 
 TYPE: dict[str, str] = {"otp": N_("验证码"), "notice": N_("通知"), "marketing": N_("营销")}
 CARRIER: dict[str, str] = {
@@ -147,23 +170,6 @@ if (
     or ALARM != chinese_of("alarm")
 ):
     raise RuntimeError("the portal's words have fallen behind core")
-NETWORK_PROBLEM: dict[int, str] = {
-    -3: N_("暂时无法解析主机名"),
-    -2: N_("主机名不存在"),
-    32: N_("连接已被对方关闭"),
-    101: N_("网络不可达"),
-    104: N_("连接被对方中断"),
-    110: N_("连接超时"),
-    111: N_("连接被对方拒绝"),
-    113: N_("主机不可达"),
-}
-NETWORK_TROUBLE = N_("网络错误")
-LINK_TROUBLE: dict[str, str] = {
-    "cannot connect: ": N_("无法连接："),
-    "login refused: ": N_("登录被拒："),
-}
-"""How the errors of a channel begin, and what is said instead."""
-"""Of the operating system's errors, by number; and of all others."""
 NUMBER_PROBLEM: dict[str, str] = {
     "empty": N_("号码为空"),
     "characters": N_("含有非数字字符"),
@@ -248,9 +254,9 @@ EXPLANATION: dict[str, str] = {
     "unconfirmed": N_("直到策略时限也没有等到应答或状态报告，可能已送达。迟到的报告仍会更正此结果。"),
     "delivered": N_("运营商报告短信已送达手机。"),
     "failed": N_("运营商报告失败或拒绝接收，原因见原始码。"),
-    "expired": N_("在有效期内没有能写给任何运营商，没有发出，费用已退回。"),
+    "expired": N_("在有效期内未能提交给任何运营商，没有发出，费用已退回。"),
     "no_report": N_("运营商已接收，但期限内没有返回状态报告，可能已送达。迟到的报告仍会更正此结果。"),
-    "rejected": N_("被本平台的规则拒绝，没有发出，费用已退回。"),
+    "rejected": N_("被本平台拒绝，没有发出，不计费。"),
     "cancelled": N_("已撤销，没有发出，费用已退回。"),
     "duplicate": N_("被判定为重复，没有发出，费用已退回。"),
 }
@@ -273,6 +279,7 @@ CLASS_ADVICE: dict[str, str] = {
 }
 DETAIL: dict[str, str] = {
     "account": N_("账号"),
+    "actor": N_("操作人"),
     "attempt": N_("提交次数"),
     "carrier": N_("运营商"),
     "carrier_id": N_("运营商消息号"),
@@ -290,7 +297,14 @@ DETAIL: dict[str, str] = {
     "tries": N_("推送次数"),
     "problem": N_("问题"),
     "next_at": N_("下次"),
+    "reviewer": N_("审核员"),
     "status": N_("状态"),
+    "task": N_("发送任务"),
 }
-DETAIL_VALUES: dict[str, dict[str, str]] = {"origin": ORIGIN, "coding": CODING, "carrier": CARRIER, "class": CLASS}
+DECISION: dict[str, str] = {
+    "delivered": N_("认定成功"), "failed": N_("认定失败"), "unconfirmed": N_("维持未知"), "resend": N_("重新发送"),
+}  # fmt: skip
+DETAIL_VALUES: dict[str, dict[str, str]] = {
+    "decision": DECISION, "origin": ORIGIN, "coding": CODING, "carrier": CARRIER, "class": CLASS,
+}  # fmt: skip
 """Names for the values of some details; texts that are Chinese already are looked up as they are."""

@@ -20,7 +20,7 @@ PARENT_NEEDED = N_("请选择上级部门：您的数据范围不含顶级")
 PARENT_HELP = N_("留空为顶级部门。")
 MANAGER_HELP = N_("填写登录名；负责人可看到本部门及下级部门的人员。留空为没有负责人。")
 NO_SUCH_PERSON = N_("没有这个人员，或不在您的管理范围内")
-QUOTA_HELP = N_("仅作计划参考：系统不会按此值拦截发送。留空为不设。")
+QUOTA_HELP = N_("本部门及下级部门的短信账号每月（自然月）最多受理的条数，超出即拒绝。留空为不设。")
 DEPARTMENT_SET_EFFECT = N_("将修改部门“%(name)s”：本部门 %(people)s 名人员、%(accounts)s 个短信账号归属不变。")
 DEPARTMENT_MOVE_EFFECT = N_(
     "将把“%(name)s”连同下级共 %(n)s 个部门、%(people)s 名人员、%(accounts)s 个短信账号移到“%(parent)s”之下；"
@@ -45,7 +45,27 @@ RESET_EFFECT = N_("将为 %(names)s 生成一次性密码：原密码立即失�
 REMOVE_EFFECT = N_(
     "将删除 %(n)s 名员工（%(names)s）：不能再登录，%(sessions)s 个会话立即结束；操作记录保留，登录名不再分配给他人。"
 )
+REMOVED_STAYS = N_("该员工已删除，不能登录；姓名和操作记录保留，登录名不再分配给他人。")
 ONE_TIME = N_("一次性密码")
+PROFILE, ENTRANCE = N_("资料"), N_("登录与安全")
+DEMAND_SET = N_("登录限制")
+BINDING, DYNAMIC = N_("IP绑定"), N_("动态口令")
+NETWORKS_HELP = N_("每行一个地址或网段，如 10.1.2.3 或 10.1.0.0/16；只能从这些地址登录和使用，空为不限。")
+FACTORS_HELP = N_("密码之外还须通过的验证；不选为不单独要求。")
+EVERY_HELP = N_("打开后所选各项全部须通过，否则任一即可。")
+BOUND_EFFECT = N_(
+    "%(name)s 此后只能从 %(n)s 个地址或网段登录；现有 %(sessions)s 个会话中 %(out)s 个不在其中，下次操作即被拒绝。"
+)
+UNBOUND_EFFECT = N_("%(name)s 此后不单独限制登录地址；现有 %(sessions)s 个会话不受影响。")
+ENDED_ALL = N_("全部会话已结束。")
+FACTORS_RESET = N_("重置二次验证")
+FACTORS_RESET_EFFECT = N_(
+    "将清除 %(name)s 的二次验证：动态口令 %(apps)s 个、通行密钥 %(passkeys)s 个、恢复码 %(codes)s 个、"
+    "已验证号码 %(phones)s 个；%(sessions)s 个会话立即结束，下次登录时按要求重新绑定。"
+)
+FACTORS_GONE = N_("二次验证已清除，会话已结束。")
+CODE_NEW = N_("发放临时恢复码")
+CODE_EFFECT = N_("将为 %(name)s 生成 1 个恢复码，可代替二次验证登录一次（仍须密码）；已绑定的验证方式不变。")
 IMPORT = N_("导入员工")
 STAFF = N_("员工管理")
 IMPORT_LEAD = N_("从 CSV 或 XLSX 表格批量新建员工；登录名已存在的行会跳过，重复导入不会重复新建。")
@@ -64,6 +84,7 @@ USERS_EMPTY = N_("没有可管理的子账号")
 USERS_TEACH = N_("子账号是登录本平台的人员；在角色之外，可以逐项开通或收回单项权限。")
 RIGHTS_SET = N_("设置权限")
 RIGHTS_HELP = N_("勾选即开通，取消即收回，与角色无关；您没有的权限不能更改，不在此列出。")
+NOT_GOVERNED = N_("%s（门户尚无使用此项权限的页面）")
 RIGHTS_EFFECT = N_("将为 %(name)s 在角色之外开通 %(more)s 项、收回 %(less)s 项权限，下一次操作即生效。")
 NAMED: dict[str, str] = {
     "message.view": N_("搜索短信"),
@@ -116,7 +137,7 @@ MODULES: dict[str, str] = {
     "account": N_("短信账号"), "key": N_("密钥"), "webhook": N_("推送地址"), "partner": N_("下游协议接入"),
     "channel": N_("通道"), "route": N_("路由"), "code": N_("码号"), "alarm": N_("告警"), "node": N_("节点"),
     "department": N_("部门"), "person": N_("人员"), "role": N_("角色"), "security": N_("登录安全"),
-    "setting": N_("系统参数"), "audit": N_("审计日志"),
+    "setting": N_("系统参数"), "notice": N_("公告"), "audit": N_("审计日志"),
 }  # fmt: skip
 ACTIONS: dict[str, str] = {
     "view": N_("查看"), "edit": N_("编辑"), "export": N_("导出"), "decide": N_("审批"), "handle": N_("处理"),

@@ -14,13 +14,13 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from smsgw.core.words import business, interface, labels, output, reasons, refusals
+from smsgw.core.words import alarms, business, interface, labels, output, reasons, refusals
 
 CODES: Mapping[str, tuple[str, str]] = MappingProxyType(refusals.WORDS)
 """The messages of the codes (core/errors.py)."""
 
 PHRASES: Mapping[str, tuple[str, str]] = MappingProxyType(
-    reasons.WORDS | business.WORDS | interface.WORDS | output.WORDS
+    reasons.WORDS | business.WORDS | interface.WORDS | output.WORDS | alarms.WORDS
 )
 """Key -> (Chinese, English), both with the same place holders."""
 
@@ -59,6 +59,11 @@ def fill(words: tuple[str, str], params: Mapping[str, Any], *, english: bool) ->
 def spoken(value: Any, english: bool) -> Any:
     """A parameter as it stands in a text of that language; what is no wording stays what it is."""
     return value.text(english) if isinstance(value, Wording) else value
+
+
+def english_of(value: Wording | str) -> str:
+    """In English, for logs and the command line."""
+    return value.english if isinstance(value, Wording) else value
 
 
 @dataclass(frozen=True, slots=True)

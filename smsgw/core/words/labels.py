@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from smsgw.core.words import alarms, audit
+
 LABELS: dict[str, dict[str, tuple[str, str]]] = {
+    "network": alarms.NETWORK,
+    "trouble": alarms.TROUBLES,
+    "edge": alarms.EDGES,
+    "writer": alarms.WRITERS,
+    "audit_action": audit.ACTIONS,
+    "audit_object": audit.OBJECTS,
+    "audit_field": audit.FIELDS,
+    "audit_value": audit.VALUES,
     "task_state": {
         "importing": ("导入中", "importing"),
         "review": ("待审核", "waiting for review"),

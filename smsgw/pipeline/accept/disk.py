@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from smsgw.core.errors import Temporary
-from smsgw.core.words import phrase
+from smsgw.core.words import Wording, phrase
 
 
 class DiskGuard:
@@ -26,13 +26,13 @@ class DiskGuard:
         self._free = 0
 
     @property
-    def low(self) -> str:
-        """What is wrong with the free space, for people; empty while there is enough."""
+    def low(self) -> Wording | None:
+        """What is wrong with the free space, for people; None while there is enough."""
         try:
             self.check()
-        except Temporary as exc:
-            return str(exc.detail["reason"])
-        return ""
+        except Temporary:
+            return phrase("disk.low", free=self._free // 2**20, need=self._min_free // 2**20)
+        return None
 
     def check(self) -> None:
         """Raise ``STORAGE_UNAVAILABLE`` when the folder has less than the configured free space."""

@@ -82,8 +82,10 @@ class NumberLists(FollowedTable):
                 "complaint_ceiling",
                 f"sign/{r.name}" if r.channel_id is None else f"channel/{r.name}",
                 CRITICAL,
-                f"{r.complaints} complaints, {r.sent} sent: {r.per_million:.0f} per million, ceiling {ceiling}; "
-                "marketing has stopped there",
+                phrase(
+                    "alarm.complaints", complaints=r.complaints, sent=r.sent, rate=f"{r.per_million:.0f}",
+                    ceiling=ceiling,
+                ),
             )
             for r in self._over
         ]

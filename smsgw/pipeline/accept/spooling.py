@@ -20,10 +20,11 @@ from functools import partial
 import structlog
 
 from smsgw.core.alarms import CRITICAL, Finding
+from smsgw.core.carried import Heard
 from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError, Temporary
 from smsgw.core.model import MessageType
 from smsgw.core.states import PartState
-from smsgw.core.words import Wording, phrase
+from smsgw.core.words import Wording, listed, phrase
 from smsgw.pipeline.accept.checks import Refusals
 from smsgw.pipeline.accept.entering import Entering
 from smsgw.pipeline.accept.rows import Builder
@@ -206,10 +207,9 @@ class Spooling:
         """What is wrong with the spool: it takes nothing, or it has kept what could not be entered."""
         found = []
         if self.problem:
-            found.append(Finding("spool_failed", node, CRITICAL, self.problem))
+            found.append(Finding("spool_failed", node, CRITICAL, Heard(self.problem)))
         if kept := self._spool.kept:
-            names = ", ".join(str(path) for path in kept[:5])
-            detail = f"{len(kept)} files hold what could not be entered (log: spool.damaged): {names}"
+            detail = phrase("alarm.spool_files", n=len(kept), names=listed(str(path) for path in kept[:5]))
             found.append(Finding("spool_damaged", node, CRITICAL, detail))
         return found
 
@@ -296,7 +296,7 @@ class Spooling:
             self._not_taken(error)
 
     def _not_taken(self, error: BaseException) -> Temporary:
-        self.problem = error.strerror or str(error) if isinstance(error, OSError) else repr(error)
+        self.problem = str(error) if isinstance(error, OSError) else repr(error)
         return _not_stored(error)
 
     # --- replay ------------------------------------------------------------------------------------------------

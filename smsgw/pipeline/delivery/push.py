@@ -16,6 +16,7 @@ import structlog
 from smsgw.core import push_format, webhooks
 from smsgw.core.actor import Actor
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
+from smsgw.core.carried import Heard
 from smsgw.core.errors import Refused, SmsgwError
 from smsgw.core.ids import IdSource, time_of
 from smsgw.core.webhooks import REPORT, Endpoint, EndpointState, Way, Wrong
@@ -228,7 +229,8 @@ class Pusher:
         found = []
         for row in await pushing.failing(self._database, now - FAILING_ALARM):
             about = f"webhook/{row['account']}/{row['name']}"
-            detail = f"disabled: {row['reason']}" if row["status"] == "disabled" else row["last_error"]
+            why = Heard(row["reason"] if row["status"] == "disabled" else row["last_error"])
+            detail = phrase("alarm.disabled", reason=why) if row["status"] == "disabled" else why
             found.append(Finding("webhook_failing", about, WARNING, detail))
         hooks = self._snapshots.current.hooks
         dead: dict[str, int] = {}
@@ -241,10 +243,10 @@ class Pusher:
             about = f"webhook/{row['account']}/{endpoint.name if endpoint else '-'}"
             dead[about] = dead.get(about, 0) + row["n"]
         for about, n in dead.items():
-            detail = f"{n} events given up after {webhooks.MAX_TRIES} tries; smsgwctl webhook redeliver"
+            detail = phrase("alarm.given_up", n=n, tries=webhooks.MAX_TRIES)
             found.append(Finding("webhook_dead", about, CRITICAL, detail))
         for row in await pushing.lost(self._database, now - timedelta(days=1)):
-            detail = f"{row['n']} events ({row['kind']}) were never delivered and are past their retention"
+            detail = phrase("alarm.lost", n=row["n"], kind=row["kind"])
             found.append(Finding("events_lost", f"account/{row['account']}/{row['kind']}", CRITICAL, detail))
         return found
 

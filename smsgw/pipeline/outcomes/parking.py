@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import structlog
 
 from smsgw.core.alarms import CRITICAL, Finding
+from smsgw.core.words import phrase
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.messages import parked as store
 
@@ -66,5 +67,4 @@ async def retry(database: Database, writer: Writer, ids: Sequence[int] | None = 
 async def findings(database: Database) -> list[Finding]:
     """Whether anything lies aside."""
     n = await store.count(database)
-    detail = f"{n} answers, reports or messages cannot be applied: smsgwctl fact list"
-    return [Finding("facts_parked", "facts/parked", CRITICAL, detail)] if n else []
+    return [Finding("facts_parked", "facts/parked", CRITICAL, phrase("alarm.parked", n=n))] if n else []

@@ -14,10 +14,13 @@ from datetime import datetime, timedelta
 import structlog
 
 from smsgw.core.alarms import CRITICAL, WARNING, Finding, Watch
+from smsgw.core.carried import Heard
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import ChannelStatus
 from smsgw.core.routes import RouteTable
 from smsgw.core.settings import Settings
+from smsgw.core.states import STATUS, STATUS_NAMES, PartState
+from smsgw.core.words import Wording, english_of, listed, phrase
 from smsgw.pipeline.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
@@ -36,7 +39,7 @@ class Standing:
     kind: str
     object: str
     severity: str
-    detail: str
+    detail: Wording | str
     since: datetime
 
 
@@ -91,7 +94,7 @@ class AlarmTable:
             self._standing[key] = Standing(*key, finding.severity, finding.detail, since)
             if old is None:
                 say = log.error if finding.severity == CRITICAL else log.warning
-                say("alarm.raised", kind=key[0], object=key[1], detail=finding.detail)
+                say("alarm.raised", kind=key[0], object=key[1], detail=english_of(finding.detail))
         for key in before.keys() - self._standing.keys():
             if failed:  # not seen is not gone
                 self._standing[key] = before[key]
@@ -124,16 +127,26 @@ def channel_findings(channels: Sequence[ChannelStatus], settings: Settings) -> l
     found = []
     for c in channels:
         if c.probe == "failed" and c.state != "stopped":
-            found.append(Finding("probe_failed", f"channel/{c.name}", WARNING, c.probe_detail))
+            found.append(Finding("probe_failed", f"channel/{c.name}", WARNING, _probed(c.probe_detail)))
         if c.state == "refused":
-            found.append(Finding("login_refused", f"channel/{c.name}", CRITICAL, c.last_error))
+            found.append(Finding("login_refused", f"channel/{c.name}", CRITICAL, Heard(c.last_error)))
         elif c.state == "connecting":
             found.append(
                 Finding(
-                    "channel_down", f"channel/{c.name}", CRITICAL, c.last_error, settings.channel_down_seconds
+                    "channel_down", f"channel/{c.name}", CRITICAL, Heard(c.last_error), settings.channel_down_seconds
                 )
             )
     return found
+
+
+def _probed(detail: str) -> Wording:
+    """What a probe has come to (channels/probing), in words."""
+    state, _, code = detail.partition(" ")
+    if detail.startswith("no report in "):
+        return phrase("alarm.probe_silent", minutes=detail.split()[3])
+    name = state.upper()
+    known = STATUS_NAMES[STATUS[PartState[name]]] if name in PartState.__members__ else state
+    return phrase("alarm.probe_ended", state=known, code=code)
 
 
 def standby_findings(
@@ -147,10 +160,12 @@ def standby_findings(
         healthy = bound.intersection(standbys)
         if not standbys or len(healthy) >= settings.standbys_wanted:
             continue
-        away = ", ".join(name for name in standbys if name not in bound) or "-"
+        away = listed([name for name in standbys if name not in bound] or ["-"])
         accounts = sorted({a for rule in table.rules if rule.pool == pool.name for a in rule.account})
-        whose = f"; accounts {', '.join(accounts[:20])}" if accounts else ""
-        detail = f"{len(healthy)} healthy of {settings.standbys_wanted} wanted; away or failed: {away}{whose}"
+        numbers = {"healthy": len(healthy), "wanted": settings.standbys_wanted}
+        detail = phrase("alarm.standby", away=away, **numbers)
+        if accounts:
+            detail = phrase("alarm.standby_accounts", away=away, accounts=listed(accounts[:20]), **numbers)
         severity = WARNING if healthy else CRITICAL
         found.append(Finding("standby_low", f"pool/{pool.name}", severity, detail, 10.0))
     return found

@@ -15,7 +15,9 @@ import structlog
 
 from smsgw.core.alarms import CRITICAL, Finding
 from smsgw.core.audit import Anchor, Head, Problem
+from smsgw.core.carried import Heard
 from smsgw.core.errors import SmsgwError
+from smsgw.core.words import phrase
 from smsgw.pipeline.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.runtime.config import Config
@@ -80,7 +82,7 @@ class Auditing:
                 try:
                     sealed = await audit_chain.seal(self._database, self._sealer)
                 except Exception as exc:
-                    self._unsealed = f"no row is taken into the chain: {exc}"
+                    self._unsealed = exc.code if isinstance(exc, SmsgwError) else str(exc) or type(exc).__name__
                     raise
                 self._unsealed = ""
                 await self._anchor()
@@ -142,9 +144,13 @@ class Auditing:
     async def findings(self) -> Iterable[Finding]:
         """Alarms: something that was anchored is gone, or nothing can be taken in or anchored."""
         node = f"node/{self._node}"
-        found = [Finding("audit_changed", "audit", CRITICAL, str(problem)) for problem in self._lost[:1]]
+        found = [
+            Finding("audit_changed", "audit", CRITICAL, phrase("alarm.anchored", first=lost.first, last=lost.last))
+            for lost in self._lost[:1]
+        ]
         if self._refused:
-            found.append(Finding("audit_anchor", node, CRITICAL, self._refused, 60.0))
+            found.append(Finding("audit_anchor", node, CRITICAL, Heard(self._refused), 60.0))
         elif self._unsealed:
-            found.append(Finding("audit_anchor", node, CRITICAL, self._unsealed, UNSEALED_AFTER))
+            detail = phrase("alarm.unsealed", why=Heard(self._unsealed))
+            found.append(Finding("audit_anchor", node, CRITICAL, detail, UNSEALED_AFTER))
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -44,6 +45,8 @@ class Wanted:
     """All of it, or what it begins with."""
     address: str = ""
     """An address or a network."""
+    actions: Sequence[str] = ()
+    """Besides ``action``: any of these."""
 
 
 ORDERS = {"at": Order("a.at", "timestamptz")}
@@ -58,14 +61,14 @@ a.before, a.after, NOT EXISTS (SELECT FROM audit_open o WHERE o.id = a.id) AS se
 """
 _WHERE = f"""
 {_SCOPE} AND a.at >= $2 AND a.at < $3 AND ($4 = '' OR a.actor = $4)
-  AND ($5 = '' OR a.action = $5 OR starts_with(a.action, $5 || '.'))
+  AND ($5 = '' OR a.action = $5 OR starts_with(a.action, $5 || '.') OR a.action = ANY($8::text[]))
   AND ($6 = '' OR starts_with(a.object, $6)) AND ($7 = '' OR a.ip <<= $7::text::inet)
 """
 _SEARCH = f"""
 SELECT {_ENTRY}, {{key}} AS _key FROM audit a LEFT JOIN staff s ON s.login = a.actor
 WHERE {_WHERE} AND {{where}} ORDER BY {{order}}
 """  # noqa: S608
-_COUNT = f"SELECT count(*) FROM (SELECT FROM audit a WHERE {_WHERE} LIMIT $8) few"  # noqa: S608
+_COUNT = f"SELECT count(*) FROM (SELECT FROM audit a WHERE {_WHERE} LIMIT $9) few"  # noqa: S608
 _GET = f"""
 SELECT {_ENTRY} FROM audit a LEFT JOIN staff s ON s.login = a.actor WHERE {_SCOPE} AND a.id = $2
 """  # noqa: S608
@@ -75,12 +78,13 @@ def _arguments(scope: Scope, wanted: Wanted) -> tuple[object, ...]:
     departments = None if scope.departments is None else list(scope.departments)
     return (
         departments, wanted.from_time, wanted.to_time, wanted.who, wanted.action, wanted.object, wanted.address,
+        list(wanted.actions),
     )  # fmt: skip
 
 
 async def search(database: Database, scope: Scope, wanted: Wanted, window: Window) -> Slice[Entry]:
     """Entries in the scope, a window of them."""
-    c = clauses(ORDERS, window, id_="a.id", first=8)
+    c = clauses(ORDERS, window, id_="a.id", first=9)
     statement = _SEARCH.format(key=c.key, where=c.where, order=c.order)
     found = slice_of(await database.fetch(statement, *_arguments(scope, wanted), *c.arguments), window, c.limit)
     return Slice([_entry(row) for row in found.rows], found.keys, found.more)
@@ -97,6 +101,34 @@ async def get(database: Database, scope: Scope, id_: int) -> Entry | None:
     departments = None if scope.departments is None else list(scope.departments)
     row = await database.fetchrow(_GET, departments, id_)
     return None if row is None else _entry(row)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How the log is."""
+
+    unsealed: int
+    """Entries that are not in the chain yet."""
+    job: int | None
+    """The last verification that came to an end; None: never."""
+    verified_at: datetime | None
+    sound: bool
+
+
+_STATE = """
+SELECT (SELECT count(*) FROM audit_open) AS unsealed, j.id AS job, j.ended_at AS verified_at,
+       COALESCE(j.checkpoint->>'sound' = 'true', false) AS sound
+FROM (SELECT) one LEFT JOIN LATERAL (
+    SELECT id, ended_at, checkpoint FROM job WHERE kind = 'audit.verify' AND state = 'done' ORDER BY id DESC LIMIT 1
+) j ON true
+"""
+
+
+async def state(database: Database) -> State:
+    """How the log is, as far as it is known."""
+    row = await database.fetchrow(_STATE)
+    assert row is not None  # noqa: S101 - one row, whatever there is
+    return State(**dict(row))
 
 
 def _entry(row: Row) -> Entry:

@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from smsgw.core.actor import ActorLabel
+from smsgw.core.errors import Recorded
 from smsgw.core.words import Wording
+
+UNBILLED = frozenset({"rejected", "cancelled", "expired", "duplicate"})
+"""States of parts that nothing is paid for: it was never debited, or was given back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,14 @@ class MessageView:
     """Why we have refused it, for people."""
     test: bool = False
     """Of a test key: it has never left the house."""
+
+    refund_failed: bool = False
+    """The account gets back what was paid for parts that have failed."""
+
+    @property
+    def refused(self) -> Recorded:
+        """``refusal`` in both languages."""
+        return Recorded(self.code, self.refusal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +95,10 @@ class Trace:
     message: MessageView
     parts: list[PartView]
     steps: list[TraceStep]
+
+    @property
+    def billed(self) -> int:
+        """Units that are paid, or put aside, for its parts by now."""
+        free = UNBILLED | ({"failed"} if self.message.refund_failed else set())
+        paid = sum(part.status not in free for part in self.parts)
+        return self.message.price // max(self.message.parts, 1) * paid

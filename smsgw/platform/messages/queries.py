@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 from smsgw.core import states
 from smsgw.core.actor import ActorLabel
-from smsgw.core.errors import Recorded
+from smsgw.core.carried import Remembered
 from smsgw.core.ids import CHINA, first_id, time_of
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.states import PartState
-from smsgw.core.words import Wording, labels_of, phrase
+from smsgw.core.words import Wording, labels_of, listed, phrase
 from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.messages.model import MessageView, PartView, Trace, TraceStep
 from smsgw.store.engine.database import Connection, Database, Row
@@ -26,7 +26,7 @@ SLICE = 50
 """Messages that are put together before the event loop turns."""
 
 # The parts of a page of messages ride along as arrays: a message has few.
-_SELECT = """
+SELECT = """
 SELECT m.*, COALESCE(a.name, '@probe') AS account_name, p.states, p.bys, p.codes, p.classes, p.channel_id,
        c.name AS channel_name, p.submitted_at, p.done_at
 FROM ({page}) m
@@ -39,20 +39,24 @@ CROSS JOIN LATERAL (
     FROM part WHERE part.id = m.id
 ) p
 LEFT JOIN channel c ON c.id = p.channel_id
-ORDER BY m.id DESC
+ORDER BY m.id {way}
 """
+"""Views of the messages of a page, in the order of their ids."""
 
-_ONE = _SELECT.format(
+_ONE = SELECT.format(
+    way="DESC",
     page="SELECT * FROM message WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2)) "
     "AND ($3::bool IS NULL OR test = $3)"
 )
 
-_SEVERAL = _SELECT.format(
+_SEVERAL = SELECT.format(
+    way="DESC",
     page="SELECT * FROM message WHERE id = ANY($1::bigint[]) AND ($2::bigint[] IS NULL OR account_id = ANY($2)) "
     "AND ($3::bool IS NULL OR test = $3)"
 )
 
-_PAGE = _SELECT.format(
+_PAGE = SELECT.format(
+    way="DESC",
     page="""
     SELECT * FROM message x
     WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3))
@@ -103,6 +107,7 @@ def _view(row: Row) -> MessageView:
         parts_ok=sum(s is PartState.DELIVERED for s in part_states),
         refusal=row["refusal"],
         test=row["test"],
+        refund_failed=row["refund_failed"],
     )
 
 
@@ -111,8 +116,8 @@ def _shown(content: str, submitter: ActorLabel) -> str:
     return re.sub(r"[0-9]{4,}", "******", content) if submitter == CODE_SENDER else content
 
 
-async def _views(rows: Sequence[Row]) -> list[MessageView]:
-    """Of a page, however large, with others' turns in between: a message may have dozens of parts."""
+async def views(rows: Sequence[Row]) -> list[MessageView]:
+    """Of rows of ``SELECT``, however large, with others' turns in between: a message may have dozens of parts."""
     made: list[MessageView] = []
     for begin in range(0, len(rows), SLICE):
         if begin:
@@ -146,7 +151,7 @@ async def several(
     rows = await database.fetch(
         _SEVERAL, list(message_ids), None if accounts is None else list(accounts), test
     )
-    return await _views(rows)
+    return await views(rows)
 
 
 def states_of(status: str) -> tuple[list[int], bool | None]:
@@ -190,7 +195,7 @@ async def search(
         _PAGE, max(low, 0), max(high, 0), None if accounts is None else list(accounts), number, client_ref, batch_id,
         wanted, by_us, max(1, min(limit, MAX_PAGE)), test,
     )  # fmt: skip
-    return await _views(rows)
+    return await views(rows)
 
 
 TALLIED = 100_000
@@ -226,6 +231,29 @@ async def tally(
         list(words), list(numbers), list(bys),
     )  # fmt: skip
     return dict.fromkeys(states.STATUS_NAMES, 0) | {row["word"]: row["n"] for row in found}
+
+
+_REASONS = """
+WITH m AS MATERIALIZED (
+    SELECT id FROM message
+    WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3)) ORDER BY id DESC LIMIT $4
+)
+SELECT p.class, count(DISTINCT p.id) AS n
+FROM m JOIN part p ON p.id = m.id AND p.id >= $1 AND p.id < $2
+WHERE p.class <> '' GROUP BY p.class ORDER BY n DESC, p.class LIMIT $5
+"""
+
+
+async def reasons(
+    database: Database, *, accounts: Sequence[int] | None, from_time: datetime, to_time: datetime, limit: int = 5
+) -> list[tuple[str, int]]:
+    """Why messages of that time failed or were refused: (class, messages that have a part with it), the commonest
+    first. At most ``TALLIED`` messages are looked at."""
+    rows = await database.fetch(
+        _REASONS, first_id(from_time), first_id(to_time), None if accounts is None else list(accounts), TALLIED,
+        limit,
+    )  # fmt: skip
+    return [(row["class"], row["n"]) for row in rows]
 
 
 _PARTS = """
@@ -264,9 +292,9 @@ async def trace(
         steps.append(
             TraceStep(view.accepted_at, "held_for_review", STEPS["held_for_review"], 0, _why_held(review))
         )
-    elif rows[0]["state"] == PartState.SCHEDULED:
+    elif rows[0]["state"] == PartState.SCHEDULED or any(event["kind"] == "released" for event in events):
         steps.append(
-            TraceStep(view.accepted_at, "scheduled", STEPS["waiting"], 0, home | _planned(rows[0]["next_at"]))
+            TraceStep(view.accepted_at, "scheduled", STEPS["waiting"], 0, home | _due(rows[0]))
         )
     elif not _refused_at_once(parts):
         steps.append(TraceStep(view.accepted_at, "queued", STEPS["queued"], 0, home))
@@ -312,11 +340,17 @@ _REVIEW = "SELECT reasons, due_at FROM review WHERE batch_id = $1"
 
 
 def _why_held(review: Row) -> dict[str, str | int | Wording]:
-    return {"reason": "; ".join(review["reasons"])} | _planned(review["due_at"])
+    reasons = [Remembered(reason, "review.") for reason in review["reasons"]]
+    return {"reason": listed(reasons)} | _planned(review["due_at"])
 
 
 def _planned(at: datetime | None) -> dict[str, str | int | Wording]:
     return {"planned_at": f"{at.astimezone(CHINA):%Y-%m-%d %H:%M:%S}"} if at else {}
+
+
+def _due(part: Row) -> dict[str, str | int | Wording]:
+    """When a part that waits for its time goes; what it waited for is not kept."""
+    return _planned(part["next_at"]) if part["state"] == PartState.SCHEDULED else {}
 
 
 def _refused_at_once(parts: Sequence[PartView]) -> bool:
@@ -387,7 +421,7 @@ def _part_steps(part: PartView, view: MessageView) -> list[TraceStep]:
     if part.final_at and ours:
         # Refused at the call: its time is taken a moment before the id that the message's time stands in.
         at = max(part.final_at, view.accepted_at)
-        about: dict[str, str | int | Wording] = {"code": part.code, "reason": Recorded(part.code, view.refusal)}
+        about: dict[str, str | int | Wording] = {"code": part.code, "reason": view.refused}
         steps.append(TraceStep(at, "rejected", STEPS["rejected"], part.part, about))
     elif part.final_at and part.status in ("delivered", "failed") and part.carrier_id:
         said = phrase("step.report", status=states.STATUS_NAMES[part.status])

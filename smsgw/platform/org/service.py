@@ -612,18 +612,38 @@ _SESSION_OF = "SELECT s.id, s.login FROM portal_session x JOIN staff s ON s.id =
 
 
 async def end_session(change: Change, session_id: int) -> None:
-    """End one of one's own sessions, or with ``PERSON_STOP`` one of a person whom one may manage.
-    Raises ``NOT_FOUND``, ``PERSON_ABOVE``."""
+    """End one of one's own sessions, or with ``PERSON_STOP`` one of a person whom one may manage; the security
+    administrator ends those of everybody in sight. Raises ``NOT_FOUND``, ``PERSON_ABOVE``."""
     async with change.unit(Permission.SELF_EDIT) as unit:
         row = await unit.connection.fetchrow(_SESSION_OF, session_id)
         if row is None:
             raise Refused("NOT_FOUND")
         if not (unit.actor.kind is ActorKind.PERSON and unit.actor.id == row["id"]):
-            if not unit.actor.may(Permission.PERSON_STOP):
-                raise Refused("NOT_FOUND")
-            await _managed(unit, await _turn(unit, Permission.PERSON_STOP), row["login"])
+            await _whose_sessions(unit, row["login"])
         await unit.connection.execute("DELETE FROM portal_session WHERE id = $1", session_id)
         unit.record("session.end", f"staff/{row['login']}", before={"session": session_id})
+
+
+async def _whose_sessions(unit: Unit, login: str) -> Person:
+    """Somebody whose sessions the actor may end. Raises ``NOT_FOUND``, ``PERSON_ABOVE``."""
+    if unit.actor.may(Permission.SECURITY_EDIT):
+        return await _known(unit, await _turn(unit, Permission.SECURITY_EDIT), login)
+    if not unit.actor.may(Permission.PERSON_STOP):
+        raise Refused("NOT_FOUND")
+    return await _managed(unit, await _turn(unit, Permission.PERSON_STOP), login)
+
+
+async def end_sessions_of(change: Change, login: str) -> int:
+    """End all sessions of another person, and logins under way; how many sessions those were. Who may do so: as of
+    ``end_session``. Raises ``NOT_FOUND``, ``PERSON_ABOVE``, ``RIGHTS_OWN``."""
+    security = change.actor.may(Permission.SECURITY_EDIT)
+    async with change.unit(Permission.SECURITY_EDIT if security else Permission.PERSON_STOP) as unit:
+        person = await _whose_sessions(unit, login)
+        if _is(unit.actor, person):
+            raise Refused("RIGHTS_OWN")
+        ended = await end_sessions(unit, person.id)
+        unit.record("session.end", f"staff/{login}", after={"sessions_ended": ended})
+        return ended
 
 
 async def end_other_sessions(change: Change, keep: int) -> int:
@@ -701,6 +721,7 @@ async def _own_department(unit: Unit, actor: Actor, department_id: int) -> Mappi
     return dict(row)
 
 
+_COUNT_ANEW = "DELETE FROM department_used WHERE department_id = $1"
 _SET_DEPARTMENT = "UPDATE department SET name = $2, manager_id = $3, month_quota = $4 WHERE id = $1"
 
 
@@ -725,6 +746,8 @@ async def set_department(
             await unit.connection.execute(_SET_DEPARTMENT, department_id, name, manager_id, month_quota)
         except asyncpg.UniqueViolationError as exc:
             raise _name_taken(name) from exc
+        if before["month_quota"] is None and month_quota is not None:  # counted anew, from the accounts' books
+            await unit.connection.execute(_COUNT_ANEW, department_id)
         if person is not None:
             await _granted(unit, actor, person, person.login)
         unit.record(

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from smsgw.core.actor import ActorKind
 from smsgw.core.alarms import WARNING, Finding
+from smsgw.core.carried import Moment
 from smsgw.core.errors import Invalid, Refused, message_of
-from smsgw.core.ids import CHINA, time_of
+from smsgw.core.ids import time_of
 from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
@@ -132,5 +133,5 @@ class Reviewing:
         row = await reviews.waiting(self._database, self._now() - patience)
         if row is None or not row["n"]:
             return []
-        detail = f"{row['n']} calls wait, the oldest since {row['oldest'].astimezone(CHINA):%F %R}"
+        detail = phrase("alarm.reviews", n=row["n"], oldest=Moment(row["oldest"]))
         return [Finding("review_waiting", "reviews", WARNING, detail)]

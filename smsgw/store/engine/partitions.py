@@ -14,6 +14,7 @@ import structlog
 
 from smsgw.core.ids import day_of, day_range
 from smsgw.core.states import FINAL
+from smsgw.core.words import Wording, listed, phrase
 from smsgw.store.engine.database import Connection, Database
 
 log = structlog.get_logger(__name__)
@@ -134,15 +135,15 @@ _STRAYS = " UNION ALL ".join(
 )
 
 
-async def trouble(database: Database, newest: int, today: date) -> str:
-    """What is wrong with the partitions, for people: rows in default ones, tomorrow without one. Empty: nothing."""
+async def trouble(database: Database, newest: int, today: date) -> Wording | None:
+    """What is wrong with the partitions, for people: rows in default ones, tomorrow without one. None: nothing."""
     strays = [row[0] for row in await database.fetch(_STRAYS)]
     tomorrow = max(today, day_of(newest) if newest else today) + timedelta(days=1)
     wants = [name(table, tomorrow) for table in TABLES]
     missing = await database.fetch("SELECT w FROM unnest($1::text[]) w WHERE to_regclass(w) IS NULL", wants)
     said = []
     if missing:
-        said.append(f"no partition for {tomorrow}: {', '.join(row[0] for row in missing)}")
+        said.append(phrase("alarm.no_partition", day=str(tomorrow), tables=listed(row[0] for row in missing)))
     if strays:
-        said.append(f"rows in the default partition of {', '.join(strays)}")
-    return "; ".join(said)
+        said.append(phrase("alarm.strays", tables=listed(strays)))
+    return listed(said) if said else None

@@ -13,6 +13,7 @@ from typing import Protocol
 from smsgw.core.abroad import Abroad, Velocity
 from smsgw.core.alarms import CRITICAL, Finding
 from smsgw.core.errors import Reason
+from smsgw.core.words import phrase
 from smsgw.store.engine.database import Connection, Database, Row
 
 # Minutes count as a whole: what was sent within one is forgotten up to a minute late, never early.
@@ -121,8 +122,7 @@ async def findings(database: Database) -> list[Finding]:
     return [
         Finding(
             "toll_fraud", f"account/{row['name']}", CRITICAL,
-            f"{row['refused']} messages abroad were refused in the last hour, {row['sent']} accepted; "
-            f"{row['fresh']} countries were new",
+            phrase("alarm.abroad", refused=int(row["refused"]), sent=int(row["sent"]), fresh=row["fresh"]),
         )
         for row in await database.fetch(_FOUND)
     ]  # fmt: skip

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 
 from smsgw.core.actor import ActorLabel
+from smsgw.core.carried import Heard, packed, unpacked
+from smsgw.core.words import Wording
 from smsgw.store.engine.database import Connection, Database, Row
 
+MOST_SAID = 4000
+"""Characters of words with their values; of longer ones the Chinese text is kept alone."""
 KEPT_DAYS = 90
 """How long a cleared alarm is remembered."""
 
@@ -20,7 +25,7 @@ class Alarm:
     kind: str
     object: str
     severity: str
-    detail: str
+    detail: Wording
     since: datetime
     last: datetime
     count: int
@@ -29,13 +34,15 @@ class Alarm:
     cleared_at: datetime | None
 
 
-_COLUMNS = "id, kind, object, severity, detail, since, last, count, acked_at, acked_by, cleared_at"
+_COLUMNS = "id, kind, object, severity, detail, said, since, last, count, acked_at, acked_by, cleared_at"
 
 # Raised again within the minute with nothing new to say, it is left alone: a standing alarm costs no writes.
 _RAISE = """
-INSERT INTO alarm AS a (kind, object, severity, detail, since, last) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO alarm AS a (kind, object, severity, detail, said, since, last)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (kind, object) WHERE cleared_at IS NULL DO UPDATE
-SET severity = excluded.severity, detail = excluded.detail, last = excluded.last, count = a.count + 1
+SET severity = excluded.severity, detail = excluded.detail, said = excluded.said, last = excluded.last,
+    count = a.count + 1
 WHERE (a.severity, a.detail) IS DISTINCT FROM (excluded.severity, excluded.detail)
    OR excluded.last >= a.last + interval '1 minute'
 RETURNING count = 1
@@ -47,7 +54,7 @@ async def raise_(
     kind: str,
     object: str,
     severity: str,
-    detail: str,
+    detail: Wording | str,
     *,
     now: datetime,
     since: datetime | None = None,
@@ -56,7 +63,13 @@ async def raise_(
 
     ``since`` is when the trouble began, if that is known to be earlier than ``now``.
     """
-    return bool(await connection.fetchval(_RAISE, kind, object, severity, detail[:1000], since or now, now))
+    said = json.dumps(packed(detail), ensure_ascii=False)
+    return bool(
+        await connection.fetchval(
+            _RAISE, kind, object, severity, str(detail)[:1000], said if len(said) <= MOST_SAID else None, since or now,
+            now,
+        )
+    )  # fmt: skip
 
 
 _CLEAR = """
@@ -76,7 +89,13 @@ ORDER BY cleared_at IS NOT NULL, severity = 'warning', since DESC LIMIT $2
 
 
 def _alarm(row: Row) -> Alarm:
-    return Alarm(*row.values())
+    values = dict(row)
+    said = values.pop("said")
+    try:
+        detail = Heard(values["detail"]) if said is None else unpacked(json.loads(said))
+    except ValueError:  # words of another version
+        detail = Heard(values["detail"])
+    return Alarm(**values | {"detail": detail if isinstance(detail, Wording) else Heard(str(detail))})
 
 
 async def list_(database: Database, *, everything: bool = False, limit: int = 200) -> list[Alarm]:

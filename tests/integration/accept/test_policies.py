@@ -22,6 +22,7 @@ from smsgw.core.model import MessageType, Origin
 from smsgw.core.policy import Listed
 from smsgw.core.templates import CARRIERS, Registration, Review
 from smsgw.core.url_filings import Filing
+from smsgw.core.words import english_of
 from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.content import service as registry
@@ -441,7 +442,8 @@ async def test_how_much_an_account_sends_abroad(api: Api) -> None:
     assert (await post(api, OTHER)).status == 202, "at home nothing is limited"
     (alarm,) = await abroad.findings(api.ctx.db)
     assert (alarm.kind, alarm.object) == ("toll_fraud", "account/acme")
-    assert alarm.detail == "2 messages abroad were refused in the last hour, 5 accepted; 1 countries were new"
+    told = english_of(alarm.detail)
+    assert told == "2 messages abroad were refused in the last hour, 5 accepted; 1 countries were new"
     other = await api.add_key(await accounts.add(by_test(api.ctx.db), "other", credit_floor=-10))
     answer = await api.post("/messages", {"to": [hong_kong[8]], "content": "【店】您好"}, key=other)
     assert answer.status == 202, "each account counts for itself"

@@ -632,7 +632,7 @@ async def _(world: World, change: Change) -> None:
     await reviews.unmask(change, found)
 
 
-EXPORT = Export("audit", Permission.AUDIT_EXPORT, {}, ["at"], Format.CSV, "because", "zh")
+EXPORT = Export("audit", Permission.AUDIT_EXPORT, {}, ["at"], Format.CSV, "because", "zh", "示例平台")
 
 
 @example(exports.request, "export.request")
@@ -889,6 +889,11 @@ async def _(world: World, change: Change) -> None:
 @example(org.end_session, "session.end")
 async def _(world: World, change: Change) -> None:
     await org.end_session(change, await own(world))
+
+
+@example(org.end_sessions_of, "session.end")
+async def _(world: World, change: Change) -> None:
+    await org.end_sessions_of(change, await person(world))
 
 
 @example(org.end_other_sessions, "session.end")

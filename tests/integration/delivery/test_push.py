@@ -24,6 +24,7 @@ from standins import AnyFleet
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.push_format import Call
 from smsgw.core.webhooks import SCHEDULE, Endpoint, Reach, parse_networks
+from smsgw.core.words import english_of
 from smsgw.pipeline.delivery.push_http import Sender
 from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.platform.accounts import service as accounts
@@ -574,7 +575,7 @@ async def test_events_that_nobody_took_before_their_time_was_over_are_told_of(
     await stage.put("main", receiver.origin)
     (found,) = await stage.pusher.findings()
     assert (found.kind, found.object) == ("events_lost", "account/acme/report")
-    assert found.detail.startswith("4 events (report)")
+    assert english_of(found.detail).startswith("4 events (report)")
     stage.shift = timedelta(days=1, minutes=1)
     assert [f.kind for f in await stage.pusher.findings()] == [], "for a day"
 

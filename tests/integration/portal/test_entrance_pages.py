@@ -25,7 +25,7 @@ NEW_PASSWORD = "Other-Horse-8"
 
 @pytest_asyncio.fixture
 async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
+    async with running(dsn, tmp_path, proven=False) as site:
         yield site
 
 
@@ -170,18 +170,18 @@ async def test_changes_of_ones_own_security_take_a_fresh_proof(site: Site) -> No
         await one.login("zhang")
         await site.db.execute("UPDATE portal_session SET proven_at = now() - interval '11 minutes'")
         await one.get("/me/security")
-        for path in ("/me/app", "/me/recovery", "/me/contact", "/me/passkey", "/me/app/remove", "/me/passkey/remove"):
-            await one.post(path, {})
-            assert one.path.startswith("/proof"), path
-        await one.post("/proof", {"next": "/me/security", "factor": "password", "shown": "Wrong-Horse-7"})
-        assert one.status == 422
-        await one.post("/proof", {"next": "/me/security", "factor": "password", "shown": PASSWORD})
-        assert one.path == "/me/security"
         page = await one.post("/me/app", {})
+        assert "确认身份" in page
+        waiting = {"proof-of": "password", "proof-next": "/me/app", "proof-by": "password", "proof-kept": "1"}
+        await one.post("/proof", waiting | {"proof-shown": "Wrong-Horse-7"})
+        assert one.status == 422
+        page = await one.post("/proof", waiting | {"proof-shown": PASSWORD})
+        assert one.path == "/me/app"
         assert "secret" in page
         page = await one.get("/proof?strong=1&next=/me")
         assert "您尚未绑定" in page
-        await one.post("/proof", {"next": "/me", "strong": "1", "factor": "password", "shown": PASSWORD})
+        await one.post("/proof", {"proof-next": "/me", "proof-of": "factor", "proof-by": "password",
+                                  "proof-shown": PASSWORD})  # fmt: skip
         assert await site.db.fetchval("SELECT factor_at FROM portal_session") is None
 
 

@@ -12,7 +12,7 @@ import re
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 import pytest_asyncio
@@ -26,6 +26,7 @@ from smsgw.admin.pages.person import gallery
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
+from smsgw.platform.exports.model import MOST_FILES
 from smsgw.platform.org import service as org
 from smsgw.store.records import audit
 
@@ -286,11 +287,13 @@ async def test_an_entry_shows_before_and_after_as_page_and_as_piece(site: Site, 
     id_ = await site.db.fetchval("SELECT id FROM audit WHERE action = 'staff.stop'")
     page = await boss.get(f"/audit/{id_}")
     assert "<h1" in page
-    assert "<del>active</del>" in page
-    assert "<ins>stopped</ins>" in page
+    assert "停用人员" in page
+    assert "<code class=\"diff-name\">status</code>" in page
+    assert "<del>正常</del>" in page
+    assert "<ins>已停用</ins>" in page
     piece = await boss.get(f"/audit/{id_}", headers=DIALOG)
     assert "<html" not in piece
-    assert "<ins>stopped</ins>" in piece
+    assert "<ins>已停用</ins>" in piece
     for nowhere in ("999999999999", "0", "99999999999999999999999"):
         await boss.get(f"/audit/{nowhere}")
         assert boss.status == 404
@@ -433,7 +436,8 @@ async def exported(boss: Browser, form: dict[str, str], path: str = "/audit") ->
     async with boss.session.post(f"{job}/link", data={"csrf": boss.csrf}) as response:
         assert response.status == 200
         assert response.headers["Cache-Control"] == "no-store"
-        assert response.headers["Content-Disposition"].startswith("attachment; filename*=UTF-8''audit-")
+        named = f"attachment; filename*=UTF-8''{quote('短信平台-审计日志-')}"
+        assert response.headers["Content-Disposition"].startswith(named)
         octets = await response.read()
         address = response.url.path
     await boss.get(address)
@@ -452,7 +456,7 @@ async def test_an_export_holds_what_the_list_shows(site: Site, boss: Browser) ->
     assert table[2][1].startswith("'=cmd")
     assert table[2][3].startswith("'＝")
     assert "13800138000" not in octets.decode()
-    assert "导出人：boss 先生 (boss)" in table[-1][0]
+    assert table[-1][0].startswith("短信平台　导出人：boss 先生 (boss)")
     assert "审计检查" in table[-1][0]
     steps = [action for _, action, _ in await actions(site, "export.")]
     assert steps == ["export.request", "export.link", "export.fetch"]
@@ -467,6 +471,21 @@ async def test_a_spreadsheet_has_no_formula(site: Site, boss: Browser) -> None:
     assert "<f>" not in sheet
     assert "&apos;=1+1" in words or "'=1+1" in words
     assert "导出人" in words
+
+
+async def test_files_of_exports_are_kept_up_to_a_number_a_person(site: Site, boss: Browser) -> None:
+    for n in range(MOST_FILES):
+        await site.db.execute(
+            "INSERT INTO file (id, node, kind, name, media_type, size, sha256, submitter, expires_at) VALUES"
+            " ($1, 1, 'export', 'a.csv', 'text/csv', 1, $2, 'boss', now() + interval '1 hour')", n, b"x" * 32,
+        )  # fmt: skip
+    await boss.get("/audit")
+    page = await boss.post("/audit/-/export", {"format": "csv", "reason": "年度核查"})
+    assert boss.status == 422
+    assert "已达上限" in page
+    await site.db.execute("DELETE FROM file WHERE id = 0")
+    await boss.post("/audit/-/export", {"format": "csv", "reason": "年度核查"})
+    assert boss.path.startswith("/jobs/")
 
 
 async def test_an_export_needs_a_reason(site: Site, boss: Browser) -> None:

@@ -143,8 +143,8 @@ def test_cells_in_a_file_are_as_on_the_page() -> None:
 
 def test_differences_go_into_what_is_within() -> None:
     found = differences({"a": 1, "b": {"c": [1, 2]}}, {"a": 1, "b": {"c": [1]}, "d": None})
-    assert [(d.name, d.before, d.after, d.changed) for d in found] == [
-        ("a", "1", "1", False), ("b.c", "1, 2", "1", True), ("d", None, "—", True),
+    assert [(d.name, d.before and str(d.before), d.after and str(d.after), d.changed) for d in found] == [
+        ("a", "1", "1", False), ("b.c", "1、2", "1", True), ("d", None, "—", True),
     ]  # fmt: skip
     assert differences(None, None) == []
 

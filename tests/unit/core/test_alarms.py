@@ -8,6 +8,7 @@ from smsgw.core.alarms import CRITICAL, WARNING, Finding, Watch
 from smsgw.core.model import ChannelStatus
 from smsgw.core.routes import parse
 from smsgw.core.settings import Settings
+from smsgw.core.words import english_of
 from smsgw.pipeline.upkeep.alarms import channel_findings, standby_findings
 
 DOWN = Finding("channel_down", "channel/a", CRITICAL, "no answer", after=30.0)
@@ -43,7 +44,7 @@ def test_channels_that_are_not_logged_in() -> None:
     ]  # fmt: skip
     refused, down = channel_findings(channels, Settings(channel_down_seconds=45))
     assert refused.key == ("login_refused", "channel/b")
-    assert (refused.after, refused.detail) == (0.0, "wrong password")
+    assert (refused.after, english_of(refused.detail)) == (0.0, "wrong password")
     assert down.key == ("channel_down", "channel/c")
     assert down.after == 45
 
@@ -60,7 +61,7 @@ def test_standbys_are_counted_where_there_are_any() -> None:
 
     def found(**states: str) -> list[tuple[str, str, str]]:
         channels = [status(name, state) for name, state in states.items()]
-        return [(f.object, f.severity, f.detail) for f in standby_findings(table, channels, Settings())]
+        return [(f.object, f.severity, english_of(f.detail)) for f in standby_findings(table, channels, Settings())]
 
     assert found(a="connecting", b="bound", c="bound", d="connecting") == []
     ((object_, severity, detail),) = found(a="bound", b="bound", c="connecting", d="refused")
@@ -75,7 +76,7 @@ def test_a_channel_that_fails_at_its_probe_is_no_healthy_standby() -> None:
     table = parse(document, version=1, channels="ab")
     tried = replace(status("b", "bound"), probe="failed", probe_detail="undeliverable UNDELIV")
     (alarm,) = channel_findings([status("a", "bound"), tried, replace(tried, state="stopped")], Settings())
-    assert (alarm.key, alarm.detail) == (("probe_failed", "channel/b"), "undeliverable UNDELIV")
+    assert (alarm.key, english_of(alarm.detail)) == (("probe_failed", "channel/b"), "the probe ended: failed UNDELIV")
     one = Settings(standbys_wanted=1)
     assert [f.object for f in standby_findings(table, [tried], one)] == ["pool/vip"]
     assert standby_findings(table, [replace(tried, probe="ok")], one) == []

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
+from typing import Any
 
 import segno
 from aiohttp import web
 
 from smsgw.admin.auth import Elsewhere, NewSession, Slowed
 from smsgw.admin.call import LOGIN_COOKIE, Call, local_path
-from smsgw.admin.i18n import DEFAULT
+from smsgw.admin.kit.lists import refusal
 from smsgw.admin.pages.entry.login import device, elsewhere, page, slowed, through, wait
-from smsgw.admin.rights import PUBLIC, route
-from smsgw.admin.words.login import DEVICE, FACTOR_WRONG, PRODUCT, SENT
+from smsgw.admin.rights import PUBLIC, Handler, route
+from smsgw.admin.words.login import DEVICE, FACTOR_WRONG, SENT
 from smsgw.core import totp
 from smsgw.core.actor import NOTHING, Actor, ActorKind
-from smsgw.core.errors import SmsgwError, message_of
+from smsgw.core.errors import SmsgwError
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
@@ -27,6 +29,7 @@ from smsgw.platform.login.model import Begun, Factor, Standing
 from smsgw.platform.org import factors, queries, service
 from smsgw.platform.org.model import Person
 
+Form = Mapping[str, Any]
 ORDER = (Factor.PASSKEY, Factor.TOTP, Factor.SMS, Factor.RECOVERY)
 """In which they are offered."""
 
@@ -73,6 +76,18 @@ def _to_step(step: Step, call: Call, by: str = "") -> web.Response:
     return call.redirect("/login/step", **query, **({"by": by} if by else {}))
 
 
+def _going_on(handler: Callable[[Call, Step, Form], Awaitable[web.StreamResponse]]) -> Handler:
+    """A form of a login that has begun: with where that stands; back to the beginning when it is over."""
+
+    @wraps(handler)
+    async def answer(call: Call) -> web.StreamResponse:
+        form = await call.request.post()
+        step = await _step(call, str(form.get("next", "")))
+        return _over(call) if step is None else await handler(call, step, form)
+
+    return answer
+
+
 @route("GET", "/login/step", PUBLIC)
 async def show(call: Call) -> web.StreamResponse:
     """What is asked for now."""
@@ -92,17 +107,10 @@ async def _page(call: Call, step: Step, *, by: str = "", error: str = "", status
     )  # fmt: skip
 
 
-def _said(call: Call, exc: SmsgwError) -> str:
-    return message_of(exc.code, exc.detail, english=call.language != DEFAULT)
-
-
 @route("POST", "/login/step", PUBLIC)
-async def prove(call: Call) -> web.StreamResponse:
+@_going_on
+async def prove(call: Call, step: Step, form: Form) -> web.StreamResponse:
     """A factor is shown."""
-    form = await call.request.post()
-    step = await _step(call, str(form.get("next", "")))
-    if step is None:
-        return _over(call)
     name, shown = str(form.get("factor", "")), str(form.get("shown", ""))
     if name not in step.standing.ask(step.begun.proven):
         return _to_step(step, call)
@@ -130,24 +138,25 @@ async def _proven(call: Call, step: Step, factor: Factor) -> web.StreamResponse:
 
 
 @route("POST", "/login/step/sms", PUBLIC)
-async def send(call: Call) -> web.StreamResponse:
+@_going_on
+async def send(call: Call, step: Step, _: Form) -> web.StreamResponse:
     """Send a code to the phone."""
-    form = await call.request.post()
-    step = await _step(call, str(form.get("next", "")))
-    if step is None:
-        return _over(call)
     if Factor.SMS not in step.standing.ask(step.begun.proven):
         return _to_step(step, call)
     return await _sent(call, step, "login")
 
 
-async def _sent(call: Call, step: Step, purpose: str) -> web.StreamResponse:
+def codes(call: Call) -> LoginCodes:
+    """Sends codes to phones."""
     context = call.portal.context
-    codes = LoginCodes(call.db, context.sealer, context.acceptor, context.snapshots)
+    return LoginCodes(call.db, context.sealer, context.acceptor, context.snapshots)
+
+
+async def _sent(call: Call, step: Step, purpose: str) -> web.StreamResponse:
     try:
-        phone = await codes.send(step.person.id, purpose, first=step.begun.sent)
+        phone = await codes(call).send(step.person.id, purpose, first=step.begun.sent)
     except SmsgwError as exc:
-        return await _page(call, step, by="sms", error=_said(call, exc), status=429 if exc.retry_after else 422)
+        return await _page(call, step, by="sms", error=refusal(call, exc), status=429 if exc.retry_after else 422)
     await pending.sent(call.db, step.begun)
     call.toast(call.gettext(SENT) % {"phone": phone})
     if purpose == "phone":
@@ -164,7 +173,7 @@ async def options(call: Call) -> web.StreamResponse:
     if Factor.PASSKEY in step.enrol:
         context = call.portal.context
         text, challenge = await passkeys.registration(
-            call.db, context.sealer, step.person, call.site, call.gettext(PRODUCT)
+            call.db, context.sealer, step.person, call.site, call.product
         )
     elif Factor.PASSKEY in step.standing.ask(step.begun.proven):
         text, challenge = await passkeys.authentication(call.db, step.person.id, call.site)
@@ -175,12 +184,9 @@ async def options(call: Call) -> web.StreamResponse:
 
 
 @route("POST", "/login/enrol", PUBLIC)
-async def enrol(call: Call) -> web.StreamResponse:
+@_going_on
+async def enrol(call: Call, step: Step, form: Form) -> web.StreamResponse:
     """Begin to set up a factor."""
-    form = await call.request.post()
-    step = await _step(call, str(form.get("next", "")))
-    if step is None:
-        return _over(call)
     name = str(form.get("factor", ""))
     if name not in step.enrol or name == Factor.PASSKEY:
         return _to_step(step, call)
@@ -201,7 +207,7 @@ async def _guarded(
     try:
         return await doing()
     except SmsgwError as exc:
-        return await _page(call, step, error=_said(call, exc), status=422)
+        return await _page(call, step, error=refusal(call, exc), status=422)
 
 
 async def _begin_app(call: Call, step: Step) -> web.StreamResponse:
@@ -216,7 +222,7 @@ async def _with_number(call: Call, step: Step, given: str) -> web.StreamResponse
 
 def show_app(call: Call, template: str, secret: str, login: str, *, error: str = "", **values: object) -> web.Response:
     """A secret for an authenticator app, as text and as a picture that is made here."""
-    address = totp.address(secret, login, call.gettext(PRODUCT))
+    address = totp.address(secret, login, call.product)
     picture = segno.make(address, error="m").svg_data_uri(scale=5, border=2, dark="#000", light="#fff")
     spaced = " ".join(secret[n : n + 4] for n in range(0, len(secret), 4))
     status = 422 if error else 200
@@ -224,12 +230,9 @@ def show_app(call: Call, template: str, secret: str, login: str, *, error: str =
 
 
 @route("POST", "/login/enrol/confirm", PUBLIC)
-async def confirm(call: Call) -> web.StreamResponse:
+@_going_on
+async def confirm(call: Call, step: Step, form: Form) -> web.StreamResponse:
     """A factor that was set up is shown for the first time."""
-    form = await call.request.post()
-    step = await _step(call, str(form.get("next", "")))
-    if step is None:
-        return _over(call)
     name, shown = str(form.get("factor", "")), "".join(str(form.get("shown", "")).split())
     if name not in step.enrol:
         return _to_step(step, call)
@@ -245,7 +248,7 @@ async def confirm(call: Call) -> web.StreamResponse:
             await passkeys.register(step.change(call), shown, challenge, call.site, label)
     except SmsgwError as exc:
         await call.portal.auth.wrong(step.begun)
-        return await _again(call, step, name, _said(call, exc))
+        return await _again(call, step, name, refusal(call, exc))
     return await _proven(call, step, Factor(name))
 
 

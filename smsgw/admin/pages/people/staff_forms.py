@@ -15,6 +15,7 @@ from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.form_pages import FormPage, Wrong
 from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.kit.lists import Action, Effect
+from smsgw.admin.rights import Proof
 from smsgw.admin.strength import one_time_password
 from smsgw.admin.turns import Rank
 from smsgw.admin.words import lists
@@ -129,11 +130,12 @@ def _named(one: Contact) -> str:
 
 
 NEW = FormPage(
-    PATH + "/-/new", Permission.PERSON_EDIT, words.PERSON_NEW, words.CREATE, _NEW, _add, _back, choices=_choices
-)
+    PATH + "/-/new", Permission.PERSON_EDIT, words.PERSON_NEW, words.CREATE, _NEW, _add, _back, choices=_choices,
+    step_up=Proof.FACTOR,
+)  # fmt: skip
 EDIT = FormPage(
     _ONE + "/edit", Permission.PERSON_EDIT, words.PERSON_EDIT, words.SAVE, _EDIT, _set, _back,
-    people.contact, choices=_choices, lead=_named,
+    people.contact, choices=_choices, lead=_named, step_up=Proof.PASSWORD,
     values=lambda one: {"name": one.name, "email": one.email, "department": one.department_id,
                         "accounts": one.accounts},
 )  # fmt: skip

@@ -17,7 +17,7 @@ from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.kit.imports import ImportPage, Target
 from smsgw.admin.kit.lists import Effect
-from smsgw.admin.rights import route
+from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import people as words
 from smsgw.admin.words.terms import TERMS
 from smsgw.core.cells import harmless
@@ -59,7 +59,7 @@ async def _begin(call: Call, sheet: Sheet, columns: Mapping[str, int], values: M
 
 PAGE = ImportPage(
     PATH, Permission.PERSON_EDIT, words.IMPORT, words.STAFF, words.IMPORT_LEAD, importing.NAME, TARGETS, _FORM,
-    _choices, _begin,
+    _choices, _begin, step_up=Proof.FACTOR,
 )  # fmt: skip
 
 
@@ -108,8 +108,6 @@ async def _effect(call: Call, job: Job, _: Mapping[str, Any]) -> Effect:
 
 
 async def _passwords(call: Call, job: Job, _: Mapping[str, Any]) -> web.StreamResponse:
-    if ask := call.step_up(strong=False):
-        return ask
     told = await importing.first_passwords(call.change(), job.id, call.portal.context.sealer)
     rows = [(one.login, one.name, one.password) for one in told]
     return _table(call, f"first-passwords-{job.id}.csv", ("login", "person", "one_time"), rows)
@@ -117,5 +115,5 @@ async def _passwords(call: Call, job: Job, _: Mapping[str, Any]) -> web.StreamRe
 
 PASSWORDS = FormPage(
     _JOB + "/passwords", Permission.PERSON_EDIT, words.FIRST_PASSWORDS, words.FIRST_PASSWORDS, Form(()), _passwords,
-    lambda job: f"/jobs/{job.id}", _waiting, effect=_effect, lead=lambda job: job.params["file"],
+    lambda job: f"/jobs/{job.id}", _waiting, effect=_effect, lead=lambda job: job.params["file"], step_up=Proof.FACTOR,
 )  # fmt: skip

@@ -5,21 +5,21 @@ from __future__ import annotations
 from aiohttp import web
 
 from smsgw.admin.call import Call
-from smsgw.admin.i18n import DEFAULT
-from smsgw.admin.rights import SELF, route
+from smsgw.admin.kit.attempts import attempt
+from smsgw.admin.kit.lists import refusal
+from smsgw.admin.pages.entry.step import codes
+from smsgw.admin.rights import SELF, Proof, route
+from smsgw.admin.words import notices as notice_words
 from smsgw.admin.words.login import PHONE_VERIFIED, SAVED, SENT
 from smsgw.core.actor import Scope
-from smsgw.core.errors import SmsgwError, message_of
+from smsgw.core.errors import SmsgwError
 from smsgw.core.numbers import mask
-from smsgw.platform.login.codes import LoginCodes
+from smsgw.platform.notices import queries as notices
 from smsgw.platform.org import factors, queries, service
+from smsgw.platform.preferences import queries as preferences
+from smsgw.platform.preferences import service as preference_service
 
 PAGE = "/me"
-
-
-def said(call: Call, exc: SmsgwError) -> str:
-    """A refusal in the reader's language."""
-    return message_of(exc.code, exc.detail, english=call.language != DEFAULT)
 
 
 async def _page(call: Call, error: str = "", status: int = 200) -> web.Response:
@@ -30,6 +30,8 @@ async def _page(call: Call, error: str = "", status: int = 200) -> web.Response:
         "person/centre.html", status=status, error=error, phone=mask(phone) if phone else "", verified=verified,
         email=email, colleagues=[row for row in colleagues if row["status"] == "active"],
         wait=await factors.sms_wait(call.db, call.who.id), session=call.session,
+        notice_kinds=notices.CHOSEN, notice_words=notice_words,
+        quiet_kinds=(await preferences.value(call.db, call.actor, notices.PREFERENCE)).get("off", ()),
     )  # fmt: skip
 
 
@@ -39,45 +41,41 @@ async def show(call: Call) -> web.StreamResponse:
     return await _page(call)
 
 
-@route("POST", "/me/contact", SELF)
+@route("POST", "/me/notices", SELF)
+async def choose(call: Call) -> web.StreamResponse:
+    """Which kinds of messages the person wishes to get."""
+    form = await call.request.post()
+    wanted = form.getall("kinds", [])
+    off = [kind for kind in notices.CHOSEN if kind not in wanted]
+    await preference_service.set_value(call.change(), notices.PREFERENCE, {"off": off})
+    call.toast(call.gettext(SAVED))
+    return call.redirect(PAGE)
+
+
+@route("POST", "/me/contact", SELF, step_up=Proof.PASSWORD)
 async def contact(call: Call) -> web.StreamResponse:
     """Change name, mail address, number; a new number has to be verified anew."""
-    if ask := call.step_up(strong=False, back=PAGE):
-        return ask
     form = await call.request.post()
     changes = {field: str(form.get(field, "")).strip()[:256] for field in ("name", "email", "phone")}
     if not changes["phone"]:  # the field is empty: the number is shown masked, and stays
         del changes["phone"]
-    try:
-        await service.set_contact(call.change(), changes)
-    except SmsgwError as exc:
-        return await _page(call, said(call, exc), 422)
-    call.toast(call.gettext(SAVED))
-    return call.redirect(PAGE)
+    return await attempt(call, service.set_contact(call.change(), changes), SAVED, PAGE, _page)
 
 
 @route("POST", "/me/phone/code", SELF)
 async def send(call: Call) -> web.StreamResponse:
     """Send a code to the number, to show that it is one's own."""
-    context = call.portal.context
-    codes = LoginCodes(call.db, context.sealer, context.acceptor, context.snapshots)
     try:
-        phone = await codes.send(call.who.id, "phone")
+        phone = await codes(call).send(call.who.id, "phone")
     except SmsgwError as exc:
-        return await _page(call, said(call, exc), 429 if exc.retry_after else 422)
+        return await _page(call, refusal(call, exc), 429 if exc.retry_after else 422)
     call.toast(call.gettext(SENT) % {"phone": phone})
     return call.redirect(PAGE)
 
 
-@route("POST", "/me/phone", SELF)
+@route("POST", "/me/phone", SELF, step_up=Proof.PASSWORD)
 async def verify(call: Call) -> web.StreamResponse:
     """The code is shown: login codes may go to the number."""
-    if ask := call.step_up(strong=False, back=PAGE):
-        return ask
     form = await call.request.post()
-    try:
-        await factors.verify_phone(call.change(), call.portal.context.sealer, str(form.get("shown", "")).strip())
-    except SmsgwError as exc:
-        return await _page(call, said(call, exc), 422)
-    call.toast(call.gettext(PHONE_VERIFIED))
-    return call.redirect(PAGE)
+    verified = factors.verify_phone(call.change(), call.portal.context.sealer, str(form.get("shown", "")).strip())
+    return await attempt(call, verified, PHONE_VERIFIED, PAGE, _page)

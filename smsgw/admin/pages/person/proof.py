@@ -5,60 +5,44 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from smsgw.admin import proving
 from smsgw.admin.auth import Slowed
-from smsgw.admin.call import Call, local_path
+from smsgw.admin.call import Call
+from smsgw.admin.kit.pieces import in_dialog
 from smsgw.admin.pages.entry.login import device, slowed, wait
+from smsgw.admin.proving import PASSWORD, PREFIX, Asked
 from smsgw.admin.rights import SELF, route
 from smsgw.admin.words.login import FACTOR_WRONG, PROVEN
 from smsgw.platform.login import passkeys
-from smsgw.platform.login import queries as login_queries
-from smsgw.platform.login.model import STRONG, Factor
+from smsgw.platform.login.model import Factor
 from smsgw.platform.org import sessions
-
-PASSWORD = "password"  # noqa: S105 - a name of a way
-
-
-async def _ways(call: Call, strong: bool) -> list[str]:
-    standing = await login_queries.standing(call.db, call.who.id)
-    able = standing.enrolled & STRONG
-    if not call.site.able:
-        able -= {Factor.PASSKEY}
-    ways = [factor.value for factor in (Factor.PASSKEY, Factor.TOTP) if factor in able]
-    return ways or ([] if strong else [PASSWORD])
-
-
-async def _page(call: Call, onward: str, strong: bool, by: str, error: str = "", status: int = 200) -> web.Response:
-    ways = await _ways(call, strong)
-    return call.render(
-        "person/proof.html", status=status, onward=onward, strong=strong, ways=ways, error=error,
-        by=by if by in ways else (ways[0] if ways else ""),
-    )  # fmt: skip
 
 
 @route("GET", "/proof", SELF)
 async def show(call: Call) -> web.StreamResponse:
     """What will do."""
-    query = call.request.query
-    return await _page(call, local_path(query.get("next")), query.get("strong") == "1", query.get("by", ""))
+    return await proving.page(call, Asked.of_query(call), call.request.query.get("by", ""))
 
 
 @route("POST", "/proof", SELF)
 async def prove(call: Call) -> web.StreamResponse:
-    """It is shown."""
+    """It is shown; or another way is chosen."""
     form = await call.request.post()
-    onward, strong = local_path(str(form.get("next", ""))), form.get("strong") == "1"
-    by, shown = str(form.get("factor", "")), str(form.get("shown", ""))
-    if call.session is None or by not in await _ways(call, strong):
-        return await _page(call, onward, strong, "")
+    asked, by = Asked.of_form(form), str(form.get(PREFIX + "by", ""))
+    if other := str(form.get(PREFIX + "other", "")):
+        return await proving.page(call, asked, other)
+    if call.session is None or by not in await proving.ways(call, asked.proof):
+        return await proving.page(call, asked)
     try:
-        right = await _right(call, by, shown)
+        right = await _right(call, by, str(form.get(PREFIX + "shown", "")))
     except Slowed as exc:
-        return slowed(await _page(call, onward, strong, by, wait(call, exc), 429), exc)
+        return slowed(await proving.page(call, asked, by, wait(call, exc), 429), exc)
     if not right:
-        return await _page(call, onward, strong, by, call.gettext(FACTOR_WRONG), 422)
+        return await proving.page(call, asked, by, call.gettext(FACTOR_WRONG), 422)
     await sessions.prove(call.db, call.who, call.session.id, call.ip, factor=by)
-    call.toast(call.gettext(PROVEN))
-    return call.redirect(onward)
+    if asked.kept is None and not in_dialog(call):
+        call.toast(call.gettext(PROVEN))
+    return asked.onward_response()
 
 
 async def _right(call: Call, by: str, shown: str) -> bool:

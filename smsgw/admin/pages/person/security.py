@@ -6,11 +6,12 @@ from __future__ import annotations
 from aiohttp import web
 
 from smsgw.admin.call import Call
-from smsgw.admin.forms import read_id
+from smsgw.admin.kit.attempts import attempt
+from smsgw.admin.kit.filters import read_id
+from smsgw.admin.kit.lists import refusal
 from smsgw.admin.pages.entry.step import show_app
-from smsgw.admin.pages.person.centre import said
-from smsgw.admin.rights import SELF, route
-from smsgw.admin.words.login import BOUND, ENDED, ENDED_OTHERS, PRODUCT, UNBOUND
+from smsgw.admin.rights import SELF, Proof, route
+from smsgw.admin.words.login import BOUND, ENDED, ENDED_OTHERS, UNBOUND
 from smsgw.core.errors import SmsgwError
 from smsgw.platform.login import passkeys
 from smsgw.platform.org import factors, queries, service, sessions
@@ -32,23 +33,19 @@ async def show(call: Call) -> web.StreamResponse:
     return await _page(call)
 
 
-@route("POST", "/me/app", SELF)
+@route("POST", "/me/app", SELF, step_up=Proof.PASSWORD)
 async def begin_app(call: Call) -> web.StreamResponse:
     """Begin to bind an authenticator app: its secret is shown, once."""
-    if ask := call.step_up(strong=False, back=PAGE):
-        return ask
     try:
         secret = await factors.begin_totp(call.change(), call.portal.context.sealer)
     except SmsgwError as exc:
-        return await _page(call, said(call, exc), 409)
+        return await _page(call, refusal(call, exc), 409)
     return show_app(call, "person/app.html", secret, call.who.login)
 
 
-@route("POST", "/me/app/confirm", SELF)
+@route("POST", "/me/app/confirm", SELF, step_up=Proof.PASSWORD)
 async def confirm_app(call: Call) -> web.StreamResponse:
     """The app shows the right code."""
-    if ask := call.step_up(strong=False, back=PAGE):
-        return ask
     form = await call.request.post()
     sealer = call.portal.context.sealer
     try:
@@ -56,77 +53,56 @@ async def confirm_app(call: Call) -> web.StreamResponse:
     except SmsgwError as exc:
         secret = await factors.begun_totp(call.db, sealer, call.who.id)
         if secret is None:
-            return await _page(call, said(call, exc), 422)
-        return show_app(call, "person/app.html", secret, call.who.login, error=said(call, exc))
+            return await _page(call, refusal(call, exc), 422)
+        return show_app(call, "person/app.html", secret, call.who.login, error=refusal(call, exc))
     call.toast(call.gettext(BOUND))
     return call.redirect(PAGE)
 
 
-@route("POST", "/me/app/remove", SELF)
+@route("POST", "/me/app/remove", SELF, step_up=Proof.PASSWORD)
 async def remove_app(call: Call) -> web.StreamResponse:
     """Unbind the app."""
-    if ask := call.step_up(strong=False, back=PAGE):
-        return ask
-    try:
-        await factors.remove_totp(call.change())
-    except SmsgwError as exc:
-        return await _page(call, said(call, exc), 409)
-    call.toast(call.gettext(UNBOUND))
-    return call.redirect(PAGE)
+    return await attempt(call, factors.remove_totp(call.change()), UNBOUND, PAGE, _page, status=409)
 
 
-@route("POST", "/me/passkey/options", SELF)
+@route("POST", "/me/passkey/options", SELF, step_up=Proof.PASSWORD, kept=False)
 async def passkey_options(call: Call) -> web.StreamResponse:
     """What the browser needs to make a passkey."""
-    if call.session is None or call.step_up(strong=False, back=PAGE):
+    if call.session is None:
         raise web.HTTPForbidden
     text, challenge = await passkeys.registration(
-        call.db, call.portal.context.sealer, call.who, call.site, call.gettext(PRODUCT)
+        call.db, call.portal.context.sealer, call.who, call.site, call.product
     )
     await sessions.challenge(call.db, call.session.id, challenge)
     return web.Response(text=text, content_type="application/json")
 
 
-@route("POST", "/me/passkey", SELF)
+@route("POST", "/me/passkey", SELF, step_up=Proof.PASSWORD)
 async def add_passkey(call: Call) -> web.StreamResponse:
     """Keep the passkey that the device has made."""
-    if ask := call.step_up(strong=False, back=PAGE):
-        return ask
     form = await call.request.post()
     challenge = call.session.challenge if call.session else None
     if call.session is not None:
         await sessions.challenge(call.db, call.session.id, None)
-    try:
-        await passkeys.register(
-            call.change(), str(form.get("shown", "")), challenge or b"", call.site, str(form.get("name", ""))
-        )
-    except SmsgwError as exc:
-        return await _page(call, said(call, exc), 422)
-    call.toast(call.gettext(BOUND))
-    return call.redirect(PAGE)
+    made, name = str(form.get("shown", "")), str(form.get("name", ""))
+    kept = passkeys.register(call.change(), made, challenge or b"", call.site, name)
+    return await attempt(call, kept, BOUND, PAGE, _page)
 
 
-@route("POST", "/me/passkey/remove", SELF)
+@route("POST", "/me/passkey/remove", SELF, step_up=Proof.PASSWORD)
 async def remove_passkey(call: Call) -> web.StreamResponse:
     """Forget a passkey."""
-    if ask := call.step_up(strong=False, back=PAGE):
-        return ask
     form = await call.request.post()
     try:
-        await factors.remove_passkey(call.change(), bytes.fromhex(str(form.get("id", ""))))
+        credential = bytes.fromhex(str(form.get("id", "")))
     except ValueError as exc:
         raise web.HTTPBadRequest from exc
-    except SmsgwError as exc:
-        return await _page(call, said(call, exc), 422)
-    call.toast(call.gettext(UNBOUND))
-    return call.redirect(PAGE)
+    return await attempt(call, factors.remove_passkey(call.change(), credential), UNBOUND, PAGE, _page)
 
 
-@route("POST", "/me/recovery", SELF)
+@route("POST", "/me/recovery", SELF, step_up=Proof.PASSWORD)
 async def recovery(call: Call) -> web.StreamResponse:
     """New recovery codes, shown once."""
-    if ask := call.step_up(strong=False, back=PAGE):
-        return ask
     return call.render("person/codes.html", codes=await factors.make_recovery_codes(call.change()))
 
 
@@ -143,5 +119,5 @@ async def end(call: Call) -> web.StreamResponse:
             await service.end_session(call.change(), read_id(which) or 0)
             call.toast(call.gettext(ENDED))
     except SmsgwError as exc:
-        return await _page(call, said(call, exc), 422)
+        return await _page(call, refusal(call, exc), 422)
     return call.redirect(PAGE)

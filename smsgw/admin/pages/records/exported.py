@@ -8,14 +8,14 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import read_id
-from smsgw.admin.rights import route
+from smsgw.admin.rights import Proof, route
 from smsgw.core.errors import Temporary
 from smsgw.core.permissions import Permission
 from smsgw.platform.exports import service
 from smsgw.platform.files.model import Elsewhere
 
 
-@route("POST", "/jobs/{id:[0-9]{1,19}}/link", Permission.SELF_EDIT)
+@route("POST", "/jobs/{id:[0-9]{1,19}}/link", Permission.SELF_EDIT, step_up=Proof.FACTOR, kept=False)
 async def link(call: Call) -> web.StreamResponse:
     """Make the link and follow it."""
     job_id = read_id(call.request.match_info["id"]) or 0
@@ -23,7 +23,7 @@ async def link(call: Call) -> web.StreamResponse:
     return call.redirect(f"/exported/{token}")
 
 
-@route("GET", "/exported/{id:[A-Za-z0-9_-]{1,64}}", Permission.SELF_EDIT)
+@route("GET", "/exported/{id:[A-Za-z0-9_-]{1,64}}", Permission.SELF_EDIT, step_up=Proof.FACTOR, kept=False)
 async def fetch(call: Call) -> web.StreamResponse:
     """The file; the link is used up, though not by who only looks what there is, or looks ahead."""
     if call.request.method != "GET" or "prefetch" in call.request.headers.get("Sec-Purpose", ""):

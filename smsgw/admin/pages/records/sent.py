@@ -1,72 +1,64 @@
-"""Records of what was sent (P8.1): filter bar, newest first, page by page."""
+"""Records of what was sent (P8.1): found by what a message or one of its parts has; a row leads to its whole way."""
 
 from __future__ import annotations
 
-from aiohttp import web
+from collections.abc import Mapping
+from functools import partial
 
+from smsgw.admin import words as told
 from smsgw.admin.call import Call
-from smsgw.admin.forms import PERIODS, RecordFilter
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
+from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.rights import route
-from smsgw.core.numbers import mask
+from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.words import lists as words
+from smsgw.admin.words.messages import CAUSE, cause_of
 from smsgw.core.permissions import Permission
-from smsgw.platform.messages import queries
-from smsgw.platform.messages.model import MessageView
-from smsgw.runtime import clock
+from smsgw.platform.messages import records
 
 MENU = Entry("records.sent", "/records", Permission.MESSAGE_VIEW)
-PAGE = 50
+SEND = (words.SEND, "/send", Permission.MESSAGE_SEND)
+_more, _choice = partial(Field, more=True), partial(Field, kind=FieldKind.CHOICE)
+FILTER = Filter((
+    _choice("account"), Field("phone", FieldKind.PHONE, "number"), _choice("status", choices=told.STATUS),
+    _choice("type", label="message_type", choices=told.TYPE, more=True), _choice("channel", more=True),
+    _choice("carrier", choices=told.CARRIER, more=True), _more("province"), _more("sign"),
+    _choice("reason", choices=told.CLASS, more=True), _more("code"), _choice("origin", choices=told.ORIGIN, more=True),
+    _more("submitter"), _more("message", FieldKind.ID, "message_id"), _more("batch", FieldKind.ID),
+    _more("client_ref"), _more("extension"), _choice("test", choices=words.TEST, more=True),
+))  # fmt: skip
+_away = partial(Column, phone=Phone.AWAY)
+_hidden = partial(_away, shown=False)
+COLUMNS = (
+    Column("time", Kind.TIME, value=lambda m: m.accepted_at, sort=True),
+    _away("account", value=lambda m: m.account_name), Column("number", Kind.PHONE, phone=Phone.TITLE),
+    Column("carrier", Kind.WORD, words=told.CARRIER), Column("province"),
+    _away("type", Kind.TAGS, "message_type", value=words.types_of), _hidden("sign"),
+    Column("content", Kind.LONG, permission=Permission.MESSAGE_READ, phone=Phone.SECOND),
+    _away("parts", Kind.NUMBER), _hidden("price", Kind.NUMBER), _away("channel", value=lambda m: m.channel_name),
+    Column("status", Kind.STATE, words=told.STATUS, tones=told.STATUS_COLOUR, phone=Phone.BESIDE),
+    Column("reason", Kind.WORD, value=cause_of, words=CAUSE), _away("code", Kind.CODE),
+    _hidden("origin", Kind.WORD, words=told.ORIGIN), _hidden("submitter"), _hidden("submitted_at", Kind.TIME),
+    _hidden("done_at", Kind.TIME), _hidden("client_ref"), _hidden("id", Kind.CODE, "message_id"),
+    _hidden("batch_id", Kind.CODE, "batch"),
+)  # fmt: skip
 
 
-@route("GET", "/records", Permission.MESSAGE_VIEW)
-async def show(call: Call) -> web.StreamResponse:
-    """The list for the filter in the address."""
-    wanted = RecordFilter.read(call.request.query, clock.now())
-    rows: list[MessageView] = []
-    if not wanted.errors:
-        await call.reads("records.search", "records", **_asked(wanted))
-        rows = await queries.search(
-            call.db,
-            accounts=_scope(call.accounts, wanted.account_id),
-            batch_id=wanted.batch_id,
-            number=wanted.number,
-            from_time=wanted.from_time,
-            to_time=wanted.to_time,
-            status=wanted.status or None,
-            before_id=wanted.before,
-            limit=PAGE + 1,
-            now=clock.now(),
-        )
-    older = rows[PAGE - 1].id if len(rows) > PAGE else None
-    accounts = [
-        a for a in call.portal.context.snapshots.current.accounts() if call.accounts is None or a.id in call.accounts
-    ]
-    return call.render(
-        "records/sent.html",
-        wanted=wanted,
-        rows=rows[:PAGE],
-        older=older,
-        accounts=accounts,
-        periods=PERIODS,
-        content=call.may(Permission.MESSAGE_READ),
-    )
+async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
+    now, own = call.portal.context.snapshots.current, call.accounts
+    accounts = {str(a.id): a.display_name or a.name for a in now.accounts() if own is None or a.id in own}
+    return {"account": accounts, "channel": {str(c.id): c.name for c in now.channels}}
 
 
-def _asked(wanted: RecordFilter) -> dict[str, str]:
-    """What a search looks for, for the audit log: without the page, and the number as everybody sees it."""
-    asked = {
-        "from": wanted.from_time.isoformat() if wanted.from_time else "",
-        "to": wanted.to_time.isoformat() if wanted.to_time else "",
-        "account": wanted.account,
-        "status": wanted.status,
-        "batch": wanted.batch,
-        "number": mask(wanted.number) if wanted.number else "",
-    }
-    return {name: value for name, value in asked.items() if value}
+def _wanted(found: Found) -> records.Wanted:
+    values = {key: int(value) if key in ("account", "channel") else value for key, value in found.values.items()}
+    return records.Wanted(*found.times, **values)
 
 
-def _scope(own: tuple[int, ...] | None, chosen: int | None) -> tuple[int, ...] | None:
-    """The accounts to look in: the chosen one, if it is within the person's own."""
-    if chosen is None:
-        return own
-    return (chosen,) if own is None or chosen in own else ()
+PAGE = ListPage(
+    "records", "/records", "records.sent", Permission.MESSAGE_VIEW, FILTER, COLUMNS, choices=_choices,
+    rows=lambda db, actor, found, window: records.search(db, actor, _wanted(found), window),
+    sums=lambda db, actor, found, most: records.sums(db, actor, _wanted(found), most),
+    sort=Sort("time"), leads=True, lead=words.RECORDS_LEAD, links=(SEND,), export=Permission.MESSAGE_EXPORT,
+    empty=Empty(words.RECORDS_EMPTY, words.RECORDS_TEACH, *SEND),
+)  # fmt: skip

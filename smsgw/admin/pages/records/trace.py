@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,8 +10,11 @@ from aiohttp import web
 
 from smsgw.admin import words
 from smsgw.admin.call import Call
+from smsgw.admin.i18n import DEFAULT, teller
 from smsgw.admin.rights import route
+from smsgw.core.carried import Heard
 from smsgw.core.permissions import Permission
+from smsgw.core.words import Wording, labels_of
 from smsgw.platform.messages import queries
 from smsgw.platform.messages.model import Trace, TraceStep
 
@@ -40,7 +42,7 @@ async def values(call: Call) -> dict[str, Any]:
     return {
         "trace": found,
         "message": found.message,
-        "stops": timeline(found, call.gettext),
+        "stops": timeline(found, call.language),
         "final": found.message.status in words.FINAL_STATUSES,
         "content": content,
     }
@@ -58,7 +60,7 @@ class Stop:
     """What is told beside it: name and value, in the reader's language."""
 
 
-def timeline(trace: Trace, say: Callable[[str], str] = str) -> list[Stop]:
+def timeline(trace: Trace, language: str = DEFAULT) -> list[Stop]:
     """The steps with their durations; a report has the colour of what it reports."""
     stops: list[Stop] = []
     outcome = {part.part: words.STATUS_COLOUR.get(part.status, "") for part in trace.parts}
@@ -67,14 +69,21 @@ def timeline(trace: Trace, say: Callable[[str], str] = str) -> list[Stop]:
         since_previous = max(step.at - previous, timedelta(0)) if previous else None
         colour = outcome.get(step.part) if step.step == "report" else words.STEP_COLOUR.get(step.step)
         since_start = step.at - trace.steps[0].at
-        stops.append(Stop(step, since_previous, since_start, colour or "plain", _facts(step, say)))
+        stops.append(Stop(step, since_previous, since_start, colour or "plain", _facts(step, language)))
     return stops
 
 
-def _facts(step: TraceStep, say: Callable[[str], str]) -> tuple[tuple[str, str], ...]:
+def _facts(step: TraceStep, language: str) -> tuple[tuple[str, str], ...]:
+    tell, fields = teller(language), labels_of("audit_field")
     told = []
     for key, value in step.detail.items():
         if value not in ("", None):
-            known = words.DETAIL_VALUES.get(key, {}).get(str(value), str(value))
-            told.append((say(words.DETAIL.get(key, key)), say(known)))
+            known = words.DETAIL_VALUES.get(key, {}).get(str(value), value)
+            said = Heard(known) if isinstance(known, str) and key in _FROM_OUTSIDE else known
+            text = tell(said) if isinstance(said, str | Wording) else str(said)
+            told.append((tell(words.DETAIL.get(key) or fields.get(key, key)), text))
     return tuple(told)
+
+
+_FROM_OUTSIDE = frozenset({"problem", "reason"})
+"""Facts that may be what others say of an error."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,16 +14,10 @@ from aiohttp import web
 
 from smsgw.admin import words
 from smsgw.admin.call import Call
-from smsgw.admin.forms import (
-    MAX_CONTENT,
-    MAX_RECIPIENTS,
-    Recipients,
-    SendForm,
-    read_id,
-    recipients,
-)
 from smsgw.admin.i18n import DEFAULT
+from smsgw.admin.kit.filters import Problem, read_id
 from smsgw.admin.kit.menu import Entry
+from smsgw.admin.pages.sending.form import MAX_CONTENT, MAX_RECIPIENTS, Recipients, SendForm, recipients
 from smsgw.admin.rights import route
 from smsgw.admin.words.sending import NO_ACCOUNT, NO_NUMBER, STEPS
 from smsgw.core import text
@@ -148,7 +141,7 @@ def _down(channels: Sequence[ChannelStatus]) -> set[str]:
 @route("GET", "/send", Permission.MESSAGE_SEND)
 async def show(call: Call) -> web.StreamResponse:
     """An empty form."""
-    return _form(call, SendForm(key=secrets.token_urlsafe(18)))
+    return _form(call, SendForm.blank())
 
 
 @route("GET", "/send/confirm", Permission.MESSAGE_SEND)
@@ -233,14 +226,14 @@ async def live_result(call: Call) -> web.StreamResponse:
 
 async def _read(call: Call) -> SendForm:
     data = await call.request.post()
-    return SendForm.read({key: value for key, value in data.items() if isinstance(value, str)})
+    return SendForm.read(data)
 
 
 def _account(call: Call, form: SendForm) -> Account | None:
     """The chosen account, if the person may use it; says so in the form otherwise."""
     account = _allowed_account(call, form.account)
     if account is None:
-        form.errors["account"] = NO_ACCOUNT
+        form.errors["account"] = Problem(NO_ACCOUNT)
     return account
 
 
@@ -270,7 +263,7 @@ def _with_error(call: Call, form: SendForm, error: SmsgwError) -> SendForm:
     place = FIELD_OF_CODE.get(error.code.partition("_")[0], "account")
     if error.detail.get("field") in ("to", "sign", "content"):
         place = error.detail["field"]
-    form.errors[place] = _message(call, error.code, error.detail)
+    form.tell(place, _message(call, error.code, error.detail))
     return form
 
 
@@ -278,10 +271,10 @@ def _with_refusal(form: SendForm, result: SendResult) -> SendForm:
     """Nobody gets anything: say why at the field that can be changed."""
     first = next((item for item in result.items if item.message_id), None)
     if first is None:
-        form.errors["to"] = NO_NUMBER
+        form.errors["to"] = Problem(NO_NUMBER)
     else:
         place = FIELD_OF_CODE.get((first.code or "").partition("_")[0], "account")
-        form.errors[place] = first.message or ""
+        form.tell(place, first.message or "")
     return form
 
 

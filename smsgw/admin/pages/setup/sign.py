@@ -13,7 +13,7 @@ from smsgw.admin.kit.forms import Field, Filled, Form, Kind, Section
 from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.pieces import field_alone
 from smsgw.admin.pages.setup import steps
-from smsgw.admin.rights import route
+from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import setup as words
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import Account
@@ -65,11 +65,9 @@ async def _form(call: Call, known: list[Account]) -> tuple[Form, dict[str, Mappi
     return Form(sections), {"account": named}
 
 
-@route("GET", steps.SIGN, Permission.ACCOUNT_EDIT)
+@route("GET", steps.SIGN, Permission.ACCOUNT_EDIT, step_up=Proof.PASSWORD)
 async def show(call: Call) -> web.StreamResponse:
     """The form."""
-    if ask := call.step_up(strong=False):
-        return ask
     known = await own(call)
     form, choices = await _form(call, known)
     filled = form.blank({"name": "main", "units": FIRST_UNITS, "account": known[0].id if known else None,
@@ -78,11 +76,9 @@ async def show(call: Call) -> web.StreamResponse:
     return await _page(call, filled)
 
 
-@route("POST", steps.SIGN, Permission.ACCOUNT_EDIT)
+@route("POST", steps.SIGN, Permission.ACCOUNT_EDIT, step_up=Proof.PASSWORD)
 async def save(call: Call) -> web.StreamResponse:
     """Make all of it, or nothing."""
-    if ask := call.step_up(strong=False, back=steps.SIGN):
-        return ask
     form, choices = await _form(call, await own(call))
     data = await call.request.post()
     filled = form.read(data, choices)

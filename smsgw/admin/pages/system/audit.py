@@ -12,6 +12,7 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.rights import route
 from smsgw.admin.words import lists as words
+from smsgw.admin.words.audit import action_words, actions_called, object_words
 from smsgw.core.permissions import Permission
 from smsgw.platform.audit import queries, verification
 from smsgw.platform.audit.queries import Wanted
@@ -27,19 +28,20 @@ FILTER = Filter(
 COLUMNS = (
     Column("at", Kind.TIME, "time", sort=True, phone=Phone.BESIDE),
     Column("actor", Kind.USER, value=lambda e: (e.name, e.actor), phone=Phone.TITLE),
-    Column("action", Kind.CODE, phone=Phone.SECOND),
-    Column("object", Kind.CODE),
+    Column("action", Kind.USER, value=lambda e: action_words(e.action), phone=Phone.SECOND),
+    Column("object", Kind.USER, value=lambda e: object_words(e.object)),
     Column("address", phone=Phone.AWAY),
     Column("sealed", Kind.BOOL, shown=False, phone=Phone.AWAY),
 )
 
 
 def _wanted(found: Found) -> Wanted:
-    return Wanted(*found.times, *(found.get(key) for key in ("actor", "action", "object", "address")))
+    keys = ("actor", "action", "object", "address")
+    return Wanted(*found.times, *(found.get(key) for key in keys), actions=actions_called(found.get("action")))
 
 
 async def _detail(_: Call, entry: queries.Entry) -> Detail:
-    return Detail(entry.action, [Section(COLUMNS, entry)], differences(entry.before, entry.after))
+    return Detail(action_words(entry.action)[0], [Section(COLUMNS, entry)], differences(entry.before, entry.after))
 
 
 @route("POST", "/audit/-/verify", Permission.AUDIT_VIEW)

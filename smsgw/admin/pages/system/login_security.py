@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from smsgw.admin.call import Call
+from smsgw.admin.kit.attempts import attempt
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.pages.person.centre import said
 from smsgw.admin.rights import route
 from smsgw.admin.words.login import SAVED
-from smsgw.core.errors import Invalid, SmsgwError
+from smsgw.core.errors import Invalid
 from smsgw.core.permissions import Permission
 from smsgw.platform.login import checks, queries, service
 from smsgw.platform.login.model import DEMANDED, Demand
@@ -21,6 +22,11 @@ from smsgw.platform.org import service as org
 
 MENU = Entry("system.login", "/security", Permission.SECURITY_VIEW)
 POLICY = "/security/login"
+_OPENS = {
+    POLICY: Permission.SECURITY_VIEW, "/security/networks": Permission.SECURITY_VIEW, "/staff": Permission.PERSON_VIEW,
+    "/audit": Permission.AUDIT_VIEW, "/platform": Permission.SETTING_VIEW,
+}  # fmt: skip
+"""What the pages take where something is mended."""
 RANGES = {**service.RANGES, **org.PASSWORD_RANGES}
 
 
@@ -29,7 +35,8 @@ async def show(call: Call) -> web.StreamResponse:
     """The check: every state is that of this moment."""
     facts = checks.Facts(call.portal.secure(call.request), len(call.portal.context.sealer.ids))
     found = await checks.run(call.db, facts)
-    return call.render("system/security.html", checks=found, score=checks.score(found))
+    shown = {check.path for check in found if check.path and call.may(_OPENS[check.path.partition("?")[0]])}
+    return call.render("system/security.html", checks=found, score=checks.score(found), shown=shown)
 
 
 @route("GET", POLICY, Permission.SECURITY_VIEW)
@@ -38,15 +45,20 @@ async def policy(call: Call) -> web.StreamResponse:
     return await _page(call)
 
 
-async def _page(call: Call, error: str = "", status: int = 200) -> web.Response:
-    demands = await queries.of_roles(call.db)
+async def _page(
+    call: Call, error: str = "", status: int = 200, *, policy: Any = None, password: Any = None,
+    demand: tuple[str, Any] | None = None,
+) -> web.Response:  # fmt: skip
+    """``policy``, ``password``, ``demand`` (of a role): as they were typed, when they are refused."""
+    demands: dict[str, Any] = dict(await queries.of_roles(call.db))
+    if demand is not None:
+        demands[demand[0]] = demand[1]
     return call.render(
-        "system/login_policy.html", status=status, error=error, policy=await queries.policy(call.db),
-        password=await queries.password_policy(call.db), factors=DEMANDED,
+        "system/login_policy.html", status=status, error=error, policy=policy or await queries.policy(call.db),
+        password=password or await queries.password_policy(call.db), factors=DEMANDED,
         roles=[(role, demands.get(role.code, Demand())) for role in await org_queries.roles(call.db)],
-        people=await queries.of_people(call.db, call.actor.scope.departments),
+        wrong=demand[0] if demand else "", ranges=RANGES, may=call.may(Permission.SECURITY_EDIT),
         accounts=[a for a in call.portal.context.snapshots.current.accounts() if a.status == "active"],
-        ranges=RANGES, may=call.may(Permission.SECURITY_EDIT),
     )  # fmt: skip
 
 
@@ -58,59 +70,62 @@ def _number(form: Mapping[str, Any], name: str) -> int:
     return int(text)
 
 
-async def _saved(call: Call, error: SmsgwError | None) -> web.StreamResponse:
-    if error is not None:
-        return await _page(call, said(call, error), 422)
-    call.toast(call.gettext(SAVED))
-    return call.redirect(POLICY if call.may(Permission.SECURITY_VIEW) else "/")
+def _demanded(form: Mapping[str, Any], factors: Sequence[Any]) -> dict[str, Any]:
+    """What the boxes of a demand say, as it stands in the form."""
+    networks = str(form.get("networks", ""))[:10_000].replace(",", "\n").split()
+    return {
+        "factors": [str(name) for name in factors], "every": form.get("every") == "1",
+        "networks": networks, "empty": False,
+    }  # fmt: skip
+
+
+def _after(call: Call) -> str:
+    return POLICY if call.may(Permission.SECURITY_VIEW) else "/"
 
 
 @route("POST", POLICY, Permission.SECURITY_EDIT)
 async def save(call: Call) -> web.StreamResponse:
     """Demand it of everybody."""
-    if ask := call.step_up(strong=False, back=POLICY):
-        return ask
     form = await call.request.post()
+    typed: dict[str, Any] = {name: str(form.get(name, ""))[:6] for name in service.RANGES}
     accounts = [str(form.get(name, "")) for name in ("sms_first", "sms_spare")]
-    try:
-        changes: dict[str, Any] = {name: _number(form, name) for name in service.RANGES}
-        changes["factors"] = service.factors_of([str(name) for name in form.getall("factors", [])])
-        changes["every"] = form.get("every") == "1"
-        changes["enrol_reset"] = form.get("enrol_reset") == "1"
-        changes["sms_accounts"] = [int(text) for text in accounts if text.isascii() and text.isdigit()]
-        changes["sms_text"] = str(form.get("sms_text", "")).strip()
+    typed["sms_accounts"] = [int(text) for text in accounts if text.isascii() and text.isdigit()]
+    typed["sms_text"] = str(form.get("sms_text", "")).strip()[:1000]
+    typed["enrol_reset"] = form.get("enrol_reset") == "1"
+    demand = _demanded(form, form.getall("factors", []))
+
+    async def doing() -> None:
+        numbers = {name: _number(form, name) for name in service.RANGES}
+        factors = service.factors_of(demand["factors"])
+        changes = typed | numbers | {"factors": factors, "every": demand["every"]}
         await service.set_policy(call.change(), changes)
-    except SmsgwError as exc:
-        return await _saved(call, exc)
-    return await _saved(call, None)
+
+    again = partial(_page, policy=typed | {"demand": demand})
+    return await attempt(call, doing(), SAVED, _after(call), again)
 
 
 @route("POST", "/security/password", Permission.SECURITY_EDIT)
 async def save_passwords(call: Call) -> web.StreamResponse:
     """Ask it of passwords."""
-    if ask := call.step_up(strong=False, back=POLICY):
-        return ask
     form = await call.request.post()
-    try:
+
+    async def doing() -> None:
         values = {name: _number(form, name) for name in org.PASSWORD_RANGES}
         await org.set_password_policy(call.change(), **values)
-    except SmsgwError as exc:
-        return await _saved(call, exc)
-    return await _saved(call, None)
+
+    typed = {name: str(form.get(name, ""))[:6] for name in org.PASSWORD_RANGES}
+    return await attempt(call, doing(), SAVED, _after(call), partial(_page, password=typed))
 
 
 @route("POST", "/security/role", Permission.SECURITY_EDIT)
 async def save_role(call: Call) -> web.StreamResponse:
     """Demand it of a role."""
-    if ask := call.step_up(strong=False, back=POLICY):
-        return ask
     form = await call.request.post()
-    try:
-        demand = Demand(
-            service.factors_of([str(name) for name in form.getall("factors", [])]), form.get("every") == "1",
-            service.networks_of(str(form.get("networks", "")).replace(",", "\n").splitlines()),
-        )  # fmt: skip
-        await service.set_role(call.change(), str(form.get("role", "")), demand)
-    except SmsgwError as exc:
-        return await _saved(call, exc)
-    return await _saved(call, None)
+    typed, code = _demanded(form, form.getall("factors", [])), str(form.get("role", ""))
+
+    async def doing() -> None:
+        networks = service.networks_of(typed["networks"])
+        demand = Demand(service.factors_of(typed["factors"]), typed["every"], networks)
+        await service.set_role(call.change(), code, demand)
+
+    return await attempt(call, doing(), SAVED, _after(call), partial(_page, demand=(code, typed)))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from smsgw.admin.call import Call
+from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.pages.person.centre import said
 from smsgw.admin.rights import route
 from smsgw.admin.words.login import SAVED
 from smsgw.core.errors import SmsgwError
@@ -39,14 +39,12 @@ async def show(call: Call) -> web.StreamResponse:
 @route("POST", PAGE, Permission.SECURITY_EDIT)
 async def save(call: Call) -> web.StreamResponse:
     """Put the list in the place of the one before."""
-    if ask := call.step_up(strong=False, back=PAGE):
-        return ask
     form = await call.request.post()
     text = str(form.get("networks", ""))[:10_000]
     try:
         networks = [str(network) for network in service.networks_of(text.splitlines())]
         await service.set_policy(call.change(), {"networks": networks})
     except SmsgwError as exc:
-        return await _page(call, typed=text, error=said(call, exc), status=422)
+        return await _page(call, typed=text, error=refusal(call, exc), status=422)
     call.toast(call.gettext(SAVED))
     return call.redirect(PAGE if call.may(Permission.SECURITY_VIEW) else "/")

@@ -17,7 +17,7 @@ from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.pieces import field_alone
 from smsgw.admin.kit.toasts import Kind as Tone
-from smsgw.admin.rights import route
+from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import brand as words
 from smsgw.core.brand import ANY_HOST, LONGEST, Look, contrast
 from smsgw.core.errors import SmsgwError
@@ -203,7 +203,7 @@ def _names(names: tuple[str, ...], host: str) -> bool:
     return host in known or f"*.{host.partition('.')[2]}" in known
 
 
-@route("POST", ONE + "/certificate", EDIT)
+@route("POST", ONE + "/certificate", EDIT, step_up=Proof.PASSWORD)
 async def put_certificate(call: Call) -> web.StreamResponse:
     """Take a certificate and its key for the brand's hosts."""
     brand, form = await _brand(call), await call.request.post()
@@ -216,7 +216,7 @@ async def put_certificate(call: Call) -> web.StreamResponse:
     return call.redirect(_address(brand) + "#certificate")
 
 
-@route("POST", ONE + "/certificate/remove", EDIT)
+@route("POST", ONE + "/certificate/remove", EDIT, step_up=Proof.PASSWORD)
 async def remove_certificate(call: Call) -> web.StreamResponse:
     """Go back to the listener's own certificate."""
     brand = await _brand(call)
@@ -253,13 +253,16 @@ async def preview_inside(call: Call) -> web.StreamResponse:
     return call.render("system/brand_inside.html", brand=brand)
 
 
-@route("GET", ONE + "/{what:publish|discard|remove}", EDIT)
+@route("GET", ONE + "/{what:publish|discard|remove}", EDIT, step_up=Proof.PASSWORD)
 async def ask(call: Call) -> web.StreamResponse:
     """What an action would do, before it is done."""
     brand, asked = await _brand(call), words.ASKED[call.request.match_info["what"]]
     changes = _changes(brand)
     values = {"hosts": ", ".join(brand.hosts), "n": len(changes)}
-    return call.render("system/brand_ask.html", brand=brand, asked=asked, values=values, differences=changes)
+    nothing = not asked.danger and not brand.changed
+    return call.render(
+        "system/brand_ask.html", brand=brand, asked=asked, values=values, differences=changes, nothing=nothing
+    )
 
 
 def _changes(brand: BrandEntry) -> list[Any]:
@@ -270,7 +273,7 @@ def _changes(brand: BrandEntry) -> list[Any]:
 _DO = {"publish": service.publish, "discard": service.discard, "remove": service.remove}
 
 
-@route("POST", ONE + "/{what:publish|discard|remove}", EDIT)
+@route("POST", ONE + "/{what:publish|discard|remove}", EDIT, step_up=Proof.PASSWORD)
 async def act(call: Call) -> web.StreamResponse:
     """Do it."""
     brand, what = await _brand(call), call.request.match_info["what"]

@@ -1,6 +1,7 @@
 // Dialogs: the drawer for one row, and what asks before something is done. Each shows the piece of an address that is a
 // page by itself, too; without this script the page opens instead.
 import { all, one } from "./dom.js";
+import "./passkey.js";
 
 const PIECE = { "X-Dialog": "1" };
 let opener = null;
@@ -30,6 +31,7 @@ async function answer(dialog, response) {
   if (response.type === "opaqueredirect") { location.reload(); return; }
   const html = await response.text();
   if (show(dialog, html)) return;
+  if (response.redirected && response.ok) { location.assign(response.url); return; }
   const page = new DOMParser().parseFromString(html, "text/html");
   const words = document.createElement("p");
   words.className = "note note-bad";
@@ -106,7 +108,8 @@ document.addEventListener("submit", (event) => {
   const body = fields(form, button);
   delete form.dataset.sent;
   if (asks) wait(dialog);
-  ask(dialog, address, { method: "POST", body });
+  // A proof leads on to what waited for it, with the same fields.
+  ask(dialog, address, { method: "POST", body, ...("follow" in form.dataset ? { redirect: "follow" } : {}) });
 });
 
 all("dialog").forEach((dialog) => dialog.addEventListener("close", () => {

@@ -25,6 +25,7 @@ function told(credential) {
 async function answered(form) {
   const body = new URLSearchParams({ csrf: one("input[name=csrf]", form).value });
   const answer = await fetch(form.dataset.options, { method: "POST", body, credentials: "same-origin" });
+  if (answer.redirected) { location.assign(answer.url); return null; }  // who one is has to be shown first
   if (!answer.ok) throw new Error(String(answer.status));
   const publicKey = opened(await answer.json());
   return form.dataset.passkey === "create"
@@ -32,21 +33,27 @@ async function answered(form) {
     : navigator.credentials.get({ publicKey });
 }
 
-all("form[data-passkey]").forEach((form) => {
-  const problem = one("[data-problem]", form);
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    problem.hidden = true;
-    const button = one("button[type=submit]", form);
-    button.disabled = true;
-    try {
-      one("input[name=shown]", form).value = told(await answered(form));
-      form.submit();
-    } catch {
-      problem.hidden = false;
-      button.disabled = false;
-      button.focus();
-    }
-  });
-  if (!window.PublicKeyCredential) problem.hidden = false;
+async function send(form) {
+  const problem = one("[data-problem]", form), button = one("button[type=submit]", form);
+  problem.hidden = true;
+  button.disabled = true;
+  try {
+    const credential = await answered(form);
+    if (!credential) return;
+    (one("[data-answer]", form) || one("input[name=shown]", form)).value = told(credential);
+    form.submit();
+  } catch {
+    problem.hidden = false;
+    button.disabled = false;
+    button.focus();
+  }
+}
+
+// On the document: a form may come later, in a dialog. A button with a name chooses another way.
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("form[data-passkey]") || event.submitter?.name) return;
+  event.preventDefault();
+  send(event.target);
 });
+
+if (!window.PublicKeyCredential) all("form[data-passkey] [data-problem]").forEach((problem) => { problem.hidden = false; });

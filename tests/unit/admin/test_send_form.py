@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
-from smsgw.admin.forms import RecordFilter, SendForm, read_id, recipients
-from smsgw.core.ids import CHINA
+from smsgw.admin.kit.filters import read_id
+from smsgw.admin.pages.sending.form import SendForm, recipients
 
-NOW = datetime(2026, 3, 1, 17, 30, tzinfo=UTC)  # already 2 March in China
 KEY = "k" * 24
 
 
@@ -64,52 +61,6 @@ def test_what_is_wrong_is_said_at_its_field(field: str, value: str) -> None:
 
 def test_a_form_without_its_key_is_refused() -> None:
     assert not form(key="short").check(recipients("13800138000"))
-
-
-def test_days_are_chinas() -> None:
-    today = RecordFilter.read({}, NOW)
-    assert today.from_time == datetime(2026, 3, 2, tzinfo=CHINA)
-    assert today.to_time == datetime(2026, 3, 3, tzinfo=CHINA)
-    yesterday = RecordFilter.read({"time": "yesterday"}, NOW)
-    assert (yesterday.from_time, yesterday.to_time) == (
-        datetime(2026, 3, 1, tzinfo=CHINA),
-        datetime(2026, 3, 2, tzinfo=CHINA),
-    )
-    week = RecordFilter.read({"time": "7d"}, NOW)
-    assert week.from_time == datetime(2026, 2, 24, tzinfo=CHINA)
-
-
-def test_custom_days_include_the_last() -> None:
-    wanted = RecordFilter.read({"time": "custom", "from": "2026-02-01", "to": "2026-02-01"}, NOW)
-    assert wanted.from_time == datetime(2026, 2, 1, tzinfo=CHINA)
-    assert wanted.to_time == datetime(2026, 2, 2, tzinfo=CHINA)
-    assert not wanted.errors
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        {"time": "custom", "from": "2026-02-31"},
-        {"time": "custom", "from": "2026-02-02", "to": "2026-02-01"},
-        {"time": "custom", "to": "9999-12-31"},
-        {"phone": "12"},
-    ],
-)
-def test_a_filter_that_cannot_be_is_said(query: dict[str, str]) -> None:
-    assert RecordFilter.read(query, NOW).errors
-
-
-def test_the_address_carries_the_filter() -> None:
-    wanted = RecordFilter.read(
-        {"time": "7d", "phone": "13800138000", "status": "failed", "account": "2"}, NOW
-    )
-    assert wanted.number == "8613800138000"
-    assert wanted.account_id == 2
-    assert wanted.query(before="77") == "time=7d&account=2&phone=13800138000&status=failed&before=77"
-    assert (
-        RecordFilter.read({"status": "x", "time": "?", "account": "-1"}, NOW).query()
-        == "time=today&account=-1"
-    )
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1e3", "9223372036854775808", "١", "1" * 40, "7 "])

@@ -1,0 +1,151 @@
+"""What alarms tell: why, since when, and what can be done about it."""
+
+from __future__ import annotations
+
+WORDS: dict[str, tuple[str, str]] = {
+    "alarm.no_answer": ("数据库没有应答", "the database does not answer"),
+    "alarm.writer": ("写入停滞：{writers}", "stuck writers: {writers}"),
+    "alarm.journal_full": (
+        "日志无法写入，磁盘可能已满",
+        "the journal cannot be written; the disk may be full",
+    ),
+    "alarm.unlisted": (
+        "最近 10 分钟出现未登记的结果码：{codes}，请在错误码映射中登记",
+        "codes without a meaning in the last 10 minutes: {codes}; give them one",
+    ),
+    "alarm.claims": (
+        "最近 10 分钟有 {n} 条已取走的短信失去跟踪，确认未发出，已重新排队",
+        "{n} claimed parts were lost track of in the last 10 minutes; they were not sent and are queued again",
+    ),
+    "alarm.unmatched": (
+        "最近 1 小时有 {unmatched} 条回执找不到对应短信，{matched} 条正常",
+        "{unmatched} reports of the last hour belong to no message, {matched} do",
+    ),
+    "alarm.retention": (
+        "有未结束的短信，以下日期的数据到期后未能清理：{days}",
+        "unfinished messages keep these days beyond their retention: {days}",
+    ),
+    "alarm.machine_ahead": (
+        "本机时钟比数据库快 {seconds} 秒",
+        "this machine's clock is {seconds} s ahead of the database's",
+    ),
+    "alarm.machine_behind": (
+        "本机时钟比数据库慢 {seconds} 秒",
+        "this machine's clock is {seconds} s behind the database's",
+    ),
+    "alarm.database_forward": (
+        "数据库时钟被拨快 {seconds} 秒，正在逐步追上，重启后立即采用",
+        "the database's clock was set forward by {seconds} s, which are being made up; a restart takes its time",
+    ),
+    "alarm.database_back": (
+        "数据库时钟被拨慢 {seconds} 秒，正在逐步追上，重启后立即采用",
+        "the database's clock was set back by {seconds} s, which are being made up; a restart takes its time",
+    ),
+    "alarm.no_partition": ("{day} 的分区缺失：{tables}", "no partition for {day}: {tables}"),
+    "alarm.strays": ("有数据落入默认分区：{tables}", "rows in the default partition of {tables}"),
+    "alarm.stalled": (
+        "程序停顿 {seconds} 秒，至 {until} 恢复；可能是主机繁忙、休眠或故障",
+        "nothing was done for {seconds} s, until {until}: a busy or sleeping machine, or a fault",
+    ),
+    "alarm.reviews": (
+        "{n} 次提交等待审批，最早的自 {oldest} 起",
+        "{n} calls wait for review, the oldest since {oldest}",
+    ),
+    "alarm.disabled": ("已停用：{reason}", "disabled: {reason}"),
+    "alarm.given_up": (
+        "推送 {tries} 次均失败，已放弃 {n} 个事件，可重新推送（smsgwctl webhook redeliver）",
+        "{n} events were given up after {tries} tries; deliver them again (smsgwctl webhook redeliver)",
+    ),
+    "alarm.lost": (
+        "{n} 个事件（{kind}）一直未能送达，已超过保留期",
+        "{n} events ({kind}) were never delivered and are past their retention",
+    ),
+    "alarm.spool_files": (
+        "{n} 个文件的内容未能入库：{names}",
+        "{n} files hold what could not be entered: {names}",
+    ),
+    "alarm.complaints": (
+        "投诉 {complaints} 起，发送 {sent} 条，合百万分之 {rate}，上限 {ceiling}；该处营销短信已停发",
+        "{complaints} complaints, {sent} sent: {rate} per million, ceiling {ceiling}; marketing has stopped there",
+    ),
+    "alarm.parked": (
+        "{n} 条应答、回执或上行无法入账，用 smsgwctl fact list 查看",
+        "{n} answers, reports or messages cannot be applied: smsgwctl fact list",
+    ),
+    "alarm.abroad": (
+        "最近 1 小时拒绝境外短信 {refused} 条，受理 {sent} 条，新出现 {fresh} 个国家或地区",
+        "{refused} messages abroad were refused in the last hour, {sent} accepted; {fresh} countries were new",
+    ),
+    "alarm.guessing": ("{where}：{n} 次（{minutes} 分钟内），{sources} 个来源，最多的是 {most}",
+                       "{where}: {n} in {minutes} minutes, {sources} sources, most from {most}"),
+    "alarm.guessed": ("密码、密钥或签名错误：{ways}", "wrong passwords, keys or signatures: {ways}"),
+    "alarm.many": ("很多来源", "many"),
+    "alarm.standby": (
+        "正常的备用通道 {healthy} 个，要求 {wanted} 个；未连接或故障：{away}",
+        "{healthy} healthy of {wanted} wanted; away or failed: {away}",
+    ),
+    "alarm.standby_accounts": (
+        "正常的备用通道 {healthy} 个，要求 {wanted} 个；未连接或故障：{away}；受影响账号：{accounts}",
+        "{healthy} healthy of {wanted} wanted; away or failed: {away}; accounts {accounts}",
+    ),
+    "alarm.anchored": (
+        "曾经锚定的记录 {first}–{last} 不见了或被改动，请运行 smsgwctl audit verify 核查",
+        "what was anchored as {first} to {last} is gone or was changed; look with smsgwctl audit verify",
+    ),
+    "alarm.unsealed": ("新的审计记录未能入链：{why}", "no row is taken into the chain: {why}"),
+    "alarm.probe_silent": ("探测短信 {minutes} 分钟内没有回执", "the probe had no report in {minutes} min"),
+    "alarm.probe_ended": ("探测短信的结果：{state} {code}", "the probe ended: {state} {code}"),
+    "error.about": ("{what}：{why}", "{what}: {why}"),
+    "error.other": ("网络错误", "a network error"),
+    "error.at": ("{what} {host}:{port}", "{what} {host}:{port}"),
+}
+"""Key -> (Chinese, English)."""
+NETWORK: dict[str, tuple[str, str]] = {
+    "-3": ("暂时无法解析主机名", "the host name cannot be resolved for now"),
+    "-2": ("主机名不存在", "there is no such host name"),
+    "13": ("没有权限", "not permitted"),
+    "28": ("磁盘空间不足", "the disk is full"),
+    "30": ("文件系统只读", "the file system is read-only"),
+    "32": ("连接已被对方关闭", "the connection was closed by the other side"),
+    "101": ("网络不可达", "the network is unreachable"),
+    "104": ("连接被对方中断", "the connection was reset by the other side"),
+    "110": ("连接超时", "the connection timed out"),
+    "111": ("连接被对方拒绝", "the connection was refused"),
+    "113": ("主机不可达", "the host is unreachable"),
+}
+"""Errors of the operating system, by number."""
+TROUBLES: dict[str, tuple[str, str]] = {
+    "cannot connect": ("无法连接", "cannot connect"),
+    "login refused": ("登录被拒", "login refused"),
+    "login cannot be written": ("登录请求无法写出", "login cannot be written"),
+    "TimeoutError": ("超时", "timed out"),
+    "login-timeout": ("登录无应答", "no answer to the login"),
+    "frame-timeout": ("报文未传完", "a frame did not arrive in time"),
+    "input-overflow": ("报文超长", "a frame was too long"),
+    "output-overflow": ("对方不接收数据", "the other side does not read"),
+    "it does not read what it is sent": ("对方不接收数据", "the other side does not read"),
+    "keepalive-timeout": ("心跳无应答", "no answer to the keep-alive"),
+    "malformed": ("报文格式错误", "a malformed frame"),
+    "malformed-login": ("登录报文格式错误", "a malformed login"),
+    "framing": ("报文边界错误", "broken framing"),
+    "refused": ("被拒绝", "refused"),
+    "peer-logout": ("对方退出登录", "the other side logged out"),
+    "logout-timeout": ("退出登录无应答", "no answer to the logout"),
+    "too-many-violations": ("协议错误过多", "too many violations of the protocol"),
+    "unknown-command": ("未知命令", "an unknown command"),
+    "request-before-login": ("登录前收到请求", "a request before the login"),
+    "listener closed": ("监听已关闭", "the listener was closed"),
+    "deliveries without an answer": ("投递无应答", "deliveries without an answer"),
+}
+"""What our own parts say of connections, in English for logs."""
+EDGES: dict[str, tuple[str, str]] = {
+    "portal": ("管理平台", "portal"),
+    "api": ("接口", "api"),
+    "partners": ("下游协议接入", "partners"),
+    "sgip": ("SGIP", "sgip"),
+}
+WRITERS: dict[str, tuple[str, str]] = {
+    "accept": ("短信受理", "accept"),
+    "outcomes": ("结果入账", "outcomes"),
+    "push": ("推送记录", "push"),
+}

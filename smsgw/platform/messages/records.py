@@ -1,0 +1,113 @@
+"""The list of what was sent (发送记录): found by what a message, or one of its parts, has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from smsgw.core.actor import Actor, ActorLabel
+from smsgw.core.ids import first_id, time_of
+from smsgw.platform.messages.model import MessageView
+from smsgw.platform.messages.queries import SELECT, states_of, views
+from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.store.engine.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is looked for; None: anything."""
+
+    from_time: datetime
+    to_time: datetime
+    message: int | None = None
+    batch: int | None = None
+    account: int | None = None
+    phone: str | None = None
+    """E.164 digits."""
+    type: str | None = None
+    sign: str | None = None
+    carrier: str | None = None
+    province: str | None = None
+    """What it begins with."""
+    origin: str | None = None
+    submitter: ActorLabel | None = None
+    client_ref: str | None = None
+    extension: str | None = None
+    test: str | None = None
+    """``true`` or ``false``: whether a test key has sent it."""
+    status: str | None = None
+    """That of one part at least, as the following."""
+    channel: int | None = None
+    reason: str | None = None
+    """Class of the failure."""
+    code: str | None = None
+
+
+class Sums(NamedTuple):
+    """Of all that is found; of the newest, when there are more than were asked for."""
+
+    messages: int
+    parts: int
+    price: int
+
+
+ORDERS = {"time": Order("x.id", "bigint")}
+_MESSAGE = {
+    "message": "x.id = {}::bigint", "batch": "x.batch_id = {}::bigint", "account": "x.account_id = {}::bigint",
+    "phone": "x.number = {}", "type": "x.type = {}", "sign": "x.sign = {}", "carrier": "x.carrier = {}",
+    "province": "starts_with(x.province, {})", "origin": "x.origin = {}", "submitter": "x.submitter = {}",
+    "client_ref": "(x.client_ref = {0} AND x.client_ref <> '')", "extension": "x.extend_code = {}",
+    "test": "x.test = {}::text::bool",
+}  # fmt: skip
+_PART = {"channel": "s.channel_id = {}::int", "reason": "s.class = {}", "code": "s.code = {}"}
+_ROWS = "SELECT x.*, {key} AS _key FROM message x WHERE {found} AND {where} ORDER BY {order}"
+_SUMS = """
+SELECT count(*) AS messages, COALESCE(sum(f.parts), 0) AS parts, COALESCE(sum(f.price), 0) AS price
+FROM (SELECT parts, price FROM message x WHERE {found} ORDER BY x.id DESC LIMIT {limit}) f
+"""
+
+
+def _found(actor: Actor, wanted: Wanted) -> tuple[str, list[object]]:
+    """The condition for what is wanted, in constant texts, and its parameters."""
+    low, high = first_id(wanted.from_time), first_id(wanted.to_time)
+    if wanted.batch is not None:  # a call's ids are made in one go: they lie within moments of the first
+        low, high = max(low, wanted.batch), min(high, first_id(time_of(wanted.batch) + timedelta(seconds=10)))
+    scope = actor.scope.whole
+    arguments: list[object] = [max(low, 0), max(high, 0), None if scope is None else list(scope)]
+
+    def put(value: object, text: str) -> str:
+        arguments.append(value)
+        return text.format(f"${len(arguments)}")
+
+    said = ["x.id >= $1 AND x.id < $2 AND ($3::bigint[] IS NULL OR x.account_id = ANY($3))"]
+    values = {name: getattr(wanted, name) for name in (*_MESSAGE, *_PART)}
+    said += [put(values[name], text) for name, text in _MESSAGE.items() if values[name] is not None]
+    of_part = [put(values[name], text) for name, text in _PART.items() if values[name] is not None]
+    if wanted.status is not None:
+        numbers, by_us = states_of(wanted.status)
+        of_part.append(put(numbers, "s.state = ANY({}::smallint[])"))
+        if by_us is not None:
+            of_part.append(put(by_us, "s.by_us = {}::bool"))
+    if of_part:
+        inner = " AND ".join(["s.id = x.id AND s.id >= $1 AND s.id < $2", *of_part])
+        said.append(f"EXISTS (SELECT FROM part s WHERE {inner})")
+    return " AND ".join(said), arguments
+
+
+async def search(database: Database, actor: Actor, wanted: Wanted, window: Window) -> Slice[MessageView]:
+    """Messages in the scope, a window of them."""
+    found, arguments = _found(actor, wanted)
+    c = clauses(ORDERS, window, id_="x.id", first=len(arguments) + 1)
+    page = _ROWS.format(key=c.key, found=found, where=c.where, order=c.order)
+    way = "DESC" if window.descending != window.backwards else "ASC"
+    rows = await database.fetch(SELECT.format(page=page, way=way), *arguments, *c.arguments)
+    got = slice_of(rows, window, c.limit)
+    return Slice(await views(got.rows), got.keys, got.more)
+
+
+async def sums(database: Database, actor: Actor, wanted: Wanted, most: int) -> Sums:
+    """How many there are, and what they come to; at most ``most`` are looked at."""
+    found, arguments = _found(actor, wanted)
+    row = await database.fetchrow(_SUMS.format(found=found, limit=int(most)), *arguments)
+    return Sums(int(row["messages"]), int(row["parts"]), int(row["price"]))

@@ -1,0 +1,227 @@
+"""From an empty database to a person who sees what the role allows and no more, in a real browser: with the mouse, and
+with the keyboard alone. A code by SMS goes through the lane of login codes and is read at the carrier."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from hands import Hand, Keyboard, Mouse
+from playwright.async_api import Browser, Page, expect
+from test_portal_browser import DESKTOP, chromium, opened, pytestmark
+
+from smsgw.admin.app import routes
+from smsgw.admin.rights import Open
+from smsgw.node.life import Daemon
+from smsgw.platform.org import setup_code
+from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig
+from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
+
+__all__ = ("chromium", "pytestmark")
+
+PASSWORD, LATER = "Right-Horse-7", "Blue-Staple-29"
+RIGHTS = ("home.view", "message.send", "message.view")
+MENU = ["/", "/send", "/records"]
+PHONE = "13800138000"
+
+
+@dataclass
+class Empty:
+    """A node on an empty database, and the carrier that its channel will lead to."""
+
+    url: str
+    daemon: Daemon
+    carrier: Carrier
+
+    async def code(self) -> str:
+        """The first run's code, as ``smsgwctl setup-code`` tells it."""
+        node = self.daemon.node
+        return await setup_code.waiting(node.database, node.sealer)
+
+    async def sms(self, text: str, number: str = PHONE) -> re.Match[str]:
+        """What the newest message to the phone says, once it has come."""
+        async with asyncio.timeout(20):
+            while True:
+                for message in reversed(self.carrier.inbox.messages):
+                    found = re.search(text, message.text) if message.destination.endswith(number) else None
+                    if found:
+                        return found
+                await asyncio.sleep(0.05)
+
+
+@pytest_asyncio.fixture
+async def empty(dsn: str, tmp_path: Path) -> AsyncIterator[Empty]:
+    behaviour = Behaviour(answer_delay=Delay(0.01, 0.03), report_delay=Delay(0.1, 0.3))
+    carrier = Carrier(CarrierConfig(protocol="cmpp", users={"900001": "secret"}, behaviour=behaviour))
+    await carrier.start()
+    daemon = Daemon(Config(
+        node=NodeConfig(data_dir=tmp_path), database=DatabaseConfig(dsn=dsn),
+        http=HttpConfig(listen="127.0.0.1:0", insecure_bearer=True), ops=OpsConfig(listen="127.0.0.1:0"),
+    ))  # fmt: skip
+    try:
+        await daemon.start()
+        yield Empty(daemon.node.urls["http"], daemon, carrier)
+    finally:
+        await daemon.stop()
+        await carrier.stop()
+
+
+async def at(page: Page, path: str) -> None:
+    await page.wait_for_url(re.compile(rf"//[^/]+{path}$"))
+
+
+async def goes(hand: Hand, path: str) -> None:
+    """By the menu, whose group is opened first."""
+    link = hand.page.locator(f"#menu a[href='{path}']")
+    if not await link.is_visible():
+        await hand.press(f"#menu details:has(a[href='{path}']) summary")
+    await hand.press(f"#menu a[href='{path}']")
+    await at(hand.page, path)
+
+
+SEND = ".kit-form button[type=submit]"
+
+
+async def first_run(hand: Hand, empty: Empty) -> None:
+    """Code, brand, administrator, channel, account and signature, a message that arrives."""
+    page = hand.page
+    await page.goto("/")
+    await at(page, "/setup")
+    await hand.fill("#code", await empty.code())
+    await hand.press(".entry-form button[type=submit]")
+    await hand.fill("#name", "城市短信")
+    await hand.press(".entry-form button[type=submit]")
+    for field, text in (("#login", "chief"), ("#password", PASSWORD), ("#again", PASSWORD)):
+        await hand.fill(field, text)
+    await hand.press(".entry-form button[type=submit]")
+    await at(page, "/setup/channel")
+    await hand.press("a[href='/setup/channel/new/cmpp30']")
+    for field, text in (
+        ("#name", "mobile-1"), ("#host", "127.0.0.1"), ("#port", str(empty.carrier.port)), ("#username", "900001"),
+        ("#password", "secret"),
+    ):  # fmt: skip
+        await hand.fill(field, text)
+    await hand.press(SEND)
+    await expect(page.locator("#channels")).to_contain_text("已登录运营商网关")
+    await hand.press(".page-buttons a[href='/setup/sign']")
+    await hand.fill("#display_name", "政务大厅")
+    await hand.fill("#sign", "市政服务")
+    await hand.press(SEND)
+    await at(page, "/setup/test")
+    await hand.fill("#number", PHONE)
+    await hand.press(SEND)
+    await expect(page.locator(".verdict .state")).to_have_text("成功")
+    assert (await empty.sms("这是一条测试短信")).string.startswith("【市政服务】")
+    await hand.press(".page-buttons a[href='/']")
+    await expect(page.locator("h1")).to_have_text("工作台")
+    await expect(page.locator("#first-run")).to_have_count(0)  # nothing is left to do
+
+
+async def a_person(hand: Hand) -> str:
+    """A department, a role with three rights that wants a code, a person with it; the one-time password."""
+    page = hand.page
+    await goes(hand, "/departments")
+    await hand.press("a[href='/departments/-/new']")
+    await hand.fill("#name", "信息中心")
+    await hand.press(SEND)
+    await at(page, r"/departments/\d+")
+    await goes(hand, "/roles")
+    await hand.press("a[href='/roles/-/new']")
+    await hand.fill("#code", "clerk")
+    await hand.fill("#name", "窗口")
+    await hand.choose("#scope", "all")
+    for right in RIGHTS:
+        await hand.tick(f"input[value='{right}']")
+    await hand.press(SEND)
+    await at(page, r"/roles(/\d+)?")
+    await goes(hand, "/security")
+    await hand.press(".page-tabs a[href='/security/login']")
+    role = "details:has(input[value=clerk])"
+    await hand.press(f"{role} summary")
+    await hand.tick(f"{role} input[name=factors][value=sms]")
+    await hand.press(f"{role} button[type=submit]")
+    await expect(page.locator(f"{role} summary .tag")).to_have_count(1)
+    await goes(hand, "/staff")
+    await hand.press("a[href='/staff/-/new']")
+    await hand.fill("#login", "li")
+    await hand.fill("#name", "李明")
+    await hand.choose("#department", str(await page.locator("#department option").nth(1).get_attribute("value")))
+    await hand.fill("#phone", PHONE)
+    await hand.tick("input[name=role][value=clerk]")
+    await hand.press(SEND)
+    password = await page.locator(".one-time").inner_text()
+    await hand.press(".form-buttons a")
+    return password
+
+
+async def enters(hand: Hand, empty: Empty, password: str) -> None:
+    """The person logs in with password and code, and makes a password of their own."""
+    page = hand.page
+    await page.goto("/")
+    await at(page, "/login")
+    await hand.fill("#login", "li")
+    await hand.fill("#password", password)
+    await hand.press("form.entry-form button[type=submit]")
+    await hand.press("form.way button")
+    await expect(page.locator("main")).to_contain_text("138****8000")
+    await hand.fill("#shown", (await empty.sms(r"(?<![0-9])[0-9]{6}(?![0-9])"))[0])
+    await hand.press("form[action='/login/enrol/confirm'] button")
+    await at(page, "/password")
+    for field, text in (("#old", password), ("#new", LATER), ("#again", LATER)):
+        await hand.fill(field, text)
+    await hand.press("main form button[type=submit]")
+    await expect(page.locator("h1")).to_have_text("工作台")
+
+
+async def sees_what_the_role_allows(page: Page) -> None:
+    """The menu is that of the role, and every page behind another right is refused, whatever its address."""
+    links = await page.locator("#menu a.side-link").evaluate_all("all => all.map((a) => a.getAttribute('href'))")
+    assert sorted(links) == sorted(MENU)
+    plain = [r for r in routes() if r.method == "GET" and "{" not in r.path and not isinstance(r.action, Open)]
+    own = {r.path for r in plain if r.action in RIGHTS}
+    assert set(MENU) <= own
+    for route in plain:
+        if route.action not in RIGHTS:
+            answer = await page.context.request.get(route.path)
+            assert answer.status == 403, (route.path, answer.status)
+    for path in MENU:
+        assert (await page.context.request.get(path)).status == 200
+
+
+async def takes_away(hand: Hand) -> None:
+    """The administrator takes a right from the role."""
+    await goes(hand, "/roles")
+    await hand.press("tbody tr:has-text('clerk') a.row-link")
+    await hand.press("dialog a[href$='/edit']")
+    await hand.tick("input[value='message.view']")
+    await hand.press(SEND)
+    await hand.press(".form-buttons button")
+    await at(hand.page, r"/roles(/\d+)?")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [Mouse, Keyboard], ids=["mouse", "keyboard"])
+async def test_from_an_empty_database_to_a_right_that_is_taken_away(
+    chromium: Browser, empty: Empty, kind: type[Mouse] | type[Keyboard]
+) -> None:
+    async with opened(chromium, empty, DESKTOP) as chief, opened(chromium, empty, DESKTOP) as person:
+        for page in (chief, person):
+            page.context.set_default_timeout(30_000)
+        person.allowed.append("403")  # type: ignore[attr-defined]
+        manager, clerk = kind(chief), kind(person)
+        expect.set_options(timeout=20_000)
+        await first_run(manager, empty)
+        await enters(clerk, empty, await a_person(manager))
+        await sees_what_the_role_allows(person)
+        await goes(clerk, "/records")
+        await goes(clerk, "/")
+        await takes_away(manager)
+        await clerk.press("#menu a[href='/records']")
+        await expect(person.locator("h1")).to_have_text("没有权限")
+        links = await person.locator("#menu a.side-link").evaluate_all("all => all.map((a) => a.getAttribute('href'))")
+        assert "/records" not in links

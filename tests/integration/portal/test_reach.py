@@ -1,0 +1,386 @@
+"""Each address of the portal, from its route table, with each role and another department's ids: nothing is reached
+that should not be, what is hidden is forbidden too, and what is offered works. An address without a case here fails.
+
+The roles made by chance are the same again with ``SMSGW_SEED``."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from browsing import Browser
+from portal_site import running
+from reaching import (
+    MARK,
+    ROUTES,
+    SEED,
+    Form,
+    Page,
+    Walker,
+    World,
+    address,
+    build,
+    enter,
+    filled,
+    operation,
+    route_of,
+)
+
+from smsgw.admin.rights import Open, Route
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("hurried")]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is asked of an address. ``thing``: whose id stands in its path; of ``names``, of the fields, the things that
+    they name."""
+
+    thing: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+    query: str = ""
+    names: tuple[str, ...] = ()
+
+    @property
+    def foreign(self) -> tuple[str, ...]:
+        """The other department's things in it."""
+        return tuple(name for name in (self.thing, *self.names) if name not in ("", "nobody", *OWN))
+
+
+OWN = ("own_department", "below", "mate", "mate_login", "own_account", "walker")
+SURE = (("confirmed", "1"),)
+
+
+def case(thing: str = "", query: str = "", **fields: str) -> Case:
+    """One of these things in the path, the query or the fields: ``{name}`` there."""
+    text = query + " ".join(fields.values())
+    return Case(thing, tuple(fields.items()), query, tuple(re.findall(r"\{(\w+)\}", text)))
+
+
+def sure(thing: str = "", **fields: str) -> Case:
+    """The same, with its effect confirmed."""
+    return case(thing, confirmed="1", **fields)
+
+
+NOTHING: tuple[Case, ...] = (case(),)
+"""It names nothing that could be another's: what everybody with the right sees, or only one's own."""
+RIGHTS = {"permission": "home.view", "scope": "own"}
+
+
+def of_list(path: str, *, export: bool = False) -> dict[str, tuple[Case, ...]]:
+    """What every list has."""
+    return {
+        f"POST {path}/-/layout": NOTHING,
+        f"POST {path}/-/views": NOTHING,
+        f"POST {path}/-/views/remove": (case(id="{view}"),),
+        f"GET {path}/-/total": (case(query="department={department}"), case(query="account={account}")),
+    } | ({f"{m} {path}/-/export": NOTHING for m in ("GET", "POST")} if export else {})
+
+
+def of_actions(path: str, thing: str, *keys: str) -> dict[str, tuple[Case, ...]]:
+    """What can be done to its rows."""
+    asked = (sure(id=f"{{{thing}}}"), sure(selection="1.eyJhIjoxfQ.AAAA"))
+    return {f"POST {path}/-/{step}/{key}": asked for key in keys for step in ("effect", "do")}
+
+
+CASES: dict[str, tuple[Case, ...]] = {
+    "GET /": NOTHING, "GET /home/live": NOTHING, "GET /_ui": NOTHING, "POST /_ui": NOTHING,
+    # one's own
+    **dict.fromkeys(
+        ("POST /language", "POST /theme", "GET /login", "POST /login", "POST /login/cancel", "POST /login/enrol",
+         "POST /login/enrol/confirm", "GET /login/step", "POST /login/step", "POST /login/step/passkey",
+         "POST /login/step/sms", "POST /logout", "GET /me", "POST /me/app", "POST /me/app/confirm",
+         "POST /me/app/remove", "POST /me/contact", "POST /me/passkey", "POST /me/passkey/options", "POST /me/phone",
+         "POST /me/phone/code", "POST /me/recovery", "GET /me/security", "GET /menu/badges", "GET /password",
+         "POST /password", "GET /proof", "POST /proof", "POST /proof/passkey", "GET /setup", "POST /setup",
+         "GET /setup/administrator", "POST /setup/administrator", "GET /setup/brand", "POST /setup/brand"),
+        NOTHING,
+    ),
+    "POST /me/passkey/remove": (case(id="{passkey}"),),
+    "POST /me/sessions/end": (case(id="{session}"),),
+    # departments
+    "GET /departments": NOTHING,
+    "GET /departments/-/new": NOTHING,
+    "POST /departments/-/new": (sure(name="below another", parent="{department}"),),
+    "GET /departments/{id}": (case("department"),),
+    "GET /departments/{id}/edit": (case("department"),),
+    "POST /departments/{id}/edit": (sure("department", name="mine"),
+                                    sure("own_department", name="n", manager="{login}")),
+    "GET /departments/{id}/move": (case("department"),),
+    "POST /departments/{id}/move": (sure("department", parent=""), sure("own_department", parent="{department}")),
+    "GET /departments/{id}/remove": (case("department"),),
+    "POST /departments/{id}/remove": (sure("department"),),
+    # people
+    "GET /staff": (case(query="department={department}"), case(query="login={login}")),
+    **of_list("/staff"), **of_actions("/staff", "staff", "remove", "start", "stop", "unlock"),
+    "GET /staff/-/new": NOTHING,
+    "POST /staff/-/new": (
+        sure(login="new-1", name="n", department="{department}"),
+        sure(login="new-2", name="n", department="{own_department}", accounts="{account}"),
+    ),
+    "GET /staff/{id}": (case("staff"),),
+    "GET /staff/{id}/edit": (case("staff"),),
+    "POST /staff/{id}/edit": (
+        sure("staff", name="mine"), sure("mate", name="n", department="{department}"),
+        sure("mate", name="n", department="{own_department}", accounts="{account}"),
+    ),
+    "GET /staff/{id}/reset": (case("staff"),),
+    "POST /staff/{id}/reset": (sure("staff"),),
+    "GET /staff/{id}/roles": (case("staff"),),
+    "POST /staff/{id}/roles": (sure("staff", role="operator"),),
+    "GET /users": (case(query="department={department}"), case(query="login={login}")), **of_list("/users"),
+    "GET /users/{id}": (case("staff"),),
+    "GET /users/{id}/rights": (case("staff"),),
+    "POST /users/{id}/rights": (sure("staff", permission="message.export"),),
+    # roles are everybody's who may see them; who has them is not
+    "GET /roles": NOTHING, **of_list("/roles"), **of_actions("/roles", "nobody", "remove"),
+    "GET /roles/-/matrix.csv": NOTHING, "GET /roles/-/new": NOTHING, "POST /roles/-/new": NOTHING,
+    "GET /roles/{id}": (case("nobody"),), "GET /roles/{id}/copy": (case("nobody"),),
+    "POST /roles/{id}/copy": (sure("nobody", code="copied", name="n"),), "GET /roles/{id}/edit": (case("nobody"),),
+    "POST /roles/{id}/edit": (sure("nobody", name="n", **RIGHTS),),
+    # sending and records
+    "GET /send": (case(query="account={account}&batch={batch}"),),
+    **dict.fromkeys(
+        ("POST /send", "POST /send/confirm", "POST /send/edit", "POST /send/preview"),
+        (case(account="{account}", type="notice", to="13800138000", content="x", sign="测试", key="a" * 32),),
+    ),
+    "GET /send/confirm": NOTHING, "GET /send/edit": NOTHING,
+    "GET /send/result": (case(query="account={account}&key={key}"),),
+    "GET /send/result/live": (case(query="account={account}&key={key}"),),
+    "GET /records": (case(query="time=7d&account={account}"), case(query="time=7d&batch={batch}")),
+    "GET /records/{id}": (case("message"),),
+    "GET /records/{id}/live": (case("message"),),
+    "GET /jobs": NOTHING, **of_list("/jobs"), **of_actions("/jobs", "job", "cancel"),
+    "GET /jobs/-/rows": NOTHING,
+    "GET /jobs/{id}": (case("job"),),
+    "POST /jobs/{id}/link": (case("job"),),
+    "GET /exported/{id}": (case("token"),),
+    # the platform's own: one for all departments
+    "GET /audit": (case(query="time=7d&who={login}"),),
+    **of_list("/audit", export=True), "POST /audit/-/verify": NOTHING,
+    "GET /audit/{id}": (case("audit"),),
+    **dict.fromkeys(
+        ("GET /security", "GET /security/login", "POST /security/login", "GET /security/networks",
+         "POST /security/networks", "POST /security/password", "POST /security/role", "GET /platform",
+         "POST /platform", "GET /platform/-/picture/{sha256}"), NOTHING),
+    **dict.fromkeys(
+        ("GET /platform/-/style/{id}", "GET /platform/{id}", "POST /platform/{id}", "POST /platform/{id}/certificate",
+         "POST /platform/{id}/certificate/remove", "POST /platform/{id}/hosts", "POST /platform/{id}/picture/{which}",
+         "POST /platform/{id}/picture/{which}/remove", "GET /platform/{id}/preview",
+         "GET /platform/{id}/preview/inside", "GET /platform/{id}/{what}", "POST /platform/{id}/{what}"),
+        (sure("nobody"),)),
+}  # fmt: skip
+"""Operation -> what is asked of it."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    dsn = await postgres.make("reach", postgres.template)
+    try:
+        async with running(dsn, tmp_path_factory.mktemp("reach")) as site:
+            print(f"SMSGW_SEED={SEED}")
+            yield await build(site)
+    finally:
+        await postgres.drop("reach")
+
+
+async def test_every_address_has_its_case() -> None:
+    there = {operation(route) for route in ROUTES}
+    lists_without_total = {name for name in CASES if name.endswith("/-/total")}
+    assert there - CASES.keys() == set(), "no case of it"
+    assert CASES.keys() - there - lists_without_total == set(), "there is no such address"
+    unnamed = [
+        name for name, asked in CASES.items() if "{id}" in name and not any(one.thing for one in asked)
+    ]
+    assert unnamed == []
+
+
+async def ask(browser: Browser, route: Route, one: Case, things: Mapping[str, str]) -> str:
+    path = address(route, one.thing, things)
+    if one.query:
+        path += "?" + filled(one.query, things)
+    if route.method == "GET":
+        return await browser.get(path)
+    before = browser.csrf
+    text = await browser.post(path, {key: filled(value, things) for key, value in one.fields})
+    browser.csrf = before
+    return text
+
+
+@pytest.mark.slow
+async def test_what_a_role_has_not_is_refused_and_nothing_changes(world: World) -> None:
+    """Whether by its address or by a form made by hand; and nobody else's right is needed for it."""
+    for walker in world.walkers:
+        things = world.things | walker.own
+        async with Browser(world.site) as browser:
+            await enter(browser, walker)
+            before = await world.state()
+            for route in ROUTES:
+                if not walker.may(route):
+                    for one in CASES[operation(route)]:
+                        text = await ask(browser, route, one, things)
+                        about = told(walker, route, one)
+                        assert browser.status == 403, about
+                        assert MARK not in without_own(text, things), about
+            after = await world.state()
+            assert {name for name in after if after[name] != before[name]} == set(), told(walker)
+
+
+def told(walker: Walker, route: Route | None = None, one: Case | None = None) -> tuple[object, ...]:
+    """For a failure."""
+    roles = [(role.code, role.scope.value) for role in walker.person.roles]
+    return (f"SMSGW_SEED={SEED}", walker.login, roles, route and operation(route), one)
+
+
+@pytest.mark.slow
+async def test_another_departments_things_look_like_none(world: World) -> None:
+    tried = set()
+    for walker in world.walkers:
+        things, none = world.things | walker.own, world.nobodys | walker.own
+        async with Browser(world.site) as browser:
+            await enter(browser, walker)
+            before = await world.state()
+            for route in ROUTES:
+                for one in CASES[operation(route)] if walker.may(route) else ():
+                    if not one.foreign or any(walker.reaches(thing, world) for thing in one.foreign):
+                        continue
+                    tried.add(operation(route))
+                    foreign = await ask(browser, route, one, things)
+                    status, about = browser.status, told(walker, route, one)
+                    unknown = await ask(browser, route, one, none)
+                    assert status < 500, about
+                    seen, none_seen = looks(foreign, things), looks(unknown, none)
+                    assert (status, seen) == (browser.status, none_seen), (about, differing(seen, none_seen))
+                    assert MARK not in without_own(foreign, things), about
+            after = await world.state()
+            assert {name for name in after if after[name] != before[name]} == set(), told(walker)
+            kept = await world.site.db.fetchval(
+                "SELECT count(*) FROM portal_session WHERE id = $1", int(things["session"])
+            )
+            assert kept == 1, told(walker)
+    missed = {name for name, asked in CASES.items() if any(one.foreign for one in asked)} - tried
+    assert {name for name in missed if not name.endswith("/-/total")} == set(), (
+        f"nobody has tried: SMSGW_SEED={SEED}"
+    )
+
+
+def differing(one: str, other: str) -> list[str]:
+    """The lines that differ."""
+    return [line for line in difflib.ndiff(one.splitlines(), other.splitlines()) if line[0] in "+-"]
+
+
+def without_own(text: str, things: Mapping[str, str]) -> str:
+    """Without what was asked for, which a form shows again."""
+    return text.replace(things["login"], "?")
+
+
+def looks(text: str, things: Mapping[str, str]) -> str:
+    """A page without tokens, what was asked for, and times."""
+    text = re.sub(r"[\w.-]{16,}", "?", text)
+    for id_ in sorted(things.values(), key=len, reverse=True):
+        text = text.replace(id_, "?")
+    return re.sub(r"\?+", "?", re.sub(r"\d+", "?", text))
+
+
+# --- what is offered -------------------------------------------------------------------------------------------------
+
+LAST = ("/logout", "/login")
+"""What ends the walk, and what stands on a page that shows how the login looks."""
+LATER = re.compile(
+    "/_ui|/-/do/|/views/remove|/exported/|/link$|GET /send/(confirm|edit|result)|POST /send(/edit)?$"
+    "|GET /platform/-/(picture|style)/|POST /platform/.*/(certificate|picture/{which})/remove$"
+)
+"""What comes after a step, with a view, a picture or a certificate of one's own, or is for those who build pages."""
+ELSEWHERE = re.compile(r"/(static|brand|favicon|docs|api|openapi)\b")
+
+
+@pytest.mark.slow
+async def test_what_a_page_offers_works_and_nothing_else_is_there(world: World) -> None:
+    faults: list[object] = []
+    for walker in world.walkers:
+        async with Browser(world.site) as browser:
+            await enter(browser, walker)
+            offers = Offers(world, walker, browser)
+            faults += await offers.walk()
+        if any(role.everything for role in walker.person.roles):
+            right = {operation(route) for route in ROUTES if not isinstance(route.action, Open)}
+            faults += [("no page leads there", name) for name in sorted(right - offers.offered)
+                       if not LATER.search(name)]  # fmt: skip
+    assert not faults, "\n".join([f"SMSGW_SEED={SEED}", *map(str, faults)])
+
+
+class Offers:
+    """One person goes wherever pages lead, and sends every form as it stands."""
+
+    def __init__(self, world: World, walker: Walker, browser: Browser) -> None:
+        self.world, self.walker, self.browser = world, walker, browser
+        self.faults: list[object] = []
+        self.seen: dict[str, int] = {}
+        self.forms: dict[tuple[str, str], tuple[str, Form]] = {}
+        self.offered: set[str] = set()
+
+    async def walk(self) -> list[object]:
+        waiting = ["/"]
+        while waiting:
+            path = waiting.pop(0)
+            route = route_of("GET", path)
+            if ELSEWHERE.match(path):
+                continue
+            if route is None:
+                self.fault(path, "leads nowhere")
+                continue
+            name = operation(route)
+            self.offered.add(name)
+            if self.seen.get(name, 0) >= (2 if "{" in name or "?" in path else 1):
+                continue
+            self.seen[name] = self.seen.get(name, 0) + 1
+            page = await self.open(path)
+            waiting += page.links if page else ()
+        for where, form in self.forms.values():
+            await self.send(where, form)
+        return self.faults
+
+    def fault(self, *said: object) -> None:
+        self.faults.append((*told(self.walker)[1:3], *said))
+
+    async def open(self, path: str) -> Page | None:
+        text = await self.browser.get(path)
+        if self.browser.status >= 400 and not self.browser.path.startswith("/login"):
+            self.fault(path, self.browser.status)
+            return None
+        if "html" not in self.browser.headers.get("Content-Type", ""):
+            return None
+        page = Page(text, self.browser.path)
+        for asked in page.asked:
+            self.offer("POST", asked, path)
+        for form in page.forms:
+            if form.button and (route := self.offer(form.method, form.action, path)) is not None:
+                self.forms.setdefault((form.method, operation(route)), (path, form))
+        return page
+
+    def offer(self, method: str, action: str, where: str) -> Route | None:
+        """A form that the page has; whether it may be sent."""
+        route = route_of(method, action)
+        if route is None or not self.walker.may(route):
+            self.fault(
+                where, "offers", method, action, "which is none of theirs" if route else "which is not there"
+            )
+            return None
+        self.offered.add(operation(route))
+        return route
+
+    async def send(self, where: str, form: Form) -> None:
+        """As it stands; what asks whether one is sure is not told so, and comes once more."""
+        if form.action in LAST or form.multipart:
+            return
+        data = [(key, value) for key, value in form.fields if key not in ("confirmed", "csrf")]
+        how = {"params": data} if form.method == "GET" else {"data": [("csrf", self.browser.csrf), *data]}
+        async with self.browser.session.request(form.method, form.action, **how) as response:
+            await response.read()
+            if response.status >= 400 and response.status != 422:
+                self.fault(where, "its form", form.method, form.action, data, response.status)

@@ -1,0 +1,90 @@
+"""The list of what was sent: what narrows it, what it comes to, who may take it away; and what the trace tells."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest_asyncio
+from browsing import Browser
+from portal_site import Site, running
+
+from smsgw.admin.pages.records.sent import FILTER
+from smsgw.admin.pages.records.trace import _facts
+from smsgw.core.errors import Recorded
+from smsgw.core.model import MessageType, Origin
+from smsgw.core.states import PartState
+from smsgw.core.words import Wording
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform.messages.model import TraceStep
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("admin", "admin")
+        yield site
+
+
+async def send(site: Site, account: str, *numbers: str, content: str = "您好", ref: str = "") -> list[str]:
+    chosen = site.snapshots.current.account(site.accounts[account])
+    assert chosen
+    items = tuple(SendItem(to=n, content=content, client_ref=ref) for n in numbers)
+    result = await site.acceptor.send(SendRequest(chosen, items, MessageType.NOTICE, Origin.API, "ak_one"))
+    return [item.message_id or "" for item in result.items]
+
+
+async def test_every_field_narrows_the_list(site: Site) -> None:
+    mine = await send(site, "hall", "13800138000", content="好" * 100, ref="order-1")
+    others = await send(site, "clinic", "13900139000", "13900139001")
+    await site.carrier_reports((await site.carrier_takes())[:2], PartState.UNDELIVERABLE, "MK:0001", "EMPTY_NUMBER")
+    assert len(FILTER.fields) >= 10
+    batch = mine[0]
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        for query, found in {
+            f"account={site.accounts['hall']}": mine, "phone=13800138000": mine, "status=failed": mine,
+            "type=notice": mine + others, "carrier=CMCC": mine + others, "carrier=CUCC": [], "code=MK:0001": mine,
+            "reason=EMPTY_NUMBER": mine, "origin=api": mine + others, "origin=portal": [],
+            "submitter=ak_one": mine + others,
+            f"message={others[0]}": others[:1], f"batch={batch}": mine, "client_ref=order-1": mine,
+            "test=true": [], "test=false": mine + others, "sign=nobody": [], "extension=9": [], "province=x": [],
+        }.items():
+            page = await browser.get(f"/records?{query}")
+            shown = {id_ for id_ in mine + others if f'data-href="/records/{id_}"' in page}
+            assert shown == set(found), query
+
+
+async def test_what_is_found_is_summed_and_can_be_taken_away_with_the_right(site: Site) -> None:
+    await send(site, "hall", "13800138000", content="好" * 100)
+    await send(site, "hall", "13800138001")
+    await site.add_staff("money", "finance")
+    async with Browser(site) as browser:
+        await browser.login("admin")
+        total = await browser.get("/records/-/total")
+        assert "共 2 条" in total
+        assert "条数 3" in total
+        assert "计费条数 3" in total
+        assert "/records/-/export" in await browser.get("/records")
+        await browser.post("/records/-/export", {"q": "", "reason": "核对", "format": "csv"})
+        assert browser.path.startswith("/jobs/")
+        assert "没有这个选项" in await browser.get("/records?account=x")
+    async with Browser(site) as other:
+        await other.login("money")
+        assert "/records/-/export" not in await other.get("/records")
+        await other.get("/records/-/export")
+        assert other.status == 403
+
+
+def test_facts_of_a_step_are_told_in_the_readers_language() -> None:
+    detail: dict[str, str | int | Wording] = {
+        "reason": Recorded("NUMBER_EMPTY", "号码状态为空号,已过滤"), "problem": "[Errno 111] Connect call failed",
+        "account": "hall", "tries": 2, "code": "",
+    }  # fmt: skip
+    step = TraceStep(datetime(2026, 1, 2, tzinfo=UTC), "rejected", "", 0, detail)
+    assert _facts(step, "zh") == (
+        ("说明", "号码状态为空号,已过滤"), ("问题", "连接被对方拒绝"), ("账号", "hall"), ("推送次数", "2"),
+    )  # fmt: skip
+    assert dict(_facts(step, "en"))["Note"] == "Number is not in service"
+    assert "Errno" not in str(_facts(step, "en"))
