@@ -149,6 +149,21 @@ def shape(path: str) -> str:
     return re.sub(r"{(\w+)(?::(?:[^{}]|{[^{}]*})*)?}", r"{\1}", path)
 
 
+_PLACE_HOLDER = re.compile(r"\{([a-z0-9]+)(?::((?:[^{}]|\{[^{}]*\})*))?\}")
+
+
+def an_address(path: str, id_: str = "1") -> str:
+    """That a route's path stands for."""
+
+    def value(found: re.Match[str]) -> str:
+        name, pattern = found[1], found[2] or ""
+        if name == "id":
+            return id_
+        return "0" * 64 if name == "sha256" else pattern.partition("|")[0]
+
+    return _PLACE_HOLDER.sub(value, path)
+
+
 class NoExample(LookupError):
     """A route has a parameter of which the demo data, or the table of examples, has no value."""
 

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 from aiohttp import BodyPartReader, MultipartReader, web
 
@@ -233,9 +233,10 @@ class Call:
     @property
     def page(self) -> str:
         """The page that this request was made from, as far as the browser says; else the first one."""
-        given = self.request.headers.get("HX-Current-URL") or self.request.headers.get("Referer", "")
+        headers = self.request.headers
+        given = str(headers.get("HX-Current-URL") or headers.get("Referer", ""))
         try:
-            place = urlsplit(given)
+            place: SplitResult = urlsplit(given)
         except ValueError:
             return "/"
         if place.netloc.lower() != self.request.host.lower():

@@ -61,7 +61,7 @@ class Sheets:
             self.store.drop(incoming)
         return made[-1]
 
-    async def get(self, id_: int, purpose: str, submitter: str) -> Sheet:
+    async def get(self, id_: int, purpose: str, submitter: ActorLabel) -> Sheet:
         """One's own table. ``NOT_FOUND``."""
         sheet = await queries.get(self._database, id_, purpose, submitter)
         if sheet is None:
