@@ -96,7 +96,7 @@ async def test_a_passkey_is_made_at_the_login_and_opens_the_next_one(chromium: B
         await site.db.execute("UPDATE portal_session SET proven_at = now() - interval '1 hour'")
         await page.click("text=生成新的恢复码")
         await expect(page.locator("h1")).to_have_text("确认身份")
-        await page.click("form[data-passkey=get] button[type=submit]")
+        await page.click("form[data-passkey=get] button[type=submit]")  # and what was asked for goes on by itself
         await expect(page.locator(".codes li")).to_have_count(10)
         await picture(page, "codes")
 
@@ -164,7 +164,7 @@ async def test_login_security_and_the_allow_list(chromium: Browser, site: Site) 
                 await picture(page, f"{label}-{name}")
             await page.goto("/security/networks")
             await page.fill("#networks", "198.51.100.0/24")
-            await page.click("main button[type=submit]")
+            await page.click("form[action='/security/networks'] button[type=submit]")
             await expect(page.get_by_role("alert")).to_contain_text("无法登录")
             await picture(page, f"locked-out-{name}")
 
@@ -256,3 +256,26 @@ async def test_a_wrong_person_and_a_wrong_password_look_and_take_the_same(chromi
     assert seen["li"] == seen["no"]
     known, unknown = min(took["li"]), min(took["no"])
     assert abs(known - unknown) < 0.5 * max(known, unknown), (known, unknown)
+
+
+async def test_an_export_asks_in_its_dialog_and_goes_on_there(chromium: Browser, site: Site) -> None:
+    async with opened(chromium, site, DESKTOP, "boss") as page:
+        await page.goto("/me/security")
+        await page.click("text=绑定动态口令")
+        await page.fill("#shown", await code_shown(page))
+        secret = (await page.locator("code.secret").inner_text()).replace(" ", "")
+        await page.click("main form[action='/me/app/confirm'] button[type=submit]")
+        await page.wait_for_url("**/me/security")
+        await site.db.execute("UPDATE portal_session SET factor_at = NULL")
+        await site.db.execute("UPDATE staff_totp SET last_step = 0")
+        await page.goto("/audit?time=7d")
+        await page.click("a[data-ask]:has-text('导出')")
+        await expect(page.locator("#ask h2")).to_have_text("确认身份")
+        await picture(page, "proof-dialog")
+        code = totp.code_at(base64.b32decode(secret), int(clock.time()) // totp.STEP)
+        await page.fill("#ask #proof-shown", code)
+        await page.click("#ask .btn-primary")
+        await expect(page.locator("#ask #reason")).to_be_visible()
+        await page.fill("#ask #reason", "浏览器检查")
+        await page.click("#ask .btn-primary")
+        await page.wait_for_url("**/jobs/*")

@@ -147,6 +147,8 @@ class ListPage:
     export: Permission | None = None
     leads: bool = False
     """``path/ID`` is a page of its own, which another module has."""
+    wide: bool = False
+    """It has many columns: they stand closer together."""
     live: int = 0
     """Seconds between two looks for what is new; 0: it does not change by itself."""
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from smsgw.admin.i18n import N_
 
-FLOW = N_("今日逐小时")
-FLOW_UNIT = N_("条")
+FLOW = N_("今日逐小时（条）")
 FLOW_LINES: dict[str, str] = {
     "submitted": N_("提交"),
     "delivered": N_("成功"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Refused
 from smsgw.core.words import phrase
 from smsgw.platform.campaigns.files import MEDIA_TYPES
@@ -33,7 +34,7 @@ class Sheets:
         """Room for a table (``FileStore.receive``)."""
         return await self.store.receive(FILES, None, size, name)
 
-    async def keep(self, incoming: Incoming, purpose: str, submitter: str) -> Sheet:
+    async def keep(self, incoming: Incoming, purpose: str, submitter: ActorLabel) -> Sheet:
         """The table is complete: look at it and enter it. ``FILE_INVALID`` says why it cannot be used."""
         made: list[Sheet] = []
         try:
@@ -54,12 +55,13 @@ class Sheets:
                 await queries.add(connection, sheet)
                 made.append(sheet)
 
-            await self.store.keep(incoming, MEDIA_TYPES.get(preview.form.kind, "text/csv"), submitter, enter)
+            media_type = MEDIA_TYPES.get(preview.form.kind, "text/csv")
+            await self.store.keep(incoming, media_type, submitter, enter)
         finally:
             self.store.drop(incoming)
         return made[-1]
 
-    async def get(self, id_: int, purpose: str, submitter: str) -> Sheet:
+    async def get(self, id_: int, purpose: str, submitter: ActorLabel) -> Sheet:
         """One's own table. ``NOT_FOUND``."""
         sheet = await queries.get(self._database, id_, purpose, submitter)
         if sheet is None:

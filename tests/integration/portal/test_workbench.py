@@ -56,8 +56,9 @@ async def test_every_number_is_that_of_its_rows(site: Site) -> None:
             shown = len(re.findall(r'<tr[^>]* data-(?:href|open)=', rows))
             assert shown == number, address
     assert {address: n for address, n in numbers if "reason" in address} == {
-        "/records?time=today&reason=EMPTY_NUMBER": 2, "/records?time=today&reason=POWERED_OFF": 1,
-    }  # fmt: skip
+        "/records?time=today&status=failed&reason=EMPTY_NUMBER": 2,
+        "/records?time=today&status=failed&reason=POWERED_OFF": 1,
+    }
     by_address = dict(numbers)
     assert by_address["/records?time=today"] == 7
     assert by_address["/records?time=today&status=failed"] == 3

@@ -122,8 +122,8 @@ class Flow:
         told = {metric: f"{sum(self.today[metric]):,}" for metric in ("submitted", "delivered", "failed")}
         told["before"] = f"{sum(self.yesterday['submitted']):,}"
         return Chart(
-            say(words.FLOW), Kind.LINE, [f"{hour:02}:00" for hour in range(24)], lines, say(words.FLOW_UNIT),
-            say(words.FLOW_SUMMARY) % told,
+            say(words.FLOW), Kind.LINE, [f"{hour:02}:00" for hour in range(24)], lines,
+            summary=say(words.FLOW_SUMMARY) % told,
         )  # fmt: skip
 
 

@@ -36,6 +36,8 @@ MENU = Entry("home.workbench", "/", P.HOME_VIEW)
 LATEST = 6
 ALARMS = 20
 ROWS = 5
+ACCOUNTS = 3
+"""Those whose balance ends first."""
 MOST_COUNTED = 100_000
 SCORE_SECONDS = 300.0
 """The security check looks at every person."""
@@ -90,7 +92,7 @@ async def _reasons(call: Call) -> list[tuple[str, int]]:
 async def _runway(call: Call) -> dict[str, Any]:
     day = figures.midnight(clock.now()).date()
     found = await accounts.runways(call.db, seen=call.accounts, today=day)
-    return {"accounts": found[:ROWS], "all": len(found), "sum": sum(one.available for one in found)}
+    return {"accounts": found[:ACCOUNTS], "all": len(found), "sum": sum(one.available for one in found)}
 
 
 async def _review(call: Call) -> dict[str, Any]:
