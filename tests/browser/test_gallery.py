@@ -11,7 +11,6 @@ import pytest
 import pytest_asyncio
 from PIL import Image, ImageDraw
 from playwright.async_api import Browser, async_playwright
-from portal_site import PASSWORD, running
 from portal_walk import ARGUMENTS
 
 from smsgw.admin.staticfiles import ROOT, VENDOR
@@ -33,9 +32,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 async def test_pages_look_as_they_did(chromium: Browser, dsn: str, tmp_path: Path) -> None:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("super", "super")
-        served = gallery.Served(site.url, "super", PASSWORD)
+    async with gallery.serve(dsn, tmp_path) as served:
         assert await gallery.check(chromium, served, tmp_path) == []
 
 
