@@ -111,6 +111,7 @@ async def _logged_in(database: Database) -> None:
         person, hashed = found
         address, token = f"10.20.3.{n + 11}", login.encode()
         assert await sessions.open_session(database, person, hashed, token, "c", address, agent=agent)
+        await sessions.log_in(database, person, address)
 
 
 async def _rights(database: Database) -> dict[str, frozenset[str] | None]:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiohttp import web
 from changes import by_test
+from composing import Composed, ground
 from databases import change as as_owner
 from following import follow
 from snapshots import Overlay
-from standins import Alone, AnyDestination, AnyFleet, NoLists, NoNumbers
+from standins import AnyDestination, AnyFleet, NoLists, NoNumbers
 
-from smsgw.admin.app import PortalContext, setup
+from smsgw.admin.app import setup
 from smsgw.admin.hashing import hash_password
-from smsgw.admin.kit.exports import Exporter
-from smsgw.admin.passwords import hashing
 from smsgw.api.app import runner_options
 from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network
@@ -27,21 +26,11 @@ from smsgw.core.ids import IdSource
 from smsgw.core.model import ChannelStatus, Outcome, OutcomeKind, Report
 from smsgw.core.policy import NO_POLICY, RELAXED, PolicySet, parse
 from smsgw.core.states import PartState
-from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
-from smsgw.pipeline.accept.checks import Checker
-from smsgw.pipeline.events import EventHub
-from smsgw.pipeline.periodic import Supervisor
-from smsgw.pipeline.routing import Router
-from smsgw.pipeline.snapshot import SnapshotFollower
+from smsgw.pipeline.accept.acceptor import Acceptor
 from smsgw.platform.accounts import service as account_service
-from smsgw.platform.audit import verification
 from smsgw.platform.change import Change
 from smsgw.platform.channels import service as channel_service
-from smsgw.platform.files.service import FileStore
-from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.org import service as org
-from smsgw.platform.org.importing import StaffImporter
-from smsgw.platform.sheets.service import Sheets
 from smsgw.store.config.segments import load_segments
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
@@ -64,21 +53,18 @@ class Site:
     url: str
     db: Database
     acceptor: Acceptor
-    snapshots: SnapshotFollower
+    snapshots: Overlay
+    """What the node goes by: no policies."""
     accounts: dict[str, int]
     channel_id: int
     ids: IdSource
     channels: list[ChannelStatus] = field(default_factory=list)
     unavailable: set[str] = field(default_factory=set)
     """Pools that no channel serves at the moment."""
-    overlay: Overlay | None = None
-    """What the acceptor goes by."""
-
     def review_all(self) -> None:
         """From now on every message waits for an approval."""
-        assert self.overlay
         fields = {name: parse(name, "off") for name in RELAXED} | {"review": parse("review", "all")}
-        self.overlay.change(policies=PolicySet({(0, ""): fields}))
+        self.snapshots.change(policies=PolicySet({(0, ""): fields}))
 
     async def add_staff(self, login: str, role: str, *accounts: str, must_change: bool = False) -> int:
         """A person whose password is ``PASSWORD``."""
@@ -171,29 +157,19 @@ async def running(
         "access_code": "10690001",
     }  # fmt: skip
     channel_id = await channel_service.add(by_test(db), sealer, "mobile-a", channel)
-    snapshots = SnapshotFollower(db, sealer)
-    await snapshots.follow()
     unavailable: set[str] = set()
-    router = Router(_SEGMENTS, AnyFleet(unavailable, narrow={"CUCC"}))
-    overlay = Overlay(snapshots, policies=NO_POLICY)
-    acceptor = Acceptor(
-        db, ids, overlay, Checker(router, NoLists(), NoNumbers()),
-        DiskGuard([folder], 0), EventHub(), AnyDestination(), Alone(NODE), None,
-    )  # fmt: skip
-    await acceptor.start()
     channels: list[ChannelStatus] = []
+    stand = ground(db, folder, sealer=sealer, number=NODE, ids=ids, segments=_SEGMENTS)
+    parts = Composed(
+        stand, {"policies": NO_POLICY},
+        fleet=AnyFleet(unavailable, narrow={"CUCC"}), lists=NoLists(), numbers=NoNumbers(), callbacks=AnyDestination(),
+        outage=None, proxies=list(trusted_proxies), channel_status=lambda: channels,
+    )  # fmt: skip
+    await parts.snapshots.follow()
+    await parts.acceptor.start()
     app = web.Application()
-    store = FileStore(db, folder / "files", node=NODE, ids=ids.next, disk=acceptor.disk)
-    kinds = (
-        Exporter(db, store).kind(), verification.kind(db, sealer, folder / "audit.anchors"),
-        StaffImporter(db, Sheets(db, store), sealer, hashing).kind(),
-    )  # fmt: skip
-    jobs = JobRunner(db, NODE, kinds)
-    context = PortalContext(
-        db, snapshots, acceptor, lambda: channels, secure_cookies, NODE, ids.next, sealer, store, jobs.wake,
-        trusted_proxies,
-    )  # fmt: skip
-    periodic = Supervisor(db, NODE).run((*setup(app, context), *jobs.periodics()))
+    context = replace(parts.portal, secure_cookies=secure_cookies)
+    periodic = parts.periodic.run((*setup(app, context), *parts.jobs.periodics()))
     runner = web.AppRunner(app, **runner_options())
     await runner.setup()
     listener = web.TCPSite(runner, "127.0.0.1", 0)
@@ -203,18 +179,17 @@ async def running(
         yield Site(
             f"http://127.0.0.1:{port}",
             db,
-            acceptor,
-            snapshots,
+            parts.acceptor,
+            parts.snapshots,
             accounts,
             channel_id,
             ids,
             channels,
             unavailable,
-            overlay,
         )
     finally:
         await periodic.stop()
-        await jobs.stop()
+        await parts.jobs.stop()
         await runner.cleanup()
-        await acceptor.stop()
+        await parts.acceptor.stop()
         await db.close()

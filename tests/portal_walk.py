@@ -28,6 +28,7 @@ LIST_ROWS = 10
 """A list of so many rows has to fit on three screens of a phone."""
 
 _MESSAGE = "SELECT id FROM part WHERE state = {state} AND part = 1 ORDER BY id DESC LIMIT 1"
+_BLOCKED = "SELECT version FROM block_list WHERE source = '{source}' AND removed_at IS NULL ORDER BY version LIMIT 1"
 EXAMPLES: dict[str, dict[str, str]] = {
     # the path up to the parameter: {what is to be seen there: query for the parameter's value}
     "/audit/{id}": {
@@ -43,8 +44,16 @@ EXAMPLES: dict[str, dict[str, str]] = {
     },
     "/setup/channel/{id}": {"": "SELECT id FROM channel WHERE id > 0 ORDER BY id LIMIT 1"},
     "/setup/test/{id}": {"": "SELECT id FROM part WHERE state = 40 ORDER BY id DESC LIMIT 1"},
+    "/notices/{id}": {
+        "": "SELECT i.id FROM inbox i JOIN staff s ON s.id = i.staff_id "
+        "WHERE s.login = 'demo-super' ORDER BY i.id LIMIT 1"
+    },
+    "/announcements/{id}": {"": "SELECT id FROM notice ORDER BY id LIMIT 1"},
     "/platform/{id}": {"": "SELECT id FROM brand ORDER BY id LIMIT 1"},
     "/platform/{id}/{what}": {"": "SELECT 'publish'"},
+    "/blocked/{id}": {"": _BLOCKED.format(source="manual")},
+    "/optouts/{id}": {"": _BLOCKED.format(source="opt_out")},
+    "/allowed/{id}": {"": "SELECT id FROM allow_list ORDER BY id LIMIT 1"},
     "/staff/{id}": {"": "SELECT id FROM staff WHERE login = 'demo-operator'"},
     "/sessions/{id}": {"": "SELECT id FROM portal_session ORDER BY id DESC LIMIT 1"},
     "/departments/{id}": {"": "SELECT id FROM department WHERE parent_id IS NOT NULL ORDER BY id LIMIT 1"},
@@ -138,6 +147,21 @@ def polls() -> list[Route]:
 def shape(path: str) -> str:
     """A route's path with nothing but the names of its parameters."""
     return re.sub(r"{(\w+)(?::(?:[^{}]|{[^{}]*})*)?}", r"{\1}", path)
+
+
+_PLACE_HOLDER = re.compile(r"\{([a-z0-9]+)(?::((?:[^{}]|\{[^{}]*\})*))?\}")
+
+
+def an_address(path: str, id_: str = "1") -> str:
+    """That a route's path stands for."""
+
+    def value(found: re.Match[str]) -> str:
+        name, pattern = found[1], found[2] or ""
+        if name == "id":
+            return id_
+        return "0" * 64 if name == "sha256" else pattern.partition("|")[0]
+
+    return _PLACE_HOLDER.sub(value, path)
 
 
 class NoExample(LookupError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from snapshots import FixedSnapshots
 
@@ -103,15 +102,3 @@ class AnyDestination:
 
     def check_callback(self, account: Account, url: str) -> None:
         """It may."""
-
-
-def services(
-    dsn: str, node: int, journal: Any, outcomes: Any, tables: Any, ids: Any, snapshots: Any = None
-) -> Any:
-    """What channels share, where there is one node."""
-    from smsgw.channels.services import Services
-    from smsgw.channels.wire.listener import Listeners
-
-    return Services(
-        dsn, Alone(node), ids, snapshots or FixedSnapshots(), journal, outcomes, AnyFleet(), tables, Listeners()
-    )

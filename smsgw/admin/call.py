@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 from aiohttp import BodyPartReader, MultipartReader, web
 
@@ -16,6 +16,7 @@ from smsgw.admin.kit import toasts
 from smsgw.admin.kit.brand import Shown, shown
 from smsgw.admin.kit.compression import compress
 from smsgw.admin.kit.menu import Entry, Menu, menu_for
+from smsgw.admin.kit.remembered import Remembered
 from smsgw.admin.kit.toasts import Kind, Toast
 from smsgw.admin.security import masked
 from smsgw.admin.words.brand import PRODUCT
@@ -94,6 +95,8 @@ class Portal:
     """The menu's, of all pages."""
     tarpit: Tarpit = field(default_factory=Tarpit)
     """For passwords that are wrong over and over, and forms that are none of ours."""
+    remembered: Remembered = field(default_factory=Remembered)
+    """What pages need not find out again at once."""
     setup_guard: Guard = field(default_factory=lambda: Guard(FACTORS))
     """For codes of the first run."""
     set_up: bool = False
@@ -168,7 +171,8 @@ class Call:
     def menu(self) -> Menu:
         """The person's menu, with the place of this page in it."""
         if self._menu is None:
-            self._menu = menu_for(self.portal.entries, self.actor.permissions, self.request.path)
+            starred = self.session.favourites if self.session else ()
+            self._menu = menu_for(self.portal.entries, self.actor.permissions, self.request.path, starred)
         return self._menu
 
     @property
@@ -229,9 +233,10 @@ class Call:
     @property
     def page(self) -> str:
         """The page that this request was made from, as far as the browser says; else the first one."""
-        given = self.request.headers.get("HX-Current-URL") or self.request.headers.get("Referer", "")
+        headers = self.request.headers
+        given = str(headers.get("HX-Current-URL") or headers.get("Referer", ""))
         try:
-            place = urlsplit(given)
+            place: SplitResult = urlsplit(given)
         except ValueError:
             return "/"
         if place.netloc.lower() != self.request.host.lower():

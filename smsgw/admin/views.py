@@ -14,7 +14,7 @@ from smsgw.admin import words
 from smsgw.admin.i18n import DEFAULT, teller, translations
 from smsgw.admin.kit.brand import REGISTER
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
-from smsgw.admin.words import agents, login, times
+from smsgw.admin.words import agents, home, login, times
 from smsgw.admin.words import brand as words_brand
 from smsgw.admin.words import kit as words_kit
 from smsgw.admin.words import lists as words_lists
@@ -126,6 +126,7 @@ class Views:
             themes=THEMES,
             icp_register=REGISTER,
             login_words=login,
+            task_states=home.TASK_STATE,
             now=clock.now,
             words_lists=words_lists,
         )

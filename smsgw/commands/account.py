@@ -106,7 +106,8 @@ def _line(row: AccountView, names: dict[int, str]) -> dict[str, Any]:
         "unit_price": str(row.account.unit_price),
         "above": [names[above] for above in row.account.above],
     }
-    del line["guards"]
+    for internal in ("guards", "department_id", "departments"):
+        del line[internal]
     return line
 
 

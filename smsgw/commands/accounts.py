@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -104,10 +106,11 @@ async def user_stop(ctx: Context, login: str, force: bool) -> None:
     """Let a person in no more; their sessions end at once."""
     async with ctx.database() as database:
         try:
-            ended = await org.stop_person(ctx.change(database), login, force=force)
+            with _person(login):
+                ended = await org.stop_person(ctx.change(database), login, force=force)
         except Refused as exc:
             if exc.code != "LAST_ADMINISTRATOR":
-                raise _unknown(exc, login) from exc
+                raise
             raise Failed(
                 f"{login} is the last administrator: make another one first (smsgwctl user add --role super), "
                 "or give --force"
@@ -122,15 +125,20 @@ async def user_stop(ctx: Context, login: str, force: bool) -> None:
 async def user_start(ctx: Context, login: str) -> None:
     """Let a stopped person in again, with the password they had."""
     async with ctx.database() as database:
-        try:
+        with _person(login):
             ended = await org.start_person(ctx.change(database), login)
-        except Refused as exc:
-            raise _unknown(exc, login) from exc
     say(f"{login} is active; {ended} session(s) ended")
 
 
-def _unknown(exc: Refused, login: str) -> Exception:
-    return Failed(f"no person {login}") if exc.code == "NOT_FOUND" else exc
+@contextlib.contextmanager
+def _person(login: str) -> Iterator[None]:
+    """What is done to a person; ``Failed`` when there is nobody of that login."""
+    try:
+        yield
+    except Refused as exc:
+        if exc.code != "NOT_FOUND":
+            raise
+        raise Failed(f"no person {login}") from exc
 
 
 @user.command("unlock")
@@ -140,10 +148,8 @@ def _unknown(exc: Refused, login: str) -> Exception:
 async def user_unlock(ctx: Context, login: str) -> None:
     """Forget what was wrong at logins of a person: they need not wait any more."""
     async with ctx.database() as database:
-        try:
+        with _person(login):
             await entrance.unlock(ctx.change(database), login)
-        except Refused as exc:
-            raise _unknown(exc, login) from exc
     say(f"{login} need not wait any more; running nodes follow within seconds")
 
 
@@ -154,10 +160,8 @@ async def user_unlock(ctx: Context, login: str) -> None:
 async def user_code(ctx: Context, login: str) -> None:
     """Make one recovery code for a person who has lost phone and app: good once, beside the password."""
     async with ctx.database() as database:
-        try:
+        with _person(login):
             code = await entrance.emergency_code(ctx.change(database), login)
-        except Refused as exc:
-            raise _unknown(exc, login) from exc
     click.echo(f"{code}\nIt is not shown again and is good once.")
 
 
@@ -168,10 +172,8 @@ async def user_code(ctx: Context, login: str) -> None:
 async def user_reset_factors(ctx: Context, login: str) -> None:
     """Take app, passkeys, recovery codes and the verified number from a person, and end their sessions."""
     async with ctx.database() as database:
-        try:
+        with _person(login):
             await factors.reset_factors(ctx.change(database), login)
-        except Refused as exc:
-            raise _unknown(exc, login) from exc
     say(f"{login} has no second factor any more")
 
 

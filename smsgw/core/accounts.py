@@ -21,7 +21,8 @@ NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
 
 def resolve(accounts: Iterable[Account]) -> list[Account]:
-    """The accounts with what follows from those above them (``above``, ``guards``, ``first_day``, ``last_day``)."""
+    """The accounts with what follows from those above them (``above``, ``guards``, ``departments``,
+    ``first_day``, ``last_day``)."""
     known = {account.id: account for account in accounts}
     resolved = []
     for account in known.values():
@@ -35,6 +36,7 @@ def resolve(accounts: Iterable[Account]) -> list[Account]:
                 account,
                 above=tuple(a.id for a in line[1:]),
                 guards=tuple(a.id for a in line if a.quota_day or a.quota_month),
+                departments=next((a.departments for a in line if a.department_id is not None), ()),
                 first_day=max(starts, default=None),
                 last_day=min(ends, default=None),
             )

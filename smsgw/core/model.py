@@ -117,6 +117,10 @@ class Account:
     """Ids of the accounts above, the parent first (``core.accounts.resolve``)."""
     guards: tuple[int, ...] = ()
     """Those of itself and the accounts above that have a quota."""
+    department_id: int | None = None
+    """Of its own; None: that of the account above."""
+    departments: tuple[int, ...] = ()
+    """Those with a month's quota, of its department and the ones above: their quotas count it."""
     first_day: date | None = None
     """When it may send, those above considered."""
     last_day: date | None = None

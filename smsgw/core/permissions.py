@@ -121,6 +121,8 @@ class Permission(StrEnum):
     """Password policy, second factors, addresses that may log in."""
     SETTING_VIEW = "setting.view"
     SETTING_EDIT = "setting.edit"
+    NOTICE_EDIT = "notice.edit"
+    """Announce something to everybody, and take it back."""
     AUDIT_VIEW = "audit.view"
     AUDIT_EXPORT = "audit.export"
     AUDIT_ACCEPT = "audit.accept"

@@ -12,12 +12,14 @@ from smsgw.core.carried import Heard
 from smsgw.core.model import Inbound
 from smsgw.core.optout import DEFAULT_WORDS
 from smsgw.core.permissions import Permission
+from smsgw.core.policy import Listed
 from smsgw.demo.carriers import CHANNELS
 from smsgw.demo.messages import TROUBLE
 from smsgw.demo.world import Sender, World, texts
 from smsgw.platform.audience import service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.lists import service as lists
+from smsgw.platform.notices import service as notices
 from smsgw.store.messages.inbound import Arrived, commit_inbound
 from smsgw.store.records import alarms, audit
 
@@ -46,9 +48,17 @@ async def fill(world: World) -> None:
             world.later.append((at, partial(_reply, world)))
     world.later.append((world.start + timedelta(days=int(world.days * TROUBLE[0]), hours=TROUBLE[1] + 0.1),
                         partial(_alarm, world)))  # fmt: skip
+    world.later.append((world.moment(world.days - 1, 8), partial(_notice, world)))
     for back in (1, 3, 4):
         if back < world.days:
             world.later.append((world.moment(world.days - 1 - back, 16), partial(_job, world, back)))
+
+
+async def _notice(world: World) -> None:
+    """Something is announced; it stands for a month."""
+    until = world.now + timedelta(days=30)
+    said = texts()["notice"]
+    await notices.publish(world.change(), said["title"], said["content"], audience="all", targets=[], until=until)
 
 
 def _money(world: World) -> None:
@@ -91,6 +101,7 @@ def _lists(world: World) -> None:
         world.later.append((at, partial(_contacts, world, sender)))
     for day in range(2, world.days, 6):
         world.later.append((world.moment(day, 14), partial(_block, world, values["blocked"])))
+    world.later.append((world.moment(min(1, world.days - 1), 15), partial(_allow, world, values["own_phone"])))
     for day in range(2, world.days, 25):
         world.later.append((world.moment(day, 11), partial(_complaint, world, values["complaint"])))
 
@@ -113,6 +124,11 @@ async def _contacts(world: World, sender: Sender) -> None:
 
 async def _block(world: World, reason: str) -> None:
     await lists.block(world.change(), [world.dice.choice(world.numbers)], Scope(), MANUAL, reason)
+
+
+async def _allow(world: World, note: str) -> None:
+    await lists.allow(world.change(), world.dice.sample(sorted(set(world.numbers)), 3), Listed.TEST, note=note)
+    await world.date("allow_list.at")
 
 
 async def _complaint(world: World, note: str) -> None:

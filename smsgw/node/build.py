@@ -1,4 +1,4 @@
-"""The composition of a node: the only place that makes its parts, in the order in which they need each other.
+"""The composition of a node: the only place that makes its parts, each from those that it needs.
 
 Nothing runs yet, nothing is changed afterwards; ``life`` starts and stops what is made here.
 """
@@ -9,7 +9,10 @@ import asyncio
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from smsgw.admin.call import PortalContext
 from smsgw.admin.kit.exports import Exporter
@@ -19,8 +22,10 @@ from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pool_shares import PoolShares
 from smsgw.channels.services import Services
 from smsgw.channels.wire.listener import Listeners
+from smsgw.core.addresses import Network
 from smsgw.core.guessing import Guesses
 from smsgw.core.ids import IdSource
+from smsgw.core.model import ChannelStatus
 from smsgw.core.numbers import Segments
 from smsgw.node.health import Health
 from smsgw.node.parts import Parts
@@ -28,7 +33,7 @@ from smsgw.node.probes import probes
 from smsgw.node.test_carrier import TestCarrier
 from smsgw.node.watchdog import Watchdog
 from smsgw.partners.service import Partners
-from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
+from smsgw.pipeline.accept.acceptor import Acceptor, Callbacks, DiskGuard
 from smsgw.pipeline.accept.checks import Checker
 from smsgw.pipeline.accept.nonces import Nonces
 from smsgw.pipeline.accept.number_lists import NumberLists
@@ -96,139 +101,277 @@ class Node(Parts):
     alarms: AlarmTable
 
 
+class Composition:
+    """Makes each part once, when the first other one needs it. Tests put stand-ins in the place of single parts by
+    overriding them; all others they have as a node has them."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.settings = ground.settings
+        self.number = ground.settings.node.number
+        self.database = ground.database
+        self.sealer = ground.sealer
+        self.ids = ground.ids
+        self.journal = ground.journal
+        self.urls: dict[str, str] = {}
+
+    def now(self) -> datetime:
+        """The time that messages, tasks and reviews go by."""
+        return clock.now()
+
+    def node(self) -> Node:
+        """All of them."""
+        same = {field.name: getattr(self, field.name) for field in fields(Parts)}
+        return Node(**same, alarms=AlarmTable(self.database, self.number, probes(Parts(**same))))
+
+    # --- what all others stand on ---------------------------------------------------------------------------------
+
+    @cached_property
+    def heartbeat(self) -> Heartbeat:
+        return Heartbeat(self.database, self.ground.number, self.ids)
+
+    @cached_property
+    def periodic(self) -> Supervisor:
+        return Supervisor(self.database, self.number)
+
+    @cached_property
+    def watchdog(self) -> Watchdog:
+        return Watchdog()
+
+    @cached_property
+    def guesses(self) -> Guesses:
+        return Guesses()
+
+    @cached_property
+    def auditing(self) -> Auditing:
+        return Auditing(self.database, self.sealer, self.settings)
+
+    @cached_property
+    def snapshots(self) -> SnapshotFollower:
+        return SnapshotFollower(self.database, self.sealer)
+
+    @cached_property
+    def hub(self) -> EventHub:
+        return EventHub()
+
+    @cached_property
+    def lists(self) -> NumberLists:
+        return NumberLists(self.database, self.snapshots)
+
+    @cached_property
+    def numbers(self) -> NumberStatus:
+        return NumberStatus(self.database, self.snapshots)
+
+    # --- to carriers ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def fleet(self) -> Fleet:
+        return Fleet(self.snapshots, self.lists)
+
+    @cached_property
+    def router(self) -> Router:
+        return Router(self.ground.segments, self.fleet)
+
+    @cached_property
+    def outcomes(self) -> Outcomes:
+        return Outcomes(
+            self.database.dsn, node=self.number, ids=self.ids, journal=self.journal, snapshots=self.snapshots,
+            router=self.router, numbers=self.numbers, hub=self.hub, durability=self.settings.durability, now=self.now,
+        )  # fmt: skip
+
+    @cached_property
+    def cancelling(self) -> Cancelling:
+        return Cancelling(self.database, self.outcomes)
+
+    @cached_property
+    def test_carrier(self) -> TestCarrier:
+        return TestCarrier()
+
+    @cached_property
+    def pool_shares(self) -> PoolShares:
+        return PoolShares(asyncio.get_running_loop().time)
+
+    @cached_property
+    def services(self) -> Services:
+        return Services(
+            self.database.dsn, self.heartbeat, self.ids, self.snapshots, self.journal, self.outcomes, self.fleet,
+            self.pool_shares, Listeners(self.guesses),
+        )  # fmt: skip
+
+    @cached_property
+    def channels(self) -> ChannelManager:
+        return ChannelManager(self.database, self.services, self.ground.replay, self.test_carrier)
+
+    # --- from and to customers ------------------------------------------------------------------------------------
+
+    @cached_property
+    def disk(self) -> DiskGuard:
+        return DiskGuard(self.ground.folders, self.settings.durability.min_free_mb)
+
+    @cached_property
+    def outage(self) -> OutageSpool | None:
+        durability = self.settings.durability
+        if durability.outage != "spool":
+            return None
+        spool = Spool(self.settings.node.data_dir / "spool", limit=durability.spool_mb * 1024 * 1024)
+        return OutageSpool(spool, durability.spool_seconds)
+
+    @cached_property
+    def destinations(self) -> Destinations:
+        return Destinations(self.snapshots, self.settings.webhooks.reach)
+
+    @cached_property
+    def callbacks(self) -> Callbacks:
+        """Which addresses messages may name."""
+        return self.destinations
+
+    @cached_property
+    def acceptor(self) -> Acceptor:
+        checker = Checker(self.router, self.lists, self.numbers)
+        return Acceptor(
+            self.database, self.ids, self.snapshots, checker, self.disk, self.hub, self.callbacks, self.heartbeat,
+            self.outage, now=self.now,
+        )  # fmt: skip
+
+    @cached_property
+    def nonces(self) -> Nonces:
+        return Nonces(self.database.dsn)
+
+    @cached_property
+    def partners(self) -> Partners:
+        return Partners(
+            self.settings, self.database, self.snapshots, self.acceptor, self.outcomes, self.hub, self.ids, self.guesses
+        )
+
+    @cached_property
+    def sender(self) -> Sender:
+        return Sender(ca_file=self.settings.webhooks.ca_file, own_ports=self.settings.ports)
+
+    @cached_property
+    def pusher(self) -> Pusher:
+        return Pusher(
+            self.database, node=self.number, ids=self.ids, snapshots=self.snapshots, hub=self.hub,
+            destinations=self.destinations, sender=self.sender,
+        )  # fmt: skip
+
+    @cached_property
+    def account_events(self) -> AccountEvents:
+        return AccountEvents(self.database, self.snapshots, self.hub, self.ids.next)
+
+    @cached_property
+    def maintenance(self) -> Maintenance:
+        return Maintenance(
+            self.database, self.outcomes, self.snapshots, self.hub, self.ids, self.settings, self.fleet
+        )
+
+    # --- files, tasks, jobs ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def store(self) -> FileStore:
+        return FileStore(
+            self.database, self.settings.node.data_dir / "files", node=self.number, ids=self.ids.next, disk=self.disk,
+            total_mb=self.settings.files.total_mb,
+        )  # fmt: skip
+
+    @cached_property
+    def tasks(self) -> Tasks:
+        files = Files(self.database, self.store, node=self.number, keep_days=self.settings.files.keep_days)
+        return Tasks(
+            self.database, acceptor=self.acceptor, outcomes=self.outcomes, files=files, ids=self.ids, fleet=self.fleet,
+            hub=self.hub, snapshots=self.snapshots, now=self.now,
+        )  # fmt: skip
+
+    @cached_property
+    def feeder(self) -> Feeder:
+        return Feeder(
+            self.database, self.tasks, self.acceptor, ids=self.ids, snapshots=self.snapshots, now=self.now
+        )
+
+    @cached_property
+    def importer(self) -> Importer:
+        return Importer(self.database, self.tasks, keep_days=self.settings.retention.messages_days)
+
+    @cached_property
+    def reviewing(self) -> Reviewing:
+        return Reviewing(self.database, self.outcomes, self.snapshots, self.fleet, self.tasks, now=self.now)
+
+    @cached_property
+    def jobs(self) -> JobRunner:
+        database = self.database
+        kinds = (
+            self.importer.kind(), recount.kind(database), Exporter(database, self.store).kind(),
+            verification.kind(database, self.sealer, self.settings.anchor_file),
+            StaffImporter(database, Sheets(database, self.store), self.sealer, hashing).kind(),
+        )  # fmt: skip
+        return JobRunner(database, self.number, kinds)
+
+    # --- edges ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def health(self) -> Health:
+        return Health(self.heartbeat, self.channels, self.acceptor, self.partners)
+
+    @cached_property
+    def proxies(self) -> list[Network]:
+        return [ipaddress.ip_network(n) for n in self.settings.http.trusted_proxies]
+
+    @cached_property
+    def connections(self) -> Connections:
+        return Connections(most_connections(), self.settings.http.connections_per_address, self.proxies)
+
+    @cached_property
+    def api(self) -> ApiContext:
+        http = self.settings.http
+        return ApiContext(
+            db=self.database,
+            snapshots=self.snapshots,
+            acceptor=self.acceptor,
+            cancelling=self.cancelling,
+            hub=self.hub,
+            ids=self.ids.next,
+            clock=clock.time,
+            ready=self.ready,
+            pusher=self.pusher,
+            sealer=self.sealer,
+            tasks=self.tasks,
+            bodies=Bodies(http.bodies_mb * 1024 * 1024),
+            allow_insecure_bearer=bool(http.insecure_bearer and is_loopback(http.listen)),
+            trusted_proxies=self.proxies,
+            nonces=self.nonces,
+            signature_v1_until=http.signature_v1_day,
+            guesses=self.guesses,
+        )
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether the node serves, and what it is told of each check."""
+        return self.health.ready()
+
+    @cached_property
+    def portal(self) -> PortalContext:
+        settings = self.settings
+        return PortalContext(
+            db=self.database,
+            snapshots=self.snapshots,
+            acceptor=self.acceptor,
+            channel_status=self.channel_status,
+            secure_cookies=not is_loopback(settings.admin.listen or settings.http.listen),
+            node=self.number,
+            ids=self.ids.next,
+            sealer=self.sealer,
+            files=self.store,
+            jobs=self.jobs.wake,
+            trusted_proxies=self.proxies,
+            guesses=self.guesses,
+        )
+
+    def channel_status(self) -> Sequence[ChannelStatus]:
+        """How the channels are, for pages."""
+        return self.channels.status()
+
+
 def build(ground: Ground) -> Node:
     """The parts of a node on this ground. To be called where the loop runs that they will run on."""
-    settings, database, ids = ground.settings, ground.database, ground.ids
-    number = settings.node.number
-    data_dir = settings.node.data_dir
-    guesses = Guesses()
-    heartbeat = Heartbeat(database, ground.number, ids)
-
-    snapshots = SnapshotFollower(database, ground.sealer)
-    hub = EventHub()
-    lists = NumberLists(database, snapshots)
-    numbers = NumberStatus(database, snapshots)
-    fleet = Fleet(snapshots, lists)
-    router = Router(ground.segments, fleet)
-    outcomes = Outcomes(
-        database.dsn, node=number, ids=ids, journal=ground.journal, snapshots=snapshots, router=router,
-        numbers=numbers, hub=hub, durability=settings.durability,
-    )  # fmt: skip
-
-    test_carrier = TestCarrier()
-    services = Services(
-        database.dsn, heartbeat, ids, snapshots, ground.journal, outcomes, fleet,
-        PoolShares(asyncio.get_running_loop().time), Listeners(guesses),
-    )  # fmt: skip
-    channels = ChannelManager(database, services, ground.replay, test_carrier)
-
-    outage = None
-    if settings.durability.outage == "spool":
-        spool = Spool(data_dir / "spool", limit=settings.durability.spool_mb * 1024 * 1024)
-        outage = OutageSpool(spool, settings.durability.spool_seconds)
-    disk = DiskGuard(ground.folders, settings.durability.min_free_mb)
-    destinations = Destinations(snapshots, settings.webhooks.reach)
-    acceptor = Acceptor(
-        database, ids, snapshots, Checker(router, lists, numbers), disk, hub, destinations, heartbeat, outage
-    )
-    nonces = Nonces(database.dsn)
-    partners = Partners(settings, database, snapshots, acceptor, outcomes, hub, ids, guesses)
-    pusher = Pusher(
-        database, node=number, ids=ids, snapshots=snapshots, hub=hub, destinations=destinations,
-        sender=Sender(ca_file=settings.webhooks.ca_file, own_ports=settings.ports),
-    )  # fmt: skip
-    cancelling = Cancelling(database, outcomes)
-
-    store = FileStore(
-        database, data_dir / "files", node=number, ids=ids.next, disk=disk, total_mb=settings.files.total_mb
-    )
-    files = Files(database, store, node=number, keep_days=settings.files.keep_days)
-    tasks = Tasks(
-        database, acceptor=acceptor, outcomes=outcomes, files=files, ids=ids, fleet=fleet, hub=hub,
-        snapshots=snapshots,
-    )  # fmt: skip
-    importer = Importer(database, tasks, keep_days=settings.retention.messages_days)
-    jobs = JobRunner(
-        database, number,
-        (
-            importer.kind(), recount.kind(database), Exporter(database, store).kind(),
-            verification.kind(database, ground.sealer, settings.anchor_file),
-            StaffImporter(database, Sheets(database, store), ground.sealer, hashing).kind(),
-        ),
-    )  # fmt: skip
-    health = Health(heartbeat, channels, acceptor, partners)
-    proxies = [ipaddress.ip_network(n) for n in settings.http.trusted_proxies]
-    parts = Parts(
-        settings=settings,
-        database=database,
-        sealer=ground.sealer,
-        ids=ids,
-        journal=ground.journal,
-        heartbeat=heartbeat,
-        periodic=Supervisor(database, number),
-        watchdog=Watchdog(),
-        guesses=guesses,
-        auditing=Auditing(database, ground.sealer, settings),
-        snapshots=snapshots,
-        hub=hub,
-        lists=lists,
-        numbers=numbers,
-        fleet=fleet,
-        router=router,
-        outcomes=outcomes,
-        test_carrier=test_carrier,
-        channels=channels,
-        acceptor=acceptor,
-        nonces=nonces,
-        partners=partners,
-        pusher=pusher,
-        account_events=AccountEvents(database, snapshots, hub, ids.next),
-        cancelling=cancelling,
-        maintenance=Maintenance(database, outcomes, snapshots, hub, ids, settings, fleet),
-        tasks=tasks,
-        feeder=Feeder(database, tasks, acceptor, ids=ids, snapshots=snapshots),
-        importer=importer,
-        jobs=jobs,
-        reviewing=Reviewing(database, outcomes, snapshots, fleet, tasks),
-        health=health,
-        connections=Connections(most_connections(), settings.http.connections_per_address, proxies),
-        api=ApiContext(
-            db=database,
-            snapshots=snapshots,
-            acceptor=acceptor,
-            cancelling=cancelling,
-            hub=hub,
-            ids=ids.next,
-            clock=clock.time,
-            ready=health.ready,
-            pusher=pusher,
-            sealer=ground.sealer,
-            tasks=tasks,
-            bodies=Bodies(settings.http.bodies_mb * 1024 * 1024),
-            allow_insecure_bearer=bool(settings.http.insecure_bearer and is_loopback(settings.http.listen)),
-            trusted_proxies=proxies,
-            nonces=nonces,
-            signature_v1_until=settings.http.signature_v1_day,
-            guesses=guesses,
-        ),
-        portal=PortalContext(
-            db=database,
-            snapshots=snapshots,
-            acceptor=acceptor,
-            channel_status=channels.status,
-            secure_cookies=not is_loopback(settings.admin.listen or settings.http.listen),
-            node=number,
-            ids=ids.next,
-            sealer=ground.sealer,
-            files=store,
-            jobs=jobs.wake,
-            trusted_proxies=proxies,
-            guesses=guesses,
-        ),
-        urls={},
-    )
-    same = {field.name: getattr(parts, field.name) for field in fields(parts)}
-    return Node(**same, alarms=AlarmTable(database, number, probes(parts)))
+    return Composition(ground).node()
 
 
 def is_loopback(listen: str) -> bool:

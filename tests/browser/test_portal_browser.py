@@ -143,23 +143,27 @@ async def test_log_in_send_watch_it_arrive_open_its_trace(
 async def test_home_refreshes_itself_and_keeps_its_chart(
     chromium: Browser, site: Site, size: tuple[int, int]
 ) -> None:
+    account = site.snapshots.current.account(site.accounts["hall"])
+    assert account
+    first = (SendItem(to="13800138001", content="您好"),)
+    await site.acceptor.send(SendRequest(account, first, MessageType.NOTICE, Origin.API, "key-0"))
+    await site.carrier_takes()
     async with opened(chromium, site, size, "admin") as page:
-        await expect(page.locator("#chart canvas")).to_be_visible()
+        await page.locator("#flow").scroll_into_view_if_needed()
+        await expect(page.locator("#flow canvas")).to_be_visible()
         await expect(page.locator("[data-metric=delivered]")).to_have_text("0")
-        await page.evaluate("window.same = document.querySelector('#chart canvas')")
+        await page.evaluate("window.same = document.querySelector('#flow canvas')")
         await page.focus("a[href='/records?time=today&status=delivered']")
-        account = site.snapshots.current.account(site.accounts["hall"])
-        assert account
         items = (SendItem(to="13800138000", content="您好"),)
         await site.acceptor.send(SendRequest(account, items, MessageType.NOTICE, Origin.API, "key-1"))
         await site.carrier_reports(await site.carrier_takes())
         await expect(page.locator("[data-metric=delivered]")).to_have_text("1")
         await expect(page.locator("tbody .state-green").last).to_have_text("成功")
-        assert await page.evaluate("window.same === document.querySelector('#chart canvas')")
-        option = "echarts.getInstanceByDom(document.querySelector('#chart')).getOption()"
+        assert await page.evaluate("window.same === document.querySelector('#flow canvas')")
+        option = "echarts.getInstanceByDom(document.querySelector('#flow')).getOption()"
         assert sum(await page.evaluate(f"{option}.series[1].data")) == 1
         await expect(page.locator("a[href='/records?time=today&status=delivered']")).to_be_focused()
-        await page.hover("#chart")  # the tooltip must not break the content policy
+        await page.hover("#flow")  # the tooltip must not break the content policy
         await fits(page)
 
 

@@ -21,40 +21,26 @@ from urllib.parse import parse_qsl, quote
 import aiohttp
 from aiohttp import web
 from changes import by_test
+from composing import Composed, ground
 from receiver import LOOPBACK
-from snapshots import Overlay
-from standins import Alone, AnyDestination, AnyFleet
+from standins import AnyDestination, AnyFleet
 
 from smsgw.api.app import runner_options, setup
 from smsgw.api.context import ApiContext
 from smsgw.core.ids import IdSource
-from smsgw.core.numbers import Segments
 from smsgw.core.policy import NO_POLICY
-from smsgw.pipeline.accept.acceptor import Acceptor, DiskGuard
-from smsgw.pipeline.accept.checks import Checker
+from smsgw.pipeline.accept.acceptor import Acceptor
 from smsgw.pipeline.accept.nonces import Nonces
 from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.accept.number_status import NumberStatus
 from smsgw.pipeline.accept.spooling import OutageSpool
 from smsgw.pipeline.delivery.destinations import Destinations
-from smsgw.pipeline.delivery.push import Pusher
 from smsgw.pipeline.delivery.push_http import Sender
-from smsgw.pipeline.events import EventHub
-from smsgw.pipeline.outcomes.cancellation import Cancelling
 from smsgw.pipeline.outcomes.writer import Outcomes
-from smsgw.pipeline.periodic import Supervisor
-from smsgw.pipeline.routing import Router
-from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.platform.accounts import service as accounts
-from smsgw.platform.campaigns.files import Files
-from smsgw.platform.campaigns.service import Tasks
-from smsgw.platform.files.service import FileStore
 from smsgw.platform.keys import service as keys
 from smsgw.platform.keys.model import NewKey
-from smsgw.runtime import clock
-from smsgw.runtime.config import DurabilityConfig
 from smsgw.store.engine.database import Database
-from smsgw.store.engine.journal import Journal, boot_id
 from smsgw.store.engine.secrets import Sealer
 
 BASE = "/api/v1"
@@ -225,67 +211,26 @@ async def running(
     account_id = await accounts.add(by_test(db), "acme", default_sign="测试", webhook_networks="0.0.0.0/0")
     await accounts.top_up(by_test(db, ids.next), account_id, 10_000, "")
     key = await keys.add(by_test(db), sealer, account_id, scopes=DEFAULT_SCOPES)
-    snapshots = SnapshotFollower(db, sealer)
-    await snapshots.follow()
     blocked: set[str] = set()
     checks: dict[str, Any] = {}
-    fleet = AnyFleet(blocked)
-    lists = NumberLists(db, snapshots)
-    await lists.load()
-    numbers = NumberStatus(db, snapshots)
-    await numbers.load()
-    hub = EventHub()
-    relaxed = Overlay(snapshots, **({} if now else {"policies": NO_POLICY}), **(configured or {}))
-    router = Router(Segments(), fleet)
-    destinations = Destinations(snapshots, LOOPBACK)
-    cluster = Alone()
-    acceptor = Acceptor(
-        db, ids, relaxed, Checker(router, lists, numbers), DiskGuard([data_dir], 1), hub, AnyDestination(), cluster,
-        outage, now=now or clock.now,
+    stand = ground(db, data_dir, sealer=sealer, ids=ids, min_free_mb=1)
+    instead = {} if now is None else {"now": now}
+    parts = Composed(
+        stand, {**({} if now else {"policies": NO_POLICY}), **(configured or {})},
+        fleet=AnyFleet(blocked), callbacks=AnyDestination(), outage=outage, sender=Sender(),
+        ready=lambda: (not checks, checks), **instead,
     )  # fmt: skip
+    parts.destinations = Destinations(parts.snapshots, LOOPBACK)
+    await parts.snapshots.follow()
+    await parts.lists.load()
+    await parts.numbers.load()
+    acceptor, outcomes = parts.acceptor, parts.outcomes
     await acceptor.start()
-    replaying = Supervisor(db, 1).run(acceptor.periodics())
-    journal = Journal(data_dir / "api-journal", 1, boot_id())
-    journal.open()
-    outcomes = Outcomes(
-        dsn,
-        node=1,
-        ids=ids,
-        journal=journal,
-        snapshots=snapshots,
-        router=router,
-        numbers=numbers,
-        hub=hub,
-        durability=DurabilityConfig(),
-    )
+    replaying = parts.periodic.run(acceptor.periodics())
+    stand.journal.open()
     await outcomes.start()
-    files = Files(db, FileStore(db, data_dir / "files", node=1, ids=ids.next, disk=acceptor.disk), node=1)
-    tasks = Tasks(
-        db, acceptor=acceptor, outcomes=outcomes, files=files, ids=ids, fleet=fleet, hub=hub, snapshots=relaxed,
-    )  # fmt: skip
-    ctx = ApiContext(
-        db=db,
-        snapshots=snapshots,
-        acceptor=acceptor,
-        cancelling=Cancelling(db, outcomes),
-        hub=hub,
-        ids=ids.next,
-        clock=time.time,
-        pusher=Pusher(
-            db,
-            node=1,
-            ids=ids,
-            snapshots=snapshots,
-            hub=hub,
-            destinations=destinations,
-            sender=Sender(),
-        ),
-        sealer=sealer,
-        ready=lambda: (not checks, checks),
-        tasks=tasks,
-        nonces=await started_nonces(db),
-        **{"allow_insecure_bearer": True, **how},
-    )
+    await parts.nonces.start()
+    ctx = replace(parts.api, **{"allow_insecure_bearer": True, **how})
     app = web.Application()
     setup(app, ctx)
     runner = web.AppRunner(app, **{**runner_options(), **runner_changes})
@@ -305,8 +250,8 @@ async def running(
                 sealer,
                 account_id,
                 key,
-                lists,
-                numbers,
+                parts.lists,
+                parts.numbers,
                 outcomes,
                 blocked,
                 checks,
@@ -317,5 +262,5 @@ async def running(
         await replaying.stop()
         await acceptor.stop()
         await outcomes.stop()
-        journal.close()
+        stand.journal.close()
         await db.close()

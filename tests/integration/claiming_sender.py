@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from composing import services
 from ledger import NODE, POOL, Ledger
-from standins import services
 
 from smsgw.channels.claims import Claims
 from smsgw.channels.pool_shares import PoolShares

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import asyncpg
 from changes import by_test
+from composing import Composed, ground
 from databases import change
 from snapshots import FixedSnapshots, snapshot_of
 from standins import AnyFleet, AnyRouter, NoNumbers
@@ -23,10 +24,10 @@ from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import reconciliation
 from smsgw.platform.accounts import service as accounts
-from smsgw.runtime.config import DurabilityConfig
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database, connect
 from smsgw.store.engine.journal import Journal
+from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import claiming
 from smsgw.store.messages.accepting import commit_calls
 from smsgw.store.messages.calls import NewCall, RequestKey
@@ -94,11 +95,13 @@ class Ledger:
             )
         self.journal.open()
         self.snapshots.current = snapshot_of([Account(self.account_id, "shop", "active")], {"CMCC": POOL})
-        self.outcomes = Outcomes(
-            self.dsn, node=NODE, ids=self.ids, journal=self.journal, snapshots=self.snapshots, router=self.router,
-            numbers=NoNumbers(), hub=self.hub,
-            durability=DurabilityConfig(), now=lambda: self.clock,
-        )  # fmt: skip
+        stand = ground(
+            self.database, self.folder, sealer=Sealer(bytes(32)), number=NODE, ids=self.ids, journal=self.journal
+        )
+        self.outcomes = Composed(
+            stand, snapshots=self.snapshots, fleet=self.fleet, router=self.router, numbers=NoNumbers(), hub=self.hub,
+            now=lambda: self.clock,
+        ).outcomes  # fmt: skip
         await self.outcomes.start()
 
     async def change(self, *statements: str) -> None:

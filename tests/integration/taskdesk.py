@@ -13,30 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from changes import by_test
-from standins import Alone, AnyDestination, AnyFleet, NoLists, NoNumbers
+from composing import Composed, ground
+from standins import AnyDestination, AnyFleet, NoLists, NoNumbers
 
 from smsgw.core.errors import Reason
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Origin
-from smsgw.core.numbers import Segments
 from smsgw.core.states import PartState
-from smsgw.pipeline.accept.acceptor import Acceptor, Callbacks, DiskGuard
-from smsgw.pipeline.accept.checks import Checker
-from smsgw.pipeline.events import EventHub
-from smsgw.pipeline.outcomes.writer import Outcomes
-from smsgw.pipeline.routing import Router
+from smsgw.pipeline.accept.acceptor import Acceptor, Callbacks
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.campaigns.feeder import Feeder
-from smsgw.platform.campaigns.files import Files
 from smsgw.platform.campaigns.model import TaskSpec, TaskView
 from smsgw.platform.campaigns.service import Tasks
-from smsgw.platform.files.service import FileStore
 from smsgw.platform.policies import service as policies
 from smsgw.platform.review.service import Reviewing
-from smsgw.runtime.config import DurabilityConfig
 from smsgw.store.engine.database import Database
-from smsgw.store.engine.journal import Journal, boot_id
 from smsgw.store.engine.secrets import Sealer
 
 BLOCKED = ("NUMBER_BLACKLISTED", {"list": "人工"})
@@ -137,38 +129,26 @@ async def desk(
     await accounts.top_up(by_test(database, ids.next), account_id, balance, "")
     for policy in ("frequency", "identical_seconds"):  # the same numbers are written to again and again
         await policies.put(by_test(database), policy, "off")
-    snapshots = SnapshotFollower(database, Sealer(secrets.token_bytes(32)))
-    await snapshots.follow()
     found: list[Desk] = []
 
     def now() -> datetime:
         return found[0].now() if found else datetime.now(UTC)
 
-    hub = EventHub()
     away: set[str] = set()
-    router = Router(Segments(), AnyFleet(away))
-    outcomes = Outcomes(
-        dsn, node=1, ids=ids, journal=Journal(folder / "journal", 1, boot_id()), snapshots=snapshots, router=router,
-        numbers=NoNumbers(), hub=hub, durability=DurabilityConfig(), now=now,
-    )  # fmt: skip
-    disk = DiskGuard([folder], 1)
-    acceptor = Acceptor(
-        database, ids, snapshots, Checker(router, SomeBlocked(), NoNumbers()), disk, hub,
-        destinations or AnyDestination(), Alone(), None, now=now,
-    )  # fmt: skip
-    files = Files(database, FileStore(database, folder / "files", node=1, ids=ids.next, disk=disk), node=1)
-    tasks = Tasks(
-        database, acceptor=acceptor, outcomes=outcomes, files=files, ids=ids, fleet=router.fleet, hub=hub,
-        snapshots=snapshots, now=now,
-    )  # fmt: skip
-    feeder = Feeder(database, tasks, acceptor, ids=ids, snapshots=snapshots, now=now)
-    reviewing = Reviewing(database, outcomes, snapshots, router.fleet, tasks, now=now)
-    found.append(Desk(database, snapshots, acceptor, tasks, feeder, reviewing, ids, account_id, away))
-    await acceptor.start()
-    await outcomes.start()
+    stand = ground(database, folder, sealer=Sealer(secrets.token_bytes(32)), ids=ids, min_free_mb=1)
+    instead = {"callbacks": destinations or AnyDestination(), "fleet": AnyFleet(away), "outage": None, "now": now}
+    parts = Composed(stand, lists=SomeBlocked(), numbers=NoNumbers(), **instead)
+    await parts.snapshots.follow()
+    found.append(
+        Desk(
+            database, parts.snapshots, parts.acceptor, parts.tasks, parts.feeder, parts.reviewing, ids, account_id, away
+        )
+    )
+    await parts.acceptor.start()
+    await parts.outcomes.start()
     try:
         yield found[0]
     finally:
-        await acceptor.stop()
-        await outcomes.stop()
+        await parts.acceptor.stop()
+        await parts.outcomes.stop()
         await database.close()

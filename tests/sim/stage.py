@@ -19,8 +19,8 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+from composing import services
 from snapshots import FixedSnapshots
-from standins import services
 from virtual import EPOCH, Process, VirtualLoop, dice_of, simulated
 from wires import Network, Transport, Wire
 

@@ -1,4 +1,7 @@
-"""Nodes, carriers and customers on one virtual loop: the real parts of the sending path, put together as in ``app``."""
+"""Nodes, carriers and customers on one virtual loop: the sending path as ``node/build.py`` composes it.
+
+What a node does beside it is not started, and its life (``node/life.py``) is told here again: there is no machine with
+servers and signals, and a model stands for the database."""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from unittest import mock
 
 import structlog
 from checks import Checks, Watcher
+from composing import Composed, ground
 from driver import Server
 from modeldb import PART, Model, Transaction
 from snapshots import FixedSnapshots, snapshot_of
@@ -23,24 +27,15 @@ from virtual import EPOCH, Process, VirtualLoop, dice_of
 from wires import Network, Wire
 
 from smsgw.channels.manager import ChannelManager
-from smsgw.channels.pool_shares import PoolShares
-from smsgw.channels.services import Services
-from smsgw.channels.wire.listener import Listeners
 from smsgw.core.errors import SmsgwError
-from smsgw.core.guessing import Guesses
 from smsgw.core.ids import IdSource, first_id
 from smsgw.core.model import ChannelSpec
-from smsgw.core.numbers import Segments
 from smsgw.core.report_ids import Spelling
-from smsgw.pipeline.events import EventHub
-from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep
-from smsgw.pipeline.periodic import Periodic, Supervisor
-from smsgw.pipeline.routing import Router
+from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.upkeep.maintenance import REMATCH_WITHIN
 from smsgw.protocols.session import Session
 from smsgw.runtime import clock
-from smsgw.runtime.config import DurabilityConfig
 from smsgw.simulator.carrier import Carrier
 from smsgw.simulator.config import CarrierConfig
 from smsgw.store.engine import nodes
@@ -142,19 +137,16 @@ class Node:
         clock.hear(await nodes.ask_time(database))
         number = await nodes.take(database, Identity(self.folder, self.name, self.number), wanted=self.number)
         ids = IdSource(number.number, clock.ms, after=number.after)
-        snapshots = configured(world.setting.channels)
-        fleet = Fleet(snapshots, NoComplaints())
-        outcomes = Outcomes(
-            "model", node=self.number, ids=ids, journal=journal, snapshots=snapshots, router=Router(Segments(), fleet),
-            numbers=NoNumbers(), hub=EventHub(), durability=DurabilityConfig(),
-        )  # fmt: skip
-        await outcomes.start()
-        tables = PoolShares(world.loop.time)
         cluster = Alone(self.number)
-        services = Services(
-            "model", cluster, ids, snapshots, journal, outcomes, fleet, tables, Listeners(Guesses())
+        stand = ground(
+            database, self.folder, sealer=SEALER, number=self.number, ids=ids, journal=journal, replay=replay
         )
-        manager = ChannelManager(database, services, replay, NoTestChannel())
+        parts = Composed(
+            stand, snapshots=configured(world.setting.channels), lists=NoComplaints(), numbers=NoNumbers(),
+            test_carrier=NoTestChannel(), heartbeat=cluster,
+        )  # fmt: skip
+        outcomes, manager = parts.outcomes, parts.channels
+        await outcomes.start()
 
         async def beat() -> None:
             heard = await nodes.beat(database, number, ids.last)
@@ -170,7 +162,7 @@ class Node:
             await outcomes.rematch(since=clock.now() - REMATCH_WITHIN)
 
         await manager.start()
-        jobs = Supervisor(database, number.number).run(
+        jobs = parts.periodic.run(
             (
                 *manager.periodics(),
                 Periodic("beat", 2.0, beat),
@@ -178,7 +170,7 @@ class Node:
                 Periodic("rematch", 10.0, rematch),
             )
         )
-        self.manager, self.outcomes, self.fleet = manager, outcomes, fleet
+        self.manager, self.outcomes, self.fleet = manager, outcomes, parts.fleet
         await self._stop.wait()
         await jobs.stop()
         await manager.stop()

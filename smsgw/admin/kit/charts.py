@@ -66,6 +66,15 @@ class Chart:
         return {"aria": {"enabled": True, "label": {"description": self.summary or self.title}}} | options
 
 
+def spark(values: Sequence[float]) -> str:
+    """Points of a line in a box of 100 by 24, zero at its foot; empty when there is nothing to be seen."""
+    most = max(values, default=0)
+    if len(values) < 2 or most <= 0:
+        return ""
+    step = 100 / (len(values) - 1)
+    return " ".join(f"{at * step:.1f},{22 - 20 * max(0, value) / most:.1f}" for at, value in enumerate(values))
+
+
 def _tone(chart: Chart, at: int) -> str:
     return chart.series[at].tone or TONES[at % len(TONES)]
 

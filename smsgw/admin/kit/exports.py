@@ -17,6 +17,7 @@ from smsgw.admin.i18n import teller
 from smsgw.admin.kit import cells, discovery, tables
 from smsgw.admin.kit.cells import Cell
 from smsgw.admin.kit.lists import ListPage
+from smsgw.admin.kit.table_exports import TableExport
 from smsgw.admin.words import kit as words
 from smsgw.admin.words.brand import PRODUCT
 from smsgw.core.actor import Actor
@@ -134,11 +135,11 @@ async def writing(
         await asyncio.to_thread(writer.close)
 
 
-def page_of(name: str) -> ListPage:
-    """The list of a name. ``NOT_FOUND``: of an earlier program."""
+def page_of(name: str) -> ListPage | TableExport:
+    """The list, or the table, of a name. ``NOT_FOUND``: of an earlier program."""
     for module in discovery.modules():
         for value in vars(module).values():
-            if isinstance(value, ListPage) and value.name == name:
+            if isinstance(value, ListPage | TableExport) and value.name == name:
                 return value
     raise Refused("NOT_FOUND")
 
@@ -160,7 +161,11 @@ class Exporter:
         page = page_of(job.params["list"])
         incoming = await self._store.receive(FILES, None, 0, _file_name(page, job))
         try:
-            making = _Making(self._database, self._store, page, actor, name, context)
+            making: _Making | _MakingTable
+            if isinstance(page, TableExport):
+                making = _MakingTable(self._database, page, actor, name, context)
+            else:
+                making = _Making(self._database, self._store, page, actor, name, context)
             await making.write(incoming)
             await self._store.keep(incoming, MEDIA_TYPES[making.format], job.submitter, making.entered)
         finally:
@@ -192,12 +197,7 @@ class _Making:
         self._columns = [columns[key] for key in params["columns"] if key in columns]
         self._found = page.filter.read(params["query"], job.created_at, _Anything.of(page))
         self._sort = tables.read_sort(params["query"].get("sort", ""), page.columns, page.sort)
-        platform = params.get("platform") or self._say(PRODUCT)
-        self._title = f"{platform} · {self._say(page.label)}"
-        self._mark = self._say(words.WATERMARK) % {
-            "platform": platform, "who": f"{name} ({actor.label})", "when": _shown(job.created_at),
-            "why": params["reason"],
-        }  # fmt: skip
+        self._title, self._mark = _marks(self._say, page, job, actor, name)
         self._done = 0
 
     async def write(self, incoming: Incoming) -> None:
@@ -243,6 +243,44 @@ class _Making:
         await self._context.progress(self._done, self._done, checkpoint=made, connection=connection)
 
 
+class _MakingTable:
+    """A table on its way: small enough to be made at once."""
+
+    def __init__(
+        self, database: Database, table: TableExport, actor: Actor, name: str, context: JobContext
+    ) -> None:
+        params = context.job.params
+        self._database, self._table, self._actor, self._context = database, table, actor, context
+        actor.require(table.permission)
+        self.format = Format(params["format"])
+        self._say = teller(params["language"])
+        self._title, self._mark = _marks(self._say, table, context.job, actor, name)
+        self._done = 0
+
+    async def write(self, incoming: Incoming) -> None:
+        """The file."""
+        head, rows = await self._table.make(self._database, self._actor, self._say)
+        async with writing(self.format, incoming.path, head, self._mark, self._title) as writer:
+            await asyncio.to_thread(writer.rows, rows)
+            await asyncio.to_thread(writer.end, [self._mark])
+        self._done = len(rows)
+
+    async def entered(self, connection: Any, file: StoredFile) -> None:
+        """As of a list."""
+        made = {"file": file.id, "size": file.size, "until": file.expires_at.isoformat(),
+                **seen(self._actor, {self._table.permission})}  # fmt: skip
+        await self._context.progress(self._done, self._done, checkpoint=made, connection=connection)
+
+
+def _marks(
+    say: Callable[[str], str], page: ListPage | TableExport, job: Job, actor: Actor, name: str
+) -> tuple[str, str]:
+    """Title and watermark of a file."""
+    platform = job.params.get("platform") or say(PRODUCT)
+    told = {"platform": platform, "who": f"{name} ({actor.label})", "when": _shown(job.created_at)}
+    return f"{platform} · {say(page.label)}", say(words.WATERMARK) % {**told, "why": job.params["reason"]}
+
+
 class _Anything(dict[str, str]):
     """Choices that were looked at when the export was asked for: any value is one."""
 
@@ -254,7 +292,7 @@ class _Anything(dict[str, str]):
         return {} if page.choices is None else {one.key: cls() for one in page.filter.fields if not one.choices}
 
 
-def _file_name(page: ListPage, job: Job) -> str:
+def _file_name(page: ListPage | TableExport, job: Job) -> str:
     at = job.created_at.astimezone(CHINA)
     say = teller(job.params["language"])
     platform = (job.params.get("platform") or say(PRODUCT)).partition(" · ")[0]

@@ -60,7 +60,7 @@ class FormPage:
     values: Callable[[Any], Mapping[str, Any]] = lambda _: {}
     choices: Callable[[Call, Any], Awaitable[Mapping[str, Mapping[str, str]]]] = _no_choices
     effect: Callable[[Call, Any, Mapping[str, Any]], Awaitable[Effect]] | None = None
-    """What it will do; None: it is done without asking."""
+    """What it will do, or ``Wrong``; None: it is done without asking."""
     lead: Callable[[Any], str] = lambda _: ""
     """What stands under the title: the name of what it is about."""
     danger: bool = False
@@ -94,7 +94,10 @@ class FormPage:
         if alone := field_alone(call, filled, data):
             return alone
         if filled.good and self.effect and CONFIRMED not in data:
-            return self._page(call, subject, filled, await self.effect(call, subject, filled.values))
+            try:
+                return self._page(call, subject, filled, await self.effect(call, subject, filled.values))
+            except Wrong as wrong:
+                filled.errors[wrong.key] = wrong.problem
         if filled.good and (answer := await self._saved(call, subject, filled)):
             return answer
         return self._page(call, subject, filled)

@@ -52,6 +52,7 @@ _ABOUT = (
     Column("ended_at", Kind.TIME, "done_at"),
 )
 _EXPORT = (
+    Column("fetcher", value=lambda job: job.submitter),
     Column("reason", value=lambda job: job.params["reason"]),
     Column("format", value=lambda job: str(job.params["format"]).upper()),
     Column("size", Kind.SIZE, value=lambda job: job.checkpoint.get("size")),

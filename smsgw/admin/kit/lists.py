@@ -30,7 +30,7 @@ from smsgw.admin.rights import Handler, Proof, Route
 from smsgw.admin.words import kit as words
 from smsgw.admin.words.menu import ENTRIES
 from smsgw.core.actor import Actor
-from smsgw.core.errors import SmsgwError, message_of
+from smsgw.core.errors import Refused, SmsgwError, message_of
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.platform.exports import service as exports
@@ -147,6 +147,8 @@ class ListPage:
     export: Permission | None = None
     leads: bool = False
     """``path/ID`` is a page of its own, which another module has."""
+    wide: bool = False
+    """It has many columns: they stand closer together."""
     live: int = 0
     """Seconds between two looks for what is new; 0: it does not change by itself."""
 
@@ -355,7 +357,13 @@ class ListPage:
             self.name, self.export, found.state | {"sort": str(sort)}, [c.key for c in layout.columns],
             Format(format_), reason, call.language, call.owner,
         )  # fmt: skip
-        id_ = await exports.request(call.change(), wanted, node=call.portal.context.node)
+        try:
+            id_ = await exports.request(call.change(), wanted, node=call.portal.context.node)
+        except Refused as error:
+            if error.code != "STATE_CONFLICT":
+                raise
+            said = Problem("%(said)s", {"said": refusal(call, error)})
+            return await self._ask_export(call, state, reason=reason, problem=said)
         call.portal.context.jobs.set()
         call.toast(call.gettext(words.EXPORT_BEGUN))
         return go(call, f"/jobs/{id_}")

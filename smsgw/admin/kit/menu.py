@@ -64,6 +64,13 @@ class Menu:
     """What one person sees on one page."""
 
     groups: tuple[Group, ...]
+    favourites: tuple[Entry, ...] = ()
+    """Those that the person has starred, in the menu's order."""
+
+    @property
+    def entry(self) -> Entry | None:
+        """The entry of the page that is shown."""
+        return self.here.here if self.here else None
 
     @property
     def here(self) -> Group | None:
@@ -94,13 +101,25 @@ class Menu:
         """Whether anything is counted."""
         return any(entry.badge for group in self.groups for entry in group.entries)
 
+    @property
+    def paths(self) -> frozenset[str]:
+        """The addresses of all entries."""
+        return frozenset(entry.path for group in self.groups for entry in group.entries)
+
+    def path_of(self, key: str) -> str:
+        """The address of an entry; empty: the person has no such page."""
+        return next((e.path for group in self.groups for e in group.entries if e.key == key), "")
+
     def first(self, side: Side) -> str:
         """Where the switch to a side leads."""
         return next((group.entries[0].path for group in self.groups if group.side is side), "/")
 
 
-def menu_for(entries: Iterable[Entry], permissions: Collection[Permission], path: str = "") -> Menu:
-    """The menu with these permissions on the page ``path``: what needs others, and empty groups, is not there."""
+def menu_for(
+    entries: Iterable[Entry], permissions: Collection[Permission], path: str = "", favourites: Collection[str] = ()
+) -> Menu:
+    """The menu with these permissions on the page ``path``: what needs others, and empty groups, is not there.
+    ``favourites``: keys of entries; those that are not there any more are passed over."""
     order = {key: n for n, key in enumerate(ENTRIES)}
     allowed = sorted((e for e in entries if e.permission in permissions), key=lambda e: order[e.key])
     here = _here(allowed, path)
@@ -109,7 +128,8 @@ def menu_for(entries: Iterable[Entry], permissions: Collection[Permission], path
         own = tuple(e for e in allowed if e.group == key)
         if own:
             groups.append(Group(key, words.label, words.icon, words.side, own, here if here in own else None))
-    return Menu(tuple(groups))
+    starred = tuple(e for group in groups for e in group.entries if e.key in favourites)
+    return Menu(tuple(groups), starred)
 
 
 def _here(entries: Iterable[Entry], path: str) -> Entry | None:

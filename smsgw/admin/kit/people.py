@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from smsgw.admin.call import Call
+from smsgw.admin.kit import discovery
 from smsgw.admin.kit.filters import read_id
-from smsgw.admin.kit.lists import Effect
+from smsgw.admin.kit.lists import Effect, ListPage
 from smsgw.admin.words import people as words
 from smsgw.core.actor import EVERYTHING, Actor, ScopeKind
 from smsgw.core.permissions import ALL, Permission
@@ -18,13 +20,18 @@ from smsgw.platform.org.model import Contact, Role
 async def choices(call: Call) -> Mapping[str, Mapping[str, str]]:
     """Roles, and the departments and accounts that are in the person's scope."""
     departments = await queries.departments(call.db, call.actor.scope)
-    accounts = call.portal.context.snapshots.current.accounts()
-    own = call.actor.scope.accounts
     return {
         "role": {role.code: role.name for role in await queries.roles(call.db)},
         "department": {str(one.id): one.name for one in departments},
-        "account": {str(one.id): one.name for one in accounts if own is None or one.id in own},
+        "account": own_accounts(call),
     }
+
+
+def own_accounts(call: Call) -> dict[str, str]:
+    """The sending accounts in the person's scope: id -> name."""
+    own = call.actor.scope.accounts
+    accounts = call.portal.context.snapshots.current.accounts()
+    return {str(one.id): one.name for one in accounts if own is None or one.id in own}
 
 
 def may_give(actor: Actor, role: Role) -> bool:
@@ -48,8 +55,13 @@ async def contact(call: Call) -> Contact | None:
 
 def label(call: Call, permission: Permission) -> str:
     """A permission by its module and action, in the reader's language."""
+    return label_of(call.gettext, permission)
+
+
+def label_of(say: Callable[[str], str], permission: Permission) -> str:
+    """The same in the language of ``say``."""
     module, _, action = permission.value.partition(".")
-    return f"{call.gettext(words.MODULES[module])} · {call.gettext(words.ACTIONS[action])}"
+    return f"{say(words.MODULES[module])} · {say(words.ACTIONS[action])}"
 
 
 def effect(text: str) -> Callable[[Call, Sequence[Any]], Awaitable[Effect]]:
@@ -61,3 +73,18 @@ def effect(text: str) -> Callable[[Call, Sequence[Any]], Awaitable[Effect]]:
         return Effect(text, values)
 
     return tell
+
+
+_WITHIN_PAGES = frozenset({Permission.MESSAGE_READ, Permission.STATISTICS_VIEW})
+"""What pages ask for by themselves, beside the right that opens them."""
+
+
+@cache
+def governed() -> frozenset[Permission]:
+    """Permissions that open, show or do something in this portal today: of its addresses, of columns of its lists."""
+    found = {route.action for route in discovery.routes() if isinstance(route.action, Permission)}
+    for module in discovery.modules():
+        for page in vars(module).values():
+            if isinstance(page, ListPage):
+                found |= {column.permission for column in page.columns if column.permission is not None}
+    return frozenset(found | _WITHIN_PAGES)

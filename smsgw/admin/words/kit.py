@@ -55,6 +55,8 @@ HINTS: dict[str, str] = {
 }
 DONE_MANY = N_("已处理 %(done)s 条")
 DONE_SOME = N_("已处理 %(done)s 条，%(refused)s 条未处理：%(why)s")
+EXPORT = N_("导出")
+EXPORT_LEAD = N_("文件带水印，记录导出人、时间和原因；在后台生成，凭一次性链接下载。")
 EXPORT_BEGUN = N_("导出已开始，完成后可在此下载")
 NO_FILE = N_("请选择要上传的文件")
 IMPORT_BEGUN = N_("导入已开始，进度和结果在此查看")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smsgw.admin.i18n import N_
-from smsgw.admin.words.messages import TYPE
+from smsgw.admin.words.messages import TYPE, cause_of
 from smsgw.platform.messages.model import MessageView
 
 VERIFY = N_("校验完整性")
@@ -30,11 +30,17 @@ RECORDS_EMPTY = N_("这段时间还没有短信")
 RECORDS_TEACH = N_("每一条短信，无论来自页面还是接口，都会记录在这里，并可查看从接收到回执的全过程。")
 TEST: dict[str, str] = {"false": N_("正式短信"), "true": N_("测试短信")}
 TESTED = N_("测试")
+ENDED_BADLY = frozenset({"failed", "rejected", "expired"})
 
 
 def types_of(message: MessageView) -> tuple[str, ...]:
     """What kind of message it is; one of a test key is marked as such."""
     return (TYPE.get(message.type, message.type), *((TESTED,) if message.test else ()))
+
+
+def why(message: MessageView) -> str:
+    """Why it was not delivered; empty while that is open, and for what was."""
+    return cause_of(message) if message.status in ENDED_BADLY else ""
 
 
 # --- jobs ------------------------------------------------------------------------------------------------------------
@@ -83,5 +89,6 @@ AUDIT_PROBLEM: dict[str, str] = {
 # --- people ----------------------------------------------------------------------------------------------------------
 
 STAFF_STATUS: dict[str, str] = {"active": N_("正常"), "stopped": N_("已停用")}
-STAFF_TONE: dict[str, str] = {"active": "green", "stopped": "secondary"}
+STAFF_EVER: dict[str, str] = {**STAFF_STATUS, "removed": N_("已删除")}
+STAFF_TONE: dict[str, str] = {"active": "green", "stopped": "secondary", "removed": "red"}
 DOWNLOAD, CANCEL_JOB = N_("下载"), N_("取消任务")

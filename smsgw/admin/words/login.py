@@ -90,3 +90,21 @@ CHECKS: dict[str, tuple[str, str]] = {
     ),
 }
 """Title, and why."""
+TO_DO: dict[str, str] = {
+    "factor_administrators": N_("为管理角色勾选二次验证（角色的登录要求），并请相关人员完成绑定。"),
+    "factor_everybody": N_("在全员登录方式中勾选至少一种二次验证；担心凭密码绑定时，勾选“首次绑定须使用一次性密码”。"),
+    "duties": N_("给不同的人员分别授予系统管理员、安全管理员、安全审计员角色。"),
+    "super": N_("把日常人员改为分权角色，超管最多保留 2 人。"),
+    "password": N_("建议：不重复最近 5 个以上，1–180 天更换。"),
+    "networks": N_("填写办公网段；仅填写全部地址等于没有限制。"),
+    "sessions": N_("建议：无操作不超过 30 分钟，最长不超过 24 小时。"),
+    "tls": N_("在“平台设置”上传证书并启用 HTTPS 监听，或由支持 HTTPS 的反向代理转发。"),
+    "key_file": N_("在服务器上完成密钥轮换：smsgwctl key-file reseal，再移除旧密钥（见运维手册）。"),
+    "walls": N_("改用独立的应用账号连接数据库，再由属主账号执行 smsgwctl migrate（见运维手册）。"),
+    "audit": N_("检查节点是否在运行；再在审计日志页点“校验完整性”。"),
+    "dormant": N_("按最近登录排序，停用不再需要的人员。"),
+    "one_time": N_("联系本人尽快登录改密，或停用、重新发放。"),
+    "keys": N_("为接口密钥设置来源地址：smsgwctl key set。"),
+    "archive": N_("在数据库服务器上配置 WAL 归档（archive_mode），并检查归档命令的报错。"),
+}
+"""What to do when it is not good."""

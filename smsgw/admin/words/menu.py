@@ -54,6 +54,12 @@ GROUPS: dict[str, GroupWords] = {
     "routing": GroupWords(N_("通道与路由"), "route", Side.OPERATIONS),
     "monitoring": GroupWords(N_("运维监控"), "heartbeat", Side.OPERATIONS),
 }
+PERSONAL: dict[str, str] = {
+    "/me": N_("个人中心"),
+    "/me/security": N_("账号安全"),
+    "/password": N_("修改密码"),
+}
+"""Pages of the person's menu, by address."""
 _TOP_UP = N_("充值管理")
 
 ENTRIES: dict[str, EntryWords] = {
@@ -127,6 +133,7 @@ ENTRIES: dict[str, EntryWords] = {
     "people.staff": EntryWords(N_("员工管理")),
     "people.users": EntryWords(N_("用户管理")),
     "people.roles": EntryWords(N_("角色管理")),
+    "system.notices": EntryWords(N_("公告管理")),
     "system.platform": EntryWords(N_("平台设置")),
     "system.login": EntryWords(N_("登录安全")),
     "system.addresses": EntryWords(N_("IP白名单")),

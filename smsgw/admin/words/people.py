@@ -20,7 +20,7 @@ PARENT_NEEDED = N_("请选择上级部门：您的数据范围不含顶级")
 PARENT_HELP = N_("留空为顶级部门。")
 MANAGER_HELP = N_("填写登录名；负责人可看到本部门及下级部门的人员。留空为没有负责人。")
 NO_SUCH_PERSON = N_("没有这个人员，或不在您的管理范围内")
-QUOTA_HELP = N_("仅作计划参考：系统不会按此值拦截发送。留空为不设。")
+QUOTA_HELP = N_("本部门及下级部门的短信账号每月（自然月）最多受理的条数，超出即拒绝。留空为不设。")
 DEPARTMENT_SET_EFFECT = N_("将修改部门“%(name)s”：本部门 %(people)s 名人员、%(accounts)s 个短信账号归属不变。")
 DEPARTMENT_MOVE_EFFECT = N_(
     "将把“%(name)s”连同下级共 %(n)s 个部门、%(people)s 名人员、%(accounts)s 个短信账号移到“%(parent)s”之下；"
@@ -45,6 +45,7 @@ RESET_EFFECT = N_("将为 %(names)s 生成一次性密码：原密码立即失�
 REMOVE_EFFECT = N_(
     "将删除 %(n)s 名员工（%(names)s）：不能再登录，%(sessions)s 个会话立即结束；操作记录保留，登录名不再分配给他人。"
 )
+REMOVED_STAYS = N_("该员工已删除，不能登录；姓名和操作记录保留，登录名不再分配给他人。")
 ONE_TIME = N_("一次性密码")
 PROFILE, ENTRANCE = N_("资料"), N_("登录与安全")
 DEMAND_SET = N_("登录限制")
@@ -83,6 +84,7 @@ USERS_EMPTY = N_("没有可管理的子账号")
 USERS_TEACH = N_("子账号是登录本平台的人员；在角色之外，可以逐项开通或收回单项权限。")
 RIGHTS_SET = N_("设置权限")
 RIGHTS_HELP = N_("勾选即开通，取消即收回，与角色无关；您没有的权限不能更改，不在此列出。")
+NOT_GOVERNED = N_("%s（门户尚无使用此项权限的页面）")
 RIGHTS_EFFECT = N_("将为 %(name)s 在角色之外开通 %(more)s 项、收回 %(less)s 项权限，下一次操作即生效。")
 NAMED: dict[str, str] = {
     "message.view": N_("搜索短信"),
@@ -135,7 +137,7 @@ MODULES: dict[str, str] = {
     "account": N_("短信账号"), "key": N_("密钥"), "webhook": N_("推送地址"), "partner": N_("下游协议接入"),
     "channel": N_("通道"), "route": N_("路由"), "code": N_("码号"), "alarm": N_("告警"), "node": N_("节点"),
     "department": N_("部门"), "person": N_("人员"), "role": N_("角色"), "security": N_("登录安全"),
-    "setting": N_("系统参数"), "audit": N_("审计日志"),
+    "setting": N_("系统参数"), "notice": N_("公告"), "audit": N_("审计日志"),
 }  # fmt: skip
 ACTIONS: dict[str, str] = {
     "view": N_("查看"), "edit": N_("编辑"), "export": N_("导出"), "decide": N_("审批"), "handle": N_("处理"),

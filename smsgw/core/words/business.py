@@ -67,6 +67,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "上传文件的空间已满,请等待旧文件过期或联系管理员",
         "the room for uploads is full; wait until older files have expired",
     ),
+    "export.kept": (
+        "您保留的导出文件已达上限({files} 个或 {gigabytes} GB),到期后自动清除,请稍后再导出",
+        "{files} files of exports, or {gigabytes} GB, are what is kept of one person; they go when their time is over",
+    ),
     "job.over": ("作业已结束", "it has ended"),
     "key.scopes": ("未知权限 {unknown};可用 {known}", "no scope {unknown}; there are {known}"),
     "number.in": ("须在 {low} 到 {high} 之间", "between {low} and {high}"),

@@ -272,6 +272,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "超过月发送上限 {limit} 条,本月还可发送 {left} 条,请下月再发或联系管理员调整",
         "Monthly quota of {limit} parts exceeded; {left} left this month",
     ),
+    "QUOTA_DEPARTMENT_EXCEEDED": (
+        "超过所属部门月发送上限 {limit} 条,本月还可发送 {left} 条,请下月再发或联系部门管理员调整",
+        "Monthly quota of {limit} parts of the department exceeded; {left} left this month",
+    ),
     "RATE_LIMITED": (
         "请求过快,请 {n} 秒后重试",
         "Too many requests; retry in {n} s",

@@ -65,7 +65,9 @@ def _told(tried: Sequence[Tried]) -> list[dict[str, object]]:
     ]
 
 
-_OF_THE_CALL = frozenset({"BALANCE_INSUFFICIENT", "QUOTA_DAY_EXCEEDED", "QUOTA_MONTH_EXCEEDED"})
+_OF_THE_CALL = frozenset(
+    {"BALANCE_INSUFFICIENT", "QUOTA_DAY_EXCEEDED", "QUOTA_MONTH_EXCEEDED", "QUOTA_DEPARTMENT_EXCEEDED"}
+)
 """What refuses all of a call, not a number of it."""
 
 _decode = msgspec.json.Decoder(SendResult).decode
@@ -336,17 +338,18 @@ class Acceptor:
         far = await abroad.peek(self._database, request.account.id, counted) if counted else {}
         parts = sum(one.coded.parts for one in passed)
         need, guards = parts * price_of(request), () if request.test else request.account.guards
+        departments = () if request.test else request.account.departments
         short: Reason | None = None
         over: Reason | None = None
-        if need or guards:
+        if need or guards or departments:
             now = self._now()
             limits = await credit.peek(
-                self._database, request.account.id, guards, now.astimezone(CHINA).date()
+                self._database, request.account.id, guards, now.astimezone(CHINA).date(), departments
             )
             left = limits.available.get(request.account.id, 0)
             if need > left:
                 short = "BALANCE_INSUFFICIENT", {"need": str(need), "left": str(max(0, left))}
-            if (passing := limits.over(guards, parts, now)) is not None:
+            if (passing := limits.over(guards, parts, now, departments)) is not None:
                 over = passing.code, {name: str(value) for name, value in passing.detail.items()}
         return {
             one.position: (

@@ -29,7 +29,8 @@ class Entering:
         self._weigh = weigh
         self._small, self._large = make(), make()
         self._under_way: Counter[int] = Counter()
-        """By account whose row they lock, the calls that the writer of large ones has; only accounts with some."""
+        """By account (by department, negative) whose row they lock, the calls that the writer of large ones has; only
+        those with some."""
 
     async def start(self) -> None:
         """Connect; raises ``STORAGE_UNAVAILABLE`` when the server cannot be reached."""
@@ -56,7 +57,7 @@ class Entering:
 
     def submit(self, call: NewCall, *, beyond: bool = False) -> asyncio.Future[Stored | SmsgwError]:
         """As ``Batcher.submit``."""
-        locked = {call.account_id, *call.guards}
+        locked = {call.account_id, *call.guards, *(-department for department in call.departments)}
         if self._weigh(call) < LARGE and locked.isdisjoint(self._under_way):
             return self._small.submit(call, beyond=beyond)
         entered = self._large.submit(call, beyond=beyond)

@@ -222,6 +222,7 @@ class Builder:
             ActorLabel(request.submitter or request.origin) if request.emergency and passed else None,
             above=request.account.above,
             guards=() if request.test else request.account.guards,
+            departments=() if request.test else request.account.departments,
             test=request.test,
             joins=request.joins if passed else (),
             callback_url=request.callback_url,

@@ -32,6 +32,24 @@ class Balance:
         return self.balance - self.credit_floor
 
 
+@dataclass(frozen=True, slots=True)
+class Runway:
+    """How long an account's units will last: ``used`` ones of the last ``over`` days, refunds taken off."""
+
+    id: int
+    name: str
+    available: int
+    used: int
+    over: int
+
+    @property
+    def days(self) -> int | None:
+        """Whole days; None: cannot be told, nothing was used lately."""
+        if self.available <= 0:
+            return 0
+        return self.available * self.over // self.used if self.used > 0 else None
+
+
 USAGE_DIMENSIONS = ("day", "account", "department", "key", "type")
 """By what use is grouped."""
 

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from smsgw.core.accounts import resolve
 from smsgw.core.errors import Invalid
 from smsgw.core.words import phrase
-from smsgw.platform.accounts.model import USAGE_DIMENSIONS, AccountView, Balance, UsageLine
+from smsgw.platform.accounts.model import USAGE_DIMENSIONS, AccountView, Balance, Runway, UsageLine
 from smsgw.store.config.accounts import account_of
 from smsgw.store.engine.database import Database, Row
 
@@ -62,6 +62,26 @@ async def quota_used(database: Database, account_id: int) -> tuple[int, int]:
     """Parts accepted today and this month (in China), of the account and all below it."""
     row = await database.fetchrow(_QUOTA_USED, account_id)
     return (0, 0) if row is None else (row[0], row[1])
+
+
+_RUNWAY = """
+SELECT a.id, a.name, a.balance - a.credit_floor AS available,
+       LEAST($3::int, GREATEST(1, $2::date - (a.created_at AT TIME ZONE 'Asia/Shanghai')::date)) AS over,
+       COALESCE((SELECT sum(u.units - u.refunded) FROM usage_day u
+                 WHERE u.account_id = a.id AND u.day >= $2::date - $3::int AND u.day < $2), 0)::bigint AS used
+FROM account a WHERE a.id > 0 AND a.status = 'active' AND ($1::bigint[] IS NULL OR a.id = ANY($1))
+ORDER BY a.name
+"""
+RUNWAY_DAYS = 7
+"""Whole days before today whose use says how long a balance lasts."""
+
+
+async def runways(database: Database, *, seen: Sequence[int] | None, today: date) -> list[Runway]:
+    """What the active accounts can spend, and for how long by what they have used lately; those that end first come
+    first, those of which nothing can be told last."""
+    rows = await database.fetch(_RUNWAY, None if seen is None else list(seen), today, RUNWAY_DAYS)
+    found = [Runway(row["id"], row["name"], row["available"], row["used"], row["over"]) for row in rows]
+    return sorted(found, key=lambda r: (r.days is None, r.days or 0, r.name))
 
 
 # --- use -------------------------------------------------------------------------------------------------------------

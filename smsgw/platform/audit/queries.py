@@ -103,6 +103,34 @@ async def get(database: Database, scope: Scope, id_: int) -> Entry | None:
     return None if row is None else _entry(row)
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """How the log is."""
+
+    unsealed: int
+    """Entries that are not in the chain yet."""
+    job: int | None
+    """The last verification that came to an end; None: never."""
+    verified_at: datetime | None
+    sound: bool
+
+
+_STATE = """
+SELECT (SELECT count(*) FROM audit_open) AS unsealed, j.id AS job, j.ended_at AS verified_at,
+       COALESCE(j.checkpoint->>'sound' = 'true', false) AS sound
+FROM (SELECT) one LEFT JOIN LATERAL (
+    SELECT id, ended_at, checkpoint FROM job WHERE kind = 'audit.verify' AND state = 'done' ORDER BY id DESC LIMIT 1
+) j ON true
+"""
+
+
+async def state(database: Database) -> State:
+    """How the log is, as far as it is known."""
+    row = await database.fetchrow(_STATE)
+    assert row is not None  # noqa: S101 - one row, whatever there is
+    return State(**dict(row))
+
+
 def _entry(row: Row) -> Entry:
     values = {name: row[name] for name in Entry.__dataclass_fields__}
     for name in ("before", "after"):

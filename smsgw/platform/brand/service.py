@@ -20,6 +20,8 @@ from smsgw.store.config.brands import context_of
 from smsgw.store.engine.secrets import Sealer
 
 MAX_BRANDS = 50
+SPARE_PAUSE = 3600
+"""Seconds that are told to who puts too many pictures."""
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('brand', 0))"
 _ADD = "INSERT INTO brand (draft) VALUES ('{}') RETURNING id"
@@ -36,13 +38,17 @@ _KEEP_PICTURE = """
 INSERT INTO brand_picture (sha256, media_type, octets) VALUES ($1, $2, $3)
 ON CONFLICT (sha256) DO UPDATE SET at = now()
 """
-# Pictures of a draft that is open in a browser may not be named by any row yet.
-_SWEEP_PICTURES = """
-DELETE FROM brand_picture p WHERE at < now() - interval '1 day' AND NOT EXISTS (
+_UNNAMED = """
+NOT EXISTS (
     SELECT FROM brand b
     WHERE encode(p.sha256, 'hex') IN (b.draft->>'logo', b.draft->>'icon', b.draft->>'picture',
                                       b.published->>'logo', b.published->>'icon', b.published->>'picture'))
 """
+# Pictures of a draft that is open in a browser may not be named by any row yet.
+_SWEEP_PICTURES = f"DELETE FROM brand_picture p WHERE at < now() - interval '1 day' AND {_UNNAMED}"  # noqa: S608
+_SPARE = f"SELECT count(*) FROM brand_picture p WHERE sha256 <> $1 AND {_UNNAMED}"  # noqa: S608 - constant text
+MAX_SPARE = 50
+"""Pictures that no brand names, of all people together; they go after a day."""
 
 
 async def add(change: Change, hosts: Sequence[str]) -> int:
@@ -111,11 +117,16 @@ async def remove(change: Change, brand_id: int) -> None:
 
 
 async def put_picture(change: Change, octets: bytes) -> str:
-    """Keep a picture for a draft; its hash, to be named there. ``PICTURE_TOO_LARGE``, ``PICTURE_INVALID``."""
+    """Keep a picture for a draft; its hash, to be named there. ``PICTURE_TOO_LARGE``, ``PICTURE_INVALID``;
+    ``RATE_LIMITED`` while there are too many that no brand names."""
     change.actor.require(Permission.SETTING_EDIT)
     picture = await asyncio.to_thread(pictures.clean, octets)
     digest = hashlib.sha256(picture.octets)
     async with change.unit(Permission.SETTING_EDIT) as unit:
+        await unit.connection.execute(_LOCK)
+        await unit.connection.execute(_SWEEP_PICTURES)
+        if await unit.connection.fetchval(_SPARE, digest.digest()) >= MAX_SPARE:
+            raise Refused("RATE_LIMITED", retry_after=SPARE_PAUSE, n=SPARE_PAUSE)
         await unit.connection.execute(_KEEP_PICTURE, digest.digest(), picture.media_type, picture.octets)
         after = {"sha256": digest.hexdigest(), "type": picture.media_type, "size": len(picture.octets)}
         unit.record("brand.picture", "brand", after=after)

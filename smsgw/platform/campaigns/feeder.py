@@ -521,7 +521,7 @@ def _until(exc: SmsgwError, now: datetime) -> datetime | None:
     midnight = now.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
     if exc.code == "QUOTA_DAY_EXCEEDED":
         return midnight + timedelta(days=1)
-    if exc.code == "QUOTA_MONTH_EXCEEDED":
+    if exc.code in ("QUOTA_MONTH_EXCEEDED", "QUOTA_DEPARTMENT_EXCEEDED"):
         return (midnight.replace(day=1) + timedelta(days=32)).replace(day=1)
     if exc.code == "ACCOUNT_STOPPED":  # while it is, nothing of it goes on; the door only knew it first
         return now + SOON

@@ -17,6 +17,10 @@ MOST_ROWS = 100_000
 """Of one file."""
 MOST_OPEN = 3
 """Exports of one person that have not come to an end."""
+MOST_FILES = 50
+"""Files of exports of one person that are kept, …"""
+MOST_OCTETS = 1024**3
+"""… and their octets."""
 LEAST_REASON, MOST_REASON = 2, 200
 LINK_LASTS = timedelta(minutes=5)
 

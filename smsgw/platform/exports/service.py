@@ -13,8 +13,19 @@ from typing import Any
 from smsgw.core.actor import EVERYTHING, Actor, ActorLabel, Scope
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
+from smsgw.core.words import phrase
 from smsgw.platform.change import Change, Unit
-from smsgw.platform.exports.model import LEAST_REASON, LINK_LASTS, MOST_OPEN, MOST_REASON, NAME, Export
+from smsgw.platform.exports.model import (
+    FILES,
+    LEAST_REASON,
+    LINK_LASTS,
+    MOST_FILES,
+    MOST_OCTETS,
+    MOST_OPEN,
+    MOST_REASON,
+    NAME,
+    Export,
+)
 from smsgw.platform.files import queries as files
 from smsgw.platform.files.model import StoredFile
 from smsgw.platform.jobs import queries as jobs
@@ -28,12 +39,17 @@ _TAKE_TURNS = "SELECT pg_advisory_xact_lock(hashtextextended('export ' || $1, 0)
 _OPEN = """
 SELECT count(*) FROM job WHERE kind = $1 AND submitter = $2 AND state IN ('waiting', 'running')
 """
+_KEPT = """
+SELECT count(*) AS files, COALESCE(sum(size), 0)::bigint AS octets FROM file
+WHERE kind = $1 AND submitter = $2 AND expires_at > clock_timestamp()
+"""
 
 
 async def request(change: Change, wanted: Export, *, node: int) -> int:
     """Have a list made into a file; the job, which runs on the node where the file will lie.
 
-    ``PARAM_INVALID`` without a reason; ``RATE_LIMITED`` when the person has too many that are under way.
+    ``PARAM_INVALID`` without a reason; ``RATE_LIMITED`` when the person has too many that are under way;
+    ``STATE_CONFLICT`` while too many files of the person's are kept.
     """
     reason = " ".join(wanted.reason.split())
     if not LEAST_REASON <= len(reason) <= MOST_REASON:
@@ -47,6 +63,10 @@ async def request(change: Change, wanted: Export, *, node: int) -> int:
         await unit.connection.execute(_TAKE_TURNS, change.actor.label)
         if await unit.connection.fetchval(_OPEN, NAME, change.actor.label) >= MOST_OPEN:
             raise Refused("RATE_LIMITED", retry_after=60, n=60)
+        kept = await unit.connection.fetchrow(_KEPT, FILES.name, change.actor.label)
+        if kept is not None and (kept["files"] >= MOST_FILES or kept["octets"] >= MOST_OCTETS):
+            reason_ = phrase("export.kept", files=MOST_FILES, gigabytes=MOST_OCTETS // 1024**3)
+            raise Refused("STATE_CONFLICT", reason=reason_)
         id_ = await jobs.add(
             unit.connection, NewJob(NAME, params, change.actor.label, node=node, lasts=LASTS)
         )

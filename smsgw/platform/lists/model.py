@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from smsgw.core.actor import ActorLabel
+from smsgw.core.blocklist import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,31 @@ class BlockEntry:
     expires_at: datetime | None
     version: int
     """Grows with every change: the order of pages."""
+    account_id: int = 0
+    """0: all accounts."""
+
+    @property
+    def id(self) -> int:
+        """Of the entry as it is now: another one after a change."""
+        return self.version
+
+    @property
+    def scope(self) -> Scope:
+        """For what it counts."""
+        return Scope(self.account_id, self.type, self.sign)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedBlocks:
+    """Which entries are looked for; empty and None: all."""
+
+    number: str = ""
+    source: str = ""
+    account_id: int | None = None
+    type: str = ""
+    sign: str = ""
+    reason: str = ""
+    """What its reason contains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +62,18 @@ class AllowEntry:
     actor: ActorLabel
     at: datetime
     account: str | None
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WantedAllowed:
+    """Which entries are looked for; empty and None: all."""
+
+    number: str = ""
+    kind: str = ""
+    account_id: int | None = None
+    note: str = ""
+    """What its note contains."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from smsgw.core.settings import Settings
-from smsgw.platform.lists.model import AllowEntry, BlockEntry, Complaint
+from smsgw.platform.lists.model import AllowEntry, BlockEntry, Complaint, WantedAllowed, WantedBlocks
+from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import complaints
 from smsgw.store.messages.complaints import Rate
 
 _LIVE = "removed_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
 _ENTRIES = f"""
-SELECT b.number, a.name AS account, b.type, b.sign, b.source, b.reason, b.actor, b.since, b.expires_at, b.version
+SELECT b.number, a.name AS account, b.type, b.sign, b.source, b.reason, b.actor, b.since, b.expires_at, b.version,
+       b.account_id
 FROM block_list b LEFT JOIN account a ON a.id = b.account_id
 WHERE {_LIVE} AND ($1::bigint[] IS NULL OR b.account_id = ANY($1))
 """  # noqa: S608 - constants
+_MATCHES = """
+($1::bigint[] IS NULL OR b.account_id = ANY($1)) AND ($2::bigint IS NULL OR b.number = $2)
+AND ($3 = '' OR b.source = $3) AND ($4::bigint IS NULL OR b.account_id = $4) AND ($5 = '' OR b.type = $5)
+AND ($6 = '' OR b.sign = $6) AND ($7 = '' OR strpos(b.reason, $7) > 0)
+"""
 _FIND = f"{_ENTRIES} AND b.number = $2 ORDER BY b.account_id, b.type, b.sign"
 _PAGE = f"""
 {_ENTRIES} AND ($2::bigint IS NULL OR b.number = $2) AND ($3::text IS NULL OR b.source = $3)
@@ -62,8 +69,51 @@ async def count(database: Database, *, accounts: Sequence[int] | None) -> dict[s
     return {row["source"]: row["n"] for row in rows}
 
 
+_BLOCK_ORDERS = {"since": Order("b.version", "bigint")}
+_SEARCH = f"""
+SELECT b.version AS id, {{key}} AS _key, b.number, a.name AS account, b.type, b.sign, b.source, b.reason, b.actor,
+       b.since, b.expires_at, b.version, b.account_id
+FROM block_list b LEFT JOIN account a ON a.id = b.account_id
+WHERE {_LIVE} AND {_MATCHES} AND {{where}} ORDER BY {{order}}
+"""  # noqa: S608 - constants
+_HOW_MANY = f"SELECT count(*) FROM (SELECT FROM block_list b WHERE {_LIVE} AND {_MATCHES} LIMIT $8) f"  # noqa: S608
+_ONE = f"{_ENTRIES} AND b.version = $2"
+
+
+def _asked(accounts: Sequence[int] | None, wanted: WantedBlocks) -> tuple[object, ...]:
+    number = int(wanted.number) if wanted.number else None
+    return (
+        _whose(accounts), number, wanted.source, wanted.account_id, wanted.type, wanted.sign, wanted.reason
+    )  # fmt: skip
+
+
+async def search(
+    database: Database, wanted: WantedBlocks, window: Window, *, accounts: Sequence[int] | None
+) -> Slice[BlockEntry]:
+    """Entries that hold now; the order ``since`` is that of their last change."""
+    clause = clauses(_BLOCK_ORDERS, window, id_="b.version", first=8)
+    sql = _SEARCH.format(key=clause.key, where=clause.where, order=clause.order)
+    rows = await database.fetch(sql, *_asked(accounts, wanted), *clause.arguments, timeout=30)
+    found = slice_of(rows, window, clause.limit)
+    return Slice([BlockEntry(str(row["number"]), *row[3:]) for row in found.rows], found.keys, found.more)
+
+
+async def how_many(
+    database: Database, wanted: WantedBlocks, most: int, *, accounts: Sequence[int] | None
+) -> int:
+    """Entries that hold now, counted up to one more than ``most``."""
+    count: int = await database.fetchval(_HOW_MANY, *_asked(accounts, wanted), most + 1, timeout=30)
+    return count
+
+
+async def one(database: Database, version: int, *, accounts: Sequence[int] | None) -> BlockEntry | None:
+    """The entry of a version, if it holds and has not changed since."""
+    rows = await database.fetch(_ONE, _whose(accounts), version)
+    return _entry(rows[0]) if rows else None
+
+
 _ALLOWED = """
-SELECT l.number, l.account_id, l.kind, l.note, l.actor, l.at, a.name AS account
+SELECT l.number, l.account_id, l.kind, l.note, l.actor, l.at, a.name AS account, l.id
 FROM allow_list l LEFT JOIN account a ON a.id = l.account_id
 WHERE ($1 = '' OR l.kind = $1) AND ($2::bigint[] IS NULL OR l.account_id = ANY($2))
 ORDER BY l.at DESC, l.number LIMIT $3
@@ -76,6 +126,51 @@ async def newest_allowed(
     """Entries of the allow list, the newest first."""
     rows = await database.fetch(_ALLOWED, kind, _whose(accounts), limit)
     return [AllowEntry(*row.values()) for row in rows]
+
+
+_ALLOW_ORDERS = {"at": Order("l.at", "timestamptz"), "number": Order("l.number", "text")}
+_ALLOW_MATCHES = """
+($1::bigint[] IS NULL OR l.account_id = ANY($1)) AND ($2 = '' OR l.number = $2) AND ($3 = '' OR l.kind = $3)
+AND ($4::bigint IS NULL OR l.account_id = $4) AND ($5 = '' OR strpos(l.note, $5) > 0)
+"""
+_ALLOW_SEARCH = f"""
+SELECT {{key}} AS _key, l.number, l.account_id, l.kind, l.note, l.actor, l.at, a.name AS account, l.id
+FROM allow_list l LEFT JOIN account a ON a.id = l.account_id
+WHERE {_ALLOW_MATCHES} AND {{where}} ORDER BY {{order}}
+"""  # noqa: S608 - constants
+_ALLOW_HOW_MANY = f"SELECT count(*) FROM allow_list l WHERE {_ALLOW_MATCHES}"  # noqa: S608
+_ALLOW_ONE = """
+SELECT l.number, l.account_id, l.kind, l.note, l.actor, l.at, a.name AS account, l.id
+FROM allow_list l LEFT JOIN account a ON a.id = l.account_id
+WHERE l.id = $1 AND ($2::bigint[] IS NULL OR l.account_id = ANY($2))
+"""
+
+
+def _asked_allowed(accounts: Sequence[int] | None, wanted: WantedAllowed) -> tuple[object, ...]:
+    return _whose(accounts), wanted.number, wanted.kind, wanted.account_id, wanted.note
+
+
+async def search_allowed(
+    database: Database, wanted: WantedAllowed, window: Window, *, accounts: Sequence[int] | None
+) -> Slice[AllowEntry]:
+    """Entries of the allow list."""
+    clause = clauses(_ALLOW_ORDERS, window, id_="l.id", first=6)
+    sql = _ALLOW_SEARCH.format(key=clause.key, where=clause.where, order=clause.order)
+    rows = await database.fetch(sql, *_asked_allowed(accounts, wanted), *clause.arguments)
+    found = slice_of(rows, window, clause.limit)
+    return Slice([AllowEntry(*row[1:]) for row in found.rows], found.keys, found.more)
+
+
+async def how_many_allowed(database: Database, wanted: WantedAllowed, *, accounts: Sequence[int] | None) -> int:
+    """How many entries there are; never more than ``MAX_ALLOWED``."""
+    count: int = await database.fetchval(_ALLOW_HOW_MANY, *_asked_allowed(accounts, wanted))
+    return count
+
+
+async def one_allowed(database: Database, id_: int, *, accounts: Sequence[int] | None) -> AllowEntry | None:
+    """One entry."""
+    row = await database.fetchrow(_ALLOW_ONE, id_, _whose(accounts))
+    return None if row is None else AllowEntry(*row.values())
 
 
 _COMPLAINTS = """

@@ -10,7 +10,7 @@ from typing import Any
 from smsgw.core.addresses import Network
 from smsgw.core.permissions import Duty, Permission
 from smsgw.platform.login import queries
-from smsgw.platform.login.model import LoginPolicy, PasswordPolicy
+from smsgw.platform.login.model import LoginPolicy, PasswordPolicy, Standing
 from smsgw.platform.org import queries as org_queries
 from smsgw.store.engine.database import Database, Row
 from smsgw.store.engine.database_roles import WALLS
@@ -70,11 +70,9 @@ async def _people(database: Database) -> list[Check]:
     unbound = unbound_managing = 0
     duties = dict.fromkeys(Duty, 0)
     supers = 0
-    for row in await database.fetch(_ACTIVE, MAX_PEOPLE):
-        person = await org_queries.person(database, row["login"])
-        if person is None:
-            continue
-        standing = await queries.standing(database, person.id)
+    standings = await queries.standings(database, MAX_PEOPLE)
+    for person in await org_queries.active_people(database, MAX_PEOPLE):
+        standing = standings.get(person.id, Standing())
         manages = bool(person.permissions & MANAGING)
         everybody, managing = everybody + 1, managing + manages
         if standing.through(()):
@@ -90,9 +88,9 @@ async def _people(database: Database) -> list[Check]:
               "/security/login", {"n": managing, "bad": bare_managing, "unbound": unbound_managing}),
         Check("factor_everybody", "warning" if bare or unbound else "good", 10, "/security/login",
               {"n": everybody, "bad": bare, "unbound": unbound}),
-        Check("duties", "bad" if len(missing) == len(duties) else "warning" if missing else "good", 8, "",
+        Check("duties", "bad" if len(missing) == len(duties) else "warning" if missing else "good", 8, "/staff",
               {duty.value: n for duty, n in duties.items()}),
-        Check("super", "good" if supers <= 2 else "warning", 4, "", {"n": supers}),
+        Check("super", "good" if supers <= 2 else "warning", 4, "/staff?role=super", {"n": supers}),
     ]  # fmt: skip
 
 
@@ -109,7 +107,7 @@ def _entrance(policy: LoginPolicy, facts: Facts) -> list[Check]:
     return [
         Check("networks", "good" if listed and not everywhere else "warning", 8, "/security/networks", {"n": listed}),
         Check("sessions", "good" if short else "warning", 4, "/security/login", told),
-        Check("tls", "good" if facts.tls else "bad", 12),
+        Check("tls", "good" if facts.tls else "bad", 12, "/platform"),
         Check("key_file", "good" if facts.keys == 1 else "warning", 4, "", {"n": facts.keys}),
     ]
 
@@ -127,7 +125,6 @@ async def _walls(database: Database) -> Check:
     return Check("walls", "warning" if may else "good", 6, "", {"may": may or "—"})
 
 
-_ACTIVE = "SELECT login FROM staff WHERE status = 'active' ORDER BY id LIMIT $1"
 _FIGURES = """
 SELECT (SELECT count(*) FROM staff WHERE status = 'active' AND NOT must_change
           AND COALESCE(last_login_at, created_at) < now() - interval '90 days') AS dormant,
@@ -147,9 +144,10 @@ def _figures(row: Row) -> list[Check]:
     hours = None if row["archived"] is None else row["archived"] / 3600
     archive = "unknown" if hours is None else "good" if hours <= 24 else "bad"
     return [
-        Check("audit", "good" if waiting < LATE else "bad", 10, "", {"n": round(waiting)}),
-        Check("dormant", "warning" if row["dormant"] else "good", 4, "", {"n": row["dormant"]}),
-        Check("one_time", "warning" if row["one_time"] else "good", 4, "", {"n": row["one_time"]}),
+        Check("audit", "good" if waiting < LATE else "bad", 10, "/audit", {"n": round(waiting)}),
+        Check("dormant", "warning" if row["dormant"] else "good", 4, "/staff?status=active&sort=last_login_at",
+              {"n": row["dormant"]}),
+        Check("one_time", "warning" if row["one_time"] else "good", 4, "/staff?status=active", {"n": row["one_time"]}),
         Check("keys", "warning" if row["keys"] else "good", 4, "", {"n": row["keys"]}),
         Check("archive", "bad" if row["failing"] else archive, 8, "", {"n": "—" if hours is None else round(hours)}),
     ]

@@ -73,14 +73,22 @@ UNION ALL SELECT l.factors, l.every, l.networks FROM role_login l JOIN staff_rol
           WHERE x.staff_id = $1
 UNION ALL SELECT factors, every, networks FROM staff_login WHERE staff_id = $1
 """
-_STANDING = """
-SELECT s.must_change AS one_time, p.enrol_reset, ARRAY(
+_ENROLLED = """ARRAY(
     SELECT 'totp' WHERE EXISTS (SELECT FROM staff_totp t WHERE t.staff_id = s.id AND t.confirmed_at IS NOT NULL)
     UNION ALL SELECT 'passkey' WHERE EXISTS (SELECT FROM staff_passkey k WHERE k.staff_id = s.id)
     UNION ALL SELECT 'sms' WHERE s.phone <> '' AND s.phone_verified_at IS NOT NULL
     UNION ALL SELECT 'recovery' WHERE EXISTS (
-        SELECT FROM staff_recovery_code c WHERE c.staff_id = s.id AND c.used_at IS NULL)) AS enrolled
-FROM staff s CROSS JOIN login_policy p WHERE s.id = $1
+        SELECT FROM staff_recovery_code c WHERE c.staff_id = s.id AND c.used_at IS NULL)) AS enrolled"""
+_STANDING = f"""
+SELECT s.must_change AS one_time, p.enrol_reset, {_ENROLLED} FROM staff s CROSS JOIN login_policy p WHERE s.id = $1
+"""  # noqa: S608 - constant text
+_STANDINGS = f"""
+SELECT s.id, s.must_change AS one_time, p.enrol_reset, {_ENROLLED} FROM staff s CROSS JOIN login_policy p
+WHERE s.status = 'active' ORDER BY s.id LIMIT $1
+"""  # noqa: S608 - constant text
+_ALL_DEMANDS = """
+SELECT x.staff_id, l.factors, l.every, l.networks FROM role_login l JOIN staff_role x ON x.role_id = l.role_id
+UNION ALL SELECT staff_id, factors, every, networks FROM staff_login
 """
 
 
@@ -92,6 +100,21 @@ async def standing(database: Database | Connection, staff_id: int) -> Standing:
     demands = tuple(demand_of(each) for each in await database.fetch(_DEMANDS, staff_id))
     enrolled = frozenset(map(Factor, row["enrolled"]))
     return Standing(demands, enrolled, row["enrol_reset"], row["one_time"])
+
+
+async def standings(database: Database, most: int) -> dict[int, Standing]:
+    """The same of the first people who may log in, by id."""
+    everybody = (await policy(database)).demand
+    demands: dict[int, list[Demand]] = {}
+    for row in await database.fetch(_ALL_DEMANDS):
+        demands.setdefault(row["staff_id"], []).append(demand_of(row))
+    return {
+        row["id"]: Standing(
+            (everybody, *demands.get(row["id"], ())), frozenset(map(Factor, row["enrolled"])), row["enrol_reset"],
+            row["one_time"],
+        )
+        for row in await database.fetch(_STANDINGS, most)
+    }  # fmt: skip
 
 
 _FORGIVEN = """

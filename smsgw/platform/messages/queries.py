@@ -233,6 +233,29 @@ async def tally(
     return dict.fromkeys(states.STATUS_NAMES, 0) | {row["word"]: row["n"] for row in found}
 
 
+_REASONS = """
+WITH m AS MATERIALIZED (
+    SELECT id FROM message
+    WHERE id >= $1 AND id < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3)) ORDER BY id DESC LIMIT $4
+)
+SELECT p.class, count(DISTINCT p.id) AS n
+FROM m JOIN part p ON p.id = m.id AND p.id >= $1 AND p.id < $2
+WHERE p.class <> '' AND p.state = ANY($5) AND NOT p.by_us GROUP BY p.class ORDER BY n DESC, p.class LIMIT $6
+"""
+
+
+async def reasons(
+    database: Database, *, accounts: Sequence[int] | None, from_time: datetime, to_time: datetime, limit: int = 5
+) -> list[tuple[str, int]]:
+    """Why messages of that time failed: (class, messages of which a part failed with it), the commonest
+    first. At most ``TALLIED`` messages are looked at."""
+    rows = await database.fetch(
+        _REASONS, first_id(from_time), first_id(to_time), None if accounts is None else list(accounts), TALLIED,
+        states_of("failed")[0], limit,
+    )  # fmt: skip
+    return [(row["class"], row["n"]) for row in rows]
+
+
 _PARTS = """
 SELECT p.*, c.name AS channel_name FROM part p LEFT JOIN channel c ON c.id = p.channel_id
 WHERE p.id = $1 ORDER BY p.part

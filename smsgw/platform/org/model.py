@@ -153,6 +153,7 @@ class WantedPeople:
     email: str = ""
     department_id: int | None = None
     status: str = ""
+    """``removed``: those who have been taken out, whom nothing else shows."""
     role: str = ""
     """Code."""
     account_id: int | None = None
@@ -170,12 +171,23 @@ class Department:
     parent_id: int | None
     manager_id: int | None
     month_quota: int | None
-    """Parts a month; None: none of its own."""
+    """Parts a month, of its accounts and those of all below it; None: none of its own."""
     people: int
     accounts: int
     manager: str = ""
     """Login; empty: it has none."""
     manager_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a department was part of from a time on."""
+
+    since: datetime
+    parent_id: int | None
+    """None: of nothing, at the top."""
+    parent: str
+    """Its name; empty: at the top, or not in the scope of who asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,5 +293,7 @@ class OpenSession:
     former_login_ip: str | None = None
     """… and where it came from."""
     challenge: bytes | None = field(default=None, repr=False)
+    favourites: tuple[str, ...] = ()
+    """Keys of the pages that the person has starred."""
     admitted: bool = True
     """The request comes from an address that the person may come from."""

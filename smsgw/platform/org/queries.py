@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from smsgw.core.actor import Scope, ScopeKind
+from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.org.model import (
     MAX_DEPTH,
@@ -17,6 +19,7 @@ from smsgw.platform.org.model import (
     ListedRole,
     OpenSession,
     Person,
+    Place,
     Reach,
     Role,
     Session,
@@ -25,7 +28,9 @@ from smsgw.platform.org.model import (
     WantedSessions,
 )
 from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.messages import credit
 
 LIVE = """
 x.created_at > now() - (SELECT make_interval(hours => session_hours) FROM login_policy)
@@ -70,14 +75,16 @@ def _departments_below(roots: str) -> str:
 
 
 _BELOW = _departments_below("id = s.department_id")
-_PERSON = f"""s.id, s.login, s.name, s.status, s.department_id,
-    s.must_change OR s.password_changed_at < now() - make_interval(days => NULLIF(p.days, 0)) IS TRUE AS must_change,
+_RIGHTS = """
     (SELECT COALESCE(jsonb_agg(jsonb_build_object(
         'id', r.id, 'code', r.code, 'name', r.name, 'permissions', r.permissions, 'scope', r.scope,
         'builtin', r.builtin, 'everything', r.everything) ORDER BY r.id), '[]')
      FROM staff_role x JOIN role r ON r.id = x.role_id WHERE x.staff_id = s.id) AS roles,
     ARRAY(SELECT permission FROM staff_permission x WHERE x.staff_id = s.id AND x.allowed) AS allowed,
-    ARRAY(SELECT permission FROM staff_permission x WHERE x.staff_id = s.id AND NOT x.allowed) AS withheld,
+    ARRAY(SELECT permission FROM staff_permission x WHERE x.staff_id = s.id AND NOT x.allowed) AS withheld"""
+_PERSON = f"""s.id, s.login, s.name, s.status, s.department_id,
+    s.must_change OR s.password_changed_at < now() - make_interval(days => NULLIF(p.days, 0)) IS TRUE AS must_change,
+    {_RIGHTS},
     {_accounts_below("id IN (SELECT account_id FROM staff_account x WHERE x.staff_id = s.id)")} AS assigned,
     {_departments_below("manager_id = s.id")} AS managed,
     {_BELOW} AS below,
@@ -143,6 +150,23 @@ async def person_to_check(database: Database, login: str) -> tuple[Person, str] 
     return None if row is None else (_person(row), row["password_hash"])
 
 
+_WITHOUT_REACH = f"""
+SELECT s.id, s.login, s.name, s.status, s.must_change, {_RIGHTS} FROM staff s
+WHERE s.status = 'active' ORDER BY s.id LIMIT $1
+"""  # noqa: S608 - constant text
+
+
+async def active_people(database: Database, most: int) -> list[Person]:
+    """The first people who may log in, with their rights and without their reach, which costs far more to find out."""
+    return [
+        Person(
+            row["id"], row["login"], row["name"], tuple(_role(values) for values in json.loads(row["roles"])),
+            Reach(), permissions_of(row["allowed"]), permissions_of(row["withheld"]), row["must_change"], row["status"],
+        )
+        for row in await database.fetch(_WITHOUT_REACH, most)
+    ]  # fmt: skip
+
+
 async def holders(connection: Connection, role_id: int) -> list[Person]:
     """Everybody who has a role."""
     return [_person(row) for row in await connection.fetch(_WITH_ROLE, role_id)]
@@ -194,7 +218,7 @@ ARRAY(SELECT a.name FROM staff_account x JOIN account a ON a.id = x.account_id
       WHERE x.staff_id = s.id ORDER BY a.name LIMIT 20) AS accounts
 """  # noqa: S608 - constant text
 _FOUND = """
-s.status <> 'removed' AND ($1::bigint[] IS NULL OR s.department_id = ANY($1))
+(s.status <> 'removed' OR $7 = 'removed') AND ($1::bigint[] IS NULL OR s.department_id = ANY($1))
   AND ($2 = '' OR strpos(lower(s.login), lower($2)) > 0) AND ($3 = '' OR strpos(lower(s.name), lower($3)) > 0)
   AND ($4 = '' OR s.phone = $4) AND ($5 = '' OR strpos(lower(s.email), lower($5)) > 0)
   AND ($6::bigint IS NULL OR s.department_id = $6) AND ($7 = '' OR s.status = $7)
@@ -208,7 +232,7 @@ WHERE {_FOUND} AND {{where}} ORDER BY {{order}}
 """  # noqa: S608 - constant text
 _ONE = f"""
 SELECT {_LISTED} FROM staff s LEFT JOIN department d ON d.id = s.department_id
-WHERE s.status <> 'removed' AND ($1::bigint[] IS NULL OR s.department_id = ANY($1)) AND s.id = $2
+WHERE ($1::bigint[] IS NULL OR s.department_id = ANY($1)) AND s.id = $2
 """  # noqa: S608 - constant text
 _HOW_MANY = f"""
 SELECT count(*) FROM staff s WHERE {_FOUND}
@@ -238,7 +262,7 @@ async def how_many(database: Database, scope: Scope, wanted: WantedPeople) -> in
 
 
 async def listed(database: Database, scope: Scope, id_: int) -> Row | None:
-    """One person in the scope, as ``search`` gives them."""
+    """One person in the scope, as ``search`` gives them; removed ones too."""
     departments = None if scope.departments is None else list(scope.departments)
     return await database.fetchrow(_ONE, departments, id_)
 
@@ -276,6 +300,34 @@ _PASSWORDS = """
 SELECT password_hash FROM staff_password WHERE staff_id = $1 ORDER BY until DESC
 LIMIT (SELECT history FROM password_policy)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Headcount:
+    """People in a scope."""
+
+    active: int
+    stopped: int
+    one_time: int
+    """Active ones who have not chosen a password of their own yet."""
+    sessions: int
+    """Open ones."""
+
+
+_HEADCOUNT = f"""
+SELECT count(*) FILTER (WHERE s.status = 'active') AS active, count(*) FILTER (WHERE s.status = 'stopped') AS stopped,
+       count(*) FILTER (WHERE s.status = 'active' AND s.must_change) AS one_time,
+       COALESCE(sum((SELECT count(*) FROM portal_session x WHERE x.staff_id = s.id AND {LIVE}))
+                FILTER (WHERE s.status = 'active'), 0)::bigint AS sessions
+FROM staff s WHERE s.status <> 'removed' AND ($1::bigint[] IS NULL OR s.department_id = ANY($1))
+"""  # noqa: S608 - constant text
+
+
+async def headcount(database: Database, scope: Scope) -> Headcount:
+    """How many people there are."""
+    row = await database.fetchrow(_HEADCOUNT, None if scope.departments is None else list(scope.departments))
+    assert row is not None  # noqa: S101 - an aggregate has a row
+    return Headcount(**dict(row))
 
 
 async def earlier_passwords(database: Database, staff_id: int) -> list[str]:
@@ -395,6 +447,12 @@ async def branch(database: Database, scope: Scope, department_id: int) -> Branch
     return Branch(**dict(row)) if row else Branch(0, 0, 0)
 
 
+async def month_used(database: Database, department_id: int) -> int:
+    """Parts accepted this month (in China) for accounts of a department and those below it, as its quota counts."""
+    found = await credit.spent(database, [department_id], clock.now().astimezone(CHINA).date())
+    return found.get(department_id, 0)
+
+
 _PARENT_AT = """
 SELECT parent_id FROM department_place WHERE department_id = $1 AND since <= $2 ORDER BY since DESC LIMIT 1
 """
@@ -404,6 +462,20 @@ async def parent_at(database: Database, department_id: int, at: Any) -> int | No
     """What a department was part of at a time; None: of nothing, or it was not there yet."""
     parent: int | None = await database.fetchval(_PARENT_AT, department_id, at)
     return parent
+
+
+_PLACES = """
+SELECT p.since, p.parent_id, CASE WHEN $2::bigint[] IS NULL OR p.parent_id = ANY($2) THEN d.name END AS parent
+FROM department_place p LEFT JOIN department d ON d.id = p.parent_id
+WHERE p.department_id = $1 ORDER BY p.since DESC LIMIT 50
+"""
+
+
+async def places(database: Database, scope: Scope, department_id: int) -> list[Place]:
+    """What a department in the scope has been part of, the newest first."""
+    ids = None if scope.departments is None else list(scope.departments)
+    rows = await database.fetch(_PLACES, department_id, ids)
+    return [Place(row["since"], row["parent_id"], row["parent"] or "") for row in rows]
 
 
 _SUBTREE = f"""
@@ -446,7 +518,9 @@ SELECT NOT EXISTS (
         UNION ALL SELECT networks FROM staff_login WHERE staff_id = s.id
     ) d WHERE cardinality(networks) > 0 AND NOT COALESCE($2::text::inet <<= ANY (networks), false)
 ) AS admitted, x.id AS session_id, x.csrf, x.created_at AS opened_at, x.proven_at, x.factor_at, x.former_login_at,
-       host(x.former_login_ip) AS former_login_ip, x.challenge, {_PERSON}
+       host(x.former_login_ip) AS former_login_ip, x.challenge,
+       (SELECT value -> 'keys' FROM staff_preference f WHERE f.staff_id = s.id AND f.name = 'favourites') AS starred,
+       {_PERSON}
 {_FROM} JOIN portal_session x ON x.staff_id = s.id
 WHERE x.token_sha256 = $1 AND s.status = 'active' AND {LIVE}
 """  # noqa: S608 - constant text
@@ -456,6 +530,11 @@ FROM portal_session x JOIN staff s ON s.id = x.staff_id WHERE s.login = $1 AND {
 """  # noqa: S608 - constant text
 
 
+def _keys(starred: str | None) -> tuple[str, ...]:
+    keys = json.loads(starred) if starred else []
+    return tuple(str(key) for key in keys) if isinstance(keys, list) else ()
+
+
 async def session(database: Database, token_sha256: bytes, address: str | None = None) -> OpenSession | None:
     """The session of a token while it lives and its person is active; ``address`` is where the request comes from."""
     row = await database.fetchrow(_SESSION, token_sha256, address)
@@ -463,7 +542,8 @@ async def session(database: Database, token_sha256: bytes, address: str | None =
         return None
     return OpenSession(
         row["session_id"], _person(row), row["csrf"], row["opened_at"], row["proven_at"], row["factor_at"],
-        row["former_login_at"], row["former_login_ip"], row["challenge"], row["admitted"],
+        row["former_login_at"], row["former_login_ip"], row["challenge"],
+        _keys(row["starred"]), row["admitted"],
     )  # fmt: skip
 
 

@@ -721,6 +721,7 @@ async def _own_department(unit: Unit, actor: Actor, department_id: int) -> Mappi
     return dict(row)
 
 
+_COUNT_ANEW = "DELETE FROM department_used WHERE department_id = $1"
 _SET_DEPARTMENT = "UPDATE department SET name = $2, manager_id = $3, month_quota = $4 WHERE id = $1"
 
 
@@ -745,6 +746,8 @@ async def set_department(
             await unit.connection.execute(_SET_DEPARTMENT, department_id, name, manager_id, month_quota)
         except asyncpg.UniqueViolationError as exc:
             raise _name_taken(name) from exc
+        if before["month_quota"] is None and month_quota is not None:  # counted anew, from the accounts' books
+            await unit.connection.execute(_COUNT_ANEW, department_id)
         if person is not None:
             await _granted(unit, actor, person, person.login)
         unit.record(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.review.model import Reviewed, Sample
@@ -49,6 +50,22 @@ async def page(
     """What is in the state (empty: any), the newest first."""
     seen = None if accounts is None else list(accounts)
     return [Reviewed(*row.values()) for row in await database.fetch(_PAGE, state, seen, before, limit)]
+
+
+_WAITING = """
+SELECT count(*) AS n, min(created_at) AS since FROM (
+    SELECT created_at FROM review WHERE state = 'pending' AND ($1::bigint[] IS NULL OR account_id = ANY($1))
+    ORDER BY batch_id LIMIT $2
+) few
+"""
+
+
+async def waiting(
+    database: Database, *, accounts: Sequence[int] | None, most: int = 10_000
+) -> tuple[int, datetime | None]:
+    """How many wait for a decision (not counted beyond ``most``), and since when the oldest does."""
+    row = await database.fetchrow(_WAITING, None if accounts is None else list(accounts), most)
+    return (0, None) if row is None else (row["n"], row["since"])
 
 
 async def get(database: Database, batch_id: int, *, accounts: Sequence[int] | None) -> Reviewed | None:

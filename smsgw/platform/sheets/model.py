@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from smsgw.core.actor import ActorLabel
 from smsgw.platform.files.model import FileKind
 
 FILES = FileKind("sheet", most=20 * 1024 * 1024, kept=timedelta(days=2))
@@ -31,7 +32,7 @@ class Sheet:
     columns: tuple[str, ...]
     first_rows: Sequence[Sequence[str]]
     rows: int
-    submitter: str
+    submitter: ActorLabel
     expires_at: datetime
 
 

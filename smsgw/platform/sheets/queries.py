@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
+from smsgw.core.actor import ActorLabel
 from smsgw.platform.sheets.model import Outcome, Result, Sheet
 from smsgw.store.engine.database import Connection, Database, Row
 
@@ -31,7 +32,7 @@ async def add(connection: Connection, sheet: Sheet) -> None:
     )  # fmt: skip
 
 
-async def get(database: Database, id_: int, purpose: str, submitter: str) -> Sheet | None:
+async def get(database: Database, id_: int, purpose: str, submitter: ActorLabel) -> Sheet | None:
     """A table that this person has uploaded for this purpose, and whose time is not over."""
     row = await database.fetchrow(_GET, id_, purpose, submitter)
     return None if row is None else _sheet(row)

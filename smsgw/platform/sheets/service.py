@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Refused
 from smsgw.core.words import phrase
 from smsgw.platform.campaigns.files import MEDIA_TYPES
@@ -33,7 +34,7 @@ class Sheets:
         """Room for a table (``FileStore.receive``)."""
         return await self.store.receive(FILES, None, size, name)
 
-    async def keep(self, incoming: Incoming, purpose: str, submitter: str) -> Sheet:
+    async def keep(self, incoming: Incoming, purpose: str, submitter: ActorLabel) -> Sheet:
         """The table is complete: look at it and enter it. ``FILE_INVALID`` says why it cannot be used."""
         made: list[Sheet] = []
         try:
@@ -59,7 +60,7 @@ class Sheets:
             self.store.drop(incoming)
         return made[-1]
 
-    async def get(self, id_: int, purpose: str, submitter: str) -> Sheet:
+    async def get(self, id_: int, purpose: str, submitter: ActorLabel) -> Sheet:
         """One's own table. ``NOT_FOUND``."""
         sheet = await queries.get(self._database, id_, purpose, submitter)
         if sheet is None:

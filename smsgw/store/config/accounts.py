@@ -8,7 +8,18 @@ from smsgw.core.accounts import resolve
 from smsgw.core.model import Account, UnknownPolicy
 from smsgw.store.engine.database import Connection, Database, Row
 
-_LIST = "SELECT * FROM account ORDER BY name"
+# With the departments whose quotas count the account, from the top down.
+_LIST = """
+WITH RECURSIVE line(id, quotas) AS (
+    SELECT id, CASE WHEN month_quota IS NULL THEN '{}'::bigint[] ELSE ARRAY[id] END
+    FROM department WHERE parent_id IS NULL AND removed_at IS NULL
+    UNION ALL
+    SELECT d.id, CASE WHEN d.month_quota IS NULL THEN l.quotas ELSE l.quotas || d.id END
+    FROM department d JOIN line l ON d.parent_id = l.id WHERE d.removed_at IS NULL
+)
+SELECT a.*, COALESCE(l.quotas, '{}'::bigint[]) AS departments
+FROM account a LEFT JOIN line l ON l.id = a.department_id ORDER BY a.name
+"""
 
 
 def account_of(row: Row) -> Account:
@@ -42,6 +53,8 @@ def account_of(row: Row) -> Account:
         starts_on=row["starts_on"],
         ends_on=row["ends_on"],
         stops_at_end=row["stops_at_end"],
+        department_id=row["department_id"],
+        departments=tuple(row.get("departments", ())),
     )
 
 

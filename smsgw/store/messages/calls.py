@@ -102,6 +102,8 @@ class NewCall:
     """Accounts above, whose quotas count it."""
     guards: tuple[int, ...] = ()
     """Those of the account and the ones above that have a quota."""
+    departments: tuple[int, ...] = ()
+    """Departments whose quotas count it."""
     test: bool = False
     """Of a test key: nothing is counted and nothing is paid."""
     callback_url: str = ""

@@ -29,6 +29,39 @@ LEFT JOIN quota_used q ON q.account_id = a.id AND q.day BETWEEN date_trunc('mont
 GROUP BY a.id
 """
 
+# What the books of accounts say of this month, for departments and all below them; an account without a department is
+# part of that of the account above it.
+_MONTH = """
+WITH RECURSIVE home(id, department_id) AS (
+    SELECT id, department_id FROM account WHERE parent_id IS NULL
+    UNION ALL
+    SELECT a.id, COALESCE(a.department_id, h.department_id) FROM account a JOIN home h ON a.parent_id = h.id
+),
+below(root, id) AS (
+    SELECT id, id FROM department WHERE id = ANY($1::bigint[])
+    UNION ALL
+    SELECT b.root, d.id FROM department d JOIN below b ON d.parent_id = b.id WHERE d.removed_at IS NULL
+)
+SELECT b.root, date_trunc('month', $2::date)::date, COALESCE(sum(u.parts), 0)::bigint
+FROM below b LEFT JOIN home h ON h.department_id = b.id
+LEFT JOIN usage_day u ON u.account_id = h.id AND u.day BETWEEN date_trunc('month', $2::date)::date AND $2
+GROUP BY b.root
+"""
+_SEED = f"""
+INSERT INTO department_used (department_id, month, parts) {_MONTH} ORDER BY b.root
+ON CONFLICT (department_id, month) DO NOTHING
+"""
+_DEPARTMENTS = """
+SELECT u.department_id, u.parts, d.month_quota FROM department_used u JOIN department d ON d.id = u.department_id
+WHERE u.department_id = ANY($1::bigint[]) AND u.month = date_trunc('month', $2::date)::date ORDER BY u.department_id
+"""
+_LOCK_DEPARTMENTS = f"{_DEPARTMENTS} FOR UPDATE OF u"
+_SPENT = f"""
+SELECT m.root AS department_id, COALESCE(u.parts, m.parts) AS parts, d.month_quota
+FROM ({_MONTH}) AS m(root, month, parts) JOIN department d ON d.id = m.root
+LEFT JOIN department_used u ON u.department_id = m.root AND u.month = m.month
+"""  # noqa: S608 - constant text
+
 # All the books of a batch in one statement. Rows that several writers share are touched in the order of their keys.
 _BOOK = """
 WITH d AS (
@@ -50,6 +83,10 @@ quota AS (
     INSERT INTO quota_used AS q (account_id, day, parts)
     SELECT id, $1, parts FROM unnest($9::bigint[], $10::bigint[]) AS t(id, parts) ORDER BY id
     ON CONFLICT (account_id, day) DO UPDATE SET parts = q.parts + excluded.parts
+),
+department AS (
+    UPDATE department_used q SET parts = q.parts + t.parts FROM unnest($11::bigint[], $12::bigint[]) AS t(id, parts)
+    WHERE q.department_id = t.id AND q.month = date_trunc('month', $1::date)::date
 )
 UPDATE account a SET balance = a.balance - s.units
 FROM (SELECT account_id, sum(units) AS units FROM d GROUP BY account_id) s
@@ -67,8 +104,10 @@ class Limits:
     """Units that may be spent."""
     quotas: dict[int, list[tuple[str, int, int]]]
     """By account: (code, limit, parts used) of its quotas."""
+    departments: dict[int, tuple[int, int]]
+    """By department: its month's quota and the parts used."""
     taken: Counter[int] = field(default_factory=Counter)
-    """Parts of this batch, by account with a quota."""
+    """Parts of this batch, by account with a quota; by department, negative."""
     settled: Counter[int] = field(default_factory=Counter)
     """Units of this batch's spooled calls, by account, of which it is known what becomes of them: what is reserved for
     spooled calls is so by these too much."""
@@ -82,14 +121,24 @@ class Limits:
             left = max(0, left - max(0, reserved - self.settled[call.account_id]))
         if call.units > left:
             return Refused("BALANCE_INSUFFICIENT", need=call.units, left=max(0, left))
-        return self.over(call.guards, len(call.parts), time_of(call.batch_id))
+        return self.over(call.guards, len(call.parts), time_of(call.batch_id), call.departments)
 
-    def over(self, guards: Sequence[int], parts: int, at: datetime) -> SmsgwError | None:
-        """Which quota of these accounts so many parts would pass."""
+    def over(
+        self, guards: Sequence[int], parts: int, at: datetime, departments: Sequence[int] = ()
+    ) -> SmsgwError | None:
+        """Which quota of these accounts and departments so many parts would pass."""
         for guard in guards:
             for code, limit, used in self.quotas.get(guard, ()):
                 left = limit - used - self.taken[guard]
                 if parts > left:
+                    wait = self._until_next(code, at)
+                    return Refused(code, retry_after=wait, limit=limit, left=max(0, left), need=parts)
+        for department in departments:
+            if department in self.departments:  # its quota may have been taken away meanwhile
+                limit, used = self.departments[department]
+                left = limit - used - self.taken[-department]
+                if parts > left:
+                    code = "QUOTA_DEPARTMENT_EXCEEDED"
                     wait = self._until_next(code, at)
                     return Refused(code, retry_after=wait, limit=limit, left=max(0, left), need=parts)
         return None
@@ -99,6 +148,8 @@ class Limits:
         self.available[call.account_id] -= call.units
         for guard in call.guards:
             self.taken[guard] += len(call.parts)
+        for department in call.departments:
+            self.taken[-department] += len(call.parts)
         self.settle(call)
 
     def settle(self, call: NewCall) -> None:
@@ -108,7 +159,7 @@ class Limits:
 
     def _until_next(self, code: str, at: datetime) -> float:
         first = self.day + timedelta(days=1)
-        if code == "QUOTA_MONTH_EXCEEDED":
+        if code != "QUOTA_DAY_EXCEEDED":
             first = (self.day.replace(day=1) + timedelta(days=32)).replace(day=1)
         start = datetime(first.year, first.month, first.day, tzinfo=CHINA)
         return max(1.0, (start - at).total_seconds())
@@ -117,16 +168,37 @@ class Limits:
 async def lock(connection: Connection, calls: Sequence[NewCall], day: date) -> Limits:
     """Lock the accounts of the calls, and those whose quotas count them, and see what is left."""
     ids = sorted({a for c in calls for a in (c.account_id, *c.guards)})
-    return await _limits(connection, await connection.fetch(_LOCK, ids) if ids else [], day)
+    rows = await connection.fetch(_LOCK, ids) if ids else []
+    departments = sorted({d for c in calls for d in c.departments})
+    used = await lock_departments(connection, departments, day) if departments else []
+    return await _limits(connection, rows, day, used)
 
 
-async def peek(database: Database, account_id: int, guards: Sequence[int], day: date) -> Limits:
+async def lock_departments(connection: Connection, departments: Sequence[int], day: date) -> list[Row]:
+    """What departments have used in this month, under lock: behind the accounts, so that nobody waits in a circle."""
+    found = await connection.fetch(_LOCK_DEPARTMENTS, departments, day)
+    if len(found) == len(departments):
+        return found
+    await connection.execute(_SEED, departments, day)  # the first call of the month, or since there is a quota
+    return await connection.fetch(_LOCK_DEPARTMENTS, departments, day)
+
+
+async def peek(
+    database: Database, account_id: int, guards: Sequence[int], day: date, departments: Sequence[int] = ()
+) -> Limits:
     """The same without locks: how it is now, for who only asks."""
     async with database.acquire() as connection:
-        return await _limits(connection, await connection.fetch(_LOOK, [account_id, *guards]), day)
+        rows = await connection.fetch(_LOOK, [account_id, *guards])
+        used = await connection.fetch(_SPENT, list(departments), day) if departments else []
+        return await _limits(connection, rows, day, used)
 
 
-async def _limits(connection: Connection, rows: Sequence[Row], day: date) -> Limits:
+async def spent(database: Database, departments: Sequence[int], day: date) -> dict[int, int]:
+    """Parts that departments and all below them have used in the month of a day."""
+    return {row["department_id"]: row["parts"] for row in await database.fetch(_SPENT, list(departments), day)}
+
+
+async def _limits(connection: Connection, rows: Sequence[Row], day: date, departments: Sequence[Row]) -> Limits:
     guards = [row["id"] for row in rows if row["quota_day"] is not None or row["quota_month"] is not None]
     used = {row["id"]: row for row in await connection.fetch(_USED, guards, day)} if guards else {}
     quotas = {
@@ -143,6 +215,11 @@ async def _limits(connection: Connection, rows: Sequence[Row], day: date) -> Lim
         {row["id"]: row["halted"] for row in rows},
         {row["id"]: row["available"] for row in rows},
         quotas,
+        {
+            row["department_id"]: (row["month_quota"], row["parts"])
+            for row in departments
+            if row["month_quota"] is not None
+        },
     )
 
 
@@ -151,7 +228,10 @@ async def enter(connection: Connection, calls: Sequence[NewCall], day: date) -> 
     if not calls:
         return
     trees: Counter[int] = Counter()
+    departments: Counter[int] = Counter()
     for call in calls:
+        for department in call.departments:
+            departments[department] += len(call.parts)
         for account_id in (call.account_id, *call.above):
             trees[account_id] += len(call.parts)
     await connection.execute(
@@ -166,4 +246,6 @@ async def enter(connection: Connection, calls: Sequence[NewCall], day: date) -> 
         [len(c.parts) for c in calls],
         list(trees.keys()),
         list(trees.values()),
+        list(departments.keys()),
+        list(departments.values()),
     )

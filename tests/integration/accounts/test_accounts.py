@@ -22,6 +22,9 @@ from smsgw.platform.change import Change
 from smsgw.platform.keys.model import NewKey
 from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
+from smsgw.runtime.aio import spawn
+from smsgw.store.engine.database import Database
+from smsgw.store.messages import credit
 
 ONE = {"to": ["13800138000"], "content": "您的验证码是 1234"}
 
@@ -241,3 +244,95 @@ async def test_people_see_their_accounts_and_all_below(tree: Tree) -> None:
     person = await queries.person(db, "li")
     assert person is not None
     assert person.scope.accounts == (tree.ids["sales"],)
+
+
+# --- departments -----------------------------------------------------------------------------------------------------
+
+
+async def departments(tree: Tree, **quotas: int | None) -> dict[str, int]:
+    """bureau > office; sales (with shop below it) is the office's, care the bureau's."""
+    change = by_test(tree.api.ctx.db)
+    made = {"bureau": await org.add_department(change, "局")}
+    made["office"] = await org.add_department(change, "科", made["bureau"])
+    for name, quota in quotas.items():
+        await org.set_department(change, made[name], name=name, manager=None, month_quota=quota)
+    await org.place_account(change, tree.ids["sales"], made["office"])
+    await org.place_account(change, tree.ids["care"], made["bureau"])
+    await tree.api.ctx.snapshots.follow()
+    return made
+
+
+async def test_a_departments_quota_counts_its_accounts_and_those_of_all_below(tree: Tree) -> None:
+    assert (await tree.send("shop", 2)).status == 202, "before there was a quota"
+    made = await departments(tree, bureau=10, office=6)
+    db = tree.api.ctx.db
+    assert await queries.month_used(db, made["office"]) == 2
+    assert (await tree.send("sales", 3)).status == 202
+    refused = await tree.send("shop", 2)
+    assert (refused.status, refused.code) == (429, "QUOTA_DEPARTMENT_EXCEEDED")
+    assert (refused.data["limit"], refused.data["left"]) == (6, 1)
+    assert int(refused.headers["Retry-After"]) > 60
+    told, _ = (await tree.send("shop", 2, dry_run=True)).data["items"]
+    assert (told["verdict"], told["code"]) == ("refused", refused.code)
+    assert (await tree.send("care", 5)).status == 202
+    assert (await tree.send("shop")).data["left"] == 0, "the bureau's"
+    assert (await tree.send("acme")).status == 202, "which is in no department"
+    assert [await queries.month_used(db, id_) for id_ in made.values()] == [10, 5]
+    change = by_test(db)
+    await org.set_department(change, made["bureau"], name="局", manager=None, month_quota=None)
+    await tree.api.ctx.snapshots.follow()
+    assert (await tree.send("shop")).status == 202
+    await org.set_department(change, made["bureau"], name="局", manager=None, month_quota=12)
+    await tree.api.ctx.snapshots.follow()
+    assert await queries.month_used(db, made["bureau"]) == 11, "what was sent meanwhile counts"
+    assert (await tree.send("care", 2)).data["left"] == 1
+
+
+async def test_a_departments_quota_is_never_passed_by_many_at_once(tree: Tree) -> None:
+    made = await departments(tree, bureau=50)
+    long = "长" * 150  # three parts
+    answers = await asyncio.gather(*(tree.send(n, content=long) for n in ("shop", "care", "sales") * 20))
+    assert [a.status for a in answers].count(202) == 16
+    assert {a.code for a in answers if a.status != 202} == {"QUOTA_DEPARTMENT_EXCEEDED"}
+    assert await queries.month_used(tree.api.ctx.db, made["bureau"]) == 48
+    books = await tree.api.ctx.db.fetchval("SELECT sum(parts) FROM usage_day")
+    assert books == 48
+
+
+async def somebody_waits(db: Database) -> bool:
+    """Whether somebody comes to wait for a lock."""
+    for _ in range(2000):
+        if await db.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
+            return True
+        await asyncio.sleep(0.01)
+    return False
+
+
+async def test_two_nodes_keep_a_departments_quota_together(tree: Tree) -> None:
+    """The second writer waits for the first one's row, whether it is there or is only being made."""
+    made = await departments(tree, bureau=5)
+    db, day = tree.api.ctx.db, datetime.now(CHINA).date()
+    for left in (5, 3):
+        async with db.transaction() as other:
+            await credit.lock_departments(other, [made["bureau"]], day)
+            await other.execute("UPDATE department_used SET parts = parts + 2")
+            sending = spawn(tree.send("care", left), name="send")
+            assert await somebody_waits(db)
+            assert not sending.done()
+        refused = await sending
+        assert (refused.code, refused.data["left"]) == ("QUOTA_DEPARTMENT_EXCEEDED", left - 2)
+
+
+async def test_a_department_without_a_quota_costs_no_row(tree: Tree) -> None:
+    await departments(tree)
+    assert (await tree.send("shop")).status == 202
+    assert await tree.api.ctx.db.fetchval("SELECT count(*) FROM department_used") == 0
+
+
+async def test_a_new_month_has_a_department_quota_of_its_own(tree: Tree) -> None:
+    made = await departments(tree, bureau=2)
+    first = datetime.now(CHINA).date().replace(day=1)
+    before = (first - timedelta(days=1)).replace(day=1)
+    await tree.api.ctx.db.execute("INSERT INTO department_used VALUES ($1, $2, 2)", made["bureau"], before)
+    assert (await tree.send("care", 2)).status == 202
+    assert (await tree.send("care")).code == "QUOTA_DEPARTMENT_EXCEEDED"

@@ -649,6 +649,16 @@ async def _(own: Own) -> Provoked:
     return Provoked({"limit": 1, "left": 1}, await own.send(to=[own.phone, "13700000000"]))
 
 
+@case("QUOTA_DEPARTMENT_EXCEEDED")
+async def _(own: Own) -> Provoked:
+    change = by_test(own.api.ctx.db)
+    department_id = await org.add_department(change, "窗口")
+    await org.set_department(change, department_id, name="窗口", manager=None, month_quota=1)
+    await org.place_account(change, own.id, department_id)
+    await own.reload()
+    return Provoked({"limit": 1, "left": 1}, await own.send(to=[own.phone, "13700000000"]))
+
+
 @case("RATE_LIMITED")
 async def _(own: Own) -> Provoked:
     await own.set(rate=1)

@@ -9,10 +9,11 @@ import time
 from collections import Counter
 
 import pytest
+from composing import Composed, ground, services
 from dbproxy import DatabaseProxy
 from harness import dice as make_dice
 from ledger import POOL, Ledger
-from standins import NoNumbers, services
+from standins import NoNumbers
 
 from smsgw.channels import claims as claims_module
 from smsgw.channels.claims import Claims
@@ -22,13 +23,12 @@ from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
 from smsgw.pipeline.fleet import Membership
 from smsgw.pipeline.outcomes.recovery import recover_channel
-from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.runtime import aio
 from smsgw.runtime.aio import boottime
-from smsgw.runtime.config import DurabilityConfig
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import CONFLICT, OUTAGE, Database
 from smsgw.store.engine.journal import Journal, Replay
+from smsgw.store.engine.secrets import Sealer
 
 S = PartState
 TTL = 1.5
@@ -56,12 +56,15 @@ class Node:
         self.database = Database(proxy.dsn, size=4)
         self.journal = Journal(ledger.folder / f"node{number}", number, "0" * 36, segment_bytes=1 << 16)
         self.journal.open()
-        self.outcomes = Outcomes(
-            ledger.dsn, node=number, ids=ledger.ids, journal=self.journal, snapshots=ledger.snapshots,
-            router=ledger.router,
-            numbers=NoNumbers(),
-            hub=ledger.hub, durability=DurabilityConfig(),
+        stand = ground(
+            ledger.database, ledger.folder, sealer=Sealer(bytes(32)), number=number, ids=ledger.ids,
+            journal=self.journal,
         )  # fmt: skip
+        self.parts = Composed(
+            stand, snapshots=ledger.snapshots, fleet=ledger.fleet, router=ledger.router, numbers=NoNumbers(),
+            hub=ledger.hub,
+        )  # fmt: skip
+        self.outcomes = self.parts.outcomes
         self.writes: list[tuple[float, int, Claimed]] = []
         self.lease: leases.Lease | None = None
         self.owned = 0

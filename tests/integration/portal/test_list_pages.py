@@ -26,6 +26,7 @@ from smsgw.admin.pages.person import gallery
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
+from smsgw.platform.exports.model import MOST_FILES
 from smsgw.platform.org import service as org
 from smsgw.store.records import audit
 
@@ -470,6 +471,21 @@ async def test_a_spreadsheet_has_no_formula(site: Site, boss: Browser) -> None:
     assert "<f>" not in sheet
     assert "&apos;=1+1" in words or "'=1+1" in words
     assert "导出人" in words
+
+
+async def test_files_of_exports_are_kept_up_to_a_number_a_person(site: Site, boss: Browser) -> None:
+    for n in range(MOST_FILES):
+        await site.db.execute(
+            "INSERT INTO file (id, node, kind, name, media_type, size, sha256, submitter, expires_at) VALUES"
+            " ($1, 1, 'export', 'a.csv', 'text/csv', 1, $2, 'boss', now() + interval '1 hour')", n, b"x" * 32,
+        )  # fmt: skip
+    await boss.get("/audit")
+    page = await boss.post("/audit/-/export", {"format": "csv", "reason": "年度核查"})
+    assert boss.status == 422
+    assert "已达上限" in page
+    await site.db.execute("DELETE FROM file WHERE id = 0")
+    await boss.post("/audit/-/export", {"format": "csv", "reason": "年度核查"})
+    assert boss.path.startswith("/jobs/")
 
 
 async def test_an_export_needs_a_reason(site: Site, boss: Browser) -> None:

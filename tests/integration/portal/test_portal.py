@@ -16,6 +16,7 @@ import pytest_asyncio
 from browsing import Browser, send
 from databases import change
 from portal_site import PASSWORD, Site, running
+from portal_walk import an_address
 from structlog.testing import capture_logs
 
 from smsgw.admin import app, rights
@@ -356,21 +357,6 @@ async def test_a_page_that_the_role_may_not_open_is_refused_with_a_line(site: Si
     assert 0 < len(told) < 10
     assert (told[0]["login"], told[0]["path"], told[0]["request_id"]) == ("lee", "/send", "request-77")
     assert told[0]["log_level"] == "warning"
-
-
-PLACE_HOLDER = re.compile(r"\{([a-z0-9]+)(?::((?:[^{}]|\{[^{}]*\})*))?\}")
-
-
-def an_address(path: str, id_: str = "1") -> str:
-    """That a route's path stands for."""
-
-    def value(found: re.Match[str]) -> str:
-        name, pattern = found[1], found[2] or ""
-        if name == "id":
-            return id_
-        return "0" * 64 if name == "sha256" else pattern.partition("|")[0]
-
-    return PLACE_HOLDER.sub(value, path)
 
 
 async def test_nothing_behind_a_right_opens_without_a_login(site: Site) -> None:

@@ -187,9 +187,8 @@ async def test_a_scheduled_trace_shows_when(site: Site) -> None:
 
 
 async def test_what_we_refuse_is_not_put_down_to_the_carrier(site: Site) -> None:
-    assert site.overlay
     fields = {name: parse(name, "off") for name in RELAXED} | {"identical_seconds": parse("identical_seconds", "60")}
-    site.overlay.change(policies=PolicySet({(0, ""): fields}))
+    site.snapshots.change(policies=PolicySet({(0, ""): fields}))
     for n in range(2):
         items = (SendItem(to="13800138000", content="您好"),)
         account = site.snapshots.current.account(site.accounts["hall"])

@@ -8,10 +8,11 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+import aiohttp
 import pytest_asyncio
 from browsing import Browser
 from portal_site import PASSWORD, Site, running
-from portal_walk import shape
+from portal_walk import an_address, shape
 
 from smsgw.admin import app, rights
 from smsgw.admin.proving import ASKS
@@ -22,7 +23,7 @@ from smsgw.runtime import clock
 FACTOR = {
     # taking data away, asked for and fetched
     "GET /audit/-/export", "POST /audit/-/export", "POST /jobs/{id}/link", "GET /exported/{id}",
-    "GET /roles/-/matrix.csv",
+    "GET /roles/-/matrix", "POST /roles/-/matrix", "GET /staff/-/import", "POST /staff/-/import",
     # rights: of a role, of a person
     "GET /roles/-/new", "POST /roles/-/new", "GET /roles/{id}/edit", "POST /roles/{id}/edit", "GET /roles/{id}/copy",
     "POST /roles/{id}/copy", "POST /roles/-/effect/remove", "POST /roles/-/do/remove", "GET /staff/-/new",
@@ -107,15 +108,16 @@ async def test_every_dangerous_address_asks_and_does_nothing_before(site: Site) 
         asked = [route for route in app.routes() if route.proof is not None]
         assert len(asked) >= len(FACTOR) + len(PASSWORD_WILL_DO)
         for route in asked:
-            path = shape(route.path).replace("{id}", "1").replace("{what}", "publish")
+            path = an_address(route.path)
             fields = {"csrf": boss.csrf, "shown": "000000"}
             send = boss.session.get if route.method == "GET" else boss.session.post
-            more = {} if route.method == "GET" else {"data": fields}
+            data = aiohttp.FormData(fields, default_to_multipart=bool(route.files))
+            more = {} if route.method == "GET" else {"data": data}
             async with send(path, allow_redirects=False, **more) as response:
                 assert route.proof is not None
                 assert response.headers.get(ASKS) == route.proof.value, (route.method, path, response.status)
                 assert response.status in (200, 303), (route.method, path)
-                if route.kept and route.method == "POST":
+                if route.kept and not route.files and route.method == "POST":
                     assert "proof-kept" in await response.text(), path
         assert await site.db.fetchval("SELECT count(*) FROM audit") == before
 
@@ -158,11 +160,11 @@ async def test_a_download_leads_back_to_its_page(site: Site) -> None:
     async with Browser(site) as boss:
         await boss.login("boss")
         secret = await bound(site, boss)
-        page = await boss.get("/roles/-/matrix.csv", headers={"Referer": f"{site.url}/roles?name=x"})
+        page = await boss.get("/exported/abc", headers={"Referer": f"{site.url}/jobs?kind=export"})
         await boss.post("/proof", hidden(page) | {"proof-shown": await code(site, secret)})
-        assert boss.path == "/roles?name=x"
-        await boss.get("/roles/-/matrix.csv")
-        assert boss.headers["Content-Type"].startswith("text/csv")
+        assert boss.path == "/jobs?kind=export"
+        await boss.get("/exported/abc")
+        assert boss.status == 404, "there is no such file, and nothing is asked any more"
 
 
 async def test_a_dialog_asks_within_and_goes_on(site: Site) -> None:

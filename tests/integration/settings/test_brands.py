@@ -14,7 +14,7 @@ from changes import by_test
 
 from smsgw.core.actor import EVERYTHING, Actor, ActorKind
 from smsgw.core.brand import NEUTRAL
-from smsgw.core.errors import SmsgwError
+from smsgw.core.errors import Refused, SmsgwError
 from smsgw.core.permissions import Permission
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.platform.brand import certificates, queries, service
@@ -159,3 +159,16 @@ async def name_shown(port: int, asked: str) -> str:
         return certificates.describe(ssl.DER_cert_to_PEM_cert(octets)).names[0]
     finally:
         writer.close()
+
+
+async def test_pictures_that_no_brand_names_are_not_kept_without_end(database: Database) -> None:
+    change = by_test(database)
+    for n in range(service.MAX_SPARE):
+        await service.put_picture(change, RED.replace(b"red", f"#{n:06x}".encode()))
+    await service.put_picture(change, RED.replace(b"red", b"#000001"))  # one of them
+    with pytest.raises(Refused) as refused:
+        await service.put_picture(change, RED)
+    assert refused.value.code == "RATE_LIMITED"
+    await database.execute("UPDATE brand_picture SET at = now() - interval '2 days'")
+    await service.put_picture(change, RED)
+    assert await database.fetchval("SELECT count(*) FROM brand_picture") == 1

@@ -9,7 +9,7 @@ from jinja2 import UndefinedError
 
 from smsgw.admin import words
 from smsgw.admin.i18n import translations
-from smsgw.admin.pages.home.workbench import series
+from smsgw.admin.pages.home.figures import Flow
 from smsgw.admin.pages.sending.send import effect, preview
 from smsgw.admin.staticfiles import StaticFiles
 from smsgw.admin.views import Views, china_time, duration
@@ -41,14 +41,24 @@ def test_times_are_chinas() -> None:
     assert china_time(datetime(2026, 1, 1, 20, 0, tzinfo=UTC)) == "01-02 04:00:00"
 
 
-def test_the_chart_has_every_minute() -> None:
-    now = datetime(2026, 1, 1, 12, 0, 40, tzinfo=UTC)
-    minute = now.replace(second=0)
-    lines = series([(minute, "submitted", 5), (minute - timedelta(minutes=59), "failed", 2)], now)
-    assert len(lines["minutes"]) == 60
-    assert lines["minutes"][-1] == "20:00"
-    assert lines["submitted"] == [0] * 59 + [5]
-    assert lines["failed"] == [2] + [0] * 59
+def test_the_day_is_compared_until_its_last_whole_hour() -> None:
+    now = datetime(2026, 1, 1, 2, 30, tzinfo=UTC)  # half past ten in China
+    midnight = datetime(2025, 12, 31, 16, tzinfo=UTC)
+    day, hour = timedelta(days=1), timedelta(hours=1)
+    flow = Flow.of(
+        [(midnight, "submitted", 6), (midnight + 10 * hour, "submitted", 100), (midnight - day + hour, "submitted", 4),
+         (midnight - day + 11 * hour, "submitted", 50), (midnight, "delivered", 3), (midnight, "failed", 1),
+         (midnight - day, "delivered", 1), (midnight - day, "failed", 1)],
+        now,
+    )  # fmt: skip
+    assert flow.today["submitted"] == [6, *[0] * 9, 100]
+    assert flow.yesterday["submitted"] == [0, 4, *[0] * 9, 50, *[0] * 12]
+    assert flow.hours == 10
+    assert flow.change("submitted") == 50.0  # 6 to 4: not the running hour, nor the later ones of yesterday
+    assert flow.change("accepted") is None
+    assert flow.rate_change() == 25.0
+    assert len(flow.spark("submitted").split()) == 11
+    assert flow.spark("accepted") == ""
 
 
 def test_preview_counts_as_the_phone_will_show_it() -> None:

@@ -1,79 +1,171 @@
-"""Home (P1.1): open alarms, today's figures, the last hour, the channels, the last messages; refreshes itself."""
+"""Workbench (P1.1): what matters to whoever looks at it, by their rights, and in the order of what they are there for.
+
+Every number leads to exactly the rows that it counts, where there is a page of them. The piece refreshes itself; the
+clock alone changes nothing in it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.menu import Entry
+from smsgw.admin.pages.home import figures
 from smsgw.admin.pages.setup import steps
 from smsgw.admin.rights import route
 from smsgw.admin.words import METRIC
-from smsgw.core.ids import CHINA
-from smsgw.core.permissions import Permission
+from smsgw.admin.words import home as words
+from smsgw.core.permissions import Permission as P
+from smsgw.platform.accounts import queries as accounts
 from smsgw.platform.alarms import queries as alarms
+from smsgw.platform.audit import queries as audit
+from smsgw.platform.campaigns import queries as campaigns
+from smsgw.platform.jobs import queries as jobs
+from smsgw.platform.login import checks
 from smsgw.platform.messages import queries as messages
-from smsgw.platform.statistics import queries as statistics
+from smsgw.platform.notices import queries as notices
+from smsgw.platform.org import queries as org
+from smsgw.platform.review import queries as review
 from smsgw.runtime import clock
 
-MENU = Entry("home.workbench", "/", Permission.HOME_VIEW)
-MINUTES = 60
-LATEST = 8
+MENU = Entry("home.workbench", "/", P.HOME_VIEW)
+LATEST = 6
 ALARMS = 20
-CHART_METRICS = ("submitted", "delivered", "failed")
+ROWS = 5
+ACCOUNTS = 3
+"""Those whose balance ends first."""
+MOST_COUNTED = 100_000
+SCORE_SECONDS = 300.0
+"""The security check looks at every person."""
 
 
-@route("GET", "/", Permission.HOME_VIEW)
+@route("GET", "/", P.HOME_VIEW)
 async def show(call: Call) -> web.StreamResponse:
     """The whole page."""
     return call.render("home/workbench.html", todo=await steps.todo(call), **await _live(call))
 
 
-@route("GET", "/home/live", Permission.HOME_VIEW, passive=True)
+@route("GET", "/home/live", P.HOME_VIEW, passive=True)
 async def live(call: Call) -> web.StreamResponse:
     """The part that changes."""
     return call.piece("home/workbench_live.html", **await _live(call))
 
 
 async def _live(call: Call) -> dict[str, Any]:
+    found = {}
+    for name in arrangement(call):
+        _, find = CARDS[name]
+        found[name] = await find(call)
+    standing = await alarms.page(call.db, limit=ALARMS) if call.may(P.ALARM_VIEW) else []
+    announced = found.pop("notices")
+    return {"cards": found, "notices": announced, "alarms": standing, "metrics": METRIC}
+
+
+# --- the cards: each with its permission ------------------------------------------------------------------------------
+
+
+async def _notices(call: Call) -> list[notices.Notice]:
+    roles = [role.id for role in call.who.roles]
+    return await notices.standing(call.db, roles=roles, department=call.who.reach.department, limit=3)
+
+
+async def _traffic(call: Call) -> dict[str, Any]:
     now = clock.now()
-    values: dict[str, Any] = dict.fromkeys(("alarms", "channels", "today", "chart", "latest"))
-    values["tallied"] = messages.TALLIED
-    if call.may(Permission.ALARM_VIEW):
-        values["alarms"] = await alarms.page(call.db, limit=ALARMS)
-    if call.may(Permission.CHANNEL_VIEW):
-        values["channels"] = sorted(call.portal.context.channel_status(), key=lambda c: c.name)
-    if call.may(Permission.STATISTICS_VIEW):
-        values["today"] = await _today(call, now)
-        minutes = await statistics.per_minute(call.db, minutes=MINUTES, accounts=call.accounts)
-        values["chart"] = series(minutes, now)
-    if call.may(Permission.MESSAGE_VIEW):
-        values["latest"] = await messages.search(
-            call.db, accounts=call.accounts, from_time=now - timedelta(days=7), limit=LATEST, now=now
-        )
-    return values
+    return {"today": await figures.today(call, now), "flow": await figures.flow(call, now)}
 
 
-async def _today(call: Call, now: datetime) -> dict[str, int]:
-    """What the records of today say, counted as their filter counts."""
-    midnight = datetime.combine(now.astimezone(CHINA).date(), datetime.min.time(), CHINA)
-    counts = await messages.tally(
-        call.db, accounts=call.accounts, from_time=midnight, to_time=midnight + timedelta(days=1)
+async def _flow(call: Call) -> Any:
+    return (await figures.flow(call, clock.now())).chart(call)
+
+
+async def _reasons(call: Call) -> list[tuple[str, int]]:
+    start = figures.midnight(clock.now())
+    return await messages.reasons(
+        call.db, accounts=call.accounts, from_time=start, to_time=start + figures.DAY, limit=ROWS
     )
-    return {name: counts[status] for name, (_, _, status) in METRIC.items()}
 
 
-def series(rows: Sequence[tuple[datetime, str, int]], now: datetime) -> dict[str, list[Any]]:
-    """The chart's lines: the last 60 whole and running minutes, quiet ones as 0."""
-    last = now.replace(second=0, microsecond=0)
-    minutes = [last - timedelta(minutes=MINUTES - 1 - n) for n in range(MINUTES)]
-    found = {(minute, metric): n for minute, metric, n in rows}
-    lines: dict[str, list[Any]] = {
-        metric: [found.get((minute, metric), 0) for minute in minutes] for metric in CHART_METRICS
-    }
-    lines["minutes"] = [minute.astimezone(CHINA).strftime("%H:%M") for minute in minutes]
-    return lines
+async def _runway(call: Call) -> dict[str, Any]:
+    day = figures.midnight(clock.now()).date()
+    found = await accounts.runways(call.db, seen=call.accounts, today=day)
+    return {"accounts": found[:ACCOUNTS], "all": len(found), "sum": sum(one.available for one in found)}
+
+
+async def _review(call: Call) -> dict[str, Any]:
+    waiting, since = await review.waiting(call.db, accounts=call.accounts)
+    first = await review.page(call.db, accounts=call.accounts, limit=3) if waiting else []
+    return {"n": waiting, "since": since, "first": first}
+
+
+async def _tasks(call: Call) -> Any:
+    return await campaigns.page(call.db, accounts=call.accounts, states=list(words.TASK_STATE), limit=ROWS)
+
+
+async def _channels(call: Call) -> Any:
+    return sorted(call.portal.context.channel_status(), key=lambda channel: channel.name)
+
+
+async def _audit(call: Call) -> dict[str, Any]:
+    start = figures.midnight(clock.now())
+    counted = {}
+    for name, action in (("all", ""), ("refused", "login.failed"), ("exports", "export")):
+        wanted = audit.Wanted(start, start + timedelta(days=1), action=action)
+        counted[name] = await audit.count(call.db, call.actor.scope, wanted, MOST_COUNTED)
+    state = await audit.state(call.db)
+    seen = state.job is not None and await jobs.own(call.db, call.actor, state.job) is not None
+    return {"counted": counted, "state": state, "seen": seen}
+
+
+async def _people(call: Call) -> org.Headcount:
+    return await org.headcount(call.db, call.actor.scope)
+
+
+async def _security(call: Call) -> dict[str, Any]:
+    facts = checks.Facts(call.portal.secure(call.request), len(call.portal.context.sealer.ids))
+    found = await call.portal.remembered.get(("security", facts), SCORE_SECONDS, lambda: checks.run(call.db, facts))
+    return {"score": checks.score(found), "open": [one for one in found if one.state in ("bad", "warning")][:ROWS]}
+
+
+async def _latest(call: Call) -> Any:
+    now = clock.now()
+    return await messages.search(
+        call.db, accounts=call.accounts, from_time=now - timedelta(days=7), limit=LATEST, now=now
+    )
+
+
+CARDS: dict[str, tuple[P, Callable[[Call], Awaitable[Any]]]] = {
+    "notices": (P.HOME_VIEW, _notices),
+    "traffic": (P.STATISTICS_VIEW, _traffic),
+    "review": (P.REVIEW_VIEW, _review),
+    "flow": (P.STATISTICS_VIEW, _flow),
+    "reasons": (P.MESSAGE_VIEW, _reasons),
+    "channels": (P.CHANNEL_VIEW, _channels),
+    "tasks": (P.TASK_VIEW, _tasks),
+    "runway": (P.BALANCE_VIEW, _runway),
+    "audit": (P.AUDIT_VIEW, _audit),
+    "people": (P.PERSON_VIEW, _people),
+    "security": (P.SECURITY_VIEW, _security),
+    "latest": (P.MESSAGE_VIEW, _latest),
+}
+"""In the order of whoever sends."""
+FIRST: tuple[tuple[P, tuple[str, ...]], ...] = (
+    (P.MESSAGE_SEND, ()),
+    (P.CHANNEL_EDIT, ("channels", "traffic", "flow", "reasons")),
+    (P.AUDIT_VIEW, ("audit",)),
+    (P.SECURITY_EDIT, ("security", "people")),
+    (P.ROLE_EDIT, ("people",)),
+    (P.BALANCE_EDIT, ("runway",)),
+    (P.REVIEW_DECIDE, ("review",)),
+)
+"""What somebody is there for, by the first of these permissions that they have: those cards come first."""
+
+
+def arrangement(call: Call) -> list[str]:
+    """The cards of the person, in their order."""
+    first = next((names for permission, names in FIRST if call.may(permission)), ())
+    order = dict.fromkeys((*first, *CARDS))
+    return [name for name in order if call.may(CARDS[name][0])]

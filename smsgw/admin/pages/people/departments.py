@@ -72,8 +72,10 @@ async def show_one(call: Call) -> web.StreamResponse:
 async def _page(call: Call, one: Department | None) -> web.Response:
     found = await queries.departments(call.db, call.actor.scope)
     branch = await queries.branch(call.db, call.actor.scope, one.id) if one else None
+    places = await queries.places(call.db, call.actor.scope, one.id) if one else []
     return call.render(
-        "people/departments.html", nodes=tree(found), one=one, branch=branch, n=len(found),
+        "people/departments.html", nodes=tree(found), one=one, branch=branch, n=len(found), places=places,
+        used=await queries.month_used(call.db, one.id) if one else 0,
         above=next((other for other in found if one and other.id == one.parent_id), None),
     )  # fmt: skip
 

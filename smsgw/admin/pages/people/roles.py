@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,16 +17,16 @@ from smsgw.admin.kit.forms import Field as FormField
 from smsgw.admin.kit.forms import Form, Kind, Section
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
+from smsgw.admin.kit.table_exports import Say, Table, TableExport
 from smsgw.admin.kit.tables import Column, Phone, Sort
 from smsgw.admin.kit.tables import Kind as Cell
-from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import people as words
 from smsgw.admin.words.kit import NO, YES
 from smsgw.admin.words.roles import BUILTIN
 from smsgw.admin.words.terms import TERMS
-from smsgw.core.actor import EVERYTHING, ScopeKind
-from smsgw.core.cells import harmless
+from smsgw.core.actor import EVERYTHING, Actor, ScopeKind
 from smsgw.core.permissions import ALL, Permission
+from smsgw.platform.handles import Database
 from smsgw.platform.org import queries, service
 from smsgw.platform.org.model import ListedRole, WantedRoles
 
@@ -101,28 +99,22 @@ PAGE = ListPage(
                run=lambda call, one: service.remove_role(call.change(), one.role.code)),
     ),
     links=((words.ROLE_NEW, PATH + "/-/new", Permission.ROLE_EDIT),
-           (words.MATRIX, PATH + "/-/matrix.csv", Permission.ROLE_VIEW)),
+           (words.MATRIX, PATH + "/-/matrix", Permission.ROLE_VIEW)),
     lead=words.ROLES_TEACH, sort=Sort("holders"), empty=Empty(words.ROLES_EMPTY, words.ROLES_TEACH),
 )  # fmt: skip
 
 
-@route("GET", PATH + "/-/matrix.csv", Permission.ROLE_VIEW, step_up=Proof.FACTOR, kept=False)
-async def matrix(call: Call) -> web.StreamResponse:
+async def _matrix(db: Database, _: Actor, say: Say) -> Table:
     """All roles beside each other: permissions down, roles across."""
-    await call.reads("role.export", "role")
-    roles = await queries.roles(call.db)
-    file = io.StringIO()
-    table = csv.writer(file)
-    say = call.gettext
-    table.writerow([say(TERMS["permission"]), *(harmless(say(role.name)) for role in roles)])
-    table.writerow([say(TERMS["scope"]), *(say(words.SCOPES[role.scope.value]) for role in roles)])
+    roles = await queries.roles(db)
+    rows = [[say(TERMS["scope"]), *(say(words.SCOPES[role.scope.value]) for role in roles)]]
     for permission in (p for p in Permission if p in GIVEN):
         has = (role.everything or permission in role.permissions for role in roles)
-        table.writerow([people.label(call, permission), *(say(YES if one else NO) for one in has)])
-    return web.Response(
-        body=file.getvalue().encode("utf-8-sig"), content_type="text/csv", charset="utf-8",
-        headers={"Content-Disposition": 'attachment; filename="roles.csv"'},
-    )  # fmt: skip
+        rows.append([people.label_of(say, permission), *(say(YES if one else NO) for one in has)])
+    return [say(TERMS["permission"]), *(say(role.name) if role.builtin else role.name for role in roles)], rows
+
+
+MATRIX = TableExport("role-matrix", PATH + "/-/matrix", Permission.ROLE_VIEW, words.MATRIX, PATH, _matrix)
 
 
 # --- changes ---------------------------------------------------------------------------------------------------------

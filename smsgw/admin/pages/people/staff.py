@@ -13,7 +13,7 @@ from smsgw.admin.kit.people import choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.people.staff_forms import ACTIONS, links
 from smsgw.admin.words import lists as words
-from smsgw.admin.words.people import ENTRANCE, IMPORT, PERSON_NEW, PROFILE
+from smsgw.admin.words.people import ENTRANCE, IMPORT, PERSON_NEW, PROFILE, REMOVED_STAYS
 from smsgw.core.permissions import Permission
 from smsgw.platform.org import queries
 from smsgw.platform.org.model import WantedPeople
@@ -22,7 +22,7 @@ MENU = Entry("people.staff", "/staff", Permission.PERSON_VIEW)
 FILTER = Filter(
     (
         Field("login", hint="login"), Field("name", label="person", hint="name"),
-        Field("phone", FieldKind.PHONE, "number"), Field("status", FieldKind.CHOICE, choices=words.STAFF_STATUS),
+        Field("phone", FieldKind.PHONE, "number"), Field("status", FieldKind.CHOICE, choices=words.STAFF_EVER),
         Field("role", FieldKind.CHOICE), Field("department", FieldKind.CHOICE),
         Field("account", FieldKind.CHOICE, more=True), Field("email", more=True),
         Field("last_login_at", FieldKind.DAYS, more=True),
@@ -36,7 +36,7 @@ COLUMNS = (
     Column("roles", Kind.TAGS, "role", phone=Phone.SECOND),
     Column("accounts", Kind.TAGS, "account", phone=Phone.AWAY),
     Column("email", shown=False, phone=Phone.AWAY),
-    Column("status", Kind.STATE, words=words.STAFF_STATUS, tones=words.STAFF_TONE, phone=Phone.BESIDE),
+    Column("status", Kind.STATE, words=words.STAFF_EVER, tones=words.STAFF_TONE, phone=Phone.BESIDE),
     Column("sessions", Kind.NUMBER, phone=Phone.AWAY),
     Column("last_login_at", Kind.TIME, sort=True),
     Column("created_at", Kind.TIME, sort=True, shown=False, phone=Phone.AWAY),
@@ -51,11 +51,12 @@ def _wanted(found: Found) -> WantedPeople:
 
 
 async def _detail(call: Call, person: Any) -> Detail:
-    here = f"/staff/{person['id']}"
-    return Detail(
-        person["name"] or person["login"], [Section(COLUMNS, person)], links=links(call, person["id"]),
-        tabs=((PROFILE, here), (ENTRANCE, here + "/security")),
-    )  # fmt: skip
+    here, title = f"/staff/{person['id']}", person["name"] or person["login"]
+    facts = [Section(COLUMNS, person)]
+    if person["status"] == "removed":
+        return Detail(title, facts, notice=call.gettext(REMOVED_STAYS), good=False)
+    tabs = ((PROFILE, here), (ENTRANCE, here + "/security"))
+    return Detail(title, facts, links=links(call, person["id"]), tabs=tabs)
 
 
 PAGE = ListPage(

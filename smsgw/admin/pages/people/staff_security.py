@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -80,6 +80,7 @@ async def end(call: Call) -> web.StreamResponse:
     one, which = await _access(call), str((await call.request.post()).get("session", ""))
     if not _ends(call, one):
         raise web.HTTPNotFound
+    doing: Awaitable[object]
     if which == "all":
         doing, said = service.end_sessions_of(call.change(), one.login), words.ENDED_ALL
     else:

@@ -85,7 +85,14 @@ async def _person(call: Call) -> Person | None:
 
 
 async def _boxes(call: Call, _: Person) -> Mapping[str, Mapping[str, str]]:
-    return {"permission": {key: text for key, text in words.NAMED.items() if call.may(Permission(key))}}
+    governed = people.governed()
+    told = {True: "%s", False: call.gettext(words.NOT_GOVERNED)}
+    return {
+        "permission": {
+            key: told[Permission(key) in governed] % call.gettext(text)
+            for key, text in words.NAMED.items() if call.may(Permission(key))
+        }
+    }  # fmt: skip
 
 
 def _single(call: Call, person: Person, chosen: Any) -> tuple[frozenset[Permission], frozenset[Permission]]:

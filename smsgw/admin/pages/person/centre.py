@@ -9,11 +9,15 @@ from smsgw.admin.kit.attempts import attempt
 from smsgw.admin.kit.lists import refusal
 from smsgw.admin.pages.entry.step import codes
 from smsgw.admin.rights import SELF, Proof, route
+from smsgw.admin.words import notices as notice_words
 from smsgw.admin.words.login import PHONE_VERIFIED, SAVED, SENT
 from smsgw.core.actor import Scope
 from smsgw.core.errors import SmsgwError
 from smsgw.core.numbers import mask
+from smsgw.platform.notices import queries as notices
 from smsgw.platform.org import factors, queries, service
+from smsgw.platform.preferences import queries as preferences
+from smsgw.platform.preferences import service as preference_service
 
 PAGE = "/me"
 
@@ -26,6 +30,8 @@ async def _page(call: Call, error: str = "", status: int = 200) -> web.Response:
         "person/centre.html", status=status, error=error, phone=mask(phone) if phone else "", verified=verified,
         email=email, colleagues=[row for row in colleagues if row["status"] == "active"],
         wait=await factors.sms_wait(call.db, call.who.id), session=call.session,
+        notice_kinds=notices.CHOSEN, notice_words=notice_words,
+        quiet_kinds=(await preferences.value(call.db, call.actor, notices.PREFERENCE)).get("off", ()),
     )  # fmt: skip
 
 
@@ -33,6 +39,17 @@ async def _page(call: Call, error: str = "", status: int = 200) -> web.Response:
 async def show(call: Call) -> web.StreamResponse:
     """All of it."""
     return await _page(call)
+
+
+@route("POST", "/me/notices", SELF)
+async def choose(call: Call) -> web.StreamResponse:
+    """Which kinds of messages the person wishes to get."""
+    form = await call.request.post()
+    wanted = form.getall("kinds", [])
+    off = [kind for kind in notices.CHOSEN if kind not in wanted]
+    await preference_service.set_value(call.change(), notices.PREFERENCE, {"off": off})
+    call.toast(call.gettext(SAVED))
+    return call.redirect(PAGE)
 
 
 @route("POST", "/me/contact", SELF, step_up=Proof.PASSWORD)

@@ -12,7 +12,7 @@ from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import lists as words
-from smsgw.admin.words.messages import CAUSE, cause_of
+from smsgw.admin.words.messages import CAUSE
 from smsgw.core.permissions import Permission
 from smsgw.platform.messages import records
 
@@ -32,12 +32,12 @@ _hidden = partial(_away, shown=False)
 COLUMNS = (
     Column("time", Kind.TIME, value=lambda m: m.accepted_at, sort=True),
     _away("account", value=lambda m: m.account_name), Column("number", Kind.PHONE, phone=Phone.TITLE),
-    Column("carrier", Kind.WORD, words=told.CARRIER), Column("province"),
+    Column("carrier", Kind.WORD, words=told.CARRIER), Column("province", shown=False),
     _away("type", Kind.TAGS, "message_type", value=words.types_of), _hidden("sign"),
     Column("content", Kind.LONG, permission=Permission.MESSAGE_READ, phone=Phone.SECOND),
     _away("parts", Kind.NUMBER), _hidden("price", Kind.NUMBER), _away("channel", value=lambda m: m.channel_name),
     Column("status", Kind.STATE, words=told.STATUS, tones=told.STATUS_COLOUR, phone=Phone.BESIDE),
-    Column("reason", Kind.WORD, value=cause_of, words=CAUSE), _away("code", Kind.CODE),
+    Column("reason", Kind.WORD, value=words.why, words=CAUSE), _away("code", Kind.CODE),
     _hidden("origin", Kind.WORD, words=told.ORIGIN), _hidden("submitter"), _hidden("submitted_at", Kind.TIME),
     _hidden("done_at", Kind.TIME), _hidden("client_ref"), _hidden("id", Kind.CODE, "message_id"),
     _hidden("batch_id", Kind.CODE, "batch"),
@@ -59,6 +59,6 @@ PAGE = ListPage(
     "records", "/records", "records.sent", Permission.MESSAGE_VIEW, FILTER, COLUMNS, choices=_choices,
     rows=lambda db, actor, found, window: records.search(db, actor, _wanted(found), window),
     sums=lambda db, actor, found, most: records.sums(db, actor, _wanted(found), most),
-    sort=Sort("time"), leads=True, lead=words.RECORDS_LEAD, links=(SEND,), export=Permission.MESSAGE_EXPORT,
+    sort=Sort("time"), leads=True, wide=True, lead=words.RECORDS_LEAD, links=(SEND,), export=Permission.MESSAGE_EXPORT,
     empty=Empty(words.RECORDS_EMPTY, words.RECORDS_TEACH, *SEND),
 )  # fmt: skip

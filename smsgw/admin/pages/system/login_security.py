@@ -22,6 +22,11 @@ from smsgw.platform.org import service as org
 
 MENU = Entry("system.login", "/security", Permission.SECURITY_VIEW)
 POLICY = "/security/login"
+_OPENS = {
+    POLICY: Permission.SECURITY_VIEW, "/security/networks": Permission.SECURITY_VIEW, "/staff": Permission.PERSON_VIEW,
+    "/audit": Permission.AUDIT_VIEW, "/platform": Permission.SETTING_VIEW,
+}  # fmt: skip
+"""What the pages take where something is mended."""
 RANGES = {**service.RANGES, **org.PASSWORD_RANGES}
 
 
@@ -30,7 +35,8 @@ async def show(call: Call) -> web.StreamResponse:
     """The check: every state is that of this moment."""
     facts = checks.Facts(call.portal.secure(call.request), len(call.portal.context.sealer.ids))
     found = await checks.run(call.db, facts)
-    return call.render("system/security.html", checks=found, score=checks.score(found))
+    shown = {check.path for check in found if check.path and call.may(_OPENS[check.path.partition("?")[0]])}
+    return call.render("system/security.html", checks=found, score=checks.score(found), shown=shown)
 
 
 @route("GET", POLICY, Permission.SECURITY_VIEW)

@@ -34,7 +34,15 @@ function tinted(options) {
   return made;
 }
 
-async function draw(place) {
+// What it shows stands beside it: a piece that comes anew has new options, and the drawn chart stays.
+const drawn = new Map();
+function options(place) { return one(`[data-options-of="${place.id}"]`)?.dataset.options || ""; }
+
+async function draw(place, again) {
+  const wanted = options(place);
+  const picture = one(`[data-chart-picture="${place.id}"]`);
+  if (picture && charts.has(place)) picture.hidden = false;
+  if (!wanted || (!again && drawn.get(place) === wanted)) return;
   try { await load(); } catch { return; }
   let chart = charts.get(place);
   if (!chart) {
@@ -42,10 +50,10 @@ async function draw(place) {
     chart = window.echarts.init(place, null, { renderer: "canvas" });
     charts.set(place, chart);
     new ResizeObserver(() => chart.resize()).observe(place);
-    const picture = one(`[data-chart-picture="${place.id}"]`);
     if (picture) picture.hidden = false;
   }
-  chart.setOption(tinted(JSON.parse(place.dataset.options)), true);
+  drawn.set(place, wanted);
+  chart.setOption(tinted(JSON.parse(wanted)), true);
 }
 
 const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
@@ -53,10 +61,10 @@ const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
   seen.unobserve(entry.target);
   draw(entry.target);
 }), { rootMargin: "200px" });
-const look = () => all("[data-options]").forEach((place) => (charts.has(place) ? draw(place) : seen.observe(place)));
-look();
-document.addEventListener("htmx:after:swap", look);
-new MutationObserver(look).observe(document.documentElement, { attributes: true, attributeFilter: ["data-bs-theme"] });
+const look = (again) => all("[data-chart]").forEach((place) => (charts.has(place) ? draw(place, again) : seen.observe(place)));
+look(false);
+document.addEventListener("htmx:after:swap", () => look(false));
+new MutationObserver(() => look(true)).observe(document.documentElement, { attributes: true, attributeFilter: ["data-bs-theme"] });
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-chart-picture]");

@@ -56,7 +56,7 @@ if (menu) {
       if (!answer || answer.status !== 200) return;
       have = answer.headers.get("X-Piece") || "";
       const counts = await answer.json();
-      all("[data-badge]", menu).forEach((badge) => {
+      all("[data-badge]").forEach((badge) => {
         const n = counts[badge.dataset.badge] || 0;
         badge.textContent = n > 99 ? "99+" : String(n);
         badge.hidden = !n;

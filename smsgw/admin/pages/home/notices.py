@@ -1,0 +1,72 @@
+"""Message centre (P1.2): announcements, alarms, results of one's jobs, and what has happened to one's login."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from smsgw.admin.call import Call
+from smsgw.admin.kit.details import Detail, Section
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
+from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
+from smsgw.admin.kit.menu import Entry
+from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.rights import route
+from smsgw.admin.words import notices as words
+from smsgw.core.actor import Actor
+from smsgw.core.permissions import Permission
+from smsgw.platform.handles import Database
+from smsgw.platform.notices import queries, service
+from smsgw.platform.notices.queries import Told
+from smsgw.platform.paging import Slice, Window
+
+MENU = Entry("home.notices", "/notices", Permission.SELF_EDIT, lambda call: queries.unread(call.db, call.actor))
+FILTER = Filter((Field("kind", FieldKind.CHOICE, choices=words.KIND),
+                 Field("read", FieldKind.CHOICE, "status", choices=words.READ)), Period("30d"))  # fmt: skip
+COLUMNS = (
+    Column("subject", Kind.WORD, "topic", value=lambda t: t.title or f"{t.kind}.{t.word}", words=words.SUBJECT,
+           phone=Phone.TITLE),
+    Column("detail", Kind.WORD, value=lambda t: t.detail.rpartition("/")[2], words=words.DETAIL, phone=Phone.SECOND),
+    Column("kind", Kind.STATE, words=words.KIND, tones=words.KIND_TONE),
+    Column("at", Kind.TIME, "time", sort=True),
+    Column("read", Kind.STATE, "status", value=lambda t: "yes" if t.read_at else "no", words=words.READ,
+           tones=words.READ_TONE, phone=Phone.BESIDE),
+)  # fmt: skip
+_CONTENT = (Column("content", Kind.LONG),)
+_PLACES = {"job": "/jobs/{}", "security": "/me/security", "alarm": "/"}
+
+
+async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Slice[Told]:
+    first, last = found.times
+    read = {"yes": True, "no": False}.get(found.get("read"))
+    return await queries.search(db, actor, window, from_time=first, to_time=last, kind=found.get("kind"), read=read)
+
+
+async def _detail(call: Call, told: Told) -> Detail:
+    if told.read_at is None:
+        await service.read(call.change(), [told.id])
+    sections = [Section(COLUMNS[1:4], told), *([Section(_CONTENT, told)] if told.content else [])]
+    links = [(words.OPEN[told.kind], _PLACES[told.kind].format(told.subject))] if told.kind in _PLACES else []
+    subject = COLUMNS[0].of(told)
+    return Detail(call.gettext(words.SUBJECT.get(subject, subject)), sections, links=links)
+
+
+async def _effect(_: Call, rows: Sequence[Told]) -> Effect:
+    return Effect(words.MARK_EFFECT, {"n": len(rows)})
+
+
+@route("POST", "/notices/-/read", Permission.SELF_EDIT)
+async def read_all(call: Call) -> web.StreamResponse:
+    """All of it was read."""
+    call.toast(call.gettext(words.MARKED) % {"n": await service.read_all(call.change())})
+    return call.redirect("/notices")
+
+
+PAGE = ListPage(
+    "inbox", "/notices", "home.notices", Permission.SELF_EDIT, FILTER, COLUMNS, rows=_rows, one=queries.get,
+    detail=_detail, sort=Sort("at"), live=15, buttons=((words.MARK_ALL, "read", Permission.SELF_EDIT),),
+    actions=(Action("mark", words.MARK, Permission.SELF_EDIT,
+                    lambda call, told: service.read(call.change(), [told.id]), _effect),),
+    empty=Empty(words.EMPTY, words.TEACHES, icon="bell"),
+)  # fmt: skip

@@ -1,0 +1,96 @@
+"""Announcements (公告管理): what the platform's administrators tell everybody, roles or departments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from aiohttp import web
+
+from smsgw.admin.call import Call
+from smsgw.admin.kit.details import Detail, Section
+from smsgw.admin.kit.filters import Filter, Period, Problem
+from smsgw.admin.kit.form_pages import FormPage, Wrong
+from smsgw.admin.kit.forms import Field, Form
+from smsgw.admin.kit.forms import Kind as Takes
+from smsgw.admin.kit.forms import Section as Fields
+from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
+from smsgw.admin.kit.menu import Entry
+from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.words import notices as words
+from smsgw.core.permissions import Permission as P
+from smsgw.platform.notices import queries, service
+from smsgw.platform.org import queries as org
+from smsgw.runtime import clock
+
+MENU = Entry("system.notices", "/announcements", P.NOTICE_EDIT)
+COLUMNS = (
+    Column("title", phone=Phone.TITLE),
+    Column("audience", Kind.WORD, words=words.AUDIENCE),
+    Column("told", Kind.NUMBER, phone=Phone.AWAY), Column("read", Kind.NUMBER, "read_by", phone=Phone.AWAY),
+    Column("published_at", Kind.TIME, sort=True, phone=Phone.SECOND),
+    Column("until", Kind.TIME, "expires_at", phone=Phone.AWAY),
+    Column("published_by", label="publisher", phone=Phone.AWAY),
+    Column("state", Kind.STATE, "status", words=words.STATE, tones=words.STATE_TONE, phone=Phone.BESIDE),
+)  # fmt: skip
+_CONTENT = Column("content", Kind.LONG)
+_FORM = Form((Fields((
+    Field("title", required=True, most=service.MOST_TITLE),
+    Field("content", Takes.LINES, required=True, most=service.MOST_CONTENT),
+    Field("audience", Takes.CHOICE, required=True, choices=words.AUDIENCE),
+    Field("roles", Takes.CHOICES, "role"), Field("departments", Takes.CHOICES, "department"),
+    Field("days", Takes.NUMBER, "days_shown", help=words.DAYS_HELP, required=True, least=1, most=365),
+)),))  # fmt: skip
+
+
+async def _choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
+    departments = await org.departments(call.db, call.actor.scope)
+    return {"roles": {str(role.id): role.name for role in await org.roles(call.db)},
+            "departments": {str(one.id): one.name for one in departments}}  # fmt: skip
+
+
+def _targets(values: Mapping[str, Any]) -> list[int]:
+    for key in ("roles", "departments"):
+        if key == values["audience"] and not values[key]:
+            raise Wrong(key, Problem(words.CHOOSE_TARGETS))
+    return [int(one) for one in values.get(values["audience"], ())]
+
+
+async def _reach(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
+    targets = [int(one) for one in values.get(values["audience"], ())]
+    return Effect(words.PUBLISH_EFFECT, {"n": await service.reached(call.change(), values["audience"], targets)})
+
+
+async def _publish(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
+    targets, until = _targets(values), clock.now() + timedelta(days=values["days"])
+    await service.publish(
+        call.change(), values["title"], values["content"], audience=values["audience"], targets=targets, until=until
+    )
+    call.toast(call.gettext(words.PUBLISHED))
+    return call.redirect("/announcements")
+
+
+NEW = FormPage(
+    "/announcements/-/new", P.NOTICE_EDIT, words.PUBLISH, words.SEND, _FORM, _publish, lambda _: "/announcements",
+    values=lambda _: {"audience": "all", "days": 7}, choices=_choices, effect=_reach,
+)  # fmt: skip
+
+
+async def _detail(_: Call, notice: queries.Notice) -> Detail:
+    return Detail(notice.title, [Section((*COLUMNS[1:], _CONTENT), notice)])
+
+
+async def _withdrawn(_: Call, rows: Sequence[queries.Notice]) -> Effect:
+    return Effect(words.WITHDRAW_EFFECT, {"n": len(rows)})
+
+
+PAGE = ListPage(
+    "announcements", "/announcements", "system.notices", P.NOTICE_EDIT, Filter((), Period("30d")), COLUMNS,
+    rows=lambda db, _, found, window: queries.published(db, window, from_time=found.times[0], to_time=found.times[1]),
+    one=lambda db, _, id_: queries.notice(db, id_), detail=_detail, sort=Sort("published_at"),
+    links=((words.PUBLISH, "/announcements/-/new", P.NOTICE_EDIT),),
+    actions=(Action("withdraw", words.WITHDRAW, P.NOTICE_EDIT,
+                    lambda call, notice: service.withdraw(call.change(), notice.id), _withdrawn, danger=True),),
+    empty=Empty(words.NOTICES_EMPTY, words.NOTICES_TEACH, words.PUBLISH, "/announcements/-/new", icon="speakerphone"),
+)  # fmt: skip

@@ -1,0 +1,25 @@
+"""The words of the first page's charts."""
+
+from __future__ import annotations
+
+from smsgw.admin.i18n import N_
+
+FLOW = N_("今日逐小时（条）")
+FLOW_LINES: dict[str, str] = {
+    "submitted": N_("提交"),
+    "delivered": N_("成功"),
+    "failed": N_("失败"),
+    "before": N_("昨日提交"),
+}
+FLOW_SUMMARY = N_(
+    "今天截至目前提交 %(submitted)s 条，成功 %(delivered)s 条，失败 %(failed)s 条；昨天全天提交 %(before)s 条。"
+)
+TASK_STATE: dict[str, tuple[str, str]] = {
+    "importing": (N_("导入中"), "azure"),
+    "review": (N_("待审核"), "purple"),
+    "scheduled": (N_("待发送"), "purple"),
+    "running": (N_("发送中"), "blue"),
+    "paused": (N_("已暂停"), "yellow"),
+    "sent": (N_("已发完，等待回执"), "azure"),
+}
+"""Of tasks that are under way: word and colour."""

@@ -1,0 +1,55 @@
+"""The words of announcements and of the message centre."""
+
+from __future__ import annotations
+
+from smsgw.admin.i18n import N_
+from smsgw.admin.words.lists import JOB_KIND, JOB_STATE
+from smsgw.admin.words.messages import ALARM
+
+KIND: dict[str, str] = {
+    "notice": N_("公告"),
+    "alarm": N_("告警"),
+    "job": N_("任务结果"),
+    "security": N_("账号安全"),
+}
+KIND_TONE: dict[str, str] = {"notice": "blue", "alarm": "red", "job": "green", "security": "orange"}
+READ: dict[str, str] = {"no": N_("未读"), "yes": N_("已读")}
+READ_TONE: dict[str, str] = {"no": "blue", "yes": "secondary"}
+SECURITY: dict[str, str] = {
+    "login": N_("您的账号从新的地址登录"),
+    "staff.reset": N_("您的密码已被重置"),
+    "staff.grant": N_("您的角色已被修改"),
+    "staff.permissions": N_("您的权限已被修改"),
+    "staff.set": N_("您的资料已被修改"),
+    "staff.stop": N_("您的账号曾被停用"),
+    "staff.start": N_("您的账号已恢复"),
+    "factor.reset": N_("您的二次验证已被重置"),
+    "session.end": N_("您的一个会话已被结束"),
+}
+"""By the action of the audit log."""
+SUBJECT: dict[str, str] = (
+    {f"alarm.{kind}": word for kind, word in ALARM.items()}
+    | {f"job.{kind}": word for kind, word in JOB_KIND.items()}
+    | {f"security.{action}": word for action, word in SECURITY.items()}
+)
+DETAIL = JOB_STATE
+OPEN: dict[str, str] = {"job": N_("查看任务"), "security": N_("查看账号安全"), "alarm": N_("查看工作台")}
+MARK = N_("标为已读")
+MARK_ALL = N_("全部标为已读")
+MARK_EFFECT = N_("将 %(n)s 条消息标为已读。")
+MARKED = N_("已将 %(n)s 条消息标为已读")
+EMPTY = N_("这段时间没有消息")
+TEACHES = N_("公告、告警、任务结果和与您账号有关的安全事件会出现在这里，最多保留 90 天、500 条。")
+AUDIENCE: dict[str, str] = {"all": N_("全体人员"), "roles": N_("指定角色"), "departments": N_("指定部门及下级")}
+STATE: dict[str, str] = {"standing": N_("发布中"), "over": N_("已到期"), "withdrawn": N_("已撤回")}
+STATE_TONE: dict[str, str] = {"standing": "green", "over": "secondary", "withdrawn": "red"}
+PUBLISH = N_("发布公告")
+SEND = N_("发布")
+PUBLISH_EFFECT = N_("将立即向 %(n)s 人发布，到期前在工作台显示。")
+PUBLISHED = N_("公告已发布")
+WITHDRAW = N_("撤回")
+WITHDRAW_EFFECT = N_("将撤回 %(n)s 条公告，所有人都不再看到。")
+NOTICES_EMPTY = N_("这段时间没有公告")
+NOTICES_TEACH = N_("公告显示在收件人的工作台和消息中心，可发给全体、指定角色或部门。")
+CHOOSE_TARGETS = N_("请至少选择一个")
+DAYS_HELP = N_("1 至 365 天，到期自动隐藏")

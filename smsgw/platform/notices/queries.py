@@ -1,0 +1,165 @@
+"""The statements that read announcements and inboxes; everybody reads their own alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from smsgw.core.actor import Actor
+from smsgw.core.permissions import Permission
+from smsgw.platform.paging import Order, Slice, Window, clauses, slice_of
+from smsgw.platform.preferences.queries import owner
+from smsgw.store.engine.database import Connection, Database, Row
+
+KINDS = ("notice", "alarm", "job", "security")
+CHOSEN = ("alarm", "job")
+"""Those that somebody may do without."""
+PREFERENCE = "inbox"
+MOST_UNREAD = 100
+"""Unread rows that are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A row of somebody's inbox."""
+
+    id: int
+    kind: str
+    subject: int
+    """Of the notice, alarm, job or audit entry."""
+    word: str
+    """Kind of the alarm or the job, action of the entry."""
+    detail: str
+    at: datetime
+    read_at: datetime | None
+    title: str
+    content: str
+    """Of a notice."""
+
+
+_MINE = """
+i.staff_id = $1 AND (i.kind <> 'alarm' OR $2) AND (i.kind <> 'notice' OR n.withdrawn_at IS NULL)
+  AND i.kind <> ALL (ARRAY(SELECT jsonb_array_elements_text(value -> 'off') FROM staff_preference
+                           WHERE staff_id = $1 AND name = 'inbox'))
+"""
+_FROM = "FROM inbox i LEFT JOIN notice n ON i.kind = 'notice' AND n.id = i.subject"
+_COLUMNS = """
+i.id, i.kind, i.subject, i.word, i.detail, i.at, i.read_at, COALESCE(n.title, '') AS title,
+COALESCE(n.content, '') AS content
+"""
+_SEARCH = f"""
+SELECT {_COLUMNS}, {{key}} AS _key {_FROM}
+WHERE {_MINE} AND ($3 = '' OR i.kind = $3) AND ($4::bool IS NULL OR (i.read_at IS NOT NULL) = $4)
+  AND i.at >= $5 AND i.at < $6 AND {{where}} ORDER BY {{order}}
+"""
+_ONE = f"SELECT {_COLUMNS} {_FROM} WHERE {_MINE} AND i.id = $3"
+_UNREAD = f"SELECT count(*) FROM (SELECT {_FROM} WHERE {_MINE} AND i.read_at IS NULL LIMIT $3) few"  # noqa: S608
+ORDERS = {"at": Order("i.at", "timestamptz")}
+
+
+def _told(row: Row) -> Told:
+    return Told(*(row[name] for name in Told.__dataclass_fields__))
+
+
+async def search(
+    database: Database, actor: Actor, window: Window, *, from_time: datetime, to_time: datetime, kind: str = "",
+    read: bool | None = None,
+) -> Slice[Told]:  # fmt: skip
+    """What the actor was told in that time; ``read``: only what was (not) read."""
+    c = clauses(ORDERS, window, id_="i.id", first=7)
+    statement = _SEARCH.format(key=c.key, where=c.where, order=c.order)
+    alarms = actor.may(Permission.ALARM_VIEW)
+    rows = await database.fetch(statement, owner(actor), alarms, kind, read, from_time, to_time, *c.arguments)
+    found = slice_of(rows, window, c.limit)
+    return Slice([_told(row) for row in found.rows], found.keys, found.more)
+
+
+async def get(database: Database | Connection, actor: Actor, id_: int) -> Told | None:
+    """One of the actor's own rows."""
+    row = await database.fetchrow(_ONE, owner(actor), actor.may(Permission.ALARM_VIEW), id_)
+    return None if row is None else _told(row)
+
+
+async def unread(database: Database, actor: Actor) -> int:
+    """How many the actor has not read; not counted beyond ``MOST_UNREAD``."""
+    number: int = await database.fetchval(_UNREAD, owner(actor), actor.may(Permission.ALARM_VIEW), MOST_UNREAD)
+    return number
+
+
+# --- announcements ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An announcement."""
+
+    id: int
+    title: str
+    content: str
+    audience: str
+    targets: tuple[int, ...]
+    published_at: datetime
+    published_by: str
+    until: datetime
+    withdrawn_at: datetime | None
+    state: str
+    """standing, over, withdrawn"""
+    told: int
+    """People who have it in their inbox, …"""
+    read: int
+    """… and those of them who have read it."""
+
+
+_NOTICE = """
+n.id, n.title, n.content, n.audience, n.targets, n.published_at, n.published_by, n.until, n.withdrawn_at,
+CASE WHEN n.withdrawn_at IS NOT NULL THEN 'withdrawn' WHEN n.until <= now() THEN 'over' ELSE 'standing' END AS state,
+(SELECT count(*) FROM inbox i WHERE i.kind = 'notice' AND i.subject = n.id) AS told,
+(SELECT count(*) FROM inbox i WHERE i.kind = 'notice' AND i.subject = n.id AND i.read_at IS NOT NULL) AS read
+"""
+_PUBLISHED = f"""
+SELECT {_NOTICE}, {{key}} AS _key FROM notice n WHERE n.published_at >= $1 AND n.published_at < $2 AND {{where}}
+ORDER BY {{order}}
+"""  # noqa: S608
+_PUBLISHED_ONE = f"SELECT {_NOTICE} FROM notice n WHERE n.id = $1"  # noqa: S608
+_STANDING = f"""
+SELECT {_NOTICE} FROM notice n
+WHERE n.withdrawn_at IS NULL AND n.until > now() AND (
+    n.audience = 'all' OR n.audience = 'roles' AND n.targets && $1::bigint[]
+    OR n.audience = 'departments' AND n.targets && ARRAY(
+        WITH RECURSIVE up(id, parent_id) AS (
+            SELECT id, parent_id FROM department WHERE id = $2
+            UNION SELECT d.id, d.parent_id FROM department d JOIN up ON d.id = up.parent_id)
+        SELECT id::bigint FROM up))
+ORDER BY n.published_at DESC LIMIT $3
+"""  # noqa: S608
+PUBLISHED_ORDERS = {"published_at": Order("n.published_at", "timestamptz")}
+
+
+def _notice(row: Row) -> Notice:
+    values = {name: row[name] for name in Notice.__dataclass_fields__}
+    return Notice(**values | {"targets": tuple(row["targets"])})
+
+
+async def published(
+    database: Database, window: Window, *, from_time: datetime, to_time: datetime
+) -> Slice[Notice]:
+    """Announcements of that time."""
+    c = clauses(PUBLISHED_ORDERS, window, id_="n.id", first=3)
+    statement = _PUBLISHED.format(key=c.key, where=c.where, order=c.order)
+    found = slice_of(await database.fetch(statement, from_time, to_time, *c.arguments), window, c.limit)
+    return Slice([_notice(row) for row in found.rows], found.keys, found.more)
+
+
+async def notice(database: Database, id_: int) -> Notice | None:
+    """One announcement."""
+    row = await database.fetchrow(_PUBLISHED_ONE, id_)
+    return None if row is None else _notice(row)
+
+
+async def standing(
+    database: Database, *, roles: Sequence[int], department: int | None, limit: int
+) -> list[Notice]:
+    """What is announced now to somebody with these roles in this department, the newest first."""
+    rows = await database.fetch(_STANDING, list(roles), department, limit)
+    return [_notice(row) for row in rows]

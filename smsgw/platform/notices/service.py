@@ -1,0 +1,104 @@
+"""Publishing and withdrawing announcements; reading one's own inbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from smsgw.core.errors import Invalid, Refused
+from smsgw.core.permissions import Permission
+from smsgw.platform.change import EVERYBODY, Change, Unit
+from smsgw.platform.preferences.queries import owner
+
+AUDIENCES = ("all", "roles", "departments")
+MOST_STANDING = 50
+MOST_TITLE, MOST_CONTENT = 80, 2000
+
+_HOW_MANY = "SELECT count(*) FROM notice WHERE withdrawn_at IS NULL AND until > now()"
+_PUBLISH = """
+INSERT INTO notice (title, content, audience, targets, published_by, until) VALUES ($1, $2, $3, $4, $5, $6)
+RETURNING id
+"""
+# Those whom it reaches: everybody, the holders of roles, or the people of departments and of all below them.
+_REACHED = """
+FROM staff s WHERE s.status = 'active' AND (
+    $1 = 'all' OR $1 = 'roles' AND EXISTS (
+        SELECT FROM staff_role y WHERE y.staff_id = s.id AND y.role_id = ANY($2::bigint[]))
+    OR $1 = 'departments' AND s.department_id IN (
+        WITH RECURSIVE below(id) AS (
+            SELECT id FROM department WHERE removed_at IS NULL AND id = ANY($2::bigint[])
+            UNION SELECT d.id FROM department d JOIN below b ON d.parent_id = b.id WHERE d.removed_at IS NULL)
+        SELECT id FROM below))
+"""
+_TELL = f"INSERT INTO inbox (staff_id, kind, subject) SELECT s.id, 'notice', $3 {_REACHED}"
+_COUNT = f"SELECT count(*) {_REACHED}"
+_WITHDRAW = "UPDATE notice SET withdrawn_at = now() WHERE id = $1 AND withdrawn_at IS NULL RETURNING title"
+
+
+async def reached(change: Change, audience: str, targets: Sequence[int]) -> int:
+    """How many people an announcement would reach."""
+    change.actor.require(Permission.NOTICE_EDIT, EVERYBODY)
+    number: int = await change.database.fetchval(_COUNT, audience, list(targets))
+    return number
+
+
+async def publish(
+    change: Change, title: str, content: str, *, audience: str, targets: Sequence[int], until: datetime
+) -> int:
+    """Announce something to everybody, to roles or to departments, until a time; its id.
+
+    ``PARAM_INVALID``; ``STATE_CONFLICT``: too many are standing.
+    """
+    if not 1 <= len(title) <= MOST_TITLE:
+        raise Invalid("PARAM_INVALID", field="title", reason=f"1-{MOST_TITLE}")
+    if not 1 <= len(content) <= MOST_CONTENT:
+        raise Invalid("PARAM_INVALID", field="content", reason=f"1-{MOST_CONTENT}")
+    if audience not in AUDIENCES or bool(targets) != (audience != "all"):
+        raise Invalid("PARAM_INVALID", field="audience", reason=", ".join(AUDIENCES))
+    async with change.unit(Permission.NOTICE_EDIT, EVERYBODY) as unit:
+        if await unit.connection.fetchval(_HOW_MANY) >= MOST_STANDING:
+            raise Refused("STATE_CONFLICT", reason=f"> {MOST_STANDING}")
+        id_: int = await unit.connection.fetchval(
+            _PUBLISH, title, content, audience, list(targets), change.actor.label, until
+        )
+        tag = await unit.connection.execute(_TELL, audience, list(targets), id_)
+        after = {"title": title, "audience": audience, "targets": list(targets), "until": until.isoformat(),
+                 "people": int(tag.rpartition(" ")[2])}  # fmt: skip
+        unit.record("notice.publish", f"notice/{id_}", after=after)
+    return id_
+
+
+async def withdraw(change: Change, id_: int) -> None:
+    """Take an announcement back: it is shown to nobody any more. ``NOT_FOUND``: there is none that stands."""
+    async with change.unit(Permission.NOTICE_EDIT, EVERYBODY) as unit:
+        title = await unit.connection.fetchval(_WITHDRAW, id_)
+        if title is None:
+            raise Refused("NOT_FOUND")
+        unit.record("notice.withdraw", f"notice/{id_}", before={"title": title})
+
+
+_READ = "UPDATE inbox SET read_at = now() WHERE staff_id = $1 AND id = ANY($2::bigint[]) AND read_at IS NULL"
+_READ_ALL = "UPDATE inbox SET read_at = now() WHERE staff_id = $1 AND read_at IS NULL"
+
+
+async def read(change: Change, ids: Sequence[int]) -> int:
+    """Mark rows of one's own inbox as read; how many were not."""
+    async with change.unit(Permission.SELF_EDIT) as unit:
+        tag = await unit.connection.execute(_READ, owner(change.actor), list(ids))
+        return _noted(unit, tag)
+
+
+async def read_all(change: Change) -> int:
+    """Mark all of one's own inbox as read; how many were not."""
+    async with change.unit(Permission.SELF_EDIT) as unit:
+        tag = await unit.connection.execute(_READ_ALL, owner(change.actor))
+        return _noted(unit, tag)
+
+
+def _noted(unit: Unit, tag: str) -> int:
+    n = int(tag.rpartition(" ")[2])
+    if n:
+        unit.record("inbox.read", "inbox", after={"n": n})
+    else:
+        unit.unchanged()
+    return n

@@ -1,0 +1,229 @@
+"""The message centre: who is told what, who reads what, and what the bell counts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from browsing import Browser
+from changes import by_test
+from portal_site import Site, running
+
+from smsgw.core.actor import ActorLabel, Author
+from smsgw.core.errors import SmsgwError
+from smsgw.core.permissions import Permission
+from smsgw.platform.notices import service
+from smsgw.platform.org import queries
+from smsgw.platform.org import service as org
+from smsgw.store.records import alarms, audit, inbox
+
+NEVER = datetime(2099, 1, 1, tzinfo=UTC)
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        yield site
+
+
+async def bell(browser: Browser) -> int:
+    found: int = json.loads(await browser.get("/menu/badges"))["home.notices"]
+    return found
+
+
+async def raised(site: Site, kind: str = "channel_down") -> None:
+    async with site.db.transaction() as connection:
+        await alarms.raise_(connection, kind, "channel/mobile-a", "critical", "", now=datetime.now(UTC))
+
+
+async def test_an_alarm_comes_to_those_who_may_see_alarms(site: Site) -> None:
+    for login, role in (("ops", "ops"), ("clerk", "operator"), ("boss", "super")):
+        await site.add_staff(login, role)
+    await raised(site)
+    await raised(site)  # it stands: nobody is told again
+    for login, n in (("ops", 1), ("clerk", 0), ("boss", 1)):
+        async with Browser(site) as browser:
+            await browser.login(login)
+            assert await bell(browser) == n, login
+            assert ("通道断开" in await browser.get("/notices")) is bool(n), login
+
+
+async def test_who_may_see_alarms_no_more_does_not_read_them_either(site: Site) -> None:
+    await site.add_staff("ops", "ops")
+    await raised(site)
+    await site.db.execute("DELETE FROM staff_role")
+    async with Browser(site) as browser:
+        await browser.login("ops", onward="/notices")
+        assert "通道断开" not in await browser.get("/notices")
+        assert await bell(browser) == 0
+
+
+async def test_opening_reads_and_all_can_be_read(site: Site) -> None:
+    await site.add_staff("ops", "ops")
+    await site.add_staff("other", "ops")
+    for kind in ("channel_down", "disk_low", "clock_wrong"):
+        await raised(site, kind)
+    async with Browser(site) as browser:
+        await browser.login("ops")
+        assert await bell(browser) == 3
+        known = {"X-Have": browser.headers["X-Piece"]}
+        assert await browser.get("/menu/badges", headers=known) == ""
+        assert browser.status == 204
+        page = await browser.get("/notices?read=no")
+        first = re.findall(r'href="(/notices/\d+)"', page)[0]
+        await browser.get(first)
+        assert browser.status == 200
+        assert await bell(browser) == 2
+        await browser.get("/notices")
+        await browser.post("/notices/-/read", {})
+        assert await bell(browser) == 0
+        theirs = await site.db.fetchval(
+            "SELECT i.id FROM inbox i JOIN staff s ON s.id = i.staff_id WHERE s.login = 'other' LIMIT 1"
+        )
+        await browser.get(f"/notices/{theirs}")
+        assert browser.status == 404
+    async with Browser(site) as browser:
+        await browser.login("other")
+        assert await bell(browser) == 3
+
+
+async def test_an_announcement_reaches_its_audience_and_is_taken_back(site: Site) -> None:
+    await site.add_staff("boss", "super")
+    await site.add_staff("clerk", "operator")
+    await site.add_staff("ops", "ops")
+    operators = await site.db.fetchval("SELECT id FROM role WHERE code = 'operator'")
+    async with Browser(site) as browser:
+        await browser.login("boss")
+        form = {"title": "周日维护", "content": "02:00 至 04:00 <暂停>", "audience": "roles", "roles": "", "days": "3"}
+        await browser.get("/announcements/-/new")
+        await browser.post("/announcements/-/new", form | {"confirmed": "1"})
+        assert browser.status == 422  # nobody is named
+        page = await browser.post("/announcements/-/new", form | {"roles": str(operators)})
+        assert "将立即向 1 人发布" in page
+        await browser.post("/announcements/-/new", form | {"roles": str(operators), "confirmed": "1"})
+        assert "周日维护" in await browser.get("/announcements")
+        assert "周日维护" not in await browser.get("/")
+    async with Browser(site) as browser:
+        page = await browser.login("clerk")
+        assert "周日维护" in page
+        assert "&lt;暂停&gt;" in page
+        assert await bell(browser) == 1
+        assert "周日维护" in await browser.get("/notices")
+    change = by_test(site.db)
+    await service.withdraw(change, await site.db.fetchval("SELECT id FROM notice"))
+    async with Browser(site) as browser:
+        assert "周日维护" not in await browser.login("clerk")
+        assert await bell(browser) == 0
+        assert "周日维护" not in await browser.get("/notices")
+        await browser.get("/announcements")
+        assert browser.status == 403
+    with pytest.raises(SmsgwError) as refused:
+        await service.withdraw(change, 1)
+    assert refused.value.code == "NOT_FOUND"
+
+
+async def test_departments_reach_those_below_and_the_time_ends_it(site: Site) -> None:
+    change = by_test(site.db)
+    above = await org.add_department(change, "局办")
+    below = await org.add_department(change, "科室", above)
+    await site.add_staff("clerk", "operator")
+    await site.add_staff("else", "operator")
+    await site.db.execute("UPDATE staff SET department_id = $1 WHERE login = 'clerk'", below)
+    await service.publish(change, "停水", "通知", audience="departments", targets=[above], until=NEVER)
+    for login, shown in (("clerk", True), ("else", False)):
+        async with Browser(site) as browser:
+            assert ("停水" in await browser.login(login)) is shown
+    await site.db.execute("UPDATE notice SET until = now() - interval '1 s'")
+    async with Browser(site) as browser:
+        assert "停水" not in await browser.login("clerk")
+    for wrong in (("", "x", "all", []), ("x", "", "all", []), ("x", "x", "roles", []), ("x", "x", "all", [1])):
+        with pytest.raises(SmsgwError) as refused:
+            await service.publish(change, wrong[0], wrong[1], audience=wrong[2], targets=wrong[3], until=NEVER)
+        assert refused.value.code == "PARAM_INVALID"
+
+
+async def test_people_are_told_what_others_do_to_their_login(site: Site) -> None:
+    await site.add_staff("clerk", "operator")
+    change = by_test(site.db)
+    await org.grant(change, "clerk", ["reviewer"])
+    await org.reset_password(change, "clerk", await site.db.fetchval("SELECT password_hash FROM staff"))
+    found = await site.db.fetch("SELECT word, detail FROM inbox WHERE kind = 'security' ORDER BY id")
+    assert [row["word"] for row in found] == ["staff.grant", "staff.reset"]
+
+
+async def test_a_login_from_elsewhere_is_told(site: Site) -> None:
+    await site.add_staff("clerk", "operator")
+    told = "SELECT count(*) FROM inbox WHERE kind = 'security' AND word = 'login'"
+    async with Browser(site) as browser:
+        await browser.login("clerk")
+    async with Browser(site) as browser:
+        await browser.login("clerk")
+        assert await site.db.fetchval(told) == 0  # the first one, and one from the same address
+    async with site.db.transaction() as connection:
+        await audit.append(connection, Author(ActorLabel("clerk"), "198.51.100.7"), "login", "portal")
+    assert await site.db.fetchval(told) == 1
+    async with Browser(site) as browser:
+        await browser.login("clerk")
+        page = await browser.get("/notices")
+        assert "您的账号从新的地址登录" in page
+        assert "198.51.100.7" in page
+
+
+async def test_the_end_of_a_job_is_told_to_who_began_it(site: Site) -> None:
+    await site.add_staff("boss", "super")
+    add = """INSERT INTO job (kind, submitter, state, expires_at) VALUES ('export', $1, 'running', now() + '1 day')"""
+    for login in ("boss", "nobody"):
+        await site.db.execute(add, login)
+    await site.db.execute("UPDATE job SET state = 'done', ended_at = now()")
+    async with Browser(site) as browser:
+        await browser.login("boss")
+        page = await browser.get("/notices?kind=job")
+        assert "导出" in page
+        assert await bell(browser) == 1
+        await browser.get("/me")
+        await browser.post("/me/notices", {"kinds": "alarm"})
+        assert await bell(browser) == 0
+        await browser.post("/me/notices", {"kinds": "job"})
+        assert await bell(browser) == 1
+
+
+async def test_what_is_old_or_too_much_goes(site: Site) -> None:
+    id_ = await site.add_staff("boss", "super")
+    add = "INSERT INTO inbox (staff_id, kind, subject, at) SELECT $1, 'job', n, now() - n * interval '1 minute'"
+    await site.db.execute(f"{add} FROM generate_series(1, $2) n", id_, inbox.MOST + 20)
+    await site.db.execute("UPDATE inbox SET at = now() - interval '91 days' WHERE subject = 1")
+    async with site.db.transaction() as connection:
+        await inbox.sweep(connection)
+    left = await site.db.fetchrow("SELECT count(*), min(subject), max(subject) FROM inbox")
+    assert tuple(left) == (inbox.MOST, 2, inbox.MOST + 1)
+
+
+async def test_there_is_an_end_to_what_stands(site: Site) -> None:
+    change = by_test(site.db)
+    await site.db.execute(
+        """INSERT INTO notice (title, content, audience, published_by, until)
+           SELECT 'x', 'x', 'all', 'x', now() + interval '1 day' FROM generate_series(1, $1)""", service.MOST_STANDING
+    )  # fmt: skip
+    with pytest.raises(SmsgwError) as refused:
+        await service.publish(change, "x", "x", audience="all", targets=[], until=NEVER + timedelta(1))
+    assert refused.value.code == "STATE_CONFLICT"
+
+
+async def test_the_trigger_tells_exactly_those_whom_the_program_lets_see_alarms(site: Site) -> None:
+    roles = [row["code"] for row in await site.db.fetch("SELECT code FROM role WHERE builtin")]
+    for role in roles:
+        await site.add_staff(f"p-{role}", role)
+    for login, allowed in (("p-ops", False), ("p-operator", True)):
+        await site.db.execute(
+            "INSERT INTO staff_permission SELECT id, 'alarm.view', $2 FROM staff WHERE login = $1", login, allowed
+        )
+    await raised(site)
+    told = {row["login"] for row in await site.db.fetch(
+        "SELECT s.login FROM inbox i JOIN staff s ON s.id = i.staff_id WHERE i.kind = 'alarm'")}  # fmt: skip
+    people = [await queries.person(site.db, f"p-{role}") for role in roles]
+    assert told == {p.login for p in people if p and Permission.ALARM_VIEW in p.permissions}

@@ -1,0 +1,119 @@
+"""Block list, opt-outs and allow list as pages: what is entered there holds, who may see and change which entries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest_asyncio
+from browsing import Browser
+from portal_site import Site, running
+
+from smsgw.core.actor import Actor, ScopeKind
+from smsgw.core.blocklist import OPT_OUT, Scope
+from smsgw.core.permissions import Permission
+from smsgw.platform.change import Change
+from smsgw.platform.lists import service
+from smsgw.platform.org import service as org
+
+REASON = "来电要求停发"
+
+
+@pytest_asyncio.fixture
+async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with running(dsn, tmp_path) as site:
+        await site.add_staff("boss", "super")
+        rights = [Permission.HOME_VIEW, Permission.BLOCK_VIEW, Permission.BLOCK_EDIT]
+        await org.add_role(by_test(site), "clerk", "名单管理员", rights, ScopeKind.ACCOUNTS)
+        await site.add_staff("hall-op", "clerk", "hall")
+        yield site
+
+
+def by_test(site: Site) -> Change:
+    return Change(site.db, Actor.system("test"), ids=site.ids)
+
+
+def ids(page: str, path: str) -> list[str]:
+    return list(dict.fromkeys(re.findall(rf'href="{path}/([0-9]+)"', page)))
+
+
+async def test_numbers_are_blocked_with_their_effect_said_before_and_lifted_with_a_reason(site: Site) -> None:
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        assert "黑名单中没有号码" in await boss.get("/blocked")
+        await boss.get("/blocked/-/new")
+        form = {"numbers": "13800138000, 139 0013 9000\n13800138000；nonsense", "reason": REASON}
+        page = await boss.post("/blocked/-/new", form)
+        assert boss.status == 422
+        assert "第 2, 3, 4, 6 个" in page, "blanks divide, too"
+        form["numbers"] = "13800138000,13900139000\n13800138000"
+        page = await boss.post("/blocked/-/new", form)
+        assert "将把 2 个号码加入黑名单（全部账号 · 全部类型）" in page
+        assert await site.db.fetchval("SELECT count(*) FROM block_list") == 0, "only asked"
+        await boss.post("/blocked/-/new", form | {"confirmed": "1"})
+        page = await boss.get("/blocked?number=13800138000")
+        assert "138****8000" in page
+        assert "13800138000</" not in page
+        assert REASON in page
+        assert "139****9000" not in page
+
+        (id_,) = ids(page, "/blocked")
+        assert "解除" in await boss.get(f"/blocked/{id_}")
+        assert boss.status == 200
+        page = await boss.post(f"/blocked/{id_}/lift", {"reason": ""})
+        assert boss.status == 422
+        page = await boss.post(f"/blocked/{id_}/lift", {"reason": "本人来函"})
+        assert "将解除 138****8000 的一条限制" in page
+        await boss.post(f"/blocked/{id_}/lift", {"reason": "本人来函", "confirmed": "1"})
+        assert not ids(await boss.get("/blocked?number=13800138000"), "/blocked")
+        await boss.get(f"/blocked/{id_}")
+        assert boss.status == 404
+    said = await site.db.fetch("SELECT action, after FROM audit WHERE action LIKE 'block.%' ORDER BY id")
+    assert [row["action"] for row in said] == ["block.add", "block.remove"]
+    assert "13800138000" not in str([row["after"] for row in said])
+
+
+async def test_who_has_some_accounts_sees_and_changes_their_entries_only(site: Site) -> None:
+    hall, other = site.accounts["hall"], next(id_ for name, id_ in site.accounts.items() if name != "hall")
+    for scope in (Scope(hall), Scope(other), Scope()):
+        await service.block(by_test(site), ["8613800138000"], scope, OPT_OUT, "R")
+    found = {row["account_id"]: row["version"] for row in await site.db.fetch("SELECT * FROM block_list")}
+    async with Browser(site) as clerk:
+        await clerk.login("hall-op")
+        for path in ("/blocked", "/optouts"):
+            assert ids(await clerk.get(path), path) == [str(found[hall])]
+            for foreign in (other, 0):
+                await clerk.get(f"{path}/{found[foreign]}")
+                assert clerk.status == 404
+                await clerk.post(f"/blocked/{found[foreign]}/lift", {"reason": "为什么", "confirmed": "1"})
+                assert clerk.status == 404
+        await clerk.get("/blocked/-/new")
+        form = {"numbers": "13900139000", "reason": REASON, "confirmed": "1"}
+        page = await clerk.post("/blocked/-/new", form)
+        assert (clerk.status, "请选择账号" in page) == (422, True)
+        page = await clerk.post("/blocked/-/new", form | {"account": str(other)})
+        assert clerk.status == 422
+        await clerk.post("/blocked/-/new", form | {"account": str(hall)})
+    rows = await site.db.fetch("SELECT account_id FROM block_list WHERE number = 8613900139000")
+    assert [row["account_id"] for row in rows] == [hall]
+    assert await site.db.fetchval("SELECT count(*) FROM block_list WHERE removed_at IS NOT NULL") == 0
+
+
+async def test_the_allow_list_takes_only_of_an_account_and_forgets_what_is_chosen(site: Site) -> None:
+    async with Browser(site) as boss:
+        await boss.login("boss")
+        await boss.get("/allowed/-/new")
+        form = {"numbers": "13800138000 13900139000", "kind": "only", "note": "=1+1"}
+        page = await boss.post("/allowed/-/new", form)
+        assert (boss.status, "请选择账号" in page) == (422, True)
+        form["account"] = str(site.accounts["hall"])
+        assert "账号 hall 从此只能向名单中的号码发送" in await boss.post("/allowed/-/new", form)
+        await boss.post("/allowed/-/new", form | {"confirmed": "1"})
+        page = await boss.get("/allowed?kind=only")
+        first, second = ids(page, "/allowed")
+        page = await boss.post("/allowed/-/effect/remove", {"id": first})
+        assert "将把 1 个号码移出白名单" in page
+        await boss.post("/allowed/-/do/remove", {"id": first})
+        assert ids(await boss.get("/allowed"), "/allowed") == [second]
+    assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'allow.remove'") == 1
