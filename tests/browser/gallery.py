@@ -32,6 +32,9 @@ COARSE = 8
 """Pixels of the picture that become one."""
 EXACT, ROUGH = (0.1, 0.002), (0.2, 0.04)
 """How much a pixel may differ, and what share of pixels may differ more: with the same fonts, with others."""
+FEW = 1000
+"""With the same fonts no more pixels than that, however long the page: fewer than a small button has, and more than
+lose their colour among the 256 of a picture that is kept."""
 HIGHER = 0.08
 """By so much of its height a page may be longer or shorter with other fonts."""
 
@@ -116,7 +119,8 @@ def difference(kept: Path, made: Path, folder: Path, *, exact: bool) -> str:
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     found = json.loads(said.stdout)
-    if found["differing"] <= share * found["of"]:
+    most = share * found["of"]
+    if found["differing"] <= (min(most, FEW) if exact else most):
         return ""
     return f"{made.name}: {found['differing']} of {found['of']} pixels differ (see {shown})"
 

@@ -26,6 +26,8 @@ from portal_walk import ARGUMENTS, SIZES, Seen, Stop, window
 from smsgw.core.permissions import Permission
 from smsgw.runtime import log
 from smsgw.store.engine.embedded import EmbeddedPostgres
+from smsgw.store.engine.secrets import Sealer
+from smsgw.store.records import audit
 
 THEMES, LANGUAGES = ("light", "dark"), ("zh", "en")
 TIMES = 5
@@ -90,6 +92,8 @@ async def main() -> int:
 
 async def _gallery(asked: argparse.Namespace) -> int:
     """Keep the pictures of the gallery, or compare with them; exit status."""
+    sealer = Sealer(os.urandom(32))
+    audit.use(lambda: sealer)
     async with AsyncExitStack() as stack:
         dsn, folder = await stack.enter_async_context(_database())
         served = await stack.enter_async_context(gallery.serve(dsn, folder))
