@@ -6,6 +6,7 @@
 * A test that is not marked ``slow`` fails when it takes longer than ``QUICK`` seconds. On a machine that has more to do
   than it has cores it may take so many times longer; ``TEST_PATIENCE`` is one more factor.
 * Which protocols stories are told over (``e2e/rotation.py``) is decided once for all workers, and printed.
+* The process that shares the tests out ends ``END_WITHIN`` seconds after the last of them, interrupted or not.
 * With ``TEST_REQUIRE_ALL`` a skipped test fails the run.
 * Compiled code is kept, also where the environment says not to: some hundred processes are started, as programs are
   where they are installed, and each would compile half a thousand modules.
@@ -14,6 +15,7 @@
 from __future__ import annotations
 
 import ast
+import faulthandler
 import functools
 import os
 import signal
@@ -36,6 +38,8 @@ TURNS = 30
 """In which every story is told in all its variants."""
 WORTH_A_LOOK = 60.0
 """Seconds of all tests from which on the files that took most of it are named."""
+END_WITHIN = 120.0
+"""Seconds for workers to end, and all else that comes after the tests."""
 _SERIAL = "pytest.mark.serial"
 
 _OTHER_USER = "user_only" if os.geteuid() == 0 else "root_only"
@@ -76,6 +80,13 @@ def _turn(root: Path) -> str:
 
 class _Workers:
     """Shares the tests out, and takes over what a worker has left out: each of them has collected all tests."""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Generator[None]:
+        """Workers are waited for now: whoever waits in vain says where, and ends."""
+        seconds = float(os.environ.get("TEST_END_WITHIN", END_WITHIN))
+        faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
+        yield
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,17 @@ def test_a_worker_that_dies_takes_nothing_else_along(tmp_path: Path) -> None:
     )
     said = run(tmp_path, "-q", "-n", "2", "--dist", "worksteal")
     assert said.splitlines()[-1].startswith("2 failed, 7 passed"), said
+
+
+def test_a_run_ends_though_its_workers_do_not(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text("def test_a(): pass\n")
+    (tmp_path / "conftest.py").write_text(
+        "import time\nfrom xdist.workermanage import NodeManager\n"
+        "NodeManager.teardown_nodes = lambda self: time.sleep(90)\n"
+    )
+    began = time.monotonic()
+    run(tmp_path, "-q", "-n", "1", TEST_END_WITHIN="1")
+    assert time.monotonic() - began < 80
 
 
 def test_what_takes_long_is_marked_or_fails(tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ class Sheets:
                 await queries.add(connection, sheet)
                 made.append(sheet)
 
-            await self.store.keep(incoming, MEDIA_TYPES.get(preview.form.kind, "text/csv"), submitter, enter)
+            media_type = MEDIA_TYPES.get(preview.form.kind, "text/csv")
+            await self.store.keep(incoming, media_type, submitter, enter)
         finally:
             self.store.drop(incoming)
         return made[-1]
