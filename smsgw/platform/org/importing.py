@@ -121,10 +121,12 @@ ORDER BY r.line LIMIT $3
 
 
 async def waiting(database: Database, actor: Actor, job_id: int) -> list[tuple[str, str]]:
-    """Login and name of those whom an import has made, and who have not come in with their first password yet."""
+    """Login and name of those whom an import has made, and who have not come in with their first password yet; without
+    those who may do, or see, what the actor may not: others have given them more since, or taken it from the actor."""
     departments = actor.scope.departments
     rows = await database.fetch(_FIRST, job_id, None if departments is None else list(departments), MOST_TOLD)
-    return [(row["login"], row["name"]) for row in rows]
+    below = await queries.below(database, actor, [row["login"] for row in rows])
+    return [(row["login"], row["name"]) for row in rows if row["login"] in below]
 
 
 async def own_import(database: Database, actor: Actor, job_id: int) -> Job:

@@ -57,7 +57,7 @@ async def _known(unit: Unit, actor: Actor, login: str) -> Person:
 async def _managed(unit: Unit, actor: Actor, login: str) -> Person:
     """A person whom the actor may manage. Raises ``NOT_FOUND``, ``PERSON_ABOVE``."""
     person = await _known(unit, actor, login)
-    if not (person.permissions <= actor.permissions and within(person.scope, actor.scope)):
+    if not person.is_below(actor):
         raise Refused("PERSON_ABOVE", login=login)
     return person
 

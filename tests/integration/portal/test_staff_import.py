@@ -174,6 +174,40 @@ async def test_nobody_gets_by_a_table_what_the_importer_could_not_give(site: Sit
         assert stranger.status == 404
 
 
+async def first_passwords(browser: Browser, job: str) -> list[str]:
+    """The logins whose first passwords are told."""
+    await browser.get("/me")
+    async with browser.session.post(
+        f"/staff/-/import/{job}/passwords", data={"csrf": browser.csrf, "confirmed": "1"}
+    ) as response:
+        assert response.headers["Content-Type"].startswith("text/csv")
+        return [row[0] for row in csv.reader(io.StringIO((await response.read()).decode("utf-8-sig")))][1:]
+
+
+async def test_first_passwords_are_not_told_of_who_has_more_by_now(site: Site) -> None:
+    """Else they would be a way into the login of somebody above: a reset is refused there."""
+    change = Change(site.db, Actor.system("test"))
+    own = await org.add_department(change, "一科")
+    rights = {P.HOME_VIEW, P.PERSON_VIEW, P.PERSON_EDIT, P.PERSON_GRANT, P.MESSAGE_VIEW}
+    await org.add_role(change, "chief", "科长", rights, ScopeKind.BELOW)
+    await org.add_role(change, "clerk", "科员", {P.HOME_VIEW, P.MESSAGE_VIEW}, ScopeKind.BELOW)
+    await org.add_role(change, "scribe", "书记", {P.HOME_VIEW, P.PERSON_EDIT}, ScopeKind.BELOW)
+    await site.add_staff("chief", "chief")
+    await org.set_person(change, "chief", {"department_id": own})
+    async with Browser(site) as browser:
+        await browser.login("chief")
+        rows = [f"某,u{n},,一科,{role}" for n, role in enumerate(("科员", "科员", "书记"))]
+        await org.grant(change, "chief", ["chief", "scribe"])
+        await bring(browser, table(*rows))
+        job = browser.path.rpartition("/")[2]
+        assert await first_passwords(browser, job) == ["u0", "u1", "u2"]
+        await org.grant(change, "u0", ["super"])  # more than the importer has
+        assert "文件含 2 名" in await browser.get(f"/staff/-/import/{job}/passwords")
+        assert await first_passwords(browser, job) == ["u1", "u2"]
+        await org.grant(change, "chief", ["scribe"])  # who reads no messages any more
+        assert await first_passwords(browser, job) == ["u2"]
+
+
 async def test_what_cannot_be_used_is_said_at_once(site: Site, boss: Browser) -> None:
     page = await upload(boss, b"")
     assert boss.status == 422
