@@ -33,7 +33,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "account.floor": ("余额已低于该授信下限", "the balance is below that already"),
     "balance.floor": ("余额不能低于授信下限", "the balance cannot go below the credit floor"),
     "text.between": ("须为 {low}–{high} 个字符", "{low} to {high} characters"),
-    "text.printable": ("不能含换行、控制字符或改变书写方向的字符", "no control characters, line ends or marks of direction"),
+    "text.printable": (
+        "不能含换行、控制字符或改变书写方向的字符",
+        "no control characters, line ends or marks of direction",
+    ),
     "number.positive": ("须为正整数", "a positive whole number"),
     "contact.name": ("最长 64 个字符", "at most 64 characters"),
     "contact.tags": (
