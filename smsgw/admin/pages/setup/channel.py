@@ -16,7 +16,7 @@ from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.pieces import field_alone
 from smsgw.admin.pages.setup import channel_forms as forms
 from smsgw.admin.pages.setup import steps
-from smsgw.admin.rights import Proof, route
+from smsgw.admin.rights import route
 from smsgw.admin.words import setup as words
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import ChannelStatus
@@ -92,7 +92,7 @@ async def _choice(call: Call, error: str = "") -> web.Response:
     )  # fmt: skip
 
 
-@route("POST", NEW + "/" + forms.SIMULATED, Permission.CHANNEL_EDIT, step_up=Proof.PASSWORD)
+@steps.guarded("POST", NEW + "/" + forms.SIMULATED, Permission.CHANNEL_EDIT)
 async def simulate(call: Call) -> web.StreamResponse:
     """Make or start the channel to the carrier inside the daemon."""
     found = next((line for line in await lines(call) if line.simulated), None)
@@ -111,14 +111,14 @@ async def simulate(call: Call) -> web.StreamResponse:
     return call.redirect(steps.CHANNEL)
 
 
-@route("GET", _PROTOCOL, Permission.CHANNEL_EDIT, step_up=Proof.PASSWORD)
+@steps.guarded("GET", _PROTOCOL, Permission.CHANNEL_EDIT)
 async def ask_new(call: Call) -> web.StreamResponse:
     """The form of a protocol."""
     protocol = call.request.match_info["protocol"]
     return await _form(call, protocol, forms.form(protocol, new=True).blank(forms.first_values(protocol)))
 
 
-@route("POST", _PROTOCOL, Permission.CHANNEL_EDIT, step_up=Proof.PASSWORD)
+@steps.guarded("POST", _PROTOCOL, Permission.CHANNEL_EDIT)
 async def add(call: Call) -> web.StreamResponse:
     """Make the channel, and stop a simulated one: they must not run together."""
     protocol, data = call.request.match_info["protocol"], await call.request.post()
@@ -154,14 +154,14 @@ async def _channel(call: Call) -> ChannelView:
     return found
 
 
-@route("GET", _ONE, Permission.CHANNEL_EDIT, step_up=Proof.PASSWORD)
+@steps.guarded("GET", _ONE, Permission.CHANNEL_EDIT)
 async def ask_again(call: Call) -> web.StreamResponse:
     """The form of a channel that is there, above all when it does not get through."""
     one = await _channel(call)
     return await _form(call, one.protocol, forms.form(one.protocol, new=False).blank(forms.values_of(one)), one)
 
 
-@route("POST", _ONE, Permission.CHANNEL_EDIT, step_up=Proof.PASSWORD)
+@steps.guarded("POST", _ONE, Permission.CHANNEL_EDIT)
 async def set_one(call: Call) -> web.StreamResponse:
     """Change it; it connects anew where that is needed."""
     one, data = await _channel(call), await call.request.post()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from smsgw.admin.call import Call
-from smsgw.admin.rights import route
+from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import setup as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.first_run import queries
@@ -24,6 +25,8 @@ _PLACES = (
     ("tested", TEST, Permission.MESSAGE_SEND),
 )
 _PREFERENCE = "first_run"
+guarded = partial(route, step_up=Proof.PASSWORD, in_service=Proof.FACTOR)
+"""Of what is dangerous here: who sets the platform up need not have an app yet, whoever comes later does."""
 
 
 @dataclass(frozen=True, slots=True)
