@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest_asyncio
 from browsing import Browser
-from multidict import MultiDict
 from portal_site import Site, running
 
 from smsgw.core.actor import Actor, ActorLabel, ScopeKind
@@ -66,7 +65,7 @@ async def states(site: Site, batch: int) -> set[PartState]:
 
 async def several(browser: Browser, path: str, ids: list[int], **fields: str) -> str:
     """Post with several rows chosen."""
-    chosen = MultiDict([("csrf", browser.csrf), *(("id", str(id_)) for id_ in ids), *fields.items()])
+    chosen = [("csrf", browser.csrf), *(("id", str(id_)) for id_ in ids), *fields.items()]
     async with browser.session.post(path, data=chosen) as response:
         return await response.text()
 
